@@ -1,0 +1,131 @@
+/** Paths and small files of a session directory; see `protocol/session.ts` for what each is. */
+import { mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import {
+  type Control,
+  controlSchema,
+  type ExitRecord,
+  exitSchema,
+  type Launch,
+  launchSchema,
+  type ProcessRecord,
+  processSchema,
+  SESSION_FILES,
+} from '../../protocol/session.ts';
+import { readJson, writeJson } from '../store/json.ts';
+import { syncDirectory } from '../store/saving.ts';
+
+export class SessionDirectory {
+  readonly path: string;
+  readonly id: string;
+
+  constructor(path: string) {
+    this.path = path;
+    this.id = path.split(/[/\\]/).pop()!;
+  }
+
+  file(name: keyof typeof SESSION_FILES): string {
+    return join(this.path, SESSION_FILES[name]);
+  }
+
+  /** Makes the directory and writes what to do; durable before it returns. */
+  static create(sessions: string, launch: Launch): SessionDirectory {
+    const directory = new SessionDirectory(join(sessions, launch.session));
+    for (const name of ['inbox', 'taking'] as const) mkdirSync(directory.file(name), { recursive: true });
+    writeJson(directory.file('launch'), launch, true);
+    syncDirectory(directory.path);
+    return directory;
+  }
+
+  launch(): Launch | null {
+    return parse(launchSchema, readJson(this.file('launch')));
+  }
+
+  exit(): ExitRecord | null {
+    return parse(exitSchema, readJson(this.file('exit')));
+  }
+
+  writeExit(record: ExitRecord): void {
+    writeJson(this.file('exit'), record, true);
+    syncDirectory(this.path);
+  }
+
+  control(): Control | null {
+    return parse(controlSchema, readJson(this.file('control')));
+  }
+
+  writeControl(control: Control): void {
+    writeJson(this.file('control'), control);
+  }
+
+  process(): ProcessRecord | null {
+    return parse(processSchema, readJson(this.file('process')));
+  }
+
+  writeProcess(): void {
+    const record: ProcessRecord = { pid: process.pid, startTime: startTimeOf(process.pid), host: hostname(), bootId: bootId() };
+    writeJson(this.file('process'), record);
+  }
+
+  /** Complete checkpoints not yet claimed, oldest first. */
+  inbox(): string[] {
+    return list(this.file('inbox')).filter((name) => !name.startsWith('.'));
+  }
+
+  /** Claimed by a daemon, perhaps one that died since. */
+  taking(): string[] {
+    return list(this.file('taking'));
+  }
+
+  /** Moves a checkpoint out of the trainer's reach. Null when the trainer has pruned it first. */
+  claim(name: string): string | null {
+    const target = join(this.file('taking'), name);
+    try {
+      renameSync(join(this.file('inbox'), name), target);
+      return target;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
+    }
+  }
+}
+
+/**
+ * When a process started, in clock ticks since boot, so that a pid that was given again is not mistaken for it. Null
+ * when there is no such process, when it is a zombie, or off Linux.
+ */
+export function startTimeOf(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The command's name, in parentheses, may hold spaces and parentheses itself.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? null : fields[19]!;
+  } catch {
+    return null;
+  }
+}
+
+export function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+function parse<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> | null {
+  if (value === null) return null;
+  const result = v.safeParse(schema, value);
+  return result.success ? result.output : null;
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path).sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,90 @@
+import { existsSync } from 'node:fs';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { type Database, openDatabase } from './driver.ts';
+
+/** Ordered; the index + 1 is the version it leads to. Never change a migration that has been released. */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE run (
+    id TEXT PRIMARY KEY,
+    number INTEGER NOT NULL UNIQUE,
+    job TEXT NOT NULL,
+    branch TEXT,
+    status TEXT NOT NULL,
+    draft INTEGER NOT NULL,
+    trashed REAL,
+    created REAL NOT NULL,
+    body TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX run_branch ON run(branch, number);
+  CREATE TABLE session (
+    id TEXT PRIMARY KEY,
+    run TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    purpose TEXT NOT NULL,
+    ended REAL,
+    events_offset INTEGER NOT NULL DEFAULT 0,
+    events_seq INTEGER NOT NULL DEFAULT 0,
+    body TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX session_run ON session(run, ordinal);
+  CREATE TABLE checkpoint (
+    id TEXT PRIMARY KEY,
+    run TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    created REAL NOT NULL,
+    bytes INTEGER NOT NULL,
+    trashed REAL,
+    body TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX checkpoint_run ON checkpoint(run, step, created);
+  CREATE INDEX checkpoint_trashed ON checkpoint(trashed) WHERE trashed IS NOT NULL;
+  CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    session TEXT NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (session, name)
+  ) STRICT;
+  CREATE TABLE metric_block (
+    series INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    points INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (series, first)
+  ) STRICT;
+  `,
+];
+
+/**
+ * Opens catalog.db, brings it up to date (after a copy to `catalog-v<n>.db`), and refuses one from the future.
+ * WAL: readers and the writer are the same connection, and small commits are what it is good at.
+ */
+export function openCatalog(path: string, migrations: readonly string[] = MIGRATIONS): Database {
+  const existed = existsSync(path);
+  const database = openDatabase(path);
+  try {
+    database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');
+    const version = Number(database.prepare('PRAGMA user_version').get()!.user_version);
+    if (version > migrations.length) {
+      throw new TrainstashError(
+        'storeFromFuture',
+        `${path} was written by a newer Trainstash (version ${version}, this one knows ${migrations.length}). Nothing was changed; update Trainstash.`,
+        { path, found: version, supported: migrations.length },
+      );
+    }
+    if (existed && version > 0 && version < migrations.length) {
+      database.prepare('VACUUM INTO ?').run(path.replace(/\.db$/, `-v${version}.db`));
+    }
+    for (let next = version; next < migrations.length; next++) {
+      database.transaction(() => {
+        database.exec(migrations[next]!);
+        database.exec(`PRAGMA user_version=${next + 1}`);
+      });
+    }
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}

@@ -1,0 +1,204 @@
+/** catalog.db: what is queried. It can be rebuilt from objects.db and the session directories. */
+import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import type { Database } from './driver.ts';
+
+export interface RunFilter {
+  /** Undefined: all branches. */
+  branch?: string | null;
+  drafts: boolean;
+  trashed: boolean;
+  /** Runs with a smaller number. */
+  before: number | null;
+  limit: number;
+}
+
+export class Catalog {
+  readonly database: Database;
+
+  constructor(database: Database) {
+    this.database = database;
+  }
+
+  // ---- runs ----
+
+  putRun(run: Run): void {
+    this.database
+      .prepare(
+        `INSERT INTO run (id, number, job, branch, status, draft, trashed, created, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET number = excluded.number, job = excluded.job, branch = excluded.branch,
+           status = excluded.status, draft = excluded.draft, trashed = excluded.trashed, body = excluded.body`,
+      )
+      .run(
+        run.id, run.number, run.job, run.branch, run.status, run.draft ? 1 : 0, run.trashedAt, run.createdAt,
+        JSON.stringify(run),
+      );
+  }
+
+  run(id: string): Run | undefined {
+    return parse<Run>(this.database.prepare('SELECT body FROM run WHERE id = ?').get(id));
+  }
+
+  runByNumber(number: number): Run | undefined {
+    return parse<Run>(this.database.prepare('SELECT body FROM run WHERE number = ?').get(number));
+  }
+
+  /** Up to 20 runs whose id starts so. */
+  runsByPrefix(prefix: string): Run[] {
+    return this.#bodies<Run>('SELECT body FROM run WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
+  }
+
+  runsWithStatus(statuses: readonly string[]): Run[] {
+    const marks = statuses.map(() => '?').join(',');
+    return this.#bodies<Run>(`SELECT body FROM run WHERE status IN (${marks}) ORDER BY number`, ...statuses);
+  }
+
+  runs(filter: RunFilter): { runs: Run[]; total: number } {
+    const where: string[] = [filter.trashed ? 'trashed IS NOT NULL' : 'trashed IS NULL'];
+    const values: (string | number | null)[] = [];
+    if (filter.branch !== undefined) {
+      where.push('branch IS ?');
+      values.push(filter.branch);
+    }
+    if (!filter.drafts) where.push('draft = 0');
+    const total = Number(
+      this.database.prepare(`SELECT count(*) AS n FROM run WHERE ${where.join(' AND ')}`).get(...values)!.n,
+    );
+    if (filter.before !== null) {
+      where.push('number < ?');
+      values.push(filter.before);
+    }
+    const runs = this.#bodies<Run>(
+      `SELECT body FROM run WHERE ${where.join(' AND ')} ORDER BY number DESC LIMIT ?`,
+      ...values,
+      filter.limit,
+    );
+    return { runs, total };
+  }
+
+  countRuns(): number {
+    return Number(this.database.prepare('SELECT count(*) AS n FROM run WHERE trashed IS NULL').get()!.n);
+  }
+
+  nextRunNumber(): number {
+    return Number(this.database.prepare('SELECT coalesce(max(number), 0) AS n FROM run').get()!.n) + 1;
+  }
+
+  removeRun(id: string): void {
+    this.database.transaction(() => {
+      for (const session of this.sessions(id)) this.#removeSession(session.id);
+      this.database.prepare('DELETE FROM run WHERE id = ?').run(id);
+    });
+  }
+
+  // ---- sessions ----
+
+  putSession(session: Session): void {
+    this.database
+      .prepare(
+        `INSERT INTO session (id, run, ordinal, purpose, ended, body) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET run = excluded.run, ordinal = excluded.ordinal, ended = excluded.ended, body = excluded.body`,
+      )
+      .run(session.id, session.run, session.ordinal, session.purpose, session.endedAt, JSON.stringify(session));
+  }
+
+  session(id: string): Session | undefined {
+    return parse<Session>(this.database.prepare('SELECT body FROM session WHERE id = ?').get(id));
+  }
+
+  /** Of a run, in the order of their launch. */
+  sessions(run: string): Session[] {
+    return this.#bodies<Session>('SELECT body FROM session WHERE run = ? ORDER BY ordinal', run);
+  }
+
+  openSessions(): Session[] {
+    return this.#bodies<Session>('SELECT body FROM session WHERE ended IS NULL');
+  }
+
+  eventsPosition(session: string): { offset: number; seq: number } {
+    const row = this.database.prepare('SELECT events_offset, events_seq FROM session WHERE id = ?').get(session);
+    return { offset: Number(row?.events_offset ?? 0), seq: Number(row?.events_seq ?? 0) };
+  }
+
+  setEventsPosition(session: string, offset: number, seq: number): void {
+    this.database.prepare('UPDATE session SET events_offset = ?, events_seq = ? WHERE id = ?').run(offset, seq, session);
+  }
+
+  #removeSession(id: string): void {
+    this.database.prepare('DELETE FROM metric_block WHERE series IN (SELECT id FROM series WHERE session = ?)').run(id);
+    this.database.prepare('DELETE FROM series WHERE session = ?').run(id);
+    this.database.prepare('DELETE FROM session WHERE id = ?').run(id);
+  }
+
+  // ---- checkpoints ----
+
+  putCheckpoint(checkpoint: Checkpoint): void {
+    this.database
+      .prepare(
+        'INSERT OR REPLACE INTO checkpoint (id, run, step, created, bytes, trashed, body) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      )
+      .run(
+        checkpoint.id, checkpoint.run, checkpoint.step, checkpoint.createdAt, checkpoint.bytes, checkpoint.trashedAt,
+        JSON.stringify(checkpoint),
+      );
+  }
+
+  checkpoint(id: string): Checkpoint | undefined {
+    return parse<Checkpoint>(this.database.prepare('SELECT body FROM checkpoint WHERE id = ?').get(id));
+  }
+
+  checkpointsByPrefix(prefix: string): Checkpoint[] {
+    return this.#bodies<Checkpoint>('SELECT body FROM checkpoint WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
+  }
+
+  /** Of a run, by step; those of one step by time. */
+  checkpoints(run: string, options: { trashed?: boolean } = {}): Checkpoint[] {
+    const trash = options.trashed ? '' : 'AND trashed IS NULL';
+    return this.#bodies<Checkpoint>(`SELECT body FROM checkpoint WHERE run = ? ${trash} ORDER BY step, created`, run);
+  }
+
+  checkpointPage(run: string, trashed: boolean, after: number, limit: number): Checkpoint[] {
+    return this.#bodies<Checkpoint>(
+      `SELECT body FROM checkpoint WHERE run = ? AND trashed IS ${trashed ? 'NOT NULL' : 'NULL'} ORDER BY step DESC, created DESC LIMIT ? OFFSET ?`,
+      run,
+      limit,
+      after,
+    );
+  }
+
+  trashedCheckpoints(): Checkpoint[] {
+    return this.#bodies<Checkpoint>('SELECT body FROM checkpoint WHERE trashed IS NOT NULL ORDER BY trashed');
+  }
+
+  checkpointIds(): Set<string> {
+    return new Set(this.database.prepare('SELECT id FROM checkpoint').all().map((row) => String(row.id)));
+  }
+
+  countCheckpoints(): { count: number; trashBytes: number } {
+    const row = this.database
+      .prepare('SELECT count(*) AS n, coalesce(sum(CASE WHEN trashed IS NULL THEN 0 ELSE bytes END), 0) AS trash FROM checkpoint')
+      .get()!;
+    return { count: Number(row.n), trashBytes: Number(row.trash) };
+  }
+
+  removeCheckpoint(id: string): void {
+    this.database.prepare('DELETE FROM checkpoint WHERE id = ?').run(id);
+  }
+
+  // ---- meta ----
+
+  meta(key: string): string | undefined {
+    return this.database.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.value;
+  }
+
+  setMeta(key: string, value: string): void {
+    this.database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(key, value);
+  }
+
+  #bodies<T>(sql: string, ...values: (string | number | null)[]): T[] {
+    return this.database.prepare(sql).all(...values).map((row) => JSON.parse(row.body) as T);
+  }
+}
+
+function parse<T>(row: { body?: string } | undefined): T | undefined {
+  return row === undefined ? undefined : (JSON.parse(row.body!) as T);
+}

@@ -1,0 +1,106 @@
+/**
+ * Where a file is cut into chunks. Cuts follow the file's structure, so that a tensor that did not change gives the
+ * same chunks wherever it lies in the file; other files are cut by content. Cuts depend on the file alone.
+ */
+import { ELEMENT_BYTES, FormatError, readHeader } from '../formats/safetensors.ts';
+import { readZipEntries } from '../formats/zip.ts';
+
+export const MAX_CHUNK_BYTES = 4 << 20;
+/** Neighbours smaller than this share a chunk: a row for each bias vector would cost more than it saves. */
+const SMALL_BYTES = 128 << 10;
+
+export interface Cut {
+  offset: number;
+  bytes: number;
+  /** Size of the elements inside, for the codec; 1 when unknown or mixed. */
+  elementBytes: number;
+}
+
+interface Region {
+  offset: number;
+  bytes: number;
+  elementBytes: number;
+}
+
+/** Null when the file has no structure that we know: cut it by content. */
+export function structuralCuts(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Cut[] | null {
+  if (fileBytes <= SMALL_BYTES) return fileBytes === 0 ? [] : [{ offset: 0, bytes: fileBytes, elementBytes: 1 }];
+  const regions = tryRegions(() => safetensorsRegions(read, fileBytes)) ?? tryRegions(() => zipRegions(read, fileBytes));
+  return regions && cutRegions(regions, fileBytes);
+}
+
+function tryRegions(parse: () => Region[]): Region[] | null {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof FormatError || error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
+function safetensorsRegions(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Region[] {
+  return readHeader(read, fileBytes).tensors.map(({ offset, bytes, dtype }) => ({
+    offset,
+    bytes,
+    elementBytes: ELEMENT_BYTES[dtype] ?? 1,
+  }));
+}
+
+/** PyTorch does not say an entry's dtype in the directory; nearly all weights are float32 or halves: 4 shuffles both. */
+function zipRegions(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Region[] {
+  return readZipEntries(read, fileBytes).map(({ offset, bytes, method }) => ({
+    offset,
+    bytes,
+    elementBytes: method === 0 ? 4 : 1,
+  }));
+}
+
+/** Covers the whole file: large regions alone and in pieces of at most 4 MiB, all between them together. */
+function cutRegions(regions: Region[], fileBytes: number): Cut[] {
+  const cuts: Cut[] = [];
+  let at = 0;
+  const upTo = (end: number, elementBytes: number) => {
+    while (at < end) {
+      const bytes = Math.min(MAX_CHUNK_BYTES, end - at);
+      cuts.push({ offset: at, bytes, elementBytes });
+      at += bytes;
+    }
+  };
+  for (const region of regions) {
+    if (region.bytes < SMALL_BYTES || region.offset < at) continue;
+    upTo(region.offset, 1);
+    upTo(region.offset + region.bytes, region.elementBytes);
+  }
+  upTo(fileBytes, 1);
+  return cuts;
+}
+
+// ---- content-defined cuts (a gear hash, after FastCDC): an insertion moves only the cuts around it ----
+
+const MIN_CONTENT_BYTES = 256 << 10;
+/** 20 bits: a cut every MiB on average after the minimum. */
+const CUT_MASK = 0xfffff000 | 0;
+const GEAR = gearTable();
+
+/** The next chunk's length in `bytes`, which must hold 4 MiB or all that is left of the file. */
+export function contentCut(bytes: Uint8Array): number {
+  if (bytes.length <= MIN_CONTENT_BYTES) return bytes.length;
+  const end = Math.min(bytes.length, MAX_CHUNK_BYTES);
+  let hash = 0;
+  for (let i = MIN_CONTENT_BYTES - 32; i < end; i++) {
+    hash = ((hash << 1) + GEAR[bytes[i]!]!) | 0;
+    if (i >= MIN_CONTENT_BYTES && (hash & CUT_MASK) === 0) return i + 1;
+  }
+  return end;
+}
+
+function gearTable(): Int32Array {
+  const table = new Int32Array(256);
+  let state = 0x9e3779b9;
+  for (let i = 0; i < 256; i++) {
+    state = Math.imul(state ^ (state >>> 15), 0x85ebca6b) + 0x9e3779b9;
+    state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
+    table[i] = state ^ (state >>> 16);
+  }
+  return table;
+}

@@ -1,0 +1,68 @@
+import { Worker } from 'node:worker_threads';
+import { fromWire, TrainstashError, type WireError } from '../../protocol/errors.ts';
+import type { StoreApi, StoreOptions } from './api.ts';
+
+export interface StoreRequest {
+  id: number;
+  method: keyof StoreApi;
+  args: unknown[];
+}
+
+export interface StoreReply {
+  id: number;
+  result?: unknown;
+  error?: WireError & { diskFull: boolean; changed: boolean };
+}
+
+type Remote<T> = {
+  readonly [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
+};
+
+/** The store's functions, from the daemon's main thread. */
+export type Store = Remote<StoreApi>;
+
+/** The disk was full: what was to be stored is where it was. */
+export class StoreFull extends Error {}
+/** The file changed while it was read. */
+export class SourceChanged extends Error {}
+
+/** Starts a store worker. Rejects with what keeps the store from opening: owned, from the future, unusable. */
+export async function startStore(entry: URL, options: Omit<StoreOptions, 'hasherEntry'>): Promise<Store> {
+  const hasherEntry = new URL('./hasher-thread.js', entry).href;
+  const worker = new Worker(entry, { workerData: { ...options, hasherEntry } });
+  const pending = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  let nextId = 1;
+  let dead: Error | null = null;
+  const fail = (error: Error) => {
+    dead ??= error;
+    for (const { reject } of pending.values()) reject(error);
+    pending.clear();
+  };
+  worker.on('message', ({ id, result, error }: StoreReply) => {
+    const call = pending.get(id);
+    pending.delete(id);
+    if (!error) call?.resolve(result);
+    else if (error.diskFull) call?.reject(new StoreFull(error.message));
+    else if (error.changed) call?.reject(new SourceChanged(error.message));
+    else call?.reject(fromWire(error));
+  });
+  worker.on('error', fail);
+  worker.on('exit', () => fail(new TrainstashError('internal', 'The store worker has ended.', {})));
+  const opened = new Promise((resolve, reject) => pending.set(0, { resolve, reject }));
+  try {
+    await opened;
+  } catch (error) {
+    await worker.terminate();
+    throw error;
+  }
+  const call = (method: keyof StoreApi, args: unknown[]) =>
+    new Promise((resolve, reject) => {
+      if (dead) return reject(dead);
+      const id = nextId++;
+      pending.set(id, { resolve, reject });
+      worker.postMessage({ id, method, args } satisfies StoreRequest);
+    });
+  return new Proxy({} as Store, {
+    get: (_target, method) => (method === 'then' ? undefined : (...args: unknown[]) => call(method as keyof StoreApi, args)),
+  });
+}

@@ -1,0 +1,122 @@
+import { createRequire } from 'node:module';
+
+/** What this project needs of SQLite; both packages below give it. Blobs come back as Uint8Array. */
+export interface Database {
+  readonly driver: DriverName;
+  exec(sql: string): void;
+  prepare(sql: string): Statement;
+  /** Runs `body` in BEGIN IMMEDIATE … COMMIT; rolls back when it throws. `body` must not be async. */
+  transaction<T>(body: () => T): T;
+  close(): void;
+}
+
+export interface Statement {
+  run(...values: SqlValue[]): { changes: number; lastInsertRowid: number | bigint };
+  get(...values: SqlValue[]): Row | undefined;
+  all(...values: SqlValue[]): Row[];
+  iterate(...values: SqlValue[]): IterableIterator<Row>;
+}
+
+export type SqlValue = string | number | null | Uint8Array;
+// biome-ignore lint/suspicious/noExplicitAny: a row's shape is the query's; every caller names the columns it reads.
+export type Row = Record<string, any>;
+export type DriverName = 'better-sqlite3' | 'node:sqlite';
+
+/**
+ * Opens a database with better-sqlite3, or with Node's own SQLite where that cannot load (its Linux binary needs glibc
+ * 2.34). Call only on Node >= 22.15: better-sqlite3 13 ends an older process without a message.
+ * `TRAINSTASH_SQLITE=node` chooses the fallback.
+ */
+export function openDatabase(path: string): Database {
+  return new Connection(open(path));
+}
+
+interface Raw {
+  driver: DriverName;
+  exec(sql: string): unknown;
+  prepare(sql: string): unknown;
+  close(): unknown;
+}
+
+class Connection implements Database {
+  readonly driver: DriverName;
+  readonly #raw: Raw;
+
+  constructor(raw: Raw) {
+    this.#raw = raw;
+    this.driver = raw.driver;
+  }
+
+  exec(sql: string): void {
+    this.#raw.exec(sql);
+  }
+
+  prepare(sql: string): Statement {
+    return this.#raw.prepare(sql) as Statement;
+  }
+
+  transaction<T>(body: () => T): T {
+    this.exec('BEGIN IMMEDIATE');
+    let result: T;
+    try {
+      result = body();
+      if (result instanceof Promise) throw new TypeError('a transaction cannot wait for a promise');
+    } catch (error) {
+      // SQLite has already rolled back by itself after some errors (full disk, I/O); a second ROLLBACK then fails.
+      try {
+        this.exec('ROLLBACK');
+      } catch {}
+      throw error;
+    }
+    this.exec('COMMIT');
+    return result;
+  }
+
+  close(): void {
+    this.#raw.close();
+  }
+}
+
+const require = createRequire(import.meta.url);
+let better: (new (path: string) => Omit<Raw, 'driver'>) | null | undefined;
+
+function open(path: string): Raw {
+  if (better === undefined) better = loadBetter(path);
+  if (better) return withDriver(new better(path), 'better-sqlite3');
+  const { DatabaseSync } = loadNodeSqlite();
+  return withDriver(new DatabaseSync(path), 'node:sqlite');
+}
+
+function loadBetter(path: string): typeof better {
+  if (process.env.TRAINSTASH_SQLITE === 'node') return null;
+  try {
+    const constructor = require('better-sqlite3');
+    // The native part is loaded by the first construction, and that is what fails with an old glibc.
+    new constructor(':memory:').close();
+    return constructor;
+  } catch (error) {
+    if (process.env.TRAINSTASH_SQLITE === 'better') throw error;
+    process.emitWarning(`better-sqlite3 cannot be used for ${path} (${(error as Error).message}); using node:sqlite`);
+    return null;
+  }
+}
+
+/** Node 22 and 24 print an ExperimentalWarning at the first load, which would land in users' logs. */
+function loadNodeSqlite(): typeof import('node:sqlite') {
+  const emitWarning = process.emitWarning;
+  process.emitWarning = () => {};
+  try {
+    return require('node:sqlite');
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+function withDriver(raw: Omit<Raw, 'driver'>, driver: DriverName): Raw {
+  return {
+    driver,
+    exec: (sql) => raw.exec(sql),
+    prepare: (sql) => raw.prepare(sql),
+    close: () => raw.close(),
+  };
+}

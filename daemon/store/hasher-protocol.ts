@@ -1,0 +1,15 @@
+/** What passes between the store worker and its hasher thread. */
+export const SLOT_BYTES = 4 << 20;
+export const SLOT_COUNT = 12;
+export const SLOT_FREE = 0;
+export const SLOT_USED = 1;
+
+export interface HasherRequest {
+  id: number;
+  path: string;
+}
+
+export type HasherMessage =
+  | { type: 'chunk'; id: number; slot: number; hash: Uint8Array; size: number; codec: number; bytes: number }
+  | { type: 'end'; id: number }
+  | { type: 'error'; id: number; changed: boolean; name: string; message: string; code: string | null };

@@ -1,0 +1,49 @@
+/**
+ * Entry of the hasher thread: reads, hashes and compresses while the store worker writes what came before. The chunks'
+ * bytes stay in shared memory; only their description is posted.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { hashFile } from './hashing.ts';
+import { type HasherMessage, SLOT_BYTES, type HasherRequest, SLOT_FREE, SLOT_USED } from './hasher-protocol.ts';
+
+const { memory, states } = workerData as { memory: SharedArrayBuffer; states: SharedArrayBuffer };
+const slots = new Int32Array(states);
+let next = 0;
+
+parentPort!.on('message', ({ id, path }: HasherRequest) => {
+  const post = (message: HasherMessage) => parentPort!.postMessage(message);
+  let slot = -1;
+  try {
+    hashFile(
+      path,
+      () => {
+        slot = takeSlot();
+        return new Uint8Array(memory, slot * SLOT_BYTES, SLOT_BYTES);
+      },
+      ({ hash, size, codec, data }) => {
+        const inSlot = new Uint8Array(memory, slot * SLOT_BYTES, data.length);
+        if (data.byteOffset !== inSlot.byteOffset || data.buffer !== memory) inSlot.set(data);
+        post({ type: 'chunk', id, slot, hash, size, codec, bytes: data.length });
+        slot = -1;
+      },
+    );
+    post({ type: 'end', id });
+  } catch (error) {
+    if (slot >= 0) releaseSlot(slot);
+    const { name, message, code } = error as NodeJS.ErrnoException;
+    post({ type: 'error', id, changed: error?.constructor.name === 'FileChanged', name, message, code: code ?? null });
+  }
+});
+
+/** The slots are used in turn; waits while the store worker has not yet written the oldest. */
+function takeSlot(): number {
+  const slot = next;
+  next = (next + 1) % slots.length;
+  while (Atomics.load(slots, slot) === SLOT_USED) Atomics.wait(slots, slot, SLOT_USED);
+  Atomics.store(slots, slot, SLOT_USED);
+  return slot;
+}
+
+function releaseSlot(slot: number): void {
+  Atomics.store(slots, slot, SLOT_FREE);
+}

@@ -1,0 +1,107 @@
+import { Worker } from 'node:worker_threads';
+import { FileChanged } from './hashing.ts';
+import {
+  type HasherMessage,
+  type HasherRequest,
+  SLOT_BYTES,
+  SLOT_COUNT,
+  SLOT_FREE,
+} from './hasher-protocol.ts';
+import type { EncodedChunk } from './objects.ts';
+
+/** The thread and its 48 MiB are given back after this long without work. */
+const IDLE_MS = 5_000;
+
+/** Hashes large files in a thread of its own, one after the other. */
+export class Hasher {
+  readonly #entry: URL;
+  #thread: Thread | null = null;
+  #idle: NodeJS.Timeout | null = null;
+  #tail: Promise<void> = Promise.resolve();
+  #nextId = 1;
+
+  constructor(entry: URL) {
+    this.#entry = entry;
+  }
+
+  /**
+   * Calls `take` for each chunk in order. The chunk's data is shared memory: it must be used up before the returned
+   * `release` is called, and the thread stops when no more than 12 chunks are unreleased.
+   */
+  async hash(path: string, take: (chunk: EncodedChunk, release: () => void) => void): Promise<void> {
+    const previous = this.#tail;
+    let done = () => {};
+    this.#tail = new Promise((resolve) => {
+      done = resolve;
+    });
+    await previous;
+    try {
+      if (this.#idle) clearTimeout(this.#idle);
+      this.#thread ??= startThread(this.#entry);
+      await this.#thread.run({ id: this.#nextId++, path }, take);
+    } catch (error) {
+      // After a failure slots may be in any state: the next file gets a new thread.
+      await this.close();
+      throw error;
+    } finally {
+      this.#idle = setTimeout(() => void this.close(), IDLE_MS);
+      this.#idle.unref();
+      done();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#idle) clearTimeout(this.#idle);
+    const thread = this.#thread;
+    this.#thread = null;
+    await thread?.worker.terminate();
+  }
+}
+
+interface Thread {
+  worker: Worker;
+  run(request: HasherRequest, take: (chunk: EncodedChunk, release: () => void) => void): Promise<void>;
+}
+
+function startThread(entry: URL): Thread {
+  const memory = new SharedArrayBuffer(SLOT_BYTES * SLOT_COUNT);
+  const states = new SharedArrayBuffer(4 * SLOT_COUNT);
+  const slots = new Int32Array(states);
+  const worker = new Worker(entry, { workerData: { memory, states } });
+  worker.unref();
+  return {
+    worker,
+    run: (request, take) =>
+      new Promise((resolve, reject) => {
+        const finish = (end: () => void) => {
+          worker.off('message', onMessage);
+          worker.off('error', reject);
+          worker.unref();
+          end();
+        };
+        const onMessage = (message: HasherMessage) => {
+          if (message.type === 'end') finish(resolve);
+          else if (message.type === 'error') {
+            finish(() =>
+              reject(
+                message.changed
+                  ? new FileChanged(message.message)
+                  : Object.assign(new Error(message.message), message.code === null ? {} : { code: message.code }),
+              ),
+            );
+          } else {
+            const { slot, hash, size, codec, bytes } = message;
+            const data = Buffer.from(memory, slot * SLOT_BYTES, bytes);
+            take({ hash, size, codec, data }, () => {
+              Atomics.store(slots, slot, SLOT_FREE);
+              Atomics.notify(slots, slot);
+            });
+          }
+        };
+        worker.ref();
+        worker.on('message', onMessage);
+        worker.once('error', reject);
+        worker.postMessage(request);
+      }),
+  };
+}

@@ -1,0 +1,66 @@
+/** A file read, cut, hashed and encoded: the same code inline for small files and in the hasher thread for large ones. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { encodeChunk } from './codec.ts';
+import { contentCut, MAX_CHUNK_BYTES, structuralCuts } from './chunking.ts';
+import { type EncodedChunk, sha256 } from './objects.ts';
+
+/** Thrown when a file changes while it is read: what was read so far is not a state that ever existed. */
+export class FileChanged extends Error {}
+
+/**
+ * Calls `emit` for each chunk in order. `buffer()` gives the 4 MiB to read the next chunk into; an emitted chunk's data
+ * may lie in it, so it must not be given again before the chunk has been used.
+ */
+export function hashFile(path: string, buffer: () => Uint8Array, emit: (chunk: EncodedChunk) => void): void {
+  const file = openSync(path, 'r');
+  try {
+    const before = fstatSync(file);
+    const readInto = (target: Uint8Array, offset: number): number => {
+      let done = 0;
+      while (done < target.length) {
+        const read = readSync(file, target, done, target.length - done, offset + done);
+        if (read === 0) break;
+        done += read;
+      }
+      return done;
+    };
+    const read = (offset: number, length: number) => {
+      const bytes = Buffer.alloc(length);
+      return bytes.subarray(0, readInto(bytes, offset));
+    };
+    const cuts = structuralCuts(read, before.size);
+    if (cuts) {
+      for (const { offset, bytes, elementBytes } of cuts) {
+        const target = buffer().subarray(0, bytes);
+        if (readInto(target, offset) !== bytes) throw new FileChanged(path);
+        emit(chunkOf(target, elementBytes));
+      }
+    } else {
+      emitByContent(before.size, buffer, readInto, emit, path);
+    }
+    const after = fstatSync(file);
+    if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw new FileChanged(path);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function emitByContent(
+  size: number,
+  buffer: () => Uint8Array,
+  readInto: (target: Uint8Array, offset: number) => number,
+  emit: (chunk: EncodedChunk) => void,
+  path: string,
+): void {
+  for (let offset = 0; offset < size; ) {
+    const target = buffer().subarray(0, Math.min(MAX_CHUNK_BYTES, size - offset));
+    if (readInto(target, offset) !== target.length) throw new FileChanged(path);
+    const bytes = contentCut(target);
+    emit(chunkOf(target.subarray(0, bytes), 1));
+    offset += bytes;
+  }
+}
+
+function chunkOf(bytes: Uint8Array, elementBytes: number): EncodedChunk {
+  return { hash: sha256(bytes), size: bytes.length, ...encodeChunk(bytes, elementBytes) };
+}

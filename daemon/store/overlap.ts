@@ -1,0 +1,49 @@
+/** Proof for free: steps computed again after a kill, against what was recorded the first time. */
+import type { Catalog } from './catalog.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface Overlap {
+  /** The checkpoint that the session resumed from. */
+  checkpoint: string;
+  /** Steps that both have, and how many of them are equal in every bit of every common metric. */
+  steps: number;
+  equal: number;
+  firstDifferent: { step: number; metric: string; recorded: number; replayed: number } | null;
+  /** Newest step that was recorded before: with it computed again there is nothing more to compare. */
+  recordedUpTo: number;
+}
+
+/** Null when the session did not resume, or nothing after its checkpoint had been recorded. */
+export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: string): Overlap | null {
+  const session = catalog.session(sessionId);
+  if (!session?.resumedFrom) return null;
+  const origin = catalog.checkpoint(session.resumedFrom.checkpoint)?.session;
+  const before = catalog
+    .sessions(session.run)
+    .filter(({ id, ordinal, purpose }) => purpose === 'train' && (id === origin || ordinal < session.ordinal) && id !== session.id);
+  const from = session.resumedFrom.step;
+  const equalAt = new Map<number, boolean>();
+  let firstDifferent: Overlap['firstDifferent'] = null;
+  let recordedUpTo = from;
+  for (const name of metrics.names(sessionId)) {
+    const recorded = new Map<number, number>();
+    for (const earlier of before) {
+      const { steps, values } = metrics.read(earlier.id, name);
+      for (let i = 0; i < steps.length; i++) if (steps[i]! > from) recorded.set(steps[i]!, values[i]!);
+    }
+    for (const step of recorded.keys()) recordedUpTo = Math.max(recordedUpTo, step);
+    const { steps, values } = metrics.read(sessionId, name);
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i]!;
+      const old = recorded.get(step);
+      if (old === undefined) continue;
+      const same = Object.is(old, values[i]);
+      equalAt.set(step, (equalAt.get(step) ?? true) && same);
+      if (!same && (firstDifferent === null || step < firstDifferent.step))
+        firstDifferent = { step, metric: name, recorded: old, replayed: values[i]! };
+    }
+  }
+  if (recordedUpTo === from) return null;
+  const equal = [...equalAt.values()].filter(Boolean).length;
+  return { checkpoint: session.resumedFrom.checkpoint, steps: equalAt.size, equal, firstDifferent, recordedUpTo };
+}

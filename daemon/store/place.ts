@@ -1,0 +1,61 @@
+/** Where a store may be, how large it may grow, and that one daemon owns it. */
+import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { HeldLock } from './lock.ts';
+
+const QUOTA_BYTES = 50e9;
+const QUOTA_SHARE = 0.2;
+
+/** File systems across which SQLite's locks do not hold, by `statfs` type. */
+const NETWORK_TYPES = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xff534d42, 'SMB'],
+  [0xfe534d42, 'SMB'],
+  [0x01021997, '9p'],
+  [0x65735546, 'FUSE or virtiofs'],
+  [0x6a656a63, 'virtiofs'],
+]);
+
+/** Name of the network or pass-through file system that `path` is on, or null for a local one. */
+export function networkFileSystem(path: string): string | null {
+  if (process.platform !== 'linux') return null;
+  return NETWORK_TYPES.get(statfsSync(path).type) ?? null;
+}
+
+/** The smaller of 50 GB and 20 % of what is free. */
+export function defaultQuotaBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(path);
+  return Math.round(Math.min(QUOTA_BYTES, bavail * bsize * QUOTA_SHARE));
+}
+
+/** Throws `storeOwned` when another live process owns the store. */
+export function takeOwnership(store: string): { release(): void } {
+  const lock = HeldLock.tryAcquire(join(store, 'owner.lock'));
+  const record = join(store, 'owner.json');
+  if (!lock) {
+    const owner = readOwner(record);
+    throw new TrainstashError(
+      'storeOwned',
+      `${store} is in use by another Trainstash daemon (process ${owner.pid} on ${owner.host}). Nothing was changed. Stop that one with \`trainstash daemon stop\` there, then try again.`,
+      owner,
+    );
+  }
+  writeFileSync(record, JSON.stringify({ host: hostname(), pid: process.pid, since: Date.now() }));
+  return {
+    release() {
+      rmSync(record, { force: true });
+      lock.release();
+    },
+  };
+}
+
+function readOwner(record: string): { host: string; pid: number; since: number } {
+  try {
+    return JSON.parse(readFileSync(record, 'utf8'));
+  } catch {
+    return { host: 'an unknown host', pid: 0, since: 0 };
+  }
+}

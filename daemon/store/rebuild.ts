@@ -1,0 +1,92 @@
+/** The catalog from objects.db and the session directories. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import type { Run, Session } from '../../protocol/domain.ts';
+import { exitSchema, launchSchema, SESSION_FILES } from '../../protocol/session.ts';
+import type { Catalog } from './catalog.ts';
+import { takeEvents } from './events.ts';
+import { readJson } from './json.ts';
+import type { Metrics } from './metrics.ts';
+import type { Objects } from './objects.ts';
+import { type CheckpointBody, checkpointOf, unpackMetrics } from './saving.ts';
+
+/** Brings the catalog's checkpoints up to what objects.db says, if a crash left it behind. */
+export function followObjects(objects: Objects, catalog: Catalog): void {
+  if (catalog.meta('followed') === String(objects.changes())) return;
+  catalog.database.transaction(() => {
+    const stale = catalog.checkpointIds();
+    for (const row of objects.allSaved()) {
+      stale.delete(row.id);
+      catalog.putCheckpoint(checkpointOf(row, objects.marks(row.seq)));
+    }
+    for (const id of stale) catalog.removeCheckpoint(id);
+    catalog.setMeta('followed', String(objects.changes()));
+  });
+}
+
+/**
+ * Fills an empty catalog. Not restored: renames and notes since a run's newest checkpoint, runs whose session
+ * directories are gone and that have no checkpoint, and the queue.
+ */
+export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics, store: string) {
+  const notRestored: string[] = [];
+  const sessionsWithEvents = new Set(readdirSync(join(store, 'sessions')));
+  catalog.database.transaction(() => {
+    for (const row of objects.allSaved()) {
+      const { run, session } = JSON.parse(row.body) as CheckpointBody;
+      catalog.putRun({ ...run, status: 'lost', reason: 'rebuilt from its checkpoints', endedAt: run.endedAt ?? row.created });
+      catalog.putSession({ ...session, endedAt: session.endedAt ?? row.created });
+      catalog.putCheckpoint(checkpointOf(row, objects.marks(row.seq)));
+      if (!sessionsWithEvents.has(session.id) && row.metrics)
+        for (const { name, points } of unpackMetrics(row.metrics)) metrics.append(session.id, name, points);
+    }
+  });
+  for (const id of sessionsWithEvents) {
+    if (!restoreSession(catalog, store, id)) {
+      notRestored.push(`session ${id}: its ${SESSION_FILES.launch} cannot be read`);
+      continue;
+    }
+    const events = join(store, 'sessions', id, SESSION_FILES.events);
+    while (takeEvents(catalog, metrics, id, events).more);
+  }
+  catalog.setMeta('followed', String(objects.changes()));
+  return { runs: catalog.countRuns(), checkpoints: catalog.checkpointIds().size, notRestored };
+}
+
+/** Sessions and runs that no checkpoint tells of. Left open, so that the daemon looks at how they ended. */
+function restoreSession(catalog: Catalog, store: string, id: string): boolean {
+  const launch = v.safeParse(launchSchema, readJson(join(store, 'sessions', id, SESSION_FILES.launch)));
+  if (!launch.success) return false;
+  const { run: runId, runNumber, ...facts } = launch.output;
+  if (runId === null) return true; // Started without a daemon: adopted, and named, like any other such session.
+  const known = catalog.session(id);
+  const exit = v.safeParse(exitSchema, readJson(join(store, 'sessions', id, SESSION_FILES.exit)));
+  const session: Session = known ?? {
+    id,
+    run: runId,
+    ordinal: catalog.sessions(runId).length + 1,
+    purpose: facts.purpose,
+    startedAt: facts.createdAt,
+    endedAt: null,
+    resumedFrom: facts.resume && { checkpoint: facts.resume.checkpoint, step: facts.resume.step },
+    environment: {},
+  };
+  catalog.putSession({ ...session, endedAt: null });
+  const run = catalog.run(runId);
+  if (run && exit.success && facts.purpose === 'train')
+    catalog.putRun({ ...run, status: exit.output.outcome, reason: exit.output.reason, step: Math.max(run.step, exit.output.step) });
+  if (!run) catalog.putRun(runOf(runId, runNumber ?? catalog.nextRunNumber(), facts as never));
+  return true;
+}
+
+function runOf(id: string, number: number, launch: v.InferOutput<typeof launchSchema>): Run {
+  return {
+    id, number, name: `${launch.job} #${number}`, label: '', note: '', job: launch.job, status: 'lost',
+    reason: 'rebuilt from its session directory', draft: false, ...launch.identity, params: launch.params as Run['params'],
+    seed: launch.seed, backend: launch.backend, createdAt: launch.createdAt, startedAt: launch.createdAt, endedAt: null,
+    step: 0, epoch: 0, totalSteps: null, stepsPerEpoch: null, etaSeconds: null, metrics: {}, monitor: launch.monitor,
+    parent: null, checkpoints: 0, lastCheckpoint: null, session: launch.session, sessions: 1, notices: [],
+    restart: { max: 0, used: 0 }, trashedAt: null,
+  };
+}

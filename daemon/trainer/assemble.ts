@@ -1,0 +1,162 @@
+/** From a launch file to everything the loop needs: data, model, optimizer, schedule, state. */
+import { join, resolve } from 'node:path';
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Monitor, Params } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { type Launch, STATE_FILE } from '../../protocol/session.ts';
+import type { Backend } from './backend.ts';
+import { type Feed, fingerprint, makeFeed } from './data.ts';
+import { losses, metrics as metricFunctions } from './losses.ts';
+import { type NamedModel, nameModel } from './model.ts';
+import { type Optimizer, makeOptimizer } from './optimizers.ts';
+import { mergeParams } from './params.ts';
+import { Random, replaceMathRandom } from './random.ts';
+import { makeSchedule } from './schedules.ts';
+import { loadState, type Progress, stateVariables } from './state.ts';
+import { layers, tf } from './tf.ts';
+import type { Batch, Context, DataSet, Training } from './training.ts';
+
+export interface Assembly {
+  context: Context;
+  params: Params;
+  data: DataSet;
+  dataFingerprint: string | null;
+  feed: Feed;
+  model: NamedModel;
+  optimizer: Optimizer;
+  /** Everything that is kept, by stable names. */
+  variables: ReadonlyMap<string, Variable>;
+  learningRate(step: number): number;
+  loss(batch: Batch): Scalar;
+  /** On the validation data: loss and metrics of one batch, or null without validation. */
+  evaluate: ((batch: Batch) => Record<string, Scalar>) | null;
+  random: Random;
+  progress: Progress;
+  epochs: number;
+  batchSize: number;
+  accumulate: number;
+  clipNorm: number | null;
+  monitor: Monitor;
+  earlyStopping: { monitor: Monitor; patience: number; minDelta: number } | null;
+}
+
+export async function assemble(training: Training, launch: Launch, backend: Backend, sessionPath: string): Promise<Assembly> {
+  const params = mergeParams(training.params, launch.params as Params);
+  const random = Random.seeded(launch.seed);
+  replaceMathRandom(random);
+  const context: Context = { params, tf, layers, seed: launch.seed, stepsPerEpoch: 0, totalSteps: 0 };
+  const ask = <T>(value: T | ((context: Context) => T)): T => (value instanceof Function ? value(context) : value);
+  const epochs = positive('epochs', ask(training.epochs));
+  const batchSize = positive('batchSize', ask(training.batchSize));
+  const accumulate = positive('accumulate', training.accumulate ?? 1);
+
+  const data = await training.data(context);
+  const feed = makeFeed(data.train, batchSize, launch.seed);
+  if (feed.batches !== null) {
+    context.stepsPerEpoch = Math.ceil(feed.batches / accumulate);
+    context.totalSteps = context.stepsPerEpoch * epochs;
+  }
+  const userModel = await training.model(context);
+  const model = nameModel(userModel);
+  const spec = training.optimizer(context);
+  const optimizer = makeOptimizer(spec, model.trainable);
+  const variables = stateVariables(model.variables, optimizer.slots);
+  const dataFingerprint = await fingerprint(data.train, data.fingerprint, random);
+
+  const progress: Progress = {
+    step: 0, epoch: 0, batch: 0, samples: 0, random: random.state, data: feed.state() ?? null, optimizer: spec.name,
+    epochLoss: { sum: 0, count: 0 }, best: null, earlyStopping: null, recentLosses: [], metrics: {}, finished: false,
+  };
+  if (launch.resume) {
+    checkAccepted(launch, dataFingerprint, backend);
+    Object.assign(progress, loadState(join(resolve(sessionPath, launch.resume.directory), STATE_FILE), variables));
+    if (progress.optimizer !== spec.name) throw optimizerChanged(progress.optimizer, spec.name);
+    await feed.restore(progress.data);
+    random.state = progress.random;
+  }
+
+  const monitor = launch.monitor ?? monitorOf(training.best ?? (data.validation ? 'val_loss' : 'loss'));
+  const predict = model.predict;
+  const named = typeof training.loss === 'string' ? losses[training.loss] : null;
+  const lossOf = (target: Tensor, prediction: Tensor): Scalar =>
+    named ? named(target, prediction) : (training.loss as Exclude<Training['loss'], string | undefined>)(target, prediction, context);
+  if (typeof training.loss === 'string' && !named)
+    throw new TrainstashError('moduleInvalid', `There is no loss "${training.loss}". Known: ${Object.keys(losses).join(', ')}.`, { file: launch.module, problem: 'unknown loss' });
+  const step = training.step?.bind(training);
+  if (!step && !predict)
+    throw new TrainstashError('moduleInvalid', 'A model without `predict` needs a `step` of its own.', { file: launch.module, problem: 'no predict' });
+
+  return {
+    context, params, data, dataFingerprint, feed, model, optimizer, variables, random, progress, epochs, batchSize, accumulate, monitor,
+    clipNorm: training.clipNorm ?? null,
+    learningRate: makeSchedule(training, context, optimizer.learningRate),
+    loss: step
+      ? (batch) => step(batch, { ...context, model: userModel })
+      : (batch) => lossOf(batch.y, predict!(batch.x, true)),
+    evaluate: data.validation && predict && training.loss ? evaluation(training, lossOf, predict) : null,
+    earlyStopping: training.earlyStopping
+      ? {
+          monitor: training.earlyStopping.monitor ? monitorOf(training.earlyStopping.monitor) : monitor,
+          patience: training.earlyStopping.patience,
+          minDelta: training.earlyStopping.minDelta ?? 0,
+        }
+      : null,
+  };
+}
+
+/** `val_loss` or `max:val_accuracy`. */
+export function monitorOf(text: string): Monitor {
+  const [mode, metric] = text.includes(':') ? (text.split(':', 2) as [string, string]) : ['min', text];
+  return { metric, mode: mode === 'max' ? 'max' : 'min' };
+}
+
+function evaluation(
+  training: Training,
+  lossOf: (target: Tensor, prediction: Tensor) => Scalar,
+  predict: (x: Tensor, training: boolean) => Tensor,
+): (batch: Batch) => Record<string, Scalar> {
+  const metrics = Object.entries(training.metrics ?? {}).map(([name, metric]) => {
+    const compute = typeof metric === 'string' ? metricFunctions[metric] : metric;
+    if (!compute)
+      throw new TrainstashError('moduleInvalid', `There is no metric "${String(metric)}". Known: ${Object.keys(metricFunctions).join(', ')}.`, { file: '', problem: 'unknown metric' });
+    return [name, compute] as const;
+  });
+  return ({ x, y }) => {
+    const prediction = predict(x, false);
+    const results: Record<string, Scalar> = { val_loss: lossOf(y, prediction) };
+    for (const [name, compute] of metrics) results[`val_${name}`] = compute(y, prediction);
+    return results;
+  };
+}
+
+/** What the daemon cannot see before the launch is checked here, before anything is changed. */
+function checkAccepted(launch: Launch, data: string | null, backend: Backend): void {
+  const { expected, accept } = launch.resume!;
+  const differences = [
+    { kind: 'data' as const, name: '', checkpoint: expected.data ?? '', current: data ?? '' },
+    { kind: 'backend' as const, name: '', checkpoint: expected.backend ?? '', current: backend.name },
+  ].filter(({ kind, checkpoint, current }) => checkpoint !== '' && checkpoint !== current && !accept.includes(kind));
+  if (differences.length === 0) return;
+  const words = differences.map(({ kind, checkpoint, current }) => `${kind} (${checkpoint} then, ${current} now)`);
+  throw new TrainstashError(
+    'preflightDiffers',
+    `Not resumed: ${words.join(' and ')} differ from when the checkpoint was made. Nothing was changed; resume with --yes to go on all the same.`,
+    { differences },
+  );
+}
+
+function optimizerChanged(then: string, now: string): TrainstashError {
+  return new TrainstashError(
+    'preflightDiffers',
+    `Not resumed: the checkpoint was made with the optimizer ${then}, the training now uses ${now}. Nothing was changed; start a new run for another optimizer.`,
+    { differences: [{ kind: 'param', name: 'optimizer', checkpoint: then, current: now }] },
+  );
+}
+
+function positive(name: string, value: number): number {
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new TrainstashError('moduleInvalid', `\`${name}\` must be a whole number above 0, not ${value}. No training was started.`, {
+    file: '',
+    problem: `${name} is ${value}`,
+  });
+}

@@ -1,0 +1,175 @@
+/** When a checkpoint is due, and taking it. */
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Monitor } from '../../protocol/domain.ts';
+import { fromWireNumber, toWireNumber } from '../../protocol/domain.ts';
+import { randomId } from '../../protocol/ids.ts';
+import { CHECKPOINT_FILE, type CheckpointFile, type CheckpointPolicy } from '../../protocol/session.ts';
+import { SESSION_FORMAT } from '../../protocol/version.ts';
+import type { SessionDirectory } from '../sessions/directory.ts';
+import type { Reporter } from '../sessions/reporter.ts';
+import type { CaptureResult, Capturer } from './capture.ts';
+import type { NamedTensor, Progress } from './state.ts';
+
+/** Checkpoints by time may cost this share of the training's time. */
+const MAX_OVERHEAD = 0.02;
+/** What the copying may take of each step, and at most. */
+const PUMP_SHARE = 0.02;
+const PUMP_MIN_MS = 1;
+const PUMP_MAX_MS = 15;
+/** Without a daemon that takes checkpoints, this many of the newest stay in the inbox, and the best. */
+const UNTAKEN_LAST = 3;
+
+export interface CheckpointsSetup {
+  directory: SessionDirectory;
+  reporter: Reporter;
+  capturer: Capturer;
+  policy: CheckpointPolicy;
+  environment: Record<string, string>;
+  data: CheckpointFile['data'];
+  monitor: Monitor;
+  /** The checkpoint resumed from. */
+  parent: string | null;
+  state(): NamedTensor[];
+}
+
+export class Checkpoints {
+  readonly #setup: CheckpointsSetup;
+  #parent: string | null;
+  #lastAt = performance.now();
+  #intervalMs: number;
+  #lastStep: number;
+  /** Where the newest checkpoint was taken: another at the same place would hold the same. */
+  #lastPosition = '';
+  #saidFull = false;
+  /** What the newest finished capture cost the training thread. */
+  lastStallMs = 0;
+
+  constructor(setup: CheckpointsSetup, startStep: number) {
+    this.#setup = setup;
+    this.#parent = setup.parent;
+    this.#lastStep = startStep;
+    this.#intervalMs = setup.policy.everySeconds > 0 ? setup.policy.everySeconds * 1000 : Number.POSITIVE_INFINITY;
+  }
+
+  /** Why a checkpoint is due at this boundary; empty when none is. */
+  due(step: number, endOfEpoch: number | null, isBest: boolean): string[] {
+    const { policy } = this.#setup;
+    if (step === this.#lastStep && endOfEpoch === null) return [];
+    const reasons: string[] = [];
+    if (performance.now() - this.#lastAt >= this.#intervalMs) reasons.push('interval');
+    if (policy.everySteps !== null && step % policy.everySteps === 0 && step !== this.#lastStep) reasons.push('steps');
+    if (endOfEpoch !== null && policy.everyEpochs !== null && endOfEpoch % policy.everyEpochs === 0) reasons.push('epoch');
+    if (isBest && policy.onBest) reasons.push('best');
+    return reasons;
+  }
+
+  /** Starts a checkpoint, unless one is being written: an automatic one is then skipped until it is due again. */
+  start(reasons: string[], progress: Progress): boolean {
+    if (this.#setup.capturer.inFlight) return false;
+    const { metrics } = progress;
+    const id = randomId();
+    const facts: CheckpointFile = {
+      format: SESSION_FORMAT,
+      id,
+      session: this.#setup.directory.id,
+      step: progress.step,
+      epoch: progress.epoch,
+      batch: progress.batch,
+      createdAt: Date.now(),
+      reasons,
+      grade: 'complete',
+      missing: [],
+      parent: this.#parent,
+      metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, toWireNumber(value)])),
+      environment: this.#setup.environment,
+      data: this.#setup.data,
+      files: [],
+    };
+    const name = `${String(progress.step).padStart(9, '0')}-${id}`;
+    this.#lastAt = performance.now();
+    this.#lastStep = progress.step;
+    this.#lastPosition = positionOf(progress);
+    this.#setup.capturer.begin(name, facts, this.#setup.state(), progress);
+    return true;
+  }
+
+  /** Call at each boundary: copies on, within a share of the step's time. */
+  pump(stepMs: number): void {
+    if (!this.#setup.capturer.inFlight) return;
+    this.#finish(this.#setup.capturer.pump(Math.min(PUMP_MAX_MS, Math.max(PUMP_MIN_MS, stepMs * PUMP_SHARE))));
+  }
+
+  /** Finishes what is being written; then, with reasons, takes one more and waits for it. False: it failed. */
+  async take(reasons: string[], progress: Progress): Promise<boolean> {
+    const settled = this.#finish(await this.#setup.capturer.drain());
+    if (settled && this.#lastPosition === positionOf(progress) && !reasons.includes('request')) return true;
+    this.start(reasons, progress);
+    return this.#finish(await this.#setup.capturer.drain());
+  }
+
+  async settle(): Promise<void> {
+    this.#finish(await this.#setup.capturer.drain());
+  }
+
+  #finish(result: CaptureResult | null): boolean {
+    if (!result) return true;
+    const { reporter } = this.#setup;
+    this.lastStallMs = result.stallMs;
+    if (this.#setup.policy.everySeconds > 0)
+      this.#intervalMs = Math.max(this.#setup.policy.everySeconds * 1000, result.stallMs / MAX_OVERHEAD);
+    if (result.error !== null) {
+      this.#lastPosition = '';
+      if (!this.#saidFull) {
+        reporter.report({
+          type: 'notice',
+          code: 'checkpointFailed',
+          level: 'error',
+          text: `The checkpoint of step ${result.facts.step} could not be written (${result.error}). Training goes on; earlier checkpoints are untouched. Free some disk space: the next one is tried when it is due.`,
+          step: result.facts.step,
+        });
+      }
+      this.#saidFull = true;
+      return false;
+    }
+    this.#saidFull = false;
+    this.#parent = result.facts.id;
+    reporter.report({ type: 'checkpoint', step: result.facts.step, name: result.name });
+    reporter.flush();
+    pruneInbox(this.#setup.directory, this.#setup.monitor);
+    return true;
+  }
+}
+
+function positionOf({ step, epoch, batch, finished }: Progress): string {
+  return `${step}/${epoch}/${batch}/${finished}`;
+}
+
+/** Nobody may be there to take checkpoints for days: the disk must not fill up. Those asked for by a person stay. */
+export function pruneInbox(directory: SessionDirectory, monitor: Monitor): void {
+  const names = directory.inbox();
+  if (names.length <= UNTAKEN_LAST) return;
+  const entries = names.flatMap((name) => {
+    const facts = readFacts(join(directory.file('inbox'), name));
+    return facts ? [{ name, facts }] : [];
+  });
+  entries.sort((a, b) => a.facts.step - b.facts.step);
+  const value = ({ facts }: { facts: CheckpointFile }) => {
+    const metric = facts.metrics[monitor.metric];
+    return metric === undefined ? Number.NaN : fromWireNumber(metric as never) * (monitor.mode === 'min' ? 1 : -1);
+  };
+  const measured = entries.filter((entry) => !Number.isNaN(value(entry)));
+  const best = measured.reduce<(typeof entries)[number] | undefined>((a, b) => (a && value(a) <= value(b) ? a : b), undefined);
+  for (const entry of entries.slice(0, -UNTAKEN_LAST)) {
+    if (entry === best || entry.facts.reasons.includes('request')) continue;
+    rmSync(join(directory.file('inbox'), entry.name), { recursive: true, force: true });
+  }
+}
+
+function readFacts(path: string): CheckpointFile | null {
+  try {
+    return JSON.parse(readFileSync(join(path, CHECKPOINT_FILE), 'utf8'));
+  } catch {
+    return null; // A daemon has claimed it since the listing.
+  }
+}

@@ -1,0 +1,82 @@
+import type { KernelConfig, KernelFunc, NamedAttrMap, TensorInfo } from '@tensorflow/tfjs-core';
+import { tf } from '../tf.ts';
+
+/** What our kernels use of the wasm back end. */
+export interface WasmBackend {
+  makeOutput(shape: number[], dtype: string): TensorInfo;
+  typedArrayFromHeap(tensor: TensorInfo): Float32Array;
+  readSync(dataId: object): Float32Array | Int32Array | Uint8Array;
+  write(values: unknown, shape: number[], dtype: string): object;
+  disposeData(dataId: object): boolean;
+  dataIdMap: { get(dataId: object): { memoryOffset: number | null } };
+}
+
+export interface CpuBackend {
+  makeTensorInfo(shape: number[], dtype: string, values: unknown): TensorInfo;
+  readSync(dataId: object): unknown;
+  disposeIntermediateTensorInfo(tensor: TensorInfo): void;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: attributes are typed by each kernel that reads them.
+export type Attributes = any;
+
+export interface KernelCall {
+  inputs: Record<string, TensorInfo>;
+  attrs: Attributes;
+  backend: WasmBackend;
+}
+
+/** A kernel of ours for the wasm back end, in place of upstream's if there is one. */
+export interface Replacement {
+  name: string;
+  /** Why: missing upstream, wrong, imprecise or slow; with what was seen. */
+  why: string;
+  make(upstream: (call: KernelCall) => TensorInfo): (call: KernelCall) => TensorInfo;
+}
+
+export function replaceKernel({ name, make }: Replacement): void {
+  const upstream = tf.getKernel(name, 'wasm') as KernelConfig | undefined;
+  if (upstream) tf.unregisterKernel(name, 'wasm');
+  const missing = () => {
+    throw new Error(`kernel ${name} does not exist for wasm`);
+  };
+  const kernel = make((upstream?.kernelFunc as unknown as (call: KernelCall) => TensorInfo) ?? missing);
+  tf.registerKernel({ kernelName: name, backendName: 'wasm', kernelFunc: kernel as unknown as KernelFunc });
+}
+
+/** Calls whatever is registered for wasm under that name now. */
+export function callKernel(name: string, backend: WasmBackend, inputs: Record<string, TensorInfo>, attrs: NamedAttrMap): TensorInfo {
+  const kernel = tf.getKernel(name, 'wasm')!.kernelFunc as unknown as (call: KernelCall) => TensorInfo;
+  return kernel({ inputs, attrs, backend });
+}
+
+/** A kernel of the cpu back end, run on copies of wasm tensors. */
+export function viaCpu(name: string): (call: KernelCall) => TensorInfo {
+  const kernel = tf.getKernel(name, 'cpu')!.kernelFunc as unknown as (call: {
+    inputs: Record<string, unknown>;
+    attrs: Attributes;
+    backend: CpuBackend;
+  }) => TensorInfo | TensorInfo[];
+  return ({ inputs, attrs, backend }) => {
+    const cpu = tf.findBackend('cpu') as unknown as CpuBackend;
+    const copies: TensorInfo[] = [];
+    const toCpu = (tensor: TensorInfo) => {
+      const copy = cpu.makeTensorInfo(tensor.shape, tensor.dtype, backend.readSync(tensor.dataId));
+      copies.push(copy);
+      return copy;
+    };
+    const cpuInputs: Record<string, unknown> = {};
+    for (const [key, value] of Object.entries(inputs)) {
+      if (value != null) cpuInputs[key] = Array.isArray(value) ? value.map(toCpu) : toCpu(value);
+    }
+    const output = kernel({ inputs: cpuInputs, attrs, backend: cpu });
+    const toWasm = (tensor: TensorInfo): TensorInfo => {
+      const dataId = backend.write(cpu.readSync(tensor.dataId), tensor.shape, tensor.dtype);
+      cpu.disposeIntermediateTensorInfo(tensor);
+      return { dataId: dataId as TensorInfo['dataId'], shape: tensor.shape, dtype: tensor.dtype };
+    };
+    const result = Array.isArray(output) ? output.map(toWasm) : toWasm(output);
+    for (const copy of copies) cpu.disposeIntermediateTensorInfo(copy);
+    return result as TensorInfo;
+  };
+}

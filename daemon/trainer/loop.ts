@@ -1,0 +1,316 @@
+/** The training loop: steps, epochs, and at each step boundary metrics, requests and checkpoints. */
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
+import { toWireNumber } from '../../protocol/domain.ts';
+import type { Launch } from '../../protocol/session.ts';
+import type { Reporter } from '../sessions/reporter.ts';
+import type { Assembly } from './assemble.ts';
+import type { Checkpoints } from './checkpoints.ts';
+import { eachBatch } from './data.ts';
+import { clipByGlobalNorm } from './optimizers.ts';
+import { tf } from './tf.ts';
+import { judgeLoss } from './watch.ts';
+
+export type LoopEnd = { outcome: 'completed' | 'paused' | 'stopped'; reason: string };
+
+/** The event loop gets a turn this often, for signals and the writer's death; each step would cost too much. */
+const TURN_MS = 20;
+const CAP_CHECK_MS = 5_000;
+
+export interface LoopSetup {
+  assembly: Assembly;
+  launch: Launch;
+  reporter: Reporter;
+  checkpoints: Checkpoints;
+  /** Set by a signal: save and end at the next boundary. */
+  interrupted: { by: string | null };
+}
+
+interface Boundary {
+  random: Assembly['progress']['random'];
+  batch: number;
+  samples: number;
+  data: unknown;
+  untrained: Map<string, Tensor>;
+}
+
+export class Loop {
+  readonly #setup: LoopSetup;
+  #lastTurn = performance.now();
+  #lastCap = performance.now();
+  #stepStarted = performance.now();
+  #nanSaid = false;
+  #spikeSaidAt = Number.NEGATIVE_INFINITY;
+  /** What a failing step may have changed, as it was at the newest boundary. */
+  #boundary: Boundary | null = null;
+  #applying = false;
+
+  constructor(setup: LoopSetup) {
+    this.#setup = setup;
+  }
+
+  async run(): Promise<LoopEnd> {
+    const { assembly, checkpoints } = this.#setup;
+    const { progress, epochs } = assembly;
+    while (progress.epoch < epochs && !progress.finished) {
+      const end = (await this.#epoch()) ?? (await this.#endOfEpoch());
+      if (end) return end;
+    }
+    await checkpoints.take(['end'], this.#snapshot());
+    return { outcome: 'completed', reason: progress.finished ? `stopped early after epoch ${progress.epoch}` : '' };
+  }
+
+  /**
+   * After an error in the user's code: puts back what the unfinished step changed and saves the state of the last
+   * boundary. Returns whether there is a checkpoint of it now.
+   */
+  async saveAfterError(): Promise<boolean> {
+    if (this.#applying || !this.#boundary) return false;
+    const { assembly, checkpoints } = this.#setup;
+    if (assembly.progress.step === 0) return false;
+    for (const [name, value] of this.#boundary.untrained) assembly.variables.get(name)!.assign(value);
+    const { random, batch, samples, data } = this.#boundary;
+    return checkpoints.take(['exception'], structuredClone({ ...assembly.progress, random, batch, samples, data }));
+  }
+
+  async #epoch(): Promise<LoopEnd | null> {
+    const { assembly } = this.#setup;
+    const { progress } = assembly;
+    for (;;) {
+      this.#rememberBoundary();
+      const result = await this.#step();
+      if (result === null) return null;
+      progress.step++;
+      const verdict = judgeLoss(result.loss, progress);
+      progress.epochLoss.sum += result.loss;
+      progress.epochLoss.count++;
+      this.#log({ loss: result.loss, learning_rate: result.learningRate });
+      const end = await this.#boundaryWork(null, false, verdict);
+      if (end) return end;
+    }
+  }
+
+  /** One optimizer step over up to `accumulate` batches. Null when the epoch has no more batches. */
+  async #step(): Promise<{ loss: number; learningRate: number } | null> {
+    const { feed, progress, accumulate, model, clipNorm, optimizer, learningRate } = this.#setup.assembly;
+    let gradients: Map<string, Tensor> | null = null;
+    let lossSum = 0;
+    let count = 0;
+    while (count < accumulate) {
+      const batch = await feed.batch(progress.epoch, progress.batch);
+      if (batch === null) break;
+      const { value, grads } = tf.variableGrads(() => this.#setup.assembly.loss(batch), [...model.trainable.values()]);
+      progress.batch++;
+      progress.samples += batch.x.shape[0] ?? 1;
+      gradients = addGradients(gradients, model.trainable, grads);
+      lossSum += (await value.data())[0]!;
+      count++;
+      tf.dispose([value, batch.x, batch.y]);
+    }
+    if (gradients === null) return null;
+    if (count > 1) divide(gradients, count);
+    if (clipNorm !== null) clipByGlobalNorm(gradients, clipNorm);
+    const rate = learningRate(progress.step);
+    this.#applying = true;
+    optimizer.apply(gradients, rate, progress.step + 1);
+    this.#applying = false;
+    tf.dispose([...gradients.values()]);
+    return { loss: lossSum / count, learningRate: rate };
+  }
+
+  async #endOfEpoch(): Promise<LoopEnd | null> {
+    const { assembly } = this.#setup;
+    const { progress } = assembly;
+    const values: Record<string, number> = {};
+    if (progress.epochLoss.count > 0) values.epoch_loss = progress.epochLoss.sum / progress.epochLoss.count;
+    if (assembly.evaluate) Object.assign(values, await this.#validate());
+    this.#log(values);
+    const isBest = this.#updateBest();
+    this.#updateEarlyStopping();
+    progress.epoch++;
+    progress.batch = 0;
+    progress.epochLoss = { sum: 0, count: 0 };
+    this.#rememberBoundary();
+    return this.#boundaryWork(progress.epoch, isBest, 'fine');
+  }
+
+  async #validate(): Promise<Record<string, number>> {
+    const { data, batchSize, evaluate } = this.#setup.assembly;
+    const sums: Record<string, number> = {};
+    let samples = 0;
+    for (const { size, batch } of eachBatch(data.validation!, batchSize)) {
+      const { x, y } = await batch;
+      const results = tf.tidy(() => evaluate!({ x, y })) as Record<string, Scalar>;
+      for (const [name, value] of Object.entries(results)) sums[name] = (sums[name] ?? 0) + (await value.data())[0]! * size;
+      samples += size;
+      tf.dispose([x, y, ...Object.values(results)]);
+      this.#setup.checkpoints.pump(this.#stepMs());
+    }
+    return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / samples]));
+  }
+
+  /** What happens between two steps. Returns how the session ends, if it does. */
+  async #boundaryWork(endOfEpoch: number | null, isBest: boolean, verdict: ReturnType<typeof judgeLoss>): Promise<LoopEnd | null> {
+    const { checkpoints, reporter, launch, assembly } = this.#setup;
+    const { progress } = assembly;
+    reporter.flush();
+    checkpoints.pump(this.#stepMs());
+    const judged = this.#react(verdict);
+    if (judged) {
+      await checkpoints.settle();
+      return judged;
+    }
+    if (launch.untilStep !== null && progress.step >= launch.untilStep && endOfEpoch === launch.untilEpoch) {
+      await checkpoints.take(['verify'], this.#snapshot());
+      return { outcome: 'completed', reason: 'verification' };
+    }
+    await this.#turn();
+    const asked = await this.#answer();
+    if (asked) return asked;
+    const reasons = verdict === 'nan' ? [] : checkpoints.due(progress.step, endOfEpoch, isBest);
+    if (reasons.length > 0 && launch.purpose === 'train') checkpoints.start(reasons, this.#snapshot());
+    return null;
+  }
+
+  async #answer(): Promise<LoopEnd | null> {
+    const { reporter, checkpoints, interrupted, assembly } = this.#setup;
+    const { step } = assembly.progress;
+    if (interrupted.by) {
+      await checkpoints.take(['signal'], this.#snapshot());
+      return { outcome: 'paused', reason: `ended by ${interrupted.by}` };
+    }
+    const request = reporter.request();
+    if (!request) return null;
+    const reason = request.stop ? 'stop' : request.pause ? 'pause' : 'request';
+    const saved = await checkpoints.take([reason], this.#snapshot());
+    if (reason !== 'request' && !saved) {
+      reporter.answer(request, step);
+      if (reason === 'pause') return null; // Without a checkpoint a pause would lose work: the training goes on.
+    }
+    reporter.answer(request, step);
+    if (request.stop) return { outcome: 'stopped', reason: 'stopped by request' };
+    if (request.pause) return { outcome: 'paused', reason: 'paused by request' };
+    return null;
+  }
+
+  #react(verdict: ReturnType<typeof judgeLoss>): LoopEnd | null {
+    const { launch, reporter, assembly } = this.#setup;
+    const { step } = assembly.progress;
+    if (verdict === 'nan') {
+      if (!this.#nanSaid) {
+        this.#nanSaid = true;
+        reporter.report({
+          type: 'notice', code: 'nan', level: 'error', step,
+          text: `The loss is not a number at step ${step}. Automatic checkpoints wait until it is one again; go back with \`trainstash resume --from STEP\`, with a smaller learning rate perhaps.`,
+        });
+      }
+      return launch.onNaN === 'pause' ? { outcome: 'paused', reason: `the loss was not a number at step ${step}` } : null;
+    }
+    this.#nanSaid = false;
+    if (verdict === 'spike' && step - this.#spikeSaidAt > 100) {
+      this.#spikeSaidAt = step;
+      reporter.report({
+        type: 'notice', code: 'spike', level: 'warning', step,
+        text: `The loss jumped to ${assembly.progress.metrics.loss!.toPrecision(4)} at step ${step}, far above where it was.`,
+      });
+      if (launch.onSpike === 'pause') return { outcome: 'paused', reason: `the loss jumped at step ${step}` };
+    }
+    return null;
+  }
+
+  #log(values: Record<string, number>): void {
+    const { launch, reporter, assembly } = this.#setup;
+    Object.assign(assembly.progress.metrics, values);
+    if (launch.purpose !== 'train') return;
+    reporter.report({
+      type: 'metrics',
+      step: assembly.progress.step,
+      epoch: assembly.progress.epoch,
+      values: Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toWireNumber(value)])),
+    });
+  }
+
+  #updateBest(): boolean {
+    const { monitor, progress } = this.#setup.assembly;
+    const value = progress.metrics[monitor.metric];
+    if (value === undefined || Number.isNaN(value)) return false;
+    const { best } = progress;
+    const better = best === null || (monitor.mode === 'min' ? value < best.value : value > best.value);
+    if (better) progress.best = { value, step: progress.step };
+    return better;
+  }
+
+  #updateEarlyStopping(): void {
+    const { earlyStopping: rule, progress } = this.#setup.assembly;
+    const value = rule && progress.metrics[rule.monitor.metric];
+    if (!rule || value === undefined || value === null) return;
+    const state = progress.earlyStopping;
+    const gain = state === null ? Number.POSITIVE_INFINITY : rule.monitor.mode === 'min' ? state.value - value : value - state.value;
+    if (gain > rule.minDelta) progress.earlyStopping = { value, waited: 0 };
+    else progress.earlyStopping = { value: state!.value, waited: state!.waited + 1 };
+    if (progress.earlyStopping.waited > rule.patience) progress.finished = true;
+  }
+
+  /** The progress as it is now, by value. */
+  #snapshot(): Assembly['progress'] {
+    const { progress, random, feed } = this.#setup.assembly;
+    progress.random = random.state;
+    progress.data = feed.state() ?? null;
+    return structuredClone(progress);
+  }
+
+  #rememberBoundary(): void {
+    const { assembly } = this.#setup;
+    tf.dispose([...(this.#boundary?.untrained.values() ?? [])]);
+    const untrained = new Map<string, Tensor>();
+    for (const [name, variable] of assembly.model.variables) {
+      if (!assembly.model.trainable.has(name)) untrained.set(`model/${name}`, tf.reshape(variable, variable.shape));
+    }
+    const { batch, samples } = assembly.progress;
+    this.#boundary = { random: assembly.random.state, batch, samples, data: assembly.feed.state() ?? null, untrained };
+  }
+
+  #stepMs(): number {
+    const now = performance.now();
+    const elapsed = now - this.#stepStarted;
+    this.#stepStarted = now;
+    return elapsed;
+  }
+
+  async #turn(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#lastTurn < TURN_MS) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#lastTurn = performance.now();
+    if (now - this.#lastCap > CAP_CHECK_MS) {
+      this.#lastCap = now;
+      this.#setup.reporter.capOutput();
+    }
+  }
+}
+
+/** Sums gradients by stable name, and disposes of what it no longer needs. */
+function addGradients(
+  sum: Map<string, Tensor> | null,
+  trainable: ReadonlyMap<string, { name: string }>,
+  grads: Record<string, Tensor>,
+): Map<string, Tensor> {
+  const result = new Map<string, Tensor>();
+  for (const [name, variable] of trainable) {
+    const gradient = grads[variable.name];
+    if (!gradient) continue;
+    const before = sum?.get(name);
+    if (!before) result.set(name, gradient);
+    else {
+      result.set(name, tf.add(before, gradient));
+      tf.dispose([before, gradient]);
+    }
+  }
+  return result;
+}
+
+function divide(gradients: Map<string, Tensor>, count: number): void {
+  for (const [name, gradient] of gradients) {
+    gradients.set(name, tf.div(gradient, count));
+    gradient.dispose();
+  }
+}

@@ -1,0 +1,67 @@
+/** A model as variables by stable names, whatever TensorFlow.js calls them in this process. */
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { LayersModel, layers as Layers } from '@tensorflow/tfjs-layers';
+import { TrainstashError } from '../../protocol/errors.ts';
+import type { Model } from './training.ts';
+
+export interface NamedModel {
+  /** In the model's order; includes what is not trained (batch-norm statistics, frozen layers). */
+  variables: ReadonlyMap<string, Variable>;
+  trainable: ReadonlyMap<string, Variable>;
+  predict: ((x: Tensor, training: boolean) => Tensor) | null;
+  warnings: string[];
+}
+
+export function nameModel(model: Model): NamedModel {
+  if (isLayersModel(model)) return nameLayersModel(model);
+  const { variables, predict } = model;
+  if (typeof variables !== 'object' || variables === null) {
+    throw new TrainstashError('moduleInvalid', '`model` must return a layers model or { variables, predict }.', {
+      file: '',
+      problem: 'model returned something else',
+    });
+  }
+  const all = new Map(Object.entries(variables));
+  const trainable = new Map([...all].filter(([, variable]) => variable.trainable));
+  return { variables: all, trainable, predict: predict ? (x, training) => predict(x, training) : null, warnings: [] };
+}
+
+function isLayersModel(model: Model): model is LayersModel {
+  return typeof (model as LayersModel).apply === 'function' && Array.isArray((model as LayersModel).layers);
+}
+
+type Layer = ReturnType<typeof Layers.dense>;
+
+function nameLayersModel(model: LayersModel): NamedModel {
+  const variables = new Map<string, Variable>();
+  const warnings: string[] = [];
+  const visit = (list: readonly Layer[], prefix: string) => {
+    for (const [index, layer] of list.entries()) {
+      // By place and class: TensorFlow.js counts names up within a process (`dense_Dense3`), and freezing a layer
+      // reorders `model.weights`.
+      const path = `${prefix}${index}.${layer.getClassName()}`;
+      const inner = (layer as unknown as { layers?: Layer[] }).layers;
+      if (Array.isArray(inner)) {
+        visit(inner, `${path}/`);
+        continue;
+      }
+      const seed = (layer.getConfig() as { seed?: unknown }).seed;
+      if (layer.getClassName() === 'Dropout' && seed != null)
+        warnings.push(`${path} has a fixed seed: TensorFlow.js then drops the same units at every step. Leave the seed out.`);
+      for (const weight of layer.weights) {
+        const base = `${path}/${weight.originalName.split('/').pop()!}`;
+        let name = base;
+        for (let twin = 2; variables.has(name); twin++) name = `${base}#${twin}`;
+        variables.set(name, weight.read() as Variable);
+      }
+    }
+  };
+  visit(model.layers as Layer[], '');
+  const trained = new Set(model.trainableWeights.map((weight) => weight.read()));
+  return {
+    variables,
+    trainable: new Map([...variables].filter(([, variable]) => trained.has(variable))),
+    predict: (x, training) => model.apply(x, { training }) as Tensor,
+    warnings,
+  };
+}

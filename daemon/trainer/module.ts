@@ -1,0 +1,84 @@
+/** Loads the user's training module, with our one copy of TensorFlow.js behind its imports. */
+import { existsSync } from 'node:fs';
+import { registerHooks } from 'node:module';
+import { join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { tfDirectory } from './tf.ts';
+import type { Training } from './training.ts';
+
+const OURS: Record<string, string> = {
+  '@tensorflow/tfjs': 'union.mjs',
+  '@tensorflow/tfjs-core': 'core.mjs',
+  '@tensorflow/tfjs-layers': 'layers.mjs',
+  // Importing a back end registers it: ours are registered already.
+  '@tensorflow/tfjs-backend-cpu': 'empty.mjs',
+  '@tensorflow/tfjs-backend-wasm': 'empty.mjs',
+};
+
+/** `file` is a path relative to `cwd`. Throws `moduleInvalid` with file, line and what to do. */
+export async function loadTraining(cwd: string, file: string): Promise<Training> {
+  const path = resolve(cwd, file);
+  if (!existsSync(path)) throw invalid(path, 'there is no such file');
+  registerHooks({
+    resolve: (specifier, context, next) => {
+      const ours = OURS[specifier];
+      if (ours) return { url: pathToFileURL(join(tfDirectory, 'tf', ours)).href, shortCircuit: true };
+      return next(specifier, context);
+    },
+  });
+  let module: Record<string, unknown>;
+  try {
+    module = await import(pathToFileURL(path).href);
+  } catch (error) {
+    throw explain(error, path);
+  }
+  return check((module.default ?? module) as Partial<Training>, path);
+}
+
+function check(training: Partial<Training>, path: string): Training {
+  const needed: (keyof Training)[] = ['params', 'data', 'model', 'optimizer', 'epochs', 'batchSize'];
+  const missing = needed.filter((key) => training[key] === undefined);
+  if (training.loss === undefined && training.step === undefined) missing.push('loss');
+  if (missing.length > 0) throw invalid(path, `it does not export ${missing.join(', ')}`);
+  for (const key of ['data', 'model', 'optimizer'] as const) {
+    if (typeof training[key] !== 'function') throw invalid(path, `\`${key}\` must be a function`);
+  }
+  return training as Training;
+}
+
+function explain(error: unknown, path: string): TrainstashError {
+  const { code, message, stack } = error as NodeJS.ErrnoException;
+  const place = placeOf(stack ?? '', path);
+  if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
+    const what = /enum/.test(message) ? 'an `enum`' : 'syntax that is more than types';
+    return invalid(place.file, `it uses ${what}, which Node cannot run by leaving types out: use a const object instead (${firstLine(message)})`, place.line);
+  }
+  if (code === 'ERR_MODULE_NOT_FOUND') {
+    const wanted = /Cannot find (?:module|package) '([^']+)'/.exec(message)?.[1] ?? '';
+    const asPath = wanted.startsWith('file:') ? fileURLToPath(wanted) : wanted;
+    const withTs = asPath.replace(/\.js$/, '');
+    if (existsSync(`${withTs}.ts`))
+      return invalid(place.file, `it imports "${asPath}", but the file is "${withTs}.ts": write the ending .ts in the import`, place.line);
+    return invalid(place.file, `it imports "${asPath}", which is not there`, place.line);
+  }
+  return invalid(place.file, firstLine(message ?? String(error)), place.line);
+}
+
+/** The first place in the stack that is the user's own code. */
+function placeOf(stack: string, path: string): { file: string; line?: number } {
+  for (const [, file, line] of stack.matchAll(/((?:file:\/\/)?\/[^\s():]+|file:\/\/\/[A-Za-z]:[^\s():]+):(\d+)/g)) {
+    const local = file!.startsWith('file:') ? fileURLToPath(file!) : file!;
+    if (!local.startsWith(tfDirectory)) return { file: local, line: Number(line) };
+  }
+  return { file: path };
+}
+
+function invalid(file: string, problem: string, line?: number): TrainstashError {
+  const at = line === undefined ? file : `${file}:${line}`;
+  return new TrainstashError('moduleInvalid', `${at} cannot be used: ${problem}. No training was started.`, { file, line, problem });
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0]!.trim();
+}

@@ -1,0 +1,140 @@
+/**
+ * The complete training state as tensors and one JSON text, and back. It is deterministic: two runs in the same state
+ * give the same bytes. Times, ids and paths are not part of it.
+ */
+import { readSync, openSync, closeSync, fstatSync } from 'node:fs';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import { type StateProblem, TrainstashError } from '../../protocol/errors.ts';
+import { readHeader, type TensorEntry } from '../formats/safetensors.ts';
+import type { RandomState } from './random.ts';
+import { tf } from './tf.ts';
+
+/** Where the training is, and everything it has gathered that a resume needs. All plain JSON. */
+export interface Progress {
+  /** Optimizer steps done. */
+  step: number;
+  epoch: number;
+  /** Batches of the epoch that are used up. */
+  batch: number;
+  samples: number;
+  random: RandomState;
+  /** State of a data source of its own. */
+  data: unknown;
+  optimizer: string;
+  /** Sum and number of this epoch's batch losses, for the epoch's mean. */
+  epochLoss: { sum: number; count: number };
+  best: { value: number; step: number } | null;
+  earlyStopping: { value: number; waited: number } | null;
+  /** The last finite losses, for telling a spike. */
+  recentLosses: number[];
+  /** Newest value of every metric. */
+  metrics: Record<string, number>;
+  /** Early stopping has ended the training. */
+  finished: boolean;
+}
+
+export interface NamedTensor {
+  name: string;
+  tensor: Tensor;
+}
+
+const METADATA_KEY = 'trainstash.progress';
+const DTYPES: Record<string, string> = { float32: 'F32', int32: 'I32', bool: 'BOOL' };
+
+/** Everything that is kept, by stable names: `model/…` and `optimizer/…`. */
+export function stateVariables(
+  model: ReadonlyMap<string, Variable>,
+  slots: ReadonlyMap<string, Variable>,
+): Map<string, Variable> {
+  const all = new Map<string, Variable>();
+  for (const [name, variable] of model) all.set(`model/${name}`, variable);
+  for (const [name, variable] of slots) all.set(`optimizer/${name}`, variable);
+  return all;
+}
+
+export function describeTensors(tensors: readonly NamedTensor[]) {
+  return tensors.map(({ name, tensor }) => ({
+    name,
+    dtype: DTYPES[tensor.dtype]!,
+    shape: tensor.shape,
+    bytes: tensor.size * (tensor.dtype === 'bool' ? 1 : 4),
+  }));
+}
+
+export function progressMetadata(progress: Progress): Record<string, string> {
+  return { [METADATA_KEY]: JSON.stringify(progress, withInfinities) };
+}
+
+/**
+ * Loads a state file into the variables. All is checked before the first value changes; throws `stateMismatch` with
+ * every tensor that does not fit, and both shapes.
+ */
+export function loadState(path: string, variables: ReadonlyMap<string, Variable>): Progress {
+  const file = openSync(path, 'r');
+  try {
+    const read = (offset: number, length: number) => {
+      const bytes = Buffer.alloc(length);
+      return bytes.subarray(0, readSync(file, bytes, 0, length, offset));
+    };
+    const header = readHeader(read, fstatSync(file).size);
+    const entries = new Map(header.tensors.map((entry) => [entry.name, entry]));
+    const problems = compare(entries, variables);
+    if (problems.length > 0) throw mismatch(problems);
+    const text = header.metadata[METADATA_KEY];
+    if (text === undefined) throw new TrainstashError('corrupted', `${path} holds no training progress.`, {});
+    const progress = JSON.parse(text, withoutInfinities) as Progress;
+    for (const [name, variable] of variables) {
+      const entry = entries.get(name)!;
+      const value = toTensor(entry, read(entry.offset, entry.bytes));
+      variable.assign(value);
+      value.dispose();
+    }
+    return progress;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function compare(entries: ReadonlyMap<string, TensorEntry>, variables: ReadonlyMap<string, Variable>): StateProblem[] {
+  const problems: StateProblem[] = [];
+  for (const [name, variable] of variables) {
+    const entry = entries.get(name);
+    const fits =
+      entry && entry.dtype === DTYPES[variable.dtype] && entry.shape.join() === variable.shape.join();
+    if (!fits) problems.push({ tensor: name, checkpoint: entry?.shape ?? null, model: [...variable.shape] });
+  }
+  for (const [name, entry] of entries) {
+    if (!variables.has(name)) problems.push({ tensor: name, checkpoint: entry.shape, model: null });
+  }
+  return problems;
+}
+
+function mismatch(problems: StateProblem[]): TrainstashError {
+  const shape = (value: number[] | null) => (value === null ? 'missing' : `[${value.join(', ')}]`);
+  const first = problems
+    .slice(0, 3)
+    .map(({ tensor, checkpoint, model }) => `${tensor} (checkpoint ${shape(checkpoint)}, model ${shape(model)})`);
+  const more = problems.length > 3 ? ` and ${problems.length - 3} more` : '';
+  return new TrainstashError(
+    'stateMismatch',
+    `The checkpoint does not fit the model: ${first.join(', ')}${more}. Nothing was changed; resume with the code and params that the checkpoint was made with, or start a new run.`,
+    { problems },
+  );
+}
+
+function toTensor(entry: TensorEntry, bytes: Buffer): Tensor {
+  const copy = new Uint8Array(bytes).buffer;
+  const values = entry.dtype === 'F32' ? new Float32Array(copy) : entry.dtype === 'I32' ? new Int32Array(copy) : new Uint8Array(copy);
+  const dtype = entry.dtype === 'F32' ? 'float32' : entry.dtype === 'I32' ? 'int32' : 'bool';
+  return tf.tensor(values, entry.shape, dtype);
+}
+
+/** JSON has no NaN and infinities; a loss can be one. */
+function withInfinities(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isFinite(value) ? { $number: String(value) } : value;
+}
+
+function withoutInfinities(_key: string, value: unknown): unknown {
+  const text = (value as { $number?: string } | null)?.$number;
+  return typeof text === 'string' ? Number(text) : value;
+}

@@ -1,0 +1,24 @@
+/** The one copy of TensorFlow.js in this process: kernels, gradients and tensors of two copies do not mix. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type * as Core from '@tensorflow/tfjs-core';
+import type * as Layers from '@tensorflow/tfjs-layers';
+
+interface Bundle {
+  core: typeof Core;
+  layers: typeof Layers;
+  wasm: { setWasmPaths(path: string): void; setThreadsCount(count: number): void; BackendWasm: new (module: unknown) => unknown };
+}
+
+// Beside this file in the built trainer, in dist/ when run from source.
+const places = ['./tf.cjs', '../../dist/tf.cjs'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+const path = places.find((place) => existsSync(place)) ?? places[0]!;
+const bundle = createRequire(import.meta.url)(path) as Bundle;
+
+export const tf = bundle.core;
+export const layers = bundle.layers;
+export const wasm = bundle.wasm;
+/** Folder that holds `tf.cjs`, and in `tf/` the .wasm files and the modules that stand for users' imports. */
+export const tfDirectory = dirname(path);

@@ -1,0 +1,93 @@
+/**
+ * Every error that crosses a process boundary: a code to act on, a message to read, data to look into.
+ * Nobody matches message text. A message says what happened, what was kept safe, and what to do next.
+ */
+export interface ErrorData {
+  /** `trainstash.json` or a module could not be used. */
+  configInvalid: { file: string; line?: number; column?: number; suggestion?: string };
+  jobUnknown: { job: string; known: string[]; suggestion?: string };
+  paramUnknown: { param: string; known: string[]; suggestion?: string };
+  paramInvalid: { param: string; expected: string };
+  moduleInvalid: { file: string; line?: number; problem: string };
+  /** A name or id fits nothing. */
+  notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag'; query: string };
+  /** An id's beginning fits several. */
+  ambiguous: { what: 'run' | 'checkpoint'; query: string; matches: string[] };
+  /** The run's status does not allow this. */
+  wrongStatus: { run: string; status: string; allowed: string[] };
+  /** The checkpoint's tensors are not the model's. */
+  stateMismatch: { problems: StateProblem[] };
+  /** What would be resumed differs from what the checkpoint was made with, and nobody accepted it yet. */
+  preflightDiffers: { differences: PreflightDifference[] };
+  /** Stored bytes do not fit their hash. */
+  corrupted: { checkpoint?: string; chunk?: string; whole?: string };
+  storeFull: { neededBytes: number; freeBytes: number };
+  quotaExceeded: { usedBytes: number; quotaBytes: number };
+  storeOwned: { host: string; pid: number; since: number };
+  storeUnusable: { path: string; reason: string };
+  storeFromFuture: { path: string; found: number; supported: number };
+  protectedBy: { what: string; reasons: string[] };
+  untrusted: { root: string };
+  /** The daemon speaks a newer protocol or runs a newer build than this client. */
+  clientTooOld: { daemon: string; client: string };
+  unauthorized: Record<string, never>;
+  daemonUnavailable: { reason: string; log?: string };
+  runtimeMissing: { tried: string[]; required: string };
+  invalidParams: { method: string; problem: string };
+  timeout: { afterMs: number };
+  /** Anything we did not foresee: a bug. */
+  internal: { stack?: string };
+}
+
+export type ErrorCode = keyof ErrorData;
+
+/** One tensor that keeps a checkpoint from being loaded. Shapes are in elements; null where the side has none. */
+export interface StateProblem {
+  tensor: string;
+  checkpoint: number[] | null;
+  model: number[] | null;
+}
+
+/** One thing that is not as it was when the checkpoint was made. */
+export interface PreflightDifference {
+  kind: 'code' | 'param' | 'package' | 'data' | 'device' | 'backend' | 'threads' | 'runtime';
+  /** The param's or package's name, the changed file; empty where the kind says it all. */
+  name: string;
+  checkpoint: string;
+  current: string;
+}
+
+export class TrainstashError<C extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = 'TrainstashError';
+  readonly code: C;
+  readonly data: ErrorData[C];
+
+  constructor(code: C, message: string, data: ErrorData[C]) {
+    super(message);
+    this.code = code;
+    this.data = data;
+  }
+}
+
+/** Narrows to one code, so that `error.data` has that code's type. */
+export function isError<C extends ErrorCode>(error: unknown, code: C): error is TrainstashError<C> {
+  return error instanceof TrainstashError && error.code === code;
+}
+
+/** How an error travels: plain data, since classes do not survive JSON or a worker's message. */
+export interface WireError {
+  code: ErrorCode;
+  message: string;
+  data: unknown;
+}
+
+export function toWire(error: unknown): WireError {
+  if (error instanceof TrainstashError) return { code: error.code, message: error.message, data: error.data };
+  const stack = error instanceof Error ? error.stack : undefined;
+  const text = error instanceof Error ? error.message : String(error);
+  return { code: 'internal', message: `Unexpected: ${text}`, data: stack === undefined ? {} : { stack } };
+}
+
+export function fromWire(wire: WireError): TrainstashError {
+  return new TrainstashError(wire.code, wire.message, wire.data as ErrorData[ErrorCode]);
+}

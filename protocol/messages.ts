@@ -1,0 +1,289 @@
+/**
+ * The messages between clients and the daemon. One constant carries a message's method, the schema of its params and
+ * the type of its result; both ends import it, and there is no second list. Requests are `noun/verb`, notifications
+ * `noun/pastTense`. Params are objects. Nothing above `MAX_MESSAGE_BYTES` crosses: what can be long comes in pages.
+ *
+ * `root` in params is any folder inside a project; the daemon finds the project from it.
+ */
+import * as v from 'valibot';
+import type {
+  Checkpoint,
+  MetricSeries,
+  Notice,
+  Params,
+  Project,
+  Proof,
+  Run,
+  Session,
+  StoreUsage,
+} from './domain.ts';
+import type { PreflightDifference } from './errors.ts';
+import type { Build } from './version.ts';
+
+export const MAX_MESSAGE_BYTES = 1 << 20;
+
+type Schema = v.GenericSchema<unknown>;
+
+export interface Request<P extends Schema, R> {
+  readonly method: string;
+  readonly params: P;
+  /** Type only: never set. */
+  readonly result?: R;
+}
+
+export interface Notification<P> {
+  readonly method: string;
+  /** Type only: never set. */
+  readonly params?: P;
+}
+
+export type ParamsOf<M> = M extends Request<infer P, unknown> ? v.InferInput<P> : never;
+export type ResultOf<M> = M extends Request<Schema, infer R> ? R : never;
+
+function request<R>() {
+  return <P extends Schema>(method: string, params: P): Request<P, R> => ({ method, params });
+}
+
+const text = v.pipe(v.string(), v.maxLength(4096));
+const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
+  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
+);
+const params = v.record(text, paramValue);
+/** Values stay in the memory of daemon and runner; they are never written down. */
+const environment = v.record(v.string(), v.string());
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const root = text;
+
+// ---- daemon ----
+
+export const daemonHello = request<{ protocol: number; build: Build; pid: number }>()(
+  'daemon/hello',
+  v.object({
+    protocol: v.number(),
+    build: v.object({ version: text, builtAt: v.number() }),
+    token: text,
+    client: text,
+  }),
+);
+
+export interface DaemonStatus {
+  pid: number;
+  build: Build;
+  node: string;
+  sqlite: string;
+  startedAt: number;
+  clients: number;
+  residentBytes: number;
+  live: { root: string; run: string; name: string; status: string }[];
+  stateDirectory: string;
+  log: string;
+}
+export const daemonStatus = request<DaemonStatus>()('daemon/status', v.object({}));
+
+/** Ends the daemon. Trainings go on: they do not need it. */
+export const daemonStop = request<{ live: number }>()('daemon/stop', v.object({}));
+
+/** From a client of a newer build: the daemon exits and leaves sessions to the one the client starts. */
+export const daemonHandOver = request<{ accepted: boolean }>()(
+  'daemon/handOver',
+  v.object({ build: v.object({ version: text, builtAt: v.number() }) }),
+);
+
+export interface DaemonState {
+  /** Raised by every change; a gap in the notifications' revisions means: ask again. */
+  revision: number;
+  projects: Project[];
+  live: Run[];
+}
+export const daemonState = request<DaemonState>()('daemon/state', v.object({}));
+
+// ---- project ----
+
+/** `trusted` is said by the command line or a trusted window; it holds until the daemon's state is removed. */
+export const projectOpen = request<Project>()('project/open', v.object({ root, trusted: v.boolean() }));
+
+export const projectInit = request<{ project: Project; config: string; created: boolean }>()(
+  'project/init',
+  v.object({ root, module: v.optional(text) }),
+);
+
+export interface JobSummary {
+  name: string;
+  module: string;
+  params: Params;
+}
+export const projectJobs = request<{ file: string | null; jobs: JobSummary[]; warnings: string[] }>()(
+  'project/jobs',
+  v.object({ root }),
+);
+
+export const projectWhere = request<{ project: Project; usage: StoreUsage }>()('project/where', v.object({ root }));
+
+// ---- run ----
+
+const launchOptions = {
+  root,
+  environment,
+  /** Wait until no other run of this daemon is live. */
+  queue: v.optional(v.boolean()),
+  /** How often a crash (failed or lost, not by a reboot) starts the run again from its newest checkpoint. */
+  restarts: v.optional(count),
+  backend: v.optional(text),
+};
+
+export const runStart = request<Run>()(
+  'run/start',
+  v.object({ ...launchOptions, job: text, params, seed: v.optional(count), cwd: v.optional(text) }),
+);
+
+const resumeOptions = {
+  ...launchOptions,
+  /** Empty: the newest paused, failed, lost or stopped run of this branch. */
+  run: v.optional(text),
+  /** A step, a checkpoint's id, a tag, `best` or `last` (the default). */
+  from: v.optional(text),
+  /** Params that get a new value. */
+  set: v.optional(params),
+  /** Params that take today's value of the job instead of the checkpoint's. */
+  current: v.optional(v.array(text)),
+};
+
+/** What differs from when the checkpoint was made. Changes nothing. */
+export const runPreflight = request<{ run: Run; checkpoint: Checkpoint | null; differences: PreflightDifference[] }>()(
+  'run/preflight',
+  v.object(resumeOptions),
+);
+
+/** Fails with `preflightDiffers` unless `accept` or nothing differs. */
+export const runResume = request<Run>()('run/resume', v.object({ ...resumeOptions, accept: v.boolean() }));
+
+/** A new run that starts from a checkpoint of another. */
+export const runFork = request<Run>()('run/fork', v.object({ ...resumeOptions, accept: v.boolean() }));
+
+const oneRun = v.object({ root, run: text });
+
+/** Asks for a pause at the next step boundary. Resolves at once; `run/changed` tells the rest. */
+export const runPause = request<Run>()('run/pause', oneRun);
+
+/** `force` kills a trainer that does not answer; what it did since its last checkpoint is lost. */
+export const runStop = request<Run>()('run/stop', v.object({ root, run: text, force: v.optional(v.boolean()) }));
+
+/** Resolves when the checkpoint is in the store. */
+export const runCheckpoint = request<Checkpoint>()('run/checkpoint', v.object({ root, run: text, tag: v.optional(text) }));
+
+export const runList = request<{ revision: number; runs: Run[]; next: string | null; total: number }>()(
+  'run/list',
+  v.object({
+    root,
+    /** Absent: all branches. `null` in a project without git. */
+    branch: v.optional(v.nullable(text)),
+    drafts: v.optional(v.boolean()),
+    trashed: v.optional(v.boolean()),
+    /** `next` of the page before. */
+    cursor: v.optional(v.nullable(text)),
+    limit: v.optional(count),
+  }),
+);
+
+export const runShow = request<{ run: Run; sessions: Session[]; checkpoints: Checkpoint[] }>()('run/show', oneRun);
+
+export const runUpdate = request<Run>()(
+  'run/update',
+  v.object({ root, run: text, name: v.optional(text), note: v.optional(text) }),
+);
+
+/** Moves a run or a checkpoint to the trash, or takes it out again. */
+export const runRemove = request<{ removed: string[]; bytes: number }>()(
+  'run/remove',
+  v.object({ root, target: text, undo: v.optional(v.boolean()) }),
+);
+
+// ---- checkpoint ----
+
+export const checkpointList = request<{ revision: number; checkpoints: Checkpoint[]; next: string | null }>()(
+  'checkpoint/list',
+  v.object({
+    root,
+    run: text,
+    trashed: v.optional(v.boolean()),
+    cursor: v.optional(v.nullable(text)),
+    limit: v.optional(count),
+  }),
+);
+
+export const checkpointTag = request<Checkpoint>()(
+  'checkpoint/tag',
+  v.object({ root, checkpoint: text, tag: text, remove: v.optional(v.boolean()) }),
+);
+
+/** Replays from this checkpoint to the next one and compares the states. Resolves when that is done. */
+export const checkpointVerify = request<{ checkpoint: Checkpoint; proof: Proof }>()(
+  'checkpoint/verify',
+  v.object({ root, checkpoint: text, environment }),
+);
+
+/** Writes the checkpoint's own files, verified, into a new directory. */
+export const checkpointRestore = request<{ directory: string; files: string[]; bytes: number }>()(
+  'checkpoint/restore',
+  v.object({ root, checkpoint: text, directory: text }),
+);
+
+// ---- metrics and log ----
+
+export const metricsQuery = request<{ series: MetricSeries[] }>()(
+  'metrics/query',
+  v.object({
+    root,
+    run: text,
+    names: v.optional(v.array(text)),
+    fromStep: v.optional(v.number()),
+    toStep: v.optional(v.number()),
+    /** Each bucket keeps its smallest and its largest value. */
+    buckets: v.optional(count),
+  }),
+);
+
+/** `offset` counts bytes of all output so far, also of what the cap removed. `ended`: no more will come. */
+export const logRead = request<{ text: string; offset: number; ended: boolean }>()(
+  'log/read',
+  v.object({ root, run: text, session: v.optional(text), offset: count }),
+);
+
+// ---- store ----
+
+export const storeGc = request<{ removedCheckpoints: number; removedChunks: number; returnedBytes: number }>()(
+  'store/gc',
+  v.object({ root, emptyTrash: v.optional(v.boolean()) }),
+);
+
+export interface FsckReport {
+  chunks: number;
+  checkpoints: number;
+  bytes: number;
+  problems: { checkpoint: string | null; chunk: string | null; problem: string; whole: string | null }[];
+  rebuilt: { runs: number; checkpoints: number; notRestored: string[] } | null;
+}
+export const storeFsck = request<FsckReport>()('store/fsck', v.object({ root, rebuild: v.optional(v.boolean()) }));
+
+/** All checkpoints back as plain files, metrics as CSV; then the store is removed. */
+export const storeEject = request<{ directory: string; checkpoints: number; bytes: number }>()(
+  'store/eject',
+  v.object({ root, directory: text }),
+);
+
+// ---- notifications: whole records, with the revision they belong to ----
+
+export const runChanged: Notification<{ root: string; revision: number; run: Run }> = { method: 'run/changed' };
+
+export const checkpointChanged: Notification<{ root: string; revision: number; checkpoint: Checkpoint }> = {
+  method: 'checkpoint/changed',
+};
+
+/** Lossy, at most 10 a second a run. */
+export const metricsAppended: Notification<{ root: string; run: string; step: number; values: MetricSeries[] }> = {
+  method: 'metrics/appended',
+};
+
+export const noticeRaised: Notification<{ root: string; run: string | null; notice: Notice }> = {
+  method: 'notice/raised',
+};

@@ -1,0 +1,186 @@
+/**
+ * The session directory: what passes between a trainer and the daemon. It is the whole interface; a trainer never
+ * needs the daemon, and writes the same files without it.
+ *
+ *     <store>/sessions/<id>/
+ *       launch.json     what to do; written before the trainer starts, never changed
+ *       lock            an SQLite file; the runner holds BEGIN EXCLUSIVE on it while it lives: that is liveness
+ *       process.json    pid and start time of the runner, to signal it; says nothing about liveness
+ *       events.ndjson   append-only, one JSON event a line, sequence numbers from 1
+ *       control         written by the daemon with a rename, `stat`ed by the trainer at step boundaries
+ *       inbox/<name>/   complete, fsynced checkpoints, renamed in; `.tmp-*` are being written
+ *       taking/<name>/  claimed by the daemon; the trainer no longer touches them
+ *       restore/        files of the checkpoint to resume from
+ *       output.log      stdout and stderr, raw, capped
+ *       exit.json       how it ended; written durably by the runner, absent after a kill
+ */
+import * as v from 'valibot';
+import type { ErrorCode, WireError } from './errors.ts';
+
+export const SESSION_FILES = {
+  launch: 'launch.json',
+  lock: 'lock',
+  process: 'process.json',
+  events: 'events.ndjson',
+  control: 'control',
+  inbox: 'inbox',
+  taking: 'taking',
+  restore: 'restore',
+  output: 'output.log',
+  exit: 'exit.json',
+} as const;
+
+/** In a checkpoint's directory: facts about it, beside the state files. */
+export const CHECKPOINT_FILE = 'checkpoint.json';
+/** The complete training state, deterministic: no times, no ids, no paths. */
+export const STATE_FILE = 'state.safetensors';
+
+/** A line of `events.ndjson` longer than this is skipped and reported. */
+export const MAX_EVENT_BYTES = 1 << 20;
+
+const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
+  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
+);
+
+export const checkpointPolicySchema = v.object({
+  /** Seconds between automatic checkpoints, stretched so that they cost at most 2 % of the time. 0: never by time. */
+  everySeconds: v.number(),
+  everySteps: v.nullable(v.number()),
+  everyEpochs: v.nullable(v.number()),
+  onBest: v.boolean(),
+});
+export type CheckpointPolicy = v.InferOutput<typeof checkpointPolicySchema>;
+
+export const launchSchema = v.object({
+  format: v.number(),
+  session: v.string(),
+  /** Null when started without a daemon: it names the run when it adopts the session. */
+  run: v.nullable(v.string()),
+  runNumber: v.nullable(v.number()),
+  job: v.string(),
+  purpose: v.picklist(['train', 'verify']),
+  root: v.string(),
+  /** Folder that the code is read from; differs from `root` when original code is replayed. */
+  cwd: v.string(),
+  /** Path of the training module, relative to `cwd`. */
+  module: v.string(),
+  params: v.record(v.string(), paramValue),
+  seed: v.number(),
+  backend: v.string(),
+  resume: v.nullable(
+    v.object({
+      /** Relative to the session directory. */
+      directory: v.string(),
+      checkpoint: v.string(),
+      step: v.number(),
+      /** What the checkpoint was made with; null where it does not say. */
+      expected: v.object({ data: v.nullable(v.string()), backend: v.nullable(v.string()) }),
+      /** Differences (`data`, `backend`) that the user accepted. */
+      accept: v.array(v.string()),
+    }),
+  ),
+  /** A verification ends, with a checkpoint, at this step. */
+  untilStep: v.nullable(v.number()),
+  /** Set when that checkpoint was taken after an epoch's end: how many epochs were done. */
+  untilEpoch: v.nullable(v.number()),
+  checkpoint: checkpointPolicySchema,
+  onNaN: v.picklist(['ignore', 'pause']),
+  onSpike: v.picklist(['ignore', 'pause']),
+  monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
+  keep: v.object({ last: v.number(), every: v.nullable(v.number()) }),
+  identity: v.object({
+    branch: v.nullable(v.string()),
+    commit: v.nullable(v.string()),
+    dirty: v.boolean(),
+    code: v.nullable(v.string()),
+  }),
+  createdAt: v.number(),
+});
+export type Launch = v.InferOutput<typeof launchSchema>;
+
+/** Replaced by rename; answered by an `answered` event with the same `seq`. Requests stay until replaced. */
+export const controlSchema = v.object({
+  seq: v.number(),
+  checkpoint: v.optional(v.boolean()),
+  pause: v.optional(v.boolean()),
+  stop: v.optional(v.boolean()),
+});
+export type Control = v.InferOutput<typeof controlSchema>;
+
+const wireNumber = v.union([v.number(), v.picklist(['NaN', 'Infinity', '-Infinity'])]);
+
+/** `seq` counts from 1 without gaps within a session; `t` is milliseconds since the epoch. */
+const head = { seq: v.number(), t: v.number() };
+export const eventSchema = v.variant('type', [
+  v.object({
+    type: v.literal('started'),
+    ...head,
+    step: v.number(),
+    epoch: v.number(),
+    totalSteps: v.nullable(v.number()),
+    stepsPerEpoch: v.nullable(v.number()),
+    environment: v.record(v.string(), v.string()),
+    monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
+    params: v.record(v.string(), paramValue),
+  }),
+  v.object({ type: v.literal('metrics'), ...head, step: v.number(), epoch: v.number(), values: v.record(v.string(), wireNumber) }),
+  v.object({ type: v.literal('checkpoint'), ...head, step: v.number(), name: v.string() }),
+  v.object({
+    type: v.literal('notice'),
+    ...head,
+    code: v.string(),
+    level: v.picklist(['info', 'warning', 'error']),
+    text: v.string(),
+    step: v.nullable(v.number()),
+  }),
+  v.object({ type: v.literal('answered'), ...head, control: v.number(), step: v.number() }),
+]);
+export type SessionEvent = v.InferOutput<typeof eventSchema>;
+export type StartedEvent = Extract<SessionEvent, { type: 'started' }>;
+export type NoticeEvent = Extract<SessionEvent, { type: 'notice' }>;
+
+export const checkpointFileSchema = v.object({
+  format: v.number(),
+  id: v.string(),
+  session: v.string(),
+  step: v.number(),
+  epoch: v.number(),
+  /** Batches of the epoch that are used up; 0: taken after an epoch's end. */
+  batch: v.number(),
+  createdAt: v.number(),
+  reasons: v.array(v.string()),
+  grade: v.picklist(['complete', 'partial', 'weights only']),
+  missing: v.array(v.string()),
+  /** The checkpoint before it in this session, or the one the session resumed from. */
+  parent: v.nullable(v.string()),
+  metrics: v.record(v.string(), wireNumber),
+  environment: v.record(v.string(), v.string()),
+  data: v.nullable(v.object({ fingerprint: v.string(), samples: v.nullable(v.number()) })),
+  files: v.array(v.object({ name: v.string(), bytes: v.number() })),
+});
+export type CheckpointFile = v.InferOutput<typeof checkpointFileSchema>;
+
+export const exitSchema = v.object({
+  /** `completed`: all epochs, or stopped early by its own rule. `paused`, `stopped`: as asked. `failed`: see `error`. */
+  outcome: v.picklist(['completed', 'paused', 'stopped', 'failed']),
+  step: v.number(),
+  at: v.number(),
+  reason: v.string(),
+  error: v.nullable(
+    v.object({ code: v.string(), message: v.string(), data: v.unknown(), stack: v.optional(v.string()) }),
+  ),
+});
+export type ExitRecord = v.InferOutput<typeof exitSchema>;
+
+export function exitErrorToWire(error: NonNullable<ExitRecord['error']>): WireError {
+  return { code: error.code as ErrorCode, message: error.message, data: error.data };
+}
+
+export const processSchema = v.object({
+  pid: v.number(),
+  /** Clock ticks since boot at which the process started (Linux), or null: guards against a reused pid. */
+  startTime: v.nullable(v.string()),
+  host: v.string(),
+  bootId: v.string(),
+});
+export type ProcessRecord = v.InferOutput<typeof processSchema>;

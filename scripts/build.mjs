@@ -1,0 +1,116 @@
+// Makes dist/: one bundle a process or thread, and TensorFlow.js once, for the trainer and the user's module alike.
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, 'dist');
+const require = createRequire(join(root, 'package.json'));
+const { version } = require('./package.json');
+const stamp = join(dist, 'build.json');
+
+const builtAt = newestSource();
+if (!process.argv.includes('--force') && existsSync(stamp) && JSON.parse(readFileSync(stamp, 'utf8')).builtAt >= builtAt) process.exit(0);
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(join(dist, 'tf'), { recursive: true });
+
+const common = {
+  bundle: true,
+  platform: 'node',
+  absWorkingDir: root,
+  logLevel: 'warning',
+  legalComments: 'none',
+};
+
+await build({
+  ...common,
+  format: 'esm',
+  target: 'node22',
+  entryPoints: existing({
+    cli: 'cli/main.ts',
+    daemon: 'daemon/main.ts',
+    'store-worker': 'daemon/store/worker.ts',
+    'hasher-thread': 'daemon/store/hasher-thread.ts',
+    trainer: 'daemon/trainer/main.ts',
+    'writer-thread': 'daemon/trainer/writer-thread.ts',
+  }),
+  outdir: dist,
+  splitting: true,
+  chunkNames: 'chunk-[hash]',
+  external: ['better-sqlite3'],
+  define: { TRAINSTASH_VERSION: JSON.stringify(version), TRAINSTASH_BUILT_AT: String(builtAt) },
+  // vscode-jsonrpc is CommonJS and requires Node's modules.
+  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+});
+// Parses on any Node >= 20: it checks the version before anything else is loaded.
+if (existsSync(join(root,'cli/trainstash.ts'))) await build({ ...common, format: 'esm', target: 'node20', entryPoints: { trainstash: 'cli/trainstash.ts' }, outdir: dist, banner: { js: '#!/usr/bin/env node' } });
+
+await build({
+  ...common,
+  format: 'cjs',
+  target: 'node22',
+  // The ES modules, so that the deep import below meets the same copy.
+  mainFields: ['module', 'main'],
+  stdin: {
+    resolveDir: root,
+    contents: `
+      export * as core from '@tensorflow/tfjs-core';
+      export * as layers from '@tensorflow/tfjs-layers';
+      export * as wasm from '@tensorflow/tfjs-backend-wasm';
+      import '@tensorflow/tfjs-backend-cpu';
+      import '@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops';
+    `,
+  },
+  outfile: join(dist, 'tf.cjs'),
+  // The back ends' packages say that importing them has no side effects; registering them is one.
+  ignoreAnnotations: true,
+  minify: true,
+});
+cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(dist, 'tf'), {
+  recursive: true,
+  filter: (source) => statSync(source).isDirectory() || source.endsWith('.wasm'),
+});
+writeNamespaces();
+writeNativeModules();
+writeFileSync(stamp, JSON.stringify({ version, builtAt }));
+
+/** Modules that give the user's `import … from '@tensorflow/tfjs-core'` our one copy. */
+function writeNamespaces() {
+  const { core, layers } = require('./dist/tf.cjs');
+  const names = (namespace) => Object.keys(namespace).filter((name) => /^[A-Za-z_$][\w$]*$/.test(name) && name !== 'default');
+  const module = (parts) => {
+    const lines = ["import tf from '../tf.cjs';"];
+    for (const [part, list] of parts) lines.push(`export const { ${list.join(', ')} } = tf.${part};`);
+    return lines.join('\n');
+  };
+  const coreNames = names(core);
+  const layerNames = names(layers);
+  const union = layerNames.filter((name) => !coreNames.includes(name));
+  writeFileSync(join(dist, 'tf/core.mjs'), module([['core', coreNames]]));
+  writeFileSync(join(dist, 'tf/layers.mjs'), module([['layers', layerNames]]));
+  writeFileSync(join(dist, 'tf/union.mjs'), module([['core', coreNames], ['layers', union]]));
+  writeFileSync(join(dist, 'tf/empty.mjs'), 'export {};\n');
+}
+
+/** better-sqlite3 beside the bundles, so that dist/ can be copied and run anywhere. */
+function writeNativeModules() {
+  const from = join(root, 'node_modules/better-sqlite3');
+  const to = join(dist, 'node_modules/better-sqlite3');
+  cpSync(from, to, {
+    recursive: true,
+    filter: (source) => !/[/\\](deps|src|docs|benchmark|test)([/\\]|$)|\.(md|gyp|gypi)$/.test(source.slice(from.length)),
+  });
+}
+
+function newestSource() {
+  let newest = statSync(join(root, 'package-lock.json')).mtimeMs;
+  for (const folder of ['protocol', 'client', 'daemon', 'cli', 'scripts']) {
+    for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
+      if (entry.isFile() && /\.(ts|mjs)$/.test(entry.name)) newest = Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs);
+    }
+  }
+  return Math.round(newest);
+}
+function existing(e) { return Object.fromEntries(Object.entries(e).filter(([, f]) => existsSync(join(root, f)))); }

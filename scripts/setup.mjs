@@ -1,0 +1,35 @@
+// Makes node_modules what package-lock.json says, on any Node >= 20, and does nothing when it already is.
+// Install scripts stay off (.npmrc): better-sqlite3 brings its binaries, and npm would compile it for nothing.
+// Only the package `node` needs its script: it puts Node 24 in node_modules/.bin, where npm's scripts find it first.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const stamp = join(root, 'node_modules', '.trainstash-setup');
+const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+
+if (!isCurrent()) {
+  console.log('Installing packages (about half a minute)…');
+  npm('ci', '--no-audit', '--no-fund', '--loglevel=error');
+  npm('rebuild', 'node', '--ignore-scripts=false', '--loglevel=error');
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, wanted);
+}
+
+function isCurrent() {
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync(join(root, 'node_modules/node/bin/node'));
+}
+
+function npm(...args) {
+  const cli = process.env.npm_execpath;
+  const result = cli
+    ? spawnSync(process.execPath, [cli, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+    : spawnSync('npm', args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+  if (result.status !== 0) {
+    console.error(`npm ${args[0]} failed (exit ${result.status ?? result.signal}). Nothing was started; run this command again once npm can reach its registry.`);
+    process.exit(result.status ?? 1);
+  }
+}
