@@ -92,6 +92,8 @@ export interface Run {
   /** Tree id of the code snapshot in the store's shadow repository; null: code not kept. */
   code: string | null;
   params: Params;
+  /** Names of params that were given by hand: the job's file says nothing about them. */
+  overrides: string[];
   seed: number;
   /** The back end that was asked for, and the one in use once started. */
   backend: string;

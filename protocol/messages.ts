@@ -22,12 +22,11 @@ import type { Build } from './version.ts';
 
 export const MAX_MESSAGE_BYTES = 1 << 20;
 
-type Schema = v.GenericSchema<unknown>;
-
-export interface Request<P extends Schema, R> {
+export interface Request<P, R> {
   readonly method: string;
-  readonly params: P;
-  /** Type only: never set. */
+  readonly schema: v.GenericSchema<unknown>;
+  /** Types only: never set. */
+  readonly params?: P;
   readonly result?: R;
 }
 
@@ -37,11 +36,8 @@ export interface Notification<P> {
   readonly params?: P;
 }
 
-export type ParamsOf<M> = M extends Request<infer P, unknown> ? v.InferInput<P> : never;
-export type ResultOf<M> = M extends Request<Schema, infer R> ? R : never;
-
 function request<R>() {
-  return <P extends Schema>(method: string, params: P): Request<P, R> => ({ method, params });
+  return <S extends v.GenericSchema<unknown>>(method: string, schema: S): Request<v.InferInput<S>, R> => ({ method, schema });
 }
 
 const text = v.pipe(v.string(), v.maxLength(4096));

@@ -28,16 +28,19 @@ await build({
   ...common,
   format: 'esm',
   target: 'node22',
-  entryPoints: existing({
+  entryPoints: {
     cli: 'cli/main.ts',
     daemon: 'daemon/main.ts',
+    standalone: 'daemon/standalone.ts',
     'store-worker': 'daemon/store/worker.ts',
     'hasher-thread': 'daemon/store/hasher-thread.ts',
     trainer: 'daemon/trainer/main.ts',
     'writer-thread': 'daemon/trainer/writer-thread.ts',
-  }),
+  },
   outdir: dist,
   splitting: true,
+  // jsonc-parser's main is UMD, which no bundler follows.
+  mainFields: ['module', 'main'],
   chunkNames: 'chunk-[hash]',
   external: ['better-sqlite3'],
   define: { TRAINSTASH_VERSION: JSON.stringify(version), TRAINSTASH_BUILT_AT: String(builtAt) },
@@ -45,7 +48,7 @@ await build({
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
 });
 // Parses on any Node >= 20: it checks the version before anything else is loaded.
-if (existsSync(join(root,'cli/trainstash.ts'))) await build({ ...common, format: 'esm', target: 'node20', entryPoints: { trainstash: 'cli/trainstash.ts' }, outdir: dist, banner: { js: '#!/usr/bin/env node' } });
+await build({ ...common, format: 'esm', target: 'node20', entryPoints: { trainstash: 'cli/trainstash.ts' }, outdir: dist, banner: { js: '#!/usr/bin/env node' } });
 
 await build({
   ...common,
@@ -113,4 +116,3 @@ function newestSource() {
   }
   return Math.round(newest);
 }
-function existing(e) { return Object.fromEntries(Object.entries(e).filter(([, f]) => existsSync(join(root, f)))); }

@@ -84,6 +84,7 @@ function runOf(id: string, number: number, launch: v.InferOutput<typeof launchSc
   return {
     id, number, name: `${launch.job} #${number}`, label: '', note: '', job: launch.job, status: 'lost',
     reason: 'rebuilt from its session directory', draft: false, ...launch.identity, params: launch.params as Run['params'],
+    overrides: Object.keys(launch.params),
     seed: launch.seed, backend: launch.backend, createdAt: launch.createdAt, startedAt: launch.createdAt, endedAt: null,
     step: 0, epoch: 0, totalSteps: null, stepsPerEpoch: null, etaSeconds: null, metrics: {}, monitor: launch.monitor,
     parent: null, checkpoints: 0, lastCheckpoint: null, session: launch.session, sessions: 1, notices: [],

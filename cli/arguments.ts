@@ -1,0 +1,76 @@
+/** From words to options. Errors are `UsageError`s that say what to write instead. */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { Params, ParamValue } from '../protocol/domain.ts';
+import { nearest } from '../protocol/nearest.ts';
+
+export class UsageError extends Error {}
+
+export interface CommandShape {
+  /** `RUN [--from STEP]`, shown in the usage. */
+  usage: string;
+  options: NonNullable<ParseArgsConfig['options']>;
+  /** Fewest and most words after the command. */
+  words: readonly [number, number];
+}
+
+export interface Parsed {
+  words: string[];
+  flag(name: string): boolean;
+  text(name: string): string | undefined;
+  texts(name: string): string[];
+  count(name: string): number | undefined;
+}
+
+const COMMON = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const;
+
+export function parseCommand(name: string, shape: CommandShape, argv: readonly string[]): Parsed {
+  const options = { ...shape.options, ...COMMON };
+  let parsed: { values: Record<string, unknown>; positionals: string[] };
+  try {
+    parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true }) as never;
+  } catch (error) {
+    throw new UsageError(explain(error as Error, Object.keys(options), name, shape));
+  }
+  const [least, most] = shape.words;
+  const { values, positionals } = parsed;
+  if (!values.help && (positionals.length < least || positionals.length > most))
+    throw new UsageError(`Usage: trainstash ${name} ${shape.usage}`);
+  return {
+    words: positionals,
+    flag: (option) => values[option] === true,
+    text: (option) => values[option] as string | undefined,
+    texts: (option) => (values[option] as string[] | undefined) ?? [],
+    count: (option) => {
+      const text = values[option] as string | undefined;
+      if (text === undefined) return undefined;
+      if (/^\d{1,15}$/.test(text)) return Number(text);
+      throw new UsageError(`--${option} takes a whole number, not "${text}".`);
+    },
+  };
+}
+
+/** `lr=0.1` → { lr: 0.1 }. Values are JSON where they can be, else text. */
+export function parseParams(list: readonly string[], option: string): Params {
+  return Object.fromEntries(
+    list.map((text) => {
+      const at = text.indexOf('=');
+      if (at < 1) throw new UsageError(`--${option} takes NAME=VALUE, not "${text}".`);
+      return [text.slice(0, at), parseValue(text.slice(at + 1))];
+    }),
+  );
+}
+
+function parseValue(text: string): ParamValue {
+  try {
+    return JSON.parse(text) as ParamValue;
+  } catch {
+    return text;
+  }
+}
+
+function explain(error: Error, known: readonly string[], name: string, shape: CommandShape): string {
+  const option = /'(--?[^']+)'/.exec(error.message)?.[1]?.split(/[ ,<]/)[0];
+  const suggestion = option && nearest(option.replace(/^-+/, ''), known);
+  const hint = suggestion && /Unknown option/.test(error.message) ? ` Did you mean --${suggestion}?` : '';
+  return `${error.message.split('. To specify')[0]!.replace(/\.$/, '')}.${hint}\nUsage: trainstash ${name} ${shape.usage}`;
+}

@@ -1,0 +1,102 @@
+/** Watches a run until it ends: a line that renews itself in a terminal, a line now and then elsewhere. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from '../client/connect.ts';
+import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import { logRead, noticeRaised, runChanged, runShow } from '../protocol/messages.ts';
+import { paint, safe } from './format.ts';
+import { progressLine } from './views.ts';
+
+const POLL_MS = 1_000;
+const DRAW_MS = 100;
+const PLAIN_LINE_MS = 5_000;
+
+export interface FollowOptions {
+  reconnect(): Promise<Client>;
+  root: string;
+  /** Width of the terminal. */
+  width: number;
+  isTerminal: boolean;
+  write(text: string): void;
+  /** Given up when this settles (Ctrl-C). */
+  detached: Promise<void>;
+  until(run: Run): boolean;
+}
+
+/** The run at its end, or as it was when detached. */
+export async function followRun(client: Client, start: Run, options: FollowOptions): Promise<Run> {
+  const { write, isTerminal, width } = options;
+  let run = start;
+  let drawn = '';
+  let drawnAt = 0;
+  let connection = client;
+  let over = false;
+  void options.detached.then(() => {
+    over = true;
+  });
+  const clear = () => {
+    if (isTerminal && drawn) write('\r\u001b[2K');
+    drawn = '';
+  };
+  const draw = (force = false) => {
+    const now = Date.now();
+    if (!force && now - drawnAt < (isTerminal ? DRAW_MS : PLAIN_LINE_MS)) return;
+    const line = progressLine(run, width - 1);
+    if (line === drawn) return;
+    drawnAt = now;
+    if (isTerminal) write(`\r\u001b[2K${line}`);
+    else write(`${line}\n`);
+    drawn = line;
+  };
+  const listen = (target: Client) => {
+    target.on(runChanged, ({ run: changed }) => {
+      if (changed.id !== run.id || over) return;
+      run = changed;
+      draw();
+    });
+    target.on(noticeRaised, ({ run: id, notice }) => {
+      if (id !== run.id || over) return;
+      clear();
+      const mark = notice.level === 'info' ? paint('green', '✔') : paint('yellow', '!');
+      write(`${mark} ${safe(notice.text)}\n`);
+      draw(true);
+    });
+  };
+  listen(connection);
+  draw(true);
+  while (!over && !options.until(run)) {
+    await Promise.race([delay(POLL_MS), options.detached]);
+    try {
+      const shown = await connection.request(runShow, { root: options.root, run: run.id });
+      // A notification may have come in between and be newer.
+      if (shown.run.step >= run.step || shown.run.session !== run.session || !LIVE_STATUSES.includes(shown.run.status)) run = shown.run;
+    } catch {
+      if (over) break;
+      connection = await options.reconnect();
+      listen(connection);
+    }
+  }
+  if (isTerminal) {
+    draw(true);
+    if (drawn) write('\n');
+  } else {
+    draw(true);
+  }
+  if (connection !== client) connection.close();
+  return run;
+}
+
+/** Copies a run's output as it is; with `follow` until the run ends. */
+export async function copyLog(client: Client, root: string, run: string, follow: boolean, write: (text: string) => void, detached: Promise<void>): Promise<void> {
+  let offset = 0;
+  let over = false;
+  void detached.then(() => {
+    over = true;
+  });
+  while (!over) {
+    const page = await client.request(logRead, { root, run, offset });
+    if (page.text) write(page.text);
+    else if (page.ended || !follow) return;
+    else await Promise.race([delay(300), detached]);
+    offset = page.offset;
+  }
+}

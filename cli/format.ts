@@ -1,0 +1,114 @@
+/** Numbers, times and tables for people. Pure; widths are in terminal columns. */
+import { stripVTControlCharacters, styleText } from 'node:util';
+
+type Style = Parameters<typeof styleText>[0];
+
+let colours = false;
+
+/** Off for pipes, NO_COLOR and dumb terminals. */
+export function useColours(on: boolean): void {
+  colours = on;
+}
+
+export function paint(style: Style, text: string): string {
+  return colours ? styleText(style, text, { validateStream: false }) : text;
+}
+
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = count;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toPrecision(value >= 9.95 ? 3 : 2)} ${units[unit]}`;
+}
+
+export function integer(count: number): string {
+  return Math.round(count).toLocaleString('en-US');
+}
+
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129_600) return `${(seconds / 3600).toFixed(1)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+export function age(at: number, now = Date.now()): string {
+  const seconds = Math.max(0, (now - at) / 1000);
+  return seconds < 5 ? 'just now' : `${duration(seconds)} ago`;
+}
+
+/** Four significant digits; the names of what is no number. */
+export function metric(value: number | undefined): string {
+  if (value === undefined) return '';
+  if (!Number.isFinite(value)) return String(value).replace('Infinity', '∞');
+  if (value === 0) return '0';
+  const size = Math.abs(value);
+  return size >= 1e5 || size < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+
+const EIGHTHS = ' ▏▎▍▌▋▊▉█';
+
+export function bar(share: number, width: number): string {
+  const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8);
+  const full = Math.floor(eighths / 8);
+  const rest = full < width ? EIGHTHS[eighths % 8]! : '';
+  return `${'█'.repeat(full)}${rest}`.padEnd(width, '·').replaceAll(' ', '·');
+}
+
+export interface Column<T> {
+  title: string;
+  cell(row: T): string;
+  right?: boolean;
+  /** May be shortened when the table is wider than the terminal. */
+  flexible?: boolean;
+}
+
+/** Lines of a table that fits `width` columns; columns without content are left out. */
+export function table<T>(rows: readonly T[], columns: readonly Column<T>[], width: number): string[] {
+  const cells = rows.map((row) => columns.map((column) => column.cell(row)));
+  const used = columns.map((_, i) => i).filter((i) => cells.some((row) => row[i] !== ''));
+  const widths = used.map((i) => Math.max(columnsOf(columns[i]!.title), ...cells.map((row) => columnsOf(row[i]!))));
+  const flexible = used.findIndex((i) => columns[i]!.flexible);
+  const excess = widths.reduce((a, b) => a + b, 0) + 2 * (used.length - 1) - width;
+  if (flexible >= 0 && excess > 0) widths[flexible] = Math.max(8, widths[flexible]! - excess);
+  const line = (texts: string[]) =>
+    texts.map((text, at) => fit(text, widths[at]!, columns[used[at]!]!.right ?? false)).join('  ').trimEnd();
+  return [paint('dim', line(used.map((i) => columns[i]!.title))), ...cells.map((row) => line(used.map((i) => row[i]!)))];
+}
+
+function fit(text: string, width: number, right: boolean): string {
+  const length = columnsOf(text);
+  if (length > width) return `${[...stripVTControlCharacters(text)].slice(0, width - 1).join('')}…`;
+  const padding = ' '.repeat(width - length);
+  return right ? padding + text : text + padding;
+}
+
+/** Names may hold what a terminal obeys: control characters are shown, not executed. */
+export function safe(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to replace.
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
+}
+
+function columnsOf(text: string): number {
+  let columns = 0;
+  for (const character of stripVTControlCharacters(text)) columns += isWide(character.codePointAt(0)!) ? 2 : 1;
+  return columns;
+}
+
+/** East Asian wide characters and emoji, roughly. */
+function isWide(code: number): boolean {
+  return (
+    (code >= 0x1100 && code <= 0x115f) ||
+    (code >= 0x2e80 && code <= 0xa4cf) ||
+    (code >= 0xac00 && code <= 0xd7a3) ||
+    (code >= 0xf900 && code <= 0xfaff) ||
+    (code >= 0xfe30 && code <= 0xfe6f) ||
+    (code >= 0xff00 && code <= 0xff60) ||
+    (code >= 0x1f300 && code <= 0x1faff) ||
+    (code >= 0x20000 && code <= 0x3fffd)
+  );
+}

@@ -1,0 +1,65 @@
+/** The command line under a Node that the daemon can run on. The only file of it that ends the process. */
+import { toWire, TrainstashError } from '../protocol/errors.ts';
+import { nearest } from '../protocol/nearest.ts';
+import { parseCommand, UsageError } from './arguments.ts';
+import { commands } from './commands.ts';
+import { Context } from './context.ts';
+import { paint, useColours } from './format.ts';
+
+useColours(process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    console.log(overview());
+    return 0;
+  }
+  const wantsJson = rest.includes('--json');
+  try {
+    const command = Object.hasOwn(commands, name) ? commands[name]! : undefined;
+    if (!command) {
+      const suggestion = nearest(name, Object.keys(commands));
+      throw new UsageError(`There is no command "${name}".${suggestion ? ` Did you mean "${suggestion}"?` : ''} \`trainstash help\` lists them.`);
+    }
+    const args = parseCommand(name, command, rest);
+    if (args.flag('help')) {
+      console.log(`trainstash ${name} ${command.usage}\n\n  ${command.summary}`);
+      return 0;
+    }
+    const context = new Context(args);
+    try {
+      return await command.run(context);
+    } finally {
+      context.close();
+    }
+  } catch (error) {
+    return fail(error, wantsJson);
+  }
+}
+
+function fail(error: unknown, json: boolean): number {
+  const isUsage = error instanceof UsageError;
+  if (json) console.log(JSON.stringify({ error: isUsage ? { code: 'usage', message: error.message } : toWire(error) }));
+  else if (error instanceof TrainstashError || isUsage) console.error(`${paint('red', 'error:')} ${error.message}`);
+  else console.error(error);
+  if (isUsage) return 2;
+  return error instanceof TrainstashError && error.code === 'preflightDiffers' ? 3 : 1;
+}
+
+function overview(): string {
+  const width = Math.max(...Object.keys(commands).map((name) => name.length));
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return [
+    'Trainstash keeps every checkpoint of your trainings and resumes them bit for bit.',
+    '',
+    'Usage: trainstash COMMAND [--json]',
+    '',
+    ...lines,
+    '',
+    'A run is named by its number (14) or id, a checkpoint by its id or as RUN@STEP',
+    '(14@1200, 14@best, 14@last). Exit codes: 0 done, 1 failed, 2 usage, 3 something',
+    'differs from the checkpoint and was not accepted.',
+  ].join('\n');
+}
+
+process.exitCode = await main(process.argv.slice(2));

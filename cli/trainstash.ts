@@ -1,0 +1,49 @@
+/**
+ * Entry of the command line. Starts on any Node >= 20 and goes on under one that the daemon can run on: a native module
+ * of ours ends an older process without a message, so the version is checked before anything else is loaded.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const REQUIRED = [22, 15] as const;
+const here = dirname(fileURLToPath(import.meta.url));
+const main = join(here, 'cli.js');
+
+if (!process.env.TRAINSTASH_NODE && isNewEnough(process.versions.node)) {
+  await import(main);
+} else {
+  const candidates = [process.env.TRAINSTASH_NODE, process.execPath, join(here, '../node_modules/node/bin/node'), join(here, '../../node/bin/node'), ...nodesOnPath()];
+  const node = candidates.find((path) => path && existsSync(path) && isNewEnough(versionOf(path)));
+  if (node === process.execPath) await import(main);
+  else if (node) process.exitCode = run(node);
+  else {
+    console.error(
+      `Trainstash needs Node ${REQUIRED.join('.')} or newer; this is ${process.versions.node}, and none was found on PATH. Nothing was changed. Install a newer Node (https://nodejs.org), or set TRAINSTASH_NODE to one.`,
+    );
+    process.exitCode = 1;
+  }
+}
+
+function run(node: string): number {
+  const env = { ...process.env };
+  delete env.TRAINSTASH_NODE;
+  const { status, signal } = spawnSync(node, [main, ...process.argv.slice(2)], { stdio: 'inherit', env });
+  return status ?? (signal ? 1 : 0);
+}
+
+function isNewEnough(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > REQUIRED[0] || (major === REQUIRED[0] && minor >= REQUIRED[1]);
+}
+
+function versionOf(path: string): string {
+  const { stdout } = spawnSync(path, ['-p', 'process.versions.node'], { encoding: 'utf8', timeout: 5_000 });
+  return (stdout ?? '').trim();
+}
+
+function nodesOnPath(): string[] {
+  const name = process.platform === 'win32' ? 'node.exe' : 'node';
+  return (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, name));
+}

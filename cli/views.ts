@@ -1,0 +1,119 @@
+/** What people see of runs and checkpoints. */
+import type { Checkpoint, Run, Session, StoreUsage } from '../protocol/domain.ts';
+import type { FsckReport } from '../protocol/messages.ts';
+import { age, bar, bytes, type Column, duration, integer, metric, paint, safe, table } from './format.ts';
+
+const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
+  running: 'green', starting: 'green', pausing: 'yellow', queued: 'cyan', paused: 'yellow', completed: 'blue', failed: 'red', lost: 'red', stopped: 'dim',
+};
+const GRADE_MARK: Record<Checkpoint['grade'], string> = { verified: '✔ verified', complete: 'complete', partial: 'partial', 'weights only': 'weights only' };
+
+export function runTable(runs: readonly Run[], width: number): string[] {
+  const columns: Column<Run>[] = [
+    { title: 'RUN', cell: (run) => safe(run.label ? `${run.name} · ${run.label}` : run.name), flexible: true },
+    { title: 'STATUS', cell: (run) => paint(STATUS_STYLE[run.status] ?? 'reset', run.status) },
+    { title: 'PROGRESS', cell: (run) => (run.totalSteps ? `${bar(run.step / run.totalSteps, 8)} ${String(percent(run)).padStart(3)}%` : run.step > 0 ? `step ${integer(run.step)}` : '') },
+    { title: 'BEST', cell: bestOf },
+    { title: 'AGE', cell: (run) => (run.status === 'running' && run.etaSeconds !== null ? `${duration(run.etaSeconds)} left` : age(run.endedAt ?? run.createdAt)) },
+  ];
+  return table(runs, columns, width);
+}
+
+function bestOf(run: Run): string {
+  const { monitor } = run;
+  const summary = monitor ? run.metrics[monitor.metric] : undefined;
+  if (monitor && summary) return `${monitor.metric} ${metric(monitor.mode === 'min' ? summary.min : summary.max)}`;
+  return run.metrics.loss ? `loss ${metric(run.metrics.loss.last)}` : '';
+}
+
+/** One line for the run as it is now; never wider than the terminal. */
+export function progressLine(run: Run, width: number): string {
+  const share = run.totalSteps ? `${bar(run.step / run.totalSteps, 20)} ${percent(run)}%` : '';
+  const parts = [
+    safe(run.name),
+    share,
+    `step ${integer(run.step)}${run.totalSteps ? `/${integer(run.totalSteps)}` : ''}`,
+    run.metrics.loss ? `loss ${metric(run.metrics.loss.last)}` : '',
+    run.status === 'running' ? (run.etaSeconds === null ? '' : `${duration(run.etaSeconds)} left`) : run.status,
+  ];
+  return [...parts.filter(Boolean).join('  ')].slice(0, width).join('');
+}
+
+export function checkpointTable(checkpoints: readonly Checkpoint[], width: number): string[] {
+  const columns: Column<Checkpoint>[] = [
+    { title: 'CHECKPOINT', cell: ({ id }) => id },
+    { title: 'STEP', cell: ({ step }) => integer(step), right: true },
+    { title: 'EPOCH', cell: ({ epoch }) => String(epoch), right: true },
+    { title: 'GRADE', cell: gradeText },
+    { title: 'WHY', cell: ({ reasons, tags }) => safe([...tags.map((tag) => `#${tag}`), ...reasons].join(' ')), flexible: true },
+    { title: 'SIZE', cell: (checkpoint) => bytes(checkpoint.bytes), right: true },
+    { title: 'AGE', cell: ({ createdAt }) => age(createdAt) },
+  ];
+  return table(checkpoints, columns, width);
+}
+
+export function gradeText({ grade, proof }: Checkpoint): string {
+  if (grade === 'verified') return paint('green', `${GRADE_MARK.verified} (${integer(proof?.steps ?? 0)} steps)`);
+  if (proof?.verdict === 'not deterministic') return `${GRADE_MARK[grade]}, ${paint('yellow', 'not deterministic')}`;
+  return GRADE_MARK[grade];
+}
+
+export function runDetails(run: Run, sessions: readonly Session[], checkpoints: readonly Checkpoint[], width: number): string[] {
+  const lines = [
+    `${paint('bold', safe(run.name))}${run.label ? ` · ${safe(run.label)}` : ''}  ${paint(STATUS_STYLE[run.status] ?? 'reset', run.status)}${run.reason ? `: ${safe(run.reason)}` : ''}`,
+    field('progress', run.totalSteps ? `${bar(run.step / run.totalSteps, 20)} ${percent(run)}%  step ${integer(run.step)} of ${integer(run.totalSteps)}, epoch ${run.epoch}` : `step ${integer(run.step)}`),
+    field('branch', `${run.branch ?? '(none)'}${run.commit ? ` @ ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`),
+    field('code', run.code ? `kept (${run.code.slice(0, 10)})` : 'not kept'),
+    field('params', Object.entries(run.params).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(' ')),
+    field('back end', `${run.backend}, seed ${run.seed}`),
+    field('id', run.id),
+  ];
+  if (run.parent) lines.push(field('fork of', `run ${run.parent.run} at step ${integer(run.parent.step)}`));
+  if (run.note) lines.push(field('note', safe(run.note)));
+  for (const [name, { last, min, max }] of Object.entries(run.metrics)) {
+    if (name !== 'learning_rate') lines.push(field(name, `${metric(last)}  (lowest ${metric(min)}, highest ${metric(max)})`));
+  }
+  for (const notice of run.notices.slice(-5)) {
+    const mark = notice.level === 'info' ? paint('green', '✔') : paint(notice.level === 'error' ? 'red' : 'yellow', '!');
+    lines.push(`  ${mark} ${safe(notice.text)}`);
+  }
+  const launches = sessions.filter(({ purpose }) => purpose === 'train');
+  if (launches.length > 1) {
+    lines.push('', paint('dim', 'SESSIONS'));
+    for (const { ordinal, startedAt, resumedFrom } of launches)
+      lines.push(`  ${ordinal}  started ${age(startedAt)}${resumedFrom ? `, from step ${integer(resumedFrom.step)}` : ''}`);
+  }
+  if (checkpoints.length > 0) lines.push('', ...checkpointTable(checkpoints, width));
+  return lines;
+}
+
+export function usageLines(usage: StoreUsage): string[] {
+  const used = usage.objectsBytes - usage.freeBytes;
+  return [
+    field('checkpoints', `${integer(usage.checkpoints)}, ${bytes(used)} of ${bytes(usage.quotaBytes)}  ${bar(used / usage.quotaBytes, 20)}`),
+    field('in the trash', usage.trashBytes > 0 ? `${bytes(usage.trashBytes)} (before dedup; emptied after 7 days, or by \`trainstash gc --empty-trash\`)` : 'nothing'),
+    field('free inside', bytes(usage.freeBytes)),
+    field('catalog', bytes(usage.catalogBytes)),
+    field('sessions', bytes(usage.sessionsBytes)),
+  ];
+}
+
+export function fsckLines(report: FsckReport): string[] {
+  const lines = [`${integer(report.checkpoints)} checkpoints, ${integer(report.chunks)} chunks, ${bytes(report.bytes)} read and compared with their hashes.`];
+  for (const { checkpoint, problem, whole } of report.problems) {
+    const where = checkpoint ? `checkpoint ${checkpoint}: ` : '';
+    const earlier = checkpoint ? (whole ? `; ${whole} before it is whole` : '; none before it in its run is whole') : '';
+    lines.push(paint('red', `! ${where}${problem}${earlier}`));
+  }
+  if (report.problems.length === 0) lines.push(paint('green', '✔ everything is whole'));
+  if (report.rebuilt) lines.push(`Catalog rebuilt: ${integer(report.rebuilt.runs)} runs, ${integer(report.rebuilt.checkpoints)} checkpoints.`, ...report.rebuilt.notRestored.map((text) => `  not restored: ${text}`));
+  return lines;
+}
+
+export function field(name: string, value: string): string {
+  return `  ${paint('dim', name.padEnd(12))} ${value}`;
+}
+
+function percent(run: Run): number {
+  return run.totalSteps ? Math.min(100, Math.floor((run.step / run.totalSteps) * 100)) : 0;
+}

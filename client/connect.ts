@@ -1,0 +1,160 @@
+/** Finds the daemon, starts it when there is none, and says hello. */
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { connect as connectSocket, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createMessageConnection, type MessageConnection, ResponseError, StreamMessageWriter } from 'vscode-jsonrpc/node';
+import { fromWire, TrainstashError, type WireError } from '../protocol/errors.ts';
+import { daemonHandOver, daemonHello, type Notification, type Request } from '../protocol/messages.ts';
+import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
+import { BoundedMessageReader } from './framing.ts';
+import { statePaths, type StatePaths } from './paths.ts';
+import { privateRuntime } from './runtime.ts';
+
+const START_TIMEOUT_MS = 15_000;
+const LOG_TAIL_BYTES = 2_000;
+
+export interface ClientOptions {
+  /** Name for the daemon's log. */
+  name: string;
+  build: Build;
+  /** Folder of the bundles that a daemon is started from; null: never start one. */
+  dist: string | null;
+  /** Node that the daemon runs on. */
+  node?: string;
+  env?: NodeJS.ProcessEnv;
+}
+
+export interface Client {
+  request<P, R>(message: Request<P, R>, params: P): Promise<R>;
+  on<P>(notification: Notification<P>, handler: (params: P) => void): void;
+  /** Settles when the connection is over, whoever ended it. */
+  readonly closed: Promise<void>;
+  readonly daemon: { protocol: number; build: Build; pid: number };
+  close(): void;
+}
+
+export async function connect(options: ClientOptions): Promise<Client> {
+  const paths = statePaths(options.env);
+  for (let attempt = 0; ; attempt++) {
+    const socket = (await dial(paths)) ?? (await startDaemon(paths, options));
+    const client = await hello(socket, paths, options);
+    if (attempt > 0 || options.dist === null || compareBuilds(client.daemon.build, options.build) >= 0) return client;
+    // Ours is newer: the old daemon leaves, trainings go on, and the next round starts ours.
+    await client.request(daemonHandOver, { build: options.build });
+    await client.closed;
+    await untilGone(paths);
+  }
+}
+
+/** A connection if a daemon answers, else null. */
+function dial(paths: StatePaths): Promise<Socket | null> {
+  return new Promise((resolve) => {
+    const socket = connectSocket(paths.socket);
+    socket.once('connect', () => resolve(socket));
+    socket.once('error', () => resolve(null));
+  });
+}
+
+async function startDaemon(paths: StatePaths, options: ClientOptions): Promise<Socket> {
+  if (options.dist === null) throw unavailable('no daemon is running', paths);
+  const runtime = privateRuntime(options.dist, paths.runtimes, options.build);
+  const env = options.env ?? process.env;
+  // What it says before its own log is open: a missing library, a syntax error of an old Node.
+  const log = openSync(paths.log, 'a', 0o600);
+  const child = spawn(options.node ?? process.execPath, ['--disable-warning=ExperimentalWarning', join(runtime, 'daemon.js')], {
+    cwd: paths.directory,
+    detached: true,
+    stdio: ['ignore', 'ignore', log],
+    env: { ...env, TRAINSTASH_STATE: paths.directory, ...(process.versions.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}) },
+  });
+  closeSync(log);
+  const ending: { reason: string | null } = { reason: null };
+  child.once('error', (error) => {
+    ending.reason = error.message;
+  });
+  // With exit 0 it found another daemon that is just starting: that one will answer.
+  child.once('exit', (code, signal) => {
+    if (code !== 0) ending.reason = `it ended at once (${signal ?? `exit ${code}`})`;
+  });
+  child.unref();
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const socket = await dial(paths);
+    if (socket) return socket;
+    if (ending.reason !== null) throw unavailable(ending.reason, paths);
+    if (Date.now() > deadline) throw unavailable(`it did not answer within ${START_TIMEOUT_MS / 1000} s`, paths);
+    await delay(5);
+  }
+}
+
+async function hello(socket: Socket, paths: StatePaths, options: ClientOptions): Promise<Client> {
+  const connection = createMessageConnection(new BoundedMessageReader(socket), new StreamMessageWriter(socket));
+  const closed = new Promise<void>((resolve) => connection.onClose(resolve));
+  // Without this a pending request hangs for ever when the daemon dies.
+  void closed.then(() => connection.dispose());
+  connection.onError(() => {});
+  connection.listen();
+  const token = existsSync(paths.token) ? readFileSync(paths.token, 'utf8') : '';
+  const request = requester(connection, closed, paths);
+  const daemon = await request(daemonHello, { protocol: PROTOCOL_VERSION, build: options.build, token, client: options.name });
+  return {
+    request,
+    daemon,
+    closed,
+    on: (notification, handler) => void connection.onNotification(notification.method, handler),
+    close: () => socket.end(),
+  };
+}
+
+function requester(connection: MessageConnection, closed: Promise<void>, paths: StatePaths): Client['request'] {
+  let over = false;
+  void closed.then(() => {
+    over = true;
+  });
+  return async (message, params) => {
+    const gone = () => unavailable('the connection was closed', paths);
+    if (over) throw gone();
+    try {
+      const lost = closed.then(() => Promise.reject(gone()));
+      lost.catch(() => {});
+      return await Promise.race([connection.sendRequest(message.method, params) as Promise<never>, lost]);
+    } catch (error) {
+      if (error instanceof ResponseError && error.data) throw fromWire(error.data as WireError);
+      throw error;
+    }
+  };
+}
+
+async function untilGone(paths: StatePaths): Promise<void> {
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (Date.now() < deadline) {
+    const socket = await dial(paths);
+    if (!socket) return;
+    socket.destroy();
+    await delay(20);
+  }
+}
+
+function unavailable(reason: string, paths: StatePaths): TrainstashError {
+  const tail = logTail(paths.log);
+  return new TrainstashError(
+    'daemonUnavailable',
+    `The daemon cannot be reached: ${reason}. Trainings that run are not affected. Its log is ${paths.log}${tail ? `, and ends:\n${tail}` : '.'}`,
+    { reason, log: paths.log },
+  );
+}
+
+function logTail(path: string): string {
+  if (!existsSync(path)) return '';
+  const file = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(file);
+    const buffer = Buffer.alloc(Math.min(size, LOG_TAIL_BYTES));
+    readSync(file, buffer, 0, buffer.length, size - buffer.length);
+    return buffer.toString('utf8').split('\n').slice(-6).join('\n').trim();
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,77 @@
+/** The LSP framing with a bound: a peer cannot make us buffer more than one message of 1 MiB, or parse rubbish. */
+import type { Readable } from 'node:stream';
+import { AbstractMessageReader, type DataCallback, type Disposable, type Message } from 'vscode-jsonrpc/node';
+import { MAX_MESSAGE_BYTES } from '../protocol/messages.ts';
+
+const MAX_HEADER_BYTES = 1024;
+const SEPARATOR = '\r\n\r\n';
+
+export class BoundedMessageReader extends AbstractMessageReader {
+  readonly #stream: Readable;
+  readonly #limit: number;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  /** Length of the body that is awaited; null while a header is. */
+  #body: number | null = null;
+
+  constructor(stream: Readable, limit = MAX_MESSAGE_BYTES + (64 << 10)) {
+    super();
+    this.#stream = stream;
+    this.#limit = limit;
+  }
+
+  listen(callback: DataCallback): Disposable {
+    const onData = (data: Buffer) => {
+      this.#chunks.push(data);
+      this.#bytes += data.length;
+      try {
+        for (let message = this.#next(); message !== null; message = this.#next()) callback(message);
+      } catch (error) {
+        // Where a message begins is not known any more: the connection is over.
+        this.#stream.off('data', onData);
+        this.#stream.destroy();
+        this.fireError(error);
+        this.fireClose();
+      }
+    };
+    this.#stream.on('data', onData);
+    this.#stream.on('error', (error) => this.fireError(error));
+    this.#stream.on('close', () => this.fireClose());
+    return { dispose: () => this.#stream.off('data', onData) };
+  }
+
+  #next(): Message | null {
+    if (this.#body === null) {
+      const all = this.#joined();
+      const end = all.indexOf(SEPARATOR);
+      if (end < 0) {
+        if (all.length > MAX_HEADER_BYTES) throw new Error('no header in the first bytes');
+        return null;
+      }
+      if (end > MAX_HEADER_BYTES) throw new Error('header too long');
+      this.#body = contentLength(all.toString('latin1', 0, end), this.#limit);
+      this.#chunks = [all.subarray(end + SEPARATOR.length)];
+      this.#bytes = this.#chunks[0]!.length;
+    }
+    if (this.#bytes < this.#body) return null;
+    const all = this.#joined();
+    const message = JSON.parse(all.toString('utf8', 0, this.#body)) as Message;
+    if (typeof message !== 'object' || message === null || Array.isArray(message)) throw new Error('not a JSON-RPC message');
+    this.#chunks = [all.subarray(this.#body)];
+    this.#bytes = this.#chunks[0]!.length;
+    this.#body = null;
+    return message;
+  }
+
+  #joined(): Buffer {
+    if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)];
+    return this.#chunks[0]!;
+  }
+}
+
+function contentLength(header: string, limit: number): number {
+  const match = /^content-length:\s*(\d{1,10})\s*$/im.exec(header);
+  const length = match ? Number(match[1]) : Number.NaN;
+  if (!(length >= 2 && length <= limit)) throw new Error(`message of ${match?.[1] ?? 'unknown'} bytes refused`);
+  return length;
+}

@@ -1,0 +1,42 @@
+/**
+ * The private copy that daemon, workers and trainers run from: updates delete the folder that this client came from
+ * while a training of days is using it.
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import type { Build } from '../protocol/version.ts';
+
+const KEPT_RUNTIMES = 3;
+
+/** Folder with a copy of `dist`, made when missing. */
+export function privateRuntime(dist: string, runtimes: string, build: Build): string {
+  const target = join(runtimes, `${build.version}-${build.builtAt}`);
+  if (existsSync(join(target, 'daemon.js'))) return target;
+  mkdirSync(runtimes, { recursive: true });
+  const temporary = `${target}.tmp-${process.pid}`;
+  cpSync(dist, temporary, { recursive: true, filter: (source) => isForThisPlatform(source.slice(dist.length)) });
+  try {
+    renameSync(temporary, target);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    // Another client was faster.
+    if (!existsSync(join(target, 'daemon.js'))) throw error;
+  }
+  return target;
+}
+
+/** Called by the daemon when no training is live, since one may still load something from its runtime. */
+export function pruneRuntimes(runtimes: string, present: string): void {
+  const others = readdirSync(runtimes)
+    .map((name) => join(runtimes, name))
+    .filter((path) => path !== present)
+    .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  for (const path of others.slice(KEPT_RUNTIMES - 1)) rmSync(path, { recursive: true, force: true });
+}
+
+function isForThisPlatform(path: string): boolean {
+  const name = /prebuilds[/\\](?<name>[^/\\]+)\.node$/.exec(path)?.groups?.name;
+  if (!name) return !path.includes(`${sep}.tmp`);
+  const { platform, arch } = process;
+  return name === `${platform}-${arch}` || name === `${platform}musl-${arch}`;
+}

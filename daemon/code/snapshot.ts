@@ -1,0 +1,141 @@
+/**
+ * Code snapshots in a shadow repository of our own, `<store>/code.git`, with its own index and objects: nothing of ours
+ * enters the user's objects, refs, index or worktree list. Filters, hooks and fsmonitor are off.
+ */
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { git, tryGit } from './git.ts';
+
+const MAX_FILE_BYTES = 1 << 20;
+const MAX_TOTAL_BYTES = 50 << 20;
+
+export interface Snapshot {
+  /** Tree id in the shadow repository. */
+  tree: string;
+  dirty: boolean;
+  /** What was too large. */
+  leftOut: { path: string; bytes: number }[];
+}
+
+/** Null without the git program or outside a repository: code is then not kept. */
+export async function takeSnapshot(root: string, store: string): Promise<Snapshot | null> {
+  const listed = await tryGit(['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root });
+  if (listed === null) return null;
+  const { paths, leftOut } = choose(root, [...new Set(listed.split('\0').filter(Boolean))]);
+  const shadow = await openShadow(store);
+  // One index a worktree: git then rehashes only what changed since the last snapshot.
+  const index = join(shadow, `index-${createHash('sha256').update(root).digest('hex').slice(0, 12)}`);
+  const options = { cwd: root, env: { ...shadowEnvironment(shadow, root), GIT_INDEX_FILE: index } };
+  const known = (await git(['ls-files', '-z'], options)).split('\0').filter(Boolean);
+  const present = new Set(paths);
+  const gone = known.filter((path) => !present.has(path));
+  if (gone.length > 0) await git(['update-index', '-z', '--force-remove', '--stdin'], { ...options, input: `${gone.join('\0')}\0` });
+  if (paths.length > 0) await git(['update-index', '-z', '--add', '--stdin'], { ...options, input: `${paths.join('\0')}\0` });
+  const tree = (await git(['write-tree'], options)).trim();
+  await keep(shadow, root, tree);
+  const status = await tryGit(['status', '--porcelain', '--untracked-files=no'], { cwd: root });
+  return { tree, dirty: status !== null && status !== '', leftOut };
+}
+
+/** Names of the files that differ between two snapshots. */
+export async function changedFiles(store: string, from: string, to: string): Promise<string[]> {
+  if (from === to) return [];
+  const shadow = join(store, 'code.git');
+  const output = await tryGit(['diff-tree', '-r', '-z', '--name-only', from, to], { cwd: store, env: { GIT_DIR: shadow } });
+  return output === null ? [] : output.split('\0').filter(Boolean);
+}
+
+/**
+ * The snapshot's files in `<store>/code/<tree>`, made once. What the project ignores at its top level (`node_modules`,
+ * `.venv`, `data`) is linked in, so that the code runs.
+ */
+export async function checkOut(root: string, store: string, tree: string): Promise<string> {
+  const target = join(store, 'code', tree);
+  if (existsSync(target)) return target;
+  const shadow = join(store, 'code.git');
+  const temporary = `${target}.tmp-${process.pid}`;
+  mkdirSync(temporary, { recursive: true });
+  try {
+    const index = join(shadow, `index-checkout-${process.pid}`);
+    const options = { cwd: temporary, env: { ...shadowEnvironment(shadow, temporary), GIT_INDEX_FILE: index } };
+    await git(['read-tree', tree], options);
+    await git(['checkout-index', '--all', '--force'], options);
+    rmSync(index, { force: true });
+    linkIgnored(root, temporary, await ignoredEntries(root));
+    renameSync(temporary, target);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+  return target;
+}
+
+function choose(root: string, paths: string[]): { paths: string[]; leftOut: Snapshot['leftOut'] } {
+  const chosen: string[] = [];
+  const leftOut: Snapshot['leftOut'] = [];
+  let total = 0;
+  for (const path of paths) {
+    const stat = lstatSync(join(root, path), { throwIfNoEntry: false });
+    // Deleted, or a submodule's folder.
+    if (!stat || stat.isDirectory()) continue;
+    if (!stat.isFile() && !stat.isSymbolicLink()) continue;
+    if (stat.size > MAX_FILE_BYTES || total + stat.size > MAX_TOTAL_BYTES) leftOut.push({ path, bytes: stat.size });
+    else {
+      total += stat.size;
+      chosen.push(path);
+    }
+  }
+  return { paths: chosen, leftOut };
+}
+
+async function openShadow(store: string): Promise<string> {
+  const shadow = join(store, 'code.git');
+  if (!existsSync(join(shadow, 'HEAD'))) {
+    await git(['init', '-q', '--bare', shadow], { cwd: store, env: { GIT_CONFIG_GLOBAL: '/dev/null', GIT_TEMPLATE_DIR: '' } });
+    mkdirSync(join(shadow, 'info'), { recursive: true });
+    // The highest precedence there is: no filter of the project's .gitattributes runs, no line ending changes.
+    writeFileSync(join(shadow, 'info', 'attributes'), '* -filter -text -eol -ident -working-tree-encoding\n');
+  }
+  return shadow;
+}
+
+function shadowEnvironment(shadow: string, workTree: string): Record<string, string> {
+  return {
+    GIT_DIR: shadow,
+    GIT_WORK_TREE: workTree,
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_CONFIG_COUNT: '2',
+    GIT_CONFIG_KEY_0: 'core.bare',
+    GIT_CONFIG_VALUE_0: 'false',
+    GIT_CONFIG_KEY_1: 'core.autocrlf',
+    GIT_CONFIG_VALUE_1: 'false',
+  };
+}
+
+/** A ref keeps the tree from being collected; equal trees share one. */
+async function keep(shadow: string, cwd: string, tree: string): Promise<void> {
+  const env = {
+    GIT_DIR: shadow,
+    GIT_AUTHOR_NAME: 'trainstash', GIT_AUTHOR_EMAIL: 'trainstash', GIT_AUTHOR_DATE: '2000-01-01T00:00:00Z',
+    GIT_COMMITTER_NAME: 'trainstash', GIT_COMMITTER_EMAIL: 'trainstash', GIT_COMMITTER_DATE: '2000-01-01T00:00:00Z',
+  };
+  const ref = `refs/snapshots/${tree}`;
+  if (await tryGit(['rev-parse', '-q', '--verify', ref], { cwd, env })) return;
+  const commit = (await git(['commit-tree', tree, '-m', 'snapshot'], { cwd, env })).trim();
+  await git(['update-ref', ref, commit], { cwd, env });
+}
+
+async function ignoredEntries(root: string): Promise<string[]> {
+  const entries = readdirSync(root).filter((name) => name !== '.git' && name !== '.trainstash');
+  const ignored = await tryGit(['check-ignore', '-z', '--stdin'], { cwd: root, input: entries.join('\0') });
+  return ignored === null ? [] : ignored.split('\0').filter(Boolean);
+}
+
+function linkIgnored(root: string, target: string, names: readonly string[]): void {
+  for (const name of names) {
+    const link = join(target, name);
+    if (!existsSync(link)) symlinkSync(join(root, name), link, process.platform === 'win32' ? 'junction' : undefined);
+  }
+}

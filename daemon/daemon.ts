@@ -1,0 +1,206 @@
+/** The daemon's state: open projects, trust, revision, and when it may leave. */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { StatePaths } from '../client/paths.ts';
+import { type Checkpoint, type Run, toWireNumber } from '../protocol/domain.ts';
+import { checkpointChanged, type DaemonState, type DaemonStatus, metricsAppended, noticeRaised, type Notification, runChanged } from '../protocol/messages.ts';
+import { SESSION_FILES } from '../protocol/session.ts';
+import type { Build } from '../protocol/version.ts';
+import { findProject, type Place } from './code/project.ts';
+import type { Announcer } from './runs/context.ts';
+import { OpenProject } from './runs/project.ts';
+import { readJson, writeJson } from './store/json.ts';
+
+/** An open project costs a worker thread; it is opened again in some ten milliseconds. */
+const PROJECT_IDLE_MS = 120_000;
+
+export interface DaemonSetup {
+  paths: StatePaths;
+  build: Build;
+  /** Folder of the bundles. */
+  runtime: string;
+  log(text: string): void;
+  stop(reason: string): void;
+  quotaBytes?: number;
+}
+
+interface KnownProject {
+  root: string;
+  store: string;
+  trusted: boolean;
+}
+
+export class Daemon {
+  readonly build: Build;
+  readonly startedAt = Date.now();
+  revision = 0;
+  readonly #setup: DaemonSetup;
+  readonly #projects = new Map<string, { opening: Promise<OpenProject>; opened: OpenProject | null; usedAt: number }>();
+  readonly #places = new Map<string, Place>();
+  #known: KnownProject[];
+  #notify: <P>(notification: Notification<P>, params: P) => void = () => {};
+  #clients: () => number = () => 0;
+
+  constructor(setup: DaemonSetup) {
+    this.#setup = setup;
+    this.build = setup.build;
+    const known = readJson(setup.paths.projects);
+    this.#known = Array.isArray(known) ? (known as KnownProject[]) : [];
+  }
+
+  attach(notify: <P>(notification: Notification<P>, params: P) => void, clients: () => number): void {
+    this.#notify = notify;
+    this.#clients = clients;
+  }
+
+  /** Opens the project that a folder is in, or finds it open. */
+  async project(folder: string): Promise<OpenProject> {
+    const place = await this.#place(folder);
+    const entry = this.#projects.get(place.store);
+    if (entry) {
+      entry.usedAt = Date.now();
+      const opened = await entry.opening;
+      if (opened.exists) return opened;
+      this.#setup.log(`${place.store} was deleted`);
+      await this.forget(opened);
+    }
+    const opening = OpenProject.open(place, {
+      storeWorker: pathToFileURL(join(this.#setup.runtime, 'store-worker.js')),
+      trainer: join(this.#setup.runtime, 'trainer.js'),
+      announce: (where) => this.#announcer(where),
+      log: this.#setup.log,
+      device: { isFree: () => this.liveRuns().length === 0, freed: () => this.#deviceFreed() },
+      quotaBytes: this.#setup.quotaBytes,
+    });
+    const created = { opening, opened: null as OpenProject | null, usedAt: Date.now() };
+    this.#projects.set(place.store, created);
+    try {
+      created.opened = await opening;
+    } catch (error) {
+      this.#projects.delete(place.store);
+      throw error;
+    }
+    this.#remember(place);
+    return created.opened;
+  }
+
+  /** Closes it; the next request opens it anew. */
+  async forget(project: OpenProject): Promise<void> {
+    this.#projects.delete(project.place.store);
+    this.#places.clear();
+    await project.close();
+  }
+
+  isTrusted(root: string): boolean {
+    return this.#known.some((known) => known.root === root && known.trusted);
+  }
+
+  trust(root: string): void {
+    if (this.isTrusted(root)) return;
+    this.#known = this.#known.map((known) => (known.root === root ? { ...known, trusted: true } : known));
+    writeJson(this.#setup.paths.projects, this.#known);
+  }
+
+  liveRuns(): { project: OpenProject; run: Run }[] {
+    return this.#open().flatMap((project) => project.runs.liveRuns().map((run) => ({ project, run })));
+  }
+
+  get busy(): boolean {
+    return this.#open().some((project) => project.busy);
+  }
+
+  async state(): Promise<DaemonState> {
+    const projects = await Promise.all(this.#open().map((project) => project.describe(this.isTrusted(project.place.root))));
+    return { revision: this.revision, projects, live: this.liveRuns().map(({ run }) => run) };
+  }
+
+  async status(): Promise<DaemonStatus> {
+    const drivers = await Promise.all(this.#open().map(async ({ store }) => (await store.info()).driver));
+    return {
+      pid: process.pid,
+      build: this.build,
+      node: `${process.version} (${process.execPath})`,
+      sqlite: drivers[0] ?? 'no store open',
+      startedAt: this.startedAt,
+      clients: this.#clients(),
+      residentBytes: process.memoryUsage.rss(),
+      live: this.liveRuns().map(({ project, run }) => ({ root: project.place.root, run: run.id, name: run.name, status: run.status })),
+      stateDirectory: this.#setup.paths.directory,
+      log: this.#setup.paths.log,
+    };
+  }
+
+  stopSoon(reason: string): void {
+    // After the answer has been sent.
+    setTimeout(() => this.#setup.stop(reason), 20);
+  }
+
+  /** Sessions that ran while no daemon did are taken over at once, not when somebody asks. */
+  async openUnfinished(): Promise<void> {
+    for (const { root, store } of this.#known) {
+      if (!hasUnfinishedSession(store) || !existsSync(root)) continue;
+      await this.project(root).catch((error: Error) => this.#setup.log(`${root}: ${error.message}`));
+    }
+  }
+
+  async closeIdleProjects(): Promise<void> {
+    const limit = Date.now() - PROJECT_IDLE_MS;
+    for (const { opened, usedAt } of [...this.#projects.values()]) {
+      if (opened && !opened.busy && usedAt < limit) await this.forget(opened);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#open().map((project) => this.forget(project)));
+  }
+
+  #open(): OpenProject[] {
+    return [...this.#projects.values()].flatMap(({ opened }) => (opened ? [opened] : []));
+  }
+
+  async #place(folder: string): Promise<Place> {
+    const known = this.#places.get(folder);
+    if (known && existsSync(known.root)) return known;
+    const place = await findProject(folder);
+    this.#places.set(folder, place);
+    return place;
+  }
+
+  #remember({ root, store }: Place): void {
+    if (this.#known.some((known) => known.root === root && known.store === store)) return;
+    const trusted = this.isTrusted(root);
+    this.#known = [...this.#known.filter((known) => known.root !== root), { root, store, trusted }];
+    writeJson(this.#setup.paths.projects, this.#known);
+  }
+
+  #deviceFreed(): void {
+    for (const project of this.#open()) if (project.runs.startNextQueued()) return;
+  }
+
+  #announcer({ root }: Place): Announcer {
+    const send = <P extends { revision: number }>(notification: Notification<P>, params: Omit<P, 'revision'>) =>
+      this.#notify(notification, { ...params, revision: ++this.revision } as P);
+    return {
+      run: (run: Run) => send(runChanged, { root, run }),
+      checkpoint: (checkpoint: Checkpoint) => send(checkpointChanged, { root, checkpoint }),
+      metrics: (run: Run, step: number, values: Record<string, number>) =>
+        this.#notify(metricsAppended, {
+          root,
+          run: run.id,
+          step,
+          values: Object.entries(values).map(([name, value]) => ({ name, steps: [step], values: [toWireNumber(value)], times: [0], total: 1 })),
+        }),
+      notice: (run: Run | null, notice: Run['notices'][number]) => this.#notify(noticeRaised, { root, run: run?.id ?? null, notice }),
+    };
+  }
+}
+
+function hasUnfinishedSession(store: string): boolean {
+  const sessions = join(store, 'sessions');
+  if (!existsSync(sessions)) return false;
+  return readdirSync(sessions).some((id) => {
+    const inbox = join(sessions, id, SESSION_FILES.inbox);
+    return !existsSync(join(sessions, id, SESSION_FILES.exit)) || (existsSync(inbox) && readdirSync(inbox).length > 0);
+  });
+}

@@ -1,0 +1,147 @@
+/** What each message does. The only place, with main, that sees every part of the daemon. */
+import { join, resolve } from 'node:path';
+import type { Run } from '../protocol/domain.ts';
+import { TrainstashError } from '../protocol/errors.ts';
+import * as m from '../protocol/messages.ts';
+import { compareBuilds } from '../protocol/version.ts';
+import type { Daemon } from './daemon.ts';
+import type { OpenProject } from './runs/project.ts';
+import type { Handler } from './server.ts';
+
+const PAGE = 200;
+
+export function makeHandlers(daemon: Daemon): Map<string, Handler> {
+  const handlers = new Map<string, Handler>();
+  const on = <P, R>(message: m.Request<P, R>, kind: 'reads' | 'changes', handle: (params: P) => R | Promise<R>) =>
+    handlers.set(message.method, { message, reads: kind === 'reads', handle: handle as Handler['handle'] });
+  const project = (root: string) => daemon.project(root);
+  const trusted = async (root: string): Promise<OpenProject> => {
+    const opened = await daemon.project(root);
+    if (!daemon.isTrusted(opened.place.root)) {
+      throw new TrainstashError('untrusted', `${opened.place.root} is not trusted, so nothing of it is run. Trust the folder in the editor, or use the command line there.`, { root: opened.place.root });
+    }
+    return opened;
+  };
+
+  on(m.daemonStatus, 'reads', () => daemon.status());
+  on(m.daemonState, 'reads', () => daemon.state());
+  on(m.daemonStop, 'changes', () => {
+    const live = daemon.liveRuns().length;
+    daemon.stopSoon('asked to stop');
+    return { live };
+  });
+  on(m.daemonHandOver, 'reads', ({ build }) => {
+    const accepted = compareBuilds(build, daemon.build) > 0;
+    if (accepted) daemon.stopSoon(`handing over to ${build.version}`);
+    return { accepted };
+  });
+
+  on(m.projectOpen, 'reads', async ({ root, trusted: trust }) => {
+    const opened = await project(root);
+    if (trust) daemon.trust(opened.place.root);
+    return opened.describe(daemon.isTrusted(opened.place.root));
+  });
+  on(m.projectInit, 'changes', async ({ root, module }) => {
+    const opened = await project(root);
+    return { ...opened.init(module), project: await opened.describe(daemon.isTrusted(opened.place.root)) };
+  });
+  on(m.projectJobs, 'reads', async ({ root }) => (await project(root)).jobs());
+  on(m.projectWhere, 'reads', async ({ root }) => {
+    const opened = await project(root);
+    return { project: await opened.describe(daemon.isTrusted(opened.place.root)), usage: await opened.store.usage() };
+  });
+
+  on(m.runStart, 'changes', async ({ root, params, ...options }) => (await trusted(root)).runs.start({ ...options, params: params as never }));
+  on(m.runPreflight, 'reads', async ({ root, set, ...options }) => (await project(root)).runs.preflight({ ...options, set: set as never }));
+  on(m.runResume, 'changes', async ({ root, set, ...options }) => (await trusted(root)).runs.resume({ ...options, set: set as never }));
+  on(m.runFork, 'changes', async ({ root, set, ...options }) => (await trusted(root)).runs.fork({ ...options, set: set as never }));
+  on(m.runPause, 'changes', async ({ root, run }) => (await project(root)).runs.pause(run));
+  on(m.runStop, 'changes', async ({ root, run, force }) => (await project(root)).runs.stop(run, force ?? false));
+  on(m.runCheckpoint, 'changes', async ({ root, run, tag }) => {
+    const { runs, store } = await project(root);
+    const checkpoint = await runs.checkpoint(run);
+    return tag ? store.tag(checkpoint.id, tag, false) : checkpoint;
+  });
+  on(m.runList, 'reads', async ({ root, branch, drafts, trashed, cursor, limit }) => {
+    const { store, runs } = await project(root);
+    const size = Math.min(limit || PAGE, PAGE);
+    const page = await store.runs({ branch, drafts: drafts ?? false, trashed: trashed ?? false, before: cursor ? Number(cursor) : null, limit: size });
+    return {
+      revision: daemon.revision,
+      runs: fresh(page.runs, runs.liveRuns()),
+      total: page.total,
+      next: page.runs.length === size ? String(page.runs.at(-1)!.number) : null,
+    };
+  });
+  on(m.runShow, 'reads', async ({ root, run: query }) => {
+    const { store, runs } = await project(root);
+    const found = await store.findRun(query);
+    const [run] = fresh([found], runs.liveRuns());
+    const checkpoints = (await store.checkpoints(found.id)).slice(-PAGE);
+    return { run: run!, sessions: await store.sessions(found.id), checkpoints };
+  });
+  on(m.runUpdate, 'changes', async ({ root, run: query, name, note }) => {
+    const { store, runs } = await project(root);
+    const run = await store.findRun(query);
+    return runs.rename(run, { name: name ?? run.name, note: note ?? run.note });
+  });
+  on(m.runRemove, 'changes', async ({ root, target, undo }) => (await project(root)).remove(target, undo ?? false));
+
+  on(m.checkpointList, 'reads', async ({ root, run: query, trashed, cursor, limit }) => {
+    const { store } = await project(root);
+    const run = await store.findRun(query);
+    const size = Math.min(limit || PAGE, PAGE);
+    const after = Number(cursor ?? 0);
+    const checkpoints = await store.checkpointPage(run.id, trashed ?? false, after, size);
+    return { revision: daemon.revision, checkpoints, next: checkpoints.length === size ? String(after + size) : null };
+  });
+  on(m.checkpointTag, 'changes', async ({ root, checkpoint: query, tag, remove }) => {
+    const opened = await project(root);
+    const checkpoint = await opened.findCheckpoint(query);
+    return opened.store.tag(checkpoint.id, tag, remove ?? false);
+  });
+  on(m.checkpointVerify, 'changes', async ({ root, checkpoint: query, environment }) => {
+    const opened = await trusted(root);
+    return opened.verifier.verify(await opened.findCheckpoint(query), environment);
+  });
+  on(m.checkpointRestore, 'changes', async ({ root, checkpoint: query, directory }) => {
+    const opened = await project(root);
+    const checkpoint = await opened.findCheckpoint(query);
+    const target = resolve(root, directory);
+    return { directory: target, ...(await opened.store.restoreCheckpoint(checkpoint.id, target)) };
+  });
+
+  on(m.metricsQuery, 'reads', async ({ root, run: query, ...range }) => {
+    const { store } = await project(root);
+    const run = await store.findRun(query);
+    return { series: await store.queryMetrics(run.id, { ...range, buckets: range.buckets || 2_000 }) };
+  });
+  on(m.logRead, 'reads', async ({ root, run: query, session, offset }) => {
+    const opened = await project(root);
+    const found = await opened.store.findRun(query);
+    const [run] = fresh([found], opened.runs.liveRuns());
+    return opened.readLog(run!, session, offset);
+  });
+
+  on(m.storeGc, 'changes', async ({ root, emptyTrash }) => (await project(root)).store.gc(emptyTrash ?? false));
+  on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
+    const opened = await project(root);
+    if (rebuild && opened.busy) throw new TrainstashError('wrongStatus', 'Runs are live; the catalog is rebuilt when none is. Nothing was changed.', { run: '', status: 'running', allowed: [] });
+    const report = await opened.store.fsck(rebuild ?? false);
+    // Sessions that only their directories tell of are looked at as after a restart.
+    if (rebuild) await daemon.forget(opened);
+    return report;
+  });
+  on(m.storeEject, 'changes', async ({ root, directory }) => {
+    const opened = await project(root);
+    const result = await opened.eject(resolve(root, join(directory)));
+    await daemon.forget(opened);
+    return result;
+  });
+  return handlers;
+}
+
+/** The rows with what is newer in memory. */
+function fresh(rows: Run[], live: readonly Run[]): Run[] {
+  return rows.map((row) => live.find(({ id }) => id === row.id) ?? row);
+}

@@ -1,0 +1,21 @@
+import { appendFileSync, renameSync, statSync } from 'node:fs';
+
+const MAX_BYTES = 2 << 20;
+
+/** A log file that is never larger than twice 2 MiB: the old half moves to `.1`. */
+export function openLog(path: string): (text: string) => void {
+  let bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  return (text) => {
+    const line = `${new Date().toISOString()} ${text}\n`;
+    try {
+      if (bytes + line.length > MAX_BYTES) {
+        renameSync(path, `${path}.1`);
+        bytes = 0;
+      }
+      appendFileSync(path, line, { mode: 0o600 });
+      bytes += line.length;
+    } catch {
+      // A full disk must not end the daemon.
+    }
+  };
+}

@@ -1,0 +1,84 @@
+/** Entry of the daemon process. Composes; the only file of the daemon that ends the process. */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { BUILD } from '../client/build.ts';
+import { statePaths } from '../client/paths.ts';
+import { pruneRuntimes } from '../client/runtime.ts';
+import { Daemon } from './daemon.ts';
+import { makeHandlers } from './handlers.ts';
+import { openLog } from './log.ts';
+import { MessageServer } from './server.ts';
+import { readJson, writeJson } from './store/json.ts';
+import { HeldLock } from './store/lock.ts';
+
+const IDLE_EXIT_MS = Number(process.env.TRAINSTASH_IDLE_EXIT_MS ?? 300_000);
+const CHECK_MS = Math.min(5_000, IDLE_EXIT_MS);
+
+async function main(): Promise<void> {
+  const paths = statePaths();
+  const log = openLog(paths.log);
+  const lock = HeldLock.tryAcquire(paths.lock);
+  // Another daemon of this user lives or is just starting: that one will answer.
+  if (!lock) process.exit(0);
+
+  let stopping = false;
+  let idleSince = Date.now();
+  const runtime = dirname(fileURLToPath(import.meta.url));
+  const quota = Number(process.env.TRAINSTASH_QUOTA_BYTES);
+  const daemon = new Daemon({ paths, build: BUILD, runtime, log, stop: (reason) => void stop(reason), quotaBytes: quota > 0 ? quota : undefined });
+  const server = new MessageServer({
+    socket: paths.socket,
+    token: readToken(paths.token),
+    build: BUILD,
+    log,
+    handlers: makeHandlers(daemon),
+    clientsChanged: () => {
+      idleSince = Date.now();
+    },
+  });
+  daemon.attach((notification, params) => server.notify(notification, params), () => server.clients);
+
+  async function stop(reason: string): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    log(`stopping: ${reason}`);
+    await server.close();
+    await daemon.close().catch((error: Error) => log(`while closing: ${error.stack}`));
+    if ((readJson(paths.record) as { pid?: number } | null)?.pid === process.pid) rmSync(paths.record, { force: true });
+    rmSync(paths.socket, { force: true });
+    lock!.release();
+    process.exit(0);
+  }
+
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void stop(signal));
+  // A bug in one request must not take the other projects with it.
+  process.on('uncaughtException', (error) => log(`uncaught: ${error.stack}`));
+  process.on('unhandledRejection', (error) => log(`unhandled: ${(error as Error)?.stack ?? error}`));
+
+  await server.listen();
+  writeJson(paths.record, { pid: process.pid, build: BUILD, socket: paths.socket, startedAt: daemon.startedAt });
+  log(`started, pid ${process.pid}, version ${BUILD.version}, Node ${process.version}`);
+  await daemon.openUnfinished();
+
+  setInterval(async () => {
+    if (stopping) return;
+    if (!server.socketIsThere()) await server.relisten().catch((error: Error) => log(`socket: ${error.message}`));
+    await daemon.closeIdleProjects();
+    if (server.clients > 0 || daemon.busy) {
+      idleSince = Date.now();
+      return;
+    }
+    if (Date.now() - idleSince < IDLE_EXIT_MS) return;
+    if (existsSync(paths.runtimes)) pruneRuntimes(paths.runtimes, runtime);
+    await stop('idle');
+  }, CHECK_MS);
+}
+
+function readToken(path: string): string {
+  if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('hex'), { mode: 0o600 });
+  return readFileSync(path, 'utf8');
+}
+
+await main();

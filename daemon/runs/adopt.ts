@@ -1,0 +1,91 @@
+/** What a store's session directories tell a daemon that has just opened it. */
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Params, Run, Session } from '../../protocol/domain.ts';
+import type { Launch } from '../../protocol/session.ts';
+import { SessionDirectory } from '../sessions/directory.ts';
+import { isAlive } from '../sessions/watch.ts';
+import { type ProjectContext, sessionsPath } from './context.ts';
+import { newRun } from './records.ts';
+import type { Runs } from './runs.ts';
+
+/** A directory without a readable launch file this young may still be in the making. */
+const UNFINISHED_MS = 60_000;
+
+export async function adoptSessions(context: ProjectContext, runs: Runs): Promise<void> {
+  const { store } = context;
+  for (const id of readdirSync(sessionsPath(context))) {
+    const directory = new SessionDirectory(join(sessionsPath(context), id));
+    const launch = directory.launch();
+    if (!launch) continue;
+    if (launch.purpose === 'verify') {
+      discardReplay(directory, launch);
+      continue;
+    }
+    const known = await store.session(id);
+    if (known && known.endedAt !== null && !hasCheckpoints(directory)) continue;
+    const run = (launch.run && (await store.run(launch.run))) || (await store.createRun(adoptedRun(launch)));
+    const session = known ?? (await newlyKnown(context, run, launch));
+    await runs.adopt(await withLiveStatus(context, run, session), session, launch);
+  }
+  await settleOrphans(context, runs);
+}
+
+/** Runs that count as live, but whose session directory is gone or was never made. */
+async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void> {
+  const { store } = context;
+  const followed = new Set(runs.liveRuns().map(({ id }) => id));
+  for (const run of await store.runsWithStatus(['starting', 'running', 'pausing'])) {
+    if (!followed.has(run.id)) await store.putRun({ ...run, status: 'lost', reason: 'its session directory is gone', endedAt: Date.now() });
+  }
+  for (const run of await store.runsWithStatus(['queued'])) await runs.waitForClient(run);
+  for (const session of await store.openSessions()) {
+    if (!followed.has(session.run)) await store.putSession({ ...session, endedAt: Date.now() });
+  }
+}
+
+/** A replay whose daemon has died: nobody waits for it. */
+function discardReplay(directory: SessionDirectory, launch: Launch): void {
+  if (isAlive(directory) || Date.now() - launch.createdAt < UNFINISHED_MS) return;
+  rmSync(directory.path, { recursive: true, force: true });
+}
+
+function hasCheckpoints(directory: SessionDirectory): boolean {
+  return directory.inbox().length > 0 || directory.taking().some((name) => !name.startsWith('bad-'));
+}
+
+/** A run that was started without a daemon gets its name here; one whose row is lost gets it back. */
+function adoptedRun(launch: Launch): Run {
+  const run = newRun({
+    job: launch.job,
+    params: launch.params as Params,
+    overrides: Object.keys(launch.params),
+    seed: launch.seed,
+    backend: launch.backend,
+    identity: launch.identity,
+    restarts: 0,
+  });
+  return { ...run, ...(launch.run ? { id: launch.run } : {}), createdAt: launch.createdAt, startedAt: launch.createdAt };
+}
+
+async function newlyKnown(context: ProjectContext, run: Run, launch: Launch): Promise<Session> {
+  const session: Session = {
+    id: launch.session,
+    run: run.id,
+    ordinal: run.sessions + 1,
+    purpose: 'train',
+    startedAt: launch.createdAt,
+    endedAt: null,
+    resumedFrom: launch.resume && { checkpoint: launch.resume.checkpoint, step: launch.resume.step },
+    environment: {},
+  };
+  await context.store.putSession(session);
+  return session;
+}
+
+async function withLiveStatus(context: ProjectContext, run: Run, session: Session): Promise<Run> {
+  const status = run.status === 'pausing' ? 'pausing' : run.step > 0 || run.status === 'running' ? 'running' : 'starting';
+  const live: Run = { ...run, status, session: session.id, sessions: Math.max(run.sessions, session.ordinal) };
+  await context.store.putRun(live);
+  return live;
+}

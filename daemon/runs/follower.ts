@@ -1,0 +1,157 @@
+/**
+ * Follows one live session: takes in its events and checkpoints and learns how it ends. Everything it decides can be
+ * decided again after a crash of the daemon, from the session directory alone.
+ */
+import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import type { ExitRecord } from '../../protocol/session.ts';
+import type { SessionDirectory } from '../sessions/directory.ts';
+import { isAlive, type SessionWatch, watchSession } from '../sessions/watch.ts';
+import { SourceChanged, type Store, StoreFull } from '../store/client.ts';
+import type { TakenEvents } from '../store/events.ts';
+
+/** Between the launch and the runner's lock. */
+const LAUNCH_GRACE_MS = 15_000;
+/** A full disk is tried again after this long; the trainer keeps its newest in the inbox meanwhile. */
+const RETRY_MS = 5_000;
+/** No event for this long, while the runner lives, is worth a notice. */
+const STALLED_MS = 240_000;
+
+export interface FollowerEvents {
+  events(taken: TakenEvents): Promise<void>;
+  saved(result: { checkpoint: Checkpoint; over: boolean; pruned: Checkpoint[] }): Promise<void>;
+  /** The newest checkpoint could not be taken in; it stays where it is. */
+  saveFailed(error: Error): Promise<void>;
+  stalled(): Promise<void>;
+  /** After the last event and checkpoint have been taken in. `null`: no exit record. */
+  ended(exit: ExitRecord | null): Promise<void>;
+}
+
+export interface FollowerSetup {
+  store: Store;
+  directory: SessionDirectory;
+  session: Session;
+  /** The run as it is now, for the checkpoint's identity. */
+  run(): Run;
+  handle: FollowerEvents;
+  /** A verification's checkpoint is not taken in. */
+  keepInbox: boolean;
+}
+
+export class Follower {
+  readonly session: Session;
+  readonly directory: SessionDirectory;
+  readonly #setup: FollowerSetup;
+  readonly #watch: SessionWatch;
+  readonly #launchedAt = Date.now();
+  #childExited = false;
+  #lastEventAt = Date.now();
+  #stalledSaid = false;
+  #retryAt = 0;
+  #over = false;
+  #finished: () => void = () => {};
+  /** Settles when the session has ended and all of it has been taken in. */
+  readonly finished: Promise<void>;
+
+  constructor(setup: FollowerSetup) {
+    this.#setup = setup;
+    this.session = setup.session;
+    this.directory = setup.directory;
+    this.finished = new Promise((resolve) => {
+      this.#finished = resolve;
+    });
+    this.#watch = watchSession(setup.directory, () => this.#look());
+  }
+
+  /** The process that the daemon itself started has ended: no need to wait for its lock to appear. */
+  childExited(): void {
+    this.#childExited = true;
+    void this.look();
+  }
+
+  look(): Promise<void> {
+    return this.#watch.look().catch(() => {});
+  }
+
+  dispose(): void {
+    this.#over = true;
+    this.#watch.dispose();
+  }
+
+  async #look(): Promise<void> {
+    if (this.#over) return;
+    // Liveness first: what a runner wrote before it died is then all there is to read.
+    const alive = isAlive(this.directory);
+    const exit = this.directory.exit();
+    await this.#takeEvents();
+    await this.#takeInbox();
+    if (this.#over || alive) return this.#checkStall();
+    const starting = exit === null && !this.#childExited && this.directory.process() === null && Date.now() - this.#launchedAt < LAUNCH_GRACE_MS;
+    if (starting || this.#retryAt > Date.now()) return;
+    await this.#setup.handle.ended(this.directory.exit());
+    this.dispose();
+    this.#finished();
+  }
+
+  async #takeEvents(): Promise<void> {
+    for (let more = true; more && !this.#over; ) {
+      const taken = await this.#setup.store.takeEvents(this.session.id);
+      more = taken.more;
+      if (taken.started === null && taken.last === null && taken.notices.length === 0 && taken.answered === null && taken.malformed === 0) continue;
+      this.#lastEventAt = Date.now();
+      this.#stalledSaid = false;
+      await this.#setup.handle.events(taken);
+    }
+  }
+
+  async #takeInbox(): Promise<void> {
+    if (this.#setup.keepInbox || Date.now() < this.#retryAt) return;
+    for (const path of this.#claimed()) {
+      if (this.#over) return;
+      try {
+        const bytes = directoryBytes(path);
+        const result = await this.#setup.store.saveCheckpoint({ directory: path, run: this.#setup.run(), session: this.session }, bytes);
+        rmSync(path, { recursive: true, force: true });
+        this.#retryAt = 0;
+        await this.#setup.handle.saved(result);
+      } catch (error) {
+        if (this.#over) return;
+        await this.#setup.handle.saveFailed(error as Error);
+        if (error instanceof StoreFull) {
+          this.#retryAt = Date.now() + RETRY_MS;
+          return;
+        }
+        if (error instanceof SourceChanged) continue;
+        // Whatever is wrong with it, the files stay for a person to look at, out of the way of the next ones.
+        this.#setAside(path);
+      }
+    }
+  }
+
+  #claimed(): string[] {
+    const { directory } = this;
+    for (const name of directory.inbox()) directory.claim(name);
+    return directory.taking().filter((name) => !name.startsWith('bad-')).map((name) => join(directory.file('taking'), name));
+  }
+
+  #setAside(path: string): void {
+    const { directory } = this;
+    try {
+      const name = path.split(/[/\\]/).pop()!;
+      renameSync(path, join(directory.file('taking'), `bad-${name}`));
+    } catch {
+      // It stays claimed and is tried again after the next start.
+    }
+  }
+
+  async #checkStall(): Promise<void> {
+    if (this.#over || this.#stalledSaid || Date.now() - this.#lastEventAt < STALLED_MS) return;
+    this.#stalledSaid = true;
+    await this.#setup.handle.stalled();
+  }
+}
+
+function directoryBytes(path: string): number {
+  return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
+}

@@ -1,0 +1,64 @@
+/** What is not as it was when a checkpoint was made. */
+import type { Params, Run } from '../../protocol/domain.ts';
+import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
+import { nearest } from '../../protocol/nearest.ts';
+import { shortValue } from './naming.ts';
+
+export interface PreflightFacts {
+  run: Run;
+  /** Code at the checkpoint and now; null: not kept. */
+  code: { then: string | null; now: string | null; changed: string[] };
+  environment: { then: Record<string, string>; now: Record<string, string> };
+  /** Params as the run has them and as the job would start today, where the job says something else. */
+  jobParams: Params;
+  params: Params;
+}
+
+const ENVIRONMENT_KINDS = { framework: 'package', node: 'runtime', device: 'device', platform: 'device', threads: 'threads' } as const;
+
+export function preflight(facts: PreflightFacts): PreflightDifference[] {
+  const differences: PreflightDifference[] = [];
+  const { code, environment } = facts;
+  if (code.then !== code.now) {
+    if (code.then === null || code.now === null) {
+      differences.push({ kind: 'code', name: '', checkpoint: code.then ? 'kept' : 'not kept', current: code.now ? 'kept' : 'not kept' });
+    }
+    for (const name of code.changed) differences.push({ kind: 'code', name, checkpoint: 'as it was', current: 'changed' });
+  }
+  for (const [name, kind] of Object.entries(ENVIRONMENT_KINDS)) {
+    const then = environment.then[name];
+    const now = environment.now[name];
+    if (then !== undefined && now !== undefined && then !== now) differences.push({ kind, name, checkpoint: then, current: now });
+  }
+  for (const [name, value] of Object.entries(facts.jobParams)) {
+    const kept = facts.params[name];
+    if (kept === undefined || facts.run.overrides.includes(name)) continue;
+    // With --current and --set somebody has chosen already.
+    const chosen = JSON.stringify(facts.run.params[name]) !== JSON.stringify(kept);
+    if (!chosen && JSON.stringify(kept) !== JSON.stringify(value))
+      differences.push({ kind: 'param', name, checkpoint: shortValue(kept), current: shortValue(value) });
+  }
+  return differences;
+}
+
+/** The checkpoint's params, with some taken from the job as it is today and some set anew. */
+export function chooseParams(run: Run, job: Params, current: readonly string[], set: Params): Params {
+  const known = Object.keys(run.params);
+  for (const name of [...current, ...Object.keys(set)]) {
+    if (known.includes(name)) continue;
+    const suggestion = nearest(name, known);
+    throw new TrainstashError(
+      'paramUnknown',
+      `${run.name} has no param "${name}"${suggestion ? `; did you mean "${suggestion}"?` : '.'} It has: ${known.join(', ')}. Nothing was started.`,
+      { param: name, known, suggestion },
+    );
+  }
+  const fromJob = Object.fromEntries(current.filter((name) => name in job).map((name) => [name, job[name]!]));
+  return { ...run.params, ...fromJob, ...set };
+}
+
+export function describeDifferences(differences: readonly PreflightDifference[]): string {
+  return differences
+    .map(({ kind, name, checkpoint, current }) => `${kind}${name ? ` ${name}` : ''}: ${checkpoint} → ${current}`)
+    .join('; ');
+}

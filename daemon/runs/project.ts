@@ -1,0 +1,221 @@
+/** One open project: its store, its runs, and what is done with them that is not a run's life. */
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CONFIG_FILE } from '../../protocol/config.ts';
+import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { SESSION_FILES } from '../../protocol/session.ts';
+import { type Place, readHead } from '../code/project.ts';
+import { startStore } from '../store/client.ts';
+import { networkFileSystem } from '../store/place.ts';
+import { adoptSessions } from './adopt.ts';
+import { readConfig } from './config.ts';
+import { type Announcer, type ProjectContext, storeExists } from './context.ts';
+import { Runs } from './runs.ts';
+import { Verifier } from './verify.ts';
+
+const LOG_PAGE_BYTES = 128 << 10;
+
+export interface ProjectSetup {
+  /** Bundles: the store worker's and the trainer's. */
+  storeWorker: URL;
+  trainer: string;
+  announce(place: Place): Announcer;
+  log(text: string): void;
+  device: { isFree(): boolean; freed(): void };
+  quotaBytes?: number;
+}
+
+export class OpenProject {
+  readonly place: Place;
+  readonly runs: Runs;
+  readonly verifier: Verifier;
+  readonly #context: ProjectContext;
+
+  private constructor(context: ProjectContext, device: ProjectSetup['device']) {
+    this.#context = context;
+    this.place = context.place;
+    this.runs = new Runs(context, device);
+    this.verifier = new Verifier(context);
+  }
+
+  static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
+    mkdirSync(place.store, { recursive: true, mode: 0o700 });
+    if (!place.git) writeFileSync(join(place.store, '.gitignore'), '*\n');
+    const network = networkFileSystem(place.store);
+    if (network) {
+      throw new TrainstashError(
+        'storeUnusable',
+        `${place.store} is on a network or pass-through file system (${network}), where database locks do not hold. Nothing was written. Move the project to a local disk.`,
+        { path: place.store, reason: network },
+      );
+    }
+    const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
+    const context: ProjectContext = { place, store, trainer: setup.trainer, announce: setup.announce(place), log: setup.log };
+    const project = new OpenProject(context, setup.device);
+    if ((await store.info()).rebuiltAtOpen) setup.log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
+    await adoptSessions(context, project.runs);
+    return project;
+  }
+
+  get store(): ProjectContext['store'] {
+    return this.#context.store;
+  }
+
+  get busy(): boolean {
+    return this.runs.busy || this.verifier.busy;
+  }
+
+  /** False once the store was deleted under us. */
+  get exists(): boolean {
+    return storeExists(this.#context);
+  }
+
+  async describe(trusted: boolean): Promise<Project> {
+    const { branch } = this.place.git ? await readHead(this.place.root) : { branch: null };
+    const { root, store, git } = this.place;
+    return { root, store, git, branch, trusted, live: this.runs.liveRuns().length, runs: await this.store.countRuns() };
+  }
+
+  init(module: string | undefined): { config: string; created: boolean } {
+    const config = join(this.place.root, CONFIG_FILE);
+    if (existsSync(config)) return { config, created: false };
+    const chosen = module ?? ['train.ts', 'train.js', 'src/train.ts'].find((path) => existsSync(join(this.place.root, path))) ?? 'train.ts';
+    writeFileSync(config, `{\n  "jobs": {\n    "train": { "module": ${JSON.stringify(chosen)} }\n  }\n}\n`, { flag: 'wx' });
+    return { config, created: true };
+  }
+
+  jobs() {
+    const { file, jobs, warnings } = readConfig(this.place.root);
+    return { file, warnings, jobs: [...jobs].map(([name, { module, params }]) => ({ name, module, params: params as never })) };
+  }
+
+  /** A run or a checkpoint into the trash, or out of it. */
+  async remove(target: string, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
+    const run = await this.store.findRun(target).catch((error) => {
+      if (error instanceof TrainstashError && error.code === 'notFound') return null;
+      throw error;
+    });
+    return run ? this.#removeRun(run, undo) : this.#removeCheckpoint(target, undo);
+  }
+
+  /** The next part of a run's output from `offset` on, over its sessions one after the other. */
+  async readLog(run: Run, sessionId: string | undefined, offset: number): Promise<{ text: string; offset: number; ended: boolean }> {
+    const sessions = (await this.store.sessions(run.id)).filter(({ id, purpose }) => purpose === 'train' && (!sessionId || id === sessionId));
+    let start = 0;
+    for (const session of sessions) {
+      const path = join(this.place.store, 'sessions', session.id, SESSION_FILES.output);
+      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      if (offset < start + size) {
+        const file = await open(path, 'r');
+        try {
+          const buffer = Buffer.alloc(Math.min(LOG_PAGE_BYTES, start + size - offset));
+          const { bytesRead } = await file.read(buffer, 0, buffer.length, offset - start);
+          const whole = wholeCharacters(buffer.subarray(0, bytesRead));
+          return { text: whole.toString('utf8'), offset: offset + whole.length, ended: false };
+        } finally {
+          await file.close();
+        }
+      }
+      start += size;
+    }
+    return { text: '', offset, ended: !LIVE_STATUSES.includes(run.status) };
+  }
+
+  /** All checkpoints as plain files, metrics as CSV; then the store is gone. */
+  async eject(directory: string): Promise<{ directory: string; checkpoints: number; bytes: number }> {
+    if (this.busy) throw new TrainstashError('wrongStatus', 'Runs are live; pause or stop them first. Nothing was changed.', { run: '', status: 'running', allowed: [] });
+    if (existsSync(directory)) throw new TrainstashError('paramInvalid', `${directory} exists already. Nothing was changed; name a new folder with --to.`, { param: 'to', expected: 'a folder that does not exist' });
+    let bytes = 0;
+    let checkpoints = 0;
+    for (let before: number | null = null; ; ) {
+      const page: Run[] = (await this.store.runs({ drafts: true, trashed: false, before, limit: 100 })).runs;
+      if (page.length === 0) break;
+      for (const run of page) {
+        const folder = join(directory, `${run.number}-${safeName(run.job)}`);
+        mkdirSync(folder, { recursive: true });
+        writeFileSync(join(folder, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
+        writeFileSync(join(folder, 'metrics.csv'), csv(await this.store.queryMetrics(run.id, {})));
+        for (const checkpoint of await this.store.checkpoints(run.id)) {
+          const restored = await this.store.restoreCheckpoint(checkpoint.id, join(folder, `step-${checkpoint.step}-${checkpoint.id}`));
+          bytes += restored.bytes;
+          checkpoints++;
+        }
+      }
+      before = page.at(-1)!.number;
+    }
+    await this.close();
+    rmSync(this.place.store, { recursive: true, force: true });
+    return { directory, checkpoints, bytes };
+  }
+
+  /** Sessions go on; the store is handed back. */
+  async close(): Promise<void> {
+    await this.runs.settle();
+    this.runs.dispose();
+    this.verifier.dispose();
+    await this.store.close().catch(() => {});
+  }
+
+  async #removeRun(run: Run, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
+    if (LIVE_STATUSES.includes(run.status)) throw new TrainstashError('wrongStatus', `${run.name} is ${run.status}; stop it first. Nothing was changed.`, { run: run.id, status: run.status, allowed: [] });
+    const forks = undo ? [] : (await this.store.runs({ drafts: true, trashed: false, before: null, limit: 10_000 })).runs.filter(({ parent }) => parent?.run === run.id);
+    if (forks.length > 0) throw new TrainstashError('protectedBy', `${forks.map(({ name }) => name).join(', ')} started from ${run.name}; remove those first. Nothing was changed.`, { what: run.name, reasons: forks.map(({ name }) => name) });
+    const at = undo ? null : Date.now();
+    const checkpoints = (await this.store.checkpoints(run.id, true)).filter(({ trashedAt }) => (undo ? trashedAt === run.trashedAt : trashedAt === null));
+    for (const { id } of checkpoints) this.#context.announce.checkpoint(await this.store.setTrash(id, at));
+    const changed: Run = { ...run, trashedAt: at, checkpoints: undo ? checkpoints.length : 0 };
+    await this.store.putRun(changed);
+    this.#context.announce.run(changed);
+    return { removed: [run.name, ...checkpoints.map(({ id }) => id)], bytes: checkpoints.reduce((sum, { bytes }) => sum + bytes, 0) };
+  }
+
+  async #removeCheckpoint(query: string, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
+    const checkpoint = await this.findCheckpoint(query);
+    const run = (await this.store.run(checkpoint.run))!;
+    if (!undo) {
+      const reasons = new Map(await this.store.reasonsToKeep(run.id, this.runs.keepPolicy(run, null))).get(checkpoint.id) ?? [];
+      const strong = reasons.filter((reason) => /tagged|fork|newest/.test(reason));
+      if (strong.length > 0 && LIVE_STATUSES.includes(run.status)) throw protectedBy(checkpoint.id, strong);
+      if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
+    }
+    const changed = await this.store.setTrash(checkpoint.id, undo ? null : Date.now());
+    const newest = (await this.store.checkpoints(run.id)).at(-1);
+    const count = (await this.store.checkpoints(run.id)).length;
+    await this.store.putRun({ ...run, checkpoints: count, lastCheckpoint: newest ? { id: newest.id, step: newest.step, grade: newest.grade } : null });
+    this.#context.announce.checkpoint(changed);
+    return { removed: [checkpoint.id], bytes: checkpoint.bytes };
+  }
+
+  /** `14@1200`, `14@best`, or an id. */
+  async findCheckpoint(query: string) {
+    const at = query.lastIndexOf('@');
+    if (at < 0) return this.store.findCheckpoint(query, null);
+    return this.store.findCheckpoint(query.slice(at + 1), await this.store.findRun(query.slice(0, at)));
+  }
+}
+
+function protectedBy(id: string, reasons: string[]): TrainstashError {
+  return new TrainstashError('protectedBy', `Checkpoint ${id} is needed: ${reasons.join(', ')}. Nothing was changed.`, { what: id, reasons });
+}
+
+function safeName(name: string): string {
+  return name.replaceAll(/[^\w.-]+/g, '_');
+}
+
+function csv(series: readonly MetricSeries[]): string {
+  const rows = series.flatMap(({ name, steps, values, times }) => steps.map((step, i) => `${step},${times[i]},${name},${values[i]}`));
+  return `${['step,seconds,metric,value', ...rows].join('\n')}\n`;
+}
+
+/** Cuts off the beginning of a character at the end. */
+function wholeCharacters(bytes: Buffer): Buffer {
+  for (let back = 1; back <= 3 && back <= bytes.length; back++) {
+    const byte = bytes[bytes.length - back]!;
+    if ((byte & 0xc0) === 0x80) continue;
+    const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return length > back ? bytes.subarray(0, bytes.length - back) : bytes;
+  }
+  return bytes;
+}

@@ -1,0 +1,123 @@
+/**
+ * Replays from one checkpoint to the next and compares the states bit for bit. A difference is replayed once more: two
+ * replays that agree with each other against the record mean that state is missing; two that differ mean that the
+ * training is not deterministic on this device.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Checkpoint, Proof, Run } from '../../protocol/domain.ts';
+import { fromWire, TrainstashError } from '../../protocol/errors.ts';
+import { exitErrorToWire } from '../../protocol/session.ts';
+import { checkOut } from '../code/snapshot.ts';
+import { SessionDirectory } from '../sessions/directory.ts';
+import { spawnTrainer } from '../sessions/launch.ts';
+import { isAlive, signalRunner, watchSession } from '../sessions/watch.ts';
+import { findJob, readConfig } from './config.ts';
+import { type ProjectContext, sessionsPath } from './context.ts';
+import { proofFingerprint } from './proof.ts';
+import { newLaunch, newSession } from './records.ts';
+
+export class Verifier {
+  readonly #context: ProjectContext;
+  readonly #running = new Set<SessionDirectory>();
+
+  constructor(context: ProjectContext) {
+    this.#context = context;
+  }
+
+  get busy(): boolean {
+    return this.#running.size > 0;
+  }
+
+  async verify(checkpoint: Checkpoint, environment: Record<string, string>): Promise<{ checkpoint: Checkpoint; proof: Proof }> {
+    const { store } = this.#context;
+    const run = (await store.run(checkpoint.run))!;
+    const next = await this.#next(run, checkpoint);
+    const first = await this.#replay(run, checkpoint, next, environment);
+    let verdict: Proof['verdict'] = 'equal';
+    if (first.digest !== next.stateDigest) {
+      const second = await this.#replay(run, checkpoint, next, environment);
+      verdict = second.digest === first.digest ? 'state missing' : 'not deterministic';
+    }
+    const proof: Proof = {
+      kind: 'replay',
+      verdict,
+      steps: next.step - checkpoint.step,
+      fingerprint: proofFingerprint(first.environment),
+      at: Date.now(),
+    };
+    const graded = await store.setProof(checkpoint.id, proof);
+    this.#context.announce.checkpoint(graded);
+    return { checkpoint: graded, proof };
+  }
+
+  dispose(): void {
+    for (const directory of this.#running) signalRunner(directory, 'SIGKILL');
+  }
+
+  /** The checkpoint that training reached from this one, with nothing changed in between. */
+  async #next(run: Run, checkpoint: Checkpoint): Promise<Checkpoint> {
+    const followers = (await this.#context.store.checkpoints(run.id, true)).filter(({ parent, step }) => parent === checkpoint.id && step > checkpoint.step);
+    const bodies = await Promise.all(followers.map(({ id }) => this.#context.store.checkpointFacts(id)));
+    const own = await this.#context.store.checkpointFacts(checkpoint.id);
+    const same = followers.findIndex((_, i) => JSON.stringify(bodies[i]?.run.params) === JSON.stringify(own?.run.params));
+    if (same >= 0) return followers[same]!;
+    throw new TrainstashError(
+      'notFound',
+      `Step ${checkpoint.step} of ${run.name} has no later checkpoint to compare a replay with. Take one more (\`trainstash checkpoint\`), or verify an earlier one.`,
+      { what: 'checkpoint', query: checkpoint.id },
+    );
+  }
+
+  async #replay(run: Run, from: Checkpoint, to: Checkpoint, environment: Record<string, string>) {
+    const { store, place, trainer } = this.#context;
+    const body = (await store.checkpointFacts(from.id))!;
+    const target = (await store.checkpointFacts(to.id))!;
+    const job = findJob(readConfig(place.root), run.job);
+    const cwd = body.run.code ? await checkOut(place.root, place.store, body.run.code) : place.root;
+    const session = newSession(run, 'verify', { checkpoint: from.id, step: from.step });
+    const launch = newLaunch({ ...run, params: body.run.params, backend: body.checkpoint.environment.backend ?? run.backend }, session, job, place.root, {
+      cwd,
+      resume: {
+        directory: 'restore', checkpoint: from.id, step: from.step, accept: [],
+        expected: { data: body.checkpoint.data?.fingerprint ?? null, backend: body.checkpoint.environment.backend ?? null },
+      },
+      untilStep: to.step,
+      untilEpoch: target.checkpoint.batch === 0 ? target.checkpoint.epoch : null,
+      checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: false },
+      onNaN: 'ignore',
+      onSpike: 'ignore',
+    });
+    const directory = SessionDirectory.create(sessionsPath(this.#context), launch);
+    this.#running.add(directory);
+    try {
+      await store.restoreCheckpoint(from.id, directory.file('restore'));
+      const child = spawnTrainer(directory, trainer, cwd, environment);
+      await ended(directory, new Promise((resolve) => child.once('exit', resolve)));
+      const exit = directory.exit();
+      if (exit?.error) throw fromWire(exitErrorToWire(exit.error));
+      const name = directory.inbox()[0];
+      if (!exit || !name) throw new TrainstashError('internal', 'The replay ended without a state to compare. Nothing was changed.', {});
+      const path = join(directory.file('inbox'), name);
+      return { digest: await store.digestOf(path), environment: body.checkpoint.environment };
+    } finally {
+      this.#running.delete(directory);
+      rmSync(directory.path, { recursive: true, force: true });
+    }
+  }
+}
+
+async function ended(directory: SessionDirectory, childExit: Promise<unknown>): Promise<void> {
+  let exited = false;
+  await new Promise<void>((resolve) => {
+    const watch = watchSession(directory, async () => {
+      if (!exited || isAlive(directory)) return;
+      watch.dispose();
+      resolve();
+    });
+    void childExit.then(() => {
+      exited = true;
+      void watch.look();
+    });
+  });
+}

@@ -1,0 +1,183 @@
+/** Clients: framing, hello, requests, notifications. Knows messages, not what they do. */
+import { timingSafeEqual } from 'node:crypto';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import * as v from 'valibot';
+import { createMessageConnection, type MessageConnection, ResponseError, StreamMessageWriter } from 'vscode-jsonrpc/node';
+import { BoundedMessageReader } from '../client/framing.ts';
+import { toWire, TrainstashError } from '../protocol/errors.ts';
+import { daemonHello, type Notification, type Request } from '../protocol/messages.ts';
+import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
+
+/** A client that lets this much pile up has stopped reading: it is cut off, and asks again when it comes back. */
+const MAX_BACKLOG_BYTES = 8 << 20;
+const HELLO_TIMEOUT_MS = 5_000;
+const ERROR_CODE = -32000;
+
+export interface ClientInfo {
+  name: string;
+  build: Build;
+  /** An older build than ours: it may look, and is told to update. */
+  readOnly: boolean;
+}
+
+export interface ServerSetup {
+  socket: string;
+  token: string;
+  build: Build;
+  log(text: string): void;
+  handlers: ReadonlyMap<string, Handler>;
+  /** Called whenever the number of clients changes. */
+  clientsChanged(count: number): void;
+}
+
+export interface Handler {
+  message: Request<unknown, unknown>;
+  handle(params: unknown): unknown;
+  /** Allowed for read-only clients. */
+  reads: boolean;
+}
+
+interface Connected {
+  socket: Socket;
+  connection: MessageConnection;
+  client: ClientInfo | null;
+}
+
+export class MessageServer {
+  readonly #setup: ServerSetup;
+  readonly #connected = new Set<Connected>();
+  #server: Server | null = null;
+
+  constructor(setup: ServerSetup) {
+    this.#setup = setup;
+  }
+
+  async listen(): Promise<void> {
+    removeStaleSocket(this.#setup.socket);
+    const server = createServer((socket) => this.#accept(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.#setup.socket, resolve);
+    });
+    if (process.platform !== 'win32') chmodSync(this.#setup.socket, 0o600);
+    this.#server = server;
+  }
+
+  /** Whether the socket's file is still ours: temporary directories are cleaned up. */
+  socketIsThere(): boolean {
+    return process.platform === 'win32' || lstatSync(this.#setup.socket, { throwIfNoEntry: false }) !== undefined;
+  }
+
+  async relisten(): Promise<void> {
+    this.#server?.close();
+    await this.listen();
+  }
+
+  get clients(): number {
+    return [...this.#connected].filter(({ client }) => client).length;
+  }
+
+  notify<P>(notification: Notification<P>, params: P): void {
+    for (const connected of this.#connected) {
+      if (!connected.client) continue;
+      if (connected.socket.writableLength > MAX_BACKLOG_BYTES) {
+        this.#setup.log(`${connected.client.name} does not read; cut off`);
+        connected.socket.destroy();
+        continue;
+      }
+      void connected.connection.sendNotification(notification.method, params).catch(() => {});
+    }
+  }
+
+  async close(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    const closed = new Promise((resolve) => (server ? server.close(resolve) : resolve(null)));
+    for (const { socket } of this.#connected) socket.end();
+    const late = setTimeout(() => {
+      for (const { socket } of this.#connected) socket.destroy();
+    }, 500);
+    await closed;
+    clearTimeout(late);
+  }
+
+  #accept(socket: Socket): void {
+    const connection = createMessageConnection(new BoundedMessageReader(socket), new StreamMessageWriter(socket));
+    const connected: Connected = { socket, connection, client: null };
+    this.#connected.add(connected);
+    const impatience = setTimeout(() => {
+      if (!connected.client) socket.destroy();
+    }, HELLO_TIMEOUT_MS);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => {
+      clearTimeout(impatience);
+      this.#connected.delete(connected);
+      connection.dispose();
+      if (connected.client) this.#setup.clientsChanged(this.clients);
+    });
+    connection.onError(() => {});
+    connection.onRequest((method, params) => this.#handle(connected, method, params));
+    // `exit` and `shutdown` of a language client mean that this client leaves, not that the daemon should.
+    connection.onNotification(() => {});
+    connection.listen();
+  }
+
+  async #handle(connected: Connected, method: string, params: unknown): Promise<unknown> {
+    try {
+      if (method === daemonHello.method) return this.#hello(connected, checked(daemonHello, params));
+      if (!connected.client) throw new TrainstashError('unauthorized', 'Say hello first.', {});
+      if (method === 'shutdown') return null;
+      const handler = this.#setup.handlers.get(method);
+      if (!handler) throw new TrainstashError('invalidParams', `There is no message "${method}".`, { method, problem: 'unknown method' });
+      if (connected.client.readOnly && !handler.reads) {
+        const { build } = connected.client;
+        throw new TrainstashError(
+          'clientTooOld',
+          `The running daemon is newer (${this.#setup.build.version}) than this client (${build.version}), which may look but not change anything. Update Trainstash here.`,
+          { daemon: this.#setup.build.version, client: build.version },
+        );
+      }
+      return (await handler.handle(checked(handler.message, params))) ?? null;
+    } catch (error) {
+      if (!(error instanceof TrainstashError)) this.#setup.log(`${method} failed: ${(error as Error)?.stack ?? error}`);
+      const wire = toWire(error);
+      return new ResponseError(ERROR_CODE, wire.message, wire);
+    }
+  }
+
+  #hello(connected: Connected, params: { protocol: number; build: Build; token: string; client: string }) {
+    const { build, token } = this.#setup;
+    const given = Buffer.from(params.token);
+    const wanted = Buffer.from(token);
+    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
+      setImmediate(() => connected.socket.end());
+      throw new TrainstashError('unauthorized', 'The token does not fit; this daemon belongs to somebody else or was started anew.', {});
+    }
+    if (params.protocol > PROTOCOL_VERSION && compareBuilds(params.build, build) < 0)
+      throw new TrainstashError('invalidParams', 'A newer protocol from an older build.', { method: 'daemon/hello', problem: 'protocol' });
+    connected.client = { name: params.client, build: params.build, readOnly: params.protocol < PROTOCOL_VERSION };
+    this.#setup.clientsChanged(this.clients);
+    return { protocol: PROTOCOL_VERSION, build, pid: process.pid };
+  }
+}
+
+function checked<P>(message: Request<P, unknown>, params: unknown): P {
+  const result = v.safeParse(message.schema, params);
+  if (result.success) return result.output as P;
+  const issue = result.issues[0]!;
+  const path = (issue.path ?? []).map((item) => String(item.key)).join('.');
+  throw new TrainstashError('invalidParams', `${message.method}: ${path || 'params'}: ${issue.message}`, {
+    method: message.method,
+    problem: `${path}: ${issue.message}`,
+  });
+}
+
+/** We hold the daemon's lock, so whatever is at the socket's place is left over. Anything but a socket is not ours. */
+function removeStaleSocket(path: string): void {
+  if (process.platform === 'win32') return;
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (!stat) return;
+  if (!stat.isSocket()) throw new Error(`${path} is not a socket; move it away`);
+  rmSync(path);
+}

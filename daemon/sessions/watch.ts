@@ -1,0 +1,96 @@
+/** Notices that a session directory has changed, and whether its runner lives. */
+import { type FSWatcher, watch } from 'node:fs';
+import { hostname } from 'node:os';
+import { isLocked } from '../store/lock.ts';
+import { bootId, type SessionDirectory, startTimeOf } from './directory.ts';
+
+/** Where file events do not arrive (network and pass-through file systems) this is how late we are. */
+const POLL_MS = 1_000;
+/** At most this often, however fast a trainer writes. */
+const THROTTLE_MS = 200;
+
+export interface SessionWatch {
+  /** Looks now, or as soon as the present look is over. Resolves after it. */
+  look(): Promise<void>;
+  dispose(): void;
+}
+
+/** Calls `look` one at a time: at start, after changes, and every second. */
+export function watchSession(directory: SessionDirectory, look: () => Promise<void>): SessionWatch {
+  let running: Promise<void> | null = null;
+  let queued: Promise<void> | null = null;
+  let throttle: NodeJS.Timeout | null = null;
+  let disposed = false;
+  const run = (): Promise<void> => {
+    running = look().finally(() => {
+      running = null;
+    });
+    return running;
+  };
+  const request = (): Promise<void> => {
+    if (disposed) return Promise.resolve();
+    if (!running) return run();
+    queued ??= running.catch(() => {}).then(() => {
+      queued = null;
+      return disposed ? undefined : run();
+    });
+    return queued;
+  };
+  const soon = () => {
+    throttle ??= setTimeout(() => {
+      throttle = null;
+      void request().catch(() => {});
+    }, THROTTLE_MS);
+  };
+  const watchers = [directory.path, directory.file('inbox')].flatMap((path): FSWatcher[] => {
+    try {
+      const watcher = watch(path, soon);
+      watcher.on('error', () => watcher.close());
+      return [watcher];
+    } catch {
+      return []; // Out of watches, or gone: the poll remains.
+    }
+  });
+  const poll = setInterval(() => void request().catch(() => {}), POLL_MS);
+  return {
+    look: request,
+    dispose() {
+      disposed = true;
+      clearInterval(poll);
+      if (throttle) clearTimeout(throttle);
+      for (const watcher of watchers) watcher.close();
+    },
+  };
+}
+
+/** Whether the session's runner lives: its lock tells, never its pid. */
+export function isAlive(directory: SessionDirectory): boolean {
+  try {
+    return isLocked(directory.file('lock'));
+  } catch (error) {
+    if (['ENOENT', 'SQLITE_CANTOPEN', 'ERR_SQLITE_ERROR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
+}
+
+/** Whether the machine was started anew since the session began. */
+export function isFromEarlierBoot(directory: SessionDirectory): boolean {
+  const record = directory.process();
+  return record !== null && record.host === hostname() && record.bootId !== bootId();
+}
+
+/** Signals the runner's process group, if the pid is still that process. Returns whether it did. */
+export function signalRunner(directory: SessionDirectory, signal: NodeJS.Signals): boolean {
+  const record = directory.process();
+  if (!record || record.host !== hostname() || record.bootId !== bootId()) return false;
+  if (record.startTime !== null && startTimeOf(record.pid) !== record.startTime) return false;
+  for (const target of [-record.pid, record.pid]) {
+    try {
+      process.kill(target, signal);
+      return true;
+    } catch {
+      // Not a group leader, or already gone.
+    }
+  }
+  return false;
+}

@@ -1,0 +1,111 @@
+/**
+ * `npm run demo`: trains a conv net on 10,000 real handwritten digits twice, once without interruption and once killed in
+ * the middle of an epoch and resumed, and shows that both end in the same bits. Everything happens in a folder of its own
+ * that is removed at the end (`--keep` leaves it).
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { SessionDirectory } from '../daemon/sessions/directory.ts';
+import type { Checkpoint, Run } from '../protocol/domain.ts';
+
+const repository = resolve(import.meta.dirname, '..');
+const cli = join(repository, 'dist/trainstash.js');
+const keep = process.argv.includes('--keep');
+const folder = mkdtempSync(join(tmpdir(), 'trainstash-demo-'));
+const project = join(folder, 'digits');
+const env = { ...process.env, TRAINSTASH_STATE: join(folder, 'state') };
+const started = performance.now();
+const running = new Set<ChildProcess>();
+
+try {
+  makeProject();
+  say('A training without interruption');
+  await trainstash('run', 'digits');
+  const whole = lastCheckpoint(1);
+
+  say('The same training, killed with SIGKILL in the middle of an epoch');
+  const training = trainstash('run', 'digits');
+  await killInMidEpoch();
+  await training;
+
+  say('Resumed');
+  await trainstash('resume');
+  await trainstash('show', '2');
+
+  say('What both trainings left behind');
+  await trainstash('ls');
+  const resumed = lastCheckpoint(2);
+  const run = show(2).run;
+  const accuracy = run.metrics.val_accuracy!.last;
+  const proof = run.notices.findLast(({ code }) => code === 'verified' || code === 'notReproduced');
+  const minutes = ((performance.now() - started) / 60_000).toFixed(1);
+  console.log();
+  check(proof?.code === 'verified', `after the kill: ${proof?.text ?? 'no step was computed twice'}`);
+  check(whole.stateDigest === resumed.stateDigest, `the final checkpoints are bit-identical (${whole.stateDigest.slice(0, 16)} and ${resumed.stateDigest.slice(0, 16)}: weights, optimizer, random numbers, data position)`);
+  check(accuracy >= 0.96, `${(accuracy * 100).toFixed(2)} % of the held-out digits are recognised`);
+  console.log(`\n${minutes} minutes.${keep ? ` The project is in ${project}; commands there need TRAINSTASH_STATE=${env.TRAINSTASH_STATE}` : ''}`);
+} finally {
+  for (const child of running) child.kill();
+  spawnSync(process.execPath, [cli, 'daemon', 'stop'], { cwd: folder, env, stdio: 'ignore' });
+  if (!keep) rmSync(folder, { recursive: true, force: true });
+}
+
+function makeProject(): void {
+  mkdirSync(project, { recursive: true });
+  cpSync(join(repository, 'examples/digits'), project, { recursive: true, filter: (source) => !/node_modules|tsconfig/.test(source) });
+  symlinkSync(join(repository, 'node_modules'), join(project, 'node_modules'), 'junction');
+  writeFileSync(join(project, '.gitignore'), 'node_modules\n');
+  const identity = ['-c', 'user.name=demo', '-c', 'user.email=demo@example.org'];
+  for (const args of [['init', '-q', '-b', 'main'], ['add', '-A'], [...identity, 'commit', '-qm', 'Digits']]) {
+    const { status, stderr } = spawnSync('git', args, { cwd: project, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`git ${args.join(' ')}: ${stderr}`);
+  }
+}
+
+/** Runs the command line as a user would, its output as it comes. */
+async function trainstash(...args: string[]): Promise<void> {
+  console.log(`$ trainstash ${args.join(' ')}`);
+  const child = spawn(process.execPath, [cli, ...args], { cwd: project, env, stdio: 'inherit' });
+  running.add(child);
+  await new Promise((done) => child.once('exit', done));
+  running.delete(child);
+}
+
+function show(run: number): { run: Run; checkpoints: Checkpoint[] } {
+  const { stdout } = spawnSync(process.execPath, [cli, 'show', String(run), '--json'], { cwd: project, env, encoding: 'utf8' });
+  return JSON.parse(stdout);
+}
+
+function lastCheckpoint(run: number): Checkpoint {
+  const checkpoint = show(run).checkpoints.at(-1);
+  if (!checkpoint) throw new Error(`run ${run} has no checkpoint`);
+  return checkpoint;
+}
+
+async function killInMidEpoch(): Promise<void> {
+  for (;;) {
+    await delay(200);
+    const { stdout } = spawnSync(process.execPath, [cli, 'show', '2', '--json'], { cwd: project, env, encoding: 'utf8' });
+    if (!stdout || stdout.includes('"error":')) continue;
+    const { run } = JSON.parse(stdout) as { run: Run };
+    const perEpoch = run.stepsPerEpoch ?? 0;
+    const inEpoch = perEpoch > 0 ? run.step % perEpoch : 0;
+    // Some steps past a checkpoint, so that there is something to compute twice.
+    if (run.step < perEpoch * 1.3 || inEpoch > perEpoch * 0.9 || run.step - (run.lastCheckpoint?.step ?? 0) < 5) continue;
+    const { pid } = new SessionDirectory(join(project, '.git/trainstash/sessions', run.session!)).process()!;
+    process.kill(pid, 'SIGKILL');
+    return;
+  }
+}
+
+function say(title: string): void {
+  console.log(`\n── ${title} ${'─'.repeat(Math.max(0, 74 - title.length))}`);
+}
+
+function check(holds: boolean, text: string): void {
+  console.log(`${holds ? '✔' : '✘'} ${text}`);
+  if (!holds) process.exitCode = 1;
+}
