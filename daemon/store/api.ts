@@ -31,6 +31,8 @@ import { bestOf, DEFAULT_KEEP, keptBecause, type KeepPolicy } from './retention.
 import { type CheckpointBody, type CheckpointSource, checkpointOf, digestOf, restoreCheckpoint, saveCheckpoint } from './saving.ts';
 
 const DAY_MS = 86_400_000;
+/** Shorter beginnings of an id are not looked for: a step or number that does not exist must not find something else. */
+const MIN_PREFIX = 4;
 
 export interface StoreOptions {
   /** The store's directory; made when missing. */
@@ -150,7 +152,7 @@ export function openStore(options: StoreOptions) {
       const text = query.replace(/^#/, '');
       const byNumber = /^\d{1,9}$/.test(text) ? catalog.runByNumber(Number(text)) : undefined;
       if (byNumber) return byNumber;
-      const candidates = catalog.runsByPrefix(text);
+      const candidates = text.length >= MIN_PREFIX ? catalog.runsByPrefix(text) : [];
       const exact = candidates.find((run) => run.id === text) ?? (candidates.length === 1 ? candidates[0] : undefined);
       if (exact) return exact;
       if (candidates.length > 1) {
@@ -188,6 +190,8 @@ export function openStore(options: StoreOptions) {
     },
     digestOf: (directory: string) => digestOf(directory),
     restoreCheckpoint: (id: string, directory: string) => restoreCheckpoint(objects, id, directory),
+    /** The catalog's rows alone, without content: for filling a large one. */
+    putCheckpointRows: (rows: readonly Checkpoint[]) => catalog.database.transaction(() => rows.forEach((row) => void catalog.putCheckpoint(row))),
     checkpoint: (id: string) => catalog.checkpoint(id),
     checkpoints: (run: string, trashed = false) => catalog.checkpoints(run, { trashed }),
     checkpointPage: (run: string, trashed: boolean, after: number, limit: number) => catalog.checkpointPage(run, trashed, after, limit),
@@ -209,7 +213,7 @@ export function openStore(options: StoreOptions) {
         else found = checkpoints.findLast(({ tags }) => tags.includes(query)) ?? (/^\d+$/.test(query) ? checkpoints.findLast(({ step }) => step === Number(query)) : undefined);
         if (found) return found;
       }
-      const byId = catalog.checkpointsByPrefix(query).filter((checkpoint) => run === null || checkpoint.run === run.id);
+      const byId = (query.length >= MIN_PREFIX ? catalog.checkpointsByPrefix(query) : []).filter((checkpoint) => run === null || checkpoint.run === run.id);
       const exact = byId.find(({ id }) => id === query) ?? (byId.length === 1 ? byId[0] : undefined);
       if (exact) return exact;
       if (byId.length > 1) {

@@ -14,6 +14,8 @@ export interface Cut {
   bytes: number;
   /** Size of the elements inside, for the codec; 1 when unknown or mixed. */
   elementBytes: number;
+  /** Follows a cut of the same tensor: what compresses that one compresses this one. */
+  continues: boolean;
 }
 
 interface Region {
@@ -24,7 +26,7 @@ interface Region {
 
 /** Null when the file has no structure that we know: cut it by content. */
 export function structuralCuts(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Cut[] | null {
-  if (fileBytes <= SMALL_BYTES) return fileBytes === 0 ? [] : [{ offset: 0, bytes: fileBytes, elementBytes: 1 }];
+  if (fileBytes <= SMALL_BYTES) return fileBytes === 0 ? [] : [{ offset: 0, bytes: fileBytes, elementBytes: 1, continues: false }];
   const regions = tryRegions(() => safetensorsRegions(read, fileBytes)) ?? tryRegions(() => zipRegions(read, fileBytes));
   return regions && cutRegions(regions, fileBytes);
 }
@@ -60,9 +62,10 @@ function cutRegions(regions: Region[], fileBytes: number): Cut[] {
   const cuts: Cut[] = [];
   let at = 0;
   const upTo = (end: number, elementBytes: number) => {
+    const start = at;
     while (at < end) {
       const bytes = Math.min(MAX_CHUNK_BYTES, end - at);
-      cuts.push({ offset: at, bytes, elementBytes });
+      cuts.push({ offset: at, bytes, elementBytes, continues: at > start });
       at += bytes;
     }
   };

@@ -6,15 +6,10 @@ export type Codec = (typeof CODEC)[keyof typeof CODEC];
 
 /** A codec is used only if the sample shrinks below this share: less is not worth the time at the next restore. */
 const WORTH_IT = 0.93;
-const SAMPLE_BYTES = 64 << 10;
+const SAMPLE_BYTES = 32 << 10;
 const LEVEL = { params: { [zlib.ZSTD_c_compressionLevel]: 1 } };
 
-/**
- * Chooses a codec by compressing a sample from the chunk's middle. `elementBytes` is the tensor element's size (1 when
- * unknown): floats compress better when their first bytes stand together, then their second bytes, and so on.
- */
-export function encodeChunk(bytes: Uint8Array, elementBytes: number): { codec: Codec; data: Uint8Array } {
-  const codec = chooseCodec(bytes, elementBytes);
+export function encodeChunk(bytes: Uint8Array, codec: Codec): { codec: Codec; data: Uint8Array } {
   if (codec === CODEC.raw) return { codec, data: bytes };
   const data = encode(bytes, codec);
   return data.length < bytes.length ? { codec, data } : { codec: CODEC.raw, data: bytes };
@@ -27,7 +22,11 @@ export function decodeChunk(data: Uint8Array, codec: number, size: number): Uint
   return codec === CODEC.zstd ? plain : unshuffle(plain, codec);
 }
 
-function chooseCodec(bytes: Uint8Array, elementBytes: number): Codec {
+/**
+ * Chooses a codec by compressing a sample from the middle. `elementBytes` is the tensor element's size (1 when unknown):
+ * floats compress better when their first bytes stand together, then their second bytes, and so on.
+ */
+export function chooseCodec(bytes: Uint8Array, elementBytes: number): Codec {
   if (bytes.length < 64) return CODEC.raw;
   const middle = Math.max(0, (bytes.length - SAMPLE_BYTES) >> 1) & ~7;
   const sample = bytes.subarray(middle, middle + SAMPLE_BYTES);

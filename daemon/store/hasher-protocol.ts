@@ -1,6 +1,6 @@
 /** What passes between the store worker and its hasher thread. */
 export const SLOT_BYTES = 4 << 20;
-export const SLOT_COUNT = 12;
+export const SLOT_COUNT = 20;
 export const SLOT_FREE = 0;
 export const SLOT_USED = 1;
 

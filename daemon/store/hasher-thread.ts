@@ -4,11 +4,12 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { hashFile } from './hashing.ts';
-import { type HasherMessage, SLOT_BYTES, type HasherRequest, SLOT_FREE, SLOT_USED } from './hasher-protocol.ts';
+import { type HasherMessage, type HasherRequest, SLOT_BYTES, SLOT_COUNT, SLOT_FREE, SLOT_USED } from './hasher-protocol.ts';
 
 const { memory, states } = workerData as { memory: SharedArrayBuffer; states: SharedArrayBuffer };
-const slots = new Int32Array(states);
-let next = 0;
+const slots = new Int32Array(states, 0, SLOT_COUNT);
+/** Raised by every release: what to wait for when all slots are used. */
+const releases = new Int32Array(states, SLOT_COUNT * 4, 1);
 
 parentPort!.on('message', ({ id, path }: HasherRequest) => {
   const post = (message: HasherMessage) => parentPort!.postMessage(message);
@@ -35,13 +36,15 @@ parentPort!.on('message', ({ id, path }: HasherRequest) => {
   }
 });
 
-/** The slots are used in turn; waits while the store worker has not yet written the oldest. */
+/** The first free slot; waits while the store worker uses them all. */
 function takeSlot(): number {
-  const slot = next;
-  next = (next + 1) % slots.length;
-  while (Atomics.load(slots, slot) === SLOT_USED) Atomics.wait(slots, slot, SLOT_USED);
-  Atomics.store(slots, slot, SLOT_USED);
-  return slot;
+  for (;;) {
+    const seen = Atomics.load(releases, 0);
+    for (let slot = 0; slot < slots.length; slot++) {
+      if (Atomics.compareExchange(slots, slot, SLOT_FREE, SLOT_USED) === SLOT_FREE) return slot;
+    }
+    Atomics.wait(releases, 0, seen);
+  }
 }
 
 function releaseSlot(slot: number): void {

@@ -9,7 +9,7 @@ import {
 } from './hasher-protocol.ts';
 import type { EncodedChunk } from './objects.ts';
 
-/** The thread and its 48 MiB are given back after this long without work. */
+/** The thread and its 80 MiB are given back after this long without work. */
 const IDLE_MS = 5_000;
 
 /** Hashes large files in a thread of its own, one after the other. */
@@ -26,7 +26,7 @@ export class Hasher {
 
   /**
    * Calls `take` for each chunk in order. The chunk's data is shared memory: it must be used up before the returned
-   * `release` is called, and the thread stops when no more than 12 chunks are unreleased.
+   * `release` is called, and the thread waits while all its slots are unreleased.
    */
   async hash(path: string, take: (chunk: EncodedChunk, release: () => void) => void): Promise<void> {
     const previous = this.#tail;
@@ -65,8 +65,9 @@ interface Thread {
 
 function startThread(entry: URL): Thread {
   const memory = new SharedArrayBuffer(SLOT_BYTES * SLOT_COUNT);
-  const states = new SharedArrayBuffer(4 * SLOT_COUNT);
-  const slots = new Int32Array(states);
+  const states = new SharedArrayBuffer(4 * SLOT_COUNT + 4);
+  const slots = new Int32Array(states, 0, SLOT_COUNT);
+  const releases = new Int32Array(states, SLOT_COUNT * 4, 1);
   const worker = new Worker(entry, { workerData: { memory, states } });
   worker.unref();
   return {
@@ -94,7 +95,8 @@ function startThread(entry: URL): Thread {
             const data = Buffer.from(memory, slot * SLOT_BYTES, bytes);
             take({ hash, size, codec, data }, () => {
               Atomics.store(slots, slot, SLOT_FREE);
-              Atomics.notify(slots, slot);
+              Atomics.add(releases, 0, 1);
+              Atomics.notify(releases, 0);
             });
           }
         };

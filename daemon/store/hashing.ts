@@ -1,8 +1,12 @@
 /** A file read, cut, hashed and encoded: the same code inline for small files and in the hasher thread for large ones. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { encodeChunk } from './codec.ts';
+import { createHash, type Hash } from 'node:crypto';
+import { type Codec, chooseCodec, encodeChunk } from './codec.ts';
 import { contentCut, MAX_CHUNK_BYTES, structuralCuts } from './chunking.ts';
-import { type EncodedChunk, sha256 } from './objects.ts';
+import type { EncodedChunk } from './objects.ts';
+
+/** Hashed piece by piece right after it was read, while it is in the processor's cache. */
+const READ_BYTES = 256 << 10;
 
 /** Thrown when a file changes while it is read: what was read so far is not a state that ever existed. */
 export class FileChanged extends Error {}
@@ -15,11 +19,12 @@ export function hashFile(path: string, buffer: () => Uint8Array, emit: (chunk: E
   const file = openSync(path, 'r');
   try {
     const before = fstatSync(file);
-    const readInto = (target: Uint8Array, offset: number): number => {
+    const readInto = (target: Uint8Array, offset: number, hash?: Hash): number => {
       let done = 0;
       while (done < target.length) {
-        const read = readSync(file, target, done, target.length - done, offset + done);
+        const read = readSync(file, target, done, Math.min(READ_BYTES, target.length - done), offset + done);
         if (read === 0) break;
+        hash?.update(target.subarray(done, done + read));
         done += read;
       }
       return done;
@@ -30,10 +35,13 @@ export function hashFile(path: string, buffer: () => Uint8Array, emit: (chunk: E
     };
     const cuts = structuralCuts(read, before.size);
     if (cuts) {
-      for (const { offset, bytes, elementBytes } of cuts) {
+      let codec: Codec = 0;
+      for (const { offset, bytes, elementBytes, continues } of cuts) {
         const target = buffer().subarray(0, bytes);
-        if (readInto(target, offset) !== bytes) throw new FileChanged(path);
-        emit(chunkOf(target, elementBytes));
+        const hash = createHash('sha256');
+        if (readInto(target, offset, hash) !== bytes) throw new FileChanged(path);
+        if (!continues) codec = chooseCodec(target, elementBytes);
+        emit({ hash: hash.digest(), size: bytes, ...encodeChunk(target, codec) });
       }
     } else {
       emitByContent(before.size, buffer, readInto, emit, path);
@@ -55,12 +63,8 @@ function emitByContent(
   for (let offset = 0; offset < size; ) {
     const target = buffer().subarray(0, Math.min(MAX_CHUNK_BYTES, size - offset));
     if (readInto(target, offset) !== target.length) throw new FileChanged(path);
-    const bytes = contentCut(target);
-    emit(chunkOf(target.subarray(0, bytes), 1));
-    offset += bytes;
+    const bytes = target.subarray(0, contentCut(target));
+    emit({ hash: createHash('sha256').update(bytes).digest(), size: bytes.length, ...encodeChunk(bytes, chooseCodec(bytes, 1)) });
+    offset += bytes.length;
   }
-}
-
-function chunkOf(bytes: Uint8Array, elementBytes: number): EncodedChunk {
-  return { hash: sha256(bytes), size: bytes.length, ...encodeChunk(bytes, elementBytes) };
 }

@@ -111,7 +111,7 @@ export class Objects {
     // TRUNCATE ends a commit with ftruncate + fsync; DELETE would end with an unlink nobody syncs. FULL must be set
     // at every open: SQLite reports NORMAL for a file that was made with FULL.
     this.database.exec('PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');
-    this.database.exec('PRAGMA foreign_keys=ON; PRAGMA cache_size=-32768; PRAGMA mmap_size=0');
+    this.database.exec('PRAGMA foreign_keys=ON; PRAGMA cache_size=-65536; PRAGMA mmap_size=0');
     const version = Number(this.database.prepare('PRAGMA user_version').get()!.user_version);
     if (version > OBJECTS_VERSION) {
       throw new TrainstashError(
@@ -144,12 +144,22 @@ export class Objects {
         return { id: Number(lastInsertRowid), added: data.length };
       }),
     );
-    for (const { id } of references) {
-      if (save.held.has(id)) continue;
-      save.held.add(id);
-      this.#held.set(id, (this.#held.get(id) ?? 0) + 1);
-    }
+    for (const { id } of references) this.#hold(save, id);
     return references;
+  }
+
+  /** The chunk with this hash, held for `save` from now on; null when there is none. */
+  findChunk(save: Save, hash: Uint8Array): number | null {
+    const found = this.#findChunk.get(hash);
+    if (!found) return null;
+    this.#hold(save, Number(found.id));
+    return Number(found.id);
+  }
+
+  #hold(save: Save, id: number): void {
+    if (save.held.has(id)) return;
+    save.held.add(id);
+    this.#held.set(id, (this.#held.get(id) ?? 0) + 1);
   }
 
   beginSave(): Save {
@@ -171,19 +181,23 @@ export class Objects {
 
   /** The chunk's bytes, checked against its hash. Throws `corrupted`. */
   chunk(id: number): Uint8Array {
+    const { bytes, hash } = this.unverifiedChunk(id);
+    if (!sha256(bytes).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
+    return bytes;
+  }
+
+  /** For a caller that compares the hash itself before it gives the bytes to anyone. Throws `corrupted`. */
+  unverifiedChunk(id: number): { bytes: Uint8Array; hash: Uint8Array } {
     const row = this.#readChunk.get(id);
-    const fail = (problem: string) =>
-      new TrainstashError('corrupted', `Stored chunk ${id} is damaged: ${problem}.`, { chunk: String(id) });
-    if (!row) throw fail('it is missing');
+    if (!row) throw damagedChunk(id, 'it is missing');
     let bytes: Uint8Array;
     try {
       bytes = decodeChunk(row.data, row.codec, row.size);
     } catch {
-      throw fail('it cannot be decompressed');
+      throw damagedChunk(id, 'it cannot be decompressed');
     }
-    if (bytes.length !== row.size) throw fail(`it has ${bytes.length} bytes instead of ${row.size}`);
-    if (!sha256(bytes).equals(row.hash)) throw fail('its bytes do not fit its hash');
-    return bytes;
+    if (bytes.length !== row.size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${row.size}`);
+    return { bytes, hash: row.hash };
   }
 
   // ---- what is saved ----
@@ -299,7 +313,11 @@ export interface Save {
   held: Set<number>;
 }
 
-export function sha256(bytes: Uint8Array): Buffer {
+export function damagedChunk(id: number, problem: string): TrainstashError {
+  return new TrainstashError('corrupted', `Stored chunk ${id} is damaged: ${problem}.`, { chunk: String(id) });
+}
+
+function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 

@@ -25,7 +25,7 @@ export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: st
   const equalAt = new Map<number, boolean>();
   let firstDifferent: Overlap['firstDifferent'] = null;
   let recordedUpTo = from;
-  for (const name of metrics.names(sessionId)) {
+  for (const name of new Set(before.flatMap((earlier) => metrics.names(earlier.id)))) {
     const recorded = new Map<number, number>();
     for (const earlier of before) {
       const { steps, values } = metrics.read(earlier.id, name);

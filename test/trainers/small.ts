@@ -32,7 +32,7 @@ export default {
     let asked = 0;
     const take = (indices: Int32Array) => ({
       x: tf.tensor(gather(x, indices, size), [indices.length, ...pixels], params.model === 'conv' ? 'float32' : 'int32'),
-      y: tf.oneHot(tf.tensor1d(Array.from(indices, (i) => y[i]!), 'int32'), 3).toFloat(),
+      y: tf.cast(tf.oneHot(tf.tensor1d(Array.from(indices, (i) => y[i]!), 'int32'), 3), 'float32'),
     });
     return {
       train: {
@@ -111,9 +111,9 @@ function transformer({ tf, params }: Context): Model {
     tf.reshape(tf.matMul(tf.reshape(x, [batch * length, width]), w as tfTypes.Tensor2D), [batch, length, width]);
   return {
     variables,
-    predict(ids, training) {
+    predict(ids: tfTypes.Tensor, training: boolean) {
       const batch = ids.shape[0]!;
-      let x: tfTypes.Tensor = tf.add(tf.gather(v('embedding'), ids.toInt()), v('position'));
+      let x: tfTypes.Tensor = tf.add(tf.gather(v('embedding'), tf.cast(ids, 'int32')), v('position'));
       if (training) x = tf.dropout(x, params.dropout);
       const split = (name: string) =>
         tf.transpose(tf.reshape(dense(norm(x), v(`attention/${name}`), batch), [batch, length, heads, width / heads]), [0, 2, 1, 3]);

@@ -1,0 +1,34 @@
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { daemonBenchmarks } from './daemon.ts';
+import { print, type Result } from './measure.ts';
+import { metricsBenchmarks } from './metrics.ts';
+import { storeBenchmarks } from './store.ts';
+import { trainerBenchmarks } from './trainer.ts';
+
+const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>> = {
+  store: storeBenchmarks,
+  trainer: trainerBenchmarks,
+  metrics: metricsBenchmarks,
+  daemon: daemonBenchmarks,
+};
+
+const json = process.argv.includes('--json');
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const unknown = wanted.filter((name) => !groups[name]);
+if (unknown.length > 0) {
+  console.error(`There is no group ${unknown.join(', ')}. Groups: ${Object.keys(groups).join(', ')}.`);
+  process.exit(2);
+}
+const folder = mkdtempSync(join(process.env.TRAINSTASH_BENCH_FOLDER ?? tmpdir(), 'trainstash-bench-'));
+const dist = resolve(import.meta.dirname, '../dist');
+try {
+  for (const [name, run] of Object.entries(groups)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    for (const result of await run(folder, dist)) print(result, json);
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,121 @@
+/** Honest numbers on a noisy machine: both sides alternately in one run, medians, ratios. */
+import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Result {
+  name: string;
+  value: number;
+  unit: string;
+  /** What it is compared with, and that side's value in the same unit. */
+  versus?: string;
+  theirs?: number;
+  /** Ours over theirs. */
+  ratio?: number;
+  /** What must be reached: `at least` or `at most` of `ratio`, or of `value` without one. */
+  goal: { atLeast?: number; atMost?: number };
+  /** All rounds, ours and theirs. */
+  raw?: { ours: number[]; theirs?: number[] };
+}
+
+export function print(result: Result, json: boolean): void {
+  if (json) {
+    console.log(JSON.stringify(result));
+    return;
+  }
+  const measured = result.ratio ?? result.value;
+  const { atLeast, atMost } = result.goal;
+  const reached = (atLeast === undefined || measured >= atLeast) && (atMost === undefined || measured <= atMost);
+  const goal = atLeast !== undefined ? `≥ ${atLeast}` : atMost !== undefined ? `≤ ${atMost}` : '';
+  const ratio = result.ratio === undefined ? '' : `ratio ${round(result.ratio)}`;
+  const versus = result.theirs === undefined ? '' : `vs ${round(result.theirs)} (${result.versus})`;
+  console.log(`${reached ? '✔' : '✘'} ${result.name.padEnd(20)} ${`${round(result.value)} ${result.unit}`.padEnd(18)} ${ratio.padEnd(12)} ${goal.padEnd(9)} ${versus}`);
+}
+
+function round(value: number): string {
+  return Number(value.toPrecision(4)).toLocaleString('en-US', { maximumSignificantDigits: 4 });
+}
+
+export interface Side {
+  /** Seconds that one round took. */
+  (): Promise<number> | number;
+}
+
+/** Seconds per round of both sides, alternately; the first pair warms up and is not counted. */
+export async function alternate(rounds: number, ours: Side, theirs: Side): Promise<{ ours: number[]; theirs: number[] }> {
+  const seconds = { ours: [] as number[], theirs: [] as number[] };
+  for (let round = 0; round <= rounds; round++) {
+    // Whoever goes second meets a busier disk: take turns.
+    const order = round % 2 === 0 ? (['ours', 'theirs'] as const) : (['theirs', 'ours'] as const);
+    for (const side of order) {
+      const value = await (side === 'ours' ? ours() : theirs());
+      if (round > 0) seconds[side].push(value);
+    }
+  }
+  return seconds;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
+/** A ratio of throughputs from seconds: above 1 we are faster. */
+export function throughput(name: string, megabytes: number, seconds: { ours: number[]; theirs: number[] }, versus: string, atLeast: number): Result {
+  const ours = megabytes / median(seconds.ours);
+  const theirs = megabytes / median(seconds.theirs);
+  return { name, value: ours, unit: 'MiB/s', versus, theirs, ratio: ours / theirs, goal: { atLeast }, raw: seconds };
+}
+
+/** A ratio of times: below 1 we are faster. */
+export function times(name: string, seconds: { ours: number[]; theirs: number[] }, versus: string, atMost: number): Result {
+  const ours = median(seconds.ours);
+  const theirs = median(seconds.theirs);
+  return { name, value: ours * 1000, unit: 'ms', versus, theirs: theirs * 1000, ratio: ours / theirs, goal: { atMost }, raw: seconds };
+}
+
+export async function timed(work: () => unknown): Promise<number> {
+  const started = performance.now();
+  await work();
+  return (performance.now() - started) / 1000;
+}
+
+export const RAW_BLOCKS = [64 << 10, 1 << 20, 4 << 20] as const;
+const SYNC_BYTES = 64 << 20;
+
+/** Writes `bytes` in blocks, with fdatasync every 64 MiB and at the end. `prepare` may hash each block first. */
+export function rawWrite(folder: string, bytes: Uint8Array, block: number, prepare?: (part: Uint8Array) => void): number {
+  const path = join(folder, 'raw');
+  const started = performance.now();
+  const file = openSync(path, 'w');
+  let unsynced = 0;
+  for (let at = 0; at < bytes.length; at += block) {
+    const part = bytes.subarray(at, at + block);
+    prepare?.(part);
+    writeSync(file, part);
+    unsynced += part.length;
+    if (unsynced >= SYNC_BYTES) {
+      fdatasyncSync(file);
+      unsynced = 0;
+    }
+  }
+  fdatasyncSync(file);
+  const seconds = (performance.now() - started) / 1000;
+  closeSync(file);
+  rmSync(path);
+  return seconds;
+}
+
+/** The block size that this disk takes fastest now. */
+export function fastestBlock(folder: string, bytes: Uint8Array): number {
+  const seconds = new Map(RAW_BLOCKS.map((block) => [block, Number.POSITIVE_INFINITY]));
+  for (let round = 0; round < 2; round++) {
+    for (const block of RAW_BLOCKS) seconds.set(block, Math.min(seconds.get(block)!, rawWrite(folder, bytes, block)));
+  }
+  return [...seconds].sort((a, b) => a[1] - b[1])[0]![0];
+}

@@ -1,0 +1,59 @@
+/** From the event file to durable rows, and back out as a curve. */
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { newRun, newSession } from '../daemon/runs/records.ts';
+import { startStore } from '../daemon/store/client.ts';
+import { SESSION_FILES } from '../protocol/session.ts';
+import { median, type Result, timed } from './measure.ts';
+
+const POINTS = 1_000_000;
+const METRICS_A_LINE = 2;
+const QUERIES = 15;
+
+export async function metricsBenchmarks(folder: string, dist: string): Promise<Result[]> {
+  const work = mkdtempSync(join(folder, 'metrics-'));
+  const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path: work });
+  try {
+    const identity = { branch: null, commit: null, dirty: false, code: null };
+    const run = await store.createRun(newRun({ job: 'bench', params: {}, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }));
+    const session = newSession(run, 'train', null);
+    await store.putSession(session);
+    writeEvents(join(work, 'sessions', session.id), POINTS);
+    let points = 0;
+    const seconds = await timed(async () => {
+      for (let more = true; more; ) {
+        const taken = await store.takeEvents(session.id);
+        points += taken.points;
+        more = taken.more;
+      }
+    });
+    if (points !== POINTS * METRICS_A_LINE) throw new Error(`${points} points were taken in`);
+    const queries: number[] = [];
+    for (let i = 0; i < QUERIES; i++) {
+      queries.push(await timed(() => store.queryMetrics(run.id, { names: ['loss'], buckets: 2_000 })));
+    }
+    return [
+      { name: 'metrics.ingest', value: points / seconds, unit: 'points/s', goal: { atLeast: 200_000 } },
+      { name: 'metrics.query', value: median(queries) * 1000, unit: 'ms', goal: { atMost: 50 }, raw: { ours: queries } },
+    ];
+  } finally {
+    await store.close();
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** As a trainer writes them: a line a step, with two metrics of full precision. */
+function writeEvents(directory: string, steps: number): void {
+  mkdirSync(directory, { recursive: true });
+  const path = join(directory, SESSION_FILES.events);
+  writeFileSync(path, '');
+  for (let start = 0; start < steps; start += 10_000) {
+    const lines = Array.from({ length: 10_000 }, (_, i) => {
+      const step = start + i + 1;
+      const values = { loss: Math.exp(-step / 3e5) + Math.sin(step) * 0.01, learning_rate: 0.001 * (1 - step / steps) };
+      return JSON.stringify({ seq: step, t: 1_700_000_000_000 + step, type: 'metrics', step, epoch: 0, values });
+    });
+    appendFileSync(path, `${lines.join('\n')}\n`);
+  }
+}

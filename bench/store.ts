@@ -1,0 +1,176 @@
+/** Bytes into the store and out of it, against the same bytes without one. */
+import { createHash, randomFillSync } from 'node:crypto';
+import { closeSync, copyFileSync, fsyncSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { newRun, newSession } from '../daemon/runs/records.ts';
+import { startStore, type Store } from '../daemon/store/client.ts';
+import { encodeHeader } from '../daemon/formats/safetensors.ts';
+import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../protocol/session.ts';
+import { randomId } from '../protocol/ids.ts';
+import { alternate, fastestBlock, type Result, throughput, timed, times } from './measure.ts';
+
+const TENSORS = 64;
+const TENSOR_BYTES = 16 << 20;
+const MEBIBYTES = (TENSORS * TENSOR_BYTES) / (1 << 20);
+const ROUNDS = 5;
+
+export async function storeBenchmarks(folder: string, dist: string): Promise<Result[]> {
+  const work = mkdtempSync(join(folder, 'store-'));
+  const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path: join(work, 'store'), quotaBytes: 1e12 });
+  const run = await store.createRun(newRun({ job: 'bench', params: {}, overrides: [], seed: 0, backend: 'wasm', identity: { branch: null, commit: null, dirty: false, code: null }, restarts: 0 }));
+  const session = newSession(run, 'train', null);
+  await store.putSession(session);
+  try {
+    const bytes = randomFillSync(Buffer.allocUnsafe(TENSOR_BYTES));
+    const block = fastestBlock(work, Buffer.concat(Array.from({ length: 16 }, () => bytes)));
+    const checkpoint = (id: string) => makeCheckpoint(join(work, `inbox-${id}`), id, session.id);
+
+    const ingestOurs = async () => {
+      const id = randomId();
+      const directory = checkpoint(id);
+      const seconds = await timed(() => store.saveCheckpoint({ directory, run, session }, 0));
+      rmSync(directory, { recursive: true });
+      await forget(store, id);
+      return seconds;
+    };
+    const ingestTheirs = () => {
+      const directory = checkpoint(randomId());
+      const seconds = hashAndWrite(join(directory, STATE_FILE), join(work, 'raw'), block);
+      rmSync(directory, { recursive: true });
+      rmSync(join(work, 'raw'));
+      return seconds;
+    };
+    const ingest = await alternate(ROUNDS, ingestOurs, ingestTheirs);
+
+    const first = randomId();
+    const directory = checkpoint(first);
+    await store.saveCheckpoint({ directory, run, session }, 0);
+    const same = await alternate(
+      ROUNDS,
+      async () => {
+        const id = randomId();
+        writeFileSync(join(directory, CHECKPOINT_FILE), JSON.stringify({ ...facts(id, session.id), files: [{ name: STATE_FILE, bytes: stateBytes() }] }));
+        const seconds = await timed(() => store.saveCheckpoint({ directory, run, session }, 0));
+        await forget(store, id);
+        return seconds;
+      },
+      () => hashOnly(join(directory, STATE_FILE)),
+    );
+
+    const restored = join(work, 'restored');
+    const restore = await alternate(
+      ROUNDS,
+      async () => {
+        const seconds = await timed(() => store.restoreCheckpoint(first, restored));
+        rmSync(restored, { recursive: true });
+        return seconds;
+      },
+      () => {
+        const target = join(work, 'copied');
+        const started = performance.now();
+        copyFileSync(join(directory, STATE_FILE), target);
+        const file = openSync(target, 'r+');
+        fsyncSync(file);
+        closeSync(file);
+        const seconds = (performance.now() - started) / 1000;
+        rmSync(target);
+        return seconds;
+      },
+    );
+    return [
+      throughput('store.ingest', MEBIBYTES, ingest, `SHA-256 + raw write in one thread, blocks of ${block >> 10} KiB`, 0.9),
+      times('store.ingest-same', same, 'SHA-256 of the file', 1.15),
+      throughput('store.restore', MEBIBYTES, restore, 'cp + fsync', 0.85),
+      { name: 'store.memory', value: await peakOfLarge(store, work, session.id, run), unit: 'MiB', goal: { atMost: 256 } },
+    ];
+  } finally {
+    await store.close();
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Growth of this process, worker and hasher included, while a 4 GiB checkpoint is taken in. */
+async function peakOfLarge(store: Store, work: string, session: string, run: Parameters<Store['saveCheckpoint']>[0]['run']): Promise<number> {
+  const id = randomId();
+  const directory = makeCheckpoint(join(work, `inbox-${id}`), id, session, 256);
+  const before = process.memoryUsage.rss();
+  let peak = before;
+  const sampling = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage.rss());
+  }, 20);
+  await store.saveCheckpoint({ directory, run, session: { ...newSession(run, 'train', null), id: session } }, 0);
+  clearInterval(sampling);
+  rmSync(directory, { recursive: true });
+  await forget(store, id);
+  return (peak - before) / (1 << 20);
+}
+
+async function forget(store: Store, id: string): Promise<void> {
+  await store.setTrash(id, 1);
+  await store.gc(true);
+}
+
+function layout(tensors: number) {
+  return Array.from({ length: tensors }, (_, i) => ({ name: `model/${i}`, dtype: 'F32', shape: [TENSOR_BYTES / 4], bytes: TENSOR_BYTES }));
+}
+
+function stateBytes(tensors = TENSORS): number {
+  return encodeHeader(layout(tensors), {}).length + tensors * TENSOR_BYTES;
+}
+
+function facts(id: string, session: string): CheckpointFile {
+  return {
+    format: 1, id, session, step: 1, epoch: 0, batch: 1, createdAt: Date.now(), reasons: ['steps'], grade: 'complete', missing: [], parent: null,
+    metrics: {}, environment: {}, data: null, files: [],
+  };
+}
+
+/** New random tensors each time, so that nothing is found in the store. In the page cache, as after a trainer's write. */
+function makeCheckpoint(directory: string, id: string, session: string, tensors = TENSORS): string {
+  mkdirSync(directory, { recursive: true });
+  const file = openSync(join(directory, STATE_FILE), 'w');
+  writeSync(file, encodeHeader(layout(tensors), {}));
+  const tensor = Buffer.allocUnsafe(TENSOR_BYTES);
+  for (let i = 0; i < tensors; i++) writeSync(file, randomFillSync(tensor));
+  fsyncSync(file);
+  closeSync(file);
+  writeFileSync(join(directory, CHECKPOINT_FILE), JSON.stringify({ ...facts(id, session), files: [{ name: STATE_FILE, bytes: stateBytes(tensors) }] }));
+  return directory;
+}
+
+function hashAndWrite(source: string, target: string, block: number): number {
+  const started = performance.now();
+  const from = openSync(source, 'r');
+  const to = openSync(target, 'w');
+  const buffer = Buffer.allocUnsafe(block);
+  const hash = createHash('sha256');
+  let unsynced = 0;
+  for (let read = readSync(from, buffer); read > 0; read = readSync(from, buffer)) {
+    const part = buffer.subarray(0, read);
+    hash.update(part);
+    writeSync(to, part);
+    unsynced += read;
+    if (unsynced >= 64 << 20) {
+      fsyncSync(to);
+      unsynced = 0;
+    }
+  }
+  hash.digest();
+  fsyncSync(to);
+  closeSync(from);
+  closeSync(to);
+  return (performance.now() - started) / 1000;
+}
+
+function hashOnly(source: string): number {
+  const started = performance.now();
+  const from = openSync(source, 'r');
+  const buffer = Buffer.allocUnsafe(1 << 20);
+  const hash = createHash('sha256');
+  for (let read = readSync(from, buffer); read > 0; read = readSync(from, buffer)) hash.update(buffer.subarray(0, read));
+  hash.digest();
+  closeSync(from);
+  return (performance.now() - started) / 1000;
+}
+

@@ -1,0 +1,213 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { TrainstashError } from '../../protocol/errors.ts';
+import * as m from '../../protocol/messages.ts';
+import {
+  kill, makeFixture, openProject, sessionDirectory, shellEnvironment, show, SMALL_JOB, startSmall, trainerPid, untilStatus, untilStep,
+} from '../support/daemon.ts';
+import { until } from '../support/folder.ts';
+
+test('a run that is killed resumes to the same bits, and the steps done twice prove it', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const whole = await startSmall(client, fixture);
+  await untilStatus(client, fixture, whole.id, 'completed');
+
+  const killed = await startSmall(client, fixture, { slow: 40 });
+  await untilStep(client, fixture, killed.id, 10);
+  await until('a checkpoint is stored', async () => (await show(client, fixture, killed.id)).checkpoints.length > 0);
+  kill(await trainerPid(fixture, killed), 'SIGKILL');
+  const lost = await untilStatus(client, fixture, killed.id, 'lost');
+  expect(lost.reason).toMatch(/without a word.*newest checkpoint is of step \d+/);
+
+  const resumed = await client.request(m.runResume, { root: fixture.root, environment: shellEnvironment(), set: { slow: 0 }, accept: false });
+  expect(resumed.id).toBe(killed.id);
+  const done = await untilStatus(client, fixture, killed.id, 'completed');
+  expect(done.sessions).toBe(2);
+
+  const first = (await show(client, fixture, whole.id)).checkpoints.at(-1)!;
+  const { run, checkpoints } = await show(client, fixture, killed.id);
+  expect(checkpoints.at(-1)!.stateDigest).toBe(first.stateDigest);
+  expect(run.notices.map(({ code }) => code)).toContain('verified');
+  const proven = checkpoints.find(({ grade }) => grade === 'verified');
+  expect(proven?.proof).toMatchObject({ kind: 'overlap', verdict: 'equal' });
+  expect(proven!.proof!.steps).toBeGreaterThan(0);
+});
+
+test('pause saves at the next step, and the curve after the resume has every step once', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 30 });
+  await untilStep(client, fixture, run.id, 6);
+  await client.request(m.runPause, { root: fixture.root, run: run.id });
+  const paused = await untilStatus(client, fixture, run.id, 'paused');
+  expect(paused.lastCheckpoint?.step).toBe(paused.step);
+
+  await client.request(m.runResume, { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: false });
+  await untilStatus(client, fixture, run.id, 'completed');
+  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
+  expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
+});
+
+test('after a resume from an earlier step the steps done before are hidden, not doubled', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture);
+  await untilStatus(client, fixture, run.id, 'completed');
+  await client.request(m.runResume, { root: fixture.root, run: run.id, from: '8', set: { learningRate: 0.5 }, environment: shellEnvironment(), accept: true });
+  await untilStatus(client, fixture, run.id, 'completed');
+  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss', 'learning_rate'] });
+  expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
+  // Step 8 was trained with the old rate, step 9 with the new one.
+  const rates = series[1]!.values as number[];
+  expect(rates[8]! / rates[7]!).toBeGreaterThan(20);
+});
+
+test('a fork starts with its parent’s curve and state, and never changes the parent', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const parent = await startSmall(client, fixture, { slow: 15 });
+  await untilStatus(client, fixture, parent.id, 'completed');
+  const before = (await show(client, fixture, parent.id)).checkpoints;
+  const fork = await client.request(m.runFork, {
+    root: fixture.root, run: parent.id, from: '8', set: { learningRate: 0.1 }, environment: shellEnvironment(), accept: false,
+  });
+  await untilStatus(client, fixture, fork.id, 'completed');
+  expect((await show(client, fixture, parent.id)).checkpoints).toEqual(before);
+  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: fork.id, names: ['loss'] });
+  expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
+  const own = await show(client, fixture, fork.id);
+  expect(own.run).toMatchObject({ parent: { run: parent.id, step: 8 }, label: expect.stringContaining('learningRate 0.1') });
+  await expect(client.request(m.runRemove, { root: fixture.root, target: parent.id })).rejects.toMatchObject({ code: 'protectedBy' });
+});
+
+test('a checkpoint on request is stored when the answer comes, and a tag keeps it', async () => {
+  const fixture = makeFixture({ config: { jobs: { small: { ...SMALL_JOB, keep: { last: 1 } } } } });
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 20 });
+  await untilStep(client, fixture, run.id, 2);
+  const checkpoint = await client.request(m.runCheckpoint, { root: fixture.root, run: run.id, tag: 'mine' });
+  expect(checkpoint).toMatchObject({ tags: ['mine'], reasons: ['request'] });
+  await untilStatus(client, fixture, run.id, 'completed');
+  const kept = (await show(client, fixture, run.id)).checkpoints.map(({ id }) => id);
+  expect(kept).toContain(checkpoint.id);
+  await expect(client.request(m.runRemove, { root: fixture.root, target: checkpoint.id })).rejects.toMatchObject({ code: 'protectedBy' });
+});
+
+test('stop saves; --force ends a trainer that hangs and keeps its checkpoints', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const stopped = await startSmall(client, fixture, { slow: 30 });
+  await untilStep(client, fixture, stopped.id, 3);
+  await client.request(m.runStop, { root: fixture.root, run: stopped.id });
+  expect((await untilStatus(client, fixture, stopped.id, 'stopped')).lastCheckpoint).not.toBeNull();
+
+  const hanging = await startSmall(client, fixture, { slow: 30 });
+  await untilStep(client, fixture, hanging.id, 9);
+  kill(await trainerPid(fixture, hanging), 'SIGSTOP');
+  const forced = await client.request(m.runStop, { root: fixture.root, run: hanging.id, force: true });
+  expect(forced).toMatchObject({ status: 'stopped', reason: expect.stringContaining('killed by request') });
+  expect(forced.lastCheckpoint!.step).toBeGreaterThanOrEqual(4);
+});
+
+test('verify replays to the next checkpoint and finds the same state', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 15 });
+  await untilStatus(client, fixture, run.id, 'completed');
+  const verified = await client.request(m.checkpointVerify, { root: fixture.root, checkpoint: `${run.number}@8`, environment: shellEnvironment() });
+  expect(verified).toMatchObject({ checkpoint: { grade: 'verified' }, proof: { kind: 'replay', verdict: 'equal', steps: 4 } });
+});
+
+test('verify uses the code of the checkpoint, not of today', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 15 });
+  await untilStatus(client, fixture, run.id, 'completed');
+  const file = join(fixture.root, 'small.ts');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('clipNorm: 1', 'clipNorm: 0.01'));
+  const verified = await client.request(m.checkpointVerify, { root: fixture.root, checkpoint: `${run.number}@8`, environment: shellEnvironment() });
+  expect(verified.proof.verdict).toBe('equal');
+});
+
+test('a resume with changed code is refused until accepted, and names the file', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 30 });
+  await untilStep(client, fixture, run.id, 5);
+  await client.request(m.runPause, { root: fixture.root, run: run.id });
+  await untilStatus(client, fixture, run.id, 'paused');
+  const file = join(fixture.root, 'small.ts');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('clipNorm: 1', 'clipNorm: 2'));
+  const resume = { root: fixture.root, run: run.id, environment: shellEnvironment() };
+  const error = await client.request(m.runResume, { ...resume, accept: false }).catch((caught) => caught);
+  expect(error).toBeInstanceOf(TrainstashError);
+  expect(error).toMatchObject({ code: 'preflightDiffers', data: { differences: [{ kind: 'code', name: 'small.ts' }] } });
+  expect((await show(client, fixture, run.id)).run.status).toBe('paused');
+  await client.request(m.runResume, { ...resume, accept: true });
+  await untilStatus(client, fixture, run.id, 'completed');
+});
+
+test('other data than the checkpoint’s is refused before anything is loaded', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 30 });
+  await untilStep(client, fixture, run.id, 5);
+  await client.request(m.runPause, { root: fixture.root, run: run.id });
+  await untilStatus(client, fixture, run.id, 'paused');
+  const resume = { root: fixture.root, run: run.id, environment: shellEnvironment(), set: { data: 2 } };
+  await expect(client.request(m.runResume, { ...resume, accept: false })).rejects.toMatchObject({
+    code: 'preflightDiffers', data: { differences: [{ kind: 'data' }] },
+  });
+  const after = (await show(client, fixture, run.id)).run;
+  expect(after).toMatchObject({ status: 'paused', sessions: 1 });
+});
+
+test('a step without a checkpoint is an error, not another checkpoint whose id begins so', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 15 });
+  await untilStatus(client, fixture, run.id, 'completed');
+  for (let step = 0; step < 10; step++) {
+    if (step === 4 || step === 8) continue;
+    const resume = { root: fixture.root, run: run.id, from: String(step), environment: shellEnvironment() };
+    await expect(client.request(m.runPreflight, resume)).rejects.toMatchObject({ code: 'notFound' });
+  }
+});
+
+test('queued runs start one after the other', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const first = await startSmall(client, fixture, { slow: 30 });
+  const second = await startSmall(client, fixture, {}, { queue: true });
+  expect(second.status).toBe('queued');
+  await untilStatus(client, fixture, second.id, 'completed');
+  expect((await show(client, fixture, first.id)).run.status).toBe('completed');
+});
+
+test('a crash is restarted from the newest checkpoint as often as allowed', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const marker = join(fixture.folder, 'killed');
+  const run = await startSmall(client, fixture, { slow: 20, killAt: 11, marker }, { restarts: 2 });
+  const done = await until('the run has completed', async () => {
+    const shown = (await show(client, fixture, run.id)).run;
+    return shown.status === 'completed' && shown;
+  });
+  expect(done.sessions).toBe(2);
+  expect(done.step).toBe(18);
+});
+
+test('metrics and the log of all sessions can be read', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture);
+  await untilStatus(client, fixture, run.id, 'completed');
+  expect(run.metrics).toBeDefined();
+  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id });
+  expect(series.map(({ name }) => name).sort()).toEqual(['epoch_loss', 'learning_rate', 'loss', 'val_accuracy', 'val_loss']);
+  const page = await client.request(m.logRead, { root: fixture.root, run: run.id, offset: 0 });
+  expect(page.ended).toBe(true);
+  expect(sessionDirectory(fixture, (await show(client, fixture, run.id)).run).exit()?.outcome).toBe('completed');
+});

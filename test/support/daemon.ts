@@ -1,0 +1,152 @@
+/** A daemon of the test's own, with a state directory of its own, and a git project to use it on. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { type Client, connect } from '../../client/connect.ts';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { daemonStop, projectOpen, runShow, runStart } from '../../protocol/messages.ts';
+import type { Build } from '../../protocol/version.ts';
+import { SessionDirectory } from '../../daemon/sessions/directory.ts';
+import { temporaryFolder, until } from './folder.ts';
+import { DIST, TRAINERS } from './trainer.ts';
+
+export const BUILD: Build = JSON.parse(readFileSync(join(DIST, 'build.json'), 'utf8'));
+
+export interface Fixture {
+  folder: string;
+  root: string;
+  store: string;
+  env: NodeJS.ProcessEnv;
+  connect(options?: { start?: boolean; build?: Build; dist?: string }): Promise<Client>;
+  /** Runs the command line; resolves with what it printed. */
+  cli(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
+  daemonPid(): number;
+}
+
+export interface FixtureOptions {
+  git?: boolean;
+  config?: unknown;
+  env?: Record<string, string>;
+}
+
+export const SMALL_JOB = { module: 'small.ts', checkpoint: { every: '4 steps' }, keep: { last: 20 } };
+
+/** A project with the small training module as job `small`. The daemon starts with the first connection. */
+export function makeFixture(options: FixtureOptions = {}): Fixture {
+  const folder = temporaryFolder();
+  const root = join(folder, 'project');
+  mkdirSync(root);
+  cpSync(join(TRAINERS, 'small.ts'), join(root, 'small.ts'));
+  writeFileSync(join(root, 'trainstash.json'), JSON.stringify(options.config ?? { jobs: { small: SMALL_JOB } }, null, 2));
+  if (options.git !== false) gitProject(root);
+  const env: NodeJS.ProcessEnv = { ...process.env, TRAINSTASH_STATE: join(folder, 'state'), NO_COLOR: '1', ...options.env };
+  const fixture: Fixture = {
+    folder,
+    root,
+    store: options.git === false ? join(root, '.trainstash') : join(root, '.git/trainstash'),
+    env,
+    async connect({ start = true, build = BUILD, dist = DIST } = {}) {
+      const client = await connect({ name: 'test', build, dist: start ? dist : null, env });
+      onTestFinished(() => client.close());
+      return client;
+    },
+    cli: (...args) =>
+      new Promise((resolve) => {
+        const child = spawn(process.execPath, [join(DIST, 'trainstash.js'), ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+        let stdout = '';
+        let stderr = '';
+        child.stdout.on('data', (data) => {
+          stdout += data;
+        });
+        child.stderr.on('data', (data) => {
+          stderr += data;
+        });
+        child.once('close', (code) => resolve({ code, stdout, stderr }));
+      }),
+    daemonPid: () => JSON.parse(readFileSync(join(folder, 'state/daemon.json'), 'utf8')).pid,
+  };
+  onTestFinished(() => endProcesses(fixture));
+  return fixture;
+}
+
+export function gitProject(root: string): void {
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=test', '-c', 'user.email=test@example.org', ...args], { cwd: root, stdio: 'pipe' });
+  git('init', '-q', '-b', 'main');
+  git('add', '-A');
+  git('commit', '-qm', 'start');
+}
+
+export async function openProject(fixture: Fixture): Promise<Client> {
+  const client = await fixture.connect();
+  await client.request(projectOpen, { root: fixture.root, trusted: true });
+  return client;
+}
+
+export function startSmall(client: Client, fixture: Fixture, params: Record<string, unknown> = {}, extra: object = {}): Promise<Run> {
+  return client.request(runStart, { root: fixture.root, job: 'small', params, environment: shellEnvironment(), ...extra });
+}
+
+export function shellEnvironment(): Record<string, string> {
+  return { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' };
+}
+
+export async function show(client: Client, fixture: Fixture, run: string): Promise<{ run: Run; checkpoints: Checkpoint[] }> {
+  return client.request(runShow, { root: fixture.root, run });
+}
+
+export function untilStatus(client: Client, fixture: Fixture, run: string, ...statuses: string[]): Promise<Run> {
+  return until(`run ${run} is ${statuses.join(' or ')}`, async () => {
+    const shown = (await show(client, fixture, run)).run;
+    if (['failed', 'lost'].includes(shown.status) && !statuses.includes(shown.status)) throw new Error(`${shown.status}: ${shown.reason}`);
+    return statuses.includes(shown.status) && shown;
+  });
+}
+
+export function untilStep(client: Client, fixture: Fixture, run: string, step: number): Promise<Run> {
+  return until(`run ${run} is past step ${step}`, async () => {
+    const shown = (await show(client, fixture, run)).run;
+    return shown.step >= step && shown;
+  });
+}
+
+export function sessionDirectory(fixture: Fixture, run: Run): SessionDirectory {
+  return new SessionDirectory(join(fixture.store, 'sessions', run.session!));
+}
+
+/** The trainer's pid, once it has written it. */
+export function trainerPid(fixture: Fixture, run: Run): Promise<number> {
+  return until('the trainer has written its pid', () => sessionDirectory(fixture, run).process()?.pid);
+}
+
+/** Trainers of this fixture by their session directories, then the daemon. Only processes that it started. */
+async function endProcesses(fixture: Fixture): Promise<void> {
+  const { stdout } = spawnSync('pgrep', ['-f', join(fixture.store, 'sessions')], { encoding: 'utf8' });
+  for (const pid of (stdout ?? '').split('\n').filter(Boolean).map(Number)) kill(pid, 'SIGKILL');
+  try {
+    const client = await connect({ name: 'test', build: BUILD, dist: null, env: fixture.env });
+    await client.request(daemonStop, {});
+    await client.closed;
+    await until('the daemon is gone', () => !isAlive(client.daemon.pid), 10_000);
+  } catch {
+    // It was not running.
+  }
+}
+
+export function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone already.
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
