@@ -75,10 +75,8 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   });
   on(m.runShow, 'reads', async ({ root, run: query }) => {
     const { store, runs } = await project(root);
-    const found = await store.findRun(query);
-    const [run] = fresh([found], runs.liveRuns());
-    const checkpoints = (await store.checkpoints(found.id)).slice(-PAGE);
-    return { run: run!, sessions: await store.sessions(found.id), checkpoints };
+    const { run, ...shown } = await store.showRun(query, PAGE);
+    return { run: fresh([run], runs.liveRuns())[0]!, ...shown };
   });
   on(m.runUpdate, 'changes', async ({ root, run: query, name, note }) => {
     const { store, runs } = await project(root);

@@ -164,6 +164,11 @@ export function openStore(options: StoreOptions) {
       if (named.length === 1) return JSON.parse(named[0]!.body);
       throw new TrainstashError('notFound', `There is no run "${query}". \`trainstash ls --all\` lists them.`, { what: 'run', query });
     },
+    /** In one go, since each call is a trip to this thread and back. */
+    showRun(query: string, limit: number) {
+      const run = api.findRun(query);
+      return { run, sessions: catalog.sessions(run.id), checkpoints: catalog.checkpointPage(run.id, false, 0, limit).reverse() };
+    },
     putSession: (session: Session) => catalog.putSession(session),
     session: (id: string) => catalog.session(id),
     sessions: (run: string) => catalog.sessions(run),

@@ -7,6 +7,8 @@ import { SLOT_BYTES, SLOT_FREE, type WriterReply, type WriterRequest, type Write
 
 /** The disk starts early, so that the last sync has little left to do. */
 const SYNC_BYTES = 64 << 20;
+/** Larger writes make Linux take large pages for the cache, at a third of the speed. */
+const WRITE_BYTES = 256 << 10;
 
 const { memory, states, replies } = workerData as WriterSetup;
 const slots = new Int32Array(states);
@@ -74,5 +76,5 @@ function abort(): void {
 }
 
 function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
+  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, Math.min(WRITE_BYTES, bytes.length - done));
 }

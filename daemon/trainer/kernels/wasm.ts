@@ -4,7 +4,7 @@
  */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { tf } from '../tf.ts';
-import { callKernel, type KernelCall, type Replacement, replaceKernel, viaCpu, type WasmBackend } from './register.ts';
+import { callKernel, type KernelCall, type Replacement, replaceKernel, viaCpu } from './register.ts';
 
 export const replacements: readonly Replacement[] = [
   {
@@ -129,62 +129,57 @@ function transposeFirst(upstream: (call: KernelCall) => TensorInfo, { inputs, at
   return output;
 }
 
-/** For each tap of the filter: the input shifted by it, as a matrix, transposed times dy, as a matrix. */
+/**
+ * For each tap of the filter: the input under it as a matrix [channels, positions], times dy as [positions, filters].
+ * One tap at a time bounds the memory; the matrix is made transposed, since upstream's Transpose and Slice are slow.
+ */
 function conv2dBackpropFilter({ inputs, attrs, backend }: KernelCall): TensorInfo {
   const { x, dy } = inputs as { x: TensorInfo; dy: TensorInfo };
   const { strides, pad, dataFormat, dimRoundingMode, filterShape } = attrs;
   if (dataFormat && dataFormat !== 'NHWC') throw new Error(`Conv2DBackpropFilter on wasm needs NHWC, not ${dataFormat}`);
   const info = tf.backend_util.computeConv2DInfo(x.shape as never, filterShape, strides, 1, pad, dimRoundingMode);
-  const { batchSize, outHeight, outWidth, inChannels, outChannels, filterHeight, filterWidth, strideHeight, strideWidth } = info;
-  const { top, left } = info.padInfo;
-  const bottom = Math.max(0, (outHeight - 1) * strideHeight + filterHeight - x.shape[1]! - top);
-  const right = Math.max(0, (outWidth - 1) * strideWidth + filterWidth - x.shape[2]! - left);
-  const isPadded = top + left + bottom + right > 0;
-  const padded = isPadded
-    ? callKernel('PadV2', backend, { x }, { paddings: [[0, 0], [top, bottom], [left, right], [0, 0]], constantValue: 0 } as never)
-    : x;
-  const rows = batchSize * outHeight * outWidth;
-  const dyMatrix: TensorInfo = { dataId: dy.dataId, shape: [1, rows, outChannels], dtype: dy.dtype };
+  const { inChannels, outChannels, filterHeight, filterWidth } = info;
+  const positions = info.batchSize * info.outHeight * info.outWidth;
+  const dyMatrix: TensorInfo = { dataId: dy.dataId, shape: [1, positions, outChannels], dtype: dy.dtype };
   const output = backend.makeOutput(filterShape, 'float32');
+  const tap = backend.makeOutput([1, inChannels, positions], 'float32');
   for (let tapY = 0; tapY < filterHeight; tapY++) {
     for (let tapX = 0; tapX < filterWidth; tapX++) {
-      const window = shifted(backend, padded, tapY, tapX, info);
-      const windowMatrix: TensorInfo = { dataId: window.dataId, shape: [1, rows, inChannels], dtype: 'float32' };
-      const product = callKernel('BatchMatMul', backend, { a: windowMatrix, b: dyMatrix }, { transposeA: true, transposeB: false });
+      // Views anew each time: a product may have grown the heap.
+      gatherTap(backend.typedArrayFromHeap(x), backend.typedArrayFromHeap(tap), tapY, tapX, info);
+      const product = callKernel('BatchMatMul', backend, { a: tap, b: dyMatrix }, { transposeA: false, transposeB: false });
       const at = (tapY * filterWidth + tapX) * inChannels * outChannels;
       backend.typedArrayFromHeap(output).set(backend.typedArrayFromHeap(product), at);
-      backend.disposeData(window.dataId);
       backend.disposeData(product.dataId);
     }
   }
-  if (isPadded) backend.disposeData(padded.dataId);
+  backend.disposeData(tap.dataId);
   return output;
 }
 
-interface Conv2D {
-  batchSize: number;
-  outHeight: number;
-  outWidth: number;
-  inChannels: number;
-  strideHeight: number;
-  strideWidth: number;
-}
+type Conv2D = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
 
-function shifted(backend: WasmBackend, x: TensorInfo, tapY: number, tapX: number, conv: Conv2D): TensorInfo {
-  const { batchSize, outHeight, outWidth, inChannels, strideHeight, strideWidth } = conv;
-  const begin = [0, tapY, tapX, 0];
-  if (strideHeight === 1 && strideWidth === 1)
-    return callKernel('Slice', backend, { x }, { begin, size: [batchSize, outHeight, outWidth, inChannels] });
-  return callKernel('StridedSlice', backend, { x }, {
-    begin,
-    end: [batchSize, tapY + (outHeight - 1) * strideHeight + 1, tapX + (outWidth - 1) * strideWidth + 1, inChannels],
-    strides: [1, strideHeight, strideWidth, 1],
-    beginMask: 0,
-    endMask: 0,
-    ellipsisMask: 0,
-    newAxisMask: 0,
-    shrinkAxisMask: 0,
-  });
+/** out[channel][position] = what of x the filter's tap at (tapY, tapX) sees at each output position; 0 outside. */
+function gatherTap(x: Float32Array, out: Float32Array, tapY: number, tapX: number, conv: Conv2D): void {
+  const { batchSize, inHeight, inWidth, inChannels, outHeight, outWidth, strideHeight, strideWidth, padInfo } = conv;
+  let at = 0;
+  for (let channel = 0; channel < inChannels; channel++) {
+    for (let batch = 0; batch < batchSize; batch++) {
+      for (let outY = 0; outY < outHeight; outY++) {
+        const y = outY * strideHeight + tapY - padInfo.top;
+        if (y < 0 || y >= inHeight) {
+          out.fill(0, at, at + outWidth);
+          at += outWidth;
+          continue;
+        }
+        const row = (batch * inHeight + y) * inWidth;
+        for (let outX = 0; outX < outWidth; outX++) {
+          const column = outX * strideWidth + tapX - padInfo.left;
+          out[at++] = column < 0 || column >= inWidth ? 0 : x[(row + column) * inChannels + channel]!;
+        }
+      }
+    }
+  }
 }
 
 function unsortedSegmentSum({ inputs, attrs, backend }: KernelCall): TensorInfo {

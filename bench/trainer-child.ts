@@ -1,0 +1,115 @@
+/** Runs in a process of its own: `capture` measures checkpoints of a large state, `bare` is a plain TF.js loop. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { startBackend } from '../daemon/trainer/backend.ts';
+import { Capturer } from '../daemon/trainer/capture.ts';
+import { losses } from '../daemon/trainer/losses.ts';
+import { makeOptimizer } from '../daemon/trainer/optimizers.ts';
+import { permutation } from '../daemon/trainer/random.ts';
+import type { Progress } from '../daemon/trainer/state.ts';
+import { stateVariables } from '../daemon/trainer/state.ts';
+import { layers, tf } from '../daemon/trainer/tf.ts';
+import type { CheckpointFile } from '../protocol/session.ts';
+import { fastestBlock, rawWrite, timed } from './measure.ts';
+import { makeDigitsLikeModel, syntheticDigits } from './trainer-model.ts';
+
+const PARAMETERS = 50_000_000;
+const TENSORS = 10;
+const ROUNDS = 5;
+const PUMP_MS = 15;
+
+const [mode, folder, steps] = process.argv.slice(2) as [string, string, string];
+const backend = await startBackend('wasm');
+console.log(JSON.stringify(mode === 'capture' ? await capture() : await bare(Number(steps))));
+process.exit(0);
+
+async function capture() {
+  const side = Math.round(Math.sqrt(PARAMETERS / TENSORS));
+  const variables = new Map(Array.from({ length: TENSORS }, (_, i) => [`dense/${i}`, tf.variable(tf.fill([side, side], 0.01 * (i + 1)))]));
+  const optimizer = makeOptimizer({ name: 'adam', learningRate: 1e-3 }, variables);
+  const state = stateVariables(variables, optimizer.slots);
+  const named = () => [...state].map(([name, tensor]) => ({ name, tensor }));
+  const bytes = [...state.values()].reduce((sum, tensor) => sum + tensor.size * 4, 0);
+  const inbox = join(folder, 'inbox');
+  mkdirSync(inbox, { recursive: true });
+  const capturer = new Capturer(backend, inbox, pathToFileURL(resolve(import.meta.dirname, '../dist/writer-thread.js')));
+  const gradient = tf.fill([side, side], 0.001);
+  let step = 0;
+  const train = () => optimizer.apply(new Map([...variables.keys()].map((name) => [name, gradient])), 1e-3, ++step);
+  train();
+
+  const source = Buffer.alloc(bytes, 1);
+  const target = Buffer.alloc(bytes, 2);
+  const block = fastestBlock(folder, source.subarray(0, 256 << 20));
+  const stall = { ours: [] as number[], theirs: [] as number[] };
+  const durable = { ours: [] as number[], theirs: [] as number[] };
+  for (let round = 0; round <= ROUNDS; round++) {
+    let longest = 0;
+    const boundary = async (work: () => unknown) => {
+      longest = Math.max(longest, await timed(work));
+    };
+    await boundary(() => capturer.begin(`stall-${round}`, facts(round), named(), progress(step)));
+    for (let result = null as unknown; !result; ) {
+      train();
+      await boundary(() => {
+        result = capturer.pump(PUMP_MS);
+      });
+    }
+    const copying = await timed(() => source.copy(target));
+    const draining = await timed(async () => {
+      capturer.begin(`durable-${round}`, facts(round), named(), progress(step));
+      await capturer.drain();
+    });
+    rmSync(inbox, { recursive: true });
+    mkdirSync(inbox);
+    const writing = rawWrite(folder, source, block);
+    if (round === 0) continue;
+    stall.ours.push(longest);
+    stall.theirs.push(copying);
+    durable.ours.push(draining);
+    durable.theirs.push(writing);
+  }
+  await capturer.close();
+  return { stall, durable, bytes };
+}
+
+/** What one would write without us: the stock optimizer, a loss read each step, nothing kept. */
+async function bare(count: number) {
+  const model = makeDigitsLikeModel(layers);
+  const data = syntheticDigits(tf);
+  const optimizer = tf.train.adam(1e-3);
+  const weights = model.trainableWeights.map((weight) => weight.read()) as never[];
+  const batchSize = 64;
+  const batches = Math.ceil(data.length / batchSize);
+  let order = permutation(data.length, 0, 0);
+  const seconds = await timed(async () => {
+    for (let step = 0; step < count; step++) {
+      const index = step % batches;
+      if (index === 0) order = permutation(data.length, 0, step / batches);
+      const { x, y } = data.batch(order.slice(index * batchSize, (index + 1) * batchSize));
+      const { value, grads } = tf.variableGrads(
+        () => losses.sparseSoftmaxCrossEntropy(y, model.apply(x, { training: true }) as never),
+        weights,
+      );
+      optimizer.applyGradients(grads as never);
+      await value.data();
+      tf.dispose([value, x, y, ...Object.values(grads)]);
+    }
+  });
+  return { seconds };
+}
+
+function facts(step: number): CheckpointFile {
+  return {
+    format: 1, id: `bench${step}`, session: 'bench', step, epoch: 0, batch: 0, createdAt: 0, reasons: ['steps'], grade: 'complete', missing: [],
+    parent: null, metrics: {}, environment: {}, data: null, files: [],
+  };
+}
+
+function progress(step: number): Progress {
+  return {
+    step, epoch: 0, batch: 0, samples: 0, random: [1, 2, 3, 4], data: null, optimizer: 'adam', epochLoss: { sum: 0, count: 0 }, best: null,
+    earlyStopping: null, recentLosses: [], metrics: {}, finished: false,
+  };
+}
