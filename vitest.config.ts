@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    setupFiles: ['test/support/vitest-setup.ts'],
     include: ['test/**/*.test.ts'],
     // Real processes on two cores: more at once only makes each slower.
     maxWorkers: 2,

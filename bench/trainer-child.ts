@@ -11,7 +11,7 @@ import type { Progress } from '../daemon/trainer/state.ts';
 import { stateVariables } from '../daemon/trainer/state.ts';
 import { layers, tf } from '../daemon/trainer/tf.ts';
 import type { CheckpointFile } from '../protocol/session.ts';
-import { fastestBlock, rawWrite, timed } from './measure.ts';
+import { alternate, fastestBlock, rawWrite, timed } from './measure.ts';
 import { makeDigitsLikeModel, syntheticDigits } from './trainer-model.ts';
 
 const PARAMETERS = 50_000_000;
@@ -42,8 +42,11 @@ async function capture() {
   const source = Buffer.alloc(bytes, 1);
   const target = Buffer.alloc(bytes, 2);
   const block = fastestBlock(folder, source.subarray(0, 256 << 20));
+  const empty = () => {
+    rmSync(inbox, { recursive: true });
+    mkdirSync(inbox);
+  };
   const stall = { ours: [] as number[], theirs: [] as number[] };
-  const durable = { ours: [] as number[], theirs: [] as number[] };
   for (let round = 0; round <= ROUNDS; round++) {
     let longest = 0;
     const boundary = async (work: () => unknown) => {
@@ -57,19 +60,23 @@ async function capture() {
       });
     }
     const copying = await timed(() => source.copy(target));
-    const draining = await timed(async () => {
-      capturer.begin(`durable-${round}`, facts(round), named(), progress(step));
-      await capturer.drain();
-    });
-    rmSync(inbox, { recursive: true });
-    mkdirSync(inbox);
-    const writing = rawWrite(folder, source, block);
+    empty();
     if (round === 0) continue;
     stall.ours.push(longest);
     stall.theirs.push(copying);
-    durable.ours.push(draining);
-    durable.theirs.push(writing);
   }
+  const durable = await alternate(
+    ROUNDS,
+    async () => {
+      const seconds = await timed(async () => {
+        capturer.begin('durable', facts(0), named(), progress(step));
+        await capturer.drain();
+      });
+      empty();
+      return seconds;
+    },
+    () => rawWrite(folder, source, block),
+  );
   await capturer.close();
   return { stall, durable, bytes };
 }

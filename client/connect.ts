@@ -4,15 +4,16 @@ import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } fr
 import { connect as connectSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createMessageConnection, type MessageConnection, ResponseError, StreamMessageWriter } from 'vscode-jsonrpc/node';
-import { fromWire, TrainstashError, type WireError } from '../protocol/errors.ts';
+import { createMessageConnection, type MessageConnection, ResponseError } from 'vscode-jsonrpc/node';
+import { fromWire, isError, TrainstashError, type WireError } from '../protocol/errors.ts';
 import { daemonHandOver, daemonHello, type Notification, type Request } from '../protocol/messages.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
-import { BoundedMessageReader } from './framing.ts';
+import { BoundedMessageReader, DirectMessageWriter } from './framing.ts';
 import { statePaths, type StatePaths } from './paths.ts';
 import { privateRuntime } from './runtime.ts';
 
 const START_TIMEOUT_MS = 15_000;
+const HELLO_ATTEMPTS = 5;
 const LOG_TAIL_BYTES = 2_000;
 
 export interface ClientOptions {
@@ -37,14 +38,22 @@ export interface Client {
 
 export async function connect(options: ClientOptions): Promise<Client> {
   const paths = statePaths(options.env);
+  let handedOver = false;
   for (let attempt = 0; ; attempt++) {
     const socket = (await dial(paths)) ?? (await startDaemon(paths, options));
-    const client = await hello(socket, paths, options);
-    if (attempt > 0 || options.dist === null || compareBuilds(client.daemon.build, options.build) >= 0) return client;
+    const client = await hello(socket, paths, options).catch(async (error) => {
+      // A daemon that is just ending may still take the call: the next one will answer.
+      if (!isError(error, 'daemonUnavailable') || attempt >= HELLO_ATTEMPTS) throw error;
+      await delay(20 * attempt);
+      return null;
+    });
+    if (client === null) continue;
+    if (handedOver || options.dist === null || compareBuilds(client.daemon.build, options.build) >= 0) return client;
     // Ours is newer: the old daemon leaves, trainings go on, and the next round starts ours.
     await client.request(daemonHandOver, { build: options.build });
     await client.closed;
     await untilGone(paths);
+    handedOver = true;
   }
 }
 
@@ -90,7 +99,7 @@ async function startDaemon(paths: StatePaths, options: ClientOptions): Promise<S
 }
 
 async function hello(socket: Socket, paths: StatePaths, options: ClientOptions): Promise<Client> {
-  const connection = createMessageConnection(new BoundedMessageReader(socket), new StreamMessageWriter(socket));
+  const connection = createMessageConnection(new BoundedMessageReader(socket), new DirectMessageWriter(socket));
   const closed = new Promise<void>((resolve) => connection.onClose(resolve));
   // Without this a pending request hangs for ever when the daemon dies.
   void closed.then(() => connection.dispose());
@@ -122,7 +131,8 @@ function requester(connection: MessageConnection, closed: Promise<void>, paths: 
       return await Promise.race([connection.sendRequest(message.method, params) as Promise<never>, lost]);
     } catch (error) {
       if (error instanceof ResponseError && error.data) throw fromWire(error.data as WireError);
-      throw error;
+      // Whatever the library says of a connection that ended under a request, it means this.
+      throw error instanceof TrainstashError ? error : gone();
     }
   };
 }

@@ -1,6 +1,13 @@
 /** The LSP framing with a bound: a peer cannot make us buffer more than one message of 1 MiB, or parse rubbish. */
-import type { Readable } from 'node:stream';
-import { AbstractMessageReader, type DataCallback, type Disposable, type Message } from 'vscode-jsonrpc/node';
+import type { Readable, Writable } from 'node:stream';
+import {
+  AbstractMessageReader,
+  AbstractMessageWriter,
+  type DataCallback,
+  type Disposable,
+  type Message,
+  type MessageWriter,
+} from 'vscode-jsonrpc/node';
 import { MAX_MESSAGE_BYTES } from '../protocol/messages.ts';
 
 const MAX_HEADER_BYTES = 1024;
@@ -66,6 +73,31 @@ export class BoundedMessageReader extends AbstractMessageReader {
   #joined(): Buffer {
     if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)];
     return this.#chunks[0]!;
+  }
+}
+
+/**
+ * Hands each message to the stream at once. The library's own writer queues them itself, out of sight, so that nobody
+ * can see how far a peer has fallen behind; here `stream.writableLength` tells.
+ */
+export class DirectMessageWriter extends AbstractMessageWriter implements MessageWriter {
+  readonly #stream: Writable;
+
+  constructor(stream: Writable) {
+    super();
+    this.#stream = stream;
+    stream.on('error', (error) => this.fireError(error));
+    stream.on('close', () => this.fireClose());
+  }
+
+  async write(message: Message): Promise<void> {
+    if (this.#stream.destroyed) return;
+    const text = JSON.stringify(message);
+    this.#stream.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+  }
+
+  end(): void {
+    this.#stream.end();
   }
 }
 

@@ -3,8 +3,8 @@ import { timingSafeEqual } from 'node:crypto';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import * as v from 'valibot';
-import { createMessageConnection, type MessageConnection, ResponseError, StreamMessageWriter } from 'vscode-jsonrpc/node';
-import { BoundedMessageReader } from '../client/framing.ts';
+import { createMessageConnection, type MessageConnection, ResponseError } from 'vscode-jsonrpc/node';
+import { BoundedMessageReader, DirectMessageWriter } from '../client/framing.ts';
 import { toWire, TrainstashError } from '../protocol/errors.ts';
 import { daemonHello, type Notification, type Request } from '../protocol/messages.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
@@ -103,7 +103,7 @@ export class MessageServer {
   }
 
   #accept(socket: Socket): void {
-    const connection = createMessageConnection(new BoundedMessageReader(socket), new StreamMessageWriter(socket));
+    const connection = createMessageConnection(new BoundedMessageReader(socket), new DirectMessageWriter(socket));
     const connected: Connected = { socket, connection, client: null };
     this.#connected.add(connected);
     const impatience = setTimeout(() => {

@@ -68,6 +68,8 @@ function readJob(file: string, text: string, name: string, node: Node, warnings:
   const issue = parsed.issues[0]!;
   const path = (issue.path ?? []).map((item) => item.key as string | number);
   const place = findNodeAtLocation(node, path) ?? node;
+  if (issue.type === 'strict_object' && issue.received === 'undefined')
+    throw invalid(file, placeOf(text, place.offset), `the job "${name}" has no "${path.join('.')}"`);
   if (issue.type === 'strict_object' && path.length > 0) {
     const parent = path[0] as keyof typeof NESTED;
     const suggestion = nearest(String(path.at(-1)), NESTED[parent] ?? []);

@@ -56,6 +56,8 @@ export class OpenProject {
     const project = new OpenProject(context, setup.device);
     if ((await store.info()).rebuiltAtOpen) setup.log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
     await adoptSessions(context, project.runs);
+    // Those that ended meanwhile are settled before anyone asks.
+    await project.runs.settle();
     return project;
   }
 

@@ -70,8 +70,8 @@ export class Reporter {
       const start = fstatSync(file).size - tail.length;
       const read = readSync(file, tail, 0, tail.length, start);
       ftruncateSync(file, 0);
-      writeSync(file, `[${start} bytes before this were dropped]\n`, 0);
-      writeSync(file, tail.subarray(tail.indexOf(10) + 1, read), 0, undefined);
+      const note = Buffer.from(`[${start} bytes before this were dropped]\n`);
+      writeSync(file, Buffer.concat([note, tail.subarray(tail.indexOf(10) + 1, read)]));
     } finally {
       closeSync(file);
     }

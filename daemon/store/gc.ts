@@ -5,7 +5,8 @@ import type { Objects } from './objects.ts';
 
 export const TRASH_DAYS = 7;
 const SWEEP_BATCH = 256;
-const VACUUM_PAGES = 256;
+/** A step's journal must fit into the reserve on a full disk: 48 pages of 64 KiB, moved and journalled. */
+const VACUUM_PAGES = 48;
 /** Below this share of free pages they are kept for reuse: moving pages costs more than writing into free ones. */
 const VACUUM_SHARE = 0.2;
 const RESERVE_BYTES = 8 << 20;

@@ -7,7 +7,7 @@ import { exitSchema, launchSchema, SESSION_FILES } from '../../protocol/session.
 import type { Catalog } from './catalog.ts';
 import { takeEvents } from './events.ts';
 import { readJson } from './json.ts';
-import type { Metrics } from './metrics.ts';
+import { cut, type Metrics, type Points } from './metrics.ts';
 import type { Objects } from './objects.ts';
 import { type CheckpointBody, checkpointOf, unpackMetrics } from './saving.ts';
 
@@ -32,6 +32,7 @@ export function followObjects(objects: Objects, catalog: Catalog): void {
 export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics, store: string) {
   const notRestored: string[] = [];
   const sessionsWithEvents = new Set(readdirSync(join(store, 'sessions')));
+  const lastSteps = new Map<string, number>();
   catalog.database.transaction(() => {
     for (const row of objects.allSaved()) {
       const { run, session } = JSON.parse(row.body) as CheckpointBody;
@@ -39,7 +40,7 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
       catalog.putSession({ ...session, endedAt: session.endedAt ?? row.created });
       catalog.putCheckpoint(checkpointOf(row, objects.marks(row.seq)));
       if (!sessionsWithEvents.has(session.id) && row.metrics)
-        for (const { name, points } of unpackMetrics(row.metrics)) metrics.append(session.id, name, points);
+        for (const { name, points } of unpackMetrics(row.metrics)) appendNew(metrics, lastSteps, session.id, name, points);
     }
   });
   for (const id of sessionsWithEvents) {
@@ -52,6 +53,16 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
   }
   catalog.setMeta('followed', String(objects.changes()));
   return { runs: catalog.countRuns(), checkpoints: catalog.checkpointIds().size, notRestored };
+}
+
+/** Checkpoints overlap where the one in between is gone: each step is taken once. */
+function appendNew(metrics: Metrics, lastSteps: Map<string, number>, session: string, name: string, points: Points): void {
+  const key = `${session}\0${name}`;
+  const fresh = cut(points, lastSteps.get(key) ?? Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
+  const last = fresh.steps.at(-1);
+  if (last === undefined) return;
+  lastSteps.set(key, last);
+  metrics.append(session, name, fresh);
 }
 
 /** Sessions and runs that no checkpoint tells of. Left open, so that the daemon looks at how they ended. */

@@ -8,7 +8,7 @@ import type { Checkpoints } from './checkpoints.ts';
 import { eachBatch } from './data.ts';
 import { clipByGlobalNorm } from './optimizers.ts';
 import { tf } from './tf.ts';
-import { judgeLoss } from './watch.ts';
+import { judgeLoss, type Verdict } from './watch.ts';
 
 export type LoopEnd = { outcome: 'completed' | 'paused' | 'stopped'; reason: string };
 
@@ -38,7 +38,8 @@ export class Loop {
   #lastTurn = performance.now();
   #lastCap = performance.now();
   #stepStarted = performance.now();
-  #nanSaid = false;
+  /** The newest step's loss was no number; said once until one is again. */
+  #lossIsNaN = false;
   #spikeSaidAt = Number.NEGATIVE_INFINITY;
   /** What a failing step may have changed, as it was at the newest boundary. */
   #boundary: Boundary | null = null;
@@ -130,7 +131,7 @@ export class Loop {
     progress.batch = 0;
     progress.epochLoss = { sum: 0, count: 0 };
     this.#rememberBoundary();
-    return this.#boundaryWork(progress.epoch, isBest, 'fine');
+    return this.#boundaryWork(progress.epoch, isBest, null);
   }
 
   async #validate(): Promise<Record<string, number>> {
@@ -149,12 +150,12 @@ export class Loop {
   }
 
   /** What happens between two steps. Returns how the session ends, if it does. */
-  async #boundaryWork(endOfEpoch: number | null, isBest: boolean, verdict: ReturnType<typeof judgeLoss>): Promise<LoopEnd | null> {
+  async #boundaryWork(endOfEpoch: number | null, isBest: boolean, verdict: Verdict | null): Promise<LoopEnd | null> {
     const { checkpoints, reporter, launch, assembly } = this.#setup;
     const { progress } = assembly;
     reporter.flush();
     checkpoints.pump(this.#stepMs());
-    const judged = this.#react(verdict);
+    const judged = verdict && this.#react(verdict);
     if (judged) {
       await checkpoints.settle();
       return judged;
@@ -166,7 +167,8 @@ export class Loop {
     await this.#turn();
     const asked = await this.#answer();
     if (asked) return asked;
-    const reasons = verdict === 'nan' ? [] : checkpoints.due(progress.step, endOfEpoch, isBest);
+    // A state that gives NaN would push better ones out of the retention.
+    const reasons = this.#lossIsNaN ? [] : checkpoints.due(progress.step, endOfEpoch, isBest);
     if (reasons.length > 0 && launch.purpose === 'train') checkpoints.start(reasons, this.#snapshot());
     return null;
   }
@@ -192,12 +194,12 @@ export class Loop {
     return null;
   }
 
-  #react(verdict: ReturnType<typeof judgeLoss>): LoopEnd | null {
+  #react(verdict: Verdict): LoopEnd | null {
     const { launch, reporter, assembly } = this.#setup;
     const { step } = assembly.progress;
     if (verdict === 'nan') {
-      if (!this.#nanSaid) {
-        this.#nanSaid = true;
+      if (!this.#lossIsNaN) {
+        this.#lossIsNaN = true;
         reporter.report({
           type: 'notice', code: 'nan', level: 'error', step,
           text: `The loss is not a number at step ${step}. Automatic checkpoints wait until it is one again; go back with \`trainstash resume --from STEP\`, with a smaller learning rate perhaps.`,
@@ -205,7 +207,7 @@ export class Loop {
       }
       return launch.onNaN === 'pause' ? { outcome: 'paused', reason: `the loss was not a number at step ${step}` } : null;
     }
-    this.#nanSaid = false;
+    this.#lossIsNaN = false;
     if (verdict === 'spike' && step - this.#spikeSaidAt > 100) {
       this.#spikeSaidAt = step;
       reporter.report({

@@ -53,7 +53,7 @@ test('pause saves at the next step, and the curve after the resume has every ste
 test('after a resume from an earlier step the steps done before are hidden, not doubled', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture);
+  const run = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, run.id, 'completed');
   await client.request(m.runResume, { root: fixture.root, run: run.id, from: '8', set: { learningRate: 0.5 }, environment: shellEnvironment(), accept: true });
   await untilStatus(client, fixture, run.id, 'completed');
@@ -62,6 +62,19 @@ test('after a resume from an earlier step the steps done before are hidden, not 
   // Step 8 was trained with the old rate, step 9 with the new one.
   const rates = series[1]!.values as number[];
   expect(rates[8]! / rates[7]!).toBeGreaterThan(20);
+});
+
+test('a run killed before its first checkpoint starts from the beginning, its curve once', async () => {
+  const fixture = makeFixture({ config: { jobs: { small: { ...SMALL_JOB, checkpoint: { every: '100 steps', best: false } } } } });
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 30 });
+  await untilStep(client, fixture, run.id, 4);
+  kill(await trainerPid(fixture, run), 'SIGKILL');
+  expect((await untilStatus(client, fixture, run.id, 'lost')).reason).toContain('no checkpoint yet');
+  await client.request(m.runResume, { root: fixture.root, run: run.id, set: { slow: 0 }, environment: shellEnvironment(), accept: false });
+  await untilStatus(client, fixture, run.id, 'completed');
+  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
+  expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
 });
 
 test('a fork starts with its parent’s curve and state, and never changes the parent', async () => {
@@ -169,8 +182,7 @@ test('a step without a checkpoint is an error, not another checkpoint whose id b
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, run.id, 'completed');
-  for (let step = 0; step < 10; step++) {
-    if (step === 4 || step === 8) continue;
+  for (const step of [0, 1, 2, 3, 5, 7, 9]) {
     const resume = { root: fixture.root, run: run.id, from: String(step), environment: shellEnvironment() };
     await expect(client.request(m.runPreflight, resume)).rejects.toMatchObject({ code: 'notFound' });
   }

@@ -2,12 +2,12 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
 import { type Client, connect } from '../../client/connect.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { daemonStop, projectOpen, runShow, runStart } from '../../protocol/messages.ts';
 import type { Build } from '../../protocol/version.ts';
 import { SessionDirectory } from '../../daemon/sessions/directory.ts';
+import { afterwards } from './cleanup.ts';
 import { temporaryFolder, until } from './folder.ts';
 import { DIST, TRAINERS } from './trainer.ts';
 
@@ -48,7 +48,7 @@ export function makeFixture(options: FixtureOptions = {}): Fixture {
     env,
     async connect({ start = true, build = BUILD, dist = DIST } = {}) {
       const client = await connect({ name: 'test', build, dist: start ? dist : null, env });
-      onTestFinished(() => client.close());
+      afterwards(() => client.close());
       return client;
     },
     cli: (...args) =>
@@ -66,7 +66,7 @@ export function makeFixture(options: FixtureOptions = {}): Fixture {
       }),
     daemonPid: () => JSON.parse(readFileSync(join(folder, 'state/daemon.json'), 'utf8')).pid,
   };
-  onTestFinished(() => endProcesses(fixture));
+  afterwards(() => endProcesses(fixture));
   return fixture;
 }
 

@@ -1,0 +1,100 @@
+/**
+ * Tolerance zero: a run that was interrupted and resumed ends in the same bits as one that was not. By default a sample
+ * in which each value of each axis occurs; `npm run test:full` runs all.
+ */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { digestOf } from '../../daemon/store/saving.ts';
+import type { Launch } from '../../protocol/session.ts';
+import { temporaryFolder, until } from '../support/folder.ts';
+import { events, inbox, losses, makeLaunch, output, resumeFrom, startTrainer, type Trained, train } from '../support/trainer.ts';
+
+const MODELS = ['conv', 'lstm', 'transformer'] as const;
+const OPTIMIZERS = ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] as const;
+/** Six steps an epoch: the step that the resume starts from. */
+const PLACES = { 'mid-epoch': 8, 'epoch end': 12, 'after an epoch': 12 } as const;
+const WAYS = ['SIGKILL', 'pause'] as const;
+
+interface Case {
+  model: (typeof MODELS)[number];
+  optimizer: (typeof OPTIMIZERS)[number];
+  place: keyof typeof PLACES;
+  way: (typeof WAYS)[number];
+  backend: 'wasm' | 'cpu';
+}
+
+const all: Case[] = MODELS.flatMap((model) =>
+  OPTIMIZERS.flatMap((optimizer) =>
+    (Object.keys(PLACES) as Case['place'][]).flatMap((place) => WAYS.map((way) => ({ model, optimizer, place, way, backend: 'wasm' as const }))),
+  ),
+);
+const onCpu: Case[] = MODELS.map((model, i) => ({ model, optimizer: OPTIMIZERS[i + 2]!, place: 'mid-epoch', way: WAYS[i % 2]!, backend: 'cpu' }));
+/** A diagonal through the matrix. */
+const sample = Array.from({ length: 15 }, (_, i): Case => ({
+  model: MODELS[i % 3]!,
+  optimizer: OPTIMIZERS[i % 5]!,
+  place: (Object.keys(PLACES) as Case['place'][])[Math.floor(i / 3) % 3]!,
+  way: WAYS[i % 2]!,
+  backend: 'wasm',
+}));
+
+const cases = [...(process.env.TRAINSTASH_TEST_FULL ? all : sample), ...onCpu];
+
+describe('interrupted and resumed = not interrupted', () => {
+  for (const item of cases) {
+    const name = `${item.model}, ${item.optimizer}, ${item.place}, by ${item.way}, on ${item.backend}`;
+    test(name, () => compare(item));
+  }
+});
+
+async function compare(item: Case): Promise<void> {
+  const sessions = join(temporaryFolder(), 'sessions');
+  const launch = makeLaunch({ params: { model: item.model, optimizer: item.optimizer }, backend: item.backend });
+  const whole = await finished(train(sessions, launch));
+  const interrupted = item.way === 'SIGKILL' ? await killed(sessions, launch, item) : await paused(sessions, launch, item);
+  const checkpoint = inbox(interrupted).find(({ facts }) => facts.step === PLACES[item.place] && (item.place === 'after an epoch') === (facts.batch === 0));
+  expect(checkpoint, `a checkpoint ${item.place}`).toBeDefined();
+  const resumed = await finished(train(sessions, resumeFrom(launch, checkpoint!)));
+  expect(losses(resumed)).toEqual(losses(whole).slice(PLACES[item.place]));
+  expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
+}
+
+/** Checkpoints as the place asks for; killed two steps later, by its own hand in the middle of a step. */
+async function killed(sessions: string, launch: Launch, { place }: Case) {
+  const step = PLACES[place];
+  const policy = place === 'after an epoch' ? { everyEpochs: 2, everySteps: null } : { everyEpochs: null, everySteps: step };
+  const { directory, signal } = await train(sessions, {
+    ...launch,
+    session: `${launch.session}k`,
+    // Slow enough that the checkpoint is written when the kill comes.
+    params: { ...launch.params, slow: 25, killAt: step + 3, marker: join(sessions, 'killed') },
+    checkpoint: { everySeconds: 0, onBest: false, ...policy },
+  });
+  expect(signal).toBe('SIGKILL');
+  return directory;
+}
+
+async function paused(sessions: string, launch: Launch, { place }: Case) {
+  const step = PLACES[place];
+  // The request lies there before the step is reached; a pause exactly at a step needs the trainer to be slow.
+  const policy = place === 'after an epoch' ? { everyEpochs: 2, everySteps: null } : { everyEpochs: null, everySteps: step };
+  const { directory, child } = startTrainer(sessions, {
+    ...launch,
+    session: `${launch.session}p`,
+    params: { ...launch.params, slow: 25 },
+    checkpoint: { everySeconds: 0, onBest: false, ...policy },
+  });
+  const exited = new Promise((done) => child.once('exit', done));
+  await until('the step is reached', () => losses(directory).some(([at]) => at >= step));
+  directory.writeControl({ seq: 1, pause: true });
+  await exited;
+  expect(directory.exit()?.outcome).toBe('paused');
+  expect(events(directory).some((event) => event.type === 'answered' && event.control === 1)).toBe(true);
+  return directory;
+}
+
+async function finished(run: Promise<Trained>) {
+  const { directory, code } = await run;
+  expect(code, output(directory)).toBe(0);
+  return directory;
+}

@@ -1,0 +1,159 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { digestOf } from '../../daemon/store/saving.ts';
+import { temporaryFolder, until } from '../support/folder.ts';
+import { events, inbox, losses, makeLaunch, output, resumeFrom, startTrainer, train } from '../support/trainer.ts';
+
+const EVERY_4 = { everySeconds: 0, everySteps: 4, everyEpochs: null, onBest: false };
+
+test('without a daemon the inbox keeps the newest three and the best, not more', async () => {
+  const sessions = temporaryFolder();
+  const { directory } = await train(sessions, makeLaunch({ params: { slow: 10 }, checkpoint: { everySeconds: 0, everySteps: 1, everyEpochs: null, onBest: true } }));
+  const kept = inbox(directory).map(({ facts }) => facts);
+  expect(kept.length).toBeGreaterThanOrEqual(3);
+  expect(kept.length).toBeLessThanOrEqual(4);
+  expect(kept.at(-1)).toMatchObject({ step: 18 });
+});
+
+test('SIGTERM saves at the next step and ends as paused', async () => {
+  const { directory, child } = startTrainer(temporaryFolder(), makeLaunch({ params: { slow: 30 } }));
+  const exited = new Promise((done) => child.once('exit', done));
+  await until('some steps are done', () => losses(directory).length >= 3);
+  child.kill('SIGTERM');
+  await exited;
+  expect(directory.exit()).toMatchObject({ outcome: 'paused', reason: 'ended by SIGTERM' });
+  expect(inbox(directory).at(-1)!.facts.step).toBe(directory.exit()!.step);
+});
+
+test('an exception that is not even an Error saves the last whole step, exactly', async () => {
+  const sessions = temporaryFolder();
+  const launch = makeLaunch({ params: { model: 'conv' } });
+  const whole = (await train(sessions, launch)).directory;
+  const failed = await train(sessions, { ...launch, session: 'failing', params: { model: 'conv', failAt: 9 } });
+  expect(failed.code).toBe(1);
+  const exit = failed.directory.exit()!;
+  expect(exit).toMatchObject({ outcome: 'failed', step: 8, reason: expect.stringContaining('not even an Error') });
+  const saved = inbox(failed.directory).at(-1)!;
+  expect(saved.facts).toMatchObject({ step: 8, reasons: ['exception'] });
+  const resumed = (await train(sessions, resumeFrom(launch, saved))).directory;
+  expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
+});
+
+test('a loss that is no number is reported once, stops automatic checkpoints, and pauses if asked', async () => {
+  const sessions = temporaryFolder();
+  const launch = makeLaunch({ params: { nanAt: 7, slow: 5 }, checkpoint: EVERY_4 });
+  const ignored = (await train(sessions, launch)).directory;
+  const notices = events(ignored).filter((event) => event.type === 'notice');
+  expect(notices.filter(({ code }) => code === 'nan')).toHaveLength(1);
+  expect(inbox(ignored).map(({ facts }) => [facts.step, facts.reasons])).toEqual([[4, ['steps']], [18, ['end']]]);
+
+  const paused = (await train(sessions, { ...launch, session: 'pausing', onNaN: 'pause' })).directory;
+  expect(paused.exit()).toMatchObject({ outcome: 'paused', step: 7 });
+  expect(inbox(paused).map(({ facts }) => facts.step)).toEqual([4]);
+});
+
+test('a checkpoint that does not fit the model names the tensors and both shapes, and nothing is trained', async () => {
+  const sessions = temporaryFolder();
+  const launch = makeLaunch({ params: { model: 'conv' } });
+  const checkpoint = inbox((await train(sessions, launch)).directory).at(-1)!;
+  const other = await train(sessions, resumeFrom({ ...launch, params: { model: 'conv', units: 16 } }, checkpoint));
+  expect(other.directory.exit()?.error).toMatchObject({ code: 'stateMismatch' });
+  const problems = (other.directory.exit()!.error!.data as { problems: unknown[] }).problems;
+  expect(problems).toContainEqual({ tensor: 'model/5.Dense/kernel', checkpoint: [64, 12], model: [64, 16] });
+  expect(losses(other.directory)).toEqual([]);
+});
+
+test('400 steps do not leak tensors or memory', async () => {
+  const sessions = temporaryFolder();
+  const module = join(sessions, 'counting.ts');
+  writeFileSync(
+    module,
+    `import small from ${JSON.stringify(join(import.meta.dirname, '../trainers/small.ts'))};
+     import * as tf from '@tensorflow/tfjs-core';
+     const seen = [];
+     export default { ...small, params: { ...small.params }, data: (context) => {
+       const data = small.data(context);
+       const batch = data.train.batch;
+       data.train.batch = async (indices) => {
+         seen.push(tf.memory().numTensors);
+         if (seen.length === 400) console.log('TENSORS', seen[20], seen[399]);
+         return batch(indices);
+       };
+       return data;
+     } };`,
+  );
+  const { directory, code } = await train(sessions, makeLaunch({ cwd: sessions, module: 'counting.ts', params: { model: 'conv', epochs: 70 }, checkpoint: { ...EVERY_4, everySteps: 50 } }));
+  expect(code, output(directory)).toBe(0);
+  const [, early, late] = /TENSORS (\d+) (\d+)/.exec(readFileSync(directory.file('output'), 'utf8'))!;
+  // A checkpoint in flight pins a handful.
+  expect(Number(late) - Number(early)).toBeLessThanOrEqual(30);
+});
+
+test('gradients of several batches can make one step', async () => {
+  const sessions = temporaryFolder();
+  const module = join(sessions, 'accumulating.ts');
+  writeFileSync(module, `import small from ${JSON.stringify(join(import.meta.dirname, '../trainers/small.ts'))};\nexport default { ...small, accumulate: 4 };`);
+  const launch = makeLaunch({ cwd: sessions, module: 'accumulating.ts', params: { slow: 10 }, checkpoint: { ...EVERY_4, everySteps: 1 } });
+  const whole = (await train(sessions, launch)).directory;
+  // Six batches an epoch: steps of four and of two.
+  expect(losses(whole)).toHaveLength(6);
+  const resumed = (await train(sessions, resumeFrom(launch, inbox(whole)[0]!))).directory;
+  expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
+});
+
+test('early stopping ends the run and a resume does not start it again', async () => {
+  const sessions = temporaryFolder();
+  const module = join(sessions, 'stopping.ts');
+  writeFileSync(
+    module,
+    `import small from ${JSON.stringify(join(import.meta.dirname, '../trainers/small.ts'))};\nexport default { ...small, earlyStopping: { monitor: 'max:val_loss', patience: 1 } };`,
+  );
+  const launch = makeLaunch({ cwd: sessions, module: 'stopping.ts', params: { epochs: 50, learningRate: 0.05 } });
+  const { directory } = await train(sessions, launch);
+  expect(directory.exit()?.reason).toMatch(/stopped early after epoch \d+/);
+  const again = await train(sessions, resumeFrom(launch, inbox(directory).at(-1)!));
+  expect(losses(again.directory)).toEqual([]);
+  expect(again.directory.exit()?.outcome).toBe('completed');
+});
+
+test('a data source of its own goes on where it was', async () => {
+  const sessions = temporaryFolder();
+  writeFileSync(
+    join(sessions, 'stream.ts'),
+    `import small from ${JSON.stringify(join(import.meta.dirname, '../trainers/small.ts'))};
+     export default { ...small, data: (context) => {
+       const { train } = small.data(context);
+       let at = 0;
+       return { train: {
+         batches: 6,
+         async next(epoch) {
+           if (at === 6) { at = 0; return null; }
+           const start = (at++ * 10 + epoch * 7) % 50;
+           return train.batch(Int32Array.from({ length: 10 }, (_, i) => start + i));
+         },
+         state: () => ({ at }),
+         restore: (state) => { at = state.at; },
+       } };
+     } };`,
+  );
+  const launch = makeLaunch({ cwd: sessions, module: 'stream.ts', params: { slow: 10 }, checkpoint: { ...EVERY_4, everySteps: 8 } });
+  const whole = (await train(sessions, launch)).directory;
+  const checkpoint = inbox(whole).find(({ facts }) => facts.step === 8)!;
+  const resumed = (await train(sessions, resumeFrom(launch, checkpoint))).directory;
+  expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
+});
+
+test('output is capped, its newest part stays', async () => {
+  const { Reporter } = await import('../../daemon/sessions/reporter.ts');
+  const { SessionDirectory } = await import('../../daemon/sessions/directory.ts');
+  const directory = SessionDirectory.create(temporaryFolder(), makeLaunch());
+  writeFileSync(directory.file('output'), Array.from({ length: 1000 }, (_, i) => `line ${i}\n`).join(''));
+  const reporter = new Reporter(directory, 2_000);
+  reporter.capOutput();
+  reporter.close();
+  const text = readFileSync(directory.file('output'), 'utf8');
+  expect(text.length).toBeLessThan(2_200);
+  expect(text).toMatch(/^\[\d+ bytes before this were dropped\]\n/);
+  expect(text.endsWith('line 999\n')).toBe(true);
+});

@@ -1,0 +1,3 @@
+import { onTestFinished } from 'vitest';
+
+(globalThis as { trainstashAfterTest?: typeof onTestFinished }).trainstashAfterTest = onTestFinished;
