@@ -55,7 +55,8 @@ export async function daemonBenchmarks(folder: string, dist: string): Promise<Re
       );
     }
     const requests: number[] = [];
-    for (let i = 0; i < REQUESTS; i++) requests.push(await timed(() => client.request(m.runShow, { root: project, run: String((i % RUNS) + 1) })));
+    for (let i = 0; i < REQUESTS; i++)
+      requests.push(await timed(() => client.request(m.runShow, { root: project, run: String((i % RUNS) + 1) })));
     const open = residentMebibytes(status.pid);
     await client.request(m.daemonStop, {});
     await client.closed;
@@ -92,12 +93,33 @@ async function fill(path: string, dist: string): Promise<void> {
   const identity = { branch: 'main', commit: 'f'.repeat(40), dirty: false, code: 'c'.repeat(40) };
   for (let i = 0; i < RUNS; i++) {
     const params = { learningRate: 0.001 * (i % 7), epochs: 10, batchSize: 64 };
-    const run = await store.createRun({ ...newRun({ job: 'bench', params, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }), status: 'completed', checkpoints: CHECKPOINTS_A_RUN });
-    const checkpoints = Array.from({ length: CHECKPOINTS_A_RUN }, (_, k): Checkpoint => ({
-      id: `${run.id.slice(0, 10)}${String(k).padStart(2, '0')}`, run: run.id, session: 's', step: (k + 1) * 100, epoch: k, createdAt: run.createdAt + k, bytes: 1e6,
-      storedBytes: 5e5, reasons: ['steps'], tags: [], grade: 'complete', missing: [], proof: null, stateDigest: 'd'.repeat(64), parent: null,
-      metrics: { loss: 1 / (k + 1) }, trashedAt: null,
-    }));
+    const run = await store.createRun({
+      ...newRun({ job: 'bench', params, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }),
+      status: 'completed',
+      checkpoints: CHECKPOINTS_A_RUN,
+    });
+    const checkpoints = Array.from(
+      { length: CHECKPOINTS_A_RUN },
+      (_, k): Checkpoint => ({
+        id: `${run.id.slice(0, 10)}${String(k).padStart(2, '0')}`,
+        run: run.id,
+        session: 's',
+        step: (k + 1) * 100,
+        epoch: k,
+        createdAt: run.createdAt + k,
+        bytes: 1e6,
+        storedBytes: 5e5,
+        reasons: ['steps'],
+        tags: [],
+        grade: 'complete',
+        missing: [],
+        proof: null,
+        stateDigest: 'd'.repeat(64),
+        parent: null,
+        metrics: { loss: 1 / (k + 1) },
+        trashedAt: null,
+      }),
+    );
     await store.putCheckpointRows(checkpoints);
   }
   await store.close();

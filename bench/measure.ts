@@ -28,20 +28,24 @@ export function print(result: Result, json: boolean): void {
   const goal = atLeast !== undefined ? `≥ ${atLeast}` : atMost !== undefined ? `≤ ${atMost}` : '';
   const ratio = result.ratio === undefined ? '' : `ratio ${round(result.ratio)}`;
   const versus = result.theirs === undefined ? '' : `vs ${round(result.theirs)} (${result.versus})`;
-  console.log(`${reached ? '✔' : '✘'} ${result.name.padEnd(20)} ${`${round(result.value)} ${result.unit}`.padEnd(18)} ${ratio.padEnd(12)} ${goal.padEnd(9)} ${versus}`);
+  console.log(
+    `${reached ? '✔' : '✘'} ${result.name.padEnd(20)} ${`${round(result.value)} ${result.unit}`.padEnd(18)} ${ratio.padEnd(12)} ${goal.padEnd(9)} ${versus}`,
+  );
 }
 
 function round(value: number): string {
   return Number(value.toPrecision(4)).toLocaleString('en-US', { maximumSignificantDigits: 4 });
 }
 
-export interface Side {
-  /** Seconds that one round took. */
-  (): Promise<number> | number;
-}
+/** Gives the seconds that one round took. */
+export type Side = () => Promise<number> | number;
 
 /** Seconds per round of both sides, alternately; the first pair warms up and is not counted. */
-export async function alternate(rounds: number, ours: Side, theirs: Side): Promise<{ ours: number[]; theirs: number[] }> {
+export async function alternate(
+  rounds: number,
+  ours: Side,
+  theirs: Side,
+): Promise<{ ours: number[]; theirs: number[] }> {
   const seconds = { ours: [] as number[], theirs: [] as number[] };
   for (let round = 0; round <= rounds; round++) {
     // Whoever goes second meets a busier disk: take turns.
@@ -66,17 +70,37 @@ export function percentile(values: readonly number[], share: number): number {
 }
 
 /** A ratio of throughputs from seconds: above 1 we are faster. */
-export function throughput(name: string, megabytes: number, seconds: { ours: number[]; theirs: number[] }, versus: string, atLeast: number): Result {
+export function throughput(
+  name: string,
+  megabytes: number,
+  seconds: { ours: number[]; theirs: number[] },
+  versus: string,
+  atLeast: number,
+): Result {
   const ours = megabytes / median(seconds.ours);
   const theirs = megabytes / median(seconds.theirs);
   return { name, value: ours, unit: 'MiB/s', versus, theirs, ratio: ours / theirs, goal: { atLeast }, raw: seconds };
 }
 
 /** A ratio of times: below 1 we are faster. */
-export function times(name: string, seconds: { ours: number[]; theirs: number[] }, versus: string, atMost: number): Result {
+export function times(
+  name: string,
+  seconds: { ours: number[]; theirs: number[] },
+  versus: string,
+  atMost: number,
+): Result {
   const ours = median(seconds.ours);
   const theirs = median(seconds.theirs);
-  return { name, value: ours * 1000, unit: 'ms', versus, theirs: theirs * 1000, ratio: ours / theirs, goal: { atMost }, raw: seconds };
+  return {
+    name,
+    value: ours * 1000,
+    unit: 'ms',
+    versus,
+    theirs: theirs * 1000,
+    ratio: ours / theirs,
+    goal: { atMost },
+    raw: seconds,
+  };
 }
 
 export async function timed(work: () => unknown): Promise<number> {
@@ -89,7 +113,12 @@ export const RAW_BLOCKS = [64 << 10, 1 << 20, 4 << 20] as const;
 const SYNC_BYTES = 64 << 20;
 
 /** Writes `bytes` in blocks, with fdatasync every 64 MiB and at the end. `prepare` may hash each block first. */
-export function rawWrite(folder: string, bytes: Uint8Array, block: number, prepare?: (part: Uint8Array) => void): number {
+export function rawWrite(
+  folder: string,
+  bytes: Uint8Array,
+  block: number,
+  prepare?: (part: Uint8Array) => void,
+): number {
   const path = join(folder, 'raw');
   const started = performance.now();
   const file = openSync(path, 'w');

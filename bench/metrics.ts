@@ -16,7 +16,9 @@ export async function metricsBenchmarks(folder: string, dist: string): Promise<R
   const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path: work });
   try {
     const identity = { branch: null, commit: null, dirty: false, code: null };
-    const run = await store.createRun(newRun({ job: 'bench', params: {}, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }));
+    const run = await store.createRun(
+      newRun({ job: 'bench', params: {}, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }),
+    );
     const session = newSession(run, 'train', null);
     await store.putSession(session);
     writeEvents(join(work, 'sessions', session.id), POINTS);
@@ -35,7 +37,13 @@ export async function metricsBenchmarks(folder: string, dist: string): Promise<R
     }
     return [
       { name: 'metrics.ingest', value: points / seconds, unit: 'points/s', goal: { atLeast: 200_000 } },
-      { name: 'metrics.query', value: median(queries) * 1000, unit: 'ms', goal: { atMost: 50 }, raw: { ours: queries } },
+      {
+        name: 'metrics.query',
+        value: median(queries) * 1000,
+        unit: 'ms',
+        goal: { atMost: 50 },
+        raw: { ours: queries },
+      },
     ];
   } finally {
     await store.close();

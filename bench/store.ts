@@ -1,13 +1,24 @@
 /** Bytes into the store and out of it, against the same bytes without one. */
 import { createHash, randomFillSync } from 'node:crypto';
-import { closeSync, copyFileSync, fsyncSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  fsyncSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { newRun, newSession } from '../daemon/runs/records.ts';
-import { startStore, type Store } from '../daemon/store/client.ts';
 import { encodeHeader } from '../daemon/formats/safetensors.ts';
-import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../protocol/session.ts';
+import { newRun, newSession } from '../daemon/runs/records.ts';
+import { type Store, startStore } from '../daemon/store/client.ts';
 import { randomId } from '../protocol/ids.ts';
+import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../protocol/session.ts';
 import { alternate, fastestBlock, type Result, throughput, timed, times } from './measure.ts';
 
 const TENSORS = 64;
@@ -17,8 +28,21 @@ const ROUNDS = 5;
 
 export async function storeBenchmarks(folder: string, dist: string): Promise<Result[]> {
   const work = mkdtempSync(join(folder, 'store-'));
-  const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path: join(work, 'store'), quotaBytes: 1e12 });
-  const run = await store.createRun(newRun({ job: 'bench', params: {}, overrides: [], seed: 0, backend: 'wasm', identity: { branch: null, commit: null, dirty: false, code: null }, restarts: 0 }));
+  const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), {
+    path: join(work, 'store'),
+    quotaBytes: 1e12,
+  });
+  const run = await store.createRun(
+    newRun({
+      job: 'bench',
+      params: {},
+      overrides: [],
+      seed: 0,
+      backend: 'wasm',
+      identity: { branch: null, commit: null, dirty: false, code: null },
+      restarts: 0,
+    }),
+  );
   const session = newSession(run, 'train', null);
   await store.putSession(session);
   try {
@@ -50,7 +74,10 @@ export async function storeBenchmarks(folder: string, dist: string): Promise<Res
       ROUNDS,
       async () => {
         const id = randomId();
-        writeFileSync(join(directory, CHECKPOINT_FILE), JSON.stringify({ ...facts(id, session.id), files: [{ name: STATE_FILE, bytes: stateBytes() }] }));
+        writeFileSync(
+          join(directory, CHECKPOINT_FILE),
+          JSON.stringify({ ...facts(id, session.id), files: [{ name: STATE_FILE, bytes: stateBytes() }] }),
+        );
         const seconds = await timed(() => store.saveCheckpoint({ directory, run, session }, 0));
         await forget(store, id);
         return seconds;
@@ -79,10 +106,21 @@ export async function storeBenchmarks(folder: string, dist: string): Promise<Res
       },
     );
     return [
-      throughput('store.ingest', MEBIBYTES, ingest, `SHA-256 + raw write in one thread, blocks of ${block >> 10} KiB`, 0.9),
+      throughput(
+        'store.ingest',
+        MEBIBYTES,
+        ingest,
+        `SHA-256 + raw write in one thread, blocks of ${block >> 10} KiB`,
+        0.9,
+      ),
       times('store.ingest-same', same, 'SHA-256 of the file', 1.15),
       throughput('store.restore', MEBIBYTES, restore, 'cp + fsync', 0.85),
-      { name: 'store.memory', value: await peakOfLarge(store, work, session.id, run), unit: 'MiB', goal: { atMost: 256 } },
+      {
+        name: 'store.memory',
+        value: await peakOfLarge(store, work, session.id, run),
+        unit: 'MiB',
+        goal: { atMost: 256 },
+      },
     ];
   } finally {
     await store.close();
@@ -91,7 +129,12 @@ export async function storeBenchmarks(folder: string, dist: string): Promise<Res
 }
 
 /** Growth of this process, worker and hasher included, while a 4 GiB checkpoint is taken in. */
-async function peakOfLarge(store: Store, work: string, session: string, run: Parameters<Store['saveCheckpoint']>[0]['run']): Promise<number> {
+async function peakOfLarge(
+  store: Store,
+  work: string,
+  session: string,
+  run: Parameters<Store['saveCheckpoint']>[0]['run'],
+): Promise<number> {
   const id = randomId();
   const directory = makeCheckpoint(join(work, `inbox-${id}`), id, session, 256);
   const before = process.memoryUsage.rss();
@@ -112,7 +155,12 @@ async function forget(store: Store, id: string): Promise<void> {
 }
 
 function layout(tensors: number) {
-  return Array.from({ length: tensors }, (_, i) => ({ name: `model/${i}`, dtype: 'F32', shape: [TENSOR_BYTES / 4], bytes: TENSOR_BYTES }));
+  return Array.from({ length: tensors }, (_, i) => ({
+    name: `model/${i}`,
+    dtype: 'F32',
+    shape: [TENSOR_BYTES / 4],
+    bytes: TENSOR_BYTES,
+  }));
 }
 
 function stateBytes(tensors = TENSORS): number {
@@ -121,8 +169,21 @@ function stateBytes(tensors = TENSORS): number {
 
 function facts(id: string, session: string): CheckpointFile {
   return {
-    format: 1, id, session, step: 1, epoch: 0, batch: 1, createdAt: Date.now(), reasons: ['steps'], grade: 'complete', missing: [], parent: null,
-    metrics: {}, environment: {}, data: null, files: [],
+    format: 1,
+    id,
+    session,
+    step: 1,
+    epoch: 0,
+    batch: 1,
+    createdAt: Date.now(),
+    reasons: ['steps'],
+    grade: 'complete',
+    missing: [],
+    parent: null,
+    metrics: {},
+    environment: {},
+    data: null,
+    files: [],
   };
 }
 
@@ -135,7 +196,10 @@ function makeCheckpoint(directory: string, id: string, session: string, tensors 
   for (let i = 0; i < tensors; i++) writeSync(file, randomFillSync(tensor));
   fsyncSync(file);
   closeSync(file);
-  writeFileSync(join(directory, CHECKPOINT_FILE), JSON.stringify({ ...facts(id, session), files: [{ name: STATE_FILE, bytes: stateBytes(tensors) }] }));
+  writeFileSync(
+    join(directory, CHECKPOINT_FILE),
+    JSON.stringify({ ...facts(id, session), files: [{ name: STATE_FILE, bytes: stateBytes(tensors) }] }),
+  );
   return directory;
 }
 
@@ -168,9 +232,9 @@ function hashOnly(source: string): number {
   const from = openSync(source, 'r');
   const buffer = Buffer.allocUnsafe(1 << 20);
   const hash = createHash('sha256');
-  for (let read = readSync(from, buffer); read > 0; read = readSync(from, buffer)) hash.update(buffer.subarray(0, read));
+  for (let read = readSync(from, buffer); read > 0; read = readSync(from, buffer))
+    hash.update(buffer.subarray(0, read));
   hash.digest();
   closeSync(from);
   return (performance.now() - started) / 1000;
 }
-

@@ -26,14 +26,20 @@ process.exit(0);
 
 async function capture() {
   const side = Math.round(Math.sqrt(PARAMETERS / TENSORS));
-  const variables = new Map(Array.from({ length: TENSORS }, (_, i) => [`dense/${i}`, tf.variable(tf.fill([side, side], 0.01 * (i + 1)))]));
+  const variables = new Map(
+    Array.from({ length: TENSORS }, (_, i) => [`dense/${i}`, tf.variable(tf.fill([side, side], 0.01 * (i + 1)))]),
+  );
   const optimizer = makeOptimizer({ name: 'adam', learningRate: 1e-3 }, variables);
   const state = stateVariables(variables, optimizer.slots);
   const named = () => [...state].map(([name, tensor]) => ({ name, tensor }));
   const bytes = [...state.values()].reduce((sum, tensor) => sum + tensor.size * 4, 0);
   const inbox = join(folder, 'inbox');
   mkdirSync(inbox, { recursive: true });
-  const capturer = new Capturer(backend, inbox, pathToFileURL(resolve(import.meta.dirname, '../dist/writer-thread.js')));
+  const capturer = new Capturer(
+    backend,
+    inbox,
+    pathToFileURL(resolve(import.meta.dirname, '../dist/writer-thread.js')),
+  );
   const gradient = tf.fill([side, side], 0.001);
   let step = 0;
   const train = () => optimizer.apply(new Map([...variables.keys()].map((name) => [name, gradient])), 1e-3, ++step);
@@ -109,14 +115,38 @@ async function bare(count: number) {
 
 function facts(step: number): CheckpointFile {
   return {
-    format: 1, id: `bench${step}`, session: 'bench', step, epoch: 0, batch: 0, createdAt: 0, reasons: ['steps'], grade: 'complete', missing: [],
-    parent: null, metrics: {}, environment: {}, data: null, files: [],
+    format: 1,
+    id: `bench${step}`,
+    session: 'bench',
+    step,
+    epoch: 0,
+    batch: 0,
+    createdAt: 0,
+    reasons: ['steps'],
+    grade: 'complete',
+    missing: [],
+    parent: null,
+    metrics: {},
+    environment: {},
+    data: null,
+    files: [],
   };
 }
 
 function progress(step: number): Progress {
   return {
-    step, epoch: 0, batch: 0, samples: 0, random: [1, 2, 3, 4], data: null, optimizer: 'adam', epochLoss: { sum: 0, count: 0 }, best: null,
-    earlyStopping: null, recentLosses: [], metrics: {}, finished: false,
+    step,
+    epoch: 0,
+    batch: 0,
+    samples: 0,
+    random: [1, 2, 3, 4],
+    data: null,
+    optimizer: 'adam',
+    epochLoss: { sum: 0, count: 0 },
+    best: null,
+    earlyStopping: null,
+    recentLosses: [],
+    metrics: {},
+    finished: false,
   };
 }

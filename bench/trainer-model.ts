@@ -25,8 +25,15 @@ export function syntheticDigits(tf: typeof tfTypes) {
     length,
     batch(indices: Int32Array) {
       const picked = new Float32Array(indices.length * size);
-      indices.forEach((index, i) => picked.set(pixels.subarray(index * size, (index + 1) * size), i * size));
-      return { x: tf.tensor4d(picked, [indices.length, 28, 28, 1]), y: tf.tensor1d(Int32Array.from(indices, (i) => i % 10), 'int32') };
+      for (const [i, index] of indices.entries())
+        picked.set(pixels.subarray(index * size, (index + 1) * size), i * size);
+      return {
+        x: tf.tensor4d(picked, [indices.length, 28, 28, 1]),
+        y: tf.tensor1d(
+          Int32Array.from(indices, (i) => i % 10),
+          'int32',
+        ),
+      };
     },
   };
 }

@@ -17,7 +17,8 @@ export async function trainerBenchmarks(folder: string, dist: string): Promise<R
     const overhead = await alternate(
       ROUNDS,
       () => trainOurs(work, dist),
-      async () => JSON.parse(await node([join(import.meta.dirname, 'trainer-child.ts'), 'bare', work, String(STEPS)])).seconds,
+      async () =>
+        JSON.parse(await node([join(import.meta.dirname, 'trainer-child.ts'), 'bare', work, String(STEPS)])).seconds,
     );
     return [
       times('trainer.durable', durable, 'raw write of the same bytes', 1.3),
@@ -32,7 +33,15 @@ export async function trainerBenchmarks(folder: string, dist: string): Promise<R
 /** Seconds from the first step to the exit record: a checkpoint every 100 steps, metrics every step. */
 async function trainOurs(work: string, dist: string): Promise<number> {
   const identity = { branch: null, commit: null, dirty: false, code: null };
-  const run = newRun({ job: 'bench', params: { epochs: EPOCHS }, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 });
+  const run = newRun({
+    job: 'bench',
+    params: { epochs: EPOCHS },
+    overrides: [],
+    seed: 0,
+    backend: 'wasm',
+    identity,
+    restarts: 0,
+  });
   const job = { module: 'trainer-module.ts', params: {}, checkpoint: { every: '100 steps' }, keep: {} };
   const launch = newLaunch(run, newSession(run, 'train', null), job, import.meta.dirname);
   const directory = SessionDirectory.create(join(work, 'sessions'), launch);
@@ -45,12 +54,16 @@ async function trainOurs(work: string, dist: string): Promise<number> {
 
 /** What a Node process printed; its failure is ours. */
 function node(args: string[]): Promise<string> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let output = '';
   child.stdout.on('data', (data) => {
     output += data;
   });
   return new Promise((resolve, reject) =>
-    child.once('close', (code) => (code === 0 ? resolve(output.trim().split('\n').at(-1) ?? '') : reject(new Error(`${args[0]} ended with ${code}`)))),
+    child.once('close', (code) =>
+      code === 0 ? resolve(output.trim().split('\n').at(-1) ?? '') : reject(new Error(`${args[0]} ended with ${code}`)),
+    ),
   );
 }

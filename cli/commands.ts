@@ -43,7 +43,9 @@ export const commands: Record<string, Command> = {
       const client = await context.project();
       const result = await client.request(m.projectInit, { root: context.root, module: context.args.words[0] });
       context.answer(result, [
-        result.created ? `Wrote ${result.config}. \`trainstash run train\` starts its job.` : `${result.config} is there already; nothing was changed.`,
+        result.created
+          ? `Wrote ${result.config}. \`trainstash run train\` starts its job.`
+          : `${result.config} is there already; nothing was changed.`,
       ]);
       return 0;
     },
@@ -57,14 +59,22 @@ export const commands: Record<string, Command> = {
       const client = await context.project();
       const result = await client.request(m.projectJobs, { root: context.root });
       const lines = result.jobs.map((job) => field(job.name, job.module));
-      context.answer(result, [...result.warnings, ...(lines.length > 0 ? lines : ['No jobs. `trainstash init` makes a trainstash.json.'])]);
+      context.answer(result, [
+        ...result.warnings,
+        ...(lines.length > 0 ? lines : ['No jobs. `trainstash init` makes a trainstash.json.']),
+      ]);
       return 0;
     },
   },
   run: {
     summary: 'start a training',
     usage: 'JOB [--param NAME=VALUE]… [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon]',
-    options: { ...START_OPTIONS, param: { type: 'string', multiple: true, short: 'p' }, seed: { type: 'string' }, 'no-daemon': { type: 'boolean' } },
+    options: {
+      ...START_OPTIONS,
+      param: { type: 'string', multiple: true, short: 'p' },
+      seed: { type: 'string' },
+      'no-daemon': { type: 'boolean' },
+    },
     words: [1, 1],
     async run(context) {
       const { args, root } = context;
@@ -74,7 +84,12 @@ export const commands: Record<string, Command> = {
       const { warnings } = await client.request(m.projectJobs, { root });
       for (const warning of warnings) console.error(paint('yellow', warning));
       const started = await client.request(m.runStart, {
-        root, job: args.words[0]!, params, environment: context.environment(), ...startOptions(context), seed: args.count('seed'),
+        root,
+        job: args.words[0]!,
+        params,
+        environment: context.environment(),
+        ...startOptions(context),
+        seed: args.count('seed'),
       });
       return afterStart(context, started, 'Started');
     },
@@ -91,7 +106,11 @@ export const commands: Record<string, Command> = {
       const accept = context.args.flag('yes') || differences.length === 0 || (await confirm(context, differences));
       if (!accept) return refused(context, run, differences);
       const resumed = await client.request(m.runResume, { ...options, run: run.id, accept });
-      return afterStart(context, resumed, checkpoint ? `Resumed from step ${integer(checkpoint.step)}:` : 'Started again from the beginning:');
+      return afterStart(
+        context,
+        resumed,
+        checkpoint ? `Resumed from step ${integer(checkpoint.step)}:` : 'Started again from the beginning:',
+      );
     },
   },
   fork: {
@@ -127,15 +146,26 @@ export const commands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const run = await context.runOrDefault(context.args.words[0]);
-      const checkpoint = await client.request(m.runCheckpoint, { root: context.root, run, tag: context.args.text('tag') });
-      context.answer(checkpoint, [`Checkpoint ${checkpoint.id} of step ${integer(checkpoint.step)} is stored (${bytes(checkpoint.bytes)}).`]);
+      const checkpoint = await client.request(m.runCheckpoint, {
+        root: context.root,
+        run,
+        tag: context.args.text('tag'),
+      });
+      context.answer(checkpoint, [
+        `Checkpoint ${checkpoint.id} of step ${integer(checkpoint.step)} is stored (${bytes(checkpoint.bytes)}).`,
+      ]);
       return 0;
     },
   },
   ls: {
     summary: 'list runs',
     usage: '[--branch NAME] [--all] [--drafts] [--trash]',
-    options: { branch: { type: 'string' }, all: { type: 'boolean' }, drafts: { type: 'boolean' }, trash: { type: 'boolean' } },
+    options: {
+      branch: { type: 'string' },
+      all: { type: 'boolean' },
+      drafts: { type: 'boolean' },
+      trash: { type: 'boolean' },
+    },
     words: [0, 0],
     run: listRuns,
   },
@@ -174,14 +204,28 @@ export const commands: Record<string, Command> = {
       const client = await context.project();
       const checkpoint = context.args.words[0]!;
       if (!context.json) console.error('Replaying…');
-      const result = await client.request(m.checkpointVerify, { root: context.root, checkpoint, environment: context.environment() });
+      const result = await client.request(m.checkpointVerify, {
+        root: context.root,
+        checkpoint,
+        environment: context.environment(),
+      });
       const { verdict, steps, fingerprint } = result.proof;
       const words = {
         equal: paint('green', `✔ verified: ${integer(steps)} steps computed again gave the same state, bit for bit.`),
-        'state missing': paint('red', '! The replays agree with each other, not with the record: the checkpoint lacks state.'),
-        'not deterministic': paint('yellow', '! Two replays differ from each other: the training is not deterministic on this device.'),
+        'state missing': paint(
+          'red',
+          '! The replays agree with each other, not with the record: the checkpoint lacks state.',
+        ),
+        'not deterministic': paint(
+          'yellow',
+          '! Two replays differ from each other: the training is not deterministic on this device.',
+        ),
       };
-      context.answer(result, [words[verdict], field('checkpoint', `${result.checkpoint.id}, ${gradeText(result.checkpoint)}`), field('holds for', fingerprint)]);
+      context.answer(result, [
+        words[verdict],
+        field('checkpoint', `${result.checkpoint.id}, ${gradeText(result.checkpoint)}`),
+        field('holds for', fingerprint),
+      ]);
       return verdict === 'equal' ? 0 : 1;
     },
   },
@@ -193,7 +237,12 @@ export const commands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const [checkpoint, tag] = context.args.words as [string, string];
-      const tagged = await client.request(m.checkpointTag, { root: context.root, checkpoint, tag, remove: context.args.flag('remove') });
+      const tagged = await client.request(m.checkpointTag, {
+        root: context.root,
+        checkpoint,
+        tag,
+        remove: context.args.flag('remove'),
+      });
       context.answer(tagged, checkpointTable([tagged], context.width));
       return 0;
     },
@@ -206,7 +255,12 @@ export const commands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const [run, name] = context.args.words as [string, string | undefined];
-      const renamed = await client.request(m.runUpdate, { root: context.root, run, name, note: context.args.text('note') });
+      const renamed = await client.request(m.runUpdate, {
+        root: context.root,
+        run,
+        name,
+        note: context.args.text('note'),
+      });
       context.answer(renamed, runTable([renamed], context.width));
       return 0;
     },
@@ -220,7 +274,9 @@ export const commands: Record<string, Command> = {
       const client = await context.project();
       const [checkpoint, directory] = context.args.words as [string, string];
       const restored = await client.request(m.checkpointRestore, { root: context.root, checkpoint, directory });
-      context.answer(restored, [`${restored.files.length} files, ${bytes(restored.bytes)}, verified, in ${restored.directory}.`]);
+      context.answer(restored, [
+        `${restored.files.length} files, ${bytes(restored.bytes)}, verified, in ${restored.directory}.`,
+      ]);
       return 0;
     },
   },
@@ -236,7 +292,9 @@ export const commands: Record<string, Command> = {
       const result = await client.request(m.runRemove, { root: context.root, target, undo });
       const what = `${safe(result.removed[0]!)}${result.removed.length > 1 ? ` and ${result.removed.length - 1} checkpoints` : ''}`;
       context.answer(result, [
-        undo ? `${what} is back.` : `${what} (${bytes(result.bytes)}) is in the trash for 7 days; \`trainstash rm ${target} --undo\` brings it back.`,
+        undo
+          ? `${what} is back.`
+          : `${what} (${bytes(result.bytes)}) is in the trash for 7 days; \`trainstash rm ${target} --undo\` brings it back.`,
       ]);
       return 0;
     },
@@ -248,7 +306,10 @@ export const commands: Record<string, Command> = {
     words: [0, 0],
     async run(context) {
       const client = await context.project();
-      const result = await client.request(m.storeGc, { root: context.root, emptyTrash: context.args.flag('empty-trash') });
+      const result = await client.request(m.storeGc, {
+        root: context.root,
+        emptyTrash: context.args.flag('empty-trash'),
+      });
       context.answer(result, [
         `${integer(result.removedCheckpoints)} checkpoints and ${integer(result.removedChunks)} chunks deleted, ${bytes(result.returnedBytes)} given back.`,
       ]);
@@ -275,7 +336,11 @@ export const commands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const { project, usage } = await client.request(m.projectWhere, { root: context.root });
-      context.answer({ project, usage }, [field('project', project.root), field('store', project.store), ...usageLines(usage)]);
+      context.answer({ project, usage }, [
+        field('project', project.root),
+        field('store', project.store),
+        ...usageLines(usage),
+      ]);
       return 0;
     },
   },
@@ -288,12 +353,17 @@ export const commands: Record<string, Command> = {
       const client = await context.project();
       const directory = context.args.text('to') ?? 'trainstash-ejected';
       const { project } = await client.request(m.projectWhere, { root: context.root });
-      if (!context.args.flag('yes') && !(await ask(context, `Write all checkpoints to ${directory} and delete ${project.store}?`))) {
+      if (
+        !context.args.flag('yes') &&
+        !(await ask(context, `Write all checkpoints to ${directory} and delete ${project.store}?`))
+      ) {
         console.error('Nothing was changed. --yes does it without asking.');
         return 1;
       }
       const result = await client.request(m.storeEject, { root: context.root, directory });
-      context.answer(result, [`${integer(result.checkpoints)} checkpoints (${bytes(result.bytes)}) are in ${result.directory}; ${project.store} is gone.`]);
+      context.answer(result, [
+        `${integer(result.checkpoints)} checkpoints (${bytes(result.bytes)}) are in ${result.directory}; ${project.store} is gone.`,
+      ]);
       return 0;
     },
   },
@@ -314,7 +384,13 @@ async function listRuns(context: Context): Promise<number> {
   const trashed = args.flag('trash');
   const runs: Run[] = [];
   for (let cursor: string | null = null; ; ) {
-    const page: { runs: Run[]; next: string | null } = await client.request(m.runList, { root, branch, drafts: true, trashed, cursor });
+    const page: { runs: Run[]; next: string | null } = await client.request(m.runList, {
+      root,
+      branch,
+      drafts: true,
+      trashed,
+      cursor,
+    });
     runs.push(...page.runs);
     cursor = page.next;
     if (cursor === null || (!context.json && runs.length >= 100)) break;
@@ -322,7 +398,12 @@ async function listRuns(context: Context): Promise<number> {
   const shown = args.flag('drafts') ? runs : runs.filter((run) => !run.draft);
   const hidden = runs.length - shown.length;
   const name = branch === undefined ? 'all branches' : (branch ?? '(no git)');
-  const lines = shown.length > 0 ? runTable(shown, context.width) : [`No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`];
+  const lines =
+    shown.length > 0
+      ? runTable(shown, context.width)
+      : [
+          `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
+        ];
   if (hidden > 0) lines.push(paint('dim', `${hidden} drafts hidden; --drafts shows them`));
   context.answer(runs, lines);
   return 0;
@@ -335,27 +416,46 @@ async function endRun(context: Context, message: typeof m.runPause | typeof m.ru
   if (!context.args.flag('detach')) {
     const isTerminal = context.isTerminal && !context.json;
     const write = context.json ? () => {} : context.write;
-    state = await followRun(client, state, { ...followOptions(context), isTerminal, write, until: ({ status }) => !LIVE_STATUSES.includes(status) });
+    state = await followRun(client, state, {
+      ...followOptions(context),
+      isTerminal,
+      write,
+      until: ({ status }) => !LIVE_STATUSES.includes(status),
+    });
   }
   const at = state.lastCheckpoint ? ` Its newest checkpoint is of step ${integer(state.lastCheckpoint.step)}.` : '';
-  context.answer(state, [`${safe(state.name)} is ${state.status}${state.reason ? ` (${safe(state.reason)})` : ''}.${at}`]);
+  context.answer(state, [
+    `${safe(state.name)} is ${state.status}${state.reason ? ` (${safe(state.reason)})` : ''}.${at}`,
+  ]);
   return 0;
 }
 
 async function afterStart(context: Context, run: Run, verb: string): Promise<number> {
   if (context.json || context.args.flag('detach') || run.status === 'queued') {
-    context.answer(run, [`${verb} ${safe(run.name)} (${run.status}).`, `  \`trainstash log ${hint(run)} -f\` follows it, \`trainstash pause ${hint(run)}\` pauses it.`]);
+    context.answer(run, [
+      `${verb} ${safe(run.name)} (${run.status}).`,
+      `  \`trainstash log ${hint(run)} -f\` follows it, \`trainstash pause ${hint(run)}\` pauses it.`,
+    ]);
     return 0;
   }
-  context.write(`${verb} ${paint('bold', safe(run.name))}${run.label ? ` · ${safe(run.label)}` : ''}. Ctrl-C leaves it running.\n`);
+  context.write(
+    `${verb} ${paint('bold', safe(run.name))}${run.label ? ` · ${safe(run.label)}` : ''}. Ctrl-C leaves it running.\n`,
+  );
   const client = await context.client();
-  const ended = await followRun(client, run, { ...followOptions(context), isTerminal: context.isTerminal, write: context.write, until: ({ status }) => !LIVE_STATUSES.includes(status) });
+  const ended = await followRun(client, run, {
+    ...followOptions(context),
+    isTerminal: context.isTerminal,
+    write: context.write,
+    until: ({ status }) => !LIVE_STATUSES.includes(status),
+  });
   if (LIVE_STATUSES.includes(ended.status)) {
     context.write(`${safe(ended.name)} goes on. \`trainstash pause ${hint(ended)}\` pauses it.\n`);
     return 0;
   }
   const seconds = ((ended.endedAt ?? Date.now()) - (ended.startedAt ?? ended.createdAt)) / 1000;
-  context.write(`${safe(ended.name)} ${ended.status} after ${duration(seconds)}${ended.reason ? `: ${safe(ended.reason)}` : ''}.\n`);
+  context.write(
+    `${safe(ended.name)} ${ended.status} after ${duration(seconds)}${ended.reason ? `: ${safe(ended.reason)}` : ''}.\n`,
+  );
   if (['failed', 'lost', 'paused'].includes(ended.status) && ended.lastCheckpoint)
     context.write(`\`trainstash resume ${hint(ended)}\` goes on from step ${integer(ended.lastCheckpoint.step)}.\n`);
   return ended.status === 'failed' || ended.status === 'lost' ? 1 : 0;
@@ -400,7 +500,8 @@ async function ask(context: Context, question: string): Promise<boolean> {
 }
 
 function refused(context: Context, run: Run, differences: PreflightDifference[]): number {
-  if (context.json) context.write(`${JSON.stringify({ error: { code: 'preflightDiffers', data: { differences } } })}\n`);
+  if (context.json)
+    context.write(`${JSON.stringify({ error: { code: 'preflightDiffers', data: { differences } } })}\n`);
   else {
     console.error(`${safe(run.name)} was not resumed. Since its checkpoint something has changed:`);
     for (const line of differenceLines(differences)) console.error(line);
@@ -410,14 +511,26 @@ function refused(context: Context, run: Run, differences: PreflightDifference[])
 }
 
 function differenceLines(differences: readonly PreflightDifference[]): string[] {
-  return differences.map(({ kind, name, checkpoint, current }) => field(`${kind} ${name}`.trim(), `${safe(checkpoint)} then, ${paint('yellow', safe(current))} now`));
+  return differences.map(({ kind, name, checkpoint, current }) =>
+    field(`${kind} ${name}`.trim(), `${safe(checkpoint)} then, ${paint('yellow', safe(current))} now`),
+  );
 }
 
 /** The trainer does everything itself; a daemon takes the run over when one is started later. */
 function runWithoutDaemon(context: Context, params: object): number {
   const { args, dist, root } = context;
-  const request = JSON.stringify({ root, job: args.words[0], params, seed: args.count('seed'), backend: args.text('backend') });
-  const { status } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', join(dist, 'standalone.js'), request], { stdio: 'inherit' });
+  const request = JSON.stringify({
+    root,
+    job: args.words[0],
+    params,
+    seed: args.count('seed'),
+    backend: args.text('backend'),
+  });
+  const { status } = spawnSync(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(dist, 'standalone.js'), request],
+    { stdio: 'inherit' },
+  );
   return status ?? 1;
 }
 
@@ -438,7 +551,9 @@ async function daemonCommand(context: Context): Promise<number> {
   if (action === 'stop') {
     const { live } = await client.request(m.daemonStop, {});
     await client.closed;
-    context.answer({ running: false, live }, [live > 0 ? `Stopped. ${live} trainings go on without it; the next command takes them over again.` : 'Stopped.']);
+    context.answer({ running: false, live }, [
+      live > 0 ? `Stopped. ${live} trainings go on without it; the next command takes them over again.` : 'Stopped.',
+    ]);
     return 0;
   }
   const status = await client.request(m.daemonStatus, {});
@@ -465,4 +580,3 @@ function readIfThere(path: string): string {
 function interrupted(): Promise<void> {
   return new Promise((resolve) => process.once('SIGINT', () => resolve()));
 }
-

@@ -58,18 +58,30 @@ export class Context {
     const { runs } = await (await this.project()).request(runList, { root: this.root, drafts: true, limit: 50 });
     const live = runs.filter((run) => LIVE_STATUSES.includes(run.status));
     if (live.length > 1) {
-      throw new TrainstashError('ambiguous', `${live.length} runs are live; name one: ${live.map((run) => run.number).join(', ')}.`, {
-        what: 'run', query: '', matches: live.map((run) => run.name),
-      });
+      throw new TrainstashError(
+        'ambiguous',
+        `${live.length} runs are live; name one: ${live.map((run) => run.number).join(', ')}.`,
+        {
+          what: 'run',
+          query: '',
+          matches: live.map((run) => run.name),
+        },
+      );
     }
     const chosen = live[0] ?? runs[0];
-    if (!chosen) throw new TrainstashError('notFound', 'There are no runs yet. `trainstash run JOB` starts one.', { what: 'run', query: '' });
+    if (!chosen)
+      throw new TrainstashError('notFound', 'There are no runs yet. `trainstash run JOB` starts one.', {
+        what: 'run',
+        query: '',
+      });
     return chosen.id;
   }
 
   /** The environment that this shell would give a training. */
   environment(): Record<string, string> {
-    return Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+    return Object.fromEntries(
+      Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+    );
   }
 
   /** One JSON document for machines, or lines for people. */

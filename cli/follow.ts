@@ -68,7 +68,8 @@ export async function followRun(client: Client, start: Run, options: FollowOptio
     try {
       const shown = await connection.request(runShow, { root: options.root, run: run.id });
       // A notification may have come in between and be newer.
-      if (shown.run.step >= run.step || shown.run.session !== run.session || !LIVE_STATUSES.includes(shown.run.status)) run = shown.run;
+      if (shown.run.step >= run.step || shown.run.session !== run.session || !LIVE_STATUSES.includes(shown.run.status))
+        run = shown.run;
     } catch {
       if (over) break;
       connection = await options.reconnect();
@@ -86,7 +87,14 @@ export async function followRun(client: Client, start: Run, options: FollowOptio
 }
 
 /** Copies a run's output as it is; with `follow` until the run ends. */
-export async function copyLog(client: Client, root: string, run: string, follow: boolean, write: (text: string) => void, detached: Promise<void>): Promise<void> {
+export async function copyLog(
+  client: Client,
+  root: string,
+  run: string,
+  follow: boolean,
+  write: (text: string) => void,
+  detached: Promise<void>,
+): Promise<void> {
   let offset = 0;
   let over = false;
   void detached.then(() => {

@@ -76,8 +76,14 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[], widt
   const excess = widths.reduce((a, b) => a + b, 0) + 2 * (used.length - 1) - width;
   if (flexible >= 0 && excess > 0) widths[flexible] = Math.max(8, widths[flexible]! - excess);
   const line = (texts: string[]) =>
-    texts.map((text, at) => fit(text, widths[at]!, columns[used[at]!]!.right ?? false)).join('  ').trimEnd();
-  return [paint('dim', line(used.map((i) => columns[i]!.title))), ...cells.map((row) => line(used.map((i) => row[i]!)))];
+    texts
+      .map((text, at) => fit(text, widths[at]!, columns[used[at]!]!.right ?? false))
+      .join('  ')
+      .trimEnd();
+  return [
+    paint('dim', line(used.map((i) => columns[i]!.title))),
+    ...cells.map((row) => line(used.map((i) => row[i]!))),
+  ];
 }
 
 function fit(text: string, width: number, right: boolean): string {

@@ -1,5 +1,5 @@
 /** The command line under a Node that the daemon can run on. The only file of it that ends the process. */
-import { toWire, TrainstashError } from '../protocol/errors.ts';
+import { TrainstashError, toWire } from '../protocol/errors.ts';
 import { nearest } from '../protocol/nearest.ts';
 import { parseCommand, UsageError } from './arguments.ts';
 import { commands } from './commands.ts';
@@ -19,7 +19,9 @@ async function main(argv: readonly string[]): Promise<number> {
     const command = Object.hasOwn(commands, name) ? commands[name]! : undefined;
     if (!command) {
       const suggestion = nearest(name, Object.keys(commands));
-      throw new UsageError(`There is no command "${name}".${suggestion ? ` Did you mean "${suggestion}"?` : ''} \`trainstash help\` lists them.`);
+      throw new UsageError(
+        `There is no command "${name}".${suggestion ? ` Did you mean "${suggestion}"?` : ''} \`trainstash help\` lists them.`,
+      );
     }
     const args = parseCommand(name, command, rest);
     if (args.flag('help')) {

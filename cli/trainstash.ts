@@ -14,7 +14,13 @@ const main = join(here, 'cli.js');
 if (!process.env.TRAINSTASH_NODE && isNewEnough(process.versions.node)) {
   await import(main);
 } else {
-  const candidates = [process.env.TRAINSTASH_NODE, process.execPath, join(here, '../node_modules/node/bin/node'), join(here, '../../node/bin/node'), ...nodesOnPath()];
+  const candidates = [
+    process.env.TRAINSTASH_NODE,
+    process.execPath,
+    join(here, '../node_modules/node/bin/node'),
+    join(here, '../../node/bin/node'),
+    ...nodesOnPath(),
+  ];
   const node = candidates.find((path) => path && existsSync(path) && isNewEnough(versionOf(path)));
   if (node === process.execPath) await import(main);
   else if (node) process.exitCode = run(node);

@@ -4,17 +4,44 @@ import type { FsckReport } from '../protocol/messages.ts';
 import { age, bar, bytes, type Column, duration, integer, metric, paint, safe, table } from './format.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
-  running: 'green', starting: 'green', pausing: 'yellow', queued: 'cyan', paused: 'yellow', completed: 'blue', failed: 'red', lost: 'red', stopped: 'dim',
+  running: 'green',
+  starting: 'green',
+  pausing: 'yellow',
+  queued: 'cyan',
+  paused: 'yellow',
+  completed: 'blue',
+  failed: 'red',
+  lost: 'red',
+  stopped: 'dim',
 };
-const GRADE_MARK: Record<Checkpoint['grade'], string> = { verified: '✔ verified', complete: 'complete', partial: 'partial', 'weights only': 'weights only' };
+const GRADE_MARK: Record<Checkpoint['grade'], string> = {
+  verified: '✔ verified',
+  complete: 'complete',
+  partial: 'partial',
+  'weights only': 'weights only',
+};
 
 export function runTable(runs: readonly Run[], width: number): string[] {
   const columns: Column<Run>[] = [
     { title: 'RUN', cell: (run) => safe(run.label ? `${run.name} · ${run.label}` : run.name), flexible: true },
     { title: 'STATUS', cell: (run) => paint(STATUS_STYLE[run.status] ?? 'reset', run.status) },
-    { title: 'PROGRESS', cell: (run) => (run.totalSteps ? `${bar(run.step / run.totalSteps, 8)} ${String(percent(run)).padStart(3)}%` : run.step > 0 ? `step ${integer(run.step)}` : '') },
+    {
+      title: 'PROGRESS',
+      cell: (run) =>
+        run.totalSteps
+          ? `${bar(run.step / run.totalSteps, 8)} ${String(percent(run)).padStart(3)}%`
+          : run.step > 0
+            ? `step ${integer(run.step)}`
+            : '',
+    },
     { title: 'BEST', cell: bestOf },
-    { title: 'AGE', cell: (run) => (run.status === 'running' && run.etaSeconds !== null ? `${duration(run.etaSeconds)} left` : age(run.endedAt ?? run.createdAt)) },
+    {
+      title: 'AGE',
+      cell: (run) =>
+        run.status === 'running' && run.etaSeconds !== null
+          ? `${duration(run.etaSeconds)} left`
+          : age(run.endedAt ?? run.createdAt),
+    },
   ];
   return table(runs, columns, width);
 }
@@ -45,7 +72,11 @@ export function checkpointTable(checkpoints: readonly Checkpoint[], width: numbe
     { title: 'STEP', cell: ({ step }) => integer(step), right: true },
     { title: 'EPOCH', cell: ({ epoch }) => String(epoch), right: true },
     { title: 'GRADE', cell: gradeText },
-    { title: 'WHY', cell: ({ reasons, tags }) => safe([...tags.map((tag) => `#${tag}`), ...reasons].join(' ')), flexible: true },
+    {
+      title: 'WHY',
+      cell: ({ reasons, tags }) => safe([...tags.map((tag) => `#${tag}`), ...reasons].join(' ')),
+      flexible: true,
+    },
     { title: 'SIZE', cell: (checkpoint) => bytes(checkpoint.bytes), right: true },
     { title: 'AGE', cell: ({ createdAt }) => age(createdAt) },
   ];
@@ -58,30 +89,52 @@ export function gradeText({ grade, proof }: Checkpoint): string {
   return GRADE_MARK[grade];
 }
 
-export function runDetails(run: Run, sessions: readonly Session[], checkpoints: readonly Checkpoint[], width: number): string[] {
+export function runDetails(
+  run: Run,
+  sessions: readonly Session[],
+  checkpoints: readonly Checkpoint[],
+  width: number,
+): string[] {
   const lines = [
     `${paint('bold', safe(run.name))}${run.label ? ` · ${safe(run.label)}` : ''}  ${paint(STATUS_STYLE[run.status] ?? 'reset', run.status)}${run.reason ? `: ${safe(run.reason)}` : ''}`,
-    field('progress', run.totalSteps ? `${bar(run.step / run.totalSteps, 20)} ${percent(run)}%  step ${integer(run.step)} of ${integer(run.totalSteps)}, epoch ${run.epoch}` : `step ${integer(run.step)}`),
-    field('branch', `${run.branch ?? '(none)'}${run.commit ? ` @ ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`),
+    field(
+      'progress',
+      run.totalSteps
+        ? `${bar(run.step / run.totalSteps, 20)} ${percent(run)}%  step ${integer(run.step)} of ${integer(run.totalSteps)}, epoch ${run.epoch}`
+        : `step ${integer(run.step)}`,
+    ),
+    field(
+      'branch',
+      `${run.branch ?? '(none)'}${run.commit ? ` @ ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
+    ),
     field('code', run.code ? `kept (${run.code.slice(0, 10)})` : 'not kept'),
-    field('params', Object.entries(run.params).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(' ')),
+    field(
+      'params',
+      Object.entries(run.params)
+        .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
+        .join(' '),
+    ),
     field('back end', `${run.backend}, seed ${run.seed}`),
     field('id', run.id),
   ];
   if (run.parent) lines.push(field('fork of', `run ${run.parent.run} at step ${integer(run.parent.step)}`));
   if (run.note) lines.push(field('note', safe(run.note)));
   for (const [name, { last, min, max }] of Object.entries(run.metrics)) {
-    if (name !== 'learning_rate') lines.push(field(name, `${metric(last)}  (lowest ${metric(min)}, highest ${metric(max)})`));
+    if (name !== 'learning_rate')
+      lines.push(field(name, `${metric(last)}  (lowest ${metric(min)}, highest ${metric(max)})`));
   }
   for (const notice of run.notices.slice(-5)) {
-    const mark = notice.level === 'info' ? paint('green', '✔') : paint(notice.level === 'error' ? 'red' : 'yellow', '!');
+    const mark =
+      notice.level === 'info' ? paint('green', '✔') : paint(notice.level === 'error' ? 'red' : 'yellow', '!');
     lines.push(`  ${mark} ${safe(notice.text)}`);
   }
   const launches = sessions.filter(({ purpose }) => purpose === 'train');
   if (launches.length > 1) {
     lines.push('', paint('dim', 'SESSIONS'));
     for (const { ordinal, startedAt, resumedFrom } of launches)
-      lines.push(`  ${ordinal}  started ${age(startedAt)}${resumedFrom ? `, from step ${integer(resumedFrom.step)}` : ''}`);
+      lines.push(
+        `  ${ordinal}  started ${age(startedAt)}${resumedFrom ? `, from step ${integer(resumedFrom.step)}` : ''}`,
+      );
   }
   if (checkpoints.length > 0) lines.push('', ...checkpointTable(checkpoints, width));
   return lines;
@@ -90,8 +143,16 @@ export function runDetails(run: Run, sessions: readonly Session[], checkpoints: 
 export function usageLines(usage: StoreUsage): string[] {
   const used = usage.objectsBytes - usage.freeBytes;
   return [
-    field('checkpoints', `${integer(usage.checkpoints)}, ${bytes(used)} of ${bytes(usage.quotaBytes)}  ${bar(used / usage.quotaBytes, 20)}`),
-    field('in the trash', usage.trashBytes > 0 ? `${bytes(usage.trashBytes)} (before dedup; emptied after 7 days, or by \`trainstash gc --empty-trash\`)` : 'nothing'),
+    field(
+      'checkpoints',
+      `${integer(usage.checkpoints)}, ${bytes(used)} of ${bytes(usage.quotaBytes)}  ${bar(used / usage.quotaBytes, 20)}`,
+    ),
+    field(
+      'in the trash',
+      usage.trashBytes > 0
+        ? `${bytes(usage.trashBytes)} (before dedup; emptied after 7 days, or by \`trainstash gc --empty-trash\`)`
+        : 'nothing',
+    ),
     field('free inside', bytes(usage.freeBytes)),
     field('catalog', bytes(usage.catalogBytes)),
     field('sessions', bytes(usage.sessionsBytes)),
@@ -99,14 +160,24 @@ export function usageLines(usage: StoreUsage): string[] {
 }
 
 export function fsckLines(report: FsckReport): string[] {
-  const lines = [`${integer(report.checkpoints)} checkpoints, ${integer(report.chunks)} chunks, ${bytes(report.bytes)} read and compared with their hashes.`];
+  const lines = [
+    `${integer(report.checkpoints)} checkpoints, ${integer(report.chunks)} chunks, ${bytes(report.bytes)} read and compared with their hashes.`,
+  ];
   for (const { checkpoint, problem, whole } of report.problems) {
     const where = checkpoint ? `checkpoint ${checkpoint}: ` : '';
-    const earlier = checkpoint ? (whole ? `; ${whole} before it is whole` : '; none before it in its run is whole') : '';
+    const earlier = checkpoint
+      ? whole
+        ? `; ${whole} before it is whole`
+        : '; none before it in its run is whole'
+      : '';
     lines.push(paint('red', `! ${where}${problem}${earlier}`));
   }
   if (report.problems.length === 0) lines.push(paint('green', '✔ everything is whole'));
-  if (report.rebuilt) lines.push(`Catalog rebuilt: ${integer(report.rebuilt.runs)} runs, ${integer(report.rebuilt.checkpoints)} checkpoints.`, ...report.rebuilt.notRestored.map((text) => `  not restored: ${text}`));
+  if (report.rebuilt)
+    lines.push(
+      `Catalog rebuilt: ${integer(report.rebuilt.runs)} runs, ${integer(report.rebuilt.checkpoints)} checkpoints.`,
+      ...report.rebuilt.notRestored.map((text) => `  not restored: ${text}`),
+    );
   return lines;
 }
 

@@ -9,7 +9,7 @@ import { fromWire, isError, TrainstashError, type WireError } from '../protocol/
 import { daemonHandOver, daemonHello, type Notification, type Request } from '../protocol/messages.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
 import { BoundedMessageReader, DirectMessageWriter } from './framing.ts';
-import { statePaths, type StatePaths } from './paths.ts';
+import { type StatePaths, statePaths } from './paths.ts';
 import { privateRuntime } from './runtime.ts';
 
 const START_TIMEOUT_MS = 15_000;
@@ -72,12 +72,20 @@ async function startDaemon(paths: StatePaths, options: ClientOptions): Promise<S
   const env = options.env ?? process.env;
   // What it says before its own log is open: a missing library, a syntax error of an old Node.
   const log = openSync(paths.log, 'a', 0o600);
-  const child = spawn(options.node ?? process.execPath, ['--disable-warning=ExperimentalWarning', join(runtime, 'daemon.js')], {
-    cwd: paths.directory,
-    detached: true,
-    stdio: ['ignore', 'ignore', log],
-    env: { ...env, TRAINSTASH_STATE: paths.directory, ...(process.versions.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}) },
-  });
+  const child = spawn(
+    options.node ?? process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(runtime, 'daemon.js')],
+    {
+      cwd: paths.directory,
+      detached: true,
+      stdio: ['ignore', 'ignore', log],
+      env: {
+        ...env,
+        TRAINSTASH_STATE: paths.directory,
+        ...(process.versions.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
+      },
+    },
+  );
   closeSync(log);
   const ending: { reason: string | null } = { reason: null };
   child.once('error', (error) => {
@@ -107,7 +115,12 @@ async function hello(socket: Socket, paths: StatePaths, options: ClientOptions):
   connection.listen();
   const token = existsSync(paths.token) ? readFileSync(paths.token, 'utf8') : '';
   const request = requester(connection, closed, paths);
-  const daemon = await request(daemonHello, { protocol: PROTOCOL_VERSION, build: options.build, token, client: options.name });
+  const daemon = await request(daemonHello, {
+    protocol: PROTOCOL_VERSION,
+    build: options.build,
+    token,
+    client: options.name,
+  });
   return {
     request,
     daemon,

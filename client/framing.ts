@@ -63,7 +63,8 @@ export class BoundedMessageReader extends AbstractMessageReader {
     if (this.#bytes < this.#body) return null;
     const all = this.#joined();
     const message = JSON.parse(all.toString('utf8', 0, this.#body)) as Message;
-    if (typeof message !== 'object' || message === null || Array.isArray(message)) throw new Error('not a JSON-RPC message');
+    if (typeof message !== 'object' || message === null || Array.isArray(message))
+      throw new Error('not a JSON-RPC message');
     this.#chunks = [all.subarray(this.#body)];
     this.#bytes = this.#chunks[0]!.length;
     this.#body = null;

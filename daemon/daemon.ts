@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StatePaths } from '../client/paths.ts';
 import { type Checkpoint, type Run, toWireNumber } from '../protocol/domain.ts';
-import { checkpointChanged, type DaemonState, type DaemonStatus, metricsAppended, noticeRaised, type Notification, runChanged } from '../protocol/messages.ts';
+import {
+  checkpointChanged,
+  type DaemonState,
+  type DaemonStatus,
+  metricsAppended,
+  type Notification,
+  noticeRaised,
+  runChanged,
+} from '../protocol/messages.ts';
 import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
 import { findProject, type Place } from './code/project.ts';
@@ -111,7 +119,9 @@ export class Daemon {
   }
 
   async state(): Promise<DaemonState> {
-    const projects = await Promise.all(this.#open().map((project) => project.describe(this.isTrusted(project.place.root))));
+    const projects = await Promise.all(
+      this.#open().map((project) => project.describe(this.isTrusted(project.place.root))),
+    );
     return { revision: this.revision, projects, live: this.liveRuns().map(({ run }) => run) };
   }
 
@@ -125,7 +135,12 @@ export class Daemon {
       startedAt: this.startedAt,
       clients: this.#clients(),
       residentBytes: process.memoryUsage.rss(),
-      live: this.liveRuns().map(({ project, run }) => ({ root: project.place.root, run: run.id, name: run.name, status: run.status })),
+      live: this.liveRuns().map(({ project, run }) => ({
+        root: project.place.root,
+        run: run.id,
+        name: run.name,
+        status: run.status,
+      })),
       stateDirectory: this.#setup.paths.directory,
       log: this.#setup.paths.log,
     };
@@ -189,9 +204,16 @@ export class Daemon {
           root,
           run: run.id,
           step,
-          values: Object.entries(values).map(([name, value]) => ({ name, steps: [step], values: [toWireNumber(value)], times: [0], total: 1 })),
+          values: Object.entries(values).map(([name, value]) => ({
+            name,
+            steps: [step],
+            values: [toWireNumber(value)],
+            times: [0],
+            total: 1,
+          })),
         }),
-      notice: (run: Run | null, notice: Run['notices'][number]) => this.#notify(noticeRaised, { root, run: run?.id ?? null, notice }),
+      notice: (run: Run | null, notice: Run['notices'][number]) =>
+        this.#notify(noticeRaised, { root, run: run?.id ?? null, notice }),
     };
   }
 }

@@ -18,7 +18,11 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   const trusted = async (root: string): Promise<OpenProject> => {
     const opened = await daemon.project(root);
     if (!daemon.isTrusted(opened.place.root)) {
-      throw new TrainstashError('untrusted', `${opened.place.root} is not trusted, so nothing of it is run. Trust the folder in the editor, or use the command line there.`, { root: opened.place.root });
+      throw new TrainstashError(
+        'untrusted',
+        `${opened.place.root} is not trusted, so nothing of it is run. Trust the folder in the editor, or use the command line there.`,
+        { root: opened.place.root },
+      );
     }
     return opened;
   };
@@ -51,10 +55,18 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return { project: await opened.describe(daemon.isTrusted(opened.place.root)), usage: await opened.store.usage() };
   });
 
-  on(m.runStart, 'changes', async ({ root, params, ...options }) => (await trusted(root)).runs.start({ ...options, params: params as never }));
-  on(m.runPreflight, 'reads', async ({ root, set, ...options }) => (await project(root)).runs.preflight({ ...options, set: set as never }));
-  on(m.runResume, 'changes', async ({ root, set, ...options }) => (await trusted(root)).runs.resume({ ...options, set: set as never }));
-  on(m.runFork, 'changes', async ({ root, set, ...options }) => (await trusted(root)).runs.fork({ ...options, set: set as never }));
+  on(m.runStart, 'changes', async ({ root, params, ...options }) =>
+    (await trusted(root)).runs.start({ ...options, params: params as never }),
+  );
+  on(m.runPreflight, 'reads', async ({ root, set, ...options }) =>
+    (await project(root)).runs.preflight({ ...options, set: set as never }),
+  );
+  on(m.runResume, 'changes', async ({ root, set, ...options }) =>
+    (await trusted(root)).runs.resume({ ...options, set: set as never }),
+  );
+  on(m.runFork, 'changes', async ({ root, set, ...options }) =>
+    (await trusted(root)).runs.fork({ ...options, set: set as never }),
+  );
   on(m.runPause, 'changes', async ({ root, run }) => (await project(root)).runs.pause(run));
   on(m.runStop, 'changes', async ({ root, run, force }) => (await project(root)).runs.stop(run, force ?? false));
   on(m.runCheckpoint, 'changes', async ({ root, run, tag }) => {
@@ -65,7 +77,13 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.runList, 'reads', async ({ root, branch, drafts, trashed, cursor, limit }) => {
     const { store, runs } = await project(root);
     const size = Math.min(limit || PAGE, PAGE);
-    const page = await store.runs({ branch, drafts: drafts ?? false, trashed: trashed ?? false, before: cursor ? Number(cursor) : null, limit: size });
+    const page = await store.runs({
+      branch,
+      drafts: drafts ?? false,
+      trashed: trashed ?? false,
+      before: cursor ? Number(cursor) : null,
+      limit: size,
+    });
     return {
       revision: daemon.revision,
       runs: fresh(page.runs, runs.liveRuns()),
@@ -124,7 +142,12 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.storeGc, 'changes', async ({ root, emptyTrash }) => (await project(root)).store.gc(emptyTrash ?? false));
   on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
     const opened = await project(root);
-    if (rebuild && opened.busy) throw new TrainstashError('wrongStatus', 'Runs are live; the catalog is rebuilt when none is. Nothing was changed.', { run: '', status: 'running', allowed: [] });
+    if (rebuild && opened.busy)
+      throw new TrainstashError(
+        'wrongStatus',
+        'Runs are live; the catalog is rebuilt when none is. Nothing was changed.',
+        { run: '', status: 'running', allowed: [] },
+      );
     const report = await opened.store.fsck(rebuild ?? false);
     // Sessions that only their directories tell of are looked at as after a restart.
     if (rebuild) await daemon.forget(opened);

@@ -27,7 +27,14 @@ async function main(): Promise<void> {
   let idleSince = Date.now();
   const runtime = dirname(fileURLToPath(import.meta.url));
   const quota = Number(process.env.TRAINSTASH_QUOTA_BYTES);
-  const daemon = new Daemon({ paths, build: BUILD, runtime, log, stop: (reason) => void stop(reason), quotaBytes: quota > 0 ? quota : undefined });
+  const daemon = new Daemon({
+    paths,
+    build: BUILD,
+    runtime,
+    log,
+    stop: (reason) => void stop(reason),
+    quotaBytes: quota > 0 ? quota : undefined,
+  });
   const server = new MessageServer({
     socket: paths.socket,
     token: readToken(paths.token),
@@ -38,7 +45,10 @@ async function main(): Promise<void> {
       idleSince = Date.now();
     },
   });
-  daemon.attach((notification, params) => server.notify(notification, params), () => server.clients);
+  daemon.attach(
+    (notification, params) => server.notify(notification, params),
+    () => server.clients,
+  );
 
   async function stop(reason: string): Promise<void> {
     if (stopping) return;

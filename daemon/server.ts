@@ -5,7 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import * as v from 'valibot';
 import { createMessageConnection, type MessageConnection, ResponseError } from 'vscode-jsonrpc/node';
 import { BoundedMessageReader, DirectMessageWriter } from '../client/framing.ts';
-import { toWire, TrainstashError } from '../protocol/errors.ts';
+import { TrainstashError, toWire } from '../protocol/errors.ts';
 import { daemonHello, type Notification, type Request } from '../protocol/messages.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
 
@@ -129,7 +129,11 @@ export class MessageServer {
       if (!connected.client) throw new TrainstashError('unauthorized', 'Say hello first.', {});
       if (method === 'shutdown') return null;
       const handler = this.#setup.handlers.get(method);
-      if (!handler) throw new TrainstashError('invalidParams', `There is no message "${method}".`, { method, problem: 'unknown method' });
+      if (!handler)
+        throw new TrainstashError('invalidParams', `There is no message "${method}".`, {
+          method,
+          problem: 'unknown method',
+        });
       if (connected.client.readOnly && !handler.reads) {
         const { build } = connected.client;
         throw new TrainstashError(
@@ -152,10 +156,17 @@ export class MessageServer {
     const wanted = Buffer.from(token);
     if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
       setImmediate(() => connected.socket.end());
-      throw new TrainstashError('unauthorized', 'The token does not fit; this daemon belongs to somebody else or was started anew.', {});
+      throw new TrainstashError(
+        'unauthorized',
+        'The token does not fit; this daemon belongs to somebody else or was started anew.',
+        {},
+      );
     }
     if (params.protocol > PROTOCOL_VERSION && compareBuilds(params.build, build) < 0)
-      throw new TrainstashError('invalidParams', 'A newer protocol from an older build.', { method: 'daemon/hello', problem: 'protocol' });
+      throw new TrainstashError('invalidParams', 'A newer protocol from an older build.', {
+        method: 'daemon/hello',
+        problem: 'protocol',
+      });
     connected.client = { name: params.client, build: params.build, readOnly: params.protocol < PROTOCOL_VERSION };
     this.#setup.clientsChanged(this.clients);
     return { protocol: PROTOCOL_VERSION, build, pid: process.pid };

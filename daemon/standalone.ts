@@ -38,7 +38,10 @@ async function main({ root: folder, job: name, params, seed, backend }: Standalo
   const directory = SessionDirectory.create(sessions, launch);
   console.log(`Training without a daemon in ${directory.path}\nThe next \`trainstash ls\` takes it over.`);
   const trainer = fileURLToPath(new URL('./trainer.js', import.meta.url));
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', trainer, directory.path], { cwd: place.root, stdio: 'inherit' });
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', trainer, directory.path], {
+    cwd: place.root,
+    stdio: 'inherit',
+  });
   // The terminal sends Ctrl-C to both: the trainer saves and ends, and then so do we.
   process.on('SIGINT', () => {});
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));

@@ -6,7 +6,10 @@ const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
 );
 
 /** `10m`, `90s`, `1h`, `500 steps`, `2 epochs`; several separated by commas. */
-const every = v.pipe(v.string(), v.regex(/^\s*\d+(\.\d+)?\s*(s|m|h|steps?|epochs?)(\s*,\s*\d+(\.\d+)?\s*(s|m|h|steps?|epochs?))*\s*$/));
+const every = v.pipe(
+  v.string(),
+  v.regex(/^\s*\d+(\.\d+)?\s*(s|m|h|steps?|epochs?)(\s*,\s*\d+(\.\d+)?\s*(s|m|h|steps?|epochs?))*\s*$/),
+);
 
 export const jobSchema = v.strictObject({
   /** Path of a TensorFlow.js training module (`.ts` or `.js`), relative to the folder of `trainstash.json`. */

@@ -6,17 +6,7 @@
  * `root` in params is any folder inside a project; the daemon finds the project from it.
  */
 import * as v from 'valibot';
-import type {
-  Checkpoint,
-  MetricSeries,
-  Notice,
-  Params,
-  Project,
-  Proof,
-  Run,
-  Session,
-  StoreUsage,
-} from './domain.ts';
+import type { Checkpoint, MetricSeries, Notice, Params, Project, Proof, Run, Session, StoreUsage } from './domain.ts';
 import type { PreflightDifference } from './errors.ts';
 import type { Build } from './version.ts';
 
@@ -37,7 +27,10 @@ export interface Notification<P> {
 }
 
 function request<R>() {
-  return <S extends v.GenericSchema<unknown>>(method: string, schema: S): Request<v.InferInput<S>, R> => ({ method, schema });
+  return <S extends v.GenericSchema<unknown>>(method: string, schema: S): Request<v.InferInput<S>, R> => ({
+    method,
+    schema,
+  });
 }
 
 const text = v.pipe(v.string(), v.maxLength(4096));
@@ -165,7 +158,10 @@ export const runPause = request<Run>()('run/pause', oneRun);
 export const runStop = request<Run>()('run/stop', v.object({ root, run: text, force: v.optional(v.boolean()) }));
 
 /** Resolves when the checkpoint is in the store. */
-export const runCheckpoint = request<Checkpoint>()('run/checkpoint', v.object({ root, run: text, tag: v.optional(text) }));
+export const runCheckpoint = request<Checkpoint>()(
+  'run/checkpoint',
+  v.object({ root, run: text, tag: v.optional(text) }),
+);
 
 export const runList = request<{ revision: number; runs: Run[]; next: string | null; total: number }>()(
   'run/list',

@@ -123,7 +123,13 @@ export const eventSchema = v.variant('type', [
     monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
     params: v.record(v.string(), paramValue),
   }),
-  v.object({ type: v.literal('metrics'), ...head, step: v.number(), epoch: v.number(), values: v.record(v.string(), wireNumber) }),
+  v.object({
+    type: v.literal('metrics'),
+    ...head,
+    step: v.number(),
+    epoch: v.number(),
+    values: v.record(v.string(), wireNumber),
+  }),
   v.object({ type: v.literal('checkpoint'), ...head, step: v.number(), name: v.string() }),
   v.object({
     type: v.literal('notice'),

@@ -12,7 +12,12 @@ const { version } = require('./package.json');
 const stamp = join(dist, 'build.json');
 
 const builtAt = newestSource();
-if (!process.argv.includes('--force') && existsSync(stamp) && JSON.parse(readFileSync(stamp, 'utf8')).builtAt >= builtAt) process.exit(0);
+if (
+  !process.argv.includes('--force') &&
+  existsSync(stamp) &&
+  JSON.parse(readFileSync(stamp, 'utf8')).builtAt >= builtAt
+)
+  process.exit(0);
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(join(dist, 'tf'), { recursive: true });
 
@@ -45,10 +50,19 @@ await build({
   external: ['better-sqlite3'],
   define: { TRAINSTASH_VERSION: JSON.stringify(version), TRAINSTASH_BUILT_AT: String(builtAt) },
   // vscode-jsonrpc is CommonJS and requires Node's modules.
-  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
 });
 // Parses on any Node >= 20: it checks the version before anything else is loaded.
-await build({ ...common, format: 'esm', target: 'node20', entryPoints: { trainstash: 'cli/trainstash.ts' }, outdir: dist, banner: { js: '#!/usr/bin/env node' } });
+await build({
+  ...common,
+  format: 'esm',
+  target: 'node20',
+  entryPoints: { trainstash: 'cli/trainstash.ts' },
+  outdir: dist,
+  banner: { js: '#!/usr/bin/env node' },
+});
 
 await build({
   ...common,
@@ -82,7 +96,8 @@ writeFileSync(stamp, JSON.stringify({ version, builtAt }));
 /** Modules that give the user's `import … from '@tensorflow/tfjs-core'` our one copy. */
 function writeNamespaces() {
   const { core, layers } = require('./dist/tf.cjs');
-  const names = (namespace) => Object.keys(namespace).filter((name) => /^[A-Za-z_$][\w$]*$/.test(name) && name !== 'default');
+  const names = (namespace) =>
+    Object.keys(namespace).filter((name) => /^[A-Za-z_$][\w$]*$/.test(name) && name !== 'default');
   const module = (parts) => {
     const lines = ["import tf from '../tf.cjs';"];
     for (const [part, list] of parts) lines.push(`export const { ${list.join(', ')} } = tf.${part};`);
@@ -93,7 +108,13 @@ function writeNamespaces() {
   const union = layerNames.filter((name) => !coreNames.includes(name));
   writeFileSync(join(dist, 'tf/core.mjs'), module([['core', coreNames]]));
   writeFileSync(join(dist, 'tf/layers.mjs'), module([['layers', layerNames]]));
-  writeFileSync(join(dist, 'tf/union.mjs'), module([['core', coreNames], ['layers', union]]));
+  writeFileSync(
+    join(dist, 'tf/union.mjs'),
+    module([
+      ['core', coreNames],
+      ['layers', union],
+    ]),
+  );
   writeFileSync(join(dist, 'tf/empty.mjs'), 'export {};\n');
 }
 
@@ -103,7 +124,8 @@ function writeNativeModules() {
   const to = join(dist, 'node_modules/better-sqlite3');
   cpSync(from, to, {
     recursive: true,
-    filter: (source) => !/[/\\](deps|src|docs|benchmark|test)([/\\]|$)|\.(md|gyp|gypi)$/.test(source.slice(from.length)),
+    filter: (source) =>
+      !/[/\\](deps|src|docs|benchmark|test)([/\\]|$)|\.(md|gyp|gypi)$/.test(source.slice(from.length)),
   });
 }
 
@@ -111,7 +133,8 @@ function newestSource() {
   let newest = statSync(join(root, 'package-lock.json')).mtimeMs;
   for (const folder of ['protocol', 'client', 'daemon', 'cli', 'scripts']) {
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
-      if (entry.isFile() && /\.(ts|mjs)$/.test(entry.name)) newest = Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs);
+      if (entry.isFile() && /\.(ts|mjs)$/.test(entry.name))
+        newest = Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs);
     }
   }
   return Math.round(newest);

@@ -44,9 +44,14 @@ try {
   const minutes = ((performance.now() - started) / 60_000).toFixed(1);
   console.log();
   check(proof?.code === 'verified', `after the kill: ${proof?.text ?? 'no step was computed twice'}`);
-  check(whole.stateDigest === resumed.stateDigest, `the final checkpoints are bit-identical (${whole.stateDigest.slice(0, 16)} and ${resumed.stateDigest.slice(0, 16)}: weights, optimizer, random numbers, data position)`);
+  check(
+    whole.stateDigest === resumed.stateDigest,
+    `the final checkpoints are bit-identical (${whole.stateDigest.slice(0, 16)} and ${resumed.stateDigest.slice(0, 16)}: weights, optimizer, random numbers, data position)`,
+  );
   check(accuracy >= 0.96, `${(accuracy * 100).toFixed(2)} % of the held-out digits are recognised`);
-  console.log(`\n${minutes} minutes.${keep ? ` The project is in ${project}; commands there need TRAINSTASH_STATE=${env.TRAINSTASH_STATE}` : ''}`);
+  console.log(
+    `\n${minutes} minutes.${keep ? ` The project is in ${project}; commands there need TRAINSTASH_STATE=${env.TRAINSTASH_STATE}` : ''}`,
+  );
 } finally {
   for (const child of running) child.kill();
   spawnSync(process.execPath, [cli, 'daemon', 'stop'], { cwd: folder, env, stdio: 'ignore' });
@@ -55,11 +60,18 @@ try {
 
 function makeProject(): void {
   mkdirSync(project, { recursive: true });
-  cpSync(join(repository, 'examples/digits'), project, { recursive: true, filter: (source) => !/node_modules|tsconfig/.test(source) });
+  cpSync(join(repository, 'examples/digits'), project, {
+    recursive: true,
+    filter: (source) => !/node_modules|tsconfig/.test(source),
+  });
   symlinkSync(join(repository, 'node_modules'), join(project, 'node_modules'), 'junction');
   writeFileSync(join(project, '.gitignore'), 'node_modules\n');
   const identity = ['-c', 'user.name=demo', '-c', 'user.email=demo@example.org'];
-  for (const args of [['init', '-q', '-b', 'main'], ['add', '-A'], [...identity, 'commit', '-qm', 'Digits']]) {
+  for (const args of [
+    ['init', '-q', '-b', 'main'],
+    ['add', '-A'],
+    [...identity, 'commit', '-qm', 'Digits'],
+  ]) {
     const { status, stderr } = spawnSync('git', args, { cwd: project, encoding: 'utf8' });
     if (status !== 0) throw new Error(`git ${args.join(' ')}: ${stderr}`);
   }
@@ -75,7 +87,11 @@ async function trainstash(...args: string[]): Promise<void> {
 }
 
 function show(run: number): { run: Run; checkpoints: Checkpoint[] } {
-  const { stdout } = spawnSync(process.execPath, [cli, 'show', String(run), '--json'], { cwd: project, env, encoding: 'utf8' });
+  const { stdout } = spawnSync(process.execPath, [cli, 'show', String(run), '--json'], {
+    cwd: project,
+    env,
+    encoding: 'utf8',
+  });
   return JSON.parse(stdout);
 }
 
@@ -88,13 +104,18 @@ function lastCheckpoint(run: number): Checkpoint {
 async function killInMidEpoch(): Promise<void> {
   for (;;) {
     await delay(200);
-    const { stdout } = spawnSync(process.execPath, [cli, 'show', '2', '--json'], { cwd: project, env, encoding: 'utf8' });
+    const { stdout } = spawnSync(process.execPath, [cli, 'show', '2', '--json'], {
+      cwd: project,
+      env,
+      encoding: 'utf8',
+    });
     if (!stdout || stdout.includes('"error":')) continue;
     const { run } = JSON.parse(stdout) as { run: Run };
     const perEpoch = run.stepsPerEpoch ?? 0;
     const inEpoch = perEpoch > 0 ? run.step % perEpoch : 0;
     // Some steps past a checkpoint, so that there is something to compute twice.
-    if (run.step < perEpoch * 1.3 || inEpoch > perEpoch * 0.9 || run.step - (run.lastCheckpoint?.step ?? 0) < 5) continue;
+    if (run.step < perEpoch * 1.3 || inEpoch > perEpoch * 0.9 || run.step - (run.lastCheckpoint?.step ?? 0) < 5)
+      continue;
     const { pid } = new SessionDirectory(join(project, '.git/trainstash/sessions', run.session!)).process()!;
     process.kill(pid, 'SIGKILL');
     return;

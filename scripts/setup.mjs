@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stamp = join(root, 'node_modules', '.trainstash-setup');
-const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+const wanted = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex');
 
 if (!isCurrent()) {
   console.log('Installing packages (about half a minute)…');
@@ -20,16 +22,24 @@ if (!isCurrent()) {
 }
 
 function isCurrent() {
-  return existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync(join(root, 'node_modules/node/bin/node'));
+  return (
+    existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync(join(root, 'node_modules/node/bin/node'))
+  );
 }
 
 function npm(...args) {
   const cli = process.env.npm_execpath;
   const result = cli
     ? spawnSync(process.execPath, [cli, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
-    : spawnSync('npm', args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+    : spawnSync('npm', args, {
+        cwd: root,
+        stdio: ['ignore', 'inherit', 'inherit'],
+        shell: process.platform === 'win32',
+      });
   if (result.status !== 0) {
-    console.error(`npm ${args[0]} failed (exit ${result.status ?? result.signal}). Nothing was started; run this command again once npm can reach its registry.`);
+    console.error(
+      `npm ${args[0]} failed (exit ${result.status ?? result.signal}). Nothing was started; run this command again once npm can reach its registry.`,
+    );
     process.exit(result.status ?? 1);
   }
 }

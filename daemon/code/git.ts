@@ -19,7 +19,13 @@ export function git(args: readonly string[], options: GitOptions): Promise<strin
     const child = execFile(
       'git',
       safe,
-      { cwd: options.cwd, env: gitEnvironment(options.env), maxBuffer: MAX_OUTPUT_BYTES, timeout: TIMEOUT_MS, encoding: 'utf8' },
+      {
+        cwd: options.cwd,
+        env: gitEnvironment(options.env),
+        maxBuffer: MAX_OUTPUT_BYTES,
+        timeout: TIMEOUT_MS,
+        encoding: 'utf8',
+      },
       (error, stdout, stderr) => {
         if (!error) resolve(stdout);
         else reject(new GitError(error.code as string | number, stderr.trim() || error.message));

@@ -2,9 +2,10 @@
  * Code snapshots in a shadow repository of our own, `<store>/code.git`, with its own index and objects: nothing of ours
  * enters the user's objects, refs, index or worktree list. Filters, hooks and fsmonitor are off.
  */
+
+import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createHash } from 'node:crypto';
 import { git, tryGit } from './git.ts';
 
 const MAX_FILE_BYTES = 1 << 20;
@@ -30,8 +31,10 @@ export async function takeSnapshot(root: string, store: string): Promise<Snapsho
   const known = (await git(['ls-files', '-z'], options)).split('\0').filter(Boolean);
   const present = new Set(paths);
   const gone = known.filter((path) => !present.has(path));
-  if (gone.length > 0) await git(['update-index', '-z', '--force-remove', '--stdin'], { ...options, input: `${gone.join('\0')}\0` });
-  if (paths.length > 0) await git(['update-index', '-z', '--add', '--stdin'], { ...options, input: `${paths.join('\0')}\0` });
+  if (gone.length > 0)
+    await git(['update-index', '-z', '--force-remove', '--stdin'], { ...options, input: `${gone.join('\0')}\0` });
+  if (paths.length > 0)
+    await git(['update-index', '-z', '--add', '--stdin'], { ...options, input: `${paths.join('\0')}\0` });
   const tree = (await git(['write-tree'], options)).trim();
   await keep(shadow, root, tree);
   const status = await tryGit(['status', '--porcelain', '--untracked-files=no'], { cwd: root });
@@ -42,7 +45,10 @@ export async function takeSnapshot(root: string, store: string): Promise<Snapsho
 export async function changedFiles(store: string, from: string, to: string): Promise<string[]> {
   if (from === to) return [];
   const shadow = join(store, 'code.git');
-  const output = await tryGit(['diff-tree', '-r', '-z', '--name-only', from, to], { cwd: store, env: { GIT_DIR: shadow } });
+  const output = await tryGit(['diff-tree', '-r', '-z', '--name-only', from, to], {
+    cwd: store,
+    env: { GIT_DIR: shadow },
+  });
   return output === null ? [] : output.split('\0').filter(Boolean);
 }
 
@@ -92,7 +98,10 @@ function choose(root: string, paths: string[]): { paths: string[]; leftOut: Snap
 async function openShadow(store: string): Promise<string> {
   const shadow = join(store, 'code.git');
   if (!existsSync(join(shadow, 'HEAD'))) {
-    await git(['init', '-q', '--bare', shadow], { cwd: store, env: { GIT_CONFIG_GLOBAL: '/dev/null', GIT_TEMPLATE_DIR: '' } });
+    await git(['init', '-q', '--bare', shadow], {
+      cwd: store,
+      env: { GIT_CONFIG_GLOBAL: '/dev/null', GIT_TEMPLATE_DIR: '' },
+    });
     mkdirSync(join(shadow, 'info'), { recursive: true });
     // The highest precedence there is: no filter of the project's .gitattributes runs, no line ending changes.
     writeFileSync(join(shadow, 'info', 'attributes'), '* -filter -text -eol -ident -working-tree-encoding\n');
@@ -118,8 +127,12 @@ function shadowEnvironment(shadow: string, workTree: string): Record<string, str
 async function keep(shadow: string, cwd: string, tree: string): Promise<void> {
   const env = {
     GIT_DIR: shadow,
-    GIT_AUTHOR_NAME: 'trainstash', GIT_AUTHOR_EMAIL: 'trainstash', GIT_AUTHOR_DATE: '2000-01-01T00:00:00Z',
-    GIT_COMMITTER_NAME: 'trainstash', GIT_COMMITTER_EMAIL: 'trainstash', GIT_COMMITTER_DATE: '2000-01-01T00:00:00Z',
+    GIT_AUTHOR_NAME: 'trainstash',
+    GIT_AUTHOR_EMAIL: 'trainstash',
+    GIT_AUTHOR_DATE: '2000-01-01T00:00:00Z',
+    GIT_COMMITTER_NAME: 'trainstash',
+    GIT_COMMITTER_EMAIL: 'trainstash',
+    GIT_COMMITTER_DATE: '2000-01-01T00:00:00Z',
   };
   const ref = `refs/snapshots/${tree}`;
   if (await tryGit(['rev-parse', '-q', '--verify', ref], { cwd, env })) return;

@@ -20,7 +20,19 @@ export interface SafetensorsHeader {
 }
 
 export const ELEMENT_BYTES: Record<string, number> = {
-  F64: 8, I64: 8, U64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, I16: 2, U16: 2, I8: 1, U8: 1, BOOL: 1,
+  F64: 8,
+  I64: 8,
+  U64: 8,
+  F32: 4,
+  I32: 4,
+  U32: 4,
+  F16: 2,
+  BF16: 2,
+  I16: 2,
+  U16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
 };
 
 const MAX_HEADER_BYTES = 100 << 20;
@@ -50,14 +62,16 @@ export function encodeHeader(
 export function readHeader(read: (offset: number, length: number) => Uint8Array, fileBytes: number): SafetensorsHeader {
   if (fileBytes < 8) throw new FormatError('shorter than 8 bytes');
   const length = Number(Buffer.from(read(0, 8)).readBigUInt64LE(0));
-  if (length > MAX_HEADER_BYTES || 8 + length > fileBytes) throw new FormatError(`header of ${length} bytes does not fit`);
+  if (length > MAX_HEADER_BYTES || 8 + length > fileBytes)
+    throw new FormatError(`header of ${length} bytes does not fit`);
   let header: unknown;
   try {
     header = JSON.parse(Buffer.from(read(8, length)).toString('utf8'));
   } catch {
     throw new FormatError('the header is not JSON');
   }
-  if (typeof header !== 'object' || header === null || Array.isArray(header)) throw new FormatError('the header is no object');
+  if (typeof header !== 'object' || header === null || Array.isArray(header))
+    throw new FormatError('the header is no object');
   const dataOffset = 8 + length;
   const tensors: TensorEntry[] = [];
   let metadata: Record<string, string> = {};
@@ -78,7 +92,8 @@ function readEntry(name: string, value: unknown, dataOffset: number, fileBytes: 
   const bytes = range[1]! - range[0]!;
   const elementBytes = ELEMENT_BYTES[dtype];
   if (elementBytes === undefined) throw new FormatError(`tensor "${name}" has the unknown dtype ${dtype}`);
-  if (bytes !== shape.reduce((a, b) => a * b, elementBytes)) throw new FormatError(`tensor "${name}": size and shape disagree`);
+  if (bytes !== shape.reduce((a, b) => a * b, elementBytes))
+    throw new FormatError(`tensor "${name}": size and shape disagree`);
   if (dataOffset + range[1]! > fileBytes) throw new FormatError(`tensor "${name}" lies beyond the file's end`);
   return { name, dtype, shape, offset: dataOffset + range[0]!, bytes };
 }

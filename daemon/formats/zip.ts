@@ -23,7 +23,8 @@ type Read = (offset: number, length: number) => Uint8Array;
 /** In file order. Throws FormatError when the file is no zip or is damaged. */
 export function readZipEntries(read: Read, fileBytes: number): ZipEntry[] {
   const { offset, bytes, count } = findDirectory(read, fileBytes);
-  if (bytes > MAX_DIRECTORY_BYTES || offset + bytes > fileBytes) throw new FormatError('the directory does not fit the file');
+  if (bytes > MAX_DIRECTORY_BYTES || offset + bytes > fileBytes)
+    throw new FormatError('the directory does not fit the file');
   const directory = Buffer.from(read(offset, bytes));
   const entries: ZipEntry[] = [];
   let at = 0;
@@ -41,12 +42,18 @@ export function readZipEntries(read: Read, fileBytes: number): ZipEntry[] {
       directory.readUInt32LE(at + 42),
     ]);
     const name = directory.toString('utf8', at + 46, at + 46 + nameBytes);
-    entries.push({ name, offset: dataOffset(read, local!, fileBytes), bytes: size!, method: directory.readUInt16LE(at + 10) });
+    entries.push({
+      name,
+      offset: dataOffset(read, local!, fileBytes),
+      bytes: size!,
+      method: directory.readUInt16LE(at + 10),
+    });
     at = next;
   }
   entries.sort((a, b) => a.offset - b.offset);
   for (const entry of entries) {
-    if (entry.offset + entry.bytes > fileBytes) throw new FormatError(`entry "${entry.name}" lies beyond the file's end`);
+    if (entry.offset + entry.bytes > fileBytes)
+      throw new FormatError(`entry "${entry.name}" lies beyond the file's end`);
   }
   return entries;
 }
@@ -57,14 +64,22 @@ function findDirectory(read: Read, fileBytes: number): { offset: number; bytes: 
   const tail = Buffer.from(read(tailOffset, tailBytes));
   for (let at = tail.length - 22; at >= 0; at--) {
     if (tail.readUInt32LE(at) !== END_SIGNATURE) continue;
-    const end = { count: tail.readUInt16LE(at + 10), bytes: tail.readUInt32LE(at + 12), offset: tail.readUInt32LE(at + 16) };
+    const end = {
+      count: tail.readUInt16LE(at + 10),
+      bytes: tail.readUInt32LE(at + 12),
+      offset: tail.readUInt32LE(at + 16),
+    };
     if (end.count !== 0xffff && end.bytes !== 0xffffffff && end.offset !== 0xffffffff) return end;
     return findDirectory64(read, tailOffset + at, fileBytes);
   }
   throw new FormatError('not a zip file');
 }
 
-function findDirectory64(read: Read, endOffset: number, fileBytes: number): { offset: number; bytes: number; count: number } {
+function findDirectory64(
+  read: Read,
+  endOffset: number,
+  fileBytes: number,
+): { offset: number; bytes: number; count: number } {
   const locator = Buffer.from(read(Math.max(0, endOffset - 20), 20));
   if (locator.length < 20 || locator.readUInt32LE(0) !== LOCATOR64_SIGNATURE) throw new FormatError('no zip64 locator');
   const at = Number(locator.readBigUInt64LE(8));

@@ -26,7 +26,7 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
     if (known && known.endedAt !== null && !hasCheckpoints(directory)) continue;
     const run = (launch.run && (await store.run(launch.run))) || (await store.createRun(adoptedRun(launch)));
     const session = known ?? (await newlyKnown(context, run, launch));
-    await runs.adopt(await withLiveStatus(context, run, session), session, launch);
+    runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
   await settleOrphans(context, runs);
 }
@@ -36,7 +36,8 @@ async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void>
   const { store } = context;
   const followed = new Set(runs.liveRuns().map(({ id }) => id));
   for (const run of await store.runsWithStatus(['starting', 'running', 'pausing'])) {
-    if (!followed.has(run.id)) await store.putRun({ ...run, status: 'lost', reason: 'its session directory is gone', endedAt: Date.now() });
+    if (!followed.has(run.id))
+      await store.putRun({ ...run, status: 'lost', reason: 'its session directory is gone', endedAt: Date.now() });
   }
   for (const run of await store.runsWithStatus(['queued'])) await runs.waitForClient(run);
   for (const session of await store.openSessions()) {
@@ -65,7 +66,12 @@ function adoptedRun(launch: Launch): Run {
     identity: launch.identity,
     restarts: 0,
   });
-  return { ...run, ...(launch.run ? { id: launch.run } : {}), createdAt: launch.createdAt, startedAt: launch.createdAt };
+  return {
+    ...run,
+    ...(launch.run ? { id: launch.run } : {}),
+    createdAt: launch.createdAt,
+    startedAt: launch.createdAt,
+  };
 }
 
 async function newlyKnown(context: ProjectContext, run: Run, launch: Launch): Promise<Session> {
@@ -84,7 +90,8 @@ async function newlyKnown(context: ProjectContext, run: Run, launch: Launch): Pr
 }
 
 async function withLiveStatus(context: ProjectContext, run: Run, session: Session): Promise<Run> {
-  const status = run.status === 'pausing' ? 'pausing' : run.step > 0 || run.status === 'running' ? 'running' : 'starting';
+  const status =
+    run.status === 'pausing' ? 'pausing' : run.step > 0 || run.status === 'running' ? 'running' : 'starting';
   const live: Run = { ...run, status, session: session.id, sessions: Math.max(run.sessions, session.ordinal) };
   await context.store.putRun(live);
   return live;

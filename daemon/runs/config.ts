@@ -1,7 +1,14 @@
 /** Reads `trainstash.json`. Errors name file, line and fix. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Node, type ParseError, parseTree, printParseErrorCode, findNodeAtLocation, getNodeValue } from 'jsonc-parser';
+import {
+  findNodeAtLocation,
+  getNodeValue,
+  type Node,
+  type ParseError,
+  parseTree,
+  printParseErrorCode,
+} from 'jsonc-parser';
 import * as v from 'valibot';
 import { CONFIG_FILE, type JobConfig, jobSchema } from '../../protocol/config.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -24,7 +31,11 @@ export function readConfig(root: string): Config {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new TrainstashError('configInvalid', `${file} cannot be read (${(error as Error).message}). Nothing was started.`, { file });
+    throw new TrainstashError(
+      'configInvalid',
+      `${file} cannot be read (${(error as Error).message}). Nothing was started.`,
+      { file },
+    );
   }
   const errors: ParseError[] = [];
   const tree = parseTree(text, errors, { allowTrailingComma: true });
@@ -37,7 +48,8 @@ export function readConfig(root: string): Config {
   const warnings = unknownKeys(file, text, tree, TOP_LEVEL);
   const jobs = new Map<string, JobConfig>();
   const jobsNode = findNodeAtLocation(tree, ['jobs']);
-  if (jobsNode && jobsNode.type !== 'object') throw invalid(file, placeOf(text, jobsNode.offset), '"jobs" must be an object');
+  if (jobsNode && jobsNode.type !== 'object')
+    throw invalid(file, placeOf(text, jobsNode.offset), '"jobs" must be an object');
   for (const property of jobsNode?.children ?? []) {
     const [key, value] = property.children as [Node, Node];
     jobs.set(String(key.value), readJob(file, text, String(key.value), value, warnings));
@@ -50,14 +62,27 @@ export function findJob(config: Config, name: string): JobConfig {
   if (job) return job;
   const known = [...config.jobs.keys()];
   const suggestion = nearest(name, known);
-  const list = known.length > 0 ? `Known jobs: ${known.join(', ')}.` : config.file ? 'The file names no jobs.' : `There is no ${CONFIG_FILE}; \`trainstash init\` makes one.`;
-  throw new TrainstashError('jobUnknown', `There is no job "${name}"${suggestion ? `; did you mean "${suggestion}"?` : '.'} ${list}`, { job: name, known, suggestion });
+  const list =
+    known.length > 0
+      ? `Known jobs: ${known.join(', ')}.`
+      : config.file
+        ? 'The file names no jobs.'
+        : `There is no ${CONFIG_FILE}; \`trainstash init\` makes one.`;
+  throw new TrainstashError(
+    'jobUnknown',
+    `There is no job "${name}"${suggestion ? `; did you mean "${suggestion}"?` : '.'} ${list}`,
+    { job: name, known, suggestion },
+  );
 }
 
 function readJob(file: string, text: string, name: string, node: Node, warnings: string[]): JobConfig {
   const at = placeOf(text, node.offset);
   if (node.type === 'string' || (node.type === 'object' && findNodeAtLocation(node, ['run'])))
-    throw invalid(file, at, `the job "${name}" runs a command; this version runs TensorFlow.js modules only: { "module": "train.ts" }`);
+    throw invalid(
+      file,
+      at,
+      `the job "${name}" runs a command; this version runs TensorFlow.js modules only: { "module": "train.ts" }`,
+    );
   if (node.type !== 'object') throw invalid(file, at, `the job "${name}" must be an object { "module": "train.ts" }`);
   const known = Object.keys(jobSchema.entries);
   warnings.push(...unknownKeys(file, text, node, known, `job "${name}"`));
@@ -73,9 +98,18 @@ function readJob(file: string, text: string, name: string, node: Node, warnings:
   if (issue.type === 'strict_object' && path.length > 0) {
     const parent = path[0] as keyof typeof NESTED;
     const suggestion = nearest(String(path.at(-1)), NESTED[parent] ?? []);
-    throw invalid(file, placeOf(text, place.offset), `the job "${name}" has an unknown key "${path.join('.')}"`, suggestion);
+    throw invalid(
+      file,
+      placeOf(text, place.offset),
+      `the job "${name}" has an unknown key "${path.join('.')}"`,
+      suggestion,
+    );
   }
-  throw invalid(file, placeOf(text, place.offset), `in the job "${name}", ${path.join('.') || 'the value'}: ${issue.message}`);
+  throw invalid(
+    file,
+    placeOf(text, place.offset),
+    `in the job "${name}", ${path.join('.') || 'the value'}: ${issue.message}`,
+  );
 }
 
 const NESTED = { checkpoint: ['every', 'best'], keep: ['last', 'best', 'every'] };
@@ -86,13 +120,24 @@ function unknownKeys(file: string, text: string, node: Node, known: readonly str
     if (known.includes(String(key.value))) return [];
     const { line } = placeOf(text, key.offset);
     const suggestion = nearest(String(key.value), known);
-    return [`${file}:${line}: ${where} has an unknown key "${key.value}", which is ignored${suggestion ? `; did you mean "${suggestion}"?` : ''}`];
+    return [
+      `${file}:${line}: ${where} has an unknown key "${key.value}", which is ignored${suggestion ? `; did you mean "${suggestion}"?` : ''}`,
+    ];
   });
 }
 
-function invalid(file: string, at: { line: number; column: number }, problem: string, suggestion?: string): TrainstashError {
+function invalid(
+  file: string,
+  at: { line: number; column: number },
+  problem: string,
+  suggestion?: string,
+): TrainstashError {
   const hint = suggestion ? `; did you mean "${suggestion}"?` : '.';
-  return new TrainstashError('configInvalid', `${file}:${at.line}:${at.column}: ${problem}${hint} Nothing was started.`, { file, ...at, suggestion });
+  return new TrainstashError(
+    'configInvalid',
+    `${file}:${at.line}:${at.column}: ${problem}${hint} Nothing was started.`,
+    { file, ...at, suggestion },
+  );
 }
 
 function placeOf(text: string, offset: number): { line: number; column: number } {
@@ -109,7 +154,12 @@ const DEFAULT_EVERY_SECONDS = 600;
 
 /** `10m`, `500 steps`, `1 epoch, 5m`. Best checkpoints are taken unless switched off. */
 export function checkpointPolicy(job: Pick<JobConfig, 'checkpoint'>): CheckpointPolicy {
-  const policy: CheckpointPolicy = { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: job.checkpoint.best ?? true };
+  const policy: CheckpointPolicy = {
+    everySeconds: 0,
+    everySteps: null,
+    everyEpochs: null,
+    onBest: job.checkpoint.best ?? true,
+  };
   if (job.checkpoint.every === undefined) return { ...policy, everySeconds: DEFAULT_EVERY_SECONDS };
   for (const [, number, unit] of job.checkpoint.every.matchAll(/(\d+(?:\.\d+)?)\s*(steps?|epochs?|s|m|h)/g)) {
     const amount = Number(number);

@@ -35,8 +35,6 @@ export interface FollowerSetup {
   /** The run as it is now, for the checkpoint's identity. */
   run(): Run;
   handle: FollowerEvents;
-  /** A verification's checkpoint is not taken in. */
-  keepInbox: boolean;
 }
 
 export class Follower {
@@ -87,7 +85,11 @@ export class Follower {
     await this.#takeEvents();
     await this.#takeInbox();
     if (this.#over || alive) return this.#checkStall();
-    const starting = exit === null && !this.#childExited && this.directory.process() === null && Date.now() - this.#launchedAt < LAUNCH_GRACE_MS;
+    const starting =
+      exit === null &&
+      !this.#childExited &&
+      this.directory.process() === null &&
+      Date.now() - this.#launchedAt < LAUNCH_GRACE_MS;
     if (starting || this.#retryAt > Date.now()) return;
     await this.#setup.handle.ended(this.directory.exit());
     this.dispose();
@@ -98,7 +100,14 @@ export class Follower {
     for (let more = true; more && !this.#over; ) {
       const taken = await this.#setup.store.takeEvents(this.session.id);
       more = taken.more;
-      if (taken.started === null && taken.last === null && taken.notices.length === 0 && taken.answered === null && taken.malformed === 0) continue;
+      if (
+        taken.started === null &&
+        taken.last === null &&
+        taken.notices.length === 0 &&
+        taken.answered === null &&
+        taken.malformed === 0
+      )
+        continue;
       this.#lastEventAt = Date.now();
       this.#stalledSaid = false;
       await this.#setup.handle.events(taken);
@@ -106,12 +115,15 @@ export class Follower {
   }
 
   async #takeInbox(): Promise<void> {
-    if (this.#setup.keepInbox || Date.now() < this.#retryAt) return;
+    if (Date.now() < this.#retryAt) return;
     for (const path of this.#claimed()) {
       if (this.#over) return;
       try {
         const bytes = directoryBytes(path);
-        const result = await this.#setup.store.saveCheckpoint({ directory: path, run: this.#setup.run(), session: this.session }, bytes);
+        const result = await this.#setup.store.saveCheckpoint(
+          { directory: path, run: this.#setup.run(), session: this.session },
+          bytes,
+        );
         rmSync(path, { recursive: true, force: true });
         this.#retryAt = 0;
         await this.#setup.handle.saved(result);
@@ -132,7 +144,10 @@ export class Follower {
   #claimed(): string[] {
     const { directory } = this;
     for (const name of directory.inbox()) directory.claim(name);
-    return directory.taking().filter((name) => !name.startsWith('bad-')).map((name) => join(directory.file('taking'), name));
+    return directory
+      .taking()
+      .filter((name) => !name.startsWith('bad-'))
+      .map((name) => join(directory.file('taking'), name));
   }
 
   #setAside(path: string): void {

@@ -7,28 +7,41 @@ import { shortValue } from './naming.ts';
 export interface PreflightFacts {
   run: Run;
   /** Code at the checkpoint and now; null: not kept. */
-  code: { then: string | null; now: string | null; changed: string[] };
-  environment: { then: Record<string, string>; now: Record<string, string> };
+  code: { before: string | null; now: string | null; changed: string[] };
+  environment: { before: Record<string, string>; now: Record<string, string> };
   /** Params as the run has them and as the job would start today, where the job says something else. */
   jobParams: Params;
   params: Params;
 }
 
-const ENVIRONMENT_KINDS = { framework: 'package', node: 'runtime', device: 'device', platform: 'device', threads: 'threads' } as const;
+const ENVIRONMENT_KINDS = {
+  framework: 'package',
+  node: 'runtime',
+  device: 'device',
+  platform: 'device',
+  threads: 'threads',
+} as const;
 
 export function preflight(facts: PreflightFacts): PreflightDifference[] {
   const differences: PreflightDifference[] = [];
   const { code, environment } = facts;
-  if (code.then !== code.now) {
-    if (code.then === null || code.now === null) {
-      differences.push({ kind: 'code', name: '', checkpoint: code.then ? 'kept' : 'not kept', current: code.now ? 'kept' : 'not kept' });
+  if (code.before !== code.now) {
+    if (code.before === null || code.now === null) {
+      differences.push({
+        kind: 'code',
+        name: '',
+        checkpoint: code.before ? 'kept' : 'not kept',
+        current: code.now ? 'kept' : 'not kept',
+      });
     }
-    for (const name of code.changed) differences.push({ kind: 'code', name, checkpoint: 'as it was', current: 'changed' });
+    for (const name of code.changed)
+      differences.push({ kind: 'code', name, checkpoint: 'as it was', current: 'changed' });
   }
   for (const [name, kind] of Object.entries(ENVIRONMENT_KINDS)) {
-    const then = environment.then[name];
+    const then = environment.before[name];
     const now = environment.now[name];
-    if (then !== undefined && now !== undefined && then !== now) differences.push({ kind, name, checkpoint: then, current: now });
+    if (then !== undefined && now !== undefined && then !== now)
+      differences.push({ kind, name, checkpoint: then, current: now });
   }
   for (const [name, value] of Object.entries(facts.jobParams)) {
     const kept = facts.params[name];

@@ -12,7 +12,8 @@ import { networkFileSystem } from '../store/place.ts';
 import { adoptSessions } from './adopt.ts';
 import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, storeExists } from './context.ts';
-import { Runs } from './runs.ts';
+import { keepPolicy } from './live.ts';
+import { type Device, Runs } from './runs.ts';
 import { Verifier } from './verify.ts';
 
 const LOG_PAGE_BYTES = 128 << 10;
@@ -23,7 +24,7 @@ export interface ProjectSetup {
   trainer: string;
   announce(place: Place): Announcer;
   log(text: string): void;
-  device: { isFree(): boolean; freed(): void };
+  device: Device;
   quotaBytes?: number;
 }
 
@@ -52,9 +53,16 @@ export class OpenProject {
       );
     }
     const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
-    const context: ProjectContext = { place, store, trainer: setup.trainer, announce: setup.announce(place), log: setup.log };
+    const context: ProjectContext = {
+      place,
+      store,
+      trainer: setup.trainer,
+      announce: setup.announce(place),
+      log: setup.log,
+    };
     const project = new OpenProject(context, setup.device);
-    if ((await store.info()).rebuiltAtOpen) setup.log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
+    if ((await store.info()).rebuiltAtOpen)
+      setup.log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
     await adoptSessions(context, project.runs);
     // Those that ended meanwhile are settled before anyone asks.
     await project.runs.settle();
@@ -83,14 +91,23 @@ export class OpenProject {
   init(module: string | undefined): { config: string; created: boolean } {
     const config = join(this.place.root, CONFIG_FILE);
     if (existsSync(config)) return { config, created: false };
-    const chosen = module ?? ['train.ts', 'train.js', 'src/train.ts'].find((path) => existsSync(join(this.place.root, path))) ?? 'train.ts';
-    writeFileSync(config, `{\n  "jobs": {\n    "train": { "module": ${JSON.stringify(chosen)} }\n  }\n}\n`, { flag: 'wx' });
+    const chosen =
+      module ??
+      ['train.ts', 'train.js', 'src/train.ts'].find((path) => existsSync(join(this.place.root, path))) ??
+      'train.ts';
+    writeFileSync(config, `{\n  "jobs": {\n    "train": { "module": ${JSON.stringify(chosen)} }\n  }\n}\n`, {
+      flag: 'wx',
+    });
     return { config, created: true };
   }
 
   jobs() {
     const { file, jobs, warnings } = readConfig(this.place.root);
-    return { file, warnings, jobs: [...jobs].map(([name, { module, params }]) => ({ name, module, params: params as never })) };
+    return {
+      file,
+      warnings,
+      jobs: [...jobs].map(([name, { module, params }]) => ({ name, module, params: params as never })),
+    };
   }
 
   /** A run or a checkpoint into the trash, or out of it. */
@@ -103,8 +120,14 @@ export class OpenProject {
   }
 
   /** The next part of a run's output from `offset` on, over its sessions one after the other. */
-  async readLog(run: Run, sessionId: string | undefined, offset: number): Promise<{ text: string; offset: number; ended: boolean }> {
-    const sessions = (await this.store.sessions(run.id)).filter(({ id, purpose }) => purpose === 'train' && (!sessionId || id === sessionId));
+  async readLog(
+    run: Run,
+    sessionId: string | undefined,
+    offset: number,
+  ): Promise<{ text: string; offset: number; ended: boolean }> {
+    const sessions = (await this.store.sessions(run.id)).filter(
+      ({ id, purpose }) => purpose === 'train' && (!sessionId || id === sessionId),
+    );
     let start = 0;
     for (const session of sessions) {
       const path = join(this.place.store, 'sessions', session.id, SESSION_FILES.output);
@@ -127,8 +150,18 @@ export class OpenProject {
 
   /** All checkpoints as plain files, metrics as CSV; then the store is gone. */
   async eject(directory: string): Promise<{ directory: string; checkpoints: number; bytes: number }> {
-    if (this.busy) throw new TrainstashError('wrongStatus', 'Runs are live; pause or stop them first. Nothing was changed.', { run: '', status: 'running', allowed: [] });
-    if (existsSync(directory)) throw new TrainstashError('paramInvalid', `${directory} exists already. Nothing was changed; name a new folder with --to.`, { param: 'to', expected: 'a folder that does not exist' });
+    if (this.busy)
+      throw new TrainstashError('wrongStatus', 'Runs are live; pause or stop them first. Nothing was changed.', {
+        run: '',
+        status: 'running',
+        allowed: [],
+      });
+    if (existsSync(directory))
+      throw new TrainstashError(
+        'paramInvalid',
+        `${directory} exists already. Nothing was changed; name a new folder with --to.`,
+        { param: 'to', expected: 'a folder that does not exist' },
+      );
     let bytes = 0;
     let checkpoints = 0;
     for (let before: number | null = null; ; ) {
@@ -140,7 +173,10 @@ export class OpenProject {
         writeFileSync(join(folder, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
         writeFileSync(join(folder, 'metrics.csv'), csv(await this.store.queryMetrics(run.id, {})));
         for (const checkpoint of await this.store.checkpoints(run.id)) {
-          const restored = await this.store.restoreCheckpoint(checkpoint.id, join(folder, `step-${checkpoint.step}-${checkpoint.id}`));
+          const restored = await this.store.restoreCheckpoint(
+            checkpoint.id,
+            join(folder, `step-${checkpoint.step}-${checkpoint.id}`),
+          );
           bytes += restored.bytes;
           checkpoints++;
         }
@@ -161,23 +197,42 @@ export class OpenProject {
   }
 
   async #removeRun(run: Run, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
-    if (LIVE_STATUSES.includes(run.status)) throw new TrainstashError('wrongStatus', `${run.name} is ${run.status}; stop it first. Nothing was changed.`, { run: run.id, status: run.status, allowed: [] });
-    const forks = undo ? [] : (await this.store.runs({ drafts: true, trashed: false, before: null, limit: 10_000 })).runs.filter(({ parent }) => parent?.run === run.id);
-    if (forks.length > 0) throw new TrainstashError('protectedBy', `${forks.map(({ name }) => name).join(', ')} started from ${run.name}; remove those first. Nothing was changed.`, { what: run.name, reasons: forks.map(({ name }) => name) });
+    if (LIVE_STATUSES.includes(run.status))
+      throw new TrainstashError('wrongStatus', `${run.name} is ${run.status}; stop it first. Nothing was changed.`, {
+        run: run.id,
+        status: run.status,
+        allowed: [],
+      });
+    const forks = undo
+      ? []
+      : (await this.store.runs({ drafts: true, trashed: false, before: null, limit: 10_000 })).runs.filter(
+          ({ parent }) => parent?.run === run.id,
+        );
+    if (forks.length > 0)
+      throw new TrainstashError(
+        'protectedBy',
+        `${forks.map(({ name }) => name).join(', ')} started from ${run.name}; remove those first. Nothing was changed.`,
+        { what: run.name, reasons: forks.map(({ name }) => name) },
+      );
     const at = undo ? null : Date.now();
-    const checkpoints = (await this.store.checkpoints(run.id, true)).filter(({ trashedAt }) => (undo ? trashedAt === run.trashedAt : trashedAt === null));
+    const checkpoints = (await this.store.checkpoints(run.id, true)).filter(({ trashedAt }) =>
+      undo ? trashedAt === run.trashedAt : trashedAt === null,
+    );
     for (const { id } of checkpoints) this.#context.announce.checkpoint(await this.store.setTrash(id, at));
     const changed: Run = { ...run, trashedAt: at, checkpoints: undo ? checkpoints.length : 0 };
     await this.store.putRun(changed);
     this.#context.announce.run(changed);
-    return { removed: [run.name, ...checkpoints.map(({ id }) => id)], bytes: checkpoints.reduce((sum, { bytes }) => sum + bytes, 0) };
+    return {
+      removed: [run.name, ...checkpoints.map(({ id }) => id)],
+      bytes: checkpoints.reduce((sum, { bytes }) => sum + bytes, 0),
+    };
   }
 
   async #removeCheckpoint(query: string, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
     const checkpoint = await this.findCheckpoint(query);
     const run = (await this.store.run(checkpoint.run))!;
     if (!undo) {
-      const reasons = new Map(await this.store.reasonsToKeep(run.id, this.runs.keepPolicy(run, null))).get(checkpoint.id) ?? [];
+      const reasons = new Map(await this.store.reasonsToKeep(run.id, keepPolicy(run, null))).get(checkpoint.id) ?? [];
       const strong = reasons.filter((reason) => /tagged|fork|newest/.test(reason));
       if (strong.length > 0 && LIVE_STATUSES.includes(run.status)) throw protectedBy(checkpoint.id, strong);
       if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
@@ -185,7 +240,11 @@ export class OpenProject {
     const changed = await this.store.setTrash(checkpoint.id, undo ? null : Date.now());
     const newest = (await this.store.checkpoints(run.id)).at(-1);
     const count = (await this.store.checkpoints(run.id)).length;
-    await this.store.putRun({ ...run, checkpoints: count, lastCheckpoint: newest ? { id: newest.id, step: newest.step, grade: newest.grade } : null });
+    await this.store.putRun({
+      ...run,
+      checkpoints: count,
+      lastCheckpoint: newest ? { id: newest.id, step: newest.step, grade: newest.grade } : null,
+    });
     this.#context.announce.checkpoint(changed);
     return { removed: [checkpoint.id], bytes: checkpoint.bytes };
   }
@@ -199,7 +258,10 @@ export class OpenProject {
 }
 
 function protectedBy(id: string, reasons: string[]): TrainstashError {
-  return new TrainstashError('protectedBy', `Checkpoint ${id} is needed: ${reasons.join(', ')}. Nothing was changed.`, { what: id, reasons });
+  return new TrainstashError('protectedBy', `Checkpoint ${id} is needed: ${reasons.join(', ')}. Nothing was changed.`, {
+    what: id,
+    reasons,
+  });
 }
 
 function safeName(name: string): string {
@@ -207,7 +269,9 @@ function safeName(name: string): string {
 }
 
 function csv(series: readonly MetricSeries[]): string {
-  const rows = series.flatMap(({ name, steps, values, times }) => steps.map((step, i) => `${step},${times[i]},${name},${values[i]}`));
+  const rows = series.flatMap(({ name, steps, values, times }) =>
+    steps.map((step, i) => `${step},${times[i]},${name},${values[i]}`),
+  );
   return `${['step,seconds,metric,value', ...rows].join('\n')}\n`;
 }
 

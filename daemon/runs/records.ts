@@ -1,7 +1,9 @@
 /** New records with everything in its first state. */
+
+import type { JobConfig } from '../../protocol/config.ts';
 import type { Monitor, Params, Run, Session } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
-import type { JobConfig } from '../../protocol/config.ts';
+import { blankRun } from '../../protocol/records.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SESSION_FORMAT } from '../../protocol/version.ts';
 import { checkpointPolicy } from './config.ts';
@@ -13,29 +15,47 @@ export interface Identity {
   code: string | null;
 }
 
-export function newRun(facts: { job: string; params: Params; overrides: string[]; seed: number; backend: string; identity: Identity; restarts: number }): Run {
-  const { job, params, overrides, seed, backend, identity, restarts } = facts;
-  return {
-    id: randomId(), number: 0, name: '', label: '', note: '', job, status: 'starting', reason: '', draft: false, ...identity,
-    params, overrides, seed, backend, createdAt: Date.now(), startedAt: null, endedAt: null, step: 0, epoch: 0, totalSteps: null,
-    stepsPerEpoch: null, etaSeconds: null, metrics: {}, monitor: null, parent: null, checkpoints: 0, lastCheckpoint: null,
-    session: null, sessions: 0, notices: [], restart: { max: restarts, used: 0 }, trashedAt: null,
-  };
+export function newRun(facts: {
+  job: string;
+  params: Params;
+  overrides: string[];
+  seed: number;
+  backend: string;
+  identity: Identity;
+  restarts: number;
+}): Run {
+  const { identity, restarts, ...rest } = facts;
+  return { ...blankRun({ id: randomId(), ...rest, ...identity }, Date.now()), restart: { max: restarts, used: 0 } };
 }
 
 export function newSession(run: Run, purpose: Session['purpose'], resumedFrom: Session['resumedFrom']): Session {
   return {
-    id: randomId(), run: run.id, ordinal: run.sessions + 1, purpose, startedAt: Date.now(), endedAt: null, resumedFrom, environment: {},
+    id: randomId(),
+    run: run.id,
+    ordinal: run.sessions + 1,
+    purpose,
+    startedAt: Date.now(),
+    endedAt: null,
+    resumedFrom,
+    environment: {},
   };
 }
 
 /** `val_loss` or `max:val_accuracy`. */
 export function monitorOf(text: string | undefined): Monitor | null {
   if (text === undefined) return null;
-  return text.startsWith('max:') ? { metric: text.slice(4), mode: 'max' } : { metric: text.replace(/^min:/, ''), mode: 'min' };
+  return text.startsWith('max:')
+    ? { metric: text.slice(4), mode: 'max' }
+    : { metric: text.replace(/^min:/, ''), mode: 'min' };
 }
 
-export function newLaunch(run: Run, session: Session, job: JobConfig, root: string, overrides: Partial<Launch> = {}): Launch {
+export function newLaunch(
+  run: Run,
+  session: Session,
+  job: JobConfig,
+  root: string,
+  overrides: Partial<Launch> = {},
+): Launch {
   return {
     format: SESSION_FORMAT,
     session: session.id,

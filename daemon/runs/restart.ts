@@ -23,5 +23,8 @@ export function nextRestart(
   // A run that got further is a new story: only crashes in a row count.
   const used = ending.progressed ? 0 : policy.used;
   if (used >= policy.max) return { refused: `${policy.max} restarts in a row did not help` };
-  return { delayMs: Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** used), policy: { max: policy.max, used: used + 1 } };
+  return {
+    delayMs: Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** used),
+    policy: { max: policy.max, used: used + 1 },
+  };
 }

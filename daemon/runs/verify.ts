@@ -29,7 +29,10 @@ export class Verifier {
     return this.#running.size > 0;
   }
 
-  async verify(checkpoint: Checkpoint, environment: Record<string, string>): Promise<{ checkpoint: Checkpoint; proof: Proof }> {
+  async verify(
+    checkpoint: Checkpoint,
+    environment: Record<string, string>,
+  ): Promise<{ checkpoint: Checkpoint; proof: Proof }> {
     const { store } = this.#context;
     const run = (await store.run(checkpoint.run))!;
     const next = await this.#next(run, checkpoint);
@@ -57,10 +60,14 @@ export class Verifier {
 
   /** The checkpoint that training reached from this one, with nothing changed in between. */
   async #next(run: Run, checkpoint: Checkpoint): Promise<Checkpoint> {
-    const followers = (await this.#context.store.checkpoints(run.id, true)).filter(({ parent, step }) => parent === checkpoint.id && step > checkpoint.step);
+    const followers = (await this.#context.store.checkpoints(run.id, true)).filter(
+      ({ parent, step }) => parent === checkpoint.id && step > checkpoint.step,
+    );
     const bodies = await Promise.all(followers.map(({ id }) => this.#context.store.checkpointFacts(id)));
     const own = await this.#context.store.checkpointFacts(checkpoint.id);
-    const same = followers.findIndex((_, i) => JSON.stringify(bodies[i]?.run.params) === JSON.stringify(own?.run.params));
+    const same = followers.findIndex(
+      (_, i) => JSON.stringify(bodies[i]?.run.params) === JSON.stringify(own?.run.params),
+    );
     if (same >= 0) return followers[same]!;
     throw new TrainstashError(
       'notFound',
@@ -76,18 +83,30 @@ export class Verifier {
     const job = findJob(readConfig(place.root), run.job);
     const cwd = body.run.code ? await checkOut(place.root, place.store, body.run.code) : place.root;
     const session = newSession(run, 'verify', { checkpoint: from.id, step: from.step });
-    const launch = newLaunch({ ...run, params: body.run.params, backend: body.checkpoint.environment.backend ?? run.backend }, session, job, place.root, {
-      cwd,
-      resume: {
-        directory: 'restore', checkpoint: from.id, step: from.step, accept: [],
-        expected: { data: body.checkpoint.data?.fingerprint ?? null, backend: body.checkpoint.environment.backend ?? null },
+    const launch = newLaunch(
+      { ...run, params: body.run.params, backend: body.checkpoint.environment.backend ?? run.backend },
+      session,
+      job,
+      place.root,
+      {
+        cwd,
+        resume: {
+          directory: 'restore',
+          checkpoint: from.id,
+          step: from.step,
+          accept: [],
+          expected: {
+            data: body.checkpoint.data?.fingerprint ?? null,
+            backend: body.checkpoint.environment.backend ?? null,
+          },
+        },
+        untilStep: to.step,
+        untilEpoch: target.checkpoint.batch === 0 ? target.checkpoint.epoch : null,
+        checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: false },
+        onNaN: 'ignore',
+        onSpike: 'ignore',
       },
-      untilStep: to.step,
-      untilEpoch: target.checkpoint.batch === 0 ? target.checkpoint.epoch : null,
-      checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: false },
-      onNaN: 'ignore',
-      onSpike: 'ignore',
-    });
+    );
     const directory = SessionDirectory.create(sessionsPath(this.#context), launch);
     this.#running.add(directory);
     try {
@@ -97,7 +116,8 @@ export class Verifier {
       const exit = directory.exit();
       if (exit?.error) throw fromWire(exitErrorToWire(exit.error));
       const name = directory.inbox()[0];
-      if (!exit || !name) throw new TrainstashError('internal', 'The replay ended without a state to compare. Nothing was changed.', {});
+      if (!exit || !name)
+        throw new TrainstashError('internal', 'The replay ended without a state to compare. Nothing was changed.', {});
       const path = join(directory.file('inbox'), name);
       return { digest: await store.digestOf(path), environment: body.checkpoint.environment };
     } finally {

@@ -65,7 +65,12 @@ export class SessionDirectory {
   }
 
   writeProcess(): void {
-    const record: ProcessRecord = { pid: process.pid, startTime: startTimeOf(process.pid), host: hostname(), bootId: bootId() };
+    const record: ProcessRecord = {
+      pid: process.pid,
+      startTime: startTimeOf(process.pid),
+      host: hostname(),
+      bootId: bootId(),
+    };
     writeJson(this.file('process'), record);
   }
 

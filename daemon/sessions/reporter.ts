@@ -1,5 +1,5 @@
 /** The trainer's side of a session directory: events out, requests in. Its failures never fail a training. */
-import { closeSync, openSync, readSync, fstatSync, ftruncateSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import type { Control, SessionEvent } from '../../protocol/session.ts';
 import type { SessionDirectory } from './directory.ts';
 

@@ -30,10 +30,12 @@ export function watchSession(directory: SessionDirectory, look: () => Promise<vo
   const request = (): Promise<void> => {
     if (disposed) return Promise.resolve();
     if (!running) return run();
-    queued ??= running.catch(() => {}).then(() => {
-      queued = null;
-      return disposed ? undefined : run();
-    });
+    queued ??= running
+      .catch(() => {})
+      .then(() => {
+        queued = null;
+        return disposed ? undefined : run();
+      });
     return queued;
   };
   const soon = () => {
@@ -68,7 +70,8 @@ export function isAlive(directory: SessionDirectory): boolean {
   try {
     return isLocked(directory.file('lock'));
   } catch (error) {
-    if (['ENOENT', 'SQLITE_CANTOPEN', 'ERR_SQLITE_ERROR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    if (['ENOENT', 'SQLITE_CANTOPEN', 'ERR_SQLITE_ERROR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return false;
     throw error;
   }
 }

@@ -27,8 +27,15 @@ import { type MarkKind, Objects } from './objects.ts';
 import { compareOverlap } from './overlap.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
 import { fillCatalog, followObjects } from './rebuild.ts';
-import { bestOf, DEFAULT_KEEP, keptBecause, type KeepPolicy } from './retention.ts';
-import { type CheckpointBody, type CheckpointSource, checkpointOf, digestOf, restoreCheckpoint, saveCheckpoint } from './saving.ts';
+import { bestOf, DEFAULT_KEEP, type KeepPolicy, keptBecause } from './retention.ts';
+import {
+  type CheckpointBody,
+  type CheckpointSource,
+  checkpointOf,
+  digestOf,
+  restoreCheckpoint,
+  saveCheckpoint,
+} from './saving.ts';
 
 const DAY_MS = 86_400_000;
 /** Shorter beginnings of an id are not looked for: a step or number that does not exist must not find something else. */
@@ -61,7 +68,8 @@ export function openStore(options: StoreOptions) {
   }
   let metrics = new Metrics(catalog);
   const hasher = new Hasher(new URL(options.hasherEntry));
-  if (objects.meta('quota') === undefined) objects.setMeta('quota', String(options.quotaBytes ?? defaultQuotaBytes(path)));
+  if (objects.meta('quota') === undefined)
+    objects.setMeta('quota', String(options.quotaBytes ?? defaultQuotaBytes(path)));
   followObjects(objects, catalog);
   makeReserve(path);
   const pause = () => breathe();
@@ -94,7 +102,11 @@ export function openStore(options: StoreOptions) {
     for (const session of catalog.sessions(run)) {
       if (session.resumedFrom) needed.set(session.resumedFrom.checkpoint, 'the run was resumed from it');
     }
-    for (const row of catalog.database.prepare("SELECT json_extract(body, '$.parent.checkpoint') AS id FROM run WHERE json_extract(body, '$.parent.run') = ?").all(run))
+    for (const row of catalog.database
+      .prepare(
+        "SELECT json_extract(body, '$.parent.checkpoint') AS id FROM run WHERE json_extract(body, '$.parent.run') = ?",
+      )
+      .all(run))
       needed.set(String(row.id), 'a fork starts from it');
     return needed;
   }
@@ -157,28 +169,41 @@ export function openStore(options: StoreOptions) {
       if (exact) return exact;
       if (candidates.length > 1) {
         throw new TrainstashError('ambiguous', `"${query}" fits ${candidates.length} runs; give more of the id.`, {
-          what: 'run', query, matches: candidates.map((run) => `${run.id} (${run.name})`),
+          what: 'run',
+          query,
+          matches: candidates.map((run) => `${run.id} (${run.name})`),
         });
       }
-      const named = catalog.database.prepare("SELECT body FROM run WHERE json_extract(body, '$.name') = ? LIMIT 2").all(query);
+      const named = catalog.database
+        .prepare("SELECT body FROM run WHERE json_extract(body, '$.name') = ? LIMIT 2")
+        .all(query);
       if (named.length === 1) return JSON.parse(named[0]!.body);
-      throw new TrainstashError('notFound', `There is no run "${query}". \`trainstash ls --all\` lists them.`, { what: 'run', query });
+      throw new TrainstashError('notFound', `There is no run "${query}". \`trainstash ls --all\` lists them.`, {
+        what: 'run',
+        query,
+      });
     },
     /** In one go, since each call is a trip to this thread and back. */
     showRun(query: string, limit: number) {
       const run = api.findRun(query);
-      return { run, sessions: catalog.sessions(run.id), checkpoints: catalog.checkpointPage(run.id, false, 0, limit).reverse() };
+      return {
+        run,
+        sessions: catalog.sessions(run.id),
+        checkpoints: catalog.checkpointPage(run.id, false, 0, limit).reverse(),
+      };
     },
     putSession: (session: Session) => catalog.putSession(session),
     session: (id: string) => catalog.session(id),
     sessions: (run: string) => catalog.sessions(run),
     openSessions: () => catalog.openSessions(),
-    takeEvents: (session: string) => takeEvents(catalog, metrics, session, join(path, 'sessions', session, SESSION_FILES.events)),
+    takeEvents: (session: string) =>
+      takeEvents(catalog, metrics, session, join(path, 'sessions', session, SESSION_FILES.events)),
 
     /** Forgets a run with everything it has: checkpoints, metrics, session directories. */
     async purgeRun(id: string): Promise<void> {
       for (const checkpoint of catalog.checkpoints(id, { trashed: true })) forgetCheckpoint(checkpoint.id);
-      for (const session of catalog.sessions(id)) rmSync(join(path, 'sessions', session.id), { recursive: true, force: true });
+      for (const session of catalog.sessions(id))
+        rmSync(join(path, 'sessions', session.id), { recursive: true, force: true });
       catalog.removeRun(id);
       metrics.forgetIds();
       await sweep(objects, pause);
@@ -196,10 +221,12 @@ export function openStore(options: StoreOptions) {
     digestOf: (directory: string) => digestOf(directory),
     restoreCheckpoint: (id: string, directory: string) => restoreCheckpoint(objects, id, directory),
     /** The catalog's rows alone, without content: for filling a large one. */
-    putCheckpointRows: (rows: readonly Checkpoint[]) => catalog.database.transaction(() => rows.forEach((row) => void catalog.putCheckpoint(row))),
+    putCheckpointRows: (rows: readonly Checkpoint[]) =>
+      catalog.database.transaction(() => rows.forEach((row) => void catalog.putCheckpoint(row))),
     checkpoint: (id: string) => catalog.checkpoint(id),
     checkpoints: (run: string, trashed = false) => catalog.checkpoints(run, { trashed }),
-    checkpointPage: (run: string, trashed: boolean, after: number, limit: number) => catalog.checkpointPage(run, trashed, after, limit),
+    checkpointPage: (run: string, trashed: boolean, after: number, limit: number) =>
+      catalog.checkpointPage(run, trashed, after, limit),
     checkpointFacts(id: string) {
       const row = objects.saved(id);
       return row ? (JSON.parse(row.body) as CheckpointBody) : null;
@@ -208,22 +235,36 @@ export function openStore(options: StoreOptions) {
     findCheckpoint(query: string, run: Run | null): Checkpoint {
       const checkpoints = run ? catalog.checkpoints(run.id) : [];
       const missing = () =>
-        new TrainstashError('notFound', run ? `${run.name} has no checkpoint "${query}". \`trainstash show ${run.number}\` lists them.` : `There is no checkpoint "${query}".`, {
-          what: 'checkpoint', query,
-        });
+        new TrainstashError(
+          'notFound',
+          run
+            ? `${run.name} has no checkpoint "${query}". \`trainstash show ${run.number}\` lists them.`
+            : `There is no checkpoint "${query}".`,
+          {
+            what: 'checkpoint',
+            query,
+          },
+        );
       if (run) {
         let found: Checkpoint | undefined;
         if (query === 'last') found = checkpoints.at(-1);
         else if (query === 'best') found = run.monitor ? bestOf(checkpoints, run.monitor) : undefined;
-        else found = checkpoints.findLast(({ tags }) => tags.includes(query)) ?? (/^\d+$/.test(query) ? checkpoints.findLast(({ step }) => step === Number(query)) : undefined);
+        else
+          found =
+            checkpoints.findLast(({ tags }) => tags.includes(query)) ??
+            (/^\d+$/.test(query) ? checkpoints.findLast(({ step }) => step === Number(query)) : undefined);
         if (found) return found;
       }
-      const byId = (query.length >= MIN_PREFIX ? catalog.checkpointsByPrefix(query) : []).filter((checkpoint) => run === null || checkpoint.run === run.id);
+      const byId = (query.length >= MIN_PREFIX ? catalog.checkpointsByPrefix(query) : []).filter(
+        (checkpoint) => run === null || checkpoint.run === run.id,
+      );
       const exact = byId.find(({ id }) => id === query) ?? (byId.length === 1 ? byId[0] : undefined);
       if (exact) return exact;
       if (byId.length > 1) {
         throw new TrainstashError('ambiguous', `"${query}" fits ${byId.length} checkpoints; give more of the id.`, {
-          what: 'checkpoint', query, matches: byId.map((checkpoint) => `${checkpoint.id} (step ${checkpoint.step})`),
+          what: 'checkpoint',
+          query,
+          matches: byId.map((checkpoint) => `${checkpoint.id} (step ${checkpoint.step})`),
         });
       }
       throw missing();
@@ -246,7 +287,10 @@ export function openStore(options: StoreOptions) {
 
     // ---- metrics ----
 
-    queryMetrics(run: string, query: { names?: string[]; fromStep?: number; toStep?: number; buckets?: number }): MetricSeries[] {
+    queryMetrics(
+      run: string,
+      query: { names?: string[]; fromStep?: number; toStep?: number; buckets?: number },
+    ): MetricSeries[] {
       const segments = lineageOf(catalog, run);
       const names = query.names ?? metrics.lineageNames(segments);
       const start = catalog.run(run)?.startedAt ?? 0;
@@ -268,7 +312,9 @@ export function openStore(options: StoreOptions) {
     },
     summarizeMetrics(run: string): Record<string, MetricSummary> {
       const segments = lineageOf(catalog, run);
-      const entries = metrics.lineageNames(segments).map((name) => [name, summarize(metrics.lineage(segments, name))] as const);
+      const entries = metrics
+        .lineageNames(segments)
+        .map((name) => [name, summarize(metrics.lineage(segments, name))] as const);
       return Object.fromEntries(entries.filter((entry): entry is [string, MetricSummary] => entry[1] !== null));
     },
     compareOverlap: (session: string) => compareOverlap(catalog, metrics, session),
@@ -295,7 +341,9 @@ export function openStore(options: StoreOptions) {
       return withReserve(path, async () => {
         const expired = catalog.trashedCheckpoints().filter(({ trashedAt }) => trashedAt! < limit);
         for (const { id } of expired) forgetCheckpoint(id);
-        const oldRuns = catalog.database.prepare('SELECT id FROM run WHERE trashed < ?').all(limit === Number.POSITIVE_INFINITY ? 1e300 : limit);
+        const oldRuns = catalog.database
+          .prepare('SELECT id FROM run WHERE trashed < ?')
+          .all(limit === Number.POSITIVE_INFINITY ? 1e300 : limit);
         for (const row of oldRuns) await api.purgeRun(String(row.id));
         const removedChunks = await sweep(objects, pause);
         const returnedBytes = await returnSpace(objects, pause, true);

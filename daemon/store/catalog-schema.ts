@@ -64,7 +64,9 @@ export function openCatalog(path: string, migrations: readonly string[] = MIGRAT
   const existed = existsSync(path);
   const database = openDatabase(path);
   try {
-    database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');
+    database.exec(
+      'PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA fullfsync=1',
+    );
     const version = Number(database.prepare('PRAGMA user_version').get()!.user_version);
     if (version > migrations.length) {
       throw new TrainstashError(

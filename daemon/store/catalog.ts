@@ -29,7 +29,14 @@ export class Catalog {
            status = excluded.status, draft = excluded.draft, trashed = excluded.trashed, body = excluded.body`,
       )
       .run(
-        run.id, run.number, run.job, run.branch, run.status, run.draft ? 1 : 0, run.trashedAt, run.createdAt,
+        run.id,
+        run.number,
+        run.job,
+        run.branch,
+        run.status,
+        run.draft ? 1 : 0,
+        run.trashedAt,
+        run.createdAt,
         JSON.stringify(run),
       );
   }
@@ -120,7 +127,9 @@ export class Catalog {
   }
 
   setEventsPosition(session: string, offset: number, seq: number): void {
-    this.database.prepare('UPDATE session SET events_offset = ?, events_seq = ? WHERE id = ?').run(offset, seq, session);
+    this.database
+      .prepare('UPDATE session SET events_offset = ?, events_seq = ? WHERE id = ?')
+      .run(offset, seq, session);
   }
 
   #removeSession(id: string): void {
@@ -137,7 +146,12 @@ export class Catalog {
         'INSERT OR REPLACE INTO checkpoint (id, run, step, created, bytes, trashed, body) VALUES (?, ?, ?, ?, ?, ?, ?)',
       )
       .run(
-        checkpoint.id, checkpoint.run, checkpoint.step, checkpoint.createdAt, checkpoint.bytes, checkpoint.trashedAt,
+        checkpoint.id,
+        checkpoint.run,
+        checkpoint.step,
+        checkpoint.createdAt,
+        checkpoint.bytes,
+        checkpoint.trashedAt,
         JSON.stringify(checkpoint),
       );
   }
@@ -147,7 +161,11 @@ export class Catalog {
   }
 
   checkpointsByPrefix(prefix: string): Checkpoint[] {
-    return this.#bodies<Checkpoint>('SELECT body FROM checkpoint WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
+    return this.#bodies<Checkpoint>(
+      'SELECT body FROM checkpoint WHERE id >= ? AND id < ? LIMIT 20',
+      prefix,
+      `${prefix}\uffff`,
+    );
   }
 
   /** Of a run, by step; those of one step by time. */
@@ -170,12 +188,19 @@ export class Catalog {
   }
 
   checkpointIds(): Set<string> {
-    return new Set(this.database.prepare('SELECT id FROM checkpoint').all().map((row) => String(row.id)));
+    return new Set(
+      this.database
+        .prepare('SELECT id FROM checkpoint')
+        .all()
+        .map((row) => String(row.id)),
+    );
   }
 
   countCheckpoints(): { count: number; trashBytes: number } {
     const row = this.database
-      .prepare('SELECT count(*) AS n, coalesce(sum(CASE WHEN trashed IS NULL THEN 0 ELSE bytes END), 0) AS trash FROM checkpoint')
+      .prepare(
+        'SELECT count(*) AS n, coalesce(sum(CASE WHEN trashed IS NULL THEN 0 ELSE bytes END), 0) AS trash FROM checkpoint',
+      )
       .get()!;
     return { count: Number(row.n), trashBytes: Number(row.trash) };
   }
@@ -195,7 +220,10 @@ export class Catalog {
   }
 
   #bodies<T>(sql: string, ...values: (string | number | null)[]): T[] {
-    return this.database.prepare(sql).all(...values).map((row) => JSON.parse(row.body) as T);
+    return this.database
+      .prepare(sql)
+      .all(...values)
+      .map((row) => JSON.parse(row.body) as T);
   }
 }
 

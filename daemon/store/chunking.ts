@@ -26,8 +26,10 @@ interface Region {
 
 /** Null when the file has no structure that we know: cut it by content. */
 export function structuralCuts(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Cut[] | null {
-  if (fileBytes <= SMALL_BYTES) return fileBytes === 0 ? [] : [{ offset: 0, bytes: fileBytes, elementBytes: 1, continues: false }];
-  const regions = tryRegions(() => safetensorsRegions(read, fileBytes)) ?? tryRegions(() => zipRegions(read, fileBytes));
+  if (fileBytes <= SMALL_BYTES)
+    return fileBytes === 0 ? [] : [{ offset: 0, bytes: fileBytes, elementBytes: 1, continues: false }];
+  const regions =
+    tryRegions(() => safetensorsRegions(read, fileBytes)) ?? tryRegions(() => zipRegions(read, fileBytes));
   return regions && cutRegions(regions, fileBytes);
 }
 

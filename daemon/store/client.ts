@@ -63,6 +63,7 @@ export async function startStore(entry: URL, options: Omit<StoreOptions, 'hasher
       worker.postMessage({ id, method, args } satisfies StoreRequest);
     });
   return new Proxy({} as Store, {
-    get: (_target, method) => (method === 'then' ? undefined : (...args: unknown[]) => call(method as keyof StoreApi, args)),
+    get: (_target, method) =>
+      method === 'then' ? undefined : (...args: unknown[]) => call(method as keyof StoreApi, args),
   });
 }

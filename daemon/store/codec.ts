@@ -1,4 +1,4 @@
-import { zstdCompressSync, zstdDecompressSync, constants as zlib } from 'node:zlib';
+import { constants as zlib, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
 /** How a chunk's bytes are stored. The numbers are in every store: never change or reuse one. */
 export const CODEC = { raw: 0, zstd: 1, shuffle2: 2, shuffle4: 4, shuffle8: 8 } as const;

@@ -90,10 +90,10 @@ function open(path: string): Raw {
 function loadBetter(path: string): typeof better {
   if (process.env.TRAINSTASH_SQLITE === 'node') return null;
   try {
-    const constructor = require('better-sqlite3');
+    const Better = require('better-sqlite3');
     // The native part is loaded by the first construction, and that is what fails with an old glibc.
-    new constructor(':memory:').close();
-    return constructor;
+    new Better(':memory:').close();
+    return Better;
   } catch (error) {
     if (process.env.TRAINSTASH_SQLITE === 'better') throw error;
     process.emitWarning(`better-sqlite3 cannot be used for ${path} (${(error as Error).message}); using node:sqlite`);

@@ -25,7 +25,15 @@ export interface TakenEvents {
 }
 
 export function takeEvents(catalog: Catalog, metrics: Metrics, session: string, path: string): TakenEvents {
-  const taken: TakenEvents = { started: null, notices: [], answered: null, last: null, points: 0, malformed: 0, more: false };
+  const taken: TakenEvents = {
+    started: null,
+    notices: [],
+    answered: null,
+    last: null,
+    points: 0,
+    malformed: 0,
+    more: false,
+  };
   const position = catalog.eventsPosition(session);
   const piece = readPiece(path, position.offset);
   if (piece === null) return taken;
@@ -81,7 +89,8 @@ function isMetrics(value: unknown): value is Extract<ParsedEvent, { type: 'metri
   const event = value as Record<string, unknown> | null;
   if (typeof event !== 'object' || event === null || event.type !== 'metrics') return false;
   const { seq, t, step, epoch, values } = event;
-  if (typeof seq !== 'number' || typeof t !== 'number' || typeof step !== 'number' || typeof epoch !== 'number') return false;
+  if (typeof seq !== 'number' || typeof t !== 'number' || typeof step !== 'number' || typeof epoch !== 'number')
+    return false;
   if (typeof values !== 'object' || values === null) return false;
   for (const name in values) {
     const metric = (values as Record<string, unknown>)[name];

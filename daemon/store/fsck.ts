@@ -46,7 +46,12 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
   }
   for (const [row, { chunk, problem }] of broken) {
     const whole = rows.filter((other) => other.run === row.run && other.seq < row.seq && !broken.has(other)).at(-1);
-    problems.push({ checkpoint: row.id, chunk: chunk === null ? null : String(chunk), problem, whole: whole?.id ?? null });
+    problems.push({
+      checkpoint: row.id,
+      chunk: chunk === null ? null : String(chunk),
+      problem,
+      whole: whole?.id ?? null,
+    });
   }
   return { chunks, checkpoints: rows.length, bytes, problems };
 }
@@ -60,7 +65,8 @@ function checkRow(
   const chunks = objects.chunksOf(row.seq);
   const { files } = JSON.parse(row.body) as CheckpointBody;
   const wanted = files.reduce((sum, file) => sum + file.chunks, 0);
-  if (chunks.length !== wanted) return { chunk: null, problem: `${wanted - chunks.length} of its ${wanted} chunks are not listed` };
+  if (chunks.length !== wanted)
+    return { chunk: null, problem: `${wanted - chunks.length} of its ${wanted} chunks are not listed` };
   const bad = chunks.find((chunk) => damaged.has(chunk));
   return bad === undefined ? null : { chunk: bad, problem: 'one of its chunks is damaged' };
 }

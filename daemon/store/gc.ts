@@ -16,7 +16,9 @@ export async function sweep(objects: Objects, pause: () => Promise<void>): Promi
   const { database } = objects;
   const unreferenced =
     'NOT EXISTS (SELECT 1 FROM saved_chunk WHERE chunk = c.id) AND NOT EXISTS (SELECT 1 FROM chunk d WHERE d.base = c.id)';
-  const page = database.prepare(`SELECT id FROM chunk c WHERE id > ? AND ${unreferenced} ORDER BY id LIMIT ${SWEEP_BATCH}`);
+  const page = database.prepare(
+    `SELECT id FROM chunk c WHERE id > ? AND ${unreferenced} ORDER BY id LIMIT ${SWEEP_BATCH}`,
+  );
   const remove = database.prepare(`DELETE FROM chunk AS c WHERE id = ? AND ${unreferenced}`);
   let removed = 0;
   let after = 0;

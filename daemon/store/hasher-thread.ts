@@ -3,8 +3,15 @@
  * bytes stay in shared memory; only their description is posted.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import {
+  type HasherMessage,
+  type HasherRequest,
+  SLOT_BYTES,
+  SLOT_COUNT,
+  SLOT_FREE,
+  SLOT_USED,
+} from './hasher-protocol.ts';
 import { hashFile } from './hashing.ts';
-import { type HasherMessage, type HasherRequest, SLOT_BYTES, SLOT_COUNT, SLOT_FREE, SLOT_USED } from './hasher-protocol.ts';
 
 const { memory, states } = workerData as { memory: SharedArrayBuffer; states: SharedArrayBuffer };
 const slots = new Int32Array(states, 0, SLOT_COUNT);

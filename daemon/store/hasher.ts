@@ -1,12 +1,6 @@
 import { Worker } from 'node:worker_threads';
+import { type HasherMessage, type HasherRequest, SLOT_BYTES, SLOT_COUNT, SLOT_FREE } from './hasher-protocol.ts';
 import { FileChanged } from './hashing.ts';
-import {
-  type HasherMessage,
-  type HasherRequest,
-  SLOT_BYTES,
-  SLOT_COUNT,
-  SLOT_FREE,
-} from './hasher-protocol.ts';
 import type { EncodedChunk } from './objects.ts';
 
 /** The thread and its 80 MiB are given back after this long without work. */

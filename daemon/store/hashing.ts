@@ -1,8 +1,9 @@
 /** A file read, cut, hashed and encoded: the same code inline for small files and in the hasher thread for large ones. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+
 import { createHash, type Hash } from 'node:crypto';
-import { type Codec, chooseCodec, encodeChunk } from './codec.ts';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { contentCut, MAX_CHUNK_BYTES, structuralCuts } from './chunking.ts';
+import { type Codec, chooseCodec, encodeChunk } from './codec.ts';
 import type { EncodedChunk } from './objects.ts';
 
 /** Hashed piece by piece right after it was read, while it is in the processor's cache. */
@@ -64,7 +65,11 @@ function emitByContent(
     const target = buffer().subarray(0, Math.min(MAX_CHUNK_BYTES, size - offset));
     if (readInto(target, offset) !== target.length) throw new FileChanged(path);
     const bytes = target.subarray(0, contentCut(target));
-    emit({ hash: createHash('sha256').update(bytes).digest(), size: bytes.length, ...encodeChunk(bytes, chooseCodec(bytes, 1)) });
+    emit({
+      hash: createHash('sha256').update(bytes).digest(),
+      size: bytes.length,
+      ...encodeChunk(bytes, chooseCodec(bytes, 1)),
+    });
     offset += bytes.length;
   }
 }

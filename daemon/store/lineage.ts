@@ -10,7 +10,8 @@ export function lineageOf(catalog: Catalog, run: string, depth = 0): Segment[] {
   const segments: Segment[] = [];
   for (const session of sessions) {
     const from = session.resumedFrom;
-    if (segments.length === 0 && from && depth < MAX_ANCESTORS) segments.push(...ancestors(catalog, run, session, depth));
+    if (segments.length === 0 && from && depth < MAX_ANCESTORS)
+      segments.push(...ancestors(catalog, run, session, depth));
     // Without a checkpoint it started from the beginning: nothing before counts.
     hideAfter(segments, from?.step ?? Number.NEGATIVE_INFINITY);
     segments.push({ session: session.id, from: from?.step ?? Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY });

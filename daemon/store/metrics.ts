@@ -35,7 +35,8 @@ export class Metrics {
     const database = this.#catalog.database;
     const series = this.#series(session, name);
     const first = Number(
-      database.prepare('SELECT coalesce(max(first + points), 0) AS n FROM metric_block WHERE series = ?').get(series)!.n,
+      database.prepare('SELECT coalesce(max(first + points), 0) AS n FROM metric_block WHERE series = ?').get(series)!
+        .n,
     );
     database
       .prepare('INSERT INTO metric_block (series, first, points, data) VALUES (?, ?, ?, ?)')

@@ -215,9 +215,9 @@ export class Objects {
   }
 
   saved(id: string): SavedRow | undefined {
-    return this.database
-      .prepare('SELECT seq, id, kind, run, created, body, metrics FROM saved WHERE id = ?')
-      .get(id) as SavedRow | undefined;
+    return this.database.prepare('SELECT seq, id, kind, run, created, body, metrics FROM saved WHERE id = ?').get(id) as
+      | SavedRow
+      | undefined;
   }
 
   *allSaved(): Generator<SavedRow & { sum: Uint8Array }> {
@@ -271,7 +271,9 @@ export class Objects {
       const row = this.saved(id);
       if (!row) return;
       if (kind !== 'tag') this.database.prepare('DELETE FROM mark WHERE saved = ? AND kind = ?').run(row.seq, kind);
-      this.database.prepare('INSERT OR REPLACE INTO mark (saved, kind, value) VALUES (?, ?, ?)').run(row.seq, kind, value);
+      this.database
+        .prepare('INSERT OR REPLACE INTO mark (saved, kind, value) VALUES (?, ?, ?)')
+        .run(row.seq, kind, value);
     });
   }
 
@@ -279,8 +281,10 @@ export class Objects {
     this.#change(() => {
       const row = this.saved(id);
       if (!row) return;
-      if (value === undefined) this.database.prepare('DELETE FROM mark WHERE saved = ? AND kind = ?').run(row.seq, kind);
-      else this.database.prepare('DELETE FROM mark WHERE saved = ? AND kind = ? AND value = ?').run(row.seq, kind, value);
+      if (value === undefined)
+        this.database.prepare('DELETE FROM mark WHERE saved = ? AND kind = ?').run(row.seq, kind);
+      else
+        this.database.prepare('DELETE FROM mark WHERE saved = ? AND kind = ? AND value = ?').run(row.seq, kind, value);
     });
   }
 

@@ -20,7 +20,10 @@ export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: st
   const origin = catalog.checkpoint(session.resumedFrom.checkpoint)?.session;
   const before = catalog
     .sessions(session.run)
-    .filter(({ id, ordinal, purpose }) => purpose === 'train' && (id === origin || ordinal < session.ordinal) && id !== session.id);
+    .filter(
+      ({ id, ordinal, purpose }) =>
+        purpose === 'train' && (id === origin || ordinal < session.ordinal) && id !== session.id,
+    );
   const from = session.resumedFrom.step;
   const equalAt = new Map<number, boolean>();
   let firstDifferent: Overlap['firstDifferent'] = null;

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import type { Run, Session } from '../../protocol/domain.ts';
+import { blankRun } from '../../protocol/records.ts';
 import { exitSchema, launchSchema, SESSION_FILES } from '../../protocol/session.ts';
 import type { Catalog } from './catalog.ts';
 import { takeEvents } from './events.ts';
@@ -36,11 +37,17 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
   catalog.database.transaction(() => {
     for (const row of objects.allSaved()) {
       const { run, session } = JSON.parse(row.body) as CheckpointBody;
-      catalog.putRun({ ...run, status: 'lost', reason: 'rebuilt from its checkpoints', endedAt: run.endedAt ?? row.created });
+      catalog.putRun({
+        ...run,
+        status: 'lost',
+        reason: 'rebuilt from its checkpoints',
+        endedAt: run.endedAt ?? row.created,
+      });
       catalog.putSession({ ...session, endedAt: session.endedAt ?? row.created });
       catalog.putCheckpoint(checkpointOf(row, objects.marks(row.seq)));
       if (!sessionsWithEvents.has(session.id) && row.metrics)
-        for (const { name, points } of unpackMetrics(row.metrics)) appendNew(metrics, lastSteps, session.id, name, points);
+        for (const { name, points } of unpackMetrics(row.metrics))
+          appendNew(metrics, lastSteps, session.id, name, points);
     }
   });
   for (const id of sessionsWithEvents) {
@@ -56,7 +63,13 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
 }
 
 /** Checkpoints overlap where the one in between is gone: each step is taken once. */
-function appendNew(metrics: Metrics, lastSteps: Map<string, number>, session: string, name: string, points: Points): void {
+function appendNew(
+  metrics: Metrics,
+  lastSteps: Map<string, number>,
+  session: string,
+  name: string,
+  points: Points,
+): void {
   const key = `${session}\0${name}`;
   const fresh = cut(points, lastSteps.get(key) ?? Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
   const last = fresh.steps.at(-1);
@@ -86,19 +99,38 @@ function restoreSession(catalog: Catalog, store: string, id: string): boolean {
   catalog.putSession({ ...session, endedAt: null });
   const run = catalog.run(runId);
   if (run && exit.success && facts.purpose === 'train')
-    catalog.putRun({ ...run, status: exit.output.outcome, reason: exit.output.reason, step: Math.max(run.step, exit.output.step) });
-  if (!run) catalog.putRun(runOf(runId, runNumber ?? catalog.nextRunNumber(), facts as never));
+    catalog.putRun({
+      ...run,
+      status: exit.output.outcome,
+      reason: exit.output.reason,
+      step: Math.max(run.step, exit.output.step),
+    });
+  if (!run) catalog.putRun(runOf(runId, runNumber ?? catalog.nextRunNumber(), facts));
   return true;
 }
 
-function runOf(id: string, number: number, launch: v.InferOutput<typeof launchSchema>): Run {
+function runOf(id: string, number: number, launch: RestoredLaunch): Run {
+  const { job, params, seed, backend, identity, createdAt, monitor, session } = launch;
+  const facts = {
+    id,
+    job,
+    params: params as Run['params'],
+    overrides: Object.keys(params),
+    seed,
+    backend,
+    ...identity,
+  };
   return {
-    id, number, name: `${launch.job} #${number}`, label: '', note: '', job: launch.job, status: 'lost',
-    reason: 'rebuilt from its session directory', draft: false, ...launch.identity, params: launch.params as Run['params'],
-    overrides: Object.keys(launch.params),
-    seed: launch.seed, backend: launch.backend, createdAt: launch.createdAt, startedAt: launch.createdAt, endedAt: null,
-    step: 0, epoch: 0, totalSteps: null, stepsPerEpoch: null, etaSeconds: null, metrics: {}, monitor: launch.monitor,
-    parent: null, checkpoints: 0, lastCheckpoint: null, session: launch.session, sessions: 1, notices: [],
-    restart: { max: 0, used: 0 }, trashedAt: null,
+    ...blankRun(facts, createdAt),
+    number,
+    name: `${job} #${number}`,
+    status: 'lost',
+    reason: 'rebuilt from its session directory',
+    startedAt: createdAt,
+    monitor,
+    session,
+    sessions: 1,
   };
 }
+
+type RestoredLaunch = Omit<v.InferOutput<typeof launchSchema>, 'run' | 'runNumber'>;

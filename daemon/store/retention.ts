@@ -27,7 +27,8 @@ export function keptBecause(
   return new Map(
     byStep.map((checkpoint) => {
       const reasons: string[] = [];
-      if (newest.has(checkpoint.id)) reasons.push(checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`);
+      if (newest.has(checkpoint.id))
+        reasons.push(checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`);
       if (checkpoint.id === best) reasons.push(`best ${policy.monitor!.metric}`);
       if (checkpoint.tags.length > 0) reasons.push(`tagged ${checkpoint.tags.join(', ')}`);
       if (checkpoint.reasons.includes(MANUAL_REASON)) reasons.push('taken on request');

@@ -7,11 +7,11 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
 import { type Checkpoint, fromWireNumber, type Proof, type Run, type Session } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { CHECKPOINT_FILE, checkpointFileSchema, type CheckpointFile, STATE_FILE } from '../../protocol/session.ts';
-import type { Hasher } from './hasher.ts';
-import type { Metrics, Points, Segment } from './metrics.ts';
-import { hashFile } from './hashing.ts';
+import { CHECKPOINT_FILE, type CheckpointFile, checkpointFileSchema, STATE_FILE } from '../../protocol/session.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
+import type { Hasher } from './hasher.ts';
+import { hashFile } from './hashing.ts';
+import type { Metrics, Points, Segment } from './metrics.ts';
 import type { MarkKind, Objects, Save, SavedFile, SavedRow } from './objects.ts';
 import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
 
@@ -32,7 +32,12 @@ export interface CheckpointSource {
 }
 
 /** Commits a checkpoint. The files must not change meanwhile (`FileChanged` if they do). Safe to repeat. */
-export async function saveCheckpoint(objects: Objects, hasher: Hasher, metrics: Metrics, source: CheckpointSource): Promise<Checkpoint> {
+export async function saveCheckpoint(
+  objects: Objects,
+  hasher: Hasher,
+  metrics: Metrics,
+  source: CheckpointSource,
+): Promise<Checkpoint> {
   const facts = readFacts(source.directory);
   const known = objects.saved(facts.id);
   if (known) return checkpointOf(known, objects.marks(known.seq));
@@ -41,7 +46,8 @@ export async function saveCheckpoint(objects: Objects, hasher: Hasher, metrics: 
     const files: StoredFile[] = [];
     for (const { name, bytes } of facts.files) {
       const path = join(source.directory, basename(name));
-      if (statSync(path).size !== bytes) throw damaged(facts.id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
+      if (statSync(path).size !== bytes)
+        throw damaged(facts.id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
       files.push(await storeFile(objects, hasher, save, path, basename(name)));
     }
     const body: CheckpointBody = {
@@ -60,7 +66,10 @@ export async function saveCheckpoint(objects: Objects, hasher: Hasher, metrics: 
       body: JSON.stringify(body),
       metrics: packMetrics(metrics, sinceParent(objects, facts, source.session)),
     };
-    const seq = objects.commit(row, files.flatMap((file) => file.chunkIds));
+    const seq = objects.commit(
+      row,
+      files.flatMap((file) => file.chunkIds),
+    );
     return checkpointOf({ ...row, seq }, []);
   } finally {
     objects.endSave(save);
@@ -72,7 +81,11 @@ export function digestOf(directory: string): string {
   const facts = readFacts(directory);
   const files = facts.files.map(({ name }) => {
     const digest = createHash('sha256');
-    hashFile(join(directory, basename(name)), () => Buffer.allocUnsafe(MAX_CHUNK_BYTES), (chunk) => digest.update(chunk.hash));
+    hashFile(
+      join(directory, basename(name)),
+      () => Buffer.allocUnsafe(MAX_CHUNK_BYTES),
+      (chunk) => digest.update(chunk.hash),
+    );
     return { name, digest: digest.digest('hex') };
   });
   return stateDigest(files);
@@ -87,7 +100,11 @@ function stateDigest(files: readonly { name: string; digest: string }[]): string
 }
 
 /** Writes the checkpoint's files into `directory`, which appears only when all are there, verified and fsynced. */
-export async function restoreCheckpoint(objects: Objects, id: string, directory: string): Promise<{ files: string[]; bytes: number }> {
+export async function restoreCheckpoint(
+  objects: Objects,
+  id: string,
+  directory: string,
+): Promise<{ files: string[]; bytes: number }> {
   const row = objects.saved(id);
   if (!row) throw new TrainstashError('notFound', `There is no checkpoint ${id}.`, { what: 'checkpoint', query: id });
   const { files } = JSON.parse(row.body) as CheckpointBody;
@@ -107,10 +124,14 @@ export async function restoreCheckpoint(objects: Objects, id: string, directory:
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     if (error instanceof TrainstashError && error.code === 'corrupted')
-      throw new TrainstashError('corrupted', `Checkpoint ${id} cannot be restored: ${error.message} Nothing was written.`, {
-        ...(error.data as object),
-        checkpoint: id,
-      });
+      throw new TrainstashError(
+        'corrupted',
+        `Checkpoint ${id} cannot be restored: ${error.message} Nothing was written.`,
+        {
+          ...(error.data as object),
+          checkpoint: id,
+        },
+      );
     throw error;
   }
 }
@@ -137,7 +158,9 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     proof,
     stateDigest: digest,
     parent: checkpoint.parent,
-    metrics: Object.fromEntries(Object.entries(checkpoint.metrics).map(([name, value]) => [name, fromWireNumber(value)])),
+    metrics: Object.fromEntries(
+      Object.entries(checkpoint.metrics).map(([name, value]) => [name, fromWireNumber(value)]),
+    ),
     trashedAt: trash === undefined ? null : Number(trash),
   };
 }
@@ -176,7 +199,9 @@ function packMetrics(metrics: Metrics, segment: Segment): Uint8Array | null {
   if (filled.length === 0) return null;
   const head = Buffer.from(`${JSON.stringify(filled.map(({ name, points }) => [name, points.steps.length]))}\n`);
   const columns = filled.flatMap(({ points }) => [points.steps, points.values, points.times]);
-  return zstdCompressSync(Buffer.concat([head, ...columns.map((c) => Buffer.from(c.buffer, c.byteOffset, c.byteLength))]));
+  return zstdCompressSync(
+    Buffer.concat([head, ...columns.map((c) => Buffer.from(c.buffer, c.byteOffset, c.byteLength))]),
+  );
 }
 
 export function unpackMetrics(packed: Uint8Array): { name: string; points: Points }[] {
@@ -186,7 +211,10 @@ export function unpackMetrics(packed: Uint8Array): { name: string; points: Point
   const numbers = new Float64Array(bytes.buffer.slice(bytes.byteOffset + headEnd, bytes.byteOffset + bytes.length));
   let at = 0;
   return head.map(([name, count]) => {
-    const column = () => numbers.subarray(at, (at += count));
+    const column = () => {
+      at += count;
+      return numbers.subarray(at - count, at);
+    };
     return { name, points: { steps: column(), values: column(), times: column() } };
   });
 }

@@ -3,9 +3,9 @@ import { createHash, webcrypto } from 'node:crypto';
 import { mkdirSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { hashFile } from './hashing.ts';
-import type { Hasher } from './hasher.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
+import type { Hasher } from './hasher.ts';
+import { hashFile } from './hashing.ts';
 import { damagedChunk, type EncodedChunk, type Objects, type Save, type SavedFile } from './objects.ts';
 
 /** The size of one transaction: bounds the journal, the cache and how long other requests wait. */
@@ -25,7 +25,13 @@ export interface StoredFile extends SavedFile {
   digest: string;
 }
 
-export async function storeFile(objects: Objects, hasher: Hasher, save: Save, path: string, name: string): Promise<StoredFile> {
+export async function storeFile(
+  objects: Objects,
+  hasher: Hasher,
+  save: Save,
+  path: string,
+  name: string,
+): Promise<StoredFile> {
   const bytes = statSync(path).size;
   const digest = createHash('sha256');
   const chunkIds: number[] = [];
@@ -33,7 +39,10 @@ export async function storeFile(objects: Objects, hasher: Hasher, save: Save, pa
   let batch: { chunk: EncodedChunk; position: number; release: () => void }[] = [];
   let batchBytes = 0;
   const flush = () => {
-    const references = objects.putChunks(save, batch.map(({ chunk }) => chunk));
+    const references = objects.putChunks(
+      save,
+      batch.map(({ chunk }) => chunk),
+    );
     batch.forEach(({ position, release }, i) => {
       chunkIds[position] = references[i]!.id;
       added += references[i]!.added;
@@ -54,7 +63,11 @@ export async function storeFile(objects: Objects, hasher: Hasher, save: Save, pa
     if (batchBytes >= BATCH_BYTES || batch.length >= BATCH_CHUNKS) flush();
   };
   if (bytes < INLINE_BYTES) {
-    hashFile(path, () => Buffer.allocUnsafe(Math.min(bytes + 1, MAX_CHUNK_BYTES)), (chunk) => take(chunk, () => {}));
+    hashFile(
+      path,
+      () => Buffer.allocUnsafe(Math.min(bytes + 1, MAX_CHUNK_BYTES)),
+      (chunk) => take(chunk, () => {}),
+    );
   } else {
     let failure: unknown;
     await hasher.hash(path, (chunk, release) => {

@@ -8,7 +8,7 @@ import type { Backend } from './backend.ts';
 import { type Feed, fingerprint, makeFeed } from './data.ts';
 import { losses, metrics as metricFunctions } from './losses.ts';
 import { type NamedModel, nameModel } from './model.ts';
-import { type Optimizer, makeOptimizer } from './optimizers.ts';
+import { makeOptimizer, type Optimizer } from './optimizers.ts';
 import { mergeParams } from './params.ts';
 import { Random, replaceMathRandom } from './random.ts';
 import { makeSchedule } from './schedules.ts';
@@ -40,7 +40,12 @@ export interface Assembly {
   earlyStopping: { monitor: Monitor; patience: number; minDelta: number } | null;
 }
 
-export async function assemble(training: Training, launch: Launch, backend: Backend, sessionPath: string): Promise<Assembly> {
+export async function assemble(
+  training: Training,
+  launch: Launch,
+  backend: Backend,
+  sessionPath: string,
+): Promise<Assembly> {
   const params = mergeParams(training.params, launch.params as Params);
   const random = Random.seeded(launch.seed);
   replaceMathRandom(random);
@@ -64,8 +69,19 @@ export async function assemble(training: Training, launch: Launch, backend: Back
   const dataFingerprint = await fingerprint(data.train, data.fingerprint, random);
 
   const progress: Progress = {
-    step: 0, epoch: 0, batch: 0, samples: 0, random: random.state, data: feed.state() ?? null, optimizer: spec.name,
-    epochLoss: { sum: 0, count: 0 }, best: null, earlyStopping: null, recentLosses: [], metrics: {}, finished: false,
+    step: 0,
+    epoch: 0,
+    batch: 0,
+    samples: 0,
+    random: random.state,
+    data: feed.state() ?? null,
+    optimizer: spec.name,
+    epochLoss: { sum: 0, count: 0 },
+    best: null,
+    earlyStopping: null,
+    recentLosses: [],
+    metrics: {},
+    finished: false,
   };
   if (launch.resume) {
     checkAccepted(launch, dataFingerprint, backend);
@@ -79,15 +95,37 @@ export async function assemble(training: Training, launch: Launch, backend: Back
   const predict = model.predict;
   const named = typeof training.loss === 'string' ? losses[training.loss] : null;
   const lossOf = (target: Tensor, prediction: Tensor): Scalar =>
-    named ? named(target, prediction) : (training.loss as Exclude<Training['loss'], string | undefined>)(target, prediction, context);
+    named
+      ? named(target, prediction)
+      : (training.loss as Exclude<Training['loss'], string | undefined>)(target, prediction, context);
   if (typeof training.loss === 'string' && !named)
-    throw new TrainstashError('moduleInvalid', `There is no loss "${training.loss}". Known: ${Object.keys(losses).join(', ')}.`, { file: launch.module, problem: 'unknown loss' });
+    throw new TrainstashError(
+      'moduleInvalid',
+      `There is no loss "${training.loss}". Known: ${Object.keys(losses).join(', ')}.`,
+      { file: launch.module, problem: 'unknown loss' },
+    );
   const step = training.step?.bind(training);
   if (!step && !predict)
-    throw new TrainstashError('moduleInvalid', 'A model without `predict` needs a `step` of its own.', { file: launch.module, problem: 'no predict' });
+    throw new TrainstashError('moduleInvalid', 'A model without `predict` needs a `step` of its own.', {
+      file: launch.module,
+      problem: 'no predict',
+    });
 
   return {
-    context, params, data, dataFingerprint, feed, model, optimizer, variables, random, progress, epochs, batchSize, accumulate, monitor,
+    context,
+    params,
+    data,
+    dataFingerprint,
+    feed,
+    model,
+    optimizer,
+    variables,
+    random,
+    progress,
+    epochs,
+    batchSize,
+    accumulate,
+    monitor,
     clipNorm: training.clipNorm ?? null,
     learningRate: makeSchedule(training, context, optimizer.learningRate),
     loss: step
@@ -118,7 +156,11 @@ function evaluation(
   const metrics = Object.entries(training.metrics ?? {}).map(([name, metric]) => {
     const compute = typeof metric === 'string' ? metricFunctions[metric] : metric;
     if (!compute)
-      throw new TrainstashError('moduleInvalid', `There is no metric "${String(metric)}". Known: ${Object.keys(metricFunctions).join(', ')}.`, { file: '', problem: 'unknown metric' });
+      throw new TrainstashError(
+        'moduleInvalid',
+        `There is no metric "${String(metric)}". Known: ${Object.keys(metricFunctions).join(', ')}.`,
+        { file: '', problem: 'unknown metric' },
+      );
     return [name, compute] as const;
   });
   return ({ x, y }) => {
@@ -155,8 +197,12 @@ function optimizerChanged(then: string, now: string): TrainstashError {
 
 function positive(name: string, value: number): number {
   if (Number.isInteger(value) && value > 0) return value;
-  throw new TrainstashError('moduleInvalid', `\`${name}\` must be a whole number above 0, not ${value}. No training was started.`, {
-    file: '',
-    problem: `${name} is ${value}`,
-  });
+  throw new TrainstashError(
+    'moduleInvalid',
+    `\`${name}\` must be a whole number above 0, not ${value}. No training was started.`,
+    {
+      file: '',
+      problem: `${name} is ${value}`,
+    },
+  );
 }

@@ -3,8 +3,8 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { installWasmKernels } from './kernels/wasm.ts';
 import type { WasmBackend } from './kernels/register.ts';
+import { installWasmKernels } from './kernels/wasm.ts';
 import { tf, tfDirectory, wasm } from './tf.ts';
 
 export interface Backend {
@@ -41,7 +41,12 @@ async function startWasm(): Promise<Backend> {
   const backend = tf.backend() as unknown as WasmBackend;
   return {
     name: 'wasm',
-    environment: { ...commonEnvironment(), backend: 'wasm', simd: String(tf.env().getBool('WASM_HAS_SIMD_SUPPORT')), threads: '1' },
+    environment: {
+      ...commonEnvironment(),
+      backend: 'wasm',
+      simd: String(tf.env().getBool('WASM_HAS_SIMD_SUPPORT')),
+      threads: '1',
+    },
     bytes: (tensor) => {
       const view = backend.typedArrayFromHeap(tensor as unknown as TensorInfo);
       return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);

@@ -5,11 +5,11 @@
  */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { setTimeout as delay } from 'node:timers/promises';
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { encodeHeader } from '../formats/safetensors.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../../protocol/session.ts';
+import { encodeHeader } from '../formats/safetensors.ts';
 import type { Backend } from './backend.ts';
 import { describeTensors, type NamedTensor, type Progress, progressMetadata } from './state.ts';
 import { tf } from './tf.ts';
@@ -61,7 +61,11 @@ export class Capturer {
     // Replies are read with receiveMessageOnPort: a step boundary need not wait for the event loop.
     const { port1, port2 } = new MessageChannel();
     this.#replies = port1;
-    const setup: WriterSetup = { memory: this.#memory, states: this.#states.buffer as SharedArrayBuffer, replies: port2 };
+    const setup: WriterSetup = {
+      memory: this.#memory,
+      states: this.#states.buffer as SharedArrayBuffer,
+      replies: port2,
+    };
     this.#worker = new Worker(writerEntry, { workerData: setup, transferList: [port2] });
     this.#worker.on('error', (error) => {
       this.#broken = error.message;
@@ -147,7 +151,12 @@ export class Capturer {
     if (flight.tensor === flight.tensors.length) {
       flight.committing = true;
       const checkpoint = JSON.stringify(flight.facts);
-      this.#post({ type: 'commit', target: join(this.#inbox, flight.name), checkpointFile: CHECKPOINT_FILE, checkpoint });
+      this.#post({
+        type: 'commit',
+        target: join(this.#inbox, flight.name),
+        checkpointFile: CHECKPOINT_FILE,
+        checkpoint,
+      });
     }
   }
 

@@ -59,7 +59,8 @@ export class Checkpoints {
     const reasons: string[] = [];
     if (performance.now() - this.#lastAt >= this.#intervalMs) reasons.push('interval');
     if (policy.everySteps !== null && step % policy.everySteps === 0 && step !== this.#lastStep) reasons.push('steps');
-    if (endOfEpoch !== null && policy.everyEpochs !== null && endOfEpoch % policy.everyEpochs === 0) reasons.push('epoch');
+    if (endOfEpoch !== null && policy.everyEpochs !== null && endOfEpoch % policy.everyEpochs === 0)
+      reasons.push('epoch');
     if (isBest && policy.onBest) reasons.push('best');
     return reasons;
   }
@@ -159,7 +160,10 @@ export function pruneInbox(directory: SessionDirectory, monitor: Monitor): void 
     return metric === undefined ? Number.NaN : fromWireNumber(metric as never) * (monitor.mode === 'min' ? 1 : -1);
   };
   const measured = entries.filter((entry) => !Number.isNaN(value(entry)));
-  const best = measured.reduce<(typeof entries)[number] | undefined>((a, b) => (a && value(a) <= value(b) ? a : b), undefined);
+  const best = measured.reduce<(typeof entries)[number] | undefined>(
+    (a, b) => (a && value(a) <= value(b) ? a : b),
+    undefined,
+  );
   for (const entry of entries.slice(0, -UNTAKEN_LAST)) {
     if (entry === best || entry.facts.reasons.includes('request')) continue;
     rmSync(join(directory.file('inbox'), entry.name), { recursive: true, force: true });

@@ -25,12 +25,18 @@ export function makeFeed(source: DataSource, batchSize: number, seed: number): F
   if (isStateful(source)) return statefulFeed(source);
   const indexed = isArrays(source) ? fromArrays(source) : source;
   if (!Number.isInteger(indexed.length) || indexed.length < 1)
-    throw new TrainstashError('moduleInvalid', 'The training data has no samples.', { file: '', problem: 'data length' });
+    throw new TrainstashError('moduleInvalid', 'The training data has no samples.', {
+      file: '',
+      problem: 'data length',
+    });
   return indexedFeed(indexed, batchSize, seed);
 }
 
 /** All batches in order, for validation. */
-export function* eachBatch(source: IndexedData | ArrayData, batchSize: number): Generator<{ size: number; batch: Promise<Batch> }> {
+export function* eachBatch(
+  source: IndexedData | ArrayData,
+  batchSize: number,
+): Generator<{ size: number; batch: Promise<Batch> }> {
   const indexed = isArrays(source) ? fromArrays(source) : source;
   for (let start = 0; start < indexed.length; start += batchSize) {
     const size = Math.min(batchSize, indexed.length - start);
@@ -49,7 +55,9 @@ function indexedFeed(source: IndexedData, batchSize: number, seed: number): Feed
       if (index >= batches) return null;
       if (order?.epoch !== epoch) {
         const indices =
-          source.shuffle === false ? Int32Array.from({ length: source.length }, (_, i) => i) : permutation(source.length, seed, epoch);
+          source.shuffle === false
+            ? Int32Array.from({ length: source.length }, (_, i) => i)
+            : permutation(source.length, seed, epoch);
         order = { epoch, indices };
       }
       return source.batch(order.indices.slice(index * batchSize, (index + 1) * batchSize));
@@ -94,7 +102,11 @@ function isArrays(source: DataSource): source is ArrayData {
  * A digest that changes when the data does, within reason: all of it when it is small, else its length and samples of
  * its content. Leaves the random numbers as they were. Null for a source of its own.
  */
-export async function fingerprint(source: DataSource, declared: string | undefined, random: Random): Promise<string | null> {
+export async function fingerprint(
+  source: DataSource,
+  declared: string | undefined,
+  random: Random,
+): Promise<string | null> {
   const hash = createHash('sha256').update(declared ?? '');
   const before = random.state;
   try {

@@ -141,7 +141,8 @@ export class Loop {
     for (const { size, batch } of eachBatch(data.validation!, batchSize)) {
       const { x, y } = await batch;
       const results = tf.tidy(() => evaluate!({ x, y })) as Record<string, Scalar>;
-      for (const [name, value] of Object.entries(results)) sums[name] = (sums[name] ?? 0) + (await value.data())[0]! * size;
+      for (const [name, value] of Object.entries(results))
+        sums[name] = (sums[name] ?? 0) + (await value.data())[0]! * size;
       samples += size;
       tf.dispose([x, y, ...Object.values(results)]);
       this.#setup.checkpoints.pump(this.#stepMs());
@@ -201,17 +202,25 @@ export class Loop {
       if (!this.#lossIsNaN) {
         this.#lossIsNaN = true;
         reporter.report({
-          type: 'notice', code: 'nan', level: 'error', step,
+          type: 'notice',
+          code: 'nan',
+          level: 'error',
+          step,
           text: `The loss is not a number at step ${step}. Automatic checkpoints wait until it is one again; go back with \`trainstash resume --from STEP\`, with a smaller learning rate perhaps.`,
         });
       }
-      return launch.onNaN === 'pause' ? { outcome: 'paused', reason: `the loss was not a number at step ${step}` } : null;
+      return launch.onNaN === 'pause'
+        ? { outcome: 'paused', reason: `the loss was not a number at step ${step}` }
+        : null;
     }
     this.#lossIsNaN = false;
     if (verdict === 'spike' && step - this.#spikeSaidAt > 100) {
       this.#spikeSaidAt = step;
       reporter.report({
-        type: 'notice', code: 'spike', level: 'warning', step,
+        type: 'notice',
+        code: 'spike',
+        level: 'warning',
+        step,
         text: `The loss jumped to ${assembly.progress.metrics.loss!.toPrecision(4)} at step ${step}, far above where it was.`,
       });
       if (launch.onSpike === 'pause') return { outcome: 'paused', reason: `the loss jumped at step ${step}` };
@@ -246,7 +255,12 @@ export class Loop {
     const value = rule && progress.metrics[rule.monitor.metric];
     if (!rule || value === undefined || value === null) return;
     const state = progress.earlyStopping;
-    const gain = state === null ? Number.POSITIVE_INFINITY : rule.monitor.mode === 'min' ? state.value - value : value - state.value;
+    const gain =
+      state === null
+        ? Number.POSITIVE_INFINITY
+        : rule.monitor.mode === 'min'
+          ? state.value - value
+          : value - state.value;
     if (gain > rule.minDelta) progress.earlyStopping = { value, waited: 0 };
     else progress.earlyStopping = { value: state!.value, waited: state!.waited + 1 };
     if (progress.earlyStopping.waited > rule.patience) progress.finished = true;

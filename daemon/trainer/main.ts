@@ -1,7 +1,7 @@
 /** Entry of the trainer process: `trainer.js <session directory>`. It is its own runner; no daemon is needed. */
 import { existsSync } from 'node:fs';
-import type { ExitRecord, Launch } from '../../protocol/session.ts';
 import { toWire } from '../../protocol/errors.ts';
+import type { ExitRecord, Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
@@ -19,7 +19,9 @@ async function main(path: string): Promise<number> {
   const directory = new SessionDirectory(path);
   const launch = directory.launch();
   if (!launch) {
-    console.error(`${path} holds no launch file that this version understands. Start trainings with \`trainstash run\`.`);
+    console.error(
+      `${path} holds no launch file that this version understands. Start trainings with \`trainstash run\`.`,
+    );
     return 2;
   }
   if (existsSync(directory.file('exit'))) {
@@ -87,7 +89,10 @@ class TrainingSession {
     const training = await loadTraining(launch.cwd, launch.module);
     const assembly = await assemble(training, launch, backend, this.#directory.path);
     this.#progress = assembly.progress;
-    const environment = { ...backend.environment, ...(assembly.dataFingerprint ? { data: assembly.dataFingerprint } : {}) };
+    const environment = {
+      ...backend.environment,
+      ...(assembly.dataFingerprint ? { data: assembly.dataFingerprint } : {}),
+    };
     this.#reporter.report({
       type: 'started',
       step: assembly.progress.step,
@@ -101,7 +106,11 @@ class TrainingSession {
     for (const text of assembly.model.warnings)
       this.#reporter.report({ type: 'notice', code: 'model', level: 'warning', text, step: null });
     this.#reporter.flush();
-    this.#capturer = new Capturer(backend, this.#directory.file('inbox'), new URL('./writer-thread.js', import.meta.url));
+    this.#capturer = new Capturer(
+      backend,
+      this.#directory.file('inbox'),
+      new URL('./writer-thread.js', import.meta.url),
+    );
     const checkpoints = new Checkpoints(
       {
         directory: this.#directory,
@@ -109,7 +118,9 @@ class TrainingSession {
         capturer: this.#capturer,
         policy: launch.checkpoint,
         environment,
-        data: assembly.dataFingerprint ? { fingerprint: assembly.dataFingerprint, samples: assembly.feed.samples } : null,
+        data: assembly.dataFingerprint
+          ? { fingerprint: assembly.dataFingerprint, samples: assembly.feed.samples }
+          : null,
         monitor: assembly.monitor,
         parent: launch.resume?.checkpoint ?? null,
         state: () => [...assembly.variables].map(([name, tensor]) => ({ name, tensor })),

@@ -1,6 +1,6 @@
 /** A model as variables by stable names, whatever TensorFlow.js calls them in this process. */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
-import type { LayersModel, layers as Layers } from '@tensorflow/tfjs-layers';
+import type { layers as Layers, LayersModel } from '@tensorflow/tfjs-layers';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Model } from './training.ts';
 
@@ -47,7 +47,9 @@ function nameLayersModel(model: LayersModel): NamedModel {
       }
       const seed = (layer.getConfig() as { seed?: unknown }).seed;
       if (layer.getClassName() === 'Dropout' && seed != null)
-        warnings.push(`${path} has a fixed seed: TensorFlow.js then drops the same units at every step. Leave the seed out.`);
+        warnings.push(
+          `${path} has a fixed seed: TensorFlow.js then drops the same units at every step. Leave the seed out.`,
+        );
       for (const weight of layer.weights) {
         const base = `${path}/${weight.originalName.split('/').pop()!}`;
         let name = base;

@@ -52,14 +52,22 @@ function explain(error: unknown, path: string): TrainstashError {
   const place = placeOf(stack ?? '', path);
   if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
     const what = /enum/.test(message) ? 'an `enum`' : 'syntax that is more than types';
-    return invalid(place.file, `it uses ${what}, which Node cannot run by leaving types out: use a const object instead (${firstLine(message)})`, place.line);
+    return invalid(
+      place.file,
+      `it uses ${what}, which Node cannot run by leaving types out: use a const object instead (${firstLine(message)})`,
+      place.line,
+    );
   }
   if (code === 'ERR_MODULE_NOT_FOUND') {
     const wanted = /Cannot find (?:module|package) '([^']+)'/.exec(message)?.[1] ?? '';
     const asPath = wanted.startsWith('file:') ? fileURLToPath(wanted) : wanted;
     const withTs = asPath.replace(/\.js$/, '');
     if (existsSync(`${withTs}.ts`))
-      return invalid(place.file, `it imports "${asPath}", but the file is "${withTs}.ts": write the ending .ts in the import`, place.line);
+      return invalid(
+        place.file,
+        `it imports "${asPath}", but the file is "${withTs}.ts": write the ending .ts in the import`,
+        place.line,
+      );
     return invalid(place.file, `it imports "${asPath}", which is not there`, place.line);
   }
   return invalid(place.file, firstLine(message ?? String(error)), place.line);
@@ -76,7 +84,11 @@ function placeOf(stack: string, path: string): { file: string; line?: number } {
 
 function invalid(file: string, problem: string, line?: number): TrainstashError {
   const at = line === undefined ? file : `${file}:${line}`;
-  return new TrainstashError('moduleInvalid', `${at} cannot be used: ${problem}. No training was started.`, { file, line, problem });
+  return new TrainstashError('moduleInvalid', `${at} cannot be used: ${problem}. No training was started.`, {
+    file,
+    line,
+    problem,
+  });
 }
 
 function firstLine(text: string): string {

@@ -28,7 +28,8 @@ export function makeOptimizer(spec: OptimizerSpec, variables: ReadonlyMap<string
   const { slotNames, update } = rule(spec);
   const slots = new Map<string, Variable>();
   for (const slot of slotNames) {
-    for (const [name, variable] of variables) slots.set(`${slot}/${name}`, tf.variable(tf.zeros(variable.shape), false));
+    for (const [name, variable] of variables)
+      slots.set(`${slot}/${name}`, tf.variable(tf.zeros(variable.shape), false));
   }
   return {
     learningRate: spec.learningRate,
@@ -112,7 +113,12 @@ function adam(beta1: number, beta2: number, epsilon: number, weightDecay: number
   };
 }
 
-function rmsprop(decay: number, factor: number, epsilon: number, centered: boolean): { slotNames: string[]; update: Update } {
+function rmsprop(
+  decay: number,
+  factor: number,
+  epsilon: number,
+  centered: boolean,
+): { slotNames: string[]; update: Update } {
   const slotNames = ['square', ...(centered ? ['mean'] : []), ...(factor > 0 ? ['momentum'] : [])];
   return {
     slotNames,

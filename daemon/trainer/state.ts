@@ -2,7 +2,7 @@
  * The complete training state as tensors and one JSON text, and back. It is deterministic: two runs in the same state
  * give the same bytes. Times, ids and paths are not part of it.
  */
-import { readSync, openSync, closeSync, fstatSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { type StateProblem, TrainstashError } from '../../protocol/errors.ts';
 import { readHeader, type TensorEntry } from '../formats/safetensors.ts';
@@ -99,8 +99,7 @@ function compare(entries: ReadonlyMap<string, TensorEntry>, variables: ReadonlyM
   const problems: StateProblem[] = [];
   for (const [name, variable] of variables) {
     const entry = entries.get(name);
-    const fits =
-      entry && entry.dtype === DTYPES[variable.dtype] && entry.shape.join() === variable.shape.join();
+    const fits = entry && entry.dtype === DTYPES[variable.dtype] && entry.shape.join() === variable.shape.join();
     if (!fits) problems.push({ tensor: name, checkpoint: entry?.shape ?? null, model: [...variable.shape] });
   }
   for (const [name, entry] of entries) {
@@ -124,7 +123,12 @@ function mismatch(problems: StateProblem[]): TrainstashError {
 
 function toTensor(entry: TensorEntry, bytes: Buffer): Tensor {
   const copy = new Uint8Array(bytes).buffer;
-  const values = entry.dtype === 'F32' ? new Float32Array(copy) : entry.dtype === 'I32' ? new Int32Array(copy) : new Uint8Array(copy);
+  const values =
+    entry.dtype === 'F32'
+      ? new Float32Array(copy)
+      : entry.dtype === 'I32'
+        ? new Int32Array(copy)
+        : new Uint8Array(copy);
   const dtype = entry.dtype === 'F32' ? 'float32' : entry.dtype === 'I32' ? 'int32' : 'bool';
   return tf.tensor(values, entry.shape, dtype);
 }

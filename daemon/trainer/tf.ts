@@ -9,7 +9,11 @@ import type * as Layers from '@tensorflow/tfjs-layers';
 interface Bundle {
   core: typeof Core;
   layers: typeof Layers;
-  wasm: { setWasmPaths(path: string): void; setThreadsCount(count: number): void; BackendWasm: new (module: unknown) => unknown };
+  wasm: {
+    setWasmPaths(path: string): void;
+    setThreadsCount(count: number): void;
+    BackendWasm: new (module: unknown) => unknown;
+  };
 }
 
 // Beside this file in the built trainer, in dist/ when run from source.

@@ -32,6 +32,7 @@ export interface Training {
 }
 
 export interface Context {
+  // biome-ignore lint/suspicious/noExplicitAny: a param has the type that the module gave it; `unknown` would need a cast at each use.
   params: Record<string, any>;
   /** The same TensorFlow.js that an import gives. */
   tf: typeof tf;

@@ -1,5 +1,15 @@
 /** Entry of the thread that writes checkpoints into the inbox while the training goes on. */
-import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { syncDirectory } from '../store/saving.ts';
@@ -76,5 +86,6 @@ function abort(): void {
 }
 
 function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, Math.min(WRITE_BYTES, bytes.length - done));
+  for (let done = 0; done < bytes.length; )
+    done += writeSync(file, bytes, done, Math.min(WRITE_BYTES, bytes.length - done));
 }

@@ -25,13 +25,14 @@ export async function loadDigits(): Promise<{ train: Digits; test: Digits }> {
 
 function pack(samples: readonly [number[], number][]): Digits {
   const pixels = new Float32Array(samples.length * SIZE);
-  samples.forEach(([image], i) => pixels.set(image, i * SIZE));
+  for (const [i, [image]] of samples.entries()) pixels.set(image, i * SIZE);
   return {
     labels: Int32Array.from(samples, ([, label]) => label),
     images: {
       pick(indices) {
         const picked = new Float32Array(indices.length * SIZE);
-        indices.forEach((index, i) => picked.set(pixels.subarray(index * SIZE, (index + 1) * SIZE), i * SIZE));
+        for (const [i, index] of indices.entries())
+          picked.set(pixels.subarray(index * SIZE, (index + 1) * SIZE), i * SIZE);
         return picked;
       },
     },

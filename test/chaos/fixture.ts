@@ -1,5 +1,5 @@
-import { type Fixture, makeFixture } from '../support/daemon.ts';
 import { runCleanups } from '../support/cleanup.ts';
+import { type Fixture, makeFixture } from '../support/daemon.ts';
 
 /** A project and a daemon outside vitest. */
 export function standaloneFixture(): { fixture: Fixture; dispose(): Promise<void> } {

@@ -1,7 +1,7 @@
 /** `npm run chaos -- --kills N [--seed S]`: as many kills as wanted; the last line says what they did. */
 import { parseArgs } from 'node:util';
-import { chaosRounds } from './rounds.ts';
 import { standaloneFixture } from './fixture.ts';
+import { chaosRounds } from './rounds.ts';
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '100' }, seed: { type: 'string' } } });
 const seed = Number(values.seed ?? Date.now());

@@ -1,10 +1,19 @@
 /** Kills the trainer, the daemon or both at random moments, again and again, until a run is through; then checks all. */
-import { readFileSync } from 'node:fs';
 import type { Client } from '../../client/connect.ts';
 import { Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
-import { type Fixture, kill, openProject, sessionDirectory, shellEnvironment, show, startSmall, untilStatus } from '../support/daemon.ts';
+import {
+  type Fixture,
+  isTrainer,
+  kill,
+  openProject,
+  sessionDirectory,
+  shellEnvironment,
+  show,
+  startSmall,
+  untilStatus,
+} from '../support/daemon.ts';
 
 export interface ChaosReport {
   kills: number;
@@ -17,7 +26,12 @@ export interface ChaosReport {
 const STEPS = 18;
 const STEP_MS = 25;
 
-export async function chaosRounds(fixture: Fixture, kills: number, seed: number, say: (text: string) => void = () => {}): Promise<ChaosReport> {
+export async function chaosRounds(
+  fixture: Fixture,
+  kills: number,
+  seed: number,
+  say: (text: string) => void = () => {},
+): Promise<ChaosReport> {
   const random = Random.seeded(seed);
   const report: ChaosReport = { kills: 0, losses: [], inexact: [] };
   let client = await openProject(fixture);
@@ -27,7 +41,14 @@ export async function chaosRounds(fixture: Fixture, kills: number, seed: number,
   const committed = new Map<string, Checkpoint>();
 
   for (let number = 1; report.kills < kills; number++) {
-    let run = await retried(fixture, () => client, async (c) => startSmall(c, fixture, { model: 'conv', slow: STEP_MS }), (c) => { client = c; });
+    let run = await retried(
+      fixture,
+      () => client,
+      async (c) => startSmall(c, fixture, { model: 'conv', slow: STEP_MS }),
+      (c) => {
+        client = c;
+      },
+    );
     for (let round = 0; run.status !== 'completed'; round++) {
       // The last part of a run is left alone now and then, or it would never end.
       if (report.kills < kills && round < 6) {
@@ -38,12 +59,16 @@ export async function chaosRounds(fixture: Fixture, kills: number, seed: number,
       client = await reconnected(fixture, client);
       run = await settled(client, fixture, run.id);
       if (['lost', 'failed', 'paused'].includes(run.status)) {
-        run = await client.request(m.runResume, { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: true }).catch(() => run);
+        run = await client
+          .request(m.runResume, { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: true })
+          .catch(() => run);
       }
       if (round >= 6) run = await settled(client, fixture, run.id, true);
     }
     await check(client, fixture, run, final, report);
-    say(`run ${number}: ${report.kills} kills so far, ${report.losses.length} losses, ${report.inexact.length} inexact`);
+    say(
+      `run ${number}: ${report.kills} kills so far, ${report.losses.length} losses, ${report.inexact.length} inexact`,
+    );
   }
   await checkCommitted(client, fixture, committed, report);
   return report;
@@ -67,23 +92,21 @@ async function strike(fixture: Fixture, client: Client, run: Run, random: Random
   return kills;
 }
 
-function isTrainer(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('trainer.js');
-  } catch {
-    return false;
-  }
-}
-
 async function check(client: Client, fixture: Fixture, run: Run, final: string, report: ChaosReport): Promise<void> {
   const { checkpoints } = await show(client, fixture, run.id);
   if (checkpoints.at(-1)?.stateDigest !== final) report.inexact.push(`${run.name}: final state differs`);
   const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
   const steps = series[0]?.steps.join() ?? '';
-  if (steps !== Array.from({ length: STEPS }, (_, i) => i + 1).join()) report.losses.push(`${run.name}: metrics at steps ${steps}`);
+  if (steps !== Array.from({ length: STEPS }, (_, i) => i + 1).join())
+    report.losses.push(`${run.name}: metrics at steps ${steps}`);
 }
 
-async function checkCommitted(client: Client, fixture: Fixture, committed: Map<string, Checkpoint>, report: ChaosReport): Promise<void> {
+async function checkCommitted(
+  client: Client,
+  fixture: Fixture,
+  committed: Map<string, Checkpoint>,
+  report: ChaosReport,
+): Promise<void> {
   const fsck = await client.request(m.storeFsck, { root: fixture.root });
   for (const { problem, checkpoint } of fsck.problems) report.losses.push(`fsck: ${checkpoint ?? ''} ${problem}`);
   const runs = new Set([...committed.values()].map(({ run }) => run));
@@ -94,7 +117,8 @@ async function checkCommitted(client: Client, fixture: Fixture, committed: Map<s
       for (const { id, stateDigest } of page.checkpoints) kept.set(id, stateDigest);
     }
     for (const { id, stateDigest } of committed.values()) {
-      if (committed.get(id)!.run === run && kept.get(id) !== stateDigest) report.losses.push(`checkpoint ${id} is gone or changed`);
+      if (committed.get(id)!.run === run && kept.get(id) !== stateDigest)
+        report.losses.push(`checkpoint ${id} is gone or changed`);
     }
   }
 }
@@ -129,7 +153,12 @@ async function settled(client: Client, fixture: Fixture, run: string, end = fals
   }
 }
 
-async function retried(fixture: Fixture, current: () => Client, work: (client: Client) => Promise<Run>, use: (client: Client) => void): Promise<Run> {
+async function retried(
+  fixture: Fixture,
+  current: () => Client,
+  work: (client: Client) => Promise<Run>,
+  use: (client: Client) => void,
+): Promise<Run> {
   const client = await reconnected(fixture, current());
   use(client);
   return work(client);

@@ -1,11 +1,20 @@
 /** Bad input gets a typed error that says what to do, and changes nothing. */
-import { connect as connectSocket, type Socket } from 'node:net';
+
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as connectSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Random } from '../../daemon/trainer/random.ts';
 import * as m from '../../protocol/messages.ts';
-import { BUILD, type Fixture, makeFixture, openProject, SMALL_JOB, startSmall, untilStatus } from '../support/daemon.ts';
+import {
+  BUILD,
+  type Fixture,
+  makeFixture,
+  openProject,
+  SMALL_JOB,
+  startSmall,
+  untilStatus,
+} from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 
 async function noRuns(fixture: Fixture): Promise<void> {
@@ -15,11 +24,27 @@ async function noRuns(fixture: Fixture): Promise<void> {
 
 describe('trainstash.json', () => {
   const broken: [string, string, RegExp][] = [
-    ['is not JSON', '{\n  "jobs": {\n    "small": { "module": "small.ts", }}\n}}', /trainstash\.json:4:2: it is not valid JSON/],
+    [
+      'is not JSON',
+      '{\n  "jobs": {\n    "small": { "module": "small.ts", }}\n}}',
+      /trainstash\.json:4:2: it is not valid JSON/,
+    ],
     ['is a list', '[]', /must be an object/],
-    ['has a job without a module', '{\n  "jobs": {\n    "small": {}\n  }\n}', /trainstash\.json:3:14: the job "small" has no "module"/],
-    ['has a nested key that is mistyped', '{"jobs": {"small": {"module": "small.ts", "checkpoint": {"evry": "5m"}}}}', /unknown key "checkpoint\.evry"; did you mean "every"/],
-    ['has an interval that cannot be read', '{"jobs": {"small": {"module": "small.ts", "checkpoint": {"every": "often"}}}}', /checkpoint\.every/],
+    [
+      'has a job without a module',
+      '{\n  "jobs": {\n    "small": {}\n  }\n}',
+      /trainstash\.json:3:14: the job "small" has no "module"/,
+    ],
+    [
+      'has a nested key that is mistyped',
+      '{"jobs": {"small": {"module": "small.ts", "checkpoint": {"evry": "5m"}}}}',
+      /unknown key "checkpoint\.evry"; did you mean "every"/,
+    ],
+    [
+      'has an interval that cannot be read',
+      '{"jobs": {"small": {"module": "small.ts", "checkpoint": {"every": "often"}}}}',
+      /checkpoint\.every/,
+    ],
     ['has a command job', '{"jobs": {"small": "python train.py"}}', /TensorFlow\.js modules only/],
   ];
   for (const [name, text, message] of broken) {
@@ -66,9 +91,18 @@ describe('what was asked for', () => {
 
   test('a mistyped command or option says which was meant, with exit code 2', async () => {
     const fixture = makeFixture();
-    expect(await fixture.cli('resmue')).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean "resume"') });
-    expect(await fixture.cli('ls', '--al')).toMatchObject({ code: 2, stderr: expect.stringContaining('Did you mean --all') });
-    expect(await fixture.cli('run')).toMatchObject({ code: 2, stderr: expect.stringContaining('Usage: trainstash run JOB') });
+    expect(await fixture.cli('resmue')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Did you mean "resume"'),
+    });
+    expect(await fixture.cli('ls', '--al')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Did you mean --all'),
+    });
+    expect(await fixture.cli('run')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Usage: trainstash run JOB'),
+    });
   });
 
   test('an id that fits several runs lists them', async () => {
@@ -81,17 +115,28 @@ describe('what was asked for', () => {
     const { openDatabase } = await import('../../daemon/store/driver.ts');
     const catalog = openDatabase(join(fixture.store, 'catalog.db'));
     const twin = JSON.stringify({ ...first, id: `${first.id.slice(0, 6)}zzzzzz`, number: 2, status: 'completed' });
-    catalog.prepare("INSERT INTO run (id, number, job, branch, status, draft, trashed, created, body) VALUES (?, 2, 'small', 'main', 'completed', 0, NULL, 1, ?)").run(`${first.id.slice(0, 6)}zzzzzz`, twin);
+    catalog
+      .prepare(
+        "INSERT INTO run (id, number, job, branch, status, draft, trashed, created, body) VALUES (?, 2, 'small', 'main', 'completed', 0, NULL, 1, ?)",
+      )
+      .run(`${first.id.slice(0, 6)}zzzzzz`, twin);
     catalog.close();
     const result = await fixture.cli('show', first.id.slice(0, 6), '--json');
-    expect(JSON.parse(result.stdout).error).toMatchObject({ code: 'ambiguous', data: { matches: [expect.any(String), expect.any(String)] } });
+    expect(JSON.parse(result.stdout).error).toMatchObject({
+      code: 'ambiguous',
+      data: { matches: [expect.any(String), expect.any(String)] },
+    });
   });
 });
 
 describe('a module that does not load', () => {
   const modules: [string, string, RegExp][] = [
     ['uses an enum', 'enum Mode { A }\nexport default { mode: Mode.A };', /an `enum`/],
-    ['imports without the ending .ts', "import { helper } from './helper';\nexport default { helper };", /write the ending \.ts/],
+    [
+      'imports without the ending .ts',
+      "import { helper } from './helper';\nexport default { helper };",
+      /write the ending \.ts/,
+    ],
     ['imports what is not there', "import nothing from 'no-such-package';\nexport default nothing;", /no-such-package/],
     ['throws', '\n\nthrow new Error("out of luck");', /train\.ts:3.*out of luck/],
     ['exports too little', 'export default { params: {} };', /does not export data, model, optimizer/],
@@ -103,7 +148,10 @@ describe('a module that does not load', () => {
       writeFileSync(join(fixture.root, 'helper.ts'), 'export const helper = 1;');
       writeFileSync(join(fixture.root, 'train.ts'), text);
       const result = await fixture.cli('run', 'small', '--json');
-      expect(JSON.parse(result.stdout).error).toMatchObject({ code: 'moduleInvalid', message: expect.stringMatching(message) });
+      expect(JSON.parse(result.stdout).error).toMatchObject({
+        code: 'moduleInvalid',
+        message: expect.stringMatching(message),
+      });
       await noRuns(fixture);
     });
   }
@@ -126,8 +174,19 @@ describe('messages', () => {
   test('noise, lying lengths and oversized messages end the connection, not the daemon', async () => {
     const fixture = makeFixture();
     const random = Random.seeded(17);
-    const noise = Array.from({ length: 12 }, () => Buffer.from(Array.from({ length: 3_000 }, () => Math.floor(random.float() * 256))));
-    const attacks = [...noise, 'Content-Length: 99999999999\r\n\r\n{}', 'Content-Length: 20000000\r\n\r\n', 'Content-Length: -5\r\n\r\n', `${'x'.repeat(5_000)}`, frame('[1,2'), frame('null'), frame('{"jsonrpc":"2.0"')];
+    const noise = Array.from({ length: 12 }, () =>
+      Buffer.from(Array.from({ length: 3_000 }, () => Math.floor(random.float() * 256))),
+    );
+    const attacks = [
+      ...noise,
+      'Content-Length: 99999999999\r\n\r\n{}',
+      'Content-Length: 20000000\r\n\r\n',
+      'Content-Length: -5\r\n\r\n',
+      `${'x'.repeat(5_000)}`,
+      frame('[1,2'),
+      frame('null'),
+      frame('{"jsonrpc":"2.0"'),
+    ];
     for (const attack of attacks) {
       const socket = await raw(fixture);
       const end = closed(socket);
@@ -141,8 +200,13 @@ describe('messages', () => {
   test('params of the wrong shape are named; without hello or with a wrong token nothing is answered', async () => {
     const fixture = makeFixture();
     const client = await fixture.connect();
-    await expect(client.request(m.runShow, { root: 5, run: null } as never)).rejects.toMatchObject({ code: 'invalidParams', data: { method: 'run/show' } });
-    await expect(client.request({ method: 'no/such', schema: m.daemonState.schema } as never, {})).rejects.toMatchObject({ code: 'invalidParams' });
+    await expect(client.request(m.runShow, { root: 5, run: null } as never)).rejects.toMatchObject({
+      code: 'invalidParams',
+      data: { method: 'run/show' },
+    });
+    await expect(
+      client.request({ method: 'no/such', schema: m.daemonState.schema } as never, {}),
+    ).rejects.toMatchObject({ code: 'invalidParams' });
     const answer = async (value: unknown) => {
       const socket = await raw(fixture);
       let received = '';
@@ -168,7 +232,14 @@ describe('messages', () => {
     socket.once('close', () => {
       over = true;
     });
-    socket.write(frame({ jsonrpc: '2.0', id: 1, method: 'daemon/hello', params: { protocol: 1, build: BUILD, client: 'deaf', token } }));
+    socket.write(
+      frame({
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'daemon/hello',
+        params: { protocol: 1, build: BUILD, client: 'deaf', token },
+      }),
+    );
     const run = await startSmall(client, fixture);
     await untilStatus(client, fixture, run.id, 'completed');
     socket.pause();
@@ -176,7 +247,8 @@ describe('messages', () => {
     const note = 'x'.repeat(4_000);
     // Each is announced to everybody; nobody reads on that side.
     await until('the deaf client is cut off', async () => {
-      for (let i = 0; i < 200; i++) await client.request(m.runUpdate, { root: fixture.root, run: run.id, note: `${i}${note}`.slice(0, 4_000) });
+      for (let i = 0; i < 200; i++)
+        await client.request(m.runUpdate, { root: fixture.root, run: run.id, note: `${i}${note}`.slice(0, 4_000) });
       const { clients } = await client.request(m.daemonStatus, {});
       return clients === before - 1;
     });
@@ -197,7 +269,10 @@ test('a folder without git works, with one branch, and says that code is not kep
   const fixture = makeFixture({ git: false });
   const started = await fixture.cli('run', 'small', '--json');
   expect(JSON.parse(started.stdout)).toMatchObject({ branch: null, code: null });
-  await until('it has ended', async () => JSON.parse((await fixture.cli('show', '1', '--json')).stdout).run.status === 'completed');
+  await until(
+    'it has ended',
+    async () => JSON.parse((await fixture.cli('show', '1', '--json')).stdout).run.status === 'completed',
+  );
   expect((await fixture.cli('show', '1')).stdout).toMatch(/code\s+not kept/);
   const where = JSON.parse((await fixture.cli('where', '--json')).stdout);
   expect(where.project).toMatchObject({ git: false, branch: null, store: join(fixture.root, '.trainstash') });

@@ -6,7 +6,20 @@ import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
 import * as m from '../../protocol/messages.ts';
 import { chaosRounds } from '../chaos/rounds.ts';
-import { BUILD, isAlive, kill, makeFixture, openProject, sessionDirectory, shellEnvironment, show, startSmall, trainerPid, untilStatus, untilStep } from '../support/daemon.ts';
+import {
+  BUILD,
+  isAlive,
+  kill,
+  makeFixture,
+  openProject,
+  sessionDirectory,
+  shellEnvironment,
+  show,
+  startSmall,
+  trainerPid,
+  untilStatus,
+  untilStep,
+} from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { DIST } from '../support/trainer.ts';
 
@@ -20,7 +33,9 @@ test('the daemon is killed while a trainer runs: the training goes on and the ne
   const pid = await trainerPid(fixture, run);
   kill(client.daemon.pid, 'SIGKILL');
   await client.closed;
-  await until('the trainer does steps without a daemon', () => readFileSync(sessionDirectory(fixture, run).file('events'), 'utf8').includes('"step":8'));
+  await until('the trainer does steps without a daemon', () =>
+    readFileSync(sessionDirectory(fixture, run).file('events'), 'utf8').includes('"step":8'),
+  );
   expect(isAlive(pid)).toBe(true);
 
   const next = await fixture.connect();
@@ -90,7 +105,9 @@ test('a newer client takes over from an older daemon, a training goes on; an old
 
   const older = await fixture.connect({ build: { version: '0.0.1', builtAt: 0 } });
   expect(older.daemon.pid).toBe(newer.daemon.pid);
-  expect(await older.request(m.daemonHandOver, { build: { version: '0.0.1', builtAt: 0 } })).toEqual({ accepted: false });
+  expect(await older.request(m.daemonHandOver, { build: { version: '0.0.1', builtAt: 0 } })).toEqual({
+    accepted: false,
+  });
 });
 
 test('many clients that find no daemon at once start one', async () => {
@@ -150,7 +167,10 @@ test('a clock that jumps back breaks neither the curve nor the time left', async
   const run = await startSmall(client, fixture, { slow: 40 });
   await untilStep(client, fixture, run.id, 2);
   const file = sessionDirectory(fixture, run).file('events');
-  const jumped = readFileSync(file, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const jumped = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
   expect(jumped.length).toBeGreaterThan(2);
   const { etaSeconds } = await import('../../daemon/runs/eta.ts');
   expect(etaSeconds({ startStep: 0, startedAt: 2_000_000 }, 10, 1_000_000, 100)).toBeNull();
@@ -177,7 +197,8 @@ test('two daemons never own one store', async () => {
   const other = { ...fixture.env, TRAINSTASH_STATE: join(fixture.folder, 'other') };
   const second = await connect({ name: 'second', build: BUILD, dist: DIST, env: other });
   await expect(second.request(m.projectOpen, { root: fixture.root, trusted: true })).rejects.toMatchObject({
-    code: 'storeOwned', data: { pid: fixture.daemonPid() },
+    code: 'storeOwned',
+    data: { pid: fixture.daemonPid() },
   });
   await second.request(m.daemonStop, {});
   await second.closed;
@@ -208,7 +229,13 @@ test('20 rounds of kills at random moments: no loss, no inexact resume', async (
 
 test('a training killed in the middle of writing a checkpoint leaves only whole ones', async () => {
   const { directory } = await import('../support/trainer.ts').then(({ train, makeLaunch }) =>
-    train(join(makeFixture().folder, 'sessions'), makeLaunch({ params: { slow: 3, killAt: 14, marker: join('/tmp', `trainstash-marker-${process.pid}`) }, checkpoint: { everySeconds: 0, everySteps: 1, everyEpochs: null, onBest: false } })),
+    train(
+      join(makeFixture().folder, 'sessions'),
+      makeLaunch({
+        params: { slow: 3, killAt: 14, marker: join('/tmp', `trainstash-marker-${process.pid}`) },
+        checkpoint: { everySeconds: 0, everySteps: 1, everyEpochs: null, onBest: false },
+      }),
+    ),
   );
   rmSync(join('/tmp', `trainstash-marker-${process.pid}`), { force: true });
   const { digestOf } = await import('../../daemon/store/saving.ts');

@@ -1,18 +1,31 @@
 /** A store that meets full disks, power cuts, flipped bits and garbage. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { newRun, newSession } from '../../daemon/runs/records.ts';
-import { startStore, type Store, StoreFull } from '../../daemon/store/client.ts';
-import { openCatalog } from '../../daemon/store/catalog-schema.ts';
-import { openDatabase } from '../../daemon/store/driver.ts';
 import { encodeHeader } from '../../daemon/formats/safetensors.ts';
+import { newRun, newSession } from '../../daemon/runs/records.ts';
+import { openCatalog } from '../../daemon/store/catalog-schema.ts';
+import { type Store, StoreFull, startStore } from '../../daemon/store/client.ts';
+import { openDatabase } from '../../daemon/store/driver.ts';
 import { Random } from '../../daemon/trainer/random.ts';
+import type { Run, Session } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../../protocol/session.ts';
-import type { Run, Session } from '../../protocol/domain.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { DIST } from '../support/trainer.ts';
@@ -33,14 +46,23 @@ async function open(path: string, quotaBytes?: number): Promise<Opened> {
   const store = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path, quotaBytes });
   afterwards(() => store.close().catch(() => {}));
   const identity = { branch: 'main', commit: null, dirty: false, code: null };
-  const run = await store.createRun(newRun({ job: 'job', params: { lr: 1 }, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }));
+  const run = await store.createRun(
+    newRun({ job: 'job', params: { lr: 1 }, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }),
+  );
   const session = newSession(run, 'train', null);
   await store.putSession(session);
   return { store, path, run, session };
 }
 
 /** A checkpoint's files with `mebibytes` of random floats, the same for the same seed. */
-function makeCheckpoint(folder: string, session: string, step: number, seed = step, mebibytes = 1, extra: Partial<CheckpointFile> = {}): string {
+function makeCheckpoint(
+  folder: string,
+  session: string,
+  step: number,
+  seed = step,
+  mebibytes = 1,
+  extra: Partial<CheckpointFile> = {},
+): string {
   const id = randomId();
   const directory = join(folder, id);
   mkdirSync(directory, { recursive: true });
@@ -51,14 +73,29 @@ function makeCheckpoint(folder: string, session: string, step: number, seed = st
   const state = Buffer.concat([header, Buffer.from(values.buffer)]);
   writeFileSync(join(directory, STATE_FILE), state);
   const facts: CheckpointFile = {
-    format: 1, id, session, step, epoch: 0, batch: 1, createdAt: Date.now(), reasons: ['steps'], grade: 'complete', missing: [], parent: null, metrics: {},
-    environment: {}, data: null, files: [{ name: STATE_FILE, bytes: state.length }], ...extra,
+    format: 1,
+    id,
+    session,
+    step,
+    epoch: 0,
+    batch: 1,
+    createdAt: Date.now(),
+    reasons: ['steps'],
+    grade: 'complete',
+    missing: [],
+    parent: null,
+    metrics: {},
+    environment: {},
+    data: null,
+    files: [{ name: STATE_FILE, bytes: state.length }],
+    ...extra,
   };
   writeFileSync(join(directory, CHECKPOINT_FILE), JSON.stringify(facts));
   return directory;
 }
 
-const save = async ({ store, run, session }: Opened, directory: string) => (await store.saveCheckpoint({ directory, run, session }, 0)).checkpoint;
+const save = async ({ store, run, session }: Opened, directory: string) =>
+  (await store.saveCheckpoint({ directory, run, session }, 0)).checkpoint;
 
 test('equal tensors are stored once, in whatever checkpoint', async () => {
   const folder = temporaryFolder();
@@ -89,11 +126,17 @@ test('a file of unknown structure is cut by content: an insertion costs little',
     const directory = makeCheckpoint(folder, opened.session.id, step);
     writeFileSync(join(directory, 'blob.bin'), content);
     const facts = JSON.parse(readFileSync(join(directory, CHECKPOINT_FILE), 'utf8'));
-    writeFileSync(join(directory, CHECKPOINT_FILE), JSON.stringify({ ...facts, files: [{ name: 'blob.bin', bytes: content.length }] }));
+    writeFileSync(
+      join(directory, CHECKPOINT_FILE),
+      JSON.stringify({ ...facts, files: [{ name: 'blob.bin', bytes: content.length }] }),
+    );
     return save(opened, directory);
   };
   await saveBytes(bytes, 1);
-  const moved = await saveBytes(Buffer.concat([bytes.subarray(0, 5_000_000), Buffer.from('inserted'), bytes.subarray(5_000_000)]), 2);
+  const moved = await saveBytes(
+    Buffer.concat([bytes.subarray(0, 5_000_000), Buffer.from('inserted'), bytes.subarray(5_000_000)]),
+    2,
+  );
   expect(moved.storedBytes).toBeLessThan(bytes.length / 2);
 });
 
@@ -102,7 +145,8 @@ test('trash gives nothing back until it is emptied, then the file shrinks; undo 
   const opened = await open(join(folder, 'store'));
   const { store } = opened;
   const ids: string[] = [];
-  for (let step = 1; step <= 4; step++) ids.push((await save(opened, makeCheckpoint(folder, opened.session.id, step, step, 8))).id);
+  for (let step = 1; step <= 4; step++)
+    ids.push((await save(opened, makeCheckpoint(folder, opened.session.id, step, step, 8))).id);
   const full = (await store.usage()).objectsBytes;
   await store.setTrash(ids[0]!, Date.now());
   await store.setTrash(ids[1]!, Date.now());
@@ -155,7 +199,10 @@ test('fsck finds every flipped bit of content and description, and says which ea
     writeFileSync(join(path, 'objects.db'), damaged);
     const again = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path });
     const { problems } = await again.fsck(false);
-    expect(problems.some(({ checkpoint, whole }) => checkpoint === second.id && whole === first.id), `bit at ${offset}`).toBe(true);
+    expect(
+      problems.some(({ checkpoint, whole }) => checkpoint === second.id && whole === first.id),
+      `bit at ${offset}`,
+    ).toBe(true);
     await again.close();
   }
 }, 120_000);
@@ -172,7 +219,10 @@ test('a damaged chunk is never restored: the error names the checkpoint, and not
   writeFileSync(join(path, 'objects.db'), bytes);
   const again = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path });
   afterwards(() => again.close());
-  await expect(again.restoreCheckpoint(saved.id, join(folder, 'back'))).rejects.toMatchObject({ code: 'corrupted', data: { checkpoint: saved.id } });
+  await expect(again.restoreCheckpoint(saved.id, join(folder, 'back'))).rejects.toMatchObject({
+    code: 'corrupted',
+    data: { checkpoint: saved.id },
+  });
   expect(readdirSync(folder).filter((name) => name.includes('back'))).toEqual([]);
 });
 
@@ -182,14 +232,19 @@ test('a catalog that is garbage or gone is rebuilt: checkpoints, tags, trash, me
   const opened = await open(path);
   const { store, run, session } = opened;
   mkdirSync(join(path, 'sessions', session.id), { recursive: true });
-  const lines = Array.from({ length: 50 }, (_, i) => JSON.stringify({ seq: i + 1, t: 1000 + i, type: 'metrics', step: i + 1, epoch: 0, values: { loss: 1 / (i + 1) } }));
+  const lines = Array.from({ length: 50 }, (_, i) =>
+    JSON.stringify({ seq: i + 1, t: 1000 + i, type: 'metrics', step: i + 1, epoch: 0, values: { loss: 1 / (i + 1) } }),
+  );
   writeFileSync(join(path, 'sessions', session.id, 'events.ndjson'), `${lines.join('\n')}\n`);
   await store.takeEvents(session.id);
   const first = await save(opened, makeCheckpoint(folder, session.id, 10));
   const second = await save(opened, makeCheckpoint(folder, session.id, 20));
   await store.tag(first.id, 'paper', false);
   await store.setTrash(second.id, 123);
-  const before = { run: await store.run(run.id), curve: (await store.queryMetrics(run.id, { names: ['loss'], toStep: 20 }))[0]! };
+  const before = {
+    run: await store.run(run.id),
+    curve: (await store.queryMetrics(run.id, { names: ['loss'], toStep: 20 }))[0]!,
+  };
   await store.close();
   rmSync(join(path, 'sessions', session.id), { recursive: true });
   for (const damage of ['garbage', 'gone'] as const) {
@@ -197,7 +252,12 @@ test('a catalog that is garbage or gone is rebuilt: checkpoints, tags, trash, me
     if (damage === 'garbage') writeFileSync(join(path, 'catalog.db'), 'this is no database'.repeat(1000));
     const again = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path });
     expect((await again.info()).rebuiltAtOpen).toBe(true);
-    expect(await again.run(run.id)).toMatchObject({ number: before.run!.number, name: before.run!.name, params: { lr: 1 }, branch: 'main' });
+    expect(await again.run(run.id)).toMatchObject({
+      number: before.run!.number,
+      name: before.run!.name,
+      params: { lr: 1 },
+      branch: 'main',
+    });
     expect((await again.checkpoint(first.id))!.tags).toEqual(['paper']);
     expect((await again.checkpoint(second.id))!.trashedAt).toBe(123);
     const curve = (await again.queryMetrics(run.id, { names: ['loss'] }))[0]!;
@@ -213,7 +273,9 @@ test('content that is garbage is refused by name and left as it is', async () =>
   mkdirSync(path);
   writeFileSync(join(path, 'objects.db'), 'no database at all'.repeat(500));
   const before = readFileSync(join(path, 'objects.db'));
-  await expect(startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path })).rejects.toMatchObject({ code: 'storeUnusable' });
+  await expect(startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path })).rejects.toMatchObject({
+    code: 'storeUnusable',
+  });
   expect(readFileSync(join(path, 'objects.db')).equals(before)).toBe(true);
 });
 
@@ -226,7 +288,10 @@ describe('a database from the future', () => {
       const database = openDatabase(join(path, name));
       database.exec('PRAGMA user_version=99');
       database.close();
-      await expect(startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path })).rejects.toMatchObject({ code: 'storeFromFuture', data: { found: 99 } });
+      await expect(startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path })).rejects.toMatchObject({
+        code: 'storeFromFuture',
+        data: { found: 99 },
+      });
       const after = openDatabase(join(path, name));
       expect(after.prepare('PRAGMA user_version').get()!.user_version).toBe(99);
       after.close();
@@ -277,10 +342,25 @@ test('event lines that are malformed, oversized or random are skipped; the rest 
   const opened = await open(join(temporaryFolder(), 'store'));
   const directory = join(opened.path, 'sessions', opened.session.id);
   mkdirSync(directory, { recursive: true });
-  const good = (seq: number) => JSON.stringify({ seq, t: seq, type: 'metrics', step: seq, epoch: 0, values: { loss: seq === 2 ? 'NaN' : seq } });
+  const good = (seq: number) =>
+    JSON.stringify({ seq, t: seq, type: 'metrics', step: seq, epoch: 0, values: { loss: seq === 2 ? 'NaN' : seq } });
   const random = Random.seeded(11);
-  const noise = Array.from({ length: 200 }, () => Buffer.from(Array.from({ length: 40 }, () => Math.floor(random.float() * 256)).filter((byte) => byte !== 10)));
-  const lines = [good(1), '{"seq":', '[]', 'null', '{"type":"metrics"}', JSON.stringify({ seq: 9, t: 1, type: 'metrics', step: 'x', epoch: 0, values: {} }), good(2), good(2), good(1), `"${'x'.repeat(5 << 20)}"`, good(3)];
+  const noise = Array.from({ length: 200 }, () =>
+    Buffer.from(Array.from({ length: 40 }, () => Math.floor(random.float() * 256)).filter((byte) => byte !== 10)),
+  );
+  const lines = [
+    good(1),
+    '{"seq":',
+    '[]',
+    'null',
+    '{"type":"metrics"}',
+    JSON.stringify({ seq: 9, t: 1, type: 'metrics', step: 'x', epoch: 0, values: {} }),
+    good(2),
+    good(2),
+    good(1),
+    `"${'x'.repeat(5 << 20)}"`,
+    good(3),
+  ];
   const file = openSync(join(directory, 'events.ndjson'), 'w');
   for (const line of lines) writeSync(file, `${line}\n`);
   for (const line of noise) writeSync(file, Buffer.concat([line, Buffer.from('\n')]));
@@ -330,7 +410,8 @@ describe('disk full', () => {
     const outside = temporaryFolder();
     const opened = await open(join(disk, 'store'), 1e12);
     const ids: string[] = [];
-    for (let step = 1; step <= 3; step++) ids.push((await save(opened, makeCheckpoint(outside, opened.session.id, step, step, 10))).id);
+    for (let step = 1; step <= 3; step++)
+      ids.push((await save(opened, makeCheckpoint(outside, opened.session.id, step, step, 10))).id);
     for (const id of ids.slice(0, 2)) await opened.store.setTrash(id, 1);
     expect(existsSync(join(disk, 'store/reserve'))).toBe(true);
     const filler = openSync(join(disk, 'filler'), 'w');
@@ -346,26 +427,37 @@ describe('disk full', () => {
     expect((await opened.store.fsck(false)).problems).toEqual([]);
   });
 
-  asRoot('while the trainer writes into the inbox: said once, the training completes, earlier checkpoints stay', async () => {
-    const disk = smallDisk(2);
-    const { train, makeLaunch, events, inbox } = await import('../support/trainer.ts');
-    const filler = join(disk, 'filler');
-    writeFileSync(filler, Buffer.alloc(1_990_000, 1));
-    const { directory, code } = await train(
-      join(disk, 'sessions'),
-      makeLaunch({ params: { slow: 10, units: 200 }, checkpoint: { everySeconds: 0, everySteps: 2, everyEpochs: null, onBest: false } }),
-    );
-    expect(code).toBe(0);
-    expect(directory.exit()?.outcome).toBe('completed');
-    const notices = events(directory).filter((event) => event.type === 'notice' && event.code === 'checkpointFailed');
-    expect(notices).toHaveLength(1);
-    expect(inbox(directory)).toEqual([]);
-  });
+  asRoot(
+    'while the trainer writes into the inbox: said once, the training completes, earlier checkpoints stay',
+    async () => {
+      const disk = smallDisk(2);
+      const { train, makeLaunch, events, inbox } = await import('../support/trainer.ts');
+      const filler = join(disk, 'filler');
+      writeFileSync(filler, Buffer.alloc(1_990_000, 1));
+      const { directory, code } = await train(
+        join(disk, 'sessions'),
+        makeLaunch({
+          params: { slow: 10, units: 200 },
+          checkpoint: { everySeconds: 0, everySteps: 2, everyEpochs: null, onBest: false },
+        }),
+      );
+      expect(code).toBe(0);
+      expect(directory.exit()?.outcome).toBe('completed');
+      const notices = events(directory).filter((event) => event.type === 'notice' && event.code === 'checkpointFailed');
+      expect(notices).toHaveLength(1);
+      expect(inbox(directory)).toEqual([]);
+    },
+  );
 });
 
 asRoot('power loss: what was answered as committed is there, whatever was not yet on the disk', async () => {
   const folder = temporaryFolder();
-  const [image, disk, copy, after] = ['image', 'disk', 'copy', 'after'].map((name) => join(folder, name)) as [string, string, string, string];
+  const [image, disk, copy, after] = ['image', 'disk', 'copy', 'after'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   execFileSync('truncate', ['-s', '192M', image]);
   execFileSync('mkfs.ext4', ['-q', image]);
   for (const place of [disk, after]) mkdirSync(place);
@@ -389,7 +481,11 @@ asRoot('power loss: what was answered as committed is there, whatever was not ye
   const survived = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path: join(after, 'store') });
   afterwards(() => survived.close());
   expect((await survived.fsck(false)).problems).toEqual([]);
-  expect((await survived.checkpoints(opened.run.id)).map(({ id, tags }) => [id, tags])).toEqual(saved.map((id, i) => [id, [`tag-${i + 1}`]]));
-  expect(readFileSync(join(after, 'restored', STATE_FILE)).equals(readFileSync(join(outside, saved[0]!, STATE_FILE)))).toBe(true);
+  expect((await survived.checkpoints(opened.run.id)).map(({ id, tags }) => [id, tags])).toEqual(
+    saved.map((id, i) => [id, [`tag-${i + 1}`]]),
+  );
+  expect(
+    readFileSync(join(after, 'restored', STATE_FILE)).equals(readFileSync(join(outside, saved[0]!, STATE_FILE))),
+  ).toBe(true);
   expect(statSync(join(after, 'unsynced'), { throwIfNoEntry: false })?.size ?? 0).toBeLessThan(1 << 20);
 });

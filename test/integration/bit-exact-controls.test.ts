@@ -13,21 +13,47 @@ type Progress = Record<string, unknown>;
 type Damage = { tensors?: (name: string, bytes: Buffer) => void; progress?: (progress: Progress) => void };
 
 const controls: Record<string, Damage> = {
-  'weights': { tensors: (name, bytes) => name === 'model/0.Conv2D/kernel' && bytes.writeFloatLE(bytes.readFloatLE(0) * 1.0000002, 0) },
+  weights: {
+    tensors: (name, bytes) =>
+      name === 'model/0.Conv2D/kernel' && bytes.writeFloatLE(bytes.readFloatLE(0) * 1.0000002, 0),
+  },
   'batch-norm statistics': { tensors: (name, bytes) => name.endsWith('moving_mean') && bytes.fill(0) },
   'Adam’s first moment': { tensors: (name, bytes) => name.startsWith('optimizer/m/') && bytes.fill(0) },
   'Adam’s second moment': { tensors: (name, bytes) => name.startsWith('optimizer/v/') && bytes.fill(0) },
-  'the step counter (schedule and bias correction)': { progress: (progress) => { progress.step = STEP - 1; } },
-  'the random numbers (dropout)': { progress: (progress) => { progress.random = [1, 2, 3, 4]; } },
-  'the place in the epoch (data order)': { progress: (progress) => { progress.batch = 1; } },
-  'the epoch': { progress: (progress) => { progress.epoch = 0; } },
-  'best metric': { progress: (progress) => { progress.best = { value: -1, step: 1 }; } },
+  'the step counter (schedule and bias correction)': {
+    progress: (progress) => {
+      progress.step = STEP - 1;
+    },
+  },
+  'the random numbers (dropout)': {
+    progress: (progress) => {
+      progress.random = [1, 2, 3, 4];
+    },
+  },
+  'the place in the epoch (data order)': {
+    progress: (progress) => {
+      progress.batch = 1;
+    },
+  },
+  'the epoch': {
+    progress: (progress) => {
+      progress.epoch = 0;
+    },
+  },
+  'best metric': {
+    progress: (progress) => {
+      progress.best = { value: -1, step: 1 };
+    },
+  },
 };
 
 for (const [name, damage] of Object.entries(controls)) {
   test(`without ${name} the final state differs`, async () => {
     const sessions = join(temporaryFolder(), 'sessions');
-    const launch = makeLaunch({ params: { model: 'conv', slow: 5 }, checkpoint: { everySeconds: 0, everySteps: STEP, everyEpochs: null, onBest: false } });
+    const launch = makeLaunch({
+      params: { model: 'conv', slow: 5 },
+      checkpoint: { everySeconds: 0, everySteps: STEP, everyEpochs: null, onBest: false },
+    });
     const whole = (await train(sessions, launch)).directory;
     const checkpoint = inbox(whole).find(({ facts }) => facts.step === STEP)!;
     const final = digestOf(inbox(whole).at(-1)!.path);

@@ -7,7 +7,17 @@ import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../daemon/store/saving.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
-import { events, inbox, losses, makeLaunch, output, resumeFrom, startTrainer, type Trained, train } from '../support/trainer.ts';
+import {
+  events,
+  inbox,
+  losses,
+  makeLaunch,
+  output,
+  resumeFrom,
+  startTrainer,
+  type Trained,
+  train,
+} from '../support/trainer.ts';
 
 const MODELS = ['conv', 'lstm', 'transformer'] as const;
 const OPTIMIZERS = ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] as const;
@@ -25,18 +35,29 @@ interface Case {
 
 const all: Case[] = MODELS.flatMap((model) =>
   OPTIMIZERS.flatMap((optimizer) =>
-    (Object.keys(PLACES) as Case['place'][]).flatMap((place) => WAYS.map((way) => ({ model, optimizer, place, way, backend: 'wasm' as const }))),
+    (Object.keys(PLACES) as Case['place'][]).flatMap((place) =>
+      WAYS.map((way) => ({ model, optimizer, place, way, backend: 'wasm' as const })),
+    ),
   ),
 );
-const onCpu: Case[] = MODELS.map((model, i) => ({ model, optimizer: OPTIMIZERS[i + 2]!, place: 'mid-epoch', way: WAYS[i % 2]!, backend: 'cpu' }));
-/** A diagonal through the matrix. */
-const sample = Array.from({ length: 15 }, (_, i): Case => ({
-  model: MODELS[i % 3]!,
-  optimizer: OPTIMIZERS[i % 5]!,
-  place: (Object.keys(PLACES) as Case['place'][])[Math.floor(i / 3) % 3]!,
+const onCpu: Case[] = MODELS.map((model, i) => ({
+  model,
+  optimizer: OPTIMIZERS[i + 2]!,
+  place: 'mid-epoch',
   way: WAYS[i % 2]!,
-  backend: 'wasm',
+  backend: 'cpu',
 }));
+/** A diagonal through the matrix. */
+const sample = Array.from(
+  { length: 15 },
+  (_, i): Case => ({
+    model: MODELS[i % 3]!,
+    optimizer: OPTIMIZERS[i % 5]!,
+    place: (Object.keys(PLACES) as Case['place'][])[Math.floor(i / 3) % 3]!,
+    way: WAYS[i % 2]!,
+    backend: 'wasm',
+  }),
+);
 
 const cases = [...(process.env.TRAINSTASH_TEST_FULL ? all : sample), ...onCpu];
 
@@ -51,8 +72,11 @@ async function compare(item: Case): Promise<void> {
   const sessions = join(temporaryFolder(), 'sessions');
   const launch = makeLaunch({ params: { model: item.model, optimizer: item.optimizer }, backend: item.backend });
   const whole = await finished(train(sessions, launch));
-  const interrupted = item.way === 'SIGKILL' ? await killed(sessions, launch, item) : await paused(sessions, launch, item);
-  const checkpoint = inbox(interrupted).find(({ facts }) => facts.step === PLACES[item.place] && (item.place === 'after an epoch') === (facts.batch === 0));
+  const interrupted =
+    item.way === 'SIGKILL' ? await killed(sessions, launch, item) : await paused(sessions, launch, item);
+  const checkpoint = inbox(interrupted).find(
+    ({ facts }) => facts.step === PLACES[item.place] && (item.place === 'after an epoch') === (facts.batch === 0),
+  );
   expect(checkpoint, `a checkpoint ${item.place}`).toBeDefined();
   const resumed = await finished(train(sessions, resumeFrom(launch, checkpoint!)));
   expect(losses(resumed)).toEqual(losses(whole).slice(PLACES[item.place]));
@@ -62,7 +86,8 @@ async function compare(item: Case): Promise<void> {
 /** Checkpoints as the place asks for; killed two steps later, by its own hand in the middle of a step. */
 async function killed(sessions: string, launch: Launch, { place }: Case) {
   const step = PLACES[place];
-  const policy = place === 'after an epoch' ? { everyEpochs: 2, everySteps: null } : { everyEpochs: null, everySteps: step };
+  const policy =
+    place === 'after an epoch' ? { everyEpochs: 2, everySteps: null } : { everyEpochs: null, everySteps: step };
   const { directory, signal } = await train(sessions, {
     ...launch,
     session: `${launch.session}k`,
@@ -77,7 +102,8 @@ async function killed(sessions: string, launch: Launch, { place }: Case) {
 async function paused(sessions: string, launch: Launch, { place }: Case) {
   const step = PLACES[place];
   // The request lies there before the step is reached; a pause exactly at a step needs the trainer to be slow.
-  const policy = place === 'after an epoch' ? { everyEpochs: 2, everySteps: null } : { everyEpochs: null, everySteps: step };
+  const policy =
+    place === 'after an epoch' ? { everyEpochs: 2, everySteps: null } : { everyEpochs: null, everySteps: step };
   const { directory, child } = startTrainer(sessions, {
     ...launch,
     session: `${launch.session}p`,

@@ -26,7 +26,11 @@ test('from init to eject', async () => {
   expect(shown).toMatch(/params\s+.*slow=10/);
   expect(shown).toMatch(/CHECKPOINT\s+STEP\s+EPOCH\s+GRADE/);
   for (const line of shown.split('\n')) expect(line.length).toBeLessThanOrEqual(200);
-  expect((await json('show', '1')).run).toMatchObject({ seed: 3, status: 'completed', code: expect.stringMatching(/^[0-9a-f]{40}$/) });
+  expect((await json('show', '1')).run).toMatchObject({
+    seed: 3,
+    status: 'completed',
+    code: expect.stringMatching(/^[0-9a-f]{40}$/),
+  });
   expect(await ok('log', '1')).toBeDefined();
 
   expect(await ok('tag', '1@8', 'paper')).toContain('#paper');
@@ -48,7 +52,10 @@ test('from init to eject', async () => {
   expect(await ok('gc', '--empty-trash')).toMatch(/chunks deleted/);
   expect(await ok('fsck')).toContain('✔ everything is whole');
   expect(await ok('fsck', '--rebuild')).toMatch(/Catalog rebuilt: 2 runs/);
-  expect(await json('where')).toMatchObject({ project: { root: fixture.root, branch: 'main' }, usage: { checkpoints: expect.any(Number) } });
+  expect(await json('where')).toMatchObject({
+    project: { root: fixture.root, branch: 'main' },
+    usage: { checkpoints: expect.any(Number) },
+  });
   expect(await ok('daemon', 'status')).toMatch(/sqlite\s+better-sqlite3/);
   expect(await ok('daemon', 'logs')).toContain('started, pid');
 
@@ -61,7 +68,10 @@ test('from init to eject', async () => {
   expect(checkpoints.length).toBeGreaterThan(3);
   expect(existsSync(join(target, first, checkpoints[0]!, STATE_FILE))).toBe(true);
   expect(await ok('daemon', 'stop')).toContain('Stopped');
-  expect(await fixture.cli('daemon', 'status')).toMatchObject({ code: 1, stdout: expect.stringContaining('No daemon is running') });
+  expect(await fixture.cli('daemon', 'status')).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('No daemon is running'),
+  });
 });
 
 test('pause, checkpoint and resume without a name take the live run, then the newest that can be resumed', async () => {
@@ -100,9 +110,18 @@ test('the user’s repository is not changed by runs: objects, refs, index, stat
   const fixture = makeFixture();
   const { execFileSync } = await import('node:child_process');
   const state = () =>
-    [['for-each-ref'], ['status', '--porcelain'], ['count-objects', '-v'], ['worktree', 'list'], ['stash', 'list'], ['ls-files', '-s']]
+    [
+      ['for-each-ref'],
+      ['status', '--porcelain'],
+      ['count-objects', '-v'],
+      ['worktree', 'list'],
+      ['stash', 'list'],
+      ['ls-files', '-s'],
+    ]
       .map((args) => execFileSync('git', args, { cwd: fixture.root, encoding: 'utf8' }))
-      .join('\n') + readFileSync(join(fixture.root, '.git/HEAD'), 'utf8') + readFileSync(join(fixture.root, '.git/config'), 'utf8');
+      .join('\n') +
+    readFileSync(join(fixture.root, '.git/HEAD'), 'utf8') +
+    readFileSync(join(fixture.root, '.git/config'), 'utf8');
   const before = state();
   await fixture.cli('run', 'small', '-p', 'slow=5');
   await fixture.cli('verify', '1@8');

@@ -4,7 +4,17 @@ import { expect, test } from 'vitest';
 import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import {
-  kill, makeFixture, openProject, sessionDirectory, shellEnvironment, show, SMALL_JOB, startSmall, trainerPid, untilStatus, untilStep,
+  kill,
+  makeFixture,
+  openProject,
+  SMALL_JOB,
+  sessionDirectory,
+  shellEnvironment,
+  show,
+  startSmall,
+  trainerPid,
+  untilStatus,
+  untilStep,
 } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 
@@ -21,7 +31,12 @@ test('a run that is killed resumes to the same bits, and the steps done twice pr
   const lost = await untilStatus(client, fixture, killed.id, 'lost');
   expect(lost.reason).toMatch(/without a word.*newest checkpoint is of step \d+/);
 
-  const resumed = await client.request(m.runResume, { root: fixture.root, environment: shellEnvironment(), set: { slow: 0 }, accept: false });
+  const resumed = await client.request(m.runResume, {
+    root: fixture.root,
+    environment: shellEnvironment(),
+    set: { slow: 0 },
+    accept: false,
+  });
   expect(resumed.id).toBe(killed.id);
   const done = await untilStatus(client, fixture, killed.id, 'completed');
   expect(done.sessions).toBe(2);
@@ -44,7 +59,12 @@ test('pause saves at the next step, and the curve after the resume has every ste
   const paused = await untilStatus(client, fixture, run.id, 'paused');
   expect(paused.lastCheckpoint?.step).toBe(paused.step);
 
-  await client.request(m.runResume, { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: false });
+  await client.request(m.runResume, {
+    root: fixture.root,
+    run: run.id,
+    environment: shellEnvironment(),
+    accept: false,
+  });
   await untilStatus(client, fixture, run.id, 'completed');
   const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
   expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
@@ -55,9 +75,20 @@ test('after a resume from an earlier step the steps done before are hidden, not 
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, run.id, 'completed');
-  await client.request(m.runResume, { root: fixture.root, run: run.id, from: '8', set: { learningRate: 0.5 }, environment: shellEnvironment(), accept: true });
+  await client.request(m.runResume, {
+    root: fixture.root,
+    run: run.id,
+    from: '8',
+    set: { learningRate: 0.5 },
+    environment: shellEnvironment(),
+    accept: true,
+  });
   await untilStatus(client, fixture, run.id, 'completed');
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss', 'learning_rate'] });
+  const { series } = await client.request(m.metricsQuery, {
+    root: fixture.root,
+    run: run.id,
+    names: ['loss', 'learning_rate'],
+  });
   expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
   // Step 8 was trained with the old rate, step 9 with the new one.
   const rates = series[1]!.values as number[];
@@ -65,13 +96,21 @@ test('after a resume from an earlier step the steps done before are hidden, not 
 });
 
 test('a run killed before its first checkpoint starts from the beginning, its curve once', async () => {
-  const fixture = makeFixture({ config: { jobs: { small: { ...SMALL_JOB, checkpoint: { every: '100 steps', best: false } } } } });
+  const fixture = makeFixture({
+    config: { jobs: { small: { ...SMALL_JOB, checkpoint: { every: '100 steps', best: false } } } },
+  });
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 30 });
   await untilStep(client, fixture, run.id, 4);
   kill(await trainerPid(fixture, run), 'SIGKILL');
   expect((await untilStatus(client, fixture, run.id, 'lost')).reason).toContain('no checkpoint yet');
-  await client.request(m.runResume, { root: fixture.root, run: run.id, set: { slow: 0 }, environment: shellEnvironment(), accept: false });
+  await client.request(m.runResume, {
+    root: fixture.root,
+    run: run.id,
+    set: { slow: 0 },
+    environment: shellEnvironment(),
+    accept: false,
+  });
   await untilStatus(client, fixture, run.id, 'completed');
   const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
   expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
@@ -84,15 +123,25 @@ test('a fork starts with its parent’s curve and state, and never changes the p
   await untilStatus(client, fixture, parent.id, 'completed');
   const before = (await show(client, fixture, parent.id)).checkpoints;
   const fork = await client.request(m.runFork, {
-    root: fixture.root, run: parent.id, from: '8', set: { learningRate: 0.1 }, environment: shellEnvironment(), accept: false,
+    root: fixture.root,
+    run: parent.id,
+    from: '8',
+    set: { learningRate: 0.1 },
+    environment: shellEnvironment(),
+    accept: false,
   });
   await untilStatus(client, fixture, fork.id, 'completed');
   expect((await show(client, fixture, parent.id)).checkpoints).toEqual(before);
   const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: fork.id, names: ['loss'] });
   expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
   const own = await show(client, fixture, fork.id);
-  expect(own.run).toMatchObject({ parent: { run: parent.id, step: 8 }, label: expect.stringContaining('learningRate 0.1') });
-  await expect(client.request(m.runRemove, { root: fixture.root, target: parent.id })).rejects.toMatchObject({ code: 'protectedBy' });
+  expect(own.run).toMatchObject({
+    parent: { run: parent.id, step: 8 },
+    label: expect.stringContaining('learningRate 0.1'),
+  });
+  await expect(client.request(m.runRemove, { root: fixture.root, target: parent.id })).rejects.toMatchObject({
+    code: 'protectedBy',
+  });
 });
 
 test('a checkpoint on request is stored when the answer comes, and a tag keeps it', async () => {
@@ -105,7 +154,9 @@ test('a checkpoint on request is stored when the answer comes, and a tag keeps i
   await untilStatus(client, fixture, run.id, 'completed');
   const kept = (await show(client, fixture, run.id)).checkpoints.map(({ id }) => id);
   expect(kept).toContain(checkpoint.id);
-  await expect(client.request(m.runRemove, { root: fixture.root, target: checkpoint.id })).rejects.toMatchObject({ code: 'protectedBy' });
+  await expect(client.request(m.runRemove, { root: fixture.root, target: checkpoint.id })).rejects.toMatchObject({
+    code: 'protectedBy',
+  });
 });
 
 test('stop saves; --force ends a trainer that hangs and keeps its checkpoints', async () => {
@@ -129,8 +180,15 @@ test('verify replays to the next checkpoint and finds the same state', async () 
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, run.id, 'completed');
-  const verified = await client.request(m.checkpointVerify, { root: fixture.root, checkpoint: `${run.number}@8`, environment: shellEnvironment() });
-  expect(verified).toMatchObject({ checkpoint: { grade: 'verified' }, proof: { kind: 'replay', verdict: 'equal', steps: 4 } });
+  const verified = await client.request(m.checkpointVerify, {
+    root: fixture.root,
+    checkpoint: `${run.number}@8`,
+    environment: shellEnvironment(),
+  });
+  expect(verified).toMatchObject({
+    checkpoint: { grade: 'verified' },
+    proof: { kind: 'replay', verdict: 'equal', steps: 4 },
+  });
 });
 
 test('verify uses the code of the checkpoint, not of today', async () => {
@@ -140,7 +198,11 @@ test('verify uses the code of the checkpoint, not of today', async () => {
   await untilStatus(client, fixture, run.id, 'completed');
   const file = join(fixture.root, 'small.ts');
   writeFileSync(file, readFileSync(file, 'utf8').replace('clipNorm: 1', 'clipNorm: 0.01'));
-  const verified = await client.request(m.checkpointVerify, { root: fixture.root, checkpoint: `${run.number}@8`, environment: shellEnvironment() });
+  const verified = await client.request(m.checkpointVerify, {
+    root: fixture.root,
+    checkpoint: `${run.number}@8`,
+    environment: shellEnvironment(),
+  });
   expect(verified.proof.verdict).toBe('equal');
 });
 
@@ -156,7 +218,10 @@ test('a resume with changed code is refused until accepted, and names the file',
   const resume = { root: fixture.root, run: run.id, environment: shellEnvironment() };
   const error = await client.request(m.runResume, { ...resume, accept: false }).catch((caught) => caught);
   expect(error).toBeInstanceOf(TrainstashError);
-  expect(error).toMatchObject({ code: 'preflightDiffers', data: { differences: [{ kind: 'code', name: 'small.ts' }] } });
+  expect(error).toMatchObject({
+    code: 'preflightDiffers',
+    data: { differences: [{ kind: 'code', name: 'small.ts' }] },
+  });
   expect((await show(client, fixture, run.id)).run.status).toBe('paused');
   await client.request(m.runResume, { ...resume, accept: true });
   await untilStatus(client, fixture, run.id, 'completed');
@@ -171,7 +236,8 @@ test('other data than the checkpoint’s is refused before anything is loaded', 
   await untilStatus(client, fixture, run.id, 'paused');
   const resume = { root: fixture.root, run: run.id, environment: shellEnvironment(), set: { data: 2 } };
   await expect(client.request(m.runResume, { ...resume, accept: false })).rejects.toMatchObject({
-    code: 'preflightDiffers', data: { differences: [{ kind: 'data' }] },
+    code: 'preflightDiffers',
+    data: { differences: [{ kind: 'data' }] },
   });
   const after = (await show(client, fixture, run.id)).run;
   expect(after).toMatchObject({ status: 'paused', sessions: 1 });
@@ -218,8 +284,29 @@ test('metrics and the log of all sessions can be read', async () => {
   await untilStatus(client, fixture, run.id, 'completed');
   expect(run.metrics).toBeDefined();
   const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id });
-  expect(series.map(({ name }) => name).sort()).toEqual(['epoch_loss', 'learning_rate', 'loss', 'val_accuracy', 'val_loss']);
+  expect(series.map(({ name }) => name).sort()).toEqual([
+    'epoch_loss',
+    'learning_rate',
+    'loss',
+    'val_accuracy',
+    'val_loss',
+  ]);
   const page = await client.request(m.logRead, { root: fixture.root, run: run.id, offset: 0 });
   expect(page.ended).toBe(true);
   expect(sessionDirectory(fixture, (await show(client, fixture, run.id)).run).exit()?.outcome).toBe('completed');
+});
+
+test('two resumes of one run at once start it once', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 30 });
+  await untilStep(client, fixture, run.id, 3);
+  await client.request(m.runPause, { root: fixture.root, run: run.id });
+  await untilStatus(client, fixture, run.id, 'paused');
+  const resume = { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: false };
+  const both = await Promise.allSettled([client.request(m.runResume, resume), client.request(m.runResume, resume)]);
+  expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  expect(both.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'wrongStatus' } });
+  const done = await untilStatus(client, fixture, run.id, 'completed');
+  expect(done.sessions).toBe(2);
 });

@@ -9,7 +9,13 @@ const EVERY_4 = { everySeconds: 0, everySteps: 4, everyEpochs: null, onBest: fal
 
 test('without a daemon the inbox keeps the newest three and the best, not more', async () => {
   const sessions = temporaryFolder();
-  const { directory } = await train(sessions, makeLaunch({ params: { slow: 10 }, checkpoint: { everySeconds: 0, everySteps: 1, everyEpochs: null, onBest: true } }));
+  const { directory } = await train(
+    sessions,
+    makeLaunch({
+      params: { slow: 10 },
+      checkpoint: { everySeconds: 0, everySteps: 1, everyEpochs: null, onBest: true },
+    }),
+  );
   const kept = inbox(directory).map(({ facts }) => facts);
   expect(kept.length).toBeGreaterThanOrEqual(3);
   expect(kept.length).toBeLessThanOrEqual(4);
@@ -46,7 +52,10 @@ test('a loss that is no number is reported once, stops automatic checkpoints, an
   const ignored = (await train(sessions, launch)).directory;
   const notices = events(ignored).filter((event) => event.type === 'notice');
   expect(notices.filter(({ code }) => code === 'nan')).toHaveLength(1);
-  expect(inbox(ignored).map(({ facts }) => [facts.step, facts.reasons])).toEqual([[4, ['steps']], [18, ['end']]]);
+  expect(inbox(ignored).map(({ facts }) => [facts.step, facts.reasons])).toEqual([
+    [4, ['steps']],
+    [18, ['end']],
+  ]);
 
   const paused = (await train(sessions, { ...launch, session: 'pausing', onNaN: 'pause' })).directory;
   expect(paused.exit()).toMatchObject({ outcome: 'paused', step: 7 });
@@ -83,7 +92,15 @@ test('400 steps do not leak tensors or memory', async () => {
        return data;
      } };`,
   );
-  const { directory, code } = await train(sessions, makeLaunch({ cwd: sessions, module: 'counting.ts', params: { model: 'conv', epochs: 70 }, checkpoint: { ...EVERY_4, everySteps: 50 } }));
+  const { directory, code } = await train(
+    sessions,
+    makeLaunch({
+      cwd: sessions,
+      module: 'counting.ts',
+      params: { model: 'conv', epochs: 70 },
+      checkpoint: { ...EVERY_4, everySteps: 50 },
+    }),
+  );
   expect(code, output(directory)).toBe(0);
   const [, early, late] = /TENSORS (\d+) (\d+)/.exec(readFileSync(directory.file('output'), 'utf8'))!;
   // A checkpoint in flight pins a handful.
@@ -93,8 +110,16 @@ test('400 steps do not leak tensors or memory', async () => {
 test('gradients of several batches can make one step', async () => {
   const sessions = temporaryFolder();
   const module = join(sessions, 'accumulating.ts');
-  writeFileSync(module, `import small from ${JSON.stringify(join(import.meta.dirname, '../trainers/small.ts'))};\nexport default { ...small, accumulate: 4 };`);
-  const launch = makeLaunch({ cwd: sessions, module: 'accumulating.ts', params: { slow: 10 }, checkpoint: { ...EVERY_4, everySteps: 1 } });
+  writeFileSync(
+    module,
+    `import small from ${JSON.stringify(join(import.meta.dirname, '../trainers/small.ts'))};\nexport default { ...small, accumulate: 4 };`,
+  );
+  const launch = makeLaunch({
+    cwd: sessions,
+    module: 'accumulating.ts',
+    params: { slow: 10 },
+    checkpoint: { ...EVERY_4, everySteps: 1 },
+  });
   const whole = (await train(sessions, launch)).directory;
   // Six batches an epoch: steps of four and of two.
   expect(losses(whole)).toHaveLength(6);
@@ -137,7 +162,12 @@ test('a data source of its own goes on where it was', async () => {
        } };
      } };`,
   );
-  const launch = makeLaunch({ cwd: sessions, module: 'stream.ts', params: { slow: 10 }, checkpoint: { ...EVERY_4, everySteps: 8 } });
+  const launch = makeLaunch({
+    cwd: sessions,
+    module: 'stream.ts',
+    params: { slow: 10 },
+    checkpoint: { ...EVERY_4, everySteps: 8 },
+  });
   const whole = (await train(sessions, launch)).directory;
   const checkpoint = inbox(whole).find(({ facts }) => facts.step === 8)!;
   const resumed = (await train(sessions, resumeFrom(launch, checkpoint))).directory;

@@ -1,12 +1,12 @@
 /** A daemon of the test's own, with a state directory of its own, and a git project to use it on. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Client, connect } from '../../client/connect.ts';
+import { SessionDirectory } from '../../daemon/sessions/directory.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { daemonStop, projectOpen, runShow, runStart } from '../../protocol/messages.ts';
 import type { Build } from '../../protocol/version.ts';
-import { SessionDirectory } from '../../daemon/sessions/directory.ts';
 import { afterwards } from './cleanup.ts';
 import { temporaryFolder, until } from './folder.ts';
 import { DIST, TRAINERS } from './trainer.ts';
@@ -38,9 +38,17 @@ export function makeFixture(options: FixtureOptions = {}): Fixture {
   const root = join(folder, 'project');
   mkdirSync(root);
   cpSync(join(TRAINERS, 'small.ts'), join(root, 'small.ts'));
-  writeFileSync(join(root, 'trainstash.json'), JSON.stringify(options.config ?? { jobs: { small: SMALL_JOB } }, null, 2));
+  writeFileSync(
+    join(root, 'trainstash.json'),
+    JSON.stringify(options.config ?? { jobs: { small: SMALL_JOB } }, null, 2),
+  );
   if (options.git !== false) gitProject(root);
-  const env: NodeJS.ProcessEnv = { ...process.env, TRAINSTASH_STATE: join(folder, 'state'), NO_COLOR: '1', ...options.env };
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    TRAINSTASH_STATE: join(folder, 'state'),
+    NO_COLOR: '1',
+    ...options.env,
+  };
   const fixture: Fixture = {
     folder,
     root,
@@ -53,7 +61,11 @@ export function makeFixture(options: FixtureOptions = {}): Fixture {
     },
     cli: (...args) =>
       new Promise((resolve) => {
-        const child = spawn(process.execPath, [join(DIST, 'trainstash.js'), ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+        const child = spawn(process.execPath, [join(DIST, 'trainstash.js'), ...args], {
+          cwd: root,
+          env,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        });
         let stdout = '';
         let stderr = '';
         child.stdout.on('data', (data) => {
@@ -72,7 +84,10 @@ export function makeFixture(options: FixtureOptions = {}): Fixture {
 
 export function gitProject(root: string): void {
   const git = (...args: string[]) =>
-    execFileSync('git', ['-c', 'user.name=test', '-c', 'user.email=test@example.org', ...args], { cwd: root, stdio: 'pipe' });
+    execFileSync('git', ['-c', 'user.name=test', '-c', 'user.email=test@example.org', ...args], {
+      cwd: root,
+      stdio: 'pipe',
+    });
   git('init', '-q', '-b', 'main');
   git('add', '-A');
   git('commit', '-qm', 'start');
@@ -84,22 +99,38 @@ export async function openProject(fixture: Fixture): Promise<Client> {
   return client;
 }
 
-export function startSmall(client: Client, fixture: Fixture, params: Record<string, unknown> = {}, extra: object = {}): Promise<Run> {
-  return client.request(runStart, { root: fixture.root, job: 'small', params, environment: shellEnvironment(), ...extra });
+export function startSmall(
+  client: Client,
+  fixture: Fixture,
+  params: Record<string, unknown> = {},
+  extra: object = {},
+): Promise<Run> {
+  return client.request(runStart, {
+    root: fixture.root,
+    job: 'small',
+    params,
+    environment: shellEnvironment(),
+    ...extra,
+  });
 }
 
 export function shellEnvironment(): Record<string, string> {
   return { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' };
 }
 
-export async function show(client: Client, fixture: Fixture, run: string): Promise<{ run: Run; checkpoints: Checkpoint[] }> {
+export async function show(
+  client: Client,
+  fixture: Fixture,
+  run: string,
+): Promise<{ run: Run; checkpoints: Checkpoint[] }> {
   return client.request(runShow, { root: fixture.root, run });
 }
 
 export function untilStatus(client: Client, fixture: Fixture, run: string, ...statuses: string[]): Promise<Run> {
   return until(`run ${run} is ${statuses.join(' or ')}`, async () => {
     const shown = (await show(client, fixture, run)).run;
-    if (['failed', 'lost'].includes(shown.status) && !statuses.includes(shown.status)) throw new Error(`${shown.status}: ${shown.reason}`);
+    if (['failed', 'lost'].includes(shown.status) && !statuses.includes(shown.status))
+      throw new Error(`${shown.status}: ${shown.reason}`);
     return statuses.includes(shown.status) && shown;
   });
 }
@@ -120,10 +151,12 @@ export function trainerPid(fixture: Fixture, run: Run): Promise<number> {
   return until('the trainer has written its pid', () => sessionDirectory(fixture, run).process()?.pid);
 }
 
-/** Trainers of this fixture by their session directories, then the daemon. Only processes that it started. */
+/** Trainers of this fixture by their own records, then the daemon. Only processes that it started. */
 async function endProcesses(fixture: Fixture): Promise<void> {
-  const { stdout } = spawnSync('pgrep', ['-f', join(fixture.store, 'sessions')], { encoding: 'utf8' });
-  for (const pid of (stdout ?? '').split('\n').filter(Boolean).map(Number)) kill(pid, 'SIGKILL');
+  for (const id of listed(join(fixture.store, 'sessions'))) {
+    const pid = new SessionDirectory(join(fixture.store, 'sessions', id)).process()?.pid;
+    if (pid !== undefined && isTrainer(pid)) kill(pid, 'SIGKILL');
+  }
   try {
     const client = await connect({ name: 'test', build: BUILD, dist: null, env: fixture.env });
     await client.request(daemonStop, {});
@@ -140,6 +173,19 @@ export function kill(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // Gone already.
   }
+}
+
+/** Whether that pid is still a trainer, and not a process that got its number. */
+export function isTrainer(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('trainer.js');
+  } catch {
+    return false;
+  }
+}
+
+function listed(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
 }
 
 export function isAlive(pid: number): boolean {

@@ -11,7 +11,11 @@ export function temporaryFolder(): string {
 }
 
 /** Waits for a condition by name; never for a time. */
-export async function until<T>(what: string, look: () => T | Promise<T>, timeoutMs = 30_000): Promise<Exclude<NonNullable<T>, false>> {
+export async function until<T>(
+  what: string,
+  look: () => T | Promise<T>,
+  timeoutMs = 30_000,
+): Promise<Exclude<NonNullable<T>, false>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const value = await look();

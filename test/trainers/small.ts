@@ -28,11 +28,26 @@ export default {
     const x = new Float32Array(SAMPLES * size).map(() =>
       params.model === 'conv' ? random() : Math.floor(random() * 20),
     );
-    const y = Int32Array.from({ length: SAMPLES }, (_, i) => (x[i * size]! > (params.model === 'conv' ? 0.5 : 10) ? 1 : 0));
+    const y = Int32Array.from({ length: SAMPLES }, (_, i) =>
+      x[i * size]! > (params.model === 'conv' ? 0.5 : 10) ? 1 : 0,
+    );
     let asked = 0;
     const take = (indices: Int32Array) => ({
-      x: tf.tensor(gather(x, indices, size), [indices.length, ...pixels], params.model === 'conv' ? 'float32' : 'int32'),
-      y: tf.cast(tf.oneHot(tf.tensor1d(Array.from(indices, (i) => y[i]!), 'int32'), 3), 'float32'),
+      x: tf.tensor(
+        gather(x, indices, size),
+        [indices.length, ...pixels],
+        params.model === 'conv' ? 'float32' : 'int32',
+      ),
+      y: tf.cast(
+        tf.oneHot(
+          tf.tensor1d(
+            Array.from(indices, (i) => y[i]!),
+            'int32',
+          ),
+          3,
+        ),
+        'float32',
+      ),
     });
     return {
       train: {
@@ -116,7 +131,10 @@ function transformer({ tf, params }: Context): Model {
       let x: tfTypes.Tensor = tf.add(tf.gather(v('embedding'), tf.cast(ids, 'int32')), v('position'));
       if (training) x = tf.dropout(x, params.dropout);
       const split = (name: string) =>
-        tf.transpose(tf.reshape(dense(norm(x), v(`attention/${name}`), batch), [batch, length, heads, width / heads]), [0, 2, 1, 3]);
+        tf.transpose(
+          tf.reshape(dense(norm(x), v(`attention/${name}`), batch), [batch, length, heads, width / heads]),
+          [0, 2, 1, 3],
+        );
       const weights = tf.softmax(tf.mul(tf.matMul(split('q'), split('k'), false, true), 1 / Math.sqrt(width / heads)));
       const mixed = tf.reshape(tf.transpose(tf.matMul(weights, split('v')), [0, 2, 1, 3]), [batch, length, width]);
       x = tf.add(x, dense(mixed, v('attention/o'), batch));
@@ -128,7 +146,7 @@ function transformer({ tf, params }: Context): Model {
 
 function gather(values: Float32Array, indices: Int32Array, size: number): Float32Array {
   const out = new Float32Array(indices.length * size);
-  indices.forEach((index, i) => out.set(values.subarray(index * size, (index + 1) * size), i * size));
+  for (const [i, index] of indices.entries()) out.set(values.subarray(index * size, (index + 1) * size), i * size);
   return out;
 }
 

@@ -1,13 +1,13 @@
 /** Rules without processes or files. */
 import { expect, test } from 'vitest';
-import { age, bar, bytes, duration, metric, safe, table } from '../../cli/format.ts';
 import { parseParams } from '../../cli/arguments.ts';
+import { age, bar, bytes, duration, metric, safe, table } from '../../cli/format.ts';
 import { checkpointPolicy } from '../../daemon/runs/config.ts';
 import { etaSeconds } from '../../daemon/runs/eta.ts';
 import { labelOf, shortValue } from '../../daemon/runs/naming.ts';
 import { nextRestart } from '../../daemon/runs/restart.ts';
-import { bestOf, keptBecause } from '../../daemon/store/retention.ts';
 import { downsample, summarize } from '../../daemon/store/metrics.ts';
+import { bestOf, keptBecause } from '../../daemon/store/retention.ts';
 import { permutation, Random } from '../../daemon/trainer/random.ts';
 import { judgeLoss } from '../../daemon/trainer/watch.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
@@ -15,8 +15,24 @@ import { nearest } from '../../protocol/nearest.ts';
 import { compareBuilds } from '../../protocol/version.ts';
 
 const checkpoint = (step: number, rest: Partial<Checkpoint> = {}): Checkpoint => ({
-  id: `c${step}`, run: 'r', session: 's', step, epoch: 0, createdAt: step, bytes: 1, storedBytes: 1, reasons: ['steps'], tags: [], grade: 'complete',
-  missing: [], proof: null, stateDigest: '', parent: null, metrics: {}, trashedAt: null, ...rest,
+  id: `c${step}`,
+  run: 'r',
+  session: 's',
+  step,
+  epoch: 0,
+  createdAt: step,
+  bytes: 1,
+  storedBytes: 1,
+  reasons: ['steps'],
+  tags: [],
+  grade: 'complete',
+  missing: [],
+  proof: null,
+  stateDigest: '',
+  parent: null,
+  metrics: {},
+  trashedAt: null,
+  ...rest,
 });
 
 test('retention keeps the newest, the best, every nth, tags, requests and what is needed; the rest may go', () => {
@@ -29,7 +45,11 @@ test('retention keeps the newest, the best, every nth, tags, requests and what i
     checkpoint(60),
     checkpoint(70),
   ];
-  const kept = keptBecause(list, { last: 1, every: 25, monitor: { metric: 'val_loss', mode: 'min' } }, new Map([['c60', 'a fork starts from it']]));
+  const kept = keptBecause(
+    list,
+    { last: 1, every: 25, monitor: { metric: 'val_loss', mode: 'min' } },
+    new Map([['c60', 'a fork starts from it']]),
+  );
   const gone = [...kept].filter(([, reasons]) => reasons.length === 0).map(([id]) => id);
   expect(gone).toEqual(['c10']);
   expect(kept.get('c20')).toEqual(['best val_loss']);
@@ -38,7 +58,11 @@ test('retention keeps the newest, the best, every nth, tags, requests and what i
 });
 
 test('the best checkpoint ignores NaN and prefers the earlier of equals', () => {
-  const list = [checkpoint(1, { metrics: { a: Number.NaN } }), checkpoint(2, { metrics: { a: 3 } }), checkpoint(3, { metrics: { a: 3 } })];
+  const list = [
+    checkpoint(1, { metrics: { a: Number.NaN } }),
+    checkpoint(2, { metrics: { a: 3 } }),
+    checkpoint(3, { metrics: { a: 3 } }),
+  ];
   expect(bestOf(list, { metric: 'a', mode: 'max' })?.id).toBe('c2');
   expect(bestOf(list, { metric: 'b', mode: 'max' })).toBeUndefined();
 });
@@ -50,7 +74,9 @@ test('restarts: in a row only so often, never after a reboot or for what would f
   expect(nextRestart({ max: 2, used: 2 }, crash)).toHaveProperty('refused');
   expect(nextRestart({ max: 2, used: 2 }, { ...crash, progressed: true })).toMatchObject({ policy: { used: 1 } });
   expect(nextRestart({ max: 2, used: 0 }, { ...crash, rebooted: true })).toHaveProperty('refused');
-  expect(nextRestart({ max: 2, used: 0 }, { ...crash, kind: 'failed', code: 'moduleInvalid' })).toHaveProperty('refused');
+  expect(nextRestart({ max: 2, used: 0 }, { ...crash, kind: 'failed', code: 'moduleInvalid' })).toHaveProperty(
+    'refused',
+  );
 });
 
 test('time left comes from this session’s pace, not from the run’s whole age', () => {
@@ -68,7 +94,12 @@ test('a label says what differs from the run before', () => {
 
 test('checkpoint intervals are read as written', () => {
   expect(checkpointPolicy({ checkpoint: {} })).toMatchObject({ everySeconds: 600, everySteps: null, onBest: true });
-  expect(checkpointPolicy({ checkpoint: { every: '1.5h, 500 steps,2 epochs', best: false } })).toEqual({ everySeconds: 5400, everySteps: 500, everyEpochs: 2, onBest: false });
+  expect(checkpointPolicy({ checkpoint: { every: '1.5h, 500 steps,2 epochs', best: false } })).toEqual({
+    everySeconds: 5400,
+    everySteps: 500,
+    everyEpochs: 2,
+    onBest: false,
+  });
 });
 
 test('mistyped names find the nearest, and nothing when none is near', () => {
@@ -125,15 +156,32 @@ test('down-sampling keeps each bucket’s smallest and largest value, and that t
 
 test('numbers, sizes and times are short and exact enough', () => {
   expect([bytes(999), bytes(1_500), bytes(12_340_000_000)]).toEqual(['999 B', '1.5 kB', '12.3 GB']);
-  expect([metric(0.123456), metric(Number.NaN), metric(1.5e-7), metric(Number.NEGATIVE_INFINITY)]).toEqual(['0.1235', 'NaN', '1.50e-7', '-∞']);
-  expect([duration(42), duration(600), duration(7_200), age(0, 86_400_000 * 3)]).toEqual(['42 s', '10 min', '2.0 h', '3 days ago']);
+  expect([metric(0.123456), metric(Number.NaN), metric(1.5e-7), metric(Number.NEGATIVE_INFINITY)]).toEqual([
+    '0.1235',
+    'NaN',
+    '1.50e-7',
+    '-∞',
+  ]);
+  expect([duration(42), duration(600), duration(7_200), age(0, 86_400_000 * 3)]).toEqual([
+    '42 s',
+    '10 min',
+    '2.0 h',
+    '3 days ago',
+  ]);
   expect(bar(0.5, 8)).toBe('████····');
 });
 
 test('a table fits the width, leaves out empty columns, and shows control characters instead of obeying them', () => {
   const lines = table(
-    [{ name: safe('evil\u001b[2Jname'), empty: '' }, { name: 'a very long name that does not fit at all', empty: '' }],
-    [{ title: 'NAME', cell: ({ name }) => name, flexible: true }, { title: 'EMPTY', cell: ({ empty }) => empty }, { title: 'N', cell: () => '1' }],
+    [
+      { name: safe('evil\u001b[2Jname'), empty: '' },
+      { name: 'a very long name that does not fit at all', empty: '' },
+    ],
+    [
+      { title: 'NAME', cell: ({ name }) => name, flexible: true },
+      { title: 'EMPTY', cell: ({ empty }) => empty },
+      { title: 'N', cell: () => '1' },
+    ],
     24,
   );
   expect(lines.every((line) => line.length <= 24)).toBe(true);
@@ -142,6 +190,12 @@ test('a table fits the width, leaves out empty columns, and shows control charac
 });
 
 test('params are JSON where they can be, else text', () => {
-  expect(parseParams(['lr=1e-3', 'name=abc', 'on=true', 'list=[1,2]', 'eq=a=b'], 'param')).toEqual({ lr: 0.001, name: 'abc', on: true, list: [1, 2], eq: 'a=b' });
+  expect(parseParams(['lr=1e-3', 'name=abc', 'on=true', 'list=[1,2]', 'eq=a=b'], 'param')).toEqual({
+    lr: 0.001,
+    name: 'abc',
+    on: true,
+    list: [1, 2],
+    eq: 'a=b',
+  });
   expect(() => parseParams(['lr'], 'param')).toThrow(/NAME=VALUE/);
 });

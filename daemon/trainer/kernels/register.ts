@@ -45,7 +45,12 @@ export function replaceKernel({ name, make }: Replacement): void {
 }
 
 /** Calls whatever is registered for wasm under that name now. */
-export function callKernel(name: string, backend: WasmBackend, inputs: Record<string, TensorInfo>, attrs: NamedAttrMap): TensorInfo {
+export function callKernel(
+  name: string,
+  backend: WasmBackend,
+  inputs: Record<string, TensorInfo>,
+  attrs: NamedAttrMap,
+): TensorInfo {
   const kernel = tf.getKernel(name, 'wasm')!.kernelFunc as unknown as (call: KernelCall) => TensorInfo;
   return kernel({ inputs, attrs, backend });
 }

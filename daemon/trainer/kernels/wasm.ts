@@ -14,7 +14,11 @@ export const replacements: readonly Replacement[] = [
   },
   { name: 'Conv3DBackpropInputV2', why: 'wrong: relative error about 1', make: () => viaCpu('Conv3DBackpropInputV2') },
   { name: 'MaxPool3DGrad', why: 'wrong in the same way as MaxPoolGrad', make: () => viaCpu('MaxPool3DGrad') },
-  { name: 'Sum', why: 'adds up naively in float32: relative error 1e-5 at a million elements', make: (upstream) => reduction(upstream, false) },
+  {
+    name: 'Sum',
+    why: 'adds up naively in float32: relative error 1e-5 at a million elements',
+    make: (upstream) => reduction(upstream, false),
+  },
   { name: 'Mean', why: 'adds up naively in float32, like Sum', make: (upstream) => reduction(upstream, true) },
   {
     name: 'BatchMatMul',
@@ -103,14 +107,18 @@ function reduction(upstream: (call: KernelCall) => TensorInfo, mean: boolean): (
       }
     } else {
       const sums = new Float64Array(out.length);
-      for (let row = 0, at = 0; row < length; row++) for (let i = 0; i < sums.length; i++, at++) sums[i]! += values[at]!;
+      for (let row = 0, at = 0; row < length; row++)
+        for (let i = 0; i < sums.length; i++, at++) sums[i]! += values[at]!;
       for (let i = 0; i < sums.length; i++) out[i] = sums[i]! / divisor;
     }
     return output;
   };
 }
 
-function transposeFirst(upstream: (call: KernelCall) => TensorInfo, { inputs, attrs, backend }: KernelCall): TensorInfo {
+function transposeFirst(
+  upstream: (call: KernelCall) => TensorInfo,
+  { inputs, attrs, backend }: KernelCall,
+): TensorInfo {
   const temporary: TensorInfo[] = [];
   const transposed = (x: TensorInfo, wanted: boolean): TensorInfo => {
     if (!wanted) return x;
@@ -136,7 +144,8 @@ function transposeFirst(upstream: (call: KernelCall) => TensorInfo, { inputs, at
 function conv2dBackpropFilter({ inputs, attrs, backend }: KernelCall): TensorInfo {
   const { x, dy } = inputs as { x: TensorInfo; dy: TensorInfo };
   const { strides, pad, dataFormat, dimRoundingMode, filterShape } = attrs;
-  if (dataFormat && dataFormat !== 'NHWC') throw new Error(`Conv2DBackpropFilter on wasm needs NHWC, not ${dataFormat}`);
+  if (dataFormat && dataFormat !== 'NHWC')
+    throw new Error(`Conv2DBackpropFilter on wasm needs NHWC, not ${dataFormat}`);
   const info = tf.backend_util.computeConv2DInfo(x.shape as never, filterShape, strides, 1, pad, dimRoundingMode);
   const { inChannels, outChannels, filterHeight, filterWidth } = info;
   const positions = info.batchSize * info.outHeight * info.outWidth;
@@ -147,7 +156,12 @@ function conv2dBackpropFilter({ inputs, attrs, backend }: KernelCall): TensorInf
     for (let tapX = 0; tapX < filterWidth; tapX++) {
       // Views anew each time: a product may have grown the heap.
       gatherTap(backend.typedArrayFromHeap(x), backend.typedArrayFromHeap(tap), tapY, tapX, info);
-      const product = callKernel('BatchMatMul', backend, { a: tap, b: dyMatrix }, { transposeA: false, transposeB: false });
+      const product = callKernel(
+        'BatchMatMul',
+        backend,
+        { a: tap, b: dyMatrix },
+        { transposeA: false, transposeB: false },
+      );
       const at = (tapY * filterWidth + tapX) * inChannels * outChannels;
       backend.typedArrayFromHeap(output).set(backend.typedArrayFromHeap(product), at);
       backend.disposeData(product.dataId);

@@ -1,0 +1,84 @@
+/** Before a resume or fork: which run, which checkpoint, which params, and what is not as it was. Changes nothing. */
+import type { JobConfig } from '../../protocol/config.ts';
+import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
+import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
+import { readHead } from '../code/project.ts';
+import { changedFiles } from '../code/snapshot.ts';
+import { findJob, readConfig } from './config.ts';
+import type { ProjectContext } from './context.ts';
+import { identityOf, machineNow } from './identity.ts';
+import { chooseParams, describeDifferences, preflight } from './preflight.ts';
+
+export interface PlanOptions {
+  run?: string;
+  from?: string;
+  set?: Params;
+  current?: string[];
+}
+
+export interface Plan {
+  run: Run;
+  /** Null: from the beginning. */
+  checkpoint: Checkpoint | null;
+  job: JobConfig;
+  params: Params;
+  overrides: string[];
+  differences: PreflightDifference[];
+}
+
+export async function planResume(context: ProjectContext, options: PlanOptions): Promise<Plan> {
+  const { store, place } = context;
+  const { current = [], set = {} } = options;
+  const run = options.run ? await store.findRun(options.run) : await newestResumable(context);
+  const checkpoint = options.from
+    ? await store.findCheckpoint(options.from, run)
+    : await newestCheckpoint(context, run);
+  const job = findJob(readConfig(place.root), run.job);
+  const params = chooseParams(run, job.params as Params, current, set);
+  const overrides = run.overrides.filter((name) => !current.includes(name));
+  const now = await identityOf(context);
+  const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
+  const codeBefore = facts?.run.code ?? run.code;
+  const differences = preflight({
+    run,
+    code: {
+      before: codeBefore,
+      now: now.code,
+      changed: codeBefore && now.code ? await changedFiles(place.store, codeBefore, now.code) : [],
+    },
+    environment: { before: facts?.checkpoint.environment ?? {}, now: machineNow() },
+    jobParams: job.params as Params,
+    params,
+  });
+  return { run, checkpoint, job, params, overrides: [...new Set([...overrides, ...Object.keys(set)])], differences };
+}
+
+export function requireAccepted(differences: PreflightDifference[], accepted: boolean): void {
+  if (accepted || differences.length === 0) return;
+  throw new TrainstashError(
+    'preflightDiffers',
+    `Not started, since something is not as it was at the checkpoint: ${describeDifferences(differences)}. Nothing was changed; --yes goes on all the same.`,
+    { differences },
+  );
+}
+
+/** A fork without a checkpoint of its own starts again where it started. */
+async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Checkpoint | null> {
+  const own = (await store.checkpoints(run.id)).at(-1);
+  if (own || !run.parent) return own ?? null;
+  return (await store.checkpoint(run.parent.checkpoint)) ?? null;
+}
+
+async function newestResumable({ store, place }: ProjectContext): Promise<Run> {
+  const { branch } = place.git ? await readHead(place.root) : { branch: null };
+  const candidates = await store.runsWithStatus(['paused', 'failed', 'lost']);
+  const newest = candidates
+    .filter((run) => run.branch === branch && run.trashedAt === null)
+    .sort((a, b) => (b.endedAt ?? b.createdAt) - (a.endedAt ?? a.createdAt))[0];
+  if (newest) return newest;
+  throw new TrainstashError(
+    'notFound',
+    `No run of ${branch ?? 'this project'} is paused, failed or lost, so there is nothing to resume. \`trainstash ls\` shows all; a run can be named: \`trainstash resume 14\`.`,
+    { what: 'run', query: '' },
+  );
+}

@@ -1,0 +1,46 @@
+import type { Params, Run } from './domain.ts';
+
+export interface RunFacts {
+  id: string;
+  job: string;
+  params: Params;
+  overrides: string[];
+  seed: number;
+  backend: string;
+  branch: string | null;
+  commit: string | null;
+  dirty: boolean;
+  code: string | null;
+}
+
+/** A run of which no more is known: everything else in its first state. Number and name come with the catalog. */
+export function blankRun(facts: RunFacts, now: number): Run {
+  return {
+    ...facts,
+    number: 0,
+    name: '',
+    label: '',
+    note: '',
+    status: 'starting',
+    reason: '',
+    draft: false,
+    createdAt: now,
+    startedAt: null,
+    endedAt: null,
+    step: 0,
+    epoch: 0,
+    totalSteps: null,
+    stepsPerEpoch: null,
+    etaSeconds: null,
+    metrics: {},
+    monitor: null,
+    parent: null,
+    checkpoints: 0,
+    lastCheckpoint: null,
+    session: null,
+    sessions: 0,
+    notices: [],
+    restart: { max: 0, used: 0 },
+    trashedAt: null,
+  };
+}
