@@ -90,7 +90,7 @@ function residentMebibytes(pid: number): number {
 /** Rows as trainings leave them, straight into a store of its own. */
 async function fill(path: string, dist: string): Promise<void> {
   const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path });
-  const identity = { branch: 'main', commit: 'f'.repeat(40), dirty: false, code: 'c'.repeat(40) };
+  const identity = { branch: 'main', commit: 'f'.repeat(40), dirty: false, code: 'c'.repeat(40), codeLeftOut: [] };
   for (let i = 0; i < RUNS; i++) {
     const params = { learningRate: 0.001 * (i % 7), epochs: 10, batchSize: 64 };
     const run = await store.createRun({

@@ -15,7 +15,7 @@ export async function metricsBenchmarks(folder: string, dist: string): Promise<R
   const work = mkdtempSync(join(folder, 'metrics-'));
   const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path: work });
   try {
-    const identity = { branch: null, commit: null, dirty: false, code: null };
+    const identity = { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
     const run = await store.createRun(
       newRun({ job: 'bench', params: {}, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }),
     );

@@ -39,7 +39,7 @@ export async function storeBenchmarks(folder: string, dist: string): Promise<Res
       overrides: [],
       seed: 0,
       backend: 'wasm',
-      identity: { branch: null, commit: null, dirty: false, code: null },
+      identity: { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] },
       restarts: 0,
     }),
   );

@@ -32,7 +32,7 @@ export async function trainerBenchmarks(folder: string, dist: string): Promise<R
 
 /** Seconds from the first step to the exit record: a checkpoint every 100 steps, metrics every step. */
 async function trainOurs(work: string, dist: string): Promise<number> {
-  const identity = { branch: null, commit: null, dirty: false, code: null };
+  const identity = { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
   const run = newRun({
     job: 'bench',
     params: { epochs: EPOCHS },

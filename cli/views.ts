@@ -107,7 +107,7 @@ export function runDetails(
       'branch',
       `${run.branch ?? '(none)'}${run.commit ? ` @ ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
     ),
-    field('code', run.code ? `kept (${run.code.slice(0, 10)})` : 'not kept'),
+    field('code', codeText(run)),
     field(
       'params',
       Object.entries(run.params)
@@ -183,6 +183,13 @@ export function fsckLines(report: FsckReport): string[] {
 
 export function field(name: string, value: string): string {
   return `  ${paint('dim', name.padEnd(12))} ${value}`;
+}
+
+function codeText({ code, codeLeftOut }: Run): string {
+  if (!code) return 'not kept';
+  const without =
+    codeLeftOut.length > 0 ? `, without ${codeLeftOut.length} large files: ${safe(codeLeftOut.join(', '))}` : '';
+  return `kept (${code.slice(0, 10)})${without}`;
 }
 
 function percent(run: Run): number {

@@ -3,12 +3,12 @@ import { appendFileSync, renameSync, statSync } from 'node:fs';
 const MAX_BYTES = 2 << 20;
 
 /** A log file that is never larger than twice 2 MiB: the old half moves to `.1`. */
-export function openLog(path: string): (text: string) => void {
+export function openLog(path: string, maxBytes = MAX_BYTES): (text: string) => void {
   let bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   return (text) => {
     const line = `${new Date().toISOString()} ${text}\n`;
     try {
-      if (bytes + line.length > MAX_BYTES) {
+      if (bytes + line.length > maxBytes) {
         renameSync(path, `${path}.1`);
         bytes = 0;
       }

@@ -29,7 +29,7 @@ async function main({ root: folder, job: name, params, seed, backend }: Standalo
     seed: seed ?? job.seed ?? 0,
     backend: backend ?? job.backend ?? 'auto',
     // A snapshot would write into a store that another daemon may own.
-    identity: { ...head, dirty: false, code: null },
+    identity: { ...head, dirty: false, code: null, codeLeftOut: [] },
     restarts: 0,
   });
   const launch = newLaunch(run, newSession(run, 'train', null), job, place.root, { run: null, runNumber: null });

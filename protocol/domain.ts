@@ -91,6 +91,8 @@ export interface Run {
   dirty: boolean;
   /** Tree id of the code snapshot in the store's shadow repository; null: code not kept. */
   code: string | null;
+  /** Files too large for the code snapshot, with their sizes. */
+  codeLeftOut: string[];
   params: Params;
   /** Names of params that were given by hand: the job's file says nothing about them. */
   overrides: string[];

@@ -11,6 +11,7 @@ export interface RunFacts {
   commit: string | null;
   dirty: boolean;
   code: string | null;
+  codeLeftOut: string[];
 }
 
 /** A run of which no more is known: everything else in its first state. Number and name come with the catalog. */

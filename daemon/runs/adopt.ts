@@ -63,7 +63,7 @@ function adoptedRun(launch: Launch): Run {
     overrides: Object.keys(launch.params),
     seed: launch.seed,
     backend: launch.backend,
-    identity: launch.identity,
+    identity: { ...launch.identity, codeLeftOut: [] },
     restarts: 0,
   });
   return {

@@ -2,6 +2,7 @@
  * Follows one live session: takes in its events and checkpoints and learns how it ends. Everything it decides can be
  * decided again after a crash of the daemon, from the session directory alone.
  */
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
@@ -43,7 +44,8 @@ export class Follower {
   readonly #setup: FollowerSetup;
   readonly #watch: SessionWatch;
   readonly #launchedAt = Date.now();
-  #childExited = false;
+  /** Of the process that this daemon started itself; null when it did not. */
+  #childExited: boolean | null = null;
   #lastEventAt = Date.now();
   #stalledSaid = false;
   #retryAt = 0;
@@ -62,10 +64,16 @@ export class Follower {
     this.#watch = watchSession(setup.directory, () => this.#look());
   }
 
-  /** The process that the daemon itself started has ended: no need to wait for its lock to appear. */
-  childExited(): void {
-    this.#childExited = true;
-    void this.look();
+  /** Follows a process that this daemon started: it is over when it has exited, however long its start takes. */
+  ownChild(child: ChildProcess): void {
+    this.#childExited = false;
+    const exited = () => {
+      this.#childExited = true;
+      void this.look();
+    };
+    child.once('exit', exited);
+    // It could not even be started.
+    child.once('error', exited);
   }
 
   look(): Promise<void> {
@@ -85,15 +93,17 @@ export class Follower {
     await this.#takeEvents();
     await this.#takeInbox();
     if (this.#over || alive) return this.#checkStall();
-    const starting =
-      exit === null &&
-      !this.#childExited &&
-      this.directory.process() === null &&
-      Date.now() - this.#launchedAt < LAUNCH_GRACE_MS;
+    const starting = exit === null && this.#isStarting();
     if (starting || this.#retryAt > Date.now()) return;
     await this.#setup.handle.ended(this.directory.exit());
     this.dispose();
     this.#finished();
+  }
+
+  /** Its lock is free because it is not held yet, not because it is free again. */
+  #isStarting(): boolean {
+    if (this.#childExited !== null) return !this.#childExited;
+    return this.directory.process() === null && Date.now() - this.#launchedAt < LAUNCH_GRACE_MS;
   }
 
   async #takeEvents(): Promise<void> {

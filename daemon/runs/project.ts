@@ -16,6 +16,7 @@ import { keepPolicy } from './live.ts';
 import { type Device, Runs } from './runs.ts';
 import { Verifier } from './verify.ts';
 
+const DRAFT_LIFE_MS = 86_400_000;
 const LOG_PAGE_BYTES = 128 << 10;
 
 export interface ProjectSetup {
@@ -66,6 +67,7 @@ export class OpenProject {
     await adoptSessions(context, project.runs);
     // Those that ended meanwhile are settled before anyone asks.
     await project.runs.settle();
+    for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
     return project;
   }
 

@@ -13,6 +13,8 @@ export interface Identity {
   commit: string | null;
   dirty: boolean;
   code: string | null;
+  /** Files too large for the snapshot. */
+  codeLeftOut: string[];
 }
 
 export function newRun(facts: {

@@ -313,7 +313,7 @@ export class Runs {
     });
     const child = spawnTrainer(directory, trainer, place.root, this.#environments.get(run.id) ?? {});
     const live = this.#follow(starting, session, launch, directory);
-    child.once('exit', () => live.follower.childExited());
+    live.follower.ownChild(child);
     return live;
   }
 

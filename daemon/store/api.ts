@@ -74,13 +74,20 @@ export function openStore(options: StoreOptions) {
   makeReserve(path);
   const pause = () => breathe();
 
+  /** Brings the catalog up to a change of objects.db that has just been committed. */
+  function follow(change: () => void): void {
+    catalog.database.transaction(() => {
+      change();
+      catalog.setMeta('followed', String(objects.changes()));
+    });
+  }
+
   /** Writes the catalog's row of a saved checkpoint from what objects.db says of it. */
   function refreshCheckpoint(id: string): Checkpoint {
     const row = objects.saved(id);
     if (!row) throw new TrainstashError('notFound', `There is no checkpoint ${id}.`, { what: 'checkpoint', query: id });
     const checkpoint = checkpointOf(row, objects.marks(row.seq));
-    catalog.putCheckpoint(checkpoint);
-    catalog.setMeta('followed', String(objects.changes()));
+    follow(() => catalog.putCheckpoint(checkpoint));
     return checkpoint;
   }
 
@@ -92,8 +99,7 @@ export function openStore(options: StoreOptions) {
 
   function forgetCheckpoint(id: string): void {
     objects.forget(id);
-    catalog.removeCheckpoint(id);
-    catalog.setMeta('followed', String(objects.changes()));
+    follow(() => catalog.removeCheckpoint(id));
   }
 
   /** Checkpoints that others were resumed or forked from, with the reason. */
@@ -199,6 +205,13 @@ export function openStore(options: StoreOptions) {
     takeEvents: (session: string) =>
       takeEvents(catalog, metrics, session, join(path, 'sessions', session, SESSION_FILES.events)),
 
+    /** Drafts that ended before: nobody will look for them. */
+    draftsEndedBefore: (time: number) =>
+      catalog.database
+        .prepare("SELECT id FROM run WHERE draft = 1 AND json_extract(body, '$.endedAt') < ?")
+        .all(time)
+        .map((row) => String(row.id)),
+
     /** Forgets a run with everything it has: checkpoints, metrics, session directories. */
     async purgeRun(id: string): Promise<void> {
       for (const checkpoint of catalog.checkpoints(id, { trashed: true })) forgetCheckpoint(checkpoint.id);
@@ -214,8 +227,7 @@ export function openStore(options: StoreOptions) {
     async saveCheckpoint(source: CheckpointSource, incomingBytes: number) {
       const room = await makeRoom(incomingBytes);
       const checkpoint = await saveCheckpoint(objects, hasher, metrics, source);
-      catalog.putCheckpoint(checkpoint);
-      catalog.setMeta('followed', String(objects.changes()));
+      follow(() => catalog.putCheckpoint(checkpoint));
       return { checkpoint, ...room, quotaBytes: Number(objects.meta('quota')) };
     },
     digestOf: (directory: string) => digestOf(directory),

@@ -7,9 +7,13 @@ export const SLOT_USED = 1;
 export interface HasherRequest {
   id: number;
   path: string;
+  /** Hashes that the file may have again, 32 bytes each. */
+  expected: Uint8Array;
 }
 
 export type HasherMessage =
   | { type: 'chunk'; id: number; slot: number; hash: Uint8Array; size: number; codec: number; bytes: number }
+  /** As expected, bytes not kept. */
+  | { type: 'expected'; id: number; hash: Uint8Array; size: number }
   | { type: 'end'; id: number }
   | { type: 'error'; id: number; changed: boolean; name: string; message: string; code: string | null };

@@ -18,7 +18,7 @@ const slots = new Int32Array(states, 0, SLOT_COUNT);
 /** Raised by every release: what to wait for when all slots are used. */
 const releases = new Int32Array(states, SLOT_COUNT * 4, 1);
 
-parentPort!.on('message', ({ id, path }: HasherRequest) => {
+parentPort!.on('message', ({ id, path, expected }: HasherRequest) => {
   const post = (message: HasherMessage) => parentPort!.postMessage(message);
   let slot = -1;
   try {
@@ -28,12 +28,15 @@ parentPort!.on('message', ({ id, path }: HasherRequest) => {
         slot = takeSlot();
         return new Uint8Array(memory, slot * SLOT_BYTES, SLOT_BYTES);
       },
-      ({ hash, size, codec, data }) => {
+      (chunk) => {
+        const { hash, size, data } = chunk;
+        if (data === null) return post({ type: 'expected', id, hash, size });
         const inSlot = new Uint8Array(memory, slot * SLOT_BYTES, data.length);
         if (data.byteOffset !== inSlot.byteOffset || data.buffer !== memory) inSlot.set(data);
-        post({ type: 'chunk', id, slot, hash, size, codec, bytes: data.length });
+        post({ type: 'chunk', id, slot, hash, size, codec: chunk.codec, bytes: data.length });
         slot = -1;
       },
+      hashSet(expected),
     );
     post({ type: 'end', id });
   } catch (error) {
@@ -42,6 +45,11 @@ parentPort!.on('message', ({ id, path }: HasherRequest) => {
     post({ type: 'error', id, changed: error?.constructor.name === 'FileChanged', name, message, code: code ?? null });
   }
 });
+
+function hashSet(hashes: Uint8Array): Set<string> {
+  const bytes = Buffer.from(hashes);
+  return new Set(Array.from({ length: bytes.length / 32 }, (_, i) => bytes.toString('hex', i * 32, i * 32 + 32)));
+}
 
 /** The first free slot; waits while the store worker uses them all. */
 function takeSlot(): number {

@@ -1,7 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type HasherMessage, type HasherRequest, SLOT_BYTES, SLOT_COUNT, SLOT_FREE } from './hasher-protocol.ts';
-import { FileChanged } from './hashing.ts';
-import type { EncodedChunk } from './objects.ts';
+import { FileChanged, type HashedChunk } from './hashing.ts';
 
 /** The thread and its 80 MiB are given back after this long without work. */
 const IDLE_MS = 5_000;
@@ -22,7 +21,11 @@ export class Hasher {
    * Calls `take` for each chunk in order. The chunk's data is shared memory: it must be used up before the returned
    * `release` is called, and the thread waits while all its slots are unreleased.
    */
-  async hash(path: string, take: (chunk: EncodedChunk, release: () => void) => void): Promise<void> {
+  async hash(
+    path: string,
+    expected: Uint8Array,
+    take: (chunk: HashedChunk, release: () => void) => void,
+  ): Promise<void> {
     const previous = this.#tail;
     let done = () => {};
     this.#tail = new Promise((resolve) => {
@@ -32,7 +35,7 @@ export class Hasher {
     try {
       if (this.#idle) clearTimeout(this.#idle);
       this.#thread ??= startThread(this.#entry);
-      await this.#thread.run({ id: this.#nextId++, path }, take);
+      await this.#thread.run({ id: this.#nextId++, path, expected }, take);
     } catch (error) {
       // After a failure slots may be in any state: the next file gets a new thread.
       await this.close();
@@ -54,7 +57,7 @@ export class Hasher {
 
 interface Thread {
   worker: Worker;
-  run(request: HasherRequest, take: (chunk: EncodedChunk, release: () => void) => void): Promise<void>;
+  run(request: HasherRequest, take: (chunk: HashedChunk, release: () => void) => void): Promise<void>;
 }
 
 function startThread(entry: URL): Thread {
@@ -76,6 +79,7 @@ function startThread(entry: URL): Thread {
         };
         const onMessage = (message: HasherMessage) => {
           if (message.type === 'end') finish(resolve);
+          else if (message.type === 'expected') take({ hash: message.hash, size: message.size, data: null }, () => {});
           else if (message.type === 'error') {
             finish(() =>
               reject(

@@ -238,14 +238,19 @@ export class Objects {
       .map((row) => Number(row.chunk));
   }
 
-  /** The hashes of chunks `from` up to `to` (exclusive) of a saved row, one after the other. */
-  chunkHashes(seq: number, from: number, to: number): Uint8Array[] {
+  chunkHashes(seq: number): Uint8Array[] {
     return this.database
       .prepare(
-        'SELECT chunk.hash FROM saved_chunk JOIN chunk ON chunk.id = saved_chunk.chunk WHERE saved = ? AND position >= ? AND position < ? ORDER BY position',
+        'SELECT chunk.hash FROM saved_chunk JOIN chunk ON chunk.id = saved_chunk.chunk WHERE saved = ? ORDER BY position',
       )
-      .all(seq, from, to)
+      .all(seq)
       .map((row) => row.hash);
+  }
+
+  /** The hashes of a run's newest saved row, one after the other: what its next checkpoint may have again. */
+  newestHashes(run: string): Uint8Array {
+    const newest = this.database.prepare('SELECT max(seq) AS seq FROM saved WHERE run = ?').get(run)!.seq;
+    return newest === null ? new Uint8Array(0) : Buffer.concat(this.chunkHashes(Number(newest)));
   }
 
   /** Forgets a saved row. Its chunks go with the next sweep, unless something else refers to them. */

@@ -119,6 +119,7 @@ function runOf(id: string, number: number, launch: RestoredLaunch): Run {
     seed,
     backend,
     ...identity,
+    codeLeftOut: [],
   };
   return {
     ...blankRun(facts, createdAt),

@@ -44,11 +44,12 @@ export async function saveCheckpoint(
   const save: Save = objects.beginSave();
   try {
     const files: StoredFile[] = [];
+    const expected = objects.newestHashes(source.run.id);
     for (const { name, bytes } of facts.files) {
       const path = join(source.directory, basename(name));
       if (statSync(path).size !== bytes)
         throw damaged(facts.id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
-      files.push(await storeFile(objects, hasher, save, path, basename(name)));
+      files.push(await storeFile(objects, hasher, save, path, basename(name), expected));
     }
     const body: CheckpointBody = {
       checkpoint: facts,

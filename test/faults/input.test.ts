@@ -223,6 +223,30 @@ describe('messages', () => {
     expect(await answer({ jsonrpc: '2.0', id: 1, method: 'daemon/hello', params: hello })).toContain('unauthorized');
   });
 
+  test('a client of an older protocol may look, and is told to update when it wants more', async () => {
+    const fixture = makeFixture();
+    await openProject(fixture);
+    const token = readFileSync(join(fixture.folder, 'state/token'), 'utf8');
+    const socket = await raw(fixture);
+    let received = '';
+    socket.on('data', (data) => {
+      received += data;
+    });
+    const build = { version: '0.0.1', builtAt: 0 };
+    const send = (id: number, method: string, params: unknown) =>
+      socket.write(frame({ jsonrpc: '2.0', id, method, params }));
+    send(1, 'daemon/hello', { protocol: 0, build, client: 'old', token });
+    await until('hello is answered', () => received.includes('"id":1'));
+    send(2, 'daemon/state', {});
+    send(3, 'run/start', { root: fixture.root, job: 'small', params: {}, environment: {} });
+    await until('both are answered', () => received.includes('"id":2') && received.includes('"id":3'));
+    socket.destroy();
+    expect(received).toMatch(/"id":2,"result":\{"revision"/);
+    expect(received).toMatch(/"id":3,"error".*clientTooOld/);
+    expect(received).toContain('Update Trainstash here');
+    await noRuns(fixture);
+  });
+
   test('a client that stops reading is cut off; the others and the daemon do not notice', async () => {
     const fixture = makeFixture();
     const client = await openProject(fixture);

@@ -45,7 +45,7 @@ interface Opened {
 async function open(path: string, quotaBytes?: number): Promise<Opened> {
   const store = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path, quotaBytes });
   afterwards(() => store.close().catch(() => {}));
-  const identity = { branch: 'main', commit: null, dirty: false, code: null };
+  const identity = { branch: 'main', commit: null, dirty: false, code: null, codeLeftOut: [] };
   const run = await store.createRun(
     newRun({ job: 'job', params: { lr: 1 }, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }),
   );

@@ -103,7 +103,10 @@ test('a run killed before its first checkpoint starts from the beginning, its cu
   const run = await startSmall(client, fixture, { slow: 30 });
   await untilStep(client, fixture, run.id, 4);
   kill(await trainerPid(fixture, run), 'SIGKILL');
-  expect((await untilStatus(client, fixture, run.id, 'lost')).reason).toContain('no checkpoint yet');
+  expect(await untilStatus(client, fixture, run.id, 'lost')).toMatchObject({
+    reason: expect.stringContaining('no checkpoint yet'),
+    draft: true,
+  });
   await client.request(m.runResume, {
     root: fixture.root,
     run: run.id,

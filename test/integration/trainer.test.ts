@@ -107,6 +107,31 @@ test('400 steps do not leak tensors or memory', async () => {
   expect(Number(late) - Number(early)).toBeLessThanOrEqual(30);
 });
 
+test('a training that leaks until memory is out ends with a reason, its last checkpoint safe', async () => {
+  const sessions = temporaryFolder();
+  writeFileSync(
+    join(sessions, 'leaking.ts'),
+    `import small from ${JSON.stringify(join(import.meta.dirname, '../trainers/small.ts'))};
+     import * as tf from '@tensorflow/tfjs-core';
+     export default { ...small, data: (context) => {
+       const data = small.data(context);
+       const batch = data.train.batch;
+       data.train.batch = async (indices) => {
+         tf.keep(tf.zeros([64 << 20]));
+         return batch(indices);
+       };
+       return data;
+     } };`,
+  );
+  const { directory, code } = await train(
+    sessions,
+    makeLaunch({ cwd: sessions, module: 'leaking.ts', params: { epochs: 50 }, checkpoint: EVERY_4 }),
+  );
+  expect(code).toBe(1);
+  expect(directory.exit()).toMatchObject({ outcome: 'failed' });
+  expect(inbox(directory).at(-1)!.facts.step).toBeGreaterThanOrEqual(4);
+});
+
 test('gradients of several batches can make one step', async () => {
   const sessions = temporaryFolder();
   const module = join(sessions, 'accumulating.ts');
