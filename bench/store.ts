@@ -18,6 +18,7 @@ import { encodeHeader } from '../daemon/formats/safetensors.ts';
 import { newRun, newSession } from '../daemon/runs/records.ts';
 import { type Store, startStore } from '../daemon/store/client.ts';
 import { randomId } from '../protocol/ids.ts';
+import { blankCheckpointFile } from '../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../protocol/session.ts';
 import { alternate, fastestBlock, type Result, throughput, timed, times } from './measure.ts';
 
@@ -168,23 +169,7 @@ function stateBytes(tensors = TENSORS): number {
 }
 
 function facts(id: string, session: string): CheckpointFile {
-  return {
-    format: 1,
-    id,
-    session,
-    step: 1,
-    epoch: 0,
-    batch: 1,
-    createdAt: Date.now(),
-    reasons: ['steps'],
-    grade: 'complete',
-    missing: [],
-    parent: null,
-    metrics: {},
-    environment: {},
-    data: null,
-    files: [],
-  };
+  return blankCheckpointFile(id, session, 1, Date.now());
 }
 
 /** New random tensors each time, so that nothing is found in the store. In the page cache, as after a trainer's write. */

@@ -7,10 +7,9 @@ import { Capturer } from '../daemon/trainer/capture.ts';
 import { losses } from '../daemon/trainer/losses.ts';
 import { makeOptimizer } from '../daemon/trainer/optimizers.ts';
 import { permutation } from '../daemon/trainer/random.ts';
-import type { Progress } from '../daemon/trainer/state.ts';
-import { stateVariables } from '../daemon/trainer/state.ts';
+import { initialProgress, stateVariables } from '../daemon/trainer/state.ts';
 import { layers, tf } from '../daemon/trainer/tf.ts';
-import type { CheckpointFile } from '../protocol/session.ts';
+import { blankCheckpointFile } from '../protocol/records.ts';
 import { alternate, fastestBlock, rawWrite, timed } from './measure.ts';
 import { makeDigitsLikeModel, syntheticDigits } from './trainer-model.ts';
 
@@ -58,7 +57,12 @@ async function capture() {
     const boundary = async (work: () => unknown) => {
       longest = Math.max(longest, await timed(work));
     };
-    await boundary(() => capturer.begin(`stall-${round}`, facts(round), named(), progress(step)));
+    await boundary(() =>
+      capturer.begin(`stall-${round}`, blankCheckpointFile(`stall${round}`, 'bench', round, 0), named(), {
+        ...initialProgress([1, 2, 3, 4], 'adam'),
+        step,
+      }),
+    );
     for (let result = null as unknown; !result; ) {
       train();
       await boundary(() => {
@@ -75,7 +79,10 @@ async function capture() {
     ROUNDS,
     async () => {
       const seconds = await timed(async () => {
-        capturer.begin('durable', facts(0), named(), progress(step));
+        capturer.begin('durable', blankCheckpointFile('durable', 'bench', 0, 0), named(), {
+          ...initialProgress([1, 2, 3, 4], 'adam'),
+          step,
+        });
         await capturer.drain();
       });
       empty();
@@ -111,42 +118,4 @@ async function bare(count: number) {
     }
   });
   return { seconds };
-}
-
-function facts(step: number): CheckpointFile {
-  return {
-    format: 1,
-    id: `bench${step}`,
-    session: 'bench',
-    step,
-    epoch: 0,
-    batch: 0,
-    createdAt: 0,
-    reasons: ['steps'],
-    grade: 'complete',
-    missing: [],
-    parent: null,
-    metrics: {},
-    environment: {},
-    data: null,
-    files: [],
-  };
-}
-
-function progress(step: number): Progress {
-  return {
-    step,
-    epoch: 0,
-    batch: 0,
-    samples: 0,
-    random: [1, 2, 3, 4],
-    data: null,
-    optimizer: 'adam',
-    epochLoss: { sum: 0, count: 0 },
-    best: null,
-    earlyStopping: null,
-    recentLosses: [],
-    metrics: {},
-    finished: false,
-  };
 }

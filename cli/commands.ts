@@ -40,7 +40,7 @@ export const commands: Record<string, Command> = {
     options: {},
     words: [0, 1],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project({ create: true });
       const result = await client.request(m.projectInit, { root: context.root, module: context.args.words[0] });
       context.answer(result, [
         result.created
@@ -397,7 +397,7 @@ async function listRuns(context: Context): Promise<number> {
   }
   const shown = args.flag('drafts') ? runs : runs.filter((run) => !run.draft);
   const hidden = runs.length - shown.length;
-  const name = branch === undefined ? 'all branches' : (branch ?? '(no git)');
+  const name = branch === undefined ? 'all branches' : (branch ?? (project.git ? 'a detached HEAD' : '(no git)'));
   const lines =
     shown.length > 0
       ? runTable(shown, context.width)

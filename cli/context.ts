@@ -46,9 +46,9 @@ export class Context {
   }
 
   /** The client, with the project open. Typing a command in a folder is what trusts it. */
-  async project(): Promise<Client> {
+  async project(options: { create?: boolean } = {}): Promise<Client> {
     const client = await this.client();
-    await client.request(projectOpen, { root: this.root, trusted: true });
+    await client.request(projectOpen, { root: this.root, trusted: true, ...options });
     return client;
   }
 

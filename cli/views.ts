@@ -105,7 +105,7 @@ export function runDetails(
     ),
     field(
       'branch',
-      `${run.branch ?? '(none)'}${run.commit ? ` @ ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
+      `${run.branch ?? (run.commit ? '(detached HEAD)' : '(no git)')}${run.commit ? ` @ ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
     ),
     field('code', codeText(run)),
     field(

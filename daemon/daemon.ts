@@ -63,8 +63,8 @@ export class Daemon {
   }
 
   /** Opens the project that a folder is in, or finds it open. */
-  async project(folder: string): Promise<OpenProject> {
-    const place = await this.#place(folder);
+  async project(folder: string, create = false): Promise<OpenProject> {
+    const place = await this.#place(folder, create);
     const entry = this.#projects.get(place.store);
     if (entry) {
       entry.usedAt = Date.now();
@@ -174,10 +174,10 @@ export class Daemon {
     return [...this.#projects.values()].flatMap(({ opened }) => (opened ? [opened] : []));
   }
 
-  async #place(folder: string): Promise<Place> {
+  async #place(folder: string, create: boolean): Promise<Place> {
     const known = this.#places.get(folder);
     if (known && existsSync(known.root)) return known;
-    const place = await findProject(folder);
+    const place = await findProject(folder, create);
     this.#places.set(folder, place);
     return place;
   }

@@ -40,8 +40,8 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return { accepted };
   });
 
-  on(m.projectOpen, 'reads', async ({ root, trusted: trust }) => {
-    const opened = await project(root);
+  on(m.projectOpen, 'reads', async ({ root, trusted: trust, create }) => {
+    const opened = await daemon.project(root, create);
     if (trust) daemon.trust(opened.place.root);
     return opened.describe(daemon.isTrusted(opened.place.root));
   });

@@ -88,8 +88,14 @@ export const daemonState = request<DaemonState>()('daemon/state', v.object({}));
 
 // ---- project ----
 
-/** `trusted` is said by the command line or a trusted window; it holds until the daemon's state is removed. */
-export const projectOpen = request<Project>()('project/open', v.object({ root, trusted: v.boolean() }));
+/**
+ * `trusted` is said by the command line or a trusted window; it holds until the daemon's state is removed. `create` makes
+ * a project of a folder that is none.
+ */
+export const projectOpen = request<Project>()(
+  'project/open',
+  v.object({ root, trusted: v.boolean(), create: v.optional(v.boolean()) }),
+);
 
 export const projectInit = request<{ project: Project; config: string; created: boolean }>()(
   'project/init',

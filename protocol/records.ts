@@ -1,4 +1,6 @@
 import type { Params, Run } from './domain.ts';
+import type { CheckpointFile } from './session.ts';
+import { SESSION_FORMAT } from './version.ts';
 
 export interface RunFacts {
   id: string;
@@ -43,5 +45,26 @@ export function blankRun(facts: RunFacts, now: number): Run {
     notices: [],
     restart: { max: 0, used: 0 },
     trashedAt: null,
+  };
+}
+
+/** A complete checkpoint of which no more is known. */
+export function blankCheckpointFile(id: string, session: string, step: number, now: number): CheckpointFile {
+  return {
+    format: SESSION_FORMAT,
+    id,
+    session,
+    step,
+    epoch: 0,
+    batch: 0,
+    createdAt: now,
+    reasons: ['steps'],
+    grade: 'complete',
+    missing: [],
+    parent: null,
+    metrics: {},
+    environment: {},
+    data: null,
+    files: [],
   };
 }

@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -27,10 +27,21 @@ function isCurrent() {
   );
 }
 
+/**
+ * A Node that `npm ci` does not delete while it runs: npm's scripts find the one in node_modules/.bin first, and this
+ * file may be running on it.
+ */
+function nodeOutside() {
+  const name = process.platform === 'win32' ? 'node.exe' : 'node';
+  const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, name));
+  const candidates = [process.env.npm_node_execpath, process.execPath, ...onPath];
+  return candidates.find((path) => path && !path.includes('node_modules') && existsSync(path)) ?? process.execPath;
+}
+
 function npm(...args) {
   const cli = process.env.npm_execpath;
   const result = cli
-    ? spawnSync(process.execPath, [cli, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+    ? spawnSync(nodeOutside(), [cli, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
     : spawnSync('npm', args, {
         cwd: root,
         stdio: ['ignore', 'inherit', 'inherit'],

@@ -15,7 +15,11 @@ export interface Place {
 const STORE_NAME = 'trainstash';
 const PLAIN_STORE_NAME = '.trainstash';
 
-export async function findProject(folder: string): Promise<Place> {
+/**
+ * Throws `notFound` for a folder that is no project: neither a repository nor with a config or store of ours in it or
+ * above it. With `create` such a folder becomes one.
+ */
+export async function findProject(folder: string, create = false): Promise<Place> {
   let start: string;
   try {
     start = realpathSync(folder);
@@ -31,7 +35,14 @@ export async function findProject(folder: string): Promise<Place> {
     const common = await tryGit(['rev-parse', '--git-common-dir'], { cwd: root });
     return { root, store: join(resolve(root, common!), STORE_NAME), git: true };
   }
-  const root = nearestWith(start, [CONFIG_FILE, PLAIN_STORE_NAME]) ?? start;
+  const root = nearestWith(start, [CONFIG_FILE, PLAIN_STORE_NAME]) ?? (create ? start : null);
+  if (root === null) {
+    throw new TrainstashError(
+      'notFound',
+      `${start} is no git repository and has no ${CONFIG_FILE}, so there is nothing to look at. \`trainstash init\` makes it a project.`,
+      { what: 'project', query: folder },
+    );
+  }
   return { root, store: join(root, PLAIN_STORE_NAME), git: false };
 }
 

@@ -6,15 +6,16 @@ import type { ChildProcess } from 'node:child_process';
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import { isError } from '../../protocol/errors.ts';
 import type { ExitRecord } from '../../protocol/session.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
 import { isAlive, type SessionWatch, watchSession } from '../sessions/watch.ts';
-import { SourceChanged, type Store, StoreFull } from '../store/client.ts';
+import { SourceChanged, type Store } from '../store/client.ts';
 import type { TakenEvents } from '../store/events.ts';
 
 /** Between the launch and the runner's lock. */
 const LAUNCH_GRACE_MS = 15_000;
-/** A full disk is tried again after this long; the trainer keeps its newest in the inbox meanwhile. */
+/** A full disk, a store in trouble: tried again after this long; the trainer keeps its newest in the inbox meanwhile. */
 const RETRY_MS = 5_000;
 /** No event for this long, while the runner lives, is worth a notice. */
 const STALLED_MS = 240_000;
@@ -36,6 +37,7 @@ export interface FollowerSetup {
   /** The run as it is now, for the checkpoint's identity. */
   run(): Run;
   handle: FollowerEvents;
+  log(text: string): void;
 }
 
 export class Follower {
@@ -77,7 +79,7 @@ export class Follower {
   }
 
   look(): Promise<void> {
-    return this.#watch.look().catch(() => {});
+    return this.#watch.look();
   }
 
   dispose(): void {
@@ -85,7 +87,16 @@ export class Follower {
     this.#watch.dispose();
   }
 
+  /** What goes wrong here is tried again at the next look: nothing has been taken that was not stored. */
   async #look(): Promise<void> {
+    try {
+      await this.#lookOnce();
+    } catch (error) {
+      if (!this.#over) this.#setup.log(`session ${this.directory.id}: ${(error as Error).stack ?? error}`);
+    }
+  }
+
+  async #lookOnce(): Promise<void> {
     if (this.#over) return;
     // Liveness first: what a runner wrote before it died is then all there is to read.
     const alive = isAlive(this.directory);
@@ -126,38 +137,47 @@ export class Follower {
 
   async #takeInbox(): Promise<void> {
     if (Date.now() < this.#retryAt) return;
-    for (const path of this.#claimed()) {
-      if (this.#over) return;
+    const seen = new Set<string>();
+    for (let path = this.#claim(seen); path !== null && !this.#over; path = this.#claim(seen)) {
+      seen.add(path);
       try {
-        const bytes = directoryBytes(path);
-        const result = await this.#setup.store.saveCheckpoint(
-          { directory: path, run: this.#setup.run(), session: this.session },
-          bytes,
-        );
-        rmSync(path, { recursive: true, force: true });
+        await this.#save(path);
         this.#retryAt = 0;
-        await this.#setup.handle.saved(result);
       } catch (error) {
         if (this.#over) return;
         await this.#setup.handle.saveFailed(error as Error);
-        if (error instanceof StoreFull) {
+        // Only what is damaged itself is set aside; everything else may go better the next time.
+        if (isError(error, 'corrupted')) this.#setAside(path);
+        else if (!(error instanceof SourceChanged)) {
           this.#retryAt = Date.now() + RETRY_MS;
           return;
         }
-        if (error instanceof SourceChanged) continue;
-        // Whatever is wrong with it, the files stay for a person to look at, out of the way of the next ones.
-        this.#setAside(path);
       }
     }
   }
 
-  #claimed(): string[] {
+  async #save(path: string): Promise<void> {
+    const { store, run, handle } = this.#setup;
+    const source = { directory: path, run: run(), session: this.session };
+    const result = await store.saveCheckpoint(source, directoryBytes(path));
+    rmSync(path, { recursive: true, force: true });
+    await handle.saved(result);
+  }
+
+  /** One at a time, what an earlier daemon claimed first: the trainer can prune what still lies in its inbox. */
+  #claim(seen: ReadonlySet<string>): string | null {
     const { directory } = this;
-    for (const name of directory.inbox()) directory.claim(name);
-    return directory
+    const claimed = directory
       .taking()
       .filter((name) => !name.startsWith('bad-'))
-      .map((name) => join(directory.file('taking'), name));
+      .map((name) => join(directory.file('taking'), name))
+      .find((path) => !seen.has(path));
+    if (claimed) return claimed;
+    for (const name of directory.inbox()) {
+      const path = directory.claim(name);
+      if (path) return path;
+    }
+    return null;
   }
 
   #setAside(path: string): void {

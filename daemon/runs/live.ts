@@ -59,6 +59,7 @@ export class LiveRun {
       directory,
       session,
       run: () => this.#run,
+      log: context.log,
       handle: {
         events: (taken) => this.#onEvents(taken),
         saved: ({ checkpoint, over, pruned }) => this.#onSaved(checkpoint, over, pruned),

@@ -71,7 +71,6 @@ export function openStore(options: StoreOptions) {
   if (objects.meta('quota') === undefined)
     objects.setMeta('quota', String(options.quotaBytes ?? defaultQuotaBytes(path)));
   followObjects(objects, catalog);
-  makeReserve(path);
   const pause = () => breathe();
 
   /** Brings the catalog up to a change of objects.db that has just been committed. */
@@ -228,6 +227,7 @@ export function openStore(options: StoreOptions) {
       const room = await makeRoom(incomingBytes);
       const checkpoint = await saveCheckpoint(objects, hasher, metrics, source);
       follow(() => catalog.putCheckpoint(checkpoint));
+      makeReserve(path);
       return { checkpoint, ...room, quotaBytes: Number(objects.meta('quota')) };
     },
     digestOf: (directory: string) => digestOf(directory),

@@ -1,6 +1,6 @@
 /** A checkpoint's directory becomes a saved row; a saved row becomes files again. */
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
@@ -11,6 +11,7 @@ import { CHECKPOINT_FILE, type CheckpointFile, checkpointFileSchema, STATE_FILE 
 import { MAX_CHUNK_BYTES } from './chunking.ts';
 import type { Hasher } from './hasher.ts';
 import { hashFile } from './hashing.ts';
+import { readJson } from './json.ts';
 import type { Metrics, Points, Segment } from './metrics.ts';
 import type { MarkKind, Objects, Save, SavedFile, SavedRow } from './objects.ts';
 import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
@@ -47,7 +48,7 @@ export async function saveCheckpoint(
     const expected = objects.newestHashes(source.run.id);
     for (const { name, bytes } of facts.files) {
       const path = join(source.directory, basename(name));
-      if (statSync(path).size !== bytes)
+      if (statSync(path, { throwIfNoEntry: false })?.size !== bytes)
         throw damaged(facts.id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
       files.push(await storeFile(objects, hasher, save, path, basename(name), expected));
     }
@@ -174,8 +175,7 @@ function gradeOf(declared: CheckpointFile['grade'], proof: Proof | null): Checkp
 }
 
 function readFacts(directory: string): CheckpointFile {
-  const path = join(directory, CHECKPOINT_FILE);
-  const parsed = v.safeParse(checkpointFileSchema, JSON.parse(readFileSync(path, 'utf8')));
+  const parsed = v.safeParse(checkpointFileSchema, readJson(join(directory, CHECKPOINT_FILE)));
   if (!parsed.success) throw damaged(basename(directory), `${CHECKPOINT_FILE} is not what it should be`);
   return parsed.output;
 }

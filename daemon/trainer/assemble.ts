@@ -12,7 +12,7 @@ import { makeOptimizer, type Optimizer } from './optimizers.ts';
 import { mergeParams } from './params.ts';
 import { Random, replaceMathRandom } from './random.ts';
 import { makeSchedule } from './schedules.ts';
-import { loadState, type Progress, stateVariables } from './state.ts';
+import { initialProgress, loadState, type Progress, stateVariables } from './state.ts';
 import { layers, tf } from './tf.ts';
 import type { Batch, Context, DataSet, Training } from './training.ts';
 
@@ -68,30 +68,15 @@ export async function assemble(
   const variables = stateVariables(model.variables, optimizer.slots);
   const dataFingerprint = await fingerprint(data.train, data.fingerprint, random);
 
-  const progress: Progress = {
-    step: 0,
-    epoch: 0,
-    batch: 0,
-    samples: 0,
-    random: random.state,
-    data: feed.state() ?? null,
-    optimizer: spec.name,
-    epochLoss: { sum: 0, count: 0 },
-    best: null,
-    earlyStopping: null,
-    recentLosses: [],
-    metrics: {},
-    finished: false,
-  };
+  const progress: Progress = { ...initialProgress(random.state, spec.name), data: feed.state() ?? null };
   if (launch.resume) {
     checkAccepted(launch, dataFingerprint, backend);
-    Object.assign(progress, loadState(join(resolve(sessionPath, launch.resume.directory), STATE_FILE), variables));
-    if (progress.optimizer !== spec.name) throw optimizerChanged(progress.optimizer, spec.name);
+    const statePath = join(resolve(sessionPath, launch.resume.directory), STATE_FILE);
+    Object.assign(progress, loadState(statePath, variables, spec.name));
     await feed.restore(progress.data);
     random.state = progress.random;
   }
 
-  const monitor = launch.monitor ?? monitorOf(training.best ?? (data.validation ? 'val_loss' : 'loss'));
   const predict = model.predict;
   const named = typeof training.loss === 'string' ? losses[training.loss] : null;
   const lossOf = (target: Tensor, prediction: Tensor): Scalar =>
@@ -111,6 +96,8 @@ export async function assemble(
       problem: 'no predict',
     });
 
+  const evaluate = data.validation && predict && training.loss ? evaluation(training, lossOf, predict) : null;
+  const monitor = launch.monitor ?? monitorOf(training.best ?? (evaluate ? 'val_loss' : 'epoch_loss'));
   return {
     context,
     params,
@@ -131,7 +118,7 @@ export async function assemble(
     loss: step
       ? (batch) => step(batch, { ...context, model: userModel })
       : (batch) => lossOf(batch.y, predict!(batch.x, true)),
-    evaluate: data.validation && predict && training.loss ? evaluation(training, lossOf, predict) : null,
+    evaluate,
     earlyStopping: training.earlyStopping
       ? {
           monitor: training.earlyStopping.monitor ? monitorOf(training.earlyStopping.monitor) : monitor,
@@ -184,14 +171,6 @@ function checkAccepted(launch: Launch, data: string | null, backend: Backend): v
     'preflightDiffers',
     `Not resumed: ${words.join(' and ')} differ from when the checkpoint was made. Nothing was changed; resume with --yes to go on all the same.`,
     { differences },
-  );
-}
-
-function optimizerChanged(then: string, now: string): TrainstashError {
-  return new TrainstashError(
-    'preflightDiffers',
-    `Not resumed: the checkpoint was made with the optimizer ${then}, the training now uses ${now}. Nothing was changed; start a new run for another optimizer.`,
-    { differences: [{ kind: 'param', name: 'optimizer', checkpoint: then, current: now }] },
   );
 }
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { Monitor } from '../../protocol/domain.ts';
 import { fromWireNumber, toWireNumber } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type CheckpointPolicy } from '../../protocol/session.ts';
-import { SESSION_FORMAT } from '../../protocol/version.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
 import type { Reporter } from '../sessions/reporter.ts';
 import type { CaptureResult, Capturer } from './capture.ts';
@@ -71,21 +71,14 @@ export class Checkpoints {
     const { metrics } = progress;
     const id = randomId();
     const facts: CheckpointFile = {
-      format: SESSION_FORMAT,
-      id,
-      session: this.#setup.directory.id,
-      step: progress.step,
+      ...blankCheckpointFile(id, this.#setup.directory.id, progress.step, Date.now()),
       epoch: progress.epoch,
       batch: progress.batch,
-      createdAt: Date.now(),
       reasons,
-      grade: 'complete',
-      missing: [],
       parent: this.#parent,
       metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, toWireNumber(value)])),
       environment: this.#setup.environment,
       data: this.#setup.data,
-      files: [],
     };
     const name = `${String(progress.step).padStart(9, '0')}-${id}`;
     this.#lastAt = performance.now();

@@ -33,6 +33,24 @@ export interface Progress {
   finished: boolean;
 }
 
+export function initialProgress(random: RandomState, optimizer: string): Progress {
+  return {
+    step: 0,
+    epoch: 0,
+    batch: 0,
+    samples: 0,
+    random,
+    data: null,
+    optimizer,
+    epochLoss: { sum: 0, count: 0 },
+    best: null,
+    earlyStopping: null,
+    recentLosses: [],
+    metrics: {},
+    finished: false,
+  };
+}
+
 export interface NamedTensor {
   name: string;
   tensor: Tensor;
@@ -69,7 +87,7 @@ export function progressMetadata(progress: Progress): Record<string, string> {
  * Loads a state file into the variables. All is checked before the first value changes; throws `stateMismatch` with
  * every tensor that does not fit, and both shapes.
  */
-export function loadState(path: string, variables: ReadonlyMap<string, Variable>): Progress {
+export function loadState(path: string, variables: ReadonlyMap<string, Variable>, optimizer: string): Progress {
   const file = openSync(path, 'r');
   try {
     const read = (offset: number, length: number) => {
@@ -77,12 +95,14 @@ export function loadState(path: string, variables: ReadonlyMap<string, Variable>
       return bytes.subarray(0, readSync(file, bytes, 0, length, offset));
     };
     const header = readHeader(read, fstatSync(file).size);
-    const entries = new Map(header.tensors.map((entry) => [entry.name, entry]));
-    const problems = compare(entries, variables);
-    if (problems.length > 0) throw mismatch(problems);
     const text = header.metadata[METADATA_KEY];
     if (text === undefined) throw new TrainstashError('corrupted', `${path} holds no training progress.`, {});
     const progress = JSON.parse(text, withoutInfinities) as Progress;
+    // Before the tensors: another optimizer has other slots, and a list of those would hide the reason.
+    if (progress.optimizer !== optimizer) throw optimizerChanged(progress.optimizer, optimizer);
+    const entries = new Map(header.tensors.map((entry) => [entry.name, entry]));
+    const problems = compare(entries, variables);
+    if (problems.length > 0) throw mismatch(problems);
     for (const [name, variable] of variables) {
       const entry = entries.get(name)!;
       const value = toTensor(entry, read(entry.offset, entry.bytes));
@@ -106,6 +126,14 @@ function compare(entries: ReadonlyMap<string, TensorEntry>, variables: ReadonlyM
     if (!variables.has(name)) problems.push({ tensor: name, checkpoint: entry.shape, model: null });
   }
   return problems;
+}
+
+function optimizerChanged(checkpoint: string, current: string): TrainstashError {
+  return new TrainstashError(
+    'preflightDiffers',
+    `Not resumed: the checkpoint was made with the optimizer ${checkpoint}, the training now uses ${current}. Nothing was changed; start a new run for another optimizer.`,
+    { differences: [{ kind: 'param', name: 'optimizer', checkpoint, current }] },
+  );
 }
 
 function mismatch(problems: StateProblem[]): TrainstashError {

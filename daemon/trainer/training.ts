@@ -27,7 +27,7 @@ export interface Training {
   /** Batches whose gradients are averaged into one optimizer step. */
   accumulate?: number;
   earlyStopping?: EarlyStoppingSpec;
-  /** The metric that "best" means: `val_loss`, or `max:val_accuracy`. By default `val_loss`, else `loss`. */
+  /** The metric that "best" means: `val_loss`, or `max:val_accuracy`. By default `val_loss`, without validation `epoch_loss`. */
   best?: string;
 }
 

@@ -1,6 +1,6 @@
 /** Bad input gets a typed error that says what to do, and changes nothing. */
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -287,6 +287,18 @@ describe('messages', () => {
     await expect(startSmall(client, fixture)).rejects.toMatchObject({ code: 'untrusted' });
     expect((await client.request(m.runList, { root: fixture.root })).runs).toEqual([]);
   });
+});
+
+test('looking into a folder that is no project leaves nothing in it; init makes it one', async () => {
+  const fixture = makeFixture({ git: false });
+  rmSync(join(fixture.root, 'trainstash.json'));
+  const before = readdirSync(fixture.root);
+  expect(await fixture.cli('ls')).toMatchObject({ code: 1, stderr: expect.stringContaining('trainstash init') });
+  expect(readdirSync(fixture.root)).toEqual(before);
+  expect(await fixture.cli('init', 'small.ts')).toMatchObject({ code: 0 });
+  expect(JSON.parse((await fixture.cli('jobs', '--json')).stdout).jobs).toMatchObject([
+    { name: 'train', module: 'small.ts' },
+  ]);
 });
 
 test('a folder without git works, with one branch, and says that code is not kept', async () => {

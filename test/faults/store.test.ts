@@ -25,6 +25,7 @@ import { openDatabase } from '../../daemon/store/driver.ts';
 import { Random } from '../../daemon/trainer/random.ts';
 import type { Run, Session } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../../protocol/session.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -73,20 +74,8 @@ function makeCheckpoint(
   const state = Buffer.concat([header, Buffer.from(values.buffer)]);
   writeFileSync(join(directory, STATE_FILE), state);
   const facts: CheckpointFile = {
-    format: 1,
-    id,
-    session,
-    step,
-    epoch: 0,
+    ...blankCheckpointFile(id, session, step, Date.now()),
     batch: 1,
-    createdAt: Date.now(),
-    reasons: ['steps'],
-    grade: 'complete',
-    missing: [],
-    parent: null,
-    metrics: {},
-    environment: {},
-    data: null,
     files: [{ name: STATE_FILE, bytes: state.length }],
     ...extra,
   };

@@ -73,6 +73,17 @@ test('a checkpoint that does not fit the model names the tensors and both shapes
   expect(losses(other.directory)).toEqual([]);
 });
 
+test('another optimizer than the checkpoint’s is refused by name', async () => {
+  const sessions = temporaryFolder();
+  const launch = makeLaunch({ params: { optimizer: 'adam' } });
+  const checkpoint = inbox((await train(sessions, launch)).directory).at(-1)!;
+  const other = await train(sessions, resumeFrom({ ...launch, params: { optimizer: 'sgd' } }, checkpoint));
+  expect(other.directory.exit()?.error).toMatchObject({
+    code: 'preflightDiffers',
+    data: { differences: [{ name: 'optimizer', checkpoint: 'adam', current: 'sgd' }] },
+  });
+});
+
 test('400 steps do not leak tensors or memory', async () => {
   const sessions = temporaryFolder();
   const module = join(sessions, 'counting.ts');
