@@ -74,6 +74,8 @@ async function main(): Promise<void> {
 
   setInterval(async () => {
     if (stopping) return;
+    // Nobody can find a daemon without it.
+    if (!existsSync(paths.directory)) return stop('its state directory is gone');
     if (!server.socketIsThere()) await server.relisten().catch((error: Error) => log(`socket: ${error.message}`));
     await daemon.closeIdleProjects();
     if (server.clients > 0 || daemon.busy) {
@@ -91,4 +93,9 @@ function readToken(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-await main();
+// A daemon that cannot start must not stay: it would hold the lock, and nobody could reach it.
+await main().catch((error: Error) => {
+  // Into the daemon's log, whose end the waiting client shows.
+  console.error(`cannot start: ${error.message}`);
+  process.exit(1);
+});

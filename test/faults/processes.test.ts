@@ -130,9 +130,14 @@ test('a stale socket is replaced; a file in its place is not', async () => {
   const socket = join(fixture.folder, 'state/daemon.sock');
   rmSync(socket, { force: true });
   writeFileSync(socket, 'mine');
-  await expect(fixture.connect()).rejects.toMatchObject({ code: 'daemonUnavailable' });
+  await expect(fixture.connect()).rejects.toMatchObject({
+    code: 'daemonUnavailable',
+    message: expect.stringContaining('is not a socket; move it away'),
+  });
   expect(readFileSync(socket, 'utf8')).toBe('mine');
   rmSync(socket);
+  // The one that failed has not stayed behind with the lock.
+  await fixture.connect();
 });
 
 test('without clients and live runs the daemon leaves', async () => {
@@ -145,6 +150,13 @@ test('without clients and live runs the daemon leaves', async () => {
   await until('the daemon has left', () => !isAlive(pid));
   const next = await fixture.connect();
   expect((await show(next, fixture, run.id)).run.status).toBe('completed');
+});
+
+test('a daemon whose state directory is deleted leaves', async () => {
+  const fixture = makeFixture({ env: { TRAINSTASH_IDLE_EXIT_MS: '100000' } });
+  const client = await fixture.connect();
+  rmSync(join(fixture.folder, 'state'), { recursive: true });
+  await until('the daemon has left', () => !isAlive(client.daemon.pid));
 });
 
 test('a suspended trainer is neither lost nor doubled', async () => {
