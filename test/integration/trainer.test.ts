@@ -163,6 +163,41 @@ test('gradients of several batches can make one step', async () => {
   expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
 });
 
+test('a step of one’s own on arrays, with tf imported in three ways, resumes exactly', async () => {
+  const sessions = temporaryFolder();
+  writeFileSync(
+    join(sessions, 'own-step.ts'),
+    `import * as tf from '@tensorflow/tfjs';
+     import { matMul } from '@tensorflow/tfjs-core';
+     import { createRequire } from 'node:module';
+     const { sub } = createRequire(import.meta.url)('@tensorflow/tfjs-core');
+     export default {
+       params: { epochs: 3 },
+       data: (context) => {
+         if (context.tf.matMul !== matMul || tf.sub !== sub) throw new Error('two copies of TensorFlow.js');
+         return { train: { x: tf.randomNormal([70, 5]), y: tf.randomNormal([70, 2]) } };
+       },
+       model: () => ({ variables: { weight: tf.variable(tf.randomNormal([5, 2])), bias: tf.variable(tf.zeros([2])) } }),
+       optimizer: () => ({ name: 'momentum', learningRate: 0.05 }),
+       step: ({ x, y }, { model }) => {
+         const { weight, bias } = model.variables;
+         const noisy = matMul(tf.dropout(x, 0.2), weight).add(bias);
+         return tf.mean(tf.square(sub(noisy, y)));
+       },
+       epochs: ({ params }) => params.epochs,
+       batchSize: 8,
+     };`,
+  );
+  const launch = makeLaunch({ cwd: sessions, module: 'own-step.ts', checkpoint: { ...EVERY_4, everySteps: 1 } });
+  const { directory: whole, code } = await train(sessions, launch);
+  expect(code, output(whole)).toBe(0);
+  const [first] = inbox(whole);
+  expect(first!.facts.step).toBeLessThan(27);
+  const resumed = (await train(sessions, resumeFrom(launch, first!))).directory;
+  expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
+  expect(inbox(resumed).at(-1)!.facts.metrics).toHaveProperty('epoch_loss');
+});
+
 test('early stopping ends the run and a resume does not start it again', async () => {
   const sessions = temporaryFolder();
   const module = join(sessions, 'stopping.ts');
