@@ -15,10 +15,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { syncDirectory } from '../store/saving.ts';
 import { SLOT_BYTES, SLOT_FREE, type WriterReply, type WriterRequest, type WriterSetup } from './writer-protocol.ts';
 
-/** The disk starts early, so that the last sync has little left to do. */
-const SYNC_BYTES = 64 << 20;
-/** Larger writes make Linux take large pages for its cache, which on a full one costs three times as much. */
-const WRITE_BYTES = 64 << 10;
+/**
+ * The disk starts early, so that the last sync has little left to do. With more than this unwritten, Linux looks for ever
+ * more fresh memory for its cache, at up to three times the cost.
+ */
+const SYNC_BYTES = 16 << 20;
 
 const { memory, states, replies } = workerData as WriterSetup;
 const slots = new Int32Array(states);
@@ -86,6 +87,5 @@ function abort(): void {
 }
 
 function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; )
-    done += writeSync(file, bytes, done, Math.min(WRITE_BYTES, bytes.length - done));
+  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
 }
