@@ -18,7 +18,7 @@ import type { Build } from '../protocol/version.ts';
 import { findProject, type Place } from './code/project.ts';
 import type { Announcer } from './runs/context.ts';
 import { OpenProject } from './runs/project.ts';
-import { readJson, writeJson } from './store/json.ts';
+import { readJson, writeJson } from './store/files.ts';
 
 /** An open project costs a worker thread; it is opened again in some ten milliseconds. */
 const PROJECT_IDLE_MS = 120_000;

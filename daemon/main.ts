@@ -10,7 +10,7 @@ import { Daemon } from './daemon.ts';
 import { makeHandlers } from './handlers.ts';
 import { openLog } from './log.ts';
 import { MessageServer } from './server.ts';
-import { readJson, writeJson } from './store/json.ts';
+import { readJson, writeJson } from './store/files.ts';
 import { HeldLock } from './store/lock.ts';
 
 const IDLE_EXIT_MS = Number(process.env.TRAINSTASH_IDLE_EXIT_MS ?? 300_000);

@@ -1,4 +1,4 @@
-import type { Params, Run } from './domain.ts';
+import type { Monitor, Params, Run } from './domain.ts';
 import type { CheckpointFile } from './session.ts';
 import { SESSION_FORMAT } from './version.ts';
 
@@ -67,4 +67,10 @@ export function blankCheckpointFile(id: string, session: string, step: number, n
     data: null,
     files: [],
   };
+}
+
+/** `val_loss` (the smaller the better), or `max:val_accuracy`. */
+export function monitorOf(text: string): Monitor {
+  if (text.startsWith('max:')) return { metric: text.slice(4), mode: 'max' };
+  return { metric: text.replace(/^min:/, ''), mode: 'min' };
 }

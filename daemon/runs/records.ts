@@ -1,9 +1,9 @@
 /** New records with everything in its first state. */
 
 import type { JobConfig } from '../../protocol/config.ts';
-import type { Monitor, Params, Run, Session } from '../../protocol/domain.ts';
+import type { Params, Run, Session } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
-import { blankRun } from '../../protocol/records.ts';
+import { blankRun, monitorOf } from '../../protocol/records.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SESSION_FORMAT } from '../../protocol/version.ts';
 import { checkpointPolicy } from './config.ts';
@@ -43,14 +43,6 @@ export function newSession(run: Run, purpose: Session['purpose'], resumedFrom: S
   };
 }
 
-/** `val_loss` or `max:val_accuracy`. */
-export function monitorOf(text: string | undefined): Monitor | null {
-  if (text === undefined) return null;
-  return text.startsWith('max:')
-    ? { metric: text.slice(4), mode: 'max' }
-    : { metric: text.replace(/^min:/, ''), mode: 'min' };
-}
-
 export function newLaunch(
   run: Run,
   session: Session,
@@ -77,7 +69,7 @@ export function newLaunch(
     checkpoint: checkpointPolicy(job),
     onNaN: job.onNaN ?? 'ignore',
     onSpike: job.onSpike ?? 'ignore',
-    monitor: monitorOf(job.keep.best),
+    monitor: job.keep.best === undefined ? null : monitorOf(job.keep.best),
     keep: { last: job.keep.last ?? 3, every: job.keep.every ?? null },
     identity: { branch: run.branch, commit: run.commit, dirty: run.dirty, code: run.code },
     createdAt: Date.now(),

@@ -14,8 +14,7 @@ import {
   processSchema,
   SESSION_FILES,
 } from '../../protocol/session.ts';
-import { readJson, writeJson } from '../store/json.ts';
-import { syncDirectory } from '../store/saving.ts';
+import { readJson, syncDirectory, writeJson } from '../store/files.ts';
 
 export class SessionDirectory {
   readonly path: string;

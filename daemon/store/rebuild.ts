@@ -7,7 +7,7 @@ import { blankRun } from '../../protocol/records.ts';
 import { exitSchema, launchSchema, SESSION_FILES } from '../../protocol/session.ts';
 import type { Catalog } from './catalog.ts';
 import { takeEvents } from './events.ts';
-import { readJson } from './json.ts';
+import { readJson } from './files.ts';
 import { cut, type Metrics, type Points } from './metrics.ts';
 import type { Objects } from './objects.ts';
 import { type CheckpointBody, checkpointOf, unpackMetrics } from './saving.ts';

@@ -1,6 +1,6 @@
 /** A checkpoint's directory becomes a saved row; a saved row becomes files again. */
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
@@ -9,9 +9,9 @@ import { type Checkpoint, fromWireNumber, type Proof, type Run, type Session } f
 import { TrainstashError } from '../../protocol/errors.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, checkpointFileSchema, STATE_FILE } from '../../protocol/session.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
+import { readJson, syncDirectory } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { hashFile } from './hashing.ts';
-import { readJson } from './json.ts';
 import type { Metrics, Points, Segment } from './metrics.ts';
 import type { MarkKind, Objects, Save, SavedFile, SavedRow } from './objects.ts';
 import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
@@ -218,15 +218,4 @@ export function unpackMetrics(packed: Uint8Array): { name: string; points: Point
     };
     return { name, points: { steps: column(), values: column(), times: column() } };
   });
-}
-
-export function syncDirectory(path: string): void {
-  // Windows cannot open directories; NTFS journals the rename itself.
-  if (process.platform === 'win32') return;
-  const handle = openSync(path, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Monitor, Params } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
+import { monitorOf } from '../../protocol/records.ts';
 import { type Launch, STATE_FILE } from '../../protocol/session.ts';
 import type { Backend } from './backend.ts';
 import { type Feed, fingerprint, makeFeed } from './data.ts';
@@ -127,12 +128,6 @@ export async function assemble(
         }
       : null,
   };
-}
-
-/** `val_loss` or `max:val_accuracy`. */
-export function monitorOf(text: string): Monitor {
-  const [mode, metric] = text.includes(':') ? (text.split(':', 2) as [string, string]) : ['min', text];
-  return { metric, mode: mode === 'max' ? 'max' : 'min' };
 }
 
 function evaluation(

@@ -41,6 +41,7 @@ export class Checkpoints {
   #lastStep: number;
   /** Where the newest checkpoint was taken: another at the same place would hold the same. */
   #lastPosition = '';
+  #taken = 0;
   #saidFull = false;
   /** What the newest finished capture cost the training thread. */
   lastStallMs = 0;
@@ -80,7 +81,8 @@ export class Checkpoints {
       environment: this.#setup.environment,
       data: this.#setup.data,
     };
-    const name = `${String(progress.step).padStart(9, '0')}-${id}`;
+    // Sorts in the order in which they were taken, also two of one step: before and after an epoch's end.
+    const name = `${String(progress.step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
     this.#lastAt = performance.now();
     this.#lastStep = progress.step;
     this.#lastPosition = positionOf(progress);
@@ -147,7 +149,7 @@ export function pruneInbox(directory: SessionDirectory, monitor: Monitor): void 
     const facts = readFacts(join(directory.file('inbox'), name));
     return facts ? [{ name, facts }] : [];
   });
-  entries.sort((a, b) => a.facts.step - b.facts.step);
+  entries.sort((a, b) => a.facts.step - b.facts.step || a.facts.createdAt - b.facts.createdAt);
   const value = ({ facts }: { facts: CheckpointFile }) => {
     const metric = facts.metrics[monitor.metric];
     return metric === undefined ? Number.NaN : fromWireNumber(metric as never) * (monitor.mode === 'min' ? 1 : -1);

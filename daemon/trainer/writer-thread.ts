@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { syncDirectory } from '../store/saving.ts';
+import { syncDirectory } from '../store/files.ts';
 import { SLOT_BYTES, SLOT_FREE, type WriterReply, type WriterRequest, type WriterSetup } from './writer-protocol.ts';
 
 /**

@@ -173,22 +173,6 @@ test('a suspended trainer is neither lost nor doubled', async () => {
   await untilStatus(client, fixture, run.id, 'completed');
 });
 
-test('a clock that jumps back breaks neither the curve nor the time left', async () => {
-  const fixture = makeFixture();
-  const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 40 });
-  await untilStep(client, fixture, run.id, 2);
-  const file = sessionDirectory(fixture, run).file('events');
-  const jumped = readFileSync(file, 'utf8')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
-  expect(jumped.length).toBeGreaterThan(2);
-  const { etaSeconds } = await import('../../daemon/runs/eta.ts');
-  expect(etaSeconds({ startStep: 0, startedAt: 2_000_000 }, 10, 1_000_000, 100)).toBeNull();
-  await untilStatus(client, fixture, run.id, 'completed');
-});
-
 test('the store is deleted while a run uses it: the training ends by itself and the daemon goes on', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);

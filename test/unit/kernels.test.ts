@@ -69,19 +69,8 @@ const replaced: Record<string, Check> = {
   },
 };
 
-/** Upstream is wrong, imprecise, or throws for these; for BatchMatMul it is right but slow. */
-const upstreamFails: Record<string, (check: Check) => Promise<void>> = Object.fromEntries(
-  Object.keys(replaced).map((name) => [
-    name,
-    async (check) => {
-      const bound = name === 'Sum' || name === 'Mean' ? 1e-6 : 1e-2;
-      if (name === 'BatchMatMul') return;
-      await expect(
-        errorOf(check).then((error) => (error > bound ? Promise.reject(new Error(`error ${error}`)) : error)),
-      ).rejects.toThrow();
-    },
-  ]),
-);
+/** Upstream is right for this one, but slow: it has a test of its own. */
+const SLOW = 'BatchMatMul';
 
 beforeAll(async () => {
   wasm.setWasmPaths(`${tfDirectory}/tf/`);
@@ -89,8 +78,14 @@ beforeAll(async () => {
   await tf.setBackend('wasm');
 });
 
-describe('upstream’s kernels fail where ours are put in their place', () => {
-  for (const [name, check] of Object.entries(replaced)) test(name, () => upstreamFails[name]!(check));
+describe('upstream’s kernels are missing, wrong or imprecise where ours are put in their place', () => {
+  for (const [name, check] of Object.entries(replaced)) {
+    if (name === SLOW) continue;
+    test(name, async () => {
+      const error = await errorOf(check).catch(() => Number.POSITIVE_INFINITY);
+      expect(error).toBeGreaterThan(name === 'Sum' || name === 'Mean' ? 1e-6 : 1e-2);
+    });
+  }
 });
 
 describe('with our kernels', () => {

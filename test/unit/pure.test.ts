@@ -85,6 +85,10 @@ test('time left comes from this session’s pace, not from the run’s whole age
   expect(etaSeconds({ startStep: 0, startedAt: 0 }, 10, 10_000, null)).toBeNull();
 });
 
+test('a clock that jumped back gives no time left instead of a wrong one', () => {
+  expect(etaSeconds({ startStep: 0, startedAt: 2_000_000 }, 10, 1_000_000, 100)).toBeNull();
+});
+
 test('a label says what differs from the run before', () => {
   expect(labelOf({ lr: 0.0003, units: 64 }, { lr: 0.001, units: 64 })).toBe('lr 0.0003');
   expect(labelOf({ lr: 0.00003 }, { lr: 0.001 })).toBe('lr 3e-5');

@@ -21,3 +21,15 @@ export function writeJson(path: string, value: unknown, durable = false): void {
   }
   renameSync(temporary, path);
 }
+
+/** Makes renames inside a directory durable. */
+export function syncDirectory(path: string): void {
+  // Windows cannot open directories; NTFS journals the rename itself.
+  if (process.platform === 'win32') return;
+  const handle = openSync(path, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}

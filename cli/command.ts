@@ -1,0 +1,8 @@
+import type { CommandShape } from './arguments.ts';
+import type { Context } from './context.ts';
+
+export interface Command extends CommandShape {
+  summary: string;
+  /** Resolves with the exit code. */
+  run(context: Context): Promise<number>;
+}

@@ -1,0 +1,75 @@
+/** Commands for one checkpoint. */
+import * as m from '../../protocol/messages.ts';
+import type { Command } from '../command.ts';
+import { bytes, integer, paint } from '../format.ts';
+import { checkpointTable, field, gradeText } from '../views.ts';
+
+export const checkpointCommands: Record<string, Command> = {
+  verify: {
+    summary: 'replay up to the next checkpoint and compare every bit',
+    usage: 'CHECKPOINT | RUN@STEP',
+    options: {},
+    words: [1, 1],
+    async run(context) {
+      const client = await context.project();
+      const checkpoint = context.args.words[0]!;
+      if (!context.json) console.error('Replaying…');
+      const result = await client.request(m.checkpointVerify, {
+        root: context.root,
+        checkpoint,
+        environment: context.environment(),
+      });
+      const { verdict, steps, fingerprint } = result.proof;
+      const words = {
+        equal: paint('green', `✔ verified: ${integer(steps)} steps computed again gave the same state, bit for bit.`),
+        'state missing': paint(
+          'red',
+          '! The replays agree with each other, not with the record: the checkpoint lacks state.',
+        ),
+        'not deterministic': paint(
+          'yellow',
+          '! Two replays differ from each other: the training is not deterministic on this device.',
+        ),
+      };
+      context.answer(result, [
+        words[verdict],
+        field('checkpoint', `${result.checkpoint.id}, ${gradeText(result.checkpoint)}`),
+        field('holds for', fingerprint),
+      ]);
+      return verdict === 'equal' ? 0 : 1;
+    },
+  },
+  tag: {
+    summary: 'name a checkpoint; tagged ones are never pruned',
+    usage: 'CHECKPOINT|RUN@STEP NAME [--remove]',
+    options: { remove: { type: 'boolean' } },
+    words: [2, 2],
+    async run(context) {
+      const client = await context.project();
+      const [checkpoint, tag] = context.args.words as [string, string];
+      const tagged = await client.request(m.checkpointTag, {
+        root: context.root,
+        checkpoint,
+        tag,
+        remove: context.args.flag('remove'),
+      });
+      context.answer(tagged, checkpointTable([tagged], context.width));
+      return 0;
+    },
+  },
+  restore: {
+    summary: "write a checkpoint's own files into a new folder",
+    usage: 'CHECKPOINT|RUN@STEP FOLDER',
+    options: {},
+    words: [2, 2],
+    async run(context) {
+      const client = await context.project();
+      const [checkpoint, directory] = context.args.words as [string, string];
+      const restored = await client.request(m.checkpointRestore, { root: context.root, checkpoint, directory });
+      context.answer(restored, [
+        `${restored.files.length} files, ${bytes(restored.bytes)}, verified, in ${restored.directory}.`,
+      ]);
+      return 0;
+    },
+  },
+};

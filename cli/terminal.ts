@@ -1,0 +1,18 @@
+/** What commands ask of the terminal. */
+import { createInterface } from 'node:readline/promises';
+import type { Context } from './context.ts';
+
+export async function ask(context: Context, question: string): Promise<boolean> {
+  if (!context.isTerminal || !process.stdin.isTTY || context.json) return false;
+  const reader = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `)).trim());
+  } finally {
+    reader.close();
+  }
+}
+
+/** Settles at Ctrl-C. */
+export function interrupted(): Promise<void> {
+  return new Promise((resolve) => process.once('SIGINT', () => resolve()));
+}
