@@ -14,42 +14,6 @@ export function paint(style: Style, text: string): string {
   return colours ? styleText(style, text, { validateStream: false }) : text;
 }
 
-export function bytes(count: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = count;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toPrecision(value >= 9.95 ? 3 : 2)} ${units[unit]}`;
-}
-
-export function integer(count: number): string {
-  return Math.round(count).toLocaleString('en-US');
-}
-
-export function duration(seconds: number): string {
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 129_600) return `${(seconds / 3600).toFixed(1)} h`;
-  return `${Math.round(seconds / 86_400)} days`;
-}
-
-export function age(at: number, now = Date.now()): string {
-  const seconds = Math.max(0, (now - at) / 1000);
-  return seconds < 5 ? 'just now' : `${duration(seconds)} ago`;
-}
-
-/** Four significant digits; the names of what is no number. */
-export function metric(value: number | undefined): string {
-  if (value === undefined) return '';
-  if (!Number.isFinite(value)) return String(value).replace('Infinity', '∞');
-  if (value === 0) return '0';
-  const size = Math.abs(value);
-  return size >= 1e5 || size < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
-}
-
 const EIGHTHS = ' ▏▎▍▌▋▊▉█';
 
 export function bar(share: number, width: number): string {

@@ -1,7 +1,8 @@
 /** What people see of runs and checkpoints. */
 import type { Checkpoint, Run, Session, StoreUsage } from '../protocol/domain.ts';
 import type { FsckReport } from '../protocol/messages.ts';
-import { age, bar, bytes, type Column, duration, integer, metric, paint, safe, table } from './format.ts';
+import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
+import { bar, type Column, paint, safe, table } from './format.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
   running: 'green',
@@ -34,7 +35,7 @@ export function runTable(runs: readonly Run[], width: number): string[] {
             ? `step ${integer(run.step)}`
             : '',
     },
-    { title: 'BEST', cell: bestOf },
+    { title: 'BEST', cell: bestText },
     {
       title: 'AGE',
       cell: (run) =>
@@ -44,13 +45,6 @@ export function runTable(runs: readonly Run[], width: number): string[] {
     },
   ];
   return table(runs, columns, width);
-}
-
-function bestOf(run: Run): string {
-  const { monitor } = run;
-  const summary = monitor ? run.metrics[monitor.metric] : undefined;
-  if (monitor && summary) return `${monitor.metric} ${metric(monitor.mode === 'min' ? summary.min : summary.max)}`;
-  return run.metrics.loss ? `loss ${metric(run.metrics.loss.last)}` : '';
 }
 
 /** One line for the run as it is now; never wider than the terminal. */
@@ -190,8 +184,4 @@ function codeText({ code, codeLeftOut }: Run): string {
   const without =
     codeLeftOut.length > 0 ? `, without ${codeLeftOut.length} large files: ${safe(codeLeftOut.join(', '))}` : '';
   return `kept (${code.slice(0, 10)})${without}`;
-}
-
-function percent(run: Run): number {
-  return run.totalSteps ? Math.min(100, Math.floor((run.step / run.totalSteps) * 100)) : 0;
 }

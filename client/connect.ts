@@ -68,7 +68,7 @@ function dial(paths: StatePaths): Promise<Socket | null> {
 
 async function startDaemon(paths: StatePaths, options: ClientOptions): Promise<Socket> {
   if (options.dist === null) throw unavailable('no daemon is running', paths);
-  const runtime = privateRuntime(options.dist, paths.runtimes, options.build);
+  const runtime = await privateRuntime(options.dist, paths.runtimes, options.build);
   const env = options.env ?? process.env;
   // What it says before its own log is open: a missing library, a syntax error of an old Node.
   const log = openSync(paths.log, 'a', 0o600);

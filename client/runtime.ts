@@ -2,23 +2,25 @@
  * The private copy that daemon, workers and trainers run from: updates delete the folder that this client came from
  * while a training of days is using it.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { cp, mkdir, rename, rm } from 'node:fs/promises';
 import { join, sep } from 'node:path';
+import { randomId } from '../protocol/ids.ts';
 import type { Build } from '../protocol/version.ts';
 
 const KEPT_RUNTIMES = 3;
 
-/** Folder with a copy of `dist`, made when missing. */
-export function privateRuntime(dist: string, runtimes: string, build: Build): string {
+/** Folder with a copy of `dist`, made when missing. Asynchronous: an editor's extension host must not wait for 20 MB. */
+export async function privateRuntime(dist: string, runtimes: string, build: Build): Promise<string> {
   const target = join(runtimes, `${build.version}-${build.builtAt}`);
   if (existsSync(join(target, 'daemon.js'))) return target;
-  mkdirSync(runtimes, { recursive: true });
-  const temporary = `${target}.tmp-${process.pid}`;
-  cpSync(dist, temporary, { recursive: true, filter: (source) => isForThisPlatform(source.slice(dist.length)) });
+  await mkdir(runtimes, { recursive: true });
+  const temporary = `${target}.tmp-${randomId()}`;
+  await cp(dist, temporary, { recursive: true, filter: (source) => isForThisPlatform(source.slice(dist.length)) });
   try {
-    renameSync(temporary, target);
+    await rename(temporary, target);
   } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
+    await rm(temporary, { recursive: true, force: true });
     // Another client was faster.
     if (!existsSync(join(target, 'daemon.js'))) throw error;
   }

@@ -11,6 +11,7 @@ import {
   metricsAppended,
   type Notification,
   noticeRaised,
+  projectChanged,
   runChanged,
 } from '../protocol/messages.ts';
 import { SESSION_FILES } from '../protocol/session.ts';
@@ -18,6 +19,7 @@ import type { Build } from '../protocol/version.ts';
 import { findProject, type Place } from './code/project.ts';
 import type { Announcer } from './runs/context.ts';
 import { OpenProject } from './runs/project.ts';
+import type { ClientInfo } from './server.ts';
 import { readJson, writeJson } from './store/files.ts';
 
 /** An open project costs a worker thread; it is opened again in some ten milliseconds. */
@@ -46,6 +48,8 @@ export class Daemon {
   readonly #setup: DaemonSetup;
   readonly #projects = new Map<string, { opening: Promise<OpenProject>; opened: OpenProject | null; usedAt: number }>();
   readonly #places = new Map<string, Place>();
+  /** The stores whose projects a client wants to stay open. */
+  readonly #watched = new Map<ClientInfo, Set<string>>();
   #known: KnownProject[];
   #notify: <P>(notification: Notification<P>, params: P) => void = () => {};
   #clients: () => number = () => 0;
@@ -100,6 +104,17 @@ export class Daemon {
     await project.close();
   }
 
+  /** Keeps a project open, and tells of its HEAD, until the client leaves. */
+  async watch(project: OpenProject, client: ClientInfo): Promise<void> {
+    const stores = this.#watched.get(client) ?? new Set();
+    this.#watched.set(client, stores.add(project.place.store));
+    await project.watchHead(() => void this.#announceProject(project));
+  }
+
+  clientLeft(client: ClientInfo): void {
+    this.#watched.delete(client);
+  }
+
   isTrusted(root: string): boolean {
     return this.#known.some((known) => known.root === root && known.trusted);
   }
@@ -108,6 +123,7 @@ export class Daemon {
     if (this.isTrusted(root)) return;
     this.#known = this.#known.map((known) => (known.root === root ? { ...known, trusted: true } : known));
     writeJson(this.#setup.paths.projects, this.#known);
+    for (const project of this.#open()) if (project.place.root === root) void this.#announceProject(project);
   }
 
   liveRuns(): { project: OpenProject; run: Run }[] {
@@ -161,8 +177,9 @@ export class Daemon {
 
   async closeIdleProjects(): Promise<void> {
     const limit = Date.now() - PROJECT_IDLE_MS;
-    for (const { opened, usedAt } of [...this.#projects.values()]) {
-      if (opened && !opened.busy && usedAt < limit) await this.forget(opened);
+    const watched = new Set([...this.#watched.values()].flatMap((stores) => [...stores]));
+    for (const [store, { opened, usedAt }] of [...this.#projects]) {
+      if (opened && !opened.busy && usedAt < limit && !watched.has(store)) await this.forget(opened);
     }
   }
 
@@ -187,6 +204,11 @@ export class Daemon {
     const trusted = this.isTrusted(root);
     this.#known = [...this.#known.filter((known) => known.root !== root), { root, store, trusted }];
     writeJson(this.#setup.paths.projects, this.#known);
+  }
+
+  async #announceProject(project: OpenProject): Promise<void> {
+    const described = await project.describe(this.isTrusted(project.place.root));
+    this.#notify(projectChanged, { revision: ++this.revision, project: described });
   }
 
   #deviceFreed(): void {

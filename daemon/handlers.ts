@@ -6,14 +6,17 @@ import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import type { Daemon } from './daemon.ts';
 import type { OpenProject } from './runs/project.ts';
-import type { Handler } from './server.ts';
+import type { ClientInfo, Handler } from './server.ts';
 
 const PAGE = 200;
 
 export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   const handlers = new Map<string, Handler>();
-  const on = <P, R>(message: m.Request<P, R>, kind: 'reads' | 'changes', handle: (params: P) => R | Promise<R>) =>
-    handlers.set(message.method, { message, reads: kind === 'reads', handle: handle as Handler['handle'] });
+  const on = <P, R>(
+    message: m.Request<P, R>,
+    kind: 'reads' | 'changes',
+    handle: (params: P, client: ClientInfo) => R | Promise<R>,
+  ) => handlers.set(message.method, { message, reads: kind === 'reads', handle: handle as Handler['handle'] });
   const project = (root: string) => daemon.project(root);
   const trusted = async (root: string): Promise<OpenProject> => {
     const opened = await daemon.project(root);
@@ -31,18 +34,19 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.daemonState, 'reads', () => daemon.state());
   on(m.daemonStop, 'changes', () => {
     const live = daemon.liveRuns().length;
-    daemon.stopSoon('asked to stop');
+    daemon.stopSoon('asked');
     return { live };
   });
   on(m.daemonHandOver, 'reads', ({ build }) => {
     const accepted = compareBuilds(build, daemon.build) > 0;
-    if (accepted) daemon.stopSoon(`handing over to ${build.version}`);
+    if (accepted) daemon.stopSoon('handOver');
     return { accepted };
   });
 
-  on(m.projectOpen, 'reads', async ({ root, trusted: trust, create }) => {
+  on(m.projectOpen, 'reads', async ({ root, trusted: trust, create, watch }, client) => {
     const opened = await daemon.project(root, create);
     if (trust) daemon.trust(opened.place.root);
+    if (watch) await daemon.watch(opened, client);
     return opened.describe(daemon.isTrusted(opened.place.root));
   });
   on(m.projectInit, 'changes', async ({ root, module }) => {
@@ -53,6 +57,11 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.projectWhere, 'reads', async ({ root }) => {
     const opened = await project(root);
     return { project: await opened.describe(daemon.isTrusted(opened.place.root)), usage: await opened.store.usage() };
+  });
+
+  on(m.branchList, 'reads', async ({ root }) => {
+    const branches = await (await project(root)).store.branches();
+    return { revision: daemon.revision, branches };
   });
 
   on(m.runStart, 'changes', async ({ root, params, ...options }) =>

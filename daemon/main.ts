@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { BUILD } from '../client/build.ts';
 import { statePaths } from '../client/paths.ts';
 import { pruneRuntimes } from '../client/runtime.ts';
+import { daemonLeaving } from '../protocol/messages.ts';
 import { Daemon } from './daemon.ts';
 import { makeHandlers } from './handlers.ts';
 import { openLog } from './log.ts';
@@ -41,8 +42,9 @@ async function main(): Promise<void> {
     build: BUILD,
     log,
     handlers: makeHandlers(daemon),
-    clientsChanged: () => {
+    clientsChanged: (left) => {
       idleSince = Date.now();
+      if (left) daemon.clientLeft(left);
     },
   });
   daemon.attach(
@@ -54,6 +56,7 @@ async function main(): Promise<void> {
     if (stopping) return;
     stopping = true;
     log(`stopping: ${reason}`);
+    server.notify(daemonLeaving, { reason: reason === 'asked' || reason === 'handOver' ? reason : 'other' });
     await server.close();
     await daemon.close().catch((error: Error) => log(`while closing: ${error.stack}`));
     if ((readJson(paths.record) as { pid?: number } | null)?.pid === process.pid) rmSync(paths.record, { force: true });

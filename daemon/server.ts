@@ -27,13 +27,13 @@ export interface ServerSetup {
   build: Build;
   log(text: string): void;
   handlers: ReadonlyMap<string, Handler>;
-  /** Called whenever the number of clients changes. */
-  clientsChanged(count: number): void;
+  /** Called whenever the number of clients changes. `left`: the one that has gone. */
+  clientsChanged(left: ClientInfo | null): void;
 }
 
 export interface Handler {
   message: Request<unknown, unknown>;
-  handle(params: unknown): unknown;
+  handle(params: unknown, client: ClientInfo): unknown;
   /** Allowed for read-only clients. */
   reads: boolean;
 }
@@ -114,7 +114,7 @@ export class MessageServer {
       clearTimeout(impatience);
       this.#connected.delete(connected);
       connection.dispose();
-      if (connected.client) this.#setup.clientsChanged(this.clients);
+      if (connected.client) this.#setup.clientsChanged(connected.client);
     });
     connection.onError(() => {});
     connection.onRequest((method, params) => this.#handle(connected, method, params));
@@ -142,7 +142,7 @@ export class MessageServer {
           { daemon: this.#setup.build.version, client: build.version },
         );
       }
-      return (await handler.handle(checked(handler.message, params))) ?? null;
+      return (await handler.handle(checked(handler.message, params), connected.client)) ?? null;
     } catch (error) {
       if (!(error instanceof TrainstashError)) this.#setup.log(`${method} failed: ${(error as Error)?.stack ?? error}`);
       const wire = toWire(error);
@@ -168,7 +168,7 @@ export class MessageServer {
         problem: 'protocol',
       });
     connected.client = { name: params.client, build: params.build, readOnly: params.protocol < PROTOCOL_VERSION };
-    this.#setup.clientsChanged(this.clients);
+    this.#setup.clientsChanged(null);
     return { protocol: PROTOCOL_VERSION, build, pid: process.pid };
   }
 }

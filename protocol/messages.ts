@@ -94,7 +94,13 @@ export const daemonState = request<DaemonState>()('daemon/state', v.object({}));
  */
 export const projectOpen = request<Project>()(
   'project/open',
-  v.object({ root, trusted: v.boolean(), create: v.optional(v.boolean()) }),
+  v.object({
+    root,
+    trusted: v.boolean(),
+    create: v.optional(v.boolean()),
+    /** Keeps the project open, and its HEAD watched, until this client leaves. */
+    watch: v.optional(v.boolean()),
+  }),
 );
 
 export const projectInit = request<{ project: Project; config: string; created: boolean }>()(
@@ -113,6 +119,20 @@ export const projectJobs = request<{ file: string | null; jobs: JobSummary[]; wa
 );
 
 export const projectWhere = request<{ project: Project; usage: StoreUsage }>()('project/where', v.object({ root }));
+
+// ---- branch ----
+
+export interface BranchSummary {
+  /** Null: runs on a detached HEAD or without git. */
+  name: string | null;
+  runs: number;
+  drafts: number;
+  live: number;
+  newestAt: number;
+}
+
+/** The branches that have runs, the newest first. */
+export const branchList = request<{ revision: number; branches: BranchSummary[] }>()('branch/list', v.object({ root }));
 
 // ---- run ----
 
@@ -270,6 +290,12 @@ export const storeEject = request<{ directory: string; checkpoints: number; byte
 );
 
 // ---- notifications: whole records, with the revision they belong to ----
+
+/** HEAD moved, trust was given. */
+export const projectChanged: Notification<{ revision: number; project: Project }> = { method: 'project/changed' };
+
+/** The last thing an orderly daemon says: without it, it was killed. Trainings go on. */
+export const daemonLeaving: Notification<{ reason: 'asked' | 'handOver' | 'other' }> = { method: 'daemon/leaving' };
 
 export const runChanged: Notification<{ root: string; revision: number; run: Run }> = { method: 'run/changed' };
 

@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: trains a conv net on 10,000 real handwritten digits twice, once without interruption and once killed in
  * the middle of an epoch and resumed, and shows that both end in the same bits. Everything happens in a folder of its own
- * that is removed at the end (`--keep` leaves it).
+ * that is removed at the end (`--keep` leaves it). `--editor` opens the project in VS Code instead.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -10,9 +10,14 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SessionDirectory } from '../daemon/sessions/directory.ts';
 import type { Checkpoint, Run } from '../protocol/domain.ts';
+import { demoInEditor } from './demo-editor.ts';
 
 const repository = resolve(import.meta.dirname, '..');
 const cli = join(repository, 'dist/trainstash.js');
+if (process.argv.includes('--editor')) {
+  await demoInEditor(join(repository, '.cache/demo'), makeProject);
+  process.exit(0);
+}
 const keep = process.argv.includes('--keep');
 const folder = mkdtempSync(join(tmpdir(), 'trainstash-demo-'));
 const project = join(folder, 'digits');
@@ -21,7 +26,7 @@ const started = performance.now();
 const running = new Set<ChildProcess>();
 
 try {
-  makeProject();
+  makeProject(project);
   say('A training without interruption');
   await trainstash('run', 'digits');
   const whole = lastCheckpoint(1);
@@ -58,7 +63,7 @@ try {
   if (!keep) rmSync(folder, { recursive: true, force: true });
 }
 
-function makeProject(): void {
+function makeProject(project: string): void {
   mkdirSync(project, { recursive: true });
   cpSync(join(repository, 'examples/digits'), project, {
     recursive: true,

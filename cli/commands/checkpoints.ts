@@ -1,7 +1,8 @@
 /** Commands for one checkpoint. */
 import * as m from '../../protocol/messages.ts';
+import { bytes, integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
-import { bytes, integer, paint } from '../format.ts';
+import { paint } from '../format.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
 
 export const checkpointCommands: Record<string, Command> = {

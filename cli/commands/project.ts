@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { statePaths } from '../../client/paths.ts';
 import * as m from '../../protocol/messages.ts';
+import { age, bytes, integer } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
-import { age, bytes, integer, safe } from '../format.ts';
+import { safe } from '../format.ts';
 import { ask } from '../terminal.ts';
 import { field, fsckLines, usageLines } from '../views.ts';
 

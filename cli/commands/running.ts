@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import type { PreflightDifference } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
+import { bytes, duration, integer } from '../../protocol/words.ts';
 import { parseParams } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { type Context, hint } from '../context.ts';
 import { followRun } from '../follow.ts';
-import { bytes, duration, integer, paint, safe } from '../format.ts';
+import { paint, safe } from '../format.ts';
 import { ask, interrupted } from '../terminal.ts';
 import { field } from '../views.ts';
 

@@ -6,6 +6,7 @@ import { CONFIG_FILE } from '../../protocol/config.ts';
 import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
+import { HeadWatcher } from '../branches/head.ts';
 import { type Place, readHead } from '../code/project.ts';
 import { startStore } from '../store/client.ts';
 import { networkFileSystem } from '../store/place.ts';
@@ -34,6 +35,7 @@ export class OpenProject {
   readonly runs: Runs;
   readonly verifier: Verifier;
   readonly #context: ProjectContext;
+  #head: Promise<HeadWatcher | null> | null = null;
 
   private constructor(context: ProjectContext, device: ProjectSetup['device']) {
     this.#context = context;
@@ -88,6 +90,12 @@ export class OpenProject {
     const { branch } = this.place.git ? await readHead(this.place.root) : { branch: null };
     const { root, store, git } = this.place;
     return { root, store, git, branch, trusted, live: this.runs.liveRuns().length, runs: await this.store.countRuns() };
+  }
+
+  /** From now on `moved` is called when the branch or its tip changes. Once a project. */
+  async watchHead(moved: () => void): Promise<void> {
+    if (this.place.git) this.#head ??= HeadWatcher.start(this.place.root, moved);
+    await this.#head;
   }
 
   init(module: string | undefined): { config: string; created: boolean } {
@@ -192,6 +200,7 @@ export class OpenProject {
 
   /** Sessions go on; the store is handed back. */
   async close(): Promise<void> {
+    (await this.#head)?.dispose();
     await this.runs.settle();
     this.runs.dispose();
     this.verifier.dispose();

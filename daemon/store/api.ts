@@ -164,6 +164,7 @@ export function openStore(options: StoreOptions) {
     run: (id: string) => catalog.run(id),
     runs: (filter: RunFilter) => catalog.runs(filter),
     countRuns: () => catalog.countRuns(),
+    branches: () => catalog.branches(),
     runsWithStatus: (statuses: readonly string[]) => catalog.runsWithStatus(statuses),
     findRun(query: string): Run {
       const text = query.replace(/^#/, '');

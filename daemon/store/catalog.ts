@@ -1,5 +1,6 @@
 /** catalog.db: what is queried. It can be rebuilt from objects.db and the session directories. */
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import type { BranchSummary } from '../../protocol/messages.ts';
 import type { Database } from './driver.ts';
 
 export interface RunFilter {
@@ -80,6 +81,23 @@ export class Catalog {
       filter.limit,
     );
     return { runs, total };
+  }
+
+  branches(): BranchSummary[] {
+    return this.database
+      .prepare(
+        `SELECT branch AS name, count(*) AS runs, sum(draft) AS drafts, max(created) AS newest,
+           sum(status IN ('queued', 'starting', 'running', 'pausing')) AS live
+         FROM run WHERE trashed IS NULL GROUP BY branch ORDER BY newest DESC`,
+      )
+      .all()
+      .map((row) => ({
+        name: row.name === null ? null : String(row.name),
+        runs: Number(row.runs),
+        drafts: Number(row.drafts),
+        live: Number(row.live),
+        newestAt: Number(row.newest),
+      }));
   }
 
   countRuns(): number {

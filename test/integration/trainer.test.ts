@@ -240,7 +240,7 @@ test('a data source of its own goes on where it was', async () => {
     checkpoint: { ...EVERY_4, everySteps: 8 },
   });
   const whole = (await train(sessions, launch)).directory;
-  const checkpoint = inbox(whole).find(({ facts }) => facts.step === 8)!;
+  const checkpoint = inbox(whole)[0]!;
   const resumed = (await train(sessions, resumeFrom(launch, checkpoint))).directory;
   expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
 });

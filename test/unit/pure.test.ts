@@ -1,7 +1,7 @@
 /** Rules without processes or files. */
 import { expect, test } from 'vitest';
 import { parseParams } from '../../cli/arguments.ts';
-import { age, bar, bytes, duration, metric, safe, table } from '../../cli/format.ts';
+import { bar, safe, table } from '../../cli/format.ts';
 import { checkpointPolicy } from '../../daemon/runs/config.ts';
 import { etaSeconds } from '../../daemon/runs/eta.ts';
 import { labelOf, shortValue } from '../../daemon/runs/naming.ts';
@@ -13,6 +13,7 @@ import { judgeLoss } from '../../daemon/trainer/watch.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import { compareBuilds } from '../../protocol/version.ts';
+import { age, bytes, duration, metric } from '../../protocol/words.ts';
 
 const checkpoint = (step: number, rest: Partial<Checkpoint> = {}): Checkpoint => ({
   id: `c${step}`,

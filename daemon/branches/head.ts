@@ -1,0 +1,105 @@
+/** Tells when HEAD of one worktree moves: a hint by event, the truth by a look every two seconds. */
+import { type FSWatcher, watch } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { tryGit } from '../code/git.ts';
+import { type Head, readHead } from '../code/project.ts';
+
+const POLL_MS = 2_000;
+
+export class HeadWatcher {
+  readonly #root: string;
+  readonly #gitDirectory: string;
+  readonly #changed: (head: Head) => void;
+  readonly #watchers: FSWatcher[] = [];
+  readonly #poll: NodeJS.Timeout;
+  #head: Head;
+  #fingerprint = '';
+  #looking: Promise<Head> | null = null;
+  #lookAgain = false;
+  #disposed = false;
+
+  private constructor(root: string, gitDirectory: string, head: Head, changed: (head: Head) => void) {
+    this.#root = root;
+    this.#gitDirectory = gitDirectory;
+    this.#head = head;
+    this.#changed = changed;
+    this.#watch(gitDirectory, /^HEAD$/);
+    this.#watch(join(gitDirectory, 'reftable'), /^tables\.list$/);
+    this.#poll = setInterval(() => void this.#lookIfMoved(), POLL_MS);
+    this.#poll.unref();
+  }
+
+  /** Null where git knows no directory of its own: bare, deleted, or no repository. */
+  static async start(root: string, changed: (head: Head) => void): Promise<HeadWatcher | null> {
+    const directory = await tryGit(['rev-parse', '--absolute-git-dir'], { cwd: root });
+    if (!directory) return null;
+    const watcher = new HeadWatcher(root, directory, await readHead(root), changed);
+    watcher.#fingerprint = await watcher.#takeFingerprint();
+    return watcher;
+  }
+
+  /** As last seen. */
+  get head(): Head {
+    return this.#head;
+  }
+
+  /** Reads HEAD now. */
+  look(): Promise<Head> {
+    if (this.#looking) {
+      // What is under way may have read before the move that is asked about.
+      this.#lookAgain = true;
+      return this.#looking;
+    }
+    this.#looking = this.#read().finally(() => {
+      this.#looking = null;
+    });
+    return this.#looking;
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    clearInterval(this.#poll);
+    for (const watcher of this.#watchers) watcher.close();
+  }
+
+  async #read(): Promise<Head> {
+    for (;;) {
+      this.#lookAgain = false;
+      const fingerprint = await this.#takeFingerprint();
+      const head = await readHead(this.#root);
+      if (this.#disposed) return this.#head;
+      this.#fingerprint = fingerprint;
+      const moved = head.branch !== this.#head.branch || head.commit !== this.#head.commit;
+      this.#head = head;
+      if (moved) this.#changed(head);
+      if (!this.#lookAgain) return head;
+    }
+  }
+
+  async #lookIfMoved(): Promise<void> {
+    if (!this.#disposed && (await this.#takeFingerprint()) !== this.#fingerprint) await this.look();
+  }
+
+  /** Costs a read and a stat, no process. With reftable HEAD never changes, but the list of tables does. */
+  async #takeFingerprint(): Promise<string> {
+    const [head, tables] = await Promise.all([
+      readFile(join(this.#gitDirectory, 'HEAD'), 'utf8').catch(() => ''),
+      stat(join(this.#gitDirectory, 'reftable', 'tables.list')).catch(() => null),
+    ]);
+    return `${head}\0${tables?.ino}:${tables?.mtimeMs}:${tables?.size}`;
+  }
+
+  #watch(directory: string, name: RegExp): void {
+    try {
+      const watcher = watch(directory, { persistent: false }, (_, file) => {
+        if (file === null || name.test(file)) void this.look();
+      });
+      // A deleted directory: the poll tells the rest.
+      watcher.on('error', () => watcher.close());
+      this.#watchers.push(watcher);
+    } catch {
+      // Not there, or no events on this file system: the poll is enough.
+    }
+  }
+}

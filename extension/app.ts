@@ -1,0 +1,65 @@
+/** What commands and views share. */
+import * as vscode from 'vscode';
+import { isError, TrainstashError } from '../protocol/errors.ts';
+import type { Connection } from './connection.ts';
+import type { Model } from './model.ts';
+import { plain } from './text.ts';
+
+export interface App {
+  connection: Connection;
+  model: Model;
+  log: vscode.LogOutputChannel;
+  /** The root of the project that a command without a target is about; asks when several fit. Undefined: cancelled. */
+  chooseRoot(): Promise<string | undefined>;
+}
+
+/** Registers a command whose failures are told to the user, with what can be done next. */
+export function command(
+  app: App,
+  context: vscode.ExtensionContext,
+  name: string,
+  run: (...args: never[]) => unknown,
+): void {
+  const safely = async (...args: unknown[]) => {
+    try {
+      return await run(...(args as never[]));
+    } catch (error) {
+      await report(app, error);
+      return undefined;
+    }
+  };
+  context.subscriptions.push(vscode.commands.registerCommand(`trainstash.${name}`, safely));
+}
+
+export async function report(app: App, error: unknown): Promise<void> {
+  app.log.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  if (!(error instanceof TrainstashError) || error.code === 'internal') {
+    const text = `Something unforeseen happened: ${plain((error as Error).message)}. Checkpoints are not affected.`;
+    if (await vscode.window.showErrorMessage(text, 'Show Log')) app.log.show();
+    return;
+  }
+  const actions: Record<string, () => unknown> = {};
+  if (isError(error, 'daemonUnavailable')) {
+    actions['Start the Daemon'] = () => vscode.commands.executeCommand('trainstash.startDaemon');
+    actions['Show Log'] = () => vscode.commands.executeCommand('trainstash.daemonLog');
+  }
+  if (isError(error, 'untrusted'))
+    actions['Manage Trust'] = () => vscode.commands.executeCommand('workbench.trust.manage');
+  if (isError(error, 'configInvalid')) actions.Open = () => openAt(error.data.file, error.data.line, error.data.column);
+  if (isError(error, 'moduleInvalid')) actions.Open = () => openAt(error.data.file, error.data.line);
+  const chosen = await vscode.window.showErrorMessage(plain(error.message), ...Object.keys(actions));
+  if (chosen) await actions[chosen]!();
+}
+
+/** `line` and `column` count from 1. */
+export async function openAt(file: string, line = 1, column = 1): Promise<void> {
+  const at = new vscode.Position(Math.max(0, line - 1), Math.max(0, column - 1));
+  await vscode.window.showTextDocument(vscode.Uri.file(file), { selection: new vscode.Range(at, at) });
+}
+
+/** The environment that a training started from this window gets. The daemon strips what is VS Code's own. */
+export function environment(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}

@@ -1,0 +1,183 @@
+/** Commands about what is kept: names, notes, tags, files, the trash, the store. */
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import * as m from '../../protocol/messages.ts';
+import { bytes, integer } from '../../protocol/words.ts';
+import { type App, command, environment, openAt } from '../app.ts';
+import { plain } from '../text.ts';
+import { showLog } from '../views/log-terminal.ts';
+import type { Node } from '../views/runs.ts';
+import { checkpointTarget, isLive, runTarget } from './targets.ts';
+
+export function registerKeeping(
+  app: App,
+  context: vscode.ExtensionContext,
+  views: { looked(run: string): void },
+): void {
+  const { connection } = app;
+  const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
+
+  on('log', async (node?: Node) => {
+    const target = await runTarget(app, node, 'show the log of');
+    if (!target) return;
+    views.looked(target.run.id);
+    showLog(connection, target.root, target.run);
+  });
+
+  on('rename', async (node?: Node) => {
+    const target = await runTarget(app, node, 'rename');
+    if (!target) return;
+    const name = await vscode.window.showInputBox({ title: 'Name of the run', value: target.run.name });
+    if (name?.trim()) await connection.request(m.runUpdate, { root: target.root, run: target.run.id, name });
+  });
+
+  on('note', async (node?: Node) => {
+    const target = await runTarget(app, node, 'write a note to');
+    if (!target) return;
+    const title = `Note to ${plain(target.run.name)}`;
+    const note = await vscode.window.showInputBox({ title, value: target.run.note });
+    if (note !== undefined) await connection.request(m.runUpdate, { root: target.root, run: target.run.id, note });
+  });
+
+  on('copyId', async (node: Node) => {
+    const id = node.kind === 'checkpoint' ? node.checkpoint.id : node.kind === 'run' ? node.id : '';
+    if (id) await vscode.env.clipboard.writeText(id);
+  });
+
+  on('tag', async (node?: Node) => {
+    const target = await checkpointTarget(app, node, 'tag');
+    if (!target) return;
+    const tag = await vscode.window.showInputBox({
+      title: `Tag step ${integer(target.checkpoint.step)} of ${plain(target.run.name)}`,
+      prompt: 'A tagged checkpoint is never deleted by itself.',
+      validateInput: (value) => (/[\s@]/.test(value) ? 'No spaces and no @' : null),
+    });
+    if (tag) await connection.request(m.checkpointTag, { root: target.root, checkpoint: target.checkpoint.id, tag });
+  });
+
+  on('untag', async (node?: Node) => {
+    const target = await checkpointTarget(app, node, 'remove a tag from');
+    if (!target) return;
+    const { tags, id } = target.checkpoint;
+    const tag = tags.length > 1 ? await vscode.window.showQuickPick(tags) : tags[0];
+    if (tag) await connection.request(m.checkpointTag, { root: target.root, checkpoint: id, tag, remove: true });
+  });
+
+  on('verify', async (node?: Node) => {
+    const target = await checkpointTarget(app, node, 'verify');
+    if (!target) return;
+    const title = `Replaying ${plain(target.run.name)} from step ${integer(target.checkpoint.step)}`;
+    const { proof } = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
+      connection.request(m.checkpointVerify, {
+        root: target.root,
+        checkpoint: target.checkpoint.id,
+        environment: environment(),
+      }),
+    );
+    const at = `step ${integer(target.checkpoint.step)}`;
+    if (proof.verdict === 'equal')
+      void vscode.window.showInformationMessage(
+        `Verified: ${integer(proof.steps)} steps from ${at} gave the same bits.`,
+      );
+    else
+      void vscode.window.showWarningMessage(
+        proof.verdict === 'state missing'
+          ? `Two replays from ${at} agree with each other and not with the record: the checkpoint lacks state.`
+          : `Two replays from ${at} differ from each other: this device is not deterministic.`,
+      );
+  });
+
+  on('restoreFiles', async (node?: Node) => {
+    const target = await checkpointTarget(app, node, 'restore the files of');
+    if (!target) return;
+    const [parent] =
+      (await vscode.window.showOpenDialog({
+        canSelectFiles: false,
+        canSelectFolders: true,
+        defaultUri: vscode.Uri.file(target.root),
+        openLabel: 'Restore Here',
+        title: `Restore step ${target.checkpoint.step} into a new folder in…`,
+      })) ?? [];
+    if (!parent) return;
+    const directory = join(parent.fsPath, `checkpoint-${target.checkpoint.step}-${target.checkpoint.id.slice(0, 6)}`);
+    const title = `Restoring step ${integer(target.checkpoint.step)}`;
+    const restored = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
+      connection.request(m.checkpointRestore, { root: target.root, checkpoint: target.checkpoint.id, directory }),
+    );
+    const text = `${bytes(restored.bytes)} restored and verified.`;
+    if (await vscode.window.showInformationMessage(text, 'Show Folder'))
+      await vscode.commands.executeCommand('revealInExplorer', vscode.Uri.file(restored.directory));
+  });
+
+  on('delete', async (node?: Node, selected?: Node[]) => {
+    const nodes = selected && selected.length > 1 ? selected : [node];
+    const removed: { root: string; target: string; name: string }[] = [];
+    for (const each of nodes) {
+      if (each?.kind === 'checkpoint') {
+        const { id, step } = each.checkpoint;
+        removed.push({ root: each.root, target: id, name: `step ${integer(step)}` });
+      } else {
+        const target = await runTarget(app, each, 'delete', (run) => !isLive(run));
+        if (target) removed.push({ root: target.root, target: target.run.id, name: target.run.name });
+      }
+    }
+    for (const { root, target } of removed) await connection.request(m.runRemove, { root, target });
+    if (removed.length === 0) return;
+    const what = removed.length === 1 ? plain(removed[0]!.name) : `${removed.length} entries`;
+    const text = `${what} moved to the trash, which is emptied after 7 days.`;
+    if (!(await vscode.window.showInformationMessage(text, 'Undo'))) return;
+    for (const { root, target } of removed) await connection.request(m.runRemove, { root, target, undo: true });
+  });
+
+  on('cleanUp', async () => {
+    const root = await app.chooseRoot();
+    if (!root) return;
+    const { usage } = await connection.request(m.projectWhere, { root });
+    const used = usage.objectsBytes - usage.freeBytes;
+    const items = [
+      {
+        label: '$(clear-all) Give unused space back',
+        detail: `${bytes(usage.freeBytes)} are free inside the store`,
+        empty: false,
+      },
+      {
+        label: '$(trash) Empty the trash as well',
+        detail: `${bytes(usage.trashBytes)} (before dedup) were deleted and can still be undone`,
+        empty: true,
+      },
+    ];
+    const chosen = await vscode.window.showQuickPick(items, {
+      title: `Clean up: ${bytes(used)} of ${bytes(usage.quotaBytes)} in ${integer(usage.checkpoints)} checkpoints`,
+      placeHolder: 'What is tagged, best, newest, or was resumed or forked from stays in any case',
+    });
+    if (!chosen) return;
+    const title = 'Cleaning up';
+    const report = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
+      connection.request(m.storeGc, { root, emptyTrash: chosen.empty }),
+    );
+    void vscode.window.showInformationMessage(
+      `${integer(report.removedCheckpoints)} checkpoints removed, ${bytes(report.returnedBytes)} given back.`,
+    );
+  });
+
+  on('init', async () => {
+    const folder = await chooseFolder();
+    if (!folder) return;
+    await app.model.open(folder, vscode.workspace.isTrusted, true);
+    const { config } = await connection.request(m.projectInit, { root: folder });
+    await openAt(config);
+  });
+
+  on('openConfig', async () => {
+    const root = await app.chooseRoot();
+    if (!root) return;
+    const { config } = await connection.request(m.projectInit, { root });
+    await openAt(config);
+  });
+}
+
+async function chooseFolder(): Promise<string | undefined> {
+  const folders = vscode.workspace.workspaceFolders ?? [];
+  if (folders.length <= 1) return folders[0]?.uri.fsPath;
+  return (await vscode.window.showWorkspaceFolderPick())?.uri.fsPath;
+}

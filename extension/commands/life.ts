@@ -1,0 +1,178 @@
+/** Commands that start, resume and end runs. */
+import * as vscode from 'vscode';
+import type { Params, Run } from '../../protocol/domain.ts';
+import { isError, type PreflightDifference } from '../../protocol/errors.ts';
+import * as m from '../../protocol/messages.ts';
+import { integer } from '../../protocol/words.ts';
+import { type App, command, environment } from '../app.ts';
+import { plain } from '../text.ts';
+import { type JobNode, jobsOf } from '../views/jobs.ts';
+import { showLog } from '../views/log-terminal.ts';
+import type { Node } from '../views/runs.ts';
+import { checkpointTarget, isLive, isResumable, isRunning, runTarget } from './targets.ts';
+
+export function registerLife(app: App, context: vscode.ExtensionContext): void {
+  const { connection } = app;
+  const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
+
+  on('run', async (node?: JobNode) => {
+    const chosen = node?.job ? node : await chooseJob(app);
+    if (!chosen) return;
+    const run = await withProgress(`Starting ${chosen.job.name}`, () =>
+      connection.request(m.runStart, {
+        root: chosen.root,
+        job: chosen.job.name,
+        params: {},
+        environment: environment(),
+      }),
+    );
+    showLog(connection, chosen.root, run);
+  });
+
+  on('resume', async (node?: Node) => {
+    const target = await runTarget(app, node, 'resume', isResumable);
+    if (target) await resume(app, 'resume', target.root, target.run, undefined);
+  });
+
+  on('resumeLast', async () => {
+    const root = await app.chooseRoot();
+    if (!root) return;
+    const run = app.model.project(root)?.resumable();
+    if (!run) {
+      void vscode.window.showInformationMessage('No run of this branch is paused, failed or lost.');
+      return;
+    }
+    await resume(app, 'resume', root, run, undefined);
+  });
+
+  on('resumeFrom', async (node?: Node) => {
+    const target = await checkpointTarget(app, node, 'resume from');
+    if (target) await resume(app, 'resume', target.root, target.run, target.checkpoint.id);
+  });
+
+  on('fork', async (node?: Node) => {
+    const target = await checkpointTarget(app, node, 'fork from');
+    if (!target) return;
+    const text = await vscode.window.showInputBox({
+      title: `Fork ${plain(target.run.name)} at step ${integer(target.checkpoint.step)}`,
+      prompt: 'Params of the new run that differ, as key=value with spaces between. Empty: none.',
+      placeHolder: 'learningRate=0.0003',
+      validateInput: (value) => parseParams(value).problem,
+    });
+    if (text === undefined) return;
+    const { params } = parseParams(text);
+    await resume(app, 'fork', target.root, target.run, target.checkpoint.id, params);
+  });
+
+  on('pause', async (node?: Node) => {
+    const target = await runTarget(app, node, 'pause', isRunning);
+    if (target) await connection.request(m.runPause, { root: target.root, run: target.run.id });
+  });
+
+  on('stop', async (node?: Node) => {
+    const target = await runTarget(app, node, 'stop', isLive);
+    if (target) await connection.request(m.runStop, { root: target.root, run: target.run.id });
+  });
+
+  on('checkpoint', async (node?: Node) => {
+    const target = await runTarget(app, node, 'take a checkpoint of', isRunning);
+    if (!target) return;
+    const checkpoint = await withProgress(`Checkpoint of ${target.run.name}`, () =>
+      connection.request(m.runCheckpoint, { root: target.root, run: target.run.id }),
+    );
+    vscode.window.setStatusBarMessage(`$(save) Checkpoint at step ${integer(checkpoint.step)}`, 4_000);
+  });
+}
+
+async function chooseJob(app: App): Promise<JobNode | undefined> {
+  const root = await app.chooseRoot();
+  if (!root) return undefined;
+  const jobs = await jobsOf(app.connection, root);
+  if (jobs.length === 0) {
+    // Says which mistake there is, if it is one.
+    await app.connection.request(m.projectJobs, { root });
+    void vscode.window.showInformationMessage('trainstash.json names no job yet.', 'Open It').then((open) => {
+      if (open) void vscode.commands.executeCommand('trainstash.openConfig');
+    });
+    return undefined;
+  }
+  if (jobs.length === 1) return jobs[0];
+  const items = jobs.map((node) => ({ label: node.job.name, description: node.job.module, node }));
+  return (await vscode.window.showQuickPick(items, { title: 'Trainstash: run a job' }))?.node;
+}
+
+/** One click when nothing differs from the checkpoint; else the differences first. */
+async function resume(
+  app: App,
+  verb: 'resume' | 'fork',
+  root: string,
+  run: Run,
+  from: string | undefined,
+  set: Params = {},
+): Promise<void> {
+  const message = verb === 'resume' ? m.runResume : m.runFork;
+  const params = { root, run: run.id, from, set, environment: environment() };
+  const launch = (more: { accept: boolean; current?: string[] }) =>
+    withProgress(`${verb === 'resume' ? 'Resuming' : 'Forking'} ${run.name}`, () =>
+      app.connection.request(message, { ...params, ...more }),
+    );
+  try {
+    await launch({ accept: false });
+  } catch (error) {
+    if (!isError(error, 'preflightDiffers')) throw error;
+    const decision = await decide(run, error.data.differences);
+    if (decision) await launch(decision);
+  }
+}
+
+async function decide(
+  run: Run,
+  differences: readonly PreflightDifference[],
+): Promise<{ accept: true; current: string[] } | undefined> {
+  const params = differences.filter(({ kind }) => kind === 'param');
+  type Item = vscode.QuickPickItem & { param?: string };
+  const items: Item[] = differences.map((difference) => ({
+    label: `${difference.kind}${difference.name ? `: ${plain(difference.name)}` : ''}`,
+    detail: `checkpoint ${plain(difference.checkpoint) || '–'}  →  now ${plain(difference.current) || '–'}`,
+    param: difference.kind === 'param' ? difference.name : undefined,
+  }));
+  const go: Item = {
+    label: '$(debug-continue) Resume all the same',
+    description: params.length > 0 ? 'with the params of the checkpoint' : 'with what is here now',
+  };
+  const current: Item[] =
+    params.length > 0
+      ? [{ label: '$(symbol-parameter) Resume with today’s params', description: params.map((p) => p.name).join(', ') }]
+      : [];
+  const heading: Item = { label: 'What differs', kind: vscode.QuickPickItemKind.Separator };
+  const chosen = await vscode.window.showQuickPick([go, ...current, heading, ...items], {
+    title: `${plain(run.name)}: ${differences.length} ${differences.length === 1 ? 'thing differs' : 'things differ'} from the checkpoint`,
+    placeHolder: 'It continues from the checkpoint, but bit for bit only if nothing differs',
+    matchOnDetail: true,
+  });
+  if (chosen === go) return { accept: true, current: [] };
+  if (chosen && current.includes(chosen)) return { accept: true, current: params.map(({ name }) => name) };
+  // A row of what differs is there to be read.
+  return undefined;
+}
+
+function parseParams(text: string): { params: Params; problem: string | null } {
+  const params: Params = {};
+  for (const word of text.split(/\s+/).filter(Boolean)) {
+    const at = word.indexOf('=');
+    if (at < 1) return { params, problem: `"${word}" is not key=value` };
+    const value = word.slice(at + 1);
+    try {
+      params[word.slice(0, at)] = JSON.parse(value);
+    } catch {
+      params[word.slice(0, at)] = value;
+    }
+  }
+  return { params, problem: null };
+}
+
+function withProgress<T>(title: string, work: () => Promise<T>): Promise<T> {
+  return Promise.resolve(
+    vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: plain(title) }, work),
+  );
+}

@@ -1,0 +1,128 @@
+/** The connection to the daemon of this host: made when needed, made again when lost. Free of `vscode`. */
+import type { Client } from '../client/connect.ts';
+import { TrainstashError } from '../protocol/errors.ts';
+import { daemonLeaving, type Notification, type Request } from '../protocol/messages.ts';
+
+/** Doubled after each attempt in vain. */
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 30_000;
+
+export type ConnectionStatus =
+  | { kind: 'off' }
+  | { kind: 'connecting' }
+  | { kind: 'ready' }
+  /** `stopped`: somebody ended the daemon on purpose, so it is not started again by itself. */
+  | { kind: 'failed'; error: TrainstashError; stopped: boolean };
+
+export interface ConnectionSetup {
+  /** `start`: starts a daemon when none runs. Throws `daemonUnavailable`. */
+  connect(start: boolean): Promise<Client>;
+  log(text: string): void;
+}
+
+export class Connection {
+  readonly #setup: ConnectionSetup;
+  readonly #notifications: { notification: Notification<never>; handler: (params: never) => void }[] = [];
+  readonly #listeners = new Set<(status: ConnectionStatus) => void>();
+  #status: ConnectionStatus = { kind: 'off' };
+  #client: Client | null = null;
+  #connecting: Promise<Client> | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #retryMs = FIRST_RETRY_MS;
+  #disposed = false;
+
+  constructor(setup: ConnectionSetup) {
+    this.#setup = setup;
+  }
+
+  get status(): ConnectionStatus {
+    return this.#status;
+  }
+
+  onStatus(listener: (status: ConnectionStatus) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Holds over reconnections. */
+  on<P>(notification: Notification<P>, handler: (params: P) => void): void {
+    this.#notifications.push({ notification: notification as never, handler: handler as never });
+    this.#client?.on(notification, handler);
+  }
+
+  /** Connects first when there is no connection, starting the daemon. */
+  async request<P, R>(message: Request<P, R>, params: P): Promise<R> {
+    const client = await this.connect(true);
+    return client.request(message, params);
+  }
+
+  connect(start: boolean): Promise<Client> {
+    if (this.#client) return Promise.resolve(this.#client);
+    this.#connecting ??= this.#connect(start).finally(() => {
+      this.#connecting = null;
+    });
+    return this.#connecting;
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    if (this.#retry) clearTimeout(this.#retry);
+    this.#client?.close();
+  }
+
+  async #connect(start: boolean): Promise<Client> {
+    if (this.#retry) clearTimeout(this.#retry);
+    // A look for a daemon that may not be there is not worth showing.
+    if (start) this.#become({ kind: 'connecting' });
+    try {
+      const client = await this.#setup.connect(start);
+      this.#take(client);
+      return client;
+    } catch (error) {
+      const known =
+        error instanceof TrainstashError
+          ? error
+          : new TrainstashError('daemonUnavailable', `The daemon cannot be started: ${(error as Error).message}`, {
+              reason: (error as Error).message,
+            });
+      if (start) this.#become({ kind: 'failed', error: known, stopped: false });
+      throw known;
+    }
+  }
+
+  #take(client: Client): void {
+    this.#client = client;
+    this.#retryMs = FIRST_RETRY_MS;
+    let leaving: 'asked' | 'handOver' | 'other' | null = null;
+    client.on(daemonLeaving, ({ reason }) => {
+      leaving = reason;
+    });
+    for (const { notification, handler } of this.#notifications) client.on(notification, handler);
+    void client.closed.then(() => this.#lost(client, leaving));
+    this.#become({ kind: 'ready' });
+  }
+
+  #lost(client: Client, leaving: 'asked' | 'handOver' | 'other' | null): void {
+    if (this.#client !== client || this.#disposed) return;
+    this.#client = null;
+    this.#setup.log(`the connection to the daemon is over (${leaving ?? 'without a word'})`);
+    const text =
+      leaving === 'asked' ? 'The daemon was stopped. Trainings go on.' : 'The daemon is gone. Trainings go on.';
+    const error = new TrainstashError('daemonUnavailable', text, { reason: leaving ?? 'lost' });
+    this.#become({ kind: 'failed', error, stopped: leaving === 'asked' });
+    // Killed: start it again. Stopped on purpose, or about to be replaced by a newer one: only look whether one came.
+    this.#tryAgain(leaving === null);
+  }
+
+  #tryAgain(start: boolean): void {
+    if (this.#disposed) return;
+    this.#retry = setTimeout(() => {
+      this.connect(start).catch(() => this.#tryAgain(start));
+    }, this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, start ? LAST_RETRY_MS : 4 * FIRST_RETRY_MS);
+  }
+
+  #become(status: ConnectionStatus): void {
+    this.#status = status;
+    for (const listener of this.#listeners) listener(status);
+  }
+}

@@ -1,0 +1,174 @@
+/** Entry of the extension. Composes; everything else is in its own file. */
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import { BUILD } from '../client/build.ts';
+import { connect } from '../client/connect.ts';
+import { statePaths } from '../client/paths.ts';
+import { isError } from '../protocol/errors.ts';
+import { type App, command, report } from './app.ts';
+import { registerKeeping } from './commands/keeping.ts';
+import { registerLife } from './commands/life.ts';
+import { isLive } from './commands/targets.ts';
+import { Connection } from './connection.ts';
+import { isInUse } from './folders.ts';
+import { Model } from './model.ts';
+import { Notices } from './notices.ts';
+import { JobsTree } from './views/jobs.ts';
+import { type Node, RunsTree } from './views/runs.ts';
+import { StatusBar } from './views/status-bar.ts';
+
+type State = 'noFolder' | 'unused' | 'failed' | 'loading' | 'ready';
+
+export function activate(context: vscode.ExtensionContext): void {
+  const log = vscode.window.createOutputChannel('Trainstash', { log: true });
+  const connection = new Connection({
+    log: (text) => log.info(text),
+    connect: (start) =>
+      connect({
+        name: 'editor',
+        build: BUILD,
+        dist: start ? join(context.extensionPath, 'dist') : null,
+        node: vscode.workspace.getConfiguration('trainstash').get<string>('nodePath') || undefined,
+      }),
+  });
+  const notices = new Notices();
+  const model = new Model(connection, {
+    project: () => drawAll(),
+    run: (root, run) => {
+      tree.redrawRun(run.id);
+      status.redraw();
+      if (root) notices.run(run);
+      drawBadge();
+    },
+    checkpoints: (_, run) => tree.redrawRun(run),
+    notice: (_, run, notice) => notices.notice(run, notice),
+  });
+  notices.rootOf = (run) => model.projects.find(({ runs }) => runs.has(run.id))?.project.root ?? '';
+  const app: App = { connection, model, log, chooseRoot };
+  const tree = new RunsTree(model);
+  const jobs = new JobsTree(connection, model);
+  const status = new StatusBar(model, connection);
+  const runs = vscode.window.createTreeView<Node>('trainstash.runs', {
+    treeDataProvider: tree,
+    canSelectMany: true,
+    showCollapseAll: true,
+  });
+  context.subscriptions.push(log, connection, tree, jobs, status, runs);
+  context.subscriptions.push(vscode.window.registerTreeDataProvider('trainstash.jobs', jobs));
+
+  registerLife(app, context);
+  registerKeeping(app, context, status);
+  command(app, context, 'refresh', openFolders);
+  command(app, context, 'startDaemon', () => openFolders(true));
+  command(app, context, 'daemonLog', () => vscode.window.showTextDocument(vscode.Uri.file(statePaths().log)));
+  command(app, context, 'showRuns', () => vscode.commands.executeCommand('trainstash.runs.focus'));
+  command(app, context, 'more', async (node: Node) => {
+    if (node.kind === 'more') await model.loadMore(node.root, node.branch);
+  });
+  command(app, context, 'fromStatus', async () => {
+    const { shown } = status;
+    const root = shown && notices.rootOf(shown.run);
+    if (!root) return;
+    status.looked(shown.run.id);
+    const node: Node = tree.nodeOfRun(root, shown.run.id);
+    if (shown.click === 'resume') await vscode.commands.executeCommand('trainstash.resume', node);
+    else if (shown.click === 'log') await vscode.commands.executeCommand('trainstash.log', node);
+    else await runs.reveal(node, { select: true, focus: true, expand: true });
+  });
+
+  const watcher = vscode.workspace.createFileSystemWatcher('**/trainstash.json');
+  for (const event of [watcher.onDidCreate, watcher.onDidChange, watcher.onDidDelete])
+    context.subscriptions.push(event(() => jobs.redraw()));
+  context.subscriptions.push(
+    watcher,
+    vscode.workspace.onDidChangeWorkspaceFolders(() => openFolders()),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => openFolders()),
+  );
+  connection.onStatus((now) => {
+    if (now.kind === 'ready') {
+      model.restart();
+      // Also after the daemon was killed: everything is asked for again.
+      openFolders().catch((error) => report(app, error));
+    } else drawAll();
+  });
+  drawAll();
+  void lookForProjects();
+
+  /** At the start: a daemon is started only for a folder that has something to show. */
+  async function lookForProjects(): Promise<void> {
+    const used = await Promise.all(folders().map(isInUse));
+    try {
+      if (used.some(Boolean)) await connection.connect(true);
+    } catch (error) {
+      // The view says it, with the reason and a button.
+      log.error((error as Error).message);
+    }
+  }
+
+  async function openFolders(always = false): Promise<void> {
+    const wanted: string[] = [];
+    for (const folder of folders()) if (await isInUse(folder)) wanted.push(folder);
+    if (wanted.length > 0 || always) await connection.connect(true).catch(() => {});
+    if (connection.status.kind !== 'ready') return drawAll();
+    const roots = new Set<string>();
+    for (const folder of wanted) {
+      try {
+        roots.add((await model.open(folder, vscode.workspace.isTrusted)).project.root);
+      } catch (error) {
+        if (!isError(error, 'notFound')) await report(app, error);
+      }
+    }
+    for (const { project } of model.projects) if (!roots.has(project.root)) model.forget(project.root);
+    jobs.redraw();
+    drawAll();
+  }
+
+  async function chooseRoot(): Promise<string | undefined> {
+    const roots = model.projects.map(({ project }) => project.root);
+    const active = vscode.window.activeTextEditor?.document.uri.fsPath;
+    const inside = roots.filter((root) => active?.startsWith(root)).sort((a, b) => b.length - a.length)[0];
+    if (inside || roots.length <= 1) return inside ?? roots[0];
+    return vscode.window.showQuickPick(roots, { title: 'Trainstash: which project?' });
+  }
+
+  function drawAll(): void {
+    const state = stateNow();
+    const live = model.projects.some((mirror) => mirror.liveRuns().length > 0);
+    void vscode.commands.executeCommand('setContext', 'trainstash.state', state);
+    void vscode.commands.executeCommand('setContext', 'trainstash.live', live);
+    void vscode.commands.executeCommand(
+      'setContext',
+      'trainstash.hasRuns',
+      model.projects.some((mirror) => mirror.branches.length > 0),
+    );
+    const { status: now } = connection;
+    // With rows in the view its welcome is not shown: the message says what is wrong.
+    runs.message = now.kind === 'failed' && model.projects.length > 0 ? now.error.message.split('\n')[0] : undefined;
+    tree.redraw();
+    status.redraw();
+    drawBadge();
+  }
+
+  function drawBadge(): void {
+    const count = model.projects.flatMap((mirror) => mirror.liveRuns()).filter(isLive).length;
+    runs.badge = count > 0 ? { value: count, tooltip: count === 1 ? '1 live run' : `${count} live runs` } : undefined;
+    void vscode.commands.executeCommand('setContext', 'trainstash.live', count > 0);
+  }
+
+  function stateNow(): State {
+    if (folders().length === 0) return 'noFolder';
+    if (model.projects.length > 0) return 'ready';
+    const { kind } = connection.status;
+    if (kind === 'failed') return 'failed';
+    return kind === 'connecting' ? 'loading' : 'unused';
+  }
+}
+
+/** Everything is disposed of with the context; trainings and the daemon go on. */
+export function deactivate(): void {}
+
+function folders(): string[] {
+  return (vscode.workspace.workspaceFolders ?? [])
+    .filter(({ uri }) => uri.scheme === 'file')
+    .map(({ uri }) => uri.fsPath);
+}

@@ -1,0 +1,224 @@
+/** The editor's mirror of what the daemon knows: whole records, kept current by notifications. Free of `vscode`. */
+import { type Checkpoint, LIVE_STATUSES, type Notice, type Project, type Run } from '../protocol/domain.ts';
+import * as m from '../protocol/messages.ts';
+import type { Connection } from './connection.ts';
+
+/** Many runs that start or end at once cost one look at the branches. */
+const BRANCHES_DELAY_MS = 150;
+
+export interface BranchView extends m.BranchSummary {
+  current: boolean;
+}
+
+/** `null` as branch: no branch (detached HEAD, no git). */
+export interface ModelEvents {
+  /** Anything of that project; its tree is drawn anew. */
+  project(root: string): void;
+  run(root: string, run: Run): void;
+  checkpoints(root: string, run: string): void;
+  notice(root: string, run: Run | null, notice: Notice): void;
+}
+
+interface LoadedBranch {
+  ids: string[];
+  next: string | null;
+}
+
+export class ProjectMirror {
+  project: Project;
+  branches: m.BranchSummary[] = [];
+  readonly runs = new Map<string, Run>();
+  readonly loaded = new Map<string | null, LoadedBranch>();
+  readonly checkpoints = new Map<string, Checkpoint[]>();
+
+  constructor(project: Project) {
+    this.project = project;
+  }
+
+  /** The current branch first, then the newest. It is there also without runs. */
+  branchViews(): BranchView[] {
+    const { branch } = this.project;
+    const known = this.branches.find(({ name }) => name === branch);
+    const current = known ?? { name: branch, runs: 0, drafts: 0, live: 0, newestAt: 0 };
+    const others = this.branches.filter(({ name }) => name !== branch);
+    const shown = current.runs === 0 && branch === null && others.length > 0 ? [] : [{ ...current, current: true }];
+    return [...shown, ...others.map((summary) => ({ ...summary, current: false }))];
+  }
+
+  /** Loaded runs of a branch, the newest first. */
+  runsOf(branch: string | null): Run[] {
+    return (this.loaded.get(branch)?.ids ?? []).flatMap((id) => this.runs.get(id) ?? []);
+  }
+
+  hasMore(branch: string | null): boolean {
+    return this.loaded.get(branch)?.next != null;
+  }
+
+  liveRuns(): Run[] {
+    return [...this.runs.values()].filter(({ status }) => LIVE_STATUSES.includes(status));
+  }
+
+  /** The newest run of this branch that a resume without a name would take. */
+  resumable(): Run | undefined {
+    return this.runsOf(this.project.branch).find(({ status }) => ['paused', 'failed', 'lost'].includes(status));
+  }
+}
+
+export class Model {
+  readonly #connection: Pick<Connection, 'request' | 'on'>;
+  readonly #events: ModelEvents;
+  readonly #mirrors = new Map<string, ProjectMirror>();
+  /** Branch lists that are due to be asked for. */
+  readonly #due = new Map<string, NodeJS.Timeout>();
+  #revision: number | null = null;
+
+  constructor(connection: Pick<Connection, 'request' | 'on'>, events: ModelEvents) {
+    this.#connection = connection;
+    this.#events = events;
+    connection.on(m.projectChanged, ({ revision, project }) => this.#seen(revision) && this.#putProject(project));
+    connection.on(m.runChanged, ({ revision, root, run }) => this.#seen(revision) && this.#putRun(root, run));
+    connection.on(
+      m.checkpointChanged,
+      ({ revision, root, checkpoint }) => this.#seen(revision) && this.#putCheckpoint(root, checkpoint),
+    );
+    connection.on(m.noticeRaised, ({ root, run, notice }) => {
+      const mirror = this.#mirrors.get(root);
+      if (mirror) this.#events.notice(root, (run && mirror.runs.get(run)) || null, notice);
+    });
+  }
+
+  get projects(): ProjectMirror[] {
+    return [...this.#mirrors.values()];
+  }
+
+  project(root: string): ProjectMirror | undefined {
+    return this.#mirrors.get(root);
+  }
+
+  /** Opens the project that a folder is in, and follows it. Throws `notFound` for a folder that is none. */
+  async open(folder: string, trusted: boolean, create = false): Promise<ProjectMirror> {
+    const project = await this.#connection.request(m.projectOpen, { root: folder, trusted, create, watch: true });
+    const mirror = this.#mirrors.get(project.root) ?? new ProjectMirror(project);
+    mirror.project = project;
+    this.#mirrors.set(project.root, mirror);
+    await this.#fill(mirror);
+    return mirror;
+  }
+
+  forget(root: string): void {
+    if (this.#mirrors.delete(root)) this.#events.project(root);
+  }
+
+  forgetAll(): void {
+    for (const root of [...this.#mirrors.keys()]) this.forget(root);
+  }
+
+  /** The next page of a branch's runs; the first when nothing is loaded. */
+  async loadMore(root: string, branch: string | null): Promise<void> {
+    const mirror = this.#mirrors.get(root);
+    if (!mirror) return;
+    const known = mirror.loaded.get(branch);
+    const page = await this.#connection.request(m.runList, { root, branch, drafts: true, cursor: known?.next ?? null });
+    for (const run of page.runs) mirror.runs.set(run.id, run);
+    const ids = page.runs.map(({ id }) => id);
+    const before = (known?.ids ?? []).filter((id) => !ids.includes(id));
+    mirror.loaded.set(branch, { ids: [...before, ...ids], next: page.next });
+    this.#events.project(root);
+  }
+
+  async loadCheckpoints(root: string, run: string): Promise<Checkpoint[]> {
+    const mirror = this.#mirrors.get(root);
+    const known = mirror?.checkpoints.get(run);
+    if (known) return known;
+    const { checkpoints } = await this.#connection.request(m.checkpointList, { root, run });
+    mirror?.checkpoints.set(run, checkpoints);
+    return checkpoints;
+  }
+
+  // ---- notifications ----
+
+  /** A gap means that something was missed: everything is asked for again. */
+  #seen(revision: number): boolean {
+    const gap = this.#revision !== null && revision !== this.#revision + 1;
+    this.#revision = revision;
+    if (!gap) return true;
+    for (const mirror of this.#mirrors.values()) void this.#fill(mirror).catch(() => {});
+    return false;
+  }
+
+  /** After a new connection: revisions start anew. */
+  restart(): void {
+    this.#revision = null;
+  }
+
+  async #fill(mirror: ProjectMirror): Promise<void> {
+    const { root, branch } = mirror.project;
+    mirror.checkpoints.clear();
+    mirror.loaded.clear();
+    await Promise.all([this.#loadBranches(mirror), this.loadMore(root, branch)]);
+  }
+
+  async #loadBranches(mirror: ProjectMirror): Promise<void> {
+    const { branches } = await this.#connection.request(m.branchList, { root: mirror.project.root });
+    mirror.branches = branches;
+    this.#events.project(mirror.project.root);
+  }
+
+  #putProject(project: Project): void {
+    const mirror = this.#mirrors.get(project.root);
+    if (!mirror) return;
+    const moved = mirror.project.branch !== project.branch;
+    mirror.project = project;
+    this.#events.project(project.root);
+    if (moved && !mirror.loaded.has(project.branch)) void this.loadMore(project.root, project.branch).catch(() => {});
+  }
+
+  #putRun(root: string, run: Run): void {
+    const mirror = this.#mirrors.get(root);
+    if (!mirror) return;
+    const before = mirror.runs.get(run.id);
+    if (run.trashedAt !== null) mirror.runs.delete(run.id);
+    else mirror.runs.set(run.id, run);
+    const page = mirror.loaded.get(run.branch);
+    if (page && run.trashedAt === null && !page.ids.includes(run.id)) {
+      // By number, the newest first; one older than what is loaded comes with its page.
+      const at = page.ids.findIndex((id) => (mirror.runs.get(id)?.number ?? 0) < run.number);
+      if (at >= 0) page.ids.splice(at, 0, run.id);
+      else if (page.next === null) page.ids.push(run.id);
+    }
+    const isNews =
+      before === undefined ||
+      run.trashedAt !== null ||
+      before.draft !== run.draft ||
+      LIVE_STATUSES.includes(before.status) !== LIVE_STATUSES.includes(run.status);
+    if (isNews) {
+      this.#branchesLater(mirror);
+      this.#events.project(root);
+    }
+    this.#events.run(root, run);
+  }
+
+  #branchesLater(mirror: ProjectMirror): void {
+    const { root } = mirror.project;
+    if (this.#due.has(root)) return;
+    this.#due.set(
+      root,
+      setTimeout(() => {
+        this.#due.delete(root);
+        // Lost with the connection: the next one fills everything.
+        void this.#loadBranches(mirror).catch(() => {});
+      }, BRANCHES_DELAY_MS),
+    );
+  }
+
+  #putCheckpoint(root: string, checkpoint: Checkpoint): void {
+    const known = this.#mirrors.get(root)?.checkpoints.get(checkpoint.run);
+    if (!known) return;
+    const at = known.findIndex(({ id }) => id === checkpoint.id);
+    if (checkpoint.trashedAt !== null) {
+      if (at >= 0) known.splice(at, 1);
+    } else if (at >= 0) known[at] = checkpoint;
+    else known.unshift(checkpoint);
+    this.#events.checkpoints(root, checkpoint.run);
+  }
+}

@@ -1,0 +1,64 @@
+/** Toasts: only for what a person would want to be interrupted for, and only in a window that is looked at. */
+import * as vscode from 'vscode';
+import { LIVE_STATUSES, type Notice, type Run } from '../protocol/domain.ts';
+import { bestText, duration, integer } from '../protocol/words.ts';
+import { plain } from './text.ts';
+
+const LONG_RUN_MS = 300_000;
+const TROUBLE = new Set(['nan', 'spike', 'stalled', 'saveFailed', 'notReproduced', 'quota']);
+
+export class Notices {
+  /** Status of each run when it was last seen, so that only a change is told. */
+  readonly #statuses = new Map<string, Run['status']>();
+
+  run(run: Run): void {
+    const before = this.#statuses.get(run.id);
+    this.#statuses.set(run.id, run.status);
+    const wasLive = before !== undefined && LIVE_STATUSES.includes(before);
+    if (!wasLive || LIVE_STATUSES.includes(run.status) || !isLookedAt()) return;
+    const name = plain(run.name);
+    if ((run.status === 'failed' || run.status === 'lost') && wants('failed')) {
+      const kept = run.lastCheckpoint
+        ? ` It can be resumed at step ${integer(run.lastCheckpoint.step)}.`
+        : ' It had no checkpoint yet.';
+      const actions = run.lastCheckpoint ? ['Resume', 'Log'] : ['Log'];
+      void this.#tell('error', `${name} ${run.status}: ${plain(run.reason)}.${kept}`, run, actions);
+    }
+    const took = (run.endedAt ?? Date.now()) - (run.startedAt ?? run.createdAt);
+    if (run.status === 'completed' && took > LONG_RUN_MS && wants('finished'))
+      void this.#tell('info', `${name} has finished after ${duration(took / 1000)}: ${bestText(run)}`, run, ['Log']);
+  }
+
+  notice(run: Run | null, notice: Notice): void {
+    if (!TROUBLE.has(notice.code) || !wants('trouble') || !isLookedAt()) return;
+    const about = run ? `${plain(run.name)}: ` : '';
+    void this.#tell('warning', `${about}${plain(notice.text)}`, run, run ? ['Log'] : []);
+  }
+
+  async #tell(level: 'info' | 'warning' | 'error', text: string, run: Run | null, actions: string[]): Promise<void> {
+    const show = {
+      info: vscode.window.showInformationMessage,
+      warning: vscode.window.showWarningMessage,
+      error: vscode.window.showErrorMessage,
+    }[level];
+    const chosen = await show(text, ...actions);
+    if (chosen && run)
+      await vscode.commands.executeCommand(chosen === 'Resume' ? 'trainstash.resume' : 'trainstash.log', {
+        kind: 'run',
+        root: this.rootOf(run),
+        id: run.id,
+      });
+  }
+
+  /** Set by the composer: the project that a run is of. */
+  rootOf: (run: Run) => string = () => '';
+}
+
+/** Several windows show one project: the one in front tells. */
+function isLookedAt(): boolean {
+  return vscode.window.state.focused;
+}
+
+function wants(kind: 'failed' | 'finished' | 'trouble'): boolean {
+  return vscode.workspace.getConfiguration('trainstash.notify').get<boolean>(kind, true);
+}

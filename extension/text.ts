@@ -1,0 +1,157 @@
+/** What is said of runs and checkpoints in the tree and the status bar. Pure, and free of `vscode`. */
+import { type Checkpoint, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
+
+export interface Look {
+  description: string;
+  icon: string;
+  /** Id of a theme colour. */
+  color?: string;
+  /** Words for `when` clauses. */
+  context: string;
+  /** What a screen reader says. */
+  spoken: string;
+}
+
+const ICONS: Record<Run['status'], [icon: string, color?: string]> = {
+  queued: ['clock'],
+  starting: ['loading~spin'],
+  running: ['pulse', 'charts.green'],
+  pausing: ['loading~spin'],
+  paused: ['debug-pause', 'charts.yellow'],
+  completed: ['pass', 'charts.blue'],
+  failed: ['error', 'charts.red'],
+  lost: ['warning', 'charts.orange'],
+  stopped: ['circle-slash'],
+};
+
+export function lookOfRun(run: Run, now: number): Look {
+  const [icon, color] = ICONS[run.status];
+  const live = LIVE_STATUSES.includes(run.status);
+  const parts = live ? liveParts(run) : endedParts(run, now);
+  const description = [...parts, run.label].filter(Boolean).join(' · ');
+  const words = ['run', run.status, live ? 'live' : 'ended'];
+  if (['paused', 'failed', 'lost', 'stopped'].includes(run.status) && run.checkpoints > 0) words.push('resumable');
+  if (run.checkpoints > 0) words.push('forkable');
+  return { description, icon, color, context: words.join(' '), spoken: `${run.name}, ${run.status}, ${description}` };
+}
+
+function liveParts(run: Run): string[] {
+  if (run.status === 'queued') return ['waits for the device'];
+  if (run.status === 'starting') return ['starting'];
+  if (run.status === 'pausing') return [`pausing at ${integer(run.step)}`];
+  return [progress(run), bestText(run), run.etaSeconds === null ? '' : `${duration(run.etaSeconds)} left`];
+}
+
+function endedParts(run: Run, now: number): string[] {
+  const at = run.step > 0 && run.status !== 'completed' ? ` at ${integer(run.step)}` : '';
+  const status = run.status === 'completed' ? '' : `${run.status}${at}`;
+  return [status, bestText(run), age(run.endedAt ?? run.createdAt, now)];
+}
+
+function progress(run: Run): string {
+  return run.totalSteps ? `${percent(run)}%` : `step ${integer(run.step)}`;
+}
+
+export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, now: number): Look {
+  const { grade, proof, tags, missing } = checkpoint;
+  const best = run?.monitor ? checkpoint.metrics[run.monitor.metric] : checkpoint.metrics.loss;
+  const gradeText =
+    grade === 'verified'
+      ? `verified, ${integer(proof?.steps ?? 0)} steps`
+      : grade === 'partial'
+        ? `partial: no ${missing.join(', ')}`
+        : grade;
+  const description = [
+    ...tags.map((tag) => `#${tag}`),
+    best === undefined ? '' : `${run?.monitor?.metric ?? 'loss'} ${metric(best)}`,
+    gradeText,
+    bytes(checkpoint.bytes),
+    age(checkpoint.createdAt, now),
+  ]
+    .filter(Boolean)
+    .join(' · ');
+  const icon = grade === 'verified' ? 'verified-filled' : tags.length > 0 ? 'tag' : 'save';
+  return {
+    description,
+    icon,
+    color: grade === 'verified' ? 'charts.green' : undefined,
+    context: `checkpoint ${tags.length > 0 ? 'tagged' : ''}`.trim(),
+    spoken: `checkpoint of step ${integer(checkpoint.step)}, ${description}`,
+  };
+}
+
+export interface StatusText {
+  text: string;
+  level: 'normal' | 'warning' | 'error';
+  /** What a click does to `run`. */
+  click: 'show' | 'resume' | 'log';
+  run: Run;
+}
+
+/** Digits as wide as each other and numbers padded with figure spaces: the neighbours do not jump. */
+const FIGURE_SPACE = '\u2007';
+const VERIFIED_MS = 10_000;
+const STALLED_MS = 240_000;
+
+/**
+ * The one line for the runs of this window's projects; null when there is nothing to say. `seen` holds the ids of failed
+ * runs that were looked at.
+ */
+export function statusOf(runs: readonly Run[], seen: ReadonlySet<string>, now: number): StatusText | null {
+  const live = runs.filter(({ status }) => LIVE_STATUSES.includes(status) && status !== 'queued');
+  const newest = (list: readonly Run[]) => [...list].sort((a, b) => changedAt(b) - changedAt(a))[0];
+  const failed = newest(runs.filter(({ id, status }) => (status === 'failed' || status === 'lost') && !seen.has(id)));
+  if (live.length > 1) {
+    const known = live.filter(({ totalSteps }) => totalSteps);
+    const share = known.length > 0 ? Math.min(...known.map(percent)) : null;
+    return normal(`$(pulse) ${live.length} runs${share === null ? '' : ` · ${padded(share)}%`}`, live[0]!);
+  }
+  const [run] = live;
+  if (run) return statusOfLive(run, now);
+  if (failed) {
+    const text = `$(${failed.status === 'lost' ? 'warning' : 'error'}) ${plain(failed.name)} step ${integer(failed.step)}`;
+    return { text, level: 'error', click: 'log', run: failed };
+  }
+  const ended = newest(runs.filter(({ draft }) => !draft));
+  if (ended?.status === 'paused') {
+    const at = ended.totalSteps ? `${percent(ended)}%` : integer(ended.step);
+    return { text: `$(debug-pause) ${plain(ended.name)} ${at}`, level: 'normal', click: 'resume', run: ended };
+  }
+  return null;
+}
+
+function statusOfLive(run: Run, now: number): StatusText {
+  const name = plain(run.name);
+  if (run.status === 'starting') return normal(`$(loading~spin) ${name} starting…`, run);
+  if (run.status === 'pausing') return normal(`$(loading~spin) ${name} pausing…`, run);
+  const proof = run.notices.findLast(({ code }) => code === 'verified');
+  if (proof && now - proof.at < VERIFIED_MS)
+    return normal(`$(verified) ${name} ${/^[\d,]+/.exec(proof.text)?.[0] ?? ''} steps equal`, run);
+  const stalled = run.notices.findLast(({ code }) => code === 'stalled');
+  if (stalled && stalled.step === run.step && now - stalled.at < STALLED_MS * 10) {
+    const minutes = Math.round((now - stalled.at + STALLED_MS) / 60_000);
+    return { ...normal(`$(warning) ${name}: no step for ${minutes} min`, run), level: 'warning', click: 'log' };
+  }
+  const loss = run.metrics.loss ? ` · ${metric(run.metrics.loss.last)}` : '';
+  const at = run.totalSteps ? `${padded(percent(run))}%` : integer(run.step);
+  const left = run.etaSeconds === null ? '' : ` · ${duration(run.etaSeconds)}`;
+  return normal(`$(pulse) ${name} ${at}${loss}${left}`, run);
+}
+
+function normal(text: string, run: Run): StatusText {
+  return { text, level: 'normal', click: 'show', run };
+}
+
+function changedAt(run: Run): number {
+  return run.endedAt ?? run.startedAt ?? run.createdAt;
+}
+
+function padded(share: number): string {
+  return String(share).padStart(2, FIGURE_SPACE);
+}
+
+/** A name is data: `$(icon)` and links in it are not drawn, and it stays on one line. */
+export function plain(text: string): string {
+  return text.replaceAll('$(', '$\u200b(').replaceAll('](', ']\u200b(').replaceAll(/\s+/g, ' ');
+}

@@ -1,0 +1,251 @@
+/** The tree of runs: (project →) branch → run → checkpoint. Draws the model, asks it for what is expanded. */
+import * as vscode from 'vscode';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { integer } from '../../protocol/words.ts';
+import type { BranchView, Model, ProjectMirror } from '../model.ts';
+import { type Look, lookOfCheckpoint, lookOfRun } from '../text.ts';
+
+/** Rows of a live run change this often at most. */
+const REDRAW_MS = 500;
+
+export type Node =
+  | { kind: 'project'; root: string }
+  | { kind: 'branch'; root: string; branch: string | null }
+  | { kind: 'drafts'; root: string; branch: string | null }
+  | { kind: 'more'; root: string; branch: string | null }
+  | { kind: 'run'; root: string; id: string }
+  | { kind: 'checkpoint'; root: string; run: string; checkpoint: Checkpoint };
+
+export class RunsTree implements vscode.TreeDataProvider<Node> {
+  readonly #model: Model;
+  readonly #changed = new vscode.EventEmitter<Node | undefined>();
+  readonly onDidChangeTreeData = this.#changed.event;
+  /** One object a row: VS Code fires changes by identity. */
+  readonly #nodes = new Map<string, Node>();
+  readonly #due = new Set<Node>();
+  #allDue = false;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(model: Model) {
+    this.#model = model;
+  }
+
+  redraw(): void {
+    this.#allDue = true;
+    this.#later();
+  }
+
+  redrawRun(id: string): void {
+    const node = this.#nodes.get(`run ${id}`);
+    if (!node) return;
+    this.#due.add(node);
+    this.#later();
+  }
+
+  dispose(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#changed.dispose();
+  }
+
+  getTreeItem(node: Node): vscode.TreeItem {
+    const item = this.#item(node);
+    item.id = idOf(node);
+    return item;
+  }
+
+  async getChildren(node?: Node): Promise<Node[]> {
+    if (!node) return this.#roots();
+    if (node.kind === 'project') return this.#branches(this.#model.project(node.root));
+    if (node.kind === 'branch') return this.#runs(node.root, node.branch);
+    if (node.kind === 'drafts')
+      return this.#runNodes(node.root, node.branch).filter((child) => this.#run(child)?.draft);
+    if (node.kind !== 'run') return [];
+    const checkpoints = await this.#model.loadCheckpoints(node.root, node.id);
+    return checkpoints.map((checkpoint) => ({ kind: 'checkpoint', root: node.root, run: node.id, checkpoint }));
+  }
+
+  getParent(node: Node): Node | undefined {
+    const several = this.#model.projects.length > 1;
+    if (node.kind === 'project') return undefined;
+    if (node.kind === 'branch') return several ? this.#node({ kind: 'project', root: node.root }) : undefined;
+    if (node.kind === 'checkpoint') return this.#node({ kind: 'run', root: node.root, id: node.run });
+    if (node.kind !== 'run') return this.#node({ kind: 'branch', root: node.root, branch: node.branch });
+    const run = this.#run(node);
+    return run && this.#node({ kind: run.draft ? 'drafts' : 'branch', root: node.root, branch: run.branch });
+  }
+
+  nodeOfRun(root: string, id: string): Node {
+    return this.#node({ kind: 'run', root, id });
+  }
+
+  resolveTreeItem(item: vscode.TreeItem, node: Node): vscode.TreeItem {
+    if (node.kind === 'run') item.tooltip = tooltipOfRun(this.#run(node));
+    if (node.kind === 'checkpoint') item.tooltip = tooltipOfCheckpoint(node.checkpoint);
+    return item;
+  }
+
+  #roots(): Node[] {
+    const { projects } = this.#model;
+    if (projects.length > 1) return projects.map(({ project }) => this.#node({ kind: 'project', root: project.root }));
+    const only = projects[0];
+    // Without a row the view shows its welcome.
+    return only?.branchViews().some(({ runs }) => runs > 0) ? this.#branches(only) : [];
+  }
+
+  #branches(mirror: ProjectMirror | undefined): Node[] {
+    return (mirror?.branchViews() ?? []).map(({ name }) =>
+      this.#node({ kind: 'branch', root: mirror!.project.root, branch: name }),
+    );
+  }
+
+  async #runs(root: string, branch: string | null): Promise<Node[]> {
+    const mirror = this.#model.project(root);
+    if (!mirror) return [];
+    if (!mirror.loaded.has(branch)) await this.#model.loadMore(root, branch);
+    const nodes = this.#runNodes(root, branch);
+    const kept = nodes.filter((node) => !this.#run(node)?.draft);
+    if (kept.length < nodes.length) kept.push(this.#node({ kind: 'drafts', root, branch }));
+    if (mirror.hasMore(branch)) kept.push(this.#node({ kind: 'more', root, branch }));
+    return kept;
+  }
+
+  #runNodes(root: string, branch: string | null): Node[] {
+    return (this.#model.project(root)?.runsOf(branch) ?? []).map(({ id }) => this.#node({ kind: 'run', root, id }));
+  }
+
+  #run(node: Node): Run | undefined {
+    return node.kind === 'run' ? this.#model.project(node.root)?.runs.get(node.id) : undefined;
+  }
+
+  #branch(root: string, branch: string | null): BranchView | undefined {
+    return this.#model
+      .project(root)
+      ?.branchViews()
+      .find(({ name }) => name === branch);
+  }
+
+  #node(node: Node): Node {
+    const key = node.kind === 'run' ? `run ${node.id}` : idOf(node);
+    const known = this.#nodes.get(key);
+    if (known) return known;
+    this.#nodes.set(key, node);
+    return node;
+  }
+
+  #later(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      const nodes = this.#allDue ? [undefined] : [...this.#due];
+      this.#allDue = false;
+      this.#due.clear();
+      for (const node of nodes) this.#changed.fire(node);
+    }, REDRAW_MS);
+  }
+
+  #item(node: Node): vscode.TreeItem {
+    const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState;
+    switch (node.kind) {
+      case 'project': {
+        const item = new vscode.TreeItem(vscode.Uri.file(node.root), Expanded);
+        item.contextValue = 'project';
+        return item;
+      }
+      case 'branch': {
+        const branch = this.#branch(node.root, node.branch);
+        const item = new vscode.TreeItem(this.#branchName(node), branch?.current ? Expanded : Collapsed);
+        const runs = (branch?.runs ?? 0) - (branch?.drafts ?? 0);
+        item.description = [
+          branch?.current ? 'current' : '',
+          `${integer(runs)} ${runs === 1 ? 'run' : 'runs'}`,
+          branch?.live ? `${branch.live} live` : '',
+        ]
+          .filter(Boolean)
+          .join(' · ');
+        item.iconPath = new vscode.ThemeIcon('git-branch');
+        item.accessibilityInformation = { label: `branch ${item.label}, ${item.description}` };
+        item.contextValue = 'branch';
+        return item;
+      }
+      case 'drafts': {
+        const item = new vscode.TreeItem('Drafts', Collapsed);
+        item.description = 'ended within a minute, without a checkpoint';
+        item.iconPath = new vscode.ThemeIcon('ellipsis');
+        item.contextValue = 'drafts';
+        return item;
+      }
+      case 'more': {
+        const item = new vscode.TreeItem('Show 200 more', None);
+        item.command = { command: 'trainstash.more', title: 'Show more', arguments: [node] };
+        return item;
+      }
+      case 'run': {
+        const run = this.#run(node);
+        if (!run) return new vscode.TreeItem('(gone)', None);
+        return dressed(
+          new vscode.TreeItem(run.name, run.checkpoints > 0 ? Collapsed : None),
+          lookOfRun(run, Date.now()),
+        );
+      }
+      case 'checkpoint': {
+        const { checkpoint } = node;
+        const run = this.#model.project(node.root)?.runs.get(node.run);
+        const item = new vscode.TreeItem(`step ${integer(checkpoint.step)}`, None);
+        return dressed(item, lookOfCheckpoint(checkpoint, run, Date.now()));
+      }
+    }
+  }
+
+  #branchName({ root, branch }: { root: string; branch: string | null }): string {
+    return branch ?? (this.#model.project(root)?.project.git ? '(no branch)' : '(no git)');
+  }
+}
+
+function dressed(item: vscode.TreeItem, look: Look): vscode.TreeItem {
+  item.description = look.description;
+  item.iconPath = new vscode.ThemeIcon(look.icon, look.color ? new vscode.ThemeColor(look.color) : undefined);
+  item.contextValue = look.context;
+  item.accessibilityInformation = { label: look.spoken };
+  return item;
+}
+
+/** Names are data: appended as text, never as markup. */
+function tooltipOfRun(run: Run | undefined): vscode.MarkdownString {
+  const text = new vscode.MarkdownString();
+  if (!run) return text;
+  text.appendText(`${run.name}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`);
+  const facts = [
+    run.note,
+    `branch ${run.branch ?? '–'}${run.commit ? ` at ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
+    `step ${integer(run.step)}${run.totalSteps ? ` of ${integer(run.totalSteps)}` : ''}, epoch ${run.epoch}, ${run.checkpoints} checkpoints`,
+    Object.entries(run.params)
+      .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
+      .join('  '),
+    ...run.notices.slice(-3).map((notice) => notice.text),
+  ];
+  for (const fact of facts.filter(Boolean)) text.appendMarkdown('\n\n').appendText(fact);
+  return text;
+}
+
+function tooltipOfCheckpoint(checkpoint: Checkpoint): vscode.MarkdownString {
+  const { proof, reasons, metrics, stateDigest } = checkpoint;
+  const facts = [
+    `taken because of: ${reasons.join(', ')}`,
+    Object.entries(metrics)
+      .map(([name, value]) => `${name} ${value}`)
+      .join('  '),
+    proof ? `${proof.kind} of ${proof.steps} steps: ${proof.verdict} (${proof.fingerprint})` : '',
+    `state ${stateDigest.slice(0, 16)}, id ${checkpoint.id}`,
+  ];
+  const text = new vscode.MarkdownString();
+  text.appendText(`Step ${integer(checkpoint.step)}, epoch ${checkpoint.epoch}`);
+  for (const fact of facts.filter(Boolean)) text.appendMarkdown('\n\n').appendText(fact);
+  return text;
+}
+
+function idOf(node: Node): string {
+  const { kind, root } = node;
+  if (node.kind === 'project') return `${kind} ${root}`;
+  if (node.kind === 'run') return `${kind} ${root} ${node.id}`;
+  if (node.kind === 'checkpoint') return `${kind} ${root} ${node.checkpoint.id}`;
+  return `${kind} ${root} ${node.branch === null ? '' : `:${node.branch}`}`;
+}

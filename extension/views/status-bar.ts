@@ -1,0 +1,125 @@
+/** One item of the status bar, drawn at most once a second, hidden when there is nothing to say. */
+import * as vscode from 'vscode';
+import type { Run } from '../../protocol/domain.ts';
+import { metricsQuery } from '../../protocol/messages.ts';
+import { duration, integer } from '../../protocol/words.ts';
+import type { Connection } from '../connection.ts';
+import type { Model } from '../model.ts';
+import { type StatusText, statusOf } from '../text.ts';
+
+const DRAW_MS = 1_000;
+const CURVE_MS = 5_000;
+const CURVE_POINTS = 60;
+
+export class StatusBar {
+  readonly #item: vscode.StatusBarItem;
+  readonly #model: Model;
+  readonly #connection: Connection;
+  readonly #seen = new Set<string>();
+  /** Failures from before this window are not news. */
+  readonly #since = Date.now();
+  #shown: StatusText | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #drawnAt = 0;
+  #curve: { run: string; at: number; svg: string } | null = null;
+
+  constructor(model: Model, connection: Connection) {
+    this.#model = model;
+    this.#connection = connection;
+    this.#item = vscode.window.createStatusBarItem('trainstash.status', vscode.StatusBarAlignment.Left, 5);
+    this.#item.name = 'Trainstash';
+  }
+
+  /** What the item speaks of now. */
+  get shown(): StatusText | null {
+    return this.#shown;
+  }
+
+  /** A failure was looked at: it need not be shown any more. */
+  looked(run: string): void {
+    this.#seen.add(run);
+    this.redraw();
+  }
+
+  redraw(): void {
+    this.#timer ??= setTimeout(() => this.#draw(), Math.max(0, this.#drawnAt + DRAW_MS - Date.now()));
+  }
+
+  dispose(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#item.dispose();
+  }
+
+  #draw(): void {
+    this.#timer = null;
+    this.#drawnAt = Date.now();
+    const runs = this.#model.projects.flatMap((mirror) => {
+      const onBranch = mirror.runsOf(mirror.project.branch);
+      return [...new Set([...mirror.liveRuns(), ...onBranch])];
+    });
+    const recent = runs.filter(({ status, endedAt }) => status === 'paused' || (endedAt ?? Infinity) > this.#since);
+    this.#shown = statusOf(recent, this.#seen, Date.now());
+    if (!this.#shown) {
+      this.#item.hide();
+      return;
+    }
+    const { text, level, run, click } = this.#shown;
+    this.#item.text = text;
+    this.#item.backgroundColor =
+      level === 'normal' ? undefined : new vscode.ThemeColor(`statusBarItem.${level}Background`);
+    this.#item.command = 'trainstash.fromStatus';
+    this.#item.accessibilityInformation = { label: `Trainstash: ${run.name}, ${run.status}`, role: 'button' };
+    this.#item.tooltip = this.#tooltip(run, click);
+    this.#item.show();
+    // Times in the text run on while nothing else changes.
+    if (level === 'warning' || text.includes('$(verified)')) setTimeout(() => this.redraw(), DRAW_MS).unref();
+    if (run.status === 'running') void this.#drawCurve(run);
+  }
+
+  #tooltip(run: Run, click: StatusText['click']): vscode.MarkdownString {
+    const text = new vscode.MarkdownString(undefined, true);
+    text.isTrusted = {
+      enabledCommands: ['trainstash.pause', 'trainstash.checkpoint', 'trainstash.log', 'trainstash.resumeLast'],
+    };
+    text.appendMarkdown('**').appendText(run.name).appendMarkdown('** ');
+    text.appendText(
+      `${run.status} · step ${integer(run.step)}${run.totalSteps ? ` of ${integer(run.totalSteps)}` : ''}`,
+    );
+    if (run.etaSeconds !== null) text.appendText(` · ${duration(run.etaSeconds)} left`);
+    if (this.#curve?.run === run.id && this.#curve.svg)
+      text.appendMarkdown(`\n\n![loss](data:image/svg+xml;base64,${Buffer.from(this.#curve.svg).toString('base64')})`);
+    if (run.reason) text.appendMarkdown('\n\n').appendText(run.reason);
+    const actions =
+      click === 'resume'
+        ? '[$(debug-continue) Resume](command:trainstash.resumeLast)'
+        : run.status === 'running'
+          ? '[$(debug-pause) Pause](command:trainstash.pause) · [$(save) Checkpoint now](command:trainstash.checkpoint)'
+          : '';
+    text.appendMarkdown(`\n\n${[actions, '[$(terminal) Log](command:trainstash.log)'].filter(Boolean).join(' · ')}`);
+    return text;
+  }
+
+  async #drawCurve(run: Run): Promise<void> {
+    if (this.#curve?.run === run.id && Date.now() - this.#curve.at < CURVE_MS) return;
+    const root = this.#model.projects.find(({ runs }) => runs.has(run.id))?.project.root;
+    if (!root) return;
+    this.#curve = { run: run.id, at: Date.now(), svg: this.#curve?.run === run.id ? this.#curve.svg : '' };
+    const query = { root, run: run.id, names: ['loss'], buckets: CURVE_POINTS };
+    const answer = await this.#connection.request(metricsQuery, query).catch(() => null);
+    const svg = answer?.series[0] && curveSvg(answer.series[0].values);
+    if (svg) this.#curve = { run: run.id, at: Date.now(), svg };
+  }
+}
+
+/** 200 by 48 pixels; values that are no numbers leave no mark. */
+function curveSvg(values: readonly (number | string)[]): string | null {
+  const finite = values.filter((value): value is number => typeof value === 'number');
+  if (finite.length < 2) return null;
+  const low = Math.min(...finite);
+  const span = Math.max(...finite) - low || 1;
+  const points = finite.map((value, i) => {
+    const x = 2 + (196 * i) / (finite.length - 1);
+    return `${x.toFixed(1)},${(46 - (44 * (value - low)) / span).toFixed(1)}`;
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="200" height="48"><polyline fill="none" stroke="#3794ff" stroke-width="1.5" points="${points.join(' ')}"/></svg>`;
+}

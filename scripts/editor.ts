@@ -1,0 +1,65 @@
+// A real VS Code without a desktop, for `npm run demo -- --editor` and the tests of the extension: VS Code's own server
+// out of the npm package `code-server`, in a folder of its own, since its install must run no scripts and ours must.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const VERSION = '4.139.1';
+const folder = join(root, '.cache', `code-server-${VERSION}`);
+const stamp = join(folder, 'installed');
+const vscode = join(folder, 'node_modules/code-server/lib/vscode');
+
+/** VS Code's server, to be started with Node. Installed when missing (about a minute). Throws when npm cannot. */
+export function codeServer(): string {
+  if (!existsSync(stamp)) {
+    console.log('Installing code-server for the editor (about a minute)…');
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
+    npm(folder, 'install', `code-server@${VERSION}`);
+    // Both have lock files of their own, and are what code-server's install script would install.
+    npm(vscode, 'install', '--omit=dev');
+    npm(join(vscode, 'extensions'), 'install', '--omit=dev');
+    writeFileSync(stamp, '');
+  }
+  return join(vscode, 'out/server-main.js');
+}
+
+/** A Chromium, or null. As root on Debian it is installed when missing. */
+export function chromium(): string | null {
+  const found = browserOnPath();
+  if (found || !canInstallPackages()) return found;
+  console.log('Installing Chromium for the editor…');
+  const apt = (...args: string[]) =>
+    spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], { stdio: 'ignore' });
+  apt('update');
+  apt('install', '-y', '--no-install-recommends', 'chromium', 'fonts-dejavu-core');
+  return browserOnPath();
+}
+
+function browserOnPath(): string | null {
+  if (process.env.TRAINSTASH_BROWSER) return process.env.TRAINSTASH_BROWSER;
+  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return names.flatMap((name) => folders.map((path) => join(path, name))).find((path) => existsSync(path)) ?? null;
+}
+
+function canInstallPackages(): boolean {
+  return process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
+}
+
+function npm(cwd: string, ...args: string[]): void {
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--engine-strict=false'];
+  const result = spawnSync('npm', [args[0]!, ...flags, ...args.slice(1)], {
+    cwd,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32',
+    // Ours would make npm install into this project.
+    env: Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !/^npm_(?!config_registry|config_cache)/i.test(name)),
+    ),
+  });
+  if (result.status !== 0) throw new Error(`npm ${args.join(' ')} failed in ${cwd}`);
+}

@@ -1,0 +1,178 @@
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test, vi } from 'vitest';
+import { connect } from '../../client/connect.ts';
+import { daemonStop, runPause } from '../../protocol/messages.ts';
+import {
+  BUILD,
+  type Fixture,
+  gitProject,
+  kill,
+  makeFixture,
+  openProject,
+  show,
+  startSmall,
+  untilStatus,
+  untilStep,
+} from '../support/daemon.ts';
+import { type Editor, type EditorParts, editorParts, openEditor } from '../support/editor.ts';
+import { until } from '../support/folder.ts';
+
+vi.setConfig({ testTimeout: 240_000 });
+
+let parts: EditorParts | null;
+beforeAll(async () => {
+  parts = await editorParts();
+}, 600_000);
+
+function editorOf(fixture: Fixture): Promise<Editor> {
+  return openEditor(parts!, { folder: fixture.root, state: join(fixture.folder, 'state') });
+}
+
+/** Waits until a row says what it should. */
+function untilRow(editor: Editor, name: RegExp, text: RegExp): Promise<string> {
+  return until(`the row ${name} says ${text}`, async () => {
+    const row = editor.row(name);
+    if (!(await row.isVisible())) return false;
+    const shown = await editor.textOf(row).catch(() => '');
+    return text.test(shown) && shown;
+  });
+}
+
+function untilStatusBar(editor: Editor, text: RegExp): Promise<unknown> {
+  return until(`the status bar says ${text}`, async () => {
+    if (!(await editor.status.isVisible())) return false;
+    return text.test((await editor.status.innerText().catch(() => '')).replaceAll(/\s+/g, ' '));
+  });
+}
+
+test('a run is started, paused, outlives a killed daemon and a reloaded window, and is resumed by one click', async (context) => {
+  if (!parts) return context.skip();
+  const fixture = makeFixture({
+    config: {
+      jobs: { small: { module: 'small.ts', params: { slow: 300, epochs: 30 }, checkpoint: { every: '4 steps' } } },
+    },
+  });
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await editor.page.getByText('No runs yet').waitFor();
+  await editor.palette('Trainstash: Run a Job');
+  await untilRow(editor, /small #1/, /\d+% · val_loss/);
+  await untilStatusBar(editor, /small #1 \d+% · [\d.]+ · /);
+  await editor.page.locator('.terminal-wrapper').first().waitFor();
+  await editor.shot('running');
+
+  kill(fixture.daemonPid(), 'SIGKILL');
+  const client = await until('a daemon answers again', () =>
+    connect({ name: 'test', build: BUILD, dist: null, env: fixture.env }).catch(() => null),
+  );
+  const { run } = await show(client, fixture, '1');
+  await untilStep(client, fixture, '1', run.step + 3);
+  await editor.reload();
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /\d+% · val_loss/);
+
+  await editor.rowAction(editor.row(/small #1/), 'Pause');
+  await untilRow(editor, /small #1/, /paused at \d+/);
+  await untilStatusBar(editor, /small #1 \d+%/);
+  await editor.shot('paused');
+  await editor.status.click();
+  await untilStatus(client, fixture, '1', 'running');
+  await untilStatusBar(editor, /small #1 \d+% · /);
+
+  // Its checkpoints are rows below it.
+  await editor.row(/small #1/).click();
+  await editor.row(/step \d+/).waitFor();
+  await editor.shot('checkpoints');
+  await editor.rowAction(editor.row(/small #1/), 'Stop');
+  await untilRow(editor, /small #1/, /stopped at/);
+  expect(editor.pageErrors).toEqual([]);
+});
+
+test('what differs from the checkpoint is shown before a resume, and nothing starts until it is accepted', async (context) => {
+  if (!parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 50 });
+  await untilStep(client, fixture, run.id, 5);
+  await client.request(runPause, { root: fixture.root, run: run.id });
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /paused at/);
+  appendFileSync(join(fixture.root, 'small.ts'), '\n// changed\n');
+
+  await editor.rowAction(editor.row(/small #1/), 'Resume');
+  const list = editor.page.locator('.quick-input-widget');
+  await list.getByText('1 thing differs from the checkpoint').waitFor();
+  await list.getByText('code: small.ts').waitFor();
+  await editor.shot('preflight');
+  expect((await show(client, fixture, run.id)).run.sessions).toBe(1);
+  await editor.page.keyboard.press('Escape');
+  await list.waitFor({ state: 'hidden' });
+  expect((await show(client, fixture, run.id)).run.status).toBe('paused');
+
+  await editor.rowAction(editor.row(/small #1/), 'Resume');
+  await list.getByText('Resume all the same').click();
+  await untilStatus(client, fixture, run.id, 'completed');
+  await untilRow(editor, /small #1/, /^small #1 val_loss/);
+});
+
+test('the tree follows HEAD; a daemon that was stopped on purpose stays stopped until asked for', async (context) => {
+  if (!parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /^branch main/, /main current · 1 run/);
+  execFileSync('git', ['switch', '-qc', 'idea'], { cwd: fixture.root });
+  await untilRow(editor, /^branch idea/, /idea current · 0 runs/);
+  await untilRow(editor, /^branch main/, /main 1 run/);
+  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  await untilRow(editor, /^branch idea/, /idea current · 1 run/);
+
+  await untilRow(editor, /small #2/, /^small #2 val_loss/);
+  await editor.rowMenu(editor.row(/small #2/), 'Delete');
+
+  await editor
+    .toast(/moved to the trash/)
+    .getByRole('button', { name: 'Undo' })
+    .waitFor();
+  await editor.row(/small #2/).waitFor({ state: 'detached' });
+  await editor
+    .toast(/moved to the trash/)
+    .getByRole('button', { name: 'Undo' })
+    .click();
+  await editor.row(/small #2/).waitFor();
+
+  await client.request(daemonStop, {});
+  await client.closed;
+  await editor.page.getByText('The daemon was stopped').waitFor();
+  await editor.shot('stopped');
+  const again = await connect({ name: 'test', build: BUILD, dist: null, env: fixture.env }).catch(() => null);
+  expect(again).toBeNull();
+  await editor.palette('Trainstash: Refresh');
+  await editor.page.getByText('The daemon was stopped').waitFor({ state: 'hidden' });
+  await editor.row(/small #2/).waitFor();
+});
+
+test('in a repository that has nothing of ours no daemon is started and nothing is written until it is set up', async (context) => {
+  if (!parts) return context.skip();
+  const fixture = makeFixture();
+  const plain = join(fixture.folder, 'plain');
+  mkdirSync(plain);
+  writeFileSync(join(plain, 'train.py'), 'print(1)\n');
+  gitProject(plain);
+  const editor = await openEditor(parts, { folder: plain, state: join(fixture.folder, 'state') });
+  await editor.showTrainstash();
+  await editor.page.getByText('No training was run here yet').waitFor();
+  await editor.shot('unused');
+  expect(existsSync(join(fixture.folder, 'state/daemon.json'))).toBe(false);
+  expect(existsSync(join(plain, '.git/trainstash'))).toBe(false);
+
+  await editor.page.getByText('Set Up this Folder').first().click();
+  await until('trainstash.json is there', () => existsSync(join(plain, 'trainstash.json')));
+  expect(JSON.parse(readFileSync(join(plain, 'trainstash.json'), 'utf8'))).toHaveProperty('jobs');
+  await editor.page.getByText('No runs yet').waitFor();
+});

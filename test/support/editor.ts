@@ -1,0 +1,236 @@
+/** A real VS Code (its server, in a browser) with the packed extension, a profile of its own and a folder open. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type Browser, chromium, type Frame, type Locator, type Page } from 'playwright-core';
+import { codeServer, chromium as findBrowser } from '../../scripts/editor.ts';
+import { packExtension } from '../../scripts/vsix.ts';
+import { afterwards } from './cleanup.ts';
+import { temporaryFolder, until } from './folder.ts';
+
+const BROWSER_FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const SETTINGS = {
+  'security.workspace.trust.enabled': false,
+  'telemetry.telemetryLevel': 'off',
+  'workbench.startupEditor': 'none',
+  'workbench.tips.enabled': false,
+  'extensions.autoUpdate': false,
+  'extensions.autoCheckUpdates': false,
+  'update.mode': 'none',
+  'workbench.enableExperiments': false,
+  'window.commandCenter': false,
+  'chat.commandCenter.enabled': false,
+  'chat.disableAIFeatures': true,
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'files.simpleDialog.enable': true,
+  'window.menuBarVisibility': 'classic',
+};
+
+/** Null when this machine cannot have one, with the reason printed. */
+export interface EditorParts {
+  server: string;
+  browser: string;
+  vsix: string;
+}
+
+export async function editorParts(): Promise<EditorParts | null> {
+  const browser = findBrowser();
+  if (!browser) {
+    console.warn('Tests of the extension are skipped: no Chromium (set TRAINSTASH_BROWSER to one).');
+    return null;
+  }
+  return { server: codeServer(), browser, vsix: await packExtension() };
+}
+
+export interface EditorOptions {
+  folder: string;
+  /** State directory of the daemon that the extension meets or starts. */
+  state: string;
+  settings?: Record<string, unknown>;
+  theme?: string;
+}
+
+export async function openEditor(parts: EditorParts, options: EditorOptions): Promise<Editor> {
+  const home = temporaryFolder();
+  const data = join(home, 'data');
+  mkdirSync(join(data, 'User'), { recursive: true });
+  const settings = {
+    ...SETTINGS,
+    'workbench.colorTheme': options.theme ?? 'Default Dark Modern',
+    ...options.settings,
+  };
+  writeFileSync(join(data, 'User/settings.json'), JSON.stringify(settings));
+  const folders = ['--server-data-dir', join(home, 'server'), '--user-data-dir', data];
+  const common = ['--accept-server-license-terms', ...folders, '--extensions-dir', join(home, 'extensions')];
+  const env = {
+    PATH: process.env.PATH,
+    HOME: home,
+    LANG: 'C.UTF-8',
+    EXTENSIONS_GALLERY: '{}',
+    TRAINSTASH_STATE: options.state,
+  };
+  const installed = spawnSync(process.execPath, [parts.server, ...common, '--install-extension', parts.vsix], {
+    env,
+    encoding: 'utf8',
+  });
+  if (installed.status !== 0)
+    throw new Error(`the extension cannot be installed: ${installed.stdout}${installed.stderr}`);
+  const port = await freePort();
+  const log = openSync(join(home, 'server.log'), 'w');
+  const flags = ['--without-connection-token', '--disable-telemetry', '--telemetry-level', 'off'];
+  if (settings['security.workspace.trust.enabled'] === false) flags.push('--disable-workspace-trust');
+  const server = spawn(
+    process.execPath,
+    [
+      parts.server,
+      ...common,
+      '--host',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      ...flags,
+      '--disable-getting-started-override',
+    ],
+    { env, stdio: ['ignore', log, log], detached: true },
+  );
+  closeSync(log);
+  afterwards(() => endGroup(server));
+  await until('the editor’s server answers', () => answers(port), 60_000);
+  const browser = await chromium.launch({ executablePath: parts.browser, headless: true, args: BROWSER_FLAGS });
+  afterwards(() => browser.close());
+  const editor = new Editor(browser, `http://127.0.0.1:${port}/?folder=${encodeURIComponent(options.folder)}`, home);
+  await editor.open();
+  return editor;
+}
+
+export class Editor {
+  readonly #browser: Browser;
+  readonly #url: string;
+  readonly #home: string;
+  readonly pageErrors: string[] = [];
+  page!: Page;
+
+  constructor(browser: Browser, url: string, home: string) {
+    this.#browser = browser;
+    this.#url = url;
+    this.#home = home;
+  }
+
+  async open(): Promise<void> {
+    const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 } });
+    this.page = await context.newPage();
+    this.page.setDefaultTimeout(30_000);
+    this.page.on('pageerror', (error) => this.pageErrors.push(String(error)));
+    await this.page.goto(this.#url);
+    await this.page.waitForSelector('.monaco-workbench');
+  }
+
+  async reload(): Promise<void> {
+    await this.page.reload();
+    await this.page.waitForSelector('.monaco-workbench');
+  }
+
+  async showTrainstash(): Promise<void> {
+    const tab = this.page.getByRole('tab', { name: /^Trainstash/ });
+    await tab.waitFor();
+    if ((await tab.getAttribute('aria-selected')) !== 'true') await tab.click();
+  }
+
+  row(name: string | RegExp): Locator {
+    return this.page.getByRole('treeitem', { name }).first();
+  }
+
+  /** The label and description that a row shows. */
+  async textOf(row: Locator): Promise<string> {
+    const parts = await row.locator('.label-name, .label-description').allInnerTexts();
+    return parts.join(' ').replaceAll(/\s+/g, ' ').trim();
+  }
+
+  async rowAction(row: Locator, action: string): Promise<void> {
+    await row.hover();
+    await row.getByRole('button', { name: action, exact: true }).click();
+  }
+
+  async rowMenu(row: Locator, entry: string): Promise<void> {
+    const item = this.page.locator('.context-view .monaco-menu').getByRole('menuitem', { name: entry });
+    await row.click({ button: 'right' });
+    await item.hover();
+    // A menu ignores clicks for its first moment, on purpose, and tells nobody when that is over.
+    await this.page.waitForTimeout(250);
+    await item.click();
+  }
+
+  /** Runs a command by its title, through the palette. */
+  async palette(title: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    const input = this.page.locator('.quick-input-widget input.input');
+    await input.waitFor({ state: 'visible' });
+    await input.fill(`>${title}`);
+    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
+    await this.page.keyboard.press('Enter');
+  }
+
+  get status(): Locator {
+    return this.page.locator('[id="trainstash.trainstash.trainstash.status"]');
+  }
+
+  toast(text: string | RegExp): Locator {
+    return this.page.locator('.notification-toast', { hasText: text });
+  }
+
+  frames(): Frame[] {
+    return this.page.frames();
+  }
+
+  /** For people: `TRAINSTASH_SHOTS` names the folder; without it nothing is taken. */
+  async shot(name: string): Promise<void> {
+    const folder = process.env.TRAINSTASH_SHOTS;
+    if (!folder) return;
+    mkdirSync(folder, { recursive: true });
+    await this.page.screenshot({ path: join(folder, `${name}.png`) });
+  }
+
+  serverLog(): string {
+    return readFileSync(join(this.#home, 'server.log'), 'utf8');
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+async function answers(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/version`).catch(() => null);
+  return response?.ok ?? false;
+}
+
+/** The server with its extension hosts and watchers; a daemon has a group of its own and is not touched. */
+async function endGroup(child: ChildProcess): Promise<void> {
+  const group = -child.pid!;
+  const signal = (name: NodeJS.Signals | 0) => {
+    try {
+      process.kill(group, name);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  signal('SIGTERM');
+  await until('the editor’s processes are gone', () => !signal(0), 5_000).catch(() => signal('SIGKILL'));
+}
