@@ -1,5 +1,6 @@
 /** All commands, in the order in which `trainstash help` lists them. */
 import type { Command } from './command.ts';
+import { branchCommands } from './commands/branches.ts';
 import { checkpointCommands } from './commands/checkpoints.ts';
 import { lookingCommands } from './commands/looking.ts';
 import { projectCommands } from './commands/project.ts';
@@ -10,6 +11,7 @@ const all: Record<string, Command> = {
   ...runningCommands,
   ...lookingCommands,
   ...checkpointCommands,
+  ...branchCommands,
 };
 
 const ORDER = [
@@ -29,6 +31,10 @@ const ORDER = [
   'rename',
   'restore',
   'rm',
+  'switch',
+  'sync',
+  'stash',
+  'hook',
   'gc',
   'fsck',
   'where',

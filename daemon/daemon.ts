@@ -73,10 +73,14 @@ export class Daemon {
     if (entry) {
       entry.usedAt = Date.now();
       const opened = await entry.opening;
+      // Another worktree of it is trusted and remembered by itself.
+      this.#remember(place);
       if (opened.exists) return opened;
       this.#setup.log(`${place.store} was deleted`);
       await this.forget(opened);
     }
+    // A repository that was moved: its store is still open under the old name, and has one owner.
+    for (const { opened } of [...this.#projects.values()]) if (opened && !opened.exists) await this.forget(opened);
     const opening = OpenProject.open(place, {
       storeWorker: pathToFileURL(join(this.#setup.runtime, 'store-worker.js')),
       trainer: join(this.#setup.runtime, 'trainer.js'),
@@ -94,6 +98,8 @@ export class Daemon {
       throw error;
     }
     this.#remember(place);
+    // What HEAD did while nobody looked is settled now.
+    if (place.git) void created.opened.worktrees.at(place.root).catch((error: Error) => this.#setup.log(error.message));
     return created.opened;
   }
 
@@ -105,10 +111,16 @@ export class Daemon {
   }
 
   /** Keeps a project open, and tells of its HEAD, until the client leaves. */
-  async watch(project: OpenProject, client: ClientInfo): Promise<void> {
+  async watch(project: OpenProject, root: string, client: ClientInfo): Promise<void> {
     const stores = this.#watched.get(client) ?? new Set();
     this.#watched.set(client, stores.add(project.place.store));
-    await project.watchHead(() => void this.#announceProject(project));
+    project.worktrees.onHead = (moved) => void this.#announceProject(project, moved);
+    await project.worktrees.at(root);
+  }
+
+  /** The root of the worktree that a folder is in. */
+  async rootOf(folder: string): Promise<string> {
+    return (await this.#place(folder, false)).root;
   }
 
   clientLeft(client: ClientInfo): void {
@@ -123,7 +135,7 @@ export class Daemon {
     if (this.isTrusted(root)) return;
     this.#known = this.#known.map((known) => (known.root === root ? { ...known, trusted: true } : known));
     writeJson(this.#setup.paths.projects, this.#known);
-    for (const project of this.#open()) if (project.place.root === root) void this.#announceProject(project);
+    for (const project of this.#open()) if (project.place.root === root) void this.#announceProject(project, root);
   }
 
   liveRuns(): { project: OpenProject; run: Run }[] {
@@ -136,7 +148,7 @@ export class Daemon {
 
   async state(): Promise<DaemonState> {
     const projects = await Promise.all(
-      this.#open().map((project) => project.describe(this.isTrusted(project.place.root))),
+      this.#open().map((project) => project.describe(project.place.root, this.isTrusted(project.place.root))),
     );
     return { revision: this.revision, projects, live: this.liveRuns().map(({ run }) => run) };
   }
@@ -206,8 +218,8 @@ export class Daemon {
     writeJson(this.#setup.paths.projects, this.#known);
   }
 
-  async #announceProject(project: OpenProject): Promise<void> {
-    const described = await project.describe(this.isTrusted(project.place.root));
+  async #announceProject(project: OpenProject, root: string): Promise<void> {
+    const described = await project.describe(root, this.isTrusted(root));
     this.#notify(projectChanged, { revision: ++this.revision, project: described });
   }
 
@@ -215,15 +227,15 @@ export class Daemon {
     for (const project of this.#open()) if (project.runs.startNextQueued()) return;
   }
 
-  #announcer({ root }: Place): Announcer {
+  #announcer({ store }: Place): Announcer {
     const send = <P extends { revision: number }>(notification: Notification<P>, params: Omit<P, 'revision'>) =>
       this.#notify(notification, { ...params, revision: ++this.revision } as P);
     return {
-      run: (run: Run) => send(runChanged, { root, run }),
-      checkpoint: (checkpoint: Checkpoint) => send(checkpointChanged, { root, checkpoint }),
+      run: (run: Run) => send(runChanged, { store, run }),
+      checkpoint: (checkpoint: Checkpoint) => send(checkpointChanged, { store, checkpoint }),
       metrics: (run: Run, step: number, values: Record<string, number>) =>
         this.#notify(metricsAppended, {
-          root,
+          store,
           run: run.id,
           step,
           values: Object.entries(values).map(([name, value]) => ({
@@ -235,7 +247,7 @@ export class Daemon {
           })),
         }),
       notice: (run: Run | null, notice: Run['notices'][number]) =>
-        this.#notify(noticeRaised, { root, run: run?.id ?? null, notice }),
+        this.#notify(noticeRaised, { store, run: run?.id ?? null, notice }),
     };
   }
 }

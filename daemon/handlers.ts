@@ -20,11 +20,12 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   const project = (root: string) => daemon.project(root);
   const trusted = async (root: string): Promise<OpenProject> => {
     const opened = await daemon.project(root);
-    if (!daemon.isTrusted(opened.place.root)) {
+    const worktree = await daemon.rootOf(root);
+    if (!daemon.isTrusted(worktree)) {
       throw new TrainstashError(
         'untrusted',
-        `${opened.place.root} is not trusted, so nothing of it is run. Trust the folder in the editor, or use the command line there.`,
-        { root: opened.place.root },
+        `${worktree} is not trusted, so nothing of it is run. Trust the folder in the editor, or use the command line there.`,
+        { root: worktree },
       );
     }
     return opened;
@@ -45,18 +46,24 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
 
   on(m.projectOpen, 'reads', async ({ root, trusted: trust, create, watch }, client) => {
     const opened = await daemon.project(root, create);
-    if (trust) daemon.trust(opened.place.root);
-    if (watch) await daemon.watch(opened, client);
-    return opened.describe(daemon.isTrusted(opened.place.root));
+    const worktree = await daemon.rootOf(root);
+    if (trust) daemon.trust(worktree);
+    if (watch) await daemon.watch(opened, worktree, client);
+    return opened.describe(worktree, daemon.isTrusted(worktree));
   });
   on(m.projectInit, 'changes', async ({ root, module }) => {
     const opened = await project(root);
-    return { ...opened.init(module), project: await opened.describe(daemon.isTrusted(opened.place.root)) };
+    const worktree = await daemon.rootOf(root);
+    return {
+      ...opened.init(worktree, module),
+      project: await opened.describe(worktree, daemon.isTrusted(worktree)),
+    };
   });
-  on(m.projectJobs, 'reads', async ({ root }) => (await project(root)).jobs());
+  on(m.projectJobs, 'reads', async ({ root }) => (await project(root)).jobs(await daemon.rootOf(root)));
   on(m.projectWhere, 'reads', async ({ root }) => {
     const opened = await project(root);
-    return { project: await opened.describe(daemon.isTrusted(opened.place.root)), usage: await opened.store.usage() };
+    const worktree = await daemon.rootOf(root);
+    return { project: await opened.describe(worktree, daemon.isTrusted(worktree)), usage: await opened.store.usage() };
   });
 
   on(m.branchList, 'reads', async ({ root }) => {
@@ -64,17 +71,43 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return { revision: daemon.revision, branches };
   });
 
+  on(m.branchSync, 'changes', async ({ root, files }) =>
+    (await trusted(root)).worktrees.sync(await daemon.rootOf(root), files),
+  );
+  on(m.branchFollow, 'changes', async ({ root, follow }) =>
+    (await trusted(root)).worktrees.follow(await daemon.rootOf(root), follow),
+  );
+  on(m.stashList, 'reads', async ({ root }) => {
+    const { worktrees } = await project(root);
+    return { stashes: await worktrees.stashes.list(await daemon.rootOf(root)) };
+  });
+  on(m.stashShow, 'reads', async ({ root, stash }) =>
+    (await project(root)).worktrees.stashes.show(await daemon.rootOf(root), stash),
+  );
+  on(m.stashRestore, 'changes', async ({ root, stash, directory }) => {
+    const worktree = await daemon.rootOf(root);
+    const target = directory === undefined ? undefined : resolve(root, directory);
+    const { worktrees } = await project(root);
+    return worktrees.exclusively(worktree, (stashes) => stashes.restore(worktree, stash, target));
+  });
+  on(m.stashDrop, 'changes', async ({ root, stash, undo }) => {
+    const worktree = await daemon.rootOf(root);
+    const { worktrees } = await project(root);
+    const dropped = await worktrees.exclusively(worktree, (stashes) => stashes.drop(worktree, stash, undo ?? false));
+    return { stash: dropped };
+  });
+
   on(m.runStart, 'changes', async ({ root, params, ...options }) =>
-    (await trusted(root)).runs.start({ ...options, params: params as never }),
+    (await trusted(root)).runs.start({ ...options, root: await daemon.rootOf(root), params: params as never }),
   );
   on(m.runPreflight, 'reads', async ({ root, set, ...options }) =>
-    (await project(root)).runs.preflight({ ...options, set: set as never }),
+    (await project(root)).runs.preflight({ ...options, root: await daemon.rootOf(root), set: set as never }),
   );
   on(m.runResume, 'changes', async ({ root, set, ...options }) =>
-    (await trusted(root)).runs.resume({ ...options, set: set as never }),
+    (await trusted(root)).runs.resume({ ...options, root: await daemon.rootOf(root), set: set as never }),
   );
   on(m.runFork, 'changes', async ({ root, set, ...options }) =>
-    (await trusted(root)).runs.fork({ ...options, set: set as never }),
+    (await trusted(root)).runs.fork({ ...options, root: await daemon.rootOf(root), set: set as never }),
   );
   on(m.runPause, 'changes', async ({ root, run }) => (await project(root)).runs.pause(run));
   on(m.runStop, 'changes', async ({ root, run, force }) => (await project(root)).runs.stop(run, force ?? false));
@@ -148,7 +181,11 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return opened.readLog(run!, session, offset);
   });
 
-  on(m.storeGc, 'changes', async ({ root, emptyTrash }) => (await project(root)).store.gc(emptyTrash ?? false));
+  on(m.storeGc, 'changes', async ({ root, emptyTrash }) => {
+    const { store, worktrees } = await project(root);
+    await worktrees.tidy(emptyTrash ?? false);
+    return store.gc(emptyTrash ?? false);
+  });
   on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
     const opened = await project(root);
     if (rebuild && opened.busy)

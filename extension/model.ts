@@ -76,14 +76,18 @@ export class Model {
     this.#connection = connection;
     this.#events = events;
     connection.on(m.projectChanged, ({ revision, project }) => this.#seen(revision) && this.#putProject(project));
-    connection.on(m.runChanged, ({ revision, root, run }) => this.#seen(revision) && this.#putRun(root, run));
+    connection.on(
+      m.runChanged,
+      ({ revision, store, run }) => this.#seen(revision) && this.#each(store, (root) => this.#putRun(root, run)),
+    );
     connection.on(
       m.checkpointChanged,
-      ({ revision, root, checkpoint }) => this.#seen(revision) && this.#putCheckpoint(root, checkpoint),
+      ({ revision, store, checkpoint }) =>
+        this.#seen(revision) && this.#each(store, (root) => this.#putCheckpoint(root, checkpoint)),
     );
-    connection.on(m.noticeRaised, ({ root, run, notice }) => {
-      const mirror = this.#mirrors.get(root);
-      if (mirror) this.#events.notice(root, (run && mirror.runs.get(run)) || null, notice);
+    connection.on(m.noticeRaised, ({ store, run, notice }) => {
+      const mirror = this.projects.find(({ project }) => project.store === store);
+      if (mirror) this.#events.notice(mirror.project.root, (run && mirror.runs.get(run)) || null, notice);
     });
   }
 
@@ -149,6 +153,11 @@ export class Model {
   /** After a new connection: revisions start anew. */
   restart(): void {
     this.#revision = null;
+  }
+
+  /** A store may be shown more than once: by several worktrees in one window. */
+  #each(store: string, change: (root: string) => void): void {
+    for (const { project } of this.projects) if (project.store === store) change(project.root);
   }
 
   async #fill(mirror: ProjectMirror): Promise<void> {

@@ -11,6 +11,26 @@ const every = v.pipe(
   v.regex(/^\s*\d+(\.\d+)?\s*(s|m|h|steps?|epochs?)(\s*,\s*\d+(\.\d+)?\s*(s|m|h|steps?|epochs?))*\s*$/),
 );
 
+/** Relative to the project, and inside it. */
+const pattern = v.pipe(
+  v.string(),
+  v.nonEmpty(),
+  v.check(
+    (text) => !/^([/\\]|[A-Za-z]:)|(^|\/)\.\.(\/|$)|^(\.git|\.trainstash)(\/|$)/.test(text),
+    'must be a path or glob inside the project, with /, and not in .git',
+  ),
+);
+const patterns = v.pipe(v.array(pattern), v.maxLength(100));
+
+/** What `trainstash.json` says beside its jobs. */
+export const branchesSchema = v.object({
+  /** Files that follow the branch: paths, folders or globs. */
+  files: v.optional(patterns, []),
+  /** What live runs do when HEAD leaves their branch. */
+  onBranchSwitch: v.optional(v.picklist(['continue', 'pause', 'ask']), 'continue'),
+});
+export type BranchesConfig = v.InferOutput<typeof branchesSchema>;
+
 export const jobSchema = v.strictObject({
   /** Path of a TensorFlow.js training module (`.ts` or `.js`), relative to the folder of `trainstash.json`. */
   module: v.string(),
@@ -28,6 +48,8 @@ export const jobSchema = v.strictObject({
     }),
     {},
   ),
+  /** Files that its training writes by path: they follow the branch, and a switch waits while it writes. */
+  files: v.optional(patterns, []),
   onNaN: v.optional(v.picklist(['ignore', 'pause'])),
   onSpike: v.optional(v.picklist(['ignore', 'pause'])),
   backend: v.optional(v.picklist(['auto', 'wasm', 'cpu'])),

@@ -10,9 +10,9 @@ export interface ErrorData {
   paramInvalid: { param: string; expected: string };
   moduleInvalid: { file: string; line?: number; problem: string };
   /** A name or id fits nothing. */
-  notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag'; query: string };
+  notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch'; query: string };
   /** An id's beginning fits several. */
-  ambiguous: { what: 'run' | 'checkpoint'; query: string; matches: string[] };
+  ambiguous: { what: 'run' | 'checkpoint' | 'stash'; query: string; matches: string[] };
   /** The run's status does not allow this. */
   wrongStatus: { run: string; status: string; allowed: string[] };
   /** The checkpoint's tensors are not the model's. */
@@ -28,6 +28,8 @@ export interface ErrorData {
   storeFromFuture: { path: string; found: number; supported: number };
   protectedBy: { what: string; reasons: string[] };
   untrusted: { root: string };
+  /** Files of another branch are still in place, because these write into them. */
+  switchWaiting: { inPlace: string; writers: string[] };
   /** The daemon speaks a newer protocol or runs a newer build than this client. */
   clientTooOld: { daemon: string; client: string };
   unauthorized: Record<string, never>;

@@ -134,6 +134,82 @@ export interface BranchSummary {
 /** The branches that have runs, the newest first. */
 export const branchList = request<{ revision: number; branches: BranchSummary[] }>()('branch/list', v.object({ root }));
 
+export type SyncState =
+  /** Files belong to HEAD's branch. */
+  | 'inPlace'
+  /** HEAD is detached: files stay what they were. */
+  | 'detached'
+  /** Nobody has said yet whether files follow branches: nothing moves. */
+  | 'ask'
+  /** Something writes into the working set: it moves when that has ended or paused. */
+  | 'waiting'
+  /** HEAD moved while nobody looked, and files have changed since: a person says whose they are. */
+  | 'unclear'
+  /** It could not be done; what was done is kept, and it is tried again. */
+  | 'failed';
+
+export interface SyncResult {
+  state: SyncState;
+  /** HEAD's branch; null: detached, or no git. */
+  branch: string | null;
+  /** The branch whose files are in place. */
+  inPlace: string | null;
+  /** What is waited for, or what failed; for people. */
+  reason: string;
+  /** Files that this call moved, out of the tree and into it. */
+  movedOut: number;
+  movedIn: number;
+  /** Files that appeared after HEAD had moved: they stayed, and count as the new branch's. */
+  late: string[];
+  /** Files that did not come back because another one is in their place; they are still stashed. */
+  conflicts: string[];
+}
+
+/** Returns when the files in place belong to HEAD's branch, or why they do not. `files` settles `unclear`. */
+export const branchSync = request<SyncResult>()(
+  'branch/sync',
+  v.object({ root, files: v.optional(v.picklist(['move', 'stay'])) }),
+);
+
+/** The answer to the question that is asked once a project. */
+export const branchFollow = request<SyncResult>()('branch/follow', v.object({ root, follow: v.boolean() }));
+
+export interface StashSummary {
+  id: string;
+  branch: string;
+  /** Whether there still is a branch of that name that this is of. */
+  branchExists: boolean;
+  /** It comes back by itself when the branch is entered. */
+  automatic: boolean;
+  reason: 'switch' | 'branched' | 'vanished' | 'conflict';
+  files: number;
+  bytes: number;
+  /** How many of the files the store has; the others are on the shelf alone. */
+  stored: number;
+  createdAt: number;
+  /** In the trash since. */
+  droppedAt: number | null;
+}
+
+export const stashList = request<{ stashes: StashSummary[] }>()('stash/list', v.object({ root }));
+
+export const stashShow = request<{ stash: StashSummary; files: { path: string; bytes: number; stored: boolean }[] }>()(
+  'stash/show',
+  v.object({ root, stash: text }),
+);
+
+/** Puts files back to their places, or below `directory`. What is in the way stays, and so does the stashed file. */
+export const stashRestore = request<{ restored: string[]; conflicts: string[] }>()(
+  'stash/restore',
+  v.object({ root, stash: text, directory: v.optional(text) }),
+);
+
+/** Into the trash, which is emptied after 7 days; `undo` takes it out again: that one, or the newest. */
+export const stashDrop = request<{ stash: StashSummary }>()(
+  'stash/drop',
+  v.object({ root, stash: v.optional(text), undo: v.optional(v.boolean()) }),
+);
+
 // ---- run ----
 
 const launchOptions = {
@@ -289,7 +365,7 @@ export const storeEject = request<{ directory: string; checkpoints: number; byte
   v.object({ root, directory: text }),
 );
 
-// ---- notifications: whole records, with the revision they belong to ----
+// ---- notifications: whole records, with the revision they belong to; `store` names the project, whatever its worktree ----
 
 /** HEAD moved, trust was given. */
 export const projectChanged: Notification<{ revision: number; project: Project }> = { method: 'project/changed' };
@@ -297,17 +373,17 @@ export const projectChanged: Notification<{ revision: number; project: Project }
 /** The last thing an orderly daemon says: without it, it was killed. Trainings go on. */
 export const daemonLeaving: Notification<{ reason: 'asked' | 'handOver' | 'other' }> = { method: 'daemon/leaving' };
 
-export const runChanged: Notification<{ root: string; revision: number; run: Run }> = { method: 'run/changed' };
+export const runChanged: Notification<{ store: string; revision: number; run: Run }> = { method: 'run/changed' };
 
-export const checkpointChanged: Notification<{ root: string; revision: number; checkpoint: Checkpoint }> = {
+export const checkpointChanged: Notification<{ store: string; revision: number; checkpoint: Checkpoint }> = {
   method: 'checkpoint/changed',
 };
 
 /** Lossy, at most 10 a second a run. */
-export const metricsAppended: Notification<{ root: string; run: string; step: number; values: MetricSeries[] }> = {
+export const metricsAppended: Notification<{ store: string; run: string; step: number; values: MetricSeries[] }> = {
   method: 'metrics/appended',
 };
 
-export const noticeRaised: Notification<{ root: string; run: string | null; notice: Notice }> = {
+export const noticeRaised: Notification<{ store: string; run: string | null; notice: Notice }> = {
   method: 'notice/raised',
 };

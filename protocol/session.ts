@@ -67,6 +67,8 @@ export const launchSchema = v.object({
   params: v.record(v.string(), paramValue),
   seed: v.number(),
   backend: v.string(),
+  /** What it may write by path, relative to `root`: a switch of the branch waits for it. */
+  files: v.optional(v.array(v.string()), []),
   resume: v.nullable(
     v.object({
       /** Relative to the session directory. */

@@ -44,6 +44,11 @@ export class HeadWatcher {
     return this.#head;
   }
 
+  /** Whether `head` is still so, at the cost of a read and a stat. */
+  async isCurrent(): Promise<boolean> {
+    return (await this.#takeFingerprint()) === this.#fingerprint;
+  }
+
   /** Reads HEAD now. */
   look(): Promise<Head> {
     if (this.#looking) {

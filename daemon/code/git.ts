@@ -7,6 +7,8 @@ export interface GitOptions {
   cwd: string;
   env?: Record<string, string>;
   input?: string | Buffer;
+  /** `latin1`: one character a byte, for names that need not be UTF-8. */
+  encoding?: 'utf8' | 'latin1';
 }
 
 /**
@@ -24,7 +26,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<strin
         env: gitEnvironment(options.env),
         maxBuffer: MAX_OUTPUT_BYTES,
         timeout: TIMEOUT_MS,
-        encoding: 'utf8',
+        encoding: options.encoding ?? 'utf8',
       },
       (error, stdout, stderr) => {
         if (!error) resolve(stdout);

@@ -1,6 +1,6 @@
 /** From a folder to the project it is in: root, place of the store, branch. */
-import { existsSync, realpathSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { tryGit } from './git.ts';
@@ -44,6 +44,31 @@ export async function findProject(folder: string, create = false): Promise<Place
     );
   }
   return { root, store: join(root, PLAIN_STORE_NAME), git: false };
+}
+
+const MAIN_WORKTREE = 'main-worktree';
+
+/** What git calls a worktree, which holds when its folder is moved; null without one. */
+export async function worktreeName(root: string): Promise<string | null> {
+  const [own, common] = await Promise.all([
+    tryGit(['rev-parse', '--absolute-git-dir'], { cwd: root }),
+    commonDirectory(root),
+  ]);
+  if (!own || !common) return null;
+  return dirname(own) === join(common, 'worktrees') ? basename(own) : MAIN_WORKTREE;
+}
+
+/** Of all worktrees that there are, also those whose folder is on a disk that is not mounted now. */
+export async function worktreeNames(root: string): Promise<string[] | null> {
+  const common = await commonDirectory(root);
+  if (!common) return null;
+  const folder = join(common, 'worktrees');
+  return [MAIN_WORKTREE, ...(existsSync(folder) ? readdirSync(folder) : [])];
+}
+
+async function commonDirectory(root: string): Promise<string | null> {
+  const common = await tryGit(['rev-parse', '--git-common-dir'], { cwd: root });
+  return common && realpathSync(resolve(root, common));
 }
 
 export interface Head {

@@ -19,8 +19,20 @@ export interface Snapshot {
   leftOut: { path: string; bytes: number }[];
 }
 
+/** One after the other: git refuses a second writer of an index. */
+const underWay = new Map<string, Promise<unknown>>();
+
 /** Null without the git program or outside a repository: code is then not kept. */
-export async function takeSnapshot(root: string, store: string): Promise<Snapshot | null> {
+export function takeSnapshot(root: string, store: string): Promise<Snapshot | null> {
+  const key = `${store}\0${root}`;
+  const snapshot = (underWay.get(key) ?? Promise.resolve()).then(() => snapshotNow(root, store));
+  const settled = snapshot.catch(() => {});
+  underWay.set(key, settled);
+  void settled.then(() => underWay.get(key) === settled && underWay.delete(key));
+  return snapshot;
+}
+
+async function snapshotNow(root: string, store: string): Promise<Snapshot | null> {
   const listed = await tryGit(['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root });
   if (listed === null) return null;
   const { paths, leftOut } = choose(root, [...new Set(listed.split('\0').filter(Boolean))]);

@@ -10,7 +10,7 @@ import {
   printParseErrorCode,
 } from 'jsonc-parser';
 import * as v from 'valibot';
-import { CONFIG_FILE, type JobConfig, jobSchema } from '../../protocol/config.ts';
+import { type BranchesConfig, branchesSchema, CONFIG_FILE, type JobConfig, jobSchema } from '../../protocol/config.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import type { CheckpointPolicy } from '../../protocol/session.ts';
@@ -19,14 +19,15 @@ export interface Config {
   /** Null when there is no file: a project needs none until it has jobs. */
   file: string | null;
   jobs: Map<string, JobConfig>;
+  branches: BranchesConfig;
   warnings: string[];
 }
 
-const TOP_LEVEL = ['jobs', '$schema'];
+const TOP_LEVEL = ['jobs', '$schema', ...Object.keys(branchesSchema.entries)];
 
 export function readConfig(root: string): Config {
   const file = join(root, CONFIG_FILE);
-  if (!existsSync(file)) return { file: null, jobs: new Map(), warnings: [] };
+  if (!existsSync(file)) return { file: null, jobs: new Map(), branches: v.parse(branchesSchema, {}), warnings: [] };
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -37,6 +38,11 @@ export function readConfig(root: string): Config {
       { file },
     );
   }
+  return parseConfig(file, text);
+}
+
+/** `file` is for errors only. */
+export function parseConfig(file: string, text: string): Config {
   const errors: ParseError[] = [];
   const tree = parseTree(text, errors, { allowTrailingComma: true });
   if (errors.length > 0 || !tree) {
@@ -54,7 +60,17 @@ export function readConfig(root: string): Config {
     const [key, value] = property.children as [Node, Node];
     jobs.set(String(key.value), readJob(file, text, String(key.value), value, warnings));
   }
-  return { file, jobs, warnings };
+  return { file, jobs, branches: readBranches(file, text, tree), warnings };
+}
+
+function readBranches(file: string, text: string, tree: Node): BranchesConfig {
+  const { jobs, ...value } = getNodeValue(tree) as Record<string, unknown>;
+  const parsed = v.safeParse(branchesSchema, value);
+  if (parsed.success) return parsed.output;
+  const issue = parsed.issues[0]!;
+  const path = (issue.path ?? []).map((item) => item.key as string | number);
+  const place = findNodeAtLocation(tree, path) ?? tree;
+  throw invalid(file, placeOf(text, place.offset), `${path.join('.')}: ${issue.message}`);
 }
 
 export function findJob(config: Config, name: string): JobConfig {

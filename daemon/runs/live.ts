@@ -74,6 +74,10 @@ export class LiveRun {
     return this.#run;
   }
 
+  get launch(): Launch {
+    return this.#launch;
+  }
+
   /** Asks the trainer for something at its next step boundary. */
   request(body: { pause?: true; stop?: true; checkpoint?: true }): number {
     const { directory } = this.follower;
@@ -99,6 +103,13 @@ export class LiveRun {
     this.#run = { ...this.#run, ...patch };
     await this.#persist();
     return this.#run;
+  }
+
+  /** Said once for each branch. */
+  async codeMoved(to: string): Promise<void> {
+    const text = `HEAD moved to ${to} under it: what it imports or starts from now on is code of ${to}.`;
+    if (this.#run.notices.some((notice) => notice.code === 'codeMoved' && notice.text === text)) return;
+    await this.#say('codeMoved', 'warning', text);
   }
 
   /** The daemon leaves; the training goes on. */

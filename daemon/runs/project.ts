@@ -6,7 +6,6 @@ import { CONFIG_FILE } from '../../protocol/config.ts';
 import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
-import { HeadWatcher } from '../branches/head.ts';
 import { type Place, readHead } from '../code/project.ts';
 import { startStore } from '../store/client.ts';
 import { networkFileSystem } from '../store/place.ts';
@@ -16,6 +15,7 @@ import { type Announcer, type ProjectContext, storeExists } from './context.ts';
 import { keepPolicy } from './live.ts';
 import { type Device, Runs } from './runs.ts';
 import { Verifier } from './verify.ts';
+import { Worktrees } from './worktrees.ts';
 
 const DRAFT_LIFE_MS = 86_400_000;
 const LOG_PAGE_BYTES = 128 << 10;
@@ -34,14 +34,16 @@ export class OpenProject {
   readonly place: Place;
   readonly runs: Runs;
   readonly verifier: Verifier;
+  readonly worktrees: Worktrees;
   readonly #context: ProjectContext;
-  #head: Promise<HeadWatcher | null> | null = null;
 
   private constructor(context: ProjectContext, device: ProjectSetup['device']) {
     this.#context = context;
     this.place = context.place;
     this.runs = new Runs(context, device);
     this.verifier = new Verifier(context);
+    this.worktrees = new Worktrees(context, this.runs);
+    this.runs.useBarrier(this.worktrees);
   }
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
@@ -70,6 +72,7 @@ export class OpenProject {
     // Those that ended meanwhile are settled before anyone asks.
     await project.runs.settle();
     for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
+    await project.worktrees.tidy(false);
     return project;
   }
 
@@ -86,33 +89,26 @@ export class OpenProject {
     return storeExists(this.#context);
   }
 
-  async describe(trusted: boolean): Promise<Project> {
-    const { branch } = this.place.git ? await readHead(this.place.root) : { branch: null };
-    const { root, store, git } = this.place;
+  /** `root`: one of its worktrees. */
+  async describe(root: string, trusted: boolean): Promise<Project> {
+    const { branch } = this.place.git ? await readHead(root) : { branch: null };
+    const { store, git } = this.place;
     return { root, store, git, branch, trusted, live: this.runs.liveRuns().length, runs: await this.store.countRuns() };
   }
 
-  /** From now on `moved` is called when the branch or its tip changes. Once a project. */
-  async watchHead(moved: () => void): Promise<void> {
-    if (this.place.git) this.#head ??= HeadWatcher.start(this.place.root, moved);
-    await this.#head;
-  }
-
-  init(module: string | undefined): { config: string; created: boolean } {
-    const config = join(this.place.root, CONFIG_FILE);
+  init(root: string, module: string | undefined): { config: string; created: boolean } {
+    const config = join(root, CONFIG_FILE);
     if (existsSync(config)) return { config, created: false };
     const chosen =
-      module ??
-      ['train.ts', 'train.js', 'src/train.ts'].find((path) => existsSync(join(this.place.root, path))) ??
-      'train.ts';
+      module ?? ['train.ts', 'train.js', 'src/train.ts'].find((path) => existsSync(join(root, path))) ?? 'train.ts';
     writeFileSync(config, `{\n  "jobs": {\n    "train": { "module": ${JSON.stringify(chosen)} }\n  }\n}\n`, {
       flag: 'wx',
     });
     return { config, created: true };
   }
 
-  jobs() {
-    const { file, jobs, warnings } = readConfig(this.place.root);
+  jobs(root: string) {
+    const { file, jobs, warnings } = readConfig(root);
     return {
       file,
       warnings,
@@ -200,7 +196,7 @@ export class OpenProject {
 
   /** Sessions go on; the store is handed back. */
   async close(): Promise<void> {
-    (await this.#head)?.dispose();
+    await this.worktrees.dispose();
     await this.runs.settle();
     this.runs.dispose();
     this.verifier.dispose();

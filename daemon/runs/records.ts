@@ -63,6 +63,7 @@ export function newLaunch(
     params: run.params,
     seed: run.seed,
     backend: run.backend,
+    files: job.files,
     resume: null,
     untilStep: null,
     untilEpoch: null,

@@ -32,6 +32,8 @@ import { nextRestart } from './restart.ts';
 const START_WAIT_MS = 20_000;
 
 export interface LaunchOptions {
+  /** The worktree it is asked for in; absent: the one that the project was opened with. */
+  root?: string;
   environment: Record<string, string>;
   queue?: boolean;
   restarts?: number;
@@ -54,6 +56,13 @@ export interface Device {
   freed(): void;
 }
 
+/** What stands between a run and the files of its branch. */
+export interface Barrier {
+  /** Throws `switchWaiting` when files of another branch are still in place and the run would use them. */
+  before(root: string, usesFiles: boolean): Promise<void>;
+  ended(root: string): void;
+}
+
 /** What is launched, and what the run was before; null: there was none. */
 interface Launching {
   run: Run;
@@ -61,6 +70,7 @@ interface Launching {
   job: JobConfig;
   checkpoint: Checkpoint | null;
   accept: boolean;
+  root: string;
 }
 
 export class Runs {
@@ -73,6 +83,8 @@ export class Runs {
   /** Values live here and in the trainer only; a restart needs them. */
   readonly #environments = new Map<string, Record<string, string>>();
   readonly #restartTimers = new Set<NodeJS.Timeout>();
+  readonly #wroteUntil = new Map<string, number>();
+  #barrier: Barrier | null = null;
   #disposed = false;
 
   constructor(context: ProjectContext, device: Device) {
@@ -91,7 +103,10 @@ export class Runs {
   // ---- start, resume, fork ----
 
   async start({ job: name, params, seed, ...options }: StartOptions): Promise<Run> {
-    const job = findJob(readConfig(this.#context.place.root), name);
+    const context = this.#at(options.root);
+    const { root } = context.place;
+    const job = findJob(readConfig(root), name);
+    await this.#beforeLaunch(root, job);
     const run = await this.#context.store.createRun(
       newRun({
         job: name,
@@ -99,20 +114,24 @@ export class Runs {
         overrides: Object.keys(params),
         seed: seed ?? job.seed ?? 0,
         backend: options.backend ?? job.backend ?? 'auto',
-        identity: await identityOf(this.#context),
+        identity: await identityOf(context),
         restarts: options.restarts ?? 0,
       }),
     );
-    return this.#begin({ run, before: null, job, checkpoint: null, accept: false }, options);
+    return this.#begin({ run, before: null, job, checkpoint: null, accept: false, root }, options);
   }
 
-  async preflight(options: PlanOptions) {
-    const { run, checkpoint, differences } = await planResume(this.#context, options);
+  async preflight({ root, ...options }: PlanOptions & { root?: string }) {
+    const { run, checkpoint, differences } = await planResume(this.#at(root), options);
     return { run, checkpoint, differences };
   }
 
   async resume({ accept, ...options }: ResumeOptions): Promise<Run> {
-    const plan = await planResume(this.#context, options);
+    const context = this.#at(options.root);
+    const { root } = context.place;
+    const plan = await planResume(context, options);
+    await this.#beforeLaunch(root, plan.job);
+    // From here to `#begin` nothing may be awaited: of two requests for one run the second must find the first.
     const before = plan.run;
     const live = this.#launching.has(before.id) || this.#live.has(before.id) || LIVE_STATUSES.includes(before.status);
     if (live && !(before.status === 'queued' && !this.#launching.has(before.id)))
@@ -130,11 +149,13 @@ export class Runs {
       endedAt: null,
     };
     this.#queue.delete(run.id);
-    return this.#begin({ run, before, job: plan.job, checkpoint: plan.checkpoint, accept }, options);
+    return this.#begin({ run, before, job: plan.job, checkpoint: plan.checkpoint, accept, root }, options);
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
-    const { run: parent, checkpoint, job, params, overrides, differences } = await planResume(this.#context, options);
+    const context = this.#at(options.root);
+    const { root } = context.place;
+    const { run: parent, checkpoint, job, params, overrides, differences } = await planResume(context, options);
     if (!checkpoint) {
       const query = options.from ?? 'last';
       throw new TrainstashError('notFound', `${parent.name} has no checkpoint to fork from.`, {
@@ -147,6 +168,7 @@ export class Runs {
       differences.filter(({ kind }) => kind !== 'code' && kind !== 'param'),
       accept,
     );
+    await this.#beforeLaunch(root, job);
     const run = await this.#context.store.createRun({
       ...newRun({
         job: parent.job,
@@ -154,13 +176,55 @@ export class Runs {
         overrides,
         seed: parent.seed,
         backend: options.backend ?? parent.backend,
-        identity: await identityOf(this.#context),
+        identity: await identityOf(context),
         restarts: options.restarts ?? 0,
       }),
       parent: { run: parent.id, checkpoint: checkpoint.id, step: checkpoint.step },
       step: checkpoint.step,
     });
-    return this.#begin({ run, before: null, job, checkpoint, accept }, options);
+    return this.#begin({ run, before: null, job, checkpoint, accept, root }, options);
+  }
+
+  /** Files of a branch are to be in place before a run that reads or writes them begins. */
+  async #beforeLaunch(root: string, job: JobConfig): Promise<void> {
+    await this.#barrier?.before(root, job.files.length > 0);
+  }
+
+  #at(root: string | undefined): ProjectContext {
+    const { place } = this.#context;
+    return root === undefined || root === place.root ? this.#context : { ...this.#context, place: { ...place, root } };
+  }
+
+  // ---- what switching branches needs ----
+
+  /** Set once the worktrees are there: who is asked before a launch, and told after an end. */
+  useBarrier(barrier: Barrier): void {
+    this.#barrier = barrier;
+  }
+
+  liveAt(root: string): { run: Run; writesFiles: boolean }[] {
+    return [...this.#live.values()]
+      .filter((live) => live.launch.root === root)
+      .map(({ run, launch }) => ({ run, writesFiles: launch.files.length > 0 }));
+  }
+
+  /** When a run of that branch that writes by path last ended there. */
+  wroteUntil(root: string, branch: string): number {
+    return this.#wroteUntil.get(`${root}\0${branch}`) ?? 0;
+  }
+
+  /** A live run's branch is no longer the one in its worktree. */
+  async codeMoved(id: string, to: string): Promise<void> {
+    await this.#live.get(id)?.codeMoved(to);
+  }
+
+  /** As soon as it has paused, with the environment it had. */
+  async resumeAgain(id: string, root: string): Promise<void> {
+    await this.#live.get(id)?.follower.finished;
+    const environment = this.#environments.get(id);
+    if (!environment)
+      throw new TrainstashError('notFound', 'Its environment is not known any more.', { what: 'run', query: id });
+    await this.resume({ run: id, root, environment, accept: true });
   }
 
   // ---- requests to a live run ----
@@ -277,11 +341,11 @@ export class Runs {
     return this.#live.get(run.id)?.run ?? this.#context.store.findRun(run.id);
   }
 
-  async #launch({ run, job, checkpoint, accept }: Launching): Promise<LiveRun> {
-    const { store, place, trainer } = this.#context;
+  async #launch({ run, job, checkpoint, accept, root }: Launching): Promise<LiveRun> {
+    const { store, trainer } = this.#context;
     const session = newSession(run, 'train', checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step });
     const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
-    const launch = newLaunch(run, session, job, place.root, {
+    const launch = newLaunch(run, session, job, root, {
       resume: checkpoint && {
         directory: 'restore',
         checkpoint: checkpoint.id,
@@ -311,7 +375,7 @@ export class Runs {
       endedAt: null,
       etaSeconds: null,
     });
-    const child = spawnTrainer(directory, trainer, place.root, this.#environments.get(run.id) ?? {});
+    const child = spawnTrainer(directory, trainer, root, this.#environments.get(run.id) ?? {});
     const live = this.#follow(starting, session, launch, directory);
     live.follower.ownChild(child);
     return live;
@@ -327,6 +391,10 @@ export class Runs {
     if (this.#disposed) return;
     this.#live.delete(ended.run.id);
     await this.#put(ended.run);
+    const launch = ended.directory.launch();
+    const root = launch?.root ?? this.#context.place.root;
+    if (launch && launch.files.length > 0) this.#wroteUntil.set(`${root}\0${ended.run.branch}`, Date.now());
+    this.#barrier?.ended(root);
     this.#scheduleRestart(ended);
     this.#device.freed();
   }
@@ -348,7 +416,7 @@ export class Runs {
     }
     const timer = setTimeout(() => {
       this.#restartTimers.delete(timer);
-      this.resume({ run: run.id, environment, accept: true })
+      this.resume({ run: run.id, root: directory.launch()?.root, environment, accept: true })
         .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
         .catch((error: Error) => this.#context.log(`${run.name} was not restarted: ${error.message}`));
     }, next.delayMs);

@@ -1,5 +1,5 @@
 /** What the store worker does for the daemon. One instance a store; everything SQLite happens behind these functions. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import {
@@ -21,6 +21,7 @@ import { takeEvents } from './events.ts';
 import { checkObjects } from './fsck.ts';
 import { isDiskFull, makeReserve, returnSpace, sweep, TRASH_DAYS, withReserve } from './gc.ts';
 import { Hasher } from './hasher.ts';
+import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from './kept-files.ts';
 import { lineageOf } from './lineage.ts';
 import { cut, downsample, Metrics, summarize } from './metrics.ts';
 import { type MarkKind, Objects } from './objects.ts';
@@ -38,6 +39,8 @@ import {
 } from './saving.ts';
 
 const DAY_MS = 86_400_000;
+/** Files are not taken in below this much space: a training needs it more. */
+const MIN_FREE_BYTES = 512 << 20;
 /** Shorter beginnings of an id are not looked for: a step or number that does not exist must not find something else. */
 const MIN_PREFIX = 4;
 
@@ -296,6 +299,25 @@ export function openStore(options: StoreOptions) {
       return [...reasonsToKeep(run, policy)]
         .filter(([, reasons]) => reasons.length === 0)
         .map(([id]) => mark(id, 'trash', String(now)));
+    },
+
+    // ---- files that follow a branch ----
+
+    /** Null when there is no room for it: above the quota, or nearly no space left. The file stays where it is. */
+    async saveFile(source: KeptFileSource): Promise<{ id: string; added: number } | null> {
+      const { bavail, bsize } = statfsSync(path);
+      const tooLarge = usedBytes() + source.expected.bytes > Number(objects.meta('quota'));
+      if (tooLarge || bavail * bsize < source.expected.bytes + MIN_FREE_BYTES) return null;
+      const saved = await saveKeptFile(path, objects, hasher, source);
+      follow(() => {});
+      return saved;
+    },
+    restoreFile: (id: string, target: string) => restoreKeptFile(objects, id, target),
+    /** Forgets every file but these. */
+    keepOnlyFiles(ids: readonly string[]): number {
+      const forgotten = forgetKeptFiles(objects, new Set(ids));
+      follow(() => {});
+      return forgotten;
     },
 
     // ---- metrics ----

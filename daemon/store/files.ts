@@ -23,7 +23,7 @@ export function writeJson(path: string, value: unknown, durable = false): void {
 }
 
 /** Makes renames inside a directory durable. */
-export function syncDirectory(path: string): void {
+export function syncDirectory(path: string | Buffer): void {
   // Windows cannot open directories; NTFS journals the rename itself.
   if (process.platform === 'win32') return;
   const handle = openSync(path, 'r');

@@ -53,7 +53,7 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
       whole: whole?.id ?? null,
     });
   }
-  return { chunks, checkpoints: rows.length, bytes, problems };
+  return { chunks, checkpoints: rows.filter(({ kind }) => kind === 'checkpoint').length, bytes, problems };
 }
 
 function checkRow(

@@ -51,6 +51,9 @@ const SCHEMA = `
 /** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. */
 export type MarkKind = 'tag' | 'trash' | 'proof';
 
+/** `file`: one file of a worktree, kept because it follows its branch. */
+export type SavedKind = 'checkpoint' | 'file';
+
 export interface SavedFile {
   name: string;
   bytes: number;
@@ -62,7 +65,8 @@ export interface SavedFile {
 export interface SavedRow {
   seq: number;
   id: string;
-  kind: string;
+  kind: SavedKind;
+  /** Of a file: what names it, so that its next version is compared with it. */
   run: string;
   created: number;
   body: string;
@@ -220,8 +224,10 @@ export class Objects {
       | undefined;
   }
 
-  *allSaved(): Generator<SavedRow & { sum: Uint8Array }> {
-    const page = this.database.prepare('SELECT * FROM saved WHERE seq > ? ORDER BY seq LIMIT 100');
+  /** Of every kind, or of one. */
+  *allSaved(kind?: SavedKind): Generator<SavedRow & { sum: Uint8Array }> {
+    const one = kind === undefined ? '' : `AND kind = '${kind}'`;
+    const page = this.database.prepare(`SELECT * FROM saved WHERE seq > ? ${one} ORDER BY seq LIMIT 100`);
     let after = 0;
     for (;;) {
       const rows = page.all(after) as (SavedRow & { sum: Uint8Array })[];

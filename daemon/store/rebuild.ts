@@ -17,7 +17,7 @@ export function followObjects(objects: Objects, catalog: Catalog): void {
   if (catalog.meta('followed') === String(objects.changes())) return;
   catalog.database.transaction(() => {
     const stale = catalog.checkpointIds();
-    for (const row of objects.allSaved()) {
+    for (const row of objects.allSaved('checkpoint')) {
       stale.delete(row.id);
       catalog.putCheckpoint(checkpointOf(row, objects.marks(row.seq)));
     }
@@ -35,7 +35,7 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
   const sessionsWithEvents = new Set(readdirSync(join(store, 'sessions')));
   const lastSteps = new Map<string, number>();
   catalog.database.transaction(() => {
-    for (const row of objects.allSaved()) {
+    for (const row of objects.allSaved('checkpoint')) {
       const { run, session } = JSON.parse(row.body) as CheckpointBody;
       catalog.putRun({
         ...run,

@@ -62,7 +62,7 @@ export async function saveCheckpoint(
     };
     const row = {
       id: facts.id,
-      kind: 'checkpoint',
+      kind: 'checkpoint' as const,
       run: source.run.id,
       created: facts.createdAt,
       body: JSON.stringify(body),

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { takeSnapshot } from '../../daemon/code/snapshot.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import {
@@ -256,6 +257,13 @@ test('a step without a checkpoint is an error, not another checkpoint whose id b
     const resume = { root: fixture.root, run: run.id, from: String(step), environment: shellEnvironment() };
     await expect(client.request(m.runPreflight, resume)).rejects.toMatchObject({ code: 'notFound' });
   }
+});
+
+test('snapshots that are asked for at once are all taken', async () => {
+  const fixture = makeFixture();
+  const snapshots = await Promise.all([1, 2, 3].map(() => takeSnapshot(fixture.root, fixture.folder)));
+  expect(new Set(snapshots.map((snapshot) => snapshot?.tree)).size).toBe(1);
+  expect(snapshots[0]?.tree).toMatch(/^[0-9a-f]{40}$/);
 });
 
 test('queued runs start one after the other', async () => {

@@ -24,6 +24,7 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     params: {},
     seed: 7,
     backend: 'wasm',
+    files: [],
     resume: null,
     untilStep: null,
     untilEpoch: null,

@@ -1,0 +1,215 @@
+/**
+ * Takes files of the working set into the store while they lie there: git destroys ignored files without asking, and
+ * before anyone sees HEAD move. A file is taken in when it has been still for two seconds and its structure is whole.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { isWhole } from '../formats/whole.ts';
+import type { Store } from '../store/client.ts';
+import { SourceChanged } from '../store/client.ts';
+import { FolderWatcher } from './folders.ts';
+import type { KnownFile, WorktreeRecord } from './in-place.ts';
+import { absolute, type RawPath, shown } from './paths.ts';
+import { type FoundFile, findFile, isSame } from './working-set.ts';
+
+const STILL_MS = 2_000;
+const LOOK_MS = 500;
+
+export interface IntakeSetup {
+  root: string;
+  store: Pick<Store, 'saveFile'>;
+  record: WorktreeRecord;
+  /** All files of the set as they are now, and the folders where more may appear. */
+  find(): Promise<{ files: FoundFile[]; folders: RawPath[]; runOf(path: RawPath): string | null }>;
+  /** Whose files they are; null: nothing is taken in now, since HEAD has moved or nobody wants it. */
+  branch(): Promise<string | null>;
+  /** Known files that are gone, by nobody's hand that we know. */
+  vanished(files: [RawPath, KnownFile][]): void;
+  log(text: string): void;
+}
+
+export class Intake {
+  readonly #setup: IntakeSetup;
+  readonly #watcher: FolderWatcher;
+  readonly #dirty = new Set<RawPath>();
+  /** What each file was at the last look, until it is still. */
+  readonly #moving = new Map<RawPath, FoundFile>();
+  #everything = true;
+  #timer: NodeJS.Timeout | null = null;
+  #working: Promise<void> = Promise.resolve();
+  #paused = 0;
+  #disposed = false;
+  #saidNoRoom = false;
+
+  constructor(setup: IntakeSetup) {
+    this.#setup = setup;
+    this.#watcher = new FolderWatcher(setup.root, (path) => {
+      if (path === null) this.#everything = true;
+      else this.#dirty.add(path);
+      this.#later(LOOK_MS);
+    });
+  }
+
+  /** Looks at everything soon: at the start, and when what is declared has changed. */
+  lookAgain(): void {
+    this.#everything = true;
+    this.#later(0);
+  }
+
+  /** Nothing is taken in while `work` moves files; what is under way is awaited. */
+  async pausedFor<T>(work: () => Promise<T>): Promise<T> {
+    this.#paused++;
+    await this.#working;
+    try {
+      return await work();
+    } finally {
+      this.#paused--;
+      this.lookAgain();
+    }
+  }
+
+  /** Takes in these now, still or not long still: their branch is left. What could not be is in the result. */
+  takeNow(files: readonly FoundFile[], branch: string): Promise<FoundFile[]> {
+    return this.pausedFor(() => this.#takeAll(files, branch));
+  }
+
+  async #takeAll(files: readonly FoundFile[], branch: string): Promise<FoundFile[]> {
+    const missing: FoundFile[] = [];
+    for (const file of files) {
+      const known = this.#setup.record.files().get(file.path);
+      if (known?.saved && isSame(known, file)) continue;
+      if (!(await this.#take(file, branch, known?.run ?? null))) missing.push(file);
+    }
+    return missing;
+  }
+
+  dispose(): Promise<void> {
+    this.#disposed = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#watcher.dispose();
+    return this.#working;
+  }
+
+  #later(ms: number): void {
+    if (this.#disposed || this.#timer || this.#paused > 0) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      // One after the other: each goes on from what the one before has written down.
+      this.#working = this.#working
+        .then(() => this.#look())
+        .catch((error: Error) => this.#setup.log(`looking at files: ${error.stack}`));
+    }, ms);
+    this.#timer.unref();
+  }
+
+  async #look(): Promise<void> {
+    const { record, root } = this.#setup;
+    const branch = await this.#setup.branch();
+    if (branch === null || this.#paused > 0) return;
+    const files = new Map(record.files());
+    let candidates: FoundFile[];
+    let runOf: (path: RawPath) => string | null = (path) => files.get(path)?.run ?? null;
+    const gone: [RawPath, KnownFile][] = [];
+    if (this.#everything) {
+      this.#everything = false;
+      this.#dirty.clear();
+      let found = await this.#setup.find();
+      const watchAll = () =>
+        this.#watcher.follow(
+          found.files.map(({ path }) => path),
+          found.folders,
+        );
+      // What appeared between the look and the watch would be seen by neither.
+      while (watchAll()) found = await this.#setup.find();
+      runOf = found.runOf;
+      candidates = found.files;
+      const present = new Set(candidates.map(({ path }) => path));
+      for (const entry of files) if (!present.has(entry[0])) gone.push(entry);
+    } else {
+      const paths = [...new Set([...this.#dirty, ...this.#moving.keys()])];
+      this.#dirty.clear();
+      // A name that is not of the set yet: whether it is, and what is below it, a look at everything tells.
+      if (paths.some((path) => !files.has(path) && !this.#moving.has(path))) {
+        this.#everything = true;
+        return this.#look();
+      }
+      candidates = [];
+      for (const path of paths) {
+        const now = findFile(root, path);
+        const known = files.get(path);
+        if (now) candidates.push(now);
+        else {
+          this.#moving.delete(path);
+          if (known) gone.push([path, known]);
+        }
+      }
+    }
+    for (const [path] of gone) files.delete(path);
+    let changed = gone.length > 0;
+    for (const file of candidates) {
+      const known = files.get(file.path);
+      if (known && isSame(known, file) && known.saved) {
+        this.#moving.delete(file.path);
+        continue;
+      }
+      if (!known || !isSame(known, file)) {
+        const { ino, bytes, mtimeMs } = file;
+        files.set(file.path, { ino, bytes, mtimeMs, run: runOf(file.path), saved: null });
+        changed = true;
+      }
+    }
+    // Once HEAD has moved, what is new may be the new branch's: the switch tells, and looks again after it.
+    if ((await this.#setup.branch()) !== branch) return;
+    if (changed) record.setFiles(files);
+    if (gone.length > 0) this.#setup.vanished(gone.filter(([, { saved }]) => saved !== null));
+    for (const file of candidates) {
+      const known = files.get(file.path)!;
+      if (known.saved && isSame(known, file)) continue;
+      if (this.#paused > 0 || this.#disposed) return;
+      const before = this.#moving.get(file.path);
+      const still = before !== undefined && isSame(before, file) && Date.now() - file.mtimeMs >= STILL_MS;
+      this.#moving.set(file.path, file);
+      if (still && (await this.#take(file, branch, known.run))) this.#moving.delete(file.path);
+    }
+    if (this.#moving.size > 0) this.#later(STILL_MS);
+  }
+
+  async #take(file: FoundFile, branch: string, run: string | null): Promise<boolean> {
+    const { root, store, record, log } = this.#setup;
+    if (!isWholeFile(root, file)) return false;
+    try {
+      const saved = await store.saveFile({ root, branch, path: file.path, expected: file });
+      if (!saved) {
+        if (!this.#saidNoRoom) log(`no room in the store for ${shown(file.path)}; it stays where it is`);
+        this.#saidNoRoom = true;
+        return false;
+      }
+      const files = new Map(record.files());
+      const { ino, bytes, mtimeMs } = file;
+      files.set(file.path, { ino, bytes, mtimeMs, run, saved: saved.id });
+      record.setFiles(files);
+      return true;
+    } catch (error) {
+      // Somebody writes it: the next look sees another file.
+      if (!(error instanceof SourceChanged)) log(`${shown(file.path)} was not taken in: ${(error as Error).message}`);
+      return false;
+    }
+  }
+}
+
+function isWholeFile(root: string, file: FoundFile): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openSync(absolute(root, file.path), 'r');
+  } catch {
+    return false;
+  }
+  try {
+    const read = (offset: number, length: number) => {
+      const buffer = Buffer.alloc(length);
+      return buffer.subarray(0, readSync(descriptor, buffer, 0, length, offset));
+    };
+    return isWhole(shown(file.path), read, file.bytes);
+  } finally {
+    closeSync(descriptor);
+  }
+}

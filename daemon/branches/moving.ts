@@ -1,0 +1,157 @@
+/** Files out of the tree and into it. Every step can be the last one: what is left is finished by the next call. */
+import { existsSync, lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate as breathe } from 'node:timers/promises';
+import type { Store } from '../store/client.ts';
+import type { KnownFile } from './in-place.ts';
+import { absolute, parentOf, type RawPath, shown } from './paths.ts';
+import { dressLike, placeNew, type ShelfEntry, type ShelvedFile, syncParents } from './shelf.ts';
+import { type FoundFile, findFile } from './working-set.ts';
+
+const SLICE_MS = 8;
+
+export type FileStore = Pick<Store, 'saveFile' | 'restoreFile' | 'keepOnlyFiles'>;
+
+/**
+ * Moves what an entry lists and is still in place onto the shelf. A file of another device is moved through the store:
+ * it leaves only once it is committed there. Throws when that cannot be; what was moved stays moved, and listed.
+ */
+export async function shelve(entry: ShelfEntry, store: FileStore, root: string): Promise<number> {
+  const moved: RawPath[] = [];
+  let sliceEnd = performance.now() + SLICE_MS;
+  try {
+    for (const file of entry.owner.files) {
+      if (performance.now() > sliceEnd) {
+        await breathe();
+        sliceEnd = performance.now() + SLICE_MS;
+      }
+      if (file.number === null || entry.has(file)) continue;
+      if (await takeOne(entry, file, store, root)) moved.push(file.path);
+    }
+  } finally {
+    entry.sync();
+    syncParents(root, moved);
+  }
+  return moved.length;
+}
+
+async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, root: string): Promise<boolean> {
+  const { branch } = entry.owner;
+  try {
+    entry.take(file, root);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Gone meanwhile, by its owner's hand.
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    if (code !== 'EXDEV') throw error;
+  }
+  const found = findFile(root, file.path);
+  if (!found) return false;
+  const saved = await store.saveFile({ root, branch, path: file.path, expected: found });
+  if (!saved) throw new Error(`${shown(file.path)} is on another device, and the store has no room for it`);
+  // Written before the file goes: from here on the entry alone knows where it is.
+  file.bytes = found.bytes;
+  file.saved = saved.id;
+  entry.write();
+  unlinkSync(absolute(root, file.path));
+  return true;
+}
+
+export interface Brought {
+  placed: RawPath[];
+  conflicts: RawPath[];
+}
+
+/**
+ * Puts an entry's files to their places below `root`, from the shelf or else from the store; with `copy` the shelf keeps
+ * its own. Nothing is replaced: where another file is, the stashed one stays on the shelf. A file that is in place with
+ * the same content counts as put.
+ */
+export async function bring(entry: ShelfEntry, store: FileStore, root: string, copy = false): Promise<Brought> {
+  const placed: RawPath[] = [];
+  const conflicts: RawPath[] = [];
+  let sliceEnd = performance.now() + SLICE_MS;
+  try {
+    for (const file of entry.owner.files) {
+      if (performance.now() > sliceEnd) {
+        await breathe();
+        sliceEnd = performance.now() + SLICE_MS;
+      }
+      const put = await giveOne(entry, file, store, root, copy);
+      if (put === 'conflict') conflicts.push(file.path);
+      else if (put === 'placed') placed.push(file.path);
+    }
+  } finally {
+    entry.sync();
+    syncParents(root, placed);
+  }
+  return { placed, conflicts };
+}
+
+async function giveOne(
+  entry: ShelfEntry,
+  file: ShelvedFile,
+  store: FileStore,
+  root: string,
+  copy: boolean,
+): Promise<'placed' | 'conflict' | 'there' | 'lost'> {
+  const target = absolute(root, file.path);
+  if (entry.has(file)) {
+    if (copy) return copyNew(entry.shelved(file), target, file);
+    try {
+      return entry.give(file, root) ? 'placed' : 'conflict';
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+      const put = await copyNew(entry.shelved(file), target, file);
+      if (put === 'placed') unlinkSync(entry.shelved(file));
+      return put;
+    }
+  }
+  // Put back before, or it had left the tree by another hand.
+  if (file.saved === null) return 'lost';
+  const present = lstatSync(target, { throwIfNoEntry: false });
+  if (present)
+    return present.isFile() && present.size === file.bytes && sameTime(present.mtimeMs, file) ? 'there' : 'conflict';
+  // Beside its place, so that the last step is a rename on whatever device that is.
+  const folder = absolute(root, parentOf(file.path));
+  mkdirSync(folder, { recursive: true });
+  const temporary = join(folder.toString(), `.trainstash-${entry.owner.id}-${file.number}`);
+  rmSync(temporary, { force: true });
+  await store.restoreFile(file.saved, temporary);
+  dressLike(temporary, file);
+  if (placeNew(temporary, target)) return 'placed';
+  rmSync(temporary, { force: true });
+  return 'conflict';
+}
+
+async function copyNew(from: string, to: Buffer, file: ShelvedFile): Promise<'placed' | 'conflict'> {
+  if (existsSync(to)) return 'conflict';
+  const folder = to.subarray(0, to.lastIndexOf(0x2f));
+  mkdirSync(folder, { recursive: true });
+  const temporary = join(folder.toString(), `.trainstash-copy-${process.pid}`);
+  await copyFile(from, temporary);
+  dressLike(temporary, file);
+  if (placeNew(temporary, to)) return 'placed';
+  rmSync(temporary, { force: true });
+  return 'conflict';
+}
+
+/** Restored times are exact to a microsecond only. */
+function sameTime(mtimeMs: number, file: ShelvedFile): boolean {
+  return Math.abs(mtimeMs - file.mtimeMs) < 1;
+}
+
+/** A file that is gone, and that the store has. */
+export function storedOf([path, { bytes, mtimeMs, run, saved }]: [RawPath, KnownFile]): Omit<ShelvedFile, 'number'> {
+  return { path, bytes, mtimeMs, mode: 0o644, run, saved };
+}
+
+export function shelvedOf(
+  found: FoundFile,
+  known: { run: string | null; saved: string | null } | undefined,
+): Omit<ShelvedFile, 'number'> {
+  const { path, bytes, mtimeMs, mode } = found;
+  return { path, bytes, mtimeMs, mode, run: known?.run ?? null, saved: known?.saved ?? null };
+}

@@ -1,0 +1,169 @@
+/** Whose a file of the worktree is, and who stands in the way of moving it. Looks, and changes nothing. */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CONFIG_FILE } from '../../protocol/config.ts';
+import { tryGit } from '../code/git.ts';
+import { cameStraight, tipOf } from '../code/history.ts';
+import type { Head } from '../code/project.ts';
+import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
+import { absoluteText, type RawPath } from './paths.ts';
+import { type FoundFile, findDeclared, findFile, isSame, type Patterns, trackedPaths } from './working-set.ts';
+import { processesWriting } from './writers.ts';
+
+export interface LiveRunHere {
+  id: string;
+  name: string;
+  branch: string | null;
+  startedAt: number;
+  /** It may write into the working set by path. */
+  writesFiles: boolean;
+}
+
+/** What a worktree needs of the runs in it. */
+export interface RunsHere {
+  live(): LiveRunHere[];
+  /** Ask the run to save and leave; resolves when it has been asked. */
+  pause(id: string): Promise<void>;
+  resume(id: string): Promise<void>;
+  /** When a run of that branch that writes by path last lived here; 0: never since the daemon started. */
+  wroteUntil(branch: string): number;
+  /** HEAD left the branch of a run that goes on. */
+  codeMoved(id: string, to: string): Promise<void>;
+}
+
+export interface BranchPolicy {
+  files: Patterns;
+  onBranchSwitch: 'continue' | 'pause' | 'ask';
+}
+
+export interface LeavingSet {
+  leaving: FoundFile[];
+  /** Made or changed after HEAD had moved. */
+  late: FoundFile[];
+  /** Changed since anybody looked, and before HEAD moved. */
+  unknown: FoundFile[];
+  /** No longer in place, but in the store. */
+  gone: [RawPath, KnownFile][];
+}
+
+export interface OwnershipSetup {
+  root: string;
+  record: WorktreeRecord;
+  runs: Pick<RunsHere, 'live' | 'wroteUntil'>;
+  /** What a trainstash.json says of branches; null: there is none. */
+  policy(text: string | null): BranchPolicy;
+}
+
+/** File times step by this much on Linux. */
+const CLOCK_TICK_MS = 10;
+
+export class Ownership {
+  readonly #setup: OwnershipSetup;
+
+  constructor(setup: OwnershipSetup) {
+    this.#setup = setup;
+  }
+
+  /** Files of the branch in place: what it declares, and what its runs wrote; none that git tracks. */
+  async find(): Promise<{ files: FoundFile[]; folders: RawPath[]; runOf(path: RawPath): string | null }> {
+    const { root } = this.#setup;
+    const inPlace = this.#setup.record.inPlace();
+    const declared = inPlace ? (await this.policyOf(inPlace)).files : [];
+    const { files, folders } = await findDeclared(root, declared);
+    const tracked = await trackedPaths(root, []);
+    const known = this.#setup.record.files();
+    const byPath = new Map(files.map((file) => [file.path, file]));
+    for (const [path, { run }] of known) {
+      const file = run !== null && !byPath.has(path) ? findFile(root, path) : null;
+      if (file) byPath.set(path, file);
+    }
+    return {
+      files: tracked ? [...byPath.values()].filter(({ path }) => !tracked.has(path)) : [],
+      folders,
+      runOf: (path) => known.get(path)?.run ?? null,
+    };
+  }
+
+  /**
+   * What leaves with the branch in place. `claimed` are paths that were seen to be its own while the switch waited; with
+   * `everything` a person has said that whatever changed is its own.
+   */
+  async leaving(
+    inPlace: InPlace,
+    tip: string | null,
+    claimed: ReadonlySet<RawPath>,
+    everything: boolean,
+  ): Promise<LeavingSet> {
+    const { root, runs, record } = this.#setup;
+    const declared = (await this.policyOf(inPlace)).files;
+    const known = record.files();
+    const commit = tip ?? inPlace.tip;
+    const [found, tracked, headMoved] = await Promise.all([
+      findDeclared(root, declared),
+      trackedPaths(root, commit ? [commit] : []),
+      this.#headMovedAt(),
+    ]);
+    if (tracked === null) throw new Error('git cannot list what it tracks');
+    const byPath = new Map(found.files.map((file) => [file.path, file]));
+    for (const [path, { run }] of known) {
+      const file = run !== null && !byPath.has(path) ? findFile(root, path) : null;
+      if (file) byPath.set(path, file);
+    }
+    const files = [...byPath.values()].filter(({ path }) => !tracked.has(path));
+    const writing = runs.live().some(({ writesFiles, branch }) => writesFiles && branch === inPlace.branch);
+    // What a run of that branch wrote is its own, however late.
+    const lateFrom =
+      writing || everything ? Number.POSITIVE_INFINITY : Math.max(headMoved, runs.wroteUntil(inPlace.branch));
+    const isOwn = (file: FoundFile) => matching(known, file) !== undefined || claimed.has(file.path);
+    // At the very tick of HEAD's move it may be either's: then it stays, and is named.
+    const late = files.filter((file) => !isOwn(file) && file.mtimeMs >= lateFrom);
+    const leaving = files.filter((file) => !late.includes(file));
+    const unknown = files.filter(
+      (file) => !isOwn(file) && file.mtimeMs > inPlace.seenAt && file.mtimeMs <= headMoved + CLOCK_TICK_MS,
+    );
+    const present = new Set(leaving.map(({ path }) => path));
+    // git, or whoever was late, replaced or removed them when HEAD moved: the store has what they were.
+    const gone = [...known].filter(([path, { saved }]) => saved !== null && !present.has(path));
+    return { leaving, late, unknown, gone };
+  }
+
+  /** What the branch says of files and switches. */
+  async policyOf(branch: Pick<InPlace, 'branch' | 'tip'>): Promise<BranchPolicy> {
+    return this.#setup.policy(await this.#configOf(branch));
+  }
+
+  /** As committed on that branch; one that nobody committed yet is the same on every branch. */
+  async #configOf({ branch, tip }: Pick<InPlace, 'branch' | 'tip'>): Promise<string | null> {
+    const { root } = this.#setup;
+    const commit = (await tipOf(root, branch)) ?? tip;
+    const committed = commit ? await tryGit(['show', `${commit}:${CONFIG_FILE}`], { cwd: root }) : null;
+    if (committed !== null) return committed;
+    if (await tryGit(['ls-files', '--error-unmatch', '--', CONFIG_FILE], { cwd: root })) return null;
+    return readFile(join(root, CONFIG_FILE), 'utf8').catch(() => null);
+  }
+
+  async #headMovedAt(): Promise<number> {
+    const directory = await tryGit(['rev-parse', '--absolute-git-dir'], { cwd: this.#setup.root });
+    const found = directory ? await stat(join(directory, 'HEAD')).catch(() => null) : null;
+    return found?.mtimeMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  async isMadeHere(inPlace: InPlace, head: Head): Promise<boolean> {
+    if (head.branch === null || head.commit === null || inPlace.branches.includes(head.branch)) return false;
+    const straight = await cameStraight(this.#setup.root, inPlace.branch, head.branch);
+    // Without a reflog: at least it is where the other one was.
+    return straight ?? head.commit === inPlace.tip;
+  }
+
+  async writers(branch: string, files: readonly FoundFile[]): Promise<string[]> {
+    const { root, runs } = this.#setup;
+    const live = runs.live().filter((run) => run.writesFiles && run.branch === branch);
+    const paths = new Set(files.flatMap(({ path }) => absoluteText(root, path) ?? []));
+    return [...live.map(({ name }) => name), ...(live.length > 0 ? [] : await processesWriting(paths))];
+  }
+}
+
+export function matching(known: ReadonlyMap<RawPath, KnownFile>, file: FoundFile): KnownFile | undefined {
+  const entry = known.get(file.path);
+  return entry && isSame(entry, file) ? entry : undefined;
+}

@@ -1,0 +1,42 @@
+/**
+ * Paths as the file system has them. On Linux a name is bytes, and need not be UTF-8: here each character of a path stands
+ * for one byte, so that every name survives JSON and comes back as it was.
+ */
+import { sep } from 'node:path';
+
+/** Relative to the worktree, with `/`, one character a byte. */
+export type RawPath = string & { readonly raw: true };
+
+export function rawPath(bytes: Buffer): RawPath {
+  return bytes.toString('latin1') as RawPath;
+}
+
+export function fromText(path: string): RawPath {
+  return rawPath(Buffer.from(path, 'utf8'));
+}
+
+export function joinRaw(folder: RawPath, name: Buffer): RawPath {
+  const tail = name.toString('latin1');
+  return (folder === '' ? tail : `${folder}/${tail}`) as RawPath;
+}
+
+/** For Node's functions, which take bytes as they are. */
+export function absolute(root: string, path: RawPath): Buffer {
+  return path === '' ? Buffer.from(root) : Buffer.concat([Buffer.from(root + sep), Buffer.from(path, 'latin1')]);
+}
+
+/** For people and patterns; what is not UTF-8 shows as �. */
+export function shown(path: RawPath): string {
+  return Buffer.from(path, 'latin1').toString('utf8');
+}
+
+/** As a string for libraries that take no bytes; null when the name is not UTF-8. */
+export function absoluteText(root: string, path: RawPath): string | null {
+  const text = shown(path);
+  return Buffer.from(text, 'utf8').equals(Buffer.from(path, 'latin1')) ? root + sep + text : null;
+}
+
+export function parentOf(path: RawPath): RawPath {
+  const at = path.lastIndexOf('/');
+  return path.slice(0, Math.max(0, at)) as RawPath;
+}

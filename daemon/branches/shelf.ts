@@ -1,0 +1,200 @@
+/**
+ * What a branch had when HEAD left it: one folder `<store>/shelf/<id>/` each, with an `owner.json` that is written before
+ * the first file is moved in. Moving is renaming; a file that cannot be renamed (another device) must be in the store
+ * first. Nothing is ever put over a file that is there.
+ */
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  utimesSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import * as v from 'valibot';
+import { randomId } from '../../protocol/ids.ts';
+import { readJson, syncDirectory, writeJson } from '../store/files.ts';
+import { absolute, parentOf, type RawPath } from './paths.ts';
+
+const shelvedFileSchema = v.object({
+  /** Its name on the shelf, since its own may be anything; null: it was gone before, and only the store has it. */
+  number: v.nullable(v.number()),
+  path: v.pipe(
+    v.string(),
+    v.transform((path) => path as RawPath),
+  ),
+  bytes: v.number(),
+  mtimeMs: v.number(),
+  mode: v.number(),
+  run: v.nullable(v.string()),
+  /** Its row in the store; null: only this shelf has it. */
+  saved: v.nullable(v.string()),
+});
+export type ShelvedFile = v.InferOutput<typeof shelvedFileSchema>;
+
+const ownerSchema = v.object({
+  format: v.literal(1),
+  id: v.string(),
+  branch: v.string(),
+  /** The branch's commit when HEAD left it. */
+  tip: v.nullable(v.string()),
+  /** The worktree that the files are of, by git's name for it. */
+  worktree: v.string(),
+  createdAt: v.number(),
+  /**
+   * `moving`: files are on their way in or out, by which of the two inPlace says. `stashed`: all are here.
+   * `kept`: not put back by itself (conflict, vanished, foreign); a person may.
+   */
+  state: v.picklist(['moving', 'stashed', 'kept']),
+  reason: v.picklist(['switch', 'branched', 'vanished', 'conflict']),
+  files: v.array(shelvedFileSchema),
+  /** In the trash since. */
+  droppedAt: v.nullable(v.number()),
+});
+export type Owner = v.InferOutput<typeof ownerSchema>;
+
+export class ShelfEntry {
+  readonly directory: string;
+  owner: Owner;
+
+  constructor(directory: string, owner: Owner) {
+    this.directory = directory;
+    this.owner = owner;
+  }
+
+  static create(
+    store: string,
+    facts: Pick<Owner, 'branch' | 'tip' | 'worktree' | 'state' | 'reason' | 'files'>,
+  ): ShelfEntry {
+    const id = randomId();
+    const directory = join(store, 'shelf', id);
+    mkdirSync(join(directory, 'files'), { recursive: true, mode: 0o700 });
+    const entry = new ShelfEntry(directory, { format: 1, id, createdAt: Date.now(), droppedAt: null, ...facts });
+    entry.write();
+    syncDirectory(dirname(directory));
+    return entry;
+  }
+
+  /** All that can be read, the oldest first. What cannot be read stays as it is. */
+  static all(store: string): ShelfEntry[] {
+    const folder = join(store, 'shelf');
+    const entries = listed(folder).flatMap((id) => {
+      const parsed = v.safeParse(ownerSchema, readJson(join(folder, id, 'owner.json')));
+      return parsed.success ? [new ShelfEntry(join(folder, id), parsed.output)] : [];
+    });
+    return entries.sort((a, b) => a.owner.createdAt - b.owner.createdAt);
+  }
+
+  update(patch: Partial<Owner>): void {
+    this.owner = { ...this.owner, ...patch };
+    this.write();
+  }
+
+  write(): void {
+    writeJson(join(this.directory, 'owner.json'), this.owner, true);
+    syncDirectory(this.directory);
+  }
+
+  shelved({ number }: Pick<ShelvedFile, 'number'>): string {
+    return join(this.directory, 'files', String(number));
+  }
+
+  has(file: Pick<ShelvedFile, 'number'>): boolean {
+    return file.number !== null && lstatSync(this.shelved(file), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  /** Lists files that are not listed yet: `present` ones will be moved in, the others are in the store alone. */
+  add(files: readonly Omit<ShelvedFile, 'number'>[], present: boolean): void {
+    const known = new Set(this.owner.files.map(({ path }) => path));
+    let number = this.owner.files.reduce((highest, file) => Math.max(highest, file.number ?? -1), -1);
+    const fresh = files
+      .filter(({ path }) => !known.has(path))
+      .map((file) => ({ ...file, number: present ? ++number : null }));
+    this.update({ files: [...this.owner.files, ...fresh] });
+  }
+
+  /** Renames a file from its place onto the shelf. Throws EXDEV from another device. */
+  take(file: ShelvedFile, root: string): void {
+    renameSync(absolute(root, file.path), this.shelved(file));
+  }
+
+  /**
+   * Renames a file from the shelf to its place, unless something is there: then false, and both stay. Throws EXDEV to
+   * another device.
+   */
+  give(file: ShelvedFile, root: string): boolean {
+    return placeNew(this.shelved(file), absolute(root, file.path));
+  }
+
+  /** Makes renames on the shelf's side durable. */
+  sync(): void {
+    syncDirectory(join(this.directory, 'files'));
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+    syncDirectory(dirname(this.directory));
+  }
+}
+
+/** Gives `from` the name `to` unless that exists: false then. `link` fails where `rename` would replace. */
+export function placeNew(from: string, to: Buffer): boolean {
+  mkdirSync(dirnameOf(to), { recursive: true });
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') {
+      // Ended between link and unlink: it is there already.
+      if (!isSameFile(from, to)) return false;
+      unlinkSync(from);
+      return true;
+    }
+    // File systems without hard links (exFAT): look first, then rename; nothing better is to be had there.
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EMLINK') throw error;
+    if (lstatSync(to, { throwIfNoEntry: false })) return false;
+    renameSync(from, to);
+    return true;
+  }
+  unlinkSync(from);
+  return true;
+}
+
+function isSameFile(a: string, b: Buffer): boolean {
+  const [first, second] = [lstatSync(a), lstatSync(b)];
+  return first.dev === second.dev && first.ino === second.ino;
+}
+
+/** As it was: scripts choose by time, and read-only files stay so. */
+export function dressLike(path: string | Buffer, file: Pick<ShelvedFile, 'mode' | 'mtimeMs'>): void {
+  utimesSync(path, file.mtimeMs / 1000, file.mtimeMs / 1000);
+  chmodSync(path, file.mode);
+}
+
+/** Makes renames in the folders of these files durable. */
+export function syncParents(root: string, paths: readonly RawPath[]): void {
+  for (const parent of new Set(paths.map(parentOf))) {
+    try {
+      syncDirectory(absolute(root, parent));
+    } catch (error) {
+      // A folder that is gone again has nothing of ours in it.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}
+
+function dirnameOf(path: Buffer): Buffer {
+  return path.subarray(0, path.lastIndexOf(0x2f));
+}
+
+function listed(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,138 @@
+/** Which files of a worktree follow the branch. Looks, and changes nothing. */
+import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
+import { setImmediate as breathe } from 'node:timers/promises';
+import picomatch from 'picomatch';
+import { git } from '../code/git.ts';
+import { absolute, fromText, joinRaw, parentOf, type RawPath, shown } from './paths.ts';
+
+/** Others wait at most this long for one look at a large directory. */
+const SLICE_MS = 8;
+/** Of others: packages, environments, caches. Only a pattern that names them reaches into them. */
+const SKIPPED = /^(node_modules|\.venv|venv|env|__pycache__|site-packages|\.tox|\.mypy_cache|\.ipynb_checkpoints)$/;
+
+export interface FoundFile {
+  path: RawPath;
+  /** What tells one state of a file from another. A rename changes ctime, so that is not in it. */
+  ino: string;
+  bytes: number;
+  mtimeMs: number;
+  mode: number;
+}
+
+/** Globs relative to the worktree, with `/`. A plain name means the file, or all below the folder. */
+export type Patterns = readonly string[];
+
+export interface Found {
+  files: FoundFile[];
+  /** Where a file that a pattern fits may appear. */
+  folders: RawPath[];
+}
+
+/** The regular files that a pattern fits. Links are not followed, but a pattern may begin with one. */
+export async function findDeclared(root: string, patterns: Patterns): Promise<Found> {
+  const found = new Map<RawPath, FoundFile>();
+  const folders = new Set<RawPath>();
+  let sliceEnd = performance.now() + SLICE_MS;
+  for (const pattern of patterns) {
+    const { base, glob } = picomatch.scan(pattern);
+    const plain = glob === '';
+    const start = fromText(plain ? pattern.replace(/\/+$/, '') : base);
+    const fits = plain ? () => true : picomatch(pattern, { dot: true });
+    const startStat = statFile(root, start);
+    if (plain && startStat?.isFile()) {
+      found.set(start, describe(start, startStat));
+      folders.add(parentOf(start));
+      continue;
+    }
+    // Not there yet: the nearest folder that is tells when it comes.
+    if (!startStat) folders.add(nearestFolder(root, start));
+    const pending: RawPath[] = [start];
+    for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+      const entries = entriesOf(root, folder);
+      if (entries === null) continue;
+      folders.add(folder);
+      for (const entry of entries) {
+        if (performance.now() > sliceEnd) {
+          await breathe();
+          sliceEnd = performance.now() + SLICE_MS;
+        }
+        const path = joinRaw(folder, entry.name);
+        if (entry.isDirectory()) {
+          const skipped = SKIPPED.test(entry.name.toString()) && !pattern.includes(entry.name.toString());
+          if (!skipped) pending.push(path);
+          continue;
+        }
+        if (!entry.isFile() || !fits(shown(path))) continue;
+        const stat = statFile(root, path);
+        if (stat?.isFile()) found.set(path, describe(path, stat));
+      }
+    }
+  }
+  return { files: [...found.values()], folders: [...folders] };
+}
+
+function nearestFolder(root: string, path: RawPath): RawPath {
+  let folder = parentOf(path);
+  while (folder !== '' && !statFile(root, folder)) folder = parentOf(folder);
+  return folder;
+}
+
+/** One file as it is now; null when it is gone or no regular file. */
+export function findFile(root: string, path: RawPath): FoundFile | null {
+  const stat = statFile(root, path);
+  return stat?.isFile() ? describe(path, stat) : null;
+}
+
+/** Same content, as far as a look from outside can tell. */
+export function isSame(
+  a: Pick<FoundFile, 'ino' | 'bytes' | 'mtimeMs'>,
+  b: Pick<FoundFile, 'ino' | 'bytes' | 'mtimeMs'>,
+) {
+  return a.ino === b.ino && a.bytes === b.bytes && a.mtimeMs === b.mtimeMs;
+}
+
+/** Paths that the index or any of the commits track. Null when git cannot tell: then nothing may be moved. */
+export async function trackedPaths(root: string, commits: readonly string[]): Promise<Set<RawPath> | null> {
+  const list = (args: string[]) =>
+    git(args, { cwd: root, encoding: 'latin1' }).then(
+      (output) => output.split('\0').filter(Boolean) as RawPath[],
+      () => null,
+    );
+  const [index, ...trees] = await Promise.all([
+    list(['ls-files', '-z', '--full-name']),
+    ...commits.map((commit) => list(['ls-tree', '-r', '-z', '--name-only', '--full-tree', commit])),
+  ]);
+  // A commit that is gone (its branch was deleted, and git collected it) tracks nothing any more.
+  return index ? new Set([...index, ...trees.flatMap((tree) => tree ?? [])]) : null;
+}
+
+function entriesOf(root: string, folder: RawPath) {
+  try {
+    const entries = readdirSync(absolute(root, folder), { withFileTypes: true, encoding: 'buffer' });
+    // A repository inside this one (a submodule, a clone, a worktree) has owners of its own.
+    const foreign = folder !== '' && entries.some(({ name }) => name.toString() === '.git');
+    return foreign ? null : entries.filter(({ name }) => !/^\.(git|trainstash)$/.test(name.toString()));
+  } catch {
+    // Not there, or not readable by us: none of ours.
+    return null;
+  }
+}
+
+function statFile(root: string, path: RawPath): BigIntStats | undefined {
+  try {
+    return lstatSync(absolute(root, path), { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+function describe(path: RawPath, stat: BigIntStats): FoundFile {
+  return {
+    path,
+    ino: `${stat.dev}:${stat.ino}`,
+    bytes: Number(stat.size),
+    // Nanoseconds kept as a fraction: exact enough to tell two writes apart.
+    mtimeMs: Number(stat.mtimeNs) / 1e6,
+    mode: Number(stat.mode & 0o7777n),
+  };
+}

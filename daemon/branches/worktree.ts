@@ -1,0 +1,531 @@
+/**
+ * One worktree and the files in it that follow its branch. Whenever the branch whose files are in place is not HEAD's, a
+ * switch is due: an event, a start, a poll and `sync` are the same call, one after the other. What is left half done by a
+ * crash is seen from the two durable facts (in place, shelf) and finished by the next call.
+ */
+import type { SyncResult } from '../../protocol/messages.ts';
+import { earlierNames, hasHad, localBranches, tipOf } from '../code/history.ts';
+import { type Head, worktreeName } from '../code/project.ts';
+import { decide } from './decide.ts';
+import { HeadWatcher } from './head.ts';
+import { type InPlace, type KnownFile, readConsent, WorktreeRecord, writeConsent } from './in-place.ts';
+import { Intake } from './intake.ts';
+import { bring, type FileStore, shelve, shelvedOf, storedOf } from './moving.ts';
+import { type BranchPolicy, type LeavingSet, matching, Ownership, type RunsHere } from './ownership.ts';
+import { type RawPath, shown } from './paths.ts';
+import { ShelfEntry } from './shelf.ts';
+import { findFile } from './working-set.ts';
+
+/** git may move HEAD several times in a row; a switch that was seen by event waits for this long without a move. */
+const SETTLE_MS = 150;
+const MAX_ROUNDS = 20;
+const MAX_LISTED = 20;
+
+export type BranchNotice =
+  | 'switched'
+  | 'switchWaits'
+  | 'switchFailed'
+  | 'askFollow'
+  | 'vanished'
+  | 'stashOffered'
+  | 'canResume';
+
+export interface WorktreeSetup {
+  root: string;
+  storePath: string;
+  store: FileStore;
+  runs: RunsHere;
+  /** What a trainstash.json says of branches; null: there is none, or it cannot be read. */
+  policy(text: string | null): BranchPolicy;
+  headMoved(head: Head): void;
+  /** Something a person wants to know. */
+  tell(code: BranchNotice, text: string, run?: string): void;
+  log(text: string): void;
+}
+
+export class Worktree {
+  readonly #setup: WorktreeSetup;
+  /** What git calls it; its folder may be moved. */
+  readonly #name: string;
+  readonly #record: WorktreeRecord;
+  readonly #ownership: Ownership;
+  readonly #intake: Intake;
+  #head: HeadWatcher | null = null;
+  #tail: Promise<unknown> = Promise.resolve();
+  /** HEAD moved while nobody looked: true until the first look has been settled. */
+  #unattended = true;
+  #told = '';
+  /** Paths of the branch in place that are waited for. */
+  readonly #claimed = new Set<RawPath>();
+  #retry: NodeJS.Timeout | null = null;
+  #settling: NodeJS.Timeout | null = null;
+  #disposed = false;
+
+  private constructor(setup: WorktreeSetup, name: string) {
+    this.#setup = setup;
+    this.#name = name;
+    this.#record = new WorktreeRecord(setup.storePath, name);
+    this.#ownership = new Ownership({ ...setup, record: this.#record });
+    this.#intake = new Intake({
+      root: setup.root,
+      store: setup.store,
+      record: this.#record,
+      find: () => this.#ownership.find(),
+      branch: () => this.#settledBranch(),
+      vanished: (files) => this.#keepVanished(files),
+      log: setup.log,
+    });
+  }
+
+  /** Null where there is no HEAD to follow (no git, bare, deleted). */
+  static async open(setup: WorktreeSetup): Promise<Worktree | null> {
+    const name = await worktreeName(setup.root);
+    if (name === null) return null;
+    const worktree = new Worktree(setup, name);
+    worktree.#head = await HeadWatcher.start(setup.root, (head) => worktree.#onHead(head));
+    if (!worktree.#head) return null;
+    worktree.#intake.lookAgain();
+    void worktree.sync();
+    return worktree;
+  }
+
+  get head(): Head {
+    return this.#head!.head;
+  }
+
+  /** Settles what is due, now. */
+  sync(files?: 'move' | 'stay'): Promise<SyncResult> {
+    return this.#serial(() => this.#sync(files));
+  }
+
+  /** The answer to the question whether files follow branches here. */
+  follow(follow: boolean): Promise<SyncResult> {
+    return this.#serial(async () => {
+      writeConsent(this.#setup.storePath, follow);
+      this.#told = '';
+      this.#intake.lookAgain();
+      return this.#sync();
+    });
+  }
+
+  /** A run has ended or paused: a switch may have waited for it. */
+  runEnded(): void {
+    this.#intake.lookAgain();
+    void this.sync();
+  }
+
+  /** For work on stashes: nothing else moves files meanwhile. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.#serial(() => this.#intake.pausedFor(work));
+  }
+
+  /** Ids of the store's files that this worktree needs. */
+  neededFiles(): string[] {
+    return [...this.#record.files().values()].flatMap(({ saved }) => saved ?? []);
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    for (const timer of [this.#retry, this.#settling]) if (timer) clearTimeout(timer);
+    this.#head?.dispose();
+    await this.#tail.catch(() => {});
+    await this.#intake.dispose();
+    const inPlace = this.#record.inPlace();
+    // So that the next daemon knows which changes nobody saw.
+    if (inPlace) this.#record.setInPlace({ ...inPlace, seenAt: Date.now() });
+  }
+
+  /** The branch in place, if files follow here and no switch is due. */
+  async #settledBranch(): Promise<string | null> {
+    const branch = this.#record.inPlace()?.branch;
+    if (branch === undefined || !readConsent(this.#setup.storePath) || !(await this.#head?.isCurrent())) return null;
+    return this.head.branch === null || this.head.branch === branch ? branch : null;
+  }
+
+  #onHead(head: Head): void {
+    this.#setup.headMoved(head);
+    if (this.#settling) clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => void this.sync(), SETTLE_MS);
+  }
+
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+
+  // ---- the loop ----
+
+  async #sync(files?: 'move' | 'stay'): Promise<SyncResult> {
+    const left = this.#record.inPlace()?.branch ?? '';
+    const total = { movedOut: 0, movedIn: 0, late: [] as string[], conflicts: [] as string[] };
+    try {
+      for (let round = 0; round < MAX_ROUNDS && !this.#disposed; round++) {
+        const head = await this.#head!.look();
+        const step = await this.#step(head, files);
+        total.movedOut += step.movedOut ?? 0;
+        total.movedIn += step.movedIn ?? 0;
+        total.late.push(...(step.late ?? []));
+        total.conflicts.push(...(step.conflicts ?? []));
+        if (step.state === 'again') continue;
+        if (step.state === 'inPlace') {
+          this.#intake.lookAgain();
+          this.#unattended = false;
+          this.#tellMoved(left, head.branch, total);
+        }
+        if (step.state === 'waiting') this.#tryLater();
+        return this.#result(step.state, step.reason ?? '', total);
+      }
+      return this.#result('failed', 'HEAD does not come to rest', total);
+    } catch (error) {
+      this.#setup.log(`switching ${this.#setup.root}: ${(error as Error).stack}`);
+      const reason = (error as Error).message;
+      this.#tellOnce(
+        'switchFailed',
+        `The files of a branch could not be moved: ${reason}. None is lost; it is tried again.`,
+      );
+      this.#tryLater();
+      return this.#result('failed', reason, total);
+    }
+  }
+
+  async #step(head: Head, files?: 'move' | 'stay'): Promise<Step> {
+    const { root, storePath, tell } = this.#setup;
+    const inPlace = this.#record.inPlace();
+    const { branch } = head;
+    if (branch === null) return { state: 'detached' };
+    if (!inPlace) {
+      await this.#setInPlace(branch, head.commit);
+      return { state: 'again' };
+    }
+    if (branch === inPlace.branch) return this.#bringBack(inPlace, head);
+
+    const [names, exists] = await Promise.all([earlierNames(root, branch), tipOf(root, inPlace.branch)]);
+    const stashes = await this.#stashesOf(branch, names);
+    const set = await this.#ownership.leaving(inPlace, exists, this.#claimed, files === 'move');
+    const follow = readConsent(storePath);
+    const writers = await this.#ownership.writers(inPlace.branch, set.leaving);
+    const decision = decide({
+      head: branch,
+      inPlace: inPlace.branch,
+      earlierNames: names,
+      inPlaceExists: exists !== null,
+      follow,
+      files: set.leaving.length + set.gone.length,
+      stashed: stashes.length > 0,
+      madeHere: await this.#ownership.isMadeHere(inPlace, head),
+      writers,
+      unclear: this.#unattended && files === undefined && set.unknown.length > 0,
+    });
+    await this.#leaveRuns(inPlace, branch);
+    switch (decision) {
+      case 'nothing':
+        return { state: 'inPlace' };
+      case 'record':
+        await this.#setInPlace(branch, head.commit);
+        return { state: 'again' };
+      case 'rename':
+        for (const entry of this.#entriesOf([inPlace.branch])) entry.update({ branch });
+        await this.#setInPlace(branch, head.commit);
+        return { state: 'again' };
+      case 'ask':
+        this.#tellOnce(
+          'askFollow',
+          `${counted(set.leaving.length, 'checkpoint file')} of ${inPlace.branch} lie in the tree. Should such files follow \`git switch\`? Until that is answered nothing moves: \`trainstash sync --follow yes\` (or no).`,
+        );
+        return {
+          state: 'ask',
+          reason: `${counted(set.leaving.length, 'file')} of ${inPlace.branch} stay until it is said whether files follow branches`,
+        };
+      case 'unclear':
+        return {
+          state: 'unclear',
+          reason: `HEAD moved from ${inPlace.branch} to ${branch} while nobody looked, and ${listed(set.unknown.map((file) => shown(file.path)))} changed since`,
+        };
+      case 'wait':
+        // Whoever is waited for goes on writing these: they stay this branch's.
+        for (const { path } of set.leaving) this.#claimed.add(path);
+        this.#tellOnce(
+          'switchWaits',
+          `The files of ${inPlace.branch} stay until these have ended or paused: ${writers.join(', ')}.`,
+        );
+        return { state: 'waiting', reason: writers.join(', ') };
+      case 'branchOff': {
+        await this.#branchOff(inPlace, exists, set);
+        await this.#setInPlace(branch, head.commit);
+        return { state: 'again' };
+      }
+      case 'swap': {
+        if (files === 'stay') {
+          await this.#setInPlace(branch, head.commit);
+          return { state: 'again' };
+        }
+        const movedOut = await this.#intake.pausedFor(() => this.#shelve(inPlace, exists, set));
+        // HEAD may have gone back meanwhile: the next round looks again, and puts back what has just left.
+        if ((await this.#head!.look()).branch === branch) await this.#setInPlace(branch, head.commit);
+        const late = set.late.map(({ path }) => shown(path));
+        if (late.length > 0)
+          tell('switched', `${listed(late)} appeared after HEAD had moved to ${branch}, and stayed as its own.`);
+        return { state: 'again', movedOut, late };
+      }
+    }
+  }
+
+  /** HEAD is on the branch in place: whatever of it is still away comes back. */
+  async #bringBack(inPlace: InPlace, head: Head): Promise<Step> {
+    const { root, store, tell } = this.#setup;
+    const names = await earlierNames(root, inPlace.branch);
+    const entries = await this.#stashesOf(inPlace.branch, names);
+    let movedIn = 0;
+    const conflicts: string[] = [];
+    if (entries.length > 0) {
+      await this.#intake.pausedFor(async () => {
+        for (const entry of entries) {
+          entry.update({ state: 'moving' });
+          const brought = await bring(entry, store, root);
+          movedIn += brought.placed.length;
+          this.#learn(entry, brought.placed);
+          if (brought.conflicts.length === 0) entry.remove();
+          else {
+            const left = new Set(brought.conflicts);
+            conflicts.push(...brought.conflicts.map(shown));
+            entry.update({
+              state: 'kept',
+              reason: 'conflict',
+              files: entry.owner.files.filter(({ path }) => left.has(path)),
+            });
+            tell(
+              'switched',
+              `${listed([...left].map(shown))} of ${inPlace.branch} did not come back: another file is in the way. Both are kept; \`trainstash stash restore ${entry.owner.id} --to DIR\` gets the stashed one.`,
+            );
+          }
+        }
+      });
+    }
+    if (inPlace.tip !== head.commit) await this.#setInPlace(inPlace.branch, head.commit);
+    this.#told = '';
+    await this.#returnToRuns(inPlace.branch);
+    return { state: 'inPlace', movedIn, conflicts };
+  }
+
+  async #shelve(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<number> {
+    const { root, storePath, store } = this.#setup;
+    if (set.leaving.length + set.gone.length === 0) return 0;
+    // One that a crash left half filled goes on being filled.
+    const half = this.#entriesOf([inPlace.branch]).find(({ owner }) => owner.state === 'moving');
+    const entry =
+      half ??
+      ShelfEntry.create(storePath, {
+        branch: inPlace.branch,
+        tip: tip ?? inPlace.tip,
+        worktree: this.#name,
+        state: 'moving',
+        reason: 'switch',
+        files: [],
+      });
+    this.#list(entry, set);
+    const moved = await shelve(entry, store, root);
+    entry.update({ state: 'stashed' });
+    const left = new Map(this.#record.files());
+    for (const { path } of entry.owner.files) left.delete(path);
+    this.#record.setFiles(left);
+    return moved;
+  }
+
+  /** The new branch keeps the files; the old one's state goes into the store, so that it can come back. */
+  async #branchOff(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<void> {
+    const { storePath } = this.#setup;
+    const missing = await this.#intake.takeNow(set.leaving, inPlace.branch);
+    if (missing.length > 0) {
+      const names = listed(missing.map(({ path }) => shown(path)));
+      throw new Error(`${names} could not be taken in, and a copy is needed before ${this.head.branch} changes them`);
+    }
+    if (set.leaving.length + set.gone.length === 0) return;
+    const facts = {
+      branch: inPlace.branch,
+      tip: tip ?? inPlace.tip,
+      worktree: this.#name,
+      state: 'moving',
+      reason: 'branched',
+    } as const;
+    const entry = ShelfEntry.create(storePath, { ...facts, files: [] });
+    // Copies: the files themselves stay where they are, so the store alone has this branch's.
+    const known = this.#record.files();
+    entry.add(
+      set.leaving.map((file) => shelvedOf(file, matching(known, file))),
+      false,
+    );
+    entry.add(set.gone.map(storedOf), false);
+    entry.update({ state: 'stashed' });
+  }
+
+  #list(entry: ShelfEntry, { leaving, gone }: LeavingSet): void {
+    const known = this.#record.files();
+    entry.add(
+      leaving.map((file) => shelvedOf(file, matching(known, file))),
+      true,
+    );
+    entry.add(gone.map(storedOf), false);
+  }
+
+  // ---- stashes ----
+
+  /** What would come back by itself when this branch is entered, in this worktree. */
+  async #stashesOf(branch: string, names: readonly string[]): Promise<ShelfEntry[]> {
+    const { root } = this.#setup;
+    const branches = names.length > 0 ? await localBranches(root) : [];
+    // A name that is another branch's by now has its own.
+    const own = [branch, ...names.filter((name) => !branches.includes(name))];
+    const entries: ShelfEntry[] = [];
+    for (const entry of this.#entriesOf(own)) {
+      const { tip } = entry.owner;
+      if (tip === null || entry.owner.state === 'moving' || (await hasHad(root, branch, tip))) entries.push(entry);
+      else {
+        // Another branch had this name: a person decides.
+        entry.update({ state: 'kept' });
+        this.#setup.tell(
+          'stashOffered',
+          `There is a stash of another branch that was called ${branch}. \`trainstash stash restore ${entry.owner.id}\` puts its files here.`,
+        );
+      }
+    }
+    return entries;
+  }
+
+  #entriesOf(branches: readonly string[]): ShelfEntry[] {
+    const { storePath } = this.#setup;
+    return ShelfEntry.all(storePath).filter(
+      ({ owner }) =>
+        owner.worktree === this.#name &&
+        owner.droppedAt === null &&
+        owner.state !== 'kept' &&
+        branches.includes(owner.branch),
+    );
+  }
+
+  // ---- runs ----
+
+  /** HEAD has left the branch of these runs: they go on, or pause if the project says so. */
+  async #leaveRuns(inPlace: InPlace, to: string): Promise<void> {
+    const { runs } = this.#setup;
+    const here = runs.live().filter(({ branch }) => branch === inPlace.branch);
+    if (here.length === 0) return;
+    const { onBranchSwitch } = await this.#ownership.policyOf(inPlace);
+    for (const run of here) {
+      await runs.codeMoved(run.id, to);
+      const paused = this.#record.paused();
+      const known = paused[inPlace.branch]?.runs ?? [];
+      // A plain command cannot save when asked: pausing it is for a person to say.
+      if (onBranchSwitch !== 'pause' || run.writesFiles || known.includes(run.id)) continue;
+      await runs.pause(run.id);
+      this.#record.setPaused({ ...paused, [inPlace.branch]: { runs: [...known, run.id], left: false } });
+    }
+  }
+
+  /** What was paused for a switch that did not happen goes on; after one that did, it is offered. */
+  async #returnToRuns(branch: string): Promise<void> {
+    const { [branch]: entry, ...others } = this.#record.paused();
+    if (!entry) return;
+    const { runs, tell } = this.#setup;
+    this.#record.setPaused(others);
+    for (const run of entry.runs) {
+      if (!entry.left) await runs.resume(run);
+      else
+        tell(
+          'canResume',
+          `A run of ${branch} was paused when HEAD left it. \`trainstash resume\` goes on with it.`,
+          run,
+        );
+    }
+  }
+
+  // ---- records ----
+
+  async #setInPlace(branch: string, tip: string | null): Promise<void> {
+    const { root } = this.#setup;
+    const branches = await localBranches(root);
+    const before = this.#record.inPlace()?.branch;
+    if (before !== branch) this.#claimed.clear();
+    const paused = this.#record.paused();
+    if (before !== undefined && before !== branch && paused[before])
+      this.#record.setPaused({ ...paused, [before]: { ...paused[before], left: true } });
+    this.#record.setInPlace({ branch, tip, seenAt: Date.now(), branches });
+  }
+
+  /** Files that are back are known again, with the stat they have now. */
+  #learn(entry: ShelfEntry, placed: readonly RawPath[]): void {
+    const { root } = this.#setup;
+    const files = new Map(this.#record.files());
+    const back = new Set(placed);
+    for (const { path, run, saved } of entry.owner.files) {
+      const file = back.has(path) ? findFile(root, path) : null;
+      if (file) files.set(path, { ino: file.ino, bytes: file.bytes, mtimeMs: file.mtimeMs, run, saved });
+    }
+    this.#record.setFiles(files);
+  }
+
+  /** Known files are gone and nobody of ours took them: they can be had back. */
+  #keepVanished(files: [RawPath, KnownFile][]): void {
+    const { storePath, runs, tell } = this.#setup;
+    const inPlace = this.#record.inPlace();
+    // While a run writes it also prunes: what it deletes is its own business.
+    if (!inPlace || files.length === 0 || runs.live().some(({ writesFiles }) => writesFiles)) return;
+    const entry = ShelfEntry.create(storePath, {
+      branch: inPlace.branch,
+      tip: inPlace.tip,
+      worktree: this.#name,
+      state: 'kept',
+      reason: 'vanished',
+      files: [],
+    });
+    entry.add(files.map(storedOf), false);
+    tell(
+      'vanished',
+      `${listed(files.map(([path]) => shown(path)))} vanished (deleted, or by git). \`trainstash stash restore ${entry.owner.id}\` puts ${files.length === 1 ? 'it' : 'them'} back.`,
+    );
+  }
+
+  #tryLater(): void {
+    if (this.#retry || this.#disposed) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = null;
+      void this.sync();
+    }, 2_000);
+    this.#retry.unref();
+  }
+
+  #tellMoved(from: string, to: string | null, { movedOut, movedIn }: { movedOut: number; movedIn: number }): void {
+    const parts = [
+      movedOut > 0 ? `${counted(movedOut, 'file')} of ${from} stashed` : '',
+      movedIn > 0 ? `${counted(movedIn, 'file')} of ${to} back in place` : '',
+    ].filter(Boolean);
+    if (parts.length > 0) this.#setup.tell('switched', `${parts.join(', ')}.`);
+  }
+
+  #tellOnce(code: BranchNotice, text: string): void {
+    if (this.#told === text) return;
+    this.#told = text;
+    this.#setup.tell(code, text);
+  }
+
+  #result(
+    state: SyncResult['state'],
+    reason: string,
+    total: Pick<SyncResult, 'movedOut' | 'movedIn' | 'late' | 'conflicts'>,
+  ): SyncResult {
+    return { state, reason, branch: this.head.branch, inPlace: this.#record.inPlace()?.branch ?? null, ...total };
+  }
+}
+
+interface Step extends Partial<Pick<SyncResult, 'movedOut' | 'movedIn' | 'late' | 'conflicts' | 'reason'>> {
+  state: SyncResult['state'] | 'again';
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length - MAX_LISTED;
+  return `${names.slice(0, MAX_LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}

@@ -1,0 +1,25 @@
+/** Whether a checkpoint file is complete, as far as its format tells. Pure: reads through `read`. */
+import { FormatError, readHeader } from './safetensors.ts';
+import { readZipEntries } from './zip.ts';
+
+type Read = (offset: number, length: number) => Uint8Array;
+
+const ZIP_LIKE = /\.(pt|pth|ckpt|npz|keras|bin)$/;
+
+/** False: its structure breaks off, as that of a half-written file does. True: it is whole, or no format that we know. */
+export function isWhole(name: string, read: Read, fileBytes: number): boolean {
+  if (fileBytes === 0) return false;
+  try {
+    if (name.endsWith('.safetensors')) readHeader(read, fileBytes);
+    // A zip's directory is written last. PyTorch's older format, a bare pickle, begins otherwise and has no end mark.
+    else if (ZIP_LIKE.test(name) && startsLikeZip(read, fileBytes)) readZipEntries(read, fileBytes);
+    return true;
+  } catch (error) {
+    if (error instanceof FormatError || error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+function startsLikeZip(read: Read, fileBytes: number): boolean {
+  return fileBytes >= 4 && Buffer.from(read(0, 4)).readUInt32LE(0) === 0x04034b50;
+}

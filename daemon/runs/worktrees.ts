@@ -1,0 +1,149 @@
+/** The worktrees of one project: files that follow branches, and the runs that are in the way. */
+import type { Notice } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import type { SyncResult } from '../../protocol/messages.ts';
+import type { BranchPolicy } from '../branches/ownership.ts';
+import { Stashes } from '../branches/stashes.ts';
+import { type BranchNotice, Worktree } from '../branches/worktree.ts';
+import type { Head } from '../code/project.ts';
+import { parseConfig } from './config.ts';
+import type { ProjectContext } from './context.ts';
+import type { Barrier, Runs } from './runs.ts';
+
+const LEVELS: Record<BranchNotice, Notice['level']> = {
+  switched: 'info',
+  canResume: 'info',
+  stashOffered: 'info',
+  askFollow: 'warning',
+  switchWaits: 'warning',
+  vanished: 'warning',
+  switchFailed: 'error',
+};
+
+const NOTHING: SyncResult = {
+  state: 'inPlace',
+  branch: null,
+  inPlace: null,
+  reason: '',
+  movedOut: 0,
+  movedIn: 0,
+  late: [],
+  conflicts: [],
+};
+
+export class Worktrees implements Barrier {
+  readonly stashes: Stashes;
+  readonly #context: ProjectContext;
+  readonly #runs: Runs;
+  readonly #open = new Map<string, Promise<Worktree | null>>();
+  /** Told when HEAD of a worktree moves. */
+  onHead: (root: string, head: Head) => void = () => {};
+
+  constructor(context: ProjectContext, runs: Runs) {
+    this.#context = context;
+    this.#runs = runs;
+    this.stashes = new Stashes(context.place.store, context.store);
+  }
+
+  /** Follows its HEAD from now on. Null without git. */
+  at(root: string): Promise<Worktree | null> {
+    if (!this.#context.place.git) return Promise.resolve(null);
+    let opening = this.#open.get(root);
+    if (!opening) {
+      opening = this.#start(root);
+      this.#open.set(root, opening);
+      // One that could not be opened is tried again by the next who asks.
+      opening.then(
+        (worktree) => worktree ?? this.#open.delete(root),
+        () => this.#open.delete(root),
+      );
+    }
+    return opening;
+  }
+
+  async sync(root: string, files?: 'move' | 'stay'): Promise<SyncResult> {
+    return (await (await this.at(root))?.sync(files)) ?? NOTHING;
+  }
+
+  async follow(root: string, follow: boolean): Promise<SyncResult> {
+    return (await (await this.at(root))?.follow(follow)) ?? NOTHING;
+  }
+
+  async before(root: string, usesFiles: boolean): Promise<void> {
+    const { state, inPlace, reason, branch } = await this.sync(root);
+    if (state !== 'waiting' || !usesFiles) return;
+    throw new TrainstashError(
+      'switchWaiting',
+      `The files in place are still those of ${inPlace}, since ${reason} may write into them; ${branch} would be trained on the wrong ones. Nothing was started. Pause or stop that first, or wait until it has ended.`,
+      { inPlace: inPlace ?? '', writers: [reason] },
+    );
+  }
+
+  ended(root: string): void {
+    void this.#open.get(root)?.then((worktree) => worktree?.runEnded());
+  }
+
+  /** Restores and drops, while nothing else moves files. */
+  async exclusively<T>(root: string, work: (stashes: Stashes) => Promise<T>): Promise<T> {
+    const worktree = await this.at(root);
+    return worktree ? worktree.exclusively(() => work(this.stashes)) : work(this.stashes);
+  }
+
+  /** Forgets stored files that no worktree and no stash needs any more. */
+  async tidy(emptyTrash: boolean): Promise<void> {
+    const open = await Promise.all(this.#open.values());
+    await this.stashes.tidy(
+      this.#context.place.root,
+      open.flatMap((worktree) => worktree?.neededFiles() ?? []),
+      emptyTrash,
+    );
+  }
+
+  async dispose(): Promise<void> {
+    const open = await Promise.all([...this.#open.values()].map((opening) => opening.catch(() => null)));
+    await Promise.all(open.map((worktree) => worktree?.dispose()));
+  }
+
+  #start(root: string): Promise<Worktree | null> {
+    const { place, store, log, announce } = this.#context;
+    return Worktree.open({
+      root,
+      storePath: place.store,
+      store,
+      log,
+      policy: policyOf,
+      headMoved: (head) => this.onHead(root, head),
+      tell: (code, text, run) => {
+        const notice = { code, level: LEVELS[code], text, step: null, at: Date.now() };
+        log(`${root}: ${text}`);
+        if (run === undefined) announce.notice(null, notice);
+        else void store.findRun(run).then((found) => announce.notice(found, notice));
+      },
+      runs: {
+        live: () =>
+          this.#runs.liveAt(root).map(({ run: { id, name, branch, startedAt, createdAt }, writesFiles }) => ({
+            id,
+            name,
+            branch,
+            startedAt: startedAt ?? createdAt,
+            writesFiles,
+          })),
+        wroteUntil: (branch) => this.#runs.wroteUntil(root, branch),
+        pause: async (id) => void (await this.#runs.pause(id)),
+        codeMoved: (id, to) => this.#runs.codeMoved(id, to),
+        resume: (id) => this.#runs.resumeAgain(id, root),
+      },
+    });
+  }
+}
+
+/** A file that cannot be read declares nothing: then nothing moves. */
+function policyOf(text: string | null): BranchPolicy {
+  try {
+    const { branches, jobs } = parseConfig('trainstash.json', text ?? '{}');
+    const files = [...branches.files, ...[...jobs.values()].flatMap((job) => job.files)];
+    return { files, onBranchSwitch: branches.onBranchSwitch };
+  } catch {
+    return { files: [], onBranchSwitch: 'continue' };
+  }
+}

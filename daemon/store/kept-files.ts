@@ -1,0 +1,92 @@
+/** Files of a worktree that follow its branch: one saved row each. */
+import { createHash } from 'node:crypto';
+import { type BigIntStats, linkSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { randomId } from '../../protocol/ids.ts';
+import type { Hasher } from './hasher.ts';
+import { FileChanged } from './hashing.ts';
+import type { Objects, Save, SavedFile } from './objects.ts';
+import { restoreFile, storeFile } from './transfer.ts';
+
+/** `body` of a saved row of kind `file`. */
+export interface KeptFileBody {
+  /** One character a byte, relative to the worktree. */
+  path: string;
+  root: string;
+  branch: string;
+  digest: string;
+  files: SavedFile[];
+}
+
+export interface KeptFileSource {
+  root: string;
+  branch: string;
+  /** One character a byte. */
+  path: string;
+  /** What the file was when it was decided to take it in. */
+  expected: { ino: string; bytes: number; mtimeMs: number };
+}
+
+/**
+ * Commits a file as it is. Throws `FileChanged` when it is not what was expected, before or after it was read: a file that
+ * somebody writes is not taken in.
+ */
+export async function saveKeptFile(
+  store: string,
+  objects: Objects,
+  hasher: Hasher,
+  source: KeptFileSource,
+): Promise<{ id: string; added: number }> {
+  const { root, branch, path, expected } = source;
+  const bytes = Buffer.concat([Buffer.from(`${root}/`), Buffer.from(path, 'latin1')]);
+  const id = randomId();
+  // Everything below takes a path as text. A name that is none gets another one for the time being.
+  const text = bytes.toString('utf8');
+  const alias = Buffer.from(text, 'utf8').equals(bytes) ? null : join(store, `.reading-${id}`);
+  if (alias) linkSync(bytes, alias);
+  const save: Save = objects.beginSave();
+  try {
+    requireUnchanged(bytes, expected);
+    const name = createHash('sha256').update(`${root}\0${path}`).digest('hex');
+    const known = objects.newestHashes(name);
+    const stored = await storeFile(objects, hasher, save, alias ?? text, path, known);
+    requireUnchanged(bytes, expected);
+    const { chunks, chunkIds, digest, added } = stored;
+    const body: KeptFileBody = { path, root, branch, digest, files: [{ name: path, bytes: stored.bytes, chunks }] };
+    objects.commit(
+      { id, kind: 'file', run: name, created: Date.now(), body: JSON.stringify(body), metrics: null },
+      chunkIds,
+    );
+    return { id, added };
+  } finally {
+    objects.endSave(save);
+    if (alias) rmSync(alias, { force: true });
+  }
+}
+
+/** Writes it to a new path; it appears there only when it is whole, verified and fsynced. Throws `corrupted`. */
+export async function restoreKeptFile(objects: Objects, id: string, target: string): Promise<void> {
+  const row = objects.saved(id);
+  if (row?.kind !== 'file')
+    throw new TrainstashError('notFound', `The store has no file ${id}.`, { what: 'checkpoint', query: id });
+  await restoreFile(objects, objects.chunksOf(row.seq), target);
+}
+
+/** Forgets all but these. Returns how many went; their chunks go with the next sweep. */
+export function forgetKeptFiles(objects: Objects, keep: ReadonlySet<string>): number {
+  const doomed = [...objects.allSaved('file')].map(({ id }) => id).filter((id) => !keep.has(id));
+  for (const id of doomed) objects.forget(id);
+  return doomed.length;
+}
+
+function requireUnchanged(path: Buffer, expected: KeptFileSource['expected']): void {
+  const stat = statOrNull(path);
+  const now = stat && { ino: `${stat.dev}:${stat.ino}`, bytes: Number(stat.size), mtimeMs: Number(stat.mtimeNs) / 1e6 };
+  if (now?.ino === expected.ino && now.bytes === expected.bytes && now.mtimeMs === expected.mtimeMs) return;
+  throw new FileChanged(`${path.toString()} changed while it was taken in`);
+}
+
+function statOrNull(path: Buffer): BigIntStats | null {
+  return statSync(path, { bigint: true, throwIfNoEntry: false }) ?? null;
+}

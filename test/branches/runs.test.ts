@@ -1,0 +1,167 @@
+/** Switching the branch while runs live. */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { noticeRaised, runPause, runStart } from '../../protocol/messages.ts';
+import { afterwards } from '../support/cleanup.ts';
+import { shellEnvironment, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import { until } from '../support/folder.ts';
+import { makeRepository, type Repository } from '../support/repository.ts';
+
+const SLOW = { slow: 100, epochs: 30 };
+
+async function withOther(repository: Repository): Promise<void> {
+  repository.git('branch', 'other');
+  repository.git('commit', '-q', '--allow-empty', '-m', 'on');
+  repository.write('checkpoints/last.pt', 'main');
+  await repository.sync();
+}
+
+test('a run that writes into its session only goes on; files move at once, and it is marked', async () => {
+  const repository = await makeRepository();
+  await withOther(repository);
+  const { client, fixture } = repository;
+  const run = await startSmall(client, fixture, SLOW);
+  await untilStep(client, fixture, run.id, 3);
+  repository.git('switch', '-q', 'other');
+  expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: 'other' });
+  expect(repository.read('checkpoints/last.pt')).toBeNull();
+  const shown = (await show(client, fixture, run.id)).run;
+  expect(shown.status).toBe('running');
+  expect(shown.branch).toBe('main');
+  expect(shown.notices.map(({ code }) => code)).toEqual(['codeMoved']);
+  await untilStep(client, fixture, run.id, shown.step + 3);
+  // There and back again says it once.
+  repository.git('switch', '-q', 'main');
+  await repository.sync();
+  expect((await show(client, fixture, run.id)).run.notices).toHaveLength(1);
+});
+
+test('files wait for a live run that writes them by path, and follow when it has paused', async () => {
+  const repository = await makeRepository({
+    follow: true,
+    config: { jobs: { small: { module: 'small.ts', files: ['checkpoints'] } } },
+  });
+  await withOther(repository);
+  const { client, fixture } = repository;
+  const run = await startSmall(client, fixture, SLOW);
+  await untilStep(client, fixture, run.id, 3);
+  repository.git('switch', '-q', 'other');
+  expect(await repository.sync()).toMatchObject({
+    state: 'waiting',
+    inPlace: 'main',
+    branch: 'other',
+    reason: 'small #1',
+  });
+  expect(repository.read('checkpoints/last.pt')).toBe('main');
+  // It writes on, by path: that is still main's.
+  repository.write('checkpoints/step-10.pt', 'written by the run after the switch');
+  const start = { root: fixture.root, job: 'small', params: {}, environment: shellEnvironment() };
+  await expect(client.request(runStart, start)).rejects.toMatchObject({
+    code: 'switchWaiting',
+    data: { inPlace: 'main' },
+  });
+  await client.request(runPause, { root: fixture.root, run: run.id });
+  await until('the files have left', () => repository.read('checkpoints/last.pt') === null);
+  expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: 'other' });
+  expect(repository.read('checkpoints/step-10.pt')).toBeNull();
+  repository.git('switch', '-q', 'main');
+  await repository.sync();
+  expect(repository.read('checkpoints/step-10.pt')).toBe('written by the run after the switch');
+});
+
+test('several switches in a row while the first still waits', async () => {
+  const repository = await makeRepository({
+    follow: true,
+    config: { jobs: { small: { module: 'small.ts', files: ['checkpoints'] } } },
+  });
+  await withOther(repository);
+  repository.git('branch', 'third', 'other');
+  const { client, fixture } = repository;
+  const run = await startSmall(client, fixture, SLOW);
+  await untilStep(client, fixture, run.id, 3);
+  for (const branch of ['other', 'third', 'main', 'third', 'other']) {
+    repository.git('switch', '-q', branch);
+    const state = branch === 'main' ? 'inPlace' : 'waiting';
+    expect(await repository.sync()).toMatchObject({ state, inPlace: 'main', branch });
+  }
+  await client.request(runPause, { root: fixture.root, run: run.id });
+  await until('the files have left', async () => (await repository.sync()).inPlace === 'other');
+  expect(repository.read('checkpoints/last.pt')).toBeNull();
+  repository.git('switch', '-q', 'main');
+  await repository.sync();
+  expect(repository.read('checkpoints/last.pt')).toBe('main');
+});
+
+test('a process of nobody’s with a file of the set open is waited for, and named', async () => {
+  const repository = await makeRepository();
+  await withOther(repository);
+  const path = join(repository.root, 'checkpoints/last.pt');
+  const writer = spawn('sh', ['-c', `exec 3>>'${path}'; echo ready; read line; echo more >&3`], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  afterwards(() => void writer.kill());
+  await new Promise((resolve) => writer.stdout.once('data', resolve));
+  repository.git('switch', '-q', 'other');
+  expect(await repository.sync()).toMatchObject({
+    state: 'waiting',
+    inPlace: 'main',
+    reason: expect.stringContaining(`(process ${writer.pid})`),
+  });
+  writer.stdin.end('go\n');
+  await new Promise((resolve) => writer.once('exit', resolve));
+  await until('the file has left', () => repository.read('checkpoints/last.pt') === null);
+  repository.git('switch', '-q', 'main');
+  await repository.sync();
+  expect(repository.read('checkpoints/last.pt')).toBe('mainmore\n');
+});
+
+test('with onBranchSwitch "pause" a run saves and frees the device; back again it is offered', async () => {
+  const repository = await makeRepository({
+    follow: true,
+    config: { onBranchSwitch: 'pause', files: ['checkpoints'], jobs: { small: { module: 'small.ts' } } },
+  });
+  await withOther(repository);
+  const { client, fixture } = repository;
+  const notices: string[] = [];
+  client.on(noticeRaised, ({ run, notice }) => notices.push(`${notice.code} ${run}`));
+  const run = await startSmall(client, fixture, SLOW);
+  await untilStep(client, fixture, run.id, 3);
+  repository.git('switch', '-q', 'other');
+  expect(await repository.sync()).toMatchObject({ inPlace: 'other' });
+  const paused = await untilStatus(client, fixture, run.id, 'paused');
+  expect(paused.lastCheckpoint?.step).toBe(paused.step);
+  repository.git('switch', '-q', 'main');
+  await repository.sync();
+  await until('it is offered', () => notices.includes(`canResume ${run.id}`));
+  expect((await show(client, fixture, run.id)).run.status).toBe('paused');
+});
+
+test('the daemon was off while HEAD moved: what nobody changed since is switched, what changed is asked about', async () => {
+  const repository = await makeRepository();
+  await withOther(repository);
+  await repository.taken('checkpoints/last.pt');
+  const { fixture } = repository;
+  await fixture.cli('daemon', 'stop');
+  await repository.client.closed;
+  repository.git('switch', '-q', 'other');
+  const synced = await fixture.cli('sync', '--json');
+  expect(JSON.parse(synced.stdout)).toMatchObject({ state: 'inPlace', inPlace: 'other' });
+  expect(repository.read('checkpoints/last.pt')).toBeNull();
+
+  repository.write('checkpoints/new.pt', 'on other, seen');
+  await repository.taken('checkpoints/new.pt');
+  await fixture.cli('daemon', 'stop');
+  repository.write('checkpoints/new.pt', 'on other or on main?');
+  repository.git('switch', '-q', 'main');
+  // Older than HEAD’s move, newer than the last look.
+  const asked = await fixture.cli('sync', '--json');
+  expect(JSON.parse(asked.stdout)).toMatchObject({ state: 'unclear', inPlace: 'other', branch: 'main' });
+  expect(asked.code).toBe(1);
+  expect(repository.read('checkpoints/new.pt')).toBe('on other or on main?');
+  const moved = await fixture.cli('sync', '--files', 'move');
+  expect(moved.stdout).toContain('Files are those of main');
+  expect(repository.read('checkpoints/new.pt')).toBeNull();
+  expect(readFileSync(join(repository.root, 'checkpoints/last.pt'), 'utf8')).toBe('main');
+});
