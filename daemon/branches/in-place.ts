@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { readJson, syncDirectory, writeJson } from '../store/files.ts';
+import { durableStep } from './crash.ts';
 import type { RawPath } from './paths.ts';
 
 const inPlaceSchema = v.object({
@@ -53,6 +54,7 @@ export class WorktreeRecord {
   }
 
   setInPlace(inPlace: InPlace): void {
+    durableStep();
     writeJson(join(this.#directory, 'in-place.json'), inPlace, true);
     syncDirectory(this.#directory);
   }
@@ -77,6 +79,7 @@ export class WorktreeRecord {
   }
 
   setFiles(files: ReadonlyMap<RawPath, KnownFile>): void {
+    durableStep();
     writeJson(join(this.#directory, 'files.json'), [...files], true);
     syncDirectory(this.#directory);
     this.#files = new Map(files);

@@ -18,6 +18,7 @@ import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { randomId } from '../../protocol/ids.ts';
 import { readJson, syncDirectory, writeJson } from '../store/files.ts';
+import { durableStep } from './crash.ts';
 import { absolute, parentOf, type RawPath } from './paths.ts';
 
 const shelvedFileSchema = v.object({
@@ -95,6 +96,7 @@ export class ShelfEntry {
   }
 
   write(): void {
+    durableStep();
     writeJson(join(this.directory, 'owner.json'), this.owner, true);
     syncDirectory(this.directory);
   }
@@ -119,6 +121,7 @@ export class ShelfEntry {
 
   /** Renames a file from its place onto the shelf. Throws EXDEV from another device. */
   take(file: ShelvedFile, root: string): void {
+    durableStep();
     renameSync(absolute(root, file.path), this.shelved(file));
   }
 
@@ -136,6 +139,7 @@ export class ShelfEntry {
   }
 
   remove(): void {
+    durableStep();
     rmSync(this.directory, { recursive: true, force: true });
     syncDirectory(dirname(this.directory));
   }
@@ -144,6 +148,7 @@ export class ShelfEntry {
 /** Gives `from` the name `to` unless that exists: false then. `link` fails where `rename` would replace. */
 export function placeNew(from: string, to: Buffer): boolean {
   mkdirSync(dirnameOf(to), { recursive: true });
+  durableStep();
   try {
     linkSync(from, to);
   } catch (error) {
@@ -160,6 +165,7 @@ export function placeNew(from: string, to: Buffer): boolean {
     renameSync(from, to);
     return true;
   }
+  durableStep();
   unlinkSync(from);
   return true;
 }

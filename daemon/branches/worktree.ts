@@ -311,25 +311,37 @@ export class Worktree {
   async #shelve(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<number> {
     const { root, storePath, store } = this.#setup;
     if (set.leaving.length + set.gone.length === 0) return 0;
-    // One that a crash left half filled goes on being filled.
-    const half = this.#entriesOf([inPlace.branch]).find(({ owner }) => owner.state === 'moving');
-    const entry =
-      half ??
-      ShelfEntry.create(storePath, {
-        branch: inPlace.branch,
-        tip: tip ?? inPlace.tip,
-        worktree: this.#name,
-        state: 'moving',
-        reason: 'switch',
-        files: [],
-      });
-    this.#list(entry, set);
+    const shelved = this.#settleHalf(inPlace.branch, set);
+    const entry = ShelfEntry.create(storePath, {
+      branch: inPlace.branch,
+      tip: tip ?? inPlace.tip,
+      worktree: this.#name,
+      state: 'moving',
+      reason: 'switch',
+      files: [],
+    });
+    this.#list(entry, { ...set, gone: set.gone.filter(([path]) => !shelved.has(path)) });
     const moved = await shelve(entry, store, root);
     entry.update({ state: 'stashed' });
     const left = new Map(this.#record.files());
     for (const { path } of entry.owner.files) left.delete(path);
     this.#record.setFiles(left);
     return moved;
+  }
+
+  /**
+   * A crash, or HEAD going back, left an entry of this branch half filled or half emptied: it keeps what is on its shelf,
+   * and what is in place gets a new entry. Returns the paths that are on a shelf already.
+   */
+  #settleHalf(branch: string, { leaving }: LeavingSet): Set<RawPath> {
+    const inTree = new Set(leaving.map(({ path }) => path));
+    const shelved = new Set<RawPath>();
+    for (const entry of this.#entriesOf([branch])) {
+      const files = entry.owner.files.filter((file) => entry.has(file) || !inTree.has(file.path));
+      for (const file of files) if (entry.has(file)) shelved.add(file.path);
+      if (entry.owner.state === 'moving') entry.update({ state: 'stashed', files });
+    }
+    return shelved;
   }
 
   /** The new branch keeps the files; the old one's state goes into the store, so that it can come back. */
@@ -377,7 +389,8 @@ export class Worktree {
     // A name that is another branch's by now has its own.
     const own = [branch, ...names.filter((name) => !branches.includes(name))];
     const entries: ShelfEntry[] = [];
-    for (const entry of this.#entriesOf(own)) {
+    // The newest first: where two have the same path, its is the one that was in place last.
+    for (const entry of this.#entriesOf(own).reverse()) {
       const { tip } = entry.owner;
       if (tip === null || entry.owner.state === 'moving' || (await hasHad(root, branch, tip))) entries.push(entry);
       else {

@@ -1,12 +1,11 @@
 /** A real git repository with a daemon beside it, whose checkpoint files are declared. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
 import { branchFollow, branchSync, type SyncResult, stashList } from '../../protocol/messages.ts';
 import { type Fixture, makeFixture, openProject } from './daemon.ts';
 import { until } from './folder.ts';
-import { DIST } from './trainer.ts';
 
 export interface Repository {
   fixture: Fixture;
@@ -45,6 +44,7 @@ export async function makeRepository(
     write(path, content) {
       mkdirSync(dirname(join(fixture.root, path)), { recursive: true });
       writeFileSync(join(fixture.root, path), content);
+      untilNextTick(join(fixture.folder, 'tick'), statSync(join(fixture.root, path)).mtimeMs);
     },
     read: (path) => readOrNull(join(fixture.root, path)),
     sync: (files) => client.request(branchSync, { root: fixture.root, files }),
@@ -69,7 +69,11 @@ export async function stashesOf({ client, root }: Repository) {
   return (await client.request(stashList, { root })).stashes;
 }
 
-export const CLI = [process.execPath, join(DIST, 'trainstash.js')] as const;
+/** File times are as coarse as the kernel's clock tick: what comes next is to be later than this. */
+function untilNextTick(scratch: string, time: number): void {
+  do writeFileSync(scratch, '');
+  while (statSync(scratch).mtimeMs <= time);
+}
 
 function readOrNull(path: string): string | null {
   try {

@@ -1,0 +1,9 @@
+/**
+ * For tests alone: the process ends itself at the n-th durable step of moving files, as a power cut would. What a crash
+ * leaves is the hardest part of a switch, and no test from outside hits each of its steps.
+ */
+let stepsLeft = Number(process.env.TRAINSTASH_CRASH_AT_STEP ?? 0);
+
+export function durableStep(): void {
+  if (stepsLeft > 0 && --stepsLeft === 0) process.kill(process.pid, 'SIGKILL');
+}

@@ -1,0 +1,250 @@
+/** A switch that is killed, or meets a full disk: afterwards every file of both branches is where it belongs. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { connect } from '../../client/connect.ts';
+import { branchSync, daemonStop, projectOpen } from '../../protocol/messages.ts';
+import { BUILD, kill } from '../support/daemon.ts';
+import { until } from '../support/folder.ts';
+import { gitIn, makeRepository, type Repository } from '../support/repository.ts';
+
+const MAIN = {
+  'checkpoints/last.pt': 'main: last',
+  'checkpoints/a/best.pt': 'main: best',
+  'checkpoints/same.pt': 'main',
+};
+const OTHER = {
+  'checkpoints/last.pt': 'other: last',
+  'checkpoints/b/only.pt': 'other: only',
+  'checkpoints/same.pt': 'other',
+};
+
+function content(repository: Repository): Record<string, string> {
+  const folder = join(repository.root, 'checkpoints');
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return Object.fromEntries(
+    files.map(({ parentPath, name }) => {
+      const path = join(parentPath, name);
+      return [path.slice(repository.root.length + 1), readFileSync(path, 'utf8')];
+    }),
+  );
+}
+
+/** Files on both branches, those of `other` stashed, and no daemon. */
+async function prepared(): Promise<Repository> {
+  const repository = await makeRepository();
+  repository.git('branch', 'other');
+  repository.git('commit', '-q', '--allow-empty', '-m', 'on');
+  await repository.sync();
+  repository.git('switch', '-q', 'other');
+  await repository.sync();
+  for (const [path, text] of Object.entries(OTHER)) repository.write(path, text);
+  await repository.sync();
+  repository.git('switch', '-q', 'main');
+  await repository.sync();
+  for (const [path, text] of Object.entries(MAIN)) repository.write(path, text);
+  await repository.taken(...Object.keys(MAIN));
+  await repository.fixture.cli('daemon', 'stop');
+  await repository.client.closed;
+  return repository;
+}
+
+function daemonPid({ fixture }: Repository): number | null {
+  try {
+    return fixture.daemonPid();
+  } catch {
+    return null;
+  }
+}
+
+async function stopDaemon({ fixture }: Repository): Promise<void> {
+  const client = await connect({ name: 'test', build: BUILD, dist: null, env: fixture.env }).catch(() => null);
+  if (!client) return;
+  await client.request(daemonStop, {});
+  await client.closed;
+}
+
+/** A daemon of its own, with more in its environment. */
+async function syncWith(repository: Repository, env: Record<string, string> = {}) {
+  const client = await connect({
+    name: 'test',
+    build: BUILD,
+    dist: join(import.meta.dirname, '../../dist'),
+    env: { ...repository.fixture.env, ...env },
+  });
+  try {
+    await client.request(projectOpen, { root: repository.root, trusted: true });
+    return await client.request(branchSync, { root: repository.root });
+  } finally {
+    client.close();
+  }
+}
+
+test('killed at each step of a switch, every file of both branches is there with its bytes', {
+  timeout: 240_000,
+}, async () => {
+  const repository = await prepared();
+  let step = 1;
+  for (; ; step++) {
+    const to = step % 2 === 1 ? 'other' : 'main';
+    repository.git('switch', '-q', to);
+    const killed = await syncWith(repository, { TRAINSTASH_CRASH_AT_STEP: String(step) }).then(
+      () => false,
+      () => true,
+    );
+    if (killed)
+      expect(await syncWith(repository), `killed at step ${step}`).toMatchObject({ state: 'inPlace', inPlace: to });
+    expect(content(repository), `killed at step ${step}`).toEqual(to === 'other' ? OTHER : MAIN);
+    expect(repository.git('status', '--porcelain')).toBe('');
+    await repository.fixture.cli('daemon', 'stop');
+    if (!killed) break;
+  }
+  // It went through all of them: a switch of three files each way has some twenty.
+  expect(step).toBeGreaterThan(12);
+});
+
+test('killed at each step, and HEAD is back before the next start', { timeout: 240_000 }, async () => {
+  const repository = await prepared();
+  for (let step = 1; ; step++) {
+    repository.git('switch', '-q', 'other');
+    const killed = await syncWith(repository, { TRAINSTASH_CRASH_AT_STEP: String(step) }).then(
+      () => false,
+      () => true,
+    );
+    // It may have some steps left until its end.
+    await stopDaemon(repository).catch(() => {});
+    repository.git('switch', '-q', 'main');
+    expect(await syncWith(repository), `killed at step ${step}`).toMatchObject({ state: 'inPlace', inPlace: 'main' });
+    expect(content(repository), `killed at step ${step}`).toEqual(MAIN);
+    await repository.fixture.cli('daemon', 'stop');
+    if (!killed) break;
+  }
+});
+
+test('20 kills at random moments while branches switch: no file is lost or changed', { timeout: 240_000 }, async () => {
+  const repository = await prepared();
+  for (let round = 0; round < 20; round++) {
+    const to = round % 2 === 0 ? 'other' : 'main';
+    repository.git('switch', '-q', to);
+    let over = false;
+    const syncing = syncWith(repository)
+      .catch(() => {})
+      .finally(() => {
+        over = true;
+      });
+    const pid = await until('the daemon lives, or could not', () => daemonPid(repository) ?? (over && -1));
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
+    if (pid > 0) kill(pid, 'SIGKILL');
+    await syncing;
+    rmSync(join(repository.fixture.folder, 'state/daemon.json'), { force: true });
+  }
+  expect(await syncWith(repository)).toMatchObject({ state: 'inPlace', inPlace: 'main' });
+  expect(content(repository)).toEqual(MAIN);
+  repository.git('switch', '-q', 'other');
+  await syncWith(repository);
+  expect(content(repository)).toEqual(OTHER);
+});
+
+test('the catalog is lost in the middle of a switch: it is finished all the same', async () => {
+  const repository = await prepared();
+  repository.git('switch', '-q', 'other');
+  await expect(syncWith(repository, { TRAINSTASH_CRASH_AT_STEP: '5' })).rejects.toThrow();
+  for (const name of readdirSync(repository.fixture.store))
+    if (name.startsWith('catalog.db')) rmSync(join(repository.fixture.store, name));
+  expect(await syncWith(repository)).toMatchObject({ inPlace: 'other' });
+  expect(content(repository)).toEqual(OTHER);
+  repository.git('switch', '-q', 'main');
+  await syncWith(repository);
+  expect(content(repository)).toEqual(MAIN);
+});
+
+test('the shelf is evicted or lost: what the store has of a branch comes back from there', async () => {
+  const repository = await prepared();
+  repository.git('switch', '-q', 'other');
+  await syncWith(repository);
+  const shelf = join(repository.fixture.store, 'shelf');
+  for (const id of readdirSync(shelf))
+    for (const number of readdirSync(join(shelf, id, 'files'))) rmSync(join(shelf, id, 'files', number));
+  repository.git('switch', '-q', 'main');
+  await syncWith(repository);
+  expect(content(repository)).toEqual(MAIN);
+});
+
+const canMount = process.getuid?.() === 0 && process.platform === 'linux';
+
+test.skipIf(!canMount)(
+  'the disk is full in the middle: nothing is lost, and it is finished once there is room',
+  async () => {
+    const repository = await prepared();
+    const { store, root } = repository.fixture;
+    // The whole project, store included, on a small disk of its own.
+    const disk = join(repository.fixture.folder, 'disk');
+    execFileSync('mkdir', [disk]);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'none', disk]);
+    try {
+      const moved = join(disk, 'project');
+      execFileSync('cp', ['-a', root, moved]);
+      renameSync(root, `${root}-before`);
+      const there: Repository = { ...repository, root: moved, git: gitIn(moved) };
+      expect(store.startsWith(root)).toBe(true);
+      await syncWith(there);
+      there.git('switch', '-q', 'other');
+      try {
+        writeFileSync(join(disk, 'filler'), Buffer.alloc(64 << 20));
+      } catch {
+        // That is the point.
+      }
+      const full = await syncWith(there).catch((error: Error) => error);
+      expect(full).toBeDefined();
+      const files = { ...content(there) };
+      for (const id of readdirSync(join(moved, '.git/trainstash/shelf'))) {
+        const folder = join(moved, '.git/trainstash/shelf', id, 'files');
+        for (const number of readdirSync(folder)) files[`${id}/${number}`] = readFileSync(join(folder, number), 'utf8');
+      }
+      expect(Object.values(files).sort()).toEqual([...Object.values(MAIN), ...Object.values(OTHER)].sort());
+      rmSync(join(disk, 'filler'));
+      expect(await syncWith(there)).toMatchObject({ state: 'inPlace', inPlace: 'other' });
+      expect(content(there)).toEqual(OTHER);
+      there.git('switch', '-q', 'main');
+      await syncWith(there);
+      expect(content(there)).toEqual(MAIN);
+    } finally {
+      await stopDaemon(repository);
+      execFileSync('umount', ['-l', disk]);
+    }
+  },
+);
+
+test('the user’s repository is the same before and after: objects, refs, index, hooks, worktrees, mirror push', async () => {
+  const repository = await prepared();
+  const { git, root } = repository;
+  const mirror = join(repository.fixture.folder, 'mirror.git');
+  git('init', '-q', '--bare', mirror);
+  const state = () => {
+    git('push', '-q', '--mirror', mirror);
+    const texts = [
+      git('log', '--all', '--format=%H %D'),
+      git('for-each-ref'),
+      git('ls-files', '-s'),
+      git('status', '--porcelain'),
+      git('worktree', 'list'),
+      git('stash', 'list'),
+      git('count-objects', '-v'),
+      gitIn(mirror)('for-each-ref'),
+      readdirSync(join(root, '.git')).sort().join(),
+      readdirSync(join(root, '.git/hooks')).sort().join(),
+      readFileSync(join(root, '.git/config'), 'utf8'),
+    ];
+    return createHash('sha256').update(texts.join('\0')).digest('hex');
+  };
+  git('switch', '-q', 'other');
+  git('switch', '-q', 'main');
+  const before = state();
+  for (const branch of ['other', 'main', 'other', 'main']) {
+    git('switch', '-q', branch);
+    expect(await syncWith(repository)).toMatchObject({ state: 'inPlace', inPlace: branch });
+  }
+  expect(state()).toBe(before);
+});
