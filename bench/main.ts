@@ -1,7 +1,8 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon, branches. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { branchBenchmarks } from './branches.ts';
 import { daemonBenchmarks } from './daemon.ts';
 import { print, type Result } from './measure.ts';
 import { metricsBenchmarks } from './metrics.ts';
@@ -13,6 +14,7 @@ const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>
   trainer: trainerBenchmarks,
   metrics: metricsBenchmarks,
   daemon: daemonBenchmarks,
+  branches: branchBenchmarks,
 };
 
 const json = process.argv.includes('--json');

@@ -188,7 +188,7 @@ function makeCheckpoint(directory: string, id: string, session: string, tensors 
   return directory;
 }
 
-function hashAndWrite(source: string, target: string, block: number): number {
+export function hashAndWrite(source: string, target: string, block: number): number {
   const started = performance.now();
   const from = openSync(source, 'r');
   const to = openSync(target, 'w');

@@ -1,6 +1,5 @@
 /** Tells when HEAD of one worktree moves: a hint by event, the truth by a look every two seconds. */
-import { type FSWatcher, watch } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { tryGit } from '../code/git.ts';
 import { type Head, readHead } from '../code/project.ts';
@@ -40,13 +39,18 @@ export class HeadWatcher {
   }
 
   /** As last seen. */
+  /** Git's own directory of this worktree. */
+  get gitDirectory(): string {
+    return this.#gitDirectory;
+  }
+
   get head(): Head {
     return this.#head;
   }
 
   /** Whether `head` is still so, at the cost of a read and a stat. */
-  async isCurrent(): Promise<boolean> {
-    return (await this.#takeFingerprint()) === this.#fingerprint;
+  isCurrent(): boolean {
+    return this.#takeFingerprint() === this.#fingerprint;
   }
 
   /** Reads HEAD now. */
@@ -71,7 +75,7 @@ export class HeadWatcher {
   async #read(): Promise<Head> {
     for (;;) {
       this.#lookAgain = false;
-      const fingerprint = await this.#takeFingerprint();
+      const fingerprint = this.#takeFingerprint();
       const head = await readHead(this.#root);
       if (this.#disposed) return this.#head;
       this.#fingerprint = fingerprint;
@@ -83,16 +87,14 @@ export class HeadWatcher {
   }
 
   async #lookIfMoved(): Promise<void> {
-    if (!this.#disposed && (await this.#takeFingerprint()) !== this.#fingerprint) await this.look();
+    if (!this.#disposed && this.#takeFingerprint() !== this.#fingerprint) await this.look();
   }
 
   /** Costs a read and a stat, no process. With reftable HEAD never changes, but the list of tables does. */
-  async #takeFingerprint(): Promise<string> {
-    const [head, tables] = await Promise.all([
-      readFile(join(this.#gitDirectory, 'HEAD'), 'utf8').catch(() => ''),
-      stat(join(this.#gitDirectory, 'reftable', 'tables.list')).catch(() => null),
-    ]);
-    return `${head}\0${tables?.ino}:${tables?.mtimeMs}:${tables?.size}`;
+  #takeFingerprint(): string {
+    // Synchronous: 40 bytes that are in the cache, where a promise for each of four system calls costs ten times more.
+    const tables = statSync(join(this.#gitDirectory, 'reftable', 'tables.list'), { throwIfNoEntry: false });
+    return `${readOrEmpty(join(this.#gitDirectory, 'HEAD'))}\0${tables?.ino}:${tables?.mtimeMs}:${tables?.size}`;
   }
 
   #watch(directory: string, name: RegExp): void {
@@ -106,5 +108,13 @@ export class HeadWatcher {
     } catch {
       // Not there, or no events on this file system: the poll is enough.
     }
+  }
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }

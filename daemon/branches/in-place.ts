@@ -31,6 +31,7 @@ const knownFileSchema = v.object({
   saved: v.nullable(v.string()),
 });
 export type KnownFile = v.InferOutput<typeof knownFileSchema>;
+const filesSchema = v.object({ branch: v.string(), files: v.array(v.tuple([v.string(), knownFileSchema])) });
 
 /** Runs that were paused because HEAD left their branch. `left`: its files have left since, too. */
 const pausedSchema = v.record(v.string(), v.object({ runs: v.array(v.string()), left: v.boolean() }));
@@ -40,7 +41,8 @@ const consentSchema = v.object({ follow: v.boolean() });
 
 export class WorktreeRecord {
   readonly #directory: string;
-  #files: Map<RawPath, KnownFile> | null = null;
+  #inPlace: InPlace | null = null;
+  #files: { branch: string; files: ReadonlyMap<RawPath, KnownFile> } | null = null;
 
   /** `name`: what git calls the worktree. */
   constructor(store: string, name: string) {
@@ -49,14 +51,17 @@ export class WorktreeRecord {
   }
 
   inPlace(): InPlace | null {
+    if (this.#inPlace) return this.#inPlace;
     const parsed = v.safeParse(inPlaceSchema, readJson(join(this.#directory, 'in-place.json')));
-    return parsed.success ? parsed.output : null;
+    this.#inPlace = parsed.success ? parsed.output : null;
+    return this.#inPlace;
   }
 
   setInPlace(inPlace: InPlace): void {
     durableStep();
     writeJson(join(this.#directory, 'in-place.json'), inPlace, true);
     syncDirectory(this.#directory);
+    this.#inPlace = inPlace;
   }
 
   /** By branch. */
@@ -69,20 +74,25 @@ export class WorktreeRecord {
     writeJson(join(this.#directory, 'paused.json'), paused, true);
   }
 
-  /** The files that follow, as they were when last looked at. Change through `setFiles` only. */
+  /**
+   * The files of the branch in place, as they were when last looked at; none when the list is of another branch, as after
+   * a switch. Change through `setFiles` only.
+   */
   files(): ReadonlyMap<RawPath, KnownFile> {
-    if (this.#files) return this.#files;
-    const schema = v.array(v.tuple([v.string(), knownFileSchema]));
-    const parsed = v.safeParse(schema, readJson(join(this.#directory, 'files.json')));
-    this.#files = new Map(parsed.success ? (parsed.output as [RawPath, KnownFile][]) : []);
-    return this.#files;
+    if (!this.#files) {
+      const parsed = v.safeParse(filesSchema, readJson(join(this.#directory, 'files.json')));
+      const { branch, files } = parsed.success ? parsed.output : { branch: '', files: [] };
+      this.#files = { branch, files: new Map(files as [RawPath, KnownFile][]) };
+    }
+    return this.#files.branch === this.inPlace()?.branch ? this.#files.files : new Map();
   }
 
-  setFiles(files: ReadonlyMap<RawPath, KnownFile>): void {
+  /** `branch`: whose they are; before `setInPlace` for files that stay with a new branch. */
+  setFiles(files: ReadonlyMap<RawPath, KnownFile>, branch = this.inPlace()!.branch): void {
     durableStep();
-    writeJson(join(this.#directory, 'files.json'), [...files], true);
+    writeJson(join(this.#directory, 'files.json'), { branch, files: [...files] }, true);
     syncDirectory(this.#directory);
-    this.#files = new Map(files);
+    this.#files = { branch, files: new Map(files) };
   }
 }
 

@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
 import { tryGit } from '../code/git.ts';
-import { cameStraight, tipOf } from '../code/history.ts';
+import { cameStraight } from '../code/history.ts';
 import type { Head } from '../code/project.ts';
 import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
 import { absoluteText, type RawPath } from './paths.ts';
@@ -52,6 +52,8 @@ export interface OwnershipSetup {
   runs: Pick<RunsHere, 'live' | 'wroteUntil'>;
   /** What a trainstash.json says of branches; null: there is none. */
   policy(text: string | null): BranchPolicy;
+  /** Its time is when HEAD moved. */
+  headFile(): string;
 }
 
 /** File times step by this much on Linux. */
@@ -88,19 +90,13 @@ export class Ownership {
    * What leaves with the branch in place. `claimed` are paths that were seen to be its own while the switch waited; with
    * `everything` a person has said that whatever changed is its own.
    */
-  async leaving(
-    inPlace: InPlace,
-    tip: string | null,
-    claimed: ReadonlySet<RawPath>,
-    everything: boolean,
-  ): Promise<LeavingSet> {
+  async leaving(inPlace: InPlace, claimed: ReadonlySet<RawPath>, everything: boolean): Promise<LeavingSet> {
     const { root, runs, record } = this.#setup;
-    const declared = (await this.policyOf(inPlace)).files;
     const known = record.files();
-    const commit = tip ?? inPlace.tip;
     const [found, tracked, headMoved] = await Promise.all([
-      findDeclared(root, declared),
-      trackedPaths(root, commit ? [commit] : []),
+      this.policyOf(inPlace).then(({ files }) => findDeclared(root, files)),
+      // The branch as it is now, and as it was seen last, in case it is gone.
+      trackedPaths(root, [`refs/heads/${inPlace.branch}`, ...(inPlace.tip ? [inPlace.tip] : [])]),
       this.#headMovedAt(),
     ]);
     if (tracked === null) throw new Error('git cannot list what it tracks');
@@ -135,16 +131,15 @@ export class Ownership {
   /** As committed on that branch; one that nobody committed yet is the same on every branch. */
   async #configOf({ branch, tip }: Pick<InPlace, 'branch' | 'tip'>): Promise<string | null> {
     const { root } = this.#setup;
-    const commit = (await tipOf(root, branch)) ?? tip;
-    const committed = commit ? await tryGit(['show', `${commit}:${CONFIG_FILE}`], { cwd: root }) : null;
+    const show = (revision: string) => tryGit(['show', `${revision}:${CONFIG_FILE}`], { cwd: root });
+    const committed = (await show(`refs/heads/${branch}`)) ?? (tip ? await show(tip) : null);
     if (committed !== null) return committed;
     if (await tryGit(['ls-files', '--error-unmatch', '--', CONFIG_FILE], { cwd: root })) return null;
     return readFile(join(root, CONFIG_FILE), 'utf8').catch(() => null);
   }
 
   async #headMovedAt(): Promise<number> {
-    const directory = await tryGit(['rev-parse', '--absolute-git-dir'], { cwd: this.#setup.root });
-    const found = directory ? await stat(join(directory, 'HEAD')).catch(() => null) : null;
+    const found = await stat(this.#setup.headFile()).catch(() => null);
     return found?.mtimeMs ?? Number.POSITIVE_INFINITY;
   }
 

@@ -46,11 +46,8 @@ const ownerSchema = v.object({
   /** The worktree that the files are of, by git's name for it. */
   worktree: v.string(),
   createdAt: v.number(),
-  /**
-   * `moving`: files are on their way in or out, by which of the two inPlace says. `stashed`: all are here.
-   * `kept`: not put back by itself (conflict, vanished, foreign); a person may.
-   */
-  state: v.picklist(['moving', 'stashed', 'kept']),
+  /** `kept`: not put back by itself (conflict, vanished, of another branch of this name); a person may. */
+  state: v.picklist(['stashed', 'kept']),
   reason: v.picklist(['switch', 'branched', 'vanished', 'conflict']),
   files: v.array(shelvedFileSchema),
   /** In the trash since. */
@@ -67,14 +64,24 @@ export class ShelfEntry {
     this.owner = owner;
   }
 
+  /**
+   * Write-ahead of moving: `present` files will be moved in, `stored` ones are in the store alone. What is listed and not
+   * moved yet is still in its place.
+   */
   static create(
     store: string,
-    facts: Pick<Owner, 'branch' | 'tip' | 'worktree' | 'state' | 'reason' | 'files'>,
+    facts: Pick<Owner, 'branch' | 'tip' | 'worktree' | 'state' | 'reason'>,
+    present: readonly Omit<ShelvedFile, 'number'>[],
+    stored: readonly Omit<ShelvedFile, 'number'>[],
   ): ShelfEntry {
     const id = randomId();
     const directory = join(store, 'shelf', id);
     mkdirSync(join(directory, 'files'), { recursive: true, mode: 0o700 });
-    const entry = new ShelfEntry(directory, { format: 1, id, createdAt: Date.now(), droppedAt: null, ...facts });
+    const files = [
+      ...present.map((file, number) => ({ ...file, number })),
+      ...stored.map((file) => ({ ...file, number: null })),
+    ];
+    const entry = new ShelfEntry(directory, { format: 1, id, createdAt: Date.now(), droppedAt: null, ...facts, files });
     entry.write();
     syncDirectory(dirname(directory));
     return entry;
@@ -107,16 +114,6 @@ export class ShelfEntry {
 
   has(file: Pick<ShelvedFile, 'number'>): boolean {
     return file.number !== null && lstatSync(this.shelved(file), { throwIfNoEntry: false }) !== undefined;
-  }
-
-  /** Lists files that are not listed yet: `present` ones will be moved in, the others are in the store alone. */
-  add(files: readonly Omit<ShelvedFile, 'number'>[], present: boolean): void {
-    const known = new Set(this.owner.files.map(({ path }) => path));
-    let number = this.owner.files.reduce((highest, file) => Math.max(highest, file.number ?? -1), -1);
-    const fresh = files
-      .filter(({ path }) => !known.has(path))
-      .map((file) => ({ ...file, number: present ? ++number : null }));
-    this.update({ files: [...this.owner.files, ...fresh] });
   }
 
   /** Renames a file from its place onto the shelf. Throws EXDEV from another device. */

@@ -84,8 +84,8 @@ export class Stashes {
       const files = [...record.files()].filter(([, { saved }]) => saved !== null);
       if (inPlace && files.length > 0) {
         const { branch, tip } = inPlace;
-        const facts = { branch, tip, worktree: name, state: 'kept', reason: 'vanished', files: [] } as const;
-        ShelfEntry.create(this.#storePath, { ...facts, files: [] }).add(files.map(storedOf), false);
+        const facts = { branch, tip, worktree: name, state: 'kept', reason: 'vanished' } as const;
+        ShelfEntry.create(this.#storePath, facts, [], files.map(storedOf));
       }
       rmSync(join(this.#storePath, 'worktrees', name), { recursive: true, force: true });
     }

@@ -3,6 +3,7 @@
  * switch is due: an event, a start, a poll and `sync` are the same call, one after the other. What is left half done by a
  * crash is seen from the two durable facts (in place, shelf) and finished by the next call.
  */
+import { join } from 'node:path';
 import type { SyncResult } from '../../protocol/messages.ts';
 import { earlierNames, hasHad, localBranches, tipOf } from '../code/history.ts';
 import { type Head, worktreeName } from '../code/project.ts';
@@ -14,7 +15,7 @@ import { bring, type FileStore, shelve, shelvedOf, storedOf } from './moving.ts'
 import { type BranchPolicy, type LeavingSet, matching, Ownership, type RunsHere } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
 import { ShelfEntry } from './shelf.ts';
-import { findFile } from './working-set.ts';
+import { type FoundFile, findFile } from './working-set.ts';
 
 /** git may move HEAD several times in a row; a switch that was seen by event waits for this long without a move. */
 const SETTLE_MS = 150;
@@ -57,6 +58,7 @@ export class Worktree {
   #told = '';
   /** Paths of the branch in place that are waited for. */
   readonly #claimed = new Set<RawPath>();
+  readonly #own = new Set<string>();
   #retry: NodeJS.Timeout | null = null;
   #settling: NodeJS.Timeout | null = null;
   #disposed = false;
@@ -65,7 +67,7 @@ export class Worktree {
     this.#setup = setup;
     this.#name = name;
     this.#record = new WorktreeRecord(setup.storePath, name);
-    this.#ownership = new Ownership({ ...setup, record: this.#record });
+    this.#ownership = new Ownership({ ...setup, record: this.#record, headFile: () => this.#headFile() });
     this.#intake = new Intake({
       root: setup.root,
       store: setup.store,
@@ -84,7 +86,7 @@ export class Worktree {
     const worktree = new Worktree(setup, name);
     worktree.#head = await HeadWatcher.start(setup.root, (head) => worktree.#onHead(head));
     if (!worktree.#head) return null;
-    worktree.#intake.lookAgain();
+    // It also starts the intake: what a crash left away must be back before anything counts as vanished.
     void worktree.sync();
     return worktree;
   }
@@ -131,14 +133,24 @@ export class Worktree {
     await this.#tail.catch(() => {});
     await this.#intake.dispose();
     const inPlace = this.#record.inPlace();
-    // So that the next daemon knows which changes nobody saw.
-    if (inPlace) this.#record.setInPlace({ ...inPlace, seenAt: Date.now() });
+    if (!inPlace) return;
+    try {
+      // So that the next daemon knows which changes nobody saw.
+      this.#record.setInPlace({ ...inPlace, seenAt: Date.now() });
+    } catch (error) {
+      // The repository was moved or deleted.
+      this.#setup.log(`${this.#setup.root}: ${(error as Error).message}`);
+    }
+  }
+
+  #headFile(): string {
+    return join(this.#head!.gitDirectory, 'HEAD');
   }
 
   /** The branch in place, if files follow here and no switch is due. */
   async #settledBranch(): Promise<string | null> {
     const branch = this.#record.inPlace()?.branch;
-    if (branch === undefined || !readConsent(this.#setup.storePath) || !(await this.#head?.isCurrent())) return null;
+    if (branch === undefined || !readConsent(this.#setup.storePath) || !this.#head?.isCurrent()) return null;
     return this.head.branch === null || this.head.branch === branch ? branch : null;
   }
 
@@ -161,15 +173,15 @@ export class Worktree {
     const total = { movedOut: 0, movedIn: 0, late: [] as string[], conflicts: [] as string[] };
     try {
       for (let round = 0; round < MAX_ROUNDS && !this.#disposed; round++) {
-        const head = await this.#head!.look();
+        const head = round > 0 && this.#head!.isCurrent() ? this.head : await this.#head!.look();
         const step = await this.#step(head, files);
         total.movedOut += step.movedOut ?? 0;
         total.movedIn += step.movedIn ?? 0;
         total.late.push(...(step.late ?? []));
         total.conflicts.push(...(step.conflicts ?? []));
         if (step.state === 'again') continue;
+        this.#intake.lookAgain();
         if (step.state === 'inPlace') {
-          this.#intake.lookAgain();
           this.#unattended = false;
           this.#tellMoved(left, head.branch, total);
         }
@@ -200,10 +212,14 @@ export class Worktree {
     }
     if (branch === inPlace.branch) return this.#bringBack(inPlace, head);
 
-    const [names, exists] = await Promise.all([earlierNames(root, branch), tipOf(root, inPlace.branch)]);
-    const stashes = await this.#stashesOf(branch, names);
-    const set = await this.#ownership.leaving(inPlace, exists, this.#claimed, files === 'move');
     const follow = readConsent(storePath);
+    const [names, exists, set, madeHere] = await Promise.all([
+      earlierNames(root, branch),
+      tipOf(root, inPlace.branch),
+      this.#ownership.leaving(inPlace, this.#claimed, files === 'move'),
+      this.#ownership.isMadeHere(inPlace, head),
+    ]);
+    const stashes = await this.#stashesOf(branch, names);
     const writers = await this.#ownership.writers(inPlace.branch, set.leaving);
     const decision = decide({
       head: branch,
@@ -213,7 +229,7 @@ export class Worktree {
       follow,
       files: set.leaving.length + set.gone.length,
       stashed: stashes.length > 0,
-      madeHere: await this.#ownership.isMadeHere(inPlace, head),
+      madeHere,
       writers,
       unclear: this.#unattended && files === undefined && set.unknown.length > 0,
     });
@@ -222,10 +238,12 @@ export class Worktree {
       case 'nothing':
         return { state: 'inPlace' };
       case 'record':
+        this.#keepFiles(branch);
         await this.#setInPlace(branch, head.commit);
         return { state: 'again' };
       case 'rename':
         for (const entry of this.#entriesOf([inPlace.branch])) entry.update({ branch });
+        this.#keepFiles(branch);
         await this.#setInPlace(branch, head.commit);
         return { state: 'again' };
       case 'ask':
@@ -252,17 +270,19 @@ export class Worktree {
         return { state: 'waiting', reason: writers.join(', ') };
       case 'branchOff': {
         await this.#branchOff(inPlace, exists, set);
+        this.#keepFiles(branch);
         await this.#setInPlace(branch, head.commit);
         return { state: 'again' };
       }
       case 'swap': {
         if (files === 'stay') {
+          this.#keepFiles(branch);
           await this.#setInPlace(branch, head.commit);
           return { state: 'again' };
         }
         const movedOut = await this.#intake.pausedFor(() => this.#shelve(inPlace, exists, set));
         // HEAD may have gone back meanwhile: the next round looks again, and puts back what has just left.
-        if ((await this.#head!.look()).branch === branch) await this.#setInPlace(branch, head.commit);
+        if (this.#head!.isCurrent()) await this.#setInPlace(branch, head.commit);
         const late = set.late.map(({ path }) => shown(path));
         if (late.length > 0)
           tell('switched', `${listed(late)} appeared after HEAD had moved to ${branch}, and stayed as its own.`);
@@ -274,14 +294,15 @@ export class Worktree {
   /** HEAD is on the branch in place: whatever of it is still away comes back. */
   async #bringBack(inPlace: InPlace, head: Head): Promise<Step> {
     const { root, store, tell } = this.#setup;
-    const names = await earlierNames(root, inPlace.branch);
-    const entries = await this.#stashesOf(inPlace.branch, names);
+    const away = this.#entriesOf(null);
+    const mayBeRenamed = away.some(({ owner }) => owner.branch !== inPlace.branch);
+    const names = mayBeRenamed ? await earlierNames(root, inPlace.branch) : [];
+    const entries = away.length > 0 ? await this.#stashesOf(inPlace.branch, names) : [];
     let movedIn = 0;
     const conflicts: string[] = [];
     if (entries.length > 0) {
       await this.#intake.pausedFor(async () => {
         for (const entry of entries) {
-          entry.update({ state: 'moving' });
           const brought = await bring(entry, store, root);
           movedIn += brought.placed.length;
           this.#learn(entry, brought.placed);
@@ -309,24 +330,11 @@ export class Worktree {
   }
 
   async #shelve(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<number> {
-    const { root, storePath, store } = this.#setup;
+    const { root, store } = this.#setup;
     if (set.leaving.length + set.gone.length === 0) return 0;
     const shelved = this.#settleHalf(inPlace.branch, set);
-    const entry = ShelfEntry.create(storePath, {
-      branch: inPlace.branch,
-      tip: tip ?? inPlace.tip,
-      worktree: this.#name,
-      state: 'moving',
-      reason: 'switch',
-      files: [],
-    });
-    this.#list(entry, { ...set, gone: set.gone.filter(([path]) => !shelved.has(path)) });
-    const moved = await shelve(entry, store, root);
-    entry.update({ state: 'stashed' });
-    const left = new Map(this.#record.files());
-    for (const { path } of entry.owner.files) left.delete(path);
-    this.#record.setFiles(left);
-    return moved;
+    const gone = set.gone.filter(([path]) => !shelved.has(path));
+    return shelve(this.#createEntry(inPlace, tip, 'switch', set.leaving, gone), store, root);
   }
 
   /**
@@ -339,45 +347,41 @@ export class Worktree {
     for (const entry of this.#entriesOf([branch])) {
       const files = entry.owner.files.filter((file) => entry.has(file) || !inTree.has(file.path));
       for (const file of files) if (entry.has(file)) shelved.add(file.path);
-      if (entry.owner.state === 'moving') entry.update({ state: 'stashed', files });
+      if (files.length < entry.owner.files.length) entry.update({ files });
     }
     return shelved;
   }
 
   /** The new branch keeps the files; the old one's state goes into the store, so that it can come back. */
   async #branchOff(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<void> {
-    const { storePath } = this.#setup;
     const missing = await this.#intake.takeNow(set.leaving, inPlace.branch);
     if (missing.length > 0) {
       const names = listed(missing.map(({ path }) => shown(path)));
       throw new Error(`${names} could not be taken in, and a copy is needed before ${this.head.branch} changes them`);
     }
-    if (set.leaving.length + set.gone.length === 0) return;
-    const facts = {
-      branch: inPlace.branch,
-      tip: tip ?? inPlace.tip,
-      worktree: this.#name,
-      state: 'moving',
-      reason: 'branched',
-    } as const;
-    const entry = ShelfEntry.create(storePath, { ...facts, files: [] });
     // Copies: the files themselves stay where they are, so the store alone has this branch's.
     const known = this.#record.files();
-    entry.add(
-      set.leaving.map((file) => shelvedOf(file, matching(known, file))),
-      false,
-    );
-    entry.add(set.gone.map(storedOf), false);
-    entry.update({ state: 'stashed' });
+    const copied = set.leaving.flatMap((file): [RawPath, KnownFile][] => {
+      const entry = matching(known, file);
+      return entry ? [[file.path, entry]] : [];
+    });
+    if (copied.length + set.gone.length > 0) this.#createEntry(inPlace, tip, 'branched', [], [...copied, ...set.gone]);
   }
 
-  #list(entry: ShelfEntry, { leaving, gone }: LeavingSet): void {
+  #createEntry(
+    { branch, tip }: InPlace,
+    tipNow: string | null,
+    reason: 'switch' | 'branched',
+    present: readonly FoundFile[],
+    stored: readonly [RawPath, KnownFile][],
+  ): ShelfEntry {
     const known = this.#record.files();
-    entry.add(
-      leaving.map((file) => shelvedOf(file, matching(known, file))),
-      true,
+    return ShelfEntry.create(
+      this.#setup.storePath,
+      { branch, tip: tipNow ?? tip, worktree: this.#name, state: 'stashed', reason },
+      present.map((file) => shelvedOf(file, matching(known, file))),
+      stored.map(storedOf),
     );
-    entry.add(gone.map(storedOf), false);
   }
 
   // ---- stashes ----
@@ -392,7 +396,7 @@ export class Worktree {
     // The newest first: where two have the same path, its is the one that was in place last.
     for (const entry of this.#entriesOf(own).reverse()) {
       const { tip } = entry.owner;
-      if (tip === null || entry.owner.state === 'moving' || (await hasHad(root, branch, tip))) entries.push(entry);
+      if (tip === null || (await this.#isOwn(branch, tip))) entries.push(entry);
       else {
         // Another branch had this name: a person decides.
         entry.update({ state: 'kept' });
@@ -405,14 +409,24 @@ export class Worktree {
     return entries;
   }
 
-  #entriesOf(branches: readonly string[]): ShelfEntry[] {
+  /** Asked of git once: a branch does not lose a commit that it has had, unless it becomes another branch. */
+  async #isOwn(branch: string, tip: string): Promise<boolean> {
+    const key = `${branch} ${tip} ${this.head.commit}`;
+    if (this.#own.has(key)) return true;
+    const own = await hasHad(this.#setup.root, branch, tip);
+    if (own) this.#own.add(key);
+    return own;
+  }
+
+  /** Of these branches, or of all, what comes back by itself. */
+  #entriesOf(branches: readonly string[] | null): ShelfEntry[] {
     const { storePath } = this.#setup;
     return ShelfEntry.all(storePath).filter(
       ({ owner }) =>
         owner.worktree === this.#name &&
         owner.droppedAt === null &&
         owner.state !== 'kept' &&
-        branches.includes(owner.branch),
+        (branches === null || branches.includes(owner.branch)),
     );
   }
 
@@ -465,6 +479,12 @@ export class Worktree {
     this.#record.setInPlace({ branch, tip, seenAt: Date.now(), branches });
   }
 
+  /** The files in place are the new branch's from now on. */
+  #keepFiles(branch: string): void {
+    const files = this.#record.files();
+    if (files.size > 0) this.#record.setFiles(files, branch);
+  }
+
   /** Files that are back are known again, with the stat they have now. */
   #learn(entry: ShelfEntry, placed: readonly RawPath[]): void {
     const { root } = this.#setup;
@@ -483,15 +503,9 @@ export class Worktree {
     const inPlace = this.#record.inPlace();
     // While a run writes it also prunes: what it deletes is its own business.
     if (!inPlace || files.length === 0 || runs.live().some(({ writesFiles }) => writesFiles)) return;
-    const entry = ShelfEntry.create(storePath, {
-      branch: inPlace.branch,
-      tip: inPlace.tip,
-      worktree: this.#name,
-      state: 'kept',
-      reason: 'vanished',
-      files: [],
-    });
-    entry.add(files.map(storedOf), false);
+    const { branch, tip } = inPlace;
+    const facts = { branch, tip, worktree: this.#name, state: 'kept', reason: 'vanished' } as const;
+    const entry = ShelfEntry.create(storePath, facts, [], files.map(storedOf));
     tell(
       'vanished',
       `${listed(files.map(([path]) => shown(path)))} vanished (deleted, or by git). \`trainstash stash restore ${entry.owner.id}\` puts ${files.length === 1 ? 'it' : 'them'} back.`,

@@ -82,21 +82,30 @@ function cutRegions(regions: Region[], fileBytes: number): Cut[] {
 
 // ---- content-defined cuts (a gear hash, after FastCDC): an insertion moves only the cuts around it ----
 
-const MIN_CONTENT_BYTES = 256 << 10;
-/** 20 bits: a cut every MiB on average after the minimum. */
+/** What comes before it is not looked at: looking costs as much as hashing. */
+const MIN_CONTENT_BYTES = 2 << 20;
+/** 20 bits: a cut a MiB after the minimum, on average. */
 const CUT_MASK = 0xfffff000 | 0;
+const WINDOW_BYTES = 32;
 const GEAR = gearTable();
 
-/** The next chunk's length in `bytes`, which must hold 4 MiB or all that is left of the file. */
-export function contentCut(bytes: Uint8Array): number {
-  if (bytes.length <= MIN_CONTENT_BYTES) return bytes.length;
-  const end = Math.min(bytes.length, MAX_CHUNK_BYTES);
-  let hash = 0;
-  for (let i = MIN_CONTENT_BYTES - 32; i < end; i++) {
-    hash = ((hash << 1) + GEAR[bytes[i]!]!) | 0;
-    if (i >= MIN_CONTENT_BYTES && (hash & CUT_MASK) === 0) return i + 1;
+/** Finds the end of one chunk while its bytes are read into a buffer of 4 MiB, piece by piece. */
+export class ContentCutter {
+  #at = MIN_CONTENT_BYTES - WINDOW_BYTES;
+  #hash = 0;
+
+  /** The chunk's length, once it lies within the first `filled` bytes; null: more is needed. */
+  cut(bytes: Uint8Array, filled: number): number | null {
+    let hash = this.#hash;
+    let i = this.#at;
+    for (; i < filled; i++) {
+      hash = ((hash << 1) + GEAR[bytes[i]!]!) | 0;
+      if (i >= MIN_CONTENT_BYTES && (hash & CUT_MASK) === 0) return i + 1;
+    }
+    this.#at = i;
+    this.#hash = hash;
+    return filled === MAX_CHUNK_BYTES ? filled : null;
   }
-  return end;
 }
 
 function gearTable(): Int32Array {

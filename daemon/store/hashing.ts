@@ -2,7 +2,7 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { contentCut, MAX_CHUNK_BYTES, structuralCuts } from './chunking.ts';
+import { ContentCutter, MAX_CHUNK_BYTES, structuralCuts } from './chunking.ts';
 import { type Codec, chooseCodec, encodeChunk } from './codec.ts';
 import type { EncodedChunk } from './objects.ts';
 
@@ -88,6 +88,10 @@ export function hashFile(
   }
 }
 
+/** Read beyond a cut, these bytes are read again for the next chunk. */
+const PIECE_BYTES = 256 << 10;
+const CHUNKS_A_CODEC = 8;
+
 const scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
 
 type ReadInto = (target: Uint8Array, offset: number, hash?: Hash) => number;
@@ -109,15 +113,22 @@ function emitByContent(
   emit: (chunk: EncodedChunk) => void,
   path: string,
 ): void {
-  for (let offset = 0; offset < size; ) {
-    const target = buffer().subarray(0, Math.min(MAX_CHUNK_BYTES, size - offset));
-    if (readInto(target, offset) !== target.length) throw new FileChanged(path);
-    const bytes = target.subarray(0, contentCut(target));
-    emit({
-      hash: createHash('sha256').update(bytes).digest(),
-      size: bytes.length,
-      ...encodeChunk(bytes, chooseCodec(bytes, 1)),
-    });
-    offset += bytes.length;
+  let codec: Codec = 0;
+  for (let offset = 0, index = 0; offset < size; index++) {
+    const target = buffer();
+    const cutter = new ContentCutter();
+    let filled = 0;
+    let length: number | null = null;
+    while (length === null) {
+      const piece = target.subarray(filled, Math.min(filled + PIECE_BYTES, MAX_CHUNK_BYTES, size - offset));
+      if (piece.length > 0 && readInto(piece, offset + filled) !== piece.length) throw new FileChanged(path);
+      filled += piece.length;
+      length = cutter.cut(target, filled) ?? (offset + filled === size ? filled : null);
+    }
+    const bytes = target.subarray(0, length);
+    // What compresses one part of a file compresses its neighbours.
+    if (index % CHUNKS_A_CODEC === 0) codec = chooseCodec(bytes, 1);
+    emit({ hash: createHash('sha256').update(bytes).digest(), size: bytes.length, ...encodeChunk(bytes, codec) });
+    offset += length;
   }
 }

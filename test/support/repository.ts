@@ -90,7 +90,7 @@ function isTaken({ store }: Fixture, path: string): boolean {
     .split('\n')
     .filter(Boolean)
     .some((file) =>
-      (JSON.parse(readOrNull(file) ?? '[]') as [string, { saved: string | null }][]).some(
+      (JSON.parse(readOrNull(file) || '{"files":[]}') as { files: [string, { saved: string | null }][] }).files.some(
         ([name, { saved }]) => name === Buffer.from(path).toString('latin1') && saved !== null,
       ),
     );
