@@ -148,13 +148,13 @@ function isInPlace(root: string, branch: string): boolean {
   return names.length === FILES && names.every((name) => name.startsWith(branch));
 }
 
-async function untilTaken(root: string): Promise<void> {
+async function untilTaken(root: string, count = FILES): Promise<void> {
   for (;;) {
     const file = join(root, '.git/trainstash/worktrees/main-worktree/files.json');
     const known = existsSync(file)
       ? (JSON.parse(readFileSync(file, 'utf8')) as { files: [string, { saved: unknown }][] }).files
       : [];
-    if (known.length === FILES && known.every(([, { saved }]) => saved !== null)) return;
+    if (known.length === count && known.every(([, { saved }]) => saved !== null)) return;
     await delay(100);
   }
 }
@@ -273,6 +273,7 @@ async function watchBenchmark(work: string, client: Client): Promise<Result> {
     await client.request(m.projectOpen, { root, trusted: true, watch: true });
     // The first one is only looked at: taking in 100,000 files is another matter than watching them.
     await client.request(m.branchFollow, { root, follow: i > 0 });
+    if (i > 0) await untilTaken(root, files);
   }
   const { pid } = await client.request(m.daemonStatus, {});
   await delay(10_000);

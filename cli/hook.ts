@@ -40,7 +40,7 @@ function hooksFolder(root: string): string {
   const folder = resolve(root, asked);
   const inside = relative(root, join(folder, NAME));
   // A folder that the repository tracks belongs to everybody who clones it.
-  if (!inside.startsWith('..') && !inside.startsWith('.git') && git(root, 'ls-files', '--', relative(root, folder)))
+  if (!inside.startsWith('..') && !inside.startsWith('.git/') && git(root, 'ls-files', '--', relative(root, folder)))
     throw refused(
       `core.hooksPath is ${folder}, which git tracks. Add the line \`trainstash sync --quiet\` to its ${NAME}`,
     );

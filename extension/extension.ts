@@ -5,7 +5,9 @@ import { BUILD } from '../client/build.ts';
 import { connect } from '../client/connect.ts';
 import { statePaths } from '../client/paths.ts';
 import { isError } from '../protocol/errors.ts';
+import { branchFollow } from '../protocol/messages.ts';
 import { type App, command, report } from './app.ts';
+import { registerBranches } from './commands/branches.ts';
 import { registerKeeping } from './commands/keeping.ts';
 import { registerLife } from './commands/life.ts';
 import { isLive } from './commands/targets.ts';
@@ -15,7 +17,11 @@ import { Model } from './model.ts';
 import { Notices } from './notices.ts';
 import { JobsTree } from './views/jobs.ts';
 import { type Node, RunsTree } from './views/runs.ts';
+import { StashesTree } from './views/stashes.ts';
 import { StatusBar } from './views/status-bar.ts';
+
+/** After these the list of stashes is another one. */
+const STASH_NOTICES = { switched: 1, vanished: 1, stashOffered: 1 };
 
 type State = 'noFolder' | 'unused' | 'failed' | 'loading' | 'ready';
 
@@ -41,23 +47,31 @@ export function activate(context: vscode.ExtensionContext): void {
       drawBadge();
     },
     checkpoints: (_, run) => tree.redrawRun(run),
-    notice: (_, run, notice) => notices.notice(run, notice),
+    notice: (root, run, notice) => {
+      notices.notice(root, run, notice);
+      if (notice.code in STASH_NOTICES) stashes.redraw();
+    },
   });
   notices.rootOf = (run) => model.projects.find(({ runs }) => runs.has(run.id))?.project.root ?? '';
+  notices.answerFollow = (root, follow) =>
+    connection.request(branchFollow, { root, follow }).catch((error) => report(app, error));
   const app: App = { connection, model, log, chooseRoot };
   const tree = new RunsTree(model);
   const jobs = new JobsTree(connection, model);
+  const stashes = new StashesTree(connection, model);
   const status = new StatusBar(model, connection);
   const runs = vscode.window.createTreeView<Node>('trainstash.runs', {
     treeDataProvider: tree,
     canSelectMany: true,
     showCollapseAll: true,
   });
-  context.subscriptions.push(log, connection, tree, jobs, status, runs);
+  context.subscriptions.push(log, connection, tree, jobs, stashes, status, runs);
   context.subscriptions.push(vscode.window.registerTreeDataProvider('trainstash.jobs', jobs));
+  context.subscriptions.push(vscode.window.registerTreeDataProvider('trainstash.stashes', stashes));
 
   registerLife(app, context);
   registerKeeping(app, context, status);
+  registerBranches(app, context, () => stashes.redraw());
   command(app, context, 'refresh', openFolders);
   command(app, context, 'startDaemon', () => openFolders(true));
   command(app, context, 'daemonLog', () => vscode.window.showTextDocument(vscode.Uri.file(statePaths().log)));
@@ -120,6 +134,7 @@ export function activate(context: vscode.ExtensionContext): void {
     }
     for (const { project } of model.projects) if (!roots.has(project.root)) model.forget(project.root);
     jobs.redraw();
+    stashes.redraw();
     drawAll();
   }
 

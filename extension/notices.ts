@@ -5,6 +5,16 @@ import { bestText, duration, integer } from '../protocol/words.ts';
 import { plain } from './text.ts';
 
 const LONG_RUN_MS = 300_000;
+const BRANCH_NOTICES = new Set([
+  'askFollow',
+  'switched',
+  'switchWaits',
+  'switchFailed',
+  'vanished',
+  'stashOffered',
+  'canResume',
+]);
+const WARNINGS = { warning: vscode.window.showWarningMessage, error: vscode.window.showErrorMessage };
 const TROUBLE = new Set(['nan', 'spike', 'stalled', 'saveFailed', 'notReproduced', 'quota']);
 
 export class Notices {
@@ -29,10 +39,30 @@ export class Notices {
       void this.#tell('info', `${name} has finished after ${duration(took / 1000)}: ${bestText(run)}`, run, ['Log']);
   }
 
-  notice(run: Run | null, notice: Notice): void {
+  notice(root: string, run: Run | null, notice: Notice): void {
+    if (isLookedAt() && BRANCH_NOTICES.has(notice.code)) void this.#tellOfBranch(root, run, notice);
     if (!TROUBLE.has(notice.code) || !wants('trouble') || !isLookedAt()) return;
     const about = run ? `${plain(run.name)}: ` : '';
     void this.#tell('warning', `${about}${plain(notice.text)}`, run, run ? ['Log'] : []);
+  }
+
+  /** What a switch of the branch did, or asks. */
+  async #tellOfBranch(root: string, run: Run | null, { code, level, text }: Notice): Promise<void> {
+    if (code !== 'askFollow' && !wants('branches')) return;
+    const show = { info: vscode.window.showInformationMessage, ...WARNINGS }[level];
+    const actions: Record<string, () => unknown> = {};
+    if (code === 'askFollow') {
+      actions['Follow Branches'] = () => this.answerFollow(root, true);
+      actions['Leave Files Alone'] = () => this.answerFollow(root, false);
+    }
+    if (code === 'canResume' && run)
+      actions.Resume = () => vscode.commands.executeCommand('trainstash.resume', { kind: 'run', root, id: run.id });
+    if (code === 'switchWaits')
+      actions['Pause and Free the Device'] = () => vscode.commands.executeCommand('trainstash.pause');
+    if (code === 'vanished' || code === 'stashOffered')
+      actions['Show Stashes'] = () => vscode.commands.executeCommand('trainstash.stashes.focus');
+    const chosen = await show(plain(withoutCommands(text)), ...Object.keys(actions));
+    if (chosen) await actions[chosen]!();
   }
 
   async #tell(level: 'info' | 'warning' | 'error', text: string, run: Run | null, actions: string[]): Promise<void> {
@@ -50,8 +80,15 @@ export class Notices {
       });
   }
 
+  /** Set by the composer: the answer to the question that is asked once a project. */
+  answerFollow: (root: string, follow: boolean) => unknown = () => {};
   /** Set by the composer: the project that a run is of. */
   rootOf: (run: Run) => string = () => '';
+}
+
+/** Texts that the command line prints as well name its commands; here a button does it. */
+function withoutCommands(text: string): string {
+  return text.replaceAll(/ ?(Until that is answered nothing moves: )?`[^`]+`[^.]*\.?/g, '').trim();
 }
 
 /** Several windows show one project: the one in front tells. */
@@ -59,6 +96,6 @@ function isLookedAt(): boolean {
   return vscode.window.state.focused;
 }
 
-function wants(kind: 'failed' | 'finished' | 'trouble'): boolean {
+function wants(kind: 'failed' | 'finished' | 'trouble' | 'branches'): boolean {
   return vscode.workspace.getConfiguration('trainstash.notify').get<boolean>(kind, true);
 }

@@ -5,58 +5,16 @@ import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import { branchSync, daemonStop, projectOpen } from '../../protocol/messages.ts';
-import { BUILD, kill } from '../support/daemon.ts';
-import { until } from '../support/folder.ts';
+import { daemonStop } from '../../protocol/messages.ts';
+import { filesOf, ON_MAIN, ON_OTHER, prepareBranches, switchRounds, syncWith } from '../chaos/switches.ts';
+import { BUILD } from '../support/daemon.ts';
 import { gitIn, makeRepository, type Repository } from '../support/repository.ts';
-
-const MAIN = {
-  'checkpoints/last.pt': 'main: last',
-  'checkpoints/a/best.pt': 'main: best',
-  'checkpoints/same.pt': 'main',
-};
-const OTHER = {
-  'checkpoints/last.pt': 'other: last',
-  'checkpoints/b/only.pt': 'other: only',
-  'checkpoints/same.pt': 'other',
-};
-
-function content(repository: Repository): Record<string, string> {
-  const folder = join(repository.root, 'checkpoints');
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  return Object.fromEntries(
-    files.map(({ parentPath, name }) => {
-      const path = join(parentPath, name);
-      return [path.slice(repository.root.length + 1), readFileSync(path, 'utf8')];
-    }),
-  );
-}
 
 /** Files on both branches, those of `other` stashed, and no daemon. */
 async function prepared(): Promise<Repository> {
   const repository = await makeRepository();
-  repository.git('branch', 'other');
-  repository.git('commit', '-q', '--allow-empty', '-m', 'on');
-  await repository.sync();
-  repository.git('switch', '-q', 'other');
-  await repository.sync();
-  for (const [path, text] of Object.entries(OTHER)) repository.write(path, text);
-  await repository.sync();
-  repository.git('switch', '-q', 'main');
-  await repository.sync();
-  for (const [path, text] of Object.entries(MAIN)) repository.write(path, text);
-  await repository.taken(...Object.keys(MAIN));
-  await repository.fixture.cli('daemon', 'stop');
-  await repository.client.closed;
+  await prepareBranches(repository);
   return repository;
-}
-
-function daemonPid({ fixture }: Repository): number | null {
-  try {
-    return fixture.daemonPid();
-  } catch {
-    return null;
-  }
 }
 
 async function stopDaemon({ fixture }: Repository): Promise<void> {
@@ -64,22 +22,6 @@ async function stopDaemon({ fixture }: Repository): Promise<void> {
   if (!client) return;
   await client.request(daemonStop, {});
   await client.closed;
-}
-
-/** A daemon of its own, with more in its environment. */
-async function syncWith(repository: Repository, env: Record<string, string> = {}) {
-  const client = await connect({
-    name: 'test',
-    build: BUILD,
-    dist: join(import.meta.dirname, '../../dist'),
-    env: { ...repository.fixture.env, ...env },
-  });
-  try {
-    await client.request(projectOpen, { root: repository.root, trusted: true });
-    return await client.request(branchSync, { root: repository.root });
-  } finally {
-    client.close();
-  }
 }
 
 test('killed at each step of a switch, every file of both branches is there with its bytes', {
@@ -96,7 +38,7 @@ test('killed at each step of a switch, every file of both branches is there with
     );
     if (killed)
       expect(await syncWith(repository), `killed at step ${step}`).toMatchObject({ state: 'inPlace', inPlace: to });
-    expect(content(repository), `killed at step ${step}`).toEqual(to === 'other' ? OTHER : MAIN);
+    expect(filesOf(repository.root), `killed at step ${step}`).toEqual(to === 'other' ? ON_OTHER : ON_MAIN);
     expect(repository.git('status', '--porcelain')).toBe('');
     await repository.fixture.cli('daemon', 'stop');
     if (!killed) break;
@@ -117,34 +59,14 @@ test('killed at each step, and HEAD is back before the next start', { timeout: 2
     await stopDaemon(repository).catch(() => {});
     repository.git('switch', '-q', 'main');
     expect(await syncWith(repository), `killed at step ${step}`).toMatchObject({ state: 'inPlace', inPlace: 'main' });
-    expect(content(repository), `killed at step ${step}`).toEqual(MAIN);
+    expect(filesOf(repository.root), `killed at step ${step}`).toEqual(ON_MAIN);
     await repository.fixture.cli('daemon', 'stop');
     if (!killed) break;
   }
 });
 
 test('20 kills at random moments while branches switch: no file is lost or changed', { timeout: 240_000 }, async () => {
-  const repository = await prepared();
-  for (let round = 0; round < 20; round++) {
-    const to = round % 2 === 0 ? 'other' : 'main';
-    repository.git('switch', '-q', to);
-    let over = false;
-    const syncing = syncWith(repository)
-      .catch(() => {})
-      .finally(() => {
-        over = true;
-      });
-    const pid = await until('the daemon lives, or could not', () => daemonPid(repository) ?? (over && -1));
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
-    if (pid > 0) kill(pid, 'SIGKILL');
-    await syncing;
-    rmSync(join(repository.fixture.folder, 'state/daemon.json'), { force: true });
-  }
-  expect(await syncWith(repository)).toMatchObject({ state: 'inPlace', inPlace: 'main' });
-  expect(content(repository)).toEqual(MAIN);
-  repository.git('switch', '-q', 'other');
-  await syncWith(repository);
-  expect(content(repository)).toEqual(OTHER);
+  expect(await switchRounds(await prepared(), 20, Math.random)).toEqual([]);
 });
 
 test('the catalog is lost in the middle of a switch: it is finished all the same', async () => {
@@ -154,10 +76,10 @@ test('the catalog is lost in the middle of a switch: it is finished all the same
   for (const name of readdirSync(repository.fixture.store))
     if (name.startsWith('catalog.db')) rmSync(join(repository.fixture.store, name));
   expect(await syncWith(repository)).toMatchObject({ inPlace: 'other' });
-  expect(content(repository)).toEqual(OTHER);
+  expect(filesOf(repository.root)).toEqual(ON_OTHER);
   repository.git('switch', '-q', 'main');
   await syncWith(repository);
-  expect(content(repository)).toEqual(MAIN);
+  expect(filesOf(repository.root)).toEqual(ON_MAIN);
 });
 
 test('the shelf is evicted or lost: what the store has of a branch comes back from there', async () => {
@@ -169,7 +91,7 @@ test('the shelf is evicted or lost: what the store has of a branch comes back fr
     for (const number of readdirSync(join(shelf, id, 'files'))) rmSync(join(shelf, id, 'files', number));
   repository.git('switch', '-q', 'main');
   await syncWith(repository);
-  expect(content(repository)).toEqual(MAIN);
+  expect(filesOf(repository.root)).toEqual(ON_MAIN);
 });
 
 const canMount = process.getuid?.() === 0 && process.platform === 'linux';
@@ -198,18 +120,18 @@ test.skipIf(!canMount)(
       }
       const full = await syncWith(there).catch((error: Error) => error);
       expect(full).toBeDefined();
-      const files = { ...content(there) };
+      const files = { ...filesOf(there.root) };
       for (const id of readdirSync(join(moved, '.git/trainstash/shelf'))) {
         const folder = join(moved, '.git/trainstash/shelf', id, 'files');
         for (const number of readdirSync(folder)) files[`${id}/${number}`] = readFileSync(join(folder, number), 'utf8');
       }
-      expect(Object.values(files).sort()).toEqual([...Object.values(MAIN), ...Object.values(OTHER)].sort());
+      expect(Object.values(files).sort()).toEqual([...Object.values(ON_MAIN), ...Object.values(ON_OTHER)].sort());
       rmSync(join(disk, 'filler'));
       expect(await syncWith(there)).toMatchObject({ state: 'inPlace', inPlace: 'other' });
-      expect(content(there)).toEqual(OTHER);
+      expect(filesOf(there.root)).toEqual(ON_OTHER);
       there.git('switch', '-q', 'main');
       await syncWith(there);
-      expect(content(there)).toEqual(MAIN);
+      expect(filesOf(there.root)).toEqual(ON_MAIN);
     } finally {
       await stopDaemon(repository);
       execFileSync('umount', ['-l', disk]);

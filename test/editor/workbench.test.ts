@@ -18,6 +18,7 @@ import {
 } from '../support/daemon.ts';
 import { type Editor, type EditorParts, editorParts, openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';
+import { makeRepository } from '../support/repository.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
 
@@ -175,4 +176,36 @@ test('in a repository that has nothing of ours no daemon is started and nothing 
   await until('trainstash.json is there', () => existsSync(join(plain, 'trainstash.json')));
   expect(JSON.parse(readFileSync(join(plain, 'trainstash.json'), 'utf8'))).toHaveProperty('jobs');
   await editor.page.getByText('No runs yet').waitFor();
+});
+
+test('switching the branch asks once, moves files, shows what is stashed and puts it back', async (context) => {
+  if (!parts) return context.skip();
+  const repository = await makeRepository({});
+  const { fixture, git } = repository;
+  git('branch', 'other');
+  git('commit', '-q', '--allow-empty', '-m', 'on');
+  repository.write('checkpoints/last.pt', 'main');
+  await repository.sync();
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await editor.page.getByText('No runs yet').waitFor();
+  git('switch', '-q', 'other');
+  const question = editor.toast(/Should such files follow/);
+  await question.waitFor();
+  await editor.shot('ask');
+  expect(repository.read('checkpoints/last.pt')).toBe('main');
+  await question.getByRole('button', { name: 'Follow Branches' }).click();
+  await editor.toast(/1 file of main stashed/).waitFor();
+  expect(repository.read('checkpoints/last.pt')).toBeNull();
+
+  await editor.page.getByRole('button', { name: 'Stashes Section' }).click();
+  const row = editor.row(/^stash of main/);
+  await row.waitFor();
+  expect(await editor.textOf(row)).toMatch(/^main comes back by itself · 1 file · 4 B/);
+  await editor.shot('stashes');
+  git('switch', '-q', 'main');
+  await editor.toast(/1 file of main back in place/).waitFor();
+  expect(repository.read('checkpoints/last.pt')).toBe('main');
+  await row.waitFor({ state: 'detached' });
+  expect(editor.pageErrors).toEqual([]);
 });

@@ -1,0 +1,61 @@
+/** Commands about files that follow branches. */
+import * as vscode from 'vscode';
+import * as m from '../../protocol/messages.ts';
+import { integer } from '../../protocol/words.ts';
+import { type App, command } from '../app.ts';
+import { plain } from '../text.ts';
+import type { StashNode } from '../views/stashes.ts';
+
+export function registerBranches(app: App, context: vscode.ExtensionContext, changed: () => void): void {
+  const { connection } = app;
+  const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
+
+  on('stashRestore', async (node?: StashNode) => {
+    if (node?.kind !== 'stash') return;
+    const { restored, conflicts } = await connection.request(m.stashRestore, { root: node.root, stash: node.stash.id });
+    changed();
+    const text = `${integer(restored.length)} ${restored.length === 1 ? 'file' : 'files'} put back.`;
+    if (conflicts.length === 0) void vscode.window.showInformationMessage(text);
+    else
+      void vscode.window.showWarningMessage(
+        `${text} Others are in the way of ${plain(conflicts.join(', '))}; those stay stashed.`,
+      );
+  });
+
+  on('stashDrop', async (node?: StashNode) => {
+    if (node?.kind !== 'stash') return;
+    await connection.request(m.stashDrop, { root: node.root, stash: node.stash.id });
+    changed();
+  });
+
+  on('stashUndo', async (node?: StashNode) => {
+    if (node?.kind !== 'stash') return;
+    await connection.request(m.stashDrop, { root: node.root, stash: node.stash.id, undo: true });
+    changed();
+  });
+
+  on('sync', async () => {
+    const root = await app.chooseRoot();
+    if (!root) return;
+    const result = await connection.request(m.branchSync, { root });
+    changed();
+    if (result.state === 'inPlace') {
+      vscode.window.setStatusBarMessage(`$(check) Files are those of ${plain(result.branch ?? 'this project')}`, 4_000);
+      return;
+    }
+    if (result.state === 'unclear') return settle(root, result);
+    void vscode.window.showInformationMessage(
+      plain(result.reason || `HEAD is detached; files stay those of ${result.inPlace}.`),
+    );
+  });
+
+  /** HEAD moved while nobody looked, and files changed since: only a person knows whose they are. */
+  async function settle(root: string, { reason, inPlace, branch }: m.SyncResult): Promise<void> {
+    const theirs = `They are ${inPlace}’s`;
+    const ours = `They are ${branch}’s`;
+    const chosen = await vscode.window.showWarningMessage(plain(`${reason}.`), theirs, ours);
+    if (!chosen) return;
+    await connection.request(m.branchSync, { root, files: chosen === theirs ? 'move' : 'stay' });
+    changed();
+  }
+}

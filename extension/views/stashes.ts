@@ -1,0 +1,70 @@
+/** What branches left behind, of every open project: stash → files. */
+import * as vscode from 'vscode';
+import { type StashSummary, stashList, stashShow } from '../../protocol/messages.ts';
+import { age, bytes, integer } from '../../protocol/words.ts';
+import type { Connection } from '../connection.ts';
+import type { Model } from '../model.ts';
+
+export type StashNode =
+  | { kind: 'stash'; root: string; stash: StashSummary }
+  | { kind: 'file'; path: string; bytes: number; stored: boolean };
+
+export class StashesTree implements vscode.TreeDataProvider<StashNode> {
+  readonly #connection: Connection;
+  readonly #model: Model;
+  readonly #changed = new vscode.EventEmitter<undefined>();
+  readonly onDidChangeTreeData = this.#changed.event;
+
+  constructor(connection: Connection, model: Model) {
+    this.#connection = connection;
+    this.#model = model;
+  }
+
+  redraw(): void {
+    this.#changed.fire(undefined);
+  }
+
+  async getChildren(node?: StashNode): Promise<StashNode[]> {
+    if (node?.kind === 'file') return [];
+    if (node) {
+      const { files } = await this.#connection.request(stashShow, { root: node.root, stash: node.stash.id });
+      return files.map((file) => ({ kind: 'file', ...file }));
+    }
+    const lists = await Promise.all(
+      this.#model.projects.map(async ({ project: { root } }) => {
+        const { stashes } = await this.#connection.request(stashList, { root });
+        return stashes.map((stash): StashNode => ({ kind: 'stash', root, stash }));
+      }),
+    );
+    return lists.flat();
+  }
+
+  getTreeItem(node: StashNode): vscode.TreeItem {
+    const { Collapsed, None } = vscode.TreeItemCollapsibleState;
+    if (node.kind === 'file') {
+      const item = new vscode.TreeItem(node.path, None);
+      item.description = `${bytes(node.bytes)}${node.stored ? '' : ' · on the shelf only'}`;
+      item.iconPath = new vscode.ThemeIcon('file');
+      return item;
+    }
+    const { stash } = node;
+    const item = new vscode.TreeItem(stash.branchExists ? stash.branch : `${stash.branch} (gone)`, Collapsed);
+    item.id = `${node.root} ${stash.id}`;
+    item.description = `${whyText(stash)} · ${integer(stash.files)} ${stash.files === 1 ? 'file' : 'files'} · ${bytes(stash.bytes)} · ${age(stash.createdAt)}`;
+    item.iconPath = new vscode.ThemeIcon(stash.droppedAt === null ? 'archive' : 'trash');
+    item.contextValue = stash.droppedAt === null ? 'stash' : 'dropped';
+    item.accessibilityInformation = { label: `stash of ${stash.branch}, ${item.description}` };
+    return item;
+  }
+
+  dispose(): void {
+    this.#changed.dispose();
+  }
+}
+
+function whyText({ reason, droppedAt, automatic }: StashSummary): string {
+  if (droppedAt !== null) return 'dropped';
+  if (reason === 'vanished') return 'vanished';
+  if (reason === 'conflict') return 'was in the way';
+  return automatic ? 'comes back by itself' : 'offered';
+}
