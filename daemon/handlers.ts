@@ -184,7 +184,9 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.storeGc, 'changes', async ({ root, emptyTrash }) => {
     const { store, worktrees } = await project(root);
     await worktrees.tidy(emptyTrash ?? false);
-    return store.gc(emptyTrash ?? false);
+    const evictedBytes = await worktrees.evict(await daemon.rootOf(root));
+    const report = await store.gc(emptyTrash ?? false);
+    return { ...report, returnedBytes: report.returnedBytes + evictedBytes };
   });
   on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
     const opened = await project(root);

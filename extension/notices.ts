@@ -48,20 +48,23 @@ export class Notices {
 
   /** What a switch of the branch did, or asks. */
   async #tellOfBranch(root: string, run: Run | null, { code, level, text }: Notice): Promise<void> {
-    if (code !== 'askFollow' && !wants('branches')) return;
+    if (code !== 'askFollow' && code !== 'canResume' && !wants('branches')) return;
     const show = { info: vscode.window.showInformationMessage, ...WARNINGS }[level];
     const actions: Record<string, () => unknown> = {};
+    const resume = () => vscode.commands.executeCommand('trainstash.resume', { kind: 'run', root, id: run?.id });
+    // A user's setting, never the project's: what starts by itself is for the person at this machine to say.
+    const onReturn = vscode.workspace.getConfiguration('trainstash').get<string>('onReturn', 'offer');
+    if (code === 'canResume' && run && onReturn !== 'offer') return void (onReturn === 'resume' && (await resume()));
     if (code === 'askFollow') {
       actions['Follow Branches'] = () => this.answerFollow(root, true);
       actions['Leave Files Alone'] = () => this.answerFollow(root, false);
     }
-    if (code === 'canResume' && run)
-      actions.Resume = () => vscode.commands.executeCommand('trainstash.resume', { kind: 'run', root, id: run.id });
+    if (code === 'canResume' && run) actions.Resume = resume;
     if (code === 'switchWaits')
       actions['Pause and Free the Device'] = () => vscode.commands.executeCommand('trainstash.pause');
     if (code === 'vanished' || code === 'stashOffered')
       actions['Show Stashes'] = () => vscode.commands.executeCommand('trainstash.stashes.focus');
-    const chosen = await show(plain(withoutCommands(text)), ...Object.keys(actions));
+    const chosen = await show(plain(text), ...Object.keys(actions));
     if (chosen) await actions[chosen]!();
   }
 
@@ -84,11 +87,6 @@ export class Notices {
   answerFollow: (root: string, follow: boolean) => unknown = () => {};
   /** Set by the composer: the project that a run is of. */
   rootOf: (run: Run) => string = () => '';
-}
-
-/** Texts that the command line prints as well name its commands; here a button does it. */
-function withoutCommands(text: string): string {
-  return text.replaceAll(/ ?(Until that is answered nothing moves: )?`[^`]+`[^.]*\.?/g, '').trim();
 }
 
 /** Several windows show one project: the one in front tells. */

@@ -39,9 +39,13 @@ export class HeadWatcher {
   }
 
   /** As last seen. */
-  /** Git's own directory of this worktree. */
-  get gitDirectory(): string {
-    return this.#gitDirectory;
+  /** When HEAD moved last; with reftable, when any ref did. Infinity when it cannot be told. */
+  movedAt(): number {
+    const names = [join('reftable', 'tables.list'), 'HEAD'];
+    const times = names.map(
+      (name) => statSync(join(this.#gitDirectory, name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+    );
+    return Math.max(...times) || Number.POSITIVE_INFINITY;
   }
 
   get head(): Head {

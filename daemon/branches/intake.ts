@@ -13,6 +13,7 @@ import { type FoundFile, findFile, isSame } from './working-set.ts';
 
 const STILL_MS = 2_000;
 const LOOK_MS = 500;
+const WRITE_MS = 2_000;
 
 export interface IntakeSetup {
   root: string;
@@ -69,15 +70,34 @@ export class Intake {
 
   /** Takes in these now, still or not long still: their branch is left. What could not be is in the result. */
   takeNow(files: readonly FoundFile[], branch: string): Promise<FoundFile[]> {
-    return this.pausedFor(() => this.#takeAll(files, branch));
+    return this.pausedFor(() => this.#takeAll(files, branch, () => false));
   }
 
-  async #takeAll(files: readonly FoundFile[], branch: string): Promise<FoundFile[]> {
+  async #takeAll(files: readonly FoundFile[], branch: string, stop: () => boolean): Promise<FoundFile[]> {
+    const { record } = this.#setup;
     const missing: FoundFile[] = [];
-    for (const file of files) {
-      const known = this.#setup.record.files().get(file.path);
-      if (known?.saved && isSame(known, file)) continue;
-      if (!(await this.#take(file, branch, known?.run ?? null))) missing.push(file);
+    let taken = new Map<RawPath, KnownFile>();
+    // The list is written whole: for each of many small files that would be most of the work.
+    const write = () => {
+      if (taken.size > 0) record.setFiles(new Map([...record.files(), ...taken]));
+      taken = new Map();
+    };
+    let writeAt = Date.now() + WRITE_MS;
+    try {
+      for (const file of files) {
+        if (stop()) break;
+        const known = record.files().get(file.path);
+        if (known?.saved && isSame(known, file)) continue;
+        const saved = await this.#take(file, branch);
+        const { ino, bytes, mtimeMs } = file;
+        if (saved) taken.set(file.path, { ino, bytes, mtimeMs, run: known?.run ?? null, saved });
+        else missing.push(file);
+        if (Date.now() < writeAt) continue;
+        write();
+        writeAt = Date.now() + WRITE_MS;
+      }
+    } finally {
+      write();
     }
     return missing;
   }
@@ -161,37 +181,33 @@ export class Intake {
     if ((await this.#setup.branch()) !== branch) return;
     if (changed) record.setFiles(files);
     if (gone.length > 0) this.#setup.vanished(gone.filter(([, { saved }]) => saved !== null));
+    const still: FoundFile[] = [];
     for (const file of candidates) {
       const known = files.get(file.path)!;
       if (known.saved && isSame(known, file)) continue;
-      if (this.#paused > 0 || this.#disposed) return;
       const before = this.#moving.get(file.path);
-      const still = before !== undefined && isSame(before, file) && Date.now() - file.mtimeMs >= STILL_MS;
-      this.#moving.set(file.path, file);
-      if (still && (await this.#take(file, branch, known.run))) this.#moving.delete(file.path);
+      const isStill = before !== undefined && isSame(before, file) && Date.now() - file.mtimeMs >= STILL_MS;
+      if (isStill) this.#moving.delete(file.path);
+      else this.#moving.set(file.path, file);
+      if (isStill) still.push(file);
     }
+    await this.#takeAll(still, branch, () => this.#paused > 0 || this.#disposed);
     if (this.#moving.size > 0) this.#later(STILL_MS);
   }
 
-  async #take(file: FoundFile, branch: string, run: string | null): Promise<boolean> {
-    const { root, store, record, log } = this.#setup;
-    if (!isWholeFile(root, file)) return false;
+  /** Its row in the store; null when it is not to be had now. */
+  async #take(file: FoundFile, branch: string): Promise<string | null> {
+    const { root, store, log } = this.#setup;
+    if (!isWholeFile(root, file)) return null;
     try {
       const saved = await store.saveFile({ root, branch, path: file.path, expected: file });
-      if (!saved) {
-        if (!this.#saidNoRoom) log(`no room in the store for ${shown(file.path)}; it stays where it is`);
-        this.#saidNoRoom = true;
-        return false;
-      }
-      const files = new Map(record.files());
-      const { ino, bytes, mtimeMs } = file;
-      files.set(file.path, { ino, bytes, mtimeMs, run, saved: saved.id });
-      record.setFiles(files);
-      return true;
+      if (!saved && !this.#saidNoRoom) log(`no room in the store for ${shown(file.path)}; it stays where it is`);
+      this.#saidNoRoom = !saved;
+      return saved?.id ?? null;
     } catch (error) {
-      // Somebody writes it: the next look sees another file.
+      // Somebody writes it: its next event leads to another look.
       if (!(error instanceof SourceChanged)) log(`${shown(file.path)} was not taken in: ${(error as Error).message}`);
-      return false;
+      return null;
     }
   }
 }

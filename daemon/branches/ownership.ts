@@ -1,5 +1,5 @@
 /** Whose a file of the worktree is, and who stands in the way of moving it. Looks, and changes nothing. */
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
 import { tryGit } from '../code/git.ts';
@@ -52,8 +52,7 @@ export interface OwnershipSetup {
   runs: Pick<RunsHere, 'live' | 'wroteUntil'>;
   /** What a trainstash.json says of branches; null: there is none. */
   policy(text: string | null): BranchPolicy;
-  /** Its time is when HEAD moved. */
-  headFile(): string;
+  headMovedAt(): number;
 }
 
 /** File times step by this much on Linux. */
@@ -93,11 +92,11 @@ export class Ownership {
   async leaving(inPlace: InPlace, claimed: ReadonlySet<RawPath>, everything: boolean): Promise<LeavingSet> {
     const { root, runs, record } = this.#setup;
     const known = record.files();
-    const [found, tracked, headMoved] = await Promise.all([
+    const headMoved = this.#setup.headMovedAt();
+    const [found, tracked] = await Promise.all([
       this.policyOf(inPlace).then(({ files }) => findDeclared(root, files)),
       // The branch as it is now, and as it was seen last, in case it is gone.
       trackedPaths(root, [`refs/heads/${inPlace.branch}`, ...(inPlace.tip ? [inPlace.tip] : [])]),
-      this.#headMovedAt(),
     ]);
     if (tracked === null) throw new Error('git cannot list what it tracks');
     const byPath = new Map(found.files.map((file) => [file.path, file]));
@@ -136,11 +135,6 @@ export class Ownership {
     if (committed !== null) return committed;
     if (await tryGit(['ls-files', '--error-unmatch', '--', CONFIG_FILE], { cwd: root })) return null;
     return readFile(join(root, CONFIG_FILE), 'utf8').catch(() => null);
-  }
-
-  async #headMovedAt(): Promise<number> {
-    const found = await stat(this.#setup.headFile()).catch(() => null);
-    return found?.mtimeMs ?? Number.POSITIVE_INFINITY;
   }
 
   async isMadeHere(inPlace: InPlace, head: Head): Promise<boolean> {

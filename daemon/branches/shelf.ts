@@ -11,6 +11,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   unlinkSync,
   utimesSync,
 } from 'node:fs';
@@ -128,6 +129,14 @@ export class ShelfEntry {
    */
   give(file: ShelvedFile, root: string): boolean {
     return placeNew(this.shelved(file), absolute(root, file.path));
+  }
+
+  /** Removes the shelf's copy of a file that is in the store, unless it is not what was stored. Returns its bytes. */
+  evict(file: ShelvedFile): number {
+    const { size, mtimeMs } = statSync(this.shelved(file));
+    if (size !== file.bytes || Math.abs(mtimeMs - file.mtimeMs) >= 1) return 0;
+    unlinkSync(this.shelved(file));
+    return size;
   }
 
   /** Makes renames on the shelf's side durable. */

@@ -2,6 +2,7 @@
 import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 import picomatch from 'picomatch';
+import { CONFIG_FILE } from '../../protocol/config.ts';
 import { git } from '../code/git.ts';
 import { absolute, fromText, joinRaw, parentOf, type RawPath, shown } from './paths.ts';
 
@@ -62,7 +63,8 @@ export async function findDeclared(root: string, patterns: Patterns): Promise<Fo
           if (!skipped) pending.push(path);
           continue;
         }
-        if (!entry.isFile() || !fits(shown(path))) continue;
+        // The file that says so stays, whatever it says.
+        if (!entry.isFile() || path === CONFIG_FILE || !fits(shown(path))) continue;
         const stat = statFile(root, path);
         if (stat?.isFile()) found.set(path, describe(path, stat));
       }

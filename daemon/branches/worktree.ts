@@ -3,33 +3,22 @@
  * switch is due: an event, a start, a poll and `sync` are the same call, one after the other. What is left half done by a
  * crash is seen from the two durable facts (in place, shelf) and finished by the next call.
  */
-import { join } from 'node:path';
 import type { SyncResult } from '../../protocol/messages.ts';
-import { earlierNames, hasHad, localBranches, tipOf } from '../code/history.ts';
+import { earlierNames, localBranches, tipOf } from '../code/history.ts';
 import { type Head, worktreeName } from '../code/project.ts';
 import { decide } from './decide.ts';
 import { HeadWatcher } from './head.ts';
-import { type InPlace, type KnownFile, readConsent, WorktreeRecord, writeConsent } from './in-place.ts';
+import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './in-place.ts';
 import { Intake } from './intake.ts';
-import { bring, type FileStore, shelve, shelvedOf, storedOf } from './moving.ts';
-import { type BranchPolicy, type LeavingSet, matching, Ownership, type RunsHere } from './ownership.ts';
+import type { FileStore } from './moving.ts';
+import { type BranchPolicy, Ownership, type RunsHere } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
-import { ShelfEntry } from './shelf.ts';
-import { type FoundFile, findFile } from './working-set.ts';
+import { Shelving } from './shelving.ts';
+import { type BranchNotice, counted, listed, type Tell } from './words.ts';
 
 /** git may move HEAD several times in a row; a switch that was seen by event waits for this long without a move. */
 const SETTLE_MS = 150;
 const MAX_ROUNDS = 20;
-const MAX_LISTED = 20;
-
-export type BranchNotice =
-  | 'switched'
-  | 'switchWaits'
-  | 'switchFailed'
-  | 'askFollow'
-  | 'vanished'
-  | 'stashOffered'
-  | 'canResume';
 
 export interface WorktreeSetup {
   root: string;
@@ -40,17 +29,16 @@ export interface WorktreeSetup {
   policy(text: string | null): BranchPolicy;
   headMoved(head: Head): void;
   /** Something a person wants to know. */
-  tell(code: BranchNotice, text: string, run?: string): void;
+  tell: Tell;
   log(text: string): void;
 }
 
 export class Worktree {
   readonly #setup: WorktreeSetup;
-  /** What git calls it; its folder may be moved. */
-  readonly #name: string;
   readonly #record: WorktreeRecord;
   readonly #ownership: Ownership;
   readonly #intake: Intake;
+  readonly #shelving: Shelving;
   #head: HeadWatcher | null = null;
   #tail: Promise<unknown> = Promise.resolve();
   /** HEAD moved while nobody looked: true until the first look has been settled. */
@@ -58,24 +46,30 @@ export class Worktree {
   #told = '';
   /** Paths of the branch in place that are waited for. */
   readonly #claimed = new Set<RawPath>();
-  readonly #own = new Set<string>();
   #retry: NodeJS.Timeout | null = null;
   #settling: NodeJS.Timeout | null = null;
   #disposed = false;
 
+  /** `name`: what git calls it; its folder may be moved. */
   private constructor(setup: WorktreeSetup, name: string) {
     this.#setup = setup;
-    this.#name = name;
     this.#record = new WorktreeRecord(setup.storePath, name);
-    this.#ownership = new Ownership({ ...setup, record: this.#record, headFile: () => this.#headFile() });
+    this.#ownership = new Ownership({ ...setup, record: this.#record, headMovedAt: () => this.#head!.movedAt() });
     this.#intake = new Intake({
       root: setup.root,
       store: setup.store,
       record: this.#record,
       find: () => this.#ownership.find(),
       branch: () => this.#settledBranch(),
-      vanished: (files) => this.#keepVanished(files),
+      vanished: (files) => this.#shelving.keepVanished(files),
       log: setup.log,
+    });
+    this.#shelving = new Shelving({
+      ...setup,
+      name,
+      record: this.#record,
+      intake: this.#intake,
+      head: () => this.head,
     });
   }
 
@@ -141,10 +135,6 @@ export class Worktree {
       // The repository was moved or deleted.
       this.#setup.log(`${this.#setup.root}: ${(error as Error).message}`);
     }
-  }
-
-  #headFile(): string {
-    return join(this.#head!.gitDirectory, 'HEAD');
   }
 
   /** The branch in place, if files follow here and no switch is due. */
@@ -219,7 +209,7 @@ export class Worktree {
       this.#ownership.leaving(inPlace, this.#claimed, files === 'move'),
       this.#ownership.isMadeHere(inPlace, head),
     ]);
-    const stashes = await this.#stashesOf(branch, names);
+    const stashes = await this.#shelving.stashesOf(branch, names);
     const writers = await this.#ownership.writers(inPlace.branch, set.leaving);
     const decision = decide({
       head: branch,
@@ -242,14 +232,14 @@ export class Worktree {
         await this.#setInPlace(branch, head.commit);
         return { state: 'again' };
       case 'rename':
-        for (const entry of this.#entriesOf([inPlace.branch])) entry.update({ branch });
+        for (const entry of this.#shelving.entriesOf([inPlace.branch])) entry.update({ branch });
         this.#keepFiles(branch);
         await this.#setInPlace(branch, head.commit);
         return { state: 'again' };
       case 'ask':
         this.#tellOnce(
           'askFollow',
-          `${counted(set.leaving.length, 'checkpoint file')} of ${inPlace.branch} lie in the tree. Should such files follow \`git switch\`? Until that is answered nothing moves: \`trainstash sync --follow yes\` (or no).`,
+          `${counted(set.leaving.length, 'checkpoint file')} of ${inPlace.branch} in the tree: should such files follow the branch when it is switched? Until that is answered nothing moves.`,
         );
         return {
           state: 'ask',
@@ -269,7 +259,7 @@ export class Worktree {
         );
         return { state: 'waiting', reason: writers.join(', ') };
       case 'branchOff': {
-        await this.#branchOff(inPlace, exists, set);
+        await this.#shelving.keepCopies(inPlace, exists, set, branch);
         this.#keepFiles(branch);
         await this.#setInPlace(branch, head.commit);
         return { state: 'again' };
@@ -280,7 +270,7 @@ export class Worktree {
           await this.#setInPlace(branch, head.commit);
           return { state: 'again' };
         }
-        const movedOut = await this.#intake.pausedFor(() => this.#shelve(inPlace, exists, set));
+        const movedOut = await this.#shelving.shelve(inPlace, exists, set);
         // HEAD may have gone back meanwhile: the next round looks again, and puts back what has just left.
         if (this.#head!.isCurrent()) await this.#setInPlace(branch, head.commit);
         const late = set.late.map(({ path }) => shown(path));
@@ -293,141 +283,11 @@ export class Worktree {
 
   /** HEAD is on the branch in place: whatever of it is still away comes back. */
   async #bringBack(inPlace: InPlace, head: Head): Promise<Step> {
-    const { root, store, tell } = this.#setup;
-    const away = this.#entriesOf(null);
-    const mayBeRenamed = away.some(({ owner }) => owner.branch !== inPlace.branch);
-    const names = mayBeRenamed ? await earlierNames(root, inPlace.branch) : [];
-    const entries = away.length > 0 ? await this.#stashesOf(inPlace.branch, names) : [];
-    let movedIn = 0;
-    const conflicts: string[] = [];
-    if (entries.length > 0) {
-      await this.#intake.pausedFor(async () => {
-        for (const entry of entries) {
-          const brought = await bring(entry, store, root);
-          movedIn += brought.placed.length;
-          this.#learn(entry, brought.placed);
-          if (brought.conflicts.length === 0) entry.remove();
-          else {
-            const left = new Set(brought.conflicts);
-            conflicts.push(...brought.conflicts.map(shown));
-            entry.update({
-              state: 'kept',
-              reason: 'conflict',
-              files: entry.owner.files.filter(({ path }) => left.has(path)),
-            });
-            tell(
-              'switched',
-              `${listed([...left].map(shown))} of ${inPlace.branch} did not come back: another file is in the way. Both are kept; \`trainstash stash restore ${entry.owner.id} --to DIR\` gets the stashed one.`,
-            );
-          }
-        }
-      });
-    }
+    const { movedIn, conflicts } = await this.#shelving.bringBack(inPlace.branch);
     if (inPlace.tip !== head.commit) await this.#setInPlace(inPlace.branch, head.commit);
     this.#told = '';
     await this.#returnToRuns(inPlace.branch);
     return { state: 'inPlace', movedIn, conflicts };
-  }
-
-  async #shelve(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<number> {
-    const { root, store } = this.#setup;
-    if (set.leaving.length + set.gone.length === 0) return 0;
-    const shelved = this.#settleHalf(inPlace.branch, set);
-    const gone = set.gone.filter(([path]) => !shelved.has(path));
-    return shelve(this.#createEntry(inPlace, tip, 'switch', set.leaving, gone), store, root);
-  }
-
-  /**
-   * A crash, or HEAD going back, left an entry of this branch half filled or half emptied: it keeps what is on its shelf,
-   * and what is in place gets a new entry. Returns the paths that are on a shelf already.
-   */
-  #settleHalf(branch: string, { leaving }: LeavingSet): Set<RawPath> {
-    const inTree = new Set(leaving.map(({ path }) => path));
-    const shelved = new Set<RawPath>();
-    for (const entry of this.#entriesOf([branch])) {
-      const files = entry.owner.files.filter((file) => entry.has(file) || !inTree.has(file.path));
-      for (const file of files) if (entry.has(file)) shelved.add(file.path);
-      if (files.length < entry.owner.files.length) entry.update({ files });
-    }
-    return shelved;
-  }
-
-  /** The new branch keeps the files; the old one's state goes into the store, so that it can come back. */
-  async #branchOff(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<void> {
-    const missing = await this.#intake.takeNow(set.leaving, inPlace.branch);
-    if (missing.length > 0) {
-      const names = listed(missing.map(({ path }) => shown(path)));
-      throw new Error(`${names} could not be taken in, and a copy is needed before ${this.head.branch} changes them`);
-    }
-    // Copies: the files themselves stay where they are, so the store alone has this branch's.
-    const known = this.#record.files();
-    const copied = set.leaving.flatMap((file): [RawPath, KnownFile][] => {
-      const entry = matching(known, file);
-      return entry ? [[file.path, entry]] : [];
-    });
-    if (copied.length + set.gone.length > 0) this.#createEntry(inPlace, tip, 'branched', [], [...copied, ...set.gone]);
-  }
-
-  #createEntry(
-    { branch, tip }: InPlace,
-    tipNow: string | null,
-    reason: 'switch' | 'branched',
-    present: readonly FoundFile[],
-    stored: readonly [RawPath, KnownFile][],
-  ): ShelfEntry {
-    const known = this.#record.files();
-    return ShelfEntry.create(
-      this.#setup.storePath,
-      { branch, tip: tipNow ?? tip, worktree: this.#name, state: 'stashed', reason },
-      present.map((file) => shelvedOf(file, matching(known, file))),
-      stored.map(storedOf),
-    );
-  }
-
-  // ---- stashes ----
-
-  /** What would come back by itself when this branch is entered, in this worktree. */
-  async #stashesOf(branch: string, names: readonly string[]): Promise<ShelfEntry[]> {
-    const { root } = this.#setup;
-    const branches = names.length > 0 ? await localBranches(root) : [];
-    // A name that is another branch's by now has its own.
-    const own = [branch, ...names.filter((name) => !branches.includes(name))];
-    const entries: ShelfEntry[] = [];
-    // The newest first: where two have the same path, its is the one that was in place last.
-    for (const entry of this.#entriesOf(own).reverse()) {
-      const { tip } = entry.owner;
-      if (tip === null || (await this.#isOwn(branch, tip))) entries.push(entry);
-      else {
-        // Another branch had this name: a person decides.
-        entry.update({ state: 'kept' });
-        this.#setup.tell(
-          'stashOffered',
-          `There is a stash of another branch that was called ${branch}. \`trainstash stash restore ${entry.owner.id}\` puts its files here.`,
-        );
-      }
-    }
-    return entries;
-  }
-
-  /** Asked of git once: a branch does not lose a commit that it has had, unless it becomes another branch. */
-  async #isOwn(branch: string, tip: string): Promise<boolean> {
-    const key = `${branch} ${tip} ${this.head.commit}`;
-    if (this.#own.has(key)) return true;
-    const own = await hasHad(this.#setup.root, branch, tip);
-    if (own) this.#own.add(key);
-    return own;
-  }
-
-  /** Of these branches, or of all, what comes back by itself. */
-  #entriesOf(branches: readonly string[] | null): ShelfEntry[] {
-    const { storePath } = this.#setup;
-    return ShelfEntry.all(storePath).filter(
-      ({ owner }) =>
-        owner.worktree === this.#name &&
-        owner.droppedAt === null &&
-        owner.state !== 'kept' &&
-        (branches === null || branches.includes(owner.branch)),
-    );
   }
 
   // ---- runs ----
@@ -457,12 +317,7 @@ export class Worktree {
     this.#record.setPaused(others);
     for (const run of entry.runs) {
       if (!entry.left) await runs.resume(run);
-      else
-        tell(
-          'canResume',
-          `A run of ${branch} was paused when HEAD left it. \`trainstash resume\` goes on with it.`,
-          run,
-        );
+      else tell('canResume', `A run of ${branch} was paused when HEAD left it, and can go on.`, run);
     }
   }
 
@@ -483,33 +338,6 @@ export class Worktree {
   #keepFiles(branch: string): void {
     const files = this.#record.files();
     if (files.size > 0) this.#record.setFiles(files, branch);
-  }
-
-  /** Files that are back are known again, with the stat they have now. */
-  #learn(entry: ShelfEntry, placed: readonly RawPath[]): void {
-    const { root } = this.#setup;
-    const files = new Map(this.#record.files());
-    const back = new Set(placed);
-    for (const { path, run, saved } of entry.owner.files) {
-      const file = back.has(path) ? findFile(root, path) : null;
-      if (file) files.set(path, { ino: file.ino, bytes: file.bytes, mtimeMs: file.mtimeMs, run, saved });
-    }
-    this.#record.setFiles(files);
-  }
-
-  /** Known files are gone and nobody of ours took them: they can be had back. */
-  #keepVanished(files: [RawPath, KnownFile][]): void {
-    const { storePath, runs, tell } = this.#setup;
-    const inPlace = this.#record.inPlace();
-    // While a run writes it also prunes: what it deletes is its own business.
-    if (!inPlace || files.length === 0 || runs.live().some(({ writesFiles }) => writesFiles)) return;
-    const { branch, tip } = inPlace;
-    const facts = { branch, tip, worktree: this.#name, state: 'kept', reason: 'vanished' } as const;
-    const entry = ShelfEntry.create(storePath, facts, [], files.map(storedOf));
-    tell(
-      'vanished',
-      `${listed(files.map(([path]) => shown(path)))} vanished (deleted, or by git). \`trainstash stash restore ${entry.owner.id}\` puts ${files.length === 1 ? 'it' : 'them'} back.`,
-    );
   }
 
   #tryLater(): void {
@@ -546,13 +374,4 @@ export class Worktree {
 
 interface Step extends Partial<Pick<SyncResult, 'movedOut' | 'movedIn' | 'late' | 'conflicts' | 'reason'>> {
   state: SyncResult['state'] | 'again';
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
-}
-
-function listed(names: readonly string[]): string {
-  const more = names.length - MAX_LISTED;
-  return `${names.slice(0, MAX_LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

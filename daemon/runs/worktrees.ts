@@ -4,7 +4,8 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
 import type { BranchPolicy } from '../branches/ownership.ts';
 import { Stashes } from '../branches/stashes.ts';
-import { type BranchNotice, Worktree } from '../branches/worktree.ts';
+import type { BranchNotice } from '../branches/words.ts';
+import { Worktree } from '../branches/worktree.ts';
 import type { Head } from '../code/project.ts';
 import { parseConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
@@ -97,6 +98,11 @@ export class Worktrees implements Barrier {
       open.flatMap((worktree) => worktree?.neededFiles() ?? []),
       emptyTrash,
     );
+  }
+
+  /** Gives the space of shelf copies back that the store has as well. */
+  async evict(root: string): Promise<number> {
+    return this.exclusively(root, (stashes) => Promise.resolve(stashes.evict()));
   }
 
   async dispose(): Promise<void> {

@@ -1,7 +1,7 @@
 /** A switch that is killed, or meets a full disk: afterwards every file of both branches is where it belongs. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
@@ -80,6 +80,23 @@ test('the catalog is lost in the middle of a switch: it is finished all the same
   repository.git('switch', '-q', 'main');
   await syncWith(repository);
   expect(filesOf(repository.root)).toEqual(ON_MAIN);
+});
+
+test('gc gives the shelf’s space back for what the store has; the files come back from there, times and modes too', async () => {
+  const repository = await prepared();
+  const path = join(repository.root, 'checkpoints/last.pt');
+  const before = statSync(path);
+  repository.git('switch', '-q', 'other');
+  await syncWith(repository);
+  const { stdout } = await repository.fixture.cli('gc', '--json');
+  expect(JSON.parse(stdout).returnedBytes).toBeGreaterThanOrEqual(Object.values(ON_MAIN).join('').length);
+  const shelf = join(repository.fixture.store, 'shelf');
+  expect(readdirSync(shelf).flatMap((id) => readdirSync(join(shelf, id, 'files')))).toEqual([]);
+  repository.git('switch', '-q', 'main');
+  await syncWith(repository);
+  expect(filesOf(repository.root)).toEqual(ON_MAIN);
+  expect(statSync(path).mode).toBe(before.mode);
+  expect(Math.abs(statSync(path).mtimeMs - before.mtimeMs)).toBeLessThan(1);
 });
 
 test('the shelf is evicted or lost: what the store has of a branch comes back from there', async () => {

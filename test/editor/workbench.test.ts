@@ -190,7 +190,7 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   await editor.showTrainstash();
   await editor.page.getByText('No runs yet').waitFor();
   git('switch', '-q', 'other');
-  const question = editor.toast(/Should such files follow/);
+  const question = editor.toast(/should such files follow/);
   await question.waitFor();
   await editor.shot('ask');
   expect(repository.read('checkpoints/last.pt')).toBe('main');

@@ -1,0 +1,24 @@
+/** What a switch of the branch has to say to people. */
+
+export type BranchNotice =
+  | 'switched'
+  | 'switchWaits'
+  | 'switchFailed'
+  | 'askFollow'
+  | 'vanished'
+  | 'stashOffered'
+  | 'canResume';
+
+/** Something a person wants to know; `run`: about that one. */
+export type Tell = (code: BranchNotice, text: string, run?: string) => void;
+
+const MAX_LISTED = 20;
+
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+export function listed(names: readonly string[]): string {
+  const more = names.length - MAX_LISTED;
+  return `${names.slice(0, MAX_LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
