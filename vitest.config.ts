@@ -1,14 +1,30 @@
 import { defineConfig } from 'vitest/config';
 import { SummaryReporter } from './test/support/summary-reporter.ts';
 
+const EDITOR = 'test/editor/**/*.test.ts';
+const common = {
+  setupFiles: ['test/support/vitest-setup.ts'],
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+};
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    setupFiles: ['test/support/vitest-setup.ts'],
     // Real processes on two cores: more at once only makes each slower.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
     reporters: ['default', new SummaryReporter()],
+    projects: [
+      {
+        test: {
+          ...common,
+          name: 'parts',
+          include: ['test/**/*.test.ts'],
+          exclude: [EDITOR],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      // After the others: an editor, a browser and a daemon need both cores for themselves.
+      { test: { ...common, name: 'editor', include: [EDITOR], sequence: { groupOrder: 1 } } },
+    ],
   },
 });

@@ -141,8 +141,14 @@ export class Editor {
 
   async showTrainstash(): Promise<void> {
     const tab = this.page.getByRole('tab', { name: /^Trainstash/ });
+    const title = this.page.locator('.part.sidebar .composite.title', { hasText: /trainstash/i });
     await tab.waitFor();
-    if ((await tab.getAttribute('aria-selected')) !== 'true') await tab.click();
+    // After a reload the side bar may be on its way back, and a click on its tab would hide it again.
+    await until('the side bar is Trainstash’s', async () => {
+      if (await shows(title, 1_500)) return true;
+      await tab.click();
+      return shows(title, 3_000);
+    });
   }
 
   row(name: string | RegExp): Locator {
@@ -202,6 +208,13 @@ export class Editor {
   serverLog(): string {
     return readFileSync(join(this.#home, 'server.log'), 'utf8');
   }
+}
+
+function shows(locator: Locator, timeout: number): Promise<boolean> {
+  return locator.waitFor({ timeout }).then(
+    () => true,
+    () => false,
+  );
 }
 
 function freePort(): Promise<number> {
