@@ -1,6 +1,6 @@
 // A real VS Code without a desktop, for `npm run demo -- --editor` and the tests of the extension: VS Code's own server
 // out of the npm package `code-server`, in a folder of its own, since its install must run no scripts and ours must.
-import { spawnSync } from 'node:child_process';
+import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,14 +52,17 @@ function canInstallPackages(): boolean {
 
 function npm(cwd: string, ...args: string[]): void {
   const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--engine-strict=false'];
-  const result = spawnSync('npm', [args[0]!, ...flags, ...args.slice(1)], {
-    cwd,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    shell: process.platform === 'win32',
-    // Ours would make npm install into this project.
-    env: Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => !/^npm_(?!config_registry|config_cache)/i.test(name)),
+  const words = [args[0]!, ...flags, ...args.slice(1)];
+  // Started by `npm run`, this is that npm with its settings, but for what would make it install into this project.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !/^(npm_(config_local_prefix|package_|lifecycle_|command)|init_cwd)/i.test(name),
     ),
-  });
+  );
+  const options: SpawnSyncOptions = { cwd, env, stdio: ['ignore', 'inherit', 'inherit'] };
+  const cli = process.env.npm_execpath;
+  const result = cli
+    ? spawnSync(process.execPath, [cli, ...words], options)
+    : spawnSync('npm', words, { ...options, shell: process.platform === 'win32' });
   if (result.status !== 0) throw new Error(`npm ${args.join(' ')} failed in ${cwd}`);
 }

@@ -25,6 +25,7 @@ const knownFileSchema = v.object({
   ino: v.string(),
   bytes: v.number(),
   mtimeMs: v.number(),
+  mode: v.number(),
   /** The run that wrote it; null: it is declared in trainstash.json. */
   run: v.nullable(v.string()),
   /** Its row in the store, once it is taken in. */

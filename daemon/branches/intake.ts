@@ -89,8 +89,10 @@ export class Intake {
         const known = record.files().get(file.path);
         if (known?.saved && isSame(known, file)) continue;
         const saved = await this.#take(file, branch);
-        const { ino, bytes, mtimeMs } = file;
-        if (saved) taken.set(file.path, { ino, bytes, mtimeMs, run: known?.run ?? null, saved });
+        // Also when it could not be had: until something happens to it another try would end the same.
+        this.#moving.delete(file.path);
+        const { ino, bytes, mtimeMs, mode } = file;
+        if (saved) taken.set(file.path, { ino, bytes, mtimeMs, mode, run: known?.run ?? null, saved });
         else missing.push(file);
         if (Date.now() < writeAt) continue;
         write();
@@ -172,8 +174,8 @@ export class Intake {
         continue;
       }
       if (!known || !isSame(known, file)) {
-        const { ino, bytes, mtimeMs } = file;
-        files.set(file.path, { ino, bytes, mtimeMs, run: runOf(file.path), saved: null });
+        const { ino, bytes, mtimeMs, mode } = file;
+        files.set(file.path, { ino, bytes, mtimeMs, mode, run: runOf(file.path), saved: null });
         changed = true;
       }
     }
@@ -187,8 +189,7 @@ export class Intake {
       if (known.saved && isSame(known, file)) continue;
       const before = this.#moving.get(file.path);
       const isStill = before !== undefined && isSame(before, file) && Date.now() - file.mtimeMs >= STILL_MS;
-      if (isStill) this.#moving.delete(file.path);
-      else this.#moving.set(file.path, file);
+      this.#moving.set(file.path, file);
       if (isStill) still.push(file);
     }
     await this.#takeAll(still, branch, () => this.#paused > 0 || this.#disposed);

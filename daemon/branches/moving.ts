@@ -1,9 +1,11 @@
 /** Files out of the tree and into it. Every step can be the last one: what is left is finished by the next call. */
-import { existsSync, lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
+import { TrainstashError } from '../../protocol/errors.ts';
 import type { Store } from '../store/client.ts';
+import { syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
 import type { KnownFile } from './in-place.ts';
 import { absolute, parentOf, type RawPath, shown } from './paths.ts';
 import { dressLike, placeNew, type ShelfEntry, type ShelvedFile, syncParents } from './shelf.ts';
@@ -99,12 +101,12 @@ async function giveOne(
 ): Promise<'placed' | 'conflict' | 'there' | 'lost'> {
   const target = absolute(root, file.path);
   if (entry.has(file)) {
-    if (copy) return copyNew(entry.shelved(file), target, file);
+    if (copy) return copyNew(entry, file, target);
     try {
       return entry.give(file, root) ? 'placed' : 'conflict';
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-      const put = await copyNew(entry.shelved(file), target, file);
+      const put = await copyNew(entry, file, target);
       if (put === 'placed') unlinkSync(entry.shelved(file));
       return put;
     }
@@ -117,25 +119,39 @@ async function giveOne(
   // Beside its place, so that the last step is a rename on whatever device that is.
   const folder = absolute(root, parentOf(file.path));
   mkdirSync(folder, { recursive: true });
-  const temporary = join(folder.toString(), `.trainstash-${entry.owner.id}-${file.number}`);
+  const temporary = temporaryIn(folder, entry);
   rmSync(temporary, { force: true });
-  await store.restoreFile(file.saved, temporary);
+  try {
+    await store.restoreFile(file.saved, temporary);
+  } catch (error) {
+    // Damaged or lost in the store: what else there is comes back, and this stays listed, and is told.
+    if (error instanceof TrainstashError && (error.code === 'corrupted' || error.code === 'notFound'))
+      return 'conflict';
+    throw error;
+  }
   dressLike(temporary, file);
   if (placeNew(temporary, target)) return 'placed';
   rmSync(temporary, { force: true });
   return 'conflict';
 }
 
-async function copyNew(from: string, to: Buffer, file: ShelvedFile): Promise<'placed' | 'conflict'> {
-  if (existsSync(to)) return 'conflict';
-  const folder = to.subarray(0, to.lastIndexOf(0x2f));
+async function copyNew(entry: ShelfEntry, file: ShelvedFile, target: Buffer): Promise<'placed' | 'conflict'> {
+  if (lstatSync(target, { throwIfNoEntry: false })) return 'conflict';
+  const folder = target.subarray(0, target.lastIndexOf(0x2f));
   mkdirSync(folder, { recursive: true });
-  const temporary = join(folder.toString(), `.trainstash-copy-${process.pid}`);
-  await copyFile(from, temporary);
+  const temporary = temporaryIn(folder, entry);
+  await copyFile(entry.shelved(file), temporary);
   dressLike(temporary, file);
-  if (placeNew(temporary, to)) return 'placed';
+  // The shelf's copy may go after this: until it is on the disk this one is none.
+  syncFile(temporary);
+  if (placeNew(temporary, target)) return 'placed';
   rmSync(temporary, { force: true });
   return 'conflict';
+}
+
+/** One at a time for each entry, so that what a crash leaves is replaced by the next try. */
+function temporaryIn(folder: Buffer, entry: ShelfEntry): string {
+  return join(folder.toString(), `${TEMPORARY_PREFIX}${entry.owner.id}`);
 }
 
 /** Restored times are exact to a microsecond only. */
@@ -144,8 +160,11 @@ function sameTime(mtimeMs: number, file: ShelvedFile): boolean {
 }
 
 /** A file that is gone, and that the store has. */
-export function storedOf([path, { bytes, mtimeMs, run, saved }]: [RawPath, KnownFile]): Omit<ShelvedFile, 'number'> {
-  return { path, bytes, mtimeMs, mode: 0o644, run, saved };
+export function storedOf([path, { bytes, mtimeMs, mode, run, saved }]: [RawPath, KnownFile]): Omit<
+  ShelvedFile,
+  'number'
+> {
+  return { path, bytes, mtimeMs, mode, run, saved };
 }
 
 export function shelvedOf(

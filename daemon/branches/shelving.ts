@@ -190,7 +190,8 @@ export class Shelving {
     const back = new Set(placed);
     for (const { path, run, saved } of entry.owner.files) {
       const file = back.has(path) ? findFile(root, path) : null;
-      if (file) files.set(path, { ino: file.ino, bytes: file.bytes, mtimeMs: file.mtimeMs, run, saved });
+      if (file)
+        files.set(path, { ino: file.ino, bytes: file.bytes, mtimeMs: file.mtimeMs, mode: file.mode, run, saved });
     }
     this.#setup.record.setFiles(files);
   }

@@ -113,7 +113,7 @@ function entriesOf(root: string, folder: RawPath) {
     const entries = readdirSync(absolute(root, folder), { withFileTypes: true, encoding: 'buffer' });
     // A repository inside this one (a submodule, a clone, a worktree) has owners of its own.
     const foreign = folder !== '' && entries.some(({ name }) => name.toString() === '.git');
-    return foreign ? null : entries.filter(({ name }) => !/^\.(git|trainstash)$/.test(name.toString()));
+    return foreign ? null : entries.filter(({ name }) => !/^\.(git|trainstash(-tmp-.*)?)$/.test(name.toString()));
   } catch {
     // Not there, or not readable by us: none of ours.
     return null;

@@ -92,12 +92,15 @@ export class Worktrees implements Barrier {
 
   /** Forgets stored files that no worktree and no stash needs any more. */
   async tidy(emptyTrash: boolean): Promise<void> {
-    const open = await Promise.all(this.#open.values());
-    await this.stashes.tidy(
-      this.#context.place.root,
-      open.flatMap((worktree) => worktree?.neededFiles() ?? []),
-      emptyTrash,
-    );
+    const open = (await Promise.all(this.#open.values())).filter((worktree) => worktree !== null);
+    const tidy = () =>
+      this.stashes.tidy(
+        this.#context.place.root,
+        open.flatMap((worktree) => worktree.neededFiles()),
+        emptyTrash,
+      );
+    // While none of them takes anything in: what is stored and not written down yet would be forgotten.
+    await open.reduce((work, worktree) => () => worktree.exclusively(work), tidy)();
   }
 
   /** Gives the space of shelf copies back that the store has as well. */

@@ -22,6 +22,18 @@ export function writeJson(path: string, value: unknown, durable = false): void {
   renameSync(temporary, path);
 }
 
+/** Names of ours in folders that are not ours, until what they hold is whole; never part of a working set. */
+export const TEMPORARY_PREFIX = '.trainstash-tmp-';
+
+export function syncFile(path: string): void {
+  const file = openSync(path, 'r+');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Makes renames inside a directory durable. */
 export function syncDirectory(path: string | Buffer): void {
   // Windows cannot open directories; NTFS journals the rename itself.

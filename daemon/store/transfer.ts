@@ -4,6 +4,7 @@ import { mkdirSync, statSync, writeSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
+import { TEMPORARY_PREFIX } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, type HashedChunk, hashFile } from './hashing.ts';
 import { damagedChunk, type EncodedChunk, type Objects, type Save, type SavedFile } from './objects.ts';
@@ -97,7 +98,7 @@ export async function storeFile(
  */
 export async function restoreFile(objects: Objects, chunks: readonly number[], path: string): Promise<number> {
   mkdirSync(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), `.tmp-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  const temporary = join(dirname(path), `${TEMPORARY_PREFIX}${process.pid}-${Math.random().toString(36).slice(2)}`);
   const file = await open(temporary, 'wx');
   let offset = 0;
   try {

@@ -15,9 +15,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import { branchFollow, branchSync, projectOpen, stashRestore } from '../../protocol/messages.ts';
+import { branchFollow, branchSync, projectOpen, stashRestore, storeGc } from '../../protocol/messages.ts';
 import { BUILD } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { gitIn, makeRepository, type Repository, stashesOf } from '../support/repository.ts';
@@ -246,4 +247,30 @@ test('a bare repository is no project, and nothing is written to it', async () =
     code: 'notFound',
   });
   expect(readdirSync(bare).sort()).toEqual(before);
+});
+
+test('gc while files are being taken in forgets none of them', async () => {
+  const repository = await makeRepository();
+  const { git, client, root } = repository;
+  const paths = Array.from({ length: 300 }, (_, i) => `checkpoints/shard-${i}.pt`);
+  mkdirSync(join(root, 'checkpoints'));
+  for (const path of paths) writeFileSync(join(root, path), `main ${path}`);
+  let over = false;
+  const collecting = (async () => {
+    while (!over) {
+      await client.request(storeGc, { root });
+      await delay(200);
+    }
+  })();
+  await repository.taken(...paths);
+  over = true;
+  await collecting;
+  git('switch', '-qc', 'idea');
+  expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: 'idea' });
+  for (const path of paths) writeFileSync(join(root, path), 'idea');
+  await until('the change is seen', async () => (await repository.sync()).state === 'inPlace');
+  await repository.taken(...paths);
+  git('switch', '-q', 'main');
+  expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: 'main', conflicts: [] });
+  for (const path of paths) expect(repository.read(path)).toBe(`main ${path}`);
 });
