@@ -1,5 +1,6 @@
 /** How numbers, sizes and times are written for people: the same on the command line, in the editor and in notices. */
 import type { Run } from './domain.ts';
+import type { StashSummary } from './messages.ts';
 
 export function bytes(count: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
@@ -47,4 +48,12 @@ export function bestText({ monitor, metrics }: Run): string {
   const summary = monitor ? metrics[monitor.metric] : undefined;
   if (monitor && summary) return `${monitor.metric} ${metric(monitor.mode === 'min' ? summary.min : summary.max)}`;
   return metrics.loss ? `loss ${metric(metrics.loss.last)}` : '';
+}
+
+/** Why files are stashed, and whether they come back by themselves. */
+export function stashReason({ reason, droppedAt, automatic }: StashSummary): string {
+  if (droppedAt !== null) return 'dropped';
+  if (reason === 'vanished') return 'vanished';
+  if (reason === 'conflict') return 'was in the way';
+  return automatic ? 'comes back by itself' : 'offered';
 }

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import * as m from '../../protocol/messages.ts';
-import { age, bytes, integer } from '../../protocol/words.ts';
+import { age, bytes, integer, stashReason } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -155,19 +155,12 @@ function stashTable(stashes: readonly m.StashSummary[], width: number): string[]
       cell: ({ branch, branchExists }) => `${safe(branch)}${branchExists ? '' : ' (gone)'}`,
       flexible: true,
     },
-    { title: 'WHY', cell: whyText },
+    { title: 'WHY', cell: stashReason },
     { title: 'FILES', cell: ({ files }) => integer(files), right: true },
     { title: 'SIZE', cell: (stash) => bytes(stash.bytes), right: true },
     { title: 'AGE', cell: ({ createdAt }) => age(createdAt) },
   ];
   return table(stashes, columns, width);
-}
-
-function whyText({ reason, droppedAt, automatic }: m.StashSummary): string {
-  if (droppedAt !== null) return 'dropped';
-  if (reason === 'vanished') return 'vanished';
-  if (reason === 'conflict') return 'was in the way';
-  return automatic ? 'comes back by itself' : 'offered';
 }
 
 function choice<T extends string>(context: Context, option: string, choices: readonly T[]): T | undefined {

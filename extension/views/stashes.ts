@@ -1,7 +1,7 @@
 /** What branches left behind, of every open project: stash → files. */
 import * as vscode from 'vscode';
 import { type StashSummary, stashList, stashShow } from '../../protocol/messages.ts';
-import { age, bytes, integer } from '../../protocol/words.ts';
+import { age, bytes, integer, stashReason } from '../../protocol/words.ts';
 import type { Connection } from '../connection.ts';
 import type { Model } from '../model.ts';
 
@@ -50,7 +50,7 @@ export class StashesTree implements vscode.TreeDataProvider<StashNode> {
     const { stash } = node;
     const item = new vscode.TreeItem(stash.branchExists ? stash.branch : `${stash.branch} (gone)`, Collapsed);
     item.id = `${node.root} ${stash.id}`;
-    item.description = `${whyText(stash)} · ${integer(stash.files)} ${stash.files === 1 ? 'file' : 'files'} · ${bytes(stash.bytes)} · ${age(stash.createdAt)}`;
+    item.description = `${stashReason(stash)} · ${integer(stash.files)} ${stash.files === 1 ? 'file' : 'files'} · ${bytes(stash.bytes)} · ${age(stash.createdAt)}`;
     item.iconPath = new vscode.ThemeIcon(stash.droppedAt === null ? 'archive' : 'trash');
     item.contextValue = stash.droppedAt === null ? 'stash' : 'dropped';
     item.accessibilityInformation = { label: `stash of ${stash.branch}, ${item.description}` };
@@ -60,11 +60,4 @@ export class StashesTree implements vscode.TreeDataProvider<StashNode> {
   dispose(): void {
     this.#changed.dispose();
   }
-}
-
-function whyText({ reason, droppedAt, automatic }: StashSummary): string {
-  if (droppedAt !== null) return 'dropped';
-  if (reason === 'vanished') return 'vanished';
-  if (reason === 'conflict') return 'was in the way';
-  return automatic ? 'comes back by itself' : 'offered';
 }
