@@ -25,7 +25,7 @@ export async function metricsBenchmarks(folder: string, dist: string): Promise<R
     let points = 0;
     const seconds = await timed(async () => {
       for (let more = true; more; ) {
-        const taken = await store.takeEvents(session.id);
+        const taken = await store.takeEvents(session.id, 'events');
         points += taken.points;
         more = taken.more;
       }

@@ -42,7 +42,16 @@ async function trainOurs(work: string, dist: string): Promise<number> {
     identity,
     restarts: 0,
   });
-  const job = { module: 'trainer-module.ts', params: {}, checkpoint: { every: '100 steps' }, keep: {}, files: [] };
+  const job = {
+    module: 'trainer-module.ts',
+    params: {},
+    checkpoint: { every: '100 steps' },
+    keep: {},
+    files: [],
+    checkpoints: [],
+    args: 'flags' as const,
+    env: {},
+  };
   const launch = newLaunch(run, newSession(run, 'train', null), job, import.meta.dirname);
   const directory = SessionDirectory.create(join(work, 'sessions'), launch);
   await node([join(dist, 'trainer.js'), directory.path]);

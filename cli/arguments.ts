@@ -11,10 +11,14 @@ export interface CommandShape {
   options: NonNullable<ParseArgsConfig['options']>;
   /** Fewest and most words after the command. */
   words: readonly [number, number];
+  /** What follows `--` is a command line of its own. */
+  takesCommand?: boolean;
 }
 
 export interface Parsed {
   words: string[];
+  /** The words after `--`; null when there is none. */
+  command: string[] | null;
   flag(name: string): boolean;
   text(name: string): string | undefined;
   texts(name: string): string[];
@@ -25,9 +29,12 @@ const COMMON = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' 
 
 export function parseCommand(name: string, shape: CommandShape, argv: readonly string[]): Parsed {
   const options = { ...shape.options, ...COMMON };
+  const end = shape.takesCommand ? argv.indexOf('--') : -1;
+  const command = end < 0 ? null : argv.slice(end + 1);
+  const own = end < 0 ? argv : argv.slice(0, end);
   let parsed: { values: Record<string, unknown>; positionals: string[] };
   try {
-    parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true }) as never;
+    parsed = parseArgs({ args: [...own], options, allowPositionals: true, strict: true }) as never;
   } catch (error) {
     throw new UsageError(explain(error as Error, Object.keys(options), name, shape));
   }
@@ -37,6 +44,7 @@ export function parseCommand(name: string, shape: CommandShape, argv: readonly s
     throw new UsageError(`Usage: trainstash ${name} ${shape.usage}`);
   return {
     words: positionals,
+    command,
     flag: (option) => values[option] === true,
     text: (option) => values[option] as string | undefined,
     texts: (option) => (values[option] as string[] | undefined) ?? [],

@@ -108,7 +108,9 @@ export function runDetails(
         .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
         .join(' '),
     ),
-    field('back end', `${run.backend}, seed ${run.seed}`),
+    run.kind === 'module'
+      ? field('back end', `${run.backend}, seed ${run.seed}`)
+      : field('command', safe(run.command ? run.command.words.join(' ') : `job ${run.job}`)),
     field('id', run.id),
   ];
   if (run.parent) lines.push(field('fork of', `run ${run.parent.run} at step ${integer(run.parent.step)}`));

@@ -61,6 +61,10 @@ export class Daemon {
     this.#known = Array.isArray(known) ? (known as KnownProject[]) : [];
   }
 
+  get inspectThread(): URL {
+    return pathToFileURL(join(this.#setup.runtime, 'inspect-thread.js'));
+  }
+
   attach(notify: <P>(notification: Notification<P>, params: P) => void, clients: () => number): void {
     this.#notify = notify;
     this.#clients = clients;
@@ -84,6 +88,7 @@ export class Daemon {
     const opening = OpenProject.open(place, {
       storeWorker: pathToFileURL(join(this.#setup.runtime, 'store-worker.js')),
       trainer: join(this.#setup.runtime, 'trainer.js'),
+      runner: join(this.#setup.runtime, 'runner.js'),
       announce: (where) => this.#announcer(where),
       log: this.#setup.log,
       device: { isFree: () => this.liveRuns().length === 0, freed: () => this.#deviceFreed() },

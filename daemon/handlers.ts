@@ -5,6 +5,7 @@ import { TrainstashError } from '../protocol/errors.ts';
 import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import type { Daemon } from './daemon.ts';
+import { inspect } from './inspector.ts';
 import type { OpenProject } from './runs/project.ts';
 import type { ClientInfo, Handler } from './server.ts';
 
@@ -100,16 +101,26 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.runStart, 'changes', async ({ root, params, ...options }) =>
     (await trusted(root)).runs.start({ ...options, root: await daemon.rootOf(root), params: params as never }),
   );
-  on(m.runPreflight, 'reads', async ({ root, set, ...options }) =>
-    (await project(root)).runs.preflight({ ...options, root: await daemon.rootOf(root), set: set as never }),
-  );
+  on(m.runPreflight, 'reads', async ({ root, set, environment, ...options }) => {
+    const worktree = await daemon.rootOf(root);
+    // No interpreter of an untrusted folder is asked for its versions.
+    const trustedOnly = daemon.isTrusted(worktree) ? { environment } : {};
+    const { runs } = await project(root);
+    return runs.preflight({ ...options, ...trustedOnly, root: worktree, set: set as never });
+  });
   on(m.runResume, 'changes', async ({ root, set, ...options }) =>
     (await trusted(root)).runs.resume({ ...options, root: await daemon.rootOf(root), set: set as never }),
   );
   on(m.runFork, 'changes', async ({ root, set, ...options }) =>
     (await trusted(root)).runs.fork({ ...options, root: await daemon.rootOf(root), set: set as never }),
   );
-  on(m.runPause, 'changes', async ({ root, run }) => (await project(root)).runs.pause(run));
+  on(m.runPause, 'changes', async ({ root, run, accept }) => (await project(root)).runs.pause(run, accept));
+  on(m.runInput, 'changes', async ({ root, run, text, columns, rows }) => {
+    const { runs } = await project(root);
+    if (text) await runs.input(run, { text });
+    if (columns && rows) await runs.input(run, { columns, rows });
+    return {};
+  });
   on(m.runStop, 'changes', async ({ root, run, force }) => (await project(root)).runs.stop(run, force ?? false));
   on(m.runCheckpoint, 'changes', async ({ root, run, tag }) => {
     const { runs, store } = await project(root);
@@ -168,6 +179,8 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const target = resolve(root, directory);
     return { directory: target, ...(await opened.store.restoreCheckpoint(checkpoint.id, target)) };
   });
+
+  on(m.fileInspect, 'reads', ({ path, statistics }) => inspect(daemon.inspectThread, path, statistics ?? false));
 
   on(m.metricsQuery, 'reads', async ({ root, run: query, ...range }) => {
     const { store } = await project(root);

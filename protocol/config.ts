@@ -31,10 +31,37 @@ export const branchesSchema = v.object({
 });
 export type BranchesConfig = v.InferOutput<typeof branchesSchema>;
 
+/** Split like a shell does it, but run without one; an array is taken as it is. */
+const commandLine = v.union([v.pipe(v.string(), v.nonEmpty()), v.pipe(v.array(v.string()), v.minLength(1))]);
+
+/** How params become arguments: `--lr 0.1`, `lr=0.1`, PARAM_LR=0.1 in the environment, or not at all. */
+export const PARAM_STYLES = ['flags', 'hydra', 'env', 'none'] as const;
+
+/** Either `module` or `run`. */
 export const jobSchema = v.strictObject({
   /** Path of a TensorFlow.js training module (`.ts` or `.js`), relative to the folder of `trainstash.json`. */
-  module: v.string(),
-  /** Override the module's defaults. */
+  module: v.optional(v.pipe(v.string(), v.nonEmpty())),
+  /** Any command. `${run} ${dir} ${params.x}` are filled in; a leading `python` is the selected interpreter. */
+  run: v.optional(commandLine),
+  /** The command that goes on from `${checkpoint}`; absent: `run` once more, with the files back in place. */
+  resume: v.optional(commandLine),
+  /** Files that its script saves, to be kept as checkpoints. Absent: whatever looks like one in the project. */
+  checkpoints: v.optional(
+    v.union([
+      v.pipe(
+        pattern,
+        v.transform((one) => [one]),
+      ),
+      patterns,
+    ]),
+    [],
+  ),
+  args: v.optional(v.picklist(PARAM_STYLES), 'flags'),
+  /** Folder that the command starts in, relative to the project. */
+  cwd: v.optional(pattern),
+  /** Variables beside those of the shell; the placeholders of `run` are filled in. */
+  env: v.optional(v.record(v.string(), v.string()), {}),
+  /** Override the module's defaults; appended to a command as `args` says. */
   params: v.optional(v.record(v.string(), paramValue), {}),
   checkpoint: v.optional(v.strictObject({ every: v.optional(every), best: v.optional(v.boolean()) }), {}),
   keep: v.optional(
@@ -56,5 +83,6 @@ export const jobSchema = v.strictObject({
   seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
 });
 export type JobConfig = v.InferOutput<typeof jobSchema>;
+export type ParamStyle = (typeof PARAM_STYLES)[number];
 
 export const CONFIG_FILE = 'trainstash.json';

@@ -94,6 +94,12 @@ export interface Run {
   /** Files too large for the code snapshot, with their sizes. */
   codeLeftOut: string[];
   params: Params;
+  /** A TensorFlow.js module, or a command in a terminal of its own. */
+  kind: 'module' | 'command';
+  /** What is run, where the run has no job; words that look like secrets are masked. `cwd` is relative to the project. */
+  command: { words: string[]; cwd: string } | null;
+  /** It saves when asked and pauses at a step boundary. False: a script that saves by itself only. */
+  cooperative: boolean;
   /** Names of params that were given by hand: the job's file says nothing about them. */
   overrides: string[];
   seed: number;
@@ -181,6 +187,47 @@ export interface MetricSeries {
   times: number[];
   /** How many points there were before down-sampling. */
   total: number;
+}
+
+/** What a checkpoint file holds, without any of it being run. */
+export interface FileInspection {
+  format: 'torch' | 'torch (before 1.6)' | 'safetensors' | 'pickle' | 'npz' | 'hdf5' | 'keras';
+  bytes: number;
+  /** Of the framework that wrote it, where the file says so. */
+  version: string | null;
+  /** At most 5,000; `tensorCount` are all. */
+  tensors: InspectedTensor[];
+  tensorCount: number;
+  /** Of all tensors, shared memory counted once. */
+  elements: number;
+  /** Hyper-parameters and other plain values by their place in the file. */
+  values: { name: string; value: string | number | boolean | null }[];
+  /** Classes and functions that the file names: shown by name, never loaded. */
+  classes: { name: string; count: number }[];
+  notes: string[];
+}
+
+export interface InspectedTensor {
+  name: string;
+  /** As safetensors calls it: F32, BF16, I64. */
+  dtype: string;
+  shape: number[];
+  bytes: number;
+  /** Name of an earlier tensor that shares its memory. */
+  tiedTo: string | null;
+  /** On request; null where it cannot be had. */
+  statistics: TensorStatistics | null;
+}
+
+/** Of the finite elements; NaN and infinities are counted. */
+export interface TensorStatistics {
+  min: number;
+  max: number;
+  mean: number;
+  std: number;
+  zeros: number;
+  nan: number;
+  infinite: number;
 }
 
 export type WireNumber = number | 'NaN' | 'Infinity' | '-Infinity';

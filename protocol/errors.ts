@@ -8,6 +8,14 @@ export interface ErrorData {
   jobUnknown: { job: string; known: string[]; suggestion?: string };
   paramUnknown: { param: string; known: string[]; suggestion?: string };
   paramInvalid: { param: string; expected: string };
+  /** The program of a command cannot be found or started. */
+  commandMissing: { program: string; searched: string[] };
+  /** Parts of a command look like secrets and were not kept: it has to be given again. */
+  commandNotKept: { run: string; masked: number };
+  /** The script saves by itself only: ending it now loses what it did since then. */
+  pauseLoses: { run: string; step: number; checkpointStep: number | null; seconds: number };
+  /** A file cannot be read as what it seems to be. */
+  fileUnreadable: { path: string; problem: string };
   moduleInvalid: { file: string; line?: number; problem: string };
   /** A name or id fits nothing. */
   notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch'; query: string };
@@ -52,7 +60,7 @@ export interface StateProblem {
 
 /** One thing that is not as it was when the checkpoint was made. */
 export interface PreflightDifference {
-  kind: 'code' | 'param' | 'package' | 'data' | 'device' | 'backend' | 'threads' | 'runtime';
+  kind: 'code' | 'param' | 'package' | 'data' | 'device' | 'backend' | 'threads' | 'runtime' | 'script';
   /** The param's or package's name, the changed file; empty where the kind says it all. */
   name: string;
   checkpoint: string;

@@ -6,7 +6,18 @@
  * `root` in params is any folder inside a project; the daemon finds the project from it.
  */
 import * as v from 'valibot';
-import type { Checkpoint, MetricSeries, Notice, Params, Project, Proof, Run, Session, StoreUsage } from './domain.ts';
+import type {
+  Checkpoint,
+  FileInspection,
+  MetricSeries,
+  Notice,
+  Params,
+  Project,
+  Proof,
+  Run,
+  Session,
+  StoreUsage,
+} from './domain.ts';
 import type { PreflightDifference } from './errors.ts';
 import type { Build } from './version.ts';
 
@@ -110,7 +121,8 @@ export const projectInit = request<{ project: Project; config: string; created: 
 
 export interface JobSummary {
   name: string;
-  module: string;
+  /** Path of the module, or the command. */
+  what: string;
   params: Params;
 }
 export const projectJobs = request<{ file: string | null; jobs: JobSummary[]; warnings: string[] }>()(
@@ -215,6 +227,8 @@ export const stashDrop = request<{ stash: StashSummary }>()(
 const launchOptions = {
   root,
   environment,
+  /** The Python that a leading `python` means; absent: the one of the environment. */
+  interpreter: v.optional(text),
   /** Wait until no other run of this daemon is live. */
   queue: v.optional(v.boolean()),
   /** How often a crash (failed or lost, not by a reboot) starts the run again from its newest checkpoint. */
@@ -224,7 +238,17 @@ const launchOptions = {
 
 export const runStart = request<Run>()(
   'run/start',
-  v.object({ ...launchOptions, job: text, params, seed: v.optional(count), cwd: v.optional(text) }),
+  v.object({
+    ...launchOptions,
+    /** A job's name; with `command`, what the run is called after. */
+    job: text,
+    params,
+    seed: v.optional(count),
+    /** Run this, without a job. The first word may be `python`. */
+    command: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
+    /** Folder that `command` starts in: absolute, inside the project. */
+    cwd: v.optional(text),
+  }),
 );
 
 const resumeOptions = {
@@ -233,6 +257,8 @@ const resumeOptions = {
   run: v.optional(text),
   /** A step, a checkpoint's id, a tag, `best` or `last` (the default). */
   from: v.optional(text),
+  /** What is run instead of the masked words of a run without a job. */
+  command: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
   /** Params that get a new value. */
   set: v.optional(params),
   /** Params that take today's value of the job instead of the checkpoint's. */
@@ -253,8 +279,17 @@ export const runFork = request<Run>()('run/fork', v.object({ ...resumeOptions, a
 
 const oneRun = v.object({ root, run: text });
 
-/** Asks for a pause at the next step boundary. Resolves at once; `run/changed` tells the rest. */
-export const runPause = request<Run>()('run/pause', oneRun);
+/**
+ * Asks for a pause at the next step boundary. Resolves at once; `run/changed` tells the rest. Fails with `pauseLoses` for a
+ * script that cannot save when asked, unless `accept`: then it is ended.
+ */
+export const runPause = request<Run>()('run/pause', v.object({ root, run: text, accept: v.optional(v.boolean()) }));
+
+/** Types into the terminal of a live command, or gives it another size. */
+export const runInput = request<Record<string, never>>()(
+  'run/input',
+  v.object({ root, run: text, text: v.optional(v.string()), columns: v.optional(count), rows: v.optional(count) }),
+);
 
 /** `force` kills a trainer that does not answer; what it did since its last checkpoint is lost. */
 export const runStop = request<Run>()('run/stop', v.object({ root, run: text, force: v.optional(v.boolean()) }));
@@ -320,6 +355,14 @@ export const checkpointVerify = request<{ checkpoint: Checkpoint; proof: Proof }
 export const checkpointRestore = request<{ directory: string; files: string[]; bytes: number }>()(
   'checkpoint/restore',
   v.object({ root, checkpoint: text, directory: text }),
+);
+
+// ---- files ----
+
+/** What a checkpoint file holds. Nothing in it is run. `path` is absolute. */
+export const fileInspect = request<FileInspection>()(
+  'file/inspect',
+  v.object({ path: text, statistics: v.optional(v.boolean()) }),
 );
 
 // ---- metrics and log ----

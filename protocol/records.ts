@@ -14,11 +14,16 @@ export interface RunFacts {
   dirty: boolean;
   code: string | null;
   codeLeftOut: string[];
+  kind?: Run['kind'];
+  command?: Run['command'];
 }
 
 /** A run of which no more is known: everything else in its first state. Number and name come with the catalog. */
 export function blankRun(facts: RunFacts, now: number): Run {
   return {
+    kind: 'module',
+    command: null,
+    cooperative: true,
     ...facts,
     number: 0,
     name: '',
@@ -66,6 +71,7 @@ export function blankCheckpointFile(id: string, session: string, step: number, n
     environment: {},
     data: null,
     files: [],
+    place: null,
   };
 }
 

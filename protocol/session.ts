@@ -6,12 +6,14 @@
  *       launch.json     what to do; written before the trainer starts, never changed
  *       lock            an SQLite file; the runner holds BEGIN EXCLUSIVE on it while it lives: that is liveness
  *       process.json    pid and start time of the runner, to signal it; says nothing about liveness
- *       events.ndjson   append-only, one JSON event a line, sequence numbers from 1
+ *       events.ndjson   of the trainer: append-only, one JSON event a line, sequence numbers from 1
+ *       runner.ndjson   the same of the runner of a command, which sees a script from outside
  *       control         written by the daemon with a rename, `stat`ed by the trainer at step boundaries
  *       inbox/<name>/   complete, fsynced checkpoints, renamed in; `.tmp-*` are being written
  *       taking/<name>/  claimed by the daemon; the trainer no longer touches them
  *       restore/        files of the checkpoint to resume from
  *       output.log      stdout and stderr, raw, capped
+ *       input/          what a person types into an attached terminal: a file each, taken away by the runner
  *       exit.json       how it ended; written durably by the runner, absent after a kill
  */
 import * as v from 'valibot';
@@ -22,18 +24,22 @@ export const SESSION_FILES = {
   lock: 'lock',
   process: 'process.json',
   events: 'events.ndjson',
+  runnerEvents: 'runner.ndjson',
   control: 'control',
   inbox: 'inbox',
   taking: 'taking',
   restore: 'restore',
   output: 'output.log',
+  input: 'input',
   exit: 'exit.json',
 } as const;
 
 /** In a checkpoint's directory: facts about it, beside the state files. */
 export const CHECKPOINT_FILE = 'checkpoint.json';
-/** The complete training state, deterministic: no times, no ids, no paths. */
+/** The complete training state, deterministic: no times, no ids, no paths. One of the TensorFlow.js trainer, one of the
+ *  Python package: an ordinary file for `torch.load`. */
 export const STATE_FILE = 'state.safetensors';
+export const TORCH_STATE_FILE = 'state.pt';
 
 /** A line of `events.ndjson` longer than this is skipped and reported. */
 export const MAX_EVENT_BYTES = 1 << 20;
@@ -51,6 +57,22 @@ export const checkpointPolicySchema = v.object({
 });
 export type CheckpointPolicy = v.InferOutput<typeof checkpointPolicySchema>;
 
+export const commandSchema = v.object({
+  /** What is run. Words that look like secrets are masked: the real ones reach the runner in memory. */
+  words: v.pipe(v.array(v.string()), v.minLength(1)),
+  /** Absolute. */
+  cwd: v.string(),
+  /** Variables that the job adds. */
+  env: v.record(v.string(), v.string()),
+  /** A folder for the run's own files, the same in all of its sessions; absolute. */
+  dir: v.string(),
+  /** Files to take in as checkpoints, relative to `root`; empty: what looks like one. */
+  checkpoints: v.array(v.string()),
+  /** Versions of the interpreter and of what decides its numbers. */
+  facts: v.record(v.string(), v.string()),
+});
+export type LaunchCommand = v.InferOutput<typeof commandSchema>;
+
 export const launchSchema = v.object({
   format: v.number(),
   session: v.string(),
@@ -62,8 +84,9 @@ export const launchSchema = v.object({
   root: v.string(),
   /** Folder that the code is read from; differs from `root` when original code is replayed. */
   cwd: v.string(),
-  /** Path of the training module, relative to `cwd`. */
+  /** Path of the training module, relative to `cwd`; empty for a command. */
   module: v.string(),
+  command: v.optional(v.nullable(commandSchema), null),
   params: v.record(v.string(), paramValue),
   seed: v.number(),
   backend: v.string(),
@@ -100,6 +123,16 @@ export const launchSchema = v.object({
 });
 export type Launch = v.InferOutput<typeof launchSchema>;
 
+/** What is typed into an attached terminal, or its new size. One file each in `input/`, named in order. */
+export const inputSchema = v.union([
+  v.object({ text: v.string() }),
+  v.object({
+    columns: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    rows: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  }),
+]);
+export type TerminalInput = v.InferOutput<typeof inputSchema>;
+
 /** Replaced by rename; answered by an `answered` event with the same `seq`. Requests stay until replaced. */
 export const controlSchema = v.object({
   seq: v.number(),
@@ -124,6 +157,8 @@ export const eventSchema = v.variant('type', [
     environment: v.record(v.string(), v.string()),
     monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
     params: v.record(v.string(), paramValue),
+    /** It saves when asked and pauses at a step boundary. False: a script that knows nothing of us. */
+    cooperative: v.optional(v.boolean(), true),
   }),
   v.object({
     type: v.literal('metrics'),
@@ -131,6 +166,13 @@ export const eventSchema = v.variant('type', [
     step: v.number(),
     epoch: v.number(),
     values: v.record(v.string(), wireNumber),
+  }),
+  /** How long it will be, once the trainer knows: after `started`. */
+  v.object({
+    type: v.literal('plan'),
+    ...head,
+    totalSteps: v.nullable(v.number()),
+    stepsPerEpoch: v.nullable(v.number()),
   }),
   v.object({ type: v.literal('checkpoint'), ...head, step: v.number(), name: v.string() }),
   v.object({
@@ -146,6 +188,13 @@ export const eventSchema = v.variant('type', [
 export type SessionEvent = v.InferOutput<typeof eventSchema>;
 export type StartedEvent = Extract<SessionEvent, { type: 'started' }>;
 export type NoticeEvent = Extract<SessionEvent, { type: 'notice' }>;
+
+/** Never outside the folder that it is written to. */
+const fileName = v.pipe(
+  v.string(),
+  v.nonEmpty(),
+  v.check((name) => !/^([/\\]|[A-Za-z]:)|(^|[/\\])\.\.?([/\\]|$)/.test(name), 'must be a path inside'),
+);
 
 export const checkpointFileSchema = v.object({
   format: v.number(),
@@ -164,7 +213,19 @@ export const checkpointFileSchema = v.object({
   metrics: v.record(v.string(), wireNumber),
   environment: v.record(v.string(), v.string()),
   data: v.nullable(v.object({ fingerprint: v.string(), samples: v.nullable(v.number()) })),
-  files: v.array(v.object({ name: v.string(), bytes: v.number() })),
+  /** `name` is a relative path with `/`. `stat`: what the file is, where a script of others wrote it and may again. */
+  files: v.array(
+    v.object({
+      name: fileName,
+      bytes: v.number(),
+      stat: v.optional(v.object({ ino: v.string(), mtimeMs: v.number() })),
+    }),
+  ),
+  /**
+   * Where a script saved these files itself, relative to the project, with `/`, or below `@dir`, the run’s own folder; null: they are of our
+   * making.
+   */
+  place: v.optional(v.nullable(v.string()), null),
 });
 export type CheckpointFile = v.InferOutput<typeof checkpointFileSchema>;
 
@@ -190,5 +251,7 @@ export const processSchema = v.object({
   startTime: v.nullable(v.string()),
   host: v.string(),
   bootId: v.string(),
+  /** The command of a runner: it has a group of its own, so that signals must reach both. */
+  child: v.optional(v.nullable(v.object({ pid: v.number(), startTime: v.nullable(v.string()) })), null),
 });
 export type ProcessRecord = v.InferOutput<typeof processSchema>;

@@ -40,6 +40,8 @@ await build({
     'store-worker': 'daemon/store/worker.ts',
     'hasher-thread': 'daemon/store/hasher-thread.ts',
     trainer: 'daemon/trainer/main.ts',
+    runner: 'daemon/runner/main.ts',
+    'inspect-thread': 'daemon/formats/inspect-thread.ts',
     'writer-thread': 'daemon/trainer/writer-thread.ts',
   },
   outdir: dist,
@@ -47,7 +49,7 @@ await build({
   // jsonc-parser's main is UMD, which no bundler follows.
   mainFields: ['module', 'main'],
   chunkNames: 'chunk-[hash]',
-  external: ['better-sqlite3'],
+  external: ['better-sqlite3', '@lydell/node-pty'],
   define: { TRAINSTASH_VERSION: JSON.stringify(version), TRAINSTASH_BUILT_AT: String(builtAt) },
   // vscode-jsonrpc is CommonJS and requires Node's modules.
   banner: {
@@ -91,6 +93,10 @@ cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(d
 });
 writeNamespaces();
 writeNativeModules();
+cpSync(join(root, 'python'), join(dist, 'python'), {
+  recursive: true,
+  filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|[/\\]build$/.test(source),
+});
 writeFileSync(stamp, JSON.stringify({ version, builtAt }));
 
 /** Modules that give the user's `import … from '@tensorflow/tfjs-core'` our one copy. */
@@ -118,22 +124,26 @@ function writeNamespaces() {
   writeFileSync(join(dist, 'tf/empty.mjs'), 'export {};\n');
 }
 
-/** better-sqlite3 beside the bundles, so that dist/ can be copied and run anywhere. */
+/** Native modules beside the bundles, so that dist/ can be copied and run anywhere. The terminal's binaries are one package
+ *  a platform: those that are installed. */
 function writeNativeModules() {
-  const from = join(root, 'node_modules/better-sqlite3');
-  const to = join(dist, 'node_modules/better-sqlite3');
-  cpSync(from, to, {
+  copyModule('better-sqlite3', /[/\\](deps|src|docs|benchmark|test)([/\\]|$)|\.(md|gyp|gypi)$/);
+  for (const name of readdirSync(join(root, 'node_modules/@lydell'))) copyModule(`@lydell/${name}`, /\.(md|pdb)$/);
+}
+
+function copyModule(name, without) {
+  const from = join(root, 'node_modules', name);
+  cpSync(from, join(dist, 'node_modules', name), {
     recursive: true,
-    filter: (source) =>
-      !/[/\\](deps|src|docs|benchmark|test)([/\\]|$)|\.(md|gyp|gypi)$/.test(source.slice(from.length)),
+    filter: (source) => !without.test(source.slice(from.length)),
   });
 }
 
 function newestSource() {
   let newest = statSync(join(root, 'package-lock.json')).mtimeMs;
-  for (const folder of ['protocol', 'client', 'daemon', 'cli', 'scripts']) {
+  for (const folder of ['protocol', 'client', 'daemon', 'cli', 'scripts', 'python']) {
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
-      if (entry.isFile() && /\.(ts|mjs)$/.test(entry.name))
+      if (entry.isFile() && /\.(ts|mjs|py)$/.test(entry.name))
         newest = Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs);
     }
   }

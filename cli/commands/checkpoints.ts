@@ -1,11 +1,26 @@
 /** Commands for one checkpoint. */
+import { resolve } from 'node:path';
 import * as m from '../../protocol/messages.ts';
 import { bytes, integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import { paint } from '../format.ts';
+import { inspectionLines } from '../inspection.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
 
 export const checkpointCommands: Record<string, Command> = {
+  inspect: {
+    summary: 'what a checkpoint file holds; nothing in it is run',
+    usage: 'FILE [--stats] [--all]',
+    options: { stats: { type: 'boolean' }, all: { type: 'boolean' } },
+    words: [1, 1],
+    async run(context) {
+      const client = await context.client();
+      const path = resolve(context.root, context.args.words[0]!);
+      const inspection = await client.request(m.fileInspect, { path, statistics: context.args.flag('stats') });
+      context.answer(inspection, inspectionLines(inspection, context.width, context.args.flag('all')));
+      return 0;
+    },
+  },
   verify: {
     summary: 'replay up to the next checkpoint and compare every bit',
     usage: 'CHECKPOINT | RUN@STEP',

@@ -96,7 +96,8 @@ async function listRuns(context: Context): Promise<number> {
       : [
           `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
         ];
-  if (hidden > 0) lines.push(paint('dim', `${hidden} drafts hidden; --drafts shows them`));
+  if (hidden > 0)
+    lines.push(paint('dim', `${hidden} ${hidden === 1 ? 'draft' : 'drafts'} hidden; --drafts shows them`));
   context.answer(runs, lines);
   return 0;
 }

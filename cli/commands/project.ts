@@ -35,7 +35,7 @@ export const projectCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const result = await client.request(m.projectJobs, { root: context.root });
-      const lines = result.jobs.map((job) => field(job.name, job.module));
+      const lines = result.jobs.map((job) => field(job.name, job.what));
       context.answer(result, [
         ...result.warnings,
         ...(lines.length > 0 ? lines : ['No jobs. `trainstash init` makes a trainstash.json.']),

@@ -1,14 +1,16 @@
 /** Commands that start, continue and end trainings. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import type { Client } from '../../client/connect.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
-import type { PreflightDifference } from '../../protocol/errors.ts';
+import { isError, type PreflightDifference, type TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { bytes, duration, integer } from '../../protocol/words.ts';
-import { parseParams } from '../arguments.ts';
+import { parseParams, UsageError } from '../arguments.ts';
+import { attach } from '../attach.ts';
 import type { Command } from '../command.ts';
 import { type Context, hint } from '../context.ts';
-import { followRun } from '../follow.ts';
+import { copyLog, followRun } from '../follow.ts';
 import { paint, safe } from '../format.ts';
 import { ask, interrupted } from '../terminal.ts';
 import { field } from '../views.ts';
@@ -18,6 +20,7 @@ const START_OPTIONS = {
   queue: { type: 'boolean' },
   restarts: { type: 'string' },
   backend: { type: 'string' },
+  python: { type: 'string' },
 } as const;
 const RESUME_OPTIONS = {
   ...START_OPTIONS,
@@ -29,17 +32,24 @@ const RESUME_OPTIONS = {
 
 export const runningCommands: Record<string, Command> = {
   run: {
-    summary: 'start a training',
-    usage: 'JOB [--param NAME=VALUE]… [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon]',
+    summary: 'start a training: a job, or any command after --',
+    usage:
+      'JOB | -- COMMAND…  [--param NAME=VALUE]… [--python PATH] [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon]',
+    takesCommand: true,
     options: {
       ...START_OPTIONS,
       param: { type: 'string', multiple: true, short: 'p' },
       seed: { type: 'string' },
       'no-daemon': { type: 'boolean' },
     },
-    words: [1, 1],
+    words: [0, 1],
     async run(context) {
       const { args, root } = context;
+      const { command } = args;
+      if ((args.words.length === 0) === (command === null) || command?.length === 0)
+        throw new UsageError(
+          'Name a job (`trainstash run train`), or give a command: `trainstash run -- python train.py`.',
+        );
       const params = parseParams(args.texts('param'), 'param');
       if (args.flag('no-daemon')) return runWithoutDaemon(context, params);
       const client = await context.project();
@@ -47,7 +57,8 @@ export const runningCommands: Record<string, Command> = {
       for (const warning of warnings) console.error(paint('yellow', warning));
       const started = await client.request(m.runStart, {
         root,
-        job: args.words[0]!,
+        job: args.words[0] ?? 'command',
+        ...(command ? { command, cwd: root } : {}),
         params,
         environment: context.environment(),
         ...startOptions(context),
@@ -58,7 +69,9 @@ export const runningCommands: Record<string, Command> = {
   },
   resume: {
     summary: 'go on with a run from a checkpoint',
-    usage: '[RUN] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--detach]',
+    usage:
+      '[RUN] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--detach] [-- COMMAND…]',
+    takesCommand: true,
     options: RESUME_OPTIONS,
     words: [0, 1],
     async run(context) {
@@ -88,10 +101,29 @@ export const runningCommands: Record<string, Command> = {
   },
   pause: {
     summary: 'save and end a run, to be resumed later',
-    usage: '[RUN] [--detach]',
-    options: { detach: { type: 'boolean', short: 'd' } },
+    usage: '[RUN] [--yes] [--detach]',
+    options: { detach: { type: 'boolean', short: 'd' }, yes: { type: 'boolean', short: 'y' } },
     words: [0, 1],
-    run: (context) => endRun(context, m.runPause, {}),
+    run: (context) => endRun(context, m.runPause, { accept: context.args.flag('yes') }),
+  },
+  attach: {
+    summary: 'the terminal of a running command in this one; leaving ends nothing',
+    usage: '[RUN]',
+    options: {},
+    words: [0, 1],
+    async run(context) {
+      const client = await context.project();
+      if (!context.isTerminal || !process.stdin.isTTY)
+        throw new UsageError('attach needs a terminal; `trainstash log -f` follows the output without one.');
+      const run = await context.runOrDefault(context.args.words[0]);
+      const end = await attach(client, context.root, run, context.write);
+      const { run: shown } = await client.request(m.runShow, { root: context.root, run });
+      const after = end === 'left' ? 'goes on' : shown.status;
+      context.write(
+        `${safe(shown.name)} ${after}${end === 'ended' && shown.reason ? `: ${safe(shown.reason)}` : ''}.\n`,
+      );
+      return 0;
+    },
   },
   stop: {
     summary: 'save and end a run for good; --force kills one that hangs',
@@ -124,7 +156,15 @@ export const runningCommands: Record<string, Command> = {
 async function endRun(context: Context, message: typeof m.runPause | typeof m.runStop, extra: object): Promise<number> {
   const client = await context.project();
   const run = await context.runOrDefault(context.args.words[0]);
-  let state: Run = await client.request(message, { root: context.root, run, ...extra });
+  const request = (more: object) => client.request(message, { root: context.root, run, ...extra, ...more });
+  let state: Run;
+  try {
+    state = await request({});
+  } catch (error) {
+    // What a pause loses was said: a person may want it all the same.
+    if (!isError(error, 'pauseLoses') || !(await confirmLoss(context, error))) throw error;
+    state = await request({ accept: true });
+  }
   if (!context.args.flag('detach')) {
     const isTerminal = context.isTerminal && !context.json;
     const write = context.json ? () => {} : context.write;
@@ -154,12 +194,25 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
     `${verb} ${paint('bold', safe(run.name))}${run.label ? ` · ${safe(run.label)}` : ''}. Ctrl-C leaves it running.\n`,
   );
   const client = await context.client();
+  if (run.kind === 'command') return afterCommand(context, client, run);
   const ended = await followRun(client, run, {
     ...followOptions(context),
     isTerminal: context.isTerminal,
     write: context.write,
     until: ({ status }) => !LIVE_STATUSES.includes(status),
   });
+  return sayEnd(context, ended);
+}
+
+/** A command's own output is what there is to see. */
+async function afterCommand(context: Context, client: Client, run: Run): Promise<number> {
+  const { root, write } = context;
+  await copyLog(client, root, run.id, true, write, interrupted());
+  const { run: ended } = await client.request(m.runShow, { root, run: run.id });
+  return sayEnd(context, ended);
+}
+
+function sayEnd(context: Context, ended: Run): number {
   if (LIVE_STATUSES.includes(ended.status)) {
     context.write(`${safe(ended.name)} goes on. \`trainstash pause ${hint(ended)}\` pauses it.\n`);
     return 0;
@@ -173,13 +226,23 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
   return ended.status === 'failed' || ended.status === 'lost' ? 1 : 0;
 }
 
+async function confirmLoss(context: Context, error: TrainstashError): Promise<boolean> {
+  context.write(`${error.message.replace(/ Nothing was done;.*$/, '')}\n`);
+  return ask(context, 'Stop it?');
+}
+
 function followOptions(context: Context) {
   return { root: context.root, width: context.width, detached: interrupted(), reconnect: () => context.reconnect() };
 }
 
 function startOptions(context: Context) {
   const { args } = context;
-  return { queue: args.flag('queue'), restarts: args.count('restarts'), backend: args.text('backend') };
+  return {
+    queue: args.flag('queue'),
+    restarts: args.count('restarts'),
+    backend: args.text('backend'),
+    interpreter: args.text('python'),
+  };
 }
 
 function resumeOptions(context: Context) {
@@ -191,6 +254,7 @@ function resumeOptions(context: Context) {
     from: args.text('from'),
     set: parseParams(args.texts('set'), 'set'),
     current: args.texts('current'),
+    ...(args.command ? { command: args.command } : {}),
     ...startOptions(context),
   };
 }

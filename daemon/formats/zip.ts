@@ -6,6 +6,8 @@ export interface ZipEntry {
   /** First byte of the entry's data in the file. */
   offset: number;
   bytes: number;
+  /** What it takes in the file. */
+  storedBytes: number;
   /** 0: stored as is. */
   method: number;
 }
@@ -36,7 +38,7 @@ export function readZipEntries(read: Read, fileBytes: number): ZipEntry[] {
     const next = at + 46 + nameBytes + extraBytes + directory.readUInt16LE(at + 32);
     if (next > directory.length) throw new FormatError('the directory is damaged');
     const extra = directory.subarray(at + 46 + nameBytes, at + 46 + nameBytes + extraBytes);
-    const [, size, local] = zip64(extra, [
+    const [size, stored, local] = zip64(extra, [
       directory.readUInt32LE(at + 24),
       directory.readUInt32LE(at + 20),
       directory.readUInt32LE(at + 42),
@@ -46,13 +48,14 @@ export function readZipEntries(read: Read, fileBytes: number): ZipEntry[] {
       name,
       offset: dataOffset(read, local!, fileBytes),
       bytes: size!,
+      storedBytes: stored!,
       method: directory.readUInt16LE(at + 10),
     });
     at = next;
   }
   entries.sort((a, b) => a.offset - b.offset);
   for (const entry of entries) {
-    if (entry.offset + entry.bytes > fileBytes)
+    if (entry.offset + entry.storedBytes > fileBytes || (entry.method === 0 && entry.bytes !== entry.storedBytes))
       throw new FormatError(`entry "${entry.name}" lies beyond the file's end`);
   }
   return entries;

@@ -1,6 +1,6 @@
 /** What a store's session directories tell a daemon that has just opened it. */
 import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
@@ -63,6 +63,11 @@ function adoptedRun(launch: Launch): Run {
     overrides: Object.keys(launch.params),
     seed: launch.seed,
     backend: launch.backend,
+    kind: launch.command ? 'command' : 'module',
+    command:
+      launch.command && launch.run === null
+        ? { words: launch.command.words, cwd: relative(launch.root, launch.command.cwd) }
+        : null,
     identity: { ...launch.identity, codeLeftOut: [] },
     restarts: 0,
   });

@@ -14,6 +14,7 @@ import { type BranchesConfig, branchesSchema, CONFIG_FILE, type JobConfig, jobSc
 import { TrainstashError } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import type { CheckpointPolicy } from '../../protocol/session.ts';
+import { splitWords } from './command.ts';
 
 export interface Config {
   /** Null when there is no file: a project needs none until it has jobs. */
@@ -93,19 +94,19 @@ export function findJob(config: Config, name: string): JobConfig {
 
 function readJob(file: string, text: string, name: string, node: Node, warnings: string[]): JobConfig {
   const at = placeOf(text, node.offset);
-  if (node.type === 'string' || (node.type === 'object' && findNodeAtLocation(node, ['run'])))
+  if (node.type !== 'object' && node.type !== 'string')
     throw invalid(
       file,
       at,
-      `the job "${name}" runs a command; this version runs TensorFlow.js modules only: { "module": "train.ts" }`,
+      `the job "${name}" must be a command or an object: "python train.py" or { "module": "train.ts" }`,
     );
-  if (node.type !== 'object') throw invalid(file, at, `the job "${name}" must be an object { "module": "train.ts" }`);
+  if (node.type === 'string') return checkedJob(file, at, name, v.parse(jobSchema, { run: getNodeValue(node) }));
   const known = Object.keys(jobSchema.entries);
   warnings.push(...unknownKeys(file, text, node, known, `job "${name}"`));
   const value = getNodeValue(node) as Record<string, unknown>;
   const kept = Object.fromEntries(Object.entries(value).filter(([key]) => known.includes(key)));
   const parsed = v.safeParse(jobSchema, kept);
-  if (parsed.success) return parsed.output;
+  if (parsed.success) return checkedJob(file, at, name, parsed.output);
   const issue = parsed.issues[0]!;
   const path = (issue.path ?? []).map((item) => item.key as string | number);
   const place = findNodeAtLocation(node, path) ?? node;
@@ -126,6 +127,19 @@ function readJob(file: string, text: string, name: string, node: Node, warnings:
     placeOf(text, place.offset),
     `in the job "${name}", ${path.join('.') || 'the value'}: ${issue.message}`,
   );
+}
+
+function checkedJob(file: string, at: { line: number; column: number }, name: string, job: JobConfig): JobConfig {
+  if ((job.module === undefined) === (job.run === undefined))
+    throw invalid(
+      file,
+      at,
+      `the job "${name}" needs either "run" (a command, such as "python train.py") or "module" (a TensorFlow.js module)`,
+    );
+  for (const command of [job.run, job.resume])
+    if (typeof command === 'string' && !splitWords(command)?.length)
+      throw invalid(file, at, `in the job "${name}" a quote is not closed, or a command is empty`);
+  return job;
 }
 
 const NESTED = { checkpoint: ['every', 'best'], keep: ['last', 'best', 'every'] };

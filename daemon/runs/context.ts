@@ -8,8 +8,9 @@ import type { Store } from '../store/client.ts';
 export interface ProjectContext {
   place: Place;
   store: Store;
-  /** The trainer's bundle. */
+  /** Bundles: the trainer's, and the runner's of a command. */
   trainer: string;
+  runner: string;
   announce: Announcer;
   log(text: string): void;
 }

@@ -7,11 +7,13 @@ import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
-import type { ExitRecord } from '../../protocol/session.ts';
+import { CHECKPOINT_FILE, type ExitRecord } from '../../protocol/session.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
 import { isAlive, type SessionWatch, watchSession } from '../sessions/watch.ts';
+import type { EventSource } from '../store/catalog.ts';
 import { SourceChanged, type Store } from '../store/client.ts';
 import type { TakenEvents } from '../store/events.ts';
+import { readJson } from '../store/files.ts';
 
 /** Between the launch and the runner's lock. */
 const LAUNCH_GRACE_MS = 15_000;
@@ -34,6 +36,8 @@ export interface FollowerSetup {
   store: Store;
   directory: SessionDirectory;
   session: Session;
+  /** Which event files there are: the runner's first, since it speaks first. */
+  sources: readonly EventSource[];
   /** The run as it is now, for the checkpoint's identity. */
   run(): Run;
   handle: FollowerEvents;
@@ -118,11 +122,16 @@ export class Follower {
   }
 
   async #takeEvents(): Promise<void> {
+    for (const source of this.#setup.sources) await this.#takeEventsOf(source);
+  }
+
+  async #takeEventsOf(source: EventSource): Promise<void> {
     for (let more = true; more && !this.#over; ) {
-      const taken = await this.#setup.store.takeEvents(this.session.id);
+      const taken = await this.#setup.store.takeEvents(this.session.id, source);
       more = taken.more;
       if (
         taken.started === null &&
+        taken.plan === null &&
         taken.last === null &&
         taken.notices.length === 0 &&
         taken.answered === null &&
@@ -145,6 +154,12 @@ export class Follower {
         this.#retryAt = 0;
       } catch (error) {
         if (this.#over) return;
+        if (error instanceof SourceChanged && isOfScript(path)) {
+          // Its script has written it once more: the runner hands over what it is then.
+          this.#setup.log(`${path} was written again before it was taken in`);
+          rmSync(path, { recursive: true, force: true });
+          continue;
+        }
         await this.#setup.handle.saveFailed(error as Error);
         // Only what is damaged itself is set aside; everything else may go better the next time.
         if (isError(error, 'corrupted')) this.#setAside(path);
@@ -198,5 +213,12 @@ export class Follower {
 }
 
 function directoryBytes(path: string): number {
-  return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
+  return readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+}
+
+function isOfScript(path: string): boolean {
+  const facts = readJson(join(path, CHECKPOINT_FILE)) as { place?: unknown } | null;
+  return typeof facts?.place === 'string';
 }

@@ -13,6 +13,7 @@ import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
 import { labelOf } from './naming.ts';
 import { proofOf } from './proof.ts';
+import type { PutBack } from './put-back.ts';
 
 const PERSIST_MS = 2_000;
 const DRAFT_MS = 60_000;
@@ -58,6 +59,7 @@ export class LiveRun {
       store: context.store,
       directory,
       session,
+      sources: launch.command ? ['runnerEvents', 'events'] : ['events'],
       run: () => this.#run,
       log: context.log,
       handle: {
@@ -105,6 +107,22 @@ export class LiveRun {
     return this.#run;
   }
 
+  /** What was done with the files of a script that is to go on from them. */
+  async saidPutBack({ restored, changed }: PutBack): Promise<void> {
+    if (restored.length > 0)
+      await this.#say(
+        'putBack',
+        'info',
+        `${listed(restored)} had gone and ${restored.length === 1 ? 'is' : 'are'} back.`,
+      );
+    if (changed.length > 0)
+      await this.#say(
+        'putBack',
+        'warning',
+        `${listed(changed)} in the project ${changed.length === 1 ? 'is' : 'are'} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`,
+      );
+  }
+
   /** Said once for each branch. */
   async codeMoved(to: string): Promise<void> {
     const text = `HEAD moved to ${to} under it: what it imports or starts from now on is code of ${to}.`;
@@ -126,6 +144,10 @@ export class LiveRun {
   async #onEvents(taken: TakenEvents): Promise<void> {
     const { started, last } = taken;
     if (started) await this.#onStarted(started);
+    if (taken.plan) {
+      const { totalSteps, stepsPerEpoch } = taken.plan;
+      this.#run = { ...this.#run, totalSteps, stepsPerEpoch };
+    }
     if (last) {
       const { step, epoch, t, values } = last;
       this.#run = { ...this.#run, step, epoch, metrics: withValues(this.#run, step, values) };
@@ -159,13 +181,14 @@ export class LiveRun {
       totalSteps: started.totalSteps,
       stepsPerEpoch: started.stepsPerEpoch,
       monitor: started.monitor,
+      cooperative: started.cooperative,
       params: started.params as Params,
       label: labelOf(started.params as Params, previous?.params),
       backend: started.environment.backend ?? run.backend,
       // After a resume the curve is another one: what comes after its checkpoint is hidden.
       metrics: session.ordinal > 1 || run.parent ? await store.summarizeMetrics(run.id) : run.metrics,
     };
-    session.environment = started.environment;
+    session.environment = { ...session.environment, ...started.environment };
     await store.putSession(session);
     this.#persistedAt = 0;
   }
@@ -218,7 +241,8 @@ export class LiveRun {
       ...ending,
       endedAt,
       etaSeconds: null,
-      step: exit?.step ?? this.#run.step,
+      // The runner of a script that speaks for itself does not count its steps.
+      step: Math.max(exit?.step ?? 0, this.#run.step),
       epoch: Math.max(this.#run.epoch, newest?.epoch ?? 0),
       checkpoints: checkpoints.length,
       lastCheckpoint: newest && { id: newest.id, step: newest.step, grade: newest.grade },
@@ -241,6 +265,8 @@ export class LiveRun {
   /** Compares steps done twice, once all that were recorded before have been done again, or the session is over. */
   async #compareOverlap(over: boolean): Promise<void> {
     const { resumedFrom, id, environment } = this.follower.session;
+    // A script that keeps only its weights does other steps after a resume, and never said it would not.
+    if (!this.#run.cooperative) return;
     if (this.#compared || !resumedFrom || this.#run.parent?.checkpoint === resumedFrom.checkpoint) return;
     const overlap = await this.#context.store.compareOverlap(id);
     if (overlap && this.#run.step < overlap.recordedUpTo && !over) return;
@@ -287,6 +313,10 @@ export class LiveRun {
     await this.#context.store.putRun(this.#run);
     this.#context.announce.run(this.#run);
   }
+}
+
+function listed(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more files`;
 }
 
 export function keepPolicy(run: Run, launch: Pick<Launch, 'keep' | 'monitor'> | null): KeepPolicy {

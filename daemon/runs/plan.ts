@@ -1,19 +1,32 @@
 /** Before a resume or fork: which run, which checkpoint, which params, and what is not as it was. Changes nothing. */
+
+import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
 import { readHead } from '../code/project.ts';
 import { changedFiles } from '../code/snapshot.ts';
+import { jobOfRun, withParams } from './ad-hoc.ts';
+import { resumesItself } from './answers.ts';
+import { splitWords } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import { identityOf, machineNow } from './identity.ts';
+import { resolveProgram } from './interpreter.ts';
 import { chooseParams, describeDifferences, preflight } from './preflight.ts';
+import { isOfPackage } from './prepare.ts';
+import { pythonFacts } from './python-facts.ts';
 
 export interface PlanOptions {
   run?: string;
   from?: string;
   set?: Params;
   current?: string[];
+  /** The real words of a run without a job, where the record has masks. */
+  command?: readonly string[];
+  /** Of the client that asks. Empty: nothing is asked of an interpreter. */
+  environment?: Record<string, string>;
+  interpreter?: string;
 }
 
 export interface Plan {
@@ -33,8 +46,8 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   const checkpoint = options.from
     ? await store.findCheckpoint(options.from, run)
     : await newestCheckpoint(context, run);
-  const job = findJob(readConfig(place.root), run.job);
-  const params = chooseParams(run, job.params as Params, current, set);
+  const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
+  const params = chooseParams(run, job.params as Params, current, set, job.module === undefined);
   const overrides = run.overrides.filter((name) => !current.includes(name));
   const now = await identityOf(context);
   const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
@@ -46,11 +59,38 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
       now: now.code,
       changed: codeBefore && now.code ? await changedFiles(place.store, codeBefore, now.code) : [],
     },
-    environment: { before: facts?.checkpoint.environment ?? {}, now: machineNow() },
+    environment: {
+      before: facts?.checkpoint.environment ?? {},
+      now: { ...machineNow(), ...(await interpreterNow(job, place.root, options)) },
+    },
     jobParams: job.params as Params,
     params,
   });
+  if (facts && job.module === undefined && !isOfPackage(facts.checkpoint) && job.resume === undefined) {
+    if (!resumesItself(place.store, run.job)) differences.push(STARTS_ANEW);
+  }
+  if (run.command) job.run = withParams(job.run as string[], params);
   return { run, checkpoint, job, params, overrides: [...new Set([...overrides, ...Object.keys(set)])], differences };
+}
+
+/** Asked once a job: whoever accepts it knows that the script goes on by itself. */
+export const STARTS_ANEW: PreflightDifference = {
+  kind: 'script',
+  name: '',
+  checkpoint: 'saved by the script itself',
+  current: 'the same command starts again, with its files in place; going on from them is up to the script',
+};
+
+async function interpreterNow(job: JobConfig, root: string, options: PlanOptions): Promise<Record<string, string>> {
+  const { environment, interpreter } = options;
+  if (job.run === undefined || !environment || Object.keys(environment).length === 0) return {};
+  try {
+    const words = typeof job.run === 'string' ? (splitWords(job.run) ?? []) : job.run;
+    const [program] = resolveProgram(words, { cwd: join(root, job.cwd ?? ''), root, environment, interpreter });
+    return await pythonFacts(program, environment);
+  } catch {
+    return {}; // The launch says what is wrong with it.
+  }
 }
 
 export function requireAccepted(differences: PreflightDifference[], accepted: boolean): void {

@@ -14,13 +14,24 @@ export interface PreflightFacts {
   params: Params;
 }
 
-const ENVIRONMENT_KINDS = {
+const ENVIRONMENT_KINDS: Record<string, PreflightDifference['kind']> = {
   framework: 'package',
+  torch: 'package',
+  numpy: 'package',
+  lightning: 'package',
+  'pytorch-lightning': 'package',
+  transformers: 'package',
+  accelerate: 'package',
+  tensorflow: 'package',
+  keras: 'package',
+  paddlepaddle: 'package',
+  jax: 'package',
   node: 'runtime',
+  python: 'runtime',
   device: 'device',
   platform: 'device',
   threads: 'threads',
-} as const;
+};
 
 export function preflight(facts: PreflightFacts): PreflightDifference[] {
   const differences: PreflightDifference[] = [];
@@ -55,10 +66,17 @@ export function preflight(facts: PreflightFacts): PreflightDifference[] {
 }
 
 /** The checkpoint's params, with some taken from the job as it is today and some set anew. */
-export function chooseParams(run: Run, job: Params, current: readonly string[], set: Params): Params {
+export function chooseParams(
+  run: Run,
+  job: Params,
+  current: readonly string[],
+  set: Params,
+  /** A command says nothing of which params there are. */
+  anyName = false,
+): Params {
   const known = Object.keys(run.params);
   for (const name of [...current, ...Object.keys(set)]) {
-    if (known.includes(name)) continue;
+    if (anyName || known.includes(name)) continue;
     const suggestion = nearest(name, known);
     throw new TrainstashError(
       'paramUnknown',

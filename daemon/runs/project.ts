@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CONFIG_FILE } from '../../protocol/config.ts';
+import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
 import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
@@ -21,9 +21,10 @@ const DRAFT_LIFE_MS = 86_400_000;
 const LOG_PAGE_BYTES = 128 << 10;
 
 export interface ProjectSetup {
-  /** Bundles: the store worker's and the trainer's. */
+  /** Bundles: the store worker's, the trainer's and the runner's. */
   storeWorker: URL;
   trainer: string;
+  runner: string;
   announce(place: Place): Announcer;
   log(text: string): void;
   device: Device;
@@ -62,6 +63,7 @@ export class OpenProject {
       place,
       store,
       trainer: setup.trainer,
+      runner: setup.runner,
       announce: setup.announce(place),
       log: setup.log,
     };
@@ -112,7 +114,7 @@ export class OpenProject {
     return {
       file,
       warnings,
-      jobs: [...jobs].map(([name, { module, params }]) => ({ name, module, params: params as never })),
+      jobs: [...jobs].map(([name, job]) => ({ name, what: whatOf(job), params: job.params as never })),
     };
   }
 
@@ -262,6 +264,10 @@ export class OpenProject {
     if (at < 0) return this.store.findCheckpoint(query, null);
     return this.store.findCheckpoint(query.slice(at + 1), await this.store.findRun(query.slice(0, at)));
   }
+}
+
+function whatOf({ module, run }: JobConfig): string {
+  return module ?? (typeof run === 'string' ? run : (run ?? []).join(' '));
 }
 
 function protectedBy(id: string, reasons: string[]): TrainstashError {

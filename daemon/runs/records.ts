@@ -25,6 +25,8 @@ export function newRun(facts: {
   backend: string;
   identity: Identity;
   restarts: number;
+  kind?: Run['kind'];
+  command?: Run['command'];
 }): Run {
   const { identity, restarts, ...rest } = facts;
   return { ...blankRun({ id: randomId(), ...rest, ...identity }, Date.now()), restart: { max: restarts, used: 0 } };
@@ -59,7 +61,8 @@ export function newLaunch(
     purpose: session.purpose,
     root,
     cwd: root,
-    module: job.module,
+    module: job.module ?? '',
+    command: null,
     params: run.params,
     seed: run.seed,
     backend: run.backend,

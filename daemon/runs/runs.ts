@@ -3,7 +3,7 @@
  * the store; what is in memory here can be lost at any moment.
  */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import {
   type Checkpoint,
@@ -15,17 +15,21 @@ import {
   type Session,
 } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import type { Launch } from '../../protocol/session.ts';
+import type { Launch, TerminalInput } from '../../protocol/session.ts';
+import { duration, integer } from '../../protocol/words.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
-import { spawnTrainer } from '../sessions/launch.ts';
 import { isFromEarlierBoot } from '../sessions/watch.ts';
+import { jobOfCommand, paramsOf, withParams } from './ad-hoc.ts';
+import { rememberResumesItself } from './answers.ts';
+import { maskSecrets, nameOfCommand } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { withDeadline } from './deferred.ts';
 import { identityOf } from './identity.ts';
 import { type Ended, LiveRun } from './live.ts';
-import { type PlanOptions, planResume, requireAccepted } from './plan.ts';
-import { newLaunch, newRun, newSession } from './records.ts';
+import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
+import { prepareSession } from './prepare.ts';
+import { newRun, newSession } from './records.ts';
 import { nextRestart } from './restart.ts';
 
 /** A start waits this long for "started" or a failure, so that a typo is an error and not a failed run. */
@@ -35,6 +39,8 @@ export interface LaunchOptions {
   /** The worktree it is asked for in; absent: the one that the project was opened with. */
   root?: string;
   environment: Record<string, string>;
+  /** The Python that a leading `python` means. */
+  interpreter?: string;
   queue?: boolean;
   restarts?: number;
   backend?: string;
@@ -44,9 +50,12 @@ export interface StartOptions extends LaunchOptions {
   job: string;
   params: Params;
   seed?: number;
+  /** Run this, without a job. */
+  command?: readonly string[];
+  cwd?: string;
 }
 
-export interface ResumeOptions extends LaunchOptions, PlanOptions {
+export interface ResumeOptions extends LaunchOptions, Omit<PlanOptions, 'environment'> {
   accept: boolean;
 }
 
@@ -81,7 +90,9 @@ export class Runs {
   /** Being launched: a second request for the same run must not launch it twice. */
   readonly #launching = new Set<string>();
   /** Values live here and in the trainer only; a restart needs them. */
-  readonly #environments = new Map<string, Record<string, string>>();
+  readonly #environments = new Map<string, Pick<LaunchOptions, 'environment' | 'interpreter'>>();
+  /** The words of runs without a job, as they were given: what is on disk may have masks in it. */
+  readonly #commands = new Map<string, readonly string[]>();
   readonly #restartTimers = new Set<NodeJS.Timeout>();
   readonly #wroteUntil = new Map<string, number>();
   #barrier: Barrier | null = null;
@@ -102,34 +113,44 @@ export class Runs {
 
   // ---- start, resume, fork ----
 
-  async start({ job: name, params, seed, ...options }: StartOptions): Promise<Run> {
+  async start({ job: name, params: given, seed, command, cwd, ...options }: StartOptions): Promise<Run> {
     const context = this.#at(options.root);
     const { root } = context.place;
-    const job = findJob(readConfig(root), name);
+    const folder = cwd === undefined ? '' : relative(root, cwd);
+    const job = command ? jobOfCommand(withParams(command, given), folder) : findJob(readConfig(root), name);
+    const params = command ? paramsOf(maskSecrets(job.run as string[])) : { ...(job.params as Params), ...given };
     await this.#beforeLaunch(root, job);
     const run = await this.#context.store.createRun(
       newRun({
-        job: name,
-        params: { ...(job.params as Params), ...params },
-        overrides: Object.keys(params),
+        job: command ? nameOfCommand(command) : name,
+        kind: kindOf(job),
+        command: command && { words: maskSecrets(job.run as string[]), cwd: folder },
+        params,
+        overrides: Object.keys(given),
         seed: seed ?? job.seed ?? 0,
-        backend: options.backend ?? job.backend ?? 'auto',
+        backend: options.backend ?? job.backend ?? (job.module === undefined ? '' : 'auto'),
         identity: await identityOf(context),
         restarts: options.restarts ?? 0,
       }),
     );
+    if (command) this.#commands.set(run.id, job.run as string[]);
     return this.#begin({ run, before: null, job, checkpoint: null, accept: false, root }, options);
   }
 
   async preflight({ root, ...options }: PlanOptions & { root?: string }) {
-    const { run, checkpoint, differences } = await planResume(this.#at(root), options);
+    const { run, checkpoint, differences } = await this.#plan(this.#at(root), options);
     return { run, checkpoint, differences };
+  }
+
+  async #plan(context: ProjectContext, options: PlanOptions): Promise<Plan> {
+    const run = options.run === undefined ? null : await this.#context.store.findRun(options.run).catch(() => null);
+    return planResume(context, { command: run ? this.#commands.get(run.id) : undefined, ...given(options) });
   }
 
   async resume({ accept, ...options }: ResumeOptions): Promise<Run> {
     const context = this.#at(options.root);
     const { root } = context.place;
-    const plan = await planResume(context, options);
+    const plan = await this.#plan(context, options);
     await this.#beforeLaunch(root, plan.job);
     // From here to `#begin` nothing may be awaited: of two requests for one run the second must find the first.
     const before = plan.run;
@@ -137,6 +158,8 @@ export class Runs {
     if (live && !(before.status === 'queued' && !this.#launching.has(before.id)))
       throw wrongStatus(this.#live.get(before.id)?.run ?? before, RESUMABLE_STATUSES, 'resumed');
     requireAccepted(plan.differences, accept);
+    if (plan.differences.includes(STARTS_ANEW)) rememberResumesItself(context.place.store, plan.run.job);
+    if (plan.run.command) this.#commands.set(plan.run.id, plan.job.run as string[]);
     const run: Run = {
       ...before,
       status: 'starting',
@@ -155,7 +178,7 @@ export class Runs {
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
     const context = this.#at(options.root);
     const { root } = context.place;
-    const { run: parent, checkpoint, job, params, overrides, differences } = await planResume(context, options);
+    const { run: parent, checkpoint, job, params, overrides, differences } = await this.#plan(context, options);
     if (!checkpoint) {
       const query = options.from ?? 'last';
       throw new TrainstashError('notFound', `${parent.name} has no checkpoint to fork from.`, {
@@ -172,6 +195,8 @@ export class Runs {
     const run = await this.#context.store.createRun({
       ...newRun({
         job: parent.job,
+        kind: kindOf(job),
+        command: parent.command && { ...parent.command, words: maskSecrets(job.run as string[]) },
         params,
         overrides,
         seed: parent.seed,
@@ -182,6 +207,7 @@ export class Runs {
       parent: { run: parent.id, checkpoint: checkpoint.id, step: checkpoint.step },
       step: checkpoint.step,
     });
+    if (run.command) this.#commands.set(run.id, job.run as string[]);
     return this.#begin({ run, before: null, job, checkpoint, accept, root }, options);
   }
 
@@ -221,20 +247,29 @@ export class Runs {
   /** As soon as it has paused, with the environment it had. */
   async resumeAgain(id: string, root: string): Promise<void> {
     await this.#live.get(id)?.follower.finished;
-    const environment = this.#environments.get(id);
-    if (!environment)
+    const options = this.#environments.get(id);
+    if (!options)
       throw new TrainstashError('notFound', 'Its environment is not known any more.', { what: 'run', query: id });
-    await this.resume({ run: id, root, environment, accept: true });
+    await this.resume({ run: id, root, ...options, accept: true });
   }
 
   // ---- requests to a live run ----
 
-  async pause(query: string): Promise<Run> {
+  /** Throws `pauseLoses` for a script that cannot save when asked, unless that was accepted. */
+  async pause(query: string, accept = false): Promise<Run> {
     const run = await this.#context.store.findRun(query);
     if (run.status === 'queued') return this.#unqueue(run, 'paused');
     const live = this.#requireLive(run, 'paused');
+    if (!live.run.cooperative && !accept) throw pauseLoses(live.run, await this.#context.store.checkpoints(run.id));
     live.request({ pause: true });
-    return live.update({ status: 'pausing', reason: 'at the next step' });
+    const reason = live.run.cooperative ? 'at the next step' : 'its script was asked to end';
+    return live.update({ status: 'pausing', reason });
+  }
+
+  async input(query: string, input: TerminalInput): Promise<void> {
+    const run = await this.#context.store.findRun(query);
+    const live = this.#requireLive(run, 'typed to', true);
+    if (live.launch.command) live.follower.directory.writeInput(input);
   }
 
   async stop(query: string, force: boolean): Promise<Run> {
@@ -246,7 +281,8 @@ export class Runs {
       return this.#context.store.findRun(run.id);
     }
     live.request({ stop: true });
-    return live.update({ status: 'pausing', reason: 'stopping at the next step' });
+    const reason = live.run.cooperative ? 'stopping at the next step' : 'its script was asked to end';
+    return live.update({ status: 'pausing', reason });
   }
 
   async checkpoint(query: string): Promise<Checkpoint> {
@@ -302,9 +338,9 @@ export class Runs {
 
   // ---- launching ----
 
-  async #begin(launching: Launching, { environment, queue }: LaunchOptions): Promise<Run> {
+  async #begin(launching: Launching, { environment, interpreter, queue }: LaunchOptions): Promise<Run> {
     const { run } = launching;
-    this.#environments.set(run.id, environment);
+    this.#environments.set(run.id, { environment, interpreter });
     if (queue && !this.#device.isFree()) {
       this.#queue.set(run.id, launching);
       return this.#put({ ...run, status: 'queued', reason: 'waits for the device' });
@@ -342,28 +378,17 @@ export class Runs {
   }
 
   async #launch({ run, job, checkpoint, accept, root }: Launching): Promise<LiveRun> {
-    const { store, trainer } = this.#context;
+    const { store } = this.#context;
     const session = newSession(run, 'train', checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step });
-    const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
-    const launch = newLaunch(run, session, job, root, {
-      resume: checkpoint && {
-        directory: 'restore',
-        checkpoint: checkpoint.id,
-        step: checkpoint.step,
-        expected: {
-          data: facts?.checkpoint.data?.fingerprint ?? null,
-          backend: facts?.checkpoint.environment.backend ?? null,
-        },
-        accept: accept ? ['data', 'backend'] : [],
-      },
+    const prepared = await prepareSession(this.#context, {
+      run,
+      session,
+      job,
+      checkpoint,
+      root,
+      accept: accept ? ['data', 'backend'] : [],
+      ...(this.#environments.get(run.id) ?? { environment: {} }),
     });
-    const directory = SessionDirectory.create(sessionsPath(this.#context), launch);
-    try {
-      if (checkpoint) await store.restoreCheckpoint(checkpoint.id, directory.file('restore'));
-    } catch (error) {
-      rmSync(directory.path, { recursive: true, force: true });
-      throw error;
-    }
     await store.putSession(session);
     const starting = await this.#put({
       ...run,
@@ -375,9 +400,10 @@ export class Runs {
       endedAt: null,
       etaSeconds: null,
     });
-    const child = spawnTrainer(directory, trainer, root, this.#environments.get(run.id) ?? {});
-    const live = this.#follow(starting, session, launch, directory);
+    const child = prepared.start();
+    const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
+    if (prepared.putBack) await live.saidPutBack(prepared.putBack);
     return live;
   }
 
@@ -408,15 +434,15 @@ export class Runs {
       progressed: (run.lastCheckpoint?.step ?? 0) > (session.resumedFrom?.step ?? 0),
     });
     if ('refused' in next) return;
-    const environment = this.#environments.get(run.id);
-    if (!environment) {
+    const options = this.#environments.get(run.id);
+    if (!options) {
       const reason = `${run.reason}; restarts when \`trainstash resume\` supplies its environment`;
       void this.#put({ ...run, reason });
       return;
     }
     const timer = setTimeout(() => {
       this.#restartTimers.delete(timer);
-      this.resume({ run: run.id, root: directory.launch()?.root, environment, accept: true })
+      this.resume({ run: run.id, root: directory.launch()?.root, ...options, accept: true })
         .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
         .catch((error: Error) => this.#context.log(`${run.name} was not restarted: ${error.message}`));
     }, next.delayMs);
@@ -447,4 +473,26 @@ export class Runs {
 function wrongStatus(run: Run, allowed: readonly string[], verb: string): TrainstashError {
   const message = `${run.name} is ${run.status}, so it cannot be ${verb}. Nothing was changed.`;
   return new TrainstashError('wrongStatus', message, { run: run.id, status: run.status, allowed: [...allowed] });
+}
+
+function kindOf(job: JobConfig): Run['kind'] {
+  return job.module === undefined ? 'command' : 'module';
+}
+
+/** What is given, without what is not: an absent option must not hide the one that is known. */
+function given<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}
+
+function pauseLoses(run: Run, checkpoints: readonly Checkpoint[]): TrainstashError {
+  const newest = checkpoints.at(-1) ?? null;
+  const seconds = Math.round((Date.now() - (newest?.createdAt ?? run.startedAt ?? run.createdAt)) / 1000);
+  const back = newest
+    ? `back to step ${integer(newest.step)}`
+    : 'back to the beginning, since it has saved nothing yet';
+  return new TrainstashError(
+    'pauseLoses',
+    `The script of ${run.name} saves by itself only. Stop now: ${back} (${duration(seconds)} lost). Nothing was done; --yes stops it all the same.`,
+    { run: run.id, step: run.step, checkpointStep: newest?.step ?? null, seconds },
+  );
 }

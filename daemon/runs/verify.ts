@@ -9,13 +9,14 @@ import type { Checkpoint, Proof, Run } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { exitErrorToWire } from '../../protocol/session.ts';
 import { checkOut } from '../code/snapshot.ts';
-import { SessionDirectory } from '../sessions/directory.ts';
-import { spawnTrainer } from '../sessions/launch.ts';
+import type { SessionDirectory } from '../sessions/directory.ts';
 import { isAlive, signalRunner, watchSession } from '../sessions/watch.ts';
+import { jobOfRun } from './ad-hoc.ts';
 import { findJob, readConfig } from './config.ts';
-import { type ProjectContext, sessionsPath } from './context.ts';
+import type { ProjectContext } from './context.ts';
+import { isOfPackage, prepareSession } from './prepare.ts';
 import { proofFingerprint } from './proof.ts';
-import { newLaunch, newSession } from './records.ts';
+import { newSession } from './records.ts';
 
 export class Verifier {
   readonly #context: ProjectContext;
@@ -77,41 +78,39 @@ export class Verifier {
   }
 
   async #replay(run: Run, from: Checkpoint, to: Checkpoint, environment: Record<string, string>) {
-    const { store, place, trainer } = this.#context;
+    const { store, place } = this.#context;
     const body = (await store.checkpointFacts(from.id))!;
     const target = (await store.checkpointFacts(to.id))!;
-    const job = findJob(readConfig(place.root), run.job);
+    const job = run.command ? jobOfRun(run, undefined) : findJob(readConfig(place.root), run.job);
+    if (job.module === undefined && !isOfPackage(body.checkpoint))
+      throw new TrainstashError(
+        'wrongStatus',
+        `${run.name} is a script that saves by itself: where it goes on from, and what it saves, is not ours to compare. With the trainstash package in it, it can be verified. Nothing was changed.`,
+        { run: run.id, status: run.status, allowed: [] },
+      );
     const cwd = body.run.code ? await checkOut(place.root, place.store, body.run.code) : place.root;
     const session = newSession(run, 'verify', { checkpoint: from.id, step: from.step });
-    const launch = newLaunch(
-      { ...run, params: body.run.params, backend: body.checkpoint.environment.backend ?? run.backend },
+    const prepared = await prepareSession(this.#context, {
+      run: { ...run, params: body.run.params, backend: body.checkpoint.environment.backend ?? run.backend },
       session,
       job,
-      place.root,
-      {
+      checkpoint: from,
+      root: place.root,
+      accept: [],
+      environment,
+      overrides: {
         cwd,
-        resume: {
-          directory: 'restore',
-          checkpoint: from.id,
-          step: from.step,
-          accept: [],
-          expected: {
-            data: body.checkpoint.data?.fingerprint ?? null,
-            backend: body.checkpoint.environment.backend ?? null,
-          },
-        },
         untilStep: to.step,
         untilEpoch: target.checkpoint.batch === 0 ? target.checkpoint.epoch : null,
         checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: false },
         onNaN: 'ignore',
         onSpike: 'ignore',
       },
-    );
-    const directory = SessionDirectory.create(sessionsPath(this.#context), launch);
+    });
+    const { directory } = prepared;
     this.#running.add(directory);
     try {
-      await store.restoreCheckpoint(from.id, directory.file('restore'));
-      const child = spawnTrainer(directory, trainer, cwd, environment);
+      const child = prepared.start();
       await ended(directory, new Promise((resolve) => child.once('exit', resolve)));
       const exit = directory.exit();
       if (exit?.error) throw fromWire(exitErrorToWire(exit.error));

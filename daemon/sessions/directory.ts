@@ -1,5 +1,5 @@
 /** Paths and small files of a session directory; see `protocol/session.ts` for what each is. */
-import { mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -8,13 +8,20 @@ import {
   controlSchema,
   type ExitRecord,
   exitSchema,
+  inputSchema,
   type Launch,
   launchSchema,
   type ProcessRecord,
   processSchema,
   SESSION_FILES,
+  type TerminalInput,
 } from '../../protocol/session.ts';
 import { readJson, syncDirectory, writeJson } from '../store/files.ts';
+
+/** In front of a path that lies in the run's own folder and not in the project. */
+export const OWN_FOLDER = '@dir';
+
+let inputsWritten = 0;
 
 export class SessionDirectory {
   readonly path: string;
@@ -63,14 +70,38 @@ export class SessionDirectory {
     return parse(processSchema, readJson(this.file('process')));
   }
 
-  writeProcess(): void {
+  /** `child`: the command that this runner has started, in a session of its own. */
+  writeProcess(child: number | null = null): void {
     const record: ProcessRecord = {
+      child: child === null ? null : { pid: child, startTime: startTimeOf(child) },
       pid: process.pid,
       startTime: startTimeOf(process.pid),
       host: hostname(),
       bootId: bootId(),
     };
     writeJson(this.file('process'), record);
+  }
+
+  /** What was typed into the terminal and not read yet, in order; it is gone from there afterwards. */
+  takeInput(): TerminalInput[] {
+    return list(this.file('input'))
+      .filter((name) => !name.startsWith('.'))
+      .flatMap((name) => {
+        const path = join(this.file('input'), name);
+        const input = parse(inputSchema, readJson(path));
+        rmSync(path, { force: true });
+        return input ?? [];
+      });
+  }
+
+  writeInput(input: TerminalInput): void {
+    const folder = this.file('input');
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // Names sort in the order of writing; only one daemon writes.
+    const name = `${String(Date.now()).padStart(15, '0')}-${String(inputsWritten++).padStart(9, '0')}`;
+    const temporary = join(folder, `.${name}`);
+    writeJson(temporary, input);
+    renameSync(temporary, join(folder, name));
   }
 
   /** Complete checkpoints not yet claimed, oldest first. */

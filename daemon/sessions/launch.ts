@@ -1,6 +1,7 @@
 /** Starts the process of a session. It lives on whatever happens to the one that started it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { delimiter } from 'node:path';
 import type { SessionDirectory } from './directory.ts';
 
 /** Set by VS Code or Node for themselves; a training must not inherit them. */
@@ -12,12 +13,31 @@ export function trainingEnvironment(environment: Record<string, string>): Record
   return { ...Object.fromEntries(kept), PYTHONUNBUFFERED: '1' };
 }
 
+/** The words of a command for its runner, with what must not be on disk. In the environment, since arguments can be seen. */
+export const COMMAND_VARIABLE = 'TRAINSTASH_COMMAND';
+/** Where a script that uses the package finds its session. */
+const SESSION_VARIABLE = 'TRAINSTASH_SESSION';
+
+/** What a command gets: the client's environment, the job's variables, and the way to its session and the package. */
+export function commandEnvironment(
+  environment: NodeJS.ProcessEnv,
+  directory: SessionDirectory,
+  added: Record<string, string>,
+  packages: string,
+): Record<string, string> {
+  const given = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const base = { ...trainingEnvironment(Object.fromEntries(given)), ...added };
+  const path = base.PYTHONPATH ? `${packages}${delimiter}${base.PYTHONPATH}` : packages;
+  return { ...base, PYTHONPATH: path, [SESSION_VARIABLE]: directory.path };
+}
+
 /** `trainer` is the bundle to run. Its output goes to a file: a pipe would die with its reader. */
 export function spawnTrainer(
   directory: SessionDirectory,
   trainer: string,
   cwd: string,
   environment: Record<string, string>,
+  words?: readonly string[],
 ): ChildProcess {
   const output = openSync(directory.file('output'), 'a');
   try {
@@ -28,6 +48,7 @@ export function spawnTrainer(
       env: {
         ...trainingEnvironment(environment),
         ...(process.versions.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
+        ...(words ? { [COMMAND_VARIABLE]: JSON.stringify(words) } : {}),
         ...(process.env.TRAINSTASH_SQLITE ? { TRAINSTASH_SQLITE: process.env.TRAINSTASH_SQLITE } : {}),
       },
     });

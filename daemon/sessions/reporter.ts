@@ -18,10 +18,14 @@ export class Reporter {
   #controlStamp = '';
   #answered = 0;
 
-  constructor(directory: SessionDirectory, outputCapBytes = OUTPUT_CAP_BYTES) {
+  constructor(
+    directory: SessionDirectory,
+    outputCapBytes = OUTPUT_CAP_BYTES,
+    events: 'events' | 'runnerEvents' = 'events',
+  ) {
     this.#directory = directory;
     this.#outputCapBytes = outputCapBytes;
-    this.#events = openSync(directory.file('events'), 'a');
+    this.#events = openSync(directory.file(events), 'a');
   }
 
   report(event: EventBody): void {

@@ -86,8 +86,14 @@ export function isFromEarlierBoot(directory: SessionDirectory): boolean {
 export function signalRunner(directory: SessionDirectory, signal: NodeJS.Signals): boolean {
   const record = directory.process();
   if (!record || record.host !== hostname() || record.bootId !== bootId()) return false;
-  if (record.startTime !== null && startTimeOf(record.pid) !== record.startTime) return false;
-  for (const target of [-record.pid, record.pid]) {
+  // The command first: its runner's end would only hang up its terminal.
+  const reached = [record.child, record].map((target) => target !== null && signalGroup(target, signal));
+  return reached.some(Boolean);
+}
+
+function signalGroup({ pid, startTime }: { pid: number; startTime: string | null }, signal: NodeJS.Signals): boolean {
+  if (startTime !== null && startTimeOf(pid) !== startTime) return false;
+  for (const target of [-pid, pid]) {
     try {
       process.kill(target, signal);
       return true;

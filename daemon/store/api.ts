@@ -15,7 +15,7 @@ import {
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { FsckReport } from '../../protocol/messages.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
-import { Catalog, type RunFilter } from './catalog.ts';
+import { Catalog, type EventSource, type RunFilter } from './catalog.ts';
 import { openCatalog } from './catalog-schema.ts';
 import { takeEvents } from './events.ts';
 import { checkObjects } from './fsck.ts';
@@ -205,8 +205,8 @@ export function openStore(options: StoreOptions) {
     session: (id: string) => catalog.session(id),
     sessions: (run: string) => catalog.sessions(run),
     openSessions: () => catalog.openSessions(),
-    takeEvents: (session: string) =>
-      takeEvents(catalog, metrics, session, join(path, 'sessions', session, SESSION_FILES.events)),
+    takeEvents: (session: string, source: EventSource) =>
+      takeEvents(catalog, metrics, session, source, join(path, 'sessions', session, SESSION_FILES[source])),
 
     /** Drafts that ended before: nobody will look for them. */
     draftsEndedBefore: (time: number) =>
@@ -220,6 +220,7 @@ export function openStore(options: StoreOptions) {
       for (const checkpoint of catalog.checkpoints(id, { trashed: true })) forgetCheckpoint(checkpoint.id);
       for (const session of catalog.sessions(id))
         rmSync(join(path, 'sessions', session.id), { recursive: true, force: true });
+      rmSync(join(path, 'files', id), { recursive: true, force: true });
       catalog.removeRun(id);
       metrics.forgetIds();
       await sweep(objects, pause);

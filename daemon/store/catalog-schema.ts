@@ -54,6 +54,11 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (series, first)
   ) STRICT;
   `,
+  // A command's runner writes events of its own, beside those of a script that uses the package.
+  `
+  ALTER TABLE session ADD COLUMN runner_offset INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE session ADD COLUMN runner_seq INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /**

@@ -13,6 +13,14 @@ export interface RunFilter {
   limit: number;
 }
 
+/** Whose events: those of the trainer, or those of the runner of a command. */
+export type EventSource = 'events' | 'runnerEvents';
+
+const POSITION_COLUMNS = {
+  events: ['events_offset', 'events_seq'],
+  runnerEvents: ['runner_offset', 'runner_seq'],
+} as const;
+
 export class Catalog {
   readonly database: Database;
 
@@ -139,14 +147,19 @@ export class Catalog {
     return this.#bodies<Session>('SELECT body FROM session WHERE ended IS NULL');
   }
 
-  eventsPosition(session: string): { offset: number; seq: number } {
-    const row = this.database.prepare('SELECT events_offset, events_seq FROM session WHERE id = ?').get(session);
-    return { offset: Number(row?.events_offset ?? 0), seq: Number(row?.events_seq ?? 0) };
+  /** How far the event file of a session's trainer, or of its runner, has been taken in. */
+  eventsPosition(session: string, source: EventSource): { offset: number; seq: number } {
+    const [offset, seq] = POSITION_COLUMNS[source];
+    const row = this.database
+      .prepare(`SELECT ${offset} AS offset, ${seq} AS seq FROM session WHERE id = ?`)
+      .get(session);
+    return { offset: Number(row?.offset ?? 0), seq: Number(row?.seq ?? 0) };
   }
 
-  setEventsPosition(session: string, offset: number, seq: number): void {
+  setEventsPosition(session: string, source: EventSource, offset: number, seq: number): void {
+    const columns = POSITION_COLUMNS[source];
     this.database
-      .prepare('UPDATE session SET events_offset = ?, events_seq = ? WHERE id = ?')
+      .prepare(`UPDATE session SET ${columns[0]} = ?, ${columns[1]} = ? WHERE id = ?`)
       .run(offset, seq, session);
   }
 

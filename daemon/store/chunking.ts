@@ -52,7 +52,7 @@ function safetensorsRegions(read: (offset: number, length: number) => Uint8Array
 
 /** PyTorch does not say an entry's dtype in the directory; nearly all weights are float32 or halves: 4 shuffles both. */
 function zipRegions(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Region[] {
-  return readZipEntries(read, fileBytes).map(({ offset, bytes, method }) => ({
+  return readZipEntries(read, fileBytes).map(({ offset, storedBytes: bytes, method }) => ({
     offset,
     bytes,
     elementBytes: method === 0 ? 4 : 1,

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import * as v from 'valibot';
 import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
 import { eventSchema, MAX_EVENT_BYTES, type NoticeEvent, type StartedEvent } from '../../protocol/session.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, EventSource } from './catalog.ts';
 import type { Metrics, Points } from './metrics.ts';
 
 const READ_BYTES = 2 << 20;
@@ -12,6 +12,7 @@ const NEWLINE = 10;
 /** What one call took in, without the points themselves. */
 export interface TakenEvents {
   started: StartedEvent | null;
+  plan: { totalSteps: number | null; stepsPerEpoch: number | null } | null;
   notices: NoticeEvent[];
   /** Sequence number of the newest answered control, or null. */
   answered: number | null;
@@ -24,9 +25,16 @@ export interface TakenEvents {
   more: boolean;
 }
 
-export function takeEvents(catalog: Catalog, metrics: Metrics, session: string, path: string): TakenEvents {
+export function takeEvents(
+  catalog: Catalog,
+  metrics: Metrics,
+  session: string,
+  source: EventSource,
+  path: string,
+): TakenEvents {
   const taken: TakenEvents = {
     started: null,
+    plan: null,
     notices: [],
     answered: null,
     last: null,
@@ -34,7 +42,7 @@ export function takeEvents(catalog: Catalog, metrics: Metrics, session: string, 
     malformed: 0,
     more: false,
   };
-  const position = catalog.eventsPosition(session);
+  const position = catalog.eventsPosition(session, source);
   const piece = readPiece(path, position.offset);
   if (piece === null) return taken;
   const collected = new Map<string, Column>();
@@ -61,7 +69,7 @@ export function takeEvents(catalog: Catalog, metrics: Metrics, session: string, 
   try {
     catalog.database.transaction(() => {
       for (const [name, column] of collected) metrics.append(session, name, column.points());
-      catalog.setEventsPosition(session, position.offset + consumed, seq);
+      catalog.setEventsPosition(session, source, position.offset + consumed, seq);
     });
   } catch (error) {
     metrics.forgetIds();
@@ -103,6 +111,9 @@ function apply(event: ParsedEvent, taken: TakenEvents, collected: Map<string, Co
   switch (event.type) {
     case 'started':
       taken.started = event;
+      break;
+    case 'plan':
+      taken.plan = event;
       break;
     case 'notice':
       taken.notices.push(event);

@@ -13,6 +13,10 @@ export interface Overlap {
   recordedUpTo: number;
 }
 
+/** What a clock or the machine's load decides is never the same twice. */
+const MEASURES_TIME =
+  /(^|[_/.\s-])(time|seconds?|secs?|ms|fps|speed|throughput|duration|elapsed|memory|mem|runtime)($|[_/.\s-])|per_sec/i;
+
 /** Null when the session did not resume, or nothing after its checkpoint had been recorded. */
 export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: string): Overlap | null {
   const session = catalog.session(sessionId);
@@ -29,6 +33,7 @@ export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: st
   let firstDifferent: Overlap['firstDifferent'] = null;
   let recordedUpTo = from;
   for (const name of new Set(before.flatMap((earlier) => metrics.names(earlier.id)))) {
+    if (MEASURES_TIME.test(name)) continue;
     const recorded = new Map<number, number>();
     for (const earlier of before) {
       const { steps, values } = metrics.read(earlier.id, name);

@@ -55,8 +55,8 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
       notRestored.push(`session ${id}: its ${SESSION_FILES.launch} cannot be read`);
       continue;
     }
-    const events = join(store, 'sessions', id, SESSION_FILES.events);
-    while (takeEvents(catalog, metrics, id, events).more);
+    for (const source of ['runnerEvents', 'events'] as const)
+      while (takeEvents(catalog, metrics, id, source, join(store, 'sessions', id, SESSION_FILES[source])).more);
   }
   catalog.setMeta('followed', String(objects.changes()));
   return { runs: catalog.countRuns(), checkpoints: catalog.checkpointIds().size, notRestored };

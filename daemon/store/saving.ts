@@ -7,11 +7,17 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
 import { type Checkpoint, fromWireNumber, type Proof, type Run, type Session } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { CHECKPOINT_FILE, type CheckpointFile, checkpointFileSchema, STATE_FILE } from '../../protocol/session.ts';
+import {
+  CHECKPOINT_FILE,
+  type CheckpointFile,
+  checkpointFileSchema,
+  STATE_FILE,
+  TORCH_STATE_FILE,
+} from '../../protocol/session.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
 import { readJson, syncDirectory } from './files.ts';
 import type { Hasher } from './hasher.ts';
-import { hashFile } from './hashing.ts';
+import { FileChanged, hashFile } from './hashing.ts';
 import type { Metrics, Points, Segment } from './metrics.ts';
 import type { MarkKind, Objects, Save, SavedFile, SavedRow } from './objects.ts';
 import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
@@ -46,11 +52,11 @@ export async function saveCheckpoint(
   try {
     const files: StoredFile[] = [];
     const expected = objects.newestHashes(source.run.id);
-    for (const { name, bytes } of facts.files) {
-      const path = join(source.directory, basename(name));
-      if (statSync(path, { throwIfNoEntry: false })?.size !== bytes)
-        throw damaged(facts.id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
-      files.push(await storeFile(objects, hasher, save, path, basename(name), expected));
+    for (const file of facts.files) {
+      const path = join(source.directory, file.name);
+      requireAsDescribed(facts.id, path, file);
+      files.push(await storeFile(objects, hasher, save, path, file.name, expected));
+      requireAsDescribed(facts.id, path, file);
     }
     const body: CheckpointBody = {
       checkpoint: facts,
@@ -84,7 +90,7 @@ export function digestOf(directory: string): string {
   const files = facts.files.map(({ name }) => {
     const digest = createHash('sha256');
     hashFile(
-      join(directory, basename(name)),
+      join(directory, name),
       () => Buffer.allocUnsafe(MAX_CHUNK_BYTES),
       (chunk) => digest.update(chunk.hash),
     );
@@ -94,7 +100,7 @@ export function digestOf(directory: string): string {
 }
 
 function stateDigest(files: readonly { name: string; digest: string }[]): string {
-  const state = files.find((file) => file.name === STATE_FILE);
+  const state = files.find(({ name }) => name === STATE_FILE || name === TORCH_STATE_FILE);
   if (state) return state.digest;
   const hash = createHash('sha256');
   for (const { name, digest } of files) hash.update(`${name}\0${digest}\n`);
@@ -178,6 +184,14 @@ function readFacts(directory: string): CheckpointFile {
   const parsed = v.safeParse(checkpointFileSchema, readJson(join(directory, CHECKPOINT_FILE)));
   if (!parsed.success) throw damaged(basename(directory), `${CHECKPOINT_FILE} is not what it should be`);
   return parsed.output;
+}
+
+/** Also after it was read: a script may have written its file once more, and what was read is then neither of both. */
+function requireAsDescribed(id: string, path: string, { name, bytes, stat }: CheckpointFile['files'][number]): void {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  const now = found && { size: Number(found.size), mtimeNs: found.mtimeNs };
+  if (stat && (now?.size !== bytes || Number(now.mtimeNs) / 1e6 !== stat.mtimeMs)) throw new FileChanged(path);
+  if (now?.size !== bytes) throw damaged(id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
 }
 
 function damaged(id: string, problem: string): TrainstashError {

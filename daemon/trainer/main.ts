@@ -102,6 +102,7 @@ class TrainingSession {
       environment,
       monitor: assembly.monitor,
       params: assembly.params,
+      cooperative: true,
     });
     for (const text of assembly.model.warnings)
       this.#reporter.report({ type: 'notice', code: 'model', level: 'warning', text, step: null });

@@ -97,7 +97,7 @@ async function chooseJob(app: App): Promise<JobNode | undefined> {
     return undefined;
   }
   if (jobs.length === 1) return jobs[0];
-  const items = jobs.map((node) => ({ label: node.job.name, description: node.job.module, node }));
+  const items = jobs.map((node) => ({ label: node.job.name, description: node.job.what, node }));
   return (await vscode.window.showQuickPick(items, { title: 'Trainstash: run a job' }))?.node;
 }
 

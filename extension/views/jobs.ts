@@ -33,7 +33,7 @@ export class JobsTree implements vscode.TreeDataProvider<JobNode> {
   getTreeItem({ root, job }: JobNode): vscode.TreeItem {
     const item = new vscode.TreeItem(job.name);
     item.id = `${root} ${job.name}`;
-    item.description = job.module;
+    item.description = job.what;
     item.iconPath = new vscode.ThemeIcon('beaker');
     item.contextValue = 'job';
     return item;

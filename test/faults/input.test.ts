@@ -33,7 +33,7 @@ describe('trainstash.json', () => {
     [
       'has a job without a module',
       '{\n  "jobs": {\n    "small": {}\n  }\n}',
-      /trainstash\.json:3:14: the job "small" has no "module"/,
+      /trainstash\.json:3:14: the job "small" needs either "run" .* or "module"/,
     ],
     [
       'has a nested key that is mistyped',
@@ -45,7 +45,13 @@ describe('trainstash.json', () => {
       '{"jobs": {"small": {"module": "small.ts", "checkpoint": {"every": "often"}}}}',
       /checkpoint\.every/,
     ],
-    ['has a command job', '{"jobs": {"small": "python train.py"}}', /TensorFlow\.js modules only/],
+    ['has a command with an open quote', '{"jobs": {"small": "python \'train.py"}}', /a quote is not closed/],
+    [
+      'has a job with a module and a command',
+      '{"jobs": {"small": {"module": "small.ts", "run": "python train.py"}}}',
+      /either "run" .* or "module"/,
+    ],
+    ['has a job that is a number', '{"jobs": {"small": 3}}', /must be a command or an object/],
   ];
   for (const [name, text, message] of broken) {
     test(`${name}: refused with file, line and reason`, async () => {
@@ -101,7 +107,7 @@ describe('what was asked for', () => {
     });
     expect(await fixture.cli('run')).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('Usage: trainstash run JOB'),
+      stderr: expect.stringContaining('Name a job'),
     });
   });
 
@@ -297,7 +303,7 @@ test('looking into a folder that is no project leaves nothing in it; init makes 
   expect(readdirSync(fixture.root)).toEqual(before);
   expect(await fixture.cli('init', 'small.ts')).toMatchObject({ code: 0 });
   expect(JSON.parse((await fixture.cli('jobs', '--json')).stdout).jobs).toMatchObject([
-    { name: 'train', module: 'small.ts' },
+    { name: 'train', what: 'small.ts' },
   ]);
 });
 

@@ -245,7 +245,7 @@ test('a catalog that is garbage or gone is rebuilt: checkpoints, tags, trash, me
     JSON.stringify({ seq: i + 1, t: 1000 + i, type: 'metrics', step: i + 1, epoch: 0, values: { loss: 1 / (i + 1) } }),
   );
   writeFileSync(join(path, 'sessions', session.id, 'events.ndjson'), `${lines.join('\n')}\n`);
-  await store.takeEvents(session.id);
+  await store.takeEvents(session.id, 'events');
   const first = await save(opened, makeCheckpoint(folder, session.id, 10));
   const second = await save(opened, makeCheckpoint(folder, session.id, 20));
   await store.tag(first.id, 'paper', false);
@@ -377,7 +377,7 @@ test('event lines that are malformed, oversized or random are skipped; the rest 
   closeSync(file);
   let malformed = 0;
   for (let more = true; more; ) {
-    const taken = await opened.store.takeEvents(opened.session.id);
+    const taken = await opened.store.takeEvents(opened.session.id, 'events');
     malformed += taken.malformed;
     more = taken.more;
   }
@@ -385,7 +385,7 @@ test('event lines that are malformed, oversized or random are skipped; the rest 
   expect(series!.steps).toEqual([1, 2, 3, 4]);
   expect(series!.values[1]).toBe('NaN');
   expect(malformed).toBeGreaterThan(200);
-  expect((await opened.store.takeEvents(opened.session.id)).points).toBe(0);
+  expect((await opened.store.takeEvents(opened.session.id, 'events')).points).toBe(0);
 });
 
 describe('disk full', () => {

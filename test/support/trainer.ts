@@ -21,6 +21,7 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     root: TRAINERS,
     cwd: TRAINERS,
     module: 'small.ts',
+    command: null,
     params: {},
     seed: 7,
     backend: 'wasm',

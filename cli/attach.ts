@@ -1,0 +1,80 @@
+/** A run's terminal in this one: its output as it comes, and what is typed goes to it. Leaving ends nothing. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from '../client/connect.ts';
+import { LIVE_STATUSES } from '../protocol/domain.ts';
+import { logRead, runInput, runShow } from '../protocol/messages.ts';
+
+const LOOK_MS = 30;
+const ALIVE_MS = 1_000;
+/** How much of what came before is shown. */
+const BEFORE_BYTES = 4_096;
+const CTRL_C = '\u0003';
+
+/** Resolves when the run has ended or the user has left. */
+export async function attach(
+  client: Client,
+  root: string,
+  run: string,
+  write: (text: string) => void,
+): Promise<'ended' | 'left'> {
+  const { stdin, stdout } = process;
+  let left = false;
+  let asking = false;
+  const type = (text: string) => void client.request(runInput, { root, run, text }).catch(() => {});
+  const onData = (bytes: Buffer) => {
+    const text = bytes.toString('utf8');
+    if (asking) {
+      asking = false;
+      if (text.startsWith('s')) type(CTRL_C);
+      else if (text.startsWith('l')) left = true;
+      else write('\r\n');
+    } else if (text === CTRL_C) {
+      asking = true;
+      write('\r\n[Ctrl-C: s sends it to the script, l leaves it running, any other key goes on] ');
+    } else type(text);
+  };
+  const resize = () => {
+    const { columns, rows } = stdout;
+    if (columns && rows) void client.request(runInput, { root, run, columns, rows }).catch(() => {});
+  };
+  stdin.setRawMode(true);
+  stdin.on('data', onData);
+  stdin.resume();
+  stdout.on('resize', resize);
+  resize();
+  try {
+    let offset = await beforeEnd(client, root, run);
+    for (let checked = 0; !left; ) {
+      const page = await client.request(logRead, { root, run, offset });
+      offset = page.offset;
+      if (page.text) {
+        if (!asking) write(page.text);
+        continue;
+      }
+      if (page.ended) return 'ended';
+      if (Date.now() - checked > ALIVE_MS) {
+        checked = Date.now();
+        const shown = await client.request(runShow, { root, run });
+        if (!LIVE_STATUSES.includes(shown.run.status)) return 'ended';
+      }
+      await delay(LOOK_MS);
+    }
+    return 'left';
+  } finally {
+    stdout.off('resize', resize);
+    stdin.off('data', onData);
+    stdin.setRawMode(false);
+    stdin.pause();
+    write('\r\n');
+  }
+}
+
+/** Where the last screenful begins. */
+async function beforeEnd(client: Client, root: string, run: string): Promise<number> {
+  let end = 0;
+  for (;;) {
+    const page = await client.request(logRead, { root, run, offset: end });
+    if (!page.text) return Math.max(0, end - BEFORE_BYTES);
+    end = page.offset;
+  }
+}

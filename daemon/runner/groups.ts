@@ -1,0 +1,87 @@
+/** Which files are one checkpoint together. Pure. */
+import { isCheckpointFolder } from './names.ts';
+
+export interface FoundState {
+  /** Relative to the project, with `/`. */
+  path: string;
+  ino: string;
+  bytes: number;
+  mtimeMs: number;
+}
+
+export interface Group {
+  /** The same for all files of one checkpoint. */
+  key: string;
+  /** The same for checkpoints of one kind: the key without its numbers. */
+  series: string;
+  /** In order of their paths. */
+  files: FoundState[];
+  /** What parts there are: `model`, `optimizer`, `pdparams`; what one group has the next should have. */
+  roles: string[];
+  /** A folder, a set of shards: how many files it must have at least. */
+  least: number;
+  /** Folder that the files' names are relative to; empty: the project. */
+  place: string;
+}
+
+const ROLE =
+  /(?:^|(?<=[^a-z]))(lr_scheduler|scheduler|sched|optimizer|optim|opt|scaler|ema|generator|discriminator|netg|netd|encoder|decoder|model|network|net|weights)(?=$|[^a-z])/i;
+const PADDLE = /\.(pdparams|pdopt|pdstates)$/i;
+const SHARD = /^(.*?)-(\d{5})-of-(\d{5})(\.[\w.]+)?$/;
+const TENSORFLOW = /^(.*)\.(index|data-\d{5}-of-(\d{5}))$/i;
+
+/** In order of their newest file. */
+export function groupFiles(files: readonly FoundState[]): Group[] {
+  const groups = new Map<string, Group>();
+  for (const file of files) {
+    const { key, place, role, least } = placeOf(file.path);
+    let group = groups.get(key);
+    if (!group) {
+      group = { key, series: key.replaceAll(/\d+(\.\d+)?/g, '#'), files: [], roles: [], least: 1, place };
+      groups.set(key, group);
+    }
+    group.files.push(file);
+    group.least = Math.max(group.least, least);
+    if (role && !group.roles.includes(role)) group.roles.push(role);
+  }
+  const sorted = [...groups.values()];
+  for (const group of sorted) group.files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return sorted.sort((a, b) => newest(a) - newest(b));
+}
+
+export function newest({ files }: Pick<Group, 'files'>): number {
+  return Math.max(...files.map(({ mtimeMs }) => mtimeMs));
+}
+
+function placeOf(path: string): { key: string; place: string; role: string | null; least: number } {
+  const parts = path.split('/');
+  const folder = parts.slice(0, -1).findIndex(isCheckpointFolder);
+  if (folder >= 0) {
+    const place = parts.slice(0, folder).join('/');
+    // Which files a folder has differs with the trainer's settings, and stays the same within one run.
+    return {
+      key: `${parts.slice(0, folder + 1).join('/')}/`,
+      place,
+      role: parts
+        .slice(folder + 1)
+        .join('/')
+        .replaceAll(/\d+/g, '#'),
+      least: 1,
+    };
+  }
+  const name = parts.at(-1)!;
+  const place = parts.slice(0, -1).join('/');
+  const at = place ? `${place}/` : '';
+  const tensorflow = TENSORFLOW.exec(name);
+  if (tensorflow) return { key: `${at}${tensorflow[1]}`, place, role: null, least: 1 + Number(tensorflow[3] ?? 1) };
+  const index = /^(.*)\.(safetensors|bin)\.index\.json$/.exec(name);
+  if (index) return { key: `${at}${index[1]}-shards`, place, role: null, least: 2 };
+  const shard = SHARD.exec(name);
+  if (shard) return { key: `${at}${shard[1]}-shards`, place, role: null, least: Number(shard[3]) };
+  const paddle = PADDLE.exec(name);
+  const stem = paddle ? name.slice(0, -paddle[0].length) : name;
+  const role = ROLE.exec(stem)?.[0].toLowerCase() ?? null;
+  const generic = role === null ? stem : stem.replace(ROLE, '*');
+  const roles = [role, paddle?.[1]?.toLowerCase()].filter(Boolean).join('+');
+  return { key: `${at}${generic}${paddle ? '.pd' : ''}`, place, role: roles || null, least: 1 };
+}

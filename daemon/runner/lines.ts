@@ -1,0 +1,49 @@
+/** What a script tells by printing it. Pure. */
+import { stripVTControlCharacters } from 'node:util';
+
+export interface PrintedMetrics {
+  step: number | null;
+  epoch: number | null;
+  values: Record<string, number>;
+}
+
+/** Longer lines are no line of ours. */
+const MAX_LINE = 4_096;
+const PAIR = /([A-Za-z_][\w./-]*)=([^\s,]+)/g;
+
+/** `trainstash step=1200 epoch=3 loss=0.31 val_acc=0.98`; null for every other line. */
+export function readMetricLine(line: string): PrintedMetrics | null {
+  if (line.length > MAX_LINE || !line.includes('trainstash')) return null;
+  const text = stripVTControlCharacters(line).trim();
+  if (!/^trainstash\s+[A-Za-z_][\w./-]*=/.test(text)) return null;
+  const printed: PrintedMetrics = { step: null, epoch: null, values: {} };
+  for (const [, name, value] of text.matchAll(PAIR)) {
+    const number = numberOf(value!);
+    if (number === null) continue;
+    if (name === 'step' || name === 'epoch') {
+      if (Number.isSafeInteger(number) && number >= 0) printed[name] = number;
+    } else printed.values[name!] = number;
+  }
+  return printed;
+}
+
+/** As Python prints them: `nan`, `inf`, `-inf`. */
+function numberOf(text: string): number | null {
+  const lower = text.toLowerCase();
+  if (lower === 'nan') return Number.NaN;
+  if (/^[+-]?inf(inity)?$/.test(lower))
+    return lower.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/.test(lower) ? Number(lower) : null;
+}
+
+/** Why a command failed, in one line: the last line of a Python traceback, or the last line at all. */
+export function reasonOf(output: string): string {
+  const lines = stripVTControlCharacters(output)
+    .split(/\r?\n/)
+    .map((line) => line.slice(line.lastIndexOf('\r') + 1).trimEnd())
+    .filter((line) => line.trim() !== '');
+  const traceback = lines.findLastIndex((line) => line.startsWith('Traceback (most recent call last)'));
+  const after =
+    traceback < 0 ? undefined : lines.slice(traceback + 1).find((line) => /^[A-Za-z_][\w.]*(:|$)/.test(line));
+  return (after ?? lines.at(-1) ?? '').trim().slice(0, 300);
+}

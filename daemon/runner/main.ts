@@ -1,0 +1,243 @@
+/**
+ * Entry of the runner of a command: `runner.js <session directory>`. It starts the command in a terminal, sees it from
+ * outside, and writes down how it ended. A script that uses the Python package speaks for itself; of any other it takes the
+ * checkpoint files that it saves, and the metrics that it prints or writes for TensorBoard.
+ */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { toWireNumber } from '../../protocol/domain.ts';
+import { toWire } from '../../protocol/errors.ts';
+import type { Control, ExitRecord, Launch, LaunchCommand } from '../../protocol/session.ts';
+import { SessionDirectory } from '../sessions/directory.ts';
+import { COMMAND_VARIABLE, commandEnvironment } from '../sessions/launch.ts';
+import { Reporter } from '../sessions/reporter.ts';
+import { HeldLock } from '../store/lock.ts';
+import { Collector } from './collector.ts';
+import { machineFacts } from './facts.ts';
+import { readMetricLine, reasonOf } from './lines.ts';
+import { Output } from './output.ts';
+import { Progress } from './progress.ts';
+import { EventFiles } from './tensorboard.ts';
+import { type CommandExit, type RunningCommand, startCommand } from './terminal.ts';
+
+const LOCK_WAIT_MS = 5_000;
+const CONTROL_MS = 200;
+const INPUT_MS = 20;
+const LOOK_MS = 1_000;
+/** Looking at files may take this share of one processor. */
+const LOOK_SHARE = 0.02;
+const HERE = dirname(fileURLToPath(import.meta.url));
+
+async function main(path: string): Promise<number> {
+  const directory = new SessionDirectory(path);
+  const launch = directory.launch();
+  if (!launch?.command) {
+    console.error(`${path} holds no command to run. Start one with \`trainstash run -- COMMAND\`.`);
+    return 2;
+  }
+  if (existsSync(directory.file('exit'))) {
+    console.error(`${path} has ended already; resume its run instead.`);
+    return 2;
+  }
+  const lock = await HeldLock.acquire(directory.file('lock'), LOCK_WAIT_MS);
+  if (!lock) {
+    console.error(`${path} is being run by another process.`);
+    return 2;
+  }
+  directory.writeProcess();
+  const reporter = new Reporter(directory, undefined, 'runnerEvents');
+  const runner = new Runner(directory, launch, launch.command, reporter);
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => runner.interrupt(signal));
+  let record: ExitRecord;
+  try {
+    record = await runner.run();
+  } catch (error) {
+    const wire = toWire(error);
+    record = { outcome: 'failed', step: runner.step, at: Date.now(), reason: wire.message, error: wire };
+  }
+  try {
+    reporter.close();
+  } finally {
+    directory.writeExit(record);
+    lock.release();
+  }
+  return record.outcome === 'failed' ? 1 : 0;
+}
+
+class Runner {
+  readonly #directory: SessionDirectory;
+  readonly #launch: Launch;
+  readonly #command: LaunchCommand;
+  readonly #reporter: Reporter;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #running: RunningCommand | null = null;
+  #collector: Collector | null = null;
+  #eventFiles: EventFiles | null = null;
+  #asked: 'paused' | 'stopped' | null = null;
+  #interrupted: string | null = null;
+  readonly #progress: Progress;
+
+  constructor(directory: SessionDirectory, launch: Launch, command: LaunchCommand, reporter: Reporter) {
+    this.#directory = directory;
+    this.#launch = launch;
+    this.#command = command;
+    this.#reporter = reporter;
+    this.#progress = new Progress(launch.resume?.step ?? 0);
+  }
+
+  get step(): number {
+    return this.#progress.now.step;
+  }
+
+  /** The command is told; how it ends is its own business. */
+  interrupt(signal: NodeJS.Signals): void {
+    this.#interrupted = signal;
+    this.#running?.signal(signal);
+  }
+
+  async run(): Promise<ExitRecord> {
+    const { root } = this.#launch;
+    const words = JSON.parse(process.env[COMMAND_VARIABLE] ?? 'null') ?? this.#command.words;
+    const environment = { ...machineFacts(), ...this.#command.facts };
+    this.#collector = new Collector({
+      directory: this.#directory,
+      root,
+      command: this.#command,
+      environment,
+      parent: this.#launch.resume?.checkpoint ?? null,
+      progress: (time) => this.#progress.at(time),
+      taken: ({ step, epoch, id }) => {
+        this.#progress.said(Date.now(), step, Math.max(epoch, this.#progress.now.epoch), {});
+        this.#reporter.report({ type: 'checkpoint', step, name: id });
+        this.#reporter.flush();
+      },
+      notice: (code, text) => this.#notice(code, text),
+    });
+    this.#eventFiles = new EventFiles(root);
+    const output = new Output(this.#directory, this.#reporter, (line) => this.#onLine(line));
+    const running = await startCommand({
+      words,
+      cwd: this.#command.cwd,
+      environment: commandEnvironment(process.env, this.#directory, this.#command.env, join(HERE, 'python')),
+      data: (bytes) => output.take(bytes),
+    });
+    this.#running = running;
+    this.#directory.writeProcess(running.pid);
+    this.#reporter.report({
+      type: 'started',
+      step: this.step,
+      epoch: 0,
+      totalSteps: null,
+      stepsPerEpoch: null,
+      environment,
+      monitor: this.#launch.monitor,
+      params: this.#launch.params,
+      cooperative: false,
+    });
+    this.#reporter.flush();
+    this.#every(CONTROL_MS, () => this.#obey());
+    this.#every(INPUT_MS, () => this.#type());
+    this.#lookLater(LOOK_MS);
+    const exit = await running.exited;
+    for (const timer of this.#timers) clearTimeout(timer);
+    output.close();
+    this.#look(true);
+    return this.#record(exit, output.tail());
+  }
+
+  /** A script that has started to write events of its own uses the package: then it knows better than we. */
+  #speaksForItself(): boolean {
+    return existsSync(this.#directory.file('events'));
+  }
+
+  #every(ms: number, work: () => void): void {
+    this.#timers.push(setInterval(work, ms));
+  }
+
+  #lookLater(ms: number): void {
+    const timer = setTimeout(() => {
+      const start = performance.now();
+      this.#look(false);
+      this.#lookLater(Math.max(LOOK_MS, (performance.now() - start) / LOOK_SHARE));
+    }, ms);
+    this.#timers.push(timer);
+    if (this.#timers.length > 100) this.#timers.splice(2, 50);
+  }
+
+  #look(ended: boolean): void {
+    if (this.#speaksForItself()) return;
+    try {
+      for (const { tag, step, time, value } of this.#eventFiles!.look())
+        this.#metric(time, step, null, { [tag]: value });
+      this.#reporter.flush();
+      this.#collector!.look(ended);
+    } catch (error) {
+      this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
+    }
+  }
+
+  #onLine(line: string): void {
+    const printed = readMetricLine(line);
+    if (!printed || this.#speaksForItself()) return;
+    this.#metric(Date.now(), printed.step ?? this.step, printed.epoch, printed.values);
+    this.#reporter.flush();
+  }
+
+  #metric(time: number, step: number, epoch: number | null, values: Record<string, number>): void {
+    this.#progress.said(time, step, epoch, values);
+    const wire = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toWireNumber(value)]));
+    this.#reporter.report({ type: 'metrics', step, epoch: this.#progress.now.epoch, values: wire });
+  }
+
+  #obey(): void {
+    if (this.#speaksForItself()) return;
+    const control = this.#reporter.request();
+    if (!control) return;
+    this.#reporter.answer(control, this.step);
+    if (control.pause || control.stop) this.#end(control);
+    else if (control.checkpoint)
+      this.#notice('cannotSave', 'The script saves by itself only; its next file is taken in when it comes.');
+  }
+
+  /** Asked for by a person who knows what is lost. Never SIGKILL: that is `stop --force`. */
+  #end(control: Control): void {
+    this.#asked = control.pause ? 'paused' : 'stopped';
+    this.#running?.signal('SIGTERM');
+  }
+
+  #type(): void {
+    if (!existsSync(this.#directory.file('input'))) return;
+    for (const input of this.#directory.takeInput()) {
+      if ('text' in input) this.#running?.write(input.text);
+      else this.#running?.resize(input.columns, input.rows);
+    }
+  }
+
+  #notice(code: string, text: string): void {
+    this.#reporter.report({ type: 'notice', code, level: 'warning', text, step: this.step });
+    this.#reporter.flush();
+  }
+
+  #record({ code, signal }: CommandExit, tail: string): ExitRecord {
+    const own = this.#directory.exit();
+    if (own) return own;
+    const end = (outcome: ExitRecord['outcome'], reason: string): ExitRecord => ({
+      outcome,
+      reason,
+      step: this.step,
+      at: Date.now(),
+      error: null,
+    });
+    if (this.#asked) return end(this.#asked, '');
+    if (code === 0) return end('completed', '');
+    const how = signal ? `ended by ${signal}` : `exit code ${code}`;
+    const by = this.#interrupted ? ` after ${this.#interrupted}` : '';
+    const said = reasonOf(tail);
+    const reason = said ? `${said} (${how}${by})` : `${how}${by}`;
+    return { ...end('failed', reason), error: { code: 'internal', message: reason, data: {} } };
+  }
+}
+
+process.exitCode = await main(process.argv[2] ?? '');
+process.exit();

@@ -1,0 +1,58 @@
+/** What the name of a checkpoint file tells: what it is, and when it was saved. Pure. */
+
+export interface NameFacts {
+  step: number | null;
+  epoch: number | null;
+  metrics: Record<string, number>;
+  /** The script itself calls it its best, or its last. */
+  reasons: string[];
+}
+
+/** Formats that hold training state and little else. */
+const STATE = /\.(pt|pth|pth\.tar|ckpt|safetensors|pdparams|pdopt|pdstates|keras|distcp)$/i;
+/** Formats that data comes in as well: taken only if the name says what it is. */
+const GENERAL = /\.(bin|h5|hdf5|npz|msgpack|index|data-\d{5}-of-\d{5})$/i;
+const SPEAKING = /(checkpoint|ckpt|model|weights|params|epoch|step|best|last|latest|optimizer|state)/i;
+const TEMPORARY = /(^\.|\.tmp|\.part|\.incomplete|~$|^tmp)/i;
+
+export function looksLikeCheckpoint(name: string): boolean {
+  if (TEMPORARY.test(name)) return false;
+  return STATE.test(name) || (GENERAL.test(name) && SPEAKING.test(name));
+}
+
+/** A folder that is one checkpoint: `checkpoint-500` of Hugging Face, `global_step1000` of DeepSpeed, `epoch_3`. */
+export function isCheckpointFolder(name: string): boolean {
+  return /^(checkpoint|ckpt|global_?step|step|epoch|iter|iteration)[-_=]?\d+$/i.test(name);
+}
+
+const STEP =
+  /(?:^|[^a-z])(?:global_?step|step|iteration|iter|it|checkpoint|ckpt|steps)[-_=. ]?(\d+)(?![\d.]*\d*[a-z]{3})/i;
+const EPOCH = /(?:^|[^a-z])(?:epoch|ep|e)[-_=. ]?(\d+)/i;
+const METRIC = /(?:^|[^a-z0-9])([a-z][a-z]*(?:_[a-z]+)*?)[-_=](\d+\.\d+(?:e-?\d+)?|\d+e-\d+)(?=$|[^\d])/gi;
+
+/** `ckpt_epoch_0050_loss_0.012345.pth`, `epoch=10-step=1000.ckpt`, `model_epoch_5.pdparams`, `checkpoint-500/…`. */
+export function factsOfName(path: string): NameFacts {
+  const parts = path.split('/');
+  const facts: NameFacts = { step: null, epoch: null, metrics: {}, reasons: [] };
+  // The file's own name first, then the folders that it lies in, the nearest first: two are enough.
+  for (const part of parts.slice(-3).reverse()) {
+    const name = part.replace(STATE, '').replace(GENERAL, '');
+    facts.epoch ??= numberAfter(EPOCH, name);
+    // `ckpt_epoch_5`: the number belongs to the epoch, not to the word before.
+    facts.step ??= numberAfter(STEP, name);
+    for (const [, metric, value] of name.matchAll(METRIC)) {
+      const key = metric!.toLowerCase().replace(/^(?:ckpt|checkpoint|model|epoch|step|best|last)_/, '');
+      if (/^(epoch|step|ep|iter|e|it|v|version|ckpt|checkpoint|model)$/.test(key)) continue;
+      facts.metrics[key] ??= Number(value);
+    }
+  }
+  const own = parts.at(-1)!;
+  if (/(^|[^a-z])best([^a-z]|$)/i.test(own)) facts.reasons.push('best');
+  return facts;
+}
+
+function numberAfter(pattern: RegExp, name: string): number | null {
+  const found = pattern.exec(name)?.[1];
+  const number = found === undefined ? Number.NaN : Number(found);
+  return Number.isSafeInteger(number) ? number : null;
+}

@@ -1,0 +1,39 @@
+/** How far a script had come at which time, as far as it said so. */
+
+export interface Moment {
+  step: number;
+  epoch: number;
+  metrics: Record<string, number>;
+}
+
+const MAX_MOMENTS = 10_000;
+/** What is printed before a file is saved may be read this much after it. */
+const READ_LATE_MS = 100;
+
+export class Progress {
+  readonly #moments: (Moment & { time: number })[] = [];
+  now: Moment;
+
+  constructor(step: number) {
+    this.now = { step, epoch: 0, metrics: {} };
+  }
+
+  said(time: number, step: number, epoch: number | null, values: Record<string, number>): void {
+    this.now = {
+      step: Math.max(this.now.step, step),
+      epoch: epoch ?? this.now.epoch,
+      metrics: { ...this.now.metrics, ...values },
+    };
+    this.#moments.push({ time, ...this.now });
+    if (this.#moments.length > MAX_MOMENTS) this.#moments.splice(0, MAX_MOMENTS / 2);
+  }
+
+  /** As it was when a file got its time. */
+  at(time: number): Moment {
+    const { step, epoch, metrics } = this.#moments.findLast((moment) => moment.time <= time + READ_LATE_MS) ?? {
+      ...this.now,
+      ...(this.#moments.length > 0 ? { metrics: {}, epoch: 0, step: 0 } : {}),
+    };
+    return { step, epoch, metrics };
+  }
+}

@@ -1,0 +1,117 @@
+/** A command in a terminal of its own, so that progress bars, colours and debuggers work as they do by hand. */
+import { spawn as spawnChild } from 'node:child_process';
+import { createRequire } from 'node:module';
+
+export interface CommandExit {
+  /** Null when a signal ended it. */
+  code: number | null;
+  signal: string | null;
+}
+
+export interface RunningCommand {
+  readonly pid: number;
+  /** False where no terminal can be had: then the command writes to a pipe. */
+  readonly isTerminal: boolean;
+  readonly exited: Promise<CommandExit>;
+  write(text: string): void;
+  resize(columns: number, rows: number): void;
+  /** To the command and all that it has started, as far as they have not left its group. */
+  signal(name: NodeJS.Signals): void;
+}
+
+export interface CommandSetup {
+  words: readonly [string, ...string[]];
+  cwd: string;
+  environment: Record<string, string>;
+  data(bytes: Buffer): void;
+}
+
+const COLUMNS = 120;
+const ROWS = 40;
+const SIGNALS = new Map([
+  [1, 'SIGHUP'],
+  [2, 'SIGINT'],
+  [6, 'SIGABRT'],
+  [9, 'SIGKILL'],
+  [11, 'SIGSEGV'],
+  [15, 'SIGTERM'],
+]);
+
+/** Rejects when the program cannot be started. */
+export async function startCommand(setup: CommandSetup): Promise<RunningCommand> {
+  const pty = loadPty();
+  return pty ? inTerminal(pty, setup) : withPipes(setup);
+}
+
+type Pty = typeof import('@lydell/node-pty');
+
+/** Its binaries are for the common platforms only. */
+function loadPty(): Pty | null {
+  try {
+    return createRequire(import.meta.url)('@lydell/node-pty') as Pty;
+  } catch {
+    return null;
+  }
+}
+
+function inTerminal(pty: Pty, { words: [program, ...rest], cwd, environment, data }: CommandSetup): RunningCommand {
+  const child = pty.spawn(program, rest, {
+    name: environment.TERM && environment.TERM !== 'dumb' ? environment.TERM : 'xterm-256color',
+    cols: COLUMNS,
+    rows: ROWS,
+    cwd,
+    env: environment,
+    // Bytes: what is no UTF-8 stays what it was.
+    encoding: null,
+  });
+  child.onData((chunk: unknown) => data(chunk as Buffer));
+  const exited = new Promise<CommandExit>((resolve) => {
+    child.onExit(({ exitCode, signal }) =>
+      resolve(
+        signal ? { code: null, signal: SIGNALS.get(signal) ?? `signal ${signal}` } : { code: exitCode, signal: null },
+      ),
+    );
+  });
+  return {
+    pid: child.pid,
+    isTerminal: true,
+    exited,
+    write: (text) => child.write(text),
+    resize: (columns, rows) => child.resize(columns, rows),
+    // A terminal's child leads a session and a group of its own.
+    signal: (name) => signalGroup(child.pid, name),
+  };
+}
+
+function withPipes({ words: [program, ...rest], cwd, environment, data }: CommandSetup): Promise<RunningCommand> {
+  return new Promise((resolve, reject) => {
+    const child = spawnChild(program, rest, { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+    child.once('error', reject);
+    child.stdout.on('data', data);
+    child.stderr.on('data', data);
+    // It may have ended, or closed its input.
+    child.stdin.on('error', () => {});
+    const exited = new Promise<CommandExit>((ended) => child.once('close', (code, signal) => ended({ code, signal })));
+    child.once('spawn', () =>
+      resolve({
+        pid: child.pid!,
+        isTerminal: false,
+        exited,
+        write: (text) => child.stdin.write(text),
+        resize: () => {},
+        signal: (name) => signalGroup(child.pid!, name),
+      }),
+    );
+  });
+}
+
+function signalGroup(pid: number, name: NodeJS.Signals): void {
+  for (const target of [-pid, pid]) {
+    try {
+      process.kill(target, name);
+      return;
+    } catch {
+      // Not a group leader here, or gone already.
+    }
+  }
+}

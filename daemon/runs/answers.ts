@@ -1,0 +1,22 @@
+/** What a person has said once for a job, so that nobody asks again. */
+import { join } from 'node:path';
+import { readJson, writeJson } from '../store/files.ts';
+
+/** Whether the script of that job is known to go on by itself from the files that it saved. */
+export function resumesItself(store: string, job: string): boolean {
+  return read(store).includes(job);
+}
+
+export function rememberResumesItself(store: string, job: string): void {
+  const known = read(store);
+  if (!known.includes(job)) writeJson(fileOf(store), { resumesItself: [...known, job] }, true);
+}
+
+function read(store: string): string[] {
+  const { resumesItself: jobs } = (readJson(fileOf(store)) ?? {}) as { resumesItself?: unknown };
+  return Array.isArray(jobs) ? jobs.filter((job) => typeof job === 'string') : [];
+}
+
+function fileOf(store: string): string {
+  return join(store, 'answers.json');
+}

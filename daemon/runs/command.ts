@@ -1,0 +1,154 @@
+/** From a command line to the words of a process. Pure; nothing here goes through a shell. */
+import { basename } from 'node:path';
+import type { ParamStyle } from '../../protocol/config.ts';
+import type { Params, ParamValue } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+
+/** Splits as a POSIX shell does: quotes and backslashes, no expansion. Null when a quote is not closed. */
+export function splitWords(text: string): string[] | null {
+  const words: string[] = [];
+  let word = '';
+  let started = false;
+  let quote = '';
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i]!;
+    if (quote === "'") {
+      if (character === "'") quote = '';
+      else word += character;
+    } else if (character === '\\' && (quote === '' || '"\\$`'.includes(text[i + 1] ?? ''))) {
+      i++;
+      word += text[i] ?? '';
+      started = true;
+    } else if (character === quote) quote = '';
+    else if (quote === '' && (character === '"' || character === "'")) {
+      quote = character;
+      started = true;
+    } else if (quote === '' && /\s/.test(character)) {
+      if (started || word) words.push(word);
+      word = '';
+      started = false;
+    } else word += character;
+  }
+  if (quote) return null;
+  if (started || word) words.push(word);
+  return words;
+}
+
+export interface Placeholders {
+  run: string;
+  /** The session's own folder for files. */
+  dir: string;
+  params: Params;
+  /** Of the checkpoint to go on from, where there is one: the file or folder to load, and the same without its ending. */
+  checkpoint?: string;
+  stem?: string;
+}
+
+const PLACEHOLDER = /\$\{([^}]*)\}/g;
+
+/** `${checkpoint} ${stem} ${run} ${dir} ${params.lr}`; anything else in braces is an error that names it. */
+export function fill(text: string, values: Placeholders): string {
+  return text.replaceAll(PLACEHOLDER, (whole, name: string) => {
+    const value = name.startsWith('params.')
+      ? at(values.params, name.slice('params.'.length))
+      : { run: values.run, dir: values.dir, checkpoint: values.checkpoint, stem: values.stem }[name];
+    if (value === undefined)
+      throw new TrainstashError(
+        'configInvalid',
+        `${whole} in the command stands for nothing here. Known are \${run}, \${dir}, \${params.NAME}, and in "resume" \${checkpoint} and \${stem}. Nothing was started.`,
+        { file: '' },
+      );
+    return typeof value === 'string' ? value : plain(value);
+  });
+}
+
+/** The words of a job's command with its params: those that the command names itself are not appended again. */
+export function wordsOf(command: string | readonly string[], style: ParamStyle, values: Placeholders): string[] {
+  const split = typeof command === 'string' ? splitWords(command) : [...command];
+  if (!split || split.length === 0)
+    throw new TrainstashError('configInvalid', `A quote is not closed in: ${command}. Nothing was started.`, {
+      file: '',
+    });
+  const named = new Set([...split.join(' ').matchAll(/\$\{params\.([^}]+)\}/g)].map(([, name]) => name!));
+  const rest = Object.fromEntries(Object.entries(values.params).filter(([name]) => !named.has(name)));
+  const words = split.map((word) => fill(word, values));
+  return [...words, ...paramWords(rest, style)];
+}
+
+/** Variables that hold the params, where a job wants them so: PARAM_LR=0.1. */
+export function paramVariables(params: Params, style: ParamStyle): Record<string, string> {
+  if (style !== 'env') return {};
+  return Object.fromEntries(
+    flatten(params).map(([name, value]) => [
+      `PARAM_${name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`,
+      plain(value),
+    ]),
+  );
+}
+
+function paramWords(params: Params, style: ParamStyle): string[] {
+  if (style === 'hydra') return flatten(params).map(([name, value]) => `${name}=${plain(value)}`);
+  if (style !== 'flags') return [];
+  return flatten(params).flatMap(([name, value]) => {
+    if (value === false || value === null) return [];
+    if (value === true) return [`--${name}`];
+    return [`--${name}`, ...(Array.isArray(value) ? value.map(plain) : [plain(value)])];
+  });
+}
+
+/** `{ optimizer: { lr: 1 } }` → `optimizer.lr`. */
+function flatten(params: Params, before = ''): [string, ParamValue][] {
+  return Object.entries(params).flatMap(([name, value]): [string, ParamValue][] =>
+    value !== null && typeof value === 'object' && !Array.isArray(value)
+      ? flatten(value, `${before}${name}.`)
+      : [[`${before}${name}`, value]],
+  );
+}
+
+function plain(value: ParamValue): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function at(params: Params, path: string): ParamValue | undefined {
+  let value: ParamValue | undefined = params;
+  for (const part of path.split('.')) {
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) return undefined;
+    value = value[part];
+  }
+  return value;
+}
+
+/** What a run without a job is called after: its script, or the program. */
+export function nameOfCommand(words: readonly string[]): string {
+  const script = words.slice(1).find((word) => /\.(py|sh|js|ts|jl|R)$/.test(word));
+  const module = words.indexOf('-m');
+  const name = script ?? (module > 0 ? words[module + 1] : undefined) ?? words[0]!;
+  return basename(name).replace(/\.\w+$/, '') || 'command';
+}
+
+// ---- secrets ----
+
+export const MASK = '***';
+
+const SECRET_NAME = /(token|secret|passw(or)?d|passphrase|api[-_]?key|access[-_]?key|credential|auth)/i;
+const SECRET_VALUE =
+  /^(hf_[A-Za-z0-9]{16,}|sk-[\w-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|[0-9a-f]{40}|eyJ[\w-]+\.[\w-]+\.[\w-]+)$/;
+const URL_SECRET = /([a-z][a-z0-9+.-]*:\/\/)([^/@\s:]*:)[^/@\s]+@/gi;
+const QUERY_SECRET = /([?&](?:[^=&\s]*(?:token|key|secret|sig|signature|password)[^=&\s]*)=)[^&\s]+/gi;
+
+/** The words with what looks like a secret masked: only these are written to disk. */
+export function maskSecrets(words: readonly string[]): string[] {
+  return words.map((word, i) => {
+    const before = words[i - 1];
+    if (before !== undefined && /^--?[\w-]+$/.test(before) && SECRET_NAME.test(before) && !word.startsWith('-'))
+      return MASK;
+    const assigned = /^(-{0,2}[\w.-]+=)(.+)$/.exec(word);
+    if (assigned && (SECRET_NAME.test(assigned[1]!) || SECRET_VALUE.test(assigned[2]!))) return `${assigned[1]}${MASK}`;
+    if (SECRET_VALUE.test(word)) return MASK;
+    return word.replaceAll(URL_SECRET, `$1$2${MASK}@`).replaceAll(QUERY_SECRET, `$1${MASK}`);
+  });
+}
+
+export function maskedCount(words: readonly string[]): number {
+  return words.filter((word) => word.includes(MASK)).length;
+}

@@ -1,0 +1,134 @@
+/** Everything that a session needs before its process can be started. What fails here leaves nothing behind. */
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JobConfig } from '../../protocol/config.ts';
+import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import { type CheckpointFile, type Launch, TORCH_STATE_FILE } from '../../protocol/session.ts';
+import { SessionDirectory } from '../sessions/directory.ts';
+import { spawnTrainer } from '../sessions/launch.ts';
+import { fill, maskSecrets, type Placeholders, paramVariables, wordsOf } from './command.ts';
+import { type ProjectContext, sessionsPath } from './context.ts';
+import { resolveProgram } from './interpreter.ts';
+import { type PutBack, putBack } from './put-back.ts';
+import { pythonFacts } from './python-facts.ts';
+import { newLaunch } from './records.ts';
+
+export interface SessionRequest {
+  run: Run;
+  session: Session;
+  job: JobConfig;
+  checkpoint: Checkpoint | null;
+  /** The worktree. */
+  root: string;
+  /** What may have changed since the checkpoint, and was accepted. */
+  accept: string[];
+  environment: Record<string, string>;
+  interpreter?: string;
+  overrides?: Partial<Launch>;
+}
+
+export interface PreparedSession {
+  directory: SessionDirectory;
+  launch: Launch;
+  /** Of a script that saves by itself. */
+  putBack: PutBack | null;
+  start(): ChildProcess;
+}
+
+export async function prepareSession(context: ProjectContext, request: SessionRequest): Promise<PreparedSession> {
+  const { run, session, job, checkpoint, root, accept, overrides } = request;
+  const facts = checkpoint ? ((await context.store.checkpointFacts(checkpoint.id))?.checkpoint ?? null) : null;
+  const launch = newLaunch(run, session, job, root, {
+    resume: checkpoint && {
+      directory: 'restore',
+      checkpoint: checkpoint.id,
+      step: checkpoint.step,
+      expected: { data: facts?.data?.fingerprint ?? null, backend: facts?.environment.backend ?? null },
+      accept,
+    },
+    ...overrides,
+  });
+  const directory = new SessionDirectory(join(sessionsPath(context), session.id));
+  try {
+    if (job.module !== undefined) return await prepareModule(context, request, launch, directory);
+    return await prepareCommand(context, request, launch, directory, facts);
+  } catch (error) {
+    rmSync(directory.path, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Folder of a run for files of its own: `${dir}` of a command, `run.dir` of a script. */
+export function filesOf(context: Pick<ProjectContext, 'place'>, run: Pick<Run, 'id'>): string {
+  return join(context.place.store, 'files', run.id);
+}
+
+/** Whether the state is of the Python package, which restores it by itself. */
+export function isOfPackage(facts: CheckpointFile): boolean {
+  return facts.files.some(({ name }) => name === TORCH_STATE_FILE);
+}
+
+async function prepareModule(
+  context: ProjectContext,
+  { checkpoint, environment }: SessionRequest,
+  launch: Launch,
+  directory: SessionDirectory,
+): Promise<PreparedSession> {
+  SessionDirectory.create(sessionsPath(context), launch);
+  if (checkpoint) await context.store.restoreCheckpoint(checkpoint.id, directory.file('restore'));
+  return {
+    directory,
+    launch,
+    putBack: null,
+    start: () => spawnTrainer(directory, context.trainer, launch.cwd, environment),
+  };
+}
+
+async function prepareCommand(
+  context: ProjectContext,
+  { run, job, checkpoint, environment, interpreter }: SessionRequest,
+  launch: Launch,
+  directory: SessionDirectory,
+  facts: CheckpointFile | null,
+): Promise<PreparedSession> {
+  const dir = filesOf(context, run);
+  const cwd = join(launch.cwd, job.cwd ?? '');
+  const values: Placeholders = { run: run.id, dir, params: run.params };
+  const ofScript = facts !== null && !isOfPackage(facts);
+  // Before anything is written: what is wrong in the command is said first.
+  const first = commandOf(job, values, ofScript ? { ...values, checkpoint: '', stem: '' } : null);
+  const all = { ...environment, ...first.variables };
+  const [program] = resolveProgram(first.words, { cwd, root: launch.root, environment: all, interpreter });
+  mkdirSync(dir, { recursive: true });
+  SessionDirectory.create(sessionsPath(context), launch);
+  let back: PutBack | null = null;
+  if (checkpoint && facts) {
+    await context.store.restoreCheckpoint(checkpoint.id, directory.file('restore'));
+    if (ofScript) back = putBack({ root: launch.root, dir }, directory.file('restore'), facts);
+  }
+  const { words, variables } = commandOf(job, values, back ? { ...values, ...back } : null);
+  const command = {
+    words: maskSecrets([program, ...words.slice(1)]) as [string, ...string[]],
+    cwd,
+    env: variables,
+    dir,
+    checkpoints: job.checkpoints,
+    facts: await pythonFacts(program, all),
+  };
+  const complete: Launch = { ...launch, command };
+  SessionDirectory.create(sessionsPath(context), complete);
+  return {
+    directory,
+    launch: complete,
+    putBack: back,
+    start: () => spawnTrainer(directory, context.runner, cwd, environment, [program, ...words.slice(1)]),
+  };
+}
+
+/** `from`: the placeholders of a checkpoint that the script is told to load. */
+function commandOf(job: JobConfig, values: Placeholders, from: Placeholders | null) {
+  const words = wordsOf(from && job.resume ? job.resume : job.run!, job.args, from && job.resume ? from : values);
+  const own = Object.fromEntries(Object.entries(job.env).map(([name, text]) => [name, fill(text, values)]));
+  return { words, variables: { ...own, ...paramVariables(values.params, job.args) } };
+}

@@ -1,0 +1,43 @@
+/** Which Python a command would get, with the versions of what decides its numbers. Runs no code of the project. */
+import { execFile } from 'node:child_process';
+import { basename } from 'node:path';
+import { trainingEnvironment } from '../sessions/launch.ts';
+
+const PROBE_MS = 5_000;
+/** As `importlib.metadata` names them; the Python package reports the same. */
+const PACKAGES = [
+  'torch',
+  'numpy',
+  'lightning',
+  'pytorch-lightning',
+  'transformers',
+  'accelerate',
+  'tensorflow',
+  'keras',
+  'paddlepaddle',
+  'jax',
+];
+const PROBE = `
+import sys, json
+from importlib import metadata
+facts = {"python": "%d.%d.%d" % sys.version_info[:3]}
+for name in sys.argv[1:]:
+    try: facts[name] = metadata.version(name)
+    except Exception: pass
+print(json.dumps(facts))`;
+
+/** Empty when the program is no Python, or does not answer. */
+export function pythonFacts(program: string, environment: Record<string, string>): Promise<Record<string, string>> {
+  if (!/^(pypy|python)[\d.]*(\.exe)?$/i.test(basename(program))) return Promise.resolve({});
+  return new Promise((resolve) => {
+    // Not in the project's folder, which Python would look for modules in first.
+    const options = { env: trainingEnvironment(environment), timeout: PROBE_MS, cwd: '/' };
+    execFile(program, ['-c', PROBE, ...PACKAGES], options, (error, stdout) => {
+      try {
+        resolve(error ? {} : (JSON.parse(stdout) as Record<string, string>));
+      } catch {
+        resolve({});
+      }
+    });
+  });
+}

@@ -1,0 +1,74 @@
+"""Keeps every checkpoint of a training and resumes it bit for bit.
+
+    import trainstash
+
+    run = trainstash.init(model=model, optimizer=optimizer, scheduler=scheduler)
+    for epoch in run.epochs(10):
+        for x, y in run.batches(loader):
+            ...                       # forward, backward, optimizer.step()
+            run.step(loss=loss)
+        run.log(val_acc=accuracy)
+
+Needs nothing but Python itself; torch and the other frameworks are imported only when they are there already.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping, Optional
+
+    from .run import Run
+
+__version__ = "0.1.0"
+__all__ = ["ResumeError", "attach", "init", "keras", "paddle"]
+
+
+class ResumeError(RuntimeError):
+    """The checkpoint's weights or optimizer state cannot be loaded. Nothing was changed; training on from scratch
+    without a word would be the worst that could happen."""
+
+
+def init(
+    *,
+    params: Optional[Mapping[str, Any]] = None,
+    resume: Optional[str] = None,
+    schedule: Optional[str] = None,
+    **tracked: Any,
+) -> Run:
+    """Tracks the objects that make up a training, and restores them if this launch is a resume.
+
+    ``tracked``: anything with ``state_dict()`` and ``load_state_dict()`` (models, optimizers, schedulers, scalers), random
+    generators of torch, NumPy and Python, tensors, and dicts of tensors; the names are the keys in the checkpoint.
+    ``params``: hyper-parameters, shown and compared; those of the launch win. ``resume``: None resumes only when the
+    launch says so; ``"last"`` goes on from the newest checkpoint of this script that is still in a session folder; a path
+    names a ``state.pt``. ``schedule``: when a scheduler was built for another number of steps than the checkpoint's,
+    ``"keep"`` the checkpoint's or ``"rebuild"`` it from this step.
+
+    Raises ResumeError when weights or optimizer state do not fit. Anything else that cannot be restored lowers the
+    checkpoint's grade, and says so.
+    """
+    from .run import start
+
+    return start(params=params, resume=resume, schedule=schedule, tracked=tracked)
+
+
+def attach(trainer: Any) -> Any:
+    """Gives a Lightning or Hugging Face trainer checkpoints that resume, before ``fit`` or ``train``. Returns it."""
+    from .adapters import attach as attach_to
+
+    return attach_to(trainer)
+
+
+def keras(**tracked: Any) -> Any:
+    """A callback for ``model.fit(callbacks=[trainstash.keras()])``: exact at epoch ends, partial inside an epoch."""
+    from .adapters import keras_callback
+
+    return keras_callback(**tracked)
+
+
+def paddle(**tracked: Any) -> Any:
+    """A callback for ``paddle.Model.fit(callbacks=[trainstash.paddle()])``."""
+    from .adapters import paddle_callback
+
+    return paddle_callback(**tracked)

@@ -1,0 +1,187 @@
+"""A script that was started by hand: it makes its own session folder, holds its lock, and says how it ended. A daemon
+that looks at the project later takes it over and gives the run its name."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from typing import Any, List, Mapping, Optional, Tuple
+
+from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
+
+DEFAULT_EVERY_SECONDS = 600
+
+
+def own_session(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Optional[Session]:
+    """``resume``: the id of the checkpoint and its step. None, with a line said, when no folder can be had."""
+    try:
+        return _make(params, resume)
+    except (OSError, sqlite3.Error) as error:
+        say(f"no session folder can be made ({error}); this training is not recorded")
+        return None
+
+
+def find_store(start: str) -> Tuple[str, str]:
+    """The project's root and its store: in the git folder that all worktrees share, or beside the files without git."""
+    folder = os.path.abspath(start)
+    while True:
+        dot = os.path.join(folder, ".git")
+        if os.path.isdir(dot):
+            return folder, os.path.join(dot, "trainstash")
+        if os.path.isfile(dot):
+            return folder, os.path.join(_common_folder(dot), "trainstash")
+        if os.path.isdir(os.path.join(folder, ".trainstash")):
+            return folder, os.path.join(folder, ".trainstash")
+        above = os.path.dirname(folder)
+        if above == folder:
+            start = os.path.abspath(start)
+            return start, os.path.join(start, ".trainstash")
+        folder = above
+
+
+def newest_checkpoint() -> Optional[str]:
+    """Path of the newest ``state.pt`` that a session of this script left and nobody took yet."""
+    _, store = find_store(os.getcwd())
+    found: List[Tuple[float, str]] = []
+    sessions = os.path.join(store, "sessions")
+    for session in _listed(sessions):
+        for box in ("inbox", "taking"):
+            for name in _listed(os.path.join(sessions, session, box)):
+                path = os.path.join(sessions, session, box, name, STATE_FILE)
+                if not name.startswith((".", "bad-")) and os.path.exists(path):
+                    found.append((os.path.getmtime(path), path))
+    return max(found)[1] if found else None
+
+
+def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Session:
+    root, store = find_store(os.getcwd())
+    if not os.path.isdir(store):
+        os.makedirs(store, mode=0o700, exist_ok=True)
+        if os.path.basename(store) == ".trainstash":
+            with open(os.path.join(store, ".gitignore"), "w", encoding="utf-8") as file:
+                file.write("*\n")
+    session = random_id()
+    path = os.path.join(store, "sessions", session)
+    for name in ("inbox", "taking"):
+        os.makedirs(os.path.join(path, name), mode=0o700, exist_ok=True)
+    words = [sys.executable or "python", *(sys.argv if sys.argv and sys.argv[0] else ["-"])]
+    launch = {
+        "format": 1,
+        "session": session,
+        "run": None,
+        "runNumber": None,
+        "job": os.path.splitext(os.path.basename(sys.argv[0] or "python"))[0] or "python",
+        "purpose": "train",
+        "root": root,
+        "cwd": root,
+        "module": "",
+        "command": {
+            "words": [_masked(words, i) for i in range(len(words))],
+            "cwd": os.getcwd(),
+            "env": {},
+            "dir": os.path.join(store, "files", session),
+            "checkpoints": [],
+            "facts": {},
+        },
+        "params": dict(params),
+        "seed": 0,
+        "backend": "",
+        "files": [],
+        "resume": None
+        if resume is None
+        else {
+            "directory": "restore",
+            "checkpoint": resume[0],
+            "step": resume[1],
+            "expected": {"data": None, "backend": None},
+            "accept": [],
+        },
+        "untilStep": None,
+        "untilEpoch": None,
+        "checkpoint": {"everySeconds": DEFAULT_EVERY_SECONDS, "everySteps": None, "everyEpochs": None, "onBest": True},
+        "onNaN": "ignore",
+        "onSpike": "ignore",
+        "monitor": None,
+        "keep": {"last": 3, "every": None},
+        "identity": _identity(root),
+        "createdAt": time.time() * 1000,
+    }
+    write_json(os.path.join(path, "launch.json"), launch, durable=True)
+    lock = sqlite3.connect(os.path.join(path, "lock"), isolation_level=None, check_same_thread=False, timeout=5)
+    lock.execute("PRAGMA journal_mode=MEMORY")
+    lock.execute("BEGIN EXCLUSIVE")
+    process = {
+        "pid": os.getpid(),
+        "startTime": _start_time(),
+        "host": socket.gethostname(),
+        "bootId": _read("/proc/sys/kernel/random/boot_id"),
+    }
+    write_json(os.path.join(path, "process.json"), process)
+    sync_folder(path)
+    made = Session(path, launch, alone=True)
+    # The lock lives as long as this process: it is what tells that the run does.
+    atexit.register(lock.close)
+    return made
+
+
+SECRET_NAMES = ("token", "secret", "password", "passwd", "api-key", "api_key", "apikey", "credential", "auth")
+
+
+def _masked(words: List[str], i: int) -> str:
+    """What looks like a secret is not written down."""
+    before = words[i - 1].lower() if i > 0 else ""
+    name, equals, _ = words[i].partition("=")
+    if equals and any(part in name.lower() for part in SECRET_NAMES):
+        return f"{name}=***"
+    if before.startswith("-") and "=" not in before and any(part in before for part in SECRET_NAMES):
+        return words[i] if words[i].startswith("-") else "***"
+    return "***" if words[i].startswith(("hf_", "sk-", "ghp_", "github_pat_", "glpat-")) else words[i]
+
+
+def _identity(root: str) -> Mapping[str, Any]:
+    def git(*arguments: str) -> Optional[str]:
+        try:
+            done = subprocess.run(
+                ["git", *arguments], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+
+    branch = git("symbolic-ref", "--short", "-q", "HEAD")
+    return {"branch": branch, "commit": git("rev-parse", "-q", "--verify", "HEAD"), "dirty": False, "code": None}
+
+
+def _common_folder(dot: str) -> str:
+    folder = _read(dot).partition("gitdir:")[2].strip()
+    folder = os.path.normpath(os.path.join(os.path.dirname(dot), folder))
+    common = os.path.join(folder, "commondir")
+    return os.path.normpath(os.path.join(folder, _read(common))) if os.path.exists(common) else folder
+
+
+def _start_time() -> Optional[str]:
+    stat = _read("/proc/self/stat")
+    return stat[stat.rindex(")") + 2 :].split(" ")[19] if ")" in stat else None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _listed(path: str) -> List[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+__all__ = ["CHECKPOINT_FILE", "find_store", "newest_checkpoint", "own_session"]

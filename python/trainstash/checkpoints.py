@@ -1,0 +1,186 @@
+"""When a checkpoint is due, and taking it: copied between two steps, written by a thread, one at a time."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import threading
+import time
+from typing import Any, Dict, List, Mapping, Optional
+
+from . import ptfile
+from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, sync_folder, wire_number, write_json
+from .staging import Staged, Staging
+
+# Checkpoints by time may cost this share of the training's time.
+MAX_OVERHEAD = 0.02
+# Without a daemon that takes checkpoints, this many of the newest stay in the inbox, and the best.
+UNTAKEN_LAST = 3
+
+
+class Policy:
+    def __init__(self, policy: Mapping[str, Any], step: int) -> None:
+        self.seconds = float(policy.get("everySeconds") or 0)
+        self._wanted_seconds = self.seconds
+        self.steps: Optional[int] = policy.get("everySteps")
+        self.epochs: Optional[int] = policy.get("everyEpochs")
+        self.on_best = bool(policy.get("onBest", True))
+        self._last = time.monotonic()
+        self._last_step = step
+
+    def due(self, step: int) -> List[str]:
+        reasons = []
+        if self.seconds and time.monotonic() - self._last >= self.seconds:
+            reasons.append("interval")
+        if self.steps and step % self.steps == 0 and step != self._last_step:
+            reasons.append("steps")
+        return reasons
+
+    def due_at_epoch(self, epochs_done: int) -> List[str]:
+        return ["epoch"] if self.epochs and epochs_done % self.epochs == 0 else []
+
+    def taken(self, step: int, stall_seconds: float) -> None:
+        self._last = time.monotonic()
+        self._last_step = step
+        if self._wanted_seconds:
+            self.seconds = max(self._wanted_seconds, stall_seconds / MAX_OVERHEAD)
+
+
+class Checkpoints:
+    """``facts`` of a checkpoint are what ``checkpoint.json`` says; see the session format."""
+
+    def __init__(self, session: Session, environment: Mapping[str, str], parent: Optional[str]) -> None:
+        self._session = session
+        self._environment = dict(environment)
+        self._staging = Staging()
+        self._writer: Optional[threading.Thread] = None
+        self._parent = parent
+        self._taken = 0
+        self._failed = False
+        self._prepared = False
+        self.monitor: Optional[Mapping[str, str]] = session.launch.get("monitor")
+
+    @property
+    def in_flight(self) -> bool:
+        return self._writer is not None and self._writer.is_alive()
+
+    def prepare(self, live: Mapping[str, Any]) -> None:
+        if self._prepared:
+            return
+        self._prepared = True
+        self._staging.prepare(live)
+
+    def copy(self, live: Mapping[str, Any]) -> Staged:
+        """The state as it is now. Waits for the writer: there is one copy at a time."""
+        self.join()
+        staged = self._staging.copy(live)
+        if not staged.is_copy:
+            self._session.once(
+                "memory",
+                "there is too little free memory to copy the state; checkpoints are written while the training waits",
+            )
+        return staged
+
+    def save(self, staged: Staged, facts: Mapping[str, Any], wait: bool = False) -> None:
+        self.join()
+        self._taken += 1
+        checkpoint = random_id()
+        complete: Dict[str, Any] = {
+            "format": 1,
+            "id": checkpoint,
+            "session": self._session.id,
+            "createdAt": time.time() * 1000,
+            "parent": self._parent,
+            "environment": self._environment,
+            **facts,
+        }
+        if staged.dropped:
+            complete["grade"] = "partial"
+            complete["missing"] = [*complete["missing"], *(f"{place} (not a plain value)" for place in staged.dropped)]
+        name = f"{complete['step']:09d}-{self._taken:06d}-{checkpoint}"
+        if wait or not staged.is_copy:
+            self._write(staged, complete, name)
+            return
+        self._writer = threading.Thread(target=self._write, args=(staged, complete, name), name="trainstash-writer")
+        self._writer.start()
+
+    def join(self) -> None:
+        if self._writer is not None:
+            self._writer.join()
+            self._writer = None
+
+    def _write(self, staged: Staged, facts: Dict[str, Any], name: str) -> None:
+        session = self._session
+        inbox = session.inbox
+        temporary = os.path.join(inbox, f".tmp-{name}")
+        try:
+            os.makedirs(temporary, mode=0o700)
+            staged.wait()
+            size = ptfile.write(staged.state, os.path.join(temporary, STATE_FILE))
+            facts["files"] = [{"name": STATE_FILE, "bytes": size}]
+            write_json(os.path.join(temporary, CHECKPOINT_FILE), facts, durable=True)
+            sync_folder(temporary)
+            os.rename(temporary, os.path.join(inbox, name))
+            sync_folder(inbox)
+            self._parent = str(facts["id"])
+            self._failed = False
+            session.event("checkpoint", step=facts["step"], name=name)
+            self._prune()
+        except Exception as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if not self._failed:
+                session.notice(
+                    "checkpointFailed",
+                    "error",
+                    f"The checkpoint of step {facts['step']} could not be written ({error}). Training goes on; earlier "
+                    "checkpoints are untouched. Free some disk space: the next one is tried when it is due.",
+                    facts["step"],
+                )
+            self._failed = True
+
+    def _prune(self) -> None:
+        """Nobody may be there to take checkpoints for days: the disk must not fill up."""
+        inbox = self._session.inbox
+        names = sorted(name for name in os.listdir(inbox) if not name.startswith("."))
+        if len(names) <= UNTAKEN_LAST:
+            return
+        entries = [(name, self._facts(name)) for name in names]
+        best = self._best([(name, facts) for name, facts in entries if facts])
+        for name, facts in entries[:-UNTAKEN_LAST]:
+            if facts and name != best and "request" not in facts["reasons"]:
+                shutil.rmtree(os.path.join(inbox, name), ignore_errors=True)
+
+    def _best(self, entries: List[Any]) -> Optional[str]:
+        monitor = self.monitor
+        if monitor is None:
+            return None
+        sign = 1 if monitor["mode"] == "min" else -1
+        measured = [
+            (sign * facts["metrics"][monitor["metric"]], name)
+            for name, facts in entries
+            if isinstance(facts["metrics"].get(monitor["metric"]), (int, float))
+        ]
+        return min(measured)[1] if measured else None
+
+    def _facts(self, name: str) -> Optional[Dict[str, Any]]:
+        import json
+
+        try:
+            with open(os.path.join(self._session.inbox, name, CHECKPOINT_FILE), encoding="utf-8") as file:
+                facts: Dict[str, Any] = json.load(file)
+                return facts
+        except (OSError, ValueError):
+            return None  # A daemon has claimed it since the listing.
+
+
+def plain_metrics(metrics: Mapping[str, float]) -> Dict[str, Any]:
+    return {name: wire_number(value) for name, value in metrics.items() if not isinstance(value, bool)}
+
+
+def is_better(monitor: Mapping[str, str], value: float, best: Optional[float]) -> bool:
+    if math.isnan(value):
+        return False
+    if best is None:
+        return True
+    return value < best if monitor["mode"] == "min" else value > best

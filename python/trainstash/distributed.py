@@ -1,0 +1,90 @@
+"""Several processes of one training. Rank 0 decides; the others hear of it at steps that it has announced before."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, Dict, List, Optional
+
+# Decisions are heard about this often; a broadcast costs a tenth of a millisecond.
+_DECIDE_SECONDS = 0.5
+_MAX_STEPS_BETWEEN = 1_000
+
+
+class Group:
+    """Alone when torch.distributed is not set up: then nothing is sent, and every step may decide."""
+
+    def __init__(self) -> None:
+        self._distributed = _distributed()
+        self.rank = self._distributed.get_rank() if self._distributed else 0
+        self.world = self._distributed.get_world_size() if self._distributed else 1
+        self._group: Any = None
+        if self._distributed and self._distributed.get_backend() != "gloo":
+            # Plain numbers go through the CPU: on the GPU they would wait for the computation.
+            self._group = self._distributed.new_group(backend="gloo")
+        self._next = 1
+        self._decided_at = time.monotonic()
+        self._steps = 0
+
+    @property
+    def several(self) -> bool:
+        return bool(self.world > 1)
+
+    def may_decide(self, step: int) -> bool:
+        return not self.several or bool(step >= self._next)
+
+    def decide(self, step: int, decision: int) -> int:
+        """The same number on all ranks: that of rank 0. Only at steps where ``may_decide``."""
+        if not self.several:
+            return decision
+        import torch
+
+        now = time.monotonic()
+        pace = (now - self._decided_at) / max(1, step - self._steps)
+        self._decided_at, self._steps = now, step
+        ahead = min(_MAX_STEPS_BETWEEN, max(1, int(_DECIDE_SECONDS / pace) if pace > 0 else _MAX_STEPS_BETWEEN))
+        words = torch.tensor([decision, step + ahead], dtype=torch.int64)
+        self._distributed.broadcast(words, 0, group=self._group)
+        self._next = int(words[1])
+        return int(words[0])
+
+    def start_at(self, step: int) -> None:
+        """After a restore: all ranks meet at the next step."""
+        self._next, self._steps = step + 1, step
+
+    def gather(self, value: Any) -> List[Any]:
+        """One of each rank, on all of them."""
+        if not self.several:
+            return [value]
+        values: List[Any] = [None] * self.world
+        self._distributed.all_gather_object(values, value, group=self._group)
+        return values
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's, on all of them."""
+        if not self.several:
+            return value
+        values = [value]
+        self._distributed.broadcast_object_list(values, 0, group=self._group)
+        return values[0]
+
+
+def _distributed() -> Any:
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    distributed = getattr(torch, "distributed", None)
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return None
+    return distributed
+
+
+def launched_rank() -> Optional[int]:
+    """What ``torchrun`` says before the group is set up."""
+    rank = os.environ.get("RANK")
+    return int(rank) if rank is not None and rank.isdigit() and "WORLD_SIZE" in os.environ else None
+
+
+def facts(group: Group) -> Dict[str, str]:
+    return {"world": str(group.world)} if group.several else {}

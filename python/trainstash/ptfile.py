@@ -1,0 +1,305 @@
+"""Writes files that plain ``torch.load`` reads: a zip of stored entries, each storage once, its data at multiples of 64
+bytes. The bytes are a function of the state alone. Reading and writing are bounded by the disk, not by Python: the
+interpreter's lock is released while a piece is summed and written."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import pickle
+import struct
+import zipfile
+import zlib
+from collections import OrderedDict
+from typing import Any, Iterator, List, Optional, Tuple
+
+PIECE_BYTES = 4 << 20
+_ALIGN = 64
+_MAX32 = 0xFFFFFFFF
+_STEM = "archive"
+# 1 January 1980: the zip format's zero.
+_DOS_DATE = 0x21
+
+_STORAGES = {
+    "float32": "FloatStorage",
+    "float64": "DoubleStorage",
+    "float16": "HalfStorage",
+    "bfloat16": "BFloat16Storage",
+    "int64": "LongStorage",
+    "int32": "IntStorage",
+    "int16": "ShortStorage",
+    "int8": "CharStorage",
+    "uint8": "ByteStorage",
+    "bool": "BoolStorage",
+    "complex64": "ComplexFloatStorage",
+    "complex128": "ComplexDoubleStorage",
+}
+
+
+class Storage:
+    """Bytes of one storage, as a flat uint8 tensor on the CPU."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self, data: Any) -> None:
+        self.bytes = data
+
+
+class TensorView:
+    """A tensor to be written: what part of which storage it is. ``size`` and ``stride`` are in elements."""
+
+    __slots__ = ("storage", "dtype", "offset", "size", "stride", "requires_grad")
+
+    def __init__(
+        self,
+        storage: Storage,
+        dtype: Any,
+        offset: int,
+        size: Tuple[int, ...],
+        stride: Tuple[int, ...],
+        requires_grad: bool,
+    ) -> None:
+        self.storage = storage
+        self.dtype = dtype
+        self.offset = offset
+        self.size = size
+        self.stride = stride
+        self.requires_grad = requires_grad
+
+
+class _Reference:
+    __slots__ = ("storage", "kind", "elements")
+
+    def __init__(self, storage: Storage, kind: Any, elements: int) -> None:
+        self.storage = storage
+        self.kind = kind
+        self.elements = elements
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, protocol=2)
+        self.storages: List[Storage] = []
+        self._keys: dict[int, str] = {}
+
+    def persistent_id(self, obj: Any) -> Optional[Tuple[Any, ...]]:
+        if type(obj) is not _Reference:
+            return None
+        key = self._keys.get(id(obj.storage))
+        if key is None:
+            key = self._keys[id(obj.storage)] = str(len(self.storages))
+            self.storages.append(obj.storage)
+        return ("storage", obj.kind, key, "cpu", obj.elements)
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is not TensorView:
+            return NotImplemented
+        import torch
+
+        name = str(obj.dtype).rpartition(".")[2]
+        known = _STORAGES.get(name)
+        nbytes = int(obj.storage.bytes.numel())
+        place: Tuple[Any, ...] = (obj.offset, obj.size, obj.stride, obj.requires_grad, OrderedDict())
+        if known is not None:
+            elements = nbytes // torch.empty(0, dtype=obj.dtype).element_size()
+            reference = _Reference(obj.storage, getattr(torch, known), elements)
+            return torch._utils._rebuild_tensor_v2, (reference, *place)
+        reference = _Reference(obj.storage, torch.UntypedStorage, nbytes)
+        return getattr(torch._utils, "_rebuild_tensor_v3"), (reference, *place, obj.dtype)
+
+
+def write(state: Any, path: str) -> int:
+    """Writes ``state``, whose tensors are TensorViews, to a new file, durably. Returns its size in bytes."""
+    buffer = io.BytesIO()
+    pickler = _Pickler(buffer)
+    pickler.dump(state)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        archive = _Zip(descriptor)
+        archive.add("data.pkl", memoryview(buffer.getbuffer()))
+        archive.add("byteorder", memoryview(b"little"))
+        for key, storage in enumerate(pickler.storages):
+            archive.add(f"data/{key}", bytes_of(storage.bytes))
+        archive.add("version", memoryview(b"3\n"))
+        size = archive.finish()
+        os.fsync(descriptor)
+        return size
+    finally:
+        os.close(descriptor)
+
+
+def bytes_of(flat: Any) -> memoryview:
+    """A view of a flat uint8 CPU tensor, without a copy; also where NumPy is not installed."""
+    nbytes = int(flat.numel())
+    if nbytes == 0:
+        return memoryview(b"")
+    try:
+        return memoryview(flat.numpy())
+    except RuntimeError:
+        import ctypes
+
+        return memoryview((ctypes.c_char * nbytes).from_address(flat.data_ptr())).cast("B")
+
+
+def read(path: str) -> Any:
+    """What ``write`` wrote. Nothing but tensors and plain values can come out of it, and no code runs. Raises ValueError
+    when the file holds anything else, or is damaged."""
+    with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+        names = {name.partition("/")[2]: name for name in archive.namelist()}
+        if "data.pkl" not in names:
+            raise ValueError("it is no file of torch")
+
+        def storage(key: str) -> Any:
+            import torch
+
+            data = torch.empty(archive.getinfo(names[f"data/{key}"]).file_size, dtype=torch.uint8)
+            view = bytes_of(data)
+            with archive.open(names[f"data/{key}"]) as entry:
+                done = 0
+                while done < len(view):
+                    got = entry.readinto(view[done : done + PIECE_BYTES])  # type: ignore[attr-defined]
+                    if not got:
+                        raise ValueError(f"storage {key} breaks off")
+                    done += got
+            return data
+
+        try:
+            return _Unpickler(io.BytesIO(archive.read(names["data.pkl"])), storage).load()
+        except (pickle.UnpicklingError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(str(error)) from error
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: Any, storage: Any) -> None:
+        super().__init__(file)
+        self._storage = storage
+        self._storages: dict[str, Any] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuild
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v3"):
+            return _rebuild_untyped
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("_codecs", "encode"):
+            return codecs.encode
+        if module == "torch":
+            for dtype, storage in _STORAGES.items():
+                if storage == name:
+                    return dtype
+            if name == "UntypedStorage":
+                return "uint8"
+            import torch
+
+            if isinstance(getattr(torch, name, None), torch.dtype):
+                return getattr(torch, name)
+        raise pickle.UnpicklingError(f"{module}.{name} does not belong into a checkpoint")
+
+    def persistent_load(self, pid: Any) -> Any:
+        kind, dtype, key, _, _ = pid
+        if kind != "storage" or not isinstance(dtype, str):
+            raise pickle.UnpicklingError("it refers to something that is no storage")
+        if key not in self._storages:
+            self._storages[key] = self._storage(key)
+        return dtype, self._storages[key]
+
+
+def _rebuild(storage: Any, offset: int, size: Any, stride: Any, _requires_grad: bool, _hooks: Any) -> Any:
+    import torch
+
+    name, data = storage
+    return _view(data, getattr(torch, name), offset, size, stride)
+
+
+def _rebuild_untyped(storage: Any, offset: int, size: Any, stride: Any, _grad: bool, _hooks: Any, dtype: Any) -> Any:
+    return _view(storage[1], dtype, offset, size, stride)
+
+
+def _view(data: Any, dtype: Any, offset: int, size: Any, stride: Any) -> Any:
+    # Every element must lie inside: `as_strided` checks that.
+    return data.view(dtype).as_strided(tuple(size), tuple(stride), offset)
+
+
+class _Zip:
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._at = 0
+        self._entries: List[Tuple[bytes, int, int, int]] = []
+
+    def add(self, name: str, data: memoryview) -> None:
+        full = f"{_STEM}/{name}".encode()
+        size = len(data)
+        wide = struct.pack("<HHQQ", 1, 16, size, size) if size >= _MAX32 else b""
+        padding = -(self._at + 30 + len(full) + len(wide) + 4) % _ALIGN
+        extra = wide + struct.pack("<2sH", b"FB", padding) + b"Z" * padding
+        start = self._at
+        # The sum goes in front of the data, and is known after it.
+        self._at += 30 + len(full) + len(extra)
+        crc = 0
+        for piece in _pieces(data):
+            crc = zlib.crc32(piece, crc)
+            self._write(piece, self._at)
+            self._at += len(piece)
+        shown = _MAX32 if wide else size
+        head = struct.pack(
+            "<IHHHHHIIIHH", 0x04034B50, 45 if wide else 20, 0, 0, 0, _DOS_DATE, crc, shown, shown, len(full), len(extra)
+        )
+        self._write(memoryview(head + full + extra), start)
+        self._entries.append((full, crc, size, start))
+
+    def finish(self) -> int:
+        directory = io.BytesIO()
+        for name, crc, size, start in self._entries:
+            extra = b""
+            if size >= _MAX32:
+                extra += struct.pack("<QQ", size, size)
+            if start >= _MAX32:
+                extra += struct.pack("<Q", start)
+            if extra:
+                extra = struct.pack("<HH", 1, len(extra)) + extra
+            shown = min(size, _MAX32)
+            directory.write(
+                struct.pack(
+                    "<IHHHHHHIIIHHHHHII",
+                    0x02014B50,
+                    45,
+                    45 if extra else 20,
+                    0,
+                    0,
+                    0,
+                    _DOS_DATE,
+                    crc,
+                    shown,
+                    shown,
+                    len(name),
+                    len(extra),
+                    0,
+                    0,
+                    0,
+                    0,
+                    min(start, _MAX32),
+                )
+                + name
+                + extra
+            )
+        size = directory.tell()
+        start = self._at
+        count = len(self._entries)
+        directory.write(struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, count, count, size, start))
+        directory.write(struct.pack("<IIQI", 0x07064B50, 0, start + size, 1))
+        short = min(count, 0xFFFF)
+        directory.write(struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, short, short, min(size, _MAX32), min(start, _MAX32), 0))
+        self._write(memoryview(directory.getbuffer()), start)
+        return start + directory.tell()
+
+    def _write(self, piece: memoryview, at: int) -> None:
+        done = 0
+        while done < len(piece):
+            done += os.pwrite(self._descriptor, piece[done:], at + done)
+
+
+def _pieces(data: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(data), PIECE_BYTES):
+        yield data[start : start + PIECE_BYTES]

@@ -1,0 +1,149 @@
+"""The session folder: events out, requests in. The same files with a daemon and without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any, Dict, List, Mapping, Optional
+
+SESSION_VARIABLE = "TRAINSTASH_SESSION"
+CHECKPOINT_FILE = "checkpoint.json"
+STATE_FILE = "state.pt"
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def random_id() -> str:
+    """Twelve letters and digits, without those that look like others."""
+    return "".join(_LETTERS[byte & 31] for byte in os.urandom(12))
+
+
+def wire_number(value: float) -> Any:
+    """JSON has no NaN and no infinities."""
+    if value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def say(text: str) -> None:
+    """One line for whoever reads the output; a closed or broken output is no reason to stop."""
+    try:
+        print(f"trainstash: {text}", file=sys.stderr, flush=True)
+    except Exception:
+        pass
+
+
+def write_json(path: str, value: Any, durable: bool = False) -> None:
+    """Appears whole or not at all."""
+    temporary = f"{path}.tmp-{os.getpid()}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, json.dumps(value).encode())
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, path)
+
+
+def sync_folder(path: str) -> None:
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Session:
+    """One launch. Its failures never fail a training: what cannot be written is said once and left out."""
+
+    def __init__(self, path: str, launch: Mapping[str, Any], alone: bool) -> None:
+        self.path = path
+        self.launch = launch
+        # Started by hand: nobody else waits for this process and writes down how it ended.
+        self.alone = alone
+        self._events = os.open(self.file("events.ndjson"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._said: List[str] = []
+        self._control_stamp: Optional[tuple[int, int]] = None
+        self._answered = 0
+
+    @property
+    def id(self) -> str:
+        return str(self.launch["session"])
+
+    @property
+    def inbox(self) -> str:
+        return self.file("inbox")
+
+    def file(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+    def emit(self, kind: str, fields: str) -> None:
+        """``fields``: JSON without its braces. Written at once, so that it survives a kill of this process."""
+        with self._lock:
+            seq = self._seq + 1
+            line = f'{{"seq":{seq},"t":{time.time() * 1000:.0f},"type":"{kind}",{fields}}}\n'.encode()
+            try:
+                os.write(self._events, line)
+                self._seq = seq
+            except OSError:
+                self.once("events", "its metrics cannot be written (is the disk full?); the training goes on")
+
+    def event(self, kind: str, **fields: Any) -> None:
+        self.emit(kind, json.dumps(fields)[1:-1])
+
+    def notice(self, code: str, level: str, text: str, step: Optional[int]) -> None:
+        self.event("notice", code=code, level=level, text=text, step=step)
+
+    def once(self, key: str, text: str) -> None:
+        if key in self._said:
+            return
+        self._said.append(key)
+        say(text)
+
+    def request(self) -> Optional[Dict[str, Any]]:
+        """What was asked for and not answered yet. Costs one stat while nothing changes."""
+        try:
+            stat = os.stat(self.file("control"))
+            stamp = (stat.st_ino, stat.st_mtime_ns)
+            if stamp == self._control_stamp:
+                return None
+            with open(self.file("control"), encoding="utf-8") as file:
+                control = json.load(file)
+            self._control_stamp = stamp
+            return control if control["seq"] > self._answered else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def answer(self, control: Mapping[str, Any], step: int) -> None:
+        self._answered = int(control["seq"])
+        self.event("answered", control=self._answered, step=step)
+
+    def write_exit(self, outcome: str, step: int, reason: str = "") -> None:
+        record = {"outcome": outcome, "step": step, "at": time.time() * 1000, "reason": reason, "error": None}
+        try:
+            write_json(self.file("exit.json"), record, durable=True)
+        except OSError:
+            self.once("exit", "how the run ended could not be written down")
+
+
+def managed_session() -> Optional[Session]:
+    """The session that this process was launched for; None when it was started by hand."""
+    path = os.environ.get(SESSION_VARIABLE)
+    if not path:
+        return None
+    try:
+        with open(os.path.join(path, "launch.json"), encoding="utf-8") as file:
+            launch = json.load(file)
+        return Session(path, launch, alone=False)
+    except (OSError, ValueError) as error:
+        say(f"the session folder {path} cannot be used ({error}); this training is not recorded")
+        return None
