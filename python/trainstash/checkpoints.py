@@ -33,9 +33,13 @@ class Policy:
         reasons = []
         if self.seconds and time.monotonic() - self._last >= self.seconds:
             reasons.append("interval")
-        if self.steps and step % self.steps == 0 and step != self._last_step:
+        if self.steps and step // self.steps > self._last_step // self.steps:
             reasons.append("steps")
         return reasons
+
+    def next_step(self, step: int) -> Optional[int]:
+        """The step at which one is due by its number."""
+        return (step // self.steps + 1) * self.steps if self.steps else None
 
     def due_at_epoch(self, epochs_done: int) -> List[str]:
         return ["epoch"] if self.epochs and epochs_done % self.epochs == 0 else []

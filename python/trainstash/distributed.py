@@ -34,8 +34,9 @@ class Group:
     def may_decide(self, step: int) -> bool:
         return not self.several or bool(step >= self._next)
 
-    def decide(self, step: int, decision: int) -> int:
-        """The same number on all ranks: that of rank 0. Only at steps where ``may_decide``."""
+    def decide(self, step: int, decision: int, not_after: Optional[int] = None) -> int:
+        """The same number on all ranks: that of rank 0. Only at steps where ``may_decide``. ``not_after``: a step at which
+        something is known to be due."""
         if not self.several:
             return decision
         import torch
@@ -44,7 +45,8 @@ class Group:
         pace = (now - self._decided_at) / max(1, step - self._steps)
         self._decided_at, self._steps = now, step
         ahead = min(_MAX_STEPS_BETWEEN, max(1, int(_DECIDE_SECONDS / pace) if pace > 0 else _MAX_STEPS_BETWEEN))
-        words = torch.tensor([decision, step + ahead], dtype=torch.int64)
+        following = step + ahead if not_after is None else max(step + 1, min(step + ahead, not_after))
+        words = torch.tensor([decision, following], dtype=torch.int64)
         self._distributed.broadcast(words, 0, group=self._group)
         self._next = int(words[1])
         return int(words[0])

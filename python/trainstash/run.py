@@ -453,7 +453,7 @@ class Run:
                 decision = _SAVE
             if decision == _SAVE and reasons and self._request is None and self._checkpoints.in_flight:
                 decision = _NOTHING  # One at a time: it is due again at the next step.
-        decision = self._group.decide(self.steps, decision)
+        decision = self._group.decide(self.steps, decision, self._until or self._policy.next_step(self.steps))
         if decision == _NOTHING:
             return
         if decision in (_PAUSE, _STOP):

@@ -3,6 +3,7 @@ the copy itself. A tensor that shares its storage with another still does so in 
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -150,8 +151,11 @@ class _Walk:
         if isinstance(value, torch.Tensor):
             return self._tensor(value, place)
         if isinstance(value, _PLAIN):
-            # Subclasses (an enum of ints, a str of some library) would be pickled as such.
-            for plain in (bool, int, float, str, bytes):
+            # A pickle refers back to the text that it has seen: equal texts must be one, or equal states give other bytes.
+            if isinstance(value, str):
+                return sys.intern(str(value))
+            # Subclasses (an enum of ints) would be pickled as such.
+            for plain in (bool, int, float, bytes):
                 if isinstance(value, plain):
                     return plain(value)
             return None
@@ -163,7 +167,7 @@ class _Walk:
                     continue
                 planned = self.plan(item, f"{place}.{key}" if place else str(key))
                 if planned is not _NOTHING:
-                    items.append((key, planned))
+                    items.append((sys.intern(str(key)) if isinstance(key, str) else key, planned))
             if isinstance(value, OrderedDict):
                 return _ordered(items, getattr(value, "_metadata", None))
             return dict(items)
@@ -177,8 +181,6 @@ class _Walk:
         return self._other(value, place)
 
     def _other(self, value: Any, place: str) -> Any:
-        import sys
-
         import torch
 
         numpy = sys.modules.get("numpy")

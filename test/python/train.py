@@ -117,7 +117,7 @@ for o in (model, ema):
         h.update(t.contiguous().view(torch.uint8 if t.dim() else t.dtype).numpy().tobytes() if t.dtype != torch.bfloat16 else t.view(torch.int16).numpy().tobytes())
 for slots in optimizer.state_dict()["state"].values():
     for k in sorted(slots):
-        h.update(torch.as_tensor(slots[k]).contiguous().numpy().tobytes())
+        h.update(torch.as_tensor(slots[k]).double().contiguous().numpy().tobytes())
 h.update(repr(random.getstate()).encode()); h.update(torch.get_rng_state().numpy().tobytes()); h.update(np.random.get_state()[1].tobytes())
 h.update(repr(generator.bit_generator.state).encode()); h.update(repr(run.vars).encode()); h.update(repr(scheduler.last_epoch if scheduler else 0).encode())
 print("FINAL", h.hexdigest()[:24], run.steps)

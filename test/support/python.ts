@@ -1,0 +1,64 @@
+/** Runs Python scripts with the package on session directories, without a daemon. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { SessionDirectory } from '../../daemon/sessions/directory.ts';
+import type { Launch } from '../../protocol/session.ts';
+import { makeLaunch, output, type Trained } from './trainer.ts';
+
+/** With torch; empty when there is none, and then the tests that need it are skipped. */
+export const PYTHON = process.env.TRAINSTASH_TEST_PYTHON ?? '';
+export const SCRIPTS = resolve(import.meta.dirname, '../python');
+export const PACKAGE = resolve(import.meta.dirname, '../../python');
+
+export function pythonLaunch(overrides: Partial<Launch> = {}): Launch {
+  return makeLaunch({
+    job: 'train',
+    module: '',
+    root: SCRIPTS,
+    cwd: SCRIPTS,
+    backend: '',
+    checkpoint: { everySeconds: 0, everySteps: 8, everyEpochs: null, onBest: false },
+    ...overrides,
+  });
+}
+
+export interface PythonRun extends Trained {
+  /** The line that a script prints at its end, or nothing. */
+  final: string;
+  output: string;
+}
+
+export async function runPython(
+  sessions: string,
+  launch: Launch,
+  words: readonly string[],
+  env: Record<string, string> = {},
+): Promise<PythonRun> {
+  const directory = SessionDirectory.create(sessions, launch);
+  const file = openSync(directory.file('output'), 'a');
+  const child = spawn(PYTHON, ['-W', 'ignore', ...words], {
+    cwd: SCRIPTS,
+    stdio: ['ignore', file, file],
+    env: {
+      ...process.env,
+      PYTHONPATH: PACKAGE,
+      PYTHONDONTWRITEBYTECODE: '1',
+      TRAINSTASH_SESSION: directory.path,
+      ...env,
+    },
+  });
+  closeSync(file);
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((done) =>
+    child.once('exit', (...end) => done(end)),
+  );
+  const text = output(directory);
+  const final = text
+    .split('\n')
+    .filter((line) => line.startsWith('FINAL'))
+    .sort()
+    .join('\n');
+  return { directory, code, signal, final, output: text };
+}
+
+export const script = (name: string): string => join(SCRIPTS, name);
