@@ -31,6 +31,22 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
   await settleOrphans(context, runs);
 }
 
+/** Scripts that were started by hand while the project is open: their sessions appear beside ours. */
+export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set<string>): Promise<void> {
+  for (const id of readdirSync(sessionsPath(context))) {
+    if (seen.has(id)) continue;
+    const launch = new SessionDirectory(join(sessionsPath(context), id)).launch();
+    // Not written yet: looked at again.
+    if (!launch) continue;
+    seen.add(id);
+    // Ours are followed by who launched them.
+    if (launch.run !== null || launch.purpose === 'verify' || (await context.store.session(id))) continue;
+    const run = await context.store.createRun(adoptedRun(launch));
+    const session = await newlyKnown(context, run, launch);
+    runs.adopt(await withLiveStatus(context, run, session), session, launch);
+  }
+}
+
 /** Runs that count as live, but whose session directory is gone or was never made. */
 async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void> {
   const { store } = context;

@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
-import { type CheckpointFile, type Launch, TORCH_STATE_FILE } from '../../protocol/session.ts';
+import type { CheckpointFile, Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { spawnTrainer } from '../sessions/launch.ts';
 import { fill, maskSecrets, type Placeholders, paramVariables, wordsOf } from './command.ts';
@@ -66,7 +66,7 @@ export function filesOf(context: Pick<ProjectContext, 'place'>, run: Pick<Run, '
 
 /** Whether the state is of the Python package, which restores it by itself. */
 export function isOfPackage(facts: CheckpointFile): boolean {
-  return facts.files.some(({ name }) => name === TORCH_STATE_FILE);
+  return facts.place === null;
 }
 
 async function prepareModule(

@@ -9,7 +9,7 @@ import { SESSION_FILES } from '../../protocol/session.ts';
 import { type Place, readHead } from '../code/project.ts';
 import { startStore } from '../store/client.ts';
 import { networkFileSystem } from '../store/place.ts';
-import { adoptSessions } from './adopt.ts';
+import { adoptSessions, adoptStrays } from './adopt.ts';
 import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, storeExists } from './context.ts';
 import { keepPolicy } from './live.ts';
@@ -18,6 +18,8 @@ import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
 
 const DRAFT_LIFE_MS = 86_400_000;
+/** How late a script that was started by hand is seen. */
+const STRAYS_MS = 2_000;
 const LOG_PAGE_BYTES = 128 << 10;
 
 export interface ProjectSetup {
@@ -37,6 +39,9 @@ export class OpenProject {
   readonly verifier: Verifier;
   readonly worktrees: Worktrees;
   readonly #context: ProjectContext;
+  readonly #seen = new Set<string>();
+  #strays: NodeJS.Timeout | null = null;
+  #closed = false;
 
   private constructor(context: ProjectContext, device: ProjectSetup['device']) {
     this.#context = context;
@@ -75,6 +80,7 @@ export class OpenProject {
     await project.runs.settle();
     for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
     await project.worktrees.tidy(false);
+    project.#lookForStrays();
     return project;
   }
 
@@ -198,11 +204,26 @@ export class OpenProject {
 
   /** Sessions go on; the store is handed back. */
   async close(): Promise<void> {
+    if (this.#strays) clearTimeout(this.#strays);
+    this.#closed = true;
     await this.worktrees.dispose();
     await this.runs.settle();
     this.runs.dispose();
     this.verifier.dispose();
     await this.store.close().catch(() => {});
+  }
+
+  #lookForStrays(): void {
+    this.#strays = setTimeout(() => {
+      adoptStrays(this.#context, this.runs, this.#seen)
+        .catch((error: Error) => {
+          if (!this.#closed) this.#context.log(`looking for sessions: ${error.message}`);
+        })
+        .finally(() => {
+          if (!this.#closed) this.#lookForStrays();
+        });
+    }, STRAYS_MS);
+    this.#strays.unref();
   }
 
   async #removeRun(run: Run, undo: boolean): Promise<{ removed: string[]; bytes: number }> {

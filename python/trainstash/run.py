@@ -308,20 +308,20 @@ class Run:
         if self._session is None or self.rank != 0:
             return
         session = self._session
-        environment = _environment(self._group)
+        facts = environment(self._group)
         launch_resume = session.launch.get("resume")
         parent = launch_resume["checkpoint"] if launch_resume else None
         self._policy = Policy(session.launch.get("checkpoint") or {}, self.steps)
-        self._checkpoints = Checkpoints(session, environment, parent)
+        self._checkpoints = Checkpoints(session, facts, parent)
         session.event(
             "started",
             step=self.steps,
             epoch=self.epoch,
             totalSteps=None,
             stepsPerEpoch=None,
-            environment=environment,
+            environment=facts,
             monitor=session.launch.get("monitor"),
-            params=_plain_params(self.params),
+            params=plain_params(self.params),
             cooperative=True,
         )
         for note in self._notes:
@@ -524,7 +524,7 @@ class Run:
                 "loaders": loaders,
                 "active": active,
                 "slots": self._tracked.slot_names() if self.rank == 0 else {},
-                "params": _plain_params(self.params),
+                "params": plain_params(self.params),
                 "rng": states,
             },
         }
@@ -607,7 +607,7 @@ class Run:
             )
 
 
-def _environment(group: Group) -> Dict[str, str]:
+def environment(group: Group) -> Dict[str, str]:
     """What the bits of a training depend on."""
     import platform
     from importlib import metadata
@@ -640,7 +640,7 @@ def _machine(name: str) -> str:
     return {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(name, name)
 
 
-def _plain_params(params: Mapping[str, Any]) -> Dict[str, Any]:
+def plain_params(params: Mapping[str, Any]) -> Dict[str, Any]:
     """What JSON can hold; other values as text."""
 
     def plain(value: Any) -> Any:
