@@ -39,7 +39,7 @@ export interface CollectorSetup {
   /** The checkpoint resumed from. */
   parent: string | null;
   /** What was known when a file got its time, for files whose names tell nothing. */
-  progress(time: number): Moment;
+  progress(time: number, epoch: number | null): Moment;
   taken(facts: CheckpointFile): void;
   notice(code: string, text: string): void;
 }
@@ -160,11 +160,11 @@ export class Collector {
   #take(group: Group): void {
     const { directory, progress } = this.#setup;
     const id = randomId();
-    const known = progress(newest(group));
     const names = group.files.map(({ path }) => factsOfName(path));
     const first = <T>(pick: (facts: (typeof names)[number]) => T | null): T | null =>
       names.map(pick).find((value) => value !== null) ?? null;
     const epoch = first((facts) => facts.epoch);
+    const known = progress(newest(group), epoch);
     // Where nothing counts steps, epochs do; where nothing counts at all, the checkpoints themselves do.
     const step = first((facts) => facts.step) ?? (known.step > 0 ? known.step : (epoch ?? this.#step + 1));
     this.#step = Math.max(this.#step, step);

@@ -106,7 +106,7 @@ class Runner {
       command: this.#command,
       environment,
       parent: this.#launch.resume?.checkpoint ?? null,
-      progress: (time) => this.#progress.at(time),
+      progress: (time, epoch) => this.#progress.at(time, epoch),
       taken: ({ step, epoch, id }) => {
         this.#progress.said(Date.now(), step, Math.max(epoch, this.#progress.now.epoch), {});
         this.#reporter.report({ type: 'checkpoint', step, name: id });

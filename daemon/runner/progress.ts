@@ -28,12 +28,14 @@ export class Progress {
     if (this.#moments.length > MAX_MOMENTS) this.#moments.splice(0, MAX_MOMENTS / 2);
   }
 
-  /** As it was when a file got its time. */
-  at(time: number): Moment {
-    const { step, epoch, metrics } = this.#moments.findLast((moment) => moment.time <= time + READ_LATE_MS) ?? {
-      ...this.now,
-      ...(this.#moments.length > 0 ? { metrics: {}, epoch: 0, step: 0 } : {}),
-    };
+  /** As it was when a file got its time; one that names its epoch was saved in that epoch. */
+  at(time: number, inEpoch: number | null): Moment {
+    const ofEpoch = inEpoch === null ? undefined : this.#moments.findLast((moment) => moment.epoch === inEpoch);
+    const { step, epoch, metrics } = ofEpoch ??
+      this.#moments.findLast((moment) => moment.time <= time + READ_LATE_MS) ?? {
+        ...this.now,
+        ...(this.#moments.length > 0 ? { metrics: {}, epoch: 0, step: 0 } : {}),
+      };
     return { step, epoch, metrics };
   }
 }

@@ -130,7 +130,8 @@ export function nameOfCommand(words: readonly string[]): string {
 
 export const MASK = '***';
 
-const SECRET_NAME = /(token|secret|passw(or)?d|passphrase|api[-_]?key|access[-_]?key|credential|auth)/i;
+const SECRET_NAME =
+  /(^|[-_.])(tokens?|secrets?|passw(or)?ds?|passphrase|api[-_]?keys?|access[-_]?keys?|credentials?|auth)($|[-_.=])/i;
 const SECRET_VALUE =
   /^(hf_[A-Za-z0-9]{16,}|sk-[\w-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|[0-9a-f]{40}|eyJ[\w-]+\.[\w-]+\.[\w-]+)$/;
 const URL_SECRET = /([a-z][a-z0-9+.-]*:\/\/)([^/@\s:]*:)[^/@\s]+@/gi;

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -129,16 +130,19 @@ def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Sessi
     return made
 
 
-SECRET_NAMES = ("token", "secret", "password", "passwd", "api-key", "api_key", "apikey", "credential", "auth")
+SECRET_NAME = re.compile(
+    r"(^|[-_.])(tokens?|secrets?|passw(or)?ds?|passphrase|api[-_]?keys?|access[-_]?keys?|credentials?|auth)($|[-_.=])",
+    re.IGNORECASE,
+)
 
 
 def _masked(words: List[str], i: int) -> str:
     """What looks like a secret is not written down."""
-    before = words[i - 1].lower() if i > 0 else ""
+    before = words[i - 1] if i > 0 else ""
     name, equals, _ = words[i].partition("=")
-    if equals and any(part in name.lower() for part in SECRET_NAMES):
+    if equals and SECRET_NAME.search(name):
         return f"{name}=***"
-    if before.startswith("-") and "=" not in before and any(part in before for part in SECRET_NAMES):
+    if before.startswith("-") and "=" not in before and SECRET_NAME.search(before):
         return words[i] if words[i].startswith("-") else "***"
     return "***" if words[i].startswith(("hf_", "sk-", "ghp_", "github_pat_", "glpat-")) else words[i]
 

@@ -178,7 +178,7 @@ export function kill(pid: number, signal: NodeJS.Signals): void {
 /** Whether that pid is still a trainer, and not a process that got its number. */
 export function isTrainer(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('trainer.js');
+    return /trainer\.js|runner\.js/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
   } catch {
     return false;
   }

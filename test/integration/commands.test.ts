@@ -1,0 +1,418 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Client } from '../../client/connect.ts';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { isError } from '../../protocol/errors.ts';
+import * as m from '../../protocol/messages.ts';
+import {
+  type Fixture,
+  isAlive,
+  kill,
+  makeFixture,
+  openProject,
+  sessionDirectory,
+  shellEnvironment,
+  show,
+  untilStatus,
+} from '../support/daemon.ts';
+import { until } from '../support/folder.ts';
+import { PYTHON, SCRIPTS } from '../support/python.ts';
+
+/** Trains nothing and saves files as scripts do; needs no package. */
+const SCRIPT = `
+import os, sys, time, zipfile
+args = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+def save(path, text, whole=True):
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    with zipfile.ZipFile(path, 'w') as z: z.writestr('archive/data.pkl', text)
+    if not whole: os.truncate(path, os.path.getsize(path) - 10)
+start = 0
+if '--resume' in args:
+    with zipfile.ZipFile(args['--resume']) as z: start = int(z.read('archive/data.pkl')) + 1
+    print('RESUMED', args['--resume'], start, flush=True)
+print('TTY', sys.stdout.isatty(), args, flush=True)
+for epoch in range(start, int(args.get('--epochs', 3))):
+    print(f'trainstash step={(epoch + 1) * 100} epoch={epoch} loss={1 / (epoch + 1)}', flush=True)
+    save(f'out/ckpt_epoch_{epoch:04d}.pt', str(epoch))
+    time.sleep(float(args.get('--sleep', 0)))
+`;
+
+function commandFixture(jobs: object = {}): Fixture {
+  const fixture = makeFixture({ config: { jobs } });
+  writeFileSync(join(fixture.root, 'train.py'), SCRIPT);
+  writeFileSync(join(fixture.root, '.gitignore'), 'out/\n');
+  return fixture;
+}
+
+const environment = () => ({ ...shellEnvironment(), TRAINSTASH_TEST: 'a value of the environment' });
+
+function start(client: Client, fixture: Fixture, words: string[], extra: object = {}): Promise<Run> {
+  return client.request(m.runStart, {
+    root: fixture.root,
+    job: 'command',
+    command: words,
+    cwd: fixture.root,
+    params: {},
+    environment: environment(),
+    ...extra,
+  });
+}
+
+function startJob(client: Client, fixture: Fixture, job: string, params: object = {}): Promise<Run> {
+  return client.request(m.runStart, { root: fixture.root, job, params: params as never, environment: environment() });
+}
+
+function untilCheckpoints(client: Client, fixture: Fixture, run: string, count: number): Promise<Checkpoint[]> {
+  return until(`${count} checkpoints are stored`, async () => {
+    const { checkpoints } = await show(client, fixture, run);
+    return checkpoints.length >= count && checkpoints;
+  });
+}
+
+async function log(client: Client, fixture: Fixture, run: string): Promise<string> {
+  let text = '';
+  for (let offset = 0; ; ) {
+    const page = await client.request(m.logRead, { root: fixture.root, run, offset });
+    if (!page.text) return text;
+    text += page.text;
+    offset = page.offset;
+  }
+}
+
+function everyFile(folder: string): string {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'))
+    .join('\n');
+}
+
+describe.skipIf(!PYTHON)('any command', () => {
+  test('runs in a terminal; its files are checkpoints, its lines metrics, its flags params', async () => {
+    const fixture = commandFixture();
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'train.py', '--lr', '0.1', '--api-key', 'very-secret-value']);
+    expect(run).toMatchObject({ kind: 'command', cooperative: false, name: 'train #1', params: { lr: 0.1 } });
+    await untilStatus(client, fixture, run.id, 'completed');
+    const { run: ended, checkpoints } = await show(client, fixture, run.id);
+    expect(ended).toMatchObject({ step: 300, epoch: 2, metrics: { loss: { last: 1 / 3, count: 3 } } });
+    expect(checkpoints.map(({ epoch, step, grade, reasons }) => [epoch, step, grade, reasons])).toEqual([
+      [0, 100, 'partial', ['file']],
+      [1, 200, 'partial', ['file']],
+      [2, 300, 'partial', ['file']],
+    ]);
+    expect(await log(client, fixture, run.id)).toContain('TTY True');
+    // Neither values of the environment nor what looks like a secret is written down.
+    const written = everyFile(fixture.store) + everyFile(join(fixture.folder, 'state'));
+    expect(written).toContain('--api-key');
+    expect(written.replaceAll("'--api-key': 'very-secret-value'", '')).not.toContain('very-secret-value');
+    expect(written).not.toContain('a value of the environment');
+  });
+
+  test('goes on by the job’s template; a file that is gone is put back, one that changed is left alone', async () => {
+    const fixture = commandFixture({
+      train: {
+        run: [PYTHON, 'train.py'],
+        resume: [PYTHON, 'train.py', '--resume', '${checkpoint}'],
+        params: { epochs: 2 },
+      },
+    });
+    const client = await openProject(fixture);
+    const run = await startJob(client, fixture, 'train');
+    await untilStatus(client, fixture, run.id, 'completed');
+    rmSync(join(fixture.root, 'out'), { recursive: true });
+    const resume = () =>
+      client.request(m.runResume, {
+        root: fixture.root,
+        environment: environment(),
+        run: run.id,
+        set: { epochs: 4 } as never,
+        accept: true,
+      });
+    await resume();
+    await untilStatus(client, fixture, run.id, 'completed');
+    expect(await log(client, fixture, run.id)).toContain(`RESUMED ${join(fixture.root, 'out/ckpt_epoch_0001.pt')} 2`);
+    expect(readdirSync(join(fixture.root, 'out')).sort()).toEqual([
+      'ckpt_epoch_0001.pt',
+      'ckpt_epoch_0002.pt',
+      'ckpt_epoch_0003.pt',
+    ]);
+    writeFileSync(join(fixture.root, 'out/ckpt_epoch_0003.pt'), 'another one');
+    await resume();
+    const { run: ended } = await show(client, fixture, (await untilStatus(client, fixture, run.id, 'completed')).id);
+    expect(readFileSync(join(fixture.root, 'out/ckpt_epoch_0003.pt'), 'utf8')).toBe('another one');
+    expect(await log(client, fixture, run.id)).toMatch(/RESUMED \S+restore\/ckpt_epoch_0003\.pt 4/);
+    expect(ended.notices.at(-1)!.text).toContain('not what the checkpoint holds and stayed');
+  });
+
+  test('without a template it is asked once whether the script goes on by itself', async () => {
+    const fixture = commandFixture({ train: [PYTHON, 'train.py'].join(' ') });
+    const client = await openProject(fixture);
+    const run = await startJob(client, fixture, 'train');
+    await untilStatus(client, fixture, run.id, 'completed');
+    const options = { root: fixture.root, environment: environment(), run: run.id };
+    const error = await client.request(m.runResume, { ...options, accept: false }).catch((e: unknown) => e);
+    if (!isError(error, 'preflightDiffers')) throw error;
+    expect(error.data.differences).toMatchObject([{ kind: 'script' }]);
+    await client.request(m.runResume, { ...options, accept: true });
+    await untilStatus(client, fixture, run.id, 'completed');
+    await client.request(m.runResume, { ...options, accept: false });
+    await untilStatus(client, fixture, run.id, 'completed');
+  });
+
+  test('is paused only by someone who knows what is lost', async () => {
+    const fixture = commandFixture();
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '100', '--sleep', '1']);
+    await untilCheckpoints(client, fixture, run.id, 1);
+    const error = await client.request(m.runPause, { root: fixture.root, run: run.id }).catch((e: unknown) => e);
+    if (!isError(error, 'pauseLoses')) throw error;
+    expect(error.data.checkpointStep).toBeGreaterThanOrEqual(100);
+    expect(error.message).toMatch(/Stop now: back to step \d+ \(\d+ s lost\)/);
+    expect((await show(client, fixture, run.id)).run.status).toBe('running');
+    const printed = await fixture.cli('pause', '1', '--detach');
+    expect(printed.stderr).toContain('saves by itself only');
+    await client.request(m.runPause, { root: fixture.root, run: run.id, accept: true });
+    const paused = await untilStatus(client, fixture, run.id, 'paused');
+    expect(paused.lastCheckpoint!.step).toBeGreaterThanOrEqual(100);
+    expect(isAlive(sessionDirectory(fixture, paused).process()!.child!.pid)).toBe(false);
+  });
+
+  test('takes no file that is half written, none that was there before, and parts only together', async () => {
+    const fixture = commandFixture();
+    mkdirSync(join(fixture.root, 'out'));
+    writeFileSync(join(fixture.root, 'out/pretrained.pt'), 'old');
+    writeFileSync(
+      join(fixture.root, 'parts.py'),
+      `${SCRIPT.split('start = 0')[0]}
+save('out/half.pt', 'x', whole=False)
+for epoch in range(3):
+    open(f'out/model_epoch_{epoch}.pdparams', 'wb').write(b'\\x80\\x02N.')
+    if epoch < 2: open(f'out/model_epoch_{epoch}.pdopt', 'wb').write(b'\\x80\\x02N.')
+    time.sleep(2.6)
+`,
+    );
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'parts.py']);
+    await untilStatus(client, fixture, run.id, 'completed');
+    const { run: ended, checkpoints } = await show(client, fixture, run.id);
+    const restored = join(fixture.folder, 'restored');
+    expect(checkpoints.map(({ epoch }) => epoch)).toEqual([0, 1]);
+    await client.request(m.checkpointRestore, {
+      root: fixture.root,
+      checkpoint: checkpoints[1]!.id,
+      directory: restored,
+    });
+    expect(readdirSync(restored).sort()).toEqual(['model_epoch_1.pdopt', 'model_epoch_1.pdparams']);
+    const said = ended.notices.map(({ text }) => text).join('\n');
+    expect(said).toContain('half.pt was not kept');
+    expect(said).toMatch(/model_epoch_2|\*_epoch_2/);
+  });
+
+  test('that overwrites one file again and again: each state that lay still is a checkpoint, and none is mixed', async () => {
+    const fixture = commandFixture();
+    writeFileSync(
+      join(fixture.root, 'again.py'),
+      `${SCRIPT.split('start = 0')[0]}
+for i in range(4):
+    save('out/last.pt', str(i) * 200_000)
+    time.sleep(3.2 if i % 2 == 0 else 0.1)
+`,
+    );
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'again.py']);
+    await untilStatus(client, fixture, run.id, 'completed');
+    const { checkpoints } = await show(client, fixture, run.id);
+    expect(checkpoints.length).toBeGreaterThanOrEqual(2);
+    for (const [i, { id }] of checkpoints.entries()) {
+      const directory = join(fixture.folder, `restored-${i}`);
+      await client.request(m.checkpointRestore, { root: fixture.root, checkpoint: id, directory });
+      const listed = execFileSync(PYTHON, [
+        '-c',
+        `import zipfile, sys; print(set(zipfile.ZipFile(sys.argv[1]).read('archive/data.pkl').decode()))`,
+        join(directory, 'last.pt'),
+      ]);
+      expect(listed.toString()).toMatch(/^\{'\d'\}\n$/);
+    }
+  });
+
+  test('that fails at once says why in one line; a program that is not there starts nothing', async () => {
+    const fixture = commandFixture();
+    const failed = await fixture.cli('run', '--', PYTHON, '-c', 'import not_to_be_found');
+    expect(failed).toMatchObject({ code: 1 });
+    expect(failed.stdout).toContain(
+      "failed after 0 s: ModuleNotFoundError: No module named 'not_to_be_found' (exit code 1).",
+    );
+    const missing = await fixture.cli('run', '--json', '--', 'not-to-be-found', 'x');
+    expect(JSON.parse(missing.stdout).error).toMatchObject({
+      code: 'commandMissing',
+      data: { program: 'not-to-be-found' },
+    });
+    expect(JSON.parse((await fixture.cli('ls', '--drafts', '--json')).stdout)).toHaveLength(1);
+  });
+
+  test('reads what is typed into its attached terminal', async () => {
+    const fixture = commandFixture();
+    writeFileSync(
+      join(fixture.root, 'ask.py'),
+      "import os; print('ANSWER', input('? '), os.get_terminal_size().columns)\n",
+    );
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'ask.py']);
+    await until('it asks', async () => (await log(client, fixture, run.id)).includes('? '));
+    await client.request(m.runInput, { root: fixture.root, run: run.id, columns: 77, rows: 20 });
+    await client.request(m.runInput, { root: fixture.root, run: run.id, text: 'forty-' });
+    await client.request(m.runInput, { root: fixture.root, run: run.id, text: 'two\r' });
+    await untilStatus(client, fixture, run.id, 'completed');
+    expect(await log(client, fixture, run.id)).toContain('ANSWER forty-two 77');
+    expect(readdirSync(sessionDirectory(fixture, run).file('input'))).toEqual([]);
+  });
+
+  test('goes on when the daemon is killed, and the next one takes its checkpoints; killed itself it is lost', async () => {
+    const fixture = commandFixture();
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '100', '--sleep', '0.5']);
+    await untilCheckpoints(client, fixture, run.id, 1);
+    const { pid, child } = sessionDirectory(fixture, run).process()!;
+    kill(fixture.daemonPid(), 'SIGKILL');
+    const again = await openProject(fixture);
+    const before = (await show(again, fixture, run.id)).run.step;
+    const later = await until('it is further', async () => {
+      const shown = await show(again, fixture, run.id);
+      return shown.run.step > before + 300 && shown;
+    });
+    expect(later.run.status).toBe('running');
+    kill(pid, 'SIGKILL');
+    await untilStatus(again, fixture, run.id, 'lost');
+    // Its terminal was hung up.
+    await until('the script has ended', () => !isAlive(child!.pid));
+  });
+
+  test('a forced stop ends the script as well', async () => {
+    const fixture = commandFixture();
+    writeFileSync(
+      join(fixture.root, 'stubborn.py'),
+      "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: None); signal.signal(signal.SIGHUP, lambda *_: None)\nprint('ready', flush=True)\nwhile True: time.sleep(1)\n",
+    );
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'stubborn.py']);
+    await until('it is ready', async () => (await log(client, fixture, run.id)).includes('ready'));
+    const { child } = sessionDirectory(fixture, run).process()!;
+    await client.request(m.runStop, { root: fixture.root, run: run.id });
+    await client.request(m.runStop, { root: fixture.root, run: run.id, force: true });
+    expect((await show(client, fixture, run.id)).run.status).toBe('stopped');
+    await until('the script has ended', () => !isAlive(child!.pid));
+  });
+
+  test('in a repository with a trainstash.py of its own, the script gets that one', async () => {
+    const fixture = commandFixture();
+    writeFileSync(join(fixture.root, 'trainstash.py'), "name = 'the repository’s'\n");
+    writeFileSync(join(fixture.root, 'use.py'), 'import trainstash; print(trainstash.name)\n');
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'use.py']);
+    await untilStatus(client, fixture, run.id, 'completed');
+    expect(await log(client, fixture, run.id)).toContain('the repository’s');
+  });
+
+  test('a word that looks like a secret has to be given again when the daemon that knew it is gone', async () => {
+    const fixture = commandFixture();
+    const words = [PYTHON, 'train.py', '--epochs', '1', '--api-key', 'very-secret-value'];
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, words);
+    await untilStatus(client, fixture, run.id, 'completed');
+    kill(fixture.daemonPid(), 'SIGKILL');
+    const again = await openProject(fixture);
+    const options = { root: fixture.root, environment: environment(), run: run.id, accept: true };
+    const error = await again.request(m.runResume, options).catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: 'commandNotKept', data: { masked: 1 } });
+    await again.request(m.runResume, { ...options, command: words });
+    await untilStatus(again, fixture, run.id, 'completed');
+    expect(await log(again, fixture, run.id)).toContain("'--api-key': 'very-secret-value'");
+  });
+});
+
+describe.skipIf(!PYTHON)('a Python script with the package', () => {
+  const JOB = { run: [PYTHON, '-W', 'ignore', 'train.py'], checkpoint: { every: '8 steps' }, keep: { last: 20 } };
+
+  function packageFixture(): Fixture {
+    const fixture = makeFixture({ config: { jobs: { train: JOB } } });
+    writeFileSync(join(fixture.root, 'train.py'), readFileSync(join(SCRIPTS, 'train.py')));
+    return fixture;
+  }
+
+  test('is killed, resumed without a question, and verified by the steps that were done twice', async () => {
+    const fixture = packageFixture();
+    const client = await openProject(fixture);
+    const whole = await startJob(client, fixture, 'train');
+    await untilStatus(client, fixture, whole.id, 'completed');
+    const run = await client.request(m.runStart, {
+      root: fixture.root,
+      job: 'train',
+      params: {},
+      environment: { ...environment(), DIE: '21' },
+    });
+    await untilStatus(client, fixture, run.id, 'failed');
+    await client.request(m.runResume, { root: fixture.root, run: run.id, environment: environment(), accept: false });
+    const ended = await untilStatus(client, fixture, run.id, 'completed');
+    expect(ended).toMatchObject({ step: 48, totalSteps: 48, stepsPerEpoch: 16, cooperative: true });
+    const { checkpoints } = await show(client, fixture, run.id);
+    const from = checkpoints.find(({ step }) => step === 16)!;
+    expect(from).toMatchObject({ grade: 'verified', proof: { kind: 'overlap', verdict: 'equal', steps: 5 } });
+    const last = (await show(client, fixture, whole.id)).checkpoints.at(-1)!;
+    expect(checkpoints.at(-1)!.stateDigest).toBe(last.stateDigest);
+    const verified = await client.request(m.checkpointVerify, {
+      root: fixture.root,
+      checkpoint: from.id,
+      environment: environment(),
+    });
+    expect(verified.proof).toMatchObject({ kind: 'replay', verdict: 'equal' });
+    expect(existsSync(join(fixture.root, 'state.pt'))).toBe(false);
+  });
+
+  test('is paused at a step, and takes a checkpoint when asked', async () => {
+    const fixture = packageFixture();
+    const client = await openProject(fixture);
+    const run = await client.request(m.runStart, {
+      root: fixture.root,
+      job: 'train',
+      params: {},
+      environment: { ...environment(), EPOCHS: '2000' },
+    });
+    await until('it does steps', async () => (await show(client, fixture, run.id)).run.step > 0);
+    const checkpoint = await client.request(m.runCheckpoint, { root: fixture.root, run: run.id, tag: 'mine' });
+    expect(checkpoint).toMatchObject({ grade: 'complete', tags: ['mine'] });
+    await client.request(m.runPause, { root: fixture.root, run: run.id });
+    const paused = await untilStatus(client, fixture, run.id, 'paused');
+    expect(paused.lastCheckpoint!.step).toBe(paused.step);
+  });
+
+  test('that was started by hand is taken over while it runs, and resumed from the store', async () => {
+    const fixture = packageFixture();
+    const client = await openProject(fixture);
+    const { spawn } = await import('node:child_process');
+    const { PACKAGE } = await import('../support/python.ts');
+    const child = spawn(PYTHON, ['-W', 'ignore', 'train.py'], {
+      cwd: fixture.root,
+      stdio: 'ignore',
+      env: { ...environment(), PYTHONPATH: PACKAGE, EPOCHS: '2000' },
+    });
+    const run = await until('it is listed', async () => {
+      const { runs } = await client.request(m.runList, { root: fixture.root, drafts: true });
+      return runs.find(({ status, step }) => status === 'running' && step > 0);
+    });
+    expect(run).toMatchObject({ name: 'train #1', branch: 'main', cooperative: true });
+    await client.request(m.runPause, { root: fixture.root, run: run.id });
+    await new Promise((resolve) => child.once('exit', resolve));
+    const paused = await untilStatus(client, fixture, run.id, 'paused');
+    await client.request(m.runResume, {
+      root: fixture.root,
+      run: run.id,
+      environment: { ...environment(), EPOCHS: '2000' },
+      accept: true,
+    });
+    await until('it goes on', async () => (await show(client, fixture, run.id)).run.step > paused.step);
+    await client.request(m.runStop, { root: fixture.root, run: run.id });
+    await untilStatus(client, fixture, run.id, 'stopped');
+  });
+});
