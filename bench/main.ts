@@ -1,4 +1,4 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon, branches. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon, branches, python. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -6,6 +6,7 @@ import { branchBenchmarks } from './branches.ts';
 import { daemonBenchmarks } from './daemon.ts';
 import { print, type Result } from './measure.ts';
 import { metricsBenchmarks } from './metrics.ts';
+import { pythonBenchmarks } from './python.ts';
 import { storeBenchmarks } from './store.ts';
 import { trainerBenchmarks } from './trainer.ts';
 
@@ -15,6 +16,7 @@ const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>
   metrics: metricsBenchmarks,
   daemon: daemonBenchmarks,
   branches: branchBenchmarks,
+  python: pythonBenchmarks,
 };
 
 const json = process.argv.includes('--json');

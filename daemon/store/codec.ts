@@ -5,7 +5,7 @@ export const CODEC = { raw: 0, zstd: 1, shuffle2: 2, shuffle4: 4, shuffle8: 8 } 
 export type Codec = (typeof CODEC)[keyof typeof CODEC];
 
 /** A codec is used only if the sample shrinks below this share: less is not worth the time at the next restore. */
-const WORTH_IT = 0.93;
+const WORTH_IT = 0.75;
 const SAMPLE_BYTES = 32 << 10;
 const LEVEL = { params: { [zlib.ZSTD_c_compressionLevel]: 1 } };
 

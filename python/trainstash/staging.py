@@ -3,6 +3,7 @@ the copy itself. A tensor that shares its storage with another still does so in 
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import threading
 from collections import OrderedDict
@@ -17,6 +18,7 @@ _PLAIN = (int, float, str, bool, type(None), bytes)
 _MUCH_LARGER = 2
 # With less free memory than this many times the state, a copy of it could end the training.
 MEMORY_FACTOR = 1.5
+_TWO_THREADS_BYTES = 64 << 20
 
 
 class Staged:
@@ -56,15 +58,20 @@ class Staging:
             self._buffers = {}
         events: List[Any] = []
         devices = set()
+        on_cpu: List[Tuple[int, int, int]] = []
         for number, (flat, storage) in enumerate(walk.storages):
             if not is_copy and flat.device.type == "cpu":
                 storage.bytes = flat
                 continue
             buffer = self._buffer(number, flat)
-            buffer.copy_(flat, non_blocking=flat.device.type == "cuda")
+            storage.bytes = buffer
+            if flat.device.type == "cpu":
+                on_cpu.append((buffer.data_ptr(), flat.data_ptr(), int(flat.numel())))
+                continue
+            buffer.copy_(flat, non_blocking=True)
             if flat.device.type == "cuda":
                 devices.add(flat.device)
-            storage.bytes = buffer
+        _copy_all(on_cpu)
         for device in devices:
             import torch
 
@@ -106,6 +113,25 @@ class Staging:
             pinned = flat.device.type == "cuda"
             buffer = self._buffers[key] = torch.empty(int(flat.numel()), dtype=torch.uint8, pin_memory=pinned)
         return buffer
+
+
+def _copy_all(pieces: List[Tuple[int, int, int]]) -> None:
+    """``pieces``: target, source and size of each. In two threads when there is much of it: one alone does not reach the
+    memory's speed, and torch's own, asleep between two steps, take longer to wake than a tensor takes to be copied."""
+    if sum(size for _, _, size in pieces) < _TWO_THREADS_BYTES:
+        _copy(pieces)
+        return
+    ordered = sorted(pieces, key=lambda piece: -piece[2])
+    helper = threading.Thread(target=_copy, args=(ordered[1::2],))
+    helper.start()
+    _copy(ordered[::2])
+    helper.join()
+
+
+def _copy(pieces: List[Tuple[int, int, int]]) -> None:
+    # Releases the interpreter's lock.
+    for target, source, size in pieces:
+        ctypes.memmove(target, source, size)
 
 
 def available_memory() -> Optional[int]:
@@ -199,31 +225,35 @@ class _Walk:
     def _tensor(self, tensor: Any, place: str) -> Any:
         import torch
 
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type == "meta":
+        device = tensor.device
+        if tensor.layout != torch.strided or tensor.is_quantized or device.type == "meta":
             self.dropped.append(f"{place} ({tensor.layout} tensor)")
             return _NOTHING
         if hasattr(tensor, "to_local"):
             self.dropped.append(f"{place} (sharded tensor)")
             return _NOTHING
-        tensor = tensor.detach().resolve_conj().resolve_neg()
+        if tensor.is_complex():
+            tensor = tensor.detach().resolve_conj()
+        if tensor.is_neg():
+            tensor = tensor.detach().resolve_neg()
         untyped = untyped_storage(tensor)
         element = tensor.element_size()
         used = tensor.numel() * element
         total = untyped.nbytes()
         offset, size, stride = tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
         if total > _MUCH_LARGER * max(used, 64) and used > 0:
-            compact = tensor.clone()
+            compact = tensor.detach().clone()
             untyped, offset, stride = untyped_storage(compact), 0, tuple(compact.stride())
-            tensor = compact
-        key = (str(tensor.device), untyped.data_ptr(), untyped.nbytes())
+            total = untyped.nbytes()
+        key = (device, untyped.data_ptr(), total)
         storage = self._known.get(key) if key[1] else None
         if storage is None:
-            flat = torch.empty(0, dtype=torch.uint8, device=tensor.device)
+            flat = torch.empty(0, dtype=torch.uint8, device=device)
             flat.set_(untyped)
             storage = Storage(flat)
             self._known[key] = storage
             self.storages.append((flat, storage))
-            self.nbytes += int(flat.numel())
+            self.nbytes += total
         return TensorView(storage, tensor.dtype, offset, size, stride, False)
 
 

@@ -1,0 +1,118 @@
+/** The Python package beside blocking `torch.save`; a large `.pt` into the store; looking into one. */
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { inspectFile } from '../daemon/formats/inspect.ts';
+import { startStore } from '../daemon/store/client.ts';
+import { torchPython } from '../scripts/python.ts';
+import { alternate, median, type Result, timed, times } from './measure.ts';
+import { hashAndWrite } from './store.ts';
+
+const ROUNDS = 7;
+const IMPORTS = 20;
+const PACKAGE = resolve(import.meta.dirname, '../python');
+
+export async function pythonBenchmarks(folder: string, dist: string): Promise<Result[]> {
+  const python = torchPython(true);
+  if (!python) {
+    console.error('python: no Python with torch was found here');
+    return [];
+  }
+  const work = mkdtempSync(join(folder, 'python-'));
+  try {
+    const results = packageBenchmarks(python, work);
+    const large = largeFile(python, work);
+    return [...results, await ingest(work, dist, large), inspectBenchmark(large)];
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+interface Sides {
+  ours: number[];
+  theirs: number[];
+}
+
+function packageBenchmarks(python: string, work: string): Result[] {
+  const env = { ...process.env, PYTHONPATH: PACKAGE, PYTHONDONTWRITEBYTECODE: '1' };
+  const side = spawnSync(python, ['-W', 'ignore', join(import.meta.dirname, 'python_side.py'), work], {
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const { stall, durable, overhead, log } = JSON.parse(side.stdout) as Record<
+    'stall' | 'durable' | 'overhead',
+    Sides
+  > & {
+    log: number[];
+  };
+  const imports = Array.from({ length: IMPORTS }, () => {
+    const code = 'import time; t = time.perf_counter(); import trainstash; print(time.perf_counter() - t)';
+    return Number(
+      spawnSync(python, ['-c', code], { env: { ...process.env, PYTHONPATH: PACKAGE }, encoding: 'utf8' }).stdout,
+    );
+  });
+  return [
+    times('python.stall', stall, 'torch.save + fsync of the same 400 MB', 0.1),
+    times('python.durable', durable, 'torch.save + fsync', 1.2),
+    times('python.overhead', overhead, 'the same 300 steps without us', 1.03),
+    { name: 'python.log', value: median(log) * 1e6, unit: 'µs', goal: { atMost: 20 }, raw: { ours: log } },
+    { name: 'python.import', value: median(imports) * 1000, unit: 'ms', goal: { atMost: 30 }, raw: { ours: imports } },
+  ];
+}
+
+function largeFile(python: string, work: string): string {
+  const path = join(work, 'large.pt');
+  const code = `import torch; torch.save({'model': {f'layer{i}.weight': torch.randn(1024, 1024) for i in range(256)}}, ${JSON.stringify(path)})`;
+  spawnSync(python, ['-c', code], { stdio: 'inherit' });
+  // Or its own writing would go on behind the first rounds.
+  spawnSync('sync');
+  return path;
+}
+
+/** From the moment a file counts as still until it is in the store, durably. */
+async function ingest(work: string, dist: string, large: string): Promise<Result> {
+  let round = 0;
+  const ours = async () => {
+    const path = join(work, `store-${round++}`);
+    mkdirSync(path);
+    const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path, quotaBytes: 100e9 });
+    try {
+      const stat = statSync(large, { bigint: true });
+      const expected = {
+        ino: `${stat.dev}:${stat.ino}`,
+        bytes: Number(stat.size),
+        mtimeMs: Number(stat.mtimeNs) / 1e6,
+      };
+      return await timed(() => store.saveFile({ root: work, branch: 'main', path: 'large.pt', expected }));
+    } finally {
+      await store.close();
+      rmSync(path, { recursive: true, force: true });
+    }
+  };
+  const theirs = () => {
+    const seconds = hashAndWrite(large, join(work, 'raw'), 1 << 20);
+    rmSync(join(work, 'raw'), { force: true });
+    return seconds;
+  };
+  return times('python.ingest', await alternate(ROUNDS, ours, theirs), 'SHA-256 + raw write in one thread, 1 GiB', 1.1);
+}
+
+function inspectBenchmark(large: string): Result {
+  const rounds = Array.from({ length: 10 }, () => {
+    const started = performance.now();
+    const file = openSync(large, 'r');
+    try {
+      const inspection = inspectFile((offset, length) => {
+        const buffer = Buffer.allocUnsafe(length);
+        return buffer.subarray(0, readSync(file, buffer, 0, length, offset));
+      }, statSync(large).size);
+      if (inspection.tensors.length !== 256) throw new Error('not all tensors were found');
+      return performance.now() - started;
+    } finally {
+      closeSync(file);
+    }
+  });
+  return { name: 'formats.inspect', value: median(rounds), unit: 'ms', goal: { atMost: 50 }, raw: { ours: rounds } };
+}

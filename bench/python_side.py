@@ -1,0 +1,151 @@
+"""The Python side of `npm run bench -- python`: prints one JSON object with the seconds of each round, both sides taken in
+turns. Arguments: a folder to work in."""
+
+import json
+import os
+import sys
+import time
+import uuid
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+import trainstash
+from trainstash import run as runs
+
+folder = sys.argv[1]
+ROUNDS = 7
+STATE_BYTES = 400_000_000
+LAYERS = 100
+
+
+def session(every=None):
+    """A session folder as the daemon makes it."""
+    name = uuid.uuid4().hex[:12]
+    path = os.path.join(folder, name)
+    os.makedirs(os.path.join(path, "inbox"))
+    launch = dict(
+        session=name, run="bench", params={}, seed=0, resume=None, purpose="train", untilStep=None, untilEpoch=None, monitor=None,
+        checkpoint=dict(everySeconds=0, everySteps=every, everyEpochs=None, onBest=False), command=dict(dir=path),
+    )
+    with open(os.path.join(path, "launch.json"), "w") as file:
+        json.dump(launch, file)
+    os.environ["TRAINSTASH_SESSION"] = path
+    os.environ.pop("TRAINSTASH_OWNER", None)
+    runs._current = None
+    return path
+
+
+def empty(path):
+    for root, _, names in os.walk(os.path.join(path, "inbox"), topdown=False):
+        for name in names:
+            os.unlink(os.path.join(root, name))
+        if root != os.path.join(path, "inbox"):
+            os.rmdir(root)
+
+
+def alternate(ours, theirs, rounds=ROUNDS):
+    seconds = dict(ours=[], theirs=[])
+    for number in range(rounds + 1):
+        for side in ("ours", "theirs") if number % 2 == 0 else ("theirs", "ours"):
+            value = ours() if side == "ours" else theirs()
+            if number > 0:
+                seconds[side].append(value)
+    return seconds
+
+
+def large_state():
+    width = int((STATE_BYTES / 4 / 3 / LAYERS) ** 0.5)
+    model = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(LAYERS))
+    optimizer = torch.optim.Adam(model.parameters())
+    for parameter in model.parameters():
+        optimizer.state[parameter] = dict(
+            step=torch.tensor(1.0), exp_avg=torch.randn_like(parameter), exp_avg_sq=torch.rand_like(parameter)
+        )
+    return model, optimizer
+
+
+def checkpoints():
+    model, optimizer = large_state()
+    path = session()
+    run = trainstash.init(model=model, optimizer=optimizer)
+    run.steps = 1
+    stalls, durable, theirs = [], [], []
+
+    def ours():
+        run.steps += 1
+        before = time.perf_counter()
+        run._take(["steps"])
+        stall = time.perf_counter() - before
+        run._checkpoints.join()
+        both = time.perf_counter() - before
+        empty(path)
+        stalls.append(stall)
+        durable.append(both)
+        return both
+
+    def plain():
+        target = os.path.join(folder, "plain.pt")
+        before = time.perf_counter()
+        with open(target, "wb") as file:
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        seconds = time.perf_counter() - before
+        os.unlink(target)
+        return seconds
+
+    both = alternate(ours, plain)
+    run.over = True
+    return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both)
+
+
+def training(with_us):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(64 * 49, 256), nn.ReLU(), nn.Linear(256, 10),
+    )
+    optimizer = torch.optim.Adam(model.parameters())
+    x, y = torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))
+    run, path = None, None
+    if with_us:
+        path = session(every=100)
+        run = trainstash.init(model=model, optimizer=optimizer)
+    before = time.perf_counter()
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        if run:
+            run.step(loss=loss, accuracy=0.5)
+    seconds = time.perf_counter() - before
+    if run:
+        run._checkpoints.join()
+        run.over = True
+        empty(path)
+    return seconds
+
+
+def logging():
+    path = session()
+    run = trainstash.init()
+    run.step(loss=0.5)
+    values = [0.1 + i * 1e-9 for i in range(20_000)]
+    rounds = []
+    for _ in range(5):
+        before = time.perf_counter()
+        for value in values:
+            run.step(loss=value, accuracy=value)
+        rounds.append((time.perf_counter() - before) / len(values))
+    run.over = True
+    return rounds
+
+
+print(
+    json.dumps(
+        dict(**checkpoints(), overhead=alternate(lambda: training(True), lambda: training(False), 3), log=logging())
+    )
+)
