@@ -11,10 +11,11 @@ import { HeadWatcher } from './head.ts';
 import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './in-place.ts';
 import { Intake } from './intake.ts';
 import type { FileStore } from './moving.ts';
-import { type BranchPolicy, Ownership, type RunsHere } from './ownership.ts';
+import { type BranchPolicy, matching, Ownership, type RunsHere } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
 import { Shelving } from './shelving.ts';
 import { type BranchNotice, counted, listed, type Tell } from './words.ts';
+import { findFile } from './working-set.ts';
 
 /** git may move HEAD several times in a row; a switch that was seen by event waits for this long without a move. */
 const SETTLE_MS = 150;
@@ -108,6 +109,26 @@ export class Worktree {
   runEnded(): void {
     this.#intake.lookAgain();
     void this.sync();
+  }
+
+  /** These files of the tree were written by that run: they follow the branch in place, declared or not. */
+  wrote(run: string, paths: readonly RawPath[]): Promise<void> {
+    return this.#serial(() =>
+      this.#intake.pausedFor(async () => {
+        const inPlace = this.#record.inPlace();
+        if (!inPlace) return;
+        const known = this.#record.files();
+        const files = new Map(known);
+        for (const path of paths) {
+          const file = findFile(this.#setup.root, path);
+          if (!file) continue;
+          const before = matching(known, file);
+          const { ino, bytes, mtimeMs, mode } = file;
+          files.set(path, { ino, bytes, mtimeMs, mode, run, saved: before?.saved ?? null });
+        }
+        this.#record.setFiles(files);
+      }),
+    );
   }
 
   /** For work on stashes: nothing else moves files meanwhile. */

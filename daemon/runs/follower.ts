@@ -5,9 +5,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import * as v from 'valibot';
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
-import { CHECKPOINT_FILE, type ExitRecord } from '../../protocol/session.ts';
+import { CHECKPOINT_FILE, type CheckpointFile, checkpointFileSchema, type ExitRecord } from '../../protocol/session.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
 import { isAlive, type SessionWatch, watchSession } from '../sessions/watch.ts';
 import type { EventSource } from '../store/catalog.ts';
@@ -24,7 +25,9 @@ const STALLED_MS = 240_000;
 
 export interface FollowerEvents {
   events(taken: TakenEvents): Promise<void>;
-  saved(result: { checkpoint: Checkpoint; over: boolean; pruned: Checkpoint[] }): Promise<void>;
+  /** True: it is not kept. */
+  refuses(facts: CheckpointFile): Promise<boolean>;
+  saved(result: { checkpoint: Checkpoint; over: boolean; pruned: Checkpoint[] }, facts: CheckpointFile): Promise<void>;
   /** The newest checkpoint could not be taken in; it stays where it is. */
   saveFailed(error: Error): Promise<void>;
   stalled(): Promise<void>;
@@ -154,7 +157,7 @@ export class Follower {
         this.#retryAt = 0;
       } catch (error) {
         if (this.#over) return;
-        if (error instanceof SourceChanged && isOfScript(path)) {
+        if (error instanceof SourceChanged && factsIn(path)?.place != null) {
           // Its script has written it once more: the runner hands over what it is then.
           this.#setup.log(`${path} was written again before it was taken in`);
           rmSync(path, { recursive: true, force: true });
@@ -173,10 +176,16 @@ export class Follower {
 
   async #save(path: string): Promise<void> {
     const { store, run, handle } = this.#setup;
+    const facts = factsIn(path);
+    if (facts && (await handle.refuses(facts))) {
+      rmSync(path, { recursive: true, force: true });
+      return;
+    }
     const source = { directory: path, run: run(), session: this.session };
     const result = await store.saveCheckpoint(source, directoryBytes(path));
     rmSync(path, { recursive: true, force: true });
-    await handle.saved(result);
+    // A checkpoint that was stored could be read.
+    await handle.saved(result, facts!);
   }
 
   /** One at a time, what an earlier daemon claimed first: the trainer can prune what still lies in its inbox. */
@@ -218,7 +227,7 @@ function directoryBytes(path: string): number {
     .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
 }
 
-function isOfScript(path: string): boolean {
-  const facts = readJson(join(path, CHECKPOINT_FILE)) as { place?: unknown } | null;
-  return typeof facts?.place === 'string';
+function factsIn(path: string): CheckpointFile | null {
+  const parsed = v.safeParse(checkpointFileSchema, readJson(join(path, CHECKPOINT_FILE)));
+  return parsed.success ? parsed.output : null;
 }

@@ -2,8 +2,8 @@
 import { rmSync } from 'node:fs';
 import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
-import { type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
-import type { SessionDirectory } from '../sessions/directory.ts';
+import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
+import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
 import type { KeepPolicy } from '../store/retention.ts';
@@ -29,13 +29,22 @@ export interface Ended {
   forced: boolean;
 }
 
+/** What a live run tells, and asks of, those around it. */
+export interface Outside {
+  ended(ended: Ended): Promise<void>;
+  /** Names of other scripts in the same worktree that save wherever they like. */
+  othersWriting(): string[];
+  wrote(paths: readonly string[]): void;
+}
+
 export class LiveRun {
   readonly follower: Follower;
   /** Settles at "started", or with the error of a session that ended before. */
   readonly started = deferred<void>();
   readonly #context: ProjectContext;
   readonly #launch: Launch;
-  readonly #ended: (ended: Ended) => Promise<void>;
+  readonly #outside: Outside;
+  #wroteFiles = false;
   #run: Run;
   #pace: Pace | null = null;
   #persistedAt = 0;
@@ -49,12 +58,12 @@ export class LiveRun {
     session: Session,
     launch: Launch,
     directory: SessionDirectory,
-    ended: (ended: Ended) => Promise<void>,
+    outside: Outside,
   ) {
     this.#context = context;
     this.#run = run;
     this.#launch = launch;
-    this.#ended = ended;
+    this.#outside = outside;
     this.follower = new Follower({
       store: context.store,
       directory,
@@ -64,7 +73,8 @@ export class LiveRun {
       log: context.log,
       handle: {
         events: (taken) => this.#onEvents(taken),
-        saved: ({ checkpoint, over, pruned }) => this.#onSaved(checkpoint, over, pruned),
+        refuses: (facts) => this.#refuses(facts),
+        saved: ({ checkpoint, over, pruned }, facts) => this.#onSaved(checkpoint, over, pruned, facts),
         saveFailed: (error) => this.#onSaveFailed(error),
         stalled: () => this.#onStalled(),
         ended: (exit) => this.#onEnded(exit),
@@ -78,6 +88,11 @@ export class LiveRun {
 
   get launch(): Launch {
     return this.#launch;
+  }
+
+  /** By path, into the project: a switch of the branch waits for it. */
+  get writesFiles(): boolean {
+    return this.#launch.files.length > 0 || this.#wroteFiles;
   }
 
   /** Asks the trainer for something at its next step boundary. */
@@ -193,8 +208,23 @@ export class LiveRun {
     this.#persistedAt = 0;
   }
 
-  async #onSaved(checkpoint: Checkpoint, over: boolean, pruned: Checkpoint[]): Promise<void> {
+  /** In doubt a file is not this run's: with two scripts that save anywhere nobody can tell. */
+  async #refuses(facts: CheckpointFile): Promise<boolean> {
+    if (facts.place === null || facts.place.startsWith(OWN_FOLDER)) return false;
+    const others = this.#outside.othersWriting();
+    if (others.length === 0) return false;
+    const text = `Files were not kept, since ${others.join(', ')} may have written them as well. Give each run a folder of its own with \${dir}, or one after the other.`;
+    if (!this.#run.notices.some((notice) => notice.text === text)) await this.#say('filesShared', 'warning', text);
+    return true;
+  }
+
+  async #onSaved(checkpoint: Checkpoint, over: boolean, pruned: Checkpoint[], facts: CheckpointFile): Promise<void> {
     const { store, announce } = this.#context;
+    if (facts.place !== null && !facts.place.startsWith(OWN_FOLDER)) {
+      this.#wroteFiles = true;
+      const inside = facts.place === '' ? '' : `${facts.place}/`;
+      this.#outside.wrote(facts.files.map(({ name }) => `${inside}${name}`));
+    }
     announce.checkpoint(checkpoint);
     const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, this.#launch));
     for (const old of trashed) announce.checkpoint(old);
@@ -250,7 +280,7 @@ export class LiveRun {
       draft: checkpoints.length === 0 && endedAt - this.#run.createdAt < DRAFT_MS && ending.status !== 'completed',
     };
     rmSync(directory.file('restore'), { recursive: true, force: true });
-    await this.#ended({ run: this.#run, exit, directory, session, forced: this.#forced });
+    await this.#outside.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
     const { name, id, status, reason } = this.#run;
     this.started.reject(
       exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {}),

@@ -70,6 +70,8 @@ export interface Barrier {
   /** Throws `switchWaiting` when files of another branch are still in place and the run would use them. */
   before(root: string, usesFiles: boolean): Promise<void>;
   ended(root: string): void;
+  /** A run has written these files of the tree: paths relative to it, with `/`. */
+  wrote(root: string, run: string, paths: readonly string[]): void;
 }
 
 /** What is launched, and what the run was before; null: there was none. */
@@ -213,7 +215,7 @@ export class Runs {
 
   /** Files of a branch are to be in place before a run that reads or writes them begins. */
   async #beforeLaunch(root: string, job: JobConfig): Promise<void> {
-    await this.#barrier?.before(root, job.files.length > 0);
+    await this.#barrier?.before(root, job.files.length > 0 || job.checkpoints.length > 0);
   }
 
   #at(root: string | undefined): ProjectContext {
@@ -231,7 +233,7 @@ export class Runs {
   liveAt(root: string): { run: Run; writesFiles: boolean }[] {
     return [...this.#live.values()]
       .filter((live) => live.launch.root === root)
-      .map(({ run, launch }) => ({ run, writesFiles: launch.files.length > 0 }));
+      .map((live) => ({ run: live.run, writesFiles: live.writesFiles }));
   }
 
   /** When a run of that branch that writes by path last ended there. */
@@ -408,18 +410,30 @@ export class Runs {
   }
 
   #follow(run: Run, session: Session, launch: Launch, directory: SessionDirectory): LiveRun {
-    const live = new LiveRun(this.#context, run, session, launch, directory, (ended) => this.#onEnded(ended));
+    const live = new LiveRun(this.#context, run, session, launch, directory, {
+      ended: (ended) => this.#onEnded(ended),
+      othersWriting: () => this.#othersWriting(run.id, launch.root),
+      wrote: (paths) => this.#barrier?.wrote(launch.root, run.id, paths),
+    });
     this.#live.set(run.id, live);
     return live;
   }
 
+  /** Scripts in the same worktree that save wherever they like. */
+  #othersWriting(id: string, root: string): string[] {
+    return [...this.#live.values()]
+      .filter(({ run, launch }) => run.id !== id && launch.root === root && launch.command && !run.cooperative)
+      .map(({ run }) => run.name);
+  }
+
   async #onEnded(ended: Ended): Promise<void> {
     if (this.#disposed) return;
+    const wroteFiles = this.#live.get(ended.run.id)?.writesFiles ?? false;
     this.#live.delete(ended.run.id);
     await this.#put(ended.run);
     const launch = ended.directory.launch();
     const root = launch?.root ?? this.#context.place.root;
-    if (launch && launch.files.length > 0) this.#wroteUntil.set(`${root}\0${ended.run.branch}`, Date.now());
+    if (wroteFiles) this.#wroteUntil.set(`${root}\0${ended.run.branch}`, Date.now());
     this.#barrier?.ended(root);
     this.#scheduleRestart(ended);
     this.#device.freed();

@@ -3,6 +3,7 @@ import type { Notice } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
 import type { BranchPolicy } from '../branches/ownership.ts';
+import { fromText } from '../branches/paths.ts';
 import { Stashes } from '../branches/stashes.ts';
 import type { BranchNotice } from '../branches/words.ts';
 import { Worktree } from '../branches/worktree.ts';
@@ -82,6 +83,13 @@ export class Worktrees implements Barrier {
 
   ended(root: string): void {
     void this.#open.get(root)?.then((worktree) => worktree?.runEnded());
+  }
+
+  wrote(root: string, run: string, paths: readonly string[]): void {
+    void this.#open
+      .get(root)
+      ?.then((worktree) => worktree?.wrote(run, paths.map(fromText)))
+      .catch((error: Error) => this.#context.log(`${root}: ${error.message}`));
   }
 
   /** Restores and drops, while nothing else moves files. */

@@ -1,12 +1,14 @@
 /** Switching the branch while runs live. */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import type { Client } from '../../client/connect.ts';
 import { noticeRaised, runPause, runStart } from '../../protocol/messages.ts';
 import { afterwards } from '../support/cleanup.ts';
-import { shellEnvironment, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import { type Fixture, shellEnvironment, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
+import { PYTHON } from '../support/python.ts';
 import { makeRepository, type Repository } from '../support/repository.ts';
 
 const SLOW = { slow: 100, epochs: 30 };
@@ -164,4 +166,80 @@ test('the daemon was off while HEAD moved: what nobody changed since is switched
   expect(moved.stdout).toContain('Files are those of main');
   expect(repository.read('checkpoints/new.pt')).toBeNull();
   expect(readFileSync(join(repository.root, 'checkpoints/last.pt'), 'utf8')).toBe('main');
+});
+
+describe.skipIf(!PYTHON)('files that a known run wrote, declared nowhere', () => {
+  const SCRIPT = `
+import sys, time
+for i in range(int(sys.argv[1])):
+    open(f'weights_epoch_{i}.pt', 'w').write('of main')
+    time.sleep(2.5)
+`;
+  const start = (client: Client, fixture: Fixture, count: number) =>
+    client.request(runStart, {
+      root: fixture.root,
+      job: 'command',
+      command: [PYTHON, 'save.py', String(count)],
+      cwd: fixture.root,
+      params: {},
+      environment: shellEnvironment(),
+    });
+
+  async function withScript(): Promise<Repository> {
+    const repository = await makeRepository({ follow: true, config: { jobs: {} } });
+    repository.write('save.py', SCRIPT);
+    repository.write('pretrained.pt', 'nobody’s run wrote it');
+    repository.git('add', 'save.py');
+    repository.git('commit', '-qm', 'script');
+    repository.git('branch', 'other');
+    repository.git('commit', '-q', '--allow-empty', '-m', 'on');
+    await repository.sync();
+    return repository;
+  }
+
+  test('follow its branch; a pre-trained file that nobody’s run wrote stays', async () => {
+    const repository = await withScript();
+    const { client, fixture } = repository;
+    const run = await start(client, fixture, 2);
+    await untilStatus(client, fixture, run.id, 'completed');
+    await until('both are known', async () => {
+      const worktrees = join(fixture.store, 'worktrees');
+      const listed = readdirSync(worktrees).map((name) => join(worktrees, name, 'files.json'));
+      return listed.some((path) => existsSync(path) && readFileSync(path, 'utf8').includes('weights_epoch_1.pt'));
+    });
+    repository.git('switch', '-q', 'other');
+    expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: 'other' });
+    expect([repository.read('weights_epoch_0.pt'), repository.read('weights_epoch_1.pt')]).toEqual([null, null]);
+    expect(repository.read('pretrained.pt')).toBe('nobody’s run wrote it');
+    repository.git('switch', '-q', 'main');
+    expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: 'main' });
+    expect(repository.read('weights_epoch_1.pt')).toBe('of main');
+  });
+
+  test('wait for it while it lives, and it is never ended for a switch', async () => {
+    const repository = await withScript();
+    const { client, fixture } = repository;
+    const run = await start(client, fixture, 100);
+    await until('it has saved', async () => (await show(client, fixture, run.id)).checkpoints.length > 0);
+    repository.git('switch', '-q', 'other');
+    expect(await repository.sync()).toMatchObject({ state: 'waiting', inPlace: 'main' });
+    expect((await show(client, fixture, run.id)).run.status).toBe('running');
+    await client.request(runPause, { root: fixture.root, run: run.id, accept: true });
+    await untilStatus(client, fixture, run.id, 'paused');
+    await until('the files have left', () => repository.read('weights_epoch_0.pt') === null);
+  });
+
+  test('of two scripts at once are nobody’s: they stay, and it is said', async () => {
+    const repository = await withScript();
+    const { client, fixture } = repository;
+    const first = await start(client, fixture, 100);
+    const second = await start(client, fixture, 100);
+    const said = await until('it is said', async () => {
+      const { run } = await show(client, fixture, second.id);
+      return run.notices.find(({ code }) => code === 'filesShared');
+    });
+    expect(said.text).toContain('save #1 may have written them as well');
+    expect((await show(client, fixture, first.id)).checkpoints).toEqual([]);
+    for (const { id } of [first, second]) await client.request(runPause, { root: fixture.root, run: id, accept: true });
+  });
 });
