@@ -1,53 +1,102 @@
 /** Entry for `trainstash run --no-daemon`: a session directory is made and trained in the foreground. */
-import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Params } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
 import { findProject, readHead } from './code/project.ts';
+import { jobOfCommand, paramsOf, withParams } from './runs/ad-hoc.ts';
+import { maskSecrets, nameOfCommand } from './runs/command.ts';
 import { findJob, readConfig } from './runs/config.ts';
-import { newLaunch, newRun, newSession } from './runs/records.ts';
-import { SessionDirectory } from './sessions/directory.ts';
+import { prepareSession } from './runs/prepare.ts';
+import { newRun, newSession } from './runs/records.ts';
+import type { SessionDirectory } from './sessions/directory.ts';
+import { signalRunner } from './sessions/watch.ts';
 
 interface StandaloneRequest {
   root: string;
-  job: string;
+  /** A job's name, or nothing. */
+  job?: string;
+  /** Run this instead of a job. */
+  command?: string[];
   params: Params;
   seed?: number;
   backend?: string;
+  interpreter?: string;
 }
 
-async function main({ root: folder, job: name, params, seed, backend }: StandaloneRequest): Promise<number> {
+const LOOK_MS = 50;
+const READ_BYTES = 256 << 10;
+
+async function main({
+  root: folder,
+  params: given,
+  command,
+  interpreter,
+  ...options
+}: StandaloneRequest): Promise<number> {
   const place = await findProject(folder);
-  const job = findJob(readConfig(place.root), name);
+  const cwd = command ? relative(place.root, folder) : '';
+  const job = command
+    ? jobOfCommand(withParams(command, given), cwd)
+    : findJob(readConfig(place.root), options.job ?? '');
   const head = place.git ? await readHead(place.root) : { branch: null, commit: null };
   const run = newRun({
-    job: name,
-    params: { ...(job.params as Params), ...params },
-    overrides: Object.keys(params),
-    seed: seed ?? job.seed ?? 0,
-    backend: backend ?? job.backend ?? 'auto',
+    job: command ? nameOfCommand(command) : options.job!,
+    params: command ? paramsOf(maskSecrets(job.run as string[])) : { ...(job.params as Params), ...given },
+    overrides: Object.keys(given),
+    seed: options.seed ?? job.seed ?? 0,
+    backend: options.backend ?? job.backend ?? (job.module === undefined ? '' : 'auto'),
     // A snapshot would write into a store that another daemon may own.
     identity: { ...head, dirty: false, code: null, codeLeftOut: [] },
     restarts: 0,
   });
-  const launch = newLaunch(run, newSession(run, 'train', null), job, place.root, { run: null, runNumber: null });
-  const sessions = join(place.store, 'sessions');
-  mkdirSync(sessions, { recursive: true, mode: 0o700 });
-  const directory = SessionDirectory.create(sessions, launch);
+  mkdirSync(join(place.store, 'sessions'), { recursive: true, mode: 0o700 });
+  const bundle = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+  const prepared = await prepareSession(
+    { place, store: null, trainer: bundle('trainer'), runner: bundle('runner') },
+    {
+      run,
+      session: newSession(run, 'train', null),
+      job,
+      checkpoint: null,
+      root: place.root,
+      accept: [],
+      environment: Object.fromEntries(
+        Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+      ),
+      interpreter,
+      overrides: { run: null, runNumber: null },
+    },
+  );
+  const { directory } = prepared;
   console.log(`Training without a daemon in ${directory.path}\nThe next \`trainstash ls\` takes it over.`);
-  const trainer = fileURLToPath(new URL('./trainer.js', import.meta.url));
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', trainer, directory.path], {
-    cwd: place.root,
-    stdio: 'inherit',
-  });
-  // The terminal sends Ctrl-C to both: the trainer saves and ends, and then so do we.
-  process.on('SIGINT', () => {});
-  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const child = prepared.start();
+  // The trainer saves and ends, a script does what it likes, and then so do we.
+  process.on('SIGINT', () => signalRunner(directory, 'SIGINT'));
+  await copyOutput(directory, new Promise((resolve) => child.once('exit', resolve)));
   const exit = directory.exit();
-  if (exit) console.log(`${name} ${exit.outcome} at step ${exit.step}${exit.reason ? `: ${exit.reason}` : ''}.`);
-  return code ?? 1;
+  if (exit) console.log(`${run.job} ${exit.outcome} at step ${exit.step}${exit.reason ? `: ${exit.reason}` : ''}.`);
+  return exit && exit.outcome !== 'failed' ? 0 : 1;
+}
+
+/** What it prints, as it comes, until it has ended. */
+async function copyOutput(directory: SessionDirectory, ended: Promise<unknown>): Promise<void> {
+  const file = openSync(directory.file('output'), 'r');
+  const buffer = Buffer.alloc(READ_BYTES);
+  let over = false;
+  void ended.then(() => {
+    over = true;
+  });
+  for (;;) {
+    const last = over;
+    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer))
+      process.stdout.write(buffer.subarray(0, read));
+    if (last) break;
+    await delay(LOOK_MS);
+  }
+  closeSync(file);
 }
 
 try {

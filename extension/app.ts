@@ -57,6 +57,27 @@ export async function openAt(file: string, line = 1, column = 1): Promise<void> 
   await vscode.window.showTextDocument(vscode.Uri.file(file), { selection: new vscode.Range(at, at) });
 }
 
+/** What this window gives a training: its environment, and the Python that is selected for the folder. */
+export async function launchFrom(
+  root: string,
+): Promise<{ environment: Record<string, string>; interpreter: string | undefined }> {
+  return { environment: environment(), interpreter: await selectedPython(root).catch(() => undefined) };
+}
+
+interface PythonApi {
+  environments?: { getActiveEnvironmentPath(resource: vscode.Uri): { path: string } };
+}
+
+/** Undefined without the Python extension: then the project's `.venv` and PATH decide. */
+async function selectedPython(root: string): Promise<string | undefined> {
+  const extension = vscode.extensions.getExtension<PythonApi>('ms-python.python');
+  if (!extension) return undefined;
+  const api = extension.isActive ? extension.exports : await extension.activate();
+  const path = api.environments?.getActiveEnvironmentPath(vscode.Uri.file(root)).path;
+  // It may be a name such as `python`, which says nothing, or the folder of an environment.
+  return path && /[/\\]/.test(path) ? path : undefined;
+}
+
 /** The environment that a training started from this window gets. The daemon strips what is VS Code's own. */
 export function environment(): Record<string, string> {
   return Object.fromEntries(

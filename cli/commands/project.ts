@@ -13,7 +13,7 @@ import { field, fsckLines, usageLines } from '../views.ts';
 export const projectCommands: Record<string, Command> = {
   init: {
     summary: 'make a trainstash.json for this project',
-    usage: '[MODULE]',
+    usage: '[SCRIPT]',
     options: {},
     words: [0, 1],
     async run(context) {

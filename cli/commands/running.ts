@@ -288,9 +288,11 @@ function runWithoutDaemon(context: Context, params: object): number {
   const request = JSON.stringify({
     root,
     job: args.words[0],
+    ...(args.command ? { command: args.command } : {}),
     params,
     seed: args.count('seed'),
     backend: args.text('backend'),
+    interpreter: args.text('python'),
   });
   const { status } = spawnSync(
     process.execPath,

@@ -11,6 +11,10 @@ import { git, tryGit } from './git.ts';
 const MAX_FILE_BYTES = 1 << 20;
 const MAX_TOTAL_BYTES = 50 << 20;
 
+/** What trainings and tools write, where nobody has told git to ignore it: no code, and another one after each run. */
+const WRITTEN =
+  /(^|\/)(__pycache__|\.ipynb_checkpoints|\.pytest_cache|\.mypy_cache|wandb|mlruns|lightning_logs)\/|\.py[co]$|\.(pt|pth|ckpt|safetensors|pdparams|pdopt|h5|keras|npz)$|(^|\/)events\.out\.tfevents\./;
+
 export interface Snapshot {
   /** Tree id in the shadow repository. */
   tree: string;
@@ -33,9 +37,12 @@ export function takeSnapshot(root: string, store: string): Promise<Snapshot | nu
 }
 
 async function snapshotNow(root: string, store: string): Promise<Snapshot | null> {
-  const listed = await tryGit(['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root });
-  if (listed === null) return null;
-  const { paths, leftOut } = choose(root, [...new Set(listed.split('\0').filter(Boolean))]);
+  const list = async (...which: string[]) =>
+    (await tryGit(['ls-files', '-z', ...which], { cwd: root }))?.split('\0').filter(Boolean) ?? null;
+  const [tracked, others] = await Promise.all([list('--cached'), list('--others', '--exclude-standard')]);
+  if (tracked === null || others === null) return null;
+  const written = others.filter((path) => !WRITTEN.test(path));
+  const { paths, leftOut } = choose(root, [...new Set([...tracked, ...written])]);
   const shadow = await openShadow(store);
   // One index a worktree: git then rehashes only what changed since the last snapshot.
   const index = join(shadow, `index-${createHash('sha256').update(root).digest('hex').slice(0, 12)}`);

@@ -21,6 +21,7 @@ import { CHECKPOINT_FILE, type CheckpointFile, type LaunchCommand } from '../../
 import { isWhole } from '../formats/whole.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { syncDirectory, writeJson } from '../store/files.ts';
+import { gradeOf } from './grade.ts';
 import { type FoundState, type Group, groupFiles, newest } from './groups.ts';
 import { factsOfName, isCheckpointFolder, looksLikeCheckpoint } from './names.ts';
 import type { Moment } from './progress.ts';
@@ -190,8 +191,7 @@ export class Collector {
         epoch: epoch ?? known.epoch,
         batch: 0,
         reasons: ['file', ...new Set(names.flatMap(({ reasons }) => reasons))],
-        grade: 'partial',
-        missing: ['what the script itself does not save'],
+        ...gradeOf(group.files.map(({ path }) => this.#at(path))),
         parent: this.#parent,
         metrics,
         environment: this.#setup.environment,

@@ -1,6 +1,6 @@
 /** What a store's session directories tell a daemon that has just opened it. */
 import { readdirSync, rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
@@ -73,6 +73,7 @@ function hasCheckpoints(directory: SessionDirectory): boolean {
 
 /** A run that was started without a daemon gets its name here; one whose row is lost gets it back. */
 function adoptedRun(launch: Launch): Run {
+  const id = launch.run ?? (launch.command && basename(launch.command.dir));
   const run = newRun({
     job: launch.job,
     params: launch.params as Params,
@@ -89,7 +90,8 @@ function adoptedRun(launch: Launch): Run {
   });
   return {
     ...run,
-    ...(launch.run ? { id: launch.run } : {}),
+    // A run that has files of its own is called after their folder.
+    ...(id ? { id } : {}),
     createdAt: launch.createdAt,
     startedAt: launch.createdAt,
   };

@@ -36,9 +36,14 @@ export interface PreparedSession {
   start(): ChildProcess;
 }
 
-export async function prepareSession(context: ProjectContext, request: SessionRequest): Promise<PreparedSession> {
+/** `store` null: nobody resumes, as without a daemon. */
+export interface PrepareContext extends Pick<ProjectContext, 'place' | 'trainer' | 'runner'> {
+  store: Pick<ProjectContext['store'], 'checkpointFacts' | 'restoreCheckpoint'> | null;
+}
+
+export async function prepareSession(context: PrepareContext, request: SessionRequest): Promise<PreparedSession> {
   const { run, session, job, checkpoint, root, accept, overrides } = request;
-  const facts = checkpoint ? ((await context.store.checkpointFacts(checkpoint.id))?.checkpoint ?? null) : null;
+  const facts = checkpoint ? ((await context.store?.checkpointFacts(checkpoint.id))?.checkpoint ?? null) : null;
   const launch = newLaunch(run, session, job, root, {
     resume: checkpoint && {
       directory: 'restore',
@@ -70,13 +75,13 @@ export function isOfPackage(facts: CheckpointFile): boolean {
 }
 
 async function prepareModule(
-  context: ProjectContext,
+  context: PrepareContext,
   { checkpoint, environment }: SessionRequest,
   launch: Launch,
   directory: SessionDirectory,
 ): Promise<PreparedSession> {
   SessionDirectory.create(sessionsPath(context), launch);
-  if (checkpoint) await context.store.restoreCheckpoint(checkpoint.id, directory.file('restore'));
+  if (checkpoint) await context.store?.restoreCheckpoint(checkpoint.id, directory.file('restore'));
   return {
     directory,
     launch,
@@ -86,7 +91,7 @@ async function prepareModule(
 }
 
 async function prepareCommand(
-  context: ProjectContext,
+  context: PrepareContext,
   { run, job, checkpoint, environment, interpreter }: SessionRequest,
   launch: Launch,
   directory: SessionDirectory,
@@ -104,7 +109,7 @@ async function prepareCommand(
   SessionDirectory.create(sessionsPath(context), launch);
   let back: PutBack | null = null;
   if (checkpoint && facts) {
-    await context.store.restoreCheckpoint(checkpoint.id, directory.file('restore'));
+    await context.store?.restoreCheckpoint(checkpoint.id, directory.file('restore'));
     if (ofScript) back = putBack({ root: launch.root, dir }, directory.file('restore'), facts);
   }
   const { words, variables } = commandOf(job, values, back ? { ...values, ...back } : null);

@@ -107,11 +107,10 @@ export class OpenProject {
   init(root: string, module: string | undefined): { config: string; created: boolean } {
     const config = join(root, CONFIG_FILE);
     if (existsSync(config)) return { config, created: false };
-    const chosen =
-      module ?? ['train.ts', 'train.js', 'src/train.ts'].find((path) => existsSync(join(root, path))) ?? 'train.ts';
-    writeFileSync(config, `{\n  "jobs": {\n    "train": { "module": ${JSON.stringify(chosen)} }\n  }\n}\n`, {
-      flag: 'wx',
-    });
+    const usual = ['train.py', 'src/train.py', 'main.py', 'train.ts', 'train.js', 'src/train.ts'];
+    const chosen = module ?? usual.find((path) => existsSync(join(root, path))) ?? 'train.py';
+    const job = /\.[cm]?[jt]s$/.test(chosen) ? { module: chosen } : { run: `python ${chosen}` };
+    writeFileSync(config, `{\n  "jobs": {\n    "train": ${JSON.stringify(job)}\n  }\n}\n`, { flag: 'wx' });
     return { config, created: true };
   }
 

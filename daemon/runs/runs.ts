@@ -289,7 +289,13 @@ export class Runs {
 
   async checkpoint(query: string): Promise<Checkpoint> {
     const run = await this.#context.store.findRun(query);
-    return this.#requireLive(run, 'asked for a checkpoint').requestCheckpoint();
+    const live = this.#requireLive(run, 'asked for a checkpoint');
+    if (live.run.cooperative) return live.requestCheckpoint();
+    throw new TrainstashError(
+      'wrongStatus',
+      `The script of ${run.name} saves by itself only; its next file is taken in when it comes. With the trainstash package in it, it saves when asked. Nothing was done.`,
+      { run: run.id, status: live.run.status, allowed: [] },
+    );
   }
 
   async rename(run: Run, names: { name: string; note: string }): Promise<Run> {

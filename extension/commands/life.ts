@@ -3,8 +3,8 @@ import * as vscode from 'vscode';
 import type { Params, Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
-import { integer } from '../../protocol/words.ts';
-import { type App, command, environment } from '../app.ts';
+import { duration, integer } from '../../protocol/words.ts';
+import { type App, command, launchFrom } from '../app.ts';
 import { plain } from '../text.ts';
 import { type JobNode, jobsOf } from '../views/jobs.ts';
 import { showLog } from '../views/log-terminal.ts';
@@ -18,12 +18,12 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
   on('run', async (node?: JobNode) => {
     const chosen = node?.job ? node : await chooseJob(app);
     if (!chosen) return;
-    const run = await withProgress(`Starting ${chosen.job.name}`, () =>
+    const run = await withProgress(`Starting ${chosen.job.name}`, async () =>
       connection.request(m.runStart, {
         root: chosen.root,
         job: chosen.job.name,
         params: {},
-        environment: environment(),
+        ...(await launchFrom(chosen.root)),
       }),
     );
     showLog(connection, chosen.root, run);
@@ -66,7 +66,20 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
 
   on('pause', async (node?: Node) => {
     const target = await runTarget(app, node, 'pause', isRunning);
-    if (target) await connection.request(m.runPause, { root: target.root, run: target.run.id });
+    if (!target) return;
+    const pause = (accept: boolean) =>
+      connection.request(m.runPause, { root: target.root, run: target.run.id, accept });
+    try {
+      await pause(false);
+    } catch (error) {
+      if (!isError(error, 'pauseLoses')) throw error;
+      const { checkpointStep, seconds } = error.data;
+      const back = checkpointStep === null ? 'the beginning' : `step ${integer(checkpointStep)}`;
+      const detail = `Its script saves by itself only. Stopped now, it goes on from ${back}: ${duration(seconds)} are lost.`;
+      const options = { modal: true, detail };
+      const chosen = await vscode.window.showWarningMessage(`Stop ${plain(target.run.name)} now?`, options, 'Stop Now');
+      if (chosen) await pause(true);
+    }
   });
 
   on('stop', async (node?: Node) => {
@@ -111,7 +124,7 @@ async function resume(
   set: Params = {},
 ): Promise<void> {
   const message = verb === 'resume' ? m.runResume : m.runFork;
-  const params = { root, run: run.id, from, set, environment: environment() };
+  const params = { root, run: run.id, from, set, ...(await launchFrom(root)) };
   const launch = (more: { accept: boolean; current?: string[] }) =>
     withProgress(`${verb === 'resume' ? 'Resuming' : 'Forking'} ${run.name}`, () =>
       app.connection.request(message, { ...params, ...more }),
