@@ -120,6 +120,7 @@ export class Daemon {
     const stores = this.#watched.get(client) ?? new Set();
     this.#watched.set(client, stores.add(project.place.store));
     project.worktrees.onHead = (moved) => void this.#announceProject(project, moved);
+    project.worktrees.onWaits = (waiting) => void this.#announceProject(project, waiting);
     await project.worktrees.at(root);
   }
 

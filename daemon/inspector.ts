@@ -23,7 +23,13 @@ export async function inspect(entry: URL, path: string, statistics: boolean): Pr
 function ask(entry: URL, request: InspectRequest): Promise<InspectAnswer> {
   return new Promise((resolve, reject) => {
     const limits = { maxOldGenerationSizeMb: MEMORY_MB, maxYoungGenerationSizeMb: 64 };
-    const worker = new Worker(entry, { workerData: request, resourceLimits: limits, env: {} });
+    const worker = new Worker(entry, {
+      workerData: request,
+      resourceLimits: limits,
+      env: {},
+      stdout: true,
+      stderr: true,
+    });
     const end = (settle: () => void) => {
       clearTimeout(timer);
       void worker.terminate();

@@ -163,6 +163,8 @@ export interface Project {
   /** Without git there is one branch, shown as "(no git)". */
   git: boolean;
   trusted: boolean;
+  /** What a switch of the branch's files waits for, for people; null: none is due. */
+  switchWaits: string | null;
   live: number;
   runs: number;
 }

@@ -29,6 +29,8 @@ export interface WorktreeSetup {
   /** What a trainstash.json says of branches; null: there is none, or it cannot be read. */
   policy(text: string | null): BranchPolicy;
   headMoved(head: Head): void;
+  /** What a due switch waits for is another than before. */
+  waitsChanged(): void;
   /** Something a person wants to know. */
   tell: Tell;
   log(text: string): void;
@@ -45,6 +47,7 @@ export class Worktree {
   /** HEAD moved while nobody looked: true until the first look has been settled. */
   #unattended = true;
   #told = '';
+  #waitsFor: string | null = null;
   /** Paths of the branch in place that are waited for. */
   readonly #claimed = new Set<RawPath>();
   #retry: NodeJS.Timeout | null = null;
@@ -84,6 +87,11 @@ export class Worktree {
     // It also starts the intake: what a crash left away must be back before anything counts as vanished.
     void worktree.sync();
     return worktree;
+  }
+
+  /** What a due switch waits for; null: none is due. */
+  get waitsFor(): string | null {
+    return this.#waitsFor;
   }
 
   get head(): Head {
@@ -192,6 +200,7 @@ export class Worktree {
         total.conflicts.push(...(step.conflicts ?? []));
         if (step.state === 'again') continue;
         this.#intake.lookAgain();
+        this.#setWaitsFor(step.state === 'waiting' ? (step.reason ?? '') : null);
         if (step.state === 'inPlace') {
           this.#unattended = false;
           this.#tellMoved(left, head.branch, total);
@@ -210,6 +219,12 @@ export class Worktree {
       this.#tryLater();
       return this.#result('failed', reason, total);
     }
+  }
+
+  #setWaitsFor(waitsFor: string | null): void {
+    if (waitsFor === this.#waitsFor) return;
+    this.#waitsFor = waitsFor;
+    this.#setup.waitsChanged();
   }
 
   async #step(head: Head, files?: 'move' | 'stay'): Promise<Step> {

@@ -1,6 +1,5 @@
 /** HDF5 files of Keras: the library reads them, compiled to WebAssembly, where a damaged file harms nothing. */
 import type { InspectedTensor } from '../../protocol/domain.ts';
-import { numpyDtype } from './contents.ts';
 import { FormatError } from './safetensors.ts';
 import { decoderOf, statisticsOf } from './statistics.ts';
 
@@ -8,6 +7,21 @@ const MAX_OBJECTS = 100_000;
 const MAX_VALUES = 500;
 /** Larger data sets are listed without statistics: the library reads them as one. */
 const MAX_STATISTICS_BYTES = 512 << 20;
+
+/** As Python's `struct` and the library call them. */
+const LETTERS: Record<string, string> = {
+  e: 'F16',
+  f: 'F32',
+  d: 'F64',
+  b: 'I8',
+  B: 'U8',
+  h: 'I16',
+  H: 'U16',
+  i: 'I32',
+  I: 'U32',
+  q: 'I64',
+  Q: 'U64',
+};
 
 export interface Hdf5Contents {
   tensors: InspectedTensor[];
@@ -55,7 +69,8 @@ interface DatasetLike {
 
 function describe(name: string, dataset: DatasetLike, statistics: boolean): InspectedTensor {
   const shape = (dataset.shape ?? []).map(Number);
-  const dtype = typeof dataset.dtype === 'string' ? numpyDtype(dataset.dtype) : 'compound';
+  const letter = typeof dataset.dtype === 'string' ? dataset.dtype.replace(/^[<>=|]/, '') : 'compound';
+  const dtype = LETTERS[letter] ?? letter;
   const bytes = shape.reduce((a, b) => a * b, dataset.metadata.size);
   const decode = decoderOf(dtype);
   const wanted = statistics && decode && bytes <= MAX_STATISTICS_BYTES;

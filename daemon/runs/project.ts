@@ -101,7 +101,17 @@ export class OpenProject {
   async describe(root: string, trusted: boolean): Promise<Project> {
     const { branch } = this.place.git ? await readHead(root) : { branch: null };
     const { store, git } = this.place;
-    return { root, store, git, branch, trusted, live: this.runs.liveRuns().length, runs: await this.store.countRuns() };
+    const switchWaits = await this.worktrees.waitsFor(root);
+    return {
+      root,
+      store,
+      git,
+      branch,
+      trusted,
+      switchWaits,
+      live: this.runs.liveRuns().length,
+      runs: await this.store.countRuns(),
+    };
   }
 
   init(root: string, module: string | undefined): { config: string; created: boolean } {

@@ -40,6 +40,8 @@ export class Worktrees implements Barrier {
   readonly #open = new Map<string, Promise<Worktree | null>>();
   /** Told when HEAD of a worktree moves. */
   onHead: (root: string, head: Head) => void = () => {};
+  /** Told when what a due switch waits for changes. */
+  onWaits: (root: string) => void = () => {};
 
   constructor(context: ProjectContext, runs: Runs) {
     this.#context = context;
@@ -61,6 +63,11 @@ export class Worktrees implements Barrier {
       );
     }
     return opening;
+  }
+
+  /** What a due switch waits for there; null: none is due, or nobody follows it. */
+  async waitsFor(root: string): Promise<string | null> {
+    return (await this.#open.get(root)?.catch(() => null))?.waitsFor ?? null;
   }
 
   async sync(root: string, files?: 'move' | 'stay'): Promise<SyncResult> {
@@ -130,6 +137,7 @@ export class Worktrees implements Barrier {
       log,
       policy: policyOf,
       headMoved: (head) => this.onHead(root, head),
+      waitsChanged: () => this.onWaits(root),
       tell: (code, text, run) => {
         const notice = { code, level: LEVELS[code], text, step: null, at: Date.now() };
         log(`${root}: ${text}`);

@@ -59,24 +59,37 @@ export class StatusBar {
     });
     const recent = runs.filter(({ status, endedAt }) => status === 'paused' || (endedAt ?? Infinity) > this.#since);
     this.#shown = statusOf(recent, this.#seen, Date.now());
+    const waits =
+      this.#model.projects.map(({ project }) => project.switchWaits).find((reason) => reason !== null) ?? null;
     if (!this.#shown) {
-      this.#item.hide();
+      if (waits === null) this.#item.hide();
+      else this.#drawWaits(waits);
       return;
     }
     const { text, level, run, click } = this.#shown;
-    this.#item.text = text;
+    this.#item.text = waits === null ? text : `${text} · $(git-branch) files wait`;
     this.#item.backgroundColor =
       level === 'normal' ? undefined : new vscode.ThemeColor(`statusBarItem.${level}Background`);
     this.#item.command = 'trainstash.fromStatus';
     this.#item.accessibilityInformation = { label: `Trainstash: ${run.name}, ${run.status}`, role: 'button' };
-    this.#item.tooltip = this.#tooltip(run, click);
+    this.#item.tooltip = this.#tooltip(run, click, waits);
     this.#item.show();
     // Times in the text run on while nothing else changes.
     if (level === 'warning' || text.includes('$(verified)')) setTimeout(() => this.redraw(), DRAW_MS).unref();
     if (run.status === 'running') void this.#drawCurve(run);
   }
 
-  #tooltip(run: Run, click: StatusText['click']): vscode.MarkdownString {
+  /** Nothing runs that we know, and yet a switch waits: another process has a file open. */
+  #drawWaits(waits: string): void {
+    this.#item.text = '$(git-branch) files wait';
+    this.#item.backgroundColor = undefined;
+    this.#item.command = 'trainstash.sync';
+    this.#item.accessibilityInformation = { label: `Trainstash: files wait for ${waits}`, role: 'button' };
+    this.#item.tooltip = waitsText(waits);
+    this.#item.show();
+  }
+
+  #tooltip(run: Run, click: StatusText['click'], waits: string | null): vscode.MarkdownString {
     const text = new vscode.MarkdownString(undefined, true);
     text.isTrusted = {
       enabledCommands: ['trainstash.pause', 'trainstash.checkpoint', 'trainstash.log', 'trainstash.resumeLast'],
@@ -89,6 +102,7 @@ export class StatusBar {
     if (this.#curve?.run === run.id && this.#curve.svg)
       text.appendMarkdown(`\n\n![loss](data:image/svg+xml;base64,${Buffer.from(this.#curve.svg).toString('base64')})`);
     if (run.reason) text.appendMarkdown('\n\n').appendText(run.reason);
+    if (waits !== null) text.appendMarkdown('\n\n$(git-branch) ').appendText(waitsText(waits));
     const actions =
       click === 'resume'
         ? '[$(debug-continue) Resume](command:trainstash.resumeLast)'
@@ -109,6 +123,10 @@ export class StatusBar {
     const svg = answer?.series[0] && curveSvg(answer.series[0].values);
     if (svg) this.#curve = { run: run.id, at: Date.now(), svg };
   }
+}
+
+function waitsText(waits: string): string {
+  return `The branch was switched; its files stay until these have ended or paused: ${waits}.`;
 }
 
 /** 200 by 48 pixels; values that are no numbers leave no mark. */

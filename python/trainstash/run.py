@@ -585,6 +585,11 @@ class Run:
         self.over = True
 
     def _on_signal(self, number: int, _frame: Any) -> None:
+        if os.getpid() != self._pid:
+            # A forked child has this handler too, and who terminates it waits for its end.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         self._interrupted = signal.Signals(number).name
 
     def _at_exit(self) -> None:

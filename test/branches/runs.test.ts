@@ -4,9 +4,17 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
-import { noticeRaised, runPause, runStart } from '../../protocol/messages.ts';
+import { noticeRaised, projectOpen, runPause, runStart } from '../../protocol/messages.ts';
 import { afterwards } from '../support/cleanup.ts';
-import { type Fixture, shellEnvironment, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import {
+  type Fixture,
+  isAlive,
+  shellEnvironment,
+  show,
+  startSmall,
+  untilStatus,
+  untilStep,
+} from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 import { makeRepository, type Repository } from '../support/repository.ts';
@@ -56,6 +64,8 @@ test('files wait for a live run that writes them by path, and follow when it has
     branch: 'other',
     reason: 'small #1',
   });
+  const open = () => client.request(projectOpen, { root: fixture.root, trusted: true });
+  expect(await open()).toMatchObject({ switchWaits: 'small #1' });
   expect(repository.read('checkpoints/last.pt')).toBe('main');
   // It writes on, by path: that is still main's.
   repository.write('checkpoints/step-10.pt', 'written by the run after the switch');
@@ -154,7 +164,10 @@ test('the daemon was off while HEAD moved: what nobody changed since is switched
 
   repository.write('checkpoints/new.pt', 'on other, seen');
   await repository.taken('checkpoints/new.pt');
+  const pid = fixture.daemonPid();
   await fixture.cli('daemon', 'stop');
+  // Its last look is the last thing that it writes down.
+  await until('the daemon is gone', () => !isAlive(pid));
   repository.write('checkpoints/new.pt', 'on other or on main?');
   repository.git('switch', '-q', 'main');
   // Older than HEAD’s move, newer than the last look.

@@ -6,7 +6,7 @@ import { standaloneFixture } from './fixture.ts';
 import { chaosRounds } from './rounds.ts';
 import { prepareBranches, switchRounds } from './switches.ts';
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '100' }, seed: { type: 'string' } } });
+const { values } = parseArgs({ options: { kills: { type: 'string', default: '900' }, seed: { type: 'string' } } });
 const seed = Number(values.seed ?? Date.now());
 console.log(`seed ${seed}`);
 const { fixture, dispose } = standaloneFixture();

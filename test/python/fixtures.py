@@ -31,6 +31,10 @@ for protocol in (2, 3, 4):
     with open(f"paddle{protocol}.pdparams", "wb") as file:
         pickle.dump({"linear.weight": ("linear.weight", array), "bias": array[0]}, file, protocol=protocol)
 
+frozen = torch.randn(2048, 1024)
+torch.save({"frozen": frozen, "head": torch.randn(512, 1024)}, "frozen1.pt")
+torch.save({"head": torch.randn(512, 1024), "more": torch.randn(300, 1024), "frozen": frozen}, "frozen2.pt")
+
 
 class Evaluated:
     """How Paddle writes its older tensors."""

@@ -19,6 +19,7 @@ import { addStatistics, type Inspection, inspectFile } from '../../daemon/format
 import { readPickle } from '../../daemon/formats/pickle.ts';
 import { FormatError } from '../../daemon/formats/safetensors.ts';
 import { inspect } from '../../daemon/inspector.ts';
+import { hashFile } from '../../daemon/store/hashing.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON, script } from '../support/python.ts';
 import { DIST } from '../support/trainer.ts';
@@ -99,11 +100,104 @@ describe.skipIf(!PYTHON)('files of torch and NumPy', () => {
     expect(tensors(inspection)).toMatchObject(expected);
   });
 
+  test('a tensor that did not change gives the same chunks wherever it lies in the file, and the parts are the whole', () => {
+    const hashes = (name: string) => {
+      const found: { hash: string; size: number }[] = [];
+      const buffers = () => Buffer.alloc(4 << 20);
+      hashFile(join(folder, name), buffers, ({ hash, size }) =>
+        found.push({ hash: Buffer.from(hash).toString('hex'), size }),
+      );
+      return found;
+    };
+    const [first, second] = [hashes('frozen1.pt'), hashes('frozen2.pt')];
+    expect(first.reduce((sum, { size }) => sum + size, 0)).toBe(file('frozen1.pt').length);
+    const known = new Set(first.map(({ hash }) => hash));
+    const shared = second.filter(({ hash }) => known.has(hash)).reduce((sum, { size }) => sum + size, 0);
+    // 8 MiB are the frozen layer; what was trained is new.
+    expect(shared).toBe(8 << 20);
+  });
+
   test('statistics of the older format are those of the tensors', () => {
     const { tensors: found } = look(file('old.pt'), true);
     expect(found.map(({ statistics }) => statistics?.mean)).toEqual([2, 1]);
   });
 });
+
+describe('files of Keras', () => {
+  async function hdf5(path: string): Promise<void> {
+    const { default: h5wasm } = await import('h5wasm/node');
+    await h5wasm.ready;
+    const made = new h5wasm.File(path, 'w');
+    made.create_attribute('keras_version', '3.1.1');
+    made
+      .create_group('layers')
+      .create_group('dense')
+      .create_dataset({
+        name: 'kernel',
+        data: new Float32Array([1, 2, 3, Number.NaN, 5, 6]),
+        shape: [2, 3],
+      });
+    made.close();
+  }
+
+  test('an .h5 file and the weights inside of a .keras file are listed', async () => {
+    const work = mkdtempSync(join(tmpdir(), 'trainstash-test-'));
+    try {
+      await hdf5(join(work, 'a.h5'));
+      const weights = readFileSync(join(work, 'a.h5'));
+      writeFileSync(join(work, 'a.keras'), storedZip('model.weights.h5', weights));
+      for (const [name, format] of [
+        ['a.h5', 'hdf5'],
+        ['a.keras', 'keras'],
+      ] as const) {
+        const inspection = await inspect(THREAD, join(work, name), true);
+        expect(inspection).toMatchObject({ format, version: 'keras 3.1.1', tensorCount: 1, elements: 6 });
+        expect(inspection.tensors[0]).toMatchObject({
+          name: 'layers/dense/kernel',
+          dtype: 'F32',
+          shape: [2, 3],
+          bytes: 24,
+          statistics: { min: 1, max: 6, nan: 1 },
+        });
+      }
+      const random = mulberry(5);
+      for (let round = 0; round < 12; round++) {
+        const bytes = Buffer.from(
+          weights.subarray(0, round % 2 ? weights.length : Math.floor(random() * weights.length)),
+        );
+        for (let bit = 0; bit < round * 4 && bytes.length > 8; bit++)
+          bytes[8 + Math.floor(random() * (bytes.length - 8))]! ^= 1 << Math.floor(random() * 8);
+        writeFileSync(join(work, 'broken.h5'), bytes);
+        const result = await inspect(THREAD, join(work, 'broken.h5'), true).catch((error) => error);
+        if (result instanceof Error) expect(result).toMatchObject({ code: 'fileUnreadable' });
+      }
+    } finally {
+      rmSync(work, { recursive: true });
+    }
+  }, 120_000);
+});
+
+/** A zip of one stored entry. */
+function storedZip(name: string, data: Buffer): Buffer {
+  const text = Buffer.from(name);
+  const local = Buffer.alloc(30);
+  local.writeUInt32LE(0x04034b50, 0);
+  local.writeUInt32LE(data.length, 18);
+  local.writeUInt32LE(data.length, 22);
+  local.writeUInt16LE(text.length, 26);
+  const central = Buffer.alloc(46);
+  central.writeUInt32LE(0x02014b50, 0);
+  central.writeUInt32LE(data.length, 20);
+  central.writeUInt32LE(data.length, 24);
+  central.writeUInt16LE(text.length, 28);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50, 0);
+  end.writeUInt16LE(1, 8);
+  end.writeUInt16LE(1, 10);
+  end.writeUInt32LE(46 + text.length, 12);
+  end.writeUInt32LE(30 + text.length + data.length, 16);
+  return Buffer.concat([local, text, data, central, text, end]);
+}
 
 describe.skipIf(!PYTHON)('hostile files', () => {
   test('no pickle starts anything, hangs or crashes: it is read as what it is, or refused with a reason', async () => {
