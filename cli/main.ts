@@ -25,7 +25,7 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     const args = parseCommand(name, command, rest);
     if (args.flag('help')) {
-      console.log(`trainstash ${name} ${command.usage}\n\n  ${command.summary}`);
+      console.log(`${wrapped(`trainstash ${name}`, command.usage)}\n\n  ${command.summary}`);
       return 0;
     }
     const context = new Context(args);
@@ -37,6 +37,16 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return fail(error, wantsJson);
   }
+}
+
+/** A usage in lines of at most 80 columns; what stands in brackets is not torn apart. */
+function wrapped(head: string, usage: string): string {
+  const lines = [head];
+  for (const part of usage.match(/\[[^\]]*\]…?|\S+/g) ?? []) {
+    if (lines.at(-1)!.length + 1 + part.length <= 80) lines.push(`${lines.pop()} ${part}`);
+    else lines.push(`    ${part}`);
+  }
+  return lines.join('\n');
 }
 
 function fail(error: unknown, json: boolean): number {

@@ -46,7 +46,10 @@ function commandFixture(jobs: object = {}): Fixture {
   return fixture;
 }
 
-const environment = () => ({ ...shellEnvironment(), TRAINSTASH_TEST: 'a value of the environment' });
+const environment = (): Record<string, string> => ({
+  ...shellEnvironment(),
+  TRAINSTASH_TEST: 'a value of the environment',
+});
 
 function start(client: Client, fixture: Fixture, words: string[], extra: object = {}): Promise<Run> {
   return client.request(m.runStart, {
