@@ -40,14 +40,17 @@ function round(value: number): string {
 /** Gives the seconds that one round took. */
 export type Side = () => Promise<number> | number;
 
-/** Seconds per round of both sides, alternately; the first pair warms up and is not counted. */
+/**
+ * Seconds per round of both sides, alternately; the first pair warms up and is not counted. An even number of rounds: on some
+ * disks a side is twice as fast after itself as after the other, and each must meet both as often.
+ */
 export async function alternate(
   rounds: number,
   ours: Side,
   theirs: Side,
 ): Promise<{ ours: number[]; theirs: number[] }> {
   const seconds = { ours: [] as number[], theirs: [] as number[] };
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 0; round <= rounds + (rounds % 2); round++) {
     // Whoever goes second meets a busier disk: take turns.
     const order = round % 2 === 0 ? (['ours', 'theirs'] as const) : (['theirs', 'ours'] as const);
     for (const side of order) {

@@ -9,7 +9,7 @@ import { torchPython } from '../scripts/python.ts';
 import { alternate, median, type Result, timed, times } from './measure.ts';
 import { hashAndWrite } from './store.ts';
 
-const ROUNDS = 7;
+const ROUNDS = 10;
 const IMPORTS = 20;
 const PACKAGE = resolve(import.meta.dirname, '../python');
 
@@ -56,7 +56,7 @@ function packageBenchmarks(python: string, work: string): Result[] {
   return [
     times('python.stall', stall, 'torch.save + fsync of the same 400 MB', 0.1),
     times('python.durable', durable, 'torch.save + fsync', 1.2),
-    times('python.overhead', overhead, 'the same 300 steps without us', 1.03),
+    times('python.overhead', overhead, 'the same 200 steps without us', 1.03),
     { name: 'python.log', value: median(log) * 1e6, unit: 'µs', goal: { atMost: 20 }, raw: { ours: log } },
     { name: 'python.import', value: median(imports) * 1000, unit: 'ms', goal: { atMost: 30 }, raw: { ours: imports } },
   ];

@@ -15,7 +15,7 @@ import trainstash
 from trainstash import run as runs
 
 folder = sys.argv[1]
-ROUNDS = 7
+ROUNDS = 8
 STATE_BYTES = 400_000_000
 LAYERS = 100
 
@@ -114,7 +114,7 @@ def training(with_us):
         path = session(every=100)
         run = trainstash.init(model=model, optimizer=optimizer)
     before = time.perf_counter()
-    for _ in range(300):
+    for _ in range(200):
         optimizer.zero_grad()
         loss = F.cross_entropy(model(x), y)
         loss.backward()
@@ -146,6 +146,6 @@ def logging():
 
 print(
     json.dumps(
-        dict(**checkpoints(), overhead=alternate(lambda: training(True), lambda: training(False), 3), log=logging())
+        dict(**checkpoints(), overhead=alternate(lambda: training(True), lambda: training(False), 4), log=logging())
     )
 )
