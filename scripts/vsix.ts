@@ -1,5 +1,6 @@
 // Packs the extension: `.cache/trainstash.vsix`, for every platform. The daemon's bundles travel in it as they are.
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,6 +38,7 @@ export async function packExtension(): Promise<string> {
   writeFileSync(join(staging, 'package.json'), JSON.stringify({ ...manifest, version }, null, 2));
   cpSync(join(root, 'extension/media'), join(staging, 'media'), { recursive: true });
   cpSync(join(root, 'dist'), join(staging, 'dist'), { recursive: true });
+  addTerminals(join(staging, 'dist/node_modules/@lydell'));
   for (const file of ['README.md', 'LICENSE', 'CHANGELOG.md']) cpSync(join(root, file), join(staging, file));
   writeFileSync(join(staging, '.vscodeignore'), '');
   await createVSIX({
@@ -47,6 +49,37 @@ export async function packExtension(): Promise<string> {
     rewriteRelativeLinks: false,
   });
   return target;
+}
+
+/** Of Windows on ARM, commands run on pipes: its console would make the package too large for all others. */
+const TERMINALS = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64', 'win32-x64'];
+
+/** The terminal's binaries for the platforms that npm did not install here. */
+function addTerminals(target: string): void {
+  const { optionalDependencies } = createRequire(import.meta.url)('@lydell/node-pty/package.json');
+  for (const platform of TERMINALS) {
+    const name = `@lydell/node-pty-${platform}`;
+    const folder = join(target, `node-pty-${platform}`);
+    if (existsSync(folder)) continue;
+    const packed = fetchPackage(name, optionalDependencies[name]);
+    if (packed) cpSync(packed, folder, { recursive: true, filter: (path) => !/\.(md|pdb)$/.test(path) });
+    else console.warn(`${name} could not be had: there, commands run on pipes.`);
+  }
+}
+
+/** Folder with the package's files, or null. */
+function fetchPackage(name: string, version: string): string | null {
+  const cache = join(root, '.cache', 'packages', `${name.replaceAll('/', '-')}-${version}`);
+  if (existsSync(join(cache, 'package'))) return join(cache, 'package');
+  mkdirSync(cache, { recursive: true });
+  const cli = process.env.npm_execpath;
+  const words = ['pack', `${name}@${version}`, '--silent'];
+  const packed = cli
+    ? spawnSync(process.execPath, [cli, ...words], { cwd: cache, encoding: 'utf8' })
+    : spawnSync('npm', words, { cwd: cache, encoding: 'utf8', shell: process.platform === 'win32' });
+  const file = packed.stdout?.trim().split('\n').at(-1);
+  if (packed.status !== 0 || !file || spawnSync('tar', ['-xzf', file], { cwd: cache }).status !== 0) return null;
+  return join(cache, 'package');
 }
 
 if (process.argv.includes('--pack')) console.log(await packExtension());

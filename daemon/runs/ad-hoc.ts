@@ -26,7 +26,13 @@ export function jobOfRun(run: Run, words: readonly string[] | undefined): JobCon
       { run: run.id, masked },
     );
   const real = words ?? command.words;
-  return jobOfCommand(withParams(real, run.params), command.cwd);
+  return jobOfCommand(withParams(real, paramsGiven(run, run.params)), command.cwd);
+}
+
+/** Those that its words name, or that were set by hand; not what the script has reported of itself. */
+export function paramsGiven(run: Run, params: Params): Params {
+  const names = new Set([...Object.keys(paramsOf(run.command?.words ?? [])), ...run.overrides]);
+  return Object.fromEntries(Object.entries(params).filter(([name]) => names.has(name)));
 }
 
 const FLAG = /^--?([A-Za-z][\w.-]*)$/;

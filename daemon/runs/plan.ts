@@ -6,7 +6,7 @@ import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
 import { readHead } from '../code/project.ts';
 import { changedFiles } from '../code/snapshot.ts';
-import { jobOfRun, withParams } from './ad-hoc.ts';
+import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
 import { resumesItself } from './answers.ts';
 import { splitWords } from './command.ts';
 import { findJob, readConfig } from './config.ts';
@@ -69,7 +69,10 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   if (facts && job.module === undefined && !isOfPackage(facts.checkpoint) && job.resume === undefined) {
     if (!resumesItself(place.store, run.job)) differences.push(STARTS_ANEW);
   }
-  if (run.command) job.run = withParams(job.run as string[], params);
+  if (run.command) {
+    const named = { ...run, overrides: [...run.overrides, ...Object.keys(set)] };
+    job.run = withParams(job.run as string[], paramsGiven(named, params));
+  }
   return { run, checkpoint, job, params, overrides: [...new Set([...overrides, ...Object.keys(set)])], differences };
 }
 

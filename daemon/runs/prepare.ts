@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
-import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import type { Checkpoint, Params, Run, Session } from '../../protocol/domain.ts';
 import type { CheckpointFile, Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { spawnTrainer } from '../sessions/launch.ts';
@@ -74,6 +74,12 @@ export function isOfPackage(facts: CheckpointFile): boolean {
   return facts.place === null;
 }
 
+/** What becomes words of the command: not what the script itself has reported, which may be no option of it at all. */
+function givenParams(run: Run, job: JobConfig): Params {
+  const names = new Set([...Object.keys(job.params), ...run.overrides]);
+  return Object.fromEntries(Object.entries(run.params).filter(([name]) => names.has(name)));
+}
+
 async function prepareModule(
   context: PrepareContext,
   { checkpoint, environment }: SessionRequest,
@@ -99,7 +105,7 @@ async function prepareCommand(
 ): Promise<PreparedSession> {
   const dir = filesOf(context, run);
   const cwd = join(launch.cwd, job.cwd ?? '');
-  const values: Placeholders = { run: run.id, dir, params: run.params };
+  const values: Placeholders = { run: run.id, dir, params: givenParams(run, job) };
   const ofScript = facts !== null && !isOfPackage(facts);
   // Before anything is written: what is wrong in the command is said first.
   const first = commandOf(job, values, ofScript ? { ...values, checkpoint: '', stem: '' } : null);

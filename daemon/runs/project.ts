@@ -1,13 +1,15 @@
 /** One open project: its store, its runs, and what is done with them that is not a run's life. */
-import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
 import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
+import { randomId } from '../../protocol/ids.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
 import { type Place, readHead } from '../code/project.ts';
 import { startStore } from '../store/client.ts';
+import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
 import { adoptSessions, adoptStrays } from './adopt.ts';
 import { readConfig } from './config.ts';
@@ -120,7 +122,10 @@ export class OpenProject {
     const usual = ['train.py', 'src/train.py', 'main.py', 'train.ts', 'train.js', 'src/train.ts'];
     const chosen = module ?? usual.find((path) => existsSync(join(root, path))) ?? 'train.py';
     const job = /\.[cm]?[jt]s$/.test(chosen) ? { module: chosen } : { run: `python ${chosen}` };
-    writeFileSync(config, `{\n  "jobs": {\n    "train": ${JSON.stringify(job)}\n  }\n}\n`, { flag: 'wx' });
+    // Appears whole: editors and other processes read it as soon as it is there.
+    const temporary = join(root, `${TEMPORARY_PREFIX}${randomId()}`);
+    writeFileSync(temporary, `{\n  "jobs": {\n    "train": ${JSON.stringify(job)}\n  }\n}\n`, { flag: 'wx' });
+    renameSync(temporary, config);
     return { config, created: true };
   }
 

@@ -146,7 +146,9 @@ export class Runs {
 
   async #plan(context: ProjectContext, options: PlanOptions): Promise<Plan> {
     const run = options.run === undefined ? null : await this.#context.store.findRun(options.run).catch(() => null);
-    return planResume(context, { command: run ? this.#commands.get(run.id) : undefined, ...given(options) });
+    // A command that is given once more means what it says.
+    const said = options.command ? { set: { ...paramsOf(maskSecrets(options.command)), ...options.set } } : {};
+    return planResume(context, { command: run ? this.#commands.get(run.id) : undefined, ...given(options), ...said });
   }
 
   async resume({ accept, ...options }: ResumeOptions): Promise<Run> {

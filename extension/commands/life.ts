@@ -1,4 +1,5 @@
 /** Commands that start, resume and end runs. */
+import { basename, relative } from 'node:path';
 import * as vscode from 'vscode';
 import type { Params, Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference } from '../../protocol/errors.ts';
@@ -27,6 +28,29 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
       }),
     );
     showLog(connection, chosen.root, run);
+  });
+
+  on('runFile', async (file?: vscode.Uri) => {
+    const uri = file ?? vscode.window.activeTextEditor?.document.uri;
+    const folder = uri && vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
+    if (!folder) {
+      void vscode.window.showInformationMessage('Open the folder that the script is in, and then the script.');
+      return;
+    }
+    await vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString())?.save();
+    const { project } = await app.model.open(folder, vscode.workspace.isTrusted, true);
+    const run = await withProgress(`Starting ${basename(uri.fsPath)}`, async () =>
+      connection.request(m.runStart, {
+        root: project.root,
+        job: 'command',
+        // As a terminal in the folder would be asked to do it.
+        command: ['python', relative(folder, uri.fsPath)],
+        cwd: folder,
+        params: {},
+        ...(await launchFrom(folder)),
+      }),
+    );
+    showLog(connection, project.root, run);
   });
 
   on('resume', async (node?: Node) => {

@@ -1,38 +1,54 @@
-/** A run's output in a terminal: what there is, then what comes. Closing it ends nothing. */
+/**
+ * A run's output in a terminal: what there is, then what comes. What is typed reaches a command, which has a terminal of its
+ * own; a TensorFlow.js training reads nothing. Closing it ends nothing.
+ */
 import * as vscode from 'vscode';
-import { logRead } from '../../protocol/messages.ts';
+import type { Run } from '../../protocol/domain.ts';
+import { logRead, runInput } from '../../protocol/messages.ts';
 import type { Connection } from '../connection.ts';
+import { plain } from '../text.ts';
 
 const POLL_MS = 400;
+/** While somebody types, or has just typed. */
+const TYPING_POLL_MS = 40;
+const TYPING_MS = 5_000;
+const CTRL_C = '\u0003';
 
-export function showLog(connection: Connection, root: string, run: { id: string; name: string }): void {
+export function showLog(connection: Connection, root: string, run: Pick<Run, 'id' | 'name' | 'kind'>): void {
   const name = `${run.name} log`;
   const open = vscode.window.terminals.find((terminal) => terminal.name === name && terminal.exitStatus === undefined);
   if (open) {
     open.show();
     return;
   }
-  const pty = new LogTerminal(connection, root, run.id);
+  const pty = new LogTerminal(connection, root, run);
   vscode.window.createTerminal({ name, pty, isTransient: true, iconPath: new vscode.ThemeIcon('pulse') }).show();
 }
 
 class LogTerminal implements vscode.Pseudoterminal {
   readonly #connection: Connection;
   readonly #root: string;
-  readonly #run: string;
+  readonly #run: Pick<Run, 'id' | 'name' | 'kind'>;
   readonly #write = new vscode.EventEmitter<string>();
   readonly onDidWrite = this.#write.event;
   #offset = 0;
   #closed = false;
+  #typedAt = 0;
+  #ended = false;
 
-  constructor(connection: Connection, root: string, run: string) {
+  constructor(connection: Connection, root: string, run: Pick<Run, 'id' | 'name' | 'kind'>) {
     this.#connection = connection;
     this.#root = root;
     this.#run = run;
   }
 
-  open(): void {
+  open(size: vscode.TerminalDimensions | undefined): void {
+    if (size) this.setDimensions(size);
     void this.#follow();
+  }
+
+  setDimensions({ columns, rows }: vscode.TerminalDimensions): void {
+    this.#send({ columns, rows });
   }
 
   close(): void {
@@ -40,8 +56,30 @@ class LogTerminal implements vscode.Pseudoterminal {
     this.#write.dispose();
   }
 
-  handleInput(): void {
-    // What is typed does not reach the training: it may have been started by anyone.
+  handleInput(text: string): void {
+    if (this.#run.kind !== 'command' || this.#ended) return;
+    if (text === CTRL_C) void this.#askToInterrupt();
+    else this.#type(text);
+  }
+
+  /** A habit of the hand must not end hours of training. */
+  async #askToInterrupt(): Promise<void> {
+    const question = `Send Ctrl-C to ${plain(this.#run.name)}?`;
+    const detail = 'It interrupts the script, which usually ends it. Closing the terminal ends nothing.';
+    const chosen = await vscode.window.showWarningMessage(question, { modal: true, detail }, 'Send Ctrl-C');
+    if (chosen) this.#type(CTRL_C);
+  }
+
+  #type(text: string): void {
+    this.#typedAt = Date.now();
+    this.#send({ text });
+  }
+
+  #send(input: { text: string } | { columns: number; rows: number }): void {
+    if (this.#run.kind !== 'command' || this.#ended) return;
+    this.#connection.request(runInput, { root: this.#root, run: this.#run.id, ...input }).catch(() => {
+      // It has ended, or the daemon is away: then there is nobody to read it.
+    });
   }
 
   async #follow(): Promise<void> {
@@ -49,7 +87,7 @@ class LogTerminal implements vscode.Pseudoterminal {
       try {
         const { text, offset, ended } = await this.#connection.request(logRead, {
           root: this.#root,
-          run: this.#run,
+          run: this.#run.id,
           offset: this.#offset,
         });
         this.#offset = offset;
@@ -57,9 +95,13 @@ class LogTerminal implements vscode.Pseudoterminal {
         // A terminal needs the carriage return that a file has not.
         if (text) this.#write.fire(text.replaceAll(/\r?\n/g, '\r\n'));
         else if (ended) {
+          this.#ended = true;
           this.#write.fire('\r\n\x1b[2m[the run has ended]\x1b[0m\r\n');
           return;
-        } else await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+        } else {
+          const pause = Date.now() - this.#typedAt < TYPING_MS ? TYPING_POLL_MS : POLL_MS;
+          await new Promise((resolve) => setTimeout(resolve, pause));
+        }
       } catch {
         // The daemon is away; it goes on from here.
         await new Promise((resolve) => setTimeout(resolve, POLL_MS * 5));

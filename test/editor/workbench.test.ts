@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { join } from 'node:path';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import { daemonStop, runPause } from '../../protocol/messages.ts';
+import { daemonStop, logRead, runPause } from '../../protocol/messages.ts';
 import {
   BUILD,
   type Fixture,
@@ -18,6 +18,7 @@ import {
 } from '../support/daemon.ts';
 import { type Editor, type EditorParts, editorParts, openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';
+import { PYTHON } from '../support/python.ts';
 import { makeRepository } from '../support/repository.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
@@ -207,5 +208,34 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   await editor.toast(/1 file of main back in place/).waitFor();
   expect(repository.read('checkpoints/last.pt')).toBe('main');
   await row.waitFor({ state: 'detached' });
+  expect(editor.pageErrors).toEqual([]);
+});
+
+test('a Python file is run from its editor, and what is typed into its terminal reaches it; Ctrl-C asks first', async (context) => {
+  if (!parts || !PYTHON) return context.skip();
+  const fixture = makeFixture({ config: { jobs: {} } });
+  const script = "answer = input('? ')\nprint('ANSWER', answer, flush=True)\ninput()\n";
+  writeFileSync(join(fixture.root, 'ask.py'), script);
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await editor.quickOpen('ask.py');
+  await editor.palette('Trainstash: Run with Trainstash');
+  await untilRow(editor, /ask #1/, /running|step/);
+  const client = await openProject(fixture);
+  const { run } = await show(client, fixture, '1');
+  const printed = async () => (await client.request(logRead, { root: fixture.root, run: run.id, offset: 0 })).text;
+  await until('it asks', async () => (await printed()).includes('? '));
+  await editor.page.locator('.terminal-wrapper.active .xterm-helper-textarea').focus();
+  await editor.page.keyboard.type('forty-two');
+  await editor.page.keyboard.press('Enter');
+  await until('it has the answer', async () => (await printed()).includes('ANSWER forty-two'));
+  await editor.page.keyboard.press('Control+c');
+  const dialog = editor.page.locator('.monaco-dialog-box');
+  await dialog.getByText('Send Ctrl-C to ask #1?').waitFor();
+  await editor.shot('ctrl-c');
+  expect((await show(client, fixture, '1')).run.status).toBe('running');
+  await dialog.getByRole('button', { name: 'Send Ctrl-C' }).click();
+  await untilStatus(client, fixture, run.id, 'failed');
+  expect((await show(client, fixture, '1')).run.reason).toContain('KeyboardInterrupt');
   expect(editor.pageErrors).toEqual([]);
 });

@@ -429,6 +429,45 @@ describe.skipIf(!PYTHON)('a Python script with the package', () => {
     expect(existsSync(join(fixture.root, 'state.pt'))).toBe(false);
   });
 
+  test('params that only the script knows of are shown, and are no words of its command at the next launch', async () => {
+    const fixture = packageFixture();
+    writeFileSync(
+      join(fixture.root, 'train.py'),
+      `
+import argparse, trainstash
+parser = argparse.ArgumentParser(); parser.add_argument('--lr', type=float, default=0.1); args = parser.parse_args()
+run = trainstash.init(params={**vars(args), 'model': 'small'})
+print('ARGS', args.lr, run.params['model'], run.resumed)
+for epoch in run.epochs(3): run.step(loss=1.0)
+`,
+    );
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'train.py', '--lr', '0.2']);
+    const ended = await untilStatus(client, fixture, run.id, 'completed');
+    expect(ended.params).toEqual({ lr: 0.2, model: 'small' });
+    const resume = (extra: object) =>
+      client.request(m.runResume, {
+        root: fixture.root,
+        run: run.id,
+        environment: environment(),
+        accept: true,
+        ...extra,
+      });
+    await resume({});
+    await untilStatus(client, fixture, run.id, 'completed');
+    await resume({ set: { lr: 0.3 } });
+    await untilStatus(client, fixture, run.id, 'completed');
+    await resume({ command: [PYTHON, 'train.py', '--lr', '0.4'] });
+    await untilStatus(client, fixture, run.id, 'completed');
+    const printed = (await log(client, fixture, run.id)).match(/ARGS .*/g)!.map((line) => line.trim());
+    expect(printed).toEqual([
+      'ARGS 0.2 small False',
+      'ARGS 0.2 small True',
+      'ARGS 0.3 small True',
+      'ARGS 0.4 small True',
+    ]);
+  });
+
   test('is paused at a step, and takes a checkpoint when asked', async () => {
     const fixture = packageFixture();
     const client = await openProject(fixture);

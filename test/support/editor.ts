@@ -192,6 +192,16 @@ export class Editor {
     await this.page.keyboard.press('Enter');
   }
 
+  async quickOpen(file: string): Promise<void> {
+    await this.page.keyboard.press('Control+p');
+    const input = this.page.locator('.quick-input-widget input.input');
+    await input.waitFor({ state: 'visible' });
+    await input.fill(file);
+    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: file }).first().waitFor();
+    await this.page.keyboard.press('Enter');
+    await this.page.getByRole('tab', { name: file }).waitFor();
+  }
+
   get status(): Locator {
     return this.page.locator('[id="trainstash.trainstash.trainstash.status"]');
   }
