@@ -12,7 +12,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import trainstash
-from trainstash import run as runs
+from trainstash import launching
 
 folder = sys.argv[1]
 ROUNDS = 8
@@ -33,7 +33,7 @@ def session(every=None):
         json.dump(launch, file)
     os.environ["TRAINSTASH_SESSION"] = path
     os.environ.pop("TRAINSTASH_OWNER", None)
-    runs._current = None
+    launching._current = None
     return path
 
 

@@ -17,6 +17,7 @@ const all: Record<string, Command> = {
 const ORDER = [
   'init',
   'jobs',
+  'keep',
   'run',
   'resume',
   'fork',

@@ -6,6 +6,7 @@ import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import type { Daemon } from './daemon.ts';
 import { inspect } from './inspector.ts';
+import { keepAsJob } from './runs/keep-job.ts';
 import type { OpenProject } from './runs/project.ts';
 import type { ClientInfo, Handler } from './server.ts';
 
@@ -61,6 +62,10 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     };
   });
   on(m.projectJobs, 'reads', async ({ root }) => (await project(root)).jobs(await daemon.rootOf(root)));
+  on(m.jobKeep, 'changes', async ({ root, run, name }) => {
+    const { store } = await project(root);
+    return keepAsJob(await daemon.rootOf(root), await store.findRun(run), name);
+  });
   on(m.projectWhere, 'reads', async ({ root }) => {
     const opened = await project(root);
     const worktree = await daemon.rootOf(root);

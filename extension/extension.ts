@@ -17,6 +17,7 @@ import { Model } from './model.ts';
 import { Notices } from './notices.ts';
 import { JobsTree } from './views/jobs.ts';
 import { type Node, RunsTree } from './views/runs.ts';
+import { ScriptLens } from './views/script-lens.ts';
 import { StashesTree } from './views/stashes.ts';
 import { StatusBar } from './views/status-bar.ts';
 
@@ -43,6 +44,8 @@ export function activate(context: vscode.ExtensionContext): void {
     run: (root, run) => {
       tree.redrawRun(run.id);
       status.redraw();
+      // Its title says where a run stands, not each of its steps.
+      if (run.status !== 'running') lenses.redraw();
       if (root) notices.run(run);
       drawBadge();
     },
@@ -60,12 +63,15 @@ export function activate(context: vscode.ExtensionContext): void {
   const jobs = new JobsTree(connection, model);
   const stashes = new StashesTree(connection, model);
   const status = new StatusBar(model, connection);
+  const lenses = new ScriptLens(model);
   const runs = vscode.window.createTreeView<Node>('trainstash.runs', {
     treeDataProvider: tree,
     canSelectMany: true,
     showCollapseAll: true,
   });
-  context.subscriptions.push(log, connection, tree, jobs, stashes, status, runs);
+  context.subscriptions.push(log, connection, tree, jobs, stashes, status, runs, lenses);
+  const python = { language: 'python', scheme: 'file' };
+  context.subscriptions.push(vscode.languages.registerCodeLensProvider(python, lenses));
   context.subscriptions.push(vscode.window.registerTreeDataProvider('trainstash.jobs', jobs));
   context.subscriptions.push(vscode.window.registerTreeDataProvider('trainstash.stashes', stashes));
 
@@ -160,6 +166,7 @@ export function activate(context: vscode.ExtensionContext): void {
     // With rows in the view its welcome is not shown: the message says what is wrong.
     runs.message = now.kind === 'failed' && model.projects.length > 0 ? now.error.message.split('\n')[0] : undefined;
     tree.redraw();
+    lenses.redraw();
     status.redraw();
     drawBadge();
   }

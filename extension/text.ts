@@ -33,6 +33,7 @@ export function lookOfRun(run: Run, now: number): Look {
   const words = ['run', run.status, live ? 'live' : 'ended'];
   if (['paused', 'failed', 'lost', 'stopped'].includes(run.status) && run.checkpoints > 0) words.push('resumable');
   if (run.checkpoints > 0) words.push('forkable');
+  if (run.command) words.push('jobless');
   return { description, icon, color, context: words.join(' '), spoken: `${run.name}, ${run.status}, ${description}` };
 }
 
@@ -50,7 +51,9 @@ function endedParts(run: Run, now: number): string[] {
 }
 
 function progress(run: Run): string {
-  return run.totalSteps ? `${percent(run)}%` : `step ${integer(run.step)}`;
+  if (run.totalSteps) return `${percent(run)}%`;
+  // A script that tells nothing of its steps.
+  return run.step > 0 ? `step ${integer(run.step)}` : run.status;
 }
 
 export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, now: number): Look {
@@ -134,9 +137,17 @@ function statusOfLive(run: Run, now: number): StatusText {
     return { ...normal(`$(warning) ${name}: no step for ${minutes} min`, run), level: 'warning', click: 'log' };
   }
   const loss = run.metrics.loss ? ` · ${metric(run.metrics.loss.last)}` : '';
-  const at = run.totalSteps ? `${padded(percent(run))}%` : integer(run.step);
+  const at = run.totalSteps ? ` ${padded(percent(run))}%` : run.step > 0 ? ` ${integer(run.step)}` : '';
   const left = run.etaSeconds === null ? '' : ` · ${duration(run.etaSeconds)}`;
-  return normal(`$(pulse) ${name} ${at}${loss}${left}`, run);
+  return normal(`$(pulse) ${name}${at}${loss}${left}`, run);
+}
+
+/** What is said above a script of its runs, the newest first. */
+export function lensOf(runs: readonly Run[]): { resume: { title: string; run: Run } | null; best: string } {
+  const newest = runs.find(({ draft }) => !draft);
+  const resumable = newest && ['paused', 'failed', 'lost', 'stopped'].includes(newest.status) && newest.lastCheckpoint;
+  const resume = resumable ? { title: `$(debug-continue) Resume at ${integer(resumable.step)}`, run: newest } : null;
+  return { resume, best: newest ? bestText(newest) : '' };
 }
 
 function normal(text: string, run: Run): StatusText {

@@ -130,6 +130,12 @@ export const projectJobs = request<{ file: string | null; jobs: JobSummary[]; wa
   v.object({ root }),
 );
 
+/** Writes the command of a run that has no job into trainstash.json, as one. Comments there stay. */
+export const jobKeep = request<{ config: string; job: string }>()(
+  'job/keep',
+  v.object({ root, run: text, name: v.optional(text) }),
+);
+
 export const projectWhere = request<{ project: Project; usage: StoreUsage }>()('project/where', v.object({ root }));
 
 // ---- branch ----

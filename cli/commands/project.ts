@@ -43,6 +43,19 @@ export const projectCommands: Record<string, Command> = {
       return 0;
     },
   },
+  keep: {
+    summary: 'make a job of the command that a run was started with',
+    usage: 'RUN [NAME]',
+    options: {},
+    words: [1, 2],
+    async run(context) {
+      const client = await context.project();
+      const [run, name] = context.args.words as [string, string | undefined];
+      const kept = await client.request(m.jobKeep, { root: context.root, run, name });
+      context.answer(kept, [`${kept.config} has the job "${kept.job}". \`trainstash run ${kept.job}\` starts it.`]);
+      return 0;
+    },
+  },
   rm: {
     summary: 'move a run or checkpoint to the trash; --undo brings it back',
     usage: 'RUN|CHECKPOINT [--undo]',

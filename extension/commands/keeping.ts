@@ -168,6 +168,20 @@ export function registerKeeping(
     await openAt(config);
   });
 
+  on('keepAsJob', async (node?: Node) => {
+    const target = await runTarget(app, node, 'keep as a job', ({ command }) => command !== null);
+    if (!target) return;
+    const { root, run } = target;
+    const name = await vscode.window.showInputBox({
+      title: `Keep the command of ${plain(run.name)} as a job`,
+      prompt: plain(run.command!.words.join(' ')),
+      value: run.job,
+    });
+    if (!name) return;
+    const { config } = await connection.request(m.jobKeep, { root, run: run.id, name });
+    await openAt(config);
+  });
+
   on('openConfig', async () => {
     const root = await app.chooseRoot();
     if (!root) return;

@@ -48,7 +48,7 @@ def init(
     Raises ResumeError when weights or optimizer state do not fit. Anything else that cannot be restored lowers the
     checkpoint's grade, and says so.
     """
-    from .run import start
+    from .launching import start
 
     return start(params=params, resume=resume, schedule=schedule, tracked=tracked)
 

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any, List, Mapping, Optional, Tuple
 
-from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
+from .session import STATE_FILE, Session, random_id, say, sync_folder, write_json
 
 DEFAULT_EVERY_SECONDS = 600
 
@@ -186,6 +186,3 @@ def _listed(path: str) -> List[str]:
         return os.listdir(path)
     except OSError:
         return []
-
-
-__all__ = ["CHECKPOINT_FILE", "find_store", "newest_checkpoint", "own_session"]

@@ -136,6 +136,14 @@ class Batches:
         if self._inner is None and not hasattr(loader, "state_dict") and not isinstance(loader, (list, tuple, range)):
             self.lacks = "the data's own state (an iterable without a state_dict is read again up to the place)"
 
+    @property
+    def is_seeded(self) -> bool:
+        """Whether its order and its batches are functions of the run's seed."""
+        return self._inner is not None
+
+    def wraps(self, loader: Any) -> bool:
+        return self._loader is loader
+
     def __len__(self) -> int:
         return len(self._loader)
 
@@ -151,6 +159,11 @@ class Batches:
             return
         if place.begun:
             place.turn += 1
+        elif place.skip > 0 and place.epoch != run.epoch:
+            # The epoch that it stood in was over without it, as the longer one of two that are zipped is.
+            place.turn += 1
+            place.skip = 0
+            self._saved = None
         resuming = place.skip > 0 or self._saved is not None
         place.begun, place.done, place.epoch, place.batch = True, False, run.epoch, place.skip
         self.stepped = resuming
@@ -199,6 +212,7 @@ class Batches:
             return None
         self._saved = state.get("own")
         self.place.skip = self.place.batch = int(state["batch"])
+        self.place.epoch = self._run.epoch
         then, now = state["shape"], self.shape()
         if then == now or None in (then["size"], now["size"], then["samples"], now["samples"]):
             return self.lacks

@@ -86,7 +86,3 @@ def launched_rank() -> Optional[int]:
     """What ``torchrun`` says before the group is set up."""
     rank = os.environ.get("RANK")
     return int(rank) if rank is not None and rank.isdigit() and "WORLD_SIZE" in os.environ else None
-
-
-def facts(group: Group) -> Dict[str, str]:
-    return {"world": str(group.world)} if group.several else {}

@@ -124,7 +124,7 @@ class _State:
             return
         if self._checkpoints is None:
             resume = session.launch.get("resume")
-            self._checkpoints = Checkpoints(session, self._recorder._environment, resume["checkpoint"] if resume else None)
+            self._checkpoints = Checkpoints(session, self._recorder.environment, resume["checkpoint"] if resume else None)
         place = self._loader.state(self.facts["batch"] > 0) if self._loader else None
         missing = list(self._recorder.missing) + ([] if place else ["the place in the data (its loader is not one of torch)"])
         state = {**checkpoint, "trainstash": {"format": 1, "rng": states, "loader": place, "seed": self.seed}}
@@ -140,7 +140,7 @@ class _State:
         # Callbacks and hyper-parameters may be objects of classes: Lightning makes those anew.
         staged.dropped = [place for place in staged.dropped if place.startswith(("state_dict", "optimizer_states"))]
         self._checkpoints.save(staged, facts, wait=self._recorder.leaving)
-        self._recorder._policy.taken(step, 0)
+        self._recorder.policy.taken(step, 0)
         if self._recorder.asked and not self._recorder.leaving:
             session.answer(self._recorder.asked, step)
             self._recorder.asked = None
@@ -172,7 +172,7 @@ class _State:
             self._recorder.missing.append("the place in the data (several processes)")
             return loader
         made = Batches(self, loader, "0")
-        if made._inner is None:
+        if not made.is_seeded:
             return loader
         self._loader = made
         if self._own and self._own["loader"]:

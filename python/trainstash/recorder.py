@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from .checkpoints import Policy, is_better, plain_metrics
 from .distributed import Group
-from .run import environment, plain_params
+from .environment import environment, plain_params
 from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_json
 
 _POLL_SECONDS = 0.1
@@ -39,8 +39,9 @@ class Recorder:
         self._parent = launch["resume"]["checkpoint"] if launch.get("resume") else None
         if self.group.rank != 0:
             self.session = None
-        self._environment = {**environment(self.group), "adapter": framework}
-        self._policy = Policy(launch.get("checkpoint") or {}, 0)
+        #: What the bits of a training depend on.
+        self.environment = {**environment(self.group), "adapter": framework}
+        self.policy = Policy(launch.get("checkpoint") or {}, 0)
         self._polled = 0.0
         self._taken = 0
         self._best: Optional[float] = None
@@ -50,7 +51,7 @@ class Recorder:
         self.missing: List[str] = []
 
     def started(self, step: int, epoch: int, total: Optional[int], per_epoch: Optional[int]) -> None:
-        self._policy = Policy(self.launch.get("checkpoint") or {}, step)
+        self.policy = Policy(self.launch.get("checkpoint") or {}, step)
         if self.session:
             self.session.event(
                 "started",
@@ -58,7 +59,7 @@ class Recorder:
                 epoch=epoch,
                 totalSteps=total,
                 stepsPerEpoch=per_epoch,
-                environment=self._environment,
+                environment=self.environment,
                 monitor=self.launch.get("monitor"),
                 params=plain_params(self.params),
                 cooperative=True,
@@ -83,15 +84,15 @@ class Recorder:
         if self.asked is None and now - self._polled >= _POLL_SECONDS:
             self._polled = now
             self.asked = self.session.request()
-        reasons = self._policy.due(step)
+        reasons = self.policy.due(step)
         if self.asked:
             reasons.append("pause" if self.asked.get("pause") else "stop" if self.asked.get("stop") else "request")
         return reasons
 
     def due_at_epoch(self, epochs_done: int) -> List[str]:
-        reasons = self._policy.due_at_epoch(epochs_done)
+        reasons = self.policy.due_at_epoch(epochs_done)
         monitor = self.launch.get("monitor")
-        if monitor and self._policy.on_best:
+        if monitor and self.policy.on_best:
             value = self.metrics.get(monitor["metric"])
             if value is not None and is_better(monitor, value, self._best):
                 self._best = value
@@ -132,7 +133,7 @@ class Recorder:
                 "missing": missing,
                 "parent": self._parent,
                 "metrics": plain_metrics(self.metrics),
-                "environment": self._environment,
+                "environment": self.environment,
                 "data": None,
                 "files": _files(temporary),
             }
@@ -145,7 +146,7 @@ class Recorder:
         except Exception as error:
             shutil.rmtree(temporary, ignore_errors=True)
             session.notice("checkpointFailed", "error", f"The checkpoint of step {step} could not be kept ({error}).", step)
-        self._policy.taken(step, time.perf_counter() - began)
+        self.policy.taken(step, time.perf_counter() - began)
         if self.asked and not self.leaving:
             session.answer(self.asked, step)
             self.asked = None

@@ -7,121 +7,18 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
-from . import ResumeError, ptfile, rng
+from . import rng
 from .checkpoints import Checkpoints, Policy, is_better, plain_metrics
 from .data import Batches
-from .distributed import Group, launched_rank
-from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say, wire_number
+from .distributed import Group
+from .environment import environment, plain_params
+from .session import Session, say, wire_number
 from .tracked import Tracked
 
 _POLL_SECONDS = 0.1
-_OWNER_VARIABLE = "TRAINSTASH_OWNER"
 _NOTHING, _SAVE, _PAUSE, _STOP, _DONE = 0, 1, 2, 3, 4
-_PACKAGES = ("torch", "numpy", "lightning", "pytorch-lightning", "transformers", "accelerate")
-
-_current: Optional[Run] = None
-
-
-def start(
-    params: Optional[Mapping[str, Any]],
-    resume: Optional[str],
-    schedule: Optional[str],
-    tracked: Mapping[str, Any],
-) -> Run:
-    global _current
-    group = Group()
-    given = dict(params or {})
-    owner = os.environ.get(_OWNER_VARIABLE)
-    if owner is not None and owner != str(os.getpid()) and launched_rank() is None and not group.several:
-        # A worker of a data loader, a process of a pool: the training is its parent's.
-        return Run(None, {}, Tracked(tracked), given, group)
-    if _current is not None and not _current.over:
-        say("one process records one training; this second init() is not recorded")
-        return Run(None, {}, Tracked(tracked), given, group)
-    _current = _open(given, resume, schedule, Tracked(tracked), group)
-    os.environ[_OWNER_VARIABLE] = str(os.getpid())
-    return _current
-
-
-def _open(
-    params: Dict[str, Any], resume: Optional[str], schedule: Optional[str], tracked: Tracked, group: Group
-) -> Run:
-    session = managed_session()
-    launch: Mapping[str, Any] = session.launch if session else {}
-    path: Optional[str] = None
-    if session and launch.get("resume"):
-        candidate = os.path.join(session.path, launch["resume"]["directory"], STATE_FILE)
-        # A script that saved by itself before it had the package resumes as it did then.
-        path = candidate if os.path.exists(candidate) else None
-    elif not session:
-        path = _wanted(resume)
-    saved = _read(path) if path else None
-    if session is None and group.rank == 0:
-        from .alone import newest_checkpoint, own_session
-
-        unfinished = None if path else newest_checkpoint()
-        session = own_session(params, _origin(path, saved))
-        launch = session.launch if session else {}
-        if session:
-            say(f"no daemon started this; it is recorded in {session.path}")
-            _offer(unfinished)
-    # The other ranks decide nothing and write nothing.
-    run = Run(session if group.rank == 0 else None, launch, tracked, {**params, **(launch.get("params") or {})}, group)
-    if saved is not None:
-        run._restore(saved, schedule)
-    run._begin()
-    return run
-
-
-def _origin(path: Optional[str], saved: Optional[Mapping[str, Any]]) -> Optional[Tuple[str, int]]:
-    """Which checkpoint that is, if its folder still says so."""
-    if path is None or saved is None:
-        return None
-    import json
-
-    try:
-        with open(os.path.join(os.path.dirname(path), CHECKPOINT_FILE), encoding="utf-8") as file:
-            return json.load(file)["id"], int(saved["trainstash"]["step"])
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _wanted(resume: Optional[str]) -> Optional[str]:
-    if resume is None:
-        return None
-    if resume == "last":
-        from .alone import newest_checkpoint
-
-        path = newest_checkpoint()
-        if path is None:
-            say(
-                "no checkpoint lies in a session folder; what a daemon has taken into its store is resumed with "
-                "`trainstash resume`. Training starts from the beginning"
-            )
-        return path
-    if os.path.isdir(resume):
-        resume = os.path.join(resume, STATE_FILE)
-    if not os.path.exists(resume):
-        raise ResumeError(f"There is no checkpoint at {resume}. Nothing was started.")
-    return resume
-
-
-def _offer(path: Optional[str]) -> None:
-    if path:
-        step = os.path.basename(os.path.dirname(path)).split("-")[0].lstrip("0") or "0"
-        say(f'an unfinished run stands at step {int(step):,}; "trainstash resume" continues it')
-
-
-def _read(path: str) -> Dict[str, Any]:
-    try:
-        saved = ptfile.read(path)
-    except Exception as error:
-        raise ResumeError(f"{path} cannot be read: {error}. Nothing was started.") from error
-    if not isinstance(saved, dict) or "trainstash" not in saved:
-        raise ResumeError(f"{path} is no checkpoint of this package. Nothing was started.")
-    return saved
 
 
 class Run:
@@ -159,8 +56,8 @@ class Run:
         self._places: Dict[str, Any] = {}
         # Loaders that are being read, the innermost last, and the one that was trained on last.
         self._reading: List[Batches] = []
-        self._trained_on: Optional[Batches] = None
-        self._resumed_in: Optional[str] = None
+        self._trained_on: List[Batches] = []
+        self._resumed_in: List[str] = []
         # What a checkpoint holds of objects that are tracked later.
         self._unclaimed: Dict[str, Any] = {}
         self._slots: Dict[str, Any] = {}
@@ -202,14 +99,14 @@ class Run:
         if not self.is_mine():
             return loader
         known = self._by_id.get(id(loader))
-        if known is not None and known._loader is loader:
+        if known is not None and known.wraps(loader):
             return known
         made = Batches(self, loader, str(len(self._loaders)))
         self._loaders.append(made)
         self._by_id[id(loader)] = made
         saved = self._places.get(made.place.key)
         if saved is not None:
-            lost = made.restore(saved, active=made.place.key == self._resumed_in)
+            lost = made.restore(saved, active=made.place.key in self._resumed_in)
             self._lacks(lost)
         self._lacks(made.lacks)
         return made
@@ -222,10 +119,12 @@ class Run:
         if metrics:
             self._log(metrics)
         self._candidate = None
-        self._resumed_in = None
+        self._resumed_in = []
         if self._reading:
-            self._reading[-1].stepped = True
-            self._trained_on = self._reading[-1]
+            # Several, when a loop zips them.
+            self._trained_on = list(self._reading)
+            for loader in self._reading:
+                loader.stepped = True
         if self._first_step:
             self._first_step = False
             if self._checkpoints is not None and not self._is_replay:
@@ -270,7 +169,8 @@ class Run:
         if loader in self._reading:
             self._reading.remove(loader)
         if loader.place.done and loader.stepped:
-            self._trained_on = loader
+            if loader not in self._trained_on:
+                self._trained_on = [loader]
             self._pass_done()
 
     def at_place(self) -> None:
@@ -295,14 +195,12 @@ class Run:
             except Exception as error:
                 self._notice("checkpointFailed", "error", f"The state could not be copied ({error}).")
 
-    def _active(self) -> Optional[Batches]:
-        """The loader whose place counts: the innermost that steps are done in, or the one just read to its end."""
-        for loader in reversed(self._reading):
-            if loader.stepped:
-                return loader
-        last = self._trained_on
-        # Once the next epoch has begun, it begins with a pass of its own.
-        return last if last is not None and last.place.done and last.place.epoch == self.epoch else None
+    def _active(self) -> List[Batches]:
+        """The loaders whose place counts: those that steps are done in, or those just read to their end."""
+        inside = [loader for loader in self._reading if loader.stepped]
+        # Once the next epoch has begun, it begins with passes of its own.
+        ended = [one for one in self._trained_on if one.place.done and one.place.epoch == self.epoch and one not in inside]
+        return [*ended, *inside]
 
     def _begin(self) -> None:
         if self._session is None or self.rank != 0:
@@ -344,7 +242,7 @@ class Run:
         self.vars = own["vars"]
         self._best = own["best"]
         self._places = own["loaders"]
-        self._resumed_in = own["active"]
+        self._resumed_in = list(own["active"])
         self._lacks_all(lost)
         states = own["rng"]
         if self.rank < len(states) and len(states) == self.world:
@@ -353,7 +251,7 @@ class Run:
         else:
             rng.seed_all(rng.mix(self.seed, "rank", self.rank, self.steps))
             self._lacks(f"the random numbers of {len(states)} processes, and there are {self.world} now")
-        if self._resumed_in is None:
+        if not self._resumed_in:
             self._pending_rng = None
         for done in self._tracked.apply_options(own["params"], self.params):
             say(done)
@@ -383,9 +281,9 @@ class Run:
     def _plan(self) -> None:
         if self._session is None or self.rank != 0 or not self.is_mine():
             return
-        if self._per_epoch is None and self._trained_on is not None:
+        if self._per_epoch is None and self._trained_on:
             try:
-                self._per_epoch = len(self._trained_on)
+                self._per_epoch = min(len(loader) for loader in self._trained_on)
             except (TypeError, NotImplementedError):
                 pass
         total = self._per_epoch * self._total_epochs if self._per_epoch and self._total_epochs else None
@@ -508,9 +406,9 @@ class Run:
         """All of it, live. Every rank comes here, since each has random numbers of its own."""
         states = self._group.gather(rng.capture())
         tracked = self._tracked.state() if self.rank == 0 else {}
-        loader = self._active()
-        active = loader.place.key if loader is not None else self._resumed_in
-        loaders = {**self._places, **{one.place.key: one.state(one is loader) for one in self._loaders}}
+        standing = self._active()
+        active = [one.place.key for one in standing] or self._resumed_in
+        loaders = {**self._places, **{one.place.key: one.state(one in standing) for one in self._loaders}}
         return {
             **tracked,
             **self._unclaimed,
@@ -530,8 +428,8 @@ class Run:
         }
 
     def _facts(self, reasons: List[str]) -> Dict[str, Any]:
-        active = self._active()
-        batch = active.place.batch if active is not None else 0
+        standing = self._active()
+        batch = standing[0].place.batch if standing else 0
         return {
             "step": self.steps,
             "epoch": self.epoch,
@@ -610,56 +508,6 @@ class Run:
                 self.steps,
                 f"{type(failure).__name__}: {failure}" if failure is not None else "",
             )
-
-
-def environment(group: Group) -> Dict[str, str]:
-    """What the bits of a training depend on."""
-    import platform
-    from importlib import metadata
-
-    facts = {
-        "python": platform.python_version(),
-        "platform": f"{sys.platform} {_machine(platform.machine())}",
-    }
-    for name in _PACKAGES:
-        try:
-            facts[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            pass
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        facts["threads"] = str(torch.get_num_threads())
-        if torch.cuda.is_available():
-            facts["device"] = torch.cuda.get_device_name()
-            facts["cuda"] = str(torch.version.cuda)
-            facts["cudnn"] = str(torch.backends.cudnn.version())
-            facts["cudnn benchmark"] = str(torch.backends.cudnn.benchmark)
-            facts["tf32"] = str(torch.backends.cuda.matmul.allow_tf32)
-        facts["deterministic"] = str(torch.are_deterministic_algorithms_enabled())
-    if group.several:
-        facts["world"] = str(group.world)
-    return facts
-
-
-def _machine(name: str) -> str:
-    return {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(name, name)
-
-
-def plain_params(params: Mapping[str, Any]) -> Dict[str, Any]:
-    """What JSON can hold; other values as text."""
-
-    def plain(value: Any) -> Any:
-        if value is None or isinstance(value, (bool, int, str)):
-            return value
-        if isinstance(value, float):
-            return value if value - value == 0 else str(value)
-        if isinstance(value, Mapping):
-            return {str(key): plain(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(item) for item in value]
-        return str(value)
-
-    return {str(name): plain(value) for name, value in params.items() if not str(name).startswith("_")}
 
 
 _keys: Dict[str, str] = {}

@@ -315,6 +315,3 @@ def _same(value: Any, other: Any) -> bool:
     if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)):
         return list(value) == list(other)
     return bool(value == other)
-
-
-__all__: Tuple[str, ...] = ("Tracked", "is_model", "is_optimizer", "is_scheduler", "unwrap")

@@ -237,5 +237,13 @@ test('a Python file is run from its editor, and what is typed into its terminal 
   await dialog.getByRole('button', { name: 'Send Ctrl-C' }).click();
   await untilStatus(client, fixture, run.id, 'failed');
   expect((await show(client, fixture, '1')).run.reason).toContain('KeyboardInterrupt');
+  await editor.page.locator('.codelens-decoration', { hasText: 'Run' }).waitFor();
+  await editor.rowMenu(editor.row(/ask #1/), 'Keep as Job…');
+  await editor.page.locator('.quick-input-widget input.input').waitFor({ state: 'visible' });
+  await editor.page.keyboard.press('Enter');
+  await until('it is a job', () =>
+    readFileSync(join(fixture.root, 'trainstash.json'), 'utf8').includes('"python ask.py"'),
+  );
+  await editor.shot('kept');
   expect(editor.pageErrors).toEqual([]);
 });

@@ -348,6 +348,29 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     expect(series[0]!.values[3]).toBe(0.25);
   });
 
+  test('is kept as a job, beside what the file says already; one with a secret in it is not', async () => {
+    const fixture = commandFixture();
+    writeFileSync(
+      join(fixture.root, 'trainstash.json'),
+      '{\n  // Ours.\n  "jobs": {\n    "other": "python other.py"\n  }\n}\n',
+    );
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '1', '--name', 'a b']);
+    await untilStatus(client, fixture, run.id, 'completed');
+    expect((await fixture.cli('keep', '1')).stdout).toContain('has the job "train"');
+    const text = readFileSync(join(fixture.root, 'trainstash.json'), 'utf8');
+    expect(text).toContain('// Ours.');
+    expect(text).toContain(`"run": "${PYTHON} train.py --epochs 1 --name 'a b'"`);
+    const again = await startJob(client, fixture, 'train');
+    await untilStatus(client, fixture, again.id, 'completed');
+    expect(await log(client, fixture, again.id)).toContain("'--name': 'a b'");
+    expect((await fixture.cli('keep', '1')).stderr).toContain('There is a job "train" already');
+    const secret = await start(client, fixture, [PYTHON, 'train.py', '--api-key', 'x']);
+    await untilStatus(client, fixture, secret.id, 'completed');
+    expect((await fixture.cli('keep', String(secret.number), 'mine')).stderr).toContain('looks like a secret');
+    expect(readFileSync(join(fixture.root, 'trainstash.json'), 'utf8')).toBe(text);
+  });
+
   test('without a daemon runs in the foreground, and the next daemon takes over what it saved', async () => {
     const fixture = commandFixture();
     const done = await fixture.cli('run', '--no-daemon', '--', PYTHON, 'train.py', '--lr', '0.5');

@@ -9,6 +9,7 @@ const VARIANTS: [string, Record<string, string>][] = [
   ['two workers', { WORKERS: '2' }],
   ['two persistent workers', { WORKERS: '2', PERSISTENT: '1' }],
   ['a weighted sampler', { WORKERS: '2', WEIGHTED: '1' }],
+  ['two loaders of different lengths, zipped', { ZIP: '1', WORKERS: '2' }],
   ['channels_last', { CHANNELS_LAST: '1' }],
   ['bfloat16 weights with float32 slots', { BF16: '1' }],
 ];

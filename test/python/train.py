@@ -84,12 +84,17 @@ loader = DataLoader(Noisy(), batch_size=10, num_workers=workers, **kw)
 validation = DataLoader(Noisy(), batch_size=80)
 scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=EPOCHS * 16) if not on("BF16") else None
 generator = np.random.default_rng(5)
+# A second source of data, longer than the first, read beside it.
+other = DataLoader(Noisy(), batch_size=9, shuffle=True, num_workers=workers)
 
 run = trainstash.init(model=model, optimizer=optimizer, scheduler=scheduler, ema=ema, generator=generator)
 for epoch in run.epochs(EPOCHS):
-    for x, y in run.batches(loader):
+    both = zip(run.batches(loader), run.batches(other)) if on("ZIP") else ((batch, (0, 0)) for batch in run.batches(loader))
+    for (x, y), (more, _) in both:
         optimizer.zero_grad()
         loss = F.cross_entropy(model(x + float(generator.normal()) * 0.01), y)
+        if on("ZIP"):
+            loss = loss + 0.1 * model(more).pow(2).mean()
         loss.backward()
         optimizer.step()
         if scheduler:

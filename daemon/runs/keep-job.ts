@@ -1,0 +1,54 @@
+/** The command of a run becomes a job: `trainstash.json` is changed in that place alone, and its comments stay. */
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { applyEdits, modify } from 'jsonc-parser';
+import { CONFIG_FILE } from '../../protocol/config.ts';
+import type { Run } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { randomId } from '../../protocol/ids.ts';
+import { TEMPORARY_PREFIX } from '../store/files.ts';
+import { maskedCount, splitWords } from './command.ts';
+import { readConfig } from './config.ts';
+
+export function keepAsJob(root: string, run: Run, name = run.job): { config: string; job: string } {
+  const { command } = run;
+  if (!command)
+    throw new TrainstashError('wrongStatus', `${run.name} is of the job "${run.job}" already. Nothing was changed.`, {
+      run: run.id,
+      status: run.status,
+      allowed: [],
+    });
+  if (maskedCount(command.words) > 0)
+    throw new TrainstashError(
+      'commandNotKept',
+      `The command of ${run.name} has a word that looks like a secret: ${command.words.join(' ')}. A file that is committed is no place for it, so nothing was changed. Take it from the environment, and keep that run.`,
+      { run: run.id, masked: maskedCount(command.words) },
+    );
+  const config = join(root, CONFIG_FILE);
+  // A file that cannot be read is said so before it is changed.
+  if (readConfig(root).jobs.has(name))
+    throw new TrainstashError(
+      'paramInvalid',
+      `There is a job "${name}" already. Nothing was changed; give another name.`,
+      {
+        param: 'name',
+        expected: 'a name that no job has',
+      },
+    );
+  const text = existsSync(config) ? readFileSync(config, 'utf8') : '{}\n';
+  const value = { run: commandLine(command.words), ...(command.cwd === '' ? {} : { cwd: command.cwd }) };
+  const formattingOptions = { insertSpaces: true, tabSize: 2 };
+  const changed = applyEdits(text, modify(text, ['jobs', name], value, { formattingOptions }));
+  const temporary = join(root, `${TEMPORARY_PREFIX}${randomId()}`);
+  writeFileSync(temporary, changed, { flag: 'wx' });
+  renameSync(temporary, config);
+  return { config, job: name };
+}
+
+/** As text where it comes apart into the same words again, else as a list. */
+function commandLine(words: readonly string[]): string | string[] {
+  const text = words
+    .map((word) => (/[\s'"\\]/.test(word) || word === '' ? `'${word.replaceAll("'", "'\\''")}'` : word))
+    .join(' ');
+  return JSON.stringify(splitWords(text)) === JSON.stringify(words) ? text : [...words];
+}

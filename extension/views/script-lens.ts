@@ -1,0 +1,56 @@
+/** Above a Python script: run it, and go on with the newest run of it. */
+import { relative, sep } from 'node:path';
+import * as vscode from 'vscode';
+import type { Run } from '../../protocol/domain.ts';
+import type { Model } from '../model.ts';
+import { lensOf } from '../text.ts';
+
+export class ScriptLens implements vscode.CodeLensProvider {
+  readonly #model: Model;
+  readonly #changed = new vscode.EventEmitter<void>();
+  readonly onDidChangeCodeLenses = this.#changed.event;
+
+  constructor(model: Model) {
+    this.#model = model;
+  }
+
+  redraw(): void {
+    this.#changed.fire();
+  }
+
+  dispose(): void {
+    this.#changed.dispose();
+  }
+
+  /** Only where runs of it are known: above other files it would be noise. */
+  provideCodeLenses({ uri }: vscode.TextDocument): vscode.CodeLens[] {
+    const found = this.#runsOf(uri.fsPath);
+    if (!found) return [];
+    const { root, runs } = found;
+    const { resume, best } = lensOf(runs);
+    const top = new vscode.Range(0, 0, 0, 0);
+    const lenses = [
+      new vscode.CodeLens(top, { title: '$(play) Run', command: 'trainstash.runFile', arguments: [uri] }),
+    ];
+    if (resume) {
+      const node = { kind: 'run', root, id: resume.run.id };
+      lenses.push(new vscode.CodeLens(top, { title: resume.title, command: 'trainstash.resume', arguments: [node] }));
+    }
+    if (best) lenses.push(new vscode.CodeLens(top, { title: best, command: 'trainstash.runs.focus' }));
+    return lenses;
+  }
+
+  /** The newest first; null: none was started from this file. */
+  #runsOf(path: string): { root: string; runs: Run[] } | null {
+    for (const { project, runs } of this.#model.projects) {
+      const inside = relative(project.root, path).split(sep).join('/');
+      if (inside.startsWith('..')) continue;
+      const own = [...runs.values()].filter(({ command, branch }) => {
+        const script = command && [command.cwd, '/'].join('').replace(/^\/$/, '');
+        return branch === project.branch && command?.words.some((word) => `${script}${word}` === inside);
+      });
+      if (own.length > 0) return { root: project.root, runs: own.sort((a, b) => b.number - a.number) };
+    }
+    return null;
+  }
+}

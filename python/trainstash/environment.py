@@ -1,0 +1,60 @@
+"""What the bits of a training depend on, and its hyper-parameters as JSON can hold them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Dict, Mapping
+
+from .distributed import Group
+
+_PACKAGES = ("torch", "numpy", "lightning", "pytorch-lightning", "transformers", "accelerate")
+
+
+def environment(group: Group) -> Dict[str, str]:
+    """What the bits of a training depend on."""
+    import platform
+    from importlib import metadata
+
+    facts = {
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {_machine(platform.machine())}",
+    }
+    for name in _PACKAGES:
+        try:
+            facts[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        facts["threads"] = str(torch.get_num_threads())
+        if torch.cuda.is_available():
+            facts["device"] = torch.cuda.get_device_name()
+            facts["cuda"] = str(torch.version.cuda)
+            facts["cudnn"] = str(torch.backends.cudnn.version())
+            facts["cudnn benchmark"] = str(torch.backends.cudnn.benchmark)
+            facts["tf32"] = str(torch.backends.cuda.matmul.allow_tf32)
+        facts["deterministic"] = str(torch.are_deterministic_algorithms_enabled())
+    if group.several:
+        facts["world"] = str(group.world)
+    return facts
+
+
+def _machine(name: str) -> str:
+    return {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(name, name)
+
+
+def plain_params(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """What JSON can hold; other values as text."""
+
+    def plain(value: Any) -> Any:
+        if value is None or isinstance(value, (bool, int, str)):
+            return value
+        if isinstance(value, float):
+            return value if value - value == 0 else str(value)
+        if isinstance(value, Mapping):
+            return {str(key): plain(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(item) for item in value]
+        return str(value)
+
+    return {str(name): plain(value) for name, value in params.items() if not str(name).startswith("_")}

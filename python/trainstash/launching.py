@@ -1,0 +1,116 @@
+"""From ``trainstash.init`` to a run: which session, which checkpoint, and what is restored."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from . import ResumeError, ptfile
+from .distributed import Group, launched_rank
+from .run import Run
+from .session import CHECKPOINT_FILE, STATE_FILE, managed_session, say
+from .tracked import Tracked
+
+_OWNER_VARIABLE = "TRAINSTASH_OWNER"
+
+_current: Optional[Run] = None
+
+
+def start(
+    params: Optional[Mapping[str, Any]],
+    resume: Optional[str],
+    schedule: Optional[str],
+    tracked: Mapping[str, Any],
+) -> Run:
+    global _current
+    group = Group()
+    given = dict(params or {})
+    owner = os.environ.get(_OWNER_VARIABLE)
+    if owner is not None and owner != str(os.getpid()) and launched_rank() is None and not group.several:
+        # A worker of a data loader, a process of a pool: the training is its parent's.
+        return Run(None, {}, Tracked(tracked), given, group)
+    if _current is not None and not _current.over:
+        say("one process records one training; this second init() is not recorded")
+        return Run(None, {}, Tracked(tracked), given, group)
+    _current = _open(given, resume, schedule, Tracked(tracked), group)
+    os.environ[_OWNER_VARIABLE] = str(os.getpid())
+    return _current
+
+
+def _open(
+    params: Dict[str, Any], resume: Optional[str], schedule: Optional[str], tracked: Tracked, group: Group
+) -> Run:
+    session = managed_session()
+    launch: Mapping[str, Any] = session.launch if session else {}
+    path: Optional[str] = None
+    if session and launch.get("resume"):
+        candidate = os.path.join(session.path, launch["resume"]["directory"], STATE_FILE)
+        # A script that saved by itself before it had the package resumes as it did then.
+        path = candidate if os.path.exists(candidate) else None
+    elif not session:
+        path = _wanted(resume)
+    saved = _read(path) if path else None
+    if session is None and group.rank == 0:
+        from .alone import newest_checkpoint, own_session
+
+        unfinished = None if path else newest_checkpoint()
+        session = own_session(params, _origin(path, saved))
+        launch = session.launch if session else {}
+        if session:
+            say(f"no daemon started this; it is recorded in {session.path}")
+            _offer(unfinished)
+    # The other ranks decide nothing and write nothing.
+    run = Run(session if group.rank == 0 else None, launch, tracked, {**params, **(launch.get("params") or {})}, group)
+    if saved is not None:
+        run._restore(saved, schedule)
+    run._begin()
+    return run
+
+
+def _origin(path: Optional[str], saved: Optional[Mapping[str, Any]]) -> Optional[Tuple[str, int]]:
+    """Which checkpoint that is, if its folder still says so."""
+    if path is None or saved is None:
+        return None
+    import json
+
+    try:
+        with open(os.path.join(os.path.dirname(path), CHECKPOINT_FILE), encoding="utf-8") as file:
+            return json.load(file)["id"], int(saved["trainstash"]["step"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _wanted(resume: Optional[str]) -> Optional[str]:
+    if resume is None:
+        return None
+    if resume == "last":
+        from .alone import newest_checkpoint
+
+        path = newest_checkpoint()
+        if path is None:
+            say(
+                "no checkpoint lies in a session folder; what a daemon has taken into its store is resumed with "
+                "`trainstash resume`. Training starts from the beginning"
+            )
+        return path
+    if os.path.isdir(resume):
+        resume = os.path.join(resume, STATE_FILE)
+    if not os.path.exists(resume):
+        raise ResumeError(f"There is no checkpoint at {resume}. Nothing was started.")
+    return resume
+
+
+def _offer(path: Optional[str]) -> None:
+    if path:
+        step = os.path.basename(os.path.dirname(path)).split("-")[0].lstrip("0") or "0"
+        say(f'an unfinished run stands at step {int(step):,}; "trainstash resume" continues it')
+
+
+def _read(path: str) -> Dict[str, Any]:
+    try:
+        saved = ptfile.read(path)
+    except Exception as error:
+        raise ResumeError(f"{path} cannot be read: {error}. Nothing was started.") from error
+    if not isinstance(saved, dict) or "trainstash" not in saved:
+        raise ResumeError(f"{path} is no checkpoint of this package. Nothing was started.")
+    return saved
