@@ -95,7 +95,7 @@ writeNamespaces();
 writeNativeModules();
 cpSync(join(root, 'python'), join(dist, 'python'), {
   recursive: true,
-  filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|[/\\]build$/.test(source),
+  filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\]build$/.test(source),
 });
 writeFileSync(stamp, JSON.stringify({ version, builtAt }));
 

@@ -2,10 +2,9 @@
  * Takes files of the working set into the store while they lie there: git destroys ignored files without asking, and
  * before anyone sees HEAD move. A file is taken in when it has been still for two seconds and its structure is whole.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
-import { isWhole } from '../formats/whole.ts';
 import type { Store } from '../store/client.ts';
 import { SourceChanged } from '../store/client.ts';
+import { isWholeFile } from '../store/whole-file.ts';
 import { FolderWatcher } from './folders.ts';
 import type { KnownFile, WorktreeRecord } from './in-place.ts';
 import { absolute, type RawPath, shown } from './paths.ts';
@@ -199,7 +198,7 @@ export class Intake {
   /** Its row in the store; null when it is not to be had now. */
   async #take(file: FoundFile, branch: string): Promise<string | null> {
     const { root, store, log } = this.#setup;
-    if (!isWholeFile(root, file)) return null;
+    if (!isWholeFile(absolute(root, file.path), shown(file.path), file.bytes)) return null;
     try {
       const saved = await store.saveFile({ root, branch, path: file.path, expected: file });
       if (!saved && !this.#saidNoRoom) log(`no room in the store for ${shown(file.path)}; it stays where it is`);
@@ -210,23 +209,5 @@ export class Intake {
       if (!(error instanceof SourceChanged)) log(`${shown(file.path)} was not taken in: ${(error as Error).message}`);
       return null;
     }
-  }
-}
-
-function isWholeFile(root: string, file: FoundFile): boolean {
-  let descriptor: number;
-  try {
-    descriptor = openSync(absolute(root, file.path), 'r');
-  } catch {
-    return false;
-  }
-  try {
-    const read = (offset: number, length: number) => {
-      const buffer = Buffer.alloc(length);
-      return buffer.subarray(0, readSync(descriptor, buffer, 0, length, offset));
-    };
-    return isWhole(shown(file.path), read, file.bytes);
-  } finally {
-    closeSync(descriptor);
   }
 }

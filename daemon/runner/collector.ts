@@ -2,25 +2,15 @@
  * Takes the checkpoints that a script saves by itself: each once, when its files are complete and still. What was there
  * before the run is never taken. A file is handed over as a link, so that a script that deletes its older ones loses none.
  */
-import {
-  closeSync,
-  constants,
-  copyFileSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
+import { constants, copyFileSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import picomatch from 'picomatch';
 import { randomId } from '../../protocol/ids.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type LaunchCommand } from '../../protocol/session.ts';
-import { isWhole } from '../formats/whole.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { syncDirectory, writeJson } from '../store/files.ts';
+import { isWholeFile } from '../store/whole-file.ts';
 import { gradeOf } from './grade.ts';
 import { type FoundState, type Group, groupFiles, newest } from './groups.ts';
 import { factsOfName, isCheckpointFolder, looksLikeCheckpoint } from './names.ts';
@@ -135,27 +125,9 @@ export class Collector {
     if (!complete) return ended || (next && quietMs > STILL_MS) ? 'incomplete' : 'wait';
     const lonely = roles === undefined && group.roles.length === 1 && group.least === 1 && !next;
     if (!ended && quietMs < (lonely ? PARTNER_MS : STILL_MS)) return 'wait';
-    const whole = group.files.every((file) => this.#isWhole(file));
+    const whole = group.files.every(({ path, bytes }) => isWholeFile(this.#at(path), path, bytes));
     // Half written: its writer goes on, or another write will follow.
     return whole ? 'whole' : ended || next ? 'incomplete' : 'wait';
-  }
-
-  #isWhole(file: FoundState): boolean {
-    let descriptor: number;
-    try {
-      descriptor = openSync(this.#at(file.path), 'r');
-    } catch {
-      return false;
-    }
-    try {
-      const read = (offset: number, length: number) => {
-        const buffer = Buffer.alloc(length);
-        return buffer.subarray(0, readSync(descriptor, buffer, 0, length, offset));
-      };
-      return isWhole(file.path, read, file.bytes);
-    } finally {
-      closeSync(descriptor);
-    }
   }
 
   #take(group: Group): void {

@@ -16,7 +16,6 @@ import {
 } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Launch, TerminalInput } from '../../protocol/session.ts';
-import { duration, integer } from '../../protocol/words.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { isFromEarlierBoot } from '../sessions/watch.ts';
 import { jobOfCommand, paramsOf, withParams } from './ad-hoc.ts';
@@ -30,6 +29,7 @@ import { type Ended, LiveRun } from './live.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
 import { prepareSession } from './prepare.ts';
 import { newRun, newSession } from './records.ts';
+import { cannotSave, pauseLoses, wrongStatus } from './refusals.ts';
 import { nextRestart } from './restart.ts';
 
 /** A start waits this long for "started" or a failure, so that a typo is an error and not a failed run. */
@@ -293,11 +293,7 @@ export class Runs {
     const run = await this.#context.store.findRun(query);
     const live = this.#requireLive(run, 'asked for a checkpoint');
     if (live.run.cooperative) return live.requestCheckpoint();
-    throw new TrainstashError(
-      'wrongStatus',
-      `The script of ${run.name} saves by itself only; its next file is taken in when it comes. With the trainstash package in it, it saves when asked. Nothing was done.`,
-      { run: run.id, status: live.run.status, allowed: [] },
-    );
+    throw cannotSave(live.run);
   }
 
   async rename(run: Run, names: { name: string; note: string }): Promise<Run> {
@@ -492,11 +488,6 @@ export class Runs {
   }
 }
 
-function wrongStatus(run: Run, allowed: readonly string[], verb: string): TrainstashError {
-  const message = `${run.name} is ${run.status}, so it cannot be ${verb}. Nothing was changed.`;
-  return new TrainstashError('wrongStatus', message, { run: run.id, status: run.status, allowed: [...allowed] });
-}
-
 function kindOf(job: JobConfig): Run['kind'] {
   return job.module === undefined ? 'command' : 'module';
 }
@@ -504,17 +495,4 @@ function kindOf(job: JobConfig): Run['kind'] {
 /** What is given, without what is not: an absent option must not hide the one that is known. */
 function given<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
-}
-
-function pauseLoses(run: Run, checkpoints: readonly Checkpoint[]): TrainstashError {
-  const newest = checkpoints.at(-1) ?? null;
-  const seconds = Math.round((Date.now() - (newest?.createdAt ?? run.startedAt ?? run.createdAt)) / 1000);
-  const back = newest
-    ? `back to step ${integer(newest.step)}`
-    : 'back to the beginning, since it has saved nothing yet';
-  return new TrainstashError(
-    'pauseLoses',
-    `The script of ${run.name} saves by itself only. Stop now: ${back} (${duration(seconds)} lost). Nothing was done; --yes stops it all the same.`,
-    { run: run.id, step: run.step, checkpointStep: newest?.step ?? null, seconds },
-  );
 }

@@ -1,0 +1,31 @@
+/** What a request to a run is refused with. */
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { duration, integer } from '../../protocol/words.ts';
+
+export function wrongStatus(run: Run, allowed: readonly string[], verb: string): TrainstashError {
+  const message = `${run.name} is ${run.status}, so it cannot be ${verb}. Nothing was changed.`;
+  return new TrainstashError('wrongStatus', message, { run: run.id, status: run.status, allowed: [...allowed] });
+}
+
+/** Of a script that cannot save when asked: what ending it now costs. */
+export function pauseLoses(run: Run, checkpoints: readonly Checkpoint[]): TrainstashError {
+  const newest = checkpoints.at(-1) ?? null;
+  const seconds = Math.round((Date.now() - (newest?.createdAt ?? run.startedAt ?? run.createdAt)) / 1000);
+  const back = newest
+    ? `back to step ${integer(newest.step)}`
+    : 'back to the beginning, since it has saved nothing yet';
+  return new TrainstashError(
+    'pauseLoses',
+    `The script of ${run.name} saves by itself only. Stop now: ${back} (${duration(seconds)} lost). Nothing was done; --yes stops it all the same.`,
+    { run: run.id, step: run.step, checkpointStep: newest?.step ?? null, seconds },
+  );
+}
+
+export function cannotSave(run: Run): TrainstashError {
+  return new TrainstashError(
+    'wrongStatus',
+    `The script of ${run.name} saves by itself only; its next file is taken in when it comes. With the trainstash package in it, it saves when asked. Nothing was done.`,
+    { run: run.id, status: run.status, allowed: [] },
+  );
+}
