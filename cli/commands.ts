@@ -2,6 +2,7 @@
 import type { Command } from './command.ts';
 import { branchCommands } from './commands/branches.ts';
 import { checkpointCommands } from './commands/checkpoints.ts';
+import { diffCommands } from './commands/diff.ts';
 import { lookingCommands } from './commands/looking.ts';
 import { projectCommands } from './commands/project.ts';
 import { runningCommands } from './commands/running.ts';
@@ -12,6 +13,7 @@ const all: Record<string, Command> = {
   ...lookingCommands,
   ...checkpointCommands,
   ...branchCommands,
+  ...diffCommands,
 };
 
 const ORDER = [
@@ -28,6 +30,7 @@ const ORDER = [
   'ls',
   'show',
   'log',
+  'diff',
   'verify',
   'inspect',
   'tag',

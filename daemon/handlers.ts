@@ -5,6 +5,7 @@ import { TrainstashError } from '../protocol/errors.ts';
 import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import type { Daemon } from './daemon.ts';
+import { diff } from './diff/diff.ts';
 import { inspect } from './inspector.ts';
 import { keepAsJob } from './runs/keep-job.ts';
 import type { OpenProject } from './runs/project.ts';
@@ -183,6 +184,12 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const checkpoint = await opened.findCheckpoint(query);
     const target = resolve(root, directory);
     return { directory: target, ...(await opened.store.restoreCheckpoint(checkpoint.id, target)) };
+  });
+
+  on(m.diffShow, 'reads', async ({ root, sides }) => {
+    const opened = await project(root);
+    const findCheckpoint = (query: string) => opened.findCheckpoint(query);
+    return diff({ store: opened.store, path: opened.place.store, findCheckpoint }, sides);
   });
 
   on(m.fileInspect, 'reads', ({ path, statistics }) => inspect(daemon.inspectThread, path, statistics ?? false));

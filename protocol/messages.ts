@@ -6,6 +6,7 @@
  * `root` in params is any folder inside a project; the daemon finds the project from it.
  */
 import * as v from 'valibot';
+import type { Diff } from './diff.ts';
 import type {
   Checkpoint,
   FileInspection,
@@ -362,6 +363,11 @@ export const checkpointRestore = request<{ directory: string; files: string[]; b
   'checkpoint/restore',
   v.object({ root, checkpoint: text, directory: text }),
 );
+
+// ---- diff ----
+
+/** `sides`: runs, checkpoints (`RUN@STEP`), or one `main..idea` for the best runs of two branches. */
+export const diffShow = request<Diff>()('diff/show', v.object({ root, sides: v.pipe(v.array(text), v.maxLength(8)) }));
 
 // ---- files ----
 

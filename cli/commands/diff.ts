@@ -1,0 +1,135 @@
+/** What is different between runs, checkpoints and branches. */
+import type { Diff } from '../../protocol/diff.ts';
+import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
+import * as m from '../../protocol/messages.ts';
+import { integer, metric } from '../../protocol/words.ts';
+import { UsageError } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import { type Column, paint, safe, table } from '../format.ts';
+
+const SHOWN_FILES = 20;
+
+export const diffCommands: Record<string, Command> = {
+  diff: {
+    summary: 'what is different between runs, checkpoints or branches',
+    usage: 'A B [C]… | BRANCH..BRANCH',
+    options: {},
+    words: [1, 8],
+    async run(context) {
+      const sides = context.args.words;
+      if (sides.length === 1 && !sides[0]!.includes('..'))
+        throw new UsageError('A diff needs two sides: `trainstash diff 3 4`, `diff 3@1200 4@best`, `diff main..idea`.');
+      const client = await context.project();
+      const found = await client.request(m.diffShow, { root: context.root, sides });
+      context.answer(found, diffLines(found, context.width));
+      return 0;
+    },
+  },
+};
+
+function diffLines(diff: Diff, width: number): string[] {
+  const { sides, params, metrics, code, environment, data, lineage, sameState } = diff;
+  const names = sides.map(({ label }) => safe(label));
+  const columns = <T>(title: string, name: (row: T) => string, cell: (row: T, side: number) => string): Column<T>[] => [
+    { title, cell: (row) => safe(name(row)), flexible: true },
+    ...names.map((label, i) => ({ title: label, cell: (row: T) => safe(cell(row, i)) })),
+  ];
+  const lines: string[] = [];
+  const section = (title: string, body: string[]) => body.length > 0 && lines.push('', paint('bold', title), ...body);
+  lines.push(
+    sameState === true
+      ? paint('green', '✔ the states are the same to the last bit')
+      : sameState === false
+        ? 'the states differ (what differs in the weights is not shown yet)'
+        : 'not every side has a checkpoint',
+  );
+  const since = lineage.steps.map((steps, i) => `${names[i]} ${integer(steps)}`).join(', ');
+  lines.push(
+    lineage.ancestor
+      ? `common origin: step ${integer(lineage.ancestor.step)} (${lineage.ancestor.checkpoint}); steps since: ${since}`
+      : 'nothing in common: each was started from the beginning',
+  );
+  section(
+    'Params',
+    params.length > 0
+      ? table(
+          params,
+          columns(
+            'NAME',
+            ({ name }) => name,
+            ({ values }, i) => {
+              const value = values[i];
+              return value ? `${JSON.stringify(value.value)}${value.isDefault ? ' (default)' : ''}` : '–';
+            },
+          ),
+          width,
+        )
+      : ['  the same'],
+  );
+  section(
+    'Metrics',
+    table(
+      metrics.flatMap((one) => [
+        { label: one.name, of: (i: number) => wire(one.sides[i]!.last) },
+        { label: '  lowest', of: (i: number) => wire(one.sides[i]!.min) },
+        { label: '  mean height', of: (i: number) => wire(one.sides[i]!.mean) },
+        ...(one.common > 0
+          ? [
+              {
+                label: `  ${one.partsAt === null ? `equal at ${integer(one.common)} steps` : `parts at ${integer(one.partsAt)}`}`,
+                of: () => '',
+              },
+            ]
+          : []),
+      ]),
+      columns(
+        'METRIC',
+        ({ label }) => label,
+        ({ of }, i) => of(i),
+      ),
+      width,
+    ).slice(0, metrics.length > 0 ? undefined : 0),
+  );
+  const marks = { added: paint('green', '+'), removed: paint('red', '-'), changed: '~' };
+  const files = code.files
+    .slice(0, SHOWN_FILES)
+    .map(({ path, side, status }) => `  ${marks[status]} ${safe(path)}${sides.length > 2 ? ` (${names[side]})` : ''}`);
+  if (code.files.length > SHOWN_FILES) files.push(`  … ${integer(code.files.length - SHOWN_FILES)} more`);
+  section(
+    'Code',
+    code.kept.every(Boolean) ? (files.length > 0 ? files : ['  the same']) : ['  not kept of every side'],
+  );
+  section(
+    'Environment',
+    environment.length > 0
+      ? table(
+          environment,
+          columns(
+            'NAME',
+            ({ name }) => name,
+            ({ values }, i) => values[i] ?? '–',
+          ),
+          width,
+        )
+      : [],
+  );
+  section(
+    'Data',
+    data
+      ? table(
+          [{ values: data }],
+          columns(
+            '',
+            () => 'fingerprint',
+            ({ values }, i) => values[i] ?? '–',
+          ),
+          width,
+        )
+      : [],
+  );
+  return lines;
+}
+
+function wire(value: WireNumber | null): string {
+  return value === null ? '–' : metric(fromWireNumber(value));
+}

@@ -1,0 +1,59 @@
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import * as m from '../../protocol/messages.ts';
+import { makeFixture, openProject, shellEnvironment, show, startSmall, untilStatus } from '../support/daemon.ts';
+
+test('a run and its fork: params, curves with the parent’s part, code, and the checkpoint that both come from', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const first = await startSmall(client, fixture, { epochs: 2 });
+  await untilStatus(client, fixture, first.id, 'completed');
+  const origin = (await show(client, fixture, first.id)).checkpoints.find(({ step }) => step === 8)!;
+  appendFileSync(join(fixture.root, 'small.ts'), '\n// changed\n');
+  const fork = await client.request(m.runFork, {
+    root: fixture.root,
+    run: first.id,
+    from: origin.id,
+    set: { learningRate: 0.02 },
+    environment: shellEnvironment(),
+    accept: true,
+  });
+  await untilStatus(client, fixture, fork.id, 'completed');
+  const ask = (...sides: string[]) => client.request(m.diffShow, { root: fixture.root, sides });
+  const found = await ask('1', '2');
+  expect(found.params).toMatchObject([
+    { name: 'learningRate', values: [{ isDefault: true }, { value: 0.02, isDefault: false }] },
+  ]);
+  expect(found.code).toEqual({ kept: [true, true], files: [{ path: 'small.ts', status: 'changed', side: 1 }] });
+  expect(found.sameState).toBe(false);
+  expect(found.lineage.ancestor).toEqual({ checkpoint: origin.id, run: first.id, step: 8 });
+  expect(found.lineage.steps).toEqual(found.sides.map(({ step }) => step - 8));
+  const loss = found.metrics.find(({ name }) => name === 'loss')!;
+  // The fork's curve starts with its parent's. The loss of step 9 is of the weights that both had before their updates.
+  expect(loss.partsAt).toBe(10);
+  expect(loss.sides[0]!.points).toBe(loss.sides[1]!.points);
+  expect(found.environment).toEqual([]);
+  expect(found.data).toBeNull();
+
+  const same = await ask('1@8', origin.id);
+  expect(same).toMatchObject({ sameState: true, params: [], lineage: { ancestor: { step: 8 }, steps: [0, 0] } });
+  expect(same.metrics.every(({ partsAt }) => partsAt === null)).toBe(true);
+  const printed = await fixture.cli('diff', '1', '2');
+  expect(printed.stdout).toContain('common origin: step 8');
+  for (const line of printed.stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(80);
+});
+
+test('the best runs of two branches; what does not exist is named, and nothing is guessed', async () => {
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { epochs: 1 });
+  await untilStatus(client, fixture, run.id, 'completed');
+  expect((await fixture.cli('diff', 'main..idea')).stderr).toContain('There are no runs of idea');
+  expect((await fixture.cli('diff', '1')).stderr).toContain('A diff needs two sides');
+  expect((await fixture.cli('diff', '1', '99')).stderr).toContain('There is no checkpoint "99"');
+  expect(JSON.parse((await fixture.cli('diff', 'main..main', '--json')).stdout)).toMatchObject({
+    sameState: true,
+    params: [],
+  });
+});
