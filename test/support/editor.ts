@@ -200,6 +200,7 @@ export class Editor {
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: file }).first().waitFor();
     await this.page.keyboard.press('Enter');
     await this.page.getByRole('tab', { name: file }).waitFor();
+    await this.page.locator('.editor-instance .monaco-editor.focused').waitFor();
   }
 
   get status(): Locator {
