@@ -42,9 +42,12 @@ export class HeadWatcher {
   /** When HEAD moved last; with reftable, when any ref did. Infinity when it cannot be told. */
   movedAt(): number {
     const names = [join('reftable', 'tables.list'), 'HEAD'];
-    const times = names.map(
-      (name) => statSync(join(this.#gitDirectory, name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
-    );
+    // From nanoseconds, as the times of files are: Node's own milliseconds are rounded in another way, and of two equal
+    // times one would be the earlier.
+    const times = names.map((name) => {
+      const stat = statSync(join(this.#gitDirectory, name), { bigint: true, throwIfNoEntry: false });
+      return stat ? Number(stat.mtimeNs) / 1e6 : 0;
+    });
     return Math.max(...times) || Number.POSITIVE_INFINITY;
   }
 

@@ -71,6 +71,7 @@ class Runner {
   readonly #command: LaunchCommand;
   readonly #reporter: Reporter;
   readonly #timers: NodeJS.Timeout[] = [];
+  #lookTimer: NodeJS.Timeout | null = null;
   #running: RunningCommand | null = null;
   #collector: Collector | null = null;
   #eventFiles: EventFiles | null = null;
@@ -140,7 +141,8 @@ class Runner {
     this.#every(INPUT_MS, () => this.#type());
     this.#lookLater(LOOK_MS);
     const exit = await running.exited;
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const timer of this.#timers) clearInterval(timer);
+    if (this.#lookTimer) clearTimeout(this.#lookTimer);
     output.close();
     this.#look(true);
     return this.#record(exit, output.tail());
@@ -156,13 +158,11 @@ class Runner {
   }
 
   #lookLater(ms: number): void {
-    const timer = setTimeout(() => {
+    this.#lookTimer = setTimeout(() => {
       const start = performance.now();
       this.#look(false);
       this.#lookLater(Math.max(LOOK_MS, (performance.now() - start) / LOOK_SHARE));
     }, ms);
-    this.#timers.push(timer);
-    if (this.#timers.length > 100) this.#timers.splice(2, 50);
   }
 
   #look(ended: boolean): void {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { branchFollow, stashDrop, stashRestore, stashShow } from '../../protocol/messages.ts';
@@ -331,6 +331,26 @@ test('a stash is dropped to the trash, and comes back from it', async () => {
   await repository.client.request(stashDrop, { root: repository.root, undo: true });
   await repository.sync();
   expectMain(repository);
+});
+
+test('a file of the very tick of HEAD’s move may be either’s, and stays', async () => {
+  const repository = await makeRepository();
+  repository.git('branch', 'other');
+  repository.git('commit', '-q', '--allow-empty', '-m', 'on');
+  repository.write(LAST, 'main: last');
+  await repository.taken(LAST);
+  const head = join(repository.root, '.git/HEAD');
+  const path = join(repository.root, 'checkpoints/new.pt');
+  const seconds = Math.floor(Date.now() / 1000);
+  repository.git('switch', '-q', 'other');
+  writeFileSync(path, 'in the same tick');
+  // A time whose milliseconds come out larger when they are rounded in the way that Node does.
+  for (let nanos = 100_000_001; nanos < 999_999_999; nanos += 12_345_679) {
+    execFileSync('touch', ['-d', `@${seconds}.${nanos}`, head, path]);
+    if (statSync(head).mtimeMs > Number(statSync(head, { bigint: true }).mtimeNs) / 1e6) break;
+  }
+  expect(await repository.sync()).toMatchObject({ inPlace: 'other' });
+  expect(repository.read('checkpoints/new.pt')).toBe('in the same tick');
 });
 
 test('files that appear after HEAD has moved stay with the branch that was entered', async () => {
