@@ -222,6 +222,7 @@ def full(state, path):
 ptfile.write = full
 run = trainstash.init(model=model, optimizer=optimizer)
 train(run, model, optimizer, 30)
+while count[0] < 3: run.checkpoint()
 print('FINAL', run.steps)`,
     );
     expect(trained).toMatchObject({ code: 0, final: 'FINAL 30' });
