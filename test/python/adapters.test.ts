@@ -16,7 +16,9 @@ import numpy as np
 random.seed(0); np.random.seed(0)
 import trainstash
 def die(step, at='DIE'):
-    if step == int(os.environ.get(at, -1)): os.kill(os.getpid(), signal.SIGKILL)
+    if step == int(os.environ.get(at, -1)):
+        __import__('time').sleep(0.3)  # What is being written is whole by then.
+        os.kill(os.getpid(), signal.SIGKILL)
 def pause(step):
     if step == int(os.environ.get('PAUSE', -1)):
         open(os.path.join(os.environ['TRAINSTASH_SESSION'], 'control'), 'w').write('{"seq": 1, "pause": true}')

@@ -94,7 +94,7 @@ describe.skipIf(!PYTHON)('PyTorch, three lines: killed, resumed, paused, resumed
     expect(alone.code).toBe(0);
     const { grade, missing } = inbox(alone.directory).at(-1)!.facts;
     expect(grade).toBe('partial');
-    expect(missing.join()).toMatch(/random numbers of 2 processes.*after 160 samples|after 160 samples/);
+    expect(missing.join()).toMatch(/after (80|160) samples/);
   });
 });
 
