@@ -1,9 +1,10 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon, branches, python. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon, branches, python, diff. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { branchBenchmarks } from './branches.ts';
 import { daemonBenchmarks } from './daemon.ts';
+import { diffBenchmarks } from './diff.ts';
 import { print, type Result } from './measure.ts';
 import { metricsBenchmarks } from './metrics.ts';
 import { pythonBenchmarks } from './python.ts';
@@ -17,6 +18,7 @@ const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>
   daemon: daemonBenchmarks,
   branches: branchBenchmarks,
   python: pythonBenchmarks,
+  diff: diffBenchmarks,
 };
 
 const json = process.argv.includes('--json');

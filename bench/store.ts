@@ -4,7 +4,6 @@ import {
   closeSync,
   copyFileSync,
   fsyncSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readSync,
@@ -14,16 +13,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { encodeHeader } from '../daemon/formats/safetensors.ts';
-import { newRun, newSession } from '../daemon/runs/records.ts';
+import { newSession } from '../daemon/runs/records.ts';
 import { type Store, startStore } from '../daemon/store/client.ts';
 import { randomId } from '../protocol/ids.ts';
-import { blankCheckpointFile } from '../protocol/records.ts';
-import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../protocol/session.ts';
+import { CHECKPOINT_FILE, STATE_FILE } from '../protocol/session.ts';
+import { benchRun, facts, makeCheckpoint, stateBytes, TENSOR_BYTES } from './checkpoints.ts';
 import { alternate, fastestBlock, type Result, throughput, timed, times } from './measure.ts';
 
 const TENSORS = 64;
-const TENSOR_BYTES = 16 << 20;
 const MEBIBYTES = (TENSORS * TENSOR_BYTES) / (1 << 20);
 const ROUNDS = 5;
 
@@ -33,23 +30,13 @@ export async function storeBenchmarks(folder: string, dist: string): Promise<Res
     path: join(work, 'store'),
     quotaBytes: 1e12,
   });
-  const run = await store.createRun(
-    newRun({
-      job: 'bench',
-      params: {},
-      overrides: [],
-      seed: 0,
-      backend: 'wasm',
-      identity: { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] },
-      restarts: 0,
-    }),
-  );
+  const run = await store.createRun(benchRun());
   const session = newSession(run, 'train', null);
   await store.putSession(session);
   try {
     const bytes = randomFillSync(Buffer.allocUnsafe(TENSOR_BYTES));
     const block = fastestBlock(work, Buffer.concat(Array.from({ length: 16 }, () => bytes)));
-    const checkpoint = (id: string) => makeCheckpoint(join(work, `inbox-${id}`), id, session.id);
+    const checkpoint = (id: string) => randomCheckpoint(join(work, `inbox-${id}`), id, session.id, TENSORS);
 
     const ingestOurs = async () => {
       const id = randomId();
@@ -77,7 +64,7 @@ export async function storeBenchmarks(folder: string, dist: string): Promise<Res
         const id = randomId();
         writeFileSync(
           join(directory, CHECKPOINT_FILE),
-          JSON.stringify({ ...facts(id, session.id), files: [{ name: STATE_FILE, bytes: stateBytes() }] }),
+          JSON.stringify({ ...facts(id, session.id), files: [{ name: STATE_FILE, bytes: stateBytes(TENSORS) }] }),
         );
         const seconds = await timed(() => store.saveCheckpoint({ directory, run, session }, 0));
         await forget(store, id);
@@ -137,7 +124,7 @@ async function peakOfLarge(
   run: Parameters<Store['saveCheckpoint']>[0]['run'],
 ): Promise<number> {
   const id = randomId();
-  const directory = makeCheckpoint(join(work, `inbox-${id}`), id, session, 256);
+  const directory = randomCheckpoint(join(work, `inbox-${id}`), id, session, 256);
   const before = process.memoryUsage.rss();
   let peak = before;
   const sampling = setInterval(() => {
@@ -155,37 +142,10 @@ async function forget(store: Store, id: string): Promise<void> {
   await store.gc(true);
 }
 
-function layout(tensors: number) {
-  return Array.from({ length: tensors }, (_, i) => ({
-    name: `model/${i}`,
-    dtype: 'F32',
-    shape: [TENSOR_BYTES / 4],
-    bytes: TENSOR_BYTES,
-  }));
-}
-
-function stateBytes(tensors = TENSORS): number {
-  return encodeHeader(layout(tensors), {}).length + tensors * TENSOR_BYTES;
-}
-
-function facts(id: string, session: string): CheckpointFile {
-  return blankCheckpointFile(id, session, 1, Date.now());
-}
-
-/** New random tensors each time, so that nothing is found in the store. In the page cache, as after a trainer's write. */
-function makeCheckpoint(directory: string, id: string, session: string, tensors = TENSORS): string {
-  mkdirSync(directory, { recursive: true });
-  const file = openSync(join(directory, STATE_FILE), 'w');
-  writeSync(file, encodeHeader(layout(tensors), {}));
+/** New random tensors each time, so that nothing is found in the store. */
+function randomCheckpoint(directory: string, id: string, session: string, tensors: number): string {
   const tensor = Buffer.allocUnsafe(TENSOR_BYTES);
-  for (let i = 0; i < tensors; i++) writeSync(file, randomFillSync(tensor));
-  fsyncSync(file);
-  closeSync(file);
-  writeFileSync(
-    join(directory, CHECKPOINT_FILE),
-    JSON.stringify({ ...facts(id, session), files: [{ name: STATE_FILE, bytes: stateBytes(tensors) }] }),
-  );
-  return directory;
+  return makeCheckpoint(directory, id, session, tensors, () => randomFillSync(tensor));
 }
 
 export function hashAndWrite(source: string, target: string, block: number): number {

@@ -27,8 +27,8 @@ export interface Column<T> {
   title: string;
   cell(row: T): string;
   right?: boolean;
-  /** May be shortened when the table is wider than the terminal. */
-  flexible?: boolean;
+  /** May be shortened when the table is wider than the terminal; `end`: its end is what tells it from others. */
+  flexible?: boolean | 'end';
 }
 
 /** Lines of a table that fits `width` columns; columns without content are left out. */
@@ -41,7 +41,7 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[], widt
   if (flexible >= 0 && excess > 0) widths[flexible] = Math.max(8, widths[flexible]! - excess);
   const line = (texts: string[]) =>
     texts
-      .map((text, at) => fit(text, widths[at]!, columns[used[at]!]!.right ?? false))
+      .map((text, at) => fit(text, widths[at]!, columns[used[at]!]!))
       .join('  ')
       .trimEnd();
   return [
@@ -50,9 +50,12 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[], widt
   ];
 }
 
-function fit(text: string, width: number, right: boolean): string {
+function fit(text: string, width: number, { right, flexible }: Pick<Column<never>, 'right' | 'flexible'>): string {
   const length = columnsOf(text);
-  if (length > width) return `${[...stripVTControlCharacters(text)].slice(0, width - 1).join('')}…`;
+  if (length > width) {
+    const plain = [...stripVTControlCharacters(text)];
+    return flexible === 'end' ? `…${plain.slice(1 - width).join('')}` : `${plain.slice(0, width - 1).join('')}…`;
+  }
   const padding = ' '.repeat(width - length);
   return right ? padding + text : text + padding;
 }

@@ -4,7 +4,12 @@ import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } fr
 import { connect as connectSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createMessageConnection, type MessageConnection, ResponseError } from 'vscode-jsonrpc/node';
+import {
+  CancellationTokenSource,
+  createMessageConnection,
+  type MessageConnection,
+  ResponseError,
+} from 'vscode-jsonrpc/node';
 import { fromWire, isError, TrainstashError, type WireError } from '../protocol/errors.ts';
 import { daemonHandOver, daemonHello, type Notification, type Request } from '../protocol/messages.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
@@ -28,7 +33,8 @@ export interface ClientOptions {
 }
 
 export interface Client {
-  request<P, R>(message: Request<P, R>, params: P): Promise<R>;
+  /** Aborted: the request is cancelled, and rejects with `cancelled` when the daemon has undone what it did. */
+  request<P, R>(message: Request<P, R>, params: P, signal?: AbortSignal): Promise<R>;
   on<P>(notification: Notification<P>, handler: (params: P) => void): void;
   /** Settles when the connection is over, whoever ended it. */
   readonly closed: Promise<void>;
@@ -135,13 +141,23 @@ function requester(connection: MessageConnection, closed: Promise<void>, paths: 
   void closed.then(() => {
     over = true;
   });
-  return async (message, params) => {
+  return async (message, params, signal) => {
     const gone = () => unavailable('the connection was closed', paths);
     if (over) throw gone();
     try {
       const lost = closed.then(() => Promise.reject(gone()));
       lost.catch(() => {});
-      return await Promise.race([connection.sendRequest(message.method, params) as Promise<never>, lost]);
+      const cancellation = new CancellationTokenSource();
+      const cancel = () => cancellation.cancel();
+      if (signal?.aborted) cancel();
+      signal?.addEventListener('abort', cancel, { once: true });
+      try {
+        const answer = connection.sendRequest(message.method, params, cancellation.token) as Promise<never>;
+        return await Promise.race([answer, lost]);
+      } finally {
+        signal?.removeEventListener('abort', cancel);
+        cancellation.dispose();
+      }
     } catch (error) {
       if (error instanceof ResponseError && error.data) throw fromWire(error.data as WireError);
       // Whatever the library says of a connection that ended under a request, it means this.

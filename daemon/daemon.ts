@@ -65,6 +65,10 @@ export class Daemon {
     return pathToFileURL(join(this.#setup.runtime, 'inspect-thread.js'));
   }
 
+  get contentThread(): URL {
+    return pathToFileURL(join(this.#setup.runtime, 'content-thread.js'));
+  }
+
   attach(notify: <P>(notification: Notification<P>, params: P) => void, clients: () => number): void {
     this.#notify = notify;
     this.#clients = clients;

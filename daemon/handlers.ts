@@ -6,10 +6,11 @@ import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import type { Daemon } from './daemon.ts';
 import { diff } from './diff/diff.ts';
+import { diffWeights } from './diff/weights.ts';
 import { inspect } from './inspector.ts';
 import { keepAsJob } from './runs/keep-job.ts';
 import type { OpenProject } from './runs/project.ts';
-import type { ClientInfo, Handler } from './server.ts';
+import type { ClientInfo, Handler, Task } from './server.ts';
 
 const PAGE = 200;
 
@@ -18,7 +19,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   const on = <P, R>(
     message: m.Request<P, R>,
     kind: 'reads' | 'changes',
-    handle: (params: P, client: ClientInfo) => R | Promise<R>,
+    handle: (params: P, client: ClientInfo, task: Task) => R | Promise<R>,
   ) => handlers.set(message.method, { message, reads: kind === 'reads', handle: handle as Handler['handle'] });
   const project = (root: string) => daemon.project(root);
   const trusted = async (root: string): Promise<OpenProject> => {
@@ -186,11 +187,15 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return { directory: target, ...(await opened.store.restoreCheckpoint(checkpoint.id, target)) };
   });
 
-  on(m.diffShow, 'reads', async ({ root, sides }) => {
+  const sidesOf = async (root: string) => {
     const opened = await project(root);
     const findCheckpoint = (query: string) => opened.findCheckpoint(query);
-    return diff({ store: opened.store, path: opened.place.store, findCheckpoint }, sides);
-  });
+    return { store: opened.store, path: opened.place.store, findCheckpoint };
+  };
+  on(m.diffShow, 'reads', async ({ root, sides }) => diff(await sidesOf(root), sides));
+  on(m.diffWeights, 'reads', async ({ root, sides, mapping }, _client, task) =>
+    diffWeights(await sidesOf(root), daemon.contentThread, sides, mapping ?? [], task),
+  );
 
   on(m.fileInspect, 'reads', ({ path, statistics }) => inspect(daemon.inspectThread, path, statistics ?? false));
 

@@ -3,10 +3,15 @@ import { timingSafeEqual } from 'node:crypto';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import * as v from 'valibot';
-import { createMessageConnection, type MessageConnection, ResponseError } from 'vscode-jsonrpc/node';
+import {
+  type CancellationToken,
+  createMessageConnection,
+  type MessageConnection,
+  ResponseError,
+} from 'vscode-jsonrpc/node';
 import { BoundedMessageReader, DirectMessageWriter } from '../client/framing.ts';
 import { TrainstashError, toWire } from '../protocol/errors.ts';
-import { daemonHello, type Notification, type Request } from '../protocol/messages.ts';
+import { daemonHello, type Notification, type Request, taskProgressed } from '../protocol/messages.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
 
 /** A client that lets this much pile up has stopped reading: it is cut off, and asks again when it comes back. */
@@ -33,15 +38,24 @@ export interface ServerSetup {
 
 export interface Handler {
   message: Request<unknown, unknown>;
-  handle(params: unknown, client: ClientInfo): unknown;
+  handle(params: unknown, client: ClientInfo, task: Task): unknown;
   /** Allowed for read-only clients. */
   reads: boolean;
+}
+
+/** The request from the side of who works on it. */
+export interface Task {
+  /** Aborted when the client cancels, or leaves. */
+  signal: AbortSignal;
+  /** Tells the client, if it gave its request a name in `task`. */
+  progress(done: number, total: number): void;
 }
 
 interface Connected {
   socket: Socket;
   connection: MessageConnection;
   client: ClientInfo | null;
+  left: AbortController;
 }
 
 export class MessageServer {
@@ -104,7 +118,7 @@ export class MessageServer {
 
   #accept(socket: Socket): void {
     const connection = createMessageConnection(new BoundedMessageReader(socket), new DirectMessageWriter(socket));
-    const connected: Connected = { socket, connection, client: null };
+    const connected: Connected = { socket, connection, client: null, left: new AbortController() };
     this.#connected.add(connected);
     const impatience = setTimeout(() => {
       if (!connected.client) socket.destroy();
@@ -113,17 +127,18 @@ export class MessageServer {
     socket.once('close', () => {
       clearTimeout(impatience);
       this.#connected.delete(connected);
+      connected.left.abort();
       connection.dispose();
       if (connected.client) this.#setup.clientsChanged(connected.client);
     });
     connection.onError(() => {});
-    connection.onRequest((method, params) => this.#handle(connected, method, params));
+    connection.onRequest((method, params, token) => this.#handle(connected, method, params, token));
     // `exit` and `shutdown` of a language client mean that this client leaves, not that the daemon should.
     connection.onNotification(() => {});
     connection.listen();
   }
 
-  async #handle(connected: Connected, method: string, params: unknown): Promise<unknown> {
+  async #handle(connected: Connected, method: string, params: unknown, token: CancellationToken): Promise<unknown> {
     try {
       if (method === daemonHello.method) return this.#hello(connected, checked(daemonHello, params));
       if (!connected.client) throw new TrainstashError('unauthorized', 'Say hello first.', {});
@@ -142,7 +157,8 @@ export class MessageServer {
           { daemon: this.#setup.build.version, client: build.version },
         );
       }
-      return (await handler.handle(checked(handler.message, params), connected.client)) ?? null;
+      const task = taskOf(connected, params, token);
+      return (await handler.handle(checked(handler.message, params), connected.client, task)) ?? null;
     } catch (error) {
       if (!(error instanceof TrainstashError)) this.#setup.log(`${method} failed: ${(error as Error)?.stack ?? error}`);
       const wire = toWire(error);
@@ -171,6 +187,19 @@ export class MessageServer {
     this.#setup.clientsChanged(null);
     return { protocol: PROTOCOL_VERSION, build, pid: process.pid };
   }
+}
+
+function taskOf({ connection, left }: Connected, params: unknown, token: CancellationToken): Task {
+  const name = (params as { task?: unknown } | null)?.task;
+  const cancelled = new AbortController();
+  token.onCancellationRequested(() => cancelled.abort());
+  return {
+    signal: AbortSignal.any([left.signal, cancelled.signal]),
+    progress: (done, total) => {
+      if (typeof name !== 'string') return;
+      void connection.sendNotification(taskProgressed.method, { task: name, done, total }).catch(() => {});
+    },
+  };
 }
 
 function checked<P>(message: Request<P, unknown>, params: unknown): P {

@@ -66,3 +66,55 @@ export interface Diff {
   /** Whether the states are the same to the last bit; null: a side has none. */
   sameState: boolean | null;
 }
+
+/** How the tensors of two checkpoints differ. */
+export interface WeightsDiff {
+  /** Labels of the two, as in `DiffSide`. */
+  sides: [string, string];
+  /** Whether all tensors are the same to the last bit. */
+  equal: boolean;
+  /** How many tensors, by what became of them; tied ones count once. `equalUnread`: of `equal`, known by hashes alone. */
+  counts: { equal: number; equalUnread: number; changed: number; reshaped: number; unreadable: number };
+  /** Names that one side alone has: at most 200 each, and how many in all. */
+  only: { names: string[]; count: number }[];
+  /** Over all tensors that could be compared, by what they are. */
+  totals: { part: TensorPart; elements: number; changed: number; norm: number; relative: number | null }[];
+  /** Weights, then the optimizer's; the most changed first: at most 1,000. */
+  tensors: TensorDiff[];
+  /** What was done to bring names together, what could not be read, and why. */
+  notes: string[];
+  /** Bytes that were read to know this. */
+  readBytes: number;
+}
+
+/** What a tensor is for, by its name. */
+export type TensorPart = 'weights' | 'optimizer' | 'other';
+
+export interface TensorDiff {
+  name: string;
+  /** In the second checkpoint, where it has another one. */
+  otherName: string | null;
+  part: TensorPart;
+  dtypes: [string, string];
+  shapes: [number[], number[]];
+  /** Null: shapes differ, or elements are no numbers. */
+  numbers: TensorNumbers | null;
+}
+
+/** Norms are of the elements that are finite on both sides, summed in float64. */
+export interface TensorNumbers {
+  elements: number;
+  changed: number;
+  /** L2 norms: of the first side, of the second, of their difference. */
+  norms: [number, number, number];
+  /** Norm of the difference over that of the first side; null: that is 0. */
+  relative: number | null;
+  /** Null: one of them is 0. */
+  cosine: number | null;
+  /** Null: nothing finite is different. */
+  largest: { at: number[]; change: number } | null;
+  nan: [number, number];
+  infinite: [number, number];
+  /** How many differences have a size of [2^e, 2^(e+1)); those of 0 are left out. Ascending. */
+  histogram: { e: number; count: number }[];
+}

@@ -16,6 +16,8 @@ export interface ErrorData {
   pauseLoses: { run: string; step: number; checkpointStep: number | null; seconds: number };
   /** A file cannot be read as what it seems to be. */
   fileUnreadable: { path: string; problem: string };
+  /** Of two checkpoints; the first names of each. */
+  nothingInCommon: { names: [string[], string[]] };
   moduleInvalid: { file: string; line?: number; problem: string };
   /** A name or id fits nothing. */
   notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch'; query: string };
@@ -45,6 +47,8 @@ export interface ErrorData {
   runtimeMissing: { tried: string[]; required: string };
   invalidParams: { method: string; problem: string };
   timeout: { afterMs: number };
+  /** By whoever asked. */
+  cancelled: Record<string, never>;
   /** Anything we did not foresee: a bug. */
   internal: { stack?: string };
 }

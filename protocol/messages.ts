@@ -6,7 +6,7 @@
  * `root` in params is any folder inside a project; the daemon finds the project from it.
  */
 import * as v from 'valibot';
-import type { Diff } from './diff.ts';
+import type { Diff, WeightsDiff } from './diff.ts';
 import type {
   Checkpoint,
   FileInspection,
@@ -369,6 +369,19 @@ export const checkpointRestore = request<{ directory: string; files: string[]; b
 /** `sides`: runs, checkpoints (`RUN@STEP`), or one `main..idea` for the best runs of two branches. */
 export const diffShow = request<Diff>()('diff/show', v.object({ root, sides: v.pipe(v.array(text), v.maxLength(8)) }));
 
+const task = v.optional(text);
+
+/** The tensors of two checkpoints (of a run: its newest). `mapping`: beginnings of names that are others in the second. */
+export const diffWeights = request<WeightsDiff>()(
+  'diff/weights',
+  v.object({
+    root,
+    sides: v.pipe(v.array(text), v.minLength(1), v.maxLength(2)),
+    mapping: v.optional(v.pipe(v.array(v.object({ from: text, to: text })), v.maxLength(100))),
+    task,
+  }),
+);
+
 // ---- files ----
 
 /** What a checkpoint file holds. Nothing in it is run. `path` is absolute. */
@@ -441,4 +454,9 @@ export const metricsAppended: Notification<{ store: string; run: string; step: n
 
 export const noticeRaised: Notification<{ store: string; run: string | null; notice: Notice }> = {
   method: 'notice/raised',
+};
+
+/** To the client alone that named its request so in `task`; lossy, some ten a second. In bytes. */
+export const taskProgressed: Notification<{ task: string; done: number; total: number }> = {
+  method: 'task/progressed',
 };

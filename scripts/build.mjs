@@ -43,6 +43,7 @@ await build({
     runner: 'daemon/runner/main.ts',
     'inspect-thread': 'daemon/formats/inspect-thread.ts',
     'writer-thread': 'daemon/trainer/writer-thread.ts',
+    'content-thread': 'daemon/content/thread.ts',
   },
   outdir: dist,
   splitting: true,

@@ -1,19 +1,25 @@
 /** What is different between runs, checkpoints and branches. */
-import type { Diff } from '../../protocol/diff.ts';
+import type { Diff, WeightsDiff } from '../../protocol/diff.ts';
 import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
 import { integer, metric } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { type Column, paint, safe, table } from '../format.ts';
+import { requestTask } from '../task.ts';
+import { weightsLines } from '../weights.ts';
 
 const SHOWN_FILES = 20;
 
 export const diffCommands: Record<string, Command> = {
   diff: {
     summary: 'what is different between runs, checkpoints or branches',
-    usage: 'A B [C]… | BRANCH..BRANCH',
-    options: {},
+    usage: 'A B [C]… | BRANCH..BRANCH [--no-weights] [--all] [--map OLD=NEW]…',
+    options: {
+      'no-weights': { type: 'boolean' },
+      all: { type: 'boolean' },
+      map: { type: 'string', multiple: true },
+    },
     words: [1, 8],
     async run(context) {
       const sides = context.args.words;
@@ -21,11 +27,31 @@ export const diffCommands: Record<string, Command> = {
         throw new UsageError('A diff needs two sides: `trainstash diff 3 4`, `diff 3@1200 4@best`, `diff main..idea`.');
       const client = await context.project();
       const found = await client.request(m.diffShow, { root: context.root, sides });
-      context.answer(found, diffLines(found, context.width));
+      const weights: WeightsDiff[] = [];
+      if (!context.args.flag('no-weights')) {
+        const [first, ...others] = found.sides.map(({ checkpoint }) => checkpoint);
+        for (const other of others) {
+          if (!first || !other) continue;
+          const params = { root: context.root, sides: [first, other], mapping: mappingOf(context.args.texts('map')) };
+          weights.push(await requestTask(client, m.diffWeights, params, 'Comparing weights'));
+        }
+      }
+      context.answer({ ...found, weights }, [
+        ...diffLines(found, context.width),
+        ...weights.flatMap((one) => weightsLines(one, context.width, context.args.flag('all'))),
+      ]);
       return 0;
     },
   },
 };
+
+function mappingOf(texts: readonly string[]): { from: string; to: string }[] {
+  return texts.map((text) => {
+    const at = text.indexOf('=');
+    if (at < 0) throw new UsageError(`--map takes OLD=NEW, the beginnings of names, not "${text}".`);
+    return { from: text.slice(0, at), to: text.slice(at + 1) };
+  });
+}
 
 function diffLines(diff: Diff, width: number): string[] {
   const { sides, params, metrics, code, environment, data, lineage, sameState } = diff;
@@ -40,7 +66,7 @@ function diffLines(diff: Diff, width: number): string[] {
     sameState === true
       ? paint('green', '✔ the states are the same to the last bit')
       : sameState === false
-        ? 'the states differ (what differs in the weights is not shown yet)'
+        ? 'the states differ'
         : 'not every side has a checkpoint',
   );
   const since = lineage.steps.map((steps, i) => `${names[i]} ${integer(steps)}`).join(', ');

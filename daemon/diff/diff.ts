@@ -1,38 +1,21 @@
 /** "What is different between these?": runs, checkpoints, or the best runs of branches. Reads; changes nothing. */
 import type { Diff, DiffSide } from '../../protocol/diff.ts';
-import type { Checkpoint, Run } from '../../protocol/domain.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
+import type { Run } from '../../protocol/domain.ts';
 import { codeChanges } from '../code/snapshot.ts';
 import type { Store } from '../store/client.ts';
 import { diffMetrics } from './curves.ts';
 import { diffLineage } from './lineage.ts';
 import { diffParams } from './params.ts';
+import { findSides, labelOf, type Side, type SideContext, stepOf } from './sides.ts';
 
-export interface DiffContext {
-  store: Store;
+export interface DiffContext extends SideContext {
   /** The store's folder, with the code snapshots in it. */
   path: string;
-  /** By `RUN`, `RUN@STEP`, or a checkpoint's id. */
-  findCheckpoint(query: string): Promise<Checkpoint>;
-}
-
-interface Side {
-  run: Run;
-  checkpoint: Checkpoint | null;
 }
 
 /** `queries`: two or more; one `main..idea` stands for the best runs of two branches. */
 export async function diff(context: DiffContext, queries: readonly string[]): Promise<Diff> {
-  const sides = await Promise.all((await expand(context, queries)).map((query) => resolve(context, query)));
-  if (sides.length < 2)
-    throw new TrainstashError(
-      'paramInvalid',
-      'A diff needs two sides or more: `trainstash diff 3 4`, `diff main..idea`.',
-      {
-        param: 'sides',
-        expected: 'two runs, checkpoints or branches',
-      },
-    );
+  const sides = await findSides(context, queries);
   const { store, path } = context;
   const facts = await Promise.all(sides.map(({ checkpoint }) => checkpoint && store.checkpointFacts(checkpoint.id)));
   const series = await Promise.all(
@@ -63,53 +46,11 @@ export async function diff(context: DiffContext, queries: readonly string[]): Pr
   };
 }
 
-async function expand({ store }: DiffContext, queries: readonly string[]): Promise<string[]> {
-  if (queries.length !== 1 || !queries[0]!.includes('..')) return [...queries];
-  const names = queries[0]!.split('..');
-  return Promise.all(names.map(async (branch) => (await bestOfBranch(store, branch)).id));
-}
-
-/** Of the branch's runs the best by what they watch, else the newest. */
-async function bestOfBranch(store: Store, branch: string): Promise<Run> {
-  const { runs } = await store.runs({ branch, drafts: false, trashed: false, before: null, limit: 1_000 });
-  const [newest] = runs;
-  if (!newest)
-    throw new TrainstashError(
-      'notFound',
-      `There are no runs of ${branch}. \`trainstash ls --all\` shows those of all branches.`,
-      {
-        what: 'branch',
-        query: branch,
-      },
-    );
-  const { monitor } = newest;
-  if (!monitor) return newest;
-  const height = (run: Run) => {
-    const summary = run.metrics[monitor.metric];
-    return summary ? (monitor.mode === 'min' ? -summary.min : summary.max) : Number.NEGATIVE_INFINITY;
-  };
-  return runs.reduce((best, run) => (height(run) > height(best) ? run : best));
-}
-
-async function resolve({ store, findCheckpoint }: DiffContext, query: string): Promise<Side> {
-  const run = query.includes('@') ? null : await store.findRun(query).catch(ignoreMissing);
-  if (run) {
-    const newest = run.lastCheckpoint && (await store.checkpoint(run.lastCheckpoint.id));
-    return { run, checkpoint: newest ?? null };
-  }
-  const checkpoint = await findCheckpoint(query);
-  return { run: (await store.run(checkpoint.run))!, checkpoint };
-}
-
-function ignoreMissing(error: unknown): null {
-  if (error instanceof TrainstashError && error.code === 'notFound') return null;
-  throw error;
-}
-
-function describe({ run, checkpoint }: Side, { branch, commit }: Run): DiffSide {
-  const step = checkpoint?.step ?? run.step;
+function describe(side: Side, { branch, commit }: Run): DiffSide {
+  const { run, checkpoint } = side;
+  const step = stepOf(side);
   return {
-    label: `${run.name}@${step}`,
+    label: labelOf(side),
     run: run.id,
     branch,
     commit,

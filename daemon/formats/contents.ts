@@ -357,7 +357,7 @@ function numbersOf(value: PickleValue): number[] | null {
   return items.every((item) => Number.isSafeInteger(item) && (item as number) >= 0) ? (items as number[]) : null;
 }
 
-function columnMajor(shape: readonly number[]): number[] {
+export function columnMajor(shape: readonly number[]): number[] {
   const strides: number[] = [];
   let step = 1;
   for (const size of shape) {

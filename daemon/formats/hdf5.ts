@@ -1,12 +1,11 @@
 /** HDF5 files of Keras: the library reads them, compiled to WebAssembly, where a damaged file harms nothing. */
-import type { InspectedTensor } from '../../protocol/domain.ts';
-import { FormatError } from './safetensors.ts';
-import { decoderOf, statisticsOf } from './statistics.ts';
+import type { PlacedTensor } from './inspect.ts';
+import { ELEMENT_BYTES, FormatError } from './safetensors.ts';
 
 const MAX_OBJECTS = 100_000;
 const MAX_VALUES = 500;
-/** Larger data sets are listed without statistics: the library reads them as one. */
-const MAX_STATISTICS_BYTES = 512 << 20;
+/** Larger data sets are only listed: the library reads them as one. */
+const MAX_VALUE_BYTES = 512 << 20;
 
 /** As Python's `struct` and the library call them. */
 const LETTERS: Record<string, string> = {
@@ -23,13 +22,14 @@ const LETTERS: Record<string, string> = {
   Q: 'U64',
 };
 
-export interface Hdf5Contents {
-  tensors: InspectedTensor[];
+export interface Hdf5File {
+  tensors: PlacedTensor[];
   values: { name: string; value: string | number | boolean | null }[];
+  close(): void;
 }
 
-/** `path`: of a file that nobody changes meanwhile. Throws FormatError. */
-export async function inspectHdf5(path: string, statistics: boolean): Promise<Hdf5Contents> {
+/** `path`: of a file that nobody changes until it is closed. Throws FormatError. */
+export async function openHdf5(path: string): Promise<Hdf5File> {
   const { default: h5wasm } = await import('h5wasm/node');
   await h5wasm.ready;
   let file: InstanceType<typeof h5wasm.File>;
@@ -39,24 +39,23 @@ export async function inspectHdf5(path: string, statistics: boolean): Promise<Hd
     throw new FormatError(`HDF5 says: ${(error as Error).message}`);
   }
   try {
-    const contents: Hdf5Contents = { tensors: [], values: [] };
+    const found: Hdf5File = { tensors: [], values: [], close: () => void file.close() };
     const pending: { path: string; node: unknown }[] = [{ path: '', node: file }];
     for (let seen = 0; pending.length > 0; seen++) {
       if (seen > MAX_OBJECTS) throw new FormatError('it has too many objects');
       const { path: at, node } = pending.pop()!;
-      if (node instanceof h5wasm.Dataset) contents.tensors.push(describe(at, node, statistics));
+      if (node instanceof h5wasm.Dataset) found.tensors.push(describe(at, node));
       else if (node instanceof h5wasm.Group) {
-        addAttributes(at, node, contents.values);
+        addAttributes(at, node, found.values);
         for (const name of node.keys().reverse())
           pending.push({ path: at ? `${at}/${name}` : name, node: node.get(name) });
       }
     }
-    return contents;
+    return found;
   } catch (error) {
+    file.close();
     if (error instanceof FormatError) throw error;
     throw new FormatError(`HDF5 says: ${(error as Error).message}`);
-  } finally {
-    file.close();
   }
 }
 
@@ -67,32 +66,28 @@ interface DatasetLike {
   value: unknown;
 }
 
-function describe(name: string, dataset: DatasetLike, statistics: boolean): InspectedTensor {
+function describe(name: string, dataset: DatasetLike): PlacedTensor {
   const shape = (dataset.shape ?? []).map(Number);
   const letter = typeof dataset.dtype === 'string' ? dataset.dtype.replace(/^[<>=|]/, '') : 'compound';
   const dtype = LETTERS[letter] ?? letter;
   const bytes = shape.reduce((a, b) => a * b, dataset.metadata.size);
-  const decode = decoderOf(dtype);
-  const wanted = statistics && decode && bytes <= MAX_STATISTICS_BYTES;
-  const value = wanted ? dataset.value : null;
-  const raw = ArrayBuffer.isView(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : null;
-  // The library widens halves to float32.
-  const decoded = raw && value instanceof Float32Array ? decoderOf('F32') : decode;
-  return {
-    name,
-    dtype,
-    shape,
-    bytes,
-    tiedTo: null,
-    statistics: raw && decoded ? statisticsOf([raw], decoded) : null,
+  const readable = dtype in ELEMENT_BYTES && bytes <= MAX_VALUE_BYTES;
+  const load = () => {
+    const { value } = dataset;
+    const raw = ArrayBuffer.isView(value)
+      ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+      : new Uint8Array(0);
+    // The library widens halves to float32.
+    return { dtype: value instanceof Float32Array ? 'F32' : dtype, bytes: raw };
   };
+  return { name, dtype, shape, bytes, tiedTo: null, statistics: null, stride: null, place: readable ? { load } : null };
 }
 
 interface GroupLike {
   attrs: Record<string, { value: unknown }>;
 }
 
-function addAttributes(at: string, group: GroupLike, values: Hdf5Contents['values']): void {
+function addAttributes(at: string, group: GroupLike, values: Hdf5File['values']): void {
   for (const [name, attribute] of Object.entries(group.attrs)) {
     if (values.length >= MAX_VALUES) return;
     let value: unknown;

@@ -1,10 +1,10 @@
 /** What a checkpoint file holds. Reads through `read` only what it needs: a list of tensors costs no tensor. */
 import { inflateRawSync } from 'node:zlib';
 import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
-import { contentsOf, type FoundTensor, numpyDtype } from './contents.ts';
+import { columnMajor, contentsOf, type FoundTensor, numpyDtype } from './contents.ts';
 import { PickleList, type PickleValue, readPickle } from './pickle.ts';
 import { ELEMENT_BYTES, FormatError, readHeader } from './safetensors.ts';
-import { type Decoder, decoderOf, statisticsOf } from './statistics.ts';
+import { statisticsOf } from './statistics.ts';
 import { readZipEntries, type ZipEntry } from './zip.ts';
 
 export type Read = (offset: number, length: number) => Uint8Array;
@@ -15,12 +15,21 @@ export interface Inspection extends Omit<FileInspection, 'tensors' | 'tensorCoun
 }
 
 export interface PlacedTensor extends InspectedTensor {
-  /** Where its elements lie, one after the other in the order of `stride`; null: they cannot be read as they are. */
-  place: { offset: number; bytes: number } | { inline: Uint8Array } | null;
+  /** Steps of its dimensions, in elements; null: row by row, as shapes are read. */
+  stride: number[] | null;
+  /** From its first to its last element; null: they cannot be had. */
+  place: TensorPlace | null;
 }
+
+export type TensorPlace =
+  | { offset: number; bytes: number }
+  | { inline: Uint8Array }
+  /** Packed: unpacked as a whole when asked for. May come in a wider type than the file says. */
+  | { load(): { dtype: string; bytes: Uint8Array } };
 
 /** A pickle is read as a whole: larger ones are no checkpoints with tensors beside it. */
 const MAX_PICKLE_BYTES = 256 << 20;
+const MAX_UNPACKED_BYTES = 1 << 30;
 const MAX_NPY_HEADER_BYTES = 64 << 10;
 const TORCH_LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
 const OTHER_BYTES: Record<string, number> = { C64: 8, C128: 16, F8_E4M3: 1, F8_E5M2: 1, QU8: 1, QI8: 1, QI32: 4 };
@@ -37,14 +46,17 @@ export function inspectFile(read: Read, bytes: number): Inspection {
 /** Reads every tensor once, in pieces. */
 export function addStatistics(inspection: Inspection, read: Read): void {
   for (const tensor of inspection.tensors) {
-    const decoder = decoderOf(tensor.dtype);
-    if (tensor.place && decoder) tensor.statistics = statisticsOf(piecesOf(tensor.place, read), decoder as Decoder);
+    const { place, shape, stride } = tensor;
+    if (!place || !isDense(shape, stride)) continue;
+    const loaded = 'load' in place ? place.load() : null;
+    tensor.statistics = statisticsOf(loaded?.dtype ?? tensor.dtype, loaded ? [loaded.bytes] : piecesOf(place, read));
   }
 }
 
 const PIECE_BYTES = 4 << 20;
 
-function* piecesOf(place: NonNullable<PlacedTensor['place']>, read: Read): Generator<Uint8Array> {
+function* piecesOf(place: TensorPlace, read: Read): Generator<Uint8Array> {
+  if ('load' in place) return;
   if ('inline' in place) {
     yield place.inline;
     return;
@@ -74,6 +86,7 @@ function inspectSafetensors(read: Read, bytes: number): Inspection {
       bytes: size,
       tiedTo: null,
       statistics: null,
+      stride: null,
       place: { offset, bytes: size },
     })),
     elements: tensors.reduce((sum, { shape }) => sum + product(shape), 0),
@@ -152,7 +165,16 @@ function inspectNpz(read: Read, bytes: number, entries: readonly ZipEntry[]): In
       bytes: size,
       tiedTo: null,
       statistics: null,
-      place: entry.method === 0 ? { offset: entry.offset + npy.dataOffset, bytes: size } : null,
+      stride: npy.fortran ? columnMajor(npy.shape) : null,
+      place:
+        entry.method === 0
+          ? { offset: entry.offset + npy.dataOffset, bytes: size }
+          : {
+              load: () => ({
+                dtype: npy.dtype,
+                bytes: entryBytes(read, entry, MAX_UNPACKED_BYTES).subarray(npy.dataOffset, npy.dataOffset + size),
+              }),
+            },
     });
   }
   return {
@@ -177,7 +199,9 @@ function inflateStart(stored: Uint8Array): Uint8Array {
 }
 
 /** Null: an array of Python objects, which is a pickle. */
-function readNpyHeader(bytes: Uint8Array): { dtype: string; shape: number[]; dataOffset: number } | null {
+function readNpyHeader(
+  bytes: Uint8Array,
+): { dtype: string; shape: number[]; fortran: boolean; dataOffset: number } | null {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer.length < 12 || buffer.toString('latin1', 1, 6) !== 'NUMPY')
     throw new FormatError('an array has no header');
@@ -195,7 +219,8 @@ function readNpyHeader(bytes: Uint8Array): { dtype: string; shape: number[]; dat
     .filter(Boolean)
     .map(Number);
   if (!sizes.every(Number.isSafeInteger)) throw new FormatError('an array has an impossible shape');
-  return { dtype: numpyDtype(descr), shape: sizes, dataOffset: start + length };
+  const fortran = /'fortran_order':\s*True/.test(text);
+  return { dtype: numpyDtype(descr), shape: sizes, fortran, dataOffset: start + length };
 }
 
 // ---- pickles: Paddle, and torch before 1.6 ----
@@ -264,13 +289,13 @@ function placed(
     const count = product(shape);
     const size = bytesOf(dtype);
     const at = storage === null ? null : find(storage);
-    if (at && count > 0 && offset * size + Math.min(count, tensor.storageElements ?? count) * size > at.bytes)
+    const reach = spanOf(shape, stride) * size;
+    if (at && offset * size + reach > at.bytes)
       throw new FormatError(`tensor "${name.slice(0, 80)}" lies outside of its storage`);
-    const key = storage === null ? null : `${storage}/${offset}/${shape}`;
+    const key = storage === null ? null : `${storage}/${offset}/${shape}/${stride}`;
     const tiedTo = (key !== null && firsts.get(key)) || null;
     if (key !== null && tiedTo === null) firsts.set(key, name);
     if (tiedTo === null) elements += count;
-    const dense = isDense(shape, stride);
     return {
       name,
       dtype,
@@ -278,7 +303,8 @@ function placed(
       bytes: count * size,
       tiedTo,
       statistics: null,
-      place: inline ? { inline } : at && dense ? { offset: at.offset + offset * size, bytes: count * size } : null,
+      stride: stride && !isRowMajor(shape, stride) ? stride : null,
+      place: inline ? { inline } : at ? { offset: at.offset + offset * size, bytes: reach } : null,
     };
   });
   return { tensors, elements };
@@ -288,8 +314,24 @@ function shown(contents: ReturnType<typeof contentsOf>): Pick<Inspection, 'value
   return { values: contents.values, classes: [...contents.classes].map(([name, count]) => ({ name, count })) };
 }
 
+/** Elements from the first to the last one in memory. */
+function spanOf(shape: readonly number[], stride: readonly number[] | null): number {
+  const count = product(shape);
+  if (!stride || count === 0) return count;
+  return shape.reduce((span, size, i) => span + (size - 1) * (stride[i] ?? 0), 1);
+}
+
+function isRowMajor(shape: readonly number[], stride: readonly number[]): boolean {
+  let step = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    if (shape[i] !== 1 && stride[i] !== step) return false;
+    step *= shape[i]!;
+  }
+  return true;
+}
+
 /** Whether its elements fill one piece of memory, in whatever order. */
-function isDense(shape: readonly number[], stride: readonly number[] | null): boolean {
+export function isDense(shape: readonly number[], stride: readonly number[] | null): boolean {
   if (!stride) return true;
   const order = shape.map((size, i) => ({ size, step: stride[i] ?? 0 })).filter(({ size }) => size !== 1);
   order.sort((a, b) => a.step - b.step);
@@ -301,7 +343,7 @@ function isDense(shape: readonly number[], stride: readonly number[] | null): bo
   return true;
 }
 
-function bytesOf(dtype: string): number {
+export function bytesOf(dtype: string): number {
   return ELEMENT_BYTES[dtype] ?? OTHER_BYTES[dtype] ?? 1;
 }
 

@@ -27,6 +27,7 @@ import { cut, downsample, Metrics, summarize } from './metrics.ts';
 import { type MarkKind, Objects } from './objects.ts';
 import { compareOverlap } from './overlap.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
+import { type ReadPort, serveReads } from './reading.ts';
 import { fillCatalog, followObjects } from './rebuild.ts';
 import { bestOf, DEFAULT_KEEP, type KeepPolicy, keptBecause } from './retention.ts';
 import {
@@ -236,6 +237,7 @@ export function openStore(options: StoreOptions) {
       return { checkpoint, ...room, quotaBytes: Number(objects.meta('quota')) };
     },
     digestOf: (directory: string) => digestOf(directory),
+    serveReads: (port: ReadPort) => serveReads(objects, port),
     restoreCheckpoint: (id: string, directory: string) => restoreCheckpoint(objects, id, directory),
     /** The catalog's rows alone, without content: for filling a large one. */
     putCheckpointRows: (rows: readonly Checkpoint[]) =>

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { MessagePort, Worker } from 'node:worker_threads';
 import { fromWire, TrainstashError, type WireError } from '../../protocol/errors.ts';
 import type { StoreApi, StoreOptions } from './api.ts';
 
@@ -60,10 +60,16 @@ export async function startStore(entry: URL, options: Omit<StoreOptions, 'hasher
       if (dead) return reject(dead);
       const id = nextId++;
       pending.set(id, { resolve, reject });
-      worker.postMessage({ id, method, args } satisfies StoreRequest);
+      worker.postMessage({ id, method, args } satisfies StoreRequest, args.flatMap(portsOf));
     });
   return new Proxy({} as Store, {
     get: (_target, method) =>
       method === 'then' ? undefined : (...args: unknown[]) => call(method as keyof StoreApi, args),
   });
+}
+
+/** A port is given away with the call. */
+function portsOf(value: unknown): MessagePort[] {
+  const port = (value as { port?: unknown } | null)?.port;
+  return port instanceof MessagePort ? [port] : [];
 }

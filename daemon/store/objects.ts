@@ -160,6 +160,11 @@ export class Objects {
     return Number(found.id);
   }
 
+  /** For a reader: they stay until `endSave`, whoever forgets what they belong to. */
+  holdChunks(save: Save, ids: readonly number[]): void {
+    for (const id of ids) this.#hold(save, id);
+  }
+
   #hold(save: Save, id: number): void {
     if (save.held.has(id)) return;
     save.held.add(id);
@@ -251,6 +256,14 @@ export class Objects {
       )
       .all(seq)
       .map((row) => row.hash);
+  }
+
+  describeChunks(seq: number): { id: number; size: number; hash: Uint8Array }[] {
+    return this.database
+      .prepare(
+        'SELECT chunk.id, chunk.size, chunk.hash FROM saved_chunk JOIN chunk ON chunk.id = saved_chunk.chunk WHERE saved = ? ORDER BY position',
+      )
+      .all(seq) as { id: number; size: number; hash: Uint8Array }[];
   }
 
   /** The hashes of a run's newest saved row, one after the other: what its next checkpoint may have again. */

@@ -39,7 +39,11 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
   expect(found.data).toBeNull();
 
   const same = await ask(`1@${origin.step}`, origin.id);
-  expect(same).toMatchObject({ sameState: true, params: [], lineage: { ancestor: { step: origin.step }, steps: [0, 0] } });
+  expect(same).toMatchObject({
+    sameState: true,
+    params: [],
+    lineage: { ancestor: { step: origin.step }, steps: [0, 0] },
+  });
   expect(same.metrics.every(({ partsAt }) => partsAt === null)).toBe(true);
   const printed = await fixture.cli('diff', '1', '2');
   expect(printed.stdout).toContain(`common origin: step ${origin.step}`);

@@ -1,0 +1,16 @@
+/** Entry of a thread that reads checkpoints from the store as the diff does, and does nothing with them. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { StoreReader } from '../daemon/content/stored-file.ts';
+import type { ReadPort } from '../daemon/store/reading.ts';
+
+const { port, signal, checkpoints } = workerData as ReadPort & { checkpoints: string[] };
+const reader = new StoreReader(port, signal);
+let bytes = 0;
+for (const checkpoint of checkpoints) {
+  for (const file of reader.open(checkpoint)) {
+    file.expect([{ offset: 0, bytes: file.bytes }]);
+    for (const piece of file.pieces(0, file.bytes, 1)) bytes += piece.length;
+  }
+}
+reader.close();
+parentPort!.postMessage(bytes);

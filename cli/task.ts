@@ -1,0 +1,51 @@
+/** A request that takes long: its progress on the terminal, and Ctrl-C cancels it. */
+import type { Client } from '../client/connect.ts';
+import { randomId } from '../protocol/ids.ts';
+import { type Request, taskProgressed } from '../protocol/messages.ts';
+import { bytes } from '../protocol/words.ts';
+import { bar } from './format.ts';
+
+const SHOWN_AFTER_MS = 500;
+
+/** `words`: what is done, for the progress line. */
+export async function requestTask<P extends { task?: string | undefined }, R>(
+  client: Client,
+  message: Request<P, R>,
+  params: P,
+  words: string,
+): Promise<R> {
+  const task = randomId();
+  const line = new ProgressLine(words);
+  client.on(taskProgressed, (progress) => {
+    if (progress.task === task) line.show(progress.done, progress.total);
+  });
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort();
+  process.once('SIGINT', interrupt);
+  try {
+    return await client.request(message, { ...params, task }, interrupted.signal);
+  } finally {
+    process.off('SIGINT', interrupt);
+    line.clear();
+  }
+}
+
+class ProgressLine {
+  readonly #words: string;
+  readonly #startedAt = performance.now();
+  #shown = false;
+
+  constructor(words: string) {
+    this.#words = words;
+  }
+
+  show(done: number, total: number): void {
+    if (!process.stderr.isTTY || total === 0 || performance.now() - this.#startedAt < SHOWN_AFTER_MS) return;
+    process.stderr.write(`\r\x1b[K${this.#words}  ${bar(done / total, 20)} ${bytes(done)} of ${bytes(total)}`);
+    this.#shown = true;
+  }
+
+  clear(): void {
+    if (this.#shown) process.stderr.write('\r\x1b[K');
+  }
+}

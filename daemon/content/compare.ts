@@ -1,0 +1,235 @@
+/** Two checkpoints tensor by tensor. Reads what is not known to be equal, once, in pieces. */
+import type { TensorDiff, TensorNumbers, TensorPart, WeightsDiff } from '../../protocol/diff.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { toNumbers } from '../formats/floats.ts';
+import { bytesOf, isDense } from '../formats/inspect.ts';
+import { type Content, expectAll, identityOf, readRows, readStored, type StoredTensor } from './content.ts';
+import { Difference } from './difference.ts';
+import { type NameMapping, pairNames, partOf } from './names.ts';
+
+const MAX_TENSORS = 1_000;
+const MAX_NAMES = 200;
+const MAX_ERROR_NAMES = 5;
+const PARTS: readonly TensorPart[] = ['weights', 'optimizer', 'other'];
+
+export function compareContents(
+  first: Content,
+  second: Content,
+  mapping: readonly NameMapping[],
+  progress: (doneBytes: number, totalBytes: number) => void,
+): Omit<WeightsDiff, 'sides'> {
+  const sides = [first, second].map(({ tensors }) => tensors.filter(({ tiedTo }) => tiedTo === null));
+  const [ours, theirs] = sides as [StoredTensor[], StoredTensor[]];
+  const { pairs, only, notes } = pairNames(
+    ours.map(({ name }) => name),
+    theirs.map(({ name }) => name),
+    mapping,
+  );
+  if (pairs.length === 0) throw nothingInCommon(first, second);
+  const result = new Result();
+  const todo: { a: StoredTensor; b: StoredTensor }[] = [];
+  for (const [i, j] of pairs) {
+    const [a, b] = [ours[i]!, theirs[j]!];
+    if (a.shape.join() !== b.shape.join()) result.add(a, b, null);
+    else if (a.place === null || b.place === null) result.unreadable(a, b);
+    else if (isKnownEqual(a, b)) result.equal(a, true);
+    else todo.push({ a, b });
+  }
+  expectAll(todo.map(({ a }) => a));
+  expectAll(todo.map(({ b }) => b));
+  const total = todo.reduce((sum, { a, b }) => sum + a.bytes + b.bytes, 0);
+  let done = 0;
+  for (const { a, b } of todo) {
+    const difference = differenceOf(a, b, (bytes) => progress(done + bytes, total));
+    done += a.bytes + b.bytes;
+    if (difference === null) result.unreadable(a, b);
+    else if (difference.changed === 0 && a.dtype === b.dtype) result.equal(a, false);
+    else result.add(a, b, difference);
+  }
+  const alone = only.map((indices, side) => ({
+    names: indices.slice(0, MAX_NAMES).map((i) => sides[side]![i]!.name),
+    count: indices.length,
+  }));
+  return {
+    ...result.summary(),
+    equal: result.allEqual && alone.every(({ count }) => count === 0),
+    only: alone,
+    notes: [...first.notes, ...second.notes, ...notes],
+    readBytes: done,
+  };
+}
+
+function nothingInCommon(...contents: [Content, Content]): TrainstashError {
+  const names = contents.map(({ tensors }) => tensors.slice(0, MAX_ERROR_NAMES).map(({ name }) => name));
+  const texts = contents.map(({ notes }, side) =>
+    names[side]!.length > 0
+      ? `has ${names[side]!.join(', ')}${names[side]!.length < contents[side]!.tensors.length ? ', …' : ''}`
+      : `has no tensors${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`,
+  );
+  return new TrainstashError(
+    'nothingInCommon',
+    `The two checkpoints have no tensor in common: the first ${texts[0]}; the second ${texts[1]}. Where only the names differ, say how: --map OLD=NEW. Nothing was changed.`,
+    { names: names as [string[], string[]] },
+  );
+}
+
+function isKnownEqual(a: StoredTensor, b: StoredTensor): boolean {
+  if (a.dtype !== b.dtype || `${a.stride}` !== `${b.stride}`) return false;
+  const identity = identityOf(a);
+  return identity !== null && identity === identityOf(b);
+}
+
+/** Null: their elements are no numbers. */
+function differenceOf(a: StoredTensor, b: StoredTensor, progress: (bytes: number) => void): Difference | null {
+  // Memory order is faster, and as good when it is the same on both sides.
+  const asStored = `${a.stride}` === `${b.stride}` && isDense(a.shape, a.stride);
+  const read = asStored ? readStored : readRows;
+  const [left, right] = [new Elements(read(a)), new Elements(read(b))];
+  const difference = new Difference();
+  for (;;) {
+    const count = Math.min(left.available(), right.available());
+    if (count === 0) break;
+    const [x, y] = [left.take(count), right.take(count)];
+    if (x === null || y === null) return null;
+    difference.add(x, y);
+    progress(difference.elements * (bytesOf(a.dtype) + bytesOf(b.dtype)));
+  }
+  if (asStored && a.stride !== null && difference.largestAt >= 0)
+    difference.largestAt = rowOrder(difference.largestAt, a.shape, a.stride);
+  return difference;
+}
+
+/** Pieces of any size, taken in pieces of another. */
+class Elements {
+  readonly #dtype: string;
+  readonly #size: number;
+  readonly #pieces: Iterator<Uint8Array>;
+  #piece: Uint8Array = new Uint8Array(0);
+  #at = 0;
+
+  constructor({ dtype, pieces }: { dtype: string; pieces: Iterable<Uint8Array> }) {
+    this.#dtype = dtype;
+    this.#size = bytesOf(dtype);
+    this.#pieces = pieces[Symbol.iterator]();
+  }
+
+  /** 0: there are no more. */
+  available(): number {
+    while (this.#at === this.#piece.length) {
+      const next = this.#pieces.next();
+      if (next.done) return 0;
+      this.#piece = next.value;
+      this.#at = 0;
+    }
+    return (this.#piece.length - this.#at) / this.#size;
+  }
+
+  take(count: number) {
+    const bytes = this.#piece.subarray(this.#at, this.#at + count * this.#size);
+    this.#at += bytes.length;
+    return toNumbers(this.#dtype, bytes);
+  }
+}
+
+/** From an index in memory order to one in row order. Strides of a dense tensor. */
+function rowOrder(stored: number, shape: readonly number[], stride: readonly number[]): number {
+  const place = placeOf(stored, shape, stride);
+  return place.reduce((index, at, i) => index * shape[i]! + at, 0);
+}
+
+function placeOf(stored: number, shape: readonly number[], stride: readonly number[]): number[] {
+  return shape.map((size, i) => (size === 1 ? 0 : Math.floor(stored / stride[i]!) % size));
+}
+
+function indexOf(at: number, shape: readonly number[]): number[] {
+  const index = new Array<number>(shape.length);
+  let rest = at;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    index[i] = rest % shape[i]!;
+    rest = Math.floor(rest / shape[i]!);
+  }
+  return index;
+}
+
+class Result {
+  allEqual = true;
+  readonly #counts = { equal: 0, equalUnread: 0, changed: 0, reshaped: 0, unreadable: 0 };
+  readonly #tensors: TensorDiff[] = [];
+  readonly #totals = new Map(
+    PARTS.map((part) => [part, { elements: 0, changed: 0, squares: 0, squaredDifference: 0, compared: 0 }]),
+  );
+
+  equal({ name, shape }: StoredTensor, unread: boolean): void {
+    this.#counts.equal++;
+    if (unread) this.#counts.equalUnread++;
+    this.#totals.get(partOf(name))!.elements += shape.reduce((a, b) => a * b, 1);
+  }
+
+  unreadable(a: StoredTensor, b: StoredTensor): void {
+    this.allEqual = false;
+    this.#counts.unreadable++;
+    this.#tensors.push(describe(a, b, null));
+  }
+
+  /** `difference` null: shapes differ. */
+  add(a: StoredTensor, b: StoredTensor, difference: Difference | null): void {
+    this.allEqual = false;
+    if (difference === null) this.#counts.reshaped++;
+    else {
+      this.#counts.changed++;
+      const total = this.#totals.get(partOf(a.name))!;
+      total.elements += difference.elements;
+      total.changed += difference.changed;
+      total.squares += difference.squares[0];
+      total.squaredDifference += difference.squaredDifference;
+      total.compared++;
+    }
+    this.#tensors.push(describe(a, b, difference));
+  }
+
+  summary(): Pick<WeightsDiff, 'counts' | 'totals' | 'tensors'> {
+    const weight = ({ numbers }: TensorDiff) =>
+      numbers === null ? Number.POSITIVE_INFINITY : (numbers.relative ?? Number.MAX_VALUE);
+    this.#tensors.sort((a, b) => {
+      const [x, y] = [weight(a), weight(b)];
+      return PARTS.indexOf(a.part) - PARTS.indexOf(b.part) || (x === y ? 0 : y - x);
+    });
+    return {
+      counts: this.#counts,
+      totals: PARTS.flatMap((part) => {
+        const { elements, changed, squares, squaredDifference } = this.#totals.get(part)!;
+        const norm = Math.sqrt(squaredDifference);
+        const relative = squares > 0 ? norm / Math.sqrt(squares) : null;
+        return elements > 0 ? [{ part, elements, changed, norm, relative }] : [];
+      }),
+      tensors: this.#tensors.slice(0, MAX_TENSORS),
+    };
+  }
+}
+
+function describe(a: StoredTensor, b: StoredTensor, difference: Difference | null): TensorDiff {
+  return {
+    name: a.name,
+    otherName: a.name === b.name ? null : b.name,
+    part: partOf(a.name),
+    dtypes: [a.dtype, b.dtype],
+    shapes: [a.shape, b.shape],
+    numbers: difference && numbersOf(difference, a.shape),
+  };
+}
+
+function numbersOf(difference: Difference, shape: readonly number[]): TensorNumbers {
+  const { elements, changed, squares, product, squaredDifference, largest, largestAt, nan, infinite } = difference;
+  const norms = [Math.sqrt(squares[0]), Math.sqrt(squares[1]), Math.sqrt(squaredDifference)] as const;
+  return {
+    elements,
+    changed,
+    norms: [...norms],
+    relative: norms[0] > 0 ? norms[2] / norms[0] : null,
+    cosine: norms[0] > 0 && norms[1] > 0 ? Math.max(-1, Math.min(1, product / (norms[0] * norms[1]))) : null,
+    largest: largestAt < 0 ? null : { at: indexOf(largestAt, shape), change: largest },
+    nan,
+    infinite,
+    histogram: difference.histogram(),
+  };
+}

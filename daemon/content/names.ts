@@ -1,0 +1,93 @@
+/** What tensors are called by those who wrote them. Pure. */
+import type { TensorPart } from '../../protocol/diff.ts';
+
+/** What wrappers add in front of a model's own names. `_orig_mod` is torch.compile's, and may stand anywhere. */
+const WRAPPERS = ['module', '_orig_mod', 'model', 'state_dict', 'model_state_dict', 'net', 'network'];
+
+const OPTIMIZER =
+  /(^|[./_])(optim(izers?)?|optimizers?(_state(_dict|s)?)?|optimizer_states|lr_schedulers?|schedulers?|grad_scaler|scaler|amp)([./_]|$)|_(moment[12]|beta[12]_pow_acc|velocity)_\d+$|(^|[./])(exp_avg(_sq)?|max_exp_avg_sq|momentum_buffer)$/i;
+const OTHER =
+  /(^|[./_])(rng|rng_states?|random|cuda_rng_state|torch_rng|callbacks?|loops|samplers?|ema_updates)([./_]|$)/i;
+
+export function partOf(name: string): TensorPart {
+  if (OPTIMIZER.test(name)) return 'optimizer';
+  return OTHER.test(name) ? 'other' : 'weights';
+}
+
+/** The name without what wrappers added in front, and without `_orig_mod` anywhere. */
+export function bareName(name: string): string {
+  const words = name.split('.').filter((word) => word !== '_orig_mod');
+  let first = 0;
+  while (first < words.length - 1 && WRAPPERS.includes(words[first]!)) first++;
+  return words.slice(first).join('.');
+}
+
+export interface NameMapping {
+  /** Beginning of a name in the first checkpoint, and what it is in the second. */
+  from: string;
+  to: string;
+}
+
+export interface Pairs {
+  /** Indices of both sides. */
+  pairs: [number, number][];
+  /** Indices that have no partner. */
+  only: [number[], number[]];
+  notes: string[];
+}
+
+/** Exact names first, then what the mapping says, then without what wrappers add, where that is not ambiguous. */
+export function pairNames(first: readonly string[], second: readonly string[], mapping: readonly NameMapping[]): Pairs {
+  const open = new Map(second.map((name, i) => [name, i]));
+  const pairs: [number, number][] = [];
+  const notes: string[] = [];
+  const left = first.map((name, i) => ({ name, i }));
+  const match = (find: (name: string) => string | null): number => {
+    let found = 0;
+    for (const [at, { name, i }] of [...left.entries()].reverse()) {
+      const partner = find(name);
+      const index = partner === null ? undefined : open.get(partner);
+      if (partner === null || index === undefined) continue;
+      pairs.push([i, index]);
+      open.delete(partner);
+      left.splice(at, 1);
+      found++;
+    }
+    return found;
+  };
+  for (const { from, to } of mapping) {
+    const found = match((name) => (name.startsWith(from) ? to + name.slice(from.length) : null));
+    notes.push(
+      found > 0
+        ? `${found} names were compared as told: ${from}… as ${to}…`
+        : `No name begins with "${from}" and has a partner with "${to}".`,
+    );
+  }
+  match((name) => name);
+  const bare = unique([...open.keys()].map((name) => [bareName(name), name]));
+  const own = unique(left.map(({ name }) => [bareName(name), name]));
+  const prefixes = new Set<string>();
+  const found = match((name) => {
+    const partner = own.get(bareName(name)) === name ? (bare.get(bareName(name)) ?? null) : null;
+    if (partner !== null) for (const side of [name, partner]) prefixes.add(side.slice(0, -bareName(side).length));
+    return partner;
+  });
+  if (found > 0) {
+    const shown = [...prefixes].filter((prefix) => prefix !== '').join(', ');
+    notes.push(`${found} names were brought together without ${shown || '_orig_mod.'}`);
+  }
+  pairs.sort((a, b) => a[0] - b[0]);
+  return { pairs, only: [left.map(({ i }) => i), [...open.values()]], notes };
+}
+
+/** Without the keys that come twice. */
+function unique(entries: readonly (readonly [string, string])[]): Map<string, string> {
+  const found = new Map<string, string>();
+  const twice = new Set<string>();
+  for (const [key, value] of entries) {
+    if (found.has(key)) twice.add(key);
+    found.set(key, value);
+  }
+  for (const key of twice) found.delete(key);
+  return found;
+}

@@ -1,0 +1,78 @@
+/** What is compared: runs, checkpoints, or the best runs of branches. */
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import type { Store } from '../store/client.ts';
+
+export interface SideContext {
+  store: Store;
+  /** By `RUN@STEP`, or a checkpoint's id. */
+  findCheckpoint(query: string): Promise<Checkpoint>;
+}
+
+export interface Side {
+  run: Run;
+  /** Of a run its newest; null: it has none. */
+  checkpoint: Checkpoint | null;
+}
+
+/** `queries`: two or more; one `main..idea` stands for the best runs of two branches. */
+export async function findSides(context: SideContext, queries: readonly string[]): Promise<Side[]> {
+  const sides = await Promise.all((await expand(context, queries)).map((query) => resolve(context, query)));
+  if (sides.length >= 2) return sides;
+  throw new TrainstashError(
+    'paramInvalid',
+    'A diff needs two sides or more: `trainstash diff 3 4`, `diff main..idea`.',
+    { param: 'sides', expected: 'two runs, checkpoints or branches' },
+  );
+}
+
+export function stepOf({ run, checkpoint }: Side): number {
+  return checkpoint?.step ?? run.step;
+}
+
+export function labelOf(side: Side): string {
+  return `${side.run.name}@${stepOf(side)}`;
+}
+
+async function expand({ store }: SideContext, queries: readonly string[]): Promise<string[]> {
+  if (queries.length !== 1 || !queries[0]!.includes('..')) return [...queries];
+  const names = queries[0]!.split('..');
+  return Promise.all(names.map(async (branch) => (await bestOfBranch(store, branch)).id));
+}
+
+/** Of the branch's runs the best by what they watch, else the newest. */
+async function bestOfBranch(store: Store, branch: string): Promise<Run> {
+  const { runs } = await store.runs({ branch, drafts: false, trashed: false, before: null, limit: 1_000 });
+  const [newest] = runs;
+  if (!newest)
+    throw new TrainstashError(
+      'notFound',
+      `There are no runs of ${branch}. \`trainstash ls --all\` shows those of all branches.`,
+      {
+        what: 'branch',
+        query: branch,
+      },
+    );
+  const { monitor } = newest;
+  if (!monitor) return newest;
+  const height = (run: Run) => {
+    const summary = run.metrics[monitor.metric];
+    return summary ? (monitor.mode === 'min' ? -summary.min : summary.max) : Number.NEGATIVE_INFINITY;
+  };
+  return runs.reduce((best, run) => (height(run) > height(best) ? run : best));
+}
+
+async function resolve({ store, findCheckpoint }: SideContext, query: string): Promise<Side> {
+  const run = query.includes('@') ? null : await store.findRun(query).catch(ignoreMissing);
+  if (run) {
+    const newest = run.lastCheckpoint && (await store.checkpoint(run.lastCheckpoint.id));
+    return { run, checkpoint: newest ?? null };
+  }
+  const checkpoint = await findCheckpoint(query);
+  return { run: (await store.run(checkpoint.run))!, checkpoint };
+}
+
+function ignoreMissing(error: unknown): null {
+  if (error instanceof TrainstashError && error.code === 'notFound') return null;
+  throw error;
+}

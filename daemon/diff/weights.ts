@@ -1,0 +1,45 @@
+/** The tensors of two checkpoints side by side. */
+import type { WeightsDiff } from '../../protocol/diff.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import type { NameMapping } from '../content/names.ts';
+import { type Watcher, workOnContent } from '../content/work.ts';
+import { findSides, labelOf, type Side, type SideContext } from './sides.ts';
+
+/** `thread`: bundle of the thread that reads them. Rejects with `notFound` when a side has no checkpoint. */
+export async function diffWeights(
+  context: SideContext,
+  thread: URL,
+  queries: readonly string[],
+  mapping: NameMapping[],
+  watcher: Watcher,
+): Promise<WeightsDiff> {
+  const [first, second] = (await findSides(context, queries)) as [Side, Side];
+  const sides: [string, string] = [labelOf(first), labelOf(second)];
+  const checkpoints = [checkpointOf(first), checkpointOf(second)] as const;
+  if (checkpoints[0].stateDigest === checkpoints[1].stateDigest) return { sides, ...SAME };
+  const ids: [string, string] = [checkpoints[0].id, checkpoints[1].id];
+  const result = await workOnContent(thread, context.store, { do: 'compare', checkpoints: ids, mapping }, watcher);
+  return { sides, ...result };
+}
+
+/** Equal digests: nothing has to be read, not even what there is. */
+const SAME: Omit<WeightsDiff, 'sides'> = {
+  equal: true,
+  counts: { equal: 0, equalUnread: 0, changed: 0, reshaped: 0, unreadable: 0 },
+  only: [
+    { names: [], count: 0 },
+    { names: [], count: 0 },
+  ],
+  totals: [],
+  tensors: [],
+  notes: [],
+  readBytes: 0,
+};
+
+function checkpointOf({ run, checkpoint }: Side) {
+  if (checkpoint) return checkpoint;
+  throw new TrainstashError('notFound', `${run.name} has no checkpoint whose weights could be compared.`, {
+    what: 'checkpoint',
+    query: run.name,
+  });
+}
