@@ -192,7 +192,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const findCheckpoint = (query: string) => opened.findCheckpoint(query);
     return { store: opened.store, path: opened.place.store, findCheckpoint };
   };
-  on(m.diffShow, 'reads', async ({ root, sides }) => diff(await sidesOf(root), sides));
+  on(m.diffShow, 'reads', async ({ root, sides, axis }) => diff(await sidesOf(root), sides, axis ?? 'step'));
   on(m.diffWeights, 'reads', async ({ root, sides, mapping }, _client, task) =>
     diffWeights(await sidesOf(root), daemon.contentThread, sides, mapping ?? [], task),
   );

@@ -21,22 +21,28 @@ export interface ParamDiff {
   values: ({ value: ParamValue; isDefault: boolean } | null)[];
 }
 
+/** What curves are aligned by. An epoch is a part of a pass: `2.5`. Times are seconds since a run's first start. */
+export type CurveAxis = 'step' | 'epoch' | 'time';
+
+/** Places (`partsAt`, `lastAt`) are of the axis that was asked for. */
 export interface MetricDiff {
   name: string;
   sides: MetricSide[];
-  /** The first step that all have and at which two differ in any bit; null: none does. */
+  /** The first place that all have and at which two differ in any bit; null: none does. */
   partsAt: number | null;
-  /** Steps that all sides have. */
+  /** Places that all sides have. */
   common: number;
 }
 
 export interface MetricSide {
   points: number;
-  lastStep: number | null;
+  lastAt: number | null;
   last: WireNumber | null;
   min: WireNumber | null;
   max: WireNumber | null;
-  /** Mean height of the curve over the steps that all sides cover: its area divided by their number. */
+  /** The area under the curve over the places that all sides cover; null: they do not meet, or it is no number. */
+  area: WireNumber | null;
+  /** Its mean height there: the area divided by their distance. */
   mean: WireNumber | null;
 }
 
@@ -44,7 +50,18 @@ export interface CodeDiff {
   /** Whether each side's code was kept. */
   kept: boolean[];
   /** Between the first side and each other one. */
-  files: { path: string; side: number; status: 'added' | 'removed' | 'changed' }[];
+  files: CodeFileDiff[];
+}
+
+export interface CodeFileDiff {
+  path: string;
+  side: number;
+  status: 'added' | 'removed' | 'changed';
+  /** Lines. */
+  added: number;
+  removed: number;
+  /** As `diff -u` writes them, from the first `@@` on. Null: the file is no text, or there is too much. */
+  hunks: string | null;
 }
 
 export interface LineageDiff {
@@ -54,14 +71,21 @@ export interface LineageDiff {
   steps: number[];
 }
 
+/** Only what differs. Null: that side does not say. */
+export interface FactDiff {
+  name: string;
+  values: (string | null)[];
+}
+
 export interface Diff {
   sides: DiffSide[];
   params: ParamDiff[];
+  axis: CurveAxis;
   metrics: MetricDiff[];
   code: CodeDiff;
-  /** Only what differs. Null: that side does not say. */
-  environment: { name: string; values: (string | null)[] }[];
-  data: (string | null)[] | null;
+  environment: FactDiff[];
+  /** `fingerprint`, `samples`, and the `seed` of their order. */
+  data: FactDiff[];
   lineage: LineageDiff;
   /** Whether the states are the same to the last bit; null: a side has none. */
   sameState: boolean | null;

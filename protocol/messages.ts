@@ -367,7 +367,15 @@ export const checkpointRestore = request<{ directory: string; files: string[]; b
 // ---- diff ----
 
 /** `sides`: runs, checkpoints (`RUN@STEP`), or one `main..idea` for the best runs of two branches. */
-export const diffShow = request<Diff>()('diff/show', v.object({ root, sides: v.pipe(v.array(text), v.maxLength(8)) }));
+export const diffShow = request<Diff>()(
+  'diff/show',
+  v.object({
+    root,
+    sides: v.pipe(v.array(text), v.maxLength(8)),
+    /** What curves are aligned by; without it by steps. */
+    axis: v.optional(v.picklist(['step', 'epoch', 'time'])),
+  }),
+);
 
 const task = v.optional(text);
 

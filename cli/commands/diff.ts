@@ -1,5 +1,5 @@
 /** What is different between runs, checkpoints and branches. */
-import type { Diff, WeightsDiff } from '../../protocol/diff.ts';
+import type { CodeFileDiff, CurveAxis, Diff, WeightsDiff } from '../../protocol/diff.ts';
 import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
 import { integer, metric } from '../../protocol/words.ts';
@@ -14,8 +14,10 @@ const SHOWN_FILES = 20;
 export const diffCommands: Record<string, Command> = {
   diff: {
     summary: 'what is different between runs, checkpoints or branches',
-    usage: 'A B [C]… | BRANCH..BRANCH [--no-weights] [--all] [--map OLD=NEW]…',
+    usage: 'A B [C]… | BRANCH..BRANCH [--by step|epoch|time] [--code] [--no-weights] [--all] [--map OLD=NEW]…',
     options: {
+      by: { type: 'string' },
+      code: { type: 'boolean' },
       'no-weights': { type: 'boolean' },
       all: { type: 'boolean' },
       map: { type: 'string', multiple: true },
@@ -25,8 +27,9 @@ export const diffCommands: Record<string, Command> = {
       const sides = context.args.words;
       if (sides.length === 1 && !sides[0]!.includes('..'))
         throw new UsageError('A diff needs two sides: `trainstash diff 3 4`, `diff 3@1200 4@best`, `diff main..idea`.');
+      const axis = axisOf(context.args.text('by') ?? 'step');
       const client = await context.project();
-      const found = await client.request(m.diffShow, { root: context.root, sides });
+      const found = await client.request(m.diffShow, { root: context.root, sides, axis });
       const weights: WeightsDiff[] = [];
       if (!context.args.flag('no-weights')) {
         const [first, ...others] = found.sides.map(({ checkpoint }) => checkpoint);
@@ -37,13 +40,18 @@ export const diffCommands: Record<string, Command> = {
         }
       }
       context.answer({ ...found, weights }, [
-        ...diffLines(found, context.width),
+        ...diffLines(found, context.width, context.args.flag('code')),
         ...weights.flatMap((one) => weightsLines(one, context.width, context.args.flag('all'))),
       ]);
       return 0;
     },
   },
 };
+
+function axisOf(text: string): CurveAxis {
+  if (text === 'step' || text === 'epoch' || text === 'time') return text;
+  throw new UsageError(`--by takes step, epoch or time, not "${text}".`);
+}
 
 function mappingOf(texts: readonly string[]): { from: string; to: string }[] {
   return texts.map((text) => {
@@ -53,8 +61,8 @@ function mappingOf(texts: readonly string[]): { from: string; to: string }[] {
   });
 }
 
-function diffLines(diff: Diff, width: number): string[] {
-  const { sides, params, metrics, code, environment, data, lineage, sameState } = diff;
+function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
+  const { sides, params, axis, metrics, code, environment, data, lineage, sameState } = diff;
   const names = sides.map(({ label }) => safe(label));
   const columns = <T>(title: string, name: (row: T) => string, cell: (row: T, side: number) => string): Column<T>[] => [
     { title, cell: (row) => safe(name(row)), flexible: true },
@@ -102,7 +110,7 @@ function diffLines(diff: Diff, width: number): string[] {
         ...(one.common > 0
           ? [
               {
-                label: `  ${one.partsAt === null ? `equal at ${integer(one.common)} steps` : `parts at ${integer(one.partsAt)}`}`,
+                label: `  ${one.partsAt === null ? `equal at ${integer(one.common)} ${axis}s` : `parts at ${axis} ${metric(one.partsAt)}`}`,
                 of: () => '',
               },
             ]
@@ -116,20 +124,19 @@ function diffLines(diff: Diff, width: number): string[] {
       width,
     ).slice(0, metrics.length > 0 ? undefined : 0),
   );
-  const marks = { added: paint('green', '+'), removed: paint('red', '-'), changed: '~' };
   const files = code.files
-    .slice(0, SHOWN_FILES)
-    .map(({ path, side, status }) => `  ${marks[status]} ${safe(path)}${sides.length > 2 ? ` (${names[side]})` : ''}`);
-  if (code.files.length > SHOWN_FILES) files.push(`  … ${integer(code.files.length - SHOWN_FILES)} more`);
+    .slice(0, withCode ? undefined : SHOWN_FILES)
+    .flatMap((file) => codeLines(file, sides.length > 2 ? names[file.side]! : null, withCode));
+  if (!withCode && code.files.length > SHOWN_FILES) files.push(`  … ${integer(code.files.length - SHOWN_FILES)} more`);
+  if (!withCode && code.files.length > 0) files.push('  --code shows the lines');
   section(
     'Code',
     code.kept.every(Boolean) ? (files.length > 0 ? files : ['  the same']) : ['  not kept of every side'],
   );
-  section(
-    'Environment',
-    environment.length > 0
+  const facts = (rows: Diff['environment']) =>
+    rows.length > 0
       ? table(
-          environment,
+          rows,
           columns(
             'NAME',
             ({ name }) => name,
@@ -137,23 +144,24 @@ function diffLines(diff: Diff, width: number): string[] {
           ),
           width,
         )
-      : [],
-  );
-  section(
-    'Data',
-    data
-      ? table(
-          [{ values: data }],
-          columns(
-            '',
-            () => 'fingerprint',
-            ({ values }, i) => values[i] ?? '–',
-          ),
-          width,
-        )
-      : [],
-  );
+      : [];
+  section('Environment', facts(environment));
+  section('Data', facts(data));
   return lines;
+}
+
+function codeLines({ path, status, added, removed, hunks }: CodeFileDiff, side: string | null, withHunks: boolean) {
+  const counts = hunks === null ? 'no text, or too much of it' : `+${integer(added)} −${integer(removed)}`;
+  const mark = { added: paint('green', '+'), removed: paint('red', '-'), changed: '~' }[status];
+  const title = `  ${mark} ${safe(path)}${side === null ? '' : ` (${side})`}  ${paint('dim', counts)}`;
+  if (!withHunks || !hunks) return [title];
+  const lines = hunks.split('\n').map((line) => {
+    const text = `    ${safe(line)}`;
+    if (line.startsWith('+')) return paint('green', text);
+    if (line.startsWith('-')) return paint('red', text);
+    return line.startsWith('@@') ? paint('dim', text) : text;
+  });
+  return [title, ...lines];
 }
 
 function wire(value: WireNumber | null): string {

@@ -60,30 +60,6 @@ async function snapshotNow(root: string, store: string): Promise<Snapshot | null
   return { tree, dirty: status !== null && status !== '', leftOut };
 }
 
-const STATUSES = { A: 'added', D: 'removed' } as const;
-
-/** What is another in the second snapshot. */
-export async function codeChanges(
-  store: string,
-  from: string,
-  to: string,
-): Promise<{ path: string; status: 'added' | 'removed' | 'changed' }[]> {
-  if (from === to) return [];
-  const options = { cwd: store, env: { GIT_DIR: join(store, 'code.git') } };
-  const output = await tryGit(['diff-tree', '-r', '-z', '--name-status', '--no-renames', from, to], options);
-  const words = output?.split('\0').filter(Boolean) ?? [];
-  return words.flatMap((status, i) =>
-    i % 2 === 0
-      ? [{ path: words[i + 1]!, status: STATUSES[status as keyof typeof STATUSES] ?? ('changed' as const) }]
-      : [],
-  );
-}
-
-/** Names of the files that differ between two snapshots. */
-export async function changedFiles(store: string, from: string, to: string): Promise<string[]> {
-  return (await codeChanges(store, from, to)).map(({ path }) => path);
-}
-
 /**
  * The snapshot's files in `<store>/code/<tree>`, made once. What the project ignores at its top level (`node_modules`,
  * `.venv`, `data`) is linked in, so that the code runs.

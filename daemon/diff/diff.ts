@@ -1,7 +1,7 @@
 /** "What is different between these?": runs, checkpoints, or the best runs of branches. Reads; changes nothing. */
-import type { Diff, DiffSide } from '../../protocol/diff.ts';
+import type { CurveAxis, Diff, DiffSide, FactDiff } from '../../protocol/diff.ts';
 import type { Run } from '../../protocol/domain.ts';
-import { codeChanges } from '../code/snapshot.ts';
+import { codeHunks } from '../code/changes.ts';
 import type { Store } from '../store/client.ts';
 import { diffMetrics } from './curves.ts';
 import { diffLineage } from './lineage.ts';
@@ -14,7 +14,7 @@ export interface DiffContext extends SideContext {
 }
 
 /** `queries`: two or more; one `main..idea` stands for the best runs of two branches. */
-export async function diff(context: DiffContext, queries: readonly string[]): Promise<Diff> {
+export async function diff(context: DiffContext, queries: readonly string[], axis: CurveAxis): Promise<Diff> {
   const sides = await findSides(context, queries);
   const { store, path } = context;
   const facts = await Promise.all(sides.map(({ checkpoint }) => checkpoint && store.checkpointFacts(checkpoint.id)));
@@ -30,14 +30,21 @@ export async function diff(context: DiffContext, queries: readonly string[]): Pr
   const environments = await Promise.all(
     sides.map(async (side, i) => facts[i]?.checkpoint.environment ?? (await environmentOf(store, side.run))),
   );
-  const data = facts.map((fact) => fact?.checkpoint.data?.fingerprint ?? null);
+  const data = facts.map((fact, i) => ({
+    ...dataOf(fact?.checkpoint.data ?? null),
+    seed: String(runs[i]!.seed),
+  }));
   return {
     sides: described,
     params: diffParams(runs),
-    metrics: diffMetrics(series),
+    axis,
+    metrics: diffMetrics(
+      series.map((one, i) => ({ series: one, stepsPerEpoch: runs[i]!.stepsPerEpoch })),
+      axis,
+    ),
     code: await diffCode(path, runs),
-    environment: diffEnvironment(environments),
-    data: new Set(data).size > 1 ? data : null,
+    environment: diffFacts(environments),
+    data: diffFacts(data),
     lineage: await diffLineage(
       sides.map((side, i) => ({ ...side, step: described[i]!.step })),
       { checkpoint: (id) => store.checkpoint(id) },
@@ -65,7 +72,12 @@ async function environmentOf(store: Store, run: Run): Promise<Record<string, str
   return run.session ? ((await store.session(run.session))?.environment ?? {}) : {};
 }
 
-function diffEnvironment(sides: readonly Record<string, string>[]): Diff['environment'] {
+function dataOf(data: { fingerprint: string; samples: number | null } | null): Record<string, string> {
+  if (!data) return {};
+  return { fingerprint: data.fingerprint, ...(data.samples === null ? {} : { samples: String(data.samples) }) };
+}
+
+function diffFacts(sides: readonly Record<string, string>[]): FactDiff[] {
   const names = [...new Set(sides.flatMap((side) => Object.keys(side)))].sort();
   return names.flatMap((name) => {
     const values = sides.map((side) => side[name] ?? null);
@@ -78,7 +90,7 @@ async function diffCode(store: string, runs: readonly Run[]): Promise<Diff['code
   const files = await Promise.all(
     others.map(async ({ code }, i) => {
       if (!code || !first?.code) return [];
-      return (await codeChanges(store, first.code, code)).map((change) => ({ ...change, side: i + 1 }));
+      return (await codeHunks(store, first.code, code)).map((change) => ({ ...change, side: i + 1 }));
     }),
   );
   return { kept: runs.map(({ code }) => code !== null), files: files.flat() };

@@ -46,7 +46,6 @@ export class Collector {
   readonly #said = new Set<string>();
   #parent: string | null;
   #taken = 0;
-  #step = 0;
 
   constructor(setup: CollectorSetup) {
     this.#setup = setup;
@@ -139,8 +138,7 @@ export class Collector {
     const epoch = first((facts) => facts.epoch);
     const known = progress(newest(group), epoch);
     // Where nothing counts steps, epochs do; where nothing counts at all, the checkpoints themselves do.
-    const step = first((facts) => facts.step) ?? (known.step > 0 ? known.step : (epoch ?? this.#step + 1));
-    this.#step = Math.max(this.#step, step);
+    const step = first((facts) => facts.step) ?? (known.counted ? known.step : (epoch ?? known.step + 1));
     const metrics = { ...known.metrics, ...Object.assign({}, ...names.map((facts) => facts.metrics).reverse()) };
     const name = `${String(step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
     const temporary = join(directory.file('inbox'), `.tmp-${name}`);

@@ -109,7 +109,7 @@ class Runner {
       parent: this.#launch.resume?.checkpoint ?? null,
       progress: (time, epoch) => this.#progress.at(time, epoch),
       taken: ({ step, epoch, id }) => {
-        this.#progress.said(Date.now(), step, Math.max(epoch, this.#progress.now.epoch), {});
+        this.#progress.reached(step, epoch);
         this.#reporter.report({ type: 'checkpoint', step, name: id });
         this.#reporter.flush();
       },
@@ -180,14 +180,17 @@ class Runner {
   #onLine(line: string): void {
     const printed = readMetricLine(line);
     if (!printed || this.#speaksForItself()) return;
-    this.#metric(Date.now(), printed.step ?? this.step, printed.epoch, printed.values);
+    this.#metric(Date.now(), printed.step, printed.epoch, printed.values);
     this.#reporter.flush();
   }
 
-  #metric(time: number, step: number, epoch: number | null, values: Record<string, number>): void {
+  #metric(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
     this.#progress.said(time, step, epoch, values);
     const wire = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toWireNumber(value)]));
-    this.#reporter.report({ type: 'metrics', step, epoch: this.#progress.now.epoch, values: wire });
+    const { counted, epoch: now } = this.#progress.now;
+    // Where nothing counts steps, epochs do.
+    const place = step ?? (counted ? this.step : Math.max(this.step, epoch ?? 0));
+    this.#reporter.report({ type: 'metrics', step: place, epoch: now, values: wire });
   }
 
   #obey(): void {

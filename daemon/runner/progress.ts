@@ -2,6 +2,8 @@
 
 export interface Moment {
   step: number;
+  /** Whether the script itself said a step; else the highest of the files that it saved. */
+  counted: boolean;
   epoch: number;
   metrics: Record<string, number>;
 }
@@ -15,12 +17,14 @@ export class Progress {
   now: Moment;
 
   constructor(step: number) {
-    this.now = { step, epoch: 0, metrics: {} };
+    this.now = { step, counted: false, epoch: 0, metrics: {} };
   }
 
-  said(time: number, step: number, epoch: number | null, values: Record<string, number>): void {
+  /** `step` or `epoch` null: it did not say. */
+  said(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
     this.now = {
-      step: Math.max(this.now.step, step),
+      step: Math.max(this.now.step, step ?? 0),
+      counted: this.now.counted || step !== null,
       epoch: epoch ?? this.now.epoch,
       metrics: { ...this.now.metrics, ...values },
     };
@@ -28,14 +32,19 @@ export class Progress {
     if (this.#moments.length > MAX_MOMENTS) this.#moments.splice(0, MAX_MOMENTS / 2);
   }
 
+  /** By a file that it saved: the steps of others cannot be known from that. */
+  reached(step: number, epoch: number): void {
+    this.now = { ...this.now, step: Math.max(this.now.step, step), epoch: Math.max(this.now.epoch, epoch) };
+  }
+
   /** As it was when a file got its time; one that names its epoch was saved in that epoch. */
   at(time: number, inEpoch: number | null): Moment {
     const ofEpoch = inEpoch === null ? undefined : this.#moments.findLast((moment) => moment.epoch === inEpoch);
-    const { step, epoch, metrics } = ofEpoch ??
+    const { step, counted, epoch, metrics } = ofEpoch ??
       this.#moments.findLast((moment) => moment.time <= time + READ_LATE_MS) ?? {
         ...this.now,
         ...(this.#moments.length > 0 ? { metrics: {}, epoch: 0, step: 0 } : {}),
       };
-    return { step, epoch, metrics };
+    return { step: counted ? step : this.now.step, counted, epoch, metrics };
   }
 }

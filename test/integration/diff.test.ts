@@ -27,7 +27,19 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
   expect(found.params).toMatchObject([
     { name: 'learningRate', values: [{ isDefault: true }, { value: 0.02, isDefault: false }] },
   ]);
-  expect(found.code).toEqual({ kept: [true, true], files: [{ path: 'small.ts', status: 'changed', side: 1 }] });
+  expect(found.code).toEqual({
+    kept: [true, true],
+    files: [
+      {
+        path: 'small.ts',
+        status: 'changed',
+        side: 1,
+        added: 2,
+        removed: 0,
+        hunks: expect.stringMatching(/^@@ -\d+,3 \+\d+,5 @@[\s\S]*\n\+\n\+\/\/ changed$/),
+      },
+    ],
+  });
   expect(found.sameState).toBe(false);
   expect(found.lineage.ancestor).toEqual({ checkpoint: origin.id, run: first.id, step: origin.step });
   expect(found.lineage.steps).toEqual(found.sides.map(({ step }) => step - origin.step));
@@ -36,7 +48,7 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
   expect(loss.partsAt).toBe(origin.step + 2);
   expect(loss.sides[0]!.points).toBe(loss.sides[1]!.points);
   expect(found.environment).toEqual([]);
-  expect(found.data).toBeNull();
+  expect(found.data).toEqual([]);
 
   const same = await ask(`1@${origin.step}`, origin.id);
   expect(same).toMatchObject({

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { diffMetrics, meanHeight, parting } from '../../daemon/diff/curves.ts';
+import { areaUnder, diffMetrics, parting } from '../../daemon/diff/curves.ts';
 import { diffLineage } from '../../daemon/diff/lineage.ts';
 import { diffParams } from '../../daemon/diff/params.ts';
 import type { Checkpoint, MetricSeries, Run } from '../../protocol/domain.ts';
@@ -37,25 +37,26 @@ describe('params', () => {
 });
 
 describe('curves', () => {
-  test('mean height is the area between two steps divided by their distance, whatever the rate', () => {
+  test('the area between two places, and it divided by their distance, whatever the rate', () => {
     // By hand: from 0 to 2 a triangle of 2, from 2 to 4 a rectangle of 4.
-    const curve = { steps: [0, 2, 4], values: [0, 2, 2] };
-    expect(meanHeight(curve, 0, 4)).toBe(6 / 4);
-    expect(meanHeight(curve, 1, 3)).toBe((1.5 + 2) / 2);
-    expect(meanHeight({ steps: [0, 1, 2, 3, 4], values: [0, 1, 2, 2, 2] }, 0, 4)).toBe(6 / 4);
-    expect(meanHeight(curve, 0, 5)).toBeNull();
-    expect(meanHeight({ steps: [0, 2], values: [1, Number.NaN] }, 0, 2)).toBeNull();
+    const curve = { places: [0, 2, 4], values: [0, 2, 2] };
+    expect(areaUnder(curve, 0, 4)).toEqual({ area: 6, mean: 6 / 4 });
+    expect(areaUnder(curve, 1, 3)).toEqual({ area: 3.5, mean: 3.5 / 2 });
+    expect(areaUnder({ places: [0, 1, 2, 3, 4], values: [0, 1, 2, 2, 2] }, 0, 4)).toEqual({ area: 6, mean: 6 / 4 });
+    expect(areaUnder(curve, 3, 3)).toEqual({ area: 0, mean: 2 });
+    expect(areaUnder(curve, 0, 5)).toBeNull();
+    expect(areaUnder({ places: [0, 2], values: [1, Number.NaN] }, 0, 2)).toBeNull();
   });
 
   test('two part at the first common step that differs in any bit; steps of one alone do not count', () => {
-    const a = { steps: [1, 2, 3, 4], values: [1, 2, 3, 4] };
-    const b = { steps: [2, 4, 6], values: [2, 4 + Number.EPSILON * 4, 6] };
+    const a = { places: [1, 2, 3, 4], values: [1, 2, 3, 4] };
+    const b = { places: [2, 4, 6], values: [2, 4 + Number.EPSILON * 4, 6] };
     expect(parting([a, b])).toEqual({ partsAt: 4, common: 2 });
-    expect(parting([a, { steps: [1, 3], values: [1, 3] }])).toEqual({ partsAt: null, common: 2 });
+    expect(parting([a, { places: [1, 3], values: [1, 3] }])).toEqual({ partsAt: null, common: 2 });
     expect(
       parting([
-        { steps: [1], values: [0] },
-        { steps: [1], values: [-0] },
+        { places: [1], values: [0] },
+        { places: [1], values: [-0] },
       ]),
     ).toEqual({ partsAt: 1, common: 1 });
   });
@@ -68,7 +69,11 @@ describe('curves', () => {
       times: values.map(() => 0),
       total: values.length,
     });
-    expect(diffMetrics([[series('loss', [3, 1, 2])], [series('loss', [3, 2]), series('acc', [0.5])]])).toMatchObject([
+    const sides = [[series('loss', [3, 1, 2])], [series('loss', [3, 2]), series('acc', [0.5])]].map((one) => ({
+      series: one,
+      stepsPerEpoch: null,
+    }));
+    expect(diffMetrics(sides, 'step')).toMatchObject([
       {
         name: 'loss',
         sides: [
@@ -80,6 +85,47 @@ describe('curves', () => {
       },
       { name: 'acc', sides: [{ last: null, points: 0, mean: null }, { last: 0.5 }], partsAt: null, common: 0 },
     ]);
+  });
+});
+
+describe('curves of runs whose steps mean other things', () => {
+  const series = (steps: number[], values: number[], times: number[]): MetricSeries[] => [
+    { name: 'loss', steps, values, times, total: steps.length },
+  ];
+  // Batches of half the size: twice the steps an epoch, and each step takes 0.6 of the time.
+  const sides = [
+    { series: series([10, 20, 30], [4, 2, 1], [10, 20, 30]), stepsPerEpoch: 10 },
+    { series: series([20, 40, 60], [4, 3, 1], [12, 24, 36]), stepsPerEpoch: 20 },
+  ];
+
+  test('by epochs they meet at each, and part where their values do', () => {
+    expect(diffMetrics(sides, 'epoch')).toMatchObject([
+      {
+        common: 3,
+        partsAt: 2,
+        sides: [
+          { lastAt: 3, area: 3 + 1.5 },
+          { lastAt: 3, area: 3.5 + 2 },
+        ],
+      },
+    ]);
+  });
+
+  test('by steps and by time only what both cover is compared', () => {
+    expect(diffMetrics(sides, 'step')).toMatchObject([
+      // From 20 to 30: 2 to 1, and 4 to 3.5.
+      { common: 1, partsAt: 20, sides: [{ mean: 1.5 }, { mean: 3.75 }] },
+    ]);
+    const [loss] = diffMetrics(sides, 'time');
+    expect(loss).toMatchObject({ common: 0, partsAt: null });
+    // From 12 to 30 seconds, by hand: trapezoids of 3.6 → 2 over 8 and 2 → 1 over 10; 4 → 3 over 12 and 3 → 2 over 6.
+    expect(loss!.sides[0]!.area).toBeCloseTo(22.4 + 15, 9);
+    expect(loss!.sides[1]!.area).toBeCloseTo(42 + 15, 9);
+  });
+
+  test('where nothing says how long an epoch is there is no curve by epochs', () => {
+    const unknown = sides.map((side) => ({ ...side, stepsPerEpoch: null }));
+    expect(diffMetrics(unknown, 'epoch')).toMatchObject([{ common: 0, sides: [{ points: 0 }, { points: 0 }] }]);
   });
 });
 

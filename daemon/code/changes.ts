@@ -1,0 +1,64 @@
+/** What is another in a second code snapshot. */
+import { join } from 'node:path';
+import { git, tryGit } from './git.ts';
+
+const STATUSES = { A: 'added', D: 'removed' } as const;
+/** Of all hunks together; what is more is left out, and said. */
+const MAX_HUNK_CHARACTERS = 1 << 20;
+
+export interface CodeChange {
+  path: string;
+  status: 'added' | 'removed' | 'changed';
+}
+
+export interface CodeHunks extends CodeChange {
+  added: number;
+  removed: number;
+  /** As `diff -u` writes them, from the first `@@` on. Null: the file is no text, or there is too much. */
+  hunks: string | null;
+}
+
+export async function codeChanges(store: string, from: string, to: string): Promise<CodeChange[]> {
+  if (from === to) return [];
+  const output = await tryGit(['diff-tree', '-r', '-z', '--name-status', '--no-renames', from, to], optionsOf(store));
+  return changesOf(output ?? '');
+}
+
+/** Names of the files that differ between two snapshots. */
+export async function changedFiles(store: string, from: string, to: string): Promise<string[]> {
+  return (await codeChanges(store, from, to)).map(({ path }) => path);
+}
+
+/** With the lines. Rejects with `GitError` when a snapshot is not there. */
+export async function codeHunks(store: string, from: string, to: string): Promise<CodeHunks[]> {
+  if (from === to) return [];
+  const run = (...format: string[]) =>
+    git(['diff-tree', '-r', '--no-renames', '--no-ext-diff', '--no-textconv', ...format, from, to], optionsOf(store));
+  const [names, text] = await Promise.all([run('-z', '--name-status'), run('-p', '--no-color', '--full-index')]);
+  // One patch a file, in the same order; a line of a file never starts so, since its first character is a mark.
+  const patches = `\n${text}`.split('\ndiff --git ').slice(1);
+  let left = MAX_HUNK_CHARACTERS;
+  return changesOf(names).map((change, i) => {
+    const patch = patches[i] ?? '';
+    const start = patch.indexOf('\n@@ ');
+    const lines = start < 0 ? [] : patch.slice(start + 1).split('\n');
+    const count = (mark: string) => lines.filter((line) => line.startsWith(mark)).length;
+    const hunks = lines.join('\n').replace(/\n$/, '');
+    const fits = hunks.length <= left && !/^Binary files /m.test(patch.slice(0, start < 0 ? undefined : start));
+    if (fits) left -= hunks.length;
+    return { ...change, added: count('+'), removed: count('-'), hunks: fits ? hunks : null };
+  });
+}
+
+function changesOf(output: string): CodeChange[] {
+  const words = output.split('\0').filter(Boolean);
+  return words.flatMap((status, i) =>
+    i % 2 === 0
+      ? [{ path: words[i + 1]!, status: STATUSES[status as keyof typeof STATUSES] ?? ('changed' as const) }]
+      : [],
+  );
+}
+
+function optionsOf(store: string) {
+  return { cwd: store, env: { GIT_DIR: join(store, 'code.git') } };
+}
