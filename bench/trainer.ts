@@ -49,6 +49,7 @@ async function trainOurs(work: string, dist: string): Promise<number> {
     keep: {},
     files: [],
     checkpoints: [],
+    export: {},
     args: 'flags' as const,
     env: {},
   };

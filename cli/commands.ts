@@ -3,6 +3,7 @@ import type { Command } from './command.ts';
 import { branchCommands } from './commands/branches.ts';
 import { checkpointCommands } from './commands/checkpoints.ts';
 import { diffCommands } from './commands/diff.ts';
+import { exportCommands } from './commands/export.ts';
 import { lookingCommands } from './commands/looking.ts';
 import { projectCommands } from './commands/project.ts';
 import { runningCommands } from './commands/running.ts';
@@ -14,6 +15,7 @@ const all: Record<string, Command> = {
   ...checkpointCommands,
   ...branchCommands,
   ...diffCommands,
+  ...exportCommands,
 };
 
 const ORDER = [
@@ -31,6 +33,7 @@ const ORDER = [
   'show',
   'log',
   'diff',
+  'export',
   'verify',
   'inspect',
   'tag',

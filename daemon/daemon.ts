@@ -17,6 +17,7 @@ import {
 import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
 import { findProject, type Place } from './code/project.ts';
+import { sweepExports } from './export/target.ts';
 import type { Announcer } from './runs/context.ts';
 import { OpenProject } from './runs/project.ts';
 import type { ClientInfo } from './server.ts';
@@ -97,6 +98,10 @@ export class Daemon {
       log: this.#setup.log,
       device: { isFree: () => this.liveRuns().length === 0, freed: () => this.#deviceFreed() },
       quotaBytes: this.#setup.quotaBytes,
+    }).then((opened) => {
+      // With the store open it is ours alone.
+      sweepExports(place.store);
+      return opened;
     });
     const created = { opening, opened: null as OpenProject | null, usedAt: Date.now() };
     this.#projects.set(place.store, created);

@@ -7,6 +7,8 @@ import { compareBuilds } from '../protocol/version.ts';
 import type { Daemon } from './daemon.ts';
 import { diff } from './diff/diff.ts';
 import { diffWeights } from './diff/weights.ts';
+import { exportFormats, exportTo } from './export/export.ts';
+import type { ExportContext } from './export/source.ts';
 import { inspect } from './inspector.ts';
 import { keepAsJob } from './runs/keep-job.ts';
 import type { OpenProject } from './runs/project.ts';
@@ -196,6 +198,23 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.diffWeights, 'reads', async ({ root, sides, mapping }, _client, task) =>
     diffWeights(await sidesOf(root), daemon.contentThread, sides, mapping ?? [], task),
   );
+
+  const exporting = async (root: string): Promise<ExportContext> => {
+    const opened = await project(root);
+    const findCheckpoint = (query: string) => opened.findCheckpoint(query);
+    const requireTrust = async () => void (await trusted(root));
+    return { ...opened.context, contentThread: daemon.contentThread, findCheckpoint, requireTrust };
+  };
+  on(m.exportFormats, 'reads', async ({ root, source }) => ({
+    formats: await exportFormats(await exporting(root), source),
+  }));
+  on(m.exportWrite, 'changes', async ({ root, full, strip, force, ...request }, _client, task) => {
+    return exportTo(
+      await exporting(root),
+      { ...request, full: full ?? false, strip: strip ?? null, force: force ?? false },
+      task,
+    );
+  });
 
   on(m.fileInspect, 'reads', ({ path, statistics }) => inspect(daemon.inspectThread, path, statistics ?? false));
 

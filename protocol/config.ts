@@ -56,6 +56,8 @@ export const jobSchema = v.strictObject({
     ]),
     [],
   ),
+  /** Commands by format that make `${out}` of `${checkpoint}`; a leading `python` is the selected interpreter. */
+  export: v.optional(v.record(v.pipe(v.string(), v.regex(/^[\w.-]{1,40}$/)), commandLine), {}),
   args: v.optional(v.picklist(PARAM_STYLES), 'flags'),
   /** Folder that the command starts in, relative to the project. */
   cwd: v.optional(pattern),

@@ -51,6 +51,8 @@ export interface CodeDiff {
   kept: boolean[];
   /** Between the first side and each other one. */
   files: CodeFileDiff[];
+  /** Files beyond these. */
+  more: number;
 }
 
 export interface CodeFileDiff {
@@ -82,6 +84,8 @@ export interface Diff {
   params: ParamDiff[];
   axis: CurveAxis;
   metrics: MetricDiff[];
+  /** Metrics beyond these. */
+  moreMetrics: number;
   code: CodeDiff;
   environment: FactDiff[];
   /** `fingerprint`, `samples`, and the `seed` of their order. */
@@ -103,7 +107,7 @@ export interface WeightsDiff {
   only: { names: string[]; count: number }[];
   /** Over all tensors that could be compared, by what they are. */
   totals: { part: TensorPart; elements: number; changed: number; norm: number; relative: number | null }[];
-  /** Weights, then the optimizer's; the most changed first: at most 1,000. */
+  /** Weights, then the optimizer's; the most changed first: as many as fit a message, at most 1,000. */
   tensors: TensorDiff[];
   /** What was done to bring names together, what could not be read, and why. */
   notes: string[];

@@ -139,7 +139,7 @@ export interface Session {
   run: string;
   /** 1 for the first launch of the run. */
   ordinal: number;
-  purpose: 'train' | 'verify';
+  purpose: 'train' | 'verify' | 'export';
   startedAt: number;
   endedAt: number | null;
   resumedFrom: { checkpoint: string; step: number } | null;

@@ -18,6 +18,13 @@ export interface ErrorData {
   fileUnreadable: { path: string; problem: string };
   /** Of two checkpoints; the first names of each. */
   nothingInCommon: { names: [string[], string[]] };
+  /** The checkpoint or run cannot be exported so; `available` are the formats that it can have. */
+  formatUnavailable: { format: string; available: string[] };
+  /** What makes the export could not; the end of what it said. */
+  exportFailed: { output: string };
+  /** There is something at that path already, and it was kept. */
+  outputExists: { path: string };
+  outputUnusable: { path: string; problem: string };
   moduleInvalid: { file: string; line?: number; problem: string };
   /** A name or id fits nothing. */
   notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch'; query: string };

@@ -20,6 +20,7 @@ import type {
   StoreUsage,
 } from './domain.ts';
 import type { PreflightDifference } from './errors.ts';
+import type { ExportFormat, ExportResult } from './export.ts';
 import type { Build } from './version.ts';
 
 export const MAX_MESSAGE_BYTES = 1 << 20;
@@ -386,6 +387,27 @@ export const diffWeights = request<WeightsDiff>()(
     root,
     sides: v.pipe(v.array(text), v.minLength(1), v.maxLength(2)),
     mapping: v.optional(v.pipe(v.array(v.object({ from: text, to: text })), v.maxLength(100))),
+    task,
+  }),
+);
+
+// ---- export ----
+
+/** Which formats it can have, and why not others. `source`: a checkpoint, or a run for its newest and its metrics. */
+export const exportFormats = request<{ formats: ExportFormat[] }>()('export/formats', v.object({ root, source: text }));
+
+/** `path` is absolute, and must not exist unless `force`. */
+export const exportWrite = request<ExportResult>()(
+  'export/write',
+  v.object({
+    root,
+    source: text,
+    format: text,
+    path: text,
+    full: v.optional(v.boolean()),
+    strip: v.optional(text),
+    force: v.optional(v.boolean()),
+    environment,
     task,
   }),
 );

@@ -29,6 +29,8 @@ export const SESSION_FILES = {
   inbox: 'inbox',
   taking: 'taking',
   restore: 'restore',
+  /** What a session writes whose purpose is an export. */
+  export: 'export',
   output: 'output.log',
   input: 'input',
   exit: 'exit.json',
@@ -80,7 +82,9 @@ export const launchSchema = v.object({
   run: v.nullable(v.string()),
   runNumber: v.nullable(v.number()),
   job: v.string(),
-  purpose: v.picklist(['train', 'verify']),
+  purpose: v.picklist(['train', 'verify', 'export']),
+  /** Set where the purpose is an export. */
+  exportAs: v.optional(v.nullable(v.picklist(['tfjs', 'onnx'])), null),
   root: v.string(),
   /** Folder that the code is read from; differs from `root` when original code is replayed. */
   cwd: v.string(),
@@ -244,6 +248,21 @@ export type ExitRecord = v.InferOutput<typeof exitSchema>;
 export function exitErrorToWire(error: NonNullable<ExitRecord['error']>): WireError {
   return { code: error.code as ErrorCode, message: error.message, data: error.data };
 }
+
+/** `export/export.json` of a session that exports: what it wrote beside it. */
+export const exportRecordSchema = v.object({
+  names: v.array(fileName),
+  notes: v.array(v.string()),
+  parity: v.nullable(
+    v.object({
+      largestDifference: v.nullable(v.number()),
+      samples: v.number(),
+      runtime: v.string(),
+      why: v.string(),
+    }),
+  ),
+});
+export type ExportRecord = v.InferOutput<typeof exportRecordSchema>;
 
 export const processSchema = v.object({
   pid: v.number(),

@@ -4,30 +4,38 @@ import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const PACKAGES = ['python3-torch', 'libopenblas0-pthread'];
+/** Its checker looks at exported models. */
+const CHECKER = 'python3-onnx';
 
 /** Null when none is found and none can be installed. */
 export function torchPython(install: boolean): string | null {
   const found = findPython();
-  if (found || !install || !canInstallPackages()) return found;
-  console.log('Installing Debian’s PyTorch for the tests (a minute or two)…');
+  const canInstall = install && canInstallPackages();
+  const missing = [...(found ? [] : PACKAGES), ...(found && canImport(found, 'onnx') ? [] : [CHECKER])];
+  if (missing.length === 0 || !canInstall) return found;
+  console.log(`Installing ${missing.join(', ')} from Debian for the tests (up to two minutes)…`);
   const apt = (...args: string[]) =>
     spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], {
       stdio: 'ignore',
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     });
   apt('update');
-  apt('install', '-y', '--no-install-recommends', ...PACKAGES);
+  apt('install', '-y', '--no-install-recommends', ...missing);
   return findPython();
 }
 
 function findPython(): string | null {
   const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'python3'));
   const candidates = [process.env.TRAINSTASH_TEST_PYTHON, '/usr/bin/python3', ...onPath];
-  return candidates.find((path) => path !== undefined && path !== '' && existsSync(path) && hasTorch(path)) ?? null;
+  return (
+    candidates.find(
+      (path) => path !== undefined && path !== '' && existsSync(path) && canImport(path, 'torch, numpy'),
+    ) ?? null
+  );
 }
 
-function hasTorch(python: string): boolean {
-  return spawnSync(python, ['-c', 'import torch, numpy'], { stdio: 'ignore' }).status === 0;
+function canImport(python: string, modules: string): boolean {
+  return spawnSync(python, ['-c', `import ${modules}`], { stdio: 'ignore' }).status === 0;
 }
 
 function canInstallPackages(): boolean {

@@ -1,6 +1,7 @@
 /** What is different between runs, checkpoints and branches. */
 import type { CodeFileDiff, CurveAxis, Diff, WeightsDiff } from '../../protocol/diff.ts';
 import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
+import { isError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { integer, metric } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
@@ -31,19 +32,27 @@ export const diffCommands: Record<string, Command> = {
       const client = await context.project();
       const found = await client.request(m.diffShow, { root: context.root, sides, axis });
       const weights: WeightsDiff[] = [];
+      const problems: string[] = [];
       if (!context.args.flag('no-weights')) {
         const [first, ...others] = found.sides.map(({ checkpoint }) => checkpoint);
         for (const other of others) {
           if (!first || !other) continue;
           const params = { root: context.root, sides: [first, other], mapping: mappingOf(context.args.texts('map')) };
-          weights.push(await requestTask(client, m.diffWeights, params, 'Comparing weights'));
+          try {
+            weights.push(await requestTask(client, m.diffWeights, params, 'Comparing weights'));
+          } catch (error) {
+            // Two models may well be different things: the rest is told all the same.
+            if (!isError(error, 'nothingInCommon')) throw error;
+            problems.push(error.message);
+          }
         }
       }
-      context.answer({ ...found, weights }, [
+      context.answer({ ...found, weights, problems }, [
         ...diffLines(found, context.width, context.args.flag('code')),
         ...weights.flatMap((one) => weightsLines(one, context.width, context.args.flag('all'))),
+        ...problems.flatMap((text) => ['', paint('bold', 'Weights'), `  ${safe(text)}`]),
       ]);
-      return 0;
+      return problems.length > 0 ? 1 : 0;
     },
   },
 };
@@ -127,7 +136,8 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
   const files = code.files
     .slice(0, withCode ? undefined : SHOWN_FILES)
     .flatMap((file) => codeLines(file, sides.length > 2 ? names[file.side]! : null, withCode));
-  if (!withCode && code.files.length > SHOWN_FILES) files.push(`  … ${integer(code.files.length - SHOWN_FILES)} more`);
+  const more = code.more + (withCode ? 0 : Math.max(0, code.files.length - SHOWN_FILES));
+  if (more > 0) files.push(`  … ${integer(more)} more`);
   if (!withCode && code.files.length > 0) files.push('  --code shows the lines');
   section(
     'Code',

@@ -3,8 +3,6 @@ import { join } from 'node:path';
 import { git, tryGit } from './git.ts';
 
 const STATUSES = { A: 'added', D: 'removed' } as const;
-/** Of all hunks together; what is more is left out, and said. */
-const MAX_HUNK_CHARACTERS = 1 << 20;
 
 export interface CodeChange {
   path: string;
@@ -29,23 +27,24 @@ export async function changedFiles(store: string, from: string, to: string): Pro
   return (await codeChanges(store, from, to)).map(({ path }) => path);
 }
 
-/** With the lines. Rejects with `GitError` when a snapshot is not there. */
-export async function codeHunks(store: string, from: string, to: string): Promise<CodeHunks[]> {
+/** With the lines, as long as they are no more than `limit` characters of JSON in all. Rejects with `GitError`. */
+export async function codeHunks(store: string, from: string, to: string, limit: number): Promise<CodeHunks[]> {
   if (from === to) return [];
   const run = (...format: string[]) =>
     git(['diff-tree', '-r', '--no-renames', '--no-ext-diff', '--no-textconv', ...format, from, to], optionsOf(store));
   const [names, text] = await Promise.all([run('-z', '--name-status'), run('-p', '--no-color', '--full-index')]);
   // One patch a file, in the same order; a line of a file never starts so, since its first character is a mark.
   const patches = `\n${text}`.split('\ndiff --git ').slice(1);
-  let left = MAX_HUNK_CHARACTERS;
+  let left = limit;
   return changesOf(names).map((change, i) => {
     const patch = patches[i] ?? '';
     const start = patch.indexOf('\n@@ ');
     const lines = start < 0 ? [] : patch.slice(start + 1).split('\n');
     const count = (mark: string) => lines.filter((line) => line.startsWith(mark)).length;
     const hunks = lines.join('\n').replace(/\n$/, '');
-    const fits = hunks.length <= left && !/^Binary files /m.test(patch.slice(0, start < 0 ? undefined : start));
-    if (fits) left -= hunks.length;
+    const size = JSON.stringify(hunks).length;
+    const fits = size <= left && !/^Binary files /m.test(patch.slice(0, start < 0 ? undefined : start));
+    if (fits) left -= size;
     return { ...change, added: count('+'), removed: count('-'), hunks: fits ? hunks : null };
   });
 }

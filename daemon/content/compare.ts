@@ -7,7 +7,9 @@ import { type Content, expectAll, identityOf, readRows, readStored, type StoredT
 import { Difference } from './difference.ts';
 import { type NameMapping, pairNames, partOf } from './names.ts';
 
+/** An answer must fit a message. */
 const MAX_TENSORS = 1_000;
+const MAX_TENSOR_CHARACTERS = 600_000;
 const MAX_NAMES = 200;
 const MAX_ERROR_NAMES = 5;
 const PARTS: readonly TensorPart[] = ['weights', 'optimizer', 'other'];
@@ -202,8 +204,17 @@ class Result {
         const relative = squares > 0 ? norm / Math.sqrt(squares) : null;
         return elements > 0 ? [{ part, elements, changed, norm, relative }] : [];
       }),
-      tensors: this.#tensors.slice(0, MAX_TENSORS),
+      tensors: this.#tensors.slice(0, this.#fitting()),
     };
+  }
+
+  #fitting(): number {
+    let characters = 0;
+    const end = this.#tensors.findIndex((tensor, i) => {
+      characters += JSON.stringify(tensor).length;
+      return i >= MAX_TENSORS || characters > MAX_TENSOR_CHARACTERS;
+    });
+    return end < 0 ? this.#tensors.length : end;
   }
 }
 

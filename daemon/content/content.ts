@@ -14,6 +14,8 @@ export interface Content {
   /** In the order of the files. A name that several files have begins with the file's. */
   tensors: StoredTensor[];
   formats: FileInspection['format'][];
+  /** They hold more than a model: an epoch, an optimizer. */
+  isBox: boolean;
   /** Files that are none with tensors, or cannot be read, and why. */
   notes: string[];
   close(): void;
@@ -48,6 +50,7 @@ export async function openContent(reader: StoreReader, checkpoint: string): Prom
   return {
     tensors,
     formats: opened.map(({ any }) => any.inspection.format),
+    isBox: opened.some(({ any }) => any.inspection.values.length > 0),
     notes,
     close: () => {
       for (const { any } of opened) any.close();

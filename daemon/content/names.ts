@@ -7,7 +7,7 @@ const WRAPPERS = ['module', '_orig_mod', 'model', 'state_dict', 'model_state_dic
 const OPTIMIZER =
   /(^|[./_])(optim(izers?)?|optimizers?(_state(_dict|s)?)?|optimizer_states|lr_schedulers?|schedulers?|grad_scaler|scaler|amp)([./_]|$)|_(moment[12]|beta[12]_pow_acc|velocity)_\d+$|(^|[./])(exp_avg(_sq)?|max_exp_avg_sq|momentum_buffer)$/i;
 const OTHER =
-  /(^|[./_])(rng|rng_states?|random|cuda_rng_state|torch_rng|callbacks?|loops|samplers?|ema_updates)([./_]|$)/i;
+  /^trainstash[./]|(^|[./_])(rng|rng_states?|random|cuda_rng_state|torch_rng|callbacks?|loops|samplers?|ema_updates)([./_]|$)/i;
 
 export function partOf(name: string): TensorPart {
   if (OPTIMIZER.test(name)) return 'optimizer';

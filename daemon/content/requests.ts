@@ -4,12 +4,37 @@ import type { WeightsDiff } from '../../protocol/diff.ts';
 import type { WireError } from '../../protocol/errors.ts';
 import type { NameMapping } from './names.ts';
 
-export type ContentRequest = CompareRequest;
-
 export interface CompareRequest {
   do: 'compare';
   checkpoints: [string, string];
   mapping: NameMapping[];
+}
+
+/** `path`: what is written; it must not exist. */
+export interface ExportTensorsRequest {
+  do: 'exportTensors';
+  checkpoint: string;
+  format: 'safetensors' | 'npz' | 'pdparams' | 'state_dict';
+  /** All tensors by their names, and not the weights alone. */
+  full: boolean;
+  /** Beginning of names that is left out; null: what boxes and wrappers add. */
+  strip: string | null;
+  path: string;
+  /** For formats that keep texts. */
+  metadata: Record<string, string>;
+}
+
+export interface ExportOriginalRequest {
+  do: 'exportOriginal';
+  checkpoint: string;
+  path: string;
+}
+
+/** `name` within a folder; empty: it is the output itself. */
+export interface ExportedFile {
+  name: string;
+  bytes: number;
+  sha256: string;
 }
 
 export interface ContentSetup {
@@ -18,9 +43,15 @@ export interface ContentSetup {
   request: ContentRequest;
 }
 
-export type ContentResult = Omit<WeightsDiff, 'sides'>;
+export type ContentRequest = CompareRequest | ExportTensorsRequest | ExportOriginalRequest;
+
+export interface ContentResults {
+  compare: Omit<WeightsDiff, 'sides'>;
+  exportTensors: { files: ExportedFile[]; notes: string[] };
+  exportOriginal: { files: ExportedFile[]; notes: string[] };
+}
 
 export type ContentMessage =
   | { type: 'progress'; done: number; total: number }
-  | { type: 'done'; result: ContentResult }
+  | { type: 'done'; result: ContentResults[ContentRequest['do']] }
   | { type: 'failed'; error: WireError };

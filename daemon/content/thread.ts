@@ -5,8 +5,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { toWire } from '../../protocol/errors.ts';
 import { compareContents } from './compare.ts';
-import { openContent } from './content.ts';
-import type { CompareRequest, ContentMessage, ContentResult, ContentSetup } from './requests.ts';
+import { type Content, openContent } from './content.ts';
+import { exportOriginal, exportTensors } from './export.ts';
+import type { ContentMessage, ContentRequest, ContentResults, ContentSetup } from './requests.ts';
 import { StoreReader } from './stored-file.ts';
 
 const PROGRESS_MS = 100;
@@ -16,21 +17,33 @@ const reader = new StoreReader(port, signal);
 let saidAt = 0;
 
 try {
-  say({ type: 'done', result: await compare(request) });
+  say({ type: 'done', result: await work() });
 } catch (error) {
   say({ type: 'failed', error: toWire(error) });
 } finally {
   reader.close();
 }
 
-async function compare({ checkpoints, mapping }: CompareRequest): Promise<ContentResult> {
-  const first = await openContent(reader, checkpoints[0]);
-  const second = await openContent(reader, checkpoints[1]);
+async function work(): Promise<ContentResults[ContentRequest['do']]> {
+  switch (request.do) {
+    case 'compare':
+      return withContents(request.checkpoints, ([first, second]) =>
+        compareContents(first!, second!, request.mapping, progress),
+      );
+    case 'exportTensors':
+      return withContents([request.checkpoint], ([content]) => exportTensors(content!, request, progress));
+    case 'exportOriginal':
+      return { files: exportOriginal(reader.open(request.checkpoint), request.path, progress), notes: [] };
+  }
+}
+
+async function withContents<T>(checkpoints: readonly string[], use: (contents: Content[]) => T): Promise<T> {
+  const contents: Content[] = [];
   try {
-    return compareContents(first, second, mapping, progress);
+    for (const checkpoint of checkpoints) contents.push(await openContent(reader, checkpoint));
+    return use(contents);
   } finally {
-    first.close();
-    second.close();
+    for (const content of contents) content.close();
   }
 }
 

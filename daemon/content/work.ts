@@ -2,7 +2,7 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import type { Store } from '../store/client.ts';
-import type { ContentMessage, ContentRequest, ContentResult, ContentSetup } from './requests.ts';
+import type { ContentMessage, ContentRequest, ContentResults, ContentSetup } from './requests.ts';
 
 const MEMORY_MB = 2_048;
 
@@ -12,13 +12,13 @@ export interface Watcher {
   progress(done: number, total: number): void;
 }
 
-/** Rejects with `corrupted`, `fileUnreadable`, `cancelled`. */
-export async function workOnContent(
+/** Rejects with `corrupted`, `fileUnreadable`, `cancelled`, and what the request says. */
+export async function workOnContent<R extends ContentRequest>(
   entry: URL,
   store: Store,
-  request: ContentRequest,
+  request: R,
   watcher: Watcher,
-): Promise<ContentResult> {
+): Promise<ContentResults[R['do']]> {
   watcher.signal.throwIfAborted();
   const { port1, port2 } = new MessageChannel();
   const signal = new Int32Array(new SharedArrayBuffer(4));
@@ -35,10 +35,10 @@ export async function workOnContent(
   const cancel = () => void worker.terminate();
   watcher.signal.addEventListener('abort', cancel, { once: true });
   try {
-    return await new Promise<ContentResult>((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       worker.on('message', (message: ContentMessage) => {
         if (message.type === 'progress') watcher.progress(message.done, message.total);
-        else if (message.type === 'done') resolve(message.result);
+        else if (message.type === 'done') resolve(message.result as ContentResults[R['do']]);
         else reject(fromWire(message.error));
       });
       worker.once('error', (error: NodeJS.ErrnoException) => reject(tooLarge(error)));

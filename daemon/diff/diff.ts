@@ -8,6 +8,11 @@ import { diffLineage } from './lineage.ts';
 import { diffParams } from './params.ts';
 import { findSides, labelOf, type Side, type SideContext, stepOf } from './sides.ts';
 
+/** An answer must fit a message. */
+const MAX_HUNK_CHARACTERS = 400_000;
+const MAX_FILES = 1_000;
+const MAX_METRICS = 400;
+
 export interface DiffContext extends SideContext {
   /** The store's folder, with the code snapshots in it. */
   path: string;
@@ -34,14 +39,16 @@ export async function diff(context: DiffContext, queries: readonly string[], axi
     ...dataOf(fact?.checkpoint.data ?? null),
     seed: String(runs[i]!.seed),
   }));
+  const metrics = diffMetrics(
+    series.map((one, i) => ({ series: one, stepsPerEpoch: runs[i]!.stepsPerEpoch })),
+    axis,
+  );
   return {
     sides: described,
     params: diffParams(runs),
     axis,
-    metrics: diffMetrics(
-      series.map((one, i) => ({ series: one, stepsPerEpoch: runs[i]!.stepsPerEpoch })),
-      axis,
-    ),
+    metrics: metrics.slice(0, MAX_METRICS),
+    moreMetrics: Math.max(0, metrics.length - MAX_METRICS),
     code: await diffCode(path, runs),
     environment: diffFacts(environments),
     data: diffFacts(data),
@@ -90,8 +97,14 @@ async function diffCode(store: string, runs: readonly Run[]): Promise<Diff['code
   const files = await Promise.all(
     others.map(async ({ code }, i) => {
       if (!code || !first?.code) return [];
-      return (await codeHunks(store, first.code, code)).map((change) => ({ ...change, side: i + 1 }));
+      const limit = MAX_HUNK_CHARACTERS / others.length;
+      return (await codeHunks(store, first.code, code, limit)).map((change) => ({ ...change, side: i + 1 }));
     }),
   );
-  return { kept: runs.map(({ code }) => code !== null), files: files.flat() };
+  const all = files.flat();
+  return {
+    kept: runs.map(({ code }) => code !== null),
+    files: all.slice(0, MAX_FILES),
+    more: Math.max(0, all.length - MAX_FILES),
+  };
 }

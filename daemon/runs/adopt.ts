@@ -18,7 +18,7 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
     const directory = new SessionDirectory(join(sessionsPath(context), id));
     const launch = directory.launch();
     if (!launch) continue;
-    if (launch.purpose === 'verify') {
+    if (launch.purpose !== 'train') {
       discardReplay(directory, launch);
       continue;
     }
@@ -40,7 +40,7 @@ export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set
     if (!launch) continue;
     seen.add(id);
     // Ours are followed by who launched them.
-    if (launch.run !== null || launch.purpose === 'verify' || (await context.store.session(id))) continue;
+    if (launch.run !== null || launch.purpose !== 'train' || (await context.store.session(id))) continue;
     const run = await context.store.createRun(adoptedRun(launch));
     const session = await newlyKnown(context, run, launch);
     runs.adopt(await withLiveStatus(context, run, session), session, launch);

@@ -42,20 +42,22 @@ export interface Placeholders {
   /** Of the checkpoint to go on from, where there is one: the file or folder to load, and the same without its ending. */
   checkpoint?: string;
   stem?: string;
+  /** What an export is to write. */
+  out?: string;
 }
 
 const PLACEHOLDER = /\$\{([^}]*)\}/g;
 
-/** `${checkpoint} ${stem} ${run} ${dir} ${params.lr}`; anything else in braces is an error that names it. */
+/** `${checkpoint} ${stem} ${run} ${dir} ${params.lr} ${out}`; anything else in braces is an error that names it. */
 export function fill(text: string, values: Placeholders): string {
   return text.replaceAll(PLACEHOLDER, (whole, name: string) => {
     const value = name.startsWith('params.')
       ? at(values.params, name.slice('params.'.length))
-      : { run: values.run, dir: values.dir, checkpoint: values.checkpoint, stem: values.stem }[name];
+      : { run: values.run, dir: values.dir, checkpoint: values.checkpoint, stem: values.stem, out: values.out }[name];
     if (value === undefined)
       throw new TrainstashError(
         'configInvalid',
-        `${whole} in the command stands for nothing here. Known are \${run}, \${dir}, \${params.NAME}, and in "resume" \${checkpoint} and \${stem}. Nothing was started.`,
+        `${whole} in the command stands for nothing here. Known are \${run}, \${dir}, \${params.NAME}, in "resume" and "export" \${checkpoint} and \${stem}, and in "export" \${out}. Nothing was started.`,
         { file: '' },
       );
     return typeof value === 'string' ? value : plain(value);

@@ -40,13 +40,13 @@ export class OpenProject {
   readonly runs: Runs;
   readonly verifier: Verifier;
   readonly worktrees: Worktrees;
-  readonly #context: ProjectContext;
+  readonly context: ProjectContext;
   readonly #seen = new Set<string>();
   #strays: NodeJS.Timeout | null = null;
   #closed = false;
 
   private constructor(context: ProjectContext, device: ProjectSetup['device']) {
-    this.#context = context;
+    this.context = context;
     this.place = context.place;
     this.runs = new Runs(context, device);
     this.verifier = new Verifier(context);
@@ -87,7 +87,7 @@ export class OpenProject {
   }
 
   get store(): ProjectContext['store'] {
-    return this.#context.store;
+    return this.context.store;
   }
 
   get busy(): boolean {
@@ -96,7 +96,7 @@ export class OpenProject {
 
   /** False once the store was deleted under us. */
   get exists(): boolean {
-    return storeExists(this.#context);
+    return storeExists(this.context);
   }
 
   /** `root`: one of its worktrees. */
@@ -229,9 +229,9 @@ export class OpenProject {
 
   #lookForStrays(): void {
     this.#strays = setTimeout(() => {
-      adoptStrays(this.#context, this.runs, this.#seen)
+      adoptStrays(this.context, this.runs, this.#seen)
         .catch((error: Error) => {
-          if (!this.#closed) this.#context.log(`looking for sessions: ${error.message}`);
+          if (!this.#closed) this.context.log(`looking for sessions: ${error.message}`);
         })
         .finally(() => {
           if (!this.#closed) this.#lookForStrays();
@@ -262,10 +262,10 @@ export class OpenProject {
     const checkpoints = (await this.store.checkpoints(run.id, true)).filter(({ trashedAt }) =>
       undo ? trashedAt === run.trashedAt : trashedAt === null,
     );
-    for (const { id } of checkpoints) this.#context.announce.checkpoint(await this.store.setTrash(id, at));
+    for (const { id } of checkpoints) this.context.announce.checkpoint(await this.store.setTrash(id, at));
     const changed: Run = { ...run, trashedAt: at, checkpoints: undo ? checkpoints.length : 0 };
     await this.store.putRun(changed);
-    this.#context.announce.run(changed);
+    this.context.announce.run(changed);
     return {
       removed: [run.name, ...checkpoints.map(({ id }) => id)],
       bytes: checkpoints.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -289,7 +289,7 @@ export class OpenProject {
       checkpoints: count,
       lastCheckpoint: newest ? { id: newest.id, step: newest.step, grade: newest.grade } : null,
     });
-    this.#context.announce.checkpoint(changed);
+    this.context.announce.checkpoint(changed);
     return { removed: [checkpoint.id], bytes: checkpoint.bytes };
   }
 

@@ -59,6 +59,7 @@ export function newLaunch(
     runNumber: run.number,
     job: run.job,
     purpose: session.purpose,
+    exportAs: null,
     root,
     cwd: root,
     module: job.module ?? '',

@@ -10,7 +10,7 @@ import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { exitErrorToWire } from '../../protocol/session.ts';
 import { checkOut } from '../code/snapshot.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
-import { isAlive, signalRunner, watchSession } from '../sessions/watch.ts';
+import { signalRunner, untilEnded } from '../sessions/watch.ts';
 import { jobOfRun } from './ad-hoc.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
@@ -111,7 +111,7 @@ export class Verifier {
     this.#running.add(directory);
     try {
       const child = prepared.start();
-      await ended(directory, new Promise((resolve) => child.once('exit', resolve)));
+      await untilEnded(directory, new Promise((resolve) => child.once('exit', resolve)));
       const exit = directory.exit();
       if (exit?.error) throw fromWire(exitErrorToWire(exit.error));
       const name = directory.inbox()[0];
@@ -124,19 +124,4 @@ export class Verifier {
       rmSync(directory.path, { recursive: true, force: true });
     }
   }
-}
-
-async function ended(directory: SessionDirectory, childExit: Promise<unknown>): Promise<void> {
-  let exited = false;
-  await new Promise<void>((resolve) => {
-    const watch = watchSession(directory, async () => {
-      if (!exited || isAlive(directory)) return;
-      watch.dispose();
-      resolve();
-    });
-    void childExit.then(() => {
-      exited = true;
-      void watch.look();
-    });
-  });
 }

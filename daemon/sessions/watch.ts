@@ -103,3 +103,19 @@ function signalGroup({ pid, startTime }: { pid: number; startTime: string | null
   }
   return false;
 }
+
+/** `childExit`: of the process that was started here. */
+export async function untilEnded(directory: SessionDirectory, childExit: Promise<unknown>): Promise<void> {
+  let exited = false;
+  await new Promise<void>((resolve) => {
+    const watch = watchSession(directory, async () => {
+      if (!exited || isAlive(directory)) return;
+      watch.dispose();
+      resolve();
+    });
+    void childExit.then(() => {
+      exited = true;
+      void watch.look();
+    });
+  });
+}

@@ -15,7 +15,7 @@ import { Random, replaceMathRandom } from './random.ts';
 import { makeSchedule } from './schedules.ts';
 import { initialProgress, loadState, type Progress, stateVariables } from './state.ts';
 import { layers, tf } from './tf.ts';
-import type { Batch, Context, DataSet, Training } from './training.ts';
+import type { Batch, Context, DataSet, Model, Training } from './training.ts';
 
 export interface Assembly {
   context: Context;
@@ -24,6 +24,8 @@ export interface Assembly {
   dataFingerprint: string | null;
   feed: Feed;
   model: NamedModel;
+  /** As the module made it. */
+  userModel: Model;
   optimizer: Optimizer;
   /** Everything that is kept, by stable names. */
   variables: ReadonlyMap<string, Variable>;
@@ -106,6 +108,7 @@ export async function assemble(
     dataFingerprint,
     feed,
     model,
+    userModel,
     optimizer,
     variables,
     random,

@@ -9,6 +9,7 @@ import { assemble } from './assemble.ts';
 import { startBackend } from './backend.ts';
 import { Capturer } from './capture.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { exportModel } from './export.ts';
 import { Loop, type LoopEnd } from './loop.ts';
 import { loadTraining } from './module.ts';
 import { tf } from './tf.ts';
@@ -89,6 +90,10 @@ class TrainingSession {
     const training = await loadTraining(launch.cwd, launch.module);
     const assembly = await assemble(training, launch, backend, this.#directory.path);
     this.#progress = assembly.progress;
+    if (launch.exportAs) {
+      await exportModel(assembly, launch, this.#directory.file('export'));
+      return { outcome: 'completed', reason: '' };
+    }
     const environment = {
       ...backend.environment,
       ...(assembly.dataFingerprint ? { data: assembly.dataFingerprint } : {}),

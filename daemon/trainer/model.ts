@@ -26,7 +26,7 @@ export function nameModel(model: Model): NamedModel {
   return { variables: all, trainable, predict: predict ? (x, training) => predict(x, training) : null, warnings: [] };
 }
 
-function isLayersModel(model: Model): model is LayersModel {
+export function isLayersModel(model: Model): model is LayersModel {
   return typeof (model as LayersModel).apply === 'function' && Array.isArray((model as LayersModel).layers);
 }
 

@@ -39,6 +39,7 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
         hunks: expect.stringMatching(/^@@ -\d+,3 \+\d+,5 @@[\s\S]*\n\+\n\+\/\/ changed$/),
       },
     ],
+    more: 0,
   });
   expect(found.sameState).toBe(false);
   expect(found.lineage.ancestor).toEqual({ checkpoint: origin.id, run: first.id, step: origin.step });

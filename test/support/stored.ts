@@ -29,7 +29,16 @@ export async function openStored(folder: string): Promise<Stored> {
   });
   afterwards(() => store.close());
   const identity = { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
-  const facts = { job: 'train', params: {}, overrides: [], seed: 0, backend: '', identity, restarts: 0 };
+  const facts = {
+    job: 'train',
+    params: {},
+    overrides: [],
+    seed: 0,
+    backend: '',
+    identity,
+    restarts: 0,
+    kind: 'command' as const,
+  };
   const run = await store.createRun(newRun(facts));
   const session = newSession(run, 'train', null);
   await store.putSession(session);

@@ -18,6 +18,7 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     runNumber: null,
     job: 'small',
     purpose: 'train',
+    exportAs: null,
     root: TRAINERS,
     cwd: TRAINERS,
     module: 'small.ts',

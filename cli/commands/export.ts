@@ -1,0 +1,114 @@
+/** A checkpoint, or a run's metrics, in a form that others read. */
+import { isAbsolute, resolve } from 'node:path';
+import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
+import * as m from '../../protocol/messages.ts';
+import { bytes, metric } from '../../protocol/words.ts';
+import { UsageError } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import { paint, safe, table } from '../format.ts';
+import { requestTask } from '../task.ts';
+import { field } from '../views.ts';
+
+export const exportCommands: Record<string, Command> = {
+  export: {
+    summary: 'a checkpoint or a run’s metrics for others: safetensors, onnx, csv, …',
+    usage: 'CHECKPOINT|RUN [--format F] [--out FILE] [--full] [--strip PREFIX] [--force]',
+    options: {
+      format: { type: 'string' },
+      out: { type: 'string' },
+      full: { type: 'boolean' },
+      strip: { type: 'string' },
+      force: { type: 'boolean' },
+    },
+    words: [1, 1],
+    async run(context) {
+      const { args, root } = context;
+      const source = args.words[0]!;
+      const client = await context.project();
+      const { formats } = await client.request(m.exportFormats, { root, source });
+      const wanted = args.text('format') ?? formatOf(args.text('out'));
+      if (wanted === null) {
+        context.answer({ formats }, formatLines(formats, context.width));
+        return 0;
+      }
+      const name = formats.find(({ format }) => format === wanted)?.name ?? wanted;
+      const out = args.text('out') ?? name;
+      const result = await requestTask(
+        client,
+        m.exportWrite,
+        {
+          root,
+          source,
+          format: wanted,
+          path: isAbsolute(out) ? out : resolve(root, out),
+          full: args.flag('full'),
+          strip: args.text('strip'),
+          force: args.flag('force'),
+          environment: context.environment(),
+        },
+        `Exporting ${wanted}`,
+      );
+      context.answer(result, resultLines(result));
+      return 0;
+    },
+  },
+};
+
+const BY_ENDING: Readonly<Record<string, string>> = {
+  safetensors: 'safetensors',
+  pt: 'state_dict',
+  pth: 'state_dict',
+  npz: 'npz',
+  pdparams: 'pdparams',
+  onnx: 'onnx',
+  csv: 'csv',
+  json: 'json',
+};
+
+/** By the ending of what is to be written; null: nothing was said, and the formats are listed. */
+function formatOf(out: string | undefined): string | null {
+  if (out === undefined) return null;
+  const ending = /\.(\w+)$/.exec(out)?.[1]?.toLowerCase() ?? '';
+  const format = BY_ENDING[ending];
+  if (format) return format;
+  throw new UsageError(`The format is not clear from "${out}": give it with --format.`);
+}
+
+function formatLines(formats: readonly ExportFormat[], width: number): string[] {
+  const can = formats.filter(({ unavailable }) => unavailable === null);
+  const cannot = formats.filter(({ unavailable }) => unavailable !== null);
+  return [
+    ...table(
+      can,
+      [
+        { title: 'FORMAT', cell: ({ format }) => format },
+        { title: 'WHAT', cell: ({ description }) => description, flexible: true },
+      ],
+      width,
+    ),
+    ...(cannot.length > 0 ? [''] : []),
+    ...cannot.map(({ format, unavailable }) => paint('dim', `${format}: ${unavailable}`)),
+    '',
+    'Choose one: --format FORMAT [--out FILE]',
+  ];
+}
+
+function resultLines({ path, files, manifest, parity, notes }: ExportResult): string[] {
+  const size = files.reduce((sum, file) => sum + file.bytes, 0);
+  const many = files.length > 1 ? ` in ${files.length} files` : '';
+  return [
+    `${paint('green', '✔')} ${safe(path)}  ${bytes(size)}${many}`,
+    ...(parity
+      ? [
+          field(
+            'parity',
+            parity.largestDifference === null
+              ? `not checked: ${safe(parity.why)}`
+              : `largest difference ${metric(parity.largestDifference)} over ${parity.samples} samples (${safe(parity.runtime)})`,
+          ),
+        ]
+      : []),
+    ...notes.map((note) => field('note', safe(note))),
+    field('manifest', safe(manifest)),
+  ];
+}

@@ -1,0 +1,140 @@
+/** Writes the tensors of a stored checkpoint, or its files as they are, somewhere else. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { bytesOf } from '../formats/inspect.ts';
+import { writeNpz } from '../formats/writers/npz.ts';
+import { type OutTensor, UnsupportedTensor } from '../formats/writers/out.ts';
+import { writePaddle } from '../formats/writers/paddle.ts';
+import { writeSafetensors } from '../formats/writers/safetensors.ts';
+import { writeStateDict } from '../formats/writers/torch.ts';
+import { type Content, expectAll, readRows, type StoredTensor } from './content.ts';
+import { OutFile } from './out-file.ts';
+import type { ExportedFile, ExportTensorsRequest } from './requests.ts';
+import type { StoredFile } from './stored-file.ts';
+import { chooseWeights } from './weights.ts';
+
+type Progress = (done: number, total: number) => void;
+
+/** Throws `formatUnavailable` when it has nothing that the format could hold, `outputUnusable`. Leaves nothing behind then. */
+export function exportTensors(
+  content: Content,
+  { format, full, strip, path, metadata }: Omit<ExportTensorsRequest, 'do' | 'checkpoint'>,
+  progress: Progress,
+): { files: ExportedFile[]; notes: string[] } {
+  const { tensors: chosen, stripped } = full
+    ? { tensors: content.tensors.map((tensor) => ({ tensor, name: tensor.name })), stripped: '' }
+    : chooseWeights(content.tensors, content.isBox, strip);
+  if (chosen.length === 0) throw nothingToWrite(content, full);
+  const names = new Map(chosen.map(({ tensor, name }) => [tensor.name, name]));
+  const unreadable = chosen.find(({ tensor }) => tensor.place === null);
+  if (unreadable)
+    throw unavailable(
+      format,
+      `"${unreadable.tensor.name}" (${unreadable.tensor.dtype}) cannot be read out of its file`,
+    );
+  const out: OutTensor[] = chosen.map(({ tensor, name }) => ({
+    name,
+    ...sizeOf(tensor),
+    tiedTo: tensor.tiedTo === null ? null : (names.get(tensor.tiedTo) ?? null),
+    pieces: () => readRows(tensor).pieces,
+  }));
+  const notes = notesOf(out, format, stripped);
+  const repeatsTies = format === 'npz' || format === 'pdparams';
+  const read = chosen.filter((_, i) => repeatsTies || out[i]!.tiedTo === null).map(({ tensor }) => tensor);
+  expectAll(read);
+  const total = read.reduce((sum, tensor) => sum + sizeOf(tensor).bytes, 0);
+  try {
+    const file = writeFile(path, total, progress, (target) => {
+      if (format === 'safetensors') writeSafetensors(target, out, metadata);
+      else if (format === 'npz') writeNpz(target, out);
+      else if (format === 'pdparams') writePaddle(target, out);
+      else writeStateDict(target, out);
+    });
+    return { files: [{ name: '', ...file }], notes };
+  } catch (error) {
+    if (error instanceof UnsupportedTensor) throw unavailable(format, error.message);
+    throw error;
+  }
+}
+
+/** Byte for byte: one file at `path`, several in a new folder there. */
+export function exportOriginal(files: readonly StoredFile[], path: string, progress: Progress): ExportedFile[] {
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  let before = 0;
+  return files.map((file) => {
+    const target = files.length === 1 ? path : join(path, file.name);
+    mkdirSync(dirname(target), { recursive: true });
+    file.expect([{ offset: 0, bytes: file.bytes }]);
+    const report = (done: number) => progress(before + done, total);
+    const written = writeFile(target, file.bytes, report, (out) => {
+      for (const piece of file.pieces(0, file.bytes, 1)) out.write(piece);
+    });
+    before += file.bytes;
+    return { name: files.length === 1 ? '' : file.name, ...written };
+  });
+}
+
+function writeFile(path: string, total: number, progress: Progress, write: (file: OutFile) => void) {
+  let done = 0;
+  const file = new OutFile(path, (bytes) => {
+    done += bytes;
+    progress(Math.min(done, total), total);
+  });
+  try {
+    write(file);
+    return file.finish();
+  } catch (error) {
+    file.close();
+    rmSync(path, { force: true });
+    throw error;
+  }
+}
+
+function sizeOf(tensor: StoredTensor): { dtype: string; shape: number[]; bytes: number } {
+  const { place, shape } = tensor;
+  // What is unpacked may come in a wider type than its file says.
+  const dtype = place && 'load' in place ? place.load().dtype : tensor.dtype;
+  return { dtype, shape, bytes: shape.reduce((a, b) => a * b, 1) * bytesOf(dtype) };
+}
+
+function notesOf(tensors: readonly OutTensor[], format: string, stripped: string): string[] {
+  const notes: string[] = [];
+  if (stripped !== '') notes.push(`Names are without "${stripped}", which all of them began with.`);
+  const ties = tensors.filter(({ tiedTo }) => tiedTo !== null).length;
+  if (ties > 0) {
+    if (format === 'safetensors')
+      notes.push(
+        `${ties} tied tensors are written once, as safetensors.torch.save_model does; load them with load_model.`,
+      );
+    else if (format === 'state_dict') notes.push(`${ties} tied tensors share their memory, as in the checkpoint.`);
+    else notes.push(`${ties} tied tensors are written out each: this format has no ties.`);
+  }
+  const brains = tensors.filter(({ dtype }) => dtype === 'BF16').length;
+  if (brains > 0 && format === 'npz')
+    notes.push(`${brains} bfloat16 tensors became float32, which holds each of their values: NumPy has no bfloat16.`);
+  if (brains > 0 && format === 'pdparams')
+    notes.push(`${brains} bfloat16 tensors are kept as uint16, as Paddle itself does.`);
+  return notes;
+}
+
+function nothingToWrite({ tensors, notes }: Content, full: boolean): TrainstashError {
+  const why =
+    tensors.length === 0
+      ? `it holds no tensors that can be read${notes.length > 0 ? ` (${notes.join('; ')})` : ''}; "original" gives its files as they are`
+      : full
+        ? 'it holds none'
+        : 'by their names none of its tensors are weights; --full exports all';
+  return new TrainstashError('formatUnavailable', `Nothing was exported: ${why}.`, {
+    format: '',
+    available: ['original'],
+  });
+}
+
+function unavailable(format: string, why: string): TrainstashError {
+  return new TrainstashError(
+    'formatUnavailable',
+    `Nothing was exported as ${format}: ${why}. "original" gives the files as they are.`,
+    { format, available: ['original'] },
+  );
+}

@@ -1,0 +1,136 @@
+/** A job's own `export` command: its words in the user's environment, with what it is to read and to write. */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import type { ExportFile, Parity } from '../../protocol/export.ts';
+import { cancelled, type Watcher } from '../content/work.ts';
+import { fill, wordsOf } from '../runs/command.ts';
+import { resolveProgram } from '../runs/interpreter.ts';
+import { filesOf } from '../runs/prepare.ts';
+import { mainOf } from '../runs/put-back.ts';
+import { trainingEnvironment } from '../sessions/launch.ts';
+import { type ExportContext, jobOf } from './source.ts';
+import type { Target } from './target.ts';
+
+const TAIL_CHARACTERS = 4_000;
+const END_WAIT_MS = 5_000;
+/** What a command may print of how close its output is to its input. */
+const PARITY = /^trainstash parity=([-+.\deE]+)(?: samples=(\d+))?(?: runtime=(\S+))?\s*$/m;
+
+/** Rejects with `exportFailed` and the end of what it printed, `commandMissing`, `configInvalid`, `cancelled`. */
+export async function runExportCommand(
+  context: ExportContext,
+  { run, checkpoint, format, environment }: ExportCommand,
+  target: Target,
+  watcher: Watcher,
+): Promise<{ files: ExportFile[]; notes: string[]; parity: Parity | null }> {
+  const { place, store } = context;
+  await context.requireTrust();
+  const job = jobOf(context, run)!;
+  const source = target.scratch;
+  try {
+    const { files } = await store.restoreCheckpoint(checkpoint.id, source);
+    const path = join(source, mainOf(files));
+    const values = {
+      run: run.id,
+      dir: filesOf(context, run),
+      params: run.params,
+      checkpoint: path,
+      stem: path.slice(0, path.length - extname(path).length),
+      out: target.temporary,
+    };
+    const cwd = join(place.root, job.cwd ?? '');
+    const own = Object.fromEntries(Object.entries(job.env).map(([name, text]) => [name, fill(text, values)]));
+    const env = { ...trainingEnvironment(environment), ...own };
+    const words = wordsOf(job.export[format]!, 'none', values);
+    const [program, ...rest] = resolveProgram(words, { cwd, root: place.root, environment: env });
+    const { code, output } = await runToEnd(program, rest, { cwd, env }, watcher.signal);
+    if (watcher.signal.aborted) throw cancelled();
+    const tail = output.slice(-TAIL_CHARACTERS).trim();
+    if (code !== 0) throw failed(`\`${words.join(' ')}\` ended with ${code}`, tail);
+    if (!existsSync(target.temporary)) throw failed(`\`${words.join(' ')}\` wrote nothing at \${out}`, tail);
+    return { files: await filesIn(target.temporary), notes: [], parity: parityOf(output) };
+  } finally {
+    rmSync(source, { recursive: true, force: true });
+  }
+}
+
+export interface ExportCommand {
+  run: Run;
+  checkpoint: Checkpoint;
+  format: string;
+  environment: Record<string, string>;
+}
+
+/** What it prints, and how it ended: a number, or a signal's name. */
+async function runToEnd(
+  program: string,
+  words: readonly string[],
+  options: { cwd: string; env: Record<string, string> },
+  signal: AbortSignal,
+): Promise<{ code: number | string; output: string }> {
+  // A group of its own, so that what it starts ends with it.
+  const child = spawn(program, words, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output = (output + text).slice(-16 * TAIL_CHARACTERS);
+    });
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, name) => resolve(code ?? name ?? 1));
+  });
+  const end = async () => {
+    endGroup(child.pid, 'SIGTERM');
+    await Promise.race([ended, delay(END_WAIT_MS, null, { ref: false })]);
+    endGroup(child.pid, 'SIGKILL');
+  };
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    return { code: await ended, output };
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
+function endGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(process.platform === 'win32' ? pid : -pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+async function filesIn(path: string, name = ''): Promise<ExportFile[]> {
+  const stat = lstatSync(path);
+  if (stat.isDirectory()) {
+    const inner = readdirSync(path)
+      .sort()
+      .map((entry) => filesIn(join(path, entry), name === '' ? entry : `${name}/${entry}`));
+    return (await Promise.all(inner)).flat();
+  }
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(path)) hash.update(piece);
+  return [{ name, bytes: stat.size, sha256: hash.digest('hex') }];
+}
+
+function parityOf(output: string): Parity | null {
+  const found = PARITY.exec(output);
+  if (!found) return null;
+  const largestDifference = Number(found[1]);
+  if (!Number.isFinite(largestDifference)) return null;
+  return { largestDifference, samples: Number(found[2] ?? 0), runtime: found[3] ?? 'the command', why: '' };
+}
+
+function failed(what: string, tail: string): TrainstashError {
+  return new TrainstashError(
+    'exportFailed',
+    `Nothing was exported: ${what}.${tail === '' ? '' : ` It said:\n${tail}`}`,
+    { output: tail },
+  );
+}

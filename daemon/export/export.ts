@@ -1,0 +1,152 @@
+/** "Give me the model": a checkpoint, or a run's metrics, as others read them. */
+import type { Checkpoint } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import type { ExportFile, ExportFormat, ExportManifest, ExportResult, Parity } from '../../protocol/export.ts';
+import { type Watcher, workOnContent } from '../content/work.ts';
+import { runExportCommand } from './command.ts';
+import { type ExportSource, formatsOf, isOfMetrics } from './formats.ts';
+import { writeMetrics } from './metrics.ts';
+import { exportModel } from './model.ts';
+import { type ExportContext, findSource } from './source.ts';
+import { Target } from './target.ts';
+
+export interface ExportRequest {
+  /** A checkpoint; of a run its newest. */
+  source: string;
+  format: string;
+  /** Absolute; must not exist unless `force`. */
+  path: string;
+  /** All tensors, and not the weights alone. */
+  full: boolean;
+  /** Beginning of names that is left out; null: what boxes and wrappers add. */
+  strip: string | null;
+  force: boolean;
+  /** The user's environment, for commands of jobs. */
+  environment: Record<string, string>;
+}
+
+interface Written {
+  files: ExportFile[];
+  notes: string[];
+  parity: Parity | null;
+}
+
+/** Rejects with `notFound`. */
+export async function exportFormats(context: ExportContext, query: string): Promise<ExportFormat[]> {
+  return formatsOf(await findSource(context, query));
+}
+
+/** Rejects with `formatUnavailable`, `outputExists`, `outputUnusable`, `cancelled`, `corrupted`; nothing is left then. */
+export async function exportTo(
+  context: ExportContext,
+  request: ExportRequest,
+  watcher: Watcher,
+): Promise<ExportResult> {
+  const source = await findSource(context, request.source);
+  const found = checkFormat(formatsOf(source), request.format);
+  const target = new Target(context.place.store, request.path, request.force);
+  try {
+    const written = await write(context, source, request, target, watcher);
+    const { format } = found;
+    target.publish(manifestOf(source, format, written));
+    return { format, path: target.path, manifest: target.manifest, ...written };
+  } finally {
+    target.close();
+  }
+}
+
+async function write(
+  context: ExportContext,
+  source: ExportSource,
+  request: ExportRequest,
+  target: Target,
+  watcher: Watcher,
+): Promise<Written> {
+  const { store, contentThread } = context;
+  const { run, checkpoint } = source;
+  const { format, full, strip } = request;
+  const path = target.temporary;
+  if (isOfMetrics(format)) {
+    const series = await store.queryMetrics(
+      run.id,
+      checkpointGiven(source, request) ? { toStep: checkpoint!.step } : {},
+    );
+    return { ...writeMetrics(format, run, series, path), parity: null };
+  }
+  const id = checkpoint!.id;
+  if (source.commands.includes(format))
+    return runExportCommand(context, { ...request, run, checkpoint: checkpoint! }, target, watcher);
+  switch (format) {
+    case 'original':
+      return {
+        ...(await workOnContent(contentThread, store, { do: 'exportOriginal', checkpoint: id, path }, watcher)),
+        parity: null,
+      };
+    case 'safetensors':
+    case 'npz':
+    case 'pdparams':
+    case 'state_dict': {
+      const metadata = metadataOf(source);
+      const work = { do: 'exportTensors' as const, checkpoint: id, format, full, strip, path, metadata };
+      return { ...(await workOnContent(contentThread, store, work, watcher)), parity: null };
+    }
+    case 'tfjs':
+    case 'onnx':
+      return exportModel(
+        context,
+        { run, checkpoint: checkpoint!, format, environment: request.environment },
+        path,
+        watcher,
+      );
+  }
+  throw new Error(`no writer for ${format}`);
+}
+
+/** Of `RUN@STEP` the metrics up to that step; of a run all. */
+function checkpointGiven({ run, checkpoint }: ExportSource, { source }: ExportRequest): boolean {
+  return checkpoint !== null && source !== run.id && (source.includes('@') || checkpoint.id.startsWith(source));
+}
+
+function checkFormat(formats: readonly ExportFormat[], wanted: string): ExportFormat {
+  const available = formats.filter(({ unavailable }) => unavailable === null).map(({ format }) => format);
+  const found = formats.find(({ format }) => format === wanted);
+  if (found?.unavailable === null) return found;
+  throw new TrainstashError(
+    'formatUnavailable',
+    found
+      ? `It cannot be exported as ${wanted}: ${found.unavailable}. It can as ${available.join(', ')}.`
+      : `There is no format "${wanted}". It can be exported as ${available.join(', ')}.`,
+    { format: wanted, available },
+  );
+}
+
+/** In safetensors' own header: texts alone. */
+function metadataOf({ run, checkpoint }: ExportSource): Record<string, string> {
+  return {
+    format: 'pt',
+    'trainstash.run': run.id,
+    'trainstash.checkpoint': checkpoint!.id,
+    'trainstash.step': String(checkpoint!.step),
+    ...(run.commit ? { 'trainstash.commit': run.commit } : {}),
+  };
+}
+
+function manifestOf({ run, checkpoint }: ExportSource, format: string, written: Written): ExportManifest {
+  return {
+    trainstash: 1,
+    format,
+    exportedAt: new Date().toISOString(),
+    run: { id: run.id, number: run.number, name: run.name, job: run.job },
+    branch: run.branch,
+    commit: run.commit,
+    dirty: run.dirty,
+    checkpoint: isOfMetrics(format) || !checkpoint ? null : briefly(checkpoint),
+    params: run.params,
+    metrics: isOfMetrics(format) || !checkpoint ? run.metrics : checkpoint.metrics,
+    ...written,
+  };
+}
+
+function briefly({ id, step, epoch, grade, stateDigest }: Checkpoint): ExportManifest['checkpoint'] {
+  return { id, step, epoch, grade, stateDigest };
+}

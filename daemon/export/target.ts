@@ -1,0 +1,130 @@
+/** Where an export goes: a name of ours beside it until everything is there, then its own. */
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, extname, join } from 'node:path';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { randomId } from '../../protocol/ids.ts';
+import { outputProblem } from '../content/out-file.ts';
+import { readJson, syncDirectory, TEMPORARY_PREFIX, writeJson } from '../store/files.ts';
+
+export const MANIFEST_SUFFIX = '.trainstash.json';
+/** In the store's folder: what a daemon that dies in the middle leaves behind is found by these. */
+const PENDING = 'exports';
+
+export class Target {
+  readonly path: string;
+  /** What is written, a file or a folder. */
+  readonly temporary: string;
+  /** For what is needed on the way; in the store. */
+  readonly scratch: string;
+  readonly manifest: string;
+  readonly #force: boolean;
+  readonly #pending: string;
+
+  /** Throws `outputExists`, `outputUnusable`; nothing is written then. */
+  constructor(store: string, path: string, force: boolean) {
+    checkTarget(path, force);
+    this.path = path;
+    this.manifest = `${path}${MANIFEST_SUFFIX}`;
+    this.#force = force;
+    const id = randomId();
+    // With the ending of its name: some writers add their own where it is missing.
+    this.temporary = join(dirname(path), `${TEMPORARY_PREFIX}${id}${extname(path)}`);
+    this.scratch = join(store, PENDING, `${id}.tmp`);
+    mkdirSync(join(store, PENDING), { recursive: true });
+    this.#pending = join(store, PENDING, `${id}.json`);
+    writeJson(this.#pending, { temporary: this.temporary });
+  }
+
+  /** The output gets its name, and the manifest its own. Throws `outputExists` when somebody was faster. */
+  publish(manifest: unknown): void {
+    try {
+      if (lstatSync(this.temporary).isDirectory()) publishFolder(this.temporary, this.path);
+      else publishFile(this.temporary, this.path, this.#force);
+      writeFileSync(this.temporary, `${JSON.stringify(manifest, null, 2)}\n`);
+      renameSync(this.temporary, this.manifest);
+      syncDirectory(dirname(this.path));
+    } catch (error) {
+      if (error instanceof TrainstashError) throw error;
+      throw outputProblem(this.path, error as NodeJS.ErrnoException);
+    }
+  }
+
+  /** Also after a failure. */
+  close(): void {
+    rmSync(this.temporary, { recursive: true, force: true });
+    rmSync(this.scratch, { recursive: true, force: true });
+    rmSync(this.#pending, { force: true });
+  }
+}
+
+/** Takes away what exports left behind whose daemon died. */
+export function sweepExports(store: string): void {
+  const folder = join(store, PENDING);
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    const { temporary } = (readJson(join(folder, name)) ?? {}) as { temporary?: string };
+    if (temporary && basename(temporary).startsWith(TEMPORARY_PREFIX))
+      rmSync(temporary, { recursive: true, force: true });
+    rmSync(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+function checkTarget(path: string, force: boolean): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory())
+    throw new TrainstashError(
+      'outputUnusable',
+      `${path} is a folder. Nothing was exported; give the name of something new in it.`,
+      { path, problem: 'it is a folder' },
+    );
+  if (found && !force) throw exists(path);
+  const folder = statSync(dirname(path), { throwIfNoEntry: false });
+  if (!folder?.isDirectory())
+    throw new TrainstashError(
+      'outputUnusable',
+      `There is no folder ${dirname(path)}. Nothing was exported; make it first.`,
+      { path, problem: 'its folder does not exist' },
+    );
+}
+
+function publishFile(from: string, to: string, force: boolean): void {
+  if (force) {
+    renameSync(from, to);
+    return;
+  }
+  try {
+    // A rename would replace what appeared there meanwhile.
+    linkSync(from, to);
+    unlinkSync(from);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw exists(to);
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP') throw error;
+    if (existsSync(to)) throw exists(to);
+    renameSync(from, to);
+  }
+}
+
+function publishFolder(from: string, to: string): void {
+  if (existsSync(to)) throw exists(to);
+  renameSync(from, to);
+}
+
+function exists(path: string): TrainstashError {
+  return new TrainstashError(
+    'outputExists',
+    `${path} is there already and was kept. Give another name, or --force to replace it.`,
+    { path },
+  );
+}

@@ -1,0 +1,62 @@
+/** Protocol buffers, as far as ours need them: fields in the order in which they are added. */
+
+export class Message {
+  readonly #parts: Uint8Array[] = [];
+
+  integer(field: number, value: number): this {
+    return this.#add(varint(field * 8), varint(value));
+  }
+
+  double(field: number, value: number): this {
+    const bytes = Buffer.alloc(8);
+    bytes.writeDoubleLE(value);
+    return this.#add(varint(field * 8 + 1), bytes);
+  }
+
+  float(field: number, value: number): this {
+    const bytes = Buffer.alloc(4);
+    bytes.writeFloatLE(value);
+    return this.#add(varint(field * 8 + 5), bytes);
+  }
+
+  text(field: number, value: string): this {
+    return this.raw(field, Buffer.from(value, 'utf8'));
+  }
+
+  message(field: number, value: Message): this {
+    return this.raw(field, ...value.#parts);
+  }
+
+  /** The pieces are kept, not copied. */
+  raw(field: number, ...pieces: readonly Uint8Array[]): this {
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    return this.#add(varint(field * 8 + 2), varint(length), ...pieces);
+  }
+
+  /** One after the other: the whole message. */
+  get pieces(): readonly Uint8Array[] {
+    return this.#parts;
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+
+  #add(...parts: readonly Uint8Array[]): this {
+    // One by one: a spread of a large message's parts would not fit the stack.
+    for (const part of parts) this.#parts.push(part);
+    return this;
+  }
+}
+
+/** Negative numbers as 64-bit ones, as the format has it. */
+function varint(value: number): Uint8Array {
+  let rest = BigInt.asUintN(64, BigInt(value));
+  const bytes: number[] = [];
+  while (rest >= 0x80n) {
+    bytes.push(Number(rest & 0x7fn) | 0x80);
+    rest >>= 7n;
+  }
+  bytes.push(Number(rest));
+  return Uint8Array.from(bytes);
+}

@@ -1,0 +1,235 @@
+/**
+ * Writes the model, filled from a checkpoint, in a format of others, and sends the same samples through both. No training
+ * follows.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { io, Tensor } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { TrainstashError } from '../../protocol/errors.ts';
+import type { ExportRecord, Launch } from '../../protocol/session.ts';
+import { type Topology, toOnnx } from '../formats/onnx/convert.ts';
+import { TooLarge } from '../formats/onnx/graph.ts';
+import { UnsupportedLayer, type Weight } from '../formats/onnx/values.ts';
+import { writeJson } from '../store/files.ts';
+import type { Assembly } from './assemble.ts';
+import { isLayersModel } from './model.ts';
+import { layers, tf } from './tf.ts';
+
+const SAMPLES = 8;
+const SHARD_BYTES = 4 << 20;
+
+/** `directory` is made; what was written, and how close it is, stands in its `export.json`. */
+export async function exportModel(assembly: Assembly, launch: Launch, directory: string): Promise<void> {
+  const model = assembly.userModel;
+  const format = launch.exportAs!;
+  if (!isLayersModel(model))
+    throw unavailable(format, 'its model is made of variables and a function, not of layers', launch);
+  mkdirSync(directory, { recursive: true });
+  const samples = await sampleInputs(assembly);
+  const record =
+    format === 'tfjs' ? await writeTfjs(model, samples, directory) : await writeOnnx(model, samples, directory, launch);
+  writeJson(join(directory, 'export.json'), record);
+}
+
+function unavailable(format: string, why: string, launch: Launch): TrainstashError {
+  return new TrainstashError(
+    'formatUnavailable',
+    `It cannot be exported as ${format}: ${why}. Nothing was written; safetensors and npz take every model.`,
+    {
+      format,
+      available: ['safetensors', 'npz', 'pdparams', 'original', ...(launch.exportAs === 'onnx' ? ['tfjs'] : [])],
+    },
+  );
+}
+
+/** The first batch, cut to a few; null where there is none. */
+async function sampleInputs({ data, feed }: Assembly): Promise<Tensor | null> {
+  const source = data.validation ?? data.train;
+  if ('x' in source) return head(source.x);
+  if ('batch' in source && 'length' in source) {
+    const count = Math.min(SAMPLES, source.length);
+    return head((await source.batch(Int32Array.from({ length: count }, (_, i) => i))).x);
+  }
+  const batch = await feed.batch(0, 0);
+  return batch && head(batch.x);
+}
+
+function head(x: Tensor): Tensor {
+  const count = Math.min(SAMPLES, x.shape[0] ?? 1);
+  return tf.slice(x, 0, count);
+}
+
+async function writeTfjs(model: LayersModel, samples: Tensor | null, directory: string): Promise<ExportRecord> {
+  const names: string[] = ['model.json'];
+  await model.save(
+    tf.io.withSaveHandler(async (artifacts) => {
+      const bytes = new Uint8Array(tf.io.CompositeArrayBuffer.join(artifacts.weightData));
+      const shards: string[] = [];
+      const count = Math.max(1, Math.ceil(bytes.length / SHARD_BYTES));
+      for (let i = 0; i < count; i++) {
+        const name = `group1-shard${i + 1}of${count}.bin`;
+        writeFileSync(join(directory, name), bytes.subarray(i * SHARD_BYTES, (i + 1) * SHARD_BYTES));
+        shards.push(name);
+      }
+      names.push(...shards);
+      const { modelTopology, weightSpecs, format, generatedBy, convertedBy } = artifacts;
+      const weightsManifest = [{ paths: shards, weights: weightSpecs }];
+      const text = JSON.stringify({ modelTopology, format, generatedBy, convertedBy, weightsManifest });
+      writeFileSync(join(directory, 'model.json'), text);
+      return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' } };
+    }),
+  );
+  const again = await layers.loadLayersModel(fromFiles(directory));
+  const difference = samples && (await compare(model, samples, (x) => [again.predict(x)].flat()));
+  return {
+    names,
+    notes: [],
+    parity: parityOf(difference, samples, `TensorFlow.js ${tf.version_core}`),
+  };
+}
+
+/** As a reader of these files would load them. */
+function fromFiles(directory: string): io.IOHandler {
+  return {
+    async load() {
+      const json = JSON.parse(readFileSync(join(directory, 'model.json'), 'utf8')) as io.ModelJSON;
+      const [group] = json.weightsManifest;
+      const bytes = Buffer.concat(group!.paths.map((name) => readFileSync(join(directory, name))));
+      return {
+        modelTopology: json.modelTopology,
+        weightSpecs: group!.weights,
+        weightData: Uint8Array.from(bytes).buffer,
+      };
+    },
+  };
+}
+
+async function writeOnnx(
+  model: LayersModel,
+  samples: Tensor | null,
+  directory: string,
+  launch: Launch,
+): Promise<ExportRecord> {
+  const path = join(directory, 'model.onnx');
+  try {
+    const topology = model.toJSON(null, false) as unknown as Topology;
+    const weights = weightsOf(model);
+    const message = toOnnx(topology, (layer) => weights.get(layer) ?? {}, {
+      'trainstash.checkpoint': launch.resume?.checkpoint ?? '',
+      'trainstash.step': String(launch.resume?.step ?? 0),
+    });
+    writeFileSync(path, message.bytes());
+  } catch (error) {
+    if (error instanceof UnsupportedLayer)
+      throw unavailable('onnx', `ONNX export does not know ${error.message}`, launch);
+    if (error instanceof TooLarge) throw unavailable('onnx', error.message, launch);
+    throw error;
+  }
+  const runtime = await findRuntime(launch);
+  if (!runtime)
+    return {
+      names: ['model.onnx'],
+      notes: [],
+      parity: {
+        largestDifference: null,
+        samples: 0,
+        runtime: 'onnxruntime',
+        why: 'The project has neither onnxruntime-node nor onnxruntime-web, so that the file was not run.',
+      },
+    };
+  const difference =
+    samples &&
+    (await compare(model, samples, async (x) => {
+      const session = await runtime.module.InferenceSession.create(path);
+      const [name] = session.inputNames;
+      const isInteger = model.inputs[0]!.dtype === 'int32';
+      const data = isInteger ? Int32Array.from(await x.data()) : Float32Array.from(await x.data());
+      const input = new runtime.module.Tensor(isInteger ? 'int32' : 'float32', data, x.shape);
+      const output = await session.run({ [name!]: input });
+      return session.outputNames.map((one) => tf.tensor(output[one]!.data as Float32Array, [...output[one]!.dims]));
+    }));
+  return { names: ['model.onnx'], notes: [], parity: parityOf(difference, samples, runtime.name) };
+}
+
+function parityOf(difference: number | null, samples: Tensor | null, runtime: string): ExportRecord['parity'] {
+  if (difference === null || samples === null)
+    return {
+      largestDifference: null,
+      samples: 0,
+      runtime,
+      why: 'There was no sample of the data, or it has several inputs.',
+    };
+  return { largestDifference: difference, samples: samples.shape[0] ?? 0, runtime, why: '' };
+}
+
+/** Largest difference of any output element; null: the model takes more than the data's `x`. */
+async function compare(
+  model: LayersModel,
+  x: Tensor,
+  other: (x: Tensor) => Tensor[] | Promise<Tensor[]>,
+): Promise<number | null> {
+  if (model.inputs.length !== 1) return null;
+  const ours = [model.predict(x)].flat();
+  const theirs = await other(x);
+  let largest = 0;
+  for (const [i, tensor] of ours.entries()) {
+    const [a, b] = [await tensor.data(), await theirs[i]!.data()];
+    if (a.length !== b.length) return Number.MAX_VALUE;
+    for (let k = 0; k < a.length; k++) {
+      // Equal infinities and two NaN are no difference.
+      const difference = Object.is(a[k], b[k]) ? 0 : Math.abs(a[k]! - b[k]!);
+      largest = Number.isFinite(difference) ? Math.max(largest, difference) : Number.MAX_VALUE;
+    }
+  }
+  return largest;
+}
+
+/** By the paths of layers, nested models' inside them. */
+function weightsOf(model: LayersModel): Map<string, Record<string, Weight>> {
+  const found = new Map<string, Record<string, Weight>>();
+  const visit = (list: LayersModel['layers'], path: string) => {
+    for (const layer of list) {
+      const inner = (layer as unknown as { layers?: LayersModel['layers'] }).layers;
+      if (Array.isArray(inner)) visit(inner, `${path}${layer.name}/`);
+      else {
+        const entries = layer.weights.map((weight) => {
+          const tensor = weight.read();
+          const data = Float32Array.from(tensor.dataSync());
+          return [weight.originalName.split('/').pop()!, { shape: tensor.shape, data }] as const;
+        });
+        found.set(`${path}${layer.name}`, Object.fromEntries(entries));
+      }
+    }
+  };
+  visit(model.layers, '');
+  return found;
+}
+
+/** What of onnxruntime's own types is used here. */
+interface Runtime {
+  Tensor: new (type: string, data: Float32Array | Int32Array, dims: readonly number[]) => object;
+  InferenceSession: {
+    create(path: string): Promise<{
+      inputNames: readonly string[];
+      outputNames: readonly string[];
+      run(feeds: Record<string, object>): Promise<Record<string, { data: ArrayLike<number>; dims: readonly number[] }>>;
+    }>;
+  };
+}
+
+/** The user's, if the project has one. */
+async function findRuntime({ root }: Launch): Promise<{ name: string; module: Runtime } | null> {
+  const require = createRequire(join(root, 'package.json'));
+  for (const name of ['onnxruntime-node', 'onnxruntime-web']) {
+    try {
+      const module = (await import(pathToFileURL(require.resolve(name)).href)) as Runtime & { default?: Runtime };
+      return { name, module: module.InferenceSession ? module : module.default! };
+    } catch {
+      // Not there, or without a binary for this machine.
+    }
+  }
+  return null;
+}

@@ -1,0 +1,241 @@
+/** What others read in exported files: torch, NumPy, pickle, and readers of their own in exports.py. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Place } from '../../daemon/code/project.ts';
+import { exportTo } from '../../daemon/export/export.ts';
+import type { ExportContext } from '../../daemon/export/source.ts';
+import { sweepExports } from '../../daemon/export/target.ts';
+import type { ExportManifest, ExportResult } from '../../protocol/export.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { PYTHON, script } from '../support/python.ts';
+import { CONTENT_THREAD, keepFiles, openStored, type Stored, UNWATCHED } from '../support/stored.ts';
+
+let folder = '';
+let known: Record<string, Record<string, Described>> = {};
+
+/** Type, shape, SHA-256 of the elements row by row. */
+type Described = [string, number[], string];
+
+beforeAll(() => {
+  if (!PYTHON) return;
+  folder = mkdtempSync(join(tmpdir(), 'trainstash-test-'));
+  const made = spawnSync(PYTHON, ['-W', 'ignore', script('exports.py'), 'make', folder], { encoding: 'utf8' });
+  if (made.status !== 0) throw new Error(made.stderr);
+  known = JSON.parse(readFileSync(join(folder, 'names.json'), 'utf8'));
+}, 120_000);
+
+afterAll(() => {
+  if (folder) rmSync(folder, { recursive: true });
+});
+
+interface Bench extends Stored {
+  out: string;
+  keep(...names: string[]): Promise<string>;
+  write(source: string, format: string, options?: Partial<Parameters<typeof exportTo>[1]>): Promise<ExportResult>;
+}
+
+async function openBench(watcher = UNWATCHED): Promise<Bench> {
+  const stored = await openStored(temporaryFolder());
+  const out = join(stored.folder, 'out');
+  mkdirSync(out);
+  const context: ExportContext = {
+    place: { root: stored.folder, store: join(stored.folder, 'store') } as Place,
+    store: stored.store,
+    trainer: '',
+    runner: '',
+    announce: { run() {}, checkpoint() {}, metrics() {}, notice() {} },
+    log() {},
+    contentThread: CONTENT_THREAD,
+    findCheckpoint: async (id) => (await stored.store.checkpoint(id))!,
+    requireTrust: async () => {},
+  };
+  let count = 0;
+  return {
+    ...stored,
+    out,
+    keep: (...names) => keepFiles(stored, ++count, ...names.map((name) => join(folder, name))),
+    write: (source, format, options = {}) =>
+      exportTo(
+        context,
+        {
+          source,
+          format,
+          path: join(out, `file.${format === 'state_dict' ? 'pt' : format}`),
+          full: false,
+          strip: null,
+          force: false,
+          environment: {},
+          ...options,
+        },
+        watcher,
+      ),
+  };
+}
+
+function read(...paths: string[]): Record<string, { tensors: Record<string, Described> } & Record<string, unknown>> {
+  const done = spawnSync(PYTHON, ['-W', 'ignore', script('exports.py'), 'read', ...paths], { encoding: 'utf8' });
+  if (done.status !== 0) throw new Error(done.stderr);
+  return JSON.parse(done.stdout);
+}
+
+describe.skipIf(!PYTHON)('a checkpoint of PyTorch, exported', () => {
+  test('is what torch, NumPy, pickle and a reader of safetensors find: types, shapes, every bit; strides undone', async () => {
+    const bench = await openBench();
+    const id = await bench.keep('odd.pt');
+    for (const format of ['state_dict', 'npz', 'pdparams', 'safetensors']) await bench.write(id, format);
+    const found = read(...['pt', 'npz', 'pdparams', 'safetensors'].map((ending) => join(bench.out, `file.${ending}`)));
+    const truth = known.odd!;
+    expect(found['file.pt']!.tensors).toEqual(truth);
+    expect(found['file.pt']).toMatchObject({ class: 'OrderedDict', tied: [['embed.weight', 'head.weight']] });
+    const { 'head.weight': _, ...untied } = truth;
+    expect(found['file.safetensors']!.tensors).toEqual(untied);
+    expect(found['file.safetensors']!.metadata).toMatchObject({ 'head.weight': 'embed.weight', format: 'pt' });
+    // Without a type of their own for bfloat16: its bits, or float32.
+    const [, shape, bits] = truth.brain!;
+    expect(found['file.pdparams']!.tensors).toEqual({ ...truth, brain: ['uint16', shape, bits] });
+    expect(found['file.npz']!.tensors).toMatchObject({ ...truth, brain: ['float32', shape, expect.any(String)] });
+  });
+
+  test('as a state_dict has the model’s own names: of a box, of Lightning; names that are the model’s stay', async () => {
+    const bench = await openBench();
+    for (const [file, notes] of [
+      ['plain_epoch_3.pt', ['Names are without "model.", which all of them began with.']],
+      ['lightning.ckpt', ['Names are without "state_dict.model.", which all of them began with.']],
+    ] as const) {
+      const result = await bench.write(await bench.keep(file), 'state_dict', { force: true });
+      expect(result.notes).toEqual(notes);
+      expect(read(result.path)['file.pt']!.tensors).toEqual(known.plain);
+    }
+    const flat = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true });
+    expect(flat.notes).toEqual([]);
+    expect(Object.keys(read(flat.path)['file.pt']!.tensors)).toEqual(
+      Object.keys(known.plain!).map((name) => `model.${name}`),
+    );
+    const told = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true, strip: 'model.' });
+    expect(read(told.path)['file.pt']!.tensors).toEqual(known.plain);
+  });
+
+  test('in full has the optimizer’s tensors too, by all their names', async () => {
+    const bench = await openBench();
+    const result = await bench.write(await bench.keep('plain_epoch_3.pt'), 'safetensors', { full: true });
+    const names = Object.keys(read(result.path)['file.safetensors']!.tensors);
+    expect(names).toEqual(expect.arrayContaining(['model.0.weight', 'optimizer.state.0.exp_avg']));
+  });
+
+  test('as it is, is byte for byte the same; several files are a folder', async () => {
+    const bench = await openBench();
+    const one = await bench.write(await bench.keep('odd.pt'), 'original', { path: join(bench.out, 'one.pt') });
+    expect(readFileSync(one.path).equals(readFileSync(join(folder, 'odd.pt')))).toBe(true);
+    const two = await bench.write(await bench.keep('odd.pt', 'flat.pt'), 'original', { path: join(bench.out, 'two') });
+    expect(readdirSync(two.path).sort()).toEqual(['flat.pt', 'odd.pt']);
+    expect(readFileSync(join(two.path, 'flat.pt')).equals(readFileSync(join(folder, 'flat.pt')))).toBe(true);
+  });
+
+  test('has a manifest beside it whose hashes are the files’ own', async () => {
+    const bench = await openBench();
+    const id = await bench.keep('odd.pt');
+    for (const format of ['state_dict', 'safetensors']) {
+      const result = await bench.write(id, format);
+      const manifest = JSON.parse(readFileSync(result.manifest, 'utf8')) as ExportManifest;
+      expect(manifest).toMatchObject({ trainstash: 1, format, run: { id: bench.run.id }, checkpoint: { id, step: 1 } });
+      const [sum] = spawnSync('sha256sum', [result.path], { encoding: 'utf8' }).stdout.split(' ');
+      expect(manifest.files).toEqual([{ name: '', bytes: readFileSync(result.path).length, sha256: sum }]);
+    }
+  });
+});
+
+describe.skipIf(!PYTHON)('an export that cannot be', () => {
+  async function refused(bench: Bench, work: Promise<unknown>, error: object): Promise<void> {
+    const before = readdirSync(bench.out);
+    await expect(work).rejects.toMatchObject(error);
+    expect(readdirSync(bench.out)).toEqual(before);
+    expect(readdirSync(join(bench.folder, 'store', 'exports'), { recursive: true })).toEqual([]);
+  }
+
+  test('keeps what is there; with --force it replaces a file, never a folder', async () => {
+    const bench = await openBench();
+    const id = await bench.keep('odd.pt');
+    const path = join(bench.out, 'mine.npz');
+    writeFileSync(path, 'mine');
+    mkdirSync(join(bench.folder, 'store', 'exports'), { recursive: true });
+    await refused(bench, bench.write(id, 'npz', { path }), { code: 'outputExists', data: { path } });
+    expect(readFileSync(path, 'utf8')).toBe('mine');
+    await bench.write(id, 'npz', { path, force: true });
+    expect(read(path)['mine.npz']!.tensors.scalar).toBeDefined();
+    await refused(bench, bench.write(id, 'npz', { path: bench.out, force: true }), {
+      code: 'outputUnusable',
+      data: { problem: 'it is a folder' },
+    });
+    await refused(bench, bench.write(id, 'npz', { path: join(bench.out, 'no/such/folder.npz') }), {
+      code: 'outputUnusable',
+    });
+  });
+
+  test('says which formats there are', async () => {
+    const bench = await openBench();
+    mkdirSync(join(bench.folder, 'store', 'exports'), { recursive: true });
+    const id = await bench.keep('odd.pt');
+    await refused(bench, bench.write(id, 'onnx'), {
+      code: 'formatUnavailable',
+      message: expect.stringContaining('`export`'),
+      data: { format: 'onnx', available: ['safetensors', 'state_dict', 'npz', 'pdparams', 'original'] },
+    });
+    await refused(bench, bench.write(id, 'gguf'), {
+      code: 'formatUnavailable',
+      message: expect.stringContaining('npz'),
+    });
+    await refused(bench, bench.write(await bench.keep('complex.pt'), 'safetensors'), {
+      code: 'formatUnavailable',
+      message: expect.stringContaining('"z" (C64)'),
+    });
+    writeFileSync(join(folder, 'words.txt'), 'no tensors');
+    await refused(bench, bench.write(await bench.keep('words.txt'), 'npz'), {
+      code: 'formatUnavailable',
+      message: expect.stringContaining('no tensors that can be read'),
+    });
+  });
+
+  test('cancelled in its middle leaves nothing', async () => {
+    const cancel = new AbortController();
+    const bench = await openBench({ signal: cancel.signal, progress: () => cancel.abort() });
+    mkdirSync(join(bench.folder, 'store', 'exports'), { recursive: true });
+    await refused(bench, bench.write(await bench.keep('odd.pt'), 'safetensors'), { code: 'cancelled' });
+  });
+
+  test('on a full disk leaves nothing, and says so', async (context) => {
+    const bench = await openBench();
+    mkdirSync(join(bench.folder, 'store', 'exports'), { recursive: true });
+    const id = await bench.keep('odd.pt');
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', bench.out]).status !== 0)
+      return context.skip('no small file system can be mounted here');
+    try {
+      for (const format of ['safetensors', 'npz', 'original'])
+        await refused(bench, bench.write(id, format), {
+          code: 'outputUnusable',
+          data: { problem: 'the disk is full' },
+        });
+    } finally {
+      spawnSync('umount', [bench.out]);
+    }
+  });
+
+  test('left half-written by a daemon that was killed, goes when the project is opened again', async () => {
+    const store = temporaryFolder();
+    const out = temporaryFolder();
+    const temporary = join(out, '.trainstash-tmp-abc.npz');
+    writeFileSync(temporary, 'half');
+    writeFileSync(join(out, 'mine.npz'), 'mine');
+    mkdirSync(join(store, 'exports/abc.tmp'), { recursive: true });
+    writeFileSync(join(store, 'exports/abc.json'), JSON.stringify({ temporary }));
+    // A record that names something else than what we write is not followed.
+    writeFileSync(join(store, 'exports/def.json'), JSON.stringify({ temporary: join(out, 'mine.npz') }));
+    sweepExports(store);
+    expect(readdirSync(out)).toEqual(['mine.npz']);
+    expect(readdirSync(join(store, 'exports'))).toEqual([]);
+    expect(existsSync(temporary)).toBe(false);
+    expect(basename(temporary)).toMatch(/^\.trainstash-tmp-/);
+  });
+});
