@@ -50,12 +50,17 @@ export async function openContent(reader: StoreReader, checkpoint: string): Prom
   return {
     tensors,
     formats: opened.map(({ any }) => any.inspection.format),
-    isBox: opened.some(({ any }) => any.inspection.values.length > 0),
+    isBox: opened.some(({ any }) => isBox(any.inspection)),
     notes,
     close: () => {
       for (const { any } of opened) any.close();
     },
   };
+}
+
+/** A safetensors file says something of itself in any case; one of our trainer's holds a whole training. */
+function isBox({ format, values }: Pick<FileInspection, 'format' | 'values'>): boolean {
+  return format === 'safetensors' ? values.some(({ name }) => name === 'trainstash.progress') : values.length > 0;
 }
 
 /** Equal for the files of two checkpoints that play the same part: `model_epoch_12.pdparams` → `model_epoch`. */

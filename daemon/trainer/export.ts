@@ -12,10 +12,10 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import type { ExportRecord, Launch } from '../../protocol/session.ts';
 import { type Topology, toOnnx } from '../formats/onnx/convert.ts';
 import { TooLarge } from '../formats/onnx/graph.ts';
-import { UnsupportedLayer, type Weight } from '../formats/onnx/values.ts';
+import { UnsupportedLayer } from '../formats/onnx/values.ts';
 import { writeJson } from '../store/files.ts';
 import type { Assembly } from './assemble.ts';
-import { isLayersModel } from './model.ts';
+import { isLayersModel, layerWeights } from './model.ts';
 import { layers, tf } from './tf.ts';
 
 const SAMPLES = 8;
@@ -116,7 +116,7 @@ async function writeOnnx(
   const path = join(directory, 'model.onnx');
   try {
     const topology = model.toJSON(null, false) as unknown as Topology;
-    const weights = weightsOf(model);
+    const weights = layerWeights(model);
     const message = toOnnx(topology, (layer) => weights.get(layer) ?? {}, {
       'trainstash.checkpoint': launch.resume?.checkpoint ?? '',
       'trainstash.step': String(launch.resume?.step ?? 0),
@@ -185,27 +185,6 @@ async function compare(
     }
   }
   return largest;
-}
-
-/** By the paths of layers, nested models' inside them. */
-function weightsOf(model: LayersModel): Map<string, Record<string, Weight>> {
-  const found = new Map<string, Record<string, Weight>>();
-  const visit = (list: LayersModel['layers'], path: string) => {
-    for (const layer of list) {
-      const inner = (layer as unknown as { layers?: LayersModel['layers'] }).layers;
-      if (Array.isArray(inner)) visit(inner, `${path}${layer.name}/`);
-      else {
-        const entries = layer.weights.map((weight) => {
-          const tensor = weight.read();
-          const data = Float32Array.from(tensor.dataSync());
-          return [weight.originalName.split('/').pop()!, { shape: tensor.shape, data }] as const;
-        });
-        found.set(`${path}${layer.name}`, Object.fromEntries(entries));
-      }
-    }
-  };
-  visit(model.layers, '');
-  return found;
 }
 
 /** What of onnxruntime's own types is used here. */

@@ -67,3 +67,26 @@ function nameLayersModel(model: LayersModel): NamedModel {
     warnings,
   };
 }
+
+/** By the paths of layers, a nested model's inside it: `outer/inner`; each weight by the last part of its name. */
+export function layerWeights(model: LayersModel): Map<string, Record<string, { shape: number[]; data: Float32Array }>> {
+  const found = new Map<string, Record<string, { shape: number[]; data: Float32Array }>>();
+  const visit = (list: readonly Layer[], path: string) => {
+    for (const layer of list) {
+      const inner = (layer as unknown as { layers?: Layer[] }).layers;
+      if (Array.isArray(inner)) visit(inner, `${path}${layer.name}/`);
+      else {
+        const entries = layer.weights.map((weight) => {
+          const tensor = weight.read();
+          return [
+            weight.originalName.split('/').pop()!,
+            { shape: tensor.shape, data: Float32Array.from(tensor.dataSync()) },
+          ] as const;
+        });
+        found.set(`${path}${layer.name}`, Object.fromEntries(entries));
+      }
+    }
+  };
+  visit(model.layers as Layer[], '');
+  return found;
+}

@@ -20,6 +20,15 @@ def make(folder):
     torch.save({"model": state, "optimizer": optimizer.state_dict(), "epoch": 3}, "plain_epoch_3.pt")
     torch.save({"pytorch-lightning_version": "2.0", "epoch": 1, "state_dict": {"model." + k: v for k, v in state.items()}}, "lightning.ckpt")
     torch.save({"model." + k: v for k, v in state.items()}, "flat.pt")
+    header, at = {"__metadata__": {"format": "pt"}}, 0
+    for name, tensor in state.items():
+        size = tensor.numel() * tensor.element_size()
+        kind = {"torch.float32": "F32", "torch.int64": "I64"}[str(tensor.dtype)]
+        header["model." + name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    with open("flat.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(tensor.numpy().tobytes() for tensor in state.values()))
     odd = {
         **tied, "turned": torch.arange(12.0).reshape(3, 4).t(), "sliced": torch.arange(20.0)[3:17:2],
         "image": torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last), "scalar": torch.tensor(2.5),

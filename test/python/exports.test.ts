@@ -109,11 +109,13 @@ describe.skipIf(!PYTHON)('a checkpoint of PyTorch, exported', () => {
       expect(result.notes).toEqual(notes);
       expect(read(result.path)['file.pt']!.tensors).toEqual(known.plain);
     }
-    const flat = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true });
-    expect(flat.notes).toEqual([]);
-    expect(Object.keys(read(flat.path)['file.pt']!.tensors)).toEqual(
-      Object.keys(known.plain!).map((name) => `model.${name}`),
-    );
+    for (const file of ['flat.pt', 'flat.safetensors']) {
+      const flat = await bench.write(await bench.keep(file), 'state_dict', { force: true });
+      expect(flat.notes).toEqual([]);
+      expect(Object.keys(read(flat.path)['file.pt']!.tensors)).toEqual(
+        Object.keys(known.plain!).map((name) => `model.${name}`),
+      );
+    }
     const told = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true, strip: 'model.' });
     expect(read(told.path)['file.pt']!.tensors).toEqual(known.plain);
   });

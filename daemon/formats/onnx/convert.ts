@@ -25,7 +25,7 @@ export function toOnnx(topology: Topology, weightsOf: WeightsOf, metadata: Reado
   const context: Context = { graph, weightsOf, problems: [] };
   const outputs = convertModel(context, topology, '', null);
   if (context.problems.length > 0) throw new UnsupportedLayer([...new Set(context.problems)].join(', '));
-  for (const [i, { last }] of outputs.entries()) graph.output(last, i === 0 ? 'output' : `output_${i + 1}`);
+  for (const [i, { last, rank }] of outputs.entries()) graph.output(last, i === 0 ? 'output' : `output_${i + 1}`, rank);
   return graph.encode(String(topology.config.name ?? 'model'), metadata);
 }
 
@@ -92,7 +92,8 @@ function convertNetwork(
     if (ready.length === 0) throw new UnsupportedLayer('layers that wait for each other');
     for (const { layer, from, use } of ready)
       done.set(
-        `${nameOf(layer)}:${use}`,
+        // A model was used once when it was made: that use is counted, and not listed.
+        `${nameOf(layer)}:${Array.isArray(layer.config.layers) ? use + 1 : use}`,
         convertOne(
           context,
           layer,

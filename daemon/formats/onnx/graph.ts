@@ -77,9 +77,9 @@ export class Graph {
     return unique;
   }
 
-  output(tensor: string, name: string): void {
+  output(tensor: string, name: string, rank: number): void {
     const unique = this.node('Identity', [tensor], {}, name);
-    this.#outputs.push({ name: unique, message: valueInfo(unique, FLOAT, null) });
+    this.#outputs.push({ name: unique, message: valueInfo(unique, FLOAT, new Array(rank).fill(null)) });
   }
 
   /** `metadata`: shown by tools as the model's properties. */
@@ -124,16 +124,12 @@ function attribute(name: string, value: Attribute): Message {
   return message.integer(20, 7);
 }
 
-/** `shape` null: whatever comes out. */
-function valueInfo(name: string, type: ElementType, shape: readonly (number | null)[] | null): Message {
-  const tensor = new Message().integer(1, type);
-  if (shape) {
-    const dimensions = new Message();
-    shape.forEach((size, i) => {
-      const word = i === 0 ? 'batch' : `${name}_${i}`;
-      dimensions.message(1, size === null ? new Message().text(2, word) : new Message().integer(1, size));
-    });
-    tensor.message(2, dimensions);
-  }
+function valueInfo(name: string, type: ElementType, shape: readonly (number | null)[]): Message {
+  const dimensions = new Message();
+  shape.forEach((size, i) => {
+    const word = i === 0 ? 'batch' : `${name}_${i}`;
+    dimensions.message(1, size === null ? new Message().text(2, word) : new Message().integer(1, size));
+  });
+  const tensor = new Message().integer(1, type).message(2, dimensions);
   return new Message().text(1, name).message(2, new Message().message(1, tensor));
 }

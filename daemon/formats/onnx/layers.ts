@@ -71,8 +71,7 @@ const CONVERT: Readonly<Record<string, Convert>> = {
   GlobalAveragePooling1D: (graph, layer, [x]) => reduction(graph, layer, x!, 'ReduceMean', [1]),
   GlobalAveragePooling2D: (graph, layer, [x]) => reduction(graph, layer, x!, 'ReduceMean', [1, 2]),
   BatchNormalization(graph, layer, [x]) {
-    const axis = Number(layer.config.axis ?? -1);
-    const place = axis < 0 ? axis + x!.rank : axis;
+    onlyLastAxis(layer, x!.rank);
     const { data: mean } = found(layer, 'moving_mean');
     const { data: variance } = found(layer, 'moving_variance');
     const epsilon = Number(layer.config.epsilon ?? 1e-3);
@@ -81,22 +80,22 @@ const CONVERT: Readonly<Record<string, Convert>> = {
       (one, i) => (layer.weights.gamma?.data[i] ?? 1) / Math.sqrt(one + epsilon),
     );
     const shift = Float32Array.from(mean, (one, i) => (layer.weights.beta?.data[i] ?? 0) - one * scale[i]!);
-    const shape = Array.from({ length: x!.rank - place }, (_, i) => (i === 0 ? mean.length : 1));
     const scaled = graph.node(
       'Mul',
-      [x!.last, graph.constant(`${layer.name}_scale`, shape, scale)],
+      [x!.last, graph.constant(`${layer.name}_scale`, [mean.length], scale)],
       {},
       `${layer.name}_scaled`,
     );
-    const output = graph.node('Add', [scaled, graph.constant(`${layer.name}_shift`, shape, shift)], {}, layer.name);
+    const output = graph.node(
+      'Add',
+      [scaled, graph.constant(`${layer.name}_shift`, [mean.length], shift)],
+      {},
+      layer.name,
+    );
     return Value.channelsLast(graph, output, x!.rank);
   },
   LayerNormalization(graph, layer, [x]) {
-    const axes = [layer.config.axis ?? -1]
-      .flat()
-      .map((axis) => (Number(axis) < 0 ? Number(axis) + x!.rank : Number(axis)));
-    if (axes.length !== 1 || axes[0] !== x!.rank - 1)
-      throw new UnsupportedLayer(`LayerNormalization over other axes than the last ("${layer.name}")`);
+    onlyLastAxis(layer, x!.rank);
     const size = (layer.weights.gamma ?? layer.weights.beta)?.shape[0];
     if (size === undefined) throw new UnsupportedLayer(`LayerNormalization without scale and centre ("${layer.name}")`);
     const filled = (name: string, value: number) =>
@@ -138,7 +137,8 @@ const CONVERT: Readonly<Record<string, Convert>> = {
     return Value.channelsLast(graph, graph.node('Flatten', [x!.last], { axis: 1 }, layer.name), 2);
   },
   Reshape(graph, layer, [x]) {
-    const target = numbers(layer, 'target_shape');
+    // A size that follows from the others is null there, and −1 here.
+    const target = (layer.config.target_shape as (number | null)[]).map((size) => size ?? -1);
     // 0 is the size that is there: the batch.
     const shape = graph.constant(`${layer.name}_shape`, [target.length + 1], [0n, ...target.map(BigInt)]);
     return Value.channelsLast(graph, graph.node('Reshape', [x!.last, shape], {}, layer.name), target.length + 1);
@@ -210,8 +210,14 @@ function windowOf(layer: Layer, kernel: readonly number[]) {
   const dilations = sizes(layer, 'dilation_rate', kernel.length);
   const { padding } = layer.config;
   const common = { strides, dilations, kernel_shape: kernel };
-  if (padding === 'same') return { ...common, auto_pad: 'SAME_UPPER' };
-  if (padding === 'causal') return { ...common, pads: [dilations[0]! * (kernel[0]! - 1), 0] };
+  if (padding === 'same') {
+    // Where it moves one by one the padding does not depend on the size; runtimes know no other way with dilations.
+    if (strides.some((stride) => stride !== 1)) return { ...common, auto_pad: 'SAME_UPPER' };
+    const total = kernel.map((size, i) => dilations[i]! * (size - 1));
+    const begin = total.map((size) => Math.floor(size / 2));
+    return { ...common, pads: [...begin, ...total.map((size, i) => size - begin[i]!)] };
+  }
+  if (padding !== 'valid') throw new UnsupportedLayer(`padding ${JSON.stringify(padding)} of "${layer.name}"`);
   return common;
 }
 
@@ -271,6 +277,13 @@ function constant(graph: Graph, name: string, { shape, data }: Weight): string {
 
 function onlyChannelsLast({ config, type, name }: Layer): void {
   if (config.data_format === 'channels_first') throw new UnsupportedLayer(`${type} with channels first ("${name}")`);
+}
+
+/** Over others TensorFlow.js's own kernels give other numbers than they should. */
+function onlyLastAxis({ config, type, name }: Layer, rank: number): void {
+  const axes = [config.axis ?? -1].flat().map(Number);
+  if (axes.length !== 1 || (axes[0] !== -1 && axes[0] !== rank - 1))
+    throw new UnsupportedLayer(`${type} over another axis than the last ("${name}")`);
 }
 
 function sizes(layer: Layer, key: string, count: number): number[] {
