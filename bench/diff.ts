@@ -1,8 +1,9 @@
 /** What is different between two checkpoints, against only reading them; a checkpoint out of the store, against `cp`. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, fsyncSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
+import { workOnContent } from '../daemon/content/work.ts';
 import { diffWeights } from '../daemon/diff/weights.ts';
 import { newSession } from '../daemon/runs/records.ts';
 import { type Store, startStore } from '../daemon/store/client.ts';
@@ -58,6 +59,28 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
       () => timed(() => compare([first.id, second.id])),
       () => timed(() => readOnly(store, [first.id, second.id])),
     );
+    const source = join(first.directory, STATE_FILE);
+    const target = join(work, 'out');
+    const exported = await alternate(
+      ROUNDS,
+      async () => {
+        const work = { do: 'exportTensors' as const, checkpoint: first.id, format: 'safetensors' as const };
+        const options = { full: true, strip: null, path: target, metadata: {} };
+        const seconds = await timed(() => workOnContent(thread, store, { ...work, ...options }, WATCHER));
+        rmSync(target);
+        return seconds;
+      },
+      () => {
+        const started = performance.now();
+        copyFileSync(source, target);
+        const file = openSync(target, 'r+');
+        fsyncSync(file);
+        closeSync(file);
+        const seconds = (performance.now() - started) / 1000;
+        rmSync(target);
+        return seconds;
+      },
+    );
     return [
       {
         name: 'diff.equal',
@@ -67,6 +90,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
         raw: { ours: equal },
       },
       throughput('diff.weights', 2 * MEBIBYTES, changed, 'reading both from the store, verified', 0.7),
+      throughput('export.safetensors', MEBIBYTES, exported, 'cp + fsync', 0.85),
     ];
   } finally {
     await store.close();

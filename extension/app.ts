@@ -3,11 +3,13 @@ import * as vscode from 'vscode';
 import { isError, TrainstashError } from '../protocol/errors.ts';
 import type { Connection } from './connection.ts';
 import type { Model } from './model.ts';
+import type { Tasks } from './task.ts';
 import { plain } from './text.ts';
 
 export interface App {
   connection: Connection;
   model: Model;
+  tasks: Tasks;
   log: vscode.LogOutputChannel;
   /** The root of the project that a command without a target is about; asks when several fit. Undefined: cancelled. */
   chooseRoot(): Promise<string | undefined>;

@@ -50,9 +50,9 @@ export class Connection {
   }
 
   /** Connects first when there is no connection, starting the daemon. */
-  async request<P, R>(message: Request<P, R>, params: P): Promise<R> {
+  async request<P, R>(message: Request<P, R>, params: P, signal?: AbortSignal): Promise<R> {
     const client = await this.connect(true);
-    return client.request(message, params);
+    return client.request(message, params, signal);
   }
 
   connect(start: boolean): Promise<Client> {

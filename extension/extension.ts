@@ -8,6 +8,7 @@ import { isError } from '../protocol/errors.ts';
 import { branchFollow } from '../protocol/messages.ts';
 import { type App, command, report } from './app.ts';
 import { registerBranches } from './commands/branches.ts';
+import { registerExporting } from './commands/exporting.ts';
 import { registerKeeping } from './commands/keeping.ts';
 import { registerLife } from './commands/life.ts';
 import { isLive } from './commands/targets.ts';
@@ -15,6 +16,7 @@ import { Connection } from './connection.ts';
 import { isInUse } from './folders.ts';
 import { Model } from './model.ts';
 import { Notices } from './notices.ts';
+import { Tasks } from './task.ts';
 import { JobsTree } from './views/jobs.ts';
 import { type Node, RunsTree } from './views/runs.ts';
 import { ScriptLens } from './views/script-lens.ts';
@@ -58,7 +60,7 @@ export function activate(context: vscode.ExtensionContext): void {
   notices.rootOf = (run) => model.projects.find(({ runs }) => runs.has(run.id))?.project.root ?? '';
   notices.answerFollow = (root, follow) =>
     connection.request(branchFollow, { root, follow }).catch((error) => report(app, error));
-  const app: App = { connection, model, log, chooseRoot };
+  const app: App = { connection, model, tasks: new Tasks(connection), log, chooseRoot };
   const tree = new RunsTree(model);
   const jobs = new JobsTree(connection, model);
   const stashes = new StashesTree(connection, model);
@@ -77,6 +79,7 @@ export function activate(context: vscode.ExtensionContext): void {
 
   registerLife(app, context);
   registerKeeping(app, context, status);
+  registerExporting(app, context);
   registerBranches(app, context, () => stashes.redraw());
   command(app, context, 'refresh', openFolders);
   command(app, context, 'startDaemon', () => openFolders(true));

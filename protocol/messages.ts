@@ -408,6 +408,8 @@ export const exportWrite = request<ExportResult>()(
     strip: v.optional(text),
     force: v.optional(v.boolean()),
     environment,
+    /** Of the folder, for a leading `python`. */
+    interpreter: v.optional(text),
     task,
   }),
 );

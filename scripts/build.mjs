@@ -44,6 +44,7 @@ await build({
     'inspect-thread': 'daemon/formats/inspect-thread.ts',
     'writer-thread': 'daemon/trainer/writer-thread.ts',
     'content-thread': 'daemon/content/thread.ts',
+    'hash-thread': 'daemon/content/hash-thread.ts',
   },
   outdir: dist,
   splitting: true,

@@ -89,7 +89,7 @@ function formatLines(formats: readonly ExportFormat[], width: number): string[] 
     ...(cannot.length > 0 ? [''] : []),
     ...cannot.map(({ format, unavailable }) => paint('dim', `${format}: ${unavailable}`)),
     '',
-    'Choose one: --format FORMAT [--out FILE]',
+    'Choose one: --format FORMAT [--out FILE]; --full takes the optimizer’s tensors, too.',
   ];
 }
 

@@ -14,14 +14,17 @@ import type { ExportedFile, ExportTensorsRequest } from './requests.ts';
 import type { StoredFile } from './stored-file.ts';
 import { chooseWeights } from './weights.ts';
 
+/** Beside the bundle of this thread. */
+const HASH_THREAD = new URL('./hash-thread.js', import.meta.url);
+
 type Progress = (done: number, total: number) => void;
 
 /** Throws `formatUnavailable` when it has nothing that the format could hold, `outputUnusable`. Leaves nothing behind then. */
-export function exportTensors(
+export async function exportTensors(
   content: Content,
   { format, full, strip, path, metadata }: Omit<ExportTensorsRequest, 'do' | 'checkpoint'>,
   progress: Progress,
-): { files: ExportedFile[]; notes: string[] } {
+): Promise<{ files: ExportedFile[]; notes: string[] }> {
   const { tensors: chosen, stripped } = full
     ? { tensors: content.tensors.map((tensor) => ({ tensor, name: tensor.name })), stripped: '' }
     : chooseWeights(content.tensors, content.isBox, strip);
@@ -45,7 +48,7 @@ export function exportTensors(
   expectAll(read);
   const total = read.reduce((sum, tensor) => sum + sizeOf(tensor).bytes, 0);
   try {
-    const file = writeFile(path, total, progress, (target) => {
+    const file = await writeFile(path, total, progress, (target) => {
       if (format === 'safetensors') writeSafetensors(target, out, metadata);
       else if (format === 'npz') writeNpz(target, out);
       else if (format === 'pdparams') writePaddle(target, out);
@@ -59,31 +62,38 @@ export function exportTensors(
 }
 
 /** Byte for byte: one file at `path`, several in a new folder there. */
-export function exportOriginal(files: readonly StoredFile[], path: string, progress: Progress): ExportedFile[] {
+export async function exportOriginal(
+  files: readonly StoredFile[],
+  path: string,
+  progress: Progress,
+): Promise<ExportedFile[]> {
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
   let before = 0;
-  return files.map((file) => {
+  const exported: ExportedFile[] = [];
+  for (const file of files) {
     const target = files.length === 1 ? path : join(path, file.name);
     mkdirSync(dirname(target), { recursive: true });
     file.expect([{ offset: 0, bytes: file.bytes }]);
     const report = (done: number) => progress(before + done, total);
-    const written = writeFile(target, file.bytes, report, (out) => {
+    const written = await writeFile(target, file.bytes, report, (out) => {
       for (const piece of file.pieces(0, file.bytes, 1)) out.write(piece);
     });
     before += file.bytes;
-    return { name: files.length === 1 ? '' : file.name, ...written };
-  });
+    exported.push({ name: files.length === 1 ? '' : file.name, ...written });
+  }
+  return exported;
 }
 
-function writeFile(path: string, total: number, progress: Progress, write: (file: OutFile) => void) {
+async function writeFile(path: string, total: number, progress: Progress, write: (file: OutFile) => void) {
   let done = 0;
-  const file = new OutFile(path, (bytes) => {
+  const written = (bytes: number) => {
     done += bytes;
     progress(Math.min(done, total), total);
-  });
+  };
+  const file = new OutFile(path, { bytes: total, hashThread: HASH_THREAD, written });
   try {
     write(file);
-    return file.finish();
+    return await file.finish();
   } catch (error) {
     file.close();
     rmSync(path, { force: true });

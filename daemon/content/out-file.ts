@@ -1,27 +1,42 @@
 /** A file that is written once, from its beginning to its end, with a few bytes mended afterwards. */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fdatasyncSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Out } from '../formats/writers/out.ts';
+import { ENDED, type HashSetup, SAID, WRITTEN } from './hash-protocol.ts';
 
 /** Larger writes make Linux take large pages for its cache, which on a full one costs three times as much. */
 const WRITE_BYTES = 64 << 10;
 const SYNC_BYTES = 64 << 20;
+
+/** Of files above this the hash is computed by a thread beside: it takes as long as writing. */
+const BESIDE_BYTES = 64 << 20;
+
+export interface OutOptions {
+  /** What will be written, as far as it is known. */
+  bytes: number;
+  /** Bundle of the thread that hashes large files; without it they are hashed here. */
+  hashThread?: URL;
+  /** Told of every write. */
+  written?(bytes: number): void;
+}
 
 export class OutFile implements Out {
   readonly #path: string;
   readonly #file: number;
   readonly #written: (bytes: number) => void;
   /** Null once something was mended: then the file is read again. */
-  #hash: Hash | null = createHash('sha256');
+  #hasher: Hasher | null;
   #position = 0;
   #unsynced = 0;
 
-  /** `path` must not exist. `written` is told of every write. */
-  constructor(path: string, written: (bytes: number) => void) {
+  /** `path` must not exist. */
+  constructor(path: string, { bytes, hashThread, written }: OutOptions) {
     this.#path = path;
-    this.#written = written;
+    this.#written = written ?? (() => {});
     this.#file = guarded(path, () => openSync(path, 'wx+', 0o644));
+    this.#hasher = hashThread && bytes > BESIDE_BYTES ? new HasherBeside(hashThread, path) : new HasherHere();
   }
 
   get position(): number {
@@ -29,7 +44,6 @@ export class OutFile implements Out {
   }
 
   write(bytes: Uint8Array): void {
-    this.#hash?.update(bytes);
     guarded(this.#path, () => {
       for (let at = 0; at < bytes.length; )
         at += writeSync(this.#file, bytes, at, Math.min(WRITE_BYTES, bytes.length - at));
@@ -37,29 +51,34 @@ export class OutFile implements Out {
       this.#unsynced += bytes.length;
       if (this.#unsynced < SYNC_BYTES) return;
       this.#unsynced = 0;
-      fdatasyncSync(this.#file);
+      // Not waited for: it starts the disk early, so that the last fsync, which tells of failures, has little left to do.
+      fdatasync(this.#file, () => {});
     });
+    this.#hasher?.wrote(bytes);
     this.#written(bytes.length);
   }
 
   patch(offset: number, bytes: Uint8Array): void {
-    this.#hash = null;
+    this.#hasher?.close();
+    this.#hasher = null;
     guarded(this.#path, () => writeSync(this.#file, bytes, 0, bytes.length, offset));
   }
 
   /** Durable, and closed. */
-  finish(): { bytes: number; sha256: string } {
+  async finish(): Promise<{ bytes: number; sha256: string }> {
+    const beside = this.#hasher?.digest();
     guarded(this.#path, () => fsyncSync(this.#file));
-    const sha256 = (this.#hash ?? this.#hashAgain()).digest('hex');
+    const sha256 = await (beside ?? this.#hashAgain());
     this.close();
     return { bytes: this.#position, sha256 };
   }
 
   close(): void {
+    this.#hasher?.close();
     closeSync(this.#file);
   }
 
-  #hashAgain(): Hash {
+  #hashAgain(): string {
     const hash = createHash('sha256');
     const buffer = Buffer.allocUnsafe(1 << 20);
     for (let at = 0; at < this.#position; ) {
@@ -68,7 +87,64 @@ export class OutFile implements Out {
       hash.update(buffer.subarray(0, read));
       at += read;
     }
-    return hash;
+    return hash.digest('hex');
+  }
+}
+
+interface Hasher {
+  wrote(bytes: Uint8Array): void;
+  digest(): Promise<string>;
+  close(): void;
+}
+
+class HasherHere implements Hasher {
+  readonly #hash: Hash = createHash('sha256');
+
+  wrote(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+  }
+
+  async digest(): Promise<string> {
+    return this.#hash.digest('hex');
+  }
+
+  close(): void {}
+}
+
+/** Reads what was written back from the kernel's cache: cheaper than giving the memory to another thread. */
+class HasherBeside implements Hasher {
+  readonly #written = new BigInt64Array(new SharedArrayBuffer(24));
+  readonly #thread: Worker;
+  readonly #digest: Promise<string>;
+
+  constructor(entry: URL, path: string) {
+    const setup: HashSetup = { path, written: this.#written };
+    this.#thread = new Worker(entry, { workerData: setup, env: {}, stdout: true, stderr: true });
+    this.#digest = new Promise((resolve, reject) => {
+      this.#thread.once('message', resolve).once('error', reject);
+    });
+    // Who has given up does not wait for it.
+    this.#digest.catch(() => {});
+  }
+
+  wrote(bytes: Uint8Array): void {
+    Atomics.add(this.#written, WRITTEN, BigInt(bytes.length));
+    this.#say();
+  }
+
+  digest(): Promise<string> {
+    Atomics.store(this.#written, ENDED, 1n);
+    this.#say();
+    return this.#digest;
+  }
+
+  close(): void {
+    void this.#thread.terminate();
+  }
+
+  #say(): void {
+    Atomics.add(this.#written, SAID, 1n);
+    Atomics.notify(this.#written, SAID);
   }
 }
 

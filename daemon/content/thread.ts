@@ -33,15 +33,18 @@ async function work(): Promise<ContentResults[ContentRequest['do']]> {
     case 'exportTensors':
       return withContents([request.checkpoint], ([content]) => exportTensors(content!, request, progress));
     case 'exportOriginal':
-      return { files: exportOriginal(reader.open(request.checkpoint), request.path, progress), notes: [] };
+      return { files: await exportOriginal(reader.open(request.checkpoint), request.path, progress), notes: [] };
   }
 }
 
-async function withContents<T>(checkpoints: readonly string[], use: (contents: Content[]) => T): Promise<T> {
+async function withContents<T>(
+  checkpoints: readonly string[],
+  use: (contents: Content[]) => T | Promise<T>,
+): Promise<T> {
   const contents: Content[] = [];
   try {
     for (const checkpoint of checkpoints) contents.push(await openContent(reader, checkpoint));
-    return use(contents);
+    return await use(contents);
   } finally {
     for (const content of contents) content.close();
   }

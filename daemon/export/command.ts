@@ -24,7 +24,7 @@ const PARITY = /^trainstash parity=([-+.\deE]+)(?: samples=(\d+))?(?: runtime=(\
 /** Rejects with `exportFailed` and the end of what it printed, `commandMissing`, `configInvalid`, `cancelled`. */
 export async function runExportCommand(
   context: ExportContext,
-  { run, checkpoint, format, environment }: ExportCommand,
+  { run, checkpoint, format, environment, interpreter }: ExportCommand,
   target: Target,
   watcher: Watcher,
 ): Promise<{ files: ExportFile[]; notes: string[]; parity: Parity | null }> {
@@ -47,7 +47,7 @@ export async function runExportCommand(
     const own = Object.fromEntries(Object.entries(job.env).map(([name, text]) => [name, fill(text, values)]));
     const env = { ...trainingEnvironment(environment), ...own };
     const words = wordsOf(job.export[format]!, 'none', values);
-    const [program, ...rest] = resolveProgram(words, { cwd, root: place.root, environment: env });
+    const [program, ...rest] = resolveProgram(words, { cwd, root: place.root, environment: env, interpreter });
     const { code, output } = await runToEnd(program, rest, { cwd, env }, watcher.signal);
     if (watcher.signal.aborted) throw cancelled();
     const tail = output.slice(-TAIL_CHARACTERS).trim();
@@ -64,6 +64,7 @@ export interface ExportCommand {
   checkpoint: Checkpoint;
   format: string;
   environment: Record<string, string>;
+  interpreter?: string;
 }
 
 /** What it prints, and how it ended: a number, or a signal's name. */

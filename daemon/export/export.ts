@@ -23,6 +23,7 @@ export interface ExportRequest {
   force: boolean;
   /** The user's environment, for commands of jobs. */
   environment: Record<string, string>;
+  interpreter?: string;
 }
 
 interface Written {
@@ -71,7 +72,7 @@ async function write(
       run.id,
       checkpointGiven(source, request) ? { toStep: checkpoint!.step } : {},
     );
-    return { ...writeMetrics(format, run, series, path), parity: null };
+    return { ...(await writeMetrics(format, run, series, path)), parity: null };
   }
   const id = checkpoint!.id;
   if (source.commands.includes(format))

@@ -15,7 +15,7 @@ export interface ExportSource {
 }
 
 const DESCRIPTIONS: Record<BuiltInFormat, string> = {
-  safetensors: 'tensors by name; --full with the optimizer',
+  safetensors: 'tensors by name',
   state_dict: 'a .pt that torch.load(weights_only=True) reads',
   npz: 'NumPy arrays by name',
   pdparams: 'what paddle.load reads',

@@ -17,26 +17,26 @@ interface Row {
 }
 
 /** `path` is a folder for TensorBoard, which looks for files by their names. */
-export function writeMetrics(
+export async function writeMetrics(
   format: 'tfevents' | 'csv' | 'json',
   run: Run,
   series: readonly MetricSeries[],
   path: string,
-): { files: ExportedFile[]; notes: string[] } {
-  if (format === 'csv') return { files: [written('', path, csvOf(series))], notes: [] };
-  if (format === 'json') return { files: [written('', path, jsonOf(series))], notes: [] };
+): Promise<{ files: ExportedFile[]; notes: string[] }> {
+  if (format === 'csv') return { files: [await written('', path, csvOf(series))], notes: [] };
+  if (format === 'json') return { files: [await written('', path, jsonOf(series))], notes: [] };
   mkdirSync(path);
   const startedAt = run.startedAt ?? run.createdAt;
   const name = `events.out.tfevents.${Math.floor(startedAt / 1000)}.trainstash`;
-  const file = written(name, join(path, name), eventsOf(series, startedAt));
+  const file = await written(name, join(path, name), eventsOf(series, startedAt));
   return { files: [file], notes: ['TensorBoard keeps float32: csv and json hold the numbers as they were logged.'] };
 }
 
-function written(name: string, path: string, pieces: Iterable<Uint8Array>): ExportedFile {
-  const file = new OutFile(path, () => {});
+async function written(name: string, path: string, pieces: Iterable<Uint8Array>): Promise<ExportedFile> {
+  const file = new OutFile(path, { bytes: 0 });
   try {
     for (const piece of pieces) file.write(piece);
-    return { name, ...file.finish() };
+    return { name, ...(await file.finish()) };
   } catch (error) {
     file.close();
     throw error;

@@ -1,5 +1,5 @@
 /** A layers model out of its training: the code of then builds it, the checkpoint fills it, its own runtime writes it. */
-import { createReadStream, mkdirSync, rmSync } from 'node:fs';
+import { createReadStream, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
@@ -75,10 +75,10 @@ export async function exportModel(
 }
 
 async function copy(from: string, to: string): Promise<{ bytes: number; sha256: string }> {
-  const file = new OutFile(to, () => {});
+  const file = new OutFile(to, { bytes: statSync(from).size });
   try {
     for await (const piece of createReadStream(from, { highWaterMark: 1 << 20 })) file.write(piece as Buffer);
-    return file.finish();
+    return await file.finish();
   } catch (error) {
     file.close();
     throw error;

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { connect } from '../../client/connect.ts';
@@ -210,6 +210,30 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   expect(repository.read('checkpoints/last.pt')).toBe('main');
   await row.waitFor({ state: 'detached' });
   expect(editor.pageErrors).toEqual([]);
+});
+
+test('a run is exported from its row, in a format that is chosen, to where it is asked for', async (context) => {
+  if (!parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /^small #1 val_loss/);
+  await editor.rowMenu(editor.row(/small #1/), 'Export…');
+  const list = editor.page.locator('.quick-input-widget');
+  await list.getByText('its weights are laid out in another way than PyTorch’s').waitFor();
+  await editor.shot('export-formats');
+  await list.getByText('safetensors', { exact: true }).click();
+  // Where VS Code's own dialog cannot be had, as in a browser, it asks for a path in the same place.
+  await list.getByText('Export small #1 as safetensors').waitFor();
+  await editor.shot('export-where');
+  await editor.page.keyboard.press('Enter');
+  await editor.toast(/Exported [\d.]+ kB/).waitFor();
+  await editor.shot('exported');
+  const [name] = readdirSync(fixture.root).filter((file) => file.endsWith('.safetensors'));
+  expect(name).toMatch(/^small_epoch_0003_val_loss_[\d.]+\.safetensors$/);
+  expect(existsSync(join(fixture.root, `${name}.trainstash.json`))).toBe(true);
 });
 
 test('a Python file is run from its editor, and what is typed into its terminal reaches it; Ctrl-C asks first', async (context) => {

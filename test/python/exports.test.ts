@@ -1,5 +1,6 @@
 /** What others read in exported files: torch, NumPy, pickle, and readers of their own in exports.py. */
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -143,8 +144,9 @@ describe.skipIf(!PYTHON)('a checkpoint of PyTorch, exported', () => {
       const result = await bench.write(id, format);
       const manifest = JSON.parse(readFileSync(result.manifest, 'utf8')) as ExportManifest;
       expect(manifest).toMatchObject({ trainstash: 1, format, run: { id: bench.run.id }, checkpoint: { id, step: 1 } });
-      const [sum] = spawnSync('sha256sum', [result.path], { encoding: 'utf8' }).stdout.split(' ');
-      expect(manifest.files).toEqual([{ name: '', bytes: readFileSync(result.path).length, sha256: sum }]);
+      const bytes = readFileSync(result.path);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      expect(manifest.files).toEqual([{ name: '', bytes: bytes.length, sha256 }]);
     }
   });
 });

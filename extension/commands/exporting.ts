@@ -1,0 +1,87 @@
+/** "Export…": a checkpoint or a run's metrics, in a format that is chosen, to where it is asked for. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
+import * as m from '../../protocol/messages.ts';
+import { bytes, integer, metric } from '../../protocol/words.ts';
+import { type App, command, launchFrom } from '../app.ts';
+import { plain } from '../text.ts';
+import type { Node } from '../views/runs.ts';
+import { runTarget } from './targets.ts';
+
+export function registerExporting(app: App, context: vscode.ExtensionContext): void {
+  command(app, context, 'export', async (node?: Node) => {
+    const target = await runTarget(app, node, 'export');
+    if (!target) return;
+    const { root, run } = target;
+    const checkpoint = node?.kind === 'checkpoint' ? node.checkpoint : null;
+    const source = checkpoint?.id ?? run.id;
+    const { formats } = await app.connection.request(m.exportFormats, { root, source });
+    const what = `${plain(run.name)}${checkpoint ? ` at step ${integer(checkpoint.step)}` : ''}`;
+    const chosen = await chooseFormat(formats, what);
+    if (!chosen?.format) return;
+    const { format, full } = chosen;
+    const uri = await vscode.window.showSaveDialog({
+      defaultUri: vscode.Uri.file(join(root, format.name)),
+      title: `Export ${what} as ${format.format}`,
+      saveLabel: 'Export',
+    });
+    if (!uri) return;
+    // The dialog has asked whether to replace a file that is there.
+    const force = existsSync(uri.fsPath);
+    const params = { root, source, format: format.format, path: uri.fsPath, full, force, ...(await launchFrom(root)) };
+    const result = await app.tasks.run(`Exporting ${what} as ${format.format}`, m.exportWrite, params);
+    if (result) await tell(result);
+  });
+}
+
+/** Nothing in it: a line between others. */
+interface FormatItem extends vscode.QuickPickItem {
+  format?: ExportFormat;
+  full?: boolean;
+}
+
+/** Those that hold any tensors, and not a model's alone. */
+const TAKES_ALL = ['safetensors', 'npz'];
+
+/** Those that it cannot have are shown with the reason, and chosen in vain. */
+async function chooseFormat(formats: readonly ExportFormat[], what: string): Promise<FormatItem | undefined> {
+  const can = formats.filter(({ unavailable }) => unavailable === null);
+  const cannot = formats.filter(({ unavailable }) => unavailable !== null);
+  const items: FormatItem[] = [
+    ...can.flatMap((format) => [
+      { label: format.format, description: plain(format.description), format },
+      ...(TAKES_ALL.includes(format.format)
+        ? [{ label: `${format.format}, full`, description: 'with the optimizer’s tensors', format, full: true }]
+        : []),
+    ]),
+    ...(cannot.length > 0 ? [{ label: 'Not for this one', kind: vscode.QuickPickItemKind.Separator }] : []),
+    ...cannot.map((format) => ({
+      label: `$(circle-slash) ${format.format}`,
+      description: plain(format.unavailable!),
+      format,
+    })),
+  ];
+  const options = { title: `Export ${what}`, placeHolder: 'In which format', matchOnDescription: true };
+  const chosen = await vscode.window.showQuickPick(items, options);
+  if (!chosen?.format || chosen.format.unavailable === null) return chosen;
+  const { format, unavailable } = chosen.format;
+  void vscode.window.showInformationMessage(`${what} cannot be exported as ${format}: ${plain(unavailable)}.`);
+  return undefined;
+}
+
+async function tell({ path, files, parity, notes }: ExportResult): Promise<void> {
+  const size = bytes(files.reduce((sum, file) => sum + file.bytes, 0));
+  const close =
+    parity === null
+      ? ''
+      : parity.largestDifference === null
+        ? ` Not compared with the model: ${plain(parity.why)}`
+        : ` Largest difference from the model: ${metric(parity.largestDifference)} over ${parity.samples} samples.`;
+  const text = `Exported ${size}.${close}${notes.length > 0 ? ` ${plain(notes.join(' '))}` : ''}`;
+  if (!(await vscode.window.showInformationMessage(text, 'Show'))) return;
+  const uri = vscode.Uri.file(path);
+  const isInside = vscode.workspace.getWorkspaceFolder(uri) !== undefined;
+  await vscode.commands.executeCommand(isInside ? 'revealInExplorer' : 'revealFileInOS', uri);
+}

@@ -1,0 +1,48 @@
+/** Requests that take long: their progress in a notification, with a button that cancels. */
+import { randomUUID } from 'node:crypto';
+import * as vscode from 'vscode';
+import { isError } from '../protocol/errors.ts';
+import { type Request, taskProgressed } from '../protocol/messages.ts';
+import { bytes } from '../protocol/words.ts';
+import type { Connection } from './connection.ts';
+
+type Listener = (done: number, total: number) => void;
+
+export class Tasks {
+  readonly #connection: Connection;
+  readonly #listeners = new Map<string, Listener>();
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    connection.on(taskProgressed, ({ task, done, total }) => this.#listeners.get(task)?.(done, total));
+  }
+
+  /** Undefined: it was cancelled. */
+  async run<P extends { task?: string | undefined }, R>(
+    title: string,
+    message: Request<P, R>,
+    params: P,
+  ): Promise<R | undefined> {
+    const task = randomUUID();
+    const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
+    return vscode.window.withProgress(options, async (progress, token) => {
+      const cancel = new AbortController();
+      token.onCancellationRequested(() => cancel.abort());
+      let shown = 0;
+      this.#listeners.set(task, (done, total) => {
+        if (total === 0) return;
+        const percent = (100 * done) / total;
+        progress.report({ increment: percent - shown, message: `${bytes(done)} of ${bytes(total)}` });
+        shown = percent;
+      });
+      try {
+        return await this.#connection.request(message, { ...params, task }, cancel.signal);
+      } catch (error) {
+        if (isError(error, 'cancelled')) return undefined;
+        throw error;
+      } finally {
+        this.#listeners.delete(task);
+      }
+    });
+  }
+}
