@@ -4,6 +4,7 @@ import type { Run } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
 import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
+import { codeFile } from './code/changes.ts';
 import type { Daemon } from './daemon.ts';
 import { diff } from './diff/diff.ts';
 import { diffWeights } from './diff/weights.ts';
@@ -15,6 +16,8 @@ import type { OpenProject } from './runs/project.ts';
 import type { ClientInfo, Handler, Task } from './server.ts';
 
 const PAGE = 200;
+/** As base64 it must fit a message. */
+const CODE_PAGE_BYTES = 512 << 10;
 
 export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   const handlers = new Map<string, Handler>();
@@ -198,6 +201,12 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.diffWeights, 'reads', async ({ root, sides, mapping }, _client, task) =>
     diffWeights(await sidesOf(root), daemon.contentThread, sides, mapping ?? [], task),
   );
+
+  on(m.codeRead, 'reads', async ({ root, code, path, offset }) => {
+    const bytes = await codeFile((await project(root)).place.store, code, path);
+    const from = offset ?? 0;
+    return { bytes: bytes.subarray(from, from + CODE_PAGE_BYTES).toString('base64'), size: bytes.length };
+  });
 
   const exporting = async (root: string): Promise<ExportContext> => {
     const opened = await project(root);

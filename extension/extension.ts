@@ -7,7 +7,9 @@ import { statePaths } from '../client/paths.ts';
 import { isError } from '../protocol/errors.ts';
 import { branchFollow } from '../protocol/messages.ts';
 import { type App, command, report } from './app.ts';
+import { CodeFiles } from './code-files.ts';
 import { registerBranches } from './commands/branches.ts';
+import { registerComparing } from './commands/comparing.ts';
 import { registerExporting } from './commands/exporting.ts';
 import { registerKeeping } from './commands/keeping.ts';
 import { registerLife } from './commands/life.ts';
@@ -16,6 +18,9 @@ import { Connection } from './connection.ts';
 import { isInUse } from './folders.ts';
 import { Model } from './model.ts';
 import { Notices } from './notices.ts';
+import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
+import { Dashboards } from './panels/dashboard.ts';
+import { registerDiffPage } from './panels/diff.ts';
 import { Tasks } from './task.ts';
 import { JobsTree } from './views/jobs.ts';
 import { type Node, RunsTree } from './views/runs.ts';
@@ -80,6 +85,15 @@ export function activate(context: vscode.ExtensionContext): void {
   registerLife(app, context);
   registerKeeping(app, context, status);
   registerExporting(app, context);
+  registerComparing(app, context);
+  registerDiffPage(app, context);
+  registerCheckpointFiles(app, context);
+  const dashboards = new Dashboards(app, context);
+  command(app, context, 'dashboard', async (node?: Node) => {
+    const root = node?.root ?? (await app.chooseRoot());
+    if (root) dashboards.show(root);
+  });
+  context.subscriptions.push(CodeFiles.register(connection));
   registerBranches(app, context, () => stashes.redraw());
   command(app, context, 'refresh', openFolders);
   command(app, context, 'startDaemon', () => openFolders(true));
@@ -87,6 +101,10 @@ export function activate(context: vscode.ExtensionContext): void {
   command(app, context, 'showRuns', () => vscode.commands.executeCommand('trainstash.runs.focus'));
   command(app, context, 'more', async (node: Node) => {
     if (node.kind === 'more') await model.loadMore(node.root, node.branch);
+  });
+  command(app, context, 'reveal', async (node: Node) => {
+    if (node.kind !== 'run') return;
+    await runs.reveal(tree.nodeOfRun(node.root, node.id), { select: true, focus: true, expand: true });
   });
   command(app, context, 'fromStatus', async () => {
     const { shown } = status;

@@ -117,6 +117,12 @@ export class Model {
     for (const root of [...this.#mirrors.keys()]) this.forget(root);
   }
 
+  /** A run that was met elsewhere, of whatever branch: commands find it then. */
+  know(root: string, run: Run): void {
+    const runs = this.#mirrors.get(root)?.runs;
+    if (runs && !runs.has(run.id)) runs.set(run.id, run);
+  }
+
   /** The next page of a branch's runs; the first when nothing is loaded. */
   async loadMore(root: string, branch: string | null): Promise<void> {
     const mirror = this.#mirrors.get(root);

@@ -23,26 +23,39 @@ export class Tasks {
     message: Request<P, R>,
     params: P,
   ): Promise<R | undefined> {
-    const task = randomUUID();
     const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
     return vscode.window.withProgress(options, async (progress, token) => {
       const cancel = new AbortController();
       token.onCancellationRequested(() => cancel.abort());
       let shown = 0;
-      this.#listeners.set(task, (done, total) => {
-        if (total === 0) return;
-        const percent = (100 * done) / total;
-        progress.report({ increment: percent - shown, message: `${bytes(done)} of ${bytes(total)}` });
-        shown = percent;
-      });
+      const show = (share: number, words: string) => {
+        progress.report({ increment: 100 * share - shown, message: words });
+        shown = 100 * share;
+      };
       try {
-        return await this.#connection.request(message, { ...params, task }, cancel.signal);
+        return await this.request(message, params, show, cancel.signal);
       } catch (error) {
         if (isError(error, 'cancelled')) return undefined;
         throw error;
-      } finally {
-        this.#listeners.delete(task);
       }
     });
+  }
+
+  /** `progress`: the share that is done, and the same in words. */
+  async request<P extends { task?: string | undefined }, R>(
+    message: Request<P, R>,
+    params: P,
+    progress: (share: number, words: string) => void,
+    signal: AbortSignal,
+  ): Promise<R> {
+    const task = randomUUID();
+    this.#listeners.set(task, (done, total) => {
+      if (total > 0) progress(done / total, `${bytes(done)} of ${bytes(total)}`);
+    });
+    try {
+      return await this.#connection.request(message, { ...params, task }, signal);
+    } finally {
+      this.#listeners.delete(task);
+    }
   }
 }

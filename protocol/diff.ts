@@ -7,6 +7,8 @@ export interface DiffSide {
   run: string;
   branch: string | null;
   commit: string | null;
+  /** Its code snapshot, for `code/read`. */
+  code: string | null;
   checkpoint: string | null;
   step: number;
   grade: Grade | null;

@@ -27,7 +27,7 @@ export interface ErrorData {
   outputUnusable: { path: string; problem: string };
   moduleInvalid: { file: string; line?: number; problem: string };
   /** A name or id fits nothing. */
-  notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch'; query: string };
+  notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch' | 'file'; query: string };
   /** An id's beginning fits several. */
   ambiguous: { what: 'run' | 'checkpoint' | 'stash'; query: string; matches: string[] };
   /** The run's status does not allow this. */

@@ -391,6 +391,12 @@ export const diffWeights = request<WeightsDiff>()(
   }),
 );
 
+/** A file of a code snapshot, in base64, from `offset` on; empty past its end. `code` as in `DiffSide`. */
+export const codeRead = request<{ bytes: string; size: number }>()(
+  'code/read',
+  v.object({ root, code: v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/)), path: text, offset: v.optional(count) }),
+);
+
 // ---- export ----
 
 /** Which formats it can have, and why not others. `source`: a checkpoint, or a run for its newest and its metrics. */

@@ -34,6 +34,25 @@ export async function packExtension(): Promise<string> {
     legalComments: 'none',
     define: { TRAINSTASH_VERSION: JSON.stringify(version), TRAINSTASH_BUILT_AT: String(builtAt) },
   });
+  await build({
+    bundle: true,
+    platform: 'browser',
+    format: 'iife',
+    target: 'es2023',
+    absWorkingDir: root,
+    entryPoints: {
+      checkpoint: 'extension/pages/checkpoint.tsx',
+      dashboard: 'extension/pages/dashboard.tsx',
+      diff: 'extension/pages/diff.tsx',
+      style: 'extension/pages/style.css',
+    },
+    outdir: join(staging, 'pages'),
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    minify: true,
+    logLevel: 'warning',
+    legalComments: 'none',
+  });
   const manifest = JSON.parse(readFileSync(join(root, 'extension/manifest.json'), 'utf8'));
   writeFileSync(join(staging, 'package.json'), JSON.stringify({ ...manifest, version }, null, 2));
   cpSync(join(root, 'extension/media'), join(staging, 'media'), { recursive: true });

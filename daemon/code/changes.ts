@@ -1,6 +1,7 @@
 /** What is another in a second code snapshot. */
 import { join } from 'node:path';
-import { git, tryGit } from './git.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { GitError, git, tryGit } from './git.ts';
 
 const STATUSES = { A: 'added', D: 'removed' } as const;
 
@@ -47,6 +48,18 @@ export async function codeHunks(store: string, from: string, to: string, limit: 
     if (fits) left -= size;
     return { ...change, added: count('+'), removed: count('-'), hunks: fits ? hunks : null };
   });
+}
+
+/** A file of a snapshot. Rejects with `notFound`. */
+export async function codeFile(store: string, code: string, path: string): Promise<Buffer> {
+  try {
+    // One character a byte: it may be no text.
+    const text = await git(['cat-file', 'blob', `${code}:${path}`], { ...optionsOf(store), encoding: 'latin1' });
+    return Buffer.from(text, 'latin1');
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    throw new TrainstashError('notFound', `${path} is not in that code snapshot.`, { what: 'file', query: path });
+  }
 }
 
 function changesOf(output: string): CodeChange[] {

@@ -60,7 +60,7 @@ export async function diff(context: DiffContext, queries: readonly string[], axi
   };
 }
 
-function describe(side: Side, { branch, commit }: Run): DiffSide {
+function describe(side: Side, { branch, commit, code }: Run): DiffSide {
   const { run, checkpoint } = side;
   const step = stepOf(side);
   return {
@@ -68,6 +68,7 @@ function describe(side: Side, { branch, commit }: Run): DiffSide {
     run: run.id,
     branch,
     commit,
+    code,
     checkpoint: checkpoint?.id ?? null,
     step,
     grade: checkpoint?.grade ?? null,

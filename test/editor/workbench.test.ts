@@ -231,9 +231,59 @@ test('a run is exported from its row, in a format that is chosen, to where it is
   await editor.page.keyboard.press('Enter');
   await editor.toast(/Exported [\d.]+ kB/).waitFor();
   await editor.shot('exported');
+  // And opened, it says what it holds.
   const [name] = readdirSync(fixture.root).filter((file) => file.endsWith('.safetensors'));
+  await editor.quickOpen(name!);
+  const page = await editor.webview(/\d+ tensors/);
+  await page.getByRole('row', { name: /0\.Conv2D\/kernel \[3, 3, 1, 4\] F32/ }).waitFor();
+  await page.getByRole('button', { name: 'Smallest, largest, mean' }).click();
+  await page.getByRole('columnheader', { name: 'Mean' }).waitFor();
+  await editor.shot('checkpoint-file');
   expect(name).toMatch(/^small_epoch_0003_val_loss_[\d.]+\.safetensors$/);
   expect(existsSync(join(fixture.root, `${name}.trainstash.json`))).toBe(true);
+});
+
+test('the dashboard lists runs, draws those that are chosen, follows a live one, and two are compared', async (context) => {
+  if (!parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  await untilStatus(client, fixture, (await startSmall(client, fixture, { learningRate: 0.02 })).id, 'completed');
+  appendFileSync(join(fixture.root, 'small.ts'), '\n// another thought\n');
+  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #2/, /^small #2/);
+  await editor.palette('Trainstash: Open the Dashboard');
+  const page = await editor.webview(/2 runs/);
+  const grid = page.getByRole('grid');
+  await grid.getByRole('row', { name: /small #1/ }).click();
+  await grid.getByRole('row', { name: /small #2/ }).click();
+  await page.locator('.chart', { hasText: 'val_loss' }).locator('canvas').waitFor();
+  await editor.shot('dashboard');
+  const live = await startSmall(client, fixture, { slow: 200, epochs: 20 });
+  await grid.getByRole('row', { name: /small #3.*running/ }).waitFor();
+  await client.request(runPause, { root: fixture.root, run: live.id });
+  await grid.getByRole('row', { name: /small #3.*paused/ }).waitFor();
+  await page.getByRole('searchbox', { name: 'Filter runs' }).fill('learningRate=0.02');
+  await until('one row is left', async () => (await grid.getByRole('row', { name: /small #/ }).count()) === 1);
+  await page.getByRole('button', { name: 'Compare' }).click();
+
+  const diff = await editor.webview('Params');
+  await diff.getByText('The states differ.').waitFor();
+  await diff.getByRole('row', { name: /learningRate 0.02 0.01 default/ }).waitFor();
+  await diff.getByText(/tensors changed/).waitFor();
+  await editor.shot('diff');
+  await diff.getByRole('button', { name: 'Open all in the diff editor' }).click();
+  await editor.page.getByText('// another thought').first().waitFor();
+  await editor.shot('diff-code');
+
+  // Both pages come back with the window, about what they were about.
+  await editor.reload();
+  await editor.page.getByRole('tab', { name: /small #1@18/ }).click();
+  await (await editor.webview('Params')).getByText(/tensors changed/).waitFor();
+  await editor.page.getByRole('tab', { name: 'Trainstash: project' }).click();
+  await (await editor.webview(/3 runs/)).locator('.chart', { hasText: 'val_loss' }).locator('canvas').waitFor();
+  expect(editor.pageErrors).toEqual([]);
 });
 
 test('a Python file is run from its editor, and what is typed into its terminal reaches it; Ctrl-C asks first', async (context) => {

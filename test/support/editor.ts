@@ -200,7 +200,7 @@ export class Editor {
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: file }).first().waitFor();
     await this.page.keyboard.press('Enter');
     await this.page.getByRole('tab', { name: file }).waitFor();
-    await this.page.locator('.editor-instance .monaco-editor.focused').waitFor();
+    if (file.endsWith('.py')) await this.page.locator('.editor-instance .monaco-editor.focused').waitFor();
   }
 
   get status(): Locator {
@@ -211,8 +211,15 @@ export class Editor {
     return this.page.locator('.notification-toast', { hasText: text });
   }
 
-  frames(): Frame[] {
-    return this.page.frames();
+  /** Of the pages of ours that are open the one that shows this text. */
+  webview(text: string | RegExp): Promise<Frame> {
+    return until(`a page shows ${text}`, async () => {
+      for (const frame of this.page.frames()) {
+        const shown = frame.locator('#page', { hasText: text });
+        if (await shown.isVisible().catch(() => false)) return frame;
+      }
+      return false;
+    });
   }
 
   /** For people: `TRAINSTASH_SHOTS` names the folder; without it nothing is taken. */

@@ -1,0 +1,71 @@
+/** "Compare": two or more rows, or a row with another that is asked for. */
+import * as vscode from 'vscode';
+import type { Run } from '../../protocol/domain.ts';
+import type { App } from '../app.ts';
+import { command } from '../app.ts';
+import { showDiff } from '../panels/diff.ts';
+import { lookOfRun, plain } from '../text.ts';
+import type { Node } from '../views/runs.ts';
+import { runTarget } from './targets.ts';
+
+const MAX_SIDES = 8;
+
+export function registerComparing(app: App, context: vscode.ExtensionContext): void {
+  command(app, context, 'compare', async (node?: Node, selected?: Node[]) => {
+    const rows = (selected && selected.length > 1 ? selected : node ? [node] : []).flatMap(sideOf).slice(0, MAX_SIDES);
+    const roots = new Set(rows.map(({ root }) => root));
+    if (roots.size > 1) {
+      void vscode.window.showInformationMessage('These are of different projects; what is compared must be of one.');
+      return;
+    }
+    const first = rows[0] ?? (await firstSide(app));
+    if (!first) return;
+    const others = rows.length > 1 ? rows.slice(1) : await otherSide(app, first);
+    if (others.length > 0)
+      showDiff(
+        app,
+        context,
+        first.root,
+        [first, ...others].map(({ id }) => id),
+      );
+  });
+}
+
+interface Side {
+  root: string;
+  /** Of a run or a checkpoint. */
+  id: string;
+}
+
+function sideOf(node: Node): Side[] {
+  if (node.kind === 'run') return [{ root: node.root, id: node.id }];
+  return node.kind === 'checkpoint' ? [{ root: node.root, id: node.checkpoint.id }] : [];
+}
+
+async function firstSide(app: App): Promise<Side | undefined> {
+  const target = await runTarget(app, undefined, 'compare');
+  return target && { root: target.root, id: target.run.id };
+}
+
+async function otherSide(app: App, first: Side): Promise<Side[]> {
+  const runs = [...(app.model.project(first.root)?.runs.values() ?? [])].filter(({ id }) => id !== first.id);
+  if (runs.length === 0) {
+    void vscode.window.showInformationMessage('There is no other run to compare with.');
+    return [];
+  }
+  runs.sort((a, b) => b.createdAt - a.createdAt);
+  const items = runs.map((run) => itemOf(run));
+  const options = { title: 'Compare', placeHolder: 'With which runs', canPickMany: true as const, matchOnDetail: true };
+  const chosen = (await vscode.window.showQuickPick(items, options)) ?? [];
+  return chosen.slice(0, MAX_SIDES - 1).map(({ id }) => ({ root: first.root, id }));
+}
+
+function itemOf(run: Run) {
+  const look = lookOfRun(run, Date.now());
+  return {
+    label: `$(${look.icon}) ${plain(run.name)}`,
+    description: plain(look.description),
+    detail: run.branch ?? undefined,
+    id: run.id,
+  };
+}

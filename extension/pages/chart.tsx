@@ -1,0 +1,193 @@
+/** Curves over each other: uPlot in the editor's colours. */
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+import { integer } from '../../protocol/words.ts';
+import { smoothed } from './smoothing.ts';
+import { value } from './words.ts';
+
+export interface ChartLine {
+  label: string;
+  color: string;
+  xs: ArrayLike<number>;
+  ys: ArrayLike<number>;
+  /** A run that goes on: dashed lines are of those that others are compared with. */
+  dash?: boolean;
+}
+
+export interface ChartMark {
+  x: number;
+  text: string;
+  color: string;
+  id: string;
+}
+
+interface ChartProps {
+  title: string;
+  lines: readonly ChartLine[];
+  log: boolean;
+  /** A share of the weight of what came before; 0: as logged. */
+  smoothing: number;
+  axis: 'step' | 'epoch' | 'time';
+  marks?: readonly ChartMark[];
+  height?: number;
+  /** Another part of the axis is shown; null: all of it. */
+  onZoom?(range: [number, number] | null): void;
+  onMark?(id: string): void;
+}
+
+// Orange is half transparent in most themes.
+const COLORS = ['blue', 'red', 'green', 'purple', 'yellow'];
+
+/** By its place: the first five are the theme's own, later ones take turns around the circle. */
+export function colorOf(index: number): string {
+  const name = COLORS[index];
+  const own = name && css(`--vscode-charts-${name}`);
+  return own || `hsl(${(index * 137.5) % 360} 65% 55%)`;
+}
+
+function css(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function dataOf(lines: readonly ChartLine[], smoothing: number, log: boolean): uPlot.AlignedData {
+  const tables = lines.map(({ xs, ys }): uPlot.AlignedData => {
+    const values = smoothing > 0 ? smoothed(ys, smoothing) : Array.from(ys);
+    const shown = values.map((y) => (Number.isFinite(y) && (!log || y > 0) ? y : null));
+    return [Array.from(xs), shown];
+  });
+  if (tables.length === 0) return [[]];
+  // Where one has no point of another's step the line goes on; where it was NaN it does not.
+  return tables.length === 1
+    ? tables[0]!
+    : uPlot.join(
+        tables,
+        tables.map(() => [0, 2]),
+      );
+}
+
+export function Chart(props: ChartProps) {
+  const { title, lines, log, smoothing, axis, marks, height = 220 } = props;
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const current = useRef(props);
+  current.current = props;
+  const shape = `${title}|${log}|${axis}|${height}|${lines.map(({ label, color, dash }) => `${label}${color}${dash ?? ''}`).join()}`;
+
+  useEffect(() => {
+    const made = new uPlot(optionsOf(current, place.current!.clientWidth || 400, height), [[]], place.current!);
+    plot.current = made;
+    const sized = new ResizeObserver(([entry]) => {
+      const { width } = entry!.contentRect;
+      if (width > 0 && Math.abs(width - made.width) > 1) made.setSize({ width, height });
+    });
+    sized.observe(place.current!);
+    return () => {
+      sized.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [shape]);
+
+  useEffect(() => {
+    const made = plot.current;
+    if (!made) return;
+    const zoomed = current.current.onZoom !== undefined && made.scales.x!.min !== undefined && isZoomed(made);
+    made.setData(dataOf(lines, smoothing, log), !zoomed);
+    if (zoomed) made.redraw();
+  }, [shape, lines, smoothing, log, marks]);
+
+  const last = lines.map(({ label, ys }) => `${label} ${value(ys[ys.length - 1] ?? Number.NaN)}`).join(', ');
+  return (
+    <figure class="chart" aria-label={`${title}: ${last}`}>
+      <figcaption>{title}</figcaption>
+      <div ref={place} />
+    </figure>
+  );
+}
+
+/** Steps between ticks, where there is nothing between two steps: 1, 2, 5, 10, … */
+const WHOLE = Array.from({ length: 40 }, (_, i) => [1, 2, 5][i % 3]! * 10 ** Math.floor(i / 3));
+
+function isZoomed(plot: uPlot): boolean {
+  const xs = plot.data[0];
+  const { min, max } = plot.scales.x!;
+  return xs.length > 1 && min != null && max != null && (min > xs[0]! || max < xs[xs.length - 1]!);
+}
+
+function optionsOf(current: { current: ChartProps }, width: number, height: number): uPlot.Options {
+  const { lines, log, axis } = current.current;
+  const foreground = css('--vscode-foreground');
+  const grid = css('--vscode-editorWidget-border') || css('--vscode-panel-border') || '#8884';
+  const font = `11px ${css('--vscode-font-family') || 'sans-serif'}`;
+  const common = { stroke: foreground, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
+  const place = (x: number) => (axis === 'time' ? clock(x) : axis === 'epoch' ? value(x) : integer(Math.round(x)));
+  return {
+    width,
+    height,
+    scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
+    axes: [
+      { ...common, values: (_, splits) => splits.map(place), space: 70, ...(axis === 'step' ? { incrs: WHOLE } : {}) },
+      { ...common, values: (_, splits) => splits.map((split) => (split === null ? '' : value(split))), size: 64 },
+    ],
+    series: [
+      { label: axis, value: (_, x) => (x === null ? '–' : place(x)) },
+      ...lines.map(({ label, color, dash }) => ({
+        label,
+        stroke: color,
+        width: 1.5,
+        points: { show: false },
+        value: (_: uPlot, y: number | null) => (y === null ? '–' : value(y)),
+        ...(dash ? { dash: [6, 4] } : {}),
+      })),
+    ],
+    cursor: { drag: { x: true, y: false }, focus: { prox: 24 } },
+    focus: { alpha: 0.35 },
+    legend: { live: true },
+    hooks: {
+      setScale: [
+        (plot, key) => {
+          if (key !== 'x' || plot.data[0].length < 2) return;
+          const { min, max } = plot.scales.x!;
+          if (min == null || max == null) return;
+          current.current.onZoom?.(isZoomed(plot) ? [min, max] : null);
+        },
+      ],
+      draw: [(plot) => drawMarks(plot, current.current.marks ?? [])],
+      ready: [
+        (plot) =>
+          plot.over.addEventListener('click', (event) => {
+            const hit = (current.current.marks ?? []).find(
+              ({ x }) =>
+                Math.abs(plot.valToPos(x, 'x') - event.offsetX) < 6 && event.offsetY > plot.over.clientHeight - 14,
+            );
+            if (hit) current.current.onMark?.(hit.id);
+          }),
+      ],
+    },
+  };
+}
+
+/** Checkpoints as small triangles on the axis. */
+function drawMarks(plot: uPlot, marks: readonly ChartMark[]): void {
+  const { ctx, bbox } = plot;
+  const size = 5 * devicePixelRatio;
+  ctx.save();
+  for (const { x, color } of marks) {
+    const at = plot.valToPos(x, 'x', true);
+    if (at < bbox.left || at > bbox.left + bbox.width) continue;
+    ctx.fillStyle = color;
+    ctx.beginPath();
+    ctx.moveTo(at, bbox.top + bbox.height - 2 * size);
+    ctx.lineTo(at - size, bbox.top + bbox.height);
+    ctx.lineTo(at + size, bbox.top + bbox.height);
+    ctx.fill();
+  }
+  ctx.restore();
+}
+
+function clock(seconds: number): string {
+  const whole = Math.round(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
+  if (hours > 0) return `${hours}:${String(minutes).padStart(2, '0')} h`;
+  return minutes > 0 ? `${minutes}:${String(whole % 60).padStart(2, '0')}` : `${whole} s`;
+}

@@ -1,0 +1,123 @@
+/** The table's columns, its order, and what its filter lets through. Pure. */
+import type { RunRow } from './messages.ts';
+
+export interface Column {
+  /** `run`, `branch`, `status`, `step`, `age`, `param:lr`, `metric:loss`. */
+  key: string;
+  title: string;
+  number: boolean;
+  value(row: RunRow): string | number | boolean | null | undefined;
+}
+
+export const FIXED: readonly Column[] = [
+  { key: 'run', title: 'Run', number: false, value: ({ name }) => name },
+  { key: 'branch', title: 'Branch', number: false, value: ({ branch }) => branch },
+  { key: 'status', title: 'Status', number: false, value: ({ status }) => status },
+  { key: 'step', title: 'Step', number: true, value: ({ step }) => step },
+  { key: 'age', title: 'Age', number: true, value: ({ createdAt }) => -createdAt },
+];
+
+/** Params that differ come first: those that are the same in all runs tell nothing. */
+export function columnsOf(rows: readonly RunRow[]): Column[] {
+  const params = new Set<string>();
+  const metrics = new Set<string>();
+  for (const { params: given, metrics: own } of rows) {
+    for (const name of Object.keys(given)) params.add(name);
+    for (const name of Object.keys(own)) metrics.add(name);
+  }
+  const differing = new Set([...params].filter((name) => differs(rows, name)));
+  const ordered = [...params].sort((a, b) => Number(differing.has(b)) - Number(differing.has(a)));
+  return [
+    ...FIXED,
+    ...[...metrics].map(
+      (name): Column => ({
+        key: `metric:${name}`,
+        title: name,
+        number: true,
+        value: ({ metrics: own }) => own[name]?.best,
+      }),
+    ),
+    ...ordered.map(
+      (name): Column => ({
+        key: `param:${name}`,
+        title: name,
+        number: rows.some(({ params: own }) => typeof own[name] === 'number'),
+        value: ({ params: own }) => own[name],
+      }),
+    ),
+  ];
+}
+
+function differs(rows: readonly RunRow[], name: string): boolean {
+  return new Set(rows.map(({ params }) => JSON.stringify(params[name]))).size > 1;
+}
+
+/** What is shown unless one chooses: metrics, and params that differ. */
+export function shownByDefault(columns: readonly Column[], rows: readonly RunRow[]): string[] {
+  const metrics = columns.filter(({ key }) => key.startsWith('metric:')).slice(0, 4);
+  const params = columns.filter(({ key, title }) => key.startsWith('param:') && differs(rows, title)).slice(0, 6);
+  return [...FIXED, ...metrics, ...params].map(({ key }) => key);
+}
+
+/** Rows without a value come last, whichever way. */
+export function sortedBy(rows: readonly RunRow[], column: Column, descending: boolean): RunRow[] {
+  const sign = descending ? -1 : 1;
+  return [...rows].sort((a, b) => {
+    const [x, y] = [column.value(a), column.value(b)];
+    const [noX, noY] = [isNothing(x), isNothing(y)];
+    if (noX || noY) return Number(noX) - Number(noY) || b.number - a.number;
+    if (typeof x === 'number' && typeof y === 'number') return sign * (x - y) || b.number - a.number;
+    return sign * String(x).localeCompare(String(y), undefined, { numeric: true }) || b.number - a.number;
+  });
+}
+
+function isNothing(value: unknown): boolean {
+  return value == null || (typeof value === 'number' && Number.isNaN(value));
+}
+
+const COMPARISON = /^([^<>=!]+)(<=|>=|!=|=|<|>)(.+)$/;
+
+/** Words that a row must have somewhere, and comparisons: `lr>0.001 status=failed`. */
+export function filterOf(text: string): (row: RunRow) => boolean {
+  const tests = text.trim().split(/\s+/).filter(Boolean).map(testOf);
+  return (row) => tests.every((test) => test(row));
+}
+
+function testOf(word: string): (row: RunRow) => boolean {
+  const found = COMPARISON.exec(word);
+  if (!found) {
+    const wanted = word.toLowerCase();
+    return ({ name, label, branch, status, params }) =>
+      [name, label, branch ?? '', status, ...Object.entries(params).map(([key, value]) => `${key}=${value}`)].some(
+        (part) => part.toLowerCase().includes(wanted),
+      );
+  }
+  const [, name, operator, right] = found as unknown as [string, string, string, string];
+  return (row) => {
+    const left = fieldOf(row, name);
+    if (left == null) return operator === '!=';
+    const [a, b] = [Number(left), Number(right)];
+    const numbers = !Number.isNaN(a) && !Number.isNaN(b);
+    const order = numbers ? a - b : String(left).localeCompare(right);
+    switch (operator) {
+      case '=':
+        return order === 0;
+      case '!=':
+        return order !== 0;
+      case '<':
+        return order < 0;
+      case '<=':
+        return order <= 0;
+      case '>':
+        return order > 0;
+      default:
+        return order >= 0;
+    }
+  };
+}
+
+function fieldOf(row: RunRow, name: string): unknown {
+  if (Object.hasOwn(row.params, name)) return row.params[name];
+  if (Object.hasOwn(row.metrics, name)) return row.metrics[name]!.best;
+  return FIXED.find(({ key }) => key === name)?.value(row);
+}

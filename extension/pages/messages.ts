@@ -1,0 +1,129 @@
+/** What pages and the extension say to each other. Whatever a page says is checked: it is the less trusted side. */
+import * as v from 'valibot';
+import type { Diff, WeightsDiff } from '../../protocol/diff.ts';
+import type { FileInspection } from '../../protocol/domain.ts';
+
+/** Values of NaN and infinity are as they are: messages to pages are cloned, not JSON. */
+export interface Curve {
+  /** Of the run in the page's list of sides or runs. */
+  of: number;
+  xs: number[];
+  ys: number[];
+}
+
+// ---- the diff page ----
+
+export interface DiffPageState {
+  root: string;
+  sides: string[];
+  /** Null: still asked for, or it could not be had. */
+  diff: Diff | null;
+  problem: string | null;
+  /** One for each side but the first. */
+  weights: ({ diff: WeightsDiff } | { problem: string } | { share: number })[];
+  curves: { name: string; curves: Curve[] }[];
+}
+
+export const diffPageSaid = v.variant('say', [
+  v.object({ say: v.literal('ready') }),
+  v.object({ say: v.literal('axis'), axis: v.picklist(['step', 'epoch', 'time']) }),
+  v.object({ say: v.literal('openFile'), side: v.number(), path: v.string() }),
+  v.object({ say: v.literal('openAll'), side: v.number() }),
+]);
+export type DiffPageSaid = v.InferOutput<typeof diffPageSaid>;
+
+// ---- the page of a checkpoint file ----
+
+export interface FilePageState {
+  name: string;
+  inspection: FileInspection | null;
+  problem: string | null;
+}
+
+export const filePageSaid = v.variant('say', [
+  v.object({ say: v.literal('ready') }),
+  v.object({ say: v.literal('statistics') }),
+]);
+export type FilePageSaid = v.InferOutput<typeof filePageSaid>;
+
+// ---- the dashboard ----
+
+/** A run as the table shows it. */
+export interface RunRow {
+  id: string;
+  number: number;
+  name: string;
+  label: string;
+  branch: string | null;
+  status: string;
+  live: boolean;
+  draft: boolean;
+  createdAt: number;
+  step: number;
+  share: number | null;
+  stepsPerEpoch: number | null;
+  /** Nested ones with dots. */
+  params: Record<string, string | number | boolean | null>;
+  /** The last value, and the best where the run says what that is. */
+  metrics: Record<string, { last: number; best: number; bestStep: number }>;
+  parent: string | null;
+}
+
+export interface CheckpointMark {
+  id: string;
+  run: string;
+  step: number;
+  tags: string[];
+}
+
+export interface DashboardState {
+  root: string;
+  project: string;
+  rows: RunRow[];
+  /** There are more runs than have come so far. */
+  loading: boolean;
+  problem: string | null;
+}
+
+/** What the extension pushes. `state` comes after `ready`; the others change parts of it. */
+export type DashboardNews =
+  | { type: 'state'; state: DashboardState }
+  | { type: 'rows'; rows: RunRow[]; loading: boolean }
+  | { type: 'gone'; ids: string[] }
+  | {
+      type: 'curve';
+      run: string;
+      name: string;
+      from: number | null;
+      to: number | null;
+      xs: Float64Array;
+      ys: Float64Array;
+      times: Float64Array;
+    }
+  | { type: 'points'; run: string; name: string; xs: Float64Array; ys: Float64Array; times: Float64Array }
+  | { type: 'checkpoints'; run: string; marks: CheckpointMark[] }
+  | { type: 'log'; run: string; text: string; first: boolean }
+  | { type: 'device'; text: string };
+
+const id = v.pipe(v.string(), v.maxLength(100));
+export const dashboardSaid = v.variant('say', [
+  v.object({ say: v.literal('ready') }),
+  /** The curves of these runs and metrics; again for a part of the steps when one zooms in. */
+  v.object({
+    say: v.literal('curves'),
+    runs: v.pipe(v.array(id), v.maxLength(50)),
+    names: v.pipe(v.array(v.string()), v.maxLength(50)),
+    from: v.nullable(v.number()),
+    to: v.nullable(v.number()),
+    buckets: v.pipe(v.number(), v.minValue(10), v.maxValue(4_000)),
+  }),
+  v.object({ say: v.literal('checkpoints'), run: id }),
+  v.object({ say: v.literal('log'), run: v.nullable(id) }),
+  v.object({
+    say: v.literal('act'),
+    action: v.picklist(['resume', 'pause', 'stop', 'diff', 'export', 'reveal']),
+    runs: v.pipe(v.array(id), v.maxLength(8)),
+  }),
+  v.object({ say: v.literal('checkpoint'), run: id, checkpoint: id }),
+]);
+export type DashboardSaid = v.InferOutput<typeof dashboardSaid>;

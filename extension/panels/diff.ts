@@ -1,0 +1,175 @@
+/** The diff page: asks the daemon, and hands over what it says. */
+import * as v from 'valibot';
+import * as vscode from 'vscode';
+import type { CurveAxis, Diff } from '../../protocol/diff.ts';
+import { fromWireNumber, type MetricSeries } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import * as m from '../../protocol/messages.ts';
+import { type App, report } from '../app.ts';
+import { codeUri } from '../code-files.ts';
+import { type Curve, type DiffPageSaid, type DiffPageState, diffPageSaid } from '../pages/messages.ts';
+import { plain } from '../text.ts';
+import { openPage, type PageHost } from './panel.ts';
+
+const VIEW = 'trainstash.diff';
+const MAX_CURVES = 24;
+const BUCKETS = 1_000;
+
+const restoredState = v.object({ root: v.string(), sides: v.array(v.string()) });
+
+export function registerDiffPage(app: App, context: vscode.ExtensionContext): void {
+  context.subscriptions.push(
+    vscode.window.registerWebviewPanelSerializer(VIEW, {
+      async deserializeWebviewPanel(panel, state) {
+        const parsed = v.safeParse(restoredState, state);
+        if (parsed.success) new DiffPage(app, context, panel, parsed.output.root, parsed.output.sides);
+        else panel.dispose();
+      },
+    }),
+  );
+}
+
+/** `sides`: two or more runs or checkpoints, by their ids. */
+export function showDiff(app: App, context: vscode.ExtensionContext, root: string, sides: string[]): void {
+  const panel = vscode.window.createWebviewPanel(VIEW, 'Diff', vscode.ViewColumn.Active);
+  new DiffPage(app, context, panel, root, sides);
+}
+
+class DiffPage {
+  readonly #app: App;
+  readonly #page: PageHost;
+  readonly #closed = new AbortController();
+  readonly #state: DiffPageState;
+  #axis: CurveAxis = 'step';
+  #shown = false;
+
+  constructor(app: App, context: vscode.ExtensionContext, panel: vscode.WebviewPanel, root: string, sides: string[]) {
+    this.#app = app;
+    this.#state = { root, sides, diff: null, problem: null, weights: [], curves: [] };
+    panel.onDidDispose(() => this.#closed.abort());
+    this.#page = openPage<DiffPageSaid>(context, panel, {
+      script: 'diff.js',
+      said: diffPageSaid,
+      take: (message) => this.#take(message),
+      failed: (error) => void report(app, error),
+    });
+    void this.#ask();
+  }
+
+  #take(message: DiffPageSaid): unknown {
+    if (message.say === 'ready') {
+      this.#shown = true;
+      return this.#push();
+    }
+    if (message.say === 'axis') {
+      this.#axis = message.axis;
+      return this.#askDiff();
+    }
+    const { diff, root } = this.#state;
+    const [first, other] = [diff?.sides[0], diff?.sides[message.side]];
+    if (!diff || !first?.code || !other?.code) return undefined;
+    const codes: [string, string] = [first.code, other.code];
+    const title = `${first.label} ↔ ${other.label}`;
+    const files = diff.code.files.filter(({ side }) => side === message.side);
+    if (message.say === 'openAll') {
+      const resources = files.map(({ path, status }) => {
+        const [left, right] = urisOf(root, codes, path, status);
+        return [right ?? left, left, right];
+      });
+      return vscode.commands.executeCommand('vscode.changes', plain(title), resources);
+    }
+    const file = files.find(({ path }) => path === message.path);
+    if (!file) return undefined;
+    const [left, right] = urisOf(root, codes, file.path, file.status);
+    if (left && right)
+      return vscode.commands.executeCommand('vscode.diff', left, right, `${file.path} (${plain(title)})`);
+    return vscode.commands.executeCommand('vscode.open', left ?? right);
+  }
+
+  async #ask(): Promise<void> {
+    await this.#askDiff();
+    const { diff } = this.#state;
+    if (!diff) return;
+    const [first, ...others] = diff.sides;
+    this.#state.weights = others.map(() => ({ share: 0 }));
+    for (const [i, other] of others.entries()) {
+      this.#state.weights[i] =
+        first!.checkpoint && other.checkpoint
+          ? await this.#weights([first!.checkpoint, other.checkpoint], i)
+          : { problem: 'Not every side has a checkpoint.' };
+      this.#push();
+    }
+  }
+
+  async #weights(sides: [string, string], index: number): Promise<DiffPageState['weights'][number]> {
+    const progress = (share: number) => {
+      this.#state.weights[index] = { share };
+      this.#push();
+    };
+    try {
+      const params = { root: this.#state.root, sides };
+      return { diff: await this.#app.tasks.request(m.diffWeights, params, progress, this.#closed.signal) };
+    } catch (error) {
+      if (!(error instanceof TrainstashError)) throw error;
+      return { problem: error.message };
+    }
+  }
+
+  async #askDiff(): Promise<void> {
+    const { root, sides } = this.#state;
+    try {
+      const diff = await this.#app.connection.request(m.diffShow, { root, sides, axis: this.#axis });
+      this.#state.diff = diff;
+      this.#state.problem = null;
+      this.#page.panel.title = diff.sides.map(({ label }) => plain(label)).join(' ↔ ');
+      this.#push();
+      this.#state.curves = await this.#curves(diff);
+    } catch (error) {
+      if (!(error instanceof TrainstashError)) throw error;
+      this.#state.problem = error.message;
+    }
+    this.#push();
+  }
+
+  async #curves({ metrics, sides, axis }: Diff): Promise<DiffPageState['curves']> {
+    const { root } = this.#state;
+    const names = metrics.slice(0, MAX_CURVES).map(({ name }) => name);
+    const all = new Map<string, Curve[]>(names.map((name) => [name, []]));
+    for (const [of, { run, step }] of sides.entries()) {
+      const epochs = this.#app.model.project(root)?.runs.get(run)?.stepsPerEpoch ?? null;
+      for (const name of names) {
+        const params = { root, run, names: [name], toStep: step, buckets: BUCKETS };
+        const { series } = await this.#app.connection.request(m.metricsQuery, params);
+        if (series[0]) all.get(name)!.push({ of, ...pointsOf(series[0], axis, epochs) });
+      }
+    }
+    return [...all].map(([name, curves]) => ({ name, curves }));
+  }
+
+  #push(): void {
+    if (this.#shown && !this.#closed.signal.aborted) this.#page.post({ type: 'state', state: this.#state });
+  }
+}
+
+function pointsOf(series: MetricSeries, axis: CurveAxis, stepsPerEpoch: number | null): { xs: number[]; ys: number[] } {
+  const xs =
+    axis === 'time'
+      ? series.times
+      : axis === 'epoch' && stepsPerEpoch
+        ? series.steps.map((step) => step / stepsPerEpoch)
+        : series.steps;
+  return { xs, ys: series.values.map(fromWireNumber) };
+}
+
+/** Undefined: that side does not have the file. */
+function urisOf(
+  root: string,
+  [before, after]: [string, string],
+  path: string,
+  status: 'added' | 'removed' | 'changed',
+): [vscode.Uri | undefined, vscode.Uri | undefined] {
+  return [
+    status === 'added' ? undefined : codeUri(root, before, path),
+    status === 'removed' ? undefined : codeUri(root, after, path),
+  ];
+}

@@ -1,0 +1,69 @@
+/** A page of ours in an editor's tab: its document, and the line to it. */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import * as vscode from 'vscode';
+
+export interface PageHost {
+  readonly panel: vscode.WebviewPanel;
+  post(message: unknown): void;
+}
+
+export interface PageOptions<Said> {
+  /** Of the bundle in `dist/pages`. */
+  script: string;
+  /** What the page may say; anything else is dropped. */
+  said: v.GenericSchema<Said>;
+  take(message: Said): unknown;
+  /** A message that was none, or one whose answer failed. */
+  failed(error: unknown): void;
+}
+
+/** Strict: nothing from anywhere else, no script but ours. */
+export function openPage<Said>(
+  context: vscode.ExtensionContext,
+  panel: vscode.WebviewPanel,
+  { script, said, take, failed }: PageOptions<Said>,
+): PageHost {
+  const folder = vscode.Uri.file(join(context.extensionPath, 'pages'));
+  const { webview } = panel;
+  panel.iconPath = vscode.Uri.file(join(context.extensionPath, 'media/trainstash.svg'));
+  webview.options = { enableScripts: true, localResourceRoots: [folder] };
+  webview.onDidReceiveMessage(async (message: unknown) => {
+    const parsed = v.safeParse(said, message);
+    try {
+      if (parsed.success) await take(parsed.output);
+      else failed(new Error(`a page said ${JSON.stringify(message)?.slice(0, 200)}`));
+    } catch (error) {
+      failed(error);
+    }
+  });
+  webview.html = documentOf(webview, folder, script, panel.title);
+  return { panel, post: (message) => void webview.postMessage(message) };
+}
+
+function documentOf(webview: vscode.Webview, folder: vscode.Uri, script: string, title: string): string {
+  const nonce = randomBytes(16).toString('base64');
+  const uri = (name: string) => webview.asWebviewUri(vscode.Uri.joinPath(folder, name)).toString();
+  const policy = [
+    "default-src 'none'",
+    `script-src 'nonce-${nonce}'`,
+    `style-src ${webview.cspSource}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ');
+  return `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title.replaceAll(/[<>&"]/g, '')}</title>
+<link rel="stylesheet" href="${uri('style.css')}">
+</head>
+<body>
+<div id="page"></div>
+<script nonce="${nonce}" src="${uri(script)}"></script>
+</body>
+</html>`;
+}

@@ -1,0 +1,124 @@
+/** What pages compute: the table's order and filter, smoothing. */
+
+import * as v from 'valibot';
+import { describe, expect, test } from 'vitest';
+import { columnsOf, filterOf, shownByDefault, sortedBy } from '../../extension/pages/columns.ts';
+import { dashboardSaid, diffPageSaid, type RunRow } from '../../extension/pages/messages.ts';
+import { smoothed } from '../../extension/pages/smoothing.ts';
+import { rowOf } from '../../extension/rows.ts';
+import { blankRun } from '../../protocol/records.ts';
+
+function row(number: number, more: Partial<RunRow> = {}): RunRow {
+  return {
+    id: `r${number}`,
+    number,
+    name: `job #${number}`,
+    label: '',
+    branch: 'main',
+    status: 'completed',
+    live: false,
+    draft: false,
+    createdAt: number,
+    step: 0,
+    share: null,
+    stepsPerEpoch: null,
+    params: {},
+    metrics: {},
+    parent: null,
+    ...more,
+  };
+}
+const loss = (best: number) => ({ loss: { last: best, best, bestStep: 1 } });
+
+describe('the table of runs', () => {
+  const rows = [
+    row(1, { params: { lr: 0.1, same: 'x' }, metrics: loss(3) }),
+    row(2, { params: { lr: 0.01, same: 'x' }, metrics: loss(1), status: 'failed', branch: 'idea' }),
+    row(3, { params: { lr: 0.001, same: 'x', extra: true }, metrics: loss(Number.NaN) }),
+    row(4, { params: { same: 'x' } }),
+  ];
+  const columns = columnsOf(rows);
+  const names = (text: string) => rows.filter(filterOf(text)).map(({ number }) => number);
+
+  test('shows metrics and the params that differ, those first', () => {
+    expect(shownByDefault(columns, rows).slice(5)).toEqual(['metric:loss', 'param:lr', 'param:extra']);
+    expect(columns.at(-1)!.key).toBe('param:same');
+  });
+
+  test('is ordered by numbers as numbers; what has no value, or none that is a number, comes last either way', () => {
+    const by = (key: string, descending: boolean) =>
+      sortedBy(rows, columns.find((column) => column.key === key)!, descending).map(({ number }) => number);
+    expect(by('metric:loss', false)).toEqual([2, 1, 4, 3]);
+    expect(by('metric:loss', true)).toEqual([1, 2, 4, 3]);
+    expect(by('param:lr', false)).toEqual([3, 2, 1, 4]);
+    expect(by('run', true)).toEqual([4, 3, 2, 1]);
+  });
+
+  test('is filtered by words and comparisons; one that cannot be understood lets nothing through, and breaks nothing', () => {
+    expect(names('')).toEqual([1, 2, 3, 4]);
+    expect(names('lr>0.005')).toEqual([1, 2]);
+    expect(names('lr<=0.01 loss<2')).toEqual([2]);
+    expect(names('status=failed')).toEqual([2]);
+    expect(names('branch!=main')).toEqual([2]);
+    expect(names('idea')).toEqual([2]);
+    expect(names('#3')).toEqual([3]);
+    expect(names('nothing=1')).toEqual([]);
+    expect(names('constructor=1')).toEqual([]);
+    expect(names('[(')).toEqual([]);
+  });
+
+  test('has nested params with dots, lists as their text, and the best of a metric as the run says', () => {
+    const facts = {
+      id: 'a',
+      job: 'j',
+      overrides: [],
+      seed: 0,
+      backend: '',
+      branch: null,
+      commit: null,
+      dirty: false,
+      code: null,
+      codeLeftOut: [],
+    };
+    const summary = { last: 2, lastStep: 9, min: 1, minStep: 3, max: 5, maxStep: 7, count: 4 };
+    const run = {
+      ...blankRun({ ...facts, params: { net: { depth: 2, sizes: [1, 2] }, lr: null } }, 0),
+      monitor: { metric: 'accuracy', mode: 'max' as const },
+      metrics: { accuracy: summary, loss: summary },
+    };
+    expect(rowOf(run)).toMatchObject({
+      params: { 'net.depth': 2, 'net.sizes': '[1,2]', lr: null },
+      metrics: { accuracy: { best: 5, bestStep: 7 }, loss: { best: 1, bestStep: 3 } },
+    });
+  });
+});
+
+test('smoothing starts at the first value and not at 0; NaN and infinity are gaps that what follows does not feel', () => {
+  expect(smoothed([4, 4, 4], 0.9)).toEqual([expect.closeTo(4, 12), expect.closeTo(4, 12), expect.closeTo(4, 12)]);
+  // By hand: (0.5·0.5·2 + 0.5·4) / (0.75).
+  expect(smoothed([2, Number.NaN, 4, Number.POSITIVE_INFINITY, 4], 0.5)).toEqual([
+    2,
+    Number.NaN,
+    expect.closeTo(2.5 / 0.75, 12),
+    Number.POSITIVE_INFINITY,
+    expect.closeTo(3.25 / 0.875, 12),
+  ]);
+});
+
+test('what a page says is taken only in the shape that it may have', () => {
+  const bad = [
+    null,
+    'ready',
+    {},
+    { say: 'eval', code: '1' },
+    { say: 'act', action: 'delete', runs: ['a'] },
+    { say: 'act', action: 'diff', runs: 'a' },
+  ];
+  for (const message of bad) expect(v.safeParse(dashboardSaid, message).success).toBe(false);
+  expect(
+    v.safeParse(dashboardSaid, { say: 'curves', runs: ['a'], names: ['loss'], from: null, to: null, buckets: 1e9 })
+      .success,
+  ).toBe(false);
+  expect(v.safeParse(diffPageSaid, { say: 'openFile', side: '1', path: '/etc/passwd' }).success).toBe(false);
+  expect(v.safeParse(diffPageSaid, { say: 'axis', axis: 'step' }).success).toBe(true);
+});
