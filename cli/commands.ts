@@ -5,6 +5,7 @@ import { checkpointCommands } from './commands/checkpoints.ts';
 import { diffCommands } from './commands/diff.ts';
 import { exportCommands } from './commands/export.ts';
 import { lookingCommands } from './commands/looking.ts';
+import { mcpCommands } from './commands/mcp.ts';
 import { projectCommands } from './commands/project.ts';
 import { runningCommands } from './commands/running.ts';
 
@@ -16,6 +17,7 @@ const all: Record<string, Command> = {
   ...branchCommands,
   ...diffCommands,
   ...exportCommands,
+  ...mcpCommands,
 };
 
 const ORDER = [
@@ -48,6 +50,7 @@ const ORDER = [
   'fsck',
   'where',
   'eject',
+  'mcp',
   'daemon',
 ];
 

@@ -22,7 +22,8 @@ export interface ConnectionSetup {
 
 export class Connection {
   readonly #setup: ConnectionSetup;
-  readonly #notifications: { notification: Notification<never>; handler: (params: never) => void }[] = [];
+  /** By method: a client has one handler for each. */
+  readonly #notifications = new Map<string, ((params: never) => void)[]>();
   readonly #listeners = new Set<(status: ConnectionStatus) => void>();
   #status: ConnectionStatus = { kind: 'off' };
   #client: Client | null = null;
@@ -45,8 +46,18 @@ export class Connection {
 
   /** Holds over reconnections. */
   on<P>(notification: Notification<P>, handler: (params: P) => void): void {
-    this.#notifications.push({ notification: notification as never, handler: handler as never });
-    this.#client?.on(notification, handler);
+    const handlers = this.#notifications.get(notification.method);
+    if (handlers) handlers.push(handler as never);
+    else {
+      this.#notifications.set(notification.method, [handler as never]);
+      if (this.#client) this.#pass(this.#client, notification.method);
+    }
+  }
+
+  #pass(client: Client, method: string): void {
+    client.on({ method } as Notification<never>, (params) => {
+      for (const handler of this.#notifications.get(method)!) handler(params);
+    });
   }
 
   /** Connects first when there is no connection, starting the daemon. */
@@ -96,7 +107,7 @@ export class Connection {
     client.on(daemonLeaving, ({ reason }) => {
       leaving = reason;
     });
-    for (const { notification, handler } of this.#notifications) client.on(notification, handler);
+    for (const method of this.#notifications.keys()) this.#pass(client, method);
     void client.closed.then(() => this.#lost(client, leaving));
     this.#become({ kind: 'ready' });
   }

@@ -6,6 +6,7 @@ import { connect } from '../client/connect.ts';
 import { statePaths } from '../client/paths.ts';
 import { isError } from '../protocol/errors.ts';
 import { branchFollow } from '../protocol/messages.ts';
+import { AgentServers } from './agents.ts';
 import { type App, command, report } from './app.ts';
 import { CodeFiles } from './code-files.ts';
 import { registerBranches } from './commands/branches.ts';
@@ -16,12 +17,14 @@ import { registerLife } from './commands/life.ts';
 import { isLive } from './commands/targets.ts';
 import { Connection } from './connection.ts';
 import { isInUse } from './folders.ts';
+import { JobTasks } from './job-tasks.ts';
 import { Model } from './model.ts';
 import { Notices } from './notices.ts';
 import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
 import { Dashboards } from './panels/dashboard.ts';
 import { registerDiffPage } from './panels/diff.ts';
 import { Tasks } from './task.ts';
+import { Usage } from './usage.ts';
 import { JobsTree } from './views/jobs.ts';
 import { type Node, RunsTree } from './views/runs.ts';
 import { ScriptLens } from './views/script-lens.ts';
@@ -56,7 +59,10 @@ export function activate(context: vscode.ExtensionContext): void {
       if (root) notices.run(run);
       drawBadge();
     },
-    checkpoints: (_, run) => tree.redrawRun(run),
+    checkpoints: (root, run) => {
+      tree.redrawRun(run);
+      usage.changed(root);
+    },
     notice: (root, run, notice) => {
       notices.notice(root, run, notice);
       if (notice.code in STASH_NOTICES) stashes.redraw();
@@ -76,7 +82,10 @@ export function activate(context: vscode.ExtensionContext): void {
     canSelectMany: true,
     showCollapseAll: true,
   });
-  context.subscriptions.push(log, connection, tree, jobs, stashes, status, runs, lenses);
+  const usage = new Usage(connection, (text) => {
+    runs.description = text;
+  });
+  context.subscriptions.push(log, connection, usage, tree, jobs, stashes, status, runs, lenses);
   const python = { language: 'python', scheme: 'file' };
   context.subscriptions.push(vscode.languages.registerCodeLensProvider(python, lenses));
   context.subscriptions.push(vscode.window.registerTreeDataProvider('trainstash.jobs', jobs));
@@ -88,6 +97,8 @@ export function activate(context: vscode.ExtensionContext): void {
   registerComparing(app, context);
   registerDiffPage(app, context);
   registerCheckpointFiles(app, context);
+  JobTasks.register(app, context);
+  const agents = AgentServers.register(context, model);
   const dashboards = new Dashboards(app, context);
   command(app, context, 'dashboard', async (node?: Node) => {
     const root = node?.root ?? (await app.chooseRoot());
@@ -102,6 +113,15 @@ export function activate(context: vscode.ExtensionContext): void {
   command(app, context, 'more', async (node: Node) => {
     if (node.kind === 'more') await model.loadMore(node.root, node.branch);
   });
+  command(app, context, 'filter', async () => {
+    const text = await vscode.window.showInputBox({
+      title: 'Filter runs',
+      prompt: 'Words, or comparisons: lr>0.001 status=failed',
+      value: tree.filter,
+    });
+    if (text !== undefined) filter(text);
+  });
+  command(app, context, 'clearFilter', () => filter(''));
   command(app, context, 'reveal', async (node: Node) => {
     if (node.kind !== 'run') return;
     await runs.reveal(tree.nodeOfRun(node.root, node.id), { select: true, focus: true, expand: true });
@@ -173,7 +193,15 @@ export function activate(context: vscode.ExtensionContext): void {
     return vscode.window.showQuickPick(roots, { title: 'Trainstash: which project?' });
   }
 
+  function filter(text: string): void {
+    tree.filter = text;
+    void vscode.commands.executeCommand('setContext', 'trainstash.filtered', tree.filter !== '');
+    drawAll();
+  }
+
   function drawAll(): void {
+    agents.look();
+    usage.changed(model.projects[0]?.project.root);
     const state = stateNow();
     const live = model.projects.some((mirror) => mirror.liveRuns().length > 0);
     void vscode.commands.executeCommand('setContext', 'trainstash.state', state);
@@ -185,7 +213,8 @@ export function activate(context: vscode.ExtensionContext): void {
     );
     const { status: now } = connection;
     // With rows in the view its welcome is not shown: the message says what is wrong.
-    runs.message = now.kind === 'failed' && model.projects.length > 0 ? now.error.message.split('\n')[0] : undefined;
+    const filtered = tree.filter === '' ? undefined : `Only what fits “${tree.filter}”`;
+    runs.message = now.kind === 'failed' && model.projects.length > 0 ? now.error.message.split('\n')[0] : filtered;
     tree.redraw();
     lenses.redraw();
     status.redraw();

@@ -54,6 +54,8 @@ export interface ErrorData {
   runtimeMissing: { tried: string[]; required: string };
   invalidParams: { method: string; problem: string };
   timeout: { afterMs: number };
+  /** What an agent's session may start. */
+  budgetSpent: { runs: number; hours: number | null };
   /** By whoever asked. */
   cancelled: Record<string, never>;
   /** Anything we did not foresee: a bug. */

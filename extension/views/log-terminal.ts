@@ -25,7 +25,7 @@ export function showLog(connection: Connection, root: string, run: Pick<Run, 'id
   vscode.window.createTerminal({ name, pty, isTransient: true, iconPath: new vscode.ThemeIcon('pulse') }).show();
 }
 
-class LogTerminal implements vscode.Pseudoterminal {
+export class LogTerminal implements vscode.Pseudoterminal {
   readonly #connection: Connection;
   readonly #root: string;
   readonly #run: Pick<Run, 'id' | 'name' | 'kind'>;

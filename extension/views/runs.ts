@@ -3,6 +3,8 @@ import * as vscode from 'vscode';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
 import type { BranchView, Model, ProjectMirror } from '../model.ts';
+import { filterOf } from '../pages/columns.ts';
+import { rowOf } from '../rows.ts';
 import { type Look, lookOfCheckpoint, lookOfRun } from '../text.ts';
 
 /** Rows of a live run change this often at most. */
@@ -23,6 +25,8 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   /** One object a row: VS Code fires changes by identity. */
   readonly #nodes = new Map<string, Node>();
   readonly #due = new Set<Node>();
+  /** Words and comparisons as in the dashboard; empty: all runs. */
+  #filter = '';
   #allDue = false;
   #timer: NodeJS.Timeout | null = null;
 
@@ -74,6 +78,15 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     return run && this.#node({ kind: run.draft ? 'drafts' : 'branch', root: node.root, branch: run.branch });
   }
 
+  get filter(): string {
+    return this.#filter;
+  }
+
+  set filter(text: string) {
+    this.#filter = text.trim();
+    this.redraw();
+  }
+
   nodeOfRun(root: string, id: string): Node {
     return this.#node({ kind: 'run', root, id });
   }
@@ -110,7 +123,11 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   }
 
   #runNodes(root: string, branch: string | null): Node[] {
-    return (this.#model.project(root)?.runsOf(branch) ?? []).map(({ id }) => this.#node({ kind: 'run', root, id }));
+    const passes = filterOf(this.#filter);
+    const runs = (this.#model.project(root)?.runsOf(branch) ?? []).filter(
+      (run) => this.#filter === '' || passes(rowOf(run)),
+    );
+    return runs.map(({ id }) => this.#node({ kind: 'run', root, id }));
   }
 
   #run(node: Node): Run | undefined {

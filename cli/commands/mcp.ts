@@ -1,0 +1,56 @@
+/** A server for agents, over standard input and output. */
+import { BUILD } from '../../client/build.ts';
+import { LIVE_STATUSES } from '../../protocol/domain.ts';
+import * as m from '../../protocol/messages.ts';
+import { UsageError } from '../arguments.ts';
+import type { Command } from '../command.ts';
+
+const DEFAULT_RUNS = 5;
+const WATCH_MS = 30_000;
+
+export const mcpCommands: Record<string, Command> = {
+  mcp: {
+    summary: 'a server for agents (Model Context Protocol), on standard input and output',
+    usage: '[--yes] [--max-runs N] [--max-hours H]',
+    options: { yes: { type: 'boolean', short: 'y' }, 'max-runs': { type: 'string' }, 'max-hours': { type: 'string' } },
+    words: [0, 0],
+    async run(context) {
+      // Only here: nobody else pays for loading it.
+      const { serveStdio } = await import('@modelcontextprotocol/server/stdio');
+      const { makeServer } = await import('../mcp/tools.ts');
+      const { Budget } = await import('../mcp/budget.ts');
+      const { args, root } = context;
+      const hours = args.text('max-hours');
+      if (hours !== undefined && !(Number(hours) > 0))
+        throw new UsageError(`--max-hours takes a number, not "${hours}".`);
+      const budget = new Budget({
+        runs: args.count('max-runs') ?? DEFAULT_RUNS,
+        hours: hours === undefined ? null : Number(hours),
+      });
+      const client = await context.project();
+      const tools = {
+        root,
+        client: () => context.project(),
+        environment: () => context.environment(),
+        budget,
+        allowAll: args.flag('yes'),
+        version: BUILD.version,
+      };
+      client.on(m.runChanged, ({ run }) => {
+        if (!LIVE_STATUSES.includes(run.status)) budget.ended(run.id, Date.now());
+      });
+      const watch = setInterval(() => void pauseWhatIsOver(), WATCH_MS);
+      const server = serveStdio(() => makeServer(tools), { onerror: (error) => console.error(error.message) });
+      await new Promise((resolve) => process.stdin.once('end', resolve).once('close', resolve));
+      clearInterval(watch);
+      await server.close();
+      return 0;
+
+      async function pauseWhatIsOver(): Promise<void> {
+        if (!budget.isOver(Date.now())) return;
+        for (const run of budget.runs)
+          await client.request(m.runPause, { root, run }).catch((error: Error) => console.error(error.message));
+      }
+    },
+  },
+};

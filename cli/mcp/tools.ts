@@ -1,0 +1,323 @@
+/** What agents can do with a project: look at everything, and, when a person agrees, start, pause, resume and fork. */
+import {
+  acceptedContent,
+  type CallToolResult,
+  type InputRequiredResult,
+  inputRequired,
+  McpServer,
+  type ServerContext,
+} from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import type { Client } from '../../client/connect.ts';
+import { LIVE_STATUSES, type Params, type Run } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import * as m from '../../protocol/messages.ts';
+import { requestTask } from '../task.ts';
+import type { Budget } from './budget.ts';
+
+export interface ToolContext {
+  /** The only project that can be acted on. */
+  root: string;
+  client(): Promise<Client>;
+  environment(): Record<string, string>;
+  budget: Budget;
+  /** A person has said beforehand that nobody needs to be asked. */
+  allowAll: boolean;
+  version: string;
+}
+
+const MAX_POINTS = 200;
+const MAX_LOG_BYTES = 64 << 10;
+const MAX_RUNS = 50;
+
+const run = z.string().describe('A run: its number, name or id');
+const checkpoint = z.string().describe('A step, tag, "best", "last", or a checkpoint’s id');
+const params = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+const READS = { readOnlyHint: true, openWorldHint: false };
+const CHANGES = { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false };
+
+export function makeServer(context: ToolContext): McpServer {
+  const server = new McpServer({ name: 'trainstash', version: context.version }, { capabilities: { tools: {} } });
+  registerReading(server, context);
+  registerActing(server, context);
+  return server;
+}
+
+function registerReading(server: McpServer, context: ToolContext): void {
+  const { root } = context;
+  server.registerTool(
+    'list_runs',
+    {
+      description: 'Training runs of this project, the newest first, with params, metrics and where they stand',
+      inputSchema: z.object({
+        branch: z.string().optional().describe('Only those of this git branch'),
+        limit: z.number().int().min(1).max(MAX_RUNS).optional(),
+      }),
+      annotations: READS,
+    },
+    ({ branch, limit }) =>
+      answered(async () => {
+        const client = await context.client();
+        const { runs, total } = await client.request(m.runList, {
+          root,
+          limit: limit ?? 20,
+          ...(branch ? { branch } : {}),
+        });
+        return { total, runs: runs.map(briefly) };
+      }),
+  );
+  server.registerTool(
+    'show_run',
+    {
+      description: 'One run with its checkpoints: step, metrics, size, grade (verified, complete, partial)',
+      inputSchema: z.object({ run }),
+      annotations: READS,
+    },
+    (args) =>
+      answered(async () => {
+        const shown = await (await context.client()).request(m.runShow, { root, run: args.run });
+        const checkpoints = shown.checkpoints.map(({ id, step, epoch, tags, grade, metrics, bytes }) => ({
+          id,
+          step,
+          epoch,
+          tags,
+          grade,
+          metrics,
+          bytes,
+        }));
+        return {
+          ...briefly(shown.run),
+          command: shown.run.command?.words ?? null,
+          notices: shown.run.notices,
+          checkpoints,
+        };
+      }),
+  );
+  server.registerTool(
+    'read_metrics',
+    {
+      description: `Curves of a run, thinned to at most ${MAX_POINTS} points each; a fork’s begin with its parent’s`,
+      inputSchema: z.object({
+        run,
+        names: z.array(z.string()).optional().describe('Only these metrics'),
+        from_step: z.number().optional(),
+        to_step: z.number().optional(),
+      }),
+      annotations: READS,
+    },
+    ({ names, from_step: fromStep, to_step: toStep, run: query }) =>
+      answered(async () => {
+        const client = await context.client();
+        const range = { names, fromStep, toStep, buckets: MAX_POINTS / 2 };
+        const { series } = await client.request(m.metricsQuery, { root, run: query, ...range });
+        return series.map(({ name, steps, values, total }) => ({ name, points: total, steps, values }));
+      }),
+  );
+  server.registerTool(
+    'diff',
+    {
+      description:
+        'What is different between runs or checkpoints: params, metrics, code with its lines, environment, data, lineage; with weights, also tensor by tensor',
+      inputSchema: z.object({
+        sides: z
+          .array(z.string())
+          .min(1)
+          .max(8)
+          .describe('Two or more of RUN, RUN@STEP, RUN@best, a checkpoint’s id; or one BRANCH..BRANCH'),
+        weights: z.boolean().optional(),
+      }),
+      annotations: READS,
+    },
+    ({ sides, weights }) =>
+      answered(async () => {
+        const client = await context.client();
+        const diff = await client.request(m.diffShow, { root, sides });
+        const [first, second] = diff.sides.map(({ checkpoint: id }) => id);
+        if (!weights || !first || !second) return diff;
+        const compared = await requestTask(client, m.diffWeights, { root, sides: [first, second] }, 'Comparing');
+        return { ...diff, weights: { ...compared, tensors: compared.tensors.slice(0, 50) } };
+      }),
+  );
+  server.registerTool(
+    'read_log',
+    {
+      description: 'The end of what a run has printed',
+      inputSchema: z.object({ run, bytes: z.number().int().min(1).max(MAX_LOG_BYTES).optional() }),
+      annotations: READS,
+    },
+    (args) =>
+      answered(async () => {
+        const client = await context.client();
+        let text = '';
+        for (let offset = 0; ; ) {
+          const page = await client.request(m.logRead, { root, run: args.run, offset });
+          if (page.text === '') break;
+          text = (text + page.text).slice(-(args.bytes ?? 8_192));
+          offset = page.offset;
+        }
+        return text;
+      }),
+  );
+}
+
+function registerActing(server: McpServer, context: ToolContext): void {
+  const { root, budget } = context;
+  const environment = () => context.environment();
+  server.registerTool(
+    'start_run',
+    {
+      description: 'Start a training of a job in trainstash.json. A person is asked first.',
+      inputSchema: z.object({ job: z.string(), params: params.optional(), seed: z.number().int().min(0).optional() }),
+      annotations: CHANGES,
+    },
+    ({ job, params: given, seed }, call) => {
+      const words = `Start ${job}${withParams(given)}?`;
+      return confirmed(context, server, call, words, async (client) => {
+        budget.check(Date.now());
+        const started = await client.request(m.runStart, {
+          root,
+          job,
+          params: (given ?? {}) as Params,
+          environment: environment(),
+          ...(seed === undefined ? {} : { seed }),
+        });
+        budget.started(started.id, Date.now());
+        return briefly(started);
+      });
+    },
+  );
+  server.registerTool(
+    'pause_run',
+    {
+      description: 'Save a live run at its next step and end its process; resume_run goes on. A person is asked first.',
+      inputSchema: z.object({ run }),
+      annotations: CHANGES,
+    },
+    (args, call) =>
+      confirmed(context, server, call, `Pause run ${args.run}?`, async (client) =>
+        briefly(await client.request(m.runPause, { root, run: args.run })),
+      ),
+  );
+  const from = { run, from: checkpoint.optional(), set: params.optional().describe('Params to change') };
+  for (const [name, message, verb] of [
+    ['resume_run', m.runResume, 'Resume'],
+    ['fork_run', m.runFork, 'Fork'],
+  ] as const)
+    server.registerTool(
+      name,
+      {
+        description:
+          verb === 'Fork'
+            ? 'Start a new run from a checkpoint of another. A person is asked first.'
+            : 'Go on with a run from a checkpoint, by default its newest. A person is asked first, and told what is not as it was then.',
+        inputSchema: z.object(from),
+        annotations: CHANGES,
+      },
+      async (args, call) => {
+        const options = {
+          root,
+          run: args.run,
+          ...(args.from === undefined ? {} : { from: args.from }),
+          ...(args.set === undefined ? {} : { set: args.set as Params }),
+          environment: environment(),
+        };
+        const look = await attempt(async () => (await context.client()).request(m.runPreflight, options));
+        if ('error' in look) return look.error;
+        const { checkpoint: origin, differences } = look.value;
+        const others = differences.map(
+          ({ kind, name: what, checkpoint: then, current }) =>
+            `${kind}${what ? ` ${what}` : ''}: ${then || '–'} then, ${current || '–'} now`,
+        );
+        const words = `${verb} run ${args.run} from step ${origin?.step ?? 0}${withParams(args.set)}?${others.length > 0 ? ` Not as it was: ${others.join('; ')}.` : ''}`;
+        return confirmed(context, server, call, words, async (client) => {
+          budget.check(Date.now());
+          const started = await client.request(message, { ...options, accept: true });
+          budget.started(started.id, Date.now());
+          return briefly(started);
+        });
+      },
+    );
+}
+
+const CONFIRMATION = z.object({ go: z.boolean().describe('Do it') });
+
+/** Asks a person through the client; where that cannot ask, nothing is done unless somebody allowed it beforehand. */
+async function confirmed(
+  context: ToolContext,
+  server: McpServer,
+  call: ServerContext,
+  words: string,
+  act: (client: Client) => Promise<unknown>,
+): Promise<CallToolResult | InputRequiredResult> {
+  if (!context.allowAll) {
+    const response = call.mcpReq.inputResponses;
+    if (response?.confirm === undefined) {
+      if (!server.server.getClientCapabilities()?.elicitation)
+        return failed(
+          'Nothing was done: this client cannot ask a person. Whoever starts `trainstash mcp` can allow it with --yes.',
+        );
+      return inputRequired({
+        inputRequests: { confirm: inputRequired.elicit({ message: words, requestedSchema: CONFIRMATION }) },
+      });
+    }
+    if (acceptedContent(response, 'confirm', CONFIRMATION)?.go !== true)
+      return failed('Nothing was done: the person said no.');
+  }
+  return answered(async () => act(await context.client()));
+}
+
+function withParams(given: Record<string, unknown> | undefined): string {
+  const words = Object.entries(given ?? {}).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  return words.length > 0 ? ` with ${words.join(', ')}` : '';
+}
+
+async function answered(work: () => Promise<unknown>): Promise<CallToolResult> {
+  const done = await attempt(work);
+  if ('error' in done) return done.error;
+  const text = typeof done.value === 'string' ? done.value : JSON.stringify(done.value);
+  return { content: [{ type: 'text', text }] };
+}
+
+/** What goes wrong is told to the agent, which can do better; only bugs are errors of the protocol. */
+async function attempt<T>(work: () => Promise<T>): Promise<{ value: T } | { error: CallToolResult }> {
+  try {
+    return { value: await work() };
+  } catch (error) {
+    if (error instanceof TrainstashError) return { error: failed(`${error.code}: ${error.message}`) };
+    throw error;
+  }
+}
+
+function failed(text: string): CallToolResult {
+  return { content: [{ type: 'text', text }], isError: true };
+}
+
+function briefly(one: Run) {
+  const { id, number, name, label, job, branch, commit, dirty, status, reason, step, totalSteps, epoch, note } = one;
+  const metrics = Object.fromEntries(
+    Object.entries(one.metrics).map(([key, { last, min, minStep, max, maxStep }]) => [
+      key,
+      { last, min, minStep, max, maxStep },
+    ]),
+  );
+  return {
+    id,
+    number,
+    name,
+    label,
+    job,
+    branch,
+    commit,
+    dirty,
+    status,
+    live: LIVE_STATUSES.includes(status),
+    reason,
+    step,
+    totalSteps,
+    epoch,
+    note,
+    params: one.params,
+    metrics,
+    checkpoints: one.checkpoints,
+  };
+}

@@ -1,0 +1,108 @@
+/** Jobs as tasks: Run Task, keybindings, and steps before a debugger. A task ends when its run does. */
+import * as vscode from 'vscode';
+import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import * as m from '../protocol/messages.ts';
+import { type App, launchFrom } from './app.ts';
+import { LogTerminal } from './views/log-terminal.ts';
+
+const TYPE = 'trainstash';
+const LOOK_MS = 500;
+
+interface JobDefinition extends vscode.TaskDefinition {
+  job: string;
+  params?: Record<string, string | number | boolean | null>;
+}
+
+export class JobTasks implements vscode.TaskProvider {
+  readonly #app: App;
+
+  constructor(app: App) {
+    this.#app = app;
+  }
+
+  static register(app: App, context: vscode.ExtensionContext): void {
+    context.subscriptions.push(vscode.tasks.registerTaskProvider(TYPE, new JobTasks(app)));
+  }
+
+  async provideTasks(): Promise<vscode.Task[]> {
+    const tasks: vscode.Task[] = [];
+    for (const { project } of this.#app.model.projects) {
+      const folder = vscode.workspace.getWorkspaceFolder(vscode.Uri.file(project.root));
+      const { jobs } = await this.#app.connection.request(m.projectJobs, { root: project.root });
+      for (const { name } of jobs) tasks.push(this.#task({ type: TYPE, job: name }, project.root, folder));
+    }
+    return tasks;
+  }
+
+  resolveTask(task: vscode.Task): vscode.Task | undefined {
+    const definition = task.definition as JobDefinition;
+    if (typeof definition.job !== 'string') return undefined;
+    const folder = typeof task.scope === 'object' ? task.scope : undefined;
+    const root = folder?.uri.fsPath ?? this.#app.model.projects[0]?.project.root;
+    return root === undefined ? undefined : this.#task(definition, root, folder);
+  }
+
+  #task(definition: JobDefinition, root: string, folder: vscode.WorkspaceFolder | undefined): vscode.Task {
+    const execution = new vscode.CustomExecution(async () => new JobTerminal(this.#app, root, definition));
+    const scope = folder ?? vscode.TaskScope.Workspace;
+    const task = new vscode.Task(definition, scope, definition.job, 'Trainstash', execution);
+    task.detail = 'Start this training and follow it';
+    return task;
+  }
+}
+
+/** Starts the run when it is opened; closing it ends nothing but the looking. */
+class JobTerminal implements vscode.Pseudoterminal {
+  readonly #app: App;
+  readonly #root: string;
+  readonly #definition: JobDefinition;
+  readonly #write = new vscode.EventEmitter<string>();
+  readonly #close = new vscode.EventEmitter<number>();
+  readonly onDidWrite = this.#write.event;
+  readonly onDidClose = this.#close.event;
+  #log: LogTerminal | null = null;
+  #closed = false;
+
+  constructor(app: App, root: string, definition: JobDefinition) {
+    this.#app = app;
+    this.#root = root;
+    this.#definition = definition;
+  }
+
+  open(size: vscode.TerminalDimensions | undefined): void {
+    void this.#run(size);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#log?.close();
+  }
+
+  handleInput(text: string): void {
+    this.#log?.handleInput(text);
+  }
+
+  setDimensions(size: vscode.TerminalDimensions): void {
+    this.#log?.setDimensions(size);
+  }
+
+  async #run(size: vscode.TerminalDimensions | undefined): Promise<void> {
+    const { connection } = this.#app;
+    try {
+      const { job, params } = this.#definition;
+      const request = { root: this.#root, job, params: params ?? {}, ...(await launchFrom(this.#root)) };
+      let run: Run = await connection.request(m.runStart, request);
+      this.#log = new LogTerminal(connection, this.#root, run);
+      this.#log.onDidWrite((text) => this.#write.fire(text));
+      this.#log.open(size);
+      while (!this.#closed && LIVE_STATUSES.includes(run.status)) {
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        run = (await connection.request(m.runShow, { root: this.#root, run: run.id })).run;
+      }
+      this.#close.fire(run.status === 'failed' || run.status === 'lost' ? 1 : 0);
+    } catch (error) {
+      this.#write.fire(`${(error as Error).message.replaceAll('\n', '\r\n')}\r\n`);
+      this.#close.fire(1);
+    }
+  }
+}
