@@ -278,8 +278,9 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   await editor.shot('diff-code');
 
   // Both pages come back with the window, about what they were about.
+  await until('the editor has written down what is open', () => editor.hasStored('sides'));
   await editor.reload();
-  await editor.page.getByRole('tab', { name: /small #1@18/ }).click();
+  await editor.page.getByRole('tab', { name: /small #1@18 ↔ small #2@18(?! \()/ }).click();
   await (await editor.webview('Params')).getByText(/tensors changed/).waitFor();
   await editor.page.getByRole('tab', { name: 'Trainstash: project' }).click();
   await (await editor.webview(/3 runs/)).locator('.chart', { hasText: 'val_loss' }).locator('canvas').waitFor();

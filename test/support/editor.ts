@@ -119,6 +119,24 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
   return editor;
 }
 
+/** Runs in the page; a text, since nothing else here knows the types of a browser. */
+const STORED = `async (wanted) => {
+  const done = (request) => new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  for (const { name } of await indexedDB.databases()) {
+    if (!name.startsWith('vscode-web-state-db')) continue;
+    const database = await done(indexedDB.open(name));
+    for (const table of database.objectStoreNames) {
+      const values = await done(database.transaction(table).objectStore(table).getAll());
+      if (values.some((value) => String(value).includes(wanted))) return true;
+    }
+    database.close();
+  }
+  return false;
+}`;
+
 export class Editor {
   readonly #browser: Browser;
   readonly #url: string;
@@ -144,6 +162,11 @@ export class Editor {
   async reload(): Promise<void> {
     await this.page.reload();
     await this.page.waitForSelector('.monaco-workbench');
+  }
+
+  /** Whether a text stands in what this workbench would come back with; it is written a few seconds late. */
+  hasStored(text: string): Promise<boolean> {
+    return this.page.evaluate(`(${STORED})(${JSON.stringify(text)})`);
   }
 
   async showTrainstash(): Promise<void> {
