@@ -16,6 +16,7 @@ import { registerKeeping } from './commands/keeping.ts';
 import { registerLife } from './commands/life.ts';
 import { isLive } from './commands/targets.ts';
 import { Connection } from './connection.ts';
+import { ConfigDiagnostics } from './diagnostics.ts';
 import { isInUse } from './folders.ts';
 import { JobTasks } from './job-tasks.ts';
 import { Model } from './model.ts';
@@ -97,6 +98,8 @@ export function activate(context: vscode.ExtensionContext): void {
   registerComparing(app, context);
   registerDiffPage(app, context);
   registerCheckpointFiles(app, context);
+  const diagnostics = new ConfigDiagnostics(connection);
+  context.subscriptions.push(diagnostics);
   JobTasks.register(app, context);
   const agents = AgentServers.register(context, model);
   const dashboards = new Dashboards(app, context);
@@ -148,6 +151,7 @@ export function activate(context: vscode.ExtensionContext): void {
   connection.onStatus((now) => {
     if (now.kind === 'ready') {
       model.restart();
+      diagnostics.lookAgain();
       // Also after the daemon was killed: everything is asked for again.
       openFolders().catch((error) => report(app, error));
     } else drawAll();

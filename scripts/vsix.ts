@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVSIX } from '@vscode/vsce';
 import { build } from 'esbuild';
+import { configSchema } from './schema.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { version } = createRequire(import.meta.url)('../package.json');
@@ -55,6 +56,7 @@ export async function packExtension(): Promise<string> {
   });
   const manifest = JSON.parse(readFileSync(join(root, 'extension/manifest.json'), 'utf8'));
   writeFileSync(join(staging, 'package.json'), JSON.stringify({ ...manifest, version }, null, 2));
+  writeFileSync(join(staging, 'trainstash.schema.json'), JSON.stringify(configSchema(), null, 2));
   cpSync(join(root, 'extension/media'), join(staging, 'media'), { recursive: true });
   cpSync(join(root, 'dist'), join(staging, 'dist'), { recursive: true });
   addTerminals(join(staging, 'dist/node_modules/@lydell'));

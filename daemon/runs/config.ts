@@ -136,7 +136,7 @@ function checkedJob(file: string, at: { line: number; column: number }, name: st
       at,
       `the job "${name}" needs either "run" (a command, such as "python train.py") or "module" (a TensorFlow.js module)`,
     );
-  for (const command of [job.run, job.resume])
+  for (const command of [job.run, job.resume, ...Object.values(job.export)])
     if (typeof command === 'string' && !splitWords(command)?.length)
       throw invalid(file, at, `in the job "${name}" a quote is not closed, or a command is empty`);
   return job;

@@ -212,6 +212,26 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   expect(editor.pageErrors).toEqual([]);
 });
 
+test('a mistake in trainstash.json is marked where it is, and what its words mean can be read', async (context) => {
+  if (!parts) return context.skip();
+  const fixture = makeFixture({ config: { jobs: { small: { modul: 'small.ts' } } } });
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await editor.page.getByText('No runs yet').waitFor();
+  await editor.quickOpen('trainstash.json');
+  await editor.page.locator('.squiggly-error, .squiggly-warning').first().waitFor();
+  await editor.palette('Problems: Focus on Problems View');
+  await editor.shot('config');
+  const problems = editor.page.locator('.markers-panel-container');
+  await problems.getByText('the job "small" needs either "run"').waitFor();
+  // What the schema itself has to say of it is a mistake of ours.
+  await until('the schema has had its say', async () => (await problems.getByText('[Ln').count()) > 0);
+  expect(await problems.getByText('$ref').count()).toBe(0);
+  writeFileSync(join(fixture.root, 'trainstash.json'), JSON.stringify({ jobs: { small: { module: 'small.ts' } } }));
+  await editor.page.getByRole('button', { name: 'Jobs Section' }).click();
+  await editor.row(/^small/).waitFor();
+});
+
 test('a run is exported from its row, in a format that is chosen, to where it is asked for', async (context) => {
   if (!parts) return context.skip();
   const fixture = makeFixture();
