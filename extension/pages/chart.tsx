@@ -35,6 +35,8 @@ interface ChartProps {
   onMark?(id: string): void;
 }
 
+/** Behind the curves on light and on dark; a theme's own borders may be as strong as a curve. */
+const GRID = '#8080804d';
 // Orange is half transparent in most themes.
 const COLORS = ['blue', 'red', 'green', 'purple', 'yellow'];
 
@@ -117,9 +119,8 @@ function isZoomed(plot: uPlot): boolean {
 function optionsOf(current: { current: ChartProps }, width: number, height: number): uPlot.Options {
   const { lines, log, axis } = current.current;
   const foreground = css('--vscode-foreground');
-  const grid = css('--vscode-editorWidget-border') || css('--vscode-panel-border') || '#8884';
   const font = `11px ${css('--vscode-font-family') || 'sans-serif'}`;
-  const common = { stroke: foreground, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
+  const common = { stroke: foreground, font, grid: { stroke: GRID, width: 1 }, ticks: { stroke: GRID, width: 1 } };
   const place = (x: number) => (axis === 'time' ? clock(x) : axis === 'epoch' ? value(x) : integer(Math.round(x)));
   return {
     width,

@@ -375,35 +375,37 @@ function Weights({ equal, counts, only, totals, tensors, notes, readBytes, sides
         </p>
       ))}
       {shown.length > 0 && (
-        <table class="weights">
-          <thead>
-            <tr>
-              <th scope="col">Tensor</th>
-              <th scope="col">Shape</th>
-              <th scope="col">Type</th>
-              <th scope="col" class="number">
-                Changed
-              </th>
-              <th scope="col" class="number">
-                Relative
-              </th>
-              <th scope="col" class="number">
-                Cosine
-              </th>
-              <th scope="col" class="number">
-                Largest
-              </th>
-              <th scope="col">At</th>
-              <th scope="col">Sizes of the differences</th>
-              <th scope="col">NaN, ∞</th>
-            </tr>
-          </thead>
-          <tbody>
-            {shown.map((tensor) => (
-              <TensorRow {...tensor} key={tensor.name} />
-            ))}
-          </tbody>
-        </table>
+        <div class="wide">
+          <table class="weights">
+            <thead>
+              <tr>
+                <th scope="col">Tensor</th>
+                <th scope="col">Shape</th>
+                <th scope="col">Type</th>
+                <th scope="col" class="number">
+                  Changed
+                </th>
+                <th scope="col" class="number">
+                  Relative
+                </th>
+                <th scope="col" class="number">
+                  Cosine
+                </th>
+                <th scope="col" class="number">
+                  Largest
+                </th>
+                <th scope="col">At</th>
+                <th scope="col">Sizes of the differences</th>
+                <th scope="col">NaN, ∞</th>
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((tensor) => (
+                <TensorRow {...tensor} key={tensor.name} />
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
       {tensors.length > shown.length && (
         <button type="button" onClick={() => setAll(true)}>
@@ -434,7 +436,9 @@ function TensorRow({ name, otherName, dtypes, shapes, numbers }: TensorDiff) {
       <td class="number">
         {numbers && numbers.relative !== null ? (
           <>
-            <span class="meter" style={{ width: `${Math.min(1, numbers.relative) * 60}px` }} />{' '}
+            <span class="track">
+              <span class="meter" style={{ width: `${Math.min(1, numbers.relative) * 60}px` }} />
+            </span>{' '}
             {percent(numbers.relative)}
           </>
         ) : (

@@ -27,7 +27,8 @@ export function openPage<Said>(
 ): PageHost {
   const folder = vscode.Uri.file(join(context.extensionPath, 'pages'));
   const { webview } = panel;
-  panel.iconPath = vscode.Uri.file(join(context.extensionPath, 'media/trainstash.svg'));
+  const icon = (theme: string) => vscode.Uri.file(join(context.extensionPath, `media/tab-${theme}.svg`));
+  panel.iconPath = { light: icon('light'), dark: icon('dark') };
   webview.options = { enableScripts: true, localResourceRoots: [folder] };
   webview.onDidReceiveMessage(async (message: unknown) => {
     const parsed = v.safeParse(said, message);
