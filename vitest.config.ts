@@ -24,8 +24,8 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      // After the others: an editor, a browser and a daemon need both cores for themselves.
-      { test: { ...common, name: 'editor', include: [EDITOR], sequence: { groupOrder: 1 } } },
+      // After the others, and one after the other: an editor, a browser and a daemon need both cores for themselves.
+      { test: { ...common, name: 'editor', include: [EDITOR], maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
   },
 });

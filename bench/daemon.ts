@@ -3,17 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { connect } from '../client/connect.ts';
-import { newRun } from '../daemon/runs/records.ts';
-import { startStore } from '../daemon/store/client.ts';
-import type { Checkpoint } from '../protocol/domain.ts';
 import * as m from '../protocol/messages.ts';
 import type { Build } from '../protocol/version.ts';
 import { median, percentile, type Result, timed } from './measure.ts';
+import { fillRuns } from './projects.ts';
 
 const RUNS = 10_000;
-const CHECKPOINTS_A_RUN = 10;
 const REQUESTS = 2_000;
 const STARTS = 7;
 
@@ -22,7 +18,7 @@ export async function daemonBenchmarks(folder: string, dist: string): Promise<Re
   const project = join(work, 'project');
   mkdirSync(project);
   spawnSync('git', ['init', '-q', '-b', 'main', project]);
-  await fill(join(project, '.git/trainstash'), dist);
+  await fillRuns(join(project, '.git/trainstash'), dist, RUNS);
   const env = { ...process.env, TRAINSTASH_STATE: join(work, 'state') };
   const build = JSON.parse(readFileSync(join(dist, 'build.json'), 'utf8')) as Build;
   const start = () => connect({ name: 'bench', build, dist, env });
@@ -85,42 +81,4 @@ async function untilStopped(last: boolean, env: NodeJS.ProcessEnv, build: Build)
 
 function residentMebibytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
-}
-
-/** Rows as trainings leave them, straight into a store of its own. */
-async function fill(path: string, dist: string): Promise<void> {
-  const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path });
-  const identity = { branch: 'main', commit: 'f'.repeat(40), dirty: false, code: 'c'.repeat(40), codeLeftOut: [] };
-  for (let i = 0; i < RUNS; i++) {
-    const params = { learningRate: 0.001 * (i % 7), epochs: 10, batchSize: 64 };
-    const run = await store.createRun({
-      ...newRun({ job: 'bench', params, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }),
-      status: 'completed',
-      checkpoints: CHECKPOINTS_A_RUN,
-    });
-    const checkpoints = Array.from(
-      { length: CHECKPOINTS_A_RUN },
-      (_, k): Checkpoint => ({
-        id: `${run.id.slice(0, 10)}${String(k).padStart(2, '0')}`,
-        run: run.id,
-        session: 's',
-        step: (k + 1) * 100,
-        epoch: k,
-        createdAt: run.createdAt + k,
-        bytes: 1e6,
-        storedBytes: 5e5,
-        reasons: ['steps'],
-        tags: [],
-        grade: 'complete',
-        missing: [],
-        proof: null,
-        stateDigest: 'd'.repeat(64),
-        parent: null,
-        metrics: { loss: 1 / (k + 1) },
-        trashedAt: null,
-      }),
-    );
-    await store.putCheckpointRows(checkpoints);
-  }
-  await store.close();
 }

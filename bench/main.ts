@@ -1,10 +1,11 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon, branches, python, diff. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon, branches, python, diff, editor. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { branchBenchmarks } from './branches.ts';
 import { daemonBenchmarks } from './daemon.ts';
 import { diffBenchmarks } from './diff.ts';
+import { editorBenchmarks } from './editor.ts';
 import { print, type Result } from './measure.ts';
 import { metricsBenchmarks } from './metrics.ts';
 import { pythonBenchmarks } from './python.ts';
@@ -19,6 +20,7 @@ const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>
   branches: branchBenchmarks,
   python: pythonBenchmarks,
   diff: diffBenchmarks,
+  editor: editorBenchmarks,
 };
 
 const json = process.argv.includes('--json');

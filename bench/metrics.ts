@@ -1,11 +1,11 @@
 /** From the event file to durable rows, and back out as a curve. */
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { newRun, newSession } from '../daemon/runs/records.ts';
 import { startStore } from '../daemon/store/client.ts';
-import { SESSION_FILES } from '../protocol/session.ts';
 import { median, type Result, timed } from './measure.ts';
+import { writeEvents } from './projects.ts';
 
 const POINTS = 1_000_000;
 const METRICS_A_LINE = 2;
@@ -48,20 +48,5 @@ export async function metricsBenchmarks(folder: string, dist: string): Promise<R
   } finally {
     await store.close();
     rmSync(work, { recursive: true, force: true });
-  }
-}
-
-/** As a trainer writes them: a line a step, with two metrics of full precision. */
-function writeEvents(directory: string, steps: number): void {
-  mkdirSync(directory, { recursive: true });
-  const path = join(directory, SESSION_FILES.events);
-  writeFileSync(path, '');
-  for (let start = 0; start < steps; start += 10_000) {
-    const lines = Array.from({ length: 10_000 }, (_, i) => {
-      const step = start + i + 1;
-      const values = { loss: Math.exp(-step / 3e5) + Math.sin(step) * 0.01, learning_rate: 0.001 * (1 - step / steps) };
-      return JSON.stringify({ seq: step, t: 1_700_000_000_000 + step, type: 'metrics', step, epoch: 0, values });
-    });
-    appendFileSync(path, `${lines.join('\n')}\n`);
   }
 }

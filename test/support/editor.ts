@@ -63,6 +63,10 @@ export interface EditorOptions {
   /** State directory of the daemon that the extension meets or starts. */
   state: string;
   settings?: Record<string, unknown>;
+  /** Packages of other extensions to install. */
+  others?: readonly string[];
+  /** Runs a suite inside the extension host. The smoke driver, which that needs, shows no toasts. */
+  suite?: { extension: string; tests: string; log(args: unknown[]): void };
   theme?: string;
 }
 
@@ -85,15 +89,14 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
     EXTENSIONS_GALLERY: '{}',
     TRAINSTASH_STATE: options.state,
   };
-  const installed = spawnSync(process.execPath, [parts.server, ...common, '--install-extension', parts.vsix], {
-    env,
-    encoding: 'utf8',
-  });
+  const packages = [parts.vsix, ...(options.others ?? [])].flatMap((path) => ['--install-extension', path]);
+  const installed = spawnSync(process.execPath, [parts.server, ...common, ...packages], { env, encoding: 'utf8' });
   if (installed.status !== 0)
     throw new Error(`the extension cannot be installed: ${installed.stdout}${installed.stderr}`);
   const port = await freePort();
   const log = openSync(join(home, 'server.log'), 'w');
   const flags = ['--without-connection-token', '--disable-telemetry', '--telemetry-level', 'off'];
+  if (options.suite) flags.push('--enable-smoke-test-driver');
   if (settings['security.workspace.trust.enabled'] === false) flags.push('--disable-workspace-trust');
   const server = spawn(
     process.execPath,
@@ -114,8 +117,17 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
   await until('the editor’s server answers', () => answers(port), 60_000);
   const browser = await chromium.launch({ executablePath: parts.browser, headless: true, args: BROWSER_FLAGS });
   afterwards(() => browser.close());
-  const editor = new Editor(browser, `http://127.0.0.1:${port}/?folder=${encodeURIComponent(options.folder)}`, home);
-  await editor.open();
+  const remote = (path: string) => `vscode-remote://127.0.0.1:${port}${path}`;
+  const payload = options.suite && [
+    ['extensionDevelopmentPath', remote(options.suite.extension)],
+    ['extensionTestsPath', remote(options.suite.tests)],
+  ];
+  const query = new URLSearchParams({
+    folder: options.folder,
+    ...(payload ? { payload: JSON.stringify(payload) } : {}),
+  });
+  const editor = new Editor(browser, `http://127.0.0.1:${port}/?${query}`, home);
+  await editor.open(options.suite?.log);
   return editor;
 }
 
@@ -150,11 +162,22 @@ export class Editor {
     this.#home = home;
   }
 
-  async open(): Promise<void> {
+  /** Of a suite inside the extension host: the exit code. */
+  suiteExit: Promise<number> = new Promise(() => {});
+
+  async open(log?: (args: unknown[]) => void): Promise<void> {
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 } });
     this.page = await context.newPage();
     this.page.setDefaultTimeout(30_000);
     this.page.on('pageerror', (error) => this.pageErrors.push(String(error)));
+    if (log) {
+      await this.page.exposeFunction('codeAutomationLog', (_type: string, args: unknown[]) => log(args));
+      let done = (_code: number) => {};
+      this.suiteExit = new Promise((resolve) => {
+        done = resolve;
+      });
+      await this.page.exposeFunction('codeAutomationExit', (code: number) => done(code));
+    }
     await this.page.goto(this.#url);
     await this.page.waitForSelector('.monaco-workbench');
   }

@@ -1,0 +1,147 @@
+/** The extension in a real VS Code: how long it takes to be there, to draw, to follow, and what it costs its host. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from '../client/connect.ts';
+import * as m from '../protocol/messages.ts';
+import type { Build } from '../protocol/version.ts';
+import { runCleanups } from '../test/support/cleanup.ts';
+import { type Editor, editorParts, openEditor } from '../test/support/editor.ts';
+import { until } from '../test/support/folder.ts';
+import { packLoopWatch } from './loop-watch.ts';
+import { median, type Result } from './measure.ts';
+import { fillCurves, fillRuns } from './projects.ts';
+
+const RUNS = 10_000;
+const CURVES = 10;
+const POINTS = 1_000_000;
+const ROUNDS = 5;
+const UPDATES = 15;
+
+export async function editorBenchmarks(folder: string, dist: string): Promise<Result[]> {
+  const parts = await editorParts();
+  if (!parts) throw new Error('There is no browser here, and none can be installed.');
+  const work = mkdtempSync(join(folder, 'editor-'));
+  const env = { ...process.env, TRAINSTASH_STATE: join(work, 'state') };
+  const build = JSON.parse(readFileSync(join(dist, 'build.json'), 'utf8')) as Build;
+  const others = [await packLoopWatch(work)];
+  const make = async (name: string, fill: (path: string) => Promise<void>) => {
+    const root = join(work, name);
+    mkdirSync(root);
+    spawnSync('git', ['init', '-q', '-b', 'main', root]);
+    writeFileSync(join(root, 'trainstash.json'), '{ "jobs": {} }');
+    await fill(join(root, '.git/trainstash'));
+    return root;
+  };
+  try {
+    const many = await make('many', (path) => fillRuns(path, dist, RUNS));
+    const long = await make('long', (path) => fillCurves(path, dist, CURVES, POINTS));
+    const client = await connect({ name: 'bench', build, dist, env });
+    const open = (root: string) => openEditor(parts, { folder: root, state: join(work, 'state'), others });
+
+    const editor = await open(many);
+    await editor.showTrainstash();
+    await editor.row(new RegExp(`bench #${RUNS}`)).waitFor();
+    const activation = await activationOf(editor);
+    const trees: number[] = [];
+    for (let i = 0; i < ROUNDS; i++) trees.push(await firstPaint(editor));
+    const from = Date.now();
+    const updates: number[] = [];
+    for (let i = 0; i < UPDATES; i++) updates.push(await follow(editor, client, many, `renamed ${i}`));
+    await editor.palette('Trainstash: Refresh');
+    await editor.row(/renamed/).waitFor();
+    const block = await longestBlock(many, from);
+
+    const other = await open(long);
+    await other.showTrainstash();
+    await other.palette('Trainstash: Open the Dashboard');
+    const dashboard = await paintCurves(other);
+    await client.request(m.daemonStop, {});
+    return [
+      { name: 'editor.activation', value: activation, unit: 'ms', goal: { atMost: 30 } },
+      { name: 'editor.tree', value: median(trees), unit: 'ms with 10,000 runs', goal: {}, raw: { ours: trees } },
+      { name: 'editor.update', value: median(updates), unit: 'ms', goal: {}, raw: { ours: updates } },
+      { name: 'editor.block', value: block, unit: 'ms', goal: { atMost: 20 } },
+      { name: 'editor.dashboard', value: dashboard, unit: 'ms for 10 × 1M points', goal: { atMost: 1_000 } },
+    ];
+  } finally {
+    await runCleanups();
+    rmSync(work, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** As VS Code itself has measured it. */
+async function activationOf(editor: Editor): Promise<number> {
+  await editor.palette('Developer: Show Running Extensions');
+  const row = editor.page.locator('.runtime-extensions-editor .extension', { hasText: 'Trainstash' }).first();
+  const text = await until('VS Code says how long it took', async () => {
+    const shown = await row.innerText().catch(() => '');
+    return /(\d+)ms/.test(shown) && shown;
+  });
+  await editor.page.keyboard.press('Control+w');
+  return Number(/(\d+)ms/.exec(text)![1]);
+}
+
+/** From a click on our view's icon, with another one open, to the first row. */
+async function firstPaint(editor: Editor): Promise<number> {
+  await editor.page
+    .getByRole('tab', { name: /^Explorer/ })
+    .first()
+    .click();
+  await editor
+    .row(/bench #/)
+    .first()
+    .waitFor({ state: 'hidden' });
+  await editor.reload();
+  await editor.page.getByRole('tab', { name: /^Trainstash/ }).waitFor();
+  // The status of the daemon is known, and its first page.
+  await editor.page.locator('.explorer-folders-view').waitFor();
+  const started = performance.now();
+  await editor.page.getByRole('tab', { name: /^Trainstash/ }).click();
+  await editor
+    .row(/bench #/)
+    .first()
+    .waitFor();
+  return performance.now() - started;
+}
+
+/** From the request that changes a run to its row's new text, as the page's own clock has it. */
+async function follow(
+  editor: Editor,
+  client: Awaited<ReturnType<typeof connect>>,
+  root: string,
+  name: string,
+): Promise<number> {
+  const seen = editor.page.evaluate(`new Promise((resolve) => {
+    const look = () => document.body.innerText.includes(${JSON.stringify(name)}) && (observer.disconnect(), resolve(Date.now()));
+    const observer = new MutationObserver(look);
+    observer.observe(document.body, { subtree: true, childList: true, characterData: true });
+  })`) as Promise<number>;
+  const started = Date.now();
+  await client.request(m.runUpdate, { root, run: String(RUNS), name });
+  return (await seen) - started;
+}
+
+async function longestBlock(root: string, from: number): Promise<number> {
+  const file = join(root, 'loop-watch.json');
+  const now = Date.now();
+  await until('the loop was watched', () => existsSync(file));
+  await until('its last blocks are written', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return Date.now() > now + 600;
+  });
+  const blocks = JSON.parse(readFileSync(file, 'utf8')) as [number, number][];
+  return Math.max(0, ...blocks.filter(([at]) => at >= from).map(([, ms]) => ms));
+}
+
+/** From choosing the last of ten runs, of which nothing is loaded yet, to the last of its curves. */
+async function paintCurves(editor: Editor): Promise<number> {
+  const page = await editor.webview(/10 runs/);
+  const grid = page.getByRole('grid');
+  await grid.getByRole('row', { name: /curves #1 / }).waitFor();
+  const started = performance.now();
+  for (let i = 1; i <= CURVES; i++) await grid.getByRole('row', { name: new RegExp(`curves #${i} `) }).click();
+  for (const name of ['loss', 'learning_rate'])
+    await page.locator('.chart', { hasText: name }).locator('.u-series').nth(CURVES).waitFor();
+  return performance.now() - started;
+}

@@ -1,0 +1,125 @@
+/** Runs inside the extension host, beside the packed extension: what cannot be seen from outside. */
+import * as assert from 'node:assert/strict';
+import { join } from 'node:path';
+import Mocha from 'mocha';
+import * as vscode from 'vscode';
+
+const ID = 'trainstash.trainstash';
+
+export function run(): Promise<void> {
+  const mocha = new Mocha({ timeout: 60_000, reporter: 'spec', color: false });
+  mocha.suite.emit('pre-require', globalThis, '', mocha);
+  define();
+  return new Promise((resolve, reject) => {
+    mocha.run((failures) => (failures > 0 ? reject(new Error(`${failures} failed`)) : resolve()));
+  });
+}
+
+function define(): void {
+  const root = vscode.workspace.workspaceFolders![0]!.uri;
+  const extension = () => vscode.extensions.getExtension(ID)!;
+
+  describe('the packed extension', () => {
+    it('is activated by itself', async () => {
+      await until('it is active', () => extension().isActive);
+      assert.equal(extension().exports, undefined);
+    });
+
+    it('has a handler for every command that it contributes', async () => {
+      const known = new Set(await vscode.commands.getCommands(true));
+      const contributed: { command: string }[] = extension().packageJSON.contributes.commands;
+      assert.deepEqual(
+        contributed.map(({ command }) => command).filter((command) => !known.has(command)),
+        [],
+      );
+    });
+
+    it('keeps its store out of the file watcher', () => {
+      const excluded = vscode.workspace.getConfiguration('files').get<Record<string, boolean>>('watcherExclude')!;
+      assert.equal(excluded['**/.git/trainstash/**'], true);
+    });
+
+    it('offers jobs as tasks, and a task ends when its run does', async () => {
+      const tasks = await until('the jobs are known', async () => {
+        const found = await vscode.tasks.fetchTasks({ type: 'trainstash' });
+        return found.length > 0 && found;
+      });
+      assert.deepEqual(
+        tasks.map(({ name }) => name),
+        ['small'],
+      );
+      const ended = new Promise((resolve) =>
+        vscode.tasks.onDidEndTask(({ execution }) => resolve(execution.task.name)),
+      );
+      await vscode.tasks.executeTask(tasks[0]!);
+      assert.equal(await ended, 'small');
+    });
+
+    it('shows code snapshots that nobody can write to', async () => {
+      assert.equal(vscode.workspace.fs.isWritableFileSystem('trainstash'), false);
+      const unknown = vscode.Uri.from({
+        scheme: 'trainstash',
+        authority: '0'.repeat(40),
+        path: '/small.ts',
+        query: root.fsPath,
+      });
+      await assert.rejects(async () => vscode.workspace.fs.readFile(unknown), /FileNotFound|EntryNotFound/i);
+      await assert.rejects(async () => vscode.workspace.fs.writeFile(unknown, new Uint8Array(1)));
+    });
+
+    it('opens checkpoint files as what they hold, and says so of one that is none', async () => {
+      const uri = vscode.Uri.joinPath(root, 'broken.safetensors');
+      await vscode.workspace.fs.writeFile(uri, Buffer.from('no tensors in here'));
+      await vscode.commands.executeCommand('vscode.open', uri);
+      await until('its tab is there', () => {
+        const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
+        return input instanceof vscode.TabInputCustom && input.viewType === 'trainstash.checkpointFile';
+      });
+    });
+
+    it('marks a mistake in trainstash.json where it is, and takes the mark away with it', async () => {
+      const uri = vscode.Uri.joinPath(root, 'trainstash.json');
+      const before = await vscode.workspace.fs.readFile(uri);
+      const ours = () => vscode.languages.getDiagnostics(uri).filter(({ source }) => source === 'trainstash');
+      const document = await vscode.workspace.openTextDocument(uri);
+      await vscode.window.showTextDocument(document);
+      await write(document, '{\n  "jobs": { "small": { "module": 5 } }\n}\n');
+      const [found] = await until('it is marked', () => ours().length > 0 && ours());
+      assert.equal(found!.range.start.line, 1);
+      await write(document, Buffer.from(before).toString('utf8'));
+      await until('the mark is gone', () => ours().length === 0);
+    });
+
+    it('blocks its host for no longer than a glance while a run reports each step', async () => {
+      const [task] = await vscode.tasks.fetchTasks({ type: 'trainstash' });
+      let longest = 0;
+      let last = performance.now();
+      const watch = setInterval(() => {
+        longest = Math.max(longest, performance.now() - last - 5);
+        last = performance.now();
+      }, 5);
+      const ended = new Promise((resolve) => vscode.tasks.onDidEndTask(resolve));
+      await vscode.tasks.executeTask(task!);
+      await ended;
+      clearInterval(watch);
+      // The number that is wanted (20 ms) is a benchmark; this finds a synchronous mistake.
+      assert.ok(longest < 500, `${longest} ms`);
+    });
+  });
+}
+
+async function write(document: vscode.TextDocument, text: string): Promise<void> {
+  const edit = new vscode.WorkspaceEdit();
+  edit.replace(document.uri, new vscode.Range(0, 0, document.lineCount, 0), text);
+  await vscode.workspace.applyEdit(edit);
+  assert.ok(await document.save(), join(document.uri.fsPath));
+}
+
+async function until<T>(what: string, look: () => T | Promise<T>): Promise<Exclude<T, false | undefined>> {
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
+    const value = await look();
+    if (value) return value as Exclude<T, false | undefined>;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`waited in vain: ${what}`);
+}
