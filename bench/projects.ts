@@ -1,5 +1,5 @@
 /** Projects as large as anybody has, made without training. */
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { newRun, newSession } from '../daemon/runs/records.ts';
@@ -63,6 +63,7 @@ export async function fillCurves(path: string, dist: string, runs: number, point
     writeEvents(join(path, 'sessions', session.id), points);
     while ((await store.takeEvents(session.id, 'events')).more);
     await store.putSession({ ...session, endedAt: Date.now() });
+    rmSync(join(path, 'sessions', session.id), { recursive: true });
   }
   await store.close();
 }

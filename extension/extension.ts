@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { BUILD } from '../client/build.ts';
-import { connect } from '../client/connect.ts';
 import { statePaths } from '../client/paths.ts';
 import { isError } from '../protocol/errors.ts';
 import { branchFollow } from '../protocol/messages.ts';
@@ -41,13 +40,16 @@ export function activate(context: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel('Trainstash', { log: true });
   const connection = new Connection({
     log: (text) => log.info(text),
-    connect: (start) =>
-      connect({
+    async connect(start) {
+      // Half of what loading the extension takes: not while the window starts.
+      const { connect } = await import('../client/connect.ts');
+      return connect({
         name: 'editor',
         build: BUILD,
         dist: start ? join(context.extensionPath, 'dist') : null,
         node: vscode.workspace.getConfiguration('trainstash').get<string>('nodePath') || undefined,
-      }),
+      });
+    },
   });
   const notices = new Notices();
   const model = new Model(connection, {

@@ -12,7 +12,8 @@ const ROW_PIXELS = 24;
 /** Above and below what can be seen. */
 const SPARE_ROWS = 12;
 const MAX_CHOSEN = 20;
-const BUCKETS = 1_500;
+/** Two points each: as many as a wide chart has pixels. Zooming in asks for more. */
+const BUCKETS = 500;
 /** What a live run has logged is asked for again: notifications are lossy. */
 const REFRESH_MS = 5_000;
 /** While one drags, only the last range is asked for. */
@@ -31,6 +32,8 @@ const known = {
   problem: null as string | null,
   loading: true,
   device: '',
+  /** Of runs and metrics whose curves are on their way or here: they are asked for once. */
+  asked: new Set<string>(),
   /** By run and metric; `zoomed` is of a part of the steps. */
   curves: new Map<string, CurveData>(),
   zoomed: new Map<string, CurveData>(),
@@ -56,6 +59,8 @@ function take(news: DashboardNews): void {
       known.project = news.state.project;
       known.loading = news.state.loading;
       known.problem = news.state.problem;
+      // After a lost connection what was on its way is not any more.
+      known.asked = new Set(known.curves.keys());
       remember({ root: news.state.root });
       break;
     case 'rows':
@@ -382,10 +387,13 @@ function Charts({ picked }: { picked: string[] }) {
   const live = rows.filter((row) => row.live).map(({ id }) => id);
 
   useEffect(() => {
-    const missing = picked.filter((run) =>
-      shown.some((name) => known.rows.get(run)!.metrics[name] && !known.curves.has(curveKey(run, name))),
-    );
-    if (missing.length > 0) askCurves(missing, shown, null);
+    for (const run of picked) {
+      const missing = shown.filter(
+        (name) => known.rows.get(run)!.metrics[name] && !known.asked.has(curveKey(run, name)),
+      );
+      for (const name of missing) known.asked.add(curveKey(run, name));
+      askCurves([run], missing, null);
+    }
     for (const run of picked) if (!known.marks.has(run)) tell({ say: 'checkpoints', run });
   }, [ask]);
   useEffect(() => {

@@ -25,6 +25,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   /** One object a row: VS Code fires changes by identity. */
   readonly #nodes = new Map<string, Node>();
   readonly #due = new Set<Node>();
+  #drawnAt = 0;
   /** Words and comparisons as in the dashboard; empty: all runs. */
   #filter = '';
   #allDue = false;
@@ -149,14 +150,17 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     return node;
   }
 
+  /** At once after a rest; what comes soon after that together. */
   #later(): void {
+    const wait = Math.max(0, this.#drawnAt + REDRAW_MS - Date.now());
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
+      this.#drawnAt = Date.now();
       const nodes = this.#allDue ? [undefined] : [...this.#due];
       this.#allDue = false;
       this.#due.clear();
       for (const node of nodes) this.#changed.fire(node);
-    }, REDRAW_MS);
+    }, wait);
   }
 
   #item(node: Node): vscode.TreeItem {
