@@ -115,6 +115,7 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
       metrics.flatMap((one) => [
         { label: one.name, of: (i: number) => wire(one.sides[i]!.last) },
         { label: '  lowest', of: (i: number) => wire(one.sides[i]!.min) },
+        { label: '  highest', of: (i: number) => wire(one.sides[i]!.max) },
         { label: '  mean height', of: (i: number) => wire(one.sides[i]!.mean) },
         ...(one.common > 0
           ? [

@@ -39,7 +39,7 @@ export async function workOnContent<R extends ContentRequest>(
       worker.on('message', (message: ContentMessage) => {
         if (message.type === 'progress') watcher.progress(message.done, message.total);
         else if (message.type === 'done') resolve(message.result as ContentResults[R['do']]);
-        else reject(fromWire(message.error));
+        else reject(explained(fromWire(message.error)));
       });
       worker.once('error', (error: NodeJS.ErrnoException) => reject(tooLarge(error)));
       worker.once('exit', () => reject(watcher.signal.aborted ? cancelled() : tooLarge(new Error('it has ended'))));
@@ -52,6 +52,16 @@ export async function workOnContent<R extends ContentRequest>(
 
 export function cancelled(): TrainstashError {
   return new TrainstashError('cancelled', 'Cancelled. Nothing was changed.', {});
+}
+
+/** A chunk by its number tells nobody what to do. */
+function explained(error: TrainstashError): TrainstashError {
+  if (error.code !== 'corrupted') return error;
+  return new TrainstashError(
+    'corrupted',
+    `The checkpoint cannot be read: ${error.message} Nothing was changed; \`trainstash fsck\` says which checkpoints are whole.`,
+    error.data as { chunk?: string },
+  );
 }
 
 function tooLarge(error: NodeJS.ErrnoException): TrainstashError {

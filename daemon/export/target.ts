@@ -46,13 +46,18 @@ export class Target {
     writeJson(this.#pending, { temporary: this.temporary });
   }
 
+  get #note(): string {
+    return noteOf(this.temporary);
+  }
+
   /** The output gets its name, and the manifest its own. Throws `outputExists` when somebody was faster. */
   publish(manifest: unknown): void {
     try {
+      // Before the output has its name: a full disk is met while nothing is there.
+      writeFileSync(this.#note, `${JSON.stringify(manifest, null, 2)}\n`);
       if (lstatSync(this.temporary).isDirectory()) publishFolder(this.temporary, this.path);
       else publishFile(this.temporary, this.path, this.#force);
-      writeFileSync(this.temporary, `${JSON.stringify(manifest, null, 2)}\n`);
-      renameSync(this.temporary, this.manifest);
+      renameSync(this.#note, this.manifest);
       syncDirectory(dirname(this.path));
     } catch (error) {
       if (error instanceof TrainstashError) throw error;
@@ -63,6 +68,7 @@ export class Target {
   /** Also after a failure. */
   close(): void {
     rmSync(this.temporary, { recursive: true, force: true });
+    rmSync(this.#note, { force: true });
     rmSync(this.scratch, { recursive: true, force: true });
     rmSync(this.#pending, { force: true });
   }
@@ -75,9 +81,14 @@ export function sweepExports(store: string): void {
   for (const name of readdirSync(folder)) {
     const { temporary } = (readJson(join(folder, name)) ?? {}) as { temporary?: string };
     if (temporary && basename(temporary).startsWith(TEMPORARY_PREFIX))
-      rmSync(temporary, { recursive: true, force: true });
+      for (const path of [temporary, noteOf(temporary)]) rmSync(path, { recursive: true, force: true });
     rmSync(join(folder, name), { recursive: true, force: true });
   }
+}
+
+/** The manifest, until it has its name. */
+function noteOf(temporary: string): string {
+  return `${temporary}.json`;
 }
 
 function checkTarget(path: string, force: boolean): void {

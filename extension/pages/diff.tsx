@@ -1,6 +1,6 @@
 /** The page that says what is different between runs or checkpoints. It only draws what the extension has asked for. */
 import { useState } from 'preact/hooks';
-import type { CodeFileDiff, Diff, FactDiff, TensorDiff, WeightsDiff } from '../../protocol/diff.ts';
+import type { CodeFileDiff, Diff, FactDiff, MetricSide, TensorDiff, WeightsDiff } from '../../protocol/diff.ts';
 import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
 import { bytes, integer } from '../../protocol/words.ts';
 import { Chart, colorOf } from './chart.tsx';
@@ -197,38 +197,20 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
             </tr>
           </thead>
           <tbody>
-            {shown.flatMap(({ name, sides: own, partsAt, common }) => [
-              <tr key={name}>
-                <th scope="row">{name}</th>
-                <td class="quiet">last</td>
-                {own.map(({ last }, i) => (
-                  <td class="number" key={i}>
-                    {wire(last)}
-                  </td>
-                ))}
-                <td>{partsAt !== null ? `${axis} ${value(partsAt)}` : common > 0 ? 'equal' : '–'}</td>
-              </tr>,
-              <tr key={`${name} lowest`}>
-                <th />
-                <td class="quiet">lowest</td>
-                {own.map(({ min }, i) => (
-                  <td class="number" key={i}>
-                    {wire(min)}
-                  </td>
-                ))}
-                <td />
-              </tr>,
-              <tr key={`${name} mean`}>
-                <th />
-                <td class="quiet">mean height</td>
-                {own.map(({ mean }, i) => (
-                  <td class="number" key={i}>
-                    {wire(mean)}
-                  </td>
-                ))}
-                <td />
-              </tr>,
-            ])}
+            {shown.flatMap(({ name, sides: own, partsAt, common }) =>
+              HEIGHTS.map(([words, of], row) => (
+                <tr key={`${name} ${words}`}>
+                  <th scope="row">{row === 0 && name}</th>
+                  <td class="quiet">{words}</td>
+                  {own.map((side, i) => (
+                    <td class="number" key={i}>
+                      {wire(of(side))}
+                    </td>
+                  ))}
+                  <td>{row > 0 ? '' : partsAt !== null ? `${axis} ${value(partsAt)}` : common > 0 ? 'equal' : '–'}</td>
+                </tr>
+              )),
+            )}
           </tbody>
         </table>
       )}
@@ -236,6 +218,13 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
     </Section>
   );
 }
+
+const HEIGHTS: [words: string, of: (side: MetricSide) => WireNumber | null][] = [
+  ['last', ({ last }) => last],
+  ['lowest', ({ min }) => min],
+  ['highest', ({ max }) => max],
+  ['mean height', ({ mean }) => mean],
+];
 
 const MARKS = { added: '+', removed: '−', changed: '~' };
 

@@ -36,6 +36,7 @@ def make(folder):
         "empty": torch.zeros(0, 3), "double": torch.randn(4).double(), "größe/ü": torch.ones(2), "large": torch.randn(300_000),
     }
     torch.save(odd, "odd.pt")
+    torch.save({**odd, "large": odd["large"] + 1}, "odd2.pt")
     torch.save({"w": torch.ones(2), "z": torch.zeros(2, dtype=torch.complex64)}, "complex.pt")
     with open("names.json", "w") as file:
         everything = {"plain": state, "odd": odd}

@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Place } from '../../daemon/code/project.ts';
+import { diffWeights } from '../../daemon/diff/weights.ts';
 import { exportTo } from '../../daemon/export/export.ts';
 import type { ExportContext } from '../../daemon/export/source.ts';
 import { sweepExports } from '../../daemon/export/target.ts';
 import type { ExportManifest, ExportResult } from '../../protocol/export.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON, script } from '../support/python.ts';
-import { CONTENT_THREAD, keepFiles, openStored, type Stored, UNWATCHED } from '../support/stored.ts';
+import { CONTENT_THREAD, keepFiles, openStored, reopen, type Stored, sidesOf, UNWATCHED } from '../support/stored.ts';
 
 let folder = '';
 let known: Record<string, Record<string, Described>> = {};
@@ -38,10 +39,10 @@ interface Bench extends Stored {
   write(source: string, format: string, options?: Partial<Parameters<typeof exportTo>[1]>): Promise<ExportResult>;
 }
 
-async function openBench(watcher = UNWATCHED): Promise<Bench> {
-  const stored = await openStored(temporaryFolder());
+async function openBench(watcher = UNWATCHED, made?: Stored): Promise<Bench> {
+  const stored = made ?? (await openStored(temporaryFolder()));
   const out = join(stored.folder, 'out');
-  mkdirSync(out);
+  mkdirSync(out, { recursive: true });
   const context: ExportContext = {
     place: { root: stored.folder, store: join(stored.folder, 'store') } as Place,
     store: stored.store,
@@ -224,6 +225,24 @@ describe.skipIf(!PYTHON)('an export that cannot be', () => {
     } finally {
       spawnSync('umount', [bench.out]);
     }
+  });
+
+  test('of a damaged chunk is neither written nor compared: the checkpoint is named corrupted', async () => {
+    const before = await openBench();
+    const [id, other] = [await before.keep('odd.pt'), await before.keep('odd2.pt')];
+    await before.store.close();
+    const file = join(before.folder, 'store/objects.db');
+    const bytes = readFileSync(file);
+    const tensor = readFileSync(join(folder, 'odd.pt')).subarray(-400_000);
+    bytes[bytes.indexOf(tensor.subarray(0, 16))]! ^= 4;
+    writeFileSync(file, bytes);
+    const bench = await openBench(UNWATCHED, await reopen(before));
+    mkdirSync(join(bench.folder, 'store', 'exports'), { recursive: true });
+    for (const format of ['safetensors', 'state_dict', 'original'])
+      await refused(bench, bench.write(id, format), { code: 'corrupted' });
+    await expect(diffWeights(sidesOf(bench), CONTENT_THREAD, [id, other], [], UNWATCHED)).rejects.toMatchObject({
+      code: 'corrupted',
+    });
   });
 
   test('left half-written by a daemon that was killed, goes when the project is opened again', async () => {

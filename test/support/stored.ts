@@ -27,7 +27,8 @@ export async function openStored(folder: string): Promise<Stored> {
     path: join(folder, 'store'),
     quotaBytes: 1e12,
   });
-  afterwards(() => store.close());
+  // A test may have closed it itself.
+  afterwards(() => store.close().catch(() => {}));
   const identity = { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
   const facts = {
     job: 'train',
@@ -43,6 +44,14 @@ export async function openStored(folder: string): Promise<Stored> {
   const session = newSession(run, 'train', null);
   await store.putSession(session);
   return { folder, store, run, session };
+}
+
+/** The same store once more, after it was closed. */
+export async function reopen(stored: Stored): Promise<Stored> {
+  const path = join(stored.folder, 'store');
+  const store = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path, quotaBytes: 1e12 });
+  afterwards(() => store.close());
+  return { ...stored, store };
 }
 
 /** The checkpoint's id. */
