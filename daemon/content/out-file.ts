@@ -30,6 +30,8 @@ export class OutFile implements Out {
   #hasher: Hasher | null;
   #position = 0;
   #unsynced = 0;
+  /** The kernel tells of a failed write once: whoever is told must remember. */
+  readonly #syncs: Promise<NodeJS.ErrnoException | null>[] = [];
 
   /** `path` must not exist. */
   constructor(path: string, { bytes, hashThread, written }: OutOptions) {
@@ -51,8 +53,8 @@ export class OutFile implements Out {
       this.#unsynced += bytes.length;
       if (this.#unsynced < SYNC_BYTES) return;
       this.#unsynced = 0;
-      // Not waited for: it starts the disk early, so that the last fsync, which tells of failures, has little left to do.
-      fdatasync(this.#file, () => {});
+      // Not waited for until the end: it starts the disk early, so that the last fsync has little left to do.
+      this.#syncs.push(synced(this.#file));
     });
     this.#hasher?.wrote(bytes);
     this.#written(bytes.length);
@@ -67,6 +69,7 @@ export class OutFile implements Out {
   /** Durable, and closed. */
   async finish(): Promise<{ bytes: number; sha256: string }> {
     const beside = this.#hasher?.digest();
+    for (const failure of await Promise.all(this.#syncs)) if (failure) throw outputProblem(this.#path, failure);
     guarded(this.#path, () => fsyncSync(this.#file));
     const sha256 = await (beside ?? this.#hashAgain());
     this.close();
@@ -146,6 +149,10 @@ class HasherBeside implements Hasher {
     Atomics.add(this.#written, SAID, 1n);
     Atomics.notify(this.#written, SAID);
   }
+}
+
+function synced(file: number): Promise<NodeJS.ErrnoException | null> {
+  return new Promise((resolve) => fdatasync(file, resolve));
 }
 
 function guarded<T>(path: string, work: () => T): T {
