@@ -14,7 +14,8 @@ const PROGRESS_MS = 100;
 
 const { port, signal, request } = workerData as ContentSetup;
 const reader = new StoreReader(port, signal);
-let saidAt = 0;
+/** The first is said at once, however young this thread is. */
+let saidAt = Number.NEGATIVE_INFINITY;
 
 try {
   say({ type: 'done', result: await work() });

@@ -38,6 +38,8 @@ export async function workOnContent<R extends ContentRequest>(
     return await new Promise((resolve, reject) => {
       worker.on('message', (message: ContentMessage) => {
         if (message.type === 'progress') watcher.progress(message.done, message.total);
+        // What was done before it could be ended is as unwanted.
+        else if (watcher.signal.aborted) reject(cancelled());
         else if (message.type === 'done') resolve(message.result as ContentResults[R['do']]);
         else reject(explained(fromWire(message.error)));
       });

@@ -13,6 +13,7 @@ import { resolveProgram } from '../runs/interpreter.ts';
 import { filesOf } from '../runs/prepare.ts';
 import { mainOf } from '../runs/put-back.ts';
 import { trainingEnvironment } from '../sessions/launch.ts';
+import { syncFile } from '../store/files.ts';
 import { type ExportContext, jobOf } from './source.ts';
 import type { Target } from './target.ts';
 
@@ -91,8 +92,12 @@ async function runToEnd(
     endGroup(child.pid, 'SIGKILL');
   };
   signal.addEventListener('abort', end, { once: true });
+  // Cancelled while its checkpoint was restored.
+  if (signal.aborted) void end();
   try {
     return { code: await ended, output };
+  } catch (error) {
+    throw failed(`\`${program}\` could not be started (${(error as Error).message})`, '');
   } finally {
     signal.removeEventListener('abort', end);
   }
@@ -115,6 +120,8 @@ async function filesIn(path: string, name = ''): Promise<ExportFile[]> {
       .map((entry) => filesIn(join(path, entry), name === '' ? entry : `${name}/${entry}`));
     return (await Promise.all(inner)).flat();
   }
+  // A program of others has only written it.
+  syncFile(path);
   const hash = createHash('sha256');
   for await (const piece of createReadStream(path)) hash.update(piece);
   return [{ name, bytes: stat.size, sha256: hash.digest('hex') }];

@@ -15,7 +15,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { outputProblem } from '../content/out-file.ts';
-import { readJson, syncDirectory, TEMPORARY_PREFIX, writeJson } from '../store/files.ts';
+import { readJson, syncDirectory, syncFile, TEMPORARY_PREFIX, writeJson } from '../store/files.ts';
 
 export const MANIFEST_SUFFIX = '.trainstash.json';
 /** In the store's folder: what a daemon that dies in the middle leaves behind is found by these. */
@@ -55,6 +55,7 @@ export class Target {
     try {
       // Before the output has its name: a full disk is met while nothing is there.
       writeFileSync(this.#note, `${JSON.stringify(manifest, null, 2)}\n`);
+      syncFile(this.#note);
       if (lstatSync(this.temporary).isDirectory()) publishFolder(this.temporary, this.path);
       else publishFile(this.temporary, this.path, this.#force);
       renameSync(this.#note, this.manifest);
@@ -121,7 +122,8 @@ function publishFile(from: string, to: string, force: boolean): void {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') throw exists(to);
-    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP') throw error;
+    // File systems without links.
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code ?? '')) throw error;
     if (existsSync(to)) throw exists(to);
     renameSync(from, to);
   }
@@ -129,6 +131,7 @@ function publishFile(from: string, to: string, force: boolean): void {
 
 function publishFolder(from: string, to: string): void {
   if (existsSync(to)) throw exists(to);
+  syncDirectory(from);
   renameSync(from, to);
 }
 

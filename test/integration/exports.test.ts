@@ -228,6 +228,18 @@ print('trainstash parity=2.5e-07 samples=16 runtime=libtorch')
     expect(existsSync(join(fixture.root, 'a'))).toBe(false);
   });
 
+  test('that cannot be started is told so', async () => {
+    const { fixture, client } = await trained(
+      {},
+      { jobs: { small: { ...SMALL_JOB, cwd: 'gone', export: { good: 'python3 x ${out}' } } } },
+    );
+    await expect(write(client, fixture, 'good', join(fixture.root, 'a'))).rejects.toMatchObject({
+      code: 'exportFailed',
+      message: expect.stringContaining('could not be started'),
+    });
+    expect(readdirSync(join(fixture.store, 'exports'))).toEqual([]);
+  });
+
   test('is not run in a folder that nobody trusts', async () => {
     const { fixture } = await withCommands();
     expect((await fixture.cli('daemon', 'stop')).code).toBe(0);
