@@ -6,7 +6,7 @@ import type { Store } from '../store/client.ts';
 import { diffMetrics } from './curves.ts';
 import { diffLineage } from './lineage.ts';
 import { diffParams } from './params.ts';
-import { findSides, labelOf, type Side, type SideContext, stepOf } from './sides.ts';
+import { findSides, labelOf, runThen, type Side, type SideContext, stepOf } from './sides.ts';
 
 /** An answer must fit a message. */
 const MAX_HUNK_CHARACTERS = 400_000;
@@ -26,10 +26,7 @@ export async function diff(context: DiffContext, queries: readonly string[], axi
   const series = await Promise.all(
     sides.map(({ run, checkpoint }) => store.queryMetrics(run.id, checkpoint ? { toStep: checkpoint.step } : {})),
   );
-  const runs = sides.map(({ run }, i) => ({
-    ...run,
-    ...(facts[i] ? { params: facts[i].run.params, code: facts[i].run.code } : {}),
-  }));
+  const runs = sides.map(({ run }, i) => runThen(run, facts[i] ?? null));
   const described = sides.map((side, i) => describe(side, runs[i]!));
   const digests = described.map(({ stateDigest }) => stateDigest);
   const environments = await Promise.all(

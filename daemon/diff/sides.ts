@@ -2,6 +2,7 @@
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Store } from '../store/client.ts';
+import type { CheckpointBody } from '../store/saving.ts';
 
 export interface SideContext {
   store: Store;
@@ -13,11 +14,13 @@ export interface Side {
   run: Run;
   /** Of a run its newest; null: it has none. */
   checkpoint: Checkpoint | null;
+  /** It was asked for by its run. */
+  isRun: boolean;
 }
 
 /** `queries`: two or more; one `main..idea` stands for the best runs of two branches. */
 export async function findSides(context: SideContext, queries: readonly string[]): Promise<Side[]> {
-  const sides = await Promise.all((await expand(context, queries)).map((query) => resolve(context, query)));
+  const sides = await Promise.all((await expand(context, queries)).map((query) => findSide(context, query)));
   if (sides.length >= 2) return sides;
   throw new TrainstashError(
     'paramInvalid',
@@ -62,14 +65,22 @@ async function bestOfBranch(store: Store, branch: string): Promise<Run> {
   return runs.reduce((best, run) => (height(run) > height(best) ? run : best));
 }
 
-async function resolve({ store, findCheckpoint }: SideContext, query: string): Promise<Side> {
+/** Of a run its newest checkpoint. Rejects with `notFound`. */
+export async function findSide({ store, findCheckpoint }: SideContext, query: string): Promise<Side> {
   const run = query.includes('@') ? null : await store.findRun(query).catch(ignoreMissing);
   if (run) {
     const newest = run.lastCheckpoint && (await store.checkpoint(run.lastCheckpoint.id));
-    return { run, checkpoint: newest ?? null };
+    return { run, checkpoint: newest ?? null, isRun: true };
   }
   const checkpoint = await findCheckpoint(query);
-  return { run: (await store.run(checkpoint.run))!, checkpoint };
+  return { run: (await store.run(checkpoint.run))!, checkpoint, isRun: false };
+}
+
+/** The run as it was when its checkpoint was made: later sessions may have changed its params, and run other code. */
+export function runThen(run: Run, facts: CheckpointBody | null): Run {
+  if (!facts) return run;
+  const { params, code, branch, commit, dirty } = facts.run;
+  return { ...run, params, code, branch, commit, dirty };
 }
 
 function ignoreMissing(error: unknown): null {

@@ -68,10 +68,9 @@ async function write(
   const { format, full, strip } = request;
   const path = target.temporary;
   if (isOfMetrics(format)) {
-    const series = await store.queryMetrics(
-      run.id,
-      checkpointGiven(source, request) ? { toStep: checkpoint!.step } : {},
-    );
+    // Of a checkpoint up to its step; of a run all.
+    const range = checkpoint && !source.isRun ? { toStep: checkpoint.step } : {};
+    const series = await store.queryMetrics(run.id, range);
     return { ...(await writeMetrics(format, run, series, path)), parity: null };
   }
   const id = checkpoint!.id;
@@ -101,11 +100,6 @@ async function write(
       );
   }
   throw new Error(`no writer for ${format}`);
-}
-
-/** Of `RUN@STEP` the metrics up to that step; of a run all. */
-function checkpointGiven({ run, checkpoint }: ExportSource, { source }: ExportRequest): boolean {
-  return checkpoint !== null && source !== run.id && (source.includes('@') || checkpoint.id.startsWith(source));
 }
 
 function checkFormat(formats: readonly ExportFormat[], wanted: string): ExportFormat {

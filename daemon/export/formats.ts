@@ -6,6 +6,8 @@ export interface ExportSource {
   run: Run;
   /** Null: the run has none; its metrics can be had all the same. */
   checkpoint: Checkpoint | null;
+  /** It was asked for by its run, and not by a checkpoint. */
+  isRun: boolean;
   /** Names of the checkpoint's files. */
   files: readonly string[];
   /** It was taken after an epoch's last batch. */
@@ -52,7 +54,7 @@ export function formatsOf(source: ExportSource): ExportFormat[] {
     name: nameOf(source, format),
   }));
   const commands = source.commands
-    .filter((name) => !(name in DESCRIPTIONS))
+    .filter((name) => !Object.hasOwn(DESCRIPTIONS, name))
     .map((name) => ({
       format: name,
       description: "by the job's own command",

@@ -1,43 +1,38 @@
 /** What is exported: a checkpoint, or a run's newest one and its metrics. */
 import type { JobConfig } from '../../protocol/config.ts';
-import type { Checkpoint, Run } from '../../protocol/domain.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
+import type { Run } from '../../protocol/domain.ts';
+import { isError } from '../../protocol/errors.ts';
+import { findSide, runThen, type SideContext } from '../diff/sides.ts';
 import { readConfig } from '../runs/config.ts';
 import type { ProjectContext } from '../runs/context.ts';
 import type { ExportSource } from './formats.ts';
 
-export interface ExportContext extends ProjectContext {
+export interface ExportContext extends ProjectContext, SideContext {
   /** Bundle of the thread that reads stored tensors. */
   contentThread: URL;
-  /** By `RUN@STEP`, or a checkpoint's id. */
-  findCheckpoint(query: string): Promise<Checkpoint>;
   /** Rejects with `untrusted`: before code of the project is run. */
   requireTrust(): Promise<void>;
 }
 
 export async function findSource(context: ExportContext, query: string): Promise<ExportSource> {
-  const { store } = context;
-  const run = query.includes('@') ? null : await store.findRun(query).catch(ignoreMissing);
-  const checkpoint = run
-    ? ((run.lastCheckpoint && (await store.checkpoint(run.lastCheckpoint.id))) ?? null)
-    : await context.findCheckpoint(query);
-  const owner = run ?? (await store.run(checkpoint!.run))!;
-  const facts = checkpoint && (await store.checkpointFacts(checkpoint.id));
+  const { run, checkpoint, isRun } = await findSide(context, query);
+  const facts = checkpoint && (await context.store.checkpointFacts(checkpoint.id));
   return {
-    run: owner,
+    run: runThen(run, facts),
     checkpoint,
+    isRun,
     files: facts?.files.map(({ name }) => name) ?? [],
     endsEpoch: facts?.checkpoint.batch === 0,
-    commands: Object.keys(jobOf(context, owner)?.export ?? {}),
+    commands: Object.keys(jobOf(context, run)?.export ?? {}),
   };
 }
 
-/** Null: the run has none, or it is gone from `trainstash.json`. */
+/** Null: the run has none, or it is gone from `trainstash.json`, or that has a mistake: what needs no job goes on without. */
 export function jobOf({ place }: Pick<ExportContext, 'place'>, run: Run): JobConfig | null {
-  return readConfig(place.root).jobs.get(run.job) ?? null;
-}
-
-function ignoreMissing(error: unknown): null {
-  if (error instanceof TrainstashError && error.code === 'notFound') return null;
-  throw error;
+  try {
+    return readConfig(place.root).jobs.get(run.job) ?? null;
+  } catch (error) {
+    if (isError(error, 'configInvalid')) return null;
+    throw error;
+  }
 }

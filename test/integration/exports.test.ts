@@ -13,6 +13,7 @@ import {
   openProject,
   SMALL_JOB,
   shellEnvironment,
+  show,
   startSmall,
   untilStatus,
 } from '../support/daemon.ts';
@@ -124,6 +125,8 @@ describe('a layers model', () => {
       code: 'formatUnavailable',
       message: expect.stringContaining('variables'),
     });
+    // A mistake in trainstash.json is no reason to keep weights from anyone.
+    writeFileSync(join(fixture.root, 'trainstash.json'), '{ "jobs": ');
     const { files } = await write(client, fixture, 'npz', join(fixture.root, 'weights.npz'));
     expect(files[0]!.bytes).toBeGreaterThan(1_000);
   });
@@ -142,6 +145,11 @@ test('metrics: what spreadsheets, programs and TensorBoard read is what was logg
   expect(rows.flatMap((row) => (row[column] === '' ? [] : [[Number(row[0]), Number(row[column])]]))).toEqual(
     loss.steps.map((step, i) => [step, values[i]]),
   );
+  // Of a run all of them, whatever its number; of a checkpoint those up to its step.
+  const [first] = (await show(client, fixture, run.id)).checkpoints;
+  const upTo = join(fixture.root, 'some.csv');
+  expect((await fixture.cli('export', first!.id, '--out', upTo)).code).toBe(0);
+  expect(Number(readFileSync(upTo, 'utf8').trimEnd().split('\r\n').at(-1)!.split(',')[0])).toBe(first!.step);
   const json = await write(client, fixture, 'json', join(fixture.root, 'metrics.json'));
   expect(JSON.parse(readFileSync(json.path, 'utf8')).metrics).toEqual(
     series.map(({ name, steps, times, values: own }) => ({ name, steps, seconds: times, values: own })),
