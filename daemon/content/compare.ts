@@ -20,8 +20,8 @@ export function compareContents(
   mapping: readonly NameMapping[],
   progress: (doneBytes: number, totalBytes: number) => void,
 ): Omit<WeightsDiff, 'sides'> {
-  const sides = [first, second].map(({ tensors }) => tensors.filter(({ tiedTo }) => tiedTo === null));
-  const [ours, theirs] = sides as [StoredTensor[], StoredTensor[]];
+  const sides = [first.tensors, second.tensors] as const;
+  const [ours, theirs] = sides;
   const { pairs, only, notes } = pairNames(
     ours.map(({ name }) => name),
     theirs.map(({ name }) => name),
@@ -32,6 +32,8 @@ export function compareContents(
   const todo: { a: StoredTensor; b: StoredTensor }[] = [];
   for (const [i, j] of pairs) {
     const [a, b] = [ours[i]!, theirs[j]!];
+    // What is tied on both sides is compared by the name that it is tied to.
+    if (a.tiedTo !== null && b.tiedTo !== null) continue;
     if (a.shape.join() !== b.shape.join()) result.add(a, b, null);
     else if (a.place === null || b.place === null) result.unreadable(a, b);
     else if (isKnownEqual(a, b)) result.equal(a, true);

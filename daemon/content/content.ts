@@ -13,7 +13,6 @@ export interface StoredTensor extends PlacedTensor {
 export interface Content {
   /** In the order of the files. A name that several files have begins with the file's. */
   tensors: StoredTensor[];
-  formats: FileInspection['format'][];
   /** They hold more than a model: an epoch, an optimizer. */
   isBox: boolean;
   /** Files that are none with tensors, or cannot be read, and why. */
@@ -38,8 +37,11 @@ export async function openContent(reader: StoreReader, checkpoint: string): Prom
   const seen = new Map<string, number>();
   for (const { any } of opened)
     for (const { name } of any.inspection.tensors) seen.set(name, (seen.get(name) ?? 0) + 1);
-  const tensors = opened.flatMap(({ file, any }) => {
-    const unique = (name: string) => (seen.get(name)! > 1 && opened.length > 1 ? `${stem(file.name)}.${name}` : name);
+  const stems = opened.map(({ file }) => stem(file.name));
+  const tensors = opened.flatMap(({ file, any }, i) => {
+    // Files of one checkpoint that differ in a number alone (ranks, shards) keep it.
+    const before = stems.indexOf(stems[i]!) === stems.lastIndexOf(stems[i]!) ? stems[i]! : withoutEnding(file.name);
+    const unique = (name: string) => (seen.get(name)! > 1 && opened.length > 1 ? `${before}.${name}` : name);
     return any.inspection.tensors.map((tensor) => ({
       ...tensor,
       name: unique(tensor.name),
@@ -49,7 +51,6 @@ export async function openContent(reader: StoreReader, checkpoint: string): Prom
   });
   return {
     tensors,
-    formats: opened.map(({ any }) => any.inspection.format),
     isBox: opened.some(({ any }) => isBox(any.inspection)),
     notes,
     close: () => {
@@ -65,9 +66,11 @@ function isBox({ format, values }: Pick<FileInspection, 'format' | 'values'>): b
 
 /** Equal for the files of two checkpoints that play the same part: `model_epoch_12.pdparams` → `model_epoch`. */
 function stem(name: string): string {
-  return basename(name)
-    .replace(/\.\w+$/, '')
-    .replaceAll(/[_\-.]?\d+/g, '');
+  return withoutEnding(name).replaceAll(/[_\-.]?\d+/g, '');
+}
+
+function withoutEnding(name: string): string {
+  return basename(name).replace(/\.\w+$/, '');
 }
 
 /** Rows above this are gathered in several goes. */

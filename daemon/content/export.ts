@@ -28,7 +28,12 @@ export async function exportTensors(
   const { tensors: chosen, stripped } = full
     ? { tensors: content.tensors.map((tensor) => ({ tensor, name: tensor.name })), stripped: '' }
     : chooseWeights(content.tensors, content.isBox, strip);
-  if (chosen.length === 0) throw nothingToWrite(content, full);
+  if (chosen.length === 0) throw nothingToWrite(content, format, full);
+  const seen = new Set<string>();
+  for (const { name } of chosen) {
+    if (seen.has(name)) throw unavailable(format, `two tensors are called "${name}"`);
+    seen.add(name);
+  }
   const names = new Map(chosen.map(({ tensor, name }) => [tensor.name, name]));
   const unreadable = chosen.find(({ tensor }) => tensor.place === null);
   if (unreadable)
@@ -42,7 +47,7 @@ export async function exportTensors(
     tiedTo: tensor.tiedTo === null ? null : (names.get(tensor.tiedTo) ?? null),
     pieces: () => readRows(tensor).pieces,
   }));
-  const notes = notesOf(out, format, stripped);
+  const notes = notesOf(out, format, stripped, strip);
   const repeatsTies = format === 'npz' || format === 'pdparams';
   const read = chosen.filter((_, i) => repeatsTies || out[i]!.tiedTo === null).map(({ tensor }) => tensor);
   expectAll(read);
@@ -108,9 +113,13 @@ function sizeOf(tensor: StoredTensor): { dtype: string; shape: number[]; bytes: 
   return { dtype, shape, bytes: shape.reduce((a, b) => a * b, 1) * bytesOf(dtype) };
 }
 
-function notesOf(tensors: readonly OutTensor[], format: string, stripped: string): string[] {
+function notesOf(tensors: readonly OutTensor[], format: string, stripped: string, told: string | null): string[] {
   const notes: string[] = [];
-  if (stripped !== '') notes.push(`Names are without "${stripped}", which all of them began with.`);
+  if (told !== null)
+    notes.push(
+      stripped === '' ? `No name begins with "${told}".` : `Names are without "${stripped}", where they began with it.`,
+    );
+  else if (stripped !== '') notes.push(`Names are without "${stripped}", which all of them began with.`);
   const ties = tensors.filter(({ tiedTo }) => tiedTo !== null).length;
   if (ties > 0) {
     if (format === 'safetensors')
@@ -128,7 +137,7 @@ function notesOf(tensors: readonly OutTensor[], format: string, stripped: string
   return notes;
 }
 
-function nothingToWrite({ tensors, notes }: Content, full: boolean): TrainstashError {
+function nothingToWrite({ tensors, notes }: Content, format: string, full: boolean): TrainstashError {
   const why =
     tensors.length === 0
       ? `it holds no tensors that can be read${notes.length > 0 ? ` (${notes.join('; ')})` : ''}; "original" gives its files as they are`
@@ -136,7 +145,7 @@ function nothingToWrite({ tensors, notes }: Content, full: boolean): TrainstashE
         ? 'it holds none'
         : 'by their names none of its tensors are weights; --full exports all';
   return new TrainstashError('formatUnavailable', `Nothing was exported: ${why}.`, {
-    format: '',
+    format,
     available: ['original'],
   });
 }

@@ -12,7 +12,7 @@ export interface Named {
 
 export interface ChosenWeights<T extends Named> {
   tensors: { tensor: T; name: string }[];
-  /** What all names began with, and do not any more. */
+  /** What names began with, and do not any more. */
   stripped: string;
 }
 
@@ -23,13 +23,17 @@ export function chooseWeights<T extends Named>(
   strip: string | null,
 ): ChosenWeights<T> {
   const weights = tensors.filter(({ name }) => partOf(name) === 'weights');
-  const stripped = strip ?? commonPrefix(weights, isBox || weights.length < tensors.length);
+  const begins = (prefix: string) => weights.some(({ name }) => name.startsWith(prefix));
+  const stripped =
+    strip !== null ? (begins(strip) ? strip : '') : commonPrefix(weights, isBox || weights.length < tensors.length);
+  const names = weights.map(({ name }) =>
+    withoutCompiled(name.startsWith(stripped) ? name.slice(stripped.length) : name),
+  );
+  // A model and its compiled self in one file: without the word they would be one.
+  const told = new Set(names).size === names.length ? names : weights.map(({ name }) => name);
   return {
-    tensors: weights.map((tensor) => ({
-      tensor,
-      name: withoutCompiled(tensor.name.startsWith(stripped) ? tensor.name.slice(stripped.length) : tensor.name),
-    })),
-    stripped,
+    tensors: weights.map((tensor, i) => ({ tensor, name: told[i]! })),
+    stripped: told === names ? stripped : '',
   };
 }
 

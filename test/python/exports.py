@@ -35,6 +35,9 @@ def make(folder):
         "brain": torch.randn(7, 5).bfloat16(), "half": torch.randn(3).half(), "count": torch.tensor(5), "mask": torch.tensor([True, False]),
         "empty": torch.zeros(0, 3), "double": torch.randn(4).double(), "größe/ü": torch.ones(2), "large": torch.randn(300_000),
     }
+    for rank in range(2): torch.save({"w": torch.full((3,), float(rank))}, f"rank{rank}.pt")
+    torch.save({"a.b": torch.ones(2), "a": {"b": torch.zeros(2)}}, "twice.pt")
+    torch.save({"_orig_mod.w": torch.ones(2), "w": torch.zeros(2)}, "compiled.pt")
     torch.save(odd, "odd.pt")
     torch.save({**odd, "large": odd["large"] + 1}, "odd2.pt")
     torch.save({"w": torch.ones(2), "z": torch.zeros(2, dtype=torch.complex64)}, "complex.pt")

@@ -120,6 +120,21 @@ describe.skipIf(!PYTHON)('a checkpoint of PyTorch, exported', () => {
     }
     const told = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true, strip: 'model.' });
     expect(read(told.path)['file.pt']!.tensors).toEqual(known.plain);
+    expect(told.notes).toEqual(['Names are without "model.", where they began with it.']);
+    const vain = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true, strip: 'x.' });
+    expect(vain.notes).toEqual(['No name begins with "x.".']);
+  });
+
+  test('loses no tensor to another of its name: files of ranks keep theirs, and what cannot be told apart is refused', async () => {
+    const bench = await openBench();
+    const ranks = await bench.write(await bench.keep('rank0.pt', 'rank1.pt'), 'npz', { force: true });
+    expect(Object.keys(read(ranks.path)['file.npz']!.tensors).sort()).toEqual(['rank0.w', 'rank1.w']);
+    const compiled = await bench.write(await bench.keep('compiled.pt'), 'npz', { force: true });
+    expect(Object.keys(read(compiled.path)['file.npz']!.tensors).sort()).toEqual(['_orig_mod.w', 'w']);
+    await expect(bench.write(await bench.keep('twice.pt'), 'npz', { force: true })).rejects.toMatchObject({
+      code: 'formatUnavailable',
+      message: expect.stringContaining('two tensors are called "a.b"'),
+    });
   });
 
   test('in full has the optimizer’s tensors too, by all their names', async () => {

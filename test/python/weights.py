@@ -72,6 +72,8 @@ torch.save({"state_dict": {"model._orig_mod." + name: tensor for name, tensor in
 torch.save({"dense." + name.split(".")[1]: tensor for name, tensor in layers.items()}, "renamed.pt")
 torch.save({"fc.weight": torch.randn(5, 3), "fc.bias": layers["fc.bias"].bfloat16(), "extra": torch.ones(2)}, "reshaped.pt")
 torch.save({"other": torch.ones(3)}, "stranger.pt")
+torch.save({"embed": layers["fc.weight"], "head": layers["fc.weight"]}, "tied.pt")
+torch.save({"embed": layers["fc.weight"].clone(), "head": layers["fc.weight"] + 1}, "untied.pt")
 np.savez("plain.npz", **{name: tensor.numpy() for name, tensor in layers.items()})
 np.savez_compressed("packed.npz", **{name: np.asfortranarray(tensor.numpy()) for name, tensor in layers.items()})
 with open("plain.safetensors", "wb") as file:

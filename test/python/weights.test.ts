@@ -129,6 +129,15 @@ describe.skipIf(!PYTHON)('tensors of two checkpoints', () => {
     ]);
   });
 
+  test('what is tied on one side alone is compared by each of its names', async () => {
+    const found = await compare(['tied.pt'], ['untied.pt']);
+    expect(found.tensors.map(({ name }) => name)).toEqual(['head']);
+    expect(found).toMatchObject({ counts: { equal: 1, changed: 1 }, only: [{ count: 0 }, { count: 0 }] });
+    // On both it is one tensor.
+    const same = await compare(['tied.pt', 'plain.pt'], ['plain.pt', 'tied.pt']);
+    expect(same).toMatchObject({ equal: true, counts: { equal: 3, changed: 0 } });
+  });
+
   test('checkpoints that have nothing in common are refused, with names of both', async () => {
     await expect(compare(['plain.pt'], ['stranger.pt'])).rejects.toMatchObject({
       code: 'nothingInCommon',

@@ -24,8 +24,8 @@ const ALIGNMENT = 64;
 /** Tied tensors share their storage, and stay tied when they are loaded. */
 export function writeStateDict(out: Out, tensors: readonly OutTensor[]): void {
   const keys = new Map<string, number>();
-  for (const { name, tiedTo } of tensors)
-    keys.set(name, tiedTo === null ? new Set(keys.values()).size : keys.get(tiedTo)!);
+  let storages = 0;
+  for (const { name, tiedTo } of tensors) keys.set(name, tiedTo === null ? storages++ : keys.get(tiedTo)!);
   const zip = new ZipWriter(out, ALIGNMENT);
   const add = (path: string, bytes: Uint8Array) => zip.add(`${ROOT}/${path}`, bytes.length, [bytes]);
   add(
