@@ -25,26 +25,19 @@ export class Budget {
     return [...this.#started.keys()];
   }
 
-  /** Throws `budgetSpent`. */
-  check(now: number): void {
-    const { runs } = this.#limits;
-    if (this.#used >= runs)
-      throw new TrainstashError(
-        'budgetSpent',
-        `Nothing was started: the ${runs} runs that this session may start are used up. Whoever started \`trainstash mcp\` can allow more with --max-runs.`,
-        { runs, hours: this.#limits.hours },
-      );
-    if (this.isOver(now))
-      throw new TrainstashError(
-        'budgetSpent',
-        `Nothing was started: the ${this.#limits.hours} hours of training that this session may use are over. Whoever started \`trainstash mcp\` can allow more with --max-hours.`,
-        { runs, hours: this.#limits.hours },
-      );
-  }
-
-  started(run: string, now: number): void {
+  /** Has `start` start a run, if there is one left. Rejects with `budgetSpent`; what did not start is given back. */
+  async spend<T extends { id: string }>(start: () => Promise<T>): Promise<T> {
+    this.#check(Date.now());
+    // Before it is waited for: calls come side by side.
     this.#used++;
-    if (!this.#started.has(run)) this.#started.set(run, now);
+    try {
+      const run = await start();
+      if (!this.#started.has(run.id)) this.#started.set(run.id, Date.now());
+      return run;
+    } catch (error) {
+      this.#used--;
+      throw error;
+    }
   }
 
   ended(run: string, now: number): void {
@@ -59,5 +52,18 @@ export class Budget {
     if (hours === null) return false;
     const running = [...this.#started.values()].reduce((sum, since) => sum + now - since, 0);
     return this.#spent + running >= hours * HOUR_MS;
+  }
+
+  #check(now: number): void {
+    const { runs, hours } = this.#limits;
+    const spent = (what: string, option: string) =>
+      new TrainstashError(
+        'budgetSpent',
+        `Nothing was started: ${what}. Whoever started \`trainstash mcp\` can allow more with ${option}.`,
+        { runs, hours },
+      );
+    if (this.#used >= runs) throw spent(`the ${runs} runs that this session may start are used up`, '--max-runs');
+    if (this.isOver(now))
+      throw spent(`the ${hours} hours of training that this session may use are over`, '--max-hours');
   }
 }

@@ -173,16 +173,9 @@ function registerActing(server: McpServer, context: ToolContext): void {
     ({ job, params: given, seed }, call) => {
       const words = `Start ${job}${withParams(given)}?`;
       return confirmed(context, server, call, words, async (client) => {
-        budget.check(Date.now());
-        const started = await client.request(m.runStart, {
-          root,
-          job,
-          params: (given ?? {}) as Params,
-          environment: environment(),
-          ...(seed === undefined ? {} : { seed }),
-        });
-        budget.started(started.id, Date.now());
-        return briefly(started);
+        const request = { root, job, params: (given ?? {}) as Params, environment: environment() };
+        const seeded = { ...request, ...(seed === undefined ? {} : { seed }) };
+        return briefly(await budget.spend(() => client.request(m.runStart, seeded)));
       });
     },
   );
@@ -230,10 +223,7 @@ function registerActing(server: McpServer, context: ToolContext): void {
         );
         const words = `${verb} run ${args.run} from step ${origin?.step ?? 0}${withParams(args.set)}?${others.length > 0 ? ` Not as it was: ${others.join('; ')}.` : ''}`;
         return confirmed(context, server, call, words, async (client) => {
-          budget.check(Date.now());
-          const started = await client.request(message, { ...options, accept: true });
-          budget.started(started.id, Date.now());
-          return briefly(started);
+          return briefly(await budget.spend(() => client.request(message, { ...options, accept: true })));
         });
       },
     );

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Budget } from '../../cli/mcp/budget.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { type Fixture, makeFixture, openProject, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
@@ -112,15 +112,29 @@ describe('an agent', () => {
   });
 });
 
-test('hours count while runs live, one beside the other', () => {
-  const hour = 3_600_000;
-  const budget = new Budget({ runs: 9, hours: 3 });
-  budget.started('a', 0);
-  budget.started('b', 0);
-  expect(budget.isOver(1.4 * hour)).toBe(false);
-  expect(budget.isOver(1.5 * hour)).toBe(true);
-  budget.ended('a', hour);
-  expect(budget.isOver(1.9 * hour)).toBe(false);
-  budget.ended('b', 2 * hour);
-  expect(() => budget.check(5 * hour)).toThrow(/--max-hours/);
+describe('a budget', () => {
+  const started = (budget: Budget, id: string) => budget.spend(async () => ({ id }));
+
+  test('counts hours while runs live, one beside the other', async () => {
+    vi.useFakeTimers({ now: 0 });
+    afterwards(() => void vi.useRealTimers());
+    const hour = 3_600_000;
+    const budget = new Budget({ runs: 9, hours: 3 });
+    await started(budget, 'a');
+    await started(budget, 'b');
+    expect(budget.isOver(1.4 * hour)).toBe(false);
+    expect(budget.isOver(1.5 * hour)).toBe(true);
+    budget.ended('a', hour);
+    expect(budget.isOver(1.9 * hour)).toBe(false);
+    budget.ended('b', 2 * hour);
+    vi.setSystemTime(5 * hour);
+    await expect(started(budget, 'c')).rejects.toThrow(/--max-hours/);
+  });
+
+  test('holds for calls that come side by side; what did not start is given back', async () => {
+    const budget = new Budget({ runs: 1, hours: null });
+    await expect(budget.spend(() => Promise.reject(new Error('no such job')))).rejects.toThrow('no such job');
+    const both = await Promise.allSettled([started(budget, 'a'), started(budget, 'b')]);
+    expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  });
 });
