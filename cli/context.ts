@@ -26,8 +26,14 @@ export class Context {
 
   /** Connects, starting the daemon when there is none. */
   async client(): Promise<Client> {
-    this.#client ??= await this.reconnect();
-    return this.#client;
+    if (this.#client) return this.#client;
+    const client = await this.reconnect();
+    this.#client = client;
+    // A server outlives a daemon.
+    void client.closed.then(() => {
+      if (this.#client === client) this.#client = null;
+    });
+    return client;
   }
 
   reconnect(): Promise<Client> {

@@ -1,5 +1,6 @@
 /** A server for agents, over standard input and output. */
 import { BUILD } from '../../client/build.ts';
+import type { Client } from '../../client/connect.ts';
 import { LIVE_STATUSES } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
 import { UsageError } from '../arguments.ts';
@@ -27,18 +28,26 @@ export const mcpCommands: Record<string, Command> = {
         runs: args.count('max-runs') ?? DEFAULT_RUNS,
         hours: hours === undefined ? null : Number(hours),
       });
-      const client = await context.project();
+      const watched = new WeakSet<Client>();
+      const client = async () => {
+        const connected = await context.project();
+        // Each connection anew: a daemon may have been replaced.
+        if (!watched.has(connected))
+          connected.on(m.runChanged, ({ run }) => {
+            if (!LIVE_STATUSES.includes(run.status)) budget.ended(run.id, Date.now());
+          });
+        watched.add(connected);
+        return connected;
+      };
+      await client();
       const tools = {
         root,
-        client: () => context.project(),
+        client,
         environment: () => context.environment(),
         budget,
         allowAll: args.flag('yes'),
         version: BUILD.version,
       };
-      client.on(m.runChanged, ({ run }) => {
-        if (!LIVE_STATUSES.includes(run.status)) budget.ended(run.id, Date.now());
-      });
       const watch = setInterval(() => void pauseWhatIsOver(), WATCH_MS);
       const server = serveStdio(() => makeServer(tools), { onerror: (error) => console.error(error.message) });
       await new Promise((resolve) => process.stdin.once('end', resolve).once('close', resolve));
@@ -48,8 +57,9 @@ export const mcpCommands: Record<string, Command> = {
 
       async function pauseWhatIsOver(): Promise<void> {
         if (!budget.isOver(Date.now())) return;
+        const connected = await client().catch(() => null);
         for (const run of budget.runs)
-          await client.request(m.runPause, { root, run }).catch((error: Error) => console.error(error.message));
+          await connected?.request(m.runPause, { root, run }).catch((error: Error) => console.error(error.message));
       }
     },
   },

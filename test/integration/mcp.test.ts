@@ -5,7 +5,16 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { describe, expect, test, vi } from 'vitest';
 import { Budget } from '../../cli/mcp/budget.ts';
 import { afterwards } from '../support/cleanup.ts';
-import { type Fixture, makeFixture, openProject, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import {
+  type Fixture,
+  kill,
+  makeFixture,
+  openProject,
+  show,
+  startSmall,
+  untilStatus,
+  untilStep,
+} from '../support/daemon.ts';
 import { DIST } from '../support/trainer.ts';
 
 /** `answer` null: a client that cannot ask a person. */
@@ -65,6 +74,10 @@ describe('an agent', () => {
       weights: { equal: false },
     });
     expect(await call('read_log', { run: '1' })).toEqual({ error: false, text: expect.any(String) });
+    // It outlives the daemon, as everything of ours does.
+    kill(fixture.daemonPid(), 'SIGKILL');
+    await client.closed;
+    expect(await ask('list_runs')).toMatchObject({ total: 2 });
     expect(await call('show_run', { run: '99' })).toEqual({ error: true, text: expect.stringContaining('notFound') });
   });
 
