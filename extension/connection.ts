@@ -66,6 +66,12 @@ export class Connection {
     return client.request(message, params, signal);
   }
 
+  /** What a clock asks, nobody is waiting for: it never starts a daemon. Throws `daemonUnavailable` without one. */
+  async poll<P, R>(message: Request<P, R>, params: P): Promise<R> {
+    if (this.#client) return this.#client.request(message, params);
+    throw new TrainstashError('daemonUnavailable', 'The daemon is not connected.', { reason: 'not connected' });
+  }
+
   connect(start: boolean): Promise<Client> {
     if (this.#client) return Promise.resolve(this.#client);
     this.#connecting ??= this.#connect(start).finally(() => {

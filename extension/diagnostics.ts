@@ -55,7 +55,7 @@ export class ConfigDiagnostics {
   }
 }
 
-/** From there to the end of its word. Lines and columns count from 1. */
+/** From there to the end of its line. Lines and columns count from 1. */
 function at(line: number, column: number, text: string, severity: vscode.DiagnosticSeverity): vscode.Diagnostic {
   const diagnostic = new vscode.Diagnostic(new vscode.Range(line - 1, column - 1, line - 1, 1_000), text, severity);
   diagnostic.source = 'trainstash';

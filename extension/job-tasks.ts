@@ -1,6 +1,7 @@
 /** Jobs as tasks: Run Task, keybindings, and steps before a debugger. A task ends when its run does. */
 import * as vscode from 'vscode';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import { isError } from '../protocol/errors.ts';
 import * as m from '../protocol/messages.ts';
 import { type App, launchFrom } from './app.ts';
 import { LogTerminal } from './views/log-terminal.ts';
@@ -92,17 +93,28 @@ class JobTerminal implements vscode.Pseudoterminal {
       const { job, params } = this.#definition;
       const request = { root: this.#root, job, params: params ?? {}, ...(await launchFrom(this.#root)) };
       let run: Run = await connection.request(m.runStart, request);
+      if (this.#closed) return;
       this.#log = new LogTerminal(connection, this.#root, run);
       this.#log.onDidWrite((text) => this.#write.fire(text));
       this.#log.open(size);
       while (!this.#closed && LIVE_STATUSES.includes(run.status)) {
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-        run = (await connection.request(m.runShow, { root: this.#root, run: run.id })).run;
+        run = await this.#look(run);
       }
       this.#close.fire(run.status === 'failed' || run.status === 'lost' ? 1 : 0);
     } catch (error) {
       this.#write.fire(`${(error as Error).message.replaceAll('\n', '\r\n')}\r\n`);
       this.#close.fire(1);
+    }
+  }
+
+  /** The run goes on without a daemon, and so does the task. */
+  async #look(run: Run): Promise<Run> {
+    try {
+      return (await this.#app.connection.poll(m.runShow, { root: this.#root, run: run.id })).run;
+    } catch (error) {
+      if (isError(error, 'daemonUnavailable')) return run;
+      throw error;
     }
   }
 }

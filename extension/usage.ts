@@ -32,7 +32,7 @@ export class Usage {
     this.#timer = null;
     this.#askedAt = Date.now();
     try {
-      const { usage } = await this.#connection.request(m.projectWhere, { root });
+      const { usage } = await this.#connection.poll(m.projectWhere, { root });
       this.#show(`${bytes(usage.objectsBytes - usage.freeBytes)} of ${bytes(usage.quotaBytes)}`);
     } catch {
       // Without a daemon nothing is known.

@@ -40,7 +40,7 @@ export async function exportModel(
     job: findJob(readConfig(place.root), run.job),
     checkpoint,
     root: place.root,
-    // The data may be gone or another one: only the model is asked for.
+    // Data or a back end that differ by now stop no export: only the weights of the model are written.
     accept: ['data', 'backend'],
     environment,
     overrides: { cwd, exportAs: format },

@@ -40,7 +40,7 @@ export class Dashboards {
       of(store, (dashboard) => dashboard.appended(run, values)),
     );
     connection.on(m.checkpointChanged, ({ store, checkpoint }) =>
-      of(store, (dashboard) => void dashboard.marks(checkpoint.run)),
+      of(store, (dashboard) => dashboard.checkpointChanged(checkpoint.run)),
     );
     connection.onStatus(({ kind }) => {
       // Also after the daemon was killed: what was missed is asked for.
@@ -137,8 +137,15 @@ class Dashboard {
     }
   }
 
-  async marks(run: string): Promise<void> {
-    const { checkpoints } = await this.#app.connection.request(m.checkpointList, { root: this.#root, run });
+  checkpointChanged(run: string): void {
+    this.#marks(run).catch((error) => {
+      // Asked for again once the daemon is back.
+      if (!isError(error, 'notFound') && !isError(error, 'daemonUnavailable')) void report(this.#app, error);
+    });
+  }
+
+  async #marks(run: string): Promise<void> {
+    const { checkpoints } = await this.#app.connection.poll(m.checkpointList, { root: this.#root, run });
     const marks = checkpoints.map(({ id, step, tags }: Checkpoint) => ({ id, run, step, tags }));
     this.#push({ type: 'checkpoints', run, marks });
   }
@@ -188,7 +195,7 @@ class Dashboard {
       case 'curves':
         return this.#curves(message);
       case 'checkpoints':
-        return this.marks(message.run);
+        return this.checkpointChanged(message.run);
       case 'log':
         return this.#follow(message.run);
       case 'act':
@@ -204,11 +211,12 @@ class Dashboard {
       for (const run of runs) {
         const params = { root: this.#root, run, names: [name], buckets, ...range };
         try {
-          const { series } = await this.#app.connection.request(m.metricsQuery, params);
+          const { series } = await this.#app.connection.poll(m.metricsQuery, params);
           const columns = columnsOf(series[0] ?? { steps: [], values: [], times: [] });
           this.#push({ type: 'curve', run, name, from, to, ...columns });
         } catch (error) {
-          // A run that was deleted meanwhile.
+          // A run that was deleted meanwhile; a daemon that is away: when it is back, all is asked for again.
+          if (isError(error, 'daemonUnavailable')) return;
           if (!isError(error, 'notFound')) throw error;
         }
       }
@@ -225,7 +233,7 @@ class Dashboard {
     try {
       let text = '';
       for (;;) {
-        const page = await this.#app.connection.request(m.logRead, {
+        const page = await this.#app.connection.poll(m.logRead, {
           root: this.#root,
           run: log.run,
           offset: log.offset,
@@ -237,8 +245,9 @@ class Dashboard {
       }
       if (text !== '' || first) this.#push({ type: 'log', run: log.run, text, first });
     } catch (error) {
-      if (!isError(error, 'notFound') && !isError(error, 'daemonUnavailable')) throw error;
+      if (!isError(error, 'notFound') && !isError(error, 'daemonUnavailable')) void report(this.#app, error);
     }
+    if (this.#log !== log) return;
     log.timer = setTimeout(() => void this.#readLog(log, false), LOG_POLL_MS);
   }
 

@@ -44,7 +44,11 @@ export class LogTerminal implements vscode.Pseudoterminal {
 
   open(size: vscode.TerminalDimensions | undefined): void {
     if (size) this.setDimensions(size);
-    void this.#follow();
+    // Opened by somebody: that may start a daemon. Following alone does not.
+    void this.#connection.connect(true).then(
+      () => this.#follow(),
+      () => this.#follow(),
+    );
   }
 
   setDimensions({ columns, rows }: vscode.TerminalDimensions): void {
@@ -85,7 +89,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
   async #follow(): Promise<void> {
     while (!this.#closed) {
       try {
-        const { text, offset, ended } = await this.#connection.request(logRead, {
+        const { text, offset, ended } = await this.#connection.poll(logRead, {
           root: this.#root,
           run: this.#run.id,
           offset: this.#offset,

@@ -212,7 +212,7 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   expect(editor.pageErrors).toEqual([]);
 });
 
-test('a mistake in trainstash.json is marked where it is, and what its words mean can be read', async (context) => {
+test('a mistake in trainstash.json is marked where it is', async (context) => {
   if (!parts) return context.skip();
   const fixture = makeFixture({ config: { jobs: { small: { modul: 'small.ts' } } } });
   const editor = await editorOf(fixture);

