@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import {
   closeSync,
-  copyFileSync,
   existsSync,
   fsyncSync,
   mkdirSync,
@@ -24,7 +23,7 @@ import { encodeHeader } from '../daemon/formats/safetensors.ts';
 import { startStore } from '../daemon/store/client.ts';
 import * as m from '../protocol/messages.ts';
 import type { Build } from '../protocol/version.ts';
-import { alternate, median, type Result, throughput, timed } from './measure.ts';
+import { alternate, copySynced, median, type Result, throughput, timed } from './measure.ts';
 import { hashAndWrite } from './store.ts';
 
 const SETTLE_SECONDS = 0.15;
@@ -241,14 +240,7 @@ async function storeBenchmarks(work: string, dist: string): Promise<Result[]> {
       rmSync(join(work, 'restored'));
       return taken;
     },
-    () =>
-      seconds(() => {
-        copyFileSync(file, join(work, 'copied'));
-        const copied = openSync(join(work, 'copied'), 'r+');
-        fsyncSync(copied);
-        closeSync(copied);
-        rmSync(join(work, 'copied'));
-      }),
+    () => copySynced(file, join(work, 'copied')),
   );
   await store.close();
   return [

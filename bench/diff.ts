@@ -1,5 +1,5 @@
 /** What is different between two checkpoints, against only reading them; a checkpoint out of the store, against `cp`. */
-import { closeSync, copyFileSync, fsyncSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
@@ -10,7 +10,7 @@ import { type Store, startStore } from '../daemon/store/client.ts';
 import { randomId } from '../protocol/ids.ts';
 import { CHECKPOINT_FILE, STATE_FILE } from '../protocol/session.ts';
 import { benchRun, facts, makeCheckpoint, stateBytes, TENSOR_BYTES } from './checkpoints.ts';
-import { alternate, median, type Result, throughput, timed } from './measure.ts';
+import { alternate, copySynced, median, type Result, throughput, timed } from './measure.ts';
 
 const TENSORS = 64;
 const MEBIBYTES = (TENSORS * TENSOR_BYTES) / (1 << 20);
@@ -70,16 +70,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
         rmSync(target);
         return seconds;
       },
-      () => {
-        const started = performance.now();
-        copyFileSync(source, target);
-        const file = openSync(target, 'r+');
-        fsyncSync(file);
-        closeSync(file);
-        const seconds = (performance.now() - started) / 1000;
-        rmSync(target);
-        return seconds;
-      },
+      () => copySynced(source, target),
     );
     return [
       {

@@ -1,5 +1,5 @@
 /** Honest numbers on a noisy machine: both sides alternately in one run, medians, ratios. */
-import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, fdatasyncSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Result {
@@ -110,6 +110,18 @@ export async function timed(work: () => unknown): Promise<number> {
   const started = performance.now();
   await work();
   return (performance.now() - started) / 1000;
+}
+
+/** Seconds of `cp` + `fsync`, the peer of whatever writes a file that is there already. The copy is gone afterwards. */
+export function copySynced(source: string, target: string): number {
+  const started = performance.now();
+  copyFileSync(source, target);
+  const file = openSync(target, 'r+');
+  fsyncSync(file);
+  closeSync(file);
+  const seconds = (performance.now() - started) / 1000;
+  rmSync(target);
+  return seconds;
 }
 
 export const RAW_BLOCKS = [64 << 10, 1 << 20, 4 << 20] as const;

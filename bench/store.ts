@@ -1,16 +1,6 @@
 /** Bytes into the store and out of it, against the same bytes without one. */
 import { createHash, randomFillSync } from 'node:crypto';
-import {
-  closeSync,
-  copyFileSync,
-  fsyncSync,
-  mkdtempSync,
-  openSync,
-  readSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { newSession } from '../daemon/runs/records.ts';
@@ -18,7 +8,7 @@ import { type Store, startStore } from '../daemon/store/client.ts';
 import { randomId } from '../protocol/ids.ts';
 import { CHECKPOINT_FILE, STATE_FILE } from '../protocol/session.ts';
 import { benchRun, facts, makeCheckpoint, stateBytes, TENSOR_BYTES } from './checkpoints.ts';
-import { alternate, fastestBlock, type Result, throughput, timed, times } from './measure.ts';
+import { alternate, copySynced, fastestBlock, type Result, throughput, timed, times } from './measure.ts';
 
 const TENSORS = 64;
 const MEBIBYTES = (TENSORS * TENSOR_BYTES) / (1 << 20);
@@ -81,17 +71,7 @@ export async function storeBenchmarks(folder: string, dist: string): Promise<Res
         rmSync(restored, { recursive: true });
         return seconds;
       },
-      () => {
-        const target = join(work, 'copied');
-        const started = performance.now();
-        copyFileSync(join(directory, STATE_FILE), target);
-        const file = openSync(target, 'r+');
-        fsyncSync(file);
-        closeSync(file);
-        const seconds = (performance.now() - started) / 1000;
-        rmSync(target);
-        return seconds;
-      },
+      () => copySynced(join(directory, STATE_FILE), join(work, 'copied')),
     );
     return [
       throughput(
