@@ -1,0 +1,167 @@
+/** Chosen runs over each other, a chart for each metric. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { integer } from '../../protocol/words.ts';
+import { Chart, type ChartLine, type ChartMark, colorOf } from './chart.tsx';
+import { curveKey, known, tell, useKept } from './dashboard-state.ts';
+import type { RunRow } from './messages.ts';
+import { value } from './words.ts';
+
+/** Two points each: as many as a wide chart has pixels. Zooming in asks for more. */
+const BUCKETS = 500;
+/** What a live run has logged is asked for again: notifications are lossy. */
+const REFRESH_MS = 5_000;
+/** While one drags, only the last range is asked for. */
+const ZOOM_MS = 200;
+
+type Axis = 'step' | 'epoch' | 'time';
+
+export function Charts({ picked }: { picked: string[] }) {
+  const [axis, setAxis] = useKept<Axis>('axis', 'step');
+  const [log, setLog] = useKept('log', false);
+  const [smoothing, setSmoothing] = useKept('smoothing', 0);
+  const [hidden, setHidden] = useKept<string[]>('hidden', []);
+  const [zoom, setZoom] = useState<Record<string, [number, number]>>({});
+  const rows = picked.map((id) => known.rows.get(id)!);
+  const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))];
+  const shown = names.filter((name) => !hidden.includes(name));
+  const ask = `${picked.join()}|${shown.join()}`;
+  const live = rows.filter((row) => row.live).map(({ id }) => id);
+
+  useEffect(() => {
+    for (const run of picked) {
+      const missing = shown.filter(
+        (name) => known.rows.get(run)!.metrics[name] && !known.asked.has(curveKey(run, name)),
+      );
+      for (const name of missing) known.asked.add(curveKey(run, name));
+      askCurves([run], missing, null);
+    }
+    for (const run of picked) tell({ say: 'checkpoints', run });
+  }, [ask, known.loads]);
+  useEffect(() => {
+    if (live.length === 0) return;
+    const timer = setInterval(() => askCurves(live, shown, null), REFRESH_MS);
+    return () => {
+      clearInterval(timer);
+      // Of those that ended the last points may have been told before they were written.
+      askCurves(live, shown, null);
+    };
+  }, [ask, live.join()]);
+
+  const due = useRef<Record<string, ReturnType<typeof setTimeout>>>({});
+  const onZoom = (name: string, range: [number, number] | null) => {
+    clearTimeout(due.current[name]);
+    if (range === null) {
+      for (const run of picked) known.zoomed.delete(curveKey(run, name));
+      setZoom(({ [name]: _, ...rest }) => rest);
+      return;
+    }
+    setZoom((before) => ({ ...before, [name]: range }));
+    if (axis === 'time') return;
+    due.current[name] = setTimeout(() => {
+      for (const run of picked) {
+        const unit = axis === 'epoch' ? (known.rows.get(run)?.stepsPerEpoch ?? 1) : 1;
+        askCurves([run], [name], [Math.floor(range[0] * unit), Math.ceil(range[1] * unit)]);
+      }
+    }, ZOOM_MS);
+  };
+
+  return (
+    <section aria-label="Curves">
+      <div class="bar">
+        <label>
+          by{' '}
+          <select value={axis} onChange={(event) => setAxis(event.currentTarget.value as Axis)}>
+            <option value="step">step</option>
+            <option value="epoch">epoch</option>
+            <option value="time">time</option>
+          </select>
+        </label>
+        <label>
+          <input type="checkbox" checked={log} onChange={() => setLog(!log)} /> log scale
+        </label>
+        <label>
+          smoothing{' '}
+          <input
+            type="range"
+            min="0"
+            max="0.99"
+            step="0.01"
+            value={smoothing}
+            onInput={(event) => setSmoothing(Number(event.currentTarget.value))}
+          />{' '}
+          <output>{smoothing.toFixed(2)}</output>
+        </label>
+        <details class="menu">
+          <summary>Metrics</summary>
+          <div>
+            {names.map((name) => (
+              <label key={name}>
+                <input
+                  type="checkbox"
+                  checked={!hidden.includes(name)}
+                  onChange={() =>
+                    setHidden(hidden.includes(name) ? hidden.filter((one) => one !== name) : [...hidden, name])
+                  }
+                />{' '}
+                {name}
+              </label>
+            ))}
+          </div>
+        </details>
+        <span class="quiet">drag to zoom, double-click to go back; ▲ are checkpoints</span>
+      </div>
+      <div class="charts">
+        {shown.map((name) => (
+          <Chart
+            key={name}
+            title={titleOf(name, rows)}
+            axis={axis}
+            log={log}
+            smoothing={smoothing}
+            lines={picked.flatMap((run, i) => lineOf(run, name, i, axis, zoom[name] !== undefined))}
+            marks={picked.flatMap((run, i) => marksOf(run, i, axis))}
+            onZoom={(range) => onZoom(name, range)}
+            onMark={(id) => {
+              const run = picked.find((one) => known.marks.get(one)?.some((mark) => mark.id === id));
+              if (run) tell({ say: 'checkpoint', run, checkpoint: id });
+            }}
+          />
+        ))}
+      </div>
+    </section>
+  );
+}
+
+function askCurves(runs: string[], names: string[], range: [number, number] | null): void {
+  if (runs.length === 0 || names.length === 0) return;
+  const [from, to] = range ?? [null, null];
+  tell({ say: 'curves', runs, names: names.slice(0, 50), from, to, buckets: BUCKETS });
+}
+
+function titleOf(name: string, rows: RunRow[]): string {
+  if (rows.length !== 1) return name;
+  const own = rows[0]!.metrics[name];
+  return own ? `${name}  ${value(own.last)}  (best ${value(own.best)} at step ${integer(own.bestStep)})` : name;
+}
+
+function lineOf(run: string, name: string, place: number, axis: Axis, zoomed: boolean): ChartLine[] {
+  const key = curveKey(run, name);
+  const curve = (zoomed && known.zoomed.get(key)) || known.curves.get(key);
+  const row = known.rows.get(run);
+  if (!curve || !row || curve.xs.length === 0) return [];
+  const perEpoch = row.stepsPerEpoch;
+  if (axis === 'epoch' && perEpoch === null) return [];
+  const xs = axis === 'time' ? curve.times : axis === 'epoch' ? curve.xs.map((x) => x / perEpoch!) : curve.xs;
+  return [{ label: row.name, color: colorOf(place), xs, ys: curve.ys }];
+}
+
+function marksOf(run: string, place: number, axis: Axis): ChartMark[] {
+  const perEpoch = known.rows.get(run)?.stepsPerEpoch ?? null;
+  if (axis === 'time' || (axis === 'epoch' && perEpoch === null)) return [];
+  return (known.marks.get(run) ?? []).map(({ id, step, tags }) => ({
+    id,
+    x: axis === 'epoch' ? step / perEpoch! : step,
+    text: tags.join(' '),
+    color: colorOf(place),
+  }));
+}

@@ -1,0 +1,158 @@
+/** The table of runs: sorted by a column's head, walked with the keys, drawn as far as it can be seen. */
+import { useRef, useState } from 'preact/hooks';
+import { age, integer } from '../../protocol/words.ts';
+import { colorOf } from './chart.tsx';
+import type { Column } from './columns.ts';
+import { known, tell } from './dashboard-state.ts';
+import type { RunRow } from './messages.ts';
+import { param, value } from './words.ts';
+
+const ROW_PIXELS = 24;
+/** Above and below what can be seen. */
+const SPARE_ROWS = 12;
+
+interface TableProps {
+  rows: RunRow[];
+  columns: Column[];
+  picked: string[];
+  toggle(id: string): void;
+  order: { key: string; descending: boolean };
+  setOrder(order: { key: string; descending: boolean }): void;
+}
+
+/** Only what can be seen is in the document: there may be ten thousand. */
+export function RunTable({ rows, columns, picked, toggle, order, setOrder }: TableProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const [top, setTop] = useState(0);
+  const [focus, setFocus] = useState(0);
+  const height = Math.min(rows.length, 12) * ROW_PIXELS + 30;
+  const first = Math.max(0, Math.floor(top / ROW_PIXELS) - SPARE_ROWS);
+  const last = Math.min(rows.length, Math.ceil((top + height) / ROW_PIXELS) + SPARE_ROWS);
+  const move = (to: number) => {
+    const next = Math.max(0, Math.min(rows.length - 1, to));
+    setFocus(next);
+    const element = box.current!;
+    const at = next * ROW_PIXELS;
+    if (at < element.scrollTop) element.scrollTop = at;
+    else if (at + 2 * ROW_PIXELS > element.scrollTop + element.clientHeight)
+      element.scrollTop = at + 2 * ROW_PIXELS - element.clientHeight;
+  };
+  const onKey = (event: KeyboardEvent) => {
+    const keys: Record<string, () => void> = {
+      ArrowDown: () => move(focus + 1),
+      ArrowUp: () => move(focus - 1),
+      PageDown: () => move(focus + 12),
+      PageUp: () => move(focus - 12),
+      Home: () => move(0),
+      End: () => move(rows.length - 1),
+      ' ': () => rows[focus] && toggle(rows[focus].id),
+      Enter: () => rows[focus] && tell({ say: 'act', action: 'reveal', runs: [rows[focus].id] }),
+    };
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  };
+  if (rows.length === 0)
+    return <p class="quiet">{known.rows.size === 0 ? 'No runs yet.' : 'No run passes the filter.'}</p>;
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: it scrolls, and a table cannot.
+    <div
+      class="rows"
+      ref={box}
+      style={{ height: `${height}px` }}
+      onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+      onKeyDown={onKey}
+      tabIndex={0}
+      role="grid"
+      aria-label="Runs"
+      aria-rowcount={rows.length}
+      aria-activedescendant={rows[focus] ? `row-${rows[focus].id}` : undefined}
+    >
+      <table>
+        <thead>
+          <tr>
+            <th class="check" />
+            {columns.map((column) => (
+              <SortHead key={column.key} column={column} order={order} setOrder={setOrder} />
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          <tr style={{ height: `${first * ROW_PIXELS}px` }} aria-hidden />
+          {rows.slice(first, last).map((row, i) => {
+            const place = picked.indexOf(row.id);
+            return (
+              <tr
+                key={row.id}
+                id={`row-${row.id}`}
+                aria-rowindex={first + i + 1}
+                aria-selected={place >= 0}
+                class={`${first + i === focus ? 'focused ' : ''}${place >= 0 ? 'picked' : ''}`}
+                onClick={() => {
+                  setFocus(first + i);
+                  toggle(row.id);
+                }}
+                onDblClick={() => tell({ say: 'act', action: 'reveal', runs: [row.id] })}
+              >
+                <td class="check">
+                  <span
+                    class="swatch"
+                    style={
+                      place >= 0
+                        ? { background: colorOf(place) }
+                        : { border: '1px solid var(--vscode-descriptionForeground)' }
+                    }
+                  />
+                </td>
+                {columns.map((column) => (
+                  <td key={column.key} class={column.number ? 'number' : ''}>
+                    {cell(row, column)}
+                  </td>
+                ))}
+              </tr>
+            );
+          })}
+          <tr style={{ height: `${(rows.length - last) * ROW_PIXELS}px` }} aria-hidden />
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function SortHead({ column, order, setOrder }: Pick<TableProps, 'order' | 'setOrder'> & { column: Column }) {
+  const isSorted = order.key === column.key;
+  return (
+    <th
+      class={column.number ? 'number' : ''}
+      aria-sort={isSorted ? (order.descending ? 'descending' : 'ascending') : 'none'}
+    >
+      <button
+        type="button"
+        class="head"
+        onClick={() => setOrder({ key: column.key, descending: isSorted && !order.descending })}
+      >
+        {column.title}
+        {isSorted && (order.descending ? ' ↓' : ' ↑')}
+      </button>
+    </th>
+  );
+}
+
+function cell(row: RunRow, { key, value: get }: Column) {
+  if (key === 'run')
+    return (
+      <>
+        {row.name}
+        {row.label && <span class="quiet"> {row.label}</span>}
+      </>
+    );
+  if (key === 'status')
+    return row.live && row.share !== null ? `${row.status} ${Math.floor(row.share * 100)}%` : row.status;
+  if (key === 'step') return integer(row.step);
+  if (key === 'age') return age(row.createdAt);
+  const one = get(row);
+  if (one == null) return <span class="quiet">–</span>;
+  if (key.startsWith('metric:')) return value(one as number);
+  return param(one);
+}
