@@ -162,10 +162,17 @@ function parityOf(difference: number | null, samples: Tensor | null, runtime: st
       runtime,
       why: 'There was no sample of the data, or it has several inputs.',
     };
+  if (difference === Number.POSITIVE_INFINITY)
+    return {
+      largestDifference: null,
+      samples: samples.shape[0] ?? 0,
+      runtime,
+      why: 'The outputs cannot be compared: one of both gives NaN, an infinity or another shape where the other does not.',
+    };
   return { largestDifference: difference, samples: samples.shape[0] ?? 0, runtime, why: '' };
 }
 
-/** Largest difference of any output element; null: the model takes more than the data's `x`. */
+/** Largest difference of any output element, infinite where only one is finite; null: the model takes more than the data's `x`. */
 async function compare(
   model: LayersModel,
   x: Tensor,
@@ -177,11 +184,11 @@ async function compare(
   let largest = 0;
   for (const [i, tensor] of ours.entries()) {
     const [a, b] = [await tensor.data(), await theirs[i]!.data()];
-    if (a.length !== b.length) return Number.MAX_VALUE;
+    if (a.length !== b.length) return Number.POSITIVE_INFINITY;
     for (let k = 0; k < a.length; k++) {
       // Equal infinities and two NaN are no difference.
       const difference = Object.is(a[k], b[k]) ? 0 : Math.abs(a[k]! - b[k]!);
-      largest = Number.isFinite(difference) ? Math.max(largest, difference) : Number.MAX_VALUE;
+      largest = Number.isFinite(difference) ? Math.max(largest, difference) : Number.POSITIVE_INFINITY;
     }
   }
   return largest;
