@@ -34,9 +34,13 @@ import { temporaryFolder } from '../support/folder.ts';
 import { DIST } from '../support/trainer.ts';
 
 /** Mounting needs root and a machine that allows it; where it is not possible this is said, not passed over. */
-const onSmallDisk = tryMount((folder) => ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]) ? test : test.skip;
-const onImage = tryMount((folder) => ['-o', 'loop', smallImage(folder), folder]) ? test : test.skip;
-if (onSmallDisk === test.skip || onImage === test.skip)
+const [mountsMemory, mountsImages] = [
+  tryMount((folder) => ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]),
+  tryMount((folder) => ['-o', 'loop', smallImage(folder), folder]),
+];
+const onSmallDisk = test.runIf(mountsMemory);
+const onImage = test.runIf(mountsImages);
+if (!mountsMemory || !mountsImages)
   console.warn('NOT RUN: tests of a full disk and a power loss, since this user cannot mount small file systems here');
 
 function tryMount(options: (folder: string) => string[]): boolean {
