@@ -1,21 +1,24 @@
 /** The page that says what is different between runs or checkpoints. It only draws what the extension has asked for. */
 import { useState } from 'preact/hooks';
-import type { CodeFileDiff, Diff, FactDiff, MetricSide, TensorDiff, WeightsDiff } from '../../protocol/diff.ts';
+import type { CodeFileDiff, Diff, FactDiff, MetricSide } from '../../protocol/diff.ts';
 import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
-import { bytes, integer } from '../../protocol/words.ts';
+import { integer } from '../../protocol/words.ts';
 import { Chart, colorOf } from './chart.tsx';
-import type { DiffPageSaid, DiffPageState } from './messages.ts';
+import type { DiffNews, DiffPageSaid, DiffPageState } from './messages.ts';
 import { drawer, listen, remember, remembered, say } from './page.ts';
-import { differ, param, percent, value } from './words.ts';
+import { Weights } from './weights.tsx';
+import { differ, param, value } from './words.ts';
 
 let state: DiffPageState | null = null;
 const draw = drawer(() => (state ? <Page {...state} /> : <p class="quiet">Comparing…</p>));
 const tell = (message: DiffPageSaid) => say(message);
 
 draw();
-listen<{ type: 'state'; state: DiffPageState }>((news) => {
-  state = news.state;
-  remember({ root: state.root, sides: state.sides });
+listen<DiffNews>((news) => {
+  if (news.type === 'state') {
+    state = news.state;
+    remember({ root: state.root, sides: state.sides });
+  } else if (state) state = { ...state, weights: state.weights.with(news.of, news.weights) };
   draw();
 });
 
@@ -25,11 +28,11 @@ function Page({ diff, problem, weights, curves }: DiffPageState) {
   return (
     <main>
       <Head diff={diff} />
-      <Params diff={diff} />
+      <Rows title="Params" sides={diff.sides} rows={diff.params.map(paramRow)} />
       <Metrics diff={diff} curves={curves} />
       <Code diff={diff} />
-      <Facts title="Environment" sides={diff.sides} facts={diff.environment} />
-      <Facts title="Data" sides={diff.sides} facts={diff.data} />
+      <Rows title="Environment" sides={diff.sides} rows={diff.environment.map(factRow)} />
+      <Rows title="Data" sides={diff.sides} rows={diff.data.map(factRow)} />
       {weights.map((one, i) => (
         <Section title={`Weights${weights.length > 1 ? `: ${diff.sides[i + 1]!.label}` : ''}`} key={i}>
           {'diff' in one ? (
@@ -106,10 +109,16 @@ function SideHeads({ sides }: { sides: Diff['sides'] }) {
   );
 }
 
-function Params({ diff: { sides, params } }: { diff: Diff }) {
+interface NamedRow {
+  name: string;
+  /** One for each side. */
+  cells: preact.ComponentChildren[];
+}
+
+function Rows({ title, sides, rows }: { title: string; sides: Diff['sides']; rows: NamedRow[] }) {
   return (
-    <Section title="Params" count={params.length === 0 ? 'the same' : differ(params.length)}>
-      {params.length > 0 && (
+    <Section title={title} count={rows.length === 0 ? 'the same' : differ(rows.length)}>
+      {rows.length > 0 && (
         <table>
           <thead>
             <tr>
@@ -118,13 +127,12 @@ function Params({ diff: { sides, params } }: { diff: Diff }) {
             </tr>
           </thead>
           <tbody>
-            {params.map(({ name, values }) => (
+            {rows.map(({ name, cells }) => (
               <tr key={name}>
                 <th scope="row">{name}</th>
-                {values.map((one, i) => (
+                {cells.map((one, i) => (
                   <td class="number" key={i}>
-                    {one ? param(one.value) : '–'}
-                    {one?.isDefault && <span class="quiet"> default</span>}
+                    {one ?? '–'}
                   </td>
                 ))}
               </tr>
@@ -135,6 +143,21 @@ function Params({ diff: { sides, params } }: { diff: Diff }) {
     </Section>
   );
 }
+
+function paramRow({ name, values }: Diff['params'][number]): NamedRow {
+  const cells = values.map(
+    (one) =>
+      one && (
+        <>
+          {param(one.value)}
+          {one.isDefault && <span class="quiet"> default</span>}
+        </>
+      ),
+  );
+  return { name, cells };
+}
+
+const factRow = ({ name, values }: FactDiff): NamedRow => ({ name, cells: values });
 
 function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves'] }) {
   const { sides, metrics, axis, moreMetrics } = diff;
@@ -295,167 +318,6 @@ function CodeFile({ path, side, status, added, removed, hunks }: CodeFileDiff) {
         </pre>
       )}
     </details>
-  );
-}
-
-function Facts({ title, sides, facts }: { title: string; sides: Diff['sides']; facts: FactDiff[] }) {
-  return (
-    <Section title={title} count={facts.length === 0 ? 'the same' : differ(facts.length)}>
-      {facts.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <SideHeads sides={sides} />
-            </tr>
-          </thead>
-          <tbody>
-            {facts.map(({ name, values }) => (
-              <tr key={name}>
-                <th scope="row">{name}</th>
-                {values.map((one, i) => (
-                  <td class="number" key={i}>
-                    {one ?? '–'}
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
-    </Section>
-  );
-}
-
-const SHOWN_TENSORS = 40;
-
-function Weights({ equal, counts, only, totals, tensors, notes, readBytes, sides }: WeightsDiff) {
-  const [all, setAll] = useState(false);
-  if (equal) return <p class="good">The same to the last bit.</p>;
-  const shown = all ? tensors : tensors.slice(0, SHOWN_TENSORS);
-  const words = [
-    `${integer(counts.changed)} tensors changed`,
-    counts.equal > 0 && `${integer(counts.equal)} equal`,
-    counts.reshaped > 0 && `${integer(counts.reshaped)} of another shape`,
-    counts.unreadable > 0 && `${integer(counts.unreadable)} that cannot be compared`,
-    `${bytes(readBytes)} read`,
-  ].filter(Boolean);
-  return (
-    <>
-      <p>{words.join(', ')}.</p>
-      {totals.map(({ part, elements, changed, norm, relative }) => (
-        <p class="quiet" key={part}>
-          {part}: {percent(changed / elements)} of {integer(elements)} elements changed, by {value(norm)}
-          {relative !== null && ` (${percent(relative)} of their norm)`}
-        </p>
-      ))}
-      {only.map(
-        ({ names, count }, i) =>
-          count > 0 && (
-            <p class="quiet" key={i}>
-              Only in {sides[i]}: {names.slice(0, 12).join(', ')}
-              {count > 12 && `, … ${integer(count - 12)} more`}
-            </p>
-          ),
-      )}
-      {notes.map((note) => (
-        <p class="quiet" key={note}>
-          {note}
-        </p>
-      ))}
-      {shown.length > 0 && (
-        <div class="wide">
-          <table class="weights">
-            <thead>
-              <tr>
-                <th scope="col">Tensor</th>
-                <th scope="col">Shape</th>
-                <th scope="col">Type</th>
-                <th scope="col" class="number">
-                  Changed
-                </th>
-                <th scope="col" class="number">
-                  Relative
-                </th>
-                <th scope="col" class="number">
-                  Cosine
-                </th>
-                <th scope="col" class="number">
-                  Largest
-                </th>
-                <th scope="col">At</th>
-                <th scope="col">Sizes of the differences</th>
-                <th scope="col">NaN, ∞</th>
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map((tensor) => (
-                <TensorRow {...tensor} key={tensor.name} />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-      {tensors.length > shown.length && (
-        <button type="button" onClick={() => setAll(true)}>
-          Show {integer(tensors.length - shown.length)} more
-        </button>
-      )}
-    </>
-  );
-}
-
-function TensorRow({ name, otherName, dtypes, shapes, numbers }: TensorDiff) {
-  const shape = (one: number[]) => `[${one.join(', ')}]`;
-  const special = numbers
-    ? [
-        numbers.nan[0] + numbers.nan[1] > 0 && `NaN ${numbers.nan.join(' → ')}`,
-        numbers.infinite[0] + numbers.infinite[1] > 0 && `∞ ${numbers.infinite.join(' → ')}`,
-      ].filter(Boolean)
-    : [];
-  return (
-    <tr>
-      <th scope="row">
-        {name}
-        {otherName && <span class="quiet"> → {otherName}</span>}
-      </th>
-      <td>{`${shapes[0]}` === `${shapes[1]}` ? shape(shapes[0]) : `${shape(shapes[0])} → ${shape(shapes[1])}`}</td>
-      <td>{dtypes[0] === dtypes[1] ? dtypes[0] : dtypes.join(' → ')}</td>
-      <td class="number">{numbers ? percent(numbers.changed / numbers.elements) : '–'}</td>
-      <td class="number">
-        {numbers && numbers.relative !== null ? (
-          <>
-            <span class="track">
-              <span class="meter" style={{ width: `${Math.min(1, numbers.relative) * 60}px` }} />
-            </span>{' '}
-            {percent(numbers.relative)}
-          </>
-        ) : (
-          '–'
-        )}
-      </td>
-      <td class="number">{numbers && numbers.cosine !== null ? numbers.cosine.toFixed(4) : '–'}</td>
-      <td class="number">{numbers?.largest ? value(numbers.largest.change) : '–'}</td>
-      <td>{numbers?.largest ? shape(numbers.largest.at) : ''}</td>
-      <td>{numbers && <Histogram {...numbers} />}</td>
-      <td>{special.join(', ')}</td>
-    </tr>
-  );
-}
-
-/** A bar for each power of two, from the smallest difference to the largest. */
-function Histogram({ histogram }: NonNullable<TensorDiff['numbers']>) {
-  if (histogram.length === 0) return null;
-  const [first, last] = [histogram[0]!.e, histogram.at(-1)!.e];
-  const most = Math.max(...histogram.map(({ count }) => count));
-  const [low, high] = [value(2 ** first), value(2 ** (last + 1))];
-  return (
-    <svg class="histogram" viewBox={`0 0 ${(last - first + 1) * 4} 20`} preserveAspectRatio="none" role="img">
-      <title>{`from ${low} to ${high}`}</title>
-      {histogram.map(({ e, count }) => (
-        <rect x={(e - first) * 4} width={3} y={20 - (20 * count) / most} height={(20 * count) / most} key={e} />
-      ))}
-    </svg>
   );
 }
 

@@ -24,6 +24,11 @@ export interface DiffPageState {
   curves: { name: string; curves: Curve[] }[];
 }
 
+/** What the extension pushes: all of it, or how far one comparison of weights is. `of` counts from the second side. */
+export type DiffNews =
+  | { type: 'state'; state: DiffPageState }
+  | { type: 'weights'; of: number; weights: DiffPageState['weights'][number] };
+
 export const diffPageSaid = v.variant('say', [
   v.object({ say: v.literal('ready') }),
   v.object({ say: v.literal('axis'), axis: v.picklist(['step', 'epoch', 'time']) }),

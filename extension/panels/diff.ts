@@ -7,7 +7,7 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { type App, report } from '../app.ts';
 import { codeUri } from '../code-files.ts';
-import { type Curve, type DiffPageSaid, type DiffPageState, diffPageSaid } from '../pages/messages.ts';
+import { type DiffNews, type DiffPageSaid, type DiffPageState, diffPageSaid } from '../pages/messages.ts';
 import { plain } from '../text.ts';
 import { openPage, type PageHost } from './panel.ts';
 
@@ -40,7 +40,10 @@ class DiffPage {
   readonly #page: PageHost;
   readonly #closed = new AbortController();
   readonly #state: DiffPageState;
+  /** By metric, what each side has logged: asked for once, whatever the axis. */
+  #series: Map<string, OwnSeries[]> | null = null;
   #axis: CurveAxis = 'step';
+  #asks = 0;
   #shown = false;
 
   constructor(app: App, context: vscode.ExtensionContext, panel: vscode.WebviewPanel, root: string, sides: string[]) {
@@ -53,7 +56,7 @@ class DiffPage {
       take: (message) => this.#take(message),
       failed: (error) => void report(app, error),
     });
-    void this.#ask();
+    this.#ask().catch((error) => void report(app, error));
   }
 
   #take(message: DiffPageSaid): unknown {
@@ -92,20 +95,18 @@ class DiffPage {
     if (!diff) return;
     const [first, ...others] = diff.sides;
     this.#state.weights = others.map(() => ({ share: 0 }));
+    this.#push();
     for (const [i, other] of others.entries()) {
-      this.#state.weights[i] =
+      const weights =
         first!.checkpoint && other.checkpoint
           ? await this.#weights([first!.checkpoint, other.checkpoint], i)
           : { problem: 'Not every side has a checkpoint.' };
-      this.#push();
+      this.#tellWeights(i, weights);
     }
   }
 
   async #weights(sides: [string, string], index: number): Promise<DiffPageState['weights'][number]> {
-    const progress = (share: number) => {
-      this.#state.weights[index] = { share };
-      this.#push();
-    };
+    const progress = (share: number) => this.#tellWeights(index, { share });
     try {
       const params = { root: this.#state.root, sides };
       return { diff: await this.#app.tasks.request(m.diffWeights, params, progress, this.#closed.signal) };
@@ -117,38 +118,62 @@ class DiffPage {
 
   async #askDiff(): Promise<void> {
     const { root, sides } = this.#state;
+    const ask = ++this.#asks;
     try {
       const diff = await this.#app.connection.request(m.diffShow, { root, sides, axis: this.#axis });
+      // Another axis was chosen meanwhile.
+      if (ask !== this.#asks) return;
       this.#state.diff = diff;
       this.#state.problem = null;
       this.#page.panel.title = diff.sides.map(({ label }) => plain(label)).join(' ↔ ');
-      this.#push();
-      this.#state.curves = await this.#curves(diff);
+      if (!this.#series) this.#push();
+      this.#series ??= await this.#askSeries(diff);
+      if (ask !== this.#asks) return;
+      this.#state.curves = [...this.#series].map(([name, own]) => ({
+        name,
+        curves: own.map(({ of, series, stepsPerEpoch }) => ({ of, ...pointsOf(series, diff.axis, stepsPerEpoch) })),
+      }));
     } catch (error) {
       if (!(error instanceof TrainstashError)) throw error;
+      if (ask !== this.#asks) return;
       this.#state.problem = error.message;
     }
     this.#push();
   }
 
-  async #curves({ metrics, sides, axis }: Diff): Promise<DiffPageState['curves']> {
+  async #askSeries({ metrics, sides }: Diff): Promise<Map<string, OwnSeries[]>> {
     const { root } = this.#state;
     const names = metrics.slice(0, MAX_CURVES).map(({ name }) => name);
-    const all = new Map<string, Curve[]>(names.map((name) => [name, []]));
+    const all = new Map<string, OwnSeries[]>(names.map((name) => [name, []]));
     for (const [of, { run, step }] of sides.entries()) {
-      const epochs = this.#app.model.project(root)?.runs.get(run)?.stepsPerEpoch ?? null;
+      const stepsPerEpoch = this.#app.model.project(root)?.runs.get(run)?.stepsPerEpoch ?? null;
       for (const name of names) {
         const params = { root, run, names: [name], toStep: step, buckets: BUCKETS };
         const { series } = await this.#app.connection.request(m.metricsQuery, params);
-        if (series[0]) all.get(name)!.push({ of, ...pointsOf(series[0], axis, epochs) });
+        if (series[0]) all.get(name)!.push({ of, series: series[0], stepsPerEpoch });
       }
     }
-    return [...all].map(([name, curves]) => ({ name, curves }));
+    return all;
+  }
+
+  #tellWeights(of: number, weights: DiffPageState['weights'][number]): void {
+    this.#state.weights[of] = weights;
+    this.#post({ type: 'weights', of, weights });
   }
 
   #push(): void {
-    if (this.#shown && !this.#closed.signal.aborted) this.#page.post({ type: 'state', state: this.#state });
+    this.#post({ type: 'state', state: this.#state });
   }
+
+  #post(news: DiffNews): void {
+    if (this.#shown && !this.#closed.signal.aborted) this.#page.post(news);
+  }
+}
+
+interface OwnSeries {
+  of: number;
+  series: MetricSeries;
+  stepsPerEpoch: number | null;
 }
 
 function pointsOf(series: MetricSeries, axis: CurveAxis, stepsPerEpoch: number | null): { xs: number[]; ys: number[] } {

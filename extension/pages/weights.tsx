@@ -1,0 +1,137 @@
+/** What differs between the tensors of two checkpoints. */
+import { useState } from 'preact/hooks';
+import type { TensorDiff, WeightsDiff } from '../../protocol/diff.ts';
+import { bytes, integer } from '../../protocol/words.ts';
+import { percent, value } from './words.ts';
+
+const SHOWN_TENSORS = 40;
+
+export function Weights({ equal, counts, only, totals, tensors, notes, readBytes, sides }: WeightsDiff) {
+  const [all, setAll] = useState(false);
+  if (equal) return <p class="good">The same to the last bit.</p>;
+  const shown = all ? tensors : tensors.slice(0, SHOWN_TENSORS);
+  const words = [
+    `${integer(counts.changed)} tensors changed`,
+    counts.equal > 0 && `${integer(counts.equal)} equal`,
+    counts.reshaped > 0 && `${integer(counts.reshaped)} of another shape`,
+    counts.unreadable > 0 && `${integer(counts.unreadable)} that cannot be compared`,
+    `${bytes(readBytes)} read`,
+  ].filter(Boolean);
+  return (
+    <>
+      <p>{words.join(', ')}.</p>
+      {totals.map(({ part, elements, changed, norm, relative }) => (
+        <p class="quiet" key={part}>
+          {part}: {percent(changed / elements)} of {integer(elements)} elements changed, by {value(norm)}
+          {relative !== null && ` (${percent(relative)} of their norm)`}
+        </p>
+      ))}
+      {only.map(
+        ({ names, count }, i) =>
+          count > 0 && (
+            <p class="quiet" key={i}>
+              Only in {sides[i]}: {names.slice(0, 12).join(', ')}
+              {count > 12 && `, … ${integer(count - 12)} more`}
+            </p>
+          ),
+      )}
+      {notes.map((note) => (
+        <p class="quiet" key={note}>
+          {note}
+        </p>
+      ))}
+      {shown.length > 0 && (
+        <div class="wide">
+          <table class="weights">
+            <thead>
+              <tr>
+                <th scope="col">Tensor</th>
+                <th scope="col">Shape</th>
+                <th scope="col">Type</th>
+                <th scope="col" class="number">
+                  Changed
+                </th>
+                <th scope="col" class="number">
+                  Relative
+                </th>
+                <th scope="col" class="number">
+                  Cosine
+                </th>
+                <th scope="col" class="number">
+                  Largest
+                </th>
+                <th scope="col">At</th>
+                <th scope="col">Sizes of the differences</th>
+                <th scope="col">NaN, ∞</th>
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((tensor) => (
+                <TensorRow {...tensor} key={tensor.name} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {tensors.length > shown.length && (
+        <button type="button" onClick={() => setAll(true)}>
+          Show {integer(tensors.length - shown.length)} more
+        </button>
+      )}
+    </>
+  );
+}
+
+function TensorRow({ name, otherName, dtypes, shapes, numbers }: TensorDiff) {
+  const shape = (one: number[]) => `[${one.join(', ')}]`;
+  const special = numbers
+    ? [
+        numbers.nan[0] + numbers.nan[1] > 0 && `NaN ${numbers.nan.join(' → ')}`,
+        numbers.infinite[0] + numbers.infinite[1] > 0 && `∞ ${numbers.infinite.join(' → ')}`,
+      ].filter(Boolean)
+    : [];
+  return (
+    <tr>
+      <th scope="row">
+        {name}
+        {otherName && <span class="quiet"> → {otherName}</span>}
+      </th>
+      <td>{`${shapes[0]}` === `${shapes[1]}` ? shape(shapes[0]) : `${shape(shapes[0])} → ${shape(shapes[1])}`}</td>
+      <td>{dtypes[0] === dtypes[1] ? dtypes[0] : dtypes.join(' → ')}</td>
+      <td class="number">{numbers ? percent(numbers.changed / numbers.elements) : '–'}</td>
+      <td class="number">
+        {numbers && numbers.relative !== null ? (
+          <>
+            <span class="track">
+              <span class="meter" style={{ width: `${Math.min(1, numbers.relative) * 60}px` }} />
+            </span>{' '}
+            {percent(numbers.relative)}
+          </>
+        ) : (
+          '–'
+        )}
+      </td>
+      <td class="number">{numbers && numbers.cosine !== null ? numbers.cosine.toFixed(4) : '–'}</td>
+      <td class="number">{numbers?.largest ? value(numbers.largest.change) : '–'}</td>
+      <td>{numbers?.largest ? shape(numbers.largest.at) : ''}</td>
+      <td>{numbers && <Histogram {...numbers} />}</td>
+      <td>{special.join(', ')}</td>
+    </tr>
+  );
+}
+
+/** A bar for each power of two, from the smallest difference to the largest. */
+function Histogram({ histogram }: NonNullable<TensorDiff['numbers']>) {
+  if (histogram.length === 0) return null;
+  const [first, last] = [histogram[0]!.e, histogram.at(-1)!.e];
+  const most = Math.max(...histogram.map(({ count }) => count));
+  const [low, high] = [value(2 ** first), value(2 ** (last + 1))];
+  return (
+    <svg class="histogram" viewBox={`0 0 ${(last - first + 1) * 4} 20`} preserveAspectRatio="none" role="img">
+      <title>{`from ${low} to ${high}`}</title>
+      {histogram.map(({ e, count }) => (
+        <rect x={(e - first) * 4} width={3} y={20 - (20 * count) / most} height={(20 * count) / most} key={e} />
+      ))}
+    </svg>
+  );
+}
