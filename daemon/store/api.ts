@@ -23,7 +23,7 @@ import { isDiskFull, makeReserve, returnSpace, sweep, TRASH_DAYS, withReserve } 
 import { Hasher } from './hasher.ts';
 import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from './kept-files.ts';
 import { lineageOf } from './lineage.ts';
-import { cut, downsample, Metrics, summarize } from './metrics.ts';
+import { Metrics, summarize } from './metrics.ts';
 import { type MarkKind, Objects } from './objects.ts';
 import { compareOverlap } from './overlap.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
@@ -332,19 +332,18 @@ export function openStore(options: StoreOptions) {
       const segments = lineageOf(catalog, run);
       const names = query.names ?? metrics.lineageNames(segments);
       const start = catalog.run(run)?.startedAt ?? 0;
+      const range = {
+        from: (query.fromStep ?? Number.NEGATIVE_INFINITY) - 0.5,
+        to: query.toStep ?? Number.POSITIVE_INFINITY,
+      };
       return names.map((name) => {
-        const all = cut(
-          metrics.lineage(segments, name),
-          (query.fromStep ?? Number.NEGATIVE_INFINITY) - 0.5,
-          query.toStep ?? Number.POSITIVE_INFINITY,
-        );
-        const points = downsample(all, query.buckets ?? 0);
+        const { points, total } = metrics.curve(segments, name, range, query.buckets ?? 0);
         return {
           name,
           steps: Array.from(points.steps),
           values: Array.from(points.values, toWireNumber),
           times: Array.from(points.times, (time) => (time - start) / 1000),
-          total: all.steps.length,
+          total,
         };
       });
     },

@@ -59,6 +59,18 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE session ADD COLUMN runner_offset INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE session ADD COLUMN runner_seq INTEGER NOT NULL DEFAULT 0;
   `,
+  // Two of 64 points of each large block, and the steps between which it lies. Large blocks of before have none.
+  `
+  CREATE TABLE metric_outline (
+    series INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    points INTEGER NOT NULL,
+    low_step REAL NOT NULL,
+    high_step REAL NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (series, first)
+  ) STRICT;
+  `,
 ];
 
 /**

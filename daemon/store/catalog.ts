@@ -164,7 +164,8 @@ export class Catalog {
   }
 
   #removeSession(id: string): void {
-    this.database.prepare('DELETE FROM metric_block WHERE series IN (SELECT id FROM series WHERE session = ?)').run(id);
+    for (const table of ['metric_block', 'metric_outline'])
+      this.database.prepare(`DELETE FROM ${table} WHERE series IN (SELECT id FROM series WHERE session = ?)`).run(id);
     this.database.prepare('DELETE FROM series WHERE session = ?').run(id);
     this.database.prepare('DELETE FROM session WHERE id = ?').run(id);
   }

@@ -19,8 +19,21 @@ export interface Segment {
   to: number;
 }
 
+interface Block {
+  series: number;
+  first: number;
+  count: number;
+  /** Points of its outline. */
+  outline: number | null;
+  low: number;
+  high: number;
+}
+
 const MERGE_COUNT = 16;
+/** Blocks of so many points stay as they are, and have an outline. */
 const LARGE_BLOCK_POINTS = 4096;
+/** Points of which an outline keeps two. */
+const OUTLINE_GROUP = 64;
 
 export class Metrics {
   readonly #catalog: Catalog;
@@ -38,9 +51,7 @@ export class Metrics {
       database.prepare('SELECT coalesce(max(first + points), 0) AS n FROM metric_block WHERE series = ?').get(series)!
         .n,
     );
-    database
-      .prepare('INSERT INTO metric_block (series, first, points, data) VALUES (?, ?, ?, ?)')
-      .run(series, first, points.steps.length, encode(points));
+    this.#insert(series, first, points);
     this.#mergeSmall(series);
   }
 
@@ -66,8 +77,70 @@ export class Metrics {
     return join(segments.map(({ session, from, to }) => cut(this.read(session, name), from, to)));
   }
 
+  /**
+   * At most 2 × `buckets` points of a lineage after step `from` up to and with step `to`, and how many there are. A long
+   * curve is read from its outlines, a thirty-second of its bytes: the smallest and the largest value of each bucket
+   * are those of all its points either way.
+   */
+  curve(
+    segments: readonly Segment[],
+    name: string,
+    range: { from: number; to: number },
+    buckets: number,
+  ): { points: Points; total: number } {
+    const parts = segments.map(({ session, ...own }) => {
+      const from = Math.max(own.from, range.from);
+      const to = Math.min(own.to, range.to);
+      return { from, to, blocks: this.#blocks(session, name, from, to) };
+    });
+    const most = parts.reduce((sum, { blocks }) => blocks.reduce((count, block) => count + block.count, sum), 0);
+    const coarse = buckets > 0 && most >= buckets * OUTLINE_GROUP * 2;
+    let total = 0;
+    const read = parts.flatMap(({ from, to, blocks }) =>
+      blocks.map((block) => {
+        if (coarse && block.outline !== null && block.low > from && block.high <= to) {
+          total += block.count;
+          return this.#read('metric_outline', block.series, block.first, block.outline);
+        }
+        const points = cut(this.#read('metric_block', block.series, block.first, block.count), from, to);
+        total += points.steps.length;
+        return coarse ? outlineOf(points) : points;
+      }),
+    );
+    return { points: downsample(join(read), buckets), total };
+  }
+
   lineageNames(segments: readonly Segment[]): string[] {
     return [...new Set(segments.flatMap(({ session }) => this.names(session)))];
+  }
+
+  /** Those that may hold a point after step `from` up to and with `to`. Only outlined ones know their steps. */
+  #blocks(session: string, name: string, from: number, to: number): Block[] {
+    return this.#catalog.database
+      .prepare(
+        `SELECT block.series AS series, block.first AS first, block.points AS count,
+           outline.points AS outline, low_step, high_step
+         FROM series JOIN metric_block AS block ON block.series = series.id
+         LEFT JOIN metric_outline AS outline ON outline.series = block.series AND outline.first = block.first
+         WHERE session = ? AND name = ? ORDER BY block.first`,
+      )
+      .all(session, name)
+      .map((row) => ({
+        series: Number(row.series),
+        first: Number(row.first),
+        count: Number(row.count),
+        outline: row.outline === null ? null : Number(row.outline),
+        low: Number(row.low_step),
+        high: Number(row.high_step),
+      }))
+      .filter(({ outline, low, high }) => outline === null || (high > from && low <= to));
+  }
+
+  #read(table: 'metric_block' | 'metric_outline', series: number, first: number, count: number): Points {
+    const row = this.#catalog.database
+      .prepare(`SELECT data FROM ${table} WHERE series = ? AND first = ?`)
+      .get(series, first)!;
+    return decode(row.data, count);
   }
 
   #series(session: string, name: string): number {
@@ -104,10 +177,22 @@ export class Metrics {
       .all(series, oldest);
     const merged = join(rows.map((row) => decode(row.data, Number(row.points))));
     database.prepare('DELETE FROM metric_block WHERE series = ? AND first >= ?').run(series, oldest);
-    database
-      .prepare('INSERT INTO metric_block (series, first, points, data) VALUES (?, ?, ?, ?)')
-      .run(series, oldest, merged.steps.length, encode(merged));
+    this.#insert(series, oldest, merged);
     this.#mergeSmall(series);
+  }
+
+  #insert(series: number, first: number, points: Points): void {
+    const count = points.steps.length;
+    this.#catalog.database
+      .prepare('INSERT INTO metric_block (series, first, points, data) VALUES (?, ?, ?, ?)')
+      .run(series, first, count, encode(points));
+    if (count < LARGE_BLOCK_POINTS) return;
+    const outline = outlineOf(points);
+    this.#catalog.database
+      .prepare(
+        'INSERT INTO metric_outline (series, first, points, low_step, high_step, data) VALUES (?, ?, ?, ?, ?, ?)',
+      )
+      .run(series, first, outline.steps.length, ...rangeOf(points.steps), encode(outline));
   }
 }
 
@@ -154,11 +239,7 @@ export function cut(points: Points, from: number, to: number): Points {
   if (steps.length === 0 || (steps[0]! > from && steps[steps.length - 1]! <= to && isSorted(steps))) return points;
   const keep: number[] = [];
   for (let i = 0; i < steps.length; i++) if (steps[i]! > from && steps[i]! <= to) keep.push(i);
-  return {
-    steps: Float64Array.from(keep, (i) => steps[i]!),
-    values: Float64Array.from(keep, (i) => points.values[i]!),
-    times: Float64Array.from(keep, (i) => points.times[i]!),
-  };
+  return pick(points, keep);
 }
 
 function isSorted(steps: Float64Array): boolean {
@@ -166,7 +247,10 @@ function isSorted(steps: Float64Array): boolean {
   return true;
 }
 
-/** At most 2 × `buckets` points: of each bucket the smallest and the largest value, and every non-finite stretch's first. */
+/**
+ * At most 2 × `buckets` points: of each bucket the smallest and the largest value, or one of them and the first that is
+ * not finite. Of equal values the bucket's ends. Buckets have equal counts of points, and so have those of an outline.
+ */
 export function downsample(points: Points, buckets: number): Points {
   const count = points.steps.length;
   if (buckets <= 0 || count <= buckets * 2) return points;
@@ -186,13 +270,33 @@ export function downsample(points: Points, buckets: number): Points {
       if (low < 0 || value < points.values[low]!) low = i;
       if (high < 0 || value > points.values[high]!) high = i;
     }
-    const chosen = [...new Set(strange >= 0 ? [strange, low] : [low, high])].filter((i) => i >= 0);
-    keep.push(...chosen.sort((a, b) => a - b));
+    const [one, other] = strange < 0 ? [low, high] : [strange, low < 0 ? strange : low];
+    if (one === other) keep.push(start, end - 1);
+    else keep.push(Math.min(one, other), Math.max(one, other));
   }
+  return pick(points, keep);
+}
+
+function outlineOf(points: Points): Points {
+  return downsample(points, Math.ceil(points.steps.length / OUTLINE_GROUP));
+}
+
+/** NaN is no step: such points are in no range, as nowhere else. */
+function rangeOf(steps: Float64Array): [low: number, high: number] {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < steps.length; i++) {
+    if (steps[i]! < low) low = steps[i]!;
+    if (steps[i]! > high) high = steps[i]!;
+  }
+  return [low, high];
+}
+
+function pick({ steps, values, times }: Points, at: readonly number[]): Points {
   return {
-    steps: Float64Array.from(keep, (i) => points.steps[i]!),
-    values: Float64Array.from(keep, (i) => points.values[i]!),
-    times: Float64Array.from(keep, (i) => points.times[i]!),
+    steps: Float64Array.from(at, (i) => steps[i]!),
+    values: Float64Array.from(at, (i) => values[i]!),
+    times: Float64Array.from(at, (i) => times[i]!),
   };
 }
 
