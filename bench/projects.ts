@@ -60,7 +60,8 @@ export async function fillCurves(path: string, dist: string, runs: number, point
     });
     const session = newSession(run, 'train', null);
     await store.putSession(session);
-    writeEvents(join(path, 'sessions', session.id), points);
+    // Of another phase each, so that no two curves keep points of the same steps.
+    writeEvents(join(path, 'sessions', session.id), points, i);
     while ((await store.takeEvents(session.id, 'events')).more);
     await store.putSession({ ...session, endedAt: Date.now() });
     rmSync(join(path, 'sessions', session.id), { recursive: true });
@@ -69,14 +70,14 @@ export async function fillCurves(path: string, dist: string, runs: number, point
 }
 
 /** As a trainer writes them: a line a step, with two metrics of full precision. */
-export function writeEvents(directory: string, steps: number): void {
+export function writeEvents(directory: string, steps: number, phase = 0): void {
   mkdirSync(directory, { recursive: true });
   const path = join(directory, SESSION_FILES.events);
   writeFileSync(path, '');
   for (let start = 0; start < steps; start += 10_000) {
     const lines = Array.from({ length: 10_000 }, (_, i) => {
       const step = start + i + 1;
-      const values = { loss: Math.exp(-step / 3e5) + Math.sin(step) * 0.01, learning_rate: 0.001 * (1 - step / steps) };
+      const values = { loss: Math.exp(-step / 3e5) + Math.sin(step + phase) * 0.01, learning_rate: 0.001 * (1 - step / steps) };
       return JSON.stringify({ seq: step, t: 1_700_000_000_000 + step, type: 'metrics', step, epoch: 0, values });
     });
     appendFileSync(path, `${lines.join('\n')}\n`);

@@ -37,6 +37,7 @@ interface ChartProps {
 
 /** Behind the curves on light and on dark; a theme's own borders may be as strong as a curve. */
 const GRID = '#8080804d';
+const NONE: readonly ChartMark[] = [];
 // Orange is half transparent in most themes.
 const COLORS = ['blue', 'red', 'green', 'purple', 'yellow'];
 
@@ -68,7 +69,10 @@ function dataOf(lines: readonly ChartLine[], smoothing: number, log: boolean): u
 }
 
 export function Chart(props: ChartProps) {
-  const { title, lines, log, smoothing, axis, marks, height = 220 } = props;
+  const { title, log, smoothing, axis, height = 220 } = props;
+  // Made anew at each drawing of the page, but seldom others: drawing a chart costs more than all the rest.
+  const lines = useSame(props.lines);
+  const marks = useSame(props.marks ?? NONE);
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const current = useRef(props);
@@ -98,13 +102,23 @@ export function Chart(props: ChartProps) {
     if (zoomed) made.redraw();
   }, [shape, lines, smoothing, log, marks]);
 
-  const last = lines.map(({ label, ys }) => `${label} ${value(ys[ys.length - 1] ?? Number.NaN)}`).join(', ');
+  const last = lines.map(({ label, ys }) => `${label} ${ys.length === 0 ? '…' : value(ys[ys.length - 1]!)}`).join(', ');
   return (
     <figure class="chart" aria-label={`${title}: ${last}`}>
       <figcaption>{title}</figcaption>
       <div ref={place} />
     </figure>
   );
+}
+
+/** The list of before, as long as its entries have the same values. */
+function useSame<T extends object>(list: readonly T[]): readonly T[] {
+  const kept = useRef(list);
+  const isSame =
+    kept.current.length === list.length &&
+    list.every((entry, i) => Object.entries(entry).every(([key, one]) => one === kept.current[i]![key as keyof T]));
+  if (!isSame) kept.current = list;
+  return kept.current;
 }
 
 /** Steps between ticks, where there is nothing between two steps: 1, 2, 5, 10, … */
@@ -125,6 +139,8 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
   return {
     width,
     height,
+    // Half of the last tick's number.
+    padding: [null, 28, null, null],
     scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
     axes: [
       { ...common, values: (_, splits) => splits.map(place), space: 70, ...(axis === 'step' ? { incrs: WHOLE } : {}) },

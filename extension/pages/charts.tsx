@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { integer } from '../../protocol/words.ts';
 import { Chart, type ChartLine, type ChartMark, colorOf } from './chart.tsx';
-import { curveKey, known, tell, useKept } from './dashboard-state.ts';
+import { type CurveData, curveKey, known, tell, useKept } from './dashboard-state.ts';
 import type { RunRow } from './messages.ts';
 import { value } from './words.ts';
 
@@ -10,6 +10,7 @@ import { value } from './words.ts';
 const BUCKETS = 500;
 /** What a live run has logged is asked for again: notifications are lossy. */
 const REFRESH_MS = 5_000;
+const NOTHING = new Float64Array(0);
 /** While one drags, only the last range is asked for. */
 const ZOOM_MS = 200;
 
@@ -144,15 +145,25 @@ function titleOf(name: string, rows: RunRow[]): string {
   return own ? `${name}  ${value(own.last)}  (best ${value(own.best)} at step ${integer(own.bestStep)})` : name;
 }
 
+/** A line of its own also while its points are on their way: charts are made anew for another list of lines. */
 function lineOf(run: string, name: string, place: number, axis: Axis, zoomed: boolean): ChartLine[] {
   const key = curveKey(run, name);
   const curve = (zoomed && known.zoomed.get(key)) || known.curves.get(key);
   const row = known.rows.get(run);
-  if (!curve || !row || curve.xs.length === 0) return [];
-  const perEpoch = row.stepsPerEpoch;
-  if (axis === 'epoch' && perEpoch === null) return [];
-  const xs = axis === 'time' ? curve.times : axis === 'epoch' ? curve.xs.map((x) => x / perEpoch!) : curve.xs;
-  return [{ label: row.name, color: colorOf(place), xs, ys: curve.ys }];
+  if (!row?.metrics[name] || (axis === 'epoch' && row.stepsPerEpoch === null)) return [];
+  const line = { label: row.name, color: colorOf(place) };
+  if (!curve) return [{ ...line, xs: NOTHING, ys: NOTHING }];
+  const xs = axis === 'time' ? curve.times : axis === 'epoch' ? epochsOf(curve, row.stepsPerEpoch!) : curve.xs;
+  return [{ ...line, xs, ys: curve.ys }];
+}
+
+const epochs = new WeakMap<CurveData, Float64Array>();
+
+/** The same array each time, so that a chart knows that nothing has changed. */
+function epochsOf(curve: CurveData, stepsPerEpoch: number): Float64Array {
+  const made = epochs.get(curve) ?? curve.xs.map((x) => x / stepsPerEpoch);
+  epochs.set(curve, made);
+  return made;
 }
 
 function marksOf(run: string, place: number, axis: Axis): ChartMark[] {

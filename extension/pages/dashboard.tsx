@@ -43,6 +43,7 @@ function Dashboard({ version: _ }: { version: number }) {
     const next = picked.includes(id) ? picked.filter((one) => one !== id) : [...picked, id].slice(-MAX_CHOSEN);
     setChosen(next);
   };
+  const extend = (ids: string[]) => setChosen([...picked.filter((id) => !ids.includes(id)), ...ids].slice(-MAX_CHOSEN));
   if (known.problem) return <p class="problem">{known.problem}</p>;
   const branches = [...new Set(rows.map((row) => row.branch))].filter((name) => name !== null);
   const live = rows.filter((row) => row.live).length;
@@ -83,7 +84,9 @@ function Dashboard({ version: _ }: { version: number }) {
         )}
         <ColumnChoice all={all} shown={shown.map(({ key }) => key)} choose={setColumns} />
         <span class="grow" />
-        <span class="quiet">{picked.length > 0 ? `${picked.length} chosen` : 'Choose runs to see their curves'}</span>
+        <span class="quiet">
+          {picked.length > 0 ? `${picked.length} chosen` : 'Choose runs to see their curves; Shift takes all between'}
+        </span>
         <button type="button" disabled={picked.length === 0} onClick={() => act('diff')}>
           Compare
         </button>
@@ -94,7 +97,15 @@ function Dashboard({ version: _ }: { version: number }) {
           Clear
         </button>
       </div>
-      <RunTable rows={listed} columns={shown} picked={picked} toggle={toggle} order={order} setOrder={setOrder} />
+      <RunTable
+        rows={listed}
+        columns={shown}
+        picked={picked}
+        toggle={toggle}
+        extend={extend}
+        order={order}
+        setOrder={setOrder}
+      />
       {picked.length > 0 && <Charts picked={picked} />}
       {picked.length > 0 && (
         <LogPane

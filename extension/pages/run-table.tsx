@@ -16,12 +16,14 @@ interface TableProps {
   columns: Column[];
   picked: string[];
   toggle(id: string): void;
+  /** Those between the row chosen last and another one, which is the last of them. */
+  extend(ids: string[]): void;
   order: { key: string; descending: boolean };
   setOrder(order: { key: string; descending: boolean }): void;
 }
 
 /** Only what can be seen is in the document: there may be ten thousand. */
-export function RunTable({ rows, columns, picked, toggle, order, setOrder }: TableProps) {
+export function RunTable({ rows, columns, picked, toggle, extend, order, setOrder }: TableProps) {
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [focus, setFocus] = useState(0);
@@ -37,6 +39,15 @@ export function RunTable({ rows, columns, picked, toggle, order, setOrder }: Tab
     else if (at + 2 * ROW_PIXELS > element.scrollTop + element.clientHeight)
       element.scrollTop = at + 2 * ROW_PIXELS - element.clientHeight;
   };
+  const choose = (at: number, range: boolean) => {
+    const row = rows[at];
+    if (!row) return;
+    setFocus(at);
+    const from = range ? rows.findIndex(({ id }) => id === picked.at(-1)) : -1;
+    if (from < 0 || from === at) return toggle(row.id);
+    const between = rows.slice(Math.min(from, at), Math.max(from, at) + 1).map(({ id }) => id);
+    extend(from < at ? between : between.reverse());
+  };
   const onKey = (event: KeyboardEvent) => {
     const keys: Record<string, () => void> = {
       ArrowDown: () => move(focus + 1),
@@ -45,7 +56,7 @@ export function RunTable({ rows, columns, picked, toggle, order, setOrder }: Tab
       PageUp: () => move(focus - 12),
       Home: () => move(0),
       End: () => move(rows.length - 1),
-      ' ': () => rows[focus] && toggle(rows[focus].id),
+      ' ': () => choose(focus, event.shiftKey),
       Enter: () => rows[focus] && tell({ say: 'act', action: 'reveal', runs: [rows[focus].id] }),
     };
     const act = keys[event.key];
@@ -89,10 +100,11 @@ export function RunTable({ rows, columns, picked, toggle, order, setOrder }: Tab
                 aria-rowindex={first + i + 1}
                 aria-selected={place >= 0}
                 class={`${first + i === focus ? 'focused ' : ''}${place >= 0 ? 'picked' : ''}`}
-                onClick={() => {
-                  setFocus(first + i);
-                  toggle(row.id);
+                onMouseDown={(event) => {
+                  // A range of rows is meant, not one of their words.
+                  if (event.shiftKey) event.preventDefault();
                 }}
+                onClick={(event) => choose(first + i, event.shiftKey)}
                 onDblClick={() => tell({ say: 'act', action: 'reveal', runs: [row.id] })}
               >
                 <td class="check">
