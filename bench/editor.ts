@@ -44,9 +44,13 @@ export async function editorBenchmarks(folder: string, dist: string): Promise<Re
     const editor = await open(many);
     await editor.showTrainstash();
     await editor.row(new RegExp(`bench #${RUNS}`)).waitFor();
-    const activation = await activationOf(editor);
+    const activations: Activations[] = [];
     const trees: number[] = [];
-    for (let i = 0; i < ROUNDS; i++) trees.push(await firstPaint(editor));
+    for (let i = 0; i < ROUNDS; i++) {
+      trees.push(await firstPaint(editor));
+      activations.push(await activationsOf(editor));
+    }
+    const [ours, theirs] = [activations.map((one) => one.ours), activations.map((one) => one.theirs)];
     const from = Date.now();
     const updates: number[] = [];
     for (let i = 0; i < UPDATES; i++) updates.push(await follow(editor, client, many, `renamed ${i}`));
@@ -64,7 +68,14 @@ export async function editorBenchmarks(folder: string, dist: string): Promise<Re
     const dashboard = await paintCurves(other);
     await client.request(m.daemonStop, {});
     return [
-      { name: 'editor.activation', value: activation, unit: 'ms', goal: { atMost: 30 } },
+      {
+        name: 'editor.activation',
+        value: median(ours),
+        unit: 'ms',
+        goal: { atMost: 30 },
+        peer: { name: 'VS Code’s own Merge Conflict extension, in the same host', value: median(theirs) },
+        raw: { ours, peer: theirs },
+      },
       { name: 'editor.tree', value: median(trees), unit: 'ms with 10,000 runs', goal: {}, raw: { ours: trees } },
       { name: 'editor.update', value: median(updates), unit: 'ms', goal: {}, raw: { ours: updates } },
       { name: 'editor.block', value: block, unit: 'ms', goal: { atMost: 20 } },
@@ -76,16 +87,23 @@ export async function editorBenchmarks(folder: string, dist: string): Promise<Re
   }
 }
 
-/** As VS Code itself has measured it. */
-async function activationOf(editor: Editor): Promise<number> {
+interface Activations {
+  ours: number;
+  theirs: number;
+}
+
+/** As VS Code itself has measured them: also a small extension of its own has to share a starting window's processors. */
+async function activationsOf(editor: Editor): Promise<Activations> {
   await editor.palette('Developer: Show Running Extensions');
-  const row = editor.page.locator('.runtime-extensions-editor .extension', { hasText: 'Trainstash' }).first();
-  const text = await until('VS Code says how long it took', async () => {
-    const shown = await row.innerText().catch(() => '');
-    return /(\d+)ms/.test(shown) && shown;
-  });
+  const of = (name: string) =>
+    until(`VS Code says how long ${name} took`, async () => {
+      const row = editor.page.locator('.runtime-extensions-editor .extension', { hasText: name }).first();
+      const text = await row.innerText().catch(() => '');
+      return Number(/(\d+)ms/.exec(text)?.[1] ?? 0);
+    });
+  const both = { ours: await of('Trainstash'), theirs: await of('Merge Conflict') };
   await editor.page.keyboard.press('Control+w');
-  return Number(/(\d+)ms/.exec(text)![1]);
+  return both;
 }
 
 /** From our view's title in a window that was loaded anew to its first row: the extension's start and its connection included. */

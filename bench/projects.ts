@@ -77,7 +77,10 @@ export function writeEvents(directory: string, steps: number, phase = 0): void {
   for (let start = 0; start < steps; start += 10_000) {
     const lines = Array.from({ length: 10_000 }, (_, i) => {
       const step = start + i + 1;
-      const values = { loss: Math.exp(-step / 3e5) + Math.sin(step + phase) * 0.01, learning_rate: 0.001 * (1 - step / steps) };
+      const values = {
+        loss: Math.exp(-step / 3e5) + Math.sin(step + phase) * 0.01,
+        learning_rate: 0.001 * (1 - step / steps),
+      };
       return JSON.stringify({ seq: step, t: 1_700_000_000_000 + step, type: 'metrics', step, epoch: 0, values });
     });
     appendFileSync(path, `${lines.join('\n')}\n`);

@@ -22,10 +22,12 @@ export class ConfigDiagnostics {
       vscode.workspace.onDidSaveTextDocument(look),
       vscode.workspace.onDidCloseTextDocument(({ uri }) => this.#found.delete(uri)),
     ];
+    // Of the files that are open, once there is a daemon to ask.
+    connection.onStatus(({ kind }) => kind === 'ready' && this.#lookAtAll());
+    this.#lookAtAll();
   }
 
-  /** Of the files that are open, once there is a daemon to ask. */
-  lookAgain(): void {
+  #lookAtAll(): void {
     for (const document of vscode.workspace.textDocuments) void this.#look(document);
   }
 

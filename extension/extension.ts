@@ -1,28 +1,18 @@
-/** Entry of the extension. Composes; everything else is in its own file. */
+/**
+ * Entry of the extension. Composes what is always in sight; what is needed only when one does something is in `actions.ts`,
+ * a bundle of its own: while a window opens, compiling our code is what costs most.
+ */
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { BUILD } from '../client/build.ts';
-import { statePaths } from '../client/paths.ts';
 import { isError } from '../protocol/errors.ts';
 import { branchFollow } from '../protocol/messages.ts';
-import { AgentServers } from './agents.ts';
-import { type App, command, report } from './app.ts';
-import { CodeFiles } from './code-files.ts';
-import { registerBranches } from './commands/branches.ts';
-import { registerComparing } from './commands/comparing.ts';
-import { registerExporting } from './commands/exporting.ts';
-import { registerKeeping } from './commands/keeping.ts';
-import { registerLife } from './commands/life.ts';
+import { type App, report } from './app.ts';
 import { isLive } from './commands/targets.ts';
 import { Connection } from './connection.ts';
-import { ConfigDiagnostics } from './diagnostics.ts';
 import { isInUse } from './folders.ts';
-import { JobTasks } from './job-tasks.ts';
 import { Model } from './model.ts';
 import { Notices } from './notices.ts';
-import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
-import { Dashboards } from './panels/dashboard.ts';
-import { registerDiffPage } from './panels/diff.ts';
 import { Tasks } from './task.ts';
 import { Usage } from './usage.ts';
 import { JobsTree } from './views/jobs.ts';
@@ -36,7 +26,7 @@ const STASH_NOTICES = { switched: 1, vanished: 1, stashOffered: 1 };
 
 type State = 'noFolder' | 'unused' | 'failed' | 'loading' | 'ready';
 
-export function activate(context: vscode.ExtensionContext): void {
+export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const log = vscode.window.createOutputChannel('Trainstash', { log: true });
   const connection = new Connection({
     log: (text) => log.info(text),
@@ -74,6 +64,7 @@ export function activate(context: vscode.ExtensionContext): void {
   notices.rootOf = (run) => model.projects.find(({ runs }) => runs.has(run.id))?.project.root ?? '';
   notices.answerFollow = (root, follow) =>
     connection.request(branchFollow, { root, follow }).catch((error) => report(app, error));
+  let actions: import('./actions.ts').Actions | null = null;
   const app: App = { connection, model, tasks: new Tasks(connection), log, chooseRoot };
   const tree = new RunsTree(model);
   const jobs = new JobsTree(connection, model);
@@ -94,54 +85,6 @@ export function activate(context: vscode.ExtensionContext): void {
   context.subscriptions.push(vscode.window.registerTreeDataProvider('trainstash.jobs', jobs));
   context.subscriptions.push(vscode.window.registerTreeDataProvider('trainstash.stashes', stashes));
 
-  registerLife(app, context);
-  registerKeeping(app, context, status);
-  registerExporting(app, context);
-  registerComparing(app, context);
-  registerDiffPage(app, context);
-  registerCheckpointFiles(app, context);
-  const diagnostics = new ConfigDiagnostics(connection);
-  context.subscriptions.push(diagnostics);
-  JobTasks.register(app, context);
-  const agents = AgentServers.register(context, model);
-  const dashboards = new Dashboards(app, context);
-  command(app, context, 'dashboard', async (node?: Node) => {
-    const root = node?.root ?? (await app.chooseRoot());
-    if (root) dashboards.show(root);
-  });
-  context.subscriptions.push(CodeFiles.register(connection));
-  registerBranches(app, context, () => stashes.redraw());
-  command(app, context, 'refresh', openFolders);
-  command(app, context, 'startDaemon', () => openFolders(true));
-  command(app, context, 'daemonLog', () => vscode.window.showTextDocument(vscode.Uri.file(statePaths().log)));
-  command(app, context, 'showRuns', () => vscode.commands.executeCommand('trainstash.runs.focus'));
-  command(app, context, 'more', async (node: Node) => {
-    if (node.kind === 'more') await model.loadMore(node.root, node.branch);
-  });
-  command(app, context, 'filter', async () => {
-    const text = await vscode.window.showInputBox({
-      title: 'Filter runs',
-      prompt: 'Words, or comparisons: lr>0.001 status=failed',
-      value: tree.filter,
-    });
-    if (text !== undefined) filter(text);
-  });
-  command(app, context, 'clearFilter', () => filter(''));
-  command(app, context, 'reveal', async (node: Node) => {
-    if (node.kind !== 'run') return;
-    await runs.reveal(tree.nodeOfRun(node.root, node.id), { select: true, focus: true, expand: true });
-  });
-  command(app, context, 'fromStatus', async () => {
-    const { shown } = status;
-    const root = shown && notices.rootOf(shown.run);
-    if (!root) return;
-    status.looked(shown.run.id);
-    const node: Node = tree.nodeOfRun(root, shown.run.id);
-    if (shown.click === 'resume') await vscode.commands.executeCommand('trainstash.resume', node);
-    else if (shown.click === 'log') await vscode.commands.executeCommand('trainstash.log', node);
-    else await runs.reveal(node, { select: true, focus: true, expand: true });
-  });
-
   const watcher = vscode.workspace.createFileSystemWatcher('**/trainstash.json');
   for (const event of [watcher.onDidCreate, watcher.onDidChange, watcher.onDidDelete])
     context.subscriptions.push(event(() => jobs.redraw()));
@@ -153,13 +96,15 @@ export function activate(context: vscode.ExtensionContext): void {
   connection.onStatus((now) => {
     if (now.kind === 'ready') {
       model.restart();
-      diagnostics.lookAgain();
       // Also after the daemon was killed: everything is asked for again.
       openFolders().catch((error) => report(app, error));
     } else drawAll();
   });
   drawAll();
   void lookForProjects();
+  const { Actions } = await import('./actions.ts');
+  actions = new Actions(app, context, { runs, tree, stashes, status, notices, openFolders, redraw: drawAll });
+  actions.projectsChanged();
 
   /** At the start: a daemon is started only for a folder that has something to show. */
   async function lookForProjects(): Promise<void> {
@@ -199,14 +144,8 @@ export function activate(context: vscode.ExtensionContext): void {
     return vscode.window.showQuickPick(roots, { title: 'Trainstash: which project?' });
   }
 
-  function filter(text: string): void {
-    tree.filter = text;
-    void vscode.commands.executeCommand('setContext', 'trainstash.filtered', tree.filter !== '');
-    drawAll();
-  }
-
   function drawAll(): void {
-    agents.look();
+    actions?.projectsChanged();
     usage.changed(model.projects[0]?.project.root);
     const state = stateNow();
     const live = model.projects.some((mirror) => mirror.liveRuns().length > 0);

@@ -1,0 +1,99 @@
+/** Everything that one can do: commands, pages, tasks, what agents and other parts of the editor may ask for. */
+import * as vscode from 'vscode';
+import { statePaths } from '../client/paths.ts';
+import { AgentServers } from './agents.ts';
+import { type App, command } from './app.ts';
+import { CodeFiles } from './code-files.ts';
+import { registerBranches } from './commands/branches.ts';
+import { registerComparing } from './commands/comparing.ts';
+import { registerExporting } from './commands/exporting.ts';
+import { registerKeeping } from './commands/keeping.ts';
+import { registerLife } from './commands/life.ts';
+import { ConfigDiagnostics } from './diagnostics.ts';
+import { JobTasks } from './job-tasks.ts';
+import type { Notices } from './notices.ts';
+import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
+import { Dashboards } from './panels/dashboard.ts';
+import { registerDiffPage } from './panels/diff.ts';
+import type { Node, RunsTree } from './views/runs.ts';
+import type { StashesTree } from './views/stashes.ts';
+import type { StatusBar } from './views/status-bar.ts';
+
+export interface Parts {
+  runs: vscode.TreeView<Node>;
+  tree: RunsTree;
+  stashes: StashesTree;
+  status: StatusBar;
+  notices: Notices;
+  /** Asks the daemon for the folders of this window, and starts it if one of them uses Trainstash, or `always`. */
+  openFolders(always?: boolean): Promise<void>;
+  redraw(): void;
+}
+
+export class Actions {
+  readonly #agents: AgentServers;
+
+  constructor(app: App, context: vscode.ExtensionContext, parts: Parts) {
+    registerLife(app, context);
+    registerKeeping(app, context, parts.status);
+    registerExporting(app, context);
+    registerComparing(app, context);
+    registerBranches(app, context, () => parts.stashes.redraw());
+    registerSight(app, context, parts);
+    registerDiffPage(app, context);
+    registerCheckpointFiles(app, context);
+    JobTasks.register(app, context);
+    this.#agents = AgentServers.register(context, app.model);
+    context.subscriptions.push(new ConfigDiagnostics(app.connection), CodeFiles.register(app.connection));
+  }
+
+  projectsChanged(): void {
+    this.#agents.look();
+  }
+}
+
+/** Commands about what is seen: the views, what is in them, the daemon behind them. */
+function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts): void {
+  const { runs, tree, status, notices, openFolders } = parts;
+  const dashboards = new Dashboards(app, context);
+  const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
+  const reveal = (node: Node) => runs.reveal(node, { select: true, focus: true, expand: true });
+  const filter = (text: string) => {
+    tree.filter = text;
+    void vscode.commands.executeCommand('setContext', 'trainstash.filtered', tree.filter !== '');
+    parts.redraw();
+  };
+
+  on('dashboard', async (node?: Node) => {
+    const root = node?.root ?? (await app.chooseRoot());
+    if (root) dashboards.show(root);
+  });
+  on('refresh', () => openFolders());
+  on('startDaemon', () => openFolders(true));
+  on('daemonLog', () => vscode.window.showTextDocument(vscode.Uri.file(statePaths().log)));
+  on('showRuns', () => vscode.commands.executeCommand('trainstash.runs.focus'));
+  on('more', async (node: Node) => {
+    if (node.kind === 'more') await app.model.loadMore(node.root, node.branch);
+  });
+  on('filter', async () => {
+    const text = await vscode.window.showInputBox({
+      title: 'Filter runs',
+      prompt: 'Words, or comparisons: lr>0.001 status=failed',
+      value: tree.filter,
+    });
+    if (text !== undefined) filter(text);
+  });
+  on('clearFilter', () => filter(''));
+  on('reveal', async (node: Node) => {
+    if (node.kind === 'run') await reveal(tree.nodeOfRun(node.root, node.id));
+  });
+  on('fromStatus', async () => {
+    const { shown } = status;
+    const root = shown && notices.rootOf(shown.run);
+    if (!root) return;
+    status.looked(shown.run.id);
+    const node = tree.nodeOfRun(root, shown.run.id);
+    if (shown.click === 'show') await reveal(node);
+    else await vscode.commands.executeCommand(`trainstash.${shown.click}`, node);
+  });
+}
