@@ -1,7 +1,5 @@
 /** A small extension that watches the loop of its host: `loop-watch.json` in its folder of the project says how long it was blocked. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { createVSIX } from '@vscode/vsce';
+import { packSmallExtension } from '../test/support/small-extension.ts';
 
 const SOURCE = `
 const fs = require('node:fs');
@@ -25,25 +23,7 @@ exports.activate = () => {
 `;
 
 /** Its package, to be installed. */
-export async function packLoopWatch(folder: string): Promise<string> {
-  const source = join(folder, 'loop-watch');
-  mkdirSync(source, { recursive: true });
-  writeFileSync(join(source, 'extension.js'), SOURCE);
-  writeFileSync(join(source, 'README.md'), 'Watches the loop.');
-  writeFileSync(join(source, 'LICENSE'), 'MIT');
-  writeFileSync(
-    join(source, 'package.json'),
-    JSON.stringify({
-      name: 'loop-watch',
-      publisher: 'trainstash-bench',
-      version: '1.0.0',
-      license: 'MIT',
-      engines: { vscode: '^1.101.0' },
-      main: 'extension.js',
-      activationEvents: ['*'],
-    }),
-  );
-  const target = join(folder, 'loop-watch.vsix');
-  await createVSIX({ cwd: source, packagePath: target, dependencies: false, allowMissingRepository: true });
-  return target;
+export function packLoopWatch(folder: string): Promise<string> {
+  const manifest = { name: 'loop-watch', publisher: 'trainstash-bench', activationEvents: ['*'] };
+  return packSmallExtension(folder, manifest, SOURCE);
 }

@@ -41,6 +41,7 @@ const ORDER = [
   'tag',
   'rename',
   'restore',
+  'code',
   'rm',
   'switch',
   'sync',

@@ -1,6 +1,6 @@
 /** What people see of runs and checkpoints. */
 import type { Checkpoint, Run, Session, StoreUsage } from '../protocol/domain.ts';
-import type { FsckReport } from '../protocol/messages.ts';
+import type { FsckReport, KeptRun } from '../protocol/messages.ts';
 import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, paint, safe, table } from './format.ts';
 
@@ -153,6 +153,25 @@ export function usageLines(usage: StoreUsage): string[] {
     field('catalog', bytes(usage.catalogBytes)),
     field('sessions', bytes(usage.sessionsBytes)),
   ];
+}
+
+/** Each checkpoint with what it is kept for. */
+export function keptLines(runs: readonly KeptRun[], width: number): string[] {
+  if (runs.length === 0) return ['No checkpoints are kept.'];
+  return runs.flatMap(({ name, branch, bytes: total, checkpoints }, i) => [
+    ...(i > 0 ? [''] : []),
+    `${safe(name)}${branch === null ? '' : ` on ${safe(branch)}`}: ${bytes(total)} before dedup`,
+    ...table(
+      checkpoints,
+      [
+        { title: 'CHECKPOINT', cell: ({ checkpoint }) => checkpoint.id },
+        { title: 'STEP', cell: ({ checkpoint }) => integer(checkpoint.step), right: true },
+        { title: 'SIZE', cell: ({ checkpoint }) => bytes(checkpoint.bytes), right: true },
+        { title: 'WHY IT IS KEPT', cell: ({ reasons }) => safe(reasons.join('; ') || 'not needed'), flexible: true },
+      ],
+      width,
+    ),
+  ]);
 }
 
 export function fsckLines(report: FsckReport): string[] {

@@ -5,6 +5,7 @@ import { TrainstashError } from '../protocol/errors.ts';
 import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import { codeFile } from './code/changes.ts';
+import { copyOut } from './code/snapshot.ts';
 import type { Daemon } from './daemon.ts';
 import { diff } from './diff/diff.ts';
 import { diffWeights } from './diff/weights.ts';
@@ -208,6 +209,13 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return { bytes: bytes.subarray(from, from + CODE_PAGE_BYTES).toString('base64'), size: bytes.length };
   });
 
+  on(m.codeRestore, 'changes', async ({ root, source, directory }) => {
+    const opened = await project(root);
+    const { code, leftOut } = await opened.codeOf(source);
+    const target = resolve(root, directory);
+    return { directory: target, files: await copyOut(opened.place.store, code, target), leftOut };
+  });
+
   const exporting = async (root: string): Promise<ExportContext> => {
     const opened = await project(root);
     const findCheckpoint = (query: string) => opened.findCheckpoint(query);
@@ -239,6 +247,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return opened.readLog(run!, session, offset);
   });
 
+  on(m.storeKept, 'reads', async ({ root, run }) => ({ runs: await (await project(root)).kept(run) }));
   on(m.storeGc, 'changes', async ({ root, emptyTrash }) => {
     const { store, worktrees } = await project(root);
     await worktrees.tidy(emptyTrash ?? false);

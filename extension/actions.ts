@@ -6,6 +6,7 @@ import { type App, command } from './app.ts';
 import { CodeFiles } from './code-files.ts';
 import { registerBranches } from './commands/branches.ts';
 import { registerComparing } from './commands/comparing.ts';
+import { registerDebugging } from './commands/debugging.ts';
 import { registerExporting } from './commands/exporting.ts';
 import { registerKeeping } from './commands/keeping.ts';
 import { registerLife } from './commands/life.ts';
@@ -35,6 +36,7 @@ export class Actions {
 
   constructor(app: App, context: vscode.ExtensionContext, parts: Parts) {
     registerLife(app, context);
+    registerDebugging(app, context);
     registerKeeping(app, context, parts.status);
     registerExporting(app, context);
     registerComparing(app, context);

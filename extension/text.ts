@@ -34,6 +34,7 @@ export function lookOfRun(run: Run, now: number): Look {
   if (['paused', 'failed', 'lost', 'stopped'].includes(run.status) && run.checkpoints > 0) words.push('resumable');
   if (run.checkpoints > 0) words.push('forkable');
   if (run.command) words.push('jobless');
+  if (run.code !== null) words.push('coded');
   return { description, icon, color, context: words.join(' '), spoken: `${run.name}, ${run.status}, ${description}` };
 }
 
@@ -79,7 +80,14 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
     description,
     icon,
     color: grade === 'verified' ? 'charts.green' : undefined,
-    context: `checkpoint ${tags.length > 0 ? 'tagged' : ''}`.trim(),
+    context: [
+      'checkpoint',
+      tags.length > 0 && 'tagged',
+      run?.code != null && 'coded',
+      run?.kind === 'command' && 'command',
+    ]
+      .filter(Boolean)
+      .join(' '),
     spoken: `checkpoint of step ${integer(checkpoint.step)}, ${description}`,
   };
 }

@@ -10,6 +10,8 @@ export interface ErrorData {
   paramInvalid: { param: string; expected: string };
   /** The program of a command cannot be found or started. */
   commandMissing: { program: string; searched: string[] };
+  /** Only what Python runs directly can be debugged. */
+  notPython: { program: string };
   /** Parts of a command look like secrets and were not kept: it has to be given again. */
   commandNotKept: { run: string; masked: number };
   /** The script saves by itself only: ending it now loses what it did since then. */

@@ -125,6 +125,8 @@ export interface JobSummary {
   name: string;
   /** Path of the module, or the command. */
   what: string;
+  /** Python runs it directly, so that it can be debugged. */
+  python: boolean;
   params: Params;
 }
 export const projectJobs = request<{ file: string | null; jobs: JobSummary[]; warnings: string[] }>()(
@@ -242,6 +244,11 @@ const launchOptions = {
   /** How often a crash (failed or lost, not by a reboot) starts the run again from its newest checkpoint. */
   restarts: v.optional(count),
   backend: v.optional(text),
+  /**
+   * Words between a Python and its script that start a debugger in the same process: of this session alone, not of those
+   * after a crash. Fails with `notPython` for anything else.
+   */
+  debugger: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
 };
 
 export const runStart = request<Run>()(
@@ -397,6 +404,12 @@ export const codeRead = request<{ bytes: string; size: number }>()(
   v.object({ root, code: v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/)), path: text, offset: v.optional(count) }),
 );
 
+/** All files of a run's or checkpoint's code snapshot, into a new folder; `leftOut`: those that were too large to keep. */
+export const codeRestore = request<{ directory: string; files: number; leftOut: string[] }>()(
+  'code/restore',
+  v.object({ root, source: text, directory: text }),
+);
+
 // ---- export ----
 
 /** Which formats it can have, and why not others. `source`: a checkpoint, or a run for its newest and its metrics. */
@@ -455,6 +468,22 @@ export const storeGc = request<{ removedCheckpoints: number; removedChunks: numb
   'store/gc',
   v.object({ root, emptyTrash: v.optional(v.boolean()) }),
 );
+
+/** A checkpoint with what it is kept for; without a reason it goes when there are newer ones. */
+export interface KeptCheckpoint {
+  checkpoint: Checkpoint;
+  reasons: string[];
+}
+/** `bytes`: before dedup. */
+export interface KeptRun {
+  run: string;
+  name: string;
+  branch: string | null;
+  bytes: number;
+  checkpoints: KeptCheckpoint[];
+}
+/** Of the 50 runs that hold most, or of one. */
+export const storeKept = request<{ runs: KeptRun[] }>()('store/kept', v.object({ root, run: v.optional(text) }));
 
 export interface FsckReport {
   chunks: number;

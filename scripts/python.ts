@@ -4,14 +4,15 @@ import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const PACKAGES = ['python3-torch', 'libopenblas0-pthread'];
-/** Its checker looks at exported models. */
-const CHECKER = 'python3-onnx';
+/** A checker of exported models, and the debugger. */
+const EXTRAS = { onnx: 'python3-onnx', debugpy: 'python3-debugpy' };
 
 /** Null when none is found and none can be installed. */
 export function torchPython(install: boolean): string | null {
   const found = findPython();
   const canInstall = install && canInstallPackages();
-  const missing = [...(found ? [] : PACKAGES), ...(found && canImport(found, 'onnx') ? [] : [CHECKER])];
+  const extras = Object.entries(EXTRAS).filter(([name]) => !found || !canImport(found, name));
+  const missing = [...(found ? [] : PACKAGES), ...extras.map(([, packed]) => packed)];
   if (missing.length === 0 || !canInstall) return found;
   console.log(`Installing ${missing.join(', ')} from Debian for the tests (up to two minutes)…`);
   const apt = (...args: string[]) =>

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import * as m from '../../protocol/messages.ts';
 import { bytes, integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
-import { paint } from '../format.ts';
+import { paint, safe } from '../format.ts';
 import { inspectionLines } from '../inspection.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
 
@@ -70,6 +70,23 @@ export const checkpointCommands: Record<string, Command> = {
         remove: context.args.flag('remove'),
       });
       context.answer(tagged, checkpointTable([tagged], context.width));
+      return 0;
+    },
+  },
+  code: {
+    summary: 'write the code that a run was started with into a new folder',
+    usage: 'RUN|CHECKPOINT|RUN@STEP FOLDER',
+    options: {},
+    words: [2, 2],
+    async run(context) {
+      const client = await context.project();
+      const [source, directory] = context.args.words as [string, string];
+      const restored = await client.request(m.codeRestore, { root: context.root, source, directory });
+      const { leftOut } = restored;
+      context.answer(restored, [
+        `${integer(restored.files)} files in ${restored.directory}.`,
+        ...(leftOut.length > 0 ? [`Too large to be kept, so not there: ${safe(leftOut.join(', '))}`] : []),
+      ]);
       return 0;
     },
   },

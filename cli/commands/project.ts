@@ -8,7 +8,7 @@ import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { safe } from '../format.ts';
 import { ask } from '../terminal.ts';
-import { field, fsckLines, usageLines } from '../views.ts';
+import { field, fsckLines, keptLines, usageLines } from '../views.ts';
 
 export const projectCommands: Record<string, Command> = {
   init: {
@@ -77,11 +77,18 @@ export const projectCommands: Record<string, Command> = {
   },
   gc: {
     summary: 'delete what is expired and give space back',
-    usage: '[--empty-trash]',
-    options: { 'empty-trash': { type: 'boolean' } },
-    words: [0, 0],
+    usage: '[--empty-trash] | --why [RUN]',
+    options: { 'empty-trash': { type: 'boolean' }, why: { type: 'boolean' } },
+    words: [0, 1],
     async run(context) {
       const client = await context.project();
+      const [run] = context.args.words;
+      if (context.args.flag('why')) {
+        const { runs } = await client.request(m.storeKept, { root: context.root, run });
+        context.answer(runs, keptLines(runs, context.width));
+        return 0;
+      }
+      if (run !== undefined) throw new UsageError('gc takes a run only with --why');
       const result = await client.request(m.storeGc, {
         root: context.root,
         emptyTrash: context.args.flag('empty-trash'),

@@ -6,6 +6,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { randomId } from '../../protocol/ids.ts';
 import { git, tryGit } from './git.ts';
 
 const MAX_FILE_BYTES = 1 << 20;
@@ -67,22 +69,47 @@ async function snapshotNow(root: string, store: string): Promise<Snapshot | null
 export async function checkOut(root: string, store: string, tree: string): Promise<string> {
   const target = join(store, 'code', tree);
   if (existsSync(target)) return target;
+  await writeTree(store, tree, target, async (made) => linkIgnored(root, made, await ignoredEntries(root)));
+  return target;
+}
+
+/**
+ * The snapshot's files and nothing else, for whoever wants to look at them or go on from there. Returns how many. Throws
+ * `outputExists` when there is something at `target`.
+ */
+export async function copyOut(store: string, tree: string, target: string): Promise<number> {
+  if (existsSync(target))
+    throw new TrainstashError('outputExists', `There is something at ${target} already. Nothing was written.`, {
+      path: target,
+    });
+  return writeTree(store, tree, target, () => {});
+}
+
+/** Whole under its name, or not at all. */
+async function writeTree(
+  store: string,
+  tree: string,
+  target: string,
+  finish: (made: string) => void | Promise<void>,
+): Promise<number> {
   const shadow = join(store, 'code.git');
   const temporary = `${target}.tmp-${process.pid}`;
+  const index = join(shadow, `index-checkout-${randomId()}`);
   mkdirSync(temporary, { recursive: true });
   try {
-    const index = join(shadow, `index-checkout-${process.pid}`);
     const options = { cwd: temporary, env: { ...shadowEnvironment(shadow, temporary), GIT_INDEX_FILE: index } };
     await git(['read-tree', tree], options);
     await git(['checkout-index', '--all', '--force'], options);
-    rmSync(index, { force: true });
-    linkIgnored(root, temporary, await ignoredEntries(root));
+    const files = await git(['ls-files', '-z'], options);
+    await finish(temporary);
     renameSync(temporary, target);
+    return files.split('\0').filter(Boolean).length;
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
     throw error;
+  } finally {
+    rmSync(index, { force: true });
   }
-  return target;
 }
 
 function choose(root: string, paths: string[]): { paths: string[]; leftOut: Snapshot['leftOut'] } {

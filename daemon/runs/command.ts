@@ -77,6 +77,13 @@ export function wordsOf(command: string | readonly string[], style: ParamStyle, 
   return [...words, ...paramWords(rest, style)];
 }
 
+/** After the interpreter's own options, before the script or `-m module`. */
+export function withDebugger(words: readonly string[], added: readonly string[] | undefined): string[] {
+  let at = 1;
+  while (words[at]?.startsWith('-') && !/^-[mc]/.test(words[at]!)) at += /^-[XW]$/.test(words[at]!) ? 2 : 1;
+  return [...words.slice(0, at), ...(added ?? []), ...words.slice(at)];
+}
+
 /** Variables that hold the params, where a job wants them so: PARAM_LR=0.1. */
 export function paramVariables(params: Params, style: ParamStyle): Record<string, string> {
   if (style !== 'env') return {};

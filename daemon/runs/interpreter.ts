@@ -1,6 +1,6 @@
 /** Which program a command means, in the environment of the client that asks: the daemon has none of its own. */
 import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { basename, delimiter, isAbsolute, join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 
 const WINDOWS = process.platform === 'win32';
@@ -27,6 +27,10 @@ export function resolveProgram(
       : `"${program}" was not found: looked at ${list(searched)}. Nothing was started.`,
     { program, searched },
   );
+}
+
+export function isPython(program: string): boolean {
+  return /^(python|pypy)[\d.]*(\.exe)?$/i.test(basename(program));
 }
 
 function pythons(program: string, { root, environment, interpreter }: Parameters<typeof resolveProgram>[1]): string[] {

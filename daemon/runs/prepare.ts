@@ -7,12 +7,13 @@ import type { Checkpoint, Params, Run, Session } from '../../protocol/domain.ts'
 import type { CheckpointFile, Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { spawnTrainer } from '../sessions/launch.ts';
-import { fill, maskSecrets, type Placeholders, paramVariables, wordsOf } from './command.ts';
+import { fill, maskSecrets, type Placeholders, paramVariables, withDebugger, wordsOf } from './command.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
-import { resolveProgram } from './interpreter.ts';
+import { isPython, resolveProgram } from './interpreter.ts';
 import { type PutBack, putBack } from './put-back.ts';
 import { pythonFacts } from './python-facts.ts';
 import { newLaunch } from './records.ts';
+import { notPython } from './refusals.ts';
 
 export interface SessionRequest {
   run: Run;
@@ -25,6 +26,8 @@ export interface SessionRequest {
   accept: string[];
   environment: Record<string, string>;
   interpreter?: string;
+  /** Words between a Python and its script. */
+  debugger?: readonly string[];
   overrides?: Partial<Launch>;
 }
 
@@ -56,6 +59,7 @@ export async function prepareSession(context: PrepareContext, request: SessionRe
   });
   const directory = new SessionDirectory(join(sessionsPath(context), session.id));
   try {
+    if (job.module !== undefined && request.debugger) throw notPython(job.module);
     if (job.module !== undefined) return await prepareModule(context, request, launch, directory);
     return await prepareCommand(context, request, launch, directory, facts);
   } catch (error) {
@@ -98,7 +102,7 @@ async function prepareModule(
 
 async function prepareCommand(
   context: PrepareContext,
-  { run, job, checkpoint, environment, interpreter }: SessionRequest,
+  { run, job, checkpoint, environment, interpreter, ...request }: SessionRequest,
   launch: Launch,
   directory: SessionDirectory,
   facts: CheckpointFile | null,
@@ -111,6 +115,7 @@ async function prepareCommand(
   const first = commandOf(job, values, ofScript ? { ...values, checkpoint: '', stem: '' } : null);
   const all = { ...environment, ...first.variables };
   const [program] = resolveProgram(first.words, { cwd, root: launch.root, environment: all, interpreter });
+  if (request.debugger && !isPython(program)) throw notPython(program);
   mkdirSync(dir, { recursive: true });
   SessionDirectory.create(sessionsPath(context), launch);
   let back: PutBack | null = null;
@@ -133,7 +138,15 @@ async function prepareCommand(
     directory,
     launch: complete,
     putBack: back,
-    start: () => spawnTrainer(directory, context.runner, cwd, environment, [program, ...words.slice(1)]),
+    // What is on the disk is the command alone.
+    start: () =>
+      spawnTrainer(
+        directory,
+        context.runner,
+        cwd,
+        environment,
+        withDebugger([program, ...words.slice(1)], request.debugger),
+      ),
   };
 }
 

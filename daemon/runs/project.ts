@@ -6,14 +6,19 @@ import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
 import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
+import type { KeptRun } from '../../protocol/messages.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
 import { type Place, readHead } from '../code/project.ts';
+import { SessionDirectory } from '../sessions/directory.ts';
 import { startStore } from '../store/client.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
+import type { KeepPolicy } from '../store/retention.ts';
 import { adoptSessions, adoptStrays } from './adopt.ts';
+import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
-import { type Announcer, type ProjectContext, storeExists } from './context.ts';
+import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
+import { isPython } from './interpreter.ts';
 import { keepPolicy } from './live.ts';
 import { type Device, Runs } from './runs.ts';
 import { Verifier } from './verify.ts';
@@ -22,6 +27,8 @@ import { Worktrees } from './worktrees.ts';
 const DRAFT_LIFE_MS = 86_400_000;
 /** How late a script that was started by hand is seen. */
 const STRAYS_MS = 2_000;
+/** Runs that a cleaning up is about. */
+const LARGEST = 50;
 const LOG_PAGE_BYTES = 128 << 10;
 
 export interface ProjectSetup {
@@ -134,7 +141,12 @@ export class OpenProject {
     return {
       file,
       warnings,
-      jobs: [...jobs].map(([name, job]) => ({ name, what: whatOf(job), params: job.params as never })),
+      jobs: [...jobs].map(([name, job]) => ({
+        name,
+        what: whatOf(job),
+        python: isPythonJob(job),
+        params: job.params as never,
+      })),
     };
   }
 
@@ -276,7 +288,7 @@ export class OpenProject {
     const checkpoint = await this.findCheckpoint(query);
     const run = (await this.store.run(checkpoint.run))!;
     if (!undo) {
-      const reasons = new Map(await this.store.reasonsToKeep(run.id, keepPolicy(run, null))).get(checkpoint.id) ?? [];
+      const reasons = new Map(await this.store.reasonsToKeep(run.id, this.#policyOf(run))).get(checkpoint.id) ?? [];
       const strong = reasons.filter((reason) => /tagged|fork|newest/.test(reason));
       if (strong.length > 0 && LIVE_STATUSES.includes(run.status)) throw protectedBy(checkpoint.id, strong);
       if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
@@ -293,6 +305,44 @@ export class OpenProject {
     return { removed: [checkpoint.id], bytes: checkpoint.bytes };
   }
 
+  /** What is kept and why, of the runs that hold most or of one. */
+  async kept(query: string | undefined): Promise<KeptRun[]> {
+    const ids = query === undefined ? await this.store.largestRuns(LARGEST) : [(await this.store.findRun(query)).id];
+    const kept: KeptRun[] = [];
+    for (const id of ids) {
+      const run = await this.store.run(id);
+      if (!run) continue;
+      const reasons = new Map(await this.store.reasonsToKeep(id, this.#policyOf(run)));
+      const checkpoints = (await this.store.checkpoints(id)).map((checkpoint) => ({
+        checkpoint,
+        reasons: reasons.get(checkpoint.id) ?? [],
+      }));
+      const bytes = checkpoints.reduce((sum, one) => sum + one.checkpoint.bytes, 0);
+      kept.push({ run: id, name: run.name, branch: run.branch, bytes, checkpoints });
+    }
+    return kept;
+  }
+
+  /** The code that a run was started with, or a checkpoint made with. */
+  async codeOf(source: string): Promise<{ code: string; leftOut: string[] }> {
+    const run = await this.store.findRun(source).catch(() => null);
+    const checkpoint = run ? null : await this.findCheckpoint(source);
+    const own = run ?? (await this.store.run(checkpoint!.run))!;
+    const code = checkpoint ? (await this.store.checkpointFacts(checkpoint.id))!.run.code : own.code;
+    if (code === null)
+      throw new TrainstashError('notFound', `${own.name} has no code snapshot: its folder was no git repository.`, {
+        what: 'file',
+        query: source,
+      });
+    return { code, leftOut: own.codeLeftOut };
+  }
+
+  /** As its newest session was told. */
+  #policyOf(run: Run): KeepPolicy {
+    const session = run.session && new SessionDirectory(join(sessionsPath(this.context), run.session));
+    return keepPolicy(run, session ? session.launch() : null);
+  }
+
   /** `14@1200`, `14@best`, or an id. */
   async findCheckpoint(query: string) {
     const at = query.lastIndexOf('@');
@@ -303,6 +353,11 @@ export class OpenProject {
 
 function whatOf({ module, run }: JobConfig): string {
   return module ?? (typeof run === 'string' ? run : (run ?? []).join(' '));
+}
+
+function isPythonJob({ run }: JobConfig): boolean {
+  const [program] = typeof run === 'string' ? (splitWords(run) ?? []) : (run ?? []);
+  return program !== undefined && isPython(program);
 }
 
 function protectedBy(id: string, reasons: string[]): TrainstashError {

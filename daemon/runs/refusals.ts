@@ -29,3 +29,11 @@ export function cannotSave(run: Run): TrainstashError {
     { run: run.id, status: run.status, allowed: [] },
   );
 }
+
+export function notPython(program: string): TrainstashError {
+  return new TrainstashError(
+    'notPython',
+    `Only what Python itself runs can be debugged, and this begins with "${program}". Nothing was started.`,
+    { program },
+  );
+}

@@ -44,6 +44,7 @@ export interface LaunchOptions {
   queue?: boolean;
   restarts?: number;
   backend?: string;
+  debugger?: readonly string[];
 }
 
 export interface StartOptions extends LaunchOptions {
@@ -82,6 +83,7 @@ interface Launching {
   checkpoint: Checkpoint | null;
   accept: boolean;
   root: string;
+  debugger?: readonly string[];
 }
 
 export class Runs {
@@ -344,7 +346,8 @@ export class Runs {
 
   // ---- launching ----
 
-  async #begin(launching: Launching, { environment, interpreter, queue }: LaunchOptions): Promise<Run> {
+  async #begin(what: Launching, { environment, interpreter, queue, debugger: own }: LaunchOptions): Promise<Run> {
+    const launching: Launching = own ? { ...what, debugger: own } : what;
     const { run } = launching;
     this.#environments.set(run.id, { environment, interpreter });
     if (queue && !this.#device.isFree()) {
@@ -383,7 +386,7 @@ export class Runs {
     return this.#live.get(run.id)?.run ?? this.#context.store.findRun(run.id);
   }
 
-  async #launch({ run, job, checkpoint, accept, root }: Launching): Promise<LiveRun> {
+  async #launch({ run, job, checkpoint, accept, root, ...rest }: Launching): Promise<LiveRun> {
     const { store } = this.#context;
     const session = newSession(run, 'train', checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step });
     const prepared = await prepareSession(this.#context, {
@@ -393,6 +396,7 @@ export class Runs {
       checkpoint,
       root,
       accept: accept ? ['data', 'backend'] : [],
+      debugger: rest.debugger,
       ...(this.#environments.get(run.id) ?? { environment: {} }),
     });
     await store.putSession(session);

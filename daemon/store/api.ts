@@ -295,6 +295,7 @@ export function openStore(options: StoreOptions) {
     },
     setTrash: (id: string, at: number | null) => mark(id, 'trash', at === null ? null : String(at)),
     setProof: (id: string, proof: Proof) => mark(id, 'proof', JSON.stringify(proof)),
+    largestRuns: (limit: number) => catalog.largestRuns(limit),
     reasonsToKeep: (run: string, policy: KeepPolicy) => [...reasonsToKeep(run, policy)],
     /** Moves what the policy does not keep to the trash. Returns those checkpoints. */
     applyRetention(run: string, policy: KeepPolicy): Checkpoint[] {

@@ -228,6 +228,14 @@ export class Catalog {
     );
   }
 
+  /** Those whose checkpoints hold most, before dedup. */
+  largestRuns(limit: number): string[] {
+    return this.database
+      .prepare('SELECT run FROM checkpoint WHERE trashed IS NULL GROUP BY run ORDER BY sum(bytes) DESC LIMIT ?')
+      .all(limit)
+      .map((row) => String(row.run));
+  }
+
   countCheckpoints(): { count: number; trashBytes: number } {
     const row = this.database
       .prepare(

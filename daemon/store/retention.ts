@@ -26,15 +26,16 @@ export function keptBecause(
   const best = policy.monitor && bestOf(byStep, policy.monitor)?.id;
   return new Map(
     byStep.map((checkpoint) => {
+      // What a person has done first, then what the rules say.
       const reasons: string[] = [];
-      if (newest.has(checkpoint.id))
-        reasons.push(checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`);
-      if (checkpoint.id === best) reasons.push(`best ${policy.monitor!.metric}`);
       if (checkpoint.tags.length > 0) reasons.push(`tagged ${checkpoint.tags.join(', ')}`);
-      if (checkpoint.reasons.includes(MANUAL_REASON)) reasons.push('taken on request');
-      if (policy.every && checkpoint.step % policy.every === 0) reasons.push(`every ${policy.every} steps`);
       const need = needed.get(checkpoint.id);
       if (need) reasons.push(need);
+      if (checkpoint.reasons.includes(MANUAL_REASON)) reasons.push('taken on request');
+      if (checkpoint.id === best) reasons.push(`best ${policy.monitor!.metric}`);
+      if (newest.has(checkpoint.id))
+        reasons.push(checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`);
+      if (policy.every && checkpoint.step % policy.every === 0) reasons.push(`every ${policy.every} steps`);
       return [checkpoint.id, reasons];
     }),
   );

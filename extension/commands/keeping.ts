@@ -9,6 +9,16 @@ import { showLog } from '../views/log-terminal.ts';
 import type { Node } from '../views/runs.ts';
 import { checkpointTarget, isLive, runTarget } from './targets.ts';
 
+interface Removed {
+  root: string;
+  target: string;
+  name: string;
+}
+
+interface CleanUpItem extends vscode.QuickPickItem {
+  act?(): Promise<void>;
+}
+
 export function registerKeeping(
   app: App,
   context: vscode.ExtensionContext,
@@ -90,17 +100,11 @@ export function registerKeeping(
   on('restoreFiles', async (node?: Node) => {
     const target = await checkpointTarget(app, node, 'restore the files of');
     if (!target) return;
-    const [parent] =
-      (await vscode.window.showOpenDialog({
-        canSelectFiles: false,
-        canSelectFolders: true,
-        defaultUri: vscode.Uri.file(target.root),
-        openLabel: 'Restore Here',
-        title: `Restore step ${target.checkpoint.step} into a new folder in…`,
-      })) ?? [];
+    const step = integer(target.checkpoint.step);
+    const parent = await askFolder(target.root, `Restore step ${step} into a new folder in…`);
     if (!parent) return;
-    const directory = join(parent.fsPath, `checkpoint-${target.checkpoint.step}-${target.checkpoint.id.slice(0, 6)}`);
-    const title = `Restoring step ${integer(target.checkpoint.step)}`;
+    const directory = join(parent, `checkpoint-${target.checkpoint.step}-${target.checkpoint.id.slice(0, 6)}`);
+    const title = `Restoring step ${step}`;
     const restored = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
       connection.request(m.checkpointRestore, { root: target.root, checkpoint: target.checkpoint.id, directory }),
     );
@@ -109,9 +113,27 @@ export function registerKeeping(
       await vscode.commands.executeCommand('revealInExplorer', vscode.Uri.file(restored.directory));
   });
 
+  on('restoreCode', async (node?: Node) => {
+    const target = await runTarget(app, node, 'restore the code of', ({ code }) => code !== null);
+    if (!target) return;
+    const source = node?.kind === 'checkpoint' ? node.checkpoint.id : target.run.id;
+    const parent = await askFolder(target.root, `The code of ${plain(target.run.name)}, into a new folder in…`);
+    if (!parent) return;
+    const name = `${target.run.name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')}-${target.run.code!.slice(0, 7)}`;
+    const restored = await connection.request(m.codeRestore, {
+      root: target.root,
+      source,
+      directory: join(parent, name),
+    });
+    const left = restored.leftOut.length;
+    const text = `${integer(restored.files)} files in ${plain(restored.directory)}.${left > 0 ? ` ${left} were too large to be kept.` : ''}`;
+    if (await vscode.window.showInformationMessage(text, 'Open in a New Window'))
+      await vscode.commands.executeCommand('vscode.openFolder', vscode.Uri.file(restored.directory), true);
+  });
+
   on('delete', async (node?: Node, selected?: Node[]) => {
     const nodes = selected && selected.length > 1 ? selected : [node];
-    const removed: { root: string; target: string; name: string }[] = [];
+    const removed: Removed[] = [];
     for (const each of nodes) {
       if (each?.kind === 'checkpoint') {
         const { id, step } = each.checkpoint;
@@ -121,44 +143,84 @@ export function registerKeeping(
         if (target) removed.push({ root: target.root, target: target.run.id, name: target.run.name });
       }
     }
+    await remove(removed);
+  });
+
+  const remove = async (removed: readonly Removed[]) => {
     for (const { root, target } of removed) await connection.request(m.runRemove, { root, target });
     if (removed.length === 0) return;
     const what = removed.length === 1 ? plain(removed[0]!.name) : `${removed.length} entries`;
     const text = `${what} moved to the trash, which is emptied after 7 days.`;
     if (!(await vscode.window.showInformationMessage(text, 'Undo'))) return;
     for (const { root, target } of removed) await connection.request(m.runRemove, { root, target, undo: true });
-  });
+  };
 
   on('cleanUp', async () => {
     const root = await app.chooseRoot();
     if (!root) return;
     const { usage } = await connection.request(m.projectWhere, { root });
+    const { runs } = await connection.request(m.storeKept, { root });
     const used = usage.objectsBytes - usage.freeBytes;
-    const items = [
+    const items: CleanUpItem[] = [
       {
         label: '$(clear-all) Give unused space back',
         detail: `${bytes(usage.freeBytes)} are free inside the store`,
-        empty: false,
+        act: () => collect(root, false),
       },
       {
         label: '$(trash) Empty the trash as well',
         detail: `${bytes(usage.trashBytes)} (before dedup) were deleted and can still be undone`,
-        empty: true,
+        act: () => collect(root, true),
       },
+      { label: 'What is kept, and why: the largest first', kind: vscode.QuickPickItemKind.Separator },
+      ...runs.map((run) => ({
+        label: `$(list-tree) ${plain(run.name)}`,
+        description: [
+          run.branch && plain(run.branch),
+          `${integer(run.checkpoints.length)} checkpoints`,
+          bytes(run.bytes),
+        ]
+          .filter(Boolean)
+          .join(' · '),
+        detail: plain(whyKept(run)),
+        act: () => choose(root, run),
+      })),
     ];
     const chosen = await vscode.window.showQuickPick(items, {
       title: `Clean up: ${bytes(used)} of ${bytes(usage.quotaBytes)} in ${integer(usage.checkpoints)} checkpoints`,
-      placeHolder: 'What is tagged, best, newest, or was resumed or forked from stays in any case',
+      placeHolder: 'Give space back, or choose a run to see its checkpoints (sizes of runs are before dedup)',
+      matchOnDescription: true,
+      matchOnDetail: true,
     });
-    if (!chosen) return;
+    await chosen?.act?.();
+  });
+
+  const collect = async (root: string, emptyTrash: boolean) => {
     const title = 'Cleaning up';
     const report = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
-      connection.request(m.storeGc, { root, emptyTrash: chosen.empty }),
+      connection.request(m.storeGc, { root, emptyTrash }),
     );
     void vscode.window.showInformationMessage(
       `${integer(report.removedCheckpoints)} checkpoints removed, ${bytes(report.returnedBytes)} given back.`,
     );
-  });
+  };
+
+  /** Its checkpoints, each with what it is kept for; those that are chosen go to the trash. */
+  const choose = async (root: string, { name, checkpoints }: m.KeptRun) => {
+    const items = [...checkpoints].reverse().map(({ checkpoint, reasons }) => ({
+      label: `step ${integer(checkpoint.step)}`,
+      description: bytes(checkpoint.bytes),
+      detail: plain(reasons.join('; ') || 'not needed: goes when there are newer ones'),
+      removed: { root, target: checkpoint.id, name: `step ${integer(checkpoint.step)}` },
+    }));
+    const chosen = await vscode.window.showQuickPick(items, {
+      title: `${plain(name)}: delete checkpoints`,
+      placeHolder: 'What is chosen goes to the trash, and can be undone for 7 days',
+      canPickMany: true,
+      matchOnDetail: true,
+    });
+    await remove((chosen ?? []).map(({ removed }) => removed));
+  };
 
   on('init', async () => {
     const folder = await chooseFolder();
@@ -188,6 +250,26 @@ export function registerKeeping(
     const { config } = await connection.request(m.projectInit, { root });
     await openAt(config);
   });
+}
+
+async function askFolder(start: string, title: string): Promise<string | undefined> {
+  const chosen = await vscode.window.showOpenDialog({
+    canSelectFiles: false,
+    canSelectFolders: true,
+    defaultUri: vscode.Uri.file(start),
+    openLabel: 'Restore Here',
+    title,
+  });
+  return chosen?.[0]?.fsPath;
+}
+
+/** How many of its checkpoints are kept for what; one with several reasons counts for each. */
+function whyKept({ checkpoints }: m.KeptRun): string {
+  const counts = new Map<string, number>();
+  for (const { reasons } of checkpoints)
+    for (const reason of reasons.length > 0 ? reasons : ['not needed'])
+      counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return [...counts].map(([reason, count]) => (count > 1 ? `${count} × ${reason}` : reason)).join('; ');
 }
 
 async function chooseFolder(): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 /** Commands that start, resume and end runs. */
-import { basename, relative } from 'node:path';
+import { relative } from 'node:path';
 import * as vscode from 'vscode';
 import type { Params, Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference } from '../../protocol/errors.ts';
@@ -17,7 +17,7 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
   const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
 
   on('run', async (node?: JobNode) => {
-    const chosen = node?.job ? node : await chooseJob(app);
+    const chosen = await jobTarget(app, node);
     if (!chosen) return;
     const run = await withProgress(`Starting ${chosen.job.name}`, async () =>
       connection.request(m.runStart, {
@@ -30,32 +30,45 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
     showLog(connection, chosen.root, run);
   });
 
-  on('runFile', async (file?: vscode.Uri) => {
-    const uri = file ?? vscode.window.activeTextEditor?.document.uri;
-    const folder = uri && vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
-    if (!folder) {
-      void vscode.window.showInformationMessage('Open the folder that the script is in, and then the script.');
-      return;
-    }
-    await vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString())?.save();
-    const { project } = await app.model.open(folder, vscode.workspace.isTrusted, true);
-    const run = await withProgress(`Starting ${basename(uri.fsPath)}`, async () =>
-      connection.request(m.runStart, {
-        root: project.root,
-        job: 'command',
-        // As a terminal in the folder would be asked to do it.
-        command: ['python', relative(folder, uri.fsPath)],
-        cwd: folder,
-        params: {},
-        ...(await launchFrom(folder)),
-      }),
+  on('runWith', async (node?: JobNode) => {
+    const chosen = await jobTarget(app, node);
+    if (!chosen) return;
+    const { root, job } = chosen;
+    const given = Object.entries(job.params).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+    const text = await vscode.window.showInputBox({
+      title: `Run ${plain(job.name)} with other params`,
+      prompt: 'key=value with spaces between; what is not named stays as trainstash.json has it',
+      placeHolder: plain(given.join(' ')) || 'learningRate=0.0003',
+      validateInput: (value) => parseParams(value).problem,
+    });
+    if (text === undefined) return;
+    const { params } = parseParams(text);
+    const run = await withProgress(`Starting ${job.name}`, async () =>
+      connection.request(m.runStart, { root, job: job.name, params, ...(await launchFrom(root)) }),
     );
-    showLog(connection, project.root, run);
+    showLog(connection, root, run);
+  });
+
+  on('showJob', async ({ root, job }: JobNode) => {
+    const { config } = await connection.request(m.projectInit, { root });
+    const document = await vscode.workspace.openTextDocument(vscode.Uri.file(config));
+    const at = document.getText().indexOf(`${JSON.stringify(job.name)}`);
+    const place = document.positionAt(Math.max(0, at));
+    await vscode.window.showTextDocument(document, { selection: new vscode.Range(place, place) });
+  });
+
+  on('runFile', async (file?: vscode.Uri) => {
+    const target = await fileTarget(app, file);
+    if (!target) return;
+    const run = await withProgress(`Starting ${target.command[1]}`, async () =>
+      connection.request(m.runStart, { ...target, ...(await launchFrom(target.cwd)) }),
+    );
+    showLog(connection, target.root, run);
   });
 
   on('resume', async (node?: Node) => {
     const target = await runTarget(app, node, 'resume', isResumable);
-    if (target) await resume(app, 'resume', target.root, target.run, undefined);
+    if (target) await resume(app, 'resume', target.root, target.run);
   });
 
   on('resumeLast', async () => {
@@ -66,12 +79,12 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
       void vscode.window.showInformationMessage('No run of this branch is paused, failed or lost.');
       return;
     }
-    await resume(app, 'resume', root, run, undefined);
+    await resume(app, 'resume', root, run);
   });
 
   on('resumeFrom', async (node?: Node) => {
     const target = await checkpointTarget(app, node, 'resume from');
-    if (target) await resume(app, 'resume', target.root, target.run, target.checkpoint.id);
+    if (target) await resume(app, 'resume', target.root, target.run, { from: target.checkpoint.id });
   });
 
   on('fork', async (node?: Node) => {
@@ -84,8 +97,8 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
       validateInput: (value) => parseParams(value).problem,
     });
     if (text === undefined) return;
-    const { params } = parseParams(text);
-    await resume(app, 'fork', target.root, target.run, target.checkpoint.id, params);
+    const { params: set } = parseParams(text);
+    await resume(app, 'fork', target.root, target.run, { from: target.checkpoint.id, set });
   });
 
   on('pause', async (node?: Node) => {
@@ -121,7 +134,9 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
   });
 }
 
-async function chooseJob(app: App): Promise<JobNode | undefined> {
+/** Undefined: cancelled, or there is none (which is said). */
+export async function jobTarget(app: App, node?: JobNode): Promise<JobNode | undefined> {
+  if (node?.job) return node;
   const root = await app.chooseRoot();
   if (!root) return undefined;
   const jobs = await jobsOf(app.connection, root);
@@ -138,27 +153,49 @@ async function chooseJob(app: App): Promise<JobNode | undefined> {
   return (await vscode.window.showQuickPick(items, { title: 'Trainstash: run a job' }))?.node;
 }
 
-/** One click when nothing differs from the checkpoint; else the differences first. */
-async function resume(
+/** What starts a script as a terminal in its folder would be asked to. Undefined: it is in no folder that is open. */
+export async function fileTarget(app: App, file: vscode.Uri | undefined) {
+  const uri = file ?? vscode.window.activeTextEditor?.document.uri;
+  const cwd = uri && vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
+  if (!cwd) {
+    void vscode.window.showInformationMessage('Open the folder that the script is in, and then the script.');
+    return undefined;
+  }
+  await vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString())?.save();
+  const { project } = await app.model.open(cwd, vscode.workspace.isTrusted, true);
+  const words = ['python', relative(cwd, uri.fsPath)];
+  return { root: project.root, job: 'command', command: words, cwd, params: {} };
+}
+
+export interface ResumeOptions {
+  from?: string;
+  set?: Params;
+  debugger?: string[];
+  /** Instead of this window's. */
+  environment?: Record<string, string>;
+  interpreter?: string | undefined;
+}
+
+/** One click when nothing differs from the checkpoint; else the differences first. Undefined: those were not accepted. */
+export async function resume(
   app: App,
   verb: 'resume' | 'fork',
   root: string,
   run: Run,
-  from: string | undefined,
-  set: Params = {},
-): Promise<void> {
+  options: ResumeOptions = {},
+): Promise<Run | undefined> {
   const message = verb === 'resume' ? m.runResume : m.runFork;
-  const params = { root, run: run.id, from, set, ...(await launchFrom(root)) };
+  const params = { root, run: run.id, set: {}, ...(await launchFrom(root)), ...options };
   const launch = (more: { accept: boolean; current?: string[] }) =>
     withProgress(`${verb === 'resume' ? 'Resuming' : 'Forking'} ${run.name}`, () =>
       app.connection.request(message, { ...params, ...more }),
     );
   try {
-    await launch({ accept: false });
+    return await launch({ accept: false });
   } catch (error) {
     if (!isError(error, 'preflightDiffers')) throw error;
     const decision = await decide(run, error.data.differences);
-    if (decision) await launch(decision);
+    return decision && (await launch(decision));
   }
 }
 

@@ -1,5 +1,6 @@
-/** The jobs of trainstash.json, of every open project. */
+/** The jobs of trainstash.json, of every open project: job → its params. */
 import * as vscode from 'vscode';
+import type { ParamValue } from '../../protocol/domain.ts';
 import { type JobSummary, projectJobs } from '../../protocol/messages.ts';
 import type { Connection } from '../connection.ts';
 import type { Model } from '../model.ts';
@@ -9,7 +10,12 @@ export interface JobNode {
   job: JobSummary;
 }
 
-export class JobsTree implements vscode.TreeDataProvider<JobNode> {
+export interface ParamNode {
+  name: string;
+  value: ParamValue;
+}
+
+export class JobsTree implements vscode.TreeDataProvider<JobNode | ParamNode> {
   readonly #connection: Connection;
   readonly #model: Model;
   readonly #changed = new vscode.EventEmitter<undefined>();
@@ -24,18 +30,28 @@ export class JobsTree implements vscode.TreeDataProvider<JobNode> {
     this.#changed.fire(undefined);
   }
 
-  async getChildren(node?: JobNode): Promise<JobNode[]> {
-    if (node) return [];
+  async getChildren(node?: JobNode | ParamNode): Promise<(JobNode | ParamNode)[]> {
+    if (node) return 'job' in node ? Object.entries(node.job.params).map(([name, value]) => ({ name, value })) : [];
     const lists = await Promise.all(this.#model.projects.map(({ project }) => jobsOf(this.#connection, project.root)));
     return lists.flat();
   }
 
-  getTreeItem({ root, job }: JobNode): vscode.TreeItem {
-    const item = new vscode.TreeItem(job.name);
+  getTreeItem(node: JobNode | ParamNode): vscode.TreeItem {
+    const { Collapsed, None } = vscode.TreeItemCollapsibleState;
+    if (!('job' in node)) {
+      const item = new vscode.TreeItem(node.name, None);
+      item.description = typeof node.value === 'string' ? node.value : JSON.stringify(node.value);
+      item.iconPath = new vscode.ThemeIcon('symbol-parameter');
+      return item;
+    }
+    const { root, job } = node;
+    const item = new vscode.TreeItem(job.name, Object.keys(job.params).length > 0 ? Collapsed : None);
     item.id = `${root} ${job.name}`;
     item.description = job.what;
+    item.tooltip = job.what;
     item.iconPath = new vscode.ThemeIcon('beaker');
-    item.contextValue = 'job';
+    item.contextValue = job.python ? 'job python' : 'job';
+    item.accessibilityInformation = { label: `job ${job.name}, ${job.what}` };
     return item;
   }
 

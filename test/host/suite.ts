@@ -1,8 +1,11 @@
 /** Runs inside the extension host, beside the packed extension: what cannot be seen from outside. */
 import * as assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Mocha from 'mocha';
 import * as vscode from 'vscode';
+import { type Client, connect } from '../../client/connect.ts';
+import * as m from '../../protocol/messages.ts';
 
 const ID = 'trainstash.trainstash';
 
@@ -45,7 +48,7 @@ function define(): void {
         return found.length > 0 && found;
       });
       assert.deepEqual(
-        tasks.map(({ name }) => name),
+        tasks.map(({ name }) => name).filter((name) => name !== 'scripted'),
         ['small'],
       );
       const ended = new Promise((resolve) =>
@@ -90,15 +93,74 @@ function define(): void {
       await until('the mark is gone', () => ours().length === 0);
     });
 
-    it('offers a job as a task, which ends when its run does', async () => {
-      const [task] = await vscode.tasks.fetchTasks({ type: 'trainstash' });
-      const ended = new Promise<vscode.Task>((resolve) =>
-        vscode.tasks.onDidEndTask(({ execution }) => resolve(execution.task)),
-      );
-      await vscode.tasks.executeTask(task!);
-      assert.equal((await ended).name, task!.name);
+    const script = vscode.Uri.joinPath(root, 'train.py');
+
+    it('debugs a job: it stops where it is told to, and is a run like any other', async function () {
+      if (!(await hasJob('scripted'))) this.skip();
+      const session = await stopAt(script, 'with zipfile.ZipFile(f', () => {
+        const job = { name: 'scripted', what: '', python: true, params: {} };
+        void vscode.commands.executeCommand('trainstash.debug', { root: root.fsPath, job });
+      });
+      assert.equal(await evaluate(session, '(start, epoch)'), '(0, 0)');
+      await goOn(session);
+      const files = await vscode.workspace.fs.readDirectory(vscode.Uri.joinPath(root, 'out'));
+      assert.equal(files.length, 3);
+    });
+
+    it('debugs from a checkpoint: a fork of the run, which is left alone', async function () {
+      if (!(await hasJob('scripted'))) this.skip();
+      const client = await daemon(extension().extensionPath);
+      const [run] = await until('the debugged run has ended', async () => {
+        const { runs } = await client.request(m.runList, { root: root.fsPath, drafts: true });
+        return runs.filter(({ job, status }) => job === 'scripted' && status === 'completed');
+      });
+      const { checkpoints } = await client.request(m.checkpointList, { root: root.fsPath, run: run!.id });
+      const checkpoint = checkpoints.find(({ step }) => step === 200);
+      const session = await stopAt(script, 'with zipfile.ZipFile(f', () => {
+        const node = { kind: 'checkpoint', root: root.fsPath, run: run!.id, checkpoint };
+        void vscode.commands.executeCommand('trainstash.debugFrom', node);
+      });
+      assert.equal(await evaluate(session, '(start, epoch)'), '(2, 2)');
+      await goOn(session);
+      const { runs } = await client.request(m.runList, { root: root.fsPath, drafts: true });
+      assert.equal(runs[0]!.parent?.checkpoint, checkpoint!.id);
+      client.close();
     });
   });
+}
+
+/** Asked beside the extension. */
+function daemon(path: string): Promise<Client> {
+  const build = JSON.parse(readFileSync(join(path, 'dist/build.json'), 'utf8'));
+  return connect({ name: 'suite', build, dist: null });
+}
+
+async function hasJob(name: string): Promise<boolean> {
+  return (await vscode.tasks.fetchTasks({ type: 'trainstash' })).some((task) => task.name === name);
+}
+
+/** Until the debugger stands at the line that has this text. */
+async function stopAt(file: vscode.Uri, text: string, start: () => void): Promise<vscode.DebugSession> {
+  const document = await vscode.workspace.openTextDocument(file);
+  const at = document.positionAt(document.getText().indexOf(text));
+  vscode.debug.addBreakpoints([new vscode.SourceBreakpoint(new vscode.Location(file, at))]);
+  start();
+  await until('it stands there', () => vscode.debug.activeStackItem instanceof vscode.DebugStackFrame);
+  return vscode.debug.activeDebugSession!;
+}
+
+async function evaluate(session: vscode.DebugSession, expression: string): Promise<string> {
+  const { frameId } = vscode.debug.activeStackItem as vscode.DebugStackFrame;
+  return (await session.customRequest('evaluate', { expression, frameId, context: 'repl' })).result;
+}
+
+/** Without a breakpoint, to its end. */
+async function goOn(session: vscode.DebugSession): Promise<void> {
+  const ended = new Promise<void>((resolve) => vscode.debug.onDidTerminateDebugSession(() => resolve()));
+  const { threadId } = vscode.debug.activeStackItem as vscode.DebugStackFrame;
+  vscode.debug.removeBreakpoints(vscode.debug.breakpoints);
+  await session.customRequest('continue', { threadId });
+  await ended;
 }
 
 async function write(document: vscode.TextDocument, text: string): Promise<void> {
@@ -111,7 +173,7 @@ async function write(document: vscode.TextDocument, text: string): Promise<void>
 async function until<T>(what: string, look: () => T | Promise<T>): Promise<Exclude<T, false | undefined>> {
   for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
     const value = await look();
-    if (value) return value as Exclude<T, false | undefined>;
+    if (Array.isArray(value) ? value.length > 0 : value) return value as Exclude<T, false | undefined>;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`waited in vain: ${what}`);

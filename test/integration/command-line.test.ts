@@ -45,6 +45,17 @@ test('from init to eject', async () => {
   expect(await ok('restore', '1@paper', restored)).toContain('verified');
   expect(readdirSync(restored)).toEqual([STATE_FILE]);
 
+  const why = await ok('gc', '--why', '1');
+  expect(why).toMatch(/small #1 on main: .* before dedup/);
+  expect(why).toMatch(new RegExp(`${last.id}.*newest of its run`));
+  expect(why).toMatch(new RegExp(`${middle.id}.*tagged paper; a fork starts fr`));
+  expect((await fixture.cli('gc', '1')).stderr).toContain('only with --why');
+
+  const code = join(fixture.folder, 'code');
+  expect(await ok('code', '1@paper', code)).toMatch(/\d+ files in/);
+  expect(readFileSync(join(code, 'small.ts'), 'utf8')).toBe(readFileSync(join(fixture.root, 'small.ts'), 'utf8'));
+  expect((await fixture.cli('code', '1', code)).stderr).toContain('Nothing was written');
+
   expect(await ok('rm', 'faster')).toContain('in the trash for 7 days');
   expect(await ok('ls')).not.toContain('faster');
   expect(await ok('ls', '--trash')).toContain('faster');

@@ -555,3 +555,33 @@ for epoch in run.epochs(3): run.step(loss=1.0)
     await untilStatus(client, fixture, run.id, 'stopped');
   });
 });
+
+test('a debugger is in the process of one session and in no record; what is no Python is refused whole', async () => {
+  const jobs = {
+    train: { run: 'python train.py', resume: 'python train.py --resume ${checkpoint}' },
+    shell: { run: 'sh -c true' },
+  };
+  const fixture = commandFixture(jobs);
+  const client = await openProject(fixture);
+  writeFileSync(
+    join(fixture.folder, 'wrapper.py'),
+    "import sys, runpy; print('WRAPPED', flush=True); sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')",
+  );
+  const words = ['-Xfrozen_modules=off', join(fixture.folder, 'wrapper.py')];
+  const launch = { root: fixture.root, params: {}, environment: environment(), debugger: words };
+  const refused = await client.request(m.runStart, { ...launch, job: 'shell' }).catch((error) => error);
+  expect(isError(refused, 'notPython')).toBe(true);
+  expect(refused.message).toMatch(/begins with ".*sh"\. Nothing was started/);
+  expect((await client.request(m.runList, { root: fixture.root, drafts: true })).runs).toEqual([]);
+
+  const run = await client.request(m.runStart, { ...launch, job: 'train' });
+  await untilStatus(client, fixture, run.id, 'completed');
+  await untilCheckpoints(client, fixture, run.id, 3);
+  expect(await log(client, fixture, run.id)).toContain('WRAPPED');
+  const { run: ended } = await show(client, fixture, run.id);
+  expect(readFileSync(sessionDirectory(fixture, ended).file('launch'), 'utf8')).not.toContain('wrapper.py');
+  const plain = { root: fixture.root, run: run.id, set: {}, environment: environment(), accept: true };
+  const fork = await client.request(m.runFork, plain);
+  await untilStatus(client, fixture, fork.id, 'completed');
+  expect(await log(client, fixture, fork.id)).not.toContain('WRAPPED');
+});

@@ -6,11 +6,20 @@ import { type FoundState, groupFiles } from '../../daemon/runner/groups.ts';
 import { readMetricLine, reasonOf } from '../../daemon/runner/lines.ts';
 import { factsOfName, looksLikeCheckpoint } from '../../daemon/runner/names.ts';
 import { paramsOf, withParams } from '../../daemon/runs/ad-hoc.ts';
-import { fill, maskSecrets, splitWords, wordsOf } from '../../daemon/runs/command.ts';
+import { fill, maskSecrets, splitWords, withDebugger, wordsOf } from '../../daemon/runs/command.ts';
 import { resolveProgram } from '../../daemon/runs/interpreter.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 describe('a command line', () => {
+  test('gets a debugger behind the interpreter’s own options, before the script', () => {
+    const added = ['-m', 'debugpy'];
+    expect(withDebugger(['py', 'train.py', '-x'], added)).toEqual(['py', '-m', 'debugpy', 'train.py', '-x']);
+    expect(withDebugger(['py', '-u', '-W', 'ignore', '-m', 'pkg', '-W'], added)).toEqual(
+      'py -u -W ignore -m debugpy -m pkg -W'.split(' '),
+    );
+    expect(withDebugger(['py', 'train.py'], undefined)).toEqual(['py', 'train.py']);
+  });
+
   test('is split as a shell does it, without one', () => {
     expect(splitWords(`python train.py --name "a b" 'c d' e\\ f "" $HOME`)).toEqual([
       'python',

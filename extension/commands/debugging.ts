@@ -1,0 +1,135 @@
+/** A run with the installed Python debugger in it: an ordinary run in every other way, its checkpoints included. */
+import { randomUUID } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import * as vscode from 'vscode';
+import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import { isError } from '../../protocol/errors.ts';
+import * as m from '../../protocol/messages.ts';
+import { type App, command, launchFrom } from '../app.ts';
+import { plain } from '../text.ts';
+import type { JobNode } from '../views/jobs.ts';
+import { showLog } from '../views/log-terminal.ts';
+import type { Node } from '../views/runs.ts';
+import { fileTarget, jobTarget, resume } from './life.ts';
+import { checkpointTarget } from './targets.ts';
+
+const DEBUGGER = 'ms-python.debugpy';
+const HOST = '127.0.0.1';
+const LISTENS_MS = 30_000;
+const LOOK_MS = 100;
+
+export function registerDebugging(app: App, context: vscode.ExtensionContext): void {
+  const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
+
+  on('debug', async (node?: JobNode) => {
+    const target = await jobTarget(app, node);
+    if (!target) return;
+    const { root, job } = target;
+    await debug(app, root, (how) => app.connection.request(m.runStart, { root, job: job.name, params: {}, ...how }));
+  });
+
+  on('debugFile', async (file?: vscode.Uri) => {
+    const target = await fileTarget(app, file);
+    if (!target) return;
+    await debug(app, target.root, (how) => app.connection.request(m.runStart, { ...target, ...how }));
+  });
+
+  // A fork: what is being looked at keeps its steps and its curve.
+  on('debugFrom', async (node?: Node) => {
+    const target = await checkpointTarget(app, node, 'debug from');
+    if (!target) return;
+    const { root, run, checkpoint } = target;
+    await debug(app, root, (how) => resume(app, 'fork', root, run, { from: checkpoint.id, ...how }));
+  });
+}
+
+/** What makes a Python wait for the debugger. */
+interface Debugged {
+  debugger: string[];
+  environment: Record<string, string>;
+  interpreter: string | undefined;
+}
+
+/** `start` resolves to nothing when nothing was started. */
+async function debug(app: App, root: string, start: (how: Debugged) => Promise<Run | undefined>): Promise<void> {
+  const found = await findDebugger();
+  if (!found) return;
+  const place = join(tmpdir(), `trainstash-debugger-${randomUUID()}.json`);
+  try {
+    const { environment, interpreter } = await launchFrom(root);
+    const run = await start({
+      // Of a port that is free now somebody else may be faster: so it takes one itself, and writes down which.
+      debugger: [...found, '--listen', `${HOST}:0`, '--wait-for-client'],
+      environment: { ...environment, DEBUGPY_ADAPTER_ENDPOINTS: place },
+      interpreter,
+    });
+    if (!run) return;
+    showLog(app.connection, root, run);
+    await attach(app, root, run, place);
+  } finally {
+    await rm(place, { force: true });
+  }
+}
+
+async function attach(app: App, root: string, run: Run, place: string): Promise<void> {
+  const port = await portOf(app, root, run, place);
+  const folder = vscode.workspace.getWorkspaceFolder(vscode.Uri.file(root));
+  const connect = { host: HOST, port };
+  const attached =
+    port !== undefined &&
+    (await vscode.debug.startDebugging(folder, { name: run.name, type: 'debugpy', request: 'attach', connect }));
+  if (attached) return;
+  if (!(await isLive(app, root, run))) {
+    // Its log, which is shown, and its status say why.
+    void vscode.window.showErrorMessage(`${plain(run.name)} ended before the debugger was attached.`);
+    return;
+  }
+  const text = `The debugger could not be attached to ${plain(run.name)}, which waits for it.`;
+  if (await vscode.window.showErrorMessage(text, 'Stop the Run'))
+    await app.connection.request(m.runStop, { root, run: run.id, force: true });
+}
+
+interface DebuggerApi {
+  debug?: { getDebuggerPackagePath?(): Promise<string | undefined> };
+}
+
+/** The words that start the debugger's own copy of debugpy in any Python; undefined, and said, without the extension. */
+async function findDebugger(): Promise<string[] | undefined> {
+  const extension = vscode.extensions.getExtension<DebuggerApi>(DEBUGGER);
+  if (!extension) {
+    const text = 'Debugging needs the Python Debugger extension. Nothing was started.';
+    if (await vscode.window.showInformationMessage(text, 'Show It'))
+      await vscode.commands.executeCommand('workbench.extensions.search', `@id:${DEBUGGER}`);
+    return undefined;
+  }
+  const api = extension.isActive ? extension.exports : await extension.activate();
+  const path = await api?.debug?.getDebuggerPackagePath?.();
+  // Frozen modules have no files in which a breakpoint could be; a Python without them ignores this.
+  return ['-Xfrozen_modules=off', ...(path ? [path] : ['-m', 'debugpy'])];
+}
+
+/** The port where the run's debugger waits; undefined when it has ended, or says nothing. */
+async function portOf(app: App, root: string, run: Run, place: string): Promise<number | undefined> {
+  for (const deadline = Date.now() + LISTENS_MS; Date.now() < deadline; await delay(LOOK_MS)) {
+    try {
+      return (JSON.parse(await readFile(place, 'utf8')) as { client: { port: number } }).client.port;
+    } catch {
+      // Not there, or not whole.
+    }
+    if (!(await isLive(app, root, run))) return undefined;
+  }
+  return undefined;
+}
+
+async function isLive(app: App, root: string, { id }: Run): Promise<boolean> {
+  try {
+    const { run } = await app.connection.poll(m.runShow, { root, run: id });
+    return LIVE_STATUSES.includes(run.status);
+  } catch (error) {
+    if (isError(error, 'daemonUnavailable')) return true;
+    throw error;
+  }
+}
