@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { noticesOf, packagesOf } from './notices.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -27,9 +28,10 @@ const common = {
   absWorkingDir: root,
   logLevel: 'warning',
   legalComments: 'none',
+  metafile: true,
 };
 
-await build({
+const main = await build({
   ...common,
   format: 'esm',
   target: 'node22',
@@ -68,7 +70,7 @@ await build({
   banner: { js: '#!/usr/bin/env node' },
 });
 
-await build({
+const tensors = await build({
   ...common,
   format: 'cjs',
   target: 'node22',
@@ -99,6 +101,10 @@ cpSync(join(root, 'python'), join(dist, 'python'), {
   recursive: true,
   filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\]build$/.test(source),
 });
+const bundled = packagesOf([main.metafile, tensors.metafile]);
+const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty'];
+writeFileSync(join(dist, 'packages.json'), JSON.stringify([...bundled, ...copied]));
+writeFileSync(join(dist, 'THIRD-PARTY-NOTICES.txt'), noticesOf(root, [...bundled, ...copied]));
 writeFileSync(stamp, JSON.stringify({ version, builtAt }));
 
 /** Modules that give the user's `import … from '@tensorflow/tfjs-core'` our one copy. */

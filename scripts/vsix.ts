@@ -1,25 +1,42 @@
-// Packs the extension: `.cache/trainstash.vsix`, for every platform. The daemon's bundles travel in it as they are.
+// Packs the extension, for every platform or for one. The daemon's bundles travel in it as they are.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVSIX } from '@vscode/vsce';
-import { build, transform } from 'esbuild';
+import { build, type Metafile, transform } from 'esbuild';
+import { noticesOf, packagesOf } from './notices.mjs';
 import { configSchema } from './schema.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { version } = createRequire(import.meta.url)('../package.json');
 
-/** Path of the package. `dist/` must have been built. */
-export async function packExtension(): Promise<string> {
-  const staging = join(root, '.cache', 'vsix');
-  const target = join(root, '.cache', 'trainstash.vsix');
+/** What VS Code calls a platform, and what the packages with binaries call it. */
+const PLATFORMS = {
+  'linux-x64': { sqlite: 'linux-x64', terminal: 'linux-x64' },
+  'linux-arm64': { sqlite: 'linux-arm64', terminal: 'linux-arm64' },
+  'alpine-x64': { sqlite: 'linuxmusl-x64', terminal: null },
+  'alpine-arm64': { sqlite: 'linuxmusl-arm64', terminal: null },
+  'darwin-x64': { sqlite: 'darwin-x64', terminal: 'darwin-x64' },
+  'darwin-arm64': { sqlite: 'darwin-arm64', terminal: 'darwin-arm64' },
+  'win32-x64': { sqlite: 'win32-x64', terminal: 'win32-x64' },
+  'win32-arm64': { sqlite: 'win32-arm64', terminal: 'win32-arm64' },
+} as const;
+
+export type Platform = keyof typeof PLATFORMS;
+export const platforms = Object.keys(PLATFORMS) as Platform[];
+
+/** Path of the package, `.cache/trainstash.vsix` unless told otherwise. `dist/` must have been built. */
+export async function packExtension(options: { platform?: Platform; target?: string } = {}): Promise<string> {
+  const { platform } = options;
+  const staging = join(root, '.cache', platform ? `vsix-${platform}` : 'vsix');
+  const target = options.target ?? join(root, '.cache', platform ? `trainstash-${platform}.vsix` : 'trainstash.vsix');
   const { builtAt } = JSON.parse(readFileSync(join(root, 'dist/build.json'), 'utf8'));
   rmSync(staging, { recursive: true, force: true });
   mkdirSync(staging, { recursive: true });
-  await bundleExtension(staging, builtAt);
-  await build({
+  const bundled = [await bundleExtension(staging, builtAt)];
+  const pages = await build({
     bundle: true,
     platform: 'browser',
     format: 'iife',
@@ -37,22 +54,34 @@ export async function packExtension(): Promise<string> {
     minify: true,
     logLevel: 'warning',
     legalComments: 'none',
+    metafile: true,
   });
+  bundled.push(pages.metafile);
   const manifest = JSON.parse(readFileSync(join(root, 'extension/manifest.json'), 'utf8'));
   writeFileSync(join(staging, 'package.json'), JSON.stringify({ ...manifest, version }, null, 2));
   writeFileSync(join(staging, 'trainstash.schema.json'), JSON.stringify(configSchema(), null, 2));
   cpSync(join(root, 'extension/media'), join(staging, 'media'), { recursive: true });
   cpSync(join(root, 'dist'), join(staging, 'dist'), { recursive: true });
-  addTerminals(join(staging, 'dist/node_modules/@lydell'));
+  chooseBinaries(join(staging, 'dist/node_modules'), platform);
+  const inside: string[] = JSON.parse(readFileSync(join(root, 'dist/packages.json'), 'utf8'));
+  rmSync(join(staging, 'dist/packages.json'));
+  rmSync(join(staging, 'dist/THIRD-PARTY-NOTICES.txt'));
+  const notices = noticesOf(root, [...inside, ...packagesOf(bundled)]);
+  writeFileSync(join(staging, 'THIRD-PARTY-NOTICES.txt'), notices);
   for (const file of ['README.md', 'LICENSE', 'CHANGELOG.md']) cpSync(join(root, file), join(staging, file));
-  writeFileSync(join(staging, '.vscodeignore'), '');
+  // What is not named here does not get in.
+  const wanted = ['*.js', '*.md', 'LICENSE', '*.txt', 'package.json', 'trainstash.schema.json'];
+  const lines = ['**', ...wanted.map((name) => `!${name}`), '!dist/**', '!media/**', '!pages/**'];
+  writeFileSync(join(staging, '.vscodeignore'), `${lines.join('\n')}\n`);
   await createVSIX({
     cwd: staging,
     packagePath: target,
     dependencies: false,
     allowMissingRepository: true,
     rewriteRelativeLinks: false,
+    ...(platform ? { target: platform } : {}),
   });
+  if (platform) rmSync(staging, { recursive: true });
   return target;
 }
 
@@ -60,9 +89,10 @@ export async function packExtension(): Promise<string> {
  * `extension.js` and what it loads later. Splitting exists for modules of the new kind only, whose loading would wait for
  * everything else that starts with the window; so each piece is turned into one of the old kind afterwards.
  */
-async function bundleExtension(staging: string, builtAt: number): Promise<void> {
-  const { outputFiles } = await build({
+async function bundleExtension(staging: string, builtAt: number): Promise<Metafile> {
+  const { outputFiles, metafile } = await build({
     bundle: true,
+    metafile: true,
     splitting: true,
     write: false,
     platform: 'node',
@@ -91,17 +121,28 @@ async function bundleExtension(staging: string, builtAt: number): Promise<void> 
     });
     writeFileSync(path, code);
   }
+  return metafile;
 }
 
-/** Of Windows on ARM, commands run on pipes: its console would make the package too large for all others. */
-const TERMINALS = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64', 'win32-x64'];
+/** In the package for all, commands of Windows on ARM run on pipes: its console would make it too large. */
+const TERMINALS_FOR_ALL = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64', 'win32-x64'];
 
-/** The terminal's binaries for the platforms that npm did not install here. */
-function addTerminals(target: string): void {
+/** Leaves the binaries of that platform, or of all, and fetches those that npm did not install here. */
+function chooseBinaries(modules: string, platform: Platform | undefined): void {
+  const own = platform && PLATFORMS[platform];
+  if (own) {
+    const prebuilds = join(modules, 'better-sqlite3/prebuilds');
+    for (const file of readdirSync(prebuilds)) if (file !== `${own.sqlite}.node`) rmSync(join(prebuilds, file));
+  }
+  const terminals = own ? [own.terminal].filter((name) => name !== null) : TERMINALS_FOR_ALL;
+  const lydell = join(modules, '@lydell');
+  for (const folder of readdirSync(lydell))
+    if (folder !== 'node-pty' && !terminals.some((name) => folder === `node-pty-${name}`))
+      rmSync(join(lydell, folder), { recursive: true });
   const { optionalDependencies } = createRequire(import.meta.url)('@lydell/node-pty/package.json');
-  for (const platform of TERMINALS) {
-    const name = `@lydell/node-pty-${platform}`;
-    const folder = join(target, `node-pty-${platform}`);
+  for (const terminal of terminals) {
+    const name = `@lydell/node-pty-${terminal}`;
+    const folder = join(lydell, `node-pty-${terminal}`);
     if (existsSync(folder)) continue;
     const packed = fetchPackage(name, optionalDependencies[name]);
     if (packed) cpSync(packed, folder, { recursive: true, filter: (path) => !/\.(md|pdb)$/.test(path) });
@@ -123,5 +164,3 @@ function fetchPackage(name: string, version: string): string | null {
   if (packed.status !== 0 || !file || spawnSync('tar', ['-xzf', file], { cwd: cache }).status !== 0) return null;
   return join(cache, 'package');
 }
-
-if (process.argv.includes('--pack')) console.log(await packExtension());

@@ -1,6 +1,7 @@
 /** The suite of test/host, inside the extension host of a real VS Code, against the packed extension. */
 import { format } from 'node:util';
 import { expect, test, vi } from 'vitest';
+import { packExtension, platforms } from '../../scripts/vsix.ts';
 import { editorParts, openEditor } from '../support/editor.ts';
 import { makeHostSuite } from '../support/host-suite.ts';
 
@@ -9,6 +10,9 @@ vi.setConfig({ testTimeout: 240_000 });
 test('what only the extension host can see', async (context) => {
   const parts = await editorParts();
   if (!parts) return context.skip();
+  // The others of these tests have the one for all platforms.
+  const platform = platforms.find((name) => name === `${process.platform}-${process.arch}`);
+  if (platform) parts.vsix = await packExtension({ platform });
   const { fixture, extension, tests, others, passing } = await makeHostSuite();
   const lines: string[] = [];
   const editor = await openEditor(parts, {
