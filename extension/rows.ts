@@ -5,9 +5,10 @@ import type { RunRow } from './pages/messages.ts';
 export function rowOf(run: Run): RunRow {
   const { id, number, name, label, branch, status, draft, createdAt, step, totalSteps, stepsPerEpoch, monitor } = run;
   const metrics = Object.entries(run.metrics).map(([metric, summary]) => {
-    const isMax = monitor?.metric === metric && monitor.mode === 'max';
-    const best = isMax ? summary.max : summary.min;
-    return [metric, { last: summary.last, best, bestStep: isMax ? summary.maxStep : summary.minStep }] as const;
+    const better = monitor?.metric === metric ? monitor.mode : betterOf(metric);
+    const { last, min, minStep, max, maxStep } = summary;
+    const best = { min: { value: min, step: minStep }, max: { value: max, step: maxStep } };
+    return [metric, { last, best: better && best[better] }] as const;
   });
   return {
     id,
@@ -26,6 +27,18 @@ export function rowOf(run: Run): RunRow {
     metrics: Object.fromEntries(metrics),
     parent: run.parent?.run ?? null,
   };
+}
+
+const SMALL =
+  /(^|[^a-z])(loss|error|err|perplexity|ppl|nll|mse|mae|rmse|mape|wer|cer|fid|bce|kl|elbo_loss|divergence)($|[^a-z])/i;
+const LARGE =
+  /(^|[^a-z])(acc|accuracy|top\d?|f1|auc|auroc|precision|recall|map|iou|dice|bleu|rouge|meteor|r2|psnr|ssim|reward|return|score)($|[^a-z])/i;
+
+/** By its name; null for what is neither, such as a learning rate. */
+export function betterOf(metric: string): 'min' | 'max' | null {
+  const words = metric.replaceAll(/([a-z])([A-Z][a-z])/g, '$1_$2');
+  if (SMALL.test(words)) return 'min';
+  return LARGE.test(words) ? 'max' : null;
 }
 
 /** Lists and what is nested deeper are shown as their text. */

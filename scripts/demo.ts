@@ -4,18 +4,19 @@
  * that is removed at the end (`--keep` leaves it). `--editor` opens the project in VS Code instead.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SessionDirectory } from '../daemon/sessions/directory.ts';
 import type { Checkpoint, Run } from '../protocol/domain.ts';
 import { demoInEditor } from './demo-editor.ts';
+import { makeDigits } from './digits.ts';
 
 const repository = resolve(import.meta.dirname, '..');
 const cli = join(repository, 'dist/trainstash.js');
 if (process.argv.includes('--editor')) {
-  await demoInEditor(join(repository, '.cache/demo'), makeProject);
+  await demoInEditor(join(repository, '.cache/demo'), makeDigits);
   process.exit(0);
 }
 const keep = process.argv.includes('--keep');
@@ -26,7 +27,7 @@ const started = performance.now();
 const running = new Set<ChildProcess>();
 
 try {
-  makeProject(project);
+  makeDigits(project);
   say('A training without interruption');
   await trainstash('run', 'digits');
   const whole = lastCheckpoint(1);
@@ -61,25 +62,6 @@ try {
   for (const child of running) child.kill();
   spawnSync(process.execPath, [cli, 'daemon', 'stop'], { cwd: folder, env, stdio: 'ignore' });
   if (!keep) rmSync(folder, { recursive: true, force: true });
-}
-
-function makeProject(project: string): void {
-  mkdirSync(project, { recursive: true });
-  cpSync(join(repository, 'examples/digits'), project, {
-    recursive: true,
-    filter: (source) => !/node_modules|tsconfig/.test(source),
-  });
-  symlinkSync(join(repository, 'node_modules'), join(project, 'node_modules'), 'junction');
-  writeFileSync(join(project, '.gitignore'), 'node_modules\n');
-  const identity = ['-c', 'user.name=demo', '-c', 'user.email=demo@example.org'];
-  for (const args of [
-    ['init', '-q', '-b', 'main'],
-    ['add', '-A'],
-    [...identity, 'commit', '-qm', 'Digits'],
-  ]) {
-    const { status, stderr } = spawnSync('git', args, { cwd: project, encoding: 'utf8' });
-    if (status !== 0) throw new Error(`git ${args.join(' ')}: ${stderr}`);
-  }
 }
 
 /** Runs the command line as a user would, its output as it comes. */

@@ -3,6 +3,7 @@
  * switch is due: an event, a start, a poll and `sync` are the same call, one after the other. What is left half done by a
  * crash is seen from the two durable facts (in place, shelf) and finished by the next call.
  */
+import type { Run } from '../../protocol/domain.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
 import { earlierNames, localBranches, tipOf } from '../code/history.ts';
 import { type Head, worktreeName } from '../code/project.ts';
@@ -113,8 +114,12 @@ export class Worktree {
     });
   }
 
-  /** A run has ended or paused: a switch may have waited for it. */
-  runEnded(): void {
+  /** A run has ended or paused: a switch may have waited for it. One that was paused for that is offered on its branch's return. */
+  runEnded({ id, branch, status }: Pick<Run, 'id' | 'branch' | 'status'>): void {
+    if (this.#waitsFor !== null && status === 'paused' && branch === this.#record.inPlace()?.branch) {
+      const paused = this.#record.paused();
+      this.#record.setPaused({ ...paused, [branch]: { runs: [...(paused[branch]?.runs ?? []), id], left: true } });
+    }
     this.#intake.lookAgain();
     void this.sync();
   }

@@ -70,7 +70,7 @@ export interface Device {
 export interface Barrier {
   /** Throws `switchWaiting` when files of another branch are still in place and the run would use them. */
   before(root: string, usesFiles: boolean): Promise<void>;
-  ended(root: string): void;
+  ended(root: string, run: Run): void;
   /** A run has written these files of the tree: paths relative to it, with `/`. */
   wrote(root: string, run: string, paths: readonly string[]): void;
 }
@@ -442,7 +442,7 @@ export class Runs {
     const launch = ended.directory.launch();
     const root = launch?.root ?? this.#context.place.root;
     if (wroteFiles) this.#wroteUntil.set(`${root}\0${ended.run.branch}`, Date.now());
-    this.#barrier?.ended(root);
+    this.#barrier?.ended(root, ended.run);
     this.#scheduleRestart(ended);
     this.#device.freed();
   }

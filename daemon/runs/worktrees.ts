@@ -1,5 +1,5 @@
 /** The worktrees of one project: files that follow branches, and the runs that are in the way. */
-import type { Notice } from '../../protocol/domain.ts';
+import type { Notice, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
 import type { BranchPolicy } from '../branches/ownership.ts';
@@ -88,8 +88,8 @@ export class Worktrees implements Barrier {
     );
   }
 
-  ended(root: string): void {
-    void this.#open.get(root)?.then((worktree) => worktree?.runEnded());
+  ended(root: string, run: Run): void {
+    void this.#open.get(root)?.then((worktree) => worktree?.runEnded(run));
   }
 
   wrote(root: string, run: string, paths: readonly string[]): void {

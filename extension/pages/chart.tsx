@@ -172,16 +172,31 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
       draw: [(plot) => drawMarks(plot, current.current.marks ?? [])],
       ready: [
         (plot) =>
-          plot.over.addEventListener('click', (event) => {
-            const hit = (current.current.marks ?? []).find(
-              ({ x }) =>
-                Math.abs(plot.valToPos(x, 'x') - event.offsetX) < 6 && event.offsetY > plot.over.clientHeight - 14,
-            );
+          onPress(plot.over, (left, top) => {
+            if (top < plot.over.clientHeight - 14) return;
+            const hit = (current.current.marks ?? []).find(({ x }) => Math.abs(plot.valToPos(x, 'x') - left) < 6);
             if (hit) current.current.onMark?.(hit.id);
           }),
       ],
     },
   };
+}
+
+/** Near its edges the chart takes a click for the end of a dragging and keeps it: so it is told apart here. */
+function onPress(over: HTMLElement, press: (left: number, top: number) => void): void {
+  let from: MouseEvent | null = null;
+  over.addEventListener('mousedown', (event) => {
+    from = event.button === 0 ? event : null;
+  });
+  over.addEventListener('mouseup', (event) => {
+    const moved = from
+      ? Math.hypot(event.clientX - from.clientX, event.clientY - from.clientY)
+      : Number.POSITIVE_INFINITY;
+    from = null;
+    if (moved > 3) return;
+    const { left, top } = over.getBoundingClientRect();
+    press(event.clientX - left, event.clientY - top);
+  });
 }
 
 /** Checkpoints as small triangles on the axis. */

@@ -142,7 +142,9 @@ function askCurves(runs: string[], names: string[], range: [number, number] | nu
 function titleOf(name: string, rows: RunRow[]): string {
   if (rows.length !== 1) return name;
   const own = rows[0]!.metrics[name];
-  return own ? `${name}  ${value(own.last)}  (best ${value(own.best)} at step ${integer(own.bestStep)})` : name;
+  if (!own) return name;
+  const best = own.best ? `  (best ${value(own.best.value)} at step ${integer(own.best.step)})` : '';
+  return `${name}  ${value(own.last)}${best}`;
 }
 
 /** A line of its own also while its points are on their way: charts are made anew for another list of lines. */

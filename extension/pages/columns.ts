@@ -34,7 +34,7 @@ export function columnsOf(rows: readonly RunRow[]): Column[] {
         key: `metric:${name}`,
         title: name,
         number: true,
-        value: ({ metrics: own }) => own[name]?.best,
+        value: ({ metrics: own }) => own[name] && shownOf(own[name]),
       }),
     ),
     ...ordered.map(
@@ -46,6 +46,11 @@ export function columnsOf(rows: readonly RunRow[]): Column[] {
       }),
     ),
   ];
+}
+
+/** The best it has been, or where it stands. */
+function shownOf({ best, last }: RunRow['metrics'][string]): number {
+  return best?.value ?? last;
 }
 
 function differs(rows: readonly RunRow[], name: string): boolean {
@@ -118,6 +123,6 @@ function testOf(word: string): (row: RunRow) => boolean {
 
 function fieldOf(row: RunRow, name: string): unknown {
   if (Object.hasOwn(row.params, name)) return row.params[name];
-  if (Object.hasOwn(row.metrics, name)) return row.metrics[name]!.best;
+  if (Object.hasOwn(row.metrics, name)) return shownOf(row.metrics[name]!);
   return FIXED.find(({ key }) => key === name)?.value(row);
 }

@@ -69,8 +69,8 @@ export interface RunRow {
   stepsPerEpoch: number | null;
   /** Nested ones with dots. */
   params: Record<string, string | number | boolean | null>;
-  /** The last value, and the best where the run says what that is. */
-  metrics: Record<string, { last: number; best: number; bestStep: number }>;
+  /** The best only where it is known which way that is. */
+  metrics: Record<string, { last: number; best: { value: number; step: number } | null }>;
   parent: string | null;
 }
 

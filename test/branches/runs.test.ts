@@ -78,9 +78,14 @@ test('files wait for a live run that writes them by path, and follow when it has
   await until('the files have left', () => repository.read('checkpoints/last.pt') === null);
   expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: 'other' });
   expect(repository.read('checkpoints/step-10.pt')).toBeNull();
+  // Whoever paused it for that is offered it back.
+  const notices: string[] = [];
+  client.on(noticeRaised, ({ run: of, notice }) => notices.push(`${notice.code} ${of}`));
   repository.git('switch', '-q', 'main');
   await repository.sync();
   expect(repository.read('checkpoints/step-10.pt')).toBe('written by the run after the switch');
+  await until('it is offered', () => notices.includes(`canResume ${run.id}`));
+  expect((await show(client, fixture, run.id)).run.status).toBe('paused');
 });
 
 test('several switches in a row while the first still waits', async () => {

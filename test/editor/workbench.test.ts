@@ -212,6 +212,40 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   expect(editor.pageErrors).toEqual([]);
 });
 
+test('files wait for a run that writes them; it is paused from the toast, and resumed by one when HEAD is back', async (context) => {
+  if (!parts) return context.skip();
+  const repository = await makeRepository({
+    follow: true,
+    config: { jobs: { small: { module: 'small.ts', params: { slow: 200, epochs: 30 }, files: ['checkpoints'] } } },
+  });
+  const { fixture, git, client } = repository;
+  git('branch', 'other');
+  git('commit', '-q', '--allow-empty', '-m', 'on');
+  repository.write('checkpoints/last.pt', 'main');
+  await repository.sync();
+  const run = await startSmall(client, fixture);
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /\d+% · val_loss/);
+  git('switch', '-q', 'other');
+  const waits = editor.toast(/small #1/).filter({ hasText: 'Pause and Free the Device' });
+  await waits.waitFor();
+  await editor.shot('switch-waits');
+  expect(repository.read('checkpoints/last.pt')).toBe('main');
+  await waits.getByRole('button', { name: 'Pause and Free the Device' }).click();
+  await untilStatus(client, fixture, run.id, 'paused');
+  await until('its files have left', () => repository.read('checkpoints/last.pt') === null);
+  git('switch', '-q', 'main');
+  const offer = editor.toast(/was paused when HEAD left it/);
+  await offer.waitFor();
+  await editor.shot('switch-back');
+  expect(repository.read('checkpoints/last.pt')).toBe('main');
+  await offer.getByRole('button', { name: 'Resume' }).click();
+  await untilStatus(client, fixture, run.id, 'running');
+  await untilRow(editor, /small #1/, /\d+% · val_loss/);
+  expect(editor.pageErrors).toEqual([]);
+});
+
 test('a mistake in trainstash.json is marked where it is', async (context) => {
   if (!parts) return context.skip();
   const fixture = makeFixture({ config: { jobs: { small: { modul: 'small.ts' } } } });
@@ -278,8 +312,47 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   const grid = page.getByRole('grid');
   await grid.getByRole('row', { name: /small #1/ }).click();
   await grid.getByRole('row', { name: /small #2/ }).click();
-  await page.locator('.chart', { hasText: 'val_loss' }).locator('canvas').waitFor();
+  const chart = page.locator('.chart', { hasText: 'val_loss' });
+  await chart.locator('canvas').waitFor();
   await editor.shot('dashboard');
+  // Shift takes all between.
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await grid.getByRole('row', { name: /small #1/ }).click();
+  await grid.getByRole('row', { name: /small #2/ }).click({ modifiers: ['Shift'] });
+  await page.getByText('2 chosen').waitFor();
+
+  // Dragged over, a part of the axis is shown; a double click shows all again.
+  const first = page.locator('.chart').first();
+  const plot = first.locator('.u-over');
+  const box = (await plot.boundingBox())!;
+  const inside = (share: number, height = 0.5) =>
+    editor.page.mouse.move(box.x + box.width * share, box.y + box.height * height);
+  // Where the pointer is at the left end, the legend says which step that is.
+  const leftmost = async () => {
+    await inside(0.01);
+    return Number(/step\s*(\d+)/.exec((await first.locator('.u-legend').innerText()).replaceAll(/\s+/g, ' '))?.[1]);
+  };
+  await inside(0.3);
+  await editor.page.mouse.down();
+  await inside(0.7);
+  await editor.page.mouse.up();
+  await until('it is zoomed', async () => (await leftmost()) > 4);
+  await editor.shot('zoomed');
+  await editor.page.mouse.dblclick(box.x + box.width * 0.5, box.y + box.height * 0.5);
+  await until('all is shown again', async () => (await leftmost()) === 1);
+  // A checkpoint on the axis is asked what to do with: the last is at the right end.
+  await editor.page.mouse.click(box.x + box.width - 1, box.y + box.height - 4);
+  const offer = editor.page.locator('.quick-input-widget');
+  await offer.getByText(/small #[12] at step 18/).waitFor();
+  await offer.getByText('Resume from here').waitFor();
+  await editor.shot('checkpoint-offer');
+  await editor.page.keyboard.press('Escape');
+  // The log is read when it is opened, and searched line by line.
+  await page.getByText('Log', { exact: true }).click();
+  await page.locator('pre').getByText(/\S/).waitFor();
+  await page.getByRole('searchbox', { name: 'Search the log' }).fill('no line has this');
+  await page.getByText('0 lines').waitFor();
+  await page.getByText('Log', { exact: true }).click();
   const live = await startSmall(client, fixture, { slow: 200, epochs: 20 });
   await grid.getByRole('row', { name: /small #3.*running/ }).waitFor();
   await client.request(runPause, { root: fixture.root, run: live.id });

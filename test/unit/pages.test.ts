@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { columnsOf, filterOf, shownByDefault, sortedBy } from '../../extension/pages/columns.ts';
 import { dashboardSaid, diffPageSaid, type RunRow } from '../../extension/pages/messages.ts';
 import { smoothed } from '../../extension/pages/smoothing.ts';
-import { rowOf } from '../../extension/rows.ts';
+import { betterOf, rowOf } from '../../extension/rows.ts';
 import { blankRun } from '../../protocol/records.ts';
 
 function row(number: number, more: Partial<RunRow> = {}): RunRow {
@@ -28,7 +28,7 @@ function row(number: number, more: Partial<RunRow> = {}): RunRow {
     ...more,
   };
 }
-const loss = (best: number) => ({ loss: { last: best, best, bestStep: 1 } });
+const loss = (best: number) => ({ loss: { last: best, best: { value: best, step: 1 } } });
 
 describe('the table of runs', () => {
   const rows = [
@@ -88,7 +88,10 @@ describe('the table of runs', () => {
     };
     expect(rowOf(run)).toMatchObject({
       params: { 'net.depth': 2, 'net.sizes': '[1,2]', lr: null },
-      metrics: { accuracy: { best: 5, bestStep: 7 }, loss: { best: 1, bestStep: 3 } },
+      metrics: {
+        accuracy: { best: { value: 5, step: 7 } },
+        loss: { best: { value: 1, step: 3 } },
+      },
     });
   });
 });
@@ -121,4 +124,11 @@ test('what a page says is taken only in the shape that it may have', () => {
   ).toBe(false);
   expect(v.safeParse(diffPageSaid, { say: 'openFile', side: '1', path: '/etc/passwd' }).success).toBe(false);
   expect(v.safeParse(diffPageSaid, { say: 'axis', axis: 'step' }).success).toBe(true);
+});
+
+test('which way a metric is better is told by its name, and not guessed of others', () => {
+  const of = (...names: string[]) => names.map(betterOf);
+  expect(of('loss', 'val_loss', 'train/err', 'evalPerplexity', 'RMSE')).toEqual(Array(5).fill('min'));
+  expect(of('accuracy', 'val_acc', 'eval/f1', 'top5', 'meanIoU', 'mAP')).toEqual(Array(6).fill('max'));
+  expect(of('learning_rate', 'lr', 'grad_norm', 'gpu_memory', 'epoch', 'glossary')).toEqual(Array(6).fill(null));
 });
