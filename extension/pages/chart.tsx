@@ -174,7 +174,8 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
         (plot) =>
           onPress(plot.over, (left, top) => {
             if (top < plot.over.clientHeight - 14) return;
-            const hit = (current.current.marks ?? []).find(({ x }) => Math.abs(plot.valToPos(x, 'x') - left) < 6);
+            // The one that is drawn above the others.
+            const hit = (current.current.marks ?? []).findLast(({ x }) => Math.abs(plot.valToPos(x, 'x') - left) < 6);
             if (hit) current.current.onMark?.(hit.id);
           }),
       ],

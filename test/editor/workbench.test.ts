@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, write
 import { join } from 'node:path';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import { daemonStop, logRead, runPause } from '../../protocol/messages.ts';
+import { checkpointTag, daemonStop, logRead, runPause } from '../../protocol/messages.ts';
 import {
   BUILD,
   type Fixture,
@@ -415,5 +415,54 @@ test('a Python file is run from its editor, and what is typed into its terminal 
     readFileSync(join(fixture.root, 'trainstash.json'), 'utf8').includes('"python ask.py"'),
   );
   await editor.shot('kept');
+  expect(editor.pageErrors).toEqual([]);
+});
+
+test('what is kept says why, old code comes back beside the project, a job runs with other params, a walkthrough shows the first steps', async (context) => {
+  if (!parts) return context.skip();
+  const config = { jobs: { small: { module: 'small.ts', params: { learningRate: 0.01 }, keep: { last: 2 } } } };
+  const fixture = makeFixture({ config });
+  const client = await openProject(fixture);
+  const run = await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  await client.request(checkpointTag, { root: fixture.root, checkpoint: run.lastCheckpoint!.id, tag: 'paper' });
+  const before = readFileSync(join(fixture.root, 'small.ts'), 'utf8');
+  appendFileSync(join(fixture.root, 'small.ts'), '\n// another thought\n');
+  const editor = await editorOf(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /^small #1 val_loss/);
+  const list = editor.page.locator('.quick-input-widget');
+  await editor.palette('Trainstash: Clean Up…');
+  await list.getByText(/tagged paper/).waitFor();
+  await editor.shot('clean-up');
+  await list.getByText('small #1').click();
+  await list.getByText('small #1: delete checkpoints').waitFor();
+  await editor.shot('clean-up-run');
+  await editor.page.keyboard.press('Escape');
+
+  await editor.rowMenu(editor.row(/small #1/), 'Original Code in a New Folder…');
+  await list.getByText('The code of small #1, into a new folder in…').waitFor();
+  await list.locator('input.input').fill(`${fixture.folder}/`);
+  await list.getByText('project', { exact: true }).waitFor();
+  await list.getByRole('button', { name: 'Restore Here' }).click();
+  await editor.toast(/files in/).waitFor();
+  await editor.shot('original-code');
+  const [folder] = readdirSync(fixture.folder).filter((name) => name.startsWith('small-1-'));
+  expect(readFileSync(join(fixture.folder, folder!, 'small.ts'), 'utf8')).toBe(before);
+
+  await editor.page.getByRole('button', { name: 'Jobs Section' }).click();
+  await editor.row(/^job small/).click();
+  await editor.row(/^learningRate/).waitFor();
+  await editor.shot('jobs');
+  await editor.rowMenu(editor.row(/^job small/), 'Run with Params…');
+  await list.getByText('Run small with other params').waitFor();
+  await list.locator('input.input').fill('learningRate=0.5 epochs=1');
+  await editor.page.keyboard.press('Enter');
+  await untilRow(editor, /small #2/, /^small #2 val_loss/);
+  expect((await show(client, fixture, '2')).run.params).toMatchObject({ learningRate: 0.5, epochs: 1 });
+
+  await editor.palette('Open Walkthrough');
+  await list.locator('.monaco-list-row', { hasText: 'Trainstash' }).click();
+  await editor.page.locator('.gettingStartedContainer', { hasText: 'Kill it, and resume it' }).waitFor();
+  await editor.shot('walkthrough');
   expect(editor.pageErrors).toEqual([]);
 });
