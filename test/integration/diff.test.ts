@@ -61,6 +61,14 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
   const printed = await fixture.cli('diff', '1', '2');
   expect(printed.stdout).toContain(`common origin: step ${origin.step}`);
   for (const line of printed.stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(80);
+  // By epochs it says so of its axis, with --code what was changed, and a name that is mapped to nothing is no match.
+  expect((await fixture.cli('diff', '1', '2', '--by', 'epoch')).stdout).toMatch(/epoch/);
+  expect((await fixture.cli('diff', '1', '2', '--code')).stdout).toMatch(/^[ ]*[+-]/m);
+  const mapped = await fixture.cli('diff', '1', '2', '--map', '0.Conv2D=nowhere', '--json');
+  const names = JSON.parse(mapped.stdout).weights[0];
+  expect(JSON.stringify(names)).toContain('nowhere');
+  expect((await fixture.cli('diff', '1', '2', '--map', 'nothing')).stderr).toContain('OLD=NEW');
+  expect((await fixture.cli('diff', '1', '2', '--by', 'moon')).stderr).toMatch(/step|epoch|time/);
 });
 
 test('the best runs of two branches; what does not exist is named, and nothing is guessed', async () => {
