@@ -1,6 +1,7 @@
 /** A run as the table of the dashboard shows it. Pure, and free of `vscode`. */
 import { LIVE_STATUSES, type Params, type Run } from '../protocol/domain.ts';
 import type { RunRow } from './pages/messages.ts';
+import { canGoOn } from './text.ts';
 
 export function rowOf(run: Run): RunRow {
   const { id, number, name, label, branch, status, draft, createdAt, step, totalSteps, stepsPerEpoch, monitor } = run;
@@ -18,6 +19,7 @@ export function rowOf(run: Run): RunRow {
     branch,
     status,
     live: LIVE_STATUSES.includes(status),
+    resumable: canGoOn(run),
     draft,
     createdAt,
     step,

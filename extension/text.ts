@@ -25,13 +25,18 @@ const ICONS: Record<Run['status'], [icon: string, color?: string]> = {
   stopped: ['circle-slash'],
 };
 
+/** Ended before its end, with a checkpoint. */
+export function canGoOn({ status, checkpoints }: Run): boolean {
+  return ['paused', 'failed', 'lost', 'stopped'].includes(status) && checkpoints > 0;
+}
+
 export function lookOfRun(run: Run, now: number): Look {
   const [icon, color] = ICONS[run.status];
   const live = LIVE_STATUSES.includes(run.status);
   const parts = live ? liveParts(run) : endedParts(run, now);
   const description = [...parts, run.label].filter(Boolean).join(' · ');
   const words = ['run', run.status, live ? 'live' : 'ended'];
-  if (['paused', 'failed', 'lost', 'stopped'].includes(run.status) && run.checkpoints > 0) words.push('resumable');
+  if (canGoOn(run)) words.push('resumable');
   if (run.checkpoints > 0) words.push('forkable');
   if (run.command) words.push('jobless');
   if (run.code !== null) words.push('coded');

@@ -218,14 +218,31 @@ async function decide(
     params.length > 0
       ? [{ label: '$(symbol-parameter) Resume with today’s params', description: params.map((p) => p.name).join(', ') }]
       : [];
+  const each: Item[] =
+    params.length > 1
+      ? [{ label: '$(checklist) Choose for each param…', description: 'the checkpoint’s or today’s' }]
+      : [];
   const heading: Item = { label: 'What differs', kind: vscode.QuickPickItemKind.Separator };
-  const chosen = await vscode.window.showQuickPick([go, ...current, heading, ...items], {
+  const chosen = await vscode.window.showQuickPick([go, ...current, ...each, heading, ...items], {
     title: `${plain(run.name)}: ${differences.length} ${differences.length === 1 ? 'thing differs' : 'things differ'} from the checkpoint`,
     placeHolder: 'It continues from the checkpoint, but bit for bit only if nothing differs',
     matchOnDetail: true,
   });
   if (chosen === go) return { accept: true, current: [] };
   if (chosen && current.includes(chosen)) return { accept: true, current: params.map(({ name }) => name) };
+  if (chosen && each.includes(chosen)) {
+    const choices = params.map(({ name, checkpoint, current: now }) => ({
+      label: plain(name),
+      description: `${plain(now) || '–'} instead of the checkpoint’s ${plain(checkpoint) || '–'}`,
+      name,
+    }));
+    const todays = await vscode.window.showQuickPick(choices, {
+      title: `${plain(run.name)}: which params are to be today’s?`,
+      placeHolder: 'Those that are not chosen stay as the checkpoint has them',
+      canPickMany: true,
+    });
+    return todays && { accept: true, current: todays.map(({ name }) => name) };
+  }
   // A row of what differs is there to be read.
   return undefined;
 }

@@ -12,6 +12,8 @@ export interface ChartLine {
   ys: ArrayLike<number>;
   /** A run that goes on: dashed lines are of those that others are compared with. */
   dash?: boolean;
+  /** Where it was best, in the units of the axes. */
+  best?: { x: number; y: number } | undefined;
 }
 
 export interface ChartMark {
@@ -114,11 +116,16 @@ export function Chart(props: ChartProps) {
 /** The list of before, as long as its entries have the same values. */
 function useSame<T extends object>(list: readonly T[]): readonly T[] {
   const kept = useRef(list);
-  const isSame =
-    kept.current.length === list.length &&
-    list.every((entry, i) => Object.entries(entry).every(([key, one]) => one === kept.current[i]![key as keyof T]));
-  if (!isSame) kept.current = list;
+  const same = kept.current.length === list.length && list.every((entry, i) => isSame(entry, kept.current[i]!));
+  if (!same) kept.current = list;
   return kept.current;
+}
+
+/** Arrays are the same only as themselves: they are long. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || !a || !b || ArrayBuffer.isView(a)) return false;
+  return Object.entries(a).every(([key, one]) => isSame(one, (b as Record<string, unknown>)[key]));
 }
 
 /** Steps between ticks, where there is nothing between two steps: 1, 2, 5, 10, … */
@@ -169,7 +176,7 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
           current.current.onZoom?.(isZoomed(plot) ? [min, max] : null);
         },
       ],
-      draw: [(plot) => drawMarks(plot, current.current.marks ?? [])],
+      draw: [(plot) => drawMarks(plot, current.current.marks ?? []), (plot) => drawBest(plot, current.current)],
       ready: [
         (plot) =>
           onPress(plot.over, (left, top) => {
@@ -214,6 +221,24 @@ function drawMarks(plot: uPlot, marks: readonly ChartMark[]): void {
     ctx.lineTo(at - size, bbox.top + bbox.height);
     ctx.lineTo(at + size, bbox.top + bbox.height);
     ctx.fill();
+  }
+  ctx.restore();
+}
+
+/** A ring around the best value of each; a smoothed curve does not go through it. */
+function drawBest(plot: uPlot, { lines, smoothing, log }: ChartProps): void {
+  if (smoothing > 0) return;
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.lineWidth = 1.5 * devicePixelRatio;
+  for (const { best, color, xs } of lines) {
+    if (!best || xs.length === 0 || !Number.isFinite(best.y) || (log && best.y <= 0)) continue;
+    const [x, y] = [plot.valToPos(best.x, 'x', true), plot.valToPos(best.y, 'y', true)];
+    if (x < bbox.left || x > bbox.left + bbox.width || y < bbox.top || y > bbox.top + bbox.height) continue;
+    ctx.strokeStyle = color;
+    ctx.beginPath();
+    ctx.arc(x, y, 4 * devicePixelRatio, 0, 2 * Math.PI);
+    ctx.stroke();
   }
   ctx.restore();
 }

@@ -153,7 +153,13 @@ function lineOf(run: string, name: string, place: number, axis: Axis, zoomed: bo
   const curve = (zoomed && known.zoomed.get(key)) || known.curves.get(key);
   const row = known.rows.get(run);
   if (!row?.metrics[name] || (axis === 'epoch' && row.stepsPerEpoch === null)) return [];
-  const line = { label: row.name, color: colorOf(place) };
+  const { best } = row.metrics[name];
+  const unit = axis === 'step' ? 1 : axis === 'epoch' ? row.stepsPerEpoch! : null;
+  const line = {
+    label: row.name,
+    color: colorOf(place),
+    best: best && unit !== null ? { x: best.step / unit, y: best.value } : undefined,
+  };
   if (!curve) return [{ ...line, xs: NOTHING, ys: NOTHING }];
   const xs = axis === 'time' ? curve.times : axis === 'epoch' ? epochsOf(curve, row.stepsPerEpoch!) : curve.xs;
   return [{ ...line, xs, ys: curve.ys }];

@@ -46,6 +46,7 @@ function Dashboard({ version: _ }: { version: number }) {
   const extend = (ids: string[]) => setChosen([...picked.filter((id) => !ids.includes(id)), ...ids].slice(-MAX_CHOSEN));
   if (known.problem) return <p class="problem">{known.problem}</p>;
   const branches = [...new Set(rows.map((row) => row.branch))].filter((name) => name !== null);
+  const only = picked.length === 1 ? known.rows.get(picked[0]!) : undefined;
   const live = rows.filter((row) => row.live).length;
   const act = (action: Extract<DashboardSaid, { say: 'act' }>['action']) =>
     tell({ say: 'act', action, runs: picked.slice(0, 8) });
@@ -87,6 +88,16 @@ function Dashboard({ version: _ }: { version: number }) {
         <span class="quiet">
           {picked.length > 0 ? `${picked.length} chosen` : 'Choose runs to see their curves; Shift takes all between'}
         </span>
+        {only?.resumable && (
+          <button type="button" onClick={() => act('resume')}>
+            Resume
+          </button>
+        )}
+        {only?.live && (
+          <button type="button" onClick={() => act('pause')}>
+            Pause
+          </button>
+        )}
         <button type="button" disabled={picked.length === 0} onClick={() => act('diff')}>
           Compare
         </button>

@@ -62,6 +62,8 @@ export interface RunRow {
   branch: string | null;
   status: string;
   live: boolean;
+  /** It ended before its end, and has a checkpoint to go on from. */
+  resumable: boolean;
   draft: boolean;
   createdAt: number;
   step: number;

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import { checkpointTag, daemonStop, logRead, runPause } from '../../protocol/messages.ts';
+import { checkpointTag, daemonStop, logRead, runList, runPause } from '../../protocol/messages.ts';
 import {
   BUILD,
   type Fixture,
@@ -263,7 +263,7 @@ test('a mistake in trainstash.json is marked where it is', async (context) => {
   expect(await problems.getByText('$ref').count()).toBe(0);
   writeFileSync(join(fixture.root, 'trainstash.json'), JSON.stringify({ jobs: { small: { module: 'small.ts' } } }));
   await editor.page.getByRole('button', { name: 'Jobs Section' }).click();
-  await editor.row(/^small/).waitFor();
+  await editor.row(/^job small/).waitFor();
 });
 
 test('a run is exported from its row, in a format that is chosen, to where it is asked for', async (context) => {
@@ -357,6 +357,15 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   await grid.getByRole('row', { name: /small #3.*running/ }).waitFor();
   await client.request(runPause, { root: fixture.root, run: live.id });
   await grid.getByRole('row', { name: /small #3.*paused/ }).waitFor();
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await grid.getByRole('row', { name: /small #3/ }).click();
+  await page.getByRole('button', { name: 'Resume' }).click();
+  await grid.getByRole('row', { name: /small #3.*running/ }).waitFor();
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await grid.getByRole('row', { name: /small #3.*paused/ }).waitFor();
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await grid.getByRole('row', { name: /small #1/ }).click();
+  await grid.getByRole('row', { name: /small #2/ }).click();
   await page.getByRole('searchbox', { name: 'Filter runs' }).fill('learningRate=0.02');
   await until('one row is left', async () => (await grid.getByRole('row', { name: /small #/ }).count()) === 1);
   await page.getByRole('button', { name: 'Compare' }).click();
@@ -441,8 +450,12 @@ test('what is kept says why, old code comes back beside the project, a job runs 
 
   await editor.rowMenu(editor.row(/small #1/), 'Original Code in a New Folder…');
   await list.getByText('The code of small #1, into a new folder in…').waitFor();
-  await list.locator('input.input').fill(`${fixture.folder}/`);
-  await list.getByText('project', { exact: true }).waitFor();
+  // It writes the folder that it starts in a moment after it is there, over what was typed.
+  await until('the folder is entered', async () => {
+    await list.locator('input.input').fill(`${fixture.folder}/`);
+    await editor.page.waitForTimeout(500);
+    return list.getByText('project', { exact: true }).isVisible();
+  });
   await list.getByRole('button', { name: 'Restore Here' }).click();
   await editor.toast(/files in/).waitFor();
   await editor.shot('original-code');
@@ -464,5 +477,64 @@ test('what is kept says why, old code comes back beside the project, a job runs 
   await list.locator('.monaco-list-row', { hasText: 'Trainstash' }).click();
   await editor.page.locator('.gettingStartedContainer', { hasText: 'Kill it, and resume it' }).waitFor();
   await editor.shot('walkthrough');
+  expect(editor.pageErrors).toEqual([]);
+});
+
+test('in a folder that is not trusted the history is shown, and nothing can be started', async (context) => {
+  if (!parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  const editor = await openEditor(parts, {
+    folder: fixture.root,
+    state: join(fixture.folder, 'state'),
+    settings: { 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' },
+  });
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /^small #1 val_loss/);
+  await editor.row(/small #1/).hover();
+  await editor.shot('untrusted');
+  expect(
+    await editor
+      .row(/small #1/)
+      .getByRole('button', { name: 'Resume' })
+      .count(),
+  ).toBe(0);
+  await editor.page.keyboard.press('F1');
+  const list = editor.page.locator('.quick-input-widget');
+  await list.locator('input.input').fill('>Trainstash: R');
+  await list.locator('.monaco-list-row', { hasText: 'Trainstash: Refresh' }).waitFor();
+  expect(await list.locator('.monaco-list-row', { hasText: 'Trainstash: Run a Job' }).count()).toBe(0);
+  await editor.page.keyboard.press('Escape');
+
+  // A head that moves starts nothing either, and is shown.
+  execFileSync('git', ['switch', '-qc', 'idea'], { cwd: fixture.root });
+  await untilRow(editor, /^branch idea/, /idea current · 0 runs/);
+  expect((await client.request(runList, { root: fixture.root, drafts: true })).runs).toHaveLength(1);
+  expect(editor.pageErrors).toEqual([]);
+});
+
+test('two folders in one window are two projects', async (context) => {
+  if (!parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  const other = join(fixture.folder, 'other');
+  cpSync(fixture.root, other, { recursive: true, filter: (source) => !source.includes('.git') });
+  gitProject(other);
+  const workspace = join(fixture.folder, 'both.code-workspace');
+  writeFileSync(workspace, JSON.stringify({ folders: [{ path: fixture.root }, { path: other }] }));
+  const editor = await openEditor(parts, { workspace, folder: fixture.root, state: join(fixture.folder, 'state') });
+  await editor.showTrainstash();
+  await editor.row(/^project/).waitFor();
+  await editor.row(/^other/).waitFor();
+  await untilRow(editor, /small #1/, /^small #1 val_loss/);
+  await editor.palette('Trainstash: Run a Job');
+  const list = editor.page.locator('.quick-input-widget');
+  await list.getByText('Trainstash: which project?').waitFor();
+  await editor.shot('two-folders');
+  await list.locator('.monaco-list-row', { hasText: other }).click();
+  const there = { ...fixture, root: other, store: join(other, '.git/trainstash') };
+  await untilStatus(await openProject(there), there, '1', 'completed');
   expect(editor.pageErrors).toEqual([]);
 });

@@ -88,14 +88,16 @@ test('from init to eject', async () => {
 
 test('pause, checkpoint and resume without a name take the live run, then the newest that can be resumed', async () => {
   const fixture = makeFixture();
-  expect(await fixture.cli('run', 'small', '-d', '-p', 'slow=60')).toMatchObject({ code: 0 });
+  expect(await fixture.cli('run', 'small', '-d', '-p', 'slow=60', '-p', 'epochs=60')).toMatchObject({ code: 0 });
   await until('some steps are done', async () => JSON.parse((await fixture.cli('show', '--json')).stdout).run.step > 2);
   expect((await fixture.cli('checkpoint')).stdout).toMatch(/Checkpoint \w+ of step \d+ is stored/);
   expect((await fixture.cli('pause')).stdout).toMatch(/small #1 is paused/);
   const client = await openProject(fixture);
   const resumed = await fixture.cli('resume', '-d');
   expect(resumed.stdout).toMatch(/Resumed from step \d+: small #1/);
-  await untilStatus(client, fixture, '1', 'completed');
+  await untilStatus(client, fixture, '1', 'running');
+  expect((await fixture.cli('stop')).stdout).toMatch(/small #1/);
+  await untilStatus(client, fixture, '1', 'stopped');
 });
 
 test('log -f ends with the run and has all of its output', async () => {
@@ -107,7 +109,7 @@ test('log -f ends with the run and has all of its output', async () => {
 
 test('a run of another branch is not listed, and not resumed by default', async () => {
   const fixture = makeFixture();
-  await fixture.cli('run', 'small', '-d', '-p', 'slow=60');
+  await fixture.cli('run', 'small', '-d', '-p', 'slow=60', '-p', 'epochs=60');
   await until('it trains', async () => JSON.parse((await fixture.cli('show', '--json')).stdout).run.step > 1);
   await fixture.cli('pause');
   const { execFileSync } = await import('node:child_process');

@@ -60,6 +60,8 @@ export async function editorParts(): Promise<EditorParts | null> {
 
 export interface EditorOptions {
   folder: string;
+  /** A `.code-workspace` file that is opened instead. */
+  workspace?: string;
   /** State directory of the daemon that the extension meets or starts. */
   state: string;
   settings?: Record<string, unknown>;
@@ -123,7 +125,7 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
     ['extensionTestsPath', remote(options.suite.tests)],
   ];
   const query = new URLSearchParams({
-    folder: options.folder,
+    ...(options.workspace ? { workspace: options.workspace } : { folder: options.folder }),
     ...(payload ? { payload: JSON.stringify(payload) } : {}),
   });
   const editor = new Editor(browser, `http://127.0.0.1:${port}/?${query}`, home);
@@ -230,11 +232,17 @@ export class Editor {
 
   /** Runs a command by its title, through the palette. */
   async palette(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
     const input = this.page.locator('.quick-input-widget input.input');
-    await input.waitFor({ state: 'visible' });
-    await input.fill(`>${title}`);
-    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
+    const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first();
+    // What can be done is looked at when the list opens: a file's language may be known a moment later.
+    await until(`the palette has ${title}`, async () => {
+      await this.page.keyboard.press('F1');
+      await input.waitFor({ state: 'visible' });
+      await input.fill(`>${title}`);
+      if (await shows(row, 3_000)) return true;
+      await this.page.keyboard.press('Escape');
+      return false;
+    });
     await this.page.keyboard.press('Enter');
   }
 

@@ -17,6 +17,7 @@ function row(number: number, more: Partial<RunRow> = {}): RunRow {
     branch: 'main',
     status: 'completed',
     live: false,
+    resumable: false,
     draft: false,
     createdAt: number,
     step: 0,
