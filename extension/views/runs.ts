@@ -1,4 +1,5 @@
 /** The tree of runs: (project →) branch → run → checkpoint. Draws the model, asks it for what is expanded. */
+import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
@@ -169,6 +170,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
       case 'project': {
         const item = new vscode.TreeItem(vscode.Uri.file(node.root), Expanded);
         item.contextValue = 'project';
+        item.accessibilityInformation = { label: `project ${basename(node.root)}` };
         return item;
       }
       case 'branch': {

@@ -526,8 +526,8 @@ test('two folders in one window are two projects', async (context) => {
   writeFileSync(workspace, JSON.stringify({ folders: [{ path: fixture.root }, { path: other }] }));
   const editor = await openEditor(parts, { workspace, folder: fixture.root, state: join(fixture.folder, 'state') });
   await editor.showTrainstash();
-  await editor.row(/^project/).waitFor();
-  await editor.row(/^other/).waitFor();
+  await editor.row(/^project project/).waitFor();
+  await editor.row(/^project other/).waitFor();
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
   await editor.palette('Trainstash: Run a Job');
   const list = editor.page.locator('.quick-input-widget');
@@ -535,6 +535,9 @@ test('two folders in one window are two projects', async (context) => {
   await editor.shot('two-folders');
   await list.locator('.monaco-list-row', { hasText: other }).click();
   const there = { ...fixture, root: other, store: join(other, '.git/trainstash') };
-  await untilStatus(await openProject(there), there, '1', 'completed');
+  const second = await openProject(there);
+  const started = () => second.request(runList, { root: other, drafts: true });
+  await until('it is started there', async () => (await started()).runs.length > 0);
+  await untilStatus(second, there, '1', 'completed');
   expect(editor.pageErrors).toEqual([]);
 });
