@@ -1,4 +1,7 @@
-/** Kills the trainer, the daemon or both at random moments, again and again, until a run is through; then checks all. */
+/**
+ * Kills the trainer, the daemon or both at random moments, again and again, until a run is through, and command lines that
+ * export and sweep meanwhile; then checks all.
+ */
 import type { Client } from '../../client/connect.ts';
 import { Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
@@ -14,6 +17,7 @@ import {
   startSmall,
   untilStatus,
 } from '../support/daemon.ts';
+import { Bystanders } from './bystanders.ts';
 
 export interface ChaosReport {
   kills: number;
@@ -39,6 +43,8 @@ export async function chaosRounds(
   await untilStatus(client, fixture, whole.id, 'completed');
   const final = (await show(client, fixture, whole.id)).checkpoints.at(-1)!.stateDigest;
   const committed = new Map<string, Checkpoint>();
+  const bystanders = new Bystanders(fixture, random, whole.id);
+  await bystanders.start();
 
   for (let number = 1; report.kills < kills; number++) {
     let run = await retried(
@@ -52,9 +58,10 @@ export async function chaosRounds(
     for (let round = 0; run.status !== 'completed'; round++) {
       // The last part of a run is left alone now and then, or it would never end.
       if (report.kills < kills && round < 6) {
+        const beside = bystanders.one();
         await new Promise((resolve) => setTimeout(resolve, random.float() * STEPS * STEP_MS));
         remember(committed, await tryShow(client, fixture, run.id));
-        report.kills += await strike(fixture, client, run, random);
+        report.kills += (await strike(fixture, client, run, random)) + (await beside);
       }
       client = await reconnected(fixture, client);
       run = await settled(client, fixture, run.id);
@@ -71,6 +78,11 @@ export async function chaosRounds(
     );
   }
   await checkCommitted(client, fixture, committed, report);
+  // What the last daemon was at is swept by the next.
+  await client.request(m.daemonStop, {});
+  await client.closed;
+  await openProject(fixture);
+  report.losses.push(...bystanders.check());
   return report;
 }
 

@@ -1,0 +1,79 @@
+/** What else goes on while trainings are killed: exports are written, the store is swept, and their clients are killed too. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Random } from '../../daemon/trainer/random.ts';
+import { type Fixture, kill } from '../support/daemon.ts';
+
+const CLI = join(import.meta.dirname, '../../dist/trainstash.js');
+const LONGEST_MS = 700;
+const MANIFEST = '.trainstash.json';
+
+export class Bystanders {
+  readonly #fixture: Fixture;
+  readonly #random: Random;
+  readonly #source: string;
+  readonly #folder: string;
+  #expected = '';
+  #count = 0;
+
+  /** `source`: a run that is not trained any more. */
+  constructor(fixture: Fixture, random: Random, source: string) {
+    this.#fixture = fixture;
+    this.#random = random;
+    this.#source = source;
+    this.#folder = join(fixture.folder, 'exports');
+  }
+
+  /** One export that nobody disturbs: what all others have to be. */
+  async start(): Promise<void> {
+    mkdirSync(this.#folder);
+    const path = join(this.#folder, 'whole.safetensors');
+    const { code } = await this.#fixture.cli('export', this.#source, '--format', 'safetensors', '--out', path);
+    if (code !== 0) throw new Error('the first export failed');
+    this.#expected = digest(path);
+  }
+
+  /** Starts a command and kills it at a random moment, if it is not through by then. Resolves to the kills: 0 or 1. */
+  async one(): Promise<number> {
+    const out = join(this.#folder, `out-${++this.#count}.safetensors`);
+    const choices = [
+      ['export', this.#source, '--format', 'safetensors', '--out', out],
+      ['export', this.#source, '--format', 'safetensors', '--out', out],
+      ['gc', '--empty-trash'],
+      ['ls', '--all'],
+    ];
+    const words = choices[Math.floor(this.#random.float() * choices.length)]!;
+    const { root, env } = this.#fixture;
+    const child = spawn(process.execPath, [CLI, ...words], { cwd: root, env, stdio: 'ignore' });
+    const ended = new Promise<boolean>((resolve) => child.once('exit', () => resolve(true)));
+    const through = await Promise.race([ended, delay(this.#random.float() * LONGEST_MS, false)]);
+    if (through) return 0;
+    end(child);
+    await ended;
+    return 1;
+  }
+
+  /** With a daemon that has just opened the project. What is there has to be whole, and nothing else may be there. */
+  check(): string[] {
+    return readdirSync(this.#folder).flatMap((name) => {
+      const path = join(this.#folder, name);
+      if (name.endsWith(MANIFEST)) {
+        const { files } = JSON.parse(readFileSync(path, 'utf8')) as { files: { sha256: string }[] };
+        return files[0]?.sha256 === this.#expected ? [] : [`the manifest ${name} is of something else`];
+      }
+      if (!/^(out-\d+|whole)\.safetensors$/.test(name)) return [`${name} was left behind`];
+      return digest(path) === this.#expected ? [] : [`${name} (${statSync(path).size} bytes) is not whole`];
+    });
+  }
+}
+
+function end({ pid }: ChildProcess): void {
+  if (pid !== undefined) kill(pid, 'SIGKILL');
+}
+
+function digest(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
