@@ -40,7 +40,7 @@ export class ConfigDiagnostics {
     if (uri.scheme !== 'file' || basename(uri.fsPath) !== FILE || isDirty || this.#connection.status.kind !== 'ready')
       return;
     try {
-      const { warnings } = await this.#connection.request(projectJobs, { root: dirname(uri.fsPath) });
+      const { warnings } = await this.#connection.poll(projectJobs, { root: dirname(uri.fsPath) });
       this.#found.set(
         uri,
         warnings.flatMap((warning) => {

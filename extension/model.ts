@@ -123,12 +123,12 @@ export class Model {
     if (runs && !runs.has(run.id)) runs.set(run.id, run);
   }
 
-  /** The next page of a branch's runs; the first when nothing is loaded. */
+  /** The next page of a branch's runs; the first when nothing is loaded. What is drawn is no reason to start a daemon. */
   async loadMore(root: string, branch: string | null): Promise<void> {
     const mirror = this.#mirrors.get(root);
     if (!mirror) return;
     const known = mirror.loaded.get(branch);
-    const page = await this.#connection.request(m.runList, { root, branch, drafts: true, cursor: known?.next ?? null });
+    const page = await this.#connection.poll(m.runList, { root, branch, drafts: true, cursor: known?.next ?? null });
     for (const run of page.runs) mirror.runs.set(run.id, run);
     const ids = page.runs.map(({ id }) => id);
     const before = (known?.ids ?? []).filter((id) => !ids.includes(id));
@@ -136,11 +136,16 @@ export class Model {
     this.#events.project(root);
   }
 
-  async loadCheckpoints(root: string, run: string): Promise<Checkpoint[]> {
+  /** `start`: a person waits for them, so that a daemon is started if there is none. */
+  async loadCheckpoints(root: string, run: string, start = false): Promise<Checkpoint[]> {
     const mirror = this.#mirrors.get(root);
     const known = mirror?.checkpoints.get(run);
     if (known) return known;
-    const { checkpoints } = await this.#connection.request(m.checkpointList, { root, run });
+    const connection = this.#connection;
+    const params = { root, run };
+    const { checkpoints } = await (start
+      ? connection.request(m.checkpointList, params)
+      : connection.poll(m.checkpointList, params));
     mirror?.checkpoints.set(run, checkpoints);
     return checkpoints;
   }
@@ -174,7 +179,7 @@ export class Model {
   }
 
   async #loadBranches(mirror: ProjectMirror): Promise<void> {
-    const { branches } = await this.#connection.request(m.branchList, { root: mirror.project.root });
+    const { branches } = await this.#connection.poll(m.branchList, { root: mirror.project.root });
     mirror.branches = branches;
     this.#events.project(mirror.project.root);
   }

@@ -139,7 +139,7 @@ export async function jobTarget(app: App, node?: JobNode): Promise<JobNode | und
   if (node?.job) return node;
   const root = await app.chooseRoot();
   if (!root) return undefined;
-  const jobs = await jobsOf(app.connection, root);
+  const jobs = await jobsOf((params) => app.connection.request(m.projectJobs, params), root);
   if (jobs.length === 0) {
     // Says which mistake there is, if it is one.
     await app.connection.request(m.projectJobs, { root });

@@ -66,7 +66,7 @@ export async function checkpointTarget(
   const target = await runTarget(app, node, what, (run) => run.checkpoints > 0);
   if (!target) return undefined;
   if (node?.kind === 'checkpoint') return { ...target, checkpoint: node.checkpoint };
-  const checkpoints = await app.model.loadCheckpoints(target.root, target.run.id);
+  const checkpoints = await app.model.loadCheckpoints(target.root, target.run.id, true);
   const items = checkpoints.map((checkpoint) => {
     const look = lookOfCheckpoint(checkpoint, target.run, Date.now());
     return {

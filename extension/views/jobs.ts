@@ -32,7 +32,11 @@ export class JobsTree implements vscode.TreeDataProvider<JobNode | ParamNode> {
 
   async getChildren(node?: JobNode | ParamNode): Promise<(JobNode | ParamNode)[]> {
     if (node) return 'job' in node ? Object.entries(node.job.params).map(([name, value]) => ({ name, value })) : [];
-    const lists = await Promise.all(this.#model.projects.map(({ project }) => jobsOf(this.#connection, project.root)));
+    const lists = await Promise.all(
+      this.#model.projects.map(({ project }) =>
+        jobsOf((params) => this.#connection.poll(projectJobs, params), project.root),
+      ),
+    );
     return lists.flat();
   }
 
@@ -60,8 +64,10 @@ export class JobsTree implements vscode.TreeDataProvider<JobNode | ParamNode> {
   }
 }
 
+type ReadJobs = (params: { root: string }) => Promise<{ jobs: JobSummary[] }>;
+
 /** None when trainstash.json has a mistake: running a job tells it. */
-export async function jobsOf(connection: Connection, root: string): Promise<JobNode[]> {
-  const { jobs } = await connection.request(projectJobs, { root }).catch(() => ({ jobs: [] }));
+export async function jobsOf(read: ReadJobs, root: string): Promise<JobNode[]> {
+  const { jobs } = await read({ root }).catch(() => ({ jobs: [] }));
   return jobs.map((job) => ({ root, job }));
 }

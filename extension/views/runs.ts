@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { isError } from '../../protocol/errors.ts';
 import { integer } from '../../protocol/words.ts';
 import type { BranchView, Model, ProjectMirror } from '../model.ts';
 import { filterOf } from '../pages/columns.ts';
@@ -66,7 +67,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     if (node.kind === 'drafts')
       return this.#runNodes(node.root, node.branch).filter((child) => this.#run(child)?.draft);
     if (node.kind !== 'run') return [];
-    const checkpoints = await this.#model.loadCheckpoints(node.root, node.id);
+    const checkpoints = await this.#model.loadCheckpoints(node.root, node.id).catch(unlessAway);
     return checkpoints.map((checkpoint) => ({ kind: 'checkpoint', root: node.root, run: node.id, checkpoint }));
   }
 
@@ -116,7 +117,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   async #runs(root: string, branch: string | null): Promise<Node[]> {
     const mirror = this.#model.project(root);
     if (!mirror) return [];
-    if (!mirror.loaded.has(branch)) await this.#model.loadMore(root, branch);
+    if (!mirror.loaded.has(branch)) await this.#model.loadMore(root, branch).catch(unlessAway);
     const nodes = this.#runNodes(root, branch);
     const kept = nodes.filter((node) => !this.#run(node)?.draft);
     if (kept.length < nodes.length) kept.push(this.#node({ kind: 'drafts', root, branch }));
@@ -271,4 +272,10 @@ function idOf(node: Node): string {
   if (node.kind === 'run') return `${kind} ${root} ${node.id}`;
   if (node.kind === 'checkpoint') return `${kind} ${root} ${node.checkpoint.id}`;
   return `${kind} ${root} ${node.branch === null ? '' : `:${node.branch}`}`;
+}
+
+/** While no daemon is there the view's message says so; its rows need not. */
+function unlessAway(error: unknown): [] {
+  if (isError(error, 'daemonUnavailable')) return [];
+  throw error;
 }

@@ -27,12 +27,13 @@ export class StashesTree implements vscode.TreeDataProvider<StashNode> {
   async getChildren(node?: StashNode): Promise<StashNode[]> {
     if (node?.kind === 'file') return [];
     if (node) {
-      const { files } = await this.#connection.request(stashShow, { root: node.root, stash: node.stash.id });
+      const shown = { root: node.root, stash: node.stash.id };
+      const { files } = await this.#connection.poll(stashShow, shown).catch(() => ({ files: [] }));
       return files.map((file) => ({ kind: 'file', ...file }));
     }
     const lists = await Promise.all(
       this.#model.projects.map(async ({ project: { root } }) => {
-        const { stashes } = await this.#connection.request(stashList, { root });
+        const { stashes } = await this.#connection.poll(stashList, { root }).catch(() => ({ stashes: [] }));
         return stashes.map((stash): StashNode => ({ kind: 'stash', root, stash }));
       }),
     );

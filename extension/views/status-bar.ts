@@ -119,7 +119,7 @@ export class StatusBar {
     if (!root) return;
     this.#curve = { run: run.id, at: Date.now(), svg: this.#curve?.run === run.id ? this.#curve.svg : '' };
     const query = { root, run: run.id, names: ['loss'], buckets: CURVE_POINTS };
-    const answer = await this.#connection.request(metricsQuery, query).catch(() => null);
+    const answer = await this.#connection.poll(metricsQuery, query).catch(() => null);
     const svg = answer?.series[0] && curveSvg(answer.series[0].values);
     if (svg) this.#curve = { run: run.id, at: Date.now(), svg };
   }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Connection } from '../../extension/connection.ts';
+import { Model } from '../../extension/model.ts';
 import { Usage } from '../../extension/usage.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { projectWhere } from '../../protocol/messages.ts';
@@ -39,4 +40,40 @@ test('the usage of a store is not worth a daemon that was stopped', async () => 
   const shown = await new Promise<string>((resolve) => new Usage(connection, resolve).changed('/project'));
   expect(shown).toBe('');
   expect(attempts).toEqual([]);
+});
+
+test('what is drawn is no reason to start a daemon that was stopped', async () => {
+  const attempts: boolean[] = [];
+  let stop = () => {};
+  const answers: Record<string, unknown> = {
+    'project/open': { root: '/project', store: '/store', branch: 'main' },
+    'run/list': { runs: [], next: null },
+    'branch/list': { branches: [] },
+  };
+  const client = {
+    request: async ({ method }: { method: string }) => answers[method],
+    on() {},
+    closed: new Promise<void>((resolve) => {
+      stop = resolve;
+    }),
+    close() {},
+  };
+  const connection = new Connection({
+    connect: async (start) => {
+      attempts.push(start);
+      return client as never;
+    },
+    log: () => {},
+  });
+  const nothing = () => {};
+  const model = new Model(connection, { project: nothing, run: nothing, checkpoints: nothing, notice: nothing });
+  await model.open('/project', true);
+  expect(attempts).toEqual([true]);
+  stop();
+  await client.closed;
+  await Promise.resolve();
+  await expect(model.loadCheckpoints('/project', 'aa')).rejects.toMatchObject({ code: 'daemonUnavailable' });
+  await expect(model.loadMore('/project', 'other')).rejects.toMatchObject({ code: 'daemonUnavailable' });
+  expect(attempts).toEqual([true]);
+  connection.dispose();
 });
