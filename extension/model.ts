@@ -65,14 +65,14 @@ export class ProjectMirror {
 }
 
 export class Model {
-  readonly #connection: Pick<Connection, 'request' | 'on'>;
+  readonly #connection: Pick<Connection, 'poll' | 'request' | 'on'>;
   readonly #events: ModelEvents;
   readonly #mirrors = new Map<string, ProjectMirror>();
   /** Branch lists that are due to be asked for. */
   readonly #due = new Map<string, NodeJS.Timeout>();
   #revision: number | null = null;
 
-  constructor(connection: Pick<Connection, 'request' | 'on'>, events: ModelEvents) {
+  constructor(connection: Pick<Connection, 'poll' | 'request' | 'on'>, events: ModelEvents) {
     this.#connection = connection;
     this.#events = events;
     connection.on(m.projectChanged, ({ revision, project }) => this.#seen(revision) && this.#putProject(project));
