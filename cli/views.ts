@@ -158,7 +158,7 @@ export function usageLines(usage: StoreUsage): string[] {
 /** Each checkpoint with what it is kept for. */
 export function keptLines(runs: readonly KeptRun[], width: number): string[] {
   if (runs.length === 0) return ['No checkpoints are kept.'];
-  return runs.flatMap(({ name, branch, bytes: total, checkpoints }, i) => [
+  return runs.flatMap(({ name, branch, bytes: total, checkpoints, more }, i) => [
     ...(i > 0 ? [''] : []),
     `${safe(name)}${branch === null ? '' : ` on ${safe(branch)}`}: ${bytes(total)} before dedup`,
     ...table(
@@ -171,6 +171,7 @@ export function keptLines(runs: readonly KeptRun[], width: number): string[] {
       ],
       width,
     ),
+    ...(more > 0 ? [`and ${integer(more)} older ones`] : []),
   ]);
 }
 

@@ -480,7 +480,10 @@ export interface KeptRun {
   name: string;
   branch: string | null;
   bytes: number;
+  /** The newest of them. */
   checkpoints: KeptCheckpoint[];
+  /** How many older ones are not listed, since an answer is bounded. */
+  more: number;
 }
 /** Of the 50 runs that hold most, or of one. */
 export const storeKept = request<{ runs: KeptRun[] }>()('store/kept', v.object({ root, run: v.optional(text) }));

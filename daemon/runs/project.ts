@@ -29,6 +29,8 @@ const DRAFT_LIFE_MS = 86_400_000;
 const STRAYS_MS = 2_000;
 /** Runs that a cleaning up is about. */
 const LARGEST = 50;
+const LISTED_OF_MANY = 100;
+const LISTED_OF_ONE = 5_000;
 const LOG_PAGE_BYTES = 128 << 10;
 
 export interface ProjectSetup {
@@ -313,12 +315,13 @@ export class OpenProject {
       const run = await this.store.run(id);
       if (!run) continue;
       const reasons = new Map(await this.store.reasonsToKeep(id, this.#policyOf(run)));
-      const checkpoints = (await this.store.checkpoints(id)).map((checkpoint) => ({
-        checkpoint,
-        reasons: reasons.get(checkpoint.id) ?? [],
-      }));
-      const bytes = checkpoints.reduce((sum, one) => sum + one.checkpoint.bytes, 0);
-      kept.push({ run: id, name: run.name, branch: run.branch, bytes, checkpoints });
+      const all = await this.store.checkpoints(id);
+      const checkpoints = all
+        .slice(query === undefined ? -LISTED_OF_MANY : -LISTED_OF_ONE)
+        .map((checkpoint) => ({ checkpoint, reasons: reasons.get(checkpoint.id) ?? [] }));
+      const bytes = all.reduce((sum, one) => sum + one.bytes, 0);
+      const more = all.length - checkpoints.length;
+      kept.push({ run: id, name: run.name, branch: run.branch, bytes, checkpoints, more });
     }
     return kept;
   }

@@ -177,7 +177,7 @@ export function registerKeeping(
         label: `$(list-tree) ${plain(run.name)}`,
         description: [
           run.branch && plain(run.branch),
-          `${integer(run.checkpoints.length)} checkpoints`,
+          `${integer(run.checkpoints.length + run.more)} checkpoints`,
           bytes(run.bytes),
         ]
           .filter(Boolean)
@@ -206,7 +206,9 @@ export function registerKeeping(
   };
 
   /** Its checkpoints, each with what it is kept for; those that are chosen go to the trash. */
-  const choose = async (root: string, { name, checkpoints }: m.KeptRun) => {
+  const choose = async (root: string, { run, name }: m.KeptRun) => {
+    const [kept] = (await connection.request(m.storeKept, { root, run })).runs;
+    const { checkpoints } = kept ?? { checkpoints: [] };
     const items = [...checkpoints].reverse().map(({ checkpoint, reasons }) => ({
       label: `step ${integer(checkpoint.step)}`,
       description: bytes(checkpoint.bytes),
@@ -264,12 +266,13 @@ async function askFolder(start: string, title: string): Promise<string | undefin
 }
 
 /** How many of its checkpoints are kept for what; one with several reasons counts for each. */
-function whyKept({ checkpoints }: m.KeptRun): string {
+function whyKept({ checkpoints, more }: m.KeptRun): string {
   const counts = new Map<string, number>();
   for (const { reasons } of checkpoints)
     for (const reason of reasons.length > 0 ? reasons : ['not needed'])
       counts.set(reason, (counts.get(reason) ?? 0) + 1);
-  return [...counts].map(([reason, count]) => (count > 1 ? `${count} × ${reason}` : reason)).join('; ');
+  const words = [...counts].map(([reason, count]) => (count > 1 ? `${count} × ${reason}` : reason));
+  return [...words, ...(more > 0 ? [`and ${integer(more)} older ones`] : [])].join('; ');
 }
 
 async function chooseFolder(): Promise<string | undefined> {
