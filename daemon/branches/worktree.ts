@@ -48,6 +48,8 @@ export class Worktree {
   /** HEAD moved while nobody looked: true until the first look has been settled. */
   #unattended = true;
   #told = '';
+  /** Runs that a switch has waited for. */
+  readonly #waitedFor = new Set<string>();
   #waitsFor: string | null = null;
   /** Paths of the branch in place that are waited for. */
   readonly #claimed = new Set<RawPath>();
@@ -116,7 +118,8 @@ export class Worktree {
 
   /** A run has ended or paused: a switch may have waited for it. One that was paused for that is offered on its branch's return. */
   runEnded({ id, branch, status }: Pick<Run, 'id' | 'branch' | 'status'>): void {
-    if (this.#waitsFor !== null && status === 'paused' && branch === this.#record.inPlace()?.branch) {
+    // The switch itself may have been faster than this news of the run.
+    if (this.#waitedFor.delete(id) && status === 'paused' && branch !== null && branch !== this.head.branch) {
       const paused = this.#record.paused();
       this.#record.setPaused({ ...paused, [branch]: { runs: [...(paused[branch]?.runs ?? []), id], left: true } });
     }
@@ -294,6 +297,7 @@ export class Worktree {
       case 'wait':
         // Whoever is waited for goes on writing these: they stay this branch's.
         for (const { path } of set.leaving) this.#claimed.add(path);
+        for (const run of this.#setup.runs.live()) if (run.branch === inPlace.branch) this.#waitedFor.add(run.id);
         this.#tellOnce(
           'switchWaits',
           `The files of ${inPlace.branch} stay until these have ended or paused: ${writers.join(', ')}.`,
