@@ -60,6 +60,17 @@ function fit(text: string, width: number, { right, flexible }: Pick<Column<never
   return right ? padding + text : text + padding;
 }
 
+/** At spaces; a word that is longer stands alone. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 /** Names may hold what a terminal obeys: control characters are shown, not executed. */
 export function safe(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to replace.

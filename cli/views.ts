@@ -2,7 +2,7 @@
 import type { Checkpoint, Run, Session, StoreUsage } from '../protocol/domain.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages.ts';
 import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
-import { bar, type Column, paint, safe, table } from './format.ts';
+import { bar, type Column, paint, safe, table, wrapped } from './format.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
   running: 'green',
@@ -122,7 +122,8 @@ export function runDetails(
   for (const notice of run.notices.slice(-5)) {
     const mark =
       notice.level === 'info' ? paint('green', '✔') : paint(notice.level === 'error' ? 'red' : 'yellow', '!');
-    lines.push(`  ${mark} ${safe(notice.text)}`);
+    const [first = '', ...rest] = wrapped(safe(notice.text), width - 4);
+    lines.push(`  ${mark} ${first}`, ...rest.map((line) => `    ${line}`));
   }
   const launches = sessions.filter(({ purpose }) => purpose === 'train');
   if (launches.length > 1) {

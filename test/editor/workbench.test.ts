@@ -236,8 +236,7 @@ test('files wait for a run that writes them; it is paused from the toast, and re
   await untilStatus(client, fixture, run.id, 'paused');
   await until('its files have left', () => repository.read('checkpoints/last.pt') === null);
   git('switch', '-q', 'main');
-  const offer = editor.toast(/was paused when HEAD left it/);
-  await offer.waitFor();
+  const offer = await editor.notification(/was paused when HEAD left it/);
   await editor.shot('switch-back');
   expect(repository.read('checkpoints/last.pt')).toBe('main');
   await offer.getByRole('button', { name: 'Resume' }).click();

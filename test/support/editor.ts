@@ -265,6 +265,16 @@ export class Editor {
     return this.page.locator('.notification-toast', { hasText: text });
   }
 
+  /** As a toast, or in the list of all: only three toasts are shown at a time, and others may have come first. */
+  async notification(text: string | RegExp): Promise<Locator> {
+    const shown = this.toast(text);
+    if (await shows(shown, 5_000)) return shown;
+    await this.palette('Notifications: Show Notifications');
+    const listed = this.page.locator('.notifications-center .notification-list-item', { hasText: text });
+    await listed.waitFor();
+    return listed;
+  }
+
   /** Of the pages of ours that are open the one that shows this text. */
   webview(text: string | RegExp): Promise<Frame> {
     return until(`a page shows ${text}`, async () => {

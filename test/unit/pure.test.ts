@@ -1,7 +1,7 @@
 /** Rules without processes or files. */
 import { expect, test } from 'vitest';
 import { parseParams } from '../../cli/arguments.ts';
-import { bar, safe, table } from '../../cli/format.ts';
+import { bar, safe, table, wrapped } from '../../cli/format.ts';
 import { checkpointPolicy } from '../../daemon/runs/config.ts';
 import { etaSeconds } from '../../daemon/runs/eta.ts';
 import { labelOf, shortValue } from '../../daemon/runs/naming.ts';
@@ -174,6 +174,11 @@ test('numbers, sizes and times are short and exact enough', () => {
     '3 days ago',
   ]);
   expect(bar(0.5, 8)).toBe('████····');
+});
+
+test('long text is wrapped at spaces, and nothing of it is lost', () => {
+  const lines = wrapped('one two three fifteen-letters four', 9);
+  expect(lines).toEqual(['one two', 'three', 'fifteen-letters', 'four']);
 });
 
 test('a table fits the width, leaves out empty columns, and shows control characters instead of obeying them', () => {
