@@ -88,25 +88,26 @@ export class Metrics {
     range: { from: number; to: number },
     buckets: number,
   ): { points: Points; total: number } {
-    const parts = segments.map(({ session, ...own }) => {
+    // What lies whole in the range may be outlined; of the rest only its points tell how many of them are in it.
+    const parts = segments.flatMap(({ session, ...own }) => {
       const from = Math.max(own.from, range.from);
       const to = Math.min(own.to, range.to);
-      return { from, to, blocks: this.#blocks(session, name, from, to) };
+      return this.#blocks(session, name, from, to).map((block) => {
+        const inside = block.outline !== null && block.low > from && block.high <= to;
+        const points = inside
+          ? null
+          : cut(this.#read('metric_block', block.series, block.first, block.count), from, to);
+        return { block, points, count: points?.steps.length ?? block.count };
+      });
     });
-    const most = parts.reduce((sum, { blocks }) => blocks.reduce((count, block) => count + block.count, sum), 0);
-    const coarse = buckets > 0 && most >= buckets * OUTLINE_GROUP * 2;
-    let total = 0;
-    const read = parts.flatMap(({ from, to, blocks }) =>
-      blocks.map((block) => {
-        if (coarse && block.outline !== null && block.low > from && block.high <= to) {
-          total += block.count;
-          return this.#read('metric_outline', block.series, block.first, block.outline);
-        }
-        const points = cut(this.#read('metric_block', block.series, block.first, block.count), from, to);
-        total += points.steps.length;
-        return coarse ? outlineOf(points) : points;
-      }),
-    );
+    const total = parts.reduce((sum, { count }) => sum + count, 0);
+    const coarse = buckets > 0 && total >= buckets * OUTLINE_GROUP * 2;
+    const read = parts.map(({ block: { series, first, count, outline }, points }) => {
+      if (points) return coarse ? outlineOf(points) : points;
+      return coarse
+        ? this.#read('metric_outline', series, first, outline!)
+        : this.#read('metric_block', series, first, count);
+    });
     return { points: downsample(join(read), buckets), total };
   }
 

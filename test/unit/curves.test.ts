@@ -49,6 +49,14 @@ test('a narrow range shows each of its points, a wide one ends where it was told
   expect(wide.points.steps.at(-1)).toBeLessThanOrEqual(250_456);
 });
 
+test('a narrow range shows each of its points also where the blocks around it are the largest', () => {
+  append(noise(0, COUNT), [65_000]);
+  for (const from of [10_000, 64_800]) {
+    const { points, total } = metrics.curve(whole(), 'loss', { from, to: from + 400 }, BUCKETS);
+    expect([points.steps.length, total]).toEqual([400, 400]);
+  }
+});
+
 test('what a resume did again is told once, also inside of a block that is only outlined', () => {
   append(noise(0, COUNT), [COUNT], 'first');
   append(noise(150_000, COUNT), [COUNT], 'second');
