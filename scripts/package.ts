@@ -12,14 +12,13 @@ const MOST = { universal: 15 * MB, platform: 6 * MB, wheel: 0.2 * MB };
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { version } = createRequire(import.meta.url)('../package.json');
 const out = join(root, 'out');
-const onlyUniversal = process.argv.includes('--universal');
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out);
 const sizes: [path: string, most: number][] = [
   [await packExtension({ target: join(out, `trainstash-${version}.vsix`) }), MOST.universal],
 ];
-for (const platform of onlyUniversal ? [] : platforms) {
+for (const platform of platforms) {
   const target = join(out, `trainstash-${version}-${platform}.vsix`);
   sizes.push([await packExtension({ platform, target }), MOST.platform]);
 }

@@ -81,14 +81,15 @@ export const projectCommands: Record<string, Command> = {
     options: { 'empty-trash': { type: 'boolean' }, why: { type: 'boolean' } },
     words: [0, 1],
     async run(context) {
-      const client = await context.project();
       const [run] = context.args.words;
-      if (context.args.flag('why')) {
+      const why = context.args.flag('why');
+      if (run !== undefined && !why) throw new UsageError('gc takes a run only with --why');
+      const client = await context.project();
+      if (why) {
         const { runs } = await client.request(m.storeKept, { root: context.root, run });
         context.answer(runs, keptLines(runs, context.width));
         return 0;
       }
-      if (run !== undefined) throw new UsageError('gc takes a run only with --why');
       const result = await client.request(m.storeGc, {
         root: context.root,
         emptyTrash: context.args.flag('empty-trash'),

@@ -62,8 +62,10 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
   expect(printed.stdout).toContain(`common origin: step ${origin.step}`);
   for (const line of printed.stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(80);
   // By epochs it says so of its axis, with --code what was changed, and a name that is mapped to nothing is no match.
-  expect((await fixture.cli('diff', '1', '2', '--by', 'epoch')).stdout).toMatch(/epoch/);
-  expect((await fixture.cli('diff', '1', '2', '--code')).stdout).toMatch(/^[ ]*[+-]/m);
+  const byEpoch = JSON.parse((await fixture.cli('diff', '1', '2', '--by', 'epoch', '--json')).stdout);
+  expect(byEpoch.axis).toBe('epoch');
+  expect(printed.stdout).not.toContain('// changed');
+  expect((await fixture.cli('diff', '1', '2', '--code')).stdout).toContain('+// changed');
   const mapped = await fixture.cli('diff', '1', '2', '--map', '0.Conv2D=nowhere', '--json');
   const names = JSON.parse(mapped.stdout).weights[0];
   expect(JSON.stringify(names)).toContain('nowhere');
