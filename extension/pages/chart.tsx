@@ -2,6 +2,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { integer } from '../../protocol/words.ts';
+import type { Axis } from './axis.tsx';
 import { smoothed } from './smoothing.ts';
 import { value } from './words.ts';
 
@@ -29,7 +30,7 @@ interface ChartProps {
   log: boolean;
   /** A share of the weight of what came before; 0: as logged. */
   smoothing: number;
-  axis: 'step' | 'epoch' | 'time';
+  axis: Axis;
   marks?: readonly ChartMark[];
   height?: number;
   /** Another part of the axis is shown; null: all of it. */

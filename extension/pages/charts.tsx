@@ -1,6 +1,7 @@
 /** Chosen runs over each other, a chart for each metric. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { integer } from '../../protocol/words.ts';
+import { type Axis, AxisChoice } from './axis.tsx';
 import { Chart, type ChartLine, type ChartMark, colorOf } from './chart.tsx';
 import { type CurveData, curveKey, known, tell, useKept } from './dashboard-state.ts';
 import type { RunRow } from './messages.ts';
@@ -13,8 +14,6 @@ const REFRESH_MS = 5_000;
 const NOTHING = new Float64Array(0);
 /** While one drags, only the last range is asked for. */
 const ZOOM_MS = 200;
-
-type Axis = 'step' | 'epoch' | 'time';
 
 export function Charts({ picked }: { picked: string[] }) {
   const [axis, setAxis] = useKept<Axis>('axis', 'step');
@@ -69,14 +68,7 @@ export function Charts({ picked }: { picked: string[] }) {
   return (
     <section aria-label="Curves">
       <div class="bar">
-        <label>
-          by{' '}
-          <select value={axis} onChange={(event) => setAxis(event.currentTarget.value as Axis)}>
-            <option value="step">step</option>
-            <option value="epoch">epoch</option>
-            <option value="time">time</option>
-          </select>
-        </label>
+        <AxisChoice axis={axis} choose={setAxis} />
         <label>
           <input type="checkbox" checked={log} onChange={() => setLog(!log)} /> log scale
         </label>

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import type { CodeFileDiff, Diff, FactDiff, MetricSide } from '../../protocol/diff.ts';
 import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
+import { AxisChoice } from './axis.tsx';
 import { Chart, colorOf } from './chart.tsx';
 import type { DiffNews, DiffPageSaid, DiffPageState } from './messages.ts';
 import { drawer, listen, remember, remembered, say } from './page.ts';
@@ -176,17 +177,7 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
   return (
     <Section title="Metrics" count={count}>
       <div class="bar">
-        <label>
-          by{' '}
-          <select
-            value={axis}
-            onChange={(event) => tell({ say: 'axis', axis: event.currentTarget.value as typeof axis })}
-          >
-            <option value="step">step</option>
-            <option value="epoch">epoch</option>
-            <option value="time">time</option>
-          </select>
-        </label>
+        <AxisChoice axis={axis} choose={(chosen) => tell({ say: 'axis', axis: chosen })} />
         <label>
           <input type="checkbox" checked={log} onChange={() => setLog(!log)} /> log scale
         </label>

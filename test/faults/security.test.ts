@@ -1,10 +1,14 @@
 /** Lines of docs/security.md that no other test stands for. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as v from 'valibot';
 import { afterEach, expect, test } from 'vitest';
 import * as m from '../../protocol/messages.ts';
+import { checkpointFileSchema } from '../../protocol/session.ts';
 import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { PACKAGE, PYTHON } from '../support/python.ts';
 
 const LINUX = process.platform === 'linux';
 const before = process.umask();
@@ -86,4 +90,33 @@ test('looking at a repository runs nothing that it names; a run asks git for its
   expect(readFileSync(join(fixture.folder, 'code/small.ts'), 'utf8')).toBe(
     readFileSync(join(fixture.root, 'small.ts'), 'utf8'),
   );
+});
+
+test.runIf(PYTHON)('the Python package runs nothing that a checkpoint names', () => {
+  const folder = temporaryFolder();
+  const code = `
+import os, sys, torch
+from trainstash import ptfile
+class Evil:
+    def __reduce__(self): return os.system, ('touch ' + sys.argv[2],)
+torch.save({'model': Evil(), 'w': torch.ones(3)}, sys.argv[1])
+try: ptfile.read(sys.argv[1])
+except ValueError as error: print('REFUSED', error)
+`;
+  const words = ['-W', 'ignore', '-c', code, join(folder, 'evil.pt'), join(folder, 'ran')];
+  const { stdout, stderr } = spawnSync(PYTHON, words, {
+    encoding: 'utf8',
+    env: { ...process.env, PYTHONPATH: PACKAGE, PYTHONDONTWRITEBYTECODE: '1' },
+  });
+  expect(stdout, stderr).toMatch(/^REFUSED .*system/);
+  expect(existsSync(join(folder, 'ran'))).toBe(false);
+});
+
+test('no name of a checkpoint’s file leads out of the folder that it is restored to', () => {
+  const files = checkpointFileSchema.entries.files;
+  const isTaken = (name: string) => v.safeParse(files, [{ name, bytes: 1 }]).success;
+  for (const name of ['../x', 'a/../../x', '/etc/x', 'C:\\x', '\\\\host\\x', '..', 'a/..', ''])
+    expect(isTaken(name), name).toBe(false);
+  for (const name of ['state.pt', 'checkpoint-5/model.safetensors', '..hidden', 'a..b'])
+    expect(isTaken(name), name).toBe(true);
 });
