@@ -1,5 +1,6 @@
 /** The daemon's state: open projects, trust, revision, and when it may leave. */
 import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StatePaths } from '../client/paths.ts';
@@ -26,6 +27,22 @@ import { readJson, writeJson } from './store/files.ts';
 /** An open project costs a worker thread; it is opened again in some ten milliseconds. */
 const PROJECT_IDLE_MS = 120_000;
 
+/** A store becomes smaller when nothing was asked of its project for so long; its newest checkpoints stay as they are. */
+const PACK_AFTER_MS = Number(process.env.TRAINSTASH_PACK_AFTER_MS ?? 10_000);
+const PACK_AGE_MS = Number(process.env.TRAINSTASH_PACK_AGE_MS ?? 3_600_000);
+const PACK_AGAIN_MS = 600_000;
+/** How long a request may wait for it, at most. */
+export const PACK_SLICE_MS = 300;
+
+interface Entry {
+  opening: Promise<OpenProject>;
+  opened: OpenProject | null;
+  usedAt: number;
+  packing: boolean;
+  /** Not before there can be something new to pack. */
+  packAt: number;
+}
+
 export interface DaemonSetup {
   paths: StatePaths;
   build: Build;
@@ -47,7 +64,7 @@ export class Daemon {
   readonly startedAt = Date.now();
   revision = 0;
   readonly #setup: DaemonSetup;
-  readonly #projects = new Map<string, { opening: Promise<OpenProject>; opened: OpenProject | null; usedAt: number }>();
+  readonly #projects = new Map<string, Entry>();
   readonly #places = new Map<string, Place>();
   /** The stores whose projects a client wants to stay open. */
   readonly #watched = new Map<ClientInfo, Set<string>>();
@@ -103,7 +120,7 @@ export class Daemon {
       sweepExports(place.store);
       return opened;
     });
-    const created = { opening, opened: null as OpenProject | null, usedAt: Date.now() };
+    const created: Entry = { opening, opened: null, usedAt: Date.now(), packing: false, packAt: 0 };
     this.#projects.set(place.store, created);
     try {
       created.opened = await opening;
@@ -158,7 +175,7 @@ export class Daemon {
   }
 
   get busy(): boolean {
-    return this.#open().some((project) => project.busy);
+    return [...this.#projects.values()].some(({ opened, packing }) => packing || opened?.busy);
   }
 
   async state(): Promise<DaemonState> {
@@ -205,9 +222,45 @@ export class Daemon {
   async closeIdleProjects(): Promise<void> {
     const limit = Date.now() - PROJECT_IDLE_MS;
     const watched = new Set([...this.#watched.values()].flatMap((stores) => [...stores]));
-    for (const [store, { opened, usedAt }] of [...this.#projects]) {
-      if (opened && !opened.busy && usedAt < limit && !watched.has(store)) await this.forget(opened);
+    for (const [store, { opened, usedAt, packing }] of [...this.#projects]) {
+      if (opened && !opened.busy && !packing && usedAt < limit && !watched.has(store)) await this.forget(opened);
     }
+  }
+
+  /** Makes stores smaller as long as nobody needs them, or the machine. */
+  async packWhileIdle(): Promise<void> {
+    for (const entry of [...this.#projects.values()]) {
+      if (entry.packing || Date.now() < entry.packAt) continue;
+      entry.packing = true;
+      try {
+        await this.#packProject(entry);
+      } catch (error) {
+        // A full disk, or the store was closed: nothing is lost, and it is tried again later.
+        entry.packAt = Date.now() + PACK_AGAIN_MS;
+        this.#setup.log(`packing: ${(error as Error).message}`);
+      } finally {
+        entry.packing = false;
+      }
+    }
+  }
+
+  async #packProject(entry: Entry): Promise<void> {
+    let savedBytes = 0;
+    while (entry.opened && Date.now() - entry.usedAt >= PACK_AFTER_MS && this.#machineIsFree()) {
+      const slice = await entry.opened.store.pack(PACK_SLICE_MS, PACK_AGE_MS);
+      savedBytes += slice.savedBytes;
+      if (slice.more) continue;
+      entry.packAt = Date.now() + PACK_AGAIN_MS;
+      break;
+    }
+    if (savedBytes > 0) this.#setup.log(`${entry.opened?.place.store}: packed, ${savedBytes} bytes smaller`);
+  }
+
+  /** A training may need every core for its data. Where the load is not told, any run counts. */
+  #machineIsFree(): boolean {
+    if (this.liveRuns().length === 0) return true;
+    const [load] = loadavg();
+    return process.platform !== 'win32' && load! < availableParallelism() / 2;
   }
 
   async close(): Promise<void> {

@@ -6,7 +6,7 @@ import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import { codeFile } from './code/changes.ts';
 import { copyOut } from './code/snapshot.ts';
-import type { Daemon } from './daemon.ts';
+import { type Daemon, PACK_SLICE_MS } from './daemon.ts';
 import { diff } from './diff/diff.ts';
 import { diffWeights } from './diff/weights.ts';
 import { exportFormats, exportTo } from './export/export.ts';
@@ -254,6 +254,19 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const evictedBytes = await worktrees.evict(await daemon.rootOf(root));
     const report = await store.gc(emptyTrash ?? false);
     return { ...report, returnedBytes: report.returnedBytes + evictedBytes };
+  });
+  on(m.storePack, 'changes', async ({ root }, _client, task) => {
+    const { store } = await project(root);
+    const total = await store.unpackedBytes();
+    let savedBytes = 0;
+    for (let more = true; more && !task.signal.aborted; ) {
+      const slice = await store.pack(PACK_SLICE_MS, 0);
+      savedBytes += slice.savedBytes;
+      more = slice.more;
+      task.progress(total - (await store.unpackedBytes()), total);
+    }
+    task.signal.throwIfAborted();
+    return { savedBytes };
   });
   on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
     const opened = await project(root);

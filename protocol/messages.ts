@@ -469,6 +469,9 @@ export const storeGc = request<{ removedCheckpoints: number; removedChunks: numb
   v.object({ root, emptyTrash: v.optional(v.boolean()) }),
 );
 
+/** Makes the store as small as it gets, which it otherwise does when there is nothing else to do. A task: bytes of checkpoints. */
+export const storePack = request<{ savedBytes: number }>()('store/pack', v.object({ root, task: v.optional(text) }));
+
 /** A checkpoint with what it is kept for; without a reason it goes when there are newer ones. */
 export interface KeptCheckpoint {
   checkpoint: Checkpoint;

@@ -41,6 +41,7 @@ const main = await build({
     standalone: 'daemon/standalone.ts',
     'store-worker': 'daemon/store/worker.ts',
     'hasher-thread': 'daemon/store/hasher-thread.ts',
+    'recode-thread': 'daemon/store/recode-thread.ts',
     trainer: 'daemon/trainer/main.ts',
     runner: 'daemon/runner/main.ts',
     'inspect-thread': 'daemon/formats/inspect-thread.ts',

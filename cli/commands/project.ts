@@ -1,4 +1,5 @@
 /** Commands for the project, its store and the daemon. */
+
 import { readFileSync } from 'node:fs';
 import { statePaths } from '../../client/paths.ts';
 import * as m from '../../protocol/messages.ts';
@@ -7,6 +8,7 @@ import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { safe } from '../format.ts';
+import { requestTask } from '../task.ts';
 import { ask } from '../terminal.ts';
 import { field, fsckLines, keptLines, usageLines } from '../views.ts';
 
@@ -76,9 +78,9 @@ export const projectCommands: Record<string, Command> = {
     },
   },
   gc: {
-    summary: 'delete what is expired and give space back',
-    usage: '[--empty-trash] | --why [RUN]',
-    options: { 'empty-trash': { type: 'boolean' }, why: { type: 'boolean' } },
+    summary: 'delete what is expired and give space back; --pack: smaller, now',
+    usage: '[--empty-trash] [--pack] | --why [RUN]',
+    options: { 'empty-trash': { type: 'boolean' }, pack: { type: 'boolean' }, why: { type: 'boolean' } },
     words: [0, 1],
     async run(context) {
       const [run] = context.args.words;
@@ -94,8 +96,12 @@ export const projectCommands: Record<string, Command> = {
         root: context.root,
         emptyTrash: context.args.flag('empty-trash'),
       });
-      context.answer(result, [
+      const packed = context.args.flag('pack')
+        ? await requestTask(client, m.storePack, { root: context.root }, 'Packing')
+        : null;
+      context.answer({ ...result, ...packed }, [
         `${integer(result.removedCheckpoints)} checkpoints and ${integer(result.removedChunks)} chunks deleted, ${bytes(result.returnedBytes)} given back.`,
+        ...(packed ? [`Checkpoints take ${bytes(packed.savedBytes)} less than before.`] : []),
       ]);
       return 0;
     },

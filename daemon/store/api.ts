@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import {
   type Checkpoint,
+  LIVE_STATUSES,
   type MetricSeries,
   type MetricSummary,
   type Proof,
@@ -26,9 +27,11 @@ import { lineageOf } from './lineage.ts';
 import { Metrics, summarize } from './metrics.ts';
 import { type MarkKind, Objects } from './objects.ts';
 import { compareOverlap } from './overlap.ts';
+import { pack, unpackedBytes } from './packing.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
 import { type ReadPort, serveReads } from './reading.ts';
 import { fillCatalog, followObjects } from './rebuild.ts';
+import { Recoder } from './recoder.ts';
 import { bestOf, DEFAULT_KEEP, type KeepPolicy, keptBecause } from './retention.ts';
 import {
   type CheckpointBody,
@@ -50,6 +53,8 @@ export interface StoreOptions {
   path: string;
   /** Bundle of the hasher thread. */
   hasherEntry: string;
+  /** Bundle of the recoder's thread. */
+  recodeEntry: string;
   quotaBytes?: number;
 }
 
@@ -72,10 +77,23 @@ export function openStore(options: StoreOptions) {
   }
   let metrics = new Metrics(catalog);
   const hasher = new Hasher(new URL(options.hasherEntry));
+  const recoder = new Recoder(new URL(options.recodeEntry));
   if (objects.meta('quota') === undefined)
     objects.setMeta('quota', String(options.quotaBytes ?? defaultQuotaBytes(path)));
   followObjects(objects, catalog);
   const pause = () => breathe();
+
+  /** One at a time changes how chunks are stored: two could make each other's the base of its own. */
+  let upkeep: Promise<unknown> = Promise.resolve();
+  /** What a slice left for the next one. */
+  let packing: { minAgeMs: number; chunks: ReturnType<typeof pack> } | null = null;
+  let closing = false;
+  function exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = upkeep.then(work);
+    upkeep = result.catch(() => {});
+    return result;
+  }
+  const sweepNow = () => exclusive(() => sweep(objects, recoder, pause));
 
   /** Brings the catalog up to a change of objects.db that has just been committed. */
   function follow(change: () => void): void {
@@ -137,7 +155,7 @@ export function openStore(options: StoreOptions) {
     for (const checkpoint of catalog.trashedCheckpoints()) {
       if (fits()) return { over: false, pruned };
       forgetCheckpoint(checkpoint.id);
-      await sweep(objects, pause);
+      await sweepNow();
     }
     if (fits()) return { over: false, pruned };
     for (const row of catalog.database.prepare('SELECT DISTINCT run FROM checkpoint WHERE trashed IS NULL').all()) {
@@ -147,7 +165,7 @@ export function openStore(options: StoreOptions) {
         pruned.push(catalog.checkpoint(id)!);
         forgetCheckpoint(id);
       }
-      await sweep(objects, pause);
+      await sweepNow();
       if (fits()) return { over: false, pruned };
     }
     return { over: !fits(), pruned };
@@ -224,7 +242,7 @@ export function openStore(options: StoreOptions) {
       rmSync(join(path, 'files', id), { recursive: true, force: true });
       catalog.removeRun(id);
       metrics.forgetIds();
-      await sweep(objects, pause);
+      await sweepNow();
     },
 
     // ---- checkpoints ----
@@ -383,11 +401,37 @@ export function openStore(options: StoreOptions) {
           .prepare('SELECT id FROM run WHERE trashed < ?')
           .all(limit === Number.POSITIVE_INFINITY ? 1e300 : limit);
         for (const row of oldRuns) await api.purgeRun(String(row.id));
-        const removedChunks = await sweep(objects, pause);
+        const removedChunks = await sweepNow();
         const returnedBytes = await returnSpace(objects, pause, true);
         return { removedCheckpoints: expired.length, removedChunks, returnedBytes };
       });
     },
+    unpackedBytes: () => unpackedBytes(objects),
+    /**
+     * Makes the store smaller for about `milliseconds`, going on where the call before stopped. Checkpoints younger than
+     * `minAgeMs` stay as they are. Does nothing when the disk is nearly full.
+     */
+    pack: (milliseconds: number, minAgeMs: number) =>
+      exclusive(async () => {
+        const { bavail, bsize } = statfsSync(path);
+        if (bavail * bsize < MIN_FREE_BYTES) return { savedBytes: 0, more: false };
+        if (packing?.minAgeMs !== minAgeMs) {
+          const isLive = (run: string) => LIVE_STATUSES.includes(catalog.run(run)?.status ?? 'lost');
+          packing = { minAgeMs, chunks: pack(objects, recoder, { before: Date.now() - minAgeMs, isLive }) };
+        }
+        const until = performance.now() + milliseconds;
+        let savedBytes = 0;
+        while (!closing && performance.now() < until) {
+          const { done, value } = await packing.chunks.next();
+          if (done) {
+            packing = null;
+            await returnSpace(objects, pause, false);
+            return { savedBytes, more: false };
+          }
+          savedBytes += value;
+        }
+        return { savedBytes, more: true };
+      }),
     async fsck(rebuild: boolean): Promise<FsckReport> {
       const report = await checkObjects(objects, pause);
       if (!rebuild) return { ...report, rebuilt: null };
@@ -399,7 +443,10 @@ export function openStore(options: StoreOptions) {
     },
     isDiskFull: (error: { code?: string }) => isDiskFull(error),
     async close(): Promise<void> {
+      closing = true;
+      await upkeep;
       await hasher.close();
+      await recoder.close();
       catalog.database.close();
       objects.close();
       ownership.release();

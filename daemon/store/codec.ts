@@ -1,11 +1,15 @@
 import { constants as zlib, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
+import { type DeltaWidth, decodeDelta, encodeDelta } from './delta.ts';
+
 /** How a chunk's bytes are stored. The numbers are in every store: never change or reuse one. */
-export const CODEC = { raw: 0, zstd: 1, shuffle2: 2, shuffle4: 4, shuffle8: 8 } as const;
+export const CODEC = { raw: 0, zstd: 1, shuffle2: 2, shuffle4: 4, shuffle8: 8, delta2: 18, delta4: 20 } as const;
 export type Codec = (typeof CODEC)[keyof typeof CODEC];
 
-/** A codec is used only if the sample shrinks below this share: less is not worth the time at the next restore. */
+/** At ingestion a codec is used only if the sample shrinks below this share: less costs more than it saves. */
 const WORTH_IT = 0.75;
+/** When there is time, a twentieth is worth it, and a delta has to save that much of what the chunk takes alone. */
+const WORTH_TIME = 0.95;
 const SAMPLE_BYTES = 32 << 10;
 const LEVEL = { params: { [zlib.ZSTD_c_compressionLevel]: 1 } };
 
@@ -15,8 +19,13 @@ export function encodeChunk(bytes: Uint8Array, codec: Codec): { codec: Codec; da
   return data.length < bytes.length ? { codec, data } : { codec: CODEC.raw, data: bytes };
 }
 
-export function decodeChunk(data: Uint8Array, codec: number, size: number): Uint8Array {
+/** `base`: what the chunk is a delta to. Throws when it is missing, or the data is damaged. */
+export function decodeChunk(data: Uint8Array, codec: number, size: number, base: Uint8Array | null): Uint8Array {
   if (codec === CODEC.raw) return data;
+  if (isDelta(codec)) {
+    if (base?.length !== size) throw new RangeError('the base of a delta has the wrong size');
+    return decodeDelta(data, base, deltaWidth(codec));
+  }
   // `maxOutputLength` bounds what a damaged or hostile chunk can make us allocate.
   const plain = zstdDecompressSync(data, { maxOutputLength: Math.max(size, 1) });
   return codec === CODEC.zstd ? plain : unshuffle(plain, codec);
@@ -27,12 +36,33 @@ export function decodeChunk(data: Uint8Array, codec: number, size: number): Uint
  * floats compress better when their first bytes stand together, then their second bytes, and so on.
  */
 export function chooseCodec(bytes: Uint8Array, elementBytes: number): Codec {
-  if (bytes.length < 64) return CODEC.raw;
+  return smallest(bytes, [CODEC.zstd, shuffleOf(elementBytes)], WORTH_IT);
+}
+
+/** As small as it gets, with time: `base` has the same size, and null says that there is none. */
+export function encodeSmall(bytes: Uint8Array, base: Uint8Array | null): { codec: Codec; data: Uint8Array } {
+  const shuffles = [CODEC.zstd, CODEC.shuffle2, CODEC.shuffle4, CODEC.shuffle8];
+  const alone = encodeChunk(bytes, smallest(bytes, shuffles, WORTH_TIME));
+  if (base === null || bytes.length < 64) return alone;
+  const part = middleOf(bytes);
+  const others = middleOf(base);
+  const [delta2, delta4] = [encodeDelta(part, others, 2), encodeDelta(part, others, 4)];
+  const codec = delta2.length < delta4.length ? CODEC.delta2 : CODEC.delta4;
+  const data = encodeDelta(bytes, base, deltaWidth(codec));
+  return data.length < alone.data.length * WORTH_TIME ? { codec, data } : alone;
+}
+
+function middleOf(bytes: Uint8Array): Uint8Array {
   const middle = Math.max(0, (bytes.length - SAMPLE_BYTES) >> 1) & ~7;
-  const sample = bytes.subarray(middle, middle + SAMPLE_BYTES);
+  return bytes.subarray(middle, middle + SAMPLE_BYTES);
+}
+
+function smallest(bytes: Uint8Array, codecs: readonly (Codec | null)[], worth: number): Codec {
+  if (bytes.length < 64) return CODEC.raw;
+  const sample = middleOf(bytes);
   let best: Codec = CODEC.raw;
-  let bestSize = sample.length * WORTH_IT;
-  for (const codec of [CODEC.zstd, shuffleOf(elementBytes)]) {
+  let bestSize = sample.length * worth;
+  for (const codec of codecs) {
     if (codec === null) continue;
     const size = encode(sample, codec).length;
     if (size < bestSize) {
@@ -45,6 +75,14 @@ export function chooseCodec(bytes: Uint8Array, elementBytes: number): Codec {
 
 function shuffleOf(elementBytes: number): Codec | null {
   return elementBytes === 2 || elementBytes === 4 || elementBytes === 8 ? elementBytes : null;
+}
+
+export function isDelta(codec: number): codec is typeof CODEC.delta2 | typeof CODEC.delta4 {
+  return codec === CODEC.delta2 || codec === CODEC.delta4;
+}
+
+function deltaWidth(codec: typeof CODEC.delta2 | typeof CODEC.delta4): DeltaWidth {
+  return codec === CODEC.delta2 ? 2 : 4;
 }
 
 function encode(bytes: Uint8Array, codec: Codec): Uint8Array {

@@ -2,6 +2,8 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Objects } from './objects.ts';
+import { rebase } from './packing.ts';
+import type { Recoder } from './recoder.ts';
 
 export const TRASH_DAYS = 7;
 const SWEEP_BATCH = 256;
@@ -11,27 +13,60 @@ const VACUUM_PAGES = 48;
 const VACUUM_SHARE = 0.2;
 const RESERVE_BYTES = 8 << 20;
 
-/** Deletes chunks that nothing refers to. Returns how many. `pause` lets others in between batches. */
-export async function sweep(objects: Objects, pause: () => Promise<void>): Promise<number> {
+const FORGOTTEN = 'NOT EXISTS (SELECT 1 FROM saved_chunk WHERE chunk = c.id)';
+const LOOSE = `${FORGOTTEN} AND NOT EXISTS (SELECT 1 FROM chunk d WHERE d.base = c.id)`;
+
+/**
+ * Deletes chunks that no saved row refers to; what is a delta to one of them is stored in another way first. Returns how
+ * many. `pause` lets others in between batches.
+ */
+export async function sweep(objects: Objects, recoder: Recoder, pause: () => Promise<void>): Promise<number> {
   const { database } = objects;
-  const unreferenced =
-    'NOT EXISTS (SELECT 1 FROM saved_chunk WHERE chunk = c.id) AND NOT EXISTS (SELECT 1 FROM chunk d WHERE d.base = c.id)';
   const page = database.prepare(
-    `SELECT id FROM chunk c WHERE id > ? AND ${unreferenced} ORDER BY id LIMIT ${SWEEP_BATCH}`,
+    `SELECT id FROM chunk c WHERE id > ? AND ${FORGOTTEN} ORDER BY id LIMIT ${SWEEP_BATCH}`,
   );
-  const remove = database.prepare(`DELETE FROM chunk AS c WHERE id = ? AND ${unreferenced}`);
   let removed = 0;
-  let after = 0;
-  for (;;) {
+  const bases: number[] = [];
+  for (let after = 0; ; ) {
     const candidates = page.all(after).map((row) => Number(row.id));
-    if (candidates.length === 0) return removed;
+    if (candidates.length === 0) break;
     after = candidates[candidates.length - 1]!;
-    // Asked again inside the transaction: a save may have come to refer to a candidate since.
-    removed += database.transaction(() =>
-      candidates.reduce((sum, id) => sum + (objects.isHeld(id) ? 0 : remove.run(id).changes), 0),
-    );
+    database.transaction(() => {
+      for (const id of candidates) {
+        const count = removeLoose(objects, id);
+        removed += count;
+        if (count === 0) bases.push(id);
+      }
+    });
     await pause();
   }
+  for (const id of bases) removed += await freeBase(objects, recoder, id);
+  return removed;
+}
+
+/** Deletes a chunk, and what it was the last delta to, unless something refers to it. Returns how many went. */
+function removeLoose(objects: Objects, id: number): number {
+  // A save may have come to refer to it since it was found.
+  if (objects.isHeld(id)) return 0;
+  const base = objects.layout(id)?.base ?? null;
+  const { changes } = objects.database.prepare(`DELETE FROM chunk AS c WHERE id = ? AND ${LOOSE}`).run(id);
+  return changes === 0 || base === null ? changes : changes + removeLoose(objects, base);
+}
+
+/** Deletes a forgotten chunk that others are deltas to. Returns how many went, those among the others included. */
+async function freeBase(objects: Objects, recoder: Recoder, id: number): Promise<number> {
+  if (!isForgotten(objects, id)) return 0;
+  let removed = 0;
+  for (const dependant of objects.dependantsOf(id)) removed += await freeBase(objects, recoder, dependant);
+  let kept = objects.layout(id)?.base ?? null;
+  while (kept !== null && isForgotten(objects, kept)) kept = objects.layout(kept)?.base ?? null;
+  if (!(await rebase(objects, recoder, id, kept))) return removed;
+  return removed + objects.database.transaction(() => removeLoose(objects, id));
+}
+
+function isForgotten(objects: Objects, id: number): boolean {
+  if (objects.isHeld(id)) return false;
+  return objects.database.prepare(`SELECT 1 FROM chunk c WHERE id = ? AND ${FORGOTTEN}`).get(id) !== undefined;
 }
 
 /** Gives free pages back to the file system in small steps. Returns the bytes by which the file shrank. */

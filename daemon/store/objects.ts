@@ -9,6 +9,8 @@ import { decodeChunk } from './codec.ts';
 import { type Database, openDatabase, type Statement } from './driver.ts';
 
 const OBJECTS_VERSION = 1;
+/** Far above what packing makes: a chunk that is its own base must not be read for ever. */
+const MAX_STACK = 64;
 
 const SCHEMA = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -48,8 +50,8 @@ const SCHEMA = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. */
-export type MarkKind = 'tag' | 'trash' | 'proof';
+/** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. `packed`: its chunks have been packed. */
+export type MarkKind = 'tag' | 'trash' | 'proof' | 'packed';
 
 /** `file`: one file of a worktree, kept because it follows its branch. */
 export type SavedKind = 'checkpoint' | 'file';
@@ -80,6 +82,17 @@ export interface EncodedChunk {
   data: Uint8Array;
 }
 
+/** As it lies in the store: of a delta the bytes come out only with those of its base. */
+export interface StoredChunk extends EncodedChunk {}
+
+/** `base`: what it is a delta to. `stored`: bytes of its data. */
+export interface ChunkLayout {
+  size: number;
+  codec: number;
+  base: number | null;
+  stored: number;
+}
+
 export interface ChunkReference {
   id: number;
   /** Bytes added to the store: 0 when the chunk was there. */
@@ -102,7 +115,7 @@ export class Objects {
       this.#insertChunk = this.database.prepare(
         'INSERT INTO chunk (hash, size, codec, base, stored, data) VALUES (?, ?, ?, NULL, ?, ?)',
       );
-      this.#readChunk = this.database.prepare('SELECT hash, size, codec, data FROM chunk WHERE id = ?');
+      this.#readChunk = this.database.prepare('SELECT hash, size, codec, base, data FROM chunk WHERE id = ?');
     } catch (error) {
       this.database.close();
       throw error;
@@ -197,16 +210,70 @@ export class Objects {
 
   /** For a caller that compares the hash itself before it gives the bytes to anyone. Throws `corrupted`. */
   unverifiedChunk(id: number): { bytes: Uint8Array; hash: Uint8Array } {
-    const row = this.#readChunk.get(id);
-    if (!row) throw damagedChunk(id, 'it is missing');
+    const stack = this.stack(id);
+    const { hash, size } = stack[0]!;
     let bytes: Uint8Array;
     try {
-      bytes = decodeChunk(row.data, row.codec, row.size);
+      bytes = decodeStack(stack);
     } catch {
       throw damagedChunk(id, 'it cannot be decompressed');
     }
-    if (bytes.length !== row.size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${row.size}`);
-    return { bytes, hash: row.hash };
+    if (bytes.length !== size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${size}`);
+    return { bytes, hash };
+  }
+
+  /** A chunk as it is stored, its base behind it, and so on. Throws `corrupted`. */
+  stack(id: number): StoredChunk[] {
+    const stack: StoredChunk[] = [];
+    for (let next: number | null = id; next !== null; ) {
+      const row = this.#readChunk.get(next) as (StoredChunk & { base: number | null }) | undefined;
+      if (!row) throw damagedChunk(id, next === id ? 'it is missing' : 'what it is a delta to is missing');
+      if (stack.length > MAX_STACK) throw damagedChunk(id, 'it is a delta to too many others');
+      const { hash, size, codec, data } = row;
+      stack.push({ hash, size, codec, data });
+      next = row.base;
+    }
+    return stack;
+  }
+
+  // ---- how content is stored ----
+
+  layout(id: number): ChunkLayout | undefined {
+    return this.database.prepare('SELECT size, codec, base, stored FROM chunk WHERE id = ?').get(id) as never;
+  }
+
+  /** The chunks that are deltas to it. */
+  dependantsOf(id: number): number[] {
+    return this.database
+      .prepare('SELECT id FROM chunk WHERE base = ?')
+      .all(id)
+      .map((row) => Number(row.id));
+  }
+
+  /** The same bytes, stored in another way. False, and nothing is changed, when it is no longer stored as it was. */
+  replaceChunk(
+    id: number,
+    { codec, base, stored }: ChunkLayout,
+    next: { codec: number; base: number | null; data: Uint8Array },
+  ): boolean {
+    return this.database.transaction(() => {
+      if (next.base !== null && !this.#canBeBase(next.base, id)) return false;
+      const { changes } = this.database
+        .prepare(
+          'UPDATE chunk SET codec = ?, base = ?, stored = ?, data = ? WHERE id = ? AND codec = ? AND base IS ? AND stored = ?',
+        )
+        .run(next.codec, next.base, next.data.length, next.data, id, codec, base, stored);
+      return changes === 1;
+    });
+  }
+
+  #canBeBase(base: number, of: number): boolean {
+    for (let at: number | null = base; at !== null; ) {
+      const layout: ChunkLayout | undefined = at === of ? undefined : this.layout(at);
+      if (!layout) return false;
+      at = layout.base;
+    }
+    return true;
   }
 
   // ---- what is saved ----
@@ -339,6 +406,14 @@ export class Objects {
 /** The chunks that one save has looked up or written so far. */
 export interface Save {
   held: Set<number>;
+}
+
+/** The bytes of a stack's first chunk, not yet compared with its hash. */
+export function decodeStack(stack: readonly StoredChunk[]): Uint8Array {
+  return stack.reduceRight<Uint8Array | null>(
+    (base, { data, codec, size }) => decodeChunk(data, codec, size, base),
+    null,
+  )!;
 }
 
 export function damagedChunk(id: number, problem: string): TrainstashError {

@@ -50,7 +50,7 @@ export async function openStored(folder: string): Promise<Stored> {
 export async function reopen(stored: Stored): Promise<Stored> {
   const path = join(stored.folder, 'store');
   const store = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path, quotaBytes: 1e12 });
-  afterwards(() => store.close());
+  afterwards(() => store.close().catch(() => {}));
   return { ...stored, store };
 }
 
