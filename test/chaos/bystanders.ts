@@ -1,4 +1,4 @@
-/** What else goes on while trainings are killed: exports are written, the store is swept, and their clients are killed too. */
+/** What else goes on while trainings are killed: exports are written, the store is swept and packed, and their clients are killed too. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -42,7 +42,8 @@ export class Bystanders {
     const choices = [
       ['export', this.#source, '--format', 'safetensors', '--out', out],
       ['export', this.#source, '--format', 'safetensors', '--out', out],
-      ['gc', '--empty-trash'],
+      ['gc', '--empty-trash', '--pack'],
+      ['gc', '--pack'],
       ['ls', '--all'],
     ];
     const words = choices[Math.floor(this.#random.float() * choices.length)]!;

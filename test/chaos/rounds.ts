@@ -29,6 +29,8 @@ export interface ChaosReport {
 
 const STEPS = 18;
 const STEP_MS = 25;
+/** Large enough for its chunks to become deltas when the store is packed. */
+const WIDE = { model: 'conv', units: 600 };
 
 export async function chaosRounds(
   fixture: Fixture,
@@ -39,7 +41,7 @@ export async function chaosRounds(
   const random = Random.seeded(seed);
   const report: ChaosReport = { kills: 0, losses: [], inexact: [] };
   let client = await openProject(fixture);
-  const whole = await startSmall(client, fixture, { model: 'conv', slow: 1 });
+  const whole = await startSmall(client, fixture, { ...WIDE, slow: 1 });
   await untilStatus(client, fixture, whole.id, 'completed');
   const final = (await show(client, fixture, whole.id)).checkpoints.at(-1)!.stateDigest;
   const committed = new Map<string, Checkpoint>();
@@ -50,7 +52,7 @@ export async function chaosRounds(
     let run = await retried(
       fixture,
       () => client,
-      async (c) => startSmall(c, fixture, { model: 'conv', slow: STEP_MS }),
+      async (c) => startSmall(c, fixture, { ...WIDE, slow: STEP_MS }),
       (c) => {
         client = c;
       },
