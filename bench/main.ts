@@ -1,4 +1,4 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, metrics, daemon, branches, python, diff, editor. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, storage, metrics, daemon, branches, python, diff, editor. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -9,11 +9,13 @@ import { editorBenchmarks } from './editor.ts';
 import { print, type Result } from './measure.ts';
 import { metricsBenchmarks } from './metrics.ts';
 import { pythonBenchmarks } from './python.ts';
+import { storageBenchmarks } from './storage.ts';
 import { storeBenchmarks } from './store.ts';
 import { trainerBenchmarks } from './trainer.ts';
 
 const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>> = {
   store: storeBenchmarks,
+  storage: storageBenchmarks,
   trainer: trainerBenchmarks,
   metrics: metricsBenchmarks,
   daemon: daemonBenchmarks,
