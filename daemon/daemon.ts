@@ -1,6 +1,5 @@
 /** The daemon's state: open projects, trust, revision, and when it may leave. */
 import { existsSync, readdirSync } from 'node:fs';
-import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StatePaths } from '../client/paths.ts';
@@ -19,6 +18,7 @@ import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
 import { findProject, type Place } from './code/project.ts';
 import { sweepExports } from './export/target.ts';
+import { IdlePacking } from './idle-packing.ts';
 import type { Announcer } from './runs/context.ts';
 import { OpenProject } from './runs/project.ts';
 import type { ClientInfo } from './server.ts';
@@ -27,20 +27,11 @@ import { readJson, writeJson } from './store/files.ts';
 /** An open project costs a worker thread; it is opened again in some ten milliseconds. */
 const PROJECT_IDLE_MS = 120_000;
 
-/** A store becomes smaller when nothing was asked of its project for so long; its newest checkpoints stay as they are. */
-const PACK_AFTER_MS = Number(process.env.TRAINSTASH_PACK_AFTER_MS ?? 10_000);
-const PACK_AGE_MS = Number(process.env.TRAINSTASH_PACK_AGE_MS ?? 3_600_000);
-const PACK_AGAIN_MS = 600_000;
-/** How long a request may wait for it, at most. */
-export const PACK_SLICE_MS = 300;
-
 interface Entry {
   opening: Promise<OpenProject>;
   opened: OpenProject | null;
   usedAt: number;
-  packing: boolean;
-  /** Not before there can be something new to pack. */
-  packAt: number;
+  packing: IdlePacking;
 }
 
 export interface DaemonSetup {
@@ -120,7 +111,7 @@ export class Daemon {
       sweepExports(place.store);
       return opened;
     });
-    const created: Entry = { opening, opened: null, usedAt: Date.now(), packing: false, packAt: 0 };
+    const created: Entry = { opening, opened: null, usedAt: Date.now(), packing: new IdlePacking() };
     this.#projects.set(place.store, created);
     try {
       created.opened = await opening;
@@ -175,7 +166,7 @@ export class Daemon {
   }
 
   get busy(): boolean {
-    return [...this.#projects.values()].some(({ opened, packing }) => packing || opened?.busy);
+    return [...this.#projects.values()].some(({ opened, packing }) => packing.busy || opened?.busy);
   }
 
   async state(): Promise<DaemonState> {
@@ -223,44 +214,22 @@ export class Daemon {
     const limit = Date.now() - PROJECT_IDLE_MS;
     const watched = new Set([...this.#watched.values()].flatMap((stores) => [...stores]));
     for (const [store, { opened, usedAt, packing }] of [...this.#projects]) {
-      if (opened && !opened.busy && !packing && usedAt < limit && !watched.has(store)) await this.forget(opened);
+      if (opened && !opened.busy && !packing.busy && usedAt < limit && !watched.has(store)) await this.forget(opened);
     }
   }
 
-  /** Makes stores smaller as long as nobody needs them, or the machine. */
-  async packWhileIdle(): Promise<void> {
-    for (const entry of [...this.#projects.values()]) {
-      if (entry.packing || Date.now() < entry.packAt) continue;
-      entry.packing = true;
-      try {
-        await this.#packProject(entry);
-      } catch (error) {
-        // A full disk, or the store was closed: nothing is lost, and it is tried again later.
-        entry.packAt = Date.now() + PACK_AGAIN_MS;
-        this.#setup.log(`packing: ${(error as Error).message}`);
-      } finally {
-        entry.packing = false;
-      }
+  packWhileIdle(): void {
+    for (const entry of this.#projects.values()) {
+      if (!entry.opened) continue;
+      const { store, place } = entry.opened;
+      const log = (text: string) => this.#setup.log(`${place.store}: ${text}`);
+      void entry.packing.run(
+        store,
+        () => entry.usedAt,
+        () => this.liveRuns().length,
+        log,
+      );
     }
-  }
-
-  async #packProject(entry: Entry): Promise<void> {
-    let savedBytes = 0;
-    while (entry.opened && Date.now() - entry.usedAt >= PACK_AFTER_MS && this.#machineIsFree()) {
-      const slice = await entry.opened.store.pack(PACK_SLICE_MS, PACK_AGE_MS);
-      savedBytes += slice.savedBytes;
-      if (slice.more) continue;
-      entry.packAt = Date.now() + PACK_AGAIN_MS;
-      break;
-    }
-    if (savedBytes > 0) this.#setup.log(`${entry.opened?.place.store}: packed, ${savedBytes} bytes smaller`);
-  }
-
-  /** A training may need every core for its data. Where the load is not told, any run counts. */
-  #machineIsFree(): boolean {
-    if (this.liveRuns().length === 0) return true;
-    const [load] = loadavg();
-    return process.platform !== 'win32' && load! < availableParallelism() / 2;
   }
 
   async close(): Promise<void> {

@@ -6,11 +6,13 @@ import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import { codeFile } from './code/changes.ts';
 import { copyOut } from './code/snapshot.ts';
-import { type Daemon, PACK_SLICE_MS } from './daemon.ts';
+import { cancelled } from './content/work.ts';
+import type { Daemon } from './daemon.ts';
 import { diff } from './diff/diff.ts';
 import { diffWeights } from './diff/weights.ts';
 import { exportFormats, exportTo } from './export/export.ts';
 import type { ExportContext } from './export/source.ts';
+import { PACK_SLICE_MS } from './idle-packing.ts';
 import { inspect } from './inspector.ts';
 import { keepAsJob } from './runs/keep-job.ts';
 import type { OpenProject } from './runs/project.ts';
@@ -258,15 +260,13 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.storePack, 'changes', async ({ root }, _client, task) => {
     const { store } = await project(root);
     const total = await store.unpackedBytes();
-    let savedBytes = 0;
-    for (let more = true; more && !task.signal.aborted; ) {
+    for (let savedBytes = 0; ; ) {
+      if (task.signal.aborted) throw cancelled();
       const slice = await store.pack(PACK_SLICE_MS, 0);
       savedBytes += slice.savedBytes;
-      more = slice.more;
+      if (!slice.more) return { savedBytes, noRoom: slice.noRoom };
       task.progress(total - (await store.unpackedBytes()), total);
     }
-    task.signal.throwIfAborted();
-    return { savedBytes };
   });
   on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
     const opened = await project(root);

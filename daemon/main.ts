@@ -81,7 +81,7 @@ async function main(): Promise<void> {
     if (!existsSync(paths.directory)) return stop('its state directory is gone');
     if (!server.socketIsThere()) await server.relisten().catch((error: Error) => log(`socket: ${error.message}`));
     await daemon.closeIdleProjects();
-    void daemon.packWhileIdle();
+    daemon.packWhileIdle();
     if (server.clients > 0 || daemon.busy) {
       idleSince = Date.now();
       return;

@@ -469,8 +469,14 @@ export const storeGc = request<{ removedCheckpoints: number; removedChunks: numb
   v.object({ root, emptyTrash: v.optional(v.boolean()) }),
 );
 
-/** Makes the store as small as it gets, which it otherwise does when there is nothing else to do. A task: bytes of checkpoints. */
-export const storePack = request<{ savedBytes: number }>()('store/pack', v.object({ root, task: v.optional(text) }));
+/**
+ * Makes the store as small as it gets, which it otherwise does when there is nothing else to do. A task: bytes of checkpoints.
+ * `noRoom`: less was done than could be, since the disk is nearly full.
+ */
+export const storePack = request<{ savedBytes: number; noRoom: boolean }>()(
+  'store/pack',
+  v.object({ root, task: v.optional(text) }),
+);
 
 /** A checkpoint with what it is kept for; without a reason it goes when there are newer ones. */
 export interface KeptCheckpoint {

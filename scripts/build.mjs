@@ -41,7 +41,7 @@ const main = await build({
     standalone: 'daemon/standalone.ts',
     'store-worker': 'daemon/store/worker.ts',
     'hasher-thread': 'daemon/store/hasher-thread.ts',
-    'recode-thread': 'daemon/store/recode-thread.ts',
+    'coder-thread': 'daemon/store/coder-thread.ts',
     trainer: 'daemon/trainer/main.ts',
     runner: 'daemon/runner/main.ts',
     'inspect-thread': 'daemon/formats/inspect-thread.ts',
@@ -98,6 +98,8 @@ cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(d
 });
 writeNamespaces();
 writeNativeModules();
+mkdirSync(join(dist, 'docs'), { recursive: true });
+cpSync(join(root, 'docs/errors.md'), join(dist, 'docs/errors.md'));
 cpSync(join(root, 'python'), join(dist, 'python'), {
   recursive: true,
   filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\]build$/.test(source),

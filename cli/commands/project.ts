@@ -1,5 +1,4 @@
 /** Commands for the project, its store and the daemon. */
-
 import { readFileSync } from 'node:fs';
 import { statePaths } from '../../client/paths.ts';
 import * as m from '../../protocol/messages.ts';
@@ -102,6 +101,7 @@ export const projectCommands: Record<string, Command> = {
       context.answer({ ...result, ...packed }, [
         `${integer(result.removedCheckpoints)} checkpoints and ${integer(result.removedChunks)} chunks deleted, ${bytes(result.returnedBytes)} given back.`,
         ...(packed ? [`Checkpoints take ${bytes(packed.savedBytes)} less than before.`] : []),
+        ...(packed?.noRoom ? ['Not all could be packed: less than 512 MB are free on this disk.'] : []),
       ]);
       return 0;
     },

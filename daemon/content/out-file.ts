@@ -1,9 +1,10 @@
 /** A file that is written once, from its beginning to its end, with a few bytes mended afterwards. */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fdatasync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fsyncSync, openSync, readSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Out } from '../formats/writers/out.ts';
+import { writeAll } from '../store/files.ts';
 import { ENDED, type HashSetup, SAID, WRITTEN } from './hash-protocol.ts';
 
 /** Larger writes make Linux take large pages for its cache, which on a full one costs three times as much. */
@@ -47,8 +48,7 @@ export class OutFile implements Out {
 
   write(bytes: Uint8Array): void {
     guarded(this.#path, () => {
-      for (let at = 0; at < bytes.length; )
-        at += writeSync(this.#file, bytes, at, Math.min(WRITE_BYTES, bytes.length - at));
+      writeAll(this.#file, bytes, null, WRITE_BYTES);
       this.#position += bytes.length;
       this.#unsynced += bytes.length;
       if (this.#unsynced < SYNC_BYTES) return;
@@ -63,7 +63,7 @@ export class OutFile implements Out {
   patch(offset: number, bytes: Uint8Array): void {
     this.#hasher?.close();
     this.#hasher = null;
-    guarded(this.#path, () => writeSync(this.#file, bytes, 0, bytes.length, offset));
+    guarded(this.#path, () => writeAll(this.#file, bytes, offset));
   }
 
   /** Durable, and closed. */

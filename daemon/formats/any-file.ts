@@ -1,5 +1,5 @@
 /** Whatever checkpoint file it is: what it holds, and its tensors to read. */
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { inflateRawSync } from 'node:zlib';
@@ -77,9 +77,10 @@ function kerasWeights(read: Read, bytes: number): ZipEntry | null {
 function copyEntry(read: Read, entry: ZipEntry, file: number): void {
   if (entry.bytes > MAX_UNPACKED_BYTES) throw new FormatError('its weights are too large to be unpacked');
   if (entry.method === 0) copyStored(read, entry.offset, entry.bytes, file);
-  else writeSync(file, inflateRawSync(read(entry.offset, entry.storedBytes), { maxOutputLength: COPY_BYTES * 64 }));
+  else writeFileSync(file, inflateRawSync(read(entry.offset, entry.storedBytes), { maxOutputLength: COPY_BYTES * 64 }));
 }
 
 function copyStored(read: Read, offset: number, bytes: number, file: number): void {
-  for (let at = 0; at < bytes; at += COPY_BYTES) writeSync(file, read(offset + at, Math.min(COPY_BYTES, bytes - at)));
+  for (let at = 0; at < bytes; at += COPY_BYTES)
+    writeFileSync(file, read(offset + at, Math.min(COPY_BYTES, bytes - at)));
 }

@@ -1,5 +1,5 @@
 /** What the store worker does for the daemon. One instance a store; everything SQLite happens behind these functions. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import {
@@ -18,20 +18,20 @@ import type { FsckReport } from '../../protocol/messages.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
 import { Catalog, type EventSource, type RunFilter } from './catalog.ts';
 import { openCatalog } from './catalog-schema.ts';
+import { Coders } from './coders.ts';
 import { takeEvents } from './events.ts';
 import { checkObjects } from './fsck.ts';
-import { isDiskFull, makeReserve, returnSpace, sweep, TRASH_DAYS, withReserve } from './gc.ts';
+import { hasRoomFor, isDiskFull, makeReserve, returnSpace, TRASH_DAYS, withReserve } from './gc.ts';
 import { Hasher } from './hasher.ts';
 import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from './kept-files.ts';
 import { lineageOf } from './lineage.ts';
 import { Metrics, summarize } from './metrics.ts';
 import { type MarkKind, Objects } from './objects.ts';
 import { compareOverlap } from './overlap.ts';
-import { pack, unpackedBytes } from './packing.ts';
+import { unpackedBytes } from './packing.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
 import { type ReadPort, serveReads } from './reading.ts';
 import { fillCatalog, followObjects } from './rebuild.ts';
-import { Recoder } from './recoder.ts';
 import { bestOf, DEFAULT_KEEP, type KeepPolicy, keptBecause } from './retention.ts';
 import {
   type CheckpointBody,
@@ -41,10 +41,9 @@ import {
   restoreCheckpoint,
   saveCheckpoint,
 } from './saving.ts';
+import { type Packed, Upkeep } from './upkeep.ts';
 
 const DAY_MS = 86_400_000;
-/** Files are not taken in below this much space: a training needs it more. */
-const MIN_FREE_BYTES = 512 << 20;
 /** Shorter beginnings of an id are not looked for: a step or number that does not exist must not find something else. */
 const MIN_PREFIX = 4;
 
@@ -53,8 +52,8 @@ export interface StoreOptions {
   path: string;
   /** Bundle of the hasher thread. */
   hasherEntry: string;
-  /** Bundle of the recoder's thread. */
-  recodeEntry: string;
+  /** Bundle of the coders' thread. */
+  coderEntry: string;
   quotaBytes?: number;
 }
 
@@ -77,23 +76,12 @@ export function openStore(options: StoreOptions) {
   }
   let metrics = new Metrics(catalog);
   const hasher = new Hasher(new URL(options.hasherEntry));
-  const recoder = new Recoder(new URL(options.recodeEntry));
+  const coders = new Coders(new URL(options.coderEntry));
+  const upkeep = new Upkeep(path, objects, coders);
   if (objects.meta('quota') === undefined)
     objects.setMeta('quota', String(options.quotaBytes ?? defaultQuotaBytes(path)));
   followObjects(objects, catalog);
   const pause = () => breathe();
-
-  /** One at a time changes how chunks are stored: two could make each other's the base of its own. */
-  let upkeep: Promise<unknown> = Promise.resolve();
-  /** What a slice left for the next one. */
-  let packing: { minAgeMs: number; chunks: ReturnType<typeof pack> } | null = null;
-  let closing = false;
-  function exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = upkeep.then(work);
-    upkeep = result.catch(() => {});
-    return result;
-  }
-  const sweepNow = () => exclusive(() => sweep(objects, recoder, pause));
 
   /** Brings the catalog up to a change of objects.db that has just been committed. */
   function follow(change: () => void): void {
@@ -138,6 +126,12 @@ export function openStore(options: StoreOptions) {
     return needed;
   }
 
+  /** For who gave a run where a checkpoint is wanted. */
+  function hintOfRun(query: string): string {
+    const run = /^\d{1,9}$/.test(query) ? catalog.runByNumber(Number(query)) : undefined;
+    return run ? ` ${run.name} is a run; its checkpoints are ${query}@STEP, ${query}@best and ${query}@last.` : '';
+  }
+
   function reasonsToKeep(run: string, policy: KeepPolicy) {
     return keptBecause(catalog.checkpoints(run), policy, neededCheckpoints(run));
   }
@@ -155,7 +149,7 @@ export function openStore(options: StoreOptions) {
     for (const checkpoint of catalog.trashedCheckpoints()) {
       if (fits()) return { over: false, pruned };
       forgetCheckpoint(checkpoint.id);
-      await sweepNow();
+      await upkeep.sweep();
     }
     if (fits()) return { over: false, pruned };
     for (const row of catalog.database.prepare('SELECT DISTINCT run FROM checkpoint WHERE trashed IS NULL').all()) {
@@ -165,7 +159,7 @@ export function openStore(options: StoreOptions) {
         pruned.push(catalog.checkpoint(id)!);
         forgetCheckpoint(id);
       }
-      await sweepNow();
+      await upkeep.sweep();
       if (fits()) return { over: false, pruned };
     }
     return { over: !fits(), pruned };
@@ -242,7 +236,7 @@ export function openStore(options: StoreOptions) {
       rmSync(join(path, 'files', id), { recursive: true, force: true });
       catalog.removeRun(id);
       metrics.forgetIds();
-      await sweepNow();
+      await upkeep.sweep();
     },
 
     // ---- checkpoints ----
@@ -255,8 +249,8 @@ export function openStore(options: StoreOptions) {
       return { checkpoint, ...room, quotaBytes: Number(objects.meta('quota')) };
     },
     digestOf: (directory: string) => digestOf(directory),
-    serveReads: (port: ReadPort) => serveReads(objects, port),
-    restoreCheckpoint: (id: string, directory: string) => restoreCheckpoint(objects, id, directory),
+    serveReads: (port: ReadPort) => serveReads(objects, coders, port),
+    restoreCheckpoint: (id: string, directory: string) => restoreCheckpoint(objects, coders, id, directory),
     /** The catalog's rows alone, without content: for filling a large one. */
     putCheckpointRows: (rows: readonly Checkpoint[]) =>
       catalog.database.transaction(() => rows.forEach((row) => void catalog.putCheckpoint(row))),
@@ -276,7 +270,7 @@ export function openStore(options: StoreOptions) {
           'notFound',
           run
             ? `${run.name} has no checkpoint "${query}". \`trainstash show ${run.number}\` lists them.`
-            : `There is no checkpoint "${query}".`,
+            : `There is no checkpoint "${query}".${hintOfRun(query)}`,
           {
             what: 'checkpoint',
             query,
@@ -327,14 +321,13 @@ export function openStore(options: StoreOptions) {
 
     /** Null when there is no room for it: above the quota, or nearly no space left. The file stays where it is. */
     async saveFile(source: KeptFileSource): Promise<{ id: string; added: number } | null> {
-      const { bavail, bsize } = statfsSync(path);
-      const tooLarge = usedBytes() + source.expected.bytes > Number(objects.meta('quota'));
-      if (tooLarge || bavail * bsize < source.expected.bytes + MIN_FREE_BYTES) return null;
+      const { bytes } = source.expected;
+      if (usedBytes() + bytes > Number(objects.meta('quota')) || !hasRoomFor(path, bytes)) return null;
       const saved = await saveKeptFile(path, objects, hasher, source);
       follow(() => {});
       return saved;
     },
-    restoreFile: (id: string, target: string) => restoreKeptFile(objects, id, target),
+    restoreFile: (id: string, target: string) => restoreKeptFile(objects, coders, id, target),
     /** Forgets every file but these. */
     keepOnlyFiles(ids: readonly string[]): number {
       const forgotten = forgetKeptFiles(objects, new Set(ids));
@@ -401,37 +394,16 @@ export function openStore(options: StoreOptions) {
           .prepare('SELECT id FROM run WHERE trashed < ?')
           .all(limit === Number.POSITIVE_INFINITY ? 1e300 : limit);
         for (const row of oldRuns) await api.purgeRun(String(row.id));
-        const removedChunks = await sweepNow();
+        const removedChunks = await upkeep.sweep();
         const returnedBytes = await returnSpace(objects, pause, true);
         return { removedCheckpoints: expired.length, removedChunks, returnedBytes };
       });
     },
     unpackedBytes: () => unpackedBytes(objects),
-    /**
-     * Makes the store smaller for about `milliseconds`, going on where the call before stopped. Checkpoints younger than
-     * `minAgeMs` stay as they are. Does nothing when the disk is nearly full.
-     */
-    pack: (milliseconds: number, minAgeMs: number) =>
-      exclusive(async () => {
-        const { bavail, bsize } = statfsSync(path);
-        if (bavail * bsize < MIN_FREE_BYTES) return { savedBytes: 0, more: false };
-        if (packing?.minAgeMs !== minAgeMs) {
-          const isLive = (run: string) => LIVE_STATUSES.includes(catalog.run(run)?.status ?? 'lost');
-          packing = { minAgeMs, chunks: pack(objects, recoder, { before: Date.now() - minAgeMs, isLive }) };
-        }
-        const until = performance.now() + milliseconds;
-        let savedBytes = 0;
-        while (!closing && performance.now() < until) {
-          const { done, value } = await packing.chunks.next();
-          if (done) {
-            packing = null;
-            await returnSpace(objects, pause, false);
-            return { savedBytes, more: false };
-          }
-          savedBytes += value;
-        }
-        return { savedBytes, more: true };
-      }),
+    pack(milliseconds: number, minAgeMs: number): Promise<Packed> {
+      const isLive = (run: string) => LIVE_STATUSES.includes(catalog.run(run)?.status ?? 'lost');
+      return upkeep.pack(milliseconds, minAgeMs, isLive);
+    },
     async fsck(rebuild: boolean): Promise<FsckReport> {
       const report = await checkObjects(objects, pause);
       if (!rebuild) return { ...report, rebuilt: null };
@@ -443,10 +415,9 @@ export function openStore(options: StoreOptions) {
     },
     isDiskFull: (error: { code?: string }) => isDiskFull(error),
     async close(): Promise<void> {
-      closing = true;
-      await upkeep;
+      await upkeep.close();
+      await coders.close();
       await hasher.close();
-      await recoder.close();
       catalog.database.close();
       objects.close();
       ownership.release();

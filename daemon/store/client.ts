@@ -29,11 +29,11 @@ export class SourceChanged extends Error {}
 /** Starts a store worker. Rejects with what keeps the store from opening: owned, from the future, unusable. */
 export async function startStore(
   entry: URL,
-  options: Omit<StoreOptions, 'hasherEntry' | 'recodeEntry'>,
+  options: Omit<StoreOptions, 'hasherEntry' | 'coderEntry'>,
 ): Promise<Store> {
   const hasherEntry = new URL('./hasher-thread.js', entry).href;
-  const recodeEntry = new URL('./recode-thread.js', entry).href;
-  const worker = new Worker(entry, { workerData: { ...options, hasherEntry, recodeEntry } });
+  const coderEntry = new URL('./coder-thread.js', entry).href;
+  const worker = new Worker(entry, { workerData: { ...options, hasherEntry, coderEntry } });
   const pending = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   let nextId = 1;
   let dead: Error | null = null;

@@ -10,6 +10,8 @@ export type Codec = (typeof CODEC)[keyof typeof CODEC];
 const WORTH_IT = 0.75;
 /** When there is time, a twentieth is worth it, and a delta has to save that much of what the chunk takes alone. */
 const WORTH_TIME = 0.95;
+/** A sample that tells a delta from the chunk alone by this much need not be asked of all of it. */
+const CLEARLY = 0.85;
 const SAMPLE_BYTES = 32 << 10;
 const LEVEL = { params: { [zlib.ZSTD_c_compressionLevel]: 1 } };
 
@@ -42,14 +44,17 @@ export function chooseCodec(bytes: Uint8Array, elementBytes: number): Codec {
 /** As small as it gets, with time: `base` has the same size, and null says that there is none. */
 export function encodeSmall(bytes: Uint8Array, base: Uint8Array | null): { codec: Codec; data: Uint8Array } {
   const shuffles = [CODEC.zstd, CODEC.shuffle2, CODEC.shuffle4, CODEC.shuffle8];
-  const alone = encodeChunk(bytes, smallest(bytes, shuffles, WORTH_TIME));
-  if (base === null || bytes.length < 64) return alone;
+  const codec = smallest(bytes, shuffles, WORTH_TIME);
+  if (base === null || bytes.length < 64) return encodeChunk(bytes, codec);
   const part = middleOf(bytes);
   const others = middleOf(base);
   const [delta2, delta4] = [encodeDelta(part, others, 2), encodeDelta(part, others, 4)];
-  const codec = delta2.length < delta4.length ? CODEC.delta2 : CODEC.delta4;
-  const data = encodeDelta(bytes, base, deltaWidth(codec));
-  return data.length < alone.data.length * WORTH_TIME ? { codec, data } : alone;
+  const delta = delta2.length < delta4.length ? CODEC.delta2 : CODEC.delta4;
+  const data = encodeDelta(bytes, base, deltaWidth(delta));
+  const isClear = Math.min(delta2.length, delta4.length) < encodeChunk(part, codec).data.length * CLEARLY;
+  if (isClear && data.length < bytes.length * WORTH_TIME) return { codec: delta, data };
+  const alone = encodeChunk(bytes, codec);
+  return data.length < alone.data.length * WORTH_TIME ? { codec: delta, data } : alone;
 }
 
 function middleOf(bytes: Uint8Array): Uint8Array {

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 
 /** The file's JSON, or null when there is none or it is not JSON. */
 export function readJson(path: string): unknown {
@@ -12,14 +12,21 @@ export function readJson(path: string): unknown {
 /** Appears whole or not at all. `durable`: also after a power loss, once the directory is synced. */
 export function writeJson(path: string, value: unknown, durable = false): void {
   const temporary = `${path}.tmp-${process.pid}`;
-  const file = openSync(temporary, 'w', 0o600);
   try {
-    writeSync(file, JSON.stringify(value));
-    if (durable) fsyncSync(file);
-  } finally {
-    closeSync(file);
+    writeFileSync(temporary, JSON.stringify(value), { mode: 0o600, flush: durable });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
-  renameSync(temporary, path);
+}
+
+/** All of it: a disk that becomes full takes a part of what it is given, and says so only the next time. */
+export function writeAll(file: number, bytes: Uint8Array, position: number | null = null, atOnce = bytes.length): void {
+  for (let done = 0; done < bytes.length; ) {
+    const at = position === null ? null : position + done;
+    done += writeSync(file, bytes, done, Math.min(atOnce, bytes.length - done), at);
+  }
 }
 
 /** Names of ours in folders that are not ours, until what they hold is whole; never part of a working set. */

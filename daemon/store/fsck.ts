@@ -17,7 +17,7 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
   }
   if (database.prepare('PRAGMA foreign_key_check').all().length > 0) say('objects.db: a reference points to nothing');
 
-  const damaged = new Set<number>();
+  const sound = new Set<number>();
   let chunks = 0;
   let bytes = 0;
   const page = database.prepare('SELECT id, size FROM chunk WHERE id > ? ORDER BY id LIMIT 16');
@@ -29,8 +29,8 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
       bytes += Number(row.size);
       try {
         objects.chunk(Number(row.id));
+        sound.add(Number(row.id));
       } catch (error) {
-        damaged.add(Number(row.id));
         say((error as Error).message, String(row.id));
       }
     }
@@ -41,7 +41,7 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
   const rows = [...objects.allSaved()];
   const broken = new Map<SavedRow, { chunk: number | null; problem: string }>();
   for (const row of rows) {
-    const problem = checkRow(objects, row, damaged);
+    const problem = checkRow(objects, row, sound);
     if (problem) broken.set(row, problem);
   }
   for (const [row, { chunk, problem }] of broken) {
@@ -59,7 +59,7 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
 function checkRow(
   objects: Objects,
   row: SavedRow & { sum: Uint8Array },
-  damaged: ReadonlySet<number>,
+  sound: ReadonlySet<number>,
 ): { chunk: number | null; problem: string } | null {
   if (!rowSum(row).equals(row.sum)) return { chunk: null, problem: 'its description is damaged' };
   const chunks = objects.chunksOf(row.seq);
@@ -67,6 +67,6 @@ function checkRow(
   const wanted = files.reduce((sum, file) => sum + file.chunks, 0);
   if (chunks.length !== wanted)
     return { chunk: null, problem: `${wanted - chunks.length} of its ${wanted} chunks are not listed` };
-  const bad = chunks.find((chunk) => damaged.has(chunk));
-  return bad === undefined ? null : { chunk: bad, problem: 'one of its chunks is damaged' };
+  const bad = chunks.find((chunk) => !sound.has(chunk));
+  return bad === undefined ? null : { chunk: bad, problem: 'one of its chunks is damaged or missing' };
 }

@@ -1,9 +1,10 @@
 /** Deleting: from trash to chunks to pages given back, also on a full disk. */
+
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Coders } from './coders.ts';
 import type { Objects } from './objects.ts';
 import { rebase } from './packing.ts';
-import type { Recoder } from './recoder.ts';
 
 export const TRASH_DAYS = 7;
 const SWEEP_BATCH = 256;
@@ -12,6 +13,8 @@ const VACUUM_PAGES = 48;
 /** Below this share of free pages they are kept for reuse: moving pages costs more than writing into free ones. */
 const VACUUM_SHARE = 0.2;
 const RESERVE_BYTES = 8 << 20;
+/** What can wait is not done below this much space: a training needs it more. */
+const MIN_FREE_BYTES = 512 << 20;
 
 const FORGOTTEN = 'NOT EXISTS (SELECT 1 FROM saved_chunk WHERE chunk = c.id)';
 const LOOSE = `${FORGOTTEN} AND NOT EXISTS (SELECT 1 FROM chunk d WHERE d.base = c.id)`;
@@ -20,7 +23,7 @@ const LOOSE = `${FORGOTTEN} AND NOT EXISTS (SELECT 1 FROM chunk d WHERE d.base =
  * Deletes chunks that no saved row refers to; what is a delta to one of them is stored in another way first. Returns how
  * many. `pause` lets others in between batches.
  */
-export async function sweep(objects: Objects, recoder: Recoder, pause: () => Promise<void>): Promise<number> {
+export async function sweep(objects: Objects, coders: Coders, pause: () => Promise<void>): Promise<number> {
   const { database } = objects;
   const page = database.prepare(
     `SELECT id FROM chunk c WHERE id > ? AND ${FORGOTTEN} ORDER BY id LIMIT ${SWEEP_BATCH}`,
@@ -40,8 +43,25 @@ export async function sweep(objects: Objects, recoder: Recoder, pause: () => Pro
     });
     await pause();
   }
-  for (const id of bases) removed += await freeBase(objects, recoder, id);
+  // Side by side what has nothing to do with each other: of a tree of deltas one after the other.
+  const trees = [...Map.groupBy(bases, (id) => rootOf(objects, id)).values()];
+  const freeTrees = async () => {
+    for (let tree = trees.pop(); tree; tree = trees.pop()) {
+      for (const id of tree) {
+        // Not `removed += await …`, which would add to what it was before the wait.
+        const count = await freeBase(objects, coders, id);
+        removed += count;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: coders.count }, freeTrees));
   return removed;
+}
+
+/** What all its deltas come down to. */
+function rootOf(objects: Objects, id: number): number {
+  const base = objects.layout(id)?.base ?? null;
+  return base === null ? id : rootOf(objects, base);
 }
 
 /** Deletes a chunk, and what it was the last delta to, unless something refers to it. Returns how many went. */
@@ -54,13 +74,13 @@ function removeLoose(objects: Objects, id: number): number {
 }
 
 /** Deletes a forgotten chunk that others are deltas to. Returns how many went, those among the others included. */
-async function freeBase(objects: Objects, recoder: Recoder, id: number): Promise<number> {
+async function freeBase(objects: Objects, coders: Coders, id: number): Promise<number> {
   if (!isForgotten(objects, id)) return 0;
   let removed = 0;
-  for (const dependant of objects.dependantsOf(id)) removed += await freeBase(objects, recoder, dependant);
+  for (const dependant of objects.dependantsOf(id)) removed += await freeBase(objects, coders, dependant);
   let kept = objects.layout(id)?.base ?? null;
   while (kept !== null && isForgotten(objects, kept)) kept = objects.layout(kept)?.base ?? null;
-  if (!(await rebase(objects, recoder, id, kept))) return removed;
+  if (!(await rebase(objects, coders, id, kept))) return removed;
   return removed + objects.database.transaction(() => removeLoose(objects, id));
 }
 
@@ -112,6 +132,11 @@ export function makeReserve(store: string): void {
   } catch {
     rmSync(path, { force: true });
   }
+}
+
+export function hasRoomFor(path: string, bytes: number): boolean {
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize >= bytes + MIN_FREE_BYTES;
 }
 
 export function isDiskFull(error: unknown): boolean {

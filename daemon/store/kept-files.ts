@@ -4,6 +4,7 @@ import { type BigIntStats, linkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
+import type { Coders } from './coders.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged } from './hashing.ts';
 import type { Objects, Save, SavedFile } from './objects.ts';
@@ -66,11 +67,11 @@ export async function saveKeptFile(
 }
 
 /** Writes it to a new path; it appears there only when it is whole, verified and fsynced. Throws `corrupted`. */
-export async function restoreKeptFile(objects: Objects, id: string, target: string): Promise<void> {
+export async function restoreKeptFile(objects: Objects, coders: Coders, id: string, target: string): Promise<void> {
   const row = objects.saved(id);
   if (row?.kind !== 'file')
     throw new TrainstashError('notFound', `The store has no file ${id}.`, { what: 'checkpoint', query: id });
-  await restoreFile(objects, objects.chunksOf(row.seq), target);
+  await restoreFile(objects, coders, objects.chunksOf(row.seq), target);
 }
 
 /** Forgets all but these. Returns how many went; their chunks go with the next sweep. */

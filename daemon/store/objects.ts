@@ -75,15 +75,13 @@ export interface SavedRow {
   metrics: Uint8Array | null;
 }
 
+/** As it lies in the store: of a delta the bytes come out only with those of its base. */
 export interface EncodedChunk {
   hash: Uint8Array;
   size: number;
   codec: number;
   data: Uint8Array;
 }
-
-/** As it lies in the store: of a delta the bytes come out only with those of its base. */
-export interface StoredChunk extends EncodedChunk {}
 
 /** `base`: what it is a delta to. `stored`: bytes of its data. */
 export interface ChunkLayout {
@@ -203,13 +201,6 @@ export class Objects {
 
   /** The chunk's bytes, checked against its hash. Throws `corrupted`. */
   chunk(id: number): Uint8Array {
-    const { bytes, hash } = this.unverifiedChunk(id);
-    if (!sha256(bytes).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
-    return bytes;
-  }
-
-  /** For a caller that compares the hash itself before it gives the bytes to anyone. Throws `corrupted`. */
-  unverifiedChunk(id: number): { bytes: Uint8Array; hash: Uint8Array } {
     const stack = this.stack(id);
     const { hash, size } = stack[0]!;
     let bytes: Uint8Array;
@@ -219,14 +210,15 @@ export class Objects {
       throw damagedChunk(id, 'it cannot be decompressed');
     }
     if (bytes.length !== size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${size}`);
-    return { bytes, hash };
+    if (!sha256(bytes).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
+    return bytes;
   }
 
   /** A chunk as it is stored, its base behind it, and so on. Throws `corrupted`. */
-  stack(id: number): StoredChunk[] {
-    const stack: StoredChunk[] = [];
+  stack(id: number): EncodedChunk[] {
+    const stack: EncodedChunk[] = [];
     for (let next: number | null = id; next !== null; ) {
-      const row = this.#readChunk.get(next) as (StoredChunk & { base: number | null }) | undefined;
+      const row = this.#readChunk.get(next) as (EncodedChunk & { base: number | null }) | undefined;
       if (!row) throw damagedChunk(id, next === id ? 'it is missing' : 'what it is a delta to is missing');
       if (stack.length > MAX_STACK) throw damagedChunk(id, 'it is a delta to too many others');
       const { hash, size, codec, data } = row;
@@ -409,7 +401,7 @@ export interface Save {
 }
 
 /** The bytes of a stack's first chunk, not yet compared with its hash. */
-export function decodeStack(stack: readonly StoredChunk[]): Uint8Array {
+export function decodeStack(stack: readonly EncodedChunk[]): Uint8Array {
   return stack.reduceRight<Uint8Array | null>(
     (base, { data, codec, size }) => decodeChunk(data, codec, size, base),
     null,

@@ -7,8 +7,10 @@
  *
  * Only how chunks are stored changes, never what is saved. A chunk is replaced after it was decoded again and compared.
  */
-import type { Objects, SavedFile } from './objects.ts';
-import type { Recoder } from './recoder.ts';
+
+import { isError } from '../../protocol/errors.ts';
+import type { Coders } from './coders.ts';
+import type { EncodedChunk, Objects, SavedFile } from './objects.ts';
 
 /** Checkpoints that are packed together, and so lie between two that stay by themselves. */
 export const BLOCK = 13;
@@ -19,21 +21,23 @@ const USUAL_DELTA = 0.6;
 /** Smaller chunks lie together on one page: there is nothing to win. */
 const MIN_BYTES = 32 << 10;
 
-export interface PackOptions {
-  /** Checkpoints made after this time are left alone: they are the ones that are resumed from, and as fast as can be. */
-  before: number;
-  /** Of such a run only whole blocks are packed, since more checkpoints will come. */
-  isLive(run: string): boolean;
-}
-
-/** Packs what there is to pack; yields after each chunk by how many bytes it became smaller. May be left at any time. */
-export async function* pack(objects: Objects, recoder: Recoder, options: PackOptions): AsyncGenerator<number, void> {
-  for (const run of runsToPack(objects, options.before)) {
+/**
+ * Packs what there is to pack; yields after each chunk by how many bytes it became smaller. May be left at any time.
+ * Checkpoints made after `before` are left alone: they are the ones that are resumed from, and as fast as can be. Of a live
+ * run only whole blocks are packed, since more checkpoints will come.
+ */
+export async function* pack(
+  objects: Objects,
+  coders: Coders,
+  before: number,
+  isLive: (run: string) => boolean,
+): AsyncGenerator<number, void> {
+  for (const run of runsToPack(objects, before)) {
     for (;;) {
-      const block = unpacked(objects, run, options.before);
-      if (block.length === 0 || (block.length < BLOCK && options.isLive(run))) break;
+      const block = unpacked(objects, run, before);
+      if (block.length === 0 || (block.length < BLOCK && isLive(run))) break;
       for (const { index, base } of orderOf(block.length))
-        yield* packRow(objects, recoder, block[index]!, base === null ? null : block[base]!);
+        yield* packRow(objects, coders, block[index]!, base === null ? null : block[base]!);
     }
   }
 }
@@ -61,10 +65,10 @@ function baseDistance(distance: number, onASide: number): number {
  * Takes a chunk out of the way of its deletion: what is a delta to it becomes one to `base`, or, without one, to the first of
  * them. False when one is damaged: then it stays.
  */
-export async function rebase(objects: Objects, recoder: Recoder, chunk: number, base: number | null): Promise<boolean> {
+export async function rebase(objects: Objects, coders: Coders, chunk: number, base: number | null): Promise<boolean> {
   let next = base;
   for (const dependant of objects.dependantsOf(chunk)) {
-    if ((await recode(objects, recoder, dependant, next)) === null) return false;
+    if ((await recode(objects, coders, dependant, next)) === null) return false;
     next ??= dependant;
   }
   return true;
@@ -102,8 +106,8 @@ function unpacked(objects: Objects, run: string, before: number): Row[] {
 const UNPACKED = `kind = 'checkpoint' AND created < ?
   AND NOT EXISTS (SELECT 1 FROM mark WHERE saved = s.seq AND kind IN ('packed', 'trash'))`;
 
-async function* packRow(objects: Objects, recoder: Recoder, row: Row, base: Row | null): AsyncGenerator<number, void> {
-  for (const [chunk, neighbour] of pairs(objects, row, base)) yield await packChunk(objects, recoder, chunk, neighbour);
+async function* packRow(objects: Objects, coders: Coders, row: Row, base: Row | null): AsyncGenerator<number, void> {
+  for (const [chunk, neighbour] of pairs(objects, row, base)) yield await packChunk(objects, coders, chunk, neighbour);
   // Not a change of what is saved: the catalog has nothing to follow. The row may have been forgotten meanwhile.
   objects.database
     .prepare("INSERT OR REPLACE INTO mark (saved, kind, value) SELECT seq, 'packed', '' FROM saved WHERE seq = ?")
@@ -135,11 +139,11 @@ function filesOf(objects: Objects, row: Row): Map<string, number[]> {
 }
 
 /** Only what stands by itself is packed, and never made a delta when others are deltas to it: they would be read with more. */
-async function packChunk(objects: Objects, recoder: Recoder, chunk: number, neighbour: number | null): Promise<number> {
+async function packChunk(objects: Objects, coders: Coders, chunk: number, neighbour: number | null): Promise<number> {
   const layout = objects.layout(chunk);
   if (!layout || layout.base !== null || layout.size < MIN_BYTES) return 0;
   const base = objects.dependantsOf(chunk).length > 0 ? null : baseFor(objects, layout.size, neighbour);
-  return (await recode(objects, recoder, chunk, base)) ?? 0;
+  return (await recode(objects, coders, chunk, base)) ?? 0;
 }
 
 /** The neighbour, or what it is a delta to itself, if reading it first is not too much. */
@@ -164,20 +168,41 @@ function readBytes(objects: Objects, chunk: number): number {
   return bytes;
 }
 
+/** What is read for the longest way from a chunk that goes through this one, down to it. */
+function bytesAbove(objects: Objects, chunk: number): number {
+  return Math.max(
+    0,
+    ...objects.dependantsOf(chunk).map((one) => (objects.layout(one)?.stored ?? 0) + bytesAbove(objects, one)),
+  );
+}
+
 /**
  * Stores a chunk as a delta to `base`, or by itself where that is as small, too much to read, or `base` is null. Returns by how
- * much it became smaller; null when it is damaged, which leaves everything as it is.
+ * much it became smaller; null when it or the base is damaged, which leaves everything as it is.
  */
-async function recode(objects: Objects, recoder: Recoder, chunk: number, base: number | null): Promise<number | null> {
+async function recode(objects: Objects, coders: Coders, chunk: number, base: number | null): Promise<number | null> {
   const before = objects.layout(chunk);
   if (!before) return 0;
-  const stack = objects.stack(chunk);
-  let reply = await recoder.recode({ chunk: stack, base: base === null ? null : objects.stack(base) });
-  if (reply?.delta && readBytes(objects, base!) + reply.data.length > MAX_READ * before.size)
-    reply = await recoder.recode({ chunk: stack, base: null });
+  const stack = stackOf(objects, chunk);
+  const below = base === null ? null : stackOf(objects, base);
+  if (stack === null || (base !== null && below === null)) return null;
+  let reply = await coders.recode(stack, below);
+  if (reply?.delta) {
+    const read = readBytes(objects, base!) + reply.data.length + bytesAbove(objects, chunk);
+    if (read > MAX_READ * before.size) reply = await coders.recode(stack, null);
+  }
   if (reply === null) return null;
   const { codec, data, delta } = reply;
   const smaller = before.stored - data.length;
   if (before.base === null && smaller <= 0) return 0;
   return objects.replaceChunk(chunk, before, { codec, data, base: delta ? base : null }) ? smaller : 0;
+}
+
+function stackOf(objects: Objects, chunk: number): EncodedChunk[] | null {
+  try {
+    return objects.stack(chunk);
+  } catch (error) {
+    if (isError(error, 'corrupted')) return null;
+    throw error;
+  }
 }

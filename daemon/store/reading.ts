@@ -2,10 +2,11 @@
  * Gives the bytes of stored checkpoints to another thread, chunk by chunk, over a port of its own: nothing is written to a
  * disk, and the daemon's main thread is not on the way. What arrives there is verified.
  */
-import { webcrypto } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
 import { toWire, type WireError } from '../../protocol/errors.ts';
+import type { Coders } from './coders.ts';
 import { damagedChunk, type Objects, type SavedFile } from './objects.ts';
+import { verifiedBytes } from './verified.ts';
 
 /** `signal` is raised by one for each reply, for a thread that sleeps until then. */
 export interface ReadPort {
@@ -28,7 +29,7 @@ export interface StoredFileChunks {
 }
 
 /** Serves until the port is closed. What was opened is held meanwhile: no sweep takes it away. */
-export function serveReads(objects: Objects, { port, signal }: ReadPort): void {
+export function serveReads(objects: Objects, coders: Coders, { port, signal }: ReadPort): void {
   const save = objects.beginSave();
   const answer = (reply: ReadReply, transfer: ArrayBuffer[] = []) => {
     port.postMessage(reply, transfer);
@@ -39,7 +40,7 @@ export function serveReads(objects: Objects, { port, signal }: ReadPort): void {
     try {
       if ('open' in request) answer({ id: request.id, files: openSaved(objects, save, request.open) });
       else {
-        const bytes = await readVerified(objects, request.chunk);
+        const bytes = await verifiedBytes(coders, request.chunk, objects.stack(request.chunk));
         answer({ id: request.id, bytes }, [bytes.buffer]);
       }
     } catch (error) {
@@ -64,16 +65,4 @@ function openSaved(objects: Objects, save: ReturnType<Objects['beginSave']>, id:
     from += file.chunks;
     return { name: file.name, bytes: file.bytes, chunks: own };
   });
-}
-
-/** In a buffer of its own, which can be given away. */
-async function readVerified(objects: Objects, id: number): Promise<Uint8Array<ArrayBuffer>> {
-  const { bytes, hash } = objects.unverifiedChunk(id);
-  const own = (
-    bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.from(bytes)
-  ) as Uint8Array<ArrayBuffer>;
-  // In Node's thread pool, beside the next read.
-  const digest = new Uint8Array(await webcrypto.subtle.digest('SHA-256', own));
-  if (!Buffer.from(digest).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
-  return own;
 }

@@ -15,6 +15,7 @@ import {
   TORCH_STATE_FILE,
 } from '../../protocol/session.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
+import type { Coders } from './coders.ts';
 import { readJson, syncDirectory } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, hashFile } from './hashing.ts';
@@ -110,6 +111,7 @@ function stateDigest(files: readonly { name: string; digest: string }[]): string
 /** Writes the checkpoint's files into `directory`, which appears only when all are there, verified and fsynced. */
 export async function restoreCheckpoint(
   objects: Objects,
+  coders: Coders,
   id: string,
   directory: string,
 ): Promise<{ files: string[]; bytes: number }> {
@@ -122,7 +124,7 @@ export async function restoreCheckpoint(
     let bytes = 0;
     const chunks = objects.chunksOf(row.seq);
     for (const file of files) {
-      bytes += await restoreFile(objects, chunks.slice(from, from + file.chunks), join(temporary, file.name));
+      bytes += await restoreFile(objects, coders, chunks.slice(from, from + file.chunks), join(temporary, file.name));
       from += file.chunks;
     }
     syncDirectory(temporary);

@@ -1,13 +1,15 @@
 /** Files into the store and out of it again. Memory is bounded whatever their size. */
-import { createHash, webcrypto } from 'node:crypto';
-import { mkdirSync, statSync, writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
-import { TEMPORARY_PREFIX } from './files.ts';
+import type { Coders } from './coders.ts';
+import { TEMPORARY_PREFIX, writeAll } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, type HashedChunk, hashFile } from './hashing.ts';
-import { damagedChunk, type EncodedChunk, type Objects, type Save, type SavedFile } from './objects.ts';
+import type { EncodedChunk, Objects, Save, SavedFile } from './objects.ts';
+import { isPlain, verifiedBytes, verify } from './verified.ts';
 
 /** The size of one transaction: bounds the journal, the cache and how long other requests wait. */
 const BATCH_BYTES = 32 << 20;
@@ -15,7 +17,7 @@ const BATCH_BYTES = 32 << 20;
 const BATCH_CHUNKS = 12;
 /** Below this a file is hashed here: starting and feeding the thread would take longer. */
 const INLINE_BYTES = 1 << 20;
-const CHUNKS_IN_FLIGHT = 4;
+const CHUNKS_IN_FLIGHT = 6;
 /** Larger writes make Linux take large pages for its cache, which on a full one costs three times as much. */
 const WRITE_BYTES = 64 << 10;
 const SYNC_BYTES = 64 << 20;
@@ -96,13 +98,18 @@ export async function storeFile(
  * Writes chunks to `path`, each checked against its hash first; the file appears there only when it is whole and
  * fsynced. Throws `corrupted`, and file system errors.
  */
-export async function restoreFile(objects: Objects, chunks: readonly number[], path: string): Promise<number> {
+export async function restoreFile(
+  objects: Objects,
+  coders: Coders,
+  chunks: readonly number[],
+  path: string,
+): Promise<number> {
   mkdirSync(dirname(path), { recursive: true });
   const temporary = join(dirname(path), `${TEMPORARY_PREFIX}${process.pid}-${Math.random().toString(36).slice(2)}`);
   const file = await open(temporary, 'wx');
+  const flying = new Set<Promise<void>>();
   let offset = 0;
   try {
-    const flying = new Set<Promise<void>>();
     let failure: unknown;
     let unsynced = 0;
     const track = (work: Promise<unknown>) => {
@@ -117,14 +124,25 @@ export async function restoreFile(objects: Objects, chunks: readonly number[], p
       flying.add(entry);
     };
     for (const id of chunks) {
-      const { bytes, hash } = objects.unverifiedChunk(id);
-      // In Node's thread pool, beside the write and the next read. The file gets its name only if all hashes fit.
-      const verified = verify(id, bytes, hash);
-      // Here and not in the pool: there several writers of one file spin on its lock.
-      writeAll(file.fd, bytes);
-      track(verified.then(() => release(bytes)));
-      offset += bytes.length;
-      unsynced += bytes.length;
+      const stack = objects.stack(id);
+      const at = offset;
+      // Here and not in a thread: several writers of one file spin on its lock.
+      const write = (bytes: Uint8Array) => writeAll(file.fd, bytes, at, WRITE_BYTES);
+      if (isPlain(stack)) {
+        const { data } = stack[0]!;
+        // Beside the write and the next read. The file gets its name only if all hashes fit.
+        const verified = verify(id, data, stack[0]!);
+        write(data);
+        track(verified.then(() => release(data)));
+      } else {
+        const written = verifiedBytes(coders, id, stack).then((bytes) => {
+          write(bytes);
+          release(bytes);
+        });
+        track(written);
+      }
+      offset += stack[0]!.size;
+      unsynced += stack[0]!.size;
       if (unsynced >= SYNC_BYTES) {
         unsynced = 0;
         // Not waited for: it starts the disk early, so that the last fsync has little left to do.
@@ -141,6 +159,7 @@ export async function restoreFile(objects: Objects, chunks: readonly number[], p
     await rename(temporary, path);
     return offset;
   } catch (error) {
+    await Promise.all(flying);
     await file.close().catch(() => {});
     await rm(temporary, { force: true });
     throw error;
@@ -153,14 +172,4 @@ export async function restoreFile(objects: Objects, chunks: readonly number[], p
  */
 function release(bytes: Uint8Array): void {
   if (bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);
-}
-
-async function verify(id: number, bytes: Uint8Array, hash: Uint8Array): Promise<void> {
-  const digest = new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
-  if (!Buffer.from(digest).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
-}
-
-function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; )
-    done += writeSync(file, bytes, done, Math.min(WRITE_BYTES, bytes.length - done));
 }

@@ -1,12 +1,14 @@
 /** Checkpoints that become deltas to their neighbours when there is time: nothing that is saved may change. */
 import { spawn } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { encodeHeader } from '../../daemon/formats/safetensors.ts';
 import { isDelta } from '../../daemon/store/codec.ts';
 import { openDatabase } from '../../daemon/store/driver.ts';
+import { Random } from '../../daemon/trainer/random.ts';
 import { checkpointVerify } from '../../protocol/messages.ts';
 import { STATE_FILE } from '../../protocol/session.ts';
 import { makeFixture, openProject, shellEnvironment, show, startSmall, untilStatus } from '../support/daemon.ts';
@@ -33,14 +35,14 @@ describe('packing', () => {
 
   test('leaves what is new, and what a live run may still add to, as it is', async () => {
     const { stored, ids } = await trained(5);
-    expect(await stored.store.pack(60_000, 3_600_000)).toEqual({ savedBytes: 0, more: false });
+    expect(await stored.store.pack(60_000, 3_600_000)).toMatchObject({ savedBytes: 0, more: false });
     await stored.store.putRun({ ...stored.run, status: 'running' });
-    expect(await stored.store.pack(60_000, -1000)).toEqual({ savedBytes: 0, more: false });
+    expect(await stored.store.pack(60_000, -1000)).toMatchObject({ savedBytes: 0, more: false });
     await stored.store.putRun({ ...stored.run, status: 'completed' });
     await stored.store.setTrash(ids[0]!, Date.now());
     expect((await stored.store.pack(60_000, -1000)).savedBytes).toBeGreaterThan(0);
     // All done: nothing is looked at twice.
-    expect(await stored.store.pack(60_000, -1000)).toEqual({ savedBytes: 0, more: false });
+    expect(await stored.store.pack(60_000, -1000)).toMatchObject({ savedBytes: 0, more: false });
   });
 
   test('is done in slices, and goes on where it stopped', async () => {
@@ -109,6 +111,81 @@ describe('packing', () => {
     expect(layouts(opened).find(({ id }) => id === victim!.id)).toMatchObject({ codec: victim!.codec });
   });
 
+  test('damage below a delta is noticed when the delta is restored, and nothing is written', async () => {
+    const { stored, ids } = await trained(13);
+    await packAll(stored);
+    await stored.store.close();
+    const chunks = layouts(stored);
+    const bases = chunks.filter(({ id, size }) => size === 4 * ELEMENTS && chunks.some(({ base }) => base === id));
+    const delta = chunks.find(({ base }) => base === bases[0]!.id)!;
+    withObjects(stored, (database) => {
+      const { data } = database.prepare('SELECT data FROM chunk WHERE id = ?').get(bases[0]!.id)!;
+      data[data.length >> 1] ^= 1;
+      database.prepare('UPDATE chunk SET data = ? WHERE id = ?').run(data, bases[0]!.id);
+    });
+    expect(isDelta(delta.codec)).toBe(true);
+    const opened = await reopen(stored);
+    const folder = temporaryFolder();
+    const refused: string[] = [];
+    for (const id of ids) {
+      const restored = opened.store.restoreCheckpoint(id, join(folder, id));
+      await restored.catch((error) => void (error.code === 'corrupted' && refused.push(id)));
+    }
+    // Those of the base and of the delta at least, and not those of the other half.
+    expect(refused.length).toBeGreaterThanOrEqual(2);
+    expect(refused.length).toBeLessThan(ids.length);
+    expect(readdirSync(folder).sort()).toEqual(ids.filter((id) => !refused.includes(id)).sort());
+  });
+
+  test('a chunk that is gone costs what were deltas to it; neither deleting nor packing stops at it', async () => {
+    const { stored, ids } = await trained(13);
+    await packAll(stored);
+    await stored.store.close();
+    // Of the middle one, which all others go back to.
+    const chunks = layouts(stored);
+    const dependants = (id: number) => chunks.filter(({ base }) => base === id).length;
+    const [gone] = chunks.filter(({ base }) => base === null).sort((a, b) => dependants(b.id) - dependants(a.id));
+    withObjects(stored, (database) => {
+      database.exec('PRAGMA foreign_keys=OFF');
+      database.prepare('DELETE FROM chunk WHERE id = ?').run(gone!.id);
+    });
+    const opened = await reopen(stored);
+    const file = randomFillSync(Buffer.alloc(200_000));
+    const other = await keep(opened, 100, file);
+    for (const i of [3, 5]) await opened.store.setTrash(ids[i]!, 1);
+    await opened.store.gc(true);
+    await packAll(opened);
+    const { problems } = await opened.store.fsck(false);
+    const broken = new Set(problems.flatMap(({ checkpoint }) => checkpoint ?? []));
+    expect(broken.has(ids[6]!)).toBe(true);
+    expect(broken.has(other)).toBe(false);
+    await expectWhole(opened, [other], [file]);
+  });
+
+  test.for([1e-4, 1e-2, 1])(
+    'whatever is deleted, again and again, no read grows too long (steps of %d)',
+    async (rate) => {
+      const { stored, ids, files } = await trained(20, rate);
+      await packAll(stored);
+      const random = Random.seeded(7);
+      const left = ids.map((id, i) => ({ id, file: files[i]! }));
+      for (let opened = stored; left.length > 0; opened = await reopen(stored)) {
+        for (let i = 0; i < 3 && left.length > 0; i++) {
+          const [doomed] = left.splice(Math.floor(random.float() * left.length), 1);
+          await opened.store.setTrash(doomed!.id, 1);
+        }
+        await opened.store.gc(true);
+        await expectWhole(
+          opened,
+          left.map(({ id }) => id),
+          left.map(({ file }) => file),
+        );
+        await opened.store.close();
+        for (const { size, read } of layouts(stored)) expect(read).toBeLessThanOrEqual(3 * size);
+      }
+    },
+  );
+
   test('killed at any moment, packing or deleting, it loses nothing', async () => {
     const { stored, ids, files } = await trained(20);
     await stored.store.close();
@@ -165,7 +242,7 @@ test('gc --pack makes them smaller at once, the newest too', async () => {
 const PACKER = join(import.meta.dirname, '../support/packer.ts');
 
 /** Checkpoints of an optimizer at work: weights, and two slots that follow its gradients. */
-async function trained(count: number): Promise<{ stored: Stored; ids: string[]; files: Buffer[] }> {
+async function trained(count: number, rate = 1e-4): Promise<{ stored: Stored; ids: string[]; files: Buffer[] }> {
   const stored = await openStored(temporaryFolder());
   const noise = (i: number, step: number) => Math.sin(i * 12.9898 + step * 78.233) * 43758.5453;
   const gradient = (i: number, step: number) => noise(i, step) - Math.floor(noise(i, step)) - 0.5;
@@ -179,7 +256,7 @@ async function trained(count: number): Promise<{ stored: Stored; ids: string[]; 
       const slope = gradient(i, step);
       first[i] = 0.9 * first[i]! + 0.1 * slope;
       second[i] = 0.999 * second[i]! + 0.001 * slope * slope;
-      weights[i]! -= (1e-4 * first[i]!) / (Math.sqrt(second[i]!) + 1e-8);
+      weights[i]! -= (rate * first[i]!) / (Math.sqrt(second[i]!) + 1e-8);
     }
     const tensors = [weights, first, second];
     const layout = tensors.map((_, i) => ({ name: `t${i}`, dtype: 'F32', shape: [ELEMENTS], bytes: 4 * ELEMENTS }));
@@ -241,6 +318,9 @@ function layouts(stored: Stored) {
     );
     const byId = new Map(rows.map((row) => [row.id, row]));
     const readOf = (id: number | null): number => (id === null ? 0 : byId.get(id)!.stored + readOf(byId.get(id)!.base));
-    return rows.map(({ id, size, codec }) => ({ id, size, codec, read: readOf(id), referenced: referenced.has(id) }));
+    return rows.map(({ id, size, codec, base }) => ({
+      ...{ id, size, codec, base, read: readOf(id) },
+      referenced: referenced.has(id),
+    }));
   });
 }

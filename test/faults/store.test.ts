@@ -5,7 +5,6 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -15,7 +14,6 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -31,34 +29,8 @@ import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../../protocol/session.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { fill, onImage, onSmallDisk, smallDisk } from '../support/small-disk.ts';
 import { DIST } from '../support/trainer.ts';
-
-/** Mounting needs root and a machine that allows it; where it is not possible this is said, not passed over. */
-const [mountsMemory, mountsImages] = [
-  tryMount((folder) => ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]),
-  tryMount((folder) => ['-o', 'loop', smallImage(folder), folder]),
-];
-const onSmallDisk = test.runIf(mountsMemory);
-const onImage = test.runIf(mountsImages);
-if (!mountsMemory || !mountsImages)
-  console.warn('NOT RUN: tests of a full disk and a power loss, since this user cannot mount small file systems here');
-
-function tryMount(options: (folder: string) => string[]): boolean {
-  const folder = mkdtempSync(join(tmpdir(), 'trainstash-mount-'));
-  try {
-    return spawnSync('mount', options(folder)).status === 0 && spawnSync('umount', [folder]).status === 0;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-    rmSync(`${folder}.image`, { force: true });
-  }
-}
-
-function smallImage(folder: string): string {
-  const image = `${folder}.image`;
-  spawnSync('truncate', ['-s', '8M', image]);
-  spawnSync('mkfs.ext4', ['-q', image]);
-  return image;
-}
 
 interface Opened {
   store: Store;
@@ -393,16 +365,6 @@ test('event lines that are malformed, oversized or random are skipped; the rest 
 });
 
 describe('disk full', () => {
-  /** A file system of its own, small enough to fill. */
-  function smallDisk(mebibytes: number): string {
-    const folder = temporaryFolder();
-    const disk = join(folder, 'disk');
-    mkdirSync(disk);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', disk]);
-    afterwards(() => void spawnSync('umount', ['-l', disk]));
-    return disk;
-  }
-
   onSmallDisk(
     'while a checkpoint is taken in: an error, everything before is whole, and with room it goes on',
     async () => {
@@ -430,40 +392,12 @@ describe('disk full', () => {
       ids.push((await save(opened, makeCheckpoint(outside, opened.session.id, step, step, 10))).id);
     for (const id of ids.slice(0, 2)) await opened.store.setTrash(id, 1);
     expect(existsSync(join(disk, 'store/reserve'))).toBe(true);
-    const filler = openSync(join(disk, 'filler'), 'w');
-    try {
-      for (;;) writeSync(filler, Buffer.alloc(64 << 10, 1));
-    } catch (error) {
-      expect((error as NodeJS.ErrnoException).code).toBe('ENOSPC');
-    }
-    closeSync(filler);
+    fill(disk);
     const result = await opened.store.gc(true);
     expect(result).toMatchObject({ removedCheckpoints: 2 });
     expect(result.returnedBytes).toBeGreaterThan(15 << 20);
     expect((await opened.store.fsck(false)).problems).toEqual([]);
   });
-
-  onSmallDisk(
-    'while the trainer writes into the inbox: said once, the training completes, earlier checkpoints stay',
-    async () => {
-      const disk = smallDisk(2);
-      const { train, makeLaunch, events, inbox } = await import('../support/trainer.ts');
-      const filler = join(disk, 'filler');
-      writeFileSync(filler, Buffer.alloc(1_990_000, 1));
-      const { directory, code } = await train(
-        join(disk, 'sessions'),
-        makeLaunch({
-          params: { slow: 10, units: 200 },
-          checkpoint: { everySeconds: 0, everySteps: 2, everyEpochs: null, onBest: false },
-        }),
-      );
-      expect(code).toBe(0);
-      expect(directory.exit()?.outcome).toBe('completed');
-      const notices = events(directory).filter((event) => event.type === 'notice' && event.code === 'checkpointFailed');
-      expect(notices).toHaveLength(1);
-      expect(inbox(directory)).toEqual([]);
-    },
-  );
 });
 
 onImage('power loss: what was answered as committed is there, whatever was not yet on the disk', async () => {

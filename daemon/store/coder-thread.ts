@@ -1,0 +1,37 @@
+/** Entry of a coder's thread: decodes chunks, and makes them as small as it can. */
+import { createHash } from 'node:crypto';
+import { parentPort } from 'node:worker_threads';
+import { decodeChunk, encodeSmall, isDelta } from './codec.ts';
+import type { CoderReply, CoderRequest, Recoded } from './coders.ts';
+import { decodeStack, type EncodedChunk } from './objects.ts';
+
+parentPort!.on('message', (request: CoderRequest) => {
+  const reply: CoderReply = 'decode' in request ? verified(request.decode) : recode(request.recode, request.base);
+  const given = reply === null ? [] : 'data' in reply ? [reply.data] : [reply];
+  const own = given.filter(({ byteLength, buffer }) => byteLength === buffer.byteLength);
+  parentPort!.postMessage(
+    reply,
+    own.map(({ buffer }) => buffer as ArrayBuffer),
+  );
+});
+
+function recode(chunk: EncodedChunk[], base: EncodedChunk[] | null): Recoded | null {
+  const bytes = verified(chunk);
+  const baseBytes = base && verified(base);
+  if (bytes === null || (base !== null && baseBytes === null)) return null;
+  const { codec, data } = encodeSmall(bytes, baseBytes?.length === bytes.length ? baseBytes : null);
+  const delta = isDelta(codec);
+  // What is about to be replaced is the only copy.
+  const again = decodeChunk(data, codec, bytes.length, delta ? baseBytes : null);
+  return Buffer.compare(again, bytes) === 0 ? { codec, data, delta } : null;
+}
+
+function verified(stack: EncodedChunk[]): Uint8Array<ArrayBuffer> | null {
+  try {
+    const bytes = decodeStack(stack);
+    const fits = createHash('sha256').update(bytes).digest().equals(stack[0]!.hash);
+    return fits ? (bytes as Uint8Array<ArrayBuffer>) : null;
+  } catch {
+    return null;
+  }
+}

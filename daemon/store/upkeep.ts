@@ -1,0 +1,75 @@
+import { setImmediate as breathe } from 'node:timers/promises';
+import type { Coders } from './coders.ts';
+import { hasRoomFor, returnSpace, sweep } from './gc.ts';
+import type { Objects } from './objects.ts';
+import { pack } from './packing.ts';
+
+/** `noRoom`: nothing was done, since the disk is nearly full. */
+export interface Packed {
+  savedBytes: number;
+  more: boolean;
+  noRoom: boolean;
+}
+
+/** What deletes chunks and changes how they are stored, one thing at a time: two could make each other's the base of its own. */
+export class Upkeep {
+  readonly #path: string;
+  readonly #objects: Objects;
+  readonly #coders: Coders;
+  #tail: Promise<unknown> = Promise.resolve();
+  /** What a slice left for the next one. */
+  #packing: { minAgeMs: number; chunks: ReturnType<typeof pack> } | null = null;
+  #closing = false;
+
+  /** `path`: the store's directory. */
+  constructor(path: string, objects: Objects, coders: Coders) {
+    this.#path = path;
+    this.#objects = objects;
+    this.#coders = coders;
+  }
+
+  sweep(): Promise<number> {
+    return this.#alone(() => sweep(this.#objects, this.#coders, () => breathe()));
+  }
+
+  /**
+   * Makes the store smaller for about `milliseconds`, going on where the call before stopped. Checkpoints younger than
+   * `minAgeMs` stay as they are; of a run that is live only whole blocks are packed.
+   */
+  pack(milliseconds: number, minAgeMs: number, isLive: (run: string) => boolean): Promise<Packed> {
+    return this.#alone(async () => {
+      if (!hasRoomFor(this.#path, 0)) return { savedBytes: 0, more: false, noRoom: true };
+      const until = performance.now() + milliseconds;
+      if (this.#packing?.minAgeMs !== minAgeMs)
+        this.#packing = { minAgeMs, chunks: pack(this.#objects, this.#coders, Date.now() - minAgeMs, isLive) };
+      let savedBytes = 0;
+      try {
+        while (!this.#closing && performance.now() < until) {
+          const { done, value } = await this.#packing.chunks.next();
+          if (done) {
+            this.#packing = null;
+            await returnSpace(this.#objects, () => breathe(), false);
+            return { savedBytes, more: false, noRoom: false };
+          }
+          savedBytes += value;
+        }
+      } catch (error) {
+        this.#packing = null;
+        throw error;
+      }
+      return { savedBytes, more: true, noRoom: false };
+    });
+  }
+
+  /** Stops what is under way at the next chunk. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#tail;
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+}

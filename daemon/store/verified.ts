@@ -1,0 +1,49 @@
+/** A chunk's bytes, checked against its hash beside the thread that asks. */
+import { webcrypto } from 'node:crypto';
+import { CODEC } from './codec.ts';
+import type { Coders } from './coders.ts';
+import { damagedChunk, decodeStack, type EncodedChunk } from './objects.ts';
+
+/** Decoding less takes less time than asking a thread for it. */
+const INLINE_BYTES = 128 << 10;
+
+/** `stack`: as `Objects.stack` gives it, whose memory may be taken. The bytes fill their buffer. Throws `corrupted`. */
+export async function verifiedBytes(
+  coders: Coders,
+  id: number,
+  stack: EncodedChunk[],
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { size, data } = stack[0]!;
+  if (!isPlain(stack) && size >= INLINE_BYTES) {
+    const bytes = await coders.decode(stack);
+    if (bytes?.length !== size) throw damagedChunk(id, 'it cannot be decompressed to what its hash names');
+    return ownBuffer(bytes);
+  }
+  const bytes = ownBuffer(isPlain(stack) ? data : decoded(id, stack));
+  await verify(id, bytes, stack[0]!);
+  return bytes;
+}
+
+/** Whether its bytes are stored as they are. */
+export function isPlain(stack: readonly EncodedChunk[]): boolean {
+  return stack[0]!.codec === CODEC.raw;
+}
+
+/** In Node's thread pool. Throws `corrupted`. */
+export async function verify(id: number, bytes: Uint8Array, { size, hash }: EncodedChunk): Promise<void> {
+  if (bytes.length !== size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${size}`);
+  const digest = new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
+  if (!Buffer.from(digest).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
+}
+
+function decoded(id: number, stack: readonly EncodedChunk[]): Uint8Array {
+  try {
+    return decodeStack(stack);
+  } catch {
+    throw damagedChunk(id, 'it cannot be decompressed');
+  }
+}
+
+function ownBuffer(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return (bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.from(bytes)) as Uint8Array<ArrayBuffer>;
+}
