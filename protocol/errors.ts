@@ -41,7 +41,6 @@ export interface ErrorData {
   /** Stored bytes do not fit their hash. */
   corrupted: { checkpoint?: string; chunk?: string; whole?: string };
   storeFull: { neededBytes: number; freeBytes: number };
-  quotaExceeded: { usedBytes: number; quotaBytes: number };
   storeOwned: { host: string; pid: number; since: number };
   storeUnusable: { path: string; reason: string };
   storeFromFuture: { path: string; found: number; supported: number };
@@ -53,7 +52,6 @@ export interface ErrorData {
   clientTooOld: { daemon: string; client: string };
   unauthorized: Record<string, never>;
   daemonUnavailable: { reason: string; log?: string };
-  runtimeMissing: { tried: string[]; required: string };
   invalidParams: { method: string; problem: string };
   timeout: { afterMs: number };
   /** What an agent's session may start. */

@@ -15,6 +15,11 @@
  *       output.log      stdout and stderr, raw, capped
  *       input/          what a person types into an attached terminal: a file each, taken away by the runner
  *       exit.json       how it ended; written durably by the runner, absent after a kill
+ *
+ * A script that was started by hand may ask a daemon that has the store open for its last checkpoint:
+ *
+ *     <store>/asked/<id>.json         the question; taken away by the daemon as soon as it has read it
+ *     <store>/asked/<id>/answer.json  the answer, written last; beside it the checkpoint's files, if there is one
  */
 import * as v from 'valibot';
 import type { ErrorCode, WireError } from './errors.ts';
@@ -42,6 +47,24 @@ export const CHECKPOINT_FILE = 'checkpoint.json';
  *  Python package: an ordinary file for `torch.load`. */
 export const STATE_FILE = 'state.safetensors';
 export const TORCH_STATE_FILE = 'state.pt';
+
+export const ASKED_FOLDER = 'asked';
+export const ANSWER_FILE = 'answer.json';
+
+export const questionSchema = v.object({
+  /** The name of the script's runs. */
+  job: v.string(),
+  branch: v.nullable(v.string()),
+});
+
+/** `checkpoint` null: there is none. `error`: there is one, and it cannot be given. */
+export interface CheckpointAnswer {
+  checkpoint: string | null;
+  step: number;
+  createdAt: number;
+  run: string | null;
+  error: string | null;
+}
 
 /** A line of `events.ndjson` longer than this is skipped and reported. */
 export const MAX_EVENT_BYTES = 1 << 20;

@@ -11,6 +11,7 @@ import { toWire } from '../../protocol/errors.ts';
 import type { Control, ExitRecord, Launch, LaunchCommand } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { COMMAND_VARIABLE, commandEnvironment } from '../sessions/launch.ts';
+import { patiently } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { Collector } from './collector.ts';
@@ -56,12 +57,14 @@ async function main(path: string): Promise<number> {
     const wire = toWire(error);
     record = { outcome: 'failed', step: runner.step, at: Date.now(), reason: wire.message, error: wire };
   }
-  try {
-    reporter.close();
-  } finally {
-    directory.writeExit(record);
-    lock.release();
-  }
+  // Also the last events may have to wait for room.
+  reporter.flush();
+  await patiently(
+    () => directory.writeExit(record),
+    () => runner.isInterrupted,
+  );
+  reporter.close();
+  lock.release();
   return record.outcome === 'failed' ? 1 : 0;
 }
 
@@ -89,6 +92,10 @@ class Runner {
 
   get step(): number {
     return this.#progress.now.step;
+  }
+
+  get isInterrupted(): boolean {
+    return this.#interrupted !== null;
   }
 
   /** The command is told; how it ends is its own business. */

@@ -1,7 +1,8 @@
 /** Everything a command prints: kept in `output.log`, bounded, and read line by line on the way. */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { SessionDirectory } from '../sessions/directory.ts';
 import type { Reporter } from '../sessions/reporter.ts';
+import { writeAll } from '../store/files.ts';
 
 const TAIL_BYTES = 16 << 10;
 const MAX_LINE_BYTES = 16 << 10;
@@ -23,7 +24,7 @@ export class Output {
 
   take(bytes: Buffer): void {
     try {
-      writeSync(this.#file, bytes);
+      writeAll(this.#file, bytes);
     } catch {
       // A full disk: what is printed is lost, the training is not.
     }

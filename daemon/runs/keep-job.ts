@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyEdits, modify } from 'jsonc-parser';
-import { CONFIG_FILE } from '../../protocol/config.ts';
+import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
@@ -43,6 +43,23 @@ export function keepAsJob(root: string, run: Run, name = run.job): { config: str
   writeFileSync(temporary, changed, { flag: 'wx' });
   renameSync(temporary, config);
   return { config, job: name };
+}
+
+/** How the job that a run's command was kept as goes on from a checkpoint, as words; undefined without one. */
+export function keptResume({ command, job }: Run, root: string): string[] | undefined {
+  const kept = jobOrNull(root, job);
+  const words = (line: string | readonly string[]) => (typeof line === 'string' ? splitWords(line) : [...line]);
+  if (!command || !kept?.resume || !kept.run || (kept.cwd ?? '') !== command.cwd) return undefined;
+  const isThatCommand = JSON.stringify(words(kept.run)) === JSON.stringify(command.words);
+  return isThatCommand ? (words(kept.resume) ?? undefined) : undefined;
+}
+
+function jobOrNull(root: string, name: string): JobConfig | null {
+  try {
+    return readConfig(root).jobs.get(name) ?? null;
+  } catch {
+    return null; // A mistake in the file is no reason not to resume a run that does not come from it.
+  }
 }
 
 /** As text where it comes apart into the same words again, else as a list. */

@@ -13,6 +13,7 @@ import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import { identityOf, machineNow } from './identity.ts';
 import { resolveProgram } from './interpreter.ts';
+import { keptResume } from './keep-job.ts';
 import { chooseParams, describeDifferences, preflight } from './preflight.ts';
 import { isOfPackage } from './prepare.ts';
 import { pythonFacts } from './python-facts.ts';
@@ -47,6 +48,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     ? await store.findCheckpoint(options.from, run)
     : await newestCheckpoint(context, run);
   const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
+  if (run.command) job.resume = keptResume(run, place.root);
   const params = chooseParams(run, job.params as Params, current, set, job.module === undefined);
   const overrides = run.overrides.filter((name) => !current.includes(name));
   const now = await identityOf(context);
@@ -71,7 +73,9 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   }
   if (run.command) {
     const named = { ...run, overrides: [...run.overrides, ...Object.keys(set)] };
-    job.run = withParams(job.run as string[], paramsGiven(named, params));
+    const given = paramsGiven(named, params);
+    job.run = withParams(job.run as string[], given);
+    if (job.resume) job.resume = withParams(job.resume as string[], given);
   }
   return { run, checkpoint, job, params, overrides: [...new Set([...overrides, ...Object.keys(set)])], differences };
 }

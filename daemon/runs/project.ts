@@ -15,6 +15,7 @@ import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
 import type { KeepPolicy } from '../store/retention.ts';
 import { adoptSessions, adoptStrays } from './adopt.ts';
+import { answerScripts } from './asked.ts';
 import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
@@ -51,6 +52,7 @@ export class OpenProject {
   readonly worktrees: Worktrees;
   readonly context: ProjectContext;
   readonly #seen = new Set<string>();
+  #answering: Promise<void> | null = null;
   #strays: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -242,16 +244,21 @@ export class OpenProject {
   }
 
   #lookForStrays(): void {
-    this.#strays = setTimeout(() => {
-      adoptStrays(this.context, this.runs, this.#seen)
-        .catch((error: Error) => {
-          if (!this.#closed) this.context.log(`looking for sessions: ${error.message}`);
-        })
-        .finally(() => {
-          if (!this.#closed) this.#lookForStrays();
-        });
+    this.#strays = setTimeout(async () => {
+      // Not waited for: a large checkpoint takes long, and other scripts start meanwhile.
+      this.#answering ??= this.#quietly(answerScripts(this.context)).then(() => {
+        this.#answering = null;
+      });
+      await this.#quietly(adoptStrays(this.context, this.runs, this.#seen));
+      if (!this.#closed) this.#lookForStrays();
     }, STRAYS_MS);
     this.#strays.unref();
+  }
+
+  async #quietly(work: Promise<void>): Promise<void> {
+    await work.catch((error: Error) => {
+      if (!this.#closed) this.context.log(`looking for scripts that were started by hand: ${error.message}`);
+    });
   }
 
   async #removeRun(run: Run, undo: boolean): Promise<{ removed: string[]; bytes: number }> {

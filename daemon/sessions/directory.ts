@@ -53,9 +53,15 @@ export class SessionDirectory {
     return parse(exitSchema, readJson(this.file('exit')));
   }
 
-  writeExit(record: ExitRecord): void {
-    writeJson(this.file('exit'), record, true);
-    syncDirectory(this.path);
+  /** False when it could not be written. */
+  writeExit(record: ExitRecord): boolean {
+    try {
+      writeJson(this.file('exit'), record, true);
+      syncDirectory(this.path);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   control(): Control | null {

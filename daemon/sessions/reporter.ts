@@ -1,6 +1,7 @@
 /** The trainer's side of a session directory: events out, requests in. Its failures never fail a training. */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import type { Control, SessionEvent } from '../../protocol/session.ts';
+import { writeAll } from '../store/files.ts';
 import type { SessionDirectory } from './directory.ts';
 
 type Body<T> = T extends SessionEvent ? Omit<T, 'seq' | 't'> : never;
@@ -8,6 +9,9 @@ export type EventBody = Body<SessionEvent>;
 
 /** Twice this at most: then the older half goes. */
 const OUTPUT_CAP_BYTES = 8 << 20;
+/** Lines that wait for a disk that takes none: twice as many as are left when they become too many. */
+const MOST_PENDING = 100_000;
+const RETRY_MS = 1_000;
 
 export class Reporter {
   readonly #directory: SessionDirectory;
@@ -15,6 +19,7 @@ export class Reporter {
   readonly #outputCapBytes: number;
   #seq = 0;
   #pending: string[] = [];
+  #retryAt = 0;
   #controlStamp = '';
   #answered = 0;
 
@@ -32,18 +37,29 @@ export class Reporter {
     this.#pending.push(JSON.stringify({ seq: ++this.#seq, t: Date.now(), ...event }));
   }
 
-  /** Call at step boundaries: what is flushed survives SIGKILL. On a full disk lines wait for the next try. */
+  /** Call at step boundaries: what is flushed survives SIGKILL. Lines that a full or failing disk does not take wait for the next try. */
   flush(): void {
-    if (this.#pending.length === 0) return;
+    if (this.#pending.length > 0 && performance.now() >= this.#retryAt) this.#write();
+  }
+
+  #write(): void {
+    const bytes = Buffer.from(`${this.#pending.join('\n')}\n`);
+    // A disk that becomes full takes a part, and that is no error.
+    let written = 0;
     try {
-      writeSync(this.#events, `${this.#pending.join('\n')}\n`);
-      this.#pending = [];
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-      // A part may be on disk: the newline makes it a line of its own, which readers skip; whole lines follow.
-      this.#pending.unshift('');
-      if (this.#pending.length > 100_000) this.#pending.splice(1, 50_000);
+      written = writeSync(this.#events, bytes);
+    } catch {
+      // Nothing of it counts as written; a line that is there twice is taken in once.
     }
+    if (written === bytes.length) {
+      this.#pending = [];
+      return;
+    }
+    const whole = lines(bytes.subarray(0, written));
+    this.#retryAt = performance.now() + RETRY_MS;
+    // Half a line may be in the file: the newline makes it a line of its own, which readers skip.
+    if (written > 0 || this.#pending[0] !== '') this.#pending.splice(0, whole, '');
+    if (this.#pending.length > MOST_PENDING) this.#pending.splice(1, this.#pending.length - MOST_PENDING / 2);
   }
 
   /** A request that has not been answered yet. Costs one stat when nothing changed. */
@@ -75,14 +91,20 @@ export class Reporter {
       const read = readSync(file, tail, 0, tail.length, start);
       ftruncateSync(file, 0);
       const note = Buffer.from(`[${start} bytes before this were dropped]\n`);
-      writeSync(file, Buffer.concat([note, tail.subarray(tail.indexOf(10) + 1, read)]));
+      writeAll(file, Buffer.concat([note, tail.subarray(tail.indexOf(10) + 1, read)]));
     } finally {
       closeSync(file);
     }
   }
 
   close(): void {
-    this.flush();
+    if (this.#pending.length > 0) this.#write();
     closeSync(this.#events);
   }
+}
+
+function lines(bytes: Buffer): number {
+  let count = 0;
+  for (const byte of bytes) if (byte === 10) count++;
+  return count;
 }

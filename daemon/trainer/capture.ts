@@ -10,6 +10,7 @@ import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_thread
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../../protocol/session.ts';
 import { encodeHeader } from '../formats/safetensors.ts';
+import type { SessionDirectory } from '../sessions/directory.ts';
 import type { Backend } from './backend.ts';
 import { describeTensors, type NamedTensor, type Progress, progressMetadata } from './state.ts';
 import { tf } from './tf.ts';
@@ -55,13 +56,14 @@ export class Capturer {
   #flight: Flight | null = null;
   #broken: string | null = null;
 
-  constructor(backend: Backend, inbox: string, writerEntry: URL) {
+  constructor(backend: Backend, directory: SessionDirectory, writerEntry: URL) {
     this.#backend = backend;
-    this.#inbox = inbox;
+    this.#inbox = directory.file('inbox');
     // Replies are read with receiveMessageOnPort: a step boundary need not wait for the event loop.
     const { port1, port2 } = new MessageChannel();
     this.#replies = port1;
     const setup: WriterSetup = {
+      events: directory.file('events'),
       memory: this.#memory,
       states: this.#states.buffer as SharedArrayBuffer,
       replies: port2,
@@ -71,7 +73,12 @@ export class Capturer {
       this.#broken = error.message;
     });
     this.#worker.unref();
-    removeUnfinished(inbox);
+    removeUnfinished(this.#inbox);
+  }
+
+  /** Nothing can be written any more: trying again is of no use. */
+  get isBroken(): boolean {
+    return this.#broken !== null;
   }
 
   get inFlight(): boolean {

@@ -1,5 +1,5 @@
 /** When a checkpoint is due, and taking it. */
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Monitor } from '../../protocol/domain.ts';
 import { fromWireNumber, toWireNumber } from '../../protocol/domain.ts';
@@ -7,6 +7,7 @@ import { randomId } from '../../protocol/ids.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type CheckpointPolicy } from '../../protocol/session.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
+import { patiently } from '../sessions/patience.ts';
 import type { Reporter } from '../sessions/reporter.ts';
 import type { CaptureResult, Capturer } from './capture.ts';
 import type { NamedTensor, Progress } from './state.ts';
@@ -43,6 +44,7 @@ export class Checkpoints {
   #lastPosition = '';
   #taken = 0;
   #saidFull = false;
+  #isLast = false;
   /** What the newest finished capture cost the training thread. */
   lastStallMs = 0;
 
@@ -104,6 +106,17 @@ export class Checkpoints {
     return this.#finish(await this.#setup.capturer.drain());
   }
 
+  /**
+   * The last of a training: what is not kept now is lost with the process. A full disk may have room again, so it is tried
+   * until it works, for ten minutes at most, or until somebody is impatient. False: it failed.
+   */
+  takeLast(reasons: string[], progress: Progress, isImpatient: () => boolean): Promise<boolean> {
+    this.#isLast = true;
+    this.#saidFull = false;
+    const isInVain = () => this.#setup.capturer.isBroken || isImpatient();
+    return patiently(() => this.take(reasons, progress), isInVain);
+  }
+
   async settle(): Promise<void> {
     this.#finish(await this.#setup.capturer.drain());
   }
@@ -121,10 +134,15 @@ export class Checkpoints {
           type: 'notice',
           code: 'checkpointFailed',
           level: 'error',
-          text: `The checkpoint of step ${result.facts.step} could not be written (${result.error}). Training goes on; earlier checkpoints are untouched. Free some disk space: the next one is tried when it is due.`,
+          text: `The checkpoint of step ${result.facts.step} could not be written (${result.error}). ${
+            this.#isLast
+              ? 'Training has ended, and its last state is still in memory: free some disk space within ten minutes. Earlier checkpoints are untouched.'
+              : 'Training goes on; earlier checkpoints are untouched. Free some disk space: the next one is tried when it is due.'
+          }`,
           step: result.facts.step,
         });
       }
+      reporter.flush();
       this.#saidFull = true;
       return false;
     }
@@ -161,8 +179,19 @@ export function pruneInbox(directory: SessionDirectory, monitor: Monitor): void 
   );
   for (const entry of entries.slice(0, -UNTAKEN_LAST)) {
     if (entry === best || entry.facts.reasons.includes('request')) continue;
-    rmSync(join(directory.file('inbox'), entry.name), { recursive: true, force: true });
+    discard(directory, entry.name);
   }
+}
+
+/** Renamed first: a daemon takes all of it, or finds nothing. */
+function discard(directory: SessionDirectory, name: string): void {
+  const hidden = join(directory.file('inbox'), `.tmp-${name}`);
+  try {
+    renameSync(join(directory.file('inbox'), name), hidden);
+  } catch {
+    return; // A daemon was faster.
+  }
+  rmSync(hidden, { recursive: true, force: true });
 }
 
 function readFacts(path: string): CheckpointFile | null {

@@ -1,7 +1,7 @@
 /** The training loop: steps, epochs, and at each step boundary metrics, requests and checkpoints. */
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import { toWireNumber } from '../../protocol/domain.ts';
-import type { Launch } from '../../protocol/session.ts';
+import type { ExitRecord, Launch } from '../../protocol/session.ts';
 import type { Reporter } from '../sessions/reporter.ts';
 import type { Assembly } from './assemble.ts';
 import type { Checkpoints } from './checkpoints.ts';
@@ -10,10 +10,12 @@ import { clipByGlobalNorm } from './optimizers.ts';
 import { tf } from './tf.ts';
 import { judgeLoss, type Verdict } from './watch.ts';
 
-export type LoopEnd = { outcome: 'completed' | 'paused' | 'stopped'; reason: string };
+export type LoopEnd = { outcome: ExitRecord['outcome']; reason: string };
 
 /** The event loop gets a turn this often, for signals and the writer's death; each step would cost too much. */
 const TURN_MS = 20;
+const NOT_KEPT =
+  'trained to the end, but its last state could not be written: resuming does again what came after the newest checkpoint';
 const CAP_CHECK_MS = 5_000;
 
 export interface LoopSetup {
@@ -50,13 +52,13 @@ export class Loop {
   }
 
   async run(): Promise<LoopEnd> {
-    const { assembly, checkpoints } = this.#setup;
+    const { assembly } = this.#setup;
     const { progress, epochs } = assembly;
     while (progress.epoch < epochs && !progress.finished) {
       const end = (await this.#epoch()) ?? (await this.#endOfEpoch());
       if (end) return end;
     }
-    await checkpoints.take(['end'], this.#snapshot());
+    if (!(await this.#takeLast(['end'], this.#snapshot()))) return { outcome: 'failed', reason: NOT_KEPT };
     return { outcome: 'completed', reason: progress.finished ? `stopped early after epoch ${progress.epoch}` : '' };
   }
 
@@ -66,11 +68,17 @@ export class Loop {
    */
   async saveAfterError(): Promise<boolean> {
     if (this.#applying || !this.#boundary) return false;
-    const { assembly, checkpoints } = this.#setup;
+    const { assembly } = this.#setup;
     if (assembly.progress.step === 0) return false;
     for (const [name, value] of this.#boundary.untrained) assembly.variables.get(name)!.assign(value);
     const { random, batch, samples, data } = this.#boundary;
-    return checkpoints.take(['exception'], structuredClone({ ...assembly.progress, random, batch, samples, data }));
+    return this.#takeLast(['exception'], structuredClone({ ...assembly.progress, random, batch, samples, data }));
+  }
+
+  #takeLast(reasons: string[], state: Assembly['progress']): Promise<boolean> {
+    const { checkpoints, interrupted, reporter } = this.#setup;
+    const isImpatient = () => interrupted.by !== null || reporter.request()?.stop === true;
+    return checkpoints.takeLast(reasons, state, isImpatient);
   }
 
   async #epoch(): Promise<LoopEnd | null> {

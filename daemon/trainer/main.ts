@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { toWire } from '../../protocol/errors.ts';
 import type { ExitRecord, Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
+import { patiently } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { assemble } from './assemble.ts';
@@ -50,13 +51,15 @@ async function main(path: string): Promise<number> {
     const saved = await session.saveAfterError().catch(() => false);
     record = failure(error, session.step, saved);
   }
-  try {
-    reporter.close();
-  } finally {
-    directory.writeExit(record);
-    await session.close().catch(() => {});
-    lock.release();
-  }
+  // Also the last events may have to wait for room.
+  reporter.flush();
+  await patiently(
+    () => directory.writeExit(record),
+    () => session.isInterrupted,
+  );
+  reporter.close();
+  await session.close().catch(() => {});
+  lock.release();
   return record.outcome === 'failed' ? 1 : 0;
 }
 
@@ -78,6 +81,10 @@ class TrainingSession {
 
   get step(): number {
     return this.#progress.step;
+  }
+
+  get isInterrupted(): boolean {
+    return this.#interrupted.by !== null;
   }
 
   interrupt(signal: string): void {
@@ -112,11 +119,7 @@ class TrainingSession {
     for (const text of assembly.model.warnings)
       this.#reporter.report({ type: 'notice', code: 'model', level: 'warning', text, step: null });
     this.#reporter.flush();
-    this.#capturer = new Capturer(
-      backend,
-      this.#directory.file('inbox'),
-      new URL('./writer-thread.js', import.meta.url),
-    );
+    this.#capturer = new Capturer(backend, this.#directory, new URL('./writer-thread.js', import.meta.url));
     const checkpoints = new Checkpoints(
       {
         directory: this.#directory,

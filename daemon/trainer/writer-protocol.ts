@@ -7,6 +7,8 @@ export const SLOT_FREE = 0;
 export const SLOT_USED = 1;
 
 export interface WriterSetup {
+  /** What was said up to a checkpoint is as durable as that. */
+  events: string;
   memory: SharedArrayBuffer;
   states: SharedArrayBuffer;
   replies: MessagePort;

@@ -1,18 +1,8 @@
 /** Entry of the thread that writes checkpoints into the inbox while the training goes on. */
-import {
-  closeSync,
-  fdatasyncSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { syncDirectory } from '../store/files.ts';
+import { syncDirectory, syncFile, writeAll } from '../store/files.ts';
 import { SLOT_BYTES, SLOT_FREE, type WriterReply, type WriterRequest, type WriterSetup } from './writer-protocol.ts';
 
 /**
@@ -21,7 +11,7 @@ import { SLOT_BYTES, SLOT_FREE, type WriterReply, type WriterRequest, type Write
  */
 const SYNC_BYTES = 16 << 20;
 
-const { memory, states, replies } = workerData as WriterSetup;
+const { events, memory, states, replies } = workerData as WriterSetup;
 const slots = new Int32Array(states);
 const reply = (message: WriterReply) => replies.postMessage(message);
 
@@ -73,9 +63,18 @@ function commit(target: string, checkpointFile: string, checkpoint: string): voi
   const path = join(directory, checkpointFile);
   writeFileSync(path, checkpoint, { flush: true });
   syncDirectory(directory);
+  syncEvents();
   renameSync(directory, target);
   syncDirectory(dirname(target));
   reply({ type: 'committed' });
+}
+
+function syncEvents(): void {
+  try {
+    syncFile(events);
+  } catch {
+    // The checkpoint is worth more.
+  }
 }
 
 function abort(): void {
@@ -84,8 +83,4 @@ function abort(): void {
   open = null;
   closeSync(file);
   rmSync(directory, { recursive: true, force: true });
-}
-
-function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
 }

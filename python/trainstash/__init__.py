@@ -41,8 +41,8 @@ def init(
     ``tracked``: anything with ``state_dict()`` and ``load_state_dict()`` (models, optimizers, schedulers, scalers), random
     generators of torch, NumPy and Python, tensors, and dicts of tensors; the names are the keys in the checkpoint.
     ``params``: hyper-parameters, shown and compared; those of the launch win. ``resume``: None resumes only when the
-    launch says so; ``"last"`` goes on from the newest checkpoint of this script that is still in a session folder; a path
-    names a ``state.pt``. ``schedule``: when a scheduler was built for another number of steps than the checkpoint's,
+    launch says so; ``"last"`` goes on from the newest checkpoint of this script on this branch, or starts from the beginning
+    where there is none; a path names a ``state.pt``. ``schedule``: when a scheduler was built for another number of steps than the checkpoint's,
     ``"keep"`` the checkpoint's or ``"rebuild"`` it from this step.
 
     Raises ResumeError when weights or optimizer state do not fit. Anything else that cannot be restored lowers the

@@ -4,6 +4,7 @@ that looks at the project later takes it over and gives the run its name."""
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import re
 import socket
@@ -45,12 +46,25 @@ def find_store(start: str) -> Tuple[str, str]:
         folder = above
 
 
+def job_name() -> str:
+    """What runs of this script, or of this notebook, are called."""
+    notebook = getattr(sys.modules.get("__main__"), "__vsc_ipynb_file__", None) or os.environ.get("JPY_SESSION_NAME")
+    return os.path.splitext(os.path.basename(notebook or sys.argv[0] or "python"))[0] or "python"
+
+
+def branch_of(root: str) -> Optional[str]:
+    return _git(root, "symbolic-ref", "--short", "-q", "HEAD")
+
+
 def newest_checkpoint() -> Optional[str]:
     """Path of the newest ``state.pt`` that a session of this script left and nobody took yet."""
     _, store = find_store(os.getcwd())
     found: List[Tuple[float, str]] = []
     sessions = os.path.join(store, "sessions")
+    job = job_name()
     for session in _listed(sessions):
+        if _job_of(os.path.join(sessions, session, "launch.json")) != job:
+            continue
         for box in ("inbox", "taking"):
             for name in _listed(os.path.join(sessions, session, box)):
                 path = os.path.join(sessions, session, box, name, STATE_FILE)
@@ -76,7 +90,7 @@ def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Sessi
         "session": session,
         "run": None,
         "runNumber": None,
-        "job": os.path.splitext(os.path.basename(sys.argv[0] or "python"))[0] or "python",
+        "job": job_name(),
         "purpose": "train",
         "root": root,
         "cwd": root,
@@ -148,17 +162,23 @@ def _masked(words: List[str], i: int) -> str:
 
 
 def _identity(root: str) -> Mapping[str, Any]:
-    def git(*arguments: str) -> Optional[str]:
-        try:
-            done = subprocess.run(
-                ["git", *arguments], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+    commit = _git(root, "rev-parse", "-q", "--verify", "HEAD")
+    return {"branch": branch_of(root), "commit": commit, "dirty": False, "code": None}
 
-    branch = git("symbolic-ref", "--short", "-q", "HEAD")
-    return {"branch": branch, "commit": git("rev-parse", "-q", "--verify", "HEAD"), "dirty": False, "code": None}
+
+def _git(root: str, *arguments: str) -> Optional[str]:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+
+
+def _job_of(launch: str) -> Optional[str]:
+    try:
+        return str(json.loads(_read(launch))["job"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _common_folder(dot: str) -> str:

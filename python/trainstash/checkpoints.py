@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -10,13 +11,14 @@ import time
 from typing import Any, Dict, List, Mapping, Optional
 
 from . import ptfile
-from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, sync_folder, wire_number, write_json
+from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, wire_number, write_json
 from .staging import Staged, Staging
 
 # Checkpoints by time may cost this share of the training's time.
 MAX_OVERHEAD = 0.02
 # Without a daemon that takes checkpoints, this many of the newest stay in the inbox, and the best.
 UNTAKEN_LAST = 3
+_RETRY_SECONDS = 1.0
 
 
 class Policy:
@@ -62,6 +64,7 @@ class Checkpoints:
         self._parent = parent
         self._taken = 0
         self._failed = False
+        self._said_last = False
         self._prepared = False
         self.monitor: Optional[Mapping[str, str]] = session.launch.get("monitor")
 
@@ -86,7 +89,14 @@ class Checkpoints:
             )
         return staged
 
-    def save(self, staged: Staged, facts: Mapping[str, Any], wait: bool = False) -> None:
+    @property
+    def failed(self) -> bool:
+        """Whether the newest one could not be written."""
+        self.join()
+        return self._failed
+
+    def save(self, staged: Staged, facts: Mapping[str, Any], wait: bool = False, patience: float = 0.0) -> None:
+        """``patience``: seconds for which it is tried again. What is not kept at a training's end is lost with the process."""
         self.join()
         self._taken += 1
         checkpoint = random_id()
@@ -104,7 +114,11 @@ class Checkpoints:
             complete["missing"] = [*complete["missing"], *(f"{place} (not a plain value)" for place in staged.dropped)]
         name = f"{complete['step']:09d}-{self._taken:06d}-{checkpoint}"
         if wait or not staged.is_copy:
-            self._write(staged, complete, name)
+            until = time.monotonic() + patience
+            while not self._write(staged, complete, name, is_last=patience > 0) and time.monotonic() < until:
+                # For what is said there may be room already.
+                self._session.flush()
+                time.sleep(_RETRY_SECONDS)
             return
         self._writer = threading.Thread(target=self._write, args=(staged, complete, name), name="trainstash-writer")
         self._writer.start()
@@ -114,7 +128,7 @@ class Checkpoints:
             self._writer.join()
             self._writer = None
 
-    def _write(self, staged: Staged, facts: Dict[str, Any], name: str) -> None:
+    def _write(self, staged: Staged, facts: Dict[str, Any], name: str, is_last: bool = False) -> bool:
         session = self._session
         inbox = session.inbox
         temporary = os.path.join(inbox, f".tmp-{name}")
@@ -125,23 +139,35 @@ class Checkpoints:
             facts["files"] = [{"name": STATE_FILE, "bytes": size}]
             write_json(os.path.join(temporary, CHECKPOINT_FILE), facts, durable=True)
             sync_folder(temporary)
+            session.sync()
             os.rename(temporary, os.path.join(inbox, name))
             sync_folder(inbox)
             self._parent = str(facts["id"])
             self._failed = False
             session.event("checkpoint", step=facts["step"], name=name)
-            self._prune()
         except Exception as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            if not self._failed:
-                session.notice(
-                    "checkpointFailed",
-                    "error",
-                    f"The checkpoint of step {facts['step']} could not be written ({error}). Training goes on; earlier "
-                    "checkpoints are untouched. Free some disk space: the next one is tried when it is due.",
-                    facts["step"],
-                )
+            self._say_failed(int(facts["step"]), error, is_last)
             self._failed = True
+            return False
+        try:
+            self._prune()
+        except OSError:
+            pass  # It is pruned after the next one.
+        return True
+
+    def _say_failed(self, step: int, error: Exception, is_last: bool) -> None:
+        """Once, until one could be written again; and once more for the last."""
+        if self._said_last or (self._failed and not is_last):
+            return
+        self._said_last = is_last
+        problem = f"The checkpoint of step {step} could not be written ({error})."
+        if is_last:
+            text = f"{problem} Training waits with its state in memory: free some disk space within ten minutes."
+            say(text)
+        else:
+            text = f"{problem} Training goes on. Free some disk space: the next one is tried when it is due."
+        self._session.notice("checkpointFailed", "error", f"{text} Earlier checkpoints are untouched.", step)
 
     def _prune(self) -> None:
         """Nobody may be there to take checkpoints for days: the disk must not fill up."""
@@ -153,7 +179,11 @@ class Checkpoints:
         best = self._best([(name, facts) for name, facts in entries if facts])
         for name, facts in entries[:-UNTAKEN_LAST]:
             if facts and name != best and "request" not in facts["reasons"]:
-                shutil.rmtree(os.path.join(inbox, name), ignore_errors=True)
+                # Renamed first: a daemon takes all of it, or finds nothing.
+                hidden = os.path.join(inbox, f".tmp-{name}")
+                with contextlib.suppress(OSError):
+                    os.rename(os.path.join(inbox, name), hidden)
+                    shutil.rmtree(hidden, ignore_errors=True)
 
     def _best(self, entries: List[Any]) -> Optional[str]:
         monitor = self.monitor

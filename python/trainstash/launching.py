@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from . import ResumeError, ptfile
 from .distributed import Group, launched_rank
 from .run import Run
-from .session import CHECKPOINT_FILE, STATE_FILE, managed_session, say
+from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say
 from .tracked import Tracked
 
 _OWNER_VARIABLE = "TRAINSTASH_OWNER"
@@ -42,19 +42,12 @@ def _open(
 ) -> Run:
     session = managed_session()
     launch: Mapping[str, Any] = session.launch if session else {}
-    path: Optional[str] = None
-    if session and launch.get("resume"):
-        candidate = os.path.join(session.path, launch["resume"]["directory"], STATE_FILE)
-        # A script that saved by itself before it had the package resumes as it did then.
-        path = candidate if os.path.exists(candidate) else None
-    elif not session:
-        path = _wanted(resume)
-    saved = _read(path) if path else None
+    saved, origin = _saved(session, resume)
     if session is None and group.rank == 0:
         from .alone import newest_checkpoint, own_session
 
-        unfinished = None if path else newest_checkpoint()
-        session = own_session(params, _origin(path, saved))
+        unfinished = None if saved is not None else newest_checkpoint()
+        session = own_session(params, origin)
         launch = session.launch if session else {}
         if session:
             say(f"no daemon started this; it is recorded in {session.path}")
@@ -65,6 +58,25 @@ def _open(
         run._restore(saved, schedule)
     run._begin()
     return run
+
+
+def _saved(session: Optional[Session], resume: Optional[str]) -> Tuple[Optional[Dict[str, Any]], Optional[Tuple[str, int]]]:
+    """What is resumed from, and which checkpoint that is, if its folder still says so."""
+    path: Optional[str] = None
+    if session:
+        if session.launch.get("resume"):
+            candidate = os.path.join(session.path, session.launch["resume"]["directory"], STATE_FILE)
+            # A script that saved by itself before it had the package resumes as it did then.
+            path = candidate if os.path.exists(candidate) else None
+    elif resume == "last":
+        from .asking import last_checkpoint
+
+        with last_checkpoint() as given:
+            return (_read(given.path), (given.checkpoint, given.step)) if given else (None, None)
+    else:
+        path = _wanted(resume)
+    saved = _read(path) if path else None
+    return saved, _origin(path, saved)
 
 
 def _origin(path: Optional[str], saved: Optional[Mapping[str, Any]]) -> Optional[Tuple[str, int]]:
@@ -83,16 +95,6 @@ def _origin(path: Optional[str], saved: Optional[Mapping[str, Any]]) -> Optional
 def _wanted(resume: Optional[str]) -> Optional[str]:
     if resume is None:
         return None
-    if resume == "last":
-        from .alone import newest_checkpoint
-
-        path = newest_checkpoint()
-        if path is None:
-            say(
-                "no checkpoint lies in a session folder; what a daemon has taken into its store is resumed with "
-                "`trainstash resume`. Training starts from the beginning"
-            )
-        return path
     if os.path.isdir(resume):
         resume = os.path.join(resume, STATE_FILE)
     if not os.path.exists(resume):

@@ -139,6 +139,7 @@ class Recorder:
             }
             write_json(os.path.join(temporary, CHECKPOINT_FILE), facts, durable=True)
             sync_folder(temporary)
+            session.sync()
             os.rename(temporary, os.path.join(session.inbox, name))
             sync_folder(session.inbox)
             self._parent = checkpoint

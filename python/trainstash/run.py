@@ -18,6 +18,10 @@ from .session import Session, say, wire_number
 from .tracked import Tracked
 
 _POLL_SECONDS = 0.1
+# How long a training waits at its end for a disk that has no room for its last state.
+_PATIENCE = 600.0
+_PATIENCE_OF_SEVERAL = 60.0
+_NOT_KEPT = "trained to the end, but its last state could not be written: resuming does again what came after the newest checkpoint"
 _NOTHING, _SAVE, _PAUSE, _STOP, _DONE = 0, 1, 2, 3, 4
 
 
@@ -62,6 +66,7 @@ class Run:
         self._unclaimed: Dict[str, Any] = {}
         self._slots: Dict[str, Any] = {}
         self._saved_at = -1
+        self._not_kept = False
         self._pending_rng: Optional[Dict[str, Any]] = None
         self._missing: List[str] = []
         self._notes: List[str] = []
@@ -382,25 +387,34 @@ class Run:
             return _STOP
         return _PAUSE if request.get("pause") else _SAVE
 
-    def _take(self, reasons: List[str], wait: bool = False, tag: Optional[str] = None) -> None:
+    def _take(
+        self, reasons: List[str], wait: bool = False, tag: Optional[str] = None, patience: float = 0.0
+    ) -> bool:
+        """With ``wait``, whether it was kept, on rank 0."""
         if self._late:
             self._read_late()
         live = self._live()
         if self._checkpoints is None:
-            return
+            return True
         before = time.perf_counter()
         try:
             staged = self._checkpoints.copy(live)
             stall = time.perf_counter() - before
             facts = self._facts([*reasons, *([f"tag:{tag}"] if tag else [])])
-            self._checkpoints.save(staged, facts, wait=wait)
+            self._checkpoints.save(staged, facts, wait=wait, patience=patience)
         except Exception as error:
             # Ours never fails a training: without memory for a copy, say, it goes on without this checkpoint.
             self._policy.taken(self.steps, 0)
             self._notice("checkpointFailed", "error", f"No checkpoint could be taken at step {self.steps} ({error}).")
-            return
+            return False
         self._policy.taken(self.steps, stall)
         self._saved_at = self.steps
+        return not (wait and self._checkpoints.failed)
+
+    def _take_last(self, reasons: List[str]) -> None:
+        """What is not kept now is lost with the process: other ranks may wait for this one, but not for long."""
+        if not self._take(reasons, wait=True, patience=_PATIENCE_OF_SEVERAL if self._group.several else _PATIENCE):
+            self._not_kept = True
 
     def _live(self) -> Dict[str, Any]:
         """All of it, live. Every rank comes here, since each has random numbers of its own."""
@@ -453,8 +467,15 @@ class Run:
         """Saves and leaves. On rank 0 the file is whole before anyone is told."""
         name = "pause" if decision == _PAUSE else "stop"
         reason = self._interrupted or name
-        self._take(["signal" if self._interrupted else name], wait=True)
+        kept = self._take(["signal" if self._interrupted else name], wait=True)
         session, request = self._session, self._request
+        goes_on = self._group.share(decision == _PAUSE and not kept and self._interrupted is None)
+        if goes_on:
+            # To leave now would lose work.
+            self._request = None
+            if session is not None and request is not None and self.rank == 0:
+                session.answer(request, self.steps)
+            return
         outcome = "paused" if decision == _PAUSE else "stopped"
         if session is not None and self.rank == 0:
             if request is not None:
@@ -467,7 +488,7 @@ class Run:
         raise SystemExit(0)
 
     def _replayed(self) -> None:
-        self._take(["end"], wait=True)
+        self._take_last(["end"])
         if self._session is not None and self.rank == 0:
             self._session.write_exit("completed", self.steps)
         self.over = True
@@ -477,7 +498,7 @@ class Run:
         """All epochs are done."""
         if self.over:
             return
-        self._take(["end"], wait=True)
+        self._take_last(["end"])
         if self._is_replay and self._session is not None:
             self._session.write_exit("completed", self.steps)
         self.over = True
@@ -498,11 +519,16 @@ class Run:
         failure = getattr(sys, "last_value", None)
         if self._checkpoints is not None:
             # A loop that ended in its own way; after an error the weights may be in the middle of a step.
-            if not self.over and failure is None and not self._is_replay and self.steps > self._saved_at and not self._group.several:
-                self._take(["end"], wait=True)
-            self._checkpoints.join()
+            unsaved = self._checkpoints.failed or self.steps > self._saved_at
+            if not self.over and failure is None and not self._is_replay and unsaved and not self._group.several:
+                self._take_last(["end"])
         session = self._session
-        if session is not None and session.alone and not os.path.exists(session.file("exit.json")):
+        if session is None:
+            return
+        session.flush()
+        if self._not_kept:
+            session.write_exit("failed", self.steps, _NOT_KEPT)
+        elif session.alone and not os.path.exists(session.file("exit.json")):
             session.write_exit(
                 "failed" if failure is not None else "completed",
                 self.steps,

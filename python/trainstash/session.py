@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import json
 import os
 import sys
@@ -12,6 +14,9 @@ from typing import Any, Dict, List, Mapping, Optional
 SESSION_VARIABLE = "TRAINSTASH_SESSION"
 CHECKPOINT_FILE = "checkpoint.json"
 STATE_FILE = "state.pt"
+# Events that wait for a disk that takes none: twice as many as are left when they become too many.
+_MOST_PENDING = 100_000
+_RETRY_SECONDS = 1.0
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -40,14 +45,17 @@ def say(text: str) -> None:
 def write_json(path: str, value: Any, durable: bool = False) -> None:
     """Appears whole or not at all."""
     temporary = f"{path}.tmp-{os.getpid()}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, json.dumps(value).encode())
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(temporary, path)
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(json.dumps(value).encode())
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise
 
 
 def sync_folder(path: str) -> None:
@@ -71,6 +79,9 @@ class Session:
         self._events = os.open(self.file("events.ndjson"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._lock = threading.Lock()
         self._seq = 0
+        self._pending: List[bytes] = []
+        self._full = False
+        self._retry_at = 0.0
         self._said: List[str] = []
         self._control_stamp: Optional[tuple[int, int]] = None
         self._answered = 0
@@ -89,13 +100,43 @@ class Session:
     def emit(self, kind: str, fields: str) -> None:
         """``fields``: JSON without its braces. Written at once, so that it survives a kill of this process."""
         with self._lock:
-            seq = self._seq + 1
-            line = f'{{"seq":{seq},"t":{time.time() * 1000:.0f},"type":"{kind}",{fields}}}\n'.encode()
-            try:
-                os.write(self._events, line)
-                self._seq = seq
-            except OSError:
-                self.once("events", "its metrics cannot be written (is the disk full?); the training goes on")
+            self._seq += 1
+            self._pending.append(f'{{"seq":{self._seq},"t":{time.time() * 1000:.0f},"type":"{kind}",{fields}}}\n'.encode())
+            if not self._full or time.monotonic() >= self._retry_at:
+                self._write()
+
+    def flush(self) -> None:
+        with self._lock:
+            self._write()
+
+    def sync(self) -> None:
+        """What was said up to a checkpoint is as durable as that."""
+        self.flush()
+        with contextlib.suppress(OSError):
+            os.fsync(self._events)
+
+    def _write(self) -> None:
+        """What the disk does not take waits for the next try. A line that is there twice is taken in once."""
+        data = b"".join(self._pending)
+        try:
+            # A disk that becomes full takes a part, and that is no error.
+            written = os.write(self._events, data) if data else 0
+        except OSError:
+            written = 0
+        if written == len(data):
+            self._pending.clear()
+            self._full = False
+            return
+        if not self._full:
+            self._full = True
+            atexit.register(self.flush)
+            self.once("events", "its metrics cannot be written (is the disk full?); they wait, and the training goes on")
+        self._retry_at = time.monotonic() + _RETRY_SECONDS
+        # Half a line may be in the file: the newline makes it a line of its own, which readers skip.
+        if written or self._pending[0] != b"\n":
+            self._pending[: data.count(b"\n", 0, written)] = [b"\n"]
+        if len(self._pending) > _MOST_PENDING:
+            del self._pending[1 : len(self._pending) - _MOST_PENDING // 2]
 
     def event(self, kind: str, **fields: Any) -> None:
         self.emit(kind, json.dumps(fields)[1:-1])
@@ -128,6 +169,7 @@ class Session:
         self.event("answered", control=self._answered, step=step)
 
     def write_exit(self, outcome: str, step: int, reason: str = "") -> None:
+        self.flush()
         record = {"outcome": outcome, "step": step, "at": time.time() * 1000, "reason": reason, "error": None}
         try:
             write_json(self.file("exit.json"), record, durable=True)

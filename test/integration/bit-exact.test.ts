@@ -88,11 +88,13 @@ async function killed(sessions: string, launch: Launch, { place }: Case) {
   const step = PLACES[place];
   const policy =
     place === 'after an epoch' ? { everyEpochs: 2, everySteps: null } : { everyEpochs: null, everySteps: step };
+  const session = `${launch.session}k`;
+  // Slow enough that it is copied when the kill comes; that it is written is waited for.
+  const inbox = join(sessions, session, 'inbox');
   const { directory, signal } = await train(sessions, {
     ...launch,
-    session: `${launch.session}k`,
-    // Slow enough that the checkpoint is written when the kill comes.
-    params: { ...launch.params, slow: 25, killAt: step + 3, marker: join(sessions, 'killed') },
+    session,
+    params: { ...launch.params, slow: 25, killAt: step + 3, marker: join(sessions, 'killed'), inbox },
     checkpoint: { everySeconds: 0, onBest: false, ...policy },
   });
   expect(signal).toBe('SIGKILL');

@@ -36,7 +36,7 @@ test('from init to eject', async () => {
   const [middle, last] = (await json('show', '1')).checkpoints.slice(-2);
   expect(await ok('tag', `1@${middle.step}`, 'paper')).toContain('#paper');
   expect(await ok('verify', '1@paper')).toContain(`✔ verified: ${last.step - middle.step} steps`);
-  const forked = await ok('fork', '1', '--from', 'paper', '--set', 'learningRate=0.1', '--set', 'slow=0');
+  const forked = await ok('fork', '1@paper', '--set', 'learningRate=0.1', '--set', 'slow=0');
   expect(forked).toMatch(new RegExp(`Forked at step ${middle.step}: small #2 · .*learningRate 0\\.1`));
   expect(await ok('rename', '2', 'faster', '--note', 'ten times')).toContain('faster');
   expect(await ok('show', 'faster')).toMatch(/note\s+ten times/);
@@ -142,4 +142,34 @@ test('the user’s repository is not changed by runs: objects, refs, index, stat
   expect((await fixture.cli('verify', checkpoints.at(-2).id)).code).toBe(0);
   expect(state()).toBe(before);
   expect(readdirSync(join(fixture.root, '.git')).filter((name) => name.includes('trainstash'))).toEqual(['trainstash']);
+});
+
+test('an error says where it is explained, and help knows commands and errors', async () => {
+  const fixture = makeFixture();
+  expect((await fixture.cli('run', 'small', '-p', 'slow=0')).code).toBe(0);
+  const refused = await fixture.cli('pause', '1');
+  expect(refused.stderr).toMatch(/error: .*\n.*More: trainstash help wrongStatus/);
+  const explained = (await fixture.cli('help', 'wrongstatus')).stdout;
+  expect(explained).toMatch(/^wrongStatus\n\nA run can be paused only while it runs/);
+  for (const line of explained.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  expect((await fixture.cli('help', 'resume')).stdout).toBe((await fixture.cli('resume', '--help')).stdout);
+  expect(await fixture.cli('help', 'resum')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('Did you mean "resume"?'),
+  });
+  // A run is no checkpoint, but one of its checkpoints may have been meant.
+  expect((await fixture.cli('verify', '1')).stderr).toContain('1@last');
+});
+
+test('resume and fork take RUN@STEP, and no second place to start from', async () => {
+  const fixture = makeFixture();
+  expect((await fixture.cli('run', 'small', '-p', 'slow=0')).code).toBe(0);
+  const { checkpoints } = JSON.parse((await fixture.cli('show', '1', '--json')).stdout);
+  const { step } = checkpoints[0];
+  const both = await fixture.cli('fork', `1@${step}`, '--from', 'last');
+  expect(both).toMatchObject({ code: 2, stderr: expect.stringContaining('not both') });
+  const forked = await fixture.cli('fork', `1@${step}`, '--set', 'slow=0');
+  expect(forked.stdout).toContain(`Forked at step ${step}: small #2`);
+  const resumed = await fixture.cli('resume', `1@${step}`);
+  expect(resumed.stdout).toContain(`Resumed from step ${step}: small #1`);
 });

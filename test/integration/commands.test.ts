@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Client } from '../../client/connect.ts';
-import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
+import { environment, log, start, startJob, untilCheckpoints } from '../support/commands.ts';
 import {
   type Fixture,
   isAlive,
@@ -18,7 +17,7 @@ import {
   untilStatus,
 } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
-import { PYTHON, SCRIPTS } from '../support/python.ts';
+import { PYTHON } from '../support/python.ts';
 
 /** Trains nothing and saves files as scripts do; needs no package. */
 const SCRIPT = `
@@ -44,44 +43,6 @@ function commandFixture(jobs: object = {}): Fixture {
   writeFileSync(join(fixture.root, 'train.py'), SCRIPT);
   writeFileSync(join(fixture.root, '.gitignore'), 'out/\n');
   return fixture;
-}
-
-const environment = (): Record<string, string> => ({
-  ...shellEnvironment(),
-  TRAINSTASH_TEST: 'a value of the environment',
-});
-
-function start(client: Client, fixture: Fixture, words: string[], extra: object = {}): Promise<Run> {
-  return client.request(m.runStart, {
-    root: fixture.root,
-    job: 'command',
-    command: words,
-    cwd: fixture.root,
-    params: {},
-    environment: environment(),
-    ...extra,
-  });
-}
-
-function startJob(client: Client, fixture: Fixture, job: string, params: object = {}): Promise<Run> {
-  return client.request(m.runStart, { root: fixture.root, job, params: params as never, environment: environment() });
-}
-
-function untilCheckpoints(client: Client, fixture: Fixture, run: string, count: number): Promise<Checkpoint[]> {
-  return until(`${count} checkpoints are stored`, async () => {
-    const { checkpoints } = await show(client, fixture, run);
-    return checkpoints.length >= count && checkpoints;
-  });
-}
-
-async function log(client: Client, fixture: Fixture, run: string): Promise<string> {
-  let text = '';
-  for (let offset = 0; ; ) {
-    const page = await client.request(m.logRead, { root: fixture.root, run, offset });
-    if (!page.text) return text;
-    text += page.text;
-    offset = page.offset;
-  }
 }
 
 function everyFile(folder: string): string {
@@ -385,6 +346,28 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     expect(readFileSync(join(fixture.root, 'trainstash.json'), 'utf8')).toBe(text);
   });
 
+  test('that was kept as a job with a template goes on by it from then on', async () => {
+    const fixture = commandFixture();
+    const client = await openProject(fixture);
+    const run = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '2']);
+    await untilStatus(client, fixture, run.id, 'completed');
+    const job = {
+      run: `${PYTHON} train.py --epochs 2`,
+      resume: `${PYTHON} train.py --epochs 2 --resume \${checkpoint}`,
+    };
+    writeFileSync(join(fixture.root, 'trainstash.json'), JSON.stringify({ jobs: { train: job } }));
+    const resume = { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: true };
+    await client.request(m.runResume, { ...resume, set: { epochs: 3 } });
+    await untilStatus(client, fixture, run.id, 'completed');
+    expect(await log(client, fixture, run.id)).toMatch(/'--epochs': '3', '--resume': '[^']+\.pt'/);
+    // Another command of that name is not that job's.
+    const other = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '1']);
+    await untilStatus(client, fixture, other.id, 'completed');
+    await client.request(m.runResume, { ...resume, run: other.id });
+    await untilStatus(client, fixture, other.id, 'completed');
+    expect((await log(client, fixture, other.id)).split('--resume')).toHaveLength(1);
+  });
+
   test('without a daemon runs in the foreground, and the next daemon takes over what it saved', async () => {
     const fixture = commandFixture();
     const done = await fixture.cli('run', '--no-daemon', '--', PYTHON, 'train.py', '--lr', '0.5');
@@ -421,138 +404,6 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     await again.request(m.runResume, { ...options, command: words });
     await untilStatus(again, fixture, run.id, 'completed');
     expect(await log(again, fixture, run.id)).toContain("'--api-key': 'very-secret-value'");
-  });
-});
-
-describe.skipIf(!PYTHON)('a Python script with the package', () => {
-  const JOB = { run: [PYTHON, '-W', 'ignore', 'train.py'], checkpoint: { every: '8 steps' }, keep: { last: 20 } };
-
-  function packageFixture(): Fixture {
-    const fixture = makeFixture({ config: { jobs: { train: JOB } } });
-    writeFileSync(join(fixture.root, 'train.py'), readFileSync(join(SCRIPTS, 'train.py')));
-    return fixture;
-  }
-
-  test('is killed, resumed without a question, and verified by the steps that were done twice', async () => {
-    const fixture = packageFixture();
-    const client = await openProject(fixture);
-    const whole = await startJob(client, fixture, 'train');
-    await untilStatus(client, fixture, whole.id, 'completed');
-    const run = await client.request(m.runStart, {
-      root: fixture.root,
-      job: 'train',
-      params: {},
-      environment: { ...environment(), DIE: '21' },
-    });
-    await untilStatus(client, fixture, run.id, 'failed');
-    await client.request(m.runResume, { root: fixture.root, run: run.id, environment: environment(), accept: false });
-    const ended = await untilStatus(client, fixture, run.id, 'completed');
-    expect(ended).toMatchObject({ step: 48, totalSteps: 48, stepsPerEpoch: 16, cooperative: true });
-    const { checkpoints, sessions } = await client.request(m.runShow, { root: fixture.root, run: run.id });
-    // Of step 16, or of one after it if the one before was still being written.
-    const { checkpoint: origin, step } = sessions.at(-1)!.resumedFrom!;
-    expect(step).toBeGreaterThanOrEqual(8);
-    const from = checkpoints.find(({ id }) => id === origin)!;
-    const proof = { kind: 'overlap', verdict: 'equal', steps: 21 - step };
-    expect(from).toMatchObject({ grade: 'verified', proof });
-    const last = (await show(client, fixture, whole.id)).checkpoints.at(-1)!;
-    expect(checkpoints.at(-1)!.stateDigest).toBe(last.stateDigest);
-    // The inbox may have been pruned before the daemon came to it: any two that follow each other will do.
-    const followed = checkpoints.find(({ id, step }) =>
-      checkpoints.some((next) => next.parent === id && next.step > step),
-    )!;
-    const verified = await client.request(m.checkpointVerify, {
-      root: fixture.root,
-      checkpoint: followed.id,
-      environment: environment(),
-    });
-    expect(verified.proof).toMatchObject({ kind: 'replay', verdict: 'equal' });
-    expect(existsSync(join(fixture.root, 'state.pt'))).toBe(false);
-  });
-
-  test('params that only the script knows of are shown, and are no words of its command at the next launch', async () => {
-    const fixture = packageFixture();
-    writeFileSync(
-      join(fixture.root, 'train.py'),
-      `
-import argparse, trainstash
-parser = argparse.ArgumentParser(); parser.add_argument('--lr', type=float, default=0.1); args = parser.parse_args()
-run = trainstash.init(params={**vars(args), 'model': 'small'})
-print('ARGS', args.lr, run.params['model'], run.resumed)
-for epoch in run.epochs(3): run.step(loss=1.0)
-`,
-    );
-    const client = await openProject(fixture);
-    const run = await start(client, fixture, [PYTHON, 'train.py', '--lr', '0.2']);
-    const ended = await untilStatus(client, fixture, run.id, 'completed');
-    expect(ended.params).toEqual({ lr: 0.2, model: 'small' });
-    const resume = (extra: object) =>
-      client.request(m.runResume, {
-        root: fixture.root,
-        run: run.id,
-        environment: environment(),
-        accept: true,
-        ...extra,
-      });
-    await resume({});
-    await untilStatus(client, fixture, run.id, 'completed');
-    await resume({ set: { lr: 0.3 } });
-    await untilStatus(client, fixture, run.id, 'completed');
-    await resume({ command: [PYTHON, 'train.py', '--lr', '0.4'] });
-    await untilStatus(client, fixture, run.id, 'completed');
-    const printed = (await log(client, fixture, run.id)).match(/ARGS .*/g)!.map((line) => line.trim());
-    expect(printed).toEqual([
-      'ARGS 0.2 small False',
-      'ARGS 0.2 small True',
-      'ARGS 0.3 small True',
-      'ARGS 0.4 small True',
-    ]);
-  });
-
-  test('is paused at a step, and takes a checkpoint when asked', async () => {
-    const fixture = packageFixture();
-    const client = await openProject(fixture);
-    const run = await client.request(m.runStart, {
-      root: fixture.root,
-      job: 'train',
-      params: {},
-      environment: { ...environment(), EPOCHS: '2000' },
-    });
-    await until('it does steps', async () => (await show(client, fixture, run.id)).run.step > 0);
-    const checkpoint = await client.request(m.runCheckpoint, { root: fixture.root, run: run.id, tag: 'mine' });
-    expect(checkpoint).toMatchObject({ grade: 'complete', tags: ['mine'] });
-    await client.request(m.runPause, { root: fixture.root, run: run.id });
-    const paused = await untilStatus(client, fixture, run.id, 'paused');
-    expect(paused.lastCheckpoint!.step).toBe(paused.step);
-  });
-
-  test('that was started by hand is taken over while it runs, and resumed from the store', async () => {
-    const fixture = packageFixture();
-    const client = await openProject(fixture);
-    const { spawn } = await import('node:child_process');
-    const { PACKAGE } = await import('../support/python.ts');
-    const child = spawn(PYTHON, ['-W', 'ignore', 'train.py'], {
-      cwd: fixture.root,
-      stdio: 'ignore',
-      env: { ...environment(), PYTHONPATH: PACKAGE, EPOCHS: '2000' },
-    });
-    const run = await until('it is listed', async () => {
-      const { runs } = await client.request(m.runList, { root: fixture.root, drafts: true });
-      return runs.find(({ status, step }) => status === 'running' && step > 0);
-    });
-    expect(run).toMatchObject({ name: 'train #1', branch: 'main', cooperative: true });
-    await client.request(m.runPause, { root: fixture.root, run: run.id });
-    await new Promise((resolve) => child.once('exit', resolve));
-    const paused = await untilStatus(client, fixture, run.id, 'paused');
-    await client.request(m.runResume, {
-      root: fixture.root,
-      run: run.id,
-      environment: { ...environment(), EPOCHS: '2000' },
-      accept: true,
-    });
-    await until('it goes on', async () => (await show(client, fixture, run.id)).run.step > paused.step);
-    await client.request(m.runStop, { root: fixture.root, run: run.id });
-    await untilStatus(client, fixture, run.id, 'stopped');
   });
 });
 

@@ -102,9 +102,10 @@ for epoch in run.epochs(EPOCHS):
         if ema:
             ema.update_parameters(model)
         run.step(loss=loss)
+        if "DIE" in os.environ and run._checkpoints:
+            # On a slow disk the next would be put off, to the last step maybe, and none would be done twice.
+            run._checkpoints.join()
         if run.steps == int(os.environ.get("DIE", -1)):
-            if run._checkpoints:
-                run._checkpoints.join()
             os.kill(os.getpid(), signal.SIGKILL)
         if run.steps == int(os.environ.get("PAUSE", -1)) and not on("PAUSED"):
             open(os.path.join(run._session.path, "control"), "w").write('{"seq": 1, "pause": true}')

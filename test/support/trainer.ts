@@ -6,6 +6,7 @@ import { SessionDirectory } from '../../daemon/sessions/directory.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type Launch, type SessionEvent } from '../../protocol/session.ts';
 import { SESSION_FORMAT } from '../../protocol/version.ts';
+import { afterwards } from './cleanup.ts';
 
 export const DIST = resolve(import.meta.dirname, '../../dist');
 export const TRAINERS = resolve(import.meta.dirname, '../trainers');
@@ -63,6 +64,7 @@ export function startTrainer(sessions: string, launch: Launch, env: Record<strin
     env: { ...process.env, ...env },
   });
   closeSync(output);
+  afterwards(() => void child.kill('SIGKILL'));
   return { directory, child };
 }
 

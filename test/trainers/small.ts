@@ -1,5 +1,5 @@
-/** Three tiny models on made-up data. `killAt`: SIGKILL by its own hand when that step's batch is asked for, once. */
-import { existsSync, writeFileSync } from 'node:fs';
+/** Three tiny models on made-up data. `killAt`: SIGKILL by its own hand when that step's batch is asked for, once, and there is something in `inbox`. */
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import type * as tfTypes from '@tensorflow/tfjs-core';
 import type { Context, Model, OptimizerSpec, Training } from '../../daemon/trainer/training.ts';
 
@@ -14,6 +14,7 @@ export default {
     epochs: 3,
     killAt: 0,
     marker: '',
+    inbox: '',
     slow: 0,
     dropout: 0.25,
     units: 12,
@@ -56,6 +57,8 @@ export default {
           if (indices.length === BATCH) asked++;
           if (params.slow > 0) await new Promise((resolve) => setTimeout(resolve, params.slow));
           if (params.killAt > 0 && asked === params.killAt && !existsSync(params.marker)) {
+            while (params.inbox && readdirSync(params.inbox).every((name) => name.startsWith('.')))
+              await new Promise((resolve) => setTimeout(resolve, 5));
             writeFileSync(params.marker, '');
             process.kill(process.pid, 'SIGKILL');
           }

@@ -1,0 +1,82 @@
+/** Scripts that were started by hand and ask for their last checkpoint; see `protocol/session.ts`. */
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { toWire } from '../../protocol/errors.ts';
+import {
+  ANSWER_FILE,
+  ASKED_FOLDER,
+  type CheckpointAnswer,
+  questionSchema,
+  TORCH_STATE_FILE,
+} from '../../protocol/session.ts';
+import { readJson, writeJson } from '../store/files.ts';
+import type { ProjectContext } from './context.ts';
+
+const QUESTION = /^([0-9a-z]{12})\.json$/;
+/** What nobody fetched: the script, or a daemon, was killed meanwhile. */
+const UNFETCHED_MS = 86_400_000;
+
+export async function answerScripts(context: ProjectContext): Promise<void> {
+  const folder = join(context.place.store, ASKED_FOLDER);
+  for (const name of listed(folder)) {
+    const path = join(folder, name);
+    const [, id] = name.match(QUESTION) ?? [];
+    if (id) await answer(context, path, join(folder, id));
+    else if (
+      Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY) >
+      UNFETCHED_MS
+    )
+      rmSync(path, { recursive: true, force: true });
+  }
+}
+
+async function answer(context: ProjectContext, question: string, directory: string): Promise<void> {
+  const asked = v.safeParse(questionSchema, readJson(question));
+  rmSync(question, { force: true });
+  if (!asked.success) return;
+  let said: CheckpointAnswer = { checkpoint: null, step: 0, createdAt: 0, run: null, error: null };
+  try {
+    const found = await lastCheckpoint(context, asked.output.job, asked.output.branch);
+    if (found) {
+      const { run, checkpoint } = found;
+      await context.store.restoreCheckpoint(checkpoint.id, directory);
+      const { id, step, createdAt } = checkpoint;
+      said = { checkpoint: id, step, createdAt, run: run.name, error: null };
+    }
+  } catch (error) {
+    said.error = toWire(error).message;
+  }
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  writeJson(join(directory, ANSWER_FILE), said);
+}
+
+/** Of the newest run of that name on that branch that has one which a script can read. */
+async function lastCheckpoint(
+  { store }: ProjectContext,
+  job: string,
+  branch: string | null,
+): Promise<{ run: Run; checkpoint: Checkpoint } | null> {
+  for (let before: number | null = null; ; ) {
+    const { runs } = await store.runs({ branch, drafts: true, trashed: false, before, limit: 100 });
+    for (const run of runs) {
+      if (run.job !== job) continue;
+      for (const checkpoint of (await store.checkpoints(run.id)).reverse()) {
+        const facts = await store.checkpointFacts(checkpoint.id);
+        if (facts?.checkpoint?.files.some(({ name }) => name === TORCH_STATE_FILE)) return { run, checkpoint };
+      }
+    }
+    const last = runs.at(-1);
+    if (!last) return null;
+    before = last.number;
+  }
+}
+
+function listed(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,141 @@
+"""The last checkpoint of a script that is started by hand: of its session folders, or of a daemon that has taken it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import time
+from typing import Any, Dict, Iterator, NamedTuple, Optional
+
+from . import ResumeError
+from .alone import branch_of, find_store, job_name, newest_checkpoint
+from .session import CHECKPOINT_FILE, STATE_FILE, random_id, say, write_json
+
+_ANSWER_FILE = "answer.json"
+#: Until it has seen the question: it looks every two seconds.
+_SEEN_WITHIN_SECONDS = 30.0
+_GIVEN_WITHIN_SECONDS = 1800.0
+#: How long one is waited for that a daemon is just taking in.
+_TAKEN_WITHIN_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+
+
+class Given(NamedTuple):
+    path: str
+    checkpoint: str
+    step: int
+    created: float
+
+
+@contextlib.contextmanager
+def last_checkpoint() -> Iterator[Optional[Given]]:
+    """Its files are there as long as the context is. None: this script has none. Raises ResumeError when that cannot be
+    known."""
+    root, store = find_store(os.getcwd())
+    owner = _owner(store)
+    if owner is None:
+        path = newest_checkpoint()
+        if path is None and os.path.exists(os.path.join(store, "objects.db")):
+            raise ResumeError(
+                "The last checkpoint may be in the project's store, and no daemon is there to give it. Run `trainstash ls` in "
+                f"{root} or open it in VS Code, and start this again; without resume=\"last\" it starts from the beginning. "
+                "Nothing was started."
+            )
+        given = _lying(path) if path else None
+        if given is None:
+            say("there is no checkpoint of this script yet; training starts from the beginning")
+        yield given
+        return
+    folder = os.path.join(store, "asked", random_id())
+    try:
+        yield _asked(root, store, folder, owner)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.remove(f"{folder}.json")
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(folder))
+
+
+def _asked(root: str, store: str, folder: str, owner: int) -> Optional[Given]:
+    job, branch = job_name(), branch_of(root)
+    until = time.monotonic() + _TAKEN_WITHIN_SECONDS
+    while True:
+        given = _ask(folder, job, branch, owner)
+        path = newest_checkpoint()
+        lying = _lying(path) if path else None
+        # What lies in a session folder is about to be taken, and then given.
+        if lying is None or (given is not None and given.created >= lying.created):
+            break
+        if time.monotonic() > until:
+            given = lying
+            break
+        shutil.rmtree(folder, ignore_errors=True)
+    if given is None:
+        say(f"there is no checkpoint of {job}{f' on {branch}' if branch else ''} yet; training starts from the beginning")
+    return given
+
+
+def _ask(folder: str, job: str, branch: Optional[str], owner: int) -> Optional[Given]:
+    question = f"{folder}.json"
+    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+    write_json(question, {"job": job, "branch": branch})
+    until = time.monotonic() + _SEEN_WITHIN_SECONDS
+    while os.path.exists(question):
+        if time.monotonic() > until or not _lives(owner):
+            raise ResumeError(
+                f"The daemon (process {owner}) has the last checkpoint and does not answer. Nothing was started; try again, or "
+                "`trainstash daemon stop` and then `trainstash ls` start another."
+            )
+        time.sleep(_LOOK_SECONDS)
+    # It is written out now, which for many gigabytes takes as long as copying them.
+    until = time.monotonic() + _GIVEN_WITHIN_SECONDS
+    while True:
+        answer = _read_json(os.path.join(folder, _ANSWER_FILE))
+        if answer is not None:
+            break
+        if time.monotonic() > until or not _lives(owner):
+            raise ResumeError("The daemon did not end giving the last checkpoint. Nothing was started; try again.")
+        time.sleep(_LOOK_SECONDS)
+    if answer["error"]:
+        raise ResumeError(f"The last checkpoint cannot be given: {answer['error']} Nothing was started.")
+    if answer["checkpoint"] is None:
+        return None
+    say(f"goes on from step {answer['step']:,} of {answer['run']}")
+    return Given(os.path.join(folder, STATE_FILE), answer["checkpoint"], answer["step"], answer["createdAt"])
+
+
+def _lying(path: str) -> Optional[Given]:
+    facts = _read_json(os.path.join(os.path.dirname(path), CHECKPOINT_FILE))
+    return Given(path, facts["id"], facts["step"], facts["createdAt"]) if facts else None
+
+
+def _owner(store: str) -> Optional[int]:
+    """The process that has the store open, if it lives here."""
+    record = _read_json(os.path.join(store, "owner.json")) or {}
+    pid = record.get("pid")
+    return pid if isinstance(pid, int) and record.get("host") == socket.gethostname() and _lives(pid) else None
+
+
+def _lives(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # Here a signal would end it; the waiting has an end of its own.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _read_json(path: str) -> Optional[Dict[str, Any]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,204 @@
+/** A session directory on a disk that becomes full: what is said is not lost, and no file is cut short. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
+import { SessionDirectory } from '../../daemon/sessions/directory.ts';
+import { Reporter } from '../../daemon/sessions/reporter.ts';
+import { readJson, writeJson } from '../../daemon/store/files.ts';
+import { temporaryFolder, until } from '../support/folder.ts';
+import { PACKAGE, PYTHON, pythonLaunch, runPython } from '../support/python.ts';
+import { fill, onSmallDisk, smallDisk } from '../support/small-disk.ts';
+import { events, inbox, losses, makeLaunch, startTrainer } from '../support/trainer.ts';
+
+const LONG = 'x'.repeat(9_000);
+
+function steps(directory: SessionDirectory): number[] {
+  return events(directory).flatMap((event) => (event.type === 'notice' ? (event.step ?? []) : []));
+}
+
+function blankLines(directory: SessionDirectory): number {
+  return readFileSync(directory.file('events'), 'utf8')
+    .split('\n')
+    .filter((line) => line === '').length;
+}
+
+onSmallDisk('a trainer’s events wait for room: every one comes, in order, however often it is tried', () => {
+  const disk = smallDisk(1);
+  const directory = SessionDirectory.create(join(disk, 'sessions'), makeLaunch());
+  const reporter = new Reporter(directory);
+  const say = (step: number) => reporter.report({ type: 'notice', code: 'test', level: 'warning', text: LONG, step });
+  say(1);
+  reporter.flush();
+  const filler = fill(disk);
+  // The rest of the file's last page takes a part of the first line.
+  for (let step = 2; step <= 5; step++) {
+    say(step);
+    reporter.flush();
+  }
+  const now = performance.now();
+  const clock = vi.spyOn(performance, 'now');
+  for (let second = 2; second < 100; second++) {
+    clock.mockReturnValue(now + second * 1_000);
+    reporter.flush();
+  }
+  clock.mockRestore();
+  rmSync(filler);
+  say(6);
+  reporter.close();
+  expect(blankLines(directory)).toBeLessThan(10);
+  expect([...new Set(steps(directory))]).toEqual([1, 2, 3, 4, 5, 6]);
+});
+
+test('events that cannot be written, for whatever reason, do not end the training', () => {
+  const directory = SessionDirectory.create(join(temporaryFolder(), 'sessions'), makeLaunch());
+  execFileSync('mkfifo', [directory.file('events')]);
+  const reader = openSync(directory.file('events'), 'r+');
+  const reporter = new Reporter(directory);
+  closeSync(reader);
+  // Nobody reads it any more: EPIPE.
+  reporter.report({ type: 'answered', control: 1, step: 1 });
+  expect(() => reporter.flush()).not.toThrow();
+  expect(() => reporter.close()).not.toThrow();
+});
+
+onSmallDisk('a JSON file that does not fit is not there, and the one before stays', () => {
+  const disk = smallDisk(1);
+  const path = join(disk, 'file.json');
+  writeJson(path, { number: 1 });
+  fill(disk);
+  expect(() => writeJson(path, { text: LONG })).toThrow();
+  expect(readJson(path)).toEqual({ number: 1 });
+  expect(readdirSync(disk).sort()).toEqual(['file.json', 'filler']);
+});
+
+onSmallDisk('a Python script’s events wait for room, and its JSON files are whole or not there', ({ skip }) => {
+  skip(!PYTHON);
+  const disk = smallDisk(1);
+  const directory = SessionDirectory.create(join(disk, 'sessions'), makeLaunch());
+  const target = join(disk, 'file.json');
+  const program = `
+import json, os, sys
+from trainstash.session import Session, write_json
+session = Session(sys.argv[1], {}, alone=False)
+say = lambda step: session.notice("test", "warning", "${LONG}", step)
+write_json(sys.argv[2], {"number": 1})
+say(1)
+with open(sys.argv[3], "wb", buffering=0) as filler:
+    try:
+        while filler.write(bytes(65536)): pass
+    except OSError:
+        pass
+for step in range(2, 6): say(step)
+try:
+    write_json(sys.argv[2], {"text": "${LONG}"})
+    print("written")
+except OSError:
+    pass
+for _ in range(100): session.flush()
+os.remove(sys.argv[3])
+say(6)
+`;
+  const { stdout, stderr } = spawnSync(PYTHON, ['-c', program, directory.path, target, join(disk, 'filler')], {
+    env: { ...process.env, PYTHONPATH: PACKAGE, PYTHONDONTWRITEBYTECODE: '1' },
+    encoding: 'utf8',
+  });
+  expect(stdout).toBe('');
+  expect(stderr).not.toContain('Traceback');
+  expect(JSON.parse(readFileSync(target, 'utf8'))).toEqual({ number: 1 });
+  expect(blankLines(directory)).toBeLessThan(10);
+  expect([...new Set(steps(directory))]).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(readdirSync(disk)).not.toContainEqual(expect.stringContaining('.tmp'));
+});
+
+describe('a disk that has no room for checkpoints', () => {
+  const OFTEN = { everySeconds: 0, everySteps: 2, everyEpochs: null, onBest: false };
+  /** For events and small files, and no state. */
+  const LEFT = 16 << 10;
+
+  const saidFailed = (directory: SessionDirectory) =>
+    events(directory).flatMap((event) =>
+      event.type === 'notice' && event.code === 'checkpointFailed' ? event.text : [],
+    );
+  const waitsForRoom = (directory: SessionDirectory) => saidFailed(directory)[1]?.includes('within ten minutes');
+  const stepsOf = (directory: SessionDirectory) => losses(directory).map(([step]) => step);
+  const upTo = (step: number) => Array.from({ length: step }, (_, i) => i + 1);
+
+  async function waitingTrainer() {
+    const disk = smallDisk(2);
+    const launch = makeLaunch({ params: { slow: 10, units: 200 }, checkpoint: OFTEN });
+    const { directory, child } = startTrainer(join(disk, 'sessions'), launch);
+    const filler = fill(disk, LEFT);
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    await until('it has said so of its last state', () => waitsForRoom(directory));
+    return { directory, child, filler, ended };
+  }
+
+  onSmallDisk('a trainer trains to its end, and keeps its last state as soon as there is room', async () => {
+    const { directory, filler, ended } = await waitingTrainer();
+    expect(directory.exit()).toBeNull();
+    expect(inbox(directory)).toEqual([]);
+    rmSync(filler);
+    expect(await ended).toBe(0);
+    expect(directory.exit()).toMatchObject({ outcome: 'completed', step: 18 });
+    expect(inbox(directory).map(({ facts }) => [facts.step, facts.reasons])).toEqual([[18, ['end']]]);
+    expect(stepsOf(directory)).toEqual(upTo(18));
+    expect(saidFailed(directory)).toHaveLength(2);
+  });
+
+  onSmallDisk('who ends a trainer that waits for room reads that its last state is not kept', async () => {
+    const { directory, child, ended } = await waitingTrainer();
+    child.kill('SIGTERM');
+    expect(await ended).toBe(1);
+    expect(directory.exit()).toMatchObject({
+      outcome: 'failed',
+      reason: expect.stringContaining('last state could not be written'),
+    });
+  });
+
+  onSmallDisk(
+    'a Python script does not pause without a checkpoint, and waits with its last state',
+    async ({ skip }) => {
+      skip(!PYTHON);
+      const disk = smallDisk(2);
+      const filler = join(disk, 'filler');
+      const path = join(temporaryFolder(), 'script.py');
+      writeFileSync(path, PYTHON_SCRIPT);
+      const launch = pythonLaunch({ checkpoint: OFTEN });
+      const running = runPython(join(disk, 'sessions'), launch, [path], { FILLER: filler, LEFT: String(LEFT) });
+      const directory = new SessionDirectory(join(disk, 'sessions', launch.session));
+      await until('it has said so of its last state', () => waitsForRoom(directory), 60_000);
+      expect(stepsOf(directory)).toEqual(upTo(30));
+      expect(directory.exit()).toBeNull();
+      rmSync(filler);
+      const { code, final } = await running;
+      expect({ code, final }).toEqual({ code: 0, final: 'FINAL 30' });
+      expect(inbox(directory).at(-1)!.facts).toMatchObject({ step: 30, reasons: ['end'] });
+      expect(directory.exit()).toBeNull();
+    },
+  );
+});
+
+const PYTHON_SCRIPT = `
+import os, torch, torch.nn as nn
+import trainstash
+torch.set_num_threads(1)
+model = nn.Linear(64, 64)
+optimizer = torch.optim.Adam(model.parameters())
+run = trainstash.init(model=model, optimizer=optimizer)
+while run.steps < 30:
+    optimizer.zero_grad(); loss = model(torch.randn(4, 64)).pow(2).mean(); loss.backward(); optimizer.step()
+    run.step(loss=loss)
+    if run.steps == 12:
+        run._checkpoints.join()
+        with open(os.environ["FILLER"], "wb", buffering=0) as filler:
+            try:
+                while filler.write(bytes(65536)): pass
+            except OSError:
+                pass
+            filler.truncate(filler.tell() - int(os.environ["LEFT"]))
+    if run.steps == 14:
+        open(os.path.join(run._session.path, "control"), "w").write('{"seq": 1, "pause": true}')
+        run._polled = 0
+print("FINAL", run.steps, flush=True)
+`;

@@ -1,0 +1,44 @@
+/** Launches of commands as an editor asks for them. */
+import type { Client } from '../../client/connect.ts';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import * as m from '../../protocol/messages.ts';
+import { type Fixture, shellEnvironment, show } from './daemon.ts';
+import { until } from './folder.ts';
+
+export const environment = (): Record<string, string> => ({
+  ...shellEnvironment(),
+  TRAINSTASH_TEST: 'a value of the environment',
+});
+
+export function start(client: Client, fixture: Fixture, words: string[], extra: object = {}): Promise<Run> {
+  return client.request(m.runStart, {
+    root: fixture.root,
+    job: 'command',
+    command: words,
+    cwd: fixture.root,
+    params: {},
+    environment: environment(),
+    ...extra,
+  });
+}
+
+export function startJob(client: Client, fixture: Fixture, job: string, params: object = {}): Promise<Run> {
+  return client.request(m.runStart, { root: fixture.root, job, params: params as never, environment: environment() });
+}
+
+export function untilCheckpoints(client: Client, fixture: Fixture, run: string, count: number): Promise<Checkpoint[]> {
+  return until(`${count} checkpoints are stored`, async () => {
+    const { checkpoints } = await show(client, fixture, run);
+    return checkpoints.length >= count && checkpoints;
+  });
+}
+
+export async function log(client: Client, fixture: Fixture, run: string): Promise<string> {
+  let text = '';
+  for (let offset = 0; ; ) {
+    const page = await client.request(m.logRead, { root: fixture.root, run, offset });
+    if (!page.text) return text;
+    text += page.text;
+    offset = page.offset;
+  }
+}
