@@ -1,21 +1,27 @@
 /** The command line under a Node that the daemon can run on. The only file of it that ends the process. */
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { explainedCodes, explanationOf } from '../client/explanations.ts';
 import { TrainstashError, toWire } from '../protocol/errors.ts';
 import { nearest } from '../protocol/nearest.ts';
 import { parseCommand, UsageError } from './arguments.ts';
+import type { Command } from './command.ts';
 import { commands } from './commands.ts';
 import { Context } from './context.ts';
 import { paint, useColours } from './format.ts';
+
+const DIST = dirname(fileURLToPath(import.meta.url));
 
 useColours(process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    console.log(overview());
-    return 0;
-  }
   const wantsJson = rest.includes('--json');
   try {
+    if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+      console.log(rest[0] === undefined ? overview() : help(rest[0]));
+      return 0;
+    }
     const command = Object.hasOwn(commands, name) ? commands[name]! : undefined;
     if (!command) {
       const suggestion = nearest(name, Object.keys(commands));
@@ -25,7 +31,7 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     const args = parseCommand(name, command, rest);
     if (args.flag('help')) {
-      console.log(`${wrapped(`trainstash ${name}`, command.usage)}\n\n  ${command.summary}`);
+      console.log(usageOf(name, command));
       return 0;
     }
     const context = new Context(args);
@@ -37,6 +43,35 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return fail(error, wantsJson);
   }
+}
+
+/** Of a command, or of what an error means. */
+function help(topic: string): string {
+  const command = Object.hasOwn(commands, topic) ? commands[topic]! : undefined;
+  if (command) return usageOf(topic, command);
+  const explained = explanationOf(DIST, topic);
+  if (explained) return `${paint('bold', explained.code)}\n\n${paragraphs(explained.text)}`;
+  const suggestion = nearest(topic, [...Object.keys(commands), ...explainedCodes(DIST)]);
+  throw new UsageError(
+    `There is no help on "${topic}".${suggestion ? ` Did you mean "${suggestion}"?` : ''} \`trainstash help\` lists all commands.`,
+  );
+}
+
+function usageOf(name: string, { usage, summary }: Command): string {
+  return `${wrapped(`trainstash ${name}`, usage)}\n\n  ${summary}`;
+}
+
+/** Markdown's text in lines of at most 80 columns. */
+function paragraphs(text: string): string {
+  return text
+    .split(/\n{2,}/)
+    .map((paragraph) =>
+      paragraph
+        .replace(/\s+/g, ' ')
+        .replace(/(.{1,80})(?: |$)/g, '$1\n')
+        .trimEnd(),
+    )
+    .join('\n\n');
 }
 
 /** A usage in lines of at most 80 columns; what stands in brackets is not torn apart. */
@@ -52,8 +87,11 @@ function wrapped(head: string, usage: string): string {
 function fail(error: unknown, json: boolean): number {
   const isUsage = error instanceof UsageError;
   if (json) console.log(JSON.stringify({ error: isUsage ? { code: 'usage', message: error.message } : toWire(error) }));
-  else if (error instanceof TrainstashError || isUsage) console.error(`${paint('red', 'error:')} ${error.message}`);
-  else console.error(error);
+  else if (error instanceof TrainstashError || isUsage) {
+    console.error(`${paint('red', 'error:')} ${error.message}`);
+    const explained = isUsage ? null : explanationOf(DIST, error.code);
+    if (explained) console.error(paint('dim', `More: trainstash help ${explained.code}`));
+  } else console.error(error);
   if (isUsage) return 2;
   return error instanceof TrainstashError && error.code === 'preflightDiffers' ? 3 : 1;
 }
@@ -70,7 +108,8 @@ function overview(): string {
     '',
     'A run is named by its number (14) or id, a checkpoint by its id or as RUN@STEP',
     '(14@1200, 14@best, 14@last). Exit codes: 0 done, 1 failed, 2 usage, 3 something',
-    'differs from the checkpoint and was not accepted.',
+    'differs from the checkpoint and was not accepted. `trainstash help COMMAND` says',
+    'how one is used, `trainstash help ERROR` what an error means.',
   ].join('\n');
 }
 

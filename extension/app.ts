@@ -11,6 +11,8 @@ export interface App {
   model: Model;
   tasks: Tasks;
   log: vscode.LogOutputChannel;
+  /** The build that comes with the extension. */
+  dist: string;
   /** The root of the project that a command without a target is about; asks when several fit. Undefined: cancelled. */
   chooseRoot(): Promise<string | undefined>;
 }
@@ -49,6 +51,12 @@ export async function report(app: App, error: unknown): Promise<void> {
     actions['Manage Trust'] = () => vscode.commands.executeCommand('workbench.trust.manage');
   if (isError(error, 'configInvalid')) actions.Open = () => openAt(error.data.file, error.data.line, error.data.column);
   if (isError(error, 'moduleInvalid')) actions.Open = () => openAt(error.data.file, error.data.line);
+  // Loaded with the first error, not with the extension.
+  const { explanationOf, explanationsPage } = await import('../client/explanations.ts');
+  if (explanationOf(app.dist, error.code)) {
+    const page = vscode.Uri.file(explanationsPage(app.dist)).with({ fragment: error.code.toLowerCase() });
+    actions['What Is This?'] = () => vscode.commands.executeCommand('markdown.showPreview', page);
+  }
   const chosen = await vscode.window.showErrorMessage(plain(error.message), ...Object.keys(actions));
   if (chosen) await actions[chosen]!();
 }

@@ -28,6 +28,7 @@ type State = 'noFolder' | 'unused' | 'failed' | 'loading' | 'ready';
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const log = vscode.window.createOutputChannel('Trainstash', { log: true });
+  const dist = join(context.extensionPath, 'dist');
   const connection = new Connection({
     log: (text) => log.info(text),
     async connect(start) {
@@ -36,7 +37,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
       return connect({
         name: 'editor',
         build: BUILD,
-        dist: start ? join(context.extensionPath, 'dist') : null,
+        dist: start ? dist : null,
         node: vscode.workspace.getConfiguration('trainstash').get<string>('nodePath') || undefined,
       });
     },
@@ -65,7 +66,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   notices.answerFollow = (root, follow) =>
     connection.request(branchFollow, { root, follow }).catch((error) => report(app, error));
   let actions: import('./actions.ts').Actions | null = null;
-  const app: App = { connection, model, tasks: new Tasks(connection), log, chooseRoot };
+  const app: App = { connection, model, tasks: new Tasks(connection), log, dist, chooseRoot };
   const tree = new RunsTree(model);
   const jobs = new JobsTree(connection, model);
   const stashes = new StashesTree(connection, model);

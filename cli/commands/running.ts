@@ -70,7 +70,7 @@ export const runningCommands: Record<string, Command> = {
   resume: {
     summary: 'go on with a run from a checkpoint',
     usage:
-      '[RUN] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--detach] [-- COMMAND…]',
+      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--detach] [-- COMMAND…]',
     takesCommand: true,
     options: RESUME_OPTIONS,
     words: [0, 1],
@@ -90,7 +90,7 @@ export const runningCommands: Record<string, Command> = {
   },
   fork: {
     summary: 'start a new run from a checkpoint of another',
-    usage: 'RUN [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--detach]',
+    usage: 'RUN[@STEP] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--detach]',
     options: RESUME_OPTIONS,
     words: [1, 1],
     async run(context) {
@@ -247,11 +247,14 @@ function startOptions(context: Context) {
 
 function resumeOptions(context: Context) {
   const { args } = context;
+  // As everywhere else: `3@1200`.
+  const [, named, at] = /^(.+)@([^@]+)$/.exec(args.words[0] ?? '') ?? [];
+  if (at && args.text('from')) throw new UsageError(`Give ${args.words[0]} or --from, not both.`);
   return {
     root: context.root,
     environment: context.environment(),
-    run: args.words[0],
-    from: args.text('from'),
+    run: named ?? args.words[0],
+    from: at ?? args.text('from'),
     set: parseParams(args.texts('set'), 'set'),
     current: args.texts('current'),
     ...(args.command ? { command: args.command } : {}),
