@@ -1,25 +1,37 @@
-/** `npm run chaos -- --kills N [--seed S]`: as many kills as wanted, and a third more while branches switch; the last line says what they did. */
+/** `npm run chaos -- --kills N [--seed S]`: as many kills as wanted, and a third more while branches switch, and failing disks; the last line says what they did. */
 import { parseArgs } from 'node:util';
 import { Random } from '../../daemon/trainer/random.ts';
 import { makeRepository } from '../support/repository.ts';
+import { diskRounds } from './failing-disk.ts';
 import { standaloneFixture } from './fixture.ts';
 import { chaosRounds } from './rounds.ts';
 import { prepareBranches, switchRounds } from './switches.ts';
 
+/** A failing disk takes as long as some kills. */
+const KILLS_A_FAULT = 15;
+
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '900' }, seed: { type: 'string' } } });
+const kills = Number(values.kills);
 const seed = Number(values.seed ?? Date.now());
 console.log(`seed ${seed}`);
 const { fixture, dispose } = standaloneFixture();
 try {
-  const report = await chaosRounds(fixture, Number(values.kills), seed, (text) => console.log(text));
+  const report = await chaosRounds(fixture, kills, seed, (text) => console.log(text));
   // A third as many again while branches switch.
-  const switchKills = Math.ceil(Number(values.kills) / 3);
+  const switchKills = Math.ceil(kills / 3);
   const repository = await makeRepository();
   await prepareBranches(repository);
   const random = Random.seeded(seed);
   report.losses.push(...(await switchRounds(repository, switchKills, () => random.float())));
   report.kills += switchKills;
   console.log(`${switchKills} kills while branches switched`);
+  const faults = Math.ceil(kills / KILLS_A_FAULT);
+  const onDisk = await diskRounds(faults, random, (text) => console.log(text));
+  if (onDisk) {
+    for (const name of ['losses', 'inexact'] as const) report[name].push(...onDisk[name]);
+    report.kills += onDisk.kills;
+    console.log(`${faults} times a disk was full, slow, failing, read-only or without power`);
+  } else console.log('NOT RUN: failing disks, since this user cannot mount a file system here');
   for (const text of [...report.losses, ...report.inexact]) console.log(`! ${text}`);
   console.log(`${report.kills} kills, ${report.losses.length} losses, ${report.inexact.length} inexact resumes`);
   process.exitCode = report.losses.length + report.inexact.length > 0 ? 1 : 0;

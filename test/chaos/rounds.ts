@@ -13,24 +13,23 @@ import {
   openProject,
   sessionDirectory,
   shellEnvironment,
-  show,
   startSmall,
-  untilStatus,
 } from '../support/daemon.ts';
 import { Bystanders } from './bystanders.ts';
+import {
+  type ChaosReport,
+  check,
+  checkCommitted,
+  reconnected,
+  remember,
+  STEPS,
+  settled,
+  tryShow,
+  uninterrupted,
+  WIDE,
+} from './watching.ts';
 
-export interface ChaosReport {
-  kills: number;
-  /** Checkpoints that were committed and are gone or changed, metrics missing or doubled, damage that fsck finds. */
-  losses: string[];
-  /** Runs whose final state differs from the uninterrupted one's. */
-  inexact: string[];
-}
-
-const STEPS = 18;
 const STEP_MS = 25;
-/** Large enough for its chunks to become deltas when the store is packed. */
-const WIDE = { model: 'conv', units: 600 };
 
 export async function chaosRounds(
   fixture: Fixture,
@@ -41,11 +40,9 @@ export async function chaosRounds(
   const random = Random.seeded(seed);
   const report: ChaosReport = { kills: 0, losses: [], inexact: [] };
   let client = await openProject(fixture);
-  const whole = await startSmall(client, fixture, { ...WIDE, slow: 1 });
-  await untilStatus(client, fixture, whole.id, 'completed');
-  const final = (await show(client, fixture, whole.id)).checkpoints.at(-1)!.stateDigest;
+  const { run: whole, final } = await uninterrupted(client, fixture);
   const committed = new Map<string, Checkpoint>();
-  const bystanders = new Bystanders(fixture, random, whole.id);
+  const bystanders = new Bystanders(fixture, random, whole);
   await bystanders.start();
 
   for (let number = 1; report.kills < kills; number++) {
@@ -104,67 +101,6 @@ async function strike(fixture: Fixture, client: Client, run: Run, random: Random
     kills++;
   }
   return kills;
-}
-
-async function check(client: Client, fixture: Fixture, run: Run, final: string, report: ChaosReport): Promise<void> {
-  const { checkpoints } = await show(client, fixture, run.id);
-  if (checkpoints.at(-1)?.stateDigest !== final) report.inexact.push(`${run.name}: final state differs`);
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
-  const steps = series[0]?.steps.join() ?? '';
-  if (steps !== Array.from({ length: STEPS }, (_, i) => i + 1).join())
-    report.losses.push(`${run.name}: metrics at steps ${steps}`);
-}
-
-async function checkCommitted(
-  client: Client,
-  fixture: Fixture,
-  committed: Map<string, Checkpoint>,
-  report: ChaosReport,
-): Promise<void> {
-  const fsck = await client.request(m.storeFsck, { root: fixture.root });
-  for (const { problem, checkpoint } of fsck.problems) report.losses.push(`fsck: ${checkpoint ?? ''} ${problem}`);
-  const runs = new Set([...committed.values()].map(({ run }) => run));
-  for (const run of runs) {
-    const kept = new Map<string, string>();
-    for (const trashed of [false, true]) {
-      const page = await client.request(m.checkpointList, { root: fixture.root, run, trashed });
-      for (const { id, stateDigest } of page.checkpoints) kept.set(id, stateDigest);
-    }
-    for (const { id, stateDigest } of committed.values()) {
-      if (committed.get(id)!.run === run && kept.get(id) !== stateDigest)
-        report.losses.push(`checkpoint ${id} is gone or changed`);
-    }
-  }
-}
-
-function remember(committed: Map<string, Checkpoint>, shown: { checkpoints: Checkpoint[] } | null): void {
-  for (const checkpoint of shown?.checkpoints ?? []) committed.set(checkpoint.id, checkpoint);
-}
-
-async function tryShow(client: Client, fixture: Fixture, run: string) {
-  return show(client, fixture, run).catch(() => null);
-}
-
-async function reconnected(fixture: Fixture, client: Client): Promise<Client> {
-  try {
-    await client.request(m.daemonStatus, {});
-    return client;
-  } catch {
-    return openProject(fixture);
-  }
-}
-
-/** The run once it is decided what it is: running on, or ended. With `end`, once it has ended. */
-async function settled(client: Client, fixture: Fixture, run: string, end = false): Promise<Run> {
-  const deadline = Date.now() + 60_000;
-  for (;;) {
-    const shown = (await show(client, fixture, run)).run;
-    if (['completed', 'paused', 'failed', 'lost', 'stopped'].includes(shown.status)) return shown;
-    const pid = shown.session ? sessionDirectory(fixture, shown).process()?.pid : undefined;
-    if (!end && shown.status === 'running' && pid !== undefined && isTrainer(pid)) return shown;
-    if (Date.now() > deadline) throw new Error(`${shown.name} stays ${shown.status}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 async function retried(
