@@ -15,7 +15,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { type Client, connect } from '../client/connect.ts';
@@ -23,6 +23,7 @@ import { encodeHeader } from '../daemon/formats/safetensors.ts';
 import { startStore } from '../daemon/store/client.ts';
 import * as m from '../protocol/messages.ts';
 import type { Build } from '../protocol/version.ts';
+import { type Git, repository } from './git.ts';
 import { alternate, copySynced, median, type Result, throughput, timed } from './measure.ts';
 import { hashAndWrite } from './store.ts';
 
@@ -52,73 +53,85 @@ export async function branchBenchmarks(folder: string, dist: string): Promise<Re
   }
 }
 
+/** What a branch has that `main` has not: other files, one other file, none. */
+const VARIANTS = ['other', 'one', 'same'] as const;
+type Variant = (typeof VARIANTS)[number];
+type Switch = (to: Variant | 'main') => number | Promise<number>;
+
 async function switchBenchmarks(work: string, client: Client): Promise<Result[]> {
-  const large = await followed(join(work, 'large'), client, LARGE_MIB);
-  const small = await followed(join(work, 'small'), client, SMALL_MIB);
-  const lfs = lfsRepository(join(work, 'lfs'));
-  const annex = annexRepository(join(work, 'annex'));
-  const ours = { large: [] as number[], small: [] as number[] };
-  const theirs = { lfs: [] as number[], unlocked: [] as number[], locked: [] as number[] };
-  for (let round = 0; round <= ROUNDS * 2; round++) {
-    const to = round % 2 === 0 ? 'other' : 'main';
-    const times = {
-      large: await large(to),
-      small: await small(to),
-      lfs: lfs?.(to),
-      unlocked: annex?.unlocked(to),
-      locked: annex?.locked(to),
-    };
-    if (round === 0) continue;
-    ours.large.push(times.large);
-    ours.small.push(times.small);
-    if (times.lfs !== undefined) theirs.lfs.push(times.lfs);
-    if (times.unlocked !== undefined) theirs.unlocked.push(times.unlocked);
-    if (times.locked !== undefined) theirs.locked.push(times.locked);
-  }
-  const mine = median(ours.large);
-  const results: Result[] = [
-    {
-      name: 'branches.switch',
-      value: mine * 1000,
-      unit: 'ms',
-      goal: { atMost: 400 },
-      raw: { ours: ours.large },
-    },
-    {
-      name: 'branches.switch-size',
-      value: mine * 1000,
-      unit: 'ms',
-      versus: `${FILES} files of ${SMALL_MIB} MiB`,
-      theirs: median(ours.small) * 1000,
-      ratio: mine / median(ours.small),
-      goal: { atMost: 1.3 },
-      raw: { ours: ours.large, theirs: ours.small },
-    },
-  ];
-  const beside = (name: string, versus: string, own: number[], other: number[], goal: Result['goal']) => {
-    if (other.length === 0) return console.error(`${name}: not installed here`);
-    const value = median(own);
-    const against = median(other);
-    results.push({
-      name,
-      value: value * 1000,
-      unit: 'ms',
-      versus,
-      theirs: against * 1000,
-      ratio: value / against,
-      goal,
-      raw: { ours: own, theirs: other },
-    });
+  const switches: Record<string, Switch | undefined> = {
+    large: await followed(join(work, 'large'), client, LARGE_MIB),
+    small: await followed(join(work, 'small'), client, SMALL_MIB),
+    lfs: await lfsRepository(join(work, 'lfs')),
+    ...(await annexRepositories(join(work, 'annex'))),
   };
-  const withoutSettling = ours.large.map((seconds) => Math.max(0, seconds - SETTLE_SECONDS));
-  beside('branches.switch-lfs', 'git lfs checkout', ours.large, theirs.lfs, { atMost: 0.1 });
-  beside('branches.switch-annex', 'git annex, unlocked', withoutSettling, theirs.unlocked, { atMost: 0.3 });
-  beside('branches.annex-locked', 'git annex, symbolic links', withoutSettling, theirs.locked, {});
-  return results;
+  const times = (name: string, variant: Variant) => taken.get(`${name} ${variant}`) ?? [];
+  const taken = new Map<string, number[]>();
+  for (const variant of VARIANTS) {
+    for (let round = 0; round <= ROUNDS * 2; round++) {
+      for (const [name, change] of Object.entries(switches)) {
+        const seconds = await change?.(round % 2 === 0 ? variant : 'main');
+        if (round > 0 && seconds !== undefined) taken.set(`${name} ${variant}`, [...times(name, variant), seconds]);
+      }
+    }
+  }
+  const everything = times('large', 'other');
+  const beside = (name: string, versus: string, own: number[], other: number[], goal: Result['goal']): Result[] => {
+    if (other.length === 0) console.error(`${name}: not installed here`);
+    if (other.length === 0) return [];
+    const [value, theirs] = [median(own), median(other)];
+    const raw = { ours: own, theirs: other };
+    return [{ name, value: value * 1000, unit: 'ms', versus, theirs: theirs * 1000, ratio: value / theirs, goal, raw }];
+  };
+  const resting = (seconds: number[]) => seconds.map((value) => Math.max(0, value - SETTLE_SECONDS));
+  const toSwitch = { value: median(everything) * 1000, unit: 'ms', goal: { atMost: 400 }, raw: { ours: everything } };
+  const versusSmall = `${FILES} files of ${SMALL_MIB} MiB`;
+  const [lfs, unlocked] = ['git lfs checkout', 'git annex, unlocked'];
+  return [
+    { name: 'branches.switch', ...toSwitch },
+    ...beside('branches.switch-size', versusSmall, everything, times('small', 'other'), { atMost: 1.3 }),
+    ...beside('branches.switch-lfs', lfs, everything, times('lfs', 'other'), { atMost: 0.1 }),
+    ...beside('branches.switch-annex', unlocked, resting(everything), times('unlocked', 'other'), { atMost: 0.3 }),
+    ...beside('branches.annex-locked', 'git annex, symbolic links', resting(everything), times('locked', 'other'), {}),
+    ...beside('branches.one-lfs', lfs, times('large', 'one'), times('lfs', 'one'), {}),
+    ...beside('branches.one-annex', unlocked, times('large', 'one'), times('unlocked', 'one'), {}),
+    ...beside('branches.none-lfs', lfs, times('large', 'same'), times('lfs', 'same'), {}),
+    ...beside('branches.none-annex', unlocked, times('large', 'same'), times('unlocked', 'same'), {}),
+  ];
 }
 
-/** A repository whose two branches have such files; switches, and gives the seconds until the other's are in place. */
-async function followed(root: string, client: Client, mebibytes: number): Promise<(to: string) => Promise<number>> {
+/** Fills a repository's branches; `save` is called on each with its files in place. Ends on `main`. */
+async function fillBranches(
+  git: Git,
+  root: string,
+  mebibytes: number,
+  save: (branch: string) => void | Promise<void>,
+): Promise<void> {
+  const folder = join(root, 'checkpoints');
+  const isThere = (branch: string) => git('branch', '--list', branch).trim() !== '';
+  for (const branch of ['other', 'main']) {
+    git('switch', '-q', ...(isThere(branch) ? [branch] : ['-c', branch]));
+    // As git-annex leaves them, they cannot be written.
+    spawnSync('chmod', ['-R', 'u+w', folder]);
+    await save(branch);
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    for (let i = 0; i < FILES; i++) writeRandom(join(folder, `${branch}-${i}.pt`), mebibytes);
+    await save(branch);
+  }
+  for (const branch of ['same', 'one']) {
+    git('switch', '-qc', branch);
+    if (branch === 'one') {
+      rmSync(join(folder, 'main-0.pt'), { force: true });
+      writeRandom(join(folder, 'one-0.pt'), mebibytes);
+    }
+    await save(branch);
+  }
+  git('switch', '-q', 'main');
+}
+
+/** A repository that follows its branches; switches, and gives the seconds until the other's files are in place. */
+async function followed(root: string, client: Client, mebibytes: number): Promise<Switch> {
   const git = repository(root);
   writeFileSync(join(root, 'trainstash.json'), '{ "files": ["checkpoints"] }');
   writeFileSync(join(root, '.gitignore'), 'checkpoints\n');
@@ -128,12 +141,11 @@ async function followed(root: string, client: Client, mebibytes: number): Promis
   git('commit', '-q', '--allow-empty', '-m', 'on');
   await client.request(m.projectOpen, { root, trusted: true, watch: true });
   await client.request(m.branchFollow, { root, follow: true });
-  for (const branch of ['other', 'main']) {
-    git('switch', '-q', branch);
+  await fillBranches(git, root, mebibytes, async () => {
     await client.request(m.branchSync, { root });
-    fill(join(root, 'checkpoints'), branch, mebibytes);
     await untilTaken(root);
-  }
+  });
+  await client.request(m.branchSync, { root });
   return async (to) => {
     git('switch', '-q', to);
     const started = performance.now();
@@ -142,61 +154,59 @@ async function followed(root: string, client: Client, mebibytes: number): Promis
   };
 }
 
-function isInPlace(root: string, branch: string): boolean {
+function isInPlace(root: string, branch: Variant | 'main'): boolean {
+  const inPlace = join(root, '.git/trainstash/worktrees/main-worktree/in-place.json');
+  if ((JSON.parse(readFileSync(inPlace, 'utf8')) as { branch: string }).branch !== branch) return false;
   const names = readdirSync(join(root, 'checkpoints'));
-  return names.length === FILES && names.every((name) => name.startsWith(branch));
+  const own = branch === 'one' ? 'one-0.pt' : branch === 'other' ? 'other-0.pt' : 'main-0.pt';
+  return names.length === FILES && names.includes(own);
 }
 
-async function untilTaken(root: string, count = FILES): Promise<void> {
+/** Until what lies there is in the store. */
+async function untilTaken(root: string): Promise<void> {
+  const folder = join(root, 'checkpoints');
+  const record = join(root, '.git/trainstash/worktrees/main-worktree/files.json');
   for (;;) {
-    const file = join(root, '.git/trainstash/worktrees/main-worktree/files.json');
-    const known = existsSync(file)
-      ? (JSON.parse(readFileSync(file, 'utf8')) as { files: [string, { saved: unknown }][] }).files
+    const names = existsSync(folder) ? readdirSync(folder) : [];
+    const known = existsSync(record)
+      ? (JSON.parse(readFileSync(record, 'utf8')) as { files: [string, { saved: unknown }][] }).files
       : [];
-    if (known.length === count && known.every(([, { saved }]) => saved !== null)) return;
+    const saved = new Set(known.filter(([, file]) => file.saved !== null).map(([path]) => basename(path)));
+    if (names.every((name) => saved.has(name))) return;
     await delay(100);
   }
 }
 
-function lfsRepository(root: string): ((to: string) => number) | null {
-  if (spawnSync('git', ['lfs', 'version']).status !== 0) return null;
+async function lfsRepository(root: string): Promise<Switch | undefined> {
+  if (spawnSync('git', ['lfs', 'version']).status !== 0) return undefined;
   const git = repository(root);
   git('lfs', 'install', '--local');
   git('lfs', 'track', '*.pt');
   git('add', '.gitattributes');
   git('commit', '-qm', 'track');
-  for (const branch of ['main', 'other']) {
-    if (branch === 'other') git('switch', '-qc', 'other');
-    rmSync(join(root, 'checkpoints'), { recursive: true, force: true });
-    fill(join(root, 'checkpoints'), branch, LARGE_MIB);
+  await fillBranches(git, root, LARGE_MIB, () => {
     git('add', '-A');
-    git('commit', '-qm', branch);
-  }
-  git('switch', '-q', 'main');
+    git('commit', '-q', '--allow-empty', '-m', 'files');
+  });
   return (to) => seconds(() => git('switch', '-q', to));
 }
 
-function annexRepository(work: string) {
-  if (spawnSync('git', ['annex', 'version']).status !== 0) return null;
-  const make = (root: string, unlocked: boolean) => {
+async function annexRepositories(work: string): Promise<Record<'unlocked' | 'locked', Switch> | undefined> {
+  if (spawnSync('git', ['annex', 'version']).status !== 0) return undefined;
+  const make = async (root: string, unlocked: boolean): Promise<Switch> => {
     const git = repository(root);
     git('annex', 'init', '-q');
     git('config', 'annex.thin', 'false');
     if (unlocked) git('config', 'annex.addunlocked', 'true');
     git('commit', '-q', '--allow-empty', '-m', 'start');
-    for (const branch of ['main', 'other']) {
-      if (branch === 'other') git('switch', '-qc', 'other');
-      spawnSync('chmod', ['-R', 'u+w', join(root, 'checkpoints')]);
-      rmSync(join(root, 'checkpoints'), { recursive: true, force: true });
-      fill(join(root, 'checkpoints'), branch, LARGE_MIB);
-      git('annex', 'add', '-q', '.');
+    await fillBranches(git, root, LARGE_MIB, () => {
+      if (existsSync(join(root, 'checkpoints'))) git('annex', 'add', '-q', '.');
       git('add', '-A');
-      git('commit', '-qm', branch);
-    }
-    git('switch', '-q', 'main');
-    return (to: string) => seconds(() => git('switch', '-q', to));
+      git('commit', '-q', '--allow-empty', '-m', 'files');
+    });
+    return (to) => seconds(() => git('switch', '-q', to));
   };
-  return { unlocked: make(`${work}-unlocked`, true), locked: make(`${work}-locked`, false) };
+  return { unlocked: await make(`${work}-unlocked`, true), locked: await make(`${work}-locked`, false) };
 }
 
 async function storeBenchmarks(work: string, dist: string): Promise<Result[]> {
@@ -265,7 +275,7 @@ async function watchBenchmark(work: string, client: Client): Promise<Result> {
     await client.request(m.projectOpen, { root, trusted: true, watch: true });
     // The first one is only looked at: taking in 100,000 files is another matter than watching them.
     await client.request(m.branchFollow, { root, follow: i > 0 });
-    if (i > 0) await untilTaken(root, files);
+    if (i > 0) await untilTaken(root);
   }
   const { pid } = await client.request(m.daemonStatus, {});
   await delay(10_000);
@@ -273,22 +283,6 @@ async function watchBenchmark(work: string, client: Client): Promise<Result> {
   await delay(WATCH_SECONDS * 1000);
   const share = (100 * (cpuSeconds(pid) - before)) / WATCH_SECONDS;
   return { name: 'branches.watch', value: share, unit: '% of a core', goal: { atMost: 1 } };
-}
-
-function repository(root: string): (...args: string[]) => void {
-  mkdirSync(root, { recursive: true });
-  const git = (...args: string[]) => {
-    const identity = ['-c', 'user.name=bench', '-c', 'user.email=bench@example.org'];
-    const { status, stderr } = spawnSync('git', [...identity, ...args], { cwd: root, encoding: 'utf8' });
-    if (status !== 0) throw new Error(`git ${args.join(' ')}: ${stderr}`);
-  };
-  git('init', '-q', '-b', 'main');
-  return git;
-}
-
-function fill(folder: string, branch: string, mebibytes: number): void {
-  mkdirSync(folder, { recursive: true });
-  for (let i = 0; i < FILES; i++) writeRandom(join(folder, `${branch}-${i}.pt`), mebibytes);
 }
 
 function writeRandom(path: string, mebibytes: number): void {

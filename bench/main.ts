@@ -1,4 +1,4 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; groups: store, trainer, storage, metrics, daemon, branches, python, diff, editor. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, storage, metrics, daemon, branches, python, diff, editor. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -9,6 +9,7 @@ import { editorBenchmarks } from './editor.ts';
 import { print, type Result } from './measure.ts';
 import { metricsBenchmarks } from './metrics.ts';
 import { pythonBenchmarks } from './python.ts';
+import { writeReport } from './report.ts';
 import { storageBenchmarks } from './storage.ts';
 import { storeBenchmarks } from './store.ts';
 import { trainerBenchmarks } from './trainer.ts';
@@ -33,12 +34,17 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const folder = mkdtempSync(join(process.env.TRAINSTASH_BENCH_FOLDER ?? tmpdir(), 'trainstash-bench-'));
+const results: Result[] = [];
 const dist = resolve(import.meta.dirname, '../dist');
 try {
   for (const [name, run] of Object.entries(groups)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    for (const result of await run(folder, dist)) print(result, json);
+    for (const result of await run(folder, dist)) {
+      results.push(result);
+      print(result, json);
+    }
   }
+  if (wanted.length === 0) writeReport(results, dist);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

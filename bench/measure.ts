@@ -22,18 +22,24 @@ export function print(result: Result, json: boolean): void {
     console.log(JSON.stringify(result));
     return;
   }
-  const measured = result.ratio ?? result.value;
-  const { atLeast, atMost } = result.goal;
-  const reached = (atLeast === undefined || measured >= atLeast) && (atMost === undefined || measured <= atMost);
-  const goal = atLeast !== undefined ? `≥ ${atLeast}` : atMost !== undefined ? `≤ ${atMost}` : '';
+  const goal = goalOf(result);
   const ratio = result.ratio === undefined ? '' : `ratio ${round(result.ratio)}`;
   const versus = result.theirs === undefined ? '' : `vs ${round(result.theirs)} (${result.versus})`;
   console.log(
-    `${reached ? '✔' : '✘'} ${result.name.padEnd(20)} ${`${round(result.value)} ${result.unit}`.padEnd(18)} ${ratio.padEnd(12)} ${goal.padEnd(9)} ${versus}`,
+    `${isReached(result) ? '✔' : '✘'} ${result.name.padEnd(20)} ${`${round(result.value)} ${result.unit}`.padEnd(18)} ${ratio.padEnd(12)} ${goal.padEnd(9)} ${versus}`,
   );
 }
 
-function round(value: number): string {
+export function goalOf({ goal: { atLeast, atMost } }: Result): string {
+  return atLeast !== undefined ? `≥ ${atLeast}` : atMost !== undefined ? `≤ ${atMost}` : '';
+}
+
+export function isReached({ value, ratio, goal: { atLeast, atMost } }: Result): boolean {
+  const measured = ratio ?? value;
+  return (atLeast === undefined || measured >= atLeast) && (atMost === undefined || measured <= atMost);
+}
+
+export function round(value: number): string {
   return Number(value.toPrecision(4)).toLocaleString('en-US', { maximumSignificantDigits: 4 });
 }
 
@@ -90,7 +96,7 @@ export function times(
   name: string,
   seconds: { ours: number[]; theirs: number[] },
   versus: string,
-  atMost: number,
+  atMost?: number,
 ): Result {
   const ours = median(seconds.ours);
   const theirs = median(seconds.theirs);
@@ -101,7 +107,7 @@ export function times(
     versus,
     theirs: theirs * 1000,
     ratio: ours / theirs,
-    goal: { atMost },
+    goal: atMost === undefined ? {} : { atMost },
     raw: seconds,
   };
 }

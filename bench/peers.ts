@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { openDatabase } from '../daemon/store/driver.ts';
+import { repository } from './git.ts';
 
 export interface Peer {
   name: string;
@@ -92,7 +93,7 @@ function blobs(folder: string): Peer {
 
 /** One file of the worktree, committed again and again; a label is a tag. */
 function lfs(folder: string): Peer {
-  const git = gitIn(folder);
+  const git = repository(folder);
   git('lfs', 'install', '--local');
   git('lfs', 'track', '*.pt');
   git('add', '.gitattributes');
@@ -117,7 +118,7 @@ function lfs(folder: string): Peer {
 }
 
 function annex(folder: string): Peer {
-  const git = gitIn(folder);
+  const git = repository(folder);
   git('annex', 'init', '-q');
   const path = (label: string) => join(folder, `${label}.pt`);
   return {
@@ -189,13 +190,6 @@ function copyBack(tree: string, target: string): void {
   run(tree, 'mv', join(found!.parentPath, found!.name), target);
   synced(target);
   rmSync(tree, { recursive: true });
-}
-
-function gitIn(folder: string) {
-  const git = (...args: string[]) =>
-    run(folder, 'git', '-c', 'user.name=bench', '-c', 'user.email=bench@example.org', ...args);
-  git('init', '-q', '-b', 'main');
-  return git;
 }
 
 function run(cwd: string, command: string, ...args: string[]): void {

@@ -41,8 +41,8 @@ function packageBenchmarks(python: string, work: string): Result[] {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const { stall, durable, overhead, log } = JSON.parse(side.stdout) as Record<
-    'stall' | 'durable' | 'overhead',
+  const { stall, durable, load, overhead, log } = JSON.parse(side.stdout) as Record<
+    'stall' | 'durable' | 'load' | 'overhead',
     Sides
   > & {
     log: number[];
@@ -56,6 +56,7 @@ function packageBenchmarks(python: string, work: string): Result[] {
   return [
     times('python.stall', stall, 'torch.save + fsync of the same 400 MB', 0.1),
     times('python.durable', durable, 'torch.save + fsync', 1.2),
+    times('python.load', load, 'torch.load + load_state_dict of the same 400 MB'),
     times('python.overhead', overhead, 'the same 200 steps without us', 1.03),
     { name: 'python.log', value: median(log) * 1e6, unit: 'µs', goal: { atMost: 20 }, raw: { ours: log } },
     { name: 'python.import', value: median(imports) * 1000, unit: 'ms', goal: { atMost: 30 }, raw: { ours: imports } },

@@ -20,13 +20,13 @@ STATE_BYTES = 400_000_000
 LAYERS = 100
 
 
-def session(every=None):
-    """A session folder as the daemon makes it."""
+def session(every=None, resume=None):
+    """A session folder as the daemon makes it. ``resume``: a checkpoint's folder."""
     name = uuid.uuid4().hex[:12]
     path = os.path.join(folder, name)
     os.makedirs(os.path.join(path, "inbox"))
     launch = dict(
-        session=name, run="bench", params={}, seed=0, resume=None, purpose="train", untilStep=None, untilEpoch=None, monitor=None,
+        session=name, run="bench", params={}, seed=0, resume=resume and dict(directory=resume, checkpoint="bench"), purpose="train", untilStep=None, untilEpoch=None, monitor=None,
         checkpoint=dict(everySeconds=0, everySteps=every, everyEpochs=None, onBest=False), command=dict(dir=path),
     )
     with open(os.path.join(path, "launch.json"), "w") as file:
@@ -98,7 +98,35 @@ def checkpoints():
 
     both = alternate(ours, plain)
     run.over = True
-    return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both)
+    return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both, load=loading(model, optimizer, run))
+
+
+def loading(model, optimizer, run):
+    """From a checkpoint's folder to a model and an optimizer that go on."""
+    run._take(["steps"])
+    run._checkpoints.join()
+    inbox = run._session.inbox
+    (name,) = os.listdir(inbox)
+    target = os.path.join(folder, "plain.pt")
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, target)
+
+    def ours():
+        session(resume=os.path.join(inbox, name))
+        before = time.perf_counter()
+        resumed = trainstash.init(model=model, optimizer=optimizer)
+        seconds = time.perf_counter() - before
+        assert resumed.resumed
+        resumed.over = True
+        return seconds
+
+    def plain():
+        before = time.perf_counter()
+        state = torch.load(target)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return time.perf_counter() - before
+
+    return alternate(ours, plain)
 
 
 def training(with_us):

