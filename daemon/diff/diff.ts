@@ -51,7 +51,7 @@ export async function diff(context: DiffContext, queries: readonly string[], axi
     data: diffFacts(data),
     lineage: await diffLineage(
       sides.map((side, i) => ({ ...side, step: described[i]!.step })),
-      { checkpoint: (id) => store.checkpoint(id) },
+      store,
     ),
     sameState: digests.some((digest) => digest === null) ? null : new Set(digests).size === 1,
   };

@@ -138,15 +138,9 @@ test('the tree follows HEAD; a daemon that was stopped on purpose stays stopped 
   await untilRow(editor, /small #2/, /^small #2 val_loss/);
   await editor.rowMenu(editor.row(/small #2/), 'Delete');
 
-  await editor
-    .toast(/moved to the trash/)
-    .getByRole('button', { name: 'Undo' })
-    .waitFor();
   await editor.row(/small #2/).waitFor({ state: 'detached' });
-  await editor
-    .toast(/moved to the trash/)
-    .getByRole('button', { name: 'Undo' })
-    .click();
+  const deleted = await editor.notification(/moved to the trash/);
+  await deleted.getByRole('button', { name: 'Undo' }).click();
   await editor.row(/small #2/).waitFor();
 
   await client.request(daemonStop, {});
@@ -192,12 +186,11 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   await editor.showTrainstash();
   await editor.page.getByText('No runs yet').waitFor();
   git('switch', '-q', 'other');
-  const question = editor.toast(/should such files follow/);
-  await question.waitFor();
+  const question = await editor.notification(/should such files follow/);
   await editor.shot('ask');
   expect(repository.read('checkpoints/last.pt')).toBe('main');
   await question.getByRole('button', { name: 'Follow Branches' }).click();
-  await editor.toast(/1 file of main stashed/).waitFor();
+  await editor.notification(/1 file of main stashed/);
   expect(repository.read('checkpoints/last.pt')).toBeNull();
 
   await editor.page.getByRole('button', { name: 'Stashes Section' }).click();
@@ -206,7 +199,7 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   expect(await editor.textOf(row)).toMatch(/^main comes back by itself · 1 file · 4 B/);
   await editor.shot('stashes');
   git('switch', '-q', 'main');
-  await editor.toast(/1 file of main back in place/).waitFor();
+  await editor.notification(/1 file of main back in place/);
   expect(repository.read('checkpoints/last.pt')).toBe('main');
   await row.waitFor({ state: 'detached' });
   expect(editor.pageErrors).toEqual([]);
@@ -260,6 +253,18 @@ test('a mistake in trainstash.json is marked where it is', async (context) => {
   // What the schema itself has to say of it is a mistake of ours.
   await until('the schema has had its say', async () => (await problems.getByText('[Ln').count()) > 0);
   expect(await problems.getByText('$ref').count()).toBe(0);
+  // Who starts a job all the same is told, and the page that explains it is one click away.
+  await editor.palette('Trainstash: Run a Job');
+  const refused = editor.toast(/trainstash\.json/).filter({ hasText: 'What Is This?' });
+  await refused.getByRole('button', { name: 'What Is This?' }).click();
+  await until('the page of errors is open', async () => {
+    for (const frame of editor.page.frames()) {
+      const heading = frame.getByRole('heading', { name: 'configInvalid' });
+      if (await heading.isVisible().catch(() => false)) return true;
+    }
+    return false;
+  });
+  await editor.shot('explained');
   writeFileSync(join(fixture.root, 'trainstash.json'), JSON.stringify({ jobs: { small: { module: 'small.ts' } } }));
   await editor.page.getByRole('button', { name: 'Jobs Section' }).click();
   await editor.row(/^job small/).waitFor();
@@ -282,7 +287,7 @@ test('a run is exported from its row, in a format that is chosen, to where it is
   await list.getByText('Export small #1 as safetensors').waitFor();
   await editor.shot('export-where');
   await editor.page.keyboard.press('Enter');
-  await editor.toast(/Exported [\d.]+ kB/).waitFor();
+  await editor.notification(/Exported [\d.]+ kB/);
   await editor.shot('exported');
   // And opened, it says what it holds.
   const [name] = readdirSync(fixture.root).filter((file) => file.endsWith('.safetensors'));
@@ -454,7 +459,7 @@ test('what is kept says why, old code comes back beside the project, a job runs 
     return list.getByText('project', { exact: true }).isVisible();
   });
   await list.getByRole('button', { name: 'Restore Here' }).click();
-  await editor.toast(/files in/).waitFor();
+  await editor.notification(/files in/);
   await editor.shot('original-code');
   const [folder] = readdirSync(fixture.folder).filter((name) => name.startsWith('small-1-'));
   expect(readFileSync(join(fixture.folder, folder!, 'small.ts'), 'utf8')).toBe(before);

@@ -226,8 +226,10 @@ export class Editor {
     await row.click({ button: 'right' });
     await item.hover();
     // A menu ignores clicks for its first moment, on purpose, and tells nobody when that is over.
-    await this.page.waitForTimeout(250);
-    await item.click();
+    await until(`the menu took ${entry}`, async () => {
+      await item.click({ timeout: 1_000 }).catch(() => {});
+      return !(await item.isVisible());
+    });
   }
 
   /** Runs a command by its title, through the palette. */

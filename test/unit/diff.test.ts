@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { areaUnder, diffMetrics, parting } from '../../daemon/diff/curves.ts';
 import { diffLineage } from '../../daemon/diff/lineage.ts';
 import { diffParams } from '../../daemon/diff/params.ts';
-import type { Checkpoint, MetricSeries, Run } from '../../protocol/domain.ts';
+import type { Checkpoint, MetricSeries, Run, Session } from '../../protocol/domain.ts';
 
 describe('params', () => {
   test('only what differs, nested by its place, with what nobody gave by hand marked', () => {
@@ -130,16 +130,25 @@ describe('curves of runs whose steps mean other things', () => {
 });
 
 describe('lineage', () => {
-  const checkpoint = (id: string, run: string, step: number, parent: string | null) =>
-    ({ id, run, step, parent }) as Checkpoint;
+  const checkpoint = (id: string, run: string, step: number, parent: string | null, session = run) =>
+    ({ id, run, step, parent, session, createdAt: step }) as Checkpoint;
   const all = [
     checkpoint('a1', 'a', 10, null),
     checkpoint('a2', 'a', 20, 'a1'),
     checkpoint('a3', 'a', 30, 'a2'),
     checkpoint('b1', 'b', 25, 'a2'),
     checkpoint('c1', 'c', 5, null),
+    // e2 to e4 were pruned, and f1, the first of the session that went on from e1.
+    checkpoint('e1', 'e', 10, null),
+    checkpoint('e5', 'e', 50, 'e4'),
+    checkpoint('f2', 'e', 40, 'f1', 'f'),
   ];
-  const family = { checkpoint: async (id: string) => all.find((one) => one.id === id) };
+  const sessions = [{ id: 'f', resumedFrom: { checkpoint: 'e1', step: 10 } } as Session];
+  const family = {
+    checkpoint: async (id: string) => all.find((one) => one.id === id),
+    checkpoints: async (run: string) => all.filter((one) => one.run === run),
+    session: async (id: string) => sessions.find((one) => one.id === id),
+  };
   const side = (id: string, parent: Run['parent'] = null) => {
     const found = all.find((one) => one.id === id)!;
     return { run: { parent } as Run, checkpoint: found, step: found.step };
@@ -156,6 +165,13 @@ describe('lineage', () => {
       steps: [0, 20],
     });
     expect(await diffLineage([side('a3'), side('c1')], family)).toEqual({ ancestor: null, steps: [30, 5] });
+  });
+
+  test('pruned checkpoints in between do not hide where runs have come from', async () => {
+    expect(await diffLineage([side('e5'), side('f2')], family)).toEqual({
+      ancestor: { checkpoint: 'e1', run: 'e', step: 10 },
+      steps: [40, 30],
+    });
   });
 
   test('a fork whose own first checkpoints are gone still knows its origin', async () => {
