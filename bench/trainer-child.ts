@@ -3,7 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { SessionDirectory } from '../daemon/sessions/directory.ts';
-import { startBackend } from '../daemon/trainer/backend.ts';
+import { startBackend } from '../daemon/trainer/backends/start.ts';
 import { Capturer } from '../daemon/trainer/capture.ts';
 import { losses } from '../daemon/trainer/losses.ts';
 import { makeOptimizer } from '../daemon/trainer/optimizers.ts';
@@ -20,7 +20,7 @@ const ROUNDS = 5;
 const PUMP_MS = 15;
 
 const [mode, folder, steps] = process.argv.slice(2) as [string, string, string];
-const backend = await startBackend('wasm');
+const backend = await startBackend('wasm', { from: null, threads: 1 });
 console.log(JSON.stringify(mode === 'capture' ? await capture() : await bare(Number(steps))));
 process.exit(0);
 

@@ -1,5 +1,6 @@
 /** `trainstash.json`: optional, JSON with comments; nothing about one machine, nothing that starts by itself. */
 import * as v from 'valibot';
+import { BACKENDS } from './domain.ts';
 
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
   v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
@@ -81,7 +82,8 @@ export const jobSchema = v.strictObject({
   files: v.optional(patterns, []),
   onNaN: v.optional(v.picklist(['ignore', 'pause'])),
   onSpike: v.optional(v.picklist(['ignore', 'pause'])),
-  backend: v.optional(v.picklist(['auto', 'wasm', 'cpu'])),
+  /** `auto`: the fastest that computes rightly here. */
+  backend: v.optional(v.picklist(['auto', ...BACKENDS])),
   seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
 });
 export type JobConfig = v.InferOutput<typeof jobSchema>;

@@ -70,6 +70,10 @@ export interface MetricSummary {
   count: number;
 }
 
+/** Of TensorFlow.js, the likely fastest first. */
+export const BACKENDS = ['webgpu', 'tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu'] as const;
+export type BackendName = (typeof BACKENDS)[number];
+
 export interface Run {
   id: string;
   /** Counts up within a project; part of the readable name. */
@@ -105,6 +109,8 @@ export interface Run {
   seed: number;
   /** The back end that was asked for, and the one in use once started. */
   backend: string;
+  /** Why it is this one, in a line; empty where somebody asked for it. */
+  backendReason: string;
   createdAt: number;
   startedAt: number | null;
   endedAt: number | null;

@@ -27,6 +27,11 @@ export interface ErrorData {
   /** There is something at that path already, and it was kept. */
   outputExists: { path: string };
   outputUnusable: { path: string; problem: string };
+  /** A TensorFlow.js back end cannot be used on this machine, or by this project. */
+  backendUnavailable: { backend: string; reason: string };
+  /** The device said that an operation failed: what it computed since was thrown away. */
+  deviceFailed: { backend: string; reason: string };
+  tensorTooLarge: { tensor: string; bytes: number; maxBytes: number };
   moduleInvalid: { file: string; line?: number; problem: string };
   /** A name or id fits nothing. */
   notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch' | 'file'; query: string };

@@ -24,6 +24,7 @@ export function blankRun(facts: RunFacts, now: number): Run {
     kind: 'module',
     command: null,
     cooperative: true,
+    backendReason: '',
     ...facts,
     number: 0,
     name: '',

@@ -117,6 +117,11 @@ export const launchSchema = v.object({
   params: v.record(v.string(), paramValue),
   seed: v.number(),
   backend: v.string(),
+  /** Of the back end: the folder of its npm package where it is not one of ours, and its threads. */
+  backendOptions: v.optional(v.object({ from: v.nullable(v.string()), threads: v.number() }), {
+    from: null,
+    threads: 1,
+  }),
   /** What it may write by path, relative to `root`: a switch of the branch waits for it. */
   files: v.optional(v.array(v.string()), []),
   resume: v.nullable(

@@ -43,6 +43,7 @@ const main = await build({
     'hasher-thread': 'daemon/store/hasher-thread.ts',
     'coder-thread': 'daemon/store/coder-thread.ts',
     trainer: 'daemon/trainer/main.ts',
+    probe: 'daemon/trainer/probe.ts',
     runner: 'daemon/runner/main.ts',
     'inspect-thread': 'daemon/formats/inspect-thread.ts',
     'writer-thread': 'daemon/trainer/writer-thread.ts',
@@ -82,7 +83,9 @@ const tensors = await build({
     contents: `
       export * as core from '@tensorflow/tfjs-core';
       export * as layers from '@tensorflow/tfjs-layers';
-      export * as wasm from '@tensorflow/tfjs-backend-wasm';
+      import * as backend from '@tensorflow/tfjs-backend-wasm';
+      import { wasmWorkerContents } from '@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-threaded-simd.worker.js';
+      export const wasm = { ...backend, threadWorkerSource: () => wasmWorkerContents };
       import '@tensorflow/tfjs-backend-cpu';
       import '@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops';
     `,
@@ -92,9 +95,21 @@ const tensors = await build({
   ignoreAnnotations: true,
   minify: true,
 });
+const webgpu = await build({
+  ...common,
+  format: 'cjs',
+  target: 'node22',
+  mainFields: ['module', 'main'],
+  stdin: { resolveDir: root, contents: "export { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';" },
+  outfile: join(dist, 'tf-webgpu.cjs'),
+  ignoreAnnotations: true,
+  minify: true,
+  plugins: [{ name: 'our-core', setup: useOurCore }],
+});
+// Threads of the wasm back end load its module again, each for itself.
 cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(dist, 'tf'), {
   recursive: true,
-  filter: (source) => statSync(source).isDirectory() || source.endsWith('.wasm'),
+  filter: (source) => statSync(source).isDirectory() || /\.wasm$|threaded-simd\.js$/.test(source),
 });
 writeNamespaces();
 writeNativeModules();
@@ -104,11 +119,18 @@ cpSync(join(root, 'python'), join(dist, 'python'), {
   recursive: true,
   filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\]build$/.test(source),
 });
-const bundled = packagesOf([main.metafile, tensors.metafile]);
+const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile]);
 const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty'];
 writeFileSync(join(dist, 'packages.json'), JSON.stringify([...bundled, ...copied]));
 writeFileSync(join(dist, 'THIRD-PARTY-NOTICES.txt'), noticesOf(root, [...bundled, ...copied]));
 writeFileSync(stamp, JSON.stringify({ version, builtAt }));
+
+/** TensorFlow.js once in a process: kernels of one copy do not fit tensors of another. */
+function useOurCore({ onResolve, onLoad }) {
+  onResolve({ filter: /^@tensorflow\/tfjs-core$/ }, () => ({ path: 'core', namespace: 'ours' }));
+  onLoad({ filter: /.*/, namespace: 'ours' }, () => ({ contents: "module.exports = require('./tf.cjs').core;" }));
+  onResolve({ filter: /^\.\/tf\.cjs$/ }, () => ({ path: './tf.cjs', external: true }));
+}
 
 /** Modules that give the user's `import … from '@tensorflow/tfjs-core'` our one copy. */
 function writeNamespaces() {

@@ -4,6 +4,7 @@ import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installFromDebian } from './debian.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const VERSION = '4.139.1';
@@ -29,13 +30,7 @@ export function codeServer(): string {
 
 /** A Chromium, or null. As root on Debian it is installed when missing. */
 export function chromium(): string | null {
-  const found = browserOnPath();
-  if (found || !canInstallPackages()) return found;
-  console.log('Installing Chromium for the editor…');
-  const apt = (...args: string[]) =>
-    spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], { stdio: 'ignore' });
-  apt('update');
-  apt('install', '-y', '--no-install-recommends', 'chromium', 'fonts-dejavu-core');
+  if (!browserOnPath()) installFromDebian('chromium', 'fonts-dejavu-core');
   return browserOnPath();
 }
 
@@ -44,10 +39,6 @@ function browserOnPath(): string | null {
   const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
   const folders = (process.env.PATH ?? '').split(delimiter);
   return names.flatMap((name) => folders.map((path) => join(path, name))).find((path) => existsSync(path)) ?? null;
-}
-
-function canInstallPackages(): boolean {
-  return process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
 }
 
 function npm(cwd: string, ...args: string[]): void {

@@ -67,6 +67,7 @@ export function newLaunch(
     params: run.params,
     seed: run.seed,
     backend: run.backend,
+    backendOptions: { from: null, threads: 1 },
     files: job.files,
     resume: null,
     untilStep: null,

@@ -5,7 +5,8 @@ import type { Monitor, Params } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { monitorOf } from '../../protocol/records.ts';
 import { type Launch, STATE_FILE } from '../../protocol/session.ts';
-import type { Backend } from './backend.ts';
+import type { Backend } from './backends/backend.ts';
+import { tensorTooLarge } from './backends/too-large.ts';
 import { type Feed, fingerprint, makeFeed } from './data.ts';
 import { losses, metrics as metricFunctions } from './losses.ts';
 import { type NamedModel, nameModel } from './model.ts';
@@ -69,6 +70,7 @@ export async function assemble(
   const spec = training.optimizer(context);
   const optimizer = makeOptimizer(spec, model.trainable);
   const variables = stateVariables(model.variables, optimizer.slots);
+  checkSizes(model.variables, backend);
   const dataFingerprint = await fingerprint(data.train, data.fingerprint, random);
 
   const progress: Progress = { ...initialProgress(random.state, spec.name), data: feed.state() ?? null };
@@ -170,6 +172,15 @@ function checkAccepted(launch: Launch, data: string | null, backend: Backend): v
     `Not resumed: ${words.join(' and ')} differ from when the checkpoint was made. Nothing was changed; resume with --yes to go on all the same.`,
     { differences },
   );
+}
+
+/** By name, before an operation fails on it. */
+function checkSizes(variables: ReadonlyMap<string, Variable>, { memory }: Backend): void {
+  if (memory.kind !== 'device') return;
+  for (const [name, { size, shape }] of variables) {
+    if (size * 4 > memory.maxTensorBytes)
+      throw tensorTooLarge(`${name} with the shape [${shape.join(', ')}]`, size * 4, memory.maxTensorBytes);
+  }
 }
 
 function positive(name: string, value: number): number {

@@ -11,7 +11,7 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../../protocol/session.ts';
 import { encodeHeader } from '../formats/safetensors.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
-import type { Backend } from './backend.ts';
+import type { Backend, DeviceMemory, HostMemory } from './backends/backend.ts';
 import { describeTensors, type NamedTensor, type Progress, progressMetadata } from './state.ts';
 import { tf } from './tf.ts';
 import {
@@ -43,13 +43,15 @@ interface Flight {
   offset: number;
   stallMs: number;
   committing: boolean;
+  /** Why it was given up: the device has failed. */
+  refused: string | null;
 }
 
 export class Capturer {
-  readonly #backend: Backend;
+  readonly #memory: Backend['memory'];
   readonly #inbox: string;
   readonly #worker: Worker;
-  readonly #memory = new SharedArrayBuffer(SLOT_BYTES * SLOT_COUNT);
+  readonly #slots = new SharedArrayBuffer(SLOT_BYTES * SLOT_COUNT);
   readonly #states = new Int32Array(new SharedArrayBuffer(4 * SLOT_COUNT));
   readonly #replies: MessageChannel['port1'];
   #slot = 0;
@@ -57,14 +59,14 @@ export class Capturer {
   #broken: string | null = null;
 
   constructor(backend: Backend, directory: SessionDirectory, writerEntry: URL) {
-    this.#backend = backend;
+    this.#memory = backend.memory;
     this.#inbox = directory.file('inbox');
     // Replies are read with receiveMessageOnPort: a step boundary need not wait for the event loop.
     const { port1, port2 } = new MessageChannel();
     this.#replies = port1;
     const setup: WriterSetup = {
       events: directory.file('events'),
-      memory: this.#memory,
+      memory: this.#slots,
       states: this.#states.buffer as SharedArrayBuffer,
       replies: port2,
     };
@@ -94,7 +96,17 @@ export class Capturer {
     const bytes = header.length + layout.reduce((sum, tensor) => sum + tensor.bytes, 0);
     const complete = { ...facts, files: [{ name: STATE_FILE, bytes }] };
     this.#post({ type: 'begin', directory: join(this.#inbox, `.tmp-${name}`), header, stateFile: STATE_FILE });
-    this.#flight = { name, facts: complete, tensors, tensor: 0, offset: 0, stallMs: 0, committing: false };
+    this.#flight = {
+      name,
+      facts: complete,
+      tensors,
+      tensor: 0,
+      offset: 0,
+      stallMs: 0,
+      committing: false,
+      refused: null,
+    };
+    if (this.#memory.kind === 'device') void this.#stream(this.#flight, this.#memory);
     this.#flight.stallMs = performance.now() - started;
   }
 
@@ -103,7 +115,10 @@ export class Capturer {
     const flight = this.#flight;
     if (!flight) return null;
     const started = performance.now();
-    while (!flight.committing && performance.now() - started < budgetMs && this.#slotIsFree()) this.#copySlice(flight);
+    if (this.#memory.kind === 'host') {
+      while (!flight.committing && performance.now() - started < budgetMs && this.#slotIsFree())
+        this.#copySlice(flight, this.#memory);
+    }
     flight.stallMs += performance.now() - started;
     return this.#result(flight);
   }
@@ -115,8 +130,8 @@ export class Capturer {
     const started = performance.now();
     let result: CaptureResult | null = null;
     while (!result) {
-      if (flight.committing) await delay(1);
-      else if (this.#slotIsFree()) this.#copySlice(flight);
+      if (flight.committing || this.#memory.kind === 'device') await delay(1);
+      else if (this.#slotIsFree()) this.#copySlice(flight, this.#memory);
       else if (Atomics.wait(this.#states, this.#slot, SLOT_USED, WRITER_PATIENCE_MS) === 'timed-out') await delay(1);
       result = this.#result(flight);
     }
@@ -134,44 +149,84 @@ export class Capturer {
   }
 
   /** Fills the next slot, across tensors when they are small; after the last byte asks for the commit. */
-  #copySlice(flight: Flight): void {
-    const slot = this.#slot;
-    const target = new Uint8Array(this.#memory, slot * SLOT_BYTES, SLOT_BYTES);
+  #copySlice(flight: Flight, memory: HostMemory): void {
+    const target = this.#slotBytes();
     let filled = 0;
     while (filled < SLOT_BYTES && flight.tensor < flight.tensors.length) {
       const { tensor } = flight.tensors[flight.tensor]!;
-      const source = this.#backend.bytes(tensor);
+      const source = memory.bytes(tensor);
       const part = source.subarray(flight.offset, flight.offset + SLOT_BYTES - filled);
       target.set(part, filled);
       filled += part.length;
-      flight.offset += part.length;
-      if (flight.offset < source.length) break;
-      tensor.dispose();
-      flight.tensor++;
-      flight.offset = 0;
+      this.#advance(flight, part.length, source.length);
     }
-    if (filled > 0) {
-      Atomics.store(this.#states, slot, SLOT_USED);
-      this.#slot = (slot + 1) % SLOT_COUNT;
-      this.#post({ type: 'slot', slot, bytes: filled });
+    this.#postSlot(filled);
+    if (flight.tensor === flight.tensors.length) this.#commit(flight);
+  }
+
+  /** The same from a device, which copies while the training goes on; nothing is committed that came after an error of it. */
+  async #stream(flight: Flight, memory: DeviceMemory): Promise<void> {
+    const sizes = describeTensors(flight.tensors).map(({ bytes }) => bytes);
+    try {
+      while (flight.tensor < flight.tensors.length) {
+        while (!this.#slotIsFree()) await delay(1);
+        const target = this.#slotBytes();
+        let filled = 0;
+        while (filled < SLOT_BYTES && flight.tensor < flight.tensors.length) {
+          const { tensor } = flight.tensors[flight.tensor]!;
+          const size = sizes[flight.tensor]!;
+          const bytes = Math.min(size - flight.offset, SLOT_BYTES - filled);
+          await memory.read(tensor, flight.offset, target.subarray(filled, filled + bytes));
+          if (this.#flight !== flight) return;
+          filled += bytes;
+          this.#advance(flight, bytes, size);
+        }
+        this.#postSlot(filled);
+      }
+      await memory.settle();
+      if (this.#flight === flight) this.#commit(flight);
+    } catch (error) {
+      flight.refused = (error as Error).message;
+      this.#post({ type: 'abort' });
     }
-    if (flight.tensor === flight.tensors.length) {
-      flight.committing = true;
-      const checkpoint = JSON.stringify(flight.facts);
-      this.#post({
-        type: 'commit',
-        target: join(this.#inbox, flight.name),
-        checkpointFile: CHECKPOINT_FILE,
-        checkpoint,
-      });
-    }
+  }
+
+  #slotBytes(): Uint8Array {
+    return new Uint8Array(this.#slots, this.#slot * SLOT_BYTES, SLOT_BYTES);
+  }
+
+  #advance(flight: Flight, copied: number, size: number): void {
+    flight.offset += copied;
+    if (flight.offset < size) return;
+    flight.tensors[flight.tensor]!.tensor.dispose();
+    flight.tensor++;
+    flight.offset = 0;
+  }
+
+  #postSlot(bytes: number): void {
+    if (bytes === 0) return;
+    const slot = this.#slot;
+    Atomics.store(this.#states, slot, SLOT_USED);
+    this.#slot = (slot + 1) % SLOT_COUNT;
+    this.#post({ type: 'slot', slot, bytes });
+  }
+
+  #commit(flight: Flight): void {
+    flight.committing = true;
+    this.#post({
+      type: 'commit',
+      target: join(this.#inbox, flight.name),
+      checkpointFile: CHECKPOINT_FILE,
+      checkpoint: JSON.stringify(flight.facts),
+    });
   }
 
   #result(flight: Flight): CaptureResult | null {
     const { name, facts, stallMs } = flight;
-    if (this.#broken !== null) {
+    const lost = this.#broken ?? flight.refused;
+    if (lost !== null) {
       this.#dispose(flight);
-      return { name, facts, stallMs, error: this.#broken };
+      return { name, facts, stallMs, error: lost };
     }
     const reply = receiveMessageOnPort(this.#replies)?.message as WriterReply | undefined;
     if (!reply) return null;

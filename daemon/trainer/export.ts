@@ -116,7 +116,7 @@ async function writeOnnx(
   const path = join(directory, 'model.onnx');
   try {
     const topology = model.toJSON(null, false) as unknown as Topology;
-    const weights = layerWeights(model);
+    const weights = await layerWeights(model);
     const message = toOnnx(topology, (layer) => weights.get(layer) ?? {}, {
       'trainstash.checkpoint': launch.resume?.checkpoint ?? '',
       'trainstash.step': String(launch.resume?.step ?? 0),

@@ -7,7 +7,8 @@ import { patiently } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { assemble } from './assemble.ts';
-import { startBackend } from './backend.ts';
+import type { Backend } from './backends/backend.ts';
+import { startBackend } from './backends/start.ts';
 import { Capturer } from './capture.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { exportModel } from './export.ts';
@@ -68,6 +69,7 @@ class TrainingSession {
   readonly #launch: Launch;
   readonly #reporter: Reporter;
   readonly #interrupted: { by: string | null } = { by: null };
+  #memory: Backend['memory'] | null = null;
   #capturer: Capturer | null = null;
   #loop: Loop | null = null;
   #progress: { step: number } = { step: 0 };
@@ -93,7 +95,8 @@ class TrainingSession {
 
   async run(): Promise<LoopEnd> {
     const launch = this.#launch;
-    const backend = await startBackend(launch.backend);
+    const backend = await startBackend(launch.backend, launch.backendOptions);
+    this.#memory = backend.memory;
     const training = await loadTraining(launch.cwd, launch.module);
     const assembly = await assemble(training, launch, backend, this.#directory.path);
     this.#progress = assembly.progress;
@@ -137,10 +140,20 @@ class TrainingSession {
       assembly.progress.step,
     );
     this.#loop = new Loop({ assembly, launch, reporter: this.#reporter, checkpoints, interrupted: this.#interrupted });
-    return this.#loop.run();
+    const { memory } = backend;
+    // A device that fails may never answer what the loop waits for.
+    return memory.kind === 'device' ? Promise.race([this.#loop.run(), memory.failed]) : this.#loop.run();
   }
 
-  saveAfterError(): Promise<boolean> {
+  /** Not what a failed device gives: it may be wrong. */
+  async saveAfterError(): Promise<boolean> {
+    if (this.#memory?.kind === 'device') {
+      const sound = await this.#memory.settle().then(
+        () => true,
+        () => false,
+      );
+      if (!sound) return false;
+    }
     return this.#loop?.saveAfterError() ?? Promise.resolve(false);
   }
 

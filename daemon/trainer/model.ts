@@ -69,24 +69,25 @@ function nameLayersModel(model: LayersModel): NamedModel {
 }
 
 /** By the paths of layers, a nested model's inside it: `outer/inner`; each weight by the last part of its name. */
-export function layerWeights(model: LayersModel): Map<string, Record<string, { shape: number[]; data: Float32Array }>> {
-  const found = new Map<string, Record<string, { shape: number[]; data: Float32Array }>>();
-  const visit = (list: readonly Layer[], path: string) => {
+export async function layerWeights(model: LayersModel): Promise<Map<string, LayerWeights>> {
+  const found = new Map<string, LayerWeights>();
+  const visit = async (list: readonly Layer[], path: string) => {
     for (const layer of list) {
       const inner = (layer as unknown as { layers?: Layer[] }).layers;
-      if (Array.isArray(inner)) visit(inner, `${path}${layer.name}/`);
+      if (Array.isArray(inner)) await visit(inner, `${path}${layer.name}/`);
       else {
-        const entries = layer.weights.map((weight) => {
+        const weights: LayerWeights = {};
+        for (const weight of layer.weights) {
           const tensor = weight.read();
-          return [
-            weight.originalName.split('/').pop()!,
-            { shape: tensor.shape, data: Float32Array.from(tensor.dataSync()) },
-          ] as const;
-        });
-        found.set(`${path}${layer.name}`, Object.fromEntries(entries));
+          const name = weight.originalName.split('/').pop()!;
+          weights[name] = { shape: tensor.shape, data: Float32Array.from(await tensor.data()) };
+        }
+        found.set(`${path}${layer.name}`, weights);
       }
     }
   };
-  visit(model.layers as Layer[], '');
+  await visit(model.layers as Layer[], '');
   return found;
 }
+
+type LayerWeights = Record<string, { shape: number[]; data: Float32Array }>;

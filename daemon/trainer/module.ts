@@ -14,12 +14,17 @@ const OURS: Record<string, string> = {
   // Importing a back end registers it: ours are registered already.
   '@tensorflow/tfjs-backend-cpu': 'empty.mjs',
   '@tensorflow/tfjs-backend-wasm': 'empty.mjs',
+  '@tensorflow/tfjs-backend-webgpu': 'empty.mjs',
+  // What these add to the union is loaded before, if they are the back end.
+  '@tensorflow/tfjs-node': 'union.mjs',
+  '@tensorflow/tfjs-node-gpu': 'union.mjs',
 };
+let isInstalled = false;
 
-/** `file` is a path relative to `cwd`. Throws `moduleInvalid` with file, line and what to do. */
-export async function loadTraining(cwd: string, file: string): Promise<Training> {
-  const path = resolve(cwd, file);
-  if (!existsSync(path)) throw invalid(path, 'there is no such file');
+/** From now on everything that is loaded meets our copy. */
+export function useOurTensorflow(): void {
+  if (isInstalled) return;
+  isInstalled = true;
   registerHooks({
     resolve: (specifier, context, next) => {
       const ours = OURS[specifier];
@@ -27,6 +32,13 @@ export async function loadTraining(cwd: string, file: string): Promise<Training>
       return next(specifier, context);
     },
   });
+}
+
+/** `file` is a path relative to `cwd`. Throws `moduleInvalid` with file, line and what to do. */
+export async function loadTraining(cwd: string, file: string): Promise<Training> {
+  const path = resolve(cwd, file);
+  if (!existsSync(path)) throw invalid(path, 'there is no such file');
+  useOurTensorflow();
   let module: Record<string, unknown>;
   try {
     module = await import(pathToFileURL(path).href);

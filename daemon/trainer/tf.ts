@@ -1,9 +1,10 @@
 /** The one copy of TensorFlow.js in this process: kernels, gradients and tensors of two copies do not mix. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type * as Core from '@tensorflow/tfjs-core';
+import type { KernelBackend } from '@tensorflow/tfjs-core';
 import type * as Layers from '@tensorflow/tfjs-layers';
 
 interface Bundle {
@@ -12,17 +13,24 @@ interface Bundle {
   wasm: {
     setWasmPaths(path: string): void;
     setThreadsCount(count: number): void;
-    BackendWasm: new (module: unknown) => unknown;
+    /** Of upstream's package, which does not export it. */
+    threadWorkerSource(): string;
   };
 }
 
 // Beside this file in the built trainer, in dist/ when run from source.
 const places = ['./tf.cjs', '../../dist/tf.cjs'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 const path = places.find((place) => existsSync(place)) ?? places[0]!;
-const bundle = createRequire(import.meta.url)(path) as Bundle;
+const require = createRequire(import.meta.url);
+const bundle = require(path) as Bundle;
 
 export const tf = bundle.core;
 export const layers = bundle.layers;
 export const wasm = bundle.wasm;
 /** Folder that holds `tf.cjs`, and in `tf/` the .wasm files and the modules that stand for users' imports. */
 export const tfDirectory = dirname(path);
+
+/** A bundle of its own: only who trains on it loads it. */
+export function loadWebgpu(): { WebGPUBackend: new (device: unknown, info: unknown) => KernelBackend } {
+  return require(join(tfDirectory, 'tf-webgpu.cjs'));
+}

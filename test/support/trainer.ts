@@ -9,6 +9,7 @@ import { SESSION_FORMAT } from '../../protocol/version.ts';
 import { afterwards } from './cleanup.ts';
 
 export const DIST = resolve(import.meta.dirname, '../../dist');
+export const WEBGPU_PACKAGE = resolve(import.meta.dirname, '../../node_modules/webgpu');
 export const TRAINERS = resolve(import.meta.dirname, '../trainers');
 
 export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
@@ -27,6 +28,7 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     params: {},
     seed: 7,
     backend: 'wasm',
+    backendOptions: { from: null, threads: 1 },
     files: [],
     resume: null,
     untilStep: null,

@@ -11,6 +11,35 @@ export interface WasmBackend {
   dataIdMap: { get(dataId: object): { memoryOffset: number | null } };
 }
 
+/** What ours use of the WebGPU back end. Buffers and encoders are of Dawn. */
+export interface WebgpuBackend {
+  tensorMap: {
+    get(dataId: object): {
+      shape: number[];
+      dtype: string;
+      /** Null once it is on the device. */
+      values: Float32Array | Int32Array | Uint8Array | null;
+      resource?: object | null;
+    };
+  };
+  commandEncoder: {
+    copyBufferToBuffer(from: object, at: number, to: object, toAt: number, bytes: number): void;
+  } | null;
+  ensureCommandEncoderReady(): void;
+  endComputePassEncoder(): void;
+  submitQueue(): void;
+  uploadToGPU(dataId: object): void;
+  write(values: unknown, shape: number[], dtype: string): object;
+  makeTensorInfo(shape: number[], dtype: string, values?: unknown): TensorInfo;
+  disposeData(dataId: object): boolean;
+  runWebGPUProgram(
+    program: object,
+    inputs: TensorInfo[],
+    dtype: string,
+    uniforms?: { type: 'int32'; data: number[] }[],
+  ): TensorInfo;
+}
+
 export interface CpuBackend {
   makeTensorInfo(shape: number[], dtype: string, values: unknown): TensorInfo;
   readSync(dataId: object): unknown;
@@ -20,28 +49,30 @@ export interface CpuBackend {
 // biome-ignore lint/suspicious/noExplicitAny: attributes are typed by each kernel that reads them.
 export type Attributes = any;
 
-export interface KernelCall {
+export interface KernelCall<B = WasmBackend> {
   inputs: Record<string, TensorInfo>;
   attrs: Attributes;
-  backend: WasmBackend;
+  backend: B;
 }
 
-/** A kernel of ours for the wasm back end, in place of upstream's if there is one. */
-export interface Replacement {
+export type Kernel<B = WasmBackend> = (call: KernelCall<B>) => TensorInfo;
+
+/** A kernel of ours in place of upstream's, if there is one. */
+export interface Replacement<B = WasmBackend> {
   name: string;
-  /** Why: missing upstream, wrong, imprecise or slow; with what was seen. */
+  /** Why: missing upstream, wrong, imprecise, slow or not deterministic; with what was seen. */
   why: string;
-  make(upstream: (call: KernelCall) => TensorInfo): (call: KernelCall) => TensorInfo;
+  make(upstream: Kernel<B>): Kernel<B>;
 }
 
-export function replaceKernel({ name, make }: Replacement): void {
-  const upstream = tf.getKernel(name, 'wasm') as KernelConfig | undefined;
-  if (upstream) tf.unregisterKernel(name, 'wasm');
+export function replaceKernel<B>(backendName: string, { name, make }: Replacement<B>): void {
+  const upstream = tf.getKernel(name, backendName) as KernelConfig | undefined;
+  if (upstream) tf.unregisterKernel(name, backendName);
   const missing = () => {
-    throw new Error(`kernel ${name} does not exist for wasm`);
+    throw new Error(`kernel ${name} does not exist for ${backendName}`);
   };
-  const kernel = make((upstream?.kernelFunc as unknown as (call: KernelCall) => TensorInfo) ?? missing);
-  tf.registerKernel({ kernelName: name, backendName: 'wasm', kernelFunc: kernel as unknown as KernelFunc });
+  const kernel = make((upstream?.kernelFunc as unknown as Kernel<B>) ?? missing);
+  tf.registerKernel({ kernelName: name, backendName, kernelFunc: kernel as unknown as KernelFunc });
 }
 
 /** Calls whatever is registered for wasm under that name now. */
@@ -51,12 +82,12 @@ export function callKernel(
   inputs: Record<string, TensorInfo>,
   attrs: NamedAttrMap,
 ): TensorInfo {
-  const kernel = tf.getKernel(name, 'wasm')!.kernelFunc as unknown as (call: KernelCall) => TensorInfo;
+  const kernel = tf.getKernel(name, 'wasm')!.kernelFunc as unknown as Kernel;
   return kernel({ inputs, attrs, backend });
 }
 
 /** A kernel of the cpu back end, run on copies of wasm tensors. */
-export function viaCpu(name: string): (call: KernelCall) => TensorInfo {
+export function viaCpu(name: string): Kernel {
   const kernel = tf.getKernel(name, 'cpu')!.kernelFunc as unknown as (call: {
     inputs: Record<string, unknown>;
     attrs: Attributes;

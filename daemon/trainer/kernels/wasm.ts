@@ -4,7 +4,7 @@
  */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { tf } from '../tf.ts';
-import { callKernel, type KernelCall, type Replacement, replaceKernel, viaCpu } from './register.ts';
+import { callKernel, type Kernel, type KernelCall, type Replacement, replaceKernel, viaCpu } from './register.ts';
 
 export const replacements: readonly Replacement[] = [
   {
@@ -35,9 +35,9 @@ export function installWasmKernels(): void {
   const ours = new Set(replacements.map(({ name }) => name));
   for (const { kernelName } of tf.getKernelsForBackend('cpu')) {
     if (known.has(kernelName) || ours.has(kernelName)) continue;
-    replaceKernel({ name: kernelName, why: 'missing', make: () => viaCpu(kernelName) });
+    replaceKernel('wasm', { name: kernelName, why: 'missing', make: () => viaCpu(kernelName) });
   }
-  for (const replacement of replacements) replaceKernel(replacement);
+  for (const replacement of replacements) replaceKernel('wasm', replacement);
 }
 
 /** The first maximum of a window gets the gradient, as on cpu. */
@@ -82,7 +82,7 @@ function maxPoolGrad({ inputs, attrs, backend }: KernelCall): TensorInfo {
 }
 
 /** Long float32 sums over leading or trailing axes, in double precision; everything else as upstream does it. */
-function reduction(upstream: (call: KernelCall) => TensorInfo, mean: boolean): (call: KernelCall) => TensorInfo {
+function reduction(upstream: Kernel, mean: boolean): Kernel {
   const LONG = 512;
   return (call) => {
     const x = call.inputs.x!;
@@ -115,10 +115,7 @@ function reduction(upstream: (call: KernelCall) => TensorInfo, mean: boolean): (
   };
 }
 
-function transposeFirst(
-  upstream: (call: KernelCall) => TensorInfo,
-  { inputs, attrs, backend }: KernelCall,
-): TensorInfo {
+function transposeFirst(upstream: Kernel, { inputs, attrs, backend }: KernelCall): TensorInfo {
   const temporary: TensorInfo[] = [];
   const transposed = (x: TensorInfo, wanted: boolean): TensorInfo => {
     if (!wanted) return x;

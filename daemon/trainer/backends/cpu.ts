@@ -1,0 +1,20 @@
+import { tf } from '../tf.ts';
+import { type Backend, commonEnvironment, processorName } from './backend.ts';
+
+/** Plain JavaScript: what the others are compared with. */
+export async function startCpu(): Promise<Backend> {
+  await tf.setBackend('cpu');
+  await tf.ready();
+  return {
+    name: 'cpu',
+    environment: { ...commonEnvironment(processorName()), backend: 'cpu', threads: '1' },
+    memory: {
+      kind: 'host',
+      bytes: (tensor) => {
+        // dataSync gives the tensor's own array here, no copy.
+        const values = tensor.dataSync() as Float32Array;
+        return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      },
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import { BACKENDS } from '../../../protocol/domain.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import type { Backend, BackendOptions } from './backend.ts';
+import { startCpu } from './cpu.ts';
+import { startNative } from './native.ts';
+import { startWasm } from './wasm.ts';
+import { startWebgpu } from './webgpu.ts';
+
+/** `auto` is decided before a trainer starts; where nobody did, it is wasm. */
+export async function startBackend(wanted: string, options: BackendOptions): Promise<Backend> {
+  switch (wanted) {
+    case 'auto':
+    case 'wasm':
+      return startWasm(options.threads);
+    case 'cpu':
+      return startCpu();
+    case 'webgpu':
+      return startWebgpu(options);
+    case 'tfjs-node':
+    case 'tfjs-node-gpu':
+      return startNative(wanted, options);
+    default:
+      throw new TrainstashError(
+        'paramInvalid',
+        `There is no back end "${wanted}". Known: auto, ${BACKENDS.join(', ')}.`,
+        { param: 'backend', expected: `auto, ${BACKENDS.slice(0, -1).join(', ')} or ${BACKENDS.at(-1)}` },
+      );
+  }
+}

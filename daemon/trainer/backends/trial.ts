@@ -1,0 +1,146 @@
+/** A small training that every back end can do in a moment: its losses are compared with the cpu back end's, and it is timed. */
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { LayersModel } from '@tensorflow/tfjs-layers';
+import { losses as lossFunctions } from '../losses.ts';
+import { makeOptimizer } from '../optimizers.ts';
+import { Random } from '../random.ts';
+import { tf, layers as tfl } from '../tf.ts';
+
+const STEPS = 20;
+/** Long enough to see a difference, short enough to wait for. */
+const TIMED_MS = 500;
+const WARM_UP_STEPS = 3;
+
+interface Trial {
+  /** By the names of weights, the same on every back end. */
+  model(): LayersModel;
+  inputShape: number[];
+  classes: number;
+  batchSize: number;
+}
+
+const convolution: Trial = {
+  model() {
+    const model = tfl.sequential();
+    model.add(tfl.layers.conv2d({ filters: 4, kernelSize: 3, inputShape: [10, 10, 1] }));
+    model.add(tfl.layers.batchNormalization());
+    model.add(tfl.layers.activation({ activation: 'relu' }));
+    model.add(tfl.layers.maxPooling2d({ poolSize: 2 }));
+    model.add(tfl.layers.flatten());
+    model.add(tfl.layers.dense({ units: 16, activation: 'tanh' }));
+    model.add(tfl.layers.dense({ units: 4 }));
+    return model;
+  },
+  inputShape: [10, 10, 1],
+  classes: 4,
+  batchSize: 16,
+};
+
+const convolutionTimed: Trial = {
+  model() {
+    const model = tfl.sequential();
+    model.add(tfl.layers.conv2d({ filters: 16, kernelSize: 3, activation: 'relu', inputShape: [28, 28, 1] }));
+    model.add(tfl.layers.maxPooling2d({ poolSize: 2 }));
+    model.add(tfl.layers.conv2d({ filters: 32, kernelSize: 3, activation: 'relu' }));
+    model.add(tfl.layers.maxPooling2d({ poolSize: 2 }));
+    model.add(tfl.layers.flatten());
+    model.add(tfl.layers.dense({ units: 10 }));
+    return model;
+  },
+  inputShape: [28, 28, 1],
+  classes: 10,
+  batchSize: 32,
+};
+
+const denseTimed: Trial = {
+  model() {
+    const model = tfl.sequential();
+    model.add(tfl.layers.dense({ units: 512, activation: 'relu', inputShape: [784] }));
+    model.add(tfl.layers.dense({ units: 10 }));
+    return model;
+  },
+  inputShape: [784],
+  classes: 10,
+  batchSize: 128,
+};
+
+/** The largest difference between the losses of 20 steps on both, over the first's loss. */
+export async function lossError(reference: string, backend: string): Promise<number> {
+  const expected = await lossesOn(reference, convolution);
+  const own = await lossesOn(backend, convolution);
+  return Math.max(
+    ...expected.map((loss, i) => {
+      const error = Math.abs(loss - own[i]!) / Math.max(Math.abs(loss), 1e-3);
+      return Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
+    }),
+  );
+}
+
+/** Milliseconds of one step of a convolutional and one of a dense net together. */
+export async function stepMs(backend: string): Promise<number> {
+  return (await timeOf(backend, convolutionTimed)) + (await timeOf(backend, denseTimed));
+}
+
+async function lossesOn(backend: string, trial: Trial): Promise<number[]> {
+  await tf.setBackend(backend);
+  const training = start(trial);
+  const found: number[] = [];
+  for (let step = 1; step <= STEPS; step++) found.push(await training.step(step));
+  training.end();
+  return found;
+}
+
+async function timeOf(backend: string, trial: Trial): Promise<number> {
+  await tf.setBackend(backend);
+  const training = start(trial);
+  const times: number[] = [];
+  for (let step = 1, until = 0; step <= WARM_UP_STEPS + 3 || performance.now() < until; step++) {
+    if (step === WARM_UP_STEPS + 1) until = performance.now() + TIMED_MS;
+    const started = performance.now();
+    await training.step(step);
+    if (step > WARM_UP_STEPS) times.push(performance.now() - started);
+  }
+  training.end();
+  return times.sort((a, b) => a - b)[times.length >> 1]!;
+}
+
+function start({ model: build, inputShape, classes, batchSize }: Trial) {
+  const random = Random.seeded(1);
+  const values = (shape: number[], scale: number) =>
+    tf.tensor(
+      Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () => (random.float() - 0.5) * scale),
+      shape,
+    );
+  const model = build();
+  for (const weight of model.weights) {
+    // The variance of a batch norm stays as it is: one.
+    if (weight.originalName.endsWith('variance')) continue;
+    const initial = values(weight.shape as number[], 0.2);
+    weight.write(initial);
+    initial.dispose();
+  }
+  const trainable = new Map(model.trainableWeights.map((weight, i) => [String(i), weight.read() as never]));
+  const optimizer = makeOptimizer({ name: 'adam', learningRate: 0.01 }, trainable);
+  const x = values([batchSize, ...inputShape], 2);
+  const y = tf.tensor1d(
+    Int32Array.from({ length: batchSize }, (_, i) => i % classes),
+    'int32',
+  );
+  const names = new Map([...trainable].map(([name, variable]) => [(variable as { name: string }).name, name]));
+  return {
+    async step(step: number): Promise<number> {
+      const { value, grads } = tf.variableGrads(
+        () => lossFunctions.sparseSoftmaxCrossEntropy!(y, model.apply(x, { training: true }) as Tensor),
+        [...trainable.values()],
+      );
+      optimizer.apply(new Map(Object.entries(grads).map(([name, grad]) => [names.get(name)!, grad])), 0.01, step);
+      const [loss] = await value.data();
+      tf.dispose([value, ...Object.values(grads)]);
+      return loss!;
+    },
+    end() {
+      model.dispose();
+      tf.dispose([x, y, ...optimizer.slots.values()]);
+    },
+  };
+}

@@ -1,0 +1,192 @@
+/** WebGPU through Dawn, from the npm package `webgpu` of the user's project or of "Set up GPU back end". */
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import type { WebgpuBackend } from '../kernels/register.ts';
+import { installWebgpuKernels } from '../kernels/webgpu.ts';
+import { loadWebgpu, tf } from '../tf.ts';
+import { type Backend, type BackendOptions, commonEnvironment, type DeviceMemory, unavailable } from './backend.ts';
+import { tensorTooLarge } from './too-large.ts';
+
+/** Tests train on a processor that plays a GPU. It is slower than wasm, so nobody else wants it. */
+const SOFTWARE_ALLOWED = process.env.TRAINSTASH_SOFTWARE_GPU === '1';
+/** As much as a slot of the checkpoint writer. */
+const STAGING_BYTES = 4 << 20;
+
+/** The parts of WebGPU that are used here; its own types would bring those of a browser along. */
+interface Adapter {
+  info: { vendor: string; architecture: string; device: string; description: string; isFallbackAdapter?: boolean };
+  features: { has(name: string): boolean };
+  limits: Record<string, number>;
+  requestDevice(descriptor: object): Promise<Device>;
+}
+interface Device {
+  limits: Record<string, number>;
+  lost: Promise<{ reason: string; message: string }>;
+  queue: { submit(buffers: unknown[]): void; onSubmittedWorkDone(): Promise<void> };
+  addEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
+  createBuffer(descriptor: { size: number; usage: number }): Buffer;
+  pushErrorScope(filter: string): void;
+  popErrorScope(): Promise<{ message: string } | null>;
+}
+interface Buffer {
+  mapAsync(mode: number, offset: number, size: number): Promise<void>;
+  getMappedRange(offset: number, size: number): ArrayBuffer;
+  unmap(): void;
+}
+interface Gpu {
+  requestAdapter(options: object): Promise<Adapter | null>;
+}
+declare const GPUBufferUsage: { COPY_DST: number; MAP_READ: number };
+declare const GPUMapMode: { READ: number };
+
+const LIMITS = [
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeWorkgroupsPerDimension',
+  'maxStorageBufferBindingSize',
+  'maxBufferSize',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxStorageBuffersPerShaderStage',
+];
+
+/** Dawn ends when it is collected. */
+let alive: unknown;
+
+export async function startWebgpu({ from }: BackendOptions): Promise<Backend> {
+  const adapter = await findAdapter(from);
+  const { info } = adapter;
+  const device = await adapter.requestDevice({
+    requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
+    requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+  });
+  const { WebGPUBackend } = loadWebgpu();
+  const backend = new WebGPUBackend(device, info) as unknown as WebgpuBackend;
+  tf.removeBackend('webgpu');
+  tf.registerBackend('webgpu', () => backend as never, 3);
+  // A small tensor that happens to be in this process's memory would be computed here, with other last bits than on the device.
+  tf.env().set('WEBGPU_CPU_FORWARD', false);
+  if (!(await tf.setBackend('webgpu'))) throw unavailable('webgpu', 'TensorFlow.js did not accept the device');
+  installWebgpuKernels(backend);
+  const maxTensorBytes = Math.min(device.limits.maxStorageBufferBindingSize!, device.limits.maxBufferSize!);
+  refuseLargeTensors(backend, maxTensorBytes);
+  return {
+    name: 'webgpu',
+    environment: {
+      ...commonEnvironment(`${info.vendor} ${info.architecture} ${info.device}`.trim()),
+      backend: 'webgpu',
+      driver: info.description,
+    },
+    memory: deviceMemory(device, backend, maxTensorBytes),
+  };
+}
+
+async function findAdapter(from: string | null): Promise<Adapter> {
+  if (from === null) throw unavailable('webgpu', 'the npm package "webgpu" is not here');
+  let gpu: Gpu;
+  try {
+    const entry = createRequire(import.meta.url).resolve(from);
+    const { create, globals } = await import(pathToFileURL(entry).href);
+    Object.assign(globalThis, globals);
+    gpu = create([]);
+  } catch (error) {
+    const [first] = (error as Error).message.split('\n');
+    throw unavailable('webgpu', `its package at ${from} cannot be loaded (${first})`);
+  }
+  alive = gpu;
+  // TensorFlow.js asks whether there is one.
+  Object.defineProperty(navigator, 'gpu', { value: alive, configurable: true });
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter)
+    throw unavailable('webgpu', 'no GPU was found; on Linux it takes a Vulkan driver (vulkaninfo shows them)');
+  if (isSoftware(adapter) && !SOFTWARE_ALLOWED)
+    throw unavailable('webgpu', `the only device is software, ${adapter.info.description || adapter.info.device}`);
+  return adapter;
+}
+
+function isSoftware({ info }: Adapter): boolean {
+  return (
+    info.isFallbackAdapter === true ||
+    /swiftshader|llvmpipe|lavapipe|basic render/i.test(`${info.device} ${info.description}`)
+  );
+}
+
+/** A larger one fails on the device, where the operation that made it would give what was in that memory before. */
+function refuseLargeTensors(backend: WebgpuBackend, maxBytes: number): void {
+  const { uploadToGPU } = backend;
+  backend.uploadToGPU = function upload(dataId) {
+    const { shape, dtype } = this.tensorMap.get(dataId);
+    const bytes = tf.util.sizeFromShape(shape) * (dtype === 'complex64' ? 8 : 4);
+    if (bytes > maxBytes) throw tensorTooLarge(`A tensor of the shape [${shape.join(', ')}]`, bytes, maxBytes);
+    uploadToGPU.call(this, dataId);
+  };
+}
+
+function deviceMemory(device: Device, backend: WebgpuBackend, maxTensorBytes: number): DeviceMemory {
+  let failure: TrainstashError<'deviceFailed'> | null = null;
+  let reject: (error: Error) => void;
+  const failed = new Promise<never>((_, rejectIt) => {
+    reject = rejectIt;
+  });
+  // Whoever waits for it later still gets it.
+  failed.catch(() => {});
+  const fail = (reason: string) => {
+    failure ??= new TrainstashError(
+      'deviceFailed',
+      `The GPU reported an error: ${reason}. What it computed since then was thrown away; the newest checkpoint is of before and can be resumed.`,
+      { backend: 'webgpu', reason },
+    );
+    reject(failure);
+  };
+  device.addEventListener('uncapturederror', ({ error }) => fail(error.message.split('\n')[0]!));
+  void device.lost.then(({ reason, message }) => fail(`it was lost (${reason}${message ? `: ${message}` : ''})`));
+  const staging = device.createBuffer({
+    size: STAGING_BYTES,
+    usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+  });
+  let reading: Promise<unknown> = Promise.resolve();
+  const settle = async () => {
+    await Promise.race([device.queue.onSubmittedWorkDone(), failed]);
+    // Behind everything that the device still has to say.
+    device.pushErrorScope('validation');
+    await Promise.race([device.popErrorScope(), failed]);
+    if (failure) throw failure;
+  };
+  const readOne = async (tensor: Tensor, offset: number, target: Uint8Array) => {
+    const { dataId } = tensor as unknown as TensorInfo;
+    if (tensor.dtype === 'bool') {
+      // Four bytes each on the device, and one here.
+      target.set(((await tensor.data()) as Uint8Array).subarray(offset, offset + target.length));
+      return;
+    }
+    const { values, resource } = backend.tensorMap.get(dataId);
+    if (values) {
+      target.set(new Uint8Array(values.buffer, values.byteOffset + offset, target.length));
+      return;
+    }
+    if (!resource) throw new Error('a tensor that is nowhere was read');
+    for (let at = 0; at < target.length; at += STAGING_BYTES) {
+      const bytes = Math.min(STAGING_BYTES, target.length - at);
+      backend.ensureCommandEncoderReady();
+      backend.endComputePassEncoder();
+      backend.commandEncoder!.copyBufferToBuffer(resource, offset + at, staging, 0, bytes);
+      backend.submitQueue();
+      await Promise.race([staging.mapAsync(GPUMapMode.READ, 0, bytes), failed]);
+      target.set(new Uint8Array(staging.getMappedRange(0, bytes)), at);
+      staging.unmap();
+    }
+  };
+  return {
+    kind: 'device',
+    failure: () => failure,
+    failed,
+    settle,
+    maxTensorBytes,
+    read(tensor, offset, target) {
+      const work = reading.then(() => readOne(tensor, offset, target));
+      reading = work.catch(() => {});
+      return work;
+    },
+  };
+}

@@ -1,0 +1,56 @@
+/**
+ * Entry of a process that tries one back end: `probe.js <request>`. A wrong driver may hang it or end it, and nobody else. Says
+ * what it found as one line of JSON on stdout.
+ */
+import type { BackendName } from '../../protocol/domain.ts';
+import { toWire } from '../../protocol/errors.ts';
+import { startCpu } from './backends/cpu.ts';
+import { startBackend } from './backends/start.ts';
+import { lossError, stepMs } from './backends/trial.ts';
+import { errorBetween, kernelChecks } from './kernels/checks.ts';
+import { tf } from './tf.ts';
+
+export interface ProbeRequest {
+  backend: BackendName;
+  from: string | null;
+  threads: number;
+  /** Only what the device is. */
+  identify: boolean;
+}
+
+export type ProbeReply =
+  | { environment: Record<string, string>; stepMs: number | null }
+  /** It cannot be used, or not be trusted. */
+  | { reason: string };
+
+const MAX_LOSS_ERROR = 1e-3;
+const MAX_KERNEL_ERROR = 1e-4;
+
+async function probe({ backend: name, from, threads, identify }: ProbeRequest): Promise<ProbeReply> {
+  const { environment, memory } = await startBackend(name, { from, threads });
+  if (identify) return { environment, stepMs: null };
+  const registered = tf.getBackend();
+  await startCpu();
+  if (name !== 'cpu') {
+    for (const [what, check] of Object.entries(kernelChecks)) {
+      const error = await errorBetween(['cpu', registered], check);
+      if (error > MAX_KERNEL_ERROR) return { reason: `it computes ${what} wrongly (relative error ${short(error)})` };
+    }
+    const error = await lossError('cpu', registered);
+    if (error > MAX_LOSS_ERROR)
+      return { reason: `a small training gives other losses than plain JavaScript (relative error ${short(error)})` };
+  }
+  const time = await stepMs(registered);
+  if (memory.kind === 'device') await memory.settle();
+  return { environment, stepMs: time };
+}
+
+function short(value: number): string {
+  return Number.isFinite(value) ? value.toExponential(1) : 'no number';
+}
+
+const reply = await probe(JSON.parse(process.argv[2]!)).catch((error: unknown): ProbeReply => {
+  const { code, message, data } = toWire(error);
+  return { reason: code === 'backendUnavailable' ? (data as { reason: string }).reason : message.split('\n')[0]! };
+});
+process.stdout.write(`\n${JSON.stringify(reply)}\n`, () => process.exit());
