@@ -1,5 +1,6 @@
 /** All commands, in the order in which `trainstash help` lists them. */
 import type { Command } from './command.ts';
+import { backendCommands } from './commands/backends.ts';
 import { branchCommands } from './commands/branches.ts';
 import { checkpointCommands } from './commands/checkpoints.ts';
 import { diffCommands } from './commands/diff.ts';
@@ -18,6 +19,7 @@ const all: Record<string, Command> = {
   ...diffCommands,
   ...exportCommands,
   ...mcpCommands,
+  ...backendCommands,
 };
 
 const ORDER = [
@@ -51,6 +53,8 @@ const ORDER = [
   'fsck',
   'where',
   'eject',
+  'doctor',
+  'gpu',
   'mcp',
   'daemon',
 ];

@@ -111,6 +111,7 @@ export function runDetails(
     run.kind === 'module'
       ? field('back end', `${run.backend}, seed ${run.seed}`)
       : field('command', safe(run.command ? run.command.words.join(' ') : `job ${run.job}`)),
+    ...(run.backendReason ? fieldLines('chosen for', safe(run.backendReason), width) : []),
     field('id', run.id),
   ];
   if (run.parent) lines.push(field('fork of', `run ${run.parent.run} at step ${integer(run.parent.step)}`));
@@ -200,6 +201,10 @@ export function fsckLines(report: FsckReport): string[] {
 
 export function field(name: string, value: string): string {
   return `  ${paint('dim', name.padEnd(12))} ${value}`;
+}
+
+function fieldLines(name: string, value: string, width: number): string[] {
+  return wrapped(value, width - 15).map((line, i) => field(i === 0 ? name : '', line));
 }
 
 function codeText({ code, codeLeftOut }: Run): string {

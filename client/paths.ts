@@ -17,6 +17,8 @@ export interface StatePaths {
   log: string;
   runtimes: string;
   projects: string;
+  /** What is known of TensorFlow.js back ends, and the packages of those that were set up. */
+  backends: string;
 }
 
 /** Makes the directory, for this user alone. `TRAINSTASH_STATE` names another. */
@@ -35,6 +37,7 @@ export function statePaths(env: NodeJS.ProcessEnv = process.env): StatePaths {
     log: file('daemon.log'),
     runtimes: file('runtime'),
     projects: file('projects.json'),
+    backends: file('backends'),
   };
 }
 

@@ -16,6 +16,7 @@ import {
 } from '../protocol/messages.ts';
 import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
+import { type Backends, backendsOf } from './backends/backends.ts';
 import { findProject, type Place } from './code/project.ts';
 import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
@@ -53,6 +54,7 @@ interface KnownProject {
 export class Daemon {
   readonly build: Build;
   readonly startedAt = Date.now();
+  readonly backends: Backends;
   revision = 0;
   readonly #setup: DaemonSetup;
   readonly #projects = new Map<string, Entry>();
@@ -66,6 +68,7 @@ export class Daemon {
   constructor(setup: DaemonSetup) {
     this.#setup = setup;
     this.build = setup.build;
+    this.backends = backendsOf(setup.paths, setup.runtime, setup.build);
     const known = readJson(setup.paths.projects);
     this.#known = Array.isArray(known) ? (known as KnownProject[]) : [];
   }
@@ -102,6 +105,7 @@ export class Daemon {
       storeWorker: pathToFileURL(join(this.#setup.runtime, 'store-worker.js')),
       trainer: join(this.#setup.runtime, 'trainer.js'),
       runner: join(this.#setup.runtime, 'runner.js'),
+      backends: this.backends,
       announce: (where) => this.#announcer(where),
       log: this.#setup.log,
       device: { isFree: () => this.liveRuns().length === 0, freed: () => this.#deviceFreed() },

@@ -113,6 +113,19 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return { stash: dropped };
   });
 
+  on(m.backendSurvey, 'changes', async ({ root, environment, again }) => {
+    await trusted(root);
+    const worktree = await daemon.rootOf(root);
+    const findings = await daemon.backends.survey(worktree, environment, again ?? false);
+    const { backend, reason } = await daemon.backends.choose({
+      wanted: 'auto',
+      root: worktree,
+      environment,
+      checkpoint: null,
+    });
+    return { findings, auto: { backend, reason } };
+  });
+
   on(m.runStart, 'changes', async ({ root, params, ...options }) =>
     (await trusted(root)).runs.start({ ...options, root: await daemon.rootOf(root), params: params as never }),
   );

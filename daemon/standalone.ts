@@ -1,10 +1,13 @@
 /** Entry for `trainstash run --no-daemon`: a session directory is made and trained in the foreground. */
 import { closeSync, mkdirSync, openSync, readSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { BUILD } from '../client/build.ts';
+import { statePaths } from '../client/paths.ts';
 import type { Params } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
+import { backendsOf } from './backends/backends.ts';
 import { findProject, readHead } from './code/project.ts';
 import { jobOfCommand, paramsOf, withParams } from './runs/ad-hoc.ts';
 import { maskSecrets, nameOfCommand } from './runs/command.ts';
@@ -54,8 +57,9 @@ async function main({
   });
   mkdirSync(join(place.store, 'sessions'), { recursive: true, mode: 0o700 });
   const bundle = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+  const backends = backendsOf(statePaths(), dirname(fileURLToPath(import.meta.url)), BUILD);
   const prepared = await prepareSession(
-    { place, store: null, trainer: bundle('trainer'), runner: bundle('runner') },
+    { place, store: null, trainer: bundle('trainer'), runner: bundle('runner'), backends },
     {
       run,
       session: newSession(run, 'train', null),

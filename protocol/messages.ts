@@ -6,8 +6,10 @@
  * `root` in params is any folder inside a project; the daemon finds the project from it.
  */
 import * as v from 'valibot';
+import type { BackendFinding } from './backends.ts';
 import type { Diff, WeightsDiff } from './diff.ts';
 import type {
+  BackendName,
   Checkpoint,
   FileInspection,
   MetricSeries,
@@ -232,6 +234,17 @@ export const stashDrop = request<{ stash: StashSummary }>()(
   v.object({ root, stash: v.optional(text), undo: v.optional(v.boolean()) }),
 );
 
+// ---- back ends of TensorFlow.js ----
+
+/**
+ * All of them, each tried on this machine unless that was done before; `again`: all anew. `auto`: what a training would take.
+ * Loads packages of the project, and so fails with `untrusted` where nobody trusts it.
+ */
+export const backendSurvey = request<{ findings: BackendFinding[]; auto: { backend: BackendName; reason: string } }>()(
+  'backend/survey',
+  v.object({ root, environment, again: v.optional(v.boolean()) }),
+);
+
 // ---- run ----
 
 const launchOptions = {
@@ -244,6 +257,8 @@ const launchOptions = {
   /** How often a crash (failed or lost, not by a reboot) starts the run again from its newest checkpoint. */
   restarts: v.optional(count),
   backend: v.optional(text),
+  /** For a job that names none; without it, `auto`. */
+  backendSetting: v.optional(text),
   /**
    * Words between a Python and its script that start a debugger in the same process: of this session alone, not of those
    * after a crash. Fails with `notPython` for anything else.

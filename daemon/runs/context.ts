@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Checkpoint, Notice, Run } from '../../protocol/domain.ts';
+import type { Backends } from '../backends/backends.ts';
 import type { Place } from '../code/project.ts';
 import type { Store } from '../store/client.ts';
 
@@ -11,6 +12,7 @@ export interface ProjectContext {
   /** Bundles: the trainer's, and the runner's of a command. */
   trainer: string;
   runner: string;
+  backends: Backends;
   announce: Announcer;
   log(text: string): void;
 }

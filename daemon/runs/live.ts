@@ -292,12 +292,20 @@ export class LiveRun {
     );
   }
 
+  /** It continues from there, and nobody said that it would give the same bits. */
+  async #isOfAnotherBackend(checkpoint: string, { backend }: Record<string, string>): Promise<boolean> {
+    const facts = await this.#context.store.checkpointFacts(checkpoint);
+    const then = facts?.checkpoint?.environment.backend;
+    return then !== undefined && backend !== undefined && then !== backend;
+  }
+
   /** Compares steps done twice, once all that were recorded before have been done again, or the session is over. */
   async #compareOverlap(over: boolean): Promise<void> {
     const { resumedFrom, id, environment } = this.follower.session;
     // A script that keeps only its weights does other steps after a resume, and never said it would not.
     if (!this.#run.cooperative) return;
     if (this.#compared || !resumedFrom || this.#run.parent?.checkpoint === resumedFrom.checkpoint) return;
+    if (await this.#isOfAnotherBackend(resumedFrom.checkpoint, environment)) return;
     const overlap = await this.#context.store.compareOverlap(id);
     if (overlap && this.#run.step < overlap.recordedUpTo && !over) return;
     this.#compared = true;

@@ -27,6 +27,8 @@ export interface PlanOptions {
   command?: readonly string[];
   /** Of the client that asks. Empty: nothing is asked of an interpreter. */
   environment?: Record<string, string>;
+  /** Of TensorFlow.js, where another is asked for. */
+  backend?: string;
   interpreter?: string;
 }
 
@@ -63,7 +65,11 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     },
     environment: {
       before: facts?.checkpoint.environment ?? {},
-      now: { ...machineNow(), ...(await interpreterNow(job, place.root, options)) },
+      now: {
+        ...machineNow(),
+        ...(await interpreterNow(job, place.root, options)),
+        ...(await backendNow(context, job, run, facts?.checkpoint.environment ?? null, options)),
+      },
     },
     jobParams: job.params as Params,
     params,
@@ -98,6 +104,17 @@ async function interpreterNow(job: JobConfig, root: string, options: PlanOptions
   } catch {
     return {}; // The launch says what is wrong with it.
   }
+}
+
+async function backendNow(
+  { backends, place }: ProjectContext,
+  job: JobConfig,
+  run: Run,
+  checkpoint: Record<string, string> | null,
+  { environment, backend }: PlanOptions,
+): Promise<Record<string, string>> {
+  if (job.module === undefined || !environment || Object.keys(environment).length === 0) return {};
+  return backends.environmentNow({ wanted: backend ?? run.backend, root: place.root, environment, checkpoint });
 }
 
 export function requireAccepted(differences: PreflightDifference[], accepted: boolean): void {

@@ -28,6 +28,8 @@ const ENVIRONMENT_KINDS: Record<string, PreflightDifference['kind']> = {
   jax: 'package',
   node: 'runtime',
   python: 'runtime',
+  backend: 'backend',
+  driver: 'device',
   device: 'device',
   platform: 'device',
   threads: 'threads',
@@ -52,7 +54,7 @@ export function preflight(facts: PreflightFacts): PreflightDifference[] {
     const then = environment.before[name];
     const now = environment.now[name];
     if (then !== undefined && now !== undefined && then !== now)
-      differences.push({ kind, name, checkpoint: then, current: now });
+      differences.push({ kind, name: name === kind ? '' : name, checkpoint: then, current: now });
   }
   for (const [name, value] of Object.entries(facts.jobParams)) {
     const kept = facts.params[name];

@@ -34,13 +34,15 @@ export interface SessionRequest {
 export interface PreparedSession {
   directory: SessionDirectory;
   launch: Launch;
+  /** Why it trains on that back end; empty where somebody asked for it, or for a command. */
+  backendReason: string;
   /** Of a script that saves by itself. */
   putBack: PutBack | null;
   start(): ChildProcess;
 }
 
 /** `store` null: nobody resumes, as without a daemon. */
-export interface PrepareContext extends Pick<ProjectContext, 'place' | 'trainer' | 'runner'> {
+export interface PrepareContext extends Pick<ProjectContext, 'place' | 'trainer' | 'runner' | 'backends'> {
   store: Pick<ProjectContext['store'], 'checkpointFacts' | 'restoreCheckpoint'> | null;
 }
 
@@ -60,7 +62,7 @@ export async function prepareSession(context: PrepareContext, request: SessionRe
   const directory = new SessionDirectory(join(sessionsPath(context), session.id));
   try {
     if (job.module !== undefined && request.debugger) throw notPython(job.module);
-    if (job.module !== undefined) return await prepareModule(context, request, launch, directory);
+    if (job.module !== undefined) return await prepareModule(context, request, launch, directory, facts);
     return await prepareCommand(context, request, launch, directory, facts);
   } catch (error) {
     rmSync(directory.path, { recursive: true, force: true });
@@ -86,17 +88,26 @@ function givenParams(run: Run, job: JobConfig): Params {
 
 async function prepareModule(
   context: PrepareContext,
-  { checkpoint, environment }: SessionRequest,
-  launch: Launch,
+  { checkpoint, environment, root }: SessionRequest,
+  asked: Launch,
   directory: SessionDirectory,
+  facts: CheckpointFile | null,
 ): Promise<PreparedSession> {
+  const { backend, options, node, reason } = await context.backends.choose({
+    wanted: asked.backend,
+    root,
+    environment,
+    checkpoint: facts?.environment ?? null,
+  });
+  const launch: Launch = { ...asked, backend, backendOptions: options };
   SessionDirectory.create(sessionsPath(context), launch);
   if (checkpoint) await context.store?.restoreCheckpoint(checkpoint.id, directory.file('restore'));
   return {
     directory,
     launch,
+    backendReason: reason,
     putBack: null,
-    start: () => spawnTrainer(directory, context.trainer, launch.cwd, environment),
+    start: () => spawnTrainer(directory, context.trainer, launch.cwd, environment, { node }),
   };
 }
 
@@ -137,16 +148,13 @@ async function prepareCommand(
   return {
     directory,
     launch: complete,
+    backendReason: '',
     putBack: back,
     // What is on the disk is the command alone.
     start: () =>
-      spawnTrainer(
-        directory,
-        context.runner,
-        cwd,
-        environment,
-        withDebugger([program, ...words.slice(1)], request.debugger),
-      ),
+      spawnTrainer(directory, context.runner, cwd, environment, {
+        words: withDebugger([program, ...words.slice(1)], request.debugger),
+      }),
   };
 }
 

@@ -39,6 +39,7 @@ export interface ProjectSetup {
   storeWorker: URL;
   trainer: string;
   runner: string;
+  backends: ProjectContext['backends'];
   announce(place: Place): Announcer;
   log(text: string): void;
   device: Device;
@@ -82,6 +83,7 @@ export class OpenProject {
       store,
       trainer: setup.trainer,
       runner: setup.runner,
+      backends: setup.backends,
       announce: setup.announce(place),
       log: setup.log,
     };

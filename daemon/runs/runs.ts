@@ -44,6 +44,7 @@ export interface LaunchOptions {
   queue?: boolean;
   restarts?: number;
   backend?: string;
+  backendSetting?: string;
   debugger?: readonly string[];
 }
 
@@ -132,7 +133,7 @@ export class Runs {
         params,
         overrides: Object.keys(given),
         seed: seed ?? job.seed ?? 0,
-        backend: options.backend ?? job.backend ?? (job.module === undefined ? '' : 'auto'),
+        backend: options.backend ?? (job.module === undefined ? '' : (job.backend ?? options.backendSetting ?? 'auto')),
         identity: await identityOf(context),
         restarts: options.restarts ?? 0,
       }),
@@ -403,6 +404,7 @@ export class Runs {
     const starting = await this.#put({
       ...run,
       status: 'starting',
+      backendReason: prepared.backendReason,
       session: session.id,
       sessions: session.ordinal,
       startedAt: run.startedAt ?? Date.now(),

@@ -37,11 +37,11 @@ export function spawnTrainer(
   trainer: string,
   cwd: string,
   environment: Record<string, string>,
-  words?: readonly string[],
+  { node = process.execPath, words }: { node?: string; words?: readonly string[] } = {},
 ): ChildProcess {
   const output = openSync(directory.file('output'), 'a');
   try {
-    const child = spawn(process.execPath, [...nodeFlags(), trainer, directory.path], {
+    const child = spawn(node, [...nodeFlags(), trainer, directory.path], {
       cwd,
       detached: true,
       stdio: ['ignore', output, output],
@@ -49,7 +49,7 @@ export function spawnTrainer(
         ...trainingEnvironment(environment),
         ...(process.versions.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
         ...(words ? { [COMMAND_VARIABLE]: JSON.stringify(words) } : {}),
-        ...(process.env.TRAINSTASH_SQLITE ? { TRAINSTASH_SQLITE: process.env.TRAINSTASH_SQLITE } : {}),
+        ...forTests(),
       },
     });
     // 'error' without a listener would end the daemon; the missing lock tells the rest.
@@ -59,6 +59,12 @@ export function spawnTrainer(
   } finally {
     closeSync(output);
   }
+}
+
+/** Variables of the daemon's own that a trainer is to have as well. */
+export function forTests(): Record<string, string> {
+  const names = ['TRAINSTASH_SQLITE', 'TRAINSTASH_SOFTWARE_GPU'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
 /** TypeScript modules run without a build; Node 22 before 22.18 needs to be told. */

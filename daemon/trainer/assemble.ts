@@ -67,10 +67,10 @@ export async function assemble(
   }
   const userModel = await training.model(context);
   const model = nameModel(userModel);
+  checkSizes(model.variables, backend);
   const spec = training.optimizer(context);
   const optimizer = makeOptimizer(spec, model.trainable);
   const variables = stateVariables(model.variables, optimizer.slots);
-  checkSizes(model.variables, backend);
   const dataFingerprint = await fingerprint(data.train, data.fingerprint, random);
 
   const progress: Progress = { ...initialProgress(random.state, spec.name), data: feed.state() ?? null };

@@ -119,6 +119,7 @@ class TrainingSession {
       params: assembly.params,
       cooperative: true,
     });
+    this.#sayContinues(backend.name);
     for (const text of assembly.model.warnings)
       this.#reporter.report({ type: 'notice', code: 'model', level: 'warning', text, step: null });
     this.#reporter.flush();
@@ -143,6 +144,19 @@ class TrainingSession {
     const { memory } = backend;
     // A device that fails may never answer what the loop waits for.
     return memory.kind === 'device' ? Promise.race([this.#loop.run(), memory.failed]) : this.#loop.run();
+  }
+
+  /** Another back end rounds in another way: that it goes on is not that it would have come so. */
+  #sayContinues(backend: string): void {
+    const { resume } = this.#launch;
+    if (!resume?.expected.backend || resume.expected.backend === backend) return;
+    this.#reporter.report({
+      type: 'notice',
+      code: 'continuesFrom',
+      level: 'info',
+      text: `Continues from step ${resume.step} of ${resume.expected.backend} on ${backend}: the same weights and the same data, but not bit for bit what ${resume.expected.backend} would have given.`,
+      step: resume.step,
+    });
   }
 
   /** Not what a failed device gives: it may be wrong. */

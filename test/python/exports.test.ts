@@ -48,6 +48,7 @@ async function openBench(watcher = UNWATCHED, made?: Stored): Promise<Bench> {
     store: stored.store,
     trainer: '',
     runner: '',
+    backends: null as never,
     announce: { run() {}, checkpoint() {}, metrics() {}, notice() {} },
     log() {},
     contentThread: CONTENT_THREAD,

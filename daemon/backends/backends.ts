@@ -1,0 +1,262 @@
+/** Finds the back end that a training runs on: asks each once a machine, and remembers what came out. */
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import type { StatePaths } from '../../client/paths.ts';
+import type { BackendFinding } from '../../protocol/backends.ts';
+import { BACKENDS, type BackendName } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import type { Launch } from '../../protocol/session.ts';
+import type { Build } from '../../protocol/version.ts';
+import { readJson, writeJson } from '../store/files.ts';
+import { type Candidate, findCandidates } from './candidates.ts';
+import { chooseFastest, rejectionsOf, titleOf } from './choose.ts';
+import { probe } from './probe.ts';
+import { plainNode } from './runtime.ts';
+
+const IDENTIFY_MS = Number(process.env.TRAINSTASH_IDENTIFY_MS ?? 30_000);
+const TRY_MS = Number(process.env.TRAINSTASH_TRY_MS ?? 120_000);
+const NEEDS_PLAIN_NODE = 'it needs a Node 22.15 or newer on your PATH, since VS Code’s own forbids its buffers';
+/** What a driver may look at; other variables change nothing about a back end. */
+const DECISIVE =
+  /^(CUDA_VISIBLE_DEVICES|LD_LIBRARY_PATH|PATH|VK_(DRIVER|ICD)_FILE(NAME)?S|DISPLAY|NVIDIA_.*|TF_.*|MESA_.*|DRI_PRIME)$/;
+
+export interface BackendsSetup {
+  /** Bundle of the process that tries one. */
+  entry: string;
+  /** Version of the product: another one tries anew. */
+  build: string;
+  /** Folder for what was found, and for the packages of "Set up GPU back end". */
+  directory: string;
+}
+
+export interface BackendRequest {
+  /** A name, or `auto`. */
+  wanted: string;
+  /** Whose packages may be used: of a folder that a person trusts. */
+  root: string;
+  environment: Record<string, string>;
+  /** What a checkpoint to go on from was made with: only the same back end gives the same bits. */
+  checkpoint: Record<string, string> | null;
+}
+
+export interface BackendChoice {
+  backend: BackendName;
+  options: Launch['backendOptions'];
+  /** The Node to train under. */
+  node: string;
+  /** Empty where it was asked for. */
+  reason: string;
+}
+
+export class Backends {
+  readonly #setup: BackendsSetup;
+  /** What each candidate said that it is, under the same environment; for as long as the daemon lives. */
+  readonly #identified = new Map<string, Promise<BackendFinding>>();
+  /** One after the other: two that are timed at once slow each other. */
+  #trying: Promise<unknown> = Promise.resolve();
+
+  constructor(setup: BackendsSetup) {
+    this.#setup = setup;
+  }
+
+  /** Rejects with `paramInvalid` for a name that does not exist, `backendUnavailable` for one that is not here. */
+  async choose(request: BackendRequest): Promise<BackendChoice> {
+    const { wanted, checkpoint, environment } = request;
+    const candidates = this.#candidates(request.root);
+    if (wanted !== 'auto') return this.#asked(wanted, candidates, request);
+    const usable = candidates.filter(
+      ({ backend, missing }) => missing === null && backend !== 'cpu' && isConsidered(backend),
+    );
+    const before = checkpoint && asBefore(usable, checkpoint);
+    if (before && (await this.#identify(before, environment)).problem === null)
+      return this.#choice(before, environment, 'as the checkpoint was made');
+    const identified = await Promise.all(usable.map((candidate) => this.#identify(candidate, environment)));
+    const sound = usable.filter((_, i) => identified[i]!.problem === null);
+    const rejected = rejectionsOf(identified);
+    const [first] = sound;
+    if (!first) {
+      const reason = rejected || 'TRAINSTASH_BACKENDS allows none that is here';
+      throw new TrainstashError('backendUnavailable', `No back end can be used here: ${reason}. Nothing was started.`, {
+        backend: 'auto',
+        reason,
+      });
+    }
+    if (sound.length === 1) return this.#choice(first, environment, rejected || 'no package of a GPU back end is here');
+    const findings: BackendFinding[] = [];
+    for (const candidate of usable) findings.push(await this.#tried(candidate, environment, false));
+    const chosen = chooseFastest(findings);
+    if (!chosen) return this.#choice(sound.at(-1)!, environment, rejectionsOf(findings));
+    const title = titleOf(chosen.finding);
+    return this.#choice(usable.find((one) => titleOf(one) === title)!, environment, chosen.reason);
+  }
+
+  /** All of them, each tried unless its verdict is known; `again` forgets verdicts first. */
+  async survey(root: string, environment: Record<string, string>, again: boolean): Promise<BackendFinding[]> {
+    const findings: BackendFinding[] = [];
+    if (again) this.#identified.clear();
+    for (const candidate of this.#candidates(root)) findings.push(await this.#tried(candidate, environment, again));
+    return findings;
+  }
+
+  /** What a training on it would report today. Rejects as `choose` does. */
+  async environmentNow(request: BackendRequest): Promise<Record<string, string>> {
+    const { backend, options } = await this.choose(request);
+    const candidate = this.#candidates(request.root).find((one) => one.backend === backend && one.from !== null);
+    const found = candidate ? (await this.#identify(candidate, request.environment)).environment : {};
+    return { backend, threads: String(options.threads), ...found };
+  }
+
+  #candidates(root: string): Candidate[] {
+    return findCandidates(root, this.#setup.directory);
+  }
+
+  async #asked(wanted: string, candidates: readonly Candidate[], request: BackendRequest): Promise<BackendChoice> {
+    const own = candidates.filter(({ backend }) => backend === wanted);
+    const [first] = own;
+    if (!first) {
+      throw new TrainstashError(
+        'paramInvalid',
+        `There is no back end "${wanted}". Known: auto, ${BACKENDS.join(', ')}. Nothing was started.`,
+        { param: 'backend', expected: `auto, ${BACKENDS.slice(0, -1).join(', ')} or ${BACKENDS.at(-1)}` },
+      );
+    }
+    if (first.missing !== null) throw isMissing(first);
+    const before = request.checkpoint && asBefore(own, request.checkpoint);
+    return this.#choice(before ?? first, request.environment, '');
+  }
+
+  async #choice(candidate: Candidate, environment: Record<string, string>, reason: string): Promise<BackendChoice> {
+    const { backend, from, threads } = candidate;
+    const node = await this.#nodeFor(candidate, environment);
+    if (node === null)
+      throw new TrainstashError(
+        'backendUnavailable',
+        `${backend} cannot be used here: ${NEEDS_PLAIN_NODE}. Nothing was started.`,
+        {
+          backend,
+          reason: NEEDS_PLAIN_NODE,
+        },
+      );
+    return { backend, options: { from, threads }, node, reason };
+  }
+
+  async #nodeFor({ from }: Candidate, environment: Record<string, string>): Promise<string | null> {
+    return from === null || !process.versions.electron ? process.execPath : plainNode(environment.PATH ?? '');
+  }
+
+  #identify(candidate: Candidate, environment: Record<string, string>): Promise<BackendFinding> {
+    if (candidate.from === null) return Promise.resolve(ownFinding(candidate));
+    const key = `${titleOf(candidate)} ${candidate.from} ${candidate.version} ${decisive(environment)}`;
+    const known = this.#identified.get(key);
+    if (known) return known;
+    const asked = this.#probe(candidate, environment, true);
+    this.#identified.set(key, asked);
+    // A device may be plugged in, a driver installed.
+    void asked.then(({ problem }) => problem !== null && this.#identified.delete(key));
+    return asked;
+  }
+
+  /** Tried now, or earlier on the same device with the same driver and versions. */
+  async #tried(candidate: Candidate, environment: Record<string, string>, again: boolean): Promise<BackendFinding> {
+    const identified = await this.#identify(candidate, environment);
+    if (identified.problem !== null) return identified;
+    const key = this.#keyOf(candidate, identified.environment);
+    const known = again ? undefined : this.#verdicts()[key];
+    if (known) return { ...known, from: candidate.from };
+    const turn = this.#trying.then(() => this.#probe(candidate, environment, false));
+    this.#trying = turn;
+    const finding = { ...(await turn), triedAt: Date.now() };
+    // Read again: another may have been written meanwhile.
+    mkdirSync(this.#setup.directory, { recursive: true, mode: 0o700 });
+    writeJson(this.#file, { ...this.#verdicts(), [key]: finding });
+    return finding;
+  }
+
+  async #probe(candidate: Candidate, environment: Record<string, string>, identify: boolean): Promise<BackendFinding> {
+    const finding = ownFinding(candidate);
+    const node = await this.#nodeFor(candidate, environment);
+    if (node === null) return { ...finding, problem: NEEDS_PLAIN_NODE };
+    const { entry } = this.#setup;
+    const reply = await probe(candidate, {
+      node,
+      entry,
+      environment,
+      identify,
+      timeoutMs: identify ? IDENTIFY_MS : TRY_MS,
+    });
+    return 'reason' in reply ? { ...finding, problem: reply.reason } : { ...finding, ...reply };
+  }
+
+  #keyOf(candidate: Candidate, environment: Record<string, string>): string {
+    const facts = [titleOf(candidate), candidate.version, availableParallelism(), this.#setup.build];
+    const known = Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1));
+    return createHash('sha256')
+      .update(JSON.stringify([facts, known]))
+      .digest('hex')
+      .slice(0, 24);
+  }
+
+  #verdicts(): Record<string, BackendFinding> {
+    const found = readJson(this.#file);
+    return found !== null && typeof found === 'object' ? (found as Record<string, BackendFinding>) : {};
+  }
+
+  get #file(): string {
+    return join(this.#setup.directory, 'verdicts.json');
+  }
+}
+
+export function backendsOf({ backends }: Pick<StatePaths, 'backends'>, runtime: string, build: Build): Backends {
+  const entry = join(runtime, 'probe.js');
+  return new Backends({ entry, build: `${build.version}-${build.builtAt}`, directory: backends });
+}
+
+/** `TRAINSTASH_BACKENDS=wasm,cpu` keeps `auto` to these. */
+function isConsidered(backend: BackendName): boolean {
+  const only = process.env.TRAINSTASH_BACKENDS;
+  return !only || only.split(',').includes(backend);
+}
+
+/** The same back end, with as many threads if it can be (which change no bits). */
+function asBefore(
+  candidates: readonly Candidate[],
+  { backend, threads }: Record<string, string>,
+): Candidate | undefined {
+  const same = candidates.filter((candidate) => candidate.backend === backend);
+  return same.find((candidate) => String(candidate.threads) === threads) ?? same[0];
+}
+
+/** What is known of it without a look. Of our own that is all: they run on this processor. */
+function ownFinding({ backend, threads, from, missing }: Candidate): BackendFinding {
+  return {
+    ...{ backend, threads, from, missing },
+    environment:
+      from === null && missing === null ? { device: cpus()[0]?.model.trim() ?? 'cpu', node: process.version } : {},
+    problem: missing === null ? null : `the npm package "${missing}" is not here`,
+    stepMs: null,
+    triedAt: null,
+  };
+}
+
+function isMissing({ backend, missing }: Candidate): TrainstashError<'backendUnavailable'> {
+  const reason = `the npm package "${missing}" is not here`;
+  const remedy =
+    backend === 'webgpu'
+      ? '`trainstash gpu` fetches it for all projects, `npm install --save-dev webgpu` for this one'
+      : `\`npm install --save-dev ${missing}\` in the project fetches it`;
+  return new TrainstashError(
+    'backendUnavailable',
+    `${backend} cannot be used here: ${reason}. Nothing was started; ${remedy}, and \`--backend auto\` takes what there is.`,
+    { backend, reason },
+  );
+}
+
+function decisive(environment: Record<string, string>): string {
+  return JSON.stringify(
+    Object.entries(environment)
+      .filter(([name]) => DECISIVE.test(name))
+      .sort(),
+  );
+}

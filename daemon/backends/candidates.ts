@@ -1,0 +1,60 @@
+/** Which TensorFlow.js back ends may be used here: looks at files, and runs nothing of them. */
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { BACKENDS, type BackendName } from '../../protocol/domain.ts';
+
+export interface Candidate {
+  backend: BackendName;
+  threads: number;
+  /** Folder of its npm package; null for our own, and where it is missing. */
+  from: string | null;
+  /** Of that package. */
+  version: string;
+  /** The package that it needs and that is not here. */
+  missing: string | null;
+}
+
+/** Packages that bring a back end of their own. */
+export const PACKAGES: Partial<Record<BackendName, string>> = {
+  webgpu: 'webgpu',
+  'tfjs-node-gpu': '@tensorflow/tfjs-node-gpu',
+  'tfjs-node': '@tensorflow/tfjs-node',
+};
+
+/** Fewer leave none over for the data and the checkpoints. */
+const MIN_CORES_FOR_THREADS = 4;
+const MAX_THREADS = 4;
+
+/** `ours`: where "Set up GPU back end" installs. The project's own packages come first. */
+export function findCandidates(root: string, ours: string): Candidate[] {
+  const folders = [...ancestors(root), ours];
+  const cores = availableParallelism();
+  return BACKENDS.flatMap((backend): Candidate[] => {
+    const name = PACKAGES[backend];
+    if (name === undefined) {
+      const own = { backend, threads: 1, from: null, version: '', missing: null };
+      const threads = Math.min(MAX_THREADS, cores >> 1);
+      return backend === 'wasm' && cores >= MIN_CORES_FOR_THREADS ? [own, { ...own, threads }] : [own];
+    }
+    const from = folders.map((folder) => join(folder, 'node_modules', name)).find(isPackage) ?? null;
+    return [{ backend, threads: 1, from, version: from ? versionOf(from) : '', missing: from ? null : name }];
+  });
+}
+
+function ancestors(folder: string): string[] {
+  const parent = dirname(folder);
+  return parent === folder ? [folder] : [folder, ...ancestors(parent)];
+}
+
+function isPackage(folder: string): boolean {
+  return existsSync(join(folder, 'package.json'));
+}
+
+function versionOf(folder: string): string {
+  try {
+    return String((JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version?: unknown }).version);
+  } catch {
+    return '';
+  }
+}

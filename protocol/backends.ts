@@ -1,0 +1,22 @@
+/** What is known of a TensorFlow.js back end on this machine. */
+import type { BackendName } from './domain.ts';
+
+/** The version of the npm package `webgpu` that this product was tried with. */
+export const WEBGPU_VERSION = '0.6.2';
+
+export interface BackendFinding {
+  backend: BackendName;
+  threads: number;
+  /** Its npm package, where it is not in the product: the folder that it was found in. */
+  from: string | null;
+  /** The npm package that would bring it, and is not here. */
+  missing: string | null;
+  /** Device, driver, versions, as it says itself; empty while it was never started. */
+  environment: Record<string, string>;
+  /** Why it cannot be used, or not be trusted; null: it computes as plain JavaScript does. */
+  problem: string | null;
+  /** Of one step of a convolutional and one of a dense net; null where it was not timed. */
+  stepMs: number | null;
+  /** When it was tried; null: now known from its device only. */
+  triedAt: number | null;
+}

@@ -1,0 +1,50 @@
+/** A package of the shape of `@tensorflow/tfjs-node-gpu`, whose library cannot be fetched everywhere: plain JavaScript inside. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const WORKS = `
+const util = require('util');
+const tf = require('@tensorflow/tfjs');
+const Cpu = tf.findBackend('cpu').constructor;
+class Native extends Cpu {
+  constructor() { super(); this.isUsingGpuDevice = true; }
+}
+tf.registerBackend('tensorflow', () => new Native(), 3);
+for (const kernel of tf.getKernelsForBackend('cpu'))
+  tf.registerKernel({
+    ...kernel,
+    backendName: 'tensorflow',
+    // As its kernels do before each operation, with what Node 23 has removed.
+    kernelFunc: (call) => (util.isNullOrUndefined(call) || !util.isArray([]) ? null : kernel.kernelFunc(call)),
+  });
+if (!tf.setBackend('tensorflow')) throw new Error('Could not initialize TensorFlow backend.');
+`;
+
+export const NATIVE_FAULTS = {
+  works: WORKS,
+  noGpu: WORKS.replace('isUsingGpuDevice = true', 'isUsingGpuDevice = false'),
+  notFetched:
+    'throw new Error("The Node.js native addon module (tfjs_binding.node) can not be found at path: lib/napi-v8/tfjs_binding.node.");',
+  hangs: 'for (;;);',
+  crashes: 'console.error("CUDA error: out of memory"); process.abort();',
+  registersNothing: 'exports.version = "4.22.0";',
+  wrong: `${WORKS}
+tf.unregisterKernel('Tanh', 'tensorflow');
+const relu = tf.getKernel('Relu', 'cpu').kernelFunc;
+tf.registerKernel({ kernelName: 'Tanh', backendName: 'tensorflow', kernelFunc: relu });`,
+} as const;
+
+export function writeNativePackage(
+  project: string,
+  fault: keyof typeof NATIVE_FAULTS,
+  name: 'tfjs-node-gpu' | 'tfjs-node' = 'tfjs-node-gpu',
+): string {
+  const folder = join(project, 'node_modules/@tensorflow', name);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ name: `@tensorflow/${name}`, version: '4.22.0', main: 'index.js' }),
+  );
+  writeFileSync(join(folder, 'index.js'), NATIVE_FAULTS[fault]);
+  return folder;
+}
