@@ -1,27 +1,45 @@
 // Makes the WebAssembly kernels of their text, as modules that tests and bundles import alike; `--check` only compares.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import wabt from 'wabt';
 
-const folder = join(import.meta.dirname, '../daemon/content');
+const root = join(import.meta.dirname, '..');
 const { parseWat } = await wabt();
-const source = join(folder, 'difference.wat');
-const target = join(folder, 'difference-kernel.ts');
+const OWN_MEMORY = '(import "env" "memory" (memory 1))';
+const SHARED_MEMORY = '(import "env" "memory" (memory 1 65536 shared))';
 
-const module = parseWat(source, readFileSync(source, 'utf8'), { simd: true });
-module.validate();
-const lines = Buffer.from(module.toBinary({}).buffer)
-  .toString('base64')
-  .match(/.{1,100}/g);
-const text = [
-  '/** WebAssembly of difference.wat, made by `npm run kernels`. */',
-  'export const DIFFERENCE_KERNEL = [',
-  ...lines.map((line) => `  '${line}',`),
-  "].join('');",
-  '',
-].join('\n');
-if (!process.argv.includes('--check')) writeFileSync(target, text);
-else if (!existsSync(target) || readFileSync(target, 'utf8') !== text) {
-  console.error('difference-kernel.ts is not made of difference.wat: `npm run kernels` makes it.');
-  process.exit(1);
+make('daemon/content/difference.wat', { DIFFERENCE_KERNEL: (text) => text });
+make('daemon/trainer/kernels/math.wat', {
+  MATH_KERNEL: (text) => text,
+  MATH_KERNEL_SHARED: (text) => text.replace(OWN_MEMORY, SHARED_MEMORY),
+});
+
+/** `name.wat` becomes `name-kernel.ts`, with a constant for each variant of its text. */
+function make(path, variants) {
+  const source = join(root, path);
+  const target = source.replace(/\.wat$/, '-kernel.ts');
+  const text = readFileSync(source, 'utf8');
+  const made = [
+    `/** WebAssembly of ${basename(source)}, made by \`npm run kernels\`. */`,
+    ...Object.entries(variants).flatMap(([name, variant]) => [
+      `export const ${name} = [`,
+      ...encoded(source, variant(text)).map((line) => `  '${line}',`),
+      "].join('');",
+    ]),
+    '',
+  ].join('\n');
+  if (!process.argv.includes('--check')) writeFileSync(target, made);
+  else if (!existsSync(target) || readFileSync(target, 'utf8') !== made) {
+    console.error(`${basename(target)} is not made of ${basename(source)}: \`npm run kernels\` makes it.`);
+    process.exit(1);
+  }
+}
+
+function encoded(name, text) {
+  const features = { simd: true, threads: true };
+  const module = parseWat(name, text, features);
+  module.validate(features);
+  return Buffer.from(module.toBinary({}).buffer)
+    .toString('base64')
+    .match(/.{1,100}/g);
 }

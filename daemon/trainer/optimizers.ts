@@ -98,18 +98,48 @@ function momentum(factor: number, nesterov: boolean, weightDecay: number): Updat
   };
 }
 
+/** A kernel that a back end may have: x, gradient, m, v in; x, m, v out, in the same bits as by single operations. */
+export const ADAM_KERNEL = 'TrainstashAdam';
+export interface AdamAttributes {
+  beta1: number;
+  beta2: number;
+  rate: number;
+  epsilon: number;
+  shrink: number;
+}
+
 /** Kingma & Ba 2015; with `weightDecay` decoupled as in Loshchilov & Hutter 2019. */
 function adam(beta1: number, beta2: number, epsilon: number, weightDecay: number): Update {
   return (variable, gradient, slots, learningRate, step) => {
+    const numbers = adamNumbers({ beta1, beta2, epsilon, weightDecay }, learningRate, step);
+    if (tf.getKernel(ADAM_KERNEL, tf.getBackend())) {
+      const inputs = { x: variable, gradient, m: slots.m!, v: slots.v! };
+      const [x, m, v] = tf.engine().runKernel(ADAM_KERNEL, inputs, { ...numbers }) as unknown as Tensor[];
+      return { variable: x!, m: m!, v: v! };
+    }
+    const { rate, epsilon: scaled, shrink } = numbers;
     const m = tf.add(tf.mul(slots.m!, beta1), tf.mul(gradient, 1 - beta1));
     const v = tf.add(tf.mul(slots.v!, beta2), tf.mul(tf.square(gradient), 1 - beta2));
-    // lr · (m / c1) / (sqrt(v / c2) + ε) with the constants drawn together: three operations fewer.
-    const correction1 = 1 - beta1 ** step;
-    const correction2 = Math.sqrt(1 - beta2 ** step);
-    const rate = (learningRate * correction2) / correction1;
-    const change = tf.div(tf.mul(m, rate), tf.add(tf.sqrt(v), epsilon * correction2));
-    const shrunk = weightDecay === 0 ? variable : tf.mul(variable, 1 - learningRate * weightDecay);
+    const change = tf.div(tf.mul(m, rate), tf.add(tf.sqrt(v), scaled));
+    const shrunk = weightDecay === 0 ? variable : tf.mul(variable, shrink);
     return { variable: tf.sub(shrunk, change), m, v };
+  };
+}
+
+/** lr · (m / c1) / (sqrt(v / c2) + ε) with the constants drawn together: three operations fewer. */
+function adamNumbers(
+  { beta1, beta2, epsilon, weightDecay }: { beta1: number; beta2: number; epsilon: number; weightDecay: number },
+  learningRate: number,
+  step: number,
+): AdamAttributes {
+  const correction1 = 1 - beta1 ** step;
+  const correction2 = Math.sqrt(1 - beta2 ** step);
+  return {
+    beta1,
+    beta2,
+    rate: (learningRate * correction2) / correction1,
+    epsilon: epsilon * correction2,
+    shrink: 1 - learningRate * weightDecay,
   };
 }
 

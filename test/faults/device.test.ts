@@ -71,7 +71,7 @@ const BACKENDS = {
   'webgpu, by SwiftShader': ON_GPU,
 };
 
-describe('400 steps hold what 100 held', () => {
+describe('400 steps more hold what there was before', () => {
   for (const [name, backend] of Object.entries(BACKENDS)) {
     test.skipIf(name.startsWith('webgpu') && !GPU)(
       name,

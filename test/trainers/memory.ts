@@ -9,7 +9,7 @@ const collect = runInNewContext('gc') as () => void;
 let asked = 0;
 
 export default {
-  params: { file: '', at: [100, 400], epochs: 41 },
+  params: { file: '', at: [300, 700], epochs: 71 },
   data: ({ tf, params }) => ({
     train: {
       length: 80,

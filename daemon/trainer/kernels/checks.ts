@@ -1,5 +1,6 @@
 /** Kernels and gradients whose results on a back end are compared with the cpu back end's, on the same made-up inputs. */
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { ADAM_KERNEL, makeOptimizer } from '../optimizers.ts';
 import { Random } from '../random.ts';
 import { tf } from '../tf.ts';
 
@@ -72,6 +73,23 @@ export const replacedChecks: Record<string, KernelCheck> = {
   Conv2DBackpropFilter: {
     inputs: [input([3, 3, 4, 8]), input([2, 7, 7, 8]), input([2, 13, 13, 4])],
     run: (filter, dy, x) => tf.grad((f) => t.conv2d(x, f, 2, 'same'))(filter!, dy!),
+  },
+  Conv2DBackpropInput: {
+    inputs: [input([2, 13, 13, 5]), input([2, 7, 7, 8]), input([3, 3, 5, 8])],
+    run: (x, dy, filter) => tf.grad((z) => t.conv2d(z, filter, 2, 'same'))(x!, dy!),
+  },
+  Tile: { inputs: [input([1, 1, 5, 3])], run: (x) => tf.tile(x!, [4, 3, 1, 1]) },
+  Identity: { inputs: [input([7, 5])], run: (x) => tf.add(tf.clone(x!), x!) },
+  [ADAM_KERNEL]: {
+    inputs: [input([7, 5]), input([7, 5])],
+    run(x, gradient) {
+      const weights = tf.variable(x!);
+      const optimizer = makeOptimizer({ name: 'adamw', learningRate: 0.01 }, new Map([['w', weights]]));
+      for (const step of [1, 2, 3]) optimizer.apply(new Map([['w', gradient!]]), 0.01, step);
+      const result = tf.mul(weights, 1);
+      tf.dispose([weights, ...optimizer.slots.values()]);
+      return result;
+    },
   },
   UnsortedSegmentSum: {
     inputs: [input([5, 300]), input([6, 300])],
@@ -156,6 +174,31 @@ export const kernelChecks: Record<string, KernelCheck> = {
   'product over a long inner dimension': {
     inputs: [input([4, 3000]), input([3000, 16])],
     run: (a, b) => t.matMul(a, b),
+  },
+  ...Object.fromEntries(
+    (
+      [
+        [1, 1, 1],
+        [3, 5, 7],
+        [4, 8, 16],
+        [67, 259, 300],
+        [70, 9, 521],
+      ] as const
+    ).map(([m, n, k]) => [
+      `product of ${m} × ${k} and ${k} × ${n}`,
+      { inputs: [input([m, k]), input([k, n])], run: (a: Tensor, b: Tensor) => t.matMul(a, b) } as KernelCheck,
+    ]),
+  ),
+  'product with one matrix for all': {
+    inputs: [input([1, 6, 5]), input([4, 5, 9])],
+    run: (a, b) => t.matMul(a, b),
+  },
+  'tiled along the last axis': { inputs: [input([3, 5])], run: (x) => tf.tile(x!, [2, 3]) },
+  'sum of everything': { inputs: [input([13, 7, 31])], run: (x) => tf.sum(x!) },
+  'mean over the last axis': { inputs: [input([3, 1023])], run: (x) => tf.mean(x!, -1) },
+  'convolution, gradient of the input, padded, stride 2': {
+    inputs: [input([2, 9, 11, 3]), input([2, 5, 6, 4]), input([5, 3, 3, 4])],
+    run: (x, dy, filter) => tf.grad((z) => t.conv2d(z, filter, 2, 'same'))(x!, dy!),
   },
   'product, first transposed': {
     inputs: [input([3, 5, 4]), input([3, 4, 6]), input([3, 5, 6])],

@@ -8,6 +8,9 @@ export interface WasmBackend {
   readSync(dataId: object): Float32Array | Int32Array | Uint8Array;
   write(values: unknown, shape: number[], dtype: string): object;
   disposeData(dataId: object): boolean;
+  incRef(dataId: object): void;
+  /** Emscripten's module: memory of its own, or one that threads share. */
+  wasm: { asm?: { memory?: { buffer: ArrayBufferLike } }; wasmMemory?: { buffer: ArrayBufferLike } };
   dataIdMap: { get(dataId: object): { memoryOffset: number | null } };
 }
 

@@ -1,0 +1,80 @@
+/** Our WebAssembly (`math.wat`) in the memory of TensorFlow.js's own, so that nothing is copied between the two. */
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { MATH_KERNEL, MATH_KERNEL_SHARED } from './math-kernel.ts';
+import type { WasmBackend } from './register.ts';
+
+/** A matrix in the back end's memory: where it begins, and how far, in bytes, from one row or column to the next. */
+export interface Matrix {
+  at: number;
+  row: number;
+  column: number;
+}
+
+/** In which order `adam` takes its numbers: `math.wat` has their names. */
+type AdamNumbers = [
+  beta1: number,
+  rest1: number,
+  beta2: number,
+  rest2: number,
+  rate: number,
+  epsilon: number,
+  shrink: number,
+];
+
+export interface WasmMath {
+  /** c (m × n, its rows `row` bytes apart) = a (m × k) · b (k × n), or that added to c. */
+  product(m: number, n: number, k: number, a: Matrix, b: Matrix, c: { at: number; row: number }, add: boolean): void;
+  /** Adds rows of float32 onto float64. */
+  sumRows(from: number, rows: number, width: number, to: number): void;
+  sum(from: number, count: number): number;
+  /** Adds float32 onto float32. */
+  addTo(from: number, to: number, count: number): void;
+  /** Of one window of a max pool, in all channels. */
+  poolGradient(
+    x: number,
+    dx: number,
+    dy: number,
+    rows: number,
+    columns: number,
+    rowStep: number,
+    channels: number,
+  ): void;
+  /** One update: variable, gradient and moments are read, the new variable and moments written. */
+  adam(count: number, ...numbers: [...places: number[], ...AdamNumbers]): void;
+}
+
+interface Exports extends Omit<WasmMath, 'product'> {
+  product(...numbers: number[]): void;
+}
+
+interface WebAssemblyClasses {
+  Module: new (bytes: Uint8Array) => object;
+  Instance: new (module: object, imports: object) => { exports: Exports };
+}
+
+// Node's types know WebAssembly only as a namespace.
+const { Module, Instance } = (globalThis as unknown as { WebAssembly: WebAssemblyClasses }).WebAssembly;
+
+/** For the panels of a product. */
+const WORK_FLOATS = (128 + 65_536 + 262_144) / 4;
+
+/** Call once for a back end; its memory may grow, and stays the same. */
+export function makeWasmMath(backend: WasmBackend): WasmMath {
+  const { asm, wasmMemory } = backend.wasm;
+  const memory = wasmMemory ?? asm?.memory;
+  if (!memory) throw new Error('the wasm back end has no memory that can be shared with');
+  const isShared = memory.buffer instanceof SharedArrayBuffer;
+  const bytes = Buffer.from(isShared ? MATH_KERNEL_SHARED : MATH_KERNEL, 'base64');
+  const { exports: own } = new Instance(new Module(bytes), { env: { memory } });
+  const work = addressOf(backend, backend.makeOutput([WORK_FLOATS], 'float32'));
+  return {
+    ...own,
+    product: (m, n, k, a, b, c, add) =>
+      own.product(m, n, k, a.at, a.row, a.column, b.at, b.row, b.column, c.at, c.row, add ? 1 : 0, work),
+  };
+}
+
+/** Where a tensor's numbers are in the back end's memory. */
+export function addressOf(backend: WasmBackend, { dataId }: Pick<TensorInfo, 'dataId'>): number {
+  return backend.dataIdMap.get(dataId).memoryOffset!;
+}
