@@ -7,6 +7,17 @@ export const WHAT: Readonly<Record<string, string>> = {
   'trainer.durable': '600 MB of state fsynced in the inbox',
   'trainer.stall': 'longest extra pause between two steps while a 50M-parameter Adam state is taken',
   'trainer.overhead': '384 steps, metrics each step, a checkpoint every 100',
+  'backends.mlp': 'a step of a dense net (784-512-10, batch 128, Adam) on wasm',
+  'backends.conv': 'a step of a conv net (28×28, 16 and 32 filters, batch norm, dropout, batch 64) on wasm',
+  'backends.lstm': 'a step of an LSTM (64 units, 24 steps, batch 32, embedding of 1,000) on wasm',
+  'backends.transformer': 'a step of a transformer (2 blocks, width 64, 32 tokens, batch 16) on wasm',
+  ...Object.fromEntries(
+    ['mlp', 'conv', 'lstm', 'transformer'].flatMap((model) => [
+      [`backends.${model}-threads`, 'the same'],
+      [`backends.${model}-cpu`, 'the same'],
+      [`backends.${model}-webgpu`, 'the same'],
+    ]),
+  ),
   'metrics.ingest': 'event file to durable in the catalog',
   'metrics.query': '1M points into 2,000 buckets',
   'daemon.rpc': '`run/show` with 10,000 runs and 100,000 checkpoints, p99',

@@ -1,7 +1,8 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, storage, metrics, daemon, branches, python, diff, editor. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, backends, storage, metrics, daemon, branches, python, diff, editor. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { backendBenchmarks } from './backends.ts';
 import { branchBenchmarks } from './branches.ts';
 import { daemonBenchmarks } from './daemon.ts';
 import { diffBenchmarks } from './diff.ts';
@@ -18,6 +19,7 @@ const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>
   store: storeBenchmarks,
   storage: storageBenchmarks,
   trainer: trainerBenchmarks,
+  backends: backendBenchmarks,
   metrics: metricsBenchmarks,
   daemon: daemonBenchmarks,
   branches: branchBenchmarks,

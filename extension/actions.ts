@@ -1,4 +1,5 @@
 /** Everything that one can do: commands, pages, tasks, what agents and other parts of the editor may ask for. */
+import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { statePaths } from '../client/paths.ts';
 import { AgentServers } from './agents.ts';
@@ -73,6 +74,10 @@ function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts)
   on('refresh', () => openFolders());
   on('startDaemon', () => openFolders(true));
   on('daemonLog', () => vscode.window.showTextDocument(vscode.Uri.file(statePaths().log)));
+  on('setUpGpu', async () => {
+    const root = await app.chooseRoot();
+    if (root) await setUpGpu(app.dist, root);
+  });
   on('showRuns', () => vscode.commands.executeCommand('trainstash.runs.focus'));
   on('more', async (node: Node) => {
     if (node.kind === 'more') await app.model.loadMore(node.root, node.branch);
@@ -98,4 +103,21 @@ function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts)
     if (shown.click === 'show') await reveal(node);
     else await vscode.commands.executeCommand(`trainstash.${shown.click}`, node);
   });
+}
+
+/** In a terminal, since it fetches a package and takes a minute: what happens can be read, and ended. */
+async function setUpGpu(dist: string, root: string): Promise<void> {
+  const run = new vscode.ProcessExecution(process.execPath, [join(dist, 'trainstash.js'), 'gpu'], {
+    cwd: root,
+    env: { ELECTRON_RUN_AS_NODE: '1' },
+  });
+  const task = new vscode.Task(
+    { type: 'trainstash', job: '' },
+    vscode.TaskScope.Workspace,
+    'Set Up GPU Back End',
+    'Trainstash',
+    run,
+  );
+  task.presentationOptions = { reveal: vscode.TaskRevealKind.Always, focus: true };
+  await vscode.tasks.executeTask(task);
 }

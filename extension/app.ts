@@ -67,11 +67,20 @@ export async function openAt(file: string, line = 1, column = 1): Promise<void> 
   await vscode.window.showTextDocument(vscode.Uri.file(file), { selection: new vscode.Range(at, at) });
 }
 
-/** What this window gives a training: its environment, and the Python that is selected for the folder. */
-export async function launchFrom(
-  root: string,
-): Promise<{ environment: Record<string, string>; interpreter: string | undefined }> {
-  return { environment: environment(), interpreter: await selectedPython(root).catch(() => undefined) };
+interface LaunchedFrom {
+  environment: Record<string, string>;
+  interpreter: string | undefined;
+  backendSetting: string | undefined;
+}
+
+/** What this window gives a training: its environment, the Python that is selected for the folder, and a setting. */
+export async function launchFrom(root: string): Promise<LaunchedFrom> {
+  const settings = vscode.workspace.getConfiguration('trainstash', vscode.Uri.file(root));
+  return {
+    environment: environment(),
+    interpreter: await selectedPython(root).catch(() => undefined),
+    backendSetting: settings.get<string>('backend'),
+  };
 }
 
 interface PythonApi {

@@ -34,7 +34,7 @@ export const runningCommands: Record<string, Command> = {
   run: {
     summary: 'start a training: a job, or any command after --',
     usage:
-      'JOB | -- COMMAND…  [--param NAME=VALUE]… [--python PATH] [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon]',
+      'JOB | -- COMMAND…  [--param NAME=VALUE]… [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon]',
     takesCommand: true,
     options: {
       ...START_OPTIONS,

@@ -244,6 +244,7 @@ function tooltipOfRun(run: Run | undefined): vscode.MarkdownString {
     Object.entries(run.params)
       .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
       .join('  '),
+    run.kind === 'module' ? `on ${run.backend}${run.backendReason ? ` (${run.backendReason})` : ''}` : '',
     ...run.notices.slice(-3).map((notice) => notice.text),
   ];
   for (const fact of facts.filter(Boolean)) text.appendMarkdown('\n\n').appendText(fact);
