@@ -1,6 +1,12 @@
 /** wasm against cpu, kernel by kernel; and for each replacement, that upstream's kernel fails the same check. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { errorBetween, type KernelCheck, kernelChecks, replacedChecks } from '../../daemon/trainer/kernels/checks.ts';
+import {
+  errorBetween,
+  input,
+  type KernelCheck,
+  kernelChecks,
+  replacedChecks,
+} from '../../daemon/trainer/kernels/checks.ts';
 import { installWasmKernels, replacements } from '../../daemon/trainer/kernels/wasm.ts';
 import { ADAM_KERNEL } from '../../daemon/trainer/optimizers.ts';
 import { tf, tfDirectory, wasm } from '../../daemon/trainer/tf.ts';
@@ -69,6 +75,17 @@ describe('with our kernels', () => {
     const single = await bits();
     tf.registerKernel(kernel);
     expect(fused).toBe(single);
+  });
+
+  test('gradients of a convolution whose image is more than is laid out at a time agree with cpu', async () => {
+    const large: KernelCheck = {
+      inputs: [input([1, 170, 170, 20]), input([3, 3, 20, 4])],
+      run: (x, filter) => {
+        const gradients = tf.grads((a, b) => t.conv2d(a, b, 1, 'same'))([x!, filter!]);
+        return tf.concat(gradients.map((gradient) => tf.reshape(gradient, [-1])));
+      },
+    };
+    expect(await errorOf(large)).toBeLessThan(1e-5);
   });
 
   for (const [name, check] of Object.entries(kernelChecks))

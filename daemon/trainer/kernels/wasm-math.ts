@@ -78,3 +78,8 @@ export function makeWasmMath(backend: WasmBackend): WasmMath {
 export function addressOf(backend: WasmBackend, { dataId }: Pick<TensorInfo, 'dataId'>): number {
   return backend.dataIdMap.get(dataId).memoryOffset!;
 }
+
+/** Rows of `columns` float32; transposed it is read along its columns. */
+export function matrix(at: number, columns: number, transposed: boolean): Matrix {
+  return transposed ? { at, row: 4, column: columns * 4 } : { at, row: columns * 4, column: 4 };
+}

@@ -14,7 +14,8 @@ import {
   viaCpu,
   type WasmBackend,
 } from './register.ts';
-import { addressOf, type Matrix, makeWasmMath, type WasmMath } from './wasm-math.ts';
+import { conv2dBackpropFilter, conv2dBackpropInput, maxPoolGrad } from './wasm-convolution.ts';
+import { addressOf, makeWasmMath, matrix, type WasmMath } from './wasm-math.ts';
 
 interface WasmReplacement extends Omit<Replacement, 'make'> {
   make(upstream: Kernel, math: WasmMath): Kernel;
@@ -74,36 +75,6 @@ export function installWasmKernels(): void {
   const math = makeWasmMath(tf.backend() as unknown as WasmBackend);
   for (const { make, ...replacement } of replacements)
     replaceKernel('wasm', { ...replacement, make: (upstream: Kernel) => make(upstream, math) });
-}
-
-/** The first maximum of a window gets the gradient, as on cpu. */
-function maxPoolGrad(math: WasmMath): Kernel {
-  return ({ inputs, attrs, backend }) => {
-    const { dy, input } = inputs as { dy: TensorInfo; input: TensorInfo };
-    const { filterSize, strides, pad, dimRoundingMode } = attrs;
-    const info = tf.backend_util.computePool2DInfo(input.shape as never, filterSize, strides, 1, pad, dimRoundingMode);
-    const output = backend.makeOutput(input.shape, 'float32');
-    backend.typedArrayFromHeap(output).fill(0);
-    const [x, dx] = [input, output].map((tensor) => addressOf(backend, tensor)) as [number, number];
-    let from = addressOf(backend, dy);
-    const { batchSize, inHeight, inWidth, inChannels, outHeight, outWidth, strideHeight, strideWidth } = info;
-    const rowStep = inWidth * inChannels * 4;
-    for (let batch = 0; batch < batchSize; batch++) {
-      for (let outY = 0; outY < outHeight; outY++) {
-        const top = outY * strideHeight - info.padInfo.top;
-        const first = Math.max(0, top);
-        const rows = Math.min(inHeight, top + info.effectiveFilterHeight) - first;
-        for (let outX = 0; outX < outWidth; outX++, from += inChannels * 4) {
-          const left = outX * strideWidth - info.padInfo.left;
-          const begin = Math.max(0, left);
-          const columns = Math.min(inWidth, left + info.effectiveFilterWidth) - begin;
-          const at = ((batch * inHeight + first) * inWidth + begin) * inChannels * 4;
-          math.poolGradient(x + at, dx + at, from, rows, columns, rowStep, inChannels);
-        }
-      }
-    }
-    return output;
-  };
 }
 
 /** Long float32 sums over leading or trailing axes, in double precision; everything else as upstream does it. */
@@ -167,11 +138,6 @@ function batchMatMul(upstream: Kernel, math: WasmMath): Kernel {
   };
 }
 
-/** Rows of `columns` float32; transposed it is read along its columns. */
-function matrix(at: number, columns: number, transposed: boolean): Matrix {
-  return transposed ? { at, row: 4, column: columns * 4 } : { at, row: columns * 4, column: 4 };
-}
-
 function transposeFirst(upstream: Kernel, { inputs, attrs, backend }: KernelCall): TensorInfo {
   const temporary: TensorInfo[] = [];
   const transposed = (x: TensorInfo, wanted: boolean): TensorInfo => {
@@ -189,121 +155,6 @@ function transposeFirst(upstream: Kernel, { inputs, attrs, backend }: KernelCall
   const output = upstream({ inputs: { a, b }, attrs: { transposeA: false, transposeB: false }, backend });
   for (const { dataId } of temporary) backend.disposeData(dataId);
   return output;
-}
-
-type Conv2D = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
-
-/** Image by image, which bounds the memory: what the filter sees at each output position, times dy. */
-function conv2dBackpropFilter(math: WasmMath): Kernel {
-  return ({ inputs, attrs, backend }) => {
-    const { x, dy } = inputs as { x: TensorInfo; dy: TensorInfo };
-    const { strides, pad, dataFormat, dimRoundingMode, filterShape } = attrs;
-    if (dataFormat && dataFormat !== 'NHWC')
-      throw new Error(`Conv2DBackpropFilter on wasm needs NHWC, not ${dataFormat}`);
-    const conv = tf.backend_util.computeConv2DInfo(x.shape as never, filterShape, strides, 1, pad, dimRoundingMode);
-    const { inChannels, outChannels, filterHeight, filterWidth } = conv;
-    const positions = conv.outHeight * conv.outWidth;
-    const seen = filterHeight * filterWidth * inChannels;
-    const output = backend.makeOutput(filterShape, 'float32');
-    const columns = backend.makeOutput([positions, seen], 'float32');
-    // After both are made: making one may grow the memory and detach views.
-    const image = backend.typedArrayFromHeap(x);
-    const target = backend.typedArrayFromHeap(columns);
-    const [from, gradient, to] = [columns, dy, output].map((tensor) => addressOf(backend, tensor)) as number[];
-    for (let batch = 0; batch < conv.batchSize; batch++) {
-      gather(image, target, batch, conv);
-      const left = matrix(from!, seen, true);
-      const right = matrix(gradient! + batch * positions * outChannels * 4, outChannels, false);
-      math.product(seen, outChannels, positions, left, right, { at: to!, row: outChannels * 4 }, batch > 0);
-    }
-    backend.disposeData(columns.dataId);
-    return output;
-  };
-}
-
-/** out[position][tap, channel] = what of the image the filter sees there; 0 outside. */
-function gather(x: Float32Array, out: Float32Array, batch: number, conv: Conv2D): void {
-  const { inHeight, inWidth, inChannels, outHeight, outWidth, strideHeight, strideWidth, padInfo } = conv;
-  const { filterHeight, filterWidth } = conv;
-  const first = batch * inHeight * inWidth * inChannels;
-  let at = 0;
-  for (let outY = 0; outY < outHeight; outY++) {
-    for (let outX = 0; outX < outWidth; outX++) {
-      const left = outX * strideWidth - padInfo.left;
-      for (let tapY = 0; tapY < filterHeight; tapY++) {
-        const y = outY * strideHeight + tapY - padInfo.top;
-        const isRow = y >= 0 && y < inHeight;
-        for (let tapX = 0; tapX < filterWidth; tapX++) {
-          const column = left + tapX;
-          if (!isRow || column < 0 || column >= inWidth) {
-            for (let channel = 0; channel < inChannels; channel++) out[at++] = 0;
-          } else {
-            let from = first + (y * inWidth + column) * inChannels;
-            for (let channel = 0; channel < inChannels; channel++) out[at++] = x[from++]!;
-          }
-        }
-      }
-    }
-  }
-}
-
-/** Image by image: dy times the filter gives what each tap owes to what it saw, and that is added where it was seen. */
-function conv2dBackpropInput(upstream: Kernel, math: WasmMath): Kernel {
-  return (call) => {
-    const { inputs, attrs, backend } = call;
-    const { dy, filter } = inputs as { dy: TensorInfo; filter: TensorInfo };
-    const { strides, pad, dataFormat, dimRoundingMode, inputShape } = attrs;
-    if (dataFormat && dataFormat !== 'NHWC') return upstream(call);
-    const shape = filter.shape as [number, number, number, number];
-    const conv = tf.backend_util.computeConv2DInfo(inputShape, shape, strides, 1, pad, dimRoundingMode);
-    const { inChannels, outChannels, filterHeight, filterWidth, inHeight, inWidth } = conv;
-    const positions = conv.outHeight * conv.outWidth;
-    const seen = filterHeight * filterWidth * inChannels;
-    const output = backend.makeOutput(inputShape, 'float32');
-    const owed = backend.makeOutput([positions, seen], 'float32');
-    backend.typedArrayFromHeap(output).fill(0);
-    const [from, gradient, weights, to] = [owed, dy, filter, output].map((tensor) => addressOf(backend, tensor)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    for (let batch = 0; batch < conv.batchSize; batch++) {
-      const left = matrix(gradient + batch * positions * outChannels * 4, outChannels, false);
-      math.product(
-        positions,
-        seen,
-        outChannels,
-        left,
-        matrix(weights, outChannels, true),
-        { at: from, row: seen * 4 },
-        false,
-      );
-      scatter(math, from, to + batch * inHeight * inWidth * inChannels * 4, conv);
-    }
-    backend.disposeData(owed.dataId);
-    return output;
-  };
-}
-
-/** The opposite of `gather`: each row of taps beside each other is added at once. */
-function scatter(math: WasmMath, from: number, to: number, conv: Conv2D): void {
-  const { inHeight, inWidth, inChannels, outHeight, outWidth, strideHeight, strideWidth, padInfo } = conv;
-  const { filterHeight, filterWidth } = conv;
-  const rowFloats = filterWidth * inChannels;
-  for (let outY = 0; outY < outHeight; outY++) {
-    for (let outX = 0; outX < outWidth; outX++) {
-      const left = outX * strideWidth - padInfo.left;
-      const skipped = Math.max(0, -left);
-      const count = Math.min(filterWidth, inWidth - left) - skipped;
-      for (let tapY = 0; tapY < filterHeight; tapY++, from += rowFloats * 4) {
-        const y = outY * strideHeight + tapY - padInfo.top;
-        if (y < 0 || y >= inHeight || count <= 0) continue;
-        const target = to + (y * inWidth + left + skipped) * inChannels * 4;
-        math.addTo(from + skipped * inChannels * 4, target, count * inChannels);
-      }
-    }
-  }
 }
 
 /** Only what is repeated as a whole and along leading axes, as gradients of means and sums are; the rest as upstream does it. */
