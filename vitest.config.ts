@@ -12,7 +12,7 @@ export default defineConfig({
   test: {
     // Real processes on two cores: more at once only makes each slower.
     maxWorkers: 2,
-    globalSetup: ['test/support/install-python.ts'],
+    globalSetup: ['test/support/install-packages.ts'],
     reporters: ['default', new SummaryReporter()],
     projects: [
       {

@@ -18,7 +18,7 @@ const WEBGPU = resolve(import.meta.dirname, '../node_modules/webgpu');
 
 export async function backendBenchmarks(): Promise<Result[]> {
   const python = torchPython(true);
-  const gpu = softwareGpu();
+  const gpu = softwareGpu(true);
   const wasm = await Side.backend('wasm');
   const others: [name: string, side: Side, what: string, rounds: number][] = [
     ['threads', await Side.backend('wasm', 2), 'wasm with two threads', ROUNDS],

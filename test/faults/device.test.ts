@@ -6,7 +6,7 @@ import { softwareGpu } from '../../scripts/software-gpu.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { inbox, losses, makeLaunch, output, resumeFrom, train, WEBGPU_PACKAGE } from '../support/trainer.ts';
 
-const GPU = softwareGpu();
+const GPU = softwareGpu(false);
 const ON_GPU = { backend: 'webgpu', backendOptions: { from: WEBGPU_PACKAGE, threads: 1 } };
 const EACH_TWO = { everySeconds: 0, everySteps: 2, everyEpochs: null, onBest: false };
 

@@ -12,7 +12,7 @@ import { type NATIVE_FAULTS, writeNativePackage } from '../support/fake-native.t
 import { temporaryFolder } from '../support/folder.ts';
 import { DIST, WEBGPU_PACKAGE } from '../support/trainer.ts';
 
-const GPU = softwareGpu();
+const GPU = softwareGpu(false);
 const ENVIRONMENT = { PATH: process.env.PATH ?? '' };
 
 function bench() {

@@ -77,7 +77,7 @@ const isSlow = ({ backend, model }: Case) => backend.startsWith('webgpu') && mod
 const cases = process.env.TRAINSTASH_TEST_FULL
   ? [...all, ...onOthers]
   : [...sample, ...onOthers.filter((item) => !isSlow(item))];
-const GPU = softwareGpu();
+const GPU = softwareGpu(false);
 
 describe('interrupted and resumed = not interrupted', () => {
   for (const item of cases) {
