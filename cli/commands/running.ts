@@ -11,7 +11,7 @@ import { attach } from '../attach.ts';
 import type { Command } from '../command.ts';
 import { type Context, hint } from '../context.ts';
 import { copyLog, followRun } from '../follow.ts';
-import { paint, safe } from '../format.ts';
+import { paint, safe, wrapped } from '../format.ts';
 import { ask, interrupted } from '../terminal.ts';
 import { field } from '../views.ts';
 
@@ -193,6 +193,10 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
   context.write(
     `${verb} ${paint('bold', safe(run.name))}${run.label ? ` · ${safe(run.label)}` : ''}. Ctrl-C leaves it running.\n`,
   );
+  // Once chosen, a run keeps its back end.
+  if (run.backendReason && run.sessions === 1)
+    for (const line of wrapped(`On ${run.backend}: ${safe(run.backendReason)}.`, context.width))
+      context.write(`${paint('dim', line)}\n`);
   const client = await context.client();
   if (run.kind === 'command') return afterCommand(context, client, run);
   const ended = await followRun(client, run, {
