@@ -2,7 +2,7 @@
  * Entry of the extension. Composes what is always in sight; what is needed only when one does something is in `actions.ts`,
  * a bundle of its own: while a window opens, compiling our code is what costs most.
  */
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import * as vscode from 'vscode';
 import { BUILD } from '../client/build.ts';
 import { isError } from '../protocol/errors.ts';
@@ -29,6 +29,7 @@ type State = 'noFolder' | 'unused' | 'failed' | 'loading' | 'ready';
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const log = vscode.window.createOutputChannel('Trainstash', { log: true });
   const dist = join(context.extensionPath, 'dist');
+  offerCommandLine(context, dist);
   const connection = new Connection({
     log: (text) => log.info(text),
     async connect(start) {
@@ -189,4 +190,12 @@ function folders(): string[] {
   return (vscode.workspace.workspaceFolders ?? [])
     .filter(({ uri }) => uri.scheme === 'file')
     .map(({ uri }) => uri.fsPath);
+}
+
+/** `trainstash` in terminals, behind one that is installed. */
+function offerCommandLine({ environmentVariableCollection: variables }: vscode.ExtensionContext, dist: string): void {
+  variables.persistent = false;
+  variables.description = 'The command `trainstash`.';
+  variables.append('PATH', `${delimiter}${join(dist, 'bin')}`);
+  variables.replace('TRAINSTASH_EDITOR_NODE', process.execPath);
 }

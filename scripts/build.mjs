@@ -113,6 +113,7 @@ cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(d
 });
 writeNamespaces();
 writeNativeModules();
+writeCommands();
 mkdirSync(join(dist, 'docs'), { recursive: true });
 cpSync(join(root, 'docs/errors.md'), join(dist, 'docs/errors.md'));
 cpSync(join(root, 'python'), join(dist, 'python'), {
@@ -162,6 +163,22 @@ function writeNamespaces() {
 function writeNativeModules() {
   copyModule('better-sqlite3', /[/\\](deps|src|docs|benchmark|test)([/\\]|$)|\.(md|gyp|gypi)$/);
   for (const name of readdirSync(join(root, 'node_modules/@lydell'))) copyModule(`@lydell/${name}`, /\.(md|pdb)$/);
+}
+
+/** What a terminal of the editor finds as `trainstash`: under the editor's own Node, since there may be no other. */
+function writeCommands() {
+  mkdirSync(join(dist, 'bin'));
+  const shell = `#!/bin/sh
+ELECTRON_RUN_AS_NODE=1 exec "\${TRAINSTASH_EDITOR_NODE:-node}" "$(dirname "$0")/../trainstash.js" "$@"
+`;
+  const windows = `@echo off
+setlocal
+set ELECTRON_RUN_AS_NODE=1
+if not defined TRAINSTASH_EDITOR_NODE set TRAINSTASH_EDITOR_NODE=node
+"%TRAINSTASH_EDITOR_NODE%" "%~dp0..\\trainstash.js" %*
+`;
+  writeFileSync(join(dist, 'bin/trainstash'), shell, { mode: 0o755 });
+  writeFileSync(join(dist, 'bin/trainstash.cmd'), windows.replaceAll('\n', '\r\n'));
 }
 
 function copyModule(name, without) {

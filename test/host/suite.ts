@@ -1,6 +1,6 @@
 /** Runs inside the extension host, beside the packed extension: what cannot be seen from outside. */
 import * as assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Mocha from 'mocha';
 import * as vscode from 'vscode';
@@ -40,6 +40,17 @@ function define(): void {
     it('keeps its store out of the file watcher', () => {
       const excluded = vscode.workspace.getConfiguration('files').get<Record<string, boolean>>('watcherExclude')!;
       assert.equal(excluded['**/.git/trainstash/**'], true);
+    });
+
+    it('brings the command line to terminals', async () => {
+      const said = join(root.fsPath, 'said.txt');
+      const terminal = vscode.window.createTerminal({ name: 'shell', shellPath: '/bin/sh' });
+      try {
+        terminal.sendText(`trainstash help doctor > ${said} 2>&1`);
+        await until('it has answered', () => existsSync(said) && readFileSync(said, 'utf8').includes('[--again]'));
+      } finally {
+        terminal.dispose();
+      }
     });
 
     it('offers jobs as tasks, and a task ends when its run does', async () => {

@@ -209,6 +209,15 @@ test.skipIf(!GPU)('doctor tries what is here, says what was rejected and why, an
   expect(findings.map(({ backend }) => backend)).toEqual(expect.arrayContaining(['webgpu', 'wasm', 'cpu']));
 });
 
+test('what a project brings for a GPU is not loaded before somebody trusts it', async () => {
+  const fixture = makeFixture();
+  writeNativePackage(fixture.root, 'works');
+  const client = await fixture.connect();
+  await client.request(m.projectOpen, { root: fixture.root, trusted: false, create: true });
+  const survey = client.request(m.backendSurvey, { root: fixture.root, environment: shellEnvironment() });
+  await expect(survey).rejects.toMatchObject({ code: 'untrusted' });
+});
+
 test('what `trainstash gpu` fetches is the version that the tests train with', () => {
   const { version } = JSON.parse(readFileSync(join(WEBGPU_PACKAGE, 'package.json'), 'utf8')) as { version: string };
   expect(WEBGPU_VERSION).toBe(version);
