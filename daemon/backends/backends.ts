@@ -15,8 +15,8 @@ import { chooseFastest, rejectionsOf, titleOf } from './choose.ts';
 import { probe } from './probe.ts';
 import { plainNode } from './runtime.ts';
 
-const IDENTIFY_MS = Number(process.env.TRAINSTASH_IDENTIFY_MS ?? 30_000);
-const TRY_MS = Number(process.env.TRAINSTASH_TRY_MS ?? 120_000);
+const IDENTIFY_MS = 30_000;
+const TRY_MS = 120_000;
 const NEEDS_PLAIN_NODE = 'it needs a Node 22.15 or newer on your PATH, since VS Code’s own forbids its buffers';
 /** What a driver may look at; other variables change nothing about a back end. */
 const DECISIVE =

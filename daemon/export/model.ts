@@ -35,12 +35,13 @@ export async function exportModel(
   const body = (await store.checkpointFacts(checkpoint.id))!;
   const cwd = body.run.code ? await checkOut(place.root, place.store, body.run.code) : place.root;
   const { directory, start } = await prepareSession(context, {
-    run: { ...run, params: body.run.params, backend: body.checkpoint.environment.backend ?? run.backend },
+    // The checkpoint's own if it is here, else what there is: only the weights are written.
+    run: { ...run, params: body.run.params, backend: 'auto' },
     session: newSession(run, 'export', { checkpoint: checkpoint.id, step: checkpoint.step }),
     job: findJob(readConfig(place.root), run.job),
     checkpoint,
     root: place.root,
-    // Data or a back end that differ by now stop no export: only the weights of the model are written.
+    // Data or a back end that differ by now stop no export either.
     accept: ['data', 'backend'],
     environment,
     overrides: { cwd, exportAs: format },

@@ -119,6 +119,19 @@ describe('auto', () => {
     expect(await open().choose(asked)).toMatchObject({ backend: 'wasm', reason: expect.stringContaining('CUDA 11.2') });
   });
 
+  test('keeps to what the daemon’s environment allows', async () => {
+    const { root, open, request } = bench();
+    const from = writeNativePackage(root, 'works');
+    process.env.TRAINSTASH_BACKENDS = 'tfjs-node-gpu,cpu';
+    try {
+      expect(await open().choose(request())).toMatchObject({ backend: 'tfjs-node-gpu', options: { from } });
+      process.env.TRAINSTASH_BACKENDS = 'webgpu';
+      await expect(open().choose(request())).rejects.toMatchObject({ code: 'backendUnavailable' });
+    } finally {
+      delete process.env.TRAINSTASH_BACKENDS;
+    }
+  });
+
   test('an unknown name and one that is not here are refused, with what to do', async () => {
     const { open, request } = bench();
     await expect(open().choose(request({ wanted: 'cuda' }))).rejects.toMatchObject({ code: 'paramInvalid' });

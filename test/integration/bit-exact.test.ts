@@ -86,6 +86,16 @@ describe('interrupted and resumed = not interrupted', () => {
   }
 });
 
+test('threads of wasm change no bits', async () => {
+  const sessions = join(temporaryFolder(), 'sessions');
+  const [one, two] = await Promise.all(
+    (['wasm', 'wasm with two threads'] as const).map((backend, i) =>
+      finished(train(sessions, { ...makeLaunch(BACKENDS[backend]), session: `threads${i}` })),
+    ),
+  );
+  expect(digestOf(inbox(two!).at(-1)!.path)).toBe(digestOf(inbox(one!).at(-1)!.path));
+});
+
 async function compare(item: Case): Promise<void> {
   const sessions = join(temporaryFolder(), 'sessions');
   const launch = makeLaunch({ params: { model: item.model, optimizer: item.optimizer }, ...BACKENDS[item.backend] });
