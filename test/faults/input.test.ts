@@ -80,7 +80,12 @@ describe('what was asked for', () => {
     ['an unknown job', ['run', 'smal'], 'jobUnknown', /did you mean "small"/],
     ['an unknown param', ['run', 'small', '-p', 'learningrate=1'], 'paramUnknown', /did you mean "learningRate"/],
     ['a param of another type', ['run', 'small', '-p', 'epochs=many'], 'paramInvalid', /"epochs" must be a number/],
-    ['an unknown back end', ['run', 'small', '--backend', 'cuda'], 'paramInvalid', /Known: auto, wasm, cpu/],
+    [
+      'an unknown back end',
+      ['run', 'small', '--backend', 'cuda'],
+      'paramInvalid',
+      /Known: auto, webgpu, tfjs-node-gpu, tfjs-node, wasm, cpu/,
+    ],
     ['a run that is not there', ['show', '77'], 'notFound', /trainstash ls --all/],
     ['nothing to resume', ['resume'], 'notFound', /nothing to resume/],
     ['a checkpoint that is not there', ['tag', 'nosuchcheckpoint', 'x'], 'notFound', /no checkpoint/],

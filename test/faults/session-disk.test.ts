@@ -200,5 +200,7 @@ while run.steps < 30:
     if run.steps == 14:
         open(os.path.join(run._session.path, "control"), "w").write('{"seq": 1, "pause": true}')
         run._polled = 0
+# What it prints goes to the same disk, whose last bytes the checkpoint that is tried just now may have.
+run._checkpoints.join()
 print("FINAL", run.steps, flush=True)
 `;
