@@ -111,6 +111,8 @@ cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(d
   recursive: true,
   filter: (source) => statSync(source).isDirectory() || /\.wasm$|threaded-simd\.js$/.test(source),
 });
+// Copied to where no package.json above says so: Node would parse each bundle twice, and complain.
+writeFileSync(join(dist, 'package.json'), '{ "type": "module" }\n');
 writeNamespaces();
 writeNativeModules();
 writeCommands();
