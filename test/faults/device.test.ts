@@ -11,12 +11,12 @@ const ON_GPU = { backend: 'webgpu', backendOptions: { from: WEBGPU_PACKAGE, thre
 const EACH_TWO = { everySeconds: 0, everySteps: 2, everyEpochs: null, onBest: false };
 
 describe.skipIf(!GPU)('a GPU that fails', () => {
-  const run = (fault: string, at = 6) =>
-    train(
-      join(temporaryFolder(), 'sessions'),
-      makeLaunch({ module: 'device-faults.ts', params: { fault, at }, checkpoint: EACH_TWO, ...ON_GPU }),
-      GPU!,
-    );
+  const run = (fault: string) => {
+    const sessions = join(temporaryFolder(), 'sessions');
+    const launch = makeLaunch({ module: 'device-faults.ts', checkpoint: EACH_TWO, ...ON_GPU });
+    const params = { fault, inbox: join(sessions, launch.session, 'inbox') };
+    return train(sessions, { ...launch, params }, GPU!);
+  };
 
   for (const fault of ['lost', 'invalid']) {
     test(`${fault}: the run fails, names it, keeps nothing of afterwards, and resumes from before`, async () => {
@@ -30,7 +30,7 @@ describe.skipIf(!GPU)('a GPU that fails', () => {
         expect(facts.reasons).not.toContain('exception');
       }
       expect(kept.length).toBeGreaterThan(0);
-      const again = makeLaunch({ module: 'device-faults.ts', params: { fault: '', at: 6 }, ...ON_GPU });
+      const again = makeLaunch({ module: 'device-faults.ts', params: { fault: '' }, ...ON_GPU });
       const resumed = await train(join(temporaryFolder(), 'sessions'), resumeFrom(again, kept.at(-1)!), GPU!);
       expect(resumed.directory.exit()?.outcome, output(resumed.directory)).toBe('completed');
     });

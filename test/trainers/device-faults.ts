@@ -1,4 +1,5 @@
-/** A dense net that makes a GPU fail after some steps: `lost`, `invalid`, or with a tensor that is too large (`tensor`, `weights`). */
+/** A dense net that makes a GPU fail at a step, once there is something in `inbox`: `lost`, `invalid`, or with a tensor that is too large (`tensor`, `weights`). */
+import { readdirSync } from 'node:fs';
 import type * as tfTypes from '@tensorflow/tfjs-core';
 import type { Training } from '../../daemon/trainer/training.ts';
 
@@ -11,8 +12,21 @@ const LARGE = [40_000, 8_000];
 let steps = 0;
 
 export default {
-  params: { fault: 'lost', at: 6 },
-  data: ({ tf }) => ({ train: { x: tf.randomNormal([64, 4]), y: tf.randomNormal([64, 1]) } }),
+  params: { fault: 'lost', at: 6, inbox: '' },
+  data: ({ tf, params }) => ({
+    train: {
+      length: 64,
+      async batch(indices) {
+        while (
+          steps + 1 === params.at &&
+          params.inbox &&
+          readdirSync(params.inbox).every((name) => name.startsWith('.'))
+        )
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        return { x: tf.randomNormal([indices.length, 4]), y: tf.randomNormal([indices.length, 1]) };
+      },
+    },
+  }),
   model({ tf, params }) {
     const weights = tf.variable(tf.randomNormal([4, 1]));
     // Zeros take no memory until somebody looks at them.

@@ -1,0 +1,165 @@
+/** What opens beside the side bar: files with mistakes, exports, the dashboard, a comparison. */
+import { appendFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { runPause } from '../../protocol/messages.ts';
+import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
+import { until } from '../support/folder.ts';
+import { untilRow, useWorkbench } from '../support/workbench.ts';
+
+vi.setConfig({ testTimeout: 240_000 });
+
+const workbench = useWorkbench();
+
+test('a mistake in trainstash.json is marked where it is', async (context) => {
+  if (!workbench.parts) return context.skip();
+  const fixture = makeFixture({ config: { jobs: { small: { modul: 'small.ts' } } } });
+  const editor = await workbench.open(fixture);
+  await editor.showTrainstash();
+  await editor.page.getByText('No runs yet').waitFor();
+  await editor.quickOpen('trainstash.json');
+  await editor.page.locator('.squiggly-error, .squiggly-warning').first().waitFor();
+  await editor.palette('Problems: Focus on Problems View');
+  await editor.shot('config');
+  const problems = editor.page.locator('.markers-panel-container');
+  await problems.getByText('the job "small" needs either "run"').waitFor();
+  // What the schema itself has to say of it is a mistake of ours.
+  await until('the schema has had its say', async () => (await problems.getByText('[Ln').count()) > 0);
+  expect(await problems.getByText('$ref').count()).toBe(0);
+  // Who starts a job all the same is told, and the page that explains it is one click away.
+  await editor.palette('Trainstash: Run a Job');
+  const refused = editor.toast(/trainstash\.json/).filter({ hasText: 'What Is This?' });
+  await refused.getByRole('button', { name: 'What Is This?' }).click();
+  await until('the page of errors is open', async () => {
+    for (const frame of editor.page.frames()) {
+      const heading = frame.getByRole('heading', { name: 'configInvalid' });
+      if (await heading.isVisible().catch(() => false)) return true;
+    }
+    return false;
+  });
+  await editor.shot('explained');
+  writeFileSync(join(fixture.root, 'trainstash.json'), JSON.stringify({ jobs: { small: { module: 'small.ts' } } }));
+  await editor.page.getByRole('button', { name: 'Jobs Section' }).click();
+  await editor.row(/^job small/).waitFor();
+});
+
+test('a run is exported from its row, in a format that is chosen, to where it is asked for', async (context) => {
+  if (!workbench.parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  const editor = await workbench.open(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /^small #1 val_loss/);
+  await editor.rowMenu(editor.row(/small #1/), 'Export…');
+  const list = editor.page.locator('.quick-input-widget');
+  await list.getByText('its weights are laid out in another way than PyTorch’s').waitFor();
+  await editor.shot('export-formats');
+  await list.getByText('safetensors', { exact: true }).click();
+  // Where VS Code's own dialog cannot be had, as in a browser, it asks for a path in the same place.
+  await list.getByText('Export small #1 as safetensors').waitFor();
+  await editor.shot('export-where');
+  await editor.page.keyboard.press('Enter');
+  await editor.notification(/Exported [\d.]+ kB/);
+  await editor.shot('exported');
+  // And opened, it says what it holds.
+  const [name] = readdirSync(fixture.root).filter((file) => file.endsWith('.safetensors'));
+  await editor.quickOpen(name!);
+  const page = await editor.webview(/\d+ tensors/);
+  await page.getByRole('row', { name: /0\.Conv2D\/kernel \[3, 3, 1, 4\] F32/ }).waitFor();
+  await page.getByRole('button', { name: 'Smallest, largest, mean' }).click();
+  await page.getByRole('columnheader', { name: 'Mean' }).waitFor();
+  await editor.shot('checkpoint-file');
+  expect(name).toMatch(/^small_epoch_0003_val_loss_[\d.]+\.safetensors$/);
+  expect(existsSync(join(fixture.root, `${name}.trainstash.json`))).toBe(true);
+});
+
+test('the dashboard lists runs, draws those that are chosen, follows a live one, and two are compared', async (context) => {
+  if (!workbench.parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  await untilStatus(client, fixture, (await startSmall(client, fixture, { learningRate: 0.02 })).id, 'completed');
+  appendFileSync(join(fixture.root, 'small.ts'), '\n// another thought\n');
+  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  const editor = await workbench.open(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #2/, /^small #2/);
+  await editor.palette('Trainstash: Open the Dashboard');
+  const page = await editor.webview(/2 runs/);
+  const grid = page.getByRole('grid');
+  await grid.getByRole('row', { name: /small #1/ }).click();
+  await grid.getByRole('row', { name: /small #2/ }).click();
+  const chart = page.locator('.chart', { hasText: 'val_loss' });
+  await chart.locator('canvas').waitFor();
+  await editor.shot('dashboard');
+  // Dragged over, a part of the axis is shown; a double click shows all again.
+  const first = page.locator('.chart').first();
+  const plot = first.locator('.u-over');
+  const box = (await plot.boundingBox())!;
+  const inside = (share: number, height = 0.5) =>
+    editor.page.mouse.move(box.x + box.width * share, box.y + box.height * height);
+  // Where the pointer is at the left end, the legend says which step that is.
+  const leftmost = async () => {
+    await inside(0.01);
+    return Number(/step\s*(\d+)/.exec((await first.locator('.u-legend').innerText()).replaceAll(/\s+/g, ' '))?.[1]);
+  };
+  await inside(0.3);
+  await editor.page.mouse.down();
+  await inside(0.7);
+  await editor.page.mouse.up();
+  await until('it is zoomed', async () => (await leftmost()) > 4);
+  await editor.shot('zoomed');
+  await editor.page.mouse.dblclick(box.x + box.width * 0.5, box.y + box.height * 0.5);
+  await until('all is shown again', async () => (await leftmost()) === 1);
+  // A checkpoint on the axis is asked what to do with: the last is at the right end.
+  await editor.page.mouse.click(box.x + box.width - 1, box.y + box.height - 4);
+  const offer = editor.page.locator('.quick-input-widget');
+  await offer.getByText(/small #[12] at step 18/).waitFor();
+  await offer.getByText('Resume from here').waitFor();
+  await editor.shot('checkpoint-offer');
+  await editor.page.keyboard.press('Escape');
+  // The log is read when it is opened, and searched line by line.
+  await page.getByText('Log', { exact: true }).click();
+  await page.locator('pre').getByText(/\S/).waitFor();
+  await page.getByRole('searchbox', { name: 'Search the log' }).fill('no line has this');
+  await page.getByText('0 lines').waitFor();
+  await page.getByText('Log', { exact: true }).click();
+  const live = await startSmall(client, fixture, { slow: 200, epochs: 20 });
+  await grid.getByRole('row', { name: /small #3.*running/ }).waitFor();
+  await client.request(runPause, { root: fixture.root, run: live.id });
+  await grid.getByRole('row', { name: /small #3.*paused/ }).waitFor();
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await grid.getByRole('row', { name: /small #3/ }).click();
+  await page.getByRole('button', { name: 'Resume' }).click();
+  await grid.getByRole('row', { name: /small #3.*running/ }).waitFor();
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await grid.getByRole('row', { name: /small #3.*paused/ }).waitFor();
+  // Shift takes all between, whichever way.
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await grid.getByRole('row', { name: /small #1/ }).click();
+  await grid.getByRole('row', { name: /small #3/ }).click({ modifiers: ['Shift'] });
+  await page.getByText('3 chosen').waitFor();
+  await grid.getByRole('row', { name: /small #3/ }).click();
+  await page.getByText('2 chosen').waitFor();
+  await page.getByRole('searchbox', { name: 'Filter runs' }).fill('learningRate=0.02');
+  await until('one row is left', async () => (await grid.getByRole('row', { name: /small #/ }).count()) === 1);
+  await page.getByRole('button', { name: 'Compare' }).click();
+
+  const diff = await editor.webview('Params');
+  await diff.getByText('The states differ.').waitFor();
+  await diff.getByRole('row', { name: /learningRate 0.02 0.01 default/ }).waitFor();
+  await diff.getByText(/tensors changed/).waitFor();
+  await editor.shot('diff');
+  await diff.getByRole('button', { name: 'Open all in the diff editor' }).click();
+  await editor.page.getByText('// another thought').first().waitFor();
+  await editor.shot('diff-code');
+
+  // Both pages come back with the window, about what they were about.
+  await until('the editor has written down what is open', () => editor.hasStored('sides'));
+  await editor.reload();
+  await editor.page.getByRole('tab', { name: /small #1@18 ↔ small #2@18(?! \()/ }).click();
+  await (await editor.webview('Params')).getByText(/tensors changed/).waitFor();
+  await editor.page.getByRole('tab', { name: 'Trainstash: project' }).click();
+  await (await editor.webview(/3 runs/)).locator('.chart', { hasText: 'val_loss' }).locator('canvas').waitFor();
+  expect(editor.pageErrors).toEqual([]);
+});

@@ -1,0 +1,177 @@
+/** Runs, from the side bar, from a file, from a job: started, paused, resumed, kept. */
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { connect } from '../../client/connect.ts';
+import { checkpointTag, logRead, runPause } from '../../protocol/messages.ts';
+import { BUILD, kill, makeFixture, openProject, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import { until } from '../support/folder.ts';
+import { PYTHON } from '../support/python.ts';
+import { untilRow, untilStatusBar, useWorkbench } from '../support/workbench.ts';
+
+vi.setConfig({ testTimeout: 240_000 });
+
+const workbench = useWorkbench();
+
+test('a run is started, paused, outlives a killed daemon and a reloaded window, and is resumed by one click', async (context) => {
+  if (!workbench.parts) return context.skip();
+  const fixture = makeFixture({
+    config: {
+      jobs: { small: { module: 'small.ts', params: { slow: 300, epochs: 30 }, checkpoint: { every: '4 steps' } } },
+    },
+  });
+  const editor = await workbench.open(fixture);
+  await editor.showTrainstash();
+  await editor.page.getByText('No runs yet').waitFor();
+  await editor.palette('Trainstash: Run a Job');
+  await untilRow(editor, /small #1/, /\d+% · val_loss/);
+  await untilStatusBar(editor, /small #1 \d+% · [\d.]+ · /);
+  await editor.page.locator('.terminal-wrapper').first().waitFor();
+  await editor.shot('running');
+
+  kill(fixture.daemonPid(), 'SIGKILL');
+  const client = await until('a daemon answers again', () =>
+    connect({ name: 'test', build: BUILD, dist: null, env: fixture.env }).catch(() => null),
+  );
+  const { run } = await show(client, fixture, '1');
+  await untilStep(client, fixture, '1', run.step + 3);
+  await editor.reload();
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /\d+% · val_loss/);
+
+  await editor.rowAction(editor.row(/small #1/), 'Pause');
+  await untilRow(editor, /small #1/, /paused at \d+/);
+  // Without loss and time left: it is drawn once a second, and until then a click would show the run.
+  await untilStatusBar(editor, /small #1 \d+%\s*$/);
+  await editor.shot('paused');
+  await editor.status.click();
+  await untilStatus(client, fixture, '1', 'running');
+  await untilStatusBar(editor, /small #1 \d+% · /);
+
+  // Its checkpoints are rows below it.
+  await editor.row(/small #1/).click();
+  await editor.row(/step \d+/).waitFor();
+  await editor.shot('checkpoints');
+  await editor.rowAction(editor.row(/small #1/), 'Stop');
+  await untilRow(editor, /small #1/, /stopped at/);
+  expect(editor.pageErrors).toEqual([]);
+});
+
+test('what differs from the checkpoint is shown before a resume, and nothing starts until it is accepted', async (context) => {
+  if (!workbench.parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 50 });
+  await untilStep(client, fixture, run.id, 5);
+  await client.request(runPause, { root: fixture.root, run: run.id });
+  const editor = await workbench.open(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /paused at/);
+  appendFileSync(join(fixture.root, 'small.ts'), '\n// changed\n');
+
+  await editor.rowAction(editor.row(/small #1/), 'Resume');
+  const list = editor.page.locator('.quick-input-widget');
+  await list.getByText('1 thing differs from the checkpoint').waitFor();
+  await list.getByText('code: small.ts').waitFor();
+  await editor.shot('preflight');
+  expect((await show(client, fixture, run.id)).run.sessions).toBe(1);
+  await editor.page.keyboard.press('Escape');
+  await list.waitFor({ state: 'hidden' });
+  expect((await show(client, fixture, run.id)).run.status).toBe('paused');
+
+  await editor.rowAction(editor.row(/small #1/), 'Resume');
+  await list.getByText('Resume all the same').click();
+  await untilStatus(client, fixture, run.id, 'completed');
+  await untilRow(editor, /small #1/, /^small #1 val_loss/);
+});
+
+test('a Python file is run from its editor, and what is typed into its terminal reaches it; Ctrl-C asks first', async (context) => {
+  if (!workbench.parts || !PYTHON) return context.skip();
+  const fixture = makeFixture({ config: { jobs: {} } });
+  const script = "answer = input('? ')\nprint('ANSWER', answer, flush=True)\ninput()\n";
+  writeFileSync(join(fixture.root, 'ask.py'), script);
+  const editor = await workbench.open(fixture);
+  await editor.showTrainstash();
+  await editor.quickOpen('ask.py');
+  await editor.palette('Trainstash: Run with Trainstash');
+  await untilRow(editor, /ask #1/, /running|step/);
+  const client = await openProject(fixture);
+  const { run } = await show(client, fixture, '1');
+  const printed = async () => (await client.request(logRead, { root: fixture.root, run: run.id, offset: 0 })).text;
+  await until('it asks', async () => (await printed()).includes('? '));
+  await editor.page.locator('.terminal-wrapper.active .xterm-helper-textarea').focus();
+  await editor.page.keyboard.type('forty-two');
+  await editor.page.keyboard.press('Enter');
+  await until('it has the answer', async () => (await printed()).includes('ANSWER forty-two'));
+  await editor.page.keyboard.press('Control+c');
+  const dialog = editor.page.locator('.monaco-dialog-box');
+  await dialog.getByText('Send Ctrl-C to ask #1?').waitFor();
+  await editor.shot('ctrl-c');
+  expect((await show(client, fixture, '1')).run.status).toBe('running');
+  await dialog.getByRole('button', { name: 'Send Ctrl-C' }).click();
+  await untilStatus(client, fixture, run.id, 'failed');
+  expect((await show(client, fixture, '1')).run.reason).toContain('KeyboardInterrupt');
+  await editor.page.locator('.codelens-decoration', { hasText: 'Run' }).waitFor();
+  // It lived too short to be more than a draft, which the tree folds away.
+  await editor.palette('Trainstash: Keep as Job…');
+  await editor.page.locator('.quick-input-widget', { hasText: 'Keep the command of ask #1 as a job' }).waitFor();
+  await editor.page.keyboard.press('Enter');
+  await until('it is a job', () =>
+    readFileSync(join(fixture.root, 'trainstash.json'), 'utf8').includes('"python ask.py"'),
+  );
+  await editor.shot('kept');
+  expect(editor.pageErrors).toEqual([]);
+});
+
+test('what is kept says why, old code comes back beside the project, a job runs with other params, a walkthrough shows the first steps', async (context) => {
+  if (!workbench.parts) return context.skip();
+  const config = { jobs: { small: { module: 'small.ts', params: { learningRate: 0.01 }, keep: { last: 2 } } } };
+  const fixture = makeFixture({ config });
+  const client = await openProject(fixture);
+  const run = await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  await client.request(checkpointTag, { root: fixture.root, checkpoint: run.lastCheckpoint!.id, tag: 'paper' });
+  const before = readFileSync(join(fixture.root, 'small.ts'), 'utf8');
+  appendFileSync(join(fixture.root, 'small.ts'), '\n// another thought\n');
+  const editor = await workbench.open(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /^small #1 val_loss/);
+  const list = editor.page.locator('.quick-input-widget');
+  await editor.palette('Trainstash: Clean Up…');
+  await list.getByText(/tagged paper/).waitFor();
+  await editor.shot('clean-up');
+  await list.getByText('small #1').click();
+  await list.getByText('small #1: delete checkpoints').waitFor();
+  await editor.shot('clean-up-run');
+  await editor.page.keyboard.press('Escape');
+
+  await editor.rowMenu(editor.row(/small #1/), 'Original Code in a New Folder…');
+  await list.getByText('The code of small #1, into a new folder in…').waitFor();
+  // It writes the folder that it starts in a moment after it is there, over what was typed.
+  await until('the folder is entered', async () => {
+    await list.locator('input.input').fill(`${fixture.folder}/`);
+    await editor.page.waitForTimeout(500);
+    return list.getByText('project', { exact: true }).isVisible();
+  });
+  await list.getByRole('button', { name: 'Restore Here' }).click();
+  await editor.notification(/files in/);
+  await editor.shot('original-code');
+  const [folder] = readdirSync(fixture.folder).filter((name) => name.startsWith('small-1-'));
+  expect(readFileSync(join(fixture.folder, folder!, 'small.ts'), 'utf8')).toBe(before);
+
+  await editor.page.getByRole('button', { name: 'Jobs Section' }).click();
+  await editor.row(/^job small/).click();
+  await editor.row(/^learningRate/).waitFor();
+  await editor.shot('jobs');
+  await editor.rowMenu(editor.row(/^job small/), 'Run with Params…');
+  await list.getByText('Run small with other params').waitFor();
+  await list.locator('input.input').fill('learningRate=0.5 epochs=1');
+  await editor.page.keyboard.press('Enter');
+  await untilRow(editor, /small #2/, /^small #2 val_loss/);
+  expect((await show(client, fixture, '2')).run.params).toMatchObject({ learningRate: 0.5, epochs: 1 });
+
+  await editor.palette('Open Walkthrough');
+  await list.locator('.monaco-list-row', { hasText: 'Trainstash' }).click();
+  await editor.page.locator('.gettingStartedContainer', { hasText: 'Kill it, and resume it' }).waitFor();
+  await editor.shot('walkthrough');
+  expect(editor.pageErrors).toEqual([]);
+});

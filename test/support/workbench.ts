@@ -1,0 +1,36 @@
+/** The workbench for the tests of a file: packed once before them, a window for each that asks. */
+import { join } from 'node:path';
+import { beforeAll } from 'vitest';
+import type { Fixture } from './daemon.ts';
+import { type Editor, type EditorParts, editorParts, openEditor } from './editor.ts';
+import { until } from './folder.ts';
+
+/** `parts` is null where this machine cannot have an editor, and said so. */
+export function useWorkbench() {
+  const workbench = {
+    parts: null as EditorParts | null,
+    open: (fixture: Fixture): Promise<Editor> =>
+      openEditor(workbench.parts!, { folder: fixture.root, state: join(fixture.folder, 'state') }),
+  };
+  beforeAll(async () => {
+    workbench.parts = await editorParts();
+  }, 600_000);
+  return workbench;
+}
+
+/** Waits until a row says what it should. */
+export function untilRow(editor: Editor, name: RegExp, text: RegExp): Promise<string> {
+  return until(`the row ${name} says ${text}`, async () => {
+    const row = editor.row(name);
+    if (!(await row.isVisible())) return false;
+    const shown = await editor.textOf(row).catch(() => '');
+    return text.test(shown) && shown;
+  });
+}
+
+export function untilStatusBar(editor: Editor, text: RegExp): Promise<unknown> {
+  return until(`the status bar says ${text}`, async () => {
+    if (!(await editor.status.isVisible())) return false;
+    return text.test((await editor.status.innerText().catch(() => '')).replaceAll(/\s+/g, ' '));
+  });
+}
