@@ -49,6 +49,13 @@ describe.skipIf(!GPU)('webgpu', () => {
     });
   }
 
+  test('a synchronous read says what to write instead', async () => {
+    await tf.setBackend('webgpu');
+    const onDevice = tf.add(tensor([3]), 1);
+    expect(() => onDevice.dataSync()).toThrow(/await tensor\.data\(\)/);
+    expect(await onDevice.data()).toHaveLength(3);
+  });
+
   test('what cannot be made deterministic is refused by name', async () => {
     await tf.setBackend('webgpu');
     const image = tensor([1, 5, 5, 1]) as never;

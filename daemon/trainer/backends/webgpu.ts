@@ -71,6 +71,7 @@ export async function startWebgpu({ from }: BackendOptions): Promise<Backend> {
   installWebgpuKernels(backend);
   const maxTensorBytes = Math.min(device.limits.maxStorageBufferBindingSize!, device.limits.maxBufferSize!);
   refuseLargeTensors(backend, maxTensorBytes);
+  refuseSynchronousReads(backend);
   return {
     name: 'webgpu',
     environment: {
@@ -120,6 +121,17 @@ function refuseLargeTensors(backend: WebgpuBackend, maxBytes: number): void {
     const bytes = tf.util.sizeFromShape(shape) * (dtype === 'complex64' ? 8 : 4);
     if (bytes > maxBytes) throw tensorTooLarge(`A tensor of the shape [${shape.join(', ')}]`, bytes, maxBytes);
     uploadToGPU.call(this, dataId);
+  };
+}
+
+/** Upstream would ask for a canvas, which only browsers have. */
+function refuseSynchronousReads(backend: WebgpuBackend): void {
+  backend.readSync = function read(dataId) {
+    const { values } = this.tensorMap.get(dataId);
+    if (values) return values;
+    throw new Error(
+      'dataSync() and arraySync() cannot read from a GPU: use `await tensor.data()`, or train with --backend wasm',
+    );
   };
 }
 

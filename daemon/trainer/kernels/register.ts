@@ -32,6 +32,7 @@ export interface WebgpuBackend {
   endComputePassEncoder(): void;
   submitQueue(): void;
   uploadToGPU(dataId: object): void;
+  readSync(dataId: object): Float32Array | Int32Array | Uint8Array;
   write(values: unknown, shape: number[], dtype: string): object;
   makeTensorInfo(shape: number[], dtype: string, values?: unknown): TensorInfo;
   disposeData(dataId: object): boolean;
