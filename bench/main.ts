@@ -9,6 +9,7 @@ import { diffBenchmarks } from './diff.ts';
 import { editorBenchmarks } from './editor.ts';
 import { print, type Result } from './measure.ts';
 import { metricsBenchmarks } from './metrics.ts';
+import { installPeers } from './peers.ts';
 import { pythonBenchmarks } from './python.ts';
 import { writeReport } from './report.ts';
 import { storageBenchmarks } from './storage.ts';
@@ -35,6 +36,7 @@ if (unknown.length > 0) {
   console.error(`There is no group ${unknown.join(', ')}. Groups: ${Object.keys(groups).join(', ')}.`);
   process.exit(2);
 }
+installPeers();
 const folder = mkdtempSync(join(process.env.TRAINSTASH_BENCH_FOLDER ?? tmpdir(), 'trainstash-bench-'));
 const results: Result[] = [];
 const dist = resolve(import.meta.dirname, '../dist');

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { openDatabase } from '../daemon/store/driver.ts';
+import { installFromDebian } from '../scripts/debian.ts';
 import { repository } from './git.ts';
 
 export interface Peer {
@@ -28,6 +29,19 @@ export interface Peer {
   close?(): void | Promise<void>;
 }
 
+/** By what each is started with. */
+const PACKAGES = { 'git-lfs': 'git-lfs', 'git-annex': 'git-annex', restic: 'restic', borg: 'borgbackup' };
+
+/** As root on Debian; elsewhere those that are missing are left out, and that is said. */
+export function installPeers(): void {
+  const missing = Object.entries(PACKAGES).filter(([command]) => !isHere(command));
+  installFromDebian(...missing.map(([, name]) => name));
+}
+
+function isHere(command: string): boolean {
+  return spawnSync('which', [command]).status === 0;
+}
+
 /** Those that are installed here, each with a folder of its own. */
 export function peersIn(folder: string): Peer[] {
   const makers: [command: string, make: (folder: string) => Peer][] = [
@@ -39,7 +53,7 @@ export function peersIn(folder: string): Peer[] {
     ['borg', borg],
   ];
   return makers.flatMap(([command, make], i) => {
-    if (spawnSync('which', [command]).status !== 0) {
+    if (!isHere(command)) {
       console.error(`storage: ${command} is not installed here`);
       return [];
     }

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 /** As root on Debian: installs them, and says so. Elsewhere nothing. */
 export function installFromDebian(...packages: string[]): void {
   if (packages.length === 0 || !canInstall()) return;
-  console.log(`Installing ${packages.join(', ')} from Debian for the tests (up to two minutes)…`);
+  console.log(`Installing ${packages.join(', ')} from Debian (up to two minutes)…`);
   apt('update');
   apt('install', '-y', '--no-install-recommends', ...packages);
 }

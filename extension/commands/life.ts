@@ -186,16 +186,26 @@ export async function resume(
 ): Promise<Run | undefined> {
   const message = verb === 'resume' ? m.runResume : m.runFork;
   const params = { root, run: run.id, set: {}, ...(await launchFrom(root)), ...options };
-  const launch = (more: { accept: boolean; current?: string[] }) =>
+  const launch = (more: { accept: boolean; current?: string[]; backend?: string }) =>
     withProgress(`${verb === 'resume' ? 'Resuming' : 'Forking'} ${run.name}`, () =>
       app.connection.request(message, { ...params, ...more }),
     );
+  const attempt = async (backend: { backend?: string }) => {
+    try {
+      return await launch({ accept: false, ...backend });
+    } catch (error) {
+      if (!isError(error, 'preflightDiffers')) throw error;
+      const decision = await decide(run, error.data.differences);
+      return decision && (await launch({ ...decision, ...backend }));
+    }
+  };
   try {
-    return await launch({ accept: false });
+    return await attempt({});
   } catch (error) {
-    if (!isError(error, 'preflightDiffers')) throw error;
-    const decision = await decide(run, error.data.differences);
-    return decision && (await launch(decision));
+    if (!isError(error, 'backendUnavailable')) throw error;
+    const another = 'Continue on Another Back End';
+    const chosen = await vscode.window.showWarningMessage(plain(error.message), another);
+    return chosen === another ? attempt({ backend: 'auto' }) : undefined;
   }
 }
 

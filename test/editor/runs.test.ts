@@ -1,10 +1,11 @@
 /** Runs, from the side bar, from a file, from a job: started, paused, resumed, kept. */
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { connect } from '../../client/connect.ts';
 import { checkpointTag, logRead, runPause } from '../../protocol/messages.ts';
 import { BUILD, kill, makeFixture, openProject, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import { writeNativePackage } from '../support/fake-native.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 import { untilRow, untilStatusBar, useWorkbench } from '../support/workbench.ts';
@@ -83,6 +84,33 @@ test('what differs from the checkpoint is shown before a resume, and nothing sta
   await list.getByText('Resume all the same').click();
   await untilStatus(client, fixture, run.id, 'completed');
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
+});
+
+test('a run whose back end is gone is offered to continue on another one, and says what that means', async (context) => {
+  if (!workbench.parts) return context.skip();
+  const fixture = makeFixture();
+  writeNativePackage(fixture.root, 'works');
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 50 }, { backend: 'tfjs-node-gpu' });
+  await untilStep(client, fixture, run.id, 5);
+  await client.request(runPause, { root: fixture.root, run: run.id });
+  await untilStatus(client, fixture, run.id, 'paused');
+  rmSync(join(fixture.root, 'node_modules'), { recursive: true });
+  const editor = await workbench.open(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /paused at/);
+
+  await editor.rowAction(editor.row(/small #1/), 'Resume');
+  const offer = await editor.notification(/tfjs-node-gpu cannot be used here/);
+  await editor.shot('backend-gone');
+  await offer.getByRole('button', { name: 'Continue on Another Back End' }).click();
+  const list = editor.page.locator('.quick-input-widget');
+  await list.getByText('backend', { exact: true }).waitFor();
+  await list.getByText('Resume all the same').click();
+  await untilStatus(client, fixture, run.id, 'completed');
+  const { run: done } = await show(client, fixture, run.id);
+  expect(done.backend).toBe('wasm');
+  expect(done.notices.map(({ code }) => code)).toContain('continuesFrom');
 });
 
 test('a Python file is run from its editor, and what is typed into its terminal reaches it; Ctrl-C asks first', async (context) => {
