@@ -13,10 +13,12 @@ const X = (times: number) =>
 
 /** Nearly the same as another: the tables have them. */
 const TWINS = ['storage.restore-first', 'storage.bytes-half'];
+/** Back ends of ours beside each other: nobody would use the slower one instead. */
+const AMONG_OURS = /^backends\.\w+-/;
 
 export function chartOf(results: readonly Result[]): string {
   const bars = results
-    .filter(({ name }) => !TWINS.includes(name))
+    .filter(({ name }) => !TWINS.includes(name) && !AMONG_OURS.test(name))
     .flatMap((result) => {
       const times = timesBetter(result);
       return times === null ? [] : [{ name: result.name, versus: result.versus!, times }];

@@ -131,8 +131,12 @@ export const launchSchema = v.object({
       checkpoint: v.string(),
       step: v.number(),
       /** What the checkpoint was made with; null where it does not say. */
-      expected: v.object({ data: v.nullable(v.string()), backend: v.nullable(v.string()) }),
-      /** Differences (`data`, `backend`) that the user accepted. */
+      expected: v.object({
+        data: v.nullable(v.string()),
+        backend: v.nullable(v.string()),
+        framework: v.optional(v.nullable(v.string()), null),
+      }),
+      /** Differences (`data`, `backend`, `package`) that the user accepted. */
       accept: v.array(v.string()),
     }),
   ),

@@ -1,6 +1,7 @@
 /** Commands for what TensorFlow.js trains on. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { statePaths } from '../../client/paths.ts';
 import { WEBGPU_VERSION } from '../../protocol/backends.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -54,17 +55,10 @@ function clearLine(): void {
 }
 
 function fetchPackage(name: string, folder: string): void {
+  // Without it npm would look for a project above.
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
   // Its install script does nothing that is needed.
-  const words = [
-    'install',
-    '--prefix',
-    folder,
-    '--ignore-scripts',
-    '--no-audit',
-    '--no-fund',
-    '--loglevel=error',
-    name,
-  ];
+  const words = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', name];
   const { status, error } = spawnSync('npm', words, {
     cwd: folder,
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -23,9 +23,9 @@ function isNewEnough(version: string): boolean {
 
 function versionOf(node: string): Promise<string> {
   const code = 'process.versions.electron ? "0" : process.versions.node';
+  // As what it is by itself.
+  const { ELECTRON_RUN_AS_NODE: _, NODE_OPTIONS: __, ...env } = process.env;
   return new Promise((resolve) => {
-    execFile(node, ['-p', code], { timeout: PROBE_MS, env: {} }, (error, stdout) =>
-      resolve(error ? '' : stdout.trim()),
-    );
+    execFile(node, ['-p', code], { timeout: PROBE_MS, env }, (error, stdout) => resolve(error ? '' : stdout.trim()));
   });
 }

@@ -42,7 +42,7 @@ export async function exportModel(
     checkpoint,
     root: place.root,
     // Data or a back end that differ by now stop no export either.
-    accept: ['data', 'backend'],
+    accept: ['data', 'backend', 'package'],
     environment,
     overrides: { cwd, exportAs: format },
   });

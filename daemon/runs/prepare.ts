@@ -54,7 +54,11 @@ export async function prepareSession(context: PrepareContext, request: SessionRe
       directory: 'restore',
       checkpoint: checkpoint.id,
       step: checkpoint.step,
-      expected: { data: facts?.data?.fingerprint ?? null, backend: facts?.environment.backend ?? null },
+      expected: {
+        data: facts?.data?.fingerprint ?? null,
+        backend: facts?.environment.backend ?? null,
+        framework: facts?.environment.framework ?? null,
+      },
       accept,
     },
     ...overrides,

@@ -396,7 +396,7 @@ export class Runs {
       job,
       checkpoint,
       root,
-      accept: accept ? ['data', 'backend'] : [],
+      accept: accept ? ['data', 'backend', 'package'] : [],
       debugger: rest.debugger,
       ...(this.#environments.get(run.id) ?? { environment: {} }),
     });

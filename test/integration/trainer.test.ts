@@ -84,6 +84,33 @@ test('another optimizer than the checkpoint’s is refused by name', async () =>
   });
 });
 
+test('a checkpoint of other kernels, or of another back end, goes on only when that was accepted', async () => {
+  const sessions = temporaryFolder();
+  const launch = makeLaunch({ params: { model: 'transformer', epochs: 1 } });
+  const { path, facts } = inbox((await train(sessions, launch)).directory).at(-1)!;
+  for (const [kind, environment] of [
+    ['package', { ...facts.environment, framework: 'tfjs 4.21.0, kernels 1' }],
+    ['backend', { ...facts.environment, backend: 'cpu' }],
+  ] as const) {
+    const resume = resumeFrom(
+      { ...launch, params: { ...launch.params, epochs: 2 } },
+      { path, facts: { ...facts, environment } },
+    );
+    const refused = await train(sessions, resume);
+    expect(refused.directory.exit()?.error).toMatchObject({
+      code: 'preflightDiffers',
+      data: { differences: [{ kind }] },
+    });
+    expect(losses(refused.directory)).toEqual([]);
+    const accepted = await train(sessions, {
+      ...resume,
+      session: `${kind}accepted`,
+      resume: { ...resume.resume!, accept: [kind] },
+    });
+    expect(accepted.directory.exit()?.outcome, output(accepted.directory)).toBe('completed');
+  }
+});
+
 test('400 steps do not leak tensors or memory', async () => {
   const sessions = temporaryFolder();
   const module = join(sessions, 'counting.ts');

@@ -79,7 +79,11 @@ export function resumeFrom(launch: Launch, from: { path: string; facts: Checkpoi
       directory: from.path,
       checkpoint: from.facts.id,
       step: from.facts.step,
-      expected: { data: from.facts.data?.fingerprint ?? null, backend: from.facts.environment.backend ?? null },
+      expected: {
+        data: from.facts.data?.fingerprint ?? null,
+        backend: from.facts.environment.backend ?? null,
+        framework: from.facts.environment.framework ?? null,
+      },
       accept: [],
     },
   };

@@ -41,9 +41,12 @@ export interface DeviceMemory {
   maxTensorBytes: number;
 }
 
+/** Counts up when a kernel or an optimizer of ours gives other bits than before: a resume is then not exact, and says so. */
+const KERNELS = 2;
+
 export function commonEnvironment(device: string): Record<string, string> {
   return {
-    framework: `tfjs ${tf.version_core}`,
+    framework: `tfjs ${tf.version_core}, kernels ${KERNELS}`,
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
     device,
