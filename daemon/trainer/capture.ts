@@ -33,6 +33,8 @@ export interface CaptureResult {
   stallMs: number;
   /** Null when it is durable in the inbox. */
   error: string | null;
+  /** Given up because the device has failed, which ends the run and says why. */
+  deviceFailed: boolean;
 }
 
 interface Flight {
@@ -43,7 +45,7 @@ interface Flight {
   offset: number;
   stallMs: number;
   committing: boolean;
-  /** Why it was given up: the device has failed. */
+  /** Why it was given up. */
   refused: string | null;
 }
 
@@ -81,6 +83,10 @@ export class Capturer {
   /** Nothing can be written any more: trying again is of no use. */
   get isBroken(): boolean {
     return this.#broken !== null;
+  }
+
+  get #deviceFailed(): boolean {
+    return this.#memory.kind === 'device' && this.#memory.failure() !== null;
   }
 
   get inFlight(): boolean {
@@ -226,12 +232,12 @@ export class Capturer {
     const lost = this.#broken ?? flight.refused;
     if (lost !== null) {
       this.#dispose(flight);
-      return { name, facts, stallMs, error: lost };
+      return { name, facts, stallMs, error: lost, deviceFailed: this.#deviceFailed };
     }
     const reply = receiveMessageOnPort(this.#replies)?.message as WriterReply | undefined;
     if (!reply) return null;
     this.#dispose(flight);
-    return { name, facts, stallMs, error: reply.type === 'committed' ? null : reply.message };
+    return { name, facts, stallMs, error: reply.type === 'committed' ? null : reply.message, deviceFailed: false };
   }
 
   #dispose(flight: Flight): void {

@@ -129,6 +129,7 @@ export class Checkpoints {
       this.#intervalMs = Math.max(this.#setup.policy.everySeconds * 1000, result.stallMs / MAX_OVERHEAD);
     if (result.error !== null) {
       this.#lastPosition = '';
+      if (result.deviceFailed) return false;
       if (!this.#saidFull) {
         reporter.report({
           type: 'notice',

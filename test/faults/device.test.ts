@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { inbox, losses, makeLaunch, output, resumeFrom, train, WEBGPU_PACKAGE } from '../support/trainer.ts';
+import { events, inbox, losses, makeLaunch, output, resumeFrom, train, WEBGPU_PACKAGE } from '../support/trainer.ts';
 
 const GPU = softwareGpu(false);
 const ON_GPU = { backend: 'webgpu', backendOptions: { from: WEBGPU_PACKAGE, threads: 1 } };
@@ -30,6 +30,8 @@ describe.skipIf(!GPU)('a GPU that fails', () => {
         expect(facts.reasons).not.toContain('exception');
       }
       expect(kept.length).toBeGreaterThan(0);
+      // Nobody is told to free disk space.
+      expect(events(directory).flatMap((event) => (event.type === 'notice' ? event.code : []))).toEqual([]);
       const again = makeLaunch({ module: 'device-faults.ts', params: { fault: '' }, ...ON_GPU });
       const resumed = await train(join(temporaryFolder(), 'sessions'), resumeFrom(again, kept.at(-1)!), GPU!);
       expect(resumed.directory.exit()?.outcome, output(resumed.directory)).toBe('completed');
