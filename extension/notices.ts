@@ -5,6 +5,7 @@ import { bestText, duration, integer } from '../protocol/words.ts';
 import { plain } from './text.ts';
 
 const LONG_RUN_MS = 300_000;
+const TRYING_SHOWN_MS = 10_000;
 const BRANCH_NOTICES = new Set([
   'askFollow',
   'switched',
@@ -40,6 +41,7 @@ export class Notices {
   }
 
   notice(root: string, run: Run | null, notice: Notice): void {
+    if (notice.code === 'tryingBackends') vscode.window.setStatusBarMessage(plain(notice.text), TRYING_SHOWN_MS);
     if (isLookedAt() && BRANCH_NOTICES.has(notice.code)) void this.#tellOfBranch(root, run, notice);
     if (!TROUBLE.has(notice.code) || !wants('trouble') || !isLookedAt()) return;
     const about = run ? `${plain(run.name)}: ` : '';

@@ -55,6 +55,9 @@ export const runningCommands: Record<string, Command> = {
       const client = await context.project();
       const { warnings } = await client.request(m.projectJobs, { root });
       for (const warning of warnings) console.error(paint('yellow', warning));
+      client.on(m.noticeRaised, ({ notice }) => {
+        if (notice.code === 'tryingBackends' && context.isTerminal) console.error(paint('dim', notice.text));
+      });
       const started = await client.request(m.runStart, {
         root,
         job: args.words[0] ?? 'command',

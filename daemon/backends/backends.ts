@@ -39,6 +39,8 @@ export interface BackendRequest {
   environment: Record<string, string>;
   /** What a checkpoint to go on from was made with: only the same back end gives the same bits. */
   checkpoint: Record<string, string> | null;
+  /** Told before a wait of some seconds, with what is waited for. */
+  tell?(text: string): void;
 }
 
 export interface BackendChoice {
@@ -67,7 +69,7 @@ export class Backends {
     const candidates = this.#candidates(request.root);
     if (wanted !== 'auto') return this.#asked(wanted, candidates, request);
     const usable = candidates.filter(
-      ({ backend, missing }) => missing === null && backend !== 'cpu' && isConsidered(backend),
+      (candidate) => candidate.missing === null && candidate.backend !== 'cpu' && isConsidered(candidate),
     );
     const before = checkpoint && asBefore(usable, checkpoint);
     if (before && (await this.#identify(before, environment)).problem === null)
@@ -84,6 +86,13 @@ export class Backends {
       });
     }
     if (sound.length === 1) return this.#choice(first, environment, rejected || 'no package of a GPU back end is here');
+    const unknown = usable.filter(
+      (candidate, i) => sound.includes(candidate) && !this.#verdictOf(candidate, identified[i]!),
+    );
+    if (unknown.length > 0) {
+      const names = unknown.map(titleOf).join(', ');
+      request.tell?.(`Trying on this machine, once, what TensorFlow.js can train on (${names}): up to half a minute.`);
+    }
     const findings: BackendFinding[] = [];
     for (const candidate of usable) findings.push(await this.#tried(candidate, environment, false));
     const chosen = chooseFastest(findings);
@@ -163,7 +172,7 @@ export class Backends {
     const identified = await this.#identify(candidate, environment);
     if (identified.problem !== null) return identified;
     const key = this.#keyOf(candidate, identified.environment);
-    const known = again ? undefined : this.#verdicts()[key];
+    const known = again ? undefined : this.#verdictOf(candidate, identified);
     if (known) return { ...known, from: candidate.from };
     const turn = this.#trying.then(() => this.#probe(candidate, environment, false));
     this.#trying = turn;
@@ -198,6 +207,10 @@ export class Backends {
       .slice(0, 24);
   }
 
+  #verdictOf(candidate: Candidate, { environment }: BackendFinding): BackendFinding | undefined {
+    return this.#verdicts()[this.#keyOf(candidate, environment)];
+  }
+
   #verdicts(): Record<string, BackendFinding> {
     const found = readJson(this.#file);
     return found !== null && typeof found === 'object' ? (found as Record<string, BackendFinding>) : {};
@@ -213,10 +226,10 @@ export function backendsOf({ backends }: Pick<StatePaths, 'backends'>, runtime: 
   return new Backends({ entry, build: `${build.version}-${build.builtAt}`, directory: backends });
 }
 
-/** `TRAINSTASH_BACKENDS=wasm,cpu` keeps `auto` to these. */
-function isConsidered(backend: BackendName): boolean {
-  const only = process.env.TRAINSTASH_BACKENDS;
-  return !only || only.split(',').includes(backend);
+/** `TRAINSTASH_BACKENDS=wasm,cpu` keeps `auto` to these; with `threads` in it wasm may have some. */
+function isConsidered({ backend, threads }: Candidate): boolean {
+  const only = process.env.TRAINSTASH_BACKENDS?.split(',');
+  return !only || (only.includes(backend) && (threads === 1 || only.includes('threads')));
 }
 
 /** The same back end, with as many threads if it can be (which change no bits). */

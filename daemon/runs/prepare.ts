@@ -42,7 +42,9 @@ export interface PreparedSession {
 }
 
 /** `store` null: nobody resumes, as without a daemon. */
-export interface PrepareContext extends Pick<ProjectContext, 'place' | 'trainer' | 'runner' | 'backends'> {
+export interface PrepareContext
+  extends Pick<ProjectContext, 'place' | 'trainer' | 'runner' | 'backends'>,
+    Partial<Pick<ProjectContext, 'announce'>> {
   store: Pick<ProjectContext['store'], 'checkpointFacts' | 'restoreCheckpoint'> | null;
 }
 
@@ -102,6 +104,8 @@ async function prepareModule(
     root,
     environment,
     checkpoint: facts?.environment ?? null,
+    tell: (text) =>
+      context.announce?.notice(null, { code: 'tryingBackends', level: 'info', text, step: null, at: Date.now() }),
   });
   const launch: Launch = { ...asked, backend, backendOptions: options };
   SessionDirectory.create(sessionsPath(context), launch);

@@ -88,7 +88,10 @@ describe('auto', () => {
   test('tries what there is once, takes the fastest, and remembers it beyond the daemon', async () => {
     const { root, open, request, directory } = bench();
     const from = writeNativePackage(root, 'works');
-    const chosen = await open().choose(request());
+    const told: string[] = [];
+    const tell = (text: string) => void told.push(text);
+    const chosen = await open().choose(request({ tell }));
+    expect(told).toEqual([expect.stringContaining('once, what TensorFlow.js can train on (tfjs-node-gpu, wasm)')]);
     // The fake is plain JavaScript, which wasm outruns.
     expect(chosen).toMatchObject({
       backend: 'wasm',
@@ -98,11 +101,12 @@ describe('auto', () => {
     const verdicts = JSON.parse(readFileSync(file, 'utf8')) as Record<string, { backend: string; stepMs: number }>;
     for (const verdict of Object.values(verdicts)) if (verdict.backend === 'tfjs-node-gpu') verdict.stepMs = 0.25;
     writeFileSync(file, JSON.stringify(verdicts));
-    expect(await open().choose(request())).toMatchObject({
+    expect(await open().choose(request({ tell }))).toMatchObject({
       backend: 'tfjs-node-gpu',
       options: { from },
       reason: expect.stringMatching(/^0\.3 ms for a step of the trial; wasm takes/),
     });
+    expect(told).toHaveLength(1);
     const again = await open().survey(root, ENVIRONMENT, true);
     expect(again.find(({ backend }) => backend === 'tfjs-node-gpu')!.stepMs).toBeGreaterThan(1);
   });
@@ -122,13 +126,14 @@ describe('auto', () => {
   test('keeps to what the daemon’s environment allows', async () => {
     const { root, open, request } = bench();
     const from = writeNativePackage(root, 'works');
+    const before = process.env.TRAINSTASH_BACKENDS;
     process.env.TRAINSTASH_BACKENDS = 'tfjs-node-gpu,cpu';
     try {
       expect(await open().choose(request())).toMatchObject({ backend: 'tfjs-node-gpu', options: { from } });
       process.env.TRAINSTASH_BACKENDS = 'webgpu';
       await expect(open().choose(request())).rejects.toMatchObject({ code: 'backendUnavailable' });
     } finally {
-      delete process.env.TRAINSTASH_BACKENDS;
+      process.env.TRAINSTASH_BACKENDS = before;
     }
   });
 
