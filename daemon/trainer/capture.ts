@@ -176,6 +176,7 @@ export class Capturer {
     try {
       while (flight.tensor < flight.tensors.length) {
         while (!this.#slotIsFree()) await delay(1);
+        if (this.#flight !== flight) return;
         const target = this.#slotBytes();
         let filled = 0;
         while (filled < SLOT_BYTES && flight.tensor < flight.tensors.length) {
@@ -192,6 +193,8 @@ export class Capturer {
       await memory.settle();
       if (this.#flight === flight) this.#commit(flight);
     } catch (error) {
+      // After its writer has failed another may fly by now, and the abort would be of that one.
+      if (this.#flight !== flight) return;
       flight.refused = (error as Error).message;
       this.#post({ type: 'abort' });
     }
