@@ -1,4 +1,5 @@
 /** WebGPU against cpu, kernel by kernel, and against itself: the same bits each time. SwiftShader plays the GPU. */
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { errorBetween, input, kernelChecks, replacedChecks } from '../../daemon/trainer/kernels/checks.ts';
 import { webgpuReplacements } from '../../daemon/trainer/kernels/webgpu.ts';
@@ -24,6 +25,16 @@ describe.skipIf(!GPU)('webgpu', () => {
       if (!(error < 1e-4)) errors[name] = error;
     }
     expect(errors).toEqual({});
+  });
+
+  test('sums along a long axis are right in a moment, from both ends', async () => {
+    for (const [exclusive, reverse] of [
+      [false, false],
+      [true, true],
+    ]) {
+      const check = { inputs: [input([2, 60_000])], run: (x: Tensor) => tf.cumsum(x, 1, exclusive, reverse) };
+      expect(await errorBetween(['cpu', 'webgpu'], check as never)).toBeLessThan(1e-4);
+    }
   });
 
   const repeated: Record<string, () => ReturnType<typeof tf.matMul>> = {

@@ -150,7 +150,10 @@ function addOneByOne({ inputs, backend }: KernelCall<WebgpuBackend>): TensorInfo
   return sum;
 }
 
-/** Each invocation goes through its row up to its own place, in order: exact, and rows are short where this is used. */
+/**
+ * After Hillis and Steele: each pass adds what is twice as far away, in a fixed order. The distance is a whole number and nothing
+ * of the shape is in the program, so that one serves all.
+ */
 function cumulative(operator: '+' | '*', identity: string): Kernel<WebgpuBackend> {
   return ({ inputs, attrs, backend }) => {
     const x = inputs.x!;
@@ -159,31 +162,37 @@ function cumulative(operator: '+' | '*', identity: string): Kernel<WebgpuBackend
     const length = x.shape[at]!;
     const inner = tf.util.sizeFromShape(x.shape.slice(at + 1));
     const size = tf.util.sizeFromShape(x.shape);
-    const start = x.dtype === 'int32' ? `i32(${identity})` : identity;
-    const flat: TensorInfo = { dataId: x.dataId, shape: [size], dtype: x.dtype };
-    const scan = program(
-      `cumulative_${operator}_${x.dtype}`,
-      ['x'],
-      [size],
-      'len : i32, inner : i32, exclusive : i32, reverse : i32,',
-      `let place = (index / uniforms.inner) % uniforms.len;
-       let first = index - place * uniforms.inner;
-       var total = ${start};
-       if (uniforms.reverse == 0) {
-         for (var k = 0; k <= place - uniforms.exclusive; k = k + 1) { total = total ${operator} getX(first + k * uniforms.inner); }
-       } else {
-         for (var k = uniforms.len - 1; k >= place + uniforms.exclusive; k = k - 1) { total = total ${operator} getX(first + k * uniforms.inner); }
-       }
-       setOutputAtIndex(index, total);`,
-    );
-    const number = (value: number) => ({ type: 'int32' as const, data: [value] });
-    const output = backend.runWebGPUProgram(scan, [flat], x.dtype, [
-      number(length),
-      number(inner),
-      number(exclusive ? 1 : 0),
-      number(reverse ? 1 : 0),
-    ]);
-    return { ...output, shape: x.shape };
+    const pass = (from: TensorInfo, distance: number, moves: boolean): TensorInfo => {
+      const scan = program(
+        `cumulative_${operator}_${x.dtype}`,
+        ['x'],
+        [size],
+        'len : i32, inner : i32, distance : i32, moves : i32,',
+        `let place = (index / uniforms.inner) % uniforms.len;
+         let other = place - uniforms.distance;
+         let isInside = other >= 0 && other < uniforms.len;
+         var value = getX(index);
+         if (uniforms.moves == 1) { value = ${x.dtype === 'int32' ? `i32(${identity})` : identity}; }
+         if (isInside) {
+           let before = getX(index - uniforms.distance * uniforms.inner);
+           if (uniforms.moves == 1) { value = before; } else { value = before ${operator} value; }
+         }
+         setOutputAtIndex(index, value);`,
+      );
+      const numbers = [length, inner, reverse ? -distance : distance, moves ? 1 : 0];
+      const uniforms = numbers.map((number) => ({ type: 'int32' as const, data: [number] }));
+      return backend.runWebGPUProgram(scan, [from], x.dtype, uniforms);
+    };
+    const steps: [distance: number, moves: boolean][] = [];
+    for (let distance = 1; distance === 1 || distance < length; distance *= 2) steps.push([distance, false]);
+    if (exclusive) steps.push([1, true]);
+    let result: TensorInfo = { dataId: x.dataId, shape: [size], dtype: x.dtype };
+    for (const [distance, moves] of steps) {
+      const next = pass(result, distance, moves);
+      if (result.dataId !== x.dataId) backend.disposeData(result.dataId);
+      result = next;
+    }
+    return { ...result, shape: x.shape };
   };
 }
 
