@@ -1,5 +1,6 @@
 /** What is known of a TensorFlow.js back end on this machine. */
-import type { BackendName } from './domain.ts';
+import { BACKENDS, type BackendName } from './domain.ts';
+import { TrainstashError } from './errors.ts';
 
 /** The version of the npm package `webgpu` that this product was tried with. */
 export const WEBGPU_VERSION = '0.6.2';
@@ -19,4 +20,12 @@ export interface BackendFinding {
   stepMs: number | null;
   /** When it was tried; null: now known from its device only. */
   triedAt: number | null;
+}
+
+export function unknownBackend(wanted: string): TrainstashError<'paramInvalid'> {
+  return new TrainstashError(
+    'paramInvalid',
+    `There is no back end "${wanted}". Known: auto, ${BACKENDS.join(', ')}. Nothing was started.`,
+    { param: 'backend', expected: `auto, ${BACKENDS.slice(0, -1).join(', ')} or ${BACKENDS.at(-1)}` },
+  );
 }

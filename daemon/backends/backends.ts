@@ -4,8 +4,8 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import type { StatePaths } from '../../client/paths.ts';
-import type { BackendFinding } from '../../protocol/backends.ts';
-import { BACKENDS, type BackendName } from '../../protocol/domain.ts';
+import { type BackendFinding, unknownBackend } from '../../protocol/backends.ts';
+import type { BackendName } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Launch } from '../../protocol/session.ts';
 import type { Build } from '../../protocol/version.ts';
@@ -124,13 +124,7 @@ export class Backends {
   async #asked(wanted: string, candidates: readonly Candidate[], request: BackendRequest): Promise<BackendChoice> {
     const own = candidates.filter(({ backend }) => backend === wanted);
     const [first] = own;
-    if (!first) {
-      throw new TrainstashError(
-        'paramInvalid',
-        `There is no back end "${wanted}". Known: auto, ${BACKENDS.join(', ')}. Nothing was started.`,
-        { param: 'backend', expected: `auto, ${BACKENDS.slice(0, -1).join(', ')} or ${BACKENDS.at(-1)}` },
-      );
-    }
+    if (!first) throw unknownBackend(wanted);
     if (first.missing !== null) throw isMissing(first);
     const before = request.checkpoint && asBefore(own, request.checkpoint);
     return this.#choice(before ?? first, request.environment, '');

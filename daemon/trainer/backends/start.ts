@@ -1,5 +1,4 @@
-import { BACKENDS } from '../../../protocol/domain.ts';
-import { TrainstashError } from '../../../protocol/errors.ts';
+import { unknownBackend } from '../../../protocol/backends.ts';
 import type { Backend, BackendOptions } from './backend.ts';
 import { startCpu } from './cpu.ts';
 import { startNative } from './native.ts';
@@ -20,10 +19,6 @@ export async function startBackend(wanted: string, options: BackendOptions): Pro
     case 'tfjs-node-gpu':
       return startNative(wanted, options);
     default:
-      throw new TrainstashError(
-        'paramInvalid',
-        `There is no back end "${wanted}". Known: auto, ${BACKENDS.join(', ')}.`,
-        { param: 'backend', expected: `auto, ${BACKENDS.slice(0, -1).join(', ')} or ${BACKENDS.at(-1)}` },
-      );
+      throw unknownBackend(wanted);
   }
 }
