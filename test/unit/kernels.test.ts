@@ -62,6 +62,22 @@ describe('with our kernels', () => {
     expect(fastest(true) / fastest(false)).toBeLessThan(8);
   });
 
+  test('batches that stretch in both ways give a product for each pair', async () => {
+    const pairs = { inputs: [input([2, 1, 3, 5]), input([1, 2, 5, 4])], run: (...[a, b]: unknown[]) => t.matMul(a, b) };
+    expect(await errorOf(pairs)).toBeLessThan(1e-5);
+  });
+
+  test('products whose inner dimensions or batches do not fit are refused', async () => {
+    await tf.setBackend('wasm');
+    for (const [a, b, transposed] of [
+      [[3, 4], [5, 2], false],
+      [[3, 4], [3, 4], false],
+      [[4, 3], [5, 2], true],
+      [[2, 3, 4], [3, 4, 5], false],
+    ] as const)
+      expect(() => t.matMul(tf.ones([...a]), tf.ones([...b]), transposed), `${a} by ${b}`).toThrow();
+  });
+
   test('an update of Adam has the bits of its single operations', async () => {
     const check = replacedChecks[ADAM_KERNEL]!;
     const bits = async () => {

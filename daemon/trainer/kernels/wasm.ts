@@ -117,16 +117,18 @@ function batchMatMul(upstream: Kernel, math: WasmMath): Kernel {
     const { inputs, attrs, backend } = call;
     const { a, b } = inputs as { a: TensorInfo; b: TensorInfo };
     const { transposeA, transposeB } = attrs as { transposeA: boolean; transposeB: boolean };
-    const rank = a.shape.length;
-    const [batchA, batchB] = [a, b].map(({ shape }) => tf.util.sizeFromShape(shape.slice(0, -2))) as [number, number];
-    const isPlain = a.dtype === 'float32' && b.dtype === 'float32' && rank === b.shape.length;
-    if (!isPlain || (batchA !== batchB && batchA !== 1 && batchB !== 1) || a.shape.includes(0) || b.shape.includes(0))
-      return transposeFirst(upstream, call);
+    const [outerA, outerB] = [a, b].map(({ shape }) => shape.slice(0, -2)) as [number[], number[]];
+    const [batchA, batchB] = [outerA, outerB].map((shape) => tf.util.sizeFromShape(shape)) as [number, number];
     const [rowsA, columnsA] = a.shape.slice(-2) as [number, number];
     const [rowsB, columnsB] = b.shape.slice(-2) as [number, number];
     const [m, k] = transposeA ? [columnsA, rowsA] : [rowsA, columnsA];
-    const n = transposeB ? rowsB : columnsB;
-    const outer = (batchA === 1 ? b : a).shape.slice(0, -2);
+    const [n, kB] = transposeB ? [rowsB, columnsB] : [columnsB, rowsB];
+    const isFloat = a.dtype === 'float32' && b.dtype === 'float32' && !a.shape.includes(0) && !b.shape.includes(0);
+    const isOneForAll = a.shape.length === b.shape.length && (batchA === 1 || batchB === 1);
+    // Upstream says what is wrong with shapes, and stretches batches in all other ways.
+    if (!isFloat || k !== kB || !(isOneForAll || tf.util.arraysEqual(outerA, outerB)))
+      return transposeFirst(upstream, call);
+    const outer = batchA === 1 ? outerB : outerA;
     const output = backend.makeOutput([...outer, m, n], 'float32');
     const [fromA, fromB, to] = [a, b, output].map((tensor) => addressOf(backend, tensor)) as [number, number, number];
     for (let i = 0; i < Math.max(batchA, batchB); i++) {
