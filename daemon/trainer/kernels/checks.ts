@@ -121,6 +121,7 @@ export const kernelChecks: Record<string, KernelCheck> = {
     ]),
   ),
   'overlapping max pool': gradientOf((x) => t.maxPool(x, 3, 2, 'same'), [2, 13, 13, 4], [2, 7, 7, 4]),
+  'max pool with windows that see padding only': gradientOf((x) => t.maxPool(x, 2, 2, 2), [1, 4, 4, 5], [1, 4, 4, 5]),
   'average pool': gradientOf((x) => t.avgPool(x, 2, 2, 'valid'), [2, 12, 12, 4], [2, 6, 6, 4]),
   'batch norm': gradientOf(
     (x) => {

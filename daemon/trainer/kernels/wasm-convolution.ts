@@ -44,12 +44,14 @@ export function conv2dBackpropFilter(math: WasmMath): Kernel {
     const image = backend.typedArrayFromHeap(x);
     const target = backend.typedArrayFromHeap(columns);
     const [from, gradient, to] = [columns, dy, output].map((tensor) => addressOf(backend, tensor)) as number[];
-    for (const [i, block] of blocks.entries()) {
+    // Without a sample there is nothing to add.
+    backend.typedArrayFromHeap(output).fill(0);
+    for (const block of blocks) {
       gather(image, target, block, conv);
       const positions = (block.to - block.from) * conv.outWidth;
       const left = matrix(from!, seen, true);
       const right = matrix(gradient! + firstPosition(block, conv) * outChannels * 4, outChannels, false);
-      math.product(seen, outChannels, positions, left, right, { at: to!, row: outChannels * 4 }, i > 0);
+      math.product(seen, outChannels, positions, left, right, { at: to!, row: outChannels * 4 }, true);
     }
     backend.disposeData(columns.dataId);
     return output;
@@ -167,6 +169,8 @@ export function maxPoolGrad(math: WasmMath): Kernel {
           const left = outX * strideWidth - info.padInfo.left;
           const begin = Math.max(0, left);
           const columns = Math.min(inWidth, left + info.effectiveFilterWidth) - begin;
+          // Padding alone: nothing gets it.
+          if (rows <= 0 || columns <= 0) continue;
           const at = ((batch * inHeight + first) * inWidth + begin) * inChannels * 4;
           math.poolGradient(x + at, dx + at, from, rows, columns, rowStep, inChannels);
         }
