@@ -42,7 +42,7 @@ function readEvent(bytes: Uint8Array, scalars: Scalar[]): void {
   const values: { tag: string; value: number }[] = [];
   for (const field of fields(bytes)) {
     if (field.number === 1 && field.wire === 1) time = field.view!.getFloat64(0, true) * 1000;
-    else if (field.number === 2) step = Number(BigInt.asIntN(64, field.varint!));
+    else if (field.number === 2 && field.varint !== undefined) step = Number(BigInt.asIntN(64, field.varint));
     else if (field.number === 5 && field.bytes) {
       for (const value of fields(field.bytes)) if (value.number === 1 && value.bytes) readValue(value.bytes, values);
     }

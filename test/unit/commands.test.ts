@@ -268,3 +268,11 @@ test('scalars of TensorBoard files: floats, tensors of TensorFlow 2, and a recor
   expect(cut.scalars).toHaveLength(2);
   expect(readScalars(all.subarray(cut.consumed))!.scalars).toHaveLength(1);
 });
+
+test('a record whose step is no number is stepped over, and the rest is read', () => {
+  // Field 2 with wire type 2: bytes, where the step should be a varint.
+  const odd = Buffer.from([0x12, 1, 0x41]);
+  const head = Buffer.alloc(12);
+  head.writeBigUInt64LE(BigInt(odd.length), 0);
+  expect(readScalars(Buffer.concat([head, odd, Buffer.alloc(4)]))).toEqual({ scalars: [], consumed: 19 });
+});
