@@ -1,9 +1,10 @@
-// Everything that is released, in `out/`: the extension for all platforms and for each, the Python wheel.
+// Everything that is released, in `out/`: the extension for all platforms and for each, the Python wheel, and the list of parts.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { partsList } from './parts-list.ts';
 import { packExtension, platforms } from './vsix.ts';
 
 const MB = 1e6;
@@ -23,6 +24,12 @@ for (const platform of platforms) {
   sizes.push([await packExtension({ platform, target }), MOST.platform]);
 }
 sizes.push([wheel(), MOST.wheel]);
+
+const folders = JSON.parse(readFileSync(join(root, 'dist/packages.json'), 'utf8')) as string[];
+writeFileSync(
+  join(out, `trainstash-${version}.cdx.json`),
+  `${JSON.stringify(partsList(root, version, folders), null, 2)}\n`,
+);
 
 for (const [path, most] of sizes) {
   const { size } = statSync(path);
