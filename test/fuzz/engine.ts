@@ -1,0 +1,87 @@
+/** Runs one target on mutated inputs and keeps those that reach new code as starting points for the next. */
+import { Random } from '../../daemon/trainer/random.ts';
+import { Coverage } from './coverage.ts';
+import { below, mutate, pick } from './mutate.ts';
+import type { FuzzTarget } from './target.ts';
+
+export interface FuzzOptions {
+  seed: number;
+  /** Asked before each input. */
+  goesOn(executions: number): boolean;
+  /** Told of each input before it runs: it survives when this process does not. */
+  before?(input: Uint8Array): void;
+  guided?: boolean;
+}
+
+export interface FuzzResult {
+  executions: number;
+  /** Blocks of code that were reached; null when the target is not guided. */
+  blocks: number | null;
+  corpus: number;
+  slowestMs: number;
+}
+
+export class Finding extends Error {
+  readonly input: Uint8Array;
+
+  constructor(target: FuzzTarget, input: Uint8Array, problem: string, cause?: unknown) {
+    super(`${target.name}: ${problem}`, { cause });
+    this.input = input;
+  }
+}
+
+/** Inputs that run between two looks at the coverage, which costs as much as several of them. */
+const BATCH = 16;
+const MAX_CORPUS = 4_000;
+
+/** Throws a Finding at the first input that the target does not survive. */
+export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<FuzzResult> {
+  const random = Random.seeded(options.seed);
+  const words = target.words.map(
+    (word) => new Uint8Array(typeof word === 'string' ? Buffer.from(word, 'latin1') : word),
+  );
+  const corpus = [...(await target.seeds())];
+  const coverage = target.guided && options.guided !== false ? new Coverage(/\/(daemon|protocol|client)\//) : null;
+  const result: FuzzResult = { executions: 0, blocks: null, corpus: 0, slowestMs: 0 };
+  const execute = async (input: Uint8Array) => {
+    options.before?.(input);
+    const start = performance.now();
+    try {
+      const pending = target.run(input);
+      if (pending) await pending;
+    } catch (error) {
+      throw new Finding(target, input, (error as Error)?.stack ?? String(error), error);
+    }
+    const took = performance.now() - start;
+    result.executions++;
+    result.slowestMs = Math.max(result.slowestMs, took);
+    if (took > target.hangMs) throw new Finding(target, input, `took ${Math.round(took)} ms`);
+  };
+  try {
+    for (const input of corpus) await execute(input);
+    coverage?.grew();
+    while (options.goesOn(result.executions)) {
+      const batch = Array.from({ length: coverage ? BATCH : 1 }, () =>
+        mutate(newest(random, corpus), random, { corpus, words }, target.maxBytes),
+      );
+      for (const input of batch) await execute(input);
+      if (!coverage?.grew()) continue;
+      for (const input of batch) {
+        if (corpus.length >= MAX_CORPUS) corpus.splice(below(random, corpus.length), 1);
+        corpus.push(input);
+      }
+    }
+  } finally {
+    result.blocks = coverage?.size ?? null;
+    result.corpus = corpus.length;
+    coverage?.close();
+    await target.close?.();
+  }
+  return result;
+}
+
+/** Picks what was found last as often as all that came before it. */
+function newest(random: Random, corpus: readonly Uint8Array[]): Uint8Array {
+  const fresh = random.float() < 0.5 ? corpus.slice(-32) : corpus;
+  return pick(random, fresh) ?? new Uint8Array(0);
+}

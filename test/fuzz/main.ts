@@ -1,0 +1,127 @@
+/**
+ * `npm run fuzz [-- --minutes 60] [--target NAME] [--seed N] [--input FILE]`: attacks every reader with changed inputs, each target in
+ * a process of its own, so that one that hangs or dies of memory is a finding and not the end. The last line says what was found.
+ */
+import { fork } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { runCleanups } from '../support/cleanup.ts';
+import { Finding, type FuzzResult, fuzz } from './engine.ts';
+import type { FuzzTarget } from './target.ts';
+import { TARGETS } from './targets.ts';
+
+const FINDINGS = resolve(import.meta.dirname, '../../.cache/fuzz');
+const MEMORY_MB = 1_500;
+/** Beyond the time that a target may use by itself. */
+const GRACE_MS = 120_000;
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '2' },
+    target: { type: 'string' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    input: { type: 'string' },
+    child: { type: 'boolean', default: false },
+  },
+});
+
+interface Outcome {
+  result: FuzzResult | null;
+  problem: string | null;
+}
+
+const seed = Number(values.seed);
+if (values.child) await runChild(targetNamed(values.target!), Number(values.minutes));
+else if (values.input) await replay(targetNamed(values.target ?? TARGETS[0]!.name), values.input);
+else process.exitCode = await runAll();
+
+function targetNamed(name: string): FuzzTarget {
+  const target = TARGETS.find((candidate) => candidate.name === name);
+  if (target) return target;
+  console.error(`There is no target "${name}". Known: ${TARGETS.map((known) => `"${known.name}"`).join(', ')}.`);
+  process.exit(2);
+}
+
+async function runAll(): Promise<number> {
+  const chosen = values.target ? [targetNamed(values.target)] : TARGETS;
+  mkdirSync(FINDINGS, { recursive: true });
+  console.log(`seed ${seed}`);
+  let findings = 0;
+  let executions = 0;
+  for (const target of chosen) {
+    const { result, problem } = await inProcess(target, Number(values.minutes) / chosen.length);
+    if (result) {
+      executions += result.executions;
+      const blocks = result.blocks === null ? '' : `, ${result.blocks} blocks, ${result.corpus} inputs kept`;
+      console.log(
+        `${target.name}: ${result.executions} executions, slowest ${Math.round(result.slowestMs)} ms${blocks}`,
+      );
+    }
+    if (problem === null) continue;
+    findings++;
+    const input = fileOf(target);
+    console.log(`FINDING in ${target.name}: ${problem}`);
+    console.log(`  again: npm run fuzz -- --target '${target.name}' --input ${input}`);
+  }
+  console.log(`${executions} executions, ${findings} findings`);
+  return findings > 0 ? 1 : 0;
+}
+
+function fileOf(target: FuzzTarget): string {
+  return join(FINDINGS, `${target.name.replace(/\W+/g, '-')}-${seed}`);
+}
+
+function inProcess(target: FuzzTarget, minutes: number): Promise<Outcome> {
+  return new Promise((done) => {
+    const words = ['--child', '--target', target.name, '--minutes', String(minutes), '--seed', String(seed)];
+    const child = fork(import.meta.filename, words, {
+      execArgv: [`--max-old-space-size=${MEMORY_MB}`],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    let said: Outcome | null = null;
+    const limit = setTimeout(() => child.kill('SIGKILL'), minutes * 60_000 + target.hangMs + GRACE_MS);
+    child.on('message', (outcome: Outcome) => {
+      said = outcome;
+    });
+    child.once('exit', (code, signal) => {
+      clearTimeout(limit);
+      done(
+        said ?? { result: null, problem: `the process ended (${signal ?? `code ${code}`}): a hang, or out of memory` },
+      );
+    });
+  });
+}
+
+async function runChild(target: FuzzTarget, minutes: number): Promise<void> {
+  const input = fileOf(target);
+  const until = Date.now() + minutes * 60_000;
+  let outcome: Outcome;
+  try {
+    const result = await fuzz(target, {
+      seed,
+      goesOn: () => Date.now() < until,
+      // On disk before it runs: what ends this process can then be tried again.
+      before: (bytes) => writeFileSync(input, bytes),
+    });
+    rmSync(input, { force: true });
+    outcome = { result, problem: null };
+  } catch (error) {
+    outcome = { result: null, problem: (error as Error).message };
+    if (error instanceof Finding) writeFileSync(input, error.input);
+  }
+  await runCleanups();
+  process.send!(outcome, () => process.exit(0));
+}
+
+async function replay(target: FuzzTarget, path: string): Promise<void> {
+  await target.seeds();
+  const start = performance.now();
+  try {
+    await target.run(new Uint8Array(readFileSync(path)));
+    console.log(`${target.name}: nothing found, ${Math.round(performance.now() - start)} ms`);
+  } finally {
+    await target.close?.();
+    await runCleanups();
+  }
+}

@@ -1,0 +1,17 @@
+/** Every target, in the order in which `npm run fuzz` shares its time among them. */
+import type { FuzzTarget } from './target.ts';
+import { requests } from './targets/daemon.ts';
+import { checkpointFiles, eventFiles } from './targets/formats.ts';
+import { stores } from './targets/stores.ts';
+import { config, lines, messages, sessionRecords } from './targets/texts.ts';
+
+export const TARGETS: readonly FuzzTarget[] = [
+  checkpointFiles,
+  eventFiles,
+  messages,
+  config,
+  lines,
+  sessionRecords,
+  requests,
+  stores,
+];
