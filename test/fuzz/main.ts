@@ -80,12 +80,19 @@ function inProcess(target: FuzzTarget, minutes: number): Promise<Outcome> {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     let said: Outcome | null = null;
+    // A child that hangs does not hear that its parent has gone.
+    const stop = () => {
+      child.kill('SIGKILL');
+      process.exit(1);
+    };
+    process.once('SIGTERM', stop).once('SIGINT', stop);
     const limit = setTimeout(() => child.kill('SIGKILL'), minutes * 60_000 + target.hangMs + GRACE_MS);
     child.on('message', (outcome: Outcome) => {
       said = outcome;
     });
     child.once('exit', (code, signal) => {
       clearTimeout(limit);
+      process.off('SIGTERM', stop).off('SIGINT', stop);
       done(
         said ?? { result: null, problem: `the process ended (${signal ?? `code ${code}`}): a hang, or out of memory` },
       );
