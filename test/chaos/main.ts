@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { Random } from '../../daemon/trainer/random.ts';
 import { makeRepository } from '../support/repository.ts';
+import { commandRounds } from './commands.ts';
 import { diskRounds } from './failing-disk.ts';
 import { standaloneFixture } from './fixture.ts';
 import { chaosRounds } from './rounds.ts';
@@ -25,6 +26,10 @@ try {
   report.losses.push(...(await switchRounds(repository, switchKills, () => random.float())));
   report.kills += switchKills;
   console.log(`${switchKills} kills while branches switched`);
+  // And a tenth with trainings that know nothing of Trainstash.
+  const onCommands = await commandRounds(Math.ceil(kills / 10), random, (text) => console.log(text));
+  for (const name of ['losses', 'inexact'] as const) report[name].push(...onCommands[name]);
+  report.kills += onCommands.kills;
   const faults = Math.ceil(kills / KILLS_A_FAULT);
   const onDisk = await diskRounds(faults, random, (text) => console.log(text));
   if (onDisk) {
@@ -32,9 +37,12 @@ try {
     report.kills += onDisk.kills;
     console.log(`${faults} times a disk was full, slow, failing, read-only or without power`);
   } else console.log('NOT RUN: failing disks, since this user cannot mount a file system here');
-  for (const text of [...report.losses, ...report.inexact]) console.log(`! ${text}`);
-  console.log(`${report.kills} kills, ${report.losses.length} losses, ${report.inexact.length} inexact resumes`);
-  process.exitCode = report.losses.length + report.inexact.length > 0 ? 1 : 0;
+  const { hurt } = onCommands;
+  for (const text of [...report.losses, ...report.inexact, ...hurt]) console.log(`! ${text}`);
+  console.log(
+    `${report.kills} kills, ${report.losses.length} losses, ${report.inexact.length} inexact resumes, ${hurt.length} trainings hurt`,
+  );
+  process.exitCode = report.losses.length + report.inexact.length + hurt.length > 0 ? 1 : 0;
 } finally {
   await dispose();
 }
