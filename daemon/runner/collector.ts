@@ -6,6 +6,7 @@ import { constants, copyFileSync, linkSync, mkdirSync, renameSync, rmSync } from
 import { dirname, join } from 'node:path';
 import picomatch from 'picomatch';
 import { randomId } from '../../protocol/ids.ts';
+import { toWireNumbers } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type LaunchCommand } from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
@@ -163,7 +164,7 @@ export class Collector {
         reasons: ['file', ...new Set(names.flatMap(({ reasons }) => reasons))],
         ...gradeOf(group.files.map(({ path }) => this.#at(path))),
         parent: this.#parent,
-        metrics,
+        metrics: toWireNumbers(metrics),
         environment: this.#setup.environment,
         files,
         place: group.place,

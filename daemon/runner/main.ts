@@ -6,8 +6,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { toWireNumber } from '../../protocol/domain.ts';
 import { toWire } from '../../protocol/errors.ts';
+import { toWireNumbers } from '../../protocol/numbers.ts';
 import type { Control, ExitRecord, Launch, LaunchCommand } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { COMMAND_VARIABLE, commandEnvironment } from '../sessions/launch.ts';
@@ -193,11 +193,10 @@ class Runner {
 
   #metric(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
     this.#progress.said(time, step, epoch, values);
-    const wire = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toWireNumber(value)]));
     const { counted, epoch: now } = this.#progress.now;
     // Where nothing counts steps, epochs do.
     const place = step ?? (counted ? this.step : Math.max(this.step, epoch ?? 0));
-    this.#reporter.report({ type: 'metrics', step: place, epoch: now, values: wire });
+    this.#reporter.report({ type: 'metrics', step: place, epoch: now, values: toWireNumbers(values) });
   }
 
   #obey(): void {

@@ -6,6 +6,7 @@ import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
 import { changedFiles } from '../code/changes.ts';
 import { readHead } from '../code/project.ts';
+import { isDiverged, newestGood } from '../store/retention.ts';
 import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
 import { resumesItself } from './answers.ts';
 import { splitWords } from './command.ts';
@@ -126,11 +127,11 @@ export function requireAccepted(differences: PreflightDifference[], accepted: bo
   );
 }
 
-/** A fork without a checkpoint of its own starts again where it started. */
+/** A fork without a good checkpoint of its own starts again where it started. */
 async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Checkpoint | null> {
-  const own = (await store.checkpoints(run.id)).at(-1);
-  if (own || !run.parent) return own ?? null;
-  return (await store.checkpoint(run.parent.checkpoint)) ?? null;
+  const own = newestGood(await store.checkpoints(run.id), run.monitor);
+  const parent = run.parent && (await store.checkpoint(run.parent.checkpoint));
+  return own && !(parent && isDiverged(own, run.monitor)) ? own : (parent ?? null);
 }
 
 async function newestResumable({ store, place }: ProjectContext): Promise<Run> {

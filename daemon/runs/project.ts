@@ -7,13 +7,15 @@ import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
+import { fromWireNumber } from '../../protocol/numbers.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
 import { type Place, readHead } from '../code/project.ts';
+import { csvNumber, csvText } from '../formats/writers/csv.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { startStore } from '../store/client.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
-import type { KeepPolicy } from '../store/retention.ts';
+import { type KeepPolicy, lastOf } from '../store/retention.ts';
 import { adoptSessions, adoptStrays } from './adopt.ts';
 import { answerScripts } from './asked.ts';
 import { splitWords } from './command.ts';
@@ -305,13 +307,8 @@ export class OpenProject {
       if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
     }
     const changed = await this.store.setTrash(checkpoint.id, undo ? null : Date.now());
-    const newest = (await this.store.checkpoints(run.id)).at(-1);
-    const count = (await this.store.checkpoints(run.id)).length;
-    await this.store.putRun({
-      ...run,
-      checkpoints: count,
-      lastCheckpoint: newest ? { id: newest.id, step: newest.step, grade: newest.grade } : null,
-    });
+    const left = await this.store.checkpoints(run.id);
+    await this.store.putRun({ ...run, checkpoints: left.length, lastCheckpoint: lastOf(left, run.monitor) });
     this.context.announce.checkpoint(changed);
     return { removed: [checkpoint.id], bytes: checkpoint.bytes };
   }
@@ -385,7 +382,7 @@ function safeName(name: string): string {
 
 function csv(series: readonly MetricSeries[]): string {
   const rows = series.flatMap(({ name, steps, values, times }) =>
-    steps.map((step, i) => `${step},${times[i]},${name},${values[i]}`),
+    steps.map((step, i) => `${step},${times[i]},${csvText(name)},${csvNumber(fromWireNumber(values[i]!))}`),
   );
   return `${['step,seconds,metric,value', ...rows].join('\n')}\n`;
 }
