@@ -1,4 +1,5 @@
 /** How far a script had come at which time, as far as it said so. */
+import { reached } from '../sessions/reached.ts';
 
 export interface Moment {
   step: number;
@@ -14,22 +15,30 @@ const READ_LATE_MS = 100;
 
 export class Progress {
   readonly #moments: (Moment & { time: number })[] = [];
+  /** By metric, the step that it was told of last. */
+  readonly #told = new Map<string, number>();
   now: Moment;
 
   constructor(step: number) {
     this.now = { step, counted: false, epoch: 0, metrics: {} };
   }
 
-  /** `step` or `epoch` null: it did not say. */
-  said(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
+  /**
+   * `step` or `epoch` null: it did not say. Returns false where it told of an earlier step than it stands at: that is an
+   * evaluation of an earlier checkpoint, and says nothing of what it saves now.
+   */
+  said(time: number, step: number | null, epoch: number | null, values: Record<string, number>): boolean {
+    if (step !== null) for (const name of Object.keys(values)) this.#told.set(name, step);
+    const isOfNow = step === null || step >= reached(this.#told, step);
     this.now = {
       step: Math.max(this.now.step, step ?? 0),
       counted: this.now.counted || step !== null,
-      epoch: epoch ?? this.now.epoch,
-      metrics: { ...this.now.metrics, ...values },
+      epoch: (isOfNow ? epoch : null) ?? this.now.epoch,
+      metrics: isOfNow ? { ...this.now.metrics, ...values } : this.now.metrics,
     };
     this.#moments.push({ time, ...this.now });
     if (this.#moments.length > MAX_MOMENTS) this.#moments.splice(0, MAX_MOMENTS / 2);
+    return isOfNow;
   }
 
   /** By a file that it saved: the steps of others cannot be known from that. */

@@ -1,4 +1,14 @@
-/** Cells of a table for spreadsheets and data frames. Pure. */
+/** Metrics as tables for spreadsheets and data frames. Pure. */
+import type { MetricSeries } from '../../../protocol/domain.ts';
+import { fromWireNumber } from '../../../protocol/numbers.ts';
+
+/** A line for each point. */
+export function csvOfPoints(series: readonly MetricSeries[]): string {
+  const rows = series.flatMap(({ name, steps, values, times }) =>
+    steps.map((step, i) => `${step},${times[i]},${csvText(name)},${csvNumber(fromWireNumber(values[i]!))}`),
+  );
+  return `${['step,seconds,metric,value', ...rows].join('\n')}\n`;
+}
 
 /** Every double as it is: `NaN`, `inf`, `-inf`, `-0.0`, as NumPy and pandas write and read them. */
 export function csvNumber(value: number): string {
