@@ -49,7 +49,8 @@ function notesOf(all: readonly MetricSeries[], series: readonly MetricSeries[]):
   const points = (some: readonly MetricSeries[]) => some.reduce((sum, { steps }) => sum + steps.length, 0);
   const left = points(all) - points(series);
   if (left === 0) return [];
-  return [`${integer(left)} values are left out: of a step that was told several times in a row the last one counts.`];
+  const values = left === 1 ? '1 value is' : `${integer(left)} values are`;
+  return [`${values} left out: of a step that was told several times in a row the last one counts.`];
 }
 
 async function written(name: string, path: string, pieces: Iterable<Uint8Array>): Promise<ExportedFile> {

@@ -197,12 +197,12 @@ class Runner {
   }
 
   #metric(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
-    const isOfNow = this.#progress.said(time, step, epoch, values);
+    const current = this.#progress.said(time, step, epoch, values);
     const { counted, epoch: now } = this.#progress.now;
     // Where nothing counts steps, epochs do.
     const place = step ?? (counted ? this.step : Math.max(this.step, epoch ?? 0));
     this.#reporter.report({ type: 'metrics', step: place, epoch: now, values: toWireNumbers(values) });
-    const said = isOfNow ? this.#alarm.look(place, values) : null;
+    const said = this.#alarm.look(place, current);
     if (!said) return;
     const { code, level, text, ends } = said;
     this.#reporter.report({ type: 'notice', code, level, text, step: place });

@@ -23,22 +23,35 @@ export class Progress {
     this.now = { step, counted: false, epoch: 0, metrics: {} };
   }
 
-  /**
-   * `step` or `epoch` null: it did not say. Returns false where it told of an earlier step than it stands at: that is an
-   * evaluation of an earlier checkpoint, and says nothing of what it saves now.
-   */
-  said(time: number, step: number | null, epoch: number | null, values: Record<string, number>): boolean {
-    if (step !== null) for (const name of Object.keys(values)) this.#told.set(name, step);
-    const isOfNow = step === null || step >= reached(this.#told, step);
+  /** `step` or `epoch` null: it did not say. Returns the values that are of now, without evaluations of earlier steps. */
+  said(
+    time: number,
+    step: number | null,
+    epoch: number | null,
+    values: Record<string, number>,
+  ): Record<string, number> {
+    const current = step === null ? values : this.#ofNow(step, values);
+    const evaluates = Object.keys(current).length < Object.keys(values).length;
     this.now = {
       step: Math.max(this.now.step, step ?? 0),
       counted: this.now.counted || step !== null,
-      epoch: (isOfNow ? epoch : null) ?? this.now.epoch,
-      metrics: isOfNow ? { ...this.now.metrics, ...values } : this.now.metrics,
+      epoch: (evaluates ? null : epoch) ?? this.now.epoch,
+      metrics: { ...this.now.metrics, ...current },
     };
     this.#moments.push({ time, ...this.now });
     if (this.#moments.length > MAX_MOMENTS) this.#moments.splice(0, MAX_MOMENTS / 2);
-    return isOfNow;
+    return current;
+  }
+
+  /**
+   * A metric that goes back while others stay says nothing of what is saved now. One that is merely behind them does:
+   * event files are read later than lines.
+   */
+  #ofNow(step: number, values: Record<string, number>): Record<string, number> {
+    const back = Object.keys(values).filter((name) => step < (this.#told.get(name) ?? step));
+    for (const name of Object.keys(values)) this.#told.set(name, step);
+    if (back.length === 0 || step >= reached(this.#told, step)) return values;
+    return Object.fromEntries(Object.entries(values).filter(([name]) => !back.includes(name)));
   }
 
   /** By a file that it saved: the steps of others cannot be known from that. */

@@ -49,7 +49,8 @@ export class DivergenceWatch {
       const value = values[metric];
       return value === undefined ? [] : (this.#judge(metric, value, step, recent) ?? []);
     });
-    return found.find(({ code }) => code === 'nan') ?? found[0] ?? null;
+    const nan = found.filter(({ code }) => code === 'nan');
+    return nan.find(({ isNews }) => isNews) ?? nan[0] ?? found[0] ?? null;
   }
 
   #judge(metric: string, value: number, step: number, recent: number[]): Finding | null {

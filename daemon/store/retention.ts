@@ -24,8 +24,9 @@ export function keptBecause(
 ): Map<string, string[]> {
   const byStep = [...checkpoints].sort((a, b) => a.step - b.step || a.createdAt - b.createdAt);
   const good = byStep.filter((checkpoint) => !isDiverged(checkpoint, policy.monitor));
-  // A diverged one takes the place of no good one; the newest is kept beside them, to be looked at.
-  const newest = new Set((good.length > 0 ? good : byStep).slice(-Math.max(1, policy.last)).map(({ id }) => id));
+  const last = -Math.max(1, policy.last);
+  // Those of diverged states are among the newest, too, but take the place of no good one.
+  const newest = new Set([...good.slice(last), ...byStep.slice(last)].map(({ id }) => id));
   const best = policy.monitor && bestOf(byStep, policy.monitor)?.id;
   return new Map(
     byStep.map((checkpoint) => {
@@ -36,9 +37,11 @@ export function keptBecause(
       if (need) reasons.push(need);
       if (checkpoint.reasons.includes(MANUAL_REASON)) reasons.push('taken on request');
       if (checkpoint.id === best) reasons.push(`best ${policy.monitor!.metric}`);
-      if (checkpoint === byStep.at(-1))
-        reasons.push(`newest of its run${isDiverged(checkpoint, policy.monitor) ? ' (diverged)' : ''}`);
-      else if (newest.has(checkpoint.id)) reasons.push(`one of the last ${policy.last}`);
+      const diverged = isDiverged(checkpoint, policy.monitor) ? ' (diverged)' : '';
+      if (newest.has(checkpoint.id))
+        reasons.push(
+          `${checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`}${diverged}`,
+        );
       if (policy.every && checkpoint.step % policy.every === 0) reasons.push(`every ${policy.every} steps`);
       return [checkpoint.id, reasons];
     }),

@@ -171,7 +171,8 @@ export function pruneInbox(directory: SessionDirectory, monitor: Monitor): void 
   entries.sort((a, b) => a.facts.step - b.facts.step || a.facts.createdAt - b.facts.createdAt);
   const diverged = ({ facts }: { facts: CheckpointFile }) => hasDiverged(monitor, (metric) => facts.metrics[metric]);
   const good = entries.filter((entry) => !diverged(entry));
-  const kept = new Set([...good.slice(-UNTAKEN_LAST), ...entries.slice(good.length > 0 ? -1 : -UNTAKEN_LAST)]);
+  // One of a diverged state takes the place of no good one.
+  const kept = new Set([...good.slice(-UNTAKEN_LAST), ...entries.slice(-UNTAKEN_LAST)]);
   let record: number | null = null;
   let best: (typeof entries)[number] | undefined;
   for (const entry of good) {

@@ -179,7 +179,7 @@ class Checkpoints:
         good = [(name, facts) for name, facts in entries if facts and not self._diverged(facts)]
         best = self._best(good)
         # One of a diverged state takes the place of no good one.
-        newest = {name for name, _ in [*(good or entries)[-UNTAKEN_LAST:], *entries[-1:]]}
+        newest = {name for name, _ in [*good[-UNTAKEN_LAST:], *entries[-UNTAKEN_LAST:]]}
         for name, facts in entries:
             if facts and name != best and name not in newest and "request" not in facts["reasons"]:
                 # Renamed first: a daemon takes all of it, or finds nothing.
