@@ -40,7 +40,8 @@ export class Alarm {
     const kept = this.#watch.diverged
       ? ' What it saves of this state is marked as diverged and takes the place of no good checkpoint.'
       : '';
-    const asked = ` As the job has it (${code === 'nan' ? 'onNaN' : 'onSpike'}), its script was asked to end; what it has saved is kept.`;
+    const option = code === 'nan' ? 'onNaN' : 'onSpike';
+    const asked = ` The job has "${option}": "pause", so the script was asked to end; what it has saved is kept.`;
     return { code, level: code === 'nan' ? 'error' : 'warning', text: `${what}.${kept}${ends ? asked : ''}`, ends };
   }
 

@@ -31,7 +31,7 @@ export interface CollectorSetup {
   /** The checkpoint resumed from. */
   parent: string | null;
   /** What was known when a file got its time, for files whose names tell nothing. */
-  progress(time: number, epoch: number | null): Moment;
+  progress(time: number, epoch: number | null, step: number | null): Moment;
   taken(facts: CheckpointFile): void;
   notice(code: string, text: string): void;
 }
@@ -137,9 +137,10 @@ export class Collector {
     const first = <T>(pick: (facts: (typeof names)[number]) => T | null): T | null =>
       names.map(pick).find((value) => value !== null) ?? null;
     const epoch = first((facts) => facts.epoch);
-    const known = progress(newest(group), epoch);
+    const named = first((facts) => facts.step);
+    const known = progress(newest(group), epoch, named);
     // Where nothing counts steps, epochs do; where nothing counts at all, the checkpoints themselves do.
-    const step = first((facts) => facts.step) ?? (known.counted ? known.step : (epoch ?? known.step + 1));
+    const step = named ?? (known.counted ? known.step : (epoch ?? known.step + 1));
     const metrics = { ...known.metrics, ...Object.assign({}, ...names.map((facts) => facts.metrics).reverse()) };
     const name = `${String(step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
     const temporary = join(directory.file('inbox'), `.tmp-${name}`);

@@ -117,7 +117,7 @@ class Runner {
       command: this.#command,
       environment,
       parent: this.#launch.resume?.checkpoint ?? null,
-      progress: (time, epoch) => this.#progress.at(time, epoch),
+      progress: (time, epoch, step) => this.#progress.at(time, epoch, step),
       taken: (facts) => {
         const { step, epoch, id } = facts;
         this.#progress.reached(step, epoch);

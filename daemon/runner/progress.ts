@@ -59,10 +59,12 @@ export class Progress {
     this.now = { ...this.now, step: Math.max(this.now.step, step), epoch: Math.max(this.now.epoch, epoch) };
   }
 
-  /** As it was when a file got its time; one that names its epoch was saved in that epoch. */
-  at(time: number, inEpoch: number | null): Moment {
-    const ofEpoch = inEpoch === null ? undefined : this.#moments.findLast((moment) => moment.epoch === inEpoch);
-    const { step, counted, epoch, metrics } = ofEpoch ??
+  /** As it was when a file got its time; one that names its step or epoch was saved at that. */
+  at(time: number, inEpoch: number | null, atStep: number | null = null): Moment {
+    const named =
+      this.#moments.findLast((moment) => moment.counted && moment.step === atStep) ??
+      this.#moments.findLast((moment) => moment.epoch === inEpoch);
+    const { step, counted, epoch, metrics } = named ??
       this.#moments.findLast((moment) => moment.time <= time + READ_LATE_MS) ?? {
         ...this.now,
         ...(this.#moments.length > 0 ? { metrics: {}, epoch: 0, step: 0 } : {}),

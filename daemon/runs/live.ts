@@ -4,7 +4,7 @@ import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/do
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
-import { exactly } from '../../protocol/words.ts';
+import { exactly, integer } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { reached } from '../sessions/reached.ts';
 import { signalRunner } from '../sessions/watch.ts';
@@ -142,6 +142,14 @@ export class LiveRun {
         'warning',
         `${listed(changed)} in the project ${changed.length === 1 ? 'is' : 'are'} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`,
       );
+  }
+
+  /** Checkpoints of diverged states that are newer than the one that it goes on from. */
+  async saidPassedOver(step: number, count: number): Promise<void> {
+    const [what, were, one] =
+      count === 1 ? ['The newer checkpoint', 'was', 'it'] : [`${count} newer checkpoints`, 'were', 'one of them'];
+    const text = `It goes on from step ${integer(step)}. ${what} ${were} taken while its loss was not finite; \`--from STEP\` takes ${one} all the same.`;
+    await this.#say('passedOver', 'info', text);
   }
 
   /** Said once for each branch. */

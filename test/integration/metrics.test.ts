@@ -1,5 +1,5 @@
 /** Metrics of every kind of double, from each producer through its files, the daemon and the store to a client. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client as Agent } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
@@ -9,12 +9,15 @@ import { eventFileHead, scalarEvent } from '../../daemon/formats/writers/tfevent
 import type { Run } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
 import { fromWireNumber, toWireNumber } from '../../protocol/numbers.ts';
+import { blankCheckpointFile } from '../../protocol/records.ts';
+import { CHECKPOINT_FILE } from '../../protocol/session.ts';
 import { afterwards } from '../support/cleanup.ts';
-import { environment, start, startJob } from '../support/commands.ts';
-import { type Fixture, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
+import { environment, log, start, startJob } from '../support/commands.ts';
+import { type Fixture, makeFixture, openProject, show, startSmall, untilStatus } from '../support/daemon.ts';
 import { bitsOf, doubles } from '../support/doubles.ts';
-import { PACKAGE, PYTHON } from '../support/python.ts';
-import { DIST } from '../support/trainer.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { PACKAGE, PYTHON, pythonLaunch, runPython } from '../support/python.ts';
+import { DIST, events, inbox } from '../support/trainer.ts';
 
 const COUNT = 1_500;
 const EDGES = [Number.NaN, Infinity, -Infinity, -0, 5e-324, -1.7976931348623157e308];
@@ -153,6 +156,117 @@ export default {
   const expected = values.map((value) => (Math.abs(value) < 2 ** -126 ? 0 : value));
   expect(told).toEqual(bits(expected.map(Math.fround)));
   await expectNoNull(fixture);
+});
+
+describe.skipIf(!PYTHON)('a training that diverges', () => {
+  const PAUSING = `
+import os, sys, time
+def save(step):
+    open(f'ckpt_step{step}.pt', 'wb').write(b'\\x80\\x02K%c.' % step)
+start = int(sys.argv[1].split('step')[1].split('.')[0]) if len(sys.argv) > 1 else 0
+print('FROM', start, flush=True)
+for step in range(start + 1, 6):
+    loss = 'nan' if step == 4 and not start else 1 / step
+    print(f'trainstash step={step} loss={loss}', flush=True)
+    save(step)
+    # Until somebody asks it to end.
+    if loss == 'nan': time.sleep(60)
+for step in (5, 4, 3, 2, 1, 5, 2): print(f'trainstash step={step} eval={step + (time.time() % 1) / 4}', flush=True)
+print('trainstash step=1 eval=100', flush=True)
+`;
+
+  test('in a command is paused as its job has it, and goes on from the newest good checkpoint; what it evaluates is in order', async () => {
+    const run = [PYTHON, 'train.py'];
+    const fixture = fixtureWith(PAUSING, [], { t: { run, resume: [...run, '${checkpoint}'], onNaN: 'pause' } });
+    const client = await openProject(fixture);
+    const started = await startJob(client, fixture, 't');
+    const paused = await untilStatus(client, fixture, started.id, 'paused');
+    expect(paused.reason).toBe('loss was NaN at step 4; its newest good checkpoint is of step 3');
+    expect(paused.lastCheckpoint?.step).toBe(3);
+    const { checkpoints } = await show(client, fixture, started.id);
+    expect(checkpoints.map(({ step, metrics }) => [step, metrics.loss])).toContainEqual([4, 'NaN']);
+    expect((await fixture.cli('show', '1')).stdout).toMatch(/ 4 .* file diverged /);
+    expect((await fixture.cli('ls')).stdout).toContain('! loss NaN');
+
+    await client.request(m.runResume, {
+      root: fixture.root,
+      environment: environment(),
+      run: started.id,
+      accept: true,
+    });
+    const ended = await untilStatus(client, fixture, started.id, 'completed');
+    expect(await log(client, fixture, started.id)).toContain('FROM 3');
+    expect(ended.notices.find(({ code }) => code === 'passedOver')?.text).toContain('goes on from step 3');
+    expect(ended).toMatchObject({ step: 5, metrics: { loss: { last: 0.2, count: 5, notFinite: 0 } } });
+    await fixture.cli('export', '1', '--format', 'csv', '--out', 'm.csv');
+    const rows = readFileSync(join(fixture.root, 'm.csv'), 'utf8').trim().split('\r\n').slice(1);
+    const table = rows.map((row) => row.split(',').map(Number));
+    expect(table.map(([step, , loss]) => [step, loss])).toEqual([1, 2, 3, 4, 5].map((step) => [step, 1 / step]));
+    expect(table.map(([, , , value]) => Math.floor(value!))).toEqual([100, 2, 3, 4, 5]);
+  });
+
+  test('in the Python package is paused at its step: with a checkpoint where the state is whole, else without', async () => {
+    const sessions = temporaryFolder();
+    const end = async (option: 'onNaN' | 'onSpike', value: string) => {
+      const script = join(sessions, `${option}.py`);
+      writeFileSync(
+        script,
+        `
+import trainstash
+class Model:
+    def state_dict(self): return {}
+    def load_state_dict(self, state): pass
+run = trainstash.init(model=Model())
+while run.steps < 70:
+    run.step(loss=${value} if run.steps == 59 else 1.0 + run.steps % 3 / 10)
+`,
+      );
+      const checkpoint = { everySeconds: 0, everySteps: 59, everyEpochs: null, onBest: false };
+      const launch = pythonLaunch({ session: option.toLowerCase(), checkpoint, [option]: 'pause' });
+      const { directory } = await runPython(sessions, launch, [script]);
+      const notices = events(directory).flatMap((event) => (event.type === 'notice' ? [[event.code, event.step]] : []));
+      const kept = inbox(directory).map(({ facts }) => [facts.step, facts.reasons]);
+      return { exit: directory.exit(), notices, kept };
+    };
+    const [nan, spike] = await Promise.all([end('onNaN', 'float("nan")'), end('onSpike', '1000')]);
+    expect(nan.exit).toMatchObject({ outcome: 'paused', step: 60, reason: 'loss was NaN at step 60' });
+    expect(nan).toMatchObject({ notices: [['nan', 60]], kept: [[59, ['steps']]] });
+    expect(spike.exit).toMatchObject({
+      outcome: 'paused',
+      reason: expect.stringContaining('loss jumped to 1000 at step 60'),
+    });
+    expect(spike).toMatchObject({ notices: [['spike', 60]] });
+    expect(spike.kept).toEqual([
+      [59, ['steps']],
+      [60, ['pause']],
+    ]);
+  });
+});
+
+test('checkpoints that an earlier version set aside, for their metrics were null, are taken in at the next start', async () => {
+  const fixture = makeFixture();
+  const first = await openProject(fixture);
+  const { id, session } = await startSmall(first, fixture, { epochs: 1 });
+  await untilStatus(first, fixture, id, 'completed');
+  await first.request(m.daemonStop, {});
+  await first.closed;
+  const taking = join(fixture.store, 'sessions', session!, 'taking');
+  const bad = (name: string, facts: object) => {
+    mkdirSync(join(taking, name));
+    writeFileSync(join(taking, name, 'model.pt'), 'weights');
+    writeFileSync(join(taking, name, CHECKPOINT_FILE), JSON.stringify(facts));
+  };
+  const facts = { ...blankCheckpointFile('aaaaaaaaaaaa', session!, 40, 1), metrics: { loss: null, acc: 0.5 } };
+  bad('bad-000000040-000001-aaaaaaaaaaaa', { ...facts, files: [{ name: 'model.pt', bytes: 7 }] });
+  bad('bad-000000050-000002-bbbbbbbbbbbb', { ...facts, id: 'bbbbbbbbbbbb', files: [{ name: 'model.pt', bytes: 8 }] });
+
+  const client = await openProject(fixture);
+  const { run, checkpoints } = await show(client, fixture, id);
+  expect(checkpoints.find(({ step }) => step === 40)?.metrics).toEqual({ loss: 'NaN', acc: 0.5 });
+  expect(run).toMatchObject({ status: 'completed', checkpoints: checkpoints.length });
+  expect(run.notices.at(-1)).toMatchObject({ code: 'recovered', text: expect.stringMatching(/^1 checkpoint /) });
+  // Cut off: nobody can do anything about it.
+  expect(readdirSync(taking)).toEqual(['bad-000000050-000002-bbbbbbbbbbbb']);
 });
 
 /** On the command line, and for agents: no metric is null. */

@@ -25,6 +25,14 @@ test('metrics that are read later than others count, as those of event files; so
   expect(progress.said(5, 41, null, { loss: 6 })).toEqual({ loss: 6 });
 });
 
+test('a file that names its step has the metrics of that step, however soon the next one was told', () => {
+  const progress = new Progress(0);
+  progress.said(1_000, 3, 0, { loss: 0.3 });
+  progress.said(1_010, 4, 0, { loss: Number.NaN });
+  expect(progress.at(1_005, null, 3).metrics).toEqual({ loss: 0.3 });
+  expect(progress.at(1_005, null, 7).metrics).toEqual({ loss: Number.NaN });
+});
+
 test('a command is asked to end once, where its job has it; what is kept is said with the reason', () => {
   const launch = makeLaunch({ onNaN: 'pause', monitor: { metric: 'val', mode: 'max' } });
   const alarm = new Alarm(launch);
