@@ -51,7 +51,16 @@ export async function fillRuns(path: string, dist: string, runs: number): Promis
 export async function fillCurves(path: string, dist: string, runs: number, points: number): Promise<void> {
   const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path });
   const identity = { branch: 'main', commit: null, dirty: false, code: null, codeLeftOut: [] };
-  const summary = { last: 0.1, lastStep: points, min: 0.1, minStep: points, max: 1, maxStep: 1, count: points };
+  const summary = {
+    last: 0.1,
+    lastStep: points,
+    min: 0.1,
+    minStep: points,
+    max: 1,
+    maxStep: 1,
+    count: points,
+    notFinite: 0,
+  };
   for (let i = 0; i < runs; i++) {
     const run = await store.createRun({
       ...newRun({ job: 'curves', params: { i }, overrides: [], seed: 0, backend: 'wasm', identity, restarts: 0 }),

@@ -1,6 +1,6 @@
 /** What people see of a checkpoint file. */
 import type { FileInspection, InspectedTensor } from '../protocol/domain.ts';
-import { bytes, integer } from '../protocol/words.ts';
+import { bytes, integer, metric } from '../protocol/words.ts';
 import { type Column, paint, safe, table } from './format.ts';
 import { field } from './views.ts';
 
@@ -44,10 +44,10 @@ const COLUMNS: Column<InspectedTensor>[] = [
 ];
 
 const STATISTICS: Column<InspectedTensor>[] = [
-  { title: 'MEAN', cell: ({ statistics }) => number(statistics?.mean), right: true },
-  { title: 'STD', cell: ({ statistics }) => number(statistics?.std), right: true },
-  { title: 'MIN', cell: ({ statistics }) => number(statistics?.min), right: true },
-  { title: 'MAX', cell: ({ statistics }) => number(statistics?.max), right: true },
+  { title: 'MEAN', cell: ({ statistics }) => metric(statistics?.mean), right: true },
+  { title: 'STD', cell: ({ statistics }) => metric(statistics?.std), right: true },
+  { title: 'MIN', cell: ({ statistics }) => metric(statistics?.min), right: true },
+  { title: 'MAX', cell: ({ statistics }) => metric(statistics?.max), right: true },
   {
     title: 'BAD',
     cell: ({ statistics }) =>
@@ -56,10 +56,3 @@ const STATISTICS: Column<InspectedTensor>[] = [
         : '',
   },
 ];
-
-function number(value: number | undefined): string {
-  if (value === undefined) return '';
-  return Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3)
-    ? value.toExponential(1)
-    : String(Number(value.toPrecision(3)));
-}

@@ -1,7 +1,8 @@
 /** What people see of runs and checkpoints. */
-import type { Checkpoint, Run, Session, StoreUsage } from '../protocol/domain.ts';
+import type { Checkpoint, MetricSummary, Monitor, Run, Session, StoreUsage } from '../protocol/domain.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages.ts';
-import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
+import { fromWireNumber, hasDiverged } from '../protocol/numbers.ts';
+import { age, alarmIn, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, paint, safe, table, wrapped } from './format.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
@@ -35,7 +36,7 @@ export function runTable(runs: readonly Run[], width: number): string[] {
             ? `step ${integer(run.step)}`
             : '',
     },
-    { title: 'BEST', cell: bestText },
+    { title: 'BEST', cell: (run) => (alarmIn(run) === null ? bestText(run) : paint('yellow', `! ${bestText(run)}`)) },
     {
       title: 'AGE',
       cell: (run) =>
@@ -60,7 +61,14 @@ export function progressLine(run: Run, width: number): string {
   return [...parts.filter(Boolean).join('  ')].slice(0, width).join('');
 }
 
-export function checkpointTable(checkpoints: readonly Checkpoint[], width: number): string[] {
+/** `monitor`: of their run, for those of a diverged state to be marked. */
+export function checkpointTable(
+  checkpoints: readonly Checkpoint[],
+  width: number,
+  monitor: Monitor | null = null,
+): string[] {
+  const mark = ({ metrics }: Checkpoint) =>
+    hasDiverged(monitor, (name) => metrics[name]) ? [paint('yellow', 'diverged')] : [];
   const columns: Column<Checkpoint>[] = [
     { title: 'CHECKPOINT', cell: ({ id }) => id },
     { title: 'STEP', cell: ({ step }) => integer(step), right: true },
@@ -68,7 +76,10 @@ export function checkpointTable(checkpoints: readonly Checkpoint[], width: numbe
     { title: 'GRADE', cell: gradeText },
     {
       title: 'WHY',
-      cell: ({ reasons, tags }) => safe([...tags.map((tag) => `#${tag}`), ...reasons].join(' ')),
+      cell: (checkpoint) =>
+        [...checkpoint.tags.map((tag) => `#${safe(tag)}`), ...checkpoint.reasons.map(safe), ...mark(checkpoint)].join(
+          ' ',
+        ),
       flexible: true,
     },
     { title: 'SIZE', cell: (checkpoint) => bytes(checkpoint.bytes), right: true },
@@ -116,10 +127,8 @@ export function runDetails(
   ];
   if (run.parent) lines.push(field('fork of', `run ${run.parent.run} at step ${integer(run.parent.step)}`));
   if (run.note) lines.push(field('note', safe(run.note)));
-  for (const [name, { last, min, max }] of Object.entries(run.metrics)) {
-    if (name !== 'learning_rate')
-      lines.push(field(name, `${metric(last)}  (lowest ${metric(min)}, highest ${metric(max)})`));
-  }
+  for (const [name, summary] of Object.entries(run.metrics))
+    if (name !== 'learning_rate') lines.push(field(safe(name), summaryText(summary)));
   for (const notice of run.notices.slice(-5)) {
     const mark =
       notice.level === 'info' ? paint('green', '✔') : paint(notice.level === 'error' ? 'red' : 'yellow', '!');
@@ -134,8 +143,15 @@ export function runDetails(
         `  ${ordinal}  started ${age(startedAt)}${resumedFrom ? `, from step ${integer(resumedFrom.step)}` : ''}`,
       );
   }
-  if (checkpoints.length > 0) lines.push('', ...checkpointTable(checkpoints, width));
+  if (checkpoints.length > 0) lines.push('', ...checkpointTable(checkpoints, width, run.monitor));
   return lines;
+}
+
+function summaryText({ last, min, max, count, notFinite }: MetricSummary): string {
+  const range = min === null ? '' : `lowest ${metric(min)}, highest ${metric(max)}`;
+  const strange = notFinite === 0 ? '' : `${integer(notFinite)} of ${integer(count)} not finite`;
+  const text = `${metric(last)}  (${[range, strange].filter(Boolean).join('; ')})`;
+  return Number.isFinite(fromWireNumber(last)) ? text : paint('yellow', text);
 }
 
 export function usageLines(usage: StoreUsage): string[] {

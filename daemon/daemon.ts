@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StatePaths } from '../client/paths.ts';
-import { type Checkpoint, type Run, toWireNumber } from '../protocol/domain.ts';
+import type { Checkpoint, Run } from '../protocol/domain.ts';
 import {
   checkpointChanged,
   type DaemonState,
@@ -14,6 +14,7 @@ import {
   projectChanged,
   runChanged,
 } from '../protocol/messages.ts';
+import { toWireNumber } from '../protocol/numbers.ts';
 import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
 import { type Backends, backendsOf } from './backends/backends.ts';

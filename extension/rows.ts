@@ -1,15 +1,16 @@
 /** A run as the table of the dashboard shows it. Pure, and free of `vscode`. */
 import { LIVE_STATUSES, type Params, type Run } from '../protocol/domain.ts';
 import type { RunRow } from './pages/messages.ts';
-import { canGoOn } from './text.ts';
+import { alarmText, canGoOn } from './text.ts';
 
 export function rowOf(run: Run): RunRow {
   const { id, number, name, label, branch, status, draft, createdAt, step, totalSteps, stepsPerEpoch, monitor } = run;
   const metrics = Object.entries(run.metrics).map(([metric, summary]) => {
     const better = monitor?.metric === metric ? monitor.mode : betterOf(metric);
     const { last, min, minStep, max, maxStep } = summary;
-    const best = { min: { value: min, step: minStep }, max: { value: max, step: maxStep } };
-    return [metric, { last, best: better && best[better] }] as const;
+    const [value, step] = better === 'min' ? [min, minStep] : [max, maxStep];
+    const best = better && value !== null && step !== null ? { value, step } : null;
+    return [metric, { last, best }] as const;
   });
   return {
     id,
@@ -27,6 +28,7 @@ export function rowOf(run: Run): RunRow {
     stepsPerEpoch,
     params: Object.fromEntries(flatten(run.params, '')),
     metrics: Object.fromEntries(metrics),
+    alarm: alarmText(run),
     parent: run.parent?.run ?? null,
   };
 }

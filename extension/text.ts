@@ -1,6 +1,7 @@
 /** What is said of runs and checkpoints in the tree and the status bar. Pure, and free of `vscode`. */
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
-import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
+import { hasDiverged } from '../protocol/numbers.ts';
+import { age, alarmIn, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
 
 export interface Look {
   description: string;
@@ -25,13 +26,24 @@ const ICONS: Record<Run['status'], [icon: string, color?: string]> = {
   stopped: ['circle-slash'],
 };
 
+/** `loss is NaN`: what of a run's newest values is a warning; empty: nothing. */
+export function alarmText(run: Run): string {
+  const alarm = alarmIn(run);
+  return alarm === null ? '' : `${alarm} is ${metric(run.metrics[alarm]!.last)}`;
+}
+
+/** A run whose loss is NaN is marked in these; the others have marks of their own. */
+const MARKED: ReadonlySet<Run['status']> = new Set(['running', 'pausing', 'paused', 'completed', 'stopped']);
+
 /** Ended before its end, with a checkpoint. */
 export function canGoOn({ status, checkpoints }: Run): boolean {
   return ['paused', 'failed', 'lost', 'stopped'].includes(status) && checkpoints > 0;
 }
 
 export function lookOfRun(run: Run, now: number): Look {
-  const [icon, color] = ICONS[run.status];
+  const alarm = alarmText(run);
+  // A tick would say that all is well. Other ends are worse, and keep their marks.
+  const [icon, color] = alarm && MARKED.has(run.status) ? ['warning', 'charts.orange'] : ICONS[run.status];
   const live = LIVE_STATUSES.includes(run.status);
   const parts = live ? liveParts(run) : endedParts(run, now);
   const description = [...parts, run.label].filter(Boolean).join(' · ');
@@ -40,7 +52,13 @@ export function lookOfRun(run: Run, now: number): Look {
   if (run.checkpoints > 0) words.push('forkable');
   if (run.command) words.push('jobless');
   if (run.code !== null) words.push('coded');
-  return { description, icon, color, context: words.join(' '), spoken: `${run.name}, ${run.status}, ${description}` };
+  return {
+    description,
+    icon,
+    color,
+    context: words.join(' '),
+    spoken: [run.name, run.status, alarm, description].filter(Boolean).join(', '),
+  };
 }
 
 function liveParts(run: Run): string[] {
@@ -71,8 +89,10 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
       : grade === 'partial'
         ? `partial: no ${missing.join(', ')}`
         : grade;
+  const diverged = hasDiverged(run?.monitor ?? null, (name) => checkpoint.metrics[name]);
   const description = [
     ...tags.map((tag) => `#${tag}`),
+    diverged ? 'diverged' : '',
     best === undefined ? '' : `${run?.monitor?.metric ?? 'loss'} ${metric(best)}`,
     gradeText,
     bytes(checkpoint.bytes),
@@ -80,11 +100,11 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
   ]
     .filter(Boolean)
     .join(' · ');
-  const icon = grade === 'verified' ? 'verified-filled' : tags.length > 0 ? 'tag' : 'save';
+  const icon = diverged ? 'warning' : grade === 'verified' ? 'verified-filled' : tags.length > 0 ? 'tag' : 'save';
   return {
     description,
     icon,
-    color: grade === 'verified' ? 'charts.green' : undefined,
+    color: diverged ? 'charts.orange' : grade === 'verified' ? 'charts.green' : undefined,
     context: [
       'checkpoint',
       tags.length > 0 && 'tagged',
@@ -149,10 +169,12 @@ function statusOfLive(run: Run, now: number): StatusText {
     const minutes = Math.round((now - stalled.at + STALLED_MS) / 60_000);
     return { ...normal(`$(warning) ${name}: no step for ${minutes} min`, run), level: 'warning', click: 'log' };
   }
-  const loss = run.metrics.loss ? ` · ${metric(run.metrics.loss.last)}` : '';
+  const alarm = alarmText(run);
+  const loss = alarm || (run.metrics.loss ? metric(run.metrics.loss.last) : '');
   const at = run.totalSteps ? ` ${padded(percent(run))}%` : run.step > 0 ? ` ${integer(run.step)}` : '';
-  const left = run.etaSeconds === null ? '' : ` · ${duration(run.etaSeconds)}`;
-  return normal(`$(pulse) ${name}${at}${loss}${left}`, run);
+  const parts = [`${name}${at}`, plain(loss), run.etaSeconds === null ? '' : duration(run.etaSeconds)].filter(Boolean);
+  const text = `$(${alarm ? 'warning' : 'pulse'}) ${parts.join(' · ')}`;
+  return { ...normal(text, run), level: alarm ? 'warning' : 'normal' };
 }
 
 /** What is said above a script of its runs, the newest first. */

@@ -1,5 +1,6 @@
 /** What is different between runs, checkpoints and branches. Lists hold one entry a side, in the order that was asked for. */
-import type { Grade, ParamValue, WireNumber } from './domain.ts';
+import type { Grade, ParamValue } from './domain.ts';
+import type { WireNumber } from './numbers.ts';
 
 export interface DiffSide {
   /** `digits #3@1200`. */
@@ -36,7 +37,13 @@ export interface MetricDiff {
   common: number;
 }
 
+/** Whether the curves are different: where all are, or in how far they reach. */
+export function differs({ partsAt, common, sides }: MetricDiff): boolean {
+  return partsAt !== null || sides.some(({ points }) => points !== common);
+}
+
 export interface MetricSide {
+  /** Places that it has a value at. */
   points: number;
   lastAt: number | null;
   last: WireNumber | null;

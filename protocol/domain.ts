@@ -1,4 +1,5 @@
 /** The words of DESIGN as types. Times are milliseconds since the epoch, sizes bytes, durations seconds where named so. */
+import type { WireNumber } from './numbers.ts';
 
 export type ParamValue = string | number | boolean | null | ParamValue[] | { [key: string]: ParamValue };
 export type Params = Record<string, ParamValue>;
@@ -56,18 +57,22 @@ export interface Checkpoint {
   /** The checkpoint this one's session started from or continued after; null for the first of a run. */
   parent: string | null;
   /** Last value of each metric at that step. */
-  metrics: Record<string, number>;
+  metrics: Record<string, WireNumber>;
   trashedAt: number | null;
 }
 
 export interface MetricSummary {
-  last: number;
+  /** The value at the highest step. */
+  last: WireNumber;
   lastStep: number;
-  min: number;
-  minStep: number;
-  max: number;
-  maxStep: number;
+  /** Of the finite values; null: there is none. */
+  min: number | null;
+  minStep: number | null;
+  max: number | null;
+  maxStep: number | null;
   count: number;
+  /** How many are NaN or infinite. */
+  notFinite: number;
 }
 
 /** Of TensorFlow.js, the likely fastest first. */
@@ -126,6 +131,7 @@ export interface Run {
   /** The checkpoint that a fork started from. */
   parent: { run: string; checkpoint: string; step: number } | null;
   checkpoints: number;
+  /** What a resume goes on from: the newest, of those that have not diverged if there is one. */
   lastCheckpoint: { id: string; step: number; grade: Grade } | null;
   session: string | null;
   sessions: number;
@@ -236,15 +242,4 @@ export interface TensorStatistics {
   zeros: number;
   nan: number;
   infinite: number;
-}
-
-export type WireNumber = number | 'NaN' | 'Infinity' | '-Infinity';
-
-/** JSON has no NaN and no infinities; as strings they survive with their meaning. */
-export function toWireNumber(value: number): WireNumber {
-  return Number.isFinite(value) ? value : (String(value) as WireNumber);
-}
-
-export function fromWireNumber(value: WireNumber): number {
-  return typeof value === 'number' ? value : Number(value);
 }

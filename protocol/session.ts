@@ -23,6 +23,7 @@
  */
 import * as v from 'valibot';
 import type { ErrorCode, WireError } from './errors.ts';
+import { wireNumberSchema } from './numbers.ts';
 
 export const SESSION_FILES = {
   launch: 'launch.json',
@@ -178,8 +179,6 @@ export const controlSchema = v.object({
 });
 export type Control = v.InferOutput<typeof controlSchema>;
 
-const wireNumber = v.union([v.number(), v.picklist(['NaN', 'Infinity', '-Infinity'])]);
-
 /** `seq` counts from 1 without gaps within a session; `t` is milliseconds since the epoch. */
 const head = { seq: v.number(), t: v.number() };
 export const eventSchema = v.variant('type', [
@@ -201,7 +200,7 @@ export const eventSchema = v.variant('type', [
     ...head,
     step: v.number(),
     epoch: v.number(),
-    values: v.record(v.string(), wireNumber),
+    values: v.record(v.string(), wireNumberSchema),
   }),
   /** How long it will be, once the trainer knows: after `started`. */
   v.object({
@@ -246,7 +245,7 @@ export const checkpointFileSchema = v.object({
   missing: v.array(v.string()),
   /** The checkpoint before it in this session, or the one the session resumed from. */
   parent: v.nullable(v.string()),
-  metrics: v.record(v.string(), wireNumber),
+  metrics: v.record(v.string(), wireNumberSchema),
   environment: v.record(v.string(), v.string()),
   data: v.nullable(v.object({ fingerprint: v.string(), samples: v.nullable(v.number()) })),
   /** `name` is a relative path with `/`. `stat`: what the file is, where a script of others wrote it and may again. */

@@ -1,6 +1,7 @@
 /** How numbers, sizes and times are written for people: the same on the command line, in the editor and in notices. */
 import type { Run } from './domain.ts';
 import type { StashSummary } from './messages.ts';
+import { alarmingMetric, fromWireNumber, type WireNumber } from './numbers.ts';
 
 export function bytes(count: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
@@ -29,13 +30,25 @@ export function age(at: number, now = Date.now()): string {
   return seconds < 5 ? 'just now' : `${duration(seconds)} ago`;
 }
 
-/** Four significant digits; the names of what is no number. */
-export function metric(value: number | undefined): string {
-  if (value === undefined) return '';
+/** Four significant digits; `NaN`, `∞` and `-∞` by name. Nothing for what there is not. */
+export function metric(wire: WireNumber | null | undefined): string {
+  if (wire === undefined || wire === null) return '';
+  const value = fromWireNumber(wire);
   if (!Number.isFinite(value)) return String(value).replace('Infinity', '∞');
   if (value === 0) return '0';
   const size = Math.abs(value);
   return size >= 1e5 || size < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+
+/** In tables, where an empty cell would look forgotten. */
+export function orDash(wire: WireNumber | null | undefined): string {
+  return metric(wire) || '–';
+}
+
+/** With all of its digits: two that differ in a bit are different texts. */
+export function exactly(wire: WireNumber): string {
+  const value = fromWireNumber(wire);
+  return Object.is(value, -0) ? '-0' : String(value).replace('Infinity', '∞');
 }
 
 /** 0 to 100, rounded down: 100 means done. 0 while the end is unknown. */
@@ -43,11 +56,28 @@ export function percent(run: Run): number {
   return run.totalSteps ? Math.min(100, Math.floor((run.step / run.totalSteps) * 100)) : 0;
 }
 
-/** `val_loss 0.123`: the best of what the run watches, else its newest loss; empty without either. */
-export function bestText({ monitor, metrics }: Run): string {
+/**
+ * `val_loss 0.123`: the best of what the run watches, else its newest loss; empty without either. Where its loss or
+ * what it watches is not finite now, that as well: `val_loss 0.123, now NaN`, or `val_loss 0.123, loss NaN`.
+ */
+export function bestText(run: Run): string {
+  const { monitor, metrics } = run;
   const summary = monitor ? metrics[monitor.metric] : undefined;
-  if (monitor && summary) return `${monitor.metric} ${metric(monitor.mode === 'min' ? summary.min : summary.max)}`;
+  const best = summary && (monitor!.mode === 'min' ? summary.min : summary.max);
+  const alarm = alarmIn(run);
+  const record = best == null ? '' : `${monitor!.metric} ${metric(best)}`;
+  if (alarm !== null) {
+    const now = metric(metrics[alarm]!.last);
+    if (record === '') return `${alarm} ${now}`;
+    return `${record}, ${alarm === monitor!.metric ? 'now' : alarm} ${now}`;
+  }
+  if (record !== '') return record;
   return metrics.loss ? `loss ${metric(metrics.loss.last)}` : '';
+}
+
+/** The metric whose newest value is a warning, since it is not finite; null: none is. */
+export function alarmIn({ monitor, metrics }: Pick<Run, 'monitor' | 'metrics'>): string | null {
+  return alarmingMetric(monitor, (name) => metrics[name]?.last);
 }
 
 /** Why files are stashed, and whether they come back by themselves. */

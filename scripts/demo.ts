@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SessionDirectory } from '../daemon/sessions/directory.ts';
 import type { Checkpoint, Run } from '../protocol/domain.ts';
+import { fromWireNumber } from '../protocol/numbers.ts';
 import { demoInEditor } from './demo-editor.ts';
 import { makeDigits } from './digits.ts';
 
@@ -45,7 +46,7 @@ try {
   await trainstash('ls');
   const resumed = lastCheckpoint(2);
   const run = show(2).run;
-  const accuracy = run.metrics.val_accuracy!.last;
+  const accuracy = fromWireNumber(run.metrics.val_accuracy!.last);
   const proof = run.notices.findLast(({ code }) => code === 'verified' || code === 'notReproduced');
   const minutes = ((performance.now() - started) / 60_000).toFixed(1);
   console.log();

@@ -1,9 +1,15 @@
 /** What is different between runs, checkpoints and branches. */
-import type { CodeFileDiff, CurveAxis, Diff, WeightsDiff } from '../../protocol/diff.ts';
-import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
+import {
+  type CodeFileDiff,
+  type CurveAxis,
+  type Diff,
+  differs,
+  type MetricDiff,
+  type WeightsDiff,
+} from '../../protocol/diff.ts';
 import { isError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
-import { integer, metric } from '../../protocol/words.ts';
+import { integer, metric, orDash } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { type Column, paint, safe, table } from '../format.ts';
@@ -113,14 +119,14 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
     'Metrics',
     table(
       metrics.flatMap((one) => [
-        { label: one.name, of: (i: number) => wire(one.sides[i]!.last) },
-        { label: '  lowest', of: (i: number) => wire(one.sides[i]!.min) },
-        { label: '  highest', of: (i: number) => wire(one.sides[i]!.max) },
-        { label: '  mean height', of: (i: number) => wire(one.sides[i]!.mean) },
+        { label: one.name, of: (i: number) => orDash(one.sides[i]!.last) },
+        { label: '  lowest', of: (i: number) => orDash(one.sides[i]!.min) },
+        { label: '  highest', of: (i: number) => orDash(one.sides[i]!.max) },
+        { label: '  mean height', of: (i: number) => orDash(one.sides[i]!.mean) },
         ...(one.common > 0
           ? [
               {
-                label: `  ${one.partsAt === null ? `equal at ${integer(one.common)} ${axis}s` : `parts at ${axis} ${metric(one.partsAt)}`}`,
+                label: `  ${partingText(one, axis)}`,
                 of: () => '',
               },
             ]
@@ -161,6 +167,11 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
   return lines;
 }
 
+function partingText(one: MetricDiff, axis: CurveAxis): string {
+  if (one.partsAt !== null) return `parts at ${axis} ${metric(one.partsAt)}`;
+  return `equal at ${differs(one) ? 'the ' : ''}${integer(one.common)} ${axis}s${differs(one) ? ' that all have' : ''}`;
+}
+
 function codeLines({ path, status, added, removed, hunks }: CodeFileDiff, side: string | null, withHunks: boolean) {
   const counts = hunks === null ? 'no text, or too much of it' : `+${integer(added)} −${integer(removed)}`;
   const mark = { added: paint('green', '+'), removed: paint('red', '-'), changed: '~' }[status];
@@ -173,8 +184,4 @@ function codeLines({ path, status, added, removed, hunks }: CodeFileDiff, side: 
     return line.startsWith('@@') ? paint('dim', text) : text;
   });
   return [title, ...lines];
-}
-
-function wire(value: WireNumber | null): string {
-  return value === null ? '–' : metric(fromWireNumber(value));
 }

@@ -1,6 +1,7 @@
 /** Curves side by side, whatever rates they were logged at. Pure. */
 import type { CurveAxis, MetricDiff, MetricSide } from '../../protocol/diff.ts';
-import { fromWireNumber, type MetricSeries, toWireNumber } from '../../protocol/domain.ts';
+import type { MetricSeries } from '../../protocol/domain.ts';
+import { fromWireNumber, toWireNumber } from '../../protocol/numbers.ts';
 
 export interface Curve {
   /** Steps, epochs or seconds; ascending; the last of equal ones counts. */
@@ -83,12 +84,12 @@ function coverage(curves: readonly Curve[]): [number, number] | null {
 }
 
 function describe(curve: Curve, covered: [number, number] | null): MetricSide {
-  const numbers = curve.values.filter((value) => !Number.isNaN(value));
+  const numbers = curve.values.filter(Number.isFinite);
   const under = covered && areaUnder(curve, ...covered);
   const extreme = (pick: (a: number, b: number) => number) =>
     numbers.length > 0 ? toWireNumber(numbers.reduce((a, b) => pick(a, b))) : null;
   return {
-    points: curve.values.length,
+    points: new Set(curve.places).size,
     lastAt: curve.places.at(-1) ?? null,
     last: curve.values.length > 0 ? toWireNumber(curve.values.at(-1)!) : null,
     min: extreme(Math.min),

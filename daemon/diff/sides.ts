@@ -1,6 +1,7 @@
 /** What is compared: runs, checkpoints, or the best runs of branches. */
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
+import { isBetter } from '../../protocol/numbers.ts';
 import type { Store } from '../store/client.ts';
 import type { CheckpointBody } from '../store/saving.ts';
 
@@ -60,9 +61,10 @@ async function bestOfBranch(store: Store, branch: string): Promise<Run> {
   if (!monitor) return newest;
   const height = (run: Run) => {
     const summary = run.metrics[monitor.metric];
-    return summary ? (monitor.mode === 'min' ? -summary.min : summary.max) : Number.NEGATIVE_INFINITY;
+    return summary ? summary[monitor.mode] : null;
   };
-  return runs.reduce((best, run) => (height(run) > height(best) ? run : best));
+  const better = (run: Run, best: Run) => isBetter(monitor.mode, height(run) ?? Number.NaN, height(best));
+  return runs.reduce((best, run) => (better(run, best) ? run : best));
 }
 
 /** Of a run its newest checkpoint. Rejects with `notFound`. */

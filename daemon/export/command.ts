@@ -7,6 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { ExportFile, Parity } from '../../protocol/export.ts';
+import { readNumber, toWireNumber } from '../../protocol/numbers.ts';
+import { exactly } from '../../protocol/words.ts';
 import { cancelled, type Watcher } from '../content/work.ts';
 import { fill, wordsOf } from '../runs/command.ts';
 import { resolveProgram } from '../runs/interpreter.ts';
@@ -20,7 +22,7 @@ import type { Target } from './target.ts';
 const TAIL_CHARACTERS = 4_000;
 const END_WAIT_MS = 5_000;
 /** What a command may print of how close its output is to its input. */
-const PARITY = /^trainstash parity=([-+.\deE]+)(?: samples=(\d+))?(?: runtime=(\S+))?\s*$/m;
+const PARITY = /^trainstash parity=(\S+)(?: samples=(\d+))?(?: runtime=(\S+))?\s*$/m;
 
 /** Rejects with `exportFailed` and the end of what it printed, `commandMissing`, `configInvalid`, `cancelled`. */
 export async function runExportCommand(
@@ -130,9 +132,12 @@ async function filesIn(path: string, name = ''): Promise<ExportFile[]> {
 function parityOf(output: string): Parity | null {
   const found = PARITY.exec(output);
   if (!found) return null;
-  const largestDifference = Number(found[1]);
-  if (!Number.isFinite(largestDifference)) return null;
-  return { largestDifference, samples: Number(found[2] ?? 0), runtime: found[3] ?? 'the command', why: '' };
+  const difference = readNumber(found[1]!);
+  if (difference === null) return null;
+  const facts = { samples: Number(found[2] ?? 0), runtime: found[3] ?? 'the command' };
+  if (Number.isFinite(difference)) return { largestDifference: difference, ...facts, why: '' };
+  const why = `The outputs cannot be compared: the command says that they differ by ${exactly(toWireNumber(difference))}.`;
+  return { largestDifference: null, ...facts, why };
 }
 
 function failed(what: string, tail: string): TrainstashError {

@@ -1,6 +1,7 @@
 /** Which formats a checkpoint or a run can have, and what its file would be called. Pure. */
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import type { BuiltInFormat, ExportFormat } from '../../protocol/export.ts';
+import { fromWireNumber } from '../../protocol/numbers.ts';
 
 export interface ExportSource {
   run: Run;
@@ -99,8 +100,8 @@ function stemOf({ run, checkpoint, endsEpoch }: ExportSource): string {
   if (endsEpoch && checkpoint.epoch > 0) parts.push('epoch', String(checkpoint.epoch).padStart(4, '0'));
   else parts.push('step', String(checkpoint.step).padStart(6, '0'));
   const metric = [run.monitor?.metric, 'val_loss', 'loss'].find((name) => name && name in checkpoint.metrics);
-  const value = metric === undefined ? undefined : checkpoint.metrics[metric];
-  if (metric !== undefined && Number.isFinite(value)) parts.push(slug(metric), String(Number(value!.toPrecision(4))));
+  const value = metric === undefined ? Number.NaN : fromWireNumber(checkpoint.metrics[metric]!);
+  if (metric !== undefined && Number.isFinite(value)) parts.push(slug(metric), String(Number(value.toPrecision(4))));
   return parts.join('_');
 }
 

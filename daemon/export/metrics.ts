@@ -1,9 +1,12 @@
 /** A run's metrics as files for others: CSV, JSON, TensorBoard. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromWireNumber, type MetricSeries, type Run } from '../../protocol/domain.ts';
+import type { MetricSeries, Run } from '../../protocol/domain.ts';
+import { fromWireNumber } from '../../protocol/numbers.ts';
+import { integer } from '../../protocol/words.ts';
 import { OutFile } from '../content/out-file.ts';
 import type { ExportedFile } from '../content/requests.ts';
+import { csvNumber, csvText } from '../formats/writers/csv.ts';
 import { eventFileHead, scalarEvent } from '../formats/writers/tfevents.ts';
 
 /** Written together: more would take memory, fewer would be slow. */
@@ -20,16 +23,34 @@ interface Row {
 export async function writeMetrics(
   format: 'tfevents' | 'csv' | 'json',
   run: Run,
-  series: readonly MetricSeries[],
+  all: readonly MetricSeries[],
   path: string,
 ): Promise<{ files: ExportedFile[]; notes: string[] }> {
-  if (format === 'csv') return { files: [await written('', path, csvOf(series))], notes: [] };
-  if (format === 'json') return { files: [await written('', path, jsonOf(series))], notes: [] };
+  const series = all.map(lastOfEachStep);
+  const notes = notesOf(all, series);
+  if (format === 'csv') return { files: [await written('', path, csvOf(series))], notes };
+  if (format === 'json') return { files: [await written('', path, jsonOf(series))], notes };
   mkdirSync(path);
   const startedAt = run.startedAt ?? run.createdAt;
   const name = `events.out.tfevents.${Math.floor(startedAt / 1000)}.trainstash`;
   const file = await written(name, join(path, name), eventsOf(series, startedAt));
-  return { files: [file], notes: ['TensorBoard keeps float32: csv and json hold the numbers as they were logged.'] };
+  notes.push('TensorBoard keeps float32: csv and json hold the numbers as they were logged.');
+  return { files: [file], notes };
+}
+
+/** One point a step: what was told of it last. */
+function lastOfEachStep({ name, steps, values, times, total }: MetricSeries): MetricSeries {
+  const kept = steps.flatMap((step, i) => (step === steps[i + 1] ? [] : [i]));
+  const column = <T>(all: readonly T[]) => kept.map((i) => all[i]!);
+  return { name, steps: column(steps), values: column(values), times: column(times), total };
+}
+
+function notesOf(all: readonly MetricSeries[], series: readonly MetricSeries[]): string[] {
+  const points = (some: readonly MetricSeries[]) => some.reduce((sum, { steps }) => sum + steps.length, 0);
+  const left = points(all) - points(series);
+  if (left === 0) return [];
+  const values = left === 1 ? '1 value is' : `${integer(left)} values are`;
+  return [`${values} left out: of a step that was told several times in a row the last one counts.`];
 }
 
 async function written(name: string, path: string, pieces: Iterable<Uint8Array>): Promise<ExportedFile> {
@@ -69,24 +90,13 @@ function csvOf(series: readonly MetricSeries[]): Generator<Uint8Array> {
       yield `${['step', 'seconds', ...names].map(csvText).join(',')}\r\n`;
       for (const { step, time, values } of rowsOf(series)) {
         const cells = names.map((name) => values.find(({ tag }) => tag === name)?.value);
-        yield `${[step, time, ...cells].map((cell) => (cell === undefined ? '' : numberText(cell))).join(',')}\r\n`;
+        yield `${[step, time, ...cells].map((cell) => (cell === undefined ? '' : csvNumber(cell))).join(',')}\r\n`;
       }
     })(),
   );
 }
 
-function csvText(text: string): string {
-  // A formula to a spreadsheet, which a metric's name must not become.
-  const plain = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
-}
-
-function numberText(value: number): string {
-  if (Number.isNaN(value)) return 'NaN';
-  return Number.isFinite(value) ? String(value) : value > 0 ? 'Infinity' : '-Infinity';
-}
-
-/** Numbers that JSON has none for are texts: "NaN", "Infinity", "-Infinity". */
+/** Numbers that JSON has none for are texts: "NaN", "Infinity", "-Infinity"; −0, which it has, is `-0.0`. */
 function jsonOf(series: readonly MetricSeries[]): Generator<Uint8Array> {
   return buffered(
     (function* texts() {
@@ -94,7 +104,7 @@ function jsonOf(series: readonly MetricSeries[]): Generator<Uint8Array> {
       for (const [i, { name, steps, values, times }] of series.entries()) {
         yield `${i > 0 ? ',' : ''}\n{"name":${JSON.stringify(name)}`;
         yield `,\n"steps":${JSON.stringify(steps)},\n"seconds":${JSON.stringify(times)}`;
-        yield `,\n"values":${JSON.stringify(values)}}`;
+        yield `,\n"values":[${values.map((value) => (value === '-0' ? '-0.0' : JSON.stringify(value))).join(',')}]}`;
       }
       yield '\n]}\n';
     })(),

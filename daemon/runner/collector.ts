@@ -6,6 +6,7 @@ import { constants, copyFileSync, linkSync, mkdirSync, renameSync, rmSync } from
 import { dirname, join } from 'node:path';
 import picomatch from 'picomatch';
 import { randomId } from '../../protocol/ids.ts';
+import { toWireNumbers } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type LaunchCommand } from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
@@ -30,7 +31,7 @@ export interface CollectorSetup {
   /** The checkpoint resumed from. */
   parent: string | null;
   /** What was known when a file got its time, for files whose names tell nothing. */
-  progress(time: number, epoch: number | null): Moment;
+  progress(time: number, epoch: number | null, step: number | null): Moment;
   taken(facts: CheckpointFile): void;
   notice(code: string, text: string): void;
 }
@@ -136,9 +137,10 @@ export class Collector {
     const first = <T>(pick: (facts: (typeof names)[number]) => T | null): T | null =>
       names.map(pick).find((value) => value !== null) ?? null;
     const epoch = first((facts) => facts.epoch);
-    const known = progress(newest(group), epoch);
+    const named = first((facts) => facts.step);
+    const known = progress(newest(group), epoch, named);
     // Where nothing counts steps, epochs do; where nothing counts at all, the checkpoints themselves do.
-    const step = first((facts) => facts.step) ?? (known.counted ? known.step : (epoch ?? known.step + 1));
+    const step = named ?? (known.counted ? known.step : (epoch ?? known.step + 1));
     const metrics = { ...known.metrics, ...Object.assign({}, ...names.map((facts) => facts.metrics).reverse()) };
     const name = `${String(step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
     const temporary = join(directory.file('inbox'), `.tmp-${name}`);
@@ -163,7 +165,7 @@ export class Collector {
         reasons: ['file', ...new Set(names.flatMap(({ reasons }) => reasons))],
         ...gradeOf(group.files.map(({ path }) => this.#at(path))),
         parent: this.#parent,
-        metrics,
+        metrics: toWireNumbers(metrics),
         environment: this.#setup.environment,
         files,
         place: group.place,

@@ -1,5 +1,6 @@
 /** What a script tells by printing it. Pure. */
 import { stripVTControlCharacters } from 'node:util';
+import { readNumber } from '../../protocol/numbers.ts';
 
 export interface PrintedMetrics {
   step: number | null;
@@ -18,22 +19,13 @@ export function readMetricLine(line: string): PrintedMetrics | null {
   if (!/^trainstash\s+[A-Za-z_][\w./-]*=/.test(text)) return null;
   const printed: PrintedMetrics = { step: null, epoch: null, values: {} };
   for (const [, name, value] of text.matchAll(PAIR)) {
-    const number = numberOf(value!);
+    const number = readNumber(value!);
     if (number === null) continue;
     if (name === 'step' || name === 'epoch') {
       if (Number.isSafeInteger(number) && number >= 0) printed[name] = number;
     } else printed.values[name!] = number;
   }
   return printed;
-}
-
-/** As Python prints them: `nan`, `inf`, `-inf`. */
-function numberOf(text: string): number | null {
-  const lower = text.toLowerCase();
-  if (lower === 'nan') return Number.NaN;
-  if (/^[+-]?inf(inity)?$/.test(lower))
-    return lower.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/.test(lower) ? Number(lower) : null;
 }
 
 /** Why a command failed, in one line: the last line of a Python traceback, or the last line at all. */

@@ -6,14 +6,15 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { toWireNumber } from '../../protocol/domain.ts';
 import { toWire } from '../../protocol/errors.ts';
-import type { Control, ExitRecord, Launch, LaunchCommand } from '../../protocol/session.ts';
+import { toWireNumbers } from '../../protocol/numbers.ts';
+import type { ExitRecord, Launch, LaunchCommand } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { COMMAND_VARIABLE, commandEnvironment } from '../sessions/launch.ts';
 import { patiently } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
+import { Alarm } from './alarm.ts';
 import { Collector } from './collector.ts';
 import { machineFacts } from './facts.ts';
 import { readMetricLine, reasonOf } from './lines.ts';
@@ -81,6 +82,7 @@ class Runner {
   #asked: 'paused' | 'stopped' | null = null;
   #interrupted: string | null = null;
   readonly #progress: Progress;
+  readonly #alarm: Alarm;
 
   constructor(directory: SessionDirectory, launch: Launch, command: LaunchCommand, reporter: Reporter) {
     this.#directory = directory;
@@ -88,6 +90,7 @@ class Runner {
     this.#command = command;
     this.#reporter = reporter;
     this.#progress = new Progress(launch.resume?.step ?? 0);
+    this.#alarm = new Alarm(launch);
   }
 
   get step(): number {
@@ -114,9 +117,11 @@ class Runner {
       command: this.#command,
       environment,
       parent: this.#launch.resume?.checkpoint ?? null,
-      progress: (time, epoch) => this.#progress.at(time, epoch),
-      taken: ({ step, epoch, id }) => {
+      progress: (time, epoch, step) => this.#progress.at(time, epoch, step),
+      taken: (facts) => {
+        const { step, epoch, id } = facts;
         this.#progress.reached(step, epoch);
+        this.#alarm.taken(facts);
         this.#reporter.report({ type: 'checkpoint', step, name: id });
         this.#reporter.flush();
       },
@@ -192,12 +197,16 @@ class Runner {
   }
 
   #metric(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
-    this.#progress.said(time, step, epoch, values);
-    const wire = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toWireNumber(value)]));
+    const current = this.#progress.said(time, step, epoch, values);
     const { counted, epoch: now } = this.#progress.now;
     // Where nothing counts steps, epochs do.
     const place = step ?? (counted ? this.step : Math.max(this.step, epoch ?? 0));
-    this.#reporter.report({ type: 'metrics', step: place, epoch: now, values: wire });
+    this.#reporter.report({ type: 'metrics', step: place, epoch: now, values: toWireNumbers(values) });
+    const said = this.#alarm.look(place, current);
+    if (!said) return;
+    const { code, level, text, ends } = said;
+    this.#reporter.report({ type: 'notice', code, level, text, step: place });
+    if (ends && this.#asked === null) this.#end('paused');
   }
 
   #obey(): void {
@@ -205,14 +214,15 @@ class Runner {
     const control = this.#reporter.request();
     if (!control) return;
     this.#reporter.answer(control, this.step);
-    if (control.pause || control.stop) this.#end(control);
+    // Asked for by a person who knows what is lost.
+    if (control.pause || control.stop) this.#end(control.pause ? 'paused' : 'stopped');
     else if (control.checkpoint)
       this.#notice('cannotSave', 'The script saves by itself only; its next file is taken in when it comes.');
   }
 
-  /** Asked for by a person who knows what is lost. Never SIGKILL: that is `stop --force`. */
-  #end(control: Control): void {
-    this.#asked = control.pause ? 'paused' : 'stopped';
+  /** Never SIGKILL: that is `stop --force`. */
+  #end(as: 'paused' | 'stopped'): void {
+    this.#asked = as;
     this.#running?.signal('SIGTERM');
   }
 
@@ -239,7 +249,7 @@ class Runner {
       at: Date.now(),
       error: null,
     });
-    if (this.#asked) return end(this.#asked, '');
+    if (this.#asked) return end(this.#asked, this.#alarm.reason());
     if (code === 0) return end('completed', '');
     const how = signal ? `ended by ${signal}` : `exit code ${code}`;
     const by = this.#interrupted ? ` after ${this.#interrupted}` : '';

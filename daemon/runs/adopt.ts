@@ -3,7 +3,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
 import type { Launch } from '../../protocol/session.ts';
-import { SessionDirectory } from '../sessions/directory.ts';
+import { SET_ASIDE, SessionDirectory } from '../sessions/directory.ts';
 import { isAlive } from '../sessions/watch.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { newRun } from './records.ts';
@@ -68,7 +68,7 @@ function discardReplay(directory: SessionDirectory, launch: Launch): void {
 }
 
 function hasCheckpoints(directory: SessionDirectory): boolean {
-  return directory.inbox().length > 0 || directory.taking().some((name) => !name.startsWith('bad-'));
+  return directory.inbox().length > 0 || directory.taking().some((name) => !name.startsWith(SET_ASIDE));
 }
 
 /** A run that was started without a daemon gets its name here; one whose row is lost gets it back. */

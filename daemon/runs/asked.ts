@@ -12,6 +12,7 @@ import {
   TORCH_STATE_FILE,
 } from '../../protocol/session.ts';
 import { readJson, writeJson } from '../store/files.ts';
+import { isDiverged } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 
 const QUESTION = /^([0-9a-z]{12})\.json$/;
@@ -52,7 +53,7 @@ async function answer(context: ProjectContext, question: string, directory: stri
   writeJson(join(directory, ANSWER_FILE), said);
 }
 
-/** Of the newest run of that name on that branch that has one which a script can read. */
+/** Of the newest run of that name on that branch that has one that a script can read; a diverged one last. */
 async function lastCheckpoint(
   { store }: ProjectContext,
   job: string,
@@ -62,7 +63,9 @@ async function lastCheckpoint(
     const { runs } = await store.runs({ branch, drafts: true, trashed: false, before, limit: 100 });
     for (const run of runs) {
       if (run.job !== job) continue;
-      for (const checkpoint of (await store.checkpoints(run.id)).reverse()) {
+      const newest = (await store.checkpoints(run.id)).reverse();
+      const isBad = (checkpoint: Checkpoint) => Number(isDiverged(checkpoint, run.monitor));
+      for (const checkpoint of newest.toSorted((a, b) => isBad(a) - isBad(b))) {
         const facts = await store.checkpointFacts(checkpoint.id);
         if (facts?.checkpoint?.files.some(({ name }) => name === TORCH_STATE_FILE)) return { run, checkpoint };
       }

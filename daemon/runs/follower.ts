@@ -9,7 +9,7 @@ import * as v from 'valibot';
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, checkpointFileSchema, type ExitRecord } from '../../protocol/session.ts';
-import type { SessionDirectory } from '../sessions/directory.ts';
+import { SET_ASIDE, type SessionDirectory } from '../sessions/directory.ts';
 import { isAlive, type SessionWatch, watchSession } from '../sessions/watch.ts';
 import type { EventSource } from '../store/catalog.ts';
 import { SourceChanged, type Store } from '../store/client.ts';
@@ -193,7 +193,7 @@ export class Follower {
     const { directory } = this;
     const claimed = directory
       .taking()
-      .filter((name) => !name.startsWith('bad-'))
+      .filter((name) => !name.startsWith(SET_ASIDE))
       .map((name) => join(directory.file('taking'), name))
       .find((path) => !seen.has(path));
     if (claimed) return claimed;
@@ -208,7 +208,7 @@ export class Follower {
     const { directory } = this;
     try {
       const name = path.split(/[/\\]/).pop()!;
-      renameSync(path, join(directory.file('taking'), `bad-${name}`));
+      renameSync(path, join(directory.file('taking'), `${SET_ASIDE}${name}`));
     } catch {
       // It stays claimed and is tried again after the next start.
     }

@@ -2,11 +2,15 @@
 import { rmSync } from 'node:fs';
 import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
+import { toWireNumber } from '../../protocol/numbers.ts';
 import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
+import { exactly, integer } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
+import { reached } from '../sessions/reached.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
-import type { KeepPolicy } from '../store/retention.ts';
+import { withSummary } from '../store/points.ts';
+import { type KeepPolicy, lastOf } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 import { type Deferred, deferred } from './deferred.ts';
 import { etaSeconds, type Pace } from './eta.ts';
@@ -47,6 +51,8 @@ export class LiveRun {
   #wroteFiles = false;
   #run: Run;
   #pace: Pace | null = null;
+  /** By metric, the step that it was told of last in this session. */
+  readonly #told = new Map<string, number>();
   #persistedAt = 0;
   #compared = false;
   #forced = false;
@@ -138,6 +144,14 @@ export class LiveRun {
       );
   }
 
+  /** Checkpoints of diverged states that are newer than the one that it goes on from. */
+  async saidPassedOver(step: number, count: number): Promise<void> {
+    const [what, were, one] =
+      count === 1 ? ['The newer checkpoint', 'was', 'it'] : [`${count} newer checkpoints`, 'were', 'one of them'];
+    const text = `It goes on from step ${integer(step)}. ${what} ${were} taken while its loss was not finite; \`--from STEP\` takes ${one} all the same.`;
+    await this.#say('passedOver', 'info', text);
+  }
+
   /** Said once for each branch. */
   async codeMoved(to: string): Promise<void> {
     const text = `HEAD moved to ${to} under it: what it imports or starts from now on is code of ${to}.`;
@@ -164,10 +178,17 @@ export class LiveRun {
       this.#run = { ...this.#run, totalSteps, stepsPerEpoch };
     }
     if (last) {
-      const { step, epoch, t, values } = last;
-      this.#run = { ...this.#run, step, epoch, metrics: withValues(this.#run, step, values) };
+      const { epoch, t, values } = last;
+      const metrics = { ...this.#run.metrics };
+      for (const [name, { summary, toldAt }] of Object.entries(taken.metrics)) {
+        // Exact ones are computed when the run has ended.
+        metrics[name] = withSummary(metrics[name], summary);
+        this.#told.set(name, toldAt);
+      }
+      const step = reached(this.#told, last.step);
+      this.#run = { ...this.#run, step, epoch, metrics };
       if (this.#pace) this.#run = { ...this.#run, etaSeconds: etaSeconds(this.#pace, step, t, this.#run.totalSteps) };
-      this.#context.announce.metrics(this.#run, step, values);
+      this.#context.announce.metrics(this.#run, last.step, values);
     }
     for (const { code, level, text, step, t } of taken.notices) await this.#notice({ code, level, text, step, at: t });
     if (taken.malformed > 0) {
@@ -233,11 +254,9 @@ export class LiveRun {
       const text = `The store is at its quota: ${pruned.length} older automatic checkpoints were deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` make room.`;
       await this.#say('quota', 'warning', text);
     }
-    const { id, step, grade } = checkpoint;
-    await this.update({
-      checkpoints: (await store.checkpoints(this.#run.id)).length,
-      lastCheckpoint: { id, step, grade },
-    });
+    const checkpoints = await store.checkpoints(this.#run.id);
+    const { monitor } = this.#run;
+    await this.update({ checkpoints: checkpoints.length, lastCheckpoint: lastOf(checkpoints, monitor) });
     if (!checkpoint.reasons.includes('request')) return;
     for (const { done } of this.#requests) done.resolve(checkpoint);
     this.#requests = [];
@@ -275,7 +294,7 @@ export class LiveRun {
       step: Math.max(exit?.step ?? 0, this.#run.step),
       epoch: Math.max(this.#run.epoch, newest?.epoch ?? 0),
       checkpoints: checkpoints.length,
-      lastCheckpoint: newest && { id: newest.id, step: newest.step, grade: newest.grade },
+      lastCheckpoint: lastOf(checkpoints, this.#run.monitor),
       metrics: await store.summarizeMetrics(this.#run.id),
       draft: checkpoints.length === 0 && endedAt - this.#run.createdAt < DRAFT_MS && ending.status !== 'completed',
     };
@@ -315,7 +334,8 @@ export class LiveRun {
     const { firstDifferent } = overlap;
     if (firstDifferent) {
       const { step, metric, replayed, recorded } = firstDifferent;
-      const text = `Computed again after the resume, step ${step} gave ${metric} ${replayed} instead of ${recorded}. \`trainstash verify\` tells whether state is missing or the device is not deterministic.`;
+      const [now, before] = [exactly(toWireNumber(replayed)), exactly(toWireNumber(recorded))];
+      const text = `Computed again after the resume, step ${step} gave ${metric} ${now} instead of ${before}. \`trainstash verify\` tells whether state is missing or the device is not deterministic.`;
       await this.#say('notReproduced', 'warning', text);
     } else {
       await this.#say('verified', 'info', `${overlap.equal} steps computed twice gave the same bits.`);
@@ -376,24 +396,4 @@ function endingOf(
   if (forced) return { status: 'stopped', reason: `killed by request; ${kept}` };
   const reason = `its process ended at step ${run.step} without a word (killed, or out of memory?); ${kept}`;
   return { status: 'lost', reason };
-}
-
-/** The summaries with the newest values in them; exact ones are computed when the run has ended. */
-function withValues(run: Run, step: number, values: Record<string, number>): Run['metrics'] {
-  const metrics = { ...run.metrics };
-  for (const [name, value] of Object.entries(values)) {
-    const known = metrics[name];
-    const lower = !known || value < known.min;
-    const higher = !known || value > known.max;
-    metrics[name] = {
-      last: value,
-      lastStep: step,
-      min: lower ? value : known.min,
-      minStep: lower ? step : known.minStep,
-      max: higher ? value : known.max,
-      maxStep: higher ? step : known.maxStep,
-      count: (known?.count ?? 0) + 1,
-    };
-  }
-  return metrics;
 }

@@ -6,6 +6,7 @@ import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
 import { changedFiles } from '../code/changes.ts';
 import { readHead } from '../code/project.ts';
+import { isDiverged, newestGood } from '../store/retention.ts';
 import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
 import { resumesItself } from './answers.ts';
 import { splitWords } from './command.ts';
@@ -36,6 +37,8 @@ export interface Plan {
   run: Run;
   /** Null: from the beginning. */
   checkpoint: Checkpoint | null;
+  /** Newer ones of diverged states that were passed over. */
+  passedOver: number;
   job: JobConfig;
   params: Params;
   overrides: string[];
@@ -46,8 +49,8 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   const { store, place } = context;
   const { current = [], set = {} } = options;
   const run = options.run ? await store.findRun(options.run) : await newestResumable(context);
-  const checkpoint = options.from
-    ? await store.findCheckpoint(options.from, run)
+  const { checkpoint, passedOver } = options.from
+    ? { checkpoint: await store.findCheckpoint(options.from, run), passedOver: 0 }
     : await newestCheckpoint(context, run);
   const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
   if (run.command) job.resume = keptResume(run, place.root);
@@ -83,7 +86,8 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     job.run = withParams(job.run as string[], given);
     if (job.resume) job.resume = withParams(job.resume as string[], given);
   }
-  return { run, checkpoint, job, params, overrides: [...new Set([...overrides, ...Object.keys(set)])], differences };
+  const given = [...new Set([...overrides, ...Object.keys(set)])];
+  return { run, checkpoint, passedOver, job, params, overrides: given, differences };
 }
 
 /** Asked once a job: whoever accepts it knows that the script goes on by itself. */
@@ -126,11 +130,13 @@ export function requireAccepted(differences: PreflightDifference[], accepted: bo
   );
 }
 
-/** A fork without a checkpoint of its own starts again where it started. */
-async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Checkpoint | null> {
-  const own = (await store.checkpoints(run.id)).at(-1);
-  if (own || !run.parent) return own ?? null;
-  return (await store.checkpoint(run.parent.checkpoint)) ?? null;
+/** A fork without a good checkpoint of its own starts again where it started. */
+async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Pick<Plan, 'checkpoint' | 'passedOver'>> {
+  const own = await store.checkpoints(run.id);
+  const good = newestGood(own, run.monitor);
+  const parent = run.parent && (await store.checkpoint(run.parent.checkpoint));
+  if (parent && (!good || isDiverged(good, run.monitor))) return { checkpoint: parent, passedOver: own.length };
+  return { checkpoint: good ?? null, passedOver: good ? own.length - 1 - own.indexOf(good) : 0 };
 }
 
 async function newestResumable({ store, place }: ProjectContext): Promise<Run> {

@@ -3,17 +3,18 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } fr
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
-import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../protocol/domain.ts';
+import { LIVE_STATUSES, type Project, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
 import { type Place, readHead } from '../code/project.ts';
+import { csvOfPoints } from '../formats/writers/csv.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { startStore } from '../store/client.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
-import type { KeepPolicy } from '../store/retention.ts';
+import { type KeepPolicy, lastOf } from '../store/retention.ts';
 import { adoptSessions, adoptStrays } from './adopt.ts';
 import { answerScripts } from './asked.ts';
 import { splitWords } from './command.ts';
@@ -22,6 +23,7 @@ import { type Announcer, type ProjectContext, sessionsPath, storeExists } from '
 import { isPython } from './interpreter.ts';
 import { keepPolicy } from './live.ts';
 import { type Device, Runs } from './runs.ts';
+import { takeInSetAside } from './set-aside.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
 
@@ -93,6 +95,7 @@ export class OpenProject {
     await adoptSessions(context, project.runs);
     // Those that ended meanwhile are settled before anyone asks.
     await project.runs.settle();
+    await takeInSetAside(context, (id) => project.runs.liveRuns().some((run) => run.id === id));
     for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
     await project.worktrees.tidy(false);
     project.#lookForStrays();
@@ -217,7 +220,7 @@ export class OpenProject {
         const folder = join(directory, `${run.number}-${safeName(run.job)}`);
         mkdirSync(folder, { recursive: true });
         writeFileSync(join(folder, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
-        writeFileSync(join(folder, 'metrics.csv'), csv(await this.store.queryMetrics(run.id, {})));
+        writeFileSync(join(folder, 'metrics.csv'), csvOfPoints(await this.store.queryMetrics(run.id, {})));
         for (const checkpoint of await this.store.checkpoints(run.id)) {
           const restored = await this.store.restoreCheckpoint(
             checkpoint.id,
@@ -305,13 +308,8 @@ export class OpenProject {
       if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
     }
     const changed = await this.store.setTrash(checkpoint.id, undo ? null : Date.now());
-    const newest = (await this.store.checkpoints(run.id)).at(-1);
-    const count = (await this.store.checkpoints(run.id)).length;
-    await this.store.putRun({
-      ...run,
-      checkpoints: count,
-      lastCheckpoint: newest ? { id: newest.id, step: newest.step, grade: newest.grade } : null,
-    });
+    const left = await this.store.checkpoints(run.id);
+    await this.store.putRun({ ...run, checkpoints: left.length, lastCheckpoint: lastOf(left, run.monitor) });
     this.context.announce.checkpoint(changed);
     return { removed: [checkpoint.id], bytes: checkpoint.bytes };
   }
@@ -381,13 +379,6 @@ function protectedBy(id: string, reasons: string[]): TrainstashError {
 
 function safeName(name: string): string {
   return name.replaceAll(/[^\w.-]+/g, '_');
-}
-
-function csv(series: readonly MetricSeries[]): string {
-  const rows = series.flatMap(({ name, steps, values, times }) =>
-    steps.map((step, i) => `${step},${times[i]},${name},${values[i]}`),
-  );
-  return `${['step,seconds,metric,value', ...rows].join('\n')}\n`;
 }
 
 /** Cuts off the beginning of a character at the end. */

@@ -82,6 +82,8 @@ interface Launching {
   before: Run | null;
   job: JobConfig;
   checkpoint: Checkpoint | null;
+  /** Newer checkpoints of diverged states that it does not go on from. */
+  passedOver?: number;
   accept: boolean;
   root: string;
   debugger?: readonly string[];
@@ -179,7 +181,8 @@ export class Runs {
       endedAt: null,
     };
     this.#queue.delete(run.id);
-    return this.#begin({ run, before, job: plan.job, checkpoint: plan.checkpoint, accept, root }, options);
+    const { checkpoint, passedOver } = plan;
+    return this.#begin({ run, before, job: plan.job, checkpoint, passedOver, accept, root }, options);
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
@@ -416,6 +419,7 @@ export class Runs {
     const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
     if (prepared.putBack) await live.saidPutBack(prepared.putBack);
+    if (checkpoint && rest.passedOver) await live.saidPassedOver(checkpoint.step, rest.passedOver);
     return live;
   }
 

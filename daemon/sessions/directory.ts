@@ -20,6 +20,8 @@ import { readJson, syncDirectory, writeJson } from '../store/files.ts';
 
 /** In front of a path that lies in the run's own folder and not in the project. */
 export const OWN_FOLDER = '@dir';
+/** In `taking`, in front of the name of what could not be read: it is not tried again while its session is followed. */
+export const SET_ASIDE = 'bad-';
 
 let inputsWritten = 0;
 

@@ -11,10 +11,10 @@ import {
   type Run,
   type Session,
   type StoreUsage,
-  toWireNumber,
 } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { FsckReport } from '../../protocol/messages.ts';
+import { toWireNumber } from '../../protocol/numbers.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
 import { Catalog, type EventSource, type RunFilter } from './catalog.ts';
 import { openCatalog } from './catalog-schema.ts';
@@ -25,11 +25,12 @@ import { hasRoomFor, isDiskFull, makeReserve, returnSpace, TRASH_DAYS, withReser
 import { Hasher } from './hasher.ts';
 import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from './kept-files.ts';
 import { lineageOf } from './lineage.ts';
-import { Metrics, summarize } from './metrics.ts';
+import { Metrics } from './metrics.ts';
 import { type MarkKind, Objects } from './objects.ts';
 import { compareOverlap } from './overlap.ts';
 import { unpackedBytes } from './packing.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
+import { summarize } from './points.ts';
 import { type ReadPort, serveReads } from './reading.ts';
 import { fillCatalog, followObjects } from './rebuild.ts';
 import { bestOf, DEFAULT_KEEP, type KeepPolicy, keptBecause } from './retention.ts';
@@ -196,10 +197,8 @@ export function openStore(options: StoreOptions) {
           matches: candidates.map((run) => `${run.id} (${run.name})`),
         });
       }
-      const named = catalog.database
-        .prepare("SELECT body FROM run WHERE json_extract(body, '$.name') = ? LIMIT 2")
-        .all(query);
-      if (named.length === 1) return JSON.parse(named[0]!.body);
+      const named = catalog.runsByName(query);
+      if (named.length === 1) return named[0]!;
       throw new TrainstashError('notFound', `There is no run "${query}". \`trainstash ls --all\` lists them.`, {
         what: 'run',
         query,

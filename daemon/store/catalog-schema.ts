@@ -71,6 +71,11 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (series, first)
   ) STRICT;
   `,
+  // Whether a series' steps only ascend, and its lowest: long curves are then read without being put in order. Null: not known yet.
+  `
+  ALTER TABLE series ADD COLUMN lowest_step REAL;
+  ALTER TABLE series ADD COLUMN falls INTEGER;
+  `,
 ];
 
 /**

@@ -2,6 +2,7 @@
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import type { BranchSummary } from '../../protocol/messages.ts';
 import type { Database } from './driver.ts';
+import { checkpointIn, runIn } from './rows.ts';
 
 export interface RunFilter {
   /** Undefined: all branches. */
@@ -51,21 +52,26 @@ export class Catalog {
   }
 
   run(id: string): Run | undefined {
-    return parse<Run>(this.database.prepare('SELECT body FROM run WHERE id = ?').get(id));
+    return one(this.database.prepare('SELECT body FROM run WHERE id = ?').get(id), runIn);
   }
 
   runByNumber(number: number): Run | undefined {
-    return parse<Run>(this.database.prepare('SELECT body FROM run WHERE number = ?').get(number));
+    return one(this.database.prepare('SELECT body FROM run WHERE number = ?').get(number), runIn);
   }
 
   /** Up to 20 runs whose id starts so. */
   runsByPrefix(prefix: string): Run[] {
-    return this.#bodies<Run>('SELECT body FROM run WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
+    return this.#bodies(runIn, 'SELECT body FROM run WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
+  }
+
+  /** Up to two: more than one is as bad as many. */
+  runsByName(name: string): Run[] {
+    return this.#bodies(runIn, "SELECT body FROM run WHERE json_extract(body, '$.name') = ? LIMIT 2", name);
   }
 
   runsWithStatus(statuses: readonly string[]): Run[] {
     const marks = statuses.map(() => '?').join(',');
-    return this.#bodies<Run>(`SELECT body FROM run WHERE status IN (${marks}) ORDER BY number`, ...statuses);
+    return this.#bodies(runIn, `SELECT body FROM run WHERE status IN (${marks}) ORDER BY number`, ...statuses);
   }
 
   runs(filter: RunFilter): { runs: Run[]; total: number } {
@@ -83,7 +89,8 @@ export class Catalog {
       where.push('number < ?');
       values.push(filter.before);
     }
-    const runs = this.#bodies<Run>(
+    const runs = this.#bodies(
+      runIn,
       `SELECT body FROM run WHERE ${where.join(' AND ')} ORDER BY number DESC LIMIT ?`,
       ...values,
       filter.limit,
@@ -135,16 +142,16 @@ export class Catalog {
   }
 
   session(id: string): Session | undefined {
-    return parse<Session>(this.database.prepare('SELECT body FROM session WHERE id = ?').get(id));
+    return one(this.database.prepare('SELECT body FROM session WHERE id = ?').get(id), sessionIn);
   }
 
   /** Of a run, in the order of their launch. */
   sessions(run: string): Session[] {
-    return this.#bodies<Session>('SELECT body FROM session WHERE run = ? ORDER BY ordinal', run);
+    return this.#bodies(sessionIn, 'SELECT body FROM session WHERE run = ? ORDER BY ordinal', run);
   }
 
   openSessions(): Session[] {
-    return this.#bodies<Session>('SELECT body FROM session WHERE ended IS NULL');
+    return this.#bodies(sessionIn, 'SELECT body FROM session WHERE ended IS NULL');
   }
 
   /** How far the event file of a session's trainer, or of its runner, has been taken in. */
@@ -189,11 +196,12 @@ export class Catalog {
   }
 
   checkpoint(id: string): Checkpoint | undefined {
-    return parse<Checkpoint>(this.database.prepare('SELECT body FROM checkpoint WHERE id = ?').get(id));
+    return one(this.database.prepare('SELECT body FROM checkpoint WHERE id = ?').get(id), checkpointIn);
   }
 
   checkpointsByPrefix(prefix: string): Checkpoint[] {
-    return this.#bodies<Checkpoint>(
+    return this.#bodies(
+      checkpointIn,
       'SELECT body FROM checkpoint WHERE id >= ? AND id < ? LIMIT 20',
       prefix,
       `${prefix}\uffff`,
@@ -203,11 +211,12 @@ export class Catalog {
   /** Of a run, by step; those of one step by time. */
   checkpoints(run: string, options: { trashed?: boolean } = {}): Checkpoint[] {
     const trash = options.trashed ? '' : 'AND trashed IS NULL';
-    return this.#bodies<Checkpoint>(`SELECT body FROM checkpoint WHERE run = ? ${trash} ORDER BY step, created`, run);
+    return this.#bodies(checkpointIn, `SELECT body FROM checkpoint WHERE run = ? ${trash} ORDER BY step, created`, run);
   }
 
   checkpointPage(run: string, trashed: boolean, after: number, limit: number): Checkpoint[] {
-    return this.#bodies<Checkpoint>(
+    return this.#bodies(
+      checkpointIn,
       `SELECT body FROM checkpoint WHERE run = ? AND trashed IS ${trashed ? 'NOT NULL' : 'NULL'} ORDER BY step DESC, created DESC LIMIT ? OFFSET ?`,
       run,
       limit,
@@ -216,7 +225,7 @@ export class Catalog {
   }
 
   trashedCheckpoints(): Checkpoint[] {
-    return this.#bodies<Checkpoint>('SELECT body FROM checkpoint WHERE trashed IS NOT NULL ORDER BY trashed');
+    return this.#bodies(checkpointIn, 'SELECT body FROM checkpoint WHERE trashed IS NOT NULL ORDER BY trashed');
   }
 
   checkpointIds(): Set<string> {
@@ -259,14 +268,16 @@ export class Catalog {
     this.database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(key, value);
   }
 
-  #bodies<T>(sql: string, ...values: (string | number | null)[]): T[] {
+  #bodies<T>(read: (body: string) => T, sql: string, ...values: (string | number | null)[]): T[] {
     return this.database
       .prepare(sql)
       .all(...values)
-      .map((row) => JSON.parse(row.body) as T);
+      .map((row) => read(row.body));
   }
 }
 
-function parse<T>(row: { body?: string } | undefined): T | undefined {
-  return row === undefined ? undefined : (JSON.parse(row.body!) as T);
+const sessionIn = (body: string) => JSON.parse(body) as Session;
+
+function one<T>(row: { body?: string } | undefined, read: (body: string) => T): T | undefined {
+  return row === undefined ? undefined : read(row.body!);
 }

@@ -1,10 +1,12 @@
 /** Takes in `events.ndjson`: each event once, metrics and the position in one transaction. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import * as v from 'valibot';
-import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
+import type { MetricSummary } from '../../protocol/domain.ts';
+import { fromWireNumber, isWireNumber, type WireNumber } from '../../protocol/numbers.ts';
 import { eventSchema, MAX_EVENT_BYTES, type NoticeEvent, type StartedEvent } from '../../protocol/session.ts';
 import type { Catalog, EventSource } from './catalog.ts';
-import type { Metrics, Points } from './metrics.ts';
+import type { Metrics } from './metrics.ts';
+import { type Points, summarize } from './points.ts';
 
 const READ_BYTES = 2 << 20;
 const NEWLINE = 10;
@@ -18,6 +20,8 @@ export interface TakenEvents {
   answered: number | null;
   /** The newest step and the metrics logged at it. */
   last: { step: number; epoch: number; t: number; values: Record<string, number> } | null;
+  /** By metric: all that came of it, and the step that it was told of last. */
+  metrics: Record<string, { summary: MetricSummary; toldAt: number }>;
   points: number;
   /** Lines that were no event: skipped. */
   malformed: number;
@@ -38,6 +42,7 @@ export function takeEvents(
     notices: [],
     answered: null,
     last: null,
+    metrics: {},
     points: 0,
     malformed: 0,
     more: false,
@@ -68,7 +73,11 @@ export function takeEvents(
   if (consumed === 0) return taken;
   try {
     catalog.database.transaction(() => {
-      for (const [name, column] of collected) metrics.append(session, name, column.points());
+      for (const [name, column] of collected) {
+        const points = column.points();
+        metrics.append(session, name, points);
+        taken.metrics[name] = { summary: summarize(points)!, toldAt: points.steps.at(-1)! };
+      }
       catalog.setEventsPosition(session, source, position.offset + consumed, seq);
     });
   } catch (error) {
@@ -102,7 +111,7 @@ function isMetrics(value: unknown): value is Extract<ParsedEvent, { type: 'metri
   if (typeof values !== 'object' || values === null) return false;
   for (const name in values) {
     const metric = (values as Record<string, unknown>)[name];
-    if (typeof metric !== 'number' && metric !== 'NaN' && metric !== 'Infinity' && metric !== '-Infinity') return false;
+    if (typeof metric !== 'number' && !isWireNumber(metric)) return false;
   }
   return true;
 }

@@ -14,7 +14,8 @@ export function lineageOf(catalog: Catalog, run: string, depth = 0): Segment[] {
       segments.push(...ancestors(catalog, run, session, depth));
     // Without a checkpoint it started from the beginning: nothing before counts.
     hideAfter(segments, from?.step ?? Number.NEGATIVE_INFINITY);
-    segments.push({ session: session.id, from: from?.step ?? Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY });
+    // What it tells of steps before that is an evaluation of an earlier checkpoint.
+    segments.push({ session: session.id, to: Number.POSITIVE_INFINITY });
   }
   return segments;
 }

@@ -2,20 +2,12 @@
  * Metric points in blocks of columns: appended as they come, merged when many small ones have gathered, so that a
  * million points are a few hundred rows and a query is a walk over typed arrays. Values keep their exact bits.
  */
-import type { MetricSummary } from '../../protocol/domain.ts';
 import type { Catalog } from './catalog.ts';
+import { ascends, cut, downsample, inOrder, isCoarse, join, outlineOf, type Points, rangeOf } from './points.ts';
 
-/** Points of one series: equal lengths. Times are milliseconds since the epoch. */
-export interface Points {
-  steps: Float64Array;
-  values: Float64Array;
-  times: Float64Array;
-}
-
-/** A stretch of a run's lineage: the points of `session` after step `from` up to and with step `to`. */
+/** A part of a run's lineage: the points of `session` up to and with step `to`; later sessions did again what came after. */
 export interface Segment {
   session: string;
-  from: number;
   to: number;
 }
 
@@ -32,12 +24,24 @@ interface Block {
 const MERGE_COUNT = 16;
 /** Blocks of so many points stay as they are, and have an outline. */
 const LARGE_BLOCK_POINTS = 4096;
-/** Points of which an outline keeps two. */
-const OUTLINE_GROUP = 64;
+/** Remembered series; more are asked for again. */
+const MOST_REMEMBERED = 10_000;
+
+/** What is known of a series' steps without reading its points. */
+interface Order {
+  low: number;
+  /** Of the newest point. */
+  last: number;
+  /** Some step is lower than one before it. */
+  falls: boolean;
+  /** It is in the series' row. */
+  noted: boolean;
+}
 
 export class Metrics {
   readonly #catalog: Catalog;
   readonly #ids = new Map<string, number>();
+  readonly #orders = new Map<number, Order>();
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog;
@@ -51,6 +55,7 @@ export class Metrics {
       database.prepare('SELECT coalesce(max(first + points), 0) AS n FROM metric_block WHERE series = ?').get(series)!
         .n,
     );
+    this.#noteOrder(series, points.steps);
     this.#insert(series, first, points);
     this.#mergeSmall(series);
   }
@@ -72,9 +77,12 @@ export class Metrics {
     return join(blocks.map((row) => decode(row.data, Number(row.points))));
   }
 
-  /** The points of a lineage, with hidden ones (steps done again by a later session) left out. */
+  /** The points of a lineage by step: of a step that was told again, in the same session or a later one, the newest values. */
   lineage(segments: readonly Segment[], name: string): Points {
-    return join(segments.map(({ session, from, to }) => cut(this.read(session, name), from, to)));
+    const parts = segments.map(({ session, to }) =>
+      cut(inOrder([this.read(session, name)]), Number.NEGATIVE_INFINITY, to),
+    );
+    return inOrder(parts);
   }
 
   /**
@@ -88,9 +96,13 @@ export class Metrics {
     range: { from: number; to: number },
     buckets: number,
   ): { points: Points; total: number } {
+    if (!this.#ascends(segments, name)) {
+      const points = cut(this.lineage(segments, name), range.from, range.to);
+      return { points: downsample(points, buckets), total: points.steps.length };
+    }
     // What lies whole in the range may be outlined; of the rest only its points tell how many of them are in it.
     const parts = segments.flatMap(({ session, ...own }) => {
-      const from = Math.max(own.from, range.from);
+      const { from } = range;
       const to = Math.min(own.to, range.to);
       return this.#blocks(session, name, from, to).map((block) => {
         const inside = block.outline !== null && block.low > from && block.high <= to;
@@ -101,7 +113,7 @@ export class Metrics {
       });
     });
     const total = parts.reduce((sum, { count }) => sum + count, 0);
-    const coarse = buckets > 0 && total >= buckets * OUTLINE_GROUP * 2;
+    const coarse = isCoarse(total, buckets);
     const read = parts.map(({ block: { series, first, count, outline }, points }) => {
       if (points) return coarse ? outlineOf(points) : points;
       return coarse
@@ -151,7 +163,7 @@ export class Metrics {
     const database = this.#catalog.database;
     database.prepare('INSERT OR IGNORE INTO series (session, name) VALUES (?, ?)').run(session, name);
     const id = Number(database.prepare('SELECT id FROM series WHERE session = ? AND name = ?').get(session, name)!.id);
-    if (this.#ids.size > 10_000) this.#ids.clear();
+    if (this.#ids.size > MOST_REMEMBERED) this.#ids.clear();
     this.#ids.set(key, id);
     return id;
   }
@@ -159,6 +171,58 @@ export class Metrics {
   /** Ids may be given again after a transaction was rolled back or a run removed. */
   forgetIds(): void {
     this.#ids.clear();
+    this.#orders.clear();
+  }
+
+  /** Whether the points of these sessions are in order as they stand, one session after the other. */
+  #ascends(segments: readonly Segment[], name: string): boolean {
+    let before = Number.NEGATIVE_INFINITY;
+    for (const { session, to } of segments) {
+      const row = this.#catalog.database
+        .prepare('SELECT id FROM series WHERE session = ? AND name = ?')
+        .get(session, name);
+      const order = row && this.#order(Number(row.id));
+      if (order && (order.falls || !(order.low > before))) return false;
+      before = to;
+    }
+    return true;
+  }
+
+  #order(series: number): Order {
+    const known = this.#orders.get(series);
+    if (known) return known;
+    const { database } = this.#catalog;
+    const row = database.prepare('SELECT lowest_step, falls FROM series WHERE id = ?').get(series)!;
+    // Null: new, or written by a version that did not note it.
+    const order = row.falls === null ? orderOf(this.#steps(series)) : this.#noted(series, row);
+    if (this.#orders.size > MOST_REMEMBERED) this.#orders.clear();
+    this.#orders.set(series, order);
+    return order;
+  }
+
+  #noted(series: number, row: { lowest_step?: unknown; falls?: unknown }): Order {
+    const newest = this.#catalog.database
+      .prepare('SELECT points, data FROM metric_block WHERE series = ? ORDER BY first DESC LIMIT 1')
+      .get(series);
+    const last = newest ? decode(newest.data, Number(newest.points)).steps.at(-1)! : Number.NEGATIVE_INFINITY;
+    return { low: Number(row.lowest_step), falls: row.falls === 1, last, noted: true };
+  }
+
+  #steps(series: number): Float64Array {
+    const blocks = this.#catalog.database
+      .prepare('SELECT points, data FROM metric_block WHERE series = ? ORDER BY first')
+      .all(series);
+    return join(blocks.map((row) => decode(row.data, Number(row.points)))).steps;
+  }
+
+  #noteOrder(series: number, steps: Float64Array): void {
+    const before = this.#order(series);
+    const order = orderOf(steps, before);
+    if (!before.noted || order.falls !== before.falls || order.low !== before.low)
+      this.#catalog.database
+        .prepare('UPDATE series SET lowest_step = ?, falls = ? WHERE id = ?')
+        .run(order.low, order.falls ? 1 : 0, series);
+    this.#orders.set(series, { ...order, noted: true });
   }
 
   #mergeSmall(series: number): void {
@@ -217,109 +281,20 @@ function decode(data: Uint8Array, count: number): Points {
   return { steps: all.subarray(0, count), values: all.subarray(count, count * 2), times: all.subarray(count * 2) };
 }
 
-function join(parts: readonly Points[]): Points {
-  if (parts.length === 1) return parts[0]!;
-  const count = parts.reduce((sum, part) => sum + part.steps.length, 0);
-  const out: Points = {
-    steps: new Float64Array(count),
-    values: new Float64Array(count),
-    times: new Float64Array(count),
-  };
-  let at = 0;
-  for (const part of parts) {
-    out.steps.set(part.steps, at);
-    out.values.set(part.values, at);
-    out.times.set(part.times, at);
-    at += part.steps.length;
-  }
-  return out;
-}
+const NO_ORDER: Order = {
+  low: Number.POSITIVE_INFINITY,
+  last: Number.NEGATIVE_INFINITY,
+  falls: false,
+  noted: false,
+};
 
-export function cut(points: Points, from: number, to: number): Points {
-  const { steps } = points;
-  if (steps.length === 0 || (steps[0]! > from && steps[steps.length - 1]! <= to && isSorted(steps))) return points;
-  const keep: number[] = [];
-  for (let i = 0; i < steps.length; i++) if (steps[i]! > from && steps[i]! <= to) keep.push(i);
-  return pick(points, keep);
-}
-
-function isSorted(steps: Float64Array): boolean {
-  for (let i = 1; i < steps.length; i++) if (steps[i]! < steps[i - 1]!) return false;
-  return true;
-}
-
-/**
- * At most 2 × `buckets` points: of each bucket the smallest and the largest value, or one of them and the first that is
- * not finite. Of equal values the bucket's ends. Buckets have equal counts of points, and so have those of an outline.
- */
-export function downsample(points: Points, buckets: number): Points {
-  const count = points.steps.length;
-  if (buckets <= 0 || count <= buckets * 2) return points;
-  const keep: number[] = [];
-  for (let bucket = 0; bucket < buckets; bucket++) {
-    const start = Math.floor((bucket * count) / buckets);
-    const end = Math.floor(((bucket + 1) * count) / buckets);
-    let low = -1;
-    let high = -1;
-    let strange = -1;
-    for (let i = start; i < end; i++) {
-      const value = points.values[i]!;
-      if (!Number.isFinite(value)) {
-        if (strange < 0) strange = i;
-        continue;
-      }
-      if (low < 0 || value < points.values[low]!) low = i;
-      if (high < 0 || value > points.values[high]!) high = i;
-    }
-    const [one, other] = strange < 0 ? [low, high] : [strange, low < 0 ? strange : low];
-    if (one === other) keep.push(start, end - 1);
-    else keep.push(Math.min(one, other), Math.max(one, other));
-  }
-  return pick(points, keep);
-}
-
-function outlineOf(points: Points): Points {
-  return downsample(points, Math.ceil(points.steps.length / OUTLINE_GROUP));
-}
-
-/** NaN is no step: such points are in no range, as nowhere else. */
-function rangeOf(steps: Float64Array): [low: number, high: number] {
-  let low = Number.POSITIVE_INFINITY;
-  let high = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < steps.length; i++) {
-    if (steps[i]! < low) low = steps[i]!;
-    if (steps[i]! > high) high = steps[i]!;
-  }
-  return [low, high];
-}
-
-function pick({ steps, values, times }: Points, at: readonly number[]): Points {
+/** The order of these steps after those before. */
+function orderOf(steps: Float64Array, before = NO_ORDER): Order {
+  if (steps.length === 0) return before;
   return {
-    steps: Float64Array.from(at, (i) => steps[i]!),
-    values: Float64Array.from(at, (i) => values[i]!),
-    times: Float64Array.from(at, (i) => times[i]!),
-  };
-}
-
-export function summarize({ steps, values }: Points): MetricSummary | null {
-  if (steps.length === 0) return null;
-  const at = steps.length - 1;
-  let low = -1;
-  let high = -1;
-  for (let i = 0; i <= at; i++) {
-    const value = values[i]!;
-    if (Number.isNaN(value)) continue;
-    if (low < 0 || value < values[low]!) low = i;
-    if (high < 0 || value > values[high]!) high = i;
-  }
-  if (low < 0) low = high = at;
-  return {
-    last: values[at]!,
-    lastStep: steps[at]!,
-    min: values[low]!,
-    minStep: steps[low]!,
-    max: values[high]!,
-    maxStep: steps[high]!,
-    count: steps.length,
+    low: Math.min(before.low, rangeOf(steps)[0]),
+    last: steps[steps.length - 1]!,
+    falls: before.falls || !(steps[0]! >= before.last) || !ascends(steps),
+    noted: before.noted,
   };
 }

@@ -1,6 +1,7 @@
 /** Proof for free: steps computed again after a kill, against what was recorded the first time. */
 import type { Catalog } from './catalog.ts';
 import type { Metrics } from './metrics.ts';
+import type { Points } from './points.ts';
 
 export interface Overlap {
   /** The checkpoint that the session resumed from. */
@@ -34,24 +35,32 @@ export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: st
   let recordedUpTo = from;
   for (const name of new Set(before.flatMap((earlier) => metrics.names(earlier.id)))) {
     if (MEASURES_TIME.test(name)) continue;
-    const recorded = new Map<number, number>();
-    for (const earlier of before) {
-      const { steps, values } = metrics.read(earlier.id, name);
-      for (let i = 0; i < steps.length; i++) if (steps[i]! > from) recorded.set(steps[i]!, values[i]!);
-    }
+    const recorded = new Map(before.flatMap((earlier) => [...tellingsAfter(from, metrics.read(earlier.id, name))]));
     for (const step of recorded.keys()) recordedUpTo = Math.max(recordedUpTo, step);
-    const { steps, values } = metrics.read(sessionId, name);
-    for (let i = 0; i < steps.length; i++) {
-      const step = steps[i]!;
-      const old = recorded.get(step);
-      if (old === undefined) continue;
-      const same = Object.is(old, values[i]);
-      equalAt.set(step, (equalAt.get(step) ?? true) && same);
-      if (!same && (firstDifferent === null || step < firstDifferent.step))
-        firstDifferent = { step, metric: name, recorded: old, replayed: values[i]! };
+    for (const [step, replayed] of tellingsAfter(from, metrics.read(sessionId, name))) {
+      for (const [i, old] of (recorded.get(step) ?? []).entries()) {
+        // Not told yet.
+        if (i >= replayed.length) break;
+        const same = Object.is(old, replayed[i]);
+        equalAt.set(step, (equalAt.get(step) ?? true) && same);
+        if (!same && (firstDifferent === null || step < firstDifferent.step))
+          firstDifferent = { step, metric: name, recorded: old, replayed: replayed[i]! };
+      }
     }
   }
   if (recordedUpTo === from) return null;
   const equal = [...equalAt.values()].filter(Boolean).length;
   return { checkpoint: session.resumedFrom.checkpoint, steps: equalAt.size, equal, firstDifferent, recordedUpTo };
+}
+
+/** By step all that was told of it, in turn: the first telling of one session is to be compared with the first of another. */
+function tellingsAfter(from: number, { steps, values }: Points): Map<number, number[]> {
+  const tellings = new Map<number, number[]>();
+  for (let i = 0; i < steps.length; i++) {
+    if (!(steps[i]! > from)) continue;
+    const known = tellings.get(steps[i]!);
+    if (known) known.push(values[i]!);
+    else tellings.set(steps[i]!, [values[i]!]);
+  }
+  return tellings;
 }

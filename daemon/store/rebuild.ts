@@ -8,8 +8,9 @@ import { exitSchema, launchSchema, SESSION_FILES } from '../../protocol/session.
 import type { Catalog } from './catalog.ts';
 import { takeEvents } from './events.ts';
 import { readJson } from './files.ts';
-import { cut, type Metrics, type Points } from './metrics.ts';
+import type { Metrics } from './metrics.ts';
 import type { Objects } from './objects.ts';
+import { type Points, rangeOf, where } from './points.ts';
 import { type CheckpointBody, checkpointOf, unpackMetrics } from './saving.ts';
 
 /** Brings the catalog's checkpoints up to what objects.db says, if a crash left it behind. */
@@ -33,7 +34,7 @@ export function followObjects(objects: Objects, catalog: Catalog): void {
 export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics, store: string) {
   const notRestored: string[] = [];
   const sessionsWithEvents = new Set(readdirSync(join(store, 'sessions')));
-  const lastSteps = new Map<string, number>();
+  const taken = new Map<string, Taken>();
   catalog.database.transaction(() => {
     for (const row of objects.allSaved('checkpoint')) {
       const { run, session } = JSON.parse(row.body) as CheckpointBody;
@@ -46,8 +47,7 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
       catalog.putSession({ ...session, endedAt: session.endedAt ?? row.created });
       catalog.putCheckpoint(checkpointOf(row, objects.marks(row.seq)));
       if (!sessionsWithEvents.has(session.id) && row.metrics)
-        for (const { name, points } of unpackMetrics(row.metrics))
-          appendNew(metrics, lastSteps, session.id, name, points);
+        for (const { name, points } of unpackMetrics(row.metrics)) appendNew(metrics, taken, session.id, name, points);
     }
   });
   for (const id of sessionsWithEvents) {
@@ -62,19 +62,20 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
   return { runs: catalog.countRuns(), checkpoints: catalog.checkpointIds().size, notRestored };
 }
 
-/** Checkpoints overlap where the one in between is gone: each step is taken once. */
-function appendNew(
-  metrics: Metrics,
-  lastSteps: Map<string, number>,
-  session: string,
-  name: string,
-  points: Points,
-): void {
+/** The highest step and the newest time that were taken of a series. */
+interface Taken {
+  step: number;
+  time: number;
+}
+
+/** Checkpoints overlap where the one in between is gone: each point is taken once, those told later of lower steps too. */
+function appendNew(metrics: Metrics, taken: Map<string, Taken>, session: string, name: string, points: Points): void {
   const key = `${session}\0${name}`;
-  const fresh = cut(points, lastSteps.get(key) ?? Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
-  const last = fresh.steps.at(-1);
-  if (last === undefined) return;
-  lastSteps.set(key, last);
+  const { step, time } = taken.get(key) ?? { step: Number.NEGATIVE_INFINITY, time: Number.NEGATIVE_INFINITY };
+  const { steps, times } = points;
+  const fresh = where(points, (i) => steps[i]! > step || times[i]! > time);
+  if (fresh.steps.length === 0) return;
+  taken.set(key, { step: Math.max(step, ...rangeOf(fresh.steps)), time: Math.max(time, ...rangeOf(fresh.times)) });
   metrics.append(session, name, fresh);
 }
 

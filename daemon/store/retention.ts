@@ -1,5 +1,6 @@
 /** Which automatic checkpoints of a run may go. Pure: the rules, without a store. */
-import type { Checkpoint, Monitor } from '../../protocol/domain.ts';
+import type { Checkpoint, Monitor, Run } from '../../protocol/domain.ts';
+import { fromWireNumber, hasDiverged, isBetter } from '../../protocol/numbers.ts';
 
 export interface KeepPolicy {
   /** How many of the newest. */
@@ -22,7 +23,10 @@ export function keptBecause(
   needed: ReadonlyMap<string, string>,
 ): Map<string, string[]> {
   const byStep = [...checkpoints].sort((a, b) => a.step - b.step || a.createdAt - b.createdAt);
-  const newest = new Set(byStep.slice(-Math.max(1, policy.last)).map(({ id }) => id));
+  const good = byStep.filter((checkpoint) => !isDiverged(checkpoint, policy.monitor));
+  const last = -Math.max(1, policy.last);
+  // Those of diverged states are among the newest, too, but take the place of no good one.
+  const newest = new Set([...good.slice(last), ...byStep.slice(last)].map(({ id }) => id));
   const best = policy.monitor && bestOf(byStep, policy.monitor)?.id;
   return new Map(
     byStep.map((checkpoint) => {
@@ -33,22 +37,43 @@ export function keptBecause(
       if (need) reasons.push(need);
       if (checkpoint.reasons.includes(MANUAL_REASON)) reasons.push('taken on request');
       if (checkpoint.id === best) reasons.push(`best ${policy.monitor!.metric}`);
+      const diverged = isDiverged(checkpoint, policy.monitor) ? ' (diverged)' : '';
       if (newest.has(checkpoint.id))
-        reasons.push(checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`);
+        reasons.push(
+          `${checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`}${diverged}`,
+        );
       if (policy.every && checkpoint.step % policy.every === 0) reasons.push(`every ${policy.every} steps`);
       return [checkpoint.id, reasons];
     }),
   );
 }
 
-/** The checkpoint with the best value of the metric; of equals the earliest. */
-export function bestOf(checkpoints: readonly Checkpoint[], { metric, mode }: Monitor): Checkpoint | undefined {
+/** The checkpoint with the best value of the metric, see `isBetter`; one of a diverged state is not it. */
+export function bestOf(checkpoints: readonly Checkpoint[], monitor: Monitor): Checkpoint | undefined {
   let best: Checkpoint | undefined;
+  let record: number | null = null;
   for (const checkpoint of checkpoints) {
-    const value = checkpoint.metrics[metric];
-    if (value === undefined || Number.isNaN(value)) continue;
-    const record = best?.metrics[metric];
-    if (record === undefined || (mode === 'min' ? value < record : value > record)) best = checkpoint;
+    const wire = checkpoint.metrics[monitor.metric];
+    const value = wire === undefined ? Number.NaN : fromWireNumber(wire);
+    if (isDiverged(checkpoint, monitor) || !isBetter(monitor.mode, value, record)) continue;
+    best = checkpoint;
+    record = value;
   }
   return best;
+}
+
+/** Whether it was taken of a state that had diverged. */
+export function isDiverged(checkpoint: Pick<Checkpoint, 'metrics'>, monitor: Monitor | null): boolean {
+  return hasDiverged(monitor, (metric) => checkpoint.metrics[metric]);
+}
+
+/** The newest that has not diverged, or the newest at all: what a resume goes on from. By step, ascending. */
+export function newestGood(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Checkpoint | undefined {
+  return checkpoints.findLast((checkpoint) => !isDiverged(checkpoint, monitor)) ?? checkpoints.at(-1);
+}
+
+/** What a run's record says of its last checkpoint. */
+export function lastOf(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Run['lastCheckpoint'] {
+  const last = newestGood(checkpoints, monitor);
+  return last ? { id: last.id, step: last.step, grade: last.grade } : null;
 }

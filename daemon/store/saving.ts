@@ -5,7 +5,7 @@ import { rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
-import { type Checkpoint, fromWireNumber, type Proof, type Run, type Session } from '../../protocol/domain.ts';
+import type { Checkpoint, Proof, Run, Session } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import {
   CHECKPOINT_FILE,
@@ -19,8 +19,9 @@ import type { Coders } from './coders.ts';
 import { readJson, syncDirectory } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, hashFile } from './hashing.ts';
-import type { Metrics, Points, Segment } from './metrics.ts';
+import type { Metrics } from './metrics.ts';
 import type { MarkKind, Objects, Save, SavedFile, SavedRow } from './objects.ts';
+import { type Points, where } from './points.ts';
 import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
 
 /** `body` of a saved row of kind `checkpoint`: enough to rebuild the catalog's rows from. */
@@ -73,7 +74,7 @@ export async function saveCheckpoint(
       run: source.run.id,
       created: facts.createdAt,
       body: JSON.stringify(body),
-      metrics: packMetrics(metrics, sinceParent(objects, facts, source.session)),
+      metrics: packMetrics(metrics, source.session.id, sinceParent(objects, facts, source.session)),
     };
     const seq = objects.commit(
       row,
@@ -168,9 +169,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     proof,
     stateDigest: digest,
     parent: checkpoint.parent,
-    metrics: Object.fromEntries(
-      Object.entries(checkpoint.metrics).map(([name, value]) => [name, fromWireNumber(value)]),
-    ),
+    metrics: checkpoint.metrics,
     trashedAt: trash === undefined ? null : Number(trash),
   };
 }
@@ -200,18 +199,29 @@ function damaged(id: string, problem: string): TrainstashError {
   return new TrainstashError('corrupted', `Checkpoint ${id} was not taken in: ${problem}.`, { checkpoint: id });
 }
 
-function sinceParent(objects: Objects, facts: CheckpointFile, session: Session): Segment {
-  const parent = facts.parent === null ? undefined : objects.saved(facts.parent);
-  const parentBody = parent && (JSON.parse(parent.body) as CheckpointBody);
-  const from = parentBody?.session.id === session.id ? parentBody.checkpoint.step : (session.resumedFrom?.step ?? -1);
-  return { session: session.id, from, to: facts.step };
+interface Since {
+  from: number;
+  to: number;
+  /** What was told later of steps up to `from`, evaluations of earlier checkpoints, is new as well. */
+  time: number;
 }
 
-// ---- metrics beside a checkpoint: a JSON line of [name, count], then each series' columns ----
+function sinceParent(objects: Objects, facts: CheckpointFile, session: Session): Since {
+  const parent = facts.parent === null ? undefined : objects.saved(facts.parent);
+  const parentBody = parent && (JSON.parse(parent.body) as CheckpointBody);
+  if (parentBody?.session.id !== session.id)
+    return { from: session.resumedFrom?.step ?? -1, to: facts.step, time: Number.NEGATIVE_INFINITY };
+  return { from: parentBody.checkpoint.step, to: facts.step, time: parentBody.checkpoint.createdAt };
+}
 
-function packMetrics(metrics: Metrics, segment: Segment): Uint8Array | null {
-  const names = metrics.names(segment.session);
-  const series = names.map((name) => ({ name, points: metrics.lineage([segment], name) }));
+// ---- metrics beside a checkpoint: a JSON line of [name, count], then each series' columns, as they were told ----
+
+function packMetrics(metrics: Metrics, session: string, { from, to, time }: Since): Uint8Array | null {
+  const series = metrics.names(session).map((name) => {
+    const points = metrics.read(session, name);
+    const { steps, times } = points;
+    return { name, points: where(points, (i) => steps[i]! <= to && (steps[i]! > from || times[i]! > time)) };
+  });
   const filled = series.filter(({ points }) => points.steps.length > 0);
   if (filled.length === 0) return null;
   const head = Buffer.from(`${JSON.stringify(filled.map(({ name, points }) => [name, points.steps.length]))}\n`);

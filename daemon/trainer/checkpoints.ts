@@ -2,8 +2,8 @@
 import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Monitor } from '../../protocol/domain.ts';
-import { fromWireNumber, toWireNumber } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { fromWireNumber, hasDiverged, isBetter, toWireNumbers } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type CheckpointPolicy } from '../../protocol/session.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
@@ -79,7 +79,7 @@ export class Checkpoints {
       batch: progress.batch,
       reasons,
       parent: this.#parent,
-      metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, toWireNumber(value)])),
+      metrics: toWireNumbers(metrics),
       environment: this.#setup.environment,
       data: this.#setup.data,
     };
@@ -169,17 +169,20 @@ export function pruneInbox(directory: SessionDirectory, monitor: Monitor): void 
     return facts ? [{ name, facts }] : [];
   });
   entries.sort((a, b) => a.facts.step - b.facts.step || a.facts.createdAt - b.facts.createdAt);
-  const value = ({ facts }: { facts: CheckpointFile }) => {
-    const metric = facts.metrics[monitor.metric];
-    return metric === undefined ? Number.NaN : fromWireNumber(metric as never) * (monitor.mode === 'min' ? 1 : -1);
-  };
-  const measured = entries.filter((entry) => !Number.isNaN(value(entry)));
-  const best = measured.reduce<(typeof entries)[number] | undefined>(
-    (a, b) => (a && value(a) <= value(b) ? a : b),
-    undefined,
-  );
-  for (const entry of entries.slice(0, -UNTAKEN_LAST)) {
-    if (entry === best || entry.facts.reasons.includes('request')) continue;
+  const diverged = ({ facts }: { facts: CheckpointFile }) => hasDiverged(monitor, (metric) => facts.metrics[metric]);
+  const good = entries.filter((entry) => !diverged(entry));
+  // One of a diverged state takes the place of no good one.
+  const kept = new Set([...good.slice(-UNTAKEN_LAST), ...entries.slice(-UNTAKEN_LAST)]);
+  let record: number | null = null;
+  let best: (typeof entries)[number] | undefined;
+  for (const entry of good) {
+    const wire = entry.facts.metrics[monitor.metric];
+    if (wire === undefined || !isBetter(monitor.mode, fromWireNumber(wire), record)) continue;
+    best = entry;
+    record = fromWireNumber(wire);
+  }
+  for (const entry of entries) {
+    if (kept.has(entry) || entry === best || entry.facts.reasons.includes('request')) continue;
     discard(directory, entry.name);
   }
 }

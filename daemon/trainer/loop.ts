@@ -1,14 +1,14 @@
 /** The training loop: steps, epochs, and at each step boundary metrics, requests and checkpoints. */
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
-import { toWireNumber } from '../../protocol/domain.ts';
+import { isBetter, toWireNumbers } from '../../protocol/numbers.ts';
 import type { ExitRecord, Launch } from '../../protocol/session.ts';
+import { DivergenceWatch, type Finding } from '../sessions/divergence.ts';
 import type { Reporter } from '../sessions/reporter.ts';
 import type { Assembly } from './assemble.ts';
 import type { Checkpoints } from './checkpoints.ts';
 import { eachBatch } from './data.ts';
 import { clipByGlobalNorm } from './optimizers.ts';
 import { tf } from './tf.ts';
-import { judgeLoss, type Verdict } from './watch.ts';
 
 export type LoopEnd = { outcome: ExitRecord['outcome']; reason: string };
 
@@ -40,15 +40,14 @@ export class Loop {
   #lastTurn = performance.now();
   #lastCap = performance.now();
   #stepStarted = performance.now();
-  /** The newest step's loss was no number; said once until one is again. */
-  #lossIsNaN = false;
-  #spikeSaidAt = Number.NEGATIVE_INFINITY;
+  readonly #watch: DivergenceWatch;
   /** What a failing step may have changed, as it was at the newest boundary. */
   #boundary: Boundary | null = null;
   #applying = false;
 
   constructor(setup: LoopSetup) {
     this.#setup = setup;
+    this.#watch = new DivergenceWatch(setup.launch, setup.assembly.progress.recentLosses);
   }
 
   async run(): Promise<LoopEnd> {
@@ -89,11 +88,11 @@ export class Loop {
       const result = await this.#step();
       if (result === null) return null;
       progress.step++;
-      const verdict = judgeLoss(result.loss, progress);
+      const finding = this.#watch.look(progress.step, { loss: result.loss });
       progress.epochLoss.sum += result.loss;
       progress.epochLoss.count++;
       this.#log({ loss: result.loss, learning_rate: result.learningRate });
-      const end = await this.#boundaryWork(null, false, verdict);
+      const end = await this.#boundaryWork(null, false, finding);
       if (end) return end;
     }
   }
@@ -139,7 +138,7 @@ export class Loop {
     progress.batch = 0;
     progress.epochLoss = { sum: 0, count: 0 };
     this.#rememberBoundary();
-    return this.#boundaryWork(progress.epoch, isBest, null);
+    return this.#boundaryWork(progress.epoch, isBest, this.#watch.look(progress.step, values));
   }
 
   async #validate(): Promise<Record<string, number>> {
@@ -159,16 +158,13 @@ export class Loop {
   }
 
   /** What happens between two steps. Returns how the session ends, if it does. */
-  async #boundaryWork(endOfEpoch: number | null, isBest: boolean, verdict: Verdict | null): Promise<LoopEnd | null> {
+  async #boundaryWork(endOfEpoch: number | null, isBest: boolean, finding: Finding | null): Promise<LoopEnd | null> {
     const { checkpoints, reporter, launch, assembly } = this.#setup;
     const { progress } = assembly;
     reporter.flush();
     checkpoints.pump(this.#stepMs());
-    const judged = verdict && this.#react(verdict);
-    if (judged) {
-      await checkpoints.settle();
-      return judged;
-    }
+    const paused = finding && (await this.#react(finding));
+    if (paused) return paused;
     if (launch.untilStep !== null && progress.step >= launch.untilStep && endOfEpoch === launch.untilEpoch) {
       await checkpoints.take(['verify'], this.#snapshot());
       return { outcome: 'completed', reason: 'verification' };
@@ -177,7 +173,7 @@ export class Loop {
     const asked = await this.#answer();
     if (asked) return asked;
     // A state that gives NaN would push better ones out of the retention.
-    const reasons = this.#lossIsNaN ? [] : checkpoints.due(progress.step, endOfEpoch, isBest);
+    const reasons = this.#watch.diverged ? [] : checkpoints.due(progress.step, endOfEpoch, isBest);
     if (reasons.length > 0 && launch.purpose === 'train') checkpoints.start(reasons, this.#snapshot());
     return null;
   }
@@ -203,37 +199,27 @@ export class Loop {
     return null;
   }
 
-  #react(verdict: Verdict): LoopEnd | null {
-    const { launch, reporter, assembly } = this.#setup;
-    const { step } = assembly.progress;
-    if (verdict === 'nan') {
-      if (!this.#lossIsNaN) {
-        this.#lossIsNaN = true;
-        reporter.report({
-          type: 'notice',
-          code: 'nan',
-          level: 'error',
-          step,
-          text: `The loss is not a number at step ${step}. Automatic checkpoints wait until it is one again; go back with \`trainstash resume --from STEP\`, with a smaller learning rate perhaps.`,
-        });
-      }
-      return launch.onNaN === 'pause'
-        ? { outcome: 'paused', reason: `the loss was not a number at step ${step}` }
-        : null;
-    }
-    this.#lossIsNaN = false;
-    if (verdict === 'spike' && step - this.#spikeSaidAt > 100) {
-      this.#spikeSaidAt = step;
+  /** How the session ends, if the job has it pause. A diverged state is not saved: going on from it is of no use. */
+  async #react({ code, what, step, isNews, pauses }: Finding): Promise<LoopEnd | null> {
+    const { reporter, checkpoints } = this.#setup;
+    const { diverged } = this.#watch;
+    if (isNews) {
+      const next = diverged
+        ? ' Automatic checkpoints wait until it is finite again; `trainstash resume` goes on from the newest good one, with a smaller learning rate perhaps.'
+        : '';
       reporter.report({
         type: 'notice',
-        code: 'spike',
-        level: 'warning',
+        code,
+        level: code === 'nan' ? 'error' : 'warning',
         step,
-        text: `The loss jumped to ${assembly.progress.metrics.loss!.toPrecision(4)} at step ${step}, far above where it was.`,
+        text: `${what}.${next}`,
       });
-      if (launch.onSpike === 'pause') return { outcome: 'paused', reason: `the loss jumped at step ${step}` };
     }
-    return null;
+    if (!pauses) return null;
+    if (diverged) await checkpoints.settle();
+    // Without a checkpoint a pause would lose work: the training goes on.
+    else if (!(await checkpoints.take(['pause'], this.#snapshot()))) return null;
+    return { outcome: 'paused', reason: what };
   }
 
   #log(values: Record<string, number>): void {
@@ -244,33 +230,30 @@ export class Loop {
       type: 'metrics',
       step: assembly.progress.step,
       epoch: assembly.progress.epoch,
-      values: Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toWireNumber(value)])),
+      values: toWireNumbers(values),
     });
   }
 
   #updateBest(): boolean {
     const { monitor, progress } = this.#setup.assembly;
     const value = progress.metrics[monitor.metric];
-    if (value === undefined || Number.isNaN(value)) return false;
-    const { best } = progress;
-    const better = best === null || (monitor.mode === 'min' ? value < best.value : value > best.value);
-    if (better) progress.best = { value, step: progress.step };
-    return better;
+    if (value === undefined || !isBetter(monitor.mode, value, progress.best?.value ?? null)) return false;
+    progress.best = { value, step: progress.step };
+    return true;
   }
 
   #updateEarlyStopping(): void {
     const { earlyStopping: rule, progress } = this.#setup.assembly;
     const value = rule && progress.metrics[rule.monitor.metric];
     if (!rule || value === undefined || value === null) return;
-    const state = progress.earlyStopping;
-    const gain =
-      state === null
-        ? Number.POSITIVE_INFINITY
-        : rule.monitor.mode === 'min'
-          ? state.value - value
-          : value - state.value;
-    if (gain > rule.minDelta) progress.earlyStopping = { value, waited: 0 };
-    else progress.earlyStopping = { value: state!.value, waited: state!.waited + 1 };
+    const isMin = rule.monitor.mode === 'min';
+    const worst = isMin ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+    const { value: known, waited } = progress.earlyStopping ?? { value: worst, waited: -1 };
+    // Earlier versions took NaN for a value to improve on.
+    const best = Number.isNaN(known) ? worst : known;
+    const gain = isMin ? best - value : value - best;
+    if (Number.isFinite(value) && gain > rule.minDelta) progress.earlyStopping = { value, waited: 0 };
+    else progress.earlyStopping = { value: best, waited: waited + 1 };
     if (progress.earlyStopping.waited > rule.patience) progress.finished = true;
   }
 

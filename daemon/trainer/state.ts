@@ -5,6 +5,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { type StateProblem, TrainstashError } from '../../protocol/errors.ts';
+import { markNumbers, unmarkNumbers } from '../../protocol/numbers.ts';
 import { readHeader, type TensorEntry } from '../formats/safetensors.ts';
 import type { RandomState } from './random.ts';
 import { tf } from './tf.ts';
@@ -80,7 +81,7 @@ export function describeTensors(tensors: readonly NamedTensor[]) {
 }
 
 export function progressMetadata(progress: Progress): Record<string, string> {
-  return { [METADATA_KEY]: JSON.stringify(progress, withInfinities) };
+  return { [METADATA_KEY]: JSON.stringify(progress, markNumbers) };
 }
 
 /**
@@ -97,7 +98,7 @@ export function loadState(path: string, variables: ReadonlyMap<string, Variable>
     const header = readHeader(read, fstatSync(file).size);
     const text = header.metadata[METADATA_KEY];
     if (text === undefined) throw new TrainstashError('corrupted', `${path} holds no training progress.`, {});
-    const progress = JSON.parse(text, withoutInfinities) as Progress;
+    const progress = JSON.parse(text, unmarkNumbers) as Progress;
     // Before the tensors: another optimizer has other slots, and a list of those would hide the reason.
     if (progress.optimizer !== optimizer) throw optimizerChanged(progress.optimizer, optimizer);
     const entries = new Map(header.tensors.map((entry) => [entry.name, entry]));
@@ -159,14 +160,4 @@ function toTensor(entry: TensorEntry, bytes: Buffer): Tensor {
         : new Uint8Array(copy);
   const dtype = entry.dtype === 'F32' ? 'float32' : entry.dtype === 'I32' ? 'int32' : 'bool';
   return tf.tensor(values, entry.shape, dtype);
-}
-
-/** JSON has no NaN and infinities; a loss can be one. */
-function withInfinities(_key: string, value: unknown): unknown {
-  return typeof value === 'number' && !Number.isFinite(value) ? { $number: String(value) } : value;
-}
-
-function withoutInfinities(_key: string, value: unknown): unknown {
-  const text = (value as { $number?: string } | null)?.$number;
-  return typeof text === 'string' ? Number(text) : value;
 }

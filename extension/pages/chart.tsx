@@ -1,10 +1,9 @@
 /** Curves over each other: uPlot in the editor's colours. */
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import { integer } from '../../protocol/words.ts';
+import { integer, metric } from '../../protocol/words.ts';
 import type { Axis } from './axis.tsx';
 import { smoothed } from './smoothing.ts';
-import { value } from './words.ts';
 
 export interface ChartLine {
   label: string;
@@ -105,13 +104,23 @@ export function Chart(props: ChartProps) {
     if (zoomed) made.redraw();
   }, [shape, lines, smoothing, log, marks]);
 
-  const last = lines.map(({ label, ys }) => `${label} ${ys.length === 0 ? '…' : value(ys[ys.length - 1]!)}`).join(', ');
+  const last = lines
+    .map(({ label, ys }) => `${label} ${ys.length === 0 ? '…' : metric(ys[ys.length - 1]!)}`)
+    .join(', ');
   return (
     <figure class="chart" aria-label={`${title}: ${last}`}>
       <figcaption>{title}</figcaption>
       <div ref={place} />
     </figure>
   );
+}
+
+/** The value there by name where it has no height; a dash where there is none. */
+function strangeAt(line: ChartLine | undefined, x: number | undefined): string {
+  if (!line || x === undefined) return '–';
+  for (let i = 0; i < line.xs.length; i++)
+    if (line.xs[i] === x && !Number.isFinite(line.ys[i]!)) return metric(line.ys[i]!);
+  return '–';
 }
 
 /** The list of before, as long as its entries have the same values. */
@@ -143,7 +152,7 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
   const foreground = css('--vscode-foreground');
   const font = `11px ${css('--vscode-font-family') || 'sans-serif'}`;
   const common = { stroke: foreground, font, grid: { stroke: GRID, width: 1 }, ticks: { stroke: GRID, width: 1 } };
-  const place = (x: number) => (axis === 'time' ? clock(x) : axis === 'epoch' ? value(x) : integer(Math.round(x)));
+  const place = (x: number) => (axis === 'time' ? clock(x) : axis === 'epoch' ? metric(x) : integer(Math.round(x)));
   return {
     width,
     height,
@@ -152,7 +161,7 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
     scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
     axes: [
       { ...common, values: (_, splits) => splits.map(place), space: 70, ...(axis === 'step' ? { incrs: WHOLE } : {}) },
-      { ...common, values: (_, splits) => splits.map((split) => (split === null ? '' : value(split))), size: 64 },
+      { ...common, values: (_, splits) => splits.map((split) => (split === null ? '' : metric(split))), size: 64 },
     ],
     series: [
       { label: axis, value: (_, x) => (x === null ? '–' : place(x)) },
@@ -161,7 +170,10 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
         stroke: color,
         width: 1.5,
         points: { show: false },
-        value: (_: uPlot, y: number | null) => (y === null ? '–' : value(y)),
+        value: (plot: uPlot, y: number | null, series: number, at: number | null) =>
+          y === null
+            ? strangeAt(current.current.lines[series - 1], at === null ? undefined : plot.data[0][at])
+            : metric(y),
         ...(dash ? { dash: [6, 4] } : {}),
       })),
     ],
@@ -177,7 +189,11 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
           current.current.onZoom?.(isZoomed(plot) ? [min, max] : null);
         },
       ],
-      draw: [(plot) => drawMarks(plot, current.current.marks ?? []), (plot) => drawBest(plot, current.current)],
+      draw: [
+        (plot) => drawMarks(plot, current.current.marks ?? []),
+        (plot) => drawBest(plot, current.current),
+        (plot) => drawStrange(plot, current.current.lines),
+      ],
       ready: [
         (plot) =>
           onPress(plot.over, (left, top) => {
@@ -222,6 +238,42 @@ function drawMarks(plot: uPlot, marks: readonly ChartMark[]): void {
     ctx.lineTo(at - size, bbox.top + bbox.height);
     ctx.lineTo(at + size, bbox.top + bbox.height);
     ctx.fill();
+  }
+  ctx.restore();
+}
+
+/**
+ * Where values are not finite the curve has a gap, and the gap a mark: a cross, at the lower edge for −∞ and at the upper
+ * one else, on a faint line from edge to edge. Marks in the same column of pixels are drawn once.
+ */
+function drawStrange(plot: uPlot, lines: readonly ChartLine[]): void {
+  const { ctx, bbox } = plot;
+  const size = 3.5 * devicePixelRatio;
+  ctx.save();
+  ctx.lineWidth = 1.5 * devicePixelRatio;
+  for (const { xs, ys, color } of lines) {
+    ctx.strokeStyle = color;
+    let drawn = Number.NaN;
+    for (let i = 0; i < xs.length; i++) {
+      const y = ys[i]!;
+      if (Number.isFinite(y)) continue;
+      const at = Math.round(plot.valToPos(xs[i]!, 'x', true));
+      if (at === drawn || at < bbox.left || at > bbox.left + bbox.width) continue;
+      drawn = at;
+      const edge = y === Number.NEGATIVE_INFINITY ? bbox.top + bbox.height - 2 * size : bbox.top + 2 * size;
+      ctx.globalAlpha = 0.2;
+      ctx.beginPath();
+      ctx.moveTo(at, bbox.top);
+      ctx.lineTo(at, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.globalAlpha = 1;
+      ctx.beginPath();
+      ctx.moveTo(at - size, edge - size);
+      ctx.lineTo(at + size, edge + size);
+      ctx.moveTo(at + size, edge - size);
+      ctx.lineTo(at - size, edge + size);
+      ctx.stroke();
+    }
   }
   ctx.restore();
 }

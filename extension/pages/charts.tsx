@@ -1,11 +1,10 @@
 /** Chosen runs over each other, a chart for each metric. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { integer } from '../../protocol/words.ts';
+import { integer, metric } from '../../protocol/words.ts';
 import { type Axis, AxisChoice } from './axis.tsx';
 import { Chart, type ChartLine, type ChartMark, colorOf } from './chart.tsx';
 import { type CurveData, curveKey, known, tell, useKept } from './dashboard-state.ts';
 import type { RunRow } from './messages.ts';
-import { value } from './words.ts';
 
 /** Two points each: as many as a wide chart has pixels. Zooming in asks for more. */
 const BUCKETS = 500;
@@ -101,7 +100,7 @@ export function Charts({ picked }: { picked: string[] }) {
             ))}
           </div>
         </details>
-        <span class="quiet">drag to zoom, double-click to go back; ▲ are checkpoints</span>
+        <span class="quiet">drag to zoom, double-click to go back; ▲ are checkpoints, × what is NaN or infinite</span>
       </div>
       <div class="charts">
         {shown.map((name) => (
@@ -135,8 +134,8 @@ function titleOf(name: string, rows: RunRow[]): string {
   if (rows.length !== 1) return name;
   const own = rows[0]!.metrics[name];
   if (!own) return name;
-  const best = own.best ? `  (best ${value(own.best.value)} at step ${integer(own.best.step)})` : '';
-  return `${name}  ${value(own.last)}${best}`;
+  const best = own.best ? `  (best ${metric(own.best.value)} at step ${integer(own.best.step)})` : '';
+  return `${name}  ${metric(own.last)}${best}`;
 }
 
 /** A line of its own also while its points are on their way: charts are made anew for another list of lines. */

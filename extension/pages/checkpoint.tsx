@@ -1,10 +1,10 @@
 /** What a checkpoint file holds. */
 import { useState } from 'preact/hooks';
 import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
-import { bytes, integer } from '../../protocol/words.ts';
+import { bytes, integer, metric } from '../../protocol/words.ts';
 import type { FilePageSaid, FilePageState } from './messages.ts';
 import { drawer, listen, say } from './page.ts';
-import { param, value } from './words.ts';
+import { param } from './words.ts';
 
 const SHOWN = 500;
 
@@ -173,9 +173,9 @@ function Row({
       <td class="number">{size === null ? '–' : bytes(size)}</td>
       {withStatistics && (
         <>
-          <td class="number">{statistics ? value(statistics.min) : '–'}</td>
-          <td class="number">{statistics ? value(statistics.mean) : '–'}</td>
-          <td class="number">{statistics ? value(statistics.max) : '–'}</td>
+          <td class="number">{statistics ? metric(statistics.min) : '–'}</td>
+          <td class="number">{statistics ? metric(statistics.mean) : '–'}</td>
+          <td class="number">{statistics ? metric(statistics.max) : '–'}</td>
           <td>
             {statistics && statistics.nan > 0 && `NaN ${integer(statistics.nan)} `}
             {statistics && statistics.infinite > 0 && `∞ ${integer(statistics.infinite)}`}

@@ -1,4 +1,5 @@
 /** The table's columns, its order, and what its filter lets through. Pure. */
+import { fromWireNumber, readNumber } from '../../protocol/numbers.ts';
 import type { RunRow } from './messages.ts';
 
 export interface Column {
@@ -50,7 +51,7 @@ export function columnsOf(rows: readonly RunRow[]): Column[] {
 
 /** The best it has been, or where it stands. */
 function shownOf({ best, last }: RunRow['metrics'][string]): number {
-  return best?.value ?? last;
+  return best?.value ?? fromWireNumber(last);
 }
 
 function differs(rows: readonly RunRow[], name: string): boolean {
@@ -101,9 +102,12 @@ function testOf(word: string): (row: RunRow) => boolean {
   return (row) => {
     const left = fieldOf(row, name);
     if (left == null) return operator === '!=';
-    const [a, b] = [Number(left), Number(right)];
+    const [a, b] = [Number(left), readNumber(right) ?? Number(right)];
+    // NaN is like nothing but NaN, and neither above nor below a number.
+    if (Number.isNaN(left))
+      return Number.isNaN(readNumber(right) ?? 0) ? operator.endsWith('=') && operator !== '!=' : operator === '!=';
     const numbers = !Number.isNaN(a) && !Number.isNaN(b);
-    const order = numbers ? a - b : String(left).localeCompare(right);
+    const order = numbers ? compare(a, b) : String(left).localeCompare(right);
     switch (operator) {
       case '=':
         return order === 0;
@@ -119,6 +123,11 @@ function testOf(word: string): (row: RunRow) => boolean {
         return order >= 0;
     }
   };
+}
+
+/** A difference of two infinities would be no order. */
+function compare(a: number, b: number): number {
+  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 function fieldOf(row: RunRow, name: string): unknown {

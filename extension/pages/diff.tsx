@@ -1,14 +1,14 @@
 /** The page that says what is different between runs or checkpoints. It only draws what the extension has asked for. */
 import { useState } from 'preact/hooks';
-import type { CodeFileDiff, Diff, FactDiff, MetricSide } from '../../protocol/diff.ts';
-import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
-import { integer } from '../../protocol/words.ts';
+import { type CodeFileDiff, type Diff, differs, type FactDiff, type MetricSide } from '../../protocol/diff.ts';
+import type { WireNumber } from '../../protocol/numbers.ts';
+import { integer, metric, orDash } from '../../protocol/words.ts';
 import { AxisChoice } from './axis.tsx';
 import { Chart, colorOf } from './chart.tsx';
 import type { DiffNews, DiffPageSaid, DiffPageState } from './messages.ts';
 import { drawer, listen, remember, remembered, say } from './page.ts';
 import { Weights } from './weights.tsx';
-import { differ, param, value } from './words.ts';
+import { differ, param } from './words.ts';
 
 let state: DiffPageState | null = null;
 const draw = drawer(() => (state ? <Page {...state} /> : <p class="quiet">Comparing…</p>));
@@ -164,9 +164,7 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
   const { sides, metrics, axis, moreMetrics } = diff;
   const [log, setLog] = useState(false);
   const [all, setAll] = useState(false);
-  const differing = metrics.filter(
-    ({ partsAt, common, sides: own }) => partsAt !== null || common < (own[0]?.points ?? 0),
-  );
+  const differing = metrics.filter(differs);
   const shown = all ? metrics : differing;
   const count =
     metrics.length === 0
@@ -218,10 +216,18 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
                   <td class="quiet">{words}</td>
                   {own.map((side, i) => (
                     <td class="number" key={i}>
-                      {wire(of(side))}
+                      {orDash(of(side))}
                     </td>
                   ))}
-                  <td>{row > 0 ? '' : partsAt !== null ? `${axis} ${value(partsAt)}` : common > 0 ? 'equal' : '–'}</td>
+                  <td>
+                    {row > 0
+                      ? ''
+                      : partsAt !== null
+                        ? `${axis} ${metric(partsAt)}`
+                        : common > 0
+                          ? equalText(common, own)
+                          : '–'}
+                  </td>
                 </tr>
               )),
             )}
@@ -231,6 +237,11 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
       {moreMetrics > 0 && <p class="quiet">{integer(moreMetrics)} more metrics are not shown.</p>}
     </Section>
   );
+}
+
+/** Curves of which one goes on are equal only as far as the other reaches. */
+function equalText(common: number, sides: readonly MetricSide[]): string {
+  return sides.every(({ points }) => points === common) ? 'equal' : `equal at the ${integer(common)} that all have`;
 }
 
 const HEIGHTS: [words: string, of: (side: MetricSide) => WireNumber | null][] = [
@@ -310,8 +321,4 @@ function CodeFile({ path, side, status, added, removed, hunks }: CodeFileDiff) {
       )}
     </details>
   );
-}
-
-function wire(one: WireNumber | null): string {
-  return one === null ? '–' : value(fromWireNumber(one));
 }

@@ -2,13 +2,14 @@
 import * as v from 'valibot';
 import type { Diff, WeightsDiff } from '../../protocol/diff.ts';
 import type { FileInspection } from '../../protocol/domain.ts';
+import type { WireNumber } from '../../protocol/numbers.ts';
 
-/** Values of NaN and infinity are as they are: messages to pages are cloned, not JSON. */
+/** Messages to pages are JSON; only typed arrays hold NaN and infinities as they are. */
 export interface Curve {
   /** Of the run in the page's list of sides or runs. */
   of: number;
-  xs: number[];
-  ys: number[];
+  xs: Float64Array;
+  ys: Float64Array;
 }
 
 // ---- the diff page ----
@@ -72,7 +73,9 @@ export interface RunRow {
   /** Nested ones with dots. */
   params: Record<string, string | number | boolean | null>;
   /** The best only where it is known which way that is. */
-  metrics: Record<string, { last: number; best: { value: number; step: number } | null }>;
+  metrics: Record<string, { last: WireNumber; best: { value: number; step: number } | null }>;
+  /** `loss is NaN`; empty: its loss and what it watches are finite. */
+  alarm: string;
   parent: string | null;
 }
 

@@ -1,11 +1,12 @@
 /** The table of runs: sorted by a column's head, walked with the keys, drawn as far as it can be seen. */
 import { useRef, useState } from 'preact/hooks';
-import { age, integer } from '../../protocol/words.ts';
+import { fromWireNumber, type WireNumber } from '../../protocol/numbers.ts';
+import { age, integer, metric } from '../../protocol/words.ts';
 import { colorOf } from './chart.tsx';
 import type { Column } from './columns.ts';
 import { known, tell } from './dashboard-state.ts';
 import type { RunRow } from './messages.ts';
-import { param, value } from './words.ts';
+import { param } from './words.ts';
 
 const ROW_PIXELS = 24;
 /** Above and below what can be seen. */
@@ -160,11 +161,31 @@ function cell(row: RunRow, { key, value: get }: Column) {
       </>
     );
   if (key === 'status')
-    return row.live && row.share !== null ? `${row.status} ${Math.floor(row.share * 100)}%` : row.status;
+    return (
+      <>
+        {row.live && row.share !== null ? `${row.status} ${Math.floor(row.share * 100)}%` : row.status}
+        {row.alarm && (
+          <span class="alarm" title={row.alarm} role="img" aria-label={row.alarm}>
+            {' ⚠'}
+          </span>
+        )}
+      </>
+    );
   if (key === 'step') return integer(row.step);
   if (key === 'age') return age(row.createdAt);
   const one = get(row);
   if (one == null) return <span class="quiet">–</span>;
-  if (key.startsWith('metric:')) return value(one as number);
+  if (key.startsWith('metric:')) return <MetricCell shown={one as number} last={row.metrics[key.slice(7)]!.last} />;
   return param(one);
+}
+
+/** The best it has been hides nothing: where it stands is told as well when that is no number. */
+function MetricCell({ shown, last }: { shown: number; last: WireNumber }) {
+  if (Number.isFinite(fromWireNumber(last))) return <>{metric(shown)}</>;
+  return (
+    <>
+      {Number.isFinite(shown) && `${metric(shown)} → `}
+      <span class="alarm">{metric(last)}</span>
+    </>
+  );
 }

@@ -1,8 +1,8 @@
 /** What differs between the tensors of two checkpoints. */
 import { useState } from 'preact/hooks';
 import type { TensorDiff, WeightsDiff } from '../../protocol/diff.ts';
-import { bytes, integer } from '../../protocol/words.ts';
-import { percent, value } from './words.ts';
+import { bytes, integer, metric } from '../../protocol/words.ts';
+import { percent } from './words.ts';
 
 const SHOWN_TENSORS = 40;
 
@@ -22,7 +22,7 @@ export function Weights({ equal, counts, only, totals, tensors, notes, readBytes
       <p>{words.join(', ')}.</p>
       {totals.map(({ part, elements, changed, norm, relative }) => (
         <p class="quiet" key={part}>
-          {part}: {percent(changed / elements)} of {integer(elements)} elements changed, by {value(norm)}
+          {part}: {percent(changed / elements)} of {integer(elements)} elements changed, by {metric(norm)}
           {relative !== null && ` (${percent(relative)} of their norm)`}
         </p>
       ))}
@@ -112,7 +112,7 @@ function TensorRow({ name, otherName, dtypes, shapes, numbers }: TensorDiff) {
         )}
       </td>
       <td class="number">{numbers && numbers.cosine !== null ? numbers.cosine.toFixed(4) : '–'}</td>
-      <td class="number">{numbers?.largest ? value(numbers.largest.change) : '–'}</td>
+      <td class="number">{numbers?.largest ? metric(numbers.largest.change) : '–'}</td>
       <td>{numbers?.largest ? shape(numbers.largest.at) : ''}</td>
       <td>{numbers && <Histogram {...numbers} />}</td>
       <td>{special.join(', ')}</td>
@@ -125,7 +125,7 @@ function Histogram({ histogram }: NonNullable<TensorDiff['numbers']>) {
   if (histogram.length === 0) return null;
   const [first, last] = [histogram[0]!.e, histogram.at(-1)!.e];
   const most = Math.max(...histogram.map(({ count }) => count));
-  const [low, high] = [value(2 ** first), value(2 ** (last + 1))];
+  const [low, high] = [metric(2 ** first), metric(2 ** (last + 1))];
   return (
     <svg class="histogram" viewBox={`0 0 ${(last - first + 1) * 4} 20`} preserveAspectRatio="none" role="img">
       <title>{`from ${low} to ${high}`}</title>

@@ -1,11 +1,5 @@
-/** Numbers for people, as the command line writes them. */
+/** Shares, params and counts for people; numbers are written as on the command line. */
 import { integer, metric } from '../../protocol/words.ts';
-
-export function value(number: number): string {
-  if (Number.isNaN(number)) return 'NaN';
-  if (!Number.isFinite(number)) return number > 0 ? '∞' : '−∞';
-  return metric(number);
-}
 
 export function percent(share: number): string {
   return `${metric(share * 100)} %`;

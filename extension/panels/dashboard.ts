@@ -2,9 +2,10 @@
 import { basename } from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
-import { type Checkpoint, fromWireNumber, type MetricSeries, type Run } from '../../protocol/domain.ts';
+import type { Checkpoint, MetricSeries, Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
+import { fromWireNumber } from '../../protocol/numbers.ts';
 import { integer } from '../../protocol/words.ts';
 import { type App, report } from '../app.ts';
 import { DeviceWatch } from '../device.ts';

@@ -2,12 +2,13 @@
 import * as v from 'valibot';
 import * as vscode from 'vscode';
 import type { CurveAxis, Diff } from '../../protocol/diff.ts';
-import { fromWireNumber, type MetricSeries } from '../../protocol/domain.ts';
+import type { MetricSeries } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
+import { fromWireNumber } from '../../protocol/numbers.ts';
 import { type App, report } from '../app.ts';
 import { codeUri } from '../code-files.ts';
-import { type DiffNews, type DiffPageSaid, type DiffPageState, diffPageSaid } from '../pages/messages.ts';
+import { type Curve, type DiffNews, type DiffPageSaid, type DiffPageState, diffPageSaid } from '../pages/messages.ts';
 import { plain } from '../text.ts';
 import { openPage, type PageHost } from './panel.ts';
 
@@ -176,14 +177,14 @@ interface OwnSeries {
   stepsPerEpoch: number | null;
 }
 
-function pointsOf(series: MetricSeries, axis: CurveAxis, stepsPerEpoch: number | null): { xs: number[]; ys: number[] } {
+function pointsOf(series: MetricSeries, axis: CurveAxis, stepsPerEpoch: number | null): Omit<Curve, 'of'> {
   const xs =
     axis === 'time'
       ? series.times
       : axis === 'epoch' && stepsPerEpoch
         ? series.steps.map((step) => step / stepsPerEpoch)
         : series.steps;
-  return { xs, ys: series.values.map(fromWireNumber) };
+  return { xs: Float64Array.from(xs), ys: Float64Array.from(series.values, fromWireNumber) };
 }
 
 /** Undefined: that side does not have the file. */

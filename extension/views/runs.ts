@@ -3,11 +3,11 @@ import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
-import { integer } from '../../protocol/words.ts';
+import { exactly, integer } from '../../protocol/words.ts';
 import type { BranchView, Model, ProjectMirror } from '../model.ts';
 import { filterOf } from '../pages/columns.ts';
 import { rowOf } from '../rows.ts';
-import { type Look, lookOfCheckpoint, lookOfRun } from '../text.ts';
+import { alarmText, type Look, lookOfCheckpoint, lookOfRun } from '../text.ts';
 
 /** Rows of a live run change this often at most. */
 const REDRAW_MS = 500;
@@ -238,6 +238,7 @@ function tooltipOfRun(run: Run | undefined): vscode.MarkdownString {
   if (!run) return text;
   text.appendText(`${run.name}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`);
   const facts = [
+    alarmText(run) && `${alarmText(run)} now`,
     run.note,
     `branch ${run.branch ?? '–'}${run.commit ? ` at ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
     `step ${integer(run.step)}${run.totalSteps ? ` of ${integer(run.totalSteps)}` : ''}, epoch ${run.epoch}, ${run.checkpoints} checkpoints`,
@@ -256,7 +257,7 @@ function tooltipOfCheckpoint(checkpoint: Checkpoint): vscode.MarkdownString {
   const facts = [
     `taken because of: ${reasons.join(', ')}`,
     Object.entries(metrics)
-      .map(([name, value]) => `${name} ${value}`)
+      .map(([name, value]) => `${name} ${exactly(value)}`)
       .join('  '),
     proof ? `${proof.kind} of ${proof.steps} steps: ${proof.verdict} (${proof.fingerprint})` : '',
     `state ${stateDigest.slice(0, 16)}, id ${checkpoint.id}`,

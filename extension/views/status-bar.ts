@@ -5,6 +5,7 @@ import { metricsQuery } from '../../protocol/messages.ts';
 import { duration, integer } from '../../protocol/words.ts';
 import type { Connection } from '../connection.ts';
 import type { Model } from '../model.ts';
+import { curveSvg } from '../sparkline.ts';
 import { type StatusText, statusOf } from '../text.ts';
 
 const DRAW_MS = 1_000;
@@ -127,17 +128,4 @@ export class StatusBar {
 
 function waitsText(waits: string): string {
   return `The branch was switched; its files stay until these have ended or paused: ${waits}.`;
-}
-
-/** 200 by 48 pixels; values that are no numbers leave no mark. */
-function curveSvg(values: readonly (number | string)[]): string | null {
-  const finite = values.filter((value): value is number => typeof value === 'number');
-  if (finite.length < 2) return null;
-  const low = Math.min(...finite);
-  const span = Math.max(...finite) - low || 1;
-  const points = finite.map((value, i) => {
-    const x = 2 + (196 * i) / (finite.length - 1);
-    return `${x.toFixed(1)},${(46 - (44 * (value - low)) / span).toFixed(1)}`;
-  });
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="200" height="48"><polyline fill="none" stroke="#3794ff" stroke-width="1.5" points="${points.join(' ')}"/></svg>`;
 }

@@ -14,7 +14,8 @@ import sys
 import time
 from typing import Any, List, Mapping, Optional, Tuple
 
-from .session import STATE_FILE, Session, random_id, say, sync_folder, write_json
+from .numbers import has_diverged
+from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
 
 DEFAULT_EVERY_SECONDS = 600
 
@@ -57,9 +58,9 @@ def branch_of(root: str) -> Optional[str]:
 
 
 def newest_checkpoint() -> Optional[str]:
-    """Path of the newest ``state.pt`` that a session of this script left and nobody took yet."""
+    """Path of the newest ``state.pt`` that a session of this script left and nobody took yet; one of a diverged state last."""
     _, store = find_store(os.getcwd())
-    found: List[Tuple[float, str]] = []
+    found: List[Tuple[bool, float, str]] = []
     sessions = os.path.join(store, "sessions")
     job = job_name()
     for session in _listed(sessions):
@@ -67,10 +68,11 @@ def newest_checkpoint() -> Optional[str]:
             continue
         for box in ("inbox", "taking"):
             for name in _listed(os.path.join(sessions, session, box)):
-                path = os.path.join(sessions, session, box, name, STATE_FILE)
+                folder = os.path.join(sessions, session, box, name)
+                path = os.path.join(folder, STATE_FILE)
                 if not name.startswith((".", "bad-")) and os.path.exists(path):
-                    found.append((os.path.getmtime(path), path))
-    return max(found)[1] if found else None
+                    found.append((not _is_diverged(folder), os.path.getmtime(path), path))
+    return max(found)[2] if found else None
 
 
 def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Session:
@@ -172,6 +174,13 @@ def _git(root: str, *arguments: str) -> Optional[str]:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+
+
+def _is_diverged(folder: str) -> bool:
+    try:
+        return has_diverged(None, json.loads(_read(os.path.join(folder, CHECKPOINT_FILE)))["metrics"].__getitem__)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _job_of(launch: str) -> Optional[str]:

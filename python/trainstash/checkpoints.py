@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 import threading
@@ -11,7 +10,8 @@ import time
 from typing import Any, Dict, List, Mapping, Optional
 
 from . import ptfile
-from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, wire_number, write_json
+from .numbers import from_wire, has_diverged, is_better
+from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
 from .staging import Staged, Staging
 
 # Checkpoints by time may cost this share of the training's time.
@@ -176,9 +176,12 @@ class Checkpoints:
         if len(names) <= UNTAKEN_LAST:
             return
         entries = [(name, self._facts(name)) for name in names]
-        best = self._best([(name, facts) for name, facts in entries if facts])
-        for name, facts in entries[:-UNTAKEN_LAST]:
-            if facts and name != best and "request" not in facts["reasons"]:
+        good = [(name, facts) for name, facts in entries if facts and not self._diverged(facts)]
+        best = self._best(good)
+        # One of a diverged state takes the place of no good one.
+        newest = {name for name, _ in [*good[-UNTAKEN_LAST:], *entries[-UNTAKEN_LAST:]]}
+        for name, facts in entries:
+            if facts and name != best and name not in newest and "request" not in facts["reasons"]:
                 # Renamed first: a daemon takes all of it, or finds nothing.
                 hidden = os.path.join(inbox, f".tmp-{name}")
                 with contextlib.suppress(OSError):
@@ -189,13 +192,17 @@ class Checkpoints:
         monitor = self.monitor
         if monitor is None:
             return None
-        sign = 1 if monitor["mode"] == "min" else -1
-        measured = [
-            (sign * facts["metrics"][monitor["metric"]], name)
-            for name, facts in entries
-            if isinstance(facts["metrics"].get(monitor["metric"]), (int, float))
-        ]
-        return min(measured)[1] if measured else None
+        best: Optional[str] = None
+        record: Optional[float] = None
+        for name, facts in entries:
+            if monitor["metric"] in facts["metrics"]:
+                value = from_wire(facts["metrics"][monitor["metric"]])
+                if is_better(monitor, value, record):
+                    best, record = name, value
+        return best
+
+    def _diverged(self, facts: Mapping[str, Any]) -> bool:
+        return has_diverged(self.monitor, facts["metrics"].__getitem__)
 
     def _facts(self, name: str) -> Optional[Dict[str, Any]]:
         import json
@@ -206,15 +213,3 @@ class Checkpoints:
                 return facts
         except (OSError, ValueError):
             return None  # A daemon has claimed it since the listing.
-
-
-def plain_metrics(metrics: Mapping[str, float]) -> Dict[str, Any]:
-    return {name: wire_number(value) for name, value in metrics.items() if not isinstance(value, bool)}
-
-
-def is_better(monitor: Mapping[str, str], value: float, best: Optional[float]) -> bool:
-    if math.isnan(value):
-        return False
-    if best is None:
-        return True
-    return value < best if monitor["mode"] == "min" else value > best

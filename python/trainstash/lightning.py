@@ -10,6 +10,7 @@ from typing import Any, Dict, Optional
 from . import ResumeError, ptfile, rng
 from .checkpoints import Checkpoints
 from .data import Batches
+from .numbers import plain_metrics
 from .recorder import Recorder
 from .session import STATE_FILE
 from .staging import decode
@@ -133,7 +134,7 @@ class _State:
             **self.facts,
             "grade": "partial" if missing else "complete",
             "missing": missing,
-            "metrics": {name: value for name, value in self._recorder.metrics.items() if value - value == 0},
+            "metrics": plain_metrics(self._recorder.metrics),
             "data": None,
         }
         staged = self._checkpoints.copy(state)

@@ -9,10 +9,12 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from .checkpoints import Policy, is_better, plain_metrics
+from .checkpoints import Policy
 from .distributed import Group
 from .environment import environment, plain_params
+from .numbers import as_number, is_better, plain_metrics
 from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_json
+from .watch import Watch
 
 _POLL_SECONDS = 0.1
 
@@ -45,6 +47,7 @@ class Recorder:
         self._polled = 0.0
         self._taken = 0
         self._best: Optional[float] = None
+        self._watch = Watch(launch)
         self.metrics: Dict[str, float] = {}
         self.asked: Optional[Dict[str, Any]] = None
         #: Said with every checkpoint: what this framework's own files lack.
@@ -68,13 +71,13 @@ class Recorder:
     def log(self, step: int, epoch: int, metrics: Mapping[str, Any]) -> None:
         values: Dict[str, float] = {}
         for name, value in metrics.items():
-            try:
-                values[name] = float(value.item() if hasattr(value, "item") else value)
-            except (TypeError, ValueError):
-                continue
+            number = as_number(value)
+            if number is not None:
+                values[name] = number
         if values and self.session:
             self.metrics.update(values)
             self.session.event("metrics", step=step, epoch=epoch, values=plain_metrics(values))
+            self._watch.look(self.session, step, values)
 
     def due(self, step: int) -> List[str]:
         """Why a checkpoint is due at this step; what was asked for stands in ``asked``."""
@@ -84,15 +87,18 @@ class Recorder:
         if self.asked is None and now - self._polled >= _POLL_SECONDS:
             self._polled = now
             self.asked = self.session.request()
-        reasons = self.policy.due(step)
-        if self.asked:
+        reasons = [] if self._watch.diverged else self.policy.due(step)
+        if self._watch.pause is not None:
+            # These frameworks leave with a checkpoint; one of a diverged state is marked by its metrics.
+            reasons.append("pause")
+        elif self.asked:
             reasons.append("pause" if self.asked.get("pause") else "stop" if self.asked.get("stop") else "request")
         return reasons
 
     def due_at_epoch(self, epochs_done: int) -> List[str]:
-        reasons = self.policy.due_at_epoch(epochs_done)
+        reasons = [] if self._watch.diverged else self.policy.due_at_epoch(epochs_done)
         monitor = self.launch.get("monitor")
-        if monitor and self.policy.on_best:
+        if monitor and self.policy.on_best and not self._watch.diverged:
             value = self.metrics.get(monitor["metric"])
             if value is not None and is_better(monitor, value, self._best):
                 self._best = value
@@ -102,7 +108,7 @@ class Recorder:
     @property
     def leaving(self) -> bool:
         """Whether a pause or a stop was asked for."""
-        return bool(self.asked and (self.asked.get("pause") or self.asked.get("stop")))
+        return bool(self._watch.pause or self.asked and (self.asked.get("pause") or self.asked.get("stop")))
 
     def hand_over(
         self, step: int, epoch: int, batch: int, reasons: List[str], write: Callable[[str], None], exact: bool = True
@@ -153,8 +159,10 @@ class Recorder:
             self.asked = None
 
     def leave(self, step: int) -> None:
-        """After a pause or stop that was asked for: the state is saved, and the process ends."""
-        if self.session and self.asked:
+        """After a pause or stop that was asked for, by a person or by the job: the state is saved, and the process ends."""
+        if self.session and self._watch.pause is not None:
+            self.session.write_exit("paused", step, self._watch.pause)
+        elif self.session and self.asked:
             outcome = "paused" if self.asked.get("pause") else "stopped"
             self.session.answer(self.asked, step)
             self.session.write_exit(outcome, step)

@@ -10,19 +10,21 @@ import time
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from . import rng
-from .checkpoints import Checkpoints, Policy, is_better, plain_metrics
+from .checkpoints import Checkpoints, Policy
 from .data import Batches
 from .distributed import Group
 from .environment import environment, plain_params
-from .session import Session, say, wire_number
+from .numbers import as_number, is_better, plain_metrics, wire_number
+from .session import Session, say
 from .tracked import Tracked
+from .watch import Watch
 
 _POLL_SECONDS = 0.1
 # How long a training waits at its end for a disk that has no room for its last state.
 _PATIENCE = 600.0
 _PATIENCE_OF_SEVERAL = 60.0
 _NOT_KEPT = "trained to the end, but its last state could not be written: resuming does again what came after the newest checkpoint"
-_NOTHING, _SAVE, _PAUSE, _STOP, _DONE = 0, 1, 2, 3, 4
+_NOTHING, _SAVE, _PAUSE, _STOP, _DONE, _LEAVE = 0, 1, 2, 3, 4, 5
 
 
 class Run:
@@ -76,6 +78,7 @@ class Run:
         self._interrupted: Optional[str] = None
         self._request: Optional[Dict[str, Any]] = None
         self._best: Optional[float] = None
+        self._watch = Watch(launch)
         self._candidate: Any = None
         self._per_epoch: Optional[int] = None
         self._until = launch.get("untilStep")
@@ -190,7 +193,7 @@ class Run:
         """All of a loader was read: an epoch's code comes next. A checkpoint of this moment runs it again on a resume."""
         if self._checkpoints is None or self._is_replay or self._group.several:
             return
-        reasons = self._policy.due_at_epoch(self.epoch + 1)
+        reasons = [] if self._watch.diverged else self._policy.due_at_epoch(self.epoch + 1)
         if reasons and self._saved_at != self.steps:
             self._take(reasons)
         if self._checkpoints.monitor is not None and self._policy.on_best:
@@ -301,14 +304,13 @@ class Run:
         parts = []
         for name, value in metrics.items():
             kind = type(value)
-            if kind is not float and kind is not int:
+            if kind is not float:
                 if getattr(value, "is_cuda", False):
                     # Read when the device has come that far: a training must not wait for its numbers.
                     self._late.append((self.steps, self.epoch, name, value.detach().clone()))
                     continue
-                try:
-                    value = float(value.item() if hasattr(value, "item") else value)
-                except (TypeError, ValueError):
+                value = as_number(value)
+                if value is None:
                     self._session.once(f"metric {name}", f"the metric {name} is no number and is left out")
                     continue
             values[name] = value
@@ -318,6 +320,7 @@ class Run:
         if parts:
             self._session.emit("metrics", f'"step":{self.steps},"epoch":{self.epoch},"values":{{{",".join(parts)}}}')
             self._metrics.update(values)
+            self._watch.look(self._session, self.steps, values)
         if self._late and self._late[0][0] < self.steps - 1:
             self._read_late()
         return values
@@ -326,18 +329,23 @@ class Run:
         late, self._late = self._late, []
         by_step: Dict[Any, Dict[str, float]] = {}
         for step, epoch, name, value in late:
-            by_step.setdefault((step, epoch), {})[name] = float(value.item())
+            number = as_number(value)
+            if number is not None:
+                by_step.setdefault((step, epoch), {})[name] = number
+            elif self._session is not None:
+                self._session.once(f"metric {name}", f"the metric {name} is no number and is left out")
         for (step, epoch), values in by_step.items():
             self._metrics.update(values)
             if self._session is not None:
                 self._session.event("metrics", step=step, epoch=epoch, values=plain_metrics(values))
+                self._watch.look(self._session, step, values)
 
     def _judge(self, values: Mapping[str, float]) -> None:
         if self._checkpoints is None or self._checkpoints.monitor is None:
             return
         monitor = self._checkpoints.monitor
         value = values.get(monitor["metric"])
-        if value is None or not is_better(monitor, value, self._best):
+        if value is None or self._watch.diverged or not is_better(monitor, value, self._best):
             return
         self._best = value
         candidate, self._candidate = self._candidate, None
@@ -350,7 +358,7 @@ class Run:
         reasons: List[str] = []
         decision = _NOTHING
         if self.rank == 0 and self._checkpoints is not None:
-            reasons = [] if self._is_replay else self._policy.due(self.steps)
+            reasons = [] if self._is_replay or self._watch.diverged else self._policy.due(self.steps)
             decision = self._asked()
             if decision == _NOTHING and reasons:
                 decision = _SAVE
@@ -363,6 +371,8 @@ class Run:
             self._end(decision)
         elif decision == _DONE:
             self._replayed()
+        elif decision == _LEAVE:
+            self._leave("paused", self._watch.pause or "")
         else:
             request, self._request = self._request, None
             self._take([*reasons, *(["request"] if request else [])], wait=False)
@@ -375,6 +385,9 @@ class Run:
         if self._is_replay:
             exact = self._until is not None and self.steps >= self._until and self._until_epoch is None
             return _DONE if exact else _NOTHING
+        if self._watch.pause is not None:
+            # A diverged state is not saved: going on from it is of no use.
+            return _LEAVE if self._watch.diverged else _PAUSE
         now = time.monotonic()
         if now - self._polled < _POLL_SECONDS or self._session is None:
             return _NOTHING
@@ -472,7 +485,7 @@ class Run:
         goes_on = self._group.share(decision == _PAUSE and not kept and self._interrupted is None)
         if goes_on:
             # To leave now would lose work.
-            self._request = None
+            self._request = self._watch.pause = None
             if session is not None and request is not None and self.rank == 0:
                 session.answer(request, self.steps)
             return
@@ -480,7 +493,13 @@ class Run:
         if session is not None and self.rank == 0:
             if request is not None:
                 session.answer(request, self.steps)
-            session.write_exit(outcome, self.steps, f"after {reason}" if self._interrupted else "")
+        self._leave(outcome, f"after {reason}" if self._interrupted else self._watch.pause or "")
+
+    def _leave(self, outcome: str, reason: str) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.join()
+        if self._session is not None and self.rank == 0:
+            self._session.write_exit(outcome, self.steps, reason)
         self.over = True
         if "ipykernel" in sys.modules:
             raise KeyboardInterrupt(f"trainstash: {outcome} at step {self.steps}")

@@ -11,6 +11,8 @@ import threading
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
+from .numbers import dumps
+
 SESSION_VARIABLE = "TRAINSTASH_SESSION"
 CHECKPOINT_FILE = "checkpoint.json"
 STATE_FILE = "state.pt"
@@ -23,15 +25,6 @@ _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 def random_id() -> str:
     """Twelve letters and digits, without those that look like others."""
     return "".join(_LETTERS[byte & 31] for byte in os.urandom(12))
-
-
-def wire_number(value: float) -> Any:
-    """JSON has no NaN and no infinities."""
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 def say(text: str) -> None:
@@ -47,7 +40,7 @@ def write_json(path: str, value: Any, durable: bool = False) -> None:
     temporary = f"{path}.tmp-{os.getpid()}"
     try:
         with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(json.dumps(value).encode())
+            file.write(dumps(value).encode())
             file.flush()
             if durable:
                 os.fsync(file.fileno())
@@ -139,7 +132,7 @@ class Session:
             del self._pending[1 : len(self._pending) - _MOST_PENDING // 2]
 
     def event(self, kind: str, **fields: Any) -> None:
-        self.emit(kind, json.dumps(fields)[1:-1])
+        self.emit(kind, dumps(fields)[1:-1])
 
     def notice(self, code: str, level: str, text: str, step: Optional[int]) -> None:
         self.event("notice", code=code, level=level, text=text, step=step)

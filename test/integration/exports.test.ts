@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
-import { fromWireNumber } from '../../protocol/domain.ts';
 import type { ExportManifest } from '../../protocol/export.ts';
 import * as m from '../../protocol/messages.ts';
+import { fromWireNumber } from '../../protocol/numbers.ts';
 import {
   type Fixture,
   isAlive,

@@ -6,6 +6,7 @@ import { columnsOf, filterOf, shownByDefault, sortedBy } from '../../extension/p
 import { dashboardSaid, diffPageSaid, type RunRow } from '../../extension/pages/messages.ts';
 import { smoothed } from '../../extension/pages/smoothing.ts';
 import { betterOf, rowOf } from '../../extension/rows.ts';
+import { toWireNumber } from '../../protocol/numbers.ts';
 import { blankRun } from '../../protocol/records.ts';
 
 function row(number: number, more: Partial<RunRow> = {}): RunRow {
@@ -25,11 +26,12 @@ function row(number: number, more: Partial<RunRow> = {}): RunRow {
     stepsPerEpoch: null,
     params: {},
     metrics: {},
+    alarm: '',
     parent: null,
     ...more,
   };
 }
-const loss = (best: number) => ({ loss: { last: best, best: { value: best, step: 1 } } });
+const loss = (best: number) => ({ loss: { last: toWireNumber(best), best: { value: best, step: 1 } } });
 
 describe('the table of runs', () => {
   const rows = [
@@ -81,7 +83,7 @@ describe('the table of runs', () => {
       code: null,
       codeLeftOut: [],
     };
-    const summary = { last: 2, lastStep: 9, min: 1, minStep: 3, max: 5, maxStep: 7, count: 4 };
+    const summary = { last: 2, lastStep: 9, min: 1, minStep: 3, max: 5, maxStep: 7, count: 4, notFinite: 0 };
     const run = {
       ...blankRun({ ...facts, params: { net: { depth: 2, sizes: [1, 2] }, lr: null } }, 0),
       monitor: { metric: 'accuracy', mode: 'max' as const },

@@ -6,10 +6,10 @@ import { checkpointPolicy } from '../../daemon/runs/config.ts';
 import { etaSeconds } from '../../daemon/runs/eta.ts';
 import { labelOf, shortValue } from '../../daemon/runs/naming.ts';
 import { nextRestart } from '../../daemon/runs/restart.ts';
-import { downsample, summarize } from '../../daemon/store/metrics.ts';
+import { judge } from '../../daemon/sessions/divergence.ts';
+import { downsample, summarize } from '../../daemon/store/points.ts';
 import { bestOf, keptBecause } from '../../daemon/store/retention.ts';
 import { permutation, Random } from '../../daemon/trainer/random.ts';
-import { judgeLoss } from '../../daemon/trainer/watch.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import { compareBuilds } from '../../protocol/version.ts';
@@ -60,7 +60,7 @@ test('retention keeps the newest, the best, every nth, tags, requests and what i
 
 test('the best checkpoint ignores NaN and prefers the earlier of equals', () => {
   const list = [
-    checkpoint(1, { metrics: { a: Number.NaN } }),
+    checkpoint(1, { metrics: { a: 'NaN' } }),
     checkpoint(2, { metrics: { a: 3 } }),
     checkpoint(3, { metrics: { a: 3 } }),
   ];
@@ -138,11 +138,11 @@ test('the order of an epoch depends on seed and epoch alone and holds every samp
 });
 
 test('a spike is far above the recent losses; noise is not', () => {
-  const progress = { recentLosses: [] as number[] } as never;
-  for (let i = 0; i < 80; i++) expect(judgeLoss(1 + (i % 5) * 0.05, progress)).toBe('fine');
-  expect(judgeLoss(1.4, progress)).toBe('fine');
-  expect(judgeLoss(5, progress)).toBe('spike');
-  expect(judgeLoss(Number.NaN, progress)).toBe('nan');
+  const recent: number[] = [];
+  for (let i = 0; i < 80; i++) expect(judge(1 + (i % 5) * 0.05, recent)).toBe('fine');
+  expect(judge(1.4, recent)).toBe('fine');
+  expect(judge(5, recent)).toBe('spike');
+  expect(judge(Number.NaN, recent)).toBe('nan');
 });
 
 test('down-sampling keeps each bucket’s smallest and largest value, and that there was a NaN', () => {

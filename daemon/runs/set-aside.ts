@@ -1,0 +1,48 @@
+/** Checkpoints that an earlier version could not read and set aside: those that are whole by now are taken in. */
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Run } from '../../protocol/domain.ts';
+import { SET_ASIDE, SessionDirectory } from '../sessions/directory.ts';
+import { lastOf } from '../store/retention.ts';
+import { type ProjectContext, sessionsPath } from './context.ts';
+import { keepPolicy } from './live.ts';
+
+export async function takeInSetAside(context: ProjectContext, isLive: (run: string) => boolean): Promise<void> {
+  for (const id of readdirSync(sessionsPath(context))) {
+    const directory = new SessionDirectory(join(sessionsPath(context), id));
+    const names = directory.taking().filter((name) => name.startsWith(SET_ASIDE));
+    if (names.length === 0) continue;
+    const session = await context.store.session(id);
+    const run = session && (await context.store.run(session.run));
+    if (!run || isLive(run.id)) continue;
+    let taken = 0;
+    for (const name of names) {
+      const path = join(directory.file('taking'), name);
+      try {
+        await context.store.saveCheckpoint({ directory: path, run, session }, 0);
+      } catch (error) {
+        context.log(`${path} stays set aside: ${(error as Error).message}`);
+        continue;
+      }
+      rmSync(path, { recursive: true, force: true });
+      taken++;
+    }
+    if (taken > 0) await tell(context, run, directory, taken);
+  }
+}
+
+async function tell({ store, announce }: ProjectContext, run: Run, directory: SessionDirectory, taken: number) {
+  await store.applyRetention(run.id, keepPolicy(run, directory.launch()));
+  const checkpoints = await store.checkpoints(run.id);
+  const text = `${taken} ${taken === 1 ? 'checkpoint' : 'checkpoints'} that an earlier version could not read ${taken === 1 ? 'is' : 'are'} in the store now.`;
+  const notice = { code: 'recovered', level: 'info' as const, text, step: null, at: Date.now() };
+  const told: Run = {
+    ...run,
+    draft: false,
+    checkpoints: checkpoints.length,
+    lastCheckpoint: lastOf(checkpoints, run.monitor),
+    notices: [...run.notices, notice],
+  };
+  await store.putRun(told);
+  announce.run(told);
+}

@@ -1,0 +1,95 @@
+/**
+ * The numbers that metrics are made of: how they pass through JSON, which of them can be the best, and which say that a
+ * training has diverged. `python/trainstash/numbers.py` is the same for Python; `test/fixtures/numbers.json` tests both.
+ */
+import * as v from 'valibot';
+import type { Monitor } from './domain.ts';
+
+/**
+ * A number as JSON can hold it: what JSON has no word for is a text, and −0, whose sign JSON.stringify drops, is one as
+ * well. Every double comes back with its bits; of NaN there is one, whatever its payload was.
+ */
+export type WireNumber = number | 'NaN' | 'Infinity' | '-Infinity' | '-0';
+
+const TEXTS = ['NaN', 'Infinity', '-Infinity', '-0'] as const;
+
+export function toWireNumber(value: number): WireNumber {
+  if (Number.isFinite(value)) return Object.is(value, -0) ? '-0' : value;
+  return String(value) as WireNumber;
+}
+
+/** Takes null for NaN, since JSON made that of it before there were texts. */
+export function fromWireNumber(value: WireNumber | null): number {
+  return typeof value === 'number' ? value : value === null ? Number.NaN : Number(value);
+}
+
+export function toWireNumbers(values: Readonly<Record<string, number>>): Record<string, WireNumber> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toWireNumber(value)]));
+}
+
+/** As programs print them: `nan`, `-nan(ind)`, `inf`, `-Infinity`, `1.#QNAN`, `∞`; null: it is no number. */
+export function readNumber(text: string): number | null {
+  const lower = text.toLowerCase();
+  if (/^[+-]?(nan(\(\w*\))?|1\.#(qnan|snan|ind))$/.test(lower)) return Number.NaN;
+  if (/^[+-]?(inf(inity)?|∞|1\.#inf)$/.test(lower))
+    return lower.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/.test(lower) ? Number(lower) : null;
+}
+
+/** Tells without a schema, which costs more than the rest of an event. Null counts as NaN. */
+export function isWireNumber(value: unknown): value is WireNumber | null {
+  return typeof value === 'number' || value === null || (TEXTS as readonly unknown[]).includes(value);
+}
+
+export const wireNumberSchema = v.pipe(
+  v.custom<WireNumber | null>(isWireNumber, 'must be a number, "NaN", "Infinity", "-Infinity" or "-0"'),
+  v.transform((value): WireNumber => value ?? 'NaN'),
+);
+
+const MARK = '$number';
+
+/** Replacer and reviver for JSON in which any text may stand beside the numbers, as a user's own state may. */
+export const markNumbers = (_key: string, value: unknown): unknown => {
+  const wire = typeof value === 'number' ? toWireNumber(value) : null;
+  return typeof wire === 'string' ? { [MARK]: wire } : value;
+};
+export const unmarkNumbers = (_key: string, value: unknown): unknown => {
+  const text = (value as { [MARK]?: unknown } | null)?.[MARK];
+  return typeof text === 'string' ? Number(text) : value;
+};
+
+/**
+ * Whether a value is better than the best so far (null: there is none). Only finite values can be the best: NaN says
+ * nothing, and a training whose metric is infinite has diverged, in whichever direction its metric is wanted. Of equal
+ * values the earlier one stays. Retention, `@best`, the trainers, early stopping and all that is shown follow this rule.
+ */
+export function isBetter(mode: Monitor['mode'], value: number, best: number | null): boolean {
+  if (!Number.isFinite(value)) return false;
+  return best === null || (mode === 'min' ? value < best : value > best);
+}
+
+/** A metric's newest value; undefined: it has not been told. */
+type Newest = (metric: string) => WireNumber | null | undefined;
+
+/** Metrics that are watched for values that are not finite: `loss`, and what the run watches. */
+export function watchedMetrics(monitor: Monitor | null): string[] {
+  return monitor && monitor.metric !== 'loss' ? ['loss', monitor.metric] : ['loss'];
+}
+
+/** The watched metric whose newest value is not finite, which is worth a warning; null: none is. */
+export function alarmingMetric(monitor: Monitor | null, newest: Newest): string | null {
+  return watchedMetrics(monitor).find((metric) => isAlarming(newest(metric))) ?? null;
+}
+
+/**
+ * Whether the state behind these metrics is taken for diverged: its loss is not finite. Where a training tells no `loss`,
+ * the metric that it watches decides; beside one it does not, since an evaluation can fail on weights that are whole.
+ */
+export function hasDiverged(monitor: Monitor | null, newest: Newest): boolean {
+  const loss = newest('loss');
+  return isAlarming(loss === undefined && monitor ? newest(monitor.metric) : loss);
+}
+
+function isAlarming(value: WireNumber | null | undefined): boolean {
+  return value !== undefined && !Number.isFinite(fromWireNumber(value));
+}

@@ -1,0 +1,99 @@
+"""Sees that a training diverges: a loss or a watched metric that is not finite, or far from where it was. The same rules as
+``daemon/sessions/divergence.ts`` has for the other trainers."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections import deque
+from typing import Any, Deque, Dict, List, Mapping, Optional
+
+from .numbers import has_diverged, watched_metrics, wire_number
+
+_WINDOW = 100
+_MIN_WINDOW = 50
+_SPIKE_DEVIATIONS = 10
+# A restless curve is spoken of this seldom.
+_SPIKE_REST_STEPS = 100
+_SHOWN = {"NaN": "NaN", "Infinity": "∞", "-Infinity": "-∞"}
+
+
+class Watch:
+    def __init__(self, launch: Mapping[str, Any]) -> None:
+        self._monitor: Optional[Mapping[str, str]] = launch.get("monitor")
+        self._pauses = {"nan": launch.get("onNaN") == "pause", "spike": launch.get("onSpike") == "pause"}
+        self._recent = {metric: Recent(self._mode(metric)) for metric in watched_metrics(self._monitor)}
+        self._newest: Dict[str, float] = {}
+        self._spike_said_at: Dict[str, int] = {}
+        #: Why the run is to pause, as the job has it: `loss was NaN at step 12`; None: it is not.
+        self.pause: Optional[str] = None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the newest state is taken for diverged. Automatic checkpoints wait then: they would push out good ones."""
+        return has_diverged(self._monitor, self._newest.__getitem__)
+
+    def look(self, session: Any, step: int, values: Mapping[str, float]) -> None:
+        """Says in the session what these values show, and sets ``pause``."""
+        for metric, recent in self._recent.items():
+            value = values.get(metric)
+            if value is not None:
+                self._judge(session, step, metric, value, recent)
+
+    def _judge(self, session: Any, step: int, metric: str, value: float, recent: Recent) -> None:
+        before = self._newest.get(metric, 0.0)
+        self._newest[metric] = value
+        verdict = recent.judge(value)
+        if verdict == "fine":
+            return
+        if verdict == "nan":
+            what = f"{metric} was {_SHOWN[wire_number(value)]} at step {step}"
+            is_news = math.isfinite(before)
+        else:
+            what = f"{metric} jumped to {value:.4g} at step {step}, far from where it was"
+            is_news = step - self._spike_said_at.get(metric, -math.inf) > _SPIKE_REST_STEPS
+            if is_news:
+                self._spike_said_at[metric] = step
+        if self._pauses[verdict] and self.pause is None:
+            self.pause = what
+        if is_news:
+            after = (
+                " Automatic checkpoints wait until it is finite again; `trainstash resume` goes on from the newest good one."
+                if self.diverged
+                else ""
+            )
+            session.notice(verdict, "error" if verdict == "nan" else "warning", f"{what}.{after}", step)
+
+    def _mode(self, metric: str) -> str:
+        return self._monitor["mode"] if self._monitor and self._monitor["metric"] == metric else "min"
+
+
+class Recent:
+    """Finite values, of which the oldest goes. They are also kept in order: nearly all are told apart by one look."""
+
+    def __init__(self, mode: str) -> None:
+        self._sign = 1 if mode == "min" else -1
+        self._values: Deque[float] = deque()
+        self._ordered: List[float] = []
+
+    def judge(self, value: float) -> str:
+        """``fine``, ``nan`` or ``spike``; takes the value in."""
+        if not math.isfinite(value):
+            return "nan"
+        value *= self._sign
+        spike = len(self._ordered) >= _MIN_WINDOW and self._is_spike(value)
+        self._values.append(value)
+        insort(self._ordered, value)
+        if len(self._values) > _WINDOW:
+            del self._ordered[bisect_left(self._ordered, self._values.popleft())]
+        return "spike" if spike else "fine"
+
+    def _is_spike(self, value: float) -> bool:
+        """Far above mean and deviation without the largest tenth, so that a spike does not hide the next."""
+        calm = self._ordered[: math.ceil(len(self._ordered) * 0.9)]
+        # None of so few values lies so many of their deviations above their mean.
+        if value <= calm[-1]:
+            return False
+        mean = sum(calm) / len(calm)
+        variance = sum((one - mean) ** 2 for one in calm) / len(calm)
+        return value > mean + _SPIKE_DEVIATIONS * max(math.sqrt(variance), abs(mean) * 0.02)

@@ -1,0 +1,96 @@
+/** What a command's metrics tell of its checkpoints and of its health. */
+import { expect, test } from 'vitest';
+import { Alarm } from '../../daemon/runner/alarm.ts';
+import { Progress } from '../../daemon/runner/progress.ts';
+import { bestOf, keptBecause, lastOf } from '../../daemon/store/retention.ts';
+import type { Checkpoint } from '../../protocol/domain.ts';
+import type { WireNumber } from '../../protocol/numbers.ts';
+import { makeLaunch } from '../support/trainer.ts';
+
+test('an evaluation of earlier steps is no metric of what is saved now', () => {
+  const progress = new Progress(0);
+  expect(progress.said(1, 30, 3, { loss: 0.1 })).toEqual({ loss: 0.1 });
+  expect(progress.said(2, 30, null, { eval: 5 })).toEqual({ eval: 5 });
+  expect(progress.said(3, 20, 2, { eval: Number.NaN })).toEqual({});
+  expect(progress.said(4, 10, 1, { eval: 7 })).toEqual({});
+  expect(progress.at(9, null)).toMatchObject({ step: 30, epoch: 3, metrics: { loss: 0.1, eval: 5 } });
+});
+
+test('metrics that are read later than others count, as those of event files; so do all that go back together', () => {
+  const progress = new Progress(0);
+  progress.said(1, 100, null, { loss: 1 });
+  expect(progress.said(2, 90, null, { val: 2 })).toEqual({ val: 2 });
+  expect(progress.said(3, 95, null, { val: 3 })).toEqual({ val: 3 });
+  expect(progress.said(4, 40, null, { loss: 4, val: 5 })).toEqual({ loss: 4, val: 5 });
+  expect(progress.said(5, 41, null, { loss: 6 })).toEqual({ loss: 6 });
+});
+
+test('a file that names its step has the metrics of that step, however soon the next one was told', () => {
+  const progress = new Progress(0);
+  progress.said(1_000, 3, 0, { loss: 0.3 });
+  progress.said(1_010, 4, 0, { loss: Number.NaN });
+  expect(progress.at(1_005, null, 3).metrics).toEqual({ loss: 0.3 });
+  expect(progress.at(1_005, null, 7).metrics).toEqual({ loss: Number.NaN });
+});
+
+test('a command is asked to end once, where its job has it; what is kept is said with the reason', () => {
+  const launch = makeLaunch({ onNaN: 'pause', monitor: { metric: 'val', mode: 'max' } });
+  const alarm = new Alarm(launch);
+  expect(alarm.look(1, { loss: 1 })).toBeNull();
+  alarm.taken({ step: 1_000, metrics: { loss: 1 } });
+  const said = alarm.look(1_200, { loss: Number.POSITIVE_INFINITY })!;
+  expect(said).toMatchObject({ code: 'nan', level: 'error', ends: true });
+  expect(said.text).toMatch(/^loss was ∞ at step 1200\. .*diverged.*onNaN.*kept/);
+  // Saved on its way out.
+  alarm.taken({ step: 1_200, metrics: { loss: 'Infinity' } });
+  expect(alarm.look(1_201, { loss: Number.NaN, val: Number.NaN })).toMatchObject({ ends: false });
+  expect(alarm.reason()).toBe('loss was ∞ at step 1200; its newest good checkpoint is of step 1,000');
+});
+
+test('a command whose job does not say so is left alone, and nobody is told twice', () => {
+  const alarm = new Alarm(makeLaunch());
+  expect(alarm.look(1, { loss: Number.NaN })).toMatchObject({ ends: false });
+  expect(alarm.look(2, { loss: Number.NaN })).toBeNull();
+  expect(alarm.look(3, { other: Number.NaN })).toBeNull();
+  expect(alarm.reason()).toBe('');
+});
+
+test('without a good checkpoint that is said', () => {
+  const alarm = new Alarm(makeLaunch({ onSpike: 'pause' }));
+  for (let step = 0; step < 60; step++) alarm.look(step, { loss: 1 + (step % 3) * 0.1 });
+  expect(alarm.look(60, { loss: 50 })).toMatchObject({ code: 'spike', ends: true });
+  expect(alarm.reason()).toContain('loss jumped to 50 at step 60');
+  expect(alarm.reason()).toContain('no good checkpoint was saved before');
+});
+
+test('checkpoints of a diverged state take the place of no good one, and are not the best', () => {
+  const checkpoint = (step: number, metrics: Record<string, WireNumber>) =>
+    ({
+      id: `c${step}`,
+      step,
+      createdAt: step,
+      reasons: [],
+      tags: [],
+      metrics,
+      grade: 'partial',
+    }) as never as Checkpoint;
+  const monitor = { metric: 'acc', mode: 'max' as const };
+  const list = [
+    checkpoint(10, { loss: 3, acc: 0.1 }),
+    checkpoint(20, { loss: 2, acc: 0.2 }),
+    checkpoint(30, { loss: 1, acc: 0.3 }),
+    checkpoint(40, { loss: 'NaN', acc: 0.9 }),
+    checkpoint(50, { loss: 'NaN', acc: 'Infinity' }),
+  ];
+  const kept = keptBecause(list, { last: 2, every: null, monitor }, new Map());
+  expect([...kept]).toEqual([
+    ['c10', []],
+    ['c20', ['one of the last 2']],
+    ['c30', ['best acc', 'one of the last 2']],
+    ['c40', ['one of the last 2 (diverged)']],
+    ['c50', ['newest of its run (diverged)']],
+  ]);
+  expect(bestOf(list, monitor)?.id).toBe('c30');
+  expect(lastOf(list, monitor)?.id).toBe('c30');
+  expect(lastOf(list.slice(3), monitor)?.id).toBe('c50');
+});
