@@ -49,6 +49,12 @@ export interface ErrorData {
   storeOwned: { host: string; pid: number; since: number };
   storeUnusable: { path: string; reason: string };
   storeFromFuture: { path: string; found: number; supported: number };
+  /** A database or folder of the store holds what Trainstash never puts there: nothing of it is used. */
+  storeForeign: { path: string; found: string[] };
+  /** The store was not made by this user on this machine, and nobody has said yet that it may be used. */
+  storeElsewhere: { store: string };
+  /** A name that was written down by somebody else leads out of the folder that it belongs into. */
+  unsafeName: { name: string; folder: string; problem: string };
   protectedBy: { what: string; reasons: string[] };
   untrusted: { root: string };
   /** Files of another branch are still in place, because these write into them. */

@@ -193,7 +193,7 @@ function copyModule(name, without) {
 
 function newestSource() {
   let newest = statSync(join(root, 'package-lock.json')).mtimeMs;
-  for (const folder of ['protocol', 'client', 'daemon', 'cli', 'scripts', 'python']) {
+  for (const folder of ['protocol', 'base', 'client', 'daemon', 'cli', 'scripts', 'python']) {
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
       if (entry.isFile() && /\.(ts|mjs|py)$/.test(entry.name))
         newest = Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { decodeChunk, encodeSmall, isDelta } from './codec.ts';
 import type { CoderReply, CoderRequest, Recoded } from './coders.ts';
-import { decodeStack, type EncodedChunk } from './objects.ts';
+import { decodeStack, type EncodedChunk } from './stack.ts';
 
 parentPort!.on('message', (request: CoderRequest) => {
   const reply: CoderReply = 'decode' in request ? verified(request.decode) : recode(request.recode, request.base);

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Codec } from './codec.ts';
-import type { EncodedChunk } from './objects.ts';
+import type { EncodedChunk } from './stack.ts';
 
 /** The threads are given back after this long without work. */
 const IDLE_MS = 5_000;

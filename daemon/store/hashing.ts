@@ -4,7 +4,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { ContentCutter, MAX_CHUNK_BYTES, structuralCuts } from './chunking.ts';
 import { type Codec, chooseCodec, encodeChunk } from './codec.ts';
-import type { EncodedChunk } from './objects.ts';
+import type { EncodedChunk } from './stack.ts';
 
 /** Hashed piece by piece right after it was read, while it is in the processor's cache. */
 const READ_BYTES = 256 << 10;

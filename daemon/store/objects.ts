@@ -1,54 +1,8 @@
-/**
- * objects.db: content and what protects it. Only the store worker opens it.
- *
- * The schema is frozen with the first release: later versions may add tables and columns, never change these.
- */
+/** objects.db: content and what protects it. Only the store worker opens it. */
 import { createHash } from 'node:crypto';
-import { TrainstashError } from '../../protocol/errors.ts';
-import { decodeChunk } from './codec.ts';
-import { type Database, openDatabase, type Statement } from './driver.ts';
-
-const OBJECTS_VERSION = 1;
-/** Far above what packing makes: a chunk that is its own base must not be read for ever. */
-const MAX_STACK = 64;
-
-const SCHEMA = `
-  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-  CREATE TABLE chunk (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    hash BLOB NOT NULL UNIQUE,
-    size INTEGER NOT NULL,
-    codec INTEGER NOT NULL,
-    base INTEGER REFERENCES chunk(id),
-    stored INTEGER NOT NULL,
-    data BLOB NOT NULL
-  ) STRICT;
-  CREATE INDEX chunk_base ON chunk(base) WHERE base IS NOT NULL;
-  CREATE TABLE saved (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    run TEXT NOT NULL,
-    created REAL NOT NULL,
-    body TEXT NOT NULL,
-    metrics BLOB,
-    sum BLOB NOT NULL
-  ) STRICT;
-  CREATE INDEX saved_run ON saved(run);
-  CREATE TABLE saved_chunk (
-    saved INTEGER NOT NULL REFERENCES saved(seq),
-    position INTEGER NOT NULL,
-    chunk INTEGER NOT NULL REFERENCES chunk(id),
-    PRIMARY KEY (saved, position)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX saved_chunk_chunk ON saved_chunk(chunk);
-  CREATE TABLE mark (
-    saved INTEGER NOT NULL REFERENCES saved(seq),
-    kind TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (saved, kind, value)
-  ) STRICT, WITHOUT ROWID;
-`;
+import type { Database, Statement } from './driver.ts';
+import { openObjectsDatabase } from './objects-schema.ts';
+import { damagedChunk, decodeStack, type EncodedChunk, MAX_STACK } from './stack.ts';
 
 /** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. `packed`: its chunks have been packed. */
 export type MarkKind = 'tag' | 'trash' | 'proof' | 'packed';
@@ -75,14 +29,6 @@ export interface SavedRow {
   metrics: Uint8Array | null;
 }
 
-/** As it lies in the store: of a delta the bytes come out only with those of its base. */
-export interface EncodedChunk {
-  hash: Uint8Array;
-  size: number;
-  codec: number;
-  data: Uint8Array;
-}
-
 /** `base`: what it is a delta to. `stored`: bytes of its data. */
 export interface ChunkLayout {
   size: number;
@@ -106,9 +52,8 @@ export class Objects {
   readonly #readChunk: Statement;
 
   constructor(path: string) {
-    this.database = openDatabase(path);
+    this.database = openObjectsDatabase(path);
     try {
-      this.#configure(path);
       this.#findChunk = this.database.prepare('SELECT id FROM chunk WHERE hash = ?');
       this.#insertChunk = this.database.prepare(
         'INSERT INTO chunk (hash, size, codec, base, stored, data) VALUES (?, ?, ?, NULL, ?, ?)',
@@ -117,29 +62,6 @@ export class Objects {
     } catch (error) {
       this.database.close();
       throw error;
-    }
-  }
-
-  #configure(path: string): void {
-    // Before the first table exists: page size and auto_vacuum cannot be changed afterwards.
-    this.database.exec('PRAGMA page_size=65536; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA locking_mode=EXCLUSIVE');
-    // TRUNCATE ends a commit with ftruncate + fsync; DELETE would end with an unlink nobody syncs. FULL must be set
-    // at every open: SQLite reports NORMAL for a file that was made with FULL.
-    this.database.exec('PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');
-    this.database.exec('PRAGMA foreign_keys=ON; PRAGMA cache_size=-65536; PRAGMA mmap_size=0');
-    const version = Number(this.database.prepare('PRAGMA user_version').get()!.user_version);
-    if (version > OBJECTS_VERSION) {
-      throw new TrainstashError(
-        'storeFromFuture',
-        `${path} was written by a newer Trainstash (format ${version}, this one knows ${OBJECTS_VERSION}). Nothing was changed; update Trainstash.`,
-        { path, found: version, supported: OBJECTS_VERSION },
-      );
-    }
-    if (version === 0) {
-      this.database.transaction(() => {
-        this.database.exec(SCHEMA);
-        this.database.exec(`PRAGMA user_version=${OBJECTS_VERSION}`);
-      });
     }
   }
 
@@ -398,18 +320,6 @@ export class Objects {
 /** The chunks that one save has looked up or written so far. */
 export interface Save {
   held: Set<number>;
-}
-
-/** The bytes of a stack's first chunk, not yet compared with its hash. */
-export function decodeStack(stack: readonly EncodedChunk[]): Uint8Array {
-  return stack.reduceRight<Uint8Array | null>(
-    (base, { data, codec, size }) => decodeChunk(data, codec, size, base),
-    null,
-  )!;
-}
-
-export function damagedChunk(id: number, problem: string): TrainstashError {
-  return new TrainstashError('corrupted', `Stored chunk ${id} is damaged: ${problem}.`, { chunk: String(id) });
 }
 
 function sha256(bytes: Uint8Array): Buffer {

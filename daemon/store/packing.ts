@@ -10,7 +10,8 @@
 
 import { isError } from '../../protocol/errors.ts';
 import type { Coders } from './coders.ts';
-import type { EncodedChunk, Objects, SavedFile } from './objects.ts';
+import type { Objects, SavedFile } from './objects.ts';
+import type { EncodedChunk } from './stack.ts';
 
 /** Checkpoints that are packed together, and so lie between two that stay by themselves. */
 export const BLOCK = 13;

@@ -5,7 +5,8 @@
 import type { MessagePort } from 'node:worker_threads';
 import { toWire, type WireError } from '../../protocol/errors.ts';
 import type { Coders } from './coders.ts';
-import { damagedChunk, type Objects, type SavedFile } from './objects.ts';
+import type { Objects, SavedFile } from './objects.ts';
+import { damagedChunk } from './stack.ts';
 import { verifiedBytes } from './verified.ts';
 
 /** `signal` is raised by one for each reply, for a thread that sleeps until then. */

@@ -8,7 +8,8 @@ import type { Coders } from './coders.ts';
 import { TEMPORARY_PREFIX, writeAll } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, type HashedChunk, hashFile } from './hashing.ts';
-import type { EncodedChunk, Objects, Save, SavedFile } from './objects.ts';
+import type { Objects, Save, SavedFile } from './objects.ts';
+import type { EncodedChunk } from './stack.ts';
 import { isPlain, verifiedBytes, verify } from './verified.ts';
 
 /** The size of one transaction: bounds the journal, the cache and how long other requests wait. */

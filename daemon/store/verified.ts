@@ -2,7 +2,7 @@
 import { webcrypto } from 'node:crypto';
 import { CODEC } from './codec.ts';
 import type { Coders } from './coders.ts';
-import { damagedChunk, decodeStack, type EncodedChunk } from './objects.ts';
+import { damagedChunk, decodeStack, type EncodedChunk } from './stack.ts';
 
 /** Decoding less takes less time than asking a thread for it. */
 const INLINE_BYTES = 128 << 10;

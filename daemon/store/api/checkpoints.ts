@@ -1,0 +1,96 @@
+/** Checkpoints: taken in, given out, found, marked. */
+import type { Checkpoint, Proof, Run } from '../../../protocol/domain.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import { makeReserve } from '../gc.ts';
+import { type ReadPort, serveReads } from '../reading.ts';
+import { bestOf, type KeepPolicy } from '../retention.ts';
+import { type CheckpointBody, type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../saving.ts';
+import { MIN_PREFIX, type Parts } from './parts.ts';
+
+export function checkpointsApi(parts: Parts) {
+  return {
+    async saveCheckpoint(source: CheckpointSource, incomingBytes: number) {
+      const room = await parts.makeRoom(incomingBytes);
+      const checkpoint = await saveCheckpoint(parts.objects, parts.hasher, parts.metrics, source);
+      parts.follow(() => parts.catalog.putCheckpoint(checkpoint));
+      makeReserve(parts.path);
+      return { checkpoint, ...room, quotaBytes: Number(parts.objects.meta('quota')) };
+    },
+    digestOf: (directory: string) => digestOf(directory),
+    serveReads: (port: ReadPort) => serveReads(parts.objects, parts.coders, port),
+    restoreCheckpoint: (id: string, directory: string) => restoreCheckpoint(parts.objects, parts.coders, id, directory),
+    /** The catalog's rows alone, without content: for filling a large one. */
+    putCheckpointRows: (rows: readonly Checkpoint[]) =>
+      parts.catalog.database.transaction(() => rows.forEach((row) => void parts.catalog.putCheckpoint(row))),
+    checkpoint: (id: string) => parts.catalog.checkpoint(id),
+    checkpoints: (run: string, trashed = false) => parts.catalog.checkpoints(run, { trashed }),
+    checkpointPage: (run: string, trashed: boolean, after: number, limit: number) =>
+      parts.catalog.checkpointPage(run, trashed, after, limit),
+    checkpointFacts(id: string) {
+      const row = parts.objects.saved(id);
+      return row ? (JSON.parse(row.body) as CheckpointBody) : null;
+    },
+    findCheckpoint: (query: string, run: Run | null) => findCheckpoint(parts, query, run),
+    tag(id: string, tag: string, remove: boolean): Checkpoint {
+      if (remove) parts.objects.clearMark(id, 'tag', tag);
+      else parts.objects.setMark(id, 'tag', tag);
+      return parts.refreshCheckpoint(id);
+    },
+    setTrash: (id: string, at: number | null) => parts.mark(id, 'trash', at === null ? null : String(at)),
+    setProof: (id: string, proof: Proof) => parts.mark(id, 'proof', JSON.stringify(proof)),
+    largestRuns: (limit: number) => parts.catalog.largestRuns(limit),
+    reasonsToKeep: (run: string, policy: KeepPolicy) => [...parts.reasonsToKeep(run, policy)],
+    /** Moves what the policy does not keep to the trash. Returns those checkpoints. */
+    applyRetention(run: string, policy: KeepPolicy): Checkpoint[] {
+      const now = Date.now();
+      return [...parts.reasonsToKeep(run, policy)]
+        .filter(([, reasons]) => reasons.length === 0)
+        .map(([id]) => parts.mark(id, 'trash', String(now)));
+    },
+  };
+}
+
+/** By step, tag, `best`, `last`, or the beginning of an id; within a run, or by id alone. */
+function findCheckpoint(parts: Parts, query: string, run: Run | null): Checkpoint {
+  const checkpoints = run ? parts.catalog.checkpoints(run.id) : [];
+  const missing = () =>
+    new TrainstashError(
+      'notFound',
+      run
+        ? `${run.name} has no checkpoint "${query}". \`trainstash show ${run.number}\` lists them.`
+        : `There is no checkpoint "${query}".${hintOfRun(parts, query)}`,
+      {
+        what: 'checkpoint',
+        query,
+      },
+    );
+  if (run) {
+    let found: Checkpoint | undefined;
+    if (query === 'last') found = checkpoints.at(-1);
+    else if (query === 'best') found = run.monitor ? bestOf(checkpoints, run.monitor) : undefined;
+    else
+      found =
+        checkpoints.findLast(({ tags }) => tags.includes(query)) ??
+        (/^\d+$/.test(query) ? checkpoints.findLast(({ step }) => step === Number(query)) : undefined);
+    if (found) return found;
+  }
+  const byId = (query.length >= MIN_PREFIX ? parts.catalog.checkpointsByPrefix(query) : []).filter(
+    (checkpoint) => run === null || checkpoint.run === run.id,
+  );
+  const exact = byId.find(({ id }) => id === query) ?? (byId.length === 1 ? byId[0] : undefined);
+  if (exact) return exact;
+  if (byId.length > 1) {
+    throw new TrainstashError('ambiguous', `"${query}" fits ${byId.length} checkpoints; give more of the id.`, {
+      what: 'checkpoint',
+      query,
+      matches: byId.map((checkpoint) => `${checkpoint.id} (step ${checkpoint.step})`),
+    });
+  }
+  throw missing();
+}
+
+/** For who gave a run where a checkpoint is wanted. */
+function hintOfRun(parts: Parts, query: string): string {
+  const run = /^\d{1,9}$/.test(query) ? parts.catalog.runByNumber(Number(query)) : undefined;
+  return run ? ` ${run.name} is a run; its checkpoints are ${query}@STEP, ${query}@best and ${query}@last.` : '';
+}

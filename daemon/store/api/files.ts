@@ -1,0 +1,25 @@
+/** Files that follow a branch. */
+import { hasRoomFor } from '../gc.ts';
+import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from '../kept-files.ts';
+import type { Parts } from './parts.ts';
+
+export function filesApi(parts: Parts) {
+  return {
+    /** Null when there is no room for it: above the quota, or nearly no space left. The file stays where it is. */
+    async saveFile(source: KeptFileSource): Promise<{ id: string; added: number } | null> {
+      const { bytes } = source.expected;
+      if (parts.usedBytes() + bytes > Number(parts.objects.meta('quota')) || !hasRoomFor(parts.path, bytes))
+        return null;
+      const saved = await saveKeptFile(parts.path, parts.objects, parts.hasher, source);
+      parts.follow(() => {});
+      return saved;
+    },
+    restoreFile: (id: string, target: string) => restoreKeptFile(parts.objects, parts.coders, id, target),
+    /** Forgets every file but these. */
+    keepOnlyFiles(ids: readonly string[]): number {
+      const forgotten = forgetKeptFiles(parts.objects, new Set(ids));
+      parts.follow(() => {});
+      return forgotten;
+    },
+  };
+}

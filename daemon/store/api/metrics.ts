@@ -1,0 +1,42 @@
+/** Curves along a run's lineage. */
+import type { MetricSeries, MetricSummary } from '../../../protocol/domain.ts';
+import { toWireNumber } from '../../../protocol/numbers.ts';
+import { lineageOf } from '../lineage.ts';
+import { compareOverlap } from '../overlap.ts';
+import { summarize } from '../points.ts';
+import type { Parts } from './parts.ts';
+
+export function metricsApi(parts: Parts) {
+  return {
+    queryMetrics(
+      run: string,
+      query: { names?: string[]; fromStep?: number; toStep?: number; buckets?: number },
+    ): MetricSeries[] {
+      const segments = lineageOf(parts.catalog, run);
+      const names = query.names ?? parts.metrics.lineageNames(segments);
+      const start = parts.catalog.run(run)?.startedAt ?? 0;
+      const range = {
+        from: (query.fromStep ?? Number.NEGATIVE_INFINITY) - 0.5,
+        to: query.toStep ?? Number.POSITIVE_INFINITY,
+      };
+      return names.map((name) => {
+        const { points, total } = parts.metrics.curve(segments, name, range, query.buckets ?? 0);
+        return {
+          name,
+          steps: Array.from(points.steps),
+          values: Array.from(points.values, toWireNumber),
+          times: Array.from(points.times, (time) => (time - start) / 1000),
+          total,
+        };
+      });
+    },
+    summarizeMetrics(run: string): Record<string, MetricSummary> {
+      const segments = lineageOf(parts.catalog, run);
+      const entries = parts.metrics
+        .lineageNames(segments)
+        .map((name) => [name, summarize(parts.metrics.lineage(segments, name))] as const);
+      return Object.fromEntries(entries.filter((entry): entry is [string, MetricSummary] => entry[1] !== null));
+    },
+    compareOverlap: (session: string) => compareOverlap(parts.catalog, parts.metrics, session),
+  };
+}

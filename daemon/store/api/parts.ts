@@ -1,0 +1,137 @@
+/** What an open store is made of, and what several of its functions need. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Checkpoint } from '../../../protocol/domain.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import type { Catalog } from '../catalog.ts';
+import type { Coders } from '../coders.ts';
+import type { Hasher } from '../hasher.ts';
+import type { Metrics } from '../metrics.ts';
+import type { MarkKind, Objects } from '../objects.ts';
+import { DEFAULT_KEEP, type KeepPolicy, keptBecause } from '../retention.ts';
+import { checkpointOf } from '../saving.ts';
+import type { Upkeep } from '../upkeep.ts';
+
+/** Shorter beginnings of an id are not looked for: a step or number that does not exist must not find something else. */
+export const MIN_PREFIX = 4;
+
+export interface Opened {
+  /** The store's directory. */
+  path: string;
+  objects: Objects;
+  catalog: Catalog;
+  metrics: Metrics;
+  hasher: Hasher;
+  coders: Coders;
+  upkeep: Upkeep;
+}
+
+export class Parts {
+  readonly path: string;
+  readonly objects: Objects;
+  readonly hasher: Hasher;
+  readonly coders: Coders;
+  readonly upkeep: Upkeep;
+  /** Replaced when the catalog is rebuilt. */
+  catalog: Catalog;
+  metrics: Metrics;
+
+  constructor({ path, objects, catalog, metrics, hasher, coders, upkeep }: Opened) {
+    this.path = path;
+    this.objects = objects;
+    this.catalog = catalog;
+    this.metrics = metrics;
+    this.hasher = hasher;
+    this.coders = coders;
+    this.upkeep = upkeep;
+  }
+
+  /** Brings the catalog up to a change of objects.db that has just been committed. */
+  follow(change: () => void): void {
+    this.catalog.database.transaction(() => {
+      change();
+      this.catalog.setMeta('followed', String(this.objects.changes()));
+    });
+  }
+
+  /** Writes the catalog's row of a saved checkpoint from what objects.db says of it. */
+  refreshCheckpoint(id: string): Checkpoint {
+    const row = this.objects.saved(id);
+    if (!row) throw new TrainstashError('notFound', `There is no checkpoint ${id}.`, { what: 'checkpoint', query: id });
+    const checkpoint = checkpointOf(row, this.objects.marks(row.seq));
+    this.follow(() => this.catalog.putCheckpoint(checkpoint));
+    return checkpoint;
+  }
+
+  mark(id: string, kind: MarkKind, value: string | null): Checkpoint {
+    if (value === null) this.objects.clearMark(id, kind);
+    else this.objects.setMark(id, kind, value);
+    return this.refreshCheckpoint(id);
+  }
+
+  forgetCheckpoint(id: string): void {
+    this.objects.forget(id);
+    this.follow(() => this.catalog.removeCheckpoint(id));
+  }
+
+  /** Checkpoints that others were resumed or forked from, with the reason. */
+  neededCheckpoints(run: string): Map<string, string> {
+    const needed = new Map<string, string>();
+    for (const session of this.catalog.sessions(run)) {
+      if (session.resumedFrom) needed.set(session.resumedFrom.checkpoint, 'the run was resumed from it');
+    }
+    for (const row of this.catalog.database
+      .prepare(
+        "SELECT json_extract(body, '$.parent.checkpoint') AS id FROM run WHERE json_extract(body, '$.parent.run') = ?",
+      )
+      .all(run))
+      needed.set(String(row.id), 'a fork starts from it');
+    return needed;
+  }
+
+  reasonsToKeep(run: string, policy: KeepPolicy) {
+    return keptBecause(this.catalog.checkpoints(run), policy, this.neededCheckpoints(run));
+  }
+
+  usedBytes(): number {
+    const number = (name: string) => Number(Object.values(this.objects.database.prepare(`PRAGMA ${name}`).get()!)[0]);
+    return (number('page_count') - number('freelist_count')) * number('page_size');
+  }
+
+  /** Makes room under the quota: expired and then any trash, then all but each run's newest and what is protected. */
+  async makeRoom(incomingBytes: number): Promise<{ over: boolean; pruned: Checkpoint[] }> {
+    const quota = Number(this.objects.meta('quota'));
+    const fits = () => this.usedBytes() + incomingBytes <= quota;
+    const pruned: Checkpoint[] = [];
+    for (const checkpoint of this.catalog.trashedCheckpoints()) {
+      if (fits()) return { over: false, pruned };
+      this.forgetCheckpoint(checkpoint.id);
+      await this.upkeep.sweep();
+    }
+    if (fits()) return { over: false, pruned };
+    for (const row of this.catalog.database
+      .prepare('SELECT DISTINCT run FROM checkpoint WHERE trashed IS NULL')
+      .all()) {
+      const run = String(row.run);
+      for (const [id, reasons] of this.reasonsToKeep(run, { ...DEFAULT_KEEP, last: 1 })) {
+        if (reasons.length > 0) continue;
+        pruned.push(this.catalog.checkpoint(id)!);
+        this.forgetCheckpoint(id);
+      }
+      await this.upkeep.sweep();
+      if (fits()) return { over: false, pruned };
+    }
+    return { over: !fits(), pruned };
+  }
+
+  /** Forgets a run with everything it has: checkpoints, metrics, session directories. */
+  async purgeRun(id: string): Promise<void> {
+    for (const checkpoint of this.catalog.checkpoints(id, { trashed: true })) this.forgetCheckpoint(checkpoint.id);
+    for (const session of this.catalog.sessions(id))
+      rmSync(join(this.path, 'sessions', session.id), { recursive: true, force: true });
+    rmSync(join(this.path, 'files', id), { recursive: true, force: true });
+    this.catalog.removeRun(id);
+    this.metrics.forgetIds();
+    await this.upkeep.sweep();
+  }
+}

@@ -1,0 +1,77 @@
+/** Runs and sessions. */
+import { join } from 'node:path';
+import type { Run, Session } from '../../../protocol/domain.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import { SESSION_FILES } from '../../../protocol/session.ts';
+import type { EventSource, RunFilter } from '../catalog.ts';
+import { takeEvents } from '../events.ts';
+import { MIN_PREFIX, type Parts } from './parts.ts';
+
+export function runsApi(parts: Parts) {
+  return {
+    createRun(run: Run): Run {
+      const created = { ...run, number: parts.catalog.nextRunNumber() };
+      if (created.name === '') created.name = `${run.job} #${created.number}`;
+      parts.catalog.putRun(created);
+      return created;
+    },
+    putRun: (run: Run) => parts.catalog.putRun(run),
+    run: (id: string) => parts.catalog.run(id),
+    runs: (filter: RunFilter) => parts.catalog.runs(filter),
+    countRuns: () => parts.catalog.countRuns(),
+    branches: () => parts.catalog.branches(),
+    runsWithStatus: (statuses: readonly string[]) => parts.catalog.runsWithStatus(statuses),
+    findRun: (query: string) => findRun(parts, query),
+    /** In one go, since each call is a trip to this thread and back. */
+    showRun(query: string, limit: number) {
+      const run = findRun(parts, query);
+      return {
+        run,
+        sessions: parts.catalog.sessions(run.id),
+        checkpoints: parts.catalog.checkpointPage(run.id, false, 0, limit).reverse(),
+      };
+    },
+    putSession: (session: Session) => parts.catalog.putSession(session),
+    session: (id: string) => parts.catalog.session(id),
+    sessions: (run: string) => parts.catalog.sessions(run),
+    openSessions: () => parts.catalog.openSessions(),
+    takeEvents: (session: string, source: EventSource) =>
+      takeEvents(
+        parts.catalog,
+        parts.metrics,
+        session,
+        source,
+        join(parts.path, 'sessions', session, SESSION_FILES[source]),
+      ),
+
+    /** Drafts that ended before: nobody will look for them. */
+    draftsEndedBefore: (time: number) =>
+      parts.catalog.database
+        .prepare("SELECT id FROM run WHERE draft = 1 AND json_extract(body, '$.endedAt') < ?")
+        .all(time)
+        .map((row) => String(row.id)),
+    purgeRun: (id: string) => parts.purgeRun(id),
+  };
+}
+
+function findRun(parts: Parts, query: string): Run {
+  const text = query.replace(/^#/, '');
+  const byNumber = /^\d{1,9}$/.test(text) ? parts.catalog.runByNumber(Number(text)) : undefined;
+  if (byNumber) return byNumber;
+  const candidates = text.length >= MIN_PREFIX ? parts.catalog.runsByPrefix(text) : [];
+  const exact = candidates.find((run) => run.id === text) ?? (candidates.length === 1 ? candidates[0] : undefined);
+  if (exact) return exact;
+  if (candidates.length > 1) {
+    throw new TrainstashError('ambiguous', `"${query}" fits ${candidates.length} runs; give more of the id.`, {
+      what: 'run',
+      query,
+      matches: candidates.map((run) => `${run.id} (${run.name})`),
+    });
+  }
+  const named = parts.catalog.runsByName(query);
+  if (named.length === 1) return named[0]!;
+  throw new TrainstashError('notFound', `There is no run "${query}". \`trainstash ls --all\` lists them.`, {
+    what: 'run',
+    query,
+  });
+}

@@ -1,0 +1,78 @@
+/** How objects.db is laid out. Frozen with the first release: later versions may add tables and columns, never change these. */
+import { TrainstashError } from '../../protocol/errors.ts';
+import { type Database, openDatabase } from './driver.ts';
+
+const OBJECTS_VERSION = 1;
+
+const SCHEMA = `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE chunk (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash BLOB NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    codec INTEGER NOT NULL,
+    base INTEGER REFERENCES chunk(id),
+    stored INTEGER NOT NULL,
+    data BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX chunk_base ON chunk(base) WHERE base IS NOT NULL;
+  CREATE TABLE saved (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    run TEXT NOT NULL,
+    created REAL NOT NULL,
+    body TEXT NOT NULL,
+    metrics BLOB,
+    sum BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX saved_run ON saved(run);
+  CREATE TABLE saved_chunk (
+    saved INTEGER NOT NULL REFERENCES saved(seq),
+    position INTEGER NOT NULL,
+    chunk INTEGER NOT NULL REFERENCES chunk(id),
+    PRIMARY KEY (saved, position)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX saved_chunk_chunk ON saved_chunk(chunk);
+  CREATE TABLE mark (
+    saved INTEGER NOT NULL REFERENCES saved(seq),
+    kind TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (saved, kind, value)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+/** Opens objects.db, makes its tables in a new one, and refuses one from the future. */
+export function openObjectsDatabase(path: string): Database {
+  const database = openDatabase(path);
+  try {
+    configure(database, path);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function configure(database: Database, path: string): void {
+  // Before the first table exists: page size and auto_vacuum cannot be changed afterwards.
+  database.exec('PRAGMA page_size=65536; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA locking_mode=EXCLUSIVE');
+  // TRUNCATE ends a commit with ftruncate + fsync; DELETE would end with an unlink nobody syncs. FULL must be set
+  // at every open: SQLite reports NORMAL for a file that was made with FULL.
+  database.exec('PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');
+  database.exec('PRAGMA foreign_keys=ON; PRAGMA cache_size=-65536; PRAGMA mmap_size=0');
+  const version = Number(database.prepare('PRAGMA user_version').get()!.user_version);
+  if (version > OBJECTS_VERSION) {
+    throw new TrainstashError(
+      'storeFromFuture',
+      `${path} was written by a newer Trainstash (format ${version}, this one knows ${OBJECTS_VERSION}). Nothing was changed; update Trainstash.`,
+      { path, found: version, supported: OBJECTS_VERSION },
+    );
+  }
+  if (version === 0) {
+    database.transaction(() => {
+      database.exec(SCHEMA);
+      database.exec(`PRAGMA user_version=${OBJECTS_VERSION}`);
+    });
+  }
+}
