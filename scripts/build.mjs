@@ -39,6 +39,7 @@ const main = await build({
     cli: 'cli/main.ts',
     daemon: 'daemon/main.ts',
     standalone: 'daemon/standalone.ts',
+    'search-files': 'daemon/search-files.ts',
     'store-worker': 'daemon/store/worker.ts',
     'hasher-thread': 'daemon/store/hasher-thread.ts',
     'coder-thread': 'daemon/store/coder-thread.ts',

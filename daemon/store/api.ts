@@ -41,6 +41,7 @@ import {
   restoreCheckpoint,
   saveCheckpoint,
 } from './saving.ts';
+import { rewriteObjects, type ScrubOptions, scrubDatabases, wipeFree } from './scrub.ts';
 import { type Packed, Upkeep } from './upkeep.ts';
 
 const DAY_MS = 86_400_000;
@@ -413,6 +414,13 @@ export function openStore(options: StoreOptions) {
       metrics = new Metrics(catalog);
       return { ...report, rebuilt: fillCatalog(objects, catalog, metrics, path) };
     },
+    async scrub(options: ScrubOptions) {
+      const report = await scrubDatabases(path, objects, catalog, options);
+      follow(() => {});
+      return report;
+    },
+    wipeFree: () => wipeFree(path, objects, catalog),
+    rewriteObjects: () => rewriteObjects(path, objects),
     isDiskFull: (error: { code?: string }) => isDiskFull(error),
     async close(): Promise<void> {
       await upkeep.close();
