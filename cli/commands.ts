@@ -9,6 +9,7 @@ import { lookingCommands } from './commands/looking.ts';
 import { mcpCommands } from './commands/mcp.ts';
 import { projectCommands } from './commands/project.ts';
 import { runningCommands } from './commands/running.ts';
+import { scrubCommands } from './commands/scrub.ts';
 
 const all: Record<string, Command> = {
   ...projectCommands,
@@ -20,6 +21,7 @@ const all: Record<string, Command> = {
   ...exportCommands,
   ...mcpCommands,
   ...backendCommands,
+  ...scrubCommands,
 };
 
 const ORDER = [
@@ -51,6 +53,7 @@ const ORDER = [
   'hook',
   'gc',
   'fsck',
+  'scrub',
   'where',
   'eject',
   'doctor',

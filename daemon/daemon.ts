@@ -82,6 +82,12 @@ export class Daemon {
     return pathToFileURL(join(this.#setup.runtime, 'content-thread.js'));
   }
 
+  /** Our own logs, and the process that looks through files. */
+  get forScrub(): { ownLogs: string[]; searchEntry: string } {
+    const { paths, runtime } = this.#setup;
+    return { ownLogs: [paths.log, `${paths.log}.1`], searchEntry: join(runtime, 'search-files.js') };
+  }
+
   attach(notify: <P>(notification: Notification<P>, params: P) => void, clients: () => number): void {
     this.#notify = notify;
     this.#clients = clients;

@@ -16,6 +16,7 @@ import { PACK_SLICE_MS } from './idle-packing.ts';
 import { inspect } from './inspector.ts';
 import { keepAsJob } from './runs/keep-job.ts';
 import type { OpenProject } from './runs/project.ts';
+import { scrub } from './scrub.ts';
 import type { ClientInfo, Handler, Task } from './server.ts';
 
 const PAGE = 200;
@@ -294,6 +295,9 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     if (rebuild) await daemon.forget(opened);
     return report;
   });
+  on(m.storeScrub, 'changes', async ({ root, apply, logs }) =>
+    scrub(await project(root), { apply, logs: logs ?? false, ...daemon.forScrub }),
+  );
   on(m.storeEject, 'changes', async ({ root, directory }) => {
     const opened = await project(root);
     const result = await opened.eject(resolve(root, join(directory)));

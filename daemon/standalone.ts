@@ -7,13 +7,15 @@ import { BUILD } from '../client/build.ts';
 import { statePaths } from '../client/paths.ts';
 import type { Params } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
+import { maskParams, maskWords } from '../protocol/secrets.ts';
 import { backendsOf } from './backends/backends.ts';
 import { findProject, readHead } from './code/project.ts';
 import { jobOfCommand, paramsOf, withParams } from './runs/ad-hoc.ts';
-import { maskSecrets, nameOfCommand } from './runs/command.ts';
+import { nameOfCommand } from './runs/command.ts';
 import { findJob, readConfig } from './runs/config.ts';
 import { prepareSession } from './runs/prepare.ts';
 import { newRun, newSession } from './runs/records.ts';
+import { SecretParams } from './runs/secret-params.ts';
 import type { SessionDirectory } from './sessions/directory.ts';
 import { signalRunner } from './sessions/watch.ts';
 
@@ -45,9 +47,10 @@ async function main({
     ? jobOfCommand(withParams(command, given), cwd)
     : findJob(readConfig(place.root), options.job ?? '');
   const head = place.git ? await readHead(place.root) : { branch: null, commit: null };
+  const params = command ? paramsOf(maskWords(job.run as string[])) : { ...(job.params as Params), ...given };
   const run = newRun({
     job: command ? nameOfCommand(command) : options.job!,
-    params: command ? paramsOf(maskSecrets(job.run as string[])) : { ...(job.params as Params), ...given },
+    params: maskParams(params),
     overrides: Object.keys(given),
     seed: options.seed ?? job.seed ?? 0,
     backend: options.backend ?? job.backend ?? (job.module === undefined ? '' : 'auto'),
@@ -55,11 +58,13 @@ async function main({
     identity: { ...head, dirty: false, code: null, codeLeftOut: [] },
     restarts: 0,
   });
+  const secrets = new SecretParams();
+  secrets.remember(run.id, params);
   mkdirSync(join(place.store, 'sessions'), { recursive: true, mode: 0o700 });
   const bundle = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
   const backends = backendsOf(statePaths(), dirname(fileURLToPath(import.meta.url)), BUILD);
   const prepared = await prepareSession(
-    { place, store: null, trainer: bundle('trainer'), runner: bundle('runner'), backends },
+    { place, store: null, secrets, trainer: bundle('trainer'), runner: bundle('runner'), backends },
     {
       run,
       session: newSession(run, 'train', null),

@@ -521,6 +521,28 @@ export interface FsckReport {
 }
 export const storeFsck = request<FsckReport>()('store/fsck', v.object({ root, rebuild: v.optional(v.boolean()) }));
 
+export interface ScrubReport {
+  /** Where secrets are, or were, in clear; each shortened so that its owner knows it again. */
+  findings: { place: string; secrets: string[] }[];
+  /** How many places are not listed, since an answer is bounded. */
+  more: number;
+  masked: boolean;
+  /** Names of live runs, whose records were left alone. */
+  live: string[];
+  /** Ids of checkpoints with params that look like secrets inside of their own files, which never change. */
+  inside: string[];
+  /** Older copies of the catalog that cannot be opened. */
+  unreadable: string[];
+  /** Files that still hold one of the secrets after everything was masked. */
+  remaining: string[];
+}
+
+/** Finds secrets that older versions wrote in clear, and masks them with `apply`. `logs`: also in what scripts printed. */
+export const storeScrub = request<ScrubReport>()(
+  'store/scrub',
+  v.object({ root, apply: v.boolean(), logs: v.optional(v.boolean()) }),
+);
+
 /** All checkpoints back as plain files, metrics as CSV; then the store is removed. */
 export const storeEject = request<{ directory: string; checkpoints: number; bytes: number }>()(
   'store/eject',

@@ -39,6 +39,7 @@ const main = await build({
     cli: 'cli/main.ts',
     daemon: 'daemon/main.ts',
     standalone: 'daemon/standalone.ts',
+    'search-files': 'daemon/search-files.ts',
     'store-worker': 'daemon/store/worker.ts',
     'hasher-thread': 'daemon/store/hasher-thread.ts',
     'coder-thread': 'daemon/store/coder-thread.ts',
@@ -122,6 +123,8 @@ cpSync(join(root, 'python'), join(dist, 'python'), {
   recursive: true,
   filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\]build$/.test(source),
 });
+// The rules that both sides share, where the package looks for them.
+cpSync(join(root, 'protocol/shared.json'), join(dist, 'python/trainstash/shared.json'));
 const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile]);
 const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty'];
 writeFileSync(join(dist, 'packages.json'), JSON.stringify([...bundled, ...copied]));
@@ -195,7 +198,7 @@ function newestSource() {
   let newest = statSync(join(root, 'package-lock.json')).mtimeMs;
   for (const folder of ['protocol', 'base', 'client', 'daemon', 'cli', 'scripts', 'python']) {
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
-      if (entry.isFile() && /\.(ts|mjs|py)$/.test(entry.name))
+      if (entry.isFile() && /\.(ts|mjs|py|json)$/.test(entry.name))
         newest = Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs);
     }
   }

@@ -14,6 +14,7 @@ import { fill, wordsOf } from '../runs/command.ts';
 import { resolveProgram } from '../runs/interpreter.ts';
 import { filesOf } from '../runs/prepare.ts';
 import { mainOf } from '../runs/put-back.ts';
+import { realParams } from '../runs/secret-params.ts';
 import { trainingEnvironment } from '../sessions/launch.ts';
 import { syncFile } from '../store/files.ts';
 import { type ExportContext, jobOf } from './source.ts';
@@ -41,7 +42,7 @@ export async function runExportCommand(
     const values = {
       run: run.id,
       dir: filesOf(context, run),
-      params: run.params,
+      params: realParams(run, job, context.secrets.of(run.id)),
       checkpoint: path,
       stem: path.slice(0, path.length - extname(path).length),
       out: target.temporary,

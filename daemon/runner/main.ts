@@ -10,7 +10,7 @@ import { toWire } from '../../protocol/errors.ts';
 import { toWireNumbers } from '../../protocol/numbers.ts';
 import type { ExitRecord, Launch, LaunchCommand } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
-import { COMMAND_VARIABLE, commandEnvironment } from '../sessions/launch.ts';
+import { commandEnvironment, realCommand } from '../sessions/launch.ts';
 import { patiently } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
@@ -109,7 +109,7 @@ class Runner {
 
   async run(): Promise<ExitRecord> {
     const { root } = this.#launch;
-    const words = JSON.parse(process.env[COMMAND_VARIABLE] ?? 'null') ?? this.#command.words;
+    const { words, env } = realCommand() ?? this.#command;
     const environment = { ...machineFacts(), ...this.#command.facts };
     this.#collector = new Collector({
       directory: this.#directory,
@@ -130,9 +130,9 @@ class Runner {
     this.#eventFiles = new EventFiles(root);
     const output = new Output(this.#directory, this.#reporter, (line) => this.#onLine(line));
     const running = await startCommand({
-      words,
+      words: words as [string, ...string[]],
       cwd: this.#command.cwd,
-      environment: commandEnvironment(process.env, this.#directory, this.#command.env, join(HERE, 'python')),
+      environment: commandEnvironment(process.env, this.#directory, env, join(HERE, 'python')),
       data: (bytes) => output.take(bytes),
     });
     this.#running = running;

@@ -3,7 +3,8 @@ import * as v from 'valibot';
 import { type JobConfig, jobSchema } from '../../protocol/config.ts';
 import type { Params, ParamValue, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { MASK, maskedCount } from './command.ts';
+import { isMasked, maskedCount } from '../../protocol/secrets.ts';
+import { hasMask } from './secret-params.ts';
 
 /** Its params are words of the command already, so that none is appended. */
 export function jobOfCommand(words: readonly string[], cwd: string): JobConfig {
@@ -41,7 +42,7 @@ const ASSIGNED = /^(?:--?)?([A-Za-z][\w.-]*)=(.*)$/;
 /** What a command line says: `--lr 0.1`, `--lr=0.1`, `lr=0.1`, `--fp16`. Secrets are none of them. */
 export function paramsOf(words: readonly string[]): Params {
   const params: Params = {};
-  for (const { name, value } of settings(words)) if (!String(value).includes(MASK)) params[name] = value;
+  for (const { name, value } of settings(words)) if (!isMasked(value)) params[name] = value;
   return params;
 }
 
@@ -52,13 +53,13 @@ export function withParams(words: readonly string[], params: Params): string[] {
   for (const { name, value, at, inWord } of settings(words)) {
     named.add(name);
     const wanted = params[name];
-    if (wanted === undefined || JSON.stringify(wanted) === JSON.stringify(value)) continue;
+    if (wanted === undefined || hasMask(wanted) || JSON.stringify(wanted) === JSON.stringify(value)) continue;
     const text = typeof wanted === 'string' ? wanted : JSON.stringify(wanted);
     if (inWord) changed[at] = `${words[at]!.slice(0, words[at]!.indexOf('=') + 1)}${text}`;
     else if (typeof value !== 'boolean') changed[at] = text;
   }
   for (const [name, value] of Object.entries(params)) {
-    if (named.has(name) || value === false || value === null) continue;
+    if (named.has(name) || value === false || value === null || hasMask(value)) continue;
     changed.push(`--${name}`, ...(value === true ? [] : [typeof value === 'string' ? value : JSON.stringify(value)]));
   }
   return changed;

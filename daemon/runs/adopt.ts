@@ -2,6 +2,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
+import { maskParams, maskWords } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SET_ASIDE, SessionDirectory } from '../sessions/directory.ts';
 import { isAlive } from '../sessions/watch.ts';
@@ -76,14 +77,14 @@ function adoptedRun(launch: Launch): Run {
   const id = launch.run ?? (launch.command && basename(launch.command.dir));
   const run = newRun({
     job: launch.job,
-    params: launch.params as Params,
+    params: maskParams(launch.params as Params),
     overrides: Object.keys(launch.params),
     seed: launch.seed,
     backend: launch.backend,
     kind: launch.command ? 'command' : 'module',
     command:
       launch.command && launch.run === null
-        ? { words: launch.command.words, cwd: relative(launch.root, launch.command.cwd) }
+        ? { words: maskWords(launch.command.words), cwd: relative(launch.root, launch.command.cwd) }
         : null,
     identity: { ...launch.identity, codeLeftOut: [] },
     restarts: 0,

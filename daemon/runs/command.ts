@@ -134,31 +134,3 @@ export function nameOfCommand(words: readonly string[]): string {
   const name = script ?? (module > 0 ? words[module + 1] : undefined) ?? words[0]!;
   return basename(name).replace(/\.\w+$/, '') || 'command';
 }
-
-// ---- secrets ----
-
-export const MASK = '***';
-
-const SECRET_NAME =
-  /(^|[-_.])(tokens?|secrets?|passw(or)?ds?|passphrase|api[-_]?keys?|access[-_]?keys?|credentials?|auth)($|[-_.=])/i;
-const SECRET_VALUE =
-  /^(hf_[A-Za-z0-9]{16,}|sk-[\w-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,}|[0-9a-f]{40}|eyJ[\w-]+\.[\w-]+\.[\w-]+)$/;
-const URL_SECRET = /([a-z][a-z0-9+.-]*:\/\/)([^/@\s:]*:)[^/@\s]+@/gi;
-const QUERY_SECRET = /([?&](?:[^=&\s]*(?:token|key|secret|sig|signature|password)[^=&\s]*)=)[^&\s]+/gi;
-
-/** The words with what looks like a secret masked: only these are written to disk. */
-export function maskSecrets(words: readonly string[]): string[] {
-  return words.map((word, i) => {
-    const before = words[i - 1];
-    if (before !== undefined && /^--?[\w-]+$/.test(before) && SECRET_NAME.test(before) && !word.startsWith('-'))
-      return MASK;
-    const assigned = /^(-{0,2}[\w.-]+=)(.+)$/.exec(word);
-    if (assigned && (SECRET_NAME.test(assigned[1]!) || SECRET_VALUE.test(assigned[2]!))) return `${assigned[1]}${MASK}`;
-    if (SECRET_VALUE.test(word)) return MASK;
-    return word.replaceAll(URL_SECRET, `$1$2${MASK}@`).replaceAll(QUERY_SECRET, `$1${MASK}`);
-  });
-}
-
-export function maskedCount(words: readonly string[]): number {
-  return words.filter((word) => word.includes(MASK)).length;
-}

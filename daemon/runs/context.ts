@@ -4,6 +4,7 @@ import type { Checkpoint, Notice, Run } from '../../protocol/domain.ts';
 import type { Backends } from '../backends/backends.ts';
 import type { Place } from '../code/project.ts';
 import type { Store } from '../store/client.ts';
+import type { SecretParams } from './secret-params.ts';
 
 /** What the parts of a project share. */
 export interface ProjectContext {
@@ -13,6 +14,7 @@ export interface ProjectContext {
   trainer: string;
   runner: string;
   backends: Backends;
+  secrets: SecretParams;
   announce: Announcer;
   log(text: string): void;
 }

@@ -6,8 +6,9 @@ import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { maskedCount } from '../../protocol/secrets.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
-import { maskedCount, splitWords } from './command.ts';
+import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
 
 export function keepAsJob(root: string, run: Run, name = run.job): { config: string; job: string } {

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
+import { maskParams, maskText } from '../../protocol/secrets.ts';
 import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
 import { exactly, integer } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
@@ -206,6 +207,7 @@ export class LiveRun {
     const { store } = this.#context;
     const { session } = this.follower;
     const run = this.#run;
+    const params = maskParams(started.params as Params);
     this.#pace = { startStep: started.step, startedAt: started.t };
     const earlier = await store.runs({ drafts: false, trashed: false, before: run.number, limit: 50 });
     const previous = earlier.runs.find(({ job }) => job === run.job);
@@ -218,8 +220,8 @@ export class LiveRun {
       stepsPerEpoch: started.stepsPerEpoch,
       monitor: started.monitor,
       cooperative: started.cooperative,
-      params: started.params as Params,
-      label: labelOf(started.params as Params, previous?.params),
+      params,
+      label: labelOf(params, previous?.params),
       backend: started.environment.backend ?? run.backend,
       // After a resume the curve is another one: what comes after its checkpoint is hidden.
       metrics: session.ordinal > 1 || run.parent ? await store.summarizeMetrics(run.id) : run.metrics,
@@ -360,7 +362,8 @@ export class LiveRun {
     return this.#notice({ code, level, text, step: this.#run.step, at: Date.now() });
   }
 
-  async #notice(notice: Notice): Promise<void> {
+  async #notice(said: Notice): Promise<void> {
+    const notice = { ...said, text: maskText(said.text) };
     this.#run = { ...this.#run, notices: [...this.#run.notices, notice].slice(-MAX_NOTICES) };
     this.#context.announce.notice(this.#run, notice);
     await this.#persist();
@@ -391,7 +394,7 @@ function endingOf(
   forced: boolean,
   newest: Checkpoint | null,
 ): Pick<Run, 'status' | 'reason'> {
-  if (exit) return { status: exit.outcome, reason: exit.reason };
+  if (exit) return { status: exit.outcome, reason: maskText(exit.reason) };
   const kept = newest ? `its newest checkpoint is of step ${newest.step}` : 'it had no checkpoint yet';
   if (forced) return { status: 'stopped', reason: `killed by request; ${kept}` };
   const reason = `its process ended at step ${run.step} without a word (killed, or out of memory?); ${kept}`;

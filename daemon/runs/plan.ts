@@ -18,6 +18,7 @@ import { keptResume } from './keep-job.ts';
 import { chooseParams, describeDifferences, preflight } from './preflight.ts';
 import { isOfPackage } from './prepare.ts';
 import { pythonFacts } from './python-facts.ts';
+import { requireKnown } from './secret-params.ts';
 
 export interface PlanOptions {
   run?: string;
@@ -56,6 +57,8 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   if (run.command) job.resume = keptResume(run, place.root);
   const params = chooseParams(run, job.params as Params, current, set, job.module === undefined);
   const overrides = run.overrides.filter((name) => !current.includes(name));
+  // A command says what it needs by its words.
+  if (!run.command) requireKnown({ ...run, params, overrides }, context.secrets.of(run.id));
   const now = await identityOf(context);
   const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
   const codeBefore = facts?.run.code ?? run.code;

@@ -2,6 +2,8 @@
 import type { Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
+import { COMPARED_PACKAGES } from '../../protocol/packages.ts';
+import { maskParams } from '../../protocol/secrets.ts';
 import { shortValue } from './naming.ts';
 
 export interface PreflightFacts {
@@ -16,16 +18,7 @@ export interface PreflightFacts {
 
 const ENVIRONMENT_KINDS: Record<string, PreflightDifference['kind']> = {
   framework: 'package',
-  torch: 'package',
-  numpy: 'package',
-  lightning: 'package',
-  'pytorch-lightning': 'package',
-  transformers: 'package',
-  accelerate: 'package',
-  tensorflow: 'package',
-  keras: 'package',
-  paddlepaddle: 'package',
-  jax: 'package',
+  ...Object.fromEntries(COMPARED_PACKAGES.map((name) => [name, 'package' as const])),
   node: 'runtime',
   python: 'runtime',
   backend: 'backend',
@@ -56,11 +49,13 @@ export function preflight(facts: PreflightFacts): PreflightDifference[] {
     if (then !== undefined && now !== undefined && then !== now)
       differences.push({ kind, name: name === kind ? '' : name, checkpoint: then, current: now });
   }
-  for (const [name, value] of Object.entries(facts.jobParams)) {
-    const kept = facts.params[name];
+  // A secret is compared as it is recorded: masked.
+  const shown = { params: maskParams(facts.params), before: maskParams(facts.run.params) };
+  for (const [name, value] of Object.entries(maskParams(facts.jobParams))) {
+    const kept = shown.params[name];
     if (kept === undefined || facts.run.overrides.includes(name)) continue;
     // With --current and --set somebody has chosen already.
-    const chosen = JSON.stringify(facts.run.params[name]) !== JSON.stringify(kept);
+    const chosen = JSON.stringify(shown.before[name]) !== JSON.stringify(kept);
     if (!chosen && JSON.stringify(kept) !== JSON.stringify(value))
       differences.push({ kind: 'param', name, checkpoint: shortValue(kept), current: shortValue(value) });
   }

@@ -4,16 +4,18 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, Params, Run, Session } from '../../protocol/domain.ts';
+import { maskParams, maskWords } from '../../protocol/secrets.ts';
 import type { CheckpointFile, Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { spawnTrainer } from '../sessions/launch.ts';
-import { fill, maskSecrets, type Placeholders, paramVariables, withDebugger, wordsOf } from './command.ts';
+import { fill, type Placeholders, paramVariables, withDebugger, wordsOf } from './command.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { isPython, resolveProgram } from './interpreter.ts';
 import { type PutBack, putBack } from './put-back.ts';
 import { pythonFacts } from './python-facts.ts';
 import { newLaunch } from './records.ts';
 import { notPython } from './refusals.ts';
+import { hasMask, realParams } from './secret-params.ts';
 
 export interface SessionRequest {
   run: Run;
@@ -43,7 +45,7 @@ export interface PreparedSession {
 
 /** `store` null: nobody resumes, as without a daemon. */
 export interface PrepareContext
-  extends Pick<ProjectContext, 'place' | 'trainer' | 'runner' | 'backends'>,
+  extends Pick<ProjectContext, 'place' | 'trainer' | 'runner' | 'backends' | 'secrets'>,
     Partial<Pick<ProjectContext, 'announce'>> {
   store: Pick<ProjectContext['store'], 'checkpointFacts' | 'restoreCheckpoint'> | null;
 }
@@ -87,14 +89,19 @@ export function isOfPackage(facts: CheckpointFile): boolean {
 }
 
 /** What becomes words of the command: not what the script itself has reported, which may be no option of it at all. */
-function givenParams(run: Run, job: JobConfig): Params {
+function givenParams(run: Run, job: JobConfig, params: Params): Params {
   const names = new Set([...Object.keys(job.params), ...run.overrides]);
-  return Object.fromEntries(Object.entries(run.params).filter(([name]) => names.has(name)));
+  return Object.fromEntries(Object.entries(params).filter(([name]) => names.has(name)));
+}
+
+/** The params that the launch file masks, as they are. */
+function secretsOf(launch: Launch, params: Params): Params {
+  return Object.fromEntries(Object.entries(params).filter(([name]) => hasMask((launch.params as Params)[name])));
 }
 
 async function prepareModule(
   context: PrepareContext,
-  { checkpoint, environment, root }: SessionRequest,
+  { run, job, checkpoint, environment, root }: SessionRequest,
   asked: Launch,
   directory: SessionDirectory,
   facts: CheckpointFile | null,
@@ -115,7 +122,11 @@ async function prepareModule(
     launch,
     backendReason: reason,
     putBack: null,
-    start: () => spawnTrainer(directory, context.trainer, launch.cwd, environment, { node }),
+    start: () =>
+      spawnTrainer(directory, context.trainer, launch.cwd, environment, {
+        node,
+        params: secretsOf(launch, realParams(run, job, context.secrets.of(run.id))),
+      }),
   };
 }
 
@@ -128,7 +139,8 @@ async function prepareCommand(
 ): Promise<PreparedSession> {
   const dir = filesOf(context, run);
   const cwd = join(launch.cwd, job.cwd ?? '');
-  const values: Placeholders = { run: run.id, dir, params: givenParams(run, job) };
+  const params = realParams(run, job, context.secrets.of(run.id));
+  const values: Placeholders = { run: run.id, dir, params: givenParams(run, job, params) };
   const ofScript = facts !== null && !isOfPackage(facts);
   // Before anything is written: what is wrong in the command is said first.
   const first = commandOf(job, values, ofScript ? { ...values, checkpoint: '', stem: '' } : null);
@@ -144,9 +156,9 @@ async function prepareCommand(
   }
   const { words, variables } = commandOf(job, values, back ? { ...values, ...back } : null);
   const command = {
-    words: maskSecrets([program, ...words.slice(1)]) as [string, ...string[]],
+    words: maskWords([program, ...words.slice(1)]) as [string, ...string[]],
     cwd,
-    env: variables,
+    env: maskParams(variables) as Record<string, string>,
     dir,
     checkpoints: job.checkpoints,
     facts: await pythonFacts(program, all),
@@ -158,10 +170,11 @@ async function prepareCommand(
     launch: complete,
     backendReason: '',
     putBack: back,
-    // What is on the disk is the command alone.
+    // What is on the disk is the command alone, and that with masks in it.
     start: () =>
       spawnTrainer(directory, context.runner, cwd, environment, {
-        words: withDebugger([program, ...words.slice(1)], request.debugger),
+        command: { words: withDebugger([program, ...words.slice(1)], request.debugger), env: variables },
+        params: secretsOf(complete, params),
       }),
   };
 }

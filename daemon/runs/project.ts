@@ -3,10 +3,11 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } fr
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
-import { LIVE_STATUSES, type Project, type Run } from '../../protocol/domain.ts';
+import { LIVE_STATUSES, type Params, type Project, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
+import { maskParams, maskText } from '../../protocol/secrets.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
 import { type Place, readHead } from '../code/project.ts';
 import { csvOfPoints } from '../formats/writers/csv.ts';
@@ -23,6 +24,7 @@ import { type Announcer, type ProjectContext, sessionsPath, storeExists } from '
 import { isPython } from './interpreter.ts';
 import { keepPolicy } from './live.ts';
 import { type Device, Runs } from './runs.ts';
+import { SecretParams } from './secret-params.ts';
 import { takeInSetAside } from './set-aside.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
@@ -86,6 +88,7 @@ export class OpenProject {
       trainer: setup.trainer,
       runner: setup.runner,
       backends: setup.backends,
+      secrets: new SecretParams(),
       announce: setup.announce(place),
       log: setup.log,
     };
@@ -152,9 +155,9 @@ export class OpenProject {
       warnings,
       jobs: [...jobs].map(([name, job]) => ({
         name,
-        what: whatOf(job),
+        what: maskText(whatOf(job)),
         python: isPythonJob(job),
-        params: job.params as never,
+        params: maskParams(job.params as Params) as never,
       })),
     };
   }

@@ -1,22 +1,10 @@
 /** Which Python a command would get, with the versions of what decides its numbers. Runs no code of the project. */
 import { execFile } from 'node:child_process';
 import { basename } from 'node:path';
+import { COMPARED_PACKAGES } from '../../protocol/packages.ts';
 import { trainingEnvironment } from '../sessions/launch.ts';
 
 const PROBE_MS = 5_000;
-/** As `importlib.metadata` names them; the Python package reports the same. */
-const PACKAGES = [
-  'torch',
-  'numpy',
-  'lightning',
-  'pytorch-lightning',
-  'transformers',
-  'accelerate',
-  'tensorflow',
-  'keras',
-  'paddlepaddle',
-  'jax',
-];
 const PROBE = `
 import sys, json
 from importlib import metadata
@@ -32,7 +20,7 @@ export function pythonFacts(program: string, environment: Record<string, string>
   return new Promise((resolve) => {
     // Not in the project's folder, which Python would look for modules in first.
     const options = { env: trainingEnvironment(environment), timeout: PROBE_MS, cwd: '/' };
-    execFile(program, ['-c', PROBE, ...PACKAGES], options, (error, stdout) => {
+    execFile(program, ['-c', PROBE, ...COMPARED_PACKAGES], options, (error, stdout) => {
       try {
         resolve(error ? {} : (JSON.parse(stdout) as Record<string, string>));
       } catch {

@@ -4,6 +4,7 @@ import type { JobConfig } from '../../protocol/config.ts';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { blankRun, monitorOf } from '../../protocol/records.ts';
+import { maskParams } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SESSION_FORMAT } from '../../protocol/version.ts';
 import { checkpointPolicy } from './config.ts';
@@ -64,7 +65,7 @@ export function newLaunch(
     cwd: root,
     module: job.module ?? '',
     command: null,
-    params: run.params,
+    params: maskParams(run.params),
     seed: run.seed,
     backend: run.backend,
     backendOptions: { from: null, threads: 1 },

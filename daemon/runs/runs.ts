@@ -15,12 +15,13 @@ import {
   type Session,
 } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
+import { maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
 import type { Launch, TerminalInput } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { isFromEarlierBoot } from '../sessions/watch.ts';
 import { jobOfCommand, paramsOf, withParams } from './ad-hoc.ts';
 import { rememberResumesItself } from './answers.ts';
-import { maskSecrets, nameOfCommand } from './command.ts';
+import { nameOfCommand } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { withDeadline } from './deferred.ts';
@@ -125,14 +126,14 @@ export class Runs {
     const { root } = context.place;
     const folder = cwd === undefined ? '' : relative(root, cwd);
     const job = command ? jobOfCommand(withParams(command, given), folder) : findJob(readConfig(root), name);
-    const params = command ? paramsOf(maskSecrets(job.run as string[])) : { ...(job.params as Params), ...given };
+    const params = command ? paramsOf(maskWords(job.run as string[])) : { ...(job.params as Params), ...given };
     await this.#beforeLaunch(root, job);
     const run = await this.#context.store.createRun(
       newRun({
         job: command ? nameOfCommand(command) : name,
         kind: kindOf(job),
-        command: command && { words: maskSecrets(job.run as string[]), cwd: folder },
-        params,
+        command: command && { words: maskWords(job.run as string[]), cwd: folder },
+        params: maskParams(params),
         overrides: Object.keys(given),
         seed: seed ?? job.seed ?? 0,
         backend: options.backend ?? (job.module === undefined ? '' : (job.backend ?? options.backendSetting ?? 'auto')),
@@ -141,6 +142,7 @@ export class Runs {
       }),
     );
     if (command) this.#commands.set(run.id, job.run as string[]);
+    context.secrets.remember(run.id, params);
     return this.#begin({ run, before: null, job, checkpoint: null, accept: false, root }, options);
   }
 
@@ -152,7 +154,7 @@ export class Runs {
   async #plan(context: ProjectContext, options: PlanOptions): Promise<Plan> {
     const run = options.run === undefined ? null : await this.#context.store.findRun(options.run).catch(() => null);
     // A command that is given once more means what it says.
-    const said = options.command ? { set: { ...paramsOf(maskSecrets(options.command)), ...options.set } } : {};
+    const said = options.command ? { set: { ...paramsOf(maskWords(options.command)), ...options.set } } : {};
     return planResume(context, { command: run ? this.#commands.get(run.id) : undefined, ...given(options), ...said });
   }
 
@@ -173,13 +175,14 @@ export class Runs {
       ...before,
       status: 'starting',
       reason: '',
-      params: plan.params,
+      params: maskParams(plan.params),
       overrides: plan.overrides,
       backend: options.backend ?? before.backend,
       restart: { max: options.restarts ?? before.restart.max, used: 0 },
       draft: false,
       endedAt: null,
     };
+    context.secrets.remember(run.id, plan.params);
     this.#queue.delete(run.id);
     const { checkpoint, passedOver } = plan;
     return this.#begin({ run, before, job: plan.job, checkpoint, passedOver, accept, root }, options);
@@ -206,8 +209,8 @@ export class Runs {
       ...newRun({
         job: parent.job,
         kind: kindOf(job),
-        command: parent.command && { ...parent.command, words: maskSecrets(job.run as string[]) },
-        params,
+        command: parent.command && { ...parent.command, words: maskWords(job.run as string[]) },
+        params: maskParams(params),
         overrides,
         seed: parent.seed,
         backend: options.backend ?? parent.backend,
@@ -218,6 +221,8 @@ export class Runs {
       step: checkpoint.step,
     });
     if (run.command) this.#commands.set(run.id, job.run as string[]);
+    context.secrets.remember(run.id, context.secrets.of(parent.id));
+    context.secrets.remember(run.id, params);
     return this.#begin({ run, before: null, job, checkpoint, accept, root }, options);
   }
 
@@ -302,7 +307,8 @@ export class Runs {
     throw cannotSave(live.run);
   }
 
-  async rename(run: Run, names: { name: string; note: string }): Promise<Run> {
+  async rename(run: Run, given: { name: string; note: string }): Promise<Run> {
+    const names = { name: maskText(given.name), note: maskText(given.note) };
     const live = this.#live.get(run.id);
     if (live) return live.update(names);
     return this.#put({ ...run, ...names });
@@ -328,7 +334,7 @@ export class Runs {
     if (!next || !this.#device.isFree()) return false;
     this.#queue.delete(next.run.id);
     this.#launch(next).catch(async (error: Error) => {
-      await this.#put({ ...next.run, status: 'failed', reason: error.message, endedAt: Date.now() });
+      await this.#put({ ...next.run, status: 'failed', reason: maskText(error.message), endedAt: Date.now() });
       this.#device.freed();
     });
     return true;

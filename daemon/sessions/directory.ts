@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:f
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { maskParams, maskText } from '../../protocol/secrets.ts';
 import {
   type Control,
   controlSchema,
@@ -58,7 +59,7 @@ export class SessionDirectory {
   /** False when it could not be written. */
   writeExit(record: ExitRecord): boolean {
     try {
-      writeJson(this.file('exit'), record, true);
+      writeJson(this.file('exit'), maskExit(record), true);
       syncDirectory(this.path);
       return true;
     } catch {
@@ -156,6 +157,12 @@ export function bootId(): string {
   } catch {
     return '';
   }
+}
+
+/** How a script ended is often said in its own words. */
+function maskExit(record: ExitRecord): ExitRecord {
+  const error = record.error && (maskParams({ error: record.error as never }).error as ExitRecord['error']);
+  return { ...record, reason: maskText(record.reason), error };
 }
 
 function parse<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> | null {

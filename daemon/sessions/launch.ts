@@ -2,6 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { delimiter } from 'node:path';
+import type { Params, ParamValue } from '../../protocol/domain.ts';
+import { MASK } from '../../protocol/secrets.ts';
+import type { Launch } from '../../protocol/session.ts';
 import type { SessionDirectory } from './directory.ts';
 
 /** Set by VS Code or Node for themselves; a training must not inherit them. */
@@ -14,9 +17,34 @@ export function trainingEnvironment(environment: Record<string, string>): Record
 }
 
 /** The words of a command for its runner, with what must not be on disk. In the environment, since arguments can be seen. */
-export const COMMAND_VARIABLE = 'TRAINSTASH_COMMAND';
+const COMMAND_VARIABLE = 'TRAINSTASH_COMMAND';
 /** Where a script that uses the package finds its session. */
 const SESSION_VARIABLE = 'TRAINSTASH_SESSION';
+/** The params that the launch file masks, for a trainer and for a script that uses the package. */
+const PARAMS_VARIABLE = 'TRAINSTASH_PARAMS';
+
+/** What is run, with the secrets that must not be on a disk. */
+export interface RealCommand {
+  words: readonly string[];
+  /** Variables that the job adds. */
+  env: Record<string, string>;
+}
+
+/** The command that this process was given beside its launch file; null when it was given none. */
+export function realCommand(): RealCommand | null {
+  return JSON.parse(process.env[COMMAND_VARIABLE] ?? 'null') as RealCommand | null;
+}
+
+/** The launch's params, with what this process was given in the places of masks; masks that nobody explains are left out. */
+export function launchedParams(launch: Launch): Params {
+  const real = JSON.parse(process.env[PARAMS_VARIABLE] ?? '{}') as Params;
+  return Object.fromEntries(
+    Object.entries(launch.params as Params).flatMap(([name, value]): [string, ParamValue][] => {
+      if (name in real) return [[name, real[name]!]];
+      return JSON.stringify(value).includes(MASK) ? [] : [[name, value]];
+    }),
+  );
+}
 
 /** What a command gets: the client's environment, the job's variables, and the way to its session and the package. */
 export function commandEnvironment(
@@ -28,7 +56,13 @@ export function commandEnvironment(
   const given = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const base = { ...trainingEnvironment(Object.fromEntries(given)), ...added };
   const path = base.PYTHONPATH ? `${packages}${delimiter}${base.PYTHONPATH}` : packages;
-  return { ...base, PYTHONPATH: path, [SESSION_VARIABLE]: directory.path };
+  const params = environment[PARAMS_VARIABLE];
+  return {
+    ...base,
+    PYTHONPATH: path,
+    [SESSION_VARIABLE]: directory.path,
+    ...(params === undefined ? {} : { [PARAMS_VARIABLE]: params }),
+  };
 }
 
 /** `trainer` is the bundle to run. Its output goes to a file: a pipe would die with its reader. */
@@ -37,7 +71,7 @@ export function spawnTrainer(
   trainer: string,
   cwd: string,
   environment: Record<string, string>,
-  { node = process.execPath, words }: { node?: string; words?: readonly string[] } = {},
+  { node = process.execPath, command, params = {} }: { node?: string; command?: RealCommand; params?: Params } = {},
 ): ChildProcess {
   const output = openSync(directory.file('output'), 'a');
   try {
@@ -48,7 +82,8 @@ export function spawnTrainer(
       env: {
         ...trainingEnvironment(environment),
         ...(process.versions.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
-        ...(words ? { [COMMAND_VARIABLE]: JSON.stringify(words) } : {}),
+        ...(command ? { [COMMAND_VARIABLE]: JSON.stringify(command) } : {}),
+        ...(Object.keys(params).length > 0 ? { [PARAMS_VARIABLE]: JSON.stringify(params) } : {}),
         ...forTests(),
       },
     });

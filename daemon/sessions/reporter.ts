@@ -1,5 +1,7 @@
 /** The trainer's side of a session directory: events out, requests in. Its failures never fail a training. */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import type { Params } from '../../protocol/domain.ts';
+import { maskParams, maskText } from '../../protocol/secrets.ts';
 import type { Control, SessionEvent } from '../../protocol/session.ts';
 import { writeAll } from '../store/files.ts';
 import type { SessionDirectory } from './directory.ts';
@@ -34,7 +36,7 @@ export class Reporter {
   }
 
   report(event: EventBody): void {
-    this.#pending.push(JSON.stringify({ seq: ++this.#seq, t: Date.now(), ...event }));
+    this.#pending.push(JSON.stringify({ seq: ++this.#seq, t: Date.now(), ...withoutSecrets(event) }));
   }
 
   /** Call at step boundaries: what is flushed survives SIGKILL. Lines that a full or failing disk does not take wait for the next try. */
@@ -101,6 +103,11 @@ export class Reporter {
     if (this.#pending.length > 0) this.#write();
     closeSync(this.#events);
   }
+}
+
+function withoutSecrets(event: EventBody): EventBody {
+  if (event.type === 'started') return { ...event, params: maskParams(event.params as Params) };
+  return event.type === 'notice' ? { ...event, text: maskText(event.text) } : event;
 }
 
 function lines(bytes: Buffer): number {

@@ -5,6 +5,7 @@ import type { Monitor, Params } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { monitorOf } from '../../protocol/records.ts';
 import { type Launch, STATE_FILE } from '../../protocol/session.ts';
+import { launchedParams } from '../sessions/launch.ts';
 import type { Backend } from './backends/backend.ts';
 import { tensorTooLarge } from './backends/too-large.ts';
 import { type Feed, fingerprint, makeFeed } from './data.ts';
@@ -50,7 +51,7 @@ export async function assemble(
   backend: Backend,
   sessionPath: string,
 ): Promise<Assembly> {
-  const params = mergeParams(training.params, launch.params as Params);
+  const params = mergeParams(training.params, launchedParams(launch));
   const random = Random.seeded(launch.seed);
   replaceMathRandom(random);
   const context: Context = { params, tf, layers, seed: launch.seed, stepsPerEpoch: 0, totalSteps: 0 };

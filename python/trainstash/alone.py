@@ -6,7 +6,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import re
 import socket
 import sqlite3
 import subprocess
@@ -14,6 +13,8 @@ import sys
 import time
 from typing import Any, List, Mapping, Optional, Tuple
 
+from .environment import plain_params
+from .masking import mask_words
 from .numbers import has_diverged
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
 
@@ -98,14 +99,14 @@ def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Sessi
         "cwd": root,
         "module": "",
         "command": {
-            "words": [_masked(words, i) for i in range(len(words))],
+            "words": mask_words(words),
             "cwd": os.getcwd(),
             "env": {},
             "dir": os.path.join(store, "files", session),
             "checkpoints": [],
             "facts": {},
         },
-        "params": dict(params),
+        "params": plain_params(params),
         "seed": 0,
         "backend": "",
         "files": [],
@@ -144,23 +145,6 @@ def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Sessi
     # The lock lives as long as this process: it is what tells that the run does.
     atexit.register(lock.close)
     return made
-
-
-SECRET_NAME = re.compile(
-    r"(^|[-_.])(tokens?|secrets?|passw(or)?ds?|passphrase|api[-_]?keys?|access[-_]?keys?|credentials?|auth)($|[-_.=])",
-    re.IGNORECASE,
-)
-
-
-def _masked(words: List[str], i: int) -> str:
-    """What looks like a secret is not written down."""
-    before = words[i - 1] if i > 0 else ""
-    name, equals, _ = words[i].partition("=")
-    if equals and SECRET_NAME.search(name):
-        return f"{name}=***"
-    if before.startswith("-") and "=" not in before and SECRET_NAME.search(before):
-        return words[i] if words[i].startswith("-") else "***"
-    return "***" if words[i].startswith(("hf_", "sk-", "ghp_", "github_pat_", "glpat-")) else words[i]
 
 
 def _identity(root: str) -> Mapping[str, Any]:

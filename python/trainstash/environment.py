@@ -6,8 +6,8 @@ import sys
 from typing import Any, Dict, Mapping
 
 from .distributed import Group
-
-_PACKAGES = ("torch", "numpy", "lightning", "pytorch-lightning", "transformers", "accelerate")
+from .masking import mask_params
+from .shared import PACKAGES
 
 
 def environment(group: Group) -> Dict[str, str]:
@@ -19,7 +19,7 @@ def environment(group: Group) -> Dict[str, str]:
         "python": platform.python_version(),
         "platform": f"{sys.platform} {_machine(platform.machine())}",
     }
-    for name in _PACKAGES:
+    for name in PACKAGES:
         try:
             facts[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -44,7 +44,7 @@ def _machine(name: str) -> str:
 
 
 def plain_params(params: Mapping[str, Any]) -> Dict[str, Any]:
-    """What JSON can hold; other values as text."""
+    """Returns what JSON can hold, other values as text. What looks like a secret is masked: all of it is written down."""
 
     def plain(value: Any) -> Any:
         if value is None or isinstance(value, (bool, int, str)):
@@ -57,4 +57,4 @@ def plain_params(params: Mapping[str, Any]) -> Dict[str, Any]:
             return [plain(item) for item in value]
         return str(value)
 
-    return {str(name): plain(value) for name, value in params.items() if not str(name).startswith("_")}
+    return mask_params({str(name): plain(value) for name, value in params.items() if not str(name).startswith("_")})

@@ -11,7 +11,9 @@ import threading
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
+from .masking import mask_text
 from .numbers import dumps
+from .shared import printable
 
 SESSION_VARIABLE = "TRAINSTASH_SESSION"
 CHECKPOINT_FILE = "checkpoint.json"
@@ -30,7 +32,7 @@ def random_id() -> str:
 def say(text: str) -> None:
     """One line for whoever reads the output; a closed or broken output is no reason to stop."""
     try:
-        print(f"trainstash: {text}", file=sys.stderr, flush=True)
+        print(f"trainstash: {printable(text)}", file=sys.stderr, flush=True)
     except Exception:
         pass
 
@@ -135,7 +137,7 @@ class Session:
         self.emit(kind, dumps(fields)[1:-1])
 
     def notice(self, code: str, level: str, text: str, step: Optional[int]) -> None:
-        self.event("notice", code=code, level=level, text=text, step=step)
+        self.event("notice", code=code, level=level, text=mask_text(text), step=step)
 
     def once(self, key: str, text: str) -> None:
         if key in self._said:
@@ -163,7 +165,8 @@ class Session:
 
     def write_exit(self, outcome: str, step: int, reason: str = "") -> None:
         self.flush()
-        record = {"outcome": outcome, "step": step, "at": time.time() * 1000, "reason": reason, "error": None}
+        why = mask_text(reason)
+        record = {"outcome": outcome, "step": step, "at": time.time() * 1000, "reason": why, "error": None}
         try:
             write_json(self.file("exit.json"), record, durable=True)
         except OSError:

@@ -22,8 +22,20 @@ export function start(client: Client, fixture: Fixture, words: string[], extra: 
   });
 }
 
-export function startJob(client: Client, fixture: Fixture, job: string, params: object = {}): Promise<Run> {
-  return client.request(m.runStart, { root: fixture.root, job, params: params as never, environment: environment() });
+export function startJob(
+  client: Client,
+  fixture: Fixture,
+  job: string,
+  params: object = {},
+  extra: object = {},
+): Promise<Run> {
+  return client.request(m.runStart, {
+    root: fixture.root,
+    job,
+    params: params as never,
+    environment: environment(),
+    ...extra,
+  });
 }
 
 export function untilCheckpoints(client: Client, fixture: Fixture, run: string, count: number): Promise<Checkpoint[]> {

@@ -11,6 +11,7 @@ import { isDiskFull, returnSpace, TRASH_DAYS, withReserve } from '../gc.ts';
 import { Metrics } from '../metrics.ts';
 import { unpackedBytes } from '../packing.ts';
 import { fillCatalog } from '../rebuild.ts';
+import { rewriteObjects, type ScrubOptions, scrubDatabases, wipeFree } from '../scrub.ts';
 import type { Packed } from '../upkeep.ts';
 import { setAside } from './opening.ts';
 import type { Parts } from './parts.ts';
@@ -63,6 +64,13 @@ export function upkeepApi(parts: Parts) {
       parts.metrics = new Metrics(parts.catalog);
       return { ...report, rebuilt: fillCatalog(parts.objects, parts.catalog, parts.metrics, parts.path) };
     },
+    async scrub(options: ScrubOptions) {
+      const report = await scrubDatabases(parts.path, parts.objects, parts.catalog, options);
+      parts.follow(() => {});
+      return report;
+    },
+    wipeFree: () => wipeFree(parts.path, parts.objects, parts.catalog),
+    rewriteObjects: () => rewriteObjects(parts.path, parts.objects),
     isDiskFull: (error: { code?: string }) => isDiskFull(error),
   };
 }

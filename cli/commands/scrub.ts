@@ -1,0 +1,68 @@
+/** Takes secrets out of what older versions have written. */
+import * as m from '../../protocol/messages.ts';
+import { integer } from '../../protocol/words.ts';
+import type { Command } from '../command.ts';
+import { paint, safe, wrapped } from '../format.ts';
+import { ask } from '../terminal.ts';
+
+const SHOWN = 40;
+const RENEW =
+  'Masking hides them on this disk alone: copies and backups may have them still. Renew each at its service.';
+
+const LOGS =
+  'With --logs they are masked in what scripts have printed as well. Say it now: afterwards nobody knows what to look for there.';
+
+export const scrubCommands: Record<string, Command> = {
+  scrub: {
+    summary: 'find and mask secrets that older versions wrote in clear',
+    usage: '[--logs] [--yes]',
+    options: { logs: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } },
+    words: [0, 0],
+    async run(context) {
+      const client = await context.project();
+      const params = { root: context.root, logs: context.args.flag('logs') };
+      const found = await client.request(m.storeScrub, { ...params, apply: false });
+      if (found.findings.length === 0) {
+        context.answer(found, [paint('green', '✔ No secrets in clear.'), ...warnings(found, context.width)]);
+        return 0;
+      }
+      const isSure = context.args.flag('yes');
+      if (!isSure && !context.json) for (const line of findingLines(found)) context.write(`${line}\n`);
+      if (!params.logs && !context.json)
+        for (const line of wrapped(LOGS, context.width)) context.write(`${paint('dim', line)}\n`);
+      if (!isSure && !(await ask(context, 'Mask them all? This cannot be undone.'))) {
+        if (context.json) context.answer(found, []);
+        else console.error('Nothing was changed. --yes masks them without asking.');
+        return 1;
+      }
+      const masked = await client.request(m.storeScrub, { ...params, apply: true });
+      context.answer(masked, [
+        ...(isSure ? findingLines(masked) : []),
+        paint('green', `✔ Masked. Checkpoints, their digests and files are what they were.`),
+        ...warnings(masked, context.width),
+        ...wrapped(RENEW, context.width),
+      ]);
+      return masked.remaining.length > 0 || masked.live.length > 0 ? 1 : 0;
+    },
+  },
+};
+
+function findingLines({ findings, more }: m.ScrubReport): string[] {
+  const lines = findings.slice(0, SHOWN).map(({ place, secrets }) => `  ${safe(place)}  ${safe(secrets.join(', '))}`);
+  const rest = more + Math.max(0, findings.length - SHOWN);
+  return [...lines, ...(rest > 0 ? [paint('dim', `  … ${integer(rest)} more; --json lists them`)] : [])];
+}
+
+function warnings({ live, inside, unreadable, remaining }: m.ScrubReport, width: number): string[] {
+  const texts = [
+    live.length > 0
+      ? `${safe(live.join(', '))} ${live.length === 1 ? 'is' : 'are'} live: what belongs to live runs was left alone. Run this again when they have ended.`
+      : '',
+    inside.length > 0
+      ? `${integer(inside.length)} ${inside.length === 1 ? 'checkpoint has' : 'checkpoints have'} such params inside of their own files, which never change: ${inside.slice(0, 5).join(', ')}${inside.length > 5 ? ', …' : ''}. \`trainstash rm\` and \`gc --empty-trash\` delete a checkpoint.`
+      : '',
+    unreadable.length > 0 ? `${safe(unreadable.join(', '))} cannot be opened; delete what you do not need.` : '',
+    remaining.length > 0 ? `A secret is still in ${safe(remaining.join(', '))}.` : '',
+  ];
+  return texts.filter(Boolean).flatMap((text) => wrapped(`! ${text}`, width).map((line) => paint('yellow', line)));
+}

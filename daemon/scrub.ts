@@ -1,0 +1,283 @@
+/** Finds and masks the secrets that older versions wrote into a project's store, its sessions and our own logs. */
+import { execFile } from 'node:child_process';
+import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { LIVE_STATUSES } from '../protocol/domain.ts';
+import type { ScrubReport } from '../protocol/messages.ts';
+import { ANSWER_FILE, ASKED_FOLDER, type ExitRecord, type Launch, type SessionEvent } from '../protocol/session.ts';
+import type { OpenProject } from './runs/project.ts';
+import { SessionDirectory } from './sessions/directory.ts';
+import { isAlive } from './sessions/watch.ts';
+import { readJson, writeAll, writeJson } from './store/files.ts';
+import { Masker } from './store/masked-records.ts';
+
+export interface ScrubRequest {
+  /** False: only looks. */
+  apply: boolean;
+  /** Also what scripts have printed. */
+  logs: boolean;
+  /** Files of the daemon's own, which hold lines of all projects. */
+  ownLogs: readonly string[];
+  /** Bundle of the process that looks whether anything is left. */
+  searchEntry: string;
+}
+
+interface Finding {
+  place: string;
+  secrets: string[];
+}
+
+interface Looked {
+  findings: Finding[];
+  inside: string[];
+  unreadable: string[];
+  runs: string[];
+}
+
+const MOST_LISTED = 300;
+const MOST_SEARCHED = 500;
+/** How long the daemon may work at this before others have their turn. */
+const WORK_MS = 20;
+const MAY_HOLD_SECRET = /[=:@]|--|[Bb]earer|[Bb]asic|BASIC|BEARER|[A-Za-z0-9_.+/-]{16}/;
+const READ_BYTES = 4 << 20;
+const NEWLINE = 10;
+/** Longer lines of a script are progress bars and data: in them only known secrets are looked for. */
+const LONGEST_LINE = 32 << 10;
+
+export async function scrub(project: OpenProject, request: ScrubRequest): Promise<ScrubReport> {
+  const live = project.runs.liveRuns();
+  const queued = await project.store.runsWithStatus(LIVE_STATUSES);
+  const without = [...new Set([...live, ...queued].map(({ id }) => id))];
+  const look = (known: readonly string[], apply: boolean) => lookAtAll(project, request, known, apply, without);
+  // What one record tells to be a secret is looked for in all the others as well.
+  const first = await look([], false);
+  const known = [...new Set(first.findings.flatMap(({ secrets }) => secrets))];
+  const looked = await look(known, request.apply);
+  const masked = request.apply && looked.findings.length > 0;
+  const remaining = masked ? await wipe(project, request, known) : [];
+  if (masked)
+    for (const id of looked.runs) {
+      const run = await project.store.run(id);
+      if (run) project.context.announce.run(run);
+    }
+  return {
+    masked,
+    findings: looked.findings.slice(0, MOST_LISTED).map(({ place, secrets }) => ({
+      place,
+      secrets: secrets.map(shortened),
+    })),
+    more: Math.max(0, looked.findings.length - MOST_LISTED),
+    live: [...new Set([...live, ...queued].map(({ name }) => name))],
+    inside: looked.inside.slice(0, MOST_LISTED),
+    unreadable: looked.unreadable,
+    remaining,
+  };
+}
+
+async function lookAtAll(
+  project: OpenProject,
+  request: ScrubRequest,
+  known: readonly string[],
+  apply: boolean,
+  without: readonly string[],
+): Promise<Looked> {
+  const looked = await project.store.scrub({ known, apply, without });
+  for (const directory of sessionsOf(project)) {
+    const launch = directory.launch();
+    // Its runner, or its script, still writes there.
+    if ((launch?.run && without.includes(launch.run)) || isAlive(directory)) continue;
+    looked.findings.push(...(await scrubSession(directory, request.logs, known, apply)));
+  }
+  looked.findings.push(...scrubAnswers(join(project.place.store, ASKED_FOLDER), known, apply));
+  for (const path of request.ownLogs)
+    looked.findings.push(
+      ...(await scrubLines({ path, place: basename(path), encoding: 'latin1' }, known, apply, scrubText)),
+    );
+  return looked;
+}
+
+async function scrubSession(
+  directory: SessionDirectory,
+  logs: boolean,
+  known: readonly string[],
+  apply: boolean,
+): Promise<Finding[]> {
+  const place = (name: string) => `session ${directory.id}: ${name}`;
+  const found = [
+    ...scrubJson<Launch>(directory.file('launch'), place('launch.json'), known, apply, (launch, masker) =>
+      masker.launch(launch),
+    ),
+    ...scrubJson<ExitRecord>(directory.file('exit'), place('exit.json'), known, apply, (exit, masker) =>
+      masker.exit(exit),
+    ),
+  ];
+  for (const path of [directory.file('events'), directory.file('runnerEvents')])
+    found.push(
+      ...(await scrubLines({ path, place: place(basename(path)), encoding: 'utf8' }, known, apply, scrubEvent)),
+    );
+  const printed = logs ? readdirSync(directory.path).filter((name) => name.startsWith('output')) : [];
+  for (const name of printed) {
+    const file = { path: join(directory.path, name), place: place(name), encoding: 'latin1' } as const;
+    found.push(...(await scrubLines(file, known, apply, scrubText)));
+  }
+  return found;
+}
+
+/** Lines that are no event stay. Most are metrics, which hold no text. */
+function scrubEvent(line: string, masker: Masker): string {
+  if (!/"type": ?"(?:started|notice)"/.test(line)) return line;
+  try {
+    const event = JSON.parse(line) as SessionEvent;
+    const masked = JSON.stringify(masker.event(event));
+    return masked === JSON.stringify(event) ? line : masked;
+  } catch {
+    return line;
+  }
+}
+
+function scrubText(line: string, masker: Masker): string {
+  if (!MAY_HOLD_SECRET.test(line)) return line;
+  return line.length > LONGEST_LINE ? masker.known(line) : masker.text(line);
+}
+
+/** Questions of scripts that were started by hand, and what they were answered. */
+function scrubAnswers(folder: string, known: readonly string[], apply: boolean): Finding[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((id) =>
+    scrubJson<{ error?: unknown }>(join(folder, id, ANSWER_FILE), `answer ${id}`, known, apply, (answer, masker) =>
+      typeof answer.error === 'string' ? { ...answer, error: masker.text(answer.error) } : answer,
+    ),
+  );
+}
+
+function scrubJson<T>(
+  path: string,
+  place: string,
+  known: readonly string[],
+  apply: boolean,
+  mask: (value: T, masker: Masker) => T,
+): Finding[] {
+  const value = readJson(path);
+  if (value === null || typeof value !== 'object') return [];
+  const secrets: string[] = [];
+  let masked: T;
+  try {
+    masked = mask(value as T, new Masker(known, (secret) => secrets.push(secret)));
+  } catch {
+    return []; // It is not what it should be: whoever reads it will say so.
+  }
+  if (secrets.length === 0) return [];
+  if (apply) writeJson(path, masked, true);
+  return [{ place, secrets: [...new Set(secrets)] }];
+}
+
+interface LineFile {
+  path: string;
+  place: string;
+  /** `latin1`: one character a byte, so that what is no UTF-8 stays as it is. */
+  encoding: 'utf8' | 'latin1';
+}
+
+/**
+ * Masks lines where they lie. Each keeps its length, filled up with blanks: others remember places in these files, and one
+ * write replaces a line or does not.
+ */
+async function scrubLines(
+  { path, place, encoding }: LineFile,
+  known: readonly string[],
+  apply: boolean,
+  mask: (line: string, masker: Masker) => string,
+): Promise<Finding[]> {
+  if (!existsSync(path)) return [];
+  const secrets: string[] = [];
+  const masker = new Masker(known, (secret) => secrets.push(secret));
+  const file = openSync(path, apply ? 'r+' : 'r');
+  let restedAt = performance.now();
+  try {
+    for (const { bytes, at } of linesOf(file)) {
+      const line = bytes.toString(encoding);
+      const masked = mask(line, masker);
+      if (apply && masked !== line) replaceLine(file, bytes.length, Buffer.from(masked, encoding), at);
+      if (performance.now() - restedAt < WORK_MS) continue;
+      await breathe();
+      restedAt = performance.now();
+    }
+  } finally {
+    closeSync(file);
+  }
+  return secrets.length > 0 ? [{ place, secrets: [...new Set(secrets)] }] : [];
+}
+
+/** One that would become longer, by a secret of a letter or two, stays. */
+function replaceLine(file: number, length: number, masked: Buffer, at: number): void {
+  if (masked.length > length) return;
+  writeAll(file, Buffer.concat([masked, Buffer.alloc(length - masked.length, ' ')]), at);
+}
+
+/** Each line without its end, and where it begins. */
+function* linesOf(file: number): Generator<{ bytes: Buffer; at: number }> {
+  let rest = Buffer.alloc(0);
+  let at = 0;
+  for (let position = 0; ; ) {
+    const piece = Buffer.allocUnsafe(READ_BYTES);
+    const read = readSync(file, piece, 0, piece.length, position);
+    position += read;
+    rest = Buffer.concat([rest, piece.subarray(0, read)]);
+    for (let end = rest.indexOf(NEWLINE); end >= 0; end = rest.indexOf(NEWLINE)) {
+      yield { bytes: rest.subarray(0, end), at };
+      at += end + 1;
+      rest = rest.subarray(end + 1);
+    }
+    if (read > 0) continue;
+    if (rest.length > 0) yield { bytes: rest, at };
+    return;
+  }
+}
+
+/** Clears what is free in the databases, and looks at the files as a stranger would. Returns those that still hold one. */
+async function wipe(
+  { store, place }: OpenProject,
+  { searchEntry, logs, ownLogs }: ScrubRequest,
+  known: readonly string[],
+): Promise<string[]> {
+  await store.wipeFree();
+  const objects = join(place.store, 'objects.db');
+  const search = () => filesWith(searchEntry, [...filesOf(place.store, logs), ...ownLogs], known);
+  let left = await search();
+  if (left.includes(objects) && (await store.rewriteObjects())) left = await search();
+  return left;
+}
+
+function filesOf(store: string, logs: boolean): string[] {
+  const databases = readdirSync(store).filter((name) => /\.db(-\w+)?$/.test(name));
+  const sessions = join(store, 'sessions');
+  const ofSessions = readdirSync(sessions).flatMap((id) =>
+    readdirSync(join(sessions, id))
+      .filter((name) => /\.(json|ndjson)$/.test(name) || (logs && name.startsWith('output')))
+      .map((name) => join(sessions, id, name)),
+  );
+  return [...databases.map((name) => join(store, name)), ...ofSessions];
+}
+
+function filesWith(entry: string, files: readonly string[], known: readonly string[]): Promise<string[]> {
+  const secrets = known.filter(({ length }) => length >= 8).slice(0, MOST_SEARCHED);
+  if (secrets.length === 0) return Promise.resolve([]);
+  return new Promise((resolve, reject) => {
+    const child = execFile(process.execPath, [entry], { maxBuffer: 16 << 20 }, (error, stdout) => {
+      if (error) reject(error);
+      else resolve(JSON.parse(stdout) as string[]);
+    });
+    child.stdin!.end(JSON.stringify({ files, secrets }));
+  });
+}
+
+function sessionsOf({ place }: OpenProject): SessionDirectory[] {
+  const sessions = join(place.store, 'sessions');
+  return readdirSync(sessions).map((id) => new SessionDirectory(join(sessions, id)));
+}
+
+/** Enough to know it again, too little to use it. */
+function shortened(secret: string): string {
+  return `${secret.length > 12 ? secret.slice(0, 3) : ''}… (${secret.length} characters)`;
+}
