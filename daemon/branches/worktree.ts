@@ -14,6 +14,7 @@ import { Intake } from './intake.ts';
 import type { FileStore } from './moving.ts';
 import { type BranchPolicy, matching, Ownership, type RunsHere } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
+import { RunsLeft } from './runs-left.ts';
 import { Shelving } from './shelving.ts';
 import { type BranchNotice, counted, listed, type Tell } from './words.ts';
 import { findFile } from './working-set.ts';
@@ -43,13 +44,12 @@ export class Worktree {
   readonly #ownership: Ownership;
   readonly #intake: Intake;
   readonly #shelving: Shelving;
+  readonly #runsLeft: RunsLeft;
   #head: HeadWatcher | null = null;
   #tail: Promise<unknown> = Promise.resolve();
   /** HEAD moved while nobody looked: true until the first look has been settled. */
   #unattended = true;
   #told = '';
-  /** Runs that a switch has waited for. */
-  readonly #waitedFor = new Set<string>();
   #waitsFor: string | null = null;
   /** Paths of the branch in place that are waited for. */
   readonly #claimed = new Set<RawPath>();
@@ -78,6 +78,7 @@ export class Worktree {
       intake: this.#intake,
       head: () => this.head,
     });
+    this.#runsLeft = new RunsLeft({ ...setup, record: this.#record, ownership: this.#ownership });
   }
 
   /** Null where there is no HEAD to follow (no git, bare, deleted). */
@@ -116,13 +117,9 @@ export class Worktree {
     });
   }
 
-  /** A run has ended or paused: a switch may have waited for it. One that was paused for that is offered on its branch's return. */
-  runEnded({ id, branch, status }: Pick<Run, 'id' | 'branch' | 'status'>): void {
-    // The switch itself may have been faster than this news of the run.
-    if (this.#waitedFor.delete(id) && status === 'paused' && branch !== null && branch !== this.head.branch) {
-      const paused = this.#record.paused();
-      this.#record.setPaused({ ...paused, [branch]: { runs: [...(paused[branch]?.runs ?? []), id], left: true } });
-    }
+  /** A run has ended or paused: a switch may have waited for it. */
+  runEnded(run: Pick<Run, 'id' | 'branch' | 'status'>): void {
+    this.#runsLeft.ended(run, this.head.branch);
     this.#intake.lookAgain();
     void this.sync();
   }
@@ -267,7 +264,7 @@ export class Worktree {
       writers,
       unclear: this.#unattended && files === undefined && set.unknown.length > 0,
     });
-    await this.#leaveRuns(inPlace, branch);
+    await this.#runsLeft.leave(inPlace, branch);
     switch (decision) {
       case 'nothing':
         return { state: 'inPlace' };
@@ -297,7 +294,7 @@ export class Worktree {
       case 'wait':
         // Whoever is waited for goes on writing these: they stay this branch's.
         for (const { path } of set.leaving) this.#claimed.add(path);
-        for (const run of this.#setup.runs.live()) if (run.branch === inPlace.branch) this.#waitedFor.add(run.id);
+        this.#runsLeft.waitFor(inPlace);
         this.#tellOnce(
           'switchWaits',
           `The files of ${inPlace.branch} stay until these have ended or paused: ${writers.join(', ')}.`,
@@ -331,39 +328,8 @@ export class Worktree {
     const { movedIn, conflicts } = await this.#shelving.bringBack(inPlace.branch);
     if (inPlace.tip !== head.commit) await this.#setInPlace(inPlace.branch, head.commit);
     this.#told = '';
-    await this.#returnToRuns(inPlace.branch);
+    await this.#runsLeft.comeBack(inPlace.branch);
     return { state: 'inPlace', movedIn, conflicts };
-  }
-
-  // ---- runs ----
-
-  /** HEAD has left the branch of these runs: they go on, or pause if the project says so. */
-  async #leaveRuns(inPlace: InPlace, to: string): Promise<void> {
-    const { runs } = this.#setup;
-    const here = runs.live().filter(({ branch }) => branch === inPlace.branch);
-    if (here.length === 0) return;
-    const { onBranchSwitch } = await this.#ownership.policyOf(inPlace);
-    for (const run of here) {
-      await runs.codeMoved(run.id, to);
-      const paused = this.#record.paused();
-      const known = paused[inPlace.branch]?.runs ?? [];
-      // A plain command cannot save when asked: pausing it is for a person to say.
-      if (onBranchSwitch !== 'pause' || run.writesFiles || known.includes(run.id)) continue;
-      await runs.pause(run.id);
-      this.#record.setPaused({ ...paused, [inPlace.branch]: { runs: [...known, run.id], left: false } });
-    }
-  }
-
-  /** What was paused for a switch that did not happen goes on; after one that did, it is offered. */
-  async #returnToRuns(branch: string): Promise<void> {
-    const { [branch]: entry, ...others } = this.#record.paused();
-    if (!entry) return;
-    const { runs, tell } = this.#setup;
-    this.#record.setPaused(others);
-    for (const run of entry.runs) {
-      if (!entry.left) await runs.resume(run);
-      else tell('canResume', `A run of ${branch} was paused when HEAD left it, and can go on.`, run);
-    }
   }
 
   // ---- records ----
@@ -373,9 +339,7 @@ export class Worktree {
     const branches = await localBranches(root);
     const before = this.#record.inPlace()?.branch;
     if (before !== branch) this.#claimed.clear();
-    const paused = this.#record.paused();
-    if (before !== undefined && before !== branch && paused[before])
-      this.#record.setPaused({ ...paused, [before]: { ...paused[before], left: true } });
+    if (before !== undefined && before !== branch) this.#runsLeft.left(before);
     this.#record.setInPlace({ branch, tip, seenAt: Date.now(), branches });
   }
 
