@@ -8,7 +8,10 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
+import { KnownBranches } from '../branches/known-branches.ts';
+import { gitUnusable } from '../code/failure.ts';
 import { type Place, readHead } from '../code/project.ts';
+import { findRepository } from '../code/repository.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { startStore } from '../store/client.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
@@ -21,6 +24,7 @@ import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
 import { isPython } from './interpreter.ts';
 import { keepPolicy } from './live.ts';
+import { nameRuns } from './name-runs.ts';
 import { type Device, Runs } from './runs.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
@@ -77,26 +81,49 @@ export class OpenProject {
         { path: place.store, reason: network },
       );
     }
+    const repository = place.git ? await findRepository(place.root) : null;
+    if (repository?.kind === 'failed') throw gitUnusable(repository.failure);
     const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
+    let project: OpenProject | undefined;
+    const branches =
+      repository?.kind === 'repository'
+        ? new KnownBranches({
+            ...repository,
+            storePath: place.store,
+            renamed: async (names) => project?.branchesRenamed(names),
+          })
+        : null;
     const context: ProjectContext = {
       place,
       store,
+      branches,
       trainer: setup.trainer,
       runner: setup.runner,
       backends: setup.backends,
       announce: setup.announce(place),
       log: setup.log,
     };
-    const project = new OpenProject(context, setup.device);
+    project = new OpenProject(context, setup.device);
+    try {
+      await project.#begin();
+      return project;
+    } catch (error) {
+      await project.close();
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { store, place, log, branches } = this.context;
     if ((await store.info()).rebuiltAtOpen)
-      setup.log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
-    await adoptSessions(context, project.runs);
+      log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
+    if (branches) await nameRuns(store, branches, place);
+    await adoptSessions(this.context, this.runs);
     // Those that ended meanwhile are settled before anyone asks.
-    await project.runs.settle();
+    await this.runs.settle();
     for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
-    await project.worktrees.tidy(false);
-    project.#lookForStrays();
-    return project;
+    await this.worktrees.tidy(false);
+    this.#lookForStrays();
   }
 
   get store(): ProjectContext['store'] {
@@ -112,9 +139,16 @@ export class OpenProject {
     return storeExists(this.context);
   }
 
+  /** Branches have other names than before, by their ids: so do their runs. */
+  async branchesRenamed(names: ReadonlyMap<string, string>): Promise<void> {
+    this.runs.branchesRenamed(names);
+    for (const run of await this.store.nameBranches([...names])) this.context.announce.run(run);
+  }
+
   /** `root`: one of its worktrees. */
   async describe(root: string, trusted: boolean): Promise<Project> {
     const { branch } = this.place.git ? await readHead(root) : { branch: null };
+    await this.context.branches?.look();
     const { store, git } = this.place;
     const switchWaits = await this.worktrees.waitsFor(root);
     return {

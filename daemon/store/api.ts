@@ -181,6 +181,8 @@ export function openStore(options: StoreOptions) {
     runs: (filter: RunFilter) => catalog.runs(filter),
     countRuns: () => catalog.countRuns(),
     branches: () => catalog.branches(),
+    nameBranches: (names: readonly [id: string, name: string][]) => catalog.nameBranches(names),
+    runsWithoutBranchId: () => catalog.runsWithoutBranchId(),
     runsWithStatus: (statuses: readonly string[]) => catalog.runsWithStatus(statuses),
     findRun(query: string): Run {
       const text = query.replace(/^#/, '');

@@ -49,6 +49,7 @@ async function openBench(watcher = UNWATCHED, made?: Stored): Promise<Bench> {
     trainer: '',
     runner: '',
     backends: null as never,
+    branches: null,
     announce: { run() {}, checkpoint() {}, metrics() {}, notice() {} },
     log() {},
     contentThread: CONTENT_THREAD,
