@@ -3,11 +3,11 @@
  * is looked at here, and git's words are quoted, never matched.
  */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { basename, join } from 'node:path';
 import { type ErrorData, TrainstashError } from '../../protocol/errors.ts';
 import { GitError, git } from './git.ts';
 import { commonOf, locateRepository } from './locate.ts';
+import { me } from './user.ts';
 
 /** `git rev-parse` answers in milliseconds, and somebody sits before the command line that waits for it. */
 export const LOOK_MS = 15_000;
@@ -39,7 +39,7 @@ export function gitUnusable({ reason, path, said, what, next }: GitFailure): Tra
 /** `error` is null where git gave an answer, but of another repository than the one that was found. */
 export async function explain(folder: string, error: GitError | null): Promise<GitFailure> {
   const said = error?.said ?? '';
-  if (error?.end === 'notFound' || error?.end === 'notRunnable') return noGit(folder, error.end);
+  if (error?.end === 'notFound' || error?.end === 'notRunnable') return noGit(folder, error);
   if (error?.end === 'timedOut') return hangs(folder, said);
   const located = locateRepository(folder);
   if (located.kind === 'unreadable') return unreadable(located.path, said);
@@ -76,9 +76,7 @@ export async function tooOldGit(folder: string, usesTables = false): Promise<Git
     installed = await gitVersion();
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    return error.end === 'notFound' || error.end === 'notRunnable'
-      ? noGit(folder, error.end)
-      : hangs(folder, error.said);
+    return error.end === 'timedOut' ? hangs(folder, error.said) : noGit(folder, error);
   }
   if (installed === null || isEnough(installed)) return null;
   const why = usesTables ? `${folder} keeps its references in tables (reftable), for which` : `for ${folder}`;
@@ -91,13 +89,13 @@ export async function tooOldGit(folder: string, usesTables = false): Promise<Git
   };
 }
 
-function noGit(folder: string, end: 'notFound' | 'notRunnable'): GitFailure {
-  const what = end === 'notFound' ? 'no program `git` is on the PATH' : 'the program `git` cannot be run';
+function noGit(folder: string, { end, said }: GitError): GitFailure {
+  const problem = end === 'notFound' ? 'finds no program `git` on its PATH' : 'cannot run the program `git`';
   return {
     reason: 'missing',
     path: folder,
-    said: '',
-    what: `${folder} is in a git repository, and ${what} of Trainstash's background process`,
+    said,
+    what: `${folder} is in a git repository, and Trainstash's background process ${problem}`,
     next: 'Install git. If it is there, that process was started without it: `trainstash daemon stop`, and try again.',
   };
 }
@@ -187,13 +185,4 @@ function isRefused(path: string, mode: number): boolean {
 function isOwn(uid: number): boolean {
   const own = process.geteuid?.();
   return own === undefined || uid === own || (own === 0 && uid === Number(process.env.SUDO_UID ?? Number.NaN));
-}
-
-function me(): string {
-  try {
-    const { username, uid } = userInfo();
-    return `${username} (${uid})`;
-  } catch {
-    return `user ${process.geteuid?.()}`; // In a container a user need not have a name.
-  }
 }

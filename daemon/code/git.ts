@@ -1,5 +1,5 @@
 /** Runs git: the only place that starts it. `repository.ts` says what a failure means. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 const MAX_OUTPUT_BYTES = 256 << 20;
@@ -42,6 +42,8 @@ export function git(args: readonly string[], options: GitOptions): Promise<strin
       env: gitEnvironment(options.env),
       stdio: ['pipe', 'pipe', 'pipe'],
       windowsHide: true,
+      // A group of its own, to end whatever a wrapper around git has started.
+      detached: process.platform !== 'win32',
     });
     const out: Buffer[] = [];
     const said: Buffer[] = [];
@@ -52,8 +54,8 @@ export function git(args: readonly string[], options: GitOptions): Promise<strin
       else reject(new GitError(end, Buffer.concat(said).toString('utf8').trim(), args));
     };
     const giveUp = (end: GitEnd) => {
-      child.kill('SIGKILL');
-      // A program that git started may hold the pipes for as long as it likes: nobody waits for them.
+      endGroup(child);
+      // Whoever left that group may hold the pipes for as long as it likes: nobody waits for them.
       for (const stream of child.stdio) stream?.destroy();
       child.unref();
       settle(end);
@@ -77,7 +79,16 @@ export function git(args: readonly string[], options: GitOptions): Promise<strin
   });
 }
 
-/** Redirect git from the folder it is asked about, or make it print more than its answer. */
+function endGroup(child: ChildProcess): void {
+  try {
+    if (process.platform === 'win32') child.kill('SIGKILL');
+    else process.kill(-child.pid!, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
+}
+
+/** Variables of git that say where its configuration and its programs are. */
 const CONFIGURATION = /^GIT_(CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|EXEC_PATH)$/;
 
 /**

@@ -1,5 +1,6 @@
 /** What a run is tied to: branch, commit, code, machine. */
 import { cpus } from 'node:os';
+import { isError } from '../../protocol/errors.ts';
 import { readHead } from '../code/project.ts';
 import { takeSnapshot } from '../code/snapshot.ts';
 import type { ProjectContext } from './context.ts';
@@ -15,7 +16,7 @@ export async function identityOf({ place, branches, log }: ProjectContext): Prom
   const branchId = head.branch === null ? null : await branches.certainId(head.branch);
   let codeProblem: string | undefined;
   const snapshot = await takeSnapshot(place.root, place.store).catch((error: Error) => {
-    codeProblem = error.message;
+    codeProblem = isError(error, 'gitUnusable') && error.data.said ? `git: “${error.data.said}”` : error.message;
     log(`code not kept: ${error.message}`);
     return null;
   });

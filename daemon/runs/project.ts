@@ -28,6 +28,7 @@ import { nameRuns } from './name-runs.ts';
 import { type Device, Runs } from './runs.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
+import { requireWritable } from './writable.ts';
 
 const DRAFT_LIFE_MS = 86_400_000;
 /** How late a script that was started by hand is seen. */
@@ -71,7 +72,7 @@ export class OpenProject {
   }
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
-    mkdirSync(place.store, { recursive: true, mode: 0o700 });
+    requireWritable(place.store);
     if (!place.git) writeFileSync(join(place.store, '.gitignore'), '*\n');
     const network = networkFileSystem(place.store);
     if (network) {
