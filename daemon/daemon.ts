@@ -18,10 +18,12 @@ import { toWireNumber } from '../protocol/numbers.ts';
 import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
 import { type Backends, backendsOf } from './backends/backends.ts';
+import { locateRepository } from './code/locate.ts';
 import { findProject, type Place } from './code/project.ts';
 import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
 import type { Announcer } from './runs/context.ts';
+import { canMoveStore, moveStore } from './runs/move-store.ts';
 import { OpenProject } from './runs/project.ts';
 import type { ClientInfo } from './server.ts';
 import { readJson, writeJson } from './store/files.ts';
@@ -95,7 +97,7 @@ export class Daemon {
 
   /** Opens the project that a folder is in, or finds it open. */
   async project(folder: string, create = false): Promise<OpenProject> {
-    const place = await this.#place(folder, create);
+    const place = await this.#movedFromTree(await this.#place(folder, create), folder);
     const entry = this.#projects.get(place.store);
     if (entry) {
       entry.usedAt = Date.now();
@@ -253,10 +255,24 @@ export class Daemon {
 
   async #place(folder: string, create: boolean): Promise<Place> {
     const known = this.#places.get(folder);
-    if (known && existsSync(known.root)) return known;
+    // `git init` makes another project of it, with its store in another place.
+    const isAsKnown = known && existsSync(known.root) && (known.git || locateRepository(folder).kind === 'none');
+    if (isAsKnown && known.moveTo === undefined) return known;
     const place = await findProject(folder, create);
     this.#places.set(folder, place);
     return place;
+  }
+
+  /** A store that was made before `git init` goes into git's own folder as soon as nobody writes into it. */
+  async #movedFromTree(place: Place, folder: string): Promise<Place> {
+    if (place.moveTo === undefined) return place;
+    const open = this.#projects.get(place.store)?.opened;
+    if (open?.busy || !canMoveStore(place.store, place.moveTo)) return place;
+    if (open) await this.forget(open);
+    moveStore(place.store, place.moveTo);
+    this.#setup.log(`${place.store}, made before \`git init\`, is now ${place.moveTo}`);
+    this.#places.clear();
+    return this.#place(folder, false);
   }
 
   #remember({ root, store }: Place): void {

@@ -96,21 +96,26 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   );
   on(m.stashList, 'reads', async ({ root }) => {
     const { worktrees } = await project(root);
-    return { stashes: await worktrees.stashes.list(await daemon.rootOf(root)) };
+    await worktrees.settle(await daemon.rootOf(root));
+    return { stashes: await worktrees.stashes.list() };
   });
-  on(m.stashShow, 'reads', async ({ root, stash }) =>
-    (await project(root)).worktrees.stashes.show(await daemon.rootOf(root), stash),
-  );
+  on(m.stashShow, 'reads', async ({ root, stash }) => {
+    const { worktrees } = await project(root);
+    await worktrees.settle(await daemon.rootOf(root));
+    return worktrees.stashes.show(stash);
+  });
   on(m.stashRestore, 'changes', async ({ root, stash, directory }) => {
     const worktree = await daemon.rootOf(root);
     const target = directory === undefined ? undefined : resolve(root, directory);
     const { worktrees } = await project(root);
+    await worktrees.settle(worktree);
     return worktrees.exclusively(worktree, (stashes) => stashes.restore(worktree, stash, target));
   });
   on(m.stashDrop, 'changes', async ({ root, stash, undo }) => {
     const worktree = await daemon.rootOf(root);
     const { worktrees } = await project(root);
-    const dropped = await worktrees.exclusively(worktree, (stashes) => stashes.drop(worktree, stash, undo ?? false));
+    await worktrees.settle(worktree);
+    const dropped = await worktrees.exclusively(worktree, (stashes) => stashes.drop(stash, undo ?? false));
     return { stash: dropped };
   });
 

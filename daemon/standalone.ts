@@ -55,7 +55,7 @@ async function main({
     seed: options.seed ?? job.seed ?? 0,
     backend: options.backend ?? job.backend ?? (job.module === undefined ? '' : 'auto'),
     // A snapshot would write into a store that another daemon may own.
-    identity: { ...head, dirty: false, code: null, codeLeftOut: [] },
+    identity: { ...head, branchId: null, dirty: false, code: null, codeLeftOut: [] },
     restarts: 0,
   });
   const secrets = new SecretParams();

@@ -12,6 +12,7 @@ const BRANCH_NOTICES = new Set([
   'switchWaits',
   'switchFailed',
   'vanished',
+  'replaced',
   'stashOffered',
   'canResume',
 ]);
@@ -64,7 +65,7 @@ export class Notices {
     if (code === 'canResume' && run) actions.Resume = resume;
     if (code === 'switchWaits')
       actions['Pause and Free the Device'] = () => vscode.commands.executeCommand('trainstash.pause');
-    if (code === 'vanished' || code === 'stashOffered')
+    if (code === 'vanished' || code === 'replaced' || code === 'stashOffered')
       actions['Show Stashes'] = () => vscode.commands.executeCommand('trainstash.stashes.focus');
     const chosen = await show(plain(text), ...Object.keys(actions));
     if (chosen) await actions[chosen]!();

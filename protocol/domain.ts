@@ -94,7 +94,10 @@ export interface Run {
   reason: string;
   /** A run without a checkpoint that lived under 60 s. */
   draft: boolean;
+  /** By the name that it has now. Null: on a detached HEAD, or without git. */
   branch: string | null;
+  /** Of ours, which the branch keeps when it is renamed; null also where none of today's branches is known to be it. */
+  branchId: string | null;
   commit: string | null;
   /** The work tree differed from `commit` when the run started. */
   dirty: boolean;

@@ -57,6 +57,24 @@ export interface ErrorData {
   unsafeName: { name: string; folder: string; problem: string };
   protectedBy: { what: string; reasons: string[] };
   untrusted: { root: string };
+  /**
+   * git is there to be asked and does not answer for this folder's repository: so nothing is known of its branch, and
+   * nothing is started. `said` is in git's own words.
+   */
+  gitUnusable: {
+    path: string;
+    reason:
+      | 'missing'
+      | 'tooOld'
+      | 'hangs'
+      | 'ownership'
+      | 'permission'
+      | 'pointsNowhere'
+      | 'bare'
+      | 'damaged'
+      | 'environment';
+    said: string;
+  };
   /** Files of another branch are still in place, because these write into them. */
   switchWaiting: { inPlace: string; writers: string[] };
   /** The daemon speaks a newer protocol or runs a newer build than this client. */

@@ -205,7 +205,7 @@ export interface StashSummary {
   branchExists: boolean;
   /** It comes back by itself when the branch is entered. */
   automatic: boolean;
-  reason: 'switch' | 'branched' | 'vanished' | 'conflict';
+  reason: 'switch' | 'branched' | 'vanished' | 'conflict' | 'replaced';
   files: number;
   bytes: number;
   /** How many of the files the store has; the others are on the shelf alone. */

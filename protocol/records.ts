@@ -10,6 +10,7 @@ export interface RunFacts {
   seed: number;
   backend: string;
   branch: string | null;
+  branchId?: string | null;
   commit: string | null;
   dirty: boolean;
   code: string | null;
@@ -25,6 +26,7 @@ export function blankRun(facts: RunFacts, now: number): Run {
     command: null,
     cooperative: true,
     backendReason: '',
+    branchId: null,
     ...facts,
     number: 0,
     name: '',

@@ -85,5 +85,6 @@ export function stashReason({ reason, droppedAt, automatic }: StashSummary): str
   if (droppedAt !== null) return 'dropped';
   if (reason === 'vanished') return 'vanished';
   if (reason === 'conflict') return 'was in the way';
+  if (reason === 'replaced') return 'was replaced';
   return automatic ? 'comes back by itself' : 'offered';
 }

@@ -1,14 +1,10 @@
 /** What is due when HEAD and the files in place are looked at. Pure: a table from facts to one decision. */
 
 export interface Situation {
-  /** The branch that HEAD is on; null: detached, which moves nothing (rebase and bisect are that). */
+  /** The id of the branch that HEAD is on; null: detached, which moves nothing (rebase and bisect are that). */
   head: string | null;
-  /** The branch whose files are in place; null: not known yet. */
+  /** The id of the branch whose files are in place; null: not known yet. */
   inPlace: string | null;
-  /** Earlier names of HEAD's branch, the newest first. */
-  earlierNames: readonly string[];
-  /** Whether a branch of the name in `inPlace` still exists. */
-  inPlaceExists: boolean;
   /** Whether files follow branches; null: nobody was asked yet. */
   follow: boolean | null;
   /** How many files in place are of the working set. */
@@ -28,8 +24,6 @@ export type Decision =
   | 'nothing'
   /** Nothing moves; the record says HEAD's branch from now on. */
   | 'record'
-  /** The branch has another name; what is stashed under the old one is its own. */
-  | 'rename'
   /** Files stay with the new branch; the old one's state is kept first. */
   | 'branchOff'
   /** Files of the old branch leave, those of the new one come. */
@@ -39,10 +33,9 @@ export type Decision =
   | 'unclear';
 
 export function decide(situation: Situation): Decision {
-  const { head, inPlace, earlierNames, inPlaceExists, follow, files, stashed, madeHere, writers, unclear } = situation;
+  const { head, inPlace, follow, files, stashed, madeHere, writers, unclear } = situation;
   if (head === null || head === inPlace) return 'nothing';
   if (inPlace === null) return 'record';
-  if (!inPlaceExists && earlierNames.includes(inPlace)) return 'rename';
   if (follow === false || (files === 0 && !stashed)) return 'record';
   if (follow === null) return 'ask';
   if (unclear) return 'unclear';

@@ -1,7 +1,6 @@
 /** Tells when HEAD of one worktree moves: a hint by event, the truth by a look every two seconds. */
 import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
-import { tryGit } from '../code/git.ts';
 import { type Head, readHead } from '../code/project.ts';
 
 const POLL_MS = 2_000;
@@ -29,16 +28,19 @@ export class HeadWatcher {
     this.#poll.unref();
   }
 
-  /** Null where git knows no directory of its own: bare, deleted, or no repository. */
-  static async start(root: string, changed: (head: Head) => void): Promise<HeadWatcher | null> {
-    const directory = await tryGit(['rev-parse', '--absolute-git-dir'], { cwd: root });
-    if (!directory) return null;
-    const watcher = new HeadWatcher(root, directory, await readHead(root), changed);
-    watcher.#fingerprint = await watcher.#takeFingerprint();
+  /** `gitDirectory`: the worktree's own. Throws `gitUnusable`. */
+  static async start(root: string, gitDirectory: string, changed: (head: Head) => void): Promise<HeadWatcher> {
+    const watcher = new HeadWatcher(root, gitDirectory, await readHead(root), changed);
+    watcher.#fingerprint = watcher.#takeFingerprint();
     return watcher;
   }
 
-  /** As last seen. */
+  /** What tells the file HEAD from one that was written later; empty when it is not there. */
+  file(): string {
+    const stat = statSync(join(this.#gitDirectory, 'HEAD'), { bigint: true, throwIfNoEntry: false });
+    return stat ? `${stat.ino}:${stat.mtimeNs}` : '';
+  }
+
   /** When HEAD moved last; with reftable, when any ref did. Infinity when it cannot be told. */
   movedAt(): number {
     const names = [join('reftable', 'tables.list'), 'HEAD'];
@@ -51,6 +53,7 @@ export class HeadWatcher {
     return Math.max(...times) || Number.POSITIVE_INFINITY;
   }
 
+  /** As last seen. */
   get head(): Head {
     return this.#head;
   }

@@ -10,14 +10,18 @@ import { durableStep } from './crash.ts';
 import type { RawPath } from './paths.ts';
 
 const inPlaceSchema = v.object({
-  /** The branch whose files are in the tree; null: nothing is known yet. */
+  /** The branch whose files are in the tree, by the name that it had. */
   branch: v.string(),
+  /** Its id, which it keeps when it is renamed. */
+  id: v.string(),
   /** Its commit when it was last seen; null before the first one. */
   tip: v.nullable(v.string()),
   /** When the daemon last looked and it was so. */
   seenAt: v.number(),
   /** The local branches there were: one that is not among them has been made since. */
   branches: v.array(v.string()),
+  /** The file that HEAD was: git writes another whenever HEAD moves to a branch, or its branch is renamed. */
+  head: v.string(),
 });
 export type InPlace = v.InferOutput<typeof inPlaceSchema>;
 
@@ -32,9 +36,9 @@ const knownFileSchema = v.object({
   saved: v.nullable(v.string()),
 });
 export type KnownFile = v.InferOutput<typeof knownFileSchema>;
-const filesSchema = v.object({ branch: v.string(), files: v.array(v.tuple([v.string(), knownFileSchema])) });
+const filesSchema = v.object({ id: v.string(), files: v.array(v.tuple([v.string(), knownFileSchema])) });
 
-/** Runs that were paused because HEAD left their branch. `left`: its files have left since, too. */
+/** By the branch's id: runs that were paused because HEAD left it. `left`: its files have left since, too. */
 const pausedSchema = v.record(v.string(), v.object({ runs: v.array(v.string()), left: v.boolean() }));
 export type PausedRuns = v.InferOutput<typeof pausedSchema>;
 
@@ -43,7 +47,7 @@ const consentSchema = v.object({ follow: v.boolean() });
 export class WorktreeRecord {
   readonly #directory: string;
   #inPlace: InPlace | null = null;
-  #files: { branch: string; files: ReadonlyMap<RawPath, KnownFile> } | null = null;
+  #files: { id: string; files: ReadonlyMap<RawPath, KnownFile> } | null = null;
 
   /** `name`: what git calls the worktree. */
   constructor(store: string, name: string) {
@@ -65,7 +69,6 @@ export class WorktreeRecord {
     this.#inPlace = inPlace;
   }
 
-  /** By branch. */
   paused(): PausedRuns {
     const parsed = v.safeParse(pausedSchema, readJson(join(this.#directory, 'paused.json')));
     return parsed.success ? parsed.output : {};
@@ -82,18 +85,18 @@ export class WorktreeRecord {
   files(): ReadonlyMap<RawPath, KnownFile> {
     if (!this.#files) {
       const parsed = v.safeParse(filesSchema, readJson(join(this.#directory, 'files.json')));
-      const { branch, files } = parsed.success ? parsed.output : { branch: '', files: [] };
-      this.#files = { branch, files: new Map(files as [RawPath, KnownFile][]) };
+      const { id, files } = parsed.success ? parsed.output : { id: '', files: [] };
+      this.#files = { id, files: new Map(files as [RawPath, KnownFile][]) };
     }
-    return this.#files.branch === this.inPlace()?.branch ? this.#files.files : new Map();
+    return this.#files.id === this.inPlace()?.id ? this.#files.files : new Map();
   }
 
-  /** `branch`: whose they are; before `setInPlace` for files that stay with a new branch. */
-  setFiles(files: ReadonlyMap<RawPath, KnownFile>, branch = this.inPlace()!.branch): void {
+  /** `id`: of the branch whose they are; before `setInPlace` for files that stay with a new branch. */
+  setFiles(files: ReadonlyMap<RawPath, KnownFile>, id = this.inPlace()!.id): void {
     durableStep();
-    writeJson(join(this.#directory, 'files.json'), { branch, files: [...files] }, true);
+    writeJson(join(this.#directory, 'files.json'), { id, files: [...files] }, true);
     syncDirectory(this.#directory);
-    this.#files = { branch, files: new Map(files) };
+    this.#files = { id, files: new Map(files) };
   }
 }
 

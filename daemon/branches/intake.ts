@@ -55,6 +55,13 @@ export class Intake {
     this.#later(0);
   }
 
+  /** Looks at everything at once: what is gone has been told when this resolves. What is new is taken in later. */
+  async lookNow(): Promise<void> {
+    this.#everything = true;
+    await this.#lookNext(false);
+    this.#later(0);
+  }
+
   /** Nothing is taken in while `work` moves files; what is under way is awaited. */
   async pausedFor<T>(work: () => Promise<T>): Promise<T> {
     this.#paused++;
@@ -114,15 +121,20 @@ export class Intake {
     if (this.#disposed || this.#timer || this.#paused > 0) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
-      // One after the other: each goes on from what the one before has written down.
-      this.#working = this.#working
-        .then(() => this.#look())
-        .catch((error: Error) => this.#setup.log(`looking at files: ${error.stack}`));
+      void this.#lookNext(true);
     }, ms);
     this.#timer.unref();
   }
 
-  async #look(): Promise<void> {
+  /** One after the other: each goes on from what the one before has written down. */
+  #lookNext(take: boolean): Promise<void> {
+    this.#working = this.#working
+      .then(() => this.#look(take))
+      .catch((error: Error) => this.#setup.log(`looking at files: ${error.stack}`));
+    return this.#working;
+  }
+
+  async #look(take: boolean): Promise<void> {
     const { record, root } = this.#setup;
     const branch = await this.#setup.branch();
     if (branch === null || this.#paused > 0) return;
@@ -151,7 +163,7 @@ export class Intake {
       // A name that is not of the set yet: whether it is, and what is below it, a look at everything tells.
       if (paths.some((path) => !files.has(path) && !this.#moving.has(path))) {
         this.#everything = true;
-        return this.#look();
+        return this.#look(take);
       }
       candidates = [];
       for (const path of paths) {
@@ -191,7 +203,7 @@ export class Intake {
       this.#moving.set(file.path, file);
       if (isStill) still.push(file);
     }
-    await this.#takeAll(still, branch, () => this.#paused > 0 || this.#disposed);
+    await this.#takeAll(take ? still : [], branch, () => this.#paused > 0 || this.#disposed);
     if (this.#moving.size > 0) this.#later(STILL_MS);
   }
 

@@ -8,7 +8,7 @@ import type { Store } from '../store/client.ts';
 import { syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
 import type { KnownFile } from './in-place.ts';
 import { absolute, parentOf, type RawPath, shown } from './paths.ts';
-import { dressLike, placeNew, type ShelfEntry, type ShelvedFile, syncParents } from './shelf.ts';
+import { dressLike, type Owner, placeNew, ShelfEntry, type ShelvedFile, syncParents } from './shelf.ts';
 import { type FoundFile, findFile } from './working-set.ts';
 
 const SLICE_MS = 8;
@@ -157,6 +157,31 @@ function temporaryIn(folder: Buffer, entry: ShelfEntry): string {
 /** Restored times are exact to a microsecond only. */
 function sameTime(mtimeMs: number, file: ShelvedFile): boolean {
   return Math.abs(mtimeMs - file.mtimeMs) < 1;
+}
+
+/** What goes away in one go is seen in several looks. */
+const TOGETHER_MS = 60_000;
+
+/** Offers what the store has of files that are no longer in the tree; those of one go are one entry. */
+export function offerStored(
+  storePath: string,
+  facts: Pick<Owner, 'branch' | 'branchId' | 'tip' | 'worktree'> & { reason: 'vanished' | 'replaced' },
+  files: readonly [RawPath, KnownFile][],
+): ShelfEntry {
+  const stored = files.map(storedOf);
+  const paths = new Set(stored.map(({ path }) => path));
+  const earlier = ShelfEntry.all(storePath).find(
+    ({ owner }) =>
+      owner.reason === facts.reason &&
+      owner.branchId === facts.branchId &&
+      owner.worktree === facts.worktree &&
+      owner.droppedAt === null &&
+      Date.now() - owner.createdAt < TOGETHER_MS &&
+      !owner.files.some(({ path }) => paths.has(path)),
+  );
+  if (!earlier) return ShelfEntry.create(storePath, { ...facts, state: 'kept' }, [], stored);
+  earlier.update({ files: [...earlier.owner.files, ...stored.map((file) => ({ ...file, number: null }))] });
+  return earlier;
 }
 
 /** A file that is gone, and that the store has. */

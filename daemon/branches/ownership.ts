@@ -2,10 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
-import { tryGit } from '../code/git.ts';
 import { cameStraight } from '../code/history.ts';
 import type { Head } from '../code/project.ts';
+import type { GitDirectories } from '../code/reflog.ts';
+import { askGit } from '../code/repository.ts';
+import { fileOfCommit } from '../code/tracked.ts';
 import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
+import type { KnownBranches } from './known-branches.ts';
 import { absoluteText, type RawPath } from './paths.ts';
 import { type FoundFile, findDeclared, findFile, isSame, type Patterns, trackedPaths } from './working-set.ts';
 import { processesWriting } from './writers.ts';
@@ -13,7 +16,8 @@ import { processesWriting } from './writers.ts';
 export interface LiveRunHere {
   id: string;
   name: string;
-  branch: string | null;
+  /** Of its branch; null on a detached HEAD. */
+  branchId: string | null;
   startedAt: number;
   /** It may write into the working set by path. */
   writesFiles: boolean;
@@ -26,7 +30,7 @@ export interface RunsHere {
   pause(id: string): Promise<void>;
   resume(id: string): Promise<void>;
   /** When a run of that branch that writes by path last lived here; 0: never since the daemon started. */
-  wroteUntil(branch: string): number;
+  wroteUntil(branchId: string): number;
   /** HEAD left the branch of a run that goes on. */
   codeMoved(id: string, to: string): Promise<void>;
 }
@@ -48,6 +52,8 @@ export interface LeavingSet {
 
 export interface OwnershipSetup {
   root: string;
+  directories: GitDirectories;
+  known: KnownBranches;
   record: WorktreeRecord;
   runs: Pick<RunsHere, 'live' | 'wroteUntil'>;
   /** What a trainstash.json says of branches; null: there is none. */
@@ -79,7 +85,7 @@ export class Ownership {
       if (file) byPath.set(path, file);
     }
     return {
-      files: tracked ? [...byPath.values()].filter(({ path }) => !tracked.has(path)) : [],
+      files: [...byPath.values()].filter(({ path }) => !tracked.has(path)),
       folders,
       runOf: (path) => known.get(path)?.run ?? null,
     };
@@ -95,20 +101,18 @@ export class Ownership {
     const headMoved = this.#setup.headMovedAt();
     const [found, tracked] = await Promise.all([
       this.policyOf(inPlace).then(({ files }) => findDeclared(root, files)),
-      // The branch as it is now, and as it was seen last, in case it is gone.
-      trackedPaths(root, [`refs/heads/${inPlace.branch}`, ...(inPlace.tip ? [inPlace.tip] : [])]),
+      trackedPaths(root, this.#revisionsOf(inPlace)),
     ]);
-    if (tracked === null) throw new Error('git cannot list what it tracks');
     const byPath = new Map(found.files.map((file) => [file.path, file]));
     for (const [path, { run }] of known) {
       const file = run !== null && !byPath.has(path) ? findFile(root, path) : null;
       if (file) byPath.set(path, file);
     }
     const files = [...byPath.values()].filter(({ path }) => !tracked.has(path));
-    const writing = runs.live().some(({ writesFiles, branch }) => writesFiles && branch === inPlace.branch);
+    const writing = runs.live().some(({ writesFiles, branchId }) => writesFiles && branchId === inPlace.id);
     // What a run of that branch wrote is its own, however late.
     const lateFrom =
-      writing || everything ? Number.POSITIVE_INFINITY : Math.max(headMoved, runs.wroteUntil(inPlace.branch));
+      writing || everything ? Number.POSITIVE_INFINITY : Math.max(headMoved, runs.wroteUntil(inPlace.id));
     const isOwn = (file: FoundFile) => matching(known, file) !== undefined || claimed.has(file.path);
     // At the very tick of HEAD's move it may be either's: then it stays, and is named.
     const late = files.filter((file) => !isOwn(file) && file.mtimeMs >= lateFrom);
@@ -122,31 +126,76 @@ export class Ownership {
     return { leaving, late, unknown, gone };
   }
 
+  /** What is the branch's own for certain: its files as they were last seen, where somebody changed them since. */
+  withoutUnknown({ leaving, late, unknown, gone }: LeavingSet): LeavingSet {
+    const known = this.#setup.record.files();
+    const paths = new Set(unknown.map(({ path }) => path));
+    const before = [...known].filter(([path, { saved }]) => saved !== null && paths.has(path));
+    return { leaving: leaving.filter(({ path }) => !paths.has(path)), late, unknown: [], gone: [...gone, ...before] };
+  }
+
+  /** Files in place that have other content than when they were last seen, and what the store has of that. */
+  replaced(): [RawPath, KnownFile][] {
+    return [...this.#setup.record.files()].filter(([path, known]) => {
+      const file = known.saved === null ? null : findFile(this.#setup.root, path);
+      return file !== null && !isSame(known, file);
+    });
+  }
+
   /** What the branch says of files and switches. */
-  async policyOf(branch: Pick<InPlace, 'branch' | 'tip'>): Promise<BranchPolicy> {
+  async policyOf(branch: Pick<InPlace, 'id' | 'tip'>): Promise<BranchPolicy> {
     return this.#setup.policy(await this.#configOf(branch));
   }
 
+  /** The branch as it is now, and as it was seen last, in case it is gone. */
+  #revisionsOf({ id, tip }: Pick<InPlace, 'id' | 'tip'>): string[] {
+    const { name, state } = this.#setup.known.find(id);
+    return [...(state === 'there' ? [`refs/heads/${name}`] : []), ...(tip ? [tip] : [])];
+  }
+
   /** As committed on that branch; one that nobody committed yet is the same on every branch. */
-  async #configOf({ branch, tip }: Pick<InPlace, 'branch' | 'tip'>): Promise<string | null> {
+  async #configOf(branch: Pick<InPlace, 'id' | 'tip'>): Promise<string | null> {
     const { root } = this.#setup;
-    const show = (revision: string) => tryGit(['show', `${revision}:${CONFIG_FILE}`], { cwd: root });
-    const committed = (await show(`refs/heads/${branch}`)) ?? (tip ? await show(tip) : null);
-    if (committed !== null) return committed;
-    if (await tryGit(['ls-files', '--error-unmatch', '--', CONFIG_FILE], { cwd: root })) return null;
+    for (const revision of this.#revisionsOf(branch)) {
+      const committed = await fileOfCommit(root, revision, CONFIG_FILE);
+      if (committed !== null) return committed;
+    }
+    if (await askGit(['ls-files', '--', CONFIG_FILE], { cwd: root })) return null;
     return readFile(join(root, CONFIG_FILE), 'utf8').catch(() => null);
   }
 
+  /** Whether HEAD's branch was made since the last look, from where the branch in place was. */
   async isMadeHere(inPlace: InPlace, head: Head): Promise<boolean> {
-    if (head.branch === null || head.commit === null || inPlace.branches.includes(head.branch)) return false;
-    const straight = await cameStraight(this.#setup.root, inPlace.branch, head.branch);
+    if (head.branch === null || head.commit === null) return false;
+    const { known, directories } = this.#setup;
+    const { name, state } = known.find(inPlace.id);
+    // The one in place was deleted, and this one made again under its name.
+    if (state !== 'there' && head.branch === inPlace.branch) return false;
+    const names = await known.namesOf(head.branch);
+    // A name that the branch in place had then may be another's by now.
+    if (names.some((one) => one !== inPlace.branch && inPlace.branches.includes(one))) return false;
+    const straight = await cameStraight(directories, [inPlace.branch, name], head.branch);
     // Without a reflog: at least it is where the other one was.
     return straight ?? head.commit === inPlace.tip;
   }
 
-  async writers(branch: string, files: readonly FoundFile[]): Promise<string[]> {
+  /** That run wrote these files: they follow the branch in place, declared or not. */
+  wrote(run: string, paths: readonly RawPath[]): void {
+    const { root, record } = this.#setup;
+    const known = record.files();
+    const files = new Map(known);
+    for (const path of paths) {
+      const file = findFile(root, path);
+      if (!file) continue;
+      const { ino, bytes, mtimeMs, mode } = file;
+      files.set(path, { ino, bytes, mtimeMs, mode, run, saved: matching(known, file)?.saved ?? null });
+    }
+    record.setFiles(files);
+  }
+
+  async writers(branchId: string, files: readonly FoundFile[]): Promise<string[]> {
     const { root, runs } = this.#setup;
-    const live = runs.live().filter((run) => run.writesFiles && run.branch === branch);
+    const live = runs.live().filter((run) => run.writesFiles && run.branchId === branchId);
     const paths = new Set(files.flatMap(({ path }) => absoluteText(root, path) ?? []));
     return [...live.map(({ name }) => name), ...(live.length > 0 ? [] : await processesWriting(paths))];
   }

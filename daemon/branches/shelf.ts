@@ -41,7 +41,10 @@ export type ShelvedFile = v.InferOutput<typeof shelvedFileSchema>;
 const ownerSchema = v.object({
   format: v.literal(1),
   id: v.string(),
+  /** By the name that it had when HEAD left it. */
   branch: v.string(),
+  /** The branch's id, which it keeps when it is renamed. */
+  branchId: v.string(),
   /** The branch's commit when HEAD left it. */
   tip: v.nullable(v.string()),
   /** The worktree that the files are of, by git's name for it. */
@@ -49,7 +52,7 @@ const ownerSchema = v.object({
   createdAt: v.number(),
   /** `kept`: not put back by itself (conflict, vanished, of another branch of this name); a person may. */
   state: v.picklist(['stashed', 'kept']),
-  reason: v.picklist(['switch', 'branched', 'vanished', 'conflict']),
+  reason: v.picklist(['switch', 'branched', 'vanished', 'conflict', 'replaced']),
   files: v.array(shelvedFileSchema),
   /** In the trash since. */
   droppedAt: v.nullable(v.number()),
@@ -71,7 +74,7 @@ export class ShelfEntry {
    */
   static create(
     store: string,
-    facts: Pick<Owner, 'branch' | 'tip' | 'worktree' | 'state' | 'reason'>,
+    facts: Pick<Owner, 'branch' | 'branchId' | 'tip' | 'worktree' | 'state' | 'reason'>,
     present: readonly Omit<ShelvedFile, 'number'>[],
     stored: readonly Omit<ShelvedFile, 'number'>[],
   ): ShelfEntry {
@@ -91,7 +94,7 @@ export class ShelfEntry {
   /** All that can be read, the oldest first. What cannot be read stays as it is. */
   static all(store: string): ShelfEntry[] {
     const folder = join(store, 'shelf');
-    const entries = listed(folder).flatMap((id) => {
+    const entries = listedIn(folder).flatMap((id) => {
       const parsed = v.safeParse(ownerSchema, readJson(join(folder, id, 'owner.json')));
       return parsed.success ? [new ShelfEntry(join(folder, id), parsed.output)] : [];
     });
@@ -203,7 +206,7 @@ function dirnameOf(path: Buffer): Buffer {
   return path.subarray(0, path.lastIndexOf(0x2f));
 }
 
-function listed(folder: string): string[] {
+export function listedIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {

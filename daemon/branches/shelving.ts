@@ -1,9 +1,8 @@
 /** What a branch leaves on the shelf when HEAD leaves it, and what comes back from there. */
-import { earlierNames, hasHad, localBranches } from '../code/history.ts';
-import type { Head } from '../code/project.ts';
 import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
 import type { Intake } from './intake.ts';
-import { bring, type FileStore, shelve, shelvedOf, storedOf } from './moving.ts';
+import type { KnownBranches } from './known-branches.ts';
+import { bring, type FileStore, offerStored, shelve, shelvedOf, storedOf } from './moving.ts';
 import { type LeavingSet, matching, type RunsHere } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
 import { ShelfEntry } from './shelf.ts';
@@ -18,15 +17,13 @@ export interface ShelvingSetup {
   store: FileStore;
   record: WorktreeRecord;
   intake: Intake;
+  known: KnownBranches;
   runs: Pick<RunsHere, 'live'>;
-  head(): Head;
   tell: Tell;
 }
 
 export class Shelving {
   readonly #setup: ShelvingSetup;
-  /** Stashes that git has said to be of the branch. */
-  readonly #own = new Set<string>();
 
   constructor(setup: ShelvingSetup) {
     this.#setup = setup;
@@ -36,7 +33,7 @@ export class Shelving {
   async shelve(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<number> {
     const { root, store } = this.#setup;
     if (set.leaving.length + set.gone.length === 0) return 0;
-    const shelved = this.#settleHalf(inPlace.branch, set);
+    const shelved = this.#settleHalf(inPlace.id, set);
     const gone = set.gone.filter(([path]) => !shelved.has(path));
     const entry = () => this.#createEntry(inPlace, tip, 'switch', set.leaving, gone);
     return this.#setup.intake.pausedFor(() => shelve(entry(), store, root));
@@ -46,10 +43,10 @@ export class Shelving {
    * A crash, or HEAD going back, left an entry of this branch half filled or half emptied: it keeps what is on its shelf,
    * and what is in place gets a new entry. Returns the paths that are on a shelf already.
    */
-  #settleHalf(branch: string, { leaving }: LeavingSet): Set<RawPath> {
+  #settleHalf(branchId: string, { leaving }: LeavingSet): Set<RawPath> {
     const inTree = new Set(leaving.map(({ path }) => path));
     const shelved = new Set<RawPath>();
-    for (const entry of this.entriesOf([branch])) {
+    for (const entry of this.stashesOf(branchId)) {
       const files = entry.owner.files.filter((file) => entry.has(file) || !inTree.has(file.path));
       for (const file of files) if (entry.has(file)) shelved.add(file.path);
       if (files.length < entry.owner.files.length) entry.update({ files });
@@ -59,7 +56,7 @@ export class Shelving {
 
   /** The new branch keeps the files; the old one's state goes into the store, so that it can come back. */
   async keepCopies(inPlace: InPlace, tip: string | null, set: LeavingSet, to: string): Promise<void> {
-    const missing = await this.#setup.intake.takeNow(set.leaving, inPlace.branch);
+    const missing = await this.#setup.intake.takeNow(set.leaving, this.#nameOf(inPlace));
     if (missing.length > 0) {
       const names = listed(missing.map(({ path }) => shown(path)));
       throw new Error(`${names} could not be taken in, and a copy is needed before ${to} changes them`);
@@ -74,7 +71,7 @@ export class Shelving {
   }
 
   #createEntry(
-    { branch, tip }: InPlace,
+    inPlace: InPlace,
     tipNow: string | null,
     reason: 'switch' | 'branched',
     present: readonly FoundFile[],
@@ -83,19 +80,19 @@ export class Shelving {
     const known = this.#setup.record.files();
     return ShelfEntry.create(
       this.#setup.storePath,
-      { branch, tip: tipNow ?? tip, worktree: this.#setup.name, state: 'stashed', reason },
+      { ...this.#factsOf(inPlace), tip: tipNow ?? inPlace.tip, state: 'stashed', reason },
       present.map((file) => shelvedOf(file, matching(known, file))),
       stored.map(storedOf),
     );
   }
 
   /** Whatever of a branch that is in place is still away comes back. */
-  async bringBack(branch: string): Promise<{ movedIn: number; conflicts: string[] }> {
+  async bringBack(inPlace: InPlace): Promise<{ movedIn: number; conflicts: string[] }> {
     const { root, store, intake, tell } = this.#setup;
-    const away = this.entriesOf(null);
-    const mayBeRenamed = away.some(({ owner }) => owner.branch !== branch);
-    const names = mayBeRenamed ? await earlierNames(root, branch) : [];
-    const entries = away.length > 0 ? await this.stashesOf(branch, names) : [];
+    const branch = this.#nameOf(inPlace);
+    this.#offerOthers(inPlace.id, branch);
+    // The newest first: where two have the same path, its is the one that was in place last.
+    const entries = this.stashesOf(inPlace.id).reverse();
     let movedIn = 0;
     const conflicts: string[] = [];
     if (entries.length > 0) {
@@ -124,48 +121,43 @@ export class Shelving {
     return { movedIn, conflicts };
   }
 
-  /** What would come back by itself when this branch is entered, in this worktree. */
-  async stashesOf(branch: string, names: readonly string[]): Promise<ShelfEntry[]> {
-    const { root } = this.#setup;
-    const branches = names.length > 0 ? await localBranches(root) : [];
-    // A name that is another branch's by now has its own.
-    const own = [branch, ...names.filter((name) => !branches.includes(name))];
-    const entries: ShelfEntry[] = [];
-    // The newest first: where two have the same path, its is the one that was in place last.
-    for (const entry of this.entriesOf(own).reverse()) {
-      const { tip } = entry.owner;
-      if (tip === null || (await this.#isOwn(branch, tip))) entries.push(entry);
-      else {
-        // Another branch had this name: a person decides.
-        entry.update({ state: 'kept' });
-        this.#setup.tell(
-          'stashOffered',
-          `Stash ${entry.owner.id} has files of another branch that was called ${branch}. They were not put here by themselves.`,
-        );
-      }
+  /** What would come back by itself when this branch is entered, in this worktree; the oldest first. */
+  stashesOf(branchId: string): ShelfEntry[] {
+    return this.#away().filter(({ owner }) => owner.branchId === branchId);
+  }
+
+  /** Another branch had this name, or may have been this one: a person decides. */
+  #offerOthers(id: string, branch: string): void {
+    const { known, tell } = this.#setup;
+    for (const entry of this.#away()) {
+      const { name, state } = known.find(entry.owner.branchId);
+      if (entry.owner.branchId === id || name !== branch || state === 'there') continue;
+      entry.update({ state: 'kept' });
+      const whose =
+        state === 'gone' ? `another branch that was called ${branch}` : `a branch that was called ${branch}`;
+      const why = state === 'gone' ? '' : ', and whether it is this one cannot be told, since git’s log of it is gone';
+      tell(
+        'stashOffered',
+        `Stash ${entry.owner.id} has files of ${whose}${why}. They were not put here by themselves; \`trainstash stash restore ${entry.owner.id}\` does it.`,
+      );
     }
-    return entries;
   }
 
-  /** Asked of git once: a branch does not lose a commit that it has had, unless it becomes another branch. */
-  async #isOwn(branch: string, tip: string): Promise<boolean> {
-    const key = `${branch} ${tip} ${this.#setup.head().commit}`;
-    if (this.#own.has(key)) return true;
-    const own = await hasHad(this.#setup.root, branch, tip);
-    if (own) this.#own.add(key);
-    return own;
-  }
-
-  /** Of these branches, or of all, what comes back by itself. */
-  entriesOf(branches: readonly string[] | null): ShelfEntry[] {
-    const { storePath } = this.#setup;
+  /** What comes back by itself, of all branches. */
+  #away(): ShelfEntry[] {
+    const { storePath, name } = this.#setup;
     return ShelfEntry.all(storePath).filter(
-      ({ owner }) =>
-        owner.worktree === this.#setup.name &&
-        owner.droppedAt === null &&
-        owner.state !== 'kept' &&
-        (branches === null || branches.includes(owner.branch)),
+      ({ owner }) => owner.worktree === name && owner.droppedAt === null && owner.state !== 'kept',
     );
+  }
+
+  #nameOf({ id, branch }: InPlace): string {
+    return this.#setup.known.find(id).name || branch;
+  }
+
+  #factsOf(inPlace: InPlace) {
+    const { id, tip } = inPlace;
+    return { branch: this.#nameOf(inPlace), branchId: id, tip, worktree: this.#setup.name };
   }
 
   /** Known files are gone and nobody of ours took them: they can be had back. */
@@ -174,12 +166,21 @@ export class Shelving {
     const inPlace = this.#setup.record.inPlace();
     // While a run writes it also prunes: what it deletes is its own business.
     if (!inPlace || files.length === 0 || runs.live().some(({ writesFiles }) => writesFiles)) return;
-    const { branch, tip } = inPlace;
-    const facts = { branch, tip, worktree: this.#setup.name, state: 'kept', reason: 'vanished' } as const;
-    const entry = ShelfEntry.create(storePath, facts, [], files.map(storedOf));
+    const entry = offerStored(storePath, { ...this.#factsOf(inPlace), reason: 'vanished' }, files);
     tell(
       'vanished',
       `${listed(files.map(([path]) => shown(path)))} vanished (deleted, or by git). Stash ${entry.owner.id} has what the store kept.`,
+    );
+  }
+
+  /** Files were changed while HEAD was elsewhere and nobody looked: what they were can be had back. */
+  keepReplaced(files: [RawPath, KnownFile][]): void {
+    const inPlace = this.#setup.record.inPlace();
+    if (!inPlace || files.length === 0) return;
+    const entry = offerStored(this.#setup.storePath, { ...this.#factsOf(inPlace), reason: 'replaced' }, files);
+    this.#setup.tell(
+      'replaced',
+      `${listed(files.map(([path]) => shown(path)))} changed while HEAD was on another branch and nobody looked. Stash ${entry.owner.id} has what ${this.#nameOf(inPlace)} had before.`,
     );
   }
 

@@ -1,47 +1,59 @@
 /** What is stashed, for people: list, show, put back, drop. */
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { StashSummary } from '../../protocol/messages.ts';
-import { hasHad, localBranches } from '../code/history.ts';
 import { worktreeNames } from '../code/project.ts';
 import { WorktreeRecord } from './in-place.ts';
-import { bring, type FileStore, storedOf } from './moving.ts';
+import type { KnownBranches } from './known-branches.ts';
+import { bring, type FileStore, offerStored } from './moving.ts';
 import { shown } from './paths.ts';
-import { ShelfEntry } from './shelf.ts';
+import { listedIn, type Owner, ShelfEntry } from './shelf.ts';
 
 const TRASH_MS = 7 * 86_400_000;
+
+export interface StashesSetup {
+  storePath: string;
+  store: FileStore;
+  /** Null without git: nothing follows branches then, and nothing is stashed. */
+  git: { known: KnownBranches; common: string } | null;
+}
 
 export class Stashes {
   readonly #storePath: string;
   readonly #store: FileStore;
+  readonly #git: StashesSetup['git'];
 
-  constructor(storePath: string, store: FileStore) {
+  constructor({ storePath, store, git }: StashesSetup) {
     this.#storePath = storePath;
     this.#store = store;
+    this.#git = git;
   }
 
   /** The newest first, dropped ones last. */
-  async list(root: string): Promise<StashSummary[]> {
-    await this.#keepOfGoneWorktrees(root);
-    const branches = await localBranches(root);
-    const entries = ShelfEntry.all(this.#storePath).reverse();
-    const summaries = await Promise.all(entries.map((entry) => summaryOf(entry, root, branches)));
+  async list(): Promise<StashSummary[]> {
+    this.#keepOfGoneWorktrees();
+    await this.#git?.known.look();
+    const summaries = ShelfEntry.all(this.#storePath)
+      .reverse()
+      .map((entry) => this.#summaryOf(entry));
     return summaries.sort((a, b) => Number(a.droppedAt !== null) - Number(b.droppedAt !== null));
   }
 
-  async show(root: string, query: string) {
+  async show(query: string) {
+    await this.#git?.known.look();
     const entry = this.#find(query);
     const files = entry.owner.files.map(({ path, bytes, saved }) => ({
       path: shown(path),
       bytes,
       stored: saved !== null,
     }));
-    return { stash: await summaryOf(entry, root, await localBranches(root)), files };
+    return { stash: this.#summaryOf(entry), files };
   }
 
   /** Into this worktree, or below `directory`, which gets copies. */
   async restore(root: string, query: string, directory?: string): Promise<{ restored: string[]; conflicts: string[] }> {
+    await this.#git?.known.look();
     const entry = this.#find(query);
     const { placed, conflicts } = await bring(entry, this.#store, directory ?? root, directory !== undefined);
     if (directory === undefined && conflicts.length === 0) entry.remove();
@@ -52,40 +64,52 @@ export class Stashes {
     return { restored: placed.map(shown), conflicts: conflicts.map(shown) };
   }
 
-  async drop(root: string, query: string | undefined, undo: boolean): Promise<StashSummary> {
+  async drop(query: string | undefined, undo: boolean): Promise<StashSummary> {
+    await this.#git?.known.look();
     const entry = query === undefined ? this.#newest(undo) : this.#find(query);
     entry.update({ droppedAt: undo ? null : Date.now() });
-    return summaryOf(entry, root, await localBranches(root));
+    return this.#summaryOf(entry);
   }
 
   /** Empties the trash and forgets files that nobody needs any more. `needed`: what worktrees have in place. */
-  async tidy(root: string, needed: readonly string[], emptyTrash = false): Promise<void> {
-    await this.#keepOfGoneWorktrees(root);
+  async tidy(needed: readonly string[], emptyTrash = false): Promise<void> {
+    this.#keepOfGoneWorktrees();
     const limit = emptyTrash ? Number.POSITIVE_INFINITY : Date.now() - TRASH_MS;
     for (const entry of ShelfEntry.all(this.#storePath)) {
       const { droppedAt, reason, createdAt } = entry.owner;
-      const since = droppedAt ?? (reason === 'vanished' && !emptyTrash ? createdAt : null);
+      const isCopy = reason === 'vanished' || reason === 'replaced';
+      const since = droppedAt ?? (isCopy && !emptyTrash ? createdAt : null);
       if (since !== null && since < limit) entry.remove();
     }
     const stashed = ShelfEntry.all(this.#storePath).flatMap(({ owner }) =>
       owner.files.flatMap(({ saved }) => saved ?? []),
     );
     await this.#store.keepOnlyFiles([...needed, ...recordedFiles(this.#storePath), ...stashed]);
+    this.#git?.known.forget(this.#branchesNeeded());
+  }
+
+  #branchesNeeded(): Set<string> {
+    const shelved = ShelfEntry.all(this.#storePath).map(({ owner }) => owner.branchId);
+    const records = listedIn(join(this.#storePath, 'worktrees')).map(
+      (name) => new WorktreeRecord(this.#storePath, name),
+    );
+    const inPlace = records.flatMap((record) => record.inPlace()?.id ?? []);
+    return new Set([...shelved, ...inPlace, ...records.flatMap((record) => Object.keys(record.paused()))]);
   }
 
   /** `git worktree remove` takes ignored files with it, without a word: what the store has of them is offered. */
-  async #keepOfGoneWorktrees(root: string): Promise<void> {
-    const names = await worktreeNames(root);
-    if (names === null) return;
-    for (const name of listed(join(this.#storePath, 'worktrees'))) {
+  #keepOfGoneWorktrees(): void {
+    if (!this.#git) return;
+    const names = worktreeNames(this.#git.common);
+    for (const name of listedIn(join(this.#storePath, 'worktrees'))) {
       if (names.includes(name)) continue;
       const record = new WorktreeRecord(this.#storePath, name);
       const inPlace = record.inPlace();
       const files = [...record.files()].filter(([, { saved }]) => saved !== null);
       if (inPlace && files.length > 0) {
-        const { branch, tip } = inPlace;
-        const facts = { branch, tip, worktree: name, state: 'kept', reason: 'vanished' } as const;
-        ShelfEntry.create(this.#storePath, facts, [], files.map(storedOf));
+        const { branch, id, tip } = inPlace;
+        const facts = { branch, branchId: id, tip, worktree: name, reason: 'vanished' } as const;
+        offerStored(this.#storePath, facts, files);
       }
       rmSync(join(this.#storePath, 'worktrees', name), { recursive: true, force: true });
     }
@@ -102,10 +126,33 @@ export class Stashes {
     return bytes;
   }
 
+  #branchOf({ branch, branchId }: Pick<Owner, 'branch' | 'branchId'>): { name: string; exists: boolean } {
+    const known = this.#git?.known.find(branchId);
+    return { name: known?.name || branch, exists: known?.state === 'there' };
+  }
+
+  #summaryOf({ owner }: ShelfEntry): StashSummary {
+    const { id, reason, state, files, createdAt, droppedAt } = owner;
+    const { name, exists } = this.#branchOf(owner);
+    return {
+      id,
+      branch: name,
+      branchExists: exists,
+      automatic: exists && state !== 'kept' && droppedAt === null,
+      reason,
+      files: files.length,
+      bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+      stored: files.filter(({ saved }) => saved !== null).length,
+      createdAt,
+      droppedAt,
+    };
+  }
+
   #find(query: string): ShelfEntry {
     const entries = ShelfEntry.all(this.#storePath);
     const byId = entries.filter(({ owner }) => owner.id.startsWith(query));
-    const found = byId.length > 0 ? byId : entries.filter(({ owner }) => owner.branch === query && !owner.droppedAt);
+    const found =
+      byId.length > 0 ? byId : entries.filter(({ owner }) => this.#branchOf(owner).name === query && !owner.droppedAt);
     if (found.length === 1) return found[0]!;
     if (found.length === 0)
       throw new TrainstashError('notFound', `There is no stash "${query}". \`trainstash stash list\` shows all.`, {
@@ -127,30 +174,9 @@ export class Stashes {
   }
 }
 
-async function summaryOf({ owner }: ShelfEntry, root: string, branches: readonly string[]): Promise<StashSummary> {
-  const { id, branch, tip, reason, state, files, createdAt, droppedAt } = owner;
-  const branchExists = branches.includes(branch) && (tip === null || (await hasHad(root, branch, tip)));
-  return {
-    id,
-    branch,
-    branchExists,
-    automatic: branchExists && state !== 'kept' && droppedAt === null,
-    reason,
-    files: files.length,
-    bytes: files.reduce((sum, file) => sum + file.bytes, 0),
-    stored: files.filter(({ saved }) => saved !== null).length,
-    createdAt,
-    droppedAt,
-  };
-}
-
 /** What other worktrees have in place, open or not. */
 function recordedFiles(storePath: string): string[] {
-  return listed(join(storePath, 'worktrees')).flatMap((name) =>
+  return listedIn(join(storePath, 'worktrees')).flatMap((name) =>
     [...new WorktreeRecord(storePath, name).files().values()].flatMap(({ saved }) => saved ?? []),
   );
-}
-
-function listed(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder) : [];
 }

@@ -6,6 +6,7 @@ export type BranchNotice =
   | 'switchFailed'
   | 'askFollow'
   | 'vanished'
+  | 'replaced'
   | 'stashOffered'
   | 'canResume';
 
@@ -16,6 +17,19 @@ const MAX_LISTED = 20;
 
 export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+/** What a switch has done with files; empty: nothing. */
+export function movedText(
+  from: string,
+  to: string | null,
+  { movedOut, movedIn }: { movedOut: number; movedIn: number },
+) {
+  const parts = [
+    movedOut > 0 ? `${counted(movedOut, 'file')} of ${from} stashed` : '',
+    movedIn > 0 ? `${counted(movedIn, 'file')} of ${to} back in place` : '',
+  ].filter(Boolean);
+  return parts.length > 0 ? `${parts.join(', ')}.` : '';
 }
 
 export function listed(names: readonly string[]): string {

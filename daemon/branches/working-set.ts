@@ -3,7 +3,7 @@ import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 import picomatch from 'picomatch';
 import { CONFIG_FILE } from '../../protocol/config.ts';
-import { git } from '../code/git.ts';
+import { filesOfCommit, indexedFiles } from '../code/tracked.ts';
 import { absolute, fromText, joinRaw, parentOf, type RawPath, shown } from './paths.ts';
 
 /** Others wait at most this long for one look at a large directory. */
@@ -93,19 +93,10 @@ export function isSame(
   return a.ino === b.ino && a.bytes === b.bytes && a.mtimeMs === b.mtimeMs;
 }
 
-/** Paths that the index or any of the commits track. Null when git cannot tell: then nothing may be moved. */
-export async function trackedPaths(root: string, commits: readonly string[]): Promise<Set<RawPath> | null> {
-  const list = (args: string[]) =>
-    git(args, { cwd: root, encoding: 'latin1' }).then(
-      (output) => output.split('\0').filter(Boolean) as RawPath[],
-      () => null,
-    );
-  const [index, ...trees] = await Promise.all([
-    list(['ls-files', '-z', '--full-name']),
-    ...commits.map((commit) => list(['ls-tree', '-r', '-z', '--name-only', '--full-tree', commit])),
-  ]);
-  // A commit that is gone (its branch was deleted, and git collected it) tracks nothing any more.
-  return index ? new Set([...index, ...trees.flatMap((tree) => tree ?? [])]) : null;
+/** Paths that the index or any of the commits track. A commit that is gone tracks nothing any more. */
+export async function trackedPaths(root: string, commits: readonly string[]): Promise<Set<RawPath>> {
+  const lists = await Promise.all([indexedFiles(root), ...commits.map((commit) => filesOfCommit(root, commit))]);
+  return new Set(lists.flat() as RawPath[]);
 }
 
 function entriesOf(root: string, folder: RawPath) {

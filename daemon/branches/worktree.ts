@@ -5,20 +5,24 @@
  */
 import type { Run } from '../../protocol/domain.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
-import { earlierNames, localBranches, tipOf } from '../code/history.ts';
+import { gitUnusable } from '../code/failure.ts';
+import { tipOf } from '../code/history.ts';
 import { type Head, worktreeName } from '../code/project.ts';
+import type { GitDirectories } from '../code/reflog.ts';
+import { findRepository } from '../code/repository.ts';
 import { decide } from './decide.ts';
 import { HeadWatcher } from './head.ts';
 import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './in-place.ts';
 import { Intake } from './intake.ts';
+import type { KnownBranches } from './known-branches.ts';
 import type { FileStore } from './moving.ts';
-import { type BranchPolicy, matching, Ownership, type RunsHere } from './ownership.ts';
+import { type BranchPolicy, Ownership, type RunsHere } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
+import { RunsLeft } from './runs-left.ts';
 import { Shelving } from './shelving.ts';
-import { type BranchNotice, counted, listed, type Tell } from './words.ts';
-import { findFile } from './working-set.ts';
+import { type BranchNotice, counted, listed, movedText, type Tell } from './words.ts';
 
-/** git may move HEAD several times in a row; a switch that was seen by event waits for this long without a move. */
+/** git may move HEAD several times in a row: a switch that was seen by event waits for this long without a move. */
 const SETTLE_MS = 150;
 const MAX_ROUNDS = 20;
 
@@ -26,6 +30,7 @@ export interface WorktreeSetup {
   root: string;
   storePath: string;
   store: FileStore;
+  known: KnownBranches;
   runs: RunsHere;
   /** What a trainstash.json says of branches; null: there is none, or it cannot be read. */
   policy(text: string | null): BranchPolicy;
@@ -43,13 +48,12 @@ export class Worktree {
   readonly #ownership: Ownership;
   readonly #intake: Intake;
   readonly #shelving: Shelving;
-  #head: HeadWatcher | null = null;
+  readonly #runsLeft: RunsLeft;
+  readonly #head: HeadWatcher;
   #tail: Promise<unknown> = Promise.resolve();
   /** HEAD moved while nobody looked: true until the first look has been settled. */
   #unattended = true;
   #told = '';
-  /** Runs that a switch has waited for. */
-  readonly #waitedFor = new Set<string>();
   #waitsFor: string | null = null;
   /** Paths of the branch in place that are waited for. */
   readonly #claimed = new Set<RawPath>();
@@ -57,36 +61,34 @@ export class Worktree {
   #settling: NodeJS.Timeout | null = null;
   #disposed = false;
 
-  /** `name`: what git calls it; its folder may be moved. */
-  private constructor(setup: WorktreeSetup, name: string) {
+  private constructor(setup: WorktreeSetup, directories: GitDirectories, head: HeadWatcher) {
+    // What git calls it: its folder may be moved.
+    const name = worktreeName(directories);
     this.#setup = setup;
+    this.#head = head;
     this.#record = new WorktreeRecord(setup.storePath, name);
-    this.#ownership = new Ownership({ ...setup, record: this.#record, headMovedAt: () => this.#head!.movedAt() });
+    const shared = { ...setup, name, directories, record: this.#record };
+    this.#ownership = new Ownership({ ...shared, headMovedAt: () => head.movedAt() });
     this.#intake = new Intake({
-      root: setup.root,
-      store: setup.store,
-      record: this.#record,
+      ...shared,
       find: () => this.#ownership.find(),
       branch: () => this.#settledBranch(),
       vanished: (files) => this.#shelving.keepVanished(files),
-      log: setup.log,
     });
-    this.#shelving = new Shelving({
-      ...setup,
-      name,
-      record: this.#record,
-      intake: this.#intake,
-      head: () => this.head,
-    });
+    this.#shelving = new Shelving({ ...shared, intake: this.#intake });
+    this.#runsLeft = new RunsLeft({ ...shared, ownership: this.#ownership });
   }
 
-  /** Null where there is no HEAD to follow (no git, bare, deleted). */
+  /** Null without a repository. Throws `gitUnusable`. */
   static async open(setup: WorktreeSetup): Promise<Worktree | null> {
-    const name = await worktreeName(setup.root);
-    if (name === null) return null;
-    const worktree = new Worktree(setup, name);
-    worktree.#head = await HeadWatcher.start(setup.root, (head) => worktree.#onHead(head));
-    if (!worktree.#head) return null;
+    const repository = await findRepository(setup.root);
+    if (repository.kind === 'none') return null;
+    if (repository.kind === 'failed') throw gitUnusable(repository.failure);
+    let worktree: Worktree | undefined;
+    const head = await HeadWatcher.start(setup.root, repository.gitDirectory, (moved) => {
+      if (worktree) worktree.#onHead(moved);
+    });
+    worktree = new Worktree(setup, repository, head);
     // It also starts the intake: what a crash left away must be back before anything counts as vanished.
     void worktree.sync();
     return worktree;
@@ -98,12 +100,18 @@ export class Worktree {
   }
 
   get head(): Head {
-    return this.#head!.head;
+    return this.#head.head;
   }
 
   /** Settles what is due, now. */
   sync(files?: 'move' | 'stay'): Promise<SyncResult> {
     return this.#serial(() => this.#sync(files));
+  }
+
+  /** The same, and what git has removed or a person changed since the last look is seen. */
+  async settle(): Promise<void> {
+    await this.sync();
+    await this.#serial(() => this.#intake.lookNow());
   }
 
   /** The answer to the question whether files follow branches here. */
@@ -116,13 +124,9 @@ export class Worktree {
     });
   }
 
-  /** A run has ended or paused: a switch may have waited for it. One that was paused for that is offered on its branch's return. */
-  runEnded({ id, branch, status }: Pick<Run, 'id' | 'branch' | 'status'>): void {
-    // The switch itself may have been faster than this news of the run.
-    if (this.#waitedFor.delete(id) && status === 'paused' && branch !== null && branch !== this.head.branch) {
-      const paused = this.#record.paused();
-      this.#record.setPaused({ ...paused, [branch]: { runs: [...(paused[branch]?.runs ?? []), id], left: true } });
-    }
+  /** A run has ended or paused: a switch may have waited for it. */
+  runEnded(run: Pick<Run, 'id' | 'branchId' | 'status' | 'branch'>): void {
+    this.#runsLeft.ended(run, run.branch === this.head.branch);
     this.#intake.lookAgain();
     void this.sync();
   }
@@ -131,18 +135,7 @@ export class Worktree {
   wrote(run: string, paths: readonly RawPath[]): Promise<void> {
     return this.#serial(() =>
       this.#intake.pausedFor(async () => {
-        const inPlace = this.#record.inPlace();
-        if (!inPlace) return;
-        const known = this.#record.files();
-        const files = new Map(known);
-        for (const path of paths) {
-          const file = findFile(this.#setup.root, path);
-          if (!file) continue;
-          const before = matching(known, file);
-          const { ino, bytes, mtimeMs, mode } = file;
-          files.set(path, { ino, bytes, mtimeMs, mode, run, saved: before?.saved ?? null });
-        }
-        this.#record.setFiles(files);
+        if (this.#record.inPlace()) this.#ownership.wrote(run, paths);
       }),
     );
   }
@@ -160,7 +153,7 @@ export class Worktree {
   async dispose(): Promise<void> {
     this.#disposed = true;
     for (const timer of [this.#retry, this.#settling]) if (timer) clearTimeout(timer);
-    this.#head?.dispose();
+    this.#head.dispose();
     await this.#tail.catch(() => {});
     await this.#intake.dispose();
     const inPlace = this.#record.inPlace();
@@ -169,15 +162,14 @@ export class Worktree {
       // So that the next daemon knows which changes nobody saw.
       this.#record.setInPlace({ ...inPlace, seenAt: Date.now() });
     } catch (error) {
-      // The repository was moved or deleted.
-      this.#setup.log(`${this.#setup.root}: ${(error as Error).message}`);
+      this.#setup.log(`${this.#setup.root} was moved or deleted: ${(error as Error).message}`);
     }
   }
 
   /** The branch in place, if files follow here and no switch is due. */
   async #settledBranch(): Promise<string | null> {
     const branch = this.#record.inPlace()?.branch;
-    if (branch === undefined || !readConsent(this.#setup.storePath) || !this.#head?.isCurrent()) return null;
+    if (branch === undefined || !readConsent(this.#setup.storePath) || !this.#head.isCurrent()) return null;
     return this.head.branch === null || this.head.branch === branch ? branch : null;
   }
 
@@ -196,11 +188,11 @@ export class Worktree {
   // ---- the loop ----
 
   async #sync(files?: 'move' | 'stay'): Promise<SyncResult> {
-    const left = this.#record.inPlace()?.branch ?? '';
+    const left = this.#nameInPlace() ?? '';
     const total = { movedOut: 0, movedIn: 0, late: [] as string[], conflicts: [] as string[] };
     try {
       for (let round = 0; round < MAX_ROUNDS && !this.#disposed; round++) {
-        const head = round > 0 && this.#head!.isCurrent() ? this.head : await this.#head!.look();
+        const head = round > 0 && this.#head.isCurrent() ? this.head : await this.#head.look();
         const step = await this.#step(head, files);
         total.movedOut += step.movedOut ?? 0;
         total.movedIn += step.movedIn ?? 0;
@@ -211,7 +203,8 @@ export class Worktree {
         this.#setWaitsFor(step.state === 'waiting' ? (step.reason ?? '') : null);
         if (step.state === 'inPlace') {
           this.#unattended = false;
-          this.#tellMoved(left, head.branch, total);
+          const moved = movedText(left, head.branch, total);
+          if (moved) this.#setup.tell('switched', moved);
         }
         if (step.state === 'waiting') this.#tryLater();
         return this.#result(step.state, step.reason ?? '', total);
@@ -236,88 +229,100 @@ export class Worktree {
   }
 
   async #step(head: Head, files?: 'move' | 'stay'): Promise<Step> {
-    const { root, storePath, tell } = this.#setup;
-    const inPlace = this.#record.inPlace();
+    const { known } = this.#setup;
     const { branch } = head;
     if (branch === null) return { state: 'detached' };
+    const inPlace = this.#record.inPlace();
+    // HEAD has not been written since: nobody has switched or renamed its branch, whatever git's logs say.
+    if (inPlace?.branch === branch && inPlace.head !== '' && inPlace.head === this.#head.file())
+      await known.confirm(inPlace.id, branch);
+    else await known.look();
+    if (inPlace && (await this.#isUnsure(inPlace, branch))) {
+      if (files === undefined)
+        return {
+          state: 'unclear',
+          reason: `Whether ${branch} is the branch whose files are in place, or another of that name, cannot be told: git's log of it is gone`,
+        };
+      if (files === 'stay') await known.confirm(inPlace.id, branch);
+    }
+    const id = await known.idOf(branch);
     if (!inPlace) {
-      await this.#setInPlace(branch, head.commit);
+      await this.#setInPlace(id, head);
       return { state: 'again' };
     }
-    if (branch === inPlace.branch) return this.#bringBack(inPlace, head);
+    return id === inPlace.id ? this.#bringBack(inPlace, head) : this.#switch(inPlace, head, id, files);
+  }
 
-    const follow = readConsent(storePath);
-    const [names, exists, set, madeHere] = await Promise.all([
-      earlierNames(root, branch),
-      tipOf(root, inPlace.branch),
+  /** Whether HEAD's branch is the one in place cannot be told, and something would move. */
+  async #isUnsure(inPlace: InPlace, branch: string): Promise<boolean> {
+    const { known, storePath } = this.#setup;
+    const { name, state } = known.find(inPlace.id);
+    if (state !== 'unsure' || name !== branch || known.knownId(branch) || !readConsent(storePath)) return false;
+    const { leaving, gone } = await this.#ownership.leaving(inPlace, this.#claimed, true);
+    return leaving.length + gone.length > 0;
+  }
+
+  /** HEAD is on another branch than the one in place. */
+  async #switch(inPlace: InPlace, head: Head, id: string, files?: 'move' | 'stay'): Promise<Step> {
+    const { root, storePath, tell, known } = this.#setup;
+    const branch = head.branch!;
+    const before = known.find(inPlace.id);
+    const [tip, set, madeHere] = await Promise.all([
+      before.state === 'there' ? tipOf(root, before.name) : null,
       this.#ownership.leaving(inPlace, this.#claimed, files === 'move'),
       this.#ownership.isMadeHere(inPlace, head),
     ]);
-    const stashes = await this.#shelving.stashesOf(branch, names);
-    const writers = await this.#ownership.writers(inPlace.branch, set.leaving);
+    const writers = await this.#ownership.writers(inPlace.id, set.leaving);
     const decision = decide({
-      head: branch,
-      inPlace: inPlace.branch,
-      earlierNames: names,
-      inPlaceExists: exists !== null,
-      follow,
+      head: id,
+      inPlace: inPlace.id,
+      follow: readConsent(storePath),
       files: set.leaving.length + set.gone.length,
-      stashed: stashes.length > 0,
+      stashed: this.#shelving.stashesOf(id).length > 0,
       madeHere,
       writers,
       unclear: this.#unattended && files === undefined && set.unknown.length > 0,
     });
-    await this.#leaveRuns(inPlace, branch);
+    await this.#runsLeft.leave(inPlace, branch);
     switch (decision) {
       case 'nothing':
         return { state: 'inPlace' };
       case 'record':
-        this.#keepFiles(branch);
-        await this.#setInPlace(branch, head.commit);
-        return { state: 'again' };
-      case 'rename':
-        for (const entry of this.#shelving.entriesOf([inPlace.branch])) entry.update({ branch });
-        this.#keepFiles(branch);
-        await this.#setInPlace(branch, head.commit);
-        return { state: 'again' };
+        return this.#handOver(id, head);
       case 'ask':
         this.#tellOnce(
           'askFollow',
-          `${counted(set.leaving.length, 'checkpoint file')} of ${inPlace.branch} in the tree: should such files follow the branch when it is switched? Until that is answered nothing moves.`,
+          `${counted(set.leaving.length, 'checkpoint file')} of ${before.name} in the tree: should such files follow the branch when it is switched? Until that is answered nothing moves.`,
         );
         return {
           state: 'ask',
-          reason: `${counted(set.leaving.length, 'file')} of ${inPlace.branch} stay until it is said whether files follow branches`,
+          reason: `${counted(set.leaving.length, 'file')} of ${before.name} stay until it is said whether files follow branches`,
         };
       case 'unclear':
         return {
           state: 'unclear',
-          reason: `HEAD moved from ${inPlace.branch} to ${branch} while nobody looked, and ${listed(set.unknown.map((file) => shown(file.path)))} changed since`,
+          reason: `HEAD moved from ${before.name} to ${branch} while nobody looked, and ${listed(set.unknown.map((file) => shown(file.path)))} changed since`,
         };
       case 'wait':
         // Whoever is waited for goes on writing these: they stay this branch's.
         for (const { path } of set.leaving) this.#claimed.add(path);
-        for (const run of this.#setup.runs.live()) if (run.branch === inPlace.branch) this.#waitedFor.add(run.id);
+        this.#runsLeft.waitFor(inPlace);
         this.#tellOnce(
           'switchWaits',
-          `The files of ${inPlace.branch} stay until these have ended or paused: ${writers.join(', ')}.`,
+          `The files of ${before.name} stay until these have ended or paused: ${writers.join(', ')}.`,
         );
         return { state: 'waiting', reason: writers.join(', ') };
-      case 'branchOff': {
-        await this.#shelving.keepCopies(inPlace, exists, set, branch);
-        this.#keepFiles(branch);
-        await this.#setInPlace(branch, head.commit);
-        return { state: 'again' };
-      }
+      case 'branchOff':
+        await this.#shelving.keepCopies(inPlace, tip, set, branch);
+        return this.#handOver(id, head);
       case 'swap': {
         if (files === 'stay') {
-          this.#keepFiles(branch);
-          await this.#setInPlace(branch, head.commit);
-          return { state: 'again' };
+          await this.#shelving.keepCopies(inPlace, tip, this.#ownership.withoutUnknown(set), branch);
+          return this.#handOver(id, head);
         }
-        const movedOut = await this.#shelving.shelve(inPlace, exists, set);
+        const movedOut = await this.#shelving.shelve(inPlace, tip, set);
         // HEAD may have gone back meanwhile: the next round looks again, and puts back what has just left.
-        if (this.#head!.isCurrent()) await this.#setInPlace(branch, head.commit);
+        if (this.#head.isCurrent()) await this.#setInPlace(id, head);
         const late = set.late.map(({ path }) => shown(path));
         if (late.length > 0)
           tell('switched', `${listed(late)} appeared after HEAD had moved to ${branch}, and stayed as its own.`);
@@ -328,61 +333,41 @@ export class Worktree {
 
   /** HEAD is on the branch in place: whatever of it is still away comes back. */
   async #bringBack(inPlace: InPlace, head: Head): Promise<Step> {
-    const { movedIn, conflicts } = await this.#shelving.bringBack(inPlace.branch);
-    if (inPlace.tip !== head.commit) await this.#setInPlace(inPlace.branch, head.commit);
+    const isAsRecorded = inPlace.branch === head.branch && inPlace.head === this.#head.file();
+    // HEAD was on other branches and came back: what changed meanwhile may be theirs.
+    if (this.#unattended && !isAsRecorded) this.#shelving.keepReplaced(this.#ownership.replaced());
+    const { movedIn, conflicts } = await this.#shelving.bringBack(inPlace);
+    if (!isAsRecorded || inPlace.tip !== head.commit) await this.#setInPlace(inPlace.id, head);
     this.#told = '';
-    await this.#returnToRuns(inPlace.branch);
+    await this.#runsLeft.comeBack(inPlace.id, head.branch!);
     return { state: 'inPlace', movedIn, conflicts };
-  }
-
-  // ---- runs ----
-
-  /** HEAD has left the branch of these runs: they go on, or pause if the project says so. */
-  async #leaveRuns(inPlace: InPlace, to: string): Promise<void> {
-    const { runs } = this.#setup;
-    const here = runs.live().filter(({ branch }) => branch === inPlace.branch);
-    if (here.length === 0) return;
-    const { onBranchSwitch } = await this.#ownership.policyOf(inPlace);
-    for (const run of here) {
-      await runs.codeMoved(run.id, to);
-      const paused = this.#record.paused();
-      const known = paused[inPlace.branch]?.runs ?? [];
-      // A plain command cannot save when asked: pausing it is for a person to say.
-      if (onBranchSwitch !== 'pause' || run.writesFiles || known.includes(run.id)) continue;
-      await runs.pause(run.id);
-      this.#record.setPaused({ ...paused, [inPlace.branch]: { runs: [...known, run.id], left: false } });
-    }
-  }
-
-  /** What was paused for a switch that did not happen goes on; after one that did, it is offered. */
-  async #returnToRuns(branch: string): Promise<void> {
-    const { [branch]: entry, ...others } = this.#record.paused();
-    if (!entry) return;
-    const { runs, tell } = this.#setup;
-    this.#record.setPaused(others);
-    for (const run of entry.runs) {
-      if (!entry.left) await runs.resume(run);
-      else tell('canResume', `A run of ${branch} was paused when HEAD left it, and can go on.`, run);
-    }
   }
 
   // ---- records ----
 
-  async #setInPlace(branch: string, tip: string | null): Promise<void> {
-    const { root } = this.#setup;
-    const branches = await localBranches(root);
-    const before = this.#record.inPlace()?.branch;
-    if (before !== branch) this.#claimed.clear();
-    const paused = this.#record.paused();
-    if (before !== undefined && before !== branch && paused[before])
-      this.#record.setPaused({ ...paused, [before]: { ...paused[before], left: true } });
-    this.#record.setInPlace({ branch, tip, seenAt: Date.now(), branches });
+  async #setInPlace(id: string, { branch, commit: tip }: Head): Promise<void> {
+    const { known } = this.#setup;
+    // First: whoever moves HEAD meanwhile makes another file of it.
+    const head = this.#head.file();
+    await known.look(true);
+    const before = this.#record.inPlace()?.id;
+    if (before !== id) this.#claimed.clear();
+    if (before !== undefined && before !== id) this.#runsLeft.left(before);
+    this.#record.setInPlace({ branch: branch!, id, tip, seenAt: Date.now(), branches: known.names(), head });
   }
 
-  /** The files in place are the new branch's from now on. */
-  #keepFiles(branch: string): void {
+  /** The files in place are that branch's from now on. */
+  async #handOver(id: string, head: Head): Promise<Step> {
     const files = this.#record.files();
-    if (files.size > 0) this.#record.setFiles(files, branch);
+    if (files.size > 0) this.#record.setFiles(files, id);
+    await this.#setInPlace(id, head);
+    return { state: 'again' };
+  }
+
+  /** What the branch in place is called now. */
+  #nameInPlace(): string | null {
+    const inPlace = this.#record.inPlace();
+    return inPlace && (this.#setup.known.find(inPlace.id).name || inPlace.branch);
   }
 
   #tryLater(): void {
@@ -392,14 +377,6 @@ export class Worktree {
       void this.sync();
     }, 2_000);
     this.#retry.unref();
-  }
-
-  #tellMoved(from: string, to: string | null, { movedOut, movedIn }: { movedOut: number; movedIn: number }): void {
-    const parts = [
-      movedOut > 0 ? `${counted(movedOut, 'file')} of ${from} stashed` : '',
-      movedIn > 0 ? `${counted(movedIn, 'file')} of ${to} back in place` : '',
-    ].filter(Boolean);
-    if (parts.length > 0) this.#setup.tell('switched', `${parts.join(', ')}.`);
   }
 
   #tellOnce(code: BranchNotice, text: string): void {
@@ -413,7 +390,7 @@ export class Worktree {
     reason: string,
     total: Pick<SyncResult, 'movedOut' | 'movedIn' | 'late' | 'conflicts'>,
   ): SyncResult {
-    return { state, reason, branch: this.head.branch, inPlace: this.#record.inPlace()?.branch ?? null, ...total };
+    return { state, reason, branch: this.head.branch, inPlace: this.#nameInPlace(), ...total };
   }
 }
 

@@ -1,7 +1,7 @@
-/** What is another in a second code snapshot. */
+/** The differences between two code snapshots. */
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { GitError, git, tryGit } from './git.ts';
+import { GitError, git } from './git.ts';
 
 const STATUSES = { A: 'added', D: 'removed' } as const;
 
@@ -17,10 +17,15 @@ export interface CodeHunks extends CodeChange {
   hunks: string | null;
 }
 
+/** None also where the snapshots cannot be read: that they differ is known without. */
 export async function codeChanges(store: string, from: string, to: string): Promise<CodeChange[]> {
   if (from === to) return [];
-  const output = await tryGit(['diff-tree', '-r', '-z', '--name-status', '--no-renames', from, to], optionsOf(store));
-  return changesOf(output ?? '');
+  try {
+    return changesOf(await git(['diff-tree', '-r', '-z', '--name-status', '--no-renames', from, to], optionsOf(store)));
+  } catch (error) {
+    if (error instanceof GitError) return [];
+    throw error;
+  }
 }
 
 /** Names of the files that differ between two snapshots. */

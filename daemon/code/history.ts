@@ -1,63 +1,50 @@
-/** What git remembers of branches: existence, tips, renames, how HEAD came here. Reads only. */
-import { tryGit } from './git.ts';
-
-const REFLOG_ENTRIES = '100';
-
-export async function localBranches(root: string): Promise<string[]> {
-  const output = await tryGit(['for-each-ref', '--format=%(refname)', 'refs/heads'], { cwd: root });
-  return (output ?? '').split('\n').flatMap((ref) => (ref ? [ref.slice('refs/heads/'.length)] : []));
-}
+/** What git remembers of branches: which there are, their commits, how HEAD came here. Reads only. */
+import { type GitDirectories, reflogOf, renamedBy } from './reflog.ts';
+import { askGit } from './repository.ts';
 
 /** The branch's commit; null when there is no such branch, or it is unborn. */
-export async function tipOf(root: string, branch: string): Promise<string | null> {
-  return (await tryGit(['rev-parse', '-q', '--verify', `refs/heads/${branch}^{commit}`], { cwd: root })) || null;
-}
-
-/** Earlier names of a branch, the newest first, as its own reflog tells. */
-export async function earlierNames(root: string, branch: string): Promise<string[]> {
-  const names: string[] = [];
-  let name = branch;
-  for (const { subject } of await reflog(root, `refs/heads/${branch}`)) {
-    const renamed = /^Branch: renamed refs\/heads\/(?<from>.+) to refs\/heads\/(?<to>.+)$/.exec(subject)?.groups;
-    if (renamed?.to !== name) continue;
-    name = renamed!.from!;
-    names.push(name);
-  }
-  return names;
+export function tipOf(root: string, branch: string): Promise<string | null> {
+  return askGit(['rev-parse', '-q', '--verify', `refs/heads/${branch}^{commit}`], { cwd: root });
 }
 
 /** Whether the branch of that name has, or once had, this commit: else it is another branch of the same name. */
-export async function hasHad(root: string, branch: string, commit: string): Promise<boolean> {
-  const isAncestor = await tryGit(['merge-base', '--is-ancestor', commit, `refs/heads/${branch}`], { cwd: root });
-  if (isAncestor !== null) return true;
-  return (await reflog(root, `refs/heads/${branch}`)).some((entry) => entry.commit === commit);
+export async function hasHad(root: string, directories: GitDirectories, branch: string, commit: string) {
+  if (await isAncestor(root, commit, `refs/heads/${branch}`)) return true;
+  const entries = await reflogOf(directories, `refs/heads/${branch}`);
+  return entries.some(({ before, after }) => before === commit || after === commit);
+}
+
+/** False also when one of them is not there (any more). */
+export async function isAncestor(root: string, commit: string, of: string): Promise<boolean> {
+  const exists = async (revision: string) =>
+    (await askGit(['rev-parse', '-q', '--verify', `${revision}^{commit}`], { cwd: root })) !== null;
+  // git fails on a commit that it does not have, as it does on a damaged repository.
+  if (!(await exists(commit)) || !(await exists(of))) return false;
+  return (await askGit(['merge-base', '--is-ancestor', commit, of], { cwd: root })) !== null;
 }
 
 /**
- * Whether HEAD went from one branch to the other without moving to another commit: `to` was made from where `from` was.
- * Null when the reflog does not tell.
+ * Whether HEAD went from one branch to the other without moving to another commit: `to` was made from where the other was.
+ * `from`: all names that the other has had since. Null when the reflog does not tell.
  */
-export async function cameStraight(root: string, from: string, to: string): Promise<boolean | null> {
-  const entries = await reflog(root, 'HEAD');
+export async function cameStraight(
+  directories: GitDirectories,
+  from: readonly string[],
+  to: string,
+): Promise<boolean | null> {
+  const entries = (await reflogOf(directories, 'HEAD')).reverse();
   let name = to;
-  for (const [i, { commit, subject }] of entries.entries()) {
-    const renamed = /^Branch: renamed refs\/heads\/(?<from>.+) to refs\/heads\/(?<to>.+)$/.exec(subject)?.groups;
-    if (renamed?.to === name) name = renamed.from!;
+  let moved = false;
+  for (const { before, after, subject } of entries) {
+    if (moved && from.includes(name)) return true;
+    const renamed = renamedBy(subject);
+    if (renamed && !renamed.copied && renamed.to === name) name = renamed.from;
     const move = /^checkout: moving from (?<from>.+) to (?<to>.+)$/.exec(subject)?.groups;
     if (!move) continue;
     if (move.to !== name) return null;
-    if (entries[i + 1] && entries[i + 1]!.commit !== commit) return false;
-    if (move.from === from) return true;
+    if (before && before !== after) return false;
     name = move.from!;
+    moved = true;
   }
-  return null;
-}
-
-/** The newest entry first. */
-async function reflog(root: string, ref: string): Promise<{ commit: string; subject: string }[]> {
-  const output = await tryGit(['log', '-g', '-n', REFLOG_ENTRIES, '--format=%H %gs', ref, '--'], { cwd: root });
-  return (output ?? '')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => ({ commit: line.slice(0, line.indexOf(' ')), subject: line.slice(line.indexOf(' ') + 1) }));
+  return moved && from.includes(name) ? true : null;
 }

@@ -8,7 +8,8 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, syml
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
-import { git, tryGit } from './git.ts';
+import { GitError, type GitOptions, git } from './git.ts';
+import { askGit } from './repository.ts';
 
 const MAX_FILE_BYTES = 1 << 20;
 const MAX_TOTAL_BYTES = 50 << 20;
@@ -28,8 +29,8 @@ export interface Snapshot {
 /** One after the other: git refuses a second writer of an index. */
 const underWay = new Map<string, Promise<unknown>>();
 
-/** Null without the git program or outside a repository: code is then not kept. */
-export function takeSnapshot(root: string, store: string): Promise<Snapshot | null> {
+/** Rejects with `gitUnusable`, or with `GitError` where the shadow repository is the problem: code is then not kept. */
+export function takeSnapshot(root: string, store: string): Promise<Snapshot> {
   const key = `${store}\0${root}`;
   const snapshot = (underWay.get(key) ?? Promise.resolve()).then(() => snapshotNow(root, store));
   const settled = snapshot.catch(() => {});
@@ -38,17 +39,22 @@ export function takeSnapshot(root: string, store: string): Promise<Snapshot | nu
   return snapshot;
 }
 
-async function snapshotNow(root: string, store: string): Promise<Snapshot | null> {
+async function snapshotNow(root: string, store: string): Promise<Snapshot> {
   const list = async (...which: string[]) =>
-    (await tryGit(['ls-files', '-z', ...which], { cwd: root }))?.split('\0').filter(Boolean) ?? null;
-  const [tracked, others] = await Promise.all([list('--cached'), list('--others', '--exclude-standard')]);
-  if (tracked === null || others === null) return null;
+    ((await askGit(['ls-files', '-z', ...which], { cwd: root })) ?? '').split('\0').filter(Boolean);
+  const [tracked, others, status] = await Promise.all([
+    list('--cached'),
+    list('--others', '--exclude-standard'),
+    askGit(['status', '--porcelain', '--untracked-files=no'], { cwd: root }),
+  ]);
   const written = others.filter((path) => !WRITTEN.test(path));
   const { paths, leftOut } = choose(root, [...new Set([...tracked, ...written])]);
   const shadow = await openShadow(store);
   // One index a worktree: git then rehashes only what changed since the last snapshot.
   const index = join(shadow, `index-${createHash('sha256').update(root).digest('hex').slice(0, 12)}`);
   const options = { cwd: root, env: { ...shadowEnvironment(shadow, root), GIT_INDEX_FILE: index } };
+  // Of a daemon that was killed: there is one at a time, and it comes here once at a time.
+  rmSync(`${index}.lock`, { force: true });
   const known = (await git(['ls-files', '-z'], options)).split('\0').filter(Boolean);
   const present = new Set(paths);
   const gone = known.filter((path) => !present.has(path));
@@ -58,8 +64,7 @@ async function snapshotNow(root: string, store: string): Promise<Snapshot | null
     await git(['update-index', '-z', '--add', '--stdin'], { ...options, input: `${paths.join('\0')}\0` });
   const tree = (await git(['write-tree'], options)).trim();
   await keep(shadow, root, tree);
-  const status = await tryGit(['status', '--porcelain', '--untracked-files=no'], { cwd: root });
-  return { tree, dirty: status !== null && status !== '', leftOut };
+  return { tree, dirty: status !== '', leftOut };
 }
 
 /**
@@ -170,14 +175,24 @@ async function keep(shadow: string, cwd: string, tree: string): Promise<void> {
     GIT_COMMITTER_DATE: '2000-01-01T00:00:00Z',
   };
   const ref = `refs/snapshots/${tree}`;
-  if (await tryGit(['rev-parse', '-q', '--verify', ref], { cwd, env })) return;
+  if (await isThere(ref, { cwd, env })) return;
   const commit = (await git(['commit-tree', tree, '-m', 'snapshot'], { cwd, env })).trim();
   await git(['update-ref', ref, commit], { cwd, env });
 }
 
+async function isThere(ref: string, options: GitOptions): Promise<boolean> {
+  try {
+    await git(['rev-parse', '-q', '--verify', ref], options);
+    return true;
+  } catch (error) {
+    if (error instanceof GitError && error.end === 1) return false;
+    throw error;
+  }
+}
+
 async function ignoredEntries(root: string): Promise<string[]> {
   const entries = readdirSync(root).filter((name) => name !== '.git' && name !== '.trainstash');
-  const ignored = await tryGit(['check-ignore', '-z', '--stdin'], { cwd: root, input: entries.join('\0') });
+  const ignored = await askGit(['check-ignore', '-z', '--stdin'], { cwd: root, input: entries.join('\0') });
   return ignored === null ? [] : ignored.split('\0').filter(Boolean);
 }
 

@@ -25,7 +25,8 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
     }
     const known = await store.session(id);
     if (known && known.endedAt !== null && !hasCheckpoints(directory)) continue;
-    const run = (launch.run && (await store.run(launch.run))) || (await store.createRun(adoptedRun(launch)));
+    const run =
+      (launch.run && (await store.run(launch.run))) || (await store.createRun(await adoptedRun(context, launch)));
     const session = known ?? (await newlyKnown(context, run, launch));
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
@@ -42,7 +43,7 @@ export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set
     seen.add(id);
     // Ours are followed by who launched them.
     if (launch.run !== null || launch.purpose !== 'train' || (await context.store.session(id))) continue;
-    const run = await context.store.createRun(adoptedRun(launch));
+    const run = await context.store.createRun(await adoptedRun(context, launch));
     const session = await newlyKnown(context, run, launch);
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
@@ -73,7 +74,9 @@ function hasCheckpoints(directory: SessionDirectory): boolean {
 }
 
 /** A run that was started without a daemon gets its name here; one whose row is lost gets it back. */
-function adoptedRun(launch: Launch): Run {
+async function adoptedRun({ branches }: ProjectContext, launch: Launch): Promise<Run> {
+  const { branch } = launch.identity;
+  const branchId = branch === null ? null : ((await branches?.idAt(branch, launch.createdAt)) ?? null);
   const id = launch.run ?? (launch.command && basename(launch.command.dir));
   const run = newRun({
     job: launch.job,
@@ -86,7 +89,7 @@ function adoptedRun(launch: Launch): Run {
       launch.command && launch.run === null
         ? { words: maskWords(launch.command.words), cwd: relative(launch.root, launch.command.cwd) }
         : null,
-    identity: { ...launch.identity, codeLeftOut: [] },
+    identity: { ...launch.identity, branchId, codeLeftOut: [] },
     restarts: 0,
   });
   return {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Checkpoint, Notice, Run } from '../../protocol/domain.ts';
 import type { Backends } from '../backends/backends.ts';
+import type { KnownBranches } from '../branches/known-branches.ts';
 import type { Place } from '../code/project.ts';
 import type { Store } from '../store/client.ts';
 import type { SecretParams } from './secret-params.ts';
@@ -15,6 +16,8 @@ export interface ProjectContext {
   runner: string;
   backends: Backends;
   secrets: SecretParams;
+  /** Null without git. */
+  branches: KnownBranches | null;
   announce: Announcer;
   log(text: string): void;
 }

@@ -1,5 +1,6 @@
 /** What a run is tied to: branch, commit, code, machine. */
 import { cpus } from 'node:os';
+import { isError } from '../../protocol/errors.ts';
 import { readHead } from '../code/project.ts';
 import { takeSnapshot } from '../code/snapshot.ts';
 import type { ProjectContext } from './context.ts';
@@ -7,18 +8,23 @@ import type { Identity } from './records.ts';
 
 const MAX_LISTED = 50;
 
-/** Never fails: a run whose code cannot be kept is still a run. */
-export async function identityOf({ place, log }: ProjectContext): Promise<Identity> {
-  if (!place.git) return { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
+/** Throws `gitUnusable` when the branch is not to be had. A run whose code cannot be kept is still a run, and says so. */
+export async function identityOf({ place, branches, log }: ProjectContext): Promise<Identity> {
+  if (!branches) return { branch: null, branchId: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
   const head = await readHead(place.root);
+  await branches.look();
+  const branchId = head.branch === null ? null : await branches.certainId(head.branch);
+  let codeProblem: string | undefined;
   const snapshot = await takeSnapshot(place.root, place.store).catch((error: Error) => {
+    codeProblem = isError(error, 'gitUnusable') && error.data.said ? `git: “${error.data.said}”` : error.message;
     log(`code not kept: ${error.message}`);
     return null;
   });
   const codeLeftOut = (snapshot?.leftOut ?? [])
     .slice(0, MAX_LISTED)
     .map(({ path, bytes }) => `${path} (${bytes} bytes)`);
-  return { ...head, dirty: snapshot?.dirty ?? false, code: snapshot?.tree ?? null, codeLeftOut };
+  const code = snapshot?.tree ?? null;
+  return { ...head, branchId, dirty: snapshot?.dirty ?? false, code, codeLeftOut, codeProblem };
 }
 
 /** As the trainer reports it, so that the two can be compared. */

@@ -9,7 +9,10 @@ import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
+import { KnownBranches } from '../branches/known-branches.ts';
+import { gitUnusable } from '../code/failure.ts';
 import { type Place, readHead } from '../code/project.ts';
+import { findRepository } from '../code/repository.ts';
 import { csvOfPoints } from '../formats/writers/csv.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { startStore } from '../store/client.ts';
@@ -23,11 +26,13 @@ import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
 import { isPython } from './interpreter.ts';
 import { keepPolicy } from './live.ts';
+import { nameRuns } from './name-runs.ts';
 import { type Device, Runs } from './runs.ts';
 import { SecretParams } from './secret-params.ts';
 import { takeInSetAside } from './set-aside.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
+import { requireWritable } from './writable.ts';
 
 const DRAFT_LIFE_MS = 86_400_000;
 /** How late a script that was started by hand is seen. */
@@ -71,7 +76,7 @@ export class OpenProject {
   }
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
-    mkdirSync(place.store, { recursive: true, mode: 0o700 });
+    requireWritable(place.store);
     if (!place.git) writeFileSync(join(place.store, '.gitignore'), '*\n');
     const network = networkFileSystem(place.store);
     if (network) {
@@ -81,10 +86,22 @@ export class OpenProject {
         { path: place.store, reason: network },
       );
     }
+    const repository = place.git ? await findRepository(place.root) : null;
+    if (repository?.kind === 'failed') throw gitUnusable(repository.failure);
     const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
+    let project: OpenProject | undefined;
+    const branches =
+      repository?.kind === 'repository'
+        ? new KnownBranches({
+            ...repository,
+            storePath: place.store,
+            renamed: async (names) => project?.branchesRenamed(names),
+          })
+        : null;
     const context: ProjectContext = {
       place,
       store,
+      branches,
       trainer: setup.trainer,
       runner: setup.runner,
       backends: setup.backends,
@@ -92,17 +109,28 @@ export class OpenProject {
       announce: setup.announce(place),
       log: setup.log,
     };
-    const project = new OpenProject(context, setup.device);
+    project = new OpenProject(context, setup.device);
+    try {
+      await project.#begin();
+      return project;
+    } catch (error) {
+      await project.close();
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { store, place, log, branches } = this.context;
     if ((await store.info()).rebuiltAtOpen)
-      setup.log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
-    await adoptSessions(context, project.runs);
+      log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
+    if (branches) await nameRuns(store, branches, place);
+    await adoptSessions(this.context, this.runs);
     // Those that ended meanwhile are settled before anyone asks.
-    await project.runs.settle();
-    await takeInSetAside(context, (id) => project.runs.liveRuns().some((run) => run.id === id));
+    await this.runs.settle();
+    await takeInSetAside(this.context, (id) => this.runs.liveRuns().some((run) => run.id === id));
     for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
-    await project.worktrees.tidy(false);
-    project.#lookForStrays();
-    return project;
+    await this.worktrees.tidy(false);
+    this.#lookForStrays();
   }
 
   get store(): ProjectContext['store'] {
@@ -118,9 +146,16 @@ export class OpenProject {
     return storeExists(this.context);
   }
 
+  /** Branches have other names than before, by their ids: so do their runs. */
+  async branchesRenamed(names: ReadonlyMap<string, string>): Promise<void> {
+    this.runs.branchesRenamed(names);
+    for (const run of await this.store.nameBranches([...names])) this.context.announce.run(run);
+  }
+
   /** `root`: one of its worktrees. */
   async describe(root: string, trusted: boolean): Promise<Project> {
     const { branch } = this.place.git ? await readHead(root) : { branch: null };
+    await this.context.branches?.look();
     const { store, git } = this.place;
     const switchWaits = await this.worktrees.waitsFor(root);
     return {

@@ -11,11 +11,14 @@ import { checkpointPolicy } from './config.ts';
 
 export interface Identity {
   branch: string | null;
+  branchId?: string | null;
   commit: string | null;
   dirty: boolean;
   code: string | null;
   /** Files too large for the snapshot. */
   codeLeftOut: string[];
+  /** Why the code could not be kept. */
+  codeProblem?: string | undefined;
 }
 
 export function newRun(facts: {
@@ -30,7 +33,20 @@ export function newRun(facts: {
   command?: Run['command'];
 }): Run {
   const { identity, restarts, ...rest } = facts;
-  return { ...blankRun({ id: randomId(), ...rest, ...identity }, Date.now()), restart: { max: restarts, used: 0 } };
+  const { codeProblem, ...tied } = identity;
+  const now = Date.now();
+  const notices: Run['notices'] = codeProblem
+    ? [
+        {
+          code: 'codeNotKept',
+          level: 'warning',
+          text: `Its code could not be kept: ${codeProblem}`,
+          step: null,
+          at: now,
+        },
+      ]
+    : [];
+  return { ...blankRun({ id: randomId(), ...rest, ...tied }, now), restart: { max: restarts, used: 0 }, notices };
 }
 
 export function newSession(run: Run, purpose: Session['purpose'], resumedFrom: Session['resumedFrom']): Session {

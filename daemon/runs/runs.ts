@@ -249,9 +249,21 @@ export class Runs {
       .map((live) => ({ run: live.run, writesFiles: live.writesFiles }));
   }
 
-  /** When a run of that branch that writes by path last ended there. */
-  wroteUntil(root: string, branch: string): number {
-    return this.#wroteUntil.get(`${root}\0${branch}`) ?? 0;
+  /** When a run of the branch with that id that writes by path last ended there. */
+  wroteUntil(root: string, branchId: string): number {
+    return this.#wroteUntil.get(`${root}\0${branchId}`) ?? 0;
+  }
+
+  /** Branches have other names than before, by their ids. */
+  branchesRenamed(names: ReadonlyMap<string, string>): void {
+    for (const live of this.#live.values()) {
+      const name = names.get(live.run.branchId ?? '');
+      if (name !== undefined) void live.update({ branch: name });
+    }
+    for (const queued of this.#queue.values()) {
+      const name = names.get(queued.run.branchId ?? '');
+      if (name !== undefined) queued.run = { ...queued.run, branch: name };
+    }
   }
 
   /** A live run's branch is no longer the one in its worktree. */
@@ -453,7 +465,7 @@ export class Runs {
     await this.#put(ended.run);
     const launch = ended.directory.launch();
     const root = launch?.root ?? this.#context.place.root;
-    if (wroteFiles) this.#wroteUntil.set(`${root}\0${ended.run.branch}`, Date.now());
+    if (wroteFiles) this.#wroteUntil.set(`${root}\0${ended.run.branchId}`, Date.now());
     this.#barrier?.ended(root, ended.run);
     this.#scheduleRestart(ended);
     this.#device.freed();

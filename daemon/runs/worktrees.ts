@@ -19,6 +19,7 @@ const LEVELS: Record<BranchNotice, Notice['level']> = {
   askFollow: 'warning',
   switchWaits: 'warning',
   vanished: 'warning',
+  replaced: 'warning',
   switchFailed: 'error',
 };
 
@@ -46,12 +47,14 @@ export class Worktrees implements Barrier {
   constructor(context: ProjectContext, runs: Runs) {
     this.#context = context;
     this.#runs = runs;
-    this.stashes = new Stashes(context.place.store, context.store);
+    const { place, store, branches } = context;
+    const git = branches && { known: branches, common: branches.directories.common };
+    this.stashes = new Stashes({ storePath: place.store, store, git });
   }
 
   /** Follows its HEAD from now on. Null without git. */
   at(root: string): Promise<Worktree | null> {
-    if (!this.#context.place.git) return Promise.resolve(null);
+    if (!this.#context.branches) return Promise.resolve(null);
     let opening = this.#open.get(root);
     if (!opening) {
       opening = this.#start(root);
@@ -72,6 +75,13 @@ export class Worktrees implements Barrier {
 
   async sync(root: string, files?: 'move' | 'stay'): Promise<SyncResult> {
     return (await (await this.at(root))?.sync(files)) ?? NOTHING;
+  }
+
+  /** Sees to whatever is due in any of them, so that what is stashed now is told. */
+  async settle(root: string): Promise<void> {
+    await this.at(root);
+    const open = await Promise.all([...this.#open.values()].map((opening) => opening.catch(() => null)));
+    await Promise.all(open.map((worktree) => worktree?.settle()));
   }
 
   async follow(root: string, follow: boolean): Promise<SyncResult> {
@@ -110,7 +120,6 @@ export class Worktrees implements Barrier {
     const open = (await Promise.all(this.#open.values())).filter((worktree) => worktree !== null);
     const tidy = () =>
       this.stashes.tidy(
-        this.#context.place.root,
         open.flatMap((worktree) => worktree.neededFiles()),
         emptyTrash,
       );
@@ -128,12 +137,14 @@ export class Worktrees implements Barrier {
     await Promise.all(open.map((worktree) => worktree?.dispose()));
   }
 
-  #start(root: string): Promise<Worktree | null> {
-    const { place, store, log, announce } = this.#context;
+  async #start(root: string): Promise<Worktree | null> {
+    const { place, store, log, announce, branches } = this.#context;
+    if (!branches) return null;
     return Worktree.open({
       root,
       storePath: place.store,
       store,
+      known: branches,
       log,
       policy: policyOf,
       headMoved: (head) => this.onHead(root, head),
@@ -146,14 +157,14 @@ export class Worktrees implements Barrier {
       },
       runs: {
         live: () =>
-          this.#runs.liveAt(root).map(({ run: { id, name, branch, startedAt, createdAt }, writesFiles }) => ({
+          this.#runs.liveAt(root).map(({ run: { id, name, branchId, startedAt, createdAt }, writesFiles }) => ({
             id,
             name,
-            branch,
+            branchId,
             startedAt: startedAt ?? createdAt,
             writesFiles,
           })),
-        wroteUntil: (branch) => this.#runs.wroteUntil(root, branch),
+        wroteUntil: (branchId) => this.#runs.wroteUntil(root, branchId),
         pause: async (id) => void (await this.#runs.pause(id)),
         codeMoved: (id, to) => this.#runs.codeMoved(id, to),
         resume: (id) => this.#runs.resumeAgain(id, root),

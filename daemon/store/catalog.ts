@@ -24,6 +24,8 @@ const POSITION_COLUMNS = {
 
 export class Catalog {
   readonly database: Database;
+  /** What branches are called now, by their ids: whoever writes a run may not have heard of a new name. */
+  readonly #branchNames = new Map<string, string>();
 
   constructor(database: Database) {
     this.database = database;
@@ -31,7 +33,8 @@ export class Catalog {
 
   // ---- runs ----
 
-  putRun(run: Run): void {
+  putRun(given: Run): void {
+    const run = { ...given, branch: this.#branchNames.get(given.branchId ?? '') ?? given.branch };
     this.database
       .prepare(
         `INSERT INTO run (id, number, job, branch, status, draft, trashed, created, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -96,6 +99,26 @@ export class Catalog {
       filter.limit,
     );
     return { runs, total };
+  }
+
+  /** Names branches by their ids, for good. Returns the runs whose branch had another name. */
+  nameBranches(names: readonly [id: string, name: string][]): Run[] {
+    return this.database.transaction(() =>
+      names.flatMap(([id, name]) => {
+        this.#branchNames.set(id, name);
+        const query = "SELECT body FROM run WHERE json_extract(body, '$.branchId') = ? AND branch IS NOT ?";
+        const renamed = this.#bodies<Run>(query, id, name).map((run) => ({ ...run, branch: name }));
+        for (const run of renamed) this.putRun(run);
+        return renamed;
+      }),
+    );
+  }
+
+  /** Runs of a branch by its name alone: older versions wrote no more. */
+  runsWithoutBranchId(): Run[] {
+    return this.#bodies<Run>(
+      "SELECT body FROM run WHERE branch IS NOT NULL AND json_extract(body, '$.branchId') IS NULL",
+    );
   }
 
   branches(): BranchSummary[] {

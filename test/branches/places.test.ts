@@ -238,13 +238,14 @@ test('a reftable repository is followed where git knows them', async (context) =
   expect(repository.read('checkpoints/last.pt')).toBe('main');
 });
 
-test('a bare repository is no project, and nothing is written to it', async () => {
+test('a bare repository is said to be one, and nothing is written to it', async () => {
   const repository = await makeRepository();
   const bare = join(repository.fixture.folder, 'bare.git');
   gitIn(repository.root)('clone', '-q', '--bare', repository.root, bare);
   const before = readdirSync(bare).sort();
   await expect(repository.client.request(projectOpen, { root: bare, trusted: true })).rejects.toMatchObject({
-    code: 'notFound',
+    code: 'gitUnusable',
+    data: { reason: 'bare', path: bare },
   });
   expect(readdirSync(bare).sort()).toEqual(before);
 });

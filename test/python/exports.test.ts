@@ -51,6 +51,7 @@ async function openBench(watcher = UNWATCHED, made?: Stored): Promise<Bench> {
     runner: '',
     backends: null as never,
     secrets: new SecretParams(),
+    branches: null,
     announce: { run() {}, checkpoint() {}, metrics() {}, notice() {} },
     log() {},
     contentThread: CONTENT_THREAD,

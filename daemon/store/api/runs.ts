@@ -20,6 +20,8 @@ export function runsApi(parts: Parts) {
     runs: (filter: RunFilter) => parts.catalog.runs(filter),
     countRuns: () => parts.catalog.countRuns(),
     branches: () => parts.catalog.branches(),
+    nameBranches: (names: readonly [id: string, name: string][]) => parts.catalog.nameBranches(names),
+    runsWithoutBranchId: () => parts.catalog.runsWithoutBranchId(),
     runsWithStatus: (statuses: readonly string[]) => parts.catalog.runsWithStatus(statuses),
     findRun: (query: string) => findRun(parts, query),
     /** In one go, since each call is a trip to this thread and back. */

@@ -1,0 +1,59 @@
+/** Records of version 0.1 name branches where now their ids stand: each gets the id of the branch that was called so then. */
+import { join } from 'node:path';
+import { hasHad } from '../code/history.ts';
+import type { GitDirectories } from '../code/reflog.ts';
+import { readJson, writeJson } from '../store/files.ts';
+import type { KnownBranches } from './known-branches.ts';
+import { listedIn } from './shelf.ts';
+
+interface NameSetup extends GitDirectories {
+  root: string;
+  storePath: string;
+  known: KnownBranches;
+}
+
+type Fields = Record<string, unknown> & { branch: string; tip: string | null };
+
+export async function giveIds(setup: NameSetup): Promise<void> {
+  const { storePath, known } = setup;
+  await known.look(true);
+  const ids = new Map<string, string>();
+  const idFor = async (name: string, tip: string | null, at: number) => {
+    const key = `${name} ${tip}`;
+    const id = ids.get(key) ?? (await idOf(setup, name, tip, at));
+    ids.set(key, id);
+    return id;
+  };
+  for (const entry of listedIn(join(storePath, 'shelf'))) {
+    const path = join(storePath, 'shelf', entry, 'owner.json');
+    const owner = fieldsOf(path);
+    if (!owner || 'branchId' in owner) continue;
+    writeJson(path, { ...owner, branchId: await idFor(owner.branch, owner.tip, Number(owner.createdAt)) }, true);
+  }
+  for (const name of listedIn(join(storePath, 'worktrees'))) {
+    const folder = join(storePath, 'worktrees', name);
+    const inPlace = fieldsOf(join(folder, 'in-place.json'));
+    if (!inPlace || 'id' in inPlace) continue;
+    const id = await idFor(inPlace.branch, inPlace.tip, Number(inPlace.seenAt));
+    const files = readJson(join(folder, 'files.json')) as { branch?: string; files?: unknown } | null;
+    if (files?.branch === inPlace.branch) writeJson(join(folder, 'files.json'), { id, files: files.files }, true);
+    const paused = (readJson(join(folder, 'paused.json')) ?? {}) as Record<string, unknown>;
+    const byId: Record<string, unknown> = {};
+    for (const [branch, runs] of Object.entries(paused)) byId[await idFor(branch, null, Date.now())] = runs;
+    if (Object.keys(byId).length > 0) writeJson(join(folder, 'paused.json'), byId, true);
+    // The last: it says that the others have been done.
+    writeJson(join(folder, 'in-place.json'), { ...inPlace, id, head: '' }, true);
+  }
+}
+
+async function idOf({ known, root, ...directories }: NameSetup, name: string, tip: string | null, at: number) {
+  if (tip === null) return known.idOf(name);
+  const id = await known.idAt(name, at);
+  const isIt = id !== null && (await hasHad(root, directories, known.find(id).name, tip));
+  return isIt ? id : known.addGone(name, tip);
+}
+
+function fieldsOf(path: string): Fields | null {
+  const value = readJson(path) as Fields | null;
+  return value !== null && typeof value.branch === 'string' ? value : null;
+}

@@ -1,0 +1,379 @@
+/**
+ * The branches that have files or runs here, each with an id of ours that it keeps when it is renamed: names are used
+ * again. One file of a store, `branch-ids.json`; what refers to a branch names its id.
+ */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { randomId } from '../../protocol/ids.ts';
+import { explain, gitUnusable } from '../code/failure.ts';
+import { GitError, git } from '../code/git.ts';
+import { isAncestor } from '../code/history.ts';
+import { type GitDirectories, reflogOf, reflogPath } from '../code/reflog.ts';
+import { readJson, syncDirectory, writeJson } from '../store/files.ts';
+import { continues, type Life, lifeOf, marksOf, maybe, nameAt, namesOf } from './same-branch.ts';
+
+const entrySchema = v.object({
+  id: v.string(),
+  name: v.string(),
+  tip: v.nullable(v.string()),
+  marks: v.array(v.object({ entry: v.string(), name: v.string() })),
+  /** The file of its log, which git renames with the branch. A clean-up writes another. */
+  logFile: v.string(),
+  /** The file of the reference itself, which git writes anew with every change; empty: packed. */
+  refFile: v.string(),
+  seenAt: v.number(),
+});
+type Entry = v.InferOutput<typeof entrySchema>;
+const fileSchema = v.object({ format: v.literal(1), branches: v.array(entrySchema) });
+
+/** Marks need not be the newest, only such as have not expired. */
+const REFRESH_MS = 86_400_000;
+const FORGET_MS = 3_600_000;
+/** The commit of a branch of which none is known: null would fit any that gets its first one. */
+const NO_COMMIT = 'none';
+
+export interface KnownBranch {
+  id: string;
+  /** What it is called; of one that is gone, what it was called last. */
+  name: string;
+  /** `unsure`: a branch of that name is there, and nothing tells whether it is the same. */
+  state: 'there' | 'gone' | 'unsure';
+}
+
+export interface KnownBranchesSetup extends GitDirectories {
+  /** A worktree, to say what is wrong with. */
+  root: string;
+  storePath: string;
+  /** Told of every name that is another than before, before the look that found it ends. */
+  renamed(names: ReadonlyMap<string, string>): Promise<void>;
+}
+
+interface Ref {
+  name: string;
+  tip: string;
+}
+
+interface Candidate {
+  entry: Entry;
+  ref: Ref;
+  /** The smaller, the newer what both have in common. */
+  age: number;
+  sameFile: boolean;
+}
+
+export class KnownBranches {
+  readonly #setup: KnownBranchesSetup;
+  #entries: Entry[];
+  /** The reference that each entry is now; of the last look. */
+  #refOf = new Map<string, Ref>();
+  #unsure = new Set<string>();
+  #refs: Ref[] = [];
+  /** What the files of an entry were when it was looked at. */
+  #stamps = new Map<string, string>();
+  #lastRefs: string | null = null;
+  readonly #lives = new Map<string, { stamp: string; life: Life }>();
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(setup: KnownBranchesSetup) {
+    this.#setup = setup;
+    const parsed = v.safeParse(fileSchema, readJson(this.#file));
+    this.#entries = parsed.success ? parsed.output.branches : [];
+  }
+
+  get directories(): GitDirectories {
+    const { gitDirectory, common } = this.#setup;
+    return { gitDirectory, common };
+  }
+
+  /** Finds out what each branch is called now. `all`: also which others there are. */
+  look(all = false): Promise<void> {
+    return this.#serial(() => this.#look(all));
+  }
+
+  find(id: string): KnownBranch {
+    const entry = this.#entries.find((one) => one.id === id);
+    const ref = this.#refOf.get(id);
+    const state = ref ? 'there' : this.#unsure.has(id) ? 'unsure' : 'gone';
+    return { id, name: ref?.name ?? entry?.name ?? '', state };
+  }
+
+  /** All local branches, as of the last look. */
+  names(): string[] {
+    return this.#refs.map(({ name }) => name);
+  }
+
+  all(): KnownBranch[] {
+    return this.#entries.map(({ id }) => this.find(id));
+  }
+
+  /** The id of HEAD's branch, which need not have a commit yet; it gets one if nobody knew it. */
+  idOf(name: string): Promise<string> {
+    return this.#serial(async () => {
+      const known = this.#idNow(name);
+      if (known) return known;
+      if (!this.#refs.some((ref) => ref.name === name)) await this.#look(true);
+      return this.#idNow(name) ?? (await this.#add(name)).id;
+    });
+  }
+
+  /** The id of the branch of that name, if it is known which one it is. */
+  knownId(name: string): string | null {
+    return this.#idNow(name);
+  }
+
+  /** It has been on HEAD ever since it was seen: whatever its log says, it is the same. */
+  confirm(id: string, name: string): Promise<void> {
+    return this.#serial(async () => {
+      await this.#look(false);
+      const ref = this.#refs.find((one) => one.name === name);
+      const entry = this.#entries.find((one) => one.id === id);
+      if (!entry || !ref || this.#refOf.has(id) || this.#idNow(name)) return;
+      this.#refOf.set(id, ref);
+      this.#unsure.delete(id);
+      await this.#refresh(entry, ref);
+      this.#write();
+    });
+  }
+
+  /** The same for whoever can do without; null while one of that name is unsure, which a person settles. */
+  async certainId(name: string): Promise<string | null> {
+    const isUnsure = !this.knownId(name) && this.all().some((one) => one.state === 'unsure' && one.name === name);
+    return isUnsure ? null : this.idOf(name);
+  }
+
+  /** The id of the branch that was called so at a time; null when none of now was. */
+  idAt(name: string, at: number): Promise<string | null> {
+    return this.#serial(async () => {
+      const fits: Ref[] = [];
+      for (const ref of this.#refs)
+        if (nameAt(await this.#lifeOf(ref.name), Math.floor(at / 1000)) === name) fits.push(ref);
+      const found = fits.length === 1 ? fits[0] : fits.find((ref) => ref.name === name);
+      if (!found) return null;
+      return this.#idNow(found.name) ?? (await this.#add(found.name)).id;
+    });
+  }
+
+  /** A branch that is gone, but of which something is left. */
+  addGone(name: string, tip: string | null): string {
+    const id = randomId();
+    const entry = { id, name, tip, marks: [], logFile: '', refFile: '', seenAt: Date.now() };
+    this.#entries.push({ ...entry, tip: tip ?? NO_COMMIT });
+    this.#write();
+    return id;
+  }
+
+  /** The names that a branch has had since its log began, the newest first. */
+  async namesOf(name: string): Promise<string[]> {
+    return namesOf(name, await this.#lifeOf(name));
+  }
+
+  /** Those that are gone, and to which nothing refers any more. */
+  forget(needed: ReadonlySet<string>): void {
+    const old = Date.now() - FORGET_MS;
+    const left = this.#entries.filter(({ id, seenAt }) => this.#refOf.has(id) || needed.has(id) || seenAt > old);
+    if (left.length === this.#entries.length) return;
+    this.#entries = left;
+    this.#write();
+  }
+
+  // ---- looking ----
+
+  async #look(all: boolean): Promise<void> {
+    // At the cost of some stats: each branch has its log and its reference as they were.
+    const isAsSeen = this.#lastRefs !== null && this.#entries.every((entry) => this.#isAsSeen(entry));
+    if (isAsSeen && !all) return;
+    const text = await this.#git('for-each-ref', '--format=%(objectname) %(refname)', 'refs/heads');
+    if (isAsSeen && text === this.#lastRefs) return;
+    this.#lastRefs = text;
+    this.#refs = refsOf(text);
+    await this.#match();
+    const renamed = new Map<string, string>();
+    let changed = false;
+    for (const entry of this.#entries) {
+      const ref = this.#refOf.get(entry.id);
+      if (!ref) continue;
+      this.#stamps.set(entry.id, this.#stampOf(ref.name));
+      const isRenamed = ref.name !== entry.name;
+      const isOld = Date.now() - entry.seenAt > REFRESH_MS;
+      if (isRenamed) renamed.set(entry.id, ref.name);
+      if (!isRenamed && !isOld && entry.marks.length > 0) continue;
+      await this.#refresh(entry, ref);
+      changed = true;
+    }
+    if (changed) this.#write();
+    if (renamed.size > 0) await this.#setup.renamed(renamed);
+  }
+
+  #isAsSeen({ id }: Entry): boolean {
+    const ref = this.#refOf.get(id);
+    // Of one that is gone only the list of references tells whether it is there again, under whatever name.
+    return ref !== undefined && this.#stamps.get(id) === this.#stampOf(ref.name);
+  }
+
+  /** Which reference each entry is. Whoever fits best and alone; where two fit alike, nobody. */
+  async #match(): Promise<void> {
+    const { certain, possible } = await this.#candidates();
+    this.#refOf = new Map();
+    this.#unsure = new Set();
+    // The newest common entry decides, then the file: of two branches that were made in one second from one commit the
+    // logs begin alike.
+    certain.sort((a, b) => a.age - b.age || Number(b.sameFile) - Number(a.sameFile) || b.entry.seenAt - a.entry.seenAt);
+    const taken = new Set<Ref>();
+    for (const { entry, ref } of certain) {
+      if (this.#refOf.has(entry.id) || taken.has(ref)) continue;
+      this.#refOf.set(entry.id, ref);
+      taken.add(ref);
+    }
+    for (const [entry, refs] of possible) {
+      const left = refs.filter((ref) => !taken.has(ref));
+      const own = left.find(({ name }) => name === entry.name);
+      if (this.#refOf.has(entry.id) || !own) continue;
+      if (await this.#isOnlyHeir(entry, own, left)) {
+        this.#refOf.set(entry.id, own);
+        taken.add(own);
+      } else this.#unsure.add(entry.id);
+    }
+  }
+
+  async #candidates(): Promise<{ certain: Candidate[]; possible: Map<Entry, Ref[]> }> {
+    const lives = new Map<Ref, Life>();
+    const holders = new Map<string, { ref: Ref; name: string }[]>();
+    for (const ref of this.#refs) {
+      const life = await this.#lifeOf(ref.name);
+      lives.set(ref, life);
+      for (const { entry, name } of life.marks) holders.set(entry, [...(holders.get(entry) ?? []), { ref, name }]);
+    }
+    const certain: Candidate[] = [];
+    const possible = new Map<Entry, Ref[]>();
+    for (const entry of this.#entries) {
+      const found = new Set<Ref>();
+      const add = (ref: Ref, age: number) => {
+        found.add(ref);
+        certain.push({ entry, ref, age, sameFile: isSame(entry.logFile, this.#filesOf(ref.name).logFile) });
+      };
+      // A tool that renames a branch without writing so has left the log in its file.
+      for (const [age, mark] of entry.marks.entries())
+        for (const { ref, name } of holders.get(mark.entry) ?? [])
+          if (!found.has(ref) && (name === mark.name || isSame(entry.logFile, this.#filesOf(ref.name).logFile)))
+            add(ref, age);
+      for (const [ref, life] of lives) {
+        if (found.has(ref)) continue;
+        // Nobody has written the reference since.
+        const isUnwritten = ref.name === entry.name && isSame(entry.refFile, this.#filesOf(ref.name).refFile);
+        if (continues(entry, life)) add(ref, entry.marks.length);
+        else if (maybe(entry, life) && isUnwritten) add(ref, entry.marks.length + 1);
+        else if (maybe(entry, life)) possible.set(entry, [...(possible.get(entry) ?? []), ref]);
+      }
+    }
+    return { certain, possible };
+  }
+
+  /** The log does not tell: then it is the same if it has the commit, and no other branch that could be it has. */
+  async #isOnlyHeir({ tip }: Entry, own: Ref, possible: readonly Ref[]): Promise<boolean> {
+    if (tip === null) return false;
+    const has = (ref: Ref) => ref.tip === tip || isAncestor(this.#setup.root, tip, ref.tip);
+    for (const ref of possible) if (ref !== own && (await has(ref))) return false;
+    return has(own);
+  }
+
+  // ---- records ----
+
+  #idNow(name: string): string | null {
+    for (const [id, ref] of this.#refOf) if (ref.name === name) return id;
+    // Before its first commit a branch is HEAD's word alone.
+    if (this.#refs.some((ref) => ref.name === name)) return null;
+    const unborn = this.#entries.find((entry) => entry.name === name && entry.tip === null && entry.marks.length === 0);
+    return unborn?.id ?? null;
+  }
+
+  async #add(name: string): Promise<Entry> {
+    const entry: Entry = { id: randomId(), name, tip: null, marks: [], logFile: '', refFile: '', seenAt: 0 };
+    this.#entries.push(entry);
+    const ref = this.#refs.find((one) => one.name === name);
+    if (ref) {
+      this.#refOf.set(entry.id, ref);
+      await this.#refresh(entry, ref);
+    } else entry.seenAt = Date.now();
+    this.#write();
+    return entry;
+  }
+
+  async #refresh(entry: Entry, ref: Ref): Promise<void> {
+    const marks = marksOf(await this.#lifeOf(ref.name));
+    Object.assign(entry, { ...ref, marks, ...this.#filesOf(ref.name), seenAt: Date.now() } satisfies Omit<Entry, 'id'>);
+    this.#stamps.set(entry.id, this.#stampOf(ref.name));
+  }
+
+  #write(): void {
+    writeJson(this.#file, { format: 1, branches: this.#entries } satisfies v.InferOutput<typeof fileSchema>, true);
+    syncDirectory(this.#setup.storePath);
+  }
+
+  get #file(): string {
+    return join(this.#setup.storePath, 'branch-ids.json');
+  }
+
+  /** Read again when the log is another than it was. */
+  async #lifeOf(name: string): Promise<Life> {
+    const stamp = this.#stampOf(name);
+    const read = this.#lives.get(name);
+    if (read?.stamp === stamp) return read.life;
+    const life = lifeOf(name, await reflogOf(this.#setup, `refs/heads/${name}`));
+    this.#lives.set(name, { stamp, life });
+    return life;
+  }
+
+  #filesOf(name: string): Pick<Entry, 'logFile' | 'refFile'> {
+    return {
+      logFile: fileOf(reflogPath(this.#setup, `refs/heads/${name}`), false),
+      refFile: fileOf(join(this.#setup.common, 'refs/heads', name), true),
+    };
+  }
+
+  #stampOf(name: string): string {
+    const tables = fileOf(join(this.#setup.common, 'reftable/tables.list'), true);
+    if (tables) return tables;
+    const ref = fileOf(join(this.#setup.common, 'refs/heads', name), true);
+    const packed = ref ? '' : fileOf(join(this.#setup.common, 'packed-refs'), true);
+    return `${fileOf(reflogPath(this.#setup, `refs/heads/${name}`), true)} ${ref || packed}`;
+  }
+
+  async #git(...words: string[]): Promise<string> {
+    const { common, root } = this.#setup;
+    try {
+      // Not from a worktree: the one that the project was opened in may be gone.
+      return await git(['--git-dir', common, ...words], { cwd: common });
+    } catch (error) {
+      throw error instanceof GitError ? gitUnusable(await explain(root, error)) : error;
+    }
+  }
+
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+}
+
+function refsOf(text: string): Ref[] {
+  return text.split('\n').flatMap((line) => {
+    const at = line.indexOf(' refs/heads/');
+    return at < 0 ? [] : [{ tip: line.slice(0, at), name: line.slice(at + ' refs/heads/'.length) }];
+  });
+}
+
+/** What tells one file from another; with `content`, also one state of it. Empty when there is none. */
+function fileOf(path: string, content: boolean): string {
+  try {
+    const stat = statSync(path, { bigint: true });
+    if (!stat.isFile()) return '';
+    return content ? `${stat.dev}:${stat.ino}:${stat.mtimeNs}:${stat.size}` : `${stat.dev}:${stat.ino}`;
+  } catch {
+    return '';
+  }
+}
+
+function isSame(a: string, b: string): boolean {
+  return a !== '' && a === b;
+}

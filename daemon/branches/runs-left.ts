@@ -1,0 +1,72 @@
+/** The runs of a branch that HEAD leaves, and comes back to: they go on, or pause and are offered. */
+import type { Run } from '../../protocol/domain.ts';
+import type { InPlace, WorktreeRecord } from './in-place.ts';
+import type { Ownership, RunsHere } from './ownership.ts';
+import type { Tell } from './words.ts';
+
+export interface RunsLeftSetup {
+  record: WorktreeRecord;
+  ownership: Ownership;
+  runs: RunsHere;
+  tell: Tell;
+}
+
+export class RunsLeft {
+  readonly #setup: RunsLeftSetup;
+  /** Runs that a switch has waited for. */
+  readonly #waitedFor = new Set<string>();
+
+  constructor(setup: RunsLeftSetup) {
+    this.#setup = setup;
+  }
+
+  /** HEAD has left the branch of these runs: they go on, or pause if the project says so. */
+  async leave(inPlace: InPlace, to: string): Promise<void> {
+    const { runs, record, ownership } = this.#setup;
+    const here = runs.live().filter(({ branchId }) => branchId === inPlace.id);
+    if (here.length === 0) return;
+    const { onBranchSwitch } = await ownership.policyOf(inPlace);
+    for (const run of here) {
+      await runs.codeMoved(run.id, to);
+      const paused = record.paused();
+      const known = paused[inPlace.id]?.runs ?? [];
+      // A plain command cannot save when asked: pausing it is for a person to say.
+      if (onBranchSwitch !== 'pause' || run.writesFiles || known.includes(run.id)) continue;
+      await runs.pause(run.id);
+      record.setPaused({ ...paused, [inPlace.id]: { runs: [...known, run.id], left: false } });
+    }
+  }
+
+  /** The files of the branch have left, too. */
+  left(id: string): void {
+    const { record } = this.#setup;
+    const paused = record.paused();
+    if (paused[id]) record.setPaused({ ...paused, [id]: { ...paused[id], left: true } });
+  }
+
+  /** What was paused for a switch that did not happen goes on; after one that did, it is offered. */
+  async comeBack(id: string, branch: string): Promise<void> {
+    const { runs, record, tell } = this.#setup;
+    const { [id]: entry, ...others } = record.paused();
+    if (!entry) return;
+    record.setPaused(others);
+    for (const run of entry.runs) {
+      if (!entry.left) await runs.resume(run);
+      else tell('canResume', `A run of ${branch} was paused when HEAD left it, and can go on.`, run);
+    }
+  }
+
+  /** A switch waits for the runs of the branch in place. */
+  waitFor({ id }: InPlace): void {
+    for (const run of this.#setup.runs.live()) if (run.branchId === id) this.#waitedFor.add(run.id);
+  }
+
+  /** A run that a switch has waited for has ended: one that was paused for it is offered when its branch is back. */
+  ended({ id, branchId, status }: Pick<Run, 'id' | 'branchId' | 'status'>, isOnHead: boolean): void {
+    // The switch itself may have been faster than this news of the run.
+    if (!this.#waitedFor.delete(id) || status !== 'paused' || !branchId || isOnHead) return;
+    const { record } = this.#setup;
+    const paused = record.paused();
+    record.setPaused({ ...paused, [branchId]: { runs: [...(paused[branchId]?.runs ?? []), id], left: true } });
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Whether a branch is one that was seen before, whatever it was called then. Its name does not tell: `git branch -m main dev`
+ * frees the name for another. Its reflog does: git takes it along when a branch is renamed and writes the rename into it,
+ * removes it with the branch, and begins a new one with a new branch. Pure.
+ */
+import { createHash } from 'node:crypto';
+import { type ReflogEntry, renamedBy } from '../code/reflog.ts';
+
+/** Old entries expire, those of commits that were left first; one that is found is enough. */
+const MARKS = 8;
+
+/** An entry of a branch's reflog, and the name that the branch had once it was written. */
+export interface Mark {
+  entry: string;
+  name: string;
+}
+
+/** What a branch's reflog tells of it. */
+export interface Life {
+  /** The newest first, back to where the branch was made. */
+  marks: readonly Mark[];
+  /** When each was written, in seconds. */
+  times: readonly number[];
+  /** The name that it had before the log begins; null: the log begins with the branch. */
+  nameBefore: string | null;
+  /** The commit that it had before the log begins. */
+  commitBefore: string | null;
+  /** The log begins with a first commit: without one a branch has no log. */
+  wasUnborn: boolean;
+}
+
+/** What was kept of a branch. */
+export interface Seen {
+  name: string;
+  /** The branch's commit; null before the first one. */
+  tip: string | null;
+  /** The newest first; none where git keeps no log. */
+  marks: readonly Mark[];
+}
+
+export function lifeOf(name: string, log: readonly ReflogEntry[]): Life {
+  const marks: Mark[] = [];
+  const times: number[] = [];
+  const life = { marks, times, nameBefore: null, commitBefore: null, wasUnborn: false };
+  let now = name;
+  for (const entry of [...log].reverse()) {
+    marks.push({ entry: createHash('sha256').update(entry.text).digest('base64url').slice(0, 16), name: now });
+    times.push(entry.at);
+    const renamed = renamedBy(entry.subject);
+    const isAbout = renamed?.to === now;
+    if (isAbout && renamed.copied) return life;
+    if (entry.before === null) return { ...life, wasUnborn: !/^branch: created from /i.test(entry.subject) };
+    if (isAbout) now = renamed.from;
+  }
+  return { ...life, nameBefore: now, commitBefore: log[0]?.before ?? null };
+}
+
+/** What to keep of it, so that it is known again. */
+export function marksOf({ marks }: Life): Mark[] {
+  // The first entry outlives those of commits that were left.
+  return marks.length > MARKS ? [...marks.slice(0, MARKS), marks.at(-1)!] : [...marks];
+}
+
+/** Whether what was seen comes right before the log begins: nothing is between the two. */
+export function continues({ name, tip, marks }: Seen, life: Life): boolean {
+  if (life.nameBefore === null)
+    return life.wasUnborn && marks.length === 0 && tip === null && name === life.marks.at(-1)?.name;
+  return life.nameBefore === name && life.commitBefore !== null && life.commitBefore === tip;
+}
+
+/** Nothing contradicts, and nothing proves it: entries have expired, or git keeps none. */
+export function maybe({ name }: Seen, life: Life): boolean {
+  return life.nameBefore !== null && (life.marks.length === 0 || life.nameBefore === name);
+}
+
+/** The names that a branch has had as far as its log goes back, the newest first. */
+export function namesOf(name: string, { marks, nameBefore }: Life): string[] {
+  const names = [name, ...marks.map((mark) => mark.name), ...(nameBefore === null ? [] : [nameBefore])];
+  return names.filter((one, i) => one !== names[i - 1]);
+}
+
+/** What a branch was called at a time, in seconds; null: it was not yet. */
+export function nameAt({ marks, times, nameBefore }: Life, at: number): string | null {
+  const i = times.findIndex((time) => time <= at);
+  return i < 0 ? nameBefore : marks[i]!.name;
+}

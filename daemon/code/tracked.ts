@@ -1,0 +1,48 @@
+/** What git tracks: names, one character a byte, and the content of a file. Throws `gitUnusable` where git cannot tell. */
+import { explain, gitUnusable } from './failure.ts';
+import { GitError, git } from './git.ts';
+import { askGit } from './repository.ts';
+
+const MAX_KNOWN = 50;
+/** Texts by their blobs, which never change. */
+const known = new Map<string, string>();
+
+export async function indexedFiles(root: string): Promise<string[]> {
+  const output = await askGit(['ls-files', '-z', '--full-name'], { cwd: root, encoding: 'latin1' });
+  return namesIn(output ?? '');
+}
+
+/** `revision`: a branch's full name or a commit's id. None when it is not there any more. */
+export async function filesOfCommit(root: string, revision: string): Promise<string[]> {
+  return namesIn((await listTree(root, revision, ['-r', '--name-only'])) ?? '');
+}
+
+/** The text of a file in the top folder of a commit; null when the commit has none, or is gone. */
+export async function fileOfCommit(root: string, revision: string, name: string): Promise<string | null> {
+  const line = await listTree(root, revision, [], name);
+  const blob = /^\d+ blob (?<id>[\da-f]+)\t/.exec(line ?? '')?.groups?.id;
+  if (!blob) return null;
+  const text = known.get(blob) ?? (await askGit(['cat-file', 'blob', blob], { cwd: root }));
+  if (known.size > MAX_KNOWN) known.clear();
+  if (text !== null) known.set(blob, text);
+  return text;
+}
+
+/** Null when there is no such commit. One whose files git cannot list is damage, and no commit without files. */
+async function listTree(root: string, revision: string, options: string[], name?: string): Promise<string | null> {
+  const words = ['ls-tree', '-z', '--full-tree', ...options, revision, ...(name === undefined ? [] : ['--', name])];
+  try {
+    return await git(words, { cwd: root, encoding: 'latin1' });
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    // A branch is there when its name is, a commit when its object is.
+    const object = revision.startsWith('refs/') ? revision : `${revision}^{commit}`;
+    const isThere = await askGit(['rev-parse', '-q', '--verify', object], { cwd: root });
+    if (isThere === null) return null;
+    throw gitUnusable(await explain(root, error));
+  }
+}
+
+function namesIn(output: string): string[] {
+  return output.split('\0').filter(Boolean);
+}

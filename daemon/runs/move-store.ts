@@ -1,0 +1,38 @@
+/** Moves a store that was made before `git init` from the tree, where `git clean` deletes it, to git's own folder. */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { SessionDirectory } from '../sessions/directory.ts';
+import { isAlive } from '../sessions/watch.ts';
+import { syncDirectory } from '../store/files.ts';
+
+/** What a script that was started by hand makes where it finds git. */
+const OF_SCRIPTS = ['sessions', 'files'];
+
+/** Whether it can be done now: at once, by a rename, and with nobody writing into it. */
+export function canMoveStore(from: string, to: string): boolean {
+  if (entriesOf(to).some((name) => !OF_SCRIPTS.includes(name))) return false;
+  if (statSync(from).dev !== statSync(dirname(to)).dev) return false;
+  const sessions = [from, to].flatMap((store) =>
+    entriesOf(join(store, 'sessions')).map((id) => join(store, 'sessions', id)),
+  );
+  return sessions.every((path) => !isAlive(new SessionDirectory(path)));
+}
+
+/** At every moment the store is in one of the two places, whole. */
+export function moveStore(from: string, to: string): void {
+  for (const name of OF_SCRIPTS) {
+    for (const entry of entriesOf(join(to, name))) {
+      mkdirSync(join(from, name), { recursive: true });
+      renameSync(join(to, name, entry), join(from, name, entry));
+    }
+    if (existsSync(join(to, name))) rmdirSync(join(to, name));
+  }
+  if (existsSync(to)) rmdirSync(to);
+  renameSync(from, to);
+  rmSync(join(to, '.gitignore'), { force: true });
+  for (const folder of [dirname(from), dirname(to)]) syncDirectory(folder);
+}
+
+function entriesOf(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
