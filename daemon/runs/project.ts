@@ -20,8 +20,9 @@ import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
 import { isPython } from './interpreter.ts';
+import type { Device } from './launcher.ts';
 import { keepPolicy } from './live.ts';
-import { type Device, Runs } from './runs.ts';
+import { Runs } from './runs.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
 
@@ -60,10 +61,9 @@ export class OpenProject {
   private constructor(context: ProjectContext, device: ProjectSetup['device']) {
     this.context = context;
     this.place = context.place;
-    this.runs = new Runs(context, device);
+    this.worktrees = new Worktrees(context, () => this.runs);
+    this.runs = new Runs(context, device, this.worktrees);
     this.verifier = new Verifier(context);
-    this.worktrees = new Worktrees(context, this.runs);
-    this.runs.useBarrier(this.worktrees);
   }
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
