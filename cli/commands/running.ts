@@ -214,7 +214,9 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
 /** A command's own output is what there is to see. */
 async function afterCommand(context: Context, client: Client, run: Run): Promise<number> {
   const { root, write } = context;
-  await copyLog(client, root, run.id, true, write, interrupted());
+  // In a terminal its bars move as they do by hand.
+  const options = { follow: true, raw: context.isTerminal, width: 0, write, detached: interrupted() };
+  if (!(await copyLog(client, root, run.id, options))) write('\n');
   const { run: ended } = await client.request(m.runShow, { root, run: run.id });
   return sayEnd(context, ended);
 }

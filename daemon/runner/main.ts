@@ -47,7 +47,7 @@ async function main(path: string): Promise<number> {
     return 2;
   }
   directory.writeProcess();
-  const reporter = new Reporter(directory, undefined, 'runnerEvents');
+  const reporter = new Reporter(directory, 'runnerEvents');
   const runner = new Runner(directory, launch, launch.command, reporter);
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => runner.interrupt(signal));
   let record: ExitRecord;
@@ -123,7 +123,7 @@ class Runner {
       notice: (code, text) => this.#notice(code, text),
     });
     this.#eventFiles = new EventFiles(root);
-    const output = new Output(this.#directory, this.#reporter, (line) => this.#onLine(line));
+    const output = new Output(this.#directory, (line) => this.#onLine(line));
     const running = await startCommand({
       words,
       cwd: this.#command.cwd,

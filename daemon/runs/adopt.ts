@@ -4,6 +4,7 @@ import { basename, join, relative } from 'node:path';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
+import { prunePrinted } from '../sessions/printed.ts';
 import { isAlive } from '../sessions/watch.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { newRun } from './records.ts';
@@ -23,7 +24,10 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
       continue;
     }
     const known = await store.session(id);
-    if (known && known.endedAt !== null && !hasCheckpoints(directory)) continue;
+    if (known && known.endedAt !== null && !hasCheckpoints(directory)) {
+      prunePrinted(directory);
+      continue;
+    }
     const run = (launch.run && (await store.run(launch.run))) || (await store.createRun(adoptedRun(launch)));
     const session = known ?? (await newlyKnown(context, run, launch));
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
