@@ -83,7 +83,7 @@ async function main({
   await copyOutput(directory, new Promise((resolve) => child.once('exit', resolve)));
   const exit = directory.exit();
   if (exit) console.log(`${run.job} ${exit.outcome} at step ${exit.step}${exit.reason ? `: ${exit.reason}` : ''}.`);
-  return exit && exit.outcome !== 'failed' ? 0 : 1;
+  return exit && exit.outcome !== 'failed' && exit.outcome !== 'lost' ? 0 : 1;
 }
 
 /** What it prints, as it comes, until it has ended. */

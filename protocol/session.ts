@@ -266,8 +266,11 @@ export const checkpointFileSchema = v.object({
 export type CheckpointFile = v.InferOutput<typeof checkpointFileSchema>;
 
 export const exitSchema = v.object({
-  /** `completed`: all epochs, or stopped early by its own rule. `paused`, `stopped`: as asked. `failed`: see `error`. */
-  outcome: v.picklist(['completed', 'paused', 'stopped', 'failed']),
+  /**
+   * `completed`: all epochs, or stopped early by its own rule. `paused`, `stopped`: as asked. `failed`: see `error`.
+   * `lost`: a command that a signal ended, as its runner has seen.
+   */
+  outcome: v.picklist(['completed', 'paused', 'stopped', 'failed', 'lost']),
   step: v.number(),
   at: v.number(),
   reason: v.string(),

@@ -4,7 +4,8 @@ import type { SessionDirectory } from '../sessions/directory.ts';
 import { endPart, PART_BYTES } from '../sessions/printed.ts';
 import { writeAll } from '../store/files.ts';
 
-const TAIL_BYTES = 16 << 10;
+/** Enough for the tracebacks of some ranks and of their launcher. */
+const TAIL_BYTES = 64 << 10;
 const MAX_LINE_BYTES = 16 << 10;
 
 export class Output {
@@ -13,7 +14,9 @@ export class Output {
   #file: number;
   /** Bytes in the newest part. */
   #inPart: number;
-  #tail = Buffer.alloc(0);
+  /** Pieces of the newest output, together a little more than what is asked for at the end. */
+  #tail: Buffer[] = [];
+  #tailBytes = 0;
   #pending = '';
 
   constructor(directory: SessionDirectory, line: (text: string) => void) {
@@ -31,18 +34,24 @@ export class Output {
     } catch {
       // A full disk: what is printed is lost, the training is not.
     }
-    this.#tail = Buffer.concat([this.#tail, bytes]).subarray(-TAIL_BYTES);
+    this.#keepTail(bytes);
     this.#split(bytes.toString('latin1'));
   }
 
   /** The newest of it, as text. */
   tail(): string {
-    return this.#tail.toString('utf8');
+    return Buffer.concat(this.#tail).subarray(-TAIL_BYTES).toString('utf8');
   }
 
   close(): void {
     if (this.#pending) this.#line(this.#pending);
     closeSync(this.#file);
+  }
+
+  #keepTail(bytes: Buffer): void {
+    this.#tail.push(bytes);
+    this.#tailBytes += bytes.length;
+    while (this.#tailBytes - this.#tail[0]!.length >= TAIL_BYTES) this.#tailBytes -= this.#tail.shift()!.length;
   }
 
   #nextPart(): void {

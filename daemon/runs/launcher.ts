@@ -195,6 +195,9 @@ export class Launcher {
     const starting = await this.put({
       ...run,
       status: 'starting',
+      reason: '',
+      failure: null,
+      startsAnew: job.module === undefined && job.resume === undefined,
       backendReason: prepared.backendReason,
       session: session.id,
       sessions: session.ordinal,

@@ -9,11 +9,13 @@ import type { TakenEvents } from '../store/events.ts';
 import type { KeepPolicy } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 import { type Deferred, deferred } from './deferred.ts';
+import { endingOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
 import { labelOf } from './naming.ts';
 import { proofOf } from './proof.ts';
 import type { PutBack } from './put-back.ts';
+import { withValues } from './summaries.ts';
 
 const PERSIST_MS = 2_000;
 const DRAFT_MS = 60_000;
@@ -197,6 +199,7 @@ export class LiveRun {
       stepsPerEpoch: started.stepsPerEpoch,
       monitor: started.monitor,
       cooperative: started.cooperative,
+      startsAnew: run.startsAnew && !started.cooperative,
       params: started.params as Params,
       label: labelOf(started.params as Params, previous?.params),
       backend: started.environment.backend ?? run.backend,
@@ -363,37 +366,4 @@ export function keepPolicy(run: Run, launch: Pick<Launch, 'keep' | 'monitor'> | 
     every: launch?.keep.every ?? null,
     monitor: run.monitor ?? launch?.monitor ?? null,
   };
-}
-
-function endingOf(
-  run: Run,
-  exit: ExitRecord | null,
-  forced: boolean,
-  newest: Checkpoint | null,
-): Pick<Run, 'status' | 'reason'> {
-  if (exit) return { status: exit.outcome, reason: exit.reason };
-  const kept = newest ? `its newest checkpoint is of step ${newest.step}` : 'it had no checkpoint yet';
-  if (forced) return { status: 'stopped', reason: `killed by request; ${kept}` };
-  const reason = `its process ended at step ${run.step} without a word (killed, or out of memory?); ${kept}`;
-  return { status: 'lost', reason };
-}
-
-/** The summaries with the newest values in them; exact ones are computed when the run has ended. */
-function withValues(run: Run, step: number, values: Record<string, number>): Run['metrics'] {
-  const metrics = { ...run.metrics };
-  for (const [name, value] of Object.entries(values)) {
-    const known = metrics[name];
-    const lower = !known || value < known.min;
-    const higher = !known || value > known.max;
-    metrics[name] = {
-      last: value,
-      lastStep: step,
-      min: lower ? value : known.min,
-      minStep: lower ? step : known.minStep,
-      max: higher ? value : known.max,
-      maxStep: higher ? step : known.maxStep,
-      count: (known?.count ?? 0) + 1,
-    };
-  }
-  return metrics;
 }
