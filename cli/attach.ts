@@ -43,10 +43,10 @@ export async function attach(
   stdout.on('resize', resize);
   resize();
   try {
-    let offset = await beforeEnd(client, root, run);
+    let place: { offset: number; last?: number } = { offset: 0, last: BEFORE_BYTES };
     for (let checked = 0; !left; ) {
-      const page = await client.request(logRead, { root, run, offset });
-      offset = page.offset;
+      const page = await client.request(logRead, { root, run, ...place });
+      place = { offset: page.offset };
       if (page.text) {
         if (!asking) write(page.text);
         continue;
@@ -66,15 +66,5 @@ export async function attach(
     stdin.setRawMode(false);
     stdin.pause();
     write('\r\n');
-  }
-}
-
-/** Where the last screenful begins. */
-async function beforeEnd(client: Client, root: string, run: string): Promise<number> {
-  let end = 0;
-  for (;;) {
-    const page = await client.request(logRead, { root, run, offset: end });
-    if (!page.text) return Math.max(0, end - BEFORE_BYTES);
-    end = page.offset;
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/connect.ts';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { logRead, noticeRaised, runChanged, runShow } from '../protocol/messages.ts';
+import { Bars } from './bars.ts';
 import { paint, safe } from './format.ts';
 import { progressLine } from './views.ts';
 
@@ -86,15 +87,27 @@ export async function followRun(client: Client, start: Run, options: FollowOptio
   return run;
 }
 
-/** Copies a run's output as it is; with `follow` until the run ends. */
-export async function copyLog(
-  client: Client,
-  root: string,
-  run: string,
-  follow: boolean,
-  write: (text: string) => void,
-  detached: Promise<void>,
-): Promise<void> {
+export interface CopyOptions {
+  /** Until the run ends. */
+  follow: boolean;
+  /** As it was printed; else a progress bar is one line, in its last state. */
+  raw: boolean;
+  /** Columns of the terminal that is written to; 0: it is none. */
+  width: number;
+  write(text: string): void;
+  /** Given up when this settles (Ctrl-C). */
+  detached: Promise<void>;
+}
+
+/** Copies a run's output. Returns whether it ended with the end of a line. */
+export async function copyLog(client: Client, root: string, run: string, options: CopyOptions): Promise<boolean> {
+  const { follow, detached } = options;
+  let endsLine = true;
+  const write = (text: string) => {
+    endsLine = text.endsWith('\n');
+    options.write(text);
+  };
+  const bars = options.raw ? null : new Bars(write, options.width);
   let offset = 0;
   let over = false;
   void detached.then(() => {
@@ -102,9 +115,14 @@ export async function copyLog(
   });
   while (!over) {
     const page = await client.request(logRead, { root, run, offset });
-    if (page.text) write(page.text);
-    else if (page.ended || !follow) return;
-    else await Promise.race([delay(300), detached]);
+    if (page.text) bars ? bars.take(page.text) : write(page.text);
+    else if (page.ended || !follow) break;
+    else {
+      bars?.rest();
+      await Promise.race([delay(300), detached]);
+    }
     offset = page.offset;
   }
+  bars?.end();
+  return endsLine;
 }

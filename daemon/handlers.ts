@@ -15,6 +15,7 @@ import type { ExportContext } from './export/source.ts';
 import { PACK_SLICE_MS } from './idle-packing.ts';
 import { inspect } from './inspector.ts';
 import { keepAsJob } from './runs/keep-job.ts';
+import { readLog } from './runs/log.ts';
 import type { OpenProject } from './runs/project.ts';
 import { scrub } from './scrub.ts';
 import type { ClientInfo, Handler, Task } from './server.ts';
@@ -261,11 +262,10 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const run = await store.findRun(query);
     return { series: await store.queryMetrics(run.id, { ...range, buckets: range.buckets || 2_000 }) };
   });
-  on(m.logRead, 'reads', async ({ root, run: query, session, offset }) => {
-    const opened = await project(root);
-    const found = await opened.store.findRun(query);
-    const [run] = fresh([found], opened.runs.liveRuns());
-    return opened.readLog(run!, session, offset);
+  on(m.logRead, 'reads', async ({ root, run: query, ...place }) => {
+    const { context, store, runs } = await project(root);
+    const [run] = fresh([await store.findRun(query)], runs.liveRuns());
+    return readLog(context, run!, place);
   });
 
   on(m.storeKept, 'reads', async ({ root, run }) => ({ runs: await (await project(root)).kept(run) }));

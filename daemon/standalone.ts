@@ -1,5 +1,5 @@
 /** Entry for `trainstash run --no-daemon`: a session directory is made and trained in the foreground. */
-import { closeSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +17,7 @@ import { prepareSession } from './runs/prepare.ts';
 import { newRun, newSession } from './runs/records.ts';
 import { SecretParams } from './runs/secret-params.ts';
 import type { SessionDirectory } from './sessions/directory.ts';
+import { readPrinted } from './sessions/printed.ts';
 import { signalRunner } from './sessions/watch.ts';
 
 interface StandaloneRequest {
@@ -87,25 +88,25 @@ async function main({
   await copyOutput(directory, new Promise((resolve) => child.once('exit', resolve)));
   const exit = directory.exit();
   if (exit) console.log(`${run.job} ${exit.outcome} at step ${exit.step}${exit.reason ? `: ${exit.reason}` : ''}.`);
-  return exit && exit.outcome !== 'failed' ? 0 : 1;
+  return exit && exit.outcome !== 'failed' && exit.outcome !== 'lost' ? 0 : 1;
 }
 
 /** What it prints, as it comes, until it has ended. */
 async function copyOutput(directory: SessionDirectory, ended: Promise<unknown>): Promise<void> {
-  const file = openSync(directory.file('output'), 'r');
-  const buffer = Buffer.alloc(READ_BYTES);
   let over = false;
   void ended.then(() => {
     over = true;
   });
-  for (;;) {
+  for (let offset = 0; ; ) {
     const last = over;
-    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer))
-      process.stdout.write(buffer.subarray(0, read));
-    if (last) break;
+    for (let page = readPrinted(directory, offset, READ_BYTES); page.bytes.length > 0; ) {
+      process.stdout.write(page.bytes);
+      offset = page.next;
+      page = readPrinted(directory, offset, READ_BYTES);
+    }
+    if (last) return;
     await delay(LOOK_MS);
   }
-  closeSync(file);
 }
 
 try {

@@ -1,7 +1,7 @@
 /** Toasts: only for what a person would want to be interrupted for, and only in a window that is looked at. */
 import * as vscode from 'vscode';
 import { LIVE_STATUSES, type Notice, type Run } from '../protocol/domain.ts';
-import { bestText, duration, integer } from '../protocol/words.ts';
+import { bestText, duration, resumeWords } from '../protocol/words.ts';
 import { plain } from './text.ts';
 
 const LONG_RUN_MS = 300_000;
@@ -30,10 +30,9 @@ export class Notices {
     if (!wasLive || LIVE_STATUSES.includes(run.status) || !isLookedAt()) return;
     const name = plain(run.name);
     if ((run.status === 'failed' || run.status === 'lost') && wants('failed')) {
-      const kept = run.lastCheckpoint
-        ? ` It can be resumed at step ${integer(run.lastCheckpoint.step)}.`
-        : ' It had no checkpoint yet.';
-      const actions = run.lastCheckpoint ? ['Resume', 'Log'] : ['Log'];
+      const words = resumeWords(run);
+      const kept = words ? ` A resume ${words}.` : ' It had no checkpoint yet.';
+      const actions = words && run.failure !== 'stateMismatch' ? ['Resume', 'Log'] : ['Log'];
       void this.#tell('error', `${name} ${run.status}: ${plain(run.reason)}.${kept}`, run, actions);
     }
     const took = (run.endedAt ?? Date.now()) - (run.startedAt ?? run.createdAt);

@@ -92,6 +92,8 @@ export interface Run {
   status: RunStatus;
   /** Why it is in this status, for people; empty when there is nothing to say. */
   reason: string;
+  /** Code of the error that it failed with; null where there was none, or one that nobody foresaw. */
+  failure: string | null;
   /** A run without a checkpoint that lived under 60 s. */
   draft: boolean;
   /** By the name that it has now. Null: on a detached HEAD, or without git. */
@@ -112,6 +114,8 @@ export interface Run {
   command: { words: string[]; cwd: string } | null;
   /** It saves when asked and pauses at a step boundary. False: a script that saves by itself only. */
   cooperative: boolean;
+  /** A resume runs its command from the beginning, with the checkpoint's files in place: nothing tells it to load them. */
+  startsAnew: boolean;
   /** Names of params that were given by hand: the job's file says nothing about them. */
   overrides: string[];
   seed: number;

@@ -471,10 +471,13 @@ export const metricsQuery = request<{ series: MetricSeries[] }>()(
   }),
 );
 
-/** `offset` counts bytes of all output so far, also of what the cap removed. `ended`: no more will come. */
+/**
+ * `offset` counts bytes of all that was ever printed; a line in the text says how many of them are no longer kept. With
+ * `last` reading begins that many bytes before the end instead. `ended`: no more will come.
+ */
 export const logRead = request<{ text: string; offset: number; ended: boolean }>()(
   'log/read',
-  v.object({ root, run: text, session: v.optional(text), offset: count }),
+  v.object({ root, run: text, session: v.optional(text), offset: count, last: v.optional(count) }),
 );
 
 // ---- store ----

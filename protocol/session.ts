@@ -12,7 +12,7 @@
  *       inbox/<name>/   complete, fsynced checkpoints, renamed in; `.tmp-*` are being written
  *       taking/<name>/  claimed by the daemon; the trainer no longer touches them
  *       restore/        files of the checkpoint to resume from
- *       output.log      stdout and stderr, raw, capped
+ *       output.log      stdout and stderr, raw: the newest part; older ones are output-<first byte>-<end>.log
  *       input/          what a person types into an attached terminal: a file each, taken away by the runner
  *       exit.json       how it ended; written durably by the runner, absent after a kill
  *
@@ -265,8 +265,11 @@ export const checkpointFileSchema = v.object({
 export type CheckpointFile = v.InferOutput<typeof checkpointFileSchema>;
 
 export const exitSchema = v.object({
-  /** `completed`: all epochs, or stopped early by its own rule. `paused`, `stopped`: as asked. `failed`: see `error`. */
-  outcome: v.picklist(['completed', 'paused', 'stopped', 'failed']),
+  /**
+   * `completed`: all epochs, or stopped early by its own rule. `paused`, `stopped`: as asked. `failed`: see `error`.
+   * `lost`: a command that a signal ended, as its runner has seen.
+   */
+  outcome: v.picklist(['completed', 'paused', 'stopped', 'failed', 'lost']),
   step: v.number(),
   at: v.number(),
   reason: v.string(),

@@ -80,6 +80,17 @@ export function alarmIn({ monitor, metrics }: Pick<Run, 'monitor' | 'metrics'>):
   return alarmingMetric(monitor, (name) => metrics[name]?.last);
 }
 
+/** What a resume of an ended run would do; empty where there is nothing to go on from. */
+export function resumeWords(run: Run): string {
+  const { lastCheckpoint, failure, startsAnew } = run;
+  if (!lastCheckpoint) return '';
+  if (failure === 'stateMismatch') return 'would end in the same way: its checkpoint does not fit the code of now';
+  const step = `step ${integer(lastCheckpoint.step)}`;
+  return startsAnew
+    ? `starts it again from the beginning, with the files of ${step} in place: nothing tells its script to load them`
+    : `goes on from ${step}`;
+}
+
 /** Why files are stashed, and whether they come back by themselves. */
 export function stashReason({ reason, droppedAt, automatic }: StashSummary): string {
   if (droppedAt !== null) return 'dropped';

@@ -37,14 +37,19 @@ export const lookingCommands: Record<string, Command> = {
   },
   log: {
     summary: "print a run's output",
-    usage: '[RUN] [-f]',
-    options: { follow: { type: 'boolean', short: 'f' } },
+    usage: '[RUN] [-f] [--raw]',
+    options: { follow: { type: 'boolean', short: 'f' }, raw: { type: 'boolean' } },
     words: [0, 1],
     async run(context) {
       const client = await context.project();
       const run = await context.runOrDefault(context.args.words[0]);
-      const write = context.json ? (text: string) => context.write(`${JSON.stringify({ text })}\n`) : context.write;
-      await copyLog(client, context.root, run, context.args.flag('follow'), write, interrupted());
+      await copyLog(client, context.root, run, {
+        follow: context.args.flag('follow'),
+        raw: context.json || context.args.flag('raw'),
+        width: context.isTerminal ? context.width : 0,
+        write: context.json ? (text) => context.write(`${JSON.stringify({ text })}\n`) : context.write,
+        detached: interrupted(),
+      });
       return 0;
     },
   },

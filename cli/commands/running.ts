@@ -2,10 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
-import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference, type TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
-import { bytes, duration, integer } from '../../protocol/words.ts';
+import { bytes, duration, integer, resumeWords } from '../../protocol/words.ts';
 import { parseParams, UsageError } from '../arguments.ts';
 import { attach } from '../attach.ts';
 import type { Command } from '../command.ts';
@@ -84,11 +84,7 @@ export const runningCommands: Record<string, Command> = {
       const accept = context.args.flag('yes') || differences.length === 0 || (await confirm(context, differences));
       if (!accept) return refused(context, run, differences);
       const resumed = await client.request(m.runResume, { ...options, run: run.id, accept });
-      return afterStart(
-        context,
-        resumed,
-        checkpoint ? `Resumed from step ${integer(checkpoint.step)}:` : 'Started again from the beginning:',
-      );
+      return afterStart(context, resumed, resumedAs(resumed, checkpoint));
     },
   },
   fork: {
@@ -211,10 +207,19 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
   return sayEnd(context, ended);
 }
 
+/** Nobody resumes a script that is only started once more. */
+function resumedAs({ startsAnew }: Run, checkpoint: Checkpoint | null): string {
+  if (!checkpoint) return 'Started again from the beginning:';
+  const step = `step ${integer(checkpoint.step)}`;
+  return startsAnew ? `Started again from the beginning, with the files of ${step} in place:` : `Resumed from ${step}:`;
+}
+
 /** A command's own output is what there is to see. */
 async function afterCommand(context: Context, client: Client, run: Run): Promise<number> {
   const { root, write } = context;
-  await copyLog(client, root, run.id, true, write, interrupted());
+  // In a terminal its bars move as they do by hand.
+  const options = { follow: true, raw: context.isTerminal, width: 0, write, detached: interrupted() };
+  if (!(await copyLog(client, root, run.id, options))) write('\n');
   const { run: ended } = await client.request(m.runShow, { root, run: run.id });
   return sayEnd(context, ended);
 }
@@ -228,8 +233,10 @@ function sayEnd(context: Context, ended: Run): number {
   context.write(
     `${safe(ended.name)} ${ended.status} after ${duration(seconds)}${ended.reason ? `: ${safe(ended.reason)}` : ''}.\n`,
   );
-  if (['failed', 'lost', 'paused'].includes(ended.status) && ended.lastCheckpoint)
-    context.write(`\`trainstash resume ${hint(ended)}\` goes on from step ${integer(ended.lastCheckpoint.step)}.\n`);
+  const words = resumeWords(ended);
+  if (['failed', 'lost', 'paused'].includes(ended.status) && words)
+    for (const line of wrapped(`\`trainstash resume ${hint(ended)}\` ${words}.`, context.width))
+      context.write(`${line}\n`);
   return ended.status === 'failed' || ended.status === 'lost' ? 1 : 0;
 }
 

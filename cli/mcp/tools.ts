@@ -148,12 +148,13 @@ function registerReading(server: McpServer, context: ToolContext): void {
     (args) =>
       answered(async () => {
         const client = await context.client();
+        const last = args.bytes ?? 8_192;
         let text = '';
-        for (let offset = 0; ; ) {
-          const page = await client.request(m.logRead, { root, run: args.run, offset });
+        for (let place: { offset: number; last?: number } = { offset: 0, last }; ; ) {
+          const page = await client.request(m.logRead, { root, run: args.run, ...place });
           if (page.text === '') break;
-          text = (text + page.text).slice(-(args.bytes ?? 8_192));
-          offset = page.offset;
+          text = (text + page.text).slice(-last);
+          place = { offset: page.offset };
         }
         return text;
       }),

@@ -27,15 +27,3 @@ export function readMetricLine(line: string): PrintedMetrics | null {
   }
   return printed;
 }
-
-/** Why a command failed, in one line: the last line of a Python traceback, or the last line at all. */
-export function reasonOf(output: string): string {
-  const lines = stripVTControlCharacters(output)
-    .split(/\r?\n/)
-    .map((line) => line.slice(line.lastIndexOf('\r') + 1).trimEnd())
-    .filter((line) => line.trim() !== '');
-  const traceback = lines.findLastIndex((line) => line.startsWith('Traceback (most recent call last)'));
-  const after =
-    traceback < 0 ? undefined : lines.slice(traceback + 1).find((line) => /^[A-Za-z_][\w.]*(:|$)/.test(line));
-  return (after ?? lines.at(-1) ?? '').trim().slice(0, 300);
-}

@@ -10,6 +10,7 @@ import { toWire } from '../../protocol/errors.ts';
 import { toWireNumbers } from '../../protocol/numbers.ts';
 import type { ExitRecord, Launch, LaunchCommand } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
+import { outcomeOf } from '../sessions/ending.ts';
 import { commandEnvironment, realCommand } from '../sessions/launch.ts';
 import { patiently } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
@@ -17,9 +18,11 @@ import { HeldLock } from '../store/lock.ts';
 import { Alarm } from './alarm.ts';
 import { Collector } from './collector.ts';
 import { machineFacts } from './facts.ts';
-import { readMetricLine, reasonOf } from './lines.ts';
+import { readMetricLine } from './lines.ts';
+import { MemoryWatch } from './memory.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
+import { reasonOf } from './reason.ts';
 import { EventFiles } from './tensorboard.ts';
 import { type CommandExit, type RunningCommand, startCommand } from './terminal.ts';
 
@@ -29,6 +32,9 @@ const INPUT_MS = 20;
 const LOOK_MS = 1_000;
 /** Looking at files may take this share of one processor. */
 const LOOK_SHARE = 0.02;
+/** What the Python package raises when a checkpoint's state cannot be loaded: the next try would end in the same way. */
+const RESUME_ERROR = 'trainstash.ResumeError';
+const UNFORESEEN = { code: 'internal', data: {} };
 const HERE = dirname(fileURLToPath(import.meta.url));
 
 async function main(path: string): Promise<number> {
@@ -48,7 +54,7 @@ async function main(path: string): Promise<number> {
     return 2;
   }
   directory.writeProcess();
-  const reporter = new Reporter(directory, undefined, 'runnerEvents');
+  const reporter = new Reporter(directory, 'runnerEvents');
   const runner = new Runner(directory, launch, launch.command, reporter);
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => runner.interrupt(signal));
   let record: ExitRecord;
@@ -66,7 +72,7 @@ async function main(path: string): Promise<number> {
   );
   reporter.close();
   lock.release();
-  return record.outcome === 'failed' ? 1 : 0;
+  return record.outcome === 'failed' || record.outcome === 'lost' ? 1 : 0;
 }
 
 class Runner {
@@ -77,6 +83,7 @@ class Runner {
   readonly #timers: NodeJS.Timeout[] = [];
   #lookTimer: NodeJS.Timeout | null = null;
   #running: RunningCommand | null = null;
+  #memory: MemoryWatch | null = null;
   #collector: Collector | null = null;
   #eventFiles: EventFiles | null = null;
   #asked: 'paused' | 'stopped' | null = null;
@@ -128,7 +135,7 @@ class Runner {
       notice: (code, text) => this.#notice(code, text),
     });
     this.#eventFiles = new EventFiles(root);
-    const output = new Output(this.#directory, this.#reporter, (line) => this.#onLine(line));
+    const output = new Output(this.#directory, (line) => this.#onLine(line));
     const running = await startCommand({
       words: words as [string, ...string[]],
       cwd: this.#command.cwd,
@@ -137,6 +144,7 @@ class Runner {
     });
     this.#running = running;
     this.#directory.writeProcess(running.pid);
+    this.#memory = new MemoryWatch(running.pid);
     this.#reporter.report({
       type: 'started',
       step: this.step,
@@ -239,7 +247,7 @@ class Runner {
     this.#reporter.flush();
   }
 
-  #record({ code, signal }: CommandExit, tail: string): ExitRecord {
+  #record({ code, signal }: CommandExit, output: string): ExitRecord {
     const own = this.#directory.exit();
     if (own) return own;
     const end = (outcome: ExitRecord['outcome'], reason: string): ExitRecord => ({
@@ -249,13 +257,14 @@ class Runner {
       at: Date.now(),
       error: null,
     });
-    if (this.#asked) return end(this.#asked, this.#alarm.reason());
-    if (code === 0) return end('completed', '');
-    const how = signal ? `ended by ${signal}` : `exit code ${code}`;
-    const by = this.#interrupted ? ` after ${this.#interrupted}` : '';
-    const said = reasonOf(tail);
-    const reason = said ? `${said} (${how}${by})` : `${how}${by}`;
-    return { ...end('failed', reason), error: { code: 'internal', message: reason, data: {} } };
+    const { words } = this.#command;
+    const outOfMemory = code !== 0 && (this.#memory?.wasKilled ?? false);
+    const reason = reasonOf({ code, signal, output, words, outOfMemory, interruptedBy: this.#interrupted });
+    const outcome = outcomeOf(reason.end, this.#asked);
+    if (outcome === 'completed' || this.#asked) return end(outcome, this.#asked ? this.#alarm.reason() : '');
+    if (outcome !== 'failed') return end(outcome, reason.text);
+    const error = reason.errorClass === RESUME_ERROR ? { code: 'stateMismatch', data: { problems: [] } } : UNFORESEEN;
+    return { ...end(outcome, reason.text), error: { ...error, message: reason.text } };
   }
 }
 

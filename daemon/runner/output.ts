@@ -1,50 +1,65 @@
-/** Everything a command prints: kept in `output.log`, bounded, and read line by line on the way. */
-import { closeSync, openSync } from 'node:fs';
+/** Everything a command prints: kept, bounded, and read line by line on the way. */
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { SessionDirectory } from '../sessions/directory.ts';
-import type { Reporter } from '../sessions/reporter.ts';
+import { endPart, PART_BYTES } from '../sessions/printed.ts';
 import { writeAll } from '../store/files.ts';
 
-const TAIL_BYTES = 16 << 10;
+/** Enough for the tracebacks of some ranks and of their launcher. */
+const TAIL_BYTES = 64 << 10;
 const MAX_LINE_BYTES = 16 << 10;
-const CAP_EVERY_BYTES = 1 << 20;
 
 export class Output {
-  readonly #file: number;
-  readonly #reporter: Reporter;
+  readonly #directory: SessionDirectory;
   readonly #line: (text: string) => void;
-  #tail = Buffer.alloc(0);
+  #file: number;
+  /** Bytes in the newest part. */
+  #inPart: number;
+  /** Pieces of the newest output, together a little more than what is asked for at the end. */
+  #tail: Buffer[] = [];
+  #tailBytes = 0;
   #pending = '';
-  #sinceCap = 0;
 
-  constructor(directory: SessionDirectory, reporter: Reporter, line: (text: string) => void) {
+  constructor(directory: SessionDirectory, line: (text: string) => void) {
+    this.#directory = directory;
     this.#file = openSync(directory.file('output'), 'a');
-    this.#reporter = reporter;
+    this.#inPart = fstatSync(this.#file).size;
     this.#line = line;
   }
 
   take(bytes: Buffer): void {
     try {
       writeAll(this.#file, bytes);
+      this.#inPart += bytes.length;
+      if (this.#inPart >= PART_BYTES) this.#nextPart();
     } catch {
       // A full disk: what is printed is lost, the training is not.
     }
-    this.#tail = Buffer.concat([this.#tail, bytes]).subarray(-TAIL_BYTES);
-    this.#sinceCap += bytes.length;
-    if (this.#sinceCap > CAP_EVERY_BYTES) {
-      this.#sinceCap = 0;
-      this.#reporter.capOutput();
-    }
+    this.#keepTail(bytes);
     this.#split(bytes.toString('latin1'));
   }
 
   /** The newest of it, as text. */
   tail(): string {
-    return this.#tail.toString('utf8');
+    return Buffer.concat(this.#tail).subarray(-TAIL_BYTES).toString('utf8');
   }
 
   close(): void {
     if (this.#pending) this.#line(this.#pending);
     closeSync(this.#file);
+  }
+
+  #keepTail(bytes: Buffer): void {
+    this.#tail.push(bytes);
+    this.#tailBytes += bytes.length;
+    while (this.#tailBytes - this.#tail[0]!.length >= TAIL_BYTES) this.#tailBytes -= this.#tail.shift()!.length;
+  }
+
+  #nextPart(): void {
+    endPart(this.#directory);
+    const next = openSync(this.#directory.file('output'), 'a');
+    closeSync(this.#file);
+    this.#file = next;
+    this.#inPart = 0;
   }
 
   /** A progress bar draws over its line with `\r`: each state of it is a line here. */

@@ -1,6 +1,7 @@
 /** A command in a terminal of its own, so that progress bars, colours and debuggers work as they do by hand. */
 import { spawn as spawnChild } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { signalName } from '../sessions/ending.ts';
 
 export interface CommandExit {
   /** Null when a signal ended it. */
@@ -28,15 +29,6 @@ export interface CommandSetup {
 
 const COLUMNS = 120;
 const ROWS = 40;
-const SIGNALS = new Map([
-  [1, 'SIGHUP'],
-  [2, 'SIGINT'],
-  [6, 'SIGABRT'],
-  [9, 'SIGKILL'],
-  [11, 'SIGSEGV'],
-  [15, 'SIGTERM'],
-]);
-
 /** Rejects when the program cannot be started. */
 export async function startCommand(setup: CommandSetup): Promise<RunningCommand> {
   const pty = loadPty();
@@ -67,9 +59,7 @@ function inTerminal(pty: Pty, { words: [program, ...rest], cwd, environment, dat
   child.onData((chunk: unknown) => data(chunk as Buffer));
   const exited = new Promise<CommandExit>((resolve) => {
     child.onExit(({ exitCode, signal }) =>
-      resolve(
-        signal ? { code: null, signal: SIGNALS.get(signal) ?? `signal ${signal}` } : { code: exitCode, signal: null },
-      ),
+      resolve(signal ? { code: null, signal: signalName(signal) } : { code: exitCode, signal: null }),
     );
   });
   return {

@@ -5,6 +5,7 @@ import type { Params, Run, Session } from '../../protocol/domain.ts';
 import { maskParams, maskWords } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SET_ASIDE, SessionDirectory } from '../sessions/directory.ts';
+import { prunePrinted } from '../sessions/printed.ts';
 import { isAlive } from '../sessions/watch.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { newRun } from './records.ts';
@@ -24,7 +25,10 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
       continue;
     }
     const known = await store.session(id);
-    if (known && known.endedAt !== null && !hasCheckpoints(directory)) continue;
+    if (known && known.endedAt !== null && !hasCheckpoints(directory)) {
+      prunePrinted(directory);
+      continue;
+    }
     const run =
       (launch.run && (await store.run(launch.run))) || (await store.createRun(await adoptedRun(context, launch)));
     const session = known ?? (await newlyKnown(context, run, launch));

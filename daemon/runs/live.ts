@@ -14,6 +14,7 @@ import { withSummary } from '../store/points.ts';
 import { type KeepPolicy, lastOf } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 import { type Deferred, deferred } from './deferred.ts';
+import { endingOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
 import { labelOf } from './naming.ts';
@@ -220,6 +221,7 @@ export class LiveRun {
       stepsPerEpoch: started.stepsPerEpoch,
       monitor: started.monitor,
       cooperative: started.cooperative,
+      startsAnew: run.startsAnew && !started.cooperative,
       params,
       label: labelOf(params, previous?.params),
       backend: started.environment.backend ?? run.backend,
@@ -386,17 +388,4 @@ export function keepPolicy(run: Run, launch: Pick<Launch, 'keep' | 'monitor'> | 
     every: launch?.keep.every ?? null,
     monitor: run.monitor ?? launch?.monitor ?? null,
   };
-}
-
-function endingOf(
-  run: Run,
-  exit: ExitRecord | null,
-  forced: boolean,
-  newest: Checkpoint | null,
-): Pick<Run, 'status' | 'reason'> {
-  if (exit) return { status: exit.outcome, reason: maskText(exit.reason) };
-  const kept = newest ? `its newest checkpoint is of step ${newest.step}` : 'it had no checkpoint yet';
-  if (forced) return { status: 'stopped', reason: `killed by request; ${kept}` };
-  const reason = `its process ended at step ${run.step} without a word (killed, or out of memory?); ${kept}`;
-  return { status: 'lost', reason };
 }

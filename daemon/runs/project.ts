@@ -1,6 +1,5 @@
 /** One open project: its store, its runs, and what is done with them that is not a run's life. */
-import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
 import { LIVE_STATUSES, type Params, type Project, type Run } from '../../protocol/domain.ts';
@@ -8,7 +7,6 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
-import { SESSION_FILES } from '../../protocol/session.ts';
 import { KnownBranches } from '../branches/known-branches.ts';
 import { gitUnusable } from '../code/failure.ts';
 import { type Place, readHead } from '../code/project.ts';
@@ -25,9 +23,10 @@ import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
 import { isPython } from './interpreter.ts';
+import type { Device } from './launcher.ts';
 import { keepPolicy } from './live.ts';
 import { nameRuns } from './name-runs.ts';
-import { type Device, Runs } from './runs.ts';
+import { Runs } from './runs.ts';
 import { SecretParams } from './secret-params.ts';
 import { takeInSetAside } from './set-aside.ts';
 import { Verifier } from './verify.ts';
@@ -41,7 +40,6 @@ const STRAYS_MS = 2_000;
 const LARGEST = 50;
 const LISTED_OF_MANY = 100;
 const LISTED_OF_ONE = 5_000;
-const LOG_PAGE_BYTES = 128 << 10;
 
 export interface ProjectSetup {
   /** Bundles: the store worker's, the trainer's and the runner's. */
@@ -69,10 +67,9 @@ export class OpenProject {
   private constructor(context: ProjectContext, device: ProjectSetup['device']) {
     this.context = context;
     this.place = context.place;
-    this.runs = new Runs(context, device);
+    this.worktrees = new Worktrees(context, () => this.runs);
+    this.runs = new Runs(context, device, this.worktrees);
     this.verifier = new Verifier(context);
-    this.worktrees = new Worktrees(context, this.runs);
-    this.runs.useBarrier(this.worktrees);
   }
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
@@ -204,35 +201,6 @@ export class OpenProject {
       throw error;
     });
     return run ? this.#removeRun(run, undo) : this.#removeCheckpoint(target, undo);
-  }
-
-  /** The next part of a run's output from `offset` on, over its sessions one after the other. */
-  async readLog(
-    run: Run,
-    sessionId: string | undefined,
-    offset: number,
-  ): Promise<{ text: string; offset: number; ended: boolean }> {
-    const sessions = (await this.store.sessions(run.id)).filter(
-      ({ id, purpose }) => purpose === 'train' && (!sessionId || id === sessionId),
-    );
-    let start = 0;
-    for (const session of sessions) {
-      const path = join(this.place.store, 'sessions', session.id, SESSION_FILES.output);
-      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-      if (offset < start + size) {
-        const file = await open(path, 'r');
-        try {
-          const buffer = Buffer.alloc(Math.min(LOG_PAGE_BYTES, start + size - offset));
-          const { bytesRead } = await file.read(buffer, 0, buffer.length, offset - start);
-          const whole = wholeCharacters(buffer.subarray(0, bytesRead));
-          return { text: whole.toString('utf8'), offset: offset + whole.length, ended: false };
-        } finally {
-          await file.close();
-        }
-      }
-      start += size;
-    }
-    return { text: '', offset, ended: !LIVE_STATUSES.includes(run.status) };
   }
 
   /** All checkpoints as plain files, metrics as CSV; then the store is gone. */
@@ -417,15 +385,4 @@ function protectedBy(id: string, reasons: string[]): TrainstashError {
 
 function safeName(name: string): string {
   return name.replaceAll(/[^\w.-]+/g, '_');
-}
-
-/** Cuts off the beginning of a character at the end. */
-function wholeCharacters(bytes: Buffer): Buffer {
-  for (let back = 1; back <= 3 && back <= bytes.length; back++) {
-    const byte = bytes[bytes.length - back]!;
-    if ((byte & 0xc0) === 0x80) continue;
-    const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
-    return length > back ? bytes.subarray(0, bytes.length - back) : bytes;
-  }
-  return bytes;
 }

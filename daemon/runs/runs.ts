@@ -2,8 +2,7 @@
  * The runs of one project: start, resume, fork, pause, stop, queue, restart. The truth is in session directories and
  * the store; what is in memory here can be lost at any moment.
  */
-import { rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import {
   type Checkpoint,
@@ -17,37 +16,17 @@ import {
 import { TrainstashError } from '../../protocol/errors.ts';
 import { maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
 import type { Launch, TerminalInput } from '../../protocol/session.ts';
-import { SessionDirectory } from '../sessions/directory.ts';
-import { isFromEarlierBoot } from '../sessions/watch.ts';
 import { jobOfCommand, paramsOf, withParams } from './ad-hoc.ts';
 import { rememberResumesItself } from './answers.ts';
 import { nameOfCommand } from './command.ts';
 import { findJob, readConfig } from './config.ts';
-import { type ProjectContext, sessionsPath } from './context.ts';
-import { withDeadline } from './deferred.ts';
+import type { ProjectContext } from './context.ts';
 import { identityOf } from './identity.ts';
-import { type Ended, LiveRun } from './live.ts';
+import { type Barrier, type Device, Launcher, type LaunchOptions } from './launcher.ts';
+import type { LiveRun } from './live.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
-import { prepareSession } from './prepare.ts';
-import { newRun, newSession } from './records.ts';
+import { newRun } from './records.ts';
 import { cannotSave, pauseLoses, wrongStatus } from './refusals.ts';
-import { nextRestart } from './restart.ts';
-
-/** A start waits this long for "started" or a failure, so that a typo is an error and not a failed run. */
-const START_WAIT_MS = 20_000;
-
-export interface LaunchOptions {
-  /** The worktree it is asked for in; absent: the one that the project was opened with. */
-  root?: string;
-  environment: Record<string, string>;
-  /** The Python that a leading `python` means. */
-  interpreter?: string;
-  queue?: boolean;
-  restarts?: number;
-  backend?: string;
-  backendSetting?: string;
-  debugger?: readonly string[];
-}
 
 export interface StartOptions extends LaunchOptions {
   job: string;
@@ -62,61 +41,27 @@ export interface ResumeOptions extends LaunchOptions, Omit<PlanOptions, 'environ
   accept: boolean;
 }
 
-/** Whether a queued run may start, and whom to tell when a run has ended. */
-export interface Device {
-  isFree(): boolean;
-  freed(): void;
-}
-
-/** What stands between a run and the files of its branch. */
-export interface Barrier {
-  /** Throws `switchWaiting` when files of another branch are still in place and the run would use them. */
-  before(root: string, usesFiles: boolean): Promise<void>;
-  ended(root: string, run: Run): void;
-  /** A run has written these files of the tree: paths relative to it, with `/`. */
-  wrote(root: string, run: string, paths: readonly string[]): void;
-}
-
-/** What is launched, and what the run was before; null: there was none. */
-interface Launching {
-  run: Run;
-  before: Run | null;
-  job: JobConfig;
-  checkpoint: Checkpoint | null;
-  /** Newer checkpoints of diverged states that it does not go on from. */
-  passedOver?: number;
-  accept: boolean;
-  root: string;
-  debugger?: readonly string[];
-}
-
 export class Runs {
   readonly #context: ProjectContext;
-  readonly #device: Device;
-  readonly #live = new Map<string, LiveRun>();
-  readonly #queue = new Map<string, Launching>();
-  /** Being launched: a second request for the same run must not launch it twice. */
-  readonly #launching = new Set<string>();
-  /** Values live here and in the trainer only; a restart needs them. */
-  readonly #environments = new Map<string, Pick<LaunchOptions, 'environment' | 'interpreter'>>();
+  readonly #launcher: Launcher;
+  readonly #barrier: Barrier;
   /** The words of runs without a job, as they were given: what is on disk may have masks in it. */
   readonly #commands = new Map<string, readonly string[]>();
-  readonly #restartTimers = new Set<NodeJS.Timeout>();
-  readonly #wroteUntil = new Map<string, number>();
-  #barrier: Barrier | null = null;
-  #disposed = false;
 
-  constructor(context: ProjectContext, device: Device) {
+  constructor(context: ProjectContext, device: Device, barrier: Barrier) {
     this.#context = context;
-    this.#device = device;
+    this.#barrier = barrier;
+    this.#launcher = new Launcher(context, device, barrier, (run, options) =>
+      this.resume({ run, ...options, accept: true }),
+    );
   }
 
   liveRuns(): Run[] {
-    return [...this.#live.values()].map(({ run }) => run);
+    return this.#launcher.live.map(({ run }) => run);
   }
 
   get busy(): boolean {
-    return this.#live.size + this.#queue.size + this.#launching.size + this.#restartTimers.size > 0;
+    return this.#launcher.busy;
   }
 
   // ---- start, resume, fork ----
@@ -143,7 +88,7 @@ export class Runs {
     );
     if (command) this.#commands.set(run.id, job.run as string[]);
     context.secrets.remember(run.id, params);
-    return this.#begin({ run, before: null, job, checkpoint: null, accept: false, root }, options);
+    return this.#launcher.begin({ run, before: null, job, checkpoint: null, accept: false, root }, options);
   }
 
   async preflight({ root, ...options }: PlanOptions & { root?: string }) {
@@ -165,9 +110,10 @@ export class Runs {
     await this.#beforeLaunch(root, plan.job);
     // From here to `#begin` nothing may be awaited: of two requests for one run the second must find the first.
     const before = plan.run;
-    const live = this.#launching.has(before.id) || this.#live.has(before.id) || LIVE_STATUSES.includes(before.status);
-    if (live && !(before.status === 'queued' && !this.#launching.has(before.id)))
-      throw wrongStatus(this.#live.get(before.id)?.run ?? before, RESUMABLE_STATUSES, 'resumed');
+    const launching = this.#launcher.isLaunching(before.id);
+    const live = this.#launcher.find(before.id);
+    if (launching || live || (LIVE_STATUSES.includes(before.status) && before.status !== 'queued'))
+      throw wrongStatus(live?.run ?? before, RESUMABLE_STATUSES, 'resumed');
     requireAccepted(plan.differences, accept);
     if (plan.differences.includes(STARTS_ANEW)) rememberResumesItself(context.place.store, plan.run.job);
     if (plan.run.command) this.#commands.set(plan.run.id, plan.job.run as string[]);
@@ -183,9 +129,9 @@ export class Runs {
       endedAt: null,
     };
     context.secrets.remember(run.id, plan.params);
-    this.#queue.delete(run.id);
+    this.#launcher.unqueue(run.id);
     const { checkpoint, passedOver } = plan;
-    return this.#begin({ run, before, job: plan.job, checkpoint, passedOver, accept, root }, options);
+    return this.#launcher.begin({ run, before, job: plan.job, checkpoint, passedOver, accept, root }, options);
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
@@ -223,12 +169,12 @@ export class Runs {
     if (run.command) this.#commands.set(run.id, job.run as string[]);
     context.secrets.remember(run.id, context.secrets.of(parent.id));
     context.secrets.remember(run.id, params);
-    return this.#begin({ run, before: null, job, checkpoint, accept, root }, options);
+    return this.#launcher.begin({ run, before: null, job, checkpoint, accept, root }, options);
   }
 
   /** Files of a branch are to be in place before a run that reads or writes them begins. */
   async #beforeLaunch(root: string, job: JobConfig): Promise<void> {
-    await this.#barrier?.before(root, job.files.length > 0 || job.checkpoints.length > 0);
+    await this.#barrier.before(root, job.files.length > 0 || job.checkpoints.length > 0);
   }
 
   #at(root: string | undefined): ProjectContext {
@@ -238,43 +184,30 @@ export class Runs {
 
   // ---- what switching branches needs ----
 
-  /** Set once the worktrees are there: who is asked before a launch, and told after an end. */
-  useBarrier(barrier: Barrier): void {
-    this.#barrier = barrier;
-  }
-
   liveAt(root: string): { run: Run; writesFiles: boolean }[] {
-    return [...this.#live.values()]
+    return this.#launcher.live
       .filter((live) => live.launch.root === root)
       .map((live) => ({ run: live.run, writesFiles: live.writesFiles }));
   }
 
-  /** When a run of the branch with that id that writes by path last ended there. */
   wroteUntil(root: string, branchId: string): number {
-    return this.#wroteUntil.get(`${root}\0${branchId}`) ?? 0;
+    return this.#launcher.wroteUntil(root, branchId);
   }
 
-  /** Branches have other names than before, by their ids. */
+  /** Gives branches that were renamed their new names, by their ids. */
   branchesRenamed(names: ReadonlyMap<string, string>): void {
-    for (const live of this.#live.values()) {
-      const name = names.get(live.run.branchId ?? '');
-      if (name !== undefined) void live.update({ branch: name });
-    }
-    for (const queued of this.#queue.values()) {
-      const name = names.get(queued.run.branchId ?? '');
-      if (name !== undefined) queued.run = { ...queued.run, branch: name };
-    }
+    this.#launcher.branchesRenamed(names);
   }
 
   /** A live run's branch is no longer the one in its worktree. */
   async codeMoved(id: string, to: string): Promise<void> {
-    await this.#live.get(id)?.codeMoved(to);
+    await this.#launcher.find(id)?.codeMoved(to);
   }
 
   /** As soon as it has paused, with the environment it had. */
   async resumeAgain(id: string, root: string): Promise<void> {
-    await this.#live.get(id)?.follower.finished;
-    const options = this.#environments.get(id);
+    await this.#launcher.find(id)?.follower.finished;
+    const options = this.#launcher.environmentOf(id);
     if (!options)
       throw new TrainstashError('notFound', 'Its environment is not known any more.', { what: 'run', query: id });
     await this.resume({ run: id, root, ...options, accept: true });
@@ -321,198 +254,49 @@ export class Runs {
 
   async rename(run: Run, given: { name: string; note: string }): Promise<Run> {
     const names = { name: maskText(given.name), note: maskText(given.note) };
-    const live = this.#live.get(run.id);
+    const live = this.#launcher.find(run.id);
     if (live) return live.update(names);
-    return this.#put({ ...run, ...names });
+    return this.#launcher.put({ ...run, ...names });
   }
 
   // ---- after a restart of the daemon ----
 
-  /** Takes over a session that runs, or ran, without this daemon. */
   adopt(run: Run, session: Session, launch: Launch): void {
-    if (this.#live.has(run.id)) return;
-    this.#follow(run, session, launch, new SessionDirectory(join(sessionsPath(this.#context), session.id)));
+    this.#launcher.adopt(run, session, launch);
   }
 
   /** A queued run whose environment was in the memory of a daemon that is gone. */
   async waitForClient(run: Run): Promise<void> {
-    await this.#put({ ...run, reason: 'waits for `trainstash resume` to supply its environment' });
+    await this.#launcher.put({ ...run, reason: 'waits for `trainstash resume` to supply its environment' });
   }
 
-  // ---- queue ----
-
   startNextQueued(): boolean {
-    const next = [...this.#queue.values()][0];
-    if (!next || !this.#device.isFree()) return false;
-    this.#queue.delete(next.run.id);
-    this.#launch(next).catch(async (error: Error) => {
-      await this.#put({ ...next.run, status: 'failed', reason: maskText(error.message), endedAt: Date.now() });
-      this.#device.freed();
-    });
-    return true;
+    return this.#launcher.startNextQueued();
   }
 
   // ---- ending ----
 
   dispose(): void {
-    this.#disposed = true;
-    for (const timer of this.#restartTimers) clearTimeout(timer);
-    for (const live of this.#live.values()) live.dispose();
-    this.#live.clear();
+    this.#launcher.dispose();
   }
 
   /** Settles when every session has been looked at once more. */
   async settle(): Promise<void> {
-    await Promise.all([...this.#live.values()].map(({ follower }) => follower.look()));
-  }
-
-  // ---- launching ----
-
-  async #begin(what: Launching, { environment, interpreter, queue, debugger: own }: LaunchOptions): Promise<Run> {
-    const launching: Launching = own ? { ...what, debugger: own } : what;
-    const { run } = launching;
-    this.#environments.set(run.id, { environment, interpreter });
-    if (queue && !this.#device.isFree()) {
-      this.#queue.set(run.id, launching);
-      return this.#put({ ...run, status: 'queued', reason: 'waits for the device' });
-    }
-    this.#launching.add(run.id);
-    try {
-      return await this.#launchOrUndo(launching);
-    } finally {
-      this.#launching.delete(run.id);
-    }
-  }
-
-  /** Waits for "started"; a session that ends before because of bad input leaves nothing behind. */
-  async #launchOrUndo(launching: Launching): Promise<Run> {
-    const { run, before } = launching;
-    const undo = async () => {
-      this.#environments.delete(run.id);
-      if (before) await this.#put(before);
-      else await this.#context.store.purgeRun(run.id);
-    };
-    const live = await this.#launch(launching).catch(async (error) => {
-      await undo();
-      throw error;
-    });
-    try {
-      await withDeadline(live.started.promise, START_WAIT_MS);
-    } catch (error) {
-      if (!(error instanceof TrainstashError) || error.code === 'internal') return this.#context.store.findRun(run.id);
-      await live.follower.finished;
-      rmSync(live.follower.directory.path, { recursive: true, force: true });
-      await undo();
-      throw error;
-    }
-    return this.#live.get(run.id)?.run ?? this.#context.store.findRun(run.id);
-  }
-
-  async #launch({ run, job, checkpoint, accept, root, ...rest }: Launching): Promise<LiveRun> {
-    const { store } = this.#context;
-    const session = newSession(run, 'train', checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step });
-    const prepared = await prepareSession(this.#context, {
-      run,
-      session,
-      job,
-      checkpoint,
-      root,
-      accept: accept ? ['data', 'backend', 'package'] : [],
-      debugger: rest.debugger,
-      ...(this.#environments.get(run.id) ?? { environment: {} }),
-    });
-    await store.putSession(session);
-    const starting = await this.#put({
-      ...run,
-      status: 'starting',
-      backendReason: prepared.backendReason,
-      session: session.id,
-      sessions: session.ordinal,
-      startedAt: run.startedAt ?? Date.now(),
-      step: checkpoint?.step ?? 0,
-      endedAt: null,
-      etaSeconds: null,
-    });
-    const child = prepared.start();
-    const live = this.#follow(starting, session, prepared.launch, prepared.directory);
-    live.follower.ownChild(child);
-    if (prepared.putBack) await live.saidPutBack(prepared.putBack);
-    if (checkpoint && rest.passedOver) await live.saidPassedOver(checkpoint.step, rest.passedOver);
-    return live;
-  }
-
-  #follow(run: Run, session: Session, launch: Launch, directory: SessionDirectory): LiveRun {
-    const live = new LiveRun(this.#context, run, session, launch, directory, {
-      ended: (ended) => this.#onEnded(ended),
-      othersWriting: () => this.#othersWriting(run.id, launch.root),
-      wrote: (paths) => this.#barrier?.wrote(launch.root, run.id, paths),
-    });
-    this.#live.set(run.id, live);
-    return live;
-  }
-
-  /** Scripts in the same worktree that save wherever they like. */
-  #othersWriting(id: string, root: string): string[] {
-    return [...this.#live.values()]
-      .filter(({ run, launch }) => run.id !== id && launch.root === root && launch.command && !run.cooperative)
-      .map(({ run }) => run.name);
-  }
-
-  async #onEnded(ended: Ended): Promise<void> {
-    if (this.#disposed) return;
-    const wroteFiles = this.#live.get(ended.run.id)?.writesFiles ?? false;
-    this.#live.delete(ended.run.id);
-    await this.#put(ended.run);
-    const launch = ended.directory.launch();
-    const root = launch?.root ?? this.#context.place.root;
-    if (wroteFiles) this.#wroteUntil.set(`${root}\0${ended.run.branchId}`, Date.now());
-    this.#barrier?.ended(root, ended.run);
-    this.#scheduleRestart(ended);
-    this.#device.freed();
-  }
-
-  #scheduleRestart({ run, exit, directory, session, forced }: Ended): void {
-    if (forced || (run.status !== 'failed' && run.status !== 'lost')) return;
-    const next = nextRestart(run.restart, {
-      kind: run.status,
-      code: exit?.error?.code ?? null,
-      rebooted: isFromEarlierBoot(directory),
-      progressed: (run.lastCheckpoint?.step ?? 0) > (session.resumedFrom?.step ?? 0),
-    });
-    if ('refused' in next) return;
-    const options = this.#environments.get(run.id);
-    if (!options) {
-      const reason = `${run.reason}; restarts when \`trainstash resume\` supplies its environment`;
-      void this.#put({ ...run, reason });
-      return;
-    }
-    const timer = setTimeout(() => {
-      this.#restartTimers.delete(timer);
-      this.resume({ run: run.id, root: directory.launch()?.root, ...options, accept: true })
-        .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
-        .catch((error: Error) => this.#context.log(`${run.name} was not restarted: ${error.message}`));
-    }, next.delayMs);
-    this.#restartTimers.add(timer);
+    await Promise.all(this.#launcher.live.map(({ follower }) => follower.look()));
   }
 
   // ---- small ----
 
   async #unqueue(run: Run, status: RunStatus): Promise<Run> {
-    this.#queue.delete(run.id);
-    return this.#put({ ...run, status, reason: '', endedAt: Date.now(), draft: run.checkpoints === 0 });
+    this.#launcher.unqueue(run.id);
+    return this.#launcher.put({ ...run, status, reason: '', endedAt: Date.now(), draft: run.checkpoints === 0 });
   }
 
   /** `whileStarting`: also before it has done a step. */
   #requireLive(run: Run, verb: string, whileStarting = false): LiveRun {
-    const live = this.#live.get(run.id);
+    const live = this.#launcher.find(run.id);
     if (live && (whileStarting || live.run.status !== 'starting')) return live;
     throw wrongStatus(live?.run ?? run, ['running'], verb);
-  }
-
-  async #put(run: Run): Promise<Run> {
-    await this.#context.store.putRun(run);
-    this.#context.announce.run(run);
-    return run;
   }
 }
 

@@ -10,7 +10,8 @@ import { Worktree } from '../branches/worktree.ts';
 import type { Head } from '../code/project.ts';
 import { parseConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import type { Barrier, Runs } from './runs.ts';
+import type { Barrier } from './launcher.ts';
+import type { Runs } from './runs.ts';
 
 const LEVELS: Record<BranchNotice, Notice['level']> = {
   switched: 'info',
@@ -37,14 +38,15 @@ const NOTHING: SyncResult = {
 export class Worktrees implements Barrier {
   readonly stashes: Stashes;
   readonly #context: ProjectContext;
-  readonly #runs: Runs;
+  readonly #runs: () => Runs;
   readonly #open = new Map<string, Promise<Worktree | null>>();
   /** Told when HEAD of a worktree moves. */
   onHead: (root: string, head: Head) => void = () => {};
   /** Told when what a due switch waits for changes. */
   onWaits: (root: string) => void = () => {};
 
-  constructor(context: ProjectContext, runs: Runs) {
+  /** `runs`: they need this in turn, and are asked for once both are there. */
+  constructor(context: ProjectContext, runs: () => Runs) {
     this.#context = context;
     this.#runs = runs;
     const { place, store, branches } = context;
@@ -157,17 +159,19 @@ export class Worktrees implements Barrier {
       },
       runs: {
         live: () =>
-          this.#runs.liveAt(root).map(({ run: { id, name, branchId, startedAt, createdAt }, writesFiles }) => ({
-            id,
-            name,
-            branchId,
-            startedAt: startedAt ?? createdAt,
-            writesFiles,
-          })),
-        wroteUntil: (branchId) => this.#runs.wroteUntil(root, branchId),
-        pause: async (id) => void (await this.#runs.pause(id)),
-        codeMoved: (id, to) => this.#runs.codeMoved(id, to),
-        resume: (id) => this.#runs.resumeAgain(id, root),
+          this.#runs()
+            .liveAt(root)
+            .map(({ run: { id, name, branchId, startedAt, createdAt }, writesFiles }) => ({
+              id,
+              name,
+              branchId,
+              startedAt: startedAt ?? createdAt,
+              writesFiles,
+            })),
+        wroteUntil: (branchId) => this.#runs().wroteUntil(root, branchId),
+        pause: async (id) => void (await this.#runs().pause(id)),
+        codeMoved: (id, to) => this.#runs().codeMoved(id, to),
+        resume: (id) => this.#runs().resumeAgain(id, root),
       },
     });
   }

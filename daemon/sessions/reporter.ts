@@ -1,16 +1,14 @@
 /** The trainer's side of a session directory: events out, requests in. Its failures never fail a training. */
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import type { Params } from '../../protocol/domain.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
 import type { Control, SessionEvent } from '../../protocol/session.ts';
-import { writeAll } from '../store/files.ts';
 import type { SessionDirectory } from './directory.ts';
+import { endPartInPlace, PART_BYTES } from './printed.ts';
 
 type Body<T> = T extends SessionEvent ? Omit<T, 'seq' | 't'> : never;
 export type EventBody = Body<SessionEvent>;
 
-/** Twice this at most: then the older half goes. */
-const OUTPUT_CAP_BYTES = 8 << 20;
 /** Lines that wait for a disk that takes none: twice as many as are left when they become too many. */
 const MOST_PENDING = 100_000;
 const RETRY_MS = 1_000;
@@ -18,20 +16,14 @@ const RETRY_MS = 1_000;
 export class Reporter {
   readonly #directory: SessionDirectory;
   readonly #events: number;
-  readonly #outputCapBytes: number;
   #seq = 0;
   #pending: string[] = [];
   #retryAt = 0;
   #controlStamp = '';
   #answered = 0;
 
-  constructor(
-    directory: SessionDirectory,
-    outputCapBytes = OUTPUT_CAP_BYTES,
-    events: 'events' | 'runnerEvents' = 'events',
-  ) {
+  constructor(directory: SessionDirectory, events: 'events' | 'runnerEvents' = 'events') {
     this.#directory = directory;
-    this.#outputCapBytes = outputCapBytes;
     this.#events = openSync(directory.file(events), 'a');
   }
 
@@ -81,21 +73,13 @@ export class Reporter {
     this.flush();
   }
 
-  /** Keeps `output.log` bounded: its newest part stays, in the same file, since stdout is open on it. */
+  /** Keeps what was printed bounded; `output.log` stays the same file, since stdout is open on it. */
   capOutput(): void {
-    const path = this.#directory.file('output');
-    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    if (size < this.#outputCapBytes * 2) return;
-    const file = openSync(path, 'r+');
     try {
-      const tail = Buffer.alloc(this.#outputCapBytes);
-      const start = fstatSync(file).size - tail.length;
-      const read = readSync(file, tail, 0, tail.length, start);
-      ftruncateSync(file, 0);
-      const note = Buffer.from(`[${start} bytes before this were dropped]\n`);
-      writeAll(file, Buffer.concat([note, tail.subarray(tail.indexOf(10) + 1, read)]));
-    } finally {
-      closeSync(file);
+      const size = statSync(this.#directory.file('output'), { throwIfNoEntry: false })?.size ?? 0;
+      if (size >= PART_BYTES) endPartInPlace(this.#directory);
+    } catch {
+      // A full disk: it grows on, and this is tried again.
     }
   }
 

@@ -107,7 +107,7 @@ export class Catalog {
       names.flatMap(([id, name]) => {
         this.#branchNames.set(id, name);
         const query = "SELECT body FROM run WHERE json_extract(body, '$.branchId') = ? AND branch IS NOT ?";
-        const renamed = this.#bodies<Run>(query, id, name).map((run) => ({ ...run, branch: name }));
+        const renamed = this.#bodies(runIn, query, id, name).map((run) => ({ ...run, branch: name }));
         for (const run of renamed) this.putRun(run);
         return renamed;
       }),
@@ -116,7 +116,8 @@ export class Catalog {
 
   /** Runs of a branch by its name alone: older versions wrote no more. */
   runsWithoutBranchId(): Run[] {
-    return this.#bodies<Run>(
+    return this.#bodies(
+      runIn,
       "SELECT body FROM run WHERE branch IS NOT NULL AND json_extract(body, '$.branchId') IS NULL",
     );
   }

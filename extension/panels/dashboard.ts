@@ -238,6 +238,7 @@ class Dashboard {
           root: this.#root,
           run: log.run,
           offset: log.offset,
+          last: LOG_BYTES,
         });
         if (this.#log !== log) return;
         text = (text + page.text).slice(-LOG_BYTES);

@@ -230,6 +230,40 @@ for i in range(4):
     expect(JSON.parse((await fixture.cli('ls', '--drafts', '--json')).stdout)).toHaveLength(1);
   });
 
+  test.each([
+    ['kills itself', 'os.kill(os.getpid(), 9)', 'lost', 'ended by SIGKILL, by the kernel or by a person'],
+    ['crashes', 'os.kill(os.getpid(), 11)', 'lost', 'ended by SIGSEGV'],
+    ['is interrupted', 'signal.raise_signal(signal.SIGINT)', 'stopped', 'interrupted by SIGINT (Ctrl-C)'],
+    ['leaves with a code', 'sys.exit(3)', 'failed', 'exit code 3'],
+    ['has an error', '{}["lr"]', 'failed', "KeyError: 'lr' (exit code 1)"],
+  ])('that %s says so, and not what it printed last', async (_, statement, status, reason) => {
+    const fixture = commandFixture();
+    const printing = `import os, signal, sys; print('Epoch 4/10', flush=True); ${statement}`;
+    await fixture.cli('run', '--', PYTHON, '-c', printing);
+    const [run] = JSON.parse((await fixture.cli('ls', '--drafts', '--json')).stdout);
+    expect(run).toMatchObject({ status, reason });
+  });
+
+  test('whose checkpoint does not fit is not said to go on from there', async () => {
+    const fixture = commandFixture({
+      train: { run: [PYTHON, 'load.py'], resume: [PYTHON, 'load.py', '${checkpoint}'] },
+    });
+    writeFileSync(
+      join(fixture.root, 'load.py'),
+      `${SCRIPT.split('start = 0')[0]}
+import trainstash
+if len(sys.argv) > 1: raise trainstash.ResumeError('The checkpoint does not fit.')
+save('out/step_5.pt', 'x'); sys.exit(1)
+`,
+    );
+    const first = await fixture.cli('run', 'train');
+    expect(first.stdout).toContain('`trainstash resume 1` goes on from step 5.');
+    const resumed = await fixture.cli('resume', '1', '--yes');
+    expect(resumed.stdout).toContain('trainstash.ResumeError: The checkpoint does not fit. (exit code 1).');
+    expect(resumed.stdout).not.toContain('goes on from');
+    expect(resumed.stdout).toContain('would end in the same way');
+  });
+
   test('reads what is typed into its attached terminal', async () => {
     const fixture = commandFixture();
     writeFileSync(

@@ -30,7 +30,7 @@ describe.skipIf(!PYTHON)('a Python script with the package', () => {
       params: {},
       environment: { ...environment(), DIE: '21' },
     });
-    await untilStatus(client, fixture, run.id, 'failed');
+    await untilStatus(client, fixture, run.id, 'lost');
     await client.request(m.runResume, { root: fixture.root, run: run.id, environment: environment(), accept: false });
     const ended = await untilStatus(client, fixture, run.id, 'completed');
     expect(ended).toMatchObject({ step: 48, totalSteps: 48, stepsPerEpoch: 16, cooperative: true });

@@ -271,17 +271,3 @@ test('a data source of its own goes on where it was', async () => {
   const resumed = (await train(sessions, resumeFrom(launch, checkpoint))).directory;
   expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
 });
-
-test('output is capped, its newest part stays', async () => {
-  const { Reporter } = await import('../../daemon/sessions/reporter.ts');
-  const { SessionDirectory } = await import('../../daemon/sessions/directory.ts');
-  const directory = SessionDirectory.create(temporaryFolder(), makeLaunch());
-  writeFileSync(directory.file('output'), Array.from({ length: 1000 }, (_, i) => `line ${i}\n`).join(''));
-  const reporter = new Reporter(directory, 2_000);
-  reporter.capOutput();
-  reporter.close();
-  const text = readFileSync(directory.file('output'), 'utf8');
-  expect(text.length).toBeLessThan(2_200);
-  expect(text).toMatch(/^\[\d+ bytes before this were dropped\]\n/);
-  expect(text.endsWith('line 999\n')).toBe(true);
-});

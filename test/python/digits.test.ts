@@ -48,7 +48,7 @@ describe.skipIf(!PYTHON)('the real digits', () => {
     const before = (await client.request(m.runCheckpoint, { root: fixture.root, run: run.id })).step;
     await until('it is further', async () => (await show(client, fixture, run.id)).run.step > before + 10);
     kill(sessionDirectory(fixture, run).process()!.child!.pid, 'SIGKILL');
-    await untilStatus(client, fixture, run.id, 'failed');
+    await untilStatus(client, fixture, run.id, 'lost');
     await resume(client, fixture, run.id);
     const verified = await until('the steps done twice were compared', async () => {
       const { checkpoints } = await show(client, fixture, run.id);
@@ -76,7 +76,7 @@ describe.skipIf(!PYTHON)('the real digits', () => {
     const run = await start(client, fixture, 'plain');
     await until('its first file is taken', async () => (await show(client, fixture, run.id)).checkpoints.length > 0);
     kill(sessionDirectory(fixture, run).process()!.child!.pid, 'SIGKILL');
-    await untilStatus(client, fixture, run.id, 'failed');
+    await untilStatus(client, fixture, run.id, 'lost');
     rmSync(join(fixture.root, 'checkpoints'), { recursive: true });
     await resume(client, fixture, run.id);
     await untilStatus(client, fixture, run.id, 'completed');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readScalars } from '../../daemon/formats/tfevents.ts';
 import { type FoundState, groupFiles } from '../../daemon/runner/groups.ts';
-import { readMetricLine, reasonOf } from '../../daemon/runner/lines.ts';
+import { readMetricLine } from '../../daemon/runner/lines.ts';
 import { factsOfName, looksLikeCheckpoint } from '../../daemon/runner/names.ts';
 import { paramsOf, withParams } from '../../daemon/runs/ad-hoc.ts';
 import { fill, splitWords, withDebugger, wordsOf } from '../../daemon/runs/command.ts';
@@ -191,13 +191,6 @@ test('a printed line gives metrics; no other line does', () => {
   });
   for (const line of ['step=1 loss=2', 'import trainstash', 'trainstash: no daemon', 'I use trainstash step=1'])
     expect(readMetricLine(line)).toBeNull();
-});
-
-test('the reason of a failure is the error, not the last line after it', () => {
-  expect(
-    reasonOf('Traceback (most recent call last):\n  File "a.py"\nValueError: no\n\nSome library says goodbye\n'),
-  ).toBe('ValueError: no');
-  expect(reasonOf('make: *** [all] Error 2\n')).toBe('make: *** [all] Error 2');
 });
 
 test('scalars of TensorBoard files: floats, tensors of TensorFlow 2, and a record that breaks off', () => {

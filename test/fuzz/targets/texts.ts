@@ -2,7 +2,8 @@
 import { Readable } from 'node:stream';
 import * as v from 'valibot';
 import { BoundedMessageReader } from '../../../client/framing.ts';
-import { readMetricLine, reasonOf } from '../../../daemon/runner/lines.ts';
+import { readMetricLine } from '../../../daemon/runner/lines.ts';
+import { reasonOf } from '../../../daemon/runner/reason.ts';
 import { splitWords } from '../../../daemon/runs/command.ts';
 import { parseConfig } from '../../../daemon/runs/config.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
@@ -118,7 +119,7 @@ export const lines: FuzzTarget = {
     for (const value of [read?.step, read?.epoch])
       if (value !== null && value !== undefined && !(Number.isSafeInteger(value) && value >= 0))
         throw new Error(`step or epoch ${value}`);
-    reasonOf(line);
+    reasonOf({ code: 1, signal: null, output: line, words: ['python'], outOfMemory: false, interruptedBy: null });
     const words = splitWords(line);
     if (words?.some((word) => typeof word !== 'string')) throw new Error('words that are no text');
   },

@@ -1,0 +1,149 @@
+/** Why a command ended, in one line: the signal, the error that it died of, or its exit code; never what it printed last. Pure. */
+import { basename } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
+import { type ProcessEnd, signalName, signalOf } from '../sessions/ending.ts';
+
+export interface Death extends ProcessEnd {
+  /** The end of what it printed. */
+  output: string;
+  /** Its command. */
+  words: readonly string[];
+  /** The kernel said that it ended it for want of memory. */
+  outOfMemory: boolean;
+  /** The runner itself had been told to end. */
+  interruptedBy: string | null;
+}
+
+export interface Reason {
+  text: string;
+  /** Class of the Python error that it died of, as printed. */
+  errorClass: string | null;
+  /** What ended it; under a launcher, what ended the rank that went first. */
+  end: ProcessEnd;
+}
+
+const MAX_REASON = 300;
+const BY_WHOM = 'by the kernel or by a person';
+
+export function reasonOf(death: Death): Reason {
+  const lines = linesOf(death.output);
+  const rank = signalOf(death) === null ? failedRank(lines) : null;
+  const end: ProcessEnd = rank ?? death;
+  const signal = signalOf(end);
+  const error = signal === null ? lastError(lines, rank?.rank ?? null) : null;
+  const what = signal === null ? (error?.text ?? programError(lines, death.words)) : bySignal(signal, death);
+  const number = rank?.rank ?? error?.rank ?? null;
+  const who = number === null ? '' : `rank ${number}: `;
+  const how = death.signal === null ? `exit code ${death.code}` : '';
+  const after = death.interruptedBy ? `after its runner got ${death.interruptedBy}` : '';
+  const added = [what === null ? '' : how, after].filter(Boolean).join(', ');
+  return {
+    text: `${who}${(what ?? how).slice(0, MAX_REASON)}${added ? ` (${added})` : ''}`,
+    errorClass: error?.errorClass ?? null,
+    end,
+  };
+}
+
+function bySignal(signal: string, { outOfMemory }: Death): string {
+  if (signal === 'SIGINT') return 'interrupted by SIGINT (Ctrl-C)';
+  if (signal !== 'SIGKILL') return `ended by ${signal}`;
+  return outOfMemory ? 'out of memory: the kernel ended it with SIGKILL' : `ended by SIGKILL, ${BY_WHOM}`;
+}
+
+/** As they stand in a terminal: of a line that was drawn over, the last state. */
+function linesOf(output: string): string[] {
+  return stripVTControlCharacters(output)
+    .split('\n')
+    .map((line) => {
+      const shown = line.replace(/\r+$/, '');
+      return shown.slice(shown.lastIndexOf('\r') + 1).trimEnd();
+    });
+}
+
+// ---- errors that are printed ----
+
+interface PrintedError {
+  text: string;
+  errorClass: string;
+  rank: number | null;
+}
+
+/** `[rank1]: ` and the like, the frame of an exception group, then the words themselves. */
+const TRACEBACK = /^(.*?)(?:\+ Exception Group )?Traceback \(most recent call last\)/;
+const ERROR = /^([A-Za-z_][\w.]*)(?:: .*|:)?$/;
+const RANK = /\[rank(\d+)\]/;
+/** Errors of a script that could not even be compiled have no traceback. */
+const UNTRACED = /^(SyntaxError|IndentationError|TabError): /;
+const FRAME_OF_NODE = /^ {4}at .+:\d+/;
+/** What launchers raise when a process that they started has ended. */
+const OF_LAUNCHERS = /(^|\.)(ChildFailedError|CalledProcessError|ProcessRaisedException|ProcessExitedException)$/;
+
+/** The error that ended it: of the rank that failed first, and not that of the launcher which saw it. */
+function lastError(lines: readonly string[], rank: number | null): PrintedError | null {
+  const errors = lines.flatMap((line, i) => {
+    const prefix = TRACEBACK.exec(line)?.[1];
+    if (prefix !== undefined) return errorAfter(lines, i + 1, prefix) ?? [];
+    const [, errorClass] =
+      UNTRACED.test(line) || FRAME_OF_NODE.test(lines[i + 1] ?? '') ? (ERROR.exec(line) ?? []) : [];
+    return errorClass ? [{ text: line, errorClass, rank: null }] : [];
+  });
+  const own = errors.filter(({ errorClass }) => !OF_LAUNCHERS.test(errorClass));
+  const ofRank = own.filter((error) => rank !== null && error.rank === rank);
+  return ofRank.at(-1) ?? own.at(-1) ?? errors.at(-1) ?? null;
+}
+
+/** Frames are indented; the first line that is not, and has the same beginning, is the error. */
+function errorAfter(lines: readonly string[], from: number, prefix: string): PrintedError | null {
+  // The library "rich" draws a box around frames, and ends it before the error; torchrun indents what a rank wrote down.
+  const before = /[─╭]/.test(prefix) ? '' : prefix.replace(/traceback\s*: $/, '');
+  for (const line of lines.slice(from)) {
+    if (!line.startsWith(before)) continue;
+    const text = line.slice(before.length).replace(/^[ |]*\| (?=\S)/, '');
+    if (TRACEBACK.test(text)) return null;
+    const [, errorClass] = ERROR.exec(text) ?? [];
+    const found = RANK.exec(prefix)?.[1];
+    if (errorClass) return { text, errorClass, rank: found === undefined ? null : Number(found) };
+  }
+  return null;
+}
+
+/** `train.py: error: …`, `python: can't open file …`: how programs say that they cannot go on. */
+function programError(lines: readonly string[], words: readonly string[]): string | null {
+  const last = lines.findLast((line) => line.trim() !== '')?.trim() ?? '';
+  const names = words.flatMap((word) => (word.startsWith('-') ? [] : [word, basename(word)]));
+  return names.some((name) => last.startsWith(`${name}: `)) ? last : null;
+}
+
+// ---- launchers of several processes ----
+
+interface RankEnd extends ProcessEnd {
+  /** Null where there is only one. */
+  rank: number | null;
+}
+
+/** How each tells of the rank that ended first: its number, and its exit code, or less than zero for a signal. */
+const RANK_ENDS = [
+  // torchrun, accelerate
+  /Root Cause \(first observed failure\):[\s\S]*?\brank\s*: (\d+)[\s\S]*?\bexitcode\s*: (-?\d+)/,
+  // paddle.distributed.launch
+  /Container rank (\d+) status failed cmd .*? code (-?\d+)/,
+  // DeepSpeed
+  /--local_rank=(\d+)\b.*exits with return code = (-?\d+)/,
+];
+const MPI_END = /process rank (\d+) with PID \d+ on node \S+ exited on signal (\d+)/;
+const SPAWN_END = /\bprocess (\d+) terminated with signal (SIG\w+)/;
+const CALL_END = /CalledProcessError: Command .* died with <Signals\.(SIG\w+): \d+>/;
+
+function failedRank(lines: readonly string[]): RankEnd | null {
+  const text = lines.join('\n');
+  for (const pattern of RANK_ENDS) {
+    const [, rank, code] = pattern.exec(text) ?? [];
+    if (code !== undefined) return { rank: Number(rank), code: Number(code), signal: null };
+  }
+  const [, mpiRank, number] = MPI_END.exec(text) ?? [];
+  if (number !== undefined) return { rank: Number(mpiRank), code: null, signal: signalName(Number(number)) };
+  const [, process, signal] = SPAWN_END.exec(text) ?? [];
+  if (signal !== undefined) return { rank: Number(process), code: null, signal };
+  const [, called] = CALL_END.exec(text) ?? [];
+  return called === undefined ? null : { rank: null, code: null, signal: called };
+}

@@ -1,0 +1,22 @@
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { maskText } from '../../protocol/secrets.ts';
+import type { ExitRecord } from '../../protocol/session.ts';
+import { outcomeOf } from '../sessions/ending.ts';
+
+/** What becomes of a run whose session is over. `exit` null: nobody wrote down how. */
+export function endingOf(
+  run: Run,
+  exit: ExitRecord | null,
+  forced: boolean,
+  newest: Checkpoint | null,
+): Pick<Run, 'status' | 'reason' | 'failure'> {
+  if (exit) {
+    const code = exit.error?.code ?? 'internal';
+    return { status: exit.outcome, reason: maskText(exit.reason), failure: code === 'internal' ? null : code };
+  }
+  const kept = newest ? `its newest checkpoint is of step ${newest.step}` : 'it had no checkpoint yet';
+  const reason = forced
+    ? `killed by request; ${kept}`
+    : `its process ended at step ${run.step} without a word (killed, or out of memory?); ${kept}`;
+  return { status: outcomeOf({ code: null, signal: null }, forced ? 'stopped' : null), reason, failure: null };
+}

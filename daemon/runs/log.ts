@@ -1,0 +1,61 @@
+/** What a run has printed, over its sessions one after the other. */
+import { join } from 'node:path';
+import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import { integer } from '../../protocol/words.ts';
+import { SessionDirectory } from '../sessions/directory.ts';
+import { printedBytes, readPrinted } from '../sessions/printed.ts';
+import { type ProjectContext, sessionsPath } from './context.ts';
+
+/** As JSON each byte may take six, and a message is bounded. */
+const PAGE_BYTES = 128 << 10;
+
+export interface LogPlace {
+  /** One session alone. */
+  session?: string;
+  offset: number;
+  /** Begins this many bytes before the end. */
+  last?: number;
+}
+
+/** Reads the next page. An empty one that has not ended: nothing more has been printed yet. */
+export async function readLog(
+  context: Pick<ProjectContext, 'place' | 'store'>,
+  run: Run,
+  place: LogPlace,
+): Promise<{ text: string; offset: number; ended: boolean }> {
+  const isOver = !LIVE_STATUSES.includes(run.status);
+  const directories = (await context.store.sessions(run.id))
+    .filter(({ id, purpose }) => purpose === 'train' && (!place.session || id === place.session))
+    .map(({ id }) => new SessionDirectory(join(sessionsPath(context), id)));
+  const sizes = directories.map(printedBytes);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const offset = place.last === undefined ? place.offset : Math.max(place.offset, total - place.last);
+  let start = 0;
+  for (const [i, directory] of directories.entries()) {
+    const end = start + sizes[i]!;
+    if (offset < end) {
+      const { bytes, next, gone } = readPrinted(directory, offset - start, PAGE_BYTES);
+      const more = start + next < end || (!isOver && i === directories.length - 1);
+      const whole = more ? wholeCharacters(bytes) : bytes;
+      const text = `${gone > 0 ? gap(gone) : ''}${whole.toString('utf8')}`;
+      return { text, offset: start + next - (bytes.length - whole.length), ended: false };
+    }
+    start = end;
+  }
+  return { text: '', offset, ended: isOver };
+}
+
+function gap(bytes: number): string {
+  return `\n[${integer(bytes)} bytes that were printed here are no longer kept]\n`;
+}
+
+/** Cuts off the beginning of a character at the end. */
+function wholeCharacters(bytes: Buffer): Buffer {
+  for (let back = 1; back <= 3 && back <= bytes.length; back++) {
+    const byte = bytes[bytes.length - back]!;
+    if ((byte & 0xc0) === 0x80) continue;
+    const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return length > back ? bytes.subarray(0, bytes.length - back) : bytes;
+  }
+  return bytes;
+}
