@@ -156,8 +156,8 @@ def test_spikes_and_nan_are_told_from_noise():
     for case in TABLE["judged"]:
         recent = Recent(case["mode"])
         verdicts = [recent.judge(case["calm"] + (i % 5) / 4 * case["noise"]) for i in range(130)]
-        assert set(verdicts) == {"fine"}, case
-        assert recent.judge(from_wire(case["value"])) == case["verdict"], case
+        assert set(verdicts) == {None}, case
+        assert (recent.judge(from_wire(case["value"])) or "fine") == case["verdict"], case
 
 
 def test_a_watch_speaks_once_until_it_is_finite_again_and_pauses_as_the_job_has_it():
