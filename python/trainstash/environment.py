@@ -43,6 +43,14 @@ def _machine(name: str) -> str:
     return {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(name, name)
 
 
+def merged_params(own: Mapping[str, Any], launched: Mapping[str, Any]) -> Dict[str, Any]:
+    """Those of the launch win. What JSON cannot hold comes back from there as text: where that is what the script's own value was
+    written as, the script's own stays."""
+    written = plain_params(own)
+    changed = {name: value for name, value in launched.items() if name not in written or written[name] != value}
+    return {**own, **changed}
+
+
 def plain_params(params: Mapping[str, Any]) -> Dict[str, Any]:
     """What JSON can hold; other values as text."""
 
