@@ -77,7 +77,8 @@ export function safe(text: string): string {
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
 }
 
-function columnsOf(text: string): number {
+/** Of a terminal, colours not counted. */
+export function columnsOf(text: string): number {
   let columns = 0;
   for (const character of stripVTControlCharacters(text)) columns += isWide(character.codePointAt(0)!) ? 2 : 1;
   return columns;

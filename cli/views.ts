@@ -3,7 +3,7 @@ import type { Checkpoint, MetricSummary, Monitor, Run, Session, StoreUsage } fro
 import type { FsckReport, KeptRun } from '../protocol/messages.ts';
 import { fromWireNumber, hasDiverged } from '../protocol/numbers.ts';
 import { age, alarmIn, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
-import { bar, type Column, paint, safe, table, wrapped } from './format.ts';
+import { bar, type Column, columnsOf, paint, safe, table, wrapped } from './format.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
   running: 'green',
@@ -128,7 +128,7 @@ export function runDetails(
   if (run.parent) lines.push(field('fork of', `run ${run.parent.run} at step ${integer(run.parent.step)}`));
   if (run.note) lines.push(field('note', safe(run.note)));
   for (const [name, summary] of Object.entries(run.metrics))
-    if (name !== 'learning_rate') lines.push(field(safe(name), summaryText(summary)));
+    if (name !== 'learning_rate') lines.push(...metricLines(safe(name), summary, width));
   for (const notice of run.notices.slice(-5)) {
     const mark =
       notice.level === 'info' ? paint('green', '✔') : paint(notice.level === 'error' ? 'red' : 'yellow', '!');
@@ -145,6 +145,12 @@ export function runDetails(
   }
   if (checkpoints.length > 0) lines.push('', ...checkpointTable(checkpoints, width, run.monitor));
   return lines;
+}
+
+/** A long name has a line of its own. */
+function metricLines(name: string, summary: MetricSummary, width: number): string[] {
+  const line = field(name, summaryText(summary));
+  return columnsOf(line) <= width ? [line] : [field(name, '').trimEnd(), field('', summaryText(summary))];
 }
 
 function summaryText({ last, min, max, count, notFinite }: MetricSummary): string {

@@ -96,7 +96,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
   server.registerTool(
     'read_metrics',
     {
-      description: `Curves of a run, thinned to at most ${MAX_POINTS} points each; a fork’s begin with its parent’s`,
+      description: `Curves of a run, thinned to at most ${MAX_POINTS} points each; a fork’s begin with its parent’s. What JSON has no number for is a text: "NaN", "Infinity", "-Infinity", "-0"`,
       inputSchema: z.object({
         run,
         names: z.array(z.string()).optional().describe('Only these metrics'),

@@ -71,7 +71,8 @@ async function bestOfBranch(store: Store, branch: string): Promise<Run> {
 export async function findSide({ store, findCheckpoint }: SideContext, query: string): Promise<Side> {
   const run = query.includes('@') ? null : await store.findRun(query).catch(ignoreMissing);
   if (run) {
-    const newest = run.lastCheckpoint && (await store.checkpoint(run.lastCheckpoint.id));
+    // Also one of a diverged state: what went wrong is to be seen.
+    const newest = (await store.checkpoints(run.id)).at(-1);
     return { run, checkpoint: newest ?? null, isRun: true };
   }
   const checkpoint = await findCheckpoint(query);

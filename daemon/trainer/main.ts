@@ -14,6 +14,7 @@ import { Checkpoints } from './checkpoints.ts';
 import { exportModel } from './export.ts';
 import { Loop, type LoopEnd } from './loop.ts';
 import { loadTraining } from './module.ts';
+import { wireParams } from './params.ts';
 import { tf } from './tf.ts';
 
 const LOCK_WAIT_MS = 5_000;
@@ -116,7 +117,7 @@ class TrainingSession {
       stepsPerEpoch: assembly.context.stepsPerEpoch || null,
       environment,
       monitor: assembly.monitor,
-      params: assembly.params,
+      params: wireParams(assembly.params),
       cooperative: true,
     });
     this.#sayContinues(backend.name);

@@ -1,11 +1,12 @@
-import type { Params } from '../../protocol/domain.ts';
+import type { Params, ParamValue } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
+import { fromWireNumber, isWireNumber, toWireNumber } from '../../protocol/numbers.ts';
 
 /** The module's defaults with the given values in place. Unknown names and values of another type are refused. */
 export function mergeParams(defaults: Record<string, unknown>, given: Params): Params {
   const merged: Params = structuredClone(defaults) as Params;
-  for (const [name, value] of Object.entries(given)) {
+  for (const [name, wire] of Object.entries(given)) {
     const known = Object.keys(defaults);
     if (!known.includes(name)) {
       const suggestion = nearest(name, known);
@@ -15,6 +16,7 @@ export function mergeParams(defaults: Record<string, unknown>, given: Params): P
         { param: name, known, suggestion },
       );
     }
+    const value = fromWire(defaults[name], wire);
     const expected = kindOf(defaults[name]);
     if (expected !== 'null' && kindOf(value) !== expected) {
       throw new TrainstashError(
@@ -26,6 +28,27 @@ export function mergeParams(defaults: Record<string, unknown>, given: Params): P
     merged[name] = value;
   }
   return merged;
+}
+
+/** Numbers that JSON has no word for as texts, as they are written down. */
+export function wireParams(params: Params): Params {
+  return toWire(params) as Params;
+}
+
+function toWire(value: ParamValue): ParamValue {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : toWireNumber(value);
+  if (Array.isArray(value)) return value.map(toWire);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, toWire(one)]));
+}
+
+/** A text that stands for a number is one where the default is a number. */
+function fromWire(example: unknown, value: ParamValue): ParamValue {
+  if (typeof example === 'number' && isWireNumber(value) && value !== null) return fromWireNumber(value);
+  if (Array.isArray(value)) return value.map((one, i) => fromWire(Array.isArray(example) ? example[i] : null, one));
+  if (typeof value !== 'object' || value === null) return value;
+  const examples = (example ?? {}) as Record<string, unknown>;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, fromWire(examples[name], one)]));
 }
 
 function kindOf(value: unknown): string {

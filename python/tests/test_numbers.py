@@ -11,10 +11,12 @@ import os
 import random
 import struct
 import sys
+import tempfile
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
+from trainstash.environment import merged_params, plain_params
 from trainstash.numbers import (
     alarming_metric,
     as_number,
@@ -139,6 +141,18 @@ def test_json_of_ours_is_json_wherever_a_number_stands():
     assert plain_metrics({"a": math.nan, "b": 1, "c": True, "d": None}) == {"a": "NaN", "b": 1.0, "c": 1.0}
 
 
+def test_params_that_json_cannot_hold_are_the_scripts_own_after_a_launch():
+    class Odd:
+        def __str__(self):
+            return "odd"
+
+    own = {"clip": math.inf, "odd": Odd(), "lr": 0.1, "deep": {"floor": -math.inf}, "pair": (1, 2)}
+    launched = strict(dumps(plain_params(own)))
+    merged = merged_params(own, {**launched, "lr": 0.2, "new": 1})
+    assert merged == {**own, "lr": 0.2, "new": 1}
+    assert merged["odd"] is own["odd"] and isinstance(merged["pair"], tuple)
+
+
 def test_the_best_is_finite():
     for case in TABLE["best"]:
         best = None if case["best"] is None else from_wire(case["best"])
@@ -156,8 +170,8 @@ def test_spikes_and_nan_are_told_from_noise():
     for case in TABLE["judged"]:
         recent = Recent(case["mode"])
         verdicts = [recent.judge(case["calm"] + (i % 5) / 4 * case["noise"]) for i in range(130)]
-        assert set(verdicts) == {"fine"}, case
-        assert recent.judge(from_wire(case["value"])) == case["verdict"], case
+        assert set(verdicts) == {None}, case
+        assert (recent.judge(from_wire(case["value"])) or "fine") == case["verdict"], case
 
 
 def test_a_watch_speaks_once_until_it_is_finite_again_and_pauses_as_the_job_has_it():
@@ -176,6 +190,36 @@ def test_a_watch_speaks_once_until_it_is_finite_again_and_pauses_as_the_job_has_
     # An evaluation that fails says nothing of the weights.
     watch.look(Session(), 5, {"loss": 1.0, "val": math.nan})
     assert not watch.diverged and said[-1] == ("nan", 5)
+
+
+def test_an_adapter_pauses_with_a_checkpoint_that_is_marked_by_its_metrics():
+    from trainstash.recorder import Recorder
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, "inbox"))
+        with open(os.path.join(folder, "launch.json"), "w", encoding="utf-8") as file:
+            json.dump({"session": "s", "onNaN": "pause", "checkpoint": {"everySteps": 2}}, file)
+        os.environ["TRAINSTASH_SESSION"] = folder
+        try:
+            recorder = Recorder("test", {})
+        finally:
+            del os.environ["TRAINSTASH_SESSION"]
+        recorder.started(0, 0, None, None)
+        recorder.log(2, 0, {"loss": 1.0})
+        assert (recorder.due(2), recorder.leaving) == (["steps"], False)
+        recorder.log(4, 0, {"loss": math.inf, "text": "x"})
+        assert (recorder.due(4), recorder.leaving) == (["pause"], True)
+        recorder.hand_over(4, 0, 0, ["pause"], lambda path: open(os.path.join(path, "model"), "w").close())
+        try:
+            recorder.leave(4)
+        except SystemExit:
+            pass
+        with open(os.path.join(folder, "exit.json"), encoding="utf-8") as file:
+            exit_record = strict(file.read())
+        assert (exit_record["outcome"], exit_record["reason"]) == ("paused", "loss was ∞ at step 4")
+        (name,) = os.listdir(os.path.join(folder, "inbox"))
+        with open(os.path.join(folder, "inbox", name, "checkpoint.json"), encoding="utf-8") as file:
+            assert strict(file.read())["metrics"] == {"loss": "Infinity"}
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 from .distributed import Group
-from .masking import mask_params
+from .masking import mask_params, unmasked
 from .shared import PACKAGES
 
 
@@ -41,6 +41,16 @@ def environment(group: Group) -> Dict[str, str]:
 
 def _machine(name: str) -> str:
     return {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64"}.get(name, name)
+
+
+def merged_params(own: Mapping[str, Any], launched: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Returns the script's params with those of the launch in their place. A mask in the launch's stands for the real value.
+    JSON turns what it cannot hold into text: where that text is the script's own value, the script's own stays."""
+    written = plain_params(own)
+    changed = {
+        name: value for name, value in unmasked(launched).items() if name not in written or written[name] != value
+    }
+    return {**own, **changed}
 
 
 def plain_params(params: Mapping[str, Any]) -> Dict[str, Any]:

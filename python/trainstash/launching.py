@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from . import ResumeError, ptfile
 from .distributed import Group, launched_rank
-from .masking import with_launched
+from .environment import merged_params
 from .run import Run
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say
 from .tracked import Tracked
@@ -54,7 +54,7 @@ def _open(
             say(f"no daemon started this; it is recorded in {session.path}")
             _offer(unfinished)
     # The other ranks decide nothing and write nothing.
-    run = Run(session if group.rank == 0 else None, launch, tracked, with_launched(params, launch.get("params")), group)
+    run = Run(session if group.rank == 0 else None, launch, tracked, merged_params(params, launch.get("params")), group)
     if saved is not None:
         run._restore(saved, schedule)
     run._begin()

@@ -76,20 +76,19 @@ def mask_value(name: str, value: Any) -> Any:
     return mask_text(value)
 
 
-def with_launched(own: Mapping[str, Any], launched: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    """Returns the script's params with those of the launch in their place. A mask of the record stands for what it was
-    launched with, or else for the script's own."""
+def unmasked(launched: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Returns the params of a launch without its masks: what the record hides is in the environment, or left out here."""
     try:
         real = json.loads(os.environ.get(_PARAMS_VARIABLE, "{}"))
     except ValueError:
         real = {}
-    result = dict(own)
+    known: Dict[str, Any] = {}
     for name, value in (launched or {}).items():
         if not _has_mask(value):
-            result[name] = value
+            known[name] = value
         elif isinstance(real, dict) and name in real:
-            result[name] = real[name]
-    return result
+            known[name] = real[name]
+    return known
 
 
 def _has_mask(value: Any) -> bool:

@@ -11,8 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from .checkpoints import Policy
 from .distributed import Group
-from .environment import environment, plain_params
-from .masking import with_launched
+from .environment import environment, merged_params, plain_params
 from .numbers import as_number, is_better, plain_metrics
 from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_json
 from .watch import Watch
@@ -34,7 +33,7 @@ class Recorder:
                 say(f"no daemon started this; it is recorded in {self.session.path}")
         launch: Mapping[str, Any] = self.session.launch if self.session else {}
         self.launch = launch
-        self.params = with_launched(params, launch.get("params"))
+        self.params = merged_params(params, launch.get("params"))
         #: Folder of the checkpoint to go on from, or None.
         self.resume: Optional[str] = None
         if self.session and launch.get("resume"):

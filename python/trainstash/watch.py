@@ -22,29 +22,32 @@ class Watch:
     def __init__(self, launch: Mapping[str, Any]) -> None:
         self._monitor: Optional[Mapping[str, str]] = launch.get("monitor")
         self._pauses = {"nan": launch.get("onNaN") == "pause", "spike": launch.get("onSpike") == "pause"}
-        self._recent = {metric: Recent(self._mode(metric)) for metric in watched_metrics(self._monitor)}
+        self._recent = [(metric, Recent(self._mode(metric))) for metric in watched_metrics(self._monitor)]
+        # The newest values, from the first one that is not finite on: before, nothing needs them.
         self._newest: Dict[str, float] = {}
         self._spike_said_at: Dict[str, int] = {}
+        #: Whether the newest state is taken for diverged. Automatic checkpoints wait then: they would push out good ones.
+        self.diverged = False
         #: Why the run is to pause, as the job has it: `loss was NaN at step 12`; None: it is not.
         self.pause: Optional[str] = None
 
-    @property
-    def diverged(self) -> bool:
-        """Whether the newest state is taken for diverged. Automatic checkpoints wait then: they would push out good ones."""
-        return has_diverged(self._monitor, self._newest.__getitem__)
-
     def look(self, session: Any, step: int, values: Mapping[str, float]) -> None:
-        """Says in the session what these values show, and sets ``pause``."""
-        for metric, recent in self._recent.items():
+        """Says in the session what these values show, and sets ``pause`` and ``diverged``."""
+        for metric, recent in self._recent:
             value = values.get(metric)
-            if value is not None:
-                self._judge(session, step, metric, value, recent)
+            if value is None:
+                continue
+            verdict = recent.judge(value)
+            if verdict is not None or self._newest:
+                self._react(session, step, metric, value, verdict)
 
-    def _judge(self, session: Any, step: int, metric: str, value: float, recent: Recent) -> None:
+    def _react(self, session: Any, step: int, metric: str, value: float, verdict: Optional[str]) -> None:
         before = self._newest.get(metric, 0.0)
+        if not self._newest:
+            self._newest = {other: recent.newest for other, recent in self._recent if recent.newest is not None}
         self._newest[metric] = value
-        verdict = recent.judge(value)
-        if verdict == "fine":
+        self.diverged = has_diverged(self._monitor, self._newest.__getitem__)
+        if verdict is None:
             return
         if verdict == "nan":
             what = f"{metric} was {_SHOWN[wire_number(value)]} at step {step}"
@@ -71,29 +74,34 @@ class Watch:
 class Recent:
     """Finite values, of which the oldest goes. They are also kept in order: nearly all are told apart by one look."""
 
+    __slots__ = ("_ordered", "_sign", "_values")
+
     def __init__(self, mode: str) -> None:
         self._sign = 1 if mode == "min" else -1
         self._values: Deque[float] = deque()
         self._ordered: List[float] = []
 
-    def judge(self, value: float) -> str:
-        """``fine``, ``nan`` or ``spike``; takes the value in."""
-        if not math.isfinite(value):
+    @property
+    def newest(self) -> Optional[float]:
+        return self._values[-1] if self._values else None
+
+    def judge(self, value: float) -> Optional[str]:
+        """``nan``, ``spike``, or None; takes the value in."""
+        if value - value != 0:
             return "nan"
         value *= self._sign
-        spike = len(self._ordered) >= _MIN_WINDOW and self._is_spike(value)
+        ordered = self._ordered
+        spike = len(ordered) >= _MIN_WINDOW and value > ordered[math.ceil(len(ordered) * 0.9) - 1] and self._is_spike(value)
         self._values.append(value)
-        insort(self._ordered, value)
-        if len(self._values) > _WINDOW:
-            del self._ordered[bisect_left(self._ordered, self._values.popleft())]
-        return "spike" if spike else "fine"
+        insort(ordered, value)
+        if len(ordered) > _WINDOW:
+            del ordered[bisect_left(ordered, self._values.popleft())]
+        return "spike" if spike else None
 
     def _is_spike(self, value: float) -> bool:
-        """Far above mean and deviation without the largest tenth, so that a spike does not hide the next."""
+        """Far above mean and deviation without the largest tenth, so that a spike does not hide the next. None of so few
+        values lies so many of their deviations above their mean: one that is not above them all need not come here."""
         calm = self._ordered[: math.ceil(len(self._ordered) * 0.9)]
-        # None of so few values lies so many of their deviations above their mean.
-        if value <= calm[-1]:
-            return False
         mean = sum(calm) / len(calm)
         variance = sum((one - mean) ** 2 for one in calm) / len(calm)
         return value > mean + _SPIKE_DEVIATIONS * max(math.sqrt(variance), abs(mean) * 0.02)
