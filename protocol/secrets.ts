@@ -1,11 +1,9 @@
 /**
- * Finds secrets in what is about to be written down, and masks them. The rules are data, in `shared.json`. The Python
+ * Finds secrets in what is about to be written down, and masks them. The rules are data, in `rules/secrets.json`. The Python
  * package applies them in `masking.py`, step by step as here: whoever changes one file changes the other.
  */
 import type { Params, ParamValue } from './domain.ts';
-import shared from './shared.json' with { type: 'json' };
-
-const rules = shared.secrets;
+import rules from './rules/secrets.json' with { type: 'json' };
 
 export const MASK = rules.mask;
 

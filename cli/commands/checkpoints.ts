@@ -5,6 +5,7 @@ import { bytes, integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import { paint, safe } from '../format.ts';
 import { inspectionLines } from '../inspection.ts';
+import { printError } from '../output.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
 
 export const checkpointCommands: Record<string, Command> = {
@@ -29,7 +30,7 @@ export const checkpointCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const checkpoint = context.args.words[0]!;
-      if (!context.json) console.error('Replaying…');
+      if (!context.json) printError('Replaying…\n');
       const result = await client.request(m.checkpointVerify, {
         root: context.root,
         checkpoint,

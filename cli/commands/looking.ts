@@ -1,11 +1,13 @@
 /** Commands that look at runs, and give them names. */
 
+import { LogFilter } from '../../client/log-filter.ts';
 import type { Run } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { copyLog } from '../follow.ts';
 import { paint, safe } from '../format.ts';
+import { printJson, printRaw } from '../output.ts';
 import { interrupted } from '../terminal.ts';
 import { runDetails, runTable } from '../views.ts';
 
@@ -37,14 +39,13 @@ export const lookingCommands: Record<string, Command> = {
   },
   log: {
     summary: "print a run's output",
-    usage: '[RUN] [-f]',
-    options: { follow: { type: 'boolean', short: 'f' } },
+    usage: '[RUN] [-f] [--raw]',
+    options: { follow: { type: 'boolean', short: 'f' }, raw: { type: 'boolean' } },
     words: [0, 1],
     async run(context) {
       const client = await context.project();
       const run = await context.runOrDefault(context.args.words[0]);
-      const write = context.json ? (text: string) => context.write(`${JSON.stringify({ text })}\n`) : context.write;
-      await copyLog(client, context.root, run, context.args.flag('follow'), write, interrupted());
+      await copyLog(client, context.root, run, context.args.flag('follow'), logWriter(context), interrupted());
       return 0;
     },
   },
@@ -67,6 +68,14 @@ export const lookingCommands: Record<string, Command> = {
     },
   },
 };
+
+/** A terminal is shown text, colours and bars; a file, a pipe and `--raw` get what was printed. */
+function logWriter(context: Context): (text: string) => void {
+  if (context.json) return (text) => printJson({ text });
+  if (context.args.flag('raw') || !context.isTerminal) return printRaw;
+  const filter = new LogFilter();
+  return (text) => printRaw(filter.take(text));
+}
 
 async function listRuns(context: Context): Promise<number> {
   const client = await context.project();

@@ -7,6 +7,7 @@ import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { safe } from '../format.ts';
+import { printError } from '../output.ts';
 import { requestTask } from '../task.ts';
 import { ask } from '../terminal.ts';
 import { field, fsckLines, keptLines, usageLines } from '../views.ts';
@@ -147,7 +148,7 @@ export const projectCommands: Record<string, Command> = {
         !context.args.flag('yes') &&
         !(await ask(context, `Write all checkpoints to ${directory} and delete ${project.store}?`))
       ) {
-        console.error('Nothing was changed. --yes does it without asking.');
+        printError('Nothing was changed. --yes does it without asking.\n');
         return 1;
       }
       const result = await client.request(m.storeEject, { root: context.root, directory });

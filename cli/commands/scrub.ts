@@ -3,6 +3,7 @@ import * as m from '../../protocol/messages.ts';
 import { integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import { paint, safe, wrapped } from '../format.ts';
+import { printError } from '../output.ts';
 import { ask } from '../terminal.ts';
 
 const SHOWN = 40;
@@ -32,7 +33,7 @@ export const scrubCommands: Record<string, Command> = {
         for (const line of wrapped(LOGS, context.width)) context.write(`${paint('dim', line)}\n`);
       if (!isSure && !(await ask(context, 'Mask them all? This cannot be undone.'))) {
         if (context.json) context.answer(found, []);
-        else console.error('Nothing was changed. --yes masks them without asking.');
+        else printError('Nothing was changed. --yes masks them without asking.\n');
         return 1;
       }
       const masked = await client.request(m.storeScrub, { ...params, apply: true });
