@@ -1,7 +1,7 @@
 /** What people see of runs and checkpoints. */
 import type { Checkpoint, Run, Session, StoreUsage } from '../protocol/domain.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages.ts';
-import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
+import { age, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, paint, safe, table, wrapped } from './format.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
@@ -78,7 +78,7 @@ export function checkpointTable(checkpoints: readonly Checkpoint[], width: numbe
 }
 
 export function gradeText({ grade, proof }: Checkpoint): string {
-  if (grade === 'verified') return paint('green', `${GRADE_MARK.verified} (${integer(proof?.steps ?? 0)} steps)`);
+  if (grade === 'verified') return paint('green', `${GRADE_MARK.verified} (${counted(proof?.steps ?? 0, 'step')})`);
   if (proof?.verdict === 'not deterministic') return `${GRADE_MARK[grade]}, ${paint('yellow', 'not deterministic')}`;
   return GRADE_MARK[grade];
 }
@@ -148,7 +148,7 @@ export function usageLines(usage: StoreUsage): string[] {
     field(
       'in the trash',
       usage.trashBytes > 0
-        ? `${bytes(usage.trashBytes)} (before dedup; emptied after 7 days, or by \`trainstash gc --empty-trash\`)`
+        ? `${counted(usage.trashedCheckpoints, 'checkpoint')}, ${bytes(usage.trashBytes)} before dedup (\`trainstash ls --trash\`)`
         : 'nothing',
     ),
     field('free inside', bytes(usage.freeBytes)),
@@ -173,13 +173,13 @@ export function keptLines(runs: readonly KeptRun[], width: number): string[] {
       ],
       width,
     ),
-    ...(more > 0 ? [`and ${integer(more)} older ones`] : []),
+    ...(more > 0 ? [`and ${counted(more, 'older one')}`] : []),
   ]);
 }
 
 export function fsckLines(report: FsckReport): string[] {
   const lines = [
-    `${integer(report.checkpoints)} checkpoints, ${integer(report.chunks)} chunks, ${bytes(report.bytes)} read and compared with their hashes.`,
+    `${counted(report.checkpoints, 'checkpoint')}, ${counted(report.chunks, 'chunk')}, ${bytes(report.bytes)} read and compared with their hashes.`,
   ];
   for (const { checkpoint, problem, whole } of report.problems) {
     const where = checkpoint ? `checkpoint ${checkpoint}: ` : '';
@@ -193,7 +193,7 @@ export function fsckLines(report: FsckReport): string[] {
   if (report.problems.length === 0) lines.push(paint('green', '✔ everything is whole'));
   if (report.rebuilt)
     lines.push(
-      `Catalog rebuilt: ${integer(report.rebuilt.runs)} runs, ${integer(report.rebuilt.checkpoints)} checkpoints.`,
+      `Catalog rebuilt: ${counted(report.rebuilt.runs, 'run')}, ${counted(report.rebuilt.checkpoints, 'checkpoint')}.`,
       ...report.rebuilt.notRestored.map((text) => `  not restored: ${text}`),
     );
   return lines;
@@ -210,6 +210,8 @@ function fieldLines(name: string, value: string, width: number): string[] {
 function codeText({ code, codeLeftOut }: Run): string {
   if (!code) return 'not kept';
   const without =
-    codeLeftOut.length > 0 ? `, without ${codeLeftOut.length} large files: ${safe(codeLeftOut.join(', '))}` : '';
+    codeLeftOut.length > 0
+      ? `, without ${counted(codeLeftOut.length, 'large file')}: ${safe(codeLeftOut.join(', '))}`
+      : '';
   return `kept (${code.slice(0, 10)})${without}`;
 }

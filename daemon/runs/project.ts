@@ -24,6 +24,7 @@ import { isPython } from './interpreter.ts';
 import { keepPolicy } from './live.ts';
 import { type Device, Runs } from './runs.ts';
 import { SecretParams } from './secret-params.ts';
+import { Trash } from './trash.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
 
@@ -53,6 +54,7 @@ export class OpenProject {
   readonly runs: Runs;
   readonly verifier: Verifier;
   readonly worktrees: Worktrees;
+  readonly trash: Trash;
   readonly context: ProjectContext;
   readonly #seen = new Set<string>();
   #answering: Promise<void> | null = null;
@@ -66,6 +68,11 @@ export class OpenProject {
     this.verifier = new Verifier(context);
     this.worktrees = new Worktrees(context, this.runs);
     this.runs.useBarrier(this.worktrees);
+    this.trash = new Trash(
+      context,
+      (query) => this.findCheckpoint(query),
+      (run) => this.#policyOf(run),
+    );
   }
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
@@ -157,15 +164,6 @@ export class OpenProject {
         params: maskParams(job.params as Params) as never,
       })),
     };
-  }
-
-  /** A run or a checkpoint into the trash, or out of it. */
-  async remove(target: string, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
-    const run = await this.store.findRun(target).catch((error) => {
-      if (error instanceof TrainstashError && error.code === 'notFound') return null;
-      throw error;
-    });
-    return run ? this.#removeRun(run, undo) : this.#removeCheckpoint(target, undo);
   }
 
   /** The next part of a run's output from `offset` on, over its sessions one after the other. */
@@ -266,59 +264,6 @@ export class OpenProject {
     });
   }
 
-  async #removeRun(run: Run, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
-    if (LIVE_STATUSES.includes(run.status))
-      throw new TrainstashError('wrongStatus', `${run.name} is ${run.status}; stop it first. Nothing was changed.`, {
-        run: run.id,
-        status: run.status,
-        allowed: [],
-      });
-    const forks = undo
-      ? []
-      : (await this.store.runs({ drafts: true, trashed: false, before: null, limit: 10_000 })).runs.filter(
-          ({ parent }) => parent?.run === run.id,
-        );
-    if (forks.length > 0)
-      throw new TrainstashError(
-        'protectedBy',
-        `${forks.map(({ name }) => name).join(', ')} started from ${run.name}; remove those first. Nothing was changed.`,
-        { what: run.name, reasons: forks.map(({ name }) => name) },
-      );
-    const at = undo ? null : Date.now();
-    const checkpoints = (await this.store.checkpoints(run.id, true)).filter(({ trashedAt }) =>
-      undo ? trashedAt === run.trashedAt : trashedAt === null,
-    );
-    for (const { id } of checkpoints) this.context.announce.checkpoint(await this.store.setTrash(id, at));
-    const changed: Run = { ...run, trashedAt: at, checkpoints: undo ? checkpoints.length : 0 };
-    await this.store.putRun(changed);
-    this.context.announce.run(changed);
-    return {
-      removed: [run.name, ...checkpoints.map(({ id }) => id)],
-      bytes: checkpoints.reduce((sum, { bytes }) => sum + bytes, 0),
-    };
-  }
-
-  async #removeCheckpoint(query: string, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
-    const checkpoint = await this.findCheckpoint(query);
-    const run = (await this.store.run(checkpoint.run))!;
-    if (!undo) {
-      const reasons = new Map(await this.store.reasonsToKeep(run.id, this.#policyOf(run))).get(checkpoint.id) ?? [];
-      const strong = reasons.filter((reason) => /tagged|fork|newest/.test(reason));
-      if (strong.length > 0 && LIVE_STATUSES.includes(run.status)) throw protectedBy(checkpoint.id, strong);
-      if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
-    }
-    const changed = await this.store.setTrash(checkpoint.id, undo ? null : Date.now());
-    const newest = (await this.store.checkpoints(run.id)).at(-1);
-    const count = (await this.store.checkpoints(run.id)).length;
-    await this.store.putRun({
-      ...run,
-      checkpoints: count,
-      lastCheckpoint: newest ? { id: newest.id, step: newest.step, grade: newest.grade } : null,
-    });
-    this.context.announce.checkpoint(changed);
-    return { removed: [checkpoint.id], bytes: checkpoint.bytes };
-  }
-
   /** What is kept and why, of the runs that hold most or of one. */
   async kept(query: string | undefined): Promise<KeptRun[]> {
     const ids = query === undefined ? await this.store.largestRuns(LARGEST) : [(await this.store.findRun(query)).id];
@@ -373,13 +318,6 @@ function whatOf({ module, run }: JobConfig): string {
 function isPythonJob({ run }: JobConfig): boolean {
   const [program] = typeof run === 'string' ? (splitWords(run) ?? []) : (run ?? []);
   return program !== undefined && isPython(program);
-}
-
-function protectedBy(id: string, reasons: string[]): TrainstashError {
-  return new TrainstashError('protectedBy', `Checkpoint ${id} is needed: ${reasons.join(', ')}. Nothing was changed.`, {
-    what: id,
-    reasons,
-  });
 }
 
 function safeName(name: string): string {

@@ -14,14 +14,14 @@ import {
   toWireNumber,
 } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import type { FsckReport } from '../../protocol/messages.ts';
+import { type FsckReport, TRASH_DAYS } from '../../protocol/messages.ts';
 import { SESSION_FILES } from '../../protocol/session.ts';
 import { Catalog, type EventSource, type RunFilter } from './catalog.ts';
 import { openCatalog } from './catalog-schema.ts';
 import { Coders } from './coders.ts';
 import { takeEvents } from './events.ts';
 import { checkObjects } from './fsck.ts';
-import { hasRoomFor, isDiskFull, makeReserve, returnSpace, TRASH_DAYS, withReserve } from './gc.ts';
+import { hasRoomFor, isDiskFull, makeReserve, returnSpace, withReserve } from './gc.ts';
 import { Hasher } from './hasher.ts';
 import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from './kept-files.ts';
 import { lineageOf } from './lineage.ts';
@@ -307,6 +307,12 @@ export function openStore(options: StoreOptions) {
       return refreshCheckpoint(id);
     },
     setTrash: (id: string, at: number | null) => mark(id, 'trash', at === null ? null : String(at)),
+    /** It stays out: retention has put it there once, and would again. */
+    takeOutOfTrash(id: string): Checkpoint {
+      objects.setMark(id, 'kept', String(Date.now()));
+      return mark(id, 'trash', null);
+    },
+    trashedCheckpoints: () => catalog.trashedCheckpoints(),
     setProof: (id: string, proof: Proof) => mark(id, 'proof', JSON.stringify(proof)),
     largestRuns: (limit: number) => catalog.largestRuns(limit),
     reasonsToKeep: (run: string, policy: KeepPolicy) => [...reasonsToKeep(run, policy)],
@@ -372,7 +378,7 @@ export function openStore(options: StoreOptions) {
     // ---- upkeep ----
 
     usage(): StoreUsage {
-      const { count, trashBytes } = catalog.countCheckpoints();
+      const { count, trashed, trashBytes } = catalog.countCheckpoints();
       const size = (name: string) => (existsSync(join(path, name)) ? statSync(join(path, name)).size : 0);
       const free = Number(Object.values(objects.database.prepare('PRAGMA freelist_count').get()!)[0]);
       return {
@@ -383,6 +389,7 @@ export function openStore(options: StoreOptions) {
         trashBytes,
         quotaBytes: Number(objects.meta('quota')),
         checkpoints: count,
+        trashedCheckpoints: trashed,
       };
     },
     setQuota: (bytes: number) => objects.setMeta('quota', String(bytes)),

@@ -50,8 +50,9 @@ const SCHEMA = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. `packed`: its chunks have been packed. */
-export type MarkKind = 'tag' | 'trash' | 'proof' | 'packed';
+/** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. `packed`: its chunks have been
+ *  packed. `kept`: it was taken out of the trash at that time. */
+export type MarkKind = 'tag' | 'trash' | 'proof' | 'packed' | 'kept';
 
 /** `file`: one file of a worktree, kept because it follows its branch. */
 export type SavedKind = 'checkpoint' | 'file';

@@ -32,6 +32,7 @@ export function keptBecause(
       const need = needed.get(checkpoint.id);
       if (need) reasons.push(need);
       if (checkpoint.reasons.includes(MANUAL_REASON)) reasons.push('taken on request');
+      if (checkpoint.keep) reasons.push('brought back from the trash');
       if (checkpoint.id === best) reasons.push(`best ${policy.monitor!.metric}`);
       if (newest.has(checkpoint.id))
         reasons.push(checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`);

@@ -172,6 +172,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
       Object.entries(checkpoint.metrics).map(([name, value]) => [name, fromWireNumber(value)]),
     ),
     trashedAt: trash === undefined ? null : Number(trash),
+    ...(mark('kept') === undefined ? {} : { keep: true as const }),
   };
 }
 
