@@ -25,7 +25,10 @@ export function maskWords(words: readonly string[], found: Found = ignore): stri
 
 /** Masks the secrets in a text for people: a reason, a notice, a line of a log. */
 export function maskText(text: string, found: Found = ignore): string {
-  if (text.length > rules.longest) return masked(text, found);
+  if (text.length > rules.longest) {
+    const lines = text.split('\n');
+    return lines.length > 1 ? lines.map((line) => maskText(line, found)).join('\n') : masked(text, found);
+  }
   let result = text.replaceAll(URL, (_, scheme: string, rest: string) => `${scheme}${maskUrl(rest, found)}`);
   for (const pattern of patterns()) {
     result = result.replaceAll(pattern, (whole: string, kept: unknown) => {

@@ -42,7 +42,7 @@ def mask_text(text: str) -> str:
     if not _RULES:
         return text
     if len(text) > _RULES["longest"]:
-        return MASK
+        return "\n".join(map(mask_text, text.split("\n"))) if "\n" in text else MASK
     result = _URL.sub(lambda match: match.group(1) + _mask_url(match.group(2)), text)
     for pattern in _TEXTS:
         result = pattern.sub(_mask_match, result)
