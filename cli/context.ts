@@ -7,6 +7,7 @@ import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
 import { projectOpen, runList } from '../protocol/messages.ts';
 import type { Parsed } from './arguments.ts';
+import { print, printJson } from './output.ts';
 
 const DEFAULT_WIDTH = 80;
 
@@ -92,13 +93,12 @@ export class Context {
 
   /** One JSON document for machines, or lines for people. */
   answer(value: unknown, lines: readonly string[]): void {
-    if (this.json) this.write(`${JSON.stringify(value)}\n`);
-    else for (const line of lines) this.write(`${line}\n`);
+    if (this.json) printJson(value);
+    else for (const line of lines) print(`${line}\n`);
   }
 
-  readonly write = (text: string): void => {
-    process.stdout.write(text);
-  };
+  /** Lines for people. */
+  readonly write = print;
 
   close(): void {
     this.#client?.close();

@@ -5,6 +5,7 @@ import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { logRead, noticeRaised, runChanged, runShow } from '../protocol/messages.ts';
 import { Bars } from './bars.ts';
 import { paint, safe } from './format.ts';
+import { draw } from './output.ts';
 import { progressLine } from './views.ts';
 
 const POLL_MS = 1_000;
@@ -35,16 +36,16 @@ export async function followRun(client: Client, start: Run, options: FollowOptio
     over = true;
   });
   const clear = () => {
-    if (isTerminal && drawn) write('\r\u001b[2K');
+    if (isTerminal && drawn) draw('', 'stdout');
     drawn = '';
   };
-  const draw = (force = false) => {
+  const show = (force = false) => {
     const now = Date.now();
     if (!force && now - drawnAt < (isTerminal ? DRAW_MS : PLAIN_LINE_MS)) return;
     const line = progressLine(run, width - 1);
     if (line === drawn) return;
     drawnAt = now;
-    if (isTerminal) write(`\r\u001b[2K${line}`);
+    if (isTerminal) draw(line, 'stdout');
     else write(`${line}\n`);
     drawn = line;
   };
@@ -52,18 +53,18 @@ export async function followRun(client: Client, start: Run, options: FollowOptio
     target.on(runChanged, ({ run: changed }) => {
       if (changed.id !== run.id || over) return;
       run = changed;
-      draw();
+      show();
     });
     target.on(noticeRaised, ({ run: id, notice }) => {
       if (id !== run.id || over) return;
       clear();
       const mark = notice.level === 'info' ? paint('green', '✔') : paint('yellow', '!');
       write(`${mark} ${safe(notice.text)}\n`);
-      draw(true);
+      show(true);
     });
   };
   listen(connection);
-  draw(true);
+  show(true);
   while (!over && !options.until(run)) {
     await Promise.race([delay(POLL_MS), options.detached]);
     try {
@@ -78,10 +79,10 @@ export async function followRun(client: Client, start: Run, options: FollowOptio
     }
   }
   if (isTerminal) {
-    draw(true);
+    show(true);
     if (drawn) write('\n');
   } else {
-    draw(true);
+    show(true);
   }
   if (connection !== client) connection.close();
   return run;

@@ -1,5 +1,6 @@
 /** Numbers, times and tables for people. Pure; widths are in terminal columns. */
 import { stripVTControlCharacters, styleText } from 'node:util';
+import { visible } from '../protocol/visible.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -8,6 +9,10 @@ let colours = false;
 /** Off for pipes, NO_COLOR and dumb terminals. */
 export function useColours(on: boolean): void {
   colours = on;
+}
+
+export function coloursAreOn(): boolean {
+  return colours;
 }
 
 export function paint(style: Style, text: string): string {
@@ -71,10 +76,14 @@ export function wrapped(text: string, width: number): string[] {
   return lines;
 }
 
-/** Names may hold what a terminal obeys: control characters are shown, not executed. */
+/** Names may hold what a terminal obeys: it is shown, not executed. `print` does the same, but lets colours pass. */
 export function safe(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to replace.
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
+  return visible(text);
+}
+
+/** The same for a line of code, whose tabs are meant. */
+export function safeCode(line: string): string {
+  return visible(line.replaceAll('\t', '    '));
 }
 
 /** Of a terminal, colours not counted. */

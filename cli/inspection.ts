@@ -1,6 +1,6 @@
 /** What people see of a checkpoint file. */
 import type { FileInspection, InspectedTensor } from '../protocol/domain.ts';
-import { bytes, integer, metric } from '../protocol/words.ts';
+import { bytes, counted, integer, metric } from '../protocol/words.ts';
 import { type Column, paint, safe, table } from './format.ts';
 import { field } from './views.ts';
 
@@ -11,7 +11,7 @@ export function inspectionLines(inspection: FileInspection, width: number, all: 
   const { format, version, tensors, tensorCount, elements, values, classes, notes } = inspection;
   const lines = [
     field('format', `${format}${version ? `, ${safe(version)}` : ''}, ${bytes(inspection.bytes)}`),
-    field('tensors', `${integer(tensorCount)}, ${integer(elements)} elements`),
+    field('tensors', `${integer(tensorCount)}, ${counted(elements, 'element')}`),
   ];
   const shown = all ? tensors : tensors.slice(0, SHOWN_TENSORS);
   const withStatistics = shown.some(({ statistics }) => statistics !== null);

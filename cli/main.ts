@@ -1,14 +1,17 @@
 /** The command line under a Node that the daemon can run on. The only file of it that ends the process. */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BUILD } from '../client/build.ts';
 import { explainedCodes, explanationOf } from '../client/explanations.ts';
-import { TrainstashError, toWire } from '../protocol/errors.ts';
+import { unexpected, wantsDetails } from '../client/unexpected.ts';
+import { isError, TrainstashError, toWire } from '../protocol/errors.ts';
 import { nearest } from '../protocol/nearest.ts';
 import { parseCommand, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';
 import { Context } from './context.ts';
 import { paint, useColours } from './format.ts';
+import { brokenBy, OutputError, print, printError, printJson, watchOutput } from './output.ts';
 
 const DIST = dirname(fileURLToPath(import.meta.url));
 
@@ -18,20 +21,26 @@ async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   const wantsJson = rest.includes('--json');
   try {
+    if (name !== undefined && ['version', '--version', '-V', '-v'].includes(name)) {
+      const { version } = BUILD;
+      if (wantsJson) printJson({ version, node: process.versions.node });
+      else print(`trainstash ${version}\n`);
+      return 0;
+    }
     if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-      console.log(rest[0] === undefined ? overview() : help(rest[0]));
+      print(`${rest[0] === undefined ? overview() : help(rest[0])}\n`);
       return 0;
     }
     const command = Object.hasOwn(commands, name) ? commands[name]! : undefined;
     if (!command) {
-      const suggestion = nearest(name, Object.keys(commands));
+      const suggestion = nearest(name, [...Object.keys(commands), 'help', 'version']);
       throw new UsageError(
         `There is no command "${name}".${suggestion ? ` Did you mean "${suggestion}"?` : ''} \`trainstash help\` lists them.`,
       );
     }
     const args = parseCommand(name, command, rest);
     if (args.flag('help')) {
-      console.log(usageOf(name, command));
+      print(`${usageOf(name, command)}\n`);
       return 0;
     }
     const context = new Context(args);
@@ -85,15 +94,27 @@ function wrapped(head: string, usage: string): string {
 }
 
 function fail(error: unknown, json: boolean): number {
-  const isUsage = error instanceof UsageError;
-  if (json) console.log(JSON.stringify({ error: isUsage ? { code: 'usage', message: error.message } : toWire(error) }));
-  else if (error instanceof TrainstashError || isUsage) {
-    console.error(`${paint('red', 'error:')} ${error.message}`);
-    const explained = isUsage ? null : explanationOf(DIST, error.code);
-    if (explained) console.error(paint('dim', `More: trainstash help ${explained.code}`));
-  } else console.error(error);
-  if (isUsage) return 2;
-  return error instanceof TrainstashError && error.code === 'preflightDiffers' ? 3 : 1;
+  if (error instanceof OutputError) return brokenBy(error.cause);
+  const { code, message, data } = described(error);
+  if (json) printJson({ error: { code, message, ...(data === undefined ? {} : { data }) } });
+  else {
+    printError(`${paint('red', 'error:')} ${message}\n`);
+    const explained = code === 'usage' ? null : explanationOf(DIST, code);
+    if (explained) printError(`${paint('dim', `More: trainstash help ${explained.code}`)}\n`);
+  }
+  if (code === 'usage') return 2;
+  return code === 'preflightDiffers' ? 3 : 1;
+}
+
+/** What is said of it. The stack of a bug is for logs, and for who asks for it. */
+function described(error: unknown): { code: string; message: string; data?: unknown } {
+  if (error instanceof UsageError) return { code: 'usage', message: error.message };
+  if (!(error instanceof TrainstashError)) return { code: 'internal', message: unexpected(error) };
+  if (!isError(error, 'internal')) return toWire(error);
+  // Of the daemon, which has written it down itself.
+  const details =
+    wantsDetails() && error.data.stack ? `\n${error.data.stack}` : ' `trainstash daemon logs` has the details.';
+  return { code: 'internal', message: `${error.message.replace(/\.?$/, '.')}${details}` };
 }
 
 function overview(): string {
@@ -109,8 +130,12 @@ function overview(): string {
     'A run is named by its number (14) or id, a checkpoint by its id or as RUN@STEP',
     '(14@1200, 14@best, 14@last). Exit codes: 0 done, 1 failed, 2 usage, 3 something',
     'differs from the checkpoint and was not accepted. `trainstash help COMMAND` says',
-    'how one is used, `trainstash help ERROR` what an error means.',
+    'how one is used, `trainstash help ERROR` what an error means, `--version` which',
+    'one this is.',
   ].join('\n');
 }
 
+watchOutput((code) => process.exit(code));
+for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+  process.on(event, (error) => process.exit(fail(error, process.argv.includes('--json'))));
 process.exitCode = await main(process.argv.slice(2));

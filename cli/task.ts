@@ -4,6 +4,7 @@ import { randomId } from '../protocol/ids.ts';
 import { type Request, taskProgressed } from '../protocol/messages.ts';
 import { bytes } from '../protocol/words.ts';
 import { bar } from './format.ts';
+import { draw } from './output.ts';
 
 const SHOWN_AFTER_MS = 500;
 
@@ -41,11 +42,11 @@ class ProgressLine {
 
   show(done: number, total: number): void {
     if (!process.stderr.isTTY || total === 0 || performance.now() - this.#startedAt < SHOWN_AFTER_MS) return;
-    process.stderr.write(`\r\x1b[K${this.#words}  ${bar(done / total, 20)} ${bytes(done)} of ${bytes(total)}`);
+    draw(`${this.#words}  ${bar(done / total, 20)} ${bytes(done)} of ${bytes(total)}`);
     this.#shown = true;
   }
 
   clear(): void {
-    if (this.#shown) process.stderr.write('\r\x1b[K');
+    if (this.#shown) draw('');
   }
 }

@@ -1,12 +1,13 @@
 /** What commands ask of the terminal. */
 import { createInterface } from 'node:readline/promises';
 import type { Context } from './context.ts';
+import { printable } from './output.ts';
 
 export async function ask(context: Context, question: string): Promise<boolean> {
   if (!context.isTerminal || !process.stdin.isTTY || context.json) return false;
   const reader = createInterface({ input: process.stdin, output: process.stdout });
   try {
-    return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `)).trim());
+    return /^y(es)?$/i.test((await reader.question(printable(`${question} [y/N] `))).trim());
   } finally {
     reader.close();
   }

@@ -12,7 +12,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const main = join(here, 'cli.js');
 
 if (!process.env.TRAINSTASH_NODE && isNewEnough(process.versions.node)) {
-  await import(main);
+  await load();
 } else {
   const candidates = [
     process.env.TRAINSTASH_NODE,
@@ -22,11 +22,25 @@ if (!process.env.TRAINSTASH_NODE && isNewEnough(process.versions.node)) {
     ...nodesOnPath(),
   ];
   const node = candidates.find((path) => path && existsSync(path) && isNewEnough(versionOf(path)));
-  if (node === process.execPath) await import(main);
+  if (node === process.execPath) await load();
   else if (node) process.exitCode = run(node);
   else {
     console.error(
       `Trainstash needs Node ${REQUIRED.join('.')} or newer; this is ${process.versions.node}, and none was found on PATH. Nothing was changed. Install a newer Node (https://nodejs.org), or set TRAINSTASH_NODE to one.`,
+    );
+    process.exitCode = 1;
+  }
+}
+
+/** A broken installation is said in a sentence; what goes wrong after that, `main` says. */
+async function load(): Promise<void> {
+  try {
+    await import(main);
+  } catch (error) {
+    const { message, stack } = error as Error;
+    const details = process.env.TRAINSTASH_DEBUG ? `\n${stack}` : ' TRAINSTASH_DEBUG=1 shows the details.';
+    console.error(
+      `error: Trainstash cannot be loaded from ${here}: ${message.split('\n')[0]}. Nothing was changed; install it again.${details}`,
     );
     process.exitCode = 1;
   }

@@ -2,7 +2,7 @@
 import type { Checkpoint, MetricSummary, Monitor, Run, Session, StoreUsage } from '../protocol/domain.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages.ts';
 import { fromWireNumber, hasDiverged } from '../protocol/numbers.ts';
-import { age, alarmIn, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
+import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, columnsOf, paint, safe, table, wrapped } from './format.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
@@ -89,7 +89,7 @@ export function checkpointTable(
 }
 
 export function gradeText({ grade, proof }: Checkpoint): string {
-  if (grade === 'verified') return paint('green', `${GRADE_MARK.verified} (${integer(proof?.steps ?? 0)} steps)`);
+  if (grade === 'verified') return paint('green', `${GRADE_MARK.verified} (${counted(proof?.steps ?? 0, 'step')})`);
   if (proof?.verdict === 'not deterministic') return `${GRADE_MARK[grade]}, ${paint('yellow', 'not deterministic')}`;
   return GRADE_MARK[grade];
 }
@@ -170,7 +170,7 @@ export function usageLines(usage: StoreUsage): string[] {
     field(
       'in the trash',
       usage.trashBytes > 0
-        ? `${bytes(usage.trashBytes)} (before dedup; emptied after 7 days, or by \`trainstash gc --empty-trash\`)`
+        ? `${counted(usage.trashedCheckpoints, 'checkpoint')}, ${bytes(usage.trashBytes)} before dedup (\`trainstash ls --trash\`)`
         : 'nothing',
     ),
     field('free inside', bytes(usage.freeBytes)),
@@ -195,13 +195,13 @@ export function keptLines(runs: readonly KeptRun[], width: number): string[] {
       ],
       width,
     ),
-    ...(more > 0 ? [`and ${integer(more)} older ones`] : []),
+    ...(more > 0 ? [`and ${counted(more, 'older one')}`] : []),
   ]);
 }
 
 export function fsckLines(report: FsckReport): string[] {
   const lines = [
-    `${integer(report.checkpoints)} checkpoints, ${integer(report.chunks)} chunks, ${bytes(report.bytes)} read and compared with their hashes.`,
+    `${counted(report.checkpoints, 'checkpoint')}, ${counted(report.chunks, 'chunk')}, ${bytes(report.bytes)} read and compared with their hashes.`,
   ];
   for (const { checkpoint, problem, whole } of report.problems) {
     const where = checkpoint ? `checkpoint ${checkpoint}: ` : '';
@@ -215,7 +215,7 @@ export function fsckLines(report: FsckReport): string[] {
   if (report.problems.length === 0) lines.push(paint('green', '✔ everything is whole'));
   if (report.rebuilt)
     lines.push(
-      `Catalog rebuilt: ${integer(report.rebuilt.runs)} runs, ${integer(report.rebuilt.checkpoints)} checkpoints.`,
+      `Catalog rebuilt: ${counted(report.rebuilt.runs, 'run')}, ${counted(report.rebuilt.checkpoints, 'checkpoint')}.`,
       ...report.rebuilt.notRestored.map((text) => `  not restored: ${text}`),
     );
   return lines;
@@ -232,6 +232,8 @@ function fieldLines(name: string, value: string, width: number): string[] {
 function codeText({ code, codeLeftOut }: Run): string {
   if (!code) return 'not kept';
   const without =
-    codeLeftOut.length > 0 ? `, without ${codeLeftOut.length} large files: ${safe(codeLeftOut.join(', '))}` : '';
+    codeLeftOut.length > 0
+      ? `, without ${counted(codeLeftOut.length, 'large file')}: ${safe(codeLeftOut.join(', '))}`
+      : '';
   return `kept (${code.slice(0, 10)})${without}`;
 }

@@ -1,6 +1,6 @@
 /** What is different in the tensors of two checkpoints, for people. */
 import type { TensorDiff, WeightsDiff } from '../protocol/diff.ts';
-import { bytes, integer, metric } from '../protocol/words.ts';
+import { bytes, counted, integer, metric } from '../protocol/words.ts';
 import { type Column, paint, safe, table } from './format.ts';
 
 const SHOWN_TENSORS = 20;
@@ -14,7 +14,7 @@ export function weightsLines(diff: WeightsDiff, width: number, all: boolean): st
   if (diff.equal) return [...lines, paint('green', '  ✔ the same to the last bit')];
   const { equal, equalUnread, changed, reshaped, unreadable } = diff.counts;
   const counts = [
-    `${integer(changed)} tensors changed`,
+    `${counted(changed, 'tensor')} changed`,
     equal > 0
       ? `${integer(equal)} equal${equalUnread > 0 ? ` (${integer(equalUnread)} known without reading)` : ''}`
       : '',

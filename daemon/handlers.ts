@@ -189,7 +189,9 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const run = await store.findRun(query);
     return runs.rename(run, { name: name ?? run.name, note: note ?? run.note });
   });
-  on(m.runRemove, 'changes', async ({ root, target, undo }) => (await project(root)).remove(target, undo ?? false));
+  on(m.runRemove, 'changes', async ({ root, target, undo }) =>
+    (await project(root)).trash.remove(target, undo ?? false),
+  );
 
   on(m.checkpointList, 'reads', async ({ root, run: query, trashed, cursor, limit }) => {
     const { store } = await project(root);
@@ -269,6 +271,11 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   });
 
   on(m.storeKept, 'reads', async ({ root, run }) => ({ runs: await (await project(root)).kept(run) }));
+  on(m.storeTrash, 'reads', async ({ root }) => {
+    const { trash, worktrees } = await project(root);
+    const stashes = await worktrees.stashes.list();
+    return { ...(await trash.list()), stashes: stashes.filter(({ droppedAt }) => droppedAt !== null) };
+  });
   on(m.storeGc, 'changes', async ({ root, emptyTrash }) => {
     const { store, worktrees } = await project(root);
     await worktrees.tidy(emptyTrash ?? false);

@@ -6,6 +6,7 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { LIVE_STATUSES } from '../protocol/domain.ts';
 import type { ScrubReport } from '../protocol/messages.ts';
 import { ANSWER_FILE, ASKED_FOLDER, type ExitRecord, type Launch, type SessionEvent } from '../protocol/session.ts';
+import { counted } from '../protocol/words.ts';
 import type { OpenProject } from './runs/project.ts';
 import { SessionDirectory } from './sessions/directory.ts';
 import { isAlive } from './sessions/watch.ts';
@@ -279,5 +280,5 @@ function sessionsOf({ place }: OpenProject): SessionDirectory[] {
 
 /** Enough to know it again, too little to use it. */
 function shortened(secret: string): string {
-  return `${secret.length > 12 ? secret.slice(0, 3) : ''}… (${secret.length} characters)`;
+  return `${secret.length > 12 ? secret.slice(0, 3) : ''}… (${counted(secret.length, 'character')})`;
 }

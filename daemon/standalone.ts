@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { BUILD } from '../client/build.ts';
 import { statePaths } from '../client/paths.ts';
+import { unexpected } from '../client/unexpected.ts';
 import type { Params } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
 import { maskParams, maskWords } from '../protocol/secrets.ts';
@@ -109,9 +110,12 @@ async function copyOutput(directory: SessionDirectory, ended: Promise<unknown>):
   }
 }
 
+// A reader that has gone ends the copying alone; the training goes on.
+process.stdout.on('error', () => process.exit(141));
+
 try {
   process.exitCode = await main(JSON.parse(process.argv[2] ?? '{}'));
 } catch (error) {
-  console.error(error instanceof TrainstashError ? `error: ${error.message}` : error);
+  console.error(`error: ${error instanceof TrainstashError ? error.message : unexpected(error)}`);
   process.exitCode = 1;
 }

@@ -7,6 +7,7 @@ import * as vscode from 'vscode';
 import { BUILD } from '../client/build.ts';
 import { isError } from '../protocol/errors.ts';
 import { branchFollow } from '../protocol/messages.ts';
+import { counted } from '../protocol/words.ts';
 import { type App, report } from './app.ts';
 import { isLive } from './commands/targets.ts';
 import { Connection } from './connection.ts';
@@ -14,6 +15,7 @@ import { isInUse } from './folders.ts';
 import { Model } from './model.ts';
 import { Notices } from './notices.ts';
 import { Tasks } from './task.ts';
+import { oneLine } from './text.ts';
 import { Usage } from './usage.ts';
 import { JobsTree } from './views/jobs.ts';
 import { type Node, RunsTree } from './views/runs.ts';
@@ -161,7 +163,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     const { status: now } = connection;
     // With rows in the view its welcome is not shown: the message says what is wrong.
     const filtered = tree.filter === '' ? undefined : `Only what fits “${tree.filter}”`;
-    runs.message = now.kind === 'failed' && model.projects.length > 0 ? now.error.message.split('\n')[0] : filtered;
+    runs.message =
+      now.kind === 'failed' && model.projects.length > 0 ? oneLine(now.error.message.split('\n')[0]!) : filtered;
     tree.redraw();
     lenses.redraw();
     status.redraw();
@@ -170,7 +173,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
 
   function drawBadge(): void {
     const count = model.projects.flatMap((mirror) => mirror.liveRuns()).filter(isLive).length;
-    runs.badge = count > 0 ? { value: count, tooltip: count === 1 ? '1 live run' : `${count} live runs` } : undefined;
+    runs.badge = count > 0 ? { value: count, tooltip: counted(count, 'live run') } : undefined;
     void vscode.commands.executeCommand('setContext', 'trainstash.live', count > 0);
   }
 

@@ -4,6 +4,7 @@ import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
 import * as m from '../protocol/messages.ts';
 import { type App, launchFrom } from './app.ts';
+import { oneLine } from './text.ts';
 import { LogTerminal } from './views/log-terminal.ts';
 
 const TYPE = 'trainstash';
@@ -46,7 +47,7 @@ export class JobTasks implements vscode.TaskProvider {
   #task(definition: JobDefinition, root: string, folder: vscode.WorkspaceFolder | undefined): vscode.Task {
     const execution = new vscode.CustomExecution(async () => new JobTerminal(this.#app, root, definition));
     const scope = folder ?? vscode.TaskScope.Workspace;
-    const task = new vscode.Task(definition, scope, definition.job, 'Trainstash', execution);
+    const task = new vscode.Task(definition, scope, oneLine(definition.job), 'Trainstash', execution);
     task.detail = 'Start this training and follow it';
     return task;
   }

@@ -1,7 +1,8 @@
 /** What is said of runs and checkpoints in the tree and the status bar. Pure, and free of `vscode`. */
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { hasDiverged } from '../protocol/numbers.ts';
-import { age, alarmIn, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
+import { visible } from '../protocol/visible.ts';
+import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
 
 export interface Look {
   description: string;
@@ -85,7 +86,7 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
   const best = run?.monitor ? checkpoint.metrics[run.monitor.metric] : checkpoint.metrics.loss;
   const gradeText =
     grade === 'verified'
-      ? `verified, ${integer(proof?.steps ?? 0)} steps`
+      ? `verified, ${counted(proof?.steps ?? 0, 'step')}`
       : grade === 'partial'
         ? `partial: no ${missing.join(', ')}`
         : grade;
@@ -197,7 +198,12 @@ function padded(share: number): string {
   return String(share).padStart(2, FIGURE_SPACE);
 }
 
-/** A name is data: `$(icon)` and links in it are not drawn, and it stays on one line. */
+/** A name is data: it stays on one line, and what turns or hides it is shown. For places that draw no icons and no links. */
+export function oneLine(text: string): string {
+  return visible(text.replaceAll(/[^\S\u2028\u2029]+/g, ' '));
+}
+
+/** The same for places that do: `$(icon)` and links in it are not drawn. */
 export function plain(text: string): string {
-  return text.replaceAll('$(', '$\u200b(').replaceAll('](', ']\u200b(').replaceAll(/\s+/g, ' ');
+  return oneLine(text).replaceAll('$(', '$\u200b(').replaceAll('](', ']\u200b(');
 }

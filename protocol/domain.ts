@@ -59,6 +59,8 @@ export interface Checkpoint {
   /** Last value of each metric at that step. */
   metrics: Record<string, WireNumber>;
   trashedAt: number | null;
+  /** Somebody took it out of the trash: it does not go there by itself again. */
+  keep?: true;
 }
 
 export interface MetricSummary {
@@ -196,7 +198,9 @@ export interface StoreUsage {
   freeBytes: number;
   trashBytes: number;
   quotaBytes: number;
+  /** Those that are not in the trash. */
   checkpoints: number;
+  trashedCheckpoints: number;
 }
 
 /** The points of one metric along a run's lineage. Arrays have equal length; non-finite values are strings on the wire. */

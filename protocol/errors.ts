@@ -48,6 +48,8 @@ export interface ErrorData {
   storeFull: { neededBytes: number; freeBytes: number };
   storeOwned: { host: string; pid: number; since: number };
   storeUnusable: { path: string; reason: string };
+  /** The folder of this user's daemon cannot be made or written to. */
+  stateUnusable: { path: string; reason: string };
   storeFromFuture: { path: string; found: number; supported: number };
   /** A database or folder of the store holds what Trainstash never puts there: nothing of it is used. */
   storeForeign: { path: string; found: string[] };

@@ -482,6 +482,39 @@ export const logRead = request<{ text: string; offset: number; ended: boolean }>
 
 // ---- store ----
 
+/** How long what was removed can be brought back; a store at its quota deletes it earlier. */
+export const TRASH_DAYS = 7;
+
+/** What can be brought back, and what emptying the trash deletes for good. Lists are bounded; counts and bytes are of all. */
+export interface Trash {
+  runs: {
+    id: string;
+    number: number;
+    name: string;
+    branch: string | null;
+    trashedAt: number;
+    /** Those that went with it. */
+    checkpoints: number;
+    bytes: number;
+  }[];
+  /** Of runs that are still there. `run` and `number` name the run. */
+  checkpoints: {
+    id: string;
+    run: string;
+    number: number;
+    branch: string | null;
+    step: number;
+    bytes: number;
+    trashedAt: number;
+  }[];
+  /** Stashes that were dropped. */
+  stashes: StashSummary[];
+  counts: { runs: number; checkpoints: number };
+  /** Of all checkpoints in it, before dedup. */
+  bytes: number;
+}
+export const storeTrash = request<Trash>()('store/trash', v.object({ root }));
+
 export const storeGc = request<{ removedCheckpoints: number; removedChunks: number; returnedBytes: number }>()(
   'store/gc',
   v.object({ root, emptyTrash: v.optional(v.boolean()) }),

@@ -1,7 +1,7 @@
-import shared from './shared.json' with { type: 'json' };
+import rules from './rules/packages.json' with { type: 'json' };
 
 /**
  * The Python packages whose versions decide the numbers of a training, as `importlib.metadata` names them: a checkpoint
  * records them, and a resume compares them.
  */
-export const COMPARED_PACKAGES: readonly string[] = shared.packages;
+export const COMPARED_PACKAGES: readonly string[] = rules.packages;

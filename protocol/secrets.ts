@@ -1,11 +1,9 @@
 /**
- * Finds secrets in what is about to be written down, and masks them. The rules are data, in `shared.json`. The Python
+ * Finds secrets in what is about to be written down, and masks them. The rules are data, in `rules/secrets.json`. The Python
  * package applies them in `masking.py`, step by step as here: whoever changes one file changes the other.
  */
 import type { Params, ParamValue } from './domain.ts';
-import shared from './shared.json' with { type: 'json' };
-
-const rules = shared.secrets;
+import rules from './rules/secrets.json' with { type: 'json' };
 
 export const MASK = rules.mask;
 
@@ -27,7 +25,10 @@ export function maskWords(words: readonly string[], found: Found = ignore): stri
 
 /** Masks the secrets in a text for people: a reason, a notice, a line of a log. */
 export function maskText(text: string, found: Found = ignore): string {
-  if (text.length > rules.longest) return masked(text, found);
+  if (text.length > rules.longest) {
+    const lines = text.split('\n');
+    return lines.length > 1 ? lines.map((line) => maskText(line, found)).join('\n') : masked(text, found);
+  }
   let result = text.replaceAll(URL, (_, scheme: string, rest: string) => `${scheme}${maskUrl(rest, found)}`);
   for (const pattern of patterns()) {
     result = result.replaceAll(pattern, (whole: string, kept: unknown) => {

@@ -18,6 +18,11 @@ export function integer(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }
 
+/** `1 checkpoint`, `2 checkpoints`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${integer(count)} ${count === 1 ? one : many}`;
+}
+
 export function duration(seconds: number): string {
   if (seconds < 60) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;

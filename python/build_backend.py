@@ -6,8 +6,8 @@ import os
 import zipfile
 
 NAME, TAG = "trainstash", "py3-none-any"
-# The rules that the daemon reads, too: in the repository they lie with it, in an unpacked build in the package.
-SHARED = "shared.json"
+# What the daemon reads, too: in the repository it lies with it, in an unpacked build in the package.
+RULES = "rules"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -27,7 +27,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         f"License: MIT\nRequires-Python: >=3.9\nDescription-Content-Type: text/markdown\n\n{readme}"
     )
     files = {f"{NAME}/{name}": content(name) for name in sorted(os.listdir(os.path.join(HERE, NAME))) if wanted(name)}
-    files[f"{NAME}/{SHARED}"] = shared()
+    files.update(rules())
     files[f"{info}/METADATA"] = metadata.encode()
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: {NAME}\nRoot-Is-Purelib: true\nTag: {TAG}\n".encode()
     record = "".join(f"{path},sha256={digest(data)},{len(data)}\n" for path, data in files.items())
@@ -49,12 +49,15 @@ def content(name):
         return file.read()
 
 
-def shared():
-    for folder in (os.path.join(HERE, NAME), os.path.join(HERE, "..", "protocol")):
-        if os.path.exists(os.path.join(folder, SHARED)):
-            with open(os.path.join(folder, SHARED), "rb") as file:
-                return file.read()
-    raise FileNotFoundError(f"{SHARED} is neither in the package nor in ../protocol")
+def rules():
+    for folder in (os.path.join(HERE, NAME, RULES), os.path.join(HERE, "..", "protocol", RULES)):
+        if os.path.isdir(folder):
+            found = {}
+            for name in sorted(os.listdir(folder)):
+                with open(os.path.join(folder, name), "rb") as file:
+                    found[f"{NAME}/{RULES}/{name}"] = file.read()
+            return found
+    raise FileNotFoundError(f"{RULES} is neither in the package nor in ../protocol")
 
 
 def digest(data):

@@ -124,7 +124,7 @@ cpSync(join(root, 'python'), join(dist, 'python'), {
   filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\]build$/.test(source),
 });
 // The rules that both sides share, where the package looks for them.
-cpSync(join(root, 'protocol/shared.json'), join(dist, 'python/trainstash/shared.json'));
+cpSync(join(root, 'protocol/rules'), join(dist, 'python/trainstash/rules'), { recursive: true });
 const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile]);
 const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty'];
 writeFileSync(join(dist, 'packages.json'), JSON.stringify([...bundled, ...copied]));

@@ -9,6 +9,7 @@ import { backendSurvey } from '../../protocol/messages.ts';
 import { backendLines } from '../backend-view.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
+import { draw } from '../output.ts';
 
 export const backendCommands: Record<string, Command> = {
   doctor: {
@@ -35,7 +36,7 @@ export const backendCommands: Record<string, Command> = {
 
 async function survey(context: Context, again: boolean): Promise<number> {
   const client = await context.project();
-  if (process.stderr.isTTY) process.stderr.write('Trying each, up to half a minute…');
+  if (process.stderr.isTTY) draw('Trying each, up to half a minute…');
   try {
     const result = await client.request(backendSurvey, {
       root: context.root,
@@ -51,7 +52,7 @@ async function survey(context: Context, again: boolean): Promise<number> {
 }
 
 function clearLine(): void {
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  if (process.stderr.isTTY) draw('');
 }
 
 function fetchPackage(name: string, folder: string): void {

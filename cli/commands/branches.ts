@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import * as m from '../../protocol/messages.ts';
-import { age, bytes, integer, stashReason } from '../../protocol/words.ts';
+import { age, bytes, counted, integer, stashReason } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -87,7 +87,7 @@ export const branchCommands: Record<string, Command> = {
       const conflicts = restored.conflicts.map((path) =>
         paint('yellow', `! ${safe(path)} is there already; the stashed one stays stashed.`),
       );
-      context.answer(restored, [`${integer(restored.restored.length)} files put back.`, ...conflicts]);
+      context.answer(restored, [`${counted(restored.restored.length, 'file')} put back.`, ...conflicts]);
       return conflicts.length > 0 ? 1 : 0;
     },
   },

@@ -1,10 +1,11 @@
 /** Commands for one checkpoint. */
 import { resolve } from 'node:path';
 import * as m from '../../protocol/messages.ts';
-import { bytes, integer } from '../../protocol/words.ts';
+import { bytes, counted } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import { paint, safe } from '../format.ts';
 import { inspectionLines } from '../inspection.ts';
+import { printError } from '../output.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
 
 export const checkpointCommands: Record<string, Command> = {
@@ -29,7 +30,7 @@ export const checkpointCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const checkpoint = context.args.words[0]!;
-      if (!context.json) console.error('Replaying…');
+      if (!context.json) printError('Replaying…\n');
       const result = await client.request(m.checkpointVerify, {
         root: context.root,
         checkpoint,
@@ -37,7 +38,7 @@ export const checkpointCommands: Record<string, Command> = {
       });
       const { verdict, steps, fingerprint } = result.proof;
       const words = {
-        equal: paint('green', `✔ verified: ${integer(steps)} steps computed again gave the same state, bit for bit.`),
+        equal: paint('green', `✔ verified: ${counted(steps, 'step')} computed again gave the same state, bit for bit.`),
         'state missing': paint(
           'red',
           '! The replays agree with each other, not with the record: the checkpoint lacks state.',
@@ -84,7 +85,7 @@ export const checkpointCommands: Record<string, Command> = {
       const restored = await client.request(m.codeRestore, { root: context.root, source, directory });
       const { leftOut } = restored;
       context.answer(restored, [
-        `${integer(restored.files)} files in ${restored.directory}.`,
+        `${counted(restored.files, 'file')} in ${restored.directory}.`,
         ...(leftOut.length > 0 ? [`Too large to be kept, so not there: ${safe(leftOut.join(', '))}`] : []),
       ]);
       return 0;
@@ -100,7 +101,7 @@ export const checkpointCommands: Record<string, Command> = {
       const [checkpoint, directory] = context.args.words as [string, string];
       const restored = await client.request(m.checkpointRestore, { root: context.root, checkpoint, directory });
       context.answer(restored, [
-        `${restored.files.length} files, ${bytes(restored.bytes)}, verified, in ${restored.directory}.`,
+        `${counted(restored.files.length, 'file')}, ${bytes(restored.bytes)}, verified, in ${restored.directory}.`,
       ]);
       return 0;
     },

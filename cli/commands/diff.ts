@@ -12,7 +12,7 @@ import * as m from '../../protocol/messages.ts';
 import { integer, metric, orDash } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import { type Column, paint, safe, table } from '../format.ts';
+import { type Column, paint, safe, safeCode, table } from '../format.ts';
 import { requestTask } from '../task.ts';
 import { weightsLines } from '../weights.ts';
 
@@ -178,7 +178,7 @@ function codeLines({ path, status, added, removed, hunks }: CodeFileDiff, side: 
   const title = `  ${mark} ${safe(path)}${side === null ? '' : ` (${side})`}  ${paint('dim', counts)}`;
   if (!withHunks || !hunks) return [title];
   const lines = hunks.split('\n').map((line) => {
-    const text = `    ${safe(line)}`;
+    const text = `    ${safeCode(line)}`;
     if (line.startsWith('+')) return paint('green', text);
     if (line.startsWith('-')) return paint('red', text);
     return line.startsWith('@@') ? paint('dim', text) : text;

@@ -2,7 +2,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
 import * as m from '../../protocol/messages.ts';
-import { bytes, metric } from '../../protocol/words.ts';
+import { bytes, counted, metric } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { paint, safe, table } from '../format.ts';
@@ -104,7 +104,7 @@ function resultLines({ path, files, manifest, parity, notes }: ExportResult): st
             'parity',
             parity.largestDifference === null
               ? `not checked: ${safe(parity.why)}`
-              : `largest difference ${metric(parity.largestDifference)} over ${parity.samples} samples (${safe(parity.runtime)})`,
+              : `largest difference ${metric(parity.largestDifference)} over ${counted(parity.samples, 'sample')} (${safe(parity.runtime)})`,
           ),
         ]
       : []),

@@ -1,13 +1,17 @@
 /** Commands that look at runs, and give them names. */
 
+import { LogFilter } from '../../client/log-filter.ts';
 import type { Run } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
+import { counted } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { copyLog } from '../follow.ts';
 import { paint, safe } from '../format.ts';
+import { printJson, printRaw } from '../output.ts';
 import { interrupted } from '../terminal.ts';
-import { runDetails, runTable } from '../views.ts';
+import { trashLines } from '../trash.ts';
+import { checkpointTable, runDetails, runTable } from '../views.ts';
 
 export const lookingCommands: Record<string, Command> = {
   ls: {
@@ -24,14 +28,23 @@ export const lookingCommands: Record<string, Command> = {
   },
   show: {
     summary: 'show a run: progress, params, metrics, checkpoints',
-    usage: '[RUN]',
-    options: {},
+    usage: '[RUN] [--trash]',
+    options: { trash: { type: 'boolean' } },
     words: [0, 1],
     async run(context) {
       const client = await context.project();
       const run = await context.runOrDefault(context.args.words[0]);
-      const shown = await client.request(m.runShow, { root: context.root, run });
-      context.answer(shown, runDetails(shown.run, shown.sessions, shown.checkpoints, context.width));
+      const { root, width } = context;
+      const shown = await client.request(m.runShow, { root, run });
+      const lines = runDetails(shown.run, shown.sessions, shown.checkpoints, width);
+      if (!context.args.flag('trash')) {
+        context.answer(shown, lines);
+        return 0;
+      }
+      const trash = await client.request(m.checkpointList, { root, run: shown.run.id, trashed: true });
+      const trashed = trash.checkpoints;
+      const none = trashed.length === 0 ? ['No checkpoint of it is in the trash.'] : checkpointTable(trashed, width);
+      context.answer({ ...shown, trashed }, [...lines, '', paint('dim', 'IN THE TRASH'), ...none]);
       return 0;
     },
   },
@@ -47,7 +60,7 @@ export const lookingCommands: Record<string, Command> = {
         follow: context.args.flag('follow'),
         raw: context.json || context.args.flag('raw'),
         width: context.isTerminal ? context.width : 0,
-        write: context.json ? (text) => context.write(`${JSON.stringify({ text })}\n`) : context.write,
+        write: logWriter(context),
         detached: interrupted(),
       });
       return 0;
@@ -73,19 +86,33 @@ export const lookingCommands: Record<string, Command> = {
   },
 };
 
-async function listRuns(context: Context): Promise<number> {
+/** A terminal is shown text, colours and bars; a file, a pipe and `--raw` get what was printed. */
+function logWriter(context: Context): (text: string) => void {
+  if (context.json) return (text) => printJson({ text });
+  if (context.args.flag('raw') || !context.isTerminal) return printRaw;
+  const filter = new LogFilter();
+  return (text) => printRaw(filter.take(text));
+}
+
+async function listTrash(context: Context): Promise<number> {
   const client = await context.project();
+  const trash = await client.request(m.storeTrash, { root: context.root });
+  context.answer(trash, trashLines(trash, context.width, context.args.text('branch')));
+  return 0;
+}
+
+async function listRuns(context: Context): Promise<number> {
   const { args, root } = context;
+  if (args.flag('trash')) return listTrash(context);
+  const client = await context.project();
   const project = await client.request(m.projectOpen, { root, trusted: true });
   const branch = args.flag('all') ? undefined : (args.text('branch') ?? project.branch);
-  const trashed = args.flag('trash');
   const runs: Run[] = [];
   for (let cursor: string | null = null; ; ) {
     const page: { runs: Run[]; next: string | null } = await client.request(m.runList, {
       root,
       branch,
       drafts: true,
-      trashed,
       cursor,
     });
     runs.push(...page.runs);
@@ -102,7 +129,7 @@ async function listRuns(context: Context): Promise<number> {
           `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
         ];
   if (hidden > 0)
-    lines.push(paint('dim', `${hidden} ${hidden === 1 ? 'draft' : 'drafts'} hidden; --drafts shows them`));
+    lines.push(paint('dim', `${counted(hidden, 'draft')} hidden; --drafts shows ${hidden === 1 ? 'it' : 'them'}`));
   context.answer(runs, lines);
   return 0;
 }

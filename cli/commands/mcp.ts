@@ -5,6 +5,7 @@ import { LIVE_STATUSES } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
+import { printError } from '../output.ts';
 
 const DEFAULT_RUNS = 5;
 const WATCH_MS = 30_000;
@@ -49,7 +50,7 @@ export const mcpCommands: Record<string, Command> = {
         version: BUILD.version,
       };
       const watch = setInterval(() => void pauseWhatIsOver(), WATCH_MS);
-      const server = serveStdio(() => makeServer(tools), { onerror: (error) => console.error(error.message) });
+      const server = serveStdio(() => makeServer(tools), { onerror: (error) => printError(`${error.message}\n`) });
       await new Promise((resolve) => process.stdin.once('end', resolve).once('close', resolve));
       clearInterval(watch);
       await server.close();
@@ -59,7 +60,7 @@ export const mcpCommands: Record<string, Command> = {
         if (!budget.isOver(Date.now())) return;
         const connected = await client().catch(() => null);
         for (const run of budget.runs)
-          await connected?.request(m.runPause, { root, run }).catch((error: Error) => console.error(error.message));
+          await connected?.request(m.runPause, { root, run }).catch((error: Error) => printError(`${error.message}\n`));
       }
     },
   },

@@ -2,11 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { statePaths } from '../../client/paths.ts';
 import * as m from '../../protocol/messages.ts';
-import { age, bytes, integer } from '../../protocol/words.ts';
+import { lossLines } from '../../protocol/trash-words.ts';
+import { age, bytes, counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
-import { safe } from '../format.ts';
+import { safe, wrapped } from '../format.ts';
+import { printError } from '../output.ts';
 import { requestTask } from '../task.ts';
 import { ask } from '../terminal.ts';
 import { field, fsckLines, keptLines, usageLines } from '../views.ts';
@@ -67,19 +69,26 @@ export const projectCommands: Record<string, Command> = {
       const target = context.args.words[0]!;
       const undo = context.args.flag('undo');
       const result = await client.request(m.runRemove, { root: context.root, target, undo });
-      const what = `${safe(result.removed[0]!)}${result.removed.length > 1 ? ` and ${result.removed.length - 1} checkpoints` : ''}`;
+      const [name, ...checkpoints] = result.removed;
+      const several = checkpoints.length > 0;
+      const what = `${safe(name!)}${several ? ` and ${counted(checkpoints.length, 'checkpoint')}` : ''}`;
       context.answer(result, [
         undo
-          ? `${what} is back.`
-          : `${what} (${bytes(result.bytes)}) is in the trash for 7 days; \`trainstash rm ${target} --undo\` brings it back.`,
+          ? `${what} ${several ? 'are' : 'is'} back.`
+          : `${what} (${bytes(result.bytes)}) ${several ? 'are' : 'is'} in the trash for ${m.TRASH_DAYS} days; \`trainstash rm ${target} --undo\` brings ${several ? 'them' : 'it'} back.`,
       ]);
       return 0;
     },
   },
   gc: {
     summary: 'delete what is expired and give space back; --pack: smaller, now',
-    usage: '[--empty-trash] [--pack] | --why [RUN]',
-    options: { 'empty-trash': { type: 'boolean' }, pack: { type: 'boolean' }, why: { type: 'boolean' } },
+    usage: '[--empty-trash [--yes]] [--pack] | --why [RUN]',
+    options: {
+      'empty-trash': { type: 'boolean' },
+      yes: { type: 'boolean', short: 'y' },
+      pack: { type: 'boolean' },
+      why: { type: 'boolean' },
+    },
     words: [0, 1],
     async run(context) {
       const [run] = context.args.words;
@@ -91,15 +100,14 @@ export const projectCommands: Record<string, Command> = {
         context.answer(runs, keptLines(runs, context.width));
         return 0;
       }
-      const result = await client.request(m.storeGc, {
-        root: context.root,
-        emptyTrash: context.args.flag('empty-trash'),
-      });
+      const emptyTrash = context.args.flag('empty-trash');
+      if (emptyTrash && !(await mayEmptyTrash(context))) return 1;
+      const result = await client.request(m.storeGc, { root: context.root, emptyTrash });
       const packed = context.args.flag('pack')
         ? await requestTask(client, m.storePack, { root: context.root }, 'Packing')
         : null;
       context.answer({ ...result, ...packed }, [
-        `${integer(result.removedCheckpoints)} checkpoints and ${integer(result.removedChunks)} chunks deleted, ${bytes(result.returnedBytes)} given back.`,
+        `${counted(result.removedCheckpoints, 'checkpoint')} and ${counted(result.removedChunks, 'chunk')} deleted, ${bytes(result.returnedBytes)} given back.`,
         ...(packed ? [`Checkpoints take ${bytes(packed.savedBytes)} less than before.`] : []),
         ...(packed?.noRoom ? ['Not all could be packed: less than 512 MB are free on this disk.'] : []),
       ]);
@@ -147,12 +155,12 @@ export const projectCommands: Record<string, Command> = {
         !context.args.flag('yes') &&
         !(await ask(context, `Write all checkpoints to ${directory} and delete ${project.store}?`))
       ) {
-        console.error('Nothing was changed. --yes does it without asking.');
+        printError('Nothing was changed. --yes does it without asking.\n');
         return 1;
       }
       const result = await client.request(m.storeEject, { root: context.root, directory });
       context.answer(result, [
-        `${integer(result.checkpoints)} checkpoints (${bytes(result.bytes)}) are in ${result.directory}; ${project.store} is gone.`,
+        `${counted(result.checkpoints, 'checkpoint')} (${bytes(result.bytes)}) ${result.checkpoints === 1 ? 'is' : 'are'} in ${result.directory}; ${project.store} is gone.`,
       ]);
       return 0;
     },
@@ -165,6 +173,21 @@ export const projectCommands: Record<string, Command> = {
     run: daemonCommand,
   },
 };
+
+/** Whoever deletes for good is told what, and asked. */
+async function mayEmptyTrash(context: Context): Promise<boolean> {
+  if (context.args.flag('yes')) return true;
+  const client = await context.project();
+  const lost = lossLines(await client.request(m.storeTrash, { root: context.root }));
+  if (lost.length === 0) return true;
+  if (!context.json) {
+    context.write('Emptying the trash deletes for good:\n');
+    for (const line of lost.flatMap((text) => wrapped(safe(text), context.width - 2))) context.write(`  ${line}\n`);
+  }
+  if (await ask(context, 'Delete it? This cannot be undone.')) return true;
+  printError('Nothing was deleted. --yes deletes without asking.\n');
+  return false;
+}
 
 async function daemonCommand(context: Context): Promise<number> {
   const action = context.args.words[0]!;
@@ -184,7 +207,9 @@ async function daemonCommand(context: Context): Promise<number> {
     const { live } = await client.request(m.daemonStop, {});
     await client.closed;
     context.answer({ running: false, live }, [
-      live > 0 ? `Stopped. ${live} trainings go on without it; the next command takes them over again.` : 'Stopped.',
+      live > 0
+        ? `Stopped. ${counted(live, 'training goes', 'trainings go')} on without it; the next command takes ${live === 1 ? 'it' : 'them'} over again.`
+        : 'Stopped.',
     ]);
     return 0;
   }

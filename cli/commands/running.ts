@@ -12,6 +12,7 @@ import type { Command } from '../command.ts';
 import { type Context, hint } from '../context.ts';
 import { copyLog, followRun } from '../follow.ts';
 import { paint, safe, wrapped } from '../format.ts';
+import { printError, printJson, printRaw } from '../output.ts';
 import { ask, interrupted } from '../terminal.ts';
 import { field } from '../views.ts';
 
@@ -54,9 +55,9 @@ export const runningCommands: Record<string, Command> = {
       if (args.flag('no-daemon')) return runWithoutDaemon(context, params);
       const client = await context.project();
       const { warnings } = await client.request(m.projectJobs, { root });
-      for (const warning of warnings) console.error(paint('yellow', warning));
+      for (const warning of warnings) printError(`${paint('yellow', safe(warning))}\n`);
       client.on(m.noticeRaised, ({ notice }) => {
-        if (notice.code === 'tryingBackends' && context.isTerminal) console.error(paint('dim', notice.text));
+        if (notice.code === 'tryingBackends' && context.isTerminal) printError(`${paint('dim', safe(notice.text))}\n`);
       });
       const started = await client.request(m.runStart, {
         root,
@@ -115,7 +116,7 @@ export const runningCommands: Record<string, Command> = {
       if (!context.isTerminal || !process.stdin.isTTY)
         throw new UsageError('attach needs a terminal; `trainstash log -f` follows the output without one.');
       const run = await context.runOrDefault(context.args.words[0]);
-      const end = await attach(client, context.root, run, context.write);
+      const end = await attach(client, context.root, run, printRaw);
       const { run: shown } = await client.request(m.runShow, { root: context.root, run });
       const after = end === 'left' ? 'goes on' : shown.status;
       context.write(
@@ -216,10 +217,10 @@ function resumedAs({ startsAnew }: Run, checkpoint: Checkpoint | null): string {
 
 /** A command's own output is what there is to see. */
 async function afterCommand(context: Context, client: Client, run: Run): Promise<number> {
-  const { root, write } = context;
+  const { root } = context;
   // In a terminal its bars move as they do by hand.
-  const options = { follow: true, raw: context.isTerminal, width: 0, write, detached: interrupted() };
-  if (!(await copyLog(client, root, run.id, options))) write('\n');
+  const options = { follow: true, raw: context.isTerminal, width: 0, write: printRaw, detached: interrupted() };
+  if (!(await copyLog(client, root, run.id, options))) printRaw('\n');
   const { run: ended } = await client.request(m.runShow, { root, run: run.id });
   return sayEnd(context, ended);
 }
@@ -283,12 +284,11 @@ async function confirm(context: Context, differences: readonly PreflightDifferen
 }
 
 function refused(context: Context, run: Run, differences: PreflightDifference[]): number {
-  if (context.json)
-    context.write(`${JSON.stringify({ error: { code: 'preflightDiffers', data: { differences } } })}\n`);
+  if (context.json) printJson({ error: { code: 'preflightDiffers', data: { differences } } });
   else {
-    console.error(`${safe(run.name)} was not resumed. Since its checkpoint something has changed:`);
-    for (const line of differenceLines(differences)) console.error(line);
-    console.error('Nothing was started. --yes resumes all the same; --current NAME takes the new value of a param.');
+    printError(`${safe(run.name)} was not resumed. Since its checkpoint something has changed:\n`);
+    for (const line of differenceLines(differences)) printError(`${line}\n`);
+    printError('Nothing was started. --yes resumes all the same; --current NAME takes the new value of a param.\n');
   }
   return 3;
 }

@@ -1,8 +1,9 @@
 /** Takes secrets out of what older versions have written. */
 import * as m from '../../protocol/messages.ts';
-import { integer } from '../../protocol/words.ts';
+import { counted, integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import { paint, safe, wrapped } from '../format.ts';
+import { printError } from '../output.ts';
 import { ask } from '../terminal.ts';
 
 const SHOWN = 40;
@@ -32,7 +33,7 @@ export const scrubCommands: Record<string, Command> = {
         for (const line of wrapped(LOGS, context.width)) context.write(`${paint('dim', line)}\n`);
       if (!isSure && !(await ask(context, 'Mask them all? This cannot be undone.'))) {
         if (context.json) context.answer(found, []);
-        else console.error('Nothing was changed. --yes masks them without asking.');
+        else printError('Nothing was changed. --yes masks them without asking.\n');
         return 1;
       }
       const masked = await client.request(m.storeScrub, { ...params, apply: true });
@@ -59,7 +60,7 @@ function warnings({ live, inside, unreadable, remaining }: m.ScrubReport, width:
       ? `${safe(live.join(', '))} ${live.length === 1 ? 'is' : 'are'} live: what belongs to live runs was left alone. Run this again when they have ended.`
       : '',
     inside.length > 0
-      ? `${integer(inside.length)} ${inside.length === 1 ? 'checkpoint has' : 'checkpoints have'} such params inside of their own files, which never change: ${inside.slice(0, 5).join(', ')}${inside.length > 5 ? ', …' : ''}. \`trainstash rm\` and \`gc --empty-trash\` delete a checkpoint.`
+      ? `${counted(inside.length, 'checkpoint has', 'checkpoints have')} such params inside of their own files, which never change: ${inside.slice(0, 5).join(', ')}${inside.length > 5 ? ', …' : ''}. \`trainstash rm\` and \`gc --empty-trash\` delete a checkpoint.`
       : '',
     unreadable.length > 0 ? `${safe(unreadable.join(', '))} cannot be opened; delete what you do not need.` : '',
     remaining.length > 0 ? `A secret is still in ${safe(remaining.join(', '))}.` : '',

@@ -1,5 +1,6 @@
 /** What an agent may start: so many runs, and so many hours of them. */
 import { TrainstashError } from '../../protocol/errors.ts';
+import { counted } from '../../protocol/words.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -27,7 +28,7 @@ export class Budget {
 
   /** Has `start` start a run, if there is one left. Rejects with `budgetSpent`; what did not start is given back. */
   async spend<T extends { id: string }>(start: () => Promise<T>): Promise<T> {
-    this.#check(Date.now());
+    this.check(Date.now());
     // Before it is waited for: calls come side by side.
     this.#used++;
     try {
@@ -54,7 +55,8 @@ export class Budget {
     return this.#spent + running >= hours * HOUR_MS;
   }
 
-  #check(now: number): void {
+  /** Throws `budgetSpent` when nothing may be started any more. */
+  check(now: number): void {
     const { runs, hours } = this.#limits;
     const spent = (what: string, option: string) =>
       new TrainstashError(
@@ -62,8 +64,15 @@ export class Budget {
         `Nothing was started: ${what}. Whoever started \`trainstash mcp\` can allow more with ${option}.`,
         { runs, hours },
       );
-    if (this.#used >= runs) throw spent(`the ${runs} runs that this session may start are used up`, '--max-runs');
+    if (this.#used >= runs)
+      throw spent(
+        `the ${counted(runs, 'run')} that this session may start ${runs === 1 ? 'is' : 'are'} used up`,
+        '--max-runs',
+      );
     if (this.isOver(now))
-      throw spent(`the ${hours} hours of training that this session may use are over`, '--max-hours');
+      throw spent(
+        `the ${hours} ${hours === 1 ? 'hour' : 'hours'} of training that this session may use are over`,
+        '--max-hours',
+      );
   }
 }

@@ -9,11 +9,15 @@ import {
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { Client } from '../../client/connect.ts';
+import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Params, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
+import { maskParams } from '../../protocol/secrets.ts';
+import { visibleJson } from '../../protocol/visible.ts';
 import { requestTask } from '../task.ts';
 import type { Budget } from './budget.ts';
+import { continueQuestion, pauseQuestion, startQuestion } from './question.ts';
 
 export interface ToolContext {
   /** The only project that can be acted on. */
@@ -156,7 +160,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
           text = (text + page.text).slice(-last);
           place = { offset: page.offset };
         }
-        return text;
+        return new LogFilter().take(text);
       }),
   );
 }
@@ -171,9 +175,14 @@ function registerActing(server: McpServer, context: ToolContext): void {
       inputSchema: z.object({ job: z.string(), params: params.optional(), seed: z.number().int().min(0).optional() }),
       annotations: CHANGES,
     },
-    ({ job, params: given, seed }, call) => {
-      const words = `Start ${job}${withParams(given)}?`;
-      return confirmed(context, server, call, words, async (client) => {
+    async ({ job, params: given, seed }, call) => {
+      // Nobody is asked about what there is not.
+      const look = await attempt(async () => {
+        budget.check(Date.now());
+        return startQuestion(await jobOf(context, job), root, given ?? {});
+      });
+      if ('error' in look) return look.error;
+      return confirmed(context, server, call, look.value, async (client) => {
         const request = { root, job, params: (given ?? {}) as Params, environment: environment() };
         const seeded = { ...request, ...(seed === undefined ? {} : { seed }) };
         return briefly(await budget.spend(() => client.request(m.runStart, seeded)));
@@ -187,10 +196,17 @@ function registerActing(server: McpServer, context: ToolContext): void {
       inputSchema: z.object({ run }),
       annotations: CHANGES,
     },
-    (args, call) =>
-      confirmed(context, server, call, `Pause run ${args.run}?`, async (client) =>
-        briefly(await client.request(m.runPause, { root, run: args.run })),
-      ),
+    async (args, call) => {
+      const look = await attempt(async () => {
+        const client = await context.client();
+        return (await client.request(m.runShow, { root, run: args.run })).run;
+      });
+      if ('error' in look) return look.error;
+      const { id } = look.value;
+      return confirmed(context, server, call, pauseQuestion(look.value, root), async (client) =>
+        briefly(await client.request(m.runPause, { root, run: id })),
+      );
+    },
   );
   const from = { run, from: checkpoint.optional(), set: params.optional().describe('Params to change') };
   for (const [name, message, verb] of [
@@ -215,22 +231,48 @@ function registerActing(server: McpServer, context: ToolContext): void {
           ...(args.set === undefined ? {} : { set: args.set as Params }),
           environment: environment(),
         };
-        const look = await attempt(async () => (await context.client()).request(m.runPreflight, options));
+        const look = await attempt(async () => {
+          budget.check(Date.now());
+          const found = await (await context.client()).request(m.runPreflight, options);
+          const what = found.run.command?.words.join(' ') ?? (await jobOf(context, found.run.job)).what;
+          return { ...found, what };
+        });
         if ('error' in look) return look.error;
-        const { checkpoint: origin, differences } = look.value;
-        const others = differences.map(
-          ({ kind, name: what, checkpoint: then, current }) =>
-            `${kind}${what ? ` ${what}` : ''}: ${then || '–'} then, ${current || '–'} now`,
-        );
-        const words = `${verb} run ${args.run} from step ${origin?.step ?? 0}${withParams(args.set)}?${others.length > 0 ? ` Not as it was: ${others.join('; ')}.` : ''}`;
-        return confirmed(context, server, call, words, async (client) => {
-          return briefly(await budget.spend(() => client.request(message, { ...options, accept: true })));
+        const { run: found, checkpoint: origin, differences, what } = look.value;
+        const step = origin?.step ?? 0;
+        const question = continueQuestion(verb, {
+          name: found.name,
+          what,
+          step,
+          root,
+          set: args.set ?? {},
+          differences,
+        });
+        return confirmed(context, server, call, question, async (client) => {
+          const same = { ...options, run: found.id };
+          return briefly(await budget.spend(() => client.request(message, { ...same, accept: true })));
         });
       },
     );
 }
 
+/** Throws `jobUnknown`. */
+async function jobOf({ root, client }: ToolContext, name: string): Promise<m.JobSummary> {
+  const { jobs } = await (await client()).request(m.projectJobs, { root });
+  const job = jobs.find((each) => each.name === name);
+  if (job) return job;
+  const known = jobs.map((each) => each.name);
+  throw new TrainstashError(
+    'jobUnknown',
+    `There is no job ${JSON.stringify(name)}. ${known.length > 0 ? `Known jobs: ${known.join(', ')}.` : 'trainstash.json names none.'} Nobody was asked, and nothing was started.`,
+    { job: name, known },
+  );
+}
+
 const CONFIRMATION = z.object({ go: z.boolean().describe('Do it') });
+
+/** The questions that a person was asked and has not answered yet: a yes holds for what was shown, and only once. */
+const asked = new WeakMap<ToolContext, Set<string>>();
 
 /** Asks a person through the client; where that cannot ask, nothing is done unless somebody allowed it beforehand. */
 async function confirmed(
@@ -241,31 +283,33 @@ async function confirmed(
   act: (client: Client) => Promise<unknown>,
 ): Promise<CallToolResult | InputRequiredResult> {
   if (!context.allowAll) {
+    const open = asked.get(context) ?? new Set();
+    asked.set(context, open);
     const response = call.mcpReq.inputResponses;
     if (response?.confirm === undefined) {
       if (!server.server.getClientCapabilities()?.elicitation)
         return failed(
           'Nothing was done: this client cannot ask a person. Whoever starts `trainstash mcp` can allow it with --yes.',
         );
+      open.add(words);
       return inputRequired({
         inputRequests: { confirm: inputRequired.elicit({ message: words, requestedSchema: CONFIRMATION }) },
       });
     }
+    const wasAsked = open.delete(words);
     if (acceptedContent(response, 'confirm', CONFIRMATION)?.go !== true)
       return failed('Nothing was done: the person said no.');
+    if (!wasAsked) return failed('Nothing was done: it is not what the person was asked. Ask again with another call.');
   }
   return answered(async () => act(await context.client()));
-}
-
-function withParams(given: Record<string, unknown> | undefined): string {
-  const words = Object.entries(given ?? {}).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  return words.length > 0 ? ` with ${words.join(', ')}` : '';
 }
 
 async function answered(work: () => Promise<unknown>): Promise<CallToolResult> {
   const done = await attempt(work);
   if ('error' in done) return done.error;
-  const text = typeof done.value === 'string' ? done.value : JSON.stringify(done.value);
+  // What older versions wrote, and what scripts print, may hold secrets and what a terminal obeys.
+  const value = maskParams({ answer: done.value as never }).answer;
+  const text = typeof value === 'string' ? value : visibleJson(JSON.stringify(value));
   return { content: [{ type: 'text', text }] };
 }
 

@@ -5,7 +5,7 @@ import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
 import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
-import { exactly, integer } from '../../protocol/words.ts';
+import { counted, exactly, integer } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { reached } from '../sessions/reached.ts';
 import { signalRunner } from '../sessions/watch.ts';
@@ -194,7 +194,7 @@ export class LiveRun {
     }
     for (const { code, level, text, step, t } of taken.notices) await this.#notice({ code, level, text, step, at: t });
     if (taken.malformed > 0) {
-      const text = `${taken.malformed} lines of its event file are no events and were skipped.`;
+      const text = `${counted(taken.malformed, 'line of its event file is no event and was', 'lines of its event file are no events and were')} skipped.`;
       await this.#say('eventMalformed', 'warning', text);
     }
     if (taken.answered !== null) this.#onAnswered(taken.answered);
@@ -255,7 +255,7 @@ export class LiveRun {
     for (const old of trashed) announce.checkpoint(old);
     if (over || pruned.length > 0) {
       const still = over ? ', and it is still above it' : '';
-      const text = `The store is at its quota: ${pruned.length} older automatic checkpoints were deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` make room.`;
+      const text = `The store is at its quota: ${counted(pruned.length, 'older automatic checkpoint was', 'older automatic checkpoints were')} deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` make room.`;
       await this.#say('quota', 'warning', text);
     }
     const checkpoints = await store.checkpoints(this.#run.id);
@@ -342,7 +342,7 @@ export class LiveRun {
       const text = `Computed again after the resume, step ${step} gave ${metric} ${now} instead of ${before}. \`trainstash verify\` tells whether state is missing or the device is not deterministic.`;
       await this.#say('notReproduced', 'warning', text);
     } else {
-      await this.#say('verified', 'info', `${overlap.equal} steps computed twice gave the same bits.`);
+      await this.#say('verified', 'info', `${counted(overlap.equal, 'step')} computed twice gave the same bits.`);
     }
   }
 

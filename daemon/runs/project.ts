@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
-import { LIVE_STATUSES, type Params, type Project, type Run } from '../../protocol/domain.ts';
+import type { Params, Project, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
@@ -16,7 +16,7 @@ import { SessionDirectory } from '../sessions/directory.ts';
 import { startStore } from '../store/client.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
-import { type KeepPolicy, lastOf } from '../store/retention.ts';
+import type { KeepPolicy } from '../store/retention.ts';
 import { adoptSessions, adoptStrays } from './adopt.ts';
 import { answerScripts } from './asked.ts';
 import { splitWords } from './command.ts';
@@ -29,6 +29,7 @@ import { nameRuns } from './name-runs.ts';
 import { Runs } from './runs.ts';
 import { SecretParams } from './secret-params.ts';
 import { takeInSetAside } from './set-aside.ts';
+import { Trash } from './trash.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
 import { requireWritable } from './writable.ts';
@@ -58,6 +59,7 @@ export class OpenProject {
   readonly runs: Runs;
   readonly verifier: Verifier;
   readonly worktrees: Worktrees;
+  readonly trash: Trash;
   readonly context: ProjectContext;
   readonly #seen = new Set<string>();
   #answering: Promise<void> | null = null;
@@ -70,6 +72,11 @@ export class OpenProject {
     this.worktrees = new Worktrees(context, () => this.runs);
     this.runs = new Runs(context, device, this.worktrees);
     this.verifier = new Verifier(context);
+    this.trash = new Trash(
+      context,
+      (query) => this.findCheckpoint(query),
+      (run) => this.#policyOf(run),
+    );
   }
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
@@ -194,15 +201,6 @@ export class OpenProject {
     };
   }
 
-  /** A run or a checkpoint into the trash, or out of it. */
-  async remove(target: string, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
-    const run = await this.store.findRun(target).catch((error) => {
-      if (error instanceof TrainstashError && error.code === 'notFound') return null;
-      throw error;
-    });
-    return run ? this.#removeRun(run, undo) : this.#removeCheckpoint(target, undo);
-  }
-
   /** All checkpoints as plain files, metrics as CSV; then the store is gone. */
   async eject(directory: string): Promise<{ directory: string; checkpoints: number; bytes: number }> {
     if (this.busy)
@@ -272,54 +270,6 @@ export class OpenProject {
     });
   }
 
-  async #removeRun(run: Run, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
-    if (LIVE_STATUSES.includes(run.status))
-      throw new TrainstashError('wrongStatus', `${run.name} is ${run.status}; stop it first. Nothing was changed.`, {
-        run: run.id,
-        status: run.status,
-        allowed: [],
-      });
-    const forks = undo
-      ? []
-      : (await this.store.runs({ drafts: true, trashed: false, before: null, limit: 10_000 })).runs.filter(
-          ({ parent }) => parent?.run === run.id,
-        );
-    if (forks.length > 0)
-      throw new TrainstashError(
-        'protectedBy',
-        `${forks.map(({ name }) => name).join(', ')} started from ${run.name}; remove those first. Nothing was changed.`,
-        { what: run.name, reasons: forks.map(({ name }) => name) },
-      );
-    const at = undo ? null : Date.now();
-    const checkpoints = (await this.store.checkpoints(run.id, true)).filter(({ trashedAt }) =>
-      undo ? trashedAt === run.trashedAt : trashedAt === null,
-    );
-    for (const { id } of checkpoints) this.context.announce.checkpoint(await this.store.setTrash(id, at));
-    const changed: Run = { ...run, trashedAt: at, checkpoints: undo ? checkpoints.length : 0 };
-    await this.store.putRun(changed);
-    this.context.announce.run(changed);
-    return {
-      removed: [run.name, ...checkpoints.map(({ id }) => id)],
-      bytes: checkpoints.reduce((sum, { bytes }) => sum + bytes, 0),
-    };
-  }
-
-  async #removeCheckpoint(query: string, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
-    const checkpoint = await this.findCheckpoint(query);
-    const run = (await this.store.run(checkpoint.run))!;
-    if (!undo) {
-      const reasons = new Map(await this.store.reasonsToKeep(run.id, this.#policyOf(run))).get(checkpoint.id) ?? [];
-      const strong = reasons.filter((reason) => /tagged|fork|newest/.test(reason));
-      if (strong.length > 0 && LIVE_STATUSES.includes(run.status)) throw protectedBy(checkpoint.id, strong);
-      if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
-    }
-    const changed = await this.store.setTrash(checkpoint.id, undo ? null : Date.now());
-    const left = await this.store.checkpoints(run.id);
-    await this.store.putRun({ ...run, checkpoints: left.length, lastCheckpoint: lastOf(left, run.monitor) });
-    this.context.announce.checkpoint(changed);
-    return { removed: [checkpoint.id], bytes: checkpoint.bytes };
-  }
-
   /** What is kept and why, of the runs that hold most or of one. */
   async kept(query: string | undefined): Promise<KeptRun[]> {
     const ids = query === undefined ? await this.store.largestRuns(LARGEST) : [(await this.store.findRun(query)).id];
@@ -374,13 +324,6 @@ function whatOf({ module, run }: JobConfig): string {
 function isPythonJob({ run }: JobConfig): boolean {
   const [program] = typeof run === 'string' ? (splitWords(run) ?? []) : (run ?? []);
   return program !== undefined && isPython(program);
-}
-
-function protectedBy(id: string, reasons: string[]): TrainstashError {
-  return new TrainstashError('protectedBy', `Checkpoint ${id} is needed: ${reasons.join(', ')}. Nothing was changed.`, {
-    what: id,
-    reasons,
-  });
 }
 
 function safeName(name: string): string {

@@ -269,13 +269,15 @@ export class Catalog {
       .map((row) => String(row.run));
   }
 
-  countCheckpoints(): { count: number; trashBytes: number } {
+  /** `count`: those that are not in the trash. */
+  countCheckpoints(): { count: number; trashed: number; trashBytes: number } {
     const row = this.database
       .prepare(
-        'SELECT count(*) AS n, coalesce(sum(CASE WHEN trashed IS NULL THEN 0 ELSE bytes END), 0) AS trash FROM checkpoint',
+        `SELECT count(*) AS n, count(trashed) AS trashed,
+           coalesce(sum(CASE WHEN trashed IS NULL THEN 0 ELSE bytes END), 0) AS bytes FROM checkpoint`,
       )
       .get()!;
-    return { count: Number(row.n), trashBytes: Number(row.trash) };
+    return { count: Number(row.n) - Number(row.trashed), trashed: Number(row.trashed), trashBytes: Number(row.bytes) };
   }
 
   removeCheckpoint(id: string): void {

@@ -6,7 +6,6 @@ import type { Coders } from './coders.ts';
 import type { Objects } from './objects.ts';
 import { rebase } from './packing.ts';
 
-export const TRASH_DAYS = 7;
 const SWEEP_BATCH = 256;
 /** A step's journal must fit into the reserve on a full disk: 48 pages of 64 KiB, moved and journalled. */
 const VACUUM_PAGES = 48;

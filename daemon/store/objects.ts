@@ -4,8 +4,9 @@ import type { Database, Statement } from './driver.ts';
 import { openObjectsDatabase } from './objects-schema.ts';
 import { damagedChunk, decodeStack, type EncodedChunk, MAX_STACK } from './stack.ts';
 
-/** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. `packed`: its chunks have been packed. */
-export type MarkKind = 'tag' | 'trash' | 'proof' | 'packed';
+/** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. `packed`: its chunks have been
+ *  packed. `kept`: it was taken out of the trash at that time. */
+export type MarkKind = 'tag' | 'trash' | 'proof' | 'packed' | 'kept';
 
 /** `file`: one file of a worktree, kept because it follows its branch. */
 export type SavedKind = 'checkpoint' | 'file';

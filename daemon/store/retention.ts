@@ -36,6 +36,7 @@ export function keptBecause(
       const need = needed.get(checkpoint.id);
       if (need) reasons.push(need);
       if (checkpoint.reasons.includes(MANUAL_REASON)) reasons.push('taken on request');
+      if (checkpoint.keep) reasons.push('brought back from the trash');
       if (checkpoint.id === best) reasons.push(`best ${policy.monitor!.metric}`);
       const diverged = isDiverged(checkpoint, policy.monitor) ? ' (diverged)' : '';
       if (newest.has(checkpoint.id))

@@ -171,6 +171,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     parent: checkpoint.parent,
     metrics: checkpoint.metrics,
     trashedAt: trash === undefined ? null : Number(trash),
+    ...(mark('kept') === undefined ? {} : { keep: true as const }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Commands about files that follow branches. */
 import * as vscode from 'vscode';
 import * as m from '../../protocol/messages.ts';
-import { integer } from '../../protocol/words.ts';
+import { counted } from '../../protocol/words.ts';
 import { type App, command } from '../app.ts';
 import { plain } from '../text.ts';
 import type { StashNode } from '../views/stashes.ts';
@@ -14,7 +14,7 @@ export function registerBranches(app: App, context: vscode.ExtensionContext, cha
     if (node?.kind !== 'stash') return;
     const { restored, conflicts } = await connection.request(m.stashRestore, { root: node.root, stash: node.stash.id });
     changed();
-    const text = `${integer(restored.length)} ${restored.length === 1 ? 'file' : 'files'} put back.`;
+    const text = `${counted(restored.length, 'file')} put back.`;
     if (conflicts.length === 0) void vscode.window.showInformationMessage(text);
     else
       void vscode.window.showWarningMessage(
@@ -51,8 +51,8 @@ export function registerBranches(app: App, context: vscode.ExtensionContext, cha
 
   /** HEAD moved while nobody looked, and files changed since: only a person knows whose they are. */
   async function settle(root: string, { reason, inPlace, branch }: m.SyncResult): Promise<void> {
-    const theirs = `They are ${inPlace}’s`;
-    const ours = `They are ${branch}’s`;
+    const theirs = plain(`They are ${inPlace}’s`);
+    const ours = plain(`They are ${branch}’s`);
     const chosen = await vscode.window.showWarningMessage(plain(`${reason}.`), theirs, ours);
     if (!chosen) return;
     await connection.request(m.branchSync, { root, files: chosen === theirs ? 'move' : 'stay' });

@@ -65,7 +65,7 @@ function itemOf(run: Run) {
   return {
     label: `$(${look.icon}) ${plain(run.name)}`,
     description: plain(look.description),
-    detail: run.branch ?? undefined,
+    detail: run.branch === null ? undefined : plain(run.branch),
     id: run.id,
   };
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
 import * as m from '../../protocol/messages.ts';
-import { bytes, integer, metric } from '../../protocol/words.ts';
+import { bytes, counted, integer, metric } from '../../protocol/words.ts';
 import { type App, command, launchFrom } from '../app.ts';
 import { plain } from '../text.ts';
 import type { Node } from '../views/runs.ts';
@@ -78,7 +78,7 @@ async function tell({ path, files, parity, notes }: ExportResult): Promise<void>
       ? ''
       : parity.largestDifference === null
         ? ` Not compared with the model: ${plain(parity.why)}`
-        : ` Largest difference from the model: ${metric(parity.largestDifference)} over ${parity.samples} samples.`;
+        : ` Largest difference from the model: ${metric(parity.largestDifference)} over ${counted(parity.samples, 'sample')}.`;
   const text = `Exported ${size}.${close}${notes.length > 0 ? ` ${plain(notes.join(' '))}` : ''}`;
   if (!(await vscode.window.showInformationMessage(text, 'Show'))) return;
   const uri = vscode.Uri.file(path);

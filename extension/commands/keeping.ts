@@ -1,10 +1,12 @@
 /** Commands about what is kept: names, notes, tags, files, the trash, the store. */
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { isError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
-import { bytes, integer } from '../../protocol/words.ts';
+import { lossLines } from '../../protocol/trash-words.ts';
+import { bytes, counted, integer } from '../../protocol/words.ts';
 import { type App, command, environment, openAt } from '../app.ts';
-import { plain } from '../text.ts';
+import { oneLine, plain } from '../text.ts';
 import { showLog } from '../views/log-terminal.ts';
 import type { Node } from '../views/runs.ts';
 import { checkpointTarget, isLive, runTarget } from './targets.ts';
@@ -69,7 +71,7 @@ export function registerKeeping(
     const target = await checkpointTarget(app, node, 'remove a tag from');
     if (!target) return;
     const { tags, id } = target.checkpoint;
-    const tag = tags.length > 1 ? await vscode.window.showQuickPick(tags) : tags[0];
+    const tag = tags.length > 1 ? await chooseTag(tags) : tags[0];
     if (tag) await connection.request(m.checkpointTag, { root: target.root, checkpoint: id, tag, remove: true });
   });
 
@@ -87,7 +89,7 @@ export function registerKeeping(
     const at = `step ${integer(target.checkpoint.step)}`;
     if (proof.verdict === 'equal')
       void vscode.window.showInformationMessage(
-        `Verified: ${integer(proof.steps)} steps from ${at} gave the same bits.`,
+        `Verified: ${counted(proof.steps, 'step')} from ${at} gave the same bits.`,
       );
     else
       void vscode.window.showWarningMessage(
@@ -126,7 +128,7 @@ export function registerKeeping(
       directory: join(parent, name),
     });
     const left = restored.leftOut.length;
-    const text = `${integer(restored.files)} files in ${plain(restored.directory)}.${left > 0 ? ` ${left} were too large to be kept.` : ''}`;
+    const text = `${counted(restored.files, 'file')} in ${plain(restored.directory)}.${left > 0 ? ` ${counted(left, 'other was', 'others were')} too large to be kept.` : ''}`;
     if (await vscode.window.showInformationMessage(text, 'Open in a New Window'))
       await vscode.commands.executeCommand('vscode.openFolder', vscode.Uri.file(restored.directory), true);
   });
@@ -149,10 +151,29 @@ export function registerKeeping(
   const remove = async (removed: readonly Removed[]) => {
     for (const { root, target } of removed) await connection.request(m.runRemove, { root, target });
     if (removed.length === 0) return;
-    const what = removed.length === 1 ? plain(removed[0]!.name) : `${removed.length} entries`;
-    const text = `${what} moved to the trash, which is emptied after 7 days.`;
+    const what = removed.length === 1 ? plain(removed[0]!.name) : counted(removed.length, 'entry', 'entries');
+    const text = `${what} moved to the trash, where it can be undone for ${m.TRASH_DAYS} days.`;
     if (!(await vscode.window.showInformationMessage(text, 'Undo'))) return;
-    for (const { root, target } of removed) await connection.request(m.runRemove, { root, target, undo: true });
+    const lost = await bringBack(removed);
+    // The message stays open while much may happen: the trash may have been emptied since.
+    if (lost.length > 0)
+      void vscode.window.showWarningMessage(
+        `${plain(lost.join(', '))} cannot be brought back: the trash was emptied since, or somebody has brought it back already.`,
+      );
+  };
+
+  /** Returns the names of those that are not in the trash any more. */
+  const bringBack = async (removed: readonly Removed[]): Promise<string[]> => {
+    const lost: string[] = [];
+    for (const { root, target, name } of removed) {
+      try {
+        await connection.request(m.runRemove, { root, target, undo: true });
+      } catch (error) {
+        if (!isError(error, 'notFound')) throw error;
+        lost.push(name);
+      }
+    }
+    return lost;
   };
 
   on('cleanUp', async () => {
@@ -168,16 +189,16 @@ export function registerKeeping(
         act: () => collect(root, false),
       },
       {
-        label: '$(trash) Empty the trash as well',
-        detail: `${bytes(usage.trashBytes)} (before dedup) were deleted and can still be undone`,
-        act: () => collect(root, true),
+        label: '$(trash) Empty the trash as well…',
+        detail: `${counted(usage.trashedCheckpoints, 'checkpoint')}, ${bytes(usage.trashBytes)} before dedup, can still be brought back`,
+        act: () => emptyTrash(root),
       },
       { label: 'What is kept, and why: the largest first', kind: vscode.QuickPickItemKind.Separator },
       ...runs.map((run) => ({
         label: `$(list-tree) ${plain(run.name)}`,
         description: [
           run.branch && plain(run.branch),
-          `${integer(run.checkpoints.length + run.more)} checkpoints`,
+          counted(run.checkpoints.length + run.more, 'checkpoint'),
           bytes(run.bytes),
         ]
           .filter(Boolean)
@@ -187,7 +208,7 @@ export function registerKeeping(
       })),
     ];
     const chosen = await vscode.window.showQuickPick(items, {
-      title: `Clean up: ${bytes(used)} of ${bytes(usage.quotaBytes)} in ${integer(usage.checkpoints)} checkpoints`,
+      title: `Clean up: ${bytes(used)} of ${bytes(usage.quotaBytes)} in ${counted(usage.checkpoints, 'checkpoint')}${usage.trashedCheckpoints > 0 ? ` and ${integer(usage.trashedCheckpoints)} in the trash` : ''}`,
       placeHolder: 'Give space back, or choose a run to see its checkpoints (sizes of runs are before dedup)',
       matchOnDescription: true,
       matchOnDetail: true,
@@ -195,13 +216,24 @@ export function registerKeeping(
     await chosen?.act?.();
   });
 
+  /** What cannot be undone is asked for, with what will be lost. */
+  const emptyTrash = async (root: string) => {
+    const lost = lossLines(await connection.request(m.storeTrash, { root })).map(oneLine);
+    if (lost.length > 0) {
+      const options = { modal: true, detail: `${lost.join('\n')}\n\nThis cannot be undone.` };
+      const chosen = await vscode.window.showWarningMessage('Delete for good what is in the trash?', options, 'Delete');
+      if (chosen !== 'Delete') return;
+    }
+    await collect(root, true);
+  };
+
   const collect = async (root: string, emptyTrash: boolean) => {
     const title = 'Cleaning up';
     const report = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
       connection.request(m.storeGc, { root, emptyTrash }),
     );
     void vscode.window.showInformationMessage(
-      `${integer(report.removedCheckpoints)} checkpoints removed, ${bytes(report.returnedBytes)} given back.`,
+      `${counted(report.removedCheckpoints, 'checkpoint')} removed, ${bytes(report.returnedBytes)} given back.`,
     );
   };
 
@@ -254,6 +286,11 @@ export function registerKeeping(
   });
 }
 
+async function chooseTag(tags: readonly string[]): Promise<string | undefined> {
+  const items = tags.map((tag) => ({ label: plain(tag), tag }));
+  return (await vscode.window.showQuickPick(items, { title: 'Which tag to remove' }))?.tag;
+}
+
 async function askFolder(start: string, title: string): Promise<string | undefined> {
   const chosen = await vscode.window.showOpenDialog({
     canSelectFiles: false,
@@ -272,7 +309,7 @@ function whyKept({ checkpoints, more }: m.KeptRun): string {
     for (const reason of reasons.length > 0 ? reasons : ['not needed'])
       counts.set(reason, (counts.get(reason) ?? 0) + 1);
   const words = [...counts].map(([reason, count]) => (count > 1 ? `${count} × ${reason}` : reason));
-  return [...words, ...(more > 0 ? [`and ${integer(more)} older ones`] : [])].join('; ');
+  return [...words, ...(more > 0 ? [`and ${counted(more, 'older one')}`] : [])].join('; ');
 }
 
 async function chooseFolder(): Promise<string | undefined> {

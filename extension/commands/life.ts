@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import type { Params, Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
-import { duration, integer } from '../../protocol/words.ts';
+import { counted, duration, integer } from '../../protocol/words.ts';
 import { type App, command, launchFrom } from '../app.ts';
 import { plain } from '../text.ts';
 import { type JobNode, jobsOf } from '../views/jobs.ts';
@@ -149,7 +149,7 @@ export async function jobTarget(app: App, node?: JobNode): Promise<JobNode | und
     return undefined;
   }
   if (jobs.length === 1) return jobs[0];
-  const items = jobs.map((node) => ({ label: node.job.name, description: node.job.what, node }));
+  const items = jobs.map((node) => ({ label: plain(node.job.name), description: plain(node.job.what), node }));
   return (await vscode.window.showQuickPick(items, { title: 'Trainstash: run a job' }))?.node;
 }
 
@@ -226,7 +226,12 @@ async function decide(
   };
   const current: Item[] =
     params.length > 0
-      ? [{ label: '$(symbol-parameter) Resume with today’s params', description: params.map((p) => p.name).join(', ') }]
+      ? [
+          {
+            label: '$(symbol-parameter) Resume with today’s params',
+            description: plain(params.map((p) => p.name).join(', ')),
+          },
+        ]
       : [];
   const each: Item[] =
     params.length > 1
@@ -234,7 +239,7 @@ async function decide(
       : [];
   const heading: Item = { label: 'What differs', kind: vscode.QuickPickItemKind.Separator };
   const chosen = await vscode.window.showQuickPick([go, ...current, ...each, heading, ...items], {
-    title: `${plain(run.name)}: ${differences.length} ${differences.length === 1 ? 'thing differs' : 'things differ'} from the checkpoint`,
+    title: `${plain(run.name)}: ${counted(differences.length, 'thing differs', 'things differ')} from the checkpoint`,
     placeHolder: 'It continues from the checkpoint, but bit for bit only if nothing differs',
     matchOnDetail: true,
   });

@@ -45,7 +45,7 @@ export async function runTarget(
     return {
       label: `$(${look.icon}) ${plain(target.run.name)}`,
       description: plain(look.description),
-      detail: target.run.branch ?? undefined,
+      detail: target.run.branch === null ? undefined : plain(target.run.branch),
       target,
     };
   });

@@ -1,7 +1,7 @@
 /** What a checkpoint file holds. */
 import { useState } from 'preact/hooks';
 import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
-import { bytes, integer, metric } from '../../protocol/words.ts';
+import { bytes, counted, integer, metric } from '../../protocol/words.ts';
 import type { FilePageSaid, FilePageState } from './messages.ts';
 import { drawer, listen, say } from './page.ts';
 import { param } from './words.ts';
@@ -46,7 +46,7 @@ function Contents({
   const found = tensors.filter((tensor) => tensor.name.toLowerCase().includes(filter.toLowerCase()));
   const shown = all ? found : found.slice(0, SHOWN);
   const hasStatistics = tensors.some(({ statistics }) => statistics !== null);
-  const facts = [format, version, bytes(size), `${integer(tensorCount)} tensors`, `${integer(elements)} elements`];
+  const facts = [format, version, bytes(size), counted(tensorCount, 'tensor'), counted(elements, 'element')];
   return (
     <main>
       <h1>{name}</h1>

@@ -1,6 +1,6 @@
 /** Runs in a table, those that are chosen over each other in charts, one run's log. */
 import { useMemo } from 'preact/hooks';
-import { integer } from '../../protocol/words.ts';
+import { counted } from '../../protocol/words.ts';
 import { Charts } from './charts.tsx';
 import { type Column, columnsOf, FIXED, filterOf, shownByDefault, sortedBy } from './columns.ts';
 import { known, take, tell, useKept } from './dashboard-state.ts';
@@ -55,7 +55,8 @@ function Dashboard({ version: _ }: { version: number }) {
       <header class="bar">
         <h1>{known.project}</h1>
         <span class="quiet">
-          {integer(rows.length)} runs{live > 0 && `, ${live} live`}
+          {counted(rows.length, 'run')}
+          {live > 0 && `, ${live} live`}
           {known.loading && ', more are coming'}
         </span>
         {known.device && <span class="quiet device">{known.device}</span>}

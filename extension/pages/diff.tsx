@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { type CodeFileDiff, type Diff, differs, type FactDiff, type MetricSide } from '../../protocol/diff.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
-import { integer, metric, orDash } from '../../protocol/words.ts';
+import { counted, integer, metric, orDash } from '../../protocol/words.ts';
 import { AxisChoice } from './axis.tsx';
 import { Chart, colorOf } from './chart.tsx';
 import type { DiffNews, DiffPageSaid, DiffPageState } from './messages.ts';
@@ -90,7 +90,7 @@ function Head({ diff: { sides, sameState, lineage } }: { diff: Diff }) {
       <p class={sameState === true ? 'good' : ''}>{same}</p>
       <p class="quiet">
         {lineage.ancestor
-          ? `Both come from step ${integer(lineage.ancestor.step)}; since then ${sides.map(({ label }, i) => `${label} went ${integer(lineage.steps[i]!)} steps`).join(', ')}.`
+          ? `Both come from step ${integer(lineage.ancestor.step)}; since then ${sides.map(({ label }, i) => `${label} went ${counted(lineage.steps[i]!, 'step')}`).join(', ')}.`
           : 'They have no checkpoint in common: each was started from the beginning.'}
       </p>
     </header>
@@ -259,7 +259,7 @@ function Code({ diff: { sides, code } }: { diff: Diff }) {
     ? 'not kept of every side'
     : files.length === 0
       ? 'the same'
-      : `${integer(files.length + more)} files differ`;
+      : counted(files.length + more, 'file differs', 'files differ');
   return (
     <Section title="Code" count={count}>
       {sides.slice(1).map((_, i) => {

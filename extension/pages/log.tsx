@@ -1,5 +1,6 @@
 /** A run's output as plain text, to be searched. In a terminal it has its colours. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { counted } from '../../protocol/words.ts';
 import type { RunRow } from './messages.ts';
 
 const SHOWN_LINES = 2_000;
@@ -56,7 +57,7 @@ export function LogPane({ runs, log, follow }: LogProps) {
           value={search}
           onInput={(event) => setSearch(event.currentTarget.value)}
         />
-        <span class="quiet">{search ? `${lines.length} lines` : ''}</span>
+        <span class="quiet">{search ? counted(lines.length, 'line') : ''}</span>
       </div>
       <pre class="log" ref={box}>
         {lines.join('\n') || (log.run === shown ? 'Nothing was printed.' : '')}

@@ -1,7 +1,7 @@
 /** What differs between the tensors of two checkpoints. */
 import { useState } from 'preact/hooks';
 import type { TensorDiff, WeightsDiff } from '../../protocol/diff.ts';
-import { bytes, integer, metric } from '../../protocol/words.ts';
+import { bytes, counted, integer, metric } from '../../protocol/words.ts';
 import { percent } from './words.ts';
 
 const SHOWN_TENSORS = 40;
@@ -11,7 +11,7 @@ export function Weights({ equal, counts, only, totals, tensors, notes, readBytes
   if (equal) return <p class="good">The same to the last bit.</p>;
   const shown = all ? tensors : tensors.slice(0, SHOWN_TENSORS);
   const words = [
-    `${integer(counts.changed)} tensors changed`,
+    `${counted(counts.changed, 'tensor')} changed`,
     counts.equal > 0 && `${integer(counts.equal)} equal`,
     counts.reshaped > 0 && `${integer(counts.reshaped)} of another shape`,
     counts.unreadable > 0 && `${integer(counts.unreadable)} that cannot be compared`,

@@ -86,7 +86,7 @@ class DiffPage {
     if (!file) return undefined;
     const [left, right] = urisOf(root, codes, file.path, file.status);
     if (left && right)
-      return vscode.commands.executeCommand('vscode.diff', left, right, `${file.path} (${plain(title)})`);
+      return vscode.commands.executeCommand('vscode.diff', left, right, plain(`${file.path} (${title})`));
     return vscode.commands.executeCommand('vscode.open', left ?? right);
   }
 

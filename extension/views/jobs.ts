@@ -4,6 +4,7 @@ import type { ParamValue } from '../../protocol/domain.ts';
 import { type JobSummary, projectJobs } from '../../protocol/messages.ts';
 import type { Connection } from '../connection.ts';
 import type { Model } from '../model.ts';
+import { oneLine } from '../text.ts';
 
 export interface JobNode {
   root: string;
@@ -43,19 +44,19 @@ export class JobsTree implements vscode.TreeDataProvider<JobNode | ParamNode> {
   getTreeItem(node: JobNode | ParamNode): vscode.TreeItem {
     const { Collapsed, None } = vscode.TreeItemCollapsibleState;
     if (!('job' in node)) {
-      const item = new vscode.TreeItem(node.name, None);
-      item.description = typeof node.value === 'string' ? node.value : JSON.stringify(node.value);
+      const item = new vscode.TreeItem(oneLine(node.name), None);
+      item.description = oneLine(typeof node.value === 'string' ? node.value : JSON.stringify(node.value));
       item.iconPath = new vscode.ThemeIcon('symbol-parameter');
       return item;
     }
     const { root, job } = node;
-    const item = new vscode.TreeItem(job.name, Object.keys(job.params).length > 0 ? Collapsed : None);
+    const item = new vscode.TreeItem(oneLine(job.name), Object.keys(job.params).length > 0 ? Collapsed : None);
     item.id = `${root} ${job.name}`;
-    item.description = job.what;
-    item.tooltip = job.what;
+    item.description = oneLine(job.what);
+    item.tooltip = oneLine(job.what);
     item.iconPath = new vscode.ThemeIcon('beaker');
     item.contextValue = job.python ? 'job python' : 'job';
-    item.accessibilityInformation = { label: `job ${job.name}, ${job.what}` };
+    item.accessibilityInformation = { label: oneLine(`job ${job.name}, ${job.what}`) };
     return item;
   }
 

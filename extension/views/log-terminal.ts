@@ -3,10 +3,11 @@
  * own; a TensorFlow.js training reads nothing. Closing it ends nothing.
  */
 import * as vscode from 'vscode';
-import type { Run } from '../../protocol/domain.ts';
+import { LogFilter } from '../../client/log-filter.ts';
+import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { logRead, runInput } from '../../protocol/messages.ts';
 import type { Connection } from '../connection.ts';
-import { plain } from '../text.ts';
+import { oneLine, plain } from '../text.ts';
 
 const POLL_MS = 400;
 /** While somebody types, or has just typed. */
@@ -14,8 +15,10 @@ const TYPING_POLL_MS = 40;
 const TYPING_MS = 5_000;
 const CTRL_C = '\u0003';
 
-export function showLog(connection: Connection, root: string, run: Pick<Run, 'id' | 'name' | 'kind'>): void {
-  const name = `${run.name} log`;
+type LoggedRun = Pick<Run, 'id' | 'name' | 'kind' | 'status'>;
+
+export function showLog(connection: Connection, root: string, run: LoggedRun): void {
+  const name = oneLine(`${run.name} log`);
   const open = vscode.window.terminals.find((terminal) => terminal.name === name && terminal.exitStatus === undefined);
   if (open) {
     open.show();
@@ -28,7 +31,9 @@ export function showLog(connection: Connection, root: string, run: Pick<Run, 'id
 export class LogTerminal implements vscode.Pseudoterminal {
   readonly #connection: Connection;
   readonly #root: string;
-  readonly #run: Pick<Run, 'id' | 'name' | 'kind'>;
+  readonly #run: LoggedRun;
+  /** Of a run that has ended: who looks at it did not start it here, and what it printed may come from anybody. */
+  readonly #filter: LogFilter | null;
   readonly #write = new vscode.EventEmitter<string>();
   readonly onDidWrite = this.#write.event;
   #offset = 0;
@@ -36,10 +41,11 @@ export class LogTerminal implements vscode.Pseudoterminal {
   #typedAt = 0;
   #ended = false;
 
-  constructor(connection: Connection, root: string, run: Pick<Run, 'id' | 'name' | 'kind'>) {
+  constructor(connection: Connection, root: string, run: LoggedRun) {
     this.#connection = connection;
     this.#root = root;
     this.#run = run;
+    this.#filter = LIVE_STATUSES.includes(run.status) ? null : new LogFilter();
   }
 
   open(size: vscode.TerminalDimensions | undefined): void {
@@ -97,7 +103,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
         this.#offset = offset;
         if (this.#closed) return;
         // A terminal needs the carriage return that a file has not.
-        if (text) this.#write.fire(text.replaceAll(/\r?\n/g, '\r\n'));
+        if (text) this.#write.fire((this.#filter?.take(text) ?? text).replaceAll(/\r?\n/g, '\r\n'));
         else if (ended) {
           this.#ended = true;
           this.#write.fire('\r\n\x1b[2m[the run has ended]\x1b[0m\r\n');

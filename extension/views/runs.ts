@@ -3,11 +3,11 @@ import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
-import { exactly, integer } from '../../protocol/words.ts';
+import { counted, exactly, integer } from '../../protocol/words.ts';
 import type { BranchView, Model, ProjectMirror } from '../model.ts';
 import { filterOf } from '../pages/columns.ts';
 import { rowOf } from '../rows.ts';
-import { alarmText, type Look, lookOfCheckpoint, lookOfRun } from '../text.ts';
+import { alarmText, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../text.ts';
 
 /** Rows of a live run change this often at most. */
 const REDRAW_MS = 500;
@@ -180,7 +180,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
         const runs = (branch?.runs ?? 0) - (branch?.drafts ?? 0);
         item.description = [
           branch?.current ? 'current' : '',
-          `${integer(runs)} ${runs === 1 ? 'run' : 'runs'}`,
+          counted(runs, 'run'),
           branch?.live ? `${branch.live} live` : '',
         ]
           .filter(Boolean)
@@ -206,7 +206,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
         const run = this.#run(node);
         if (!run) return new vscode.TreeItem('(gone)', None);
         return dressed(
-          new vscode.TreeItem(run.name, run.checkpoints > 0 ? Collapsed : None),
+          new vscode.TreeItem(oneLine(run.name), run.checkpoints > 0 ? Collapsed : None),
           lookOfRun(run, Date.now()),
         );
       }
@@ -220,15 +220,16 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   }
 
   #branchName({ root, branch }: { root: string; branch: string | null }): string {
-    return branch ?? (this.#model.project(root)?.project.git ? '(no branch)' : '(no git)');
+    if (branch !== null) return oneLine(branch);
+    return this.#model.project(root)?.project.git ? '(no branch)' : '(no git)';
   }
 }
 
 function dressed(item: vscode.TreeItem, look: Look): vscode.TreeItem {
-  item.description = look.description;
+  item.description = oneLine(look.description);
   item.iconPath = new vscode.ThemeIcon(look.icon, look.color ? new vscode.ThemeColor(look.color) : undefined);
   item.contextValue = look.context;
-  item.accessibilityInformation = { label: look.spoken };
+  item.accessibilityInformation = { label: oneLine(look.spoken) };
   return item;
 }
 
@@ -236,19 +237,19 @@ function dressed(item: vscode.TreeItem, look: Look): vscode.TreeItem {
 function tooltipOfRun(run: Run | undefined): vscode.MarkdownString {
   const text = new vscode.MarkdownString();
   if (!run) return text;
-  text.appendText(`${run.name}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`);
+  text.appendText(oneLine(`${run.name}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`));
   const facts = [
     alarmText(run) && `${alarmText(run)} now`,
     run.note,
     `branch ${run.branch ?? '–'}${run.commit ? ` at ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
-    `step ${integer(run.step)}${run.totalSteps ? ` of ${integer(run.totalSteps)}` : ''}, epoch ${run.epoch}, ${run.checkpoints} checkpoints`,
+    `step ${integer(run.step)}${run.totalSteps ? ` of ${integer(run.totalSteps)}` : ''}, epoch ${run.epoch}, ${counted(run.checkpoints, 'checkpoint')}`,
     Object.entries(run.params)
       .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
       .join('  '),
     run.kind === 'module' ? `on ${run.backend}${run.backendReason ? ` (${run.backendReason})` : ''}` : '',
     ...run.notices.slice(-3).map((notice) => notice.text),
   ];
-  for (const fact of facts.filter(Boolean)) text.appendMarkdown('\n\n').appendText(fact);
+  for (const fact of facts.filter(Boolean)) text.appendMarkdown('\n\n').appendText(oneLine(fact));
   return text;
 }
 
@@ -259,12 +260,12 @@ function tooltipOfCheckpoint(checkpoint: Checkpoint): vscode.MarkdownString {
     Object.entries(metrics)
       .map(([name, value]) => `${name} ${exactly(value)}`)
       .join('  '),
-    proof ? `${proof.kind} of ${proof.steps} steps: ${proof.verdict} (${proof.fingerprint})` : '',
+    proof ? `${proof.kind} of ${counted(proof.steps, 'step')}: ${proof.verdict} (${proof.fingerprint})` : '',
     `state ${stateDigest.slice(0, 16)}, id ${checkpoint.id}`,
   ];
   const text = new vscode.MarkdownString();
   text.appendText(`Step ${integer(checkpoint.step)}, epoch ${checkpoint.epoch}`);
-  for (const fact of facts.filter(Boolean)) text.appendMarkdown('\n\n').appendText(fact);
+  for (const fact of facts.filter(Boolean)) text.appendMarkdown('\n\n').appendText(oneLine(fact));
   return text;
 }
 

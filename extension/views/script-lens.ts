@@ -3,7 +3,7 @@ import { relative, sep } from 'node:path';
 import * as vscode from 'vscode';
 import type { Run } from '../../protocol/domain.ts';
 import type { Model } from '../model.ts';
-import { lensOf } from '../text.ts';
+import { lensOf, plain } from '../text.ts';
 
 export class ScriptLens implements vscode.CodeLensProvider {
   readonly #model: Model;
@@ -36,7 +36,7 @@ export class ScriptLens implements vscode.CodeLensProvider {
       const node = { kind: 'run', root, id: resume.run.id };
       lenses.push(new vscode.CodeLens(top, { title: resume.title, command: 'trainstash.resume', arguments: [node] }));
     }
-    if (best) lenses.push(new vscode.CodeLens(top, { title: best, command: 'trainstash.runs.focus' }));
+    if (best) lenses.push(new vscode.CodeLens(top, { title: plain(best), command: 'trainstash.runs.focus' }));
     return lenses;
   }
 

@@ -1,9 +1,10 @@
 /** What branches left behind, of every open project: stash → files. */
 import * as vscode from 'vscode';
 import { type StashSummary, stashList, stashShow } from '../../protocol/messages.ts';
-import { age, bytes, integer, stashReason } from '../../protocol/words.ts';
+import { age, bytes, counted, stashReason } from '../../protocol/words.ts';
 import type { Connection } from '../connection.ts';
 import type { Model } from '../model.ts';
+import { oneLine } from '../text.ts';
 
 export type StashNode =
   | { kind: 'stash'; root: string; stash: StashSummary }
@@ -43,18 +44,18 @@ export class StashesTree implements vscode.TreeDataProvider<StashNode> {
   getTreeItem(node: StashNode): vscode.TreeItem {
     const { Collapsed, None } = vscode.TreeItemCollapsibleState;
     if (node.kind === 'file') {
-      const item = new vscode.TreeItem(node.path, None);
+      const item = new vscode.TreeItem(oneLine(node.path), None);
       item.description = `${bytes(node.bytes)}${node.stored ? '' : ' · on the shelf only'}`;
       item.iconPath = new vscode.ThemeIcon('file');
       return item;
     }
     const { stash } = node;
-    const item = new vscode.TreeItem(stash.branchExists ? stash.branch : `${stash.branch} (gone)`, Collapsed);
+    const item = new vscode.TreeItem(oneLine(stash.branchExists ? stash.branch : `${stash.branch} (gone)`), Collapsed);
     item.id = `${node.root} ${stash.id}`;
-    item.description = `${stashReason(stash)} · ${integer(stash.files)} ${stash.files === 1 ? 'file' : 'files'} · ${bytes(stash.bytes)} · ${age(stash.createdAt)}`;
+    item.description = `${stashReason(stash)} · ${counted(stash.files, 'file')} · ${bytes(stash.bytes)} · ${age(stash.createdAt)}`;
     item.iconPath = new vscode.ThemeIcon(stash.droppedAt === null ? 'archive' : 'trash');
     item.contextValue = stash.droppedAt === null ? 'stash' : 'dropped';
-    item.accessibilityInformation = { label: `stash of ${stash.branch}, ${item.description}` };
+    item.accessibilityInformation = { label: oneLine(`stash of ${stash.branch}, ${item.description}`) };
     return item;
   }
 

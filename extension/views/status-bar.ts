@@ -6,7 +6,7 @@ import { duration, integer } from '../../protocol/words.ts';
 import type { Connection } from '../connection.ts';
 import type { Model } from '../model.ts';
 import { curveSvg } from '../sparkline.ts';
-import { type StatusText, statusOf } from '../text.ts';
+import { oneLine, type StatusText, statusOf } from '../text.ts';
 
 const DRAW_MS = 1_000;
 const CURVE_MS = 5_000;
@@ -72,7 +72,7 @@ export class StatusBar {
     this.#item.backgroundColor =
       level === 'normal' ? undefined : new vscode.ThemeColor(`statusBarItem.${level}Background`);
     this.#item.command = 'trainstash.fromStatus';
-    this.#item.accessibilityInformation = { label: `Trainstash: ${run.name}, ${run.status}`, role: 'button' };
+    this.#item.accessibilityInformation = { label: oneLine(`Trainstash: ${run.name}, ${run.status}`), role: 'button' };
     this.#item.tooltip = this.#tooltip(run, click, waits);
     this.#item.show();
     // Times in the text run on while nothing else changes.
@@ -85,7 +85,7 @@ export class StatusBar {
     this.#item.text = '$(git-branch) files wait';
     this.#item.backgroundColor = undefined;
     this.#item.command = 'trainstash.sync';
-    this.#item.accessibilityInformation = { label: `Trainstash: files wait for ${waits}`, role: 'button' };
+    this.#item.accessibilityInformation = { label: oneLine(`Trainstash: files wait for ${waits}`), role: 'button' };
     this.#item.tooltip = waitsText(waits);
     this.#item.show();
   }
@@ -95,14 +95,14 @@ export class StatusBar {
     text.isTrusted = {
       enabledCommands: ['trainstash.pause', 'trainstash.checkpoint', 'trainstash.log', 'trainstash.resumeLast'],
     };
-    text.appendMarkdown('**').appendText(run.name).appendMarkdown('** ');
+    text.appendMarkdown('**').appendText(oneLine(run.name)).appendMarkdown('** ');
     text.appendText(
       `${run.status} · step ${integer(run.step)}${run.totalSteps ? ` of ${integer(run.totalSteps)}` : ''}`,
     );
     if (run.etaSeconds !== null) text.appendText(` · ${duration(run.etaSeconds)} left`);
     if (this.#curve?.run === run.id && this.#curve.svg)
       text.appendMarkdown(`\n\n![loss](data:image/svg+xml;base64,${Buffer.from(this.#curve.svg).toString('base64')})`);
-    if (run.reason) text.appendMarkdown('\n\n').appendText(run.reason);
+    if (run.reason) text.appendMarkdown('\n\n').appendText(oneLine(run.reason));
     if (waits !== null) text.appendMarkdown('\n\n$(git-branch) ').appendText(waitsText(waits));
     const actions =
       click === 'resume'
@@ -127,5 +127,5 @@ export class StatusBar {
 }
 
 function waitsText(waits: string): string {
-  return `The branch was switched; its files stay until these have ended or paused: ${waits}.`;
+  return oneLine(`The branch was switched; its files stay until these have ended or paused: ${waits}.`);
 }

@@ -26,7 +26,9 @@ def own_session(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) ->
     try:
         return _make(params, resume)
     except (OSError, sqlite3.Error) as error:
-        say(f"no session folder can be made ({error}); this training is not recorded")
+        where = getattr(error, "filename", None) or find_store(os.getcwd())[1]
+        why = getattr(error, "strerror", None) or error
+        say(f"this training is not recorded: {where} cannot be written ({why}). Give this user write access there to keep it")
         return None
 
 

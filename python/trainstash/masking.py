@@ -1,4 +1,4 @@
-"""Finds secrets in what is about to be written down, and masks them. The rules are data, in ``shared.json``. The daemon
+"""Finds secrets in what is about to be written down, and masks them. The rules are data, in ``rules/secrets.json``. The daemon
 applies them in ``protocol/secrets.ts``, step by step as here: whoever changes one file changes the other."""
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ import os
 import re
 from typing import Any, Dict, List, Mapping, Optional, Pattern, Sequence, Tuple
 
-from .shared import SHARED
+from .shared import rules
 
-_RULES: Dict[str, Any] = SHARED.get("secrets", {})
+_RULES: Dict[str, Any] = rules("secrets")
 MASK = str(_RULES.get("mask", "***"))
 #: The values of the launch's params that its record masks, from whoever launched this process.
 _PARAMS_VARIABLE = "TRAINSTASH_PARAMS"
@@ -42,7 +42,7 @@ def mask_text(text: str) -> str:
     if not _RULES:
         return text
     if len(text) > _RULES["longest"]:
-        return MASK
+        return "\n".join(map(mask_text, text.split("\n"))) if "\n" in text else MASK
     result = _URL.sub(lambda match: match.group(1) + _mask_url(match.group(2)), text)
     for pattern in _TEXTS:
         result = pattern.sub(_mask_match, result)

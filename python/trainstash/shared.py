@@ -1,5 +1,5 @@
 """What this package and the daemon must judge alike: patterns of secrets, packages whose versions count, and characters
-that a terminal obeys. One file for both, which lies in this folder once the package is built."""
+that a terminal obeys. Both read the same files, which lie in this folder once the package is built."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import re
 from typing import Any, Dict
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_PLACES = (os.path.join(_HERE, "shared.json"), os.path.join(_HERE, "..", "..", "protocol", "shared.json"))
+_PLACES = (os.path.join(_HERE, "rules"), os.path.join(_HERE, "..", "..", "protocol", "rules"))
 
 
-def _load() -> Dict[str, Any]:
-    for path in _PLACES:
+def rules(name: str) -> Dict[str, Any]:
+    """Returns the rules of that name; empty in a broken installation, which must not end a training. Whoever needs them
+    says what is done without."""
+    for folder in _PLACES:
         try:
-            with open(path, encoding="utf-8") as file:
+            with open(os.path.join(folder, f"{name}.json"), encoding="utf-8") as file:
                 return dict(json.load(file))
         except (OSError, ValueError):
             continue
-    # A broken installation must not end a training; whoever needs the rules says what is done without them.
     return {}
 
 
-SHARED = _load()
-PACKAGES = tuple(str(name) for name in SHARED.get("packages", ()))
-_UNPRINTABLE = re.compile(str(SHARED.get("unprintable", {}).get("characters", "[\\x00-\\x1f\\x7f-\\x9f]")))
+PACKAGES = tuple(str(name) for name in rules("packages").get("packages", ()))
+_UNPRINTABLE = re.compile(str(rules("unprintable").get("characters", "[\\x00-\\x1f\\x7f-\\x9f]")))
 
 
 def printable(text: str) -> str:

@@ -42,7 +42,7 @@ export class Bystanders {
     const choices = [
       ['export', this.#source, '--format', 'safetensors', '--out', out],
       ['export', this.#source, '--format', 'safetensors', '--out', out],
-      ['gc', '--empty-trash', '--pack'],
+      ['gc', '--empty-trash', '--yes', '--pack'],
       ['gc', '--pack'],
       ['ls', '--all'],
     ];

@@ -59,9 +59,9 @@ test('from init to eject', async () => {
   expect(await ok('rm', 'faster')).toContain('in the trash for 7 days');
   expect(await ok('ls')).not.toContain('faster');
   expect(await ok('ls', '--trash')).toContain('faster');
-  expect(await ok('rm', 'faster', '--undo')).toContain('is back');
+  expect(await ok('rm', 'faster', '--undo')).toContain('are back');
   expect(await ok('ls')).toContain('faster');
-  expect(await ok('gc', '--empty-trash')).toMatch(/chunks deleted/);
+  expect(await ok('gc', '--empty-trash', '--yes')).toMatch(/chunks deleted/);
   expect(await ok('fsck')).toContain('✔ everything is whole');
   expect(await ok('fsck', '--rebuild')).toMatch(/Catalog rebuilt: 2 runs/);
   expect(await json('where')).toMatchObject({

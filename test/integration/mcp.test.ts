@@ -93,7 +93,37 @@ describe('an agent', () => {
       error: true,
       text: expect.stringContaining('said no'),
     });
-    expect(asked).toEqual(['Start small with epochs=1?']);
+    expect(asked).toEqual([
+      `Start the job "small"?\nCommand: "small.ts"\nFolder: "${fixture.root}"\nParams:\n- "epochs" = "1"`,
+    ]);
+    // Nobody is asked about what there is not.
+    expect(await refused.call('start_run', { job: 'smal' })).toMatchObject({
+      error: true,
+      text: expect.stringContaining('jobUnknown: There is no job "smal". Known jobs: small.'),
+    });
+    for (const name of ['pause_run', 'resume_run', 'fork_run'])
+      expect(await refused.call(name, { run: '99' })).toMatchObject({
+        error: true,
+        text: expect.stringContaining('notFound'),
+      });
+    expect(asked.length).toBe(1);
+    const talks =
+      'x\n\nYou already agreed. Press Accept to cancel.\n\n[here](https://evil.example) `a` **b** <i>\u202e\u200b';
+    await refused.call('start_run', {
+      job: 'small',
+      params: { [talks]: talks.repeat(9), api_key: 'very-secret', epochs: 2 },
+    });
+    const lines = asked[1]!.split('\n');
+    expect(lines.slice(0, 4)).toEqual([
+      'Start the job "small"?',
+      'Command: "small.ts"',
+      `Folder: "${fixture.root}"`,
+      'Params:',
+    ]);
+    expect(lines.length).toBe(7);
+    for (const line of lines.slice(4))
+      expect(line).toMatch(/^- "[^"`[\]<>*\u202e\u200b]{1,60}" = "[^"`[\]<>\u202e\u200b]{1,80}"$/);
+    expect(asked[1]).not.toContain('very-secret');
     const mute = await agent(fixture, null);
     expect(await mute.call('start_run', { job: 'small' })).toMatchObject({
       error: true,
@@ -101,12 +131,21 @@ describe('an agent', () => {
     });
     expect(await refused.ask('list_runs')).toMatchObject({ total: 0 });
 
-    const agreed = await agent(fixture, () => true);
+    const questions: string[] = [];
+    const agreed = await agent(fixture, (question) => {
+      questions.push(question);
+      return true;
+    });
     const { id } = await agreed.ask('start_run', { job: 'small', params: { epochs: 20, slow: 50 } });
     await untilStep(client, fixture, id, 5);
     await agreed.ask('pause_run', { run: id });
     await untilStatus(client, fixture, id, 'paused');
     expect((await agreed.ask('resume_run', { run: id })).id).toBe(id);
+    expect(questions).toEqual([
+      expect.stringContaining('"epochs" = "20"'),
+      `Pause the run "small #1"?\nFolder: "${fixture.root}"`,
+      expect.stringMatching(/^Resume the run "small #1" from step [\d,]+\?\nCommand: "small\.ts"\nFolder: "/),
+    ]);
     const fork = await agreed.ask('fork_run', { run: id, from: 'last', set: { learningRate: 0.5 } });
     expect((await show(client, fixture, fork.id)).run.params.learningRate).toBe(0.5);
   });

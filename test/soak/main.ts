@@ -81,7 +81,7 @@ async function oneRound(repository: Repository, editor: Editor, round: number): 
   const out = join(fixture.folder, 'out.safetensors');
   for (const words of [
     ['export', run.name, '--format', 'safetensors', '--out', out],
-    ['gc', '--empty-trash'],
+    ['gc', '--empty-trash', '--yes'],
     ['ls', '--all'],
   ]) {
     const { code, stderr } = await fixture.cli(...words);

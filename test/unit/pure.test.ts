@@ -111,6 +111,9 @@ test('mistyped names find the nearest, and nothing when none is near', () => {
   expect(nearest('digts', ['digits', 'train'])).toBe('digits');
   expect(nearest('resmue', ['resume', 'rename', 'rm'])).toBe('resume');
   expect(nearest('quux', ['digits', 'train'])).toBeUndefined();
+  expect(nearest('hlep', ['keep', 'help'])).toBe('help');
+  expect(nearest('-v', ['ls', 'rm'])).toBeUndefined();
+  expect(nearest('x', ['ls', 'rm'])).toBeUndefined();
 });
 
 test('builds are ordered by version, then by when they were made', () => {

@@ -37,6 +37,12 @@ export function checkpointsApi(parts: Parts) {
       return parts.refreshCheckpoint(id);
     },
     setTrash: (id: string, at: number | null) => parts.mark(id, 'trash', at === null ? null : String(at)),
+    /** It stays out: retention has put it there once, and would again. */
+    takeOutOfTrash(id: string): Checkpoint {
+      parts.objects.setMark(id, 'kept', String(Date.now()));
+      return parts.mark(id, 'trash', null);
+    },
+    trashedCheckpoints: () => parts.catalog.trashedCheckpoints(),
     setProof: (id: string, proof: Proof) => parts.mark(id, 'proof', JSON.stringify(proof)),
     largestRuns: (limit: number) => parts.catalog.largestRuns(limit),
     reasonsToKeep: (run: string, policy: KeepPolicy) => [...parts.reasonsToKeep(run, policy)],

@@ -3,11 +3,11 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { LIVE_STATUSES, type StoreUsage } from '../../../protocol/domain.ts';
-import type { FsckReport } from '../../../protocol/messages.ts';
+import { type FsckReport, TRASH_DAYS } from '../../../protocol/messages.ts';
 import { Catalog } from '../catalog.ts';
 import { openCatalog } from '../catalog-schema.ts';
 import { checkObjects } from '../fsck.ts';
-import { isDiskFull, returnSpace, TRASH_DAYS, withReserve } from '../gc.ts';
+import { isDiskFull, returnSpace, withReserve } from '../gc.ts';
 import { Metrics } from '../metrics.ts';
 import { unpackedBytes } from '../packing.ts';
 import { fillCatalog } from '../rebuild.ts';
@@ -22,7 +22,7 @@ export function upkeepApi(parts: Parts) {
   const pause = () => breathe();
   return {
     usage(): StoreUsage {
-      const { count, trashBytes } = parts.catalog.countCheckpoints();
+      const { count, trashed, trashBytes } = parts.catalog.countCheckpoints();
       const size = (name: string) => (existsSync(join(parts.path, name)) ? statSync(join(parts.path, name)).size : 0);
       const free = Number(Object.values(parts.objects.database.prepare('PRAGMA freelist_count').get()!)[0]);
       return {
@@ -33,6 +33,7 @@ export function upkeepApi(parts: Parts) {
         trashBytes,
         quotaBytes: Number(parts.objects.meta('quota')),
         checkpoints: count,
+        trashedCheckpoints: trashed,
       };
     },
     setQuota: (bytes: number) => parts.objects.setMeta('quota', String(bytes)),

@@ -1,0 +1,94 @@
+/** What was removed, by a person or by retention: seen, brought back, and deleted only after a yes. */
+import { expect, test } from 'vitest';
+import { runRemove, runResume, runShow, storeTrash } from '../../protocol/messages.ts';
+import { lossLines } from '../../protocol/trash-words.ts';
+import {
+  type Fixture,
+  makeFixture,
+  openProject,
+  shellEnvironment,
+  show,
+  startSmall,
+  untilStatus,
+} from '../support/daemon.ts';
+
+const JOB = { module: 'small.ts', checkpoint: { every: '2 steps', best: false }, keep: { last: 2 } };
+
+async function trained(): Promise<{ fixture: Fixture; client: Awaited<ReturnType<typeof openProject>> }> {
+  const fixture = makeFixture({ config: { jobs: { small: JOB } } });
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture);
+  await untilStatus(client, fixture, run.id, 'completed');
+  return { fixture, client };
+}
+
+test('what retention put into the trash is listed with ids that rm --undo takes, and stays out of it then', async () => {
+  const { fixture, client } = await trained();
+  const { checkpoints, runs, counts } = await client.request(storeTrash, { root: fixture.root });
+  expect(runs).toEqual([]);
+  expect(checkpoints.length).toBeGreaterThan(3);
+  expect(counts).toEqual({ runs: 0, checkpoints: checkpoints.length });
+  const listed = await fixture.cli('ls', '--trash');
+  for (const { id, step } of checkpoints)
+    expect(listed.stdout).toMatch(new RegExp(`${id}\\s+step ${step} of small #1`));
+  expect(listed.stdout).toContain('`trainstash rm ID --undo` brings one back');
+  expect((await fixture.cli('ls', '--trash', '--branch', 'other')).stdout).toContain('Nothing is in the trash');
+  const shown = (await fixture.cli('show', '1', '--trash')).stdout;
+  const [before, after] = shown.split('IN THE TRASH');
+  expect(before).not.toContain(checkpoints[0]!.id);
+  for (const { id } of checkpoints) expect(after).toContain(id);
+
+  const [first, second] = checkpoints;
+  expect((await fixture.cli('rm', first!.id, '--undo')).stdout).toBe(`${first!.id} is back.\n`);
+  expect((await fixture.cli('rm', `1@${second!.step}`, '--undo')).stdout).toBe(`${second!.id} is back.\n`);
+  expect((await fixture.cli('gc', '--why', '1')).stdout).toContain('brought back from the trash');
+  const again = await client.request(runResume, {
+    root: fixture.root,
+    run: '1',
+    accept: true,
+    from: String(first!.step),
+    environment: shellEnvironment(),
+  });
+  await untilStatus(client, fixture, again.id, 'completed');
+  const ids = (await show(client, fixture, again.id)).checkpoints.map(({ id }) => id);
+  expect(ids).toContain(first!.id);
+  expect(ids).toContain(second!.id);
+});
+
+test('emptying the trash says what will be lost and waits for a yes; then an undo says that it is too late', async () => {
+  const { fixture, client } = await trained();
+  const { checkpoints: kept } = await show(client, fixture, '1');
+  const removed = await fixture.cli('rm', '1');
+  expect(removed.stdout).toContain(`small #1 and ${kept.length} checkpoints (`);
+  expect(removed.stdout).toMatch(/are in the trash for 7 days; `trainstash rm 1 --undo` brings them back\.\n$/);
+  const lost = lossLines(await client.request(storeTrash, { root: fixture.root }));
+  expect(lost[0]).toMatch(/^1 run and \d+ checkpoints of it: small #1$/);
+
+  const refused = await fixture.cli('gc', '--empty-trash');
+  expect(refused.code).toBe(1);
+  for (const line of lost) expect(refused.stdout.replaceAll(/\s+/g, ' ')).toContain(line);
+  expect(refused.stderr).toBe('Nothing was deleted. --yes deletes without asking.\n');
+  expect((await fixture.cli('gc', '--empty-trash', '--json')).code).toBe(1);
+  expect((await fixture.cli('rm', '1', '--undo')).stdout).toBe(`small #1 and ${kept.length} checkpoints are back.\n`);
+  expect((await show(client, fixture, '1')).checkpoints.map(({ id }) => id)).toEqual(kept.map(({ id }) => id));
+  const twice = await fixture.cli('rm', '1', '--undo');
+  expect(twice.stderr).toContain('small #1 is not in the trash');
+
+  const single = kept[0]!.id;
+  expect((await fixture.cli('rm', single)).stdout).toContain('is in the trash for 7 days');
+  expect((await fixture.cli('rm', '1')).code).toBe(0);
+  // It went before its run did, and cannot come back without it.
+  expect((await fixture.cli('rm', single, '--undo')).stderr).toContain('`trainstash rm 1 --undo` brings back');
+  const emptied = await fixture.cli('gc', '--empty-trash', '--yes');
+  expect(emptied.stdout).toMatch(/^\d+ checkpoints and \d+ chunks? deleted/);
+  for (const target of ['1', single, `1@${kept[0]!.step}`]) {
+    await expect(client.request(runRemove, { root: fixture.root, target, undo: true })).rejects.toMatchObject({
+      code: 'notFound',
+      message: expect.stringContaining('is not in the trash: it was deleted for good, or was never there'),
+    });
+  }
+  expect((await fixture.cli('ls', '--trash')).stdout).toBe('Nothing is in the trash.\n');
+  // Nothing is lost, so nobody is asked.
+  expect((await fixture.cli('gc', '--empty-trash')).stdout).toMatch(/^0 checkpoints and 0 chunks deleted/);
+  await expect(client.request(runShow, { root: fixture.root, run: '1' })).rejects.toMatchObject({ code: 'notFound' });
+});
