@@ -11,13 +11,13 @@ import { GitError, git } from '../code/git.ts';
 import { isAncestor } from '../code/history.ts';
 import { type GitDirectories, reflogOf, reflogPath } from '../code/reflog.ts';
 import { readJson, syncDirectory, writeJson } from '../store/files.ts';
-import { continues, type Life, lifeOf, marksOf, maybe, nameAt, namesOf } from './same-branch.ts';
+import { continues, isFresh, type Life, lifeOf, marksOf, match, maybe, nameAt, namesOf } from './same-branch.ts';
 
 const entrySchema = v.object({
   id: v.string(),
   name: v.string(),
   tip: v.nullable(v.string()),
-  marks: v.array(v.object({ entry: v.string(), name: v.string() })),
+  marks: v.array(v.object({ entry: v.string(), name: v.string(), at: v.number() })),
   /** The file of its log, which git renames with the branch. A clean-up writes another. */
   logFile: v.string(),
   /** The file of the reference itself, which git writes anew with every change; empty: packed. */
@@ -29,6 +29,8 @@ const fileSchema = v.object({ format: v.literal(1), branches: v.array(entrySchem
 
 /** Marks need not be the newest, only such as have not expired. */
 const REFRESH_MS = 86_400_000;
+/** Until marks tell this branch from all that are made later. */
+const FRESH_MS = 2_000;
 const FORGET_MS = 3_600_000;
 /** The commit of a branch of which none is known: null would fit any that gets its first one. */
 const NO_COMMIT = 'none';
@@ -57,8 +59,8 @@ interface Ref {
 interface Candidate {
   entry: Entry;
   ref: Ref;
-  /** The smaller, the newer what both have in common. */
-  age: number;
+  /** How many of the marks its log has: of two branches that were renamed within a second single entries may be equal. */
+  marks: number;
   sameFile: boolean;
 }
 
@@ -180,24 +182,36 @@ export class KnownBranches {
   // ---- looking ----
 
   async #look(all: boolean): Promise<void> {
+    const there = this.#entries.filter(({ id }) => this.#refOf.has(id));
     // At the cost of some stats: each branch has its log and its reference as they were.
-    const isAsSeen = this.#lastRefs !== null && this.#entries.every((entry) => this.#isAsSeen(entry));
-    if (isAsSeen && !all) return;
-    const text = await this.#git('for-each-ref', '--format=%(objectname) %(refname)', 'refs/heads');
-    if (isAsSeen && text === this.#lastRefs) return;
-    this.#lastRefs = text;
-    this.#refs = refsOf(text);
-    await this.#match();
+    const isAsSeen = this.#lastRefs !== null && there.every((entry) => this.#isAsSeen(entry));
+    // Of one that is gone only the list of references tells whether it is there again, under whatever name.
+    if (!isAsSeen || all || there.length < this.#entries.length) {
+      const text = await this.#git('for-each-ref', '--format=%(objectname) %(refname)', 'refs/heads');
+      if (!isAsSeen || text !== this.#lastRefs) {
+        this.#lastRefs = text;
+        this.#refs = refsOf(text);
+        await this.#match();
+      }
+    }
+    await this.#keep();
+  }
+
+  #isAsSeen({ id }: Entry): boolean {
+    const ref = this.#refOf.get(id);
+    return ref !== undefined && this.#stamps.get(id) === this.#stampOf(ref.name);
+  }
+
+  /** Writes down what would not be found again by what is written, and tells of new names. */
+  async #keep(): Promise<void> {
     const renamed = new Map<string, string>();
     let changed = false;
     for (const entry of this.#entries) {
       const ref = this.#refOf.get(entry.id);
       if (!ref) continue;
       this.#stamps.set(entry.id, this.#stampOf(ref.name));
-      const isRenamed = ref.name !== entry.name;
-      const isOld = Date.now() - entry.seenAt > REFRESH_MS;
-      if (isRenamed) renamed.set(entry.id, ref.name);
-      if (!isRenamed && !isOld && entry.marks.length > 0) continue;
+      if (ref.name !== entry.name) renamed.set(entry.id, ref.name);
+      if (!this.#isStale(entry, ref)) continue;
       await this.#refresh(entry, ref);
       changed = true;
     }
@@ -205,73 +219,83 @@ export class KnownBranches {
     if (renamed.size > 0) await this.#setup.renamed(renamed);
   }
 
-  #isAsSeen({ id }: Entry): boolean {
-    const ref = this.#refOf.get(id);
-    // Of one that is gone only the list of references tells whether it is there again, under whatever name.
-    return ref !== undefined && this.#stamps.get(id) === this.#stampOf(ref.name);
+  #isStale(entry: Entry, ref: Ref): boolean {
+    if (ref.name !== entry.name || entry.marks.length === 0 || entry.logFile !== this.#filesOf(ref.name).logFile)
+      return true;
+    return Date.now() - entry.seenAt > (isFresh(entry) ? FRESH_MS : REFRESH_MS);
   }
 
   /** Which reference each entry is. Whoever fits best and alone; where two fit alike, nobody. */
   async #match(): Promise<void> {
-    const { certain, possible } = await this.#candidates();
+    const { certain, possible, doubtful } = await this.#candidates();
     this.#refOf = new Map();
     this.#unsure = new Set();
-    // The newest common entry decides, then the file: of two branches that were made in one second from one commit the
-    // logs begin alike.
-    certain.sort((a, b) => a.age - b.age || Number(b.sameFile) - Number(a.sameFile) || b.entry.seenAt - a.entry.seenAt);
+    const isBetter = (a: Candidate, b: Candidate) => b.marks - a.marks || Number(b.sameFile) - Number(a.sameFile);
+    certain.sort((a, b) => isBetter(a, b) || b.entry.seenAt - a.entry.seenAt);
     const taken = new Set<Ref>();
-    for (const { entry, ref } of certain) {
-      if (this.#refOf.has(entry.id) || taken.has(ref)) continue;
-      this.#refOf.set(entry.id, ref);
-      taken.add(ref);
+    for (const candidate of certain) {
+      const { entry, ref } = candidate;
+      if (this.#refOf.has(entry.id) || this.#unsure.has(entry.id) || taken.has(ref)) continue;
+      const rival = certain.find((one) => one.entry === entry && one.ref !== ref && !taken.has(one.ref));
+      if (rival && isBetter(candidate, rival) === 0) this.#unsure.add(entry.id);
+      else {
+        this.#refOf.set(entry.id, ref);
+        taken.add(ref);
+      }
     }
     for (const [entry, refs] of possible) {
       const left = refs.filter((ref) => !taken.has(ref));
       const own = left.find(({ name }) => name === entry.name);
-      if (this.#refOf.has(entry.id) || !own) continue;
+      if (this.#refOf.has(entry.id) || this.#unsure.has(entry.id) || !own) continue;
       if (await this.#isOnlyHeir(entry, own, left)) {
         this.#refOf.set(entry.id, own);
         taken.add(own);
       } else this.#unsure.add(entry.id);
     }
+    for (const [entry, ref] of doubtful)
+      if (!this.#refOf.has(entry.id) && ref.name === entry.name && !taken.has(ref)) this.#unsure.add(entry.id);
   }
 
-  async #candidates(): Promise<{ certain: Candidate[]; possible: Map<Entry, Ref[]> }> {
+  async #candidates(): Promise<{ certain: Candidate[]; possible: Map<Entry, Ref[]>; doubtful: Map<Entry, Ref> }> {
     const lives = new Map<Ref, Life>();
-    const holders = new Map<string, { ref: Ref; name: string }[]>();
+    const holders = new Map<string, Ref[]>();
     for (const ref of this.#refs) {
       const life = await this.#lifeOf(ref.name);
       lives.set(ref, life);
-      for (const { entry, name } of life.marks) holders.set(entry, [...(holders.get(entry) ?? []), { ref, name }]);
+      for (const { entry } of life.marks) holders.set(entry, [...(holders.get(entry) ?? []), ref]);
     }
     const certain: Candidate[] = [];
     const possible = new Map<Entry, Ref[]>();
+    const doubtful = new Map<Entry, Ref>();
     for (const entry of this.#entries) {
       const found = new Set<Ref>();
-      const add = (ref: Ref, age: number) => {
+      const add = (ref: Ref, marks: number) => {
         found.add(ref);
-        certain.push({ entry, ref, age, sameFile: isSame(entry.logFile, this.#filesOf(ref.name).logFile) });
+        certain.push({ entry, ref, marks, sameFile: isSame(entry.logFile, this.#filesOf(ref.name).logFile) });
       };
-      // A tool that renames a branch without writing so has left the log in its file.
-      for (const [age, mark] of entry.marks.entries())
-        for (const { ref, name } of holders.get(mark.entry) ?? [])
-          if (!found.has(ref) && (name === mark.name || isSame(entry.logFile, this.#filesOf(ref.name).logFile)))
-            add(ref, age);
+      for (const ref of new Set(entry.marks.flatMap((mark) => holders.get(mark.entry) ?? []))) {
+        const sameFile = isSame(entry.logFile, this.#filesOf(ref.name).logFile);
+        const { marks, firm } = match(entry, lives.get(ref)!, sameFile);
+        if (firm) add(ref, marks);
+        else if (marks > 0) doubtful.set(entry, ref);
+      }
       for (const [ref, life] of lives) {
         if (found.has(ref)) continue;
         // Nobody has written the reference since.
         const isUnwritten = ref.name === entry.name && isSame(entry.refFile, this.#filesOf(ref.name).refFile);
-        if (continues(entry, life)) add(ref, entry.marks.length);
-        else if (maybe(entry, life) && isUnwritten) add(ref, entry.marks.length + 1);
+        if (continues(entry, life) || (maybe(entry, life) && isUnwritten)) add(ref, 0);
         else if (maybe(entry, life)) possible.set(entry, [...(possible.get(entry) ?? []), ref]);
       }
     }
-    return { certain, possible };
+    return { certain, possible, doubtful };
   }
 
-  /** The log does not tell: then it is the same if it has the commit, and no other branch that could be it has. */
-  async #isOnlyHeir({ tip }: Entry, own: Ref, possible: readonly Ref[]): Promise<boolean> {
-    if (tip === null) return false;
+  /**
+   * Its log has been emptied: then it is the same if it has the commit, and no other branch that could be it has. Where git
+   * keeps no logs at all, that is no proof.
+   */
+  async #isOnlyHeir({ tip, marks }: Entry, own: Ref, possible: readonly Ref[]): Promise<boolean> {
+    if (tip === null || marks.length === 0) return false;
     const has = (ref: Ref) => ref.tip === tip || isAncestor(this.#setup.root, tip, ref.tip);
     for (const ref of possible) if (ref !== own && (await has(ref))) return false;
     return has(own);
@@ -368,7 +392,9 @@ function fileOf(path: string, content: boolean): string {
   try {
     const stat = statSync(path, { bigint: true });
     if (!stat.isFile()) return '';
-    return content ? `${stat.dev}:${stat.ino}:${stat.mtimeNs}:${stat.size}` : `${stat.dev}:${stat.ino}`;
+    // The number of a deleted file is given to a new one at once.
+    const file = `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
+    return content ? `${file}:${stat.mtimeNs}:${stat.size}` : file;
   } catch {
     return '';
   }

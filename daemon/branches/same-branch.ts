@@ -8,19 +8,23 @@ import { type ReflogEntry, renamedBy } from '../code/reflog.ts';
 
 /** Old entries expire, those of commits that were left first; one that is found is enough. */
 const MARKS = 8;
+const DIGEST_LENGTH = 16;
+/** git's own limit for commits that were left; those of others live three times as long. */
+const EXPIRES_MS = 30 * 86_400_000;
+const SECOND_MS = 1_000;
 
 /** An entry of a branch's reflog, and the name that the branch had once it was written. */
 export interface Mark {
   entry: string;
   name: string;
+  /** When it was written, in seconds. */
+  at: number;
 }
 
 /** What a branch's reflog tells of it. */
 export interface Life {
   /** The newest first, back to where the branch was made. */
   marks: readonly Mark[];
-  /** When each was written, in seconds. */
-  times: readonly number[];
   /** The name that it had before the log begins; null: the log begins with the branch. */
   nameBefore: string | null;
   /** The commit that it had before the log begins. */
@@ -36,16 +40,16 @@ export interface Seen {
   tip: string | null;
   /** The newest first; none where git keeps no log. */
   marks: readonly Mark[];
+  seenAt: number;
 }
 
 export function lifeOf(name: string, log: readonly ReflogEntry[]): Life {
   const marks: Mark[] = [];
-  const times: number[] = [];
-  const life = { marks, times, nameBefore: null, commitBefore: null, wasUnborn: false };
+  const life = { marks, nameBefore: null, commitBefore: null, wasUnborn: false };
   let now = name;
   for (const entry of [...log].reverse()) {
-    marks.push({ entry: createHash('sha256').update(entry.text).digest('base64url').slice(0, 16), name: now });
-    times.push(entry.at);
+    const digest = createHash('sha256').update(entry.text).digest('base64url');
+    marks.push({ entry: digest.slice(0, DIGEST_LENGTH), name: now, at: entry.at });
     const renamed = renamedBy(entry.subject);
     const isAbout = renamed?.to === now;
     if (isAbout && renamed.copied) return life;
@@ -61,8 +65,37 @@ export function marksOf({ marks }: Life): Mark[] {
   return marks.length > MARKS ? [...marks.slice(0, MARKS), marks.at(-1)!] : [...marks];
 }
 
+/**
+ * How much of what was seen the log has. `firm`: all that cannot have expired, and something that no log of a branch that
+ * was made later can have. `sameFile`: it is the file that was seen, so that no more than one entry is needed.
+ */
+export function match({ marks, seenAt }: Seen, life: Life, sameFile: boolean): { marks: number; firm: boolean } {
+  let found = 0;
+  let from = 0;
+  let missing = false;
+  let isOld = false;
+  for (const { entry, name, at } of marks) {
+    // A tool that renames a branch without writing so has left the log in its file.
+    const fits = (mark: Mark) => mark.entry === entry && (sameFile || mark.name === name);
+    const i = life.marks.findIndex((mark, k) => k >= from && fits(mark));
+    if (i < 0) missing ||= at * 1000 > Date.now() - EXPIRES_MS;
+    else {
+      found++;
+      from = i + 1;
+      // Entries have whole seconds: what is written later within the same one may be equal to it.
+      isOld ||= at * 1000 + SECOND_MS < seenAt;
+    }
+  }
+  return { marks: found, firm: found > 0 && (sameFile || (isOld && !missing)) };
+}
+
+/** Whether the marks say nothing yet about branches that are made in the second in which they were written. */
+export function isFresh({ marks, seenAt }: Seen): boolean {
+  return marks.length > 0 && marks.every(({ at }) => at * 1000 + SECOND_MS >= seenAt);
+}
+
 /** Whether what was seen comes right before the log begins: nothing is between the two. */
-export function continues({ name, tip, marks }: Seen, life: Life): boolean {
+export function continues({ name, tip, marks }: Omit<Seen, 'seenAt'>, life: Life): boolean {
   if (life.nameBefore === null)
     return life.wasUnborn && marks.length === 0 && tip === null && name === life.marks.at(-1)?.name;
   return life.nameBefore === name && life.commitBefore !== null && life.commitBefore === tip;
@@ -80,7 +113,6 @@ export function namesOf(name: string, { marks, nameBefore }: Life): string[] {
 }
 
 /** What a branch was called at a time, in seconds; null: it was not yet. */
-export function nameAt({ marks, times, nameBefore }: Life, at: number): string | null {
-  const i = times.findIndex((time) => time <= at);
-  return i < 0 ? nameBefore : marks[i]!.name;
+export function nameAt({ marks, nameBefore }: Life, at: number): string | null {
+  return marks.find((mark) => mark.at <= at)?.name ?? nameBefore;
 }
