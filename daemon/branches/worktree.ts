@@ -10,7 +10,7 @@ import { type Head, worktreeName } from '../code/project.ts';
 import { decide } from './decide.ts';
 import { HeadWatcher } from './head.ts';
 import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './in-place.ts';
-import { Intake } from './intake.ts';
+import { Intake, type IntakeSetup } from './intake.ts';
 import type { FileStore } from './moving.ts';
 import { type BranchPolicy, matching, Ownership, type RunsHere } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
@@ -26,6 +26,8 @@ export interface WorktreeSetup {
   root: string;
   storePath: string;
   store: FileStore;
+  /** Tells whether a file's structure is complete; `name` says which format that is. */
+  isWhole: IntakeSetup['isWhole'];
   runs: RunsHere;
   /** What a trainstash.json says of branches; null: there is none, or it cannot be read. */
   policy(text: string | null): BranchPolicy;
@@ -65,6 +67,7 @@ export class Worktree {
     this.#intake = new Intake({
       root: setup.root,
       store: setup.store,
+      isWhole: setup.isWhole,
       record: this.#record,
       find: () => this.#ownership.find(),
       branch: () => this.#settledBranch(),

@@ -17,15 +17,17 @@ import { HeldLock } from '../store/lock.ts';
 import { Collector } from './collector.ts';
 import { machineFacts } from './facts.ts';
 import { readMetricLine, reasonOf } from './lines.ts';
+import { Looker } from './looker.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
-import { EventFiles } from './tensorboard.ts';
 import { type CommandExit, type RunningCommand, startCommand } from './terminal.ts';
 
 const LOCK_WAIT_MS = 5_000;
 const CONTROL_MS = 200;
 const INPUT_MS = 20;
 const LOOK_MS = 1_000;
+/** Work that can be put off stops so soon for what the script prints. */
+const AT_ONCE_MS = 5;
 /** Looking at files may take this share of one processor. */
 const LOOK_SHARE = 0.02;
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -77,9 +79,12 @@ class Runner {
   #lookTimer: NodeJS.Timeout | null = null;
   #running: RunningCommand | null = null;
   #collector: Collector | null = null;
-  #eventFiles: EventFiles | null = null;
+  #looker: Looker | null = null;
+  /** The look that is under way; one at a time. */
+  #looking: Promise<unknown> = Promise.resolve();
   #asked: 'paused' | 'stopped' | null = null;
   #interrupted: string | null = null;
+  #hasEnded = false;
   readonly #progress: Progress;
 
   constructor(directory: SessionDirectory, launch: Launch, command: LaunchCommand, reporter: Reporter) {
@@ -108,12 +113,15 @@ class Runner {
     const { root } = this.#launch;
     const words = JSON.parse(process.env[COMMAND_VARIABLE] ?? 'null') ?? this.#command.words;
     const environment = { ...machineFacts(), ...this.#command.facts };
+    const looker = new Looker(HERE, { root, dir: this.#command.dir, checkpoints: this.#command.checkpoints });
+    this.#looker = looker;
     this.#collector = new Collector({
       directory: this.#directory,
       root,
       command: this.#command,
       environment,
       parent: this.#launch.resume?.checkpoint ?? null,
+      looker,
       progress: (time, epoch) => this.#progress.at(time, epoch),
       taken: ({ step, epoch, id }) => {
         this.#progress.reached(step, epoch);
@@ -122,7 +130,7 @@ class Runner {
       },
       notice: (code, text) => this.#notice(code, text),
     });
-    this.#eventFiles = new EventFiles(root);
+    await this.#beginLooking();
     const output = new Output(this.#directory, this.#reporter, (line) => this.#onLine(line));
     const running = await startCommand({
       words,
@@ -148,10 +156,13 @@ class Runner {
     this.#every(INPUT_MS, () => this.#type());
     this.#lookLater(LOOK_MS);
     const exit = await running.exited;
+    this.#hasEnded = true;
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#lookTimer) clearTimeout(this.#lookTimer);
     output.close();
-    this.#look(true);
+    await this.#looking;
+    await this.#look(true);
+    looker.close();
     return this.#record(exit, output.tail());
   }
 
@@ -164,24 +175,49 @@ class Runner {
     this.#timers.push(setInterval(work, ms));
   }
 
-  #lookLater(ms: number): void {
-    this.#lookTimer = setTimeout(() => {
-      const start = performance.now();
-      this.#look(false);
-      this.#lookLater(Math.max(LOOK_MS, (performance.now() - start) / LOOK_SHARE));
-    }, ms);
-  }
-
-  #look(ended: boolean): void {
-    if (this.#speaksForItself()) return;
+  /** What is there before the command starts is not its own. */
+  async #beginLooking(): Promise<void> {
     try {
-      for (const { tag, step, time, value } of this.#eventFiles!.look())
-        this.#metric(time, step, null, { [tag]: value });
-      this.#reporter.flush();
-      this.#collector!.look(ended);
+      await this.#looker!.events();
+      await this.#collector!.begin();
     } catch (error) {
       this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
     }
+  }
+
+  #lookLater(ms: number): void {
+    this.#lookTimer = setTimeout(() => {
+      this.#looking = this.#look(false).then((tookMs) => {
+        if (!this.#hasEnded) this.#lookLater(Math.max(LOOK_MS, tookMs / LOOK_SHARE));
+      });
+    }, ms);
+  }
+
+  /** Gives the processor time that looking took. */
+  async #look(ended: boolean): Promise<number> {
+    if (this.#speaksForItself()) {
+      this.#looker!.close();
+      return 0;
+    }
+    try {
+      await this.#takeEvents();
+      return await this.#collector!.look(ended);
+    } catch (error) {
+      this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
+      return 0;
+    }
+  }
+
+  async #takeEvents(): Promise<void> {
+    let since = performance.now();
+    for (const { tag, step, time, value } of await this.#looker!.events()) {
+      this.#metric(time, step, null, { [tag]: value });
+      if (performance.now() - since < AT_ONCE_MS) continue;
+      // The script's output goes first.
+      await new Promise((resolve) => setImmediate(resolve));
+      since = performance.now();
+    }
+    this.#reporter.flush();
   }
 
   #onLine(line: string): void {

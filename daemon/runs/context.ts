@@ -13,6 +13,8 @@ export interface ProjectContext {
   trainer: string;
   runner: string;
   backends: Backends;
+  /** Tells whether a file's structure is complete; `name` says which format that is. */
+  isWhole(path: string | Buffer, name: string, bytes: number): Promise<boolean>;
   announce: Announcer;
   log(text: string): void;
 }

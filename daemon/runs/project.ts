@@ -40,6 +40,7 @@ export interface ProjectSetup {
   trainer: string;
   runner: string;
   backends: ProjectContext['backends'];
+  isWhole: ProjectContext['isWhole'];
   announce(place: Place): Announcer;
   log(text: string): void;
   device: Device;
@@ -84,6 +85,7 @@ export class OpenProject {
       trainer: setup.trainer,
       runner: setup.runner,
       backends: setup.backends,
+      isWhole: setup.isWhole,
       announce: setup.announce(place),
       log: setup.log,
     };

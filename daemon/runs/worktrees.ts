@@ -129,11 +129,12 @@ export class Worktrees implements Barrier {
   }
 
   #start(root: string): Promise<Worktree | null> {
-    const { place, store, log, announce } = this.#context;
+    const { place, store, log, announce, isWhole } = this.#context;
     return Worktree.open({
       root,
       storePath: place.store,
       store,
+      isWhole,
       log,
       policy: policyOf,
       headMoved: (head) => this.onHead(root, head),
