@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { workOnContent } from '../daemon/content/work.ts';
 import { diffWeights } from '../daemon/diff/weights.ts';
+import { LookingPool, lookingSetup } from '../daemon/inspector/pool.ts';
 import { newSession } from '../daemon/runs/records.ts';
 import { type Store, startStore } from '../daemon/store/client.ts';
 import { randomId } from '../protocol/ids.ts';
@@ -23,7 +24,10 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
     path: join(work, 'store'),
     quotaBytes: 1e12,
   });
-  const thread = pathToFileURL(join(dist, 'content-thread.js'));
+  const workers = {
+    thread: pathToFileURL(join(dist, 'content-thread.js')),
+    looking: new LookingPool(lookingSetup(dist)),
+  };
   const run = await store.createRun(benchRun());
   const session = newSession(run, 'train', null);
   await store.putSession(session);
@@ -51,7 +55,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
     await store.saveCheckpoint({ directory: first.directory, run, session }, 0);
 
     const context = { store, findCheckpoint: async (id: string) => (await store.checkpoint(id))! };
-    const compare = (queries: string[]) => diffWeights(context, thread, queries, [], WATCHER);
+    const compare = (queries: string[]) => diffWeights(context, workers, queries, [], WATCHER);
     const equal: number[] = [];
     for (let i = 0; i < 9; i++) equal.push(await timed(() => compare([first.id, same])));
     const changed = await alternate(
@@ -66,7 +70,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
       async () => {
         const work = { do: 'exportTensors' as const, checkpoint: first.id, format: 'safetensors' as const };
         const options = { full: true, strip: null, path: target, metadata: {} };
-        const seconds = await timed(() => workOnContent(thread, store, { ...work, ...options }, WATCHER));
+        const seconds = await timed(() => workOnContent(workers, store, { ...work, ...options }, WATCHER));
         rmSync(target);
         return seconds;
       },
@@ -84,6 +88,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
       throughput('export.safetensors', MEBIBYTES, exported, 'cp + fsync', 0.85),
     ];
   } finally {
+    workers.looking.close();
     await store.close();
     rmSync(work, { recursive: true, force: true });
   }

@@ -40,7 +40,10 @@ export interface Column<T> {
 export function table<T>(rows: readonly T[], columns: readonly Column<T>[], width: number): string[] {
   const cells = rows.map((row) => columns.map((column) => column.cell(row)));
   const used = columns.map((_, i) => i).filter((i) => cells.some((row) => row[i] !== ''));
-  const widths = used.map((i) => Math.max(columnsOf(columns[i]!.title), ...cells.map((row) => columnsOf(row[i]!))));
+  // Not as arguments of one call: there may be hundreds of thousands.
+  const widths = used.map((i) =>
+    cells.reduce((most, row) => Math.max(most, columnsOf(row[i]!)), columnsOf(columns[i]!.title)),
+  );
   const flexible = used.findIndex((i) => columns[i]!.flexible);
   const excess = widths.reduce((a, b) => a + b, 0) + 2 * (used.length - 1) - width;
   if (flexible >= 0 && excess > 0) widths[flexible] = Math.max(8, widths[flexible]! - excess);

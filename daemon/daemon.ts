@@ -20,8 +20,11 @@ import type { Build } from '../protocol/version.ts';
 import { type Backends, backendsOf } from './backends/backends.ts';
 import { locateRepository } from './code/locate.ts';
 import { findProject, type Place } from './code/project.ts';
+import type { ContentWorkers } from './content/work.ts';
 import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
+import { isWholeFile } from './inspector/inspect.ts';
+import { LookingPool, lookingSetup } from './inspector/pool.ts';
 import type { Announcer } from './runs/context.ts';
 import { canMoveStore, moveStore } from './runs/move-store.ts';
 import { OpenProject } from './runs/project.ts';
@@ -58,6 +61,7 @@ export class Daemon {
   readonly build: Build;
   readonly startedAt = Date.now();
   readonly backends: Backends;
+  readonly looking: LookingPool;
   revision = 0;
   readonly #setup: DaemonSetup;
   readonly #projects = new Map<string, Entry>();
@@ -72,16 +76,13 @@ export class Daemon {
     this.#setup = setup;
     this.build = setup.build;
     this.backends = backendsOf(setup.paths, setup.runtime, setup.build);
+    this.looking = new LookingPool(lookingSetup(setup.runtime));
     const known = readJson(setup.paths.projects);
     this.#known = Array.isArray(known) ? (known as KnownProject[]) : [];
   }
 
-  get inspectThread(): URL {
-    return pathToFileURL(join(this.#setup.runtime, 'inspect-thread.js'));
-  }
-
-  get contentThread(): URL {
-    return pathToFileURL(join(this.#setup.runtime, 'content-thread.js'));
+  get contentWorkers(): ContentWorkers {
+    return { thread: pathToFileURL(join(this.#setup.runtime, 'content-thread.js')), looking: this.looking };
   }
 
   /** Our own logs, and the process that looks through files. */
@@ -115,6 +116,7 @@ export class Daemon {
       trainer: join(this.#setup.runtime, 'trainer.js'),
       runner: join(this.#setup.runtime, 'runner.js'),
       backends: this.backends,
+      isWhole: (path, name, bytes) => isWholeFile(this.looking, { path, name, bytes }),
       announce: (where) => this.#announcer(where),
       log: this.#setup.log,
       device: { isFree: () => this.liveRuns().length === 0, freed: () => this.#deviceFreed() },
@@ -246,6 +248,7 @@ export class Daemon {
   }
 
   async close(): Promise<void> {
+    this.looking.close();
     await Promise.all(this.#open().map((project) => this.forget(project)));
   }
 

@@ -13,7 +13,7 @@ import { diffWeights } from './diff/weights.ts';
 import { exportFormats, exportTo } from './export/export.ts';
 import type { ExportContext } from './export/source.ts';
 import { PACK_SLICE_MS } from './idle-packing.ts';
-import { inspect } from './inspector.ts';
+import { inspect } from './inspector/inspect.ts';
 import { keepAsJob } from './runs/keep-job.ts';
 import { readLog } from './runs/log.ts';
 import type { OpenProject } from './runs/project.ts';
@@ -224,7 +224,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   };
   on(m.diffShow, 'reads', async ({ root, sides, axis }) => diff(await sidesOf(root), sides, axis ?? 'step'));
   on(m.diffWeights, 'reads', async ({ root, sides, mapping }, _client, task) =>
-    diffWeights(await sidesOf(root), daemon.contentThread, sides, mapping ?? [], task),
+    diffWeights(await sidesOf(root), daemon.contentWorkers, sides, mapping ?? [], task),
   );
 
   on(m.codeRead, 'reads', async ({ root, code, path, offset }) => {
@@ -244,7 +244,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const opened = await project(root);
     const findCheckpoint = (query: string) => opened.findCheckpoint(query);
     const requireTrust = async () => void (await trusted(root));
-    return { ...opened.context, contentThread: daemon.contentThread, findCheckpoint, requireTrust };
+    return { ...opened.context, contentWorkers: daemon.contentWorkers, findCheckpoint, requireTrust };
   };
   on(m.exportFormats, 'reads', async ({ root, source }) => ({
     formats: await exportFormats(await exporting(root), source),
@@ -257,7 +257,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     );
   });
 
-  on(m.fileInspect, 'reads', ({ path, statistics }) => inspect(daemon.inspectThread, path, statistics ?? false));
+  on(m.fileInspect, 'reads', (request, client, task) => inspect(daemon.looking, client, request, task.signal));
 
   on(m.metricsQuery, 'reads', async ({ root, run: query, ...range }) => {
     const { store } = await project(root);

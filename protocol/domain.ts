@@ -214,22 +214,41 @@ export interface MetricSeries {
   total: number;
 }
 
-/** What a checkpoint file holds, without any of it being run. */
+/**
+ * A checkpoint file's contents, without any of them being run: the first page, or the one after a cursor. Long names and
+ * texts are shortened. What is said of the whole file is on each page.
+ */
 export interface FileInspection {
-  format: 'torch' | 'torch (before 1.6)' | 'safetensors' | 'pickle' | 'npz' | 'hdf5' | 'keras';
+  format: 'torch' | 'torch (before 1.6)' | 'torch distributed' | 'safetensors' | 'pickle' | 'npz' | 'hdf5' | 'keras';
   bytes: number;
   /** Of the framework that wrote it, where the file says so. */
   version: string | null;
-  /** At most 5,000; `tensorCount` are all. */
+  /** Of this page. */
   tensors: InspectedTensor[];
+  /** Of the whole file. */
   tensorCount: number;
+  /** Tensors that the filter leaves; all without one. */
+  foundCount: number;
   /** Of all tensors, shared memory counted once. */
   elements: number;
-  /** Hyper-parameters and other plain values by their place in the file. */
+  /** Hyper-parameters and other plain values by their place in the file. Of this page; at most 5,000 in all. */
   values: { name: string; value: string | number | boolean | null }[];
-  /** Classes and functions that the file names: shown by name, never loaded. */
+  valueCount: number;
+  /** Classes and functions that the file names: shown by name, never loaded. Of this page; at most 5,000 in all. */
   classes: { name: string; count: number }[];
+  classCount: number;
+  /** On the first page. */
   notes: string[];
+  /** Where the next page begins; null: this was the last one. */
+  next: InspectionCursor | null;
+}
+
+export interface InspectionCursor {
+  tensors: number;
+  values: number;
+  classes: number;
+  /** The file as it was: pages of one that has changed since do not fit together. */
+  stamp: string;
 }
 
 export interface InspectedTensor {
@@ -237,11 +256,15 @@ export interface InspectedTensor {
   /** As safetensors calls it: F32, BF16, I64. */
   dtype: string;
   shape: number[];
-  bytes: number;
+  /** Of its elements, each counted; null: the type is not known. */
+  bytes: number | null;
   /** Name of an earlier tensor that shares its memory. */
   tiedTo: string | null;
-  /** On request; null where it cannot be had. */
+  /** On request; null where it cannot be had, for the reason in `noStatistics`. */
   statistics: TensorStatistics | null;
+  noStatistics: string | null;
+  /** Something to know of it: it has no data, it is a view. */
+  remark: string | null;
 }
 
 /** Of the finite elements; NaN and infinities are counted. */

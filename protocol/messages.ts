@@ -450,10 +450,19 @@ export const exportWrite = request<ExportResult>()(
 
 // ---- files ----
 
-/** What a checkpoint file holds. Nothing in it is run. `path` is absolute. */
+/**
+ * Tells what a checkpoint file holds, in pages. Nothing in it is run. `path` is absolute; `statistics` are of the tensors of
+ * the page; `filter` is a part of names, whatever its case; `limit` bounds the tensors of the page.
+ */
 export const fileInspect = request<FileInspection>()(
   'file/inspect',
-  v.object({ path: text, statistics: v.optional(v.boolean()) }),
+  v.object({
+    path: text,
+    statistics: v.optional(v.boolean()),
+    filter: v.optional(text),
+    limit: v.optional(count),
+    after: v.optional(v.object({ tensors: count, values: count, classes: count, stamp: text })),
+  }),
 );
 
 // ---- metrics and log ----

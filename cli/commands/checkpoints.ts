@@ -4,7 +4,7 @@ import * as m from '../../protocol/messages.ts';
 import { bytes, counted } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import { paint, safe } from '../format.ts';
-import { inspectionLines } from '../inspection.ts';
+import { inspectionLines, readInspection } from '../inspection.ts';
 import { printError } from '../output.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
 
@@ -17,8 +17,10 @@ export const checkpointCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.client();
       const path = resolve(context.root, context.args.words[0]!);
-      const inspection = await client.request(m.fileInspect, { path, statistics: context.args.flag('stats') });
-      context.answer(inspection, inspectionLines(inspection, context.width, context.args.flag('all')));
+      const all = context.args.flag('all');
+      const statistics = context.args.flag('stats');
+      const inspection = await readInspection(client, { path, statistics, all: all || context.json });
+      context.answer(inspection, inspectionLines(inspection, context.width, all));
       return 0;
     },
   },

@@ -4,7 +4,6 @@
  */
 import type { Store } from '../store/client.ts';
 import { SourceChanged } from '../store/client.ts';
-import { isWholeFile } from '../store/whole-file.ts';
 import { FolderWatcher } from './folders.ts';
 import type { KnownFile, WorktreeRecord } from './in-place.ts';
 import { absolute, type RawPath, shown } from './paths.ts';
@@ -17,6 +16,7 @@ const WRITE_MS = 2_000;
 export interface IntakeSetup {
   root: string;
   store: Pick<Store, 'saveFile'>;
+  isWhole(path: string | Buffer, name: string, bytes: number): Promise<boolean>;
   record: WorktreeRecord;
   /** All files of the set as they are now, and the folders where more may appear. */
   find(): Promise<{ files: FoundFile[]; folders: RawPath[]; runOf(path: RawPath): string | null }>;
@@ -209,8 +209,8 @@ export class Intake {
 
   /** Its row in the store; null when it is not to be had now. */
   async #take(file: FoundFile, branch: string): Promise<string | null> {
-    const { root, store, log } = this.#setup;
-    if (!isWholeFile(absolute(root, file.path), shown(file.path), file.bytes)) return null;
+    const { root, store, isWhole, log } = this.#setup;
+    if (!(await isWhole(absolute(root, file.path), shown(file.path), file.bytes))) return null;
     try {
       const saved = await store.saveFile({ root, branch, path: file.path, expected: file });
       if (!saved && !this.#saidNoRoom) log(`no room in the store for ${shown(file.path)}; it stays where it is`);

@@ -13,7 +13,7 @@ import { findRepository } from '../code/repository.ts';
 import { decide } from './decide.ts';
 import { HeadWatcher } from './head.ts';
 import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './in-place.ts';
-import { Intake } from './intake.ts';
+import { Intake, type IntakeSetup } from './intake.ts';
 import type { KnownBranches } from './known-branches.ts';
 import type { FileStore } from './moving.ts';
 import { type BranchPolicy, Ownership, type RunsHere } from './ownership.ts';
@@ -31,6 +31,8 @@ export interface WorktreeSetup {
   storePath: string;
   store: FileStore;
   known: KnownBranches;
+  /** Tells whether a file's structure is complete; `name` says which format that is. */
+  isWhole: IntakeSetup['isWhole'];
   runs: RunsHere;
   /** What a trainstash.json says of branches; null: there is none, or it cannot be read. */
   policy(text: string | null): BranchPolicy;

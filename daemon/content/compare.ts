@@ -1,11 +1,14 @@
 /** Two checkpoints tensor by tensor. Reads what is not known to be equal, once, in pieces. */
 import type { TensorDiff, TensorNumbers, TensorPart, WeightsDiff } from '../../protocol/diff.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
+import { elementBytes } from '../formats/dtypes.ts';
 import { toNumbers } from '../formats/floats.ts';
-import { bytesOf, isDense } from '../formats/inspect.ts';
-import { type Content, expectAll, identityOf, readRows, readStored, type StoredTensor } from './content.ts';
+import { shortName } from '../formats/short-name.ts';
+import { countOf, isDense } from '../formats/strides.ts';
+import type { Content } from './content.ts';
 import { Difference } from './difference.ts';
 import { type NameMapping, pairNames, partOf } from './names.ts';
+import { expectAll, identityOf, readRows, readStored, type StoredTensor } from './stored-tensors.ts';
 
 /** An answer must fit a message. */
 const MAX_TENSORS = 1_000;
@@ -35,23 +38,23 @@ export function compareContents(
     // What is tied on both sides is compared by the name that it is tied to.
     if (a.tiedTo !== null && b.tiedTo !== null) continue;
     if (a.shape.join() !== b.shape.join()) result.add(a, b, null);
-    else if (a.place === null || b.place === null) result.unreadable(a, b);
+    else if (!isReadable(a) || !isReadable(b)) result.unreadable(a, b);
     else if (isKnownEqual(a, b)) result.equal(a, true);
     else todo.push({ a, b });
   }
   expectAll(todo.map(({ a }) => a));
   expectAll(todo.map(({ b }) => b));
-  const total = todo.reduce((sum, { a, b }) => sum + a.bytes + b.bytes, 0);
+  const total = todo.reduce((sum, { a, b }) => sum + a.bytes! + b.bytes!, 0);
   let done = 0;
   for (const { a, b } of todo) {
     const difference = differenceOf(a, b, (bytes) => progress(done + bytes, total));
-    done += a.bytes + b.bytes;
+    done += a.bytes! + b.bytes!;
     if (difference === null) result.unreadable(a, b);
     else if (difference.changed === 0 && a.dtype === b.dtype) result.equal(a, false);
     else result.add(a, b, difference);
   }
   const alone = only.map((indices, side) => ({
-    names: indices.slice(0, MAX_NAMES).map((i) => sides[side]![i]!.name),
+    names: indices.slice(0, MAX_NAMES).map((i) => shortName(sides[side]![i]!.name)),
     count: indices.length,
   }));
   return {
@@ -64,7 +67,7 @@ export function compareContents(
 }
 
 function nothingInCommon(...contents: [Content, Content]): TrainstashError {
-  const names = contents.map(({ tensors }) => tensors.slice(0, MAX_ERROR_NAMES).map(({ name }) => name));
+  const names = contents.map(({ tensors }) => tensors.slice(0, MAX_ERROR_NAMES).map(({ name }) => shortName(name)));
   const texts = contents.map(({ notes }, side) =>
     names[side]!.length > 0
       ? `has ${names[side]!.join(', ')}${names[side]!.length < contents[side]!.tensors.length ? ', …' : ''}`
@@ -75,6 +78,13 @@ function nothingInCommon(...contents: [Content, Content]): TrainstashError {
     `The two checkpoints have no tensor in common: the first ${texts[0]}; the second ${texts[1]}. Where only the names differ, say how: --map OLD=NEW. Nothing was changed.`,
     { names: names as [string[], string[]] },
   );
+}
+
+/** What a tensor is of, a view may repeat more often than could be gone through. */
+const MAX_ELEMENTS = 2 ** 36;
+
+function isReadable({ dtype, shape, place }: StoredTensor): boolean {
+  return place !== null && elementBytes(dtype) !== null && countOf(shape) <= MAX_ELEMENTS;
 }
 
 function isKnownEqual(a: StoredTensor, b: StoredTensor): boolean {
@@ -88,7 +98,7 @@ function differenceOf(a: StoredTensor, b: StoredTensor, progress: (bytes: number
   // Memory order is faster, and as good when it is the same on both sides.
   const asStored = `${a.stride}` === `${b.stride}` && isDense(a.shape, a.stride);
   const read = asStored ? readStored : readRows;
-  const [left, right] = [new Elements(read(a)), new Elements(read(b))];
+  const [left, right] = [new Elements(a.dtype, read(a)), new Elements(b.dtype, read(b))];
   const difference = new Difference();
   for (;;) {
     const count = Math.min(left.available(), right.available());
@@ -96,7 +106,7 @@ function differenceOf(a: StoredTensor, b: StoredTensor, progress: (bytes: number
     const [x, y] = [left.take(count), right.take(count)];
     if (x === null || y === null) return null;
     difference.add(x, y);
-    progress(difference.elements * (bytesOf(a.dtype) + bytesOf(b.dtype)));
+    progress(difference.elements * (elementBytes(a.dtype)! + elementBytes(b.dtype)!));
   }
   if (asStored && a.stride !== null && difference.largestAt >= 0)
     difference.largestAt = rowOrder(difference.largestAt, a.shape, a.stride);
@@ -111,9 +121,9 @@ class Elements {
   #piece: Uint8Array = new Uint8Array(0);
   #at = 0;
 
-  constructor({ dtype, pieces }: { dtype: string; pieces: Iterable<Uint8Array> }) {
+  constructor(dtype: string, pieces: Iterable<Uint8Array>) {
     this.#dtype = dtype;
-    this.#size = bytesOf(dtype);
+    this.#size = elementBytes(dtype)!;
     this.#pieces = pieces[Symbol.iterator]();
   }
 
@@ -222,8 +232,8 @@ class Result {
 
 function describe(a: StoredTensor, b: StoredTensor, difference: Difference | null): TensorDiff {
   return {
-    name: a.name,
-    otherName: a.name === b.name ? null : b.name,
+    name: shortName(a.name),
+    otherName: a.name === b.name ? null : shortName(b.name),
     part: partOf(a.name),
     dtypes: [a.dtype, b.dtype],
     shapes: [a.shape, b.shape],

@@ -2,16 +2,18 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { bytesOf } from '../formats/inspect.ts';
+import { shortName } from '../formats/short-name.ts';
 import { writeNpz } from '../formats/writers/npz.ts';
 import { type OutTensor, UnsupportedTensor } from '../formats/writers/out.ts';
 import { writePaddle } from '../formats/writers/paddle.ts';
 import { writeSafetensors } from '../formats/writers/safetensors.ts';
 import { writeStateDict } from '../formats/writers/torch.ts';
-import { type Content, expectAll, readRows, type StoredTensor } from './content.ts';
+import type { Content } from './content.ts';
 import { OutFile } from './out-file.ts';
 import type { ExportedFile, ExportTensorsRequest } from './requests.ts';
+import { checkRoom, checkSize } from './room.ts';
 import type { StoredFile } from './stored-file.ts';
+import { expectAll, readRows } from './stored-tensors.ts';
 import { chooseWeights } from './weights.ts';
 
 /** Beside the bundle of this thread. */
@@ -29,29 +31,35 @@ export async function exportTensors(
     ? { tensors: content.tensors.map((tensor) => ({ tensor, name: tensor.name })), stripped: '' }
     : chooseWeights(content.tensors, content.isBox, strip);
   if (chosen.length === 0) throw nothingToWrite(content, format, full);
+  if (content.incomplete.length > 0)
+    throw unavailable(format, `${content.incomplete.join(', ')} holds more tensors than could be listed`);
   const seen = new Set<string>();
   for (const { name } of chosen) {
-    if (seen.has(name)) throw unavailable(format, `two tensors are called "${name}"`);
+    if (seen.has(name)) throw unavailable(format, `two tensors are called "${shortName(name)}"`);
     seen.add(name);
   }
   const names = new Map(chosen.map(({ tensor, name }) => [tensor.name, name]));
-  const unreadable = chosen.find(({ tensor }) => tensor.place === null);
+  const unreadable = chosen.find(({ tensor }) => tensor.place === null || tensor.bytes === null);
   if (unreadable)
     throw unavailable(
       format,
-      `"${unreadable.tensor.name}" (${unreadable.tensor.dtype}) cannot be read out of its file`,
+      `"${shortName(unreadable.tensor.name)}" (${shortName(unreadable.tensor.dtype)}) cannot be read out of its file${unreadable.tensor.remark ? `: ${unreadable.tensor.remark}` : ''}`,
     );
   const out: OutTensor[] = chosen.map(({ tensor, name }) => ({
     name,
-    ...sizeOf(tensor),
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+    bytes: tensor.bytes!,
     tiedTo: tensor.tiedTo === null ? null : (names.get(tensor.tiedTo) ?? null),
-    pieces: () => readRows(tensor).pieces,
+    pieces: () => readRows(tensor),
   }));
   const notes = notesOf(out, format, stripped, strip);
   const repeatsTies = format === 'npz' || format === 'pdparams';
   const read = chosen.filter((_, i) => repeatsTies || out[i]!.tiedTo === null).map(({ tensor }) => tensor);
+  const total = checkSize(read, (why) => unavailable(format, why));
+  checkRoom(path, total);
+  progress(0, total);
   expectAll(read);
-  const total = read.reduce((sum, tensor) => sum + sizeOf(tensor).bytes, 0);
   try {
     const file = await writeFile(path, total, progress, (target) => {
       if (format === 'safetensors') writeSafetensors(target, out, metadata);
@@ -73,6 +81,7 @@ export async function exportOriginal(
   progress: Progress,
 ): Promise<ExportedFile[]> {
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  checkRoom(path, total);
   let before = 0;
   const exported: ExportedFile[] = [];
   for (const file of files) {
@@ -104,13 +113,6 @@ async function writeFile(path: string, total: number, progress: Progress, write:
     rmSync(path, { force: true });
     throw error;
   }
-}
-
-function sizeOf(tensor: StoredTensor): { dtype: string; shape: number[]; bytes: number } {
-  const { place, shape } = tensor;
-  // What is unpacked may come in a wider type than its file says.
-  const dtype = place && 'load' in place ? place.load().dtype : tensor.dtype;
-  return { dtype, shape, bytes: shape.reduce((a, b) => a * b, 1) * bytesOf(dtype) };
 }
 
 function notesOf(tensors: readonly OutTensor[], format: string, stripped: string, told: string | null): string[] {

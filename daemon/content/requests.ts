@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { WeightsDiff } from '../../protocol/diff.ts';
 import type { WireError } from '../../protocol/errors.ts';
+import type { Structure, StructuredTensor } from '../inspector/requests.ts';
 import type { NameMapping } from './names.ts';
 
 export interface CompareRequest {
@@ -51,7 +52,20 @@ export interface ContentResults {
   exportOriginal: { files: ExportedFile[]; notes: string[] };
 }
 
+/**
+ * What the thread says. Of a file it asks what its tensors are, and reads of it what is needed for that; the answers come as
+ * `ContentAnswer`.
+ */
 export type ContentMessage =
   | { type: 'progress'; done: number; total: number }
+  | { type: 'look'; id: number; bytes: number }
+  | { type: 'bytes'; id: number; bytes: Uint8Array }
+  | { type: 'noBytes'; id: number; problem: string }
   | { type: 'done'; result: ContentResults[ContentRequest['do']] }
   | { type: 'failed'; error: WireError };
+
+export type ContentAnswer =
+  | { type: 'read'; id: number; offset: number; length: number }
+  | { type: 'tensors'; id: number; tensors: StructuredTensor[] }
+  | { type: 'structure'; id: number; structure: Structure; unpacked: string }
+  | { type: 'problem'; id: number; problem: string };

@@ -5,6 +5,7 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import type { ReadReply, ReadRequest, StoredFileChunks } from '../store/reading.ts';
+import type { TensorSource } from './stored-tensors.ts';
 
 /** Bytes of a file that are asked for before they are needed. */
 const AHEAD_BYTES = 32 << 20;
@@ -81,7 +82,7 @@ export interface Range {
   bytes: number;
 }
 
-export class StoredFile {
+export class StoredFile implements TensorSource {
   readonly name: string;
   readonly bytes: number;
   readonly #reader: StoreReader;

@@ -1,12 +1,13 @@
 /**
  * Entry of the thread that works on the tensors of stored checkpoints: `workerData` is a ContentSetup. A thread, since it
- * computes for seconds, reads files of anybody, and is ended when nobody waits for it any more.
+ * computes for seconds, and is ended when nobody waits for it any more. It understands no file: where tensors are it is told.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { toWire } from '../../protocol/errors.ts';
 import { compareContents } from './compare.ts';
 import { type Content, openContent } from './content.ts';
 import { exportOriginal, exportTensors } from './export.ts';
+import { findStructure } from './looking.ts';
 import type { ContentMessage, ContentRequest, ContentResults, ContentSetup } from './requests.ts';
 import { StoreReader } from './stored-file.ts';
 
@@ -44,7 +45,7 @@ async function withContents<T>(
 ): Promise<T> {
   const contents: Content[] = [];
   try {
-    for (const checkpoint of checkpoints) contents.push(await openContent(reader, checkpoint));
+    for (const checkpoint of checkpoints) contents.push(await openContent(reader, checkpoint, findStructure));
     return await use(contents);
   } finally {
     for (const content of contents) content.close();

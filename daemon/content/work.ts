@@ -1,10 +1,29 @@
 /** Has a thread of its own work on stored checkpoints: bounded in memory, ended when it is not wanted any more. */
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
+import { randomId } from '../../protocol/ids.ts';
+import type { LookingPool } from '../inspector/pool.ts';
+import {
+  STRUCTURE_LIMITS,
+  type Structure,
+  type StructuredTensor,
+  type StructureRequest,
+} from '../inspector/requests.ts';
 import type { Store } from '../store/client.ts';
-import type { ContentMessage, ContentRequest, ContentResults, ContentSetup } from './requests.ts';
+import type { ContentAnswer, ContentMessage, ContentRequest, ContentResults, ContentSetup } from './requests.ts';
 
 const MEMORY_MB = 2_048;
+
+/** Who does the work. */
+export interface ContentWorkers {
+  /** Bundle of the thread that computes. */
+  thread: URL;
+  /** Finds out what is in a file. */
+  looking: LookingPool;
+}
 
 export interface Watcher {
   /** Aborted: the thread is ended, and the promise rejects with `cancelled`. */
@@ -14,7 +33,7 @@ export interface Watcher {
 
 /** Rejects with `corrupted`, `fileUnreadable`, `cancelled`, and what the request says. */
 export async function workOnContent<R extends ContentRequest>(
-  entry: URL,
+  workers: ContentWorkers,
   store: Store,
   request: R,
   watcher: Watcher,
@@ -24,7 +43,7 @@ export async function workOnContent<R extends ContentRequest>(
   const signal = new Int32Array(new SharedArrayBuffer(4));
   await store.serveReads({ port: port1, signal });
   const setup: ContentSetup = { port: port2, signal, request };
-  const worker = new Worker(entry, {
+  const worker = new Worker(workers.thread, {
     workerData: setup,
     transferList: [port2],
     resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB, maxYoungGenerationSizeMb: 64 },
@@ -32,12 +51,15 @@ export async function workOnContent<R extends ContentRequest>(
     stdout: true,
     stderr: true,
   });
+  const looker = new Looker(worker, workers.looking);
   const cancel = () => void worker.terminate();
   watcher.signal.addEventListener('abort', cancel, { once: true });
   try {
     return await new Promise((resolve, reject) => {
       worker.on('message', (message: ContentMessage) => {
         if (message.type === 'progress') watcher.progress(message.done, message.total);
+        else if (message.type === 'look') void looker.look(message.id, message.bytes);
+        else if (message.type === 'bytes' || message.type === 'noBytes') looker.take(message);
         // What was done before it could be ended is as unwanted.
         else if (watcher.signal.aborted) reject(cancelled());
         else if (message.type === 'done') resolve(message.result as ContentResults[R['do']]);
@@ -49,11 +71,70 @@ export async function workOnContent<R extends ContentRequest>(
   } finally {
     watcher.signal.removeEventListener('abort', cancel);
     await worker.terminate();
+    looker.close();
   }
 }
 
 export function cancelled(): TrainstashError {
   return new TrainstashError('cancelled', 'Cancelled. Nothing was changed.', {});
+}
+
+/** Stands between the thread that reads stored files and the process that understands them. */
+class Looker {
+  readonly #worker: Worker;
+  readonly #pool: LookingPool;
+  readonly #over = new AbortController();
+  /** Files that may have come into being, and that the thread takes away as soon as it has them open. */
+  readonly #unpacked: string[] = [];
+  #awaited: { resolve(bytes: Uint8Array): void; reject(error: Error): void } | null = null;
+
+  constructor(worker: Worker, pool: LookingPool) {
+    this.#worker = worker;
+    this.#pool = pool;
+  }
+
+  async look(id: number, bytes: number): Promise<void> {
+    const unpacked = join(tmpdir(), `trainstash-open-${randomId()}`);
+    this.#unpacked.push(unpacked);
+    const request: StructureRequest = { do: 'structure', bytes, unpacked };
+    try {
+      const structure = await this.#pool.ask<Structure, StructuredTensor[]>(this, '', {
+        request,
+        limits: STRUCTURE_LIMITS,
+        signal: this.#over.signal,
+        read: (offset, length) => this.#read(id, offset, length),
+        part: (tensors) => this.#say({ type: 'tensors', id, tensors }),
+      });
+      this.#say({ type: 'structure', id, structure, unpacked });
+    } catch (error) {
+      this.#say({ type: 'problem', id, problem: (error as Error).message });
+    }
+  }
+
+  /** Takes what the thread has read. */
+  take(message: Extract<ContentMessage, { type: 'bytes' | 'noBytes' }>): void {
+    const awaited = this.#awaited;
+    this.#awaited = null;
+    if (message.type === 'bytes') awaited?.resolve(message.bytes);
+    else awaited?.reject(new Error(message.problem));
+  }
+
+  /** Call when the thread has ended. */
+  close(): void {
+    this.#over.abort();
+    for (const path of this.#unpacked) rmSync(path, { force: true });
+  }
+
+  #read(id: number, offset: number, length: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.#awaited = { resolve, reject };
+      this.#say({ type: 'read', id, offset, length });
+    });
+  }
+
+  #say(answer: ContentAnswer): void {
+    if (!this.#over.signal.aborted) this.#worker.postMessage(answer);
+  }
 }
 
 /** A chunk by its number tells nobody what to do. */

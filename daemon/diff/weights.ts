@@ -2,13 +2,13 @@
 import type { WeightsDiff } from '../../protocol/diff.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { NameMapping } from '../content/names.ts';
-import { type Watcher, workOnContent } from '../content/work.ts';
+import { type ContentWorkers, type Watcher, workOnContent } from '../content/work.ts';
 import { findSides, labelOf, type Side, type SideContext } from './sides.ts';
 
-/** `thread`: bundle of the thread that reads them. Rejects with `notFound` when a side has no checkpoint. */
+/** `workers` read them. Rejects with `notFound` when a side has no checkpoint. */
 export async function diffWeights(
   context: SideContext,
-  thread: URL,
+  workers: ContentWorkers,
   queries: readonly string[],
   mapping: NameMapping[],
   watcher: Watcher,
@@ -18,7 +18,7 @@ export async function diffWeights(
   const checkpoints = [checkpointOf(first), checkpointOf(second)] as const;
   if (checkpoints[0].stateDigest === checkpoints[1].stateDigest) return { sides, ...SAME };
   const ids: [string, string] = [checkpoints[0].id, checkpoints[1].id];
-  const result = await workOnContent(thread, context.store, { do: 'compare', checkpoints: ids, mapping }, watcher);
+  const result = await workOnContent(workers, context.store, { do: 'compare', checkpoints: ids, mapping }, watcher);
   return { sides, ...result };
 }
 

@@ -63,7 +63,7 @@ async function write(
   target: Target,
   watcher: Watcher,
 ): Promise<Written> {
-  const { store, contentThread } = context;
+  const { store, contentWorkers } = context;
   const { run, checkpoint } = source;
   const { format, full, strip } = request;
   const path = target.temporary;
@@ -79,7 +79,7 @@ async function write(
   switch (format) {
     case 'original':
       return {
-        ...(await workOnContent(contentThread, store, { do: 'exportOriginal', checkpoint: id, path }, watcher)),
+        ...(await workOnContent(contentWorkers, store, { do: 'exportOriginal', checkpoint: id, path }, watcher)),
         parity: null,
       };
     case 'safetensors':
@@ -88,7 +88,7 @@ async function write(
     case 'state_dict': {
       const metadata = metadataOf(source);
       const work = { do: 'exportTensors' as const, checkpoint: id, format, full, strip, path, metadata };
-      return { ...(await workOnContent(contentThread, store, work, watcher)), parity: null };
+      return { ...(await workOnContent(contentWorkers, store, work, watcher)), parity: null };
     }
     case 'tfjs':
     case 'onnx':

@@ -2,14 +2,15 @@
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
+import type { ContentWorkers } from '../content/work.ts';
 import { findSide, runThen, type SideContext } from '../diff/sides.ts';
 import { readConfig } from '../runs/config.ts';
 import type { ProjectContext } from '../runs/context.ts';
 import type { ExportSource } from './formats.ts';
 
 export interface ExportContext extends ProjectContext, SideContext {
-  /** Bundle of the thread that reads stored tensors. */
-  contentThread: URL;
+  /** Who reads stored tensors. */
+  contentWorkers: ContentWorkers;
   /** Rejects with `untrusted`: before code of the project is run. */
   requireTrust(): Promise<void>;
 }

@@ -1,132 +1,77 @@
 /** What an unpickled structure holds: tensors by their names, plain values, and what is neither, by class. Pure. */
+import { Budget } from './budget.ts';
 import {
+  PickleData,
   PickleDict,
   PickleGlobal,
-  PickleList,
+  type PickleList,
+  PickleLong,
   PickleObject,
   PicklePersistent,
   type PickleSet,
   PickleTuple,
   type PickleValue,
-} from './pickle.ts';
+} from './pickle-values.ts';
+import { dtypeName, numpyDtype, type PickledTensor, tensorOf } from './pickled-tensors.ts';
 
-export interface FoundTensor {
+export interface FoundTensor extends PickledTensor {
   name: string;
-  /** As safetensors calls it: F32, BF16, I64, BOOL, … or the framework's own name for what that does not know. */
-  dtype: string;
-  shape: number[];
-  /** In elements; null: dense, in the order of its dimensions. */
-  stride: number[] | null;
-  /** In elements, into its storage. */
-  offset: number;
-  /** Tensors with the same text share memory; null: it has its own. */
-  storage: string | null;
-  /** Of the storage, where the pickle says so. */
-  storageElements: number | null;
-  /** Where its bytes are in the pickle itself. */
-  inline: Uint8Array | null;
+}
+
+export interface NamedValue {
+  name: string;
+  value: string | number | boolean | null;
 }
 
 export interface Contents {
   tensors: FoundTensor[];
-  /** Hyper-parameters and the like: plain values by their place. */
-  values: { name: string; value: string | number | boolean | null }[];
+  /** Hyper-parameters and the like: plain values by their place. The first ones; `valueCount` are all. */
+  values: NamedValue[];
+  valueCount: number;
   /** Classes and functions that the file names and that are not known: shown, never made. */
   classes: Map<string, number>;
   /** The bounds were met: there is more. */
   truncated: boolean;
 }
 
-const MAX_NODES = 2_000_000;
+const MAX_NODES = 4_000_000;
 const MAX_DEPTH = 200;
 const MAX_VALUES = 5_000;
 const MAX_TEXT = 200;
-const MAX_DIMENSIONS = 64;
+/** Names of honest files have a tenth of it. Of longer ones the ends are kept, and a number that tells them apart. */
+const MAX_NAME = 8_192;
+const NAME_END = 300;
+/** A tensor in the list, roughly, without its name. */
+const TENSOR_COST = 400;
 
-const STORAGES: Record<string, string> = {
-  Float: 'F32',
-  Double: 'F64',
-  Half: 'F16',
-  BFloat16: 'BF16',
-  Long: 'I64',
-  Int: 'I32',
-  Short: 'I16',
-  Char: 'I8',
-  Byte: 'U8',
-  Bool: 'BOOL',
-  ComplexFloat: 'C64',
-  ComplexDouble: 'C128',
-  QUInt8: 'QU8',
-  QInt8: 'QI8',
-  QInt32: 'QI32',
-  Untyped: 'U8',
-};
-const TORCH_DTYPES: Record<string, string> = {
-  float32: 'F32',
-  float: 'F32',
-  float64: 'F64',
-  double: 'F64',
-  float16: 'F16',
-  half: 'F16',
-  bfloat16: 'BF16',
-  int64: 'I64',
-  int32: 'I32',
-  int16: 'I16',
-  int8: 'I8',
-  uint8: 'U8',
-  uint16: 'U16',
-  uint32: 'U32',
-  uint64: 'U64',
-  bool: 'BOOL',
-  complex64: 'C64',
-  complex128: 'C128',
-  float8_e4m3fn: 'F8_E4M3',
-  float8_e5m2: 'F8_E5M2',
-};
-const NUMPY_DTYPES: Record<string, string> = {
-  f2: 'F16',
-  f4: 'F32',
-  f8: 'F64',
-  i1: 'I8',
-  i2: 'I16',
-  i4: 'I32',
-  i8: 'I64',
-  u1: 'U8',
-  u2: 'U16',
-  u4: 'U32',
-  u8: 'U64',
-  b1: 'BOOL',
-  c8: 'C64',
-  c16: 'C128',
-};
-
-export function contentsOf(root: PickleValue): Contents {
-  const walk = new Walk();
+export function contentsOf(root: PickleValue, budget = new Budget()): Contents {
+  const walk = new Walk(budget);
   walk.visit(root, '', 0);
   return walk.contents;
 }
 
-/** `<f4`, `f4`, `|b1` → F32, F32, BOOL. */
-export function numpyDtype(text: string): string {
-  return NUMPY_DTYPES[text.replace(/^[<>=|]/, '')] ?? text;
-}
-
 class Walk {
-  readonly contents: Contents = { tensors: [], values: [], classes: new Map(), truncated: false };
+  readonly contents: Contents = { tensors: [], values: [], valueCount: 0, classes: new Map(), truncated: false };
+  readonly #budget: Budget;
   #nodes = 0;
+  #longNames = 0;
   /** On the way from the root: a cycle ends here. */
   readonly #path = new Set<PickleValue>();
+
+  constructor(budget: Budget) {
+    this.#budget = budget;
+  }
 
   visit(value: PickleValue, name: string, depth: number): void {
     if (++this.#nodes > MAX_NODES || depth > MAX_DEPTH) {
       this.contents.truncated = true;
       return;
     }
-    if (value === null || typeof value !== 'object' || value instanceof Uint8Array) {
+    if (value === null || typeof value !== 'object' || value instanceof PickleLong || value instanceof PickleData) {
       this.#plain(value, name);
       return;
     }
-    if (value instanceof PicklePersistent) return;
+    if (value instanceof Uint8Array || value instanceof PicklePersistent) return;
     if (value instanceof PickleGlobal) {
       this.#global(value, name);
       return;
@@ -140,7 +85,10 @@ class Walk {
   }
 
   #entries(entries: readonly [PickleValue, PickleValue][], name: string, depth: number): void {
-    for (const [key, value] of entries) this.visit(value, joined(name, keyText(key)), depth + 1);
+    for (const [key, value] of entries) {
+      if (this.#nodes > MAX_NODES) return;
+      this.visit(value, this.#joined(name, keyText(key)), depth + 1);
+    }
   }
 
   #items(value: PickleList | PickleTuple | PickleSet, name: string, depth: number): void {
@@ -153,14 +101,14 @@ class Walk {
         return;
       }
     }
-    // A list of numbers is one value, and not one each.
-    if (items.length > 0 && items.every((item) => typeof item === 'number')) {
-      this.#plain(listed(items), name);
+    // A list of plain values is one value, and not one each: a replay buffer has millions.
+    if (items.length > 0 && items.every((item) => item === null || typeof item !== 'object')) {
+      if (this.#counts(name)) this.#value(name, listed(items));
       return;
     }
     for (const [i, item] of items.entries()) {
-      if (this.contents.truncated) return;
-      this.visit(item, joined(name, String(i)), depth + 1);
+      if (this.#nodes > MAX_NODES) return;
+      this.visit(item, this.#joined(name, String(i)), depth + 1);
     }
   }
 
@@ -170,9 +118,9 @@ class Walk {
       this.#tensor(tensor, name);
       return;
     }
-    const known = scalarOf(value);
+    const known = textOf(value);
     if (known !== undefined) {
-      this.#plain(known, name);
+      if (this.#counts(name)) this.#value(name, known);
       return;
     }
     const inner = innerOf(value);
@@ -186,12 +134,16 @@ class Walk {
     this.visit(value.args, name, depth + 1);
     if (value.state instanceof PickleDict) this.#entries(modulesOf(value.state.entries), name, depth);
     else this.visit(value.state, name, depth + 1);
-    for (const [i, item] of value.items.entries()) this.visit(item, joined(name, String(i)), depth + 1);
+    for (const [i, item] of value.items.entries()) {
+      if (this.#nodes > MAX_NODES) return;
+      this.visit(item, this.#joined(name, String(i)), depth + 1);
+    }
     this.#entries(value.entries, name, depth);
   }
 
-  #tensor(tensor: Omit<FoundTensor, 'name'>, name: string): void {
-    this.contents.tensors.push({ name: name || 'tensor', ...tensor });
+  #tensor(tensor: PickledTensor, name: string): void {
+    this.#budget.spend(TENSOR_COST + name.length);
+    this.contents.tensors.push({ ...tensor, name: name || 'tensor' });
   }
 
   #global({ name }: PickleGlobal, place: string): void {
@@ -200,53 +152,41 @@ class Walk {
     else this.#count(name);
   }
 
-  #plain(value: PickleValue, name: string): void {
-    if (name === '' || value instanceof Uint8Array || this.contents.values.length >= MAX_VALUES) return;
-    if (typeof value === 'string') this.contents.values.push({ name, value: shortened(value) });
-    else if (typeof value === 'bigint') this.contents.values.push({ name, value: String(value) });
-    else if (value === null || typeof value !== 'object') this.contents.values.push({ name, value });
+  #plain(value: null | boolean | number | bigint | string | PickleLong | PickleData, name: string): void {
+    if (!this.#counts(name)) return;
+    if (value instanceof PickleLong) this.#value(name, value.text);
+    else if (value instanceof PickleData)
+      this.#value(
+        name,
+        `… ${value.kind === 'text' ? 'a text' : 'data'} of ${value.length.toLocaleString('en-US')} bytes`,
+      );
+    else if (typeof value === 'string') this.#value(name, value);
+    else if (typeof value === 'bigint') this.#value(name, String(value));
+    else this.#value(name, value);
+  }
+
+  /** Whether a value with a name is still kept; it is counted in any case. */
+  #counts(name: string): boolean {
+    return name !== '' && ++this.contents.valueCount <= MAX_VALUES;
+  }
+
+  #value(name: string, value: NamedValue['value']): void {
+    // JSON has no NaN and no infinities.
+    const shown = typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
+    this.contents.values.push({ name, value: typeof shown === 'string' ? shortened(shown) : shown });
   }
 
   #count(name: string): void {
     const shown = shortened(name);
-    if (this.contents.classes.size < MAX_VALUES || this.contents.classes.has(shown))
-      this.contents.classes.set(shown, (this.contents.classes.get(shown) ?? 0) + 1);
+    const { classes } = this.contents;
+    if (classes.size < MAX_VALUES || classes.has(shown)) classes.set(shown, (classes.get(shown) ?? 0) + 1);
   }
-}
 
-function tensorOf(value: PickleValue): Omit<FoundTensor, 'name'> | null {
-  if (!(value instanceof PickleObject) || !(value.callable instanceof PickleGlobal)) return null;
-  const args = value.args instanceof PickleTuple ? value.args.items : [];
-  switch (value.callable.name) {
-    case 'torch._utils._rebuild_tensor':
-    case 'torch._utils._rebuild_tensor_v2':
-      return torchTensor(args, null);
-    case 'torch._utils._rebuild_qtensor':
-      return torchTensor(args, null);
-    case 'torch._utils._rebuild_tensor_v3':
-      return torchTensor(args, args[6] ?? null);
-    case 'torch._utils._rebuild_parameter':
-    case 'torch._utils._rebuild_parameter_with_state':
-      return tensorOf(args[0] ?? null);
-    case 'torch._tensor._rebuild_from_type_v2':
-      return tensorOf(new PickleObject(args[0] ?? null, args[2] ?? null));
-    case 'torch._utils._rebuild_meta_tensor_no_storage':
-      return metaTensor(args);
-    case 'numpy.core.multiarray._reconstruct':
-    case 'numpy._core.multiarray._reconstruct':
-      return numpyArray(value.state);
-    case 'torch._utils._rebuild_device_tensor_from_numpy':
-      return tensorOf(args[0] ?? null);
-    // How Paddle writes its older tensors: the exact shape of it is a value, and nothing is evaluated.
-    case 'builtins.eval':
-    case '__builtin__.eval': {
-      const [code, names] = args;
-      if (code !== 'data' || !(names instanceof PickleDict) || names.entries.length !== 1) return null;
-      const [name, data] = names.entries[0]!;
-      return name === 'data' ? tensorOf(data) : null;
-    }
-    default:
-      return null;
+  #joined(before: string, key: string): string {
+    const name = before === '' ? key : `${before}.${key}`;
+    return name.length <= MAX_NAME
+      ? name
+      : `${name.slice(0, NAME_END)}…${name.slice(-NAME_END)} (${++this.#longNames})`;
   }
 }
 
@@ -256,85 +196,54 @@ function innerOf({ callable, args }: PickleObject): PickleValue | null {
   return /^torch\._utils\._rebuild_sparse(_csr)?_tensor$/.test(callable.name) ? (args.items[1] ?? null) : null;
 }
 
-function torchTensor(args: readonly PickleValue[], dtypeOf: PickleValue): Omit<FoundTensor, 'name'> | null {
-  const [persistent, offset, size, stride] = args;
-  if (!(persistent instanceof PicklePersistent) || !(persistent.id instanceof PickleTuple)) return null;
-  const [kind, type, key, , elements] = persistent.id.items;
-  const shape = numbersOf(size ?? null);
-  if (kind !== 'storage' || !(type instanceof PickleGlobal) || !shape || typeof offset !== 'number') return null;
-  const stored = STORAGES[/([A-Za-z0-9]+)Storage$/.exec(type.name)?.[1] ?? ''] ?? type.name;
-  const named = dtypeOf instanceof PickleGlobal ? dtypeOf.name.replace('torch.', '') : null;
-  return {
-    dtype: named ? (TORCH_DTYPES[named] ?? named) : stored,
-    shape,
-    stride: numbersOf(stride ?? null),
-    offset,
-    storage: String(key),
-    storageElements: typeof elements === 'number' ? elements : null,
-    inline: null,
-  };
-}
-
-function metaTensor([dtype, size]: readonly PickleValue[]): Omit<FoundTensor, 'name'> | null {
-  const shape = numbersOf(size ?? null);
-  if (!shape) return null;
-  const name = dtype instanceof PickleGlobal ? dtype.name.replace('torch.', '') : '';
-  return {
-    dtype: TORCH_DTYPES[name] ?? 'meta',
-    shape,
-    stride: null,
-    offset: 0,
-    storage: null,
-    storageElements: 0,
-    inline: null,
-  };
-}
-
-/** `(version, shape, dtype, isFortran, bytes)`, as `ndarray.__setstate__` takes it. */
-function numpyArray(state: PickleValue): Omit<FoundTensor, 'name'> | null {
-  if (!(state instanceof PickleTuple)) return null;
-  const [, size, dtype, fortran, data] = state.items.length === 5 ? state.items : [0, ...state.items];
-  const shape = numbersOf(size ?? null);
-  const name = dtypeName(dtype ?? null);
-  if (!shape || name === null) return null;
-  const inline = data instanceof Uint8Array ? data : null;
-  const stride = fortran === true ? columnMajor(shape) : null;
-  return { dtype: numpyDtype(name), shape, stride, offset: 0, storage: null, storageElements: null, inline };
-}
-
-function dtypeName(value: PickleValue): string | null {
-  if (!(value instanceof PickleObject) || !(value.callable instanceof PickleGlobal)) return null;
-  if (value.callable.name !== 'numpy.dtype' || !(value.args instanceof PickleTuple)) return null;
-  const [name] = value.args.items;
-  return typeof name === 'string' ? name : null;
-}
-
-/** Single numbers of NumPy; texts that stand for objects of known classes. */
-function scalarOf({ callable, args }: PickleObject): PickleValue | undefined {
+/** Objects that are shown as their value: single numbers of NumPy, sizes, devices, paths. Undefined: another. */
+function textOf({ callable, args, state }: PickleObject): NamedValue['value'] | undefined {
   if (!(callable instanceof PickleGlobal) || !(args instanceof PickleTuple)) return undefined;
+  const { name } = callable;
   const [first, second] = args.items;
-  if (/^numpy\.(_core|core)\.multiarray\.scalar$/.test(callable.name)) {
-    const name = dtypeName(first ?? null);
-    return name !== null && second instanceof Uint8Array ? numberOf(numpyDtype(name), second) : undefined;
+  if (/^numpy\.(_core|core)\.multiarray\.scalar$/.test(name)) {
+    const dtype = dtypeName(first ?? null);
+    return dtype !== null && second instanceof Uint8Array ? numberOf(dtype, second) : undefined;
   }
-  if (callable.name === 'torch.Size') return listed(first instanceof PickleTuple ? first.items : []);
-  if (/^(torch\.device|pathlib\.\w*Path|decimal\.Decimal|uuid\.UUID)$/.test(callable.name))
-    return args.items.map((item) => (typeof item === 'object' ? '…' : String(item))).join('/');
+  if (name === 'torch.Size') return listed(first instanceof PickleTuple ? first.items : []);
+  if (name === 'torch.device') return args.items.map(plainText).join(':');
+  if (/^pathlib\.(_local\.)?\w*Path$/.test(name)) return pathText(args.items.map(plainText));
+  if (name === 'decimal.Decimal') return args.items.map(plainText).join('');
+  if (name === 'uuid.UUID' && state instanceof PickleDict) {
+    const number = state.entries.find(([key]) => key === 'int')?.[1];
+    const isNumber = typeof number === 'bigint' || typeof number === 'number';
+    return isNumber && number >= 0 ? uuidText(number) : undefined;
+  }
   return undefined;
 }
 
-function numberOf(dtype: string, bytes: Uint8Array): PickleValue | undefined {
+/** The first part of an absolute path ends with its separator already. */
+function pathText(parts: readonly string[]): string {
+  const separator = parts.some((part) => /^[A-Za-z]:|\\$/.test(part)) ? '\\' : '/';
+  const [first = '.', ...rest] = parts;
+  const begins = first.endsWith(separator) ? first : `${first}${separator}`;
+  return rest.length === 0 ? first : begins + rest.join(separator);
+}
+
+function uuidText(number: bigint | number): string {
+  const digits = number.toString(16).padStart(32, '0');
+  return [0, 8, 12, 16, 20].map((at, i, all) => digits.slice(at, all[i + 1])).join('-');
+}
+
+function plainText(value: PickleValue): string {
+  return value !== null && typeof value === 'object' ? '…' : String(value);
+}
+
+function numberOf(descr: string, bytes: Uint8Array): number | boolean | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  try {
-    if (dtype === 'F64') return view.getFloat64(0, true);
-    if (dtype === 'F32') return view.getFloat32(0, true);
-    if (dtype === 'I64') return Number(view.getBigInt64(0, true));
-    if (dtype === 'I32') return view.getInt32(0, true);
-    if (dtype === 'BOOL') return view.getUint8(0) !== 0;
-  } catch {
-    return undefined;
-  }
-  return undefined;
+  const isLittle = !descr.startsWith('>');
+  const dtype = numpyDtype(descr);
+  const sizes: Record<string, number> = { F64: 8, F32: 4, I64: 8, I32: 4, BOOL: 1 };
+  if (bytes.length < (sizes[dtype] ?? Number.POSITIVE_INFINITY)) return undefined;
+  if (dtype === 'F64') return view.getFloat64(0, isLittle);
+  if (dtype === 'F32') return view.getFloat32(0, isLittle);
+  if (dtype === 'I64') return Number(view.getBigInt64(0, isLittle));
+  return dtype === 'I32' ? view.getInt32(0, isLittle) : view.getUint8(0) !== 0;
 }
 
 /** A module keeps its tensors in three dictionaries; their names are those of its state dict. */
@@ -346,38 +255,14 @@ function modulesOf(entries: readonly [PickleValue, PickleValue][]): [PickleValue
   });
 }
 
-function numbersOf(value: PickleValue): number[] | null {
-  const items =
-    value instanceof PickleTuple || value instanceof PickleList
-      ? value.items
-      : value instanceof PickleObject && value.args instanceof PickleTuple && value.args.items[0] instanceof PickleTuple
-        ? value.args.items[0].items
-        : null;
-  if (!items || items.length > MAX_DIMENSIONS) return null;
-  return items.every((item) => Number.isSafeInteger(item) && (item as number) >= 0) ? (items as number[]) : null;
-}
-
-export function columnMajor(shape: readonly number[]): number[] {
-  const strides: number[] = [];
-  let step = 1;
-  for (const size of shape) {
-    strides.push(step);
-    step *= size;
-  }
-  return strides;
-}
-
 function keyText(key: PickleValue): string {
-  if (typeof key === 'string') return shortened(key);
+  if (typeof key === 'string') return key;
+  if (key instanceof PickleLong) return key.text;
   return key === null || typeof key !== 'object' ? String(key) : '?';
 }
 
-function joined(before: string, name: string): string {
-  return before === '' ? name : `${before}.${name}`;
-}
-
 function listed(items: readonly PickleValue[]): string {
-  const shown = items.slice(0, 16).map(String).join(', ');
+  const shown = items.slice(0, 16).map(plainText).join(', ');
   return `[${shown}${items.length > 16 ? `, … ${items.length} in all` : ''}]`;
 }
 

@@ -1,13 +1,16 @@
 /** Elements of every dtype as numbers to compute with. Pure. */
-import { ELEMENT_BYTES } from './safetensors.ts';
+import { elementBytes } from './dtypes.ts';
 
 /** Float32 where that holds each value exactly, else Float64. */
 export type Numbers = Float32Array | Float64Array;
 
-/** Null: elements of that type are no numbers to compute with. Whole elements; may share memory with `bytes`. */
+/**
+ * Null: elements of that type are no numbers to compute with. Whole elements; may share memory with `bytes`. Of F4, with two
+ * elements a byte, there are twice as many.
+ */
 export function toNumbers(dtype: string, bytes: Uint8Array): Numbers | null {
   // Typed arrays start only at multiples of their elements.
-  const startsWell = bytes.byteOffset % (ELEMENT_BYTES[dtype] ?? 1) === 0;
+  const startsWell = bytes.byteOffset % (elementBytes(dtype) ?? 1) === 0;
   const { buffer, byteOffset, length } = startsWell ? bytes : Uint8Array.from(bytes);
   switch (dtype) {
     case 'F32':
@@ -35,9 +38,58 @@ export function toNumbers(dtype: string, bytes: Uint8Array): Numbers | null {
       return fromWide(new Int32Array(buffer, byteOffset, length >> 2), false);
     case 'U64':
       return fromWide(new Int32Array(buffer, byteOffset, length >> 2), true);
+    case 'F4':
+      return fromQuarters(bytes);
     default:
-      return null;
+      return fromTable(TINY.get(dtype)?.(), bytes);
   }
+}
+
+/** Floats of eight bits: each value from its bits. */
+const TINY: ReadonlyMap<string, () => Float32Array> = new Map([
+  ['F8_E4M3', table((bits) => ((bits & 0x7f) === 0x7f ? Number.NaN : small(bits, { fraction: 3, bias: 7 })))],
+  ['F8_E5M2', table((bits) => ((bits & 0x7c) === 0x7c ? special(bits) : small(bits, { fraction: 2, bias: 15 })))],
+  ['F8_E4M3FNUZ', table((bits) => (bits === 0x80 ? Number.NaN : small(bits, { fraction: 3, bias: 8 })))],
+  ['F8_E5M2FNUZ', table((bits) => (bits === 0x80 ? Number.NaN : small(bits, { fraction: 2, bias: 16 })))],
+  ['F8_E8M0', table((bits) => (bits === 0xff ? Number.NaN : 2 ** (bits - 127)))],
+]);
+
+/** Made when it is asked for. */
+function table(numberOf: (bits: number) => number): () => Float32Array {
+  let made: Float32Array | null = null;
+  return () => (made ??= Float32Array.from({ length: 256 }, (_, bits) => numberOf(bits)));
+}
+
+function special(bits: number): number {
+  if (bits & 3) return Number.NaN;
+  return bits & 0x80 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+}
+
+function small(bits: number, { fraction, bias }: { fraction: number; bias: number }): number {
+  const sign = bits & 0x80 ? -1 : 1;
+  const exponent = (bits & 0x7f) >> fraction;
+  const rest = (bits & ((1 << fraction) - 1)) / (1 << fraction);
+  return sign * (exponent === 0 ? rest * 2 ** (1 - bias) : (1 + rest) * 2 ** (exponent - bias));
+}
+
+function fromTable(values: Float32Array | undefined, bytes: Uint8Array): Float32Array | null {
+  if (!values) return null;
+  const out = new Float32Array(bytes.length);
+  for (let i = 0; i < out.length; i++) out[i] = values[bytes[i]!]!;
+  return out;
+}
+
+const QUARTERS = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
+
+/** Two of four bits a byte: sign, two bits of exponent, one of fraction. */
+function fromQuarters(bytes: Uint8Array): Float32Array {
+  const quarter = (bits: number) => (bits & 8 ? -1 : 1) * QUARTERS[bits & 7]!;
+  const out = new Float32Array(bytes.length * 2);
+  for (let i = 0; i < bytes.length; i++) {
+    out[2 * i] = quarter(bytes[i]! & 15);
+    out[2 * i + 1] = quarter(bytes[i]! >> 4);
+  }
+  return out;
 }
 
 function fromBrain(halves: Uint16Array): Float32Array {

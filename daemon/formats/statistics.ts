@@ -1,32 +1,103 @@
-/** Numbers about numbers: one pass over a tensor of any size. Pure. */
+/** Numbers about the numbers of a tensor, whatever its size: one pass in pieces. */
 import type { TensorStatistics } from '../../protocol/domain.ts';
-import { toNumbers } from './floats.ts';
+import { elementBytes, noStatisticsOf } from './dtypes.ts';
+import { type Numbers, toNumbers } from './floats.ts';
+import { FormatError } from './format-error.ts';
+import type { PlacedTensor } from './inspection.ts';
+import { piecesOf } from './packed.ts';
+import { countOf, isDense, rowsOf, withoutExpanded } from './strides.ts';
+import type { Read } from './window.ts';
 
-/** Null when there are no elements, or they have no order or mean. Pieces of whole elements. */
-export function statisticsOf(dtype: string, pieces: Iterable<Uint8Array>): TensorStatistics | null {
-  let count = 0;
-  let mean = 0;
-  let squares = 0;
-  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  let [zeros, nan, infinite] = [0, 0, 0];
-  const take = (value: number) => {
-    if (Number.isFinite(value)) {
-      count++;
-      // Welford's way: sums of squares of large numbers would lose the small differences.
-      const difference = value - mean;
-      mean += difference / count;
-      squares += difference * (value - mean);
-      if (value < min) min = value;
-      if (value > max) max = value;
-      if (value === 0) zeros++;
-    } else if (Number.isNaN(value)) nan++;
-    else infinite++;
-  };
-  for (const piece of pieces) {
-    const numbers = toNumbers(dtype, piece);
-    if (numbers === null) return null;
-    for (let i = 0; i < numbers.length; i++) take(numbers[i]!);
+export type Statistics = { statistics: TensorStatistics } | { why: string };
+
+/** Above this a square, and a sum of many, would leave the range of doubles. */
+const LARGE = 1e150;
+const SMALLER = 2 ** -600;
+/** A view can have more elements than any memory: then they are not gone through one by one. */
+const MAX_GATHERED = 2 ** 33;
+
+/** Reads the tensor once. */
+export async function statisticsOf(tensor: PlacedTensor, read: Read): Promise<Statistics> {
+  const { dtype, shape, stride, place } = tensor;
+  const why = noStatisticsOf(dtype);
+  if (why !== null) return { why };
+  if (place === null) return { why: tensor.remark ?? 'its elements cannot be read' };
+  if (countOf(shape) === 0) return { why: 'it has no elements' };
+  if ('pieces' in place) return summed(dtype, place.pieces(), 1);
+  if (stride === null || isDense(shape, stride)) return summed(dtype, piecesOf(read, place.offset, place.bytes), 1);
+  const view = withoutExpanded(shape, stride);
+  if (countOf(view.shape) > MAX_GATHERED) return { why: 'the view has more elements than any memory' };
+  const from = (offset: number, length: number) => read(place.offset + offset, length);
+  return summed(dtype, rowsOf(view.shape, view.stride, elementBytes(dtype)!, from), view.repeats);
+}
+
+async function summed(
+  dtype: string,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  repeats: number,
+): Promise<Statistics> {
+  const summary = new Summary();
+  const size = elementBytes(dtype) ?? 1;
+  let rest: Uint8Array = new Uint8Array(0);
+  for await (const piece of pieces) {
+    const all = rest.length > 0 ? Uint8Array.from(Buffer.concat([rest, piece])) : piece;
+    const whole = all.length - (all.length % size);
+    rest = all.slice(whole);
+    const numbers = toNumbers(dtype, all.subarray(0, whole));
+    if (numbers === null) throw new FormatError(`numbers of the type ${dtype} cannot be read`);
+    summary.add(numbers);
   }
-  if (count === 0) return nan + infinite === 0 ? null : { min: 0, max: 0, mean: 0, std: 0, zeros, nan, infinite };
-  return { min, max, mean, std: Math.sqrt(squares / count), zeros, nan, infinite };
+  return { statistics: summary.statistics(repeats) };
+}
+
+class Summary {
+  #count = 0;
+  #mean = 0;
+  #squares = 0;
+  #scale = 1;
+  #min = Number.POSITIVE_INFINITY;
+  #max = Number.NEGATIVE_INFINITY;
+  #zeros = 0;
+  #nan = 0;
+  #infinite = 0;
+
+  add(numbers: Numbers): void {
+    for (let i = 0; i < numbers.length; i++) {
+      const value = numbers[i]!;
+      if (Number.isFinite(value)) this.#take(value);
+      else if (Number.isNaN(value)) this.#nan++;
+      else this.#infinite++;
+    }
+  }
+
+  #take(value: number): void {
+    if (this.#scale === 1 && Math.abs(value) > LARGE) {
+      this.#scale = SMALLER;
+      this.#mean *= SMALLER;
+      this.#squares = this.#squares * SMALLER * SMALLER;
+    }
+    this.#count++;
+    // Welford's way: sums of squares of large numbers would lose the small differences.
+    const scaled = value * this.#scale;
+    const difference = scaled - this.#mean;
+    this.#mean += difference / this.#count;
+    this.#squares += difference * (scaled - this.#mean);
+    if (value < this.#min) this.#min = value;
+    if (value > this.#max) this.#max = value;
+    if (value === 0) this.#zeros++;
+  }
+
+  /** `repeats`: each element stands for so many. */
+  statistics(repeats: number): TensorStatistics {
+    const isEmpty = this.#count === 0;
+    return {
+      min: isEmpty ? 0 : this.#min,
+      max: isEmpty ? 0 : this.#max,
+      mean: this.#mean / this.#scale,
+      std: isEmpty ? 0 : Math.sqrt(this.#squares / this.#count) / this.#scale,
+      zeros: this.#zeros * repeats,
+      nan: this.#nan * repeats,
+      infinite: this.#infinite * repeats,
+    };
+  }
 }

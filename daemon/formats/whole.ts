@@ -1,8 +1,8 @@
 /** Whether a checkpoint file is complete, as far as its format tells. Pure: reads through `read`. */
-import { FormatError, readHeader } from './safetensors.ts';
-import { readZipEntries } from './zip.ts';
-
-type Read = (offset: number, length: number) => Uint8Array;
+import { FormatError } from './format-error.ts';
+import { readHeader } from './safetensors.ts';
+import type { Read } from './window.ts';
+import { readZip, startsLikeZip } from './zip.ts';
 
 const ZIP_LIKE = /\.(pt|pth|ckpt|npz|keras|bin)$/;
 
@@ -12,14 +12,11 @@ export function isWhole(name: string, read: Read, fileBytes: number): boolean {
   try {
     if (name.endsWith('.safetensors')) readHeader(read, fileBytes);
     // A zip's directory is written last. PyTorch's older format, a bare pickle, begins otherwise and has no end mark.
-    else if (ZIP_LIKE.test(name) && startsLikeZip(read, fileBytes)) readZipEntries(read, fileBytes);
+    else if (ZIP_LIKE.test(name) && startsLikeZip(read, fileBytes)) readZip(read, fileBytes);
     return true;
   } catch (error) {
-    if (error instanceof FormatError || error instanceof RangeError) return false;
+    if (error instanceof FormatError) return error.isWhole;
+    if (error instanceof RangeError) return false;
     throw error;
   }
-}
-
-function startsLikeZip(read: Read, fileBytes: number): boolean {
-  return fileBytes >= 4 && Buffer.from(read(0, 4)).readUInt32LE(0) === 0x04034b50;
 }

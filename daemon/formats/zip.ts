@@ -1,15 +1,24 @@
 /** The central directory of a zip file (PyTorch's `.pt` is one, with stored entries): where each entry's bytes lie. */
-import { FormatError } from './safetensors.ts';
+import { Budget } from './budget.ts';
+import { FormatError } from './format-error.ts';
+import type { Read } from './window.ts';
 
 export interface ZipEntry {
   name: string;
-  /** First byte of the entry's data in the file. */
-  offset: number;
+  /** First byte of the entry's own header in the file; `dataOffset` finds its data. */
+  header: number;
   bytes: number;
-  /** What it takes in the file. */
+  /** Bytes that it takes in the file. */
   storedBytes: number;
   /** 0: stored as is. */
   method: number;
+}
+
+export interface ZipFile {
+  /** In file order. */
+  entries: ZipEntry[];
+  /** Bytes before the archive that are not of it: other archives, in a shard of a distributed checkpoint. */
+  before: number;
 }
 
 const END_SIGNATURE = 0x06054b50;
@@ -17,81 +26,154 @@ const END64_SIGNATURE = 0x06064b50;
 const LOCATOR64_SIGNATURE = 0x07064b50;
 const ENTRY_SIGNATURE = 0x02014b50;
 const LOCAL_SIGNATURE = 0x04034b50;
+const END_BYTES = 22;
+const END64_BYTES = 56;
+const LOCATOR64_BYTES = 20;
+const LOCAL_BYTES = 30;
 const MAX_DIRECTORY_BYTES = 64 << 20;
 const MAX_COMMENT_BYTES = 65535;
+/** An entry in the list, roughly, without its name. */
+const ENTRY_COST = 160;
 
-type Read = (offset: number, length: number) => Uint8Array;
+export function startsLikeZip(read: Read, fileBytes: number): boolean {
+  return fileBytes >= 4 && Buffer.from(read(0, 4)).readUInt32LE(0) === LOCAL_SIGNATURE;
+}
 
-/** In file order. Throws FormatError when the file is no zip or is damaged. */
-export function readZipEntries(read: Read, fileBytes: number): ZipEntry[] {
-  const { offset, bytes, count } = findDirectory(read, fileBytes);
-  if (bytes > MAX_DIRECTORY_BYTES || offset + bytes > fileBytes)
-    throw new FormatError('the directory does not fit the file');
-  const directory = Buffer.from(read(offset, bytes));
+/** Throws FormatError when the file is no zip, breaks off or is damaged. */
+export function readZip(read: Read, fileBytes: number, budget = new Budget()): ZipFile {
+  const found = findDirectory(read, fileBytes);
+  const { offset, bytes, count } = found;
+  if (bytes > MAX_DIRECTORY_BYTES) throw new FormatError('its directory is absurdly large', { isWhole: true });
+  budget.spend(bytes);
+  // What looks like bytes before the archive may be a gap behind its directory.
+  const before = found.before > 0 && isDirectory(read, offset) ? 0 : found.before;
+  const directory = Buffer.from(read(before + offset, bytes));
+  if (directory.length < bytes) throw new FormatError('the directory does not fit the file');
   const entries: ZipEntry[] = [];
   let at = 0;
   for (let i = 0; i < count; i++) {
-    if (at + 46 > directory.length || directory.readUInt32LE(at) !== ENTRY_SIGNATURE)
-      throw new FormatError('the directory is damaged');
-    const nameBytes = directory.readUInt16LE(at + 28);
-    const extraBytes = directory.readUInt16LE(at + 30);
-    const next = at + 46 + nameBytes + extraBytes + directory.readUInt16LE(at + 32);
-    if (next > directory.length) throw new FormatError('the directory is damaged');
-    const extra = directory.subarray(at + 46 + nameBytes, at + 46 + nameBytes + extraBytes);
-    const [size, stored, local] = zip64(extra, [
-      directory.readUInt32LE(at + 24),
-      directory.readUInt32LE(at + 20),
-      directory.readUInt32LE(at + 42),
-    ]);
-    const name = directory.toString('utf8', at + 46, at + 46 + nameBytes);
-    entries.push({
-      name,
-      offset: dataOffset(read, local!, fileBytes),
-      bytes: size!,
-      storedBytes: stored!,
-      method: directory.readUInt16LE(at + 10),
-    });
+    const next = endOfEntry(directory, at);
+    budget.spend(ENTRY_COST + next - at);
+    const entry = readEntry(directory, at);
+    entries.push({ ...entry, header: before + entry.header });
     at = next;
   }
-  entries.sort((a, b) => a.offset - b.offset);
-  for (const entry of entries) {
-    if (entry.offset + entry.storedBytes > fileBytes || (entry.method === 0 && entry.bytes !== entry.storedBytes))
-      throw new FormatError(`entry "${entry.name}" lies beyond the file's end`);
-  }
-  return entries;
+  checkPlaces(entries, before, before + offset);
+  return { entries, before };
 }
 
-function findDirectory(read: Read, fileBytes: number): { offset: number; bytes: number; count: number } {
-  const tailBytes = Math.min(fileBytes, 22 + MAX_COMMENT_BYTES);
+/** First byte of an entry's data in the file. */
+export function dataOffset(read: Read, { header, name, storedBytes }: ZipEntry, fileBytes: number): number {
+  const bytes = Buffer.from(read(header, LOCAL_BYTES));
+  if (bytes.length < LOCAL_BYTES || bytes.readUInt32LE(0) !== LOCAL_SIGNATURE)
+    throw new FormatError('an entry has no header');
+  const offset = header + LOCAL_BYTES + bytes.readUInt16LE(26) + bytes.readUInt16LE(28);
+  if (offset + storedBytes > fileBytes)
+    throw new FormatError(`its entry "${name.slice(0, 80)}" lies beyond the file’s end`);
+  return offset;
+}
+
+function isDirectory(read: Read, offset: number): boolean {
+  const start = Buffer.from(read(offset, 4));
+  return start.length === 4 && start.readUInt32LE(0) === ENTRY_SIGNATURE;
+}
+
+function endOfEntry(directory: Buffer, at: number): number {
+  if (at + 46 > directory.length || directory.readUInt32LE(at) !== ENTRY_SIGNATURE)
+    throw new FormatError('the directory is damaged');
+  const next =
+    at + 46 + directory.readUInt16LE(at + 28) + directory.readUInt16LE(at + 30) + directory.readUInt16LE(at + 32);
+  if (next > directory.length) throw new FormatError('the directory is damaged');
+  return next;
+}
+
+function readEntry(directory: Buffer, at: number): ZipEntry {
+  const nameBytes = directory.readUInt16LE(at + 28);
+  const extraBytes = directory.readUInt16LE(at + 30);
+  const extra = directory.subarray(at + 46 + nameBytes, at + 46 + nameBytes + extraBytes);
+  const [size, stored, header] = zip64(extra, [
+    directory.readUInt32LE(at + 24),
+    directory.readUInt32LE(at + 20),
+    directory.readUInt32LE(at + 42),
+  ]);
+  return {
+    name: directory.toString('utf8', at + 46, at + 46 + nameBytes),
+    header: header!,
+    bytes: size!,
+    storedBytes: stored!,
+    method: directory.readUInt16LE(at + 10),
+  };
+}
+
+/** Sorts the entries. A file that unpacks to more than it holds lets them lie over each other; no honest one does. */
+function checkPlaces(entries: ZipEntry[], start: number, directory: number): void {
+  entries.sort((a, b) => a.header - b.header);
+  let end = start;
+  for (const { name, header, bytes, storedBytes, method } of entries) {
+    if (header < end) throw new FormatError(`its entry "${name.slice(0, 80)}" lies over another`, { isWhole: true });
+    end = header + LOCAL_BYTES + storedBytes;
+    if (end > directory || (method === 0 && bytes !== storedBytes))
+      throw new FormatError(`its entry "${name.slice(0, 80)}" lies beyond the file’s end`);
+  }
+}
+
+interface Directory {
+  /** Within the archive. */
+  offset: number;
+  bytes: number;
+  count: number;
+  /** Bytes of the file before the archive. */
+  before: number;
+}
+
+function findDirectory(read: Read, fileBytes: number): Directory {
+  const tailBytes = Math.min(fileBytes, END_BYTES + MAX_COMMENT_BYTES);
   const tailOffset = fileBytes - tailBytes;
   const tail = Buffer.from(read(tailOffset, tailBytes));
-  for (let at = tail.length - 22; at >= 0; at--) {
+  for (let at = tail.length - END_BYTES; at >= 0; at--) {
     if (tail.readUInt32LE(at) !== END_SIGNATURE) continue;
-    const end = {
-      count: tail.readUInt16LE(at + 10),
-      bytes: tail.readUInt32LE(at + 12),
-      offset: tail.readUInt32LE(at + 16),
-    };
-    if (end.count !== 0xffff && end.bytes !== 0xffffffff && end.offset !== 0xffffffff) return end;
-    return findDirectory64(read, tailOffset + at, fileBytes);
+    const count = tail.readUInt16LE(at + 10);
+    const bytes = tail.readUInt32LE(at + 12);
+    const offset = tail.readUInt32LE(at + 16);
+    if (count === 0xffff || bytes === 0xffffffff || offset === 0xffffffff)
+      return findDirectory64(read, tailOffset + at, fileBytes);
+    return placed({ offset, bytes, count }, endOfDirectory(read, tailOffset + at));
   }
-  throw new FormatError('not a zip file');
+  throw new FormatError(
+    `it breaks off after ${fileBytes.toLocaleString('en-US')} bytes: the directory of a zip file, which is written last, is missing`,
+  );
 }
 
-function findDirectory64(
-  read: Read,
-  endOffset: number,
-  fileBytes: number,
-): { offset: number; bytes: number; count: number } {
-  const locator = Buffer.from(read(Math.max(0, endOffset - 20), 20));
-  if (locator.length < 20 || locator.readUInt32LE(0) !== LOCATOR64_SIGNATURE) throw new FormatError('no zip64 locator');
-  const at = Number(locator.readBigUInt64LE(8));
-  if (at + 56 > fileBytes) throw new FormatError('zip64 directory beyond the end');
-  const end = Buffer.from(read(at, 56));
-  if (end.readUInt32LE(0) !== END64_SIGNATURE) throw new FormatError('no zip64 directory');
-  const numbers = [32, 40, 48].map((field) => Number(end.readBigUInt64LE(field)));
-  if (!numbers.every(Number.isSafeInteger)) throw new FormatError('zip64 sizes are not plausible');
-  return { count: numbers[0]!, bytes: numbers[1]!, offset: numbers[2]! };
+/** Writers such as torch's put the wide record even where nothing needs it, between the directory and its end. */
+function endOfDirectory(read: Read, end: number): number {
+  const locator = end - LOCATOR64_BYTES;
+  if (locator < END64_BYTES) return end;
+  const bytes = Buffer.from(read(locator - END64_BYTES, END64_BYTES + LOCATOR64_BYTES));
+  const isWide = bytes.readUInt32LE(0) === END64_SIGNATURE && bytes.readUInt32LE(END64_BYTES) === LOCATOR64_SIGNATURE;
+  return isWide ? locator - END64_BYTES : end;
+}
+
+function findDirectory64(read: Read, endOffset: number, fileBytes: number): Directory {
+  const locatorAt = endOffset - LOCATOR64_BYTES;
+  const locator = Buffer.from(read(Math.max(0, locatorAt), LOCATOR64_BYTES));
+  if (locatorAt < 0 || locator.length < LOCATOR64_BYTES || locator.readUInt32LE(0) !== LOCATOR64_SIGNATURE)
+    throw new FormatError('no zip64 locator');
+  // Right before the locator, unless something was put in between; then where the locator says.
+  for (const at of [locatorAt - END64_BYTES, Number(locator.readBigUInt64LE(8))]) {
+    if (at < 0 || at + END64_BYTES > fileBytes) continue;
+    const end = Buffer.from(read(at, END64_BYTES));
+    if (end.length < END64_BYTES || end.readUInt32LE(0) !== END64_SIGNATURE) continue;
+    const [count, bytes, offset] = [32, 40, 48].map((field) => Number(end.readBigUInt64LE(field)));
+    if (![count, bytes, offset].every(Number.isSafeInteger)) throw new FormatError('zip64 sizes are not plausible');
+    return placed({ offset: offset!, bytes: bytes!, count: count! }, at);
+  }
+  throw new FormatError('no zip64 directory');
+}
+
+function placed(directory: Omit<Directory, 'before'>, end: number): Directory {
+  const before = end - directory.bytes - directory.offset;
+  if (before < 0) throw new FormatError('the directory does not fit the file');
+  return { ...directory, before };
 }
 
 /** Replaces the fields that say "see the zip64 extra field", which come in this order. */
@@ -110,11 +192,4 @@ function zip64(extra: Buffer, fields: number[]): number[] {
     });
   }
   throw new FormatError('zip64 field is missing');
-}
-
-function dataOffset(read: Read, local: number, fileBytes: number): number {
-  if (local + 30 > fileBytes) throw new FormatError('an entry lies beyond the file');
-  const header = Buffer.from(read(local, 30));
-  if (header.length < 30 || header.readUInt32LE(0) !== LOCAL_SIGNATURE) throw new FormatError('an entry has no header');
-  return local + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
 }

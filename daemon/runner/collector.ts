@@ -2,21 +2,20 @@
  * Takes the checkpoints that a script saves by itself: each once, when its files are complete and still. What was there
  * before the run is never taken. A file is handed over as a link, so that a script that deletes its older ones loses none.
  */
-import { constants, copyFileSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { constants } from 'node:fs';
+import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import picomatch from 'picomatch';
 import { randomId } from '../../protocol/ids.ts';
 import { toWireNumbers } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type LaunchCommand } from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
-import { syncDirectory, writeJson } from '../store/files.ts';
-import { isWholeFile } from '../store/whole-file.ts';
-import { gradeOf } from './grade.ts';
-import { type FoundState, type Group, groupFiles, newest } from './groups.ts';
-import { factsOfName, isCheckpointFolder, looksLikeCheckpoint } from './names.ts';
+import { syncDirectoryBeside, writeJsonBeside } from '../store/files.ts';
+import { type FoundState, type Group, groupFiles, newest, stateOf } from './groups.ts';
+import type { Looker } from './looker.ts';
+import { factsOfName } from './names.ts';
 import type { Moment } from './progress.ts';
-import { findState, Tree } from './tree.ts';
+import { findState } from './tree.ts';
 
 /** A file that has not changed for this long counts as written. */
 const STILL_MS = 2_000;
@@ -30,6 +29,8 @@ export interface CollectorSetup {
   environment: Record<string, string>;
   /** The checkpoint resumed from. */
   parent: string | null;
+  /** Looks at files and into them, elsewhere. */
+  looker: Pick<Looker, 'look' | 'areWhole' | 'gradeOf'>;
   /** What was known when a file got its time, for files whose names tell nothing. */
   progress(time: number, epoch: number | null, step: number | null): Moment;
   taken(facts: CheckpointFile): void;
@@ -38,8 +39,8 @@ export interface CollectorSetup {
 
 export class Collector {
   readonly #setup: CollectorSetup;
-  readonly #trees: Tree[];
-  #folders = { root: '', dir: '' };
+  readonly #startedAt = Date.now();
+  #hasBegun = false;
   /** What each file was when it was taken, or when the run began: it is taken again only as something else. */
   readonly #done = new Map<string, string>();
   /** Parts that groups of a series have had. */
@@ -51,49 +52,35 @@ export class Collector {
   constructor(setup: CollectorSetup) {
     this.#setup = setup;
     this.#parent = setup.parent;
-    const { checkpoints } = setup.command;
-    const fits = checkpoints.map((pattern) =>
-      picomatch(picomatch.scan(pattern).glob === '' ? `${pattern.replace(/\/+$/, '')}{,/**}` : pattern, { dot: true }),
-    );
-    const starts = checkpoints.map((pattern) => {
-      const { base, glob } = picomatch.scan(pattern);
-      const plain = base.replace(/\/+$/, '');
-      // A plain name may be a file: its folder is looked at.
-      return glob === ''
-        ? plain.includes('/')
-          ? plain.slice(0, plain.lastIndexOf('/'))
-          : ''
-        : plain === '.'
-          ? ''
-          : plain;
-    });
-    this.#folders = { root: setup.root, dir: setup.command.dir };
-    const project = new Tree({
-      root: setup.root,
-      starts: starts.length > 0 ? starts : [''],
-      wants: (path) => (fits.length > 0 ? fits.some((fit) => fit(path)) : isOfInterest(path)),
-    });
-    // The run's own folder: everything in it was written by this run.
-    const own = new Tree({ root: setup.command.dir, starts: [''], wants: isOfInterest });
-    this.#trees = [project, own];
-    for (const file of this.#lookAtFiles()) this.#done.set(file.path, stateOf(file));
   }
 
-  /** `ended`: nobody writes any more, so that nothing needs to lie still. */
-  look(ended: boolean): void {
-    const files = this.#lookAtFiles();
-    if (this.#trees.some(({ truncated }) => truncated))
+  /** Call before the command starts: what is there then is not its own. Gives the processor time that looking took. */
+  async begin(): Promise<number> {
+    const { files, tookMs } = await this.#setup.looker.look();
+    for (const file of files.values()) this.#done.set(file.path, stateOf(file));
+    this.#hasBegun = true;
+    return tookMs;
+  }
+
+  /** `ended`: nobody writes any more, so that nothing needs to lie still. Gives the processor time that looking took. */
+  async look(ended: boolean): Promise<number> {
+    const { files, truncated, tookMs } = await this.#setup.looker.look();
+    if (truncated)
       this.#say(
         'manyFolders',
         'The project has more folders than are looked at: name its files with "checkpoints" in the job.',
       );
-    const groups = groupFiles(files).filter(({ files }) =>
-      files.some((file) => this.#done.get(file.path) !== stateOf(file)),
-    );
+    // The first look failed: what is older than the run is none of its files.
+    if (!this.#hasBegun)
+      for (const file of files.values()) if (file.mtimeMs < this.#startedAt) this.#done.set(file.path, stateOf(file));
+    this.#hasBegun = true;
+    const isNew = (file: FoundState) => this.#done.get(file.path) !== stateOf(file);
+    if (![...files.values()].some(isNew)) return tookMs;
+    const groups = groupFiles(files.values()).filter((group) => group.files.some(isNew));
     for (const group of groups) {
-      const state = this.#stateOf(group, ended, groups);
+      const state = await this.#stateOf(group, ended, groups);
       if (state === 'wait') continue;
-      if (state === 'whole') this.#take(group);
+      if (state === 'whole') await this.#take(group);
       else if (state === 'incomplete')
         this.#say(
           group.key,
@@ -101,20 +88,20 @@ export class Collector {
         );
       if (state !== 'gone') for (const file of group.files) this.#done.set(file.path, stateOf(file));
     }
-  }
-
-  #lookAtFiles(): FoundState[] {
-    const [project, own] = this.#trees as [Tree, Tree];
-    return [...project.look(), ...own.look().map((file) => ({ ...file, path: `${OWN_FOLDER}/${file.path}` }))];
+    return tookMs;
   }
 
   /** Absolute. */
   #at(path: string): string {
-    const { root, dir } = this.#folders;
-    return path.startsWith(`${OWN_FOLDER}/`) ? join(dir, path.slice(OWN_FOLDER.length + 1)) : join(root, path);
+    const { root, command } = this.#setup;
+    return path.startsWith(`${OWN_FOLDER}/`) ? join(command.dir, path.slice(OWN_FOLDER.length + 1)) : join(root, path);
   }
 
-  #stateOf(group: Group, ended: boolean, groups: readonly Group[]): 'wait' | 'whole' | 'incomplete' | 'gone' {
+  async #stateOf(
+    group: Group,
+    ended: boolean,
+    groups: readonly Group[],
+  ): Promise<'wait' | 'whole' | 'incomplete' | 'gone'> {
     const roles = this.#roles.get(group.series);
     const complete =
       group.files.length >= group.least && [...(roles ?? [])].every((role) => group.roles.includes(role));
@@ -125,13 +112,14 @@ export class Collector {
     if (!complete) return ended || (next && quietMs > STILL_MS) ? 'incomplete' : 'wait';
     const lonely = roles === undefined && group.roles.length === 1 && group.least === 1 && !next;
     if (!ended && quietMs < (lonely ? PARTNER_MS : STILL_MS)) return 'wait';
-    const whole = group.files.every(({ path, bytes }) => isWholeFile(this.#at(path), path, bytes));
+    const files = group.files.map(({ path, bytes }) => ({ path: this.#at(path), name: path, bytes }));
+    const whole = await this.#setup.looker.areWhole(files);
     // Half written: its writer goes on, or another write will follow.
     return whole ? 'whole' : ended || next ? 'incomplete' : 'wait';
   }
 
-  #take(group: Group): void {
-    const { directory, progress } = this.#setup;
+  async #take(group: Group): Promise<void> {
+    const { directory, progress, looker } = this.#setup;
     const id = randomId();
     const names = group.files.map(({ path }) => factsOfName(path));
     const first = <T>(pick: (facts: (typeof names)[number]) => T | null): T | null =>
@@ -145,48 +133,50 @@ export class Collector {
     const name = `${String(step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
     const temporary = join(directory.file('inbox'), `.tmp-${name}`);
     try {
-      const files = group.files.map((file) => {
-        const inside = group.place === '' ? file.path : file.path.slice(group.place.length + 1);
-        const target = join(temporary, inside);
-        mkdirSync(dirname(target), { recursive: true });
-        const linked = linkOrCopy(this.#at(file.path), target);
-        const now = findState(this.#at(file.path), file.path);
-        if (!now || stateOf(now) !== stateOf(file)) throw new Changed();
-        return {
-          name: inside,
-          bytes: file.bytes,
-          ...(linked ? { stat: { ino: file.ino, mtimeMs: file.mtimeMs } } : {}),
-        };
-      });
+      const files: CheckpointFile['files'] = [];
+      for (const file of group.files) files.push(await this.#handOver(file, group.place, temporary));
+      // Of the links: a script may delete its own meanwhile.
+      const grade = await looker.gradeOf(files.map(({ name }) => join(temporary, name)));
       const facts: CheckpointFile = {
         ...blankCheckpointFile(id, directory.id, step, Date.now()),
         epoch: epoch ?? known.epoch,
         batch: 0,
         reasons: ['file', ...new Set(names.flatMap(({ reasons }) => reasons))],
-        ...gradeOf(group.files.map(({ path }) => this.#at(path))),
+        ...grade,
         parent: this.#parent,
         metrics: toWireNumbers(metrics),
         environment: this.#setup.environment,
         files,
         place: group.place,
       };
-      writeJson(join(temporary, CHECKPOINT_FILE), facts, true);
-      syncDirectory(temporary);
-      renameSync(temporary, join(directory.file('inbox'), name));
-      syncDirectory(directory.file('inbox'));
+      await writeJsonBeside(join(temporary, CHECKPOINT_FILE), facts);
+      await syncDirectoryBeside(temporary);
+      await rename(temporary, join(directory.file('inbox'), name));
+      await syncDirectoryBeside(directory.file('inbox'));
       this.#parent = id;
       const roles = this.#roles.get(group.series) ?? new Set();
       for (const role of group.roles) roles.add(role);
       this.#roles.set(group.series, roles);
       this.#setup.taken(facts);
     } catch (error) {
-      rmSync(temporary, { recursive: true, force: true });
+      await rm(temporary, { recursive: true, force: true });
       if (!(error instanceof Changed))
         this.#say(
           `${group.key}!`,
           `${group.key} could not be handed over (${(error as Error).message}); it stays where it is.`,
         );
     }
+  }
+
+  /** Throws Changed when it is another file by now. */
+  async #handOver(file: FoundState, place: string, folder: string): Promise<CheckpointFile['files'][number]> {
+    const name = place === '' ? file.path : file.path.slice(place.length + 1);
+    const target = join(folder, name);
+    await mkdir(dirname(target), { recursive: true });
+    const linked = await linkOrCopy(this.#at(file.path), target);
+    const now = findState(this.#at(file.path), file.path);
+    if (!now || stateOf(now) !== stateOf(file)) throw new Changed();
+    return { name, bytes: file.bytes, ...(linked ? { stat: { ino: file.ino, mtimeMs: file.mtimeMs } } : {}) };
   }
 
   #say(key: string, text: string): void {
@@ -198,16 +188,6 @@ export class Collector {
 
 class Changed extends Error {}
 
-/** All of a checkpoint's folder is one checkpoint, whatever the files in it are called. */
-function isOfInterest(path: string): boolean {
-  const parts = path.split('/');
-  return looksLikeCheckpoint(parts.at(-1)!) || parts.slice(0, -1).some(isCheckpointFolder);
-}
-
-function stateOf({ ino, bytes, mtimeMs }: FoundState): string {
-  return `${ino}/${bytes}/${mtimeMs}`;
-}
-
 function missingOf(group: Group, roles: ReadonlySet<string> | undefined): string {
   const absent = [...(roles ?? [])].filter((role) => !group.roles.includes(role));
   if (absent.length > 0) return absent.join(', ');
@@ -215,14 +195,14 @@ function missingOf(group: Group, roles: ReadonlySet<string> | undefined): string
 }
 
 /** True: a link. Other file systems, and some without links, get a copy; one that shares its blocks where that can be. */
-function linkOrCopy(source: string, target: string): boolean {
+async function linkOrCopy(source: string, target: string): Promise<boolean> {
   try {
-    linkSync(source, target);
+    await link(source, target);
     return true;
   } catch (error) {
     if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EMLINK', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
       throw error;
-    copyFileSync(source, target, constants.COPYFILE_FICLONE);
+    await copyFile(source, target, constants.COPYFILE_FICLONE);
     return false;
   }
 }

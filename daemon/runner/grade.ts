@@ -1,23 +1,25 @@
-/** What a script's own files can give back: read from their structure, never by loading them. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { inspectFile } from '../formats/inspect.ts';
+/** What a script's own files can give back, by the names in them. Pure. */
 
 export interface FileGrade {
   grade: 'partial' | 'weights only';
   missing: string[];
 }
 
+/** What is known of the files of a checkpoint. */
+export interface KnownFiles {
+  /** A place of optimizer state, of random numbers, is among the names. */
+  optimizer: boolean;
+  random: boolean;
+  /** Why a file could not be looked into, or not all of it; null: all were. */
+  problem: string | null;
+}
+
 const OPTIMIZER = /(^|[^a-z])(optim(izer)?s?(_states?)?|opt|exp_avg|momentum_buffer|pdopt)([^a-z]|$)/i;
 const RANDOM = /(^|[^a-z])(rng|random)(_states?)?([^a-z]|$)/i;
-/** Larger ones are data, or the pickle of a whole program. */
-const MAX_BYTES_READ = 64 << 20;
 
-/** `paths`: absolute, of the files of one checkpoint. */
-export function gradeOf(paths: readonly string[]): FileGrade {
-  const names = paths.flatMap((path) => [path.slice(path.lastIndexOf('/') + 1), ...namesIn(path)]);
-  const optimizer = names.some((name) => OPTIMIZER.test(name));
-  const random = names.some((name) => RANDOM.test(name));
+export function gradeOf({ optimizer, random, problem }: KnownFiles): FileGrade {
   const missing = [
+    ...(problem === null ? [] : [`what could not be looked into: ${problem}`]),
     ...(optimizer ? [] : ['the optimizer’s state']),
     ...(random ? [] : ['random numbers']),
     'the place in the data',
@@ -25,27 +27,12 @@ export function gradeOf(paths: readonly string[]): FileGrade {
   return { grade: optimizer ? 'partial' : 'weights only', missing };
 }
 
-/** Places of tensors and values in it; none when it is of a format that is not known. */
-function namesIn(path: string): string[] {
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch {
-    return [];
+/** Names of files, tensors and values tell what a checkpoint holds. */
+export function knownBy(names: Iterable<string>, problem: string | null): KnownFiles {
+  const known = { optimizer: false, random: false, problem };
+  for (const name of names) {
+    known.optimizer ||= OPTIMIZER.test(name);
+    known.random ||= RANDOM.test(name);
   }
-  try {
-    let left = MAX_BYTES_READ;
-    const read = (offset: number, length: number) => {
-      left -= length;
-      if (left < 0) throw new RangeError('more than is worth reading');
-      const buffer = Buffer.allocUnsafe(length);
-      return buffer.subarray(0, readSync(file, buffer, 0, length, offset));
-    };
-    const { tensors, values } = inspectFile(read, fstatSync(file).size);
-    return [...tensors, ...values].map(({ name }) => name);
-  } catch {
-    return [];
-  } finally {
-    closeSync(file);
-  }
+  return known;
 }

@@ -9,6 +9,11 @@ export interface FoundState {
   mtimeMs: number;
 }
 
+/** Equal as long as a file is the same. */
+export function stateOf({ ino, bytes, mtimeMs }: FoundState): string {
+  return `${ino}/${bytes}/${mtimeMs}`;
+}
+
 export interface Group {
   /** The same for all files of one checkpoint. */
   key: string;
@@ -31,7 +36,7 @@ const SHARD = /^(.*?)-(\d{5})-of-(\d{5})(\.[\w.]+)?$/;
 const TENSORFLOW = /^(.*)\.(index|data-\d{5}-of-(\d{5}))$/i;
 
 /** In order of their newest file. */
-export function groupFiles(files: readonly FoundState[]): Group[] {
+export function groupFiles(files: Iterable<FoundState>): Group[] {
   const groups = new Map<string, Group>();
   for (const file of files) {
     const { key, place, role, least } = placeOf(file.path);
@@ -53,7 +58,28 @@ export function newest({ files }: Pick<Group, 'files'>): number {
   return Math.max(...files.map(({ mtimeMs }) => mtimeMs));
 }
 
-function placeOf(path: string): { key: string; place: string; role: string | null; least: number } {
+interface GroupPlace {
+  key: string;
+  place: string;
+  role: string | null;
+  least: number;
+}
+
+/** Names do not change, and there may be thousands, each looked at again and again. */
+const places = new Map<string, GroupPlace>();
+const MAX_PLACES = 50_000;
+
+function placeOf(path: string): GroupPlace {
+  let place = places.get(path);
+  if (!place) {
+    place = findPlace(path);
+    if (places.size >= MAX_PLACES) places.clear();
+    places.set(path, place);
+  }
+  return place;
+}
+
+function findPlace(path: string): GroupPlace {
   const parts = path.split('/');
   const folder = parts.slice(0, -1).findIndex(isCheckpointFolder);
   if (folder >= 0) {

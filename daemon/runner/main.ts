@@ -19,17 +19,19 @@ import { Alarm } from './alarm.ts';
 import { Collector } from './collector.ts';
 import { machineFacts } from './facts.ts';
 import { readMetricLine } from './lines.ts';
+import { Looker } from './looker.ts';
 import { MemoryWatch } from './memory.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import { reasonOf } from './reason.ts';
-import { EventFiles } from './tensorboard.ts';
 import { type CommandExit, type RunningCommand, startCommand } from './terminal.ts';
 
 const LOCK_WAIT_MS = 5_000;
 const CONTROL_MS = 200;
 const INPUT_MS = 20;
 const LOOK_MS = 1_000;
+/** Work that can be put off stops so soon for what the script prints. */
+const AT_ONCE_MS = 5;
 /** Looking at files may take this share of one processor. */
 const LOOK_SHARE = 0.02;
 /** What the Python package raises when a checkpoint's state cannot be loaded: the next try would end in the same way. */
@@ -85,9 +87,12 @@ class Runner {
   #running: RunningCommand | null = null;
   #memory: MemoryWatch | null = null;
   #collector: Collector | null = null;
-  #eventFiles: EventFiles | null = null;
+  #looker: Looker | null = null;
+  /** The look that is under way; one at a time. */
+  #looking: Promise<unknown> = Promise.resolve();
   #asked: 'paused' | 'stopped' | null = null;
   #interrupted: string | null = null;
+  #hasEnded = false;
   readonly #progress: Progress;
   readonly #alarm: Alarm;
 
@@ -118,12 +123,15 @@ class Runner {
     const { root } = this.#launch;
     const { words, env } = realCommand() ?? this.#command;
     const environment = { ...machineFacts(), ...this.#command.facts };
+    const looker = new Looker(HERE, { root, dir: this.#command.dir, checkpoints: this.#command.checkpoints });
+    this.#looker = looker;
     this.#collector = new Collector({
       directory: this.#directory,
       root,
       command: this.#command,
       environment,
       parent: this.#launch.resume?.checkpoint ?? null,
+      looker,
       progress: (time, epoch, step) => this.#progress.at(time, epoch, step),
       taken: (facts) => {
         const { step, epoch, id } = facts;
@@ -134,7 +142,7 @@ class Runner {
       },
       notice: (code, text) => this.#notice(code, text),
     });
-    this.#eventFiles = new EventFiles(root);
+    await this.#beginLooking();
     const output = new Output(this.#directory, (line) => this.#onLine(line));
     const running = await startCommand({
       words: words as [string, ...string[]],
@@ -161,10 +169,13 @@ class Runner {
     this.#every(INPUT_MS, () => this.#type());
     this.#lookLater(LOOK_MS);
     const exit = await running.exited;
+    this.#hasEnded = true;
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#lookTimer) clearTimeout(this.#lookTimer);
     output.close();
-    this.#look(true);
+    await this.#looking;
+    await this.#look(true);
+    looker.close();
     return this.#record(exit, output.tail());
   }
 
@@ -177,24 +188,49 @@ class Runner {
     this.#timers.push(setInterval(work, ms));
   }
 
-  #lookLater(ms: number): void {
-    this.#lookTimer = setTimeout(() => {
-      const start = performance.now();
-      this.#look(false);
-      this.#lookLater(Math.max(LOOK_MS, (performance.now() - start) / LOOK_SHARE));
-    }, ms);
-  }
-
-  #look(ended: boolean): void {
-    if (this.#speaksForItself()) return;
+  /** What is there before the command starts is not its own. */
+  async #beginLooking(): Promise<void> {
     try {
-      for (const { tag, step, time, value } of this.#eventFiles!.look())
-        this.#metric(time, step, null, { [tag]: value });
-      this.#reporter.flush();
-      this.#collector!.look(ended);
+      await this.#looker!.events();
+      await this.#collector!.begin();
     } catch (error) {
       this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
     }
+  }
+
+  #lookLater(ms: number): void {
+    this.#lookTimer = setTimeout(() => {
+      this.#looking = this.#look(false).then((tookMs) => {
+        if (!this.#hasEnded) this.#lookLater(Math.max(LOOK_MS, tookMs / LOOK_SHARE));
+      });
+    }, ms);
+  }
+
+  /** Gives the processor time that looking took. */
+  async #look(ended: boolean): Promise<number> {
+    if (this.#speaksForItself()) {
+      this.#looker!.close();
+      return 0;
+    }
+    try {
+      await this.#takeEvents();
+      return await this.#collector!.look(ended);
+    } catch (error) {
+      this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
+      return 0;
+    }
+  }
+
+  async #takeEvents(): Promise<void> {
+    let since = performance.now();
+    for (const { tag, step, time, value } of await this.#looker!.events()) {
+      this.#metric(time, step, null, { [tag]: value });
+      if (performance.now() - since < AT_ONCE_MS) continue;
+      // The script's output goes first.
+      await new Promise((resolve) => setImmediate(resolve));
+      since = performance.now();
+    }
+    this.#reporter.flush();
   }
 
   #onLine(line: string): void {

@@ -18,6 +18,7 @@ interface Folder {
   mtimeMs: number;
   readAt: number;
   folders: string[];
+  /** Those that are wanted: a data set has a million others. */
   files: string[];
 }
 
@@ -40,7 +41,7 @@ export class Tree {
   }
 
   look(): FoundState[] {
-    const { root, starts, wants } = this.#setup;
+    const { root, starts } = this.#setup;
     const found: FoundState[] = [];
     const seen = new Set<string>();
     const pending = starts.map((path) => ({ path, depth: 0 }));
@@ -58,7 +59,6 @@ export class Tree {
         for (const name of folder.folders) pending.push({ path: under(path, name), depth: depth + 1 });
       for (const name of folder.files) {
         const file = under(path, name);
-        if (!wants(file)) continue;
         const stat = statOf(join(root, file));
         if (stat?.isFile()) found.push(describe(file, stat));
       }
@@ -68,7 +68,8 @@ export class Tree {
   }
 
   #folder(path: string): Folder | null {
-    const absolute = join(this.#setup.root, path);
+    const { root, wants } = this.#setup;
+    const absolute = join(root, path);
     const stat = statOf(absolute);
     if (!stat?.isDirectory()) return null;
     const mtimeMs = Number(stat.mtimeNs) / 1e6;
@@ -86,7 +87,7 @@ export class Tree {
     for (const entry of entries) {
       if (entry.isDirectory()) {
         if (!SKIPPED.test(entry.name)) folder.folders.push(entry.name);
-      } else if (entry.isFile()) folder.files.push(entry.name);
+      } else if (entry.isFile() && wants(under(path, entry.name))) folder.files.push(entry.name);
     }
     this.#known.set(path, folder);
     return folder;

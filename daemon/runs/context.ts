@@ -18,6 +18,8 @@ export interface ProjectContext {
   secrets: SecretParams;
   /** Null without git. */
   branches: KnownBranches | null;
+  /** Tells whether a file's structure is complete; `name` says which format that is. */
+  isWhole(path: string | Buffer, name: string, bytes: number): Promise<boolean>;
   announce: Announcer;
   log(text: string): void;
 }

@@ -48,6 +48,7 @@ export interface ProjectSetup {
   trainer: string;
   runner: string;
   backends: ProjectContext['backends'];
+  isWhole: ProjectContext['isWhole'];
   announce(place: Place): Announcer;
   log(text: string): void;
   device: Device;
@@ -110,6 +111,7 @@ export class OpenProject {
       runner: setup.runner,
       backends: setup.backends,
       secrets: new SecretParams(),
+      isWhole: setup.isWhole,
       announce: setup.announce(place),
       log: setup.log,
     };

@@ -140,13 +140,14 @@ export class Worktrees implements Barrier {
   }
 
   async #start(root: string): Promise<Worktree | null> {
-    const { place, store, log, announce, branches } = this.#context;
+    const { place, store, log, announce, branches, isWhole } = this.#context;
     if (!branches) return null;
     return Worktree.open({
       root,
       storePath: place.store,
       store,
       known: branches,
+      isWhole,
       log,
       policy: policyOf,
       headMoved: (head) => this.onHead(root, head),

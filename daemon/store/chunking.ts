@@ -2,12 +2,18 @@
  * Where a file is cut into chunks. Cuts follow the file's structure, so that a tensor that did not change gives the
  * same chunks wherever it lies in the file; other files are cut by content. Cuts depend on the file alone.
  */
-import { ELEMENT_BYTES, FormatError, readHeader } from '../formats/safetensors.ts';
-import { readZipEntries } from '../formats/zip.ts';
+import { Budget } from '../formats/budget.ts';
+import { elementBytes } from '../formats/dtypes.ts';
+import { FormatError } from '../formats/format-error.ts';
+import { readHeader } from '../formats/safetensors.ts';
+import { dataOffset, readZip } from '../formats/zip.ts';
 
 export const MAX_CHUNK_BYTES = 4 << 20;
 /** Neighbours smaller than this share a chunk: a row for each bias vector would cost more than it saves. */
 const SMALL_BYTES = 128 << 10;
+/** The store's thread is the daemon's own: a structure that takes more than this is not looked at. */
+const STRUCTURE_BYTES = 128 << 20;
+const MAX_HEADER_BYTES = 32 << 20;
 
 export interface Cut {
   offset: number;
@@ -43,19 +49,24 @@ function tryRegions(parse: () => Region[]): Region[] | null {
 }
 
 function safetensorsRegions(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Region[] {
-  return readHeader(read, fileBytes).tensors.map(({ offset, bytes, dtype }) => ({
+  const options = { budget: new Budget(STRUCTURE_BYTES), maxBytes: MAX_HEADER_BYTES };
+  return readHeader(read, fileBytes, options).tensors.map(({ offset, bytes, dtype }) => ({
     offset,
     bytes,
-    elementBytes: ELEMENT_BYTES[dtype] ?? 1,
+    elementBytes: elementBytes(dtype) ?? 1,
   }));
 }
 
 /** PyTorch does not say an entry's dtype in the directory; nearly all weights are float32 or halves: 4 shuffles both. */
 function zipRegions(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Region[] {
-  return readZipEntries(read, fileBytes).map(({ offset, storedBytes: bytes, method }) => ({
-    offset,
-    bytes,
-    elementBytes: method === 0 ? 4 : 1,
+  // Where the data of an entry begins only its own header tells: small ones are not worth that read.
+  const large = readZip(read, fileBytes, new Budget(STRUCTURE_BYTES)).entries.filter(
+    ({ storedBytes }) => storedBytes >= SMALL_BYTES,
+  );
+  return large.map((entry) => ({
+    offset: dataOffset(read, entry, fileBytes),
+    bytes: entry.storedBytes,
+    elementBytes: entry.method === 0 ? 4 : 1,
   }));
 }
 

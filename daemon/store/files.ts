@@ -1,4 +1,5 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 
 /** The file's JSON, or null when there is none or it is not JSON. */
 export function readJson(path: string): unknown {
@@ -21,6 +22,18 @@ export function writeJson(path: string, value: unknown, durable = false): void {
   }
 }
 
+/** As `writeJson`, durably, for a thread that must not wait for a disk. */
+export async function writeJsonBeside(path: string, value: unknown): Promise<void> {
+  const temporary = `${path}.tmp-${process.pid}`;
+  try {
+    await writeFile(temporary, JSON.stringify(value), { mode: 0o600, flush: true });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
 /** All of it: a disk that becomes full takes a part of what it is given, and says so only the next time. */
 export function writeAll(file: number, bytes: Uint8Array, position: number | null = null, atOnce = bytes.length): void {
   for (let done = 0; done < bytes.length; ) {
@@ -38,6 +51,17 @@ export function syncFile(path: string): void {
     fsyncSync(file);
   } finally {
     closeSync(file);
+  }
+}
+
+/** As `syncDirectory`, for a thread that must not wait for a disk. */
+export async function syncDirectoryBeside(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

@@ -2,12 +2,14 @@
 import type { FuzzTarget } from './target.ts';
 import { requests } from './targets/daemon.ts';
 import { checkpointFiles, eventFiles } from './targets/formats.ts';
+import { hdf5Files } from './targets/inspector.ts';
 import { stores } from './targets/stores.ts';
 import { config, lines, messages, sessionRecords } from './targets/texts.ts';
 
 export const TARGETS: readonly FuzzTarget[] = [
   checkpointFiles,
   eventFiles,
+  hdf5Files,
   messages,
   config,
   lines,

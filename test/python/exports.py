@@ -40,7 +40,7 @@ def make(folder):
     torch.save({"_orig_mod.w": torch.ones(2), "w": torch.zeros(2)}, "compiled.pt")
     torch.save(odd, "odd.pt")
     torch.save({**odd, "large": odd["large"] + 1}, "odd2.pt")
-    torch.save({"w": torch.ones(2), "z": torch.zeros(2, dtype=torch.complex64)}, "complex.pt")
+    torch.save({"w": torch.ones(2), "z": torch.zeros(2, dtype=torch.complex128)}, "complex.pt")
     with open("names.json", "w") as file:
         everything = {"plain": state, "odd": odd}
         json.dump({part: {k: described(t) for k, t in tensors.items()} for part, tensors in everything.items()}, file)

@@ -9,7 +9,7 @@ import { diffWeights } from '../../daemon/diff/weights.ts';
 import type { TensorNumbers } from '../../protocol/diff.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON, script } from '../support/python.ts';
-import { CONTENT_THREAD, keepFiles, openStored, type Stored, sidesOf, UNWATCHED } from '../support/stored.ts';
+import { CONTENT_WORKERS, keepFiles, openStored, type Stored, sidesOf, UNWATCHED } from '../support/stored.ts';
 
 let folder = '';
 
@@ -38,7 +38,7 @@ async function compareIn(
 ) {
   const keep = (names: string[], step: number) => keepFiles(stored, step, ...names.map((name) => join(folder, name)));
   const ids = [await keep(first, 1), await keep(second, 2)];
-  return diffWeights(sidesOf(stored), CONTENT_THREAD, ids, mapping, watcher);
+  return diffWeights(sidesOf(stored), CONTENT_WORKERS, ids, mapping, watcher);
 }
 
 /** To the last bits of float64 sums, in whatever order they were made. */

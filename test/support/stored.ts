@@ -2,7 +2,8 @@
 import { cpSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Watcher } from '../../daemon/content/work.ts';
+import type { ContentWorkers, Watcher } from '../../daemon/content/work.ts';
+import { LookingPool, lookingSetup } from '../../daemon/inspector/pool.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
 import { type Store, startStore } from '../../daemon/store/client.ts';
 import type { Run, Session } from '../../protocol/domain.ts';
@@ -12,7 +13,10 @@ import { CHECKPOINT_FILE } from '../../protocol/session.ts';
 import { afterwards } from './cleanup.ts';
 import { DIST } from './trainer.ts';
 
-export const CONTENT_THREAD = pathToFileURL(join(DIST, 'content-thread.js'));
+export const CONTENT_WORKERS: ContentWorkers = {
+  thread: pathToFileURL(join(DIST, 'content-thread.js')),
+  looking: new LookingPool(lookingSetup(DIST)),
+};
 export const UNWATCHED: Watcher = { signal: new AbortController().signal, progress: () => {} };
 
 export interface Stored {

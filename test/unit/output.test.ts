@@ -65,7 +65,16 @@ const checkpoint = {
   createdAt: 1,
   metrics: {},
 } as unknown as Checkpoint;
-const tensor = { name: HOSTILE, dtype: HOSTILE, shape: [1], bytes: 4, tiedTo: HOSTILE, statistics: null };
+const tensor = {
+  name: HOSTILE,
+  dtype: HOSTILE,
+  shape: [1],
+  bytes: 4,
+  tiedTo: HOSTILE,
+  statistics: null,
+  noStatistics: HOSTILE,
+  remark: HOSTILE,
+};
 
 const VIEWS: Record<string, () => string[]> = {
   'table of runs': () => runTable([run], 200),
@@ -102,10 +111,14 @@ const VIEWS: Record<string, () => string[]> = {
         version: HOSTILE,
         tensors: [tensor],
         tensorCount: 1,
+        foundCount: 1,
         elements: 1,
         values: [{ name: HOSTILE, value: HOSTILE }],
+        valueCount: 1,
         classes: [{ name: HOSTILE, count: 2 }],
+        classCount: 1,
         notes: [HOSTILE],
+        next: null,
       },
       200,
       true,

@@ -3,22 +3,24 @@ import { toNumbers } from '../floats.ts';
 import { type Out, type OutTensor, UnsupportedTensor } from './out.ts';
 import { ZipWriter } from './zip.ts';
 
-export const NUMPY_TYPES: Readonly<Record<string, string>> = {
-  F64: '<f8',
-  F32: '<f4',
-  F16: '<f2',
-  I64: '<i8',
-  I32: '<i4',
-  I16: '<i2',
-  I8: '|i1',
-  U64: '<u8',
-  U32: '<u4',
-  U16: '<u2',
-  U8: '|u1',
-  BOOL: '|b1',
-  C64: '<c8',
-  C128: '<c16',
-};
+export const NUMPY_TYPES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    F64: '<f8',
+    F32: '<f4',
+    F16: '<f2',
+    I64: '<i8',
+    I32: '<i4',
+    I16: '<i2',
+    I8: '|i1',
+    U64: '<u8',
+    U32: '<u4',
+    U16: '<u2',
+    U8: '|u1',
+    BOOL: '|b1',
+    C64: '<c8',
+    C128: '<c16',
+  }),
+);
 
 /** bfloat16, which NumPy does not know, is written as float32, which holds each of its values. */
 export function writeNpz(out: Out, tensors: readonly OutTensor[]): void {
@@ -46,7 +48,7 @@ function widened(tensor: OutTensor): OutTensor {
 }
 
 function npyHeader({ name, dtype, shape }: OutTensor): Buffer {
-  const type = NUMPY_TYPES[dtype];
+  const type = NUMPY_TYPES.get(dtype);
   if (type === undefined) throw new UnsupportedTensor(`NumPy has no type for "${name}" (${dtype})`);
   const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
   const text = `{'descr': '${type}', 'fortran_order': False, 'shape': ${tuple}, }`;

@@ -22,7 +22,7 @@ export function writePaddle(out: Out, tensors: readonly OutTensor[]): void {
 
 /** Up to the array's bytes, which end with ARRAY_TAIL. */
 function arrayHead({ name, dtype, shape }: OutTensor): Buffer {
-  const type = dtype === 'BF16' ? '<u2' : NUMPY_TYPES[dtype];
+  const type = dtype === 'BF16' ? '<u2' : NUMPY_TYPES.get(dtype);
   if (type === undefined || dtype === 'U16') throw new UnsupportedTensor(`Paddle has no type for "${name}" (${dtype})`);
   const order = type.startsWith('<') ? '<' : '|';
   return Buffer.concat([

@@ -3,20 +3,22 @@ import { type Out, type OutTensor, UnsupportedTensor } from './out.ts';
 import { global, integer, OP, protocol, text, tuple } from './pickle.ts';
 import { ZipWriter } from './zip.ts';
 
-const STORAGES: Readonly<Record<string, string>> = {
-  F64: 'DoubleStorage',
-  F32: 'FloatStorage',
-  F16: 'HalfStorage',
-  BF16: 'BFloat16Storage',
-  I64: 'LongStorage',
-  I32: 'IntStorage',
-  I16: 'ShortStorage',
-  I8: 'CharStorage',
-  U8: 'ByteStorage',
-  BOOL: 'BoolStorage',
-  C64: 'ComplexFloatStorage',
-  C128: 'ComplexDoubleStorage',
-};
+const STORAGES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    F64: 'DoubleStorage',
+    F32: 'FloatStorage',
+    F16: 'HalfStorage',
+    BF16: 'BFloat16Storage',
+    I64: 'LongStorage',
+    I32: 'IntStorage',
+    I16: 'ShortStorage',
+    I8: 'CharStorage',
+    U8: 'ByteStorage',
+    BOOL: 'BoolStorage',
+    C64: 'ComplexFloatStorage',
+    C128: 'ComplexDoubleStorage',
+  }),
+);
 const ROOT = 'archive';
 /** What torch uses, so that it can map the file. */
 const ALIGNMENT = 64;
@@ -49,7 +51,7 @@ export function writeStateDict(out: Out, tensors: readonly OutTensor[]): void {
 const orderedDict = Buffer.concat([global('collections', 'OrderedDict'), OP.emptyTuple, OP.reduce]);
 
 function tensorPickle({ name, dtype, shape }: OutTensor, key: number): Buffer {
-  const storage = STORAGES[dtype];
+  const storage = STORAGES.get(dtype);
   if (storage === undefined) throw new UnsupportedTensor(`PyTorch before 2.3 has no type for "${name}" (${dtype})`);
   const elements = shape.reduce((a, b) => a * b, 1);
   const place = tuple([text('storage'), global('torch', storage), text(String(key)), text('cpu'), integer(elements)]);

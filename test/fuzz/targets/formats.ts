@@ -1,9 +1,12 @@
 /** Readers of checkpoint files. They may refuse with a FormatError and nothing else, and answer within their budget. */
 import { deflateRawSync } from 'node:zlib';
-import { addStatistics, inspectFile, type Read } from '../../../daemon/formats/inspect.ts';
-import { encodeHeader, FormatError } from '../../../daemon/formats/safetensors.ts';
+import { FormatError } from '../../../daemon/formats/format-error.ts';
+import { openFile } from '../../../daemon/formats/inspect.ts';
+import { encodeHeader } from '../../../daemon/formats/safetensors.ts';
+import { statisticsOf } from '../../../daemon/formats/statistics.ts';
 import { readScalars } from '../../../daemon/formats/tfevents.ts';
 import { isWhole } from '../../../daemon/formats/whole.ts';
+import type { Read } from '../../../daemon/formats/window.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const NUMPY_HEAD = "\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
@@ -13,9 +16,9 @@ const readOf =
   (offset, length) =>
     bytes.subarray(offset, offset + length);
 
-function refusing(work: () => void): void {
+async function refusing(work: () => Promise<void>): Promise<void> {
   try {
-    work();
+    await work();
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
   }
@@ -68,9 +71,17 @@ export const checkpointFiles: FuzzTarget = {
     'h\x00',
     'r\xff\xff\xff\xff',
   ],
-  run(input) {
-    refusing(() => addStatistics(inspectFile(readOf(input), input.length), readOf(input)));
-    for (const name of ['x.pt', 'x.safetensors', 'x.npz']) isWhole(name, readOf(input), input.length);
+  async run(input) {
+    const read = readOf(input);
+    await refusing(async () => {
+      const { inspection, close } = await openFile(read, input.length);
+      try {
+        for (const tensor of inspection.tensors) await statisticsOf(tensor, read);
+      } finally {
+        close();
+      }
+    });
+    for (const name of ['x.pt', 'x.safetensors', 'x.npz']) isWhole(name, read, input.length);
   },
   maxBytes: 1 << 16,
   hangMs: 5_000,

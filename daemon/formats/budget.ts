@@ -1,0 +1,22 @@
+/** Memory that the structure of one file may take, counted before it is taken. */
+import { FormatError } from './format-error.ts';
+
+const DEFAULT_BYTES = 384 << 20;
+
+export class Budget {
+  readonly #bytes: number;
+  #spent = 0;
+
+  constructor(bytes = DEFAULT_BYTES) {
+    this.#bytes = bytes;
+  }
+
+  /** Throws FormatError when that is more than is left. */
+  spend(bytes: number): void {
+    this.#spent += bytes;
+    if (this.#spent > this.#bytes)
+      throw new FormatError(`its structure takes more than ${Math.round(this.#bytes / (1 << 20))} MB of memory`, {
+        isWhole: true,
+      });
+  }
+}

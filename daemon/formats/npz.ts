@@ -1,0 +1,97 @@
+/** NumPy's archive of arrays. Source: numpy/lib/format.py. */
+import type { Budget } from './budget.ts';
+import { bytesOf, elementBytes } from './dtypes.ts';
+import { FormatError } from './format-error.ts';
+import { blankInspection, checkedCount, type Inspection, type PlacedTensor, type TensorPlace } from './inspection.ts';
+import { inflated } from './packed.ts';
+import { numpyDtype } from './pickled-tensors.ts';
+import { columnMajor } from './strides.ts';
+import { checkMethod, unpackedStart } from './unpacked.ts';
+import type { Read } from './window.ts';
+import { dataOffset, type ZipEntry, type ZipFile } from './zip.ts';
+
+const MAX_HEADER_BYTES = 64 << 10;
+const MAX_DIMENSIONS = 64;
+const TENSOR_COST = 400;
+const OBJECTS = 'an array of Python objects';
+
+/** Null: there is no array in it. */
+export function inspectNpz(read: Read, bytes: number, { entries }: ZipFile, budget: Budget): Inspection | null {
+  const arrays = entries.filter(({ name }) => name.endsWith('.npy'));
+  if (arrays.length === 0) return null;
+  const inspection = blankInspection('npz', bytes);
+  let objects = 0;
+  for (const entry of arrays) {
+    budget.spend(TENSOR_COST + entry.name.length);
+    const tensor = arrayIn(read, bytes, entry);
+    if (tensor === null) objects++;
+    else {
+      inspection.tensors.push(tensor);
+      inspection.elements += checkedCount(tensor.shape);
+    }
+  }
+  if (objects > 0) inspection.classes.push({ name: OBJECTS, count: objects });
+  return inspection;
+}
+
+/** Null: an array of Python objects, which is a pickle. */
+function arrayIn(read: Read, fileBytes: number, entry: ZipEntry): PlacedTensor | null {
+  checkMethod(entry);
+  const header = readHeader(unpackedStart(read, fileBytes, entry, MAX_HEADER_BYTES));
+  if (!header) return null;
+  const name = entry.name.slice(0, -4);
+  const { descr, shape, isFortran, dataStart } = header;
+  const dtype = numpyDtype(descr);
+  const bytes = bytesOf(dtype, checkedCount(shape));
+  if (bytes !== null && entry.bytes < dataStart + bytes)
+    throw new FormatError(`its array "${name.slice(0, 80)}" breaks off`);
+  const swapped = descr.startsWith('>') ? (elementBytes(dtype) ?? 1) : 1;
+  const place = (): TensorPlace | null => {
+    if (bytes === null) return null;
+    const offset = dataOffset(read, entry, fileBytes);
+    if (entry.method === 0 && swapped === 1) return { offset: offset + dataStart, bytes };
+    const stored = { offset, storedBytes: entry.storedBytes };
+    return inflated(read, stored, { skip: dataStart, bytes, swapped, isPacked: entry.method !== 0 });
+  };
+  return {
+    name,
+    dtype,
+    shape,
+    bytes,
+    tiedTo: null,
+    stride: isFortran ? columnMajor(shape) : null,
+    place: place(),
+    remark: null,
+  };
+}
+
+interface ArrayHeader {
+  descr: string;
+  shape: number[];
+  isFortran: boolean;
+  /** First byte of the elements in the entry. */
+  dataStart: number;
+}
+
+/** Null: an array of Python objects or of records. */
+function readHeader(bytes: Uint8Array): ArrayHeader | null {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (buffer.length < 12 || buffer.toString('latin1', 1, 6) !== 'NUMPY')
+    throw new FormatError('an array has no header');
+  const isWide = buffer[6]! >= 2;
+  const length = isWide ? buffer.readUInt32LE(8) : buffer.readUInt16LE(8);
+  const start = isWide ? 12 : 10;
+  if (start + length > buffer.length) throw new FormatError('an array’s header breaks off');
+  const text = buffer.toString('latin1', start, start + length);
+  const descr = /'descr':\s*'([^']{1,40})'/.exec(text)?.[1];
+  const shape = /'shape':\s*\(([\d,\s]*)\)/.exec(text)?.[1];
+  if (descr === undefined || shape === undefined || descr.includes('O')) return null;
+  const sizes = shape
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean)
+    .map(Number);
+  if (sizes.length > MAX_DIMENSIONS || !sizes.every(Number.isSafeInteger))
+    throw new FormatError('an array has an impossible shape');
+  return { descr, shape: sizes, isFortran: /'fortran_order':\s*True/.test(text), dataStart: start + length };
+}

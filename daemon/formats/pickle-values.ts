@@ -1,0 +1,106 @@
+/** What a pickle describes. Nothing of it is ever called: a call is a node that says what would be called with what. */
+
+export type PickleValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | PickleList
+  | PickleTuple
+  | PickleDict
+  | PickleSet
+  | PickleGlobal
+  | PickleObject
+  | PicklePersistent
+  | PickleData
+  | PickleLong;
+
+const NOTHING: never[] = [];
+
+export class PickleList {
+  readonly items: PickleValue[] = [];
+}
+
+export class PickleTuple {
+  readonly items: PickleValue[];
+  constructor(items: PickleValue[]) {
+    this.items = items;
+  }
+}
+
+export class PickleDict {
+  readonly entries: [PickleValue, PickleValue][] = [];
+  /** Attributes set by BUILD: `_metadata` of a state dict. */
+  state: PickleValue = null;
+}
+
+export class PickleSet {
+  readonly items: PickleValue[];
+  constructor(items: PickleValue[]) {
+    this.items = items;
+  }
+}
+
+/** A class or function, by name: never looked up. */
+export class PickleGlobal {
+  readonly name: string;
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/** The result of a call that is not made. */
+export class PickleObject {
+  readonly callable: PickleValue;
+  readonly args: PickleValue;
+  state: PickleValue = null;
+  /** Most objects have neither: an array of their own only when they need one. */
+  items: PickleValue[] = NOTHING;
+  entries: [PickleValue, PickleValue][] = NOTHING;
+  constructor(callable: PickleValue, args: PickleValue) {
+    this.callable = callable;
+    this.args = args;
+  }
+
+  ownItems(): PickleValue[] {
+    if (this.items === NOTHING) this.items = [];
+    return this.items;
+  }
+
+  ownEntries(): [PickleValue, PickleValue][] {
+    if (this.entries === NOTHING) this.entries = [];
+    return this.entries;
+  }
+}
+
+/** A reference to something outside of the pickle: a storage of torch. */
+export class PicklePersistent {
+  readonly id: PickleValue;
+  constructor(id: PickleValue) {
+    this.id = id;
+  }
+}
+
+/** Long bytes or a long text: only where they stand, since they may be larger than memory. */
+export class PickleData {
+  /** In whatever the pickle is read from. */
+  readonly offset: number;
+  readonly length: number;
+  /** `latin1`: bytes that were written as a UTF-8 text, one character a byte, as protocol 2 does. */
+  readonly kind: 'bytes' | 'text' | 'latin1';
+  constructor(offset: number, length: number, kind: 'bytes' | 'text' | 'latin1') {
+    this.offset = offset;
+    this.length = length;
+    this.kind = kind;
+  }
+}
+
+/** An integer with more digits than are worth reading: its first ones. */
+export class PickleLong {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}

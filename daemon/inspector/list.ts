@@ -1,0 +1,76 @@
+/** Lists what a file holds, page by page. The file that was looked at last is remembered, and known again by its stamp. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { FileInspection } from '../../protocol/domain.ts';
+import { FormatError } from '../formats/format-error.ts';
+import { openFile } from '../formats/inspect.ts';
+import type { OpenedFile, PlacedTensor } from '../formats/inspection.ts';
+import { statisticsOf } from '../formats/statistics.ts';
+import { inBlocks } from './blocks.ts';
+import { pageOf } from './page.ts';
+import { FileChanged, WatchedFile } from './regular-file.ts';
+import type { ListRequest } from './requests.ts';
+
+interface Listed {
+  file: WatchedFile;
+  stamp: string;
+  opened: OpenedFile;
+  /** What the newest filter leaves. */
+  filter: string;
+  found: readonly PlacedTensor[];
+}
+
+let last: Listed | null = null;
+
+/** Throws FormatError, FileChanged. */
+export async function list(request: ListRequest): Promise<FileInspection> {
+  const path = fileAt(request.path);
+  const file = last?.file.path === path ? last.file : new WatchedFile(path);
+  file.open();
+  try {
+    if (request.after && request.after.stamp !== file.stamp) throw new FileChanged();
+    const listed = await opened(file);
+    const found = filtered(listed, request.filter);
+    const read = file.read;
+    const page = await pageOf(listed.opened.inspection, found, file.stamp, {
+      ...request,
+      statisticsOf: request.statistics ? (tensor) => statisticsOf(tensor, read) : null,
+    });
+    file.check();
+    return path === request.path ? page : { ...page, bytes: bytesIn(request.path) };
+  } finally {
+    file.close();
+  }
+}
+
+async function opened(file: WatchedFile): Promise<Listed> {
+  if (last && last.file === file && last.stamp === file.stamp) return last;
+  last?.opened.close();
+  last = null;
+  const found = await openFile(inBlocks(file.read, file.bytes), file.bytes);
+  last = { file, stamp: file.stamp, opened: found, filter: '', found: found.inspection.tensors };
+  return last;
+}
+
+function filtered(listed: Listed, filter: string): readonly PlacedTensor[] {
+  if (filter === listed.filter) return listed.found;
+  const { tensors } = listed.opened.inspection;
+  const wanted = filter.toLowerCase();
+  listed.filter = filter;
+  listed.found = wanted === '' ? tensors : tensors.filter(({ name }) => name.toLowerCase().includes(wanted));
+  return listed.found;
+}
+
+/** A folder can be a checkpoint of torch's that is one: its `.metadata` tells of all shards. */
+function fileAt(path: string): string {
+  if (!statSync(path).isDirectory()) return path;
+  const metadata = join(path, '.metadata');
+  if (existsSync(metadata)) return metadata;
+  throw new FormatError('it is a folder, and no distributed checkpoint of torch: there is no ".metadata" in it');
+}
+
+function bytesIn(folder: string): number {
+  let bytes = 0;
+  for (const name of readdirSync(folder)) bytes += statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0;
+  return bytes;
+}

@@ -1,0 +1,112 @@
+/** All tensors of a file that somebody else reads, each with where its elements are. */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { Budget } from '../formats/budget.ts';
+import { FormatError } from '../formats/format-error.ts';
+import { openFile } from '../formats/inspect.ts';
+import type { Inspection, Packed, PlacedTensor } from '../formats/inspection.ts';
+import type { Read } from '../formats/window.ts';
+import { inBlocks } from './blocks.ts';
+import type { Structure, StructuredTensor, StructureRequest } from './requests.ts';
+
+/** Tensors that are sent together. */
+const PART = 1_000;
+/** More are no checkpoint that a comparison or an export of it could tell anything of. */
+const MAX_TENSORS = 250_000;
+const MAX_UNPACKED_BYTES = 64 * 2 ** 30;
+/** Whoever reads for us sends that much at once. */
+const READ_BYTES = 1 << 20;
+
+/** Throws FormatError. */
+export async function structureOf(
+  { bytes, unpacked }: StructureRequest,
+  readRemotely: Read,
+  part: (tensors: StructuredTensor[]) => void,
+): Promise<Structure> {
+  const { inspection, close } = await openFile(inBlocks(inParts(readRemotely), bytes), bytes, new Budget());
+  try {
+    const { tensors } = inspection;
+    if (tensors.length > MAX_TENSORS)
+      throw new FormatError(
+        `it has ${tensors.length.toLocaleString('en-US')} tensors, more than are compared or exported`,
+      );
+    const target = new Unpacked(unpacked);
+    try {
+      for (let at = 0; at < tensors.length; at += PART) {
+        const described: StructuredTensor[] = [];
+        for (const tensor of tensors.slice(at, at + PART)) described.push(await structured(tensor, target));
+        part(described);
+      }
+    } finally {
+      target.close();
+    }
+    return { ...factsOf(inspection), unpackedBytes: target.bytes };
+  } finally {
+    close();
+  }
+}
+
+async function structured({ place, ...tensor }: PlacedTensor, target: Unpacked): Promise<StructuredTensor> {
+  if (place === null || !('pieces' in place)) return { ...tensor, place: place && { ...place, isUnpacked: false } };
+  try {
+    return { ...tensor, place: { ...(await target.take(place)), isUnpacked: true } };
+  } catch (error) {
+    // One array that cannot be unpacked is no reason to lose the others.
+    if (!(error instanceof FormatError)) throw error;
+    return { ...tensor, place: null, remark: error.message };
+  }
+}
+
+/** The file that takes what is unpacked, one tensor behind the other; made with the first. */
+class Unpacked {
+  readonly #path: string;
+  #file = -1;
+  bytes = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async take({ bytes, pieces }: Packed): Promise<{ offset: number; bytes: number }> {
+    // Elements start at multiples of their size.
+    const offset = Math.ceil(this.bytes / 64) * 64;
+    if (offset + bytes > MAX_UNPACKED_BYTES) throw new FormatError('it unpacks to more than is taken');
+    if (this.#file < 0) this.#file = openSync(this.#path, 'wx', 0o600);
+    let at = offset;
+    for await (const piece of pieces()) {
+      for (let done = 0; done < piece.length; )
+        done += writeSync(this.#file, piece, done, piece.length - done, at + done);
+      at += piece.length;
+    }
+    this.bytes = at;
+    return { offset, bytes };
+  }
+
+  close(): void {
+    if (this.#file >= 0) closeSync(this.#file);
+  }
+}
+
+function factsOf({ format, values, valueCount, notes, isComplete }: Inspection): Omit<Structure, 'unpackedBytes'> {
+  return {
+    format,
+    hasValues: valueCount > 0,
+    isTraining: values.some(({ name }) => name === 'trainstash.progress'),
+    notes,
+    isComplete,
+  };
+}
+
+function inParts(read: Read): Read {
+  return (offset, length) => {
+    if (length <= READ_BYTES) return read(offset, length);
+    const out = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const piece = read(offset + done, Math.min(READ_BYTES, length - done));
+      if (piece.length === 0) break;
+      out.set(piece, done);
+      done += piece.length;
+    }
+    return out.subarray(0, done);
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * The runner's eyes: a process that looks at folders and into files. The runner itself only waits for it, so that no file, no
+ * folder and no file system ever keeps it from its script's terminal.
+ */
+import { join } from 'node:path';
+import type { Scalar } from '../formats/tfevents.ts';
+import { LookFailed, LookingProcess, type Question } from '../inspector/child.ts';
+import type { WholeRequest } from '../inspector/requests.ts';
+import { type FileGrade, gradeOf, type KnownFiles, knownBy } from './grade.ts';
+import type { FoundState } from './groups.ts';
+import {
+  type EventsRequest,
+  FILES_LIMITS,
+  type FilesPart,
+  KNOW_LIMITS,
+  type KnowRequest,
+  LOOKER_HEAP_MEBIBYTES,
+  LOOKER_NICENESS,
+  type LookAtFilesRequest,
+  type LookedAt,
+  type NewEvents,
+  type WatchedPlaces,
+} from './looker-requests.ts';
+
+/** After a file that needed much the process is started anew. */
+const MOST_RESIDENT_BYTES = 220 << 20;
+
+export interface Seen {
+  /** All that there are now. */
+  files: ReadonlyMap<string, FoundState>;
+  truncated: boolean;
+  tookMs: number;
+}
+
+/** One thing at a time: whoever calls waits for the answer before the next call. */
+export class Looker {
+  readonly #runtime: string;
+  readonly #places: WatchedPlaces;
+  readonly #files = new Map<string, FoundState>();
+  #generation = 0;
+  #eventsRead: [string, number][] | null = null;
+  #process: LookingProcess | null = null;
+  #isClosed = false;
+
+  /** `runtime`: folder of the bundles. */
+  constructor(runtime: string, places: WatchedPlaces) {
+    this.#runtime = runtime;
+    this.#places = places;
+  }
+
+  /** Rejects with LookFailed. */
+  async look(): Promise<Seen> {
+    const request: LookAtFilesRequest = { do: 'files', places: this.#places, since: this.#generation };
+    const parts: FilesPart[] = [];
+    const looked = await this.#ask<LookedAt, FilesPart>({
+      request,
+      limits: FILES_LIMITS,
+      part: (part) => parts.push(part),
+    });
+    if (looked.isWhole) this.#files.clear();
+    for (const { changed, gone } of parts) {
+      for (const file of changed) this.#files.set(file.path, file);
+      for (const path of gone) this.#files.delete(path);
+    }
+    this.#generation = looked.generation;
+    return { files: this.#files, truncated: looked.truncated, tookMs: looked.tookMs };
+  }
+
+  /** Scalars that have come since the last call; the first gives none. Rejects with LookFailed. */
+  async events(): Promise<Scalar[]> {
+    const request: EventsRequest = { do: 'events', root: this.#places.root, read: this.#eventsRead };
+    const { scalars, read } = await this.#ask<NewEvents>({ request, limits: KNOW_LIMITS });
+    this.#eventsRead = read;
+    return scalars;
+  }
+
+  /** Whether files are complete. Where that cannot be looked at they are taken as they are. */
+  async areWhole(files: WholeRequest['files']): Promise<boolean> {
+    const request: WholeRequest = { do: 'whole', files };
+    try {
+      return await this.#ask<boolean>({ request, limits: KNOW_LIMITS });
+    } catch (error) {
+      if (error instanceof LookFailed) return true;
+      throw error;
+    }
+  }
+
+  /** `paths`: absolute, of the files of one checkpoint. Where they cannot be looked into their names tell. */
+  async gradeOf(paths: readonly string[]): Promise<FileGrade> {
+    const request: KnowRequest = { do: 'know', paths: [...paths] };
+    try {
+      return gradeOf(await this.#ask<KnownFiles>({ request, limits: KNOW_LIMITS }));
+    } catch (error) {
+      if (!(error instanceof LookFailed)) throw error;
+      return gradeOf(
+        knownBy(
+          paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
+          error.message,
+        ),
+      );
+    }
+  }
+
+  /** Nothing is looked at any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#process?.end();
+  }
+
+  async #ask<R, P = never>(question: Question<P>): Promise<R> {
+    if (this.#isClosed) throw new LookFailed('cancelled', 'nothing is looked at any more');
+    if (this.#process === null || this.#process.isEnded) this.#process = this.#start();
+    const asked = this.#process;
+    try {
+      return await asked.ask<R, P>(question);
+    } finally {
+      if (asked.residentBytes > MOST_RESIDENT_BYTES) asked.end();
+    }
+  }
+
+  #start(): LookingProcess {
+    return new LookingProcess({
+      entry: join(this.#runtime, 'inspector-process.js'),
+      thread: join(this.#runtime, 'looker-thread.js'),
+      heapMebibytes: LOOKER_HEAP_MEBIBYTES,
+      niceness: LOOKER_NICENESS,
+    });
+  }
+}

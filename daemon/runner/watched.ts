@@ -1,0 +1,65 @@
+/** Files of a run that may be checkpoints: all at first, then those that are other ones than before. */
+import picomatch from 'picomatch';
+import { OWN_FOLDER } from '../sessions/directory.ts';
+import { type FoundState, stateOf } from './groups.ts';
+import type { LookedAt, WatchedPlaces } from './looker-requests.ts';
+import { isCheckpointFolder, looksLikeCheckpoint } from './names.ts';
+import { Tree } from './tree.ts';
+
+export class WatchedFiles {
+  readonly #project: Tree;
+  readonly #own: Tree;
+  #told = new Map<string, string>();
+  #generation = 0;
+
+  constructor({ root, dir, checkpoints }: WatchedPlaces) {
+    const fits = checkpoints.map((pattern) =>
+      picomatch(picomatch.scan(pattern).glob === '' ? `${pattern.replace(/\/+$/, '')}{,/**}` : pattern, { dot: true }),
+    );
+    this.#project = new Tree({
+      root,
+      starts: checkpoints.length > 0 ? checkpoints.map(startOf) : [''],
+      wants: (path) => (fits.length > 0 ? fits.some((fit) => fit(path)) : isOfInterest(path)),
+    });
+    // The run's own folder: everything in it was written by this run.
+    this.#own = new Tree({ root: dir, starts: [''], wants: isOfInterest });
+  }
+
+  look(since: number): Omit<LookedAt, 'tookMs'> & { changed: FoundState[]; gone: string[] } {
+    const isWhole = since !== this.#generation || since === 0;
+    const before = isWhole ? new Map<string, string>() : this.#told;
+    const now = new Map<string, string>();
+    const changed: FoundState[] = [];
+    for (const file of this.#files()) {
+      const state = stateOf(file);
+      now.set(file.path, state);
+      if (before.get(file.path) !== state) changed.push(file);
+    }
+    const gone = [...before.keys()].filter((path) => !now.has(path));
+    this.#told = now;
+    // A number that no process before this one has given.
+    this.#generation = Math.max(this.#generation, since) + 1;
+    const truncated = this.#project.truncated || this.#own.truncated;
+    return { generation: this.#generation, isWhole, truncated, changed, gone };
+  }
+
+  *#files(): Generator<FoundState> {
+    yield* this.#project.look();
+    for (const file of this.#own.look()) yield { ...file, path: `${OWN_FOLDER}/${file.path}` };
+  }
+}
+
+/** The folder to look below. */
+function startOf(pattern: string): string {
+  const { base, glob } = picomatch.scan(pattern);
+  const plain = base.replace(/\/+$/, '');
+  if (glob !== '') return plain === '.' ? '' : plain;
+  // A plain name may be a file: its folder is looked at.
+  return plain.includes('/') ? plain.slice(0, plain.lastIndexOf('/')) : '';
+}
+
+/** All of a checkpoint's folder is one checkpoint, whatever the files in it are called. */
+function isOfInterest(path: string): boolean {
+  const parts = path.split('/');
+  return looksLikeCheckpoint(parts.at(-1)!) || parts.slice(0, -1).some(isCheckpointFolder);
+}
