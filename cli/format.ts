@@ -77,7 +77,7 @@ export function safe(text: string): string {
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
 }
 
-/** Of a terminal, colours not counted. */
+/** Counts the columns that a text takes in a terminal, without its colours. */
 export function columnsOf(text: string): number {
   let columns = 0;
   for (const character of stripVTControlCharacters(text)) columns += isWide(character.codePointAt(0)!) ? 2 : 1;

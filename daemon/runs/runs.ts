@@ -26,7 +26,7 @@ import { type ProjectContext, sessionsPath } from './context.ts';
 import { withDeadline } from './deferred.ts';
 import { identityOf } from './identity.ts';
 import { type Ended, LiveRun } from './live.ts';
-import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
+import { type Plan, type PlanOptions, passedOverText, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
 import { prepareSession } from './prepare.ts';
 import { newRun, newSession } from './records.ts';
 import { cannotSave, pauseLoses, wrongStatus } from './refusals.ts';
@@ -82,7 +82,7 @@ interface Launching {
   before: Run | null;
   job: JobConfig;
   checkpoint: Checkpoint | null;
-  /** Newer checkpoints of diverged states that it does not go on from. */
+  /** Number of newer checkpoints, of diverged states, that it does not go on from. */
   passedOver?: number;
   accept: boolean;
   root: string;
@@ -419,7 +419,7 @@ export class Runs {
     const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
     if (prepared.putBack) await live.saidPutBack(prepared.putBack);
-    if (checkpoint && rest.passedOver) await live.saidPassedOver(checkpoint.step, rest.passedOver);
+    if (checkpoint && rest.passedOver) await live.saidPassedOver(passedOverText(checkpoint.step, rest.passedOver));
     return live;
   }
 

@@ -64,7 +64,7 @@ export class Catalog {
     return this.#bodies(runIn, 'SELECT body FROM run WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
   }
 
-  /** Up to two: more than one is as bad as many. */
+  /** Finds up to two: more than one is as bad as many. */
   runsByName(name: string): Run[] {
     return this.#bodies(runIn, "SELECT body FROM run WHERE json_extract(body, '$.name') = ? LIMIT 2", name);
   }

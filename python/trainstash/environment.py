@@ -44,8 +44,8 @@ def _machine(name: str) -> str:
 
 
 def merged_params(own: Mapping[str, Any], launched: Mapping[str, Any]) -> Dict[str, Any]:
-    """Those of the launch win. What JSON cannot hold comes back from there as text: where that is what the script's own value was
-    written as, the script's own stays."""
+    """Puts the launch's params over the script's own. What JSON cannot hold comes back from a launch as text: where that is what the
+    script's own value was written as, the script's own stays."""
     written = plain_params(own)
     changed = {name: value for name, value in launched.items() if name not in written or written[name] != value}
     return {**own, **changed}
