@@ -2,7 +2,7 @@
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import type { BranchSummary } from '../../protocol/messages.ts';
 import type { Database } from './driver.ts';
-import { checkpointIn, runIn } from './rows.ts';
+import { checkpointIn, runIn } from './earlier-rows.ts';
 
 export interface RunFilter {
   /** Undefined: all branches. */
