@@ -120,7 +120,7 @@ mkdirSync(join(dist, 'docs'), { recursive: true });
 cpSync(join(root, 'docs/errors.md'), join(dist, 'docs/errors.md'));
 cpSync(join(root, 'python'), join(dist, 'python'), {
   recursive: true,
-  filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\]build$/.test(source),
+  filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\](build|tests)$/.test(source),
 });
 const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile]);
 const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty'];
