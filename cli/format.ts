@@ -89,7 +89,7 @@ export function safeCode(line: string): string {
   return visible(line.replaceAll('\t', '    '));
 }
 
-/** Of a terminal, colours not counted. */
+/** Counts the columns that a text takes in a terminal, without its colours. */
 export function columnsOf(text: string): number {
   let columns = 0;
   for (const character of stripVTControlCharacters(text)) columns += isWide(character.codePointAt(0)!) ? 2 : 1;

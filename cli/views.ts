@@ -61,7 +61,7 @@ export function progressLine(run: Run, width: number): string {
   return [...parts.filter(Boolean).join('  ')].slice(0, width).join('');
 }
 
-/** `monitor`: of their run, for those of a diverged state to be marked. */
+/** Lists checkpoints; those of a diverged state are marked, by their run’s `monitor`. */
 export function checkpointTable(
   checkpoints: readonly Checkpoint[],
   width: number,
@@ -147,7 +147,7 @@ export function runDetails(
   return lines;
 }
 
-/** A long name has a line of its own. */
+/** Gives a name that is long a line of its own. */
 function metricLines(name: string, summary: MetricSummary, width: number): string[] {
   const line = field(name, summaryText(summary));
   return columnsOf(line) <= width ? [line] : [field(name, '').trimEnd(), field('', summaryText(summary))];

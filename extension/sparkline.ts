@@ -1,7 +1,7 @@
 /** A small curve for tooltips. Pure, and free of `vscode`. */
 import { fromWireNumber, type WireNumber } from '../protocol/numbers.ts';
 
-/** 200 by 48 pixels; where values are not finite the line breaks, and a red mark stands at the edge. */
+/** Draws 200 by 48 pixels; where values are not finite the line breaks, and a red mark stands at the edge. */
 export function curveSvg(wire: readonly WireNumber[]): string | null {
   const values = wire.map(fromWireNumber);
   const finite = values.filter(Number.isFinite);

@@ -27,13 +27,13 @@ const ICONS: Record<Run['status'], [icon: string, color?: string]> = {
   stopped: ['circle-slash'],
 };
 
-/** `loss is NaN`: what of a run's newest values is a warning; empty: nothing. */
+/** Names what of a run's newest values is a warning, `loss is NaN`; empty: nothing. */
 export function alarmText(run: Run): string {
   const alarm = alarmIn(run);
   return alarm === null ? '' : `${alarm} is ${metric(run.metrics[alarm]!.last)}`;
 }
 
-/** A run whose loss is NaN is marked in these; the others have marks of their own. */
+/** Statuses in which a run whose loss is NaN is marked; the others have marks of their own. */
 const MARKED: ReadonlySet<Run['status']> = new Set(['running', 'pausing', 'paused', 'completed', 'stopped']);
 
 /** Ended before its end, with a checkpoint. */

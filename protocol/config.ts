@@ -80,9 +80,9 @@ export const jobSchema = v.strictObject({
   ),
   /** Files that its training writes by path: they follow the branch, and a switch waits while it writes. */
   files: v.optional(patterns, []),
-  /** What a NaN or infinity of `loss`, or of the metric in `keep.best`, does: `pause` ends the run, to be resumed from its newest good checkpoint. */
+  /** `pause`: a NaN or infinity of `loss`, or of the metric in `keep.best`, ends the run, to be resumed from its newest good checkpoint. */
   onNaN: v.optional(v.picklist(['ignore', 'pause'])),
-  /** The same where one of them jumps far from where it was. */
+  /** `pause`: so does a value of them that is far from where it was. */
   onSpike: v.optional(v.picklist(['ignore', 'pause'])),
   /** `auto`: the fastest that computes rightly here. */
   backend: v.optional(v.picklist(['auto', ...BACKENDS])),

@@ -37,7 +37,7 @@ export interface MetricDiff {
   common: number;
 }
 
-/** Whether the curves are different: where all are, or in how far they reach. */
+/** Tells whether curves are different: where all are, or in how far they reach. */
 export function differs({ partsAt, common, sides }: MetricDiff): boolean {
   return partsAt !== null || sides.some(({ points }) => points !== common);
 }

@@ -67,13 +67,13 @@ export interface MetricSummary {
   /** The value at the highest step. */
   last: WireNumber;
   lastStep: number;
-  /** Of the finite values; null: there is none. */
+  /** Lowest of the finite values; null: there is none. */
   min: number | null;
   minStep: number | null;
   max: number | null;
   maxStep: number | null;
   count: number;
-  /** How many are NaN or infinite. */
+  /** Number of those that are NaN or infinite. */
   notFinite: number;
 }
 
@@ -140,7 +140,7 @@ export interface Run {
   /** The checkpoint that a fork started from. */
   parent: { run: string; checkpoint: string; step: number } | null;
   checkpoints: number;
-  /** What a resume goes on from: the newest, of those that have not diverged if there is one. */
+  /** The one that a resume goes on from: the newest, of those that have not diverged if there is one. */
   lastCheckpoint: { id: string; step: number; grade: Grade } | null;
   session: string | null;
   sessions: number;

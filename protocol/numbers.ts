@@ -27,7 +27,7 @@ export function toWireNumbers(values: Readonly<Record<string, number>>): Record<
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toWireNumber(value)]));
 }
 
-/** As programs print them: `nan`, `-nan(ind)`, `inf`, `-Infinity`, `1.#QNAN`, `∞`; null: it is no number. */
+/** Reads a number as programs print it: `nan`, `-nan(ind)`, `inf`, `-Infinity`, `1.#QNAN`, `∞`; null: it is none. */
 export function readNumber(text: string): number | null {
   const lower = text.toLowerCase();
   if (/^[+-]?(nan(\(\w*\))?|1\.#(qnan|snan|ind))$/.test(lower)) return Number.NaN;
@@ -48,7 +48,7 @@ export const wireNumberSchema = v.pipe(
 
 const MARK = '$number';
 
-/** Replacer and reviver for JSON in which any text may stand beside the numbers, as a user's own state may. */
+/** Replacer and reviver for JSON in which any text may stand beside the numbers. */
 export const markNumbers = (_key: string, value: unknown): unknown => {
   const wire = typeof value === 'number' ? toWireNumber(value) : null;
   return typeof wire === 'string' ? { [MARK]: wire } : value;
@@ -59,7 +59,7 @@ export const unmarkNumbers = (_key: string, value: unknown): unknown => {
 };
 
 /**
- * Whether a value is better than the best so far (null: there is none). Only finite values can be the best: NaN says
+ * Tells whether a value is better than the best so far (null: there is none). Only finite values can be the best: NaN says
  * nothing, and a training whose metric is infinite has diverged, in whichever direction its metric is wanted. Of equal
  * values the earlier one stays. Retention, `@best`, the trainers, early stopping and all that is shown follow this rule.
  */
@@ -71,18 +71,18 @@ export function isBetter(mode: Monitor['mode'], value: number, best: number | nu
 /** A metric's newest value; undefined: it has not been told. */
 type Newest = (metric: string) => WireNumber | null | undefined;
 
-/** Metrics that are watched for values that are not finite: `loss`, and what the run watches. */
+/** Lists the metrics that are watched for values that are not finite: `loss`, and what the run watches. */
 export function watchedMetrics(monitor: Monitor | null): string[] {
   return monitor && monitor.metric !== 'loss' ? ['loss', monitor.metric] : ['loss'];
 }
 
-/** The watched metric whose newest value is not finite, which is worth a warning; null: none is. */
+/** Finds the watched metric whose newest value is not finite, which is worth a warning; null: none is. */
 export function alarmingMetric(monitor: Monitor | null, newest: Newest): string | null {
   return watchedMetrics(monitor).find((metric) => isAlarming(newest(metric))) ?? null;
 }
 
 /**
- * Whether the state behind these metrics is taken for diverged: its loss is not finite. Where a training tells no `loss`,
+ * Tells whether the state behind these metrics is taken for diverged: its loss is not finite. Where a training tells no `loss`,
  * the metric that it watches decides; beside one it does not, since an evaluation can fail on weights that are whole.
  */
 export function hasDiverged(monitor: Monitor | null, newest: Newest): boolean {

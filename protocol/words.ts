@@ -35,7 +35,7 @@ export function age(at: number, now = Date.now()): string {
   return seconds < 5 ? 'just now' : `${duration(seconds)} ago`;
 }
 
-/** Four significant digits; `NaN`, `∞` and `-∞` by name. Nothing for what there is not. */
+/** Writes four significant digits, `NaN`, `∞` and `-∞` by name, and nothing for what there is not. */
 export function metric(wire: WireNumber | null | undefined): string {
   if (wire === undefined || wire === null) return '';
   const value = fromWireNumber(wire);
@@ -45,12 +45,12 @@ export function metric(wire: WireNumber | null | undefined): string {
   return size >= 1e5 || size < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
-/** In tables, where an empty cell would look forgotten. */
+/** Writes a dash for what there is not: in tables an empty cell would look forgotten. */
 export function orDash(wire: WireNumber | null | undefined): string {
   return metric(wire) || '–';
 }
 
-/** With all of its digits: two that differ in a bit are different texts. */
+/** Writes all digits: two numbers that differ in a bit are different texts. */
 export function exactly(wire: WireNumber): string {
   const value = fromWireNumber(wire);
   return Object.is(value, -0) ? '-0' : String(value).replace('Infinity', '∞');
@@ -62,7 +62,7 @@ export function percent(run: Run): number {
 }
 
 /**
- * `val_loss 0.123`: the best of what the run watches, else its newest loss; empty without either. Where its loss or
+ * Writes `val_loss 0.123`, the best of what the run watches, else its newest loss; nothing without either. Where its loss or
  * what it watches is not finite now, that as well: `val_loss 0.123, now NaN`, or `val_loss 0.123, loss NaN`.
  */
 export function bestText(run: Run): string {
@@ -80,7 +80,7 @@ export function bestText(run: Run): string {
   return metrics.loss ? `loss ${metric(metrics.loss.last)}` : '';
 }
 
-/** The metric whose newest value is a warning, since it is not finite; null: none is. */
+/** Finds the metric whose newest value is a warning, since it is not finite; null: none is. */
 export function alarmIn({ monitor, metrics }: Pick<Run, 'monitor' | 'metrics'>): string | null {
   return alarmingMetric(monitor, (name) => metrics[name]?.last);
 }

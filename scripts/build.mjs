@@ -123,7 +123,7 @@ mkdirSync(join(dist, 'docs'), { recursive: true });
 cpSync(join(root, 'docs/errors.md'), join(dist, 'docs/errors.md'));
 cpSync(join(root, 'python'), join(dist, 'python'), {
   recursive: true,
-  filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\]build$/.test(source),
+  filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\](build|tests)$/.test(source),
 });
 // The rules that both sides share, where the package looks for them.
 cpSync(join(root, 'protocol/rules'), join(dist, 'python/trainstash/rules'), { recursive: true });

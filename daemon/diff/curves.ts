@@ -1,4 +1,5 @@
 /** Curves side by side, whatever rates they were logged at. Pure. */
+import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import type { CurveAxis, MetricDiff, MetricSide } from '../../protocol/diff.ts';
 import type { MetricSeries } from '../../protocol/domain.ts';
 import { fromWireNumber, toWireNumber } from '../../protocol/numbers.ts';
@@ -31,7 +32,7 @@ function curveOf({ series, stepsPerEpoch }: CurveSide, name: string, axis: Curve
   const found = series.find((one) => one.name === name);
   if (!found) return NONE;
   const values = found.values.map(fromWireNumber);
-  if (axis === 'time') return { places: found.times, values };
+  if (axis === 'time') return inOrderOfPlaces(found.times, values);
   if (axis === 'step') return { places: found.steps, values };
   return stepsPerEpoch === null ? NONE : { places: found.steps.map((step) => step / stepsPerEpoch), values };
 }

@@ -38,7 +38,7 @@ export async function writeMetrics(
   return { files: [file], notes };
 }
 
-/** One point a step: what was told of it last. */
+/** Leaves one point a step, the one that was told last. */
 function lastOfEachStep({ name, steps, values, times, total }: MetricSeries): MetricSeries {
   const kept = steps.flatMap((step, i) => (step === steps[i + 1] ? [] : [i]));
   const column = <T>(all: readonly T[]) => kept.map((i) => all[i]!);
@@ -96,7 +96,7 @@ function csvOf(series: readonly MetricSeries[]): Generator<Uint8Array> {
   );
 }
 
-/** Numbers that JSON has none for are texts: "NaN", "Infinity", "-Infinity"; −0, which it has, is `-0.0`. */
+/** Writes numbers that JSON has no word for as texts: "NaN", "Infinity", "-Infinity"; −0, which it has, is `-0.0`. */
 function jsonOf(series: readonly MetricSeries[]): Generator<Uint8Array> {
   return buffered(
     (function* texts() {

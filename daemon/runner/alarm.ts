@@ -1,4 +1,4 @@
-/** What a command's metrics tell of its health, and what is then said and done. Knows nothing of processes. */
+/** Judges a command's health by its metrics: decides what is said, and whether it is to end. Knows nothing of processes. */
 import { hasDiverged } from '../../protocol/numbers.ts';
 import type { CheckpointFile, Launch } from '../../protocol/session.ts';
 import { integer } from '../../protocol/words.ts';
@@ -29,7 +29,7 @@ export class Alarm {
     if (!hasDiverged(this.#launch.monitor, (metric) => metrics[metric])) this.#good = step;
   }
 
-  /** What is to be said of these values; null: nothing. */
+  /** Judges new values; null: there is nothing to say. */
   look(step: number, values: Readonly<Record<string, number>>): Warning | null {
     const found = this.#watch.look(step, values);
     if (!found) return null;
@@ -45,7 +45,7 @@ export class Alarm {
     return { code, level: code === 'nan' ? 'error' : 'warning', text: `${what}.${kept}${ends ? asked : ''}`, ends };
   }
 
-  /** Why the command was asked to end, and what there is to go on from; empty: somebody else has asked. */
+  /** Tells why the command was asked to end, and what there is to go on from; empty: somebody else has asked. */
   reason(): string {
     if (this.#ended === null) return '';
     const good =

@@ -15,7 +15,7 @@ const READ_LATE_MS = 100;
 
 export class Progress {
   readonly #moments: (Moment & { time: number })[] = [];
-  /** By metric, the step that it was told of last. */
+  /** Steps at which each metric was told last. */
   readonly #told = new Map<string, number>();
   now: Moment;
 
@@ -23,7 +23,7 @@ export class Progress {
     this.now = { step, counted: false, epoch: 0, metrics: {} };
   }
 
-  /** `step` or `epoch` null: it did not say. Returns the values that are of now, without evaluations of earlier steps. */
+  /** Takes in what it said; `step` or `epoch` null: it did not say. Returns the values of now, without evaluations of earlier steps. */
   said(
     time: number,
     step: number | null,
@@ -44,8 +44,8 @@ export class Progress {
   }
 
   /**
-   * A metric that goes back while others stay says nothing of what is saved now. One that is merely behind them does:
-   * event files are read later than lines.
+   * Drops metrics that go back while others stay: they say nothing of what is saved now. One that is merely behind others
+   * does, since event files are read later than lines.
    */
   #ofNow(step: number, values: Record<string, number>): Record<string, number> {
     const back = Object.keys(values).filter((name) => step < (this.#told.get(name) ?? step));
@@ -59,7 +59,7 @@ export class Progress {
     this.now = { ...this.now, step: Math.max(this.now.step, step), epoch: Math.max(this.now.epoch, epoch) };
   }
 
-  /** As it was when a file got its time; one that names its step or epoch was saved at that. */
+  /** Tells how it was when a file got its time; one that names its step or epoch was saved at that. */
   at(time: number, inEpoch: number | null, atStep: number | null = null): Moment {
     const named =
       this.#moments.findLast((moment) => moment.counted && moment.step === atStep) ??

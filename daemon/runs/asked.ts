@@ -53,7 +53,7 @@ async function answer(context: ProjectContext, question: string, directory: stri
   writeJson(join(directory, ANSWER_FILE), said);
 }
 
-/** Of the newest run of that name on that branch that has one that a script can read; a diverged one last. */
+/** Finds the last checkpoint that a script can read, in the newest run of that name on that branch; a diverged one last. */
 async function lastCheckpoint(
   { store }: ProjectContext,
   job: string,

@@ -14,6 +14,7 @@ import { isFromEarlierBoot } from '../sessions/watch.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { withDeadline } from './deferred.ts';
 import { type Ended, LiveRun } from './live.ts';
+import { passedOverText } from './plan.ts';
 import { prepareSession } from './prepare.ts';
 import { newSession } from './records.ts';
 import { nextRestart } from './restart.ts';
@@ -55,7 +56,7 @@ export interface Launching {
   before: Run | null;
   job: JobConfig;
   checkpoint: Checkpoint | null;
-  /** How many newer checkpoints of diverged states it does not go on from. */
+  /** Number of newer checkpoints, of diverged states, that it does not go on from. */
   passedOver?: number;
   accept: boolean;
   root: string;
@@ -225,7 +226,7 @@ export class Launcher {
     const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
     if (prepared.putBack) await live.saidPutBack(prepared.putBack);
-    if (checkpoint && rest.passedOver) await live.saidPassedOver(checkpoint.step, rest.passedOver);
+    if (checkpoint && rest.passedOver) await live.saidPassedOver(passedOverText(checkpoint.step, rest.passedOver));
     return live;
   }
 

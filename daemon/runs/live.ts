@@ -5,7 +5,7 @@ import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
 import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
-import { counted, exactly, integer } from '../../protocol/words.ts';
+import { counted, exactly } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { reached } from '../sessions/reached.ts';
 import { signalRunner } from '../sessions/watch.ts';
@@ -53,7 +53,7 @@ export class LiveRun {
   #wroteFiles = false;
   #run: Run;
   #pace: Pace | null = null;
-  /** By metric, the step that it was told of last in this session. */
+  /** Steps at which each metric was told last in this session. */
   readonly #told = new Map<string, number>();
   #persistedAt = 0;
   #compared = false;
@@ -96,6 +96,11 @@ export class LiveRun {
 
   get launch(): Launch {
     return this.#launch;
+  }
+
+  /** There is a curve before this session. */
+  get #goesOn(): boolean {
+    return this.follower.session.ordinal > 1 || this.#run.parent !== null;
   }
 
   /** By path, into the project: a switch of the branch waits for it. */
@@ -146,11 +151,7 @@ export class LiveRun {
       );
   }
 
-  /** Checkpoints of diverged states that are newer than the one that it goes on from. */
-  async saidPassedOver(step: number, count: number): Promise<void> {
-    const [what, were, one] =
-      count === 1 ? ['The newer checkpoint', 'was', 'it'] : [`${count} newer checkpoints`, 'were', 'one of them'];
-    const text = `It goes on from step ${integer(step)}. ${what} ${were} taken while its loss was not finite; \`--from STEP\` takes ${one} all the same.`;
+  async saidPassedOver(text: string): Promise<void> {
     await this.#say('passedOver', 'info', text);
   }
 
@@ -183,8 +184,8 @@ export class LiveRun {
       const { epoch, t, values } = last;
       const metrics = { ...this.#run.metrics };
       for (const [name, { summary, toldAt }] of Object.entries(taken.metrics)) {
-        // Exact ones are computed when the run has ended.
-        metrics[name] = withSummary(metrics[name], summary);
+        // Exact ones are computed when the run has ended; those of a resume have these in them.
+        if (!started || !this.#goesOn) metrics[name] = withSummary(metrics[name], summary);
         this.#told.set(name, toldAt);
       }
       const step = reached(this.#told, last.step);
@@ -226,7 +227,7 @@ export class LiveRun {
       label: labelOf(params, previous?.params),
       backend: started.environment.backend ?? run.backend,
       // After a resume the curve is another one: what comes after its checkpoint is hidden.
-      metrics: session.ordinal > 1 || run.parent ? await store.summarizeMetrics(run.id) : run.metrics,
+      metrics: this.#goesOn ? await store.summarizeMetrics(run.id) : run.metrics,
     };
     session.environment = { ...session.environment, ...started.environment };
     await store.putSession(session);

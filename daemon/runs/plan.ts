@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
+import { integer } from '../../protocol/words.ts';
 import { changedFiles } from '../code/changes.ts';
 import { readHead } from '../code/project.ts';
 import { isDiverged, newestGood } from '../store/retention.ts';
@@ -38,7 +39,7 @@ export interface Plan {
   run: Run;
   /** Null: from the beginning. */
   checkpoint: Checkpoint | null;
-  /** Newer ones of diverged states that were passed over. */
+  /** Number of newer checkpoints, of diverged states, that were passed over. */
   passedOver: number;
   job: JobConfig;
   params: Params;
@@ -133,13 +134,19 @@ export function requireAccepted(differences: PreflightDifference[], accepted: bo
   );
 }
 
-/** A fork without a good checkpoint of its own starts again where it started. */
+/** Finds what a resume goes on from; a fork without a good checkpoint of its own starts again where it started. */
 async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Pick<Plan, 'checkpoint' | 'passedOver'>> {
   const own = await store.checkpoints(run.id);
   const good = newestGood(own, run.monitor);
   const parent = run.parent && (await store.checkpoint(run.parent.checkpoint));
   if (parent && (!good || isDiverged(good, run.monitor))) return { checkpoint: parent, passedOver: own.length };
   return { checkpoint: good ?? null, passedOver: good ? own.length - 1 - own.indexOf(good) : 0 };
+}
+
+/** Says that newer checkpoints, of diverged states, are not what a run goes on from. */
+export function passedOverText(step: number, count: number): string {
+  const newer = count === 1 ? 'The newer checkpoint is' : `${count} newer checkpoints are`;
+  return `It goes on from step ${integer(step)}. ${newer} of a diverged state; \`--from STEP\` takes ${count === 1 ? 'it' : 'one of them'} all the same.`;
 }
 
 async function newestResumable({ store, place }: ProjectContext): Promise<Run> {

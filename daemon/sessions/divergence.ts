@@ -18,7 +18,7 @@ export interface Finding {
   what: string;
   /** It is the first for a while: worth a notice. */
   isNews: boolean;
-  /** As the job has it: the run is to pause. */
+  /** The job asks for a pause then. */
   pauses: boolean;
 }
 
@@ -29,13 +29,13 @@ export class DivergenceWatch {
   readonly #newest = new Map<string, number>();
   readonly #spikeSaidAt = new Map<string, number>();
 
-  /** `losses`: finite ones of before; it is added to. */
+  /** Keeps finite losses in `losses`, which may hold those of before. */
   constructor(launch: Pick<Launch, 'monitor' | 'onNaN' | 'onSpike'>, losses: number[]) {
     this.#launch = launch;
     this.#recent = new Map(watchedMetrics(launch.monitor).map((metric) => [metric, metric === 'loss' ? losses : []]));
   }
 
-  /** Whether the newest state is taken for diverged; see `hasDiverged`. */
+  /** Tells whether the newest state is taken for diverged; see `hasDiverged`. */
   get diverged(): boolean {
     return hasDiverged(this.#launch.monitor, (metric) => {
       const value = this.#newest.get(metric);
@@ -43,7 +43,7 @@ export class DivergenceWatch {
     });
   }
 
-  /** The worst that these values show; null: nothing is amiss. */
+  /** Judges new values, and returns the worst that they show; null: nothing is amiss. */
   look(step: number, values: Readonly<Record<string, number>>): Finding | null {
     const found = [...this.#recent].flatMap(([metric, recent]) => {
       const value = values[metric];
@@ -84,7 +84,7 @@ function modeOf(metric: string, monitor: Monitor | null): Monitor['mode'] {
   return monitor?.metric === metric ? monitor.mode : 'min';
 }
 
-/** Mean and deviation without the largest tenth, so that a spike does not hide the next. */
+/** Takes mean and deviation without the largest tenth, so that a spike does not hide the next. */
 function limitOf(values: readonly number[]): number {
   const calm = [...values].sort((a, b) => a - b).slice(0, Math.ceil(values.length * 0.9));
   const mean = calm.reduce((a, b) => a + b, 0) / calm.length;

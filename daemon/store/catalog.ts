@@ -2,7 +2,7 @@
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import type { BranchSummary } from '../../protocol/messages.ts';
 import type { Database } from './driver.ts';
-import { checkpointIn, runIn } from './rows.ts';
+import { checkpointIn, runIn } from './earlier-rows.ts';
 
 export interface RunFilter {
   /** Undefined: all branches. */
@@ -67,7 +67,7 @@ export class Catalog {
     return this.#bodies(runIn, 'SELECT body FROM run WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
   }
 
-  /** Up to two: more than one is as bad as many. */
+  /** Finds up to two: more than one is as bad as many. */
   runsByName(name: string): Run[] {
     return this.#bodies(runIn, "SELECT body FROM run WHERE json_extract(body, '$.name') = ? LIMIT 2", name);
   }

@@ -20,7 +20,7 @@ export interface TakenEvents {
   answered: number | null;
   /** The newest step and the metrics logged at it. */
   last: { step: number; epoch: number; t: number; values: Record<string, number> } | null;
-  /** By metric: all that came of it, and the step that it was told of last. */
+  /** Summaries of all that came of each metric, and the step that it was told of last. */
   metrics: Record<string, { summary: MetricSummary; toldAt: number }>;
   points: number;
   /** Lines that were no event: skipped. */

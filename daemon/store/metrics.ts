@@ -27,14 +27,14 @@ const LARGE_BLOCK_POINTS = 4096;
 /** Remembered series; more are asked for again. */
 const MOST_REMEMBERED = 10_000;
 
-/** What is known of a series' steps without reading its points. */
+/** Facts about a series' steps that are known without reading its points. */
 interface Order {
   low: number;
-  /** Of the newest point. */
+  /** Step of the newest point. */
   last: number;
   /** Some step is lower than one before it. */
   falls: boolean;
-  /** It is in the series' row. */
+  /** It stands in the series' row. */
   noted: boolean;
 }
 
@@ -77,7 +77,7 @@ export class Metrics {
     return join(blocks.map((row) => decode(row.data, Number(row.points))));
   }
 
-  /** The points of a lineage by step: of a step that was told again, in the same session or a later one, the newest values. */
+  /** Reads the points of a lineage by step: of a step that was told again, in the same session or a later one, the newest values. */
   lineage(segments: readonly Segment[], name: string): Points {
     const parts = segments.map(({ session, to }) =>
       cut(inOrder([this.read(session, name)]), Number.NEGATIVE_INFINITY, to),
@@ -174,7 +174,7 @@ export class Metrics {
     this.#orders.clear();
   }
 
-  /** Whether the points of these sessions are in order as they stand, one session after the other. */
+  /** Tells whether the points of these sessions are in order as they stand, one session after the other. */
   #ascends(segments: readonly Segment[], name: string): boolean {
     let before = Number.NEGATIVE_INFINITY;
     for (const { session, to } of segments) {
@@ -288,7 +288,7 @@ const NO_ORDER: Order = {
   noted: false,
 };
 
-/** The order of these steps after those before. */
+/** Adds steps to the order of those before. */
 function orderOf(steps: Float64Array, before = NO_ORDER): Order {
   if (steps.length === 0) return before;
   return {

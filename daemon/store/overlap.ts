@@ -53,7 +53,7 @@ export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: st
   return { checkpoint: session.resumedFrom.checkpoint, steps: equalAt.size, equal, firstDifferent, recordedUpTo };
 }
 
-/** By step all that was told of it, in turn: the first telling of one session is to be compared with the first of another. */
+/** Collects all that was told of each step, in turn: the first telling of one session is compared with the first of another. */
 function tellingsAfter(from: number, { steps, values }: Points): Map<number, number[]> {
   const tellings = new Map<number, number[]>();
   for (let i = 0; i < steps.length; i++) {

@@ -9,7 +9,7 @@ export interface Points {
   times: Float64Array;
 }
 
-/** Points of an outline's bucket. */
+/** Number of points in an outline's bucket. */
 const OUTLINE_GROUP = 64;
 
 export function join(parts: readonly Points[]): Points {
@@ -30,7 +30,7 @@ export function join(parts: readonly Points[]): Points {
   return out;
 }
 
-/** Those after step `from` up to and with step `to`. */
+/** Leaves the points after step `from` up to and with step `to`. */
 export function cut(points: Points, from: number, to: number): Points {
   const { steps } = points;
   if (steps.length === 0 || (steps[0]! > from && steps[steps.length - 1]! <= to && ascends(steps))) return points;
@@ -49,7 +49,7 @@ export function ascends(steps: Float64Array): boolean {
 }
 
 /**
- * The points of sessions that follow each other, as they were told, by step. A step that was told again after others
+ * Puts the points of sessions that follow each other, as they were told, in order of their steps. A step that was told again after others
  * (done again, or evaluated again) has the values of its newest telling alone. What was told of a step without another
  * one in between stays, all of it: scripts that do not count steps tell everything at one.
  */
@@ -62,7 +62,7 @@ export function inOrder(sessions: readonly Points[]): Points {
   return follows ? all : pick(all, newestTellings(filled, all.steps));
 }
 
-/** Indices of what counts, by step. */
+/** Finds the indices of what counts, by step. */
 function newestTellings(sessions: readonly Points[], steps: Float64Array): number[] {
   const tellings = new Uint32Array(steps.length);
   const newest = new Map<number, number>();
@@ -85,7 +85,7 @@ function newestTellings(sessions: readonly Points[], steps: Float64Array): numbe
 }
 
 /**
- * At most 2 × `buckets` points: of each bucket the smallest and the largest value, or one of them and the first that is
+ * Thins to at most 2 × `buckets` points: of each bucket the smallest and the largest value, or one of them and the first that is
  * not finite. Of equal values the bucket's ends. Buckets have equal counts of points, and so have those of an outline.
  */
 export function downsample(points: Points, buckets: number): Points {
@@ -118,12 +118,12 @@ export function outlineOf(points: Points): Points {
   return downsample(points, Math.ceil(points.steps.length / OUTLINE_GROUP));
 }
 
-/** Whether so many points are drawn from their outlines where they are to be thinned to `buckets`. */
+/** Tells whether so many points are drawn from their outlines where they are to be thinned to `buckets`. */
 export function isCoarse(count: number, buckets: number): boolean {
   return buckets > 0 && count >= buckets * OUTLINE_GROUP * 2;
 }
 
-/** NaN is no step: such points are in no range, as nowhere else. */
+/** Finds the lowest and the highest step. NaN is none: such points are in no range. */
 export function rangeOf(steps: Float64Array): [low: number, high: number] {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
@@ -142,7 +142,7 @@ function pick({ steps, values, times }: Points, at: readonly number[]): Points {
   };
 }
 
-/** Null: there are no points. `last` is the value of the highest step; of equal steps the newest one. */
+/** Sums up points; null: there are none. `last` is the value of the highest step; of equal steps the newest one. */
 export function summarize({ steps, values }: Points): MetricSummary | null {
   if (steps.length === 0) return null;
   let [last, low, high] = [0, -1, -1];
@@ -166,7 +166,7 @@ export function summarize({ steps, values }: Points): MetricSummary | null {
   };
 }
 
-/** One summary of what was told before and what has come since. A step that was told in both counts twice. */
+/** Makes one summary of what was told before and what has come since. A step that was told in both counts twice. */
 export function withSummary(before: MetricSummary | undefined, since: MetricSummary): MetricSummary {
   if (!before) return since;
   const newer = since.lastStep >= before.lastStep ? since : before;

@@ -68,14 +68,15 @@ interface Taken {
   time: number;
 }
 
-/** Checkpoints overlap where the one in between is gone: each point is taken once, those told later of lower steps too. */
+/** Takes each point once, those told later of lower steps too: checkpoints overlap where the one in between is gone. */
 function appendNew(metrics: Metrics, taken: Map<string, Taken>, session: string, name: string, points: Points): void {
   const key = `${session}\0${name}`;
   const { step, time } = taken.get(key) ?? { step: Number.NEGATIVE_INFINITY, time: Number.NEGATIVE_INFINITY };
   const { steps, times } = points;
   const fresh = where(points, (i) => steps[i]! > step || times[i]! > time);
   if (fresh.steps.length === 0) return;
-  taken.set(key, { step: Math.max(step, ...rangeOf(fresh.steps)), time: Math.max(time, ...rangeOf(fresh.times)) });
+  const [highest, newest] = [rangeOf(fresh.steps)[1], rangeOf(fresh.times)[1]];
+  taken.set(key, { step: Math.max(step, highest), time: Math.max(time, newest) });
   metrics.append(session, name, fresh);
 }
 

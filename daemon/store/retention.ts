@@ -49,7 +49,7 @@ export function keptBecause(
   );
 }
 
-/** The checkpoint with the best value of the metric, see `isBetter`; one of a diverged state is not it. */
+/** Finds the checkpoint with the best value of the metric, see `isBetter`; one of a diverged state is not it. */
 export function bestOf(checkpoints: readonly Checkpoint[], monitor: Monitor): Checkpoint | undefined {
   let best: Checkpoint | undefined;
   let record: number | null = null;
@@ -63,17 +63,17 @@ export function bestOf(checkpoints: readonly Checkpoint[], monitor: Monitor): Ch
   return best;
 }
 
-/** Whether it was taken of a state that had diverged. */
+/** Tells whether it was taken of a state that had diverged. */
 export function isDiverged(checkpoint: Pick<Checkpoint, 'metrics'>, monitor: Monitor | null): boolean {
   return hasDiverged(monitor, (metric) => checkpoint.metrics[metric]);
 }
 
-/** The newest that has not diverged, or the newest at all: what a resume goes on from. By step, ascending. */
+/** Finds what a resume goes on from: the newest that has not diverged, or the newest at all. `checkpoints`: by step, ascending. */
 export function newestGood(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Checkpoint | undefined {
   return checkpoints.findLast((checkpoint) => !isDiverged(checkpoint, monitor)) ?? checkpoints.at(-1);
 }
 
-/** What a run's record says of its last checkpoint. */
+/** Makes what a run's record says of its last checkpoint. */
 export function lastOf(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Run['lastCheckpoint'] {
   const last = newestGood(checkpoints, monitor);
   return last ? { id: last.id, step: last.step, grade: last.grade } : null;

@@ -203,7 +203,7 @@ function damaged(id: string, problem: string): TrainstashError {
 interface Since {
   from: number;
   to: number;
-  /** What was told later of steps up to `from`, evaluations of earlier checkpoints, is new as well. */
+  /** Evaluations of earlier checkpoints that were told after this are new as well. */
   time: number;
 }
 

@@ -199,7 +199,7 @@ export class Loop {
     return null;
   }
 
-  /** How the session ends, if the job has it pause. A diverged state is not saved: going on from it is of no use. */
+  /** Says what was found, and pauses if the job asks for that. A diverged state is not saved: going on from it is of no use. */
   async #react({ code, what, step, isNews, pauses }: Finding): Promise<LoopEnd | null> {
     const { reporter, checkpoints } = this.#setup;
     const { diverged } = this.#watch;

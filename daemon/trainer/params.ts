@@ -30,7 +30,7 @@ export function mergeParams(defaults: Record<string, unknown>, given: Params): P
   return merged;
 }
 
-/** Numbers that JSON has no word for as texts, as they are written down. */
+/** Makes texts of numbers that JSON has no word for. */
 export function wireParams(params: Params): Params {
   return toWire(params) as Params;
 }
@@ -42,7 +42,7 @@ function toWire(value: ParamValue): ParamValue {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, toWire(one)]));
 }
 
-/** A text that stands for a number is one where the default is a number. */
+/** Takes a text that stands for a number for one where the default is a number. */
 function fromWire(example: unknown, value: ParamValue): ParamValue {
   if (typeof example === 'number' && isWireNumber(value) && value !== null) return fromWireNumber(value);
   if (Array.isArray(value)) return value.map((one, i) => fromWire(Array.isArray(example) ? example[i] : null, one));

@@ -115,7 +115,7 @@ export function Chart(props: ChartProps) {
   );
 }
 
-/** The value there by name where it has no height; a dash where there is none. */
+/** Names the value there that has no height; a dash where there is none. */
 function strangeAt(line: ChartLine | undefined, x: number | undefined): string {
   if (!line || x === undefined) return '–';
   for (let i = 0; i < line.xs.length; i++)
@@ -243,7 +243,7 @@ function drawMarks(plot: uPlot, marks: readonly ChartMark[]): void {
 }
 
 /**
- * Where values are not finite the curve has a gap, and the gap a mark: a cross, at the lower edge for −∞ and at the upper
+ * Marks the gaps that a curve has where values are not finite: with a cross, at the lower edge for −∞ and at the upper
  * one else, on a faint line from edge to edge. Marks in the same column of pixels are drawn once.
  */
 function drawStrange(plot: uPlot, lines: readonly ChartLine[]): void {

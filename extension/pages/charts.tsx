@@ -1,5 +1,6 @@
 /** Chosen runs over each other, a chart for each metric. */
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import { integer, metric } from '../../protocol/words.ts';
 import { type Axis, AxisChoice } from './axis.tsx';
 import { Chart, type ChartLine, type ChartMark, colorOf } from './chart.tsx';
@@ -152,8 +153,20 @@ function lineOf(run: string, name: string, place: number, axis: Axis, zoomed: bo
     best: best && unit !== null ? { x: best.step / unit, y: best.value } : undefined,
   };
   if (!curve) return [{ ...line, xs: NOTHING, ys: NOTHING }];
-  const xs = axis === 'time' ? curve.times : axis === 'epoch' ? epochsOf(curve, row.stepsPerEpoch!) : curve.xs;
-  return [{ ...line, xs, ys: curve.ys }];
+  if (axis === 'time') return [{ ...line, ...byTime(curve) }];
+  return [{ ...line, xs: axis === 'epoch' ? epochsOf(curve, row.stepsPerEpoch!) : curve.xs, ys: curve.ys }];
+}
+
+const times = new WeakMap<CurveData, Pick<ChartLine, 'xs' | 'ys'>>();
+
+/** Orders a curve by time; the same arrays each time, so that a chart knows that nothing has changed. */
+function byTime(curve: CurveData): Pick<ChartLine, 'xs' | 'ys'> {
+  const known = times.get(curve);
+  if (known) return known;
+  const { places, values } = inOrderOfPlaces(curve.times, curve.ys);
+  const made = { xs: places, ys: values };
+  times.set(curve, made);
+  return made;
 }
 
 const epochs = new WeakMap<CurveData, Float64Array>();

@@ -125,7 +125,7 @@ function testOf(word: string): (row: RunRow) => boolean {
   };
 }
 
-/** A difference of two infinities would be no order. */
+/** Orders numbers; the difference of two infinities would be no order. */
 function compare(a: number, b: number): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }

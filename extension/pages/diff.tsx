@@ -239,7 +239,7 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
   );
 }
 
-/** Curves of which one goes on are equal only as far as the other reaches. */
+/** Says how far curves are equal: those of which one goes on only as far as the other reaches. */
 function equalText(common: number, sides: readonly MetricSide[]): string {
   return sides.every(({ points }) => points === common) ? 'equal' : `equal at the ${integer(common)} that all have`;
 }

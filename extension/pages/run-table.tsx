@@ -179,7 +179,7 @@ function cell(row: RunRow, { key, value: get }: Column) {
   return param(one);
 }
 
-/** The best it has been hides nothing: where it stands is told as well when that is no number. */
+/** Shows the best, and where it stands as well when that is not finite. */
 function MetricCell({ shown, last }: { shown: number; last: WireNumber }) {
   if (Number.isFinite(fromWireNumber(last))) return <>{metric(shown)}</>;
   return (

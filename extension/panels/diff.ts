@@ -1,6 +1,7 @@
 /** The diff page: asks the daemon, and hands over what it says. */
 import * as v from 'valibot';
 import * as vscode from 'vscode';
+import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import type { CurveAxis, Diff } from '../../protocol/diff.ts';
 import type { MetricSeries } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -184,7 +185,8 @@ function pointsOf(series: MetricSeries, axis: CurveAxis, stepsPerEpoch: number |
       : axis === 'epoch' && stepsPerEpoch
         ? series.steps.map((step) => step / stepsPerEpoch)
         : series.steps;
-  return { xs: Float64Array.from(xs), ys: Float64Array.from(series.values, fromWireNumber) };
+  const { places, values } = inOrderOfPlaces(xs, series.values.map(fromWireNumber));
+  return { xs: Float64Array.from(places), ys: Float64Array.from(values) };
 }
 
 /** Undefined: that side does not have the file. */

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 
 def as_number(value: Any) -> Optional[float]:
-    """A double from a number of Python, NumPy, torch or another library. None: it is none, or asking it raises."""
+    """Makes a double of a number of Python, NumPy, torch or another library. None: it is none, or asking it raises."""
     try:
         if hasattr(value, "item"):
             value = value.item()
@@ -23,7 +23,7 @@ def as_number(value: Any) -> Optional[float]:
 
 
 def wire_number(value: float) -> Any:
-    """What JSON has no word for is a text. -0.0 is a number here: Python writes its sign, and JavaScript reads it."""
+    """Makes a text of what JSON has no word for. -0.0 is a number here: Python writes its sign, and JavaScript reads it."""
     if value - value == 0:
         return value
     if value != value:
@@ -32,18 +32,18 @@ def wire_number(value: float) -> Any:
 
 
 def from_wire(value: Any) -> float:
-    """None counts as NaN, since JSON made that of it before there were texts."""
+    """Reads a number; None counts as NaN, since JSON made that of it before there were texts."""
     return math.nan if value is None else float(value)
 
 
 def plain_metrics(metrics: Mapping[str, Any]) -> Dict[str, Any]:
-    """Metrics as JSON can hold them, without those that are no numbers."""
+    """Makes metrics that JSON can hold, without those that are no numbers."""
     numbers = {name: as_number(value) for name, value in metrics.items()}
     return {name: wire_number(number) for name, number in numbers.items() if number is not None}
 
 
 def dumps(value: Any) -> str:
-    """JSON that every reader takes: numbers that it has no word for are texts, wherever they stand."""
+    """Writes JSON that every reader takes: numbers that it has no word for are texts, wherever they stand."""
     try:
         return json.dumps(value, allow_nan=False)
     except ValueError:
@@ -51,7 +51,7 @@ def dumps(value: Any) -> str:
 
 
 def is_better(monitor: Mapping[str, str], value: float, best: Optional[float]) -> bool:
-    """Whether a value is better than the best so far. Only finite values can be, in either direction: see ``isBetter`` in
+    """Tells whether a value is better than the best so far. Only finite values can be, in either direction: see ``isBetter`` in
     ``protocol/numbers.ts``."""
     if not math.isfinite(value):
         return False
@@ -61,17 +61,17 @@ def is_better(monitor: Mapping[str, str], value: float, best: Optional[float]) -
 
 
 def watched_metrics(monitor: Optional[Mapping[str, str]]) -> List[str]:
-    """Those that are watched for values that are not finite."""
+    """Lists the metrics that are watched for values that are not finite."""
     return ["loss", monitor["metric"]] if monitor and monitor["metric"] != "loss" else ["loss"]
 
 
 def alarming_metric(monitor: Optional[Mapping[str, str]], newest: Callable[[str], Any]) -> Optional[str]:
-    """The watched metric whose newest value is not finite. ``newest`` gives a metric's value, or raises KeyError."""
+    """Finds the watched metric whose newest value is not finite. ``newest`` gives a metric's value, or raises KeyError."""
     return next((metric for metric in watched_metrics(monitor) if _is_alarming(metric, newest)), None)
 
 
 def has_diverged(monitor: Optional[Mapping[str, str]], newest: Callable[[str], Any]) -> bool:
-    """Whether the state behind these metrics is taken for diverged: see ``hasDiverged`` in ``protocol/numbers.ts``."""
+    """Tells whether the state behind these metrics is taken for diverged: see ``hasDiverged`` in ``protocol/numbers.ts``."""
     try:
         newest("loss")
         decides = "loss"

@@ -26,7 +26,7 @@ class Watch:
         # The newest values, from the first one that is not finite on: before, nothing needs them.
         self._newest: Dict[str, float] = {}
         self._spike_said_at: Dict[str, int] = {}
-        #: Whether the newest state is taken for diverged. Automatic checkpoints wait then: they would push out good ones.
+        #: The newest state is taken for diverged. Automatic checkpoints wait then: they would push out good ones.
         self.diverged = False
         #: Why the run is to pause, as the job has it: `loss was NaN at step 12`; None: it is not.
         self.pause: Optional[str] = None

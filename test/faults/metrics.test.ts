@@ -15,7 +15,7 @@ import { openStored, reopen, type Stored } from '../support/stored.ts';
 let seq = 0;
 let time = 1;
 
-/** As a trainer writes them; `values` may be what no version of ours writes any more. */
+/** Tells as a trainer does; `values` may be what no version of ours writes any more. */
 async function tell({ folder, store }: Stored, session: string, told: [step: number, values: object][]) {
   const directory = join(folder, 'store/sessions', session);
   mkdirSync(directory, { recursive: true });

@@ -22,7 +22,7 @@ import { DIST, events, inbox } from '../support/trainer.ts';
 const COUNT = 1_500;
 const EDGES = [Number.NaN, Infinity, -Infinity, -0, 5e-324, -1.7976931348623157e308];
 
-/** With a file for scripts that holds doubles as their bits, a line each. */
+/** Makes a project with a script, and a file for it that holds doubles. */
 function fixtureWith(script: string, values: readonly number[], jobs: object = {}): Fixture {
   const fixture = makeFixture({ config: { jobs } });
   const bytes = Buffer.alloc(8 * values.length);
@@ -167,8 +167,8 @@ start = int(sys.argv[1].split('step')[1].split('.')[0]) if len(sys.argv) > 1 els
 print('FROM', start, flush=True)
 for step in range(start + 1, 6):
     loss = 'nan' if step == 4 and not start else 1 / step
-    print(f'trainstash step={step} loss={loss}', flush=True)
     save(step)
+    print(f'trainstash step={step} loss={loss}', flush=True)
     # Until somebody asks it to end.
     if loss == 'nan': time.sleep(60)
 for step in (5, 4, 3, 2, 1, 5, 2): print(f'trainstash step={step} eval={step + (time.time() % 1) / 4}', flush=True)
@@ -269,7 +269,7 @@ test('checkpoints that an earlier version set aside, for their metrics were null
   expect(readdirSync(taking)).toEqual(['bad-000000050-000002-bbbbbbbbbbbb']);
 });
 
-/** On the command line, and for agents: no metric is null. */
+/** Looks that no metric is null on the command line, and for agents. */
 async function expectNoNull(fixture: Fixture): Promise<void> {
   const shown = JSON.parse((await fixture.cli('show', '1', '--json')).stdout);
   const listed = JSON.parse((await fixture.cli('ls', '--json')).stdout);

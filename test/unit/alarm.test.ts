@@ -1,4 +1,4 @@
-/** What a command's metrics tell of its checkpoints and of its health. */
+/** A command's metrics: what they tell of its checkpoints and of its health. */
 import { expect, test } from 'vitest';
 import { Alarm } from '../../daemon/runner/alarm.ts';
 import { Progress } from '../../daemon/runner/progress.ts';

@@ -1,10 +1,11 @@
-/** How values that are not finite are shown: never as null, never as if all were well. */
+/** Values that are not finite, as they are shown: never as null, never as if all were well. */
 import { describe, expect, test } from 'vitest';
 import { runDetails, runTable } from '../../cli/views.ts';
 import { filterOf } from '../../extension/pages/columns.ts';
 import { rowOf } from '../../extension/rows.ts';
 import { curveSvg } from '../../extension/sparkline.ts';
 import { lookOfCheckpoint, lookOfRun, statusOf } from '../../extension/text.ts';
+import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import { differs } from '../../protocol/diff.ts';
 import type { Checkpoint, MetricSummary, Run } from '../../protocol/domain.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
@@ -112,6 +113,12 @@ test('a small curve breaks where values are not finite, and has a mark there', (
   expect(svg).not.toMatch(/NaN|Infinity/);
   expect(curveSvg(['NaN', 'NaN'])).toContain('×');
   expect(curveSvg([1])).toBeNull();
+});
+
+test('by time a curve is in the order in which it was told', () => {
+  const xs = [1, 2, 3];
+  expect(inOrderOfPlaces(xs, xs).places).toBe(xs);
+  expect(inOrderOfPlaces(Float64Array.of(30, 10, 20), [3, 1, 2])).toEqual({ places: [10, 20, 30], values: [1, 2, 3] });
 });
 
 test('curves of which one goes on are not the same, though they are equal where both are', () => {

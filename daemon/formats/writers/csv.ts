@@ -2,7 +2,7 @@
 import type { MetricSeries } from '../../../protocol/domain.ts';
 import { fromWireNumber } from '../../../protocol/numbers.ts';
 
-/** A line for each point. */
+/** Writes a line for each point. */
 export function csvOfPoints(series: readonly MetricSeries[]): string {
   const rows = series.flatMap(({ name, steps, values, times }) =>
     steps.map((step, i) => `${step},${times[i]},${csvText(name)},${csvNumber(fromWireNumber(values[i]!))}`),
@@ -10,7 +10,7 @@ export function csvOfPoints(series: readonly MetricSeries[]): string {
   return `${['step,seconds,metric,value', ...rows].join('\n')}\n`;
 }
 
-/** Every double as it is: `NaN`, `inf`, `-inf`, `-0.0`, as NumPy and pandas write and read them. */
+/** Writes every double as it is, what is special as NumPy and pandas do: `NaN`, `inf`, `-inf`, `-0.0`. */
 export function csvNumber(value: number): string {
   if (Number.isFinite(value)) return Object.is(value, -0) ? '-0.0' : String(value);
   return Number.isNaN(value) ? 'NaN' : value > 0 ? 'inf' : '-inf';
