@@ -201,7 +201,11 @@ export function openStore(options: StoreOptions) {
         .prepare("SELECT body FROM run WHERE json_extract(body, '$.name') = ? LIMIT 2")
         .all(query);
       if (named.length === 1) return JSON.parse(named[0]!.body);
-      throw new TrainstashError('notFound', `There is no run "${query}". \`trainstash ls --all\` lists them.`, {
+      const [, ofRun] = /^(.+)@[^@]+$/.exec(query) ?? [];
+      const hint = ofRun
+        ? ` ${query} names a checkpoint; \`trainstash show ${ofRun}\` shows its run.`
+        : ' `trainstash ls --all` lists them.';
+      throw new TrainstashError('notFound', `There is no run "${query}".${hint}`, {
         what: 'run',
         query,
       });
@@ -269,9 +273,7 @@ export function openStore(options: StoreOptions) {
       const missing = () =>
         new TrainstashError(
           'notFound',
-          run
-            ? `${run.name} has no checkpoint "${query}". \`trainstash show ${run.number}\` lists them.`
-            : `There is no checkpoint "${query}".${hintOfRun(query)}`,
+          run ? noCheckpoint(run, query) : `There is no checkpoint "${query}".${hintOfRun(query)}`,
           {
             what: 'checkpoint',
             query,
@@ -439,6 +441,12 @@ export function openStore(options: StoreOptions) {
     },
   };
   return api;
+}
+
+function noCheckpoint({ name, number, monitor }: Run, query: string): string {
+  if (query === 'best' && !monitor)
+    return `${name} was not told what its best is: "keep": { "best": "min:val_loss" } of its job in trainstash.json names a metric. \`trainstash show ${number}\` lists its checkpoints.`;
+  return `${name} has no checkpoint "${query}". \`trainstash show ${number}\` lists them; \`--trash\` also those that are in the trash.`;
 }
 
 function openObjects(path: string): Objects {
