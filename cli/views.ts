@@ -113,12 +113,16 @@ export function runDetails(
       `${run.branch ?? (run.commit ? '(detached HEAD)' : '(no git)')}${run.commit ? ` @ ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
     ),
     field('code', codeText(run)),
-    field(
-      'params',
-      Object.entries(run.params)
-        .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
-        .join(' '),
-    ),
+    ...(Object.keys(run.params).length > 0
+      ? [
+          field(
+            'params',
+            Object.entries(run.params)
+              .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
+              .join(' '),
+          ),
+        ]
+      : []),
     run.kind === 'module'
       ? field('back end', `${run.backend}, seed ${run.seed}`)
       : field('command', safe(run.command ? run.command.words.join(' ') : `job ${run.job}`)),

@@ -138,8 +138,7 @@ function scrubEvent(line: string, masker: Masker): string {
 }
 
 function scrubText(line: string, masker: Masker): string {
-  if (!MAY_HOLD_SECRET.test(line)) return line;
-  return line.length > LONGEST_LINE ? masker.known(line) : masker.text(line);
+  return line.length <= LONGEST_LINE && MAY_HOLD_SECRET.test(line) ? masker.text(line) : masker.known(line);
 }
 
 /** Questions of scripts that were started by hand, and what they were answered. */

@@ -29,15 +29,14 @@ export function maskText(text: string, found: Found = ignore): string {
     const lines = text.split('\n');
     return lines.length > 1 ? lines.map((line) => maskText(line, found)).join('\n') : masked(text, found);
   }
-  let result = text.replaceAll(URL, (_, scheme: string, rest: string) => `${scheme}${maskUrl(rest, found)}`);
-  for (const pattern of patterns()) {
-    result = result.replaceAll(pattern, (whole: string, kept: unknown) => {
-      const head = typeof kept === 'string' ? kept : '';
-      const secret = whole.slice(head.length);
-      return isPlain(secret) ? whole : `${head}${masked(secret, found)}`;
-    });
-  }
-  result = maskAssigned(maskAssigned(result, ASSIGNMENT, found), FOLLOWING, found);
+  // What a rule cannot do without is looked for first: most texts have none of it.
+  let result = text.includes('://')
+    ? text.replaceAll(URL, (_, scheme: string, rest: string) => `${scheme}${maskUrl(rest, found)}`)
+    : text;
+  for (const pattern of patterns()) result = result.replaceAll(pattern, (...match) => maskMatch(match, found));
+  if (/[=:]/u.test(result)) result = maskAssigned(result, ASSIGNMENT, found);
+  if (result.includes('-')) result = maskAssigned(result, FOLLOWING, found);
+  if (!result.includes('@')) return result;
   return result.replaceAll(LOGIN, (whole, user: string, secret: string) =>
     isPlain(secret) ? whole : `${user}${masked(secret, found)}@`,
   );
@@ -171,6 +170,13 @@ const FOLLOWING = /(?<![^ \t\r\n"'=(])--?([A-Za-z][A-Za-z0-9_.-]{0,80})[ \t]{1,3
 /** `user:password@host` without a scheme; `name:tag@sha256:…` names an image. */
 const LOGIN =
   /(?<![A-Za-z0-9_./-])([A-Za-z0-9_.-]{1,80}:)([^ \t\r\n:@/"'<>]{1,200})@(?!(?:sha[0-9]{1,3}|md5):)(?=[A-Za-z0-9-]{1,80}(?:[.][A-Za-z0-9-]{1,80}|:[0-9]{1,5}(?![0-9a-z]))|localhost)/gu;
+
+/** The first group of a pattern, where it has one, stays. */
+function maskMatch([whole, kept]: unknown[], found: Found): string {
+  const head = typeof kept === 'string' ? kept : '';
+  const secret = String(whole).slice(head.length);
+  return isPlain(secret) ? String(whole) : `${head}${masked(secret, found)}`;
+}
 
 function maskUrl(rest: string, found: Found): string {
   const login = AUTHORITY.exec(rest) ?? ODD_AUTHORITY.exec(rest);

@@ -46,7 +46,7 @@ export const branchCommands: Record<string, Command> = {
     },
   },
   stash: {
-    summary: 'list|show|restore|drop|undo: files that branches left behind',
+    summary: 'list, put back or drop files that branches left behind',
     usage: '[list | show STASH | restore STASH [--to FOLDER] | drop STASH | undo [STASH]]',
     options: { to: { type: 'string' } },
     words: [0, 2],
@@ -92,7 +92,7 @@ export const branchCommands: Record<string, Command> = {
     },
   },
   hook: {
-    summary: 'install|remove a post-checkout hook that calls sync',
+    summary: 'install or remove a post-checkout hook that calls sync',
     usage: 'install | remove',
     options: {},
     words: [1, 1],

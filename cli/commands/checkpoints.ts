@@ -2,11 +2,16 @@
 import { resolve } from 'node:path';
 import * as m from '../../protocol/messages.ts';
 import { bytes, counted } from '../../protocol/words.ts';
+import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
+import type { Context } from '../context.ts';
 import { paint, safe } from '../format.ts';
 import { inspectionLines, readInspection } from '../inspection.ts';
 import { printError } from '../output.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
+
+/** As `eject` and `stash restore` name it; the second word is shorter. */
+const TO = { to: { type: 'string' } } as const;
 
 export const checkpointCommands: Record<string, Command> = {
   inspect: {
@@ -79,11 +84,11 @@ export const checkpointCommands: Record<string, Command> = {
   code: {
     summary: 'write the code that a run was started with into a new folder',
     usage: 'RUN|CHECKPOINT|RUN@STEP FOLDER',
-    options: {},
-    words: [2, 2],
+    options: TO,
+    words: [1, 2],
     async run(context) {
       const client = await context.project();
-      const [source, directory] = context.args.words as [string, string];
+      const [source, directory] = withFolder(context, 'code');
       const restored = await client.request(m.codeRestore, { root: context.root, source, directory });
       const { leftOut } = restored;
       context.answer(restored, [
@@ -96,11 +101,11 @@ export const checkpointCommands: Record<string, Command> = {
   restore: {
     summary: "write a checkpoint's own files into a new folder",
     usage: 'CHECKPOINT|RUN@STEP FOLDER',
-    options: {},
-    words: [2, 2],
+    options: TO,
+    words: [1, 2],
     async run(context) {
       const client = await context.project();
-      const [checkpoint, directory] = context.args.words as [string, string];
+      const [checkpoint, directory] = withFolder(context, 'restore');
       const restored = await client.request(m.checkpointRestore, { root: context.root, checkpoint, directory });
       context.answer(restored, [
         `${counted(restored.files.length, 'file')}, ${bytes(restored.bytes)}, verified, in ${restored.directory}.`,
@@ -109,3 +114,11 @@ export const checkpointCommands: Record<string, Command> = {
     },
   },
 };
+
+/** What is written, and the folder that it is written to, in either spelling. */
+function withFolder({ args }: Context, name: 'code' | 'restore'): [source: string, folder: string] {
+  const [source, folder = args.text('to')] = args.words;
+  if (source !== undefined && folder !== undefined && (args.words[1] === undefined) !== (args.text('to') === undefined))
+    return [source, folder];
+  throw new UsageError(`Usage: trainstash ${name} ${checkpointCommands[name]!.usage}`);
+}

@@ -20,7 +20,7 @@ const SHOWN_FILES = 20;
 
 export const diffCommands: Record<string, Command> = {
   diff: {
-    summary: 'what is different between runs, checkpoints or branches',
+    summary: 'compare runs, checkpoints or branches',
     usage: 'A B [C]… | BRANCH..BRANCH [--by step|epoch|time] [--code] [--no-weights] [--all] [--map OLD=NEW]…',
     options: {
       by: { type: 'string' },

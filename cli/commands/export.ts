@@ -11,7 +11,7 @@ import { field } from '../views.ts';
 
 export const exportCommands: Record<string, Command> = {
   export: {
-    summary: 'a checkpoint or a run’s metrics for others: safetensors, onnx, csv, …',
+    summary: 'write a checkpoint or metrics for others: onnx, csv, npz, …',
     usage: 'CHECKPOINT|RUN [--format F] [--out FILE] [--full] [--strip PREFIX] [--force]',
     options: {
       format: { type: 'string' },

@@ -13,14 +13,18 @@ import { interrupted } from '../terminal.ts';
 import { trashLines } from '../trash.ts';
 import { checkpointTable, runDetails, runTable } from '../views.ts';
 
+/** Runs that are listed for people, unless they say otherwise. */
+const LISTED = 100;
+
 export const lookingCommands: Record<string, Command> = {
   ls: {
     summary: 'list runs',
-    usage: '[--branch NAME] [--all] [--drafts] [--trash]',
+    usage: '[--branch NAME] [--all] [--drafts] [--limit N] [--trash]',
     options: {
       branch: { type: 'string' },
       all: { type: 'boolean' },
       drafts: { type: 'boolean' },
+      limit: { type: 'string' },
       trash: { type: 'boolean' },
     },
     words: [0, 0],
@@ -107,29 +111,36 @@ async function listRuns(context: Context): Promise<number> {
   const client = await context.project();
   const project = await client.request(m.projectOpen, { root, trusted: true });
   const branch = args.flag('all') ? undefined : (args.text('branch') ?? project.branch);
+  const drafts = args.flag('drafts');
+  const most = args.count('limit') ?? (context.json ? Number.POSITIVE_INFINITY : LISTED);
   const runs: Run[] = [];
+  let total = 0;
   for (let cursor: string | null = null; ; ) {
-    const page: { runs: Run[]; next: string | null } = await client.request(m.runList, {
+    const page: { runs: Run[]; next: string | null; total: number } = await client.request(m.runList, {
       root,
       branch,
-      drafts: true,
+      drafts,
       cursor,
     });
     runs.push(...page.runs);
+    total = page.total;
     cursor = page.next;
-    if (cursor === null || (!context.json && runs.length >= 100)) break;
+    if (cursor === null || runs.length >= most) break;
   }
-  const shown = args.flag('drafts') ? runs : runs.filter((run) => !run.draft);
-  const hidden = runs.length - shown.length;
+  const shown = runs.slice(0, most);
+  const all = drafts ? total : (await client.request(m.runList, { root, branch, drafts: true, limit: 1 })).total;
+  const hidden = all - total;
   const name = branch === undefined ? 'all branches' : (branch ?? (project.git ? 'a detached HEAD' : '(no git)'));
   const lines =
-    shown.length > 0
+    total > 0
       ? runTable(shown, context.width)
       : [
           `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
         ];
+  const left = total - shown.length;
+  if (left > 0) lines.push(paint('dim', `${counted(left, 'older run')} not listed; --limit N lists more`));
   if (hidden > 0)
     lines.push(paint('dim', `${counted(hidden, 'draft')} hidden; --drafts shows ${hidden === 1 ? 'it' : 'them'}`));
-  context.answer(runs, lines);
+  context.answer(shown, lines);
   return 0;
 }

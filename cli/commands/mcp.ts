@@ -12,7 +12,7 @@ const WATCH_MS = 30_000;
 
 export const mcpCommands: Record<string, Command> = {
   mcp: {
-    summary: 'a server for agents (Model Context Protocol), on standard input and output',
+    summary: 'serve agents (Model Context Protocol) on stdin and stdout',
     usage: '[--yes] [--max-runs N] [--max-hours H]',
     options: { yes: { type: 'boolean', short: 'y' }, 'max-runs': { type: 'string' }, 'max-hours': { type: 'string' } },
     words: [0, 0],

@@ -143,7 +143,7 @@ export const projectCommands: Record<string, Command> = {
     },
   },
   eject: {
-    summary: 'all checkpoints back as plain files, store gone',
+    summary: 'write all checkpoints as plain files, and delete the store',
     usage: '[--to FOLDER] [--yes]',
     options: { to: { type: 'string' }, yes: { type: 'boolean', short: 'y' } },
     words: [0, 0],

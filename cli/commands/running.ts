@@ -35,7 +35,7 @@ export const runningCommands: Record<string, Command> = {
   run: {
     summary: 'start a training: a job, or any command after --',
     usage:
-      'JOB | -- COMMAND…  [--param NAME=VALUE]… [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon]',
+      'JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon]',
     takesCommand: true,
     options: {
       ...START_OPTIONS,
@@ -107,7 +107,7 @@ export const runningCommands: Record<string, Command> = {
     run: (context) => endRun(context, m.runPause, { accept: context.args.flag('yes') }),
   },
   attach: {
-    summary: 'the terminal of a running command in this one; leaving ends nothing',
+    summary: 'take part in the terminal of a running command',
     usage: '[RUN]',
     options: {},
     words: [0, 1],

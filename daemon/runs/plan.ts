@@ -158,7 +158,7 @@ async function newestResumable({ store, place }: ProjectContext): Promise<Run> {
   if (newest) return newest;
   throw new TrainstashError(
     'notFound',
-    `No run of ${branch ?? 'this project'} is paused, failed or lost, so there is nothing to resume. \`trainstash ls\` shows all; a run can be named: \`trainstash resume 14\`.`,
+    `No run of ${branch ?? 'this project'} is paused, failed or lost, so there is nothing to resume. \`trainstash ls\` lists all runs; \`trainstash resume RUN\` takes one of them.`,
     { what: 'run', query: '' },
   );
 }

@@ -101,6 +101,19 @@ test('the version is told in every spelling', async () => {
     expect((await fixture.cli(word)).stdout).toMatch(/^trainstash \d+\.\d+\.\d+\S*\n$/);
   expect(JSON.parse((await fixture.cli('version', '--json')).stdout).version).toMatch(/^\d/);
   expect((await fixture.cli('hlep')).stderr).toContain('Did you mean "help"?');
+  expect((await fixture.cli('-x')).stderr).not.toContain('Did you mean');
+});
+
+test('help fits 80 columns', async () => {
+  const fixture = makeFixture();
+  const overview = (await fixture.cli('help')).stdout;
+  const names = [...overview.matchAll(/^ {2}([a-z]+) {2}/gm)].map(([, name]) => name!);
+  expect(names.length).toBeGreaterThan(30);
+  const pages = await Promise.all(
+    [...names.slice(0, 12), 'export', 'mcp', 'fork', 'gc'].map((name) => fixture.cli('help', name)),
+  );
+  for (const line of [overview, ...pages.map(({ stdout }) => stdout)].join('\n').split('\n'))
+    expect([...line].length, line).toBeLessThanOrEqual(80);
 });
 
 test('a bug is one sentence and a log; its stack is for who asks', async () => {

@@ -62,13 +62,8 @@ function findCheckpoint(parts: Parts, query: string, run: Run | null): Checkpoin
   const missing = () =>
     new TrainstashError(
       'notFound',
-      run
-        ? `${run.name} has no checkpoint "${query}". \`trainstash show ${run.number}\` lists them.`
-        : `There is no checkpoint "${query}".${hintOfRun(parts, query)}`,
-      {
-        what: 'checkpoint',
-        query,
-      },
+      run ? noCheckpoint(run, query) : `There is no checkpoint "${query}".${hintOfRun(parts, query)}`,
+      { what: 'checkpoint', query },
     );
   if (run) {
     let found: Checkpoint | undefined;
@@ -99,4 +94,10 @@ function findCheckpoint(parts: Parts, query: string, run: Run | null): Checkpoin
 function hintOfRun(parts: Parts, query: string): string {
   const run = /^\d{1,9}$/.test(query) ? parts.catalog.runByNumber(Number(query)) : undefined;
   return run ? ` ${run.name} is a run; its checkpoints are ${query}@STEP, ${query}@best and ${query}@last.` : '';
+}
+
+function noCheckpoint({ name, number, monitor }: Run, query: string): string {
+  if (query === 'best' && !monitor)
+    return `${name} was not told what its best is: "keep": { "best": "min:val_loss" } of its job in trainstash.json names a metric. \`trainstash show ${number}\` lists its checkpoints.`;
+  return `${name} has no checkpoint "${query}". \`trainstash show ${number}\` lists them; \`--trash\` also those that are in the trash.`;
 }

@@ -72,7 +72,11 @@ function findRun(parts: Parts, query: string): Run {
   }
   const named = parts.catalog.runsByName(query);
   if (named.length === 1) return named[0]!;
-  throw new TrainstashError('notFound', `There is no run "${query}". \`trainstash ls --all\` lists them.`, {
+  const [, ofRun] = /^(.+)@[^@]+$/.exec(query) ?? [];
+  const hint = ofRun
+    ? ` ${query} names a checkpoint; \`trainstash show ${ofRun}\` shows its run.`
+    : ' `trainstash ls --all` lists them.';
+  throw new TrainstashError('notFound', `There is no run "${query}".${hint}`, {
     what: 'run',
     query,
   });
