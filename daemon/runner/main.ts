@@ -111,10 +111,11 @@ class Runner {
 
   async run(): Promise<ExitRecord> {
     const { root } = this.#launch;
-    const words = JSON.parse(process.env[COMMAND_VARIABLE] ?? 'null') ?? this.#command.words;
-    const environment = { ...machineFacts(), ...this.#command.facts };
     const looker = new Looker(HERE, { root, dir: this.#command.dir, checkpoints: this.#command.checkpoints });
     this.#looker = looker;
+    looker.start();
+    const words = JSON.parse(process.env[COMMAND_VARIABLE] ?? 'null') ?? this.#command.words;
+    const environment = { ...machineFacts(), ...this.#command.facts };
     this.#collector = new Collector({
       directory: this.#directory,
       root,
