@@ -85,6 +85,8 @@ class Runner {
   #asked: 'paused' | 'stopped' | null = null;
   #interrupted: string | null = null;
   #hasEnded = false;
+  /** Each failure to look is said once. */
+  readonly #saidOfLooking = new Set<string>();
   readonly #progress: Progress;
 
   constructor(directory: SessionDirectory, launch: Launch, command: LaunchCommand, reporter: Reporter) {
@@ -182,7 +184,7 @@ class Runner {
       await this.#looker!.events();
       await this.#collector!.begin();
     } catch (error) {
-      this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
+      this.#couldNotLook(error as Error);
     }
   }
 
@@ -204,9 +206,15 @@ class Runner {
       await this.#takeEvents();
       return await this.#collector!.look(ended);
     } catch (error) {
-      this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
+      this.#couldNotLook(error as Error);
       return 0;
     }
+  }
+
+  #couldNotLook({ message }: Error): void {
+    if (this.#saidOfLooking.has(message)) return;
+    this.#saidOfLooking.add(message);
+    this.#notice('files', `Files could not be looked at: ${message}.`);
   }
 
   async #takeEvents(): Promise<void> {
