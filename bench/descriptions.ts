@@ -24,6 +24,11 @@ export const WHAT: Readonly<Record<string, string>> = {
   'daemon.state': 'state and first page of that tree',
   'daemon.idle': 'resident memory',
   'daemon.start': 'until the first answer',
+  'runner.stall':
+    'longest extra pause between two prints of a script, by its own clock, while a file of 28 MB that it saved (900,000 tuples) is looked into',
+  'runner.memory': 'most that the process between a script and its terminal takes meanwhile',
+  'inspect.first': 'a small file, by a process that is started for it',
+  'inspect.next': 'another small file after that',
   'branches.switch':
     "2 GiB in 8 files on each branch, from HEAD's change to all files in place, the 150 ms of rest included",
   'branches.switch-size': 'the same beside small files',

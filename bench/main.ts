@@ -1,4 +1,4 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, backends, storage, metrics, daemon, branches, python, diff, editor. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, backends, storage, metrics, daemon, runner, branches, python, diff, editor. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -12,6 +12,7 @@ import { metricsBenchmarks } from './metrics.ts';
 import { installPeers } from './peers.ts';
 import { pythonBenchmarks } from './python.ts';
 import { writeReport } from './report.ts';
+import { runnerBenchmarks } from './runner.ts';
 import { storageBenchmarks } from './storage.ts';
 import { storeBenchmarks } from './store.ts';
 import { trainerBenchmarks } from './trainer.ts';
@@ -23,6 +24,7 @@ const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>
   backends: backendBenchmarks,
   metrics: metricsBenchmarks,
   daemon: daemonBenchmarks,
+  runner: runnerBenchmarks,
   branches: branchBenchmarks,
   python: pythonBenchmarks,
   diff: diffBenchmarks,

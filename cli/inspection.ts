@@ -34,30 +34,36 @@ export async function readInspection(
 }
 
 export function inspectionLines(inspection: FileInspection, width: number, all: boolean): string[] {
-  const { format, version, tensors, tensorCount, elements, values, valueCount, classes, classCount, notes } =
-    inspection;
-  const lines = [
-    field('format', `${format}${version ? `, ${safe(version)}` : ''}, ${bytes(inspection.bytes)}`),
-    field('tensors', `${integer(tensorCount)}, ${counted(elements, 'element')}`),
-  ];
+  const { format, version, tensors, tensorCount, elements, notes } = inspection;
   const shown = all ? tensors : tensors.slice(0, SHOWN_TENSORS);
   // Columns without content are left out.
-  if (shown.length > 0) lines.push('', ...table(shown, [...COLUMNS, ...STATISTICS, REMARK], width));
-  lines.push(...rest(tensorCount, shown.length, all));
-  if (values.length > 0) {
-    lines.push('', paint('dim', 'VALUES'));
-    for (const { name, value } of all ? values : values.slice(0, SHOWN_VALUES))
-      lines.push(`  ${safe(name)} = ${safe(String(value))}`.slice(0, width));
-    lines.push(...rest(valueCount, all ? values.length : Math.min(values.length, SHOWN_VALUES), all));
-  }
-  if (classes.length > 0) {
-    lines.push('', paint('dim', 'CLASSES AND FUNCTIONS IT NAMES (not loaded)'));
-    for (const { name, count } of all ? classes : classes.slice(0, SHOWN_VALUES))
-      lines.push(`  ${paint('yellow', safe(name))}${count > 1 ? ` × ${integer(count)}` : ''}`);
-    lines.push(...rest(classCount, all ? classes.length : Math.min(classes.length, SHOWN_VALUES), all));
-  }
-  for (const note of notes) lines.push(paint('yellow', `! ${safe(note)}`));
-  return lines;
+  const rows = shown.length > 0 ? ['', ...table(shown, [...COLUMNS, ...STATISTICS, REMARK], width)] : [];
+  return [
+    field('format', `${format}${version ? `, ${safe(version)}` : ''}, ${bytes(inspection.bytes)}`),
+    field('tensors', `${integer(tensorCount)}, ${counted(elements, 'element')}`),
+    ...rows,
+    ...rest(tensorCount, shown.length, all),
+    ...valueLines(inspection, width, all),
+    ...classLines(inspection, all),
+    ...notes.map((note) => paint('yellow', `! ${safe(note)}`)),
+  ];
+}
+
+function valueLines({ values, valueCount }: FileInspection, width: number, all: boolean): string[] {
+  if (values.length === 0) return [];
+  const shown = all ? values : values.slice(0, SHOWN_VALUES);
+  const lines = shown.map(({ name, value }) => `  ${safe(name)} = ${safe(String(value))}`.slice(0, width));
+  return ['', paint('dim', 'VALUES'), ...lines, ...rest(valueCount, shown.length, all)];
+}
+
+function classLines({ classes, classCount }: FileInspection, all: boolean): string[] {
+  if (classes.length === 0) return [];
+  const shown = all ? classes : classes.slice(0, SHOWN_VALUES);
+  const lines = shown.map(
+    ({ name, count }) => `  ${paint('yellow', safe(name))}${count > 1 ? ` × ${integer(count)}` : ''}`,
+  );
+  const title = paint('dim', 'CLASSES AND FUNCTIONS IT NAMES (not loaded)');
+  return ['', title, ...lines, ...rest(classCount, shown.length, all)];
 }
 
 function rest(count: number, shown: number, all: boolean): string[] {

@@ -80,8 +80,7 @@ export function guarded<T>(work: () => T): T {
 }
 
 async function load(): Promise<{ library: Library; files: FileSystem }> {
-  const { ready } = await import('h5wasm');
-  const library = await ready;
+  const library = await silently(async () => (await import('h5wasm')).ready);
   const files = library.FS as unknown as FileSystem;
   const open = files.open.bind(files);
   files.open = (path, ...rest) => {
@@ -90,6 +89,17 @@ async function load(): Promise<{ library: Library; files: FileSystem }> {
     throw new files.ErrnoError(NO_SUCH_FILE);
   };
   return { library, files };
+}
+
+/** What the library says of a file it says on whatever the console is when it is loaded: dozens of lines about its own source. */
+async function silently<T>(work: () => Promise<T>): Promise<T> {
+  const { error } = console;
+  console.error = () => {};
+  try {
+    return await work();
+  } finally {
+    console.error = error;
+  }
 }
 
 /** An empty file of the sealed file system, whose bytes are then read from outside. */

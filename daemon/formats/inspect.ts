@@ -9,7 +9,7 @@ import { HDF5_SIGNATURE, openHdf5 } from './hdf5.ts';
 import { blankInspection, checkedCount, type Inspection, type OpenedFile } from './inspection.ts';
 import { inspectNpz } from './npz.ts';
 import { inflate } from './packed.ts';
-import { readHeader } from './safetensors.ts';
+import { readHeader } from './safetensors-reader.ts';
 import { inspectPickle, inspectTorch } from './torch-file.ts';
 import { checkMethod } from './unpacked.ts';
 import type { Read } from './window.ts';

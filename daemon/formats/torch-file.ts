@@ -125,7 +125,7 @@ function joined(bytes: number, archives: readonly Inspection[]): Inspection {
     valueCount: archives.reduce((sum, { valueCount }) => sum + valueCount, 0),
     classes: archives.flatMap(({ classes }) => classes),
     notes: [
-      `It holds ${archives.length.toLocaleString('en-US')} archives one behind the other, as a shard of a distributed checkpoint does. What they are called is in the file ".metadata" beside it; the shard alone is a part of the checkpoint.`,
+      `It holds ${archives.length.toLocaleString('en-US')} archives one behind the other, as a shard of a distributed checkpoint does: then it is a part of that, and the file ".metadata" beside it has the names. torch.load reads no such file.`,
       ...new Set(archives.flatMap(({ notes }) => notes)),
     ],
     isComplete: archives.every(({ isComplete }) => isComplete),

@@ -1,6 +1,6 @@
 /** Whether a checkpoint file is complete, as far as its format tells. Pure: reads through `read`. */
 import { FormatError } from './format-error.ts';
-import { readHeader } from './safetensors.ts';
+import { readHeader } from './safetensors-reader.ts';
 import type { Read } from './window.ts';
 import { readZip, startsLikeZip } from './zip.ts';
 

@@ -46,7 +46,8 @@ export function readZip(read: Read, fileBytes: number, budget = new Budget()): Z
   if (bytes > MAX_DIRECTORY_BYTES) throw new FormatError('its directory is absurdly large', { isWhole: true });
   budget.spend(bytes);
   // What looks like bytes before the archive may be a gap behind its directory.
-  const before = found.before > 0 && isDirectory(read, offset) ? 0 : found.before;
+  const isGap = found.before > 0 && !isDirectory(read, found.before + offset) && isDirectory(read, offset);
+  const before = isGap ? 0 : found.before;
   const directory = Buffer.from(read(before + offset, bytes));
   if (directory.length < bytes) throw new FormatError('the directory does not fit the file');
   const entries: ZipEntry[] = [];

@@ -53,6 +53,8 @@ export class LookingProcess {
       `--max-semi-space-size=${YOUNG_MEBIBYTES}`,
       '--disable-warning=ExperimentalWarning',
     ];
+    // Its helpers would not go last with it.
+    if (setup.niceness > 0) flags.push('--single-threaded-gc');
     this.#child = spawn(process.execPath, [...flags, entry, JSON.stringify(setup)], {
       // Where it dies no core file is left, and no folder is kept busy.
       cwd: process.platform === 'win32' ? undefined : '/',

@@ -5,7 +5,7 @@ import { shortName } from '../formats/short-name.ts';
 import type { Statistics } from '../formats/statistics.ts';
 
 /** Together they stay well below what a message may have. */
-const TENSOR_BYTES = 256 << 10;
+const TENSOR_BYTES = 512 << 10;
 const VALUE_BYTES = 96 << 10;
 const CLASS_BYTES = 32 << 10;
 const NOTE_BYTES = 16 << 10;

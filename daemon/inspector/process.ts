@@ -34,7 +34,7 @@ const thread = new Worker(entry, {
   stdout: true,
   stderr: true,
 });
-let current: { id: number; limits: Limits; startedAt: number } | null = null;
+let current: { id: number; limits: Limits; startedAt: number; usedBefore: number } | null = null;
 
 thread.on('message', (message: FromThread) => {
   if (message.say === 'done' || message.say === 'failed') {
@@ -48,7 +48,7 @@ thread.on('error', (error: NodeJS.ErrnoException) => {
 });
 process.on('message', (message: ToProcess) => {
   if (message.say === 'request') {
-    current = { id: message.id, limits: message.limits, startedAt: performance.now() };
+    current = { id: message.id, limits: message.limits, startedAt: performance.now(), usedBefore: processorMs() };
     thread.postMessage({ id: message.id, request: message.request });
     return;
   }
@@ -60,10 +60,18 @@ process.on('message', (message: ToProcess) => {
 
 setInterval(() => {
   if (current === null) return;
-  const { limits, startedAt } = current;
+  const { limits, startedAt, usedBefore } = current;
+  const isLate =
+    performance.now() - startedAt > limits.ms ||
+    processorMs() - usedBefore > (limits.processorMs ?? Number.POSITIVE_INFINITY);
   if (process.memoryUsage.rss() > limits.bytes) giveUp(outOfMemory(limits.bytes));
-  else if (performance.now() - startedAt > limits.ms) giveUp({ kind: 'time', problem: 'it takes too long to be read' });
+  else if (isLate) giveUp({ kind: 'time', problem: 'it takes too long to be read' });
 }, WATCH_MS).unref();
+
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 function outOfMemory(bytes: number): Failure {
   return { kind: 'memory', problem: `reading it takes more than ${Math.round(bytes / MEBIBYTE)} MB of memory` };

@@ -2,6 +2,8 @@
 
 export interface Limits {
   ms: number;
+  /** Of processor time: beside a training that uses all of it, time passes while nothing is done. */
+  processorMs?: number;
   /** Of the whole process: its heap, its buffers, its libraries. */
   bytes: number;
 }

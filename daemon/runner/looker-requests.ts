@@ -61,7 +61,7 @@ const MEBIBYTE = 1 << 20;
 /** A file system may take its time. */
 export const FILES_LIMITS: Limits = { ms: 300_000, bytes: 1_024 * MEBIBYTE };
 /** Beside a training there is neither memory nor time to be had for a file that wants much of them. */
-export const KNOW_LIMITS: Limits = { ms: 20_000, bytes: 512 * MEBIBYTE };
+export const KNOW_LIMITS: Limits = { ms: 60_000, processorMs: 15_000, bytes: 512 * MEBIBYTE };
 export const LOOKER_HEAP_MEBIBYTES = 400;
 /** Others go first: the training. */
 export const LOOKER_NICENESS = 10;

@@ -5,7 +5,6 @@
 import { closeSync } from 'node:fs';
 import { Budget } from '../formats/budget.ts';
 import { UnknownFormat } from '../formats/format-error.ts';
-import { openFile } from '../formats/inspect.ts';
 import { inBlocks } from '../inspector/blocks.ts';
 import { openRegular, readerOf } from '../inspector/regular-file.ts';
 import { failureOf, serve } from '../inspector/serve.ts';
@@ -57,6 +56,8 @@ async function knownIn(path: string): Promise<KnownFiles> {
     const { file, stat } = openRegular(path);
     try {
       const bytes = Number(stat.size);
+      // The script waits for the first look: what that does not need comes later.
+      const { openFile } = await import('../formats/inspect.ts');
       const { inspection, close } = await openFile(inBlocks(readerOf(file), bytes), bytes, new Budget(NAMES_BYTES));
       close();
       const problem = inspection.isComplete ? null : 'its structure is too deep or too large';

@@ -48,6 +48,11 @@ export class Looker {
     this.#places = places;
   }
 
+  /** Starts the process ahead of the first question. */
+  start(): void {
+    this.#process = this.#begin();
+  }
+
   /** Rejects with LookFailed. */
   async look(): Promise<Seen> {
     const request: LookAtFilesRequest = { do: 'files', places: this.#places, since: this.#generation };
@@ -109,7 +114,7 @@ export class Looker {
 
   async #ask<R, P = never>(question: Question<P>): Promise<R> {
     if (this.#isClosed) throw new LookFailed('cancelled', 'nothing is looked at any more');
-    if (this.#process === null || this.#process.isEnded) this.#process = this.#start();
+    if (this.#process === null || this.#process.isEnded) this.#process = this.#begin();
     const asked = this.#process;
     try {
       return await asked.ask<R, P>(question);
@@ -118,7 +123,7 @@ export class Looker {
     }
   }
 
-  #start(): LookingProcess {
+  #begin(): LookingProcess {
     return new LookingProcess({
       entry: join(this.#runtime, 'inspector-process.js'),
       thread: join(this.#runtime, 'looker-thread.js'),

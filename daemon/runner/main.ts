@@ -93,6 +93,8 @@ class Runner {
   #asked: 'paused' | 'stopped' | null = null;
   #interrupted: string | null = null;
   #hasEnded = false;
+  /** Each failure to look is said once. */
+  readonly #saidOfLooking = new Set<string>();
   readonly #progress: Progress;
   readonly #alarm: Alarm;
 
@@ -121,10 +123,11 @@ class Runner {
 
   async run(): Promise<ExitRecord> {
     const { root } = this.#launch;
-    const { words, env } = realCommand() ?? this.#command;
-    const environment = { ...machineFacts(), ...this.#command.facts };
     const looker = new Looker(HERE, { root, dir: this.#command.dir, checkpoints: this.#command.checkpoints });
     this.#looker = looker;
+    looker.start();
+    const { words, env } = realCommand() ?? this.#command;
+    const environment = { ...machineFacts(), ...this.#command.facts };
     this.#collector = new Collector({
       directory: this.#directory,
       root,
@@ -194,7 +197,7 @@ class Runner {
       await this.#looker!.events();
       await this.#collector!.begin();
     } catch (error) {
-      this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
+      this.#couldNotLook(error as Error);
     }
   }
 
@@ -216,9 +219,15 @@ class Runner {
       await this.#takeEvents();
       return await this.#collector!.look(ended);
     } catch (error) {
-      this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
+      this.#couldNotLook(error as Error);
       return 0;
     }
+  }
+
+  #couldNotLook({ message }: Error): void {
+    if (this.#saidOfLooking.has(message)) return;
+    this.#saidOfLooking.add(message);
+    this.#notice('files', `Files could not be looked at: ${message}.`);
   }
 
   async #takeEvents(): Promise<void> {

@@ -5,7 +5,7 @@
 import { Budget } from '../formats/budget.ts';
 import { elementBytes } from '../formats/dtypes.ts';
 import { FormatError } from '../formats/format-error.ts';
-import { readHeader } from '../formats/safetensors.ts';
+import { readHeader } from '../formats/safetensors-reader.ts';
 import { dataOffset, readZip } from '../formats/zip.ts';
 
 export const MAX_CHUNK_BYTES = 4 << 20;

@@ -6,7 +6,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { type StateProblem, TrainstashError } from '../../protocol/errors.ts';
 import { markNumbers, unmarkNumbers } from '../../protocol/numbers.ts';
-import { readHeader, type TensorEntry } from '../formats/safetensors.ts';
+import { readHeader, type TensorEntry } from '../formats/safetensors-reader.ts';
 import type { RandomState } from './random.ts';
 import { tf } from './tf.ts';
 

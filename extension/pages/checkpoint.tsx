@@ -6,7 +6,8 @@ import type { FilePageSaid, FilePageState } from './messages.ts';
 import { drawer, listen, say } from './page.ts';
 import { param } from './words.ts';
 
-const SHOWN = 500;
+/** After the last key, the filter is asked for. */
+const TYPING_MS = 200;
 
 let state: FilePageState | null = null;
 const draw = drawer(() => (state ? <Page {...state} /> : <p class="quiet">Reading…</p>));
@@ -17,7 +18,8 @@ listen<{ type: 'state'; state: FilePageState }>((news) => {
   draw();
 });
 
-function Page({ name, inspection, problem }: FilePageState) {
+function Page({ inspection, problem, ...state }: FilePageState) {
+  const { name } = state;
   if (problem)
     return (
       <main>
@@ -25,7 +27,7 @@ function Page({ name, inspection, problem }: FilePageState) {
         <p class="problem">{problem}</p>
       </main>
     );
-  return inspection ? <Contents name={name} {...inspection} /> : <p class="quiet">Reading…</p>;
+  return inspection ? <Contents {...state} {...inspection} /> : <p class="quiet">Reading…</p>;
 }
 
 function Contents({
@@ -35,17 +37,18 @@ function Contents({
   version,
   tensors,
   tensorCount,
+  foundCount,
   elements,
   values,
+  valueCount,
   classes,
+  classCount,
   notes,
-}: FileInspection & { name: string }) {
+  next,
+  statistics: hasStatistics,
+  reading,
+}: FileInspection & Pick<FilePageState, 'name' | 'statistics' | 'reading'>) {
   const [filter, setFilter] = useState('');
-  const [all, setAll] = useState(false);
-  const [reading, setReading] = useState(false);
-  const found = tensors.filter((tensor) => tensor.name.toLowerCase().includes(filter.toLowerCase()));
-  const shown = all ? found : found.slice(0, SHOWN);
-  const hasStatistics = tensors.some(({ statistics }) => statistics !== null);
   const facts = [format, version, bytes(size), counted(tensorCount, 'tensor'), counted(elements, 'element')];
   return (
     <main>
@@ -57,10 +60,10 @@ function Contents({
         </p>
       ))}
       {values.length > 0 && (
-        <details class="section" open={values.length <= 40}>
+        <details class="section" open={valueCount <= 40}>
           <summary>
             <h2>Values</h2>
-            <span class="quiet">{integer(values.length)}</span>
+            <span class="quiet">{countText(valueCount, values.length)}</span>
           </summary>
           <table>
             <tbody>
@@ -78,7 +81,7 @@ function Contents({
         <details class="section">
           <summary>
             <h2>Classes that the file names</h2>
-            <span class="quiet">none of them is loaded</span>
+            <span class="quiet">{countText(classCount, classes.length)}, none of them is loaded</span>
           </summary>
           <p>{classes.map((one) => `${one.name} (${one.count})`).join(', ')}</p>
         </details>
@@ -86,10 +89,7 @@ function Contents({
       <details class="section" open>
         <summary>
           <h2>Tensors</h2>
-          <span class="quiet">
-            {integer(tensorCount)}
-            {tensorCount > tensors.length && `, the first ${integer(tensors.length)} are listed`}
-          </span>
+          <span class="quiet">{countText(foundCount, tensors.length)}</span>
         </summary>
         <div class="bar">
           <input
@@ -97,20 +97,17 @@ function Contents({
             placeholder="Filter"
             aria-label="Filter tensors"
             value={filter}
-            onInput={(event) => setFilter(event.currentTarget.value)}
+            onInput={(event) => {
+              setFilter(event.currentTarget.value);
+              askFor(event.currentTarget.value);
+            }}
           />
           {!hasStatistics && (
-            <button
-              type="button"
-              disabled={reading}
-              onClick={() => {
-                setReading(true);
-                say({ say: 'statistics' } satisfies FilePageSaid);
-              }}
-            >
-              {reading ? 'Reading all of it…' : 'Smallest, largest, mean'}
+            <button type="button" disabled={reading} onClick={() => say({ say: 'statistics' } satisfies FilePageSaid)}>
+              Smallest, largest, mean
             </button>
           )}
+          {reading && <span class="quiet">Reading…</span>}
         </div>
         <table class="weights">
           <thead>
@@ -138,19 +135,30 @@ function Contents({
             </tr>
           </thead>
           <tbody>
-            {shown.map((tensor) => (
-              <Row {...tensor} withStatistics={hasStatistics} key={tensor.name} />
+            {tensors.map((tensor, i) => (
+              <Row {...tensor} withStatistics={hasStatistics} key={i} />
             ))}
           </tbody>
         </table>
-        {found.length > shown.length && (
-          <button type="button" onClick={() => setAll(true)}>
-            Show {integer(found.length - shown.length)} more
+        {next && (
+          <button type="button" disabled={reading} onClick={() => say({ say: 'more' } satisfies FilePageSaid)}>
+            {tensors.length < foundCount ? `Show more of ${integer(foundCount)}` : 'Show more'}
           </button>
         )}
       </details>
     </main>
   );
+}
+
+let typing: ReturnType<typeof setTimeout> | undefined;
+
+function askFor(text: string): void {
+  clearTimeout(typing);
+  typing = setTimeout(() => say({ say: 'filter', text: text.slice(0, 200) } satisfies FilePageSaid), TYPING_MS);
+}
+
+function countText(count: number, listed: number): string {
+  return count > listed ? `${integer(count)}, the first ${integer(listed)} are listed` : integer(count);
 }
 
 function Row({
@@ -160,6 +168,8 @@ function Row({
   bytes: size,
   tiedTo,
   statistics,
+  noStatistics,
+  remark,
   withStatistics,
 }: InspectedTensor & { withStatistics: boolean }) {
   return (
@@ -167,18 +177,20 @@ function Row({
       <th scope="row">
         {name}
         {tiedTo && <span class="quiet"> is {tiedTo}</span>}
+        {remark && <span class="quiet"> {remark}</span>}
       </th>
       <td>{`[${shape.join(', ')}]`}</td>
       <td>{dtype}</td>
       <td class="number">{size === null ? '–' : bytes(size)}</td>
-      {withStatistics && (
+      {withStatistics && !statistics && <td colSpan={4}>{noStatistics !== remark && noStatistics}</td>}
+      {withStatistics && statistics && (
         <>
-          <td class="number">{statistics ? metric(statistics.min) : '–'}</td>
-          <td class="number">{statistics ? metric(statistics.mean) : '–'}</td>
-          <td class="number">{statistics ? metric(statistics.max) : '–'}</td>
+          <td class="number">{metric(statistics.min)}</td>
+          <td class="number">{metric(statistics.mean)}</td>
+          <td class="number">{metric(statistics.max)}</td>
           <td>
-            {statistics && statistics.nan > 0 && `NaN ${integer(statistics.nan)} `}
-            {statistics && statistics.infinite > 0 && `∞ ${integer(statistics.infinite)}`}
+            {statistics.nan > 0 && `NaN ${integer(statistics.nan)} `}
+            {statistics.infinite > 0 && `∞ ${integer(statistics.infinite)}`}
           </td>
         </>
       )}

@@ -42,13 +42,22 @@ export type DiffPageSaid = v.InferOutput<typeof diffPageSaid>;
 
 export interface FilePageState {
   name: string;
+  /** Pages of it so far, put together; `next` tells whether there are more. */
   inspection: FileInspection | null;
   problem: string | null;
+  /** The part of names that its tensors have. */
+  filter: string;
+  /** Statistics were asked for. */
+  statistics: boolean;
+  /** Another page is on its way. */
+  reading: boolean;
 }
 
 export const filePageSaid = v.variant('say', [
   v.object({ say: v.literal('ready') }),
   v.object({ say: v.literal('statistics') }),
+  v.object({ say: v.literal('more') }),
+  v.object({ say: v.literal('filter'), text: v.pipe(v.string(), v.maxLength(200)) }),
 ]);
 export type FilePageSaid = v.InferOutput<typeof filePageSaid>;
 

@@ -1,5 +1,6 @@
 /** Checkpoint files, opened in the editor: what they hold, read by the daemon. The editor never loads such a file. */
 import * as vscode from 'vscode';
+import type { FileInspection } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { type App, report } from '../app.ts';
@@ -20,39 +21,116 @@ export function registerCheckpointFiles(app: App, context: vscode.ExtensionConte
 }
 
 function showFile(app: App, context: vscode.ExtensionContext, uri: vscode.Uri, panel: vscode.WebviewPanel): void {
-  const state: FilePageState = { name: uri.path.split('/').pop()!, inspection: null, problem: null };
   let ready = false;
-  let looked = 0;
-  const push = (): void => {
-    if (ready) page.post({ type: 'state', state });
-  };
-  const look = async (statistics: boolean) => {
-    const mine = ++looked;
-    try {
-      if (uri.scheme !== 'file') throw new Error('Only files on a disk can be looked into.');
-      const inspection = await app.connection.request(m.fileInspect, { path: uri.fsPath, statistics });
-      if (mine === looked) Object.assign(state, { inspection, problem: null });
-    } catch (error) {
-      if (!(error instanceof TrainstashError)) app.log.error(String(error));
-      if (mine === looked) Object.assign(state, { inspection: null, problem: (error as Error).message });
-    }
-    push();
-  };
+  const file = new LookedAtFile(app, uri, () => {
+    if (ready) page.post({ type: 'state', state: file.state });
+  });
   const page: PageHost = openPage<FilePageSaid>(context, panel, {
     script: 'checkpoint.js',
     said: filePageSaid,
     take(message): unknown {
-      if (message.say === 'statistics') return look(true);
+      if (message.say === 'statistics') return file.look({ statistics: true });
+      if (message.say === 'filter') return file.look({ filter: message.text });
+      if (message.say === 'more') return file.more();
       ready = true;
-      return push();
+      return page.post({ type: 'state', state: file.state });
     },
     failed: (error) => void report(app, error),
   });
   // A training may write it again while one looks at it.
   const watcher = vscode.workspace.createFileSystemWatcher(
-    new vscode.RelativePattern(vscode.Uri.joinPath(uri, '..'), state.name),
+    new vscode.RelativePattern(vscode.Uri.joinPath(uri, '..'), file.state.name),
   );
-  for (const event of [watcher.onDidChange, watcher.onDidCreate]) event(() => void look(false));
-  panel.onDidDispose(() => watcher.dispose());
-  void look(false);
+  for (const event of [watcher.onDidChange, watcher.onDidCreate]) event(() => file.look({ statistics: false }));
+  panel.onDidDispose(() => {
+    watcher.dispose();
+    file.dispose();
+  });
+  file.look({});
+}
+
+interface Wish {
+  statistics?: boolean;
+  filter?: string;
+}
+
+/** What is known of a file that is shown: its first page, and as many more as were asked for. */
+class LookedAtFile {
+  readonly state: FilePageState;
+  readonly #app: App;
+  readonly #uri: vscode.Uri;
+  readonly #changed: () => void;
+  readonly #over = new AbortController();
+  /** One request runs at most; the newest wish waits for it, since a file that is written changes many times a second. */
+  #waiting: 'again' | 'more' | null = null;
+
+  constructor(app: App, uri: vscode.Uri, changed: () => void) {
+    this.#app = app;
+    this.#uri = uri;
+    this.#changed = changed;
+    const name = uri.path.split('/').pop()!;
+    this.state = { name, inspection: null, problem: null, filter: '', statistics: false, reading: false };
+  }
+
+  /** From its first page on. */
+  look(wish: Wish): void {
+    Object.assign(this.state, wish);
+    this.#wish('again');
+  }
+
+  more(): void {
+    if (this.state.inspection?.next) this.#wish('more');
+  }
+
+  dispose(): void {
+    this.#over.abort();
+  }
+
+  #wish(what: 'again' | 'more'): void {
+    if (this.#waiting !== 'again') this.#waiting = what;
+    if (!this.state.reading) void this.#work();
+  }
+
+  async #work(): Promise<void> {
+    for (let what = this.#next(); what !== null; what = this.#next()) {
+      this.state.reading = true;
+      this.#changed();
+      try {
+        const before = what === 'more' ? this.state.inspection : null;
+        const inspection = joined(before, await this.#ask(before));
+        Object.assign(this.state, { inspection, problem: null });
+      } catch (error) {
+        if (this.#over.signal.aborted) return;
+        if (!(error instanceof TrainstashError)) this.#app.log.error(String(error));
+        Object.assign(this.state, { inspection: null, problem: (error as Error).message });
+      }
+    }
+    this.state.reading = false;
+    this.#changed();
+  }
+
+  #next(): 'again' | 'more' | null {
+    const what = this.#waiting;
+    this.#waiting = null;
+    return what;
+  }
+
+  async #ask(before: FileInspection | null): Promise<FileInspection> {
+    if (this.#uri.scheme !== 'file') throw new Error('Only files on a disk can be looked into.');
+    const { statistics, filter } = this.state;
+    const wanted = { path: this.#uri.fsPath, statistics, filter, ...(before?.next ? { after: before.next } : {}) };
+    return this.#app.connection.request(m.fileInspect, wanted, this.#over.signal);
+  }
+}
+
+/** `page` after what there is already. */
+function joined(before: FileInspection | null, page: FileInspection): FileInspection {
+  if (before === null) return page;
+  return {
+    ...page,
+    tensors: [...before.tensors, ...page.tensors],
+    values: [...before.values, ...page.values],
+    classes: [...before.classes, ...page.classes],
+    notes: before.notes,
+  };
 }

@@ -2,7 +2,8 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { encodeHeader, readHeader } from '../../daemon/formats/safetensors.ts';
+import { encodeHeader } from '../../daemon/formats/safetensors.ts';
+import { readHeader } from '../../daemon/formats/safetensors-reader.ts';
 import { digestOf } from '../../daemon/store/saving.ts';
 import { STATE_FILE } from '../../protocol/session.ts';
 import { temporaryFolder } from '../support/folder.ts';

@@ -1,0 +1,524 @@
+/** Files of every format, odd ones too, described as they are. Nothing here needs Python. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { Budget } from '../../daemon/formats/budget.ts';
+import { bitsOf } from '../../daemon/formats/dtypes.ts';
+import { toNumbers } from '../../daemon/formats/floats.ts';
+import { FormatError } from '../../daemon/formats/format-error.ts';
+import { openFile } from '../../daemon/formats/inspect.ts';
+import type { Inspection, PlacedTensor } from '../../daemon/formats/inspection.ts';
+import { JsonScanner } from '../../daemon/formats/json-scanner.ts';
+import { readPickle } from '../../daemon/formats/pickle.ts';
+import { readHeader } from '../../daemon/formats/safetensors-reader.ts';
+import { shortName } from '../../daemon/formats/short-name.ts';
+import { statisticsOf } from '../../daemon/formats/statistics.ts';
+import { rowsOf } from '../../daemon/formats/strides.ts';
+import { isWhole } from '../../daemon/formats/whole.ts';
+import type { Read } from '../../daemon/formats/window.ts';
+import { global, integer, OP, protocol, text, tuple } from '../../daemon/formats/writers/pickle.ts';
+import { Random } from '../../daemon/trainer/random.ts';
+import { fileThatLeadsOut } from '../support/hdf5-links.ts';
+import { dictPickle, rawSafetensors, safetensors, tensorPickle, torchFile, zipFile } from '../support/hostile.ts';
+
+const readOf =
+  (bytes: Buffer): Read =>
+  (offset, length) =>
+    bytes.subarray(offset, Math.max(offset, offset + length));
+
+async function look(bytes: Buffer): Promise<Inspection> {
+  const { inspection, close } = await openFile(readOf(bytes), bytes.length);
+  close();
+  return inspection;
+}
+
+async function statistics(bytes: Buffer, name: string) {
+  const { inspection, close } = await openFile(readOf(bytes), bytes.length);
+  const found = await statisticsOf(named(inspection, name), readOf(bytes));
+  close();
+  return found;
+}
+
+function named({ tensors }: Inspection, name: string): PlacedTensor {
+  return tensors.find((tensor) => tensor.name === name)!;
+}
+
+describe('safetensors', () => {
+  test.each(
+    'F64 F32 F16 BF16 F8_E4M3 F8_E5M2 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ F6_E2M3 F6_E3M2 F4 I64 I32 I16 I8 U64 U32 U16 U8 BOOL C64'.split(
+      ' ',
+    ),
+  )('%s is listed with its size, and its statistics or why there are none', async (dtype) => {
+    const bytes = (8 * bitsOf(dtype)!) / 8;
+    const file = safetensors({ t: { dtype, shape: [8], data_offsets: [0, bytes] } }, bytes);
+    expect(named(await look(file), 't')).toMatchObject({ dtype, shape: [8], bytes });
+    const found = await statistics(file, 't');
+    if (/^(C|F6_)/.test(dtype)) expect(found).toMatchObject({ why: expect.stringMatching(/order|6 bits/) });
+    else expect(found).toMatchObject({ statistics: { nan: 0, min: dtype === 'F8_E8M0' ? 2 ** -127 : 0 } });
+    await expect(look(safetensors({ t: { dtype, shape: [9], data_offsets: [0, bytes] } }, bytes))).rejects.toThrow(
+      'size and shape disagree',
+    );
+  });
+
+  test('a type of tomorrow is listed with the size of its place, and is no reason to refuse the others', async () => {
+    for (const dtype of ['I4', 'toString', '__proto__']) {
+      const file = safetensors({ t: { dtype, shape: [8], data_offsets: [0, 4] } }, 4);
+      expect(named(await look(file), 't')).toMatchObject({ dtype, bytes: 4 });
+      expect(await statistics(file, 't')).toEqual({ why: 'its type is not known here' });
+    }
+  });
+
+  test('tensors over each other, names that come twice: refused, and complete all the same', async () => {
+    const range = (from: number, to: number) => ({ dtype: 'U8', shape: [to - from], data_offsets: [from, to] });
+    const cases: [Buffer, string][] = [
+      [safetensors({ a: range(0, 8), b: range(0, 8) }, 8), 'lie over each other'],
+      [safetensors({ a: range(0, 8), b: range(7, 9) }, 9), 'lie over each other'],
+      [safetensors({ a: range(0, 8), empty: range(4, 4), b: range(2, 4) }, 8), 'lie over each other'],
+      [rawSafetensors('{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{}}', 0), 'is there twice'],
+    ];
+    for (const [file, why] of cases) {
+      await expect(look(file)).rejects.toThrow(why);
+      expect(isWhole('a.safetensors', readOf(file), file.length)).toBe(true);
+    }
+    // Beside each other, in any order, and empty ones wherever they are.
+    const fine = safetensors({ b: range(4, 8), empty: range(6, 6), a: range(0, 4) }, 8);
+    expect((await look(fine)).tensors.map(({ name }) => name)).toEqual(['a', 'b', 'empty']);
+  });
+
+  test('one that breaks off says after how many bytes; bytes of no tensor are told', async () => {
+    const whole = safetensors({ a: { dtype: 'U8', shape: [100], data_offsets: [0, 100] } }, 100);
+    for (const length of [40, whole.length - 1]) {
+      const cut = whole.subarray(0, length);
+      await expect(look(cut)).rejects.toThrow(`breaks off after ${length} bytes`);
+      expect(isWhole('a.safetensors', readOf(cut), length)).toBe(false);
+    }
+    const longer = Buffer.concat([whole, Buffer.alloc(5)]);
+    expect((await look(longer)).notes).toEqual([expect.stringContaining('5 bytes of it belong to no tensor')]);
+  });
+
+  test('any JSON is gone over as JSON.parse reads it, or refused with it', () => {
+    const random = Random.seeded(11);
+    for (let round = 0; round < 3_000; round++) {
+      const json = JSON.stringify({ v: randomJson(random, 4) });
+      const broken = round % 3 === 0 ? spoilt(json, random) : json;
+      let expected: unknown;
+      try {
+        expected = JSON.parse(broken);
+      } catch {
+        expected = undefined;
+      }
+      expect([broken, scanned(broken)]).toEqual([broken, expected === undefined ? undefined : expected]);
+    }
+  });
+});
+
+/** Undefined: refused. */
+function scanned(json: string): unknown {
+  const scanner = new JsonScanner(Buffer.from(json));
+  const value = (): unknown => {
+    const kind = scanner.next();
+    if (kind === 'text') return scanner.text();
+    if (kind === 'object') {
+      const entries: [string, unknown][] = [];
+      scanner.object((key) => void entries.push([key, value()]));
+      return Object.fromEntries(entries);
+    }
+    if (kind === 'list') {
+      const items: unknown[] = [];
+      scanner.list(() => void items.push(value()));
+      return items;
+    }
+    const { start, end } = scanner.skip();
+    return JSON.parse(Buffer.from(json).toString('utf8', start, end));
+  };
+  try {
+    const found = value();
+    scanner.end();
+    return found;
+  } catch (error) {
+    if (error instanceof FormatError || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function randomJson(random: Random, depth: number): unknown {
+  const kind = Math.floor(random.float() * (depth > 0 ? 7 : 5));
+  const count = Math.floor(random.float() * 4);
+  if (kind === 0) return Math.floor((random.float() - 0.5) * 10 ** Math.floor(random.float() * 18));
+  if (kind === 1) return (random.float() - 0.5) * 10 ** Math.floor(random.float() * 40 - 20);
+  if (kind === 2)
+    return String.fromCodePoint(...Array.from({ length: count }, () => Math.floor(random.float() * 0xd7ff)));
+  if (kind === 3) return random.float() < 0.5;
+  if (kind === 4) return null;
+  if (kind === 5) return Array.from({ length: count }, () => randomJson(random, depth - 1));
+  return Object.fromEntries(
+    Array.from({ length: count }, (_, i) => [`${i}"\\\n${random.float()}`, randomJson(random, depth - 1)]),
+  );
+}
+
+function spoilt(json: string, random: Random): string {
+  const at = Math.floor(random.float() * json.length);
+  const by = '{}[],:"\\0e-t x'[Math.floor(random.float() * 14)]!;
+  return random.float() < 0.5 ? json.slice(0, at) + json.slice(at + 1) : json.slice(0, at) + by + json.slice(at + 1);
+}
+
+describe('numbers of eight and four bits', () => {
+  test('are those of their definitions', () => {
+    const value = (dtype: string, bits: number) => toNumbers(dtype, Uint8Array.of(bits))![0];
+    // Largest, smallest above zero, 1, and what is no number. Source: OCP 8-bit floating point specification; ONNX for FNUZ.
+    const table: [string, [bits: number, value: number][]][] = [
+      [
+        'F8_E4M3',
+        [
+          [0x7e, 448],
+          [0x01, 2 ** -9],
+          [0x38, 1],
+          [0xb8, -1],
+          [0x7f, Number.NaN],
+          [0xff, Number.NaN],
+        ],
+      ],
+      [
+        'F8_E5M2',
+        [
+          [0x7b, 57_344],
+          [0x01, 2 ** -16],
+          [0x3c, 1],
+          [0x7c, Number.POSITIVE_INFINITY],
+          [0xfd, Number.NaN],
+        ],
+      ],
+      [
+        'F8_E4M3FNUZ',
+        [
+          [0x7f, 240],
+          [0x01, 2 ** -10],
+          [0x40, 1],
+          [0x80, Number.NaN],
+        ],
+      ],
+      [
+        'F8_E5M2FNUZ',
+        [
+          [0x7f, 57_344],
+          [0x01, 2 ** -17],
+          [0x40, 1],
+          [0x80, Number.NaN],
+        ],
+      ],
+      [
+        'F8_E8M0',
+        [
+          [0xfe, 2 ** 127],
+          [0x00, 2 ** -127],
+          [0x7f, 1],
+          [0xff, Number.NaN],
+        ],
+      ],
+    ];
+    for (const [dtype, values] of table)
+      for (const [bits, expected] of values) expect([dtype, bits, value(dtype, bits)]).toEqual([dtype, bits, expected]);
+    expect([...toNumbers('F4', Uint8Array.of(0x71, 0x9f))!]).toEqual([0.5, 6, -6, -0.5]);
+  });
+});
+
+describe('torch', () => {
+  const four = Buffer.from(Float32Array.of(1, 2, 3, 4).buffer);
+
+  test('views say what they are: with gaps, expanded, without data; their statistics are those of their elements', async () => {
+    const file = torchFile(
+      dictPickle({
+        whole: tensorPickle('0'),
+        turned: tensorPickle('0', { size: [2, 2], stride: [1, 2] }),
+        gaps: tensorPickle('0', { size: [2], stride: [2], offset: 1 }),
+        wide: tensorPickle('0', { size: [3, 4], stride: [0, 1] }),
+        endless: tensorPickle('0', { size: [2 ** 30, 2 ** 30], stride: [0, 0] }),
+        windows: tensorPickle('0', { size: [2, 3], stride: [1, 1] }),
+        lost: tensorPickle('7'),
+      }),
+      { 0: four },
+    );
+    const inspection = await look(file);
+    expect(inspection.tensors.map(({ name, remark }) => [name, remark])).toEqual([
+      ['whole', null],
+      ['turned', null],
+      ['gaps', 'a view with gaps'],
+      ['wide', 'expanded from 4 elements'],
+      ['endless', 'expanded from 1 elements'],
+      ['windows', 'a view with gaps'],
+      ['lost', 'no data: its storage is not in the file'],
+    ]);
+    const numbers = async (name: string) => {
+      const found = await statistics(file, name);
+      return 'statistics' in found ? [found.statistics.min, found.statistics.mean, found.statistics.max] : found.why;
+    };
+    expect(await numbers('turned')).toEqual([1, 2.5, 4]);
+    expect(await numbers('gaps')).toEqual([2, 3, 4]);
+    expect(await numbers('wide')).toEqual([1, 2.5, 4]);
+    expect(await numbers('endless')).toEqual([1, 1, 1]);
+    expect(await numbers('windows')).toEqual([1, 2.5, 4]);
+    expect(await numbers('lost')).toBe('no data: its storage is not in the file');
+  });
+
+  test('elements are counted in 63 bits; more are no tensor', async () => {
+    const size = (...sizes: bigint[]) =>
+      Buffer.concat([
+        global('torch._utils', '_rebuild_meta_tensor_no_storage'),
+        tuple([global('torch', 'float32'), tuple(sizes.map(wideInteger)), tuple([]), OP.no]),
+        OP.reduce,
+      ]);
+    const inspection = await look(torchFile(dictPickle({ huge: size(2n ** 61n) })));
+    expect(named(inspection, 'huge')).toMatchObject({
+      shape: [2 ** 61],
+      bytes: 2 ** 63,
+      remark: 'no data: saved from the device "meta"',
+    });
+    await expect(look(torchFile(dictPickle({ huge: size(2n ** 40n, 2n ** 40n) })))).rejects.toThrow('impossible shape');
+  });
+
+  test('half complex numbers take four bytes each; a type that is not known has no size', async () => {
+    const storage = (name: string) =>
+      Buffer.from(tensorPickle('0').toString('latin1').replace('FloatStorage', name), 'latin1');
+    const file = torchFile(dictPickle({ c: storage('ComplexHalfStorage'), new: storage('TomorrowStorage') }), {
+      0: four,
+    });
+    const inspection = await look(file);
+    expect(named(inspection, 'c')).toMatchObject({ dtype: 'C32', bytes: 16 });
+    expect(named(inspection, 'new')).toMatchObject({ dtype: 'torch.TomorrowStorage', bytes: null, place: null });
+  });
+
+  test('one that breaks off says so; archives behind each other are told and all listed', async () => {
+    const file = torchFile(dictPickle({ w: tensorPickle('0') }), { 0: four });
+    const cut = file.subarray(0, file.length - 30);
+    await expect(look(cut)).rejects.toThrow(`breaks off after ${cut.length} bytes`);
+    expect(isWhole('a.pt', readOf(cut), cut.length)).toBe(false);
+    const several = await look(Buffer.concat([file, file, file]));
+    expect(several.tensors.map(({ name }) => name)).toEqual(['item 0.w', 'item 1.w', 'item 2.w']);
+    expect(several.notes).toEqual([expect.stringContaining('3 archives one behind the other')]);
+    const behind = await look(Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(73), file]));
+    expect(behind).toMatchObject({ isComplete: false, notes: [expect.stringContaining('77 bytes before')] });
+    expect(await statistics(Buffer.concat([file, file]), 'item 1.w')).toMatchObject({ statistics: { max: 4 } });
+  });
+
+  test('paths, devices, identifiers and large numbers are shown as what they are', async () => {
+    const call = (module: string, name: string, ...args: Buffer[]) =>
+      Buffer.concat([global(module, name), tuple(args), OP.reduce]);
+    const inspection = await look(
+      torchFile(
+        dictPickle({
+          absolute: call('pathlib', 'PosixPath', text('/'), text('x'), text('y')),
+          relative: call('pathlib._local', 'PosixPath', text('x'), text('y')),
+          windows: call('pathlib', 'WindowsPath', text('C:\\'), text('x')),
+          root: call('pathlib', 'PosixPath', text('/')),
+          device: call('torch', 'device', text('cuda'), integer(0)),
+          long: Buffer.from(`L${'7'.repeat(900)}L\n`),
+          infinite: Buffer.from('\x47\xff\xf0\0\0\0\0\0\0', 'latin1'),
+          words: Buffer.concat([Buffer.from('('), text('a'), integer(1), OP.none, OP.tuple]),
+        }),
+      ),
+    );
+    expect(Object.fromEntries(inspection.values.map(({ name, value }) => [name, value]))).toEqual({
+      absolute: '/x/y',
+      relative: 'x/y',
+      windows: 'C:\\x',
+      root: '/',
+      device: 'cuda:0',
+      long: `${'7'.repeat(40)}… (900 digits)`,
+      infinite: '-Infinity',
+      words: '[a, 1, null]',
+    });
+  });
+
+  test('names that are absurdly long stay different, and lose their middle where they are shown', async () => {
+    const key = 'k'.repeat(9_000);
+    const file = torchFile(dictPickle({ [`${key}a`]: tensorPickle('0'), [`${key}b`]: tensorPickle('0') }), { 0: four });
+    const names = (await look(file)).tensors.map(({ name }) => name);
+    expect(new Set(names).size).toBe(2);
+    for (const name of names) expect(name.length).toBeLessThan(1_000);
+    expect(shortName('abcdefghij', 5)).toBe('ab…ij');
+    expect(shortName('abcde', 5)).toBe('abcde');
+  });
+});
+
+describe('pickles', () => {
+  const within = (pickle: Buffer, bytes: number) =>
+    readPickle(readOf(pickle), { start: 0, end: pickle.length, budget: new Budget(bytes) });
+
+  test('what is copied counts: a few bytes cannot ask for more than there is', () => {
+    const many = Buffer.concat([Buffer.from(']q\0(', 'latin1'), Buffer.alloc(10_000, 'N'), Buffer.from('e')]);
+    const copy = Buffer.concat([global('builtins', 'set'), Buffer.from('h\0\x85R', 'latin1')]);
+    const of = (count: number) => Buffer.concat([protocol(2), many, ...new Array(count).fill(copy), OP.stop]);
+    expect(within(of(1), 1 << 20).end).toBeGreaterThan(0);
+    expect(() => within(of(100), 1 << 20)).toThrow('its structure takes more than 1 MB of memory');
+  });
+
+  test('any bytes are read in pieces as they are at once', () => {
+    // Longer than the piece that is held: texts, bytes and numbers that lie across its end.
+    const parts = Array.from({ length: 40_000 }, (_, i) =>
+      Buffer.concat([text(`name ${i}`), i % 3 ? integer(i * 1_000) : Buffer.from(`\x47${'\x40'.repeat(8)}`, 'latin1')]),
+    );
+    const pickle = Buffer.concat([protocol(2), OP.emptyDict, OP.mark, ...parts, OP.setItems, OP.stop]);
+    const whole = within(pickle, 1 << 30).value as { entries: [string, number][] };
+    const expected = Array.from({ length: 40_000 }, (_, i) => [`name ${i}`, i % 3 ? i * 1_000 : 32.501960784313724]);
+    expect(whole.entries).toEqual(expected);
+  });
+
+  test('long bytes and texts stay where they are', async () => {
+    const bytes = Buffer.from(Float32Array.from({ length: 50_000 }, (_, i) => i).buffer);
+    const array = (data: Buffer, order: string) =>
+      Buffer.concat([
+        global('numpy.core.multiarray', '_reconstruct'),
+        tuple([global('numpy', 'ndarray'), tuple([integer(0)]), text('b')]),
+        OP.reduce,
+        OP.mark,
+        integer(1),
+        tuple([integer(50_000)]),
+        global('numpy', 'dtype'),
+        tuple([text('f4'), OP.no, OP.yes]),
+        OP.reduce,
+        tuple([integer(3), text(order), OP.none, OP.none, OP.none, integer(-1), integer(-1), integer(0)]),
+        OP.build,
+        OP.no,
+        data,
+        OP.tuple,
+        OP.build,
+      ]);
+    const head = Buffer.alloc(5);
+    head.write('B');
+    head.writeUInt32LE(bytes.length, 1);
+    // As protocol 2 writes bytes: a text whose characters they are.
+    const encoded = Buffer.concat([
+      global('_codecs', 'encode'),
+      tuple([text(bytes.toString('latin1')), text('latin1')]),
+      OP.reduce,
+    ]);
+    const swapped = Buffer.concat([head, Buffer.from(bytes).swap32()]);
+    const pickle = dictPickle({
+      plain: array(Buffer.concat([head, bytes]), '<'),
+      encoded: array(encoded, '<'),
+      turned: array(swapped, '>'),
+    });
+    for (const file of [pickle, torchFile(pickle), torchFile(pickle, {}, 8)])
+      for (const name of ['plain', 'encoded', 'turned'])
+        expect([name, await statistics(file, name)]).toMatchObject([
+          name,
+          { statistics: { min: 0, max: 49_999, mean: 24_999.5, zeros: 1 } },
+        ]);
+  });
+});
+
+describe('NumPy', () => {
+  const npy = (descr: string, shape: string, data: Buffer) => {
+    const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }`.padEnd(117);
+    const head = Buffer.alloc(10);
+    head.write('\x93NUMPY\x01\0', 'latin1');
+    head.writeUInt16LE(118, 8);
+    return Buffer.concat([head, Buffer.from(`${header}\n`), data]);
+  };
+
+  test('texts, times and big-endian numbers are what they are, packed or not', async () => {
+    const numbers = Buffer.from(Float64Array.of(1, 2, 3).buffer).swap64();
+    for (const method of [0, 8] as const) {
+      const file = zipFile([
+        { name: 'big.npy', data: npy('>f8', '(3,)', numbers), method },
+        { name: 'words.npy', data: npy('<U16', '(2,)', Buffer.alloc(128)), method },
+        { name: 'days.npy', data: npy('<M8[D]', '(2, 2)', Buffer.alloc(32)), method },
+        { name: 'nothing.npy', data: npy('<f4', '(0, 5)', Buffer.alloc(0)), method },
+      ]);
+      const inspection = await look(file);
+      expect(inspection.tensors.map(({ name, dtype, bytes }) => [name, dtype, bytes])).toEqual([
+        ['big', 'F64', 24],
+        ['words', 'unicode 16', 128],
+        ['days', 'datetime64[D]', 32],
+        ['nothing', 'F32', 0],
+      ]);
+      expect(await statistics(file, 'big')).toMatchObject({ statistics: { min: 1, max: 3 } });
+      expect(await statistics(file, 'words')).toEqual({ why: 'its elements are no numbers' });
+      expect(await statistics(file, 'nothing')).toEqual({ why: 'it has no elements' });
+    }
+  });
+
+  test('entries that lie over each other are refused, and complete all the same', async () => {
+    const data = npy('<f4', '(2,)', Buffer.alloc(8));
+    const file = zipFile([
+      { name: 'a.npy', data },
+      { name: 'b.npy', data, sharesFirst: true },
+    ]);
+    await expect(look(file)).rejects.toThrow('lies over another');
+    expect(isWhole('a.npz', readOf(file), file.length)).toBe(true);
+  });
+});
+
+describe('HDF5', () => {
+  test('whatever leads out of a file is named and not followed; no name of another file is ever opened', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'trainstash-test-'));
+    try {
+      const file = fileThatLeadsOut();
+      const { inspection, close } = await openFile(readOf(file), file.length);
+      const facts = Object.fromEntries(
+        inspection.tensors.map(({ name, remark, place }) => [name, remark ?? place !== null]),
+      );
+      expect(facts).toEqual({
+        own: true,
+        big: true,
+        half: true,
+        flags: true,
+        raw: 'no data: its numbers are in "secret.txt", which is not read',
+        virt: 'no data: put together from "other.h5", which is not read',
+      });
+      expect([...inspection.notes].sort()).toEqual([
+        '"ext" is a link to "/x" in another file, "other.h5", which is not read.',
+        '"loop/self" is "loop" once more.',
+        '"soft" is a link to "/own", which is not followed.',
+        '"through" is a link to "/ext", which is not followed.',
+      ]);
+      for (const [name, expected] of [
+        ['own', { min: 0, max: 5 }],
+        ['big', { min: 0, max: 3 }],
+        ['half', { min: 0, max: 3 }],
+        ['flags', { min: 0, max: 1 }],
+      ] as const)
+        expect(await statisticsOf(named(inspection, name), readOf(file))).toMatchObject({ statistics: expected });
+      close();
+      const cut = file.subarray(0, file.length - 100);
+      await expect(look(cut)).rejects.toThrow(
+        `breaks off after 11,556 of ${file.length.toLocaleString('en-US')} bytes`,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+test('elements come row by row from any strides', () => {
+  const random = Random.seeded(5);
+  const memory = Float32Array.from({ length: 400 }, (_, i) => i);
+  const bytes = Buffer.from(memory.buffer);
+  for (let round = 0; round < 200; round++) {
+    const shape = Array.from({ length: Math.floor(random.float() * 4) }, () => Math.floor(random.float() * 5));
+    const stride = shape.map(() => Math.floor(random.float() * 20));
+    const expected: number[] = [];
+    const walk = (at: number, d: number) => {
+      if (d === shape.length) expected.push(memory[at]!);
+      else for (let i = 0; i < shape[d]!; i++) walk(at + i * stride[d]!, d + 1);
+    };
+    walk(0, 0);
+    const pieces = [...rowsOf(shape, stride, 4, readOf(bytes))].map((piece) => Buffer.from(piece));
+    const found = Buffer.concat(pieces);
+    expect([...new Float32Array(found.buffer, found.byteOffset, found.length / 4)]).toEqual(expected);
+  }
+});
+
+test('a header of any size is read by its bytes alone', () => {
+  const file = safetensors({ a: { dtype: 'U8', shape: [4], data_offsets: [0, 4] } }, 4);
+  expect(() => readHeader(readOf(file), file.length, { maxBytes: 8 })).toThrow('absurdly long');
+  expect(() => readHeader(readOf(file), file.length, { budget: new Budget(10) })).toThrow('MB of memory');
+});
+
+function wideInteger(value: bigint): Buffer {
+  const out = Buffer.alloc(10);
+  out.write('\x8a\x08', 'latin1');
+  out.writeBigInt64LE(value, 2);
+  return out;
+}
