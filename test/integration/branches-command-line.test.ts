@@ -28,7 +28,7 @@ test('sync asks once, switch waits for the files, and stash shows, restores and 
   expect(await ok('stash')).toMatch(/main\s+comes back by itself\s+1\s+4 B/);
   expect(await ok('stash', 'show', 'main')).toContain(LAST);
   const elsewhere = join(fixture.folder, 'elsewhere');
-  expect(await ok('stash', 'restore', 'main', '--to', elsewhere)).toContain('1 files put back');
+  expect(await ok('stash', 'restore', 'main', '--to', elsewhere)).toContain('1 file put back');
   expect(readFileSync(join(elsewhere, LAST), 'utf8')).toBe('main');
   expect(await ok('stash', 'drop', 'main')).toContain('in the trash for 7 days');
   expect(await ok('stash', 'list')).toContain('dropped');

@@ -26,7 +26,7 @@ test('what retention put into the trash is listed with ids that rm --undo takes,
   const { fixture, client } = await trained();
   const { checkpoints, runs, counts } = await client.request(storeTrash, { root: fixture.root });
   expect(runs).toEqual([]);
-  expect(checkpoints.length).toBeGreaterThan(3);
+  expect(checkpoints.length).toBeGreaterThan(1);
   expect(counts).toEqual({ runs: 0, checkpoints: checkpoints.length });
   const listed = await fixture.cli('ls', '--trash');
   for (const { id, step } of checkpoints)

@@ -1,0 +1,88 @@
+/** What the editor shows of names, that come from stores, scripts and files. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { newRun } from '../../daemon/runs/records.ts';
+import { lookOfRun, oneLine, plain, statusOf } from '../../extension/text.ts';
+import type { Run } from '../../protocol/domain.ts';
+import type { Trash } from '../../protocol/messages.ts';
+import { lossLines } from '../../protocol/trash-words.ts';
+
+const HOSTILE = 'a\u202egnp\u202c\u2066b\u2069\u200e\u200fc\u200b\ufeff\u001b]0;t\u0007$(check)[x](command:y)\r\n\td';
+const CONTROLS = '\\u0000-\\u001f\\u007f-\\u009f';
+const HIDDEN = new RegExp(`[${CONTROLS}\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]`);
+
+test('a name is one line in which nothing is turned or hidden, and no icon or link is drawn', () => {
+  expect(oneLine(HOSTILE)).not.toMatch(HIDDEN);
+  expect(oneLine(HOSTILE)).toContain('a\ufffdgnp\ufffd\ufffdb\ufffd\ufffd\ufffdc\ufffd \ufffd]0;t\ufffd');
+  expect(plain(HOSTILE)).not.toMatch(HIDDEN);
+  expect(plain(HOSTILE)).not.toMatch(/\$\(|\]\(/);
+  expect(oneLine('größe 模型 🚀')).toBe('größe 模型 🚀');
+});
+
+test('a run is spoken of with nothing hidden in it', () => {
+  const run: Run = {
+    ...newRun({
+      job: 'x',
+      params: {},
+      overrides: [],
+      seed: 0,
+      backend: '',
+      identity: { branch: 'main', commit: null, dirty: false, code: null, codeLeftOut: [] },
+      restarts: 0,
+    }),
+    name: HOSTILE,
+    label: HOSTILE,
+    status: 'failed',
+    endedAt: Date.now(),
+  };
+  expect(statusOf([run], new Set(), Date.now())!.text).not.toMatch(HIDDEN);
+  expect(oneLine(lookOfRun(run, Date.now()).spoken)).not.toMatch(HIDDEN);
+});
+
+test('rows, tooltips and names of terminals are made of such lines', () => {
+  const folder = join(import.meta.dirname, '../../extension');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+    (name) => name.endsWith('.ts') && !name.startsWith('pages'),
+  );
+  const wrong = files.flatMap((name) =>
+    readFileSync(join(folder, name), 'utf8')
+      .split('\n')
+      .filter((line) => /new vscode\.TreeItem\(|\.appendText\(|\.tooltip = |accessibilityInformation = /.test(line))
+      .filter(
+        (line) =>
+          !/oneLine\(|TreeItem\((?:'|`step |this\.#branchName|vscode\.Uri)|\.appendText\($|\.appendText\((?:` · |`Step \$|waitsText)|= (?:waitsText|this\.#tooltip|tooltipOf)|label: `(?:branch \$\{item\.label\}|project )/.test(
+            line,
+          ),
+      )
+      .map((line) => `${name}: ${line.trim()}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test('what emptying the trash deletes is told with counts, names and bytes', () => {
+  const trash: Trash = {
+    runs: [{ id: 'r', number: 1, name: 'train #1', branch: 'main', trashedAt: 1, checkpoints: 3, bytes: 300 }],
+    checkpoints: Array.from({ length: 7 }, (_, i) => ({
+      id: `c${i}`,
+      run: 'train #2',
+      number: 2,
+      branch: 'main',
+      step: i,
+      bytes: 10,
+      trashedAt: 1,
+    })),
+    stashes: [{ branch: 'idea', files: 1 } as never],
+    counts: { runs: 1, checkpoints: 10 },
+    bytes: 370,
+  };
+  expect(lossLines(trash)).toEqual([
+    '1 run and 3 checkpoints of it: train #1',
+    '7 checkpoints of other runs: train #2 at step 0, train #2 at step 1, train #2 at step 2, train #2 at step 3, train #2 at step 4, …',
+    '370 B in all, before dedup',
+    '1 dropped stash: 1 file of idea',
+  ]);
+  expect(lossLines({ runs: [], checkpoints: [], stashes: [], counts: { runs: 0, checkpoints: 0 }, bytes: 0 })).toEqual(
+    [],
+  );
+});
