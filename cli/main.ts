@@ -106,7 +106,7 @@ function fail(error: unknown, json: boolean): number {
   return code === 'preflightDiffers' ? 3 : 1;
 }
 
-/** What is said of it. The stack of a bug is for logs, and for who asks for it. */
+/** The sentence for people. The stack of a bug is for logs, and for who asks for it. */
 function described(error: unknown): { code: string; message: string; data?: unknown } {
   if (error instanceof UsageError) return { code: 'usage', message: error.message };
   if (!(error instanceof TrainstashError)) return { code: 'internal', message: unexpected(error) };

@@ -1,5 +1,5 @@
 /**
- * The way of everything that the command line prints. What comes from a store, a script or a file cannot reach a terminal
+ * Prints everything that the command line says. Text from a store, a script or a file cannot reach a terminal
  * as anything but text: beside the colours of `paint`, nothing that a terminal obeys passes. Nothing else in `cli/` writes
  * to a stream (a test looks).
  */
@@ -7,7 +7,7 @@ import { fstatSync, writeSync } from 'node:fs';
 import { visible, visibleJson } from '../protocol/visible.ts';
 import { coloursAreOn } from './format.ts';
 
-/** What a shell says of a program that SIGPIPE has ended. */
+/** The exit code that shells give a program that SIGPIPE has ended. */
 const EXIT_READER_GONE = 141;
 
 /** Lines for people on standard output. */

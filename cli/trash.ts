@@ -1,4 +1,4 @@
-/** What people see of the trash. */
+/** Lists the trash for people. */
 import { TRASH_DAYS, type Trash } from '../protocol/messages.ts';
 import { age, bytes, counted, integer } from '../protocol/words.ts';
 import { type Column, safe, table, wrapped } from './format.ts';

@@ -1,4 +1,4 @@
-/** What a script printed, for the terminal of somebody who only looks at it. */
+/** Prepares the output of a script for the terminal of somebody who only looks at it. */
 
 const CSI = '(?:\\u001b\\[|\\u009b)';
 /** Titles, the clipboard, links, and what else a terminal takes as a text up to its end. */
@@ -15,7 +15,7 @@ const SEQUENCE = new RegExp(
   ].join('|'),
   'gu',
 );
-/** What may be the beginning of a sequence. A text without an end is let through after 4,096 characters. */
+/** The beginning of a sequence whose end may still come. A text without an end is let through after 4,096 characters. */
 const UNFINISHED = new RegExp(
   `(?:${CSI}[0-?]{0,256}[ -/]*|${STRING}${STRING_TEXT}(?:\\u001b)?|\\u001b[ -/]*)(?![\\s\\S])`,
   'u',

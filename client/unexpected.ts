@@ -1,9 +1,9 @@
-/** What a person sees of a bug: one sentence. Its details go into a log. */
+/** Says a bug in one sentence; its details go into a log. */
 import { join } from 'node:path';
 import { openLog } from './log.ts';
 import { statePaths } from './paths.ts';
 
-/** Whether a person wants to see them at once. */
+/** Tells whether a person wants to see the details at once. */
 export function wantsDetails(): boolean {
   return (process.env.TRAINSTASH_DEBUG ?? '') !== '';
 }

@@ -494,7 +494,7 @@ export const logRead = request<{ text: string; offset: number; ended: boolean }>
 /** How long what was removed can be brought back; a store at its quota deletes it earlier. */
 export const TRASH_DAYS = 7;
 
-/** What can be brought back, and what emptying the trash deletes for good. Lists are bounded; counts and bytes are of all. */
+/** Everything that emptying the trash deletes for good. Lists are bounded; counts and bytes are of all. */
 export interface Trash {
   runs: {
     id: string;
@@ -506,7 +506,7 @@ export interface Trash {
     checkpoints: number;
     bytes: number;
   }[];
-  /** Of runs that are still there. `run` and `number` name the run. */
+  /** Those of runs that are still there. `run` and `number` name the run. */
   checkpoints: {
     id: string;
     run: string;
@@ -519,7 +519,7 @@ export interface Trash {
   /** Stashes that were dropped. */
   stashes: StashSummary[];
   counts: { runs: number; checkpoints: number };
-  /** Of all checkpoints in it, before dedup. */
+  /** All checkpoints in it, before dedup. */
   bytes: number;
 }
 export const storeTrash = request<Trash>()('store/trash', v.object({ root }));
@@ -567,7 +567,7 @@ export interface FsckReport {
 export const storeFsck = request<FsckReport>()('store/fsck', v.object({ root, rebuild: v.optional(v.boolean()) }));
 
 export interface ScrubReport {
-  /** Where secrets are, or were, in clear; each shortened so that its owner knows it again. */
+  /** Places where secrets are, or were, in clear; each shortened so that its owner knows it again. */
   findings: { place: string; secrets: string[] }[];
   /** How many places are not listed, since an answer is bounded. */
   more: number;

@@ -1,4 +1,4 @@
-/** What emptying the trash deletes for good, as people are asked for it: on the command line and in the editor. */
+/** Words what emptying the trash deletes for good, for the question on the command line and in the editor. */
 import type { Trash } from './messages.ts';
 import { bytes, counted, integer } from './words.ts';
 

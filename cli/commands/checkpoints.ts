@@ -10,7 +10,7 @@ import { inspectionLines, readInspection } from '../inspection.ts';
 import { printError } from '../output.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
 
-/** As `eject` and `stash restore` name it; the second word is shorter. */
+/** The same option as of `eject` and `stash restore`; the second word is shorter. */
 const TO = { to: { type: 'string' } } as const;
 
 export const checkpointCommands: Record<string, Command> = {
@@ -115,7 +115,7 @@ export const checkpointCommands: Record<string, Command> = {
   },
 };
 
-/** What is written, and the folder that it is written to, in either spelling. */
+/** The thing to write, and the folder to write it to, in either spelling. */
 function withFolder({ args }: Context, name: 'code' | 'restore'): [source: string, folder: string] {
   const [source, folder = args.text('to')] = args.words;
   if (source !== undefined && folder !== undefined && (args.words[1] === undefined) !== (args.text('to') === undefined))

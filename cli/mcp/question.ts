@@ -1,5 +1,5 @@
 /**
- * What a person is asked before an agent may act. The agent chooses names and params: each stands in quotes on a line of
+ * Words the question that a person answers before an agent may act. The agent chooses names and params: each stands in quotes on a line of
  * ours, shortened, with nothing in it that could look like another line, a link, or an answer.
  */
 import type { PreflightDifference } from '../../protocol/errors.ts';
@@ -10,7 +10,7 @@ import { counted, integer } from '../../protocol/words.ts';
 const MOST_CHARACTERS = 160;
 const MOST_ENTRIES = 12;
 
-/** What clients draw as more than text, and what ends the quotes. */
+/** Characters that a client may draw as markup, or that would end the quotes, and their harmless likes. */
 const MARKUP: Readonly<Record<string, string>> = {
   '"': "'",
   '`': "'",

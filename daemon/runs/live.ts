@@ -165,10 +165,8 @@ export class LiveRun {
   /** The daemon leaves; the training goes on. */
   dispose(): void {
     this.follower.dispose();
-    this.#rejectRequests(
-      () => true,
-      new TrainstashError('daemonUnavailable', 'The daemon ended. The training goes on.', { reason: 'ended' }),
-    );
+    const ended = 'The daemon ended. The training goes on.';
+    this.#rejectRequests(new TrainstashError('daemonUnavailable', ended, { reason: 'ended' }));
   }
 
   // ---- what the follower reports ----
@@ -310,10 +308,7 @@ export class LiveRun {
       exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {}),
     );
     const tooLate = `${name} ended before the checkpoint: ${reason || status}.`;
-    this.#rejectRequests(
-      () => true,
-      new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }),
-    );
+    this.#rejectRequests(new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }));
   }
 
   /** It continues from there, and nobody said that it would give the same bits. */
@@ -353,10 +348,10 @@ export class LiveRun {
       'The checkpoint could not be written; the training goes on and earlier checkpoints are untouched.',
       { neededBytes: 0, freeBytes: 0 },
     );
-    setTimeout(() => this.#rejectRequests((request) => request.seq <= seq, failed), REQUEST_GRACE_MS).unref();
+    setTimeout(() => this.#rejectRequests(failed, (request) => request.seq <= seq), REQUEST_GRACE_MS).unref();
   }
 
-  #rejectRequests(which: (request: { seq: number }) => boolean, error: TrainstashError): void {
+  #rejectRequests(error: TrainstashError, which: (request: { seq: number }) => boolean = () => true): void {
     for (const request of this.#requests.filter(which)) request.done.reject(error);
     this.#requests = this.#requests.filter((request) => !which(request));
   }

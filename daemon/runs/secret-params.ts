@@ -13,7 +13,7 @@ export class SecretParams {
     this.#ofRuns.set(run, { ...this.#ofRuns.get(run), ...Object.fromEntries(real) });
   }
 
-  /** What is known of a run; nothing after the daemon that launched it has ended. */
+  /** Returns what is known of a run: nothing after the daemon that launched it has ended. */
   of(run: string): Params {
     return this.#ofRuns.get(run) ?? {};
   }

@@ -23,7 +23,7 @@ const SESSION_VARIABLE = 'TRAINSTASH_SESSION';
 /** The params that the launch file masks, for a trainer and for a script that uses the package. */
 const PARAMS_VARIABLE = 'TRAINSTASH_PARAMS';
 
-/** What is run, with the secrets that must not be on a disk. */
+/** The command as it is run, with the secrets that must not be on a disk. */
 export interface RealCommand {
   words: readonly string[];
   /** Variables that the job adds. */

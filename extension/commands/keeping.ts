@@ -216,7 +216,7 @@ export function registerKeeping(
     await chosen?.act?.();
   });
 
-  /** What cannot be undone is asked for, with what will be lost. */
+  /** Asks first, with what will be lost: nothing brings it back. */
   const emptyTrash = async (root: string) => {
     const lost = lossLines(await connection.request(m.storeTrash, { root })).map(oneLine);
     if (lost.length > 0) {

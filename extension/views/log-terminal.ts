@@ -32,7 +32,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
   readonly #connection: Connection;
   readonly #root: string;
   readonly #run: LoggedRun;
-  /** Of a run that has ended: who looks at it did not start it here, and what it printed may come from anybody. */
+  /** For a run that has ended: who looks at it did not start it here, and what it printed may come from anybody. */
   readonly #filter: LogFilter | null;
   readonly #write = new vscode.EventEmitter<string>();
   readonly onDidWrite = this.#write.event;

@@ -1,5 +1,5 @@
-"""What this package and the daemon must judge alike: patterns of secrets, packages whose versions count, and characters
-that a terminal obeys. Both read the same files, which lie in this folder once the package is built."""
+"""Lists by which this package and the daemon judge alike: patterns of secrets, packages whose versions count, and
+characters that a terminal obeys. Both read the same files, which lie in this folder once the package is built."""
 
 from __future__ import annotations
 

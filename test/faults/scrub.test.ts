@@ -1,6 +1,6 @@
 /** A store that an older version has filled with secrets in clear, and `trainstash scrub`. */
-import { appendFileSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../daemon/store/driver.ts';
 import { rowSum } from '../../daemon/store/objects.ts';
@@ -8,6 +8,7 @@ import type { CheckpointBody } from '../../daemon/store/saving.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { daemonStop, runShow } from '../../protocol/messages.ts';
 import { type Fixture, kill, makeFixture, openProject, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import { filesWith } from '../support/folder.ts';
 import { Generator } from '../support/generator.ts';
 
 const { mixed } = new Generator(5).tools();
@@ -76,21 +77,17 @@ function writeInClear({ store, folder }: Fixture, run: Run, known: Known): void 
   appendFileSync(join(folder, 'state/daemon.log'), `2024-05-01 https://me:${known.reason}@host/x failed\n`);
 }
 
-/** Files of the store and of the state directory that hold one of them. */
-function filesWith({ store, folder }: Fixture, known: Known): string[] {
-  const any = new RegExp(Object.values(known).join('|'));
-  return [store, join(folder, 'state')].flatMap((root) =>
-    readdirSync(root, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && !entry.parentPath.includes('/state/runtime'))
-      .filter((entry) => any.test(readFileSync(join(entry.parentPath, entry.name), 'latin1')))
-      .map(({ name }) => name),
-  );
+/** Names of files of the store and of the state directory that hold one of them. */
+function leaks({ store, folder }: Fixture, known: Known): string[] {
+  return filesWith([store, join(folder, 'state')], Object.values(known))
+    .filter((path) => !path.includes('/state/runtime'))
+    .map((path) => basename(path));
 }
 
 test('scrub lists what older versions wrote in clear, and after a yes nothing of it is on the disk', async () => {
   const { fixture, run, known } = await makeOldStore();
   const before = await shown(fixture, run);
-  expect(new Set(filesWith(fixture, known))).toEqual(
+  expect(new Set(leaks(fixture, known))).toEqual(
     new Set(['catalog.db', 'catalog-v2.db', 'objects.db', 'launch.json', 'events.ndjson', 'output.log', 'daemon.log']),
   );
 
@@ -111,14 +108,14 @@ test('scrub lists what older versions wrote in clear, and after a yes nothing of
     expect(places).toContain(part);
   expect(JSON.stringify(found)).toContain(`${known.param.slice(0, 3)}… (30 characters)`);
   for (const secret of [known.param, known.word, known.reason]) expect(JSON.stringify(found)).not.toContain(secret);
-  expect(filesWith(fixture, known).length).toBeGreaterThan(5);
+  expect(leaks(fixture, known).length).toBeGreaterThan(5);
 
   const masked = await fixture.cli('scrub', '--yes');
   expect(masked.stdout).toContain('✔ Masked');
   expect(masked.stdout).toContain('catalog-damaged-2024.db cannot be opened');
   expect(masked.code).toBe(0);
   // What a script has printed is its own, unless somebody says otherwise.
-  expect(filesWith(fixture, known)).toEqual(['output.log']);
+  expect(leaks(fixture, known)).toEqual(['output.log']);
   expect((await fixture.cli('scrub')).stdout).toContain('✔ No secrets in clear');
 
   const session = join(fixture.store, 'sessions', run.session!);
@@ -151,7 +148,7 @@ test('scrub that is killed goes on with what is left', async () => {
   const last = await fixture.cli('scrub', '--yes', '--logs');
   expect(last.code, last.stdout + last.stderr).toBe(0);
   // What the first of them knew of the output, the last does not know any more.
-  expect(filesWith(fixture, known).filter((name) => name !== 'output.log')).toEqual([]);
+  expect(leaks(fixture, known).filter((name) => name !== 'output.log')).toEqual([]);
   expect((await shown(fixture, run)).checkpoints).toEqual(before.checkpoints);
   expect((await fixture.cli('fsck')).stdout).toContain('everything is whole');
 });
@@ -167,7 +164,7 @@ test('scrub leaves the records of live runs alone, and says so', async () => {
   expect(readFileSync(printed, 'latin1')).toMatch(/login with \*{3} +\n\xff and \*{3} +\n/);
   expect(result.stdout).toContain('small #2 is live');
   expect(result.code).toBe(1);
-  expect(filesWith(fixture, known)).toEqual([]);
+  expect(leaks(fixture, known)).toEqual([]);
   expect((await client.request(runShow, { root: fixture.root, run: live.id })).run.status).toBe('running');
   await fixture.cli('stop', '2');
 });

@@ -167,7 +167,7 @@ function withoutReader({ root, env }: Fixture, args: string[]): Promise<{ code: 
   return new Promise((resolve) => child.once('close', (code) => resolve({ code, stderr })));
 }
 
-/** What a terminal gets. */
+/** Returns the bytes that a terminal gets. */
 function inTerminal({ root, env }: Fixture, ...args: string[]): string {
   const code = `
 import os, pty, sys

@@ -1,4 +1,4 @@
-/** What was removed, by a person or by retention: seen, brought back, and deleted only after a yes. */
+/** Removed runs and checkpoints: seen, brought back, and deleted only after a yes. */
 import { expect, test } from 'vitest';
 import { runRemove, runResume, runShow, storeTrash } from '../../protocol/messages.ts';
 import { lossLines } from '../../protocol/trash-words.ts';

@@ -1,5 +1,5 @@
 /** Folders and processes that a test makes, gone after it. */
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterwards } from './cleanup.ts';
@@ -22,5 +22,24 @@ export async function until<T>(
     if (value) return value as Exclude<NonNullable<T>, false>;
     if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** Paths of the files in these folders that hold one of the words. */
+export function filesWith(folders: readonly string[], words: readonly string[]): string[] {
+  const files = folders
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));
+  try {
+    return files.filter((path) => {
+      const text = readFileSync(path, 'latin1');
+      return words.some((word) => text.includes(word));
+    });
+  } catch (error) {
+    // A new version was renamed over it meanwhile, or it is gone.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return filesWith(folders, words);
+    throw error;
   }
 }

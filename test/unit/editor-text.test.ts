@@ -1,4 +1,4 @@
-/** What the editor shows of names, that come from stores, scripts and files. */
+/** Names in the editor, which come from stores, scripts and files. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

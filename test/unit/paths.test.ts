@@ -1,4 +1,4 @@
-/** Where the state of this user goes, and what is said when it cannot. */
+/** The folder of this user's state, and the words when it cannot be used. */
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

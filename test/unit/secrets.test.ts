@@ -14,7 +14,7 @@ const MOST_FALSE_ALARMS = 0.01;
 const forms = SEEDS.flatMap((seed) => secretForms(seed));
 const lines = ordinaryLines(1, LINES);
 
-/** What the Python package makes of each. */
+/** Returns the Python package's masking of each. */
 function inPython<T>(kind: 'words' | 'text' | 'params', values: readonly T[]): T[] {
   const code = `
 import json, sys
