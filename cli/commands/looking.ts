@@ -1,11 +1,13 @@
 /** Commands that look at runs, and give them names. */
 
 import type { Run } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { copyLog } from '../follow.ts';
 import { paint, safe } from '../format.ts';
+import { hookAdvice } from '../hook.ts';
 import { interrupted } from '../terminal.ts';
 import { runDetails, runTable } from '../views.ts';
 
@@ -72,6 +74,7 @@ async function listRuns(context: Context): Promise<number> {
   const client = await context.project();
   const { args, root } = context;
   const project = await client.request(m.projectOpen, { root, trusted: true });
+  if (project.gitProblem) throw new TrainstashError('gitUnusable', project.gitProblem.message, project.gitProblem.data);
   const branch = args.flag('all') ? undefined : (args.text('branch') ?? project.branch);
   const trashed = args.flag('trash');
   const runs: Run[] = [];
@@ -92,12 +95,13 @@ async function listRuns(context: Context): Promise<number> {
   const name = branch === undefined ? 'all branches' : (branch ?? (project.git ? 'a detached HEAD' : '(no git)'));
   const lines =
     shown.length > 0
-      ? runTable(shown, context.width)
+      ? runTable(shown, context.width, new Set(shown.map((run) => run.branch)).size > 1)
       : [
           `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
         ];
   if (hidden > 0)
     lines.push(paint('dim', `${hidden} ${hidden === 1 ? 'draft' : 'drafts'} hidden; --drafts shows them`));
+  for (const text of [...project.advice, ...hookAdvice(root, project)]) lines.push(paint('yellow', `! ${text}`));
   context.answer(runs, lines);
   return 0;
 }
