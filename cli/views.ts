@@ -16,6 +16,7 @@ const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
   lost: 'red',
   stopped: 'dim',
 };
+const MAX_BRANCH = 24;
 const GRADE_MARK: Record<Checkpoint['grade'], string> = {
   verified: '✔ verified',
   complete: 'complete',
@@ -23,9 +24,11 @@ const GRADE_MARK: Record<Checkpoint['grade'], string> = {
   'weights only': 'weights only',
 };
 
-export function runTable(runs: readonly Run[], width: number): string[] {
+/** `withBranch`: the runs are of several branches. */
+export function runTable(runs: readonly Run[], width: number, withBranch = false): string[] {
   const columns: Column<Run>[] = [
     { title: 'RUN', cell: (run) => safe(run.label ? `${run.name} · ${run.label}` : run.name), flexible: true },
+    ...(withBranch ? [{ title: 'BRANCH', cell: (run: Run) => safe(cut(branchText(run))) }] : []),
     { title: 'STATUS', cell: (run) => paint(STATUS_STYLE[run.status] ?? 'reset', run.status) },
     {
       title: 'PROGRESS',
@@ -46,6 +49,15 @@ export function runTable(runs: readonly Run[], width: number): string[] {
     },
   ];
   return table(runs, columns, width);
+}
+
+function branchText({ branch, commit }: Run): string {
+  return branch ?? (commit ? '(detached HEAD)' : '(no git)');
+}
+
+/** A branch's name is told by its end. */
+function cut(name: string): string {
+  return name.length <= MAX_BRANCH ? name : `…${name.slice(1 - MAX_BRANCH)}`;
 }
 
 /** One line for the run as it is now; never wider than the terminal. */
@@ -110,7 +122,7 @@ export function runDetails(
     ),
     field(
       'branch',
-      `${run.branch ?? (run.commit ? '(detached HEAD)' : '(no git)')}${run.commit ? ` @ ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
+      `${safe(branchText(run))}${run.commit ? ` @ ${run.commit.slice(0, 10)}` : ''}${run.dirty ? ', with uncommitted changes' : ''}`,
     ),
     field('code', codeText(run)),
     ...(Object.keys(run.params).length > 0

@@ -26,6 +26,7 @@ import { IdlePacking } from './idle-packing.ts';
 import { isWholeFile } from './inspector/inspect.ts';
 import { LookingPool, lookingSetup } from './inspector/pool.ts';
 import type { Announcer } from './runs/context.ts';
+import { describeProject } from './runs/describe.ts';
 import { canMoveStore, moveStore } from './runs/move-store.ts';
 import { OpenProject } from './runs/project.ts';
 import type { ClientInfo } from './server.ts';
@@ -186,7 +187,7 @@ export class Daemon {
 
   async state(): Promise<DaemonState> {
     const projects = await Promise.all(
-      this.#open().map((project) => project.describe(project.place.root, this.isTrusted(project.place.root))),
+      this.#open().map((project) => describeProject(project, project.place.root, this.isTrusted(project.place.root))),
     );
     return { revision: this.revision, projects, live: this.liveRuns().map(({ run }) => run) };
   }
@@ -286,7 +287,7 @@ export class Daemon {
   }
 
   async #announceProject(project: OpenProject, root: string): Promise<void> {
-    const described = await project.describe(root, this.isTrusted(root));
+    const described = await describeProject(project, root, this.isTrusted(root));
     this.#notify(projectChanged, { revision: ++this.revision, project: described });
   }
 

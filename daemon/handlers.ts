@@ -5,6 +5,7 @@ import { TrainstashError } from '../protocol/errors.ts';
 import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import { codeFile } from './code/changes.ts';
+import { gitVersion } from './code/failure.ts';
 import { copyOut } from './code/snapshot.ts';
 import { cancelled } from './content/work.ts';
 import type { Daemon } from './daemon.ts';
@@ -14,6 +15,8 @@ import { exportFormats, exportTo } from './export/export.ts';
 import type { ExportContext } from './export/source.ts';
 import { PACK_SLICE_MS } from './idle-packing.ts';
 import { inspect } from './inspector/inspect.ts';
+import { describeProject } from './runs/describe.ts';
+import { initProject } from './runs/init.ts';
 import { keepAsJob } from './runs/keep-job.ts';
 import { readLog } from './runs/log.ts';
 import type { OpenProject } from './runs/project.ts';
@@ -32,6 +35,12 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     handle: (params: P, client: ClientInfo, task: Task) => R | Promise<R>,
   ) => handlers.set(message.method, { message, reads: kind === 'reads', handle: handle as Handler['handle'] });
   const project = (root: string) => daemon.project(root);
+  /** With runs under the names that their branches have now. */
+  const looked = async (root: string): Promise<OpenProject> => {
+    const opened = await daemon.project(root);
+    await opened.lookAtBranches();
+    return opened;
+  };
   const trusted = async (root: string): Promise<OpenProject> => {
     const opened = await daemon.project(root);
     const worktree = await daemon.rootOf(root);
@@ -63,14 +72,14 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const worktree = await daemon.rootOf(root);
     if (trust) daemon.trust(worktree);
     if (watch) await daemon.watch(opened, worktree, client);
-    return opened.describe(worktree, daemon.isTrusted(worktree));
+    return describeProject(opened, worktree, daemon.isTrusted(worktree));
   });
   on(m.projectInit, 'changes', async ({ root, module }) => {
     const opened = await project(root);
     const worktree = await daemon.rootOf(root);
     return {
-      ...opened.init(worktree, module),
-      project: await opened.describe(worktree, daemon.isTrusted(worktree)),
+      ...initProject(worktree, module),
+      project: await describeProject(opened, worktree, daemon.isTrusted(worktree)),
     };
   });
   on(m.projectJobs, 'reads', async ({ root }) => (await project(root)).jobs(await daemon.rootOf(root)));
@@ -81,11 +90,15 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.projectWhere, 'reads', async ({ root }) => {
     const opened = await project(root);
     const worktree = await daemon.rootOf(root);
-    return { project: await opened.describe(worktree, daemon.isTrusted(worktree)), usage: await opened.store.usage() };
+    return {
+      project: await describeProject(opened, worktree, daemon.isTrusted(worktree)),
+      usage: await opened.store.usage(),
+      gitVersion: await gitVersion(),
+    };
   });
 
   on(m.branchList, 'reads', async ({ root }) => {
-    const branches = await (await project(root)).store.branches();
+    const branches = await (await looked(root)).store.branches();
     return { revision: daemon.revision, branches };
   });
 
@@ -163,7 +176,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return tag ? store.tag(checkpoint.id, tag, false) : checkpoint;
   });
   on(m.runList, 'reads', async ({ root, branch, drafts, trashed, cursor, limit }) => {
-    const { store, runs } = await project(root);
+    const { store, runs } = await looked(root);
     const size = Math.min(limit || PAGE, PAGE);
     const page = await store.runs({
       branch,
@@ -180,7 +193,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     };
   });
   on(m.runShow, 'reads', async ({ root, run: query }) => {
-    const { store, runs } = await project(root);
+    const { store, runs } = await looked(root);
     const { run, ...shown } = await store.showRun(query, PAGE);
     return { run: fresh([run], runs.liveRuns())[0]!, ...shown };
   });

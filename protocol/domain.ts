@@ -1,4 +1,6 @@
 /** The words of DESIGN as types. Times are milliseconds since the epoch, sizes bytes, durations seconds where named so. */
+
+import type { ErrorData } from './errors.ts';
 import type { WireNumber } from './numbers.ts';
 
 export type ParamValue = string | number | boolean | null | ParamValue[] | { [key: string]: ParamValue };
@@ -184,6 +186,10 @@ export interface Project {
   /** Without git there is one branch, shown as "(no git)". */
   git: boolean;
   trusted: boolean;
+  /** Why git does not tell the branch, when it did before; null: it does, or there is none. */
+  gitProblem: { message: string; data: ErrorData['gitUnusable'] } | null;
+  /** What a person should know of where its store is; a paragraph each. */
+  advice: string[];
   /** What a switch of the branch's files waits for, for people; null: none is due. */
   switchWaits: string | null;
   live: number;

@@ -118,7 +118,14 @@ export const projectOpen = request<Project>()(
   }),
 );
 
-export const projectInit = request<{ project: Project; config: string; created: boolean }>()(
+export interface Initialised {
+  config: string;
+  created: boolean;
+  /** What the job runs, and why that; null where a file was there. */
+  runs: string | null;
+  why: string | null;
+}
+export const projectInit = request<Initialised & { project: Project }>()(
   'project/init',
   v.object({ root, module: v.optional(text) }),
 );
@@ -142,7 +149,11 @@ export const jobKeep = request<{ config: string; job: string }>()(
   v.object({ root, run: text, name: v.optional(text) }),
 );
 
-export const projectWhere = request<{ project: Project; usage: StoreUsage }>()('project/where', v.object({ root }));
+/** `gitVersion`: of the git that the daemon finds; null when it finds none. */
+export const projectWhere = request<{ project: Project; usage: StoreUsage; gitVersion: string | null }>()(
+  'project/where',
+  v.object({ root }),
+);
 
 // ---- branch ----
 

@@ -4,20 +4,21 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { statePaths } from '../../client/paths.ts';
 import { WEBGPU_VERSION } from '../../protocol/backends.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { backendSurvey } from '../../protocol/messages.ts';
 import { backendLines } from '../backend-view.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
+import { type Check, checkLines, projectChecks } from '../doctor.ts';
 import { draw } from '../output.ts';
 
 export const backendCommands: Record<string, Command> = {
   doctor: {
-    summary: 'try the back ends of TensorFlow.js, and say what to install',
+    summary: 'look at git, store and hook; try the back ends of TensorFlow.js',
     usage: '[--again]',
     options: { again: { type: 'boolean' } },
     words: [0, 0],
-    run: (context) => survey(context, context.args.flag('again')),
+    run: doctor,
   },
   gpu: {
     summary: 'fetch the WebGPU back end from npm, for all projects, and try it',
@@ -34,7 +35,23 @@ export const backendCommands: Record<string, Command> = {
   },
 };
 
-async function survey(context: Context, again: boolean): Promise<number> {
+async function doctor(context: Context): Promise<number> {
+  let checks: Check[];
+  try {
+    checks = await projectChecks(await context.project(), context.root);
+  } catch (error) {
+    // Without git there is no project to try back ends for.
+    if (!isError(error, 'gitUnusable') && !isError(error, 'storeUnusable')) throw error;
+    const what = error.code === 'gitUnusable' ? 'git' : 'store';
+    checks = [{ what, ok: false, text: error.message }];
+    context.answer({ checks }, checkLines(checks));
+    return 1;
+  }
+  if (!context.json) for (const line of [...checkLines(checks), '']) context.write(`${line}\n`);
+  return survey(context, context.args.flag('again'), checks);
+}
+
+async function survey(context: Context, again: boolean, checks: Check[] = []): Promise<number> {
   const client = await context.project();
   if (process.stderr.isTTY) draw('Trying each, up to half a minute…');
   try {
@@ -44,11 +61,11 @@ async function survey(context: Context, again: boolean): Promise<number> {
       again,
     });
     clearLine();
-    context.answer(result, backendLines(result.findings, result.auto, Math.min(context.width, 100)));
+    context.answer({ checks, ...result }, backendLines(result.findings, result.auto, Math.min(context.width, 100)));
   } finally {
     clearLine();
   }
-  return 0;
+  return checks.every(({ ok }) => ok) ? 0 : 1;
 }
 
 function clearLine(): void {

@@ -1,6 +1,7 @@
 /** Commands about files that follow branches. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { age, bytes, counted, integer, stashReason } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
@@ -93,21 +94,29 @@ export const branchCommands: Record<string, Command> = {
   },
   hook: {
     summary: 'install or remove a post-checkout hook that calls sync',
-    usage: 'install | remove',
-    options: {},
+    usage: 'install | remove  [--shared]',
+    options: { shared: { type: 'boolean' } },
     words: [1, 1],
     run: async (context) => {
       const verb = context.args.words[0];
+      if (verb !== 'install' && verb !== 'remove') throw new UsageError('Usage: trainstash hook install | remove');
+      const client = await context.project();
+      const { root } = context;
+      const { project } = await client.request(m.projectWhere, { root });
+      if (project.gitProblem)
+        throw new TrainstashError('gitUnusable', project.gitProblem.message, project.gitProblem.data);
+      const shared = context.args.flag('shared');
       if (verb === 'remove') {
-        const removed = removeHook(context.root);
+        const removed = removeHook(project, root, shared);
         context.answer({ removed }, [removed ? 'The hook is gone.' : 'There was no hook of ours.']);
         return 0;
       }
-      if (verb !== 'install') throw new UsageError('Usage: trainstash hook install | remove');
       const command = [process.execPath, join(context.dist, 'trainstash.js')];
-      const { path, kept } = installHook(context.root, command);
-      context.answer({ path, kept }, [
-        `${path} waits for files to follow. ${kept ? 'The hook that was there runs first. ' : ''}\`trainstash hook remove\` takes it away.`,
+      const installed = installHook(project, root, command, shared);
+      const { path, kept, leftover } = installed;
+      context.answer(installed, [
+        `git waits in ${path} until the files of a branch are there. ${kept ? "The project's own hook there runs as before. " : ''}\`trainstash hook remove\` takes it away.`,
+        ...(leftover ? [`${leftover} is left over from an earlier version of Trainstash; nothing runs it.`] : []),
       ]);
       return 0;
     },
@@ -126,6 +135,11 @@ function syncLines({ state, branch, inPlace, reason, movedIn, movedOut, late, co
   const moved = [movedOut > 0 ? `${integer(movedOut)} stashed` : '', movedIn > 0 ? `${integer(movedIn)} put back` : ''];
   const did = moved.filter(Boolean).join(', ');
   const of = safe(inPlace ?? '');
+  // Of one name: whether it is the branch of before is the question.
+  const ways =
+    inPlace === branch
+      ? '`trainstash sync --files stay`: it is the same branch. `--files move`: it is another, and they leave.'
+      : `\`trainstash sync --files move\`: they are ${of}'s, and leave. \`--files stay\`: they are ${safe(branch ?? '')}'s.`;
   const lines = {
     inPlace: [paint('green', `✔ Files are those of ${safe(branch ?? 'this project')}${did ? `: ${did}` : ''}.`)],
     detached: [`HEAD is detached: files stay those of ${of}.`],
@@ -135,10 +149,7 @@ function syncLines({ state, branch, inPlace, reason, movedIn, movedOut, late, co
       '`trainstash sync --follow no`: they stay where they are, whatever the branch.',
     ],
     waiting: [paint('yellow', `! Files stay those of ${of} until this has ended or paused: ${safe(reason)}.`)],
-    unclear: [
-      paint('yellow', `! ${safe(reason)}.`),
-      `\`trainstash sync --files move\`: they are ${of}'s, and leave. \`--files stay\`: they are ${safe(branch ?? '')}'s.`,
-    ],
+    unclear: [paint('yellow', `! ${safe(reason)}.`), ways],
     failed: [paint('red', `! ${safe(reason)}. Nothing is lost; it is tried again.`)],
   }[state];
   for (const path of late) lines.push(paint('yellow', `! ${safe(path)} appeared after HEAD had moved, and stayed.`));

@@ -2,12 +2,14 @@
 
 import { LogFilter } from '../../client/log-filter.ts';
 import type { Run } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { counted } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { copyLog } from '../follow.ts';
 import { paint, safe } from '../format.ts';
+import { hookAdvice } from '../hook.ts';
 import { printJson, printRaw } from '../output.ts';
 import { interrupted } from '../terminal.ts';
 import { trashLines } from '../trash.ts';
@@ -110,6 +112,7 @@ async function listRuns(context: Context): Promise<number> {
   if (args.flag('trash')) return listTrash(context);
   const client = await context.project();
   const project = await client.request(m.projectOpen, { root, trusted: true });
+  if (project.gitProblem) throw new TrainstashError('gitUnusable', project.gitProblem.message, project.gitProblem.data);
   const branch = args.flag('all') ? undefined : (args.text('branch') ?? project.branch);
   const drafts = args.flag('drafts');
   const most = args.count('limit') ?? (context.json ? Number.POSITIVE_INFINITY : LISTED);
@@ -133,7 +136,7 @@ async function listRuns(context: Context): Promise<number> {
   const name = branch === undefined ? 'all branches' : (branch ?? (project.git ? 'a detached HEAD' : '(no git)'));
   const lines =
     total > 0
-      ? runTable(shown, context.width)
+      ? runTable(shown, context.width, new Set(shown.map((run) => run.branch)).size > 1)
       : [
           `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
         ];
@@ -141,6 +144,7 @@ async function listRuns(context: Context): Promise<number> {
   if (left > 0) lines.push(paint('dim', `${counted(left, 'older run')} not listed; --limit N lists more`));
   if (hidden > 0)
     lines.push(paint('dim', `${counted(hidden, 'draft')} hidden; --drafts shows ${hidden === 1 ? 'it' : 'them'}`));
+  for (const text of [...project.advice, ...hookAdvice(root, project)]) lines.push(paint('yellow', `! ${text}`));
   context.answer(shown, lines);
   return 0;
 }

@@ -7,7 +7,8 @@ import { age, bytes, counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
-import { safe, wrapped } from '../format.ts';
+import { paint, safe, wrapped } from '../format.ts';
+import { hookAdvice } from '../hook.ts';
 import { printError } from '../output.ts';
 import { requestTask } from '../task.ts';
 import { ask } from '../terminal.ts';
@@ -22,11 +23,17 @@ export const projectCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project({ create: true });
       const result = await client.request(m.projectInit, { root: context.root, module: context.args.words[0] });
-      context.answer(result, [
-        result.created
-          ? `Wrote ${result.config}. \`trainstash run train\` starts its job.`
-          : `${result.config} is there already; nothing was changed.`,
-      ]);
+      const { config, created, runs, why } = result;
+      const lines = created
+        ? [
+            `Wrote ${config}: its job "train" runs ${safe(runs ?? '')} (${safe(why ?? '')}). \`trainstash run train\` starts it.`,
+          ]
+        : [`${config} is there already; nothing was changed.`];
+      if (runs?.startsWith('python '))
+        lines.push(
+          'What it saves is found by itself; "resume" there is for the words with which it goes on from that.',
+        );
+      context.answer(result, lines);
       return 0;
     },
   },
@@ -134,10 +141,12 @@ export const projectCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const { project, usage } = await client.request(m.projectWhere, { root: context.root });
+      const advice = [...project.advice, ...hookAdvice(context.root, project)];
       context.answer({ project, usage }, [
         field('project', project.root),
         field('store', project.store),
         ...usageLines(usage),
+        ...advice.map((text) => paint('yellow', `! ${text}`)),
       ]);
       return 0;
     },

@@ -11,7 +11,8 @@ import { GitError, git } from '../code/git.ts';
 import { isAncestor } from '../code/history.ts';
 import { type GitDirectories, reflogOf, reflogPath } from '../code/reflog.ts';
 import { readJson, syncDirectory, writeJson } from '../store/files.ts';
-import { continues, isFresh, type Life, lifeOf, marksOf, match, maybe, nameAt, namesOf } from './same-branch.ts';
+import { type Files, matchBranches, type Ref } from './match-branches.ts';
+import { isFresh, lifeOf, marksOf, nameAt, namesOf } from './same-branch.ts';
 
 const entrySchema = v.object({
   id: v.string(),
@@ -32,6 +33,7 @@ const REFRESH_MS = 86_400_000;
 /** Until marks tell this branch from all that are made later. */
 const FRESH_MS = 2_000;
 const FORGET_MS = 3_600_000;
+const MAX_READS = 3;
 /** The commit of a branch of which none is known: null would fit any that gets its first one. */
 const NO_COMMIT = 'none';
 
@@ -51,19 +53,6 @@ export interface KnownBranchesSetup extends GitDirectories {
   renamed(names: ReadonlyMap<string, string>): Promise<void>;
 }
 
-interface Ref {
-  name: string;
-  tip: string;
-}
-
-interface Candidate {
-  entry: Entry;
-  ref: Ref;
-  /** How many of the marks its log has: of two branches that were renamed within a second single entries may be equal. */
-  marks: number;
-  sameFile: boolean;
-}
-
 export class KnownBranches {
   readonly #setup: KnownBranchesSetup;
   #entries: Entry[];
@@ -74,7 +63,7 @@ export class KnownBranches {
   /** What the files of an entry were when it was looked at. */
   #stamps = new Map<string, string>();
   #lastRefs: string | null = null;
-  readonly #lives = new Map<string, { stamp: string; life: Life }>();
+  readonly #readBefore = new Map<string, { stamp: string; ref: Ref }>();
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(setup: KnownBranchesSetup) {
@@ -133,7 +122,7 @@ export class KnownBranches {
       if (!entry || !ref || this.#refOf.has(id) || this.#idNow(name)) return;
       this.#refOf.set(id, ref);
       this.#unsure.delete(id);
-      await this.#refresh(entry, ref);
+      this.#refresh(entry, ref);
       this.#write();
     });
   }
@@ -148,8 +137,7 @@ export class KnownBranches {
   idAt(name: string, at: number): Promise<string | null> {
     return this.#serial(async () => {
       const fits: Ref[] = [];
-      for (const ref of this.#refs)
-        if (nameAt(await this.#lifeOf(ref.name), Math.floor(at / 1000)) === name) fits.push(ref);
+      for (const ref of this.#refs) if (nameAt(ref.life, Math.floor(at / 1000)) === name) fits.push(ref);
       const found = fits.length === 1 ? fits[0] : fits.find((ref) => ref.name === name);
       if (!found) return null;
       return this.#idNow(found.name) ?? (await this.#add(found.name)).id;
@@ -166,8 +154,9 @@ export class KnownBranches {
   }
 
   /** The names that a branch has had since its log began, the newest first. */
-  async namesOf(name: string): Promise<string[]> {
-    return namesOf(name, await this.#lifeOf(name));
+  namesOf(name: string): string[] {
+    const ref = this.#refs.find((one) => one.name === name);
+    return ref ? namesOf(name, ref.life) : [name];
   }
 
   /** Those that are gone, and to which nothing refers any more. */
@@ -190,7 +179,9 @@ export class KnownBranches {
       const text = await this.#git('for-each-ref', '--format=%(objectname) %(refname)', 'refs/heads');
       if (!isAsSeen || text !== this.#lastRefs) {
         this.#lastRefs = text;
-        this.#refs = refsOf(text);
+        this.#refs = await Promise.all(refsOf(text).map((ref) => this.#read(ref)));
+        const names = new Set(this.names());
+        for (const name of this.#readBefore.keys()) if (!names.has(name)) this.#readBefore.delete(name);
         await this.#match();
       }
     }
@@ -212,7 +203,7 @@ export class KnownBranches {
       this.#stamps.set(entry.id, this.#stampOf(ref.name));
       if (ref.name !== entry.name) renamed.set(entry.id, ref.name);
       if (!this.#isStale(entry, ref)) continue;
-      await this.#refresh(entry, ref);
+      this.#refresh(entry, ref);
       changed = true;
     }
     if (changed) this.#write();
@@ -220,74 +211,24 @@ export class KnownBranches {
   }
 
   #isStale(entry: Entry, ref: Ref): boolean {
-    if (ref.name !== entry.name || entry.marks.length === 0 || entry.logFile !== this.#filesOf(ref.name).logFile)
-      return true;
+    if (ref.name !== entry.name || entry.marks.length === 0 || entry.logFile !== ref.logFile) return true;
     return Date.now() - entry.seenAt > (isFresh(entry) ? FRESH_MS : REFRESH_MS);
   }
 
-  /** Which reference each entry is. Whoever fits best and alone; where two fit alike, nobody. */
   async #match(): Promise<void> {
-    const { certain, possible, doubtful } = await this.#candidates();
-    this.#refOf = new Map();
-    this.#unsure = new Set();
-    const isBetter = (a: Candidate, b: Candidate) => b.marks - a.marks || Number(b.sameFile) - Number(a.sameFile);
-    certain.sort((a, b) => isBetter(a, b) || b.entry.seenAt - a.entry.seenAt);
-    const taken = new Set<Ref>();
-    for (const candidate of certain) {
-      const { entry, ref } = candidate;
-      if (this.#refOf.has(entry.id) || this.#unsure.has(entry.id) || taken.has(ref)) continue;
-      const rival = certain.find((one) => one.entry === entry && one.ref !== ref && !taken.has(one.ref));
-      if (rival && isBetter(candidate, rival) === 0) this.#unsure.add(entry.id);
-      else {
-        this.#refOf.set(entry.id, ref);
-        taken.add(ref);
-      }
-    }
-    for (const [entry, refs] of possible) {
+    const { certain, unsure, open } = matchBranches(this.#entries, this.#refs);
+    this.#refOf = new Map([...certain].map(([entry, ref]) => [entry.id, ref]));
+    this.#unsure = new Set([...unsure].map(({ id }) => id));
+    const taken = new Set(certain.values());
+    for (const [entry, refs] of open) {
       const left = refs.filter((ref) => !taken.has(ref));
       const own = left.find(({ name }) => name === entry.name);
-      if (this.#refOf.has(entry.id) || this.#unsure.has(entry.id) || !own) continue;
+      if (!own) continue;
       if (await this.#isOnlyHeir(entry, own, left)) {
         this.#refOf.set(entry.id, own);
         taken.add(own);
       } else this.#unsure.add(entry.id);
     }
-    for (const [entry, ref] of doubtful)
-      if (!this.#refOf.has(entry.id) && ref.name === entry.name && !taken.has(ref)) this.#unsure.add(entry.id);
-  }
-
-  async #candidates(): Promise<{ certain: Candidate[]; possible: Map<Entry, Ref[]>; doubtful: Map<Entry, Ref> }> {
-    const lives = new Map<Ref, Life>();
-    const holders = new Map<string, Ref[]>();
-    for (const ref of this.#refs) {
-      const life = await this.#lifeOf(ref.name);
-      lives.set(ref, life);
-      for (const { entry } of life.marks) holders.set(entry, [...(holders.get(entry) ?? []), ref]);
-    }
-    const certain: Candidate[] = [];
-    const possible = new Map<Entry, Ref[]>();
-    const doubtful = new Map<Entry, Ref>();
-    for (const entry of this.#entries) {
-      const found = new Set<Ref>();
-      const add = (ref: Ref, marks: number) => {
-        found.add(ref);
-        certain.push({ entry, ref, marks, sameFile: isSame(entry.logFile, this.#filesOf(ref.name).logFile) });
-      };
-      for (const ref of new Set(entry.marks.flatMap((mark) => holders.get(mark.entry) ?? []))) {
-        const sameFile = isSame(entry.logFile, this.#filesOf(ref.name).logFile);
-        const { marks, firm } = match(entry, lives.get(ref)!, sameFile);
-        if (firm) add(ref, marks);
-        else if (marks > 0) doubtful.set(entry, ref);
-      }
-      for (const [ref, life] of lives) {
-        if (found.has(ref)) continue;
-        // Nobody has written the reference since.
-        const isUnwritten = ref.name === entry.name && isSame(entry.refFile, this.#filesOf(ref.name).refFile);
-        if (continues(entry, life) || (maybe(entry, life) && isUnwritten)) add(ref, 0);
-        else if (maybe(entry, life)) possible.set(entry, [...(possible.get(entry) ?? []), ref]);
-      }
-    }
-    return { certain, possible, doubtful };
   }
 
   /**
@@ -317,16 +258,19 @@ export class KnownBranches {
     const ref = this.#refs.find((one) => one.name === name);
     if (ref) {
       this.#refOf.set(entry.id, ref);
-      await this.#refresh(entry, ref);
+      this.#refresh(entry, ref);
     } else entry.seenAt = Date.now();
     this.#write();
     return entry;
   }
 
-  async #refresh(entry: Entry, ref: Ref): Promise<void> {
-    const marks = marksOf(await this.#lifeOf(ref.name));
-    Object.assign(entry, { ...ref, marks, ...this.#filesOf(ref.name), seenAt: Date.now() } satisfies Omit<Entry, 'id'>);
-    this.#stamps.set(entry.id, this.#stampOf(ref.name));
+  /** From what was read with the match: the branch may have another name by now. */
+  #refresh(entry: Entry, { name, tip, life, logFile, refFile }: Ref): void {
+    Object.assign(entry, { name, tip, marks: marksOf(life), logFile, refFile, seenAt: Date.now() } satisfies Omit<
+      Entry,
+      'id'
+    >);
+    this.#stamps.set(entry.id, this.#stampOf(name));
   }
 
   #write(): void {
@@ -338,17 +282,21 @@ export class KnownBranches {
     return join(this.#setup.storePath, 'branch-ids.json');
   }
 
-  /** Read again when the log is another than it was. */
-  async #lifeOf(name: string): Promise<Life> {
-    const stamp = this.#stampOf(name);
-    const read = this.#lives.get(name);
-    if (read?.stamp === stamp) return read.life;
-    const life = lifeOf(name, await reflogOf(this.#setup, `refs/heads/${name}`));
-    this.#lives.set(name, { stamp, life });
-    return life;
+  /** A branch as it is at one moment: read again when it changes under the eyes, and otherwise only when it has. */
+  async #read({ name, tip }: Pick<Ref, 'name' | 'tip'>): Promise<Ref> {
+    for (let tries = 1; ; tries++) {
+      const stamp = this.#stampOf(name);
+      const before = this.#readBefore.get(name);
+      if (before?.stamp === stamp) return { ...before.ref, tip };
+      const life = lifeOf(name, await reflogOf(this.#setup, `refs/heads/${name}`));
+      const ref = { name, tip, life, ...this.#filesOf(name) };
+      if (this.#stampOf(name) !== stamp && tries < MAX_READS) continue;
+      this.#readBefore.set(name, { stamp, ref });
+      return ref;
+    }
   }
 
-  #filesOf(name: string): Pick<Entry, 'logFile' | 'refFile'> {
+  #filesOf(name: string): Files {
     return {
       logFile: fileOf(reflogPath(this.#setup, `refs/heads/${name}`), false),
       refFile: fileOf(join(this.#setup.common, 'refs/heads', name), true),
@@ -380,7 +328,7 @@ export class KnownBranches {
   }
 }
 
-function refsOf(text: string): Ref[] {
+function refsOf(text: string): Pick<Ref, 'name' | 'tip'>[] {
   return text.split('\n').flatMap((line) => {
     const at = line.indexOf(' refs/heads/');
     return at < 0 ? [] : [{ tip: line.slice(0, at), name: line.slice(at + ' refs/heads/'.length) }];
@@ -398,8 +346,4 @@ function fileOf(path: string, content: boolean): string {
   } catch {
     return '';
   }
-}
-
-function isSame(a: string, b: string): boolean {
-  return a !== '' && a === b;
 }

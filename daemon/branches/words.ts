@@ -32,6 +32,10 @@ export function movedText(
   return parts.length > 0 ? `${parts.join(', ')}.` : '';
 }
 
+export function unsureText(branch: string): string {
+  return `Whether ${branch} is the branch whose files are in place, or another of that name, cannot be told: git's log of it is gone`;
+}
+
 export function listed(names: readonly string[]): string {
   const more = names.length - MAX_LISTED;
   return `${names.slice(0, MAX_LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;

@@ -20,7 +20,7 @@ import { type BranchPolicy, Ownership, type RunsHere } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
 import { RunsLeft } from './runs-left.ts';
 import { Shelving } from './shelving.ts';
-import { type BranchNotice, counted, listed, movedText, type Tell } from './words.ts';
+import { type BranchNotice, counted, listed, movedText, type Tell, unsureText } from './words.ts';
 
 /** git may move HEAD several times in a row: a switch that was seen by event waits for this long without a move. */
 const SETTLE_MS = 150;
@@ -239,12 +239,11 @@ export class Worktree {
     if (inPlace?.branch === branch && inPlace.head !== '' && inPlace.head === this.#head.file())
       await known.confirm(inPlace.id, branch);
     else await known.look();
+    // git is just renaming it: the reference has its new name before HEAD has.
+    if (inPlace?.branch === branch && inPlace.tip !== null && !known.names().includes(branch))
+      return { state: 'inPlace' };
     if (inPlace && (await this.#isUnsure(inPlace, branch))) {
-      if (files === undefined)
-        return {
-          state: 'unclear',
-          reason: `Whether ${branch} is the branch whose files are in place, or another of that name, cannot be told: git's log of it is gone`,
-        };
+      if (files === undefined) return { state: 'unclear', reason: unsureText(branch) };
       if (files === 'stay') await known.confirm(inPlace.id, branch);
     }
     const id = await known.idOf(branch);

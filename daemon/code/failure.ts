@@ -60,8 +60,14 @@ export async function explain(folder: string, error: GitError | null): Promise<G
 type Version = readonly [major: number, minor: number];
 let installed: Version | null = null;
 
-/** The version of the git that is on the PATH; null when it does not tell. Rejects with `GitError`. */
-export async function gitVersion(): Promise<Version | null> {
+/** In the words of the git that is on the PATH; null when there is none that works. */
+export async function gitVersion(): Promise<string | null> {
+  const text = await git(['--version'], { cwd: process.cwd(), timeoutMs: LOOK_MS }).catch(() => null);
+  return text?.replace(/^git version /, '').trim() ?? null;
+}
+
+/** Null when git does not tell. Rejects with `GitError`. */
+async function versionNow(): Promise<Version | null> {
   const text = await git(['--version'], { cwd: process.cwd(), timeoutMs: LOOK_MS });
   const found = /(?<major>\d+)\.(?<minor>\d+)/.exec(text)?.groups;
   return found ? [Number(found.major), Number(found.minor)] : null;
@@ -73,7 +79,7 @@ export async function tooOldGit(folder: string, usesTables = false): Promise<Git
   const isEnough = ([major, minor]: Version) => major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
   if (installed && isEnough(installed)) return null;
   try {
-    installed = await gitVersion();
+    installed = await versionNow();
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     return error.end === 'timedOut' ? hangs(folder, error.said) : noGit(folder, error);

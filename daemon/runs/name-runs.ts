@@ -1,9 +1,24 @@
-/** Runs that were recorded while nobody looked, or by an older version, get the branch that they are of now. */
+/** The branches of a project, and the runs that are of them. */
 import { giveIds } from '../branches/from-names.ts';
-import type { KnownBranches } from '../branches/known-branches.ts';
+import { KnownBranches } from '../branches/known-branches.ts';
+import { gitUnusable } from '../code/failure.ts';
 import type { Place } from '../code/project.ts';
+import { findRepository } from '../code/repository.ts';
 import type { Store } from '../store/client.ts';
 
+/** Null without git. Throws `gitUnusable`. `renamed` gets every name that is another than before, by the branch's id. */
+export async function branchesOf(
+  { root, store, git }: Place,
+  renamed: (names: ReadonlyMap<string, string>) => Promise<void>,
+): Promise<KnownBranches | null> {
+  const repository = git ? await findRepository(root) : null;
+  if (repository?.kind === 'failed') throw gitUnusable(repository.failure);
+  if (repository?.kind !== 'repository') return null;
+  const { gitDirectory, common } = repository;
+  return new KnownBranches({ root, gitDirectory, common, storePath: store, renamed });
+}
+
+/** Runs that were recorded while nobody looked, or by an older version, get the branch that they are of now. */
 export async function nameRuns(
   store: Store,
   branches: KnownBranches,

@@ -1,20 +1,15 @@
 /** One open project: its store, its runs, and what is done with them that is not a run's life. */
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
-import type { Params, Project, Run } from '../../protocol/domain.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
-import { randomId } from '../../protocol/ids.ts';
+import type { JobConfig } from '../../protocol/config.ts';
+import type { Params, Run } from '../../protocol/domain.ts';
+import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
-import { KnownBranches } from '../branches/known-branches.ts';
-import { gitUnusable } from '../code/failure.ts';
-import { type Place, readHead } from '../code/project.ts';
-import { findRepository } from '../code/repository.ts';
+import type { Place } from '../code/project.ts';
 import { csvOfPoints } from '../formats/writers/csv.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { startStore } from '../store/client.ts';
-import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
 import type { KeepPolicy } from '../store/retention.ts';
 import { adoptSessions, adoptStrays } from './adopt.ts';
@@ -25,7 +20,7 @@ import { type Announcer, type ProjectContext, sessionsPath, storeExists } from '
 import { isPython } from './interpreter.ts';
 import type { Device } from './launcher.ts';
 import { keepPolicy } from './live.ts';
-import { nameRuns } from './name-runs.ts';
+import { branchesOf, nameRuns } from './name-runs.ts';
 import { Runs } from './runs.ts';
 import { SecretParams } from './secret-params.ts';
 import { takeInSetAside } from './set-aside.ts';
@@ -91,18 +86,9 @@ export class OpenProject {
         { path: place.store, reason: network },
       );
     }
-    const repository = place.git ? await findRepository(place.root) : null;
-    if (repository?.kind === 'failed') throw gitUnusable(repository.failure);
-    const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
     let project: OpenProject | undefined;
-    const branches =
-      repository?.kind === 'repository'
-        ? new KnownBranches({
-            ...repository,
-            storePath: place.store,
-            renamed: async (names) => project?.branchesRenamed(names),
-          })
-        : null;
+    const branches = await branchesOf(place, async (names) => project?.branchesRenamed(names));
+    const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
     const context: ProjectContext = {
       place,
       store,
@@ -158,35 +144,11 @@ export class OpenProject {
     for (const run of await this.store.nameBranches([...names])) this.context.announce.run(run);
   }
 
-  /** `root`: one of its worktrees. */
-  async describe(root: string, trusted: boolean): Promise<Project> {
-    const { branch } = this.place.git ? await readHead(root) : { branch: null };
-    await this.context.branches?.look();
-    const { store, git } = this.place;
-    const switchWaits = await this.worktrees.waitsFor(root);
-    return {
-      root,
-      store,
-      git,
-      branch,
-      trusted,
-      switchWaits,
-      live: this.runs.liveRuns().length,
-      runs: await this.store.countRuns(),
-    };
-  }
-
-  init(root: string, module: string | undefined): { config: string; created: boolean } {
-    const config = join(root, CONFIG_FILE);
-    if (existsSync(config)) return { config, created: false };
-    const usual = ['train.py', 'src/train.py', 'main.py', 'train.ts', 'train.js', 'src/train.ts'];
-    const chosen = module ?? usual.find((path) => existsSync(join(root, path))) ?? 'train.py';
-    const job = /\.[cm]?[jt]s$/.test(chosen) ? { module: chosen } : { run: `python ${chosen}` };
-    // Appears whole: editors and other processes read it as soon as it is there.
-    const temporary = join(root, `${TEMPORARY_PREFIX}${randomId()}`);
-    writeFileSync(temporary, `{\n  "jobs": {\n    "train": ${JSON.stringify(job)}\n  }\n}\n`, { flag: 'wx' });
-    renameSync(temporary, config);
-    return { config, created: true };
+  /** Where git fails the names stay what they were: whoever describes the project says so. */
+  async lookAtBranches(): Promise<void> {
+    await this.context.branches?.look().catch((error) => {
+      if (!isError(error, 'gitUnusable')) throw error;
+    });
   }
 
   jobs(root: string) {

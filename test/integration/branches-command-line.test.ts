@@ -51,7 +51,7 @@ test('with the hook `git switch b && python train.py` finds its own files; an ex
   const hook = join(root, '.git/hooks/post-checkout');
   writeFileSync(hook, '#!/bin/sh\necho "$3" >> "$(dirname "$0")/../was-called"\nexit 0\n');
   chmodSync(hook, 0o755);
-  expect((await fixture.cli('hook', 'install')).stdout).toContain('The hook that was there runs first');
+  expect((await fixture.cli('hook', 'install')).stdout).toContain("The project's own hook there runs as before");
   expect((await fixture.cli('hook', 'install')).code).toBe(0);
 
   const train = (text: string) =>

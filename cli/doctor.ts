@@ -1,0 +1,44 @@
+/** What `trainstash doctor` looks at before the back ends: git, where the store is, the hook. */
+
+import type { Client } from '../client/connect.ts';
+import type { Project } from '../protocol/domain.ts';
+import { projectWhere } from '../protocol/messages.ts';
+import { integer } from '../protocol/words.ts';
+import { paint } from './format.ts';
+import { hookAdvice, installedHook } from './hook.ts';
+
+export interface Check {
+  what: 'git' | 'store' | 'hook';
+  ok: boolean;
+  text: string;
+}
+
+export async function projectChecks(client: Client, root: string): Promise<Check[]> {
+  const { project, gitVersion } = await client.request(projectWhere, { root });
+  return [gitCheck(project, gitVersion), ...storeChecks(project), ...hookChecks(root, project)];
+}
+
+export function checkLines(checks: readonly Check[]): string[] {
+  return checks.map(({ ok, text }) => (ok ? `${paint('green', '✔')} ${text}` : paint('yellow', `! ${text}`)));
+}
+
+function gitCheck({ git, gitProblem, root }: Project, version: string | null): Check {
+  if (gitProblem) return { what: 'git', ok: false, text: gitProblem.message };
+  const name = version ? `git ${version}` : 'no git on the PATH of the background process';
+  return { what: 'git', ok: true, text: git ? `${name}, repository ${root}` : `${name}; ${root} is in no repository` };
+}
+
+function storeChecks({ store, runs, advice }: Project): Check[] {
+  const count = `${integer(runs)} ${runs === 1 ? 'run' : 'runs'}`;
+  return [
+    { what: 'store', ok: true, text: `store ${store}, ${count}` },
+    ...advice.map((text): Check => ({ what: 'store', ok: false, text })),
+  ];
+}
+
+function hookChecks(root: string, project: Project): Check[] {
+  const problems = hookAdvice(root, project);
+  if (problems.length > 0) return problems.map((text) => ({ what: 'hook', ok: false, text }));
+  const hook = installedHook(project);
+  return hook ? [{ what: 'hook', ok: true, text: `hook ${hook}` }] : [];
+}

@@ -1,0 +1,70 @@
+/** The lines that a `post-checkout` hook gets from us, into it and out of it again. Pure. */
+
+const BEGIN = '# >>> trainstash >>> `trainstash hook remove` takes these lines away again.';
+const END = '# <<< trainstash <<<';
+const SHEBANG = '#!/bin/sh\n';
+/** The whole hook of version 0.1, which ran the project's own from another file. */
+const FORMER = '# Installed by `trainstash hook install`; `trainstash hook remove` takes it away again.';
+
+/**
+ * Lines for any POSIX shell: in a shell of their own, so that nothing of the hook around them is changed, not even its
+ * exit code. `command`: program and script, as they are on this machine. A repository without a store is left alone.
+ */
+export function hookLines(command: readonly string[]): string {
+  const words = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  return `${BEGIN}
+(
+  # The third argument is 1 when a branch was checked out, 0 for single files.
+  [ "\${3-}" = 1 ] && [ -e ${words.at(-1)} ] || exit 0
+  top=$(git rev-parse --show-toplevel) && common=$(git rev-parse --git-common-dir) || exit 0
+  [ -e "$common/trainstash/objects.db" ] || [ -e "$top/.trainstash/objects.db" ] || exit 0
+  exec ${words.join(' ')} sync --quiet
+) >&2 </dev/null || :
+${END}
+`;
+}
+
+/** A hook that does nothing but this. `aside`: the project's own, which it goes on as, with its exit code, if that `runs`. */
+export function wholeHook(lines: string, aside?: { path: string; runs: boolean }): string {
+  if (!aside) return SHEBANG + lines;
+  const call = `exec '${aside.path.replaceAll("'", `'\\''`)}' "$@"`;
+  return `${SHEBANG}${lines}${aside.runs ? call : `# It was not executable, so git did not run it: ${call}`}\n`;
+}
+
+/** With our lines right after the first one, which says what runs the rest; instead of what was there of ours. */
+export function withLines(hook: string, lines: string): string {
+  const bare = withoutLines(hook);
+  const at = bare.startsWith('#!') ? bare.indexOf('\n') + 1 || bare.length : 0;
+  const head = bare.slice(0, at);
+  return `${head}${head !== '' && !head.endsWith('\n') ? '\n' : ''}${lines}${bare.slice(at)}`;
+}
+
+/** As it was before, byte for byte. */
+export function withoutLines(hook: string): string {
+  const from = hook.indexOf(BEGIN);
+  const to = hook.indexOf(END, from);
+  return from < 0 || to < 0 ? hook : hook.slice(0, from) + hook.slice(to + END.length + 1);
+}
+
+export function hasLines(hook: string): boolean {
+  return hook.includes(BEGIN);
+}
+
+/** Nothing but our lines is in it: it was made by us. */
+export function isOnlyOurs(hook: string): boolean {
+  return hasLines(hook) && withoutLines(hook) === SHEBANG;
+}
+
+export function isFormer(hook: string): boolean {
+  return hook.includes(FORMER);
+}
+
+/** Whether a shell runs it that understands our lines; git runs what has no first line of that kind with `sh`. */
+export function isShellScript(hook: string): boolean {
+  const [first = '', ...rest] = hook.split('\n');
+  if (hook.includes('\0') || (first.startsWith('#!') && rest.length === 0)) return false;
+  return (
+    !first.startsWith('#!') ||
+    /^#!\s*\S*?(?:\benv\s+(?:-S\s+)?)?(?:\S*\/)?(?:sh|bash|dash|ash|zsh|ksh)\b(?!\.)/.test(first)
+  );
+}

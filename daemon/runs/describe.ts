@@ -1,0 +1,47 @@
+/** What clients are told of a project: also what a person should know of its git and of where its store is. */
+import type { Project } from '../../protocol/domain.ts';
+import { isError } from '../../protocol/errors.ts';
+import { type Place, readHead } from '../code/project.ts';
+import type { OpenProject } from './project.ts';
+
+/** `root`: one of its worktrees. */
+export async function describeProject(project: OpenProject, root: string, trusted: boolean): Promise<Project> {
+  const { place, context, worktrees, runs, store } = project;
+  const { branch, gitProblem } = await branchOf(place.git ? root : null);
+  await project.lookAtBranches();
+  return {
+    root,
+    store: place.store,
+    git: context.branches !== null,
+    branch,
+    gitProblem,
+    trusted,
+    advice: adviceOn(place),
+    switchWaits: await worktrees.waitsFor(root),
+    live: runs.liveRuns().length,
+    runs: await store.countRuns(),
+  };
+}
+
+async function branchOf(root: string | null): Promise<Pick<Project, 'branch' | 'gitProblem'>> {
+  if (root === null) return { branch: null, gitProblem: null };
+  try {
+    return { branch: (await readHead(root)).branch, gitProblem: null };
+  } catch (error) {
+    if (!isError(error, 'gitUnusable')) throw error;
+    return { branch: null, gitProblem: { message: error.message, data: error.data } };
+  }
+}
+
+function adviceOn({ store, moveTo, other }: Place): string[] {
+  const advice: string[] = [];
+  if (moveTo !== undefined)
+    advice.push(
+      `The store ${store} was made before \`git init\`, and \`git clean -fdx\` would delete it. It goes to ${moveTo} by itself as soon as no training writes into it and both are on one disk.`,
+    );
+  if (other !== undefined)
+    advice.push(
+      `There is a second store, ${other}, whose runs are not shown: it was made where git was not to be had. To look at them: \`trainstash daemon stop\`, move ${store} away, and use Trainstash here as always.`,
+    );
+  return advice;
+}

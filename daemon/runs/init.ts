@@ -1,0 +1,28 @@
+/** The first trainstash.json of a project. */
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CONFIG_FILE } from '../../protocol/config.ts';
+import { randomId } from '../../protocol/ids.ts';
+import type { Initialised } from '../../protocol/messages.ts';
+import { TEMPORARY_PREFIX } from '../store/files.ts';
+
+const USUAL = ['train.py', 'src/train.py', 'main.py', 'train.ts', 'train.js', 'src/train.ts'];
+
+export function initProject(root: string, script: string | undefined): Initialised {
+  const config = join(root, CONFIG_FILE);
+  if (existsSync(config)) return { config, created: false, runs: null, why: null };
+  const found = USUAL.filter((path) => existsSync(join(root, path)));
+  const chosen = script ?? found[0] ?? USUAL[0]!;
+  const job = /\.[cm]?[jt]s$/.test(chosen) ? { module: chosen } : { run: `python ${chosen}` };
+  // Appears whole: editors and other processes read it as soon as it is there.
+  const temporary = join(root, `${TEMPORARY_PREFIX}${randomId()}`);
+  writeFileSync(temporary, `{\n  "jobs": {\n    "train": ${JSON.stringify(job)}\n  }\n}\n`, { flag: 'wx' });
+  renameSync(temporary, config);
+  return { config, created: true, runs: job.module ?? job.run!, why: whyChosen(script, found) };
+}
+
+function whyChosen(script: string | undefined, [first, ...others]: readonly string[]): string {
+  if (script !== undefined) return 'as you said';
+  if (first === undefined) return `a guess: none of ${USUAL.join(', ')} is here, so change it`;
+  return others.length > 0 ? `${first} is here, and so is ${others.join(', ')}` : `${first} is here`;
+}

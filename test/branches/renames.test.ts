@@ -1,0 +1,150 @@
+/** Files and runs stay with their branch whatever it is called: one by one, and in drawn sequences against a model. */
+import { expect, test } from 'vitest';
+import { connect } from '../../client/connect.ts';
+import { branchSync, daemonStop, projectOpen, runList, runShow, runStart } from '../../protocol/messages.ts';
+import { afterwards } from '../support/cleanup.ts';
+import { BUILD, shellEnvironment, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
+import { until } from '../support/folder.ts';
+import { makeRepository, type Repository, stashesOf } from '../support/repository.ts';
+import { DIST } from '../support/trainer.ts';
+
+const FILE = 'checkpoints/last.pt';
+
+/** The repository with another daemon than the one it was made with. */
+async function withNewDaemon(repository: Repository, whileDown: () => void = () => {}): Promise<Repository> {
+  await repository.client.request(daemonStop, {});
+  await repository.client.closed;
+  whileDown();
+  const client = await connect({ name: 'test', build: BUILD, dist: DIST, env: repository.fixture.env });
+  afterwards(() => client.close());
+  await client.request(projectOpen, { root: repository.root, trusted: true });
+  const sync = (files?: 'move' | 'stay') => client.request(branchSync, { root: repository.root, files });
+  return { ...repository, client, sync };
+}
+
+/** A short run on HEAD's branch; resolves with its id. */
+async function runHere({ client, root }: Repository): Promise<string> {
+  const run = await client.request(runStart, {
+    root,
+    job: 'true',
+    command: ['true'],
+    cwd: root,
+    params: {},
+    environment: shellEnvironment(),
+  });
+  await until('it has ended', async () => (await client.request(runShow, { root, run: run.id })).run.endedAt);
+  return run.id;
+}
+
+async function branchOf({ client, root }: Repository, run: string): Promise<string | null> {
+  return (await client.request(runShow, { root, run })).run.branch;
+}
+
+async function runsOn({ client, root }: Repository, branch: string): Promise<string[]> {
+  const { runs } = await client.request(runList, { root, branch, drafts: true });
+  return runs.map(({ id }) => id).sort();
+}
+
+/** `main` and `other` at one commit, each with its file; HEAD is on main. */
+async function withTwo(): Promise<Repository> {
+  const repository = await makeRepository();
+  repository.git('switch', '-q', '-c', 'other');
+  await repository.sync();
+  repository.write(FILE, 'other');
+  await repository.sync();
+  repository.git('switch', '-q', 'main');
+  await repository.sync();
+  repository.write(FILE, 'main');
+  await repository.sync();
+  return repository;
+}
+
+async function expectOn(repository: Repository, branch: string, content: string | null): Promise<void> {
+  repository.git('switch', '-q', branch);
+  expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: branch });
+  expect(repository.read(FILE), branch).toBe(content);
+}
+
+test('two names are swapped while both have files, one of them in place', async () => {
+  const repository = await withTwo();
+  const { git } = repository;
+  git('branch', '-m', 'main', 'temporary');
+  git('branch', '-m', 'other', 'main');
+  git('branch', '-m', 'temporary', 'other');
+  expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: 'other' });
+  expect(repository.read(FILE)).toBe('main');
+  await expectOn(repository, 'main', 'other');
+  await expectOn(repository, 'other', 'main');
+});
+
+test('the name is used again at once: files and runs stay with the branch that had it', async () => {
+  const repository = await withTwo();
+  const { git } = repository;
+  const run = await runHere(repository);
+  await expectOn(repository, 'other', 'other');
+  git('branch', '-m', 'main', 'dev');
+  git('branch', 'main');
+  await expectOn(repository, 'dev', 'main');
+  expect(await runsOn(repository, 'dev')).toEqual([run]);
+  expect(await runsOn(repository, 'main')).toEqual([]);
+  git('switch', '-q', '--detach');
+  await expectOn(repository, 'main', null);
+});
+
+test('runs are renamed before anybody is answered, and after a rename without a daemon', async () => {
+  let repository = await withTwo();
+  const run = await runHere(repository);
+  repository.git('branch', '-m', 'main', 'dev');
+  expect(await runsOn(repository, 'dev')).toEqual([run]);
+  repository = await withNewDaemon(repository, () => {
+    repository.git('branch', '-m', 'dev', 'trunk');
+    repository.git('branch', 'dev');
+  });
+  expect(await branchOf(repository, run)).toBe('trunk');
+  expect(await runsOn(repository, 'trunk')).toEqual([run]);
+});
+
+test('a branch is renamed while a run of it lives, and while one is paused', async () => {
+  const repository = await makeRepository();
+  const { client, fixture, git } = repository;
+  const live = await startSmall(client, fixture, { slow: 100, epochs: 30 });
+  await untilStep(client, fixture, live.id, 2);
+  git('branch', '-m', 'main', 'dev');
+  git('branch', 'main');
+  await repository.sync();
+  expect(await branchOf(repository, live.id)).toBe('dev');
+  expect((await client.request(runShow, { root: fixture.root, run: live.id })).run.notices).toEqual([]);
+  await fixture.cli('pause', live.id);
+  const paused = await untilStatus(client, fixture, live.id, 'paused');
+  expect(paused.branch).toBe('dev');
+  git('branch', '-m', 'dev', 'trunk');
+  expect(await branchOf(repository, live.id)).toBe('trunk');
+  // `resume` without a name takes the newest of this branch.
+  expect((await fixture.cli('resume', '--yes', '--detach')).stdout).toContain('small #1');
+});
+
+test('one branch takes another’s place by force: its files come along, those of the other are offered', async () => {
+  const repository = await withTwo();
+  repository.git('branch', '-M', 'main', 'other');
+  expect(await repository.sync()).toMatchObject({ state: 'inPlace', inPlace: 'other', conflicts: [] });
+  expect(repository.read(FILE)).toBe('main');
+  expect(await stashesOf(repository)).toMatchObject([{ branch: 'other', branchExists: false, automatic: false }]);
+});
+
+test('git’s log is gone, and the branch may be another: nothing moves by itself, and a person is asked', async () => {
+  const before = await withTwo();
+  const repository = await withNewDaemon(before, () => {
+    before.git('reflog', 'expire', '--expire=now', '--all');
+    before.git('pack-refs', '--all');
+    // HEAD is written anew: it may have been anywhere.
+    before.git('switch', '-q', 'other');
+    before.git('switch', '-q', 'main');
+  });
+  expect(await repository.sync()).toMatchObject({ state: 'unclear', branch: 'main', inPlace: 'main' });
+  expect(repository.read(FILE)).toBe('main');
+  const asked = await repository.fixture.cli('sync');
+  expect(asked.code).toBe(1);
+  expect(asked.stdout).toMatch(/cannot be told[\s\S]*--files stay`: it is the same branch/);
+  expect(await repository.sync('stay')).toMatchObject({ state: 'inPlace', inPlace: 'main' });
+  expect(repository.read(FILE)).toBe('main');
+});
