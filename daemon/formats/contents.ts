@@ -133,7 +133,7 @@ class Walk {
     // Its tensors are listed all the same: whole models are pickled as objects.
     this.visit(value.args, name, depth + 1);
     if (value.state instanceof PickleDict) this.#entries(modulesOf(value.state.entries), name, depth);
-    else this.visit(value.state, name, depth + 1);
+    else if (value.state !== null) this.visit(value.state, name, depth + 1);
     for (const [i, item] of value.items.entries()) {
       if (this.#nodes > MAX_NODES) return;
       this.visit(item, this.#joined(name, String(i)), depth + 1);
@@ -156,10 +156,7 @@ class Walk {
     if (!this.#counts(name)) return;
     if (value instanceof PickleLong) this.#value(name, value.text);
     else if (value instanceof PickleData)
-      this.#value(
-        name,
-        `… ${value.kind === 'text' ? 'a text' : 'data'} of ${value.length.toLocaleString('en-US')} bytes`,
-      );
+      this.#value(name, value.start || `… ${value.length.toLocaleString('en-US')} bytes`);
     else if (typeof value === 'string') this.#value(name, value);
     else if (typeof value === 'bigint') this.#value(name, String(value));
     else this.#value(name, value);
@@ -258,6 +255,8 @@ function modulesOf(entries: readonly [PickleValue, PickleValue][]): [PickleValue
 function keyText(key: PickleValue): string {
   if (typeof key === 'string') return key;
   if (key instanceof PickleLong) return key.text;
+  // A text that is no name: where it stands tells it from others.
+  if (key instanceof PickleData) return `${key.start}… (${key.offset})`;
   return key === null || typeof key !== 'object' ? String(key) : '?';
 }
 

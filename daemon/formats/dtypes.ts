@@ -69,5 +69,5 @@ export function noStatisticsOf(dtype: string): string | null {
   if (/^F6_/.test(dtype)) return 'numbers of 6 bits are not read';
   if (dtype === 'F128') return 'numbers of 128 bits are not read';
   if (SIZED.test(dtype) || TIME.test(dtype)) return 'its elements are no numbers';
-  return bitsOf(dtype) === null || dtype === 'F4X2' ? 'its type is not known here' : null;
+  return bitsOf(dtype) === null ? 'its type is not known here' : null;
 }

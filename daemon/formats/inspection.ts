@@ -147,6 +147,7 @@ function remarkOn({ shape, stride, storage, inline, isMeta }: FoundTensor, count
   if (storage === null && inline === null) return 'its elements are written in a way that is not read here';
   if (inline instanceof PickleData || stride === null || count === 0) return null;
   const { shape: own, stride: steps, repeats } = withoutExpanded(shape, stride);
-  if (repeats > 1) return `expanded from ${countOf(own).toLocaleString('en-US')} elements`;
+  if (repeats > 1)
+    return `expanded from ${countOf(own).toLocaleString('en-US')} element${countOf(own) === 1 ? '' : 's'}`;
   return isDense(own, steps) ? null : 'a view with gaps';
 }

@@ -90,10 +90,13 @@ export class PickleData {
   readonly length: number;
   /** `latin1`: bytes that were written as a UTF-8 text, one character a byte, as protocol 2 does. */
   readonly kind: 'bytes' | 'text' | 'latin1';
-  constructor(offset: number, length: number, kind: 'bytes' | 'text' | 'latin1') {
+  /** The beginning of a text. */
+  readonly start: string;
+  constructor(offset: number, length: number, kind: 'bytes' | 'text' | 'latin1', start = '') {
     this.offset = offset;
     this.length = length;
     this.kind = kind;
+    this.start = start;
   }
 }
 

@@ -35,6 +35,8 @@ const MAX_STACK = 16 << 20;
 /** Longer texts are no names, and longer bytes no numbers: they stay in the file. */
 const MAX_TEXT_BYTES = 64 << 10;
 const MAX_INLINE_BYTES = 64;
+/** Shown of a text that stays in the file. */
+const START_BYTES = 400;
 const MAX_LINE_BYTES = 64 << 10;
 /** Reading a number with many digits takes quadratic time, and shows nothing that its first digits do not. */
 const MAX_DIGITS = 40;
@@ -223,9 +225,10 @@ export class Machine {
 
   #pushData(length: number, kind: 'bytes' | 'text'): void {
     this.#budget.spend(OBJECT_COST);
-    const data = new PickleData(this.bytes.at, length, kind);
-    this.bytes.skip(length);
-    this.push(data);
+    const at = this.bytes.at;
+    const start = kind === 'text' ? this.bytes.text(START_BYTES, 'utf8') : '';
+    this.bytes.skip(at + length - this.bytes.at);
+    this.push(new PickleData(at, length, kind, start));
   }
 
   // ---- containers and calls ----

@@ -43,7 +43,8 @@ async function summed(
     const all = rest.length > 0 ? Uint8Array.from(Buffer.concat([rest, piece])) : piece;
     const whole = all.length - (all.length % size);
     rest = all.slice(whole);
-    const numbers = toNumbers(dtype, all.subarray(0, whole));
+    // An element of F4X2 is two numbers, as F4 packs them.
+    const numbers = toNumbers(dtype === 'F4X2' ? 'F4' : dtype, all.subarray(0, whole));
     if (numbers === null) throw new FormatError(`numbers of the type ${dtype} cannot be read`);
     summary.add(numbers);
   }
