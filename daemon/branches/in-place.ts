@@ -18,7 +18,7 @@ const inPlaceSchema = v.object({
   tip: v.nullable(v.string()),
   /** When the daemon last looked and it was so. */
   seenAt: v.number(),
-  /** The local branches there were: one that is not among them has been made since. */
+  /** Signs of the local branches there were: one that is not among them has been made since. */
   branches: v.array(v.string()),
   /** The file that HEAD was: git writes another whenever HEAD moves to a branch, or its branch is renamed. */
   head: v.string(),

@@ -60,10 +60,8 @@ export class KnownBranches {
   #refOf = new Map<string, Ref>();
   #unsure = new Set<string>();
   #refs: Ref[] = [];
-  /** What the files of an entry were when it was looked at. */
-  #stamps = new Map<string, string>();
   #lastRefs: string | null = null;
-  readonly #readBefore = new Map<string, { stamp: string; ref: Ref }>();
+  readonly #readBefore = new Map<string, Ref>();
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(setup: KnownBranchesSetup) {
@@ -92,6 +90,17 @@ export class KnownBranches {
   /** All local branches, as of the last look. */
   names(): string[] {
     return this.#refs.map(({ name }) => name);
+  }
+
+  /** What tells each of them from one that is made later under its name: its id, or the name where nobody knew it. */
+  signs(): string[] {
+    return this.names().map((name) => signOf(this.#idNow(name)) ?? name);
+  }
+
+  /** The signs that a branch may have had. */
+  signsOf(name: string): string[] {
+    const sign = signOf(this.#idNow(name));
+    return [...(sign ? [sign] : []), ...this.namesOf(name)];
   }
 
   all(): KnownBranch[] {
@@ -190,24 +199,21 @@ export class KnownBranches {
 
   #isAsSeen({ id }: Entry): boolean {
     const ref = this.#refOf.get(id);
-    return ref !== undefined && this.#stamps.get(id) === this.#stampOf(ref.name);
+    return ref !== undefined && ref.stamp === this.#stampOf(ref.name);
   }
 
-  /** Writes down what would not be found again by what is written, and tells of new names. */
+  /** Tells of new names, and writes down what would not be found again by what is written. */
   async #keep(): Promise<void> {
-    const renamed = new Map<string, string>();
-    let changed = false;
-    for (const entry of this.#entries) {
+    const there = this.#entries.flatMap((entry) => {
       const ref = this.#refOf.get(entry.id);
-      if (!ref) continue;
-      this.#stamps.set(entry.id, this.#stampOf(ref.name));
-      if (ref.name !== entry.name) renamed.set(entry.id, ref.name);
-      if (!this.#isStale(entry, ref)) continue;
-      this.#refresh(entry, ref);
-      changed = true;
-    }
-    if (changed) this.#write();
-    if (renamed.size > 0) await this.#setup.renamed(renamed);
+      return ref ? [{ entry, ref }] : [];
+    });
+    const renamed = there.filter(({ entry, ref }) => ref.name !== entry.name);
+    // First: what could not be told is found to be new by the next look, too.
+    if (renamed.length > 0) await this.#setup.renamed(new Map(renamed.map(({ entry, ref }) => [entry.id, ref.name])));
+    const stale = there.filter(({ entry, ref }) => this.#isStale(entry, ref));
+    for (const { entry, ref } of stale) this.#refresh(entry, ref);
+    if (stale.length > 0) this.#write();
   }
 
   #isStale(entry: Entry, ref: Ref): boolean {
@@ -270,7 +276,6 @@ export class KnownBranches {
       Entry,
       'id'
     >);
-    this.#stamps.set(entry.id, this.#stampOf(name));
   }
 
   #write(): void {
@@ -287,11 +292,11 @@ export class KnownBranches {
     for (let tries = 1; ; tries++) {
       const stamp = this.#stampOf(name);
       const before = this.#readBefore.get(name);
-      if (before?.stamp === stamp) return { ...before.ref, tip };
+      if (before?.stamp === stamp) return { ...before, tip };
       const life = lifeOf(name, await reflogOf(this.#setup, `refs/heads/${name}`));
-      const ref = { name, tip, life, ...this.#filesOf(name) };
+      const ref = { name, tip, stamp, life, ...this.#filesOf(name) };
       if (this.#stampOf(name) !== stamp && tries < MAX_READS) continue;
-      this.#readBefore.set(name, { stamp, ref });
+      this.#readBefore.set(name, ref);
       return ref;
     }
   }
@@ -326,6 +331,11 @@ export class KnownBranches {
     this.#tail = result.catch(() => {});
     return result;
   }
+}
+
+/** No name of a branch begins so. */
+function signOf(id: string | null): string | null {
+  return id === null ? null : `.${id}`;
 }
 
 function refsOf(text: string): Pick<Ref, 'name' | 'tip'>[] {

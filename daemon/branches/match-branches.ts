@@ -12,6 +12,8 @@ export interface Files {
 export interface Ref extends Files {
   name: string;
   tip: string;
+  /** What its files were when they were read. */
+  stamp: string;
   life: Life;
 }
 

@@ -171,9 +171,9 @@ export class Ownership {
     const { name, state } = known.find(inPlace.id);
     // The one in place was deleted, and this one made again under its name.
     if (state !== 'there' && head.branch === inPlace.branch) return false;
-    const names = known.namesOf(head.branch);
+    const signs = known.signsOf(head.branch);
     // A name that the branch in place had then may be another's by now.
-    if (names.some((one) => one !== inPlace.branch && inPlace.branches.includes(one))) return false;
+    if (signs.some((one) => one !== inPlace.branch && inPlace.branches.includes(one))) return false;
     const straight = await cameStraight(directories, [inPlace.branch, name], head.branch);
     // Without a reflog: at least it is where the other one was.
     return straight ?? head.commit === inPlace.tip;

@@ -354,7 +354,7 @@ export class Worktree {
     const before = this.#record.inPlace()?.id;
     if (before !== id) this.#claimed.clear();
     if (before !== undefined && before !== id) this.#runsLeft.left(before);
-    this.#record.setInPlace({ branch: branch!, id, tip, seenAt: Date.now(), branches: known.names(), head });
+    this.#record.setInPlace({ branch: branch!, id, tip, seenAt: Date.now(), branches: known.signs(), head });
   }
 
   /** The files in place are that branch's from now on. */

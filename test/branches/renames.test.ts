@@ -5,6 +5,7 @@ import { branchSync, daemonStop, projectOpen, runList, runShow, runStart } from 
 import { afterwards } from '../support/cleanup.ts';
 import { BUILD, shellEnvironment, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
+import { random } from '../support/random.ts';
 import { makeRepository, type Repository, stashesOf } from '../support/repository.ts';
 import { DIST } from '../support/trainer.ts';
 
@@ -147,4 +148,136 @@ test('git’s log is gone, and the branch may be another: nothing moves by itsel
   expect(asked.stdout).toMatch(/cannot be told[\s\S]*--files stay`: it is the same branch/);
   expect(await repository.sync('stay')).toMatchObject({ state: 'inPlace', inPlace: 'main' });
   expect(repository.read(FILE)).toBe('main');
+});
+
+interface Branch {
+  name: string;
+  exists: boolean;
+  content: string | null;
+  run: string | null;
+}
+
+interface World {
+  repository: Repository;
+  branches: Branch[];
+  head: Branch;
+  done: string[];
+}
+
+const NAMES = ['main', 'other', 'dev', 'deep/er', 'topic'];
+
+/** What is done to names and HEAD alone: also while no daemon looks. */
+function moveNames(world: World, draw: () => number): void {
+  const { repository, branches, head } = world;
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(draw() * list.length)]!;
+  const run = (...args: string[]) => {
+    world.done.push(args.join(' '));
+    repository.git(...args);
+  };
+  const there = branches.filter(({ exists }) => exists);
+  const circle = (...members: Branch[]) => {
+    const names = members.map(({ name }) => name);
+    run('branch', '-m', names[0]!, 'temporary');
+    for (let i = 1; i < members.length; i++) run('branch', '-m', names[i]!, names[i - 1]!);
+    run('branch', '-m', 'temporary', names.at(-1)!);
+    for (const [i, member] of members.entries()) member.name = names.at(i - 1)!;
+  };
+  const kind = pick(['rename', 'circle', 'circle', 'switch', 'replace'] as const);
+  if (kind === 'circle') circle(...new Set([pick(there), pick(there), pick(there)]));
+  else if (kind === 'switch') {
+    world.head = pick(there);
+    run('switch', '-q', world.head.name);
+  } else {
+    const branch = pick(there);
+    const name = pick(NAMES);
+    const replaced = there.find((one) => one.name === name);
+    if (branch === replaced || replaced === head || (replaced && kind === 'rename')) return;
+    run('branch', replaced ? '-M' : '-m', branch.name, name);
+    if (replaced) replaced.exists = false;
+    branch.name = name;
+  }
+}
+
+/** What else is done: branches are made and deleted, also under the name of one that was just renamed; files are written. */
+async function change(world: World, draw: () => number, i: number): Promise<void> {
+  const { repository, branches, head } = world;
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(draw() * list.length)]!;
+  const run = (...args: string[]) => {
+    world.done.push(args.join(' '));
+    repository.git(...args);
+  };
+  const there = branches.filter(({ exists }) => exists);
+  const free = NAMES.filter((name) => !there.some((branch) => branch.name === name));
+  const made = (name: string, content: string | null) => {
+    const branch = { name, exists: true, content, run: null };
+    branches.push(branch);
+    return branch;
+  };
+  const kind = pick(['write', 'write', 'branchOff', 'useNameAgain', 'useNameAgain', 'remove'] as const);
+  if (kind === 'write') {
+    head.content = `written ${i}`;
+    world.done.push(head.content);
+    repository.write(FILE, head.content);
+  } else if (kind === 'branchOff' && free.length > 0) {
+    run('switch', '-q', '-c', free[0]!);
+    world.head = made(free[0]!, head.content);
+  } else if (kind === 'useNameAgain' && free.length > 0) {
+    const branch = pick(there);
+    const before = branch.name;
+    run('branch', '-m', before, free[0]!);
+    branch.name = free[0]!;
+    run('branch', before);
+    made(before, null);
+    // Whoever comes from another commit to a branch does not come with the files.
+    run('commit', '-q', '--allow-empty', '-m', 'on');
+  } else if (kind === 'remove') {
+    const branch = pick(there);
+    if (branch === head) return;
+    run('branch', '-D', branch.name);
+    branch.exists = false;
+    run('branch', branch.name);
+    made(branch.name, null);
+    run('commit', '-q', '--allow-empty', '-m', 'on');
+  }
+}
+
+async function checkWorld({ repository, branches, head, done }: World): Promise<void> {
+  const said = done.join('\n');
+  expect(await repository.sync(), said).toMatchObject({
+    state: 'inPlace',
+    inPlace: head.name,
+    conflicts: [],
+    late: [],
+  });
+  expect(repository.read(FILE), said).toBe(head.content);
+  for (const { name, exists, run } of branches)
+    if (exists && run) expect(await branchOf(repository, run), said).toBe(name);
+}
+
+const seeds = process.env.TRAINSTASH_TEST_FULL ? Array.from({ length: 30 }, (_, i) => i + 1) : [4];
+
+test.each(seeds)('drawn renames, deletions and switches, with and without a daemon (seed %i)', async (seed) => {
+  const repository = await withTwo();
+  const [main, other] = [
+    { name: 'main', exists: true, content: 'main', run: await runHere(repository) },
+    { name: 'other', exists: true, content: 'other', run: null as string | null },
+  ];
+  repository.git('switch', '-q', 'other');
+  await repository.sync();
+  other.run = await runHere(repository);
+  const world: World = { repository, branches: [main, other], head: other, done: [] };
+  const draw = random(seed);
+  const steps = process.env.TRAINSTASH_TEST_FULL ? 30 : 12;
+  for (let i = 0; i < steps; i++) {
+    const kind = draw();
+    if (kind < 0.12) {
+      world.done.push('no daemon');
+      world.repository = await withNewDaemon(world.repository, () => {
+        for (let n = 0; n < 3; n++) moveNames(world, draw);
+      });
+      world.done.push('a daemon');
+    } else if (kind < 0.5) moveNames(world, draw);
+    else await change(world, draw, i);
+    await checkWorld(world);
+  }
 });

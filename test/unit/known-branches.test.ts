@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { KnownBranches } from '../../daemon/branches/known-branches.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { random } from '../support/random.ts';
 import { gitIn } from '../support/repository.ts';
 
 const NAMES = ['main', 'dev', 'a', 'b', 'deep/er', 'topic'];
@@ -61,17 +62,6 @@ function makeWorld(config: Record<string, string> = {}, cleans = false): World {
     renamed,
     cleans,
     done: [],
-  };
-}
-
-/** A small generator with a seed (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
 
