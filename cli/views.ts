@@ -77,7 +77,12 @@ export function checkpointTable(checkpoints: readonly Checkpoint[], width: numbe
   return table(checkpoints, columns, width);
 }
 
-export function gradeText({ grade, proof }: Checkpoint): string {
+export function gradeText({ lacks, ...checkpoint }: Checkpoint): string {
+  const without = lacks?.length ? `, ${paint('yellow', `without ${safe(lacks.join(', '))}`)}` : '';
+  return `${provenText(checkpoint)}${without}`;
+}
+
+function provenText({ grade, proof }: Pick<Checkpoint, 'grade' | 'proof'>): string {
   if (grade === 'verified') return paint('green', `${GRADE_MARK.verified} (${integer(proof?.steps ?? 0)} steps)`);
   if (proof?.verdict === 'not deterministic') return `${GRADE_MARK[grade]}, ${paint('yellow', 'not deterministic')}`;
   return GRADE_MARK[grade];
@@ -129,13 +134,17 @@ export function runDetails(
   const launches = sessions.filter(({ purpose }) => purpose === 'train');
   if (launches.length > 1) {
     lines.push('', paint('dim', 'SESSIONS'));
-    for (const { ordinal, startedAt, resumedFrom } of launches)
-      lines.push(
-        `  ${ordinal}  started ${age(startedAt)}${resumedFrom ? `, from step ${integer(resumedFrom.step)}` : ''}`,
-      );
+    for (const session of launches)
+      lines.push(`  ${session.ordinal}  started ${age(session.startedAt)}${fromText(session)}`);
   }
   if (checkpoints.length > 0) lines.push('', ...checkpointTable(checkpoints, width));
   return lines;
+}
+
+function fromText({ ordinal, resumedFrom, offered }: Session): string {
+  if (resumedFrom) return `, from step ${integer(resumedFrom.step)}`;
+  const files = offered ? `, with the files of step ${integer(offered.step)} in place` : '';
+  return ordinal === 1 ? '' : `, again from the beginning${files}`;
 }
 
 export function usageLines(usage: StoreUsage): string[] {

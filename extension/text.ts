@@ -63,7 +63,7 @@ function progress(run: Run): string {
 }
 
 export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, now: number): Look {
-  const { grade, proof, tags, missing } = checkpoint;
+  const { grade, proof, tags, missing, lacks } = checkpoint;
   const best = run?.monitor ? checkpoint.metrics[run.monitor.metric] : checkpoint.metrics.loss;
   const gradeText =
     grade === 'verified'
@@ -75,6 +75,7 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
     ...tags.map((tag) => `#${tag}`),
     best === undefined ? '' : `${run?.monitor?.metric ?? 'loss'} ${metric(best)}`,
     gradeText,
+    lacks?.length ? `without ${lacks.join(', ')}` : '',
     bytes(checkpoint.bytes),
     age(checkpoint.createdAt, now),
   ]

@@ -50,6 +50,8 @@ export interface Checkpoint {
   grade: Grade;
   /** What a partial checkpoint lacks. */
   missing: string[];
+  /** Files of a script that others of their series have beside them: they may have been half written. */
+  lacks?: string[];
   proof: Proof | null;
   /** Digest of the training state alone: equal digests are bit-identical states. */
   stateDigest: string;
@@ -153,6 +155,10 @@ export interface Session {
   startedAt: number;
   endedAt: number | null;
   resumedFrom: { checkpoint: string; step: number } | null;
+  /** Files that were in place for a script which nothing tells to load them: it may go on from there by itself. */
+  offered?: { checkpoint: string; step: number } | null;
+  /** First step that its metrics or files were of; null: none was told yet. */
+  firstStep?: number | null;
   /** Facts that the trainer reported: back end, device, versions, thread count. */
   environment: Record<string, string>;
 }

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
-import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import { type Checkpoint, LIVE_STATUSES, type Notice, type Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference, type TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { bytes, duration, integer, resumeWords } from '../../protocol/words.ts';
@@ -214,14 +214,29 @@ function resumedAs({ startsAnew }: Run, checkpoint: Checkpoint | null): string {
   return startsAnew ? `Started again from the beginning, with the files of ${step} in place:` : `Resumed from ${step}:`;
 }
 
-/** A command's own output is what there is to see. */
+/** A command's own output is what there is to see, and beside it what we have to say of its files. */
 async function afterCommand(context: Context, client: Client, run: Run): Promise<number> {
   const { root, write } = context;
+  const said = new Set<string>();
+  const say = (notice: Notice) => {
+    // Those of earlier sessions have been said then.
+    const isOld = notice.at < performance.timeOrigin;
+    if (isOld || said.has(keyOf(notice)) || notice.level === 'info') return;
+    said.add(keyOf(notice));
+    console.error(`${paint('yellow', '!')} ${safe(notice.text)}`);
+  };
+  client.on(m.noticeRaised, (raised) => void (raised.run === run.id && say(raised.notice)));
   // In a terminal its bars move as they do by hand.
-  const options = { follow: true, raw: context.isTerminal, width: 0, write, detached: interrupted() };
+  const session = run.session ?? undefined;
+  const options = { session, follow: true, raw: context.isTerminal, width: 0, write, detached: interrupted() };
   if (!(await copyLog(client, root, run.id, options))) write('\n');
   const { run: ended } = await client.request(m.runShow, { root, run: run.id });
+  for (const notice of ended.notices) say(notice);
   return sayEnd(context, ended);
+}
+
+function keyOf({ at, code, text }: Notice): string {
+  return `${at} ${code} ${text}`;
 }
 
 function sayEnd(context: Context, ended: Run): number {

@@ -1,25 +1,27 @@
 /**
- * Takes the checkpoints that a script saves by itself: each once, when its files are complete and still. What was there
- * before the run is never taken. A file is handed over as a link, so that a script that deletes its older ones loses none.
+ * Takes the checkpoints that a script saves by itself: each once, when its files are still and whole. What was there
+ * before the run is never taken. What comes late completes its checkpoint; what lacks a part that others of its series
+ * have is marked, so that a resume does not begin with it.
  */
-import { constants, copyFileSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import picomatch from 'picomatch';
 import { randomId } from '../../protocol/ids.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
-import { CHECKPOINT_FILE, type CheckpointFile, type LaunchCommand } from '../../protocol/session.ts';
+import type { CheckpointFile, LaunchCommand } from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
-import { syncDirectory, writeJson } from '../store/files.ts';
-import { isWholeFile } from '../store/whole-file.ts';
-import { gradeOf } from './grade.ts';
-import { type FoundState, type Group, groupFiles, newest } from './groups.ts';
-import { factsOfName, isCheckpointFolder, looksLikeCheckpoint } from './names.ts';
-import type { Moment } from './progress.ts';
-import { findState, Tree } from './tree.ts';
+import { brokenFile, type FileGrade, gradeOf } from './grade.ts';
+import { type FoundState, type Group, type GroupFile, groupFiles, isNumbered, newest, rolesOf } from './groups.ts';
+import { Changed, handOver } from './hand-over.ts';
+import { type Label, type Labelled, Labels } from './labels.ts';
+import { factsOfName, isCheckpointFolder, looksLikeCheckpoint, type NameFacts } from './names.ts';
+import { Parts } from './parts.ts';
+import type { Progress } from './progress.ts';
+import { Seen, stateOf, type TakenGroup } from './seen.ts';
+import { Tree } from './tree.ts';
 
 /** A file that has not changed for this long counts as written. */
 const STILL_MS = 2_000;
-/** A first checkpoint of several parts may take this long to get its other ones. */
+/** Parts that others of the series have may come this much later, where the next checkpoint has other names. */
 const PARTNER_MS = 10_000;
 
 export interface CollectorSetup {
@@ -29,162 +31,226 @@ export interface CollectorSetup {
   environment: Record<string, string>;
   /** The checkpoint resumed from. */
   parent: string | null;
-  /** What was known when a file got its time, for files whose names tell nothing. */
-  progress(time: number, epoch: number | null): Moment;
-  taken(facts: CheckpointFile): void;
+  progress: Progress;
+  taken(facts: CheckpointFile, grade: FileGrade): void;
   notice(code: string, text: string): void;
+}
+
+/** Files that are a checkpoint. */
+interface Found {
+  group: Group;
+  what: Labelled;
+  grade: FileGrade;
+  names: NameFacts[];
+  /** Parts that others of its series have. */
+  lacks: string[];
 }
 
 export class Collector {
   readonly #setup: CollectorSetup;
-  readonly #trees: Tree[];
-  #folders = { root: '', dir: '' };
-  /** What each file was when it was taken, or when the run began: it is taken again only as something else. */
-  readonly #done = new Map<string, string>();
-  /** Parts that groups of a series have had. */
-  readonly #roles = new Map<string, Set<string>>();
+  readonly #trees: readonly [project: Tree, own: Tree];
+  readonly #seen: Seen;
+  readonly #parts: Parts;
+  readonly #labels: Labels;
+  /** Those whose step something that is printed later may tell better. */
+  readonly #unsettled = new Map<string, Found>();
   readonly #said = new Set<string>();
   #parent: string | null;
   #taken = 0;
 
-  constructor(setup: CollectorSetup) {
+  /** `after`: the session is over, and another process has looked at its files before. */
+  constructor(setup: CollectorSetup, after = false) {
     this.#setup = setup;
     this.#parent = setup.parent;
-    const { checkpoints } = setup.command;
-    const fits = checkpoints.map((pattern) =>
-      picomatch(picomatch.scan(pattern).glob === '' ? `${pattern.replace(/\/+$/, '')}{,/**}` : pattern, { dot: true }),
-    );
-    const starts = checkpoints.map((pattern) => {
-      const { base, glob } = picomatch.scan(pattern);
-      const plain = base.replace(/\/+$/, '');
-      // A plain name may be a file: its folder is looked at.
-      return glob === ''
-        ? plain.includes('/')
-          ? plain.slice(0, plain.lastIndexOf('/'))
-          : ''
-        : plain === '.'
-          ? ''
-          : plain;
-    });
-    this.#folders = { root: setup.root, dir: setup.command.dir };
-    const project = new Tree({
-      root: setup.root,
-      starts: starts.length > 0 ? starts : [''],
-      wants: (path) => (fits.length > 0 ? fits.some((fit) => fit(path)) : isOfInterest(path)),
-    });
-    // The run's own folder: everything in it was written by this run.
-    const own = new Tree({ root: setup.command.dir, starts: [''], wants: isOfInterest });
-    this.#trees = [project, own];
-    for (const file of this.#lookAtFiles()) this.#done.set(file.path, stateOf(file));
+    this.#parts = new Parts(setup.command.parts);
+    this.#labels = new Labels(setup.progress);
+    this.#trees = [
+      new Tree({ root: setup.root, ...placesOf(setup.command.checkpoints) }),
+      // The run's own folder: everything in it was written by this run.
+      new Tree({ root: setup.command.dir, starts: [''], wants: isOfInterest }),
+    ];
+    this.#seen = new Seen(setup.directory.file('files'));
+    if (!after) this.#seen.begin(this.#lookAtFiles());
   }
 
-  /** `ended`: nobody writes any more, so that nothing needs to lie still. */
-  look(ended: boolean): void {
+  /** Whether it is known what was there before the session: else nothing can be taken. */
+  get knowsWhatWasThere(): boolean {
+    return this.#seen.isComplete;
+  }
+
+  /**
+   * `ended`: nobody writes any more, so that nothing needs to lie still. Resolves with how many milliseconds it is until
+   * something may be taken; null: nothing waits.
+   */
+  async look(ended: boolean): Promise<number | null> {
     const files = this.#lookAtFiles();
     if (this.#trees.some(({ truncated }) => truncated))
       this.#say(
         'manyFolders',
         'The project has more folders than are looked at: name its files with "checkpoints" in the job.',
       );
-    const groups = groupFiles(files).filter(({ files }) =>
-      files.some((file) => this.#done.get(file.path) !== stateOf(file)),
-    );
-    for (const group of groups) {
-      const state = this.#stateOf(group, ended, groups);
-      if (state === 'wait') continue;
-      if (state === 'whole') this.#take(group);
-      else if (state === 'incomplete')
+    const groups = groupFiles(files);
+    let soonest: number | null = null;
+    for (const group of groups.filter((one) => one.files.some((file) => !this.#seen.has(file)))) {
+      const waitMs = await this.#lookAt(group, groups, ended);
+      if (waitMs !== null) soonest = Math.min(soonest ?? waitMs, waitMs);
+    }
+    for (const [key, found] of this.#unsettled) this.#labelAgain(key, found, ended);
+    this.#seen.write();
+    return soonest;
+  }
+
+  /** Returns how long it is to be waited for; null: it has been dealt with. */
+  async #lookAt(group: Group, groups: readonly Group[], ended: boolean): Promise<number | null> {
+    const quietMs = Date.now() - newest(group);
+    if (!ended && quietMs < STILL_MS) return STILL_MS - quietMs;
+    const isLast = !groups.some((other) => other.series === group.series && newest(other) > newest(group));
+    const problem = await this.#problemOf(group);
+    if (problem !== null) {
+      // Its writer goes on, or another write will follow.
+      if (!ended && isLast) return STILL_MS;
+      this.#say(group.key, `${nameOf(group.files)} was not kept: ${problem}. It stays where it is.`);
+      for (const file of group.files) this.#seen.add(file);
+      return null;
+    }
+    const { files, completes, lacks } = this.#choose(group);
+    const mayComeMs = PARTNER_MS - quietMs;
+    if (lacks.length > 0 && isNumbered(group) && isLast && !ended && mayComeMs > 0) return mayComeMs;
+    await this.#take(group, files, completes, lacks, ended);
+    return null;
+  }
+
+  async #problemOf({ files, least }: Group): Promise<string | null> {
+    if (files.length < least) return `only ${files.length} of its ${least} files are there`;
+    const places = files.map((file) => ({ path: this.#at(file.path), bytes: file.bytes }));
+    const broken = await brokenFile(places);
+    if (broken === null) return null;
+    const file = files[places.findIndex(({ path }) => path === broken)]!;
+    return `${nameOf([file])} ${file.bytes === 0 ? 'is empty' : 'breaks off'}`;
+  }
+
+  /** Which of a group's files are one checkpoint, and whether that is one already taken with more to it. */
+  #choose({ key, series, files }: Group): { files: GroupFile[]; completes: TakenGroup | null; lacks: string[] } {
+    const fresh = files.filter((file) => !this.#seen.has(file));
+    const before = this.#seen.taken(key);
+    const isStill = (states: Record<string, string>) => (file: GroupFile) => states[file.path] === stateOf(file);
+    const same = before ? files.filter(isStill(before.files)) : [];
+    if (before && same.length === Object.keys(before.files).length)
+      return {
+        files: [...same, ...fresh],
+        completes: before,
+        lacks: this.#parts.lacking(series, rolesOf([...same, ...fresh])),
+      };
+    // Some of it was written again: what belongs to it and has not been yet is of the checkpoint before.
+    const lacks = this.#parts.lacking(series, rolesOf(fresh));
+    const old = before ? files.filter(isStill({ ...before.older, ...before.files })) : [];
+    const unchanging = old.filter(({ role }) => role === null || !lacks.includes(role));
+    return { files: [...unchanging, ...fresh], completes: null, lacks };
+  }
+
+  async #take(
+    group: Group,
+    files: readonly GroupFile[],
+    completes: TakenGroup | null,
+    lacks: string[],
+    ended: boolean,
+  ): Promise<void> {
+    const grade = await gradeOf(files.map(({ path }) => this.#at(path)));
+    const names = files.map(({ path }) => factsOfName(path));
+    const what: Labelled = { ...group, time: newest({ files }), content: grade, name: together(names) };
+    const label = this.#labels.of(what, ended);
+    // It is of the same moment; what has come late says nothing of that.
+    const moment = completes && !label.own ? { ...label, step: completes.step, epoch: completes.epoch } : label;
+    const found: Found = { group: { ...group, files: [...files] }, what, grade, names, lacks };
+    if (!this.#handOver(found, moment, completes)) return;
+    for (const file of group.files) this.#seen.add(file);
+    if (completes) this.#parts.completed(group.series, rolesOf(files));
+    else this.#parts.took(group.series, rolesOf(files));
+    if (lacks.length > 0 && (ended || isNumbered(group)))
+      this.#say(
+        `${group.key}?`,
+        `${nameOf(files)} was kept without ${lacks.join(', ')}, which others before it have; a resume goes on from one that has all.`,
+      );
+  }
+
+  /** False: a file was written again meanwhile, or the disk took nothing: it is tried again. */
+  #handOver(found: Found, label: Label, replaces: TakenGroup | null): boolean {
+    const { group, grade, names, lacks } = found;
+    const { directory, progress, environment } = this.#setup;
+    const id = randomId();
+    const name = `${String(label.step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
+    const parent = replaces ? replaces.parent : this.#parent;
+    const facts: Omit<CheckpointFile, 'files'> = {
+      ...blankCheckpointFile(id, directory.id, label.step, replaces?.at ?? Date.now()),
+      epoch: label.epoch,
+      reasons: ['file', ...new Set(names.flatMap(({ reasons }) => reasons))],
+      grade: grade.grade,
+      missing: grade.missing,
+      lacks,
+      replaces: replaces?.id ?? null,
+      parent,
+      metrics: { ...label.metrics, ...Object.assign({}, ...names.map(({ metrics }) => metrics).reverse()) },
+      environment,
+      place: group.place,
+    };
+    const inside = ({ path }: GroupFile) => (group.place === '' ? path : path.slice(group.place.length + 1));
+    const sources = group.files.map((file) => ({ place: this.#at(file.path), name: inside(file), state: file }));
+    try {
+      const handed = handOver(directory, name, facts, sources);
+      this.#remember(group, handed, replaces);
+      if (!label.settled) this.#unsettled.set(group.key, found);
+      else this.#unsettled.delete(group.key);
+      progress.reached(label, label.own);
+      this.#setup.taken(handed, grade);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Changed))
         this.#say(
-          group.key,
-          `${group.key} was not kept: parts of it are missing or broken off (${missingOf(group, this.#roles.get(group.series))}).`,
+          `${group.key}!`,
+          `${nameOf(group.files)} could not be handed over (${(error as Error).message}); it stays where it is.`,
         );
-      if (state !== 'gone') for (const file of group.files) this.#done.set(file.path, stateOf(file));
+      return false;
     }
   }
 
+  #remember(
+    { key, files }: Group,
+    { id, step, epoch, parent, createdAt }: CheckpointFile,
+    replaces: TakenGroup | null,
+  ) {
+    const before = this.#seen.taken(key);
+    const older = replaces ? replaces.older : { ...before?.older, ...before?.files };
+    this.#seen.take({
+      key,
+      id,
+      parent,
+      step,
+      epoch,
+      at: createdAt,
+      files: Object.fromEntries(files.map((file) => [file.path, stateOf(file)])),
+      older,
+    });
+    if (!replaces || replaces.id === this.#parent) this.#parent = id;
+  }
+
+  /** What was printed since may say which step it is of. */
+  #labelAgain(key: string, found: Found, ended: boolean): void {
+    const taken = this.#seen.taken(key);
+    const label = this.#labels.of(found.what, ended);
+    if (taken && label.printed && (label.step !== taken.step || label.epoch !== taken.epoch))
+      this.#handOver(found, label, taken);
+    if (label.settled) this.#unsettled.delete(key);
+  }
+
   #lookAtFiles(): FoundState[] {
-    const [project, own] = this.#trees as [Tree, Tree];
+    const [project, own] = this.#trees;
     return [...project.look(), ...own.look().map((file) => ({ ...file, path: `${OWN_FOLDER}/${file.path}` }))];
   }
 
   /** Absolute. */
   #at(path: string): string {
-    const { root, dir } = this.#folders;
-    return path.startsWith(`${OWN_FOLDER}/`) ? join(dir, path.slice(OWN_FOLDER.length + 1)) : join(root, path);
-  }
-
-  #stateOf(group: Group, ended: boolean, groups: readonly Group[]): 'wait' | 'whole' | 'incomplete' | 'gone' {
-    const roles = this.#roles.get(group.series);
-    const complete =
-      group.files.length >= group.least && [...(roles ?? [])].every((role) => group.roles.includes(role));
-    const next = groups.some(
-      (other) => other !== group && other.series === group.series && newest(other) > newest(group),
-    );
-    const quietMs = Date.now() - newest(group);
-    if (!complete) return ended || (next && quietMs > STILL_MS) ? 'incomplete' : 'wait';
-    const lonely = roles === undefined && group.roles.length === 1 && group.least === 1 && !next;
-    if (!ended && quietMs < (lonely ? PARTNER_MS : STILL_MS)) return 'wait';
-    const whole = group.files.every(({ path, bytes }) => isWholeFile(this.#at(path), path, bytes));
-    // Half written: its writer goes on, or another write will follow.
-    return whole ? 'whole' : ended || next ? 'incomplete' : 'wait';
-  }
-
-  #take(group: Group): void {
-    const { directory, progress } = this.#setup;
-    const id = randomId();
-    const names = group.files.map(({ path }) => factsOfName(path));
-    const first = <T>(pick: (facts: (typeof names)[number]) => T | null): T | null =>
-      names.map(pick).find((value) => value !== null) ?? null;
-    const epoch = first((facts) => facts.epoch);
-    const known = progress(newest(group), epoch);
-    // Where nothing counts steps, epochs do; where nothing counts at all, the checkpoints themselves do.
-    const step = first((facts) => facts.step) ?? (known.counted ? known.step : (epoch ?? known.step + 1));
-    const metrics = { ...known.metrics, ...Object.assign({}, ...names.map((facts) => facts.metrics).reverse()) };
-    const name = `${String(step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
-    const temporary = join(directory.file('inbox'), `.tmp-${name}`);
-    try {
-      const files = group.files.map((file) => {
-        const inside = group.place === '' ? file.path : file.path.slice(group.place.length + 1);
-        const target = join(temporary, inside);
-        mkdirSync(dirname(target), { recursive: true });
-        const linked = linkOrCopy(this.#at(file.path), target);
-        const now = findState(this.#at(file.path), file.path);
-        if (!now || stateOf(now) !== stateOf(file)) throw new Changed();
-        return {
-          name: inside,
-          bytes: file.bytes,
-          ...(linked ? { stat: { ino: file.ino, mtimeMs: file.mtimeMs } } : {}),
-        };
-      });
-      const facts: CheckpointFile = {
-        ...blankCheckpointFile(id, directory.id, step, Date.now()),
-        epoch: epoch ?? known.epoch,
-        batch: 0,
-        reasons: ['file', ...new Set(names.flatMap(({ reasons }) => reasons))],
-        ...gradeOf(group.files.map(({ path }) => this.#at(path))),
-        parent: this.#parent,
-        metrics,
-        environment: this.#setup.environment,
-        files,
-        place: group.place,
-      };
-      writeJson(join(temporary, CHECKPOINT_FILE), facts, true);
-      syncDirectory(temporary);
-      renameSync(temporary, join(directory.file('inbox'), name));
-      syncDirectory(directory.file('inbox'));
-      this.#parent = id;
-      const roles = this.#roles.get(group.series) ?? new Set();
-      for (const role of group.roles) roles.add(role);
-      this.#roles.set(group.series, roles);
-      this.#setup.taken(facts);
-    } catch (error) {
-      rmSync(temporary, { recursive: true, force: true });
-      if (!(error instanceof Changed))
-        this.#say(
-          `${group.key}!`,
-          `${group.key} could not be handed over (${(error as Error).message}); it stays where it is.`,
-        );
-    }
+    const { root, command } = this.#setup;
+    return path.startsWith(`${OWN_FOLDER}/`) ? join(command.dir, path.slice(OWN_FOLDER.length + 1)) : join(root, path);
   }
 
   #say(key: string, text: string): void {
@@ -194,7 +260,21 @@ export class Collector {
   }
 }
 
-class Changed extends Error {}
+/** What the patterns of a job mean: where to look, and what is wanted there. */
+function placesOf(patterns: readonly string[]): { starts: string[]; wants(path: string): boolean } {
+  if (patterns.length === 0) return { starts: [''], wants: isOfInterest };
+  const fits = patterns.map((pattern) =>
+    picomatch(picomatch.scan(pattern).glob === '' ? `${pattern.replace(/\/+$/, '')}{,/**}` : pattern, { dot: true }),
+  );
+  const starts = patterns.map((pattern) => {
+    const { base, glob } = picomatch.scan(pattern);
+    const plain = base.replace(/\/+$/, '');
+    // A plain name may be a file: its folder is looked at.
+    if (glob === '') return plain.includes('/') ? plain.slice(0, plain.lastIndexOf('/')) : '';
+    return plain === '.' ? '' : plain;
+  });
+  return { starts, wants: (path) => fits.some((fit) => fit(path)) };
+}
 
 /** All of a checkpoint's folder is one checkpoint, whatever the files in it are called. */
 function isOfInterest(path: string): boolean {
@@ -202,25 +282,24 @@ function isOfInterest(path: string): boolean {
   return looksLikeCheckpoint(parts.at(-1)!) || parts.slice(0, -1).some(isCheckpointFolder);
 }
 
-function stateOf({ ino, bytes, mtimeMs }: FoundState): string {
-  return `${ino}/${bytes}/${mtimeMs}`;
+/** The first of the names that tells each. */
+function together(names: readonly NameFacts[]): NameFacts {
+  const first = <T>(pick: (facts: NameFacts) => T | null): T | null =>
+    names.map(pick).find((value) => value !== null) ?? null;
+  return {
+    step: first((facts) => facts.step),
+    epoch: first((facts) => facts.epoch),
+    number: first((facts) => facts.number),
+    metrics: {},
+    reasons: [],
+  };
 }
 
-function missingOf(group: Group, roles: ReadonlySet<string> | undefined): string {
-  const absent = [...(roles ?? [])].filter((role) => !group.roles.includes(role));
-  if (absent.length > 0) return absent.join(', ');
-  return group.files.length < group.least ? `${group.files.length} of ${group.least} files` : 'a file is not whole';
-}
-
-/** True: a link. Other file systems, and some without links, get a copy; one that shares its blocks where that can be. */
-function linkOrCopy(source: string, target: string): boolean {
-  try {
-    linkSync(source, target);
-    return true;
-  } catch (error) {
-    if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EMLINK', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      throw error;
-    copyFileSync(source, target, constants.COPYFILE_FICLONE);
-    return false;
-  }
+/** Its folder, or the names of its files. */
+function nameOf(files: readonly FoundState[]): string {
+  const parts = files[0]!.path.split('/');
+  const folder = parts.slice(0, -1).findIndex(isCheckpointFolder);
+  if (folder >= 0 && files.length > 1) return `${parts.slice(0, folder + 1).join('/')}/`;
+  const names = files.map(({ path }) => path);
+  return names.length <= 2 ? names.join(' and ') : `${names[0]} and ${names.length - 1} more files`;
 }

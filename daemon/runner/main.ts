@@ -29,8 +29,10 @@ const LOCK_WAIT_MS = 5_000;
 const CONTROL_MS = 200;
 const INPUT_MS = 20;
 const LOOK_MS = 1_000;
-/** Looking at files may take this share of one processor. */
+const SOON_MS = 100;
+/** Looking at files may take this share of one processor; and this while one of them is about to be taken. */
 const LOOK_SHARE = 0.02;
+const WAITING_SHARE = 0.1;
 /** What the Python package raises when a checkpoint's state cannot be loaded: the next try would end in the same way. */
 const RESUME_ERROR = 'trainstash.ResumeError';
 const UNFORESEEN = { code: 'internal', data: {} };
@@ -82,9 +84,13 @@ class Runner {
   readonly #timers: NodeJS.Timeout[] = [];
   #lookTimer: NodeJS.Timeout | null = null;
   #running: RunningCommand | null = null;
+  #isOver = false;
   #memory: MemoryWatch | null = null;
   #collector: Collector | null = null;
   #eventFiles: EventFiles | null = null;
+  #totalSteps: number | null = null;
+  /** Looks at files, one after the other. */
+  #looking: Promise<void> = Promise.resolve();
   #asked: 'paused' | 'stopped' | null = null;
   #interrupted: string | null = null;
   readonly #progress: Progress;
@@ -121,10 +127,12 @@ class Runner {
       command: this.#command,
       environment,
       parent: this.#launch.resume?.checkpoint ?? null,
-      progress: (time, epoch) => this.#progress.at(time, epoch),
-      taken: ({ step, epoch, id }) => {
-        this.#progress.reached(step, epoch);
+      progress: this.#progress,
+      taken: ({ step, id }, { totalSteps }) => {
         this.#reporter.report({ type: 'checkpoint', step, name: id });
+        if (totalSteps !== null && totalSteps !== this.#totalSteps)
+          this.#reporter.report({ type: 'plan', totalSteps, stepsPerEpoch: null });
+        this.#totalSteps = totalSteps ?? this.#totalSteps;
         this.#reporter.flush();
       },
       notice: (code, text) => this.#notice(code, text),
@@ -157,9 +165,11 @@ class Runner {
     this.#lookLater(LOOK_MS);
     const exit = await running.exited;
     for (const timer of this.#timers) clearInterval(timer);
+    this.#isOver = true;
     if (this.#lookTimer) clearTimeout(this.#lookTimer);
     output.close();
-    this.#look(true);
+    await this.#looking;
+    await this.#look(true);
     return this.#record(exit, output.tail());
   }
 
@@ -173,22 +183,29 @@ class Runner {
   }
 
   #lookLater(ms: number): void {
+    if (this.#isOver) return;
     this.#lookTimer = setTimeout(() => {
       const start = performance.now();
-      this.#look(false);
-      this.#lookLater(Math.max(LOOK_MS, (performance.now() - start) / LOOK_SHARE));
+      this.#looking = this.#look(false).then((soonest) => {
+        const tookMs = performance.now() - start;
+        const rest = Math.max(LOOK_MS, tookMs / LOOK_SHARE);
+        // A file that lies still for a moment only is not to be missed.
+        this.#lookLater(soonest === null ? rest : Math.min(rest, Math.max(SOON_MS, soonest, tookMs / WAITING_SHARE)));
+      });
     }, ms);
   }
 
-  #look(ended: boolean): void {
-    if (this.#speaksForItself()) return;
+  /** Resolves with how long it is until a file may be taken; null: none waits. */
+  async #look(ended: boolean): Promise<number | null> {
+    if (this.#speaksForItself()) return null;
     try {
       for (const { tag, step, time, value } of this.#eventFiles!.look())
         this.#metric(time, step, null, { [tag]: value });
       this.#reporter.flush();
-      this.#collector!.look(ended);
+      return await this.#collector!.look(ended);
     } catch (error) {
       this.#notice('files', `Files could not be looked at: ${(error as Error).message}.`);
+      return null;
     }
   }
 
@@ -202,10 +219,8 @@ class Runner {
   #metric(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
     this.#progress.said(time, step, epoch, values);
     const wire = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toWireNumber(value)]));
-    const { counted, epoch: now } = this.#progress.now;
-    // Where nothing counts steps, epochs do.
-    const place = step ?? (counted ? this.step : Math.max(this.step, epoch ?? 0));
-    this.#reporter.report({ type: 'metrics', step: place, epoch: now, values: wire });
+    const place = this.#progress.placeOf(step, epoch);
+    this.#reporter.report({ type: 'metrics', step: place, epoch: this.#progress.now.epoch, values: wire });
   }
 
   #obey(): void {

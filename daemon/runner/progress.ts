@@ -2,49 +2,113 @@
 
 export interface Moment {
   step: number;
-  /** Whether the script itself said a step; else the highest of the files that it saved. */
-  counted: boolean;
   epoch: number;
   metrics: Record<string, number>;
+}
+
+interface SaidMoment extends Moment {
+  time: number;
 }
 
 const MAX_MOMENTS = 10_000;
 /** What is printed before a file is saved may be read this much after it. */
 const READ_LATE_MS = 100;
+/** Metrics that none of so many lines told are of a loop that is over. */
+const FORGOTTEN_AFTER_LINES = 200;
 
 export class Progress {
-  readonly #moments: (Moment & { time: number })[] = [];
+  readonly #moments: SaidMoment[] = [];
+  /** By metric: how often it was told, of which step last, and in which line. */
+  readonly #told = new Map<string, { times: number; step: number; line: number }>();
+  #lines = 0;
   now: Moment;
+  /** The script itself says steps; else there are only those of the files that it saved. */
+  counted = false;
+  /** Some file said its own step. */
+  labelled = false;
+  /** The first epoch that it said; null: none yet. */
+  firstEpoch: number | null = null;
+  #reached = 0;
 
+  /** `step`: what it was told to go on from. What it says itself counts more. */
   constructor(step: number) {
-    this.now = { step, counted: false, epoch: 0, metrics: {} };
+    this.now = { step, epoch: 0, metrics: {} };
   }
 
-  /** `step` or `epoch` null: it did not say. */
-  said(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
+  /**
+   * `step` or `epoch` null: it did not say. Returns false where it told of an earlier step than it stands at: that is an
+   * evaluation of an earlier checkpoint, and says nothing of what it saves now.
+   */
+  said(time: number, step: number | null, epoch: number | null, values: Record<string, number>): boolean {
+    const main = step === null ? this.now.step : this.#mainAfter(step, Object.keys(values));
+    const isOfNow = step === null || step >= main;
+    this.counted ||= step !== null;
+    this.firstEpoch ??= epoch;
     this.now = {
-      step: Math.max(this.now.step, step ?? 0),
-      counted: this.now.counted || step !== null,
-      epoch: epoch ?? this.now.epoch,
-      metrics: { ...this.now.metrics, ...values },
+      step: isOfNow ? (step ?? this.now.step) : main,
+      epoch: (isOfNow ? epoch : null) ?? this.now.epoch,
+      metrics: isOfNow ? { ...this.now.metrics, ...values } : this.now.metrics,
     };
     this.#moments.push({ time, ...this.now });
     if (this.#moments.length > MAX_MOMENTS) this.#moments.splice(0, MAX_MOMENTS / 2);
+    return isOfNow;
   }
 
-  /** By a file that it saved: the steps of others cannot be known from that. */
-  reached(step: number, epoch: number): void {
+  /**
+   * The step that its main metric, the one it tells most often, was told of last. That falls when a loop begins anew, and
+   * stays while others are told of earlier checkpoints.
+   */
+  #mainAfter(step: number, names: readonly string[]): number {
+    const line = ++this.#lines;
+    // A line without metrics tells of the step itself.
+    for (const name of names.length > 0 ? names : ['']) {
+      const { times } = this.#told.get(name) ?? { times: 0 };
+      this.#told.set(name, { times: times + 1, step, line });
+    }
+    for (const [name, told] of this.#told) if (told.line + FORGOTTEN_AFTER_LINES < line) this.#told.delete(name);
+    const [main] = [...this.#told.values()].sort((a, b) => b.times - a.times || b.step - a.step);
+    return main?.step ?? step;
+  }
+
+  /** By a file that it saved: the steps of others cannot be known from that. `own`: the file itself said it. */
+  reached({ step, epoch }: Pick<Moment, 'step' | 'epoch'>, own: boolean): void {
+    this.labelled ||= own;
+    this.#reached = Math.max(this.#reached, step);
     this.now = { ...this.now, step: Math.max(this.now.step, step), epoch: Math.max(this.now.epoch, epoch) };
   }
 
-  /** As it was when a file got its time; one that names its epoch was saved in that epoch. */
-  at(time: number, inEpoch: number | null): Moment {
-    const ofEpoch = inEpoch === null ? undefined : this.#moments.findLast((moment) => moment.epoch === inEpoch);
-    const { step, counted, epoch, metrics } = ofEpoch ??
-      this.#moments.findLast((moment) => moment.time <= time + READ_LATE_MS) ?? {
-        ...this.now,
-        ...(this.#moments.length > 0 ? { metrics: {}, epoch: 0, step: 0 } : {}),
-      };
-    return { step: counted ? step : this.now.step, counted, epoch, metrics };
+  /** The step that a line of metrics is of. Where nothing counts steps, epochs do. */
+  placeOf(step: number | null, epoch: number | null): number {
+    if (step !== null) return step;
+    return this.counted || epoch === null ? this.now.step : Math.max(this.#reached, epoch);
+  }
+
+  /** As it was when a file got its time; null: it had said nothing yet. */
+  before(time: number): Moment | null {
+    return this.#moments.findLast((moment) => moment.time <= time + READ_LATE_MS) ?? null;
+  }
+
+  /** What it said first after that, if it was soon. */
+  soonAfter(time: number, withinMs: number): Moment | null {
+    const next = this.#moments.find((moment) => moment.time > time + READ_LATE_MS);
+    return next && next.time <= time + withinMs ? next : null;
+  }
+
+  /**
+   * The end of the epoch that a file of that time belongs to. What is said of it a little after the file, until `lateMs`,
+   * counts as well, unless it is so much that the file is of the middle of its epoch.
+   */
+  ofEpoch(epoch: number, time: number, lateMs: number): { moment: Moment; isOver: boolean } | null {
+    const all = this.#moments.filter((moment) => moment.epoch === epoch && moment.time <= time + lateMs);
+    const before = all.filter((moment) => moment.time <= time + READ_LATE_MS);
+    const isOfMiddle = before.length > 0 && all.length - before.length > before.length / 2;
+    const moment = (isOfMiddle ? before : all).at(-1);
+    return moment ? { moment, isOver: this.now.epoch > epoch } : null;
+  }
+
+  /** Said after that time, by a launcher that passes lines on late. */
+  ofStepAfter(step: number, time: number, lateMs: number): Moment | null {
+    const isLate = (moment: SaidMoment) => moment.time > time && moment.time <= time + lateMs;
+    return this.#moments.find((moment) => isLate(moment) && moment.step === step) ?? null;
   }
 }

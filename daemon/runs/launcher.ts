@@ -54,6 +54,10 @@ export interface Launching {
   before: Run | null;
   job: JobConfig;
   checkpoint: Checkpoint | null;
+  /** Nothing tells its script to load the checkpoint. */
+  startsAnew: boolean;
+  /** Checkpoints that are newer and lack a part. */
+  passedOver: readonly Checkpoint[];
   accept: boolean;
   root: string;
   debugger?: readonly string[];
@@ -178,14 +182,18 @@ export class Launcher {
     return this.#live.get(run.id)?.run ?? this.#context.store.findRun(run.id);
   }
 
-  async #launch({ run, job, checkpoint, accept, root, ...rest }: Launching): Promise<LiveRun> {
+  async #launch({ run, job, checkpoint, startsAnew, accept, root, ...rest }: Launching): Promise<LiveRun> {
     const { store } = this.#context;
-    const session = newSession(run, 'train', checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step });
+    const from = checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step };
+    const session: Session = startsAnew
+      ? { ...newSession(run, 'train', null), offered: from }
+      : newSession(run, 'train', from);
     const prepared = await prepareSession(this.#context, {
       run,
       session,
       job,
       checkpoint,
+      startsAnew,
       root,
       accept: accept ? ['data', 'backend', 'package'] : [],
       debugger: rest.debugger,
@@ -202,7 +210,7 @@ export class Launcher {
       session: session.id,
       sessions: session.ordinal,
       startedAt: run.startedAt ?? Date.now(),
-      step: checkpoint?.step ?? 0,
+      step: session.resumedFrom?.step ?? 0,
       endedAt: null,
       etaSeconds: null,
     });
@@ -210,6 +218,7 @@ export class Launcher {
     const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
     if (prepared.putBack) await live.saidPutBack(prepared.putBack);
+    if (rest.passedOver.length > 0) await live.saidPassedOver(rest.passedOver);
     return live;
   }
 

@@ -3,25 +3,26 @@ import { rmSync } from 'node:fs';
 import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
+import { integer } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
-import type { KeepPolicy } from '../store/retention.ts';
+import { type KeepPolicy, lastOf, newestGood } from '../store/retention.ts';
+import { beginningOf } from './beginning.ts';
 import type { ProjectContext } from './context.ts';
-import { type Deferred, deferred } from './deferred.ts';
+import { deferred } from './deferred.ts';
 import { endingOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
 import { labelOf } from './naming.ts';
 import { proofOf } from './proof.ts';
 import type { PutBack } from './put-back.ts';
+import { CheckpointRequests } from './requests.ts';
 import { withValues } from './summaries.ts';
 
 const PERSIST_MS = 2_000;
 const DRAFT_MS = 60_000;
 const MAX_NOTICES = 20;
-/** A request for a checkpoint that was answered comes with the inbox; without one after this long it has failed. */
-const REQUEST_GRACE_MS = 30_000;
 
 export interface Ended {
   run: Run;
@@ -52,7 +53,7 @@ export class LiveRun {
   #persistedAt = 0;
   #compared = false;
   #forced = false;
-  #requests: { seq: number; done: Deferred<Checkpoint> }[] = [];
+  readonly #requests = new CheckpointRequests();
 
   constructor(
     context: ProjectContext,
@@ -106,9 +107,7 @@ export class LiveRun {
   }
 
   requestCheckpoint(): Promise<Checkpoint> {
-    const done = deferred<Checkpoint>();
-    this.#requests.push({ seq: this.request({ checkpoint: true }), done });
-    return done.promise;
+    return this.#requests.add(this.request({ checkpoint: true }));
   }
 
   /** Kills the trainer; settles when the run has ended. */
@@ -140,6 +139,13 @@ export class LiveRun {
       );
   }
 
+  /** What is newer than the checkpoint that it goes on from. */
+  async saidPassedOver(checkpoints: readonly Checkpoint[]): Promise<void> {
+    const steps = checkpoints.map(({ step, lacks }) => `step ${integer(step)} lacks ${(lacks ?? []).join(', ')}`);
+    const text = `Passed over, since parts of it may be missing: ${steps.join('; ')}. \`trainstash resume ${this.#run.number} --from STEP\` takes one all the same.`;
+    await this.#say('passedOver', 'warning', text);
+  }
+
   /** Said once for each branch. */
   async codeMoved(to: string): Promise<void> {
     const text = `HEAD moved to ${to} under it: what it imports or starts from now on is code of ${to}.`;
@@ -150,10 +156,8 @@ export class LiveRun {
   /** The daemon leaves; the training goes on. */
   dispose(): void {
     this.follower.dispose();
-    this.#rejectRequests(
-      () => true,
-      new TrainstashError('daemonUnavailable', 'The daemon ended. The training goes on.', { reason: 'ended' }),
-    );
+    const text = 'The daemon ended. The training goes on.';
+    this.#requests.reject(new TrainstashError('daemonUnavailable', text, { reason: 'ended' }));
   }
 
   // ---- what the follower reports ----
@@ -161,6 +165,7 @@ export class LiveRun {
   async #onEvents(taken: TakenEvents): Promise<void> {
     const { started, last } = taken;
     if (started) await this.#onStarted(started);
+    if (taken.first !== null) await this.#onFirstStep(taken.first);
     if (taken.plan) {
       const { totalSteps, stepsPerEpoch } = taken.plan;
       this.#run = { ...this.#run, totalSteps, stepsPerEpoch };
@@ -176,7 +181,7 @@ export class LiveRun {
       const text = `${taken.malformed} lines of its event file are no events and were skipped.`;
       await this.#say('eventMalformed', 'warning', text);
     }
-    if (taken.answered !== null) this.#onAnswered(taken.answered);
+    if (taken.answered !== null) this.#requests.answered(taken.answered);
     await this.#compareOverlap(false);
     if (Date.now() - this.#persistedAt > PERSIST_MS) await this.#persist();
     else this.#context.announce.run(this.#run);
@@ -211,6 +216,23 @@ export class LiveRun {
     this.#persistedAt = 0;
   }
 
+  /** Only once in a session; one that uses the package begins exactly where it says. */
+  async #onFirstStep(step: number): Promise<void> {
+    const { session } = this.follower;
+    const { store } = this.#context;
+    if (session.firstStep != null) return;
+    session.firstStep = step;
+    const earlier = (await store.sessions(this.#run.id)).find(({ purpose }) => purpose === 'train');
+    const usual = earlier && earlier.id !== session.id ? (earlier.firstStep ?? null) : null;
+    const isOfOthers = this.#launch.command !== null && !this.#run.cooperative;
+    const begun = isOfOthers ? beginningOf(session, step, usual) : null;
+    if (begun) session.resumedFrom = begun.resumedFrom;
+    await store.putSession(session);
+    if (!begun) return;
+    this.#run = { ...this.#run, metrics: await store.summarizeMetrics(this.#run.id) };
+    await this.#say(begun.notice.code, begun.notice.level, begun.notice.text);
+  }
+
   /** In doubt a file is not this run's: with two scripts that save anywhere nobody can tell. */
   async #refuses(facts: CheckpointFile): Promise<boolean> {
     if (facts.place === null || facts.place.startsWith(OWN_FOLDER)) return false;
@@ -229,6 +251,9 @@ export class LiveRun {
       this.#outside.wrote(facts.files.map(({ name }) => `${inside}${name}`));
     }
     announce.checkpoint(checkpoint);
+    await this.#onFirstStep(checkpoint.step);
+    const replaced = facts.replaces && (await store.replaceCheckpoint(facts.replaces, checkpoint.id));
+    if (replaced) announce.checkpoint(replaced);
     const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, this.#launch));
     for (const old of trashed) announce.checkpoint(old);
     if (over || pruned.length > 0) {
@@ -236,14 +261,10 @@ export class LiveRun {
       const text = `The store is at its quota: ${pruned.length} older automatic checkpoints were deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` make room.`;
       await this.#say('quota', 'warning', text);
     }
-    const { id, step, grade } = checkpoint;
-    await this.update({
-      checkpoints: (await store.checkpoints(this.#run.id)).length,
-      lastCheckpoint: { id, step, grade },
-    });
-    if (!checkpoint.reasons.includes('request')) return;
-    for (const { done } of this.#requests) done.resolve(checkpoint);
-    this.#requests = [];
+    const checkpoints = await store.checkpoints(this.#run.id);
+    const { monitor } = this.#run;
+    await this.update({ checkpoints: checkpoints.length, lastCheckpoint: lastOf(checkpoints, monitor) });
+    this.#requests.stored(checkpoint);
   }
 
   async #onSaveFailed(error: Error): Promise<void> {
@@ -266,7 +287,7 @@ export class LiveRun {
     await store.putSession({ ...session, endedAt: exit?.at ?? Date.now() });
     await this.#compareOverlap(true);
     const checkpoints = await store.checkpoints(this.#run.id);
-    const newest = checkpoints.at(-1) ?? null;
+    const newest = newestGood(checkpoints, this.#run.monitor) ?? null;
     const endedAt = exit?.at ?? Date.now();
     const ending = endingOf(this.#run, exit, this.#forced, newest);
     this.#run = {
@@ -278,7 +299,7 @@ export class LiveRun {
       step: Math.max(exit?.step ?? 0, this.#run.step),
       epoch: Math.max(this.#run.epoch, newest?.epoch ?? 0),
       checkpoints: checkpoints.length,
-      lastCheckpoint: newest && { id: newest.id, step: newest.step, grade: newest.grade },
+      lastCheckpoint: lastOf(checkpoints, this.#run.monitor),
       metrics: await store.summarizeMetrics(this.#run.id),
       draft: checkpoints.length === 0 && endedAt - this.#run.createdAt < DRAFT_MS && ending.status !== 'completed',
     };
@@ -289,10 +310,7 @@ export class LiveRun {
       exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {}),
     );
     const tooLate = `${name} ended before the checkpoint: ${reason || status}.`;
-    this.#rejectRequests(
-      () => true,
-      new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }),
-    );
+    this.#requests.reject(new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }));
   }
 
   /** It continues from there, and nobody said that it would give the same bits. */
@@ -323,20 +341,6 @@ export class LiveRun {
     } else {
       await this.#say('verified', 'info', `${overlap.equal} steps computed twice gave the same bits.`);
     }
-  }
-
-  #onAnswered(seq: number): void {
-    const failed = new TrainstashError(
-      'storeFull',
-      'The checkpoint could not be written; the training goes on and earlier checkpoints are untouched.',
-      { neededBytes: 0, freeBytes: 0 },
-    );
-    setTimeout(() => this.#rejectRequests((request) => request.seq <= seq, failed), REQUEST_GRACE_MS).unref();
-  }
-
-  #rejectRequests(which: (request: { seq: number }) => boolean, error: TrainstashError): void {
-    for (const request of this.#requests.filter(which)) request.done.reject(error);
-    this.#requests = this.#requests.filter((request) => !which(request));
   }
 
   #say(code: string, level: Notice['level'], text: string): Promise<void> {

@@ -6,6 +6,7 @@ import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
 import { changedFiles } from '../code/changes.ts';
 import { readHead } from '../code/project.ts';
+import { newestGood } from '../store/retention.ts';
 import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
 import { resumesItself } from './answers.ts';
 import { splitWords } from './command.ts';
@@ -40,6 +41,10 @@ export interface Plan {
   params: Params;
   overrides: string[];
   differences: PreflightDifference[];
+  /** Nothing tells its script to load the checkpoint: its files are put in place, and it is started once more. */
+  startsAnew: boolean;
+  /** Newer ones that lack a part. */
+  passedOver: Checkpoint[];
 }
 
 export async function planResume(context: ProjectContext, options: PlanOptions): Promise<Plan> {
@@ -74,16 +79,25 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     jobParams: job.params as Params,
     params,
   });
-  if (facts && job.module === undefined && !isOfPackage(facts.checkpoint) && job.resume === undefined) {
-    if (!resumesItself(place.store, run.job)) differences.push(STARTS_ANEW);
-  }
+  const startsAnew =
+    facts !== null && job.module === undefined && !isOfPackage(facts.checkpoint) && job.resume === undefined;
+  if (startsAnew && !resumesItself(place.store, run.job)) differences.push(STARTS_ANEW);
   if (run.command) {
     const named = { ...run, overrides: [...run.overrides, ...Object.keys(set)] };
     const given = paramsGiven(named, params);
     job.run = withParams(job.run as string[], given);
     if (job.resume) job.resume = withParams(job.resume as string[], given);
   }
-  return { run, checkpoint, job, params, overrides: [...new Set([...overrides, ...Object.keys(set)])], differences };
+  return {
+    run,
+    checkpoint,
+    job,
+    params,
+    overrides: [...new Set([...overrides, ...Object.keys(set)])],
+    differences,
+    startsAnew,
+    passedOver: options.from || !checkpoint ? [] : await newerThan(context, checkpoint),
+  };
 }
 
 /** Asked once a job: whoever accepts it knows that the script goes on by itself. */
@@ -128,9 +142,15 @@ export function requireAccepted(differences: PreflightDifference[], accepted: bo
 
 /** A fork without a checkpoint of its own starts again where it started. */
 async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Checkpoint | null> {
-  const own = (await store.checkpoints(run.id)).at(-1);
+  const own = newestGood(await store.checkpoints(run.id), run.monitor);
   if (own || !run.parent) return own ?? null;
   return (await store.checkpoint(run.parent.checkpoint)) ?? null;
+}
+
+/** Of its run: what is newer lacks a part, or it would be the one to go on from. */
+async function newerThan({ store }: ProjectContext, { run, createdAt }: Checkpoint): Promise<Checkpoint[]> {
+  const all = await store.checkpoints(run);
+  return all.filter((checkpoint) => checkpoint.createdAt > createdAt && checkpoint.lacks?.length);
 }
 
 async function newestResumable({ store, place }: ProjectContext): Promise<Run> {

@@ -10,6 +10,7 @@ import { spawnTrainer } from '../sessions/launch.ts';
 import { fill, maskSecrets, type Placeholders, paramVariables, withDebugger, wordsOf } from './command.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { isPython, resolveProgram } from './interpreter.ts';
+import { type KnownPartsStore, knownParts } from './known-parts.ts';
 import { type PutBack, putBack } from './put-back.ts';
 import { pythonFacts } from './python-facts.ts';
 import { newLaunch } from './records.ts';
@@ -20,6 +21,8 @@ export interface SessionRequest {
   session: Session;
   job: JobConfig;
   checkpoint: Checkpoint | null;
+  /** Nothing tells its script to load the checkpoint: its files are put in place, and that is all. */
+  startsAnew?: boolean;
   /** The worktree. */
   root: string;
   /** What may have changed since the checkpoint, and was accepted. */
@@ -45,24 +48,27 @@ export interface PreparedSession {
 export interface PrepareContext
   extends Pick<ProjectContext, 'place' | 'trainer' | 'runner' | 'backends'>,
     Partial<Pick<ProjectContext, 'announce'>> {
-  store: Pick<ProjectContext['store'], 'checkpointFacts' | 'restoreCheckpoint'> | null;
+  store: (KnownPartsStore & Pick<ProjectContext['store'], 'restoreCheckpoint'>) | null;
 }
 
 export async function prepareSession(context: PrepareContext, request: SessionRequest): Promise<PreparedSession> {
   const { run, session, job, checkpoint, root, accept, overrides } = request;
   const facts = checkpoint ? ((await context.store?.checkpointFacts(checkpoint.id))?.checkpoint ?? null) : null;
   const launch = newLaunch(run, session, job, root, {
-    resume: checkpoint && {
-      directory: 'restore',
-      checkpoint: checkpoint.id,
-      step: checkpoint.step,
-      expected: {
-        data: facts?.data?.fingerprint ?? null,
-        backend: facts?.environment.backend ?? null,
-        framework: facts?.environment.framework ?? null,
-      },
-      accept,
-    },
+    resume:
+      checkpoint && !request.startsAnew
+        ? {
+            directory: 'restore',
+            checkpoint: checkpoint.id,
+            step: checkpoint.step,
+            expected: {
+              data: facts?.data?.fingerprint ?? null,
+              backend: facts?.environment.backend ?? null,
+              framework: facts?.environment.framework ?? null,
+            },
+            accept,
+          }
+        : null,
     ...overrides,
   });
   const directory = new SessionDirectory(join(sessionsPath(context), session.id));
@@ -149,6 +155,7 @@ async function prepareCommand(
     env: variables,
     dir,
     checkpoints: job.checkpoints,
+    parts: context.store ? await knownParts(context.store, run) : {},
     facts: await pythonFacts(program, all),
   };
   const complete: Launch = { ...launch, command };

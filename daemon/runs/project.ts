@@ -11,7 +11,7 @@ import { SessionDirectory } from '../sessions/directory.ts';
 import { startStore } from '../store/client.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
-import type { KeepPolicy } from '../store/retention.ts';
+import { type KeepPolicy, lastOf } from '../store/retention.ts';
 import { adoptSessions, adoptStrays } from './adopt.ts';
 import { answerScripts } from './asked.ts';
 import { splitWords } from './command.ts';
@@ -273,13 +273,8 @@ export class OpenProject {
       if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
     }
     const changed = await this.store.setTrash(checkpoint.id, undo ? null : Date.now());
-    const newest = (await this.store.checkpoints(run.id)).at(-1);
-    const count = (await this.store.checkpoints(run.id)).length;
-    await this.store.putRun({
-      ...run,
-      checkpoints: count,
-      lastCheckpoint: newest ? { id: newest.id, step: newest.step, grade: newest.grade } : null,
-    });
+    const left = await this.store.checkpoints(run.id);
+    await this.store.putRun({ ...run, checkpoints: left.length, lastCheckpoint: lastOf(left, run.monitor) });
     this.context.announce.checkpoint(changed);
     return { removed: [checkpoint.id], bytes: checkpoint.bytes };
   }

@@ -2,6 +2,7 @@
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { duration, integer } from '../../protocol/words.ts';
+import { newestGood } from '../store/retention.ts';
 
 export function wrongStatus(run: Run, allowed: readonly string[], verb: string): TrainstashError {
   const message = `${run.name} is ${run.status}, so it cannot be ${verb}. Nothing was changed.`;
@@ -10,7 +11,7 @@ export function wrongStatus(run: Run, allowed: readonly string[], verb: string):
 
 /** Of a script that cannot save when asked: what ending it now costs. */
 export function pauseLoses(run: Run, checkpoints: readonly Checkpoint[]): TrainstashError {
-  const newest = checkpoints.at(-1) ?? null;
+  const newest = newestGood(checkpoints, run.monitor) ?? null;
   const seconds = Math.round((Date.now() - (newest?.createdAt ?? run.startedAt ?? run.createdAt)) / 1000);
   const back = newest
     ? `back to step ${integer(newest.step)}`

@@ -86,7 +86,7 @@ export class Runs {
       }),
     );
     if (command) this.#commands.set(run.id, job.run as string[]);
-    return this.#launcher.begin({ run, before: null, job, checkpoint: null, accept: false, root }, options);
+    return this.#launcher.begin({ run, before: null, job, ...FROM_THE_BEGINNING, accept: false, root }, options);
   }
 
   async preflight({ root, ...options }: PlanOptions & { root?: string }) {
@@ -127,13 +127,15 @@ export class Runs {
       endedAt: null,
     };
     this.#launcher.unqueue(run.id);
-    return this.#launcher.begin({ run, before, job: plan.job, checkpoint: plan.checkpoint, accept, root }, options);
+    const { job, checkpoint, startsAnew, passedOver } = plan;
+    return this.#launcher.begin({ run, before, job, checkpoint, startsAnew, passedOver, accept, root }, options);
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
     const context = this.#at(options.root);
     const { root } = context.place;
-    const { run: parent, checkpoint, job, params, overrides, differences } = await this.#plan(context, options);
+    const plan = await this.#plan(context, options);
+    const { run: parent, checkpoint, job, params, overrides, differences } = plan;
     if (!checkpoint) {
       const query = options.from ?? 'last';
       throw new TrainstashError('notFound', `${parent.name} has no checkpoint to fork from.`, {
@@ -163,7 +165,9 @@ export class Runs {
       step: checkpoint.step,
     });
     if (run.command) this.#commands.set(run.id, job.run as string[]);
-    return this.#launcher.begin({ run, before: null, job, checkpoint, accept, root }, options);
+    const { startsAnew, passedOver } = plan;
+    const launching = { run, before: null, job, checkpoint, startsAnew, passedOver, accept, root };
+    return this.#launcher.begin(launching, options);
   }
 
   /** Files of a branch are to be in place before a run that reads or writes them begins. */
@@ -291,6 +295,8 @@ export class Runs {
 function kindOf(job: JobConfig): Run['kind'] {
   return job.module === undefined ? 'command' : 'module';
 }
+
+const FROM_THE_BEGINNING = { checkpoint: null, startsAnew: false, passedOver: [] };
 
 /** What is given, without what is not: an absent option must not hide the one that is known. */
 function given<T extends object>(options: T): T {

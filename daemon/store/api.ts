@@ -32,7 +32,8 @@ import { unpackedBytes } from './packing.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
 import { type ReadPort, serveReads } from './reading.ts';
 import { fillCatalog, followObjects } from './rebuild.ts';
-import { bestOf, DEFAULT_KEEP, type KeepPolicy, keptBecause } from './retention.ts';
+import { holdsAllOf } from './replacing.ts';
+import { bestOf, DEFAULT_KEEP, type KeepPolicy, keptBecause, newestGood } from './retention.ts';
 import {
   type CheckpointBody,
   type CheckpointSource,
@@ -278,7 +279,7 @@ export function openStore(options: StoreOptions) {
         );
       if (run) {
         let found: Checkpoint | undefined;
-        if (query === 'last') found = checkpoints.at(-1);
+        if (query === 'last') found = newestGood(checkpoints, run.monitor);
         else if (query === 'best') found = run.monitor ? bestOf(checkpoints, run.monitor) : undefined;
         else
           found =
@@ -304,6 +305,18 @@ export function openStore(options: StoreOptions) {
       if (remove) objects.clearMark(id, 'tag', tag);
       else objects.setMark(id, 'tag', tag);
       return refreshCheckpoint(id);
+    },
+    /**
+     * Forgets a checkpoint all of whose files are in another one, and that nobody has tagged or gone on from. Returns it
+     * with the time; null: it stays.
+     */
+    async replaceCheckpoint(id: string, by: string): Promise<Checkpoint | null> {
+      const old = catalog.checkpoint(id);
+      if (!old || old.tags.length > 0 || neededCheckpoints(old.run).has(id) || !holdsAllOf(objects, by, id))
+        return null;
+      forgetCheckpoint(id);
+      await upkeep.sweep();
+      return { ...old, trashedAt: Date.now() };
     },
     setTrash: (id: string, at: number | null) => mark(id, 'trash', at === null ? null : String(at)),
     setProof: (id: string, proof: Proof) => mark(id, 'proof', JSON.stringify(proof)),

@@ -1,5 +1,5 @@
 /** Which automatic checkpoints of a run may go. Pure: the rules, without a store. */
-import type { Checkpoint, Monitor } from '../../protocol/domain.ts';
+import type { Checkpoint, Monitor, Run } from '../../protocol/domain.ts';
 
 export interface KeepPolicy {
   /** How many of the newest. */
@@ -22,7 +22,15 @@ export function keptBecause(
   needed: ReadonlyMap<string, string>,
 ): Map<string, string[]> {
   const byStep = [...checkpoints].sort((a, b) => a.step - b.step || a.createdAt - b.createdAt);
-  const newest = new Set(byStep.slice(-Math.max(1, policy.last)).map(({ id }) => id));
+  // By time: where a training began anew, the newest have the lower steps.
+  const byTime = [...checkpoints].sort(byAge);
+  const whole = byTime.filter(isWhole);
+  const count = Math.max(1, policy.last);
+  // One that lacks a part takes the place of no whole one.
+  const newest = new Set(
+    [...(whole.length > 0 ? whole : byTime).slice(-count), ...byTime.slice(-1)].map(({ id }) => id),
+  );
+  const newestId = byTime.at(-1)?.id;
   const best = policy.monitor && bestOf(byStep, policy.monitor)?.id;
   return new Map(
     byStep.map((checkpoint) => {
@@ -34,7 +42,7 @@ export function keptBecause(
       if (checkpoint.reasons.includes(MANUAL_REASON)) reasons.push('taken on request');
       if (checkpoint.id === best) reasons.push(`best ${policy.monitor!.metric}`);
       if (newest.has(checkpoint.id))
-        reasons.push(checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`);
+        reasons.push(checkpoint.id === newestId ? 'newest of its run' : `one of the last ${policy.last}`);
       if (policy.every && checkpoint.step % policy.every === 0) reasons.push(`every ${policy.every} steps`);
       return [checkpoint.id, reasons];
     }),
@@ -51,4 +59,25 @@ export function bestOf(checkpoints: readonly Checkpoint[], { metric, mode }: Mon
     if (record === undefined || (mode === 'min' ? value < record : value > record)) best = checkpoint;
   }
   return best;
+}
+
+/** What a resume goes on from: the newest with all of its parts, or the newest at all. */
+export function newestGood(checkpoints: readonly Checkpoint[], _monitor: Monitor | null): Checkpoint | undefined {
+  const byTime = [...checkpoints].sort(byAge);
+  return byTime.findLast(isWhole) ?? byTime.at(-1);
+}
+
+/** What a run's record says of its last checkpoint. */
+export function lastOf(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Run['lastCheckpoint'] {
+  const last = newestGood(checkpoints, monitor);
+  return last ? { id: last.id, step: last.step, grade: last.grade } : null;
+}
+
+function isWhole({ lacks }: Pick<Checkpoint, 'lacks'>): boolean {
+  return !lacks?.length;
+}
+
+/** The oldest first; those of one time by their steps. */
+function byAge(a: Checkpoint, b: Checkpoint): number {
+  return a.createdAt - b.createdAt || a.step - b.step;
 }
