@@ -5,7 +5,7 @@ import * as m from '../../protocol/messages.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { copyLog } from '../follow.ts';
-import { paint, safe } from '../format.ts';
+import { paint, safe, wrapped } from '../format.ts';
 import { interrupted } from '../terminal.ts';
 import { runDetails, runTable } from '../views.ts';
 
@@ -92,7 +92,8 @@ async function listRuns(context: Context): Promise<number> {
     cursor = page.next;
     if (cursor === null || (!context.json && runs.length >= 100)) break;
   }
-  const shown = args.flag('drafts') ? runs : runs.filter((run) => !run.draft);
+  // The newest is what somebody looks for who has just started it.
+  const shown = args.flag('drafts') ? runs : runs.filter((run, i) => !run.draft || i === 0);
   const hidden = runs.length - shown.length;
   const name = branch === undefined ? 'all branches' : (branch ?? (project.git ? 'a detached HEAD' : '(no git)'));
   const lines =
@@ -101,8 +102,11 @@ async function listRuns(context: Context): Promise<number> {
       : [
           `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
         ];
-  if (hidden > 0)
-    lines.push(paint('dim', `${hidden} ${hidden === 1 ? 'draft' : 'drafts'} hidden; --drafts shows them`));
+  if (hidden > 0) {
+    const [drafts, them] = hidden === 1 ? ['draft', 'it'] : ['drafts', 'them'];
+    const text = `${hidden} ${drafts} hidden (ended within a minute, without a checkpoint); \`trainstash ls --drafts\` shows ${them}`;
+    lines.push(...wrapped(text, context.width).map((line) => paint('dim', line)));
+  }
   context.answer(runs, lines);
   return 0;
 }

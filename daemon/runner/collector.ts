@@ -55,12 +55,14 @@ export class Collector {
   /** Those whose step something that is printed later may tell better. */
   readonly #unsettled = new Map<string, Found>();
   readonly #said = new Set<string>();
+  readonly #notAfter: number;
   #parent: string | null;
   #taken = 0;
 
-  /** `after`: the session is over, and another process has looked at its files before. */
-  constructor(setup: CollectorSetup, after = false) {
+  /** `after`: the session is over, another process has looked at its files before, and newer files are not its own. */
+  constructor(setup: CollectorSetup, after: { notAfter: number } | null = null) {
     this.#setup = setup;
+    this.#notAfter = after?.notAfter ?? Number.POSITIVE_INFINITY;
     this.#parent = setup.parent;
     this.#parts = new Parts(setup.command.parts);
     this.#labels = new Labels(setup.progress);
@@ -70,7 +72,7 @@ export class Collector {
       new Tree({ root: setup.command.dir, starts: [''], wants: isOfInterest }),
     ];
     this.#seen = new Seen(setup.directory.file('files'));
-    if (!after) this.#seen.begin(this.#lookAtFiles());
+    if (after === null) this.#seen.begin(this.#lookAtFiles());
   }
 
   /** Whether it is known what was there before the session: else nothing can be taken. */
@@ -244,7 +246,8 @@ export class Collector {
 
   #lookAtFiles(): FoundState[] {
     const [project, own] = this.#trees;
-    return [...project.look(), ...own.look().map((file) => ({ ...file, path: `${OWN_FOLDER}/${file.path}` }))];
+    const files = [...project.look(), ...own.look().map((file) => ({ ...file, path: `${OWN_FOLDER}/${file.path}` }))];
+    return files.filter(({ mtimeMs }) => mtimeMs <= this.#notAfter);
   }
 
   /** Absolute. */

@@ -1,5 +1,6 @@
 /**
- * Entry of the runner of a command: `runner.js <session directory>`. It starts the command in a terminal, sees it from
+ * Entry of the runner of a command: `runner.js <session directory>`; with `leftovers` behind it, it only takes in what the
+ * command of a runner that has died had saved. It starts the command in a terminal, sees it from
  * outside, and writes down how it ended. A script that uses the Python package speaks for itself; of any other it takes the
  * checkpoint files that it saves, and the metrics that it prints or writes for TensorBoard.
  */
@@ -12,11 +13,13 @@ import type { Control, ExitRecord, Launch, LaunchCommand } from '../../protocol/
 import { SessionDirectory } from '../sessions/directory.ts';
 import { outcomeOf } from '../sessions/ending.ts';
 import { COMMAND_VARIABLE, commandEnvironment } from '../sessions/launch.ts';
+import { LEFTOVERS, SEEN_ALIVE } from '../sessions/leftovers.ts';
 import { patiently } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { Collector } from './collector.ts';
 import { machineFacts } from './facts.ts';
+import { takeLeftovers } from './leftovers.ts';
 import { readMetricLine } from './lines.ts';
 import { MemoryWatch } from './memory.ts';
 import { Output } from './output.ts';
@@ -53,6 +56,11 @@ async function main(path: string): Promise<number> {
   if (!lock) {
     console.error(`${path} is being run by another process.`);
     return 2;
+  }
+  if (process.argv[3] === LEFTOVERS) {
+    await takeLeftovers(directory, launch, launch.command, process.argv[4] === SEEN_ALIVE);
+    lock.release();
+    return 0;
   }
   directory.writeProcess();
   const reporter = new Reporter(directory, 'runnerEvents');

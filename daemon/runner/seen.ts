@@ -2,7 +2,7 @@
  * The files of a session that need no more looking at, as they were: those that were there before it, and those that it
  * has taken or set aside. Kept in its directory, so that whoever looks after the runner's end knows them, too.
  */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, utimesSync } from 'node:fs';
 import type { FoundState } from './groups.ts';
 
 /** A checkpoint that was taken: what is needed to complete it, or to give it another label. */
@@ -71,16 +71,21 @@ export class Seen {
     this.#lines.push(JSON.stringify({ taken }));
   }
 
-  /** What a full disk does not take waits for the next time. */
+  /** What a full disk does not take waits for the next time. Also a sign of life. */
   write(): void {
-    if (this.#lines.length === 0) return;
     try {
-      appendFileSync(this.#path, `\n${this.#lines.join('\n')}\n`, { mode: 0o600 });
+      if (this.#lines.length === 0) touch(this.#path);
+      else appendFileSync(this.#path, `\n${this.#lines.join('\n')}\n`, { mode: 0o600 });
       this.#lines = [];
     } catch {
       // Who looks later knows less, and takes nothing that was there before.
     }
   }
+}
+
+function touch(path: string): void {
+  const now = new Date();
+  utimesSync(path, now, now);
 }
 
 interface Entry {

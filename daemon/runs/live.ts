@@ -14,6 +14,7 @@ import { deferred } from './deferred.ts';
 import { endingOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
+import { takeLeftovers } from './leftovers.ts';
 import { labelOf } from './naming.ts';
 import { proofOf } from './proof.ts';
 import type { PutBack } from './put-back.ts';
@@ -72,6 +73,7 @@ export class LiveRun {
       directory,
       session,
       sources: launch.command ? ['runnerEvents', 'events'] : ['events'],
+      leftovers: launch.command ? (wasSeen) => takeLeftovers(context, directory, wasSeen) : undefined,
       run: () => this.#run,
       log: context.log,
       handle: {

@@ -37,11 +37,11 @@ export function spawnTrainer(
   trainer: string,
   cwd: string,
   environment: Record<string, string>,
-  { node = process.execPath, words }: { node?: string; words?: readonly string[] } = {},
+  { node = process.execPath, words, args = [] }: { node?: string; words?: readonly string[]; args?: string[] } = {},
 ): ChildProcess {
   const output = openSync(directory.file('output'), 'a');
   try {
-    const child = spawn(node, [...nodeFlags(), trainer, directory.path], {
+    const child = spawn(node, [...nodeFlags(), trainer, directory.path, ...args], {
       cwd,
       detached: true,
       stdio: ['ignore', output, output],

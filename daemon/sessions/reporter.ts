@@ -1,5 +1,5 @@
 /** The trainer's side of a session directory: events out, requests in. Its failures never fail a training. */
-import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import type { Control, SessionEvent } from '../../protocol/session.ts';
 import type { SessionDirectory } from './directory.ts';
 import { endPartInPlace, PART_BYTES } from './printed.ts';
@@ -20,9 +20,12 @@ export class Reporter {
   #controlStamp = '';
   #answered = 0;
 
-  constructor(directory: SessionDirectory, events: 'events' | 'runnerEvents' = 'events') {
+  /** `after`: number of the last event that another process has written before. */
+  constructor(directory: SessionDirectory, events: 'events' | 'runnerEvents' = 'events', after = 0) {
     this.#directory = directory;
-    this.#events = openSync(directory.file(events), 'a');
+    this.#seq = after;
+    this.#events = openSync(directory.file(events), 'a+');
+    if (after > 0 && !endsLine(this.#events)) this.#pending.push('');
   }
 
   report(event: EventBody): void {
@@ -85,6 +88,12 @@ export class Reporter {
     if (this.#pending.length > 0) this.#write();
     closeSync(this.#events);
   }
+}
+
+function endsLine(file: number): boolean {
+  const { size } = fstatSync(file);
+  const last = Buffer.alloc(1);
+  return size === 0 || readSync(file, last, 0, 1, size - 1) === 0 || last[0] === 10;
 }
 
 function lines(bytes: Buffer): number {
