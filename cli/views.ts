@@ -1,5 +1,5 @@
 /** What people see of runs and checkpoints. */
-import type { Checkpoint, Run, Session, StoreUsage } from '../protocol/domain.ts';
+import type { Checkpoint, Run, Session, StoreUsage, Waiting } from '../protocol/domain.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages.ts';
 import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, paint, safe, table, wrapped } from './format.ts';
@@ -29,11 +29,13 @@ export function runTable(runs: readonly Run[], width: number): string[] {
     {
       title: 'PROGRESS',
       cell: (run) =>
-        run.totalSteps
-          ? `${bar(run.step / run.totalSteps, 8)} ${String(percent(run)).padStart(3)}%`
-          : run.step > 0
-            ? `step ${integer(run.step)}`
-            : '',
+        run.waiting
+          ? waitingText(run.waiting)
+          : run.totalSteps
+            ? `${bar(run.step / run.totalSteps, 8)} ${String(percent(run)).padStart(3)}%`
+            : run.step > 0
+              ? `step ${integer(run.step)}`
+              : '',
     },
     { title: 'BEST', cell: bestText },
     {
@@ -45,6 +47,20 @@ export function runTable(runs: readonly Run[], width: number): string[] {
     },
   ];
   return table(runs, columns, width);
+}
+
+function waitingText({ for: what, behind }: Waiting): string {
+  if (what === 'device') return behind === null ? 'waits for the device' : `behind #${behind}`;
+  return { environment: 'needs its environment', code: 'code has changed', files: 'files of another branch' }[what];
+}
+
+/** What queued runs wait for that a person may have to see to. */
+export function waitingLines(runs: readonly Run[], width: number): string[] {
+  const blocked = runs.filter(({ waiting }) => waiting && waiting.for !== 'device');
+  return blocked.flatMap((run) => {
+    const [first = '', ...rest] = wrapped(safe(`${run.name} ${run.reason}`), width - 2);
+    return [`${paint('yellow', '!')} ${first}`, ...rest.map((line) => `  ${line}`)];
+  });
 }
 
 /** One line for the run as it is now; never wider than the terminal. */

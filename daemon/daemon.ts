@@ -18,10 +18,12 @@ import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
 import { type Backends, backendsOf } from './backends/backends.ts';
 import { findProject, type Place } from './code/project.ts';
+import { DeviceQueue } from './device.ts';
 import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
 import type { Announcer } from './runs/context.ts';
 import { OpenProject } from './runs/project.ts';
+import { hasQueue } from './runs/queue.ts';
 import type { ClientInfo } from './server.ts';
 import { readJson, writeJson } from './store/files.ts';
 
@@ -55,6 +57,8 @@ export class Daemon {
   readonly build: Build;
   readonly startedAt = Date.now();
   readonly backends: Backends;
+  /** What queued runs take turns on. */
+  readonly device: DeviceQueue;
   revision = 0;
   readonly #setup: DaemonSetup;
   readonly #projects = new Map<string, Entry>();
@@ -69,6 +73,7 @@ export class Daemon {
     this.#setup = setup;
     this.build = setup.build;
     this.backends = backendsOf(setup.paths, setup.runtime, setup.build);
+    this.device = new DeviceQueue(() => this.#open(), setup.log);
     const known = readJson(setup.paths.projects);
     this.#known = Array.isArray(known) ? (known as KnownProject[]) : [];
   }
@@ -108,7 +113,8 @@ export class Daemon {
       backends: this.backends,
       announce: (where) => this.#announcer(where),
       log: this.#setup.log,
-      device: { isFree: () => this.liveRuns().length === 0, freed: () => this.#deviceFreed() },
+      device: { isFree: () => this.device.isFree(), changed: () => void this.device.changed() },
+      ownEnvironment: { environment: ownEnvironment() },
       quotaBytes: this.#setup.quotaBytes,
     }).then((opened) => {
       // With the store open it is ours alone.
@@ -124,6 +130,7 @@ export class Daemon {
       throw error;
     }
     this.#remember(place);
+    if (created.opened.runs.queued.size > 0) void this.device.changed();
     // What HEAD did while nobody looked is settled now.
     if (place.git) void created.opened.worktrees.at(place.root).catch((error: Error) => this.#setup.log(error.message));
     return created.opened;
@@ -206,12 +213,18 @@ export class Daemon {
     setTimeout(() => this.#setup.stop(reason), 20);
   }
 
-  /** Sessions that ran while no daemon did are taken over at once, not when somebody asks. */
+  /** Sessions that ran while no daemon did are taken over at once, not when somebody asks; and the queue goes on. */
   async openUnfinished(): Promise<void> {
-    for (const { root, store } of this.#known) {
-      if (!hasUnfinishedSession(store) || !existsSync(root)) continue;
+    for (const { root, store, trusted } of this.#known) {
+      const isUnfinished = hasUnfinishedSession(store) || (trusted && hasQueue(store));
+      if (!isUnfinished || !existsSync(root)) continue;
       await this.project(root).catch((error: Error) => this.#setup.log(`${root}: ${error.message}`));
     }
+  }
+
+  /** What waits for its code or a branch's files, and for nobody's event. */
+  lookAtQueue(): void {
+    if (this.#open().some(({ runs }) => runs.queued.size > 0)) void this.device.changed();
   }
 
   async closeIdleProjects(): Promise<void> {
@@ -264,10 +277,6 @@ export class Daemon {
     this.#notify(projectChanged, { revision: ++this.revision, project: described });
   }
 
-  #deviceFreed(): void {
-    for (const project of this.#open()) if (project.runs.startNextQueued()) return;
-  }
-
   #announcer({ store }: Place): Announcer {
     const send = <P extends { revision: number }>(notification: Notification<P>, params: Omit<P, 'revision'>) =>
       this.#notify(notification, { ...params, revision: ++this.revision } as P);
@@ -291,6 +300,13 @@ export class Daemon {
         this.#notify(noticeRaised, { store, run: run?.id ?? null, notice }),
     };
   }
+}
+
+/** Of the shell or editor that has started this daemon. */
+function ownEnvironment(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
 }
 
 function hasUnfinishedSession(store: string): boolean {

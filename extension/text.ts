@@ -44,7 +44,7 @@ export function lookOfRun(run: Run, now: number): Look {
 }
 
 function liveParts(run: Run): string[] {
-  if (run.status === 'queued') return ['waits for the device'];
+  if (run.status === 'queued') return [run.reason || 'waits for the device'];
   if (run.status === 'starting') return ['starting'];
   if (run.status === 'pausing') return [`pausing at ${integer(run.step)}`];
   return [progress(run), bestText(run), run.etaSeconds === null ? '' : `${duration(run.etaSeconds)} left`];

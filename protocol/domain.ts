@@ -76,6 +76,13 @@ export interface MetricSummary {
 export const BACKENDS = ['webgpu', 'tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
+export interface Waiting {
+  /** Another run; variables or words that only a shell knows; its own code back in the tree, or files of its branch. */
+  for: 'device' | 'environment' | 'code' | 'files';
+  /** Number of the run before it in the queue, or of one that lives; null: it is of another project. */
+  behind: number | null;
+}
+
 export interface Run {
   id: string;
   /** Counts up within a project; part of the readable name. */
@@ -89,6 +96,8 @@ export interface Run {
   status: RunStatus;
   /** Why it is in this status, for people; empty when there is nothing to say. */
   reason: string;
+  /** What a queued run waits for; null in any other status. */
+  waiting?: Waiting | null;
   /** Code of the error that it failed with; null where there was none, or one that nobody foresaw. */
   failure: string | null;
   /** A run without a checkpoint that lived under 60 s. */
@@ -146,6 +155,14 @@ export interface Monitor {
   mode: 'min' | 'max';
 }
 
+/** What is in the tree when something is launched. */
+export interface CodeIdentity {
+  branch: string | null;
+  commit: string | null;
+  dirty: boolean;
+  code: string | null;
+}
+
 export interface Session {
   id: string;
   run: string;
@@ -159,6 +176,8 @@ export interface Session {
   offered?: { checkpoint: string; step: number } | null;
   /** First step that its metrics or files were of; null: none was told yet. */
   firstStep?: number | null;
+  /** The code that this launch has run, where it may be another than its run's. */
+  identity?: CodeIdentity;
   /** Facts that the trainer reported: back end, device, versions, thread count. */
   environment: Record<string, string>;
 }
@@ -183,6 +202,8 @@ export interface Project {
   switchWaits: string | null;
   live: number;
   runs: number;
+  /** Queued runs whose environment only a client knows. */
+  needEnvironment: number;
 }
 
 export interface StoreUsage {

@@ -158,6 +158,7 @@ export const launchSchema = v.object({
     commit: v.nullable(v.string()),
     dirty: v.boolean(),
     code: v.nullable(v.string()),
+    codeLeftOut: v.optional(v.array(v.string()), []),
   }),
   createdAt: v.number(),
 });

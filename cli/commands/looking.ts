@@ -1,13 +1,13 @@
 /** Commands that look at runs, and give them names. */
 
-import type { Run } from '../../protocol/domain.ts';
+import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { copyLog } from '../follow.ts';
 import { paint, safe, wrapped } from '../format.ts';
 import { interrupted } from '../terminal.ts';
-import { runDetails, runTable } from '../views.ts';
+import { runDetails, runTable, waitingLines } from '../views.ts';
 
 export const lookingCommands: Record<string, Command> = {
   ls: {
@@ -73,6 +73,13 @@ export const lookingCommands: Record<string, Command> = {
   },
 };
 
+/** What lives or is queued takes the device, whatever branch is looked at. */
+async function liveElsewhere(context: Context, branch: string | null): Promise<Run[]> {
+  const client = await context.client();
+  const { runs } = await client.request(m.runList, { root: context.root, drafts: true });
+  return runs.filter((run) => run.branch !== branch && LIVE_STATUSES.includes(run.status));
+}
+
 async function listRuns(context: Context): Promise<number> {
   const client = await context.project();
   const { args, root } = context;
@@ -102,6 +109,9 @@ async function listRuns(context: Context): Promise<number> {
       : [
           `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
         ];
+  const elsewhere = branch === undefined || trashed ? [] : await liveElsewhere(context, branch);
+  if (elsewhere.length > 0) lines.push('', paint('dim', 'On other branches'), ...runTable(elsewhere, context.width));
+  lines.push(...waitingLines([...shown, ...elsewhere], context.width));
   if (hidden > 0) {
     const [drafts, them] = hidden === 1 ? ['draft', 'it'] : ['drafts', 'them'];
     const text = `${hidden} ${drafts} hidden (ended within a minute, without a checkpoint); \`trainstash ls --drafts\` shows ${them}`;

@@ -73,7 +73,7 @@ export const runningCommands: Record<string, Command> = {
   resume: {
     summary: 'go on with a run from a checkpoint',
     usage:
-      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--detach] [-- COMMAND…]',
+      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--detach] [--queue] [-- COMMAND…]',
     takesCommand: true,
     options: RESUME_OPTIONS,
     words: [0, 1],
@@ -182,7 +182,8 @@ async function endRun(context: Context, message: typeof m.runPause | typeof m.ru
 }
 
 async function afterStart(context: Context, run: Run, verb: string): Promise<number> {
-  if (context.json || context.args.flag('detach') || run.status === 'queued') {
+  if (run.status === 'queued') return afterQueueing(context, run);
+  if (context.json || context.args.flag('detach')) {
     context.answer(run, [
       `${verb} ${safe(run.name)} (${run.status}).`,
       `  \`trainstash log ${hint(run)} -f\` follows it, \`trainstash pause ${hint(run)}\` pauses it.`,
@@ -205,6 +206,14 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
     until: ({ status }) => !LIVE_STATUSES.includes(status),
   });
   return sayEnd(context, ended);
+}
+
+function afterQueueing(context: Context, run: Run): number {
+  context.answer(run, [
+    `Queued ${safe(run.name)}. It starts by itself at its turn, if its code is then what it is now.`,
+    `  \`trainstash ls\` says what it waits for, \`trainstash stop ${hint(run)}\` drops it.`,
+  ]);
+  return 0;
 }
 
 /** Nobody resumes a script that is only started once more. */
@@ -301,7 +310,8 @@ function refused(context: Context, run: Run, differences: PreflightDifference[])
   if (context.json)
     context.write(`${JSON.stringify({ error: { code: 'preflightDiffers', data: { differences } } })}\n`);
   else {
-    console.error(`${safe(run.name)} was not resumed. Since its checkpoint something has changed:`);
+    const [verb, since] = run.status === 'queued' ? ['started', 'it was queued'] : ['resumed', 'its checkpoint'];
+    console.error(`${safe(run.name)} was not ${verb}. Since ${since} something has changed:`);
     for (const line of differenceLines(differences)) console.error(line);
     console.error('Nothing was started. --yes resumes all the same; --current NAME takes the new value of a param.');
   }

@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { git, tryGit } from './git.ts';
@@ -27,6 +27,21 @@ export interface Snapshot {
 
 /** One after the other: git refuses a second writer of an index. */
 const underWay = new Map<string, Promise<unknown>>();
+
+/** Where git has its lock while it changes a worktree's files, by root; it stays where it is. */
+const indexLocks = new Map<string, string>();
+
+/** Whether a git command is changing files of the worktree at this moment. */
+export async function isGitWriting(root: string): Promise<boolean> {
+  let path = indexLocks.get(root);
+  if (path === undefined) {
+    const said = await tryGit(['rev-parse', '--git-path', 'index.lock'], { cwd: root });
+    if (said === null) return false;
+    path = resolve(root, said);
+    indexLocks.set(root, path);
+  }
+  return existsSync(path);
+}
 
 /** Null without the git program or outside a repository: code is then not kept. */
 export function takeSnapshot(root: string, store: string): Promise<Snapshot | null> {

@@ -1,6 +1,6 @@
 /** A run while one of its sessions lives: what it reports becomes the run's record, until it has ended. */
 import { rmSync } from 'node:fs';
-import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
+import type { Checkpoint, CodeIdentity, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
 import { integer } from '../../protocol/words.ts';
@@ -14,10 +14,12 @@ import { deferred } from './deferred.ts';
 import { endingOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
+import { type CodeDifference, differenceText } from './identity.ts';
 import { takeLeftovers } from './leftovers.ts';
 import { labelOf } from './naming.ts';
 import { proofOf } from './proof.ts';
 import type { PutBack } from './put-back.ts';
+import type { Identity } from './records.ts';
 import { CheckpointRequests } from './requests.ts';
 import { withValues } from './summaries.ts';
 
@@ -74,7 +76,8 @@ export class LiveRun {
       session,
       sources: launch.command ? ['runnerEvents', 'events'] : ['events'],
       leftovers: launch.command ? (wasSeen) => takeLeftovers(context, directory, wasSeen) : undefined,
-      run: () => this.#run,
+      // A checkpoint is tied to the code that made it, and not to that of its run's first session.
+      run: () => ({ ...this.#run, ...launch.identity }),
       log: context.log,
       handle: {
         events: (taken) => this.#onEvents(taken),
@@ -146,6 +149,17 @@ export class LiveRun {
     const steps = checkpoints.map(({ step, lacks }) => `step ${integer(step)} lacks ${(lacks ?? []).join(', ')}`);
     const text = `Passed over, since parts of it may be missing: ${steps.join('; ')}. \`trainstash resume ${this.#run.number} --from STEP\` takes one all the same.`;
     await this.#say('passedOver', 'warning', text);
+  }
+
+  /** What it runs is not what it was recorded with, or what the session before has run. */
+  async saidOtherCode(before: CodeIdentity, now: Identity, difference: CodeDifference): Promise<void> {
+    const { ordinal } = this.follower.session;
+    const text = differenceText(difference, before, now);
+    const what =
+      ordinal === 1
+        ? `Since it was asked for: ${text}. It is recorded with what it runs.`
+        : `Session ${ordinal}: ${text}. Its checkpoints are recorded with that.`;
+    await this.#say('codeChanged', difference.code ? 'warning' : 'info', what);
   }
 
   /** Said once for each branch. */

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
-import { changedFiles } from '../code/changes.ts';
 import { readHead } from '../code/project.ts';
 import { newestGood } from '../store/retention.ts';
 import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
@@ -12,7 +11,7 @@ import { resumesItself } from './answers.ts';
 import { splitWords } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import { identityOf, machineNow } from './identity.ts';
+import { codeDifference, type Measured, machineNow, measure } from './identity.ts';
 import { resolveProgram } from './interpreter.ts';
 import { keptResume } from './keep-job.ts';
 import { chooseParams, describeDifferences, preflight } from './preflight.ts';
@@ -45,6 +44,8 @@ export interface Plan {
   startsAnew: boolean;
   /** Newer ones that lack a part. */
   passedOver: Checkpoint[];
+  /** What is in the tree now. */
+  measured: Measured;
 }
 
 export async function planResume(context: ProjectContext, options: PlanOptions): Promise<Plan> {
@@ -58,15 +59,16 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   if (run.command) job.resume = keptResume(run, place.root);
   const params = chooseParams(run, job.params as Params, current, set, job.module === undefined);
   const overrides = run.overrides.filter((name) => !current.includes(name));
-  const now = await identityOf(context);
+  const measured = await measure(context);
   const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
-  const codeBefore = facts?.run.code ?? run.code;
+  const before = facts?.run ?? run;
+  const { code, files } = await codeDifference(context, before, measured.identity);
   const differences = preflight({
     run,
     code: {
-      before: codeBefore,
-      now: now.code,
-      changed: codeBefore && now.code ? await changedFiles(place.store, codeBefore, now.code) : [],
+      before: before.code,
+      now: measured.identity.code,
+      changed: code && files.length === 0 ? [''] : files,
     },
     environment: {
       before: facts?.checkpoint.environment ?? {},
@@ -96,6 +98,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     overrides: [...new Set([...overrides, ...Object.keys(set)])],
     differences,
     startsAnew,
+    measured,
     passedOver: options.from || !checkpoint ? [] : await newerThan(context, checkpoint),
   };
 }

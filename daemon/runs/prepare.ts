@@ -13,7 +13,7 @@ import { isPython, resolveProgram } from './interpreter.ts';
 import { type KnownPartsStore, knownParts } from './known-parts.ts';
 import { type PutBack, putBack } from './put-back.ts';
 import { pythonFacts } from './python-facts.ts';
-import { newLaunch } from './records.ts';
+import { type Identity, newLaunch } from './records.ts';
 import { notPython } from './refusals.ts';
 
 export interface SessionRequest {
@@ -41,6 +41,8 @@ export interface PreparedSession {
   backendReason: string;
   /** Of a script that saves by itself. */
   putBack: PutBack | null;
+  /** Writes down what code it runs; before its start. */
+  recordAs(identity: Identity): void;
   start(): ChildProcess;
 }
 
@@ -121,6 +123,7 @@ async function prepareModule(
     launch,
     backendReason: reason,
     putBack: null,
+    recordAs: (identity) => record(context, launch, identity),
     start: () => spawnTrainer(directory, context.trainer, launch.cwd, environment, { node }),
   };
 }
@@ -165,12 +168,19 @@ async function prepareCommand(
     launch: complete,
     backendReason: '',
     putBack: back,
+    recordAs: (identity) => record(context, complete, identity),
     // What is on the disk is the command alone.
     start: () =>
       spawnTrainer(directory, context.runner, cwd, environment, {
         words: withDebugger([program, ...words.slice(1)], request.debugger),
       }),
   };
+}
+
+function record(context: Pick<ProjectContext, 'place'>, launch: Launch, identity: Identity): void {
+  const { branch, commit, dirty, code, codeLeftOut } = identity;
+  launch.identity = { branch, commit, dirty, code, codeLeftOut };
+  SessionDirectory.create(sessionsPath(context), launch);
 }
 
 /** `from`: the placeholders of a checkpoint that the script is told to load. */

@@ -17,6 +17,7 @@ import { answerScripts } from './asked.ts';
 import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
+import type { Environment } from './environments.ts';
 import { isPython } from './interpreter.ts';
 import type { Device } from './launcher.ts';
 import { keepPolicy } from './live.ts';
@@ -41,6 +42,7 @@ export interface ProjectSetup {
   announce(place: Place): Announcer;
   log(text: string): void;
   device: Device;
+  ownEnvironment: Environment;
   quotaBytes?: number;
 }
 
@@ -55,11 +57,11 @@ export class OpenProject {
   #strays: NodeJS.Timeout | null = null;
   #closed = false;
 
-  private constructor(context: ProjectContext, device: ProjectSetup['device']) {
+  private constructor(context: ProjectContext, { device, ownEnvironment }: ProjectSetup) {
     this.context = context;
     this.place = context.place;
     this.worktrees = new Worktrees(context, () => this.runs);
-    this.runs = new Runs(context, device, this.worktrees);
+    this.runs = new Runs(context, device, this.worktrees, ownEnvironment);
     this.verifier = new Verifier(context);
   }
 
@@ -84,7 +86,7 @@ export class OpenProject {
       announce: setup.announce(place),
       log: setup.log,
     };
-    const project = new OpenProject(context, setup.device);
+    const project = new OpenProject(context, setup);
     if ((await store.info()).rebuiltAtOpen)
       setup.log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
     await adoptSessions(context, project.runs);
@@ -122,6 +124,7 @@ export class OpenProject {
       trusted,
       switchWaits,
       live: this.runs.liveRuns().length,
+      needEnvironment: await this.runs.queued.needEnvironment(),
       runs: await this.store.countRuns(),
     };
   }

@@ -13,17 +13,20 @@ import {
   type RunStatus,
   type Session,
 } from '../../protocol/domain.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { Launch, TerminalInput } from '../../protocol/session.ts';
 import { jobOfCommand, paramsOf, withParams } from './ad-hoc.ts';
 import { rememberResumesItself } from './answers.ts';
 import { maskSecrets, nameOfCommand } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import { identityOf } from './identity.ts';
-import { type Barrier, type Device, Launcher, type LaunchOptions } from './launcher.ts';
+import type { Environment } from './environments.ts';
+import { measure } from './identity.ts';
+import { type Barrier, type Device, Launcher, type Launching, type LaunchOptions } from './launcher.ts';
 import type { LiveRun } from './live.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
+import { describeDifferences } from './preflight.ts';
+import { QueuedRuns } from './queued.ts';
 import { newRun } from './records.ts';
 import { cannotSave, pauseLoses, wrongStatus } from './refusals.ts';
 
@@ -47,12 +50,18 @@ export class Runs {
   /** The words of runs without a job, as they were given: what is on disk may have masks in it. */
   readonly #commands = new Map<string, readonly string[]>();
 
-  constructor(context: ProjectContext, device: Device, barrier: Barrier) {
+  readonly #device: Device;
+  readonly queued: QueuedRuns;
+
+  constructor(context: ProjectContext, device: Device, barrier: Barrier, ownEnvironment: Environment) {
     this.#context = context;
+    this.#device = device;
     this.#barrier = barrier;
     this.#launcher = new Launcher(context, device, barrier, (run, options) =>
       this.resume({ run, ...options, accept: true }),
     );
+    const wordsOf = (run: string) => this.#commands.get(run);
+    this.queued = new QueuedRuns({ context, launcher: this.#launcher, barrier, wordsOf, ownEnvironment });
   }
 
   liveRuns(): Run[] {
@@ -60,6 +69,11 @@ export class Runs {
   }
 
   get busy(): boolean {
+    return this.#launcher.busy || this.queued.size > 0;
+  }
+
+  /** Something of this project trains, or is about to. */
+  get takesDevice(): boolean {
     return this.#launcher.busy;
   }
 
@@ -72,6 +86,7 @@ export class Runs {
     const job = command ? jobOfCommand(withParams(command, given), folder) : findJob(readConfig(root), name);
     const params = command ? paramsOf(maskSecrets(job.run as string[])) : { ...(job.params as Params), ...given };
     await this.#beforeLaunch(root, job);
+    const measured = await measure(context);
     const run = await this.#context.store.createRun(
       newRun({
         job: command ? nameOfCommand(command) : name,
@@ -81,12 +96,12 @@ export class Runs {
         overrides: Object.keys(given),
         seed: seed ?? job.seed ?? 0,
         backend: options.backend ?? (job.module === undefined ? '' : (job.backend ?? options.backendSetting ?? 'auto')),
-        identity: await identityOf(context),
+        identity: measured.identity,
         restarts: options.restarts ?? 0,
       }),
     );
     if (command) this.#commands.set(run.id, job.run as string[]);
-    return this.#launcher.begin({ run, before: null, job, ...FROM_THE_BEGINNING, accept: false, root }, options);
+    return this.#begin({ run, before: null, job, ...FROM_THE_BEGINNING, accept: false, root, measured }, options);
   }
 
   async preflight({ root, ...options }: PlanOptions & { root?: string }) {
@@ -126,9 +141,9 @@ export class Runs {
       draft: false,
       endedAt: null,
     };
-    this.#launcher.unqueue(run.id);
-    const { job, checkpoint, startsAnew, passedOver } = plan;
-    return this.#launcher.begin({ run, before, job, checkpoint, startsAnew, passedOver, accept, root }, options);
+    const { job, checkpoint, startsAnew, passedOver, measured } = plan;
+    const what = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured };
+    return this.#begin(what, { ...options, queue: options.queue ?? false });
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
@@ -158,16 +173,30 @@ export class Runs {
         overrides,
         seed: parent.seed,
         backend: options.backend ?? parent.backend,
-        identity: await identityOf(context),
+        identity: plan.measured.identity,
         restarts: options.restarts ?? 0,
       }),
       parent: { run: parent.id, checkpoint: checkpoint.id, step: checkpoint.step },
       step: checkpoint.step,
     });
     if (run.command) this.#commands.set(run.id, job.run as string[]);
-    const { startsAnew, passedOver } = plan;
-    const launching = { run, before: null, job, checkpoint, startsAnew, passedOver, accept, root };
-    return this.#launcher.begin(launching, options);
+    const { startsAnew, passedOver, measured } = plan;
+    const launching = { run, before: null, job, checkpoint, startsAnew, passedOver, accept, root, measured };
+    return this.#begin(launching, options);
+  }
+
+  async #begin(launching: Launching, { queue, debugger: own, ...environment }: LaunchOptions): Promise<Run> {
+    const { run } = launching;
+    if (queue && !(this.#device.isFree() && this.queued.size === 0)) {
+      const queued = await this.queued.add(launching, environment);
+      void this.#device.changed();
+      return queued;
+    }
+    this.#launcher.remember(run.id, environment);
+    const begun = await this.#launcher.begin(own ? { ...launching, debugger: own } : launching);
+    // What could not be started keeps its place.
+    this.queued.remove(run.id);
+    return begun;
   }
 
   /** Files of a branch are to be in place before a run that reads or writes them begins. */
@@ -183,9 +212,10 @@ export class Runs {
   // ---- what switching branches needs ----
 
   liveAt(root: string): { run: Run; writesFiles: boolean }[] {
+    // Of the branch that was there when it was launched, which need not be that of the run's first session.
     return this.#launcher.live
       .filter((live) => live.launch.root === root)
-      .map((live) => ({ run: live.run, writesFiles: live.writesFiles }));
+      .map((live) => ({ run: { ...live.run, ...live.launch.identity }, writesFiles: live.writesFiles }));
   }
 
   wroteUntil(root: string, branch: string): number {
@@ -197,13 +227,25 @@ export class Runs {
     await this.#launcher.find(id)?.codeMoved(to);
   }
 
-  /** As soon as it has paused, with the environment it had. */
+  /** As soon as it has paused, with the environment it had; where something is not as it was it is offered only. */
   async resumeAgain(id: string, root: string): Promise<void> {
     await this.#launcher.find(id)?.follower.finished;
     const options = this.#launcher.environmentOf(id);
-    if (!options)
-      throw new TrainstashError('notFound', 'Its environment is not known any more.', { what: 'run', query: id });
-    await this.resume({ run: id, root, ...options, accept: true });
+    if (!options) return this.#offer(id, 'its environment is not known any more');
+    try {
+      await this.resume({ run: id, root, ...options, accept: false });
+    } catch (error) {
+      if (!isError(error, 'preflightDiffers')) throw error;
+      await this.#offer(id, describeDifferences(error.data.differences));
+    }
+  }
+
+  async #offer(id: string, why: string): Promise<void> {
+    const run = await this.#context.store.findRun(id);
+    const text = `It was paused when HEAD left its branch, and was not resumed by itself: ${why}. \`trainstash resume ${run.number}\` goes on with it.`;
+    const notice = { code: 'canResume', level: 'warning' as const, text, step: run.step, at: Date.now() };
+    await this.#launcher.put({ ...run, notices: [...run.notices, notice] });
+    this.#context.announce.notice(run, notice);
   }
 
   // ---- requests to a live run ----
@@ -257,13 +299,9 @@ export class Runs {
     this.#launcher.adopt(run, session, launch);
   }
 
-  /** A queued run whose environment was in the memory of a daemon that is gone. */
-  async waitForClient(run: Run): Promise<void> {
-    await this.#launcher.put({ ...run, reason: 'waits for `trainstash resume` to supply its environment' });
-  }
-
-  startNextQueued(): boolean {
-    return this.#launcher.startNextQueued();
+  /** The tree of a worktree is another one: what waits for its code may start. */
+  headMoved(): void {
+    if (this.queued.size > 0) void this.#device.changed();
   }
 
   // ---- ending ----
@@ -280,8 +318,13 @@ export class Runs {
   // ---- small ----
 
   async #unqueue(run: Run, status: RunStatus): Promise<Run> {
-    this.#launcher.unqueue(run.id);
-    return this.#launcher.put({ ...run, status, reason: '', endedAt: Date.now(), draft: run.checkpoints === 0 });
+    this.queued.remove(run.id);
+    // One that is paused is to be found again; one that was dropped has never been more than an intention.
+    const draft = status === 'stopped' && run.sessions === 0;
+    const taken = { ...run, status, reason: 'taken out of the queue', waiting: null, endedAt: Date.now(), draft };
+    const left = await this.#launcher.put(taken);
+    void this.#device.changed();
+    return left;
   }
 
   /** `whileStarting`: also before it has done a step. */
