@@ -5,7 +5,7 @@ import { BUILD } from '../client/build.ts';
 import { type Client, connect } from '../client/connect.ts';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
-import { projectOpen, runList } from '../protocol/messages.ts';
+import { projectOpen, queueSupply, runList } from '../protocol/messages.ts';
 import type { Parsed } from './arguments.ts';
 import { print, printJson } from './output.ts';
 
@@ -55,7 +55,9 @@ export class Context {
   /** The client, with the project open. Typing a command in a folder is what trusts it. */
   async project(options: { create?: boolean } = {}): Promise<Client> {
     const client = await this.client();
-    await client.request(projectOpen, { root: this.root, trusted: true, ...options });
+    const { needEnvironment } = await client.request(projectOpen, { root: this.root, trusted: true, ...options });
+    // Of a daemon that is gone: what this shell has may be what they need.
+    if (needEnvironment > 0) await client.request(queueSupply, { root: this.root, environment: this.environment() });
     return client;
   }
 

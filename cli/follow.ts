@@ -89,6 +89,8 @@ export async function followRun(client: Client, start: Run, options: FollowOptio
 }
 
 export interface CopyOptions {
+  /** One session alone. */
+  session?: string;
   /** Until the run ends. */
   follow: boolean;
   /** As it was printed; else a progress bar is one line, in its last state. */
@@ -115,7 +117,7 @@ export async function copyLog(client: Client, root: string, run: string, options
     over = true;
   });
   while (!over) {
-    const page = await client.request(logRead, { root, run, offset });
+    const page = await client.request(logRead, { root, run, session: options.session, offset });
     if (page.text) bars ? bars.take(page.text) : write(page.text);
     else if (page.ended || !follow) break;
     else {

@@ -1,5 +1,5 @@
 /** What people see of runs and checkpoints. */
-import type { Checkpoint, MetricSummary, Monitor, Run, Session, StoreUsage } from '../protocol/domain.ts';
+import type { Checkpoint, MetricSummary, Monitor, Run, Session, StoreUsage, Waiting } from '../protocol/domain.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages.ts';
 import { fromWireNumber, hasDiverged } from '../protocol/numbers.ts';
 import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
@@ -33,11 +33,13 @@ export function runTable(runs: readonly Run[], width: number, withBranch = false
     {
       title: 'PROGRESS',
       cell: (run) =>
-        run.totalSteps
-          ? `${bar(run.step / run.totalSteps, 8)} ${String(percent(run)).padStart(3)}%`
-          : run.step > 0
-            ? `step ${integer(run.step)}`
-            : '',
+        run.waiting
+          ? waitingText(run.waiting)
+          : run.totalSteps
+            ? `${bar(run.step / run.totalSteps, 8)} ${String(percent(run)).padStart(3)}%`
+            : run.step > 0
+              ? `step ${integer(run.step)}`
+              : '',
     },
     { title: 'BEST', cell: (run) => (alarmIn(run) === null ? bestText(run) : paint('yellow', `! ${bestText(run)}`)) },
     {
@@ -58,6 +60,20 @@ function branchText({ branch, commit }: Run): string {
 /** A branch's name is told by its end. */
 function cut(name: string): string {
   return name.length <= MAX_BRANCH ? name : `…${name.slice(1 - MAX_BRANCH)}`;
+}
+
+function waitingText({ for: what, behind }: Waiting): string {
+  if (what === 'device') return behind === null ? 'waits for the device' : `behind #${behind}`;
+  return { environment: 'needs its environment', code: 'code has changed', files: 'files of another branch' }[what];
+}
+
+/** What queued runs wait for that a person may have to see to. */
+export function waitingLines(runs: readonly Run[], width: number): string[] {
+  const blocked = runs.filter(({ waiting }) => waiting && waiting.for !== 'device');
+  return blocked.flatMap((run) => {
+    const [first = '', ...rest] = wrapped(safe(`${run.name} ${run.reason}`), width - 2);
+    return [`${paint('yellow', '!')} ${first}`, ...rest.map((line) => `  ${line}`)];
+  });
 }
 
 /** One line for the run as it is now; never wider than the terminal. */
@@ -100,7 +116,12 @@ export function checkpointTable(
   return table(checkpoints, columns, width);
 }
 
-export function gradeText({ grade, proof }: Checkpoint): string {
+export function gradeText({ lacks, ...checkpoint }: Checkpoint): string {
+  const without = lacks?.length ? `, ${paint('yellow', `without ${safe(lacks.join(', '))}`)}` : '';
+  return `${provenText(checkpoint)}${without}`;
+}
+
+function provenText({ grade, proof }: Pick<Checkpoint, 'grade' | 'proof'>): string {
   if (grade === 'verified') return paint('green', `${GRADE_MARK.verified} (${counted(proof?.steps ?? 0, 'step')})`);
   if (proof?.verdict === 'not deterministic') return `${GRADE_MARK[grade]}, ${paint('yellow', 'not deterministic')}`;
   return GRADE_MARK[grade];
@@ -154,10 +175,8 @@ export function runDetails(
   const launches = sessions.filter(({ purpose }) => purpose === 'train');
   if (launches.length > 1) {
     lines.push('', paint('dim', 'SESSIONS'));
-    for (const { ordinal, startedAt, resumedFrom } of launches)
-      lines.push(
-        `  ${ordinal}  started ${age(startedAt)}${resumedFrom ? `, from step ${integer(resumedFrom.step)}` : ''}`,
-      );
+    for (const session of launches)
+      lines.push(`  ${session.ordinal}  started ${age(session.startedAt)}${fromText(session)}`);
   }
   if (checkpoints.length > 0) lines.push('', ...checkpointTable(checkpoints, width, run.monitor));
   return lines;
@@ -174,6 +193,12 @@ function summaryText({ last, min, max, count, notFinite }: MetricSummary): strin
   const strange = notFinite === 0 ? '' : `${integer(notFinite)} of ${integer(count)} not finite`;
   const text = `${metric(last)}  (${[range, strange].filter(Boolean).join('; ')})`;
   return Number.isFinite(fromWireNumber(last)) ? text : paint('yellow', text);
+}
+
+function fromText({ ordinal, resumedFrom, offered }: Session): string {
+  if (resumedFrom) return `, from step ${integer(resumedFrom.step)}`;
+  const files = offered ? `, with the files of step ${integer(offered.step)} in place` : '';
+  return ordinal === 1 ? '' : `, again from the beginning${files}`;
 }
 
 export function usageLines(usage: StoreUsage): string[] {

@@ -21,6 +21,7 @@ import { type Backends, backendsOf } from './backends/backends.ts';
 import { locateRepository } from './code/locate.ts';
 import { findProject, type Place } from './code/project.ts';
 import type { ContentWorkers } from './content/work.ts';
+import { DeviceQueue } from './device.ts';
 import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
 import { isWholeFile } from './inspector/inspect.ts';
@@ -29,6 +30,7 @@ import type { Announcer } from './runs/context.ts';
 import { describeProject } from './runs/describe.ts';
 import { canMoveStore, moveStore } from './runs/move-store.ts';
 import { OpenProject } from './runs/project.ts';
+import { hasQueue } from './runs/queue.ts';
 import type { ClientInfo } from './server.ts';
 import { readJson, writeJson } from './store/files.ts';
 
@@ -63,6 +65,8 @@ export class Daemon {
   readonly startedAt = Date.now();
   readonly backends: Backends;
   readonly looking: LookingPool;
+  /** What queued runs take turns on. */
+  readonly device: DeviceQueue;
   revision = 0;
   readonly #setup: DaemonSetup;
   readonly #projects = new Map<string, Entry>();
@@ -78,6 +82,7 @@ export class Daemon {
     this.build = setup.build;
     this.backends = backendsOf(setup.paths, setup.runtime, setup.build);
     this.looking = new LookingPool(lookingSetup(setup.runtime));
+    this.device = new DeviceQueue(() => this.#open(), setup.log);
     const known = readJson(setup.paths.projects);
     this.#known = Array.isArray(known) ? (known as KnownProject[]) : [];
   }
@@ -120,7 +125,8 @@ export class Daemon {
       isWhole: (path, name, bytes) => isWholeFile(this.looking, { path, name, bytes }),
       announce: (where) => this.#announcer(where),
       log: this.#setup.log,
-      device: { isFree: () => this.liveRuns().length === 0, freed: () => this.#deviceFreed() },
+      device: { isFree: () => this.device.isFree(), changed: () => void this.device.changed() },
+      ownEnvironment: { environment: ownEnvironment() },
       quotaBytes: this.#setup.quotaBytes,
     }).then((opened) => {
       // With the store open it is ours alone.
@@ -136,6 +142,7 @@ export class Daemon {
       throw error;
     }
     this.#remember(place);
+    if (created.opened.runs.queued.size > 0) void this.device.changed();
     // What HEAD did while nobody looked is settled now.
     if (place.git) void created.opened.worktrees.at(place.root).catch((error: Error) => this.#setup.log(error.message));
     return created.opened;
@@ -218,12 +225,18 @@ export class Daemon {
     setTimeout(() => this.#setup.stop(reason), 20);
   }
 
-  /** Sessions that ran while no daemon did are taken over at once, not when somebody asks. */
+  /** Sessions that ran while no daemon did are taken over at once, not when somebody asks; and the queue goes on. */
   async openUnfinished(): Promise<void> {
-    for (const { root, store } of this.#known) {
-      if (!hasUnfinishedSession(store) || !existsSync(root)) continue;
+    for (const { root, store, trusted } of this.#known) {
+      const isUnfinished = hasUnfinishedSession(store) || (trusted && hasQueue(store));
+      if (!isUnfinished || !existsSync(root)) continue;
       await this.project(root).catch((error: Error) => this.#setup.log(`${root}: ${error.message}`));
     }
+  }
+
+  /** What waits for its code or a branch's files, and for nobody's event. */
+  lookAtQueue(): void {
+    if (this.#open().some(({ runs }) => runs.queued.size > 0)) void this.device.changed();
   }
 
   async closeIdleProjects(): Promise<void> {
@@ -291,10 +304,6 @@ export class Daemon {
     this.#notify(projectChanged, { revision: ++this.revision, project: described });
   }
 
-  #deviceFreed(): void {
-    for (const project of this.#open()) if (project.runs.startNextQueued()) return;
-  }
-
   #announcer({ store }: Place): Announcer {
     const send = <P extends { revision: number }>(notification: Notification<P>, params: Omit<P, 'revision'>) =>
       this.#notify(notification, { ...params, revision: ++this.revision } as P);
@@ -318,6 +327,13 @@ export class Daemon {
         this.#notify(noticeRaised, { store, run: run?.id ?? null, notice }),
     };
   }
+}
+
+/** Of the shell or editor that has started this daemon. */
+function ownEnvironment(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
 }
 
 function hasUnfinishedSession(store: string): boolean {

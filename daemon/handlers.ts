@@ -206,6 +206,13 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     (await project(root)).trash.remove(target, undo ?? false),
   );
 
+  on(m.queueSupply, 'changes', async ({ root, environment, interpreter }) => {
+    const { runs } = await trusted(root);
+    runs.queued.offer({ environment, interpreter });
+    await daemon.device.changed();
+    return {};
+  });
+
   on(m.checkpointList, 'reads', async ({ root, run: query, trashed, cursor, limit }) => {
     const { store } = await project(root);
     const run = await store.findRun(query);

@@ -82,6 +82,7 @@ async function main(): Promise<void> {
     if (!server.socketIsThere()) await server.relisten().catch((error: Error) => log(`socket: ${error.message}`));
     await daemon.closeIdleProjects();
     daemon.packWhileIdle();
+    daemon.lookAtQueue();
     if (server.clients > 0 || daemon.busy) {
       idleSince = Date.now();
       return;

@@ -63,7 +63,7 @@ export function lookOfRun(run: Run, now: number): Look {
 }
 
 function liveParts(run: Run): string[] {
-  if (run.status === 'queued') return ['waits for the device'];
+  if (run.status === 'queued') return [run.reason || 'waits for the device'];
   if (run.status === 'starting') return ['starting'];
   if (run.status === 'pausing') return [`pausing at ${integer(run.step)}`];
   return [progress(run), bestText(run), run.etaSeconds === null ? '' : `${duration(run.etaSeconds)} left`];
@@ -82,7 +82,7 @@ function progress(run: Run): string {
 }
 
 export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, now: number): Look {
-  const { grade, proof, tags, missing } = checkpoint;
+  const { grade, proof, tags, missing, lacks } = checkpoint;
   const best = run?.monitor ? checkpoint.metrics[run.monitor.metric] : checkpoint.metrics.loss;
   const gradeText =
     grade === 'verified'
@@ -96,6 +96,7 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
     diverged ? 'diverged' : '',
     best === undefined ? '' : `${run?.monitor?.metric ?? 'loss'} ${metric(best)}`,
     gradeText,
+    lacks?.length ? `without ${lacks.join(', ')}` : '',
     bytes(checkpoint.bytes),
     age(checkpoint.createdAt, now),
   ]

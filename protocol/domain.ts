@@ -53,6 +53,8 @@ export interface Checkpoint {
   grade: Grade;
   /** What a partial checkpoint lacks. */
   missing: string[];
+  /** Files of a script that others of their series have beside them: they may have been half written. */
+  lacks?: string[];
   proof: Proof | null;
   /** Digest of the training state alone: equal digests are bit-identical states. */
   stateDigest: string;
@@ -83,6 +85,13 @@ export interface MetricSummary {
 export const BACKENDS = ['webgpu', 'tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
+export interface Waiting {
+  /** Another run; variables or words that only a shell knows; its own code back in the tree, or files of its branch. */
+  for: 'device' | 'environment' | 'code' | 'files';
+  /** Number of the run before it in the queue, or of one that lives; null: it is of another project. */
+  behind: number | null;
+}
+
 export interface Run {
   id: string;
   /** Counts up within a project; part of the readable name. */
@@ -96,6 +105,8 @@ export interface Run {
   status: RunStatus;
   /** Why it is in this status, for people; empty when there is nothing to say. */
   reason: string;
+  /** What a queued run waits for; null in any other status. */
+  waiting?: Waiting | null;
   /** Code of the error that it failed with; null where there was none, or one that nobody foresaw. */
   failure: string | null;
   /** A run without a checkpoint that lived under 60 s. */
@@ -157,6 +168,15 @@ export interface Monitor {
   mode: 'min' | 'max';
 }
 
+/** What is in the tree when something is launched. */
+export interface CodeIdentity {
+  branch: string | null;
+  branchId?: string | null;
+  commit: string | null;
+  dirty: boolean;
+  code: string | null;
+}
+
 export interface Session {
   id: string;
   run: string;
@@ -166,6 +186,12 @@ export interface Session {
   startedAt: number;
   endedAt: number | null;
   resumedFrom: { checkpoint: string; step: number } | null;
+  /** Files that were in place for a script which nothing tells to load them: it may go on from there by itself. */
+  offered?: { checkpoint: string; step: number } | null;
+  /** First step that its metrics or files were of; null: none was told yet. */
+  firstStep?: number | null;
+  /** The code that this launch has run, where it may be another than its run's. */
+  identity?: CodeIdentity;
   /** Facts that the trainer reported: back end, device, versions, thread count. */
   environment: Record<string, string>;
 }
@@ -194,6 +220,8 @@ export interface Project {
   switchWaits: string | null;
   live: number;
   runs: number;
+  /** Queued runs whose environment only a client knows. */
+  needEnvironment: number;
 }
 
 export interface StoreUsage {

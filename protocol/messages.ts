@@ -368,6 +368,15 @@ export const runRemove = request<{ removed: string[]; bytes: number }>()(
   v.object({ root, target: text, undo: v.optional(v.boolean()) }),
 );
 
+/**
+ * What queued runs may be launched with whose own environment went with an earlier daemon. Resolves when they have been
+ * looked at.
+ */
+export const queueSupply = request<Record<string, never>>()(
+  'queue/supply',
+  v.object({ root, environment, interpreter: v.optional(text) }),
+);
+
 // ---- checkpoint ----
 
 export const checkpointList = request<{ revision: number; checkpoints: Checkpoint[]; next: string | null }>()(

@@ -71,6 +71,8 @@ export function blankCheckpointFile(id: string, session: string, step: number, n
     reasons: ['steps'],
     grade: 'complete',
     missing: [],
+    lacks: [],
+    replaces: null,
     parent: null,
     metrics: {},
     environment: {},

@@ -14,6 +14,7 @@
  *       restore/        files of the checkpoint to resume from
  *       output.log      stdout and stderr, raw: the newest part; older ones are output-<first byte>-<end>.log
  *       input/          what a person types into an attached terminal: a file each, taken away by the runner
+ *       files.ndjson    of a runner: the files of its script that need no more looking at, as they were
  *       exit.json       how it ended; written durably by the runner, absent after a kill
  *
  * A script that was started by hand may ask a daemon that has the store open for its last checkpoint:
@@ -40,6 +41,7 @@ export const SESSION_FILES = {
   output: 'output.log',
   input: 'input',
   exit: 'exit.json',
+  files: 'files.ndjson',
 } as const;
 
 /** In a checkpoint's directory: facts about it, beside the state files. */
@@ -94,6 +96,8 @@ export const commandSchema = v.object({
   dir: v.string(),
   /** Files to take in as checkpoints, relative to `root`; empty: what looks like one. */
   checkpoints: v.array(v.string()),
+  /** By series of files, the parts that checkpoints of earlier sessions and runs had. */
+  parts: v.optional(v.record(v.string(), v.array(v.string())), {}),
   /** Versions of the interpreter and of what decides its numbers. */
   facts: v.record(v.string(), v.string()),
 });
@@ -155,6 +159,8 @@ export const launchSchema = v.object({
     commit: v.nullable(v.string()),
     dirty: v.boolean(),
     code: v.nullable(v.string()),
+    branchId: v.optional(v.nullable(v.string())),
+    codeLeftOut: v.optional(v.array(v.string()), []),
   }),
   createdAt: v.number(),
 });
@@ -243,6 +249,10 @@ export const checkpointFileSchema = v.object({
   reasons: v.array(v.string()),
   grade: v.picklist(['complete', 'partial', 'weights only']),
   missing: v.array(v.string()),
+  /** Parts that others of its series have: it may have been half written when its script ended. */
+  lacks: v.optional(v.array(v.string()), []),
+  /** An earlier one of the same moment, all of which is in this one. */
+  replaces: v.optional(v.nullable(v.string()), null),
   /** The checkpoint before it in this session, or the one the session resumed from. */
   parent: v.nullable(v.string()),
   metrics: v.record(v.string(), wireNumberSchema),

@@ -1,19 +1,19 @@
 /** Commands that look at runs, and give them names. */
 
 import { LogFilter } from '../../client/log-filter.ts';
-import type { Run } from '../../protocol/domain.ts';
+import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { counted } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { copyLog } from '../follow.ts';
-import { paint, safe } from '../format.ts';
+import { paint, safe, wrapped } from '../format.ts';
 import { hookAdvice } from '../hook.ts';
 import { printJson, printRaw } from '../output.ts';
 import { interrupted } from '../terminal.ts';
 import { trashLines } from '../trash.ts';
-import { checkpointTable, runDetails, runTable } from '../views.ts';
+import { checkpointTable, runDetails, runTable, waitingLines } from '../views.ts';
 
 /** Runs that are listed for people, unless they say otherwise. */
 const LISTED = 100;
@@ -92,12 +92,30 @@ export const lookingCommands: Record<string, Command> = {
   },
 };
 
+/** Lists what lives or is queued takes the device, whatever branch is looked at. */
+async function liveElsewhere(context: Context, branch: string | null): Promise<Run[]> {
+  const client = await context.client();
+  const { runs } = await client.request(m.runList, { root: context.root, drafts: true });
+  return runs.filter((run) => run.branch !== branch && LIVE_STATUSES.includes(run.status));
+}
+
 /** A terminal is shown text, colours and bars; a file, a pipe and `--raw` get what was printed. */
 function logWriter(context: Context): (text: string) => void {
   if (context.json) return (text) => printJson({ text });
   if (context.args.flag('raw') || !context.isTerminal) return printRaw;
   const filter = new LogFilter();
   return (text) => printRaw(filter.take(text));
+}
+
+/** Finds the newest run of a branch where that is a draft, which lists leave out. `listed`: the newest that is none. */
+async function newestDraft(
+  context: Context,
+  branch: string | null | undefined,
+  listed: Run | undefined,
+): Promise<Run | undefined> {
+  const client = await context.client();
+  const { runs } = await client.request(m.runList, { root: context.root, branch, drafts: true, limit: 1 });
+  return runs[0]?.draft && runs[0].id !== listed?.id ? runs[0] : undefined;
 }
 
 async function listTrash(context: Context): Promise<number> {
@@ -130,20 +148,28 @@ async function listRuns(context: Context): Promise<number> {
     cursor = page.next;
     if (cursor === null || runs.length >= most) break;
   }
-  const shown = runs.slice(0, most);
+  // The newest is what somebody looks for who has just started it.
+  const newest = drafts ? undefined : await newestDraft(context, branch, runs[0]);
+  const shown = [...(newest ? [newest] : []), ...runs].slice(0, most);
   const all = drafts ? total : (await client.request(m.runList, { root, branch, drafts: true, limit: 1 })).total;
-  const hidden = all - total;
+  const hidden = all - total - (newest ? 1 : 0);
   const name = branch === undefined ? 'all branches' : (branch ?? (project.git ? 'a detached HEAD' : '(no git)'));
   const lines =
-    total > 0
+    shown.length > 0
       ? runTable(shown, context.width, new Set(shown.map((run) => run.branch)).size > 1)
       : [
           `No runs on ${safe(name)}. \`trainstash run JOB\` starts one${branch === undefined ? '' : '; `trainstash ls --all` shows other branches'}.`,
         ];
-  const left = total - shown.length;
+  const elsewhere = branch === undefined ? [] : await liveElsewhere(context, branch);
+  if (elsewhere.length > 0)
+    lines.push('', paint('dim', 'On other branches'), ...runTable(elsewhere, context.width, true));
+  lines.push(...waitingLines([...shown, ...elsewhere], context.width));
+  const left = total + (newest ? 1 : 0) - shown.length;
   if (left > 0) lines.push(paint('dim', `${counted(left, 'older run')} not listed; --limit N lists more`));
-  if (hidden > 0)
-    lines.push(paint('dim', `${counted(hidden, 'draft')} hidden; --drafts shows ${hidden === 1 ? 'it' : 'them'}`));
+  if (hidden > 0) {
+    const text = `${counted(hidden, 'draft')} hidden (ended within a minute, without a checkpoint); \`trainstash ls --drafts\` shows ${hidden === 1 ? 'it' : 'them'}`;
+    lines.push(...wrapped(text, context.width).map((line) => paint('dim', line)));
+  }
   for (const text of [...project.advice, ...hookAdvice(root, project)]) lines.push(paint('yellow', `! ${text}`));
   context.answer(shown, lines);
   return 0;

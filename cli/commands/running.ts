@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
-import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import { type Checkpoint, LIVE_STATUSES, type Notice, type Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference, type TrainstashError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { bytes, duration, integer, resumeWords } from '../../protocol/words.ts';
@@ -74,7 +74,7 @@ export const runningCommands: Record<string, Command> = {
   resume: {
     summary: 'go on with a run from a checkpoint',
     usage:
-      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--detach] [-- COMMAND…]',
+      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--detach] [--queue] [-- COMMAND…]',
     takesCommand: true,
     options: RESUME_OPTIONS,
     words: [0, 1],
@@ -183,7 +183,8 @@ async function endRun(context: Context, message: typeof m.runPause | typeof m.ru
 }
 
 async function afterStart(context: Context, run: Run, verb: string): Promise<number> {
-  if (context.json || context.args.flag('detach') || run.status === 'queued') {
+  if (run.status === 'queued') return afterQueueing(context, run);
+  if (context.json || context.args.flag('detach')) {
     context.answer(run, [
       `${verb} ${safe(run.name)} (${run.status}).`,
       `  \`trainstash log ${hint(run)} -f\` follows it, \`trainstash pause ${hint(run)}\` pauses it.`,
@@ -208,6 +209,14 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
   return sayEnd(context, ended);
 }
 
+function afterQueueing(context: Context, run: Run): number {
+  context.answer(run, [
+    `Queued ${safe(run.name)}. It starts by itself at its turn, if its code is then what it is now.`,
+    `  \`trainstash ls\` says what it waits for, \`trainstash stop ${hint(run)}\` drops it.`,
+  ]);
+  return 0;
+}
+
 /** Nobody resumes a script that is only started once more. */
 function resumedAs({ startsAnew }: Run, checkpoint: Checkpoint | null): string {
   if (!checkpoint) return 'Started again from the beginning:';
@@ -215,14 +224,36 @@ function resumedAs({ startsAnew }: Run, checkpoint: Checkpoint | null): string {
   return startsAnew ? `Started again from the beginning, with the files of ${step} in place:` : `Resumed from ${step}:`;
 }
 
-/** A command's own output is what there is to see. */
+/** A command's own output is what there is to see, and beside it what we have to say of its files. */
 async function afterCommand(context: Context, client: Client, run: Run): Promise<number> {
   const { root } = context;
+  const said = new Set<string>();
+  const say = (notice: Notice) => {
+    // Those of earlier sessions have been said then.
+    const isOld = notice.at < performance.timeOrigin;
+    if (isOld || said.has(keyOf(notice)) || notice.level === 'info') return;
+    said.add(keyOf(notice));
+    printError(`${paint('yellow', '!')} ${safe(notice.text)}\n`);
+  };
+  client.on(m.noticeRaised, (raised) => void (raised.run === run.id && say(raised.notice)));
   // In a terminal its bars move as they do by hand.
-  const options = { follow: true, raw: context.isTerminal, width: 0, write: printRaw, detached: interrupted() };
+  const session = run.session ?? undefined;
+  const options = {
+    session,
+    follow: true,
+    raw: context.isTerminal,
+    width: 0,
+    write: printRaw,
+    detached: interrupted(),
+  };
   if (!(await copyLog(client, root, run.id, options))) printRaw('\n');
   const { run: ended } = await client.request(m.runShow, { root, run: run.id });
+  for (const notice of ended.notices) say(notice);
   return sayEnd(context, ended);
+}
+
+function keyOf({ at, code, text }: Notice): string {
+  return `${at} ${code} ${text}`;
 }
 
 function sayEnd(context: Context, ended: Run): number {
@@ -286,7 +317,8 @@ async function confirm(context: Context, differences: readonly PreflightDifferen
 function refused(context: Context, run: Run, differences: PreflightDifference[]): number {
   if (context.json) printJson({ error: { code: 'preflightDiffers', data: { differences } } });
   else {
-    printError(`${safe(run.name)} was not resumed. Since its checkpoint something has changed:\n`);
+    const [verb, since] = run.status === 'queued' ? ['started', 'it was queued'] : ['resumed', 'its checkpoint'];
+    printError(`${safe(run.name)} was not ${verb}. Since ${since} something has changed:\n`);
     for (const line of differenceLines(differences)) printError(`${line}\n`);
     printError('Nothing was started. --yes resumes all the same; --current NAME takes the new value of a param.\n');
   }

@@ -28,9 +28,14 @@ export async function codeChanges(store: string, from: string, to: string): Prom
   }
 }
 
-/** Names of the files that differ between two snapshots. */
-export async function changedFiles(store: string, from: string, to: string): Promise<string[]> {
-  return (await codeChanges(store, from, to)).map(({ path }) => path);
+/** What git tracks in that worktree; null where git cannot tell. */
+export async function trackedFiles(root: string): Promise<Set<string> | null> {
+  try {
+    return new Set((await git(['ls-files', '-z'], { cwd: root })).split('\0').filter(Boolean));
+  } catch (error) {
+    if (error instanceof GitError) return null;
+    throw error;
+  }
 }
 
 /** With the lines, as long as they are no more than `limit` characters of JSON in all. Rejects with `GitError`. */

@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { GitError, type GitOptions, git } from './git.ts';
@@ -28,6 +28,21 @@ export interface Snapshot {
 
 /** One after the other: git refuses a second writer of an index. */
 const underWay = new Map<string, Promise<unknown>>();
+
+/** Where git has its lock while it changes a worktree's files, by root; it stays where it is. */
+const indexLocks = new Map<string, string>();
+
+/** Tells whether a git command is changing files of the worktree at this moment. Rejects with `gitUnusable`. */
+export async function isGitWriting(root: string): Promise<boolean> {
+  let path = indexLocks.get(root);
+  if (path === undefined) {
+    const said = await askGit(['rev-parse', '--git-path', 'index.lock'], { cwd: root });
+    if (said === null) return false;
+    path = resolve(root, said);
+    indexLocks.set(root, path);
+  }
+  return existsSync(path);
+}
 
 /** Rejects with `gitUnusable`, or with `GitError` where the shadow repository is the problem: code is then not kept. */
 export function takeSnapshot(root: string, store: string): Promise<Snapshot> {

@@ -46,7 +46,7 @@ export async function inspect(
 export async function isWholeFile(pool: LookingPool, file: WholeRequest['files'][number]): Promise<boolean> {
   const request: WholeRequest = { do: 'whole', files: [file] };
   try {
-    return await pool.ask<boolean>(URGENT, '', { request, limits: WHOLE_LIMITS });
+    return (await pool.ask<number | null>(URGENT, '', { request, limits: WHOLE_LIMITS })) === null;
   } catch (error) {
     if (error instanceof LookFailed) return error.kind !== 'cancelled';
     throw error;

@@ -22,7 +22,7 @@ export interface StructureRequest {
   unpacked: string;
 }
 
-/** Whether files are complete; `name` says which format each should have. Answered with a truth value. */
+/** Whether files are complete; `name` says which format each should have. Answered with the place of the first that is not; null: all are. */
 export interface WholeRequest {
   do: 'whole';
   files: { path: string | Uint8Array; name: string; bytes: number }[];

@@ -2,8 +2,8 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { FormatError } from '../formats/format-error.ts';
 import type { Read } from '../formats/window.ts';
-import { FileChanged } from './regular-file.ts';
-import type { Failure, FromThread, ReadAnswer, ThreadSetup, ToThread } from './wire.ts';
+import { failureOf } from './failure.ts';
+import type { FromThread, ReadAnswer, ThreadSetup, ToThread } from './wire.ts';
 
 export interface Asking {
   /** Reads through whoever asked. Sleeps until the bytes are there. */
@@ -38,27 +38,4 @@ export function serve(answer: (request: unknown, asking: Asking) => unknown): vo
       say({ say: 'failed', id, failure: failureOf(error) });
     }
   });
-}
-
-const PROBLEMS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  ENOTDIR: 'there is no such file',
-  EACCES: 'there is no permission to read it',
-  EPERM: 'there is no permission to read it',
-  ELOOP: 'its links lead in a circle',
-  EIO: 'the disk fails to read it',
-  ENOSPC: 'there is no room to unpack it',
-  EMFILE: 'too many files are open',
-};
-
-/** Whatever goes wrong inside becomes a sentence of ours. */
-export function failureOf(error: unknown): Failure {
-  if (error instanceof FileChanged) return { kind: 'changed', problem: error.message };
-  if (error instanceof FormatError) return { kind: 'unreadable', problem: error.message };
-  const { code } = error as NodeJS.ErrnoException;
-  const known = code === undefined ? undefined : PROBLEMS[code];
-  if (known !== undefined) return { kind: 'unreadable', problem: known };
-  // Of the engine: too deep a nesting, too long an array.
-  if (error instanceof RangeError) return { kind: 'unreadable', problem: 'its structure is too deep or too large' };
-  return { kind: 'unreadable', problem: 'it is damaged in a way that is not understood here' };
 }

@@ -5,19 +5,20 @@ import { inBlocks } from './blocks.ts';
 import { openRegular, readerOf } from './regular-file.ts';
 import type { WholeRequest } from './requests.ts';
 
-/** False: one of them breaks off, or is gone. */
-export function areWhole({ files }: WholeRequest): boolean {
-  return files.every(({ path, name, bytes }) => {
+/** Returns the place of the first that breaks off, or is gone; null: all are complete. */
+export function firstBroken({ files }: WholeRequest): number | null {
+  const at = files.findIndex(({ path, name, bytes }) => {
     let file: number;
     try {
       ({ file } = openRegular(path));
     } catch {
-      return false;
+      return true;
     }
     try {
-      return isWhole(name, inBlocks(readerOf(file), bytes), bytes);
+      return !isWhole(name, inBlocks(readerOf(file), bytes), bytes);
     } finally {
       closeSync(file);
     }
   });
+  return at < 0 ? null : at;
 }

@@ -1,25 +1,36 @@
 /**
- * Takes the checkpoints that a script saves by itself: each once, when its files are complete and still. What was there
- * before the run is never taken. A file is handed over as a link, so that a script that deletes its older ones loses none.
+ * Takes the checkpoints that a script saves by itself: each once, when its files are still and whole. What was there
+ * before the run is never taken. What comes late completes its checkpoint; what lacks a part that others of its series
+ * have is marked, so that a resume does not begin with it.
  */
-import { constants } from 'node:fs';
-import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { randomId } from '../../protocol/ids.ts';
 import { toWireNumbers } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
-import { CHECKPOINT_FILE, type CheckpointFile, type LaunchCommand } from '../../protocol/session.ts';
+import type { CheckpointFile, LaunchCommand } from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
-import { syncDirectoryBeside, writeJsonBeside } from '../store/files.ts';
-import { type FoundState, type Group, groupFiles, newest, stateOf } from './groups.ts';
+import type { FileGrade } from './grade.ts';
+import {
+  type FoundState,
+  type Group,
+  type GroupFile,
+  groupFiles,
+  isNumbered,
+  newest,
+  rolesOf,
+  stateOf,
+} from './groups.ts';
+import { Changed, handOver } from './hand-over.ts';
+import { type Label, type Labelled, Labels } from './labels.ts';
 import type { Looker } from './looker.ts';
-import { factsOfName } from './names.ts';
-import type { Moment } from './progress.ts';
-import { findState } from './tree.ts';
+import { factsOfName, isCheckpointFolder, type NameFacts } from './names.ts';
+import { Parts } from './parts.ts';
+import type { Progress } from './progress.ts';
+import { Seen, type TakenGroup } from './seen.ts';
 
 /** A file that has not changed for this long counts as written. */
 const STILL_MS = 2_000;
-/** A first checkpoint of several parts may take this long to get its other ones. */
+/** Parts that others of the series have may come this much later, where the next checkpoint has other names. */
 const PARTNER_MS = 10_000;
 
 export interface CollectorSetup {
@@ -30,153 +41,239 @@ export interface CollectorSetup {
   /** The checkpoint resumed from. */
   parent: string | null;
   /** Looks at files and into them, elsewhere. */
-  looker: Pick<Looker, 'look' | 'areWhole' | 'gradeOf'>;
-  /** What was known when a file got its time, for files whose names tell nothing. */
-  progress(time: number, epoch: number | null, step: number | null): Moment;
-  taken(facts: CheckpointFile): void;
+  looker: Pick<Looker, 'look' | 'firstBroken' | 'gradeOf'>;
+  progress: Progress;
+  taken(facts: CheckpointFile, grade: FileGrade): void;
   notice(code: string, text: string): void;
+}
+
+/** Files that are a checkpoint. */
+interface Found {
+  group: Group;
+  what: Labelled;
+  grade: FileGrade;
+  names: NameFacts[];
+  /** Parts that others of its series have. */
+  lacks: string[];
+}
+
+export interface Looked {
+  /** Milliseconds until something may be taken; null: nothing waits. */
+  soonestMs: number | null;
+  /** Processor time, roughly. */
+  tookMs: number;
 }
 
 export class Collector {
   readonly #setup: CollectorSetup;
-  readonly #startedAt = Date.now();
-  #hasBegun = false;
-  /** What each file was when it was taken, or when the run began: it is taken again only as something else. */
-  readonly #done = new Map<string, string>();
-  /** Parts that groups of a series have had. */
-  readonly #roles = new Map<string, Set<string>>();
+  readonly #seen: Seen;
+  readonly #parts: Parts;
+  readonly #labels: Labels;
+  /** Those whose step something that is printed later may tell better. */
+  readonly #unsettled = new Map<string, Found>();
   readonly #said = new Set<string>();
+  readonly #notAfter: number;
+  readonly #startedAt = Date.now();
+  /** Another process has begun. */
+  readonly #isAfter: boolean;
   #parent: string | null;
   #taken = 0;
 
-  constructor(setup: CollectorSetup) {
+  /** `after`: the session is over, another process has looked at its files before, and newer files are not its own. */
+  constructor(setup: CollectorSetup, after: { notAfter: number } | null = null) {
     this.#setup = setup;
+    this.#notAfter = after?.notAfter ?? Number.POSITIVE_INFINITY;
+    this.#isAfter = after !== null;
     this.#parent = setup.parent;
+    this.#parts = new Parts(setup.command.parts);
+    this.#labels = new Labels(setup.progress);
+    this.#seen = new Seen(setup.directory.file('files'));
   }
 
-  /** Call before the command starts: what is there then is not its own. Gives the processor time that looking took. */
-  async begin(): Promise<number> {
-    const { files, tookMs } = await this.#setup.looker.look();
-    for (const file of files.values()) this.#done.set(file.path, stateOf(file));
-    this.#hasBegun = true;
-    return tookMs;
+  /** Call before the command starts: what is there then is not its own. */
+  async begin(): Promise<void> {
+    this.#seen.begin([...(await this.#setup.looker.look()).files.values()]);
   }
 
-  /** `ended`: nobody writes any more, so that nothing needs to lie still. Gives the processor time that looking took. */
-  async look(ended: boolean): Promise<number> {
-    const { files, truncated, tookMs } = await this.#setup.looker.look();
+  /** Whether it is known what was there before the session: else nothing can be taken. */
+  get knowsWhatWasThere(): boolean {
+    return this.#seen.isComplete;
+  }
+
+  /** `ended`: nobody writes any more, so that nothing needs to lie still. Rejects with LookFailed. */
+  async look(ended: boolean): Promise<Looked> {
+    const { files: found, truncated, tookMs } = await this.#setup.looker.look();
     if (truncated)
       this.#say(
         'manyFolders',
         'The project has more folders than are looked at: name its files with "checkpoints" in the job.',
       );
+    const files = [...found.values()].filter(({ mtimeMs }) => mtimeMs <= this.#notAfter);
     // The first look failed: what is older than the run is none of its files.
-    if (!this.#hasBegun)
-      for (const file of files.values()) if (file.mtimeMs < this.#startedAt) this.#done.set(file.path, stateOf(file));
-    this.#hasBegun = true;
-    const isNew = (file: FoundState) => this.#done.get(file.path) !== stateOf(file);
-    if (![...files.values()].some(isNew)) return tookMs;
-    const groups = groupFiles(files.values()).filter((group) => group.files.some(isNew));
-    for (const group of groups) {
-      const state = await this.#stateOf(group, ended, groups);
-      if (state === 'wait') continue;
-      if (state === 'whole') await this.#take(group);
-      else if (state === 'incomplete')
-        this.#say(
-          group.key,
-          `${group.key} was not kept: parts of it are missing or broken off (${missingOf(group, this.#roles.get(group.series))}).`,
-        );
-      if (state !== 'gone') for (const file of group.files) this.#done.set(file.path, stateOf(file));
+    if (!this.#seen.isComplete && !this.#isAfter)
+      this.#seen.begin(files.filter(({ mtimeMs }) => mtimeMs < this.#startedAt));
+    const isNew = (file: FoundState) => !this.#seen.has(file);
+    const groups = files.some(isNew) ? groupFiles(files) : [];
+    let soonestMs: number | null = null;
+    for (const group of groups.filter((one) => one.files.some(isNew))) {
+      const waitMs = await this.#lookAt(group, groups, ended);
+      if (waitMs !== null) soonestMs = Math.min(soonestMs ?? waitMs, waitMs);
     }
-    return tookMs;
+    for (const [key, found] of this.#unsettled) await this.#labelAgain(key, found, ended);
+    this.#seen.write();
+    return { soonestMs, tookMs };
+  }
+
+  /** Returns how long it is to be waited for; null: it has been dealt with. */
+  async #lookAt(group: Group, groups: readonly Group[], ended: boolean): Promise<number | null> {
+    const quietMs = Date.now() - newest(group);
+    if (!ended && quietMs < STILL_MS) return STILL_MS - quietMs;
+    const isLast = !groups.some((other) => other.series === group.series && newest(other) > newest(group));
+    const problem = await this.#problemOf(group);
+    if (problem !== null) {
+      // Its writer goes on, or another write will follow.
+      if (!ended && isLast) return STILL_MS;
+      this.#say(group.key, `${nameOf(group.files)} was not kept: ${problem}. It stays where it is.`);
+      for (const file of group.files) this.#seen.add(file);
+      return null;
+    }
+    const { files, completes, lacks } = this.#choose(group);
+    const mayComeMs = PARTNER_MS - quietMs;
+    if (lacks.length > 0 && isNumbered(group) && isLast && !ended && mayComeMs > 0) return mayComeMs;
+    await this.#take(group, files, completes, lacks, ended);
+    return null;
+  }
+
+  async #problemOf({ files, least }: Group): Promise<string | null> {
+    if (files.length < least) return `only ${files.length} of its ${least} files are there`;
+    const broken = await this.#setup.looker.firstBroken(
+      files.map(({ path, bytes }) => ({ path: this.#at(path), name: path, bytes })),
+    );
+    if (broken === null) return null;
+    const file = files[broken]!;
+    return `${nameOf([file])} ${file.bytes === 0 ? 'is empty' : 'breaks off'}`;
+  }
+
+  /** Which of a group's files are one checkpoint, and whether that is one already taken with more to it. */
+  #choose({ key, series, files }: Group): { files: GroupFile[]; completes: TakenGroup | null; lacks: string[] } {
+    const fresh = files.filter((file) => !this.#seen.has(file));
+    const before = this.#seen.taken(key);
+    const isStill = (states: Record<string, string>) => (file: GroupFile) => states[file.path] === stateOf(file);
+    const same = before ? files.filter(isStill(before.files)) : [];
+    if (before && same.length === Object.keys(before.files).length)
+      return {
+        files: [...same, ...fresh],
+        completes: before,
+        lacks: this.#parts.lacking(series, rolesOf([...same, ...fresh])),
+      };
+    // Some of it was written again: what belongs to it and has not been yet is of the checkpoint before.
+    const lacks = this.#parts.lacking(series, rolesOf(fresh));
+    const old = before ? files.filter(isStill({ ...before.older, ...before.files })) : [];
+    const unchanging = old.filter(({ role }) => role === null || !lacks.includes(role));
+    return { files: [...unchanging, ...fresh], completes: null, lacks };
+  }
+
+  async #take(
+    group: Group,
+    files: readonly GroupFile[],
+    completes: TakenGroup | null,
+    lacks: string[],
+    ended: boolean,
+  ): Promise<void> {
+    const grade = await this.#setup.looker.gradeOf(files.map(({ path }) => this.#at(path)));
+    const names = files.map(({ path }) => factsOfName(path));
+    const what: Labelled = { ...group, time: newest({ files }), content: grade, name: together(names) };
+    const label = this.#labels.of(what, ended);
+    // It is of the same moment; what has come late says nothing of that.
+    const moment = completes && !label.own ? { ...label, step: completes.step, epoch: completes.epoch } : label;
+    const found: Found = { group: { ...group, files: [...files] }, what, grade, names, lacks };
+    if (!(await this.#handOver(found, moment, completes))) return;
+    for (const file of group.files) this.#seen.add(file);
+    if (completes) this.#parts.completed(group.series, rolesOf(files));
+    else this.#parts.took(group.series, rolesOf(files));
+    if (lacks.length > 0 && (ended || isNumbered(group)))
+      this.#say(
+        `${group.key}?`,
+        `${nameOf(files)} was kept without ${lacks.join(', ')}, which others before it have; a resume goes on from one that has all.`,
+      );
+  }
+
+  /** False: a file was written again meanwhile, or the disk took nothing: it is tried again. */
+  async #handOver(found: Found, label: Label, replaces: TakenGroup | null): Promise<boolean> {
+    const { group, grade, names, lacks } = found;
+    const { directory, progress, environment } = this.#setup;
+    const id = randomId();
+    const name = `${String(label.step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
+    const parent = replaces ? replaces.parent : this.#parent;
+    const facts: Omit<CheckpointFile, 'files'> = {
+      ...blankCheckpointFile(id, directory.id, label.step, replaces?.at ?? Date.now()),
+      epoch: label.epoch,
+      reasons: ['file', ...new Set(names.flatMap(({ reasons }) => reasons))],
+      grade: grade.grade,
+      missing: grade.missing,
+      lacks,
+      replaces: replaces?.id ?? null,
+      parent,
+      metrics: toWireNumbers({
+        ...label.metrics,
+        ...Object.assign({}, ...names.map(({ metrics }) => metrics).reverse()),
+      }),
+      environment,
+      place: group.place,
+    };
+    const inside = ({ path }: GroupFile) => (group.place === '' ? path : path.slice(group.place.length + 1));
+    const sources = group.files.map((file) => ({ place: this.#at(file.path), name: inside(file), state: file }));
+    try {
+      const handed = await handOver(directory, name, facts, sources);
+      this.#remember(group, handed, replaces);
+      if (!label.settled) this.#unsettled.set(group.key, found);
+      else this.#unsettled.delete(group.key);
+      progress.reached(label, label.own);
+      this.#setup.taken(handed, grade);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Changed))
+        this.#say(
+          `${group.key}!`,
+          `${nameOf(group.files)} could not be handed over (${(error as Error).message}); it stays where it is.`,
+        );
+      return false;
+    }
+  }
+
+  #remember(
+    { key, files }: Group,
+    { id, step, epoch, parent, createdAt }: CheckpointFile,
+    replaces: TakenGroup | null,
+  ) {
+    const before = this.#seen.taken(key);
+    const older = replaces ? replaces.older : { ...before?.older, ...before?.files };
+    this.#seen.take({
+      key,
+      id,
+      parent,
+      step,
+      epoch,
+      at: createdAt,
+      files: Object.fromEntries(files.map((file) => [file.path, stateOf(file)])),
+      older,
+    });
+    if (!replaces || replaces.id === this.#parent) this.#parent = id;
+  }
+
+  /** What was printed since may say which step it is of. */
+  async #labelAgain(key: string, found: Found, ended: boolean): Promise<void> {
+    const taken = this.#seen.taken(key);
+    const label = this.#labels.of(found.what, ended);
+    if (taken && label.printed && (label.step !== taken.step || label.epoch !== taken.epoch))
+      await this.#handOver(found, label, taken);
+    if (label.settled) this.#unsettled.delete(key);
   }
 
   /** Absolute. */
   #at(path: string): string {
     const { root, command } = this.#setup;
     return path.startsWith(`${OWN_FOLDER}/`) ? join(command.dir, path.slice(OWN_FOLDER.length + 1)) : join(root, path);
-  }
-
-  async #stateOf(
-    group: Group,
-    ended: boolean,
-    groups: readonly Group[],
-  ): Promise<'wait' | 'whole' | 'incomplete' | 'gone'> {
-    const roles = this.#roles.get(group.series);
-    const complete =
-      group.files.length >= group.least && [...(roles ?? [])].every((role) => group.roles.includes(role));
-    const next = groups.some(
-      (other) => other !== group && other.series === group.series && newest(other) > newest(group),
-    );
-    const quietMs = Date.now() - newest(group);
-    if (!complete) return ended || (next && quietMs > STILL_MS) ? 'incomplete' : 'wait';
-    const lonely = roles === undefined && group.roles.length === 1 && group.least === 1 && !next;
-    if (!ended && quietMs < (lonely ? PARTNER_MS : STILL_MS)) return 'wait';
-    const files = group.files.map(({ path, bytes }) => ({ path: this.#at(path), name: path, bytes }));
-    const whole = await this.#setup.looker.areWhole(files);
-    // Half written: its writer goes on, or another write will follow.
-    return whole ? 'whole' : ended || next ? 'incomplete' : 'wait';
-  }
-
-  async #take(group: Group): Promise<void> {
-    const { directory, progress, looker } = this.#setup;
-    const id = randomId();
-    const names = group.files.map(({ path }) => factsOfName(path));
-    const first = <T>(pick: (facts: (typeof names)[number]) => T | null): T | null =>
-      names.map(pick).find((value) => value !== null) ?? null;
-    const epoch = first((facts) => facts.epoch);
-    const named = first((facts) => facts.step);
-    const known = progress(newest(group), epoch, named);
-    // Where nothing counts steps, epochs do; where nothing counts at all, the checkpoints themselves do.
-    const step = named ?? (known.counted ? known.step : (epoch ?? known.step + 1));
-    const metrics = { ...known.metrics, ...Object.assign({}, ...names.map((facts) => facts.metrics).reverse()) };
-    const name = `${String(step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
-    const temporary = join(directory.file('inbox'), `.tmp-${name}`);
-    try {
-      const files: CheckpointFile['files'] = [];
-      for (const file of group.files) files.push(await this.#handOver(file, group.place, temporary));
-      // Of the links: a script may delete its own meanwhile.
-      const grade = await looker.gradeOf(files.map(({ name }) => join(temporary, name)));
-      const facts: CheckpointFile = {
-        ...blankCheckpointFile(id, directory.id, step, Date.now()),
-        epoch: epoch ?? known.epoch,
-        batch: 0,
-        reasons: ['file', ...new Set(names.flatMap(({ reasons }) => reasons))],
-        ...grade,
-        parent: this.#parent,
-        metrics: toWireNumbers(metrics),
-        environment: this.#setup.environment,
-        files,
-        place: group.place,
-      };
-      await writeJsonBeside(join(temporary, CHECKPOINT_FILE), facts);
-      await syncDirectoryBeside(temporary);
-      await rename(temporary, join(directory.file('inbox'), name));
-      await syncDirectoryBeside(directory.file('inbox'));
-      this.#parent = id;
-      const roles = this.#roles.get(group.series) ?? new Set();
-      for (const role of group.roles) roles.add(role);
-      this.#roles.set(group.series, roles);
-      this.#setup.taken(facts);
-    } catch (error) {
-      await rm(temporary, { recursive: true, force: true });
-      if (!(error instanceof Changed))
-        this.#say(
-          `${group.key}!`,
-          `${group.key} could not be handed over (${(error as Error).message}); it stays where it is.`,
-        );
-    }
-  }
-
-  /** Throws Changed when it is another file by now. */
-  async #handOver(file: FoundState, place: string, folder: string): Promise<CheckpointFile['files'][number]> {
-    const name = place === '' ? file.path : file.path.slice(place.length + 1);
-    const target = join(folder, name);
-    await mkdir(dirname(target), { recursive: true });
-    const linked = await linkOrCopy(this.#at(file.path), target);
-    const now = findState(this.#at(file.path), file.path);
-    if (!now || stateOf(now) !== stateOf(file)) throw new Changed();
-    return { name, bytes: file.bytes, ...(linked ? { stat: { ino: file.ino, mtimeMs: file.mtimeMs } } : {}) };
   }
 
   #say(key: string, text: string): void {
@@ -186,23 +283,24 @@ export class Collector {
   }
 }
 
-class Changed extends Error {}
-
-function missingOf(group: Group, roles: ReadonlySet<string> | undefined): string {
-  const absent = [...(roles ?? [])].filter((role) => !group.roles.includes(role));
-  if (absent.length > 0) return absent.join(', ');
-  return group.files.length < group.least ? `${group.files.length} of ${group.least} files` : 'a file is not whole';
+/** The first of the names that tells each. */
+function together(names: readonly NameFacts[]): NameFacts {
+  const first = <T>(pick: (facts: NameFacts) => T | null): T | null =>
+    names.map(pick).find((value) => value !== null) ?? null;
+  return {
+    step: first((facts) => facts.step),
+    epoch: first((facts) => facts.epoch),
+    number: first((facts) => facts.number),
+    metrics: {},
+    reasons: [],
+  };
 }
 
-/** True: a link. Other file systems, and some without links, get a copy; one that shares its blocks where that can be. */
-async function linkOrCopy(source: string, target: string): Promise<boolean> {
-  try {
-    await link(source, target);
-    return true;
-  } catch (error) {
-    if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EMLINK', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      throw error;
-    await copyFile(source, target, constants.COPYFILE_FICLONE);
-    return false;
-  }
+/** Its folder, or the names of its files. */
+function nameOf(files: readonly FoundState[]): string {
+  const parts = files[0]!.path.split('/');
+  const folder = parts.slice(0, -1).findIndex(isCheckpointFolder);
+  if (folder >= 0 && files.length > 1) return `${parts.slice(0, folder + 1).join('/')}/`;
+  const names = files.map(({ path }) => path);
+  return names.length <= 2 ? names.join(' and ') : `${names[0]} and ${names.length - 1} more files`;
 }

@@ -1,6 +1,7 @@
-/** What a script's own files can give back, by the names in them. Pure. */
+/** What a script's own files can give back, by the names in them, and when they were made, by their values. Pure. */
+import { type ContentFacts, NO_FACTS } from './content-facts.ts';
 
-export interface FileGrade {
+export interface FileGrade extends ContentFacts {
   grade: 'partial' | 'weights only';
   missing: string[];
 }
@@ -12,24 +13,26 @@ export interface KnownFiles {
   random: boolean;
   /** Why a file could not be looked into, or not all of it; null: all were. */
   problem: string | null;
+  /** When they were made. */
+  facts: ContentFacts;
 }
 
 const OPTIMIZER = /(^|[^a-z])(optim(izer)?s?(_states?)?|opt|exp_avg|momentum_buffer|pdopt)([^a-z]|$)/i;
 const RANDOM = /(^|[^a-z])(rng|random)(_states?)?([^a-z]|$)/i;
 
-export function gradeOf({ optimizer, random, problem }: KnownFiles): FileGrade {
+export function gradeOf({ optimizer, random, problem, facts }: KnownFiles): FileGrade {
   const missing = [
     ...(problem === null ? [] : [`what could not be looked into: ${problem}`]),
     ...(optimizer ? [] : ['the optimizer’s state']),
     ...(random ? [] : ['random numbers']),
     'the place in the data',
   ];
-  return { grade: optimizer ? 'partial' : 'weights only', missing };
+  return { grade: optimizer ? 'partial' : 'weights only', missing, ...facts };
 }
 
 /** Names of files, tensors and values tell what a checkpoint holds. */
 export function knownBy(names: Iterable<string>, problem: string | null): KnownFiles {
-  const known = { optimizer: false, random: false, problem };
+  const known = { optimizer: false, random: false, problem, facts: NO_FACTS };
   for (const name of names) {
     known.optimizer ||= OPTIMIZER.test(name);
     known.random ||= RANDOM.test(name);

@@ -14,15 +14,18 @@ export function stateOf({ ino, bytes, mtimeMs }: FoundState): string {
   return `${ino}/${bytes}/${mtimeMs}`;
 }
 
+/** `role`: which part of a checkpoint it is; null where its name does not tell. */
+export interface GroupFile extends FoundState {
+  role: string | null;
+}
+
 export interface Group {
   /** The same for all files of one checkpoint. */
   key: string;
   /** The same for checkpoints of one kind: the key without its numbers. */
   series: string;
   /** In order of their paths. */
-  files: FoundState[];
-  /** What parts there are: `model`, `optimizer`, `pdparams`; what one group has the next should have. */
-  roles: string[];
+  files: GroupFile[];
   /** A folder, a set of shards: how many files it must have at least. */
   least: number;
   /** Folder that the files' names are relative to; empty: the project. */
@@ -42,20 +45,29 @@ export function groupFiles(files: Iterable<FoundState>): Group[] {
     const { key, place, role, least } = placeOf(file.path);
     let group = groups.get(key);
     if (!group) {
-      group = { key, series: key.replaceAll(/\d+(\.\d+)?/g, '#'), files: [], roles: [], least: 1, place };
+      group = { key, series: key.replaceAll(/\d+(\.\d+)?/g, '#'), files: [], least: 1, place };
       groups.set(key, group);
     }
-    group.files.push(file);
+    group.files.push({ ...file, role });
     group.least = Math.max(group.least, least);
-    if (role && !group.roles.includes(role)) group.roles.push(role);
   }
   const sorted = [...groups.values()];
   for (const group of sorted) group.files.sort((a, b) => (a.path < b.path ? -1 : 1));
   return sorted.sort((a, b) => newest(a) - newest(b));
 }
 
-export function newest({ files }: Pick<Group, 'files'>): number {
+export function newest({ files }: { files: readonly FoundState[] }): number {
   return Math.max(...files.map(({ mtimeMs }) => mtimeMs));
+}
+
+/** What parts there are: `model`, `optimizer`, `pdparams`; what one group has the next should have. */
+export function rolesOf(files: readonly GroupFile[]): string[] {
+  return [...new Set(files.flatMap(({ role }) => role ?? []))];
+}
+
+/** Whether its name counts, so that the next checkpoint of its series has another one. */
+export function isNumbered({ key, series }: Pick<Group, 'key' | 'series'>): boolean {
+  return key !== series;
 }
 
 interface GroupPlace {
@@ -108,6 +120,6 @@ function findPlace(path: string): GroupPlace {
   const stem = paddle ? name.slice(0, -paddle[0].length) : name;
   const role = ROLE.exec(stem)?.[0].toLowerCase() ?? null;
   const generic = role === null ? stem : stem.replace(ROLE, '*');
-  const roles = [role, paddle?.[1]?.toLowerCase()].filter(Boolean).join('+');
+  const roles = [role, paddle?.[1]?.toLowerCase()].filter(Boolean).join('.');
   return { key: `${at}${generic}${paddle ? '.pd' : ''}`, place, role: roles || null, least: 1 };
 }

@@ -48,7 +48,7 @@ export interface NewEvents {
   read: [path: string, bytes: number][];
 }
 
-/** What the files of a checkpoint hold, by the names in them. Answered with KnownFiles. */
+/** What the files of a checkpoint hold, by the names in them, and when they were made. Answered with KnownFiles. */
 export interface KnowRequest {
   do: 'know';
   paths: string[];

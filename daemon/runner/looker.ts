@@ -79,13 +79,13 @@ export class Looker {
     return scalars;
   }
 
-  /** Whether files are complete. Where that cannot be looked at they are taken as they are. */
-  async areWhole(files: WholeRequest['files']): Promise<boolean> {
+  /** Finds the place of the first file that is not complete; null: all are, or that cannot be looked at. */
+  async firstBroken(files: WholeRequest['files']): Promise<number | null> {
     const request: WholeRequest = { do: 'whole', files };
     try {
-      return await this.#ask<boolean>({ request, limits: KNOW_LIMITS });
+      return await this.#ask<number | null>({ request, limits: KNOW_LIMITS });
     } catch (error) {
-      if (error instanceof LookFailed) return true;
+      if (error instanceof LookFailed) return null;
       throw error;
     }
   }

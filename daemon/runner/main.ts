@@ -1,5 +1,6 @@
 /**
- * Entry of the runner of a command: `runner.js <session directory>`. It starts the command in a terminal, sees it from
+ * Entry of the runner of a command: `runner.js <session directory>`; with `leftovers` behind it, it only takes in what the
+ * command of a runner that has died had saved. It starts the command in a terminal, sees it from
  * outside, and writes down how it ended. A script that uses the Python package speaks for itself; of any other it takes the
  * checkpoint files that it saves, and the metrics that it prints or writes for TensorBoard.
  */
@@ -12,12 +13,14 @@ import type { ExitRecord, Launch, LaunchCommand } from '../../protocol/session.t
 import { SessionDirectory } from '../sessions/directory.ts';
 import { outcomeOf } from '../sessions/ending.ts';
 import { commandEnvironment, realCommand } from '../sessions/launch.ts';
+import { LEFTOVERS, SEEN_ALIVE } from '../sessions/leftovers.ts';
 import { patiently } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { Alarm } from './alarm.ts';
-import { Collector } from './collector.ts';
+import { Collector, type Looked } from './collector.ts';
 import { machineFacts } from './facts.ts';
+import { takeLeftovers } from './leftovers.ts';
 import { readMetricLine } from './lines.ts';
 import { Looker } from './looker.ts';
 import { MemoryWatch } from './memory.ts';
@@ -30,13 +33,16 @@ const LOCK_WAIT_MS = 5_000;
 const CONTROL_MS = 200;
 const INPUT_MS = 20;
 const LOOK_MS = 1_000;
+const SOON_MS = 100;
 /** Work that can be put off stops so soon for what the script prints. */
 const AT_ONCE_MS = 5;
-/** Looking at files may take this share of one processor. */
+/** Looking at files may take this share of one processor; and this while one of them is about to be taken. */
 const LOOK_SHARE = 0.02;
+const WAITING_SHARE = 0.1;
 /** What the Python package raises when a checkpoint's state cannot be loaded: the next try would end in the same way. */
 const RESUME_ERROR = 'trainstash.ResumeError';
 const UNFORESEEN = { code: 'internal', data: {} };
+const NOTHING_SEEN: Looked = { soonestMs: null, tookMs: 0 };
 const HERE = dirname(fileURLToPath(import.meta.url));
 
 async function main(path: string): Promise<number> {
@@ -54,6 +60,11 @@ async function main(path: string): Promise<number> {
   if (!lock) {
     console.error(`${path} is being run by another process.`);
     return 2;
+  }
+  if (process.argv[3] === LEFTOVERS) {
+    await takeLeftovers(directory, launch, launch.command, { runtime: HERE, wasSeen: process.argv[4] === SEEN_ALIVE });
+    lock.release();
+    return 0;
   }
   directory.writeProcess();
   const reporter = new Reporter(directory, 'runnerEvents');
@@ -85,14 +96,15 @@ class Runner {
   readonly #timers: NodeJS.Timeout[] = [];
   #lookTimer: NodeJS.Timeout | null = null;
   #running: RunningCommand | null = null;
+  #isOver = false;
   #memory: MemoryWatch | null = null;
   #collector: Collector | null = null;
   #looker: Looker | null = null;
+  #totalSteps: number | null = null;
   /** The look that is under way; one at a time. */
-  #looking: Promise<unknown> = Promise.resolve();
+  #looking: Promise<void> = Promise.resolve();
   #asked: 'paused' | 'stopped' | null = null;
   #interrupted: string | null = null;
-  #hasEnded = false;
   /** Each failure to look is said once. */
   readonly #saidOfLooking = new Set<string>();
   readonly #progress: Progress;
@@ -135,12 +147,14 @@ class Runner {
       environment,
       parent: this.#launch.resume?.checkpoint ?? null,
       looker,
-      progress: (time, epoch, step) => this.#progress.at(time, epoch, step),
-      taken: (facts) => {
-        const { step, epoch, id } = facts;
-        this.#progress.reached(step, epoch);
+      progress: this.#progress,
+      taken: (facts, { totalSteps }) => {
+        const { step, id } = facts;
         this.#alarm.taken(facts);
         this.#reporter.report({ type: 'checkpoint', step, name: id });
+        if (totalSteps !== null && totalSteps !== this.#totalSteps)
+          this.#reporter.report({ type: 'plan', totalSteps, stepsPerEpoch: null });
+        this.#totalSteps = totalSteps ?? this.#totalSteps;
         this.#reporter.flush();
       },
       notice: (code, text) => this.#notice(code, text),
@@ -172,8 +186,8 @@ class Runner {
     this.#every(INPUT_MS, () => this.#type());
     this.#lookLater(LOOK_MS);
     const exit = await running.exited;
-    this.#hasEnded = true;
     for (const timer of this.#timers) clearInterval(timer);
+    this.#isOver = true;
     if (this.#lookTimer) clearTimeout(this.#lookTimer);
     output.close();
     await this.#looking;
@@ -202,25 +216,28 @@ class Runner {
   }
 
   #lookLater(ms: number): void {
+    if (this.#isOver) return;
     this.#lookTimer = setTimeout(() => {
-      this.#looking = this.#look(false).then((tookMs) => {
-        if (!this.#hasEnded) this.#lookLater(Math.max(LOOK_MS, tookMs / LOOK_SHARE));
+      this.#looking = this.#look(false).then(({ soonestMs, tookMs }) => {
+        const rest = Math.max(LOOK_MS, tookMs / LOOK_SHARE);
+        // A file that lies still for a moment only is not to be missed.
+        const soon = Math.max(SOON_MS, soonestMs ?? rest, tookMs / WAITING_SHARE);
+        this.#lookLater(Math.min(rest, soon));
       });
     }, ms);
   }
 
-  /** Gives the processor time that looking took. */
-  async #look(ended: boolean): Promise<number> {
+  async #look(ended: boolean): Promise<Looked> {
     if (this.#speaksForItself()) {
       this.#looker!.close();
-      return 0;
+      return NOTHING_SEEN;
     }
     try {
       await this.#takeEvents();
       return await this.#collector!.look(ended);
     } catch (error) {
       this.#couldNotLook(error as Error);
-      return 0;
+      return NOTHING_SEEN;
     }
   }
 
@@ -251,10 +268,13 @@ class Runner {
 
   #metric(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
     const current = this.#progress.said(time, step, epoch, values);
-    const { counted, epoch: now } = this.#progress.now;
-    // Where nothing counts steps, epochs do.
-    const place = step ?? (counted ? this.step : Math.max(this.step, epoch ?? 0));
-    this.#reporter.report({ type: 'metrics', step: place, epoch: now, values: toWireNumbers(values) });
+    const place = this.#progress.placeOf(step, epoch);
+    this.#reporter.report({
+      type: 'metrics',
+      step: place,
+      epoch: this.#progress.now.epoch,
+      values: toWireNumbers(values),
+    });
     const said = this.#alarm.look(place, current);
     if (!said) return;
     const { code, level, text, ends } = said;

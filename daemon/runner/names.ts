@@ -3,6 +3,8 @@
 export interface NameFacts {
   step: number | null;
   epoch: number | null;
+  /** What its own name ends with, where that is called neither: `model_5.pt`. */
+  number: number | null;
   metrics: Record<string, number>;
   /** The script itself calls it its best, or its last. */
   reasons: string[];
@@ -28,15 +30,16 @@ export function isCheckpointFolder(name: string): boolean {
 const STEP =
   /(?:^|[^a-z])(?:global_?step|step|iteration|iter|it|checkpoint|ckpt|steps)[-_=. ]?(\d+)(?![\d.]*\d*[a-z]{3})/i;
 const EPOCH = /(?:^|[^a-z])(?:epoch|ep|e)[-_=. ]?(\d+)/i;
+const COUNTER = /(?:^|[-_. ])(\d+)(?:\.(?:weights|model|state))?$/i;
 const METRIC = /(?:^|[^a-z0-9])([a-z][a-z]*(?:_[a-z]+)*?)[-_=](\d+\.\d+(?:e-?\d+)?|\d+e-\d+)(?=$|[^\d])/gi;
 
 /** `ckpt_epoch_0050_loss_0.012345.pth`, `epoch=10-step=1000.ckpt`, `model_epoch_5.pdparams`, `checkpoint-500/…`. */
 export function factsOfName(path: string): NameFacts {
   const parts = path.split('/');
-  const facts: NameFacts = { step: null, epoch: null, metrics: {}, reasons: [] };
+  const facts: NameFacts = { step: null, epoch: null, number: null, metrics: {}, reasons: [] };
   // The file's own name first, then the folders that it lies in, the nearest first: two are enough.
   for (const part of parts.slice(-3).reverse()) {
-    const name = part.replace(STATE, '').replace(GENERAL, '');
+    const name = stemOf(part);
     facts.epoch ??= numberAfter(EPOCH, name);
     // `ckpt_epoch_5`: the number belongs to the epoch, not to the word before.
     facts.step ??= numberAfter(STEP, name);
@@ -47,8 +50,13 @@ export function factsOfName(path: string): NameFacts {
     }
   }
   const own = parts.at(-1)!;
+  if (facts.step === null && facts.epoch === null) facts.number = numberAfter(COUNTER, stemOf(own));
   if (/(^|[^a-z])best([^a-z]|$)/i.test(own)) facts.reasons.push('best');
   return facts;
+}
+
+function stemOf(name: string): string {
+  return name.replace(STATE, '').replace(GENERAL, '');
 }
 
 function numberAfter(pattern: RegExp, name: string): number | null {

@@ -1,5 +1,5 @@
 /** What a store's session directories tell a daemon that has just opened it. */
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
 import { maskParams, maskWords } from '../../protocol/secrets.ts';
@@ -13,17 +13,21 @@ import type { Runs } from './runs.ts';
 
 /** A directory without a readable launch file this young may still be in the making. */
 const UNFINISHED_MS = 60_000;
+/** Behind the name of a session that is being discarded. */
+const UNSTARTED = '.unstarted';
 
 export async function adoptSessions(context: ProjectContext, runs: Runs): Promise<void> {
   const { store } = context;
   for (const id of readdirSync(sessionsPath(context))) {
     const directory = new SessionDirectory(join(sessionsPath(context), id));
+    if (id.endsWith(UNSTARTED)) rmSync(directory.path, { recursive: true, force: true });
     const launch = directory.launch();
     if (!launch) continue;
     if (launch.purpose !== 'train') {
       discardReplay(directory, launch);
       continue;
     }
+    if (launch.run && runs.queued.has(launch.run) && discardUnstarted(directory)) continue;
     const known = await store.session(id);
     if (known && known.endedAt !== null && !hasCheckpoints(directory)) {
       prunePrinted(directory);
@@ -57,11 +61,11 @@ export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set
 async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void> {
   const { store } = context;
   const followed = new Set(runs.liveRuns().map(({ id }) => id));
+  await runs.queued.recover((run) => followed.has(run));
   for (const run of await store.runsWithStatus(['starting', 'running', 'pausing'])) {
     if (!followed.has(run.id))
       await store.putRun({ ...run, status: 'lost', reason: 'its session directory is gone', endedAt: Date.now() });
   }
-  for (const run of await store.runsWithStatus(['queued'])) await runs.waitForClient(run);
   for (const session of await store.openSessions()) {
     if (!followed.has(session.run)) await store.putSession({ ...session, endedAt: Date.now() });
   }
@@ -71,6 +75,20 @@ async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void>
 function discardReplay(directory: SessionDirectory, launch: Launch): void {
   if (isAlive(directory) || Date.now() - launch.createdAt < UNFINISHED_MS) return;
   rmSync(directory.path, { recursive: true, force: true });
+}
+
+/** Made by a daemon that died before it had started the process. False: there is one after all. */
+function discardUnstarted(directory: SessionDirectory): boolean {
+  if (directory.process() !== null || isAlive(directory)) return false;
+  // Under another name first: a process that is just beginning finds nothing, or is found to have begun.
+  const moved = new SessionDirectory(`${directory.path}${UNSTARTED}`);
+  renameSync(directory.path, moved.path);
+  if (moved.process() !== null || isAlive(moved)) {
+    renameSync(moved.path, directory.path);
+    return false;
+  }
+  rmSync(moved.path, { recursive: true, force: true });
+  return true;
 }
 
 function hasCheckpoints(directory: SessionDirectory): boolean {
@@ -123,7 +141,13 @@ async function newlyKnown(context: ProjectContext, run: Run, launch: Launch): Pr
 async function withLiveStatus(context: ProjectContext, run: Run, session: Session): Promise<Run> {
   const status =
     run.status === 'pausing' ? 'pausing' : run.step > 0 || run.status === 'running' ? 'running' : 'starting';
-  const live: Run = { ...run, status, session: session.id, sessions: Math.max(run.sessions, session.ordinal) };
+  const live: Run = {
+    ...run,
+    status,
+    waiting: null,
+    session: session.id,
+    sessions: Math.max(run.sessions, session.ordinal),
+  };
   await context.store.putRun(live);
   return live;
 }

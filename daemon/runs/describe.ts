@@ -19,6 +19,7 @@ export async function describeProject(project: OpenProject, root: string, truste
     advice: adviceOn(place),
     switchWaits: await worktrees.waitsFor(root),
     live: runs.liveRuns().length,
+    needEnvironment: await runs.queued.needEnvironment(),
     runs: await store.countRuns(),
   };
 }

@@ -41,6 +41,8 @@ export interface FollowerSetup {
   session: Session;
   /** Which event files there are: the runner's first, since it speaks first. */
   sources: readonly EventSource[];
+  /** Takes in what is left of a command whose runner died without a word; absent: there is nothing to look for. */
+  leftovers?(wasSeen: boolean): Promise<void>;
   /** The run as it is now, for the checkpoint's identity. */
   run(): Run;
   handle: FollowerEvents;
@@ -59,6 +61,8 @@ export class Follower {
   #stalledSaid = false;
   #retryAt = 0;
   #over = false;
+  #seenAlive = false;
+  #lookedForLeftovers = false;
   #finished: () => void = () => {};
   /** Settles when the session has ended and all of it has been taken in. */
   readonly finished: Promise<void>;
@@ -110,9 +114,15 @@ export class Follower {
     const exit = this.directory.exit();
     await this.#takeEvents();
     await this.#takeInbox();
+    this.#seenAlive ||= alive;
     if (this.#over || alive) return this.#checkStall();
     const starting = exit === null && this.#isStarting();
     if (starting || this.#retryAt > Date.now()) return;
+    if (exit === null && this.#setup.leftovers && !this.#lookedForLeftovers) {
+      this.#lookedForLeftovers = true;
+      await this.#setup.leftovers(this.#seenAlive);
+      return this.#lookOnce();
+    }
     await this.#setup.handle.ended(this.directory.exit());
     this.dispose();
     this.#finished();

@@ -1,30 +1,128 @@
 /** What a run is tied to: branch, commit, code, machine. */
 import { cpus } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isError } from '../../protocol/errors.ts';
-import { readHead } from '../code/project.ts';
-import { takeSnapshot } from '../code/snapshot.ts';
+import { codeChanges } from '../code/changes.ts';
+import { type Head, readHead } from '../code/project.ts';
+import { isGitWriting, type Snapshot, takeSnapshot } from '../code/snapshot.ts';
 import type { ProjectContext } from './context.ts';
+import { withoutOutputs } from './outputs.ts';
 import type { Identity } from './records.ts';
 
 const MAX_LISTED = 50;
+const MAX_NAMED = 4;
+/** A lock that lies there for longer was left by a git that died. */
+const LONGEST_SWITCH_MS = 3_000;
+const REST_MS = 150;
+const ROUNDS = 5;
 
 /** Throws `gitUnusable` when the branch is not to be had. A run whose code cannot be kept is still a run, and says so. */
-export async function identityOf({ place, branches, log }: ProjectContext): Promise<Identity> {
+export async function identityOf(context: ProjectContext): Promise<Identity> {
+  const { branches } = context;
   if (!branches) return { branch: null, branchId: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
-  const head = await readHead(place.root);
+  const { head, snapshot, codeProblem } = await treeAtRest(context);
   await branches.look();
   const branchId = head.branch === null ? null : await branches.certainId(head.branch);
-  let codeProblem: string | undefined;
-  const snapshot = await takeSnapshot(place.root, place.store).catch((error: Error) => {
-    codeProblem = isError(error, 'gitUnusable') && error.data.said ? `git: “${error.data.said}”` : error.message;
-    log(`code not kept: ${error.message}`);
-    return null;
-  });
   const codeLeftOut = (snapshot?.leftOut ?? [])
     .slice(0, MAX_LISTED)
     .map(({ path, bytes }) => `${path} (${bytes} bytes)`);
   const code = snapshot?.tree ?? null;
   return { ...head, branchId, dirty: snapshot?.dirty ?? false, code, codeLeftOut, codeProblem };
+}
+
+interface TreeState {
+  head: Head;
+  /** Null: it could not be kept, for the reason in `codeProblem`. */
+  snapshot: Snapshot | null;
+  codeProblem: string | undefined;
+}
+
+/** Reads HEAD and the files. git writes the files of a switch first and HEAD last: what was read meanwhile is of no commit. */
+async function treeAtRest({ place, log }: ProjectContext): Promise<TreeState> {
+  for (let round = 1; ; round++) {
+    const until = Date.now() + LONGEST_SWITCH_MS;
+    while ((await isGitWriting(place.root)) && Date.now() < until) await delay(REST_MS);
+    const head = await readHead(place.root);
+    let codeProblem: string | undefined;
+    const snapshot = await takeSnapshot(place.root, place.store).catch((error: Error) => {
+      codeProblem = isError(error, 'gitUnusable') && error.data.said ? `git: “${error.data.said}”` : error.message;
+      log(`code not kept: ${error.message}`);
+      return null;
+    });
+    const after = await readHead(place.root);
+    const moved = after.branch !== head.branch || after.commit !== head.commit || (await isGitWriting(place.root));
+    if (!moved || round === ROUNDS) return { head, snapshot, codeProblem };
+  }
+}
+
+/** What is in the tree at a moment: after it, somebody may edit or switch. */
+export interface Measured {
+  identity: Identity;
+  at: number;
+}
+
+export async function measure(context: ProjectContext): Promise<Measured> {
+  return { at: Date.now(), identity: await identityOf(context) };
+}
+
+/** As `measure`, twice with a rest in between: of a switch that is under way nothing is told. Null: something moves. */
+export async function measureAtRest(context: ProjectContext): Promise<Measured | null> {
+  const [first, second] = [await measure(context), await delay(REST_MS).then(() => measure(context))];
+  const { branch, commit, code } = first.identity;
+  const { identity } = second;
+  return identity.branch === branch && identity.commit === commit && identity.code === code ? second : null;
+}
+
+/** What is another in the tree than what a run was recorded with. */
+export interface CodeDifference {
+  /** Another branch or commit. */
+  head: boolean;
+  /** Other code; what runs have written is none. Files: as far as they are known. */
+  code: boolean;
+  files: string[];
+}
+
+export async function codeDifference(
+  context: Pick<ProjectContext, 'store' | 'place'>,
+  before: Pick<Identity, 'branch' | 'branchId' | 'commit' | 'code'>,
+  now: Identity,
+): Promise<CodeDifference> {
+  const head = !isSameBranch(before, now) || before.commit !== now.commit;
+  // What was never kept, or cannot be now, cannot be compared.
+  if (before.code === null || now.code === null || before.code === now.code) return { head, code: false, files: [] };
+  const changes = await codeChanges(context.place.store, before.code, now.code);
+  const own = await withoutOutputs(context, changes);
+  // They differ, so where nothing can be listed it could not be read.
+  return { head, code: changes.length === 0 || own.length > 0, files: own.map(({ path }) => path) };
+}
+
+/** A branch that was renamed is the same one. Where an id is not known its name tells. */
+function isSameBranch(
+  one: Pick<Identity, 'branch' | 'branchId'>,
+  other: Pick<Identity, 'branch' | 'branchId'>,
+): boolean {
+  return one.branchId && other.branchId ? one.branchId === other.branchId : one.branch === other.branch;
+}
+
+/** `HEAD is idea @ 1a2b3c4d5e, not main @ 5d4c3b2a10; changed: train.py`. */
+export function differenceText(
+  { head, code, files }: CodeDifference,
+  before: Pick<Identity, 'branch' | 'commit'>,
+  now: Identity,
+): string {
+  const moved = head ? `HEAD is ${headText(now)}, not ${headText(before)}` : '';
+  if (!code) return moved ? `${moved}, with the same code` : '';
+  return [moved, files.length > 0 ? `changed: ${listed(files)}` : 'its code has changed'].filter(Boolean).join('; ');
+}
+
+function headText({ branch, commit }: Pick<Identity, 'branch' | 'commit'>): string {
+  return `${branch ?? 'detached'}${commit ? ` @ ${commit.slice(0, 10)}` : ''}`;
+}
+
+function listed(files: readonly string[]): string {
+  return files.length <= MAX_NAMED
+    ? files.join(', ')
+    : `${files.slice(0, MAX_NAMED).join(', ')} and ${files.length - MAX_NAMED} more`;
 }
 
 /** As the trainer reports it, so that the two can be compared. */

@@ -5,29 +5,29 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
-import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import type { Checkpoint, CodeIdentity, Run, Session } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { maskText } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { isFromEarlierBoot } from '../sessions/watch.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { withDeadline } from './deferred.ts';
+import type { Environment } from './environments.ts';
+import { codeDifference, identityOf, type Measured } from './identity.ts';
 import { type Ended, LiveRun } from './live.ts';
-import { passedOverText } from './plan.ts';
+import { rememberOutputs } from './outputs.ts';
 import { prepareSession } from './prepare.ts';
 import { newSession } from './records.ts';
 import { nextRestart } from './restart.ts';
 
 /** A start waits this long for "started" or a failure, so that a typo is an error and not a failed run. */
 const START_WAIT_MS = 20_000;
+/** For this long what was measured counts as what is there. */
+const FRESH_MS = 1_000;
 
-export interface LaunchOptions {
+export interface LaunchOptions extends Environment {
   /** The worktree it is asked for in; absent: the one that the project was opened with. */
   root?: string;
-  environment: Record<string, string>;
-  /** The Python that a leading `python` means. */
-  interpreter?: string;
   queue?: boolean;
   restarts?: number;
   backend?: string;
@@ -35,10 +35,10 @@ export interface LaunchOptions {
   debugger?: readonly string[];
 }
 
-/** Whether a queued run may start, and whom to tell when a run has ended. */
+/** Whether a queued run may start, and whom to tell when one may have become ready, or a run has ended. */
 export interface Device {
   isFree(): boolean;
-  freed(): void;
+  changed(): void;
 }
 
 /** What stands between a run and the files of its branch. */
@@ -56,10 +56,14 @@ export interface Launching {
   before: Run | null;
   job: JobConfig;
   checkpoint: Checkpoint | null;
-  /** Number of newer checkpoints, of diverged states, that it does not go on from. */
-  passedOver?: number;
+  /** Nothing tells its script to load the checkpoint. */
+  startsAnew: boolean;
+  /** Newer checkpoints that it does not go on from: they lack a part, or are of a diverged state. */
+  passedOver: readonly Checkpoint[];
   accept: boolean;
   root: string;
+  /** What was in the tree just now. */
+  measured: Measured;
   debugger?: readonly string[];
 }
 
@@ -72,11 +76,10 @@ export class Launcher {
   readonly #barrier: Barrier;
   readonly #restart: Restart;
   readonly #live = new Map<string, LiveRun>();
-  readonly #queue = new Map<string, Launching>();
   /** Being launched: a second request for the same run must not launch it twice. */
   readonly #launching = new Set<string>();
   /** Values live here and in the trainer only; a restart needs them. */
-  readonly #environments = new Map<string, Pick<LaunchOptions, 'environment' | 'interpreter'>>();
+  readonly #environments = new Map<string, Environment>();
   readonly #restartTimers = new Set<NodeJS.Timeout>();
   readonly #wroteUntil = new Map<string, number>();
   #disposed = false;
@@ -88,8 +91,9 @@ export class Launcher {
     this.#restart = restart;
   }
 
+  /** Something lives, begins, or is about to be started again. */
   get busy(): boolean {
-    return this.#live.size + this.#queue.size + this.#launching.size + this.#restartTimers.size > 0;
+    return this.#live.size + this.#launching.size + this.#restartTimers.size > 0;
   }
 
   get live(): LiveRun[] {
@@ -105,8 +109,12 @@ export class Launcher {
   }
 
   /** The environment that a run was launched with; undefined when the daemon that knew it is gone. */
-  environmentOf(run: string): Pick<LaunchOptions, 'environment' | 'interpreter'> | undefined {
+  environmentOf(run: string): Environment | undefined {
     return this.#environments.get(run);
+  }
+
+  remember(run: string, { environment, interpreter }: Environment): void {
+    this.#environments.set(run, { environment, interpreter });
   }
 
   /** When a run of the branch with that id that writes by path last ended there. */
@@ -116,35 +124,13 @@ export class Launcher {
 
   /** Gives branches that were renamed their new names, by their ids. */
   branchesRenamed(names: ReadonlyMap<string, string>): void {
-    for (const live of this.#live.values()) {
-      const name = names.get(live.run.branchId ?? '');
-      if (name !== undefined) void live.update({ branch: name });
-    }
-    for (const queued of this.#queue.values()) {
-      const name = names.get(queued.run.branchId ?? '');
-      if (name !== undefined) queued.run = { ...queued.run, branch: name };
-    }
+    for (const live of this.#live.values()) live.branchesRenamed(names);
   }
 
   /** Takes over a session that runs, or ran, without this daemon. */
   adopt(run: Run, session: Session, launch: Launch): void {
     if (this.#live.has(run.id)) return;
     this.#follow(run, session, launch, new SessionDirectory(join(sessionsPath(this.#context), session.id)));
-  }
-
-  startNextQueued(): boolean {
-    const next = [...this.#queue.values()][0];
-    if (!next || !this.#device.isFree()) return false;
-    this.#queue.delete(next.run.id);
-    this.#launch(next).catch(async (error: Error) => {
-      await this.put({ ...next.run, status: 'failed', reason: maskText(error.message), endedAt: Date.now() });
-      this.#device.freed();
-    });
-    return true;
-  }
-
-  unqueue(run: string): void {
-    this.#queue.delete(run);
   }
 
   dispose(): void {
@@ -154,19 +140,24 @@ export class Launcher {
     this.#live.clear();
   }
 
-  async begin(what: Launching, { environment, interpreter, queue, debugger: own }: LaunchOptions): Promise<Run> {
-    const launching: Launching = own ? { ...what, debugger: own } : what;
-    const { run } = launching;
-    this.#environments.set(run.id, { environment, interpreter });
-    if (queue && !this.#device.isFree()) {
-      this.#queue.set(run.id, launching);
-      return this.put({ ...run, status: 'queued', reason: 'waits for the device' });
-    }
-    this.#launching.add(run.id);
+  /** Waits until it has started. What fails before that leaves the run as it was. */
+  begin(launching: Launching): Promise<Run> {
+    return this.#exclusively(launching.run.id, () => this.#launchOrUndo(launching));
+  }
+
+  /** Resolves as soon as it is being followed. */
+  async beginQueued(launching: Launching): Promise<void> {
+    await this.#exclusively(launching.run.id, () => this.#launch(launching));
+  }
+
+  async #exclusively<T>(run: string, work: () => Promise<T>): Promise<T> {
+    this.#launching.add(run);
     try {
-      return await this.#launchOrUndo(launching);
+      return await work();
     } finally {
-      this.#launching.delete(run.id);
+      this.#launching.delete(run);
+      // One that could not be launched leaves the device to others.
+      if (!this.#live.has(run)) this.#device.changed();
     }
   }
 
@@ -194,31 +185,44 @@ export class Launcher {
     return this.#live.get(run.id)?.run ?? this.#context.store.findRun(run.id);
   }
 
-  async #launch({ run, job, checkpoint, accept, root, ...rest }: Launching): Promise<LiveRun> {
+  async #launch({ run, job, checkpoint, startsAnew, accept, root, ...rest }: Launching): Promise<LiveRun> {
     const { store } = this.#context;
-    const session = newSession(run, 'train', checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step });
+    const from = checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step };
+    const session: Session = startsAnew
+      ? { ...newSession(run, 'train', null), offered: from }
+      : newSession(run, 'train', from);
+    const context = { ...this.#context, place: { ...this.#context.place, root } };
     const prepared = await prepareSession(this.#context, {
       run,
       session,
       job,
       checkpoint,
+      startsAnew,
       root,
       accept: accept ? ['data', 'backend', 'package'] : [],
       debugger: rest.debugger,
       ...(this.#environments.get(run.id) ?? { environment: {} }),
     });
+    const before = await this.#lastIdentity(run);
+    // Preparing may take long, and what runs is what is there when it is over.
+    const isFresh = Date.now() - rest.measured.at < FRESH_MS;
+    const identity = isFresh ? rest.measured.identity : await identityOf(context);
+    prepared.recordAs(identity);
+    session.identity = { ...identity };
     await store.putSession(session);
     const starting = await this.put({
       ...run,
+      ...(run.sessions === 0 ? identity : {}),
       status: 'starting',
       reason: '',
       failure: null,
+      waiting: null,
       startsAnew: job.module === undefined && job.resume === undefined,
       backendReason: prepared.backendReason,
       session: session.id,
       sessions: session.ordinal,
       startedAt: run.startedAt ?? Date.now(),
-      step: checkpoint?.step ?? 0,
+      step: session.resumedFrom?.step ?? 0,
       endedAt: null,
       etaSeconds: null,
     });
@@ -226,15 +230,26 @@ export class Launcher {
     const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
     if (prepared.putBack) await live.saidPutBack(prepared.putBack);
-    if (checkpoint && rest.passedOver) await live.saidPassedOver(passedOverText(checkpoint.step, rest.passedOver));
+    if (checkpoint && rest.passedOver.length > 0) await live.saidPassedOver(checkpoint, rest.passedOver);
+    const difference = await codeDifference(context, before, identity);
+    if (difference.head || difference.code) await live.saidOtherCode(before, identity, difference);
     return live;
+  }
+
+  /** What its newest session ran; before the first, what it was recorded with. */
+  async #lastIdentity(run: Run): Promise<CodeIdentity> {
+    const sessions = await this.#context.store.sessions(run.id);
+    return sessions.findLast(({ purpose }) => purpose === 'train')?.identity ?? run;
   }
 
   #follow(run: Run, session: Session, launch: Launch, directory: SessionDirectory): LiveRun {
     const live = new LiveRun(this.#context, run, session, launch, directory, {
       ended: (ended) => this.#onEnded(ended),
       othersWriting: () => this.#othersWriting(run.id, launch.root),
-      wrote: (paths) => this.#barrier.wrote(launch.root, run.id, paths),
+      wrote: (paths) => {
+        this.#barrier.wrote(launch.root, run.id, paths);
+        rememberOutputs(this.#context.place.store, launch.root, paths);
+      },
     });
     this.#live.set(run.id, live);
     return live;
@@ -249,15 +264,18 @@ export class Launcher {
 
   async #onEnded(ended: Ended): Promise<void> {
     if (this.#disposed) return;
-    const wroteFiles = this.#live.get(ended.run.id)?.writesFiles ?? false;
+    const live = this.#live.get(ended.run.id);
+    const wroteFiles = live?.writesFiles ?? false;
+    // Of the branch that was there, which need not be that of the run's first session.
+    const here = live?.here ?? ended.run;
     this.#live.delete(ended.run.id);
     await this.put(ended.run);
     const launch = ended.directory.launch();
     const root = launch?.root ?? this.#context.place.root;
-    if (wroteFiles) this.#wroteUntil.set(`${root}\0${ended.run.branchId}`, Date.now());
-    this.#barrier.ended(root, ended.run);
+    if (wroteFiles) this.#wroteUntil.set(`${root}\0${here.branchId}`, Date.now());
+    this.#barrier.ended(root, here);
     this.#scheduleRestart(ended);
-    this.#device.freed();
+    this.#device.changed();
   }
 
   #scheduleRestart({ run, exit, directory, session, forced }: Ended): void {
@@ -266,7 +284,7 @@ export class Launcher {
       kind: run.status,
       code: exit?.error?.code ?? null,
       rebooted: isFromEarlierBoot(directory),
-      progressed: (run.lastCheckpoint?.step ?? 0) > (session.resumedFrom?.step ?? 0),
+      progressed: (run.lastCheckpoint?.step ?? 0) > ((session.resumedFrom ?? session.offered)?.step ?? 0),
     });
     if ('refused' in next) return;
     const options = this.#environments.get(run.id);
@@ -279,7 +297,11 @@ export class Launcher {
       this.#restartTimers.delete(timer);
       this.#restart(run.id, { root: directory.launch()?.root, ...options })
         .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
-        .catch((error: Error) => this.#context.log(`${run.name} was not restarted: ${error.message}`));
+        .catch(async (error: Error) => {
+          this.#context.log(`${run.name} was not restarted: ${error.message}`);
+          await this.put({ ...run, reason: `${run.reason}; not started again: ${error.message}` });
+          this.#device.changed();
+        });
     }, next.delayMs);
     this.#restartTimers.add(timer);
   }

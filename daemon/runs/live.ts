@@ -1,6 +1,6 @@
 /** A run while one of its sessions lives: what it reports becomes the run's record, until it has ended. */
 import { rmSync } from 'node:fs';
-import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
+import type { Checkpoint, CodeIdentity, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
@@ -11,21 +11,25 @@ import { reached } from '../sessions/reached.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
 import { withSummary } from '../store/points.ts';
-import { type KeepPolicy, lastOf } from '../store/retention.ts';
+import { type KeepPolicy, lastOf, newestGood } from '../store/retention.ts';
+import { beginningOf } from './beginning.ts';
 import type { ProjectContext } from './context.ts';
-import { type Deferred, deferred } from './deferred.ts';
+import { deferred } from './deferred.ts';
 import { endingOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
+import { type CodeDifference, differenceText } from './identity.ts';
+import { takeLeftovers } from './leftovers.ts';
 import { labelOf } from './naming.ts';
+import { passedOverText } from './passed-over.ts';
 import { proofOf } from './proof.ts';
 import type { PutBack } from './put-back.ts';
+import type { Identity } from './records.ts';
+import { CheckpointRequests } from './requests.ts';
 
 const PERSIST_MS = 2_000;
 const DRAFT_MS = 60_000;
 const MAX_NOTICES = 20;
-/** A request for a checkpoint that was answered comes with the inbox; without one after this long it has failed. */
-const REQUEST_GRACE_MS = 30_000;
 
 export interface Ended {
   run: Run;
@@ -49,6 +53,7 @@ export class LiveRun {
   readonly started = deferred<void>();
   readonly #context: ProjectContext;
   readonly #launch: Launch;
+  #identity: Launch['identity'];
   readonly #outside: Outside;
   #wroteFiles = false;
   #run: Run;
@@ -58,7 +63,7 @@ export class LiveRun {
   #persistedAt = 0;
   #compared = false;
   #forced = false;
-  #requests: { seq: number; done: Deferred<Checkpoint> }[] = [];
+  readonly #requests = new CheckpointRequests();
 
   constructor(
     context: ProjectContext,
@@ -71,13 +76,16 @@ export class LiveRun {
     this.#context = context;
     this.#run = run;
     this.#launch = launch;
+    this.#identity = launch.identity;
     this.#outside = outside;
     this.follower = new Follower({
       store: context.store,
       directory,
       session,
       sources: launch.command ? ['runnerEvents', 'events'] : ['events'],
-      run: () => this.#run,
+      leftovers: launch.command ? (wasSeen) => takeLeftovers(context, directory, wasSeen) : undefined,
+      // A checkpoint is tied to the code that made it, and not to that of its run's first session.
+      run: () => this.here,
       log: context.log,
       handle: {
         events: (taken) => this.#onEvents(taken),
@@ -92,6 +100,11 @@ export class LiveRun {
 
   get run(): Run {
     return this.#run;
+  }
+
+  /** With the branch and the code of this launch, which need not be those of the run's first session. */
+  get here(): Run {
+    return { ...this.#run, ...this.#identity };
   }
 
   get launch(): Launch {
@@ -117,9 +130,7 @@ export class LiveRun {
   }
 
   requestCheckpoint(): Promise<Checkpoint> {
-    const done = deferred<Checkpoint>();
-    this.#requests.push({ seq: this.request({ checkpoint: true }), done });
-    return done.promise;
+    return this.#requests.add(this.request({ checkpoint: true }));
   }
 
   /** Kills the trainer; settles when the run has ended. */
@@ -133,6 +144,14 @@ export class LiveRun {
     this.#run = { ...this.#run, ...patch };
     await this.#persist();
     return this.#run;
+  }
+
+  /** Gives branches that were renamed their new names, by their ids. */
+  branchesRenamed(names: ReadonlyMap<string, string>): void {
+    const here = names.get(this.#identity.branchId ?? '');
+    if (here !== undefined) this.#identity = { ...this.#identity, branch: here };
+    const own = names.get(this.#run.branchId ?? '');
+    if (own !== undefined) void this.update({ branch: own });
   }
 
   /** What was done with the files of a script that is to go on from them. */
@@ -151,8 +170,20 @@ export class LiveRun {
       );
   }
 
-  async saidPassedOver(text: string): Promise<void> {
-    await this.#say('passedOver', 'info', text);
+  /** What is newer than the checkpoint that it goes on from. */
+  async saidPassedOver({ step }: Checkpoint, passedOver: readonly Checkpoint[]): Promise<void> {
+    await this.#say('passedOver', 'warning', passedOverText(step, passedOver, this.#run));
+  }
+
+  /** What it runs is not what it was recorded with, or what the session before has run. */
+  async saidOtherCode(before: CodeIdentity, now: Identity, difference: CodeDifference): Promise<void> {
+    const { ordinal } = this.follower.session;
+    const text = differenceText(difference, before, now);
+    const what =
+      ordinal === 1
+        ? `Since it was asked for: ${text}. It is recorded with what it runs.`
+        : `Session ${ordinal}: ${text}. Its checkpoints are recorded with that.`;
+    await this.#say('codeChanged', difference.code ? 'warning' : 'info', what);
   }
 
   /** Said once for each branch. */
@@ -166,7 +197,7 @@ export class LiveRun {
   dispose(): void {
     this.follower.dispose();
     const ended = 'The daemon ended. The training goes on.';
-    this.#rejectRequests(new TrainstashError('daemonUnavailable', ended, { reason: 'ended' }));
+    this.#requests.reject(new TrainstashError('daemonUnavailable', ended, { reason: 'ended' }));
   }
 
   // ---- what the follower reports ----
@@ -174,6 +205,7 @@ export class LiveRun {
   async #onEvents(taken: TakenEvents): Promise<void> {
     const { started, last } = taken;
     if (started) await this.#onStarted(started);
+    if (taken.first !== null) await this.#onFirstStep(taken.first);
     if (taken.plan) {
       const { totalSteps, stepsPerEpoch } = taken.plan;
       this.#run = { ...this.#run, totalSteps, stepsPerEpoch };
@@ -196,7 +228,7 @@ export class LiveRun {
       const text = `${counted(taken.malformed, 'line of its event file is no event and was', 'lines of its event file are no events and were')} skipped.`;
       await this.#say('eventMalformed', 'warning', text);
     }
-    if (taken.answered !== null) this.#onAnswered(taken.answered);
+    if (taken.answered !== null) this.#requests.answered(taken.answered);
     await this.#compareOverlap(false);
     if (Date.now() - this.#persistedAt > PERSIST_MS) await this.#persist();
     else this.#context.announce.run(this.#run);
@@ -232,6 +264,23 @@ export class LiveRun {
     this.#persistedAt = 0;
   }
 
+  /** Only once in a session; one that uses the package begins exactly where it says. */
+  async #onFirstStep(step: number): Promise<void> {
+    const { session } = this.follower;
+    const { store } = this.#context;
+    if (session.firstStep != null) return;
+    session.firstStep = step;
+    const earlier = (await store.sessions(this.#run.id)).find(({ purpose }) => purpose === 'train');
+    const usual = earlier && earlier.id !== session.id ? (earlier.firstStep ?? null) : null;
+    const isOfOthers = this.#launch.command !== null && !this.#run.cooperative;
+    const begun = isOfOthers ? beginningOf(session, step, usual) : null;
+    if (begun) session.resumedFrom = begun.resumedFrom;
+    await store.putSession(session);
+    if (!begun) return;
+    this.#run = { ...this.#run, metrics: await store.summarizeMetrics(this.#run.id) };
+    await this.#say(begun.notice.code, begun.notice.level, begun.notice.text);
+  }
+
   /** In doubt a file is not this run's: with two scripts that save anywhere nobody can tell. */
   async #refuses(facts: CheckpointFile): Promise<boolean> {
     if (facts.place === null || facts.place.startsWith(OWN_FOLDER)) return false;
@@ -250,6 +299,9 @@ export class LiveRun {
       this.#outside.wrote(facts.files.map(({ name }) => `${inside}${name}`));
     }
     announce.checkpoint(checkpoint);
+    await this.#onFirstStep(checkpoint.step);
+    const replaced = facts.replaces && (await store.replaceCheckpoint(facts.replaces, checkpoint.id));
+    if (replaced) announce.checkpoint(replaced);
     const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, this.#launch));
     for (const old of trashed) announce.checkpoint(old);
     if (over || pruned.length > 0) {
@@ -260,9 +312,7 @@ export class LiveRun {
     const checkpoints = await store.checkpoints(this.#run.id);
     const { monitor } = this.#run;
     await this.update({ checkpoints: checkpoints.length, lastCheckpoint: lastOf(checkpoints, monitor) });
-    if (!checkpoint.reasons.includes('request')) return;
-    for (const { done } of this.#requests) done.resolve(checkpoint);
-    this.#requests = [];
+    this.#requests.stored(checkpoint);
   }
 
   async #onSaveFailed(error: Error): Promise<void> {
@@ -285,7 +335,7 @@ export class LiveRun {
     await store.putSession({ ...session, endedAt: exit?.at ?? Date.now() });
     await this.#compareOverlap(true);
     const checkpoints = await store.checkpoints(this.#run.id);
-    const newest = checkpoints.at(-1) ?? null;
+    const newest = newestGood(checkpoints, this.#run.monitor) ?? null;
     const endedAt = exit?.at ?? Date.now();
     const ending = endingOf(this.#run, exit, this.#forced, newest);
     this.#run = {
@@ -308,7 +358,7 @@ export class LiveRun {
       exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {}),
     );
     const tooLate = `${name} ended before the checkpoint: ${reason || status}.`;
-    this.#rejectRequests(new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }));
+    this.#requests.reject(new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }));
   }
 
   /** It continues from there, and nobody said that it would give the same bits. */
@@ -340,20 +390,6 @@ export class LiveRun {
     } else {
       await this.#say('verified', 'info', `${counted(overlap.equal, 'step')} computed twice gave the same bits.`);
     }
-  }
-
-  #onAnswered(seq: number): void {
-    const failed = new TrainstashError(
-      'storeFull',
-      'The checkpoint could not be written; the training goes on and earlier checkpoints are untouched.',
-      { neededBytes: 0, freeBytes: 0 },
-    );
-    setTimeout(() => this.#rejectRequests(failed, (request) => request.seq <= seq), REQUEST_GRACE_MS).unref();
-  }
-
-  #rejectRequests(error: TrainstashError, which: (request: { seq: number }) => boolean = () => true): void {
-    for (const request of this.#requests.filter(which)) request.done.reject(error);
-    this.#requests = this.#requests.filter((request) => !which(request));
   }
 
   #say(code: string, level: Notice['level'], text: string): Promise<void> {

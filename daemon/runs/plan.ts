@@ -4,16 +4,14 @@ import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
-import { integer } from '../../protocol/words.ts';
-import { changedFiles } from '../code/changes.ts';
 import { readHead } from '../code/project.ts';
-import { isDiverged, newestGood } from '../store/retention.ts';
+import { isDiverged, newerThan, newestGood } from '../store/retention.ts';
 import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
 import { resumesItself } from './answers.ts';
 import { splitWords } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import { identityOf, machineNow } from './identity.ts';
+import { codeDifference, type Measured, machineNow, measure } from './identity.ts';
 import { resolveProgram } from './interpreter.ts';
 import { keptResume } from './keep-job.ts';
 import { chooseParams, describeDifferences, preflight } from './preflight.ts';
@@ -39,12 +37,16 @@ export interface Plan {
   run: Run;
   /** Null: from the beginning. */
   checkpoint: Checkpoint | null;
-  /** Number of newer checkpoints, of diverged states, that were passed over. */
-  passedOver: number;
   job: JobConfig;
   params: Params;
   overrides: string[];
   differences: PreflightDifference[];
+  /** Nothing tells its script to load the checkpoint: its files are put in place, and it is started once more. */
+  startsAnew: boolean;
+  /** Newer ones that lack a part, or are of a diverged state. */
+  passedOver: Checkpoint[];
+  /** What is in the tree now. */
+  measured: Measured;
 }
 
 export async function planResume(context: ProjectContext, options: PlanOptions): Promise<Plan> {
@@ -52,7 +54,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   const { current = [], set = {} } = options;
   const run = options.run ? await store.findRun(options.run) : await newestResumable(context);
   const { checkpoint, passedOver } = options.from
-    ? { checkpoint: await store.findCheckpoint(options.from, run), passedOver: 0 }
+    ? { checkpoint: await store.findCheckpoint(options.from, run), passedOver: [] }
     : await newestCheckpoint(context, run);
   const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
   if (run.command) job.resume = keptResume(run, place.root);
@@ -60,15 +62,16 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   const overrides = run.overrides.filter((name) => !current.includes(name));
   // A command says what it needs by its words.
   if (!run.command) requireKnown({ ...run, params, overrides }, context.secrets.of(run.id));
-  const now = await identityOf(context);
+  const measured = await measure(context);
   const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
-  const codeBefore = facts?.run.code ?? run.code;
+  const before = facts?.run ?? run;
+  const { code, files } = await codeDifference(context, before, measured.identity);
   const differences = preflight({
     run,
     code: {
-      before: codeBefore,
-      now: now.code,
-      changed: codeBefore && now.code ? await changedFiles(place.store, codeBefore, now.code) : [],
+      before: before.code,
+      now: measured.identity.code,
+      changed: code && files.length === 0 ? [''] : files,
     },
     environment: {
       before: facts?.checkpoint.environment ?? {},
@@ -81,9 +84,9 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     jobParams: job.params as Params,
     params,
   });
-  if (facts && job.module === undefined && !isOfPackage(facts.checkpoint) && job.resume === undefined) {
-    if (!resumesItself(place.store, run.job)) differences.push(STARTS_ANEW);
-  }
+  const startsAnew =
+    facts !== null && job.module === undefined && !isOfPackage(facts.checkpoint) && job.resume === undefined;
+  if (startsAnew && !resumesItself(place.store, run.job)) differences.push(STARTS_ANEW);
   if (run.command) {
     const named = { ...run, overrides: [...run.overrides, ...Object.keys(set)] };
     const given = paramsGiven(named, params);
@@ -91,7 +94,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     if (job.resume) job.resume = withParams(job.resume as string[], given);
   }
   const given = [...new Set([...overrides, ...Object.keys(set)])];
-  return { run, checkpoint, passedOver, job, params, overrides: given, differences };
+  return { run, checkpoint, passedOver, job, params, overrides: given, differences, startsAnew, measured };
 }
 
 /** Asked once a job: whoever accepts it knows that the script goes on by itself. */
@@ -139,14 +142,8 @@ async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Pi
   const own = await store.checkpoints(run.id);
   const good = newestGood(own, run.monitor);
   const parent = run.parent && (await store.checkpoint(run.parent.checkpoint));
-  if (parent && (!good || isDiverged(good, run.monitor))) return { checkpoint: parent, passedOver: own.length };
-  return { checkpoint: good ?? null, passedOver: good ? own.length - 1 - own.indexOf(good) : 0 };
-}
-
-/** Says that newer checkpoints, of diverged states, are not what a run goes on from. */
-export function passedOverText(step: number, count: number): string {
-  const newer = count === 1 ? 'The newer checkpoint is' : `${count} newer checkpoints are`;
-  return `It goes on from step ${integer(step)}. ${newer} of a diverged state; \`--from STEP\` takes ${count === 1 ? 'it' : 'one of them'} all the same.`;
+  if (parent && (!good || isDiverged(good, run.monitor))) return { checkpoint: parent, passedOver: own };
+  return { checkpoint: good ?? null, passedOver: good ? newerThan(own, good) : [] };
 }
 
 async function newestResumable({ store, place }: ProjectContext): Promise<Run> {

@@ -11,9 +11,10 @@ import { spawnTrainer } from '../sessions/launch.ts';
 import { fill, type Placeholders, paramVariables, withDebugger, wordsOf } from './command.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
 import { isPython, resolveProgram } from './interpreter.ts';
+import { type KnownPartsStore, knownParts } from './known-parts.ts';
 import { type PutBack, putBack } from './put-back.ts';
 import { pythonFacts } from './python-facts.ts';
-import { newLaunch } from './records.ts';
+import { type Identity, newLaunch } from './records.ts';
 import { notPython } from './refusals.ts';
 import { hasMask, realParams } from './secret-params.ts';
 
@@ -22,6 +23,8 @@ export interface SessionRequest {
   session: Session;
   job: JobConfig;
   checkpoint: Checkpoint | null;
+  /** Nothing tells its script to load the checkpoint: its files are put in place, and that is all. */
+  startsAnew?: boolean;
   /** The worktree. */
   root: string;
   /** What may have changed since the checkpoint, and was accepted. */
@@ -40,6 +43,8 @@ export interface PreparedSession {
   backendReason: string;
   /** Of a script that saves by itself. */
   putBack: PutBack | null;
+  /** Writes down what code it runs; before its start. */
+  recordAs(identity: Identity): void;
   start(): ChildProcess;
 }
 
@@ -47,24 +52,27 @@ export interface PreparedSession {
 export interface PrepareContext
   extends Pick<ProjectContext, 'place' | 'trainer' | 'runner' | 'backends' | 'secrets'>,
     Partial<Pick<ProjectContext, 'announce'>> {
-  store: Pick<ProjectContext['store'], 'checkpointFacts' | 'restoreCheckpoint'> | null;
+  store: (KnownPartsStore & Pick<ProjectContext['store'], 'restoreCheckpoint'>) | null;
 }
 
 export async function prepareSession(context: PrepareContext, request: SessionRequest): Promise<PreparedSession> {
   const { run, session, job, checkpoint, root, accept, overrides } = request;
   const facts = checkpoint ? ((await context.store?.checkpointFacts(checkpoint.id))?.checkpoint ?? null) : null;
   const launch = newLaunch(run, session, job, root, {
-    resume: checkpoint && {
-      directory: 'restore',
-      checkpoint: checkpoint.id,
-      step: checkpoint.step,
-      expected: {
-        data: facts?.data?.fingerprint ?? null,
-        backend: facts?.environment.backend ?? null,
-        framework: facts?.environment.framework ?? null,
-      },
-      accept,
-    },
+    resume:
+      checkpoint && !request.startsAnew
+        ? {
+            directory: 'restore',
+            checkpoint: checkpoint.id,
+            step: checkpoint.step,
+            expected: {
+              data: facts?.data?.fingerprint ?? null,
+              backend: facts?.environment.backend ?? null,
+              framework: facts?.environment.framework ?? null,
+            },
+            accept,
+          }
+        : null,
     ...overrides,
   });
   const directory = new SessionDirectory(join(sessionsPath(context), session.id));
@@ -122,6 +130,7 @@ async function prepareModule(
     launch,
     backendReason: reason,
     putBack: null,
+    recordAs: (identity) => record(context, launch, identity),
     start: () =>
       spawnTrainer(directory, context.trainer, launch.cwd, environment, {
         node,
@@ -161,6 +170,7 @@ async function prepareCommand(
     env: maskParams(variables) as Record<string, string>,
     dir,
     checkpoints: job.checkpoints,
+    parts: context.store ? await knownParts(context.store, run) : {},
     facts: await pythonFacts(program, all),
   };
   const complete: Launch = { ...launch, command };
@@ -170,6 +180,7 @@ async function prepareCommand(
     launch: complete,
     backendReason: '',
     putBack: back,
+    recordAs: (identity) => record(context, complete, identity),
     // What is on the disk is the command alone, and that with masks in it.
     start: () =>
       spawnTrainer(directory, context.runner, cwd, environment, {
@@ -177,6 +188,12 @@ async function prepareCommand(
         params: secretsOf(complete, params),
       }),
   };
+}
+
+function record(context: Pick<ProjectContext, 'place'>, launch: Launch, identity: Identity): void {
+  const { branch, branchId, commit, dirty, code, codeLeftOut } = identity;
+  launch.identity = { branch, branchId, commit, dirty, code, codeLeftOut };
+  SessionDirectory.create(sessionsPath(context), launch);
 }
 
 /** `from`: the placeholders of a checkpoint that the script is told to load. */

@@ -17,6 +17,7 @@ import { answerScripts } from './asked.ts';
 import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
+import type { Environment } from './environments.ts';
 import { isPython } from './interpreter.ts';
 import type { Device } from './launcher.ts';
 import { keepPolicy } from './live.ts';
@@ -47,6 +48,7 @@ export interface ProjectSetup {
   announce(place: Place): Announcer;
   log(text: string): void;
   device: Device;
+  ownEnvironment: Environment;
   quotaBytes?: number;
 }
 
@@ -62,11 +64,11 @@ export class OpenProject {
   #strays: NodeJS.Timeout | null = null;
   #closed = false;
 
-  private constructor(context: ProjectContext, device: ProjectSetup['device']) {
+  private constructor(context: ProjectContext, { device, ownEnvironment }: ProjectSetup) {
     this.context = context;
     this.place = context.place;
     this.worktrees = new Worktrees(context, () => this.runs);
-    this.runs = new Runs(context, device, this.worktrees);
+    this.runs = new Runs(context, device, this.worktrees, ownEnvironment);
     this.verifier = new Verifier(context);
     this.trash = new Trash(
       context,
@@ -101,7 +103,7 @@ export class OpenProject {
       announce: setup.announce(place),
       log: setup.log,
     };
-    project = new OpenProject(context, setup.device);
+    project = new OpenProject(context, setup);
     try {
       await project.#begin();
       return project;

@@ -94,7 +94,14 @@ export function newLaunch(
     onSpike: job.onSpike ?? 'ignore',
     monitor: job.keep.best === undefined ? null : monitorOf(job.keep.best),
     keep: { last: job.keep.last ?? 3, every: job.keep.every ?? null },
-    identity: { branch: run.branch, commit: run.commit, dirty: run.dirty, code: run.code },
+    identity: {
+      branch: run.branch,
+      branchId: run.branchId ?? null,
+      commit: run.commit,
+      dirty: run.dirty,
+      code: run.code,
+      codeLeftOut: run.codeLeftOut,
+    },
     createdAt: Date.now(),
     ...overrides,
   };

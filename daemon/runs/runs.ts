@@ -13,7 +13,7 @@ import {
   type RunStatus,
   type Session,
 } from '../../protocol/domain.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
 import type { Launch, TerminalInput } from '../../protocol/session.ts';
 import { jobOfCommand, paramsOf, withParams } from './ad-hoc.ts';
@@ -21,10 +21,13 @@ import { rememberResumesItself } from './answers.ts';
 import { nameOfCommand } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import { identityOf } from './identity.ts';
-import { type Barrier, type Device, Launcher, type LaunchOptions } from './launcher.ts';
+import type { Environment } from './environments.ts';
+import { measure } from './identity.ts';
+import { type Barrier, type Device, Launcher, type Launching, type LaunchOptions } from './launcher.ts';
 import type { LiveRun } from './live.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
+import { describeDifferences } from './preflight.ts';
+import { QueuedRuns } from './queued.ts';
 import { newRun } from './records.ts';
 import { cannotSave, pauseLoses, wrongStatus } from './refusals.ts';
 
@@ -48,12 +51,18 @@ export class Runs {
   /** The words of runs without a job, as they were given: what is on disk may have masks in it. */
   readonly #commands = new Map<string, readonly string[]>();
 
-  constructor(context: ProjectContext, device: Device, barrier: Barrier) {
+  readonly #device: Device;
+  readonly queued: QueuedRuns;
+
+  constructor(context: ProjectContext, device: Device, barrier: Barrier, ownEnvironment: Environment) {
     this.#context = context;
+    this.#device = device;
     this.#barrier = barrier;
     this.#launcher = new Launcher(context, device, barrier, (run, options) =>
       this.resume({ run, ...options, accept: true }),
     );
+    const wordsOf = (run: string) => this.#commands.get(run);
+    this.queued = new QueuedRuns({ context, launcher: this.#launcher, barrier, wordsOf, ownEnvironment });
   }
 
   liveRuns(): Run[] {
@@ -61,6 +70,11 @@ export class Runs {
   }
 
   get busy(): boolean {
+    return this.#launcher.busy || this.queued.size > 0;
+  }
+
+  /** Something of this project trains, or is about to. */
+  get takesDevice(): boolean {
     return this.#launcher.busy;
   }
 
@@ -73,6 +87,7 @@ export class Runs {
     const job = command ? jobOfCommand(withParams(command, given), folder) : findJob(readConfig(root), name);
     const params = command ? paramsOf(maskWords(job.run as string[])) : { ...(job.params as Params), ...given };
     await this.#beforeLaunch(root, job);
+    const measured = await measure(context);
     const run = await this.#context.store.createRun(
       newRun({
         job: command ? nameOfCommand(command) : name,
@@ -82,13 +97,13 @@ export class Runs {
         overrides: Object.keys(given),
         seed: seed ?? job.seed ?? 0,
         backend: options.backend ?? (job.module === undefined ? '' : (job.backend ?? options.backendSetting ?? 'auto')),
-        identity: await identityOf(context),
+        identity: measured.identity,
         restarts: options.restarts ?? 0,
       }),
     );
     if (command) this.#commands.set(run.id, job.run as string[]);
     context.secrets.remember(run.id, params);
-    return this.#launcher.begin({ run, before: null, job, checkpoint: null, accept: false, root }, options);
+    return this.#begin({ run, before: null, job, ...FROM_THE_BEGINNING, accept: false, root, measured }, options);
   }
 
   async preflight({ root, ...options }: PlanOptions & { root?: string }) {
@@ -129,15 +144,16 @@ export class Runs {
       endedAt: null,
     };
     context.secrets.remember(run.id, plan.params);
-    this.#launcher.unqueue(run.id);
-    const { checkpoint, passedOver } = plan;
-    return this.#launcher.begin({ run, before, job: plan.job, checkpoint, passedOver, accept, root }, options);
+    const { job, checkpoint, startsAnew, passedOver, measured } = plan;
+    const what = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured };
+    return this.#begin(what, { ...options, queue: options.queue ?? false });
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
     const context = this.#at(options.root);
     const { root } = context.place;
-    const { run: parent, checkpoint, job, params, overrides, differences } = await this.#plan(context, options);
+    const plan = await this.#plan(context, options);
+    const { run: parent, checkpoint, job, params, overrides, differences } = plan;
     if (!checkpoint) {
       const query = options.from ?? 'last';
       throw new TrainstashError('notFound', `${parent.name} has no checkpoint to fork from.`, {
@@ -160,7 +176,7 @@ export class Runs {
         overrides,
         seed: parent.seed,
         backend: options.backend ?? parent.backend,
-        identity: await identityOf(context),
+        identity: plan.measured.identity,
         restarts: options.restarts ?? 0,
       }),
       parent: { run: parent.id, checkpoint: checkpoint.id, step: checkpoint.step },
@@ -169,7 +185,23 @@ export class Runs {
     if (run.command) this.#commands.set(run.id, job.run as string[]);
     context.secrets.remember(run.id, context.secrets.of(parent.id));
     context.secrets.remember(run.id, params);
-    return this.#launcher.begin({ run, before: null, job, checkpoint, accept, root }, options);
+    const { startsAnew, passedOver, measured } = plan;
+    const launching = { run, before: null, job, checkpoint, startsAnew, passedOver, accept, root, measured };
+    return this.#begin(launching, options);
+  }
+
+  async #begin(launching: Launching, { queue, debugger: own, ...environment }: LaunchOptions): Promise<Run> {
+    const { run } = launching;
+    if (queue && !(this.#device.isFree() && this.queued.size === 0)) {
+      const queued = await this.queued.add(launching, environment);
+      void this.#device.changed();
+      return queued;
+    }
+    this.#launcher.remember(run.id, environment);
+    const begun = await this.#launcher.begin(own ? { ...launching, debugger: own } : launching);
+    // What could not be started keeps its place.
+    this.queued.remove(run.id);
+    return begun;
   }
 
   /** Files of a branch are to be in place before a run that reads or writes them begins. */
@@ -185,9 +217,10 @@ export class Runs {
   // ---- what switching branches needs ----
 
   liveAt(root: string): { run: Run; writesFiles: boolean }[] {
+    // Of the branch that was there when it was launched, which need not be that of the run's first session.
     return this.#launcher.live
       .filter((live) => live.launch.root === root)
-      .map((live) => ({ run: live.run, writesFiles: live.writesFiles }));
+      .map((live) => ({ run: live.here, writesFiles: live.writesFiles }));
   }
 
   wroteUntil(root: string, branchId: string): number {
@@ -197,6 +230,7 @@ export class Runs {
   /** Gives branches that were renamed their new names, by their ids. */
   branchesRenamed(names: ReadonlyMap<string, string>): void {
     this.#launcher.branchesRenamed(names);
+    this.queued.branchesRenamed(names);
   }
 
   /** A live run's branch is no longer the one in its worktree. */
@@ -204,13 +238,25 @@ export class Runs {
     await this.#launcher.find(id)?.codeMoved(to);
   }
 
-  /** As soon as it has paused, with the environment it had. */
+  /** As soon as it has paused, with the environment it had; where something is not as it was it is offered only. */
   async resumeAgain(id: string, root: string): Promise<void> {
     await this.#launcher.find(id)?.follower.finished;
     const options = this.#launcher.environmentOf(id);
-    if (!options)
-      throw new TrainstashError('notFound', 'Its environment is not known any more.', { what: 'run', query: id });
-    await this.resume({ run: id, root, ...options, accept: true });
+    if (!options) return this.#offer(id, 'its environment is not known any more');
+    try {
+      await this.resume({ run: id, root, ...options, accept: false });
+    } catch (error) {
+      if (!isError(error, 'preflightDiffers')) throw error;
+      await this.#offer(id, describeDifferences(error.data.differences));
+    }
+  }
+
+  async #offer(id: string, why: string): Promise<void> {
+    const run = await this.#context.store.findRun(id);
+    const text = `It was paused when HEAD left its branch, and was not resumed by itself: ${why}. \`trainstash resume ${run.number}\` goes on with it.`;
+    const notice = { code: 'canResume', level: 'warning' as const, text, step: run.step, at: Date.now() };
+    await this.#launcher.put({ ...run, notices: [...run.notices, notice] });
+    this.#context.announce.notice(run, notice);
   }
 
   // ---- requests to a live run ----
@@ -265,13 +311,9 @@ export class Runs {
     this.#launcher.adopt(run, session, launch);
   }
 
-  /** A queued run whose environment was in the memory of a daemon that is gone. */
-  async waitForClient(run: Run): Promise<void> {
-    await this.#launcher.put({ ...run, reason: 'waits for `trainstash resume` to supply its environment' });
-  }
-
-  startNextQueued(): boolean {
-    return this.#launcher.startNextQueued();
+  /** The tree of a worktree is another one: what waits for its code may start. */
+  headMoved(): void {
+    if (this.queued.size > 0) void this.#device.changed();
   }
 
   // ---- ending ----
@@ -288,8 +330,13 @@ export class Runs {
   // ---- small ----
 
   async #unqueue(run: Run, status: RunStatus): Promise<Run> {
-    this.#launcher.unqueue(run.id);
-    return this.#launcher.put({ ...run, status, reason: '', endedAt: Date.now(), draft: run.checkpoints === 0 });
+    this.queued.remove(run.id);
+    // One that is paused is to be found again; one that was dropped has never been more than an intention.
+    const draft = status === 'stopped' && run.sessions === 0;
+    const taken = { ...run, status, reason: 'taken out of the queue', waiting: null, endedAt: Date.now(), draft };
+    const left = await this.#launcher.put(taken);
+    void this.#device.changed();
+    return left;
   }
 
   /** `whileStarting`: also before it has done a step. */
@@ -303,6 +350,8 @@ export class Runs {
 function kindOf(job: JobConfig): Run['kind'] {
   return job.module === undefined ? 'command' : 'module';
 }
+
+const FROM_THE_BEGINNING = { checkpoint: null, startsAnew: false, passedOver: [] };
 
 /** What is given, without what is not: an absent option must not hide the one that is known. */
 function given<T extends object>(options: T): T {

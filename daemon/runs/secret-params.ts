@@ -34,9 +34,14 @@ export function realParams(run: Pick<Run, 'id' | 'params' | 'overrides'>, job: J
   );
 }
 
+/** Returns the names of params that somebody has given, that are secrets, and that nobody knows any more. */
+export function lostParams({ overrides, params }: Pick<Run, 'params' | 'overrides'>, known: Params): string[] {
+  return overrides.filter((name) => hasMask(params[name]) && !(name in known));
+}
+
 /** Throws `commandNotKept` when a param that somebody has given is a secret and nobody knows it any more. */
 export function requireKnown(run: Pick<Run, 'id' | 'name' | 'number' | 'params' | 'overrides'>, known: Params): void {
-  const lost = run.overrides.filter((name) => hasMask(run.params[name]) && !(name in known));
+  const lost = lostParams(run, known);
   if (lost.length === 0) return;
   const options = lost.map((name) => `--set ${name}=…`).join(' ');
   throw new TrainstashError(

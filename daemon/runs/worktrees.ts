@@ -150,7 +150,10 @@ export class Worktrees implements Barrier {
       isWhole,
       log,
       policy: policyOf,
-      headMoved: (head) => this.onHead(root, head),
+      headMoved: (head) => {
+        this.onHead(root, head);
+        this.#runs().headMoved();
+      },
       waitsChanged: () => this.onWaits(root),
       tell: (code, text, run) => {
         const notice = { code, level: LEVELS[code], text, step: null, at: Date.now() };
@@ -172,7 +175,11 @@ export class Worktrees implements Barrier {
         wroteUntil: (branchId) => this.#runs().wroteUntil(root, branchId),
         pause: async (id) => void (await this.#runs().pause(id)),
         codeMoved: (id, to) => this.#runs().codeMoved(id, to),
-        resume: (id) => this.#runs().resumeAgain(id, root),
+        // Not waited for: before its launch it asks this worktree whether its files are in place, which is busy until then.
+        resume: async (id) =>
+          void this.#runs()
+            .resumeAgain(id, root)
+            .catch((error: Error) => log(`${root}: a run was not resumed: ${error.message}`)),
       },
     });
   }

@@ -65,17 +65,26 @@ export function commandEnvironment(
   };
 }
 
+interface SpawnOptions {
+  node?: string;
+  command?: RealCommand;
+  /** Real values of params that the launch file masks. */
+  params?: Params;
+  /** Words behind the session's directory. */
+  args?: string[];
+}
+
 /** `trainer` is the bundle to run. Its output goes to a file: a pipe would die with its reader. */
 export function spawnTrainer(
   directory: SessionDirectory,
   trainer: string,
   cwd: string,
   environment: Record<string, string>,
-  { node = process.execPath, command, params = {} }: { node?: string; command?: RealCommand; params?: Params } = {},
+  { node = process.execPath, command, params = {}, args = [] }: SpawnOptions = {},
 ): ChildProcess {
   const output = openSync(directory.file('output'), 'a');
   try {
-    const child = spawn(node, [...nodeFlags(), trainer, directory.path], {
+    const child = spawn(node, [...nodeFlags(), trainer, directory.path, ...args], {
       cwd,
       detached: true,
       stdio: ['ignore', output, output],

@@ -1,5 +1,5 @@
 /** The trainer's side of a session directory: events out, requests in. Its failures never fail a training. */
-import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import type { Params } from '../../protocol/domain.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
 import type { Control, SessionEvent } from '../../protocol/session.ts';
@@ -22,9 +22,12 @@ export class Reporter {
   #controlStamp = '';
   #answered = 0;
 
-  constructor(directory: SessionDirectory, events: 'events' | 'runnerEvents' = 'events') {
+  /** `after`: number of the last event that another process has written before. */
+  constructor(directory: SessionDirectory, events: 'events' | 'runnerEvents' = 'events', after = 0) {
     this.#directory = directory;
-    this.#events = openSync(directory.file(events), 'a');
+    this.#seq = after;
+    this.#events = openSync(directory.file(events), 'a+');
+    if (after > 0 && !endsLine(this.#events)) this.#pending.push('');
   }
 
   report(event: EventBody): void {
@@ -92,6 +95,12 @@ export class Reporter {
 function withoutSecrets(event: EventBody): EventBody {
   if (event.type === 'started') return { ...event, params: maskParams(event.params as Params) };
   return event.type === 'notice' ? { ...event, text: maskText(event.text) } : event;
+}
+
+function endsLine(file: number): boolean {
+  const { size } = fstatSync(file);
+  const last = Buffer.alloc(1);
+  return size === 0 || readSync(file, last, 0, 1, size - 1) === 0 || last[0] === 10;
 }
 
 function lines(bytes: Buffer): number {

@@ -18,6 +18,8 @@ export interface TakenEvents {
   notices: NoticeEvent[];
   /** Sequence number of the newest answered control, or null. */
   answered: number | null;
+  /** The first step that metrics came of. */
+  first: number | null;
   /** The newest step and the metrics logged at it. */
   last: { step: number; epoch: number; t: number; values: Record<string, number> } | null;
   /** Summaries of all that came of each metric, and the step that it was told of last. */
@@ -41,6 +43,7 @@ export function takeEvents(
     plan: null,
     notices: [],
     answered: null,
+    first: null,
     last: null,
     metrics: {},
     points: 0,
@@ -133,6 +136,7 @@ function apply(event: ParsedEvent, taken: TakenEvents, collected: Map<string, Co
     case 'checkpoint':
       break; // The inbox itself is the truth; the event only wakes the daemon.
     case 'metrics': {
+      taken.first ??= event.step;
       if (taken.last === null || taken.last.step !== event.step)
         taken.last = { step: event.step, epoch: event.epoch, t: event.t, values: {} };
       for (const name in event.values) {

@@ -38,8 +38,11 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
   catalog.database.transaction(() => {
     for (const row of objects.allSaved('checkpoint')) {
       const { run, session } = JSON.parse(row.body) as CheckpointBody;
+      // A later session may have run other code: the run is of the branch where it began.
+      const { branch, commit, dirty, code } = catalog.run(run.id) ?? run;
       catalog.putRun({
         ...run,
+        ...{ branch, commit, dirty, code },
         status: 'lost',
         reason: 'rebuilt from its checkpoints',
         endedAt: run.endedAt ?? row.created,

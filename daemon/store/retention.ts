@@ -23,10 +23,17 @@ export function keptBecause(
   needed: ReadonlyMap<string, string>,
 ): Map<string, string[]> {
   const byStep = [...checkpoints].sort((a, b) => a.step - b.step || a.createdAt - b.createdAt);
-  const good = byStep.filter((checkpoint) => !isDiverged(checkpoint, policy.monitor));
+  // By time: where a training began anew, the newest have the lower steps.
+  const byTime = [...checkpoints].sort(byAge);
+  const whole = byTime.filter(isWhole);
+  const good = whole.filter((checkpoint) => !isDiverged(checkpoint, policy.monitor));
   const last = -Math.max(1, policy.last);
-  // Those of diverged states are among the newest, too, but take the place of no good one.
-  const newest = new Set([...good.slice(last), ...byStep.slice(last)].map(({ id }) => id));
+  // Those of diverged states are among the newest, too, but take the place of no good one; one that lacks a part takes
+  // the place of no whole one.
+  const newest = new Set(
+    [...good.slice(last), ...(whole.length > 0 ? whole : byTime).slice(last), ...byTime.slice(-1)].map(({ id }) => id),
+  );
+  const newestId = byTime.at(-1)?.id;
   const best = policy.monitor && bestOf(byStep, policy.monitor)?.id;
   return new Map(
     byStep.map((checkpoint) => {
@@ -41,7 +48,7 @@ export function keptBecause(
       const diverged = isDiverged(checkpoint, policy.monitor) ? ' (diverged)' : '';
       if (newest.has(checkpoint.id))
         reasons.push(
-          `${checkpoint === byStep.at(-1) ? 'newest of its run' : `one of the last ${policy.last}`}${diverged}`,
+          `${checkpoint.id === newestId ? 'newest of its run' : `one of the last ${policy.last}`}${diverged}`,
         );
       if (policy.every && checkpoint.step % policy.every === 0) reasons.push(`every ${policy.every} steps`);
       return [checkpoint.id, reasons];
@@ -68,13 +75,30 @@ export function isDiverged(checkpoint: Pick<Checkpoint, 'metrics'>, monitor: Mon
   return hasDiverged(monitor, (metric) => checkpoint.metrics[metric]);
 }
 
-/** Finds what a resume goes on from: the newest that has not diverged, or the newest at all. `checkpoints`: by step, ascending. */
+/** Finds what a resume goes on from: the newest that has all of its parts and has not diverged, or the newest at all. */
 export function newestGood(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Checkpoint | undefined {
-  return checkpoints.findLast((checkpoint) => !isDiverged(checkpoint, monitor)) ?? checkpoints.at(-1);
+  const byTime = [...checkpoints].sort(byAge);
+  const sound = byTime.filter((checkpoint) => !isDiverged(checkpoint, monitor));
+  // Half of a sound state is worth more than all of a diverged one.
+  return sound.findLast(isWhole) ?? sound.at(-1) ?? byTime.findLast(isWhole) ?? byTime.at(-1);
+}
+
+/** Returns those that are newer, in order of their age. */
+export function newerThan(checkpoints: readonly Checkpoint[], { id, ...than }: Checkpoint): Checkpoint[] {
+  return checkpoints.filter((other) => other.id !== id && byAge(other, than) > 0).sort(byAge);
 }
 
 /** Makes what a run's record says of its last checkpoint. */
 export function lastOf(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Run['lastCheckpoint'] {
   const last = newestGood(checkpoints, monitor);
   return last ? { id: last.id, step: last.step, grade: last.grade } : null;
+}
+
+function isWhole({ lacks }: Pick<Checkpoint, 'lacks'>): boolean {
+  return !lacks?.length;
+}
+
+/** The oldest first; those of one time by their steps. */
+function byAge(a: Pick<Checkpoint, 'createdAt' | 'step'>, b: Pick<Checkpoint, 'createdAt' | 'step'>): number {
+  return a.createdAt - b.createdAt || a.step - b.step;
 }

@@ -64,8 +64,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     if (!node) return this.#roots();
     if (node.kind === 'project') return this.#branches(this.#model.project(node.root));
     if (node.kind === 'branch') return this.#runs(node.root, node.branch);
-    if (node.kind === 'drafts')
-      return this.#runNodes(node.root, node.branch).filter((child) => this.#run(child)?.draft);
+    if (node.kind === 'drafts') return this.#runNodes(node.root, node.branch).filter((child) => this.#isFolded(child));
     if (node.kind !== 'run') return [];
     const checkpoints = await this.#model.loadCheckpoints(node.root, node.id).catch(unlessAway);
     return checkpoints.map((checkpoint) => ({ kind: 'checkpoint', root: node.root, run: node.id, checkpoint }));
@@ -78,7 +77,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     if (node.kind === 'checkpoint') return this.#node({ kind: 'run', root: node.root, id: node.run });
     if (node.kind !== 'run') return this.#node({ kind: 'branch', root: node.root, branch: node.branch });
     const run = this.#run(node);
-    return run && this.#node({ kind: run.draft ? 'drafts' : 'branch', root: node.root, branch: run.branch });
+    return run && this.#node({ kind: this.#isFolded(node) ? 'drafts' : 'branch', root: node.root, branch: run.branch });
   }
 
   get filter(): string {
@@ -119,7 +118,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     if (!mirror) return [];
     if (!mirror.loaded.has(branch)) await this.#model.loadMore(root, branch).catch(unlessAway);
     const nodes = this.#runNodes(root, branch);
-    const kept = nodes.filter((node) => !this.#run(node)?.draft);
+    const kept = nodes.filter((node) => !this.#isFolded(node));
     if (kept.length < nodes.length) kept.push(this.#node({ kind: 'drafts', root, branch }));
     if (mirror.hasMore(branch)) kept.push(this.#node({ kind: 'more', root, branch }));
     return kept;
@@ -131,6 +130,13 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
       (run) => this.#filter === '' || passes(rowOf(run)),
     );
     return runs.map(({ id }) => this.#node({ kind: 'run', root, id }));
+  }
+
+  /** Drafts are, but for the newest run: that is what somebody looks for who has just started it. */
+  #isFolded(node: Node): boolean {
+    const run = this.#run(node);
+    if (!run?.draft) return false;
+    return this.#model.project(node.root)?.runsOf(run.branch)[0]?.id !== run.id;
   }
 
   #run(node: Node): Run | undefined {

@@ -1,6 +1,6 @@
 /** Switching the branch while runs live. */
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
@@ -153,6 +153,34 @@ test('with onBranchSwitch "pause" a run saves and frees the device; back again i
   repository.git('switch', '-q', 'main');
   await repository.sync();
   await until('it is offered', () => notices.includes(`canResume ${run.id}`));
+  expect((await show(client, fixture, run.id)).run.status).toBe('paused');
+});
+
+test('a run that was paused for a switch that did not happen goes on by itself, with its own code only', async () => {
+  // Whether files follow has not been answered: none moves, and runs pause all the same.
+  const repository = await makeRepository({
+    config: { onBranchSwitch: 'pause', files: ['checkpoints'], jobs: { small: { module: 'small.ts' } } },
+  });
+  await withOther(repository);
+  const { client, fixture } = repository;
+  const run = await startSmall(client, fixture, { slow: 100, epochs: 100 });
+  const thereAndBack = async (meanwhile: () => void) => {
+    await untilStep(client, fixture, run.id, (await show(client, fixture, run.id)).run.step + 3);
+    repository.git('switch', '-q', 'other');
+    expect(await repository.sync()).toMatchObject({ state: 'ask', inPlace: 'main' });
+    await untilStatus(client, fixture, run.id, 'paused');
+    meanwhile();
+    repository.git('switch', '-q', 'main');
+    await repository.sync();
+  };
+  await thereAndBack(() => {});
+  await untilStatus(client, fixture, run.id, 'running');
+  await thereAndBack(() => appendFileSync(join(repository.root, 'small.ts'), '\n// Another one.\n'));
+  const offered = await until('it is offered', async () => {
+    const { run: shown } = await show(client, fixture, run.id);
+    return shown.notices.find(({ code }) => code === 'canResume');
+  });
+  expect(offered.text).toMatch(/was not resumed by itself: code small\.ts/);
   expect((await show(client, fixture, run.id)).run.status).toBe('paused');
 });
 

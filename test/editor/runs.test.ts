@@ -140,7 +140,6 @@ test('a Python file is run from its editor, and what is typed into its terminal 
   await untilStatus(client, fixture, run.id, 'stopped');
   expect((await show(client, fixture, '1')).run.reason).toBe('interrupted by SIGINT (Ctrl-C)');
   await editor.page.locator('.codelens-decoration', { hasText: 'Run' }).waitFor();
-  // It lived too short to be more than a draft, which the tree folds away.
   await editor.palette('Trainstash: Keep as Job…');
   await editor.page.locator('.quick-input-widget', { hasText: 'Keep the command of ask #1 as a job' }).waitFor();
   await editor.page.keyboard.press('Enter');

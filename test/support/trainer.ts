@@ -38,7 +38,7 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     onSpike: 'ignore',
     monitor: null,
     keep: { last: 3, every: null },
-    identity: { branch: null, commit: null, dirty: false, code: null },
+    identity: { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] },
     createdAt: Date.now(),
     ...overrides,
   };

@@ -1,6 +1,8 @@
 /** A command's metrics: what they tell of its checkpoints and of its health. */
 import { expect, test } from 'vitest';
 import { Alarm } from '../../daemon/runner/alarm.ts';
+import { Labels } from '../../daemon/runner/labels.ts';
+import { factsOfName } from '../../daemon/runner/names.ts';
 import { Progress } from '../../daemon/runner/progress.ts';
 import { bestOf, keptBecause, lastOf } from '../../daemon/store/retention.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
@@ -13,7 +15,7 @@ test('an evaluation of earlier steps is no metric of what is saved now', () => {
   expect(progress.said(2, 30, null, { eval: 5 })).toEqual({ eval: 5 });
   expect(progress.said(3, 20, 2, { eval: Number.NaN })).toEqual({});
   expect(progress.said(4, 10, 1, { eval: 7 })).toEqual({});
-  expect(progress.at(9, null)).toMatchObject({ step: 30, epoch: 3, metrics: { loss: 0.1, eval: 5 } });
+  expect(progress.before(9)).toMatchObject({ step: 30, epoch: 3, metrics: { loss: 0.1, eval: 5 } });
 });
 
 test('metrics that are read later than others count, as those of event files; so do all that go back together', () => {
@@ -29,8 +31,12 @@ test('a file that names its step has the metrics of that step, however soon the 
   const progress = new Progress(0);
   progress.said(1_000, 3, 0, { loss: 0.3 });
   progress.said(1_010, 4, 0, { loss: Number.NaN });
-  expect(progress.at(1_005, null, 3).metrics).toEqual({ loss: 0.3 });
-  expect(progress.at(1_005, null, 7).metrics).toEqual({ loss: Number.NaN });
+  const labels = new Labels(progress);
+  const content = { step: null, epoch: null, totalSteps: null };
+  const metricsOf = (path: string) =>
+    labels.of({ key: path, series: 'model_#.pt', time: 1_005, content, name: factsOfName(path) }, true).metrics;
+  expect(metricsOf('model_step_3.pt')).toEqual({ loss: 0.3 });
+  expect(metricsOf('model_step_7.pt')).toEqual({ loss: Number.NaN });
 });
 
 test('a command is asked to end once, where its job has it; what is kept is said with the reason', () => {

@@ -3,7 +3,8 @@ import type { Checkpoint, Proof, Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { makeReserve } from '../gc.ts';
 import { type ReadPort, serveReads } from '../reading.ts';
-import { bestOf, type KeepPolicy } from '../retention.ts';
+import { holdsAllOf } from '../replacing.ts';
+import { bestOf, type KeepPolicy, newestGood } from '../retention.ts';
 import { type CheckpointBody, type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../saving.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';
 
@@ -36,6 +37,18 @@ export function checkpointsApi(parts: Parts) {
       else parts.objects.setMark(id, 'tag', tag);
       return parts.refreshCheckpoint(id);
     },
+    /**
+     * Forgets a checkpoint all of whose files are in another one, and that nobody has tagged or gone on from. Returns it
+     * with the time; null: it stays.
+     */
+    async replaceCheckpoint(id: string, by: string): Promise<Checkpoint | null> {
+      const old = parts.catalog.checkpoint(id);
+      if (!old || old.tags.length > 0 || parts.neededCheckpoints(old.run).has(id)) return null;
+      if (!holdsAllOf(parts.objects, by, id)) return null;
+      parts.forgetCheckpoint(id);
+      await parts.upkeep.sweep();
+      return { ...old, trashedAt: Date.now() };
+    },
     setTrash: (id: string, at: number | null) => parts.mark(id, 'trash', at === null ? null : String(at)),
     /** It stays out: retention has put it there once, and would again. */
     takeOutOfTrash(id: string): Checkpoint {
@@ -67,7 +80,7 @@ function findCheckpoint(parts: Parts, query: string, run: Run | null): Checkpoin
     );
   if (run) {
     let found: Checkpoint | undefined;
-    if (query === 'last') found = checkpoints.at(-1);
+    if (query === 'last') found = newestGood(checkpoints, run.monitor);
     else if (query === 'best') found = run.monitor ? bestOf(checkpoints, run.monitor) : undefined;
     else
       found =

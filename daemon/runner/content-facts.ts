@@ -1,0 +1,52 @@
+/** When a checkpoint was made, as its files themselves say. Pure. */
+
+/** Null where they say nothing. */
+export interface ContentFacts {
+  step: number | null;
+  epoch: number | null;
+  /** Of the whole training. */
+  totalSteps: number | null;
+}
+
+export interface Value {
+  name: string;
+  value: unknown;
+}
+
+export const NO_FACTS: ContentFacts = { step: null, epoch: null, totalSteps: null };
+
+/** Keys at the top of a checkpoint that say when it was made; the first that there is counts. */
+const STEP_KEYS = ['global_step', 'meta.iter', 'step', 'iteration', 'iter', 'iter_num'];
+const EPOCH_KEYS = ['epoch', 'meta.epoch'];
+const TELLING = new Set([...STEP_KEYS, ...EPOCH_KEYS]);
+
+/** Keeps the values that can say when a checkpoint was made. */
+export function tellingValues(values: readonly Value[]): Value[] {
+  return values.filter(({ name }) => TELLING.has(name));
+}
+
+/** Tells the facts of a checkpoint by the values of all of its files. */
+export function factsOfValues(values: readonly Value[]): ContentFacts {
+  const first = (keys: readonly string[]) => {
+    const found = keys.map((key) => countOf(values.find(({ name }) => name === key)?.value));
+    return found.find((count) => count !== null) ?? null;
+  };
+  return { step: first(STEP_KEYS), epoch: first(EPOCH_KEYS), totalSteps: null };
+}
+
+/** Tells the facts in the `trainer_state.json` of Hugging Face's trainer, which are of all files beside it; null: there are none. */
+export function factsOfTrainerState(state: unknown): ContentFacts | null {
+  const trainer = state as Record<string, unknown> | null;
+  if (typeof trainer?.global_step !== 'number') return null;
+  return {
+    step: countOf(trainer.global_step),
+    epoch: countOf(trainer.epoch),
+    totalSteps: countOf(trainer.max_steps) || null,
+  };
+}
+
+/** Trainers that have finished, and those that have not begun, may say −1. The metadata of safetensors are texts. */
+function countOf(value: unknown): number | null {
+  const count = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+  return typeof count === 'number' && count >= 0 && count < Number.MAX_SAFE_INTEGER ? Math.floor(count) : null;
+}

@@ -1,0 +1,66 @@
+/** Puts files of a script into its session's inbox: as links, so that a script that deletes its older ones loses none. */
+import { constants } from 'node:fs';
+import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { CHECKPOINT_FILE, type CheckpointFile } from '../../protocol/session.ts';
+import type { SessionDirectory } from '../sessions/directory.ts';
+import { syncDirectoryBeside, writeJsonBeside } from '../store/files.ts';
+import { type FoundState, stateOf } from './groups.ts';
+import { findState } from './tree.ts';
+
+/** A file was written again meanwhile: it will be looked at as what it is then. */
+export class Changed extends Error {}
+
+export interface Source {
+  /** Absolute. */
+  place: string;
+  /** Below the checkpoint's place, with `/`. */
+  name: string;
+  state: FoundState;
+}
+
+/** Makes them appear whole in the inbox, under `name`. Rejects with `Changed`, and what the file system says. */
+export async function handOver(
+  directory: SessionDirectory,
+  name: string,
+  facts: Omit<CheckpointFile, 'files'>,
+  sources: readonly Source[],
+): Promise<CheckpointFile> {
+  const temporary = join(directory.file('inbox'), `.tmp-${name}`);
+  try {
+    const files: CheckpointFile['files'] = [];
+    for (const source of sources) files.push(await putInto(temporary, source));
+    const whole: CheckpointFile = { ...facts, files };
+    await writeJsonBeside(join(temporary, CHECKPOINT_FILE), whole);
+    await syncDirectoryBeside(temporary);
+    await rename(temporary, join(directory.file('inbox'), name));
+    await syncDirectoryBeside(directory.file('inbox'));
+    return whole;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function putInto(folder: string, { place, name, state }: Source): Promise<CheckpointFile['files'][number]> {
+  const target = join(folder, name);
+  await mkdir(dirname(target), { recursive: true });
+  const linked = await linkOrCopy(place, target);
+  const now = findState(place, state.path);
+  if (!now || stateOf(now) !== stateOf(state)) throw new Changed();
+  return { name, bytes: state.bytes, ...(linked ? { stat: { ino: state.ino, mtimeMs: state.mtimeMs } } : {}) };
+}
+
+/** True: a link. Other file systems, and some without links, get a copy; one that shares its blocks where that can be. */
+async function linkOrCopy(source: string, target: string): Promise<boolean> {
+  try {
+    await link(source, target);
+    return true;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new Changed();
+    if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EMLINK', 'EACCES'].includes(code)) throw error;
+    await copyFile(source, target, constants.COPYFILE_FICLONE);
+    return false;
+  }
+}

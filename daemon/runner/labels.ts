@@ -1,0 +1,89 @@
+/** The step and epoch of a checkpoint that a script has saved: by its content, else its name, else what was printed. */
+import type { ContentFacts } from './content-facts.ts';
+import { isNumbered } from './groups.ts';
+import type { NameFacts } from './names.ts';
+import type { Moment, Progress } from './progress.ts';
+
+/** A launcher may pass lines on this much after its script has printed them. */
+const LATE_MS = 15_000;
+
+/** Larger numbers in names are dates and the like. */
+const LARGEST_COUNT = 10_000_000;
+
+export interface Label extends Moment {
+  /** Its content or its name says the step. */
+  own: boolean;
+  /** Something that was printed says it. */
+  printed: boolean;
+  /** Nothing that is printed later can say more. */
+  settled: boolean;
+}
+
+export interface Labelled {
+  key: string;
+  series: string;
+  /** When its newest file was written. */
+  time: number;
+  content: ContentFacts;
+  name: NameFacts;
+}
+
+export class Labels {
+  readonly #progress: Progress;
+  /** By series, the first number that its names had. */
+  readonly #firstNumbers = new Map<string, number>();
+
+  constructor(progress: Progress) {
+    this.#progress = progress;
+  }
+
+  /** `ended`: no more will be printed. */
+  of(what: Labelled, ended: boolean): Label {
+    const { content, name, time } = what;
+    const progress = this.#progress;
+    const number = content.epoch ?? name.epoch ?? name.number;
+    if (number !== null && isNumbered(what) && !this.#firstNumbers.has(what.series))
+      this.#firstNumbers.set(what.series, number);
+    const said = this.#printed(what, number);
+    const step = content.step ?? name.step;
+    // However soon the next one was told.
+    const ofStep = step === null ? null : progress.ofStep(step, time + LATE_MS);
+    const moment = ofStep ?? said?.moment ?? progress.before(time);
+    const epoch = content.epoch ?? name.epoch;
+    const settled = step !== null || ended || (said ? said.isOver : moment !== null);
+    return {
+      step: step ?? (progress.counted ? (moment?.step ?? 0) : this.#uncounted(what, moment)),
+      epoch: epoch ?? moment?.epoch ?? (progress.counted ? 0 : progress.now.epoch),
+      metrics: moment?.metrics ?? {},
+      own: step !== null,
+      printed: moment !== null,
+      settled: settled || Date.now() - time > LATE_MS,
+    };
+  }
+
+  /** What was printed of this checkpoint, rather than before it; null: nothing that is known to be. */
+  #printed({ series, time, name }: Labelled, number: number | null): { moment: Moment; isOver: boolean } | null {
+    const progress = this.#progress;
+    if (number !== null) {
+      const first = this.#firstNumbers.get(series);
+      // One of the two may count from 1; any other difference says nothing.
+      const ahead = first === undefined || progress.firstEpoch === null ? null : first - progress.firstEpoch;
+      const ofEpoch = ahead !== null && Math.abs(ahead) <= 1 ? progress.ofEpoch(number - ahead, time, LATE_MS) : null;
+      if (ofEpoch) return ofEpoch;
+      const ofStep = number === name.number ? progress.ofStepAfter(number, time, LATE_MS) : null;
+      if (ofStep) return { moment: ofStep, isOver: true };
+    }
+    if (progress.before(time)) return null;
+    const next = progress.soonAfter(time, LATE_MS);
+    return next && { moment: next, isOver: true };
+  }
+
+  /** Where nothing counts steps, epochs do; where nothing counts at all, the checkpoints' own numbers, or they themselves. */
+  #uncounted({ content, name, ...group }: Labelled, moment: Moment | null): number {
+    const { now, labelled, firstEpoch } = this.#progress;
+    const epoch = content.epoch ?? name.epoch ?? (firstEpoch === null ? null : (moment?.epoch ?? null));
+    if (epoch !== null) return epoch;
+    if (labelled) return now.step;
+    return isNumbered(group) && name.number !== null && name.number < LARGEST_COUNT ? name.number : now.step + 1;
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Takes what a script had saved when its runner died with it: by the same rules, from what the runner wrote down. Looks
+ * until the script has ended, and no longer than that its files could still be told from those of others.
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fromWireNumber, type WireNumber } from '../../protocol/numbers.ts';
+import type { Launch, LaunchCommand } from '../../protocol/session.ts';
+import { type SessionDirectory, startTimeOf } from '../sessions/directory.ts';
+import { mayHaveLeftovers } from '../sessions/leftovers.ts';
+import { Reporter } from '../sessions/reporter.ts';
+import { Collector } from './collector.ts';
+import { machineFacts } from './facts.ts';
+import { Looker } from './looker.ts';
+import { Progress } from './progress.ts';
+
+/** A script that lives on without its runner is looked at no longer. */
+const PATIENCE_MS = 30_000;
+const LOOK_MS = 500;
+/** After the runner's last sign of life another program may have written what is found. */
+const SIGN_OF_LIFE_MS = 60_000;
+
+/** `runtime`: folder of the bundles; `wasSeen`: somebody saw it alive until now. */
+export async function takeLeftovers(
+  directory: SessionDirectory,
+  launch: Launch,
+  command: LaunchCommand,
+  { runtime, wasSeen }: { runtime: string; wasSeen: boolean },
+): Promise<void> {
+  if (!mayHaveLeftovers(directory)) return;
+  const past = eventsOf(directory);
+  const reporter = new Reporter(directory, 'runnerEvents', past.at(-1)?.seq ?? 0);
+  const lastSign = statSync(directory.file('files')).mtimeMs;
+  const { root } = launch;
+  const looker = new Looker(runtime, { root, dir: command.dir, checkpoints: command.checkpoints });
+  const collector = new Collector(
+    {
+      directory,
+      root,
+      command,
+      environment: { ...machineFacts(), ...command.facts },
+      parent: launch.resume?.checkpoint ?? null,
+      looker,
+      progress: progressOf(launch, past),
+      taken: ({ step, id }) => reporter.report({ type: 'checkpoint', step, name: id }),
+      notice: (code, text) => reporter.report({ type: 'notice', code, level: 'warning', text, step: null }),
+    },
+    { notAfter: wasSeen ? Number.POSITIVE_INFINITY : lastSign + SIGN_OF_LIFE_MS },
+  );
+  try {
+    if (!collector.knowsWhatWasThere) return;
+    const until = performance.now() + PATIENCE_MS;
+    while (isChildAlive(directory) && performance.now() < until) {
+      await collector.look(false);
+      await delay(LOOK_MS);
+    }
+    await collector.look(!isChildAlive(directory));
+  } finally {
+    looker.close();
+    reporter.close();
+  }
+}
+
+function isChildAlive(directory: SessionDirectory): boolean {
+  const child = directory.process()?.child;
+  if (!child) return false;
+  const startTime = startTimeOf(child.pid);
+  return startTime !== null && (child.startTime === null || child.startTime === startTime);
+}
+
+interface PastEvent {
+  seq: number;
+  t: number;
+  type: string;
+  step?: number;
+  epoch?: number;
+  values?: Record<string, WireNumber>;
+}
+
+function eventsOf(directory: SessionDirectory): PastEvent[] {
+  if (!existsSync(directory.file('runnerEvents'))) return [];
+  return readFileSync(directory.file('runnerEvents'), 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      try {
+        return [JSON.parse(line) as PastEvent];
+      } catch {
+        return []; // Empty, or broken off.
+      }
+    });
+}
+
+function progressOf(launch: Launch, past: readonly PastEvent[]): Progress {
+  const progress = new Progress(launch.resume?.step ?? 0);
+  for (const { type, t, step, epoch, values } of past) {
+    if (type !== 'metrics') continue;
+    const numbers = Object.entries(values ?? {}).map(([name, value]) => [name, fromWireNumber(value)] as const);
+    progress.said(t, step ?? null, epoch ?? null, Object.fromEntries(numbers));
+  }
+  return progress;
+}

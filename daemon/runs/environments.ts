@@ -1,0 +1,52 @@
+/** The environments that runs are launched with: in memory alone. What outlives a daemon are the names of variables. */
+import { TrainstashError } from '../../protocol/errors.ts';
+import { resolveProgram } from './interpreter.ts';
+
+export interface Environment {
+  environment: Record<string, string>;
+  /** The Python that a leading `python` means. */
+  interpreter?: string;
+}
+
+/** What a shell, a terminal or an editor has for itself: a training does not depend on it. */
+const OF_SHELLS =
+  /^(_|SHLVL|PWD|OLDPWD|INIT_CWD|SHELL|COLUMNS|LINES|TERM(_.*)?|COLORTERM|PS\d|LS_COLORS|HIST.*|STY|WINDOW(ID|PATH)?|DISPLAY|XAUTHORITY|DBUS_.*|XDG_.*|SSH_.*|GPG_.*|TMUX.*|VTE_.*|VSCODE_.*|ELECTRON_.*|CHROME_.*|GIT_ASKPASS|npm_.*|NODE_.*|DEBUGINFOD_URLS|MAIL|LOGNAME|USERNAME|TRAINSTASH_.*)$/;
+
+export function namesOf(environment: Readonly<Record<string, string>>): string[] {
+  return Object.keys(environment)
+    .filter((name) => !OF_SHELLS.test(name))
+    .sort();
+}
+
+export interface Needs {
+  /** Null: nobody knows them. */
+  variables: readonly string[] | null;
+  /** Words of the command; null: it has none. */
+  words: readonly string[] | null;
+  /** What its program was. */
+  program: string | null;
+  cwd: string;
+  root: string;
+}
+
+/** Why a run cannot be launched with that environment as it was meant to be; null: it can. */
+export function lackOf({ environment, interpreter }: Environment, needs: Needs): string | null {
+  if (needs.variables === null) return 'what it had is not known';
+  const missing = needs.variables.filter((name) => environment[name] === undefined);
+  if (missing.length > 0)
+    return `${missing.slice(0, 3).join(', ')} ${missing.length === 1 ? 'is' : 'are'} not set here`;
+  if (needs.words === null || needs.program === null) return null;
+  const program = programOf(needs.words, { ...needs, environment, interpreter });
+  if (program === needs.program) return null;
+  return `${needs.words[0]} is ${program ?? 'not to be found'} here, and was ${needs.program}`;
+}
+
+/** Null: there is none. */
+export function programOf(words: readonly string[], where: Parameters<typeof resolveProgram>[1]): string | null {
+  try {
+    return resolveProgram(words, where)[0];
+  } catch (error) {
+    if (error instanceof TrainstashError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,49 @@
+/** Which parts the files of a script had in earlier sessions and runs of the same job. */
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import type { CheckpointFile } from '../../protocol/session.ts';
+import { groupFiles, rolesOf } from '../runner/groups.ts';
+import type { Store } from '../store/client.ts';
+
+/** So many of the newest are looked at. */
+const CHECKPOINTS = 6;
+const RUNS = 3;
+const RUNS_LISTED = 30;
+
+export type KnownPartsStore = Pick<Store, 'checkpoints' | 'checkpointFacts' | 'runs'>;
+
+/** By series. Of its own checkpoints where it has any; else of those of the newest runs of the job. */
+export async function knownParts(store: KnownPartsStore, run: Run): Promise<Record<string, string[]>> {
+  const known = new Map<string, Set<string>>();
+  const own = await store.checkpoints(run.id);
+  const checkpoints = own.length > 0 ? newest(own) : await ofEarlierRuns(store, run);
+  for (const { id } of checkpoints) {
+    const facts = (await store.checkpointFacts(id))?.checkpoint;
+    if (!facts || facts.place === null) continue;
+    for (const { series, files } of groupFiles(filesOf(facts))) {
+      const parts = known.get(series) ?? new Set();
+      for (const role of rolesOf(files)) parts.add(role);
+      known.set(series, parts);
+    }
+  }
+  return Object.fromEntries([...known].map(([series, parts]) => [series, [...parts]]));
+}
+
+async function ofEarlierRuns(store: KnownPartsStore, run: Run): Promise<Checkpoint[]> {
+  const { runs } = await store.runs({ drafts: false, trashed: false, before: run.number, limit: RUNS_LISTED });
+  const ofJob = runs.filter(({ job, checkpoints }) => job === run.job && checkpoints > 0).slice(0, RUNS);
+  const lists = await Promise.all(ofJob.map(async ({ id }) => newest(await store.checkpoints(id)).slice(0, 2)));
+  return lists.flat();
+}
+
+/** One that lacks a part tells nothing of what there is. */
+function newest(checkpoints: readonly Checkpoint[]): Checkpoint[] {
+  return checkpoints
+    .filter(({ lacks }) => !lacks?.length)
+    .sort((a, b) => b.createdAt - a.createdAt)
+    .slice(0, CHECKPOINTS);
+}
+
+function filesOf({ place, files }: CheckpointFile) {
+  const before = place ? `${place}/` : '';
+  return files.map(({ name, bytes }) => ({ path: `${before}${name}`, ino: '', bytes, mtimeMs: 0 }));
+}

@@ -1,0 +1,22 @@
+import type { SessionDirectory } from '../sessions/directory.ts';
+import { spawnTrainer } from '../sessions/launch.ts';
+import { LEFTOVERS, mayHaveLeftovers, SEEN_ALIVE } from '../sessions/leftovers.ts';
+import type { ProjectContext } from './context.ts';
+
+/** Starts a process that looks once more at the files of a command whose runner has died; resolves after it. */
+export async function takeLeftovers(
+  { runner, log }: Pick<ProjectContext, 'runner' | 'log'>,
+  directory: SessionDirectory,
+  wasSeen: boolean,
+): Promise<void> {
+  if (!mayHaveLeftovers(directory)) return;
+  const args = wasSeen ? [LEFTOVERS, SEEN_ALIVE] : [LEFTOVERS];
+  const child = spawnTrainer(directory, runner, directory.path, {}, { args });
+  await new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', (error) => {
+      log(`session ${directory.id}: what its command had saved could not be looked for: ${error.message}`);
+      resolve();
+    });
+  });
+}

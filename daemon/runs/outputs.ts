@@ -1,0 +1,119 @@
+/**
+ * What runs write into the tree is no code: whatever lies in a checkpoint, and what git does not track and changed while a
+ * run lived, in a folder that checkpoints lie in, that a job names, or that holds no code at all; elsewhere data alone.
+ */
+import { statSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import picomatch from 'picomatch';
+import type { Session } from '../../protocol/domain.ts';
+import { type CodeChange, trackedFiles } from '../code/changes.ts';
+import { isCheckpointFolder } from '../runner/names.ts';
+import type { Store } from '../store/client.ts';
+import { readJson, writeJson } from '../store/files.ts';
+import { readConfig } from './config.ts';
+
+const MAX_FOLDERS = 500;
+/** Runs whose lives are looked at. */
+const RUNS = 50;
+/** A file's time and our clock need not agree to the millisecond, and the last write may follow the last sign of life. */
+const SLACK_MS = 5_000;
+/** Endings of what trainings write beside their checkpoints, and nobody writes by hand. */
+const DATA = new Set(
+  '.csv .tsv .log .out .err .txt .jsonl .ndjson .png .jpg .jpeg .gif .svg .webp .pdf .npy .pkl .parquet .sqlite .db .wav .mp3 .mp4'.split(
+    ' ',
+  ),
+);
+/** Text that people write in spite of its ending. */
+const WRITTEN_BY_HAND = /(^|\/)(requirements|constraints|cmakelists|readme)[^/]*\.txt$/i;
+const SOURCE = /\.(pyx?|ipynb|[cm]?[jt]sx?|sh|c|cc|cpp|cu|cuh|h|hpp|r|jl|rs|go|java|lua)$/i;
+
+/** Remembers where a run's files lie: `paths` of the tree, with `/`. */
+export function rememberOutputs(store: string, root: string, paths: readonly string[]): void {
+  const known = outputFolders(store, root);
+  const added = [...new Set(paths.map(folderOf))].filter((folder) => !known.includes(folder));
+  if (added.length === 0) return;
+  const all = (readJson(fileOf(store)) ?? {}) as Record<string, string[]>;
+  writeJson(fileOf(store), { ...all, [root]: [...known, ...added].slice(-MAX_FOLDERS) });
+}
+
+/** The changes that are not of runs of ours. */
+export async function withoutOutputs(
+  { store, place }: { store: Pick<Store, 'runs' | 'sessions'>; place: { store: string; root: string } },
+  changes: readonly CodeChange[],
+): Promise<CodeChange[]> {
+  if (changes.length === 0) return [];
+  const { root } = place;
+  const tracked = await trackedFiles(root);
+  if (tracked === null) return [...changes];
+  const folders = outputFolders(place.store, root);
+  const isDeclared = declared(root);
+  const withCode = new Set([...tracked].map(topOf));
+  const sessions = await recentSessions(store);
+  const isOutput = ({ path, status }: CodeChange) => {
+    if (isInCheckpoint(path, folders)) return true;
+    if (tracked.has(path) || SOURCE.test(path)) return false;
+    const inside =
+      isDeclared(path) ||
+      folders.some((folder) => folder !== '' && path.startsWith(`${folder}/`)) ||
+      !withCode.has(topOf(path));
+    if (status === 'removed') return inside;
+    return (inside || isData(path)) && changedWhileOneLived(join(root, path), sessions);
+  };
+  return changes.filter((change) => !isOutput(change));
+}
+
+/** Its topmost folder; a file of the tree itself lies beside the code. */
+function topOf(path: string): string {
+  return path.includes('/') ? path.slice(0, path.indexOf('/')) : '';
+}
+
+function outputFolders(store: string, root: string): string[] {
+  const folders = ((readJson(fileOf(store)) ?? {}) as Record<string, unknown>)[root];
+  return Array.isArray(folders) ? folders.filter((folder) => typeof folder === 'string') : [];
+}
+
+/** The folder of the checkpoint's folder, where it has one of its own; empty: the tree itself. */
+function folderOf(path: string): string {
+  const parts = path.split('/').slice(0, -1);
+  const own = parts.findIndex(isCheckpointFolder);
+  return (own < 0 ? parts : parts.slice(0, own)).join('/');
+}
+
+function isInCheckpoint(path: string, folders: readonly string[]): boolean {
+  return path.split('/').slice(0, -1).some(isCheckpointFolder) && folders.includes(folderOf(path));
+}
+
+/** What jobs name as files of theirs. */
+function declared(root: string): (path: string) => boolean {
+  try {
+    const patterns = [...readConfig(root).jobs.values()].flatMap(({ checkpoints, files }) => [
+      ...checkpoints,
+      ...files,
+    ]);
+    const fits = patterns.map((pattern) => picomatch(`${pattern.replace(/\/+$/, '')}{,/**}`, { dot: true }));
+    return (path) => fits.some((fit) => fit(path));
+  } catch {
+    return () => false; // It cannot be read: then it declares nothing.
+  }
+}
+
+function isData(path: string): boolean {
+  return DATA.has(extname(path).toLowerCase()) && !WRITTEN_BY_HAND.test(path);
+}
+
+function changedWhileOneLived(path: string, sessions: readonly Session[]): boolean {
+  const time = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  if (time === undefined) return false;
+  return sessions.some(
+    ({ startedAt, endedAt }) => time >= startedAt - SLACK_MS && time <= (endedAt ?? Date.now()) + SLACK_MS,
+  );
+}
+
+async function recentSessions(store: Pick<Store, 'runs' | 'sessions'>): Promise<Session[]> {
+  const { runs } = await store.runs({ drafts: true, trashed: false, before: null, limit: RUNS });
+  return (await Promise.all(runs.map(({ id }) => store.sessions(id)))).flat();
+}
+
+function fileOf(store: string): string {
+  return join(store, 'outputs.json');
+}

@@ -1,0 +1,280 @@
+/**
+ * Queued runs: each starts at its turn if the tree holds the code that it was queued with, and if its environment is known;
+ * else it waits, and says what for. Whoever is ready passes those that wait for a person.
+ */
+import { join } from 'node:path';
+import type { JobConfig } from '../../protocol/config.ts';
+import type { Run, Waiting } from '../../protocol/domain.ts';
+import { isError } from '../../protocol/errors.ts';
+import { maskedCount, maskText } from '../../protocol/secrets.ts';
+import { jobOfRun } from './ad-hoc.ts';
+import { splitWords } from './command.ts';
+import { findJob, readConfig } from './config.ts';
+import type { ProjectContext } from './context.ts';
+import { type Environment, lackOf, namesOf, programOf } from './environments.ts';
+import { type CodeDifference, codeDifference, differenceText, measure, measureAtRest } from './identity.ts';
+import type { Barrier, Launcher, Launching } from './launcher.ts';
+import { planResume } from './plan.ts';
+import { describeDifferences } from './preflight.ts';
+import { Queue, type QueueEntry } from './queue.ts';
+import { lostParams } from './secret-params.ts';
+
+const UNTOLD: Waiting = { for: 'device', behind: null };
+
+export interface QueuedSetup {
+  context: ProjectContext;
+  launcher: Launcher;
+  barrier: Barrier;
+  /** The words of a run without a job, as they were given; undefined when nobody knows them any more. */
+  wordsOf(run: string): readonly string[] | undefined;
+  /** A daemon's own environment is that of the shell or editor which started it. */
+  ownEnvironment: Environment;
+}
+
+export class QueuedRuns {
+  readonly #setup: QueuedSetup;
+  readonly #queue: Queue;
+  /** The newest that a client has offered. */
+  #offered: Environment | null = null;
+  /** Being looked at: what is taken out meanwhile must not start. */
+  #starting: string | null = null;
+
+  constructor(setup: QueuedSetup) {
+    this.#setup = setup;
+    this.#queue = new Queue(setup.context.place.store);
+  }
+
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  get entries(): QueueEntry[] {
+    return this.#queue.entries;
+  }
+
+  has(run: string): boolean {
+    return this.#queue.has(run);
+  }
+
+  /** It keeps its turn if it is queued already. */
+  async add({ run, job, checkpoint, accept, root, measured }: Launching, environment: Environment): Promise<Run> {
+    const { launcher } = this.#setup;
+    const words = wordsOf(job);
+    const { branch, branchId, commit, dirty, code } = measured.identity;
+    launcher.remember(run.id, environment);
+    this.#queue.put({
+      run: run.id,
+      at: Date.now(),
+      root,
+      checkpoint: checkpoint?.id ?? null,
+      accept,
+      identity: { branch, branchId, commit, dirty, code },
+      interpreter: environment.interpreter ?? null,
+      program: words && programOf(words, { ...placeOf(root, job), ...environment }),
+      variables: namesOf(environment.environment),
+    });
+    return launcher.put({ ...run, status: 'queued', reason: '', waiting: UNTOLD });
+  }
+
+  /** Gives branches that were renamed their new names, by their ids; their runs get them in the store. */
+  branchesRenamed(names: ReadonlyMap<string, string>): void {
+    this.#queue.branchesRenamed(names);
+  }
+
+  remove(run: string): void {
+    this.#queue.remove(run);
+    if (this.#starting === run) this.#starting = null;
+  }
+
+  /** From a client of this project: what those that have lost theirs may be launched with. */
+  offer(environment: Environment): void {
+    this.#offered = environment;
+  }
+
+  /**
+   * After a start of the daemon: every queued run has its place again, also one of an earlier version, and one that the
+   * daemon before was about to start.
+   */
+  async recover(isLive: (run: string) => boolean): Promise<void> {
+    const { context, launcher } = this.#setup;
+    const waiting = await context.store.runsWithStatus(['queued', 'starting']);
+    for (const run of waiting) {
+      if (isLive(run.id)) this.#queue.remove(run.id);
+      else if (this.#queue.has(run.id)) await launcher.put({ ...run, status: 'queued', reason: '', waiting: UNTOLD });
+      else if (run.status === 'queued') this.#queue.put(entryOfOld(run, context));
+    }
+    const known = new Set(waiting.map(({ id }) => id));
+    for (const { run } of this.#queue.entries) if (!known.has(run)) this.#queue.remove(run);
+  }
+
+  /** How many wait for an environment. */
+  async needEnvironment(): Promise<number> {
+    const runs = await Promise.all(this.#queue.entries.map(({ run }) => this.#setup.context.store.run(run)));
+    return runs.filter((run) => run?.waiting?.for === 'environment').length;
+  }
+
+  /** Starts it if it may; true: the device is taken. */
+  async tryStart(id: string): Promise<boolean> {
+    const entry = this.#queue.entries.find(({ run }) => run === id);
+    const run = entry && (await this.#setup.context.store.run(id));
+    const { launcher } = this.#setup;
+    if (!entry || launcher.isLaunching(id) || launcher.find(id)) return false;
+    if (run?.status !== 'queued') {
+      this.#queue.remove(id);
+      return false;
+    }
+    this.#starting = id;
+    try {
+      return await this.#start(entry, run);
+    } catch (error) {
+      this.#queue.remove(id);
+      const reason = maskText((error as Error).message);
+      await launcher.put({ ...run, status: 'failed', reason, waiting: null, endedAt: Date.now() });
+      return false;
+    } finally {
+      this.#starting = null;
+    }
+  }
+
+  /** `behind`: the run that it waits for. */
+  async waitForDevice(id: string, behind: Run | null): Promise<void> {
+    const run = await this.#setup.context.store.run(id);
+    if (run?.status !== 'queued' || (run.waiting && run.waiting.for !== 'device')) return;
+    await this.#wait(
+      run,
+      'device',
+      behind ? `waits behind ${behind.name}` : 'waits for the device',
+      behind?.number ?? null,
+    );
+  }
+
+  async #start(entry: QueueEntry, run: Run): Promise<boolean> {
+    const { launcher, barrier, context } = this.#setup;
+    const place = { ...context.place, root: entry.root };
+    const here = { ...context, place };
+    const job = this.#jobOf(run, entry);
+    if (job === null) return this.#wait(run, 'environment', secretText(run));
+    const lost = lostParams(run, context.secrets.of(run.id));
+    if (!run.command && lost.length > 0) return this.#wait(run, 'environment', secretParamsText(run, lost));
+    const environment = this.#environmentOf(entry, job);
+    if (typeof environment === 'string') return this.#wait(run, 'environment', environmentText(run, environment));
+    try {
+      await barrier.before(entry.root, job.files.length > 0 || job.checkpoints.length > 0);
+    } catch (error) {
+      if (!isError(error, 'switchWaiting')) throw error;
+      return this.#wait(run, 'files', `waits for files of its branch: ${error.message}`);
+    }
+    // At the end of another run nothing is likely to move; where the code was another one a moment ago, it is.
+    const measured = run.waiting?.for === 'code' ? await measureAtRest(here) : await measure(here);
+    if (measured === null) return false;
+    const difference = await codeDifference(here, entry.identity, measured.identity);
+    if (difference.code) return this.#wait(run, 'code', codeText(run, difference, entry, measured.identity));
+    const launching = await this.#launchingOf(entry, run, job, here, environment);
+    if (typeof launching === 'string') return this.#wait(run, 'code', launching);
+    // Somebody may have dropped or started it meanwhile.
+    if (this.#starting !== run.id || launcher.isLaunching(run.id)) return false;
+    launcher.remember(run.id, environment);
+    await launcher.beginQueued({ ...launching, measured });
+    // Not before: a daemon that dies in between leaves it queued.
+    this.#queue.remove(run.id);
+    return true;
+  }
+
+  /** Null: it has words that were not kept. */
+  #jobOf(run: Run, { root }: QueueEntry): JobConfig | null {
+    if (!run.command) return findJob(readConfig(root), run.job);
+    const words = this.#setup.wordsOf(run.id);
+    return !words && maskedCount(run.command.words) > 0 ? null : jobOfRun(run, words);
+  }
+
+  /** A text: what it lacks in those that there are. */
+  #environmentOf(entry: QueueEntry, job: JobConfig): Environment | string {
+    const { launcher, ownEnvironment } = this.#setup;
+    const own = launcher.environmentOf(entry.run);
+    if (own) return own;
+    const needs = { ...entry, ...placeOf(entry.root, job), words: wordsOf(job) };
+    const withInterpreter = ({ environment, interpreter }: Environment): Environment => ({
+      environment,
+      interpreter: entry.interpreter ?? interpreter,
+    });
+    const candidates = [...(this.#offered ? [this.#offered] : []), ownEnvironment].map(withInterpreter);
+    const fits = candidates.find((candidate) => lackOf(candidate, needs) === null);
+    return fits ?? lackOf(candidates[0]!, needs)!;
+  }
+
+  /** A text: what is not as it was when it was queued. */
+  async #launchingOf(
+    entry: QueueEntry,
+    run: Run,
+    job: JobConfig,
+    here: ProjectContext,
+    { environment, interpreter }: Environment,
+  ): Promise<Omit<Launching, 'measured'> | string> {
+    const rest = { run, before: null, accept: entry.accept, root: entry.root };
+    if (entry.checkpoint === null) return { ...rest, job, checkpoint: null, startsAnew: false, passedOver: [] };
+    const command = this.#setup.wordsOf(run.id);
+    const plan = await planResume(here, { run: run.id, from: entry.checkpoint, command, environment, interpreter });
+    if (plan.differences.length > 0 && !entry.accept)
+      return `waits, since something is not as it was: ${describeDifferences(plan.differences)}. ${waysOut(run)}`;
+    return { ...rest, job: plan.job, checkpoint: plan.checkpoint, startsAnew: plan.startsAnew, passedOver: [] };
+  }
+
+  async #wait(run: Run, what: Waiting['for'], text: string, behind: number | null = null): Promise<false> {
+    const reason = maskText(text);
+    const waiting: Waiting = { for: what, behind };
+    const isKnown = run.reason === reason && run.waiting?.for === what && run.waiting.behind === behind;
+    if (!isKnown) await this.#setup.launcher.put({ ...run, reason, waiting });
+    return false;
+  }
+}
+
+function waysOut({ number }: Run): string {
+  return `\`trainstash resume ${number}\` starts it all the same, \`trainstash stop ${number}\` drops it.`;
+}
+
+function codeText(
+  run: Run,
+  difference: CodeDifference,
+  { identity }: QueueEntry,
+  now: Parameters<typeof differenceText>[2],
+): string {
+  return `waits for its code: ${differenceText(difference, identity, now)}. It starts by itself when that is back. ${waysOut(run)}`;
+}
+
+function environmentText({ number }: Run, lack: string): string {
+  return `waits for its environment: ${lack}. \`trainstash resume ${number}\`, from a shell that has it, starts it.`;
+}
+
+function secretText({ number }: Run): string {
+  return `waits for its command, a part of which looks like a secret and was not kept: \`trainstash resume ${number} -- COMMAND\` starts it.`;
+}
+
+function secretParamsText({ number }: Run, lost: readonly string[]): string {
+  const options = lost.map((name) => `--set ${name}=…`).join(' ');
+  return `waits for ${lost.join(' and ')}, which looks like a secret and was not kept: \`trainstash resume ${number} ${options}\` starts it.`;
+}
+
+/** The words that tell its program; null: it is no command. */
+function wordsOf({ run }: JobConfig): readonly string[] | null {
+  return typeof run === 'string' ? splitWords(run) : (run ?? null);
+}
+
+function placeOf(root: string, { cwd }: JobConfig): { root: string; cwd: string } {
+  return { root, cwd: join(root, cwd ?? '') };
+}
+
+/** Of a version that kept no more than the run itself. */
+function entryOfOld(run: Run, { place }: ProjectContext): QueueEntry {
+  const { branch, branchId, commit, dirty, code } = run;
+  return {
+    run: run.id,
+    at: run.createdAt,
+    root: place.root,
+    checkpoint: run.lastCheckpoint?.id ?? null,
+    accept: false,
+    identity: { branch, branchId, commit, dirty, code },
+    interpreter: null,
+    program: null,
+    variables: null,
+  };
+}
