@@ -8,6 +8,7 @@ import {
   checkpointChanged,
   type DaemonState,
   type DaemonStatus,
+  type FsckReport,
   metricsAppended,
   type Notification,
   noticeRaised,
@@ -23,6 +24,7 @@ import { IdlePacking } from './idle-packing.ts';
 import type { Announcer } from './runs/context.ts';
 import { OpenProject } from './runs/project.ts';
 import type { ClientInfo } from './server.ts';
+import { lookAtStore } from './store/client.ts';
 import { readJson, writeJson } from './store/files.ts';
 
 /** An open project costs a worker thread; it is opened again in some ten milliseconds. */
@@ -102,7 +104,7 @@ export class Daemon {
     // A repository that was moved: its store is still open under the old name, and has one owner.
     for (const { opened } of [...this.#projects.values()]) if (opened && !opened.exists) await this.forget(opened);
     const opening = OpenProject.open(place, {
-      storeWorker: pathToFileURL(join(this.#setup.runtime, 'store-worker.js')),
+      storeWorker: this.#storeWorker,
       trainer: join(this.#setup.runtime, 'trainer.js'),
       runner: join(this.#setup.runtime, 'runner.js'),
       backends: this.backends,
@@ -127,6 +129,16 @@ export class Daemon {
     // What HEAD did while nobody looked is settled now.
     if (place.git) void created.opened.worktrees.at(place.root).catch((error: Error) => this.#setup.log(error.message));
     return created.opened;
+  }
+
+  /** What is in a store that is not opened, since it holds what is not ours. */
+  async look(folder: string): Promise<FsckReport> {
+    const { store } = await this.#place(folder, false);
+    return lookAtStore(this.#storeWorker, store);
+  }
+
+  get #storeWorker(): URL {
+    return pathToFileURL(join(this.#setup.runtime, 'store-worker.js'));
   }
 
   /** Closes it; the next request opens it anew. */

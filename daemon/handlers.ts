@@ -1,7 +1,7 @@
 /** What each message does. The only place, with main, that sees every part of the daemon. */
 import { join, resolve } from 'node:path';
 import type { Run } from '../protocol/domain.ts';
-import { TrainstashError } from '../protocol/errors.ts';
+import { isError, TrainstashError } from '../protocol/errors.ts';
 import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import { codeFile } from './code/changes.ts';
@@ -282,7 +282,12 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     }
   });
   on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
-    const opened = await project(root);
+    const opened = await project(root).catch((error: unknown) => {
+      // It is asked what is wrong with it.
+      if (isError(error, 'storeForeign') || isError(error, 'storeUnusable')) return null;
+      throw error;
+    });
+    if (!opened) return daemon.look(root);
     if (rebuild && opened.busy)
       throw new TrainstashError(
         'wrongStatus',

@@ -112,7 +112,8 @@ export const projectCommands: Record<string, Command> = {
     options: { rebuild: { type: 'boolean' } },
     words: [0, 0],
     async run(context) {
-      const client = await context.project();
+      // A store that cannot be opened is looked at all the same.
+      const client = await context.client();
       const report = await client.request(m.storeFsck, { root: context.root, rebuild: context.args.flag('rebuild') });
       context.answer(report, fsckLines(report));
       return report.problems.length === 0 ? 0 : 1;

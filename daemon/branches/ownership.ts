@@ -6,6 +6,7 @@ import { tryGit } from '../code/git.ts';
 import { cameStraight } from '../code/history.ts';
 import type { Head } from '../code/project.ts';
 import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
+import { declaredLinks } from './links.ts';
 import { absoluteText, type RawPath } from './paths.ts';
 import { type FoundFile, findDeclared, findFile, isSame, type Patterns, trackedPaths } from './working-set.ts';
 import { processesWriting } from './writers.ts';
@@ -71,11 +72,12 @@ export class Ownership {
     const inPlace = this.#setup.record.inPlace();
     const declared = inPlace ? (await this.policyOf(inPlace)).files : [];
     const { files, folders } = await findDeclared(root, declared);
+    const links = await declaredLinks(root, declared);
     const tracked = await trackedPaths(root, []);
     const known = this.#setup.record.files();
     const byPath = new Map(files.map((file) => [file.path, file]));
     for (const [path, { run }] of known) {
-      const file = run !== null && !byPath.has(path) ? findFile(root, path) : null;
+      const file = run !== null && !byPath.has(path) ? findFile(root, path, links) : null;
       if (file) byPath.set(path, file);
     }
     return {
@@ -99,9 +101,10 @@ export class Ownership {
       trackedPaths(root, [`refs/heads/${inPlace.branch}`, ...(inPlace.tip ? [inPlace.tip] : [])]),
     ]);
     if (tracked === null) throw new Error('git cannot list what it tracks');
+    const links = await this.linksOf(inPlace);
     const byPath = new Map(found.files.map((file) => [file.path, file]));
     for (const [path, { run }] of known) {
-      const file = run !== null && !byPath.has(path) ? findFile(root, path) : null;
+      const file = run !== null && !byPath.has(path) ? findFile(root, path, links) : null;
       if (file) byPath.set(path, file);
     }
     const files = [...byPath.values()].filter(({ path }) => !tracked.has(path));
@@ -125,6 +128,11 @@ export class Ownership {
   /** What the branch says of files and switches. */
   async policyOf(branch: Pick<InPlace, 'branch' | 'tip'>): Promise<BranchPolicy> {
     return this.#setup.policy(await this.#configOf(branch));
+  }
+
+  /** The folders that are links and belong to the branch's files. */
+  async linksOf(branch: Pick<InPlace, 'branch' | 'tip'>): Promise<ReadonlySet<string>> {
+    return declaredLinks(this.#setup.root, (await this.policyOf(branch)).files);
   }
 
   /** As committed on that branch; one that nobody committed yet is the same on every branch. */

@@ -7,7 +7,7 @@ import { hasHad, localBranches } from '../code/history.ts';
 import { worktreeNames } from '../code/project.ts';
 import { WorktreeRecord } from './in-place.ts';
 import { bring, type FileStore, storedOf } from './moving.ts';
-import { shown } from './paths.ts';
+import { NO_LINKS, shown } from './paths.ts';
 import { ShelfEntry } from './shelf.ts';
 
 const TRASH_MS = 7 * 86_400_000;
@@ -15,10 +15,13 @@ const TRASH_MS = 7 * 86_400_000;
 export class Stashes {
   readonly #storePath: string;
   readonly #store: FileStore;
+  readonly #links: (root: string) => Promise<ReadonlySet<string>>;
 
-  constructor(storePath: string, store: FileStore) {
+  /** `links`: the folders of a worktree that are links and belong to its files. */
+  constructor(storePath: string, store: FileStore, links: (root: string) => Promise<ReadonlySet<string>>) {
     this.#storePath = storePath;
     this.#store = store;
+    this.#links = links;
   }
 
   /** The newest first, dropped ones last. */
@@ -43,7 +46,9 @@ export class Stashes {
   /** Into this worktree, or below `directory`, which gets copies. */
   async restore(root: string, query: string, directory?: string): Promise<{ restored: string[]; conflicts: string[] }> {
     const entry = this.#find(query);
-    const { placed, conflicts } = await bring(entry, this.#store, directory ?? root, directory !== undefined);
+    const tree =
+      directory === undefined ? { root, links: await this.#links(root) } : { root: directory, links: NO_LINKS };
+    const { placed, conflicts } = await bring(entry, this.#store, tree, directory !== undefined);
     if (directory === undefined && conflicts.length === 0) entry.remove();
     else if (directory === undefined) {
       const left = new Set(conflicts);
@@ -67,6 +72,8 @@ export class Stashes {
       const since = droppedAt ?? (reason === 'vanished' && !emptyTrash ? createdAt : null);
       if (since !== null && since < limit) entry.remove();
     }
+    // Which files they have, only they say.
+    if (ShelfEntry.someAreUnreadable(this.#storePath)) return;
     const stashed = ShelfEntry.all(this.#storePath).flatMap(({ owner }) =>
       owner.files.flatMap(({ saved }) => saved ?? []),
     );
@@ -152,5 +159,7 @@ function recordedFiles(storePath: string): string[] {
 }
 
 function listed(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder) : [];
+  if (!existsSync(folder)) return [];
+  const entries = readdirSync(folder, { withFileTypes: true });
+  return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
 }

@@ -67,6 +67,7 @@ export class Worktree {
       store: setup.store,
       record: this.#record,
       find: () => this.#ownership.find(),
+      links: (branch) => this.#ownership.linksOf({ branch, tip: null }),
       branch: () => this.#settledBranch(),
       vanished: (files) => this.#shelving.keepVanished(files),
       log: setup.log,
@@ -77,6 +78,7 @@ export class Worktree {
       record: this.#record,
       intake: this.#intake,
       head: () => this.head,
+      links: (branch) => this.#ownership.linksOf(branch),
     });
   }
 
@@ -133,10 +135,11 @@ export class Worktree {
       this.#intake.pausedFor(async () => {
         const inPlace = this.#record.inPlace();
         if (!inPlace) return;
+        const links = await this.#ownership.linksOf(inPlace);
         const known = this.#record.files();
         const files = new Map(known);
         for (const path of paths) {
-          const file = findFile(this.#setup.root, path);
+          const file = findFile(this.#setup.root, path, links);
           if (!file) continue;
           const before = matching(known, file);
           const { ino, bytes, mtimeMs, mode } = file;

@@ -1,7 +1,7 @@
 /** What is another in a second code snapshot. */
-import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { GitError, git, tryGit } from './git.ts';
+import { GitError, git, requireObjectId, tryGit } from './git.ts';
+import { soundShadow } from './shadow.ts';
 
 const STATUSES = { A: 'added', D: 'removed' } as const;
 
@@ -19,6 +19,7 @@ export interface CodeHunks extends CodeChange {
 
 export async function codeChanges(store: string, from: string, to: string): Promise<CodeChange[]> {
   if (from === to) return [];
+  for (const tree of [from, to]) requireObjectId(tree);
   const output = await tryGit(['diff-tree', '-r', '-z', '--name-status', '--no-renames', from, to], optionsOf(store));
   return changesOf(output ?? '');
 }
@@ -31,6 +32,7 @@ export async function changedFiles(store: string, from: string, to: string): Pro
 /** With the lines, as long as they are no more than `limit` characters of JSON in all. Rejects with `GitError`. */
 export async function codeHunks(store: string, from: string, to: string, limit: number): Promise<CodeHunks[]> {
   if (from === to) return [];
+  for (const tree of [from, to]) requireObjectId(tree);
   const run = (...format: string[]) =>
     git(['diff-tree', '-r', '--no-renames', '--no-ext-diff', '--no-textconv', ...format, from, to], optionsOf(store));
   const [names, text] = await Promise.all([run('-z', '--name-status'), run('-p', '--no-color', '--full-index')]);
@@ -53,6 +55,7 @@ export async function codeHunks(store: string, from: string, to: string, limit: 
 /** A file of a snapshot. Rejects with `notFound`. */
 export async function codeFile(store: string, code: string, path: string): Promise<Buffer> {
   try {
+    requireObjectId(code);
     // One character a byte: it may be no text.
     const text = await git(['cat-file', 'blob', `${code}:${path}`], { ...optionsOf(store), encoding: 'latin1' });
     return Buffer.from(text, 'latin1');
@@ -72,5 +75,5 @@ function changesOf(output: string): CodeChange[] {
 }
 
 function optionsOf(store: string) {
-  return { cwd: store, env: { GIT_DIR: join(store, 'code.git') } };
+  return { cwd: store, env: { GIT_DIR: soundShadow(store) } };
 }

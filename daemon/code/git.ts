@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import * as v from 'valibot';
+import { objectIdSchema } from '../../protocol/session.ts';
 
 const MAX_OUTPUT_BYTES = 256 << 20;
 const TIMEOUT_MS = 60_000;
@@ -47,6 +49,11 @@ export class GitError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** Throws for what is no name of an object: git would take a word with a dash for an option, and some of them write files. */
+export function requireObjectId(name: string): void {
+  if (!v.is(objectIdSchema, name)) throw new GitError('invalid', `${JSON.stringify(name)} is no name of an object`);
 }
 
 /** The result, or null when git fails or there is none. */

@@ -1,5 +1,5 @@
 /** What git remembers of branches: existence, tips, renames, how HEAD came here. Reads only. */
-import { tryGit } from './git.ts';
+import { requireObjectId, tryGit } from './git.ts';
 
 const REFLOG_ENTRIES = '100';
 
@@ -28,6 +28,7 @@ export async function earlierNames(root: string, branch: string): Promise<string
 
 /** Whether the branch of that name has, or once had, this commit: else it is another branch of the same name. */
 export async function hasHad(root: string, branch: string, commit: string): Promise<boolean> {
+  requireObjectId(commit);
   const isAncestor = await tryGit(['merge-base', '--is-ancestor', commit, `refs/heads/${branch}`], { cwd: root });
   if (isAncestor !== null) return true;
   return (await reflog(root, `refs/heads/${branch}`)).some((entry) => entry.commit === commit);

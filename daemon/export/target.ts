@@ -11,9 +11,12 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, extname, isAbsolute, join, normalize } from 'node:path';
+import * as v from 'valibot';
+import { inside } from '../../base/inside.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { idSchema } from '../../protocol/session.ts';
 import { outputProblem } from '../content/out-file.ts';
 import { readJson, syncDirectory, syncFile, TEMPORARY_PREFIX, writeJson } from '../store/files.ts';
 
@@ -40,9 +43,10 @@ export class Target {
     const id = randomId();
     // With the ending of its name: some writers add their own where it is missing.
     this.temporary = join(dirname(path), `${TEMPORARY_PREFIX}${id}${extname(path)}`);
-    this.scratch = join(store, PENDING, `${id}.tmp`);
-    mkdirSync(join(store, PENDING), { recursive: true });
-    this.#pending = join(store, PENDING, `${id}.json`);
+    const pending = inside(store, PENDING);
+    mkdirSync(pending, { recursive: true });
+    this.scratch = join(pending, `${id}.tmp`);
+    this.#pending = join(pending, `${id}.json`);
     writeJson(this.#pending, { temporary: this.temporary });
   }
 
@@ -75,16 +79,31 @@ export class Target {
   }
 }
 
-/** Takes away what exports left behind whose daemon died. */
+/**
+ * Takes away what exports left behind whose daemon died. A record names a path outside of the store, and may be anybody's: only
+ * a name that holds the record's own id is one that we gave.
+ */
 export function sweepExports(store: string): void {
-  const folder = join(store, PENDING);
+  const folder = inside(store, PENDING);
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) {
-    const { temporary } = (readJson(join(folder, name)) ?? {}) as { temporary?: string };
-    if (temporary && basename(temporary).startsWith(TEMPORARY_PREFIX))
-      for (const path of [temporary, noteOf(temporary)]) rmSync(path, { recursive: true, force: true });
-    rmSync(join(folder, name), { recursive: true, force: true });
+    const path = join(folder, name);
+    const record = v.safeParse(pendingSchema, readJson(path));
+    if (record.success && isOurs(record.output.temporary, basename(name, '.json')))
+      for (const left of [record.output.temporary, noteOf(record.output.temporary)])
+        rmSync(left, { recursive: true, force: true });
+    rmSync(path, { recursive: true, force: true });
   }
+}
+
+const pendingSchema = v.object({ temporary: v.string() });
+
+function isOurs(path: string, id: string): boolean {
+  if (!v.is(idSchema, id) || !isAbsolute(path) || normalize(path) !== path) return false;
+  const name = basename(path);
+  return (
+    name === `${TEMPORARY_PREFIX}${id}${extname(name)}` && !lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
+  );
 }
 
 /** The manifest, until it has its name. */

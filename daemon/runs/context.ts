@@ -1,8 +1,12 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import * as v from 'valibot';
+import { inside } from '../../base/inside.ts';
 import type { Checkpoint, Notice, Run } from '../../protocol/domain.ts';
+import { idSchema } from '../../protocol/session.ts';
 import type { Backends } from '../backends/backends.ts';
 import type { Place } from '../code/project.ts';
+import { SessionDirectory } from '../sessions/directory.ts';
 import type { Store } from '../store/client.ts';
 
 /** What the parts of a project share. */
@@ -27,6 +31,17 @@ export interface Announcer {
 
 export function sessionsPath(context: Pick<ProjectContext, 'place'>): string {
   return join(context.place.store, 'sessions');
+}
+
+/** Of an id that a record names. Throws `unsafeName`. */
+export function sessionOf(context: Pick<ProjectContext, 'place'>, id: string): SessionDirectory {
+  return new SessionDirectory(inside(sessionsPath(context), id));
+}
+
+/** Ids of the sessions that there are. A link is none. */
+export function sessionIds(context: Pick<ProjectContext, 'place'>): string[] {
+  const entries = readdirSync(sessionsPath(context), { withFileTypes: true });
+  return entries.flatMap((entry) => (entry.isDirectory() && v.is(idSchema, entry.name) ? [entry.name] : []));
 }
 
 /** False once somebody has deleted the store under us. */

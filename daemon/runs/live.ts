@@ -123,7 +123,7 @@ export class LiveRun {
   }
 
   /** What was done with the files of a script that is to go on from them. */
-  async saidPutBack({ restored, changed }: PutBack): Promise<void> {
+  async saidPutBack({ restored, changed, behindLinks }: PutBack): Promise<void> {
     if (restored.length > 0)
       await this.#say(
         'putBack',
@@ -135,6 +135,12 @@ export class LiveRun {
         'putBack',
         'warning',
         `${listed(changed)} in the project ${changed.length === 1 ? 'is' : 'are'} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`,
+      );
+    if (behindLinks.length > 0)
+      await this.#say(
+        'putBack',
+        'warning',
+        `${listed(behindLinks)} would lie behind a link that trainstash.json does not name, and ${behindLinks.length === 1 ? 'was' : 'were'} not put back; the script was given the checkpoint's own.`,
       );
   }
 

@@ -7,9 +7,7 @@ import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
-import { SESSION_FILES } from '../../protocol/session.ts';
 import { type Place, readHead } from '../code/project.ts';
-import { SessionDirectory } from '../sessions/directory.ts';
 import { startStore } from '../store/client.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
@@ -18,7 +16,7 @@ import { adoptSessions, adoptStrays } from './adopt.ts';
 import { answerScripts } from './asked.ts';
 import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
-import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
+import { type Announcer, type ProjectContext, sessionOf, storeExists } from './context.ts';
 import { isPython } from './interpreter.ts';
 import { keepPolicy } from './live.ts';
 import { type Device, Runs } from './runs.ts';
@@ -68,7 +66,7 @@ export class OpenProject {
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
     mkdirSync(place.store, { recursive: true, mode: 0o700 });
-    if (!place.git) writeFileSync(join(place.store, '.gitignore'), '*\n');
+    if (!place.git) ignoreInGit(place.store);
     const network = networkFileSystem(place.store);
     if (network) {
       throw new TrainstashError(
@@ -176,7 +174,7 @@ export class OpenProject {
     );
     let start = 0;
     for (const session of sessions) {
-      const path = join(this.place.store, 'sessions', session.id, SESSION_FILES.output);
+      const path = sessionOf(this.context, session.id).file('output');
       const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
       if (offset < start + size) {
         const file = await open(path, 'r');
@@ -351,7 +349,7 @@ export class OpenProject {
 
   /** As its newest session was told. */
   #policyOf(run: Run): KeepPolicy {
-    const session = run.session && new SessionDirectory(join(sessionsPath(this.context), run.session));
+    const session = run.session && sessionOf(this.context, run.session);
     return keepPolicy(run, session ? session.launch() : null);
   }
 
@@ -360,6 +358,15 @@ export class OpenProject {
     const at = query.lastIndexOf('@');
     if (at < 0) return this.store.findCheckpoint(query, null);
     return this.store.findCheckpoint(query.slice(at + 1), await this.store.findRun(query.slice(0, at)));
+  }
+}
+
+/** Somebody may make a repository of the project later. What is there already may be a link. */
+function ignoreInGit(store: string): void {
+  try {
+    writeFileSync(join(store, '.gitignore'), '*\n', { flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

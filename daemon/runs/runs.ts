@@ -3,7 +3,7 @@
  * the store; what is in memory here can be lost at any moment.
  */
 import { rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { relative } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import {
   type Checkpoint,
@@ -16,13 +16,13 @@ import {
 } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Launch, TerminalInput } from '../../protocol/session.ts';
-import { SessionDirectory } from '../sessions/directory.ts';
+import type { SessionDirectory } from '../sessions/directory.ts';
 import { isFromEarlierBoot } from '../sessions/watch.ts';
 import { jobOfCommand, paramsOf, withParams } from './ad-hoc.ts';
 import { rememberResumesItself } from './answers.ts';
 import { maskSecrets, nameOfCommand } from './command.ts';
 import { findJob, readConfig } from './config.ts';
-import { type ProjectContext, sessionsPath } from './context.ts';
+import { type ProjectContext, sessionOf } from './context.ts';
 import { withDeadline } from './deferred.ts';
 import { identityOf } from './identity.ts';
 import { type Ended, LiveRun } from './live.ts';
@@ -310,7 +310,7 @@ export class Runs {
   /** Takes over a session that runs, or ran, without this daemon. */
   adopt(run: Run, session: Session, launch: Launch): void {
     if (this.#live.has(run.id)) return;
-    this.#follow(run, session, launch, new SessionDirectory(join(sessionsPath(this.#context), session.id)));
+    this.#follow(run, session, launch, sessionOf(this.#context, session.id));
   }
 
   /** A queued run whose environment was in the memory of a daemon that is gone. */

@@ -1,7 +1,11 @@
 /** The worktrees of one project: files that follow branches, and the runs that are in the way. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CONFIG_FILE } from '../../protocol/config.ts';
 import type { Notice, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
+import { declaredLinks } from '../branches/links.ts';
 import type { BranchPolicy } from '../branches/ownership.ts';
 import { fromText } from '../branches/paths.ts';
 import { Stashes } from '../branches/stashes.ts';
@@ -46,7 +50,9 @@ export class Worktrees implements Barrier {
   constructor(context: ProjectContext, runs: Runs) {
     this.#context = context;
     this.#runs = runs;
-    this.stashes = new Stashes(context.place.store, context.store);
+    this.stashes = new Stashes(context.place.store, context.store, (root) =>
+      declaredLinks(root, policyOf(configIn(root)).files),
+    );
   }
 
   /** Follows its HEAD from now on. Null without git. */
@@ -159,6 +165,14 @@ export class Worktrees implements Barrier {
         resume: (id) => this.#runs.resumeAgain(id, root),
       },
     });
+  }
+}
+
+function configIn(root: string): string | null {
+  try {
+    return readFileSync(join(root, CONFIG_FILE), 'utf8');
+  } catch {
+    return null;
   }
 }
 

@@ -15,6 +15,7 @@ import { Metrics } from './metrics.ts';
 import type { Objects } from './objects.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
 import { followObjects } from './rebuild.ts';
+import { linksIn, storeForeign } from './skeleton.ts';
 import { Upkeep } from './upkeep.ts';
 
 export interface StoreOptions {
@@ -32,6 +33,8 @@ export type StoreApi = ReturnType<typeof openStore>;
 export function openStore(options: StoreOptions) {
   const { path } = options;
   mkdirSync(path, { recursive: true, mode: 0o700 });
+  const links = linksIn(path);
+  if (links.length > 0) throw storeForeign(path, links);
   mkdirSync(join(path, 'sessions'), { recursive: true });
   const ownership = takeOwnership(path);
   let objects: Objects;

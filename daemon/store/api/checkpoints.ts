@@ -1,10 +1,11 @@
 /** Checkpoints: taken in, given out, found, marked. */
 import type { Checkpoint, Proof, Run } from '../../../protocol/domain.ts';
-import { TrainstashError } from '../../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { makeReserve } from '../gc.ts';
 import { type ReadPort, serveReads } from '../reading.ts';
 import { bestOf, type KeepPolicy } from '../retention.ts';
-import { type CheckpointBody, type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../saving.ts';
+import { bodyOf } from '../rows.ts';
+import { type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../saving.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';
 
 export function checkpointsApi(parts: Parts) {
@@ -28,7 +29,7 @@ export function checkpointsApi(parts: Parts) {
       parts.catalog.checkpointPage(run, trashed, after, limit),
     checkpointFacts(id: string) {
       const row = parts.objects.saved(id);
-      return row ? (JSON.parse(row.body) as CheckpointBody) : null;
+      return row ? bodyOf(row) : null;
     },
     findCheckpoint: (query: string, run: Run | null) => findCheckpoint(parts, query, run),
     tag(id: string, tag: string, remove: boolean): Checkpoint {
@@ -45,7 +46,15 @@ export function checkpointsApi(parts: Parts) {
       const now = Date.now();
       return [...parts.reasonsToKeep(run, policy)]
         .filter(([, reasons]) => reasons.length === 0)
-        .map(([id]) => parts.mark(id, 'trash', String(now)));
+        .flatMap(([id]) => {
+          try {
+            return [parts.mark(id, 'trash', String(now))];
+          } catch (error) {
+            // What cannot be read is none of this training's business: it stays where it is.
+            if (isError(error, 'corrupted') || isError(error, 'notFound')) return [];
+            throw error;
+          }
+        });
     },
   };
 }

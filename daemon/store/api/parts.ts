@@ -1,6 +1,6 @@
 /** What an open store is made of, and what several of its functions need. */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { inside } from '../../../base/inside.ts';
 import type { Checkpoint } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import type { Catalog } from '../catalog.ts';
@@ -80,12 +80,7 @@ export class Parts {
     for (const session of this.catalog.sessions(run)) {
       if (session.resumedFrom) needed.set(session.resumedFrom.checkpoint, 'the run was resumed from it');
     }
-    for (const row of this.catalog.database
-      .prepare(
-        "SELECT json_extract(body, '$.parent.checkpoint') AS id FROM run WHERE json_extract(body, '$.parent.run') = ?",
-      )
-      .all(run))
-      needed.set(String(row.id), 'a fork starts from it');
+    for (const { parent } of this.catalog.forksOf(run)) needed.set(parent!.checkpoint, 'a fork starts from it');
     return needed;
   }
 
@@ -127,11 +122,14 @@ export class Parts {
   /** Forgets a run with everything it has: checkpoints, metrics, session directories. */
   async purgeRun(id: string): Promise<void> {
     for (const checkpoint of this.catalog.checkpoints(id, { trashed: true })) this.forgetCheckpoint(checkpoint.id);
-    for (const session of this.catalog.sessions(id))
-      rmSync(join(this.path, 'sessions', session.id), { recursive: true, force: true });
-    rmSync(join(this.path, 'files', id), { recursive: true, force: true });
+    for (const session of this.catalog.sessions(id)) this.#remove(`sessions/${session.id}`);
+    this.#remove(`files/${id}`);
     this.catalog.removeRun(id);
     this.metrics.forgetIds();
     await this.upkeep.sweep();
+  }
+
+  #remove(name: string): void {
+    rmSync(inside(this.path, name), { recursive: true, force: true });
   }
 }

@@ -1,5 +1,5 @@
 /** Runs and sessions. */
-import { join } from 'node:path';
+import { inside } from '../../../base/inside.ts';
 import type { Run, Session } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { SESSION_FILES } from '../../../protocol/session.ts';
@@ -41,15 +41,11 @@ export function runsApi(parts: Parts) {
         parts.metrics,
         session,
         source,
-        join(parts.path, 'sessions', session, SESSION_FILES[source]),
+        inside(parts.path, `sessions/${session}/${SESSION_FILES[source]}`),
       ),
 
     /** Drafts that ended before: nobody will look for them. */
-    draftsEndedBefore: (time: number) =>
-      parts.catalog.database
-        .prepare("SELECT id FROM run WHERE draft = 1 AND json_extract(body, '$.endedAt') < ?")
-        .all(time)
-        .map((row) => String(row.id)),
+    draftsEndedBefore: (time: number) => parts.catalog.draftsEndedBefore(time).map(({ id }) => id),
     purgeRun: (id: string) => parts.purgeRun(id),
   };
 }
@@ -68,10 +64,8 @@ function findRun(parts: Parts, query: string): Run {
       matches: candidates.map((run) => `${run.id} (${run.name})`),
     });
   }
-  const named = parts.catalog.database
-    .prepare("SELECT body FROM run WHERE json_extract(body, '$.name') = ? LIMIT 2")
-    .all(query);
-  if (named.length === 1) return JSON.parse(named[0]!.body);
+  const named = parts.catalog.runsByName(query);
+  if (named.length === 1) return named[0]!;
   throw new TrainstashError('notFound', `There is no run "${query}". \`trainstash ls --all\` lists them.`, {
     what: 'run',
     query,

@@ -6,8 +6,9 @@ import { LIVE_STATUSES, type StoreUsage } from '../../../protocol/domain.ts';
 import type { FsckReport } from '../../../protocol/messages.ts';
 import { Catalog } from '../catalog.ts';
 import { openCatalog } from '../catalog-schema.ts';
-import { checkObjects } from '../fsck.ts';
-import { isDiskFull, returnSpace, TRASH_DAYS, withReserve } from '../gc.ts';
+import { isDiskFull } from '../failures.ts';
+import { checkCatalog, checkObjects } from '../fsck.ts';
+import { returnSpace, TRASH_DAYS, withReserve } from '../gc.ts';
 import { Metrics } from '../metrics.ts';
 import { unpackedBytes } from '../packing.ts';
 import { fillCatalog } from '../rebuild.ts';
@@ -40,10 +41,7 @@ export function upkeepApi(parts: Parts) {
       return withReserve(parts.path, async () => {
         const expired = parts.catalog.trashedCheckpoints().filter(({ trashedAt }) => trashedAt! < limit);
         for (const { id } of expired) parts.forgetCheckpoint(id);
-        const oldRuns = parts.catalog.database
-          .prepare('SELECT id FROM run WHERE trashed < ?')
-          .all(limit === Number.POSITIVE_INFINITY ? 1e300 : limit);
-        for (const row of oldRuns) await parts.purgeRun(String(row.id));
+        for (const { id } of parts.catalog.runsTrashedBefore(Math.min(limit, 1e300))) await parts.purgeRun(id);
         const removedChunks = await parts.upkeep.sweep();
         const returnedBytes = await returnSpace(parts.objects, pause, true);
         return { removedCheckpoints: expired.length, removedChunks, returnedBytes };
@@ -56,7 +54,10 @@ export function upkeepApi(parts: Parts) {
     },
     async fsck(rebuild: boolean): Promise<FsckReport> {
       const report = await checkObjects(parts.objects, pause);
-      if (!rebuild) return { ...report, rebuilt: null };
+      if (!rebuild) {
+        const problems = [...report.problems, ...checkCatalog(parts.objects, parts.catalog)];
+        return { ...report, problems, rebuilt: null };
+      }
       parts.catalog.database.close();
       setAside(parts.path);
       parts.catalog = new Catalog(openCatalog(join(parts.path, 'catalog.db')));
