@@ -33,7 +33,7 @@ export async function exportModel(
 ): Promise<{ files: ExportFile[]; notes: string[]; parity: Parity | null }> {
   const { store, place } = context;
   await context.requireTrust();
-  const body = (await store.checkpointFacts(checkpoint.id))!;
+  const body = await store.requireFacts(checkpoint.id);
   const cwd = body.run.code ? await checkOut(place.root, place.store, body.run.code) : place.root;
   const { directory, start } = await prepareSession(context, {
     // The checkpoint's own if it is here, else what there is: only the weights are written.

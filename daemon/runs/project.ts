@@ -295,7 +295,7 @@ export class OpenProject {
 
   async #removeCheckpoint(query: string, undo: boolean): Promise<{ removed: string[]; bytes: number }> {
     const checkpoint = await this.findCheckpoint(query);
-    const run = (await this.store.run(checkpoint.run))!;
+    const run = await this.store.requireRun(checkpoint.run);
     if (!undo) {
       const reasons = new Map(await this.store.reasonsToKeep(run.id, this.#policyOf(run))).get(checkpoint.id) ?? [];
       const strong = reasons.filter((reason) => /tagged|fork|newest/.test(reason));
@@ -337,8 +337,8 @@ export class OpenProject {
   async codeOf(source: string): Promise<{ code: string; leftOut: string[] }> {
     const run = await this.store.findRun(source).catch(() => null);
     const checkpoint = run ? null : await this.findCheckpoint(source);
-    const own = run ?? (await this.store.run(checkpoint!.run))!;
-    const code = checkpoint ? (await this.store.checkpointFacts(checkpoint.id))!.run.code : own.code;
+    const own = run ?? (await this.store.requireRun(checkpoint!.run));
+    const code = checkpoint ? (await this.store.requireFacts(checkpoint.id)).run.code : own.code;
     if (code === null)
       throw new TrainstashError('notFound', `${own.name} has no code snapshot: its folder was no git repository.`, {
         what: 'file',

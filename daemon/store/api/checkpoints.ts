@@ -5,7 +5,7 @@ import { makeReserve } from '../gc.ts';
 import { type ReadPort, serveReads } from '../reading.ts';
 import { bestOf, type KeepPolicy } from '../retention.ts';
 import { bodyOf } from '../rows.ts';
-import { type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../saving.ts';
+import { type CheckpointBody, type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../saving.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';
 
 export function checkpointsApi(parts: Parts) {
@@ -27,9 +27,20 @@ export function checkpointsApi(parts: Parts) {
     checkpoints: (run: string, trashed = false) => parts.catalog.checkpoints(run, { trashed }),
     checkpointPage: (run: string, trashed: boolean, after: number, limit: number) =>
       parts.catalog.checkpointPage(run, trashed, after, limit),
+    /** Throws `corrupted`. */
     checkpointFacts(id: string) {
       const row = parts.objects.saved(id);
       return row ? bodyOf(row) : null;
+    },
+    /** Of one that the catalog lists. Throws `notFound`: what it lists need not be stored. */
+    requireFacts(id: string): CheckpointBody {
+      const row = parts.objects.saved(id);
+      if (row) return bodyOf(row);
+      throw new TrainstashError(
+        'notFound',
+        `The checkpoint ${id} is listed, and not stored. \`trainstash fsck\` says more.`,
+        { what: 'checkpoint', query: id },
+      );
     },
     findCheckpoint: (query: string, run: Run | null) => findCheckpoint(parts, query, run),
     tag(id: string, tag: string, remove: boolean): Checkpoint {

@@ -17,6 +17,15 @@ export function runsApi(parts: Parts) {
     },
     putRun: (run: Run) => parts.catalog.putRun(run),
     run: (id: string) => parts.catalog.run(id),
+    /** Of a record that names it. Throws `notFound`: a record can name what is not there. */
+    requireRun(id: string): Run {
+      const run = parts.catalog.run(id);
+      if (run) return run;
+      throw new TrainstashError('notFound', `The run ${id} is named, and not there. \`trainstash fsck\` says more.`, {
+        what: 'run',
+        query: id,
+      });
+    },
     runs: (filter: RunFilter) => parts.catalog.runs(filter),
     countRuns: () => parts.catalog.countRuns(),
     branches: () => parts.catalog.branches(),
