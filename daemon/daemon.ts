@@ -19,13 +19,13 @@ import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
 import { type Backends, backendsOf } from './backends/backends.ts';
 import { findProject, type Place } from './code/project.ts';
-import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
+import { isLink, Known } from './known.ts';
 import type { Announcer } from './runs/context.ts';
 import { OpenProject } from './runs/project.ts';
+import { madeElsewhere } from './runs/refusals.ts';
 import type { ClientInfo } from './server.ts';
 import { lookAtStore } from './store/client.ts';
-import { readJson, writeJson } from './store/files.ts';
 
 /** An open project costs a worker thread; it is opened again in some ten milliseconds. */
 const PROJECT_IDLE_MS = 120_000;
@@ -47,12 +47,6 @@ export interface DaemonSetup {
   quotaBytes?: number;
 }
 
-interface KnownProject {
-  root: string;
-  store: string;
-  trusted: boolean;
-}
-
 export class Daemon {
   readonly build: Build;
   readonly startedAt = Date.now();
@@ -63,7 +57,7 @@ export class Daemon {
   readonly #places = new Map<string, Place>();
   /** The stores whose projects a client wants to stay open. */
   readonly #watched = new Map<ClientInfo, Set<string>>();
-  #known: KnownProject[];
+  readonly #known: Known;
   #notify: <P>(notification: Notification<P>, params: P) => void = () => {};
   #clients: () => number = () => 0;
 
@@ -71,8 +65,7 @@ export class Daemon {
     this.#setup = setup;
     this.build = setup.build;
     this.backends = backendsOf(setup.paths, setup.runtime, setup.build);
-    const known = readJson(setup.paths.projects);
-    this.#known = Array.isArray(known) ? (known as KnownProject[]) : [];
+    this.#known = new Known(setup.paths.projects);
   }
 
   get inspectThread(): URL {
@@ -88,15 +81,32 @@ export class Daemon {
     this.#clients = clients;
   }
 
-  /** Opens the project that a folder is in, or finds it open. */
-  async project(folder: string, create = false): Promise<OpenProject> {
+  /**
+   * Opens the project that a folder is in, or finds it open. `accept`: a person has said that its store may be used, wherever
+   * it was made. Rejects with `storeElsewhere` for one that is a link: not even a look is safe there.
+   */
+  async project(folder: string, { create = false, accept = false } = {}): Promise<OpenProject> {
     const place = await this.#place(folder, create);
+    if (isLink(place.store)) {
+      if (accept) this.#known.follow(place.store);
+      if (!this.#known.mayFollow(place.store)) throw madeElsewhere(place);
+    }
+    const opened = await this.#opened(place);
+    if (accept && !opened.isOurs) {
+      await opened.accept();
+      this.#settleHead(opened, place);
+      void this.#announceProject(opened, place.root);
+    }
+    return opened;
+  }
+
+  async #opened(place: Place): Promise<OpenProject> {
     const entry = this.#projects.get(place.store);
     if (entry) {
       entry.usedAt = Date.now();
       const opened = await entry.opening;
       // Another worktree of it is trusted and remembered by itself.
-      this.#remember(place);
+      this.#known.remember(place.root, place.store);
       if (opened.exists) return opened;
       this.#setup.log(`${place.store} was deleted`);
       await this.forget(opened);
@@ -112,10 +122,7 @@ export class Daemon {
       log: this.#setup.log,
       device: { isFree: () => this.liveRuns().length === 0, freed: () => this.#deviceFreed() },
       quotaBytes: this.#setup.quotaBytes,
-    }).then((opened) => {
-      // With the store open it is ours alone.
-      sweepExports(place.store);
-      return opened;
+      made: this.#known,
     });
     const created: Entry = { opening, opened: null, usedAt: Date.now(), packing: new IdlePacking() };
     this.#projects.set(place.store, created);
@@ -125,10 +132,14 @@ export class Daemon {
       this.#projects.delete(place.store);
       throw error;
     }
-    this.#remember(place);
-    // What HEAD did while nobody looked is settled now.
-    if (place.git) void created.opened.worktrees.at(place.root).catch((error: Error) => this.#setup.log(error.message));
+    this.#known.remember(place.root, place.store);
+    this.#settleHead(created.opened, place);
     return created.opened;
+  }
+
+  /** What HEAD did while nobody looked is settled now. */
+  #settleHead(project: OpenProject, { git, root }: Place): void {
+    if (git) void project.worktrees.at(root).catch((error: Error) => this.#setup.log(error.message));
   }
 
   /** What is in a store that is not opened, since it holds what is not ours. */
@@ -167,13 +178,11 @@ export class Daemon {
   }
 
   isTrusted(root: string): boolean {
-    return this.#known.some((known) => known.root === root && known.trusted);
+    return this.#known.isTrusted(root);
   }
 
   trust(root: string): void {
-    if (this.isTrusted(root)) return;
-    this.#known = this.#known.map((known) => (known.root === root ? { ...known, trusted: true } : known));
-    writeJson(this.#setup.paths.projects, this.#known);
+    if (!this.#known.trust(root)) return;
     for (const project of this.#open()) if (project.place.root === root) void this.#announceProject(project, root);
   }
 
@@ -220,7 +229,7 @@ export class Daemon {
 
   /** Sessions that ran while no daemon did are taken over at once, not when somebody asks. */
   async openUnfinished(): Promise<void> {
-    for (const { root, store } of this.#known) {
+    for (const { root, store } of this.#known.projects) {
       if (!hasUnfinishedSession(store) || !existsSync(root)) continue;
       await this.project(root).catch((error: Error) => this.#setup.log(`${root}: ${error.message}`));
     }
@@ -236,7 +245,7 @@ export class Daemon {
 
   packWhileIdle(): void {
     for (const entry of this.#projects.values()) {
-      if (!entry.opened) continue;
+      if (!entry.opened?.isOurs) continue;
       const { store, place } = entry.opened;
       const log = (text: string) => this.#setup.log(`${place.store}: ${text}`);
       void entry.packing.run(
@@ -262,13 +271,6 @@ export class Daemon {
     const place = await findProject(folder, create);
     this.#places.set(folder, place);
     return place;
-  }
-
-  #remember({ root, store }: Place): void {
-    if (this.#known.some((known) => known.root === root && known.store === store)) return;
-    const trusted = this.isTrusted(root);
-    this.#known = [...this.#known.filter((known) => known.root !== root), { root, store, trusted }];
-    writeJson(this.#setup.paths.projects, this.#known);
   }
 
   async #announceProject(project: OpenProject, root: string): Promise<void> {

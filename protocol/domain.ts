@@ -169,6 +169,8 @@ export interface Project {
   /** Without git there is one branch, shown as "(no git)". */
   git: boolean;
   trusted: boolean;
+  /** Its store was made by another user or on another machine, or is a copy, and nobody has said that it may be used. */
+  madeElsewhere: boolean;
   /** What a switch of the branch's files waits for, for people; null: none is due. */
   switchWaits: string | null;
   live: number;

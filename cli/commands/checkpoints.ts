@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import * as m from '../../protocol/messages.ts';
 import { bytes, integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
+import { TRUST_OPTION } from '../context.ts';
 import { paint, safe } from '../format.ts';
 import { inspectionLines } from '../inspection.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
@@ -23,11 +24,11 @@ export const checkpointCommands: Record<string, Command> = {
   },
   verify: {
     summary: 'replay up to the next checkpoint and compare every bit',
-    usage: 'CHECKPOINT | RUN@STEP',
-    options: {},
+    usage: 'CHECKPOINT | RUN@STEP [--trust]',
+    options: TRUST_OPTION,
     words: [1, 1],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('run');
       const checkpoint = context.args.words[0]!;
       if (!context.json) console.error('Replaying…');
       const result = await client.request(m.checkpointVerify, {
@@ -75,11 +76,11 @@ export const checkpointCommands: Record<string, Command> = {
   },
   code: {
     summary: 'write the code that a run was started with into a new folder',
-    usage: 'RUN|CHECKPOINT|RUN@STEP FOLDER',
-    options: {},
+    usage: 'RUN|CHECKPOINT|RUN@STEP FOLDER [--trust]',
+    options: TRUST_OPTION,
     words: [2, 2],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('write');
       const [source, directory] = context.args.words as [string, string];
       const restored = await client.request(m.codeRestore, { root: context.root, source, directory });
       const { leftOut } = restored;
@@ -92,11 +93,11 @@ export const checkpointCommands: Record<string, Command> = {
   },
   restore: {
     summary: "write a checkpoint's own files into a new folder",
-    usage: 'CHECKPOINT|RUN@STEP FOLDER',
-    options: {},
+    usage: 'CHECKPOINT|RUN@STEP FOLDER [--trust]',
+    options: TRUST_OPTION,
     words: [2, 2],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('write');
       const [checkpoint, directory] = context.args.words as [string, string];
       const restored = await client.request(m.checkpointRestore, { root: context.root, checkpoint, directory });
       context.answer(restored, [

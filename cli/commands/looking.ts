@@ -71,7 +71,7 @@ export const lookingCommands: Record<string, Command> = {
 async function listRuns(context: Context): Promise<number> {
   const client = await context.project();
   const { args, root } = context;
-  const project = await client.request(m.projectOpen, { root, trusted: true });
+  const project = await client.request(m.projectOpen, { root, trusted: false });
   const branch = args.flag('all') ? undefined : (args.text('branch') ?? project.branch);
   const trashed = args.flag('trash');
   const runs: Run[] = [];

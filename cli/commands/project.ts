@@ -5,7 +5,7 @@ import * as m from '../../protocol/messages.ts';
 import { age, bytes, integer } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import type { Context } from '../context.ts';
+import { type Context, TRUST_OPTION } from '../context.ts';
 import { safe } from '../format.ts';
 import { requestTask } from '../task.ts';
 import { ask } from '../terminal.ts';
@@ -18,7 +18,7 @@ export const projectCommands: Record<string, Command> = {
     options: {},
     words: [0, 1],
     async run(context) {
-      const client = await context.project({ create: true });
+      const client = await context.project('look', { create: true });
       const result = await client.request(m.projectInit, { root: context.root, module: context.args.words[0] });
       context.answer(result, [
         result.created
@@ -46,11 +46,11 @@ export const projectCommands: Record<string, Command> = {
   },
   keep: {
     summary: 'make a job of the command that a run was started with',
-    usage: 'RUN [NAME]',
-    options: {},
+    usage: 'RUN [NAME] [--trust]',
+    options: TRUST_OPTION,
     words: [1, 2],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('write');
       const [run, name] = context.args.words as [string, string | undefined];
       const kept = await client.request(m.jobKeep, { root: context.root, run, name });
       context.answer(kept, [`${kept.config} has the job "${kept.job}". \`trainstash run ${kept.job}\` starts it.`]);
@@ -129,7 +129,7 @@ export const projectCommands: Record<string, Command> = {
       const { project, usage } = await client.request(m.projectWhere, { root: context.root });
       context.answer({ project, usage }, [
         field('project', project.root),
-        field('store', project.store),
+        field('store', `${project.store}${project.madeElsewhere ? ' (made elsewhere: only looked at)' : ''}`),
         ...usageLines(usage),
       ]);
       return 0;
@@ -137,11 +137,11 @@ export const projectCommands: Record<string, Command> = {
   },
   eject: {
     summary: 'all checkpoints back as plain files, store gone',
-    usage: '[--to FOLDER] [--yes]',
-    options: { to: { type: 'string' }, yes: { type: 'boolean', short: 'y' } },
+    usage: '[--to FOLDER] [--yes] [--trust]',
+    options: { to: { type: 'string' }, yes: { type: 'boolean', short: 'y' }, ...TRUST_OPTION },
     words: [0, 0],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('write');
       const directory = context.args.text('to') ?? 'trainstash-ejected';
       const { project } = await client.request(m.projectWhere, { root: context.root });
       if (

@@ -18,7 +18,8 @@ import type { Budget } from './budget.ts';
 export interface ToolContext {
   /** The only project that can be acted on. */
   root: string;
-  client(): Promise<Client>;
+  /** `run`: a person has agreed that something of the project is started. */
+  client(purpose?: 'look' | 'run'): Promise<Client>;
   environment(): Record<string, string>;
   budget: Budget;
   /** A person has said beforehand that nobody needs to be asked. */
@@ -253,7 +254,7 @@ async function confirmed(
     if (acceptedContent(response, 'confirm', CONFIRMATION)?.go !== true)
       return failed('Nothing was done: the person said no.');
   }
-  return answered(async () => act(await context.client()));
+  return answered(async () => act(await context.client('run')));
 }
 
 function withParams(given: Record<string, unknown> | undefined): string {

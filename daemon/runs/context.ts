@@ -19,6 +19,8 @@ export interface ProjectContext {
   backends: Backends;
   announce: Announcer;
   log(text: string): void;
+  /** Whether the store was made here, or somebody has said that it may be used all the same. */
+  isOurs(): boolean;
 }
 
 /** Tells clients; each call is one change of the state's revision. */

@@ -1,13 +1,14 @@
 /** One open project: its store, its runs, and what is done with them that is not a run's life. */
 import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
 import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
 import { type Place, readHead } from '../code/project.ts';
+import { sweepExports } from '../export/target.ts';
 import { startStore } from '../store/client.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { networkFileSystem } from '../store/place.ts';
@@ -42,6 +43,15 @@ export interface ProjectSetup {
   log(text: string): void;
   device: Device;
   quotaBytes?: number;
+  made: MadeHere;
+}
+
+/** What is known of who has made a store. */
+export interface MadeHere {
+  /** Nothing is there that could tell anything. */
+  isYetToBeMade(store: string): boolean;
+  isOurs(store: string, id: string | null): boolean;
+  bind(store: string, id: string): void;
 }
 
 export class OpenProject {
@@ -54,10 +64,13 @@ export class OpenProject {
   #answering: Promise<void> | null = null;
   #strays: NodeJS.Timeout | null = null;
   #closed = false;
+  readonly #made: MadeHere;
+  #isOurs = false;
 
-  private constructor(context: ProjectContext, device: ProjectSetup['device']) {
+  private constructor(context: ProjectContext, { device, made }: Pick<ProjectSetup, 'device' | 'made'>) {
     this.context = context;
     this.place = context.place;
+    this.#made = made;
     this.runs = new Runs(context, device);
     this.verifier = new Verifier(context);
     this.worktrees = new Worktrees(context, this.runs);
@@ -65,9 +78,7 @@ export class OpenProject {
   }
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
-    mkdirSync(place.store, { recursive: true, mode: 0o700 });
-    if (!place.git) ignoreInGit(place.store);
-    const network = networkFileSystem(place.store);
+    const network = networkFileSystem(existingFolder(place.store));
     if (network) {
       throw new TrainstashError(
         'storeUnusable',
@@ -75,7 +86,11 @@ export class OpenProject {
         { path: place.store, reason: network },
       );
     }
+    const isNew = setup.made.isYetToBeMade(place.store);
+    mkdirSync(place.store, { recursive: true, mode: 0o700 });
+    if (!place.git) ignoreInGit(place.store);
     const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
+    let project: OpenProject;
     const context: ProjectContext = {
       place,
       store,
@@ -84,17 +99,35 @@ export class OpenProject {
       backends: setup.backends,
       announce: setup.announce(place),
       log: setup.log,
+      isOurs: () => project.isOurs,
     };
-    const project = new OpenProject(context, setup.device);
-    if ((await store.info()).rebuiltAtOpen)
-      setup.log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
+    project = new OpenProject(context, setup);
+    const { rebuiltAtOpen, id } = await store.info();
+    if (rebuiltAtOpen) setup.log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
+    const isOurs = isNew || setup.made.isOurs(place.store, id);
     await adoptSessions(context, project.runs);
     // Those that ended meanwhile are settled before anyone asks.
     await project.runs.settle();
-    for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
-    await project.worktrees.tidy(false);
+    if (isOurs) await project.accept();
     project.#lookForStrays();
     return project;
+  }
+
+  /** Whether the store was made here. One that was not is looked at, and nothing that it says is done. */
+  get isOurs(): boolean {
+    return this.#isOurs;
+  }
+
+  /** It was made here, or a person has said that it may be used. */
+  async accept(): Promise<void> {
+    if (this.#isOurs) return;
+    const { store, place, worktrees } = this;
+    this.#made.bind(place.store, await store.giveId());
+    this.#isOurs = true;
+    // With the store open it is ours alone.
+    sweepExports(place.store);
+    for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
+    await worktrees.tidy(false);
   }
 
   get store(): ProjectContext['store'] {
@@ -121,6 +154,7 @@ export class OpenProject {
       git,
       branch,
       trusted,
+      madeElsewhere: !this.isOurs,
       switchWaits,
       live: this.runs.liveRuns().length,
       runs: await this.store.countRuns(),
@@ -246,9 +280,10 @@ export class OpenProject {
   #lookForStrays(): void {
     this.#strays = setTimeout(async () => {
       // Not waited for: a large checkpoint takes long, and other scripts start meanwhile.
-      this.#answering ??= this.#quietly(answerScripts(this.context)).then(() => {
-        this.#answering = null;
-      });
+      if (this.isOurs)
+        this.#answering ??= this.#quietly(answerScripts(this.context)).then(() => {
+          this.#answering = null;
+        });
       await this.#quietly(adoptStrays(this.context, this.runs, this.#seen));
       if (!this.#closed) this.#lookForStrays();
     }, STRAYS_MS);
@@ -359,6 +394,11 @@ export class OpenProject {
     if (at < 0) return this.store.findCheckpoint(query, null);
     return this.store.findCheckpoint(query.slice(at + 1), await this.store.findRun(query.slice(0, at)));
   }
+}
+
+/** The folder itself, or the nearest above it that is there. */
+function existingFolder(path: string): string {
+  return existsSync(path) ? path : existingFolder(dirname(path));
 }
 
 /** Somebody may make a repository of the project later. What is there already may be a link. */

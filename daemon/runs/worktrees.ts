@@ -57,7 +57,8 @@ export class Worktrees implements Barrier {
 
   /** Follows its HEAD from now on. Null without git. */
   at(root: string): Promise<Worktree | null> {
-    if (!this.#context.place.git) return Promise.resolve(null);
+    // A store that was made elsewhere says where files are to go: nothing follows HEAD by its word.
+    if (!this.#context.place.git || !this.#context.isOurs()) return Promise.resolve(null);
     let opening = this.#open.get(root);
     if (!opening) {
       opening = this.#start(root);

@@ -1,6 +1,7 @@
 /** What the store worker does for the daemon. One instance a store; everything SQLite happens behind these functions. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { randomId } from '../../protocol/ids.ts';
 import { checkpointsApi } from './api/checkpoints.ts';
 import { filesApi } from './api/files.ts';
 import { metricsApi } from './api/metrics.ts';
@@ -17,6 +18,8 @@ import { defaultQuotaBytes, takeOwnership } from './place.ts';
 import { followObjects } from './rebuild.ts';
 import { linksIn, storeForeign } from './skeleton.ts';
 import { Upkeep } from './upkeep.ts';
+
+const STORE_ID = 'store';
 
 export interface StoreOptions {
   /** The store's directory; made when missing. */
@@ -55,7 +58,13 @@ export function openStore(options: StoreOptions) {
   followObjects(objects, catalog);
   const parts = new Parts({ path, objects, catalog, metrics: new Metrics(catalog), hasher, coders, upkeep });
   return {
-    info: () => ({ driver: objects.database.driver, rebuiltAtOpen }),
+    /** `id`: by which this machine knows the store again; null until it has one. */
+    info: () => ({ driver: objects.database.driver, rebuiltAtOpen, id: objects.meta(STORE_ID) ?? null }),
+    giveId(): string {
+      const id = objects.meta(STORE_ID) ?? randomId();
+      objects.setMeta(STORE_ID, id);
+      return id;
+    },
     ...runsApi(parts),
     ...checkpointsApi(parts),
     ...filesApi(parts),

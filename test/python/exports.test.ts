@@ -51,6 +51,7 @@ async function openBench(watcher = UNWATCHED, made?: Stored): Promise<Bench> {
     backends: null as never,
     announce: { run() {}, checkpoint() {}, metrics() {}, notice() {} },
     log() {},
+    isOurs: () => true,
     contentThread: CONTENT_THREAD,
     findCheckpoint: async (id) => (await stored.store.checkpoint(id))!,
     requireTrust: async () => {},

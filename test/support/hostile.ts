@@ -313,6 +313,8 @@ function setup(folder: string): Parameters<typeof OpenProject.open>[1] {
     announce: () => ({ run() {}, checkpoint() {}, metrics() {}, notice() {} }),
     log: () => {},
     device: { isFree: () => true, freed: () => {} },
+    // A person has said that it may be used: nothing holds it back.
+    made: { isYetToBeMade: () => false, isOurs: () => true, bind: () => {} },
   };
 }
 
