@@ -19,6 +19,7 @@ import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
 import { type Backends, backendsOf } from './backends/backends.ts';
 import { findProject, type Place } from './code/project.ts';
+import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
 import { isLink, Known } from './known.ts';
 import type { Announcer } from './runs/context.ts';
@@ -123,6 +124,7 @@ export class Daemon {
       device: { isFree: () => this.liveRuns().length === 0, freed: () => this.#deviceFreed() },
       quotaBytes: this.#setup.quotaBytes,
       made: this.#known,
+      sweep: sweepExports,
     });
     const created: Entry = { opening, opened: null, usedAt: Date.now(), packing: new IdlePacking() };
     this.#projects.set(place.store, created);

@@ -14,6 +14,7 @@ import { exportFormats, exportTo } from './export/export.ts';
 import type { ExportContext } from './export/source.ts';
 import { PACK_SLICE_MS } from './idle-packing.ts';
 import { inspect } from './inspector.ts';
+import { initProject, jobsOf } from './runs/jobs.ts';
 import { keepAsJob } from './runs/keep-job.ts';
 import type { OpenProject } from './runs/project.ts';
 import { madeElsewhere } from './runs/refusals.ts';
@@ -76,11 +77,14 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const opened = await project(root);
     const worktree = await daemon.rootOf(root);
     return {
-      ...opened.init(worktree, module),
+      ...initProject(worktree, module),
       project: await opened.describe(worktree, daemon.isTrusted(worktree)),
     };
   });
-  on(m.projectJobs, 'reads', async ({ root }) => (await project(root)).jobs(await daemon.rootOf(root)));
+  on(m.projectJobs, 'reads', async ({ root }) => {
+    await project(root);
+    return jobsOf(await daemon.rootOf(root));
+  });
   on(m.jobKeep, 'changes', async ({ root, run, name }) => {
     const { store } = await accepted(root);
     return keepAsJob(await daemon.rootOf(root), await store.findRun(run), name);

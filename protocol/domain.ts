@@ -180,7 +180,16 @@ export interface Project {
 export interface StoreUsage {
   objectsBytes: number;
   catalogBytes: number;
+  /** Logs, events, and checkpoints that are not taken in yet. */
   sessionsBytes: number;
+  /** Folders of runs for files of their own; the quota has nothing to do with them. */
+  filesBytes: number;
+  /** Files that left the tree with their branch; the quota has nothing to do with them either. */
+  stashesBytes: number;
+  /** Code snapshots, catalogs that were set aside, and what else there is. */
+  otherBytes: number;
+  /** What killed writers left, and checkpoints that cannot be stored: it goes by itself. */
+  leftBytes: number;
   /** Of `objectsBytes`: pages that will be used again before the file grows. */
   freeBytes: number;
   trashBytes: number;

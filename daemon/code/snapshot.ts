@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { inside } from '../../base/inside.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { Pending } from '../store/pending.ts';
 import { git, requireObjectId, tryGit } from './git.ts';
 import { SHADOW, soundShadow } from './shadow.ts';
 
@@ -97,10 +98,11 @@ async function writeTree(
 ): Promise<number> {
   requireObjectId(tree);
   const shadow = soundShadow(store);
-  const temporary = `${target}.tmp-${process.pid}`;
+  const pending = new Pending(store, target);
+  const temporary = pending.path;
   const index = join(shadow, `index-checkout-${randomId()}`);
-  mkdirSync(temporary, { recursive: true });
   try {
+    mkdirSync(temporary, { recursive: true });
     const options = { cwd: temporary, env: { ...shadowEnvironment(shadow, temporary), GIT_INDEX_FILE: index } };
     await git(['read-tree', tree], options);
     await git(['checkout-index', '--all', '--force'], options);
@@ -108,10 +110,8 @@ async function writeTree(
     await finish(temporary);
     renameSync(temporary, target);
     return files.split('\0').filter(Boolean).length;
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    throw error;
   } finally {
+    pending.close();
     rmSync(index, { force: true });
   }
 }

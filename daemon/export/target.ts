@@ -1,29 +1,12 @@
 /** Where an export goes: a name of ours beside it until everything is there, then its own. */
-import {
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, dirname, extname, isAbsolute, join, normalize } from 'node:path';
-import * as v from 'valibot';
-import { inside } from '../../base/inside.ts';
+import { existsSync, linkSync, lstatSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { randomId } from '../../protocol/ids.ts';
-import { idSchema } from '../../protocol/session.ts';
 import { outputProblem } from '../content/out-file.ts';
-import { readJson, syncDirectory, syncFile, TEMPORARY_PREFIX, writeJson } from '../store/files.ts';
+import { syncDirectory, syncFile } from '../store/files.ts';
+import { besidePending, Pending, sweepPending } from '../store/pending.ts';
 
 export const MANIFEST_SUFFIX = '.trainstash.json';
-/** In the store's folder: what a daemon that dies in the middle leaves behind is found by these. */
-const PENDING = 'exports';
-
 export class Target {
   readonly path: string;
   /** What is written, a file or a folder. */
@@ -32,7 +15,7 @@ export class Target {
   readonly scratch: string;
   readonly manifest: string;
   readonly #force: boolean;
-  readonly #pending: string;
+  readonly #pending: Pending;
 
   /** Throws `outputExists`, `outputUnusable`; nothing is written then. */
   constructor(store: string, path: string, force: boolean) {
@@ -40,18 +23,14 @@ export class Target {
     this.path = path;
     this.manifest = `${path}${MANIFEST_SUFFIX}`;
     this.#force = force;
-    const id = randomId();
-    // With the ending of its name: some writers add their own where it is missing.
-    this.temporary = join(dirname(path), `${TEMPORARY_PREFIX}${id}${extname(path)}`);
-    const pending = inside(store, PENDING);
-    mkdirSync(pending, { recursive: true });
-    this.scratch = join(pending, `${id}.tmp`);
-    this.#pending = join(pending, `${id}.json`);
-    writeJson(this.#pending, { temporary: this.temporary });
+    this.#pending = new Pending(store, path);
+    this.temporary = this.#pending.path;
+    this.scratch = this.#pending.scratch;
   }
 
+  /** The manifest, until it has its name. */
   get #note(): string {
-    return noteOf(this.temporary);
+    return besidePending(this.temporary);
   }
 
   /** The output gets its name, and the manifest its own. Throws `outputExists` when somebody was faster. */
@@ -72,43 +51,13 @@ export class Target {
 
   /** Also after a failure. */
   close(): void {
-    rmSync(this.temporary, { recursive: true, force: true });
-    rmSync(this.#note, { force: true });
-    rmSync(this.scratch, { recursive: true, force: true });
-    rmSync(this.#pending, { force: true });
+    this.#pending.close();
   }
 }
 
-/**
- * Takes away what exports left behind whose daemon died. A record names a path outside of the store, and may be anybody's: only
- * a name that holds the record's own id is one that we gave.
- */
+/** Takes away what exports and restores left behind whose daemon died. */
 export function sweepExports(store: string): void {
-  const folder = inside(store, PENDING);
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder)) {
-    const path = join(folder, name);
-    const record = v.safeParse(pendingSchema, readJson(path));
-    if (record.success && isOurs(record.output.temporary, basename(name, '.json')))
-      for (const left of [record.output.temporary, noteOf(record.output.temporary)])
-        rmSync(left, { recursive: true, force: true });
-    rmSync(path, { recursive: true, force: true });
-  }
-}
-
-const pendingSchema = v.object({ temporary: v.string() });
-
-function isOurs(path: string, id: string): boolean {
-  if (!v.is(idSchema, id) || !isAbsolute(path) || normalize(path) !== path) return false;
-  const name = basename(path);
-  return (
-    name === `${TEMPORARY_PREFIX}${id}${extname(name)}` && !lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
-  );
-}
-
-/** The manifest, until it has its name. */
-function noteOf(temporary: string): string {
-  return `${temporary}.json`;
+  sweepPending(store);
 }
 
 function checkTarget(path: string, force: boolean): void {

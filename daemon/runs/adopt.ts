@@ -5,6 +5,7 @@ import * as v from 'valibot';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
 import { idSchema, type Launch } from '../../protocol/session.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
+import { isSetAside } from '../sessions/sweep.ts';
 import { isAlive } from '../sessions/watch.ts';
 import { type ProjectContext, sessionIds, sessionOf } from './context.ts';
 import { newRun } from './records.ts';
@@ -48,8 +49,8 @@ export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set
   }
 }
 
-/** Those that are not in `seen`. */
-function soundSessions(context: ProjectContext, seen: Set<string> = new Set()): SessionDirectory[] {
+/** Those that are not in `seen`. One with a link in it is left alone, and told. */
+export function soundSessions(context: ProjectContext, seen: Set<string> = new Set()): SessionDirectory[] {
   const fresh = sessionIds(context).filter((id) => !seen.has(id));
   return fresh.flatMap((id) => {
     const directory = sessionOf(context, id);
@@ -87,7 +88,7 @@ function discardReplay(directory: SessionDirectory, launch: Launch): void {
 }
 
 function hasCheckpoints(directory: SessionDirectory): boolean {
-  return directory.inbox().length > 0 || directory.taking().some((name) => !name.startsWith('bad-'));
+  return directory.inbox().length > 0 || directory.taking().some((name) => !isSetAside(name));
 }
 
 /** A run that was started without a daemon gets its name here; one whose row is lost gets it back. */

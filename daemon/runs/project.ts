@@ -2,23 +2,19 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
-import { LIVE_STATUSES, type MetricSeries, type Project, type Run } from '../../protocol/domain.ts';
+import { LIVE_STATUSES, type Project, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { randomId } from '../../protocol/ids.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
 import { type Place, readHead } from '../code/project.ts';
-import { sweepExports } from '../export/target.ts';
+import { sweepSession } from '../sessions/sweep.ts';
 import { startStore } from '../store/client.ts';
-import { TEMPORARY_PREFIX } from '../store/files.ts';
+import { Pending } from '../store/pending.ts';
 import { networkFileSystem } from '../store/place.ts';
 import type { KeepPolicy } from '../store/retention.ts';
-import { adoptSessions, adoptStrays } from './adopt.ts';
+import { adoptSessions, adoptStrays, soundSessions } from './adopt.ts';
 import { answerScripts } from './asked.ts';
-import { splitWords } from './command.ts';
-import { readConfig } from './config.ts';
 import { type Announcer, type ProjectContext, sessionOf, storeExists } from './context.ts';
-import { isPython } from './interpreter.ts';
+import { writeEverything } from './everything.ts';
 import { keepPolicy } from './live.ts';
 import { type Device, Runs } from './runs.ts';
 import { Verifier } from './verify.ts';
@@ -44,6 +40,8 @@ export interface ProjectSetup {
   device: Device;
   quotaBytes?: number;
   made: MadeHere;
+  /** Takes away what is left over outside of a store by those who wrote there when they were killed. */
+  sweep(store: string): void;
 }
 
 /** What is known of who has made a store. */
@@ -65,12 +63,17 @@ export class OpenProject {
   #strays: NodeJS.Timeout | null = null;
   #closed = false;
   readonly #made: MadeHere;
+  readonly #sweep: ProjectSetup['sweep'];
   #isOurs = false;
 
-  private constructor(context: ProjectContext, { device, made }: Pick<ProjectSetup, 'device' | 'made'>) {
+  private constructor(
+    context: ProjectContext,
+    { device, made, sweep }: Pick<ProjectSetup, 'device' | 'made' | 'sweep'>,
+  ) {
     this.context = context;
     this.place = context.place;
     this.#made = made;
+    this.#sweep = sweep;
     this.runs = new Runs(context, device);
     this.verifier = new Verifier(context);
     this.worktrees = new Worktrees(context, this.runs);
@@ -125,7 +128,9 @@ export class OpenProject {
     this.#made.bind(place.store, await store.giveId());
     this.#isOurs = true;
     // With the store open it is ours alone.
-    sweepExports(place.store);
+    this.#sweep(place.store);
+    await store.sweepStore();
+    for (const directory of soundSessions(this.context)) sweepSession(directory, this.context.log);
     for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
     await worktrees.tidy(false);
   }
@@ -158,33 +163,6 @@ export class OpenProject {
       switchWaits,
       live: this.runs.liveRuns().length,
       runs: await this.store.countRuns(),
-    };
-  }
-
-  init(root: string, module: string | undefined): { config: string; created: boolean } {
-    const config = join(root, CONFIG_FILE);
-    if (existsSync(config)) return { config, created: false };
-    const usual = ['train.py', 'src/train.py', 'main.py', 'train.ts', 'train.js', 'src/train.ts'];
-    const chosen = module ?? usual.find((path) => existsSync(join(root, path))) ?? 'train.py';
-    const job = /\.[cm]?[jt]s$/.test(chosen) ? { module: chosen } : { run: `python ${chosen}` };
-    // Appears whole: editors and other processes read it as soon as it is there.
-    const temporary = join(root, `${TEMPORARY_PREFIX}${randomId()}`);
-    writeFileSync(temporary, `{\n  "jobs": {\n    "train": ${JSON.stringify(job)}\n  }\n}\n`, { flag: 'wx' });
-    renameSync(temporary, config);
-    return { config, created: true };
-  }
-
-  jobs(root: string) {
-    const { file, jobs, warnings } = readConfig(root);
-    return {
-      file,
-      warnings,
-      jobs: [...jobs].map(([name, job]) => ({
-        name,
-        what: whatOf(job),
-        python: isPythonJob(job),
-        params: job.params as never,
-      })),
     };
   }
 
@@ -240,30 +218,16 @@ export class OpenProject {
         `${directory} exists already. Nothing was changed; name a new folder with --to.`,
         { param: 'to', expected: 'a folder that does not exist' },
       );
-    let bytes = 0;
-    let checkpoints = 0;
-    for (let before: number | null = null; ; ) {
-      const page: Run[] = (await this.store.runs({ drafts: true, trashed: false, before, limit: 100 })).runs;
-      if (page.length === 0) break;
-      for (const run of page) {
-        const folder = join(directory, `${run.number}-${safeName(run.job)}`);
-        mkdirSync(folder, { recursive: true });
-        writeFileSync(join(folder, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
-        writeFileSync(join(folder, 'metrics.csv'), csv(await this.store.queryMetrics(run.id, {})));
-        for (const checkpoint of await this.store.checkpoints(run.id)) {
-          const restored = await this.store.restoreCheckpoint(
-            checkpoint.id,
-            join(folder, `step-${checkpoint.step}-${checkpoint.id}`),
-          );
-          bytes += restored.bytes;
-          checkpoints++;
-        }
-      }
-      before = page.at(-1)!.number;
+    const pending = new Pending(this.place.store, directory);
+    try {
+      const written = await writeEverything(this.store, pending.path);
+      renameSync(pending.path, directory);
+      await this.close();
+      rmSync(this.place.store, { recursive: true, force: true });
+      return { directory, ...written };
+    } finally {
+      pending.close();
     }
-    await this.close();
-    rmSync(this.place.store, { recursive: true, force: true });
-    return { directory, checkpoints, bytes };
   }
 
   /** Sessions go on; the store is handed back. */
@@ -410,31 +374,11 @@ function ignoreInGit(store: string): void {
   }
 }
 
-function whatOf({ module, run }: JobConfig): string {
-  return module ?? (typeof run === 'string' ? run : (run ?? []).join(' '));
-}
-
-function isPythonJob({ run }: JobConfig): boolean {
-  const [program] = typeof run === 'string' ? (splitWords(run) ?? []) : (run ?? []);
-  return program !== undefined && isPython(program);
-}
-
 function protectedBy(id: string, reasons: string[]): TrainstashError {
   return new TrainstashError('protectedBy', `Checkpoint ${id} is needed: ${reasons.join(', ')}. Nothing was changed.`, {
     what: id,
     reasons,
   });
-}
-
-function safeName(name: string): string {
-  return name.replaceAll(/[^\w.-]+/g, '_');
-}
-
-function csv(series: readonly MetricSeries[]): string {
-  const rows = series.flatMap(({ name, steps, values, times }) =>
-    steps.map((step, i) => `${step},${times[i]},${name},${values[i]}`),
-  );
-  return `${['step,seconds,metric,value', ...rows].join('\n')}\n`;
 }
 
 /** Cuts off the beginning of a character at the end. */

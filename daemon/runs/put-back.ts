@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { inside } from '../../base/inside.ts';
+import type { Notice } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { nameProblem } from '../../protocol/names.ts';
@@ -73,6 +74,33 @@ function placeOf({ root, dir }: Places, place: string): { base: string; below: s
   if (place === OWN_FOLDER) return { base: dir, below: '' };
   if (place.startsWith(`${OWN_FOLDER}/`)) return { base: dir, below: place.slice(OWN_FOLDER.length + 1) };
   return { base: root, below: place };
+}
+
+/** What was done with the files, for people. */
+export function wordsOfPutBack({
+  restored,
+  changed,
+  behindLinks,
+}: PutBack): { level: Notice['level']; text: string }[] {
+  const words: { level: Notice['level']; text: string }[] = [];
+  const is = (names: readonly string[], one: string, more: string) => (names.length === 1 ? one : more);
+  if (restored.length > 0)
+    words.push({ level: 'info', text: `${listed(restored)} had gone and ${is(restored, 'is', 'are')} back.` });
+  if (changed.length > 0)
+    words.push({
+      level: 'warning',
+      text: `${listed(changed)} in the project ${is(changed, 'is', 'are')} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`,
+    });
+  if (behindLinks.length > 0)
+    words.push({
+      level: 'warning',
+      text: `${listed(behindLinks)} would lie behind a link that trainstash.json does not name, and ${is(behindLinks, 'was', 'were')} not put back; the script was given the checkpoint's own.`,
+    });
+  return words;
+}
+
+function listed(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more files`;
 }
 
 /** Null: it lies behind a link. What is there is looked at before anything is done with it. */

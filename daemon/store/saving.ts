@@ -1,7 +1,7 @@
 /** A checkpoint's directory becomes a saved row; a saved row becomes files again. */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
@@ -22,6 +22,7 @@ import type { Hasher } from './hasher.ts';
 import { FileChanged, hashFile } from './hashing.ts';
 import type { Metrics, Points, Segment } from './metrics.ts';
 import type { MarkKind, Objects, Save, SavedFile, SavedRow } from './objects.ts';
+import { Pending } from './pending.ts';
 import { bodyOf, keptBodyOf, readProof } from './rows.ts';
 import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
 
@@ -116,6 +117,7 @@ function stateDigest(files: readonly { name: string; digest: string }[]): string
 
 /** Writes the checkpoint's files into `directory`, which appears only when all are there, verified and fsynced. */
 export async function restoreCheckpoint(
+  store: string,
   objects: Objects,
   coders: Coders,
   id: string,
@@ -123,7 +125,12 @@ export async function restoreCheckpoint(
 ): Promise<{ files: string[]; bytes: number }> {
   const row = objects.saved(id);
   if (!row) throw new TrainstashError('notFound', `There is no checkpoint ${id}.`, { what: 'checkpoint', query: id });
-  const temporary = join(dirname(directory), `.tmp-${basename(directory)}-${Math.random().toString(36).slice(2)}`);
+  if (isTaken(directory))
+    throw new TrainstashError('outputExists', `There is something at ${directory} already. Nothing was written.`, {
+      path: directory,
+    });
+  const pending = new Pending(store, directory);
+  const temporary = pending.path;
   try {
     let bytes = 0;
     const files = filesOf(objects, row);
@@ -138,7 +145,6 @@ export async function restoreCheckpoint(
     syncDirectory(dirname(directory));
     return { files: files.map((file) => file.name), bytes };
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
     if (error instanceof TrainstashError && error.code === 'corrupted')
       throw new TrainstashError(
         'corrupted',
@@ -149,7 +155,15 @@ export async function restoreCheckpoint(
         },
       );
     throw error;
+  } finally {
+    pending.close();
   }
+}
+
+/** An empty folder is as good as none. */
+function isTaken(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat !== undefined && !(stat.isDirectory() && readdirSync(path).length === 0);
 }
 
 /** A file of a saved row as what it is put together from, in order. */

@@ -250,7 +250,6 @@ export async function useAll(victim: Victim): Promise<string[]> {
     return [isTyped(error) ? error.code : String((error as Error).stack)];
   }
   const { store: opened, worktrees, runs } = project;
-  await attempt('sweep exports', () => sweepExports(store));
   const listed =
     (await attempt('ls', () => opened.runs({ drafts: true, trashed: false, before: null, limit: 100 })))?.runs ?? [];
   for (const { id } of listed) {
@@ -314,6 +313,7 @@ function setup(folder: string): Parameters<typeof OpenProject.open>[1] {
     log: () => {},
     device: { isFree: () => true, freed: () => {} },
     // A person has said that it may be used: nothing holds it back.
+    sweep: sweepExports,
     made: { isYetToBeMade: () => false, isOurs: () => true, bind: () => {} },
   };
 }

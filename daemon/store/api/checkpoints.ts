@@ -15,11 +15,12 @@ export function checkpointsApi(parts: Parts) {
       const checkpoint = await saveCheckpoint(parts.objects, parts.hasher, parts.metrics, source);
       parts.follow(() => parts.catalog.putCheckpoint(checkpoint));
       makeReserve(parts.path);
-      return { checkpoint, ...room, quotaBytes: Number(parts.objects.meta('quota')) };
+      return { checkpoint, ...room, quotaBytes: parts.quotaBytes };
     },
     digestOf: (directory: string) => digestOf(directory),
     serveReads: (port: ReadPort) => serveReads(parts.objects, parts.coders, port),
-    restoreCheckpoint: (id: string, directory: string) => restoreCheckpoint(parts.objects, parts.coders, id, directory),
+    restoreCheckpoint: (id: string, directory: string) =>
+      restoreCheckpoint(parts.path, parts.objects, parts.coders, id, directory),
     /** The catalog's rows alone, without content: for filling a large one. */
     putCheckpointRows: (rows: readonly Checkpoint[]) =>
       parts.catalog.database.transaction(() => rows.forEach((row) => void parts.catalog.putCheckpoint(row))),

@@ -1,5 +1,5 @@
 /** How large a store is, and what keeps it small and whole. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { LIVE_STATUSES, type StoreUsage } from '../../../protocol/domain.ts';
@@ -10,6 +10,7 @@ import { isDiskFull } from '../failures.ts';
 import { checkCatalog, checkObjects } from '../fsck.ts';
 import { returnSpace, TRASH_DAYS, withReserve } from '../gc.ts';
 import { Metrics } from '../metrics.ts';
+import { bytesOutside, sweepStore } from '../outside.ts';
 import { unpackedBytes } from '../packing.ts';
 import { fillCatalog } from '../rebuild.ts';
 import type { Packed } from '../upkeep.ts';
@@ -21,20 +22,28 @@ const DAY_MS = 86_400_000;
 export function upkeepApi(parts: Parts) {
   const pause = () => breathe();
   return {
-    usage(): StoreUsage {
+    async usage(): Promise<StoreUsage> {
       const { count, trashBytes } = parts.catalog.countCheckpoints();
-      const size = (name: string) => (existsSync(join(parts.path, name)) ? statSync(join(parts.path, name)).size : 0);
-      const free = Number(Object.values(parts.objects.database.prepare('PRAGMA freelist_count').get()!)[0]);
+      const size = (name: string) => statSync(join(parts.path, name), { throwIfNoEntry: false })?.size ?? 0;
+      const number = (name: string) =>
+        Number(Object.values(parts.objects.database.prepare(`PRAGMA ${name}`).get()!)[0]);
+      const outside = await bytesOutside(parts.path, pause);
       return {
         objectsBytes: size('objects.db'),
         catalogBytes: size('catalog.db') + size('catalog.db-wal'),
-        sessionsBytes: directoryBytes(join(parts.path, 'sessions')),
-        freeBytes: free * 65536,
+        sessionsBytes: outside.sessions + outside.incoming,
+        filesBytes: outside.files,
+        stashesBytes: outside.stashes,
+        otherBytes: outside.other,
+        leftBytes: outside.left,
+        freeBytes: number('freelist_count') * number('page_size'),
         trashBytes,
-        quotaBytes: Number(parts.objects.meta('quota')),
+        quotaBytes: parts.quotaBytes,
         checkpoints: count,
       };
     },
+    /** What was left by those who were killed at work in the store itself. */
+    sweepStore: () => sweepStore(parts.path),
     setQuota: (bytes: number) => parts.objects.setMeta('quota', String(bytes)),
     async gc(emptyTrash: boolean) {
       const limit = emptyTrash ? Number.POSITIVE_INFINITY : Date.now() - TRASH_DAYS * DAY_MS;
@@ -66,17 +75,4 @@ export function upkeepApi(parts: Parts) {
     },
     isDiskFull: (error: { code?: string }) => isDiskFull(error),
   };
-}
-
-function directoryBytes(path: string): number {
-  let bytes = 0;
-  for (const entry of readdirSync(path, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile()) continue;
-    try {
-      bytes += statSync(join(entry.parentPath, entry.name)).size;
-    } catch {
-      // Gone since the listing.
-    }
-  }
-  return bytes;
 }
