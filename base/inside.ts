@@ -14,6 +14,8 @@ export interface InsideOptions {
   links?: ReadonlySet<string>;
   /** A link where the file is to be: refused unless the caller never opens what is there without a look. */
   atEnd?: 'link';
+  /** For many names below one folder: what was looked at on their ways, which is not looked at again. */
+  seen?: Set<string>;
   platform?: NodeJS.Platform;
 }
 
@@ -47,13 +49,15 @@ function problemOf(name: string | Buffer, text: string, { platform = process.pla
 function pathProblem(folder: string, name: string | Buffer, text: string, options: InsideOptions): string | null {
   const parts = text.split('/');
   for (let i = 1; i <= parts.length; i++) {
+    const isLast = i === parts.length;
     const part = parts.slice(0, i).join('/');
+    if (isLast ? options.atEnd === 'link' : options.seen?.has(part)) continue;
     const stat = statOf(below(folder, typeof name === 'string' ? part : Buffer.from(part, 'latin1')));
     if (!stat) return null;
-    const isLast = i === parts.length;
     if (stat.isSymbolicLink()) {
-      if (isLast ? options.atEnd !== 'link' : !options.links?.has(part)) return `"${part}" is a link`;
+      if (isLast || !options.links?.has(part)) return `"${part}" is a link`;
     } else if (!isLast && !stat.isDirectory()) return `"${part}" is a file and no folder`;
+    options.seen?.add(part);
   }
   return null;
 }

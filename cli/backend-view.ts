@@ -1,21 +1,26 @@
 /** What people see of the back ends of TensorFlow.js. */
-import { type BackendFinding, WEBGPU_VERSION } from '../protocol/backends.ts';
+import { type BackendFinding, type UntriedBackend, WEBGPU_VERSION } from '../protocol/backends.ts';
 import { paint, wrapped } from './format.ts';
 
 const NAME_COLUMNS = 22;
 
-export function backendLines(
-  findings: readonly BackendFinding[],
-  auto: { backend: string; reason: string },
-  width: number,
-): string[] {
+export interface Survey {
+  findings: readonly BackendFinding[];
+  auto: { backend: string; reason: string };
+  /** Packages that the folder brings, and that were not loaded. */
+  untried: readonly UntriedBackend[];
+}
+
+export function backendLines({ findings, auto, untried }: Survey, width: number): string[] {
   const lines = [paint('bold', 'Back ends of TensorFlow.js on this machine'), ''];
   for (const finding of findings) {
     const { backend, threads, problem, missing, stepMs, environment } = finding;
     const mark = problem === null ? paint('green', '✔') : missing === null ? paint('red', '✘') : paint('dim', '–');
     const name = threads > 1 ? `${backend}, ${threads} threads` : backend;
     const device = [environment.device, environment.driver].filter(Boolean).join(', ');
+    const brought = untried.find((one) => one.backend === backend);
     const what =
+      (brought && `not loaded: ${brought.from} came with this folder, and nobody has trusted it`) ??
       problem ??
       [stepMs === null ? 'plain JavaScript' : `${stepMs.toFixed(1)} ms a step`, device].filter(Boolean).join('  ');
     const [first = '', ...rest] = wrapped(what, width - NAME_COLUMNS - 4);
@@ -23,6 +28,8 @@ export function backendLines(
     for (const line of rest) lines.push(`    ${' '.repeat(NAME_COLUMNS)}${line}`);
   }
   lines.push('', ...wrapped(`\`auto\` takes ${auto.backend}: ${auto.reason}.`, width));
+  if (untried.length > 0)
+    lines.push('', ...wrapped('`trainstash doctor --trust` trusts this folder and tries what it brings.', width));
   const advice = adviceOn(findings);
   if (advice.length > 0) lines.push('', ...advice.flatMap((text) => wrapped(text, width)));
   return lines;

@@ -3,13 +3,20 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BUILD } from '../client/build.ts';
 import { type Client, connect } from '../client/connect.ts';
-import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
-import { TrainstashError } from '../protocol/errors.ts';
+import { LIVE_STATUSES, type Project, type Run } from '../protocol/domain.ts';
+import { isError, TrainstashError } from '../protocol/errors.ts';
 import { projectOpen, queueSupply, runList } from '../protocol/messages.ts';
 import type { Parsed } from './arguments.ts';
 import { print, printJson } from './output.ts';
+import { ask } from './terminal.ts';
 
 const DEFAULT_WIDTH = 80;
+
+/** What a command is about to do with the project. */
+export type Purpose = 'look' | 'write' | 'run';
+
+/** Of commands whose purpose is more than a look. */
+export const TRUST_OPTION = { trust: { type: 'boolean' } } as const;
 
 export class Context {
   readonly args: Parsed;
@@ -52,13 +59,34 @@ export class Context {
     }
   }
 
-  /** The client, with the project open. Typing a command in a folder is what trusts it. */
-  async project(options: { create?: boolean } = {}): Promise<Client> {
+  /**
+   * The client, with the project open. Looking trusts nothing: a command that starts something says `run`, and typing it is what trusts
+   * the folder; one that puts files of the store elsewhere says `write`. For both a store that was made elsewhere is asked about.
+   */
+  async project(purpose: Purpose = 'look', options: { create?: boolean } = {}): Promise<Client> {
     const client = await this.client();
-    const { needEnvironment } = await client.request(projectOpen, { root: this.root, trusted: true, ...options });
-    // Of a daemon that is gone: what this shell has may be what they need.
-    if (needEnvironment > 0) await client.request(queueSupply, { root: this.root, environment: this.environment() });
+    const open = (acceptStore: boolean) =>
+      client.request(projectOpen, { root: this.root, trusted: purpose === 'run', acceptStore, ...options });
+    const given = purpose !== 'look' && this.args.flag('trust');
+    let project: Project;
+    try {
+      project = await open(given);
+      if (project.madeElsewhere && purpose !== 'look' && (await this.#mayUse(project.store)))
+        project = await open(true);
+    } catch (error) {
+      if (!isError(error, 'storeElsewhere') || !(await this.#mayUse(error.data.store))) throw error;
+      project = await open(true);
+    }
+    // Runs were queued with a daemon that is gone: what this shell has may be what they need.
+    if (project.needEnvironment > 0 && project.trusted)
+      await client.request(queueSupply, { root: this.root, environment: this.environment() });
     return client;
+  }
+
+  /** Asked once a store; where nobody can be asked, the request itself is refused. */
+  #mayUse(store: string): Promise<boolean> {
+    const text = `This store was made elsewhere: by another user or on another machine, or it is a copy (${store}). What it says would be run, and its files would be put where it says.`;
+    return ask(this, `${text}\nDo you know where it comes from, and is it to be used?`);
   }
 
   /** The run that was named, or the only live one, or the newest. */

@@ -217,6 +217,17 @@ export function usageLines(usage: StoreUsage): string[] {
     field('free inside', bytes(usage.freeBytes)),
     field('catalog', bytes(usage.catalogBytes)),
     field('sessions', bytes(usage.sessionsBytes)),
+    ...(usage.otherBytes > 0 ? [field('code', bytes(usage.otherBytes))] : []),
+    ...(usage.stashesBytes > 0 ? [field('stashes', `${bytes(usage.stashesBytes)}, not part of the quota`)] : []),
+    ...(usage.filesBytes > 0 ? [field('files of runs', `${bytes(usage.filesBytes)}, not part of the quota`)] : []),
+    ...(usage.leftBytes > 0
+      ? [
+          field(
+            'left behind',
+            `${bytes(usage.leftBytes)} by killed writers; goes when the daemon next starts, or in 7 days`,
+          ),
+        ]
+      : []),
   ];
 }
 

@@ -8,6 +8,7 @@ import {
   checkpointChanged,
   type DaemonState,
   type DaemonStatus,
+  type FsckReport,
   metricsAppended,
   type Notification,
   noticeRaised,
@@ -26,13 +27,15 @@ import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
 import { isWholeFile } from './inspector/inspect.ts';
 import { LookingPool, lookingSetup } from './inspector/pool.ts';
+import { isLink, Known } from './known.ts';
 import type { Announcer } from './runs/context.ts';
 import { describeProject } from './runs/describe.ts';
 import { canMoveStore, moveStore } from './runs/move-store.ts';
 import { OpenProject } from './runs/project.ts';
 import { hasQueue } from './runs/queue.ts';
+import { madeElsewhere } from './runs/refusals.ts';
 import type { ClientInfo } from './server.ts';
-import { readJson, writeJson } from './store/files.ts';
+import { lookAtStore } from './store/client.ts';
 
 /** An open project costs a worker thread; it is opened again in some ten milliseconds. */
 const PROJECT_IDLE_MS = 120_000;
@@ -54,12 +57,6 @@ export interface DaemonSetup {
   quotaBytes?: number;
 }
 
-interface KnownProject {
-  root: string;
-  store: string;
-  trusted: boolean;
-}
-
 export class Daemon {
   readonly build: Build;
   readonly startedAt = Date.now();
@@ -73,7 +70,7 @@ export class Daemon {
   readonly #places = new Map<string, Place>();
   /** The stores whose projects a client wants to stay open. */
   readonly #watched = new Map<ClientInfo, Set<string>>();
-  #known: KnownProject[];
+  readonly #known: Known;
   #notify: <P>(notification: Notification<P>, params: P) => void = () => {};
   #clients: () => number = () => 0;
 
@@ -83,8 +80,7 @@ export class Daemon {
     this.backends = backendsOf(setup.paths, setup.runtime, setup.build);
     this.looking = new LookingPool(lookingSetup(setup.runtime));
     this.device = new DeviceQueue(() => this.#open(), setup.log);
-    const known = readJson(setup.paths.projects);
-    this.#known = Array.isArray(known) ? (known as KnownProject[]) : [];
+    this.#known = new Known(setup.paths.projects);
   }
 
   get contentWorkers(): ContentWorkers {
@@ -102,15 +98,32 @@ export class Daemon {
     this.#clients = clients;
   }
 
-  /** Opens the project that a folder is in, or finds it open. */
-  async project(folder: string, create = false): Promise<OpenProject> {
+  /**
+   * Opens the project that a folder is in, or finds it open. `accept`: a person has said that its store may be used, wherever
+   * it was made. Rejects with `storeElsewhere` for one that is a link: not even a look is safe there.
+   */
+  async project(folder: string, { create = false, accept = false } = {}): Promise<OpenProject> {
     const place = await this.#movedFromTree(await this.#place(folder, create), folder);
+    if (isLink(place.store)) {
+      if (accept) this.#known.follow(place.store);
+      if (!this.#known.mayFollow(place.store)) throw madeElsewhere(place);
+    }
+    const opened = await this.#opened(place);
+    if (accept && !opened.isOurs) {
+      await opened.accept();
+      this.#settleHead(opened, place);
+      void this.#announceProject(opened, place.root);
+    }
+    return opened;
+  }
+
+  async #opened(place: Place): Promise<OpenProject> {
     const entry = this.#projects.get(place.store);
     if (entry) {
       entry.usedAt = Date.now();
       const opened = await entry.opening;
       // Another worktree of it is trusted and remembered by itself.
-      this.#remember(place);
+      this.#known.remember(place.root, place.store);
       if (opened.exists) return opened;
       this.#setup.log(`${place.store} was deleted`);
       await this.forget(opened);
@@ -118,7 +131,7 @@ export class Daemon {
     // A repository that was moved: its store is still open under the old name, and has one owner.
     for (const { opened } of [...this.#projects.values()]) if (opened && !opened.exists) await this.forget(opened);
     const opening = OpenProject.open(place, {
-      storeWorker: pathToFileURL(join(this.#setup.runtime, 'store-worker.js')),
+      storeWorker: this.#storeWorker,
       trainer: join(this.#setup.runtime, 'trainer.js'),
       runner: join(this.#setup.runtime, 'runner.js'),
       backends: this.backends,
@@ -128,10 +141,8 @@ export class Daemon {
       device: { isFree: () => this.device.isFree(), changed: () => void this.device.changed() },
       ownEnvironment: { environment: ownEnvironment() },
       quotaBytes: this.#setup.quotaBytes,
-    }).then((opened) => {
-      // With the store open it is ours alone.
-      sweepExports(place.store);
-      return opened;
+      made: this.#known,
+      sweep: sweepExports,
     });
     const created: Entry = { opening, opened: null, usedAt: Date.now(), packing: new IdlePacking() };
     this.#projects.set(place.store, created);
@@ -141,11 +152,25 @@ export class Daemon {
       this.#projects.delete(place.store);
       throw error;
     }
-    this.#remember(place);
+    this.#known.remember(place.root, place.store);
     if (created.opened.runs.queued.size > 0) void this.device.changed();
-    // What HEAD did while nobody looked is settled now.
-    if (place.git) void created.opened.worktrees.at(place.root).catch((error: Error) => this.#setup.log(error.message));
+    this.#settleHead(created.opened, place);
     return created.opened;
+  }
+
+  /** What HEAD did while nobody looked is settled now. */
+  #settleHead(project: OpenProject, { git, root }: Place): void {
+    if (git) void project.worktrees.at(root).catch((error: Error) => this.#setup.log(error.message));
+  }
+
+  /** What is in a store that is not opened, since it holds what is not ours. */
+  async look(folder: string): Promise<FsckReport> {
+    const { store } = await this.#place(folder, false);
+    return lookAtStore(this.#storeWorker, store);
+  }
+
+  get #storeWorker(): URL {
+    return pathToFileURL(join(this.#setup.runtime, 'store-worker.js'));
   }
 
   /** Closes it; the next request opens it anew. */
@@ -174,13 +199,11 @@ export class Daemon {
   }
 
   isTrusted(root: string): boolean {
-    return this.#known.some((known) => known.root === root && known.trusted);
+    return this.#known.isTrusted(root);
   }
 
   trust(root: string): void {
-    if (this.isTrusted(root)) return;
-    this.#known = this.#known.map((known) => (known.root === root ? { ...known, trusted: true } : known));
-    writeJson(this.#setup.paths.projects, this.#known);
+    if (!this.#known.trust(root)) return;
     for (const project of this.#open()) if (project.place.root === root) void this.#announceProject(project, root);
   }
 
@@ -227,7 +250,7 @@ export class Daemon {
 
   /** Sessions that ran while no daemon did are taken over at once, not when somebody asks; and the queue goes on. */
   async openUnfinished(): Promise<void> {
-    for (const { root, store, trusted } of this.#known) {
+    for (const { root, store, trusted } of this.#known.projects) {
       const isUnfinished = hasUnfinishedSession(store) || (trusted && hasQueue(store));
       if (!isUnfinished || !existsSync(root)) continue;
       await this.project(root).catch((error: Error) => this.#setup.log(`${root}: ${error.message}`));
@@ -249,7 +272,7 @@ export class Daemon {
 
   packWhileIdle(): void {
     for (const entry of this.#projects.values()) {
-      if (!entry.opened) continue;
+      if (!entry.opened?.isOurs) continue;
       const { store, place } = entry.opened;
       const log = (text: string) => this.#setup.log(`${place.store}: ${text}`);
       void entry.packing.run(
@@ -282,7 +305,7 @@ export class Daemon {
 
   /** A store that was made before `git init` goes into git's own folder as soon as nobody writes into it. */
   async #movedFromTree(place: Place, folder: string): Promise<Place> {
-    if (place.moveTo === undefined) return place;
+    if (place.moveTo === undefined || isLink(place.store)) return place;
     const open = this.#projects.get(place.store)?.opened;
     if (open?.busy || !canMoveStore(place.store, place.moveTo)) return place;
     if (open) await this.forget(open);
@@ -290,13 +313,6 @@ export class Daemon {
     this.#setup.log(`${place.store}, made before \`git init\`, is now ${place.moveTo}`);
     this.#places.clear();
     return this.#place(folder, false);
-  }
-
-  #remember({ root, store }: Place): void {
-    if (this.#known.some((known) => known.root === root && known.store === store)) return;
-    const trusted = this.isTrusted(root);
-    this.#known = [...this.#known.filter((known) => known.root !== root), { root, store, trusted }];
-    writeJson(this.#setup.paths.projects, this.#known);
   }
 
   async #announceProject(project: OpenProject, root: string): Promise<void> {

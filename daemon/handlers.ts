@@ -1,7 +1,7 @@
 /** What each message does. The only place, with main, that sees every part of the daemon. */
 import { join, resolve } from 'node:path';
 import type { Run } from '../protocol/domain.ts';
-import { TrainstashError } from '../protocol/errors.ts';
+import { isError, TrainstashError } from '../protocol/errors.ts';
 import * as m from '../protocol/messages.ts';
 import { compareBuilds } from '../protocol/version.ts';
 import { codeFile } from './code/changes.ts';
@@ -17,9 +17,11 @@ import { PACK_SLICE_MS } from './idle-packing.ts';
 import { inspect } from './inspector/inspect.ts';
 import { describeProject } from './runs/describe.ts';
 import { initProject } from './runs/init.ts';
+import { jobsOf } from './runs/jobs.ts';
 import { keepAsJob } from './runs/keep-job.ts';
 import { readLog } from './runs/log.ts';
 import type { OpenProject } from './runs/project.ts';
+import { madeElsewhere } from './runs/refusals.ts';
 import { scrub } from './scrub.ts';
 import type { ClientInfo, Handler, Task } from './server.ts';
 
@@ -41,17 +43,25 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     await opened.lookAtBranches();
     return opened;
   };
-  const trusted = async (root: string): Promise<OpenProject> => {
+  /** What its store says may be done: files may be put where it says, and code of it be run. */
+  const accepted = async (root: string): Promise<OpenProject> => {
     const opened = await daemon.project(root);
+    if (!opened.isOurs) throw madeElsewhere({ ...opened.place, root: await daemon.rootOf(root) });
+    return opened;
+  };
+  const requireTrust = async (root: string): Promise<void> => {
     const worktree = await daemon.rootOf(root);
     if (!daemon.isTrusted(worktree)) {
       throw new TrainstashError(
         'untrusted',
-        `${worktree} is not trusted, so nothing of it is run. Trust the folder in the editor, or use the command line there.`,
+        `${worktree} is not trusted, so nothing of it is run. Trust the folder in the editor, or start something there on the command line.`,
         { root: worktree },
       );
     }
-    return opened;
+  };
+  const trusted = async (root: string): Promise<OpenProject> => {
+    await requireTrust(root);
+    return accepted(root);
   };
 
   on(m.daemonStatus, 'reads', () => daemon.status());
@@ -67,8 +77,8 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return { accepted };
   });
 
-  on(m.projectOpen, 'reads', async ({ root, trusted: trust, create, watch }, client) => {
-    const opened = await daemon.project(root, create);
+  on(m.projectOpen, 'reads', async ({ root, trusted: trust, create, acceptStore, watch }, client) => {
+    const opened = await daemon.project(root, { create, accept: acceptStore });
     const worktree = await daemon.rootOf(root);
     if (trust) daemon.trust(worktree);
     if (watch) await daemon.watch(opened, worktree, client);
@@ -82,9 +92,12 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
       project: await describeProject(opened, worktree, daemon.isTrusted(worktree)),
     };
   });
-  on(m.projectJobs, 'reads', async ({ root }) => (await project(root)).jobs(await daemon.rootOf(root)));
+  on(m.projectJobs, 'reads', async ({ root }) => {
+    await project(root);
+    return jobsOf(await daemon.rootOf(root));
+  });
   on(m.jobKeep, 'changes', async ({ root, run, name }) => {
-    const { store } = await project(root);
+    const { store } = await accepted(root);
     return keepAsJob(await daemon.rootOf(root), await store.findRun(run), name);
   });
   on(m.projectWhere, 'reads', async ({ root }) => {
@@ -121,7 +134,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.stashRestore, 'changes', async ({ root, stash, directory }) => {
     const worktree = await daemon.rootOf(root);
     const target = directory === undefined ? undefined : resolve(root, directory);
-    const { worktrees } = await project(root);
+    const { worktrees } = await accepted(root);
     await worktrees.settle(worktree);
     return worktrees.exclusively(worktree, (stashes) => stashes.restore(worktree, stash, target));
   });
@@ -133,17 +146,14 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return { stash: dropped };
   });
 
-  on(m.backendSurvey, 'changes', async ({ root, environment, again }) => {
-    await trusted(root);
+  on(m.backendSurvey, 'changes', async ({ root, environment, again, ownOnly }) => {
+    if (!ownOnly) await requireTrust(root);
     const worktree = await daemon.rootOf(root);
-    const findings = await daemon.backends.survey(worktree, environment, again ?? false);
-    const { backend, reason } = await daemon.backends.choose({
-      wanted: 'auto',
-      root: worktree,
-      environment,
-      checkpoint: null,
-    });
-    return { findings, auto: { backend, reason } };
+    const from = ownOnly ? null : worktree;
+    const findings = await daemon.backends.survey(from, environment, again ?? false);
+    const auto = { wanted: 'auto', root: from, environment, checkpoint: null };
+    const { backend, reason } = await daemon.backends.choose(auto);
+    return { findings, auto: { backend, reason }, untried: ownOnly ? daemon.backends.broughtBy(worktree) : [] };
   });
 
   on(m.runStart, 'changes', async ({ root, params, ...options }) =>
@@ -152,8 +162,8 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   on(m.runPreflight, 'reads', async ({ root, set, environment, ...options }) => {
     const worktree = await daemon.rootOf(root);
     // No interpreter of an untrusted folder is asked for its versions.
-    const trustedOnly = daemon.isTrusted(worktree) ? { environment } : {};
-    const { runs } = await project(root);
+    const { runs, isOurs } = await project(root);
+    const trustedOnly = daemon.isTrusted(worktree) && isOurs ? { environment } : {};
     return runs.preflight({ ...options, ...trustedOnly, root: worktree, set: set as never });
   });
   on(m.runResume, 'changes', async ({ root, set, ...options }) =>
@@ -231,7 +241,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return opened.verifier.verify(await opened.findCheckpoint(query), environment);
   });
   on(m.checkpointRestore, 'changes', async ({ root, checkpoint: query, directory }) => {
-    const opened = await project(root);
+    const opened = await accepted(root);
     const checkpoint = await opened.findCheckpoint(query);
     const target = resolve(root, directory);
     return { directory: target, ...(await opened.store.restoreCheckpoint(checkpoint.id, target)) };
@@ -254,24 +264,23 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   });
 
   on(m.codeRestore, 'changes', async ({ root, source, directory }) => {
-    const opened = await project(root);
+    const opened = await accepted(root);
     const { code, leftOut } = await opened.codeOf(source);
     const target = resolve(root, directory);
     return { directory: target, files: await copyOut(opened.place.store, code, target), leftOut };
   });
 
-  const exporting = async (root: string): Promise<ExportContext> => {
-    const opened = await project(root);
+  const exporting = (root: string, opened: OpenProject): ExportContext => {
     const findCheckpoint = (query: string) => opened.findCheckpoint(query);
-    const requireTrust = async () => void (await trusted(root));
-    return { ...opened.context, contentWorkers: daemon.contentWorkers, findCheckpoint, requireTrust };
+    const { contentWorkers } = daemon;
+    return { ...opened.context, contentWorkers, findCheckpoint, requireTrust: () => requireTrust(root) };
   };
   on(m.exportFormats, 'reads', async ({ root, source }) => ({
-    formats: await exportFormats(await exporting(root), source),
+    formats: await exportFormats(exporting(root, await project(root)), source),
   }));
   on(m.exportWrite, 'changes', async ({ root, full, strip, force, ...request }, _client, task) => {
     return exportTo(
-      await exporting(root),
+      exporting(root, await accepted(root)),
       { ...request, full: full ?? false, strip: strip ?? null, force: force ?? false },
       task,
     );
@@ -315,7 +324,12 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     }
   });
   on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
-    const opened = await project(root);
+    const opened = await project(root).catch((error: unknown) => {
+      // It is asked what is wrong with it.
+      if (isError(error, 'storeForeign') || isError(error, 'storeUnusable')) return null;
+      throw error;
+    });
+    if (!opened) return daemon.look(root);
     if (rebuild && opened.busy)
       throw new TrainstashError(
         'wrongStatus',
@@ -328,10 +342,10 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return report;
   });
   on(m.storeScrub, 'changes', async ({ root, apply, logs }) =>
-    scrub(await project(root), { apply, logs: logs ?? false, ...daemon.forScrub }),
+    scrub(await (apply ? accepted(root) : project(root)), { apply, logs: logs ?? false, ...daemon.forScrub }),
   );
   on(m.storeEject, 'changes', async ({ root, directory }) => {
-    const opened = await project(root);
+    const opened = await accepted(root);
     const result = await opened.eject(resolve(root, join(directory)));
     await daemon.forget(opened);
     return result;

@@ -1,14 +1,16 @@
 /** Finds and masks the secrets that older versions wrote into a project's store, its sessions and our own logs. */
 import { execFile } from 'node:child_process';
-import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs';
+import { closeSync, constants, existsSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { LIVE_STATUSES } from '../protocol/domain.ts';
 import type { ScrubReport } from '../protocol/messages.ts';
 import { ANSWER_FILE, ASKED_FOLDER, type ExitRecord, type Launch, type SessionEvent } from '../protocol/session.ts';
 import { counted } from '../protocol/words.ts';
+import { soundSessions } from './runs/adopt.ts';
+import type { ProjectContext } from './runs/context.ts';
 import type { OpenProject } from './runs/project.ts';
-import { SessionDirectory } from './sessions/directory.ts';
+import type { SessionDirectory } from './sessions/directory.ts';
 import { isAlive } from './sessions/watch.ts';
 import { readJson, writeAll, writeJson } from './store/files.ts';
 import { Masker } from './store/masked-records.ts';
@@ -84,7 +86,7 @@ async function lookAtAll(
   without: readonly string[],
 ): Promise<Looked> {
   const looked = await project.store.scrub({ known, apply, without });
-  for (const directory of sessionsOf(project)) {
+  for (const directory of soundSessions(project.context)) {
     const launch = directory.launch();
     // Its runner, or its script, still writes there.
     if ((launch?.run && without.includes(launch.run)) || isAlive(directory)) continue;
@@ -144,7 +146,10 @@ function scrubText(line: string, masker: Masker): string {
 /** Questions of scripts that were started by hand, and what they were answered. */
 function scrubAnswers(folder: string, known: readonly string[], apply: boolean): Finding[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).flatMap((id) =>
+  const ids = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? [entry.name] : [],
+  );
+  return ids.flatMap((id) =>
     scrubJson<{ error?: unknown }>(join(folder, id, ANSWER_FILE), `answer ${id}`, known, apply, (answer, masker) =>
       typeof answer.error === 'string' ? { ...answer, error: masker.text(answer.error) } : answer,
     ),
@@ -189,10 +194,10 @@ async function scrubLines(
   apply: boolean,
   mask: (line: string, masker: Masker) => string,
 ): Promise<Finding[]> {
-  if (!existsSync(path)) return [];
+  if (!isFile(path)) return [];
   const secrets: string[] = [];
   const masker = new Masker(known, (secret) => secrets.push(secret));
-  const file = openSync(path, apply ? 'r+' : 'r');
+  const file = openSync(path, (apply ? constants.O_RDWR : constants.O_RDONLY) | (constants.O_NOFOLLOW ?? 0));
   let restedAt = performance.now();
   try {
     for (const { bytes, at } of linesOf(file)) {
@@ -207,6 +212,11 @@ async function scrubLines(
     closeSync(file);
   }
   return secrets.length > 0 ? [{ place, secrets: [...new Set(secrets)] }] : [];
+}
+
+/** False for a link: what is behind one is not ours. */
+function isFile(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
 /** One that would become longer, by a secret of a letter or two, stays. */
@@ -237,25 +247,26 @@ function* linesOf(file: number): Generator<{ bytes: Buffer; at: number }> {
 
 /** Clears what is free in the databases, and looks at the files as a stranger would. Returns those that still hold one. */
 async function wipe(
-  { store, place }: OpenProject,
+  { store, place, context }: OpenProject,
   { searchEntry, logs, ownLogs }: ScrubRequest,
   known: readonly string[],
 ): Promise<string[]> {
   await store.wipeFree();
   const objects = join(place.store, 'objects.db');
-  const search = () => filesWith(searchEntry, [...filesOf(place.store, logs), ...ownLogs], known);
+  const search = () => filesWith(searchEntry, [...filesOf(context, logs), ...ownLogs], known);
   let left = await search();
   if (left.includes(objects) && (await store.rewriteObjects())) left = await search();
   return left;
 }
 
-function filesOf(store: string, logs: boolean): string[] {
+function filesOf(context: ProjectContext, logs: boolean): string[] {
+  const { store } = context.place;
   const databases = readdirSync(store).filter((name) => /\.db(-\w+)?$/.test(name));
-  const sessions = join(store, 'sessions');
-  const ofSessions = readdirSync(sessions).flatMap((id) =>
-    readdirSync(join(sessions, id))
+  const ofSessions = soundSessions(context).flatMap(({ path }) =>
+    readdirSync(path)
       .filter((name) => /\.(json|ndjson)$/.test(name) || (logs && name.startsWith('output')))
-      .map((name) => join(sessions, id, name)),
+      .map((name) => join(path, name))
+      .filter(isFile),
   );
   return [...databases.map((name) => join(store, name)), ...ofSessions];
 }
@@ -270,11 +281,6 @@ function filesWith(entry: string, files: readonly string[], known: readonly stri
     });
     child.stdin!.end(JSON.stringify({ files, secrets }));
   });
-}
-
-function sessionsOf({ place }: OpenProject): SessionDirectory[] {
-  const sessions = join(place.store, 'sessions');
-  return readdirSync(sessions).map((id) => new SessionDirectory(join(sessions, id)));
 }
 
 /** Enough to know it again, too little to use it. */

@@ -1,6 +1,7 @@
 /** What commands and views share. */
 import * as vscode from 'vscode';
 import { isError, TrainstashError } from '../protocol/errors.ts';
+import { projectOpen } from '../protocol/messages.ts';
 import type { Connection } from './connection.ts';
 import type { Model } from './model.ts';
 import type { Tasks } from './task.ts';
@@ -24,11 +25,12 @@ export function command(
   name: string,
   run: (...args: never[]) => unknown,
 ): void {
-  const safely = async (...args: unknown[]) => {
+  const safely = async (...args: unknown[]): Promise<unknown> => {
     try {
       return await run(...(args as never[]));
     } catch (error) {
-      await report(app, error);
+      if (!isError(error, 'storeElsewhere')) await report(app, error);
+      else if (await acceptStore(app, error)) return safely(...args);
       return undefined;
     }
   };
@@ -49,6 +51,7 @@ export async function report(app: App, error: unknown): Promise<void> {
   }
   if (isError(error, 'untrusted'))
     actions['Manage Trust'] = () => vscode.commands.executeCommand('workbench.trust.manage');
+  if (isError(error, 'storeElsewhere')) actions['Use This Store…'] = () => acceptStore(app, error);
   if (isError(error, 'configInvalid')) actions.Open = () => openAt(error.data.file, error.data.line, error.data.column);
   if (isError(error, 'moduleInvalid')) actions.Open = () => openAt(error.data.file, error.data.line);
   // Loaded with the first error, not with the extension.
@@ -59,6 +62,22 @@ export async function report(app: App, error: unknown): Promise<void> {
   }
   const chosen = await vscode.window.showErrorMessage(plain(error.message), ...Object.keys(actions));
   if (chosen) await actions[chosen]!();
+}
+
+/** Asks, once a store, about one that was made elsewhere. True: it may be used from now on. */
+async function acceptStore({ connection }: App, { data }: TrainstashError<'storeElsewhere'>): Promise<boolean> {
+  const detail = `${data.store} was made by another user or on another machine, or it is a copy. What it says would be run when a run goes on, and its files would be put where it says. Looking at it needs no yes.`;
+  const options = { modal: true, detail };
+  const yes = 'Use This Store';
+  const chosen = await vscode.window.showWarningMessage(
+    'This store was made elsewhere. Do you know where it comes from?',
+    options,
+    yes,
+  );
+  if (chosen !== yes) return false;
+  await connection.request(projectOpen, { root: data.root, trusted: vscode.workspace.isTrusted, acceptStore: true });
+  await vscode.commands.executeCommand('trainstash.refresh');
+  return true;
 }
 
 /** `line` and `column` count from 1. */

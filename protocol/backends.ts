@@ -5,6 +5,12 @@ import { TrainstashError } from './errors.ts';
 /** The version of the npm package `webgpu` that this product was tried with. */
 export const WEBGPU_VERSION = '0.6.2';
 
+/** A package that lies in a folder that nobody trusts: it is known by its name alone. */
+export interface UntriedBackend {
+  backend: BackendName;
+  from: string;
+}
+
 export interface BackendFinding {
   backend: BackendName;
   threads: number;

@@ -216,6 +216,8 @@ export interface Project {
   gitProblem: { message: string; data: ErrorData['gitUnusable'] } | null;
   /** What a person should know of where its store is; a paragraph each. */
   advice: string[];
+  /** Its store was made by another user or on another machine, or is a copy, and nobody has said that it may be used. */
+  madeElsewhere: boolean;
   /** What a switch of the branch's files waits for, for people; null: none is due. */
   switchWaits: string | null;
   live: number;
@@ -227,7 +229,16 @@ export interface Project {
 export interface StoreUsage {
   objectsBytes: number;
   catalogBytes: number;
+  /** Logs, events, and checkpoints that are not taken in yet. */
   sessionsBytes: number;
+  /** Folders of runs for files of their own; the quota has nothing to do with them. */
+  filesBytes: number;
+  /** Files that left the tree with their branch; the quota has nothing to do with them either. */
+  stashesBytes: number;
+  /** Code snapshots, catalogs that were set aside, and what else there is. */
+  otherBytes: number;
+  /** What killed writers left, and checkpoints that cannot be stored: it goes by itself. */
+  leftBytes: number;
   /** Of `objectsBytes`: pages that will be used again before the file grows. */
   freeBytes: number;
   trashBytes: number;

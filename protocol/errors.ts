@@ -54,7 +54,7 @@ export interface ErrorData {
   /** A database or folder of the store holds what Trainstash never puts there: nothing of it is used. */
   storeForeign: { path: string; found: string[] };
   /** The store was not made by this user on this machine, and nobody has said yet that it may be used. */
-  storeElsewhere: { store: string };
+  storeElsewhere: { store: string; root: string };
   /** A name that was written down by somebody else leads out of the folder that it belongs into. */
   unsafeName: { name: string; folder: string; problem: string };
   protectedBy: { what: string; reasons: string[] };

@@ -6,7 +6,7 @@
  * `root` in params is any folder inside a project; the daemon finds the project from it.
  */
 import * as v from 'valibot';
-import type { BackendFinding } from './backends.ts';
+import type { BackendFinding, UntriedBackend } from './backends.ts';
 import type { Diff, WeightsDiff } from './diff.ts';
 import type {
   BackendName,
@@ -105,7 +105,7 @@ export const daemonState = request<DaemonState>()('daemon/state', v.object({}));
 
 /**
  * `trusted` is said by the command line or a trusted window; it holds until the daemon's state is removed. `create` makes
- * a project of a folder that is none.
+ * a project of a folder that is none. `acceptStore`: a person has said that its store may be used, wherever it was made.
  */
 export const projectOpen = request<Project>()(
   'project/open',
@@ -113,6 +113,7 @@ export const projectOpen = request<Project>()(
     root,
     trusted: v.boolean(),
     create: v.optional(v.boolean()),
+    acceptStore: v.optional(v.boolean()),
     /** Keeps the project open, and its HEAD watched, until this client leaves. */
     watch: v.optional(v.boolean()),
   }),
@@ -249,11 +250,21 @@ export const stashDrop = request<{ stash: StashSummary }>()(
 
 /**
  * All of them, each tried on this machine unless that was done before; `again`: all anew. `auto`: what a training would take.
- * Loads packages of the project, and so fails with `untrusted` where nobody trusts it.
+ * Loads packages of the project, and so fails with `untrusted` where nobody trusts it, unless `ownOnly`.
  */
-export const backendSurvey = request<{ findings: BackendFinding[]; auto: { backend: BackendName; reason: string } }>()(
+export const backendSurvey = request<{
+  findings: BackendFinding[];
+  auto: { backend: BackendName; reason: string };
+  untried: UntriedBackend[];
+}>()(
   'backend/survey',
-  v.object({ root, environment, again: v.optional(v.boolean()) }),
+  v.object({
+    root,
+    environment,
+    again: v.optional(v.boolean()),
+    /** Nothing of what the folder itself brings is loaded: those packages are named as `untried`. */
+    ownOnly: v.optional(v.boolean()),
+  }),
 );
 
 // ---- run ----

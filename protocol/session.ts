@@ -24,6 +24,7 @@
  */
 import * as v from 'valibot';
 import type { ErrorCode, WireError } from './errors.ts';
+import { nameProblem } from './names.ts';
 import { wireNumberSchema } from './numbers.ts';
 
 export const SESSION_FILES = {
@@ -50,6 +51,11 @@ export const CHECKPOINT_FILE = 'checkpoint.json';
  *  Python package: an ordinary file for `torch.load`. */
 export const STATE_FILE = 'state.safetensors';
 export const TORCH_STATE_FILE = 'state.pt';
+
+/** Of a run, session or checkpoint. Ids are parts of paths, so they are no more than letters, digits, dashes. */
+export const idSchema = v.pipe(v.string(), v.regex(/^\w[\w-]{0,63}$/));
+/** Of a commit or tree in git, which would take a word with a dash for an option. */
+export const objectIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/));
 
 export const ASKED_FOLDER = 'asked';
 export const ANSWER_FILE = 'answer.json';
@@ -105,9 +111,9 @@ export type LaunchCommand = v.InferOutput<typeof commandSchema>;
 
 export const launchSchema = v.object({
   format: v.number(),
-  session: v.string(),
+  session: idSchema,
   /** Null when started without a daemon: it names the run when it adopts the session. */
-  run: v.nullable(v.string()),
+  run: v.nullable(idSchema),
   runNumber: v.nullable(v.number()),
   job: v.string(),
   purpose: v.picklist(['train', 'verify', 'export']),
@@ -133,7 +139,7 @@ export const launchSchema = v.object({
     v.object({
       /** Relative to the session directory. */
       directory: v.string(),
-      checkpoint: v.string(),
+      checkpoint: idSchema,
       step: v.number(),
       /** What the checkpoint was made with; null where it does not say. */
       expected: v.object({
@@ -156,9 +162,9 @@ export const launchSchema = v.object({
   keep: v.object({ last: v.number(), every: v.nullable(v.number()) }),
   identity: v.object({
     branch: v.nullable(v.string()),
-    commit: v.nullable(v.string()),
+    commit: v.nullable(objectIdSchema),
     dirty: v.boolean(),
-    code: v.nullable(v.string()),
+    code: v.nullable(objectIdSchema),
     branchId: v.optional(v.nullable(v.string())),
     codeLeftOut: v.optional(v.array(v.string()), []),
   }),
@@ -233,15 +239,20 @@ export type NoticeEvent = Extract<SessionEvent, { type: 'notice' }>;
 /** Never outside the folder that it is written to. */
 const fileName = v.pipe(
   v.string(),
-  v.nonEmpty(),
-  v.check((name) => !/^([/\\]|[A-Za-z]:)|(^|[/\\])\.\.?([/\\]|$)/.test(name), 'must be a path inside'),
+  v.check((name) => nameProblem(name) === null, 'must be a path inside'),
+);
+
+/** Of a script's files: a folder of the project, `@dir` or a folder below it; empty is the project itself. */
+const placeName = v.pipe(
+  v.string(),
+  v.check((place) => place === '' || nameProblem(place) === null, 'must be a place inside'),
 );
 
 export const checkpointFileSchema = v.object({
   format: v.number(),
-  id: v.string(),
-  session: v.string(),
-  step: v.number(),
+  id: idSchema,
+  session: idSchema,
+  step: v.pipe(v.number(), v.safeInteger()),
   epoch: v.number(),
   /** Batches of the epoch that are used up; 0: taken after an epoch's end. */
   batch: v.number(),
@@ -254,7 +265,7 @@ export const checkpointFileSchema = v.object({
   /** An earlier one of the same moment, all of which is in this one. */
   replaces: v.optional(v.nullable(v.string()), null),
   /** The checkpoint before it in this session, or the one the session resumed from. */
-  parent: v.nullable(v.string()),
+  parent: v.nullable(idSchema),
   metrics: v.record(v.string(), wireNumberSchema),
   environment: v.record(v.string(), v.string()),
   data: v.nullable(v.object({ fingerprint: v.string(), samples: v.nullable(v.number()) })),
@@ -262,7 +273,7 @@ export const checkpointFileSchema = v.object({
   files: v.array(
     v.object({
       name: fileName,
-      bytes: v.number(),
+      bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
       stat: v.optional(v.object({ ino: v.string(), mtimeMs: v.number() })),
     }),
   ),
@@ -270,7 +281,7 @@ export const checkpointFileSchema = v.object({
    * Where a script saved these files itself, relative to the project, with `/`, or below `@dir`, the run’s own folder; null: they are of our
    * making.
    */
-  place: v.optional(v.nullable(v.string()), null),
+  place: v.optional(v.nullable(placeName), null),
 });
 export type CheckpointFile = v.InferOutput<typeof checkpointFileSchema>;
 

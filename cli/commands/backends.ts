@@ -2,28 +2,30 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Client } from '../../client/connect.ts';
 import { statePaths } from '../../client/paths.ts';
 import { WEBGPU_VERSION } from '../../protocol/backends.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
-import { backendSurvey } from '../../protocol/messages.ts';
+import { backendSurvey, projectOpen } from '../../protocol/messages.ts';
 import { backendLines } from '../backend-view.ts';
 import type { Command } from '../command.ts';
-import type { Context } from '../context.ts';
+import { type Context, TRUST_OPTION } from '../context.ts';
 import { type Check, checkLines, projectChecks } from '../doctor.ts';
 import { draw } from '../output.ts';
+import { ask } from '../terminal.ts';
 
 export const backendCommands: Record<string, Command> = {
   doctor: {
     summary: 'look at git, store and hook; try the back ends of TensorFlow.js',
-    usage: '[--again]',
-    options: { again: { type: 'boolean' } },
+    usage: '[--again] [--trust]',
+    options: { again: { type: 'boolean' }, ...TRUST_OPTION },
     words: [0, 0],
     run: doctor,
   },
   gpu: {
     summary: 'fetch the WebGPU back end from npm, for all projects, and try it',
-    usage: '',
-    options: {},
+    usage: '[--trust]',
+    options: TRUST_OPTION,
     words: [0, 0],
     async run(context) {
       const folder = statePaths().backends;
@@ -41,8 +43,9 @@ async function doctor(context: Context): Promise<number> {
     checks = await projectChecks(await context.project(), context.root);
   } catch (error) {
     // Without git there is no project to try back ends for.
-    if (!isError(error, 'gitUnusable') && !isError(error, 'storeUnusable')) throw error;
-    const what = error.code === 'gitUnusable' ? 'git' : 'store';
+    const isGit = isError(error, 'gitUnusable');
+    if (!isGit && !isError(error, 'storeUnusable') && !isError(error, 'storeForeign')) throw error;
+    const what = isGit ? 'git' : 'store';
     checks = [{ what, ok: false, text: error.message }];
     context.answer({ checks }, checkLines(checks));
     return 1;
@@ -51,21 +54,30 @@ async function doctor(context: Context): Promise<number> {
   return survey(context, context.args.flag('again'), checks);
 }
 
+/** A diagnosis runs no code of a folder that nobody has trusted: it names what the folder brings, and asks. */
 async function survey(context: Context, again: boolean, checks: Check[] = []): Promise<number> {
-  const client = await context.project();
+  const client = await context.client();
+  const { root } = context;
+  const opened = await client.request(projectOpen, { root, trusted: context.args.flag('trust') });
+  const first = await surveyed(context, client, { again, ownOnly: !opened.trusted });
+  const { untried } = first;
+  const names = untried.map(({ backend, from }) => `${backend} (${from})`).join(', ');
+  const loads =
+    untried.length > 0 && (await ask(context, `This folder brings ${names}, which was not loaded. Load it?`));
+  if (loads) await client.request(projectOpen, { root, trusted: true });
+  const result = loads ? await surveyed(context, client, { again, ownOnly: false }) : first;
+  context.answer({ checks, ...result }, backendLines(result, Math.min(context.width, 100)));
+  return checks.every(({ ok }) => ok) ? 0 : 1;
+}
+
+async function surveyed(context: Context, client: Client, options: { again: boolean; ownOnly: boolean }) {
   if (process.stderr.isTTY) draw('Trying each, up to half a minute…');
   try {
-    const result = await client.request(backendSurvey, {
-      root: context.root,
-      environment: context.environment(),
-      again,
-    });
-    clearLine();
-    context.answer({ checks, ...result }, backendLines(result.findings, result.auto, Math.min(context.width, 100)));
+    const { root } = context;
+    return await client.request(backendSurvey, { root, environment: context.environment(), ...options });
   } finally {
     clearLine();
   }
-  return checks.every(({ ok }) => ok) ? 0 : 1;
 }
 
 function clearLine(): void {

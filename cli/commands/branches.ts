@@ -6,20 +6,20 @@ import * as m from '../../protocol/messages.ts';
 import { age, bytes, counted, integer, stashReason } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import type { Context } from '../context.ts';
+import { type Context, TRUST_OPTION } from '../context.ts';
 import { type Column, paint, safe, table } from '../format.ts';
 import { installHook, removeHook } from '../hook.ts';
 
 export const branchCommands: Record<string, Command> = {
   sync: {
     summary: "wait until the files in place are those of HEAD's branch",
-    usage: '[--follow yes|no] [--files move|stay] [--quiet]',
-    options: { follow: { type: 'string' }, files: { type: 'string' }, quiet: { type: 'boolean' } },
+    usage: '[--follow yes|no] [--files move|stay] [--quiet] [--trust]',
+    options: { follow: { type: 'string' }, files: { type: 'string' }, quiet: { type: 'boolean' }, ...TRUST_OPTION },
     words: [0, 0],
     run: async (context) => {
       const follow = choice(context, 'follow', ['yes', 'no']);
       const files = choice(context, 'files', ['move', 'stay']);
-      const client = await context.project();
+      const client = await context.project('run');
       const { root } = context;
       const result = follow
         ? await client.request(m.branchFollow, { root, follow: follow === 'yes' })
@@ -29,11 +29,11 @@ export const branchCommands: Record<string, Command> = {
   },
   switch: {
     summary: '`git switch`, and the files are there when it returns',
-    usage: 'BRANCH [--create]',
-    options: { create: { type: 'boolean', short: 'c' } },
+    usage: 'BRANCH [--create] [--trust]',
+    options: { create: { type: 'boolean', short: 'c' }, ...TRUST_OPTION },
     words: [1, 1],
     run: async (context) => {
-      const client = await context.project();
+      const client = await context.project('run');
       // Whoever types this wants the files of now to be this branch's, and not what another daemon has missed.
       await client.request(m.branchSync, { root: context.root });
       const args = ['switch', ...(context.args.flag('create') ? ['-c'] : []), context.args.words[0]!];
@@ -48,12 +48,12 @@ export const branchCommands: Record<string, Command> = {
   },
   stash: {
     summary: 'list, put back or drop files that branches left behind',
-    usage: '[list | show STASH | restore STASH [--to FOLDER] | drop STASH | undo [STASH]]',
-    options: { to: { type: 'string' } },
+    usage: '[list | show STASH | restore STASH [--to FOLDER] [--trust] | drop STASH | undo [STASH]]',
+    options: { to: { type: 'string' }, ...TRUST_OPTION },
     words: [0, 2],
     run: async (context) => {
       const [verb = 'list', stash] = context.args.words;
-      const client = await context.project();
+      const client = await context.project(verb === 'restore' ? 'write' : 'look');
       const { root } = context;
       if (verb === 'list') {
         const { stashes } = await client.request(m.stashList, { root });

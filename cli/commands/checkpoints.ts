@@ -4,7 +4,7 @@ import * as m from '../../protocol/messages.ts';
 import { bytes, counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import type { Context } from '../context.ts';
+import { type Context, TRUST_OPTION } from '../context.ts';
 import { paint, safe } from '../format.ts';
 import { inspectionLines, readInspection } from '../inspection.ts';
 import { printError } from '../output.ts';
@@ -31,11 +31,11 @@ export const checkpointCommands: Record<string, Command> = {
   },
   verify: {
     summary: 'replay up to the next checkpoint and compare every bit',
-    usage: 'CHECKPOINT | RUN@STEP',
-    options: {},
+    usage: 'CHECKPOINT | RUN@STEP [--trust]',
+    options: TRUST_OPTION,
     words: [1, 1],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('run');
       const checkpoint = context.args.words[0]!;
       if (!context.json) printError('Replaying…\n');
       const result = await client.request(m.checkpointVerify, {
@@ -83,11 +83,11 @@ export const checkpointCommands: Record<string, Command> = {
   },
   code: {
     summary: 'write the code that a run was started with into a new folder',
-    usage: 'RUN|CHECKPOINT|RUN@STEP FOLDER',
-    options: TO,
+    usage: 'RUN|CHECKPOINT|RUN@STEP FOLDER [--trust]',
+    options: { ...TO, ...TRUST_OPTION },
     words: [1, 2],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('write');
       const [source, directory] = withFolder(context, 'code');
       const restored = await client.request(m.codeRestore, { root: context.root, source, directory });
       const { leftOut } = restored;
@@ -100,11 +100,11 @@ export const checkpointCommands: Record<string, Command> = {
   },
   restore: {
     summary: "write a checkpoint's own files into a new folder",
-    usage: 'CHECKPOINT|RUN@STEP FOLDER',
-    options: TO,
+    usage: 'CHECKPOINT|RUN@STEP FOLDER [--trust]',
+    options: { ...TO, ...TRUST_OPTION },
     words: [1, 2],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('write');
       const [checkpoint, directory] = withFolder(context, 'restore');
       const restored = await client.request(m.checkpointRestore, { root: context.root, checkpoint, directory });
       context.answer(restored, [

@@ -1,10 +1,12 @@
 /** A checkpoint, or a run's metrics, in a form that others read. */
 import { isAbsolute, resolve } from 'node:path';
+import { isError } from '../../protocol/errors.ts';
 import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
 import * as m from '../../protocol/messages.ts';
 import { bytes, counted, metric } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
+import { TRUST_OPTION } from '../context.ts';
 import { paint, safe, table } from '../format.ts';
 import { requestTask } from '../task.ts';
 import { field } from '../views.ts';
@@ -12,13 +14,14 @@ import { field } from '../views.ts';
 export const exportCommands: Record<string, Command> = {
   export: {
     summary: 'write a checkpoint or metrics for others: onnx, csv, npz, …',
-    usage: 'CHECKPOINT|RUN [--format F] [--out FILE] [--full] [--strip PREFIX] [--force]',
+    usage: 'CHECKPOINT|RUN [--format F] [--out FILE] [--full] [--strip PREFIX] [--force] [--trust]',
     options: {
       format: { type: 'string' },
       out: { type: 'string' },
       full: { type: 'boolean' },
       strip: { type: 'string' },
       force: { type: 'boolean' },
+      ...TRUST_OPTION,
     },
     words: [1, 1],
     async run(context) {
@@ -33,21 +36,24 @@ export const exportCommands: Record<string, Command> = {
       }
       const name = formats.find(({ format }) => format === wanted)?.name ?? wanted;
       const out = args.text('out') ?? name;
-      const result = await requestTask(
-        client,
-        m.exportWrite,
-        {
-          root,
-          source,
-          format: wanted,
-          path: isAbsolute(out) ? out : resolve(root, out),
-          full: args.flag('full'),
-          strip: args.text('strip'),
-          force: args.flag('force'),
-          environment: context.environment(),
-        },
-        `Exporting ${wanted}`,
-      );
+      await context.project('write');
+      const write = () => requestTask(client, m.exportWrite, request, `Exporting ${wanted}`);
+      const request = {
+        root,
+        source,
+        format: wanted,
+        path: isAbsolute(out) ? out : resolve(root, out),
+        full: args.flag('full'),
+        strip: args.text('strip'),
+        force: args.flag('force'),
+        environment: context.environment(),
+      };
+      const result = await write().catch(async (error: unknown) => {
+        if (!isError(error, 'untrusted')) throw error;
+        // Only now is it known that code of the project makes this format.
+        await context.project('run');
+        return write();
+      });
       context.answer(result, resultLines(result));
       return 0;
     },

@@ -129,7 +129,7 @@ async function listRuns(context: Context): Promise<number> {
   const { args, root } = context;
   if (args.flag('trash')) return listTrash(context);
   const client = await context.project();
-  const project = await client.request(m.projectOpen, { root, trusted: true });
+  const project = await client.request(m.projectOpen, { root, trusted: false });
   if (project.gitProblem) throw new TrainstashError('gitUnusable', project.gitProblem.message, project.gitProblem.data);
   const branch = args.flag('all') ? undefined : (args.text('branch') ?? project.branch);
   const drafts = args.flag('drafts');

@@ -30,8 +30,9 @@ export const mcpCommands: Record<string, Command> = {
         hours: hours === undefined ? null : Number(hours),
       });
       const watched = new WeakSet<Client>();
-      const client = async () => {
-        const connected = await context.project();
+      // Looking trusts nothing; what a person agrees to is what starts something.
+      const client = async (purpose: 'look' | 'run' = 'look') => {
+        const connected = await context.project(purpose);
         // Each connection anew: a daemon may have been replaced.
         if (!watched.has(connected))
           connected.on(m.runChanged, ({ run }) => {

@@ -6,7 +6,7 @@ import { lossLines } from '../../protocol/trash-words.ts';
 import { age, bytes, counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import type { Context } from '../context.ts';
+import { type Context, TRUST_OPTION } from '../context.ts';
 import { paint, safe, wrapped } from '../format.ts';
 import { hookAdvice } from '../hook.ts';
 import { printError } from '../output.ts';
@@ -21,7 +21,7 @@ export const projectCommands: Record<string, Command> = {
     options: {},
     words: [0, 1],
     async run(context) {
-      const client = await context.project({ create: true });
+      const client = await context.project('look', { create: true });
       const result = await client.request(m.projectInit, { root: context.root, module: context.args.words[0] });
       const { config, created, runs, why } = result;
       const lines = created
@@ -55,11 +55,11 @@ export const projectCommands: Record<string, Command> = {
   },
   keep: {
     summary: 'make a job of the command that a run was started with',
-    usage: 'RUN [NAME]',
-    options: {},
+    usage: 'RUN [NAME] [--trust]',
+    options: TRUST_OPTION,
     words: [1, 2],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('write');
       const [run, name] = context.args.words as [string, string | undefined];
       const kept = await client.request(m.jobKeep, { root: context.root, run, name });
       context.answer(kept, [`${kept.config} has the job "${kept.job}". \`trainstash run ${kept.job}\` starts it.`]);
@@ -127,7 +127,8 @@ export const projectCommands: Record<string, Command> = {
     options: { rebuild: { type: 'boolean' } },
     words: [0, 0],
     async run(context) {
-      const client = await context.project();
+      // A store that cannot be opened is looked at all the same.
+      const client = await context.client();
       const report = await client.request(m.storeFsck, { root: context.root, rebuild: context.args.flag('rebuild') });
       context.answer(report, fsckLines(report));
       return report.problems.length === 0 ? 0 : 1;
@@ -144,7 +145,7 @@ export const projectCommands: Record<string, Command> = {
       const advice = [...project.advice, ...hookAdvice(context.root, project)];
       context.answer({ project, usage }, [
         field('project', project.root),
-        field('store', project.store),
+        field('store', `${project.store}${project.madeElsewhere ? ' (made elsewhere: only looked at)' : ''}`),
         ...usageLines(usage),
         ...advice.map((text) => paint('yellow', `! ${text}`)),
       ]);
@@ -153,11 +154,11 @@ export const projectCommands: Record<string, Command> = {
   },
   eject: {
     summary: 'write all checkpoints as plain files, and delete the store',
-    usage: '[--to FOLDER] [--yes]',
-    options: { to: { type: 'string' }, yes: { type: 'boolean', short: 'y' } },
+    usage: '[--to FOLDER] [--yes] [--trust]',
+    options: { to: { type: 'string' }, yes: { type: 'boolean', short: 'y' }, ...TRUST_OPTION },
     words: [0, 0],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('write');
       const directory = context.args.text('to') ?? 'trainstash-ejected';
       const { project } = await client.request(m.projectWhere, { root: context.root });
       if (

@@ -9,7 +9,7 @@ import { bytes, duration, integer, resumeWords } from '../../protocol/words.ts';
 import { parseParams, UsageError } from '../arguments.ts';
 import { attach } from '../attach.ts';
 import type { Command } from '../command.ts';
-import { type Context, hint } from '../context.ts';
+import { type Context, hint, TRUST_OPTION } from '../context.ts';
 import { copyLog, followRun } from '../follow.ts';
 import { paint, safe, wrapped } from '../format.ts';
 import { printError, printJson, printRaw } from '../output.ts';
@@ -22,6 +22,7 @@ const START_OPTIONS = {
   restarts: { type: 'string' },
   backend: { type: 'string' },
   python: { type: 'string' },
+  ...TRUST_OPTION,
 } as const;
 const RESUME_OPTIONS = {
   ...START_OPTIONS,
@@ -35,7 +36,7 @@ export const runningCommands: Record<string, Command> = {
   run: {
     summary: 'start a training: a job, or any command after --',
     usage:
-      'JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon]',
+      'JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon] [--trust]',
     takesCommand: true,
     options: {
       ...START_OPTIONS,
@@ -53,7 +54,7 @@ export const runningCommands: Record<string, Command> = {
         );
       const params = parseParams(args.texts('param'), 'param');
       if (args.flag('no-daemon')) return runWithoutDaemon(context, params);
-      const client = await context.project();
+      const client = await context.project('run');
       const { warnings } = await client.request(m.projectJobs, { root });
       for (const warning of warnings) printError(`${paint('yellow', safe(warning))}\n`);
       client.on(m.noticeRaised, ({ notice }) => {
@@ -74,12 +75,12 @@ export const runningCommands: Record<string, Command> = {
   resume: {
     summary: 'go on with a run from a checkpoint',
     usage:
-      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--detach] [--queue] [-- COMMAND…]',
+      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--trust] [--detach] [--queue] [-- COMMAND…]',
     takesCommand: true,
     options: RESUME_OPTIONS,
     words: [0, 1],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('run');
       const options = resumeOptions(context);
       const { run, checkpoint, differences } = await client.request(m.runPreflight, options);
       const accept = context.args.flag('yes') || differences.length === 0 || (await confirm(context, differences));
@@ -90,11 +91,11 @@ export const runningCommands: Record<string, Command> = {
   },
   fork: {
     summary: 'start a new run from a checkpoint of another',
-    usage: 'RUN[@STEP] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--detach]',
+    usage: 'RUN[@STEP] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--trust] [--detach]',
     options: RESUME_OPTIONS,
     words: [1, 1],
     async run(context) {
-      const client = await context.project();
+      const client = await context.project('run');
       const fork = await client.request(m.runFork, { ...resumeOptions(context), accept: context.args.flag('yes') });
       return afterStart(context, fork, `Forked at step ${integer(fork.parent?.step ?? 0)}:`);
     },

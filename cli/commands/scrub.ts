@@ -2,6 +2,7 @@
 import * as m from '../../protocol/messages.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
+import { TRUST_OPTION } from '../context.ts';
 import { paint, safe, wrapped } from '../format.ts';
 import { printError } from '../output.ts';
 import { ask } from '../terminal.ts';
@@ -16,8 +17,8 @@ const LOGS =
 export const scrubCommands: Record<string, Command> = {
   scrub: {
     summary: 'find and mask secrets that older versions wrote in clear',
-    usage: '[--logs] [--yes]',
-    options: { logs: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } },
+    usage: '[--logs] [--yes] [--trust]',
+    options: { logs: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' }, ...TRUST_OPTION },
     words: [0, 0],
     async run(context) {
       const client = await context.project();
@@ -36,6 +37,7 @@ export const scrubCommands: Record<string, Command> = {
         else printError('Nothing was changed. --yes masks them without asking.\n');
         return 1;
       }
+      await context.project('write');
       const masked = await client.request(m.storeScrub, { ...params, apply: true });
       context.answer(masked, [
         ...(isSure ? findingLines(masked) : []),

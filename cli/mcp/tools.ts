@@ -22,7 +22,8 @@ import { continueQuestion, pauseQuestion, startQuestion } from './question.ts';
 export interface ToolContext {
   /** The only project that can be acted on. */
   root: string;
-  client(): Promise<Client>;
+  /** `run`: a person has agreed that something of the project is started. */
+  client(purpose?: 'look' | 'run'): Promise<Client>;
   environment(): Record<string, string>;
   budget: Budget;
   /** A person has said beforehand that nobody needs to be asked. */
@@ -301,7 +302,7 @@ async function confirmed(
       return failed('Nothing was done: the person said no.');
     if (!wasAsked) return failed('Nothing was done: it is not what the person was asked. Ask again with another call.');
   }
-  return answered(async () => act(await context.client()));
+  return answered(async () => act(await context.client('run')));
 }
 
 async function answered(work: () => Promise<unknown>): Promise<CallToolResult> {

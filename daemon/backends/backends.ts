@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import type { StatePaths } from '../../client/paths.ts';
-import { type BackendFinding, unknownBackend } from '../../protocol/backends.ts';
+import { type BackendFinding, type UntriedBackend, unknownBackend } from '../../protocol/backends.ts';
 import type { BackendName } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Launch } from '../../protocol/session.ts';
@@ -34,8 +34,8 @@ export interface BackendsSetup {
 export interface BackendRequest {
   /** A name, or `auto`. */
   wanted: string;
-  /** Whose packages may be used: of a folder that a person trusts. */
-  root: string;
+  /** Whose packages may be used: of a folder that a person trusts. Null: only those that Trainstash has brought. */
+  root: string | null;
   environment: Record<string, string>;
   /** What a checkpoint to go on from was made with: only the same back end gives the same bits. */
   checkpoint: Record<string, string> | null;
@@ -102,7 +102,7 @@ export class Backends {
   }
 
   /** All of them, each tried unless its verdict is known; `again` forgets verdicts first. */
-  async survey(root: string, environment: Record<string, string>, again: boolean): Promise<BackendFinding[]> {
+  async survey(root: string | null, environment: Record<string, string>, again: boolean): Promise<BackendFinding[]> {
     const findings: BackendFinding[] = [];
     if (again) this.#identified.clear();
     for (const candidate of this.#candidates(root)) findings.push(await this.#tried(candidate, environment, again));
@@ -117,7 +117,15 @@ export class Backends {
     return { backend, threads: String(options.threads), ...found };
   }
 
-  #candidates(root: string): Candidate[] {
+  /** The packages of back ends that a folder brings, by name. Nothing of them is run. */
+  broughtBy(root: string): UntriedBackend[] {
+    const own = this.#candidates(null).flatMap(({ from }) => from ?? []);
+    return this.#candidates(root).flatMap(({ backend, from }) =>
+      from === null || own.includes(from) ? [] : [{ backend, from }],
+    );
+  }
+
+  #candidates(root: string | null): Candidate[] {
     return findCandidates(root, this.#setup.directory);
   }
 

@@ -26,9 +26,9 @@ export const PACKAGES: Partial<Record<BackendName, string>> = {
 const MIN_CORES_FOR_THREADS = 4;
 const MAX_THREADS = 4;
 
-/** `ours`: where "Set up GPU back end" installs. The project's own packages come first. */
-export function findCandidates(root: string, ours: string): Candidate[] {
-  const folders = [...ancestors(root), ours];
+/** `ours`: where "Set up GPU back end" installs. The project's own packages come first; null: none of a project. */
+export function findCandidates(root: string | null, ours: string): Candidate[] {
+  const folders = [...(root === null ? [] : ancestors(root)), ours];
   const cores = availableParallelism();
   return BACKENDS.flatMap((backend): Candidate[] => {
     const name = PACKAGES[backend];

@@ -5,9 +5,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { inside } from '../../base/inside.ts';
+import { idSchema, objectIdSchema } from '../../protocol/session.ts';
 import { readJson, syncDirectory, writeJson } from '../store/files.ts';
 import { durableStep } from './crash.ts';
-import type { RawPath } from './paths.ts';
+import { type RawPath, rawPathSchema } from './paths.ts';
 
 const inPlaceSchema = v.object({
   /** The branch whose files are in the tree, by the name that it had. */
@@ -15,7 +17,7 @@ const inPlaceSchema = v.object({
   /** Its id, which it keeps when it is renamed. */
   id: v.string(),
   /** Its commit when it was last seen; null before the first one. */
-  tip: v.nullable(v.string()),
+  tip: v.nullable(objectIdSchema),
   /** When the daemon last looked and it was so. */
   seenAt: v.number(),
   /** Signs of the local branches there were: one that is not among them has been made since. */
@@ -31,15 +33,15 @@ const knownFileSchema = v.object({
   mtimeMs: v.number(),
   mode: v.number(),
   /** The run that wrote it; null: it is declared in trainstash.json. */
-  run: v.nullable(v.string()),
+  run: v.nullable(idSchema),
   /** Its row in the store, once it is taken in. */
-  saved: v.nullable(v.string()),
+  saved: v.nullable(idSchema),
 });
 export type KnownFile = v.InferOutput<typeof knownFileSchema>;
-const filesSchema = v.object({ id: v.string(), files: v.array(v.tuple([v.string(), knownFileSchema])) });
+const filesSchema = v.object({ id: v.string(), files: v.array(v.tuple([rawPathSchema, knownFileSchema])) });
 
 /** By the branch's id: runs that were paused because HEAD left it. `left`: its files have left since, too. */
-const pausedSchema = v.record(v.string(), v.object({ runs: v.array(v.string()), left: v.boolean() }));
+const pausedSchema = v.record(v.string(), v.object({ runs: v.array(idSchema), left: v.boolean() }));
 export type PausedRuns = v.InferOutput<typeof pausedSchema>;
 
 const consentSchema = v.object({ follow: v.boolean() });
@@ -51,7 +53,7 @@ export class WorktreeRecord {
 
   /** `name`: what git calls the worktree. */
   constructor(store: string, name: string) {
-    this.#directory = join(store, 'worktrees', name);
+    this.#directory = inside(store, `worktrees/${name}`);
     mkdirSync(this.#directory, { recursive: true });
   }
 
@@ -86,7 +88,7 @@ export class WorktreeRecord {
     if (!this.#files) {
       const parsed = v.safeParse(filesSchema, readJson(join(this.#directory, 'files.json')));
       const { id, files } = parsed.success ? parsed.output : { id: '', files: [] };
-      this.#files = { id, files: new Map(files as [RawPath, KnownFile][]) };
+      this.#files = { id, files: new Map(files) };
     }
     return this.#files.id === this.inPlace()?.id ? this.#files.files : new Map();
   }

@@ -6,7 +6,7 @@ import type { Store } from '../store/client.ts';
 import { SourceChanged } from '../store/client.ts';
 import { FolderWatcher } from './folders.ts';
 import type { KnownFile, WorktreeRecord } from './in-place.ts';
-import { absolute, type RawPath, shown } from './paths.ts';
+import { absolute, NO_LINKS, type RawPath, shown } from './paths.ts';
 import { type FoundFile, findFile, isSame } from './working-set.ts';
 
 const STILL_MS = 2_000;
@@ -20,6 +20,8 @@ export interface IntakeSetup {
   record: WorktreeRecord;
   /** All files of the set as they are now, and the folders where more may appear. */
   find(): Promise<{ files: FoundFile[]; folders: RawPath[]; runOf(path: RawPath): string | null }>;
+  /** The folders that are links and belong to the files of the branch in place. */
+  links(): Promise<ReadonlySet<string>>;
   /** Whose files they are; null: nothing is taken in now, since HEAD has moved or nobody wants it. */
   branch(): Promise<string | null>;
   /** Known files that are gone, by nobody's hand that we know. */
@@ -166,8 +168,14 @@ export class Intake {
         return this.#look(take);
       }
       candidates = [];
+      let links: ReadonlySet<string> | null = null;
       for (const path of paths) {
-        const now = findFile(root, path);
+        let now = findFile(root, path, NO_LINKS);
+        // Asked of git, and so only where it may be behind a link.
+        if (!now) {
+          links ??= await this.#setup.links();
+          if (links.size > 0) now = findFile(root, path, links);
+        }
         const known = files.get(path);
         if (now) candidates.push(now);
         else {

@@ -1,9 +1,10 @@
 /** Files out of the tree and into it. Every step can be the last one: what is left is finished by the next call. */
-import { lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
+import { constants, lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
-import { TrainstashError } from '../../protocol/errors.ts';
+import { inside } from '../../base/inside.ts';
+import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { Store } from '../store/client.ts';
 import { syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
 import type { KnownFile } from './in-place.ts';
@@ -15,11 +16,21 @@ const SLICE_MS = 8;
 
 export type FileStore = Pick<Store, 'saveFile' | 'restoreFile' | 'keepOnlyFiles'>;
 
+/** Where files are moved from and to. */
+export interface Tree {
+  root: string;
+  /** Folders that are links and may be followed, as `inside` takes them. */
+  links: ReadonlySet<string>;
+  seen?: Set<string>;
+}
+
 /**
  * Moves what an entry lists and is still in place onto the shelf. A file of another device is moved through the store:
  * it leaves only once it is committed there. Throws when that cannot be; what was moved stays moved, and listed.
  */
-export async function shelve(entry: ShelfEntry, store: FileStore, root: string): Promise<number> {
+export async function shelve(entry: ShelfEntry, store: FileStore, tree: Tree): Promise<number> {
+  const { root } = tree;
+  const seen = new Set<string>();
   const moved: RawPath[] = [];
   let sliceEnd = performance.now() + SLICE_MS;
   try {
@@ -29,7 +40,7 @@ export async function shelve(entry: ShelfEntry, store: FileStore, root: string):
         sliceEnd = performance.now() + SLICE_MS;
       }
       if (file.number === null || entry.has(file)) continue;
-      if (await takeOne(entry, file, store, root)) moved.push(file.path);
+      if (await takeOne(entry, file, store, { ...tree, seen })) moved.push(file.path);
     }
   } finally {
     entry.sync();
@@ -38,10 +49,14 @@ export async function shelve(entry: ShelfEntry, store: FileStore, root: string):
   return moved.length;
 }
 
-async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, root: string): Promise<boolean> {
+async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, tree: Tree): Promise<boolean> {
+  const { root, links } = tree;
   const { branch } = entry.owner;
+  // Behind a link that nobody has declared: it was never this branch's.
+  const place = placeOf(file, tree);
+  if (!place) return false;
   try {
-    entry.take(file, root);
+    entry.take(file, place);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -49,7 +64,7 @@ async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, r
     if (code === 'ENOENT' || code === 'ENOTDIR') return false;
     if (code !== 'EXDEV') throw error;
   }
-  const found = findFile(root, file.path);
+  const found = findFile(root, file.path, links);
   if (!found) return false;
   const saved = await store.saveFile({ root, branch, path: file.path, expected: found });
   if (!saved) throw new Error(`${shown(file.path)} is on another device, and the store has no room for it`);
@@ -57,7 +72,7 @@ async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, r
   file.bytes = found.bytes;
   file.saved = saved.id;
   entry.write();
-  unlinkSync(absolute(root, file.path));
+  unlinkSync(place);
   return true;
 }
 
@@ -71,7 +86,9 @@ export interface Brought {
  * its own. Nothing is replaced: where another file is, the stashed one stays on the shelf. A file that is in place with
  * the same content counts as put.
  */
-export async function bring(entry: ShelfEntry, store: FileStore, root: string, copy = false): Promise<Brought> {
+export async function bring(entry: ShelfEntry, store: FileStore, tree: Tree, copy = false): Promise<Brought> {
+  const { root } = tree;
+  const seen = new Set<string>();
   const placed: RawPath[] = [];
   const conflicts: RawPath[] = [];
   let sliceEnd = performance.now() + SLICE_MS;
@@ -81,7 +98,7 @@ export async function bring(entry: ShelfEntry, store: FileStore, root: string, c
         await breathe();
         sliceEnd = performance.now() + SLICE_MS;
       }
-      const put = await giveOne(entry, file, store, root, copy);
+      const put = await giveOne(entry, file, store, { ...tree, seen }, copy);
       if (put === 'conflict') conflicts.push(file.path);
       else if (put === 'placed') placed.push(file.path);
     }
@@ -96,14 +113,16 @@ async function giveOne(
   entry: ShelfEntry,
   file: ShelvedFile,
   store: FileStore,
-  root: string,
+  tree: Tree,
   copy: boolean,
 ): Promise<'placed' | 'conflict' | 'there' | 'lost'> {
-  const target = absolute(root, file.path);
+  const target = placeOf(file, tree);
+  // A link that nobody has declared, or a file, is where a folder of its path would be: it stays stashed.
+  if (!target) return 'conflict';
   if (entry.has(file)) {
     if (copy) return copyNew(entry, file, target);
     try {
-      return entry.give(file, root) ? 'placed' : 'conflict';
+      return entry.give(file, target) ? 'placed' : 'conflict';
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
       const put = await copyNew(entry, file, target);
@@ -117,7 +136,7 @@ async function giveOne(
   if (present)
     return present.isFile() && present.size === file.bytes && sameTime(present.mtimeMs, file) ? 'there' : 'conflict';
   // Beside its place, so that the last step is a rename on whatever device that is.
-  const folder = absolute(root, parentOf(file.path));
+  const folder = absolute(tree.root, parentOf(file.path));
   mkdirSync(folder, { recursive: true });
   const temporary = temporaryIn(folder, entry);
   rmSync(temporary, { force: true });
@@ -140,13 +159,24 @@ async function copyNew(entry: ShelfEntry, file: ShelvedFile, target: Buffer): Pr
   const folder = target.subarray(0, target.lastIndexOf(0x2f));
   mkdirSync(folder, { recursive: true });
   const temporary = temporaryIn(folder, entry);
-  await copyFile(entry.shelved(file), temporary);
+  rmSync(temporary, { force: true });
+  await copyFile(entry.shelved(file), temporary, constants.COPYFILE_EXCL);
   dressLike(temporary, file);
   // The shelf's copy may go after this: until it is on the disk this one is none.
   syncFile(temporary);
   if (placeNew(temporary, target)) return 'placed';
   rmSync(temporary, { force: true });
   return 'conflict';
+}
+
+/** Null: its path leads through something that is not the tree's. */
+function placeOf({ path }: ShelvedFile, { root, links, seen }: Tree): Buffer | null {
+  try {
+    return inside(root, Buffer.from(path, 'latin1'), { links, seen, atEnd: 'link' });
+  } catch (error) {
+    if (isError(error, 'unsafeName')) return null;
+    throw error;
+  }
 }
 
 /** One at a time for each entry, so that what a crash leaves is replaced by the next try. */

@@ -9,6 +9,7 @@ import { askGit } from '../code/repository.ts';
 import { fileOfCommit } from '../code/tracked.ts';
 import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
 import type { KnownBranches } from './known-branches.ts';
+import { declaredLinks } from './links.ts';
 import { absoluteText, type RawPath } from './paths.ts';
 import { type FoundFile, findDeclared, findFile, isSame, type Patterns, trackedPaths } from './working-set.ts';
 import { processesWriting } from './writers.ts';
@@ -77,11 +78,12 @@ export class Ownership {
     const inPlace = this.#setup.record.inPlace();
     const declared = inPlace ? (await this.policyOf(inPlace)).files : [];
     const { files, folders } = await findDeclared(root, declared);
+    const links = await declaredLinks(root, declared);
     const tracked = await trackedPaths(root, []);
     const known = this.#setup.record.files();
     const byPath = new Map(files.map((file) => [file.path, file]));
     for (const [path, { run }] of known) {
-      const file = run !== null && !byPath.has(path) ? findFile(root, path) : null;
+      const file = run !== null && !byPath.has(path) ? findFile(root, path, links) : null;
       if (file) byPath.set(path, file);
     }
     return {
@@ -103,9 +105,10 @@ export class Ownership {
       this.policyOf(inPlace).then(({ files }) => findDeclared(root, files)),
       trackedPaths(root, this.#revisionsOf(inPlace)),
     ]);
+    const links = await this.linksOf(inPlace);
     const byPath = new Map(found.files.map((file) => [file.path, file]));
     for (const [path, { run }] of known) {
-      const file = run !== null && !byPath.has(path) ? findFile(root, path) : null;
+      const file = run !== null && !byPath.has(path) ? findFile(root, path, links) : null;
       if (file) byPath.set(path, file);
     }
     const files = [...byPath.values()].filter(({ path }) => !tracked.has(path));
@@ -135,9 +138,9 @@ export class Ownership {
   }
 
   /** Files in place that have other content than when they were last seen, and what the store has of that. */
-  replaced(): [RawPath, KnownFile][] {
+  replaced(links: ReadonlySet<string>): [RawPath, KnownFile][] {
     return [...this.#setup.record.files()].filter(([path, known]) => {
-      const file = known.saved === null ? null : findFile(this.#setup.root, path);
+      const file = known.saved === null ? null : findFile(this.#setup.root, path, links);
       return file !== null && !isSame(known, file);
     });
   }
@@ -145,6 +148,11 @@ export class Ownership {
   /** What the branch says of files and switches. */
   async policyOf(branch: Pick<InPlace, 'id' | 'tip'>): Promise<BranchPolicy> {
     return this.#setup.policy(await this.#configOf(branch));
+  }
+
+  /** The folders that are links and belong to the branch's files. */
+  async linksOf(branch: Pick<InPlace, 'id' | 'tip'>): Promise<ReadonlySet<string>> {
+    return declaredLinks(this.#setup.root, (await this.policyOf(branch)).files);
   }
 
   /** The branch as it is now, and as it was seen last, in case it is gone. */
@@ -180,12 +188,12 @@ export class Ownership {
   }
 
   /** That run wrote these files: they follow the branch in place, declared or not. */
-  wrote(run: string, paths: readonly RawPath[]): void {
+  wrote(run: string, paths: readonly RawPath[], links: ReadonlySet<string>): void {
     const { root, record } = this.#setup;
     const known = record.files();
     const files = new Map(known);
     for (const path of paths) {
-      const file = findFile(root, path);
+      const file = findFile(root, path, links);
       if (!file) continue;
       const { ino, bytes, mtimeMs, mode } = file;
       files.set(path, { ino, bytes, mtimeMs, mode, run, saved: matching(known, file)?.saved ?? null });

@@ -3,6 +3,8 @@
  * for one byte, so that every name survives JSON and comes back as it was.
  */
 import { sep } from 'node:path';
+import * as v from 'valibot';
+import { nameProblem } from '../../protocol/names.ts';
 
 /** Relative to the worktree, with `/`, one character a byte. */
 export type RawPath = string & { readonly raw: true };
@@ -19,6 +21,19 @@ export function joinRaw(folder: RawPath, name: Buffer): RawPath {
   const tail = name.toString('latin1');
   return (folder === '' ? tail : `${folder}/${tail}`) as RawPath;
 }
+
+/** As a record has it that somebody else may have written: never out of the worktree. */
+export const rawPathSchema = v.pipe(
+  v.string(),
+  v.check(
+    (path) => nameProblem(path) === null && nameProblem(shown(path as RawPath)) === null,
+    'must be a path inside',
+  ),
+  v.transform((path) => path as RawPath),
+);
+
+/** Of folders that are links none is followed. */
+export const NO_LINKS: ReadonlySet<string> = new Set();
 
 /** For Node's functions, which take bytes as they are. */
 export function absolute(root: string, path: RawPath): Buffer {

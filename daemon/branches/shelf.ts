@@ -15,38 +15,41 @@ import {
   unlinkSync,
   utimesSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import * as v from 'valibot';
+import { inside } from '../../base/inside.ts';
+import { isError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { idSchema, objectIdSchema } from '../../protocol/session.ts';
 import { readJson, syncDirectory, writeJson } from '../store/files.ts';
 import { durableStep } from './crash.ts';
-import { absolute, parentOf, type RawPath } from './paths.ts';
+import { absolute, parentOf, type RawPath, rawPathSchema } from './paths.ts';
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const shelvedFileSchema = v.object({
   /** Its name on the shelf, since its own may be anything; null: it was gone before, and only the store has it. */
-  number: v.nullable(v.number()),
-  path: v.pipe(
-    v.string(),
-    v.transform((path) => path as RawPath),
-  ),
-  bytes: v.number(),
+  number: v.nullable(count),
+  path: rawPathSchema,
+  bytes: count,
   mtimeMs: v.number(),
-  mode: v.number(),
-  run: v.nullable(v.string()),
+  mode: count,
+  run: v.nullable(idSchema),
   /** Its row in the store; null: only this shelf has it. */
-  saved: v.nullable(v.string()),
+  saved: v.nullable(idSchema),
 });
 export type ShelvedFile = v.InferOutput<typeof shelvedFileSchema>;
 
 const ownerSchema = v.object({
   format: v.literal(1),
-  id: v.string(),
+  /** The name of its folder. */
+  id: idSchema,
   /** By the name that it had when HEAD left it. */
   branch: v.string(),
   /** The branch's id, which it keeps when it is renamed. */
   branchId: v.string(),
   /** The branch's commit when HEAD left it. */
-  tip: v.nullable(v.string()),
+  tip: v.nullable(objectIdSchema),
   /** The worktree that the files are of, by git's name for it. */
   worktree: v.string(),
   createdAt: v.number(),
@@ -93,12 +96,18 @@ export class ShelfEntry {
 
   /** All that can be read, the oldest first. What cannot be read stays as it is. */
   static all(store: string): ShelfEntry[] {
-    const folder = join(store, 'shelf');
-    const entries = listedIn(folder).flatMap((id) => {
-      const parsed = v.safeParse(ownerSchema, readJson(join(folder, id, 'owner.json')));
-      return parsed.success ? [new ShelfEntry(join(folder, id), parsed.output)] : [];
-    });
+    const entries = foldersOf(store).flatMap((folder) => ShelfEntry.#at(folder) ?? []);
     return entries.sort((a, b) => a.owner.createdAt - b.owner.createdAt);
+  }
+
+  /** Whether there are some that cannot be read: what they refer to nobody knows. */
+  static someAreUnreadable(store: string): boolean {
+    return foldersOf(store).some((folder) => !ShelfEntry.#at(folder));
+  }
+
+  static #at(folder: string): ShelfEntry | null {
+    const parsed = v.safeParse(ownerSchema, readJson(join(folder, 'owner.json')));
+    return parsed.success && parsed.output.id === basename(folder) ? new ShelfEntry(folder, parsed.output) : null;
   }
 
   update(patch: Partial<Owner>): void {
@@ -112,26 +121,33 @@ export class ShelfEntry {
     syncDirectory(this.directory);
   }
 
+  /** Throws `unsafeName` for a link. */
   shelved({ number }: Pick<ShelvedFile, 'number'>): string {
-    return join(this.directory, 'files', String(number));
+    return inside(this.directory, `files/${number}`);
   }
 
   has(file: Pick<ShelvedFile, 'number'>): boolean {
-    return file.number !== null && lstatSync(this.shelved(file), { throwIfNoEntry: false }) !== undefined;
+    if (file.number === null) return false;
+    try {
+      return lstatSync(this.shelved(file), { throwIfNoEntry: false })?.isFile() ?? false;
+    } catch (error) {
+      if (isError(error, 'unsafeName')) return false;
+      throw error;
+    }
   }
 
   /** Renames a file from its place onto the shelf. Throws EXDEV from another device. */
-  take(file: ShelvedFile, root: string): void {
+  take(file: ShelvedFile, from: Buffer): void {
     durableStep();
-    renameSync(absolute(root, file.path), this.shelved(file));
+    renameSync(from, this.shelved(file));
   }
 
   /**
    * Renames a file from the shelf to its place, unless something is there: then false, and both stay. Throws EXDEV to
    * another device.
    */
-  give(file: ShelvedFile, root: string): boolean {
-    return placeNew(this.shelved(file), absolute(root, file.path));
+  give(file: ShelvedFile, to: Buffer): boolean {
+    return placeNew(this.shelved(file), to);
   }
 
   /** Removes the shelf's copy of a file that is in the store, unless it is not what was stored. Returns its bytes. */
@@ -187,7 +203,8 @@ function isSameFile(a: string, b: Buffer): boolean {
 /** As it was: scripts choose by time, and read-only files stay so. */
 export function dressLike(path: string | Buffer, file: Pick<ShelvedFile, 'mode' | 'mtimeMs'>): void {
   utimesSync(path, file.mtimeMs / 1000, file.mtimeMs / 1000);
-  chmodSync(path, file.mode);
+  // Not what gives a program the rights of its owner: no checkpoint has that.
+  chmodSync(path, file.mode & 0o777);
 }
 
 /** Makes renames in the folders of these files durable. */
@@ -206,10 +223,17 @@ function dirnameOf(path: Buffer): Buffer {
   return path.subarray(0, path.lastIndexOf(0x2f));
 }
 
+/** Folders alone: what is behind a link is not the store's. */
 export function listedIn(folder: string): string[] {
   try {
-    return readdirSync(folder);
+    const entries = readdirSync(folder, { withFileTypes: true });
+    return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
   } catch {
     return [];
   }
+}
+
+function foldersOf(store: string): string[] {
+  const shelf = join(store, 'shelf');
+  return listedIn(shelf).map((name) => join(shelf, name));
 }

@@ -19,6 +19,8 @@ export interface ShelvingSetup {
   intake: Intake;
   known: KnownBranches;
   runs: Pick<RunsHere, 'live'>;
+  /** The folders that are links and belong to the branch's files. */
+  links(branch: Pick<InPlace, 'id' | 'tip'>): Promise<ReadonlySet<string>>;
   tell: Tell;
 }
 
@@ -36,7 +38,8 @@ export class Shelving {
     const shelved = this.#settleHalf(inPlace.id, set);
     const gone = set.gone.filter(([path]) => !shelved.has(path));
     const entry = () => this.#createEntry(inPlace, tip, 'switch', set.leaving, gone);
-    return this.#setup.intake.pausedFor(() => shelve(entry(), store, root));
+    const links = await this.#setup.links(inPlace);
+    return this.#setup.intake.pausedFor(() => shelve(entry(), store, { root, links }));
   }
 
   /**
@@ -96,11 +99,12 @@ export class Shelving {
     let movedIn = 0;
     const conflicts: string[] = [];
     if (entries.length > 0) {
+      const links = await this.#setup.links(inPlace);
       await intake.pausedFor(async () => {
         for (const entry of entries) {
-          const brought = await bring(entry, store, root);
+          const brought = await bring(entry, store, { root, links });
           movedIn += brought.placed.length;
-          this.#learn(entry, brought.placed);
+          this.#learn(entry, brought.placed, links);
           if (brought.conflicts.length === 0) entry.remove();
           else {
             const left = new Set(brought.conflicts);
@@ -185,12 +189,13 @@ export class Shelving {
   }
 
   /** Files that are back are known again, with the stat they have now. */
-  #learn(entry: ShelfEntry, placed: readonly RawPath[]): void {
+  #learn(entry: ShelfEntry, placed: readonly RawPath[], links: ReadonlySet<string>): void {
     const { root } = this.#setup;
     const files = new Map(this.#setup.record.files());
     const back = new Set(placed);
+    const seen = new Set<string>();
     for (const { path, run, saved } of entry.owner.files) {
-      const file = back.has(path) ? findFile(root, path) : null;
+      const file = back.has(path) ? findFile(root, path, links, seen) : null;
       if (file)
         files.set(path, { ino: file.ino, bytes: file.bytes, mtimeMs: file.mtimeMs, mode: file.mode, run, saved });
     }

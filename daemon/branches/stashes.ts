@@ -7,7 +7,7 @@ import { worktreeNames } from '../code/project.ts';
 import { WorktreeRecord } from './in-place.ts';
 import type { KnownBranches } from './known-branches.ts';
 import { bring, type FileStore, offerStored } from './moving.ts';
-import { shown } from './paths.ts';
+import { NO_LINKS, shown } from './paths.ts';
 import { listedIn, type Owner, ShelfEntry } from './shelf.ts';
 
 const TRASH_MS = 7 * 86_400_000;
@@ -17,17 +17,21 @@ export interface StashesSetup {
   store: FileStore;
   /** Null without git: nothing follows branches then, and nothing is stashed. */
   git: { known: KnownBranches; common: string } | null;
+  /** The folders of a worktree that are links and belong to its files. */
+  links(root: string): Promise<ReadonlySet<string>>;
 }
 
 export class Stashes {
   readonly #storePath: string;
   readonly #store: FileStore;
   readonly #git: StashesSetup['git'];
+  readonly #links: StashesSetup['links'];
 
-  constructor({ storePath, store, git }: StashesSetup) {
+  constructor({ storePath, store, git, links }: StashesSetup) {
     this.#storePath = storePath;
     this.#store = store;
     this.#git = git;
+    this.#links = links;
   }
 
   /** The newest first, dropped ones last. */
@@ -55,7 +59,9 @@ export class Stashes {
   async restore(root: string, query: string, directory?: string): Promise<{ restored: string[]; conflicts: string[] }> {
     await this.#git?.known.look();
     const entry = this.#find(query);
-    const { placed, conflicts } = await bring(entry, this.#store, directory ?? root, directory !== undefined);
+    const tree =
+      directory === undefined ? { root, links: await this.#links(root) } : { root: directory, links: NO_LINKS };
+    const { placed, conflicts } = await bring(entry, this.#store, tree, directory !== undefined);
     if (directory === undefined && conflicts.length === 0) entry.remove();
     else if (directory === undefined) {
       const left = new Set(conflicts);
@@ -81,6 +87,8 @@ export class Stashes {
       const since = droppedAt ?? (isCopy && !emptyTrash ? createdAt : null);
       if (since !== null && since < limit) entry.remove();
     }
+    // Which files they have, only they say.
+    if (ShelfEntry.someAreUnreadable(this.#storePath)) return;
     const stashed = ShelfEntry.all(this.#storePath).flatMap(({ owner }) =>
       owner.files.flatMap(({ saved }) => saved ?? []),
     );

@@ -2,7 +2,9 @@
 import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 import picomatch from 'picomatch';
+import { inside } from '../../base/inside.ts';
 import { CONFIG_FILE } from '../../protocol/config.ts';
+import { isError } from '../../protocol/errors.ts';
 import { filesOfCommit, indexedFiles } from '../code/tracked.ts';
 import { absolute, fromText, joinRaw, parentOf, type RawPath, shown } from './paths.ts';
 
@@ -79,8 +81,19 @@ function nearestFolder(root: string, path: RawPath): RawPath {
   return folder;
 }
 
-/** One file as it is now; null when it is gone or no regular file. */
-export function findFile(root: string, path: RawPath): FoundFile | null {
+/** One file as it is now; null when it is gone, no regular file, or behind a link that is not one of `links`. */
+export function findFile(
+  root: string,
+  path: RawPath,
+  links: ReadonlySet<string>,
+  seen?: Set<string>,
+): FoundFile | null {
+  try {
+    inside(root, Buffer.from(path, 'latin1'), { links, seen, atEnd: 'link' });
+  } catch (error) {
+    if (isError(error, 'unsafeName')) return null;
+    throw error;
+  }
   const stat = statFile(root, path);
   return stat?.isFile() ? describe(path, stat) : null;
 }

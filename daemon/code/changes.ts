@@ -1,7 +1,7 @@
 /** The differences between two code snapshots. */
-import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { GitError, git } from './git.ts';
+import { GitError, git, requireObjectId } from './git.ts';
+import { soundShadow } from './shadow.ts';
 
 const STATUSES = { A: 'added', D: 'removed' } as const;
 
@@ -21,6 +21,7 @@ export interface CodeHunks extends CodeChange {
 export async function codeChanges(store: string, from: string, to: string): Promise<CodeChange[]> {
   if (from === to) return [];
   try {
+    for (const tree of [from, to]) requireObjectId(tree);
     return changesOf(await git(['diff-tree', '-r', '-z', '--name-status', '--no-renames', from, to], optionsOf(store)));
   } catch (error) {
     if (error instanceof GitError) return [];
@@ -41,6 +42,7 @@ export async function trackedFiles(root: string): Promise<Set<string> | null> {
 /** With the lines, as long as they are no more than `limit` characters of JSON in all. Rejects with `GitError`. */
 export async function codeHunks(store: string, from: string, to: string, limit: number): Promise<CodeHunks[]> {
   if (from === to) return [];
+  for (const tree of [from, to]) requireObjectId(tree);
   const run = (...format: string[]) =>
     git(['diff-tree', '-r', '--no-renames', '--no-ext-diff', '--no-textconv', ...format, from, to], optionsOf(store));
   const [names, text] = await Promise.all([run('-z', '--name-status'), run('-p', '--no-color', '--full-index')]);
@@ -63,6 +65,7 @@ export async function codeHunks(store: string, from: string, to: string, limit: 
 /** A file of a snapshot. Rejects with `notFound`. */
 export async function codeFile(store: string, code: string, path: string): Promise<Buffer> {
   try {
+    requireObjectId(code);
     // One character a byte: it may be no text.
     const text = await git(['cat-file', 'blob', `${code}:${path}`], { ...optionsOf(store), encoding: 'latin1' });
     return Buffer.from(text, 'latin1');
@@ -82,5 +85,5 @@ function changesOf(output: string): CodeChange[] {
 }
 
 function optionsOf(store: string) {
-  return { cwd: store, env: { GIT_DIR: join(store, 'code.git') } };
+  return { cwd: store, env: { GIT_DIR: soundShadow(store) } };
 }

@@ -1,6 +1,8 @@
 /** Runs git: the only place that starts it. `repository.ts` says what a failure means. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import * as v from 'valibot';
+import { objectIdSchema } from '../../protocol/session.ts';
 
 const MAX_OUTPUT_BYTES = 256 << 20;
 /** Long enough for a status of a large repository on a slow disk. */
@@ -15,8 +17,16 @@ export interface GitOptions {
   timeoutMs?: number;
 }
 
-/** How git ended: its exit code, or what kept it from having one. */
-export type GitEnd = number | 'notFound' | 'notRunnable' | 'folderGone' | 'timedOut' | 'killed' | 'tooMuchOutput';
+/** How git ended: its exit code, or what kept it from having one. `invalid`: it was not even started with such a word. */
+export type GitEnd =
+  | number
+  | 'notFound'
+  | 'notRunnable'
+  | 'folderGone'
+  | 'timedOut'
+  | 'killed'
+  | 'tooMuchOutput'
+  | 'invalid';
 
 export class GitError extends Error {
   readonly end: GitEnd;
@@ -77,6 +87,15 @@ export function git(args: readonly string[], options: GitOptions): Promise<strin
     child.stdin.on('error', () => {});
     child.stdin.end(options.input ?? '');
   });
+}
+
+export function isObjectId(name: string): boolean {
+  return v.is(objectIdSchema, name);
+}
+
+/** Throws for what is no name of an object: git would take a word with a dash for an option, and some of them write files. */
+export function requireObjectId(name: string): void {
+  if (!isObjectId(name)) throw new GitError('invalid', `${JSON.stringify(name)} is no name of an object`, []);
 }
 
 function endGroup(child: ChildProcess): void {

@@ -1,4 +1,5 @@
 /** What git remembers of branches: which there are, their commits, how HEAD came here. Reads only. */
+import { isObjectId } from './git.ts';
 import { type GitDirectories, reflogOf, renamedBy } from './reflog.ts';
 import { askGit } from './repository.ts';
 
@@ -9,6 +10,7 @@ export function tipOf(root: string, branch: string): Promise<string | null> {
 
 /** Whether the branch of that name has, or once had, this commit: else it is another branch of the same name. */
 export async function hasHad(root: string, directories: GitDirectories, branch: string, commit: string) {
+  if (!isObjectId(commit)) return false;
   if (await isAncestor(root, commit, `refs/heads/${branch}`)) return true;
   const entries = await reflogOf(directories, `refs/heads/${branch}`);
   return entries.some(({ before, after }) => before === commit || after === commit);

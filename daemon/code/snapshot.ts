@@ -4,12 +4,15 @@
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { inside } from '../../base/inside.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
-import { GitError, type GitOptions, git } from './git.ts';
+import { Pending } from '../store/pending.ts';
+import { GitError, type GitOptions, git, requireObjectId } from './git.ts';
 import { askGit } from './repository.ts';
+import { SHADOW, soundShadow } from './shadow.ts';
 
 const MAX_FILE_BYTES = 1 << 20;
 const MAX_TOTAL_BYTES = 50 << 20;
@@ -87,7 +90,8 @@ async function snapshotNow(root: string, store: string): Promise<Snapshot> {
  * `.venv`, `data`) is linked in, so that the code runs.
  */
 export async function checkOut(root: string, store: string, tree: string): Promise<string> {
-  const target = join(store, 'code', tree);
+  requireObjectId(tree);
+  const target = inside(store, `code/${tree}`);
   if (existsSync(target)) return target;
   await writeTree(store, tree, target, async (made) => linkIgnored(root, made, await ignoredEntries(root)));
   return target;
@@ -112,11 +116,13 @@ async function writeTree(
   target: string,
   finish: (made: string) => void | Promise<void>,
 ): Promise<number> {
-  const shadow = join(store, 'code.git');
-  const temporary = `${target}.tmp-${process.pid}`;
+  requireObjectId(tree);
+  const shadow = soundShadow(store);
+  const pending = new Pending(store, target);
+  const temporary = pending.path;
   const index = join(shadow, `index-checkout-${randomId()}`);
-  mkdirSync(temporary, { recursive: true });
   try {
+    mkdirSync(temporary, { recursive: true });
     const options = { cwd: temporary, env: { ...shadowEnvironment(shadow, temporary), GIT_INDEX_FILE: index } };
     await git(['read-tree', tree], options);
     await git(['checkout-index', '--all', '--force'], options);
@@ -124,10 +130,8 @@ async function writeTree(
     await finish(temporary);
     renameSync(temporary, target);
     return files.split('\0').filter(Boolean).length;
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    throw error;
   } finally {
+    pending.close();
     rmSync(index, { force: true });
   }
 }
@@ -151,17 +155,13 @@ function choose(root: string, paths: string[]): { paths: string[]; leftOut: Snap
 }
 
 async function openShadow(store: string): Promise<string> {
-  const shadow = join(store, 'code.git');
-  if (!existsSync(join(shadow, 'HEAD'))) {
+  const shadow = inside(store, SHADOW);
+  if (!existsSync(join(shadow, 'HEAD')))
     await git(['init', '-q', '--bare', shadow], {
       cwd: store,
       env: { GIT_CONFIG_GLOBAL: '/dev/null', GIT_TEMPLATE_DIR: '' },
     });
-    mkdirSync(join(shadow, 'info'), { recursive: true });
-    // The highest precedence there is: no filter of the project's .gitattributes runs, no line ending changes.
-    writeFileSync(join(shadow, 'info', 'attributes'), '* -filter -text -eol -ident -working-tree-encoding\n');
-  }
-  return shadow;
+  return soundShadow(store);
 }
 
 function shadowEnvironment(shadow: string, workTree: string): Record<string, string> {

@@ -1,6 +1,7 @@
 /** Writes the tensors of a stored checkpoint, or its files as they are, somewhere else. */
 import { mkdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
+import { inside } from '../../base/inside.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { shortName } from '../formats/short-name.ts';
 import { writeNpz } from '../formats/writers/npz.ts';
@@ -85,7 +86,7 @@ export async function exportOriginal(
   let before = 0;
   const exported: ExportedFile[] = [];
   for (const file of files) {
-    const target = files.length === 1 ? path : join(path, file.name);
+    const target = files.length === 1 ? path : inside(path, file.name);
     mkdirSync(dirname(target), { recursive: true });
     file.expect([{ offset: 0, bytes: file.bytes }]);
     const report = (done: number) => progress(before + done, total);

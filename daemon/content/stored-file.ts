@@ -4,7 +4,8 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
-import type { ReadReply, ReadRequest, StoredFileChunks } from '../store/reading.ts';
+import type { ReadReply, ReadRequest } from '../store/reading.ts';
+import type { ChunkedFile } from '../store/saving.ts';
 import type { TensorSource } from './stored-tensors.ts';
 
 /** Bytes of a file that are asked for before they are needed. */
@@ -29,7 +30,7 @@ export class StoreReader {
   /** The files of a checkpoint. Throws `corrupted`. */
   open(checkpoint: string): StoredFile[] {
     const reply = this.#take(this.#send({ id: this.#nextId++, open: checkpoint }));
-    return (reply as { files: StoredFileChunks[] }).files.map((file) => new StoredFile(this, file));
+    return (reply as { files: ChunkedFile[] }).files.map((file) => new StoredFile(this, file));
   }
 
   /** Asks for a chunk; `chunk` gives it. */
@@ -95,7 +96,7 @@ export class StoredFile implements TensorSource {
   readonly #cache = new Map<Part, Uint8Array>();
   #cached = 0;
 
-  constructor(reader: StoreReader, { name, bytes, chunks }: StoredFileChunks) {
+  constructor(reader: StoreReader, { name, bytes, chunks }: ChunkedFile) {
     this.name = name;
     this.bytes = bytes;
     this.#reader = reader;

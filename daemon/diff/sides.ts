@@ -76,7 +76,7 @@ export async function findSide({ store, findCheckpoint }: SideContext, query: st
     return { run, checkpoint: newest ?? null, isRun: true };
   }
   const checkpoint = await findCheckpoint(query);
-  return { run: (await store.run(checkpoint.run))!, checkpoint, isRun: false };
+  return { run: await store.requireRun(checkpoint.run), checkpoint, isRun: false };
 }
 
 /** The run as it was when its checkpoint was made: later sessions may have changed its params, and run other code. */

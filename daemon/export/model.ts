@@ -2,6 +2,7 @@
 import { createReadStream, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
+import { inside } from '../../base/inside.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import type { ExportFile, Parity } from '../../protocol/export.ts';
@@ -32,7 +33,7 @@ export async function exportModel(
 ): Promise<{ files: ExportFile[]; notes: string[]; parity: Parity | null }> {
   const { store, place } = context;
   await context.requireTrust();
-  const body = (await store.checkpointFacts(checkpoint.id))!;
+  const body = await store.requireFacts(checkpoint.id);
   const cwd = body.run.code ? await checkOut(place.root, place.store, body.run.code) : place.root;
   const { directory, start } = await prepareSession(context, {
     // The checkpoint's own if it is here, else what there is: only the weights are written.
@@ -64,9 +65,9 @@ export async function exportModel(
     const { names, notes, parity } = record.output;
     const files: ExportFile[] = [];
     for (const name of names) {
-      const target = format === 'tfjs' ? join(path, name) : path;
+      const target = format === 'tfjs' ? inside(path, name) : path;
       mkdirSync(dirname(target), { recursive: true });
-      files.push({ name: format === 'tfjs' ? name : '', ...(await copy(join(folder, name), target)) });
+      files.push({ name: format === 'tfjs' ? name : '', ...(await copy(inside(folder, name), target)) });
     }
     return { files, notes, parity };
   } finally {

@@ -1,26 +1,12 @@
 /** Where an export goes: a name of ours beside it until everything is there, then its own. */
-import {
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, dirname, extname, join } from 'node:path';
+import { existsSync, linkSync, lstatSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { randomId } from '../../protocol/ids.ts';
 import { outputProblem } from '../content/out-file.ts';
-import { readJson, syncDirectory, syncFile, TEMPORARY_PREFIX, writeJson } from '../store/files.ts';
+import { syncDirectory, syncFile } from '../store/files.ts';
+import { besidePending, Pending, sweepPending } from '../store/pending.ts';
 
 export const MANIFEST_SUFFIX = '.trainstash.json';
-/** In the store's folder: what a daemon that dies in the middle leaves behind is found by these. */
-const PENDING = 'exports';
-
 export class Target {
   readonly path: string;
   /** What is written, a file or a folder. */
@@ -29,7 +15,7 @@ export class Target {
   readonly scratch: string;
   readonly manifest: string;
   readonly #force: boolean;
-  readonly #pending: string;
+  readonly #pending: Pending;
 
   /** Throws `outputExists`, `outputUnusable`; nothing is written then. */
   constructor(store: string, path: string, force: boolean) {
@@ -37,17 +23,14 @@ export class Target {
     this.path = path;
     this.manifest = `${path}${MANIFEST_SUFFIX}`;
     this.#force = force;
-    const id = randomId();
-    // With the ending of its name: some writers add their own where it is missing.
-    this.temporary = join(dirname(path), `${TEMPORARY_PREFIX}${id}${extname(path)}`);
-    this.scratch = join(store, PENDING, `${id}.tmp`);
-    mkdirSync(join(store, PENDING), { recursive: true });
-    this.#pending = join(store, PENDING, `${id}.json`);
-    writeJson(this.#pending, { temporary: this.temporary });
+    this.#pending = new Pending(store, path);
+    this.temporary = this.#pending.path;
+    this.scratch = this.#pending.scratch;
   }
 
+  /** The manifest, until it has its name. */
   get #note(): string {
-    return noteOf(this.temporary);
+    return besidePending(this.temporary);
   }
 
   /** The output gets its name, and the manifest its own. Throws `outputExists` when somebody was faster. */
@@ -68,28 +51,13 @@ export class Target {
 
   /** Also after a failure. */
   close(): void {
-    rmSync(this.temporary, { recursive: true, force: true });
-    rmSync(this.#note, { force: true });
-    rmSync(this.scratch, { recursive: true, force: true });
-    rmSync(this.#pending, { force: true });
+    this.#pending.close();
   }
 }
 
-/** Takes away what exports left behind whose daemon died. */
+/** Takes away what exports and restores left behind whose daemon died. */
 export function sweepExports(store: string): void {
-  const folder = join(store, PENDING);
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder)) {
-    const { temporary } = (readJson(join(folder, name)) ?? {}) as { temporary?: string };
-    if (temporary && basename(temporary).startsWith(TEMPORARY_PREFIX))
-      for (const path of [temporary, noteOf(temporary)]) rmSync(path, { recursive: true, force: true });
-    rmSync(join(folder, name), { recursive: true, force: true });
-  }
-}
-
-/** The manifest, until it has its name. */
-function noteOf(temporary: string): string {
-  return `${temporary}.json`;
+  sweepPending(store);
 }
 
 function checkTarget(path: string, force: boolean): void {

@@ -1,13 +1,15 @@
 /** What a store's session directories tell a daemon that has just opened it. */
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
+import * as v from 'valibot';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
 import { maskParams, maskWords } from '../../protocol/secrets.ts';
-import type { Launch } from '../../protocol/session.ts';
-import { SET_ASIDE, SessionDirectory } from '../sessions/directory.ts';
+import { idSchema, type Launch } from '../../protocol/session.ts';
+import { SessionDirectory } from '../sessions/directory.ts';
 import { prunePrinted } from '../sessions/printed.ts';
+import { isSetAside } from '../sessions/sweep.ts';
 import { isAlive } from '../sessions/watch.ts';
-import { type ProjectContext, sessionsPath } from './context.ts';
+import { type ProjectContext, sessionIds, sessionOf, sessionsPath } from './context.ts';
 import { newRun } from './records.ts';
 import type { Runs } from './runs.ts';
 
@@ -18,10 +20,11 @@ const UNSTARTED = '.unstarted';
 
 export async function adoptSessions(context: ProjectContext, runs: Runs): Promise<void> {
   const { store } = context;
-  for (const id of readdirSync(sessionsPath(context))) {
-    const directory = new SessionDirectory(join(sessionsPath(context), id));
-    if (id.endsWith(UNSTARTED)) rmSync(directory.path, { recursive: true, force: true });
-    const launch = directory.launch();
+  for (const name of readdirSync(sessionsPath(context)))
+    if (name.endsWith(UNSTARTED)) rmSync(join(sessionsPath(context), name), { recursive: true, force: true });
+  for (const directory of soundSessions(context)) {
+    const { id } = directory;
+    const launch = launchOf(directory);
     if (!launch) continue;
     if (launch.purpose !== 'train') {
       discardReplay(directory, launch);
@@ -43,9 +46,9 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
 
 /** Scripts that were started by hand while the project is open: their sessions appear beside ours. */
 export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set<string>): Promise<void> {
-  for (const id of readdirSync(sessionsPath(context))) {
-    if (seen.has(id)) continue;
-    const launch = new SessionDirectory(join(sessionsPath(context), id)).launch();
+  for (const directory of soundSessions(context, seen)) {
+    const { id } = directory;
+    const launch = launchOf(directory);
     // Not written yet: looked at again.
     if (!launch) continue;
     seen.add(id);
@@ -55,6 +58,24 @@ export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set
     const session = await newlyKnown(context, run, launch);
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
+}
+
+/** Those that are not in `seen`. One with a link in it is left alone, and told. */
+export function soundSessions(context: ProjectContext, seen: Set<string> = new Set()): SessionDirectory[] {
+  const fresh = sessionIds(context).filter((id) => !seen.has(id));
+  return fresh.flatMap((id) => {
+    const directory = sessionOf(context, id);
+    if (directory.isSound()) return [directory];
+    context.log(`${directory.path} has a link in it and was left alone`);
+    seen.add(id);
+    return [];
+  });
+}
+
+/** Null also for one that says it is another session's. */
+function launchOf(directory: SessionDirectory): Launch | null {
+  const launch = directory.launch();
+  return launch?.session === directory.id ? launch : null;
 }
 
 /** Runs that count as live, but whose session directory is gone or was never made. */
@@ -92,14 +113,15 @@ function discardUnstarted(directory: SessionDirectory): boolean {
 }
 
 function hasCheckpoints(directory: SessionDirectory): boolean {
-  return directory.inbox().length > 0 || directory.taking().some((name) => !name.startsWith(SET_ASIDE));
+  return directory.inbox().length > 0 || directory.taking().some((name) => !isSetAside(name));
 }
 
 /** A run that was started without a daemon gets its name here; one whose row is lost gets it back. */
 async function adoptedRun({ branches }: ProjectContext, launch: Launch): Promise<Run> {
   const { branch } = launch.identity;
   const branchId = branch === null ? null : ((await branches?.idAt(branch, launch.createdAt)) ?? null);
-  const id = launch.run ?? (launch.command && basename(launch.command.dir));
+  const folder = launch.command && basename(launch.command.dir);
+  const id = launch.run ?? (v.is(idSchema, folder) ? folder : null);
   const run = newRun({
     job: launch.job,
     params: maskParams(launch.params as Params),

@@ -1,7 +1,8 @@
 /** Scripts that were started by hand and ask for their last checkpoint; see `protocol/session.ts`. */
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { inside } from '../../base/inside.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { toWire } from '../../protocol/errors.ts';
 import {
@@ -20,13 +21,13 @@ const QUESTION = /^([0-9a-z]{12})\.json$/;
 const UNFETCHED_MS = 86_400_000;
 
 export async function answerScripts(context: ProjectContext): Promise<void> {
-  const folder = join(context.place.store, ASKED_FOLDER);
+  const folder = inside(context.place.store, ASKED_FOLDER);
   for (const name of listed(folder)) {
     const path = join(folder, name);
     const [, id] = name.match(QUESTION) ?? [];
-    if (id) await answer(context, path, join(folder, id));
+    if (id) await answer(context, path, inside(folder, id));
     else if (
-      Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY) >
+      Date.now() - (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY) >
       UNFETCHED_MS
     )
       rmSync(path, { recursive: true, force: true });

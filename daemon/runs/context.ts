@@ -1,9 +1,13 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import * as v from 'valibot';
+import { inside } from '../../base/inside.ts';
 import type { Checkpoint, Notice, Run } from '../../protocol/domain.ts';
+import { idSchema } from '../../protocol/session.ts';
 import type { Backends } from '../backends/backends.ts';
 import type { KnownBranches } from '../branches/known-branches.ts';
 import type { Place } from '../code/project.ts';
+import { SessionDirectory } from '../sessions/directory.ts';
 import type { Store } from '../store/client.ts';
 import type { SecretParams } from './secret-params.ts';
 
@@ -22,6 +26,8 @@ export interface ProjectContext {
   isWhole(path: string | Buffer, name: string, bytes: number): Promise<boolean>;
   announce: Announcer;
   log(text: string): void;
+  /** Whether the store was made here, or somebody has said that it may be used all the same. */
+  isOurs(): boolean;
 }
 
 /** Tells clients; each call is one change of the state's revision. */
@@ -34,6 +40,17 @@ export interface Announcer {
 
 export function sessionsPath(context: Pick<ProjectContext, 'place'>): string {
   return join(context.place.store, 'sessions');
+}
+
+/** Of an id that a record names. Throws `unsafeName`. */
+export function sessionOf(context: Pick<ProjectContext, 'place'>, id: string): SessionDirectory {
+  return new SessionDirectory(inside(sessionsPath(context), id));
+}
+
+/** Ids of the sessions that there are. A link is none. */
+export function sessionIds(context: Pick<ProjectContext, 'place'>): string[] {
+  const entries = readdirSync(sessionsPath(context), { withFileTypes: true });
+  return entries.flatMap((entry) => (entry.isDirectory() && v.is(idSchema, entry.name) ? [entry.name] : []));
 }
 
 /** False once somebody has deleted the store under us. */

@@ -16,6 +16,7 @@ export async function describeProject(project: OpenProject, root: string, truste
     branch,
     gitProblem,
     trusted,
+    madeElsewhere: !project.isOurs,
     advice: adviceOn(place),
     switchWaits: await worktrees.waitsFor(root),
     live: runs.liveRuns().length,

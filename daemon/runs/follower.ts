@@ -10,6 +10,7 @@ import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, checkpointFileSchema, type ExitRecord } from '../../protocol/session.ts';
 import { SET_ASIDE, type SessionDirectory } from '../sessions/directory.ts';
+import { isSetAside } from '../sessions/sweep.ts';
 import { isAlive, type SessionWatch, watchSession } from '../sessions/watch.ts';
 import type { EventSource } from '../store/catalog.ts';
 import { SourceChanged, type Store } from '../store/client.ts';
@@ -203,7 +204,7 @@ export class Follower {
     const { directory } = this;
     const claimed = directory
       .taking()
-      .filter((name) => !name.startsWith(SET_ASIDE))
+      .filter((name) => !isSetAside(name))
       .map((name) => join(directory.file('taking'), name))
       .find((path) => !seen.has(path));
     if (claimed) return claimed;

@@ -3,14 +3,13 @@
  * directories and the store; what is in memory here can be lost at any moment.
  */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, CodeIdentity, Run, Session } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Launch } from '../../protocol/session.ts';
-import { SessionDirectory } from '../sessions/directory.ts';
+import type { SessionDirectory } from '../sessions/directory.ts';
 import { isFromEarlierBoot } from '../sessions/watch.ts';
-import { type ProjectContext, sessionsPath } from './context.ts';
+import { type ProjectContext, sessionOf } from './context.ts';
 import { withDeadline } from './deferred.ts';
 import type { Environment } from './environments.ts';
 import { codeDifference, identityOf, type Measured } from './identity.ts';
@@ -130,7 +129,7 @@ export class Launcher {
   /** Takes over a session that runs, or ran, without this daemon. */
   adopt(run: Run, session: Session, launch: Launch): void {
     if (this.#live.has(run.id)) return;
-    this.#follow(run, session, launch, new SessionDirectory(join(sessionsPath(this.#context), session.id)));
+    this.#follow(run, session, launch, sessionOf(this.#context, session.id));
   }
 
   dispose(): void {

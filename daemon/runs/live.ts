@@ -1,5 +1,4 @@
 /** A run while one of its sessions lives: what it reports becomes the run's record, until it has ended. */
-import { rmSync } from 'node:fs';
 import type { Checkpoint, CodeIdentity, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
@@ -8,6 +7,7 @@ import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } fr
 import { counted, exactly } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { reached } from '../sessions/reached.ts';
+import { sweepSession } from '../sessions/sweep.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
 import { withSummary } from '../store/points.ts';
@@ -23,7 +23,7 @@ import { takeLeftovers } from './leftovers.ts';
 import { labelOf } from './naming.ts';
 import { passedOverText } from './passed-over.ts';
 import { proofOf } from './proof.ts';
-import type { PutBack } from './put-back.ts';
+import { type PutBack, wordsOfPutBack } from './put-back.ts';
 import type { Identity } from './records.ts';
 import { CheckpointRequests } from './requests.ts';
 
@@ -155,19 +155,8 @@ export class LiveRun {
   }
 
   /** What was done with the files of a script that is to go on from them. */
-  async saidPutBack({ restored, changed }: PutBack): Promise<void> {
-    if (restored.length > 0)
-      await this.#say(
-        'putBack',
-        'info',
-        `${listed(restored)} had gone and ${restored.length === 1 ? 'is' : 'are'} back.`,
-      );
-    if (changed.length > 0)
-      await this.#say(
-        'putBack',
-        'warning',
-        `${listed(changed)} in the project ${changed.length === 1 ? 'is' : 'are'} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`,
-      );
+  async saidPutBack(back: PutBack): Promise<void> {
+    for (const { level, text } of wordsOfPutBack(back)) await this.#say('putBack', level, text);
   }
 
   /** What is newer than the checkpoint that it goes on from. */
@@ -351,7 +340,7 @@ export class LiveRun {
       metrics: await store.summarizeMetrics(this.#run.id),
       draft: checkpoints.length === 0 && endedAt - this.#run.createdAt < DRAFT_MS && ending.status !== 'completed',
     };
-    rmSync(directory.file('restore'), { recursive: true, force: true });
+    sweepSession(directory, this.#context.log);
     await this.#outside.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
     const { name, id, status, reason } = this.#run;
     this.started.reject(
@@ -408,10 +397,6 @@ export class LiveRun {
     await this.#context.store.putRun(this.#run);
     this.#context.announce.run(this.#run);
   }
-}
-
-function listed(names: readonly string[]): string {
-  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more files`;
 }
 
 export function keepPolicy(run: Run, launch: Pick<Launch, 'keep' | 'monitor'> | null): KeepPolicy {

@@ -1,10 +1,8 @@
 /** What a run has printed, over its sessions one after the other. */
-import { join } from 'node:path';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
-import { SessionDirectory } from '../sessions/directory.ts';
 import { printedBytes, readPrinted } from '../sessions/printed.ts';
-import { type ProjectContext, sessionsPath } from './context.ts';
+import { type ProjectContext, sessionOf } from './context.ts';
 
 /** As JSON each byte may take six, and a message is bounded. */
 const PAGE_BYTES = 128 << 10;
@@ -26,7 +24,7 @@ export async function readLog(
   const isOver = !LIVE_STATUSES.includes(run.status);
   const directories = (await context.store.sessions(run.id))
     .filter(({ id, purpose }) => purpose === 'train' && (!place.session || id === place.session))
-    .map(({ id }) => new SessionDirectory(join(sessionsPath(context), id)));
+    .map(({ id }) => sessionOf(context, id));
   const sizes = directories.map(printedBytes);
   const total = sizes.reduce((sum, size) => sum + size, 0);
   const offset = place.last === undefined ? place.offset : Math.max(place.offset, total - place.last);

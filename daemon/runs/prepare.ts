@@ -2,14 +2,16 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { inside } from '../../base/inside.ts';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, Params, Run, Session } from '../../protocol/domain.ts';
 import { maskParams, maskWords } from '../../protocol/secrets.ts';
 import type { CheckpointFile, Launch } from '../../protocol/session.ts';
+import { declaredLinks } from '../branches/links.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { spawnTrainer } from '../sessions/launch.ts';
 import { fill, type Placeholders, paramVariables, withDebugger, wordsOf } from './command.ts';
-import { type ProjectContext, sessionsPath } from './context.ts';
+import { type ProjectContext, sessionOf, sessionsPath } from './context.ts';
 import { isPython, resolveProgram } from './interpreter.ts';
 import { type KnownPartsStore, knownParts } from './known-parts.ts';
 import { type PutBack, putBack } from './put-back.ts';
@@ -75,7 +77,7 @@ export async function prepareSession(context: PrepareContext, request: SessionRe
         : null,
     ...overrides,
   });
-  const directory = new SessionDirectory(join(sessionsPath(context), session.id));
+  const directory = sessionOf(context, session.id);
   try {
     if (job.module !== undefined && request.debugger) throw notPython(job.module);
     if (job.module !== undefined) return await prepareModule(context, request, launch, directory, facts);
@@ -88,7 +90,7 @@ export async function prepareSession(context: PrepareContext, request: SessionRe
 
 /** Folder of a run for files of its own: `${dir}` of a command, `run.dir` of a script. */
 export function filesOf(context: Pick<ProjectContext, 'place'>, run: Pick<Run, 'id'>): string {
-  return join(context.place.store, 'files', run.id);
+  return inside(context.place.store, `files/${run.id}`);
 }
 
 /** Whether the state is of the Python package, which restores it by itself. */
@@ -161,7 +163,10 @@ async function prepareCommand(
   let back: PutBack | null = null;
   if (checkpoint && facts) {
     await context.store?.restoreCheckpoint(checkpoint.id, directory.file('restore'));
-    if (ofScript) back = putBack({ root: launch.root, dir }, directory.file('restore'), facts);
+    if (ofScript) {
+      const links = await declaredLinks(launch.root, [...job.checkpoints, ...job.files]);
+      back = putBack({ root: launch.root, dir, links }, directory.file('restore'), facts);
+    }
   }
   const { words, variables } = commandOf(job, values, back ? { ...values, ...back } : null);
   const command = {

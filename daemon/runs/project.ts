@@ -1,24 +1,20 @@
 /** One open project: its store, its runs, and what is done with them that is not a run's life. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { JobConfig } from '../../protocol/config.ts';
-import type { Params, Run } from '../../protocol/domain.ts';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { KeptRun } from '../../protocol/messages.ts';
-import { maskParams, maskText } from '../../protocol/secrets.ts';
 import type { Place } from '../code/project.ts';
-import { csvOfPoints } from '../formats/writers/csv.ts';
-import { SessionDirectory } from '../sessions/directory.ts';
+import { sweepSession } from '../sessions/sweep.ts';
 import { startStore } from '../store/client.ts';
+import { Pending } from '../store/pending.ts';
 import { networkFileSystem } from '../store/place.ts';
 import type { KeepPolicy } from '../store/retention.ts';
-import { adoptSessions, adoptStrays } from './adopt.ts';
+import { adoptSessions, adoptStrays, soundSessions } from './adopt.ts';
 import { answerScripts } from './asked.ts';
-import { splitWords } from './command.ts';
-import { readConfig } from './config.ts';
-import { type Announcer, type ProjectContext, sessionsPath, storeExists } from './context.ts';
+import { type Announcer, type ProjectContext, sessionOf, storeExists } from './context.ts';
 import type { Environment } from './environments.ts';
-import { isPython } from './interpreter.ts';
+import { writeEverything } from './everything.ts';
 import type { Device } from './launcher.ts';
 import { keepPolicy } from './live.ts';
 import { branchesOf, nameRuns } from './name-runs.ts';
@@ -50,6 +46,17 @@ export interface ProjectSetup {
   device: Device;
   ownEnvironment: Environment;
   quotaBytes?: number;
+  made: MadeHere;
+  /** Takes away what is left over outside of a store by those who wrote there when they were killed. */
+  sweep(store: string): void;
+}
+
+/** What is known of who has made a store. */
+export interface MadeHere {
+  /** Nothing is there that could tell anything. */
+  isYetToBeMade(store: string): boolean;
+  isOurs(store: string, id: string | null): boolean;
+  bind(store: string, id: string): void;
 }
 
 export class OpenProject {
@@ -63,10 +70,18 @@ export class OpenProject {
   #answering: Promise<void> | null = null;
   #strays: NodeJS.Timeout | null = null;
   #closed = false;
+  readonly #made: MadeHere;
+  readonly #sweep: ProjectSetup['sweep'];
+  #isOurs = false;
 
-  private constructor(context: ProjectContext, { device, ownEnvironment }: ProjectSetup) {
+  private constructor(
+    context: ProjectContext,
+    { device, ownEnvironment, made, sweep }: Pick<ProjectSetup, 'device' | 'ownEnvironment' | 'made' | 'sweep'>,
+  ) {
     this.context = context;
     this.place = context.place;
+    this.#made = made;
+    this.#sweep = sweep;
     this.worktrees = new Worktrees(context, () => this.runs);
     this.runs = new Runs(context, device, this.worktrees, ownEnvironment);
     this.verifier = new Verifier(context);
@@ -78,9 +93,7 @@ export class OpenProject {
   }
 
   static async open(place: Place, setup: ProjectSetup): Promise<OpenProject> {
-    requireWritable(place.store);
-    if (!place.git) writeFileSync(join(place.store, '.gitignore'), '*\n');
-    const network = networkFileSystem(place.store);
+    const network = networkFileSystem(existingFolder(place.store));
     if (network) {
       throw new TrainstashError(
         'storeUnusable',
@@ -88,6 +101,9 @@ export class OpenProject {
         { path: place.store, reason: network },
       );
     }
+    const isNew = setup.made.isYetToBeMade(place.store);
+    requireWritable(place.store);
+    if (!place.git) ignoreInGit(place.store);
     let project: OpenProject | undefined;
     const branches = await branchesOf(place, async (names) => project?.branchesRenamed(names));
     const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
@@ -102,29 +118,50 @@ export class OpenProject {
       isWhole: setup.isWhole,
       announce: setup.announce(place),
       log: setup.log,
+      isOurs: () => project?.isOurs ?? false,
     };
-    project = new OpenProject(context, setup);
+    const opened = new OpenProject(context, setup);
+    project = opened;
     try {
-      await project.#begin();
-      return project;
+      await opened.#begin(isNew);
+      return opened;
     } catch (error) {
-      await project.close();
+      await opened.close();
       throw error;
     }
   }
 
-  async #begin(): Promise<void> {
+  async #begin(isNew: boolean): Promise<void> {
     const { store, place, log, branches } = this.context;
-    if ((await store.info()).rebuiltAtOpen)
-      log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
+    const { rebuiltAtOpen, id } = await store.info();
+    if (rebuiltAtOpen) log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
+    const isOurs = isNew || this.#made.isOurs(place.store, id);
     if (branches) await nameRuns(store, branches, place);
     await adoptSessions(this.context, this.runs);
     // Those that ended meanwhile are settled before anyone asks.
     await this.runs.settle();
-    await takeInSetAside(this.context, (id) => this.runs.liveRuns().some((run) => run.id === id));
-    for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
-    await this.worktrees.tidy(false);
+    if (isOurs) await this.accept();
     this.#lookForStrays();
+  }
+
+  /** Whether the store was made here. One that was not is looked at, and nothing that it says is done. */
+  get isOurs(): boolean {
+    return this.#isOurs;
+  }
+
+  /** It was made here, or a person has said that it may be used. */
+  async accept(): Promise<void> {
+    if (this.#isOurs) return;
+    const { store, place, worktrees } = this;
+    this.#made.bind(place.store, await store.giveId());
+    this.#isOurs = true;
+    await takeInSetAside(this.context, (id) => this.runs.liveRuns().some((run) => run.id === id));
+    // With the store open it is ours alone.
+    this.#sweep(place.store);
+    await store.sweepStore();
+    for (const directory of soundSessions(this.context)) sweepSession(directory, this.context.log);
+    for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
+    await worktrees.tidy(false);
   }
 
   get store(): ProjectContext['store'] {
@@ -153,20 +190,6 @@ export class OpenProject {
     });
   }
 
-  jobs(root: string) {
-    const { file, jobs, warnings } = readConfig(root);
-    return {
-      file,
-      warnings,
-      jobs: [...jobs].map(([name, job]) => ({
-        name,
-        what: maskText(whatOf(job)),
-        python: isPythonJob(job),
-        params: maskParams(job.params as Params) as never,
-      })),
-    };
-  }
-
   /** All checkpoints as plain files, metrics as CSV; then the store is gone. */
   async eject(directory: string): Promise<{ directory: string; checkpoints: number; bytes: number }> {
     if (this.busy)
@@ -181,30 +204,16 @@ export class OpenProject {
         `${directory} exists already. Nothing was changed; name a new folder with --to.`,
         { param: 'to', expected: 'a folder that does not exist' },
       );
-    let bytes = 0;
-    let checkpoints = 0;
-    for (let before: number | null = null; ; ) {
-      const page: Run[] = (await this.store.runs({ drafts: true, trashed: false, before, limit: 100 })).runs;
-      if (page.length === 0) break;
-      for (const run of page) {
-        const folder = join(directory, `${run.number}-${safeName(run.job)}`);
-        mkdirSync(folder, { recursive: true });
-        writeFileSync(join(folder, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
-        writeFileSync(join(folder, 'metrics.csv'), csvOfPoints(await this.store.queryMetrics(run.id, {})));
-        for (const checkpoint of await this.store.checkpoints(run.id)) {
-          const restored = await this.store.restoreCheckpoint(
-            checkpoint.id,
-            join(folder, `step-${checkpoint.step}-${checkpoint.id}`),
-          );
-          bytes += restored.bytes;
-          checkpoints++;
-        }
-      }
-      before = page.at(-1)!.number;
+    const pending = new Pending(this.place.store, directory);
+    try {
+      const written = await writeEverything(this.store, pending.path);
+      renameSync(pending.path, directory);
+      await this.close();
+      rmSync(this.place.store, { recursive: true, force: true });
+      return { directory, ...written };
+    } finally {
+      pending.close();
     }
-    await this.close();
-    rmSync(this.place.store, { recursive: true, force: true });
-    return { directory, checkpoints, bytes };
   }
 
   /** Sessions go on; the store is handed back. */
@@ -221,9 +230,10 @@ export class OpenProject {
   #lookForStrays(): void {
     this.#strays = setTimeout(async () => {
       // Not waited for: a large checkpoint takes long, and other scripts start meanwhile.
-      this.#answering ??= this.#quietly(answerScripts(this.context)).then(() => {
-        this.#answering = null;
-      });
+      if (this.isOurs)
+        this.#answering ??= this.#quietly(answerScripts(this.context)).then(() => {
+          this.#answering = null;
+        });
       await this.#quietly(adoptStrays(this.context, this.runs, this.#seen));
       if (!this.#closed) this.#lookForStrays();
     }, STRAYS_MS);
@@ -259,8 +269,8 @@ export class OpenProject {
   async codeOf(source: string): Promise<{ code: string; leftOut: string[] }> {
     const run = await this.store.findRun(source).catch(() => null);
     const checkpoint = run ? null : await this.findCheckpoint(source);
-    const own = run ?? (await this.store.run(checkpoint!.run))!;
-    const code = checkpoint ? (await this.store.checkpointFacts(checkpoint.id))!.run.code : own.code;
+    const own = run ?? (await this.store.requireRun(checkpoint!.run));
+    const code = checkpoint ? (await this.store.requireFacts(checkpoint.id)).run.code : own.code;
     if (code === null)
       throw new TrainstashError('notFound', `${own.name} has no code snapshot: its folder was no git repository.`, {
         what: 'file',
@@ -271,7 +281,7 @@ export class OpenProject {
 
   /** As its newest session was told. */
   #policyOf(run: Run): KeepPolicy {
-    const session = run.session && new SessionDirectory(join(sessionsPath(this.context), run.session));
+    const session = run.session && sessionOf(this.context, run.session);
     return keepPolicy(run, session ? session.launch() : null);
   }
 
@@ -283,15 +293,16 @@ export class OpenProject {
   }
 }
 
-function whatOf({ module, run }: JobConfig): string {
-  return module ?? (typeof run === 'string' ? run : (run ?? []).join(' '));
+/** The folder itself, or the nearest above it that is there. */
+function existingFolder(path: string): string {
+  return existsSync(path) ? path : existingFolder(dirname(path));
 }
 
-function isPythonJob({ run }: JobConfig): boolean {
-  const [program] = typeof run === 'string' ? (splitWords(run) ?? []) : (run ?? []);
-  return program !== undefined && isPython(program);
-}
-
-function safeName(name: string): string {
-  return name.replaceAll(/[^\w.-]+/g, '_');
+/** Somebody may make a repository of the project later. What is there already may be a link. */
+function ignoreInGit(store: string): void {
+  try {
+    writeFileSync(join(store, '.gitignore'), '*\n', { flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }

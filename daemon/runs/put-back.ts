@@ -2,8 +2,8 @@
 import {
   closeSync,
   copyFileSync,
-  existsSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readSync,
@@ -12,7 +12,11 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
+import { inside } from '../../base/inside.ts';
+import type { Notice } from '../../protocol/domain.ts';
+import { isError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { nameProblem } from '../../protocol/names.ts';
 import type { CheckpointFile } from '../../protocol/session.ts';
 import { OWN_FOLDER } from '../sessions/directory.ts';
 import { syncDirectory, syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
@@ -26,35 +30,87 @@ export interface PutBack {
   restored: string[];
   /** Files that are something else today; the checkpoint's own are in the session's folder. */
   changed: string[];
+  /** Files whose places lie behind a link that nobody has declared: they were not put back there. */
+  behindLinks: string[];
 }
 
-/** `restored` holds the checkpoint's files, verified. `dir` is the run's own folder. */
-export function putBack(places: { root: string; dir: string }, restored: string, facts: CheckpointFile): PutBack {
-  const home = placeOf(places, facts.place ?? '');
+interface Places {
+  root: string;
+  /** The run's own folder. */
+  dir: string;
+  /** Folders of the project that are links and may be followed. */
+  links: ReadonlySet<string>;
+}
+
+/** `restored` holds the checkpoint's files, verified. */
+export function putBack(places: Places, restored: string, facts: CheckpointFile): PutBack {
+  const { base: folder, below } = placeOf(places, facts.place ?? '');
   const back: string[] = [];
   const changed: string[] = [];
+  const behindLinks: string[] = [];
   for (const { name } of facts.files) {
-    const target = join(home, name);
-    const source = join(restored, name);
-    if (!existsSync(target)) {
+    const target = targetOf(folder, below === '' ? name : `${below}/${name}`, places.links);
+    const source = inside(restored, name);
+    if (target === null) behindLinks.push(name);
+    else if (!lstatSync(target, { throwIfNoEntry: false })) {
       mkdirSync(dirname(target), { recursive: true });
       place(source, target);
       back.push(name);
     } else if (!isSameFile(source, target)) changed.push(name);
   }
-  const base = changed.length === 0 ? home : restored;
+  const base = changed.length + behindLinks.length === 0 ? join(folder, below) : restored;
   const checkpoint = join(base, mainOf(facts.files.map(({ name }) => name)));
   return {
     checkpoint,
     stem: checkpoint.slice(0, checkpoint.length - extname(checkpoint).length),
     restored: back,
     changed,
+    behindLinks,
   };
 }
 
 /** Where a place lies: `@dir/…` is below the run's own folder, everything else below the project. */
-export function placeOf({ root, dir }: { root: string; dir: string }, place: string): string {
-  return place.startsWith(OWN_FOLDER) ? join(dir, place.slice(OWN_FOLDER.length)) : join(root, place);
+function placeOf({ root, dir }: Places, place: string): { base: string; below: string } {
+  if (place === OWN_FOLDER) return { base: dir, below: '' };
+  if (place.startsWith(`${OWN_FOLDER}/`)) return { base: dir, below: place.slice(OWN_FOLDER.length + 1) };
+  return { base: root, below: place };
+}
+
+/** What was done with the files, for people. */
+export function wordsOfPutBack({
+  restored,
+  changed,
+  behindLinks,
+}: PutBack): { level: Notice['level']; text: string }[] {
+  const words: { level: Notice['level']; text: string }[] = [];
+  const is = (names: readonly string[], one: string, more: string) => (names.length === 1 ? one : more);
+  if (restored.length > 0)
+    words.push({ level: 'info', text: `${listed(restored)} had gone and ${is(restored, 'is', 'are')} back.` });
+  if (changed.length > 0)
+    words.push({
+      level: 'warning',
+      text: `${listed(changed)} in the project ${is(changed, 'is', 'are')} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`,
+    });
+  if (behindLinks.length > 0)
+    words.push({
+      level: 'warning',
+      text: `${listed(behindLinks)} would lie behind a link that trainstash.json does not name, and ${is(behindLinks, 'was', 'were')} not put back; the script was given the checkpoint's own.`,
+    });
+  return words;
+}
+
+function listed(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more files`;
+}
+
+/** Null: it lies behind a link. What is there is looked at before anything is done with it. */
+function targetOf(folder: string, name: string, links: ReadonlySet<string>): string | null {
+  try {
+    return inside(folder, name, { links, atEnd: 'link' });
+  } catch (error) {
+    if (isError(error, 'unsafeName') && nameProblem(name) === null) return null;
+    throw error;
+  }
 }
 
 /** The folder that all files lie in, or the file with the weights. */
@@ -90,7 +146,8 @@ function place(source: string, target: string): void {
 const COMPARE_BYTES = 1 << 20;
 
 function isSameFile(a: string, b: string): boolean {
-  if (statSync(a).size !== statSync(b).size) return false;
+  const there = lstatSync(b);
+  if (!there.isFile() || statSync(a).size !== there.size) return false;
   const files = [openSync(a, 'r'), openSync(b, 'r')] as const;
   const buffers = [Buffer.alloc(COMPARE_BYTES), Buffer.alloc(COMPARE_BYTES)] as const;
   try {

@@ -2,6 +2,7 @@
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { duration, integer } from '../../protocol/words.ts';
+import type { Place } from '../code/project.ts';
 import { newestGood } from '../store/retention.ts';
 
 export function wrongStatus(run: Run, allowed: readonly string[], verb: string): TrainstashError {
@@ -36,5 +37,14 @@ export function notPython(program: string): TrainstashError {
     'notPython',
     `Only what Python itself runs can be debugged, and this begins with "${program}". Nothing was started.`,
     { program },
+  );
+}
+
+/** Of a store that this user has not made on this machine. */
+export function madeElsewhere({ store, root }: Place): TrainstashError<'storeElsewhere'> {
+  return new TrainstashError(
+    'storeElsewhere',
+    `This store was made elsewhere: by another user or on another machine, or it is a copy (${store}). What it says would be run, and its files would be put where it says. Nothing was started or written. If you know where it comes from, say so once with --trust; \`trainstash ls\` and \`show\` look at it without.`,
+    { store, root },
   );
 }

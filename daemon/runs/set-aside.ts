@@ -1,16 +1,18 @@
 /** Checkpoints that an earlier version could not read and set aside: those that are whole by now are taken in. */
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Run } from '../../protocol/domain.ts';
-import { SET_ASIDE, SessionDirectory } from '../sessions/directory.ts';
+import type { SessionDirectory } from '../sessions/directory.ts';
+import { isSetAside } from '../sessions/sweep.ts';
 import { lastOf } from '../store/retention.ts';
-import { type ProjectContext, sessionsPath } from './context.ts';
+import { soundSessions } from './adopt.ts';
+import type { ProjectContext } from './context.ts';
 import { keepPolicy } from './live.ts';
 
 export async function takeInSetAside(context: ProjectContext, isLive: (run: string) => boolean): Promise<void> {
-  for (const id of readdirSync(sessionsPath(context))) {
-    const directory = new SessionDirectory(join(sessionsPath(context), id));
-    const names = directory.taking().filter((name) => name.startsWith(SET_ASIDE));
+  for (const directory of soundSessions(context)) {
+    const { id } = directory;
+    const names = directory.taking().filter(isSetAside);
     if (names.length === 0) continue;
     const session = await context.store.session(id);
     const run = session && (await context.store.run(session.run));

@@ -35,7 +35,7 @@ export class Verifier {
     environment: Record<string, string>,
   ): Promise<{ checkpoint: Checkpoint; proof: Proof }> {
     const { store } = this.#context;
-    const run = (await store.run(checkpoint.run))!;
+    const run = await store.requireRun(checkpoint.run);
     const next = await this.#next(run, checkpoint);
     const first = await this.#replay(run, checkpoint, next, environment);
     let verdict: Proof['verdict'] = 'equal';
@@ -79,8 +79,8 @@ export class Verifier {
 
   async #replay(run: Run, from: Checkpoint, to: Checkpoint, environment: Record<string, string>) {
     const { store, place } = this.#context;
-    const body = (await store.checkpointFacts(from.id))!;
-    const target = (await store.checkpointFacts(to.id))!;
+    const body = await store.requireFacts(from.id);
+    const target = await store.requireFacts(to.id);
     const job = run.command ? jobOfRun(run, undefined) : findJob(readConfig(place.root), run.job);
     if (job.module === undefined && !isOfPackage(body.checkpoint))
       throw new TrainstashError(

@@ -1,7 +1,11 @@
 /** The worktrees of one project: files that follow branches, and the runs that are in the way. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CONFIG_FILE } from '../../protocol/config.ts';
 import type { Notice, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
+import { declaredLinks } from '../branches/links.ts';
 import type { BranchPolicy } from '../branches/ownership.ts';
 import { fromText } from '../branches/paths.ts';
 import { Stashes } from '../branches/stashes.ts';
@@ -51,12 +55,14 @@ export class Worktrees implements Barrier {
     this.#runs = runs;
     const { place, store, branches } = context;
     const git = branches && { known: branches, common: branches.directories.common };
-    this.stashes = new Stashes({ storePath: place.store, store, git });
+    const links = (root: string) => declaredLinks(root, policyOf(configIn(root)).files);
+    this.stashes = new Stashes({ storePath: place.store, store, git, links });
   }
 
   /** Follows its HEAD from now on. Null without git. */
   at(root: string): Promise<Worktree | null> {
-    if (!this.#context.branches) return Promise.resolve(null);
+    // A store that was made elsewhere says where files are to go: nothing follows HEAD by its word.
+    if (!this.#context.branches || !this.#context.isOurs()) return Promise.resolve(null);
     let opening = this.#open.get(root);
     if (!opening) {
       opening = this.#start(root);
@@ -182,6 +188,14 @@ export class Worktrees implements Barrier {
             .catch((error: Error) => log(`${root}: a run was not resumed: ${error.message}`)),
       },
     });
+  }
+}
+
+function configIn(root: string): string | null {
+  try {
+    return readFileSync(join(root, CONFIG_FILE), 'utf8');
+  } catch {
+    return null;
   }
 }
 

@@ -1,8 +1,9 @@
 /** Paths and small files of a session directory; see `protocol/session.ts` for what each is. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { inside } from '../../base/inside.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
 import {
   type Control,
@@ -35,8 +36,17 @@ export class SessionDirectory {
     this.id = path.split(/[/\\]/).pop()!;
   }
 
+  /** Throws `unsafeName` for a link, which none of ours is. */
   file(name: keyof typeof SESSION_FILES): string {
-    return join(this.path, SESSION_FILES[name]);
+    return inside(this.path, SESSION_FILES[name]);
+  }
+
+  /** Whether it is laid out as ours are: with a link in it, it leads to what nobody handed over. */
+  isSound(): boolean {
+    return Object.values(SESSION_FILES).every((name) => {
+      const stat = lstatSync(join(this.path, name), { throwIfNoEntry: false });
+      return !stat?.isSymbolicLink();
+    });
   }
 
   /** Makes the directory and writes what to do; durable before it returns. */
@@ -115,12 +125,12 @@ export class SessionDirectory {
 
   /** Complete checkpoints not yet claimed, oldest first. */
   inbox(): string[] {
-    return list(this.file('inbox')).filter((name) => !name.startsWith('.'));
+    return listFolders(this.file('inbox')).filter((name) => !name.startsWith('.'));
   }
 
   /** Claimed by a daemon, perhaps one that died since. */
   taking(): string[] {
-    return list(this.file('taking'));
+    return listFolders(this.file('taking'));
   }
 
   /** Moves a checkpoint out of the trainer's reach. Null when the trainer has pruned it first. */
@@ -174,6 +184,17 @@ function parse<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOut
 function list(path: string): string[] {
   try {
     return readdirSync(path).sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** No links to folders: what is in those is not what was handed over. */
+function listFolders(path: string): string[] {
+  try {
+    const entries = readdirSync(path, { withFileTypes: true });
+    return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;

@@ -1,6 +1,7 @@
 /** Notices that a session directory has changed, and whether its runner lives. */
 import { type FSWatcher, watch } from 'node:fs';
 import { hostname } from 'node:os';
+import { isError } from '../../protocol/errors.ts';
 import { isLocked } from '../store/lock.ts';
 import { bootId, type SessionDirectory, startTimeOf } from './directory.ts';
 
@@ -70,6 +71,8 @@ export function isAlive(directory: SessionDirectory): boolean {
   try {
     return isLocked(directory.file('lock'));
   } catch (error) {
+    // Whoever holds a lock of ours has made it.
+    if (isError(error, 'storeForeign')) return false;
     if (['ENOENT', 'SQLITE_CANTOPEN', 'ERR_SQLITE_ERROR'].includes((error as NodeJS.ErrnoException).code ?? ''))
       return false;
     throw error;

@@ -1,6 +1,7 @@
 /** What the store worker does for the daemon. One instance a store; everything SQLite happens behind these functions. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { randomId } from '../../protocol/ids.ts';
 import { checkpointsApi } from './api/checkpoints.ts';
 import { filesApi } from './api/files.ts';
 import { metricsApi } from './api/metrics.ts';
@@ -15,7 +16,10 @@ import { Metrics } from './metrics.ts';
 import type { Objects } from './objects.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
 import { followObjects } from './rebuild.ts';
+import { linksIn, storeForeign } from './skeleton.ts';
 import { Upkeep } from './upkeep.ts';
+
+const STORE_ID = 'store';
 
 export interface StoreOptions {
   /** The store's directory; made when missing. */
@@ -32,6 +36,8 @@ export type StoreApi = ReturnType<typeof openStore>;
 export function openStore(options: StoreOptions) {
   const { path } = options;
   mkdirSync(path, { recursive: true, mode: 0o700 });
+  const links = linksIn(path);
+  if (links.length > 0) throw storeForeign(path, links);
   mkdirSync(join(path, 'sessions'), { recursive: true });
   const ownership = takeOwnership(path);
   let objects: Objects;
@@ -52,7 +58,13 @@ export function openStore(options: StoreOptions) {
   followObjects(objects, catalog);
   const parts = new Parts({ path, objects, catalog, metrics: new Metrics(catalog), hasher, coders, upkeep });
   return {
-    info: () => ({ driver: objects.database.driver, rebuiltAtOpen }),
+    /** `id`: by which this machine knows the store again; null until it has one. */
+    info: () => ({ driver: objects.database.driver, rebuiltAtOpen, id: objects.meta(STORE_ID) ?? null }),
+    giveId(): string {
+      const id = objects.meta(STORE_ID) ?? randomId();
+      objects.setMeta(STORE_ID, id);
+      return id;
+    },
     ...runsApi(parts),
     ...checkpointsApi(parts),
     ...filesApi(parts),

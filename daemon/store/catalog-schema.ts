@@ -1,6 +1,11 @@
 import { existsSync } from 'node:fs';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { type Database, openDatabase } from './driver.ts';
+import { foreignIn } from './schema-check.ts';
+import { storeForeign } from './skeleton.ts';
+
+/** As for objects.db. */
+const BUSY_MS = 1_000;
 
 /** Ordered; the index + 1 is the version it leads to. Never change a migration that has been released. */
 const MIGRATIONS: readonly string[] = [
@@ -79,16 +84,14 @@ const MIGRATIONS: readonly string[] = [
 ];
 
 /**
- * Opens catalog.db, brings it up to date (after a copy to `catalog-v<n>.db`), and refuses one from the future.
- * WAL: readers and the writer are the same connection, and small commits are what it is good at.
+ * Opens catalog.db, brings it up to date (after a copy to `catalog-v<n>.db`), and refuses one from the future, or with what is
+ * not ours in it. WAL: readers and the writer are the same connection, and small commits are what it is good at.
  */
 export function openCatalog(path: string, migrations: readonly string[] = MIGRATIONS): Database {
   const existed = existsSync(path);
   const database = openDatabase(path);
   try {
-    database.exec(
-      'PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA fullfsync=1',
-    );
+    database.exec(`PRAGMA locking_mode=EXCLUSIVE; PRAGMA busy_timeout=${BUSY_MS}`);
     const version = Number(database.prepare('PRAGMA user_version').get()!.user_version);
     if (version > migrations.length) {
       throw new TrainstashError(
@@ -97,6 +100,10 @@ export function openCatalog(path: string, migrations: readonly string[] = MIGRAT
         { path, found: version, supported: migrations.length },
       );
     }
+    // A list that a test makes up has no layout that is known.
+    const foreign = migrations === MIGRATIONS ? foreignIn(database, migrations.slice(0, version)) : [];
+    if (foreign.length > 0) throw storeForeign(path, foreign);
+    database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');
     if (existed && version > 0 && version < migrations.length) {
       database.prepare('VACUUM INTO ?').run(path.replace(/\.db$/, `-v${version}.db`));
     }

@@ -1,8 +1,8 @@
 /** catalog.db: what is queried. It can be rebuilt from objects.db and the session directories. */
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import type { BranchSummary } from '../../protocol/messages.ts';
-import type { Database } from './driver.ts';
-import { checkpointIn, runIn } from './earlier-rows.ts';
+import type { Database, Row, SqlValue } from './driver.ts';
+import { readCheckpoint, readRun, readSession } from './rows.ts';
 
 export interface RunFilter {
   /** Undefined: all branches. */
@@ -22,10 +22,24 @@ const POSITION_COLUMNS = {
   runnerEvents: ['runner_offset', 'runner_seq'],
 } as const;
 
+/** Set when a row is not what it may be: the catalog is made anew at the next start. */
+const SPOILT = 'spoilt';
+
+/** A table whose rows hold a record each: how one is read, and which were read since the catalog was opened. */
+interface Table<T> {
+  name: string;
+  read(body: string): { record: T; isExact: boolean } | null;
+  /** Nobody else writes here while it is open, so that each row is checked once. */
+  sound: Set<string>;
+}
+
 export class Catalog {
   readonly database: Database;
   /** What branches are called now, by their ids: whoever writes a run may not have heard of a new name. */
   readonly #branchNames = new Map<string, string>();
+  readonly #runs: Table<Run> = { name: 'run', read: readRun, sound: new Set() };
+  readonly #sessions: Table<Session> = { name: 'session', read: readSession, sound: new Set() };
+  readonly #checkpoints: Table<Checkpoint> = { name: 'checkpoint', read: readCheckpoint, sound: new Set() };
 
   constructor(database: Database) {
     this.database = database;
@@ -55,26 +69,41 @@ export class Catalog {
   }
 
   run(id: string): Run | undefined {
-    return one(this.database.prepare('SELECT body FROM run WHERE id = ?').get(id), runIn);
+    return this.#find(this.#runs, 'WHERE id = ?', id);
   }
 
   runByNumber(number: number): Run | undefined {
-    return one(this.database.prepare('SELECT body FROM run WHERE number = ?').get(number), runIn);
+    return this.#find(this.#runs, 'WHERE number = ?', number);
   }
 
   /** Up to 20 runs whose id starts so. */
   runsByPrefix(prefix: string): Run[] {
-    return this.#bodies(runIn, 'SELECT body FROM run WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
+    return this.#list(this.#runs, 'WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
   }
 
-  /** Finds up to two: more than one is as bad as many. */
+  /** Up to two: one alone is meant. */
   runsByName(name: string): Run[] {
-    return this.#bodies(runIn, "SELECT body FROM run WHERE json_extract(body, '$.name') = ? LIMIT 2", name);
+    return this.#list(this.#runs, `WHERE ${fieldOf('$.name')} = ? LIMIT 2`, name);
+  }
+
+  /** What was started from a checkpoint of it. */
+  forksOf(run: string): Run[] {
+    return this.#list(this.#runs, `WHERE ${fieldOf('$.parent.run')} = ?`, run);
+  }
+
+  /** Drafts that ended before. */
+  draftsEndedBefore(time: number): Run[] {
+    return this.#list(this.#runs, `WHERE draft = 1 AND ${fieldOf('$.endedAt')} < ?`, time);
+  }
+
+  /** In the trash since before. */
+  runsTrashedBefore(time: number): Run[] {
+    return this.#list(this.#runs, 'WHERE trashed < ?', time);
   }
 
   runsWithStatus(statuses: readonly string[]): Run[] {
     const marks = statuses.map(() => '?').join(',');
-    return this.#bodies(runIn, `SELECT body FROM run WHERE status IN (${marks}) ORDER BY number`, ...statuses);
+    return this.#list(this.#runs, `WHERE status IN (${marks}) ORDER BY number`, ...statuses);
   }
 
   runs(filter: RunFilter): { runs: Run[]; total: number } {
@@ -92,12 +121,8 @@ export class Catalog {
       where.push('number < ?');
       values.push(filter.before);
     }
-    const runs = this.#bodies(
-      runIn,
-      `SELECT body FROM run WHERE ${where.join(' AND ')} ORDER BY number DESC LIMIT ?`,
-      ...values,
-      filter.limit,
-    );
+    const sql = `WHERE ${where.join(' AND ')} ORDER BY number DESC LIMIT ?`;
+    const runs = this.#list(this.#runs, sql, ...values, filter.limit);
     return { runs, total };
   }
 
@@ -106,8 +131,8 @@ export class Catalog {
     return this.database.transaction(() =>
       names.flatMap(([id, name]) => {
         this.#branchNames.set(id, name);
-        const query = "SELECT body FROM run WHERE json_extract(body, '$.branchId') = ? AND branch IS NOT ?";
-        const renamed = this.#bodies(runIn, query, id, name).map((run) => ({ ...run, branch: name }));
+        const where = `WHERE ${fieldOf('$.branchId')} = ? AND branch IS NOT ?`;
+        const renamed = this.#list(this.#runs, where, id, name).map((run) => ({ ...run, branch: name }));
         for (const run of renamed) this.putRun(run);
         return renamed;
       }),
@@ -116,10 +141,7 @@ export class Catalog {
 
   /** Runs of a branch by its name alone: older versions wrote no more. */
   runsWithoutBranchId(): Run[] {
-    return this.#bodies(
-      runIn,
-      "SELECT body FROM run WHERE branch IS NOT NULL AND json_extract(body, '$.branchId') IS NULL",
-    );
+    return this.#list(this.#runs, `WHERE branch IS NOT NULL AND ${fieldOf('$.branchId')} IS NULL`);
   }
 
   branches(): BranchSummary[] {
@@ -144,7 +166,8 @@ export class Catalog {
   }
 
   nextRunNumber(): number {
-    return Number(this.database.prepare('SELECT coalesce(max(number), 0) AS n FROM run').get()!.n) + 1;
+    const sql = `SELECT coalesce(max(number), 0) AS n FROM run WHERE number < ${Number.MAX_SAFE_INTEGER}`;
+    return Number(this.database.prepare(sql).get()!.n) + 1;
   }
 
   removeRun(id: string): void {
@@ -166,16 +189,16 @@ export class Catalog {
   }
 
   session(id: string): Session | undefined {
-    return one(this.database.prepare('SELECT body FROM session WHERE id = ?').get(id), sessionIn);
+    return this.#find(this.#sessions, 'WHERE id = ?', id);
   }
 
   /** Of a run, in the order of their launch. */
   sessions(run: string): Session[] {
-    return this.#bodies(sessionIn, 'SELECT body FROM session WHERE run = ? ORDER BY ordinal', run);
+    return this.#list(this.#sessions, 'WHERE run = ? ORDER BY ordinal', run);
   }
 
   openSessions(): Session[] {
-    return this.#bodies(sessionIn, 'SELECT body FROM session WHERE ended IS NULL');
+    return this.#list(this.#sessions, 'WHERE ended IS NULL');
   }
 
   /** How far the event file of a session's trainer, or of its runner, has been taken in. */
@@ -220,36 +243,27 @@ export class Catalog {
   }
 
   checkpoint(id: string): Checkpoint | undefined {
-    return one(this.database.prepare('SELECT body FROM checkpoint WHERE id = ?').get(id), checkpointIn);
+    return this.#find(this.#checkpoints, 'WHERE id = ?', id);
   }
 
   checkpointsByPrefix(prefix: string): Checkpoint[] {
-    return this.#bodies(
-      checkpointIn,
-      'SELECT body FROM checkpoint WHERE id >= ? AND id < ? LIMIT 20',
-      prefix,
-      `${prefix}\uffff`,
-    );
+    return this.#list(this.#checkpoints, 'WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
   }
 
   /** Of a run, by step; those of one step by time. */
   checkpoints(run: string, options: { trashed?: boolean } = {}): Checkpoint[] {
     const trash = options.trashed ? '' : 'AND trashed IS NULL';
-    return this.#bodies(checkpointIn, `SELECT body FROM checkpoint WHERE run = ? ${trash} ORDER BY step, created`, run);
+    return this.#list(this.#checkpoints, `WHERE run = ? ${trash} ORDER BY step, created`, run);
   }
 
   checkpointPage(run: string, trashed: boolean, after: number, limit: number): Checkpoint[] {
-    return this.#bodies(
-      checkpointIn,
-      `SELECT body FROM checkpoint WHERE run = ? AND trashed IS ${trashed ? 'NOT NULL' : 'NULL'} ORDER BY step DESC, created DESC LIMIT ? OFFSET ?`,
-      run,
-      limit,
-      after,
-    );
+    const where = `WHERE run = ? AND trashed IS ${trashed ? 'NOT NULL' : 'NULL'}`;
+    const sql = `${where} ORDER BY step DESC, created DESC LIMIT ? OFFSET ?`;
+    return this.#list(this.#checkpoints, sql, run, limit, after);
   }
 
   trashedCheckpoints(): Checkpoint[] {
-    return this.#bodies(checkpointIn, 'SELECT body FROM checkpoint WHERE trashed IS NOT NULL ORDER BY trashed');
+    return this.#list(this.#checkpoints, 'WHERE trashed IS NOT NULL ORDER BY trashed');
   }
 
   checkpointIds(): Set<string> {
@@ -294,16 +308,35 @@ export class Catalog {
     this.database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(key, value);
   }
 
-  #bodies<T>(read: (body: string) => T, sql: string, ...values: (string | number | null)[]): T[] {
-    return this.database
-      .prepare(sql)
-      .all(...values)
-      .map((row) => read(row.body));
+  /** Whether a row was met that is not what it may be. */
+  get isSpoilt(): boolean {
+    return this.meta(SPOILT) !== undefined;
+  }
+
+  #find<T extends { id: string }>(table: Table<T>, where: string, ...values: SqlValue[]): T | undefined {
+    const row = this.database.prepare(`SELECT id, body FROM ${table.name} ${where}`).get(...values);
+    return row && this.#read(table, row);
+  }
+
+  /** Rows that are not what they may be are left out. */
+  #list<T extends { id: string }>(table: Table<T>, where: string, ...values: SqlValue[]): T[] {
+    const rows = this.database.prepare(`SELECT id, body FROM ${table.name} ${where}`).all(...values);
+    return rows.flatMap((row) => this.#read(table, row) ?? []);
+  }
+
+  #read<T extends { id: string }>({ read, sound }: Table<T>, { id, body }: Row): T | undefined {
+    if (sound.has(id)) return JSON.parse(body) as T;
+    const row = read(body);
+    if (row !== null && row.record.id === id) {
+      if (row.isExact) sound.add(id);
+      return row.record;
+    }
+    if (!this.isSpoilt) this.setMeta(SPOILT, String(id));
+    return undefined;
   }
 }
 
-const sessionIn = (body: string) => JSON.parse(body) as Session;
-
-function one<T>(row: { body?: string } | undefined, read: (body: string) => T): T | undefined {
-  return row === undefined ? undefined : read(row.body!);
+/** A field of a row's record; null where the row holds none. */
+function fieldOf(path: string): string {
+  return `CASE WHEN json_valid(body) THEN json_extract(body, '${path}') END`;
 }

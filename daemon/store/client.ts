@@ -1,6 +1,12 @@
 import { MessagePort, Worker } from 'node:worker_threads';
 import { fromWire, TrainstashError, type WireError } from '../../protocol/errors.ts';
+import type { FsckReport } from '../../protocol/messages.ts';
 import type { StoreApi, StoreOptions } from './api.ts';
+
+/** `look`: only for a report of what is in it. */
+export interface StoreSetup extends StoreOptions {
+  look?: boolean;
+}
 
 export interface StoreRequest {
   id: number;
@@ -22,7 +28,11 @@ type Remote<T> = {
 export type Store = Remote<StoreApi>;
 
 /** The disk was full: what was to be stored is where it was. */
-export class StoreFull extends Error {}
+export class StoreFull extends TrainstashError<'storeFull'> {
+  constructor(message: string) {
+    super('storeFull', message, { neededBytes: 0, freeBytes: 0 });
+  }
+}
 /** The file changed while it was read. */
 export class SourceChanged extends Error {}
 
@@ -51,7 +61,7 @@ export async function startStore(
     else call?.reject(fromWire(error));
   });
   worker.on('error', fail);
-  worker.on('exit', () => fail(new TrainstashError('internal', 'The store worker has ended.', {})));
+  worker.on('exit', () => fail(closed(options.path)));
   const opened = new Promise((resolve, reject) => pending.set(0, { resolve, reject }));
   try {
     await opened;
@@ -69,6 +79,31 @@ export async function startStore(
   return new Proxy({} as Store, {
     get: (_target, method) =>
       method === 'then' ? undefined : (...args: unknown[]) => call(method as keyof StoreApi, args),
+  });
+}
+
+/** What `fsck` has to say of a store that is not to be opened. Nothing of it is changed. */
+export async function lookAtStore(entry: URL, path: string): Promise<FsckReport> {
+  const setup: StoreSetup = { path, hasherEntry: '', coderEntry: '', look: true };
+  const worker = new Worker(entry, { workerData: setup });
+  try {
+    return await new Promise((resolve, reject) => {
+      worker.once('message', ({ result, error }: StoreReply) =>
+        error ? reject(fromWire(error)) : resolve(result as never),
+      );
+      worker.once('error', reject);
+      worker.once('exit', () => reject(new TrainstashError('internal', 'The store worker has ended.', {})));
+    });
+  } finally {
+    await worker.terminate();
+  }
+}
+
+function closed(path: string): TrainstashError {
+  const reason = 'it was closed';
+  return new TrainstashError('storeUnusable', `${path} was closed meanwhile. Nothing was changed; try again.`, {
+    path,
+    reason,
   });
 }
 

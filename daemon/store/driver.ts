@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { databaseProblem, storeForeign } from './skeleton.ts';
 
 /** What this project needs of SQLite; both packages below give it. Blobs come back as Uint8Array. */
 export interface Database {
@@ -28,7 +29,18 @@ export type DriverName = 'better-sqlite3' | 'node:sqlite';
  * `TRAINSTASH_SQLITE=node` chooses the fallback.
  */
 export function openDatabase(path: string): Database {
-  return new Connection(open(path));
+  const problem = path === ':memory:' ? null : databaseProblem(path);
+  if (problem !== null) throw storeForeign(path, [problem]);
+  const raw = open(path);
+  try {
+    // A file may be anybody's: its views and triggers get no functions that do more than compute, its pages are checked
+    // before they are used, and the ways to write into SQLite's own tables are closed.
+    raw.exec('PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON');
+    return new Connection(raw);
+  } catch (error) {
+    raw.close();
+    throw error;
+  }
 }
 
 interface Raw {
@@ -84,7 +96,10 @@ function open(path: string): Raw {
   if (better === undefined) better = loadBetter(path);
   if (better) return withDriver(new better(path), 'better-sqlite3');
   const { DatabaseSync } = loadNodeSqlite();
-  return withDriver(new DatabaseSync(path), 'node:sqlite');
+  const database = new DatabaseSync(path);
+  // The other driver does it by itself. Node has it since 24.12.
+  database.enableDefensive?.(true);
+  return withDriver(database, 'node:sqlite');
 }
 
 function loadBetter(path: string): typeof better {

@@ -1,18 +1,34 @@
-/** Records in the catalog's rows, those of earlier versions included: they wrote metrics that are no number as null. */
-import type { Checkpoint, MetricSummary, Run } from '../../protocol/domain.ts';
+/** Rows of earlier versions, which wrote metrics that are no number as null: what they meant, before anything checks them. */
 
-export function runIn(body: string): Run {
-  const run = JSON.parse(body) as Run;
-  for (const name in run.metrics) {
-    const summary = run.metrics[name] as MetricSummary & { last: unknown; notFinite?: number };
-    if (summary.last === null) summary.last = 'NaN';
-    summary.notFinite ??= summary.last === 'NaN' ? 1 : 0;
+/** Mends the record of a run in place. Returns whether it was another. */
+export function mendRun(run: unknown): boolean {
+  let mended = false;
+  for (const summary of Object.values(metricsOf(run))) {
+    if (!isRecord(summary)) continue;
+    if (summary.last === null) {
+      summary.last = 'NaN';
+      mended = true;
+    }
+    if (summary.notFinite === undefined) {
+      summary.notFinite = summary.last === 'NaN' ? 1 : 0;
+      mended = true;
+    }
   }
-  return run;
+  return mended;
 }
 
-export function checkpointIn(body: string): Checkpoint {
-  const checkpoint = JSON.parse(body) as Checkpoint;
-  for (const name in checkpoint.metrics) checkpoint.metrics[name] ??= 'NaN';
-  return checkpoint;
+/** The same for that of a checkpoint. */
+export function mendCheckpoint(checkpoint: unknown): boolean {
+  const metrics = metricsOf(checkpoint);
+  const lost = Object.keys(metrics).filter((name) => metrics[name] === null);
+  for (const name of lost) metrics[name] = 'NaN';
+  return lost.length > 0;
+}
+
+function metricsOf(record: unknown): Record<string, unknown> {
+  return isRecord(record) && isRecord(record.metrics) ? record.metrics : {};
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }

@@ -1,10 +1,11 @@
 /** Takes in `events.ndjson`: each event once, metrics and the position in one transaction. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import * as v from 'valibot';
 import type { MetricSummary } from '../../protocol/domain.ts';
 import { fromWireNumber, isWireNumber, type WireNumber } from '../../protocol/numbers.ts';
 import { eventSchema, MAX_EVENT_BYTES, type NoticeEvent, type StartedEvent } from '../../protocol/session.ts';
 import type { Catalog, EventSource } from './catalog.ts';
+import { openToRead } from './files.ts';
 import type { Metrics } from './metrics.ts';
 import { type Points, summarize } from './points.ts';
 
@@ -93,15 +94,15 @@ export function takeEvents(
 type ParsedEvent = v.InferOutput<typeof eventSchema>;
 
 function parseEvent(bytes: Buffer, start: number, end: number): ParsedEvent | null {
-  let value: unknown;
   try {
-    value = JSON.parse(bytes.toString('utf8', start, end));
+    const value: unknown = JSON.parse(bytes.toString('utf8', start, end));
+    if (isMetrics(value)) return value;
+    const result = v.safeParse(eventSchema, value);
+    return result.success ? result.output : null;
   } catch {
+    // No JSON, or nested more deeply than there is stack.
     return null;
   }
-  if (isMetrics(value)) return value;
-  const result = v.safeParse(eventSchema, value);
-  return result.success ? result.output : null;
 }
 
 /** By hand, since nearly every line is one of these and a schema costs more than the rest together. */
@@ -184,7 +185,7 @@ class Column {
 function readPiece(path: string, offset: number): { bytes: Buffer; more: boolean } | null {
   let file: number;
   try {
-    file = openSync(path, 'r');
+    file = openToRead(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;

@@ -1,12 +1,42 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { open, rename, rm, writeFile } from 'node:fs/promises';
 
-/** The file's JSON, or null when there is none or it is not JSON. */
+/** Ours are some kilobytes, but for lists of a hundred thousand files. */
+const MAX_JSON_BYTES = 256 << 20;
+
+/**
+ * Opens a file that anybody may have put there. Throws for a link, and for what is no file: a pipe would be waited for until
+ * somebody writes into it.
+ */
+export function openToRead(path: string): number {
+  const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+  const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (fstatSync(file).isFile()) return file;
+  closeSync(file);
+  throw Object.assign(new Error(`${path} is no file`), { code: 'EINVAL' });
+}
+
+/** The file's JSON, or null when there is none or it is not JSON. Links are not followed. */
 export function readJson(path: string): unknown {
+  let file: number | null = null;
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
+    file = openToRead(path);
+    return fstatSync(file).size > MAX_JSON_BYTES ? null : JSON.parse(readFileSync(file, 'utf8'));
   } catch {
     return null;
+  } finally {
+    if (file !== null) closeSync(file);
   }
 }
 

@@ -1,9 +1,62 @@
 /** Reads everything and believes nothing. */
+import { join } from 'node:path';
+
+import { isError } from '../../protocol/errors.ts';
 import type { FsckReport } from '../../protocol/messages.ts';
-import { type Objects, rowSum, type SavedRow } from './objects.ts';
-import type { CheckpointBody } from './saving.ts';
+import type { Catalog } from './catalog.ts';
+import { type Database, openDatabase } from './driver.ts';
+import { MAX_ROW, Objects, rowSum, type SavedRow } from './objects.ts';
+import { foreignInObjects } from './objects-schema.ts';
+import { checkpointOf, filesOf, soundBodyOf } from './saving.ts';
+import { linksIn } from './skeleton.ts';
 
 type Problem = FsckReport['problems'][number];
+
+/** Looks at a store that is not to be opened, since it holds what is not ours. Changes nothing. */
+export async function lookAtStore(store: string, pause: () => Promise<void>): Promise<FsckReport> {
+  const report: FsckReport = { chunks: 0, checkpoints: 0, bytes: 0, problems: [], rebuilt: null };
+  const say = (problem: string) =>
+    void report.problems.push({ checkpoint: null, chunk: null, problem: `objects.db: ${problem}`, whole: null });
+  for (const problem of linksIn(store)) report.problems.push({ checkpoint: null, chunk: null, problem, whole: null });
+  let database: Database;
+  try {
+    database = openDatabase(join(store, 'objects.db'));
+  } catch (error) {
+    say((error as Error).message);
+    return report;
+  }
+  try {
+    const foreign = foreignInObjects(database);
+    for (const problem of foreign) say(problem);
+    // What is called like a table of ours and is none may give back anything, for ever.
+    if (foreign.some((problem) => /^the (table|view) "(meta|chunk|saved|saved_chunk|mark)"/.test(problem)))
+      return report;
+    const { problems, ...counted } = await checkObjects(new Objects(database), pause);
+    return { ...report, ...counted, problems: [...report.problems, ...problems] };
+  } catch (error) {
+    say((error as Error).message);
+    return report;
+  } finally {
+    database.close();
+  }
+}
+
+/** Where the catalog says of a checkpoint what its saved row does not; that one is the truth. */
+export function checkCatalog(objects: Objects, catalog: Catalog): Problem[] {
+  const problems: Problem[] = [];
+  const say = (problem: string, checkpoint: string | null = null) =>
+    problems.push({ checkpoint, chunk: null, problem: `catalog.db: ${problem}; --rebuild makes it anew`, whole: null });
+  const ids = catalog.checkpointIds();
+  for (const row of objects.allSaved('checkpoint')) {
+    ids.delete(row.id);
+    if (!soundBodyOf(row)) continue;
+    const said = JSON.stringify(catalog.checkpoint(row.id));
+    if (said !== JSON.stringify(checkpointOf(row, objects.marks(row.seq)))) say('it says something else', row.id);
+  }
+  for (const id of ids) say(`it has a checkpoint that is not stored (${id})`);
+  if (catalog.isSpoilt) say('it has rows that no Trainstash has written');
+  return problems;
+}
 
 export async function checkObjects(objects: Objects, pause: () => Promise<void>): Promise<Omit<FsckReport, 'rebuilt'>> {
   const problems: Problem[] = [];
@@ -17,10 +70,20 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
   }
   if (database.prepare('PRAGMA foreign_key_check').all().length > 0) say('objects.db: a reference points to nothing');
 
+  for (const [table, key] of [
+    ['chunk', 'id'],
+    ['saved', 'seq'],
+  ] as const) {
+    const odd = database.prepare(`SELECT count(*) AS n FROM ${table} WHERE ${key} NOT BETWEEN 1 AND ${MAX_ROW}`).get()!;
+    if (Number(odd.n) > 0) say(`objects.db: ${odd.n} rows of ${table} have numbers that no row can have`);
+  }
+
   const sound = new Set<number>();
   let chunks = 0;
   let bytes = 0;
-  const page = database.prepare('SELECT id, size FROM chunk WHERE id > ? ORDER BY id LIMIT 16');
+  const page = database.prepare(
+    `SELECT id, CASE WHEN size BETWEEN 0 AND ${MAX_ROW} THEN size ELSE 0 END AS size FROM chunk WHERE id > ? AND id <= ${MAX_ROW} ORDER BY id LIMIT 16`,
+  );
   for (let after = 0; ; ) {
     const rows = page.all(after);
     if (rows.length === 0) break;
@@ -62,11 +125,12 @@ function checkRow(
   sound: ReadonlySet<number>,
 ): { chunk: number | null; problem: string } | null {
   if (!rowSum(row).equals(row.sum)) return { chunk: null, problem: 'its description is damaged' };
-  const chunks = objects.chunksOf(row.seq);
-  const { files } = JSON.parse(row.body) as CheckpointBody;
-  const wanted = files.reduce((sum, file) => sum + file.chunks, 0);
-  if (chunks.length !== wanted)
-    return { chunk: null, problem: `${wanted - chunks.length} of its ${wanted} chunks are not listed` };
-  const bad = chunks.find((chunk) => !sound.has(chunk));
-  return bad === undefined ? null : { chunk: bad, problem: 'one of its chunks is damaged or missing' };
+  try {
+    const chunks = filesOf(objects, row).flatMap((file) => file.chunks);
+    const bad = chunks.find((chunk) => !sound.has(chunk.id));
+    return bad === undefined ? null : { chunk: bad.id, problem: 'one of its chunks is damaged or missing' };
+  } catch (error) {
+    if (isError(error, 'corrupted')) return { chunk: null, problem: error.message };
+    throw error;
+  }
 }

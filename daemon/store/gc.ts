@@ -3,8 +3,10 @@
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Coders } from './coders.ts';
-import type { Objects } from './objects.ts';
+import { isDiskFull } from './failures.ts';
+import { MAX_ROW, type Objects } from './objects.ts';
 import { rebase } from './packing.ts';
+import { MAX_STACK } from './stack.ts';
 
 const SWEEP_BATCH = 256;
 /** A step's journal must fit into the reserve on a full disk: 48 pages of 64 KiB, moved and journalled. */
@@ -25,7 +27,7 @@ const LOOSE = `${FORGOTTEN} AND NOT EXISTS (SELECT 1 FROM chunk d WHERE d.base =
 export async function sweep(objects: Objects, coders: Coders, pause: () => Promise<void>): Promise<number> {
   const { database } = objects;
   const page = database.prepare(
-    `SELECT id FROM chunk c WHERE id > ? AND ${FORGOTTEN} ORDER BY id LIMIT ${SWEEP_BATCH}`,
+    `SELECT id FROM chunk c WHERE id > ? AND id <= ${MAX_ROW} AND ${FORGOTTEN} ORDER BY id LIMIT ${SWEEP_BATCH}`,
   );
   let removed = 0;
   const bases: number[] = [];
@@ -59,26 +61,33 @@ export async function sweep(objects: Objects, coders: Coders, pause: () => Promi
 
 /** What all its deltas come down to. */
 function rootOf(objects: Objects, id: number): number {
-  const base = objects.layout(id)?.base ?? null;
-  return base === null ? id : rootOf(objects, base);
+  return objects.basesOf(id)?.at(-1) ?? id;
 }
 
 /** Deletes a chunk, and what it was the last delta to, unless something refers to it. Returns how many went. */
 function removeLoose(objects: Objects, id: number): number {
-  // A save may have come to refer to it since it was found.
-  if (objects.isHeld(id)) return 0;
-  const base = objects.layout(id)?.base ?? null;
-  const { changes } = objects.database.prepare(`DELETE FROM chunk AS c WHERE id = ? AND ${LOOSE}`).run(id);
-  return changes === 0 || base === null ? changes : changes + removeLoose(objects, base);
+  const remove = objects.database.prepare(`DELETE FROM chunk AS c WHERE id = ? AND ${LOOSE}`);
+  let removed = 0;
+  for (let next: number | null = id; next !== null; removed++) {
+    // A save may have come to refer to it since it was found.
+    if (objects.isHeld(next)) break;
+    const base: number | null = objects.layout(next)?.base ?? null;
+    if (remove.run(next).changes === 0) break;
+    next = base;
+  }
+  return removed;
 }
 
-/** Deletes a forgotten chunk that others are deltas to. Returns how many went, those among the others included. */
-async function freeBase(objects: Objects, coders: Coders, id: number): Promise<number> {
-  if (!isForgotten(objects, id)) return 0;
+/**
+ * Deletes a forgotten chunk that others are deltas to. Returns how many went, those among the others included. Chunks that
+ * are each other's base stay: nothing can be read out of them, and nothing comes of following them.
+ */
+async function freeBase(objects: Objects, coders: Coders, id: number, depth = 0): Promise<number> {
+  if (objects.basesOf(id) === null || depth > MAX_STACK || !isForgotten(objects, id)) return 0;
   let removed = 0;
-  for (const dependant of objects.dependantsOf(id)) removed += await freeBase(objects, coders, dependant);
-  let kept = objects.layout(id)?.base ?? null;
-  while (kept !== null && isForgotten(objects, kept)) kept = objects.layout(kept)?.base ?? null;
+  for (const dependant of objects.dependantsOf(id)) removed += await freeBase(objects, coders, dependant, depth + 1);
+  // Now, since what it was a delta to may have gone with the last of its dependants.
+  const kept = objects.basesOf(id)?.find((base) => !isForgotten(objects, base)) ?? null;
   if (!(await rebase(objects, coders, id, kept))) return removed;
   return removed + objects.database.transaction(() => removeLoose(objects, id));
 }
@@ -136,11 +145,6 @@ export function makeReserve(store: string): void {
 export function hasRoomFor(path: string, bytes: number): boolean {
   const { bavail, bsize } = statfsSync(path);
   return bavail * bsize >= bytes + MIN_FREE_BYTES;
-}
-
-export function isDiskFull(error: unknown): boolean {
-  const { code, errcode } = error as { code?: string; errcode?: number };
-  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' || errcode === 13;
 }
 
 function reservePath(store: string): string {

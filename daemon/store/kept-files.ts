@@ -8,6 +8,7 @@ import type { Coders } from './coders.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged } from './hashing.ts';
 import type { Objects, Save, SavedFile } from './objects.ts';
+import { filesOf } from './saving.ts';
 import { restoreFile, storeFile } from './transfer.ts';
 
 /** `body` of a saved row of kind `file`. */
@@ -71,7 +72,13 @@ export async function restoreKeptFile(objects: Objects, coders: Coders, id: stri
   const row = objects.saved(id);
   if (row?.kind !== 'file')
     throw new TrainstashError('notFound', `The store has no file ${id}.`, { what: 'checkpoint', query: id });
-  await restoreFile(objects, coders, objects.chunksOf(row.seq), target);
+  const chunks = filesOf(objects, row).flatMap((file) => file.chunks);
+  await restoreFile(
+    objects,
+    coders,
+    chunks.map((chunk) => chunk.id),
+    target,
+  );
 }
 
 /** Forgets all but these. Returns how many went; their chunks go with the next sweep. */

@@ -1,6 +1,8 @@
 /** How objects.db is laid out. Frozen with the first release: later versions may add tables and columns, never change these. */
 import { TrainstashError } from '../../protocol/errors.ts';
 import { type Database, openDatabase } from './driver.ts';
+import { foreignIn } from './schema-check.ts';
+import { storeForeign } from './skeleton.ts';
 
 const OBJECTS_VERSION = 1;
 
@@ -42,7 +44,10 @@ const SCHEMA = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** Opens objects.db, makes its tables in a new one, and refuses one from the future. */
+/** Others wait so long for a look of theirs; a lock that is held longer is one that somebody keeps. */
+const BUSY_MS = 1_000;
+
+/** Opens objects.db, makes its tables in a new one, and refuses one from the future, or with what is not ours in it. */
 export function openObjectsDatabase(path: string): Database {
   const database = openDatabase(path);
   try {
@@ -54,13 +59,15 @@ export function openObjectsDatabase(path: string): Database {
   }
 }
 
+/** What is not ours in a database that `fsck` looks at, whatever else is wrong with it. */
+export function foreignInObjects(database: Database): string[] {
+  return foreignIn(database, [SCHEMA]);
+}
+
 function configure(database: Database, path: string): void {
   // Before the first table exists: page size and auto_vacuum cannot be changed afterwards.
   database.exec('PRAGMA page_size=65536; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA locking_mode=EXCLUSIVE');
-  // TRUNCATE ends a commit with ftruncate + fsync; DELETE would end with an unlink nobody syncs. FULL must be set
-  // at every open: SQLite reports NORMAL for a file that was made with FULL.
-  database.exec('PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');
-  database.exec('PRAGMA foreign_keys=ON; PRAGMA cache_size=-65536; PRAGMA mmap_size=0');
+  database.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
   const version = Number(database.prepare('PRAGMA user_version').get()!.user_version);
   if (version > OBJECTS_VERSION) {
     throw new TrainstashError(
@@ -69,10 +76,18 @@ function configure(database: Database, path: string): void {
       { path, found: version, supported: OBJECTS_VERSION },
     );
   }
+  const foreign = foreignIn(database, version === 0 ? [] : [SCHEMA]);
+  if (foreign.length > 0) throw storeForeign(path, foreign);
+  // TRUNCATE ends a commit with ftruncate + fsync; DELETE would end with an unlink nobody syncs. FULL must be set
+  // at every open: SQLite reports NORMAL for a file that was made with FULL.
+  database.exec('PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');
+  database.exec('PRAGMA foreign_keys=ON; PRAGMA cache_size=-65536; PRAGMA mmap_size=0');
   if (version === 0) {
     database.transaction(() => {
       database.exec(SCHEMA);
       database.exec(`PRAGMA user_version=${OBJECTS_VERSION}`);
     });
   }
+  // Taken now and kept, so that nobody comes in between later.
+  database.exec('BEGIN EXCLUSIVE; COMMIT');
 }

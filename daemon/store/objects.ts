@@ -1,8 +1,7 @@
 /** objects.db: content and what protects it. Only the store worker opens it. */
 import { createHash } from 'node:crypto';
 import type { Database, Statement } from './driver.ts';
-import { openObjectsDatabase } from './objects-schema.ts';
-import { damagedChunk, decodeStack, type EncodedChunk, MAX_STACK } from './stack.ts';
+import { chunkProblem, damagedChunk, decodeStack, type EncodedChunk, MAX_STACK } from './stack.ts';
 
 /** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. `packed`: its chunks have been
  *  packed. `kept`: it was taken out of the trash at that time. */
@@ -38,6 +37,13 @@ export interface ChunkLayout {
   stored: number;
 }
 
+/** Larger numbers are none of ours, and no numbers of JavaScript. */
+export const MAX_ROW = Number.MAX_SAFE_INTEGER;
+/** A description has the names of some thousand files at most. */
+const MAX_BODY_BYTES = 64 << 20;
+const BODY = `CASE WHEN octet_length(body) <= ${MAX_BODY_BYTES} THEN body ELSE '' END AS body`;
+const SAVED = `seq, id, kind, run, created, ${BODY}, metrics`;
+
 export interface ChunkReference {
   id: number;
   /** Bytes added to the store: 0 when the chunk was there. */
@@ -51,15 +57,24 @@ export class Objects {
   readonly #findChunk: Statement;
   readonly #insertChunk: Statement;
   readonly #readChunk: Statement;
+  readonly #readLayout: Statement;
+  /** Given here, and not by SQLite: a row that has the largest number there is would be the last one. */
+  readonly #next: Record<'chunk' | 'saved', number>;
 
-  constructor(path: string) {
-    this.database = openObjectsDatabase(path);
+  /** It closes the database with itself, also when its rows cannot be read. */
+  constructor(database: Database) {
+    this.database = database;
     try {
-      this.#findChunk = this.database.prepare('SELECT id FROM chunk WHERE hash = ?');
+      this.#findChunk = this.database.prepare(`SELECT id FROM chunk WHERE hash = ? AND id BETWEEN 1 AND ${MAX_ROW}`);
       this.#insertChunk = this.database.prepare(
-        'INSERT INTO chunk (hash, size, codec, base, stored, data) VALUES (?, ?, ?, NULL, ?, ?)',
+        'INSERT INTO chunk (id, hash, size, codec, base, stored, data) VALUES (?, ?, ?, ?, NULL, ?, ?)',
       );
       this.#readChunk = this.database.prepare('SELECT hash, size, codec, base, data FROM chunk WHERE id = ?');
+      this.#readLayout = this.database.prepare(
+        `SELECT size, codec, CASE WHEN base BETWEEN 1 AND ${MAX_ROW} THEN base WHEN base IS NOT NULL THEN 0 END AS base, stored
+         FROM chunk WHERE id = ? AND size BETWEEN 0 AND ${MAX_ROW} AND stored BETWEEN 0 AND ${MAX_ROW} AND codec BETWEEN 0 AND 255`,
+      );
+      this.#next = { chunk: this.#firstFree('chunk', 'id'), saved: this.#firstFree('saved', 'seq') };
     } catch (error) {
       this.database.close();
       throw error;
@@ -70,6 +85,17 @@ export class Objects {
     this.database.close();
   }
 
+  /** Never one that was given before: who has read a row's number must not find another row there. */
+  #firstFree(table: 'chunk' | 'saved', key: string): number {
+    const { last } = this.database
+      .prepare(
+        `SELECT max((SELECT coalesce(max(${key}), 0) FROM ${table} WHERE ${key} < ${MAX_ROW}),
+           coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = '${table}' AND seq < ${MAX_ROW}), 0)) AS last`,
+      )
+      .get()!;
+    return Number(last) + 1;
+  }
+
   // ---- content ----
 
   /** Looks each chunk up or inserts it, in one transaction, and holds it for `save` until `endSave`. */
@@ -78,8 +104,9 @@ export class Objects {
       chunks.map(({ hash, size, codec, data }) => {
         const found = this.#findChunk.get(hash);
         if (found) return { id: Number(found.id), added: 0 };
-        const { lastInsertRowid } = this.#insertChunk.run(hash, size, codec, data.length, data);
-        return { id: Number(lastInsertRowid), added: data.length };
+        const id = this.#next.chunk++;
+        this.#insertChunk.run(id, hash, size, codec, data.length, data);
+        return { id, added: data.length };
       }),
     );
     for (const { id } of references) this.#hold(save, id);
@@ -141,26 +168,39 @@ export class Objects {
   stack(id: number): EncodedChunk[] {
     const stack: EncodedChunk[] = [];
     for (let next: number | null = id; next !== null; ) {
-      const row = this.#readChunk.get(next) as (EncodedChunk & { base: number | null }) | undefined;
+      const row = this.#chunkRow(next);
       if (!row) throw damagedChunk(id, next === id ? 'it is missing' : 'what it is a delta to is missing');
       if (stack.length > MAX_STACK) throw damagedChunk(id, 'it is a delta to too many others');
       const { hash, size, codec, data } = row;
+      const problem = chunkProblem(row);
+      if (problem !== null) throw damagedChunk(id, problem);
       stack.push({ hash, size, codec, data });
       next = row.base;
     }
     return stack;
   }
 
+  #chunkRow(id: number): (EncodedChunk & { base: number | null }) | undefined {
+    try {
+      return this.#readChunk.get(id) as (EncodedChunk & { base: number | null }) | undefined;
+    } catch (error) {
+      // Node's own SQLite gives no number that JavaScript has not.
+      if (error instanceof RangeError) throw damagedChunk(id, 'its row has a number that is too large');
+      throw error;
+    }
+  }
+
   // ---- how content is stored ----
 
+  /** Undefined also for a row whose numbers cannot be; a base that cannot be is one that is missing. */
   layout(id: number): ChunkLayout | undefined {
-    return this.database.prepare('SELECT size, codec, base, stored FROM chunk WHERE id = ?').get(id) as never;
+    return this.#readLayout.get(id) as ChunkLayout | undefined;
   }
 
   /** The chunks that are deltas to it. */
   dependantsOf(id: number): number[] {
     return this.database
-      .prepare('SELECT id FROM chunk WHERE base = ?')
+      .prepare(`SELECT id FROM chunk WHERE base = ? AND id BETWEEN 1 AND ${MAX_ROW}`)
       .all(id)
       .map((row) => Number(row.id));
   }
@@ -183,22 +223,30 @@ export class Objects {
   }
 
   #canBeBase(base: number, of: number): boolean {
-    for (let at: number | null = base; at !== null; ) {
-      const layout: ChunkLayout | undefined = at === of ? undefined : this.layout(at);
-      if (!layout) return false;
-      at = layout.base;
+    const bases = this.basesOf(base);
+    return bases !== null && base !== of && !bases.includes(of) && this.layout(base) !== undefined;
+  }
+
+  /** What a chunk is a delta to, what that is one to, and so on; null when there is no end to it, or a part is missing. */
+  basesOf(id: number): number[] | null {
+    const bases: number[] = [];
+    for (let next = this.layout(id)?.base ?? null; next !== null; ) {
+      const layout = this.layout(next);
+      if (!layout || bases.length > MAX_STACK) return null;
+      bases.push(next);
+      next = layout.base;
     }
-    return true;
+    return bases;
   }
 
   // ---- what is saved ----
 
   commit(row: Omit<SavedRow, 'seq'>, chunks: readonly number[]): number {
     return this.#change(() => {
-      const { lastInsertRowid } = this.database
-        .prepare('INSERT INTO saved (id, kind, run, created, body, metrics, sum) VALUES (?, ?, ?, ?, ?, ?, ?)')
-        .run(row.id, row.kind, row.run, row.created, row.body, row.metrics, rowSum(row));
-      const seq = Number(lastInsertRowid);
+      const seq = this.#next.saved++;
+      this.database
+        .prepare('INSERT INTO saved (seq, id, kind, run, created, body, metrics, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
+        .run(seq, row.id, row.kind, row.run, row.created, row.body, row.metrics, rowSum(row));
       const insert = this.database.prepare('INSERT INTO saved_chunk (saved, position, chunk) VALUES (?, ?, ?)');
       chunks.forEach((chunk, position) => void insert.run(seq, position, chunk));
       return seq;
@@ -206,7 +254,7 @@ export class Objects {
   }
 
   saved(id: string): SavedRow | undefined {
-    return this.database.prepare('SELECT seq, id, kind, run, created, body, metrics FROM saved WHERE id = ?').get(id) as
+    return this.database.prepare(`SELECT ${SAVED} FROM saved WHERE id = ? AND seq BETWEEN 1 AND ${MAX_ROW}`).get(id) as
       | SavedRow
       | undefined;
   }
@@ -214,7 +262,9 @@ export class Objects {
   /** Of every kind, or of one. */
   *allSaved(kind?: SavedKind): Generator<SavedRow & { sum: Uint8Array }> {
     const one = kind === undefined ? '' : `AND kind = '${kind}'`;
-    const page = this.database.prepare(`SELECT * FROM saved WHERE seq > ? ${one} ORDER BY seq LIMIT 100`);
+    const page = this.database.prepare(
+      `SELECT ${SAVED}, sum FROM saved WHERE seq > ? AND seq <= ${MAX_ROW} ${one} ORDER BY seq LIMIT 100`,
+    );
     let after = 0;
     for (;;) {
       const rows = page.all(after) as (SavedRow & { sum: Uint8Array })[];
@@ -224,9 +274,10 @@ export class Objects {
     }
   }
 
+  /** In order. Numbers that are none of ours are left out: then they are fewer than the row says. */
   chunksOf(seq: number): number[] {
     return this.database
-      .prepare('SELECT chunk FROM saved_chunk WHERE saved = ? ORDER BY position')
+      .prepare(`SELECT chunk FROM saved_chunk WHERE saved = ? AND chunk BETWEEN 1 AND ${MAX_ROW} ORDER BY position`)
       .all(seq)
       .map((row) => Number(row.chunk));
   }
@@ -243,14 +294,16 @@ export class Objects {
   describeChunks(seq: number): { id: number; size: number; hash: Uint8Array }[] {
     return this.database
       .prepare(
-        'SELECT chunk.id, chunk.size, chunk.hash FROM saved_chunk JOIN chunk ON chunk.id = saved_chunk.chunk WHERE saved = ? ORDER BY position',
+        `SELECT chunk.id, chunk.size, chunk.hash FROM saved_chunk JOIN chunk ON chunk.id = saved_chunk.chunk
+         WHERE saved = ? AND chunk BETWEEN 1 AND ${MAX_ROW} AND size BETWEEN 0 AND ${MAX_ROW} ORDER BY position`,
       )
       .all(seq) as { id: number; size: number; hash: Uint8Array }[];
   }
 
   /** The hashes of a run's newest saved row, one after the other: what its next checkpoint may have again. */
   newestHashes(run: string): Uint8Array {
-    const newest = this.database.prepare('SELECT max(seq) AS seq FROM saved WHERE run = ?').get(run)!.seq;
+    const sql = `SELECT max(seq) AS seq FROM saved WHERE run = ? AND seq <= ${MAX_ROW}`;
+    const newest = this.database.prepare(sql).get(run)!.seq;
     return newest === null ? new Uint8Array(0) : Buffer.concat(this.chunkHashes(Number(newest)));
   }
 
@@ -309,7 +362,8 @@ export class Objects {
 
   /** Raised by every change of saved rows and marks; the catalog compares it with the one it has followed up to. */
   changes(): number {
-    return Number(this.meta('changes') ?? 0);
+    const changes = Number(this.meta('changes') ?? 0);
+    return Number.isSafeInteger(changes) && changes >= 0 ? changes : 0;
   }
 
   meta(key: string): string | undefined {

@@ -10,8 +10,9 @@
 
 import { isError } from '../../protocol/errors.ts';
 import type { Coders } from './coders.ts';
-import type { Objects, SavedFile } from './objects.ts';
-import type { EncodedChunk } from './stack.ts';
+import { MAX_ROW, type Objects, type SavedRow } from './objects.ts';
+import { bodyOf } from './rows.ts';
+import { type EncodedChunk, MAX_STACK } from './stack.ts';
 
 /** Checkpoints that are packed together, and so lie between two that stay by themselves. */
 export const BLOCK = 13;
@@ -85,10 +86,7 @@ export function unpackedBytes(objects: Objects): number {
   return Number(bytes ?? 0);
 }
 
-interface Row {
-  seq: number;
-  body: string;
-}
+type Row = Pick<SavedRow, 'seq' | 'id' | 'run' | 'body'>;
 
 function runsToPack(objects: Objects, before: number): string[] {
   return objects.database
@@ -99,20 +97,31 @@ function runsToPack(objects: Objects, before: number): string[] {
 
 function unpacked(objects: Objects, run: string, before: number): Row[] {
   return objects.database
-    .prepare(`SELECT seq, body FROM saved s WHERE ${UNPACKED} AND run = ? ORDER BY seq LIMIT ${BLOCK}`)
+    .prepare(`SELECT seq, id, run, body FROM saved s WHERE ${UNPACKED} AND run = ? ORDER BY seq LIMIT ${BLOCK}`)
     .all(before, run) as never;
 }
 
 /** What is in the trash goes soon. */
-const UNPACKED = `kind = 'checkpoint' AND created < ?
+const UNPACKED = `kind = 'checkpoint' AND created < ? AND s.seq BETWEEN 1 AND ${MAX_ROW}
   AND NOT EXISTS (SELECT 1 FROM mark WHERE saved = s.seq AND kind IN ('packed', 'trash'))`;
 
 async function* packRow(objects: Objects, coders: Coders, row: Row, base: Row | null): AsyncGenerator<number, void> {
-  for (const [chunk, neighbour] of pairs(objects, row, base)) yield await packChunk(objects, coders, chunk, neighbour);
+  for (const [chunk, neighbour] of pairsOrNone(objects, row, base))
+    yield await packChunk(objects, coders, chunk, neighbour);
   // Not a change of what is saved: the catalog has nothing to follow. The row may have been forgotten meanwhile.
   objects.database
     .prepare("INSERT OR REPLACE INTO mark (saved, kind, value) SELECT seq, 'packed', '' FROM saved WHERE seq = ?")
     .run(row.seq);
+}
+
+/** None of a row that cannot be read: it stays as it is, and counts as packed. */
+function pairsOrNone(objects: Objects, row: Row, base: Row | null): [chunk: number, neighbour: number | null][] {
+  try {
+    return pairs(objects, row, base);
+  } catch (error) {
+    if (isError(error, 'corrupted')) return [];
+    throw error;
+  }
 }
 
 /** Each chunk of a row with the one at its place in the other: of files that have the same name and as many chunks. */
@@ -127,7 +136,7 @@ function pairs(objects: Objects, row: Row, base: Row | null): [chunk: number, ne
 }
 
 function filesOf(objects: Objects, row: Row): Map<string, number[]> {
-  const { files } = JSON.parse(row.body) as { files: SavedFile[] };
+  const { files } = bodyOf(row);
   const chunks = objects.chunksOf(row.seq);
   let from = 0;
   return new Map(
@@ -149,31 +158,29 @@ async function packChunk(objects: Objects, coders: Coders, chunk: number, neighb
 
 /** The neighbour, or what it is a delta to itself, if reading it first is not too much. */
 function baseFor(objects: Objects, size: number, neighbour: number | null): number | null {
-  for (let base = neighbour; base !== null; ) {
-    const layout = objects.layout(base);
-    if (layout?.size !== size) return null;
+  if (neighbour === null) return null;
+  for (const base of [neighbour, ...(objects.basesOf(neighbour) ?? [])]) {
+    if (objects.layout(base)?.size !== size) return null;
     if (readBytes(objects, base) + USUAL_DELTA * size <= MAX_READ * size) return base;
-    base = layout.base;
   }
   return null;
 }
 
-/** All that is read for a chunk. */
+/** All that is read for a chunk; without end where it is its own base. */
 function readBytes(objects: Objects, chunk: number): number {
-  let bytes = 0;
-  for (let next: number | null = chunk; next !== null; ) {
-    const layout = objects.layout(next);
-    bytes += layout?.stored ?? 0;
-    next = layout?.base ?? null;
-  }
-  return bytes;
+  const bases = objects.basesOf(chunk);
+  if (bases === null) return Number.POSITIVE_INFINITY;
+  return [chunk, ...bases].reduce((bytes, one) => bytes + (objects.layout(one)?.stored ?? 0), 0);
 }
 
 /** What is read for the longest way from a chunk that goes through this one, down to it. */
-function bytesAbove(objects: Objects, chunk: number): number {
+function bytesAbove(objects: Objects, chunk: number, depth = 0): number {
+  if (depth > MAX_STACK) return Number.POSITIVE_INFINITY;
   return Math.max(
     0,
-    ...objects.dependantsOf(chunk).map((one) => (objects.layout(one)?.stored ?? 0) + bytesAbove(objects, one)),
+    ...objects
+      .dependantsOf(chunk)
+      .map((one) => (objects.layout(one)?.stored ?? 0) + bytesAbove(objects, one, depth + 1)),
   );
 }
 

@@ -5,7 +5,8 @@
 import type { MessagePort } from 'node:worker_threads';
 import { toWire, type WireError } from '../../protocol/errors.ts';
 import type { Coders } from './coders.ts';
-import type { Objects, SavedFile } from './objects.ts';
+import type { Objects } from './objects.ts';
+import { type ChunkedFile, filesOf } from './saving.ts';
 import { damagedChunk } from './stack.ts';
 import { verifiedBytes } from './verified.ts';
 
@@ -16,17 +17,10 @@ export interface ReadPort {
 }
 
 export type ReadRequest = { id: number; open: string } | { id: number; chunk: number };
-export type ReadReply = { id: number; files: StoredFileChunks[] } | { id: number; bytes: Uint8Array } | FailedRead;
+export type ReadReply = { id: number; files: ChunkedFile[] } | { id: number; bytes: Uint8Array } | FailedRead;
 export interface FailedRead {
   id: number;
   error: WireError;
-}
-
-/** A file of a checkpoint as what it is put together from, in order. */
-export interface StoredFileChunks {
-  name: string;
-  bytes: number;
-  chunks: { id: number; size: number; hash: Uint8Array }[];
 }
 
 /** Serves until the port is closed. What was opened is held meanwhile: no sweep takes it away. */
@@ -51,19 +45,11 @@ export function serveReads(objects: Objects, coders: Coders, { port, signal }: R
   port.on('close', () => objects.endSave(save));
 }
 
-function openSaved(objects: Objects, save: ReturnType<Objects['beginSave']>, id: string): StoredFileChunks[] {
+function openSaved(objects: Objects, save: ReturnType<Objects['beginSave']>, id: string): ChunkedFile[] {
   const row = objects.saved(id);
   if (!row) throw damagedChunk(0, `there is no checkpoint ${id}`);
-  const { files } = JSON.parse(row.body) as { files: SavedFile[] };
-  const chunks = objects.describeChunks(row.seq);
-  objects.holdChunks(
-    save,
-    chunks.map((chunk) => chunk.id),
-  );
-  let from = 0;
-  return files.map((file) => {
-    const own = chunks.slice(from, from + file.chunks);
-    from += file.chunks;
-    return { name: file.name, bytes: file.bytes, chunks: own };
-  });
+  const files = filesOf(objects, row);
+  const ids = files.flatMap(({ chunks }) => chunks.map((chunk) => chunk.id));
+  objects.holdChunks(save, ids);
+  return files;
 }

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import type { Run, Session } from '../../protocol/domain.ts';
 import { blankRun } from '../../protocol/records.ts';
-import { exitSchema, launchSchema, SESSION_FILES } from '../../protocol/session.ts';
+import { exitSchema, idSchema, launchSchema, SESSION_FILES } from '../../protocol/session.ts';
 import type { Catalog } from './catalog.ts';
 import { takeEvents } from './events.ts';
 import { readJson } from './files.ts';
 import type { Metrics } from './metrics.ts';
 import type { Objects } from './objects.ts';
 import { type Points, rangeOf, where } from './points.ts';
-import { type CheckpointBody, checkpointOf, unpackMetrics } from './saving.ts';
+import { checkpointOf, soundBodyOf, unpackMetrics } from './saving.ts';
 
 /** Brings the catalog's checkpoints up to what objects.db says, if a crash left it behind. */
 export function followObjects(objects: Objects, catalog: Catalog): void {
@@ -19,8 +19,9 @@ export function followObjects(objects: Objects, catalog: Catalog): void {
   catalog.database.transaction(() => {
     const stale = catalog.checkpointIds();
     for (const row of objects.allSaved('checkpoint')) {
+      // One that cannot be read any more is still shown as what it was.
       stale.delete(row.id);
-      catalog.putCheckpoint(checkpointOf(row, objects.marks(row.seq)));
+      if (soundBodyOf(row)) catalog.putCheckpoint(checkpointOf(row, objects.marks(row.seq)));
     }
     for (const id of stale) catalog.removeCheckpoint(id);
     catalog.setMeta('followed', String(objects.changes()));
@@ -33,11 +34,16 @@ export function followObjects(objects: Objects, catalog: Catalog): void {
  */
 export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics, store: string) {
   const notRestored: string[] = [];
-  const sessionsWithEvents = new Set(readdirSync(join(store, 'sessions')));
+  const sessionsWithEvents = new Set(sessionIds(store));
   const taken = new Map<string, Taken>();
   catalog.database.transaction(() => {
     for (const row of objects.allSaved('checkpoint')) {
-      const { run, session } = JSON.parse(row.body) as CheckpointBody;
+      const body = soundBodyOf(row);
+      if (!body) {
+        notRestored.push(`checkpoint ${row.id}: its description cannot be read`);
+        continue;
+      }
+      const { run, session } = body;
       // A later session may have run other code: the run is of the branch where it began.
       const { branch, commit, dirty, code } = catalog.run(run.id) ?? run;
       catalog.putRun({
@@ -140,3 +146,8 @@ function runOf(id: string, number: number, launch: RestoredLaunch): Run {
 }
 
 type RestoredLaunch = Omit<v.InferOutput<typeof launchSchema>, 'run' | 'runNumber'>;
+
+function sessionIds(store: string): string[] {
+  const entries = readdirSync(join(store, 'sessions'), { withFileTypes: true });
+  return entries.flatMap((entry) => (entry.isDirectory() && v.is(idSchema, entry.name) ? [entry.name] : []));
+}

@@ -1,12 +1,13 @@
 /** A checkpoint's directory becomes a saved row; a saved row becomes files again. */
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
+import { inside } from '../../base/inside.ts';
 import type { Checkpoint, Proof, Run, Session } from '../../protocol/domain.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../protocol/errors.ts';
 import {
   CHECKPOINT_FILE,
   type CheckpointFile,
@@ -21,8 +22,14 @@ import type { Hasher } from './hasher.ts';
 import { FileChanged, hashFile } from './hashing.ts';
 import type { Metrics } from './metrics.ts';
 import type { MarkKind, Objects, Save, SavedFile, SavedRow } from './objects.ts';
+import { Pending } from './pending.ts';
 import { type Points, where } from './points.ts';
+import { bodyOf, keptBodyOf, readProof } from './rows.ts';
 import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
+
+/** Two hundred million points: what is larger was not written by us, or does not belong into memory. */
+const MAX_METRIC_BYTES = 1 << 30;
+const metricHeadSchema = v.array(v.tuple([v.string(), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]));
 
 /** `body` of a saved row of kind `checkpoint`: enough to rebuild the catalog's rows from. */
 export interface CheckpointBody {
@@ -55,7 +62,7 @@ export async function saveCheckpoint(
     const files: StoredFile[] = [];
     const expected = objects.newestHashes(source.run.id);
     for (const file of facts.files) {
-      const path = join(source.directory, file.name);
+      const path = inside(source.directory, file.name);
       requireAsDescribed(facts.id, path, file);
       files.push(await storeFile(objects, hasher, save, path, file.name, expected));
       requireAsDescribed(facts.id, path, file);
@@ -92,7 +99,7 @@ export function digestOf(directory: string): string {
   const files = facts.files.map(({ name }) => {
     const digest = createHash('sha256');
     hashFile(
-      join(directory, name),
+      inside(directory, name),
       () => Buffer.allocUnsafe(MAX_CHUNK_BYTES),
       (chunk) => digest.update(chunk.hash),
     );
@@ -111,6 +118,7 @@ function stateDigest(files: readonly { name: string; digest: string }[]): string
 
 /** Writes the checkpoint's files into `directory`, which appears only when all are there, verified and fsynced. */
 export async function restoreCheckpoint(
+  store: string,
   objects: Objects,
   coders: Coders,
   id: string,
@@ -118,22 +126,26 @@ export async function restoreCheckpoint(
 ): Promise<{ files: string[]; bytes: number }> {
   const row = objects.saved(id);
   if (!row) throw new TrainstashError('notFound', `There is no checkpoint ${id}.`, { what: 'checkpoint', query: id });
-  const { files } = JSON.parse(row.body) as CheckpointBody;
-  const temporary = join(dirname(directory), `.tmp-${basename(directory)}-${Math.random().toString(36).slice(2)}`);
+  if (isTaken(directory))
+    throw new TrainstashError('outputExists', `There is something at ${directory} already. Nothing was written.`, {
+      path: directory,
+    });
+  const pending = new Pending(store, directory);
+  const temporary = pending.path;
   try {
-    let from = 0;
     let bytes = 0;
-    const chunks = objects.chunksOf(row.seq);
-    for (const file of files) {
-      bytes += await restoreFile(objects, coders, chunks.slice(from, from + file.chunks), join(temporary, file.name));
-      from += file.chunks;
+    const files = filesOf(objects, row);
+    for (const { name, chunks } of files) {
+      const ids = chunks.map((chunk) => chunk.id);
+      bytes += await restoreFile(objects, coders, ids, freePlace(id, temporary, name));
     }
+    // Of one without files, too.
+    mkdirSync(temporary, { recursive: true });
     syncDirectory(temporary);
     await rename(temporary, directory);
     syncDirectory(dirname(directory));
     return { files: files.map((file) => file.name), bytes };
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
     if (error instanceof TrainstashError && error.code === 'corrupted')
       throw new TrainstashError(
         'corrupted',
@@ -144,14 +156,51 @@ export async function restoreCheckpoint(
         },
       );
     throw error;
+  } finally {
+    pending.close();
   }
 }
 
+/** An empty folder is as good as none. */
+function isTaken(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat !== undefined && !(stat.isDirectory() && readdirSync(path).length === 0);
+}
+
+/** A file of a saved row as what it is put together from, in order. */
+export interface ChunkedFile extends Pick<SavedFile, 'name' | 'bytes'> {
+  chunks: { id: number; size: number; hash: Uint8Array }[];
+}
+
+/** Throws `corrupted` when the row says what its chunks do not. */
+export function filesOf(objects: Objects, row: SavedRow): ChunkedFile[] {
+  const { files } = row.kind === 'file' ? keptBodyOf(row) : bodyOf(row);
+  const all = objects.describeChunks(row.seq);
+  let from = 0;
+  const chunked = files.map(({ name, bytes, chunks: count }) => {
+    const chunks = all.slice(from, from + count);
+    from += count;
+    const size = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
+    if (chunks.length < count)
+      throw damaged(row.id, `${count - chunks.length} of the ${count} parts of ${name} are missing`);
+    if (size !== bytes) throw damaged(row.id, `${name} has ${size} bytes and not the ${bytes} that are written down`);
+    return { name, bytes, chunks };
+  });
+  if (from !== all.length) throw damaged(row.id, `${all.length - from} of its parts belong to no file`);
+  return chunked;
+}
+
+/** Where nothing is yet: names that are one to this file system would replace each other. */
+function freePlace(id: string, folder: string, name: string): string {
+  const path = inside(folder, name);
+  if (existsSync(path)) throw damaged(id, `${name} has the name of another of its files on this file system`);
+  return path;
+}
+
 export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; value: string }[]): Checkpoint {
-  const { checkpoint, stateDigest: digest, storedBytes, files, session } = JSON.parse(row.body) as CheckpointBody;
+  const { checkpoint, stateDigest: digest, storedBytes, files, session } = bodyOf(row);
   const mark = (kind: MarkKind) => marks.find((entry) => entry.kind === kind)?.value;
-  const proofText = mark('proof');
-  const proof = proofText === undefined ? null : (JSON.parse(proofText) as Proof);
+  const proof = readProof(mark('proof'));
   const trash = mark('trash');
   return {
     id: row.id,
@@ -171,7 +220,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     stateDigest: digest,
     parent: checkpoint.parent,
     metrics: checkpoint.metrics,
-    trashedAt: trash === undefined ? null : Number(trash),
+    trashedAt: trash === undefined ? null : Number(trash) || 0,
     ...(mark('kept') === undefined ? {} : { keep: true as const }),
   };
 }
@@ -185,20 +234,24 @@ function gradeOf(declared: CheckpointFile['grade'], proof: Proof | null): Checkp
 
 function readFacts(directory: string): CheckpointFile {
   const parsed = v.safeParse(checkpointFileSchema, readJson(join(directory, CHECKPOINT_FILE)));
-  if (!parsed.success) throw damaged(basename(directory), `${CHECKPOINT_FILE} is not what it should be`);
+  if (!parsed.success) throw refused(basename(directory), `${CHECKPOINT_FILE} is not what it should be`);
   return parsed.output;
 }
 
 /** Also after it was read: a script may have written its file once more, and what was read is then neither of both. */
 function requireAsDescribed(id: string, path: string, { name, bytes, stat }: CheckpointFile['files'][number]): void {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   const now = found && { size: Number(found.size), mtimeNs: found.mtimeNs };
   if (stat && (now?.size !== bytes || Number(now.mtimeNs) / 1e6 !== stat.mtimeMs)) throw new FileChanged(path);
-  if (now?.size !== bytes) throw damaged(id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
+  if (now?.size !== bytes) throw refused(id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
+}
+
+function refused(id: string, problem: string): TrainstashError {
+  return new TrainstashError('corrupted', `Checkpoint ${id} was not taken in: ${problem}.`, { checkpoint: id });
 }
 
 function damaged(id: string, problem: string): TrainstashError {
-  return new TrainstashError('corrupted', `Checkpoint ${id} was not taken in: ${problem}.`, { checkpoint: id });
+  return new TrainstashError('corrupted', `What is stored of ${id} is damaged: ${problem}.`, { checkpoint: id });
 }
 
 interface Since {
@@ -210,10 +263,20 @@ interface Since {
 
 function sinceParent(objects: Objects, facts: CheckpointFile, session: Session): Since {
   const parent = facts.parent === null ? undefined : objects.saved(facts.parent);
-  const parentBody = parent && (JSON.parse(parent.body) as CheckpointBody);
+  const parentBody = parent && soundBodyOf(parent);
   if (parentBody?.session.id !== session.id)
     return { from: session.resumedFrom?.step ?? -1, to: facts.step, time: Number.NEGATIVE_INFINITY };
   return { from: parentBody.checkpoint.step, to: facts.step, time: parentBody.checkpoint.createdAt };
+}
+
+/** Null when it cannot be read: what is being saved is whole, whatever became of those before. */
+export function soundBodyOf(row: SavedRow): CheckpointBody | null {
+  try {
+    return bodyOf(row);
+  } catch (error) {
+    if (isError(error, 'corrupted')) return null;
+    throw error;
+  }
 }
 
 // ---- metrics beside a checkpoint: a JSON line of [name, count], then each series' columns, as they were told ----
@@ -233,15 +296,24 @@ function packMetrics(metrics: Metrics, session: string, { from, to, time }: Sinc
   );
 }
 
+/** None when they cannot be read: the events of the session may still tell. */
 export function unpackMetrics(packed: Uint8Array): { name: string; points: Points }[] {
-  const bytes = zstdDecompressSync(packed);
+  try {
+    return unpack(zstdDecompressSync(packed, { maxOutputLength: MAX_METRIC_BYTES }));
+  } catch {
+    return [];
+  }
+}
+
+function unpack(bytes: Buffer): { name: string; points: Points }[] {
   const headEnd = bytes.indexOf(10) + 1;
-  const head = JSON.parse(bytes.toString('utf8', 0, headEnd)) as [string, number][];
+  const head = v.parse(metricHeadSchema, JSON.parse(bytes.toString('utf8', 0, headEnd)));
   const numbers = new Float64Array(bytes.buffer.slice(bytes.byteOffset + headEnd, bytes.byteOffset + bytes.length));
   let at = 0;
   return head.map(([name, count]) => {
     const column = () => {
       at += count;
+      if (at > numbers.length) throw new RangeError('more points are named than there are');
       return numbers.subarray(at - count, at);
     };
     return { name, points: { steps: column(), values: column(), times: column() } };

@@ -14,7 +14,8 @@ import { type Database, openDatabase } from './driver.ts';
 import { returnSpace } from './gc.ts';
 import { Masker } from './masked-records.ts';
 import type { Objects, SavedRow } from './objects.ts';
-import type { CheckpointBody } from './saving.ts';
+import { readRun, readSession } from './rows.ts';
+import { type CheckpointBody, soundBodyOf } from './saving.ts';
 
 export interface ScrubOptions {
   /** Secrets that are known from elsewhere. */
@@ -95,13 +96,15 @@ interface Work {
 function scrubCatalog(database: Database, where: string, { known, apply, skip }: Work, report: Scrubbed): void {
   const change = () => {
     for (const row of database.prepare('SELECT id, body FROM run').all()) {
-      if (skip.has(row.id)) continue;
+      // One that cannot be read is told of by fsck.
+      if (skip.has(row.id) || readRun(row.body) === null) continue;
       const run = JSON.parse(row.body) as Run;
       const masked = collect(`${where}: ${run.name}`, known, report, (masker) => masker.run(run));
       if (masked) report.runs.push(run.id);
       if (apply && masked) database.prepare('UPDATE run SET body = ? WHERE id = ?').run(JSON.stringify(masked), row.id);
     }
     for (const row of database.prepare('SELECT id, body FROM session').all()) {
+      if (readSession(row.body) === null) continue;
       const session = JSON.parse(row.body) as Session;
       if (skip.has(session.run)) continue;
       const masked = collect(`${where}: session ${row.id}`, known, report, (masker) => masker.session(session));
@@ -131,6 +134,7 @@ async function scrubObjects(objects: Objects, { known, apply, skip }: Work, repo
   };
   for (const row of objects.allSaved('checkpoint')) {
     if (skip.has(row.run)) continue;
+    if (soundBodyOf(row) === null) continue;
     const body = JSON.parse(row.body) as CheckpointBody;
     const masked = collect(`checkpoint ${row.id} of ${body.run.name}`, known, report, (masker) => ({
       run: masker.run(body.run),

@@ -1,16 +1,22 @@
 /** Entry of the store worker thread: the only place that opens objects.db and catalog.db. */
+import { setImmediate as breathe } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { toWire } from '../../protocol/errors.ts';
 import { openStore, type StoreApi, type StoreOptions } from './api.ts';
-import type { StoreReply, StoreRequest } from './client.ts';
-import { isDiskFull } from './gc.ts';
+import type { StoreReply, StoreRequest, StoreSetup } from './client.ts';
+import { asStoreError, isDiskFull } from './failures.ts';
+import { lookAtStore } from './fsck.ts';
 
 const port = parentPort!;
 let api: StoreApi | null = null;
 
 try {
-  api = openStore(workerData as StoreOptions);
-  port.postMessage({ id: 0, result: null } satisfies StoreReply);
+  const { look, ...options } = workerData as StoreSetup;
+  if (look) port.postMessage({ id: 0, result: await lookAtStore(options.path, () => breathe()) } satisfies StoreReply);
+  else {
+    api = openStore(options);
+    port.postMessage({ id: 0, result: null } satisfies StoreReply);
+  }
 } catch (error) {
   port.postMessage({ id: 0, error: describe(error) } satisfies StoreReply);
 }
@@ -27,7 +33,7 @@ port.on('message', async ({ id, method, args }: StoreRequest) => {
 
 function describe(error: unknown): StoreReply['error'] {
   return {
-    ...toWire(error),
+    ...toWire(asStoreError(error, (workerData as StoreOptions).path)),
     diskFull: isDiskFull(error),
     changed: (error as Error)?.constructor?.name === 'FileChanged',
   };

@@ -214,7 +214,7 @@ test.skipIf(!GPU)('doctor tries what is here, says what was rejected and why, an
   const fixture = makeFixture({ env: { VK_DRIVER_FILES: GPU!.VK_DRIVER_FILES! } });
   writeNativePackage(fixture.root, 'noGpu');
   symlinkSync(WEBGPU_PACKAGE, join(fixture.root, 'node_modules/webgpu'));
-  const { stdout } = await fixture.cli('doctor');
+  const { stdout } = await fixture.cli('doctor', '--trust');
   expect(stdout).toMatch(/✘ webgpu +the only device is software/);
   expect(stdout).toMatch(/✘ tfjs-node-gpu +it runs, but not on a GPU/);
   expect(stdout).toMatch(/✔ wasm +[\d.]+ ms a step/);

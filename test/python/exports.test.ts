@@ -54,6 +54,7 @@ async function openBench(watcher = UNWATCHED, made?: Stored): Promise<Bench> {
     branches: null,
     announce: { run() {}, checkpoint() {}, metrics() {}, notice() {} },
     log() {},
+    isOurs: () => true,
     contentWorkers: CONTENT_WORKERS,
     isWhole: async () => true,
     findCheckpoint: async (id) => (await stored.store.checkpoint(id))!,

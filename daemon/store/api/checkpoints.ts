@@ -1,10 +1,11 @@
 /** Checkpoints: taken in, given out, found, marked. */
 import type { Checkpoint, Proof, Run } from '../../../protocol/domain.ts';
-import { TrainstashError } from '../../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { makeReserve } from '../gc.ts';
 import { type ReadPort, serveReads } from '../reading.ts';
 import { holdsAllOf } from '../replacing.ts';
 import { bestOf, type KeepPolicy, newestGood } from '../retention.ts';
+import { bodyOf } from '../rows.ts';
 import { type CheckpointBody, type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../saving.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';
 
@@ -15,11 +16,12 @@ export function checkpointsApi(parts: Parts) {
       const checkpoint = await saveCheckpoint(parts.objects, parts.hasher, parts.metrics, source);
       parts.follow(() => parts.catalog.putCheckpoint(checkpoint));
       makeReserve(parts.path);
-      return { checkpoint, ...room, quotaBytes: Number(parts.objects.meta('quota')) };
+      return { checkpoint, ...room, quotaBytes: parts.quotaBytes };
     },
     digestOf: (directory: string) => digestOf(directory),
     serveReads: (port: ReadPort) => serveReads(parts.objects, parts.coders, port),
-    restoreCheckpoint: (id: string, directory: string) => restoreCheckpoint(parts.objects, parts.coders, id, directory),
+    restoreCheckpoint: (id: string, directory: string) =>
+      restoreCheckpoint(parts.path, parts.objects, parts.coders, id, directory),
     /** The catalog's rows alone, without content: for filling a large one. */
     putCheckpointRows: (rows: readonly Checkpoint[]) =>
       parts.catalog.database.transaction(() => rows.forEach((row) => void parts.catalog.putCheckpoint(row))),
@@ -27,9 +29,20 @@ export function checkpointsApi(parts: Parts) {
     checkpoints: (run: string, trashed = false) => parts.catalog.checkpoints(run, { trashed }),
     checkpointPage: (run: string, trashed: boolean, after: number, limit: number) =>
       parts.catalog.checkpointPage(run, trashed, after, limit),
+    /** Throws `corrupted`. */
     checkpointFacts(id: string) {
       const row = parts.objects.saved(id);
-      return row ? (JSON.parse(row.body) as CheckpointBody) : null;
+      return row ? bodyOf(row) : null;
+    },
+    /** Of one that the catalog lists. Throws `notFound`: what it lists need not be stored. */
+    requireFacts(id: string): CheckpointBody {
+      const row = parts.objects.saved(id);
+      if (row) return bodyOf(row);
+      throw new TrainstashError(
+        'notFound',
+        `The checkpoint ${id} is listed, and not stored. \`trainstash fsck\` says more.`,
+        { what: 'checkpoint', query: id },
+      );
     },
     findCheckpoint: (query: string, run: Run | null) => findCheckpoint(parts, query, run),
     tag(id: string, tag: string, remove: boolean): Checkpoint {
@@ -64,7 +77,15 @@ export function checkpointsApi(parts: Parts) {
       const now = Date.now();
       return [...parts.reasonsToKeep(run, policy)]
         .filter(([, reasons]) => reasons.length === 0)
-        .map(([id]) => parts.mark(id, 'trash', String(now)));
+        .flatMap(([id]) => {
+          try {
+            return [parts.mark(id, 'trash', String(now))];
+          } catch (error) {
+            // What cannot be read is none of this training's business: it stays where it is.
+            if (isError(error, 'corrupted') || isError(error, 'notFound')) return [];
+            throw error;
+          }
+        });
     },
   };
 }

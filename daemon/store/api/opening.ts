@@ -1,19 +1,22 @@
 /** Opens the two databases of a store: content as it is or not at all, the catalog anew where it is damaged. */
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { TrainstashError } from '../../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { Catalog } from '../catalog.ts';
 import { openCatalog } from '../catalog-schema.ts';
-import { isDiskFull } from '../gc.ts';
+import type { Database } from '../driver.ts';
+import { asStoreError, failureOf } from '../failures.ts';
 import { Metrics } from '../metrics.ts';
 import { Objects } from '../objects.ts';
+import { openObjectsDatabase } from '../objects-schema.ts';
 import { fillCatalog } from '../rebuild.ts';
 
 export function openObjects(path: string): Objects {
   try {
-    return new Objects(path);
+    return new Objects(openObjectsDatabase(path));
   } catch (error) {
-    if (error instanceof TrainstashError) throw error;
+    const known = failureOf(error) === 'damaged' ? error : asStoreError(error, path);
+    if (known instanceof TrainstashError) throw known;
     throw new TrainstashError(
       'storeUnusable',
       `${path} cannot be opened as a database (${(error as Error).message}). Nothing was changed. Checkpoints not yet taken in are still in ${join(path, '..', 'sessions')}; put a copy of the file back, or move it away to start an empty store.`,
@@ -22,30 +25,41 @@ export function openObjects(path: string): Objects {
   }
 }
 
-/** A catalog that is damaged is set aside and rebuilt; one from the future is not touched. */
+/** A catalog that is damaged, or not ours alone, is set aside and rebuilt; one from the future is not touched. */
 export function openOrRebuild(store: string, objects: Objects): { catalog: Catalog; rebuilt: boolean } {
   const path = join(store, 'catalog.db');
   const fresh = !existsSync(path);
-  try {
-    const database = openCatalog(path);
-    const check = database.prepare('PRAGMA quick_check(1)').get()!;
-    if (Object.values(check)[0] !== 'ok') {
-      database.close();
-      throw new Error(String(Object.values(check)[0]));
-    }
-    const catalog = new Catalog(database);
-    if (fresh && objects.changes() > 0) {
-      fillCatalog(objects, catalog, new Metrics(catalog), store);
-      return { catalog, rebuilt: true };
-    }
-    return { catalog, rebuilt: false };
-  } catch (error) {
-    if (error instanceof TrainstashError || isDiskFull(error)) throw error;
+  let catalog = soundCatalog(path);
+  const rebuilt = catalog === null || (fresh && objects.changes() > 0);
+  if (catalog === null) {
     setAside(store);
-    const catalog = new Catalog(openCatalog(path));
-    fillCatalog(objects, catalog, new Metrics(catalog), store);
-    return { catalog, rebuilt: true };
+    catalog = new Catalog(openCatalog(path));
   }
+  if (rebuilt) fillCatalog(objects, catalog, new Metrics(catalog), store);
+  return { catalog, rebuilt };
+}
+
+/** Null for one that is to be made anew. What only keeps it from being opened now is thrown. */
+function soundCatalog(path: string): Catalog | null {
+  let database: Database;
+  try {
+    database = openCatalog(path);
+  } catch (error) {
+    if (isError(error, 'storeForeign') || failureOf(error) === 'damaged') return null;
+    throw asStoreError(error, path);
+  }
+  try {
+    const catalog = new Catalog(database);
+    if (Object.values(database.prepare('PRAGMA quick_check(1)').get()!)[0] === 'ok' && !catalog.isSpoilt)
+      return catalog;
+  } catch (error) {
+    if (failureOf(error) !== 'damaged') {
+      database.close();
+      throw asStoreError(error, path);
+    }
+  }
+  database.close();
+  return null;
 }
 
 export function setAside(store: string): void {

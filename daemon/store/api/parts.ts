@@ -1,6 +1,7 @@
 /** What an open store is made of, and what several of its functions need. */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { inside } from '../../../base/inside.ts';
 import type { Checkpoint } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import type { Catalog } from '../catalog.ts';
@@ -8,12 +9,16 @@ import type { Coders } from '../coders.ts';
 import type { Hasher } from '../hasher.ts';
 import type { Metrics } from '../metrics.ts';
 import type { MarkKind, Objects } from '../objects.ts';
+import { bytesOutside, type Outside } from '../outside.ts';
+import { defaultQuotaBytes } from '../place.ts';
 import { DEFAULT_KEEP, type KeepPolicy, keptBecause } from '../retention.ts';
 import { checkpointOf } from '../saving.ts';
 import type { Upkeep } from '../upkeep.ts';
 
 /** Shorter beginnings of an id are not looked for: a step or number that does not exist must not find something else. */
 export const MIN_PREFIX = 4;
+
+const COUNT_AGAIN_MS = 60_000;
 
 export interface Opened {
   /** The store's directory. */
@@ -35,6 +40,7 @@ export class Parts {
   /** Replaced when the catalog is rebuilt. */
   catalog: Catalog;
   metrics: Metrics;
+  #counted: { outside: Outside; until: number } | null = null;
 
   constructor({ path, objects, catalog, metrics, hasher, coders, upkeep }: Opened) {
     this.path = path;
@@ -80,12 +86,7 @@ export class Parts {
     for (const session of this.catalog.sessions(run)) {
       if (session.resumedFrom) needed.set(session.resumedFrom.checkpoint, 'the run was resumed from it');
     }
-    for (const row of this.catalog.database
-      .prepare(
-        "SELECT json_extract(body, '$.parent.checkpoint') AS id FROM run WHERE json_extract(body, '$.parent.run') = ?",
-      )
-      .all(run))
-      needed.set(String(row.id), 'a fork starts from it');
+    for (const { parent } of this.catalog.forksOf(run)) needed.set(parent!.checkpoint, 'a fork starts from it');
     return needed;
   }
 
@@ -98,10 +99,35 @@ export class Parts {
     return (number('page_count') - number('freelist_count')) * number('page_size');
   }
 
+  get quotaBytes(): number {
+    const quota = Number(this.objects.meta('quota') ?? 'none');
+    // What is no number bounds nothing, and must not be taken for an order to delete.
+    return quota > 0 ? quota : defaultQuotaBytes(this.path);
+  }
+
+  /** What counts to the quota: not what is a person's own (stashes, files of scripts), and nothing that is about to be taken in. */
+  async takenBytes(): Promise<number> {
+    const { sessions, other, left } = await this.#outside();
+    // However much that is, half of the quota is for checkpoints: deleting them makes no room there.
+    return this.usedBytes() + Math.min(sessions + other + left, this.quotaBytes / 2);
+  }
+
+  /** Counted anew when the last count is old, and the older the longer it took. */
+  async #outside(): Promise<Outside> {
+    const known = this.#counted;
+    if (known && performance.now() < known.until) return known.outside;
+    const started = performance.now();
+    const outside = await bytesOutside(this.path, () => breathe());
+    const now = performance.now();
+    this.#counted = { outside, until: now + Math.max(COUNT_AGAIN_MS, 100 * (now - started)) };
+    return outside;
+  }
+
   /** Makes room under the quota: expired and then any trash, then all but each run's newest and what is protected. */
   async makeRoom(incomingBytes: number): Promise<{ over: boolean; pruned: Checkpoint[] }> {
-    const quota = Number(this.objects.meta('quota'));
-    const fits = () => this.usedBytes() + incomingBytes <= quota;
+    const quota = this.quotaBytes;
+    const outside = (await this.takenBytes()) - this.usedBytes();
+    const fits = () => this.usedBytes() + outside + incomingBytes <= quota;
     const pruned: Checkpoint[] = [];
     for (const checkpoint of this.catalog.trashedCheckpoints()) {
       if (fits()) return { over: false, pruned };
@@ -127,11 +153,14 @@ export class Parts {
   /** Forgets a run with everything it has: checkpoints, metrics, session directories. */
   async purgeRun(id: string): Promise<void> {
     for (const checkpoint of this.catalog.checkpoints(id, { trashed: true })) this.forgetCheckpoint(checkpoint.id);
-    for (const session of this.catalog.sessions(id))
-      rmSync(join(this.path, 'sessions', session.id), { recursive: true, force: true });
-    rmSync(join(this.path, 'files', id), { recursive: true, force: true });
+    for (const session of this.catalog.sessions(id)) this.#remove(`sessions/${session.id}`);
+    this.#remove(`files/${id}`);
     this.catalog.removeRun(id);
     this.metrics.forgetIds();
     await this.upkeep.sweep();
+  }
+
+  #remove(name: string): void {
+    rmSync(inside(this.path, name), { recursive: true, force: true });
   }
 }

@@ -1,5 +1,5 @@
 /** Runs and sessions. */
-import { join } from 'node:path';
+import { inside } from '../../../base/inside.ts';
 import type { Run, Session } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { SESSION_FILES } from '../../../protocol/session.ts';
@@ -17,6 +17,15 @@ export function runsApi(parts: Parts) {
     },
     putRun: (run: Run) => parts.catalog.putRun(run),
     run: (id: string) => parts.catalog.run(id),
+    /** Of a record that names it. Throws `notFound`: a record can name what is not there. */
+    requireRun(id: string): Run {
+      const run = parts.catalog.run(id);
+      if (run) return run;
+      throw new TrainstashError('notFound', `The run ${id} is named, and not there. \`trainstash fsck\` says more.`, {
+        what: 'run',
+        query: id,
+      });
+    },
     runs: (filter: RunFilter) => parts.catalog.runs(filter),
     countRuns: () => parts.catalog.countRuns(),
     branches: () => parts.catalog.branches(),
@@ -43,15 +52,11 @@ export function runsApi(parts: Parts) {
         parts.metrics,
         session,
         source,
-        join(parts.path, 'sessions', session, SESSION_FILES[source]),
+        inside(parts.path, `sessions/${session}/${SESSION_FILES[source]}`),
       ),
 
     /** Drafts that ended before: nobody will look for them. */
-    draftsEndedBefore: (time: number) =>
-      parts.catalog.database
-        .prepare("SELECT id FROM run WHERE draft = 1 AND json_extract(body, '$.endedAt') < ?")
-        .all(time)
-        .map((row) => String(row.id)),
+    draftsEndedBefore: (time: number) => parts.catalog.draftsEndedBefore(time).map(({ id }) => id),
     purgeRun: (id: string) => parts.purgeRun(id),
   };
 }

@@ -1,14 +1,16 @@
 /** How large a store is, and what keeps it small and whole. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { LIVE_STATUSES, type StoreUsage } from '../../../protocol/domain.ts';
 import { type FsckReport, TRASH_DAYS } from '../../../protocol/messages.ts';
 import { Catalog } from '../catalog.ts';
 import { openCatalog } from '../catalog-schema.ts';
-import { checkObjects } from '../fsck.ts';
-import { isDiskFull, returnSpace, withReserve } from '../gc.ts';
+import { isDiskFull } from '../failures.ts';
+import { checkCatalog, checkObjects } from '../fsck.ts';
+import { returnSpace, withReserve } from '../gc.ts';
 import { Metrics } from '../metrics.ts';
+import { bytesOutside, sweepStore } from '../outside.ts';
 import { unpackedBytes } from '../packing.ts';
 import { fillCatalog } from '../rebuild.ts';
 import { rewriteObjects, type ScrubOptions, scrubDatabases, wipeFree } from '../scrub.ts';
@@ -21,31 +23,36 @@ const DAY_MS = 86_400_000;
 export function upkeepApi(parts: Parts) {
   const pause = () => breathe();
   return {
-    usage(): StoreUsage {
+    async usage(): Promise<StoreUsage> {
       const { count, trashed, trashBytes } = parts.catalog.countCheckpoints();
-      const size = (name: string) => (existsSync(join(parts.path, name)) ? statSync(join(parts.path, name)).size : 0);
-      const free = Number(Object.values(parts.objects.database.prepare('PRAGMA freelist_count').get()!)[0]);
+      const size = (name: string) => statSync(join(parts.path, name), { throwIfNoEntry: false })?.size ?? 0;
+      const number = (name: string) =>
+        Number(Object.values(parts.objects.database.prepare(`PRAGMA ${name}`).get()!)[0]);
+      const outside = await bytesOutside(parts.path, pause);
       return {
         objectsBytes: size('objects.db'),
         catalogBytes: size('catalog.db') + size('catalog.db-wal'),
-        sessionsBytes: directoryBytes(join(parts.path, 'sessions')),
-        freeBytes: free * 65536,
+        sessionsBytes: outside.sessions + outside.incoming,
+        filesBytes: outside.files,
+        stashesBytes: outside.stashes,
+        otherBytes: outside.other,
+        leftBytes: outside.left,
+        freeBytes: number('freelist_count') * number('page_size'),
         trashBytes,
-        quotaBytes: Number(parts.objects.meta('quota')),
+        quotaBytes: parts.quotaBytes,
         checkpoints: count,
         trashedCheckpoints: trashed,
       };
     },
+    /** What was left by those who were killed at work in the store itself. */
+    sweepStore: () => sweepStore(parts.path),
     setQuota: (bytes: number) => parts.objects.setMeta('quota', String(bytes)),
     async gc(emptyTrash: boolean) {
       const limit = emptyTrash ? Number.POSITIVE_INFINITY : Date.now() - TRASH_DAYS * DAY_MS;
       return withReserve(parts.path, async () => {
         const expired = parts.catalog.trashedCheckpoints().filter(({ trashedAt }) => trashedAt! < limit);
         for (const { id } of expired) parts.forgetCheckpoint(id);
-        const oldRuns = parts.catalog.database
-          .prepare('SELECT id FROM run WHERE trashed < ?')
-          .all(limit === Number.POSITIVE_INFINITY ? 1e300 : limit);
-        for (const row of oldRuns) await parts.purgeRun(String(row.id));
+        for (const { id } of parts.catalog.runsTrashedBefore(Math.min(limit, 1e300))) await parts.purgeRun(id);
         const removedChunks = await parts.upkeep.sweep();
         const returnedBytes = await returnSpace(parts.objects, pause, true);
         return { removedCheckpoints: expired.length, removedChunks, returnedBytes };
@@ -58,7 +65,10 @@ export function upkeepApi(parts: Parts) {
     },
     async fsck(rebuild: boolean): Promise<FsckReport> {
       const report = await checkObjects(parts.objects, pause);
-      if (!rebuild) return { ...report, rebuilt: null };
+      if (!rebuild) {
+        const problems = [...report.problems, ...checkCatalog(parts.objects, parts.catalog)];
+        return { ...report, problems, rebuilt: null };
+      }
       parts.catalog.database.close();
       setAside(parts.path);
       parts.catalog = new Catalog(openCatalog(join(parts.path, 'catalog.db')));
@@ -74,17 +84,4 @@ export function upkeepApi(parts: Parts) {
     rewriteObjects: () => rewriteObjects(parts.path, parts.objects),
     isDiskFull: (error: { code?: string }) => isDiskFull(error),
   };
-}
-
-function directoryBytes(path: string): number {
-  let bytes = 0;
-  for (const entry of readdirSync(path, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile()) continue;
-    try {
-      bytes += statSync(join(entry.parentPath, entry.name)).size;
-    } catch {
-      // Gone since the listing.
-    }
-  }
-  return bytes;
 }

@@ -1,0 +1,63 @@
+/** What SQLite and the file system say, as errors that others can act on. */
+import { isError, TrainstashError } from '../../protocol/errors.ts';
+
+type Kind = 'full' | 'busy' | 'unwritable' | 'damaged' | 'failing';
+
+/** SQLite's primary codes, as both drivers give them. */
+const BY_NUMBER: Readonly<Record<number, Kind>> = {
+  5: 'busy',
+  6: 'busy',
+  8: 'unwritable',
+  10: 'failing',
+  11: 'damaged',
+  13: 'full',
+  14: 'unwritable',
+  23: 'unwritable',
+  26: 'damaged',
+};
+const BY_NAME: readonly [RegExp, Kind][] = [
+  [/^(ENOSPC|EDQUOT|SQLITE_FULL)/, 'full'],
+  [/^SQLITE_(BUSY|LOCKED)/, 'busy'],
+  [/^(EROFS|EACCES|EPERM|SQLITE_(READONLY|CANTOPEN|PERM|AUTH))/, 'unwritable'],
+  [/^SQLITE_(CORRUPT|NOTADB)/, 'damaged'],
+  [/^(EIO|ESTALE|ENODEV|SQLITE_IOERR)/, 'failing'],
+];
+
+const WORDS: Readonly<Record<Exclude<Kind, 'full'>, string>> = {
+  busy: 'another program has it open; nothing was changed. Close that (a database tool, a backup), then try again',
+  unwritable: 'it cannot be written there; nothing was changed. See to the permissions, or mount the disk for writing',
+  damaged:
+    'a part of it is damaged; nothing was changed. `trainstash fsck` says which checkpoints are whole, and those can still be restored',
+  failing: 'the disk under it fails; nothing was changed. Copy the folder while it can still be read',
+};
+
+/** Null for what is no failure of the store. */
+export function failureOf(error: unknown): Kind | null {
+  const { code, errcode } = (error ?? {}) as { code?: string; errcode?: number };
+  if (typeof errcode === 'number') return BY_NUMBER[errcode & 0xff] ?? null;
+  return BY_NAME.find(([pattern]) => pattern.test(code ?? ''))?.[1] ?? null;
+}
+
+export function isDiskFull(error: unknown): boolean {
+  return isError(error, 'storeFull') || failureOf(error) === 'full';
+}
+
+/** With its code; what is none of these stays what it is. */
+export function asStoreError(error: unknown, path: string): unknown {
+  if (error instanceof TrainstashError) return error;
+  const kind = failureOf(error);
+  const reason = (error as Error)?.message ?? String(error);
+  if (kind === 'full')
+    return new TrainstashError('storeFull', `The disk has no room for it (${reason}). What is in the store is whole.`, {
+      neededBytes: 0,
+      freeBytes: 0,
+    });
+  // Node's own SQLite has no number for what is too large for JavaScript.
+  if (error instanceof RangeError)
+    return new TrainstashError('storeUnusable', `${path} has a number that none of its rows can have (${reason}).`, {
+      path,
+      reason,
+    });
+  if (kind === null) return error;
+  return new TrainstashError('storeUnusable', `${path} cannot be used: ${WORDS[kind]} (${reason}).`, { path, reason });
+}
