@@ -8,9 +8,10 @@ import os
 import shutil
 import threading
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Protocol
 
-from . import ptfile
+from . import ptfile, ptread
+from .ingredients import grade_of, missing_of
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, wire_number, write_json
 from .staging import Staged, Staging
 
@@ -53,11 +54,22 @@ class Policy:
             self.seconds = max(self._wanted_seconds, stall_seconds / MAX_OVERHEAD)
 
 
+class Owner(Protocol):
+    """Who knows what a place in a state, such as "model.fc.weight", is."""
+
+    def kind_of(self, place: str) -> str: ...
+
+    def is_vital(self, place: str) -> bool: ...
+
+
 class Checkpoints:
     """``facts`` of a checkpoint are what ``checkpoint.json`` says; see the session format."""
 
-    def __init__(self, session: Session, environment: Mapping[str, str], parent: Optional[str]) -> None:
+    def __init__(
+        self, session: Session, environment: Mapping[str, str], parent: Optional[str], owner: Optional[Owner] = None
+    ) -> None:
         self._session = session
+        self._owner = owner
         self._environment = dict(environment)
         self._staging = Staging()
         self._writer: Optional[threading.Thread] = None
@@ -66,6 +78,7 @@ class Checkpoints:
         self._failed = False
         self._said_last = False
         self._prepared = False
+        self._said_useless = False
         self.monitor: Optional[Mapping[str, str]] = session.launch.get("monitor")
 
     @property
@@ -76,7 +89,11 @@ class Checkpoints:
         if self._prepared:
             return
         self._prepared = True
-        self._staging.prepare(live)
+        try:
+            self._staging.prepare(live)
+        except Exception as error:
+            # The first copy gets its memory by itself then.
+            self._session.once("prepare", f"memory for checkpoints could not be made ready ({error})")
 
     def copy(self, live: Mapping[str, Any]) -> Staged:
         """The state as it is now. Waits for the writer: there is one copy at a time."""
@@ -109,9 +126,7 @@ class Checkpoints:
             "environment": self._environment,
             **facts,
         }
-        if staged.dropped:
-            complete["grade"] = "partial"
-            complete["missing"] = [*complete["missing"], *(f"{place} (not a plain value)" for place in staged.dropped)]
+        self._name_lost(complete, staged)
         name = f"{complete['step']:09d}-{self._taken:06d}-{checkpoint}"
         if wait or not staged.is_copy:
             until = time.monotonic() + patience
@@ -135,7 +150,9 @@ class Checkpoints:
         try:
             os.makedirs(temporary, mode=0o700)
             staged.wait()
-            size = ptfile.write(staged.state, os.path.join(temporary, STATE_FILE))
+            path = os.path.join(temporary, STATE_FILE)
+            size, storages = ptfile.write(staged.state, path)
+            self._read_back(facts, path, storages)
             facts["files"] = [{"name": STATE_FILE, "bytes": size}]
             write_json(os.path.join(temporary, CHECKPOINT_FILE), facts, durable=True)
             sync_folder(temporary)
@@ -155,6 +172,38 @@ class Checkpoints:
         except OSError:
             pass  # It is pruned after the next one.
         return True
+
+    def _name_lost(self, facts: Dict[str, Any], staged: Staged) -> None:
+        """What is not in the state, in the facts for people and in the state for the resume."""
+        if not staged.lost:
+            return
+        owner = self._owner
+        for place, why in staged.lost:
+            _lose(facts, owner.kind_of(place) if owner else "other", place, why)
+        about = staged.state.get("trainstash")
+        if isinstance(about, dict):
+            about["lost"] = [place for place, _ in staged.lost]
+        vital = [f"{place} ({why})" for place, why in staged.lost if owner and owner.is_vital(place)]
+        if vital:
+            more = f" and {len(vital) - 1} more" if len(vital) > 1 else ""
+            self._say_useless(int(facts["step"]), f"they are without {vital[0]}{more}")
+
+    def _read_back(self, facts: Dict[str, Any], path: str, storages: List[Any]) -> None:
+        """A checkpoint counts for what a resume would find in it."""
+        try:
+            ptread.check(path, storages)
+        except ValueError as error:
+            _lose(facts, "other", "the checkpoint itself", f"it cannot be read back: {error}")
+            self._say_useless(int(facts["step"]), f"they cannot be read back ({error})")
+
+    def _say_useless(self, step: int, why: str) -> None:
+        """Once, with the first checkpoint: not when somebody needs one."""
+        if self._said_useless:
+            return
+        self._said_useless = True
+        text = f"This training cannot be resumed from its checkpoints: {why}. It goes on; its metrics are kept."
+        say(text)
+        self._session.notice("cannotResume", "error", text, step)
 
     def _say_failed(self, step: int, error: Exception, is_last: bool) -> None:
         """Once, until one could be written again; and once more for the last."""
@@ -206,6 +255,17 @@ class Checkpoints:
                 return facts
         except (OSError, ValueError):
             return None  # A daemon has claimed it since the listing.
+
+
+def _lose(facts: Dict[str, Any], kind: str, name: str, why: str) -> None:
+    """Adds to what a checkpoint lacks, and grades it anew."""
+    record = {"kind": kind, "name": name, "state": "lost", "why": why, "line": None}
+    if "ingredients" not in facts:
+        facts["grade"], facts["missing"] = "partial", [*facts["missing"], f"{name} ({why})"]
+        return
+    others = [one for one in facts["ingredients"] if (one["kind"], one["name"]) != (kind, name)]
+    facts["ingredients"] = [*others, record]
+    facts["grade"], facts["missing"] = grade_of(facts["ingredients"]), missing_of(facts["ingredients"])
 
 
 def plain_metrics(metrics: Mapping[str, float]) -> Dict[str, Any]:

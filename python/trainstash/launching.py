@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from . import ResumeError, ptfile
+from . import ResumeError, ptread
 from .distributed import Group, launched_rank
 from .run import Run
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say
@@ -110,7 +110,7 @@ def _offer(path: Optional[str]) -> None:
 
 def _read(path: str) -> Dict[str, Any]:
     try:
-        saved = ptfile.read(path)
+        saved = ptread.read(path)
     except Exception as error:
         raise ResumeError(f"{path} cannot be read: {error}. Nothing was started.") from error
     if not isinstance(saved, dict) or "trainstash" not in saved:

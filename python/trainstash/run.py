@@ -215,7 +215,7 @@ class Run:
         launch_resume = session.launch.get("resume")
         parent = launch_resume["checkpoint"] if launch_resume else None
         self._policy = Policy(session.launch.get("checkpoint") or {}, self.steps)
-        self._checkpoints = Checkpoints(session, facts, parent)
+        self._checkpoints = Checkpoints(session, facts, parent, self._tracked)
         session.event(
             "started",
             step=self.steps,
@@ -261,6 +261,7 @@ class Run:
         for done in self._tracked.apply_options(own["params"], self.params):
             say(done)
             self._tell(done)
+        self._lacks_all(self._tracked.differences())
         self._saved_at = self.steps
         self._group.start_at(self.steps)
         self.resumed = True
@@ -436,6 +437,7 @@ class Run:
                 "loaders": loaders,
                 "active": active,
                 "slots": self._tracked.slot_names() if self.rank == 0 else {},
+                "made with": self._tracked.made_with(),
                 "params": plain_params(self.params),
                 "rng": states,
             },

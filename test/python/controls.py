@@ -2,7 +2,7 @@
 import os, runpy, sys
 
 import torch.utils.data  # noqa: F401
-from trainstash import data, rng, run, tracked
+from trainstash import data, generators, rng, run, tracked
 
 control = os.environ.get("CONTROL")
 if control == "rng":
@@ -17,16 +17,11 @@ elif control == "early":
 elif control == "batches":
     data.SeededDataset.__getitem__ = lambda self, key: self.trainstash_dataset[key.key if type(key) is data.Seeded else key]
 elif control == "cast":
-    load = tracked._load_optimizer
-
-    def cast(optimizer, saved, order):
-        optimizer.load_state_dict(saved)
-
-    tracked._load_optimizer = cast
+    tracked.load_optimizer = lambda optimizer, saved, order: optimizer.load_state_dict(saved)
 elif control == "slots":
-    tracked._load_optimizer = lambda optimizer, saved, order: None
+    tracked.load_optimizer = lambda optimizer, saved, order: None
 elif control == "generator":
-    load_other = tracked._load
-    tracked._load = lambda value, saved: None if hasattr(value, "bit_generator") else load_other(value, saved)
+    set_state = generators.set_state
+    generators.set_state = lambda value, saved: None if hasattr(value, "bit_generator") else set_state(value, saved)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
