@@ -20,13 +20,13 @@ STATE_BYTES = 400_000_000
 LAYERS = 100
 
 
-def session(every=None, resume=None):
-    """A session folder as the daemon makes it. ``resume``: a checkpoint's folder."""
+def session(every=None, resume=None, verified=None):
+    """A session folder as the daemon makes it. ``resume``: a checkpoint's folder; ``verified``: its stamp of the file."""
     name = uuid.uuid4().hex[:12]
     path = os.path.join(folder, name)
     os.makedirs(os.path.join(path, "inbox"))
     launch = dict(
-        session=name, run="bench", params={}, seed=0, resume=resume and dict(directory=resume, checkpoint="bench"), purpose="train", untilStep=None, untilEpoch=None, monitor=None,
+        session=name, run="bench", params={}, seed=0, resume=resume and dict(directory=resume, checkpoint="bench", verified=verified), purpose="train", untilStep=None, untilEpoch=None, monitor=None,
         checkpoint=dict(everySeconds=0, everySteps=every, everyEpochs=None, onBest=False), command=dict(dir=path),
     )
     with open(os.path.join(path, "launch.json"), "w") as file:
@@ -98,7 +98,7 @@ def checkpoints():
 
     both = alternate(ours, plain)
     run.over = True
-    return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both, load=loading(model, optimizer, run))
+    return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both, **loading(model, optimizer, run))
 
 
 def loading(model, optimizer, run):
@@ -110,8 +110,11 @@ def loading(model, optimizer, run):
     target = os.path.join(folder, "plain.pt")
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, target)
 
-    def ours():
-        session(resume=os.path.join(inbox, name))
+    stat = os.stat(os.path.join(inbox, name, "state.pt"))
+    stamp = dict(ino=str(stat.st_ino), bytes=stat.st_size, mtimeNs=str(stat.st_mtime_ns))
+
+    def ours(verified):
+        session(resume=os.path.join(inbox, name), verified=verified)
         before = time.perf_counter()
         resumed = trainstash.init(model=model, optimizer=optimizer)
         seconds = time.perf_counter() - before
@@ -126,7 +129,7 @@ def loading(model, optimizer, run):
         optimizer.load_state_dict(state["optimizer"])
         return time.perf_counter() - before
 
-    return alternate(ours, plain)
+    return dict(load=alternate(lambda: ours(stamp), plain), loadUnverified=alternate(lambda: ours(None), plain))
 
 
 def training(with_us):

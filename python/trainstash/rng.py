@@ -45,34 +45,30 @@ def set_cpu_state(state: List[Any]) -> None:
 
 
 def capture() -> Dict[str, Any]:
-    """For a checkpoint: tensors and plain values alone."""
-    import torch
-
+    """The state of all generators, for a checkpoint: tensors and plain values alone."""
     version, internal, gauss = random.getstate()
-    state: Dict[str, Any] = {
-        "python": {"version": version, "state": torch.tensor(internal, dtype=torch.int64), "gauss": gauss},
-        "torch": torch.get_rng_state(),
-    }
+    state: Dict[str, Any] = {"python": {"version": version, "state": _words(internal), "gauss": gauss}}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        state["torch"] = torch.get_rng_state()
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         name, keys, position, has_gauss, cached = numpy.random.get_state()
-        keys = torch.tensor(keys.astype("int64").tolist(), dtype=torch.int64)
         state["numpy"] = {
             "name": str(name),
-            "state": keys,
+            "state": _words(keys.tolist()),
             "position": int(position),
             "has_gauss": int(has_gauss),
             "gauss": float(cached),
         }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         state["cuda"] = list(torch.cuda.get_rng_state_all())
     return state
 
 
 def restore(state: Dict[str, Any]) -> List[str]:
     """Returns what could not be restored, for people; empty when all was."""
-    import torch
-
+    torch: Any = sys.modules.get("torch")
     missing: List[str] = []
 
     def attempt(name: str, work: Any) -> None:
@@ -83,13 +79,13 @@ def restore(state: Dict[str, Any]) -> List[str]:
 
     def set_python() -> None:
         python = state["python"]
-        random.setstate((python["version"], tuple(python["state"].tolist()), python["gauss"]))
+        random.setstate((python["version"], tuple(_integers(python["state"])), python["gauss"]))
 
     def set_numpy() -> None:
         import numpy
 
         known = state["numpy"]
-        keys = numpy.array(known["state"].tolist(), dtype="uint32")
+        keys = numpy.array(_integers(known["state"]), dtype="uint32")
         numpy.random.set_state((known["name"], keys, known["position"], known["has_gauss"], known["gauss"]))
 
     def set_cuda() -> None:
@@ -101,10 +97,21 @@ def restore(state: Dict[str, Any]) -> List[str]:
     attempt("Python", set_python)
     if "numpy" in state:
         attempt("NumPy", set_numpy)
-    attempt("torch", lambda: torch.set_rng_state(state["torch"].cpu()))
+    if "torch" in state:
+        attempt("torch", lambda: torch.set_rng_state(state["torch"].cpu()))
     if "cuda" in state:
         attempt("CUDA", set_cuda)
     return missing
+
+
+def _words(numbers: Any) -> Any:
+    """Numbers of 32 bits as a tensor, which takes less of a checkpoint; as a list where torch is not imported."""
+    torch = sys.modules.get("torch")
+    return list(numbers) if torch is None else torch.tensor(numbers, dtype=torch.int64)
+
+
+def _integers(words: Any) -> List[int]:
+    return list(words) if isinstance(words, list) else [int(word) for word in words.tolist()]
 
 
 class Scope:
