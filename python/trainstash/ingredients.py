@@ -79,7 +79,7 @@ def grade_of(records: Iterable[Mapping[str, Any]]) -> str:
     if not any(record["state"] == LOST for record in records):
         return COMPLETE
     kept = {record["kind"] for record in records if record["state"] == KEPT}
-    return WEIGHTS_ONLY if kept <= {"weights"} else PARTIAL
+    return WEIGHTS_ONLY if kept == {"weights"} else PARTIAL
 
 
 def missing_of(records: Iterable[Mapping[str, Any]]) -> List[str]:
