@@ -85,7 +85,7 @@ class SeededBatches:
         place = self._place
         seed, skip, turn = place.seed, place.skip, place.turn
         for sampler in (self._inner, getattr(self._inner, "sampler", None)):
-            if hasattr(sampler, "set_epoch"):
+            if sampler is not None and hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(place.epoch)
         with rng.Scope(rng.mix(seed, "order", place.key, turn), _generators(self._inner)):
             rest = iter(self._inner)

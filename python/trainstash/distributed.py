@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 
 # Decisions are heard about this often; a broadcast costs a tenth of a millisecond.
 _DECIDE_SECONDS = 0.5

@@ -13,6 +13,7 @@ import threading
 import zipfile
 import zlib
 from collections import OrderedDict
+from functools import partial
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 PIECE_BYTES = 4 << 20
@@ -109,7 +110,7 @@ class _Pickler(pickle.Pickler):
             reference = _Reference(obj.storage, getattr(torch, known), elements)
             return torch._utils._rebuild_tensor_v2, (reference, *place)
         reference = _Reference(obj.storage, torch.UntypedStorage, nbytes)
-        return getattr(torch._utils, "_rebuild_tensor_v3"), (reference, *place, obj.dtype)
+        return torch._utils._rebuild_tensor_v3, (reference, *place, obj.dtype)
 
 
 def write(state: Any, path: str) -> int:
@@ -125,7 +126,7 @@ def write(state: Any, path: str) -> int:
         archive = _Zip(descriptor)
         sums = _Sums([data for _, data in entries])
         for number, (name, data) in enumerate(entries):
-            archive.add(name, data, lambda: sums.of(number))
+            archive.add(name, data, partial(sums.of, number))
         size = archive.finish()
         os.fsync(descriptor)
         return size
@@ -149,6 +150,13 @@ def bytes_of(flat: Any) -> memoryview:
 def read(path: str) -> Any:
     """What ``write`` wrote. Nothing but tensors and plain values can come out of it, and no code runs. Raises ValueError
     when the file holds anything else, or is damaged."""
+    try:
+        return _read(path)
+    except (pickle.UnpicklingError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(str(error)) from error
+
+
+def _read(path: str) -> Any:
     with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
         names = {name.partition("/")[2]: name for name in archive.namelist()}
         if "data.pkl" not in names:
@@ -168,10 +176,7 @@ def read(path: str) -> Any:
                     done += got
             return data
 
-        try:
-            return _Unpickler(io.BytesIO(archive.read(names["data.pkl"])), storage).load()
-        except (pickle.UnpicklingError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(str(error)) from error
+        return _Unpickler(io.BytesIO(archive.read(names["data.pkl"])), storage).load()
 
 
 class _Unpickler(pickle.Unpickler):

@@ -64,7 +64,7 @@ def capture() -> Dict[str, Any]:
             "has_gauss": int(has_gauss),
             "gauss": float(cached),
         }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
         state["cuda"] = list(torch.cuda.get_rng_state_all())
     return state
 

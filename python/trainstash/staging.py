@@ -76,7 +76,7 @@ class Staging:
             import torch
 
             # On the stream that computes: the next update of a weight comes after it.
-            event: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event: Any = torch.cuda.Event()
             event.record(torch.cuda.current_stream(device))
             events.append(event)
         return Staged(state, walk.nbytes, events, walk.dropped, is_copy)
@@ -183,7 +183,7 @@ class _Walk:
             # Subclasses (an enum of ints) would be pickled as such.
             for plain in (bool, int, float, bytes):
                 if isinstance(value, plain):
-                    return plain(value)
+                    return plain(value)  # type: ignore[arg-type]
             return None
         if isinstance(value, Mapping):
             items = []
