@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 import threading
@@ -11,46 +10,13 @@ import time
 from typing import Any, Dict, List, Mapping, Optional
 
 from . import ptfile
+from .ingredients import Ingredients, described
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, wire_number, write_json
 from .staging import Staged, Staging
 
-# Checkpoints by time may cost this share of the training's time.
-MAX_OVERHEAD = 0.02
 # Without a daemon that takes checkpoints, this many of the newest stay in the inbox, and the best.
 UNTAKEN_LAST = 3
 _RETRY_SECONDS = 1.0
-
-
-class Policy:
-    def __init__(self, policy: Mapping[str, Any], step: int) -> None:
-        self.seconds = float(policy.get("everySeconds") or 0)
-        self._wanted_seconds = self.seconds
-        self.steps: Optional[int] = policy.get("everySteps")
-        self.epochs: Optional[int] = policy.get("everyEpochs")
-        self.on_best = bool(policy.get("onBest", True))
-        self._last = time.monotonic()
-        self._last_step = step
-
-    def due(self, step: int) -> List[str]:
-        reasons = []
-        if self.seconds and time.monotonic() - self._last >= self.seconds:
-            reasons.append("interval")
-        if self.steps and step // self.steps > self._last_step // self.steps:
-            reasons.append("steps")
-        return reasons
-
-    def next_step(self, step: int) -> Optional[int]:
-        """The step at which one is due by its number."""
-        return (step // self.steps + 1) * self.steps if self.steps else None
-
-    def due_at_epoch(self, epochs_done: int) -> List[str]:
-        return ["epoch"] if self.epochs and epochs_done % self.epochs == 0 else []
-
-    def taken(self, step: int, stall_seconds: float) -> None:
-        self._last = time.monotonic()
-        self._last_step = step
-        if self._wanted_seconds:
-            self.seconds = max(self._wanted_seconds, stall_seconds / MAX_OVERHEAD)
 
 
 class Checkpoints:
@@ -109,7 +75,12 @@ class Checkpoints:
             "environment": self._environment,
             **facts,
         }
-        if staged.dropped:
+        found: Optional[Ingredients] = complete.pop("ingredients", None)
+        if found is not None:
+            for place in staged.dropped:
+                found.lost("other", place, "not a plain value")
+            complete.update(described(found))
+        elif staged.dropped:
             complete["grade"] = "partial"
             complete["missing"] = [*complete["missing"], *(f"{place} (not a plain value)" for place in staged.dropped)]
         name = f"{complete['step']:09d}-{self._taken:06d}-{checkpoint}"
@@ -210,11 +181,3 @@ class Checkpoints:
 
 def plain_metrics(metrics: Mapping[str, float]) -> Dict[str, Any]:
     return {name: wire_number(value) for name, value in metrics.items() if not isinstance(value, bool)}
-
-
-def is_better(monitor: Mapping[str, str], value: float, best: Optional[float]) -> bool:
-    if math.isnan(value):
-        return False
-    if best is None:
-        return True
-    return value < best if monitor["mode"] == "min" else value > best

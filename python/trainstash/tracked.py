@@ -60,7 +60,7 @@ class Tracked:
 
     def state(self) -> Dict[str, Any]:
         """Live tensors: to be copied before the next step."""
-        return {name: _state_of(value) for name, value in self.objects.items()}
+        return {name: state_of(value) for name, value in self.objects.items()}
 
     def slot_names(self) -> Dict[str, List[Optional[str]]]:
         """For each optimizer, the names of its parameters in the order of its slots."""
@@ -156,7 +156,7 @@ def _is_tensors(value: Any) -> bool:
     return isinstance(value, dict) and all(_is_torch(item, "Tensor") for item in value.values())
 
 
-def _state_of(value: Any) -> Any:
+def state_of(value: Any) -> Any:
     if hasattr(value, "state_dict"):
         return value.state_dict()
     if isinstance(value, random.Random):
