@@ -70,15 +70,15 @@ def checkpoints():
     model, optimizer = large_state()
     path = session()
     run = trainstash.init(model=model, optimizer=optimizer)
-    run.steps = 1
+    run._engine.steps = 1
     stalls, durable, theirs = [], [], []
 
     def ours():
-        run.steps += 1
+        run._engine.steps += 1
         before = time.perf_counter()
-        run._take(["steps"])
+        run._engine.saver.take(["steps"])
         stall = time.perf_counter() - before
-        run._checkpoints.join()
+        run._engine.checkpoints.join()
         both = time.perf_counter() - before
         empty(path)
         stalls.append(stall)
@@ -97,15 +97,15 @@ def checkpoints():
         return seconds
 
     both = alternate(ours, plain)
-    run.over = True
+    run._engine.over = True
     return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both, **loading(model, optimizer, run))
 
 
 def loading(model, optimizer, run):
     """From a checkpoint's folder to a model and an optimizer that go on."""
-    run._take(["steps"])
-    run._checkpoints.join()
-    inbox = run._session.inbox
+    run._engine.saver.take(["steps"])
+    run._engine.checkpoints.join()
+    inbox = run._engine.session.inbox
     (name,) = os.listdir(inbox)
     target = os.path.join(folder, "plain.pt")
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, target)
@@ -119,7 +119,7 @@ def loading(model, optimizer, run):
         resumed = trainstash.init(model=model, optimizer=optimizer)
         seconds = time.perf_counter() - before
         assert resumed.resumed
-        resumed.over = True
+        resumed._engine.over = True
         return seconds
 
     def plain():
@@ -154,8 +154,8 @@ def training(with_us):
             run.step(loss=loss, accuracy=0.5)
     seconds = time.perf_counter() - before
     if run:
-        run._checkpoints.join()
-        run.over = True
+        run._engine.checkpoints.join()
+        run._engine.over = True
         empty(path)
     return seconds
 
@@ -171,7 +171,7 @@ def logging():
         for value in values:
             run.step(loss=value, accuracy=value)
         rounds.append((time.perf_counter() - before) / len(values))
-    run.over = True
+    run._engine.over = True
     return rounds
 
 

@@ -6,6 +6,7 @@ from typing import Iterator
 
 import pytest
 import trainstash.launching as launching
+from pairs import Launcher
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +16,11 @@ def no_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("TRAINSTASH_OWNER", raising=False)
     monkeypatch.setattr(launching, "_current", None)
     yield
+
+
+@pytest.fixture(scope="session")
+def launcher() -> Iterator[Launcher]:
+    """One process that forks for each launch of a script."""
+    made = Launcher()
+    yield made
+    made.close()

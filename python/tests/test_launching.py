@@ -40,7 +40,7 @@ def launch(folder: Path, verified: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     (folder / "launch.json").write_text(json.dumps({"session": "s", "resume": resume, "params": {}, "seed": 1}))
     monkeypatch.setenv("TRAINSTASH_SESSION", str(folder))
     run = trainstash.init(model=torch.nn.Linear(100, 100))
-    run.over = True
+    run._engine.over = True
     return run
 
 

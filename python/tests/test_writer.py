@@ -40,8 +40,8 @@ def notices(folder: Path) -> List[Dict[str, Any]]:
 
 
 def finished(run: Any) -> None:
-    run._checkpoints.join()
-    run.over = True
+    run._engine.checkpoints.join()
+    run._engine.over = True
 
 
 class Holding(torch.nn.Linear):
@@ -55,7 +55,7 @@ class Holding(torch.nn.Linear):
 def test_a_state_that_can_never_be_resumed_says_so_once_at_the_first_checkpoint(folder: Path, capsys: Any) -> None:
     run = trainstash.init(model=Holding())
     run.checkpoint()
-    run.steps = 1
+    run._engine.steps = 1
     run.checkpoint()
     finished(run)
     said = [notice for notice in notices(folder) if notice["code"] == "cannotResume"]
@@ -180,7 +180,7 @@ import sys, trainstash
 run = trainstash.init(params={{"lr": 0.1}}, resume={str(path)!r})
 assert run.resumed and run.steps == 1 and run.vars["best"] == [1.5, {{"a": b"x"}}]
 assert "torch" not in sys.modules
-run.over = True
+run._engine.over = True
 """
     ended = script(folder, resumed)
     assert ended.returncode == 0, ended.stderr
@@ -212,13 +212,13 @@ def test_what_a_living_writer_writes_is_not_swept(folder: Path) -> None:
     living = """
 import glob, os, sys, subprocess, torch, trainstash
 run = trainstash.init(model=torch.nn.Linear(2, 2))
-mine = os.path.join(run._session.inbox, ".tmp-mine")
+mine = os.path.join(run._engine.session.inbox, ".tmp-mine")
 os.makedirs(mine)
-other = "import torch, trainstash; trainstash.init(model=torch.nn.Linear(2, 2)).over = True"
+other = "import torch, trainstash; trainstash.init(model=torch.nn.Linear(2, 2))._engine.over = True"
 env = {name: value for name, value in os.environ.items() if name != "TRAINSTASH_OWNER"}
 subprocess.run([sys.executable, "-c", other], check=True, env=env)
 assert os.path.exists(mine)
-run.over = True
+run._engine.over = True
 """
     ended = script(folder, living)
     assert ended.returncode == 0, ended.stderr

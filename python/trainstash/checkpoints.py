@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 import threading
@@ -11,47 +10,13 @@ import time
 from typing import Any, Dict, List, Mapping, Optional, Protocol
 
 from . import ptfile, ptread
-from .ingredients import grade_of, missing_of
+from .ingredients import Ingredients, described
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, wire_number, write_json
 from .staging import Staged, Staging
 
-# Checkpoints by time may cost this share of the training's time.
-MAX_OVERHEAD = 0.02
 # Without a daemon that takes checkpoints, this many of the newest stay in the inbox, and the best.
 UNTAKEN_LAST = 3
 _RETRY_SECONDS = 1.0
-
-
-class Policy:
-    def __init__(self, policy: Mapping[str, Any], step: int) -> None:
-        self.seconds = float(policy.get("everySeconds") or 0)
-        self._wanted_seconds = self.seconds
-        self.steps: Optional[int] = policy.get("everySteps")
-        self.epochs: Optional[int] = policy.get("everyEpochs")
-        self.on_best = bool(policy.get("onBest", True))
-        self._last = time.monotonic()
-        self._last_step = step
-
-    def due(self, step: int) -> List[str]:
-        reasons = []
-        if self.seconds and time.monotonic() - self._last >= self.seconds:
-            reasons.append("interval")
-        if self.steps and step // self.steps > self._last_step // self.steps:
-            reasons.append("steps")
-        return reasons
-
-    def next_step(self, step: int) -> Optional[int]:
-        """The step at which one is due by its number."""
-        return (step // self.steps + 1) * self.steps if self.steps else None
-
-    def due_at_epoch(self, epochs_done: int) -> List[str]:
-        return ["epoch"] if self.epochs and epochs_done % self.epochs == 0 else []
-
-    def taken(self, step: int, stall_seconds: float) -> None:
-        self._last = time.monotonic()
-        self._last_step = step
-        if self._wanted_seconds:
-            self.seconds = max(self._wanted_seconds, stall_seconds / MAX_OVERHEAD)
 
 
 class Owner(Protocol):
@@ -126,16 +91,17 @@ class Checkpoints:
             "environment": self._environment,
             **facts,
         }
-        self._name_lost(complete, staged)
+        lacks = _Lacks(complete)
+        self._name_lost(lacks, staged)
         name = f"{complete['step']:09d}-{self._taken:06d}-{checkpoint}"
         if wait or not staged.is_copy:
             until = time.monotonic() + patience
-            while not self._write(staged, complete, name, is_last=patience > 0) and time.monotonic() < until:
+            while not self._write(staged, lacks, name, is_last=patience > 0) and time.monotonic() < until:
                 # For what is said there may be room already.
                 self._session.flush()
                 time.sleep(_RETRY_SECONDS)
             return
-        self._writer = threading.Thread(target=self._write, args=(staged, complete, name), name="trainstash-writer")
+        self._writer = threading.Thread(target=self._write, args=(staged, lacks, name), name="trainstash-writer")
         self._writer.start()
 
     def join(self) -> None:
@@ -143,8 +109,8 @@ class Checkpoints:
             self._writer.join()
             self._writer = None
 
-    def _write(self, staged: Staged, facts: Dict[str, Any], name: str, is_last: bool = False) -> bool:
-        session = self._session
+    def _write(self, staged: Staged, lacks: _Lacks, name: str, is_last: bool = False) -> bool:
+        session, facts = self._session, lacks.facts
         inbox = session.inbox
         temporary = os.path.join(inbox, f".tmp-{name}")
         try:
@@ -152,9 +118,9 @@ class Checkpoints:
             staged.wait()
             path = os.path.join(temporary, STATE_FILE)
             size, storages = ptfile.write(staged.state, path)
-            self._read_back(facts, path, storages)
+            self._read_back(lacks, path, storages)
             facts["files"] = [{"name": STATE_FILE, "bytes": size}]
-            write_json(os.path.join(temporary, CHECKPOINT_FILE), facts, durable=True)
+            write_json(os.path.join(temporary, CHECKPOINT_FILE), lacks.settle(), durable=True)
             sync_folder(temporary)
             session.sync()
             os.rename(temporary, os.path.join(inbox, name))
@@ -173,30 +139,30 @@ class Checkpoints:
             pass  # It is pruned after the next one.
         return True
 
-    def _name_lost(self, facts: Dict[str, Any], staged: Staged) -> None:
+    def _name_lost(self, lacks: _Lacks, staged: Staged) -> None:
         """What is not in the state, in the facts for people and in the state for the resume."""
         if not staged.lost:
             return
         owner = self._owner
         for place, why in staged.lost:
-            _lose(facts, owner.kind_of(place) if owner else "other", place, why)
+            lacks.lose(owner.kind_of(place) if owner else "other", place, why)
         about = staged.state.get("trainstash")
         if isinstance(about, dict):
             about["lost"] = [place for place, _ in staged.lost]
         vital = [f"{place} ({why})" for place, why in staged.lost if owner and owner.is_vital(place)]
         if vital:
             more = f" and {len(vital) - 1} more" if len(vital) > 1 else ""
-            self._say_useless(int(facts["step"]), f"they are without {vital[0]}{more}")
+            self.say_useless(int(lacks.facts["step"]), f"they are without {vital[0]}{more}")
 
-    def _read_back(self, facts: Dict[str, Any], path: str, storages: List[Any]) -> None:
+    def _read_back(self, lacks: _Lacks, path: str, storages: List[Any]) -> None:
         """A checkpoint counts for what a resume would find in it."""
         try:
             ptread.check(path, storages)
         except ValueError as error:
-            _lose(facts, "other", "the checkpoint itself", f"it cannot be read back: {error}")
-            self._say_useless(int(facts["step"]), f"they cannot be read back ({error})")
+            lacks.lose("other", "the checkpoint itself", f"it cannot be read back: {error}")
+            self.say_useless(int(lacks.facts["step"]), f"they cannot be read back ({error})")
 
-    def _say_useless(self, step: int, why: str) -> None:
+    def say_useless(self, step: int, why: str) -> None:
         """Once, with the first checkpoint: not when somebody needs one."""
         if self._said_useless:
             return
@@ -257,24 +223,24 @@ class Checkpoints:
             return None  # A daemon has claimed it since the listing.
 
 
-def _lose(facts: Dict[str, Any], kind: str, name: str, why: str) -> None:
-    """Adds to what a checkpoint lacks, and grades it anew."""
-    record = {"kind": kind, "name": name, "state": "lost", "why": why, "line": None}
-    if "ingredients" not in facts:
-        facts["grade"], facts["missing"] = "partial", [*facts["missing"], f"{name} ({why})"]
-        return
-    others = [one for one in facts["ingredients"] if (one["kind"], one["name"]) != (kind, name)]
-    facts["ingredients"] = [*others, record]
-    facts["grade"], facts["missing"] = grade_of(facts["ingredients"]), missing_of(facts["ingredients"])
+class _Lacks:
+    """What one checkpoint lacks, in its facts; the list of its ingredients becomes part of them with ``settle``."""
+
+    def __init__(self, facts: Dict[str, Any]) -> None:
+        self.facts = facts
+        self._found: Optional[Ingredients] = facts.pop("ingredients", None)
+
+    def lose(self, kind: str, name: str, why: str) -> None:
+        if self._found is not None:
+            self._found.lost(kind, name, why)
+            return
+        self.facts["grade"], self.facts["missing"] = "partial", [*self.facts["missing"], f"{name} ({why})"]
+
+    def settle(self) -> Dict[str, Any]:
+        if self._found is not None:
+            self.facts.update(described(self._found))
+        return self.facts
 
 
 def plain_metrics(metrics: Mapping[str, float]) -> Dict[str, Any]:
     return {name: wire_number(value) for name, value in metrics.items() if not isinstance(value, bool)}
-
-
-def is_better(monitor: Mapping[str, str], value: float, best: Optional[float]) -> bool:
-    if math.isnan(value):
-        return False
-    if best is None:
-        return True
-    return value < best if monitor["mode"] == "min" else value > best

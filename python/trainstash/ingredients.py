@@ -29,8 +29,8 @@ class Ingredients:
         """Notes that somebody looked and the training has no such part. Not for a part that nobody looked for."""
         self._note(kind, name, ABSENT, None, None)
 
-    def lost(self, kind: str, name: str, why: str, line: Optional[str] = None) -> None:
-        """Notes that a resume will not have this part.
+    def lost(self, kind: str, name: str, why: str, line: Optional[str] = None) -> bool:
+        """Notes that a resume will not have this part. Returns whether that is news.
 
         Args:
             kind: One of ``KINDS``.
@@ -38,7 +38,7 @@ class Ingredients:
             why: A clause without a full stop that reads well after the name.
             line: The line of the script that is to blame, such as "train.py:12".
         """
-        self._note(kind, name, LOST, why, line)
+        return self._note(kind, name, LOST, why, line)
 
     def add(self, other: Ingredients) -> None:
         """Takes in the findings of another list."""
@@ -49,6 +49,10 @@ class Ingredients:
         """Drops a finding that is no longer true, such as a loader that was given up."""
         self._found.pop((kind, name), None)
 
+    def has(self, kind: str) -> bool:
+        """Whether anything was found out about a kind."""
+        return any(record["kind"] == kind for record in self._found.values())
+
     def records(self) -> List[Record]:
         """The list in the order of the kinds, whole: a kind without a finding is there as lost."""
         found = [dict(record) for record in self._found.values()]
@@ -56,17 +60,26 @@ class Ingredients:
         unseen = [_record(kind, kind, LOST, "nothing looked for it", None) for kind in KINDS[:-1] if kind not in known]
         return sorted([*found, *unseen], key=lambda record: KINDS.index(record["kind"]))
 
-    def _note(self, kind: str, name: str, state: str, why: Optional[str], line: Optional[str]) -> None:
+    def _note(self, kind: str, name: str, state: str, why: Optional[str], line: Optional[str]) -> bool:
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is no kind of ingredient")
         before = self._found.get((kind, name))
         if before is None or _RANK[state] > _RANK[before["state"]]:
             self._found[kind, name] = _record(kind, name, state, why, line)
-        elif state == LOST and why and why not in str(before["why"]):
+            return True
+        if state == LOST and why and why not in str(before["why"]):
             before["why"] = f"{before['why']}; {why}"
+            return True
+        return False
 
 
 _RANK = {ABSENT: 0, KEPT: 1, LOST: 2}
+
+
+def described(found: Ingredients) -> Dict[str, Any]:
+    """What ``checkpoint.json`` says of them: the list, the grade, and what is missing."""
+    records = found.records()
+    return {"ingredients": records, "grade": grade_of(records), "missing": missing_of(records)}
 
 
 def grade_of(records: Iterable[Mapping[str, Any]]) -> str:
@@ -79,7 +92,7 @@ def grade_of(records: Iterable[Mapping[str, Any]]) -> str:
     if not any(record["state"] == LOST for record in records):
         return COMPLETE
     kept = {record["kind"] for record in records if record["state"] == KEPT}
-    return WEIGHTS_ONLY if kept <= {"weights"} else PARTIAL
+    return WEIGHTS_ONLY if kept == {"weights"} else PARTIAL
 
 
 def missing_of(records: Iterable[Mapping[str, Any]]) -> List[str]:

@@ -7,6 +7,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from . import ResumeError, ptread
 from .distributed import Group, launched_rank
+from .engine import Engine
 from .run import Run
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say
 from .tracked import Tracked
@@ -28,10 +29,10 @@ def start(
     owner = os.environ.get(_OWNER_VARIABLE)
     if owner is not None and owner != str(os.getpid()) and launched_rank() is None and not group.several:
         # A worker of a data loader, a process of a pool: the training is its parent's.
-        return Run(None, {}, Tracked(tracked), given, group)
+        return Run(Engine(None, {}, Tracked(tracked), given, group))
     if _current is not None and not _current.over:
         say("one process records one training; this second init() is not recorded")
-        return Run(None, {}, Tracked(tracked), given, group)
+        return Run(Engine(None, {}, Tracked(tracked), given, group))
     _current = _open(given, resume, schedule, Tracked(tracked), group)
     os.environ[_OWNER_VARIABLE] = str(os.getpid())
     return _current
@@ -53,11 +54,11 @@ def _open(
             say(f"no daemon started this; it is recorded in {session.path}")
             _offer(unfinished)
     # The other ranks decide nothing and write nothing.
-    run = Run(session if group.rank == 0 else None, launch, tracked, {**params, **(launch.get("params") or {})}, group)
+    engine = Engine(session if group.rank == 0 else None, launch, tracked, {**params, **(launch.get("params") or {})}, group)
     if saved is not None:
-        run._restore(saved, schedule)
-    run._begin()
-    return run
+        engine.restore(saved, schedule)
+    engine.begin()
+    return Run(engine)
 
 
 def _saved(session: Optional[Session], resume: Optional[str]) -> Tuple[Optional[Dict[str, Any]], Optional[Tuple[str, int]]]:

@@ -158,7 +158,7 @@ class _State:
     def restore_rng(self) -> None:
         states = self._own["rng"] if self._own else []
         if self.rank < len(states) and len(states) == self.world:
-            self._recorder.missing += rng.restore(states[self.rank])
+            self._recorder.missing += [f"random numbers of {name} ({why})" for name, why in rng.restore(states[self.rank])]
 
     def join(self) -> None:
         if self._checkpoints is not None:
@@ -184,6 +184,9 @@ class _State:
         return True
 
     def entered(self, _: Batches) -> None:
+        pass
+
+    def received(self, _: Batches) -> None:
         pass
 
     def left(self, _: Batches) -> None:

@@ -9,9 +9,11 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from .checkpoints import Policy, is_better, plain_metrics
+from .best import is_better
+from .checkpoints import plain_metrics
 from .distributed import Group
 from .environment import environment, plain_params
+from .policy import Policy
 from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_json
 
 _POLL_SECONDS = 0.1

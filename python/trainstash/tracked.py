@@ -7,7 +7,6 @@ import sys
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from . import ResumeError, foreign, generators, options, special
-from .ingredients import Ingredients
 from .loading import (
     check_model,
     check_optimizer,
@@ -18,7 +17,11 @@ from .loading import (
 )
 from .wrappers import plain_name, plain_state, unwrap
 
-_UNKEPT = "its state could not be read"
+# Parts of what a checkpoint says of the run, by the kind of ingredient that they are.
+_OWN = {"vars": "loop", "state": "loop", "rng": "random", "rng_epoch": "random", "rng_begin": "random", "loaders": "data", "gradients": "gradients"}
+
+#: A part that a resume could not put back: its kind, its place such as "model.fc.weight", and a reason.
+Loss = Tuple[str, str, str]
 
 
 def is_optimizer(value: Any) -> bool:
@@ -42,8 +45,6 @@ class Tracked:
 
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self.objects: Dict[str, Any] = {}
-        #: What is known to be lost: states that could not be read, and what a resume could not put back.
-        self.lost = Ingredients()
         # What each optimizer was made with by this launch.
         self._options: Dict[str, List[Dict[str, Any]]] = {}
         self._made_then: Dict[str, List[Dict[str, Any]]] = {}
@@ -73,39 +74,23 @@ class Tracked:
                 self._options[name] = options.of(value)
 
     def state(self) -> Dict[str, Any]:
-        """The live tensors, to be copied before the next step. What throws is left out, and is lost from then on."""
+        """The live tensors of all objects that can say theirs."""
         states = {}
         for name, value in self.objects.items():
             try:
-                states[name] = _state_of(value)
-            except Exception as error:
-                self.lost.lost(self.kind_of(name), name, f"{_UNKEPT}: {type(error).__name__}: {special.short(error)}")
+                states[name] = state_of(value)
+            except Exception:
+                continue  # It is named with each checkpoint.
         return states
-
-    def ingredients(self) -> Ingredients:
-        """What is known of the tracked objects: kept, or lost and why. Kinds of which there is none are absent."""
-        found = Ingredients()
-        for name in self.objects:
-            found.kept(self.kind_of(name), name)
-        for kind in ("weights", "optimizer", "schedule", "scaler"):
-            if not any(self.kind_of(name) == kind for name in self.objects):
-                found.absent(kind, kind)
-        found.add(self.lost)
-        return found
 
     def kind_of(self, place: str) -> str:
         """The kind of ingredient that a place such as "model.fc.weight" belongs to."""
-        name = place.partition(".")[0].partition("[")[0]
-        value = self.objects.get(name)
-        if is_model(value):
-            return "weights"
-        if is_optimizer(value):
-            return "optimizer"
-        if is_scheduler(value):
-            return "schedule"
-        if is_scaler(value):
-            return "scaler"
-        return "random" if special.is_generator(value) else "other"
+        from .kinds import kind_of
+
+        name, _, rest = place.partition(".")
+        if name == "trainstash":
+            return _OWN.get(rest.partition(".")[0].partition("[")[0], "other")
+        return kind_of(self.objects.get(name.partition("[")[0]))
 
     def is_vital(self, place: str) -> bool:
         """Tells whether nothing can be resumed without what is at this place: a model, an optimizer or a parameter."""
@@ -141,8 +126,8 @@ class Tracked:
         slots: Mapping[str, List[Optional[str]]],
         schedule: Optional[str],
         names: Optional[List[str]] = None,
-    ) -> List[str]:
-        """Loads what ``state()`` gave into the objects of these names, or into all. Returns what is missing, for people.
+    ) -> List[Loss]:
+        """Loads what ``state()`` gave into the objects of these names, or into all. Returns what could not be put back.
 
         Raises:
             ResumeError: Weights or optimizer state do not fit. Nothing was changed.
@@ -159,7 +144,7 @@ class Tracked:
         for name, value in present.items():
             self._load(name, value, saved[name], plans.get(name), schedule, missing)
         self._made_then = {**self._made_then, **(own.get("made with") or {})}
-        return missing.texts
+        return missing.losses
 
     def apply_options(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> List[str]:
         """Puts options of the optimizers in force that are other hyper-parameters now.
@@ -172,15 +157,15 @@ class Tracked:
         self._changed = options.changed(before, now)
         return options.apply(before, now, optimizers, schedules)
 
-    def differences(self) -> List[str]:
-        """What the script makes otherwise than when the checkpoint was taken, and what goes on as it was; for people.
+    def differences(self) -> List[Loss]:
+        """What the script makes otherwise than when the checkpoint was taken, and what goes on as it was.
 
         To be asked once, after ``restore`` and ``apply_options``.
         """
         missing = _Missing(self)
         for name, why in options.differences(self._made_then, self._options, self.objects, self._changed):
             missing.note(name, why)
-        return missing.texts
+        return missing.losses
 
     def _refuse_missing(self, objects: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
         serious = [name for name, value in objects.items() if name not in saved and (is_model(value) or is_optimizer(value))]
@@ -225,15 +210,14 @@ class Tracked:
 
 
 class _Missing:
-    """What a restore could not put back: as texts for people, and in the list of what this run lacks from now on."""
+    """What a restore could not put back."""
 
     def __init__(self, tracked: Tracked) -> None:
         self._tracked = tracked
-        self.texts: List[str] = []
+        self.losses: List[Loss] = []
 
     def note(self, place: str, why: str) -> None:
-        self.texts.append(f"{place} ({why})")
-        self._tracked.lost.lost(self._tracked.kind_of(place), place, why)
+        self.losses.append((self._tracked.kind_of(place), place, why))
 
 
 def _has_state(value: Any) -> bool:
@@ -251,7 +235,8 @@ def _is_tensors(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(item, torch.Tensor) for item in value.values())
 
 
-def _state_of(value: Any) -> Any:
+def state_of(value: Any) -> Any:
+    """What an object says of its state, live; raises what it raises. A model's names are those of its plain form."""
     if is_model(value):
         return plain_state(value, value.state_dict())
     if hasattr(value, "state_dict"):

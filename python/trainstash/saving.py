@@ -1,0 +1,200 @@
+"""Taking a checkpoint: the whole state as it is now, where a resume goes on from, and what it is made of."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+from . import rng
+from .environment import plain_params
+from .gradients import Mark
+from .ingredients import Ingredients
+from .kinds import NAMES, kind_of
+from .position import AT_END, BETWEEN, INSIDE, TAIL
+from .randomness import of_all
+from .session import say, wire_number
+from .special import short
+from .state import keepable
+from .tracked import state_of
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+_FORMAT = 2
+_NEXT_EPOCH = "the end of the epoch"
+
+
+class Saver:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        #: The step of the newest checkpoint.
+        self.saved_at = -1
+        #: What the tracked objects were like when the loop got its newest batch.
+        self.delivered: Mark = []
+        self._boundary: Optional[Tuple[int, int]] = None
+        self._said: List[str] = []
+
+    def has_this_boundary(self) -> bool:
+        """Whether the newest checkpoint is of the end of the epoch that has just ended."""
+        return self._boundary == (self._engine.steps, self._engine.epoch)
+
+    def take(self, reasons: List[str], wait: bool = False, tag: Optional[str] = None, patience: float = 0.0) -> bool:
+        """Every rank comes here, since each has random numbers of its own.
+
+        Returns:
+            With ``wait``, on rank 0: whether it was kept.
+        """
+        engine = self._engine
+        engine.metrics.read_late()
+        found = Ingredients()
+        found.add(engine.lost)
+        try:
+            after_epoch, given_again = self._place(found)
+            live = self._live(found, after_epoch, given_again)
+        except Exception as error:
+            self._failed(error)
+            return False
+        if engine.checkpoints is None or live is None:
+            return True
+        before = time.perf_counter()
+        try:
+            staged = engine.checkpoints.copy(live)
+            stall = time.perf_counter() - before
+            facts = self._facts([*reasons, *([f"tag:{tag}"] if tag else [])], found, after_epoch)
+            engine.checkpoints.save(staged, facts, wait=wait, patience=patience)
+        except Exception as error:
+            self._failed(error)
+            return False
+        engine.policy.taken(engine.steps, stall)
+        self.saved_at = engine.steps
+        self._boundary = (engine.steps, facts["epoch"]) if after_epoch or engine.position.standing() == BETWEEN else None
+        if "best" in reasons:
+            engine.best.taken()
+        return not (wait and engine.checkpoints.failed)
+
+    def _failed(self, error: Exception) -> None:
+        """Ours never fails a training: without memory for a copy, say, it goes on without this checkpoint."""
+        engine = self._engine
+        engine.policy.taken(engine.steps, 0)
+        engine.notice("checkpointFailed", "error", f"No checkpoint could be taken at step {engine.steps} ({error}).")
+
+    def _place(self, found: Ingredients) -> Tuple[bool, bool]:
+        """Whether a resume begins the next epoch, and whether it is given the newest batch once more."""
+        position, gradients = self._engine.position, self._engine.gradients
+        standing = position.standing()
+        if position.stopped_inside:
+            return False, False
+        if standing == INSIDE:
+            newest = position.open[-1]
+            unused = newest.taken > newest.stepped_at and not gradients.were_touched_since(self.delivered)
+            return False, unused
+        if standing == AT_END and not position.inside:
+            return False, False
+        return standing in (AT_END, TAIL), False
+
+    def _live(self, found: Ingredients, after_epoch: bool, given_again: bool) -> Optional[Dict[str, Any]]:
+        """All of it, as it is. None where there is nothing that could be kept."""
+        engine = self._engine
+        states = engine.group.gather(engine.random.all())
+        if engine.rank != 0:
+            return {}
+        values, refused = engine.states.saved()
+        variables, refused_too = keepable(engine.vars)
+        self._note_values(found, [*refused, *((f'run.vars["{name}"]', why) for name, why in refused_too)], bool(values or variables))
+        own = {
+            "format": _FORMAT,
+            "step": engine.steps,
+            "seed": engine.seed,
+            "vars": variables,
+            "state": values,
+            "best": engine.best.value,
+            **engine.position.saved(after_epoch, given_again),
+            "slots": engine.tracked.slot_names(),
+            "made with": engine.tracked.made_with(),
+            "params": plain_params(engine.params),
+            **of_all(states),
+        }
+        if engine.gradients.are_left_over():
+            own["gradients"] = engine.gradients.live()
+            found.kept("gradients", NAMES["gradients"])
+        else:
+            found.absent("gradients", NAMES["gradients"])
+        self._note_random(found, states)
+        self._note_data(found)
+        found.absent("callback", NAMES["callback"])
+        return {**self._tracked(found), **engine.unclaimed, "trainstash": own}
+
+    def _tracked(self, found: Ingredients) -> Dict[str, Any]:
+        """The state of each tracked object. What a script's own ``state_dict`` raises costs that object alone."""
+        state: Dict[str, Any] = {}
+        engine = self._engine
+        for name, value in engine.tracked.objects.items():
+            kind = kind_of(value)
+            try:
+                state[name] = state_of(value)
+                found.kept(kind, name)
+            except Exception as error:
+                why = f"its state cannot be read: {type(error).__name__}: {short(error)}"
+                found.lost(kind, name, why)
+                self._say_once(f"{name} is not kept, {why}")
+                if engine.checkpoints is not None and engine.tracked.is_vital(name):
+                    engine.checkpoints.say_useless(engine.steps, f"they are without {name} ({why})")
+        for kind in ("weights", "optimizer", "schedule", "scaler"):
+            if not found.has(kind):
+                found.absent(kind, NAMES[kind])
+        return state
+
+    def _note_values(self, found: Ingredients, refused: List[Tuple[str, str]], some: bool) -> None:
+        for name, why in refused:
+            found.lost("loop", name, f"is not kept: {why}")
+            self._say_once(f"{name} is not kept with checkpoints: {why}")
+        if some:
+            found.kept("loop", NAMES["loop"])
+        elif not refused:
+            found.absent("loop", NAMES["loop"])
+
+    def _note_random(self, found: Ingredients, states: List[Dict[str, Any]]) -> None:
+        each = f" of {len(states)} processes" if len(states) > 1 else ""
+        for name in rng.names_in(states[0]["rng"]):
+            found.kept("random", f"random numbers of {name}{each}")
+
+    def _note_data(self, found: Ingredients) -> None:
+        position = self._engine.position
+        loaders = position.loaders()
+        for loader in loaders:
+            name = f"the data of {loader.where}"
+            if loader.lacks is None:
+                found.kept("data", name)
+            elif loader.stepped or loader in position.open:
+                found.lost("data", name, loader.lacks)
+        if not loaders:
+            found.absent("data", NAMES["data"])
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.append(text)
+            say(text)
+
+    def _facts(self, reasons: List[str], found: Ingredients, after_epoch: bool) -> Dict[str, Any]:
+        engine = self._engine
+        position = engine.position
+        if "best" in reasons and not engine.best.is_of_these_weights():
+            found.lost("weights", "the weights that were validated", "they were changed before the epoch ended")
+        return {
+            "step": engine.steps,
+            "epoch": position.epoch + (1 if after_epoch and position.inside else 0),
+            "batch": 0 if after_epoch else position.batch(),
+            "reasons": reasons,
+            "ingredients": found,
+            "metrics": {name: wire_number(value) for name, value in engine.metrics.newest.items()},
+            "data": self._fingerprint(),
+        }
+
+    def _fingerprint(self) -> Optional[Dict[str, Any]]:
+        for loader in self._engine.position.loaders():
+            shape = loader.shape()
+            if shape["samples"] is not None:
+                content = f", {shape['content']}" if shape["content"] else ""
+                text = f"{shape['samples']} samples, batches of {shape['size']}, {self._engine.world} processes{content}"
+                return {"fingerprint": text, "samples": shape["samples"]}
+        return None
