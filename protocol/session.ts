@@ -47,6 +47,9 @@ export const CHECKPOINT_FILE = 'checkpoint.json';
  *  Python package: an ordinary file for `torch.load`. */
 export const STATE_FILE = 'state.safetensors';
 export const TORCH_STATE_FILE = 'state.pt';
+/** Beside that file: the parts of tensors that are cut between processes, in the format of `torch.distributed.checkpoint`. */
+export const SHARDS_FOLDER = 'shards/';
+export const SHARDS_INDEX = 'shards/.metadata';
 
 export const ASKED_FOLDER = 'asked';
 export const ANSWER_FILE = 'answer.json';

@@ -35,6 +35,13 @@ def restored(folder: Path) -> Path:
     return path
 
 
+def test_a_scheduler_under_the_name_of_an_option_is_refused() -> None:
+    model = torch.nn.Linear(2, 2)
+    schedule: Any = torch.optim.lr_scheduler.StepLR(torch.optim.SGD(model.parameters(), lr=0.1), 3)
+    with pytest.raises(TypeError, match="a learning rate schedule is given as scheduler="):
+        trainstash.init(model=model, schedule=schedule)
+
+
 def launch(folder: Path, verified: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     resume = {"directory": "restore", "checkpoint": "c", "step": 3, "verified": verified}
     (folder / "launch.json").write_text(json.dumps({"session": "s", "resume": resume, "params": {}, "seed": 1}))

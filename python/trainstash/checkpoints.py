@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Protocol
 from . import ptfile, ptread
 from .ingredients import Ingredients, described
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, wire_number, write_json
+from .sharded import Shards
 from .staging import Staged, Staging
 
 # Without a daemon that takes checkpoints, this many of the newest stay in the inbox, and the best.
@@ -77,8 +78,20 @@ class Checkpoints:
         self.join()
         return self._failed
 
-    def save(self, staged: Staged, facts: Mapping[str, Any], wait: bool = False, patience: float = 0.0) -> None:
-        """``patience``: seconds for which it is tried again. What is not kept at a training's end is lost with the process."""
+    def save(
+        self,
+        staged: Staged,
+        facts: Mapping[str, Any],
+        wait: bool = False,
+        patience: float = 0.0,
+        shards: Optional[Shards] = None,
+    ) -> None:
+        """Writes a copy, in a thread unless somebody has to wait for it.
+
+        Args:
+            patience: Seconds for which it is tried again. What is not kept at a training's end is lost with the process.
+            shards: What the other processes write with this one; all of them wait.
+        """
         self.join()
         self._taken += 1
         checkpoint = random_id()
@@ -94,9 +107,9 @@ class Checkpoints:
         lacks = _Lacks(complete)
         self._name_lost(lacks, staged)
         name = f"{complete['step']:09d}-{self._taken:06d}-{checkpoint}"
-        if wait or not staged.is_copy:
+        if wait or shards is not None or not staged.is_copy:
             until = time.monotonic() + patience
-            while not self._write(staged, lacks, name, is_last=patience > 0) and time.monotonic() < until:
+            while not self._write(staged, lacks, name, patience > 0, shards) and time.monotonic() < until:
                 # For what is said there may be room already.
                 self._session.flush()
                 time.sleep(_RETRY_SECONDS)
@@ -109,7 +122,7 @@ class Checkpoints:
             self._writer.join()
             self._writer = None
 
-    def _write(self, staged: Staged, lacks: _Lacks, name: str, is_last: bool = False) -> bool:
+    def _write(self, staged: Staged, lacks: _Lacks, name: str, is_last: bool = False, shards: Optional[Shards] = None) -> bool:
         session, facts = self._session, lacks.facts
         inbox = session.inbox
         temporary = os.path.join(inbox, f".tmp-{name}")
@@ -119,7 +132,7 @@ class Checkpoints:
             path = os.path.join(temporary, STATE_FILE)
             size, storages = ptfile.write(staged.state, path)
             self._read_back(lacks, path, storages)
-            facts["files"] = [{"name": STATE_FILE, "bytes": size}]
+            facts["files"] = [{"name": STATE_FILE, "bytes": size}, *(shards.write(temporary) if shards else [])]
             write_json(os.path.join(temporary, CHECKPOINT_FILE), lacks.settle(), durable=True)
             sync_folder(temporary)
             session.sync()

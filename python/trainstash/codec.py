@@ -8,7 +8,7 @@ import sys
 from collections import Counter, OrderedDict
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from . import special
+from . import sharded, special
 from .layout import Layout
 from .ptfile import QuantizedView, Rebuilt
 
@@ -34,6 +34,8 @@ class Walk:
         self.layout = Layout()
         #: Pairs of a place such as "model.adj" and a reason such as "an open file".
         self.lost: List[Tuple[str, str]] = []
+        #: Tensors of which this process has a part, by the place at which they belong.
+        self.sharded: Dict[str, Any] = {}
 
     def plan(self, live: Mapping[str, Any]) -> Any:
         """Returns the state for ``ptfile.write``; its tensors have no bytes until those of ``layout`` are copied."""
@@ -143,6 +145,8 @@ class Walk:
         tensor = tensor.detach()
         if special.is_jagged(tensor):
             return (_JAGGED, self._any(special.jagged_parts(tensor), place, depth + 1))
+        if special.is_sharded(tensor):
+            return self._shard(tensor, place)
         why = special.why_no_data(tensor)
         if why is not None:
             return self._lose(place, why)
@@ -158,6 +162,13 @@ class Walk:
         if tensor.is_neg():
             tensor = tensor.resolve_neg()
         return self.layout.add(tensor)
+
+    def _shard(self, tensor: Any, place: str) -> Any:
+        described = sharded.described(tensor)
+        if described is None:
+            return self._lose(place, "a sharded tensor whose parts are yet to be summed")
+        self.sharded[place] = tensor
+        return (sharded.TAG, place, tensor.dtype, *described)
 
     def _sparse(self, tensor: Any, place: str, depth: int) -> Any:
         kind, parts = special.sparse_parts(tensor)
@@ -200,6 +211,8 @@ def _decode_tagged(value: Tuple[Any, ...]) -> Any:
         return special.jagged_from(decode(value[1]))
     if tag == _LAZY:
         return special.lazy_of(value[1])
+    if tag == sharded.TAG:
+        return sharded.Sharded(*value[1:])
     if tag == _OBJECT:
         return special.rebuild(value[1], decode(value[2]))
     return tuple(decode(item) for item in value)

@@ -21,6 +21,7 @@ from .position import AT_END, TAIL, UNSEEN, Position
 from .progress import Progress
 from .putback import PutBack
 from .randomness import Randomness
+from .resharding import fit
 from .saving import Saver
 from .script import caller, site_of, was_left_in_order
 from .session import Session, say
@@ -101,6 +102,8 @@ class Engine:
         own = saved["trainstash"]
         self._slots = own["slots"]
         self.unclaimed = {key: value for key, value in saved.items() if key != "trainstash" and key not in self.tracked.objects}
+        saved = fit(saved, self.tracked, own["slots"], self.group)
+        own = saved["trainstash"]
         losses = self.tracked.restore(saved, own["slots"], schedule)
         self.steps, self.seed = own["step"], own["seed"]
         self.vars.update(own["vars"])
@@ -204,6 +207,7 @@ class Engine:
     def track(self, more: Mapping[str, Any]) -> None:
         self.tracked.add(more)
         saved = {name: self.unclaimed.pop(name) for name in more if name in self.unclaimed}
+        saved = fit(saved, self.tracked, self._slots, self.group)
         for kind, name, why in self.tracked.restore(saved, self._slots, None, list(saved)) if saved else []:
             self.lose(kind, name, why)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .tracked import is_model, is_optimizer
+from .wrappers import plain_name
 
 #: For each optimizer a gradient as it is now, how often it and its weight were written, and the optimizer's own count.
 Mark = List[Tuple[Any, int, int, Any]]
@@ -81,7 +82,7 @@ class Gradients:
                 for name, parameter in value.named_parameters():
                     if id(parameter) not in known:
                         known.add(id(parameter))
-                        found[f"{key}.{name}"] = parameter
+                        found[f"{key}.{plain_name(value, name)}"] = parameter
         for key, value in self._objects.items():
             if is_optimizer(value):
                 for i, parameter in enumerate(p for group in value.param_groups for p in group["params"]):
@@ -122,7 +123,9 @@ def _is_same(now: Tuple[Any, int, int, Any], before: Tuple[Any, int, int, Any]) 
         return False
     if now[0] is None or (now[0] is before[0] and now[1] == before[1]):
         return True
-    return not bool(now[0].any())
+    # Of a sharded one this process's part: the others may not be here.
+    gradient = now[0].to_local() if hasattr(now[0], "to_local") else now[0]
+    return not bool(gradient.any())
 
 
 def _version(tensor: Any) -> int:

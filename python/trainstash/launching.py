@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from . import ResumeError, ptread
+from . import ResumeError, ptread, sharded
 from .distributed import Group, launched_rank
 from .engine import Engine
+from .resharding import FOLDER_KEY
 from .run import Run
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say
 from .tracked import Tracked
@@ -24,6 +25,11 @@ def start(
     tracked: Mapping[str, Any],
 ) -> Run:
     global _current
+    if schedule not in (None, "keep", "rebuild"):
+        raise TypeError(
+            f'schedule is "keep" or "rebuild", for a schedule that has another length than in the checkpoint, and not '
+            f"{type(schedule).__name__}; a learning rate schedule is given as scheduler=… or under any other name"
+        )
     group = Group()
     given = dict(params or {})
     owner = os.environ.get(_OWNER_VARIABLE)
@@ -126,4 +132,7 @@ def _read(path: str, verified: bool = False) -> Dict[str, Any]:
         raise ResumeError(f"{path} cannot be read: {error}. Nothing was started.") from error
     if not isinstance(saved, dict) or "trainstash" not in saved:
         raise ResumeError(f"{path} is no checkpoint of this package. Nothing was started.")
+    shards = os.path.join(os.path.dirname(path), sharded.FOLDER)
+    if os.path.isdir(shards):
+        saved["trainstash"][FOLDER_KEY] = shards
     return saved

@@ -145,7 +145,7 @@ def check_optimizer(
     own = [len(group["params"]) for group in optimizer.param_groups]
     if sizes != own:
         raise ResumeError(f"The checkpoint's {name} has parameter groups of {sizes} parameters, this one of {own}. Nothing was loaded.")
-    order = _order(name, then, now)
+    order = order_of(name, then, now)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for i, parameter in enumerate(parameters):
         for slot, value in saved["state"].get(order[i], {}).items():
@@ -158,7 +158,12 @@ def check_optimizer(
     return order
 
 
-def _order(name: str, then: Optional[List[Optional[str]]], now: List[Optional[str]]) -> List[int]:
+def order_of(name: str, then: Optional[List[Optional[str]]], now: List[Optional[str]]) -> List[int]:
+    """For each slot of this launch, the one of the checkpoint that has the same parameter.
+
+    Raises:
+        ResumeError: They are of other parameters.
+    """
     if not then or None in then or None in now:
         return list(range(len(now)))
     own = {str(slot): str(slot) for slot in now}

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 from . import rng
 from .environment import plain_params
 from .gradients import Mark
+from .codec import Walk
 from .ingredients import Ingredients
 from .kinds import NAMES, kind_of
 from .position import AT_END, BETWEEN, INSIDE, TAIL
 from .randomness import of_all
 from .session import say, wire_number
+from .sharded import Shards, same_everywhere
 from .special import short
 from .state import keepable
 from .tracked import state_of
@@ -48,20 +50,43 @@ class Saver:
         engine.metrics.read_late()
         found = Ingredients()
         found.add(engine.lost)
+        shards: Optional[Shards] = None
         try:
             after_epoch, given_again = self._place(found)
             live = self._live(found, after_epoch, given_again)
+            shards = self._shards(found)
         except Exception as error:
             self._failed(error)
             return False
+        if engine.rank != 0 and shards is not None:
+            shards.serve()
         if engine.checkpoints is None or live is None:
             return True
+        try:
+            return self._save(live, shards, found, after_epoch, reasons, wait, tag, patience)
+        finally:
+            if shards is not None:
+                shards.close()
+
+    def _save(
+        self,
+        live: Dict[str, Any],
+        shards: Optional[Shards],
+        found: Ingredients,
+        after_epoch: bool,
+        reasons: List[str],
+        wait: bool,
+        tag: Optional[str],
+        patience: float,
+    ) -> bool:
+        engine = self._engine
+        assert engine.checkpoints is not None
         before = time.perf_counter()
         try:
             staged = engine.checkpoints.copy(live)
             stall = time.perf_counter() - before
             facts = self._facts([*reasons, *([f"tag:{tag}"] if tag else [])], found, after_epoch)
-            engine.checkpoints.save(staged, facts, wait=wait, patience=patience)
+            engine.checkpoints.save(staged, facts, wait=wait, patience=patience, shards=shards)
         except Exception as error:
             self._failed(error)
             return False
@@ -71,6 +96,21 @@ class Saver:
         if "best" in reasons:
             engine.best.taken()
         return not (wait and engine.checkpoints.failed)
+
+    def _shards(self, found: Ingredients) -> Optional[Shards]:
+        """What each process has to write a part of; None where nothing is sharded. All ranks come here."""
+        engine = self._engine
+        if not engine.tracked.is_sharded():
+            return None
+        states = engine.tracked.state()
+        for name, value in states.items():
+            if kind_of(engine.tracked.objects[name]) == "weights":
+                for key in same_everywhere(engine.group, value):
+                    found.lost("weights", f"{name}.{key} of the other processes", "it differs between them; that of the first is kept")
+        walk = Walk()
+        left = engine.gradients.live() if engine.group.share(engine.gradients.are_left_over()) else {}
+        walk.plan({**states, "trainstash": {"gradients": left}})
+        return Shards(walk.sharded, engine.group)
 
     def _failed(self, error: Exception) -> None:
         """Ours never fails a training: without memory for a copy, say, it goes on without this checkpoint."""

@@ -111,8 +111,6 @@ def why_no_data(tensor: Any) -> Optional[str]:
     """Why a tensor's bytes cannot be had, as a clause; None when they can."""
     torch: Any = sys.modules["torch"]
     kind = type(tensor)
-    if is_sharded(tensor):
-        return "a sharded tensor (DTensor)"
     own: Any = getattr(kind, "__torch_dispatch__", None)
     if own is not None and own is not torch.Tensor.__torch_dispatch__ and kind is not torch.nn.Parameter:
         return f"a tensor of the class {kind.__name__}, which is made of others"

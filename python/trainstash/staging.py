@@ -18,7 +18,7 @@ _TWO_THREADS_BYTES = 64 << 20
 class Staged:
     """What ``ptfile.write`` takes, with what must have happened before the bytes are there."""
 
-    __slots__ = ("state", "nbytes", "events", "lost", "is_copy")
+    __slots__ = ("state", "nbytes", "events", "lost", "is_copy", "sharded")
 
     def __init__(self, state: Any, nbytes: int, events: List[Any], lost: List[Tuple[str, str]], is_copy: bool) -> None:
         self.state = state
@@ -27,6 +27,8 @@ class Staged:
         self.events = events
         #: What is not in it: pairs of a place such as "model.adj" and a reason.
         self.lost = lost
+        #: Tensors that each process writes a part of, by the place at which they belong: the live ones.
+        self.sharded: Dict[str, Any] = {}
         # False: these are the live tensors, which must not change until they are written.
         self.is_copy = is_copy
 
@@ -74,7 +76,9 @@ class Staging:
             event: Any = torch.cuda.Event()
             event.record(torch.cuda.current_stream(device))
             events.append(event)
-        return Staged(state, layout.nbytes, events, walk.lost, is_copy)
+        staged = Staged(state, layout.nbytes, events, walk.lost, is_copy)
+        staged.sharded = walk.sharded
+        return staged
 
     def _fits(self, layout: Layout) -> bool:
         if all((number, int(flat.numel())) in self._buffers for number, (flat, _) in enumerate(layout.storages)):

@@ -83,6 +83,11 @@ class Tracked:
                 continue  # It is named with each checkpoint.
         return states
 
+    def is_sharded(self) -> bool:
+        """Whether processes have parts of the parameters, and not all of them each."""
+        models = (value for value in self.objects.values() if is_model(value))
+        return any(special.is_sharded(parameter) for model in models for _, parameter in _parameters_of(model))
+
     def kind_of(self, place: str) -> str:
         """The kind of ingredient that a place such as "model.fc.weight" belongs to."""
         from .kinds import kind_of
