@@ -138,6 +138,11 @@ export const launchSchema = v.object({
       }),
       /** Differences (`data`, `backend`, `package`) that the user accepted. */
       accept: v.array(v.string()),
+      /**
+       * The state file as it was when its bytes had just been compared with their hashes: as long as it is the same one,
+       * nobody needs to sum it again. `mtimeNs`: in decimal digits.
+       */
+      verified: v.optional(v.nullable(v.object({ ino: v.string(), bytes: v.number(), mtimeNs: v.string() }))),
     }),
   ),
   /** A verification ends, with a checkpoint, at this step. */

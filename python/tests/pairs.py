@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
-from trainstash import ptfile
+from trainstash import ptread
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
@@ -107,7 +107,7 @@ class Checkpoint:
         return "; ".join(self.facts["missing"])
 
     def state(self) -> Dict[str, Any]:
-        return dict(_flat(ptfile.read(str(self.path / "state.pt"))))
+        return dict(_flat(ptread.read(str(self.path / "state.pt"))))
 
 
 class Training:

@@ -7,9 +7,9 @@ import os
 import shutil
 import threading
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Protocol
 
-from . import ptfile
+from . import ptfile, ptread
 from .ingredients import Ingredients, described
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, wire_number, write_json
 from .staging import Staged, Staging
@@ -19,11 +19,22 @@ UNTAKEN_LAST = 3
 _RETRY_SECONDS = 1.0
 
 
+class Owner(Protocol):
+    """Who knows what a place in a state, such as "model.fc.weight", is."""
+
+    def kind_of(self, place: str) -> str: ...
+
+    def is_vital(self, place: str) -> bool: ...
+
+
 class Checkpoints:
     """``facts`` of a checkpoint are what ``checkpoint.json`` says; see the session format."""
 
-    def __init__(self, session: Session, environment: Mapping[str, str], parent: Optional[str]) -> None:
+    def __init__(
+        self, session: Session, environment: Mapping[str, str], parent: Optional[str], owner: Optional[Owner] = None
+    ) -> None:
         self._session = session
+        self._owner = owner
         self._environment = dict(environment)
         self._staging = Staging()
         self._writer: Optional[threading.Thread] = None
@@ -32,6 +43,7 @@ class Checkpoints:
         self._failed = False
         self._said_last = False
         self._prepared = False
+        self._said_useless = False
         self.monitor: Optional[Mapping[str, str]] = session.launch.get("monitor")
 
     @property
@@ -42,7 +54,11 @@ class Checkpoints:
         if self._prepared:
             return
         self._prepared = True
-        self._staging.prepare(live)
+        try:
+            self._staging.prepare(live)
+        except Exception as error:
+            # The first copy gets its memory by itself then.
+            self._session.once("prepare", f"memory for checkpoints could not be made ready ({error})")
 
     def copy(self, live: Mapping[str, Any]) -> Staged:
         """The state as it is now. Waits for the writer: there is one copy at a time."""
@@ -75,23 +91,17 @@ class Checkpoints:
             "environment": self._environment,
             **facts,
         }
-        found: Optional[Ingredients] = complete.pop("ingredients", None)
-        if found is not None:
-            for place in staged.dropped:
-                found.lost("other", place, "not a plain value")
-            complete.update(described(found))
-        elif staged.dropped:
-            complete["grade"] = "partial"
-            complete["missing"] = [*complete["missing"], *(f"{place} (not a plain value)" for place in staged.dropped)]
+        lacks = _Lacks(complete)
+        self._name_lost(lacks, staged)
         name = f"{complete['step']:09d}-{self._taken:06d}-{checkpoint}"
         if wait or not staged.is_copy:
             until = time.monotonic() + patience
-            while not self._write(staged, complete, name, is_last=patience > 0) and time.monotonic() < until:
+            while not self._write(staged, lacks, name, is_last=patience > 0) and time.monotonic() < until:
                 # For what is said there may be room already.
                 self._session.flush()
                 time.sleep(_RETRY_SECONDS)
             return
-        self._writer = threading.Thread(target=self._write, args=(staged, complete, name), name="trainstash-writer")
+        self._writer = threading.Thread(target=self._write, args=(staged, lacks, name), name="trainstash-writer")
         self._writer.start()
 
     def join(self) -> None:
@@ -99,16 +109,18 @@ class Checkpoints:
             self._writer.join()
             self._writer = None
 
-    def _write(self, staged: Staged, facts: Dict[str, Any], name: str, is_last: bool = False) -> bool:
-        session = self._session
+    def _write(self, staged: Staged, lacks: _Lacks, name: str, is_last: bool = False) -> bool:
+        session, facts = self._session, lacks.facts
         inbox = session.inbox
         temporary = os.path.join(inbox, f".tmp-{name}")
         try:
             os.makedirs(temporary, mode=0o700)
             staged.wait()
-            size = ptfile.write(staged.state, os.path.join(temporary, STATE_FILE))
+            path = os.path.join(temporary, STATE_FILE)
+            size, storages = ptfile.write(staged.state, path)
+            self._read_back(lacks, path, storages)
             facts["files"] = [{"name": STATE_FILE, "bytes": size}]
-            write_json(os.path.join(temporary, CHECKPOINT_FILE), facts, durable=True)
+            write_json(os.path.join(temporary, CHECKPOINT_FILE), lacks.settle(), durable=True)
             sync_folder(temporary)
             session.sync()
             os.rename(temporary, os.path.join(inbox, name))
@@ -126,6 +138,38 @@ class Checkpoints:
         except OSError:
             pass  # It is pruned after the next one.
         return True
+
+    def _name_lost(self, lacks: _Lacks, staged: Staged) -> None:
+        """What is not in the state, in the facts for people and in the state for the resume."""
+        if not staged.lost:
+            return
+        owner = self._owner
+        for place, why in staged.lost:
+            lacks.lose(owner.kind_of(place) if owner else "other", place, why)
+        about = staged.state.get("trainstash")
+        if isinstance(about, dict):
+            about["lost"] = [place for place, _ in staged.lost]
+        vital = [f"{place} ({why})" for place, why in staged.lost if owner and owner.is_vital(place)]
+        if vital:
+            more = f" and {len(vital) - 1} more" if len(vital) > 1 else ""
+            self.say_useless(int(lacks.facts["step"]), f"they are without {vital[0]}{more}")
+
+    def _read_back(self, lacks: _Lacks, path: str, storages: List[Any]) -> None:
+        """A checkpoint counts for what a resume would find in it."""
+        try:
+            ptread.check(path, storages)
+        except ValueError as error:
+            lacks.lose("other", "the checkpoint itself", f"it cannot be read back: {error}")
+            self.say_useless(int(lacks.facts["step"]), f"they cannot be read back ({error})")
+
+    def say_useless(self, step: int, why: str) -> None:
+        """Once, with the first checkpoint: not when somebody needs one."""
+        if self._said_useless:
+            return
+        self._said_useless = True
+        text = f"This training cannot be resumed from its checkpoints: {why}. It goes on; its metrics are kept."
+        say(text)
+        self._session.notice("cannotResume", "error", text, step)
 
     def _say_failed(self, step: int, error: Exception, is_last: bool) -> None:
         """Once, until one could be written again; and once more for the last."""
@@ -177,6 +221,25 @@ class Checkpoints:
                 return facts
         except (OSError, ValueError):
             return None  # A daemon has claimed it since the listing.
+
+
+class _Lacks:
+    """What one checkpoint lacks, in its facts; the list of its ingredients becomes part of them with ``settle``."""
+
+    def __init__(self, facts: Dict[str, Any]) -> None:
+        self.facts = facts
+        self._found: Optional[Ingredients] = facts.pop("ingredients", None)
+
+    def lose(self, kind: str, name: str, why: str) -> None:
+        if self._found is not None:
+            self._found.lost(kind, name, why)
+            return
+        self.facts["grade"], self.facts["missing"] = "partial", [*self.facts["missing"], f"{name} ({why})"]
+
+    def settle(self) -> Dict[str, Any]:
+        if self._found is not None:
+            self.facts.update(described(self._found))
+        return self.facts
 
 
 def plain_metrics(metrics: Mapping[str, float]) -> Dict[str, Any]:

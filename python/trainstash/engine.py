@@ -107,8 +107,7 @@ class Engine:
         own = saved["trainstash"]
         self._slots = own["slots"]
         self.unclaimed = {key: value for key, value in saved.items() if key != "trainstash" and key not in self.tracked.objects}
-        for text in self.tracked.restore(saved, own["slots"], schedule):
-            self.lose("other", text, "not restored")
+        losses = self.tracked.restore(saved, own["slots"], schedule)
         self.steps, self.seed = own["step"], own["seed"]
         self.vars.update(own["vars"])
         self.best.value = own["best"]
@@ -119,6 +118,8 @@ class Engine:
         for done in self.tracked.apply_options(own["params"], self.params):
             say(done)
             self.notice("params", "info", f"{done}.")
+        for kind, name, why in [*losses, *self.tracked.differences()]:
+            self.lose(kind, name, why)
         self._put_back = PutBack(own, (self.rank, self.world), self.random.generators(), self.lose)
         self._put_back.note(self.tracked)
         self.random.resume(own, self.rank)
@@ -146,7 +147,7 @@ class Engine:
         facts = environment(self.group)
         resume = session.launch.get("resume")
         self.policy = Policy(session.launch.get("checkpoint") or {}, self.steps)
-        self.checkpoints = Checkpoints(session, facts, resume["checkpoint"] if resume else None)
+        self.checkpoints = Checkpoints(session, facts, resume["checkpoint"] if resume else None, self.tracked)
         session.event(
             "started",
             step=self.steps,
@@ -225,8 +226,8 @@ class Engine:
     def track(self, more: Mapping[str, Any]) -> None:
         self.tracked.add(more)
         saved = {name: self.unclaimed.pop(name) for name in more if name in self.unclaimed}
-        for text in self.tracked.restore(saved, self._slots, None, list(saved)) if saved else []:
-            self.lose("other", text, "not restored")
+        for kind, name, why in self.tracked.restore(saved, self._slots, None, list(saved)) if saved else []:
+            self.lose(kind, name, why)
 
     def state(self, values: Mapping[str, Any]) -> State:
         return self.states.give(site_of(caller()).key, values, restore=self._put_back is not None)

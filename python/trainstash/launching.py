@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from . import ResumeError, ptfile
+from . import ResumeError, ptread
 from .distributed import Group, launched_rank
 from .engine import Engine
 from .run import Run
@@ -76,8 +76,18 @@ def _saved(session: Optional[Session], resume: Optional[str]) -> Tuple[Optional[
             return (_read(given.path), (given.checkpoint, given.step)) if given else (None, None)
     else:
         path = _wanted(resume)
-    saved = _read(path) if path else None
+    saved = _read(path, _is_verified(session, path)) if path else None
     return saved, _origin(path, saved)
+
+
+def _is_verified(session: Optional[Session], path: str) -> bool:
+    """Whether the daemon has just compared this very file with its hashes."""
+    resume = session.launch.get("resume") if session else None
+    stamp = resume.get("verified") if resume else None
+    if not stamp:
+        return False
+    stat = os.stat(path)
+    return (str(stat.st_ino), stat.st_size, str(stat.st_mtime_ns)) == (stamp["ino"], stamp["bytes"], stamp["mtimeNs"])
 
 
 def _origin(path: Optional[str], saved: Optional[Mapping[str, Any]]) -> Optional[Tuple[str, int]]:
@@ -109,9 +119,9 @@ def _offer(path: Optional[str]) -> None:
         say(f'an unfinished run stands at step {int(step):,}; "trainstash resume" continues it')
 
 
-def _read(path: str) -> Dict[str, Any]:
+def _read(path: str, verified: bool = False) -> Dict[str, Any]:
     try:
-        saved = ptfile.read(path)
+        saved = ptread.read(path, verified)
     except Exception as error:
         raise ResumeError(f"{path} cannot be read: {error}. Nothing was started.") from error
     if not isinstance(saved, dict) or "trainstash" not in saved:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Dict, List, Mapping, Optional
 
 from . import rng
@@ -32,12 +31,11 @@ class Randomness:
 
     def begin(self) -> None:
         """``init`` ends."""
-        if self._begin is None and not self._is_of_older_version and "torch" in sys.modules:
+        if self._begin is None and not self._is_of_older_version:
             self._begin = rng.capture(self.generators())
 
     def epoch_begins(self) -> None:
-        if "torch" in sys.modules:
-            self._epoch = rng.capture(self.generators())
+        self._epoch = rng.capture(self.generators())
 
     def all(self) -> Dict[str, Any]:
         """Of this process."""

@@ -9,6 +9,8 @@ import sys
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from . import generators as own_generators
+
 #: A state as a checkpoint holds it: tensors and plain values alone.
 State = Dict[str, Any]
 _WORD = 0xFFFFFFFF
@@ -53,18 +55,16 @@ def set_cpu_state(state: List[Any]) -> None:
 
 
 def capture(generators: Optional[Mapping[str, Any]] = None) -> State:
-    """The state of every library's generators, for a checkpoint. Needs torch.
+    """The state of every library's generators, for a checkpoint.
 
     Args:
         generators: The script's own generator objects by name, kept with the others.
     """
-    import torch
-
     version, internal, gauss = random.getstate()
-    state: State = {
-        "python": {"version": version, "state": _words(internal), "gauss": gauss},
-        "torch": torch.get_rng_state(),
-    }
+    state: State = {"python": {"version": version, "state": _words(internal), "gauss": gauss}}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        state["torch"] = torch.get_rng_state()
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         name, keys, position, has_gauss, cached = numpy.random.get_state()
@@ -75,13 +75,13 @@ def capture(generators: Optional[Mapping[str, Any]] = None) -> State:
             "has_gauss": int(has_gauss),
             "gauss": float(cached),
         }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         state["cuda"] = list(torch.cuda.get_rng_state_all())
     for name in _ACCELERATORS:
         if _is_available(name):
             state[name] = getattr(torch, name).get_rng_state()
     if generators:
-        state["own"] = {name: _plain(state_of(generator)) for name, generator in generators.items()}
+        state["own"] = _of_generators(generators)
     return state
 
 
@@ -91,8 +91,7 @@ def restore(state: State, generators: Optional[Mapping[str, Any]] = None) -> Lis
     Returns:
         What could not be put back: pairs of the library's name and the reason.
     """
-    import torch
-
+    torch: Any = sys.modules.get("torch")
     failed: List[Tuple[str, str]] = []
 
     def attempt(name: str, work: Callable[[], None]) -> None:
@@ -114,11 +113,11 @@ def restore(state: State, generators: Optional[Mapping[str, Any]] = None) -> Lis
 
     def set_cuda() -> None:
         states = state["cuda"]
-        if not torch.cuda.is_available():
-            raise RuntimeError("there is no CUDA device here")
-        if len(states) != torch.cuda.device_count():
-            raise RuntimeError(f"{len(states)} devices then, {torch.cuda.device_count()} now")
-        torch.cuda.set_rng_state_all([one.cpu() for one in states])
+        count = torch.cuda.device_count() if torch is not None and torch.cuda.is_available() else 0
+        for device, known in enumerate(states[:count]):
+            torch.cuda.set_rng_state(known.cpu(), device)
+        if len(states) != count:
+            raise RuntimeError(f"the checkpoint has those of {_devices(len(states))}, and there is {_devices(count)} now")
 
     def set_accelerator(name: str) -> Callable[[], None]:
         def work() -> None:
@@ -131,15 +130,18 @@ def restore(state: State, generators: Optional[Mapping[str, Any]] = None) -> Lis
     attempt("Python", set_python)
     if "numpy" in state:
         attempt("NumPy", set_numpy)
-    attempt("torch", lambda: torch.set_rng_state(state["torch"].cpu()))
+    if "torch" in state:
+        attempt("torch", lambda: torch.set_rng_state(state["torch"].cpu()))
     if "cuda" in state:
         attempt("CUDA", set_cuda)
+    elif torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        failed.append(("CUDA", "the checkpoint was taken without a GPU"))
     for name in _ACCELERATORS:
         if name in state:
             attempt(name, set_accelerator(name))
     for name, known in state.get("own", {}).items():
         if generators and name in generators:
-            attempt(name, partial(set_state_of, generators[name], _live(known)))
+            attempt(name, partial(own_generators.set_state, generators[name], known))
     return failed
 
 
@@ -242,25 +244,27 @@ def _is_available(name: str) -> bool:
         return False
 
 
-def _plain(state: Any) -> Any:
-    """Without arrays, which a checkpoint holds in another form."""
-    if isinstance(state, dict):
-        return {key: _plain(item) for key, item in state.items()}
-    if isinstance(state, tuple):
-        return [_plain(item) for item in state]
-    return state.tolist() if type(state).__module__ == "numpy" else state
+def _of_generators(generators: Mapping[str, Any]) -> State:
+    found: State = {}
+    for name, generator in generators.items():
+        try:
+            found[name] = own_generators.state_of(generator)
+        except Exception:
+            continue  # It is named as a tracked object without a state.
+    return found
 
 
-def _live(state: Any) -> Any:
-    return tuple(_live(item) if isinstance(item, list) else item for item in state) if isinstance(state, list) else state
+def _devices(count: int) -> str:
+    return "no device" if count == 0 else "1 device" if count == 1 else f"{count} devices"
 
 
 def _words(values: Any) -> Any:
-    """Unsigned words of 32 bits, in half of the space that torch's int64 takes."""
-    import torch
-
+    """Unsigned words of 32 bits, in half of the space that torch's int64 takes; as a list where torch is not imported."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return [int(value) for value in values]
     return torch.tensor(values, dtype=torch.int64).to(torch.int32)
 
 
 def _integers(words: Any) -> List[int]:
-    return [word & _WORD for word in words.tolist()]
+    return [word & _WORD for word in (words if isinstance(words, list) else words.tolist())]

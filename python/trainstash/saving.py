@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
@@ -16,6 +15,7 @@ from .position import AT_END, BETWEEN, INSIDE, TAIL, UNSEEN
 from .randomness import of_all
 from .script import caller
 from .session import say, wire_number
+from .special import short
 from .state import keepable
 from .surroundings import ALONE, NOTHING, UNKNOWN
 from .tracked import state_of
@@ -149,8 +149,6 @@ class Saver:
     def _live(self, found: Ingredients, after_epoch: bool, given_again: bool) -> Optional[Dict[str, Any]]:
         """All of it, as it is. None where there is nothing that could be kept."""
         engine = self._engine
-        if "torch" not in sys.modules:
-            return None
         states = engine.group.gather(engine.random.all())
         if engine.rank != 0:
             return {}
@@ -166,6 +164,7 @@ class Saver:
             "best": engine.best.value,
             **engine.position.saved(after_epoch, given_again),
             "slots": engine.tracked.slot_names(),
+            "made with": engine.tracked.made_with(),
             "params": plain_params(engine.params),
             "lost": [],
             "detours": [name for _, name in engine.detours],
@@ -192,15 +191,18 @@ class Saver:
     def _tracked(self, found: Ingredients) -> Dict[str, Any]:
         """The state of each tracked object. What a script's own ``state_dict`` raises costs that object alone."""
         state: Dict[str, Any] = {}
-        for name, value in self._engine.tracked.objects.items():
+        engine = self._engine
+        for name, value in engine.tracked.objects.items():
             kind = kind_of(value)
             try:
                 state[name] = state_of(value)
                 found.kept(kind, name)
             except Exception as error:
-                why = f"its state cannot be read: {type(error).__name__}: {error}"
+                why = f"its state cannot be read: {type(error).__name__}: {short(error)}"
                 found.lost(kind, name, why)
                 self._say_once(f"{name} is not kept, {why}")
+                if engine.checkpoints is not None and engine.tracked.is_vital(name):
+                    engine.checkpoints.say_useless(engine.steps, f"they are without {name} ({why})")
         for kind in ("weights", "optimizer", "schedule", "scaler"):
             # The variables around the loop were looked at: there is none.
             if not found.has(kind):

@@ -2,7 +2,7 @@
 import os, runpy, sys
 
 import torch.utils.data  # noqa: F401
-from trainstash import data, engine, loaders, rng, tracked
+from trainstash import data, engine, generators, loaders, rng, tracked
 
 control = os.environ.get("CONTROL")
 if control == "rng":
@@ -15,17 +15,12 @@ elif control == "early":
 elif control == "batches":
     loaders.SeededDataset._seed = lambda self, seed: None
 elif control == "cast":
-    load = tracked._load_optimizer
-
-    def cast(optimizer, saved, order):
-        optimizer.load_state_dict(saved)
-
-    tracked._load_optimizer = cast
+    tracked.load_optimizer = lambda optimizer, saved, order: optimizer.load_state_dict(saved)
 elif control == "slots":
-    tracked._load_optimizer = lambda optimizer, saved, order: None
+    tracked.load_optimizer = lambda optimizer, saved, order: None
 elif control == "generator":
-    load_other = tracked._load
-    tracked._load = lambda value, saved: None if hasattr(value, "bit_generator") else load_other(value, saved)
+    set_state = generators.set_state
+    generators.set_state = lambda value, saved: None if hasattr(value, "bit_generator") else set_state(value, saved)
     capture = rng.capture
     rng.capture = lambda generators=None: capture()
 sys.argv = sys.argv[1:]
