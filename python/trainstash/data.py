@@ -35,6 +35,9 @@ class Keeper(Protocol):
     def received(self, loader: Batches) -> None:
         """The loop is given a batch."""
 
+    def asked(self, loader: Batches) -> None:
+        """The loop comes for the next batch: all that belongs to the newest one is done."""
+
     def left(self, loader: Batches) -> None:
         """The pass is over: read to its end, or given up."""
 
@@ -142,6 +145,7 @@ class Batches:
                     self.asked_by = (frame.f_code, frame.f_lasti)
                     run.received(self)
                     yield batch
+                    run.asked(self)
                     if self.taken == self._limit:
                         break
                 self._is_over = not self._goes_round or self.taken in (before, self._limit)
@@ -150,6 +154,7 @@ class Batches:
             place.done = True
         finally:
             self._resuming = False
+            place.skip = place.skip_samples = 0
             run.left(self)
 
     def state(self, active: bool, given_again: bool = False) -> Dict[str, Any]:
@@ -210,15 +215,18 @@ class Batches:
         if self._resuming:
             self._resuming = False
             run.at_place()
+        # A wrapper begins its loader when the first batch is asked for.
+        is_first = self._inner is not None
         while True:
             # With workers the data is drawn elsewhere; without, it would draw from what the model draws from.
-            keep = _states(generators) if alone else keep
+            protects, is_first = alone or is_first, False
+            keep = _states(generators) if protects else keep
             try:
                 batch = next(inner)
             except StopIteration:
                 break
             finally:
-                if alone:
+                if protects:
                     _put_back(generators, keep)
             place.skip = place.skip_samples = 0
             place.batch += 1

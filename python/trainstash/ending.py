@@ -87,11 +87,11 @@ class Ending:
         engine.over = True
         raise SystemExit(0)
 
-    def _take_last(self, reasons: List[str]) -> None:
+    def _take_last(self, reasons: List[str], in_loop: bool = True) -> None:
         """What is not kept now is lost with the process: other ranks may wait for this one, but not for long."""
         engine = self._engine
         patience = _PATIENCE_OF_SEVERAL if engine.group.several else _PATIENCE
-        if not engine.saver.take(reasons, wait=True, patience=patience):
+        if not engine.saver.take(reasons, wait=True, patience=patience, in_loop=in_loop):
             self._not_kept = True
 
     def _on_terminate(self, number: int, _frame: Any) -> None:
@@ -119,7 +119,7 @@ class Ending:
         engine.metrics.read_late()
         failure = getattr(sys, "last_value", None)
         if failure is None and self._has_unsaved_end():
-            self._take_last(["end"])
+            self._take_last(["end"], in_loop=False)
         session = engine.session
         if session is None:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .best import Best
 from .checkpoints import Checkpoints
@@ -23,9 +23,11 @@ from .putback import PutBack
 from .randomness import Randomness
 from .resharding import fit
 from .saving import Saver
+from .scopes import is_loop_head, source_of
 from .script import caller, site_of, was_left_in_order
 from .session import Session, say
 from .state import State, States
+from .surroundings import Surroundings
 from .tracked import Tracked
 
 _POLL_SECONDS = 0.1
@@ -69,8 +71,11 @@ class Engine:
         #: What no checkpoint of this launch has, whatever else it has.
         self.lost = Ingredients()
         self.random = Randomness(tracked)
+        self.surroundings = Surroundings(tracked, self._is_kept)
         self.saver = Saver(self)
         self.ending = Ending(self)
+        #: Resumes that went without something.
+        self.detours: List[Tuple[str, str]] = []
         #: What a checkpoint holds of objects that are tracked later.
         self.unclaimed: Dict[str, Any] = {}
         self._slots: Dict[str, Any] = {}
@@ -82,6 +87,7 @@ class Engine:
         # Reasons for checkpoints that wait for the end of the epoch.
         self._due_later: List[str] = []
         self._is_first_step = True
+        self._boundary_is_due = False
         self._same_params = True
 
     @property
@@ -110,6 +116,7 @@ class Engine:
         self.best.value = own["best"]
         self.states.load(own.get("state", {}))
         self.position.restore(own)
+        self.gradients.are_given_up = bool(own.get("clears_gradients"))
         self._same_params = own["params"] == plain_params(self.params)
         for done in self.tracked.apply_options(own["params"], self.params):
             say(done)
@@ -120,9 +127,19 @@ class Engine:
         self._put_back.note(self.tracked)
         self.random.resume(own, self.rank)
         self._put_back.after_init(self.seed, self.steps)
+        self._note_detours(own)
         self.saver.saved_at = self.steps
         self.group.start_at(self.steps)
         self.resumed = True
+
+    def _note_detours(self, own: Mapping[str, Any]) -> None:
+        """A resume that went without something is another training from there on."""
+        texts = list(own.get("detours", []))
+        if own.get("lost"):
+            texts.append(f"the resume from step {self.steps:,} went without {'; '.join(own['lost'])}")
+        for text in texts:
+            self.detours.append(("other", text))
+            self.lose("other", text, "")
 
     def begin(self) -> None:
         """The script is about to train."""
@@ -189,16 +206,21 @@ class Engine:
             self._first_step()
         if self.progress.stepped():
             self._say_plan()
-        if self.group.several and not self.group.may_decide(self.steps):
-            return
-        self._boundary()
+        if self.position.open and self.position.open[-1].stepped:
+            self._boundary_is_due = True  # What follows in this round belongs to the step.
+        else:
+            self._boundary()
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         if not self.is_mine():
             return
         values = self.metrics.log(self.steps, self.position.epoch, metrics)
-        if self.checkpoints is not None and not self.is_replay and self.best.judge(values) and self.policy.on_best:
-            self._best_may_be_taken()
+        if self.checkpoints is None or self.is_replay or not self.best.judge(values) or not self.policy.on_best:
+            return
+        if self.position.open:
+            self._boundary_is_due = True
+        elif not (self.group.several or self._has_to_wait() or self.gradients.were_touched_since_step()):
+            self.saver.take(["best"])
 
     def checkpoint(self, tag: Optional[str]) -> None:
         if self.is_mine() and self.checkpoints is not None:
@@ -216,7 +238,11 @@ class Engine:
 
     def steps_are_asked_for(self) -> None:
         """A script that keeps the loop itself asks where it stands; then it trains."""
-        if self._put_back is not None and not self.position.is_replaying and not self.position.resumes_inside:
+        if self._put_back is None or self.position.is_replaying or self.position.resumes_inside:
+            return
+        frame = caller()
+        source = source_of(frame) if frame is not None else None
+        if frame is None or source is None or is_loop_head(frame, source):
             self._enter(begins_epoch=False)
 
     # ---- what loaders tell ----
@@ -234,6 +260,12 @@ class Engine:
 
     def received(self, loader: Batches) -> None:
         self.saver.delivered = self.gradients.mark()
+        if self._is_first_step:
+            self.surroundings.look(caller())
+
+    def asked(self, loader: Batches) -> None:
+        if self._boundary_is_due and loader.stepped:
+            self._boundary()
 
     def left(self, loader: Batches) -> None:
         kind = sys.exc_info()[0]
@@ -242,6 +274,8 @@ class Engine:
         if not in_order:
             self.ending.break_off()
         self.position.left(loader, in_order)
+        if self._boundary_is_due and self.position.standing() == TAIL and not self.group.several:
+            self._boundary()
 
     def at_place(self) -> None:
         if self._put_back is None:
@@ -251,6 +285,10 @@ class Engine:
             self._arrived()
 
     # ---- inside ----
+
+    def _is_kept(self, value: Any) -> bool:
+        """Whether a checkpoint has it without being asked to: ours, and what ``run.state`` gave."""
+        return self.states.owns(value) or type(value).__module__.startswith("trainstash.")
 
     def lose(self, kind: str, name: str, why: str, line: Optional[str] = None) -> None:
         """A part that no checkpoint of this launch will have; said once."""
@@ -281,6 +319,8 @@ class Engine:
 
     def _first_step(self) -> None:
         self._is_first_step = False
+        self.surroundings.look(caller())
+        self.progress.last_step = self.surroundings.last_step
         if self._put_back is not None:
             self._put_back = None
             self.lose("random", "random numbers", "they were not put back, since the package does not see where the loop begins; use run.epochs or run.batches")
@@ -337,6 +377,9 @@ class Engine:
 
     def _boundary(self) -> None:
         """Between two steps: what is due, and what was asked for."""
+        self._boundary_is_due = False
+        if self.group.several and not self.group.may_decide(self.steps):
+            return
         reasons: List[str] = []
         decision = _NOTHING
         if self.rank == 0 and self.checkpoints is not None:
@@ -398,9 +441,3 @@ class Engine:
         if request.get("stop"):
             return _STOP
         return _PAUSE if request.get("pause") else _SAVE
-
-    def _best_may_be_taken(self) -> None:
-        """At once between two steps; the end of an epoch waits for its true boundary."""
-        if self.group.several or self._has_to_wait() or self.gradients.were_touched_since_step():
-            return
-        self.saver.take(["best"])

@@ -225,7 +225,7 @@ class Flow:
         self.use(node.subject, done)  # type: ignore[attr-defined]
         after: Optional[Set[Key]] = set(done)
         for case in node.cases:  # type: ignore[attr-defined]
-            names = {inside.name for inside in ast.walk(case.pattern) if getattr(inside, "name", None)}
+            names = {str(getattr(inside, "name", None)) for inside in ast.walk(case.pattern) if getattr(inside, "name", None)}
             after = _both(after, self.run(case.body, set(done) | names))
         return after
 

@@ -21,8 +21,8 @@ class Gradients:
         # As it was at the newest `run.step`, and at the one before.
         self._at_step: Mark = []
         self._did_step = True
-        # Whether the script was seen to give up its gradients between two steps.
-        self._are_given_up = False
+        #: Whether the script was seen to give up its gradients between two steps.
+        self.are_given_up = False
         #: Whether the script's text has something that clears gradients; None: it cannot be read.
         self.script_clears: Optional[bool] = None
 
@@ -42,8 +42,8 @@ class Gradients:
         """``run.step`` was called: normally right after the optimizer's step."""
         before, now = self._at_step, self.mark()
         self._did_step = [one[2:] for one in before] != [one[2:] for one in now]
-        if not self._are_given_up and len(before) == len(now):
-            self._are_given_up = any(old[0] is not None and old[0] is not new[0] for old, new in zip(before, now))
+        if not self.are_given_up and len(before) == len(now):
+            self.are_given_up = any(old[0] is not None and old[0] is not new[0] for old, new in zip(before, now))
         self._at_step = now
 
     def are_left_over(self) -> bool:
@@ -54,7 +54,7 @@ class Gradients:
         if not _same(now, self._at_step) or not self._did_step:
             return True
         # A step has used them: they are dead, unless the script never clears them.
-        return not (self._are_given_up or self.script_clears)
+        return not (self.are_given_up or self.script_clears)
 
     def were_touched_since(self, mark: Mark) -> bool:
         return not _same(self.mark(), mark)

@@ -189,6 +189,9 @@ class _State:
     def received(self, _: Batches) -> None:
         pass
 
+    def asked(self, _: Batches) -> None:
+        pass
+
     def left(self, _: Batches) -> None:
         pass
 

@@ -111,7 +111,7 @@ class Scope:
         names = [key for key in {**body.bound, **body.mutated, **{name: 0 for name in body.declared}} if key not in targets]
         lost = [key for key in names if self._is_carried(key, body, surely, after)]
         lost = [key for key in lost if not self._is_handled(key, loop)]
-        found = [Found(key, self._line_of(key, loop)) for key in lost]
+        found = [Found(key, self.line_of(key, loop)) for key in lost]
         return sorted([*found, *self._restarting(loop, body, after)], key=lambda one: (one.line, one.name))
 
     def rest(self, statement_line: int, until: Optional[Loop]) -> List[ast.stmt]:
@@ -122,9 +122,30 @@ class Scope:
             parent = self.parents.get(node)
             for block in _blocks(parent):
                 if node in block:
-                    found += block[block.index(node) + 1 :]  # type: ignore[arg-type]
+                    found += block[block.index(node) + 1 :]
             node = parent
         return found
+
+    def is_bare_call(self, line: int) -> bool:
+        """Whether the statement of this line is a call of which nothing is used."""
+        statement = self._statement_at(line)
+        return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+
+    def bound_in(self, line: int) -> List[Key]:
+        """What the statement of a line binds."""
+        statement = self._statement_at(line)
+        return _bound_by(statement) if statement is not None else []
+
+    def begins_as(self, key: Key, line: int) -> Optional[ast.expr]:
+        """The expression that a variable is set to in a line; None for a part of a tuple and the like."""
+        for statement in self._bindings.get(key, []):
+            if statement.lineno == line and isinstance(statement, (ast.Assign, ast.AnnAssign)):
+                target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+                if isinstance(target, (ast.Tuple, ast.List)) and isinstance(statement.value, (ast.Tuple, ast.List)):
+                    pairs = zip(target.elts, statement.value.elts)
+                    return next((value for part, value in pairs if key_of(part) == key), None)
+                return statement.value if key_of(target) == key else None
+        return None
 
     # ---- inside ----
 
@@ -150,6 +171,9 @@ class Scope:
         values = [value for value in map(_value_of, bindings) if value is not None]
         return bool(values) and (all(map(_is_clock, values)) or any(map(_is_bar, values)))
 
+    def _begins_with_run(self, key: Key) -> bool:
+        return any(self._mentions_run(statement) for statement in self._bindings.get(key, []))
+
     def _mentions_run(self, statement: ast.stmt) -> bool:
         """Also the condition that it stands under."""
         node: Optional[ast.AST] = statement
@@ -166,7 +190,7 @@ class Scope:
             return []
         iterated = loop.iter
         if not self._is_of_run(loop):
-            if any(key in self.names.own for key, _ in reads_in(iterated)):
+            if any(key in self.names.own or self._begins_with_run(key) for key, _ in reads_in(iterated)):
                 return []
             names = targets_of(loop.target)
             return [Found(names[0] if names and names[0] != "_" else "the loop", loop.lineno)]
@@ -203,9 +227,9 @@ class Scope:
         parent = self.parents.get(node)
         while parent is not None and parent is not loop:
             if isinstance(parent, ast.Expr):
-                return _shows(parent)
+                return is_shown(parent)
             if isinstance(parent, ast.If) and child is parent.test:
-                return all(map(_shows, [*parent.body, *parent.orelse]))
+                return all(map(is_shown, [*parent.body, *parent.orelse]))
             if isinstance(parent, ast.stmt):
                 return False
             child, parent = parent, self.parents.get(parent)
@@ -222,7 +246,7 @@ class Scope:
                 break
             for block in _blocks(parent):
                 if node in block:
-                    done = flow.run(block[block.index(node) + 1 :], done)  # type: ignore[arg-type]
+                    done = flow.run(block[block.index(node) + 1 :], done)
                     # Code behind a `return` is reached by another way.
                     done = set() if done is None else done
             if isinstance(parent, _LOOPS):
@@ -235,7 +259,8 @@ class Scope:
             node = parent
         return flow
 
-    def _line_of(self, key: Key, loop: Loop) -> int:
+    def line_of(self, key: Key, loop: Loop) -> int:
+        """Where a variable is set before the loop, or the loop's own line."""
         lines = [statement.lineno for statement in self._bindings.get(key, []) if statement.lineno < loop.lineno]
         return lines[-1] if lines else loop.lineno
 
@@ -335,7 +360,8 @@ def _is_bar(value: ast.expr) -> bool:
     return isinstance(value, ast.Call) and (key_of(value.func) or "").rpartition(".")[2] in _BARS
 
 
-def _shows(statement: ast.stmt) -> bool:
+def is_shown(statement: ast.stmt) -> bool:
+    """Whether a statement shows something, and computes nothing that is used."""
     if isinstance(statement, ast.Pass):
         return True
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):

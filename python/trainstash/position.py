@@ -39,6 +39,10 @@ class Pass:
     def is_open(self) -> bool:
         return self.ended is None
 
+    @property
+    def is_done_with_steps(self) -> bool:
+        return self.ended is not None and self.loader.stepped
+
 
 class Position:
     def __init__(self) -> None:
@@ -179,6 +183,11 @@ class Position:
     def open(self) -> List[Batches]:
         """The loaders that are being read, the outermost first."""
         return [one.loader for one in self._trail if one.is_open]
+
+    @property
+    def passes(self) -> List[Pass]:
+        """Of this epoch: those that are over, and those that are open."""
+        return self._trail
 
     def loaders(self) -> List[Batches]:
         """All that the script has wrapped."""

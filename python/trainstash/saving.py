@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import time
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from . import rng
+from .codec import Walk
 from .environment import plain_params
 from .gradients import Mark
-from .codec import Walk
-from .ingredients import Ingredients
+from .ingredients import LOST, Ingredients, sentence
 from .kinds import NAMES, kind_of
-from .position import AT_END, BETWEEN, INSIDE, TAIL
+from .position import AT_END, BETWEEN, INSIDE, TAIL, UNSEEN
 from .randomness import of_all
+from .script import caller
 from .session import say, wire_number
 from .sharded import Shards, same_everywhere
 from .special import short
 from .state import keepable
+from .surroundings import ALONE, NOTHING, UNKNOWN
 from .tracked import state_of
 
 if TYPE_CHECKING:
     from .engine import Engine
 
 _FORMAT = 2
-_NEXT_EPOCH = "the end of the epoch"
 
 
 class Saver:
@@ -35,13 +37,24 @@ class Saver:
         self.delivered: Mark = []
         self._boundary: Optional[Tuple[int, int]] = None
         self._said: List[str] = []
+        # Loop variables that are only shown: a training goes the same way without them.
+        self._harmless: List[Tuple[str, str]] = []
 
     def has_this_boundary(self) -> bool:
         """Whether the newest checkpoint is of the end of the epoch that has just ended."""
         return self._boundary == (self._engine.steps, self._engine.epoch)
 
-    def take(self, reasons: List[str], wait: bool = False, tag: Optional[str] = None, patience: float = 0.0) -> bool:
+    def take(
+        self, reasons: List[str], wait: bool = False, tag: Optional[str] = None, patience: float = 0.0, in_loop: bool = True
+    ) -> bool:
         """Every rank comes here, since each has random numbers of its own.
+
+        Args:
+            reasons: Why, for the checkpoint's facts.
+            wait: Come back when it is written.
+            tag: A name to find it by.
+            patience: Seconds for which writing is tried again.
+            in_loop: The script's loop stands here; it does not when the process ends.
 
         Returns:
             With ``wait``, on rank 0: whether it was kept.
@@ -52,7 +65,9 @@ class Saver:
         found.add(engine.lost)
         shards: Optional[Shards] = None
         try:
-            after_epoch, given_again = self._place(found)
+            frame = caller() if in_loop else None
+            after_epoch, given_again = self._place(found, frame)
+            self._note_surroundings(found, frame, after_epoch)
             live = self._live(found, after_epoch, given_again)
             shards = self._shards(found)
         except Exception as error:
@@ -118,19 +133,58 @@ class Saver:
         engine.policy.taken(engine.steps, 0)
         engine.notice("checkpointFailed", "error", f"No checkpoint could be taken at step {engine.steps} ({error}).")
 
-    def _place(self, found: Ingredients) -> Tuple[bool, bool]:
+    def _place(self, found: Ingredients, frame: Optional[FrameType]) -> Tuple[bool, bool]:
         """Whether a resume begins the next epoch, and whether it is given the newest batch once more."""
-        position, gradients = self._engine.position, self._engine.gradients
+        engine = self._engine
+        position = engine.position
         standing = position.standing()
         if position.stopped_inside:
             return False, False
+        if standing == UNSEEN and position.steps_in_epoch > 0:
+            found.lost("data", NAMES["data"], "the loop inside of the epoch is not one of run.batches, and begins again")
         if standing == INSIDE:
             newest = position.open[-1]
-            unused = newest.taken > newest.stepped_at and not gradients.were_touched_since(self.delivered)
+            unused = newest.taken > newest.stepped_at and not engine.gradients.were_touched_since(self.delivered)
             return False, unused
-        if standing == AT_END and not position.inside:
+        if standing not in (AT_END, TAIL):
             return False, False
-        return standing in (AT_END, TAIL), False
+        return self._place_at_end(found, frame, standing), False
+
+    def _place_at_end(self, found: Ingredients, frame: Optional[FrameType], standing: str) -> bool:
+        """Of the script's own checkpoint in the end of an epoch: what is still to come there can be done again by itself, or a
+        resume leaves it out."""
+        if frame is None:
+            return standing == TAIL
+        what, line = self._engine.surroundings.rest_of_epoch(frame)
+        if what == NOTHING:
+            return self._engine.position.inside
+        if what == ALONE and standing == AT_END:
+            return False
+        if not self._engine.position.inside:
+            return False
+        why = "is not done again" if what != UNKNOWN else "is not done again, and the script's text cannot be read"
+        found.lost("loop", "the end of the epoch", why, line)
+        return True
+
+    def _note_surroundings(self, found: Ingredients, frame: Optional[FrameType], after_epoch: bool) -> None:
+        """What lives in the script's own variables."""
+        engine = self._engine
+        position = engine.position
+        across = after_epoch or (position.planned is not None and not position.inside)
+        self._harmless = []
+        for one in engine.surroundings.lost(frame, across, position.batch()):
+            found.lost(one.kind, one.name, one.why, one.line)
+            if not one.matters:
+                self._harmless.append((one.kind, one.name))
+        if frame is not None and position.standing() in (BETWEEN, INSIDE) and not across:
+            line = engine.surroundings.rest_of_round(frame)
+            if line is not None:
+                found.lost("loop", "what follows in this round of the loop", "is not done again", line)
+        if any(one.is_done_with_steps for one in position.passes) and position.standing() == INSIDE:
+            line = engine.surroundings.done_again(frame)
+            if line is not None:
+                found.lost("loop", "what stands between the loops of the epoch", "is done again", line)
+        engine.gradients.script_clears = engine.surroundings.clears_gradients
 
     def _live(self, found: Ingredients, after_epoch: bool, given_again: bool) -> Optional[Dict[str, Any]]:
         """All of it, as it is. None where there is nothing that could be kept."""
@@ -152,6 +206,9 @@ class Saver:
             "slots": engine.tracked.slot_names(),
             "made with": engine.tracked.made_with(),
             "params": plain_params(engine.params),
+            "lost": [],
+            "detours": [name for _, name in engine.detours],
+            "clears_gradients": engine.gradients.are_given_up,
             **of_all(states),
         }
         if engine.gradients.are_left_over():
@@ -162,7 +219,14 @@ class Saver:
         self._note_random(found, states)
         self._note_data(found)
         found.absent("callback", NAMES["callback"])
-        return {**self._tracked(found), **engine.unclaimed, "trainstash": own}
+        state = {**self._tracked(found), **engine.unclaimed, "trainstash": own}
+        own["lost"] = self._lost_for_good(found)
+        return state
+
+    def _lost_for_good(self, found: Ingredients) -> List[str]:
+        """What makes a resume from here another training, which its own checkpoints then say as well."""
+        lost = [record for record in found.records() if record["state"] == LOST]
+        return [sentence(record) for record in lost if (record["kind"], record["name"]) not in [*self._harmless, *self._engine.detours]]
 
     def _tracked(self, found: Ingredients) -> Dict[str, Any]:
         """The state of each tracked object. What a script's own ``state_dict`` raises costs that object alone."""
@@ -180,6 +244,7 @@ class Saver:
                 if engine.checkpoints is not None and engine.tracked.is_vital(name):
                     engine.checkpoints.say_useless(engine.steps, f"they are without {name} ({why})")
         for kind in ("weights", "optimizer", "schedule", "scaler"):
+            # The variables around the loop were looked at: there is none.
             if not found.has(kind):
                 found.absent(kind, NAMES[kind])
         return state
@@ -190,7 +255,7 @@ class Saver:
             self._say_once(f"{name} is not kept with checkpoints: {why}")
         if some:
             found.kept("loop", NAMES["loop"])
-        elif not refused:
+        elif not refused and not found.has("loop"):
             found.absent("loop", NAMES["loop"])
 
     def _note_random(self, found: Ingredients, states: List[Dict[str, Any]]) -> None:

@@ -39,13 +39,16 @@ def site_of(frame: Optional[FrameType]) -> Site:
     if frame is None:
         return Site("", "")
     code = frame.f_code
-    name = os.path.basename(code.co_filename)
-    if _CELL.search(code.co_filename):
-        name = "cell"
+    name = shown_file(code)
     function = getattr(code, "co_qualname", code.co_name)
     # Of a function the line within it, so that what is written above it changes nothing.
     line = frame.f_lineno - (code.co_firstlineno if code.co_name != "<module>" else 0)
     return Site(f"{name}:{function}:{line}", f"{name}:{frame.f_lineno}")
+
+
+def shown_file(code: CodeType) -> str:
+    """The name of a file, without its folder."""
+    return "cell" if _CELL.search(code.co_filename) else os.path.basename(code.co_filename)
 
 
 def was_left_in_order(frame: Optional[FrameType]) -> bool:
@@ -67,6 +70,8 @@ def frames_above(frame: Optional[FrameType]) -> List[FrameType]:
     while frame is not None and len(found) < 20:
         if not is_ours(frame.f_code) and is_users(frame.f_code.co_filename):
             found.append(frame)
+            if frame.f_code.co_name == "<module>":
+                break  # What runs the script is no part of it.
         frame = frame.f_back
     return found
 

@@ -18,7 +18,6 @@ for epoch in run.epochs(3):
         after(run, epoch, i.tolist(), loss.item())
     model.eval()
     if os.environ.get("DIE_IN_VALIDATION") == str(epoch) and not RESUMED:
-        os.environ["CHECKPOINT"] = "0"
         run._engine.checkpoints.join()
         os.kill(os.getpid(), 9)
     with torch.no_grad():
