@@ -7,6 +7,7 @@ import { inspect } from '../daemon/inspector/inspect.ts';
 import { LookingPool, lookingSetup } from '../daemon/inspector/pool.ts';
 import { startStore } from '../daemon/store/client.ts';
 import { torchPython } from '../scripts/python.ts';
+import { currentTorch } from '../scripts/python-environments.ts';
 import { alternate, median, type Result, timed, times } from './measure.ts';
 import { hashAndWrite } from './store.ts';
 
@@ -15,7 +16,7 @@ const IMPORTS = 20;
 const PACKAGE = resolve(import.meta.dirname, '../python');
 
 export async function pythonBenchmarks(folder: string, dist: string): Promise<Result[]> {
-  const python = torchPython(true);
+  const python = currentTorch(true).python ?? torchPython(true);
   if (!python) {
     console.error('python: no Python with torch was found here');
     return [];
@@ -42,8 +43,8 @@ function packageBenchmarks(python: string, work: string): Result[] {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const { stall, durable, load, overhead, log } = JSON.parse(side.stdout) as Record<
-    'stall' | 'durable' | 'load' | 'overhead',
+  const { stall, durable, load, loadUnverified, overhead, log } = JSON.parse(side.stdout) as Record<
+    'stall' | 'durable' | 'load' | 'loadUnverified' | 'overhead',
     Sides
   > & {
     log: number[];
@@ -57,7 +58,8 @@ function packageBenchmarks(python: string, work: string): Result[] {
   return [
     times('python.stall', stall, 'torch.save + fsync of the same 400 MB', 0.1),
     times('python.durable', durable, 'torch.save + fsync', 1.2),
-    times('python.load', load, 'torch.load + load_state_dict of the same 400 MB'),
+    times('python.loadUnverified', loadUnverified, 'the same, of a file that no daemon has just restored', 1.1),
+    times('python.load', load, 'torch.load + load_state_dict of the same 400 MB', 1.1),
     times('python.overhead', overhead, 'the same 200 steps without us', 1.03),
     { name: 'python.log', value: median(log) * 1e6, unit: 'µs', goal: { atMost: 20 }, raw: { ours: log } },
     { name: 'python.import', value: median(imports) * 1000, unit: 'ms', goal: { atMost: 30 }, raw: { ours: imports } },

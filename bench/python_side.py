@@ -20,13 +20,13 @@ STATE_BYTES = 400_000_000
 LAYERS = 100
 
 
-def session(every=None, resume=None):
-    """A session folder as the daemon makes it. ``resume``: a checkpoint's folder."""
+def session(every=None, resume=None, verified=None):
+    """A session folder as the daemon makes it. ``resume``: a checkpoint's folder; ``verified``: its stamp of the file."""
     name = uuid.uuid4().hex[:12]
     path = os.path.join(folder, name)
     os.makedirs(os.path.join(path, "inbox"))
     launch = dict(
-        session=name, run="bench", params={}, seed=0, resume=resume and dict(directory=resume, checkpoint="bench"), purpose="train", untilStep=None, untilEpoch=None, monitor=None,
+        session=name, run="bench", params={}, seed=0, resume=resume and dict(directory=resume, checkpoint="bench", verified=verified), purpose="train", untilStep=None, untilEpoch=None, monitor=None,
         checkpoint=dict(everySeconds=0, everySteps=every, everyEpochs=None, onBest=False), command=dict(dir=path),
     )
     with open(os.path.join(path, "launch.json"), "w") as file:
@@ -70,15 +70,15 @@ def checkpoints():
     model, optimizer = large_state()
     path = session()
     run = trainstash.init(model=model, optimizer=optimizer)
-    run.steps = 1
+    run._engine.steps = 1
     stalls, durable, theirs = [], [], []
 
     def ours():
-        run.steps += 1
+        run._engine.steps += 1
         before = time.perf_counter()
-        run._take(["steps"])
+        run._engine.saver.take(["steps"])
         stall = time.perf_counter() - before
-        run._checkpoints.join()
+        run._engine.checkpoints.join()
         both = time.perf_counter() - before
         empty(path)
         stalls.append(stall)
@@ -97,26 +97,29 @@ def checkpoints():
         return seconds
 
     both = alternate(ours, plain)
-    run.over = True
-    return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both, load=loading(model, optimizer, run))
+    run._engine.over = True
+    return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both, **loading(model, optimizer, run))
 
 
 def loading(model, optimizer, run):
     """From a checkpoint's folder to a model and an optimizer that go on."""
-    run._take(["steps"])
-    run._checkpoints.join()
-    inbox = run._session.inbox
+    run._engine.saver.take(["steps"])
+    run._engine.checkpoints.join()
+    inbox = run._engine.session.inbox
     (name,) = os.listdir(inbox)
     target = os.path.join(folder, "plain.pt")
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, target)
 
-    def ours():
-        session(resume=os.path.join(inbox, name))
+    stat = os.stat(os.path.join(inbox, name, "state.pt"))
+    stamp = dict(ino=str(stat.st_ino), bytes=stat.st_size, mtimeNs=str(stat.st_mtime_ns))
+
+    def ours(verified):
+        session(resume=os.path.join(inbox, name), verified=verified)
         before = time.perf_counter()
         resumed = trainstash.init(model=model, optimizer=optimizer)
         seconds = time.perf_counter() - before
         assert resumed.resumed
-        resumed.over = True
+        resumed._engine.over = True
         return seconds
 
     def plain():
@@ -126,7 +129,7 @@ def loading(model, optimizer, run):
         optimizer.load_state_dict(state["optimizer"])
         return time.perf_counter() - before
 
-    return alternate(ours, plain)
+    return dict(load=alternate(lambda: ours(stamp), plain), loadUnverified=alternate(lambda: ours(None), plain))
 
 
 def training(with_us):
@@ -151,8 +154,8 @@ def training(with_us):
             run.step(loss=loss, accuracy=0.5)
     seconds = time.perf_counter() - before
     if run:
-        run._checkpoints.join()
-        run.over = True
+        run._engine.checkpoints.join()
+        run._engine.over = True
         empty(path)
     return seconds
 
@@ -168,7 +171,7 @@ def logging():
         for value in values:
             run.step(loss=value, accuracy=value)
         rounds.append((time.perf_counter() - before) / len(values))
-    run.over = True
+    run._engine.over = True
     return rounds
 
 

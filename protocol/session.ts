@@ -51,6 +51,9 @@ export const CHECKPOINT_FILE = 'checkpoint.json';
  *  Python package: an ordinary file for `torch.load`. */
 export const STATE_FILE = 'state.safetensors';
 export const TORCH_STATE_FILE = 'state.pt';
+/** Beside that file: the parts of tensors that are cut between processes, in the format of `torch.distributed.checkpoint`. */
+export const SHARDS_FOLDER = 'shards/';
+export const SHARDS_INDEX = 'shards/.metadata';
 
 /** Of a run, session or checkpoint. Ids are parts of paths, so they are no more than letters, digits, dashes. */
 export const idSchema = v.pipe(v.string(), v.regex(/^\w[\w-]{0,63}$/));
@@ -149,6 +152,11 @@ export const launchSchema = v.object({
       }),
       /** Differences (`data`, `backend`, `package`) that the user accepted. */
       accept: v.array(v.string()),
+      /**
+       * The state file as it was when its bytes had just been compared with their hashes: as long as it is the same one,
+       * nobody needs to sum it again. `mtimeNs`: in decimal digits.
+       */
+      verified: v.optional(v.nullable(v.object({ ino: v.string(), bytes: v.number(), mtimeNs: v.string() }))),
     }),
   ),
   /** A verification ends, with a checkpoint, at this step. */

@@ -1,12 +1,12 @@
 /** Everything that a session needs before its process can be started. What fails here leaves nothing behind. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { inside } from '../../base/inside.ts';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, Params, Run, Session } from '../../protocol/domain.ts';
 import { maskParams, maskWords } from '../../protocol/secrets.ts';
-import type { CheckpointFile, Launch } from '../../protocol/session.ts';
+import { type CheckpointFile, type Launch, TORCH_STATE_FILE } from '../../protocol/session.ts';
 import { declaredLinks } from '../branches/links.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { spawnTrainer } from '../sessions/launch.ts';
@@ -178,7 +178,11 @@ async function prepareCommand(
     parts: context.store ? await knownParts(context.store, run) : {},
     facts: await pythonFacts(program, all),
   };
-  const complete: Launch = { ...launch, command };
+  const resume = launch.resume && {
+    ...launch.resume,
+    verified: stampOf(join(directory.file('restore'), TORCH_STATE_FILE)),
+  };
+  const complete: Launch = { ...launch, command, resume };
   SessionDirectory.create(sessionsPath(context), complete);
   return {
     directory,
@@ -199,6 +203,12 @@ function record(context: Pick<ProjectContext, 'place'>, launch: Launch, identity
   const { branch, branchId, commit, dirty, code, codeLeftOut } = identity;
   launch.identity = { branch, branchId, commit, dirty, code, codeLeftOut };
   SessionDirectory.create(sessionsPath(context), launch);
+}
+
+/** The store has compared each byte with its hash on the way to this file. Null when there is none. */
+function stampOf(path: string): NonNullable<Launch['resume']>['verified'] {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat ? { ino: String(stat.ino), bytes: Number(stat.size), mtimeNs: String(stat.mtimeNs) } : null;
 }
 
 /** `from`: the placeholders of a checkpoint that the script is told to load. */

@@ -12,6 +12,8 @@ import {
   CHECKPOINT_FILE,
   type CheckpointFile,
   checkpointFileSchema,
+  SHARDS_FOLDER,
+  SHARDS_INDEX,
   STATE_FILE,
   TORCH_STATE_FILE,
 } from '../../protocol/session.ts';
@@ -108,11 +110,16 @@ export function digestOf(directory: string): string {
   return stateDigest(files);
 }
 
+/** Equal states have equal ones. A state that is cut between processes is its shards as well. */
 function stateDigest(files: readonly { name: string; digest: string }[]): string {
   const state = files.find(({ name }) => name === STATE_FILE || name === TORCH_STATE_FILE);
-  if (state) return state.digest;
+  const shards = files.filter(({ name }) => name.startsWith(SHARDS_FOLDER));
+  if (state && shards.length === 0) return state.digest;
   const hash = createHash('sha256');
-  for (const { name, digest } of files) hash.update(`${name}\0${digest}\n`);
+  for (const { name, digest } of files) {
+    // torch gives each index an id of its own.
+    if (!(state && name === SHARDS_INDEX)) hash.update(`${name}\0${digest}\n`);
+  }
   return hash.digest('hex');
 }
 

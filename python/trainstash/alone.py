@@ -6,6 +6,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -78,6 +79,33 @@ def newest_checkpoint() -> Optional[str]:
     return max(found)[2] if found else None
 
 
+def sweep(store: str) -> None:
+    """Removes what writers left that were killed in the middle of a checkpoint: nobody will ever finish it. A session whose
+    lock is held has a writer that lives."""
+    sessions = os.path.join(store, "sessions")
+    for session in _listed(sessions):
+        inbox = os.path.join(sessions, session, "inbox")
+        left = [name for name in _listed(inbox) if name.startswith(".tmp-")]
+        if left and _is_over(os.path.join(sessions, session)):
+            for name in left:
+                shutil.rmtree(os.path.join(inbox, name), ignore_errors=True)
+
+
+def _is_over(session: str) -> bool:
+    path = os.path.join(session, "lock")
+    if not os.path.exists(path):
+        return False  # It is being made.
+    lock = sqlite3.connect(path, isolation_level=None, timeout=0)
+    try:
+        lock.execute("PRAGMA journal_mode=MEMORY")
+        lock.execute("BEGIN EXCLUSIVE")
+        return True
+    except sqlite3.Error:
+        return False
+    finally:
+        lock.close()
+
+
 def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Session:
     root, store = find_store(os.getcwd())
     if not os.path.isdir(store):
@@ -85,6 +113,7 @@ def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Sessi
         if os.path.basename(store) == ".trainstash":
             with open(os.path.join(store, ".gitignore"), "w", encoding="utf-8") as file:
                 file.write("*\n")
+    sweep(store)
     session = random_id()
     path = os.path.join(store, "sessions", session)
     for name in ("inbox", "taking"):

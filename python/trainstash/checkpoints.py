@@ -7,57 +7,36 @@ import os
 import shutil
 import threading
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Protocol
 
-from . import ptfile
+from . import ptfile, ptread
+from .ingredients import Ingredients, described
 from .numbers import from_wire, has_diverged, is_better
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
+from .sharded import Shards
 from .staging import Staged, Staging
 
-# Checkpoints by time may cost this share of the training's time.
-MAX_OVERHEAD = 0.02
 # Without a daemon that takes checkpoints, this many of the newest stay in the inbox, and the best.
 UNTAKEN_LAST = 3
 _RETRY_SECONDS = 1.0
 
 
-class Policy:
-    def __init__(self, policy: Mapping[str, Any], step: int) -> None:
-        self.seconds = float(policy.get("everySeconds") or 0)
-        self._wanted_seconds = self.seconds
-        self.steps: Optional[int] = policy.get("everySteps")
-        self.epochs: Optional[int] = policy.get("everyEpochs")
-        self.on_best = bool(policy.get("onBest", True))
-        self._last = time.monotonic()
-        self._last_step = step
+class Owner(Protocol):
+    """Who knows what a place in a state, such as "model.fc.weight", is."""
 
-    def due(self, step: int) -> List[str]:
-        reasons = []
-        if self.seconds and time.monotonic() - self._last >= self.seconds:
-            reasons.append("interval")
-        if self.steps and step // self.steps > self._last_step // self.steps:
-            reasons.append("steps")
-        return reasons
+    def kind_of(self, place: str) -> str: ...
 
-    def next_step(self, step: int) -> Optional[int]:
-        """The step at which one is due by its number."""
-        return (step // self.steps + 1) * self.steps if self.steps else None
-
-    def due_at_epoch(self, epochs_done: int) -> List[str]:
-        return ["epoch"] if self.epochs and epochs_done % self.epochs == 0 else []
-
-    def taken(self, step: int, stall_seconds: float) -> None:
-        self._last = time.monotonic()
-        self._last_step = step
-        if self._wanted_seconds:
-            self.seconds = max(self._wanted_seconds, stall_seconds / MAX_OVERHEAD)
+    def is_vital(self, place: str) -> bool: ...
 
 
 class Checkpoints:
     """``facts`` of a checkpoint are what ``checkpoint.json`` says; see the session format."""
 
-    def __init__(self, session: Session, environment: Mapping[str, str], parent: Optional[str]) -> None:
+    def __init__(
+        self, session: Session, environment: Mapping[str, str], parent: Optional[str], owner: Optional[Owner] = None
+    ) -> None:
         self._session = session
+        self._owner = owner
         self._environment = dict(environment)
         self._staging = Staging()
         self._writer: Optional[threading.Thread] = None
@@ -66,6 +45,7 @@ class Checkpoints:
         self._failed = False
         self._said_last = False
         self._prepared = False
+        self._said_useless = False
         self.monitor: Optional[Mapping[str, str]] = session.launch.get("monitor")
 
     @property
@@ -76,7 +56,11 @@ class Checkpoints:
         if self._prepared:
             return
         self._prepared = True
-        self._staging.prepare(live)
+        try:
+            self._staging.prepare(live)
+        except Exception as error:
+            # The first copy gets its memory by itself then.
+            self._session.once("prepare", f"memory for checkpoints could not be made ready ({error})")
 
     def copy(self, live: Mapping[str, Any]) -> Staged:
         """The state as it is now. Waits for the writer: there is one copy at a time."""
@@ -95,8 +79,20 @@ class Checkpoints:
         self.join()
         return self._failed
 
-    def save(self, staged: Staged, facts: Mapping[str, Any], wait: bool = False, patience: float = 0.0) -> None:
-        """``patience``: seconds for which it is tried again. What is not kept at a training's end is lost with the process."""
+    def save(
+        self,
+        staged: Staged,
+        facts: Mapping[str, Any],
+        wait: bool = False,
+        patience: float = 0.0,
+        shards: Optional[Shards] = None,
+    ) -> None:
+        """Writes a copy, in a thread unless somebody has to wait for it.
+
+        Args:
+            patience: Seconds for which it is tried again. What is not kept at a training's end is lost with the process.
+            shards: What the other processes write with this one; all of them wait.
+        """
         self.join()
         self._taken += 1
         checkpoint = random_id()
@@ -109,18 +105,17 @@ class Checkpoints:
             "environment": self._environment,
             **facts,
         }
-        if staged.dropped:
-            complete["grade"] = "partial"
-            complete["missing"] = [*complete["missing"], *(f"{place} (not a plain value)" for place in staged.dropped)]
+        lacks = _Lacks(complete)
+        self._name_lost(lacks, staged)
         name = f"{complete['step']:09d}-{self._taken:06d}-{checkpoint}"
-        if wait or not staged.is_copy:
+        if wait or shards is not None or not staged.is_copy:
             until = time.monotonic() + patience
-            while not self._write(staged, complete, name, is_last=patience > 0) and time.monotonic() < until:
+            while not self._write(staged, lacks, name, patience > 0, shards) and time.monotonic() < until:
                 # For what is said there may be room already.
                 self._session.flush()
                 time.sleep(_RETRY_SECONDS)
             return
-        self._writer = threading.Thread(target=self._write, args=(staged, complete, name), name="trainstash-writer")
+        self._writer = threading.Thread(target=self._write, args=(staged, lacks, name), name="trainstash-writer")
         self._writer.start()
 
     def join(self) -> None:
@@ -128,16 +123,18 @@ class Checkpoints:
             self._writer.join()
             self._writer = None
 
-    def _write(self, staged: Staged, facts: Dict[str, Any], name: str, is_last: bool = False) -> bool:
-        session = self._session
+    def _write(self, staged: Staged, lacks: _Lacks, name: str, is_last: bool = False, shards: Optional[Shards] = None) -> bool:
+        session, facts = self._session, lacks.facts
         inbox = session.inbox
         temporary = os.path.join(inbox, f".tmp-{name}")
         try:
             os.makedirs(temporary, mode=0o700)
             staged.wait()
-            size = ptfile.write(staged.state, os.path.join(temporary, STATE_FILE))
-            facts["files"] = [{"name": STATE_FILE, "bytes": size}]
-            write_json(os.path.join(temporary, CHECKPOINT_FILE), facts, durable=True)
+            path = os.path.join(temporary, STATE_FILE)
+            size, storages = ptfile.write(staged.state, path)
+            self._read_back(lacks, path, storages)
+            facts["files"] = [{"name": STATE_FILE, "bytes": size}, *(shards.write(temporary) if shards else [])]
+            write_json(os.path.join(temporary, CHECKPOINT_FILE), lacks.settle(), durable=True)
             sync_folder(temporary)
             session.sync()
             os.rename(temporary, os.path.join(inbox, name))
@@ -155,6 +152,38 @@ class Checkpoints:
         except OSError:
             pass  # It is pruned after the next one.
         return True
+
+    def _name_lost(self, lacks: _Lacks, staged: Staged) -> None:
+        """What is not in the state, in the facts for people and in the state for the resume."""
+        if not staged.lost:
+            return
+        owner = self._owner
+        for place, why in staged.lost:
+            lacks.lose(owner.kind_of(place) if owner else "other", place, why)
+        about = staged.state.get("trainstash")
+        if isinstance(about, dict):
+            about["lost"] = [place for place, _ in staged.lost]
+        vital = [f"{place} ({why})" for place, why in staged.lost if owner and owner.is_vital(place)]
+        if vital:
+            more = f" and {len(vital) - 1} more" if len(vital) > 1 else ""
+            self.say_useless(int(lacks.facts["step"]), f"they are without {vital[0]}{more}")
+
+    def _read_back(self, lacks: _Lacks, path: str, storages: List[Any]) -> None:
+        """A checkpoint counts for what a resume would find in it."""
+        try:
+            ptread.check(path, storages)
+        except ValueError as error:
+            lacks.lose("other", "the checkpoint itself", f"it cannot be read back: {error}")
+            self.say_useless(int(lacks.facts["step"]), f"they cannot be read back ({error})")
+
+    def say_useless(self, step: int, why: str) -> None:
+        """Once, with the first checkpoint: not when somebody needs one."""
+        if self._said_useless:
+            return
+        self._said_useless = True
+        text = f"This training cannot be resumed from its checkpoints: {why}. It goes on; its metrics are kept."
+        say(text)
+        self._session.notice("cannotResume", "error", text, step)
 
     def _say_failed(self, step: int, error: Exception, is_last: bool) -> None:
         """Once, until one could be written again; and once more for the last."""
@@ -213,3 +242,22 @@ class Checkpoints:
                 return facts
         except (OSError, ValueError):
             return None  # A daemon has claimed it since the listing.
+
+
+class _Lacks:
+    """What one checkpoint lacks, in its facts; the list of its ingredients becomes part of them with ``settle``."""
+
+    def __init__(self, facts: Dict[str, Any]) -> None:
+        self.facts = facts
+        self._found: Optional[Ingredients] = facts.pop("ingredients", None)
+
+    def lose(self, kind: str, name: str, why: str) -> None:
+        if self._found is not None:
+            self._found.lost(kind, name, why)
+            return
+        self.facts["grade"], self.facts["missing"] = "partial", [*self.facts["missing"], f"{name} ({why})"]
+
+    def settle(self) -> Dict[str, Any]:
+        if self._found is not None:
+            self.facts.update(described(self._found))
+        return self.facts

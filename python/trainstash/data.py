@@ -3,149 +3,123 @@ is what the loop has received. So results do not depend on the number of workers
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import sys
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Protocol, Tuple
 
 from . import rng
+from .contents import contents_of
+from .loaders import data_workers, own_generators, rebuild
+from .order import Place, generators_in
 
-# An order of more batches than this is drawn while it is used, and not kept.
-_MAX_ORDER = 10_000_000
-# Arguments of DataLoader by the attribute they are found under; those that a torch does not know are left out.
-_ARGUMENTS = (
-    "num_workers",
-    "collate_fn",
-    "pin_memory",
-    "timeout",
-    "worker_init_fn",
-    "multiprocessing_context",
-    "generator",
-    "pin_memory_device",
-    "in_order",
-)
+_IS_READ_AGAIN = "it has no state_dict, and is read again up to the place"
 
 
-class Seeded:
-    """The first index of a batch, with the seed that the batch is made with; it travels to a worker by pickling."""
+class Keeper(Protocol):
+    """What a loader needs of the one that keeps its place: the engine of a run, or an adapter."""
 
-    __slots__ = ("key", "seed")
+    seed: int
+    rank: int
+    world: int
 
-    def __init__(self, key: Any, seed: int) -> None:
-        self.key = key
-        self.seed = seed
+    @property
+    def epoch(self) -> int: ...
 
-    def __reduce__(self) -> Any:
-        return (Seeded, (self.key, self.seed))
+    def is_mine(self) -> bool:
+        """False in a process that is not the training's."""
 
+    def entered(self, loader: Batches) -> None:
+        """A pass begins. ``loader.restore`` may be called here."""
 
-class SeededDataset:
-    """The user's data set; it seeds the generators when a batch begins. Everything else is the user's own."""
+    def received(self, loader: Batches) -> None:
+        """The loop is given a batch."""
 
-    def __init__(self, dataset: Any) -> None:
-        self.trainstash_dataset = dataset
+    def asked(self, loader: Batches) -> None:
+        """The loop comes for the next batch: all that belongs to the newest one is done."""
 
-    def __len__(self) -> int:
-        return len(self.trainstash_dataset)
+    def left(self, loader: Batches) -> None:
+        """The pass is over: read to its end, or given up."""
 
-    def __getitem__(self, key: Any) -> Any:
-        if type(key) is Seeded:
-            rng.seed_all(key.seed)
-            key = key.key
-        return self.trainstash_dataset[key]
-
-    def __getattr__(self, name: str) -> Any:
-        # Copies and unpickled ones ask before they have it.
-        if name == "trainstash_dataset" or name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.trainstash_dataset, name)
-
-
-class SeededBulkDataset(SeededDataset):
-    """For data sets that fetch a batch at once."""
-
-    def __getitems__(self, keys: List[Any]) -> Any:
-        if keys and type(keys[0]) is Seeded:
-            rng.seed_all(keys[0].seed)
-            keys = [keys[0].key, *keys[1:]]
-        return self.trainstash_dataset.__getitems__(keys)
-
-
-class SeededBatches:
-    """Batches of the user's own sampler, from where the loop stands."""
-
-    def __init__(self, place: Place, inner: Any, batched: bool) -> None:
-        self._place = place
-        self._inner = inner
-        self._batched = batched
-
-    def __len__(self) -> int:
-        return len(self._inner)
-
-    def __iter__(self) -> Iterator[Any]:
-        place = self._place
-        seed, skip, turn = place.seed, place.skip, place.turn
-        for sampler in (self._inner, getattr(self._inner, "sampler", None)):
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(place.epoch)
-        with rng.Scope(rng.mix(seed, "order", place.key, turn), _generators(self._inner)):
-            rest = iter(self._inner)
-            # torch's samplers draw when the first batch is asked for, or seed a generator of their own then.
-            drawn = list(itertools.islice(rest, _MAX_ORDER))
-        for number, batch in enumerate(itertools.chain(drawn, rest)):
-            if number < skip:
-                continue
-            batch_seed = rng.mix(seed, "batch", place.key, place.rank, turn, number)
-            if self._batched:
-                batch = list(batch)
-                yield [Seeded(batch[0], batch_seed), *batch[1:]] if batch else batch
-            else:
-                yield Seeded(batch, batch_seed)
-
-
-class Place:
-    """Where the loop stands in one loader, shared between the loader and its sampler."""
-
-    def __init__(self, key: str, seed: int, rank: int) -> None:
-        self.key = key
-        self.seed = seed
-        self.rank = rank
-        # Passes over the loader before this one: what the order is drawn from.
-        self.turn = 0
-        self.begun = False
-        # The run's epoch in which the pass began, and whether it was read to its end.
-        self.epoch = 0
-        self.done = False
-        # Batches of this pass that the loop has received.
-        self.batch = 0
-        self.skip = 0
+    def at_place(self) -> None:
+        """The loader stands where a checkpoint was taken."""
 
 
 class Batches:
-    """Iterates like the loader that it was made of. One ``iter`` is one pass."""
+    """Iterates like the loader that it was made of. One ``iter`` is one pass.
 
-    def __init__(self, run: Any, loader: Any, key: str) -> None:
+    Args:
+        run: Who keeps the place.
+        loader: A DataLoader, any other iterable, or a function that draws a batch.
+        key: Names the loader in checkpoints, and in what its order is drawn from.
+        limit: Batches of a pass; the loader is begun again as often as that takes. None: its own number.
+        endless: The loader is begun again and again.
+    """
+
+    def __init__(self, run: Keeper, loader: Any, key: str, limit: Optional[int] = None, endless: bool = False) -> None:
         self._run = run
         self._loader = loader
+        self._limit = limit
+        self._goes_round = endless or limit is not None
         self.place = Place(key, run.seed, run.rank)
-        # Whether optimizer steps were done while it was read: then it is what is trained on.
+        #: Where the script wraps it, for people.
+        self.where = ""
+        #: Whether optimizer steps were done while it was read: then it is what is trained on.
         self.stepped = False
+        #: Batches of this pass, all its rounds together; and how many there were at the last optimizer step.
+        self.taken = 0
+        self.stepped_at = 0
+        #: Who asked for the newest batch: code and instruction, and whether that is a ``for``.
+        self.asked_by: Tuple[Any, int] = (None, -1)
+        self._is_function = callable(loader) and not hasattr(loader, "__iter__")
+        self._inner = None if self._is_function else rebuild(loader, self.place)
         self._saved: Optional[Dict[str, Any]] = None
-        self._inner = _rebuild(loader, self.place)
-        # What keeps its place from being exact; None: nothing.
-        self.lacks: Optional[str] = None
-        if self._inner is None and not hasattr(loader, "state_dict") and not isinstance(loader, (list, tuple, range)):
-            self.lacks = "the data's own state (an iterable without a state_dict is read again up to the place)"
+        self._is_over = self._resuming = False
+        self._contents = contents_of(getattr(loader, "dataset", loader)) if not self._is_function else None
+        self._failure: Optional[str] = None
 
     @property
     def is_seeded(self) -> bool:
         """Whether its order and its batches are functions of the run's seed."""
         return self._inner is not None
 
-    def wraps(self, loader: Any) -> bool:
-        return self._loader is loader
+    @property
+    def lacks(self) -> Optional[str]:
+        """What keeps its place from being exact; None: nothing."""
+        if self._failure is not None:
+            return self._failure
+        if self._inner is not None or self._is_function or isinstance(self._loader, (list, tuple, range)):
+            return None
+        if not hasattr(self._loader, "state_dict"):
+            return _IS_READ_AGAIN
+        if data_workers(self._loader) > 0:
+            return "its state does not hold the random numbers of its workers"
+        return None
+
+    def wraps(self, loader: Any, limit: Optional[int], endless: bool) -> bool:
+        same = self._limit == limit and self._goes_round == (endless or limit is not None)
+        return self._loader is loader and same
+
+    def length(self) -> Optional[int]:
+        """Batches of a pass, where that can be known."""
+        if self._limit is not None:
+            return self._limit
+        if self._goes_round or self._is_function:
+            return None
+        return _size(self._loader)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the script says how many batches a pass has."""
+        return self._limit is not None
+
+    def is_at_end(self) -> bool:
+        """Whether the loop has received the last batch of this pass."""
+        length = self.length()
+        return length is not None and self.taken >= length
 
     def __len__(self) -> int:
-        return len(self._loader)
+        return self._limit if self._limit is not None else len(self._loader)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -155,87 +129,68 @@ class Batches:
     def __iter__(self) -> Iterator[Any]:
         run, place = self._run, self.place
         if not run.is_mine():
-            yield from self._loader
+            yield from self._plain()
             return
-        if place.begun:
-            place.turn += 1
-        elif place.skip > 0 and place.epoch != run.epoch:
-            # The epoch that it stood in was over without it, as the longer one of two that are zipped is.
-            place.turn += 1
-            place.skip = 0
-            self._saved = None
-        resuming = place.skip > 0 or self._saved is not None
-        place.begun, place.done, place.epoch, place.batch = True, False, run.epoch, place.skip
-        self.stepped = resuming
         run.entered(self)
+        place.turn, place.following = place.following, place.following + 1
+        place.begun, place.done, place.epoch = True, False, run.epoch
+        if not self._resuming:
+            place.batch = self.taken = self.stepped_at = 0
+            self.stepped = self._is_over = False
         try:
-            keep = rng.cpu_state()
-            inner = self._start()
-            # Making an iterator draws from the global generators: 1 or 2 numbers, and none that a resume would draw again.
-            rng.set_cpu_state(keep)
-            if resuming:
-                run.at_place()
-            alone = self._inner is not None and getattr(self._inner, "num_workers", 0) == 0
-            while True:
-                # With workers the data is drawn elsewhere; without, it would draw from what the model draws from.
-                keep = rng.cpu_state() if alone else keep
-                try:
-                    batch = next(inner)
-                except StopIteration:
-                    break
-                finally:
-                    if alone:
-                        rng.set_cpu_state(keep)
-                place.skip = 0
-                place.batch += 1
-                yield batch
-            place.skip = 0
+            while not self._is_over:
+                before = self.taken
+                for batch in self._round():
+                    frame = sys._getframe(1)
+                    self.asked_by = (frame.f_code, frame.f_lasti)
+                    run.received(self)
+                    yield batch
+                    run.asked(self)
+                    if self.taken == self._limit:
+                        break
+                self._is_over = not self._goes_round or self.taken in (before, self._limit)
+                if not self._is_over:
+                    place.turn, place.following, place.batch = place.following, place.following + 1, 0
             place.done = True
         finally:
+            self._resuming = False
+            place.skip = place.skip_samples = 0
             run.left(self)
 
-    def state(self, active: bool) -> Dict[str, Any]:
-        """``active``: the loop stands inside it, or at its end with the epoch's code still to come."""
+    def state(self, active: bool, given_again: bool = False) -> Dict[str, Any]:
+        """What a checkpoint holds of it.
+
+        Args:
+            active: The loop stands inside of a pass, or the pass is over and the epoch's is not.
+            given_again: The newest batch is not used up: a resume gives it once more.
+        """
         place = self.place
-        state: Dict[str, Any] = {"turn": place.turn, "batch": place.batch, "shape": self.shape()}
+        state: Dict[str, Any] = {"turn": place.turn, "batch": place.batch - given_again, "shape": self.shape()}
         if not active:
-            state["turn"] = place.turn + 1 if place.begun else place.turn
+            state["turn"] = place.following
             state["batch"] = 0
-        elif self._inner is None and hasattr(self._loader, "state_dict"):
-            state["own"] = self._loader.state_dict()
+            return state
+        if self._goes_round or self._is_function:
+            state["taken"] = self.taken - given_again
+        if self._inner is None and hasattr(self._loader, "state_dict"):
+            try:
+                state["own"] = self._loader.state_dict()
+            except Exception as error:
+                self._failure = f"its state_dict() fails ({error})"
         return state
 
     def restore(self, state: Dict[str, Any], active: bool) -> Optional[str]:
-        """Returns what could not be kept, for people."""
-        self.place.turn = int(state["turn"])
+        """Takes the place of a checkpoint. Returns what could not be kept, for people."""
+        place = self.place
+        place.following = int(state["turn"])
         if not active:
             return None
+        place.skip = place.batch = int(state["batch"])
+        self.taken = self.stepped_at = int(state.get("taken", place.batch))
         self._saved = state.get("own")
-        self.place.skip = self.place.batch = int(state["batch"])
-        self.place.epoch = self._run.epoch
-        then, now = state["shape"], self.shape()
-        if then == now or None in (then["size"], now["size"], then["samples"], now["samples"]):
-            return self.lacks
-        if then["samples"] != now["samples"]:
-            return f"the data is another ({then['samples']} samples then, {now['samples']} now)"
-        # Another batch size or number of processes: what was seen is counted in samples.
-        seen = self.place.skip * int(then["size"]) * int(then["world"])
-        self.place.skip = seen // max(1, int(now["size"]) * int(now["world"]))
-        return f"batches are cut in another way: it goes on after {seen} samples"
-
-    def _start(self) -> Iterator[Any]:
-        if self._inner is not None:
-            first: Iterator[Any] = iter(self._inner)
-            return first
-        if self._saved is not None:
-            self._loader.load_state_dict(self._saved)
-            self._saved = None
-            own: Iterator[Any] = iter(self._loader)
-            return own
-        iterator: Iterator[Any] = iter(self._loader)
-        for _ in range(self.place.skip if not hasattr(self._loader, "load_state_dict") else 0):
-            next(iterator, None)
-        return iterator
+        self._is_over = bool(state.get("done")) or self.taken == self._limit
+        self.stepped = self._resuming = True
+        return self._differs(state["shape"])
 
     def shape(self) -> Dict[str, Any]:
         loader = self._loader
@@ -245,45 +200,116 @@ class Batches:
             "size": getattr(loader, "batch_size", None) or getattr(batches, "batch_size", None),
             "drop_last": bool(getattr(loader, "drop_last", False)),
             "world": self._run.world,
+            "content": self._contents.fingerprint() if self._contents else None,
         }
 
+    def _round(self) -> Iterator[Any]:
+        """One reading of the loader, from the place where the loop stands."""
+        run, place = self._run, self.place
+        alone = self._inner is not None and data_workers(self._inner) == 0
+        generators = self._generators(alone)
+        keep = _states(generators)
+        inner = self._start()
+        # Making an iterator draws from the global generators, and from the loader's: a resume would draw once more.
+        _put_back(generators, keep)
+        if self._resuming:
+            self._resuming = False
+            run.at_place()
+        # A wrapper begins its loader when the first batch is asked for.
+        is_first = self._inner is not None
+        while True:
+            # With workers the data is drawn elsewhere; without, it would draw from what the model draws from.
+            protects, is_first = alone or is_first, False
+            keep = _states(generators) if protects else keep
+            try:
+                batch = next(inner)
+            except StopIteration:
+                break
+            finally:
+                if protects:
+                    _put_back(generators, keep)
+            place.skip = place.skip_samples = 0
+            place.batch += 1
+            self.taken += 1
+            yield batch
+        place.skip = place.skip_samples = 0
 
-def _rebuild(loader: Any, place: Place) -> Any:
-    """A DataLoader like the user's over seeded batches; None for anything else. torch forbids to change one that is made."""
-    torch_data = sys.modules.get("torch.utils.data")
-    if torch_data is None or not isinstance(loader, torch_data.DataLoader) or hasattr(loader, "load_state_dict"):
-        return None
-    if isinstance(loader.dataset, torch_data.IterableDataset):
-        return None
-    arguments: Dict[str, Any] = {name: getattr(loader, name) for name in _ARGUMENTS if hasattr(loader, name)}
-    if arguments.get("pin_memory_device") == "":
-        del arguments["pin_memory_device"]
-    if loader.num_workers > 0:
-        arguments["prefetch_factor"] = loader.prefetch_factor
-        arguments["persistent_workers"] = loader.persistent_workers
-    bulk = hasattr(loader.dataset, "__getitems__")
-    dataset: Any = (SeededBulkDataset if bulk else SeededDataset)(loader.dataset)
-    if loader.batch_sampler is not None:
-        arguments["batch_sampler"] = SeededBatches(place, loader.batch_sampler, batched=True)
-    else:
-        arguments["sampler"] = SeededBatches(place, loader.sampler, batched=False)
-        arguments["batch_size"] = None
-    return torch_data.DataLoader(dataset, **arguments)
+    def _start(self) -> Iterator[Any]:
+        loader, saved, self._saved = self._loader, self._saved, None
+        if self._is_function:
+            return iter(loader()) if inspect.isgeneratorfunction(loader) else (loader() for _ in itertools.count())
+        if self._inner is not None:
+            made: Iterator[Any] = iter(self._inner)
+            return made
+        if saved is not None:
+            loader.load_state_dict(saved)
+        iterator: Iterator[Any] = iter(loader)
+        for _ in range(self.place.skip if saved is None else 0):
+            next(iterator, None)
+        return iterator
+
+    def _plain(self) -> Iterator[Any]:
+        if self._limit is None and not self._goes_round:
+            yield from self._start()
+            return
+        left = itertools.count() if self._limit is None else iter(range(self._limit))
+        while True:
+            got = False
+            for batch in self._start():
+                if next(left, None) is None:
+                    return
+                got = True
+                yield batch
+            if not got:
+                return
+
+    def _generators(self, alone: bool) -> List[Any]:
+        """The script's own generator objects that reading the loader may draw from."""
+        found: List[Any] = []
+        loader = getattr(self._loader, "base_dataloader", self._loader)
+        if rng.is_generator(getattr(loader, "generator", None)):
+            found.append(loader.generator)
+        sampler = getattr(loader, "batch_sampler", None) or getattr(loader, "sampler", None)
+        found += [one for one in generators_in(sampler) if not any(one is known for known in found)]
+        if alone:
+            found += [one for one in own_generators(loader.dataset) if not any(one is known for known in found)]
+        return found
+
+    def _differs(self, then: Dict[str, Any]) -> Optional[str]:
+        now = self.shape()
+        if then["samples"] != now["samples"] and None not in (then["samples"], now["samples"]):
+            return f"the data is another ({then['samples']} samples then, {now['samples']} now)"
+        content = then.get("content")
+        if content is not None and now["content"] is not None and content != now["content"]:
+            return "the data is another: as many samples as before, and not the same ones"
+        if None in (then["size"], now["size"]) or (then["size"], then["world"]) == (now["size"], now["world"]):
+            return self.lacks
+        # Another batch size or number of processes: what was seen is counted in samples.
+        seen = self.place.skip * int(then["size"]) * int(then["world"])
+        each = max(1, int(now["size"]) * int(now["world"]))
+        self.place.skip = self.place.batch = self.taken = seen // each
+        if seen % each and self._cuts_plainly():
+            self.place.skip_samples = seen // int(now["world"])
+        return f"batches are cut in another way: it goes on after {seen} samples"
+
+    def _cuts_plainly(self) -> bool:
+        torch_data = sys.modules.get("torch.utils.data")
+        sampler = getattr(self._loader, "batch_sampler", None)
+        return self._inner is not None and torch_data is not None and type(sampler) is torch_data.BatchSampler
 
 
-def _generators(sampler: Any) -> List[Any]:
-    """Generators of the user's that a sampler draws its order from."""
-    torch = sys.modules["torch"]
-    found = []
-    for candidate in (sampler, getattr(sampler, "sampler", None)):
-        generator = getattr(candidate, "generator", None)
-        if isinstance(generator, torch.Generator):
-            found.append(generator)
-    return found
+def _states(generators: List[Any]) -> List[Any]:
+    return [rng.cpu_state(), *(rng.state_of(generator) for generator in generators)]
+
+
+def _put_back(generators: List[Any], states: List[Any]) -> None:
+    rng.set_cpu_state(states[0])
+    for generator, state in zip(generators, states[1:]):
+        rng.set_state_of(generator, state)
 
 
 def _size(value: Any) -> Optional[int]:
     try:
         return len(value)
-    except (TypeError, NotImplementedError):
+    except Exception:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 
 # Decisions are heard about this often; a broadcast costs a tenth of a millisecond.
 _DECIDE_SECONDS = 0.5
@@ -23,6 +23,9 @@ class Group:
         if self._distributed and self._distributed.get_backend() != "gloo":
             # Plain numbers go through the CPU: on the GPU they would wait for the computation.
             self._group = self._distributed.new_group(backend="gloo")
+        #: The group for what the CPU sends; None: the default one.
+        self.plain = self._group
+        self.is_set_up = self._distributed is not None
         self._next = 1
         self._decided_at = time.monotonic()
         self._steps = 0

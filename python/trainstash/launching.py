@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from . import ResumeError, ptfile
+from . import ResumeError, ptread, sharded
 from .distributed import Group, launched_rank
+from .engine import Engine
 from .environment import merged_params
+from .resharding import FOLDER_KEY
 from .run import Run
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say
 from .tracked import Tracked
@@ -24,15 +26,20 @@ def start(
     tracked: Mapping[str, Any],
 ) -> Run:
     global _current
+    if schedule not in (None, "keep", "rebuild"):
+        raise TypeError(
+            f'schedule is "keep" or "rebuild", for a schedule that has another length than in the checkpoint, and not '
+            f"{type(schedule).__name__}; a learning rate schedule is given as scheduler=… or under any other name"
+        )
     group = Group()
     given = dict(params or {})
     owner = os.environ.get(_OWNER_VARIABLE)
     if owner is not None and owner != str(os.getpid()) and launched_rank() is None and not group.several:
         # A worker of a data loader, a process of a pool: the training is its parent's.
-        return Run(None, {}, Tracked(tracked), given, group)
+        return Run(Engine(None, {}, Tracked(tracked), given, group))
     if _current is not None and not _current.over:
         say("one process records one training; this second init() is not recorded")
-        return Run(None, {}, Tracked(tracked), given, group)
+        return Run(Engine(None, {}, Tracked(tracked), given, group))
     _current = _open(given, resume, schedule, Tracked(tracked), group)
     os.environ[_OWNER_VARIABLE] = str(os.getpid())
     return _current
@@ -54,11 +61,12 @@ def _open(
             say(f"no daemon started this; it is recorded in {session.path}")
             _offer(unfinished)
     # The other ranks decide nothing and write nothing.
-    run = Run(session if group.rank == 0 else None, launch, tracked, merged_params(params, launch.get("params")), group)
+    params = merged_params(params, launch.get("params"))
+    engine = Engine(session if group.rank == 0 else None, launch, tracked, params, group)
     if saved is not None:
-        run._restore(saved, schedule)
-    run._begin()
-    return run
+        engine.restore(saved, schedule)
+    engine.begin()
+    return Run(engine)
 
 
 def _saved(session: Optional[Session], resume: Optional[str]) -> Tuple[Optional[Dict[str, Any]], Optional[Tuple[str, int]]]:
@@ -76,8 +84,18 @@ def _saved(session: Optional[Session], resume: Optional[str]) -> Tuple[Optional[
             return (_read(given.path), (given.checkpoint, given.step)) if given else (None, None)
     else:
         path = _wanted(resume)
-    saved = _read(path) if path else None
+    saved = _read(path, _is_verified(session, path)) if path else None
     return saved, _origin(path, saved)
+
+
+def _is_verified(session: Optional[Session], path: str) -> bool:
+    """Whether the daemon has just compared this very file with its hashes."""
+    resume = session.launch.get("resume") if session else None
+    stamp = resume.get("verified") if resume else None
+    if not stamp:
+        return False
+    stat = os.stat(path)
+    return (str(stat.st_ino), stat.st_size, str(stat.st_mtime_ns)) == (stamp["ino"], stamp["bytes"], stamp["mtimeNs"])
 
 
 def _origin(path: Optional[str], saved: Optional[Mapping[str, Any]]) -> Optional[Tuple[str, int]]:
@@ -109,11 +127,14 @@ def _offer(path: Optional[str]) -> None:
         say(f'an unfinished run stands at step {int(step):,}; "trainstash resume" continues it')
 
 
-def _read(path: str) -> Dict[str, Any]:
+def _read(path: str, verified: bool = False) -> Dict[str, Any]:
     try:
-        saved = ptfile.read(path)
+        saved = ptread.read(path, verified)
     except Exception as error:
         raise ResumeError(f"{path} cannot be read: {error}. Nothing was started.") from error
     if not isinstance(saved, dict) or "trainstash" not in saved:
         raise ResumeError(f"{path} is no checkpoint of this package. Nothing was started.")
+    shards = os.path.join(os.path.dirname(path), sharded.FOLDER)
+    if os.path.isdir(shards):
+        saved["trainstash"][FOLDER_KEY] = shards
     return saved

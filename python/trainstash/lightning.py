@@ -7,13 +7,12 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Optional
 
-from . import ResumeError, ptfile, rng
+from . import ResumeError, ptread, rng
 from .checkpoints import Checkpoints
 from .data import Batches
 from .numbers import plain_metrics
 from .recorder import Recorder
 from .session import STATE_FILE
-from .staging import decode
 
 # A path that is none: what is saved there comes to us.
 _OURS = "trainstash://checkpoint"
@@ -139,7 +138,7 @@ class _State:
         }
         staged = self._checkpoints.copy(state)
         # Callbacks and hyper-parameters may be objects of classes: Lightning makes those anew.
-        staged.dropped = [place for place in staged.dropped if place.startswith(("state_dict", "optimizer_states"))]
+        staged.lost = [one for one in staged.lost if one[0].startswith(("state_dict", "optimizer_states"))]
         self._checkpoints.save(staged, facts, wait=self._recorder.leaving)
         self._recorder.policy.taken(step, 0)
         if self._recorder.asked and not self._recorder.leaving:
@@ -147,7 +146,7 @@ class _State:
             self._recorder.asked = None
 
     def load(self, path: str) -> Dict[str, Any]:
-        saved: Dict[str, Any] = decode(ptfile.read(path))
+        saved: Dict[str, Any] = ptread.read(path)
         self._own = saved.pop("trainstash", None)
         self.loaded = True
         if self._own:
@@ -160,7 +159,7 @@ class _State:
     def restore_rng(self) -> None:
         states = self._own["rng"] if self._own else []
         if self.rank < len(states) and len(states) == self.world:
-            self._recorder.missing += rng.restore(states[self.rank])
+            self._recorder.missing += [f"random numbers of {name} ({why})" for name, why in rng.restore(states[self.rank])]
 
     def join(self) -> None:
         if self._checkpoints is not None:
@@ -186,6 +185,12 @@ class _State:
         return True
 
     def entered(self, _: Batches) -> None:
+        pass
+
+    def received(self, _: Batches) -> None:
+        pass
+
+    def asked(self, _: Batches) -> None:
         pass
 
     def left(self, _: Batches) -> None:

@@ -1,18 +1,20 @@
 """Writes files that plain ``torch.load`` reads: a zip of stored entries, each storage once, its data at multiples of 64
-bytes. The bytes are a function of the state alone. Reading and writing are bounded by the disk, not by Python: the
-interpreter's lock is released while a piece is summed and written."""
+bytes. The bytes are a function of the state alone. Writing is bounded by the disk, not by Python: the interpreter's lock is
+released while a piece is summed and written."""
 
 from __future__ import annotations
 
 import codecs
+import collections
 import io
 import os
 import pickle
 import struct
+import sys
 import threading
-import zipfile
 import zlib
 from collections import OrderedDict
+from functools import partial
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 PIECE_BYTES = 4 << 20
@@ -24,7 +26,8 @@ _STEM = "archive"
 # 1 January 1980: the zip format's zero.
 _DOS_DATE = 0x21
 
-_STORAGES = {
+#: The class that a file names for the storage of each dtype. A dtype that is not here has no class of its own.
+STORAGES = {
     "float32": "FloatStorage",
     "float64": "DoubleStorage",
     "float16": "HalfStorage",
@@ -37,6 +40,11 @@ _STORAGES = {
     "bool": "BoolStorage",
     "complex64": "ComplexFloatStorage",
     "complex128": "ComplexDoubleStorage",
+    "qint8": "QInt8Storage",
+    "quint8": "QUInt8Storage",
+    "qint32": "QInt32Storage",
+    "quint4x2": "QUInt4x2Storage",
+    "quint2x4": "QUInt2x4Storage",
 }
 
 
@@ -50,25 +58,37 @@ class Storage:
 
 
 class TensorView:
-    """A tensor to be written: what part of which storage it is. ``size`` and ``stride`` are in elements."""
+    """A tensor to be written: what part of which storage it is. ``offset``, ``size`` and ``stride`` are in elements."""
 
-    __slots__ = ("storage", "dtype", "offset", "size", "stride", "requires_grad")
+    __slots__ = ("storage", "dtype", "offset", "size", "stride")
 
-    def __init__(
-        self,
-        storage: Storage,
-        dtype: Any,
-        offset: int,
-        size: Tuple[int, ...],
-        stride: Tuple[int, ...],
-        requires_grad: bool,
-    ) -> None:
-        self.storage = storage
+    def __init__(self, dtype: Any, offset: int, size: Tuple[int, ...], stride: Tuple[int, ...]) -> None:
+        #: Set before the view is written.
+        self.storage: Storage = Storage(None)
         self.dtype = dtype
         self.offset = offset
         self.size = size
         self.stride = stride
-        self.requires_grad = requires_grad
+
+
+class QuantizedView:
+    """A quantized tensor to be written. ``quantizer``: scheme, scales, zero points, and an axis if there are several."""
+
+    __slots__ = ("view", "quantizer")
+
+    def __init__(self, view: TensorView, quantizer: Tuple[Any, ...]) -> None:
+        self.view = view
+        self.quantizer = quantizer
+
+
+class Rebuilt:
+    """A value to be written as a call of one of the functions that ``torch.load`` allows. ``function``: its full name."""
+
+    __slots__ = ("function", "arguments")
+
+    def __init__(self, function: str, arguments: Tuple[Any, ...]) -> None:
+        self.function = function
+        self.arguments = arguments
 
 
 class _Reference:
@@ -85,6 +105,7 @@ class _Pickler(pickle.Pickler):
         super().__init__(file, protocol=2)
         self.storages: List[Storage] = []
         self._keys: dict[int, str] = {}
+        self._dtypes: dict[int, str] = {}
 
     def persistent_id(self, obj: Any) -> Optional[Tuple[Any, ...]]:
         if type(obj) is not _Reference:
@@ -96,39 +117,70 @@ class _Pickler(pickle.Pickler):
         return ("storage", obj.kind, key, "cpu", obj.elements)
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is not TensorView:
-            return NotImplemented
-        import torch
+        if type(obj) is Rebuilt:
+            return _function(obj.function), obj.arguments
+        if type(obj) is TensorView:
+            return self._reduce(obj)
+        if type(obj) is QuantizedView:
+            view = obj.view
+            place: Tuple[Any, ...] = (view.offset, view.size, view.stride, obj.quantizer, False, OrderedDict())
+            return _function("torch._utils._rebuild_qtensor"), (self._reference(view), *place)
+        return NotImplemented
 
-        name = str(obj.dtype).rpartition(".")[2]
-        known = _STORAGES.get(name)
-        nbytes = int(obj.storage.bytes.numel())
-        place: Tuple[Any, ...] = (obj.offset, obj.size, obj.stride, obj.requires_grad, OrderedDict())
-        if known is not None:
-            elements = nbytes // torch.empty(0, dtype=obj.dtype).element_size()
-            reference = _Reference(obj.storage, getattr(torch, known), elements)
-            return torch._utils._rebuild_tensor_v2, (reference, *place)
-        reference = _Reference(obj.storage, torch.UntypedStorage, nbytes)
-        return getattr(torch._utils, "_rebuild_tensor_v3"), (reference, *place, obj.dtype)
+    def _reduce(self, view: TensorView) -> Any:
+        name = _name_of(view.dtype)
+        place: Tuple[Any, ...] = (view.offset, view.size, view.stride, False, OrderedDict())
+        # torch gives a storage the dtype of its first tensor: one of another dtype has to name its own.
+        first = self._dtypes.setdefault(id(view.storage), name if name in STORAGES else "uint8")
+        if name in STORAGES and (name == first or not hasattr(sys.modules["torch"]._utils, "_rebuild_tensor_v3")):
+            return _function("torch._utils._rebuild_tensor_v2"), (self._reference(view), *place)
+        torch: Any = sys.modules["torch"]
+        untyped = _Reference(view.storage, torch.UntypedStorage, int(view.storage.bytes.numel()))
+        return _function("torch._utils._rebuild_tensor_v3"), (untyped, *place, view.dtype)
+
+    def _reference(self, view: TensorView) -> _Reference:
+        torch: Any = sys.modules["torch"]
+        self._dtypes.setdefault(id(view.storage), _name_of(view.dtype))
+        elements = int(view.storage.bytes.numel()) // torch.empty(0, dtype=view.dtype).element_size()
+        return _Reference(view.storage, getattr(torch, STORAGES[_name_of(view.dtype)]), elements)
 
 
-def write(state: Any, path: str) -> int:
-    """Writes ``state``, whose tensors are TensorViews, to a new file, durably. Returns its size in bytes."""
+def _name_of(dtype: Any) -> str:
+    return str(dtype).rpartition(".")[2]
+
+
+def _function(name: str) -> Any:
+    """Finds what a full name such as "torch._utils._rebuild_qtensor" stands for."""
+    module, _, attribute = name.rpartition(".")
+    if module == "_codecs":
+        return codecs.encode
+    owner: Any = {"collections": collections}.get(module) or sys.modules[module]
+    return getattr(owner, attribute)
+
+
+def write(state: Any, path: str) -> Tuple[int, List[Any]]:
+    """Writes ``state``, whose tensors are TensorViews, to a new file, durably.
+
+    Returns:
+        The file's size in bytes, and the flat uint8 tensors of its storages in their order.
+
+    Raises OSError when the disk does not take it; what was written so far is then still there.
+    """
     buffer = io.BytesIO()
     pickler = _Pickler(buffer)
     pickler.dump(state)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        entries = [("data.pkl", memoryview(buffer.getbuffer())), ("byteorder", memoryview(b"little"))]
+        entries = [("data.pkl", memoryview(buffer.getbuffer())), ("byteorder", memoryview(sys.byteorder.encode()))]
         entries += [(f"data/{key}", bytes_of(storage.bytes)) for key, storage in enumerate(pickler.storages)]
         entries.append(("version", memoryview(b"3\n")))
         archive = _Zip(descriptor)
         sums = _Sums([data for _, data in entries])
         for number, (name, data) in enumerate(entries):
-            archive.add(name, data, lambda: sums.of(number))
+            archive.add(name, data, partial(sums.of, number))
         size = archive.finish()
         os.fsync(descriptor)
-        return size
+        return size, [storage.bytes for storage in pickler.storages]
     finally:
         os.close(descriptor)
 
@@ -144,86 +196,6 @@ def bytes_of(flat: Any) -> memoryview:
         import ctypes
 
         return memoryview((ctypes.c_char * nbytes).from_address(flat.data_ptr())).cast("B")
-
-
-def read(path: str) -> Any:
-    """What ``write`` wrote. Nothing but tensors and plain values can come out of it, and no code runs. Raises ValueError
-    when the file holds anything else, or is damaged."""
-    with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-        names = {name.partition("/")[2]: name for name in archive.namelist()}
-        if "data.pkl" not in names:
-            raise ValueError("it is no file of torch")
-
-        def storage(key: str) -> Any:
-            import torch
-
-            data = torch.empty(archive.getinfo(names[f"data/{key}"]).file_size, dtype=torch.uint8)
-            view = bytes_of(data)
-            with archive.open(names[f"data/{key}"]) as entry:
-                done = 0
-                while done < len(view):
-                    got = entry.readinto(view[done : done + PIECE_BYTES])  # type: ignore[attr-defined]
-                    if not got:
-                        raise ValueError(f"storage {key} breaks off")
-                    done += got
-            return data
-
-        try:
-            return _Unpickler(io.BytesIO(archive.read(names["data.pkl"])), storage).load()
-        except (pickle.UnpicklingError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(str(error)) from error
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: Any, storage: Any) -> None:
-        super().__init__(file)
-        self._storage = storage
-        self._storages: dict[str, Any] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v3"):
-            return _rebuild_untyped
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("_codecs", "encode"):
-            return codecs.encode
-        if module == "torch":
-            for dtype, storage in _STORAGES.items():
-                if storage == name:
-                    return dtype
-            if name == "UntypedStorage":
-                return "uint8"
-            import torch
-
-            if isinstance(getattr(torch, name, None), torch.dtype):
-                return getattr(torch, name)
-        raise pickle.UnpicklingError(f"{module}.{name} does not belong into a checkpoint")
-
-    def persistent_load(self, pid: Any) -> Any:
-        kind, dtype, key, _, _ = pid
-        if kind != "storage" or not isinstance(dtype, str):
-            raise pickle.UnpicklingError("it refers to something that is no storage")
-        if key not in self._storages:
-            self._storages[key] = self._storage(key)
-        return dtype, self._storages[key]
-
-
-def _rebuild(storage: Any, offset: int, size: Any, stride: Any, _requires_grad: bool, _hooks: Any) -> Any:
-    import torch
-
-    name, data = storage
-    return _view(data, getattr(torch, name), offset, size, stride)
-
-
-def _rebuild_untyped(storage: Any, offset: int, size: Any, stride: Any, _grad: bool, _hooks: Any, dtype: Any) -> Any:
-    return _view(storage[1], dtype, offset, size, stride)
-
-
-def _view(data: Any, dtype: Any, offset: int, size: Any, stride: Any) -> Any:
-    # Every element must lie inside: `as_strided` checks that.
-    return data.view(dtype).as_strided(tuple(size), tuple(stride), offset)
 
 
 class _Sums:

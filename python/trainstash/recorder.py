@@ -9,10 +9,10 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from .checkpoints import Policy
 from .distributed import Group
 from .environment import environment, merged_params, plain_params
 from .numbers import as_number, is_better, plain_metrics
+from .policy import Policy
 from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_json
 from .watch import Watch
 

@@ -1,11 +1,21 @@
-"""Random number generators: all that a training can draw from without anybody's telling."""
+"""Random number generators: those of the libraries, and those that a script makes for itself."""
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import random
 import sys
-from typing import Any, Dict, List, Optional
+from functools import partial
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+from . import generators as own_generators
+
+#: A state as a checkpoint holds it: tensors and plain values alone.
+State = Dict[str, Any]
+_WORD = 0xFFFFFFFF
+# Other accelerators with generators of their own; CUDA has one for each device.
+_ACCELERATORS = ("mps", "xpu")
 
 
 def mix(*parts: Any) -> int:
@@ -15,18 +25,18 @@ def mix(*parts: Any) -> int:
 
 
 def seed_all(seed: int) -> None:
-    """CPU generators only: those of a GPU are not used while data is read."""
+    """Seeds the generators of the CPU. Those of a GPU are not used while data is read."""
     random.seed(seed)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
-        numpy.random.seed(seed & 0xFFFFFFFF)
+        numpy.random.seed(seed & _WORD)
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.default_generator.manual_seed(seed)
 
 
 def cpu_state() -> List[Any]:
-    """The live objects: for putting back in the same process."""
+    """The state of the CPU's generators, for putting back in the same process."""
     numpy = sys.modules.get("numpy")
     torch = sys.modules.get("torch")
     return [
@@ -44,85 +54,217 @@ def set_cpu_state(state: List[Any]) -> None:
         sys.modules["torch"].set_rng_state(state[2])
 
 
-def capture() -> Dict[str, Any]:
-    """For a checkpoint: tensors and plain values alone."""
-    import torch
+def capture(generators: Optional[Mapping[str, Any]] = None) -> State:
+    """The state of every library's generators, for a checkpoint.
 
+    Args:
+        generators: The script's own generator objects by name, kept with the others.
+    """
     version, internal, gauss = random.getstate()
-    state: Dict[str, Any] = {
-        "python": {"version": version, "state": torch.tensor(internal, dtype=torch.int64), "gauss": gauss},
-        "torch": torch.get_rng_state(),
-    }
+    state: State = {"python": {"version": version, "state": _words(internal), "gauss": gauss}}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        state["torch"] = torch.get_rng_state()
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         name, keys, position, has_gauss, cached = numpy.random.get_state()
-        keys = torch.tensor(keys.astype("int64").tolist(), dtype=torch.int64)
         state["numpy"] = {
             "name": str(name),
-            "state": keys,
+            "state": _words(keys.tolist()),
             "position": int(position),
             "has_gauss": int(has_gauss),
             "gauss": float(cached),
         }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         state["cuda"] = list(torch.cuda.get_rng_state_all())
+    for name in _ACCELERATORS:
+        if _is_available(name):
+            state[name] = getattr(torch, name).get_rng_state()
+    if generators:
+        state["own"] = _of_generators(generators)
     return state
 
 
-def restore(state: Dict[str, Any]) -> List[str]:
-    """Returns what could not be restored, for people; empty when all was."""
-    import torch
+def restore(state: State, generators: Optional[Mapping[str, Any]] = None) -> List[Tuple[str, str]]:
+    """Puts a captured state back, and that of generator objects with the same names.
 
-    missing: List[str] = []
+    Returns:
+        What could not be put back: pairs of the library's name and the reason.
+    """
+    torch: Any = sys.modules.get("torch")
+    failed: List[Tuple[str, str]] = []
 
-    def attempt(name: str, work: Any) -> None:
+    def attempt(name: str, work: Callable[[], None]) -> None:
         try:
             work()
         except Exception as error:
-            missing.append(f"random numbers of {name} ({error})")
+            failed.append((name, str(error)))
 
     def set_python() -> None:
         python = state["python"]
-        random.setstate((python["version"], tuple(python["state"].tolist()), python["gauss"]))
+        random.setstate((python["version"], tuple(_integers(python["state"])), python["gauss"]))
 
     def set_numpy() -> None:
         import numpy
 
         known = state["numpy"]
-        keys = numpy.array(known["state"].tolist(), dtype="uint32")
+        keys = numpy.array(_integers(known["state"]), dtype="uint32")
         numpy.random.set_state((known["name"], keys, known["position"], known["has_gauss"], known["gauss"]))
 
     def set_cuda() -> None:
         states = state["cuda"]
-        if len(states) != torch.cuda.device_count():
-            raise RuntimeError(f"{len(states)} devices then, {torch.cuda.device_count()} now")
-        torch.cuda.set_rng_state_all([one.cpu() for one in states])
+        count = torch.cuda.device_count() if torch is not None and torch.cuda.is_available() else 0
+        for device, known in enumerate(states[:count]):
+            torch.cuda.set_rng_state(known.cpu(), device)
+        if len(states) != count:
+            raise RuntimeError(f"the checkpoint has those of {_devices(len(states))}, and there is {_devices(count)} now")
+
+    def set_accelerator(name: str) -> Callable[[], None]:
+        def work() -> None:
+            if not _is_available(name):
+                raise RuntimeError(f"there is no {name} device here")
+            getattr(torch, name).set_rng_state(state[name].cpu())
+
+        return work
 
     attempt("Python", set_python)
     if "numpy" in state:
         attempt("NumPy", set_numpy)
-    attempt("torch", lambda: torch.set_rng_state(state["torch"].cpu()))
+    if "torch" in state:
+        attempt("torch", lambda: torch.set_rng_state(state["torch"].cpu()))
     if "cuda" in state:
         attempt("CUDA", set_cuda)
-    return missing
+    elif torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        failed.append(("CUDA", "the checkpoint was taken without a GPU"))
+    for name in _ACCELERATORS:
+        if name in state:
+            attempt(name, set_accelerator(name))
+    for name, known in state.get("own", {}).items():
+        if generators and name in generators:
+            attempt(name, partial(own_generators.set_state, generators[name], known))
+    return failed
 
 
-class Scope:
-    """Draws inside are a function of ``seed`` alone, and leave no trace outside; ``generators`` are torch's own."""
+def names_in(state: State) -> List[str]:
+    """The libraries whose generators a captured state holds."""
+    shown = {"python": "Python", "numpy": "NumPy", "torch": "torch", "cuda": "CUDA"}
+    return [shown.get(name, name) for name in state if name != "own"]
 
-    def __init__(self, seed: Optional[int], generators: List[Any]) -> None:
+
+def fingerprint() -> str:
+    """A short text that differs when a generator of the CPU has drawn another number."""
+    digest = hashlib.blake2b(digest_size=8)
+    python, numpy, torch = cpu_state()
+    digest.update(repr(python).encode())
+    if numpy is not None:
+        digest.update(numpy[1].tobytes())
+        digest.update(repr(numpy[2:]).encode())
+    if torch is not None:
+        digest.update(ctypes.string_at(torch.data_ptr(), torch.numel()))
+    return digest.hexdigest()
+
+
+# ---- generators that a script makes for itself ----
+
+
+def is_generator(value: Any) -> bool:
+    """Whether it is a generator object of torch, NumPy or Python."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Generator):
+        return True
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, (numpy.random.Generator, numpy.random.RandomState)):
+        return True
+    return isinstance(value, random.Random)
+
+
+def state_of(generator: Any) -> Any:
+    """The state of a generator object, for putting back in the same process."""
+    for name in ("get_state", "getstate"):
+        if hasattr(generator, name):
+            return getattr(generator, name)()
+    return generator.bit_generator.state
+
+
+def set_state_of(generator: Any, state: Any) -> None:
+    for name in ("set_state", "setstate"):
+        if hasattr(generator, name):
+            getattr(generator, name)(state)
+            return
+    generator.bit_generator.state = state
+
+
+def seed_generator(generator: Any, seed: int) -> None:
+    """Makes what a generator object draws next a function of ``seed``."""
+    if hasattr(generator, "manual_seed"):
+        generator.manual_seed(seed)
+    elif hasattr(generator, "bit_generator"):
+        generator.bit_generator.state = type(generator.bit_generator)(seed).state
+    else:
+        generator.seed(seed if isinstance(generator, random.Random) else seed & _WORD)
+
+
+class Draws:
+    """Random numbers apart from the training's own: what is drawn inside ``with`` is a function of the seed and of what was
+    drawn inside before, and leaves no trace outside. Can be entered again and again."""
+
+    def __init__(self, seed: int, generators: List[Any]) -> None:
         self._seed = seed
         self._generators = generators
+        self._inside: Optional[List[Any]] = None
 
     def __enter__(self) -> None:
-        self._before = cpu_state()
-        self._states = [generator.get_state() for generator in self._generators]
-        if self._seed is not None:
+        self._outside = self._get()
+        if self._inside is None:
             seed_all(self._seed)
             for i, generator in enumerate(self._generators):
-                generator.manual_seed(mix(self._seed, i))
+                seed_generator(generator, mix(self._seed, i))
+        else:
+            self._set(self._inside)
 
     def __exit__(self, *_: Any) -> None:
-        set_cpu_state(self._before)
-        for generator, state in zip(self._generators, self._states):
-            generator.set_state(state)
+        self._inside = self._get()
+        self._set(self._outside)
+
+    def _get(self) -> List[Any]:
+        return [cpu_state(), *(state_of(generator) for generator in self._generators)]
+
+    def _set(self, states: List[Any]) -> None:
+        set_cpu_state(states[0])
+        for generator, state in zip(self._generators, states[1:]):
+            set_state_of(generator, state)
+
+
+def _is_available(name: str) -> bool:
+    torch = sys.modules.get("torch")
+    module = getattr(torch, name, None)
+    try:
+        return bool(module is not None and hasattr(module, "get_rng_state") and module.is_available())
+    except Exception:
+        return False
+
+
+def _of_generators(generators: Mapping[str, Any]) -> State:
+    found: State = {}
+    for name, generator in generators.items():
+        try:
+            found[name] = own_generators.state_of(generator)
+        except Exception:
+            continue  # It is named as a tracked object without a state.
+    return found
+
+
+def _devices(count: int) -> str:
+    return "no device" if count == 0 else "1 device" if count == 1 else f"{count} devices"
+
+
+def _words(values: Any) -> Any:
+    """Unsigned words of 32 bits, in half of the space that torch's int64 takes; as a list where torch is not imported."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return [int(value) for value in values]
+    return torch.tensor(values, dtype=torch.int64).to(torch.int32)
+
+
+def _integers(words: Any) -> List[int]:
+    return [word & _WORD for word in (words if isinstance(words, list) else words.tolist())]

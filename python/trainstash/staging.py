@@ -4,18 +4,12 @@ the copy itself. A tensor that shares its storage with another still does so in 
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
-from collections import OrderedDict
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from .ptfile import Storage, TensorView
+from .codec import Walk
+from .layout import Layout
 
-_ARRAY = "trainstash.array"
-_SET = "trainstash.set"
-_PLAIN = (int, float, str, bool, type(None), bytes)
-# A view is copied alone when its storage is this much larger: one row must not drag its matrix along.
-_MUCH_LARGER = 2
 # With less free memory than this many times the state, a copy of it could end the training.
 MEMORY_FACTOR = 1.5
 _TWO_THREADS_BYTES = 64 << 20
@@ -24,15 +18,17 @@ _TWO_THREADS_BYTES = 64 << 20
 class Staged:
     """What ``ptfile.write`` takes, with what must have happened before the bytes are there."""
 
-    __slots__ = ("state", "nbytes", "events", "dropped", "is_copy")
+    __slots__ = ("state", "nbytes", "events", "lost", "is_copy", "sharded")
 
-    def __init__(self, state: Any, nbytes: int, events: List[Any], dropped: List[str], is_copy: bool) -> None:
+    def __init__(self, state: Any, nbytes: int, events: List[Any], lost: List[Tuple[str, str]], is_copy: bool) -> None:
         self.state = state
         self.nbytes = nbytes
-        # Of CUDA: the copies to the host are done when these are.
+        # The copies from a GPU are done when these have happened.
         self.events = events
-        # Places of values that no checkpoint can hold: functions, open files, objects of classes.
-        self.dropped = dropped
+        #: What is not in it: pairs of a place such as "model.adj" and a reason.
+        self.lost = lost
+        #: Tensors that each process writes a part of, by the place at which they belong: the live ones.
+        self.sharded: Dict[str, Any] = {}
         # False: these are the live tensors, which must not change until they are written.
         self.is_copy = is_copy
 
@@ -51,15 +47,16 @@ class Staging:
         if self._toucher is not None:
             self._toucher.join()
             self._toucher = None
-        walk = _Walk()
+        walk = Walk()
         state = walk.plan(live)
-        is_copy = self._fits(walk)
+        layout = walk.layout
+        is_copy = self._fits(layout)
         if not is_copy:
             self._buffers = {}
         events: List[Any] = []
         devices = set()
         on_cpu: List[Tuple[int, int, int]] = []
-        for number, (flat, storage) in enumerate(walk.storages):
+        for number, (flat, storage) in enumerate(layout.storages):
             if not is_copy and flat.device.type == "cpu":
                 storage.bytes = flat
                 continue
@@ -76,24 +73,27 @@ class Staging:
             import torch
 
             # On the stream that computes: the next update of a weight comes after it.
-            event: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event: Any = torch.cuda.Event()
             event.record(torch.cuda.current_stream(device))
             events.append(event)
-        return Staged(state, walk.nbytes, events, walk.dropped, is_copy)
+        staged = Staged(state, layout.nbytes, events, walk.lost, is_copy)
+        staged.sharded = walk.sharded
+        return staged
 
-    def _fits(self, walk: _Walk) -> bool:
-        if all((number, int(flat.numel())) in self._buffers for number, (flat, _) in enumerate(walk.storages)):
+    def _fits(self, layout: Layout) -> bool:
+        if all((number, int(flat.numel())) in self._buffers for number, (flat, _) in enumerate(layout.storages)):
             return True
         free = available_memory()
-        return free is None or free >= MEMORY_FACTOR * walk.nbytes
+        return free is None or free >= MEMORY_FACTOR * layout.nbytes
 
     def prepare(self, live: Mapping[str, Any]) -> None:
         """Gets the memory for the first copy in the background, and touches it."""
-        walk = _Walk()
+        walk = Walk()
         walk.plan(live)
-        if not self._fits(walk):
+        layout = walk.layout
+        if not self._fits(layout):
             return
-        wanted = [(number, flat) for number, (flat, _) in enumerate(walk.storages)]
+        wanted = [(number, flat) for number, (flat, _) in enumerate(layout.storages)]
 
         def touch() -> None:
             for number, flat in wanted:
@@ -144,141 +144,6 @@ def available_memory() -> Optional[int]:
     if limit and used and limit[0].strip().isdigit():
         found.append(int(limit[0]) - int(used[0]))
     return min(found) if found else None
-
-
-def decode(value: Any) -> Any:
-    """Back from what a checkpoint holds to what the user's object had."""
-    if isinstance(value, tuple) and len(value) == 2 and value[0] == _ARRAY:
-        return value[1].numpy()
-    if isinstance(value, tuple) and len(value) == 2 and value[0] == _SET:
-        return set(decode(item) for item in value[1])
-    if isinstance(value, dict):
-        items = [(key, decode(item)) for key, item in value.items()]
-        if type(value) is OrderedDict:
-            return _ordered(items, getattr(value, "_metadata", None))
-        return dict(items)
-    if isinstance(value, (list, tuple)):
-        return type(value)(decode(item) for item in value)
-    return value
-
-
-class _Walk:
-    """Lists the storages of a state once each, in the order in which they are met."""
-
-    def __init__(self) -> None:
-        self.storages: List[Tuple[Any, Storage]] = []
-        self.nbytes = 0
-        self.dropped: List[str] = []
-        self._known: Dict[Tuple[Any, ...], Storage] = {}
-
-    def plan(self, value: Any, place: str = "") -> Any:
-        import torch
-
-        if isinstance(value, torch.Tensor):
-            return self._tensor(value, place)
-        if isinstance(value, _PLAIN):
-            # A pickle refers back to the text that it has seen: equal texts must be one, or equal states give other bytes.
-            if isinstance(value, str):
-                return sys.intern(str(value))
-            # Subclasses (an enum of ints) would be pickled as such.
-            for plain in (bool, int, float, bytes):
-                if isinstance(value, plain):
-                    return plain(value)
-            return None
-        if isinstance(value, Mapping):
-            items = []
-            for key, item in value.items():
-                if not isinstance(key, (str, int, float, bool, type(None), tuple)):
-                    self.dropped.append(f"{place}.{key!r}")
-                    continue
-                planned = self.plan(item, f"{place}.{key}" if place else str(key))
-                if planned is not _NOTHING:
-                    items.append((sys.intern(str(key)) if isinstance(key, str) else key, planned))
-            if isinstance(value, OrderedDict):
-                return _ordered(items, getattr(value, "_metadata", None))
-            return dict(items)
-        if isinstance(value, (list, tuple)):
-            listed = [self.plan(item, f"{place}[{i}]") for i, item in enumerate(value)]
-            if any(item is _NOTHING for item in listed):
-                return _NOTHING
-            return tuple(listed) if isinstance(value, tuple) else listed
-        if isinstance(value, (set, frozenset)):
-            return (_SET, self.plan(sorted(value, key=repr), place))
-        return self._other(value, place)
-
-    def _other(self, value: Any, place: str) -> Any:
-        import torch
-
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and isinstance(value, numpy.generic):
-            return self.plan(value.item(), place)
-        if numpy is not None and isinstance(value, numpy.ndarray) and value.dtype.kind in "fiub":
-            try:
-                return (_ARRAY, self._tensor(torch.from_numpy(numpy.ascontiguousarray(value)), place))
-            except TypeError:
-                pass
-        # Functions, and the optimizer that a schedule drives: their constructor has put them there, and does so again.
-        if not callable(value) and not hasattr(value, "param_groups"):
-            self.dropped.append(place)
-        return _NOTHING
-
-    def _tensor(self, tensor: Any, place: str) -> Any:
-        import torch
-
-        device = tensor.device
-        if tensor.layout != torch.strided or tensor.is_quantized or device.type == "meta":
-            self.dropped.append(f"{place} ({tensor.layout} tensor)")
-            return _NOTHING
-        if hasattr(tensor, "to_local"):
-            self.dropped.append(f"{place} (sharded tensor)")
-            return _NOTHING
-        if tensor.is_complex():
-            tensor = tensor.detach().resolve_conj()
-        if tensor.is_neg():
-            tensor = tensor.detach().resolve_neg()
-        untyped = untyped_storage(tensor)
-        element = tensor.element_size()
-        used = tensor.numel() * element
-        total = untyped.nbytes()
-        offset, size, stride = tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
-        if total > _MUCH_LARGER * max(used, 64) and used > 0:
-            compact = tensor.detach().clone()
-            untyped, offset, stride = untyped_storage(compact), 0, tuple(compact.stride())
-            total = untyped.nbytes()
-        key = (device, untyped.data_ptr(), total)
-        storage = self._known.get(key) if key[1] else None
-        if storage is None:
-            flat = torch.empty(0, dtype=torch.uint8, device=device)
-            flat.set_(untyped)
-            storage = Storage(flat)
-            self._known[key] = storage
-            self.storages.append((flat, storage))
-            self.nbytes += total
-        return TensorView(storage, tensor.dtype, offset, size, stride, False)
-
-
-class _Nothing:
-    pass
-
-
-_NOTHING = _Nothing()
-
-
-def untyped_storage(tensor: Any) -> Any:
-    """torch 2 has a method; torch 1 hides it in the typed one."""
-    if hasattr(tensor, "untyped_storage"):
-        return tensor.untyped_storage()
-    typed = tensor.storage()
-    return typed._storage if hasattr(typed, "_storage") else typed.untyped()
-
-
-def _ordered(items: List[Tuple[Any, Any]], metadata: Any) -> Any:
-    ordered = OrderedDict(items)
-    if isinstance(metadata, Mapping):
-        # Versions of the modules, which `load_state_dict` looks at.
-        plain = {str(name): {str(k): v for k, v in entry.items() if isinstance(v, _PLAIN)} for name, entry in metadata.items()}
-        ordered._metadata = plain  # type: ignore[attr-defined]
-    return ordered
 
 
 def _lines(path: str) -> List[str]:

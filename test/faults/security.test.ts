@@ -96,11 +96,11 @@ test.runIf(PYTHON)('the Python package runs nothing that a checkpoint names', ()
   const folder = temporaryFolder();
   const code = `
 import os, sys, torch
-from trainstash import ptfile
+from trainstash import ptread
 class Evil:
     def __reduce__(self): return os.system, ('touch ' + sys.argv[2],)
 torch.save({'model': Evil(), 'w': torch.ones(3)}, sys.argv[1])
-try: ptfile.read(sys.argv[1])
+try: ptread.read(sys.argv[1])
 except ValueError as error: print('REFUSED', error)
 `;
   const words = ['-W', 'ignore', '-c', code, join(folder, 'evil.pt'), join(folder, 'ran')];

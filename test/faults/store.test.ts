@@ -92,6 +92,25 @@ test('equal tensors are stored once, in whatever checkpoint', async () => {
   expect(second.stateDigest).toBe(first.stateDigest);
 });
 
+test('a state that is cut between processes is its shards as well, whatever their index says', async () => {
+  const folder = temporaryFolder();
+  const opened = await open(join(folder, 'store'));
+  const digest = async (shard: string, index: string, step: number) => {
+    const contents = { 'state.pt': 'whole', 'shards/.metadata': index, 'shards/__1_0.distcp': shard };
+    const files = Object.entries(contents).map(([name, { length }]) => ({ name, bytes: length }));
+    const directory = makeCheckpoint(folder, opened.session.id, step, 7, 1, { files });
+    mkdirSync(join(directory, 'shards'));
+    for (const [name, content] of Object.entries(contents)) writeFileSync(join(directory, name), content);
+    const saved = await save(opened, directory);
+    await opened.store.restoreCheckpoint(saved.id, join(folder, `back-${step}`));
+    expect(readFileSync(join(folder, `back-${step}`, 'shards/__1_0.distcp'), 'utf8')).toBe(shard);
+    return saved.stateDigest;
+  };
+  const first = await digest('a', 'id 1', 1);
+  expect(await digest('a', 'id 2', 2)).toBe(first);
+  expect(await digest('b', 'id 1', 3)).not.toBe(first);
+});
+
 test('what is restored is what was saved, byte for byte, and saving twice is saving once', async () => {
   const folder = temporaryFolder();
   const opened = await open(join(folder, 'store'));

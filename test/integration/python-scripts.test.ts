@@ -5,10 +5,19 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import * as m from '../../protocol/messages.ts';
+import type { Launch } from '../../protocol/session.ts';
 import { environment, log, start, startJob } from '../support/commands.ts';
 import { type Fixture, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { PACKAGE, PYTHON, SCRIPTS } from '../support/python.ts';
+
+/** The launch of a resume names the file that the store has just compared with its hashes. */
+function expectVerified(fixture: Fixture, session: string): void {
+  const folder = join(fixture.root, '.git/trainstash/sessions', session);
+  const { resume } = JSON.parse(readFileSync(join(folder, 'launch.json'), 'utf8')) as Launch;
+  const digits = expect.stringMatching(/^\d+$/);
+  expect(resume!.verified).toEqual({ ino: digits, bytes: expect.any(Number), mtimeNs: digits });
+}
 
 describe.skipIf(!PYTHON)('a Python script with the package', () => {
   const JOB = { run: [PYTHON, '-W', 'ignore', 'train.py'], checkpoint: { every: '8 steps' }, keep: { last: 20 } };
@@ -35,6 +44,7 @@ describe.skipIf(!PYTHON)('a Python script with the package', () => {
     const ended = await untilStatus(client, fixture, run.id, 'completed');
     expect(ended).toMatchObject({ step: 48, totalSteps: 48, stepsPerEpoch: 16, cooperative: true });
     const { checkpoints, sessions } = await client.request(m.runShow, { root: fixture.root, run: run.id });
+    expectVerified(fixture, sessions.at(-1)!.id);
     const { checkpoint: origin, step } = sessions.at(-1)!.resumedFrom!;
     expect(step).toBe(16);
     const from = checkpoints.find(({ id }) => id === origin)!;

@@ -2,31 +2,26 @@
 import os, runpy, sys
 
 import torch.utils.data  # noqa: F401
-from trainstash import data, rng, run, tracked
+from trainstash import data, engine, generators, loaders, rng, tracked
 
 control = os.environ.get("CONTROL")
 if control == "rng":
-    rng.restore = lambda state: []
+    rng.restore = lambda state, generators=None: []
 elif control == "place":
     data.Batches.restore = lambda self, state, active: None
 elif control == "early":
-    run.Run.at_place = lambda self: None
-    original = data.Batches._start
-    rng.set_cpu_state, kept = (lambda state: None), rng.set_cpu_state
-    rng.Scope.__exit__ = lambda self, *_: kept(self._before)
+    engine.Engine.at_place = lambda self: None
+    data._put_back = lambda generators, states: None
 elif control == "batches":
-    data.SeededDataset.__getitem__ = lambda self, key: self.trainstash_dataset[key.key if type(key) is data.Seeded else key]
+    loaders.SeededDataset._seed = lambda self, seed: None
 elif control == "cast":
-    load = tracked._load_optimizer
-
-    def cast(optimizer, saved, order):
-        optimizer.load_state_dict(saved)
-
-    tracked._load_optimizer = cast
+    tracked.load_optimizer = lambda optimizer, saved, order: optimizer.load_state_dict(saved)
 elif control == "slots":
-    tracked._load_optimizer = lambda optimizer, saved, order: None
+    tracked.load_optimizer = lambda optimizer, saved, order: None
 elif control == "generator":
-    load_other = tracked._load
-    tracked._load = lambda value, saved: None if hasattr(value, "bit_generator") else load_other(value, saved)
+    set_state = generators.set_state
+    generators.set_state = lambda value, saved: None if hasattr(value, "bit_generator") else set_state(value, saved)
+    capture = rng.capture
+    rng.capture = lambda generators=None: capture()
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

@@ -42,12 +42,12 @@ for epoch in run.epochs(3):
         optimizer.step()
         run.step(loss=0.5)
         if run.steps == int(os.environ.get("DIE", -1)) and rank == 0:
-            if run._checkpoints:
-                run._checkpoints.join()
+            if run._engine.checkpoints:
+                run._engine.checkpoints.join()
             os.kill(os.getpid(), signal.SIGKILL)
         if run.steps == int(os.environ.get("PAUSE", -1)) and rank == 0:
-            open(os.path.join(run._session.path, "control"), "w").write('{"seq": 1, "pause": true}')
-            run._polled = 0
+            open(os.path.join(run._engine.session.path, "control"), "w").write('{"seq": 1, "pause": true}')
+            run._engine._polled = 0
 
 h = hashlib.sha256()
 for t in model.state_dict().values():

@@ -102,14 +102,14 @@ for epoch in run.epochs(EPOCHS):
         if ema:
             ema.update_parameters(model)
         run.step(loss=loss)
-        if "DIE" in os.environ and run._checkpoints:
+        if "DIE" in os.environ and run._engine.checkpoints:
             # On a slow disk the next would be put off, to the last step maybe, and none would be done twice.
-            run._checkpoints.join()
+            run._engine.checkpoints.join()
         if run.steps == int(os.environ.get("DIE", -1)):
             os.kill(os.getpid(), signal.SIGKILL)
         if run.steps == int(os.environ.get("PAUSE", -1)) and not on("PAUSED"):
-            open(os.path.join(run._session.path, "control"), "w").write('{"seq": 1, "pause": true}')
-            run._polled = 0
+            open(os.path.join(run._engine.session.path, "control"), "w").write('{"seq": 1, "pause": true}')
+            run._engine._polled = 0
     model.eval()
     with torch.no_grad():
         score = sum(F.cross_entropy(model(x), y).item() for x, y in validation)

@@ -1,5 +1,6 @@
 /** Once before all tests: those of Python need torch, those of WebGPU a GPU. */
 import { torchPython } from '../../scripts/python.ts';
+import { currentTorch, oldestTorch } from '../../scripts/python-environments.ts';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
 
 // biome-ignore lint/style/noDefaultExport: vitest wants a default export.
@@ -10,8 +11,19 @@ export default function setup(): void {
     console.warn(
       'TESTS OF PYTHON ARE SKIPPED: no Python with torch and NumPy was found (set TRAINSTASH_TEST_PYTHON to one; as root on Debian it is installed).',
     );
+  findEnvironments(python);
   if (!softwareGpu(true))
     console.warn(
       'TESTS OF WEBGPU ARE SKIPPED: there is no SwiftShader (as root on Debian chromium-common and libvulkan1 are installed).',
     );
+}
+
+function findEnvironments(python: string | null): void {
+  const current = currentTorch(true);
+  if (current.python) process.env.TRAINSTASH_TEST_TORCH = current.python;
+  else console.warn(`TESTS WITH TODAY'S PYTORCH ARE SKIPPED: ${current.why}.`);
+  if (!python || !current.python) return;
+  const oldest = oldestTorch(python, current.python, true);
+  if (oldest.python) process.env.TRAINSTASH_TEST_OLDEST_TORCH = oldest.python;
+  else console.warn(`TESTS WITH THE OLDEST PYTORCH ARE SKIPPED: ${oldest.why}.`);
 }

@@ -1,12 +1,31 @@
 import type { Reporter, TestCase } from 'vitest/node';
 
-/** A last line that machines understand. */
+/** Numbers of tests. */
+export interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** Tests of another runner that this test ran, and which count in the summary. */
+    counts?: Counts;
+  }
+}
+
+/** Prints a last line that machines understand. */
 export class SummaryReporter implements Reporter {
-  readonly #counts = { passed: 0, failed: 0, skipped: 0 };
+  readonly #counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 
   onTestCaseResult(test: TestCase): void {
     const { state } = test.result();
     if (state !== 'pending') this.#counts[state]++;
+    const inside = test.meta().counts;
+    if (!inside) return;
+    this.#counts.passed += inside.passed;
+    this.#counts.failed += inside.failed;
+    this.#counts.skipped += inside.skipped;
   }
 
   onTestRunEnd(): void {

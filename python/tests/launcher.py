@@ -1,0 +1,57 @@
+"""Runs scripts in processes of their own without importing torch each time: a process that has imported it forks for each.
+Reads one JSON request a line: script, folder, env and output; answers with the child's wait status."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import runpy
+import sys
+import traceback
+from typing import Any, Dict
+
+
+def serve() -> None:
+    import numpy  # noqa: F401
+    import torch
+    import torch.utils.data  # noqa: F401
+
+    torch.set_num_threads(1)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _become(request)
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"pid": pid, "status": status}), flush=True)
+
+
+def _become(request: Dict[str, Any]) -> None:
+    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.update(request["env"])
+    os.chdir(request["folder"])
+    sys.argv = [request["script"], *request["words"]]
+    sys.path.insert(0, os.path.dirname(request["script"]))
+    code = 0
+    try:
+        runpy.run_path(request["script"], run_name="__main__")
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1 if error.code else 0
+    except BaseException as error:
+        # As the interpreter does before it ends.
+        sys.last_value = error
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,196 @@
+"""Objects beside the loop that have a state and were not given to ``init``: optimizers, schedules, scalers, networks, meters,
+random generators, iterators. They are looked at twice, in the first round and at a checkpoint: what changes has a state."""
+
+from __future__ import annotations
+
+import dis
+import io
+import sys
+from types import FrameType, FunctionType, ModuleType
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
+
+from . import rng
+from .flow import Key
+from .kinds import is_scaler
+from .script import is_ours, is_users
+from .scopes import values_of
+from .tracked import Tracked, is_model, is_optimizer, is_scheduler
+from .wrappers import unwrap
+
+
+class Lost(NamedTuple):
+    """What a checkpoint lacks. ``matters``: the training goes another way without it, and not only what is shown of it."""
+
+    kind: str
+    name: str
+    why: str
+    line: Optional[str] = None
+    matters: bool = True
+
+
+_NOT_GIVEN = "it was not given to init"
+# Packages whose objects show and record, and compute nothing.
+_SHOWS = ("tqdm", "logging", "tensorboard", "tensorboardX", "wandb", "mlflow", "rich", "aim", "clearml", "comet_ml", "neptune", "matplotlib")
+_PLAIN = (int, float, str, bool, type(None))
+_MOST_ATTRIBUTES = 200
+
+
+class Bystanders:
+    def __init__(self, tracked: Tracked, is_kept: Callable[[Any], bool]) -> None:
+        self._tracked = tracked
+        self._is_kept = is_kept
+        self._first: Dict[Tuple[Any, Key], Any] = {}
+
+    def note(self, frame: FrameType, names: List[Key]) -> None:
+        """The first round: how the objects are now."""
+        for name, value in values_of(frame, names).items():
+            if not self._is_covered(value):
+                self._first.setdefault((frame.f_code, name), _fingerprint(value))
+
+    def lost(self, frame: FrameType, names: List[Key], made_anew: Set[Key], line: Optional[str]) -> List[Lost]:
+        """What has a state that a checkpoint does not have.
+
+        Args:
+            frame: Where the names are looked up.
+            names: Names that the loop uses.
+            made_anew: Of these, what the next epoch makes anew by itself.
+            line: Of the loop, for people.
+        """
+        found: List[Lost] = []
+        for name, value in values_of(frame, names).items():
+            if self._is_covered(value) or self.is_show(value):
+                continue
+            first = self._first.get((frame.f_code, name))
+            one = self._judge(name, value, first, name.partition(".")[0] in made_anew)
+            if one is not None:
+                found.append(one._replace(line=line))
+        return found
+
+    def knows(self, value: Any) -> bool:
+        """Whether it is judged here, and not as a variable."""
+        return is_optimizer(value) or is_model(value) or is_scaler(value) or _is_schedule(value) or rng.is_generator(value)
+
+    def is_show(self, value: Any) -> bool:
+        return type(value).__module__.partition(".")[0] in _SHOWS or type(value).__module__.startswith("torch.utils.tensorboard")
+
+    def _judge(self, name: Key, value: Any, first: Any, is_made_anew: bool) -> Optional[Lost]:
+        shown = f"`{name}`"
+        if is_optimizer(value):
+            return Lost("optimizer", shown, _NOT_GIVEN)
+        if is_scaler(value):
+            return Lost("scaler", shown, _NOT_GIVEN) if _is_enabled(value) else None
+        if _is_schedule(value):
+            return Lost("schedule", shown, _NOT_GIVEN)
+        now = _fingerprint(value)
+        if rng.is_generator(value):
+            changed = first is not None and now != first
+            return Lost("random", shown, f"it is drawn from, and {_NOT_GIVEN}") if changed else None
+        if is_made_anew or now is None or first is None or now == first:
+            return self._judge_iterator(name, value, is_made_anew)
+        if is_model(value) and not hasattr(value, "_update_count"):
+            return Lost("weights", shown, f"it changes, and {_NOT_GIVEN}")
+        if isinstance(now, dict) and isinstance(first, dict):
+            changed_names = [key for key in now if now[key] != first.get(key, _MISSING) and _is_read(value, key)]
+            if not changed_names:
+                return None
+            shown = ", ".join(f"`{name}.{key}`" for key in changed_names[:4])
+        return Lost("loop", shown, "start again on a resume" if "," in shown else "starts again on a resume")
+
+    def _judge_iterator(self, name: Key, value: Any, is_made_anew: bool) -> Optional[Lost]:
+        if is_made_anew or not hasattr(value, "__next__") or isinstance(value, io.IOBase):
+            return None
+        code = getattr(value, "gi_code", None)
+        if code is not None and is_ours(code):
+            return None
+        return Lost("data", f"`{name}`", "it is an iterator that starts again; run.batches keeps its place")
+
+    def is_tracked(self, value: Any) -> bool:
+        """Whether a checkpoint has its state: itself, what it wraps, or what wraps it."""
+        inside = getattr(value, "__dict__", {})
+        candidates = [value, inside.get("scheduler"), inside.get("optimizer") if hasattr(value, "param_groups") else None]
+        for known in self._tracked.objects.values():
+            wrapped = getattr(known, "__dict__", {})
+            if any(one is not None and unwrap(one) is known for one in candidates):
+                return True
+            if any(value is wrapped.get(name) for name in ("scheduler", "optimizer")) and is_optimizer(value) == is_optimizer(known):
+                return True
+        return False
+
+    def _is_covered(self, value: Any) -> bool:
+        """It is tracked, belongs to what is tracked, or is kept in another way."""
+        if value is None or isinstance(value, (*_PLAIN, type, ModuleType, FunctionType)) or self._is_kept(value):
+            return True
+        if self.is_tracked(value):
+            return True
+        if is_model(value):
+            parameters = {id(one) for known in self._tracked.objects.values() if is_model(known) for one in known.parameters()}
+            own = [id(one) for one in value.parameters()]
+            return bool(own) and parameters.issuperset(own)
+        return False
+
+
+def _is_schedule(value: Any) -> bool:
+    if is_scheduler(value):
+        return True
+    torch = sys.modules.get("torch")
+    optimizer = getattr(value, "__dict__", {}).get("optimizer")
+    return torch is not None and isinstance(optimizer, torch.optim.Optimizer) and hasattr(value, "step")
+
+
+def _is_enabled(scaler: Any) -> bool:
+    try:
+        return bool(scaler.is_enabled())
+    except Exception:
+        return True
+
+
+def _fingerprint(value: Any) -> Any:
+    """What differs when the object has changed; None for one that has nothing to look at."""
+    if rng.is_generator(value):
+        return repr(rng.state_of(value))
+    if is_model(value):
+        count = getattr(value, "_update_count", None)
+        return count if count is not None else sum(_version(one) for one in [*value.parameters(), *value.buffers()])
+    if not _is_of_script(type(value)):
+        return None
+    plain: Dict[str, Any] = {}
+    for name, item in list(getattr(value, "__dict__", {}).items())[:_MOST_ATTRIBUTES]:
+        if isinstance(item, _PLAIN):
+            plain[name] = item
+        elif isinstance(item, (list, dict, set)):
+            plain[name] = (type(item), len(item))
+        elif hasattr(item, "_version"):
+            plain[name] = (id(item), _version(item))
+    return plain
+
+
+def _is_of_script(cls: type) -> bool:
+    module = sys.modules.get(cls.__module__)
+    path = getattr(module, "__file__", None)
+    return cls.__module__ != "builtins" and module is not None and (path is None or is_users(path)) and not cls.__module__.startswith("trainstash")
+
+
+def _is_read(value: Any, attribute: str) -> bool:
+    """Whether the class, or who uses it, does anything with an attribute but set it."""
+    for cls in type(value).__mro__:
+        for function in vars(cls).values():
+            code = getattr(function, "__code__", None)
+            if code is None or attribute not in code.co_names:
+                continue
+            if any(one.argval == attribute and one.opname.startswith(("LOAD_ATTR", "LOAD_METHOD")) for one in dis.get_instructions(code)):
+                return True
+    return False
+
+
+def _version(tensor: Any) -> int:
+    try:
+        return int(tensor._version)
+    except Exception:
+        return 0
+
+
+class _Missing:
+    pass
+
+
+_MISSING = _Missing()

@@ -1,0 +1,155 @@
+"""How a training ends: by itself, by request, by a signal, or broken off; and what is kept then."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+# How long a training waits at its end for a disk that has no room for its last state.
+_PATIENCE = 600.0
+_PATIENCE_OF_SEVERAL = 60.0
+_NOT_KEPT = "trained to the end, but its last state could not be written: resuming does again what came after the newest checkpoint"
+
+
+class Ending:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        #: The name of a signal that asks the training to end.
+        self.interrupted: Optional[str] = None
+        # The step after which the loop was broken off by an exception, or Ctrl-C was pressed.
+        self._broken_off_at: Optional[int] = None
+        self._not_kept = False
+
+    def watch(self) -> None:
+        """Sees how the process ends. Signals that the script handles itself stay its own."""
+        atexit.register(self._at_exit)
+        try:
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, self._on_terminate)
+            before = signal.getsignal(signal.SIGINT)
+            if callable(before):
+                signal.signal(signal.SIGINT, self._noticing(before))
+        except ValueError:
+            pass  # Not the main thread: then the signal ends the process, as it would without us.
+
+    def break_off(self) -> None:
+        """The loop was left by an exception: weights may be in the middle of a step."""
+        self._broken_off_at = self._engine.steps
+
+    def was_broken_off(self) -> bool:
+        """Whether that happened after the newest step."""
+        return self._broken_off_at == self._engine.steps
+
+    def finish(self, reasons: List[str]) -> None:
+        """The loop has come to its end."""
+        engine = self._engine
+        if engine.over:
+            return
+        self._take_last([*reasons, "end"])
+        if engine.is_replay and engine.session is not None:
+            engine.session.write_exit("completed", engine.steps)
+        engine.over = True
+
+    def leave(self, is_pause: bool, request: Optional[Dict[str, Any]]) -> None:
+        """Saves and ends the process. On rank 0 the file is whole before anyone is told."""
+        engine, session = self._engine, self._engine.session
+        reason = self.interrupted or ("pause" if is_pause else "stop")
+        kept = engine.saver.take(["signal" if self.interrupted else reason], wait=True)
+        tells = session is not None and engine.rank == 0
+        if engine.group.share(is_pause and not kept and self.interrupted is None):
+            # To leave now would lose work.
+            engine.watch.pause = None
+            if tells and session and request is not None:
+                session.answer(request, engine.steps)
+            return
+        outcome = "paused" if is_pause else "stopped"
+        if tells and session:
+            if request is not None:
+                session.answer(request, engine.steps)
+        self._end_process(outcome, f"after {reason}" if self.interrupted else engine.watch.pause or "")
+
+    def leave_unsaved(self) -> None:
+        """Pauses a training whose state has diverged: the checkpoints from before that are what a resume goes on from."""
+        engine = self._engine
+        if engine.checkpoints is not None:
+            engine.checkpoints.join()
+        self._end_process("paused", engine.watch.pause or "")
+
+    def _end_process(self, outcome: str, reason: str) -> None:
+        engine = self._engine
+        if engine.session is not None and engine.rank == 0:
+            engine.session.write_exit(outcome, engine.steps, reason)
+        engine.over = True
+        if "ipykernel" in sys.modules:
+            raise KeyboardInterrupt(f"trainstash: {outcome} at step {engine.steps}")
+        # Not an Exception: a script that catches those must not train on.
+        raise SystemExit(0)
+
+    def replayed(self) -> None:
+        """A verification has come as far as it was to."""
+        engine = self._engine
+        self._take_last(["end"])
+        if engine.session is not None and engine.rank == 0:
+            engine.session.write_exit("completed", engine.steps)
+        engine.over = True
+        raise SystemExit(0)
+
+    def _take_last(self, reasons: List[str], in_loop: bool = True) -> None:
+        """What is not kept now is lost with the process: other ranks may wait for this one, but not for long."""
+        engine = self._engine
+        patience = _PATIENCE_OF_SEVERAL if engine.group.several else _PATIENCE
+        if not engine.saver.take(reasons, wait=True, patience=patience, in_loop=in_loop):
+            self._not_kept = True
+
+    def _on_terminate(self, number: int, _frame: Any) -> None:
+        if os.getpid() != self._engine.pid:
+            # A forked child has this handler too, and who terminates it waits for its end.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self.interrupted = signal.Signals(number).name
+
+    def _noticing(self, before: Any) -> Any:
+        """The handler that was there, and a note that the step may be broken off."""
+
+        def on_interrupt(number: int, frame: Any) -> Any:
+            if os.getpid() == self._engine.pid:
+                self._broken_off_at = self._engine.steps
+            return before(number, frame)
+
+        return on_interrupt
+
+    def _at_exit(self) -> None:
+        engine = self._engine
+        if os.getpid() != engine.pid:
+            return
+        engine.metrics.read_late()
+        failure = getattr(sys, "last_value", None)
+        if failure is None and self._has_unsaved_end():
+            self._take_last(["end"], in_loop=False)
+        session = engine.session
+        if session is None:
+            return
+        session.flush()
+        if self._not_kept:
+            session.write_exit("failed", engine.steps, _NOT_KEPT)
+        elif session.alone and not os.path.exists(session.file("exit.json")):
+            reason = f"{type(failure).__name__}: {failure}" if failure is not None else ""
+            session.write_exit("failed" if failure is not None else "completed", engine.steps, reason)
+
+    def _has_unsaved_end(self) -> bool:
+        """Whether a loop has ended in its own way and stands between two steps. In the middle of one, nothing is kept: the
+        checkpoint before it is whole."""
+        engine = self._engine
+        if engine.checkpoints is None or engine.over or engine.is_replay or engine.group.several:
+            return False
+        unsaved = engine.checkpoints.failed or engine.steps > engine.saver.saved_at
+        if not unsaved or self.was_broken_off():
+            return False
+        return not engine.gradients.were_touched_since_step() or engine.position.was_left_in_order()

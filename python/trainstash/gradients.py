@@ -1,0 +1,135 @@
+"""Gradients that a resume has to have: those that were computed and not yet used by an optimizer's step. Most trainings have
+none at a checkpoint, and a copy of all gradients would be as large as the weights."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from .tracked import is_model, is_optimizer
+from .wrappers import plain_name
+
+#: For each optimizer a gradient as it is now, how often it and its weight were written, and the optimizer's own count.
+Mark = List[Tuple[Any, int, int, Any]]
+
+
+class Gradients:
+    """Watches one parameter of each optimizer. Nothing of the script's is changed or hooked."""
+
+    def __init__(self, objects: Mapping[str, Any]) -> None:
+        self._objects = objects
+        self._watched: Dict[str, Any] = {}
+        # As it was at the newest `run.step`, and at the one before.
+        self._at_step: Mark = []
+        self._did_step = True
+        #: Whether the script was seen to give up its gradients between two steps.
+        self.are_given_up = False
+        #: Whether the script's text has something that clears gradients; None: it cannot be read.
+        self.script_clears: Optional[bool] = None
+
+    def mark(self) -> Mark:
+        """What tells later whether something was computed since."""
+        found: Mark = []
+        for key, value in self._objects.items():
+            if is_optimizer(value):
+                found.append(_mark_of(self._parameter(key, value), value))
+        if not found:
+            for key, value in self._objects.items():
+                if is_model(value):
+                    found.append(_mark_of(self._parameter(key, value), None))
+        return found
+
+    def stepped(self) -> None:
+        """``run.step`` was called: normally right after the optimizer's step."""
+        before, now = self._at_step, self.mark()
+        self._did_step = [one[2:] for one in before] != [one[2:] for one in now]
+        if not self.are_given_up and len(before) == len(now):
+            self.are_given_up = any(old[0] is not None and old[0] is not new[0] for old, new in zip(before, now))
+        self._at_step = now
+
+    def are_left_over(self) -> bool:
+        """Whether the next step will add to the gradients that are there now."""
+        now = self.mark()
+        if all(gradient is None for gradient, *_ in now):
+            return False
+        if not _same(now, self._at_step) or not self._did_step:
+            return True
+        # A step has used them: they are dead, unless the script never clears them.
+        return not (self.are_given_up or self.script_clears)
+
+    def were_touched_since(self, mark: Mark) -> bool:
+        return not _same(self.mark(), mark)
+
+    def were_touched_since_step(self) -> bool:
+        return not _same(self.mark(), self._at_step)
+
+    def live(self) -> Dict[str, Any]:
+        """All of them, by the names of their parameters."""
+        return {name: parameter.grad for name, parameter in self._parameters().items() if parameter.grad is not None}
+
+    def put_back(self, saved: Mapping[str, Any]) -> List[str]:
+        """Returns names of parameters that are not there any more."""
+        parameters = self._parameters()
+        for name, parameter in parameters.items():
+            gradient = saved.get(name)
+            parameter.grad = gradient.to(parameter.device, copy=True) if gradient is not None else None
+        return [name for name in saved if name not in parameters]
+
+    def _parameters(self) -> Dict[str, Any]:
+        found: Dict[str, Any] = {}
+        known = set()
+        for key, value in self._objects.items():
+            if is_model(value):
+                for name, parameter in value.named_parameters():
+                    if id(parameter) not in known:
+                        known.add(id(parameter))
+                        found[f"{key}.{plain_name(value, name)}"] = parameter
+        for key, value in self._objects.items():
+            if is_optimizer(value):
+                for i, parameter in enumerate(p for group in value.param_groups for p in group["params"]):
+                    if id(parameter) not in known:
+                        known.add(id(parameter))
+                        found[f"{key}[{i}]"] = parameter
+        return found
+
+    def _parameter(self, key: str, value: Any) -> Any:
+        """One that is trained: idle ones tell nothing."""
+        watched = self._watched.get(key)
+        if watched is None or watched.grad is None:
+            candidates = value.parameters() if is_model(value) else (p for group in value.param_groups for p in group["params"])
+            trained = [one for one in candidates if one.grad is not None]
+            if trained:
+                # The smallest: a mark holds its gradient until the next one.
+                watched = self._watched[key] = min(trained, key=lambda one: int(one.numel()))
+        return watched
+
+
+def _mark_of(parameter: Any, optimizer: Any) -> Tuple[Any, int, int, Any]:
+    if parameter is None:
+        return (None, 0, 0, None)
+    gradient = parameter.grad
+    # A fused step does not count as a write of the weight.
+    slots = optimizer.state.get(parameter) if optimizer is not None else None
+    count = slots.get("step") if slots else None
+    return (gradient, _version(gradient), _version(parameter), _version(count) if hasattr(count, "_version") else count)
+
+
+def _same(now: Mark, before: Mark) -> bool:
+    return len(now) == len(before) and all(map(_is_same, now, before))
+
+
+def _is_same(now: Tuple[Any, int, int, Any], before: Tuple[Any, int, int, Any]) -> bool:
+    """Weights as they were, and gradients as they were or cleared."""
+    if now[2:] != before[2:]:
+        return False
+    if now[0] is None or (now[0] is before[0] and now[1] == before[1]):
+        return True
+    # Of a sharded one this process's part: the others may not be here.
+    gradient = now[0].to_local() if hasattr(now[0], "to_local") else now[0]
+    return not bool(gradient.any())
+
+
+def _version(tensor: Any) -> int:
+    try:
+        return int(tensor._version) if tensor is not None else 0
+    except RuntimeError:
+        return 0  # Tensors of inference mode count nothing.

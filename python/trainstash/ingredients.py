@@ -1,0 +1,114 @@
+"""What a checkpoint is made of, and whether each part of it was kept. A grade is earned here: it is read off the list, and
+a kind of which nothing was found out counts as not kept."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+
+#: Every kind of state that a training can have. All but "other" have to be looked for before a checkpoint is complete.
+KINDS = ("weights", "optimizer", "schedule", "scaler", "random", "data", "loop", "gradients", "callback", "other")
+KEPT, ABSENT, LOST = "kept", "absent", "lost"
+COMPLETE, PARTIAL, WEIGHTS_ONLY = "complete", "partial", "weights only"
+
+#: ``{kind, name, state, why, line}``, as ``checkpoint.json`` holds it. ``why`` and ``line`` ("train.py:12") are None unless
+#: the part is lost; ``line`` is None when no line of the script is to blame.
+Record = Dict[str, Any]
+
+
+class Ingredients:
+    """The list of one checkpoint. Of two findings about one part the worse stands: what is lost is never kept again."""
+
+    def __init__(self) -> None:
+        self._found: Dict[Tuple[str, str], Record] = {}
+
+    def kept(self, kind: str, name: str) -> None:
+        """Notes that a checkpoint holds this part, and that a resume puts it back."""
+        self._note(kind, name, KEPT, None, None)
+
+    def absent(self, kind: str, name: str) -> None:
+        """Notes that somebody looked and the training has no such part. Not for a part that nobody looked for."""
+        self._note(kind, name, ABSENT, None, None)
+
+    def lost(self, kind: str, name: str, why: str, line: Optional[str] = None) -> bool:
+        """Notes that a resume will not have this part. Returns whether that is news.
+
+        Args:
+            kind: One of ``KINDS``.
+            name: The part as the user calls it, such as "scaler" or "random numbers of NumPy".
+            why: A clause without a full stop that reads well after the name.
+            line: The line of the script that is to blame, such as "train.py:12".
+        """
+        return self._note(kind, name, LOST, why, line)
+
+    def add(self, other: Ingredients) -> None:
+        """Takes in the findings of another list."""
+        for record in other._found.values():
+            self._note(record["kind"], record["name"], record["state"], record["why"], record["line"])
+
+    def forget(self, kind: str, name: str) -> None:
+        """Drops a finding that is no longer true, such as a loader that was given up."""
+        self._found.pop((kind, name), None)
+
+    def has(self, kind: str) -> bool:
+        """Whether anything was found out about a kind."""
+        return any(record["kind"] == kind for record in self._found.values())
+
+    def records(self) -> List[Record]:
+        """The list in the order of the kinds, whole: a kind without a finding is there as lost."""
+        found = [dict(record) for record in self._found.values()]
+        known = {record["kind"] for record in found}
+        unseen = [_record(kind, kind, LOST, "nothing looked for it", None) for kind in KINDS[:-1] if kind not in known]
+        return sorted([*found, *unseen], key=lambda record: KINDS.index(record["kind"]))
+
+    def _note(self, kind: str, name: str, state: str, why: Optional[str], line: Optional[str]) -> bool:
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is no kind of ingredient")
+        before = self._found.get((kind, name))
+        if before is None or _RANK[state] > _RANK[before["state"]]:
+            self._found[kind, name] = _record(kind, name, state, why, line)
+            return True
+        if state == LOST and why and why not in str(before["why"]):
+            before["why"] = f"{before['why']}; {why}"
+            return True
+        return False
+
+
+_RANK = {ABSENT: 0, KEPT: 1, LOST: 2}
+
+
+def described(found: Ingredients) -> Dict[str, Any]:
+    """What ``checkpoint.json`` says of them: the list, the grade, and what is missing."""
+    records = found.records()
+    return {"ingredients": records, "grade": grade_of(records), "missing": missing_of(records)}
+
+
+def grade_of(records: Iterable[Mapping[str, Any]]) -> str:
+    """The grade that a list has earned.
+
+    Returns:
+        "complete" when nothing is lost, "weights only" when weights are all that is kept, else "partial".
+    """
+    records = list(records)
+    if not any(record["state"] == LOST for record in records):
+        return COMPLETE
+    kept = {record["kind"] for record in records if record["state"] == KEPT}
+    return WEIGHTS_ONLY if kept == {"weights"} else PARTIAL
+
+
+def missing_of(records: Iterable[Mapping[str, Any]]) -> List[str]:
+    """What is lost, a text for each."""
+    return [sentence(record) for record in records if record["state"] == LOST]
+
+
+def sentence(record: Mapping[str, Any]) -> str:
+    """One finding for people, such as "scaler (its class has no load_state_dict)"."""
+    name, why, line = record["name"], record["why"], record["line"]
+    if record["kind"] == "loop":
+        # "`total`, `hist` start again on a resume (train.py:12)"
+        return f"{name} {why}" + (f" ({line})" if line else "")
+    reason = ", ".join(str(part) for part in (why, line) if part)
+    return f"{name} ({reason})" if reason else str(name)
+
+
+def _record(kind: str, name: str, state: str, why: Optional[str], line: Optional[str]) -> Record:
+    return {"kind": kind, "name": name, "state": state, "why": why, "line": line}

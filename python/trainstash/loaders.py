@@ -1,0 +1,202 @@
+"""Loaders made anew over seeded batches. torch forbids to change one that is made."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any, Dict, List, Optional, Set
+
+from . import rng
+from .order import Place, Seeded, SeededBatches, samplers_in
+
+# Arguments of DataLoader by the attribute they are found under; those that a torch does not know are left out.
+_ARGUMENTS = (
+    "num_workers",
+    "collate_fn",
+    "pin_memory",
+    "timeout",
+    "worker_init_fn",
+    "multiprocessing_context",
+    "generator",
+    "pin_memory_device",
+    "in_order",
+)
+# How deep generators are looked for in a data set: itself, its transforms, theirs.
+_DEPTH = 3
+_MOST_LOOKED_AT = 200
+
+
+class SeededDataset:
+    """The user's data set; it seeds the generators when a batch begins. Everything else is the user's own."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.trainstash_dataset = dataset
+        self.trainstash_generators: Optional[List[Any]] = None
+
+    def __len__(self) -> int:
+        return len(self.trainstash_dataset)
+
+    def __getitem__(self, key: Any) -> Any:
+        if type(key) is Seeded:
+            self._seed(key.seed)
+            key = key.key
+        return self.trainstash_dataset[key]
+
+    def __getattr__(self, name: str) -> Any:
+        # Copies and unpickled ones ask before they have it.
+        if name.startswith(("trainstash_", "__")):
+            raise AttributeError(name)
+        return getattr(self.trainstash_dataset, name)
+
+    def _seed(self, seed: int) -> None:
+        rng.seed_all(seed)
+        if self.trainstash_generators is None:
+            # In a worker: its copies of them.
+            self.trainstash_generators = own_generators(self.trainstash_dataset)
+        for i, generator in enumerate(self.trainstash_generators):
+            rng.seed_generator(generator, rng.mix(seed, i))
+
+
+class SeededBulkDataset(SeededDataset):
+    """For data sets that fetch a batch at once."""
+
+    def __getitems__(self, keys: List[Any]) -> Any:
+        if keys and type(keys[0]) is Seeded:
+            self._seed(keys[0].seed)
+            keys = [keys[0].key, *keys[1:]]
+        return self.trainstash_dataset.__getitems__(keys)
+
+
+def rebuild(loader: Any, place: Place) -> Any:
+    """A loader like the user's over seeded batches; None for one whose order cannot be known."""
+    if _is_prepared(loader):
+        return _rebuild_prepared(loader, place)
+    torch_data = sys.modules.get("torch.utils.data")
+    if torch_data is None or not isinstance(loader, torch_data.DataLoader):
+        return None
+    if isinstance(loader.dataset, torch_data.IterableDataset):
+        return None
+    # A loader with a state of its own is read by index like any other, unless its parts have states, too.
+    if hasattr(loader, "load_state_dict") and any(map(_has_state, [loader.dataset, *samplers_in(loader.batch_sampler or loader.sampler)])):
+        return None
+    return _made_anew(torch_data, loader, place)
+
+
+def data_workers(loader: Any) -> int:
+    """How many processes read the data; 0: the training's own."""
+    return int(getattr(loader, "num_workers", 0) or 0)
+
+
+def starts_workers_anew(loader: Any) -> bool:
+    """Whether its workers import the script's code when they are started, and not before."""
+    if data_workers(loader) == 0:
+        return False
+    context = getattr(loader, "multiprocessing_context", None)
+    method = context if isinstance(context, str) else getattr(context, "_name", None)
+    if method is None:
+        import multiprocessing
+
+        method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_context().get_start_method()
+    return method != "fork"
+
+
+def own_generators(dataset: Any) -> List[Any]:
+    """Generator objects that a data set may draw from while it is read: in it, in its transforms, and in what their code
+    names. Always in the same order."""
+    found: List[Any] = []
+    seen: Set[int] = set()
+    level = [dataset]
+    for _ in range(_DEPTH):
+        below = []
+        for value in level:
+            if id(value) in seen or len(seen) > _MOST_LOOKED_AT:
+                continue
+            seen.add(id(value))
+            for inside in [*_parts(value), *_named(value)]:
+                if rng.is_generator(inside):
+                    if not any(inside is known for known in found):
+                        found.append(inside)
+                elif _may_hold(inside):
+                    below.append(inside)
+        level = below
+    return found
+
+
+def _parts(value: Any) -> List[Any]:
+    if isinstance(value, (list, tuple)):
+        return list(value[:50])
+    try:
+        return list(vars(value).values())
+    except TypeError:
+        return []
+
+
+def _named(value: Any) -> List[Any]:
+    """What the code of a function, or of an object's own class, names outside of itself."""
+    functions = [value]
+    for cls in type(value).__mro__:
+        if not cls.__module__.startswith(("torch.", "builtins", "typing")):
+            functions += [item for item in vars(cls).values() if hasattr(item, "__code__")]
+    found: List[Any] = []
+    for function in functions:
+        code = getattr(function, "__code__", None)
+        if code is None:
+            continue
+        spaces = getattr(function, "__globals__", {})
+        found += [spaces[name] for name in code.co_names if name in spaces and rng.is_generator(spaces[name])]
+        found += [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if _is_filled(cell)]
+    return found
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _may_hold(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return len(value) <= 50 and any(_may_hold(item) for item in value)
+    if isinstance(value, (type, ModuleType)) or type(value).__module__.startswith("torch.nn"):
+        return False
+    return hasattr(value, "__dict__") and type(value).__name__ != "Tensor"
+
+
+def _has_state(value: Any) -> bool:
+    return value is not None and hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
+
+
+def _made_anew(torch_data: Any, loader: Any, place: Place) -> Any:
+    arguments: Dict[str, Any] = {name: getattr(loader, name) for name in _ARGUMENTS if hasattr(loader, name)}
+    if arguments.get("pin_memory_device") == "":
+        del arguments["pin_memory_device"]
+    if loader.num_workers > 0:
+        arguments["prefetch_factor"] = loader.prefetch_factor
+        arguments["persistent_workers"] = loader.persistent_workers
+    bulk = hasattr(loader.dataset, "__getitems__")
+    dataset: Any = (SeededBulkDataset if bulk else SeededDataset)(loader.dataset)
+    if loader.batch_sampler is not None:
+        arguments["batch_sampler"] = SeededBatches(place, loader.batch_sampler, batched=True)
+    else:
+        arguments["sampler"] = SeededBatches(place, loader.sampler, batched=False)
+        arguments["batch_size"] = None
+    return torch_data.DataLoader(dataset, **arguments)
+
+
+def _is_prepared(loader: Any) -> bool:
+    """Whether Accelerate has wrapped it. Its class pretends to be a DataLoader, and its own state cannot be asked for."""
+    return hasattr(type(loader), "adjust_state_dict_for_prefetch") and "base_dataloader" in getattr(loader, "__dict__", {})
+
+
+def _rebuild_prepared(loader: Any, place: Place) -> Optional[Any]:
+    """The same wrapper around a loader that is made anew: it goes on moving batches and telling Accelerate of their end."""
+    inner = rebuild(loader.base_dataloader, place)
+    if inner is None or type(loader).__name__ != "DataLoaderShard":
+        return None
+    twin = object.__new__(type(loader))
+    twin.__dict__.update(loader.__dict__)
+    twin.__dict__["base_dataloader"] = inner
+    twin.__dict__["use_stateful_dataloader"] = False
+    return twin

@@ -1,0 +1,126 @@
+"""What a resume puts back when the loop is entered, and once more when a loader stands at its place. What a script draws, sets
+or steps on its way there came out the same way in the first launch, and must leave no trace."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Tuple
+
+from . import rng
+from .gradients import Gradients
+from .state import States, copied
+from .tracked import Tracked, is_model, is_optimizer
+
+Lost = Callable[[str, str, str], None]
+
+
+class PutBack:
+    """Of one resume. ``own`` is what the checkpoint says of the run.
+
+    Args:
+        own: The checkpoint's part that is ours.
+        rank: Which of the processes this is, and how many there are.
+        generators: Generator objects that are tracked.
+        lost: Told of what cannot be put back: kind, name, reason.
+    """
+
+    def __init__(self, own: Mapping[str, Any], rank: Tuple[int, int], generators: Mapping[str, Any], lost: Lost) -> None:
+        self._own = own
+        self._generators = generators
+        self._lost = lost
+        self._rank, world = rank
+        states = own["rng"]
+        #: Whether each process finds its own random numbers.
+        self.fits = self._rank < len(states) and len(states) == world
+        if not self.fits:
+            why = f"there were {len(states)} processes, and there are {world} now"
+            lost("random", "random numbers of each process", why)
+        self._small: Dict[str, Any] = {}
+        self._rates: Dict[str, Any] = {}
+
+    def after_init(self, seed: int, step: int) -> None:
+        """What is drawn between ``init`` and the loop comes out as in the first launch."""
+        if not self.fits:
+            rng.seed_all(rng.mix(seed, "rank", self._rank, step))
+        elif "rng_begin" in self._own:
+            self._random(self._own["rng_begin"])
+
+    def note(self, tracked: Tracked) -> None:
+        """Remembers the small parts of the tracked objects as they are after they were restored."""
+        for name, value in tracked.objects.items():
+            if is_optimizer(value):
+                self._rates[name] = _options(value)
+            elif not is_model(value) and hasattr(value, "state_dict"):
+                self._small[name] = _plain_state(value)
+
+    def enter(self, tracked: Tracked, states: States, variables: Dict[str, Any], gradients: Gradients, begins_epoch: bool) -> List[str]:
+        """The loop is entered, or stands at its place.
+
+        Args:
+            tracked: Generators, schedules and options of optimizers among these are set again.
+            states: What ``run.state`` gave.
+            variables: ``run.vars``.
+            gradients: Of the tracked objects.
+            begins_epoch: The place is inside of an epoch whose beginning is done again first.
+
+        Returns:
+            Names of objects that the script had changed since ``init``.
+        """
+        own = self._own
+        if self.fits:
+            self._random(own["rng_epoch" if begins_epoch and "rng_epoch" in own else "rng"])
+        changed = [] if begins_epoch else self._tracked(tracked)
+        states.put_back()
+        variables.clear()
+        variables.update(copied(own["vars"]))
+        missing = gradients.put_back(own["gradients"]) if own.get("gradients") else []
+        if missing:
+            self._lost("gradients", "gradients that were left over", f"{', '.join(missing[:3])} is not trained any more")
+        return changed
+
+    def _random(self, states: List[Any]) -> None:
+        for name, why in rng.restore(states[self._rank], self._generators):
+            self._lost("random", f"random numbers of {name}", why)
+
+    def _tracked(self, tracked: Tracked) -> List[str]:
+        changed: List[str] = []
+        for name, saved in self._small.items():
+            value = tracked.objects.get(name)
+            if value is not None and saved and not _is_same(_plain_state(value), saved):
+                value.load_state_dict({**value.state_dict(), **copied(saved)})
+                changed.append(name)
+        for name, options in self._rates.items():
+            if not _is_same(_options(tracked.objects[name]), options):
+                changed.append(name)
+                for group, known in zip(tracked.objects[name].param_groups, options):
+                    group.update(known)
+        return changed
+
+
+def _options(optimizer: Any) -> List[Dict[str, Any]]:
+    return [{key: copied(value) for key, value in group.items() if key != "params" and _is_small(value)} for group in optimizer.param_groups]
+
+
+def _plain_state(value: Any) -> Dict[str, Any]:
+    """A copy of what is small and plain in the state of a schedule, a scaler and the like."""
+    try:
+        state = value.state_dict()
+        return {key: copied(item) for key, item in state.items() if _is_small(item)} if isinstance(state, dict) else {}
+    except Exception:
+        return {}
+
+
+def _is_small(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return len(value) <= 1000 and all(map(_is_small, value))
+    if isinstance(value, dict):
+        return len(value) <= 1000 and all(map(_is_small, value.values()))
+    if hasattr(value, "numel"):
+        return bool(value.numel() <= 1)
+    return value is None or isinstance(value, (int, float, str, bool))
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    try:
+        return bool(repr(a) == repr(b))
+    except Exception:
+        return False

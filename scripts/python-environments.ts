@@ -1,0 +1,136 @@
+/**
+ * Virtual environments that the tests make once and keep: one for each lock file in test/python/environments, in a cache
+ * folder outside of the checkout, so that a fresh clone finds them again. An environment is named after the digest of its
+ * lock file and appears by a rename: two test runs that begin at once each see a whole one or none.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+
+/** PyTorch's own index. PyPI's build for Linux brings 3 GB of CUDA, which no test needs. */
+const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
+/** Changes when the way in which an environment is made does. */
+const RECIPE = '1';
+const INSTALL_TIMEOUT_MS = 20 * 60_000;
+
+const LOCKS = resolve(import.meta.dirname, '../test/python/environments');
+
+/** A Python that the tests can run, or why there is none. */
+export type PythonEnvironment = { python: string; why: null } | { python: null; why: string };
+
+/** Finds or makes the environment with today's PyTorch. `make`: install it when it is missing, which takes minutes. */
+export function currentTorch(make: boolean): PythonEnvironment {
+  const base = findOnPath('python3.11');
+  if (base === null) return missing('there is no python3.11 on the PATH');
+  return environment('torch-2.13', base, make, (folder) => {
+    run(base, ['-m', 'venv', folder]);
+    const python = interpreter(folder);
+    const index = wouldInstallCuda(python) ? ['--extra-index-url', CPU_INDEX] : [];
+    run(python, ['-m', 'pip', 'install', '--quiet', '--no-input', ...index, '-r', lockFile('torch-2.13')]);
+  });
+}
+
+/** Finds or makes the environment around `base`, a Python with the oldest PyTorch; `pip` is a Python that has pip. */
+export function oldestTorch(base: string, pip: string, make: boolean): PythonEnvironment {
+  return environment('oldest', base, make, (folder) => {
+    // Debian's Python comes without what `venv` needs to install pip.
+    run(base, ['-m', 'venv', '--system-site-packages', '--without-pip', folder]);
+    run(pip, ['-m', 'pip', '--python', folder, 'install', '--quiet', '--no-input', '-r', lockFile('oldest')]);
+  });
+}
+
+function environment(name: string, base: string, make: boolean, fill: (folder: string) => void): PythonEnvironment {
+  const cache = cacheFolder();
+  const folder = join(cache, `${name}-${digest(name, base)}`);
+  if (existsSync(interpreter(folder))) return { python: interpreter(folder), why: null };
+  if (!make) return missing(`${folder} was not made yet`);
+  const temporary = `${folder}.tmp-${process.pid}`;
+  try {
+    mkdirSync(cache, { recursive: true });
+    sweep(cache);
+    console.log(`Making the Python environment ${name} in ${cache} (about two minutes, once)…`);
+    fill(temporary);
+    renameScripts(temporary, folder);
+    renameSync(temporary, folder);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    // Another test run may have been faster.
+    if (!existsSync(interpreter(folder))) return missing((error as Error).message);
+  }
+  return { python: interpreter(folder), why: null };
+}
+
+function cacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'trainstash-tests');
+}
+
+function interpreter(folder: string): string {
+  return process.platform === 'win32' ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python');
+}
+
+function lockFile(name: string): string {
+  return join(LOCKS, `${name}.txt`);
+}
+
+function digest(name: string, base: string): string {
+  const version = spawnSync(base, ['-c', 'import sys; print(sys.executable, sys.version)'], {
+    encoding: 'utf8',
+  }).stdout;
+  const parts = [RECIPE, version, readFileSync(lockFile(name), 'utf8')];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12);
+}
+
+/** Whether the PyTorch that pip would choose by itself is a build for CUDA. Asks for its name, and fetches nothing. */
+function wouldInstallCuda(python: string): boolean {
+  if (process.platform !== 'linux') return false;
+  const torch = readFileSync(lockFile('torch-2.13'), 'utf8').match(/^torch==.*$/m)![0];
+  const words = ['-m', 'pip', 'install', '--quiet', '--dry-run', '--no-deps', '--report', '-', torch];
+  return !run(python, words).includes('+cpu');
+}
+
+/** A virtual environment knows its own place in the first lines of its scripts only. */
+function renameScripts(from: string, to: string): void {
+  if (process.platform === 'win32') return;
+  for (const entry of readdirSync(join(from, 'bin'), { withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(from, 'bin', entry.name);
+    const content = readFileSync(path);
+    if (content.includes(from) && !content.includes(0)) writeFileSync(path, content.toString().replaceAll(from, to));
+  }
+}
+
+/** Removes what test runs left that were killed while they made an environment. */
+function sweep(cache: string): void {
+  for (const name of readdirSync(cache)) {
+    const owner = name.match(/\.tmp-(\d+)$/)?.[1];
+    if (owner && !isAlive(Number(owner))) rmSync(join(cache, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function findOnPath(program: string): string | null {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const found = folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
+  return found && spawnSync(found, ['-c', 'import venv, ensurepip']).status === 0 ? found : null;
+}
+
+function run(program: string, words: string[]): string {
+  const ended = spawnSync(program, words, { encoding: 'utf8', timeout: INSTALL_TIMEOUT_MS });
+  if (ended.status === 0) return ended.stdout;
+  const said = (ended.stderr || String(ended.error ?? '')).trim().split('\n').slice(-3).join(' ');
+  throw new Error(`\`${program} ${words.slice(0, 3).join(' ')}\` failed: ${said}`);
+}
+
+function missing(why: string): PythonEnvironment {
+  return { python: null, why };
+}
