@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import pytest
 import torch
@@ -186,11 +186,19 @@ run._engine.over = True
     assert ended.returncode == 0, ended.stderr
 
 
+def forked(launcher: Any, folder: Path, text: str) -> Tuple[int, str]:
+    """Runs a script that needs torch. Returns its wait status and what it said."""
+    path, output = folder / "script.py", folder / "output"
+    path.write_text(text)
+    status = launcher.run(script=str(path), words=[], env={}, output=str(output), folder=str(folder))
+    return status, output.read_text()
+
+
 KILLED = """
-import os, threading, time, torch, trainstash
+import os, torch, trainstash
 from trainstash import ptfile
-def die(*_):
-    open(_[1], "wb").write(b"x" * 1000)
+def die(*arguments):
+    open(arguments[1], "wb").write(b"x" * 1000)
     os.kill(os.getpid(), 9)
 ptfile.write = die
 run = trainstash.init(model=torch.nn.Linear(2, 2))
@@ -198,8 +206,9 @@ run.checkpoint()
 """
 
 
-def test_what_a_killed_writer_left_is_swept_by_the_next_start(folder: Path) -> None:
-    script(folder, KILLED)
+def test_what_a_killed_writer_left_is_swept_by_the_next_start(launcher: Any, folder: Path) -> None:
+    status, said = forked(launcher, folder, KILLED)
+    assert status == 9, said
     (left,) = folder.glob(".trainstash/sessions/*/inbox/.tmp-*")
     other = left.parent / ".tmp-other"
     other.mkdir()
@@ -208,17 +217,25 @@ def test_what_a_killed_writer_left_is_swept_by_the_next_start(folder: Path) -> N
     assert not left.exists() and not other.exists()
 
 
-def test_what_a_living_writer_writes_is_not_swept(folder: Path) -> None:
-    living = """
-import glob, os, sys, subprocess, torch, trainstash
+LIVING = """
+import os, torch, trainstash
+from trainstash import launching
 run = trainstash.init(model=torch.nn.Linear(2, 2))
 mine = os.path.join(run._engine.session.inbox, ".tmp-mine")
 os.makedirs(mine)
-other = "import torch, trainstash; trainstash.init(model=torch.nn.Linear(2, 2))._engine.over = True"
-env = {name: value for name, value in os.environ.items() if name != "TRAINSTASH_OWNER"}
-subprocess.run([sys.executable, "-c", other], check=True, env=env)
+if os.fork() == 0:
+    launching._current = None
+    del os.environ["TRAINSTASH_OWNER"]
+    trainstash.init(model=torch.nn.Linear(2, 2))
+    os._exit(0)
+_, status = os.wait()
+assert status == 0
 assert os.path.exists(mine)
 run._engine.over = True
 """
-    ended = script(folder, living)
-    assert ended.returncode == 0, ended.stderr
+
+
+def test_what_a_living_writer_writes_is_not_swept(launcher: Any, folder: Path) -> None:
+    status, said = forked(launcher, folder, LIVING)
+    assert status == 0, said
+    assert len(list(folder.glob(".trainstash/sessions/*"))) == 2

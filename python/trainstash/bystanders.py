@@ -14,7 +14,8 @@ from .flow import Key
 from .kinds import is_scaler
 from .script import is_ours, is_users
 from .scopes import values_of
-from .tracked import Tracked, is_model, is_optimizer, is_scheduler, unwrap
+from .tracked import Tracked, is_model, is_optimizer, is_scheduler
+from .wrappers import unwrap
 
 
 class Lost(NamedTuple):
