@@ -47,13 +47,16 @@ class Walk:
         return state
 
     def _any(self, value: Any, place: str, depth: int) -> Any:
+        torch = sys.modules.get("torch")
+        if torch is not None and (type(value) is torch.Tensor or type(value) is torch.nn.Parameter) and _is_dense(value, torch):
+            # Nearly all there is, and a training waits for this.
+            return self.layout.add(value)
         if depth > _DEEPEST:
             return self._lose(place, "it is nested too deeply")
         if id(value) in self._open:
             return self._lose(place, "it holds itself")
         self._open.append(id(value))
         try:
-            torch = sys.modules.get("torch")
             if torch is not None and isinstance(value, torch.Tensor):
                 return self._tensor(value, place, depth)
             if _is_numpy(value):
@@ -264,13 +267,24 @@ def _plain(value: Any) -> Any:
     return None
 
 
+def _is_dense(tensor: Any, torch: Any) -> bool:
+    """Whether a tensor's bytes are in one storage of a device that has them, as they are."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or getattr(tensor, "is_nested", False) or tensor.device.type not in ("cpu", "cuda"):
+        return False
+    return not (tensor.is_complex() or tensor.is_neg())
+
+
 def _is_key(key: Any) -> bool:
+    if type(key) is str or type(key) is int:
+        return True
     if isinstance(key, tuple):
         return all(_is_key(part) for part in key)
     return isinstance(key, (str, int, float, bool, type(None))) or (_is_numpy(key) and key.dtype.kind in "iufbU" and key.shape == ())
 
 
 def _plain_key(key: Any) -> Any:
+    if type(key) is str:
+        return sys.intern(key)
     if isinstance(key, tuple):
         return tuple(_plain_key(part) for part in key)
     return _plain(key.item() if _is_numpy(key) else key)
