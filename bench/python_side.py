@@ -66,12 +66,31 @@ def large_state():
     return model, optimizer
 
 
+def resident():
+    """Bytes of memory that this process holds now."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def memory(run, before):
+    """Memory beside the state while a checkpoint is written, in states."""
+    most = [resident()]
+    run._engine.saver.take(["steps"])
+    while run._engine.checkpoints.in_flight:
+        most.append(resident())
+        time.sleep(0.005)
+    return (max(most) - before) / STATE_BYTES
+
+
 def checkpoints():
     model, optimizer = large_state()
+    before = resident()
     path = session()
     run = trainstash.init(model=model, optimizer=optimizer)
     run._engine.steps = 1
-    stalls, durable, theirs = [], [], []
+    beside = memory(run, before)
+    empty(path)
+    stalls, durable = [], []
 
     def ours():
         run._engine.steps += 1
@@ -98,7 +117,7 @@ def checkpoints():
 
     both = alternate(ours, plain)
     run._engine.over = True
-    return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both, **loading(model, optimizer, run))
+    return dict(stall=dict(ours=stalls[1:], theirs=both["theirs"]), durable=both, memory=[beside], **loading(model, optimizer, run))
 
 
 def loading(model, optimizer, run):

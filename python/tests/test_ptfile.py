@@ -152,8 +152,14 @@ def test_a_state_that_holds_itself_is_named_and_not_followed_for_ever(tmp_path: 
     cycle: Dict[str, Any] = {"other": 1}
     cycle["self"] = cycle
     staged = write(cycle, tmp_path)
-    assert "it holds itself" in staged.lost[0][1]
+    assert staged.lost == [("value.self", "it holds itself")]
     ptread.read(str(tmp_path / "state.pt"))
+
+
+def test_functions_are_the_constructors_and_make_no_hole_in_a_list_without_a_word(tmp_path: Path) -> None:
+    staged = write({"rule": max, "rules": [max, min], "mixed": [1, max], "same": [[], []]}, tmp_path)
+    assert staged.lost == [("value.mixed", "a list with functions in it")]
+    assert ptread.read(str(tmp_path / "state.pt"))["value"] == {"same": [[], []]}
 
 
 def test_a_key_of_another_class_is_named(tmp_path: Path) -> None:

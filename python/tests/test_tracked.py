@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import random
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
@@ -205,6 +206,29 @@ def test_tied_weights_stay_tied(tmp_path: Path) -> None:
     one, other = tied(), tied()
     assert carry(tmp_path, one, other) == []
     assert other[1].weight is other[0].weight and torch.equal(other[0].weight, one[0].weight)
+
+
+class OfItsOwn(torch.optim.Optimizer):
+    """Keeps what no optimizer of torch keeps."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {"lr": 0.1, "rule": max})
+
+    def step(self, closure: Any = None) -> Any:
+        for parameter in self.param_groups[0]["params"]:
+            self.state[parameter].update(
+                text="a", array=np.arange(3), tuple=(1, torch.ones(2)), none=None, last=collections.deque([torch.ones(1)], maxlen=2)
+            )
+
+
+def test_slots_of_any_class_are_what_they_were(tmp_path: Path) -> None:
+    one, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    first, second = OfItsOwn(one.parameters()), OfItsOwn(other.parameters())
+    first.step()
+    assert carry(tmp_path, first, second) == []
+    assert all(states.same(a, b) for a, b in zip(first.state.values(), second.state.values()))
+    assert second.state[other.weight]["last"].maxlen == 2
+    assert second.param_groups[0]["rule"] is max
 
 
 # ---- generators ----

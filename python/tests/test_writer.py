@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import pytest
 import torch
 import trainstash
-from trainstash import ptfile, ptread
+from trainstash import filling, ptfile, ptread
+from trainstash.staging import Staging
 
 pytestmark = pytest.mark.oldest
 
@@ -98,15 +99,15 @@ def test_the_check_finds_a_file_that_is_damaged(wrong: bytes, tmp_path: Path) ->
         ptread.check(str(path), [])
 
 
-def test_a_byte_that_has_changed_is_found_wherever_it_is(tmp_path: Path) -> None:
-    from trainstash.staging import Staging
-
+def test_a_byte_that_has_changed_is_found_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # So that a small file is read by several threads, in parts whose sums are put together.
+    monkeypatch.setattr(filling, "_TASK_BYTES", 1 << 20)
     path = tmp_path / "state.pt"
-    state = {"large": torch.randn(20_000_000), "small": torch.randn(3), "empty": torch.empty(0)}
+    state = {"large": torch.randn(2_000_000), "small": torch.randn(3), "empty": torch.empty(0)}
     ptfile.write(Staging().copy(state).state, str(path))
     assert torch.equal(ptread.read(str(path))["large"], state["large"])
     whole = path.read_bytes()
-    for at in (2_000, 40_000_000, 79_000_000):
+    for at in (2_000, 4_000_000, 7_900_000):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(ValueError, match="damaged"):
             ptread.read(str(path))
@@ -186,11 +187,19 @@ run._engine.over = True
     assert ended.returncode == 0, ended.stderr
 
 
+def forked(launcher: Any, folder: Path, text: str) -> Tuple[int, str]:
+    """Runs a script that needs torch. Returns its wait status and what it said."""
+    path, output = folder / "script.py", folder / "output"
+    path.write_text(text)
+    status = launcher.run(script=str(path), words=[], env={}, output=str(output), folder=str(folder))
+    return status, output.read_text()
+
+
 KILLED = """
-import os, threading, time, torch, trainstash
+import os, torch, trainstash
 from trainstash import ptfile
-def die(*_):
-    open(_[1], "wb").write(b"x" * 1000)
+def die(*arguments):
+    open(arguments[1], "wb").write(b"x" * 1000)
     os.kill(os.getpid(), 9)
 ptfile.write = die
 run = trainstash.init(model=torch.nn.Linear(2, 2))
@@ -198,8 +207,9 @@ run.checkpoint()
 """
 
 
-def test_what_a_killed_writer_left_is_swept_by_the_next_start(folder: Path) -> None:
-    script(folder, KILLED)
+def test_what_a_killed_writer_left_is_swept_by_the_next_start(launcher: Any, folder: Path) -> None:
+    status, said = forked(launcher, folder, KILLED)
+    assert status == 9, said
     (left,) = folder.glob(".trainstash/sessions/*/inbox/.tmp-*")
     other = left.parent / ".tmp-other"
     other.mkdir()
@@ -208,17 +218,25 @@ def test_what_a_killed_writer_left_is_swept_by_the_next_start(folder: Path) -> N
     assert not left.exists() and not other.exists()
 
 
-def test_what_a_living_writer_writes_is_not_swept(folder: Path) -> None:
-    living = """
-import glob, os, sys, subprocess, torch, trainstash
+LIVING = """
+import os, torch, trainstash
+from trainstash import launching
 run = trainstash.init(model=torch.nn.Linear(2, 2))
 mine = os.path.join(run._engine.session.inbox, ".tmp-mine")
 os.makedirs(mine)
-other = "import torch, trainstash; trainstash.init(model=torch.nn.Linear(2, 2))._engine.over = True"
-env = {name: value for name, value in os.environ.items() if name != "TRAINSTASH_OWNER"}
-subprocess.run([sys.executable, "-c", other], check=True, env=env)
+if os.fork() == 0:
+    launching._current = None
+    del os.environ["TRAINSTASH_OWNER"]
+    trainstash.init(model=torch.nn.Linear(2, 2))
+    os._exit(0)
+_, status = os.wait()
+assert status == 0
 assert os.path.exists(mine)
 run._engine.over = True
 """
-    ended = script(folder, living)
-    assert ended.returncode == 0, ended.stderr
+
+
+def test_what_a_living_writer_writes_is_not_swept(launcher: Any, folder: Path) -> None:
+    status, said = forked(launcher, folder, LIVING)
+    assert status == 0, said
+    assert len(list(folder.glob(".trainstash/sessions/*"))) == 2

@@ -21,6 +21,7 @@ _OBJECT = "trainstash.object"
 _PLAIN = (int, float, complex, str, bool, type(None), bytes, bytearray)
 # Above this many, bytes are kept as a tensor.
 _MANY_BYTES = 1 << 16
+_LONGEST_PLACE = 200
 # A state that is nested deeper is a mistake: an object that holds itself.
 _DEEPEST = 100
 # NumPy's kinds of numbers, times and texts, whose bytes mean the same in every process.
@@ -36,6 +37,8 @@ class Walk:
         self.lost: List[Tuple[str, str]] = []
         #: Tensors of which this process has a part, by the place at which they belong.
         self.sharded: Dict[str, Any] = {}
+        # Containers that are being planned, the innermost last: one of them again is a state that holds itself.
+        self._open: List[int] = []
 
     def plan(self, live: Mapping[str, Any]) -> Any:
         """Returns the state for ``ptfile.write``; its tensors have no bytes until those of ``layout`` are copied."""
@@ -44,10 +47,16 @@ class Walk:
         return state
 
     def _any(self, value: Any, place: str, depth: int) -> Any:
+        torch = sys.modules.get("torch")
+        if torch is not None and (type(value) is torch.Tensor or type(value) is torch.nn.Parameter) and _is_dense(value, torch):
+            # Nearly all there is, and a training waits for this.
+            return self.layout.add(value)
         if depth > _DEEPEST:
-            return self._lose(place, "it holds itself, or is nested too deeply")
+            return self._lose(place, "it is nested too deeply")
+        if id(value) in self._open:
+            return self._lose(place, "it holds itself")
+        self._open.append(id(value))
         try:
-            torch = sys.modules.get("torch")
             if torch is not None and isinstance(value, torch.Tensor):
                 return self._tensor(value, place, depth)
             if _is_numpy(value):
@@ -66,6 +75,8 @@ class Walk:
         except Exception as error:
             # Containers and tensors of other libraries run code of their own.
             return self._lose(place, f"it could not be read: {special.short(error)}")
+        finally:
+            self._open.pop()
 
     def _mapping(self, value: Mapping[Any, Any], place: str, depth: int) -> Any:
         items = []
@@ -91,6 +102,10 @@ class Walk:
             return self._lose(place, f"a named tuple ({type(value).__name__}); a dict can be kept")
         listed = [self._any(item, f"{place}[{i}]", depth + 1) for i, item in enumerate(value)]
         if any(item is NOTHING for item in listed):
+            # Functions alone are the constructor's; among other things they make a hole.
+            functions = [special.is_of_constructor(item) for item in value]
+            if any(functions) and not all(functions):
+                self._lose(place, "a list with functions in it")
             return NOTHING
         return tuple(listed) if isinstance(value, tuple) else listed
 
@@ -183,7 +198,7 @@ class Walk:
         return QuantizedView(self.layout.add(tensor), tuple(parameters))
 
     def _lose(self, place: str, why: str) -> Any:
-        self.lost.append((place, why))
+        self.lost.append((place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}…", why))
         return NOTHING
 
 
@@ -252,13 +267,24 @@ def _plain(value: Any) -> Any:
     return None
 
 
+def _is_dense(tensor: Any, torch: Any) -> bool:
+    """Whether a tensor's bytes are in one storage of a device that has them, as they are."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or getattr(tensor, "is_nested", False) or tensor.device.type not in ("cpu", "cuda"):
+        return False
+    return not (tensor.is_complex() or tensor.is_neg())
+
+
 def _is_key(key: Any) -> bool:
+    if type(key) is str or type(key) is int:
+        return True
     if isinstance(key, tuple):
         return all(_is_key(part) for part in key)
     return isinstance(key, (str, int, float, bool, type(None))) or (_is_numpy(key) and key.dtype.kind in "iufbU" and key.shape == ())
 
 
 def _plain_key(key: Any) -> Any:
+    if type(key) is str:
+        return sys.intern(key)
     if isinstance(key, tuple):
         return tuple(_plain_key(part) for part in key)
     return _plain(key.item() if _is_numpy(key) else key)

@@ -15,23 +15,29 @@ _SMALL_BYTES = 64
 class _Source:
     """One storage of the process, with the views into it in the order in which they were met."""
 
+    __slots__ = ("flat", "nbytes", "views")
+
     def __init__(self, flat: Any) -> None:
         self.flat = flat
-        self.nbytes = int(flat.numel())
+        self.nbytes: int = flat.numel()
         self.views: List[_View] = []
 
 
 class _View:
     """A tensor's place in its storage: ``start`` and ``end`` in bytes, ``used`` the bytes of its elements."""
 
-    def __init__(self, view: TensorView, tensor: Any, element: int) -> None:
+    __slots__ = ("view", "tensor", "element", "used", "start", "end")
+
+    def __init__(self, view: TensorView, tensor: Any) -> None:
         self.view = view
         self.tensor = tensor
-        self.element = element
-        self.used = int(tensor.numel()) * element
-        span = 1 + sum((size - 1) * stride for size, stride in zip(view.size, view.stride)) if self.used else 0
-        self.start = view.offset * element if self.used else 0
-        self.end = self.start + span * element
+        self.element: int = tensor.element_size()
+        self.used: int = tensor.numel() * self.element
+        self.start: int = view.offset * self.element if self.used else 0
+        self.end: int = self.start + self.used
+        if self.used and not tensor.is_contiguous():
+            span = 1 + sum((size - 1) * stride for size, stride in zip(view.size, view.stride))
+            self.end = self.start + span * self.element
 
 
 class Layout:
@@ -46,8 +52,7 @@ class Layout:
         """Notes a tensor that has a storage, dense or quantized. Its view gets that storage with ``finish``."""
         torch: Any = sys.modules["torch"]
         untyped = untyped_storage(tensor)
-        size, stride = tuple(int(n) for n in tensor.shape), tuple(int(n) for n in tensor.stride())
-        view = TensorView(tensor.dtype, int(tensor.storage_offset()), size, stride)
+        view = TensorView(tensor.dtype, tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()))
         pointer = untyped.data_ptr()
         key = (tensor.device, pointer, untyped.nbytes()) if pointer else (len(self._sources),)
         source = self._sources.get(key)
@@ -55,7 +60,7 @@ class Layout:
             flat = torch.empty(0, dtype=torch.uint8, device=tensor.device)
             flat.set_(untyped)
             source = self._sources[key] = _Source(flat)
-        source.views.append(_View(view, tensor, tensor.element_size()))
+        source.views.append(_View(view, tensor))
         return view
 
     def finish(self) -> None:
@@ -102,7 +107,7 @@ class Layout:
     def _share(self, flat: Any, views: List[_View], start: int, moved: bool = False) -> None:
         storage = Storage(flat)
         self.storages.append((flat, storage))
-        self.nbytes += int(flat.numel())
+        self.nbytes += flat.numel()
         for view in views:
             view.view.storage = storage
             if not moved and view.used > 0:

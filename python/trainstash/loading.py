@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from . import ResumeError, special, wrappers
@@ -176,22 +176,41 @@ def order_of(name: str, then: Optional[List[Optional[str]]], now: List[Optional[
 
 def load_optimizer(optimizer: Any, saved: Mapping[str, Any], order: List[int]) -> None:
     """Loads slots and options; options that a checkpoint cannot hold, such as functions, stay the constructor's."""
-    torch: Any = sys.modules["torch"]
     state = {i: saved["state"][at] for i, at in enumerate(order) if at in saved["state"]}
     groups = [dict(group) for group in saved["param_groups"]]
     for group, own in zip(groups, optimizer.param_groups):
         for key, value in own.items():
             if key not in group and key != "params":
                 group[key] = value
-    optimizer.load_state_dict({**saved, "state": state, "param_groups": groups})
+    # torch makes each value anew of what it iterates over: a text or an array would be another one.
+    with_tensors = {i: {key: value for key, value in slots.items() if _holds_tensors(value)} for i, slots in state.items()}
+    optimizer.load_state_dict({**saved, "state": with_tensors, "param_groups": groups})
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     # It casts slots to the parameter's dtype: float32 slots of bfloat16 weights would lose bits.
     for i, slots in state.items():
         kept = optimizer.state[parameters[i]]
-        for key, value in slots.items():
-            loaded = kept.get(key)
-            if isinstance(value, torch.Tensor) and isinstance(loaded, torch.Tensor) and loaded.dtype != value.dtype:
-                kept[key] = value.to(loaded.device, copy=True)
+        ordered = {key: _slot(value, kept.get(key)) for key, value in slots.items()}
+        kept.clear()
+        kept.update(ordered)
+
+
+def _slot(saved: Any, loaded: Any) -> Any:
+    """A slot as it was, on the device that torch has found for it."""
+    if not _holds_tensors(saved):
+        return saved
+    if isinstance(saved, deque):
+        return deque(loaded, saved.maxlen)
+    if hasattr(saved, "layout") and hasattr(loaded, "layout") and loaded.dtype != saved.dtype:
+        return saved.to(loaded.device, copy=True)
+    return loaded
+
+
+def _holds_tensors(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_tensors(item) for item in value.values())
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
+        return any(_holds_tensors(item) for item in value)
+    return hasattr(value, "layout")
 
 
 def check_schedule(name: str, scheduler: Any, saved: Mapping[str, Any], schedule: Optional[str]) -> None:

@@ -88,13 +88,15 @@ class _Archive:
         self._pickle = archive.read(infos["data.pkl"])
         size = os.fstat(self._file.fileno()).st_size
         self.entries: List[filling.Entry] = []
-        while f"data/{len(self.entries)}" in infos:
-            info = infos[f"data/{len(self.entries)}"]
-            self.entries.append((self._start(info, size), info.file_size, info.CRC))
+        # Without a buffer, which would be filled anew for each of many small heads.
+        with open(self._file.name, "rb", buffering=0) as heads:
+            while f"data/{len(self.entries)}" in infos:
+                info = infos[f"data/{len(self.entries)}"]
+                self.entries.append((self._start(heads, info, size), info.file_size, info.CRC))
 
-    def _start(self, info: zipfile.ZipInfo, size: int) -> int:
-        self._file.seek(info.header_offset)
-        head = self._file.read(_LOCAL_HEADER_BYTES)
+    def _start(self, heads: Any, info: zipfile.ZipInfo, size: int) -> int:
+        heads.seek(info.header_offset)
+        head = heads.read(_LOCAL_HEADER_BYTES)
         name, extra = struct.unpack("<HH", head[26:])
         start = int(info.header_offset + _LOCAL_HEADER_BYTES + name + extra)
         if info.compress_type != zipfile.ZIP_STORED or head[:4] != b"PK\3\4" or start + info.file_size > size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import pickle
 from typing import Any, Callable, Dict, Tuple
 
@@ -24,12 +25,18 @@ def _dense_of_dtype(stored: _Stored, offset: int, size: Any, stride: Any, _grad:
 
 
 def _view(data: Any, dtype: Any, offset: int, size: Any, stride: Any) -> Any:
-    import torch
-
-    element = torch.empty(0, dtype=dtype).element_size()
-    whole = data[: data.numel() // element * element]
+    element = _element_size(dtype)
+    rest = data.numel() % element
+    whole = data[: data.numel() - rest] if rest else data
     # Every element must lie inside: `as_strided` checks that.
     return whole.view(dtype).as_strided(tuple(size), tuple(stride), offset)
+
+
+@functools.lru_cache(maxsize=None)
+def _element_size(dtype: Any) -> int:
+    import torch
+
+    return int(torch.empty(0, dtype=dtype).element_size())
 
 
 def _quantized(stored: _Stored, offset: int, size: Any, stride: Any, quantizer: Any, *_: Any) -> Any:

@@ -4,6 +4,7 @@ the copy itself. A tensor that shares its storage with another still does so in 
 from __future__ import annotations
 
 import ctypes
+import gc
 import threading
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -43,7 +44,17 @@ class Staging:
         self._toucher: Optional[threading.Thread] = None
 
     def copy(self, live: Mapping[str, Any]) -> Staged:
-        """Into memory of its own; with too little of that free, the live tensors themselves."""
+        """Copies a state into memory of its own; with too little of that free, takes the live tensors themselves."""
+        was_collecting = gc.isenabled()
+        # Thousands of small objects make the collector look at all of the training's, which takes longer than the copy.
+        gc.disable()
+        try:
+            return self._copy(live)
+        finally:
+            if was_collecting:
+                gc.enable()
+
+    def _copy(self, live: Mapping[str, Any]) -> Staged:
         if self._toucher is not None:
             self._toucher.join()
             self._toucher = None
