@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import shutil
@@ -13,8 +14,9 @@ from .best import is_better
 from .checkpoints import plain_metrics
 from .distributed import Group
 from .environment import environment, plain_params
+from .metrics import number_of
 from .policy import Policy
-from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_json
+from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_end, write_json
 
 _POLL_SECONDS = 0.1
 
@@ -51,6 +53,9 @@ class Recorder:
         self.asked: Optional[Dict[str, Any]] = None
         #: Said with every checkpoint: what this framework's own files lack.
         self.missing: List[str] = []
+        self._step = 0
+        if self.session and self.session.alone:
+            atexit.register(_write_end, self)
 
     def started(self, step: int, epoch: int, total: Optional[int], per_epoch: Optional[int]) -> None:
         self.policy = Policy(self.launch.get("checkpoint") or {}, step)
@@ -68,12 +73,12 @@ class Recorder:
             )
 
     def log(self, step: int, epoch: int, metrics: Mapping[str, Any]) -> None:
+        self._step = step
         values: Dict[str, float] = {}
         for name, value in metrics.items():
-            try:
-                values[name] = float(value.item() if hasattr(value, "item") else value)
-            except (TypeError, ValueError):
-                continue
+            number = number_of(value)
+            if number is not None:
+                values[name] = number
         if values and self.session:
             self.metrics.update(values)
             self.session.event("metrics", step=step, epoch=epoch, values=plain_metrics(values))
@@ -163,6 +168,12 @@ class Recorder:
         if "ipykernel" in sys.modules:
             raise KeyboardInterrupt("trainstash: the training was asked to end")
         raise SystemExit(0)
+
+
+def _write_end(recorder: Recorder) -> None:
+    """A training that was started by hand and ends cleanly is completed."""
+    if recorder.session is not None:
+        write_end(recorder.session, recorder._step)
 
 
 def link_tree(source: str, target: str) -> None:
