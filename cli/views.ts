@@ -3,6 +3,7 @@ import type { Checkpoint, Run, Session, StoreUsage } from '../protocol/domain.ts
 import type { FsckReport, KeptRun } from '../protocol/messages.ts';
 import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, paint, safe, table, wrapped } from './format.ts';
+import { ingredientLines } from './ingredients.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
   running: 'green',
@@ -135,7 +136,27 @@ export function runDetails(
       );
   }
   if (checkpoints.length > 0) lines.push('', ...checkpointTable(checkpoints, width));
+  const newest = checkpoints.at(-1);
+  if (newest?.ingredients) lines.push('', ...madeOf(newest, width));
   return lines;
+}
+
+export function checkpointDetails(checkpoint: Checkpoint, width: number): string[] {
+  const { proof, metrics, stateDigest } = checkpoint;
+  return [
+    ...checkpointTable([checkpoint], width),
+    '',
+    ...Object.entries(metrics).map(([name, value]) => field(name, metric(value))),
+    ...(proof ? fieldLines('proof', `${proof.kind} of ${integer(proof.steps)} steps: ${proof.verdict}`, width) : []),
+    field('state', stateDigest.slice(0, 16)),
+    '',
+    ...madeOf(checkpoint, width),
+  ];
+}
+
+function madeOf(checkpoint: Checkpoint, width: number): string[] {
+  const title = `WHAT STEP ${integer(checkpoint.step)} IS MADE OF`;
+  return [paint('dim', title), ...ingredientLines(checkpoint, width)];
 }
 
 export function usageLines(usage: StoreUsage): string[] {

@@ -1,5 +1,7 @@
 /** What is said of runs and checkpoints in the tree and the status bar. Pure, and free of `vscode`. */
+
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import { missingOf } from '../protocol/ingredients.ts';
 import { age, bestText, bytes, duration, integer, metric, percent } from '../protocol/words.ts';
 
 export interface Look {
@@ -69,7 +71,7 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
     grade === 'verified'
       ? `verified, ${integer(proof?.steps ?? 0)} steps`
       : grade === 'partial'
-        ? `partial: no ${missing.join(', ')}`
+        ? `partial: ${missing.length === 1 ? missing[0] : `${missing.length} parts are not kept`}`
         : grade;
   const description = [
     ...tags.map((tag) => `#${tag}`),
@@ -95,6 +97,20 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
       .join(' '),
     spoken: `checkpoint of step ${integer(checkpoint.step)}, ${description}`,
   };
+}
+
+/** What a checkpoint is made of, for a tooltip: what is lost first, each by itself. */
+export function ingredientFacts({ ingredients }: Checkpoint): string[] {
+  if (!ingredients) return [];
+  const named = (state: 'kept' | 'absent') => [
+    ...new Set(ingredients.filter((one) => one.state === state).map((one) => (state === 'kept' ? one.name : one.kind))),
+  ];
+  const [kept, absent] = [named('kept'), named('absent')];
+  return [
+    ...missingOf(ingredients).map((text) => `not kept: ${text}`),
+    kept.length > 0 ? `kept: ${kept.join(', ')}` : '',
+    absent.length > 0 ? `there is no ${absent.join(', ')}` : '',
+  ].filter(Boolean);
 }
 
 export interface StatusText {

@@ -1,5 +1,7 @@
 /** The words of DESIGN as types. Times are milliseconds since the epoch, sizes bytes, durations seconds where named so. */
 
+import type { Ingredient } from './ingredients.ts';
+
 export type ParamValue = string | number | boolean | null | ParamValue[] | { [key: string]: ParamValue };
 export type Params = Record<string, ParamValue>;
 
@@ -50,6 +52,8 @@ export interface Checkpoint {
   grade: Grade;
   /** What a partial checkpoint lacks. */
   missing: string[];
+  /** What it is made of; absent: an older version took it. */
+  ingredients?: Ingredient[] | null;
   proof: Proof | null;
   /** Digest of the training state alone: equal digests are bit-identical states. */
   stateDigest: string;
@@ -213,6 +217,8 @@ export interface FileInspection {
   /** Classes and functions that the file names: shown by name, never loaded. */
   classes: { name: string; count: number }[];
   notes: string[];
+  /** What the checkpoint is made of, where its `checkpoint.json` lies beside the file. */
+  ingredients?: Ingredient[] | null;
 }
 
 export interface InspectedTensor {

@@ -7,7 +7,7 @@ import type { Context } from '../context.ts';
 import { copyLog } from '../follow.ts';
 import { paint, safe } from '../format.ts';
 import { interrupted } from '../terminal.ts';
-import { runDetails, runTable } from '../views.ts';
+import { checkpointDetails, runDetails, runTable } from '../views.ts';
 
 export const lookingCommands: Record<string, Command> = {
   ls: {
@@ -23,13 +23,19 @@ export const lookingCommands: Record<string, Command> = {
     run: listRuns,
   },
   show: {
-    summary: 'show a run: progress, params, metrics, checkpoints',
-    usage: '[RUN]',
+    summary: 'show a run, or what one of its checkpoints is made of',
+    usage: '[RUN | RUN@STEP]',
     options: {},
     words: [0, 1],
     async run(context) {
       const client = await context.project();
-      const run = await context.runOrDefault(context.args.words[0]);
+      const [word] = context.args.words;
+      if (word?.includes('@')) {
+        const checkpoint = await client.request(m.checkpointShow, { root: context.root, checkpoint: word });
+        context.answer(checkpoint, checkpointDetails(checkpoint, context.width));
+        return 0;
+      }
+      const run = await context.runOrDefault(word);
       const shown = await client.request(m.runShow, { root: context.root, run });
       context.answer(shown, runDetails(shown.run, shown.sessions, shown.checkpoints, context.width));
       return 0;

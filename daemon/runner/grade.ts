@@ -1,11 +1,9 @@
 /** What a script's own files can give back: read from their structure, never by loading them. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { described, kept, lost } from '../../protocol/ingredients.ts';
 import { inspectFile } from '../formats/inspect.ts';
 
-export interface FileGrade {
-  grade: 'partial' | 'weights only';
-  missing: string[];
-}
+export type FileGrade = ReturnType<typeof described>;
 
 const OPTIMIZER = /(^|[^a-z])(optim(izer)?s?(_states?)?|opt|exp_avg|momentum_buffer|pdopt)([^a-z]|$)/i;
 const RANDOM = /(^|[^a-z])(rng|random)(_states?)?([^a-z]|$)/i;
@@ -17,12 +15,13 @@ export function gradeOf(paths: readonly string[]): FileGrade {
   const names = paths.flatMap((path) => [path.slice(path.lastIndexOf('/') + 1), ...namesIn(path)]);
   const optimizer = names.some((name) => OPTIMIZER.test(name));
   const random = names.some((name) => RANDOM.test(name));
-  const missing = [
-    ...(optimizer ? [] : ['the optimizer’s state']),
-    ...(random ? [] : ['random numbers']),
-    'the place in the data',
-  ];
-  return { grade: optimizer ? 'partial' : 'weights only', missing };
+  return described([
+    kept('weights', 'weights'),
+    optimizer ? kept('optimizer', 'optimizer') : lost('optimizer', 'the optimizer’s state', null),
+    // A name tells that they are there, and not that the script puts them back.
+    ...(random ? [] : [lost('random', 'random numbers', null)]),
+    lost('data', 'the place in the data', null),
+  ]);
 }
 
 /** Places of tensors and values in it; none when it is of a format that is not known. */

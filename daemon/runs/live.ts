@@ -49,6 +49,8 @@ export class LiveRun {
   #pace: Pace | null = null;
   #persistedAt = 0;
   #compared = false;
+  /** What the script itself wants to be kept, where its job says nothing. */
+  #keep: Launch['keep'] | null = null;
   #forced = false;
   #requests: { seq: number; done: Deferred<Checkpoint> }[] = [];
 
@@ -186,6 +188,7 @@ export class LiveRun {
     const { session } = this.follower;
     const run = this.#run;
     this.#pace = { startStep: started.step, startedAt: started.t };
+    this.#keep = this.#launch.stated.includes('keep') ? null : (started.keep ?? null);
     const earlier = await store.runs({ drafts: false, trashed: false, before: run.number, limit: 50 });
     const previous = earlier.runs.find(({ job }) => job === run.job);
     this.#run = {
@@ -226,7 +229,8 @@ export class LiveRun {
       this.#outside.wrote(facts.files.map(({ name }) => `${inside}${name}`));
     }
     announce.checkpoint(checkpoint);
-    const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, this.#launch));
+    const keep = this.#keep ?? this.#launch.keep;
+    const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, { ...this.#launch, keep }));
     for (const old of trashed) announce.checkpoint(old);
     if (over || pruned.length > 0) {
       const still = over ? ', and it is still above it' : '';

@@ -77,8 +77,14 @@ export function newLaunch(
     onSpike: job.onSpike ?? 'ignore',
     monitor: job.keep.best === undefined ? null : monitorOf(job.keep.best),
     keep: { last: job.keep.last ?? 3, every: job.keep.every ?? null },
+    stated: statedBy(job),
     identity: { branch: run.branch, commit: run.commit, dirty: run.dirty, code: run.code },
     createdAt: Date.now(),
     ...overrides,
   };
+}
+
+function statedBy({ checkpoint, keep }: JobConfig): Launch['stated'] {
+  const keeps = keep.last !== undefined || keep.every !== undefined;
+  return [...(checkpoint.every === undefined ? [] : ['every' as const]), ...(keeps ? ['keep' as const] : [])];
 }

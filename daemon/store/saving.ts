@@ -165,6 +165,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     tags: marks.filter((entry) => entry.kind === 'tag').map((entry) => entry.value),
     grade: gradeOf(checkpoint.grade, proof),
     missing: checkpoint.missing,
+    ingredients: checkpoint.ingredients,
     proof,
     stateDigest: digest,
     parent: checkpoint.parent,

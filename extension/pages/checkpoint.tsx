@@ -1,12 +1,14 @@
 /** What a checkpoint file holds. */
 import { useState } from 'preact/hooks';
 import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
+import { sentence } from '../../protocol/ingredients.ts';
 import { bytes, integer } from '../../protocol/words.ts';
 import type { FilePageSaid, FilePageState } from './messages.ts';
 import { drawer, listen, say } from './page.ts';
 import { param, value } from './words.ts';
 
 const SHOWN = 500;
+const STATES = { kept: 'kept', absent: 'not there', lost: 'not kept' };
 
 let state: FilePageState | null = null;
 const draw = drawer(() => (state ? <Page {...state} /> : <p class="quiet">Reading…</p>));
@@ -39,6 +41,7 @@ function Contents({
   values,
   classes,
   notes,
+  ingredients,
 }: FileInspection & { name: string }) {
   const [filter, setFilter] = useState('');
   const [all, setAll] = useState(false);
@@ -56,6 +59,24 @@ function Contents({
           {note}
         </p>
       ))}
+      {ingredients && ingredients.length > 0 && (
+        <details class="section" open>
+          <summary>
+            <h2>What it is made of</h2>
+          </summary>
+          <table>
+            <tbody>
+              {ingredients.map((one) => (
+                <tr key={`${one.kind} ${one.name}`}>
+                  <th scope="row">{one.kind}</th>
+                  <td>{STATES[one.state]}</td>
+                  <td class={one.state === 'lost' ? 'problem' : undefined}>{sentence(one)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </details>
+      )}
       {values.length > 0 && (
         <details class="section" open={values.length <= 40}>
           <summary>

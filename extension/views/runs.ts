@@ -7,7 +7,7 @@ import { integer } from '../../protocol/words.ts';
 import type { BranchView, Model, ProjectMirror } from '../model.ts';
 import { filterOf } from '../pages/columns.ts';
 import { rowOf } from '../rows.ts';
-import { type Look, lookOfCheckpoint, lookOfRun } from '../text.ts';
+import { ingredientFacts, type Look, lookOfCheckpoint, lookOfRun } from '../text.ts';
 
 /** Rows of a live run change this often at most. */
 const REDRAW_MS = 500;
@@ -258,6 +258,7 @@ function tooltipOfCheckpoint(checkpoint: Checkpoint): vscode.MarkdownString {
     Object.entries(metrics)
       .map(([name, value]) => `${name} ${value}`)
       .join('  '),
+    ...ingredientFacts(checkpoint),
     proof ? `${proof.kind} of ${proof.steps} steps: ${proof.verdict} (${proof.fingerprint})` : '',
     `state ${stateDigest.slice(0, 16)}, id ${checkpoint.id}`,
   ];
