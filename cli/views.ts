@@ -4,6 +4,7 @@ import type { FsckReport, KeptRun } from '../protocol/messages.ts';
 import { fromWireNumber, hasDiverged } from '../protocol/numbers.ts';
 import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, columnsOf, paint, safe, table, wrapped } from './format.ts';
+import { ingredientLines } from './ingredients.ts';
 
 const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
   running: 'green',
@@ -179,6 +180,8 @@ export function runDetails(
       lines.push(`  ${session.ordinal}  started ${age(session.startedAt)}${fromText(session)}`);
   }
   if (checkpoints.length > 0) lines.push('', ...checkpointTable(checkpoints, width, run.monitor));
+  const newest = checkpoints.at(-1);
+  if (newest?.ingredients) lines.push('', ...madeOf(newest, width));
   return lines;
 }
 
@@ -199,6 +202,24 @@ function fromText({ ordinal, resumedFrom, offered }: Session): string {
   if (resumedFrom) return `, from step ${integer(resumedFrom.step)}`;
   const files = offered ? `, with the files of step ${integer(offered.step)} in place` : '';
   return ordinal === 1 ? '' : `, again from the beginning${files}`;
+}
+
+export function checkpointDetails(checkpoint: Checkpoint, width: number): string[] {
+  const { proof, metrics, stateDigest } = checkpoint;
+  return [
+    ...checkpointTable([checkpoint], width),
+    '',
+    ...Object.entries(metrics).map(([name, value]) => field(name, metric(value))),
+    ...(proof ? fieldLines('proof', `${proof.kind} of ${counted(proof.steps, 'step')}: ${proof.verdict}`, width) : []),
+    field('state', stateDigest.slice(0, 16)),
+    '',
+    ...madeOf(checkpoint, width),
+  ];
+}
+
+function madeOf(checkpoint: Checkpoint, width: number): string[] {
+  const title = `WHAT STEP ${integer(checkpoint.step)} IS MADE OF`;
+  return [paint('dim', title), ...ingredientLines(checkpoint, width)];
 }
 
 export function usageLines(usage: StoreUsage): string[] {

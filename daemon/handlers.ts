@@ -231,6 +231,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const checkpoints = await store.checkpointPage(run.id, trashed ?? false, after, size);
     return { revision: daemon.revision, checkpoints, next: checkpoints.length === size ? String(after + size) : null };
   });
+  on(m.checkpointShow, 'reads', async ({ root, checkpoint: query }) => (await project(root)).findCheckpoint(query));
   on(m.checkpointTag, 'changes', async ({ root, checkpoint: query, tag, remove }) => {
     const opened = await project(root);
     const checkpoint = await opened.findCheckpoint(query);

@@ -1,5 +1,7 @@
 /** What is said of runs and checkpoints in the tree and the status bar. Pure, and free of `vscode`. */
+
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
+import { missingOf } from '../protocol/ingredients.ts';
 import { hasDiverged } from '../protocol/numbers.ts';
 import { visible } from '../protocol/visible.ts';
 import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
@@ -88,7 +90,7 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
     grade === 'verified'
       ? `verified, ${counted(proof?.steps ?? 0, 'step')}`
       : grade === 'partial'
-        ? `partial: no ${missing.join(', ')}`
+        ? `partial: ${missing.length === 1 ? missing[0] : `${missing.length} parts are not kept`}`
         : grade;
   const diverged = hasDiverged(run?.monitor ?? null, (name) => checkpoint.metrics[name]);
   const description = [
@@ -117,6 +119,20 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
       .join(' '),
     spoken: `checkpoint of step ${integer(checkpoint.step)}, ${description}`,
   };
+}
+
+/** What a checkpoint is made of, for a tooltip: what is lost first, each by itself. */
+export function ingredientFacts({ ingredients }: Checkpoint): string[] {
+  if (!ingredients) return [];
+  const named = (state: 'kept' | 'absent') => [
+    ...new Set(ingredients.filter((one) => one.state === state).map((one) => (state === 'kept' ? one.name : one.kind))),
+  ];
+  const [kept, absent] = [named('kept'), named('absent')];
+  return [
+    ...missingOf(ingredients).map((text) => `not kept: ${text}`),
+    kept.length > 0 ? `kept: ${kept.join(', ')}` : '',
+    absent.length > 0 ? `there is no ${absent.join(', ')}` : '',
+  ].filter(Boolean);
 }
 
 export interface StatusText {

@@ -1,6 +1,7 @@
 /** The words of DESIGN as types. Times are milliseconds since the epoch, sizes bytes, durations seconds where named so. */
 
 import type { ErrorData } from './errors.ts';
+import type { Ingredient } from './ingredients.ts';
 import type { WireNumber } from './numbers.ts';
 
 export type ParamValue = string | number | boolean | null | ParamValue[] | { [key: string]: ParamValue };
@@ -55,6 +56,8 @@ export interface Checkpoint {
   missing: string[];
   /** Files of a script that others of their series have beside them: they may have been half written. */
   lacks?: string[];
+  /** What it is made of; absent: an older version took it. */
+  ingredients?: Ingredient[] | null;
   proof: Proof | null;
   /** Digest of the training state alone: equal digests are bit-identical states. */
   stateDigest: string;
@@ -284,6 +287,8 @@ export interface FileInspection {
   classCount: number;
   /** On the first page. */
   notes: string[];
+  /** What the checkpoint is made of, where its `checkpoint.json` lies beside the file. On the first page. */
+  ingredients?: Ingredient[] | null;
   /** Where the next page begins; null: this was the last one. */
   next: InspectionCursor | null;
 }

@@ -401,6 +401,8 @@ export const checkpointList = request<{ revision: number; checkpoints: Checkpoin
   }),
 );
 
+export const checkpointShow = request<Checkpoint>()('checkpoint/show', v.object({ root, checkpoint: text }));
+
 export const checkpointTag = request<Checkpoint>()(
   'checkpoint/tag',
   v.object({ root, checkpoint: text, tag: text, remove: v.optional(v.boolean()) }),

@@ -24,6 +24,7 @@
  */
 import * as v from 'valibot';
 import type { ErrorCode, WireError } from './errors.ts';
+import { ingredientSchema } from './ingredients.ts';
 import { nameProblem } from './names.ts';
 import { wireNumberSchema } from './numbers.ts';
 
@@ -91,6 +92,8 @@ export const checkpointPolicySchema = v.object({
   everySteps: v.nullable(v.number()),
   everyEpochs: v.nullable(v.number()),
   onBest: v.boolean(),
+  /** What checkpoints by time and by epoch may cost of the training's time; absent: each is taken when it is due. */
+  share: v.optional(v.nullable(v.number())),
 });
 export type CheckpointPolicy = v.InferOutput<typeof checkpointPolicySchema>;
 
@@ -144,6 +147,8 @@ export const launchSchema = v.object({
       directory: v.string(),
       checkpoint: idSchema,
       step: v.number(),
+      /** The session that took it: what it noted after the checkpoint is compared. */
+      session: v.optional(v.nullable(v.string())),
       /** What the checkpoint was made with; null where it does not say. */
       expected: v.object({
         data: v.nullable(v.string()),
@@ -168,6 +173,8 @@ export const launchSchema = v.object({
   onSpike: v.picklist(['ignore', 'pause']),
   monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
   keep: v.object({ last: v.number(), every: v.nullable(v.number()) }),
+  /** What the job itself says; of the rest the script's own wish counts. */
+  stated: v.optional(v.array(v.picklist(['every', 'keep'])), []),
   identity: v.object({
     branch: v.nullable(v.string()),
     commit: v.nullable(objectIdSchema),
@@ -211,6 +218,8 @@ export const eventSchema = v.variant('type', [
     stepsPerEpoch: v.nullable(v.number()),
     environment: v.record(v.string(), v.string()),
     monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
+    /** Which checkpoints are kept, where the script says so and the job does not. */
+    keep: v.optional(v.nullable(v.object({ last: v.number(), every: v.nullable(v.number()) }))),
     params: v.record(v.string(), paramValue),
     /** It saves when asked and pauses at a step boundary. False: a script that knows nothing of us. */
     cooperative: v.optional(v.boolean(), true),
@@ -272,6 +281,8 @@ export const checkpointFileSchema = v.object({
   lacks: v.optional(v.array(v.string()), []),
   /** An earlier one of the same moment, all of which is in this one. */
   replaces: v.optional(v.nullable(v.string()), null),
+  /** What it is made of, and what `grade` and `missing` are read off; absent: an older version wrote it. */
+  ingredients: v.optional(v.nullable(v.array(ingredientSchema))),
   /** The checkpoint before it in this session, or the one the session resumed from. */
   parent: v.nullable(idSchema),
   metrics: v.record(v.string(), wireNumberSchema),

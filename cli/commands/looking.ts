@@ -13,7 +13,7 @@ import { hookAdvice } from '../hook.ts';
 import { printJson, printRaw } from '../output.ts';
 import { interrupted } from '../terminal.ts';
 import { trashLines } from '../trash.ts';
-import { checkpointTable, runDetails, runTable, waitingLines } from '../views.ts';
+import { checkpointDetails, checkpointTable, runDetails, runTable, waitingLines } from '../views.ts';
 
 /** Runs that are listed for people, unless they say otherwise. */
 const LISTED = 100;
@@ -33,14 +33,20 @@ export const lookingCommands: Record<string, Command> = {
     run: listRuns,
   },
   show: {
-    summary: 'show a run: progress, params, metrics, checkpoints',
-    usage: '[RUN] [--trash]',
+    summary: 'show a run, or what one of its checkpoints is made of',
+    usage: '[RUN | RUN@STEP] [--trash]',
     options: { trash: { type: 'boolean' } },
     words: [0, 1],
     async run(context) {
       const client = await context.project();
-      const run = await context.runOrDefault(context.args.words[0]);
       const { root, width } = context;
+      const [word] = context.args.words;
+      if (word?.includes('@')) {
+        const checkpoint = await client.request(m.checkpointShow, { root, checkpoint: word });
+        context.answer(checkpoint, checkpointDetails(checkpoint, width));
+        return 0;
+      }
+      const run = await context.runOrDefault(word);
       const shown = await client.request(m.runShow, { root, run });
       const lines = runDetails(shown.run, shown.sessions, shown.checkpoints, width);
       if (!context.args.flag('trash')) {

@@ -7,6 +7,7 @@ import { openFile } from '../formats/inspect.ts';
 import type { OpenedFile, PlacedTensor } from '../formats/inspection.ts';
 import { statisticsOf } from '../formats/statistics.ts';
 import { inBlocks } from './blocks.ts';
+import { ingredientsBeside } from './ingredients.ts';
 import { pageOf } from './page.ts';
 import { FileChanged, WatchedFile } from './regular-file.ts';
 import type { ListRequest } from './requests.ts';
@@ -37,7 +38,8 @@ export async function list(request: ListRequest): Promise<FileInspection> {
       statisticsOf: request.statistics ? (tensor) => statisticsOf(tensor, read) : null,
     });
     file.check();
-    return path === request.path ? page : { ...page, bytes: bytesIn(request.path) };
+    if (path !== request.path) return { ...page, bytes: bytesIn(request.path) };
+    return request.after ? page : { ...page, ingredients: ingredientsBeside(path) };
   } finally {
     file.close();
   }

@@ -211,6 +211,7 @@ export class Collector {
       reasons: ['file', ...new Set(names.flatMap(({ reasons }) => reasons))],
       grade: grade.grade,
       missing: grade.missing,
+      ingredients: grade.ingredients,
       lacks,
       replaces: replaces?.id ?? null,
       parent,

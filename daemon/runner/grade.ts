@@ -1,10 +1,8 @@
 /** What a script's own files can give back, by the names in them, and when they were made, by their values. Pure. */
+import { described, kept, lost } from '../../protocol/ingredients.ts';
 import { type ContentFacts, NO_FACTS } from './content-facts.ts';
 
-export interface FileGrade extends ContentFacts {
-  grade: 'partial' | 'weights only';
-  missing: string[];
-}
+export type FileGrade = ReturnType<typeof described> & ContentFacts;
 
 /** What is known of the files of a checkpoint. */
 export interface KnownFiles {
@@ -21,13 +19,15 @@ const OPTIMIZER = /(^|[^a-z])(optim(izer)?s?(_states?)?|opt|exp_avg|momentum_buf
 const RANDOM = /(^|[^a-z])(rng|random)(_states?)?([^a-z]|$)/i;
 
 export function gradeOf({ optimizer, random, problem, facts }: KnownFiles): FileGrade {
-  const missing = [
-    ...(problem === null ? [] : [`what could not be looked into: ${problem}`]),
-    ...(optimizer ? [] : ['the optimizer’s state']),
-    ...(random ? [] : ['random numbers']),
-    'the place in the data',
+  const ingredients = [
+    kept('weights', 'weights'),
+    ...(problem === null ? [] : [lost('other', 'what could not be looked into', problem)]),
+    optimizer ? kept('optimizer', 'optimizer') : lost('optimizer', 'the optimizer’s state', null),
+    // A name tells that they are there, and not that the script puts them back.
+    ...(random ? [] : [lost('random', 'random numbers', null)]),
+    lost('data', 'the place in the data', null),
   ];
-  return { grade: optimizer ? 'partial' : 'weights only', missing, ...facts };
+  return { ...described(ingredients), ...facts };
 }
 
 /** Names of files, tensors and values tell what a checkpoint holds. */

@@ -180,7 +180,8 @@ function spaced(code: string): string {
 }
 
 const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600 };
-const DEFAULT_EVERY_SECONDS = 600;
+/** Where a job says nothing: each epoch's end, at least every five minutes, at a share of at most 2 %. As in the Python package. */
+const DEFAULT_POLICY = { everySeconds: 300, everyEpochs: 1, share: 0.02 };
 
 /** `10m`, `500 steps`, `1 epoch, 5m`. Best checkpoints are taken unless switched off. */
 export function checkpointPolicy(job: Pick<JobConfig, 'checkpoint'>): CheckpointPolicy {
@@ -190,7 +191,7 @@ export function checkpointPolicy(job: Pick<JobConfig, 'checkpoint'>): Checkpoint
     everyEpochs: null,
     onBest: job.checkpoint.best ?? true,
   };
-  if (job.checkpoint.every === undefined) return { ...policy, everySeconds: DEFAULT_EVERY_SECONDS };
+  if (job.checkpoint.every === undefined) return { ...policy, ...DEFAULT_POLICY };
   for (const [, number, unit] of job.checkpoint.every.matchAll(/(\d+(?:\.\d+)?)\s*(steps?|epochs?|s|m|h)/g)) {
     const amount = Number(number);
     if (unit!.startsWith('step')) policy.everySteps = Math.max(1, Math.round(amount));

@@ -62,6 +62,8 @@ export class LiveRun {
   readonly #told = new Map<string, number>();
   #persistedAt = 0;
   #compared = false;
+  /** What the script itself wants to be kept, where its job says nothing. */
+  #keep: Launch['keep'] | null = null;
   #forced = false;
   readonly #requests = new CheckpointRequests();
 
@@ -230,6 +232,7 @@ export class LiveRun {
     const run = this.#run;
     const params = maskParams(started.params as Params);
     this.#pace = { startStep: started.step, startedAt: started.t };
+    this.#keep = this.#launch.stated.includes('keep') ? null : (started.keep ?? null);
     const earlier = await store.runs({ drafts: false, trashed: false, before: run.number, limit: 50 });
     const previous = earlier.runs.find(({ job }) => job === run.job);
     this.#run = {
@@ -291,7 +294,8 @@ export class LiveRun {
     await this.#onFirstStep(checkpoint.step);
     const replaced = facts.replaces && (await store.replaceCheckpoint(facts.replaces, checkpoint.id));
     if (replaced) announce.checkpoint(replaced);
-    const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, this.#launch));
+    const keep = this.#keep ?? this.#launch.keep;
+    const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, { ...this.#launch, keep }));
     for (const old of trashed) announce.checkpoint(old);
     if (over || pruned.length > 0) {
       const still = over ? ', and it is still above it' : '';

@@ -67,6 +67,7 @@ export async function prepareSession(context: PrepareContext, request: SessionRe
             directory: 'restore',
             checkpoint: checkpoint.id,
             step: checkpoint.step,
+            session: checkpoint.session,
             expected: {
               data: facts?.data?.fingerprint ?? null,
               backend: facts?.environment.backend ?? null,

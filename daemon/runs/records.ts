@@ -102,7 +102,13 @@ export function newLaunch(
       code: run.code,
       codeLeftOut: run.codeLeftOut,
     },
+    stated: statedBy(job),
     createdAt: Date.now(),
     ...overrides,
   };
+}
+
+function statedBy({ checkpoint, keep }: JobConfig): Launch['stated'] {
+  const keeps = keep.last !== undefined || keep.every !== undefined;
+  return [...(checkpoint.every === undefined ? [] : ['every' as const]), ...(keeps ? ['keep' as const] : [])];
 }

@@ -13,6 +13,7 @@ import {
   type Session,
 } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
+import { ingredientSchema } from '../../protocol/ingredients.ts';
 import { nameProblem, namesProblem } from '../../protocol/names.ts';
 import { checkpointFileSchema, idSchema as id, objectIdSchema as object } from '../../protocol/session.ts';
 import { mendCheckpoint, mendRun } from './earlier-rows.ts';
@@ -168,6 +169,7 @@ const checkpointRecord = recordOf<Checkpoint>({
   trashedAt: [told, null],
   keep: [v.optional(v.literal(true)), undefined],
   lacks: [v.optional(v.array(text)), undefined],
+  ingredients: [v.optional(v.nullable(v.array(ingredientSchema))), undefined],
 });
 
 const files = v.array(v.object({ name: text, bytes: count, chunks: count }));

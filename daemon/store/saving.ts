@@ -223,6 +223,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     grade: gradeOf(checkpoint.grade, proof),
     missing: checkpoint.missing,
     lacks: checkpoint.lacks ?? [],
+    ingredients: checkpoint.ingredients,
     proof,
     stateDigest: digest,
     parent: checkpoint.parent,

@@ -3,6 +3,7 @@ import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Monitor } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
+import { absent, described, type Ingredient, kept } from '../../protocol/ingredients.ts';
 import { fromWireNumber, hasDiverged, isBetter, toWireNumbers } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type CheckpointPolicy } from '../../protocol/session.ts';
@@ -14,6 +15,20 @@ import type { NamedTensor, Progress } from './state.ts';
 
 /** Checkpoints by time may cost this share of the training's time. */
 const MAX_OVERHEAD = 0.02;
+/** What a checkpoint costs beside the copy: files are synced, and the daemon takes them in. As in the Python package. */
+const FIXED_COST_MS = 100;
+/** The trainer owns the loop: nothing of a training is where it would not find it. */
+const INGREDIENTS: Ingredient[] = [
+  kept('weights', 'model'),
+  kept('optimizer', 'optimizer'),
+  absent('schedule', 'schedule (a function of the step)'),
+  absent('scaler', 'scaler'),
+  kept('random', 'random numbers'),
+  kept('data', 'order and place of the data'),
+  kept('loop', 'best value, early stopping, recent losses'),
+  absent('gradients', 'gradients left over'),
+  absent('callback', 'callbacks'),
+];
 /** What the copying may take of each step, and at most. */
 const PUMP_SHARE = 0.02;
 const PUMP_MIN_MS = 1;
@@ -44,6 +59,10 @@ export class Checkpoints {
   #lastPosition = '';
   #taken = 0;
   #saidFull = false;
+  readonly #beganAt = performance.now();
+  #spentMs = 0;
+  #costMs = FIXED_COST_MS;
+  #epochsSeen = 0;
   #isLast = false;
   /** What the newest finished capture cost the training thread. */
   lastStallMs = 0;
@@ -60,12 +79,24 @@ export class Checkpoints {
     const { policy } = this.#setup;
     if (step === this.#lastStep && endOfEpoch === null) return [];
     const reasons: string[] = [];
-    if (performance.now() - this.#lastAt >= this.#intervalMs) reasons.push('interval');
+    if (performance.now() - this.#lastAt >= this.#intervalMs && this.#isAffordable) reasons.push('interval');
     if (policy.everySteps !== null && step % policy.everySteps === 0 && step !== this.#lastStep) reasons.push('steps');
-    if (endOfEpoch !== null && policy.everyEpochs !== null && endOfEpoch % policy.everyEpochs === 0)
-      reasons.push('epoch');
+    if (endOfEpoch !== null) this.#epochsSeen++;
+    if (endOfEpoch !== null && policy.everyEpochs !== null && endOfEpoch % policy.everyEpochs === 0) {
+      // The first of a launch always: it shows whether a resume can work.
+      if (this.#epochsSeen === 1 || this.#isAffordable) reasons.push('epoch');
+    }
     if (isBest && policy.onBest) reasons.push('best');
     return reasons;
+  }
+
+  get #isAffordable(): boolean {
+    const { share } = this.#setup.policy;
+    return (
+      share === undefined ||
+      share === null ||
+      this.#spentMs + this.#costMs <= share * (performance.now() - this.#beganAt)
+    );
   }
 
   /** Starts a checkpoint, unless one is being written: an automatic one is then skipped until it is due again. */
@@ -75,6 +106,7 @@ export class Checkpoints {
     const id = randomId();
     const facts: CheckpointFile = {
       ...blankCheckpointFile(id, this.#setup.directory.id, progress.step, Date.now()),
+      ...described(INGREDIENTS),
       epoch: progress.epoch,
       batch: progress.batch,
       reasons,
@@ -125,7 +157,9 @@ export class Checkpoints {
     if (!result) return true;
     const { reporter } = this.#setup;
     this.lastStallMs = result.stallMs;
-    if (this.#setup.policy.everySeconds > 0)
+    this.#costMs = result.stallMs + FIXED_COST_MS;
+    this.#spentMs += this.#costMs;
+    if (this.#setup.policy.everySeconds > 0 && !this.#setup.policy.share)
       this.#intervalMs = Math.max(this.#setup.policy.everySeconds * 1000, result.stallMs / MAX_OVERHEAD);
     if (result.error !== null) {
       this.#lastPosition = '';

@@ -1,6 +1,7 @@
 /** What a checkpoint file holds. */
 import { useState } from 'preact/hooks';
 import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
+import { sentence } from '../../protocol/ingredients.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
 import type { FilePageSaid, FilePageState } from './messages.ts';
 import { drawer, listen, say } from './page.ts';
@@ -8,6 +9,7 @@ import { param } from './words.ts';
 
 /** After the last key, the filter is asked for. */
 const TYPING_MS = 200;
+const STATES = { kept: 'kept', absent: 'not there', lost: 'not kept' };
 
 let state: FilePageState | null = null;
 const draw = drawer(() => (state ? <Page {...state} /> : <p class="quiet">Reading…</p>));
@@ -47,6 +49,7 @@ function Contents({
   next,
   statistics: hasStatistics,
   reading,
+  ingredients,
 }: FileInspection & Pick<FilePageState, 'name' | 'statistics' | 'reading'>) {
   const [filter, setFilter] = useState('');
   const facts = [format, version, bytes(size), counted(tensorCount, 'tensor'), counted(elements, 'element')];
@@ -59,6 +62,24 @@ function Contents({
           {note}
         </p>
       ))}
+      {ingredients && ingredients.length > 0 && (
+        <details class="section" open>
+          <summary>
+            <h2>What it is made of</h2>
+          </summary>
+          <table>
+            <tbody>
+              {ingredients.map((one) => (
+                <tr key={`${one.kind} ${one.name}`}>
+                  <th scope="row">{one.kind}</th>
+                  <td>{STATES[one.state]}</td>
+                  <td class={one.state === 'lost' ? 'problem' : undefined}>{sentence(one)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </details>
+      )}
       {values.length > 0 && (
         <details class="section" open={valueCount <= 40}>
           <summary>

@@ -7,7 +7,7 @@ import { counted, exactly, integer } from '../../protocol/words.ts';
 import type { BranchView, Model, ProjectMirror } from '../model.ts';
 import { filterOf } from '../pages/columns.ts';
 import { rowOf } from '../rows.ts';
-import { alarmText, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../text.ts';
+import { alarmText, ingredientFacts, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../text.ts';
 
 /** Rows of a live run change this often at most. */
 const REDRAW_MS = 500;
@@ -266,6 +266,7 @@ function tooltipOfCheckpoint(checkpoint: Checkpoint): vscode.MarkdownString {
     Object.entries(metrics)
       .map(([name, value]) => `${name} ${exactly(value)}`)
       .join('  '),
+    ...ingredientFacts(checkpoint),
     proof ? `${proof.kind} of ${counted(proof.steps, 'step')}: ${proof.verdict} (${proof.fingerprint})` : '',
     `state ${stateDigest.slice(0, 16)}, id ${checkpoint.id}`,
   ];

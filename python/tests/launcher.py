@@ -16,8 +16,11 @@ def serve() -> None:
     import numpy  # noqa: F401
     import torch
     import torch.utils.data  # noqa: F401
+    import trainstash.launching  # noqa: F401
 
     torch.set_num_threads(1)
+    # The first optimizer of a process imports the compiler, which takes longer than a script of these.
+    torch.optim.SGD([torch.zeros(1)], lr=0.1)
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)

@@ -139,14 +139,20 @@ class Training:
         return Launch(path, status)
 
     def pair(self, kill: Any, **launch: Any) -> Tuple[Launch, Launch, Launch]:
-        """To the end; killed at that step; and resumed from the newest checkpoint."""
-        whole = self.launch(**launch)
+        """To the end, once for all kills; killed at that step; and resumed from the newest checkpoint."""
+        key = json.dumps([self._script, self._policy, self._env, launch], sort_keys=True)
+        whole = _whole.get(key)
+        if whole is None:
+            whole = _whole[key] = self.launch(**launch)
         assert whole.code == 0, whole.output
         killed = self.launch(KILL=kill, **launch)
         assert killed.was_killed, killed.output
         resumed = self.launch(resume=killed.newest(), **launch)
         assert resumed.code == 0, resumed.output
         return whole, killed, resumed
+
+
+_whole: Dict[str, Launch] = {}
 
 
 def differences(a: Launch, b: Launch) -> List[str]:

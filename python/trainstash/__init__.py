@@ -16,7 +16,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping, Optional
+    from typing import Any, Mapping, Optional, Union
 
     from .run import Run
 
@@ -34,23 +34,40 @@ def init(
     params: Optional[Mapping[str, Any]] = None,
     resume: Optional[str] = None,
     schedule: Optional[str] = None,
+    every: Optional[Union[str, int, float]] = None,
+    keep: Optional[Union[int, Mapping[str, Any]]] = None,
     **tracked: Any,
 ) -> Run:
-    """Tracks the objects that make up a training, and restores them if this launch is a resume.
+    """Tracks the objects that make up a training, and restores them if this launch is a resume. Call it when models, optimizers
+    and schedules are made, and before the loop.
 
-    ``tracked``: anything with ``state_dict()`` and ``load_state_dict()`` (models, optimizers, schedulers, scalers), random
-    generators of torch, NumPy and Python, tensors, and dicts of tensors; the names are the keys in the checkpoint.
-    ``params``: hyper-parameters, shown and compared; those of the launch win. ``resume``: None resumes only when the
-    launch says so; ``"last"`` goes on from the newest checkpoint of this script on this branch, or starts from the beginning
-    where there is none; a path names a ``state.pt``. ``schedule``: when a scheduler was built for another number of steps than the checkpoint's,
-    ``"keep"`` the checkpoint's or ``"rebuild"`` it from this step.
+    Args:
+        params: Hyper-parameters, shown and compared; those of the launch win.
+        resume: None resumes only when the launch says so; ``"last"`` goes on from the newest checkpoint of this script on this
+            branch, or starts from the beginning where there is none; a path names a ``state.pt``.
+        schedule: When a scheduler was built for another number of steps than the checkpoint's: ``"keep"`` the checkpoint's, or
+            ``"rebuild"`` it from this step.
+        every: How often checkpoints are taken: ``"5m"``, ``"100 steps"``, ``"1 epoch"``, several with commas, or seconds.
+            None: each epoch's end, at least every five minutes, at a share of at most 2 % of the time. A job that says it
+            wins.
+        keep: How many of the newest are kept, or a dict of ``last``, ``every`` (steps) and ``best`` (``"val_loss"``,
+            ``"max:val_acc"``). A job that says it wins.
+        tracked: Anything with ``state_dict()`` and ``load_state_dict()`` (models, optimizers, schedulers, scalers), random
+            generators of torch, NumPy and Python, tensors, and dicts of tensors; the names are the keys in the checkpoint.
 
-    Raises ResumeError when weights or optimizer state do not fit. Anything else that cannot be restored lowers the
-    checkpoint's grade, and says so.
+    Raises:
+        ResumeError: Weights or optimizer state do not fit. Anything else that cannot be restored lowers the grade of the
+            checkpoints, and says so.
+        TypeError: An object has no state that could be kept.
+        ValueError: ``every``, ``keep`` or ``schedule`` is none of the above.
+
+    Example:
+        run = trainstash.init(model=model, optimizer=optimizer, scheduler=scheduler, every="1 epoch, 10m", keep=5)
     """
     from .launching import start
+    from .wishes import Wishes
 
-    return start(params=params, resume=resume, schedule=schedule, tracked=tracked)
+    return start(Wishes(params=params, resume=resume, schedule=schedule, every=every, keep=keep), tracked)
 
 
 def attach(trainer: Any) -> Any:

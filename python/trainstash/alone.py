@@ -18,14 +18,22 @@ from .environment import plain_params
 from .masking import mask_words
 from .numbers import has_diverged
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
+from .wishes import InForce, Wishes, in_force
 
-DEFAULT_EVERY_SECONDS = 600
 
+def own_session(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], force: Optional[InForce] = None) -> Optional[Session]:
+    """Makes a session folder.
 
-def own_session(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Optional[Session]:
-    """``resume``: the id of the checkpoint and its step. None, with a line said, when no folder can be had."""
+    Args:
+        params: Hyper-parameters.
+        resume: The id of the checkpoint to go on from and its step.
+        force: When checkpoints are taken, and which are kept; None: the defaults.
+
+    Returns:
+        None, with a line said, when no folder can be had.
+    """
     try:
-        return _make(params, resume)
+        return _make(params, resume, force or in_force({}, Wishes()))
     except (OSError, sqlite3.Error) as error:
         where = getattr(error, "filename", None) or find_store(os.getcwd())[1]
         why = getattr(error, "strerror", None) or error
@@ -106,7 +114,7 @@ def _is_over(session: str) -> bool:
         lock.close()
 
 
-def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Session:
+def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], force: InForce) -> Session:
     root, store = find_store(os.getcwd())
     if not os.path.isdir(store):
         os.makedirs(store, mode=0o700, exist_ok=True)
@@ -152,11 +160,11 @@ def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]]) -> Sessi
         },
         "untilStep": None,
         "untilEpoch": None,
-        "checkpoint": {"everySeconds": DEFAULT_EVERY_SECONDS, "everySteps": None, "everyEpochs": None, "onBest": True},
+        "checkpoint": dict(force.checkpoint),
         "onNaN": "ignore",
         "onSpike": "ignore",
-        "monitor": None,
-        "keep": {"last": 3, "every": None},
+        "monitor": force.monitor and dict(force.monitor),
+        "keep": dict(force.keep),
         "identity": _identity(root),
         "createdAt": time.time() * 1000,
     }

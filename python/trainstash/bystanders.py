@@ -147,7 +147,7 @@ def _is_enabled(scaler: Any) -> bool:
 def _fingerprint(value: Any) -> Any:
     """What differs when the object has changed; None for one that has nothing to look at."""
     if rng.is_generator(value):
-        return repr(rng.state_of(value))
+        return rng.fingerprint_of(value)
     if is_model(value):
         count = getattr(value, "_update_count", None)
         return count if count is not None else sum(_version(one) for one in [*value.parameters(), *value.buffers()])

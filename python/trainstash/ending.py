@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from .session import write_end
+
 if TYPE_CHECKING:
     from .engine import Engine
 
@@ -139,9 +141,8 @@ class Ending:
         session.flush()
         if self._not_kept:
             session.write_exit("failed", engine.steps, _NOT_KEPT)
-        elif session.alone and not os.path.exists(session.file("exit.json")):
-            reason = f"{type(failure).__name__}: {failure}" if failure is not None else ""
-            session.write_exit("failed" if failure is not None else "completed", engine.steps, reason)
+        else:
+            write_end(session, engine.steps)
 
     def _has_unsaved_end(self) -> bool:
         """Whether a loop has ended in its own way and stands between two steps. In the middle of one, nothing is kept: the

@@ -137,8 +137,8 @@ class Engine:
     def _note_detours(self, own: Mapping[str, Any]) -> None:
         """A resume that went without something is another training from there on."""
         texts = list(own.get("detours", []))
-        if own.get("lost"):
-            texts.append(f"the resume from step {self.steps:,} went without {'; '.join(own['lost'])}")
+        if own.get("went_without"):
+            texts.append(f"the resume from step {self.steps:,} went without {'; '.join(own['went_without'])}")
         for text in texts:
             self.detours.append(("other", text))
             self.lose("other", text, "")
@@ -161,6 +161,7 @@ class Engine:
             stepsPerEpoch=None,
             environment=facts,
             monitor=session.launch.get("monitor"),
+            keep=session.launch.get("keep"),
             params=plain_params(self.params),
             cooperative=True,
         )

@@ -13,26 +13,19 @@ from .resharding import FOLDER_KEY
 from .run import Run
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say
 from .tracked import Tracked
+from .wishes import Wishes, in_force
 
 _OWNER_VARIABLE = "TRAINSTASH_OWNER"
 
 _current: Optional[Run] = None
 
 
-def start(
-    params: Optional[Mapping[str, Any]],
-    resume: Optional[str],
-    schedule: Optional[str],
-    tracked: Mapping[str, Any],
-) -> Run:
+def start(wishes: Wishes, tracked: Mapping[str, Any]) -> Run:
+    """Begins the training of this process; see ``trainstash.init``."""
     global _current
-    if schedule not in (None, "keep", "rebuild"):
-        raise TypeError(
-            f'schedule is "keep" or "rebuild", for a schedule that has another length than in the checkpoint, and not '
-            f"{type(schedule).__name__}; a learning rate schedule is given as scheduler=… or under any other name"
-        )
+    wishes.check()
     group = Group()
-    given = dict(params or {})
+    given = dict(wishes.params or {})
     owner = os.environ.get(_OWNER_VARIABLE)
     if owner is not None and owner != str(os.getpid()) and launched_rank() is None and not group.several:
         # A worker of a data loader, a process of a pool: the training is its parent's.
@@ -40,31 +33,34 @@ def start(
     if _current is not None and not _current.over:
         say("one process records one training; this second init() is not recorded")
         return Run(Engine(None, {}, Tracked(tracked), given, group))
-    _current = _open(given, resume, schedule, Tracked(tracked), group)
+    _current = _open(given, wishes, Tracked(tracked), group)
     os.environ[_OWNER_VARIABLE] = str(os.getpid())
     return _current
 
 
-def _open(
-    params: Dict[str, Any], resume: Optional[str], schedule: Optional[str], tracked: Tracked, group: Group
-) -> Run:
+def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group) -> Run:
     session = managed_session()
     launch: Mapping[str, Any] = session.launch if session else {}
-    saved, origin = _saved(session, resume)
+    saved, origin = _saved(session, wishes.resume)
     if session is None and group.rank == 0:
         from .alone import newest_checkpoint, own_session
 
         unfinished = None if saved is not None else newest_checkpoint()
-        session = own_session(params, origin)
+        session = own_session(params, origin, in_force({}, wishes))
         launch = session.launch if session else {}
         if session:
             say(f"no daemon started this; it is recorded in {session.path}")
             _offer(unfinished)
+    # What the script asks for counts where the launch says nothing of it.
+    force = in_force(launch, wishes)
+    launch = {**launch, "checkpoint": force.checkpoint, "keep": force.keep, "monitor": force.monitor}
+    if session is not None:
+        session.launch = launch
     # The other ranks decide nothing and write nothing.
     params = merged_params(params, launch.get("params"))
     engine = Engine(session if group.rank == 0 else None, launch, tracked, params, group)
     if saved is not None:
-        engine.restore(saved, schedule)
+        engine.restore(saved, wishes.schedule)
     engine.begin()
     return Run(engine)
 

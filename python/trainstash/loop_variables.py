@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
-from .flow import Flow, Key, key_of, prefixes, reads_in, root_of, targets_of
+from .flow import Flow, Key, key_of, prefixes, reads_in, targets_of
 
 Loop = Union[ast.For, ast.AsyncFor, ast.While]
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)

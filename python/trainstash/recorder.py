@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ from .distributed import Group
 from .environment import environment, merged_params, plain_params
 from .numbers import as_number, is_better, plain_metrics
 from .policy import Policy
-from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_json
+from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_end, write_json
 from .watch import Watch
 
 _POLL_SECONDS = 0.1
@@ -52,6 +53,9 @@ class Recorder:
         self.asked: Optional[Dict[str, Any]] = None
         #: Said with every checkpoint: what this framework's own files lack.
         self.missing: List[str] = []
+        self._step = 0
+        if self.session and self.session.alone:
+            atexit.register(_write_end, self)
 
     def started(self, step: int, epoch: int, total: Optional[int], per_epoch: Optional[int]) -> None:
         self.policy = Policy(self.launch.get("checkpoint") or {}, step)
@@ -69,6 +73,7 @@ class Recorder:
             )
 
     def log(self, step: int, epoch: int, metrics: Mapping[str, Any]) -> None:
+        self._step = step
         values: Dict[str, float] = {}
         for name, value in metrics.items():
             number = as_number(value)
@@ -169,6 +174,12 @@ class Recorder:
         if "ipykernel" in sys.modules:
             raise KeyboardInterrupt("trainstash: the training was asked to end")
         raise SystemExit(0)
+
+
+def _write_end(recorder: Recorder) -> None:
+    """A training that was started by hand and ends cleanly is completed."""
+    if recorder.session is not None:
+        write_end(recorder.session, recorder._step)
 
 
 def link_tree(source: str, target: str) -> None:

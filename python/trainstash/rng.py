@@ -186,6 +186,16 @@ def state_of(generator: Any) -> Any:
     return generator.bit_generator.state
 
 
+def fingerprint_of(generator: Any) -> str:
+    """As ``fingerprint``, of one generator object."""
+    state = state_of(generator)
+    if hasattr(state, "data_ptr"):
+        state = ctypes.string_at(state.data_ptr(), state.numel())
+    elif isinstance(state, tuple) and any(hasattr(item, "tobytes") for item in state):
+        state = tuple(item.tobytes() if hasattr(item, "tobytes") else item for item in state)
+    return hashlib.blake2b(repr(state).encode(), digest_size=8).hexdigest()
+
+
 def set_state_of(generator: Any, state: Any) -> None:
     for name in ("set_state", "setstate"):
         if hasattr(generator, name):

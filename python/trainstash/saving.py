@@ -207,7 +207,7 @@ class Saver:
             "slots": engine.tracked.slot_names(),
             "made with": engine.tracked.made_with(),
             "params": plain_params(engine.params),
-            "lost": [],
+            "went_without": [],
             "detours": [name for _, name in engine.detours],
             "clears_gradients": engine.gradients.are_given_up,
             **of_all(states),
@@ -221,7 +221,7 @@ class Saver:
         self._note_data(found)
         found.absent("callback", NAMES["callback"])
         state = {**self._tracked(found), **engine.unclaimed, "trainstash": own}
-        own["lost"] = self._lost_for_good(found)
+        own["went_without"] = self._lost_for_good(found)
         return state
 
     def _lost_for_good(self, found: Ingredients) -> List[str]:

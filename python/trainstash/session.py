@@ -173,6 +173,15 @@ class Session:
             self.once("exit", "how the run ended could not be written down")
 
 
+def write_end(session: Session, step: int) -> None:
+    """How the process ends, of a session that nobody else waits for. To be called when the interpreter leaves."""
+    if not session.alone or os.path.exists(session.file("exit.json")):
+        return
+    failure = getattr(sys, "last_value", None)
+    reason = f"{type(failure).__name__}: {failure}" if failure is not None else ""
+    session.write_exit("failed" if failure is not None else "completed", step, reason)
+
+
 def managed_session() -> Optional[Session]:
     """The session that this process was launched for; None when it was started by hand."""
     path = os.environ.get(SESSION_VARIABLE)

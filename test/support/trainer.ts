@@ -38,6 +38,7 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     onSpike: 'ignore',
     monitor: null,
     keep: { last: 3, every: null },
+    stated: [],
     identity: { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] },
     createdAt: Date.now(),
     ...overrides,

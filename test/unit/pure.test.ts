@@ -98,7 +98,13 @@ test('a label says what differs from the run before', () => {
 });
 
 test('checkpoint intervals are read as written', () => {
-  expect(checkpointPolicy({ checkpoint: {} })).toMatchObject({ everySeconds: 600, everySteps: null, onBest: true });
+  expect(checkpointPolicy({ checkpoint: {} })).toMatchObject({
+    everySeconds: 300,
+    everySteps: null,
+    everyEpochs: 1,
+    onBest: true,
+    share: 0.02,
+  });
   expect(checkpointPolicy({ checkpoint: { every: '1.5h, 500 steps,2 epochs', best: false } })).toEqual({
     everySeconds: 5400,
     everySteps: 500,

@@ -4,7 +4,7 @@ loop that is broken off and caught."""
 import os
 
 import trainstash
-from case import KILL, RESUMED, after, die, loader, loss_of, net, dataset
+from case import KILL, RESUMED, die, loader, loss_of, net, dataset
 
 HOW = os.environ["HOW"]
 model, optimizer = net()
