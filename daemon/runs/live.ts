@@ -11,7 +11,7 @@ import { reached } from '../sessions/reached.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
 import { withSummary } from '../store/points.ts';
-import { type KeepPolicy, lastOf, newestGood } from '../store/retention.ts';
+import { lastOf, newestGood } from '../store/retention.ts';
 import { beginningOf } from './beginning.ts';
 import type { ProjectContext } from './context.ts';
 import { deferred } from './deferred.ts';
@@ -19,11 +19,12 @@ import { endingOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
 import { type CodeDifference, differenceText } from './identity.ts';
+import { keepPolicy } from './keep-policy.ts';
 import { takeLeftovers } from './leftovers.ts';
 import { labelOf } from './naming.ts';
 import { passedOverText } from './passed-over.ts';
 import { proofOf } from './proof.ts';
-import type { PutBack } from './put-back.ts';
+import { type PutBack, putBackTexts } from './put-back.ts';
 import type { Identity } from './records.ts';
 import { CheckpointRequests } from './requests.ts';
 
@@ -154,20 +155,9 @@ export class LiveRun {
     if (own !== undefined) void this.update({ branch: own });
   }
 
-  /** What was done with the files of a script that is to go on from them. */
-  async saidPutBack({ restored, changed }: PutBack): Promise<void> {
-    if (restored.length > 0)
-      await this.#say(
-        'putBack',
-        'info',
-        `${listed(restored)} had gone and ${restored.length === 1 ? 'is' : 'are'} back.`,
-      );
-    if (changed.length > 0)
-      await this.#say(
-        'putBack',
-        'warning',
-        `${listed(changed)} in the project ${changed.length === 1 ? 'is' : 'are'} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`,
-      );
+  /** Says what was done with the files of a script that is to go on from them. */
+  async saidPutBack(done: PutBack): Promise<void> {
+    for (const { level, text } of putBackTexts(done)) await this.#say('putBack', level, text);
   }
 
   /** What is newer than the checkpoint that it goes on from. */
@@ -354,9 +344,8 @@ export class LiveRun {
     rmSync(directory.file('restore'), { recursive: true, force: true });
     await this.#outside.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
     const { name, id, status, reason } = this.#run;
-    this.started.reject(
-      exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {}),
-    );
+    const error = exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {});
+    this.started.reject(error);
     const tooLate = `${name} ended before the checkpoint: ${reason || status}.`;
     this.#requests.reject(new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }));
   }
@@ -408,16 +397,4 @@ export class LiveRun {
     await this.#context.store.putRun(this.#run);
     this.#context.announce.run(this.#run);
   }
-}
-
-function listed(names: readonly string[]): string {
-  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more files`;
-}
-
-export function keepPolicy(run: Run, launch: Pick<Launch, 'keep' | 'monitor'> | null): KeepPolicy {
-  return {
-    last: launch?.keep.last ?? 3,
-    every: launch?.keep.every ?? null,
-    monitor: run.monitor ?? launch?.monitor ?? null,
-  };
 }

@@ -5,7 +5,7 @@ import type { Run } from '../../protocol/domain.ts';
 import { SET_ASIDE, SessionDirectory } from '../sessions/directory.ts';
 import { lastOf } from '../store/retention.ts';
 import { type ProjectContext, sessionsPath } from './context.ts';
-import { keepPolicy } from './live.ts';
+import { keepPolicy } from './keep-policy.ts';
 
 export async function takeInSetAside(context: ProjectContext, isLive: (run: string) => boolean): Promise<void> {
   for (const id of readdirSync(sessionsPath(context))) {
