@@ -107,7 +107,7 @@ export const branchCommands: Record<string, Command> = {
       const command = [process.execPath, join(context.dist, 'trainstash.js')];
       const { path, kept } = installHook(context.root, command);
       context.answer({ path, kept }, [
-        `${path} waits for files to follow. ${kept ? 'The hook that was there runs first. ' : ''}\`trainstash hook remove\` takes it away.`,
+        `git now waits, after a switch, until the files of the branch are in place (${path}). ${kept ? 'The hook that was there runs first. ' : ''}\`trainstash hook remove\` takes it away.`,
       ]);
       return 0;
     },

@@ -23,6 +23,7 @@ import { takeLeftovers } from './leftovers.ts';
 import { readMetricLine } from './lines.ts';
 import { MemoryWatch } from './memory.ts';
 import { Output } from './output.ts';
+import { usesPackage } from './package-use.ts';
 import { Progress } from './progress.ts';
 import { reasonOf } from './reason.ts';
 import { EventFiles } from './tensorboard.ts';
@@ -166,6 +167,7 @@ class Runner {
       monitor: this.#launch.monitor,
       params: this.#launch.params,
       cooperative: false,
+      expectsPackage: this.#command.usesPackage || usesPackage(words, this.#command.cwd),
     });
     this.#reporter.flush();
     this.#every(CONTROL_MS, () => this.#obey());
@@ -234,7 +236,8 @@ class Runner {
   #obey(): void {
     if (this.#speaksForItself()) return;
     const control = this.#reporter.request();
-    if (!control) return;
+    // The package will see it, and answers then.
+    if (!control || control.forPackage) return;
     this.#reporter.answer(control, this.step);
     if (control.pause || control.stop) this.#end(control);
     else if (control.checkpoint)

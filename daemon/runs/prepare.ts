@@ -158,6 +158,7 @@ async function prepareCommand(
     env: variables,
     dir,
     checkpoints: job.checkpoints,
+    usesPackage: facts !== null && isOfPackage(facts),
     parts: context.store ? await knownParts(context.store, run) : {},
     facts: await pythonFacts(program, all),
   };

@@ -39,6 +39,7 @@ class Bench {
         dir: join(this.root, 'own'),
         checkpoints: [],
         parts,
+        usesPackage: false,
         facts: {},
       },
       environment: {},

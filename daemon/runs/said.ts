@@ -1,0 +1,47 @@
+/** What is said of a run's launch, for people. Pure. */
+import type { Checkpoint, CodeIdentity, Notice } from '../../protocol/domain.ts';
+import { integer } from '../../protocol/words.ts';
+import { type CodeDifference, differenceText } from './identity.ts';
+import type { PutBack } from './put-back.ts';
+import type { Identity } from './records.ts';
+
+export type Said = Pick<Notice, 'code' | 'level' | 'text'>;
+
+/** What was done with the files of a script that is to go on from them. */
+export function putBackSaid({ restored, changed }: PutBack): Said[] {
+  const isAre = (names: readonly string[]) => (names.length === 1 ? 'is' : 'are');
+  const back = `${listed(restored)} had gone and ${isAre(restored)} back.`;
+  const other = `${listed(changed)} in the project ${isAre(changed)} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`;
+  return [
+    ...(restored.length > 0 ? [{ code: 'putBack', level: 'info' as const, text: back }] : []),
+    ...(changed.length > 0 ? [{ code: 'putBack', level: 'warning' as const, text: other }] : []),
+  ];
+}
+
+/** What is newer than the checkpoint that a run goes on from. */
+export function passedOverSaid(run: number, checkpoints: readonly Checkpoint[]): Said[] {
+  if (checkpoints.length === 0) return [];
+  const steps = checkpoints.map(({ step, lacks }) => `step ${integer(step)} lacks ${(lacks ?? []).join(', ')}`);
+  const text = `Passed over, since parts of it may be missing: ${steps.join('; ')}. \`trainstash resume ${run} --from STEP\` takes one all the same.`;
+  return [{ code: 'passedOver', level: 'warning', text }];
+}
+
+/** A session that runs something else than its run was recorded with, or the session before has run. */
+export function otherCodeSaid(
+  session: number,
+  before: CodeIdentity,
+  now: Identity,
+  difference: CodeDifference,
+): Said[] {
+  if (!difference.head && !difference.code) return [];
+  const text = differenceText(difference, before, now);
+  const what =
+    session === 1
+      ? `Since it was asked for: ${text}. It is recorded with what it runs.`
+      : `Session ${session}: ${text}. Its checkpoints are recorded with that.`;
+  return [{ code: 'codeChanged', level: difference.code ? 'warning' : 'info', text: what }];
+}
+
+function listed(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more files`;
+}
