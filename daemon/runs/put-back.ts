@@ -106,19 +106,3 @@ function isSameFile(a: string, b: string): boolean {
     for (const file of files) closeSync(file);
   }
 }
-
-/** Says what was done, for people. */
-export function putBackTexts({ restored, changed }: PutBack): { level: 'info' | 'warning'; text: string }[] {
-  const texts: { level: 'info' | 'warning'; text: string }[] = [];
-  const [had, kept] = [restored.length === 1 ? 'is' : 'are', changed.length === 1 ? 'is' : 'are'];
-  if (restored.length > 0) texts.push({ level: 'info', text: `${listed(restored)} had gone and ${had} back.` });
-  if (changed.length > 0) {
-    const text = `${listed(changed)} in the project ${kept} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`;
-    texts.push({ level: 'warning', text });
-  }
-  return texts;
-}
-
-function listed(names: readonly string[]): string {
-  return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more files`;
-}
