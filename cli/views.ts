@@ -10,6 +10,7 @@ const STATUS_STYLE: Record<string, Parameters<typeof paint>[0]> = {
   running: 'green',
   starting: 'green',
   pausing: 'yellow',
+  stopping: 'yellow',
   queued: 'cyan',
   paused: 'yellow',
   completed: 'blue',

@@ -22,6 +22,7 @@ const ICONS: Record<Run['status'], [icon: string, color?: string]> = {
   starting: ['loading~spin'],
   running: ['pulse', 'charts.green'],
   pausing: ['loading~spin'],
+  stopping: ['loading~spin'],
   paused: ['debug-pause', 'charts.yellow'],
   completed: ['pass', 'charts.blue'],
   failed: ['error', 'charts.red'],
@@ -67,7 +68,7 @@ export function lookOfRun(run: Run, now: number): Look {
 function liveParts(run: Run): string[] {
   if (run.status === 'queued') return [run.reason || 'waits for the device'];
   if (run.status === 'starting') return ['starting'];
-  if (run.status === 'pausing') return [`pausing at ${integer(run.step)}`];
+  if (run.status === 'pausing' || run.status === 'stopping') return [`${run.status} at ${integer(run.step)}`];
   return [progress(run), bestText(run), run.etaSeconds === null ? '' : `${duration(run.etaSeconds)} left`];
 }
 
@@ -178,7 +179,8 @@ export function statusOf(runs: readonly Run[], seen: ReadonlySet<string>, now: n
 function statusOfLive(run: Run, now: number): StatusText {
   const name = plain(run.name);
   if (run.status === 'starting') return normal(`$(loading~spin) ${name} starting…`, run);
-  if (run.status === 'pausing') return normal(`$(loading~spin) ${name} pausing…`, run);
+  if (run.status === 'pausing' || run.status === 'stopping')
+    return normal(`$(loading~spin) ${name} ${run.status}…`, run);
   const proof = run.notices.findLast(({ code }) => code === 'verified');
   if (proof && now - proof.at < VERIFIED_MS)
     return normal(`$(verified) ${name} ${/^[\d,]+/.exec(proof.text)?.[0] ?? ''} steps equal`, run);

@@ -12,6 +12,7 @@ export type RunStatus =
   | 'starting'
   | 'running'
   | 'pausing'
+  | 'stopping'
   | 'paused'
   | 'completed'
   | 'failed'
@@ -20,7 +21,7 @@ export type RunStatus =
   | 'lost';
 
 /** `queued` counts as live: it will start by itself. */
-export const LIVE_STATUSES: readonly RunStatus[] = ['queued', 'starting', 'running', 'pausing'];
+export const LIVE_STATUSES: readonly RunStatus[] = ['queued', 'starting', 'running', 'pausing', 'stopping'];
 export const RESUMABLE_STATUSES: readonly RunStatus[] = ['paused', 'failed', 'lost', 'stopped', 'completed'];
 
 export type Grade = 'verified' | 'complete' | 'partial' | 'weights only';

@@ -15,6 +15,7 @@
  *       output.log      stdout and stderr, raw: the newest part; older ones are output-<first byte>-<end>.log
  *       input/          what a person types into an attached terminal: a file each, taken away by the runner
  *       files.ndjson    of a runner: the files of its script that need no more looking at, as they were
+ *       package         made by the Python package as soon as it is imported: its script will speak for itself
  *       exit.json       how it ended; written durably by the runner, absent after a kill
  *
  * A script that was started by hand may ask a daemon that has the store open for its last checkpoint:
@@ -44,6 +45,7 @@ export const SESSION_FILES = {
   input: 'input',
   exit: 'exit.json',
   files: 'files.ndjson',
+  package: 'package',
 } as const;
 
 /** In a checkpoint's directory: facts about it, beside the state files. */
@@ -110,6 +112,8 @@ export const commandSchema = v.object({
   checkpoints: v.array(v.string()),
   /** By series of files, the parts that checkpoints of earlier sessions and runs had. */
   parts: v.optional(v.record(v.string(), v.array(v.string())), {}),
+  /** The checkpoint that it goes on from is of the Python package. */
+  usesPackage: v.optional(v.boolean(), false),
   /** Versions of the interpreter and of what decides its numbers. */
   facts: v.record(v.string(), v.string()),
 });
@@ -203,6 +207,8 @@ export const controlSchema = v.object({
   checkpoint: v.optional(v.boolean()),
   pause: v.optional(v.boolean()),
   stop: v.optional(v.boolean()),
+  /** For a script that is still beginning: its runner leaves it to the package. */
+  forPackage: v.optional(v.boolean()),
 });
 export type Control = v.InferOutput<typeof controlSchema>;
 
@@ -223,6 +229,8 @@ export const eventSchema = v.variant('type', [
     params: v.record(v.string(), paramValue),
     /** It saves when asked and pauses at a step boundary. False: a script that knows nothing of us. */
     cooperative: v.optional(v.boolean(), true),
+    /** It is not yet, and will be: its script imports the package. */
+    expectsPackage: v.optional(v.boolean()),
   }),
   v.object({
     type: v.literal('metrics'),

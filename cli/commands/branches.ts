@@ -115,7 +115,7 @@ export const branchCommands: Record<string, Command> = {
       const installed = installHook(project, root, command, shared);
       const { path, kept, leftover } = installed;
       context.answer(installed, [
-        `git waits in ${path} until the files of a branch are there. ${kept ? "The project's own hook there runs as before. " : ''}\`trainstash hook remove\` takes it away.`,
+        `git now waits, after a switch, until the files of the branch are in place (${path}). ${kept ? "The project's own hook there runs as before. " : ''}\`trainstash hook remove\` takes it away.`,
         ...(leftover ? [`${leftover} is left over from an earlier version of Trainstash; nothing runs it.`] : []),
       ]);
       return 0;

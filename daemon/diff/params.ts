@@ -6,6 +6,8 @@ export interface ParamSide {
   params: Params;
   /** Names that were given by hand. */
   overrides: readonly string[];
+  /** It has no job: whatever its command says was typed. */
+  command?: unknown;
 }
 
 /** Only what differs, in the order of the first side. */
@@ -13,9 +15,10 @@ export function diffParams(sides: readonly ParamSide[]): ParamDiff[] {
   const flat = sides.map(({ params }) => flatten(params, ''));
   const names = [...new Set(flat.flatMap((side) => [...side.keys()]))];
   return names.flatMap((name) => {
-    const values = sides.map(({ overrides }, i) => {
+    const values = sides.map(({ overrides, command }, i) => {
       const value = flat[i]!.get(name);
-      const given = overrides.some((override) => name === override || name.startsWith(`${override}.`));
+      const given =
+        command != null || overrides.some((override) => name === override || name.startsWith(`${override}.`));
       return value === undefined ? null : { value, isDefault: !given };
     });
     const texts = new Set(values.map((value) => (value ? JSON.stringify(value.value) : '')));

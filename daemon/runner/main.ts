@@ -25,6 +25,7 @@ import { readMetricLine } from './lines.ts';
 import { Looker } from './looker.ts';
 import { MemoryWatch } from './memory.ts';
 import { Output } from './output.ts';
+import { usesPackage } from './package-use.ts';
 import { Progress } from './progress.ts';
 import { reasonOf } from './reason.ts';
 import { type CommandExit, type RunningCommand, startCommand } from './terminal.ts';
@@ -180,6 +181,7 @@ class Runner {
       monitor: this.#launch.monitor,
       params: this.#launch.params,
       cooperative: false,
+      expectsPackage: this.#command.usesPackage || usesPackage(words, this.#command.cwd),
     });
     this.#reporter.flush();
     this.#every(CONTROL_MS, () => this.#obey());
@@ -285,7 +287,8 @@ class Runner {
   #obey(): void {
     if (this.#speaksForItself()) return;
     const control = this.#reporter.request();
-    if (!control) return;
+    // The package will see it, and answers then.
+    if (!control || control.forPackage) return;
     this.#reporter.answer(control, this.step);
     // Asked for by a person who knows what is lost.
     if (control.pause || control.stop) this.#end(control.pause ? 'paused' : 'stopped');

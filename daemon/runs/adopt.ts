@@ -83,7 +83,7 @@ async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void>
   const { store } = context;
   const followed = new Set(runs.liveRuns().map(({ id }) => id));
   await runs.queued.recover((run) => followed.has(run));
-  for (const run of await store.runsWithStatus(['starting', 'running', 'pausing'])) {
+  for (const run of await store.runsWithStatus(['starting', 'running', 'pausing', 'stopping'])) {
     if (!followed.has(run.id))
       await store.putRun({ ...run, status: 'lost', reason: 'its session directory is gone', endedAt: Date.now() });
   }
@@ -162,7 +162,11 @@ async function newlyKnown(context: ProjectContext, run: Run, launch: Launch): Pr
 
 async function withLiveStatus(context: ProjectContext, run: Run, session: Session): Promise<Run> {
   const status =
-    run.status === 'pausing' ? 'pausing' : run.step > 0 || run.status === 'running' ? 'running' : 'starting';
+    run.status === 'pausing' || run.status === 'stopping'
+      ? run.status
+      : run.step > 0 || run.status === 'running'
+        ? 'running'
+        : 'starting';
   const live: Run = {
     ...run,
     status,

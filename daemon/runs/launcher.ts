@@ -18,6 +18,7 @@ import { rememberOutputs } from './outputs.ts';
 import { prepareSession } from './prepare.ts';
 import { newSession } from './records.ts';
 import { nextRestart } from './restart.ts';
+import { otherCodeSaid, passedOverSaid, putBackSaid } from './said.ts';
 
 /** A start waits this long for "started" or a failure, so that a typo is an error and not a failed run. */
 const START_WAIT_MS = 20_000;
@@ -228,10 +229,12 @@ export class Launcher {
     const child = prepared.start();
     const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
-    if (prepared.putBack) await live.saidPutBack(prepared.putBack);
-    if (checkpoint && rest.passedOver.length > 0) await live.saidPassedOver(checkpoint, rest.passedOver);
     const difference = await codeDifference(context, before, identity);
-    if (difference.head || difference.code) await live.saidOtherCode(before, identity, difference);
+    await live.say([
+      ...(prepared.putBack ? putBackSaid(prepared.putBack) : []),
+      ...(checkpoint ? passedOverSaid(run, checkpoint.step, rest.passedOver) : []),
+      ...otherCodeSaid(session.ordinal, before, identity, difference),
+    ]);
     return live;
   }
 

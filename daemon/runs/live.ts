@@ -1,5 +1,6 @@
 /** A run while one of its sessions lives: what it reports becomes the run's record, until it has ended. */
-import type { Checkpoint, CodeIdentity, Notice, Params, Run, Session } from '../../protocol/domain.ts';
+import { rmSync } from 'node:fs';
+import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
@@ -11,21 +12,20 @@ import { sweepSession } from '../sessions/sweep.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
 import { withSummary } from '../store/points.ts';
-import { type KeepPolicy, lastOf, newestGood } from '../store/retention.ts';
+import { lastOf, newestGood } from '../store/retention.ts';
 import { beginningOf } from './beginning.ts';
+import { BeginningScript } from './beginning-script.ts';
 import type { ProjectContext } from './context.ts';
 import { deferred } from './deferred.ts';
 import { endingOf } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
-import { type CodeDifference, differenceText } from './identity.ts';
+import { keepPolicy } from './keep-policy.ts';
 import { takeLeftovers } from './leftovers.ts';
 import { labelOf } from './naming.ts';
-import { passedOverText } from './passed-over.ts';
 import { proofOf } from './proof.ts';
-import { type PutBack, wordsOfPutBack } from './put-back.ts';
-import type { Identity } from './records.ts';
 import { CheckpointRequests } from './requests.ts';
+import type { Said } from './said.ts';
 
 const PERSIST_MS = 2_000;
 const DRAFT_MS = 60_000;
@@ -55,6 +55,7 @@ export class LiveRun {
   readonly #launch: Launch;
   #identity: Launch['identity'];
   readonly #outside: Outside;
+  readonly #script: BeginningScript;
   #wroteFiles = false;
   #run: Run;
   #pace: Pace | null = null;
@@ -80,6 +81,7 @@ export class LiveRun {
     this.#launch = launch;
     this.#identity = launch.identity;
     this.#outside = outside;
+    this.#script = new BeginningScript(directory);
     this.follower = new Follower({
       store: context.store,
       directory,
@@ -124,7 +126,7 @@ export class LiveRun {
   }
 
   /** Asks the trainer for something at its next step boundary. */
-  request(body: { pause?: true; stop?: true; checkpoint?: true }): number {
+  request(body: { pause?: true; stop?: true; checkpoint?: true; forPackage?: true }): number {
     const { directory } = this.follower;
     const seq = (directory.control()?.seq ?? 0) + 1;
     directory.writeControl({ seq, ...body });
@@ -132,7 +134,32 @@ export class LiveRun {
   }
 
   requestCheckpoint(): Promise<Checkpoint> {
-    return this.#requests.add(this.request({ checkpoint: true }));
+    return this.#requests.add(this.request({ checkpoint: true, ...this.#toPackage }));
+  }
+
+  /** Its script uses the package, which it has not initialised yet. */
+  get isBeginning(): boolean {
+    return !this.#run.cooperative && this.#script.isBeginning;
+  }
+
+  /** Asks for a pause at the next step boundary, or at the first that there will be. */
+  requestPause(): Promise<Run> {
+    const { cooperative } = this.#run;
+    const waits = this.isBeginning;
+    this.request({ pause: true, ...this.#toPackage });
+    this.#script.pauseWaits = waits;
+    if (waits) return this.update({ status: 'pausing', reason: 'at its first step: its script is still beginning' });
+    return this.update({ status: 'pausing', reason: cooperative ? 'at the next step' : 'its script was asked to end' });
+  }
+
+  /** A person does not want to wait for its first step. */
+  endWithoutSaving(): Promise<Run> {
+    this.request({ pause: true });
+    return this.update({ status: 'pausing', reason: 'its script was asked to end' });
+  }
+
+  get #toPackage(): { forPackage?: true } {
+    return this.isBeginning ? { forPackage: true } : {};
   }
 
   /** Kills the trainer; settles when the run has ended. */
@@ -156,25 +183,8 @@ export class LiveRun {
     if (own !== undefined) void this.update({ branch: own });
   }
 
-  /** What was done with the files of a script that is to go on from them. */
-  async saidPutBack(back: PutBack): Promise<void> {
-    for (const { level, text } of wordsOfPutBack(back)) await this.#say('putBack', level, text);
-  }
-
-  /** What is newer than the checkpoint that it goes on from. */
-  async saidPassedOver({ step }: Checkpoint, passedOver: readonly Checkpoint[]): Promise<void> {
-    await this.#say('passedOver', 'warning', passedOverText(step, passedOver, this.#run));
-  }
-
-  /** What it runs is not what it was recorded with, or what the session before has run. */
-  async saidOtherCode(before: CodeIdentity, now: Identity, difference: CodeDifference): Promise<void> {
-    const { ordinal } = this.follower.session;
-    const text = differenceText(difference, before, now);
-    const what =
-      ordinal === 1
-        ? `Since it was asked for: ${text}. It is recorded with what it runs.`
-        : `Session ${ordinal}: ${text}. Its checkpoints are recorded with that.`;
-    await this.#say('codeChanged', difference.code ? 'warning' : 'info', what);
+  async say(said: readonly Said[]): Promise<void> {
+    for (const { code, level, text } of said) await this.#say(code, level, text);
   }
 
   /** Said once for each branch. */
@@ -196,6 +206,7 @@ export class LiveRun {
   async #onEvents(taken: TakenEvents): Promise<void> {
     const { started, last } = taken;
     if (started) await this.#onStarted(started);
+    if (taken.first !== null) await this.#onOwnProgress();
     if (taken.first !== null) await this.#onFirstStep(taken.first);
     if (taken.plan) {
       const { totalSteps, stepsPerEpoch } = taken.plan;
@@ -233,6 +244,8 @@ export class LiveRun {
     const params = maskParams(started.params as Params);
     this.#pace = { startStep: started.step, startedAt: started.t };
     this.#keep = this.#launch.stated.includes('keep') ? null : (started.keep ?? null);
+    this.#script.expect(started.expectsPackage ?? false);
+    if (started.cooperative) this.#script.pauseWaits = false;
     const earlier = await store.runs({ drafts: false, trashed: false, before: run.number, limit: 50 });
     const previous = earlier.runs.find(({ job }) => job === run.job);
     this.#run = {
@@ -254,6 +267,18 @@ export class LiveRun {
     session.environment = { ...session.environment, ...started.environment };
     await store.putSession(session);
     this.#persistedAt = 0;
+  }
+
+  /** Of a script that has begun without the package: it saves by itself, and a pause that waits for a step never comes. */
+  async #onOwnProgress(): Promise<void> {
+    if (this.#run.cooperative || this.#launch.command === null) return;
+    this.#script.begunWithout();
+    if (!this.#script.pauseWaits) return;
+    this.#script.pauseWaits = false;
+    rmSync(this.follower.directory.file('control'), { force: true });
+    this.#run = { ...this.#run, status: 'running', reason: '' };
+    const text = `It was not paused: its script has begun, and saves by itself only. \`trainstash pause ${this.#run.number}\` says what that would lose.`;
+    await this.#say('pauseWithdrawn', 'warning', text);
   }
 
   /** Only once in a session; one that uses the package begins exactly where it says. */
@@ -291,6 +316,7 @@ export class LiveRun {
       this.#outside.wrote(facts.files.map(({ name }) => `${inside}${name}`));
     }
     announce.checkpoint(checkpoint);
+    if (facts.place !== null) await this.#onOwnProgress();
     await this.#onFirstStep(checkpoint.step);
     const replaced = facts.replaces && (await store.replaceCheckpoint(facts.replaces, checkpoint.id));
     if (replaced) announce.checkpoint(replaced);
@@ -347,9 +373,8 @@ export class LiveRun {
     sweepSession(directory, this.#context.log);
     await this.#outside.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
     const { name, id, status, reason } = this.#run;
-    this.started.reject(
-      exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {}),
-    );
+    const error = exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {});
+    this.started.reject(error);
     const tooLate = `${name} ended before the checkpoint: ${reason || status}.`;
     this.#requests.reject(new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }));
   }
@@ -401,12 +426,4 @@ export class LiveRun {
     await this.#context.store.putRun(this.#run);
     this.#context.announce.run(this.#run);
   }
-}
-
-export function keepPolicy(run: Run, launch: Pick<Launch, 'keep' | 'monitor'> | null): KeepPolicy {
-  return {
-    last: launch?.keep.last ?? 3,
-    every: launch?.keep.every ?? null,
-    monitor: run.monitor ?? launch?.monitor ?? null,
-  };
 }

@@ -176,6 +176,7 @@ async function prepareCommand(
     env: maskParams(variables) as Record<string, string>,
     dir,
     checkpoints: job.checkpoints,
+    usesPackage: facts !== null && isOfPackage(facts),
     parts: context.store ? await knownParts(context.store, run) : {},
     facts: await pythonFacts(program, all),
   };

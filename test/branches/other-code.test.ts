@@ -155,7 +155,7 @@ describe.skipIf(!PYTHON)('whatever is done to the tree meanwhile', () => {
     one.end('first', 0);
     one.end('second', 0);
     await until('it waits', async () => (await show(client, fixture, queued.id)).run.waiting?.for === 'code');
-    expect((await fixture.cli('ls')).stdout).toMatch(/On other branches\n.*\n.*#2 +queued +code has changed/);
+    expect((await fixture.cli('ls')).stdout).toMatch(/On other branches\n.*\n.*#2 +main +queued +code has changed/);
     const refused = await fixture.cli('resume', '2');
     expect(refused).toMatchObject({
       code: 3,

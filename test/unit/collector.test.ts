@@ -57,6 +57,7 @@ class Bench {
         dir: join(this.root, 'own'),
         checkpoints: [],
         parts,
+        usesPackage: false,
         facts: {},
       },
       environment: {},

@@ -1,0 +1,12 @@
+/** Which checkpoints of a run are kept, as its job has it. */
+import type { Run } from '../../protocol/domain.ts';
+import type { Launch } from '../../protocol/session.ts';
+import type { KeepPolicy } from '../store/retention.ts';
+
+export function keepPolicy(run: Run, launch: Pick<Launch, 'keep' | 'monitor'> | null): KeepPolicy {
+  return {
+    last: launch?.keep.last ?? 3,
+    every: launch?.keep.every ?? null,
+    monitor: run.monitor ?? launch?.monitor ?? null,
+  };
+}
