@@ -196,6 +196,7 @@ export class Ownership {
   /** That run wrote these files: they follow the branch in place, declared or not. */
   async wrote(run: string, paths: readonly RawPath[]): Promise<void> {
     const { root, record } = this.#setup;
+    if (!record.inPlace()) return;
     const links = await this.linksInPlace();
     const known = record.files();
     const files = new Map(known);

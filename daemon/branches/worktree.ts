@@ -78,11 +78,7 @@ export class Worktree {
       branch: () => this.#settledBranch(),
       vanished: (files) => this.#shelving.keepVanished(files),
     });
-    this.#shelving = new Shelving({
-      ...shared,
-      intake: this.#intake,
-      links: (branch) => this.#ownership.linksOf(branch),
-    });
+    this.#shelving = new Shelving({ ...shared, intake: this.#intake, ownership: this.#ownership });
     this.#runsLeft = new RunsLeft({ ...shared, ownership: this.#ownership });
   }
 
@@ -140,11 +136,7 @@ export class Worktree {
 
   /** These files of the tree were written by that run: they follow the branch in place, declared or not. */
   wrote(run: string, paths: readonly RawPath[]): Promise<void> {
-    return this.#serial(() =>
-      this.#intake.pausedFor(async () => {
-        if (this.#record.inPlace()) await this.#ownership.wrote(run, paths);
-      }),
-    );
+    return this.#serial(() => this.#intake.pausedFor(() => this.#ownership.wrote(run, paths)));
   }
 
   /** For work on stashes: nothing else moves files meanwhile. */
