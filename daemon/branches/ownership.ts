@@ -10,7 +10,7 @@ import { fileOfCommit } from '../code/tracked.ts';
 import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
 import type { KnownBranches } from './known-branches.ts';
 import { declaredLinks } from './links.ts';
-import { absoluteText, type RawPath } from './paths.ts';
+import { absoluteText, NO_LINKS, type RawPath } from './paths.ts';
 import { type FoundFile, findDeclared, findFile, isSame, type Patterns, trackedPaths } from './working-set.ts';
 import { processesWriting } from './writers.ts';
 
@@ -138,7 +138,8 @@ export class Ownership {
   }
 
   /** Files in place that have other content than when they were last seen, and what the store has of that. */
-  replaced(links: ReadonlySet<string>): [RawPath, KnownFile][] {
+  async replaced(): Promise<[RawPath, KnownFile][]> {
+    const links = await this.linksInPlace();
     return [...this.#setup.record.files()].filter(([path, known]) => {
       const file = known.saved === null ? null : findFile(this.#setup.root, path, links);
       return file !== null && !isSame(known, file);
@@ -153,6 +154,11 @@ export class Ownership {
   /** The folders that are links and belong to the branch's files. */
   async linksOf(branch: Pick<InPlace, 'id' | 'tip'>): Promise<ReadonlySet<string>> {
     return declaredLinks(this.#setup.root, (await this.policyOf(branch)).files);
+  }
+
+  async linksInPlace(): Promise<ReadonlySet<string>> {
+    const inPlace = this.#setup.record.inPlace();
+    return inPlace ? this.linksOf(inPlace) : NO_LINKS;
   }
 
   /** The branch as it is now, and as it was seen last, in case it is gone. */
@@ -188,8 +194,10 @@ export class Ownership {
   }
 
   /** That run wrote these files: they follow the branch in place, declared or not. */
-  wrote(run: string, paths: readonly RawPath[], links: ReadonlySet<string>): void {
+  async wrote(run: string, paths: readonly RawPath[]): Promise<void> {
     const { root, record } = this.#setup;
+    if (!record.inPlace()) return;
+    const links = await this.linksInPlace();
     const known = record.files();
     const files = new Map(known);
     for (const path of paths) {

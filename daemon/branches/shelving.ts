@@ -3,7 +3,7 @@ import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
 import type { Intake } from './intake.ts';
 import type { KnownBranches } from './known-branches.ts';
 import { bring, type FileStore, offerStored, shelve, shelvedOf, storedOf } from './moving.ts';
-import { type LeavingSet, matching, type RunsHere } from './ownership.ts';
+import { type LeavingSet, matching, type Ownership, type RunsHere } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
 import { ShelfEntry } from './shelf.ts';
 import { listed, type Tell } from './words.ts';
@@ -19,8 +19,7 @@ export interface ShelvingSetup {
   intake: Intake;
   known: KnownBranches;
   runs: Pick<RunsHere, 'live'>;
-  /** The folders that are links and belong to the branch's files. */
-  links(branch: Pick<InPlace, 'id' | 'tip'>): Promise<ReadonlySet<string>>;
+  ownership: Pick<Ownership, 'linksOf'>;
   tell: Tell;
 }
 
@@ -38,7 +37,7 @@ export class Shelving {
     const shelved = this.#settleHalf(inPlace.id, set);
     const gone = set.gone.filter(([path]) => !shelved.has(path));
     const entry = () => this.#createEntry(inPlace, tip, 'switch', set.leaving, gone);
-    const links = await this.#setup.links(inPlace);
+    const links = await this.#setup.ownership.linksOf(inPlace);
     return this.#setup.intake.pausedFor(() => shelve(entry(), store, { root, links }));
   }
 
@@ -99,7 +98,7 @@ export class Shelving {
     let movedIn = 0;
     const conflicts: string[] = [];
     if (entries.length > 0) {
-      const links = await this.#setup.links(inPlace);
+      const links = await this.#setup.ownership.linksOf(inPlace);
       await intake.pausedFor(async () => {
         for (const entry of entries) {
           const brought = await bring(entry, store, { root, links });

@@ -17,7 +17,7 @@ import { Intake, type IntakeSetup } from './intake.ts';
 import type { KnownBranches } from './known-branches.ts';
 import type { FileStore } from './moving.ts';
 import { type BranchPolicy, Ownership, type RunsHere } from './ownership.ts';
-import { NO_LINKS, type RawPath, shown } from './paths.ts';
+import { type RawPath, shown } from './paths.ts';
 import { RunsLeft } from './runs-left.ts';
 import { Shelving } from './shelving.ts';
 import { type BranchNotice, counted, listed, movedText, type Tell, unsureText } from './words.ts';
@@ -74,15 +74,11 @@ export class Worktree {
     this.#intake = new Intake({
       ...shared,
       find: () => this.#ownership.find(),
-      links: () => this.#linksInPlace(),
+      links: () => this.#ownership.linksInPlace(),
       branch: () => this.#settledBranch(),
       vanished: (files) => this.#shelving.keepVanished(files),
     });
-    this.#shelving = new Shelving({
-      ...shared,
-      intake: this.#intake,
-      links: (branch) => this.#ownership.linksOf(branch),
-    });
+    this.#shelving = new Shelving({ ...shared, intake: this.#intake, ownership: this.#ownership });
     this.#runsLeft = new RunsLeft({ ...shared, ownership: this.#ownership });
   }
 
@@ -140,11 +136,7 @@ export class Worktree {
 
   /** These files of the tree were written by that run: they follow the branch in place, declared or not. */
   wrote(run: string, paths: readonly RawPath[]): Promise<void> {
-    return this.#serial(() =>
-      this.#intake.pausedFor(async () => {
-        if (this.#record.inPlace()) this.#ownership.wrote(run, paths, await this.#linksInPlace());
-      }),
-    );
+    return this.#serial(() => this.#intake.pausedFor(() => this.#ownership.wrote(run, paths)));
   }
 
   /** For work on stashes: nothing else moves files meanwhile. */
@@ -174,11 +166,6 @@ export class Worktree {
   }
 
   /** The branch in place, if files follow here and no switch is due. */
-  async #linksInPlace(): Promise<ReadonlySet<string>> {
-    const inPlace = this.#record.inPlace();
-    return inPlace ? this.#ownership.linksOf(inPlace) : NO_LINKS;
-  }
-
   async #settledBranch(): Promise<string | null> {
     const branch = this.#record.inPlace()?.branch;
     if (branch === undefined || !readConsent(this.#setup.storePath) || !this.#head.isCurrent()) return null;
@@ -346,8 +333,7 @@ export class Worktree {
   async #bringBack(inPlace: InPlace, head: Head): Promise<Step> {
     const isAsRecorded = inPlace.branch === head.branch && inPlace.head === this.#head.file();
     // HEAD was on other branches and came back: what changed meanwhile may be theirs.
-    if (this.#unattended && !isAsRecorded)
-      this.#shelving.keepReplaced(this.#ownership.replaced(await this.#ownership.linksOf(inPlace)));
+    if (this.#unattended && !isAsRecorded) this.#shelving.keepReplaced(await this.#ownership.replaced());
     const { movedIn, conflicts } = await this.#shelving.bringBack(inPlace);
     if (!isAsRecorded || inPlace.tip !== head.commit) await this.#setInPlace(inPlace.id, head);
     this.#told = '';

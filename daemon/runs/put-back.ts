@@ -115,6 +115,7 @@ function targetOf(folder: string, name: string, links: ReadonlySet<string>): str
 
 /** The folder that all files lie in, or the file with the weights. */
 export function mainOf(names: readonly string[]): string {
+  if (names.length === 0) return '';
   const folder = names[0]!.includes('/') ? names[0]!.split('/')[0]! : null;
   if (folder && names.every((name) => name.startsWith(`${folder}/`))) return folder;
   return (

@@ -24,7 +24,7 @@ export interface Outside {
 }
 
 /** Of the databases; the space that is kept free for deleting is no use of it. */
-const DATABASES = /^((objects|catalog)\.db(-(wal|shm|journal))?|owner\.lock.*|reserve)$/;
+const DATABASES = /^((objects|catalog)\.db(-(wal|shm|journal))?|owner\.(lock.*|json)|reserve)$/;
 
 /** `pause` lets others of the thread in between. */
 export async function bytesOutside(store: string, pause: () => Promise<void>): Promise<Outside> {

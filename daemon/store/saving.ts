@@ -64,7 +64,7 @@ export async function saveCheckpoint(
     const files: StoredFile[] = [];
     const expected = objects.newestHashes(source.run.id);
     for (const file of facts.files) {
-      const path = inside(source.directory, file.name);
+      const path = handedOver(facts.id, source.directory, file.name);
       requireAsDescribed(facts.id, path, file);
       files.push(await storeFile(objects, hasher, save, path, file.name, expected));
       requireAsDescribed(facts.id, path, file);
@@ -92,6 +92,16 @@ export async function saveCheckpoint(
     return checkpointOf({ ...row, seq }, []);
   } finally {
     objects.endSave(save);
+  }
+}
+
+/** A link among the files will be one the next time, too: the checkpoint itself is what cannot be taken in. */
+function handedOver(id: string, directory: string, name: string): string {
+  try {
+    return inside(directory, name);
+  } catch (error) {
+    if (isError(error, 'unsafeName')) throw refused(id, error.data.problem);
+    throw error;
   }
 }
 

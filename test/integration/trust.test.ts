@@ -80,6 +80,7 @@ describe('a store that was made elsewhere', () => {
       sync: () => client.request(m.branchSync, { root }),
       follow: () => client.request(m.branchFollow, { root, follow: true }),
       keep: () => client.request(m.jobKeep, { root, run: victim.run }),
+      scrub: () => client.request(m.storeScrub, { root, apply: true, logs: true }),
       eject: () => client.request(m.storeEject, { root, directory: out }),
     };
     for (const [what, ask] of Object.entries(refused))

@@ -29,6 +29,7 @@ import { sweepExports } from '../../daemon/export/target.ts';
 import { readLog } from '../../daemon/runs/log.ts';
 import { OpenProject } from '../../daemon/runs/project.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
+import { scrub } from '../../daemon/scrub.ts';
 import { startStore } from '../../daemon/store/client.ts';
 import { type Database, openDatabase } from '../../daemon/store/driver.ts';
 import { rowSum } from '../../daemon/store/objects.ts';
@@ -47,6 +48,8 @@ export const STASHES = ['cccccccccccc', 'dddddddddddd', 'eeeeeeeeeeee'] as const
 /** Beside the run's own, of which the catalog knows: they were never looked at. */
 const SESSIONS = 5;
 const DAY_MS = 86_400_000;
+/** Whatever masks secrets must not follow a link to it. */
+const PASSWORD = 'kJ8vQ2mZx71pLw';
 
 export interface Victim {
   /** All that is made lies below it. */
@@ -75,7 +78,7 @@ export async function makeVictim(folder: string): Promise<Victim> {
   const outside = join(folder, 'outside');
   mkdirSync(join(outside, 'deep'), { recursive: true });
   for (const name of ['victim', 'model.pt', 'deep/victim', 'output.log', 'old'])
-    writeFileSync(join(outside, name), `${name} of the user\n`);
+    writeFileSync(join(outside, name), `${name} of the user, password=${PASSWORD}\n`);
   const long = new Date(Date.now() - 400 * DAY_MS);
   for (const name of ['old', 'deep/victim', 'deep']) utimesSync(join(outside, name), long, long);
 
@@ -295,6 +298,8 @@ export async function useAll(victim: Victim): Promise<string[]> {
   await attempt('settle', () => runs.settle());
   await attempt('tag', () => opened.tag(CHECKPOINT, 'tagged', false));
   await attempt('remove', () => project.trash.remove(run, false));
+  const masking = { apply: true, logs: true, ownLogs: [], searchEntry: join(DIST, 'search-files.js') };
+  await attempt('scrub', () => scrub(project, masking));
   await attempt('gc', () => opened.gc(true));
   await attempt('pack', () => opened.pack(2_000, 0));
   await attempt('fsck', () => opened.fsck(false));

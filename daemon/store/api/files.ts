@@ -8,8 +8,7 @@ export function filesApi(parts: Parts) {
     /** Null when there is no room for it: above the quota, or nearly no space left. The file stays where it is. */
     async saveFile(source: KeptFileSource): Promise<{ id: string; added: number } | null> {
       const { bytes } = source.expected;
-      if (parts.usedBytes() + bytes > Number(parts.objects.meta('quota')) || !hasRoomFor(parts.path, bytes))
-        return null;
+      if ((await parts.takenBytes()) + bytes > parts.quotaBytes || !hasRoomFor(parts.path, bytes)) return null;
       const saved = await saveKeptFile(parts.path, parts.objects, parts.hasher, source);
       parts.follow(() => {});
       return saved;
