@@ -5,6 +5,7 @@ import { isError } from '../../protocol/errors.ts';
 import type { FsckReport } from '../../protocol/messages.ts';
 import type { Catalog } from './catalog.ts';
 import { type Database, openDatabase } from './driver.ts';
+import { failureOf } from './failures.ts';
 import { MAX_ROW, Objects, rowSum, type SavedRow } from './objects.ts';
 import { foreignInObjects } from './objects-schema.ts';
 import { checkpointOf, filesOf, soundBodyOf } from './saving.ts';
@@ -47,11 +48,17 @@ export function checkCatalog(objects: Objects, catalog: Catalog): Problem[] {
   const say = (problem: string, checkpoint: string | null = null) =>
     problems.push({ checkpoint, chunk: null, problem: `catalog.db: ${problem}; --rebuild makes it anew`, whole: null });
   const ids = catalog.checkpointIds();
-  for (const row of objects.allSaved('checkpoint')) {
-    ids.delete(row.id);
-    if (!soundBodyOf(row)) continue;
-    const said = JSON.stringify(catalog.checkpoint(row.id));
-    if (said !== JSON.stringify(checkpointOf(row, objects.marks(row.seq)))) say('it says something else', row.id);
+  try {
+    for (const row of objects.allSaved('checkpoint')) {
+      ids.delete(row.id);
+      if (!soundBodyOf(row)) continue;
+      const said = JSON.stringify(catalog.checkpoint(row.id));
+      if (said !== JSON.stringify(checkpointOf(row, objects.marks(row.seq)))) say('it says something else', row.id);
+    }
+  } catch (error) {
+    // What the truth is cannot be read: that is a problem of its own, and told.
+    if (failureOf(error) === 'damaged') return problems;
+    throw error;
   }
   for (const id of ids) say(`it has a checkpoint that is not stored (${id})`);
   if (catalog.isSpoilt) say('it has rows that no Trainstash has written');
@@ -60,48 +67,14 @@ export function checkCatalog(objects: Objects, catalog: Catalog): Problem[] {
 
 export async function checkObjects(objects: Objects, pause: () => Promise<void>): Promise<Omit<FsckReport, 'rebuilt'>> {
   const problems: Problem[] = [];
-  const { database } = objects;
-  const say = (problem: string, chunk: string | null = null, checkpoint: string | null = null) =>
-    problems.push({ checkpoint, chunk, problem, whole: null });
-
-  for (const row of database.prepare('PRAGMA integrity_check(20)').all()) {
-    const text = String(Object.values(row)[0]);
-    if (text !== 'ok') say(`objects.db: ${text}`);
-  }
-  if (database.prepare('PRAGMA foreign_key_check').all().length > 0) say('objects.db: a reference points to nothing');
-
-  for (const [table, key] of [
-    ['chunk', 'id'],
-    ['saved', 'seq'],
-  ] as const) {
-    const odd = database.prepare(`SELECT count(*) AS n FROM ${table} WHERE ${key} NOT BETWEEN 1 AND ${MAX_ROW}`).get()!;
-    if (Number(odd.n) > 0) say(`objects.db: ${odd.n} rows of ${table} have numbers that no row can have`);
-  }
-
-  const sound = new Set<number>();
-  let chunks = 0;
-  let bytes = 0;
-  const page = database.prepare(
-    `SELECT id, CASE WHEN size BETWEEN 0 AND ${MAX_ROW} THEN size ELSE 0 END AS size FROM chunk WHERE id > ? AND id <= ${MAX_ROW} ORDER BY id LIMIT 16`,
-  );
-  for (let after = 0; ; ) {
-    const rows = page.all(after);
-    if (rows.length === 0) break;
-    for (const row of rows) {
-      chunks++;
-      bytes += Number(row.size);
-      try {
-        objects.chunk(Number(row.id));
-        sound.add(Number(row.id));
-      } catch (error) {
-        say((error as Error).message, String(row.id));
-      }
-    }
-    after = Number(rows[rows.length - 1]!.id);
-    await pause();
-  }
-
-  const rows = [...objects.allSaved()];
+  const say = (problem: string, chunk: string | null = null) =>
+    void problems.push({ checkpoint: null, chunk, problem, whole: null });
+  attempt(say, 'its structure', () => checkStructure(objects.database, say));
+  const { chunks, bytes, sound } = await checkChunks(objects, say, pause);
+  const rows: SavedRowWithSum[] = [];
+  attempt(say, 'what is saved', () => {
+    for (const row of objects.allSaved()) rows.push(row);
+  });
   const broken = new Map<SavedRow, { chunk: number | null; problem: string }>();
   for (const row of rows) {
     const problem = checkRow(objects, row, sound);
@@ -119,9 +92,66 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
   return { chunks, checkpoints: rows.filter(({ kind }) => kind === 'checkpoint').length, bytes, problems };
 }
 
+type Say = (problem: string, chunk?: string | null) => void;
+type SavedRowWithSum = SavedRow & { sum: Uint8Array };
+
+/** A page that cannot be read is a problem like others, and keeps nobody from the rest. */
+function attempt(say: Say, what: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (failureOf(error) !== 'damaged' && !(error instanceof RangeError)) throw error;
+    say(`objects.db: ${what} cannot be read (${(error as Error).message})`);
+  }
+}
+
+function checkStructure(database: Database, say: Say): void {
+  for (const row of database.prepare('PRAGMA integrity_check(20)').all()) {
+    const text = String(Object.values(row)[0]);
+    if (text !== 'ok') say(`objects.db: ${text}`);
+  }
+  if (database.prepare('PRAGMA foreign_key_check').all().length > 0) say('objects.db: a reference points to nothing');
+  for (const [table, key] of [
+    ['chunk', 'id'],
+    ['saved', 'seq'],
+  ] as const) {
+    const odd = database.prepare(`SELECT count(*) AS n FROM ${table} WHERE ${key} NOT BETWEEN 1 AND ${MAX_ROW}`).get()!;
+    if (Number(odd.n) > 0) say(`objects.db: ${odd.n} rows of ${table} have numbers that no row can have`);
+  }
+}
+
+async function checkChunks(objects: Objects, say: Say, pause: () => Promise<void>) {
+  const sound = new Set<number>();
+  let chunks = 0;
+  let bytes = 0;
+  const page = objects.database.prepare(
+    `SELECT id, CASE WHEN size BETWEEN 0 AND ${MAX_ROW} THEN size ELSE 0 END AS size FROM chunk WHERE id > ? AND id <= ${MAX_ROW} ORDER BY id LIMIT 16`,
+  );
+  for (let after = 0, more = true; more; ) {
+    more = false;
+    attempt(say, 'a part of its content', () => {
+      const rows = page.all(after);
+      for (const row of rows) {
+        chunks++;
+        bytes += Number(row.size);
+        try {
+          objects.chunk(Number(row.id));
+          sound.add(Number(row.id));
+        } catch (error) {
+          say((error as Error).message, String(row.id));
+        }
+      }
+      after = Number(rows.at(-1)?.id ?? after);
+      more = rows.length > 0;
+    });
+    await pause();
+  }
+  return { sound, chunks, bytes };
+}
+
 function checkRow(
   objects: Objects,
-  row: SavedRow & { sum: Uint8Array },
+  row: SavedRowWithSum,
   sound: ReadonlySet<number>,
 ): { chunk: number | null; problem: string } | null {
   if (!rowSum(row).equals(row.sum)) return { chunk: null, problem: 'its description is damaged' };
@@ -131,6 +161,7 @@ function checkRow(
     return bad === undefined ? null : { chunk: bad.id, problem: 'one of its chunks is damaged or missing' };
   } catch (error) {
     if (isError(error, 'corrupted')) return { chunk: null, problem: error.message };
+    if (failureOf(error) === 'damaged') return { chunk: null, problem: 'the list of its chunks cannot be read' };
     throw error;
   }
 }

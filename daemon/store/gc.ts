@@ -1,7 +1,7 @@
 /** Deleting: from trash to chunks to pages given back, also on a full disk. */
 
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Coders } from './coders.ts';
 import { isDiskFull } from './failures.ts';
 import { MAX_ROW, type Objects } from './objects.ts';
@@ -14,6 +14,9 @@ const VACUUM_PAGES = 48;
 /** Below this share of free pages they are kept for reuse: moving pages costs more than writing into free ones. */
 const VACUUM_SHARE = 0.2;
 const RESERVE_BYTES = 8 << 20;
+/** Less is no use: the journal of a deletion is larger. */
+const MIN_RESERVE_BYTES = 1 << 20;
+const LEFT_OVER_BYTES = 256 << 10;
 /** What can wait is not done below this much space: a training needs it more. */
 const MIN_FREE_BYTES = 512 << 20;
 
@@ -122,9 +125,12 @@ export async function withReserve<T>(store: string, work: () => Promise<T>): Pro
   } catch (error) {
     if (!isDiskFull(error) || !existsSync(reservePath(store))) throw error;
     rmSync(reservePath(store), { force: true });
-    const result = await work();
-    makeReserve(store);
-    return result;
+    try {
+      return await work();
+    } finally {
+      // What is left of it, since the next who needs it is as short of space.
+      writeReserve(reservePath(store), freeBytes(store) - LEFT_OVER_BYTES);
+    }
   }
 }
 
@@ -132,14 +138,22 @@ export async function withReserve<T>(store: string, work: () => Promise<T>): Pro
 export function makeReserve(store: string): void {
   const path = reservePath(store);
   if (existsSync(path)) return;
+  if (freeBytes(store) >= RESERVE_BYTES * 2) writeReserve(path, RESERVE_BYTES);
+}
+
+function writeReserve(path: string, bytes: number): void {
+  if (bytes < MIN_RESERVE_BYTES) return;
   try {
-    const { bavail, bsize } = statfsSync(dirname(path));
-    if (bavail * bsize < RESERVE_BYTES * 2) return;
     // Not sparse: the blocks must really be taken.
-    writeFileSync(path, Buffer.alloc(RESERVE_BYTES, 1));
+    writeFileSync(path, Buffer.alloc(Math.min(bytes, RESERVE_BYTES), 1));
   } catch {
     rmSync(path, { force: true });
   }
+}
+
+function freeBytes(store: string): number {
+  const { bavail, bsize } = statfsSync(store);
+  return bavail * bsize;
 }
 
 export function hasRoomFor(path: string, bytes: number): boolean {

@@ -65,9 +65,7 @@ export function foreignInObjects(database: Database): string[] {
 }
 
 function configure(database: Database, path: string): void {
-  // Before the first table exists: page size and auto_vacuum cannot be changed afterwards.
-  database.exec('PRAGMA page_size=65536; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA locking_mode=EXCLUSIVE');
-  database.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
+  database.exec(`PRAGMA locking_mode=EXCLUSIVE; PRAGMA busy_timeout=${BUSY_MS}`);
   const version = Number(database.prepare('PRAGMA user_version').get()!.user_version);
   if (version > OBJECTS_VERSION) {
     throw new TrainstashError(
@@ -78,6 +76,8 @@ function configure(database: Database, path: string): void {
   }
   const foreign = foreignIn(database, version === 0 ? [] : [SCHEMA]);
   if (foreign.length > 0) throw storeForeign(path, foreign);
+  // Before the first table exists: both cannot be changed afterwards. In a file that is not new the second would be a write.
+  if (version === 0) database.exec('PRAGMA page_size=65536; PRAGMA auto_vacuum=INCREMENTAL');
   // TRUNCATE ends a commit with ftruncate + fsync; DELETE would end with an unlink nobody syncs. FULL must be set
   // at every open: SQLite reports NORMAL for a file that was made with FULL.
   database.exec('PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');

@@ -59,7 +59,7 @@ export class Objects {
   readonly #readChunk: Statement;
   readonly #readLayout: Statement;
   /** Given here, and not by SQLite: a row that has the largest number there is would be the last one. */
-  readonly #next: Record<'chunk' | 'saved', number>;
+  readonly #next = new Map<'chunk' | 'saved', number>();
 
   /** It closes the database with itself, also when its rows cannot be read. */
   constructor(database: Database) {
@@ -74,7 +74,6 @@ export class Objects {
         `SELECT size, codec, CASE WHEN base BETWEEN 1 AND ${MAX_ROW} THEN base WHEN base IS NOT NULL THEN 0 END AS base, stored
          FROM chunk WHERE id = ? AND size BETWEEN 0 AND ${MAX_ROW} AND stored BETWEEN 0 AND ${MAX_ROW} AND codec BETWEEN 0 AND 255`,
       );
-      this.#next = { chunk: this.#firstFree('chunk', 'id'), saved: this.#firstFree('saved', 'seq') };
     } catch (error) {
       this.database.close();
       throw error;
@@ -85,7 +84,16 @@ export class Objects {
     this.database.close();
   }
 
-  /** Never one that was given before: who has read a row's number must not find another row there. */
+  /**
+   * Never a number that was given before: who has read a row's must not find another row there. Looked up at the first insertion and
+   * not at the start, so that a page that is damaged keeps nobody from what lies on others.
+   */
+  #give(table: 'chunk' | 'saved', key: string): number {
+    const next = this.#next.get(table) ?? this.#firstFree(table, key);
+    this.#next.set(table, next + 1);
+    return next;
+  }
+
   #firstFree(table: 'chunk' | 'saved', key: string): number {
     const { last } = this.database
       .prepare(
@@ -104,7 +112,7 @@ export class Objects {
       chunks.map(({ hash, size, codec, data }) => {
         const found = this.#findChunk.get(hash);
         if (found) return { id: Number(found.id), added: 0 };
-        const id = this.#next.chunk++;
+        const id = this.#give('chunk', 'id');
         this.#insertChunk.run(id, hash, size, codec, data.length, data);
         return { id, added: data.length };
       }),
@@ -243,7 +251,7 @@ export class Objects {
 
   commit(row: Omit<SavedRow, 'seq'>, chunks: readonly number[]): number {
     return this.#change(() => {
-      const seq = this.#next.saved++;
+      const seq = this.#give('saved', 'seq');
       this.database
         .prepare('INSERT INTO saved (seq, id, kind, run, created, body, metrics, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
         .run(seq, row.id, row.kind, row.run, row.created, row.body, row.metrics, rowSum(row));

@@ -12,6 +12,7 @@ import { readJson, TEMPORARY_PREFIX, writeJson } from './files.ts';
 
 /** Named after the first that there were. */
 const FOLDER = 'exports';
+const UNWRITABLE: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO']);
 const recordSchema = v.object({ temporary: v.string() });
 
 export class Pending {
@@ -24,19 +25,24 @@ export class Pending {
   constructor(store: string, target: string) {
     const id = randomId();
     const folder = inside(store, FOLDER);
-    mkdirSync(folder, { recursive: true });
     // With the ending of its name: some writers add their own where it is missing.
     this.path = join(dirname(target), `${TEMPORARY_PREFIX}${id}${extname(target)}`);
     this.scratch = join(folder, `${id}.tmp`);
     this.#record = join(folder, `${id}.json`);
-    writeJson(this.#record, { temporary: this.path } satisfies v.InferOutput<typeof recordSchema>);
+    try {
+      mkdirSync(folder, { recursive: true });
+      writeJson(this.#record, { temporary: this.path } satisfies v.InferOutput<typeof recordSchema>);
+    } catch (error) {
+      // A store on a disk that is full or read-only can still be read from, and that to another disk.
+      if (!UNWRITABLE.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
   }
 
   /** Takes away what is still there under these names: also after it has got its own. */
   close(): void {
     removeBoth(this.path);
-    rmSync(this.scratch, { recursive: true, force: true });
-    rmSync(this.#record, { force: true });
+    for (const path of [this.scratch, this.#record])
+      if (existsSync(path)) rmSync(path, { recursive: true, force: true });
   }
 }
 
@@ -58,7 +64,8 @@ export function sweepPending(store: string): void {
 }
 
 function removeBoth(path: string): void {
-  for (const left of [path, besidePending(path)]) rmSync(left, { recursive: true, force: true });
+  for (const left of [path, besidePending(path)])
+    if (lstatSync(left, { throwIfNoEntry: false })) rmSync(left, { recursive: true, force: true });
 }
 
 function isOurs(path: string, id: string): boolean {

@@ -5,6 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { toWire, type WireError } from '../../protocol/errors.ts';
 import type { Coders } from './coders.ts';
+import { asStoreError } from './failures.ts';
 import type { Objects } from './objects.ts';
 import { type ChunkedFile, filesOf } from './saving.ts';
 import { damagedChunk } from './stack.ts';
@@ -24,7 +25,7 @@ export interface FailedRead {
 }
 
 /** Serves until the port is closed. What was opened is held meanwhile: no sweep takes it away. */
-export function serveReads(objects: Objects, coders: Coders, { port, signal }: ReadPort): void {
+export function serveReads(store: string, objects: Objects, coders: Coders, { port, signal }: ReadPort): void {
   const save = objects.beginSave();
   const answer = (reply: ReadReply, transfer: ArrayBuffer[] = []) => {
     port.postMessage(reply, transfer);
@@ -39,7 +40,7 @@ export function serveReads(objects: Objects, coders: Coders, { port, signal }: R
         answer({ id: request.id, bytes }, [bytes.buffer]);
       }
     } catch (error) {
-      answer({ id: request.id, error: toWire(error) });
+      answer({ id: request.id, error: toWire(asStoreError(error, store)) });
     }
   });
   port.on('close', () => objects.endSave(save));

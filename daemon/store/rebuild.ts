@@ -34,7 +34,9 @@ export function followObjects(objects: Objects, catalog: Catalog): void {
  */
 export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics, store: string) {
   const notRestored: string[] = [];
-  const sessionsWithEvents = new Set(sessionIds(store));
+  const sessions = sessionIds(store);
+  // Of one whose launch cannot be read the events are nobody's: then its checkpoints tell.
+  const sessionsWithEvents = new Set(sessions.filter((id) => launchIn(store, id) !== null));
   const taken = new Map<string, Taken>();
   catalog.database.transaction(() => {
     for (const row of objects.allSaved('checkpoint')) {
@@ -56,7 +58,7 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
         for (const { name, points } of unpackMetrics(row.metrics)) appendNew(metrics, taken, session.id, name, points);
     }
   });
-  for (const id of sessionsWithEvents) {
+  for (const id of sessions) {
     if (!restoreSession(catalog, store, id)) {
       notRestored.push(`session ${id}: its ${SESSION_FILES.launch} cannot be read`);
       continue;
@@ -88,9 +90,9 @@ function appendNew(metrics: Metrics, taken: Map<string, Taken>, session: string,
 
 /** Sessions and runs that no checkpoint tells of. Left open, so that the daemon looks at how they ended. */
 function restoreSession(catalog: Catalog, store: string, id: string): boolean {
-  const launch = v.safeParse(launchSchema, readJson(join(store, 'sessions', id, SESSION_FILES.launch)));
-  if (!launch.success) return false;
-  const { run: runId, runNumber, ...facts } = launch.output;
+  const launch = launchIn(store, id);
+  if (!launch) return false;
+  const { run: runId, runNumber, ...facts } = launch;
   if (runId === null) return true; // Started without a daemon: adopted, and named, like any other such session.
   const known = catalog.session(id);
   const exit = v.safeParse(exitSchema, readJson(join(store, 'sessions', id, SESSION_FILES.exit)));
@@ -143,6 +145,11 @@ function runOf(id: string, number: number, launch: RestoredLaunch): Run {
 }
 
 type RestoredLaunch = Omit<v.InferOutput<typeof launchSchema>, 'run' | 'runNumber'>;
+
+function launchIn(store: string, id: string): v.InferOutput<typeof launchSchema> | null {
+  const launch = v.safeParse(launchSchema, readJson(join(store, 'sessions', id, SESSION_FILES.launch)));
+  return launch.success ? launch.output : null;
+}
 
 function sessionIds(store: string): string[] {
   const entries = readdirSync(join(store, 'sessions'), { withFileTypes: true });

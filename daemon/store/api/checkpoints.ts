@@ -1,7 +1,7 @@
 /** Checkpoints: taken in, given out, found, marked. */
 import type { Checkpoint, Proof, Run } from '../../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
-import { makeReserve } from '../gc.ts';
+import { makeReserve, withReserve } from '../gc.ts';
 import { type ReadPort, serveReads } from '../reading.ts';
 import { bestOf, type KeepPolicy } from '../retention.ts';
 import { bodyOf } from '../rows.ts';
@@ -18,7 +18,7 @@ export function checkpointsApi(parts: Parts) {
       return { checkpoint, ...room, quotaBytes: parts.quotaBytes };
     },
     digestOf: (directory: string) => digestOf(directory),
-    serveReads: (port: ReadPort) => serveReads(parts.objects, parts.coders, port),
+    serveReads: (port: ReadPort) => serveReads(parts.path, parts.objects, parts.coders, port),
     restoreCheckpoint: (id: string, directory: string) =>
       restoreCheckpoint(parts.path, parts.objects, parts.coders, id, directory),
     /** The catalog's rows alone, without content: for filling a large one. */
@@ -49,7 +49,9 @@ export function checkpointsApi(parts: Parts) {
       else parts.objects.setMark(id, 'tag', tag);
       return parts.refreshCheckpoint(id);
     },
-    setTrash: (id: string, at: number | null) => parts.mark(id, 'trash', at === null ? null : String(at)),
+    /** Also on a full disk: what is to make room must not need any. */
+    setTrash: (id: string, at: number | null): Promise<Checkpoint> =>
+      withReserve(parts.path, async () => parts.mark(id, 'trash', at === null ? null : String(at))),
     /** It stays out: retention has put it there once, and would again. */
     takeOutOfTrash(id: string): Checkpoint {
       parts.objects.setMark(id, 'kept', String(Date.now()));

@@ -1,5 +1,5 @@
 /** How large a store is, and what keeps it small and whole. */
-import { statSync } from 'node:fs';
+import { renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { LIVE_STATUSES, type StoreUsage } from '../../../protocol/domain.ts';
@@ -7,6 +7,7 @@ import { type FsckReport, TRASH_DAYS } from '../../../protocol/messages.ts';
 import { Catalog } from '../catalog.ts';
 import { openCatalog } from '../catalog-schema.ts';
 import { isDiskFull } from '../failures.ts';
+import { syncDirectory } from '../files.ts';
 import { checkCatalog, checkObjects } from '../fsck.ts';
 import { returnSpace, withReserve } from '../gc.ts';
 import { Metrics } from '../metrics.ts';
@@ -69,11 +70,7 @@ export function upkeepApi(parts: Parts) {
         const problems = [...report.problems, ...checkCatalog(parts.objects, parts.catalog)];
         return { ...report, problems, rebuilt: null };
       }
-      parts.catalog.database.close();
-      setAside(parts.path);
-      parts.catalog = new Catalog(openCatalog(join(parts.path, 'catalog.db')));
-      parts.metrics = new Metrics(parts.catalog);
-      return { ...report, rebuilt: fillCatalog(parts.objects, parts.catalog, parts.metrics, parts.path) };
+      return { ...report, rebuilt: rebuildCatalog(parts) };
     },
     async scrub(options: ScrubOptions) {
       const report = await scrubDatabases(parts.path, parts.objects, parts.catalog, options);
@@ -84,4 +81,33 @@ export function upkeepApi(parts: Parts) {
     rewriteObjects: () => rewriteObjects(parts.path, parts.objects),
     isDiskFull: (error: { code?: string }) => isDiskFull(error),
   };
+}
+
+/** Beside the old one, which is set aside only when the new one is whole. */
+function rebuildCatalog(parts: Parts): NonNullable<FsckReport['rebuilt']> {
+  const path = join(parts.path, 'catalog.db');
+  const fresh = join(parts.path, 'catalog-new.db');
+  const suffixes = ['', '-wal', '-shm'];
+  const remove = () => suffixes.forEach((suffix) => void rmSync(fresh + suffix, { force: true }));
+  remove();
+  let rebuilt: NonNullable<FsckReport['rebuilt']>;
+  try {
+    const database = openCatalog(fresh);
+    try {
+      const catalog = new Catalog(database);
+      rebuilt = fillCatalog(parts.objects, catalog, new Metrics(catalog), parts.path);
+    } finally {
+      database.close();
+    }
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  parts.catalog.database.close();
+  setAside(parts.path);
+  renameSync(fresh, path);
+  syncDirectory(parts.path);
+  parts.catalog = new Catalog(openCatalog(path));
+  parts.metrics = new Metrics(parts.catalog);
+  return rebuilt;
 }

@@ -1,0 +1,380 @@
+/** Every operation of a store in every state that a store can be in: what is expected, and that nothing is changed or lost. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { workOnContent } from '../../daemon/content/work.ts';
+import { newRun, newSession } from '../../daemon/runs/records.ts';
+import { lookAtStore, type Store, startStore } from '../../daemon/store/client.ts';
+import { openDatabase } from '../../daemon/store/driver.ts';
+import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import { TrainstashError } from '../../protocol/errors.ts';
+import { randomId } from '../../protocol/ids.ts';
+import { blankCheckpointFile } from '../../protocol/records.ts';
+import { CHECKPOINT_FILE } from '../../protocol/session.ts';
+import { afterwards } from '../support/cleanup.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { fill, onSmallDisk, smallDisk } from '../support/small-disk.ts';
+import { CONTENT_WORKERS, UNWATCHED } from '../support/stored.ts';
+import { DIST, makeLaunch } from '../support/trainer.ts';
+
+const WORKER = pathToFileURL(join(DIST, 'store-worker.js'));
+const FIRST = 'aaaaaaaaaaaa';
+const SECOND = 'bbbbbbbbbbbb';
+const FILE_BYTES = 200_000;
+
+interface Given {
+  store: Store;
+  run: Run;
+  session: Session;
+  /** On another disk than the store. */
+  out: string;
+}
+
+/** In this order the outcome of none depends on another's; each is undone by itself or by the next. */
+const OPERATIONS = {
+  'list runs': ({ store }) => store.runs({ drafts: true, trashed: false, before: null, limit: 10 }),
+  'show a run': ({ store, run }) => store.showRun(run.id, 10),
+  'find a checkpoint': ({ store, run }) => store.findCheckpoint('best-so-far', run),
+  'read metrics': ({ store, run }) => store.queryMetrics(run.id, {}),
+  'read usage': ({ store }) => store.usage(),
+  'read facts': ({ store }) => store.requireFacts(FIRST),
+  restore: ({ store, out }) => store.restoreCheckpoint(SECOND, join(out, randomId())),
+  export: ({ store, out }) => {
+    const request = { do: 'exportOriginal' as const, checkpoint: FIRST, path: join(out, randomId()) };
+    return workOnContent(CONTENT_WORKERS, store, request, UNWATCHED);
+  },
+  check: ({ store }) => store.fsck(false),
+  save: ({ store, run, session, out }) => save(store, run, session, out, randomId(), 3),
+  'save a file': async ({ store, out }) => {
+    const path = join(out, 'file');
+    writeFileSync(path, 'follows its branch');
+    const { dev, ino, size, mtimeNs } = statSync(path, { bigint: true });
+    const expected = { ino: `${dev}:${ino}`, bytes: Number(size), mtimeMs: Number(mtimeNs) / 1e6 };
+    return store.saveFile({ root: out, branch: 'main', path: 'file', expected });
+  },
+  tag: ({ store }) => store.tag(FIRST, 'another', false),
+  untag: ({ store }) => store.tag(FIRST, 'another', true),
+  'put a run': ({ store, run }) => store.putRun(run),
+  rebuild: ({ store }) => store.fsck(true),
+  delete: ({ store }) => store.setTrash(SECOND, Date.now()),
+  undelete: ({ store }) => store.setTrash(SECOND, null),
+  'collect garbage': ({ store }) => store.gc(true),
+  pack: ({ store }) => store.pack(500, 0),
+} satisfies Record<string, (given: Given) => Promise<unknown>>;
+type Operation = keyof typeof OPERATIONS;
+
+/** What an operation ends with: `works`, or the code of its error. */
+type Expected = Partial<Record<Operation, string>> & { otherwise: string };
+
+const READING: Operation[] = ['list runs', 'show a run', 'find a checkpoint', 'read metrics', 'read usage'];
+const all = (operations: Operation[], outcome: string) => Object.fromEntries(operations.map((one) => [one, outcome]));
+
+async function save(
+  store: Store,
+  run: Run,
+  session: Session,
+  folder: string,
+  id: string,
+  step: number,
+): Promise<Checkpoint> {
+  const directory = join(folder, `made-${id}`);
+  mkdirSync(directory, { recursive: true });
+  const bytes = contentOf(id);
+  writeFileSync(join(directory, 'model.bin'), bytes);
+  const files = [{ name: 'model.bin', bytes: bytes.length }];
+  writeFileSync(
+    join(directory, CHECKPOINT_FILE),
+    JSON.stringify({ ...blankCheckpointFile(id, session.id, step, step), files }),
+  );
+  return (await store.saveCheckpoint({ directory, run, session }, 0)).checkpoint;
+}
+
+/** Compresses to nothing less than it is. */
+function contentOf(id: string): Buffer {
+  const blocks = Array.from({ length: FILE_BYTES / 64 }, (_, i) => createHash('sha512').update(`${id}${i}`).digest());
+  return Buffer.concat(blocks);
+}
+
+const home = mkdtempSync(join(tmpdir(), 'trainstash-test-'));
+let run: Run;
+let session: Session;
+beforeAll(async () => {
+  const store = await startStore(WORKER, { path: join(home, 'store'), quotaBytes: 1e12 });
+  const identity = { branch: 'main', commit: null, dirty: false, code: null, codeLeftOut: [] };
+  run = await store.createRun(
+    newRun({ job: 'j', params: {}, overrides: [], seed: 0, backend: '', identity, restarts: 0 }),
+  );
+  session = { ...newSession(run, 'train', null), endedAt: 1 };
+  await store.putSession(session);
+  const directory = join(home, 'store/sessions', session.id);
+  mkdirSync(directory, { recursive: true });
+  const lines = [1, 2, 3].map((step) => ({
+    seq: step,
+    t: step,
+    type: 'metrics',
+    step,
+    epoch: 0,
+    values: { loss: 1 / step },
+  }));
+  writeFileSync(join(directory, 'events.ndjson'), `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`);
+  const launch = { session: session.id, run: run.id, runNumber: run.number, job: run.job, root: home, cwd: home };
+  writeFileSync(join(directory, 'launch.json'), JSON.stringify(makeLaunch(launch)));
+  await store.takeEvents(session.id, 'events');
+  await save(store, run, session, home, FIRST, 1);
+  await save(store, run, session, home, SECOND, 2);
+  await store.tag(FIRST, 'best-so-far', false);
+  await store.close();
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+/** A store like the one above, at `path`. */
+function copyTo(path: string): string {
+  cpSync(join(home, 'store'), path, { recursive: true });
+  return path;
+}
+
+async function opened(path: string): Promise<Given> {
+  const store = await startStore(WORKER, { path });
+  afterwards(() => store.close().catch(() => {}));
+  return { store, run, session, out: temporaryFolder() };
+}
+
+async function outcomeOf(work: () => Promise<unknown>): Promise<string> {
+  try {
+    await work();
+    return 'works';
+  } catch (error) {
+    return error instanceof TrainstashError ? error.code : `no error of ours: ${(error as Error).stack}`;
+  }
+}
+
+/** Each operation, one after the other, as one table: what differs shows beside what was expected. */
+async function expectTable(given: Given, expected: Expected): Promise<void> {
+  const table: Record<string, string> = {};
+  for (const [name, operation] of Object.entries(OPERATIONS)) table[name] = await outcomeOf(() => operation(given));
+  const wanted = Object.fromEntries(
+    Object.keys(OPERATIONS).map((name) => [name, expected[name as Operation] ?? expected.otherwise]),
+  );
+  expect(table).toEqual(wanted);
+}
+
+/** What was there from the beginning is there still, whole, with its tag and its curve. */
+async function expectWhole(path: string): Promise<void> {
+  const { store, out } = await opened(path);
+  const kept = (await store.checkpoints(run.id, true)).filter(({ id }) => id === FIRST || id === SECOND);
+  expect(kept.map(({ id, tags, trashedAt }) => [id, tags, trashedAt])).toEqual([
+    [FIRST, ['best-so-far'], null],
+    [SECOND, [], null],
+  ]);
+  for (const id of [FIRST, SECOND]) {
+    await store.restoreCheckpoint(id, join(out, id));
+    expect(readFileSync(join(out, id, 'model.bin')).equals(contentOf(id))).toBe(true);
+  }
+  expect((await store.queryMetrics(run.id, { names: ['loss'] }))[0]!.steps).toEqual([1, 2, 3]);
+  expect((await store.fsck(false)).problems).toEqual([]);
+  await store.close();
+}
+
+const bytesOf = (path: string) =>
+  Object.fromEntries(
+    ['objects.db', 'catalog.db'].map((name) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(join(path, name)))
+        .digest('hex'),
+    ]),
+  );
+
+/** For every operation, since the store is not even opened; nothing of it is changed. */
+async function expectRefused(path: string, code: string): Promise<void> {
+  const before = bytesOf(path);
+  expect(await outcomeOf(() => opened(path))).toBe(code);
+  expect(bytesOf(path)).toEqual(before);
+}
+
+/** Another program with a lock on a database of the store, until it is ended. */
+async function holding(path: string, statement: string): Promise<ChildProcess> {
+  const program = `
+    const { DatabaseSync } = require('node:sqlite');
+    const database = new DatabaseSync(${JSON.stringify(path)});
+    database.exec(${JSON.stringify(statement)});
+    process.stdout.write('held');
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  afterwards(() => void child.kill('SIGKILL'));
+  await new Promise((resolve) => child.stdout!.once('data', resolve));
+  return child;
+}
+
+/** Overwrites a page of a table or index with zeros. */
+function damage(path: string, name: string, which: string): void {
+  const database = openDatabase(path);
+  const { pageno } = database.prepare(`SELECT pageno FROM dbstat WHERE name = ? ORDER BY ${which} LIMIT 1`).get(name)!;
+  const { page_size: size } = database.prepare('PRAGMA page_size').get()!;
+  database.close();
+  const file = openSync(path, 'r+');
+  writeSync(file, Buffer.alloc(Number(size)), 0, Number(size), (Number(pageno) - 1) * Number(size));
+  closeSync(file);
+}
+
+for (const driver of ['better', 'node'])
+  describe(`with ${driver === 'node' ? 'Node’s own SQLite' : 'better-sqlite3'}`, () => {
+    const choose = () => {
+      const before = process.env.TRAINSTASH_SQLITE;
+      process.env.TRAINSTASH_SQLITE = driver;
+      afterwards(() => {
+        if (before === undefined) delete process.env.TRAINSTASH_SQLITE;
+        else process.env.TRAINSTASH_SQLITE = before;
+      });
+    };
+
+    test('a store as it should be: everything works', async () => {
+      choose();
+      const path = copyTo(join(temporaryFolder(), 'store'));
+      const given = await opened(path);
+      await expectTable(given, { otherwise: 'works' });
+      await given.store.close();
+      await expectWhole(path);
+    });
+
+    test('closed: nothing works, and it is said', async () => {
+      choose();
+      const path = copyTo(join(temporaryFolder(), 'store'));
+      const given = await opened(path);
+      await given.store.close();
+      await expectTable(given, { otherwise: 'storeUnusable' });
+      await expectWhole(path);
+    });
+
+    for (const [what, name, statement] of [
+      ['writes into the content', 'objects.db', 'BEGIN EXCLUSIVE'],
+      ['reads the content', 'objects.db', 'BEGIN; SELECT count(*) FROM saved'],
+      ['reads the catalog', 'catalog.db', 'BEGIN; SELECT count(*) FROM run'],
+    ] as const)
+      test(`while another program ${what}: it is not opened, and later it is`, async () => {
+        choose();
+        const path = copyTo(join(temporaryFolder(), 'store'));
+        const other = await holding(join(path, name), statement);
+        expect(await outcomeOf(() => opened(path))).toBe('storeUnusable');
+        other.kill('SIGKILL');
+        await new Promise((resolve) => other.once('exit', resolve));
+        await expectWhole(path);
+      });
+
+    test('from the future: it is not opened', async () => {
+      choose();
+      for (const name of ['objects.db', 'catalog.db']) {
+        const path = copyTo(join(temporaryFolder(), 'store'));
+        const database = openDatabase(join(path, name));
+        database.exec('PRAGMA user_version=99');
+        database.close();
+        await expectRefused(path, 'storeFromFuture');
+      }
+    });
+
+    test('with what is not ours in the content: it is not opened; a check looks at it, and says what it is', async () => {
+      choose();
+      const path = copyTo(join(temporaryFolder(), 'store'));
+      const database = openDatabase(join(path, 'objects.db'));
+      database.exec('CREATE TRIGGER gone AFTER INSERT ON mark BEGIN DELETE FROM saved; END; CREATE TABLE more (x)');
+      database.close();
+      await expectRefused(path, 'storeForeign');
+      const before = bytesOf(path);
+      const report = await lookAtStore(WORKER, path);
+      expect(report).toMatchObject({ checkpoints: 2, chunks: 2 });
+      expect(report.problems.map(({ problem }) => problem)).toEqual([
+        'objects.db: the trigger "gone" is not ours',
+        'objects.db: the table "more" is not ours',
+      ]);
+      expect(bytesOf(path)).toEqual(before);
+    });
+
+    test('with what is not ours in the catalog: that is set aside and made anew, and everything works', async () => {
+      choose();
+      const path = copyTo(join(temporaryFolder(), 'store'));
+      const database = openDatabase(join(path, 'catalog.db'));
+      database.exec('CREATE TRIGGER gone AFTER UPDATE ON run BEGIN DELETE FROM checkpoint; END');
+      database.close();
+      const given = await opened(path);
+      expect((await given.store.info()).rebuiltAtOpen).toBe(true);
+      await expectTable(given, { otherwise: 'works' });
+      await given.store.close();
+      await expectWhole(path);
+    });
+
+    test('with a damaged page of what is saved: the rest can be had, the catalog stays, and a check says so', async () => {
+      choose();
+      const path = copyTo(join(temporaryFolder(), 'store'));
+      damage(join(path, 'objects.db'), 'saved', 'pageno');
+      const given = await opened(path);
+      await expectTable(given, {
+        ...all(READING, 'works'),
+        ...all(['check', 'put a run', 'collect garbage'], 'works'),
+        otherwise: 'storeUnusable',
+      });
+      expect((await given.store.fsck(false)).problems.length).toBeGreaterThan(0);
+      expect(await given.store.checkpoints(run.id)).toHaveLength(2);
+    });
+
+    test('with a damaged page of content: that checkpoint is refused, and the others can be had', async () => {
+      choose();
+      const path = copyTo(join(temporaryFolder(), 'store'));
+      // Of the large rows the last page is in the middle of the newest one's bytes.
+      damage(join(path, 'objects.db'), 'chunk', 'pageno DESC');
+      const given = await opened(path);
+      const { store, out } = given;
+      expect(await outcomeOf(() => store.restoreCheckpoint(SECOND, join(out, 'second')))).toBe('corrupted');
+      await store.restoreCheckpoint(FIRST, join(out, 'first'));
+      const { problems } = await store.fsck(false);
+      expect(problems.some(({ checkpoint, whole }) => checkpoint === SECOND && whole === FIRST)).toBe(true);
+      expect(await outcomeOf(() => OPERATIONS.save(given))).toBe('works');
+    });
+
+    onSmallDisk('on a full disk: what is there can be read and taken elsewhere, and room can be made', async () => {
+      choose();
+      const disk = smallDisk(48);
+      const path = copyTo(join(disk, 'store'));
+      const given = await opened(path);
+      // Makes the reserve.
+      await OPERATIONS.save(given);
+      const filler = fill(disk);
+      await expectTable(given, {
+        ...all(['save', 'tag', 'untag', 'put a run', 'rebuild'], 'storeFull'),
+        // Never taken in where little is left; the file stays where it is.
+        'save a file': 'works',
+        otherwise: 'works',
+      });
+      rmSync(filler);
+      await given.store.setTrash(SECOND, null);
+      await given.store.close();
+      await expectWhole(path);
+    });
+
+    onSmallDisk('on a disk that is read-only: it is not opened, and later it is', async () => {
+      choose();
+      const disk = smallDisk(48);
+      const path = copyTo(join(disk, 'store'));
+      const remount = (how: string) => expect(spawnSync('mount', ['-o', `remount,${how}`, disk]).status).toBe(0);
+      remount('ro');
+      await expectRefused(path, 'storeUnusable');
+      remount('rw');
+      await expectWhole(path);
+    });
+  });
