@@ -2,17 +2,16 @@
  * The branches that have files or runs here, each with an id of ours that it keeps when it is renamed: names are used
  * again. One file of a store, `branch-ids.json`; what refers to a branch names its id.
  */
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { randomId } from '../../protocol/ids.ts';
-import { explain, gitUnusable } from '../code/failure.ts';
-import { GitError, git } from '../code/git.ts';
 import { isAncestor } from '../code/history.ts';
-import { type GitDirectories, reflogOf, reflogPath } from '../code/reflog.ts';
+import type { GitDirectories } from '../code/reflog.ts';
 import { readJson, syncDirectory, writeJson } from '../store/files.ts';
-import { type Files, matchBranches, type Ref } from './match-branches.ts';
-import { isFresh, lifeOf, marksOf, nameAt, namesOf } from './same-branch.ts';
+import { BranchReader } from './branch-reader.ts';
+import { matchBranches, type Ref } from './match-branches.ts';
+import { isFresh, marksOf, nameAt, namesOf } from './same-branch.ts';
 
 const entrySchema = v.object({
   id: v.string(),
@@ -33,7 +32,9 @@ const REFRESH_MS = 86_400_000;
 /** Until marks tell this branch from all that are made later. */
 const FRESH_MS = 2_000;
 const FORGET_MS = 3_600_000;
-const MAX_READS = 3;
+const BETWEEN_MS = 100;
+const MAX_LOOKS = 5;
+const JUST_NOW_MS = 2_000;
 /** The commit of a branch of which none is known: null would fit any that gets its first one. */
 const NO_COMMIT = 'none';
 
@@ -55,17 +56,18 @@ export interface KnownBranchesSetup extends GitDirectories {
 
 export class KnownBranches {
   readonly #setup: KnownBranchesSetup;
+  readonly #reader: BranchReader;
   #entries: Entry[];
   /** The reference that each entry is now; of the last look. */
   #refOf = new Map<string, Ref>();
   #unsure = new Set<string>();
   #refs: Ref[] = [];
   #lastRefs: string | null = null;
-  readonly #readBefore = new Map<string, Ref>();
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(setup: KnownBranchesSetup) {
     this.#setup = setup;
+    this.#reader = new BranchReader(setup.root, setup);
     const parsed = v.safeParse(fileSchema, readJson(this.#file));
     this.#entries = parsed.success ? parsed.output.branches : [];
   }
@@ -95,6 +97,16 @@ export class KnownBranches {
   /** What tells each of them from one that is made later under its name: its id, or the name where nobody knew it. */
   signs(): string[] {
     return this.names().map((name) => signOf(this.#idNow(name)) ?? name);
+  }
+
+  /** No branch has HEAD's name, and one that had it got another just now, so HEAD will. Resolves after a moment if so. */
+  async isBetweenNames(name: string): Promise<boolean> {
+    if (this.names().includes(name)) return false;
+    const since = (Date.now() - JUST_NOW_MS) / 1000;
+    const isIt = ({ name: now, life }: Ref) => (life.marks[0]?.at ?? 0) >= since && namesOf(now, life).includes(name);
+    const isSo = this.#refs.some(isIt);
+    if (isSo) await delay(BETWEEN_MS);
+    return isSo;
   }
 
   /** The signs that a branch may have had. */
@@ -185,21 +197,30 @@ export class KnownBranches {
     const isAsSeen = this.#lastRefs !== null && there.every((entry) => this.#isAsSeen(entry));
     // Of one that is gone only the list of references tells whether it is there again, under whatever name.
     if (!isAsSeen || all || there.length < this.#entries.length) {
-      const text = await this.#git('for-each-ref', '--format=%(objectname) %(refname)', 'refs/heads');
-      if (!isAsSeen || text !== this.#lastRefs) {
-        this.#lastRefs = text;
-        this.#refs = await Promise.all(refsOf(text).map((ref) => this.#read(ref)));
-        const names = new Set(this.names());
-        for (const name of this.#readBefore.keys()) if (!names.has(name)) this.#readBefore.delete(name);
-        await this.#match();
-      }
+      const text = await this.#reader.list();
+      if (!isAsSeen || text !== this.#lastRefs) await this.#readAndMatch();
     }
     await this.#keep();
   }
 
+  /** A branch that seems to be gone may be between two names: then it is there at the next look. */
+  async #readAndMatch(): Promise<void> {
+    const missing = () => this.#entries.flatMap(({ id }) => (this.#refOf.has(id) ? [] : [id]));
+    const goneBefore = new Set(this.#lastRefs === null ? [] : missing());
+    for (let looks = 1; looks <= MAX_LOOKS; looks++) {
+      const before = missing().join();
+      const { text, refs } = await this.#reader.readAll();
+      this.#lastRefs = text;
+      this.#refs = refs;
+      await this.#match();
+      if (missing().every((id) => goneBefore.has(id)) || (looks > 1 && missing().join() === before)) return;
+      await delay(BETWEEN_MS);
+    }
+  }
+
   #isAsSeen({ id }: Entry): boolean {
     const ref = this.#refOf.get(id);
-    return ref !== undefined && ref.stamp === this.#stampOf(ref.name);
+    return ref !== undefined && ref.stamp === this.#reader.stampOf(ref.name);
   }
 
   /** Tells of new names, and writes down what would not be found again by what is written. */
@@ -287,45 +308,6 @@ export class KnownBranches {
     return join(this.#setup.storePath, 'branch-ids.json');
   }
 
-  /** A branch as it is at one moment: read again when it changes under the eyes, and otherwise only when it has. */
-  async #read({ name, tip }: Pick<Ref, 'name' | 'tip'>): Promise<Ref> {
-    for (let tries = 1; ; tries++) {
-      const stamp = this.#stampOf(name);
-      const before = this.#readBefore.get(name);
-      if (before?.stamp === stamp) return { ...before, tip };
-      const life = lifeOf(name, await reflogOf(this.#setup, `refs/heads/${name}`));
-      const ref = { name, tip, stamp, life, ...this.#filesOf(name) };
-      if (this.#stampOf(name) !== stamp && tries < MAX_READS) continue;
-      this.#readBefore.set(name, ref);
-      return ref;
-    }
-  }
-
-  #filesOf(name: string): Files {
-    return {
-      logFile: fileOf(reflogPath(this.#setup, `refs/heads/${name}`), false),
-      refFile: fileOf(join(this.#setup.common, 'refs/heads', name), true),
-    };
-  }
-
-  #stampOf(name: string): string {
-    const tables = fileOf(join(this.#setup.common, 'reftable/tables.list'), true);
-    if (tables) return tables;
-    const ref = fileOf(join(this.#setup.common, 'refs/heads', name), true);
-    const packed = ref ? '' : fileOf(join(this.#setup.common, 'packed-refs'), true);
-    return `${fileOf(reflogPath(this.#setup, `refs/heads/${name}`), true)} ${ref || packed}`;
-  }
-
-  async #git(...words: string[]): Promise<string> {
-    const { common, root } = this.#setup;
-    try {
-      // Not from a worktree: the one that the project was opened in may be gone.
-      return await git(['--git-dir', common, ...words], { cwd: common });
-    } catch (error) {
-      throw error instanceof GitError ? gitUnusable(await explain(root, error)) : error;
-    }
-  }
-
   #serial<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#tail.then(work);
     this.#tail = result.catch(() => {});
@@ -336,24 +318,4 @@ export class KnownBranches {
 /** No name of a branch begins so. */
 function signOf(id: string | null): string | null {
   return id === null ? null : `.${id}`;
-}
-
-function refsOf(text: string): Pick<Ref, 'name' | 'tip'>[] {
-  return text.split('\n').flatMap((line) => {
-    const at = line.indexOf(' refs/heads/');
-    return at < 0 ? [] : [{ tip: line.slice(0, at), name: line.slice(at + ' refs/heads/'.length) }];
-  });
-}
-
-/** What tells one file from another; with `content`, also one state of it. Empty when there is none. */
-function fileOf(path: string, content: boolean): string {
-  try {
-    const stat = statSync(path, { bigint: true });
-    if (!stat.isFile()) return '';
-    // The number of a deleted file is given to a new one at once.
-    const file = `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
-    return content ? `${file}:${stat.mtimeNs}:${stat.size}` : file;
-  } catch {
-    return '';
-  }
 }

@@ -37,7 +37,8 @@ interface Candidate<E> {
 export function matchBranches<E extends Seen & Files>(entries: readonly E[], refs: readonly Ref[]): Matches<E> {
   const { candidates, possible, doubtful } = candidatesOf(entries, refs);
   const isBetter = (a: Candidate<E>, b: Candidate<E>) => b.marks - a.marks || Number(b.sameFile) - Number(a.sameFile);
-  candidates.sort((a, b) => isBetter(a, b) || b.entry.seenAt - a.entry.seenAt);
+  // Among equals the one that was seen first: the order of `entries`.
+  candidates.sort(isBetter);
   const certain = new Map<E, Ref>();
   const unsure = new Set<E>();
   const taken = new Set<Ref>();

@@ -25,6 +25,8 @@ export interface ShelvingSetup {
 
 export class Shelving {
   readonly #setup: ShelvingSetup;
+  /** Stashes of which a person was told. */
+  readonly #offered = new Set<string>();
 
   constructor(setup: ShelvingSetup) {
     this.#setup = setup;
@@ -135,7 +137,8 @@ export class Shelving {
     for (const entry of this.#away()) {
       const { name, state } = known.find(entry.owner.branchId);
       if (entry.owner.branchId === id || name !== branch || state === 'there') continue;
-      entry.update({ state: 'kept' });
+      if (this.#offered.has(entry.owner.id)) continue;
+      this.#offered.add(entry.owner.id);
       const whose =
         state === 'gone' ? `another branch that was called ${branch}` : `a branch that was called ${branch}`;
       const why = state === 'gone' ? '' : ', and whether it is this one cannot be told, since git’s log of it is gone';

@@ -236,9 +236,9 @@ export class Worktree {
     if (inPlace?.branch === branch && inPlace.head !== '' && inPlace.head === this.#head.file())
       await known.confirm(inPlace.id, branch);
     else await known.look();
-    // git is just renaming it: the reference has its new name before HEAD has.
-    if (inPlace?.branch === branch && inPlace.tip !== null && !known.names().includes(branch))
-      return { state: 'inPlace' };
+    if (!this.#head.isCurrent() || (await known.isBetweenNames(branch))) return { state: 'again' };
+    // Its reference was deleted, which moves nothing.
+    if (inPlace?.branch === branch && inPlace.tip && !known.names().includes(branch)) return { state: 'inPlace' };
     if (inPlace && (await this.#isUnsure(inPlace, branch))) {
       if (files === undefined) return { state: 'unclear', reason: unsureText(branch) };
       if (files === 'stay') await known.confirm(inPlace.id, branch);

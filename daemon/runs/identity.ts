@@ -2,6 +2,7 @@
 import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isError } from '../../protocol/errors.ts';
+import type { KnownBranches } from '../branches/known-branches.ts';
 import { codeChanges } from '../code/changes.ts';
 import { type Head, readHead } from '../code/project.ts';
 import { isGitWriting, type Snapshot, takeSnapshot } from '../code/snapshot.ts';
@@ -20,8 +21,7 @@ const ROUNDS = 5;
 export async function identityOf(context: ProjectContext): Promise<Identity> {
   const { branches } = context;
   if (!branches) return { branch: null, branchId: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
-  const { head, snapshot, codeProblem } = await treeAtRest(context);
-  await branches.look();
+  const { head, snapshot, codeProblem } = await treeAtRest(context, branches);
   const branchId = head.branch === null ? null : await branches.certainId(head.branch);
   const codeLeftOut = (snapshot?.leftOut ?? [])
     .slice(0, MAX_LISTED)
@@ -37,8 +37,11 @@ interface TreeState {
   codeProblem: string | undefined;
 }
 
-/** Reads HEAD and the files. git writes the files of a switch first and HEAD last: what was read meanwhile is of no commit. */
-async function treeAtRest({ place, log }: ProjectContext): Promise<TreeState> {
+/**
+ * Reads HEAD, the branches and the files at one moment. git writes the files of a switch first and HEAD last, and a rename changes
+ * HEAD and the branches one after the other: what was read meanwhile is of no commit.
+ */
+async function treeAtRest({ place, log }: ProjectContext, branches: KnownBranches): Promise<TreeState> {
   for (let round = 1; ; round++) {
     const until = Date.now() + LONGEST_SWITCH_MS;
     while ((await isGitWriting(place.root)) && Date.now() < until) await delay(REST_MS);
@@ -49,8 +52,13 @@ async function treeAtRest({ place, log }: ProjectContext): Promise<TreeState> {
       log(`code not kept: ${error.message}`);
       return null;
     });
+    await branches.look(true);
     const after = await readHead(place.root);
-    const moved = after.branch !== head.branch || after.commit !== head.commit || (await isGitWriting(place.root));
+    const moved =
+      after.branch !== head.branch ||
+      after.commit !== head.commit ||
+      (after.branch !== null && (await branches.isBetweenNames(after.branch))) ||
+      (await isGitWriting(place.root));
     if (!moved || round === ROUNDS) return { head, snapshot, codeProblem };
   }
 }
