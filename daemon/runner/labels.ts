@@ -48,7 +48,8 @@ export class Labels {
     const moment = said?.moment ?? progress.before(time);
     const step = content.step ?? name.step;
     const epoch = content.epoch ?? name.epoch;
-    const settled = step !== null || ended || (said ? said.isOver : moment !== null);
+    // What is said of its number may still come.
+    const settled = step !== null || ended || (said ? said.isOver : moment !== null && number === null);
     return {
       step: step ?? (progress.counted ? (moment?.step ?? 0) : this.#uncounted(what, moment)),
       epoch: epoch ?? moment?.epoch ?? (progress.counted ? 0 : progress.now.epoch),

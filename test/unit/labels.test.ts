@@ -50,6 +50,7 @@ function stepsOf({ name, printsFrom, lines, printedMs, lateMs }: Script): number
     });
   }
   const steps: number[] = [];
+  const settled = new Set<number>();
   for (let now = BEGAN; now <= BEGAN + (EPOCHS + 4) * EPOCH_MS; now += LOOK_MS) {
     vi.setSystemTime(now);
     while (printed[0] && printed[0].at <= now) {
@@ -57,7 +58,11 @@ function stepsOf({ name, printsFrom, lines, printedMs, lateMs }: Script): number
       progress.said(at, step, epoch, { loss: 1 / step });
     }
     for (const [i, file] of files.entries())
-      if (file.time + 2_000 <= now) steps[i] = labels.of(file, now - file.time > 16_000).step;
+      if (file.time + 2_000 <= now && !settled.has(i)) {
+        const label = labels.of(file, false);
+        steps[i] = label.step;
+        if (label.settled) settled.add(i);
+      }
   }
   return steps;
 }
