@@ -96,6 +96,19 @@ test('a file that is called after its step has that step, however late it is tol
     ).toEqual(RIGHT);
 });
 
+test('a file that is called after its fold has the step at which that ended, and not one of the next fold', () => {
+  vi.setSystemTime(BEGAN);
+  const progress = new Progress(0);
+  const labels = new Labels(progress);
+  const steps = [0, 1, 2].map((fold) => {
+    const time = BEGAN + fold * EPOCH_MS;
+    for (let step = 1; step <= 5; step++) progress.said(time - 100 + step, step, null, { loss: 1 });
+    const content = { step: null, epoch: null, totalSteps: null };
+    return { key: `fold_${fold}.pt`, series: 'fold_#.pt', time, content, name: factsOfName(`fold_${fold}.pt`) };
+  });
+  expect(steps.map((file) => labels.of(file, false).step)).toEqual([5, 5, 5]);
+});
+
 describe('a script stands at the step', () => {
   const after = (...lines: [step: number, values?: Record<string, number>][]) => {
     const progress = new Progress(600);
