@@ -6,9 +6,9 @@ import { delimiter, join } from 'node:path';
 import * as vscode from 'vscode';
 import { BUILD } from '../client/build.ts';
 import { isError } from '../protocol/errors.ts';
-import { branchFollow } from '../protocol/messages.ts';
+import { branchFollow, queueSupply } from '../protocol/messages.ts';
 import { counted } from '../protocol/words.ts';
-import { type App, report } from './app.ts';
+import { type App, launchFrom, report } from './app.ts';
 import { isLive } from './commands/targets.ts';
 import { Connection } from './connection.ts';
 import { isInUse } from './folders.ts';
@@ -129,7 +129,9 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     const roots = new Set<string>();
     for (const folder of wanted) {
       try {
-        roots.add((await model.open(folder, vscode.workspace.isTrusted)).project.root);
+        const { project } = await model.open(folder, vscode.workspace.isTrusted);
+        roots.add(project.root);
+        if (project.needEnvironment > 0 && vscode.workspace.isTrusted) await supplyQueue(project.root);
       } catch (error) {
         if (!isError(error, 'notFound')) await report(app, error);
       }
@@ -138,6 +140,12 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     jobs.redraw();
     stashes.redraw();
     drawAll();
+  }
+
+  /** Of a daemon that is gone: what this window has may be what its queued runs need. */
+  async function supplyQueue(root: string): Promise<void> {
+    const { environment, interpreter } = await launchFrom(root);
+    await connection.request(queueSupply, { root, environment, interpreter });
   }
 
   async function chooseRoot(): Promise<string | undefined> {

@@ -44,6 +44,11 @@ export function canGoOn({ status, checkpoints }: Run): boolean {
   return ['paused', 'failed', 'lost', 'stopped'].includes(status) && checkpoints > 0;
 }
 
+/** A queued run that would start if somebody said so. */
+export function waitsForPerson({ waiting }: Run): boolean {
+  return waiting != null && waiting.for !== 'device';
+}
+
 export function lookOfRun(run: Run, now: number): Look {
   const alarm = alarmText(run);
   // A tick would say that all is well. Other ends are worse, and keep their marks.
@@ -52,7 +57,7 @@ export function lookOfRun(run: Run, now: number): Look {
   const parts = live ? liveParts(run) : endedParts(run, now);
   const description = [...parts, run.label].filter(Boolean).join(' · ');
   const words = ['run', run.status, live ? 'live' : 'ended'];
-  if (canGoOn(run)) words.push('resumable');
+  if (canGoOn(run) || waitsForPerson(run)) words.push('resumable');
   if (run.checkpoints > 0) words.push('forkable');
   if (run.command) words.push('jobless');
   if (run.code !== null) words.push('coded');

@@ -50,7 +50,8 @@ export class Labels {
     const ofStep = step === null ? null : progress.ofStep(step, time + LATE_MS);
     const moment = ofStep ?? said?.moment ?? progress.before(time);
     const epoch = content.epoch ?? name.epoch;
-    const settled = step !== null || ended || (said ? said.isOver : moment !== null);
+    // What is said of its number may still come.
+    const settled = step !== null || ended || (said ? said.isOver : moment !== null && number === null);
     return {
       step: step ?? (progress.counted ? (moment?.step ?? 0) : this.#uncounted(what, moment)),
       epoch: epoch ?? moment?.epoch ?? (progress.counted ? 0 : progress.now.epoch),

@@ -127,8 +127,9 @@ export class Progress {
     return moment ? { moment, isOver: this.now.epoch > epoch } : null;
   }
 
-  /** Said after that time, by a launcher that passes lines on late. */
+  /** Said after that time, by a launcher that passes lines on late: a loop that has begun anew says lower steps. */
   ofStepAfter(step: number, time: number, lateMs: number): Moment | null {
+    if (step <= (this.before(time)?.step ?? -1)) return null;
     const isLate = (moment: SaidMoment) => moment.time > time && moment.time <= time + lateMs;
     return this.#moments.find((moment) => isLate(moment) && moment.step === step) ?? null;
   }

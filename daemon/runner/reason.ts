@@ -110,8 +110,9 @@ function errorAfter(lines: readonly string[], from: number, prefix: string): Pri
 /** `train.py: error: …`, `python: can't open file …`: how programs say that they cannot go on. */
 function programError(lines: readonly string[], words: readonly string[]): string | null {
   const last = lines.findLast((line) => line.trim() !== '')?.trim() ?? '';
-  const names = words.flatMap((word) => (word.startsWith('-') ? [] : [word, basename(word)]));
-  return names.some((name) => last.startsWith(`${name}: `)) ? last : null;
+  const [named] = / *(.+?): ./.exec(last)?.slice(1) ?? [];
+  const names = words.filter((word) => !word.startsWith('-')).map((word) => basename(word));
+  return named !== undefined && names.includes(basename(named)) ? last : null;
 }
 
 // ---- launchers of several processes ----

@@ -127,6 +127,7 @@ export class QueuedRuns {
     try {
       return await this.#start(entry, run);
     } catch (error) {
+      if (!this.#queue.has(id)) return false;
       this.#queue.remove(id);
       const reason = maskText((error as Error).message);
       await launcher.put({ ...run, status: 'failed', reason, waiting: null, endedAt: Date.now() });
@@ -152,6 +153,11 @@ export class QueuedRuns {
     const { launcher, barrier, context } = this.#setup;
     const place = { ...context.place, root: entry.root };
     const here = { ...context, place };
+    // At the end of another run nothing is likely to move; where the code was another one a moment ago, it is.
+    const measured = run.waiting?.for === 'code' ? await measureAtRest(here) : await measure(here);
+    if (measured === null) return false;
+    const difference = await codeDifference(here, entry.identity, measured.identity);
+    if (difference.code) return this.#wait(run, 'code', codeText(run, difference, entry, measured.identity));
     const job = this.#jobOf(run, entry);
     if (job === null) return this.#wait(run, 'environment', secretText(run));
     const lost = lostParams(run, context.secrets.of(run.id));
@@ -164,11 +170,6 @@ export class QueuedRuns {
       if (!isError(error, 'switchWaiting')) throw error;
       return this.#wait(run, 'files', `waits for files of its branch: ${error.message}`);
     }
-    // At the end of another run nothing is likely to move; where the code was another one a moment ago, it is.
-    const measured = run.waiting?.for === 'code' ? await measureAtRest(here) : await measure(here);
-    if (measured === null) return false;
-    const difference = await codeDifference(here, entry.identity, measured.identity);
-    if (difference.code) return this.#wait(run, 'code', codeText(run, difference, entry, measured.identity));
     const launching = await this.#launchingOf(entry, run, job, here, environment);
     if (typeof launching === 'string') return this.#wait(run, 'code', launching);
     // Somebody may have dropped or started it meanwhile.
@@ -220,6 +221,8 @@ export class QueuedRuns {
   }
 
   async #wait(run: Run, what: Waiting['for'], text: string, behind: number | null = null): Promise<false> {
+    // It was dropped or is being started while it was looked at: what is said of it then is not ours to write over.
+    if (!this.#queue.has(run.id) || this.#setup.launcher.isLaunching(run.id)) return false;
     const reason = maskText(text);
     const waiting: Waiting = { for: what, behind };
     const isKnown = run.reason === reason && run.waiting?.for === what && run.waiting.behind === behind;

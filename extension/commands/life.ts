@@ -111,8 +111,8 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
     } catch (error) {
       if (!isError(error, 'pauseLoses')) throw error;
       const { checkpointStep, seconds } = error.data;
-      const back = checkpointStep === null ? 'the beginning' : `step ${integer(checkpointStep)}`;
-      const detail = `Its script saves by itself only. Stopped now, it goes on from ${back}: ${duration(seconds)} are lost.`;
+      const saved = checkpointStep === null ? 'has saved nothing yet' : `last saved at step ${integer(checkpointStep)}`;
+      const detail = `Its script saves when it likes, and ${saved}. Stopped now, it loses the ${duration(seconds)} since then.`;
       const options = { modal: true, detail };
       const chosen = await vscode.window.showWarningMessage(`Stop ${plain(target.run.name)} now?`, options, 'Stop Now');
       if (chosen) await pause(true);

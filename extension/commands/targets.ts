@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
 import type { App } from '../app.ts';
-import { lookOfCheckpoint, lookOfRun, plain } from '../text.ts';
+import { lookOfCheckpoint, lookOfRun, plain, waitsForPerson } from '../text.ts';
 import type { Node } from '../views/runs.ts';
 
 export interface RunTarget {
@@ -17,7 +17,7 @@ export interface CheckpointTarget extends RunTarget {
 
 export const isLive = (run: Run) => LIVE_STATUSES.includes(run.status);
 export const isRunning = (run: Run) => run.status === 'running' || run.status === 'starting';
-export const isResumable = (run: Run) => !isLive(run) && run.checkpoints > 0;
+export const isResumable = (run: Run) => (!isLive(run) && run.checkpoints > 0) || waitsForPerson(run);
 
 /** Undefined: cancelled, or nothing fits (which is said). */
 export async function runTarget(

@@ -54,6 +54,27 @@ describe.skipIf(!PYTHON)('a queue', () => {
     expect(readdirSync(join(fixture.store, 'queue'))).toEqual([]);
   });
 
+  test('waits for its job, too: one that is gone from the file may come back', async () => {
+    const fixture = queueFixture();
+    const config = join(fixture.root, 'trainstash.json');
+    const jobs = JSON.stringify({ jobs: { train: { run: words(fixture, 'b') } } });
+    writeFileSync(config, jobs);
+    const client = await openProject(fixture);
+    await start(client, fixture, words(fixture, 'a'));
+    const queued = await client.request(m.runStart, {
+      root: fixture.root,
+      job: 'train',
+      params: {},
+      environment: environment(),
+      queue: true,
+    });
+    writeFileSync(config, '{ "jobs": {} }');
+    for (const name of ['a', 'b']) end(fixture, name);
+    await until('it waits', async () => (await show(client, fixture, queued.id)).run.waiting?.for === 'code');
+    writeFileSync(config, jobs);
+    await untilStatus(client, fixture, queued.id, 'completed');
+  });
+
   test('says what each waits for; one that is paused stays in sight, one that is dropped makes way', async () => {
     const fixture = queueFixture();
     const client = await openProject(fixture);

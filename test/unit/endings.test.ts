@@ -83,7 +83,8 @@ describe('the reason of a death', () => {
   test('is what a program says of itself in the usual form', () => {
     const usage = 'usage: train.py [-h] [--lr LR]\ntrain.py: error: unrecognized arguments: --lrr 1\n';
     expect(why({ code: 2, output: usage })).toBe('train.py: error: unrecognized arguments: --lrr 1 (exit code 2)');
-    const missing = "python: can't open file '/p/trian.py': [Errno 2] No such file or directory\n";
+    // Its full path may be another one than what was asked for: that of a shim.
+    const missing = "/opt/pyenv/3.11/bin/python: can't open file '/p/trian.py': [Errno 2] No such file or directory\n";
     expect(why({ code: 2, output: missing })).toBe(`${missing.trim()} (exit code 2)`);
   });
 

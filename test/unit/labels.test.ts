@@ -50,6 +50,7 @@ function stepsOf({ name, printsFrom, lines, printedMs, lateMs }: Script): number
     });
   }
   const steps: number[] = [];
+  const settled = new Set<number>();
   for (let now = BEGAN; now <= BEGAN + (EPOCHS + 4) * EPOCH_MS; now += LOOK_MS) {
     vi.setSystemTime(now);
     while (printed[0] && printed[0].at <= now) {
@@ -57,7 +58,11 @@ function stepsOf({ name, printsFrom, lines, printedMs, lateMs }: Script): number
       progress.said(at, step, epoch, { loss: 1 / step });
     }
     for (const [i, file] of files.entries())
-      if (file.time + 2_000 <= now) steps[i] = labels.of(file, now - file.time > 16_000).step;
+      if (file.time + 2_000 <= now && !settled.has(i)) {
+        const label = labels.of(file, false);
+        steps[i] = label.step;
+        if (label.settled) settled.add(i);
+      }
   }
   return steps;
 }
@@ -89,6 +94,19 @@ test('a file that is called after its step has that step, however late it is tol
     expect(
       stepsOf({ name: (epoch) => `model_${(epoch + 1) * STEPS}.pt`, printsFrom: 0, lines: 1, printedMs: 400, lateMs }),
     ).toEqual(RIGHT);
+});
+
+test('a file that is called after its fold has the step at which that ended, and not one of the next fold', () => {
+  vi.setSystemTime(BEGAN);
+  const progress = new Progress(0);
+  const labels = new Labels(progress);
+  const steps = [0, 1, 2].map((fold) => {
+    const time = BEGAN + fold * EPOCH_MS;
+    for (let step = 1; step <= 5; step++) progress.said(time - 100 + step, step, null, { loss: 1 });
+    const content = { step: null, epoch: null, totalSteps: null };
+    return { key: `fold_${fold}.pt`, series: 'fold_#.pt', time, content, name: factsOfName(`fold_${fold}.pt`) };
+  });
+  expect(steps.map((file) => labels.of(file, false).step)).toEqual([5, 5, 5]);
 });
 
 describe('a script stands at the step', () => {
