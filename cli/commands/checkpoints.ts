@@ -35,7 +35,7 @@ export const checkpointCommands: Record<string, Command> = {
         checkpoint,
         environment: context.environment(),
       });
-      const { verdict, steps, fingerprint } = result.proof;
+      const { verdict, steps, fingerprint, cause } = result.proof;
       const words = {
         equal: paint('green', `✔ verified: ${integer(steps)} steps computed again gave the same state, bit for bit.`),
         'state missing': paint(
@@ -49,6 +49,7 @@ export const checkpointCommands: Record<string, Command> = {
       };
       context.answer(result, [
         words[verdict],
+        ...(cause ? [field('first', cause)] : []),
         field('checkpoint', `${result.checkpoint.id}, ${gradeText(result.checkpoint)}`),
         field('holds for', fingerprint),
       ]);

@@ -2,7 +2,13 @@
 import { rmSync } from 'node:fs';
 import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
-import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
+import {
+  type CheckpointFile,
+  type DivergedEvent,
+  type ExitRecord,
+  exitErrorToWire,
+  type Launch,
+} from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
@@ -172,6 +178,7 @@ export class LiveRun {
       this.#context.announce.metrics(this.#run, step, values);
     }
     for (const { code, level, text, step, t } of taken.notices) await this.#notice({ code, level, text, step, at: t });
+    if (taken.diverged) await this.#onDiverged(taken.diverged);
     if (taken.malformed > 0) {
       const text = `${taken.malformed} lines of its event file are no events and were skipped.`;
       await this.#say('eventMalformed', 'warning', text);
@@ -320,10 +327,20 @@ export class LiveRun {
     if (firstDifferent) {
       const { step, metric, replayed, recorded } = firstDifferent;
       const text = `Computed again after the resume, step ${step} gave ${metric} ${replayed} instead of ${recorded}. \`trainstash verify\` tells whether state is missing or the device is not deterministic.`;
-      await this.#say('notReproduced', 'warning', text);
+      // The script's package has said it before, and knows more.
+      if (!this.#run.notices.some(({ code, at }) => code === 'notReproduced' && at >= this.follower.session.startedAt))
+        await this.#say('notReproduced', 'warning', text);
     } else {
       await this.#say('verified', 'info', `${overlap.equal} steps computed twice gave the same bits.`);
     }
+  }
+
+  /** What a resume did not restore, other checkpoints of the run do not hold either. */
+  async #onDiverged({ ingredient, text, t }: DivergedEvent): Promise<void> {
+    const { resumedFrom } = this.follower.session;
+    if (!resumedFrom || this.#run.parent?.checkpoint === resumedFrom.checkpoint) return;
+    const lowered = await this.#context.store.doubt(resumedFrom.checkpoint, { ingredient, text, at: t });
+    for (const checkpoint of lowered) this.#context.announce.checkpoint(checkpoint);
   }
 
   #onAnswered(seq: number): void {

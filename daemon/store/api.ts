@@ -1,4 +1,5 @@
 /** What the store worker does for the daemon. One instance a store; everything SQLite happens behind these functions. */
+
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
@@ -19,6 +20,7 @@ import { SESSION_FILES } from '../../protocol/session.ts';
 import { Catalog, type EventSource, type RunFilter } from './catalog.ts';
 import { openCatalog } from './catalog-schema.ts';
 import { Coders } from './coders.ts';
+import { type Doubt, sharesCause } from './doubts.ts';
 import { takeEvents } from './events.ts';
 import { checkObjects } from './fsck.ts';
 import { hasRoomFor, isDiskFull, makeReserve, returnSpace, TRASH_DAYS, withReserve } from './gc.ts';
@@ -307,6 +309,21 @@ export function openStore(options: StoreOptions) {
     },
     setTrash: (id: string, at: number | null) => mark(id, 'trash', at === null ? null : String(at)),
     setProof: (id: string, proof: Proof) => mark(id, 'proof', JSON.stringify(proof)),
+    /** Lowers every checkpoint of the run that has the same cause. Returns those that look otherwise now. */
+    doubt(id: string, doubt: Doubt): Checkpoint[] {
+      const row = objects.saved(id);
+      if (!row) return [];
+      const found = (JSON.parse(row.body) as CheckpointBody).checkpoint;
+      return catalog
+        .checkpoints(row.run, { trashed: true })
+        .filter((other) => {
+          const body = objects.saved(other.id)?.body;
+          return (
+            body !== undefined && sharesCause(doubt.ingredient, found, (JSON.parse(body) as CheckpointBody).checkpoint)
+          );
+        })
+        .map((other) => mark(other.id, 'doubt', JSON.stringify(doubt)));
+    },
     largestRuns: (limit: number) => catalog.largestRuns(limit),
     reasonsToKeep: (run: string, policy: KeepPolicy) => [...reasonsToKeep(run, policy)],
     /** Moves what the policy does not keep to the trash. Returns those checkpoints. */

@@ -2,7 +2,13 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import * as v from 'valibot';
 import { fromWireNumber, type WireNumber } from '../../protocol/domain.ts';
-import { eventSchema, MAX_EVENT_BYTES, type NoticeEvent, type StartedEvent } from '../../protocol/session.ts';
+import {
+  type DivergedEvent,
+  eventSchema,
+  MAX_EVENT_BYTES,
+  type NoticeEvent,
+  type StartedEvent,
+} from '../../protocol/session.ts';
 import type { Catalog, EventSource } from './catalog.ts';
 import type { Metrics, Points } from './metrics.ts';
 
@@ -14,6 +20,8 @@ export interface TakenEvents {
   started: StartedEvent | null;
   plan: { totalSteps: number | null; stepsPerEpoch: number | null } | null;
   notices: NoticeEvent[];
+  /** What a resume computed otherwise. */
+  diverged: DivergedEvent | null;
   /** Sequence number of the newest answered control, or null. */
   answered: number | null;
   /** The newest step and the metrics logged at it. */
@@ -36,6 +44,7 @@ export function takeEvents(
     started: null,
     plan: null,
     notices: [],
+    diverged: null,
     answered: null,
     last: null,
     points: 0,
@@ -117,6 +126,9 @@ function apply(event: ParsedEvent, taken: TakenEvents, collected: Map<string, Co
       break;
     case 'notice':
       taken.notices.push(event);
+      break;
+    case 'diverged':
+      taken.diverged = event;
       break;
     case 'answered':
       taken.answered = event.control;

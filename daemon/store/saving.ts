@@ -16,6 +16,7 @@ import {
 } from '../../protocol/session.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
 import type { Coders } from './coders.ts';
+import { parseDoubt, withDoubts } from './doubts.ts';
 import { readJson, syncDirectory } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, hashFile } from './hashing.ts';
@@ -152,7 +153,8 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
   const proofText = mark('proof');
   const proof = proofText === undefined ? null : (JSON.parse(proofText) as Proof);
   const trash = mark('trash');
-  return {
+  const doubts = marks.flatMap(({ kind, value }) => (kind === 'doubt' ? (parseDoubt(value) ?? []) : []));
+  const shown: Checkpoint = {
     id: row.id,
     run: row.run,
     session: session.id,
@@ -174,6 +176,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     ),
     trashedAt: trash === undefined ? null : Number(trash),
   };
+  return withDoubts(shown, doubts);
 }
 
 /** A proof can raise a complete checkpoint to verified and lower it when state was shown to be missing; no more. */
