@@ -31,6 +31,8 @@ export interface Proof {
   /** `overlap`: steps computed twice after a kill. `replay`: `verify` recomputed up to the next checkpoint. */
   kind: 'overlap' | 'replay';
   verdict: 'equal' | 'state missing' | 'not deterministic';
+  /** What the replay computed otherwise first, where it was noted. */
+  cause?: string | null;
   /** How many steps were computed twice and compared. */
   steps: number;
   /** Device, back end and package versions that the proof holds for. */

@@ -25,7 +25,7 @@
  */
 import * as v from 'valibot';
 import type { ErrorCode, WireError } from './errors.ts';
-import { ingredientSchema } from './ingredients.ts';
+import { INGREDIENT_KINDS, ingredientSchema } from './ingredients.ts';
 import { nameProblem } from './names.ts';
 import { wireNumberSchema } from './numbers.ts';
 
@@ -255,10 +255,19 @@ export const eventSchema = v.variant('type', [
     text: v.string(),
     step: v.nullable(v.number()),
   }),
+  /** A resume computed something else than what was recorded after its checkpoint; `ingredient` is what was not restored. */
+  v.object({
+    type: v.literal('diverged'),
+    ...head,
+    step: v.number(),
+    ingredient: v.picklist(INGREDIENT_KINDS),
+    text: v.string(),
+  }),
   v.object({ type: v.literal('answered'), ...head, control: v.number(), step: v.number() }),
 ]);
 export type SessionEvent = v.InferOutput<typeof eventSchema>;
 export type StartedEvent = Extract<SessionEvent, { type: 'started' }>;
+export type DivergedEvent = Extract<SessionEvent, { type: 'diverged' }>;
 export type NoticeEvent = Extract<SessionEvent, { type: 'notice' }>;
 
 /** Never outside the folder that it is written to. */

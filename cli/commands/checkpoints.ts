@@ -43,7 +43,7 @@ export const checkpointCommands: Record<string, Command> = {
         checkpoint,
         environment: context.environment(),
       });
-      const { verdict, steps, fingerprint } = result.proof;
+      const { verdict, steps, fingerprint, cause } = result.proof;
       const words = {
         equal: paint('green', `✔ verified: ${counted(steps, 'step')} computed again gave the same state, bit for bit.`),
         'state missing': paint(
@@ -57,6 +57,7 @@ export const checkpointCommands: Record<string, Command> = {
       };
       context.answer(result, [
         words[verdict],
+        ...(cause ? [field('first', cause)] : []),
         field('checkpoint', `${result.checkpoint.id}, ${gradeText(result.checkpoint)}`),
         field('holds for', fingerprint),
       ]);

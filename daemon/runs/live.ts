@@ -4,7 +4,13 @@ import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/do
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
-import { type CheckpointFile, type ExitRecord, exitErrorToWire, type Launch } from '../../protocol/session.ts';
+import {
+  type CheckpointFile,
+  type DivergedEvent,
+  type ExitRecord,
+  exitErrorToWire,
+  type Launch,
+} from '../../protocol/session.ts';
 import { counted, exactly } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { reached } from '../sessions/reached.ts';
@@ -226,6 +232,7 @@ export class LiveRun {
       this.#context.announce.metrics(this.#run, last.step, values);
     }
     for (const { code, level, text, step, t } of taken.notices) await this.#notice({ code, level, text, step, at: t });
+    if (taken.diverged) await this.#onDiverged(taken.diverged);
     if (taken.malformed > 0) {
       const text = `${counted(taken.malformed, 'line of its event file is no event and was', 'lines of its event file are no events and were')} skipped.`;
       await this.#say('eventMalformed', 'warning', text);
@@ -404,10 +411,20 @@ export class LiveRun {
       const { step, metric, replayed, recorded } = firstDifferent;
       const [now, before] = [exactly(toWireNumber(replayed)), exactly(toWireNumber(recorded))];
       const text = `Computed again after the resume, step ${step} gave ${metric} ${now} instead of ${before}. \`trainstash verify\` tells whether state is missing or the device is not deterministic.`;
-      await this.#say('notReproduced', 'warning', text);
+      // The script's package has said it before, and knows more.
+      if (!this.#run.notices.some(({ code, at }) => code === 'notReproduced' && at >= this.follower.session.startedAt))
+        await this.#say('notReproduced', 'warning', text);
     } else {
       await this.#say('verified', 'info', `${counted(overlap.equal, 'step')} computed twice gave the same bits.`);
     }
+  }
+
+  /** Lowers the grade of the run's other checkpoints, too: what a resume did not restore, they do not hold either. */
+  async #onDiverged({ ingredient, text, t }: DivergedEvent): Promise<void> {
+    const { resumedFrom } = this.follower.session;
+    if (!resumedFrom || this.#run.parent?.checkpoint === resumedFrom.checkpoint) return;
+    const lowered = await this.#context.store.doubt(resumedFrom.checkpoint, { ingredient, text, at: t });
+    for (const checkpoint of lowered) this.#context.announce.checkpoint(checkpoint);
   }
 
   #say(code: string, level: Notice['level'], text: string): Promise<void> {

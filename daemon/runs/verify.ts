@@ -3,11 +3,12 @@
  * replays that agree with each other against the record mean that state is missing; two that differ mean that the
  * training is not deterministic on this device.
  */
-import { rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import * as v from 'valibot';
 import type { Checkpoint, Proof, Run } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
-import { exitErrorToWire } from '../../protocol/session.ts';
+import { type DivergedEvent, eventSchema, exitErrorToWire } from '../../protocol/session.ts';
 import { checkOut } from '../code/snapshot.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
 import { signalRunner, untilEnded } from '../sessions/watch.ts';
@@ -46,13 +47,24 @@ export class Verifier {
     const proof: Proof = {
       kind: 'replay',
       verdict,
+      cause: verdict === 'equal' ? null : (first.diverged?.text ?? null),
       steps: next.step - checkpoint.step,
       fingerprint: proofFingerprint(first.environment),
       at: Date.now(),
     };
-    const graded = await store.setProof(checkpoint.id, proof);
+    await store.setProof(checkpoint.id, proof);
+    if (verdict === 'state missing') await this.#lower(checkpoint, first.diverged);
+    const graded = (await store.checkpoint(checkpoint.id))!;
     this.#context.announce.checkpoint(graded);
     return { checkpoint: graded, proof };
+  }
+
+  /** What this checkpoint lacks, others of its run lack as well. */
+  async #lower(checkpoint: Checkpoint, diverged: DivergedEvent | null): Promise<void> {
+    const text = diverged?.text ?? `a replay from step ${checkpoint.step} gave another state than was recorded`;
+    const doubt = { ingredient: diverged?.ingredient ?? ('other' as const), text, at: Date.now() };
+    for (const lowered of await this.#context.store.doubt(checkpoint.id, doubt))
+      this.#context.announce.checkpoint(lowered);
   }
 
   dispose(): void {
@@ -118,10 +130,24 @@ export class Verifier {
       if (!exit || !name)
         throw new TrainstashError('internal', 'The replay ended without a state to compare. Nothing was changed.', {});
       const path = join(directory.file('inbox'), name);
-      return { digest: await store.digestOf(path), environment: body.checkpoint.environment };
+      const diverged = divergedIn(directory.file('events'));
+      return { digest: await store.digestOf(path), environment: body.checkpoint.environment, diverged };
     } finally {
       this.#running.delete(directory);
       rmSync(directory.path, { recursive: true, force: true });
     }
   }
+}
+
+/** The first thing that a replay computed otherwise, where the script's package has compared. */
+function divergedIn(path: string): DivergedEvent | null {
+  if (!existsSync(path)) return null;
+  for (const line of readFileSync(path, 'utf8').split('\n')) {
+    if (!line.includes('"type":"diverged"')) continue;
+    try {
+      const parsed = v.safeParse(eventSchema, JSON.parse(line));
+      if (parsed.success && parsed.output.type === 'diverged') return parsed.output;
+    } catch {}
+  }
+  return null;
 }

@@ -3,7 +3,13 @@ import { closeSync, fstatSync, readSync } from 'node:fs';
 import * as v from 'valibot';
 import type { MetricSummary } from '../../protocol/domain.ts';
 import { fromWireNumber, isWireNumber, type WireNumber } from '../../protocol/numbers.ts';
-import { eventSchema, MAX_EVENT_BYTES, type NoticeEvent, type StartedEvent } from '../../protocol/session.ts';
+import {
+  type DivergedEvent,
+  eventSchema,
+  MAX_EVENT_BYTES,
+  type NoticeEvent,
+  type StartedEvent,
+} from '../../protocol/session.ts';
 import type { Catalog, EventSource } from './catalog.ts';
 import { openToRead } from './files.ts';
 import type { Metrics } from './metrics.ts';
@@ -17,6 +23,8 @@ export interface TakenEvents {
   started: StartedEvent | null;
   plan: { totalSteps: number | null; stepsPerEpoch: number | null } | null;
   notices: NoticeEvent[];
+  /** What a resume computed otherwise. */
+  diverged: DivergedEvent | null;
   /** Sequence number of the newest answered control, or null. */
   answered: number | null;
   /** The first step that metrics came of. */
@@ -43,6 +51,7 @@ export function takeEvents(
     started: null,
     plan: null,
     notices: [],
+    diverged: null,
     answered: null,
     first: null,
     last: null,
@@ -130,6 +139,9 @@ function apply(event: ParsedEvent, taken: TakenEvents, collected: Map<string, Co
       break;
     case 'notice':
       taken.notices.push(event);
+      break;
+    case 'diverged':
+      taken.diverged = event;
       break;
     case 'answered':
       taken.answered = event.control;

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import type { Database, Statement } from './driver.ts';
 import { chunkProblem, damagedChunk, decodeStack, type EncodedChunk, MAX_STACK } from './stack.ts';
 
-/** `tag`: value is its name. `trash`: value is the time. `proof`: value is JSON. `packed`: its chunks have been
+/** `tag`: value is its name. `trash`: value is the time. `proof`, `doubt`: value is JSON. `packed`: its chunks have been
  *  packed. `kept`: it was taken out of the trash at that time. */
-export type MarkKind = 'tag' | 'trash' | 'proof' | 'packed' | 'kept';
+export type MarkKind = 'tag' | 'trash' | 'proof' | 'doubt' | 'packed' | 'kept';
 
 /** `file`: one file of a worktree, kept because it follows its branch. */
 export type SavedKind = 'checkpoint' | 'file';
@@ -343,12 +343,13 @@ export class Objects {
     return this.database.prepare('SELECT kind, value FROM mark WHERE saved = ?').all(seq) as never;
   }
 
-  /** Adds a mark; of kinds other than `tag` a row has one, the newest. */
+  /** Adds a mark; of kinds other than `tag` and `doubt` a row has one, the newest. */
   setMark(id: string, kind: MarkKind, value: string): void {
     this.#change(() => {
       const row = this.saved(id);
       if (!row) return;
-      if (kind !== 'tag') this.database.prepare('DELETE FROM mark WHERE saved = ? AND kind = ?').run(row.seq, kind);
+      if (kind !== 'tag' && kind !== 'doubt')
+        this.database.prepare('DELETE FROM mark WHERE saved = ? AND kind = ?').run(row.seq, kind);
       this.database
         .prepare('INSERT OR REPLACE INTO mark (saved, kind, value) VALUES (?, ?, ?)')
         .run(row.seq, kind, value);

@@ -145,6 +145,7 @@ const proofSchema = v.object({
   kind: v.picklist(['overlap', 'replay']),
   verdict: v.picklist(['equal', 'state missing', 'not deterministic']),
   steps: count,
+  cause: v.optional(v.nullable(text)),
   fingerprint: text,
   at: v.number(),
 } satisfies Record<keyof Proof, v.GenericSchema>);

@@ -19,6 +19,7 @@ import {
 } from '../../protocol/session.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
 import type { Coders } from './coders.ts';
+import { parseDoubt, withDoubts } from './doubts.ts';
 import { readJson, syncDirectory } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, hashFile } from './hashing.ts';
@@ -219,7 +220,8 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
   const mark = (kind: MarkKind) => marks.find((entry) => entry.kind === kind)?.value;
   const proof = readProof(mark('proof'));
   const trash = mark('trash');
-  return {
+  const doubts = marks.flatMap(({ kind, value }) => (kind === 'doubt' ? (parseDoubt(value) ?? []) : []));
+  const shown: Checkpoint = {
     id: row.id,
     run: row.run,
     session: session.id,
@@ -241,6 +243,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     trashedAt: trash === undefined ? null : Number(trash) || 0,
     ...(mark('kept') === undefined ? {} : { keep: true as const }),
   };
+  return withDoubts(shown, doubts);
 }
 
 /** A proof can raise a complete checkpoint to verified and lower it when state was shown to be missing; no more. */

@@ -32,7 +32,7 @@ class Keeper(Protocol):
     def entered(self, loader: Batches) -> None:
         """A pass begins. ``loader.restore`` may be called here."""
 
-    def received(self, loader: Batches) -> None:
+    def received(self, loader: Batches, batch: Any) -> None:
         """The loop is given a batch."""
 
     def asked(self, loader: Batches) -> None:
@@ -143,7 +143,7 @@ class Batches:
                 for batch in self._round():
                     frame = sys._getframe(1)
                     self.asked_by = (frame.f_code, frame.f_lasti)
-                    run.received(self)
+                    run.received(self, batch)
                     yield batch
                     run.asked(self)
                     if self.taken == self._limit:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .best import Best
+from .boundary import Boundary
 from .checkpoints import Checkpoints
 from .data import Batches
 from .distributed import Group
 from .ending import Ending
 from .environment import environment, plain_params
+from .fingerprints import Difference, Fingerprints
 from .gradients import Gradients
-from .ingredients import Ingredients, sentence
+from .ingredients import LOST, Ingredients, sentence
 from .metrics import Metrics
 from .policy import Policy
-from .position import AT_END, TAIL, UNSEEN, Position
+from .position import TAIL, Position
 from .progress import Progress
 from .putback import PutBack
 from .randomness import Randomness
@@ -30,9 +31,6 @@ from .state import State, States
 from .surroundings import Surroundings
 from .tracked import Tracked
 from .watch import Watch
-
-_POLL_SECONDS = 0.1
-_NOTHING, _SAVE, _PAUSE, _STOP, _DONE, _LEAVE = 0, 1, 2, 3, 4, 5
 
 
 class Engine:
@@ -68,7 +66,6 @@ class Engine:
         self.gradients = Gradients(tracked.objects)
         self.best = Best(launch.get("monitor"), self.gradients)
         self.progress = Progress(self.position)
-        self.policy = Policy({}, 0)
         self.checkpoints: Optional[Checkpoints] = None
         #: What no checkpoint of this launch has, whatever else it has.
         self.lost = Ingredients()
@@ -76,20 +73,15 @@ class Engine:
         self.surroundings = Surroundings(tracked, self._is_kept)
         self.saver = Saver(self)
         self.ending = Ending(self)
+        self.boundary = Boundary(self)
+        self.prints = Fingerprints(session.path if session else None, tracked.objects, self._differs)
         #: Resumes that went without something.
         self.detours: List[Tuple[str, str]] = []
         #: What a checkpoint holds of objects that are tracked later.
         self.unclaimed: Dict[str, Any] = {}
         self._slots: Dict[str, Any] = {}
         self._put_back: Optional[PutBack] = None
-        self._until: Optional[int] = launch.get("untilStep")
-        self._until_epoch: Optional[int] = launch.get("untilEpoch")
-        self._request: Optional[Dict[str, Any]] = None
-        self._polled = 0.0
-        # Reasons for checkpoints that wait for the end of the epoch.
-        self._due_later: List[str] = []
         self._is_first_step = True
-        self._boundary_is_due = False
         self._same_params = True
 
     @property
@@ -101,8 +93,13 @@ class Engine:
 
     # ---- the beginning ----
 
-    def restore(self, saved: Dict[str, Any], schedule: Optional[str]) -> None:
+    def restore(self, saved: Dict[str, Any], schedule: Optional[str], before: Optional[str] = None) -> None:
         """Goes on from a checkpoint.
+
+        Args:
+            saved: What the checkpoint holds.
+            schedule: The answer to a schedule of another length.
+            before: Folder of the session that took it, where it is known: what that noted afterwards is compared.
 
         Raises:
             ResumeError: Weights or optimizer state do not fit. Nothing was changed.
@@ -130,6 +127,8 @@ class Engine:
         self.random.resume(own, self.rank)
         self._put_back.after_init(self.seed, self.steps)
         self._note_detours(own)
+        if before is not None and self._same_params:
+            self.prints.resume(before, self.steps)
         self.saver.saved_at = self.steps
         self.group.start_at(self.steps)
         self.resumed = True
@@ -151,7 +150,7 @@ class Engine:
         session = self.session
         facts = environment(self.group)
         resume = session.launch.get("resume")
-        self.policy = Policy(session.launch.get("checkpoint") or {}, self.steps)
+        self.boundary.policy = Policy(session.launch.get("checkpoint") or {}, self.steps)
         self.checkpoints = Checkpoints(session, facts, resume["checkpoint"] if resume else None, self.tracked)
         session.event(
             "started",
@@ -187,7 +186,7 @@ class Engine:
             self._epoch_done(is_last=epoch == left[-1])
         if self.is_mine():
             self.position.end_epochs(early=False)
-            self.ending.finish(self._take_due())
+            self.ending.finish(self.boundary.take_due())
 
     def batches(self, loader: Any, limit: Optional[int], endless: bool) -> Any:
         def make(key: str) -> Batches:
@@ -203,26 +202,29 @@ class Engine:
         self.steps += 1
         self.position.stepped()
         self.gradients.stepped()
-        if metrics:
-            self.metrics.log(self.steps, self.position.epoch, metrics)
+        values = self.metrics.log(self.steps, self.position.epoch, metrics) if metrics else {}
+        self.prints.stepped(self.steps, values)
         if self._is_first_step:
             self._first_step()
         if self.progress.stepped():
             self._say_plan()
         if self.position.open and self.position.open[-1].stepped:
-            self._boundary_is_due = True  # What follows in this round belongs to the step.
+            self.boundary.is_due = True  # What follows in this round belongs to the step.
         else:
-            self._boundary()
+            self.boundary.between_steps()
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         if not self.is_mine():
             return
         values = self.metrics.log(self.steps, self.position.epoch, metrics)
-        if self.checkpoints is None or self.is_replay or self.watch.diverged or not self.best.judge(values) or not self.policy.on_best:
+        self.prints.logged(self.steps, values)
+        if self.checkpoints is None or self.is_replay or self.watch.diverged:
+            return
+        if not self.best.judge(values) or not self.boundary.policy.on_best:
             return
         if self.position.open:
-            self._boundary_is_due = True
-        elif not (self.group.several or self._has_to_wait() or self.gradients.were_touched_since_step()):
+            self.boundary.is_due = True
+        elif not (self.group.several or self.boundary.has_to_wait() or self.gradients.were_touched_since_step()):
             self.saver.take(["best"])
 
     def checkpoint(self, tag: Optional[str]) -> None:
@@ -251,9 +253,8 @@ class Engine:
     # ---- what loaders tell ----
 
     def entered(self, loader: Batches) -> None:
-        if self._due_later and not self.position.inside and not self.position.open and not self.group.several:
-            # A loop without epochs begins its next round.
-            self.saver.take(self._take_due())
+        if not self.position.inside and not self.position.open:
+            self.boundary.before_round()
         was_replaying = self.position.is_replaying
         problem = self.position.entered(loader)
         if problem is not None:
@@ -261,14 +262,16 @@ class Engine:
         if not was_replaying:
             self._enter(begins_epoch=False)
 
-    def received(self, loader: Batches) -> None:
+    def received(self, loader: Batches, batch: Any) -> None:
         self.saver.delivered = self.gradients.mark()
+        if self.prints.is_noting:
+            self.prints.received(batch)
         if self._is_first_step:
             self.surroundings.look(caller())
 
     def asked(self, loader: Batches) -> None:
-        if self._boundary_is_due and loader.stepped:
-            self._boundary()
+        if self.boundary.is_due and loader.stepped:
+            self.boundary.between_steps()
 
     def left(self, loader: Batches) -> None:
         kind = sys.exc_info()[0]
@@ -277,8 +280,8 @@ class Engine:
         if not in_order:
             self.ending.break_off()
         self.position.left(loader, in_order)
-        if self._boundary_is_due and self.position.standing() == TAIL and not self.group.several:
-            self._boundary()
+        if self.boundary.is_due and self.position.standing() == TAIL and not self.group.several:
+            self.boundary.between_steps()
 
     def at_place(self) -> None:
         if self._put_back is None:
@@ -302,6 +305,23 @@ class Engine:
     def notice(self, code: str, level: str, text: str) -> None:
         if self.session is not None:
             self.session.notice(code, level, text, self.steps)
+
+    def _differs(self, difference: Difference) -> None:
+        """A resume computes something else than what was recorded."""
+        step, kind, text = difference
+        causes = [sentence(record) for record in self.lost.records() if record["state"] == LOST and record["kind"] in (kind, "other")]
+        text = f"{text} ({causes[0]})" if causes and causes[0] not in text else text
+        self.notice("notReproduced", "warning", f"Computed again after the resume, {text}.")
+        say(f"computed again after the resume, {text}")
+        if kind == "other" and self._is_on_device():
+            return  # Sums of a GPU may come out in another order; `verify` tells.
+        self.lost.lost(kind, text, "")
+        if self.session is not None:
+            self.session.event("diverged", step=step, ingredient=kind, text=text)
+
+    def _is_on_device(self) -> bool:
+        models = [value for value in self.tracked.objects.values() if hasattr(value, "parameters")]
+        return any(one.device.type != "cpu" for model in models for one in model.parameters())
 
     def _enter(self, begins_epoch: bool) -> None:
         """What was drawn and set on the way from ``init`` to the loop is put back."""
@@ -345,28 +365,7 @@ class Engine:
         for unread in self.position.end_epoch():
             self.lose("data", f"the place in loader {unread}", "it was not read again after the resume")
         self._say_plan()
-        reasons: List[str] = []
-        decision = _NOTHING
-        if self.checkpoints is not None and self.rank == 0:
-            decision, reasons = self._due_after_epoch()
-        if self.group.several:
-            decision, reasons = self.group.share((decision, reasons))
-        if decision == _SAVE and is_last:
-            self._due_later = reasons  # The loop's end is taken right away.
-        else:
-            self._act(decision, reasons)
-
-    def _due_after_epoch(self) -> Any:
-        if self.is_replay:
-            exact = self._until_epoch is not None and self.epoch >= self._until_epoch and self.steps >= (self._until or 0)
-            return (_DONE if exact else _NOTHING), []
-        reasons = [*self._take_due(), *self.policy.due_at_epoch(self.epoch), *(["best"] if self.best.is_waiting else [])]
-        if self.watch.diverged:
-            reasons = []  # It would push out good ones.
-        if reasons == ["epoch"] and self.saver.has_this_boundary():
-            reasons = []  # The script has just taken it by itself.
-        asked = self._asked()
-        return (asked if asked != _NOTHING else _SAVE if reasons else _NOTHING), list(dict.fromkeys(reasons))
+        self.boundary.after_epoch(is_last)
 
     def _left_epochs(self) -> None:
         """A loop over epochs is given up before its end."""
@@ -378,76 +377,5 @@ class Engine:
         self.position.end_early()
         self.position.end_epochs(early=True)
         if not self.group.several:
-            self.ending.finish([*self._take_due(), *(["best"] if self.best.is_waiting else [])])
+            self.ending.finish(self.boundary.take_due())
 
-    def _boundary(self) -> None:
-        """Between two steps: what is due, and what was asked for."""
-        self._boundary_is_due = False
-        if self.group.several and not self.group.may_decide(self.steps):
-            return
-        reasons: List[str] = []
-        decision = _NOTHING
-        if self.rank == 0 and self.checkpoints is not None:
-            reasons = [] if self.is_replay or self.watch.diverged else [*self._due_later, *self.policy.due(self.steps)]
-            if self.best.is_waiting:
-                if self.best.is_of_these_weights():
-                    reasons.append("best")
-                elif not self._has_to_wait():
-                    self.best.give_up()
-            decision = self._asked()
-            if decision == _NOTHING and reasons:
-                decision = _SAVE
-            if decision == _SAVE and self._request is None and self.checkpoints.in_flight:
-                decision = _NOTHING  # One at a time: it is due again at the next step.
-            if decision in (_SAVE, _PAUSE, _STOP) and self._has_to_wait():
-                self._due_later, decision = [one for one in dict.fromkeys(reasons) if one != "best"], _NOTHING
-        decision = self.group.decide(self.steps, decision, self._until or self.policy.next_step(self.steps))
-        if decision != _NOTHING:
-            self._due_later = []
-            self._act(decision, list(dict.fromkeys(reasons)))
-
-    def _has_to_wait(self) -> bool:
-        """Whether the true boundary comes right after this step: a resume from here would run the epoch's end alone."""
-        if self.ending.interrupted is not None:
-            return False  # Who terminates a process does not wait for a validation.
-        standing = self.position.standing()
-        return standing in (AT_END, TAIL) or (standing == UNSEEN and self.position.steps_in_epoch <= 1)
-
-    def _act(self, decision: int, reasons: List[str]) -> None:
-        if decision in (_PAUSE, _STOP):
-            request, self._request = self._request, None
-            self.ending.leave(decision == _PAUSE, request)
-        elif decision == _DONE:
-            self.ending.replayed()
-        elif decision == _LEAVE:
-            self.ending.leave_unsaved()
-        elif decision == _SAVE:
-            request, self._request = self._request, None
-            self.saver.take([*reasons, *(["request"] if request else [])])
-            if request and self.session is not None:
-                self.session.answer(request, self.steps)
-
-    def _take_due(self) -> List[str]:
-        reasons, self._due_later = self._due_later, []
-        return reasons
-
-    def _asked(self) -> int:
-        if self.ending.interrupted is not None:
-            return _PAUSE
-        if self.is_replay:
-            at = self._until is not None and self.steps >= self._until
-            exact = at and (self._until_epoch is None or (not self.position.inside and not self.position.open))
-            return _DONE if exact else _NOTHING
-        if self.watch.pause is not None:
-            # A diverged state is not saved: going on from it is of no use.
-            return _LEAVE if self.watch.diverged else _PAUSE
-        now = time.monotonic()
-        if self._request is None and self.session is not None and now - self._polled >= _POLL_SECONDS:
-            self._polled = now
-            self._request = self.session.request()
-        request = self._request
-        if request is None:
-            return _NOTHING
-        if request.get("stop"):
-            return _STOP
-        return _PAUSE if request.get("pause") else _SAVE

@@ -9,6 +9,7 @@ from . import ResumeError, ptread, sharded
 from .distributed import Group, launched_rank
 from .engine import Engine
 from .environment import merged_params
+from .fingerprints import NOTES_FILE
 from .resharding import FOLDER_KEY
 from .run import Run
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say
@@ -41,7 +42,7 @@ def start(wishes: Wishes, tracked: Mapping[str, Any]) -> Run:
 def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group) -> Run:
     session = managed_session()
     launch: Mapping[str, Any] = session.launch if session else {}
-    saved, origin = _saved(session, wishes.resume)
+    path, saved, origin = _saved(session, wishes.resume)
     if session is None and group.rank == 0:
         from .alone import newest_checkpoint, own_session
 
@@ -60,13 +61,15 @@ def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group
     params = merged_params(params, launch.get("params"))
     engine = Engine(session if group.rank == 0 else None, launch, tracked, params, group)
     if saved is not None:
-        engine.restore(saved, wishes.schedule)
+        engine.restore(saved, wishes.schedule, _session_before(session, path))
     engine.begin()
     return Run(engine)
 
 
-def _saved(session: Optional[Session], resume: Optional[str]) -> Tuple[Optional[Dict[str, Any]], Optional[Tuple[str, int]]]:
-    """What is resumed from, and which checkpoint that is, if its folder still says so."""
+def _saved(
+    session: Optional[Session], resume: Optional[str]
+) -> Tuple[Optional[str], Optional[Dict[str, Any]], Optional[Tuple[str, int]]]:
+    """Where the checkpoint lies, what it holds, and which one it is, if its folder still says so."""
     path: Optional[str] = None
     if session:
         if session.launch.get("resume"):
@@ -77,11 +80,23 @@ def _saved(session: Optional[Session], resume: Optional[str]) -> Tuple[Optional[
         from .asking import last_checkpoint
 
         with last_checkpoint() as given:
-            return (_read(given.path), (given.checkpoint, given.step)) if given else (None, None)
+            return (given.path, _read(given.path), (given.checkpoint, given.step)) if given else (None, None, None)
     else:
         path = _wanted(resume)
     saved = _read(path, _is_verified(session, path)) if path else None
-    return saved, _origin(path, saved)
+    return path, saved, _origin(path, saved)
+
+
+def _session_before(session: Optional[Session], path: Optional[str]) -> Optional[str]:
+    """The folder of the session that took the checkpoint: it has noted what it computed afterwards."""
+    resume = session.launch.get("resume") if session else None
+    beside = os.path.join(os.path.dirname(session.path), str(resume["session"])) if session and resume and resume.get("session") else None
+    # A checkpoint that nobody has taken in yet lies in its session's inbox.
+    around = os.path.dirname(os.path.dirname(os.path.dirname(path))) if path else None
+    for folder in (beside, around):
+        if folder is not None and os.path.exists(os.path.join(folder, NOTES_FILE)):
+            return folder
+    return None
 
 
 def _is_verified(session: Optional[Session], path: str) -> bool:

@@ -187,7 +187,7 @@ class _State:
     def entered(self, _: Batches) -> None:
         pass
 
-    def received(self, _: Batches) -> None:
+    def received(self, _: Batches, batch: Any) -> None:
         pass
 
     def asked(self, _: Batches) -> None:

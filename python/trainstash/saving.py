@@ -62,6 +62,7 @@ class Saver:
         """
         engine = self._engine
         engine.metrics.read_late()
+        engine.prints.read_late()
         found = Ingredients()
         found.add(engine.lost)
         shards: Optional[Shards] = None
@@ -106,7 +107,8 @@ class Saver:
         except Exception as error:
             self._failed(error)
             return False
-        engine.policy.taken(engine.steps, stall)
+        engine.boundary.policy.taken(engine.steps, stall)
+        engine.prints.taken()
         self.saved_at = engine.steps
         self._boundary = (engine.steps, facts["epoch"]) if after_epoch or engine.position.standing() == BETWEEN else None
         if "best" in reasons:
@@ -131,7 +133,7 @@ class Saver:
     def _failed(self, error: Exception) -> None:
         """Ours never fails a training: without memory for a copy, say, it goes on without this checkpoint."""
         engine = self._engine
-        engine.policy.taken(engine.steps, 0)
+        engine.boundary.policy.taken(engine.steps, 0)
         engine.notice("checkpointFailed", "error", f"No checkpoint could be taken at step {engine.steps} ({error}).")
 
     def _place(self, found: Ingredients, frame: Optional[FrameType]) -> Tuple[bool, bool]:

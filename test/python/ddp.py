@@ -47,7 +47,7 @@ for epoch in run.epochs(3):
             os.kill(os.getpid(), signal.SIGKILL)
         if run.steps == int(os.environ.get("PAUSE", -1)) and rank == 0:
             open(os.path.join(run._engine.session.path, "control"), "w").write('{"seq": 1, "pause": true}')
-            run._engine._polled = 0
+            run._engine.boundary.polled = 0
 
 h = hashlib.sha256()
 for t in model.state_dict().values():

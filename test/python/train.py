@@ -109,7 +109,7 @@ for epoch in run.epochs(EPOCHS):
             os.kill(os.getpid(), signal.SIGKILL)
         if run.steps == int(os.environ.get("PAUSE", -1)) and not on("PAUSED"):
             open(os.path.join(run._engine.session.path, "control"), "w").write('{"seq": 1, "pause": true}')
-            run._engine._polled = 0
+            run._engine.boundary.polled = 0
     model.eval()
     with torch.no_grad():
         score = sum(F.cross_entropy(model(x), y).item() for x, y in validation)

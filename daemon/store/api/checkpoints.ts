@@ -1,6 +1,7 @@
 /** Checkpoints: taken in, given out, found, marked. */
 import type { Checkpoint, Proof, Run } from '../../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
+import { type Doubt, sharesCause } from '../doubts.ts';
 import { makeReserve, withReserve } from '../gc.ts';
 import { type ReadPort, serveReads } from '../reading.ts';
 import { holdsAllOf } from '../replacing.ts';
@@ -72,6 +73,22 @@ export function checkpointsApi(parts: Parts) {
     },
     trashedCheckpoints: () => parts.catalog.trashedCheckpoints(),
     setProof: (id: string, proof: Proof) => parts.mark(id, 'proof', JSON.stringify(proof)),
+    /** Lowers every checkpoint of the run that has the same cause. Returns those that look otherwise now. */
+    doubt(id: string, doubt: Doubt): Checkpoint[] {
+      const factsOf = (checkpoint: string) => {
+        const row = parts.objects.saved(checkpoint);
+        return row && { run: row.run, facts: bodyOf(row).checkpoint };
+      };
+      const found = factsOf(id);
+      if (!found) return [];
+      return parts.catalog
+        .checkpoints(found.run, { trashed: true })
+        .filter((other) => {
+          const facts = factsOf(other.id)?.facts;
+          return facts !== undefined && sharesCause(doubt.ingredient, found.facts, facts);
+        })
+        .map((other) => parts.mark(other.id, 'doubt', JSON.stringify(doubt)));
+    },
     largestRuns: (limit: number) => parts.catalog.largestRuns(limit),
     reasonsToKeep: (run: string, policy: KeepPolicy) => [...parts.reasonsToKeep(run, policy)],
     /** Moves what the policy does not keep to the trash. Returns those checkpoints. */

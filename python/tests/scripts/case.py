@@ -70,6 +70,8 @@ def after(run, *words):
     """Logs the step, and ends the process where the test wants it."""
     with open("steps.log", "a") as file:
         file.write(f"{run.steps} {words!r}\n")
+    if run.steps == int(os.environ.get("CHECKPOINT_AT", -1)) and not RESUMED:
+        run.checkpoint()
     if run.steps == KILL and not RESUMED:
         die(run)
 
