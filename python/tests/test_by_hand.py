@@ -53,7 +53,7 @@ def test_every_and_keep_are_what_init_says(launcher: Launcher, tmp_path: Path) -
     assert (launch["checkpoint"]["everySteps"], launch["keep"], launch["monitor"]) == (5, {"last": 9, "every": None}, {"metric": "acc", "mode": "max"})
     steps = [one["step"] for one in boxes(session)]
     # One that is due while another is being written is taken a little later, the last at the end.
-    assert len(steps) > 3 and steps[-1] == 24
+    assert len(steps) >= 2 and steps[0] >= 5 and steps[-1] == 24
     assert all(later - earlier >= 5 for earlier, later in zip(steps, steps[1:-1]))
 
 
