@@ -269,7 +269,9 @@ class Batches:
         loader = getattr(self._loader, "base_dataloader", self._loader)
         if rng.is_generator(getattr(loader, "generator", None)):
             found.append(loader.generator)
-        sampler = getattr(loader, "batch_sampler", None) or getattr(loader, "sampler", None)
+        sampler = getattr(loader, "batch_sampler", None)
+        if sampler is None:  # Not by its truth: that asks a sampler for a length, which an endless one has not.
+            sampler = getattr(loader, "sampler", None)
         found += [one for one in generators_in(sampler) if not any(one is known for known in found)]
         if alone:
             found += [one for one in own_generators(loader.dataset) if not any(one is known for known in found)]

@@ -77,7 +77,7 @@ def rebuild(loader: Any, place: Place) -> Any:
     if isinstance(loader.dataset, torch_data.IterableDataset):
         return None
     # A loader with a state of its own is read by index like any other, unless its parts have states, too.
-    if hasattr(loader, "load_state_dict") and any(map(_has_state, [loader.dataset, *samplers_in(loader.batch_sampler or loader.sampler)])):
+    if hasattr(loader, "load_state_dict") and any(map(_has_state, [loader.dataset, *samplers_in(loader.sampler if loader.batch_sampler is None else loader.batch_sampler)])):
         return None
     return _made_anew(torch_data, loader, place)
 

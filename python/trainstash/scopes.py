@@ -98,6 +98,12 @@ def last_step_of(frame: FrameType, source: Source) -> Optional[int]:
     for node in scope.nodes:
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and _is_steps(node.left, scope):
             parent = scope.parents.get(node)
+            if isinstance(parent, ast.BoolOp) and isinstance(parent.op, ast.And):
+                # `if args.limit and run.steps >= args.limit`
+                others = [key_of(one) for one in parent.values if one is not node]
+                if None in others or not all(values_of(frame, [key]).get(key) for key in others if key):
+                    continue
+                parent = scope.parents.get(parent)
             ends = isinstance(parent, ast.If) and any(isinstance(one, (ast.Break, ast.Return)) for one in parent.body)
             if (isinstance(parent, ast.While) and isinstance(node.ops[0], ast.Lt)) or (ends and isinstance(node.ops[0], (ast.GtE, ast.Eq))):
                 return number_in(frame, node.comparators[0])
