@@ -99,8 +99,7 @@ class Bystanders:
     def _judge_iterator(self, name: Key, value: Any, is_made_anew: bool) -> Optional[Lost]:
         if is_made_anew or not hasattr(value, "__next__") or isinstance(value, io.IOBase):
             return None
-        code = getattr(value, "gi_code", None)
-        if code is not None and is_ours(code):
+        if _reads_batches(value):
             return None
         return Lost("data", f"`{name}`", "it is an iterator that starts again; run.batches keeps its place")
 
@@ -194,3 +193,18 @@ class _Missing:
 
 
 _MISSING = _Missing()
+
+
+def _reads_batches(value: Any, depth: int = 3) -> bool:
+    """Tells whether an iterator takes all of its items from ``run.batches``, through generator expressions, zip and their like."""
+    code = getattr(value, "gi_code", None)
+    if code is not None:
+        source = value.gi_frame.f_locals.get(".0") if value.gi_frame is not None else None
+        return is_ours(code) or (depth > 0 and source is not None and _reads_batches(source, depth - 1))
+    if type(value) not in (zip, enumerate, map, filter) or depth == 0:
+        return False
+    try:
+        parts = [part for part in value.__reduce__()[1] if hasattr(part, "__next__")]
+    except Exception:
+        return False  # Python 3.14 does not say what they read.
+    return bool(parts) and all(_reads_batches(part, depth - 1) for part in parts)

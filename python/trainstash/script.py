@@ -26,9 +26,17 @@ class Site(NamedTuple):
 def caller(depth: int = 1) -> Optional[FrameType]:
     """The innermost frame that is not of this package, beginning ``depth`` frames above the one that asks."""
     frame: Optional[FrameType] = sys._getframe(depth + 1)
-    while frame is not None and is_ours(frame.f_code):
+    while frame is not None and _is_passed_over(frame.f_code):
         frame = frame.f_back
     return frame
+
+
+#: Frames that are part of an expression of the frame above them.
+_INSIDE_AN_EXPRESSION = ("<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>")
+
+
+def _is_passed_over(code: CodeType) -> bool:
+    return is_ours(code) or code.co_name in _INSIDE_AN_EXPRESSION
 
 
 def is_ours(code: CodeType) -> bool:
@@ -68,7 +76,7 @@ def frames_above(frame: Optional[FrameType]) -> List[FrameType]:
     """A frame and those that called it, as far as they are the user's: in files of no installed package."""
     found: List[FrameType] = []
     while frame is not None and len(found) < 20:
-        if not is_ours(frame.f_code) and is_users(frame.f_code.co_filename):
+        if not _is_passed_over(frame.f_code) and is_users(frame.f_code.co_filename):
             found.append(frame)
             if frame.f_code.co_name == "<module>":
                 break  # What runs the script is no part of it.
