@@ -87,7 +87,9 @@ describe.skipIf(!PYTHON)('PyTorch, three lines: killed, resumed, paused, resumed
     const killed = await runPython(sessions, pythonLaunch(), [script('launch.py'), '2', script('ddp.py')], {
       DIE: '21',
     });
-    const alone = await runPython(sessions, resumeFrom(pythonLaunch(), inbox(killed.directory).at(-1)!), [
+    // At the end of an epoch there is no place in the data.
+    const inside = inbox(killed.directory).find(({ facts }) => facts.batch > 0);
+    const alone = await runPython(sessions, resumeFrom(pythonLaunch(), inside!), [
       script('launch.py'),
       '1',
       script('ddp.py'),
