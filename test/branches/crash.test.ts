@@ -1,4 +1,5 @@
 /** A switch that is killed, or meets a full disk: afterwards every file of both branches is where it belongs. */
+
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -8,6 +9,7 @@ import { connect } from '../../client/connect.ts';
 import { daemonStop } from '../../protocol/messages.ts';
 import { filesOf, ON_MAIN, ON_OTHER, prepareBranches, switchRounds, syncWith } from '../chaos/switches.ts';
 import { BUILD } from '../support/daemon.ts';
+import { until } from '../support/folder.ts';
 import { gitIn, makeRepository, type Repository } from '../support/repository.ts';
 
 /** Files on both branches, those of `other` stashed, and no daemon. */
@@ -118,6 +120,10 @@ test.skipIf(!canMount)(
   async () => {
     const repository = await prepared();
     const { store, root } = repository.fixture;
+    // A branch of this very second is known by the file of its log, and a copy has another.
+    const made = Date.now();
+    await until('the branches are three seconds old', () => Date.now() - made > 3_000);
+    await syncWith(repository);
     // The whole project, store included, on a small disk of its own.
     const disk = join(repository.fixture.folder, 'disk');
     execFileSync('mkdir', [disk]);
