@@ -4,7 +4,7 @@ import { join, sep } from 'node:path';
 import { TrainstashError } from '../protocol/errors.ts';
 import { nameProblem } from '../protocol/names.ts';
 
-/** What Windows takes for a device, whatever ending follows. */
+/** Names that Windows takes for a device, whatever ending follows. */
 const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])$/i;
 const FORBIDDEN_ON_WINDOWS = /[<>:"|?*\\\p{Cc}]/u;
 const SHOWN_CHARACTERS = 200;
@@ -45,7 +45,7 @@ function problemOf(name: string | Buffer, text: string, { platform = process.pla
   return null;
 }
 
-/** What lies on the way. What is not there yet leads nowhere. */
+/** Looks at what lies on the way. A part that is not there yet leads nowhere. */
 function pathProblem(folder: string, name: string | Buffer, text: string, options: InsideOptions): string | null {
   const parts = text.split('/');
   for (let i = 1; i <= parts.length; i++) {

@@ -105,7 +105,7 @@ async function ingest(work: string, dist: string, large: string): Promise<Result
   return times('python.ingest', await alternate(ROUNDS, ours, theirs), 'SHA-256 + raw write in one thread, 1 GiB', 1.1);
 }
 
-/** By a process that was started before, as for every file but the first. */
+/** Asks a process that was started before, as for every file but the first. */
 async function inspectBenchmark(large: string, dist: string): Promise<Result> {
   const pool = new LookingPool(lookingSetup(dist));
   try {

@@ -52,7 +52,7 @@ function lastState(line: string): string {
   );
 }
 
-/** What of it can still be the last state: a bar has millions of them. */
+/** Keeps what can still be the last state: a bar has millions of them. */
 function newestStates(line: string): string {
   const end = line.lastIndexOf('\r');
   if (end < 0) return line;

@@ -12,10 +12,10 @@ import { ask } from './terminal.ts';
 
 const DEFAULT_WIDTH = 80;
 
-/** What a command is about to do with the project. */
+/** The purpose of a command: what it is about to do with the project. */
 export type Purpose = 'look' | 'write' | 'run';
 
-/** Of commands whose purpose is more than a look. */
+/** The option of commands that do more than look. */
 export const TRUST_OPTION = { trust: { type: 'boolean' } } as const;
 
 export class Context {

@@ -1,5 +1,5 @@
 /** From a folder to the project it is in: root, place of the store, branch. */
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -30,8 +30,9 @@ export async function findProject(folder: string, create = false): Promise<Place
   try {
     start = realpathSync(folder);
   } catch {
-    throw new TrainstashError('notFound', `There is no folder ${folder}.`, { what: 'project', query: folder });
+    throw noFolder(folder);
   }
+  if (!statSync(start).isDirectory()) throw noFolder(folder);
   const repository = await findRepository(start);
   if (repository.kind === 'failed') throw gitUnusable(repository.failure);
   if (repository.kind === 'repository') return placeIn(repository, start);
@@ -44,6 +45,10 @@ export async function findProject(folder: string, create = false): Promise<Place
     );
   }
   return { root, store: join(root, PLAIN_STORE_NAME), git: false };
+}
+
+function noFolder(folder: string): TrainstashError {
+  return new TrainstashError('notFound', `There is no folder ${folder}.`, { what: 'project', query: folder });
 }
 
 function placeIn({ root, common }: { root: string; common: string }, start: string): Place {

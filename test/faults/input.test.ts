@@ -291,6 +291,21 @@ describe('messages', () => {
     await until('it learns of it', () => over);
   });
 
+  test.each(['a file', 'a device', 'nothing'])('%s where a folder should be is refused as such', async (what) => {
+    const fixture = makeFixture();
+    const paths: Record<string, string> = { 'a file': join(fixture.root, 'small.ts'), 'a device': '/dev/null' };
+    const client = await fixture.connect();
+    for (const message of [m.branchFollow, m.branchSync, m.backendSurvey, m.runList, m.projectOpen]) {
+      const params = {
+        root: paths[what] ?? join(fixture.folder, 'missing'),
+        follow: true,
+        trusted: false,
+        environment: {},
+      };
+      await expect(client.request(message as never, params as never)).rejects.toMatchObject({ code: 'notFound' });
+    }
+  });
+
   test('an untrusted project may be looked at, but nothing of it is run', async () => {
     const fixture = makeFixture();
     const client = await fixture.connect();
