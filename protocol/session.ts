@@ -57,6 +57,9 @@ export const TORCH_STATE_FILE = 'state.pt';
 /** Beside that file: the parts of tensors that are cut between processes, in the format of `torch.distributed.checkpoint`. */
 export const SHARDS_FOLDER = 'shards/';
 export const SHARDS_INDEX = 'shards/.metadata';
+/** What a checkpoint says of the fits of its process, and the last states of those before its own. */
+export const FITS_FILE = 'fits.json';
+export const FITS_FOLDER = 'fits/';
 
 /** Of a run, session or checkpoint. Ids are parts of paths, so they are no more than letters, digits, dashes. */
 export const idSchema = v.pipe(v.string(), v.regex(/^\w[\w-]{0,63}$/));
@@ -305,6 +308,8 @@ export const checkpointFileSchema = v.object({
   metrics: v.record(v.string(), wireNumberSchema),
   environment: v.record(v.string(), v.string()),
   data: v.nullable(v.object({ fingerprint: v.string(), samples: v.nullable(v.number()) })),
+  /** What equal states have in common, where the files also hold run times or ids; absent: the files themselves. */
+  sum: v.optional(v.nullable(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)))),
   /** `name` is a relative path with `/`. `stat`: what the file is, where a script of others wrote it and may again. */
   files: v.array(
     v.object({
