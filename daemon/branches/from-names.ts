@@ -1,4 +1,7 @@
-/** Records of version 0.1 name branches where now their ids stand: each gets the id of the branch that was called so then. */
+/**
+ * Migrates records of version 0.1, which hold branch names instead of branch ids. Each record gets the id of the branch
+ * that had the name then.
+ */
 import { join } from 'node:path';
 import { hasHad } from '../code/history.ts';
 import type { GitDirectories } from '../code/reflog.ts';
@@ -41,7 +44,7 @@ export async function giveIds(setup: NameSetup): Promise<void> {
     const byId: Record<string, unknown> = {};
     for (const [branch, runs] of Object.entries(paused)) byId[await idFor(branch, null, Date.now())] = runs;
     if (Object.keys(byId).length > 0) writeJson(join(folder, 'paused.json'), byId, true);
-    // The last: it says that the others have been done.
+    // Written last: it marks the migration as complete.
     writeJson(join(folder, 'in-place.json'), { ...inPlace, id, head: '' }, true);
   }
 }

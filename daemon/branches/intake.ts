@@ -1,6 +1,6 @@
 /**
- * Takes files of the working set into the store while they lie there: git destroys ignored files without asking, and
- * before anyone sees HEAD move. A file is taken in when it has been still for two seconds and its structure is whole.
+ * Saves files of the working set into the store while they are in the tree: git destroys ignored files without asking,
+ * before anyone sees HEAD move. A file is saved once it has not changed for two seconds and its structure is complete.
  */
 import type { Store } from '../store/client.ts';
 import { SourceChanged } from '../store/client.ts';
@@ -18,13 +18,16 @@ export interface IntakeSetup {
   store: Pick<Store, 'saveFile'>;
   isWhole(path: string | Buffer, name: string, bytes: number): Promise<boolean>;
   record: WorktreeRecord;
-  /** All files of the set as they are now, and the folders where more may appear. */
+  /** Finds all files of the set as they are now, and the folders where more may appear. */
   find(): Promise<{ files: FoundFile[]; folders: RawPath[]; runOf(path: RawPath): string | null }>;
-  /** The folders that are links and belong to the files of the branch in place. */
+  /** Finds the folders that are links and belong to the files of the branch in place. */
   links(): Promise<ReadonlySet<string>>;
-  /** Whose files they are; null: nothing is taken in now, since HEAD has moved or nobody wants it. */
+  /**
+   * Resolves with the branch that owns the files; null: nothing may be saved now, since HEAD has moved or the user does
+   * not want it.
+   */
   branch(): Promise<string | null>;
-  /** Known files that are gone, by nobody's hand that we know. */
+  /** Reports known files that are gone and that Trainstash did not move. */
   vanished(files: [RawPath, KnownFile][]): void;
   log(text: string): void;
 }
@@ -33,7 +36,7 @@ export class Intake {
   readonly #setup: IntakeSetup;
   readonly #watcher: FolderWatcher;
   readonly #dirty = new Set<RawPath>();
-  /** What each file was at the last look, until it is still. */
+  /** State of each changing file at the last look, until it stops changing. */
   readonly #moving = new Map<RawPath, FoundFile>();
   #everything = true;
   #timer: NodeJS.Timeout | null = null;
@@ -51,20 +54,20 @@ export class Intake {
     });
   }
 
-  /** Looks at everything soon: at the start, and when what is declared has changed. */
+  /** Schedules a look at everything: at the start, and when the declaration has changed. */
   lookAgain(): void {
     this.#everything = true;
     this.#later(0);
   }
 
-  /** Looks at everything at once: what is gone has been told when this resolves. What is new is taken in later. */
+  /** Looks at everything at once. Missing files have been reported when this resolves; new files are saved later. */
   async lookNow(): Promise<void> {
     this.#everything = true;
     await this.#lookNext(false);
     this.#later(0);
   }
 
-  /** Nothing is taken in while `work` moves files; what is under way is awaited. */
+  /** Saves nothing while `work` moves files, and waits for a save that is under way. */
   async pausedFor<T>(work: () => Promise<T>): Promise<T> {
     this.#paused++;
     await this.#working;
@@ -76,7 +79,10 @@ export class Intake {
     }
   }
 
-  /** Takes in these now, still or not long still: their branch is left. What could not be is in the result. */
+  /**
+   * Saves these files now, without waiting until they stop changing: HEAD leaves their branch. Returns the files that
+   * could not be saved.
+   */
   takeNow(files: readonly FoundFile[], branch: string): Promise<FoundFile[]> {
     return this.pausedFor(() => this.#takeAll(files, branch, () => false));
   }
@@ -85,7 +91,7 @@ export class Intake {
     const { record } = this.#setup;
     const missing: FoundFile[] = [];
     let taken = new Map<RawPath, KnownFile>();
-    // The list is written whole: for each of many small files that would be most of the work.
+    // Batched: the list is written whole, which would be most of the work for many small files.
     const write = () => {
       if (taken.size > 0) record.setFiles(new Map([...record.files(), ...taken]));
       taken = new Map();
@@ -97,7 +103,7 @@ export class Intake {
         const known = record.files().get(file.path);
         if (known?.saved && isSame(known, file)) continue;
         const saved = await this.#take(file, branch);
-        // Also when it could not be had: until something happens to it another try would end the same.
+        // Also when it could not be saved: another try would fail the same way until the file changes.
         this.#moving.delete(file.path);
         const { ino, bytes, mtimeMs, mode } = file;
         if (saved) taken.set(file.path, { ino, bytes, mtimeMs, mode, run: known?.run ?? null, saved });
@@ -128,7 +134,7 @@ export class Intake {
     this.#timer.unref();
   }
 
-  /** One after the other: each goes on from what the one before has written down. */
+  /** Runs looks one after another: each continues from what the one before has written. */
   #lookNext(take: boolean): Promise<void> {
     this.#working = this.#working
       .then(() => this.#look(take))
@@ -153,7 +159,7 @@ export class Intake {
           found.files.map(({ path }) => path),
           found.folders,
         );
-      // What appeared between the look and the watch would be seen by neither.
+      // Looks again after each new watch: a file that appears between the look and the watch would be missed by both.
       while (watchAll()) found = await this.#setup.find();
       runOf = found.runOf;
       candidates = found.files;
@@ -162,7 +168,8 @@ export class Intake {
     } else {
       const paths = [...new Set([...this.#dirty, ...this.#moving.keys()])];
       this.#dirty.clear();
-      // A name that is not of the set yet: whether it is, and what is below it, a look at everything tells.
+      // A name that is not in the set yet: only a look at everything tells whether it belongs there, and what is below
+      // it.
       if (paths.some((path) => !files.has(path) && !this.#moving.has(path))) {
         this.#everything = true;
         return this.#look(take);
@@ -171,7 +178,7 @@ export class Intake {
       let links: ReadonlySet<string> | null = null;
       for (const path of paths) {
         let now = findFile(root, path, NO_LINKS);
-        // Asked of git, and so only where it may be behind a link.
+        // This asks git, so only for a file that may be behind a link.
         if (!now) {
           links ??= await this.#setup.links();
           if (links.size > 0) now = findFile(root, path, links);
@@ -198,7 +205,7 @@ export class Intake {
         changed = true;
       }
     }
-    // Once HEAD has moved, what is new may be the new branch's: the switch tells, and looks again after it.
+    // Once HEAD has moved, new files may belong to the new branch: the switch decides, and looks again after it.
     if ((await this.#setup.branch()) !== branch) return;
     if (changed) record.setFiles(files);
     if (gone.length > 0) this.#setup.vanished(gone.filter(([, { saved }]) => saved !== null));
@@ -215,7 +222,7 @@ export class Intake {
     if (this.#moving.size > 0) this.#later(STILL_MS);
   }
 
-  /** Its row in the store; null when it is not to be had now. */
+  /** Saves a file and returns its row in the store; null when it cannot be saved now. */
   async #take(file: FoundFile, branch: string): Promise<string | null> {
     const { root, store, isWhole, log } = this.#setup;
     if (!(await isWhole(absolute(root, file.path), shown(file.path), file.bytes))) return null;
@@ -225,7 +232,7 @@ export class Intake {
       this.#saidNoRoom = !saved;
       return saved?.id ?? null;
     } catch (error) {
-      // Somebody writes it: its next event leads to another look.
+      // Another process is writing the file: its next event leads to another look.
       if (!(error instanceof SourceChanged)) log(`${shown(file.path)} was not taken in: ${(error as Error).message}`);
       return null;
     }

@@ -1,43 +1,48 @@
-/** Which of today's branches each one is that was seen before. Pure: what proves nothing is left to whoever asks. */
+/** Matches known branches with those that exist now. Pure: it reports unproven matches instead of deciding them. */
 import { continues, type Life, match, maybe, type Seen } from './same-branch.ts';
 
-/** The file of a branch's log, which git renames with it, and that of its reference, which each change writes anew. */
+/**
+ * File identities of a branch: its reflog, which git renames with it, and its reference, which each change rewrites.
+ */
 export interface Files {
   /** Empty: there is none, or it is packed. */
   logFile: string;
   refFile: string;
 }
 
-/** A branch of now, with all that is known of it. */
+/** A branch that exists now, with everything known about it. */
 export interface Ref extends Files {
   name: string;
   tip: string;
-  /** What its files were when they were read. */
+  /** Stamp of its files at the time of reading. */
   stamp: string;
   life: Life;
 }
 
 export interface Matches<E> {
   certain: Map<E, Ref>;
-  /** A branch of that name is there, and something speaks against it. */
+  /** A branch of that name exists, but something contradicts that it is the same. */
   unsure: Set<E>;
-  /** Nothing proves and nothing contradicts that it is one of these, which no other is. */
+  /** Candidates that nothing proves and nothing contradicts, and that match no other entry. */
   open: Map<E, Ref[]>;
 }
 
 interface Candidate<E> {
   entry: E;
   ref: Ref;
-  /** How many of the marks its log has: of two branches that were renamed within a second single ones may be equal. */
+  /**
+   * Number of the entry's marks that the reflog has. Single marks of two branches that were renamed within the same
+   * second can be equal.
+   */
   marks: number;
   sameFile: boolean;
 }
 
-/** Whoever fits best and alone; where two fit alike, nobody. */
+/** Assigns each reference to the entry that fits best. Where two fit equally well, neither gets it. */
 export function matchBranches<E extends Seen & Files>(entries: readonly E[], refs: readonly Ref[]): Matches<E> {
   const { candidates, possible, doubtful } = candidatesOf(entries, refs);
   const isBetter = (a: Candidate<E>, b: Candidate<E>) => b.marks - a.marks || Number(b.sameFile) - Number(a.sameFile);
-  // Among equals the one that was seen first: the order of `entries`.
+  // Among equals the entry that was seen first wins: the sort keeps the order of `entries`.
   candidates.sort(isBetter);
   const certain = new Map<E, Ref>();
   const unsure = new Set<E>();
@@ -84,7 +89,7 @@ function candidatesOf<E extends Seen & Files>(entries: readonly E[], refs: reado
     for (const ref of refs) {
       if (found.has(ref)) continue;
       const isPossible = maybe(entry, ref.life);
-      // Nobody has written the reference since.
+      // The reference has not been written since.
       const isUnwritten = ref.name === entry.name && isSame(entry.refFile, ref.refFile);
       if (continues(entry, ref.life) || (isPossible && isUnwritten)) add(ref, 0);
       else if (isPossible) possible.set(entry, [...(possible.get(entry) ?? []), ref]);

@@ -1,4 +1,6 @@
-/** Files out of the tree and into it. Every step can be the last one: what is left is finished by the next call. */
+/**
+ * Moves files out of the tree and back into it. The process may die after any step; the next call finishes the rest.
+ */
 import { constants, lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,17 +18,17 @@ const SLICE_MS = 8;
 
 export type FileStore = Pick<Store, 'saveFile' | 'restoreFile' | 'keepOnlyFiles'>;
 
-/** Where files are moved from and to. */
+/** Folder that files are moved from and to. */
 export interface Tree {
   root: string;
-  /** Folders that are links and may be followed, as `inside` takes them. */
+  /** Folders that are links and may be followed, in the form that `inside` takes. */
   links: ReadonlySet<string>;
   seen?: Set<string>;
 }
 
 /**
- * Moves what an entry lists and is still in place onto the shelf. A file of another device is moved through the store:
- * it leaves only once it is committed there. Throws when that cannot be; what was moved stays moved, and listed.
+ * Moves the files that an entry lists from the tree into the stash. A file on another device goes through the store: it
+ * leaves the tree only once it is committed there. Throws when that fails; files that were moved stay moved and listed.
  */
 export async function shelve(entry: ShelfEntry, store: FileStore, tree: Tree): Promise<number> {
   const { root } = tree;
@@ -52,7 +54,7 @@ export async function shelve(entry: ShelfEntry, store: FileStore, tree: Tree): P
 async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, tree: Tree): Promise<boolean> {
   const { root, links } = tree;
   const { branch } = entry.owner;
-  // Behind a link that nobody has declared: it was never this branch's.
+  // Behind an undeclared link: the file never belonged to this branch.
   const place = placeOf(file, tree);
   if (!place) return false;
   try {
@@ -60,7 +62,7 @@ async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, t
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // Gone meanwhile, by its owner's hand.
+    // Its owner removed it meanwhile.
     if (code === 'ENOENT' || code === 'ENOTDIR') return false;
     if (code !== 'EXDEV') throw error;
   }
@@ -68,7 +70,7 @@ async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, t
   if (!found) return false;
   const saved = await store.saveFile({ root, branch, path: file.path, expected: found });
   if (!saved) throw new Error(`${shown(file.path)} is on another device, and the store has no room for it`);
-  // Written before the file goes: from here on the entry alone knows where it is.
+  // Written before the file is unlinked: from here on only the entry knows where its content is.
   file.bytes = found.bytes;
   file.saved = saved.id;
   entry.write();
@@ -82,9 +84,9 @@ export interface Brought {
 }
 
 /**
- * Puts an entry's files to their places below `root`, from the shelf or else from the store; with `copy` the shelf keeps
- * its own. Nothing is replaced: where another file is, the stashed one stays on the shelf. A file that is in place with
- * the same content counts as put.
+ * Puts an entry's files back below `root`, from the stash or else from the store; with `copy` the stash keeps its
+ * files. Replaces nothing: where another file is in the way, the stashed one stays in the stash. A file in place with
+ * the same content counts as restored.
  */
 export async function bring(entry: ShelfEntry, store: FileStore, tree: Tree, copy = false): Promise<Brought> {
   const { root } = tree;
@@ -117,7 +119,7 @@ async function giveOne(
   copy: boolean,
 ): Promise<'placed' | 'conflict' | 'there' | 'lost'> {
   const target = placeOf(file, tree);
-  // A link that nobody has declared, or a file, is where a folder of its path would be: it stays stashed.
+  // An undeclared link, or a file, is in the place of a parent folder: the file stays stashed.
   if (!target) return 'conflict';
   if (entry.has(file)) {
     if (copy) return copyNew(entry, file, target);
@@ -130,12 +132,12 @@ async function giveOne(
       return put;
     }
   }
-  // Put back before, or it had left the tree by another hand.
+  // Restored before, or removed by someone else.
   if (file.saved === null) return 'lost';
   const present = lstatSync(target, { throwIfNoEntry: false });
   if (present)
     return present.isFile() && present.size === file.bytes && sameTime(present.mtimeMs, file) ? 'there' : 'conflict';
-  // Beside its place, so that the last step is a rename on whatever device that is.
+  // Next to the target, so that the last step is a rename whatever device that is on.
   const folder = absolute(tree.root, parentOf(file.path));
   mkdirSync(folder, { recursive: true });
   const temporary = temporaryIn(folder, entry);
@@ -143,7 +145,7 @@ async function giveOne(
   try {
     await store.restoreFile(file.saved, temporary);
   } catch (error) {
-    // Damaged or lost in the store: what else there is comes back, and this stays listed, and is told.
+    // Damaged or lost in the store: the other files come back, and this one stays listed and is reported.
     if (error instanceof TrainstashError && (error.code === 'corrupted' || error.code === 'notFound'))
       return 'conflict';
     throw error;
@@ -162,14 +164,14 @@ async function copyNew(entry: ShelfEntry, file: ShelvedFile, target: Buffer): Pr
   rmSync(temporary, { force: true });
   await copyFile(entry.shelved(file), temporary, constants.COPYFILE_EXCL);
   dressLike(temporary, file);
-  // The shelf's copy may go after this: until it is on the disk this one is none.
+  // The stashed copy may be deleted after this, so this copy must be on the disk first.
   syncFile(temporary);
   if (placeNew(temporary, target)) return 'placed';
   rmSync(temporary, { force: true });
   return 'conflict';
 }
 
-/** Null: its path leads through something that is not the tree's. */
+/** Resolves a file's path below the root; null: it leads through something outside the tree. */
 function placeOf({ path }: ShelvedFile, { root, links, seen }: Tree): Buffer | null {
   try {
     return inside(root, Buffer.from(path, 'latin1'), { links, seen, atEnd: 'link' });
@@ -179,20 +181,20 @@ function placeOf({ path }: ShelvedFile, { root, links, seen }: Tree): Buffer | n
   }
 }
 
-/** One at a time for each entry, so that what a crash leaves is replaced by the next try. */
+/** Returns one temporary name for each entry, so that the next try replaces what a crash left. */
 function temporaryIn(folder: Buffer, entry: ShelfEntry): string {
   return join(folder.toString(), `${TEMPORARY_PREFIX}${entry.owner.id}`);
 }
 
-/** Restored times are exact to a microsecond only. */
+/** Compares times; restored ones are exact to a microsecond only. */
 function sameTime(mtimeMs: number, file: ShelvedFile): boolean {
   return Math.abs(mtimeMs - file.mtimeMs) < 1;
 }
 
-/** What goes away in one go is seen in several looks. */
+/** Window in which missing files count as one loss: several looks may be needed to see all of them. */
 const TOGETHER_MS = 60_000;
 
-/** Offers what the store has of files that are no longer in the tree; those of one go are one entry. */
+/** Offers the store's copies of files that are no longer in the tree. Files that vanished together share one entry. */
 export function offerStored(
   storePath: string,
   facts: Pick<Owner, 'branch' | 'branchId' | 'tip' | 'worktree'> & { reason: 'vanished' | 'replaced' },
@@ -214,7 +216,7 @@ export function offerStored(
   return earlier;
 }
 
-/** A file that is gone, and that the store has. */
+/** Describes a file that is gone from the tree but in the store. */
 export function storedOf([path, { bytes, mtimeMs, mode, run, saved }]: [RawPath, KnownFile]): Omit<
   ShelvedFile,
   'number'

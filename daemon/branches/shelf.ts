@@ -1,7 +1,7 @@
 /**
- * What a branch had when HEAD left it: one folder `<store>/shelf/<id>/` each, with an `owner.json` that is written before
- * the first file is moved in. Moving is renaming; a file that cannot be renamed (another device) must be in the store
- * first. Nothing is ever put over a file that is there.
+ * Files that a branch had when HEAD left it. Each stash is a folder `<store>/shelf/<id>/` with an `owner.json`, which
+ * is written before the first file is moved in. Moving is renaming; a file that cannot be renamed (other device) must
+ * be in the store first. No existing file is ever overwritten.
  */
 import {
   chmodSync,
@@ -28,36 +28,41 @@ import { absolute, parentOf, type RawPath, rawPathSchema } from './paths.ts';
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const shelvedFileSchema = v.object({
-  /** Its name on the shelf, since its own may be anything; null: it was gone before, and only the store has it. */
+  /**
+   * File name in the stash, since the original name may be any bytes; null: the file was gone before, and only the
+   * store has it.
+   */
   number: v.nullable(count),
   path: rawPathSchema,
   bytes: count,
   mtimeMs: v.number(),
   mode: count,
   run: v.nullable(idSchema),
-  /** Its row in the store; null: only this shelf has it. */
+  /** Row in the store; null: only this stash has the file. */
   saved: v.nullable(idSchema),
 });
 export type ShelvedFile = v.InferOutput<typeof shelvedFileSchema>;
 
 const ownerSchema = v.object({
   format: v.literal(1),
-  /** The name of its folder. */
+  /** Name of the stash's folder. */
   id: idSchema,
-  /** By the name that it had when HEAD left it. */
+  /** Name that the branch had when HEAD left it. */
   branch: v.string(),
-  /** The branch's id, which it keeps when it is renamed. */
+  /** Branch id, which survives a rename. */
   branchId: v.string(),
-  /** The branch's commit when HEAD left it. */
+  /** Commit of the branch when HEAD left it. */
   tip: v.nullable(objectIdSchema),
-  /** The worktree that the files are of, by git's name for it. */
+  /** git's name for the worktree that the files belong to. */
   worktree: v.string(),
   createdAt: v.number(),
-  /** `kept`: not put back by itself (conflict, vanished, of another branch of this name); a person may. */
+  /**
+   * `kept`: not restored automatically (conflict, vanished, another branch of the same name); the user may restore it.
+   */
   state: v.picklist(['stashed', 'kept']),
   reason: v.picklist(['switch', 'branched', 'vanished', 'conflict', 'replaced']),
   files: v.array(shelvedFileSchema),
-  /** In the trash since. */
+  /** Time at which the stash was moved to the trash. */
   droppedAt: v.nullable(v.number()),
 });
 export type Owner = v.InferOutput<typeof ownerSchema>;
@@ -72,8 +77,8 @@ export class ShelfEntry {
   }
 
   /**
-   * Write-ahead of moving: `present` files will be moved in, `stored` ones are in the store alone. What is listed and not
-   * moved yet is still in its place.
+   * Writes the stash's record ahead of moving. `present` files will be moved in; `stored` ones are in the store alone.
+   * A listed file that was not moved yet is still in its place.
    */
   static create(
     store: string,
@@ -94,13 +99,13 @@ export class ShelfEntry {
     return entry;
   }
 
-  /** All that can be read, the oldest first. What cannot be read stays as it is. */
+  /** Lists all readable stashes, the oldest first. Leaves unreadable ones as they are. */
   static all(store: string): ShelfEntry[] {
     const entries = foldersOf(store).flatMap((folder) => ShelfEntry.#at(folder) ?? []);
     return entries.sort((a, b) => a.owner.createdAt - b.owner.createdAt);
   }
 
-  /** Whether there are some that cannot be read: what they refer to nobody knows. */
+  /** Tells whether some stashes cannot be read: nobody knows which files they refer to. */
   static someAreUnreadable(store: string): boolean {
     return foldersOf(store).some((folder) => !ShelfEntry.#at(folder));
   }
@@ -121,7 +126,7 @@ export class ShelfEntry {
     syncDirectory(this.directory);
   }
 
-  /** Throws `unsafeName` for a link. */
+  /** Returns the path of a stashed file. Throws `unsafeName` for a link. */
   shelved({ number }: Pick<ShelvedFile, 'number'>): string {
     return inside(this.directory, `files/${number}`);
   }
@@ -136,21 +141,24 @@ export class ShelfEntry {
     }
   }
 
-  /** Renames a file from its place onto the shelf. Throws EXDEV from another device. */
+  /** Renames a file from the tree into the stash. Throws EXDEV across devices. */
   take(file: ShelvedFile, from: Buffer): void {
     durableStep();
     renameSync(from, this.shelved(file));
   }
 
   /**
-   * Renames a file from the shelf to its place, unless something is there: then false, and both stay. Throws EXDEV to
-   * another device.
+   * Renames a file from the stash to its place. Returns false, and leaves both, if something is there. Throws EXDEV
+   * across devices.
    */
   give(file: ShelvedFile, to: Buffer): boolean {
     return placeNew(this.shelved(file), to);
   }
 
-  /** Removes the shelf's copy of a file that is in the store, unless it is not what was stored. Returns its bytes. */
+  /**
+   * Removes the stashed copy of a file that is in the store, unless it differs from what was stored. Returns the bytes
+   * freed.
+   */
   evict(file: ShelvedFile): number {
     const { size, mtimeMs } = statSync(this.shelved(file));
     if (size !== file.bytes || Math.abs(mtimeMs - file.mtimeMs) >= 1) return 0;
@@ -158,7 +166,7 @@ export class ShelfEntry {
     return size;
   }
 
-  /** Makes renames on the shelf's side durable. */
+  /** Makes renames in the stash's folder durable. */
   sync(): void {
     syncDirectory(join(this.directory, 'files'));
   }
@@ -170,7 +178,7 @@ export class ShelfEntry {
   }
 }
 
-/** Gives `from` the name `to` unless that exists: false then. `link` fails where `rename` would replace. */
+/** Renames `from` to `to`. Returns false if `to` exists: `link` fails where `rename` would replace. */
 export function placeNew(from: string, to: Buffer): boolean {
   mkdirSync(dirnameOf(to), { recursive: true });
   durableStep();
@@ -179,12 +187,12 @@ export function placeNew(from: string, to: Buffer): boolean {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') {
-      // Ended between link and unlink: it is there already.
+      // The process died between link and unlink: the file is there already.
       if (!isSameFile(from, to)) return false;
       unlinkSync(from);
       return true;
     }
-    // File systems without hard links (exFAT): look first, then rename; nothing better is to be had there.
+    // File systems without hard links (exFAT): check, then rename. There is no atomic way.
     if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EMLINK') throw error;
     if (lstatSync(to, { throwIfNoEntry: false })) return false;
     renameSync(from, to);
@@ -200,10 +208,10 @@ function isSameFile(a: string, b: Buffer): boolean {
   return first.dev === second.dev && first.ino === second.ino;
 }
 
-/** As it was: scripts choose by time, and read-only files stay so. */
+/** Restores times and mode: scripts choose files by time, and read-only files stay read-only. */
 export function dressLike(path: string | Buffer, file: Pick<ShelvedFile, 'mode' | 'mtimeMs'>): void {
   utimesSync(path, file.mtimeMs / 1000, file.mtimeMs / 1000);
-  // Not what gives a program the rights of its owner: no checkpoint has that.
+  // Without setuid and setgid bits: no checkpoint has them.
   chmodSync(path, file.mode & 0o777);
 }
 
@@ -213,7 +221,7 @@ export function syncParents(root: string, paths: readonly RawPath[]): void {
     try {
       syncDirectory(absolute(root, parent));
     } catch (error) {
-      // A folder that is gone again has nothing of ours in it.
+      // A folder that is gone again contains none of our files.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
@@ -223,7 +231,7 @@ function dirnameOf(path: Buffer): Buffer {
   return path.subarray(0, path.lastIndexOf(0x2f));
 }
 
-/** Folders alone: what is behind a link is not the store's. */
+/** Lists subfolders only: the target of a link is not the store's. */
 export function listedIn(folder: string): string[] {
   try {
     const entries = readdirSync(folder, { withFileTypes: true });

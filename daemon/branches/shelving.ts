@@ -1,4 +1,4 @@
-/** What a branch leaves on the shelf when HEAD leaves it, and what comes back from there. */
+/** Stashes the files of a branch when HEAD leaves it, and restores them when HEAD comes back. */
 import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
 import type { Intake } from './intake.ts';
 import type { KnownBranches } from './known-branches.ts';
@@ -10,7 +10,7 @@ import { listed, type Tell } from './words.ts';
 import { type FoundFile, findFile } from './working-set.ts';
 
 export interface ShelvingSetup {
-  /** What git calls the worktree. */
+  /** git's name for the worktree. */
   name: string;
   root: string;
   storePath: string;
@@ -25,14 +25,14 @@ export interface ShelvingSetup {
 
 export class Shelving {
   readonly #setup: ShelvingSetup;
-  /** Stashes of which a person was told. */
+  /** Stashes that the user was told about. */
   readonly #offered = new Set<string>();
 
   constructor(setup: ShelvingSetup) {
     this.#setup = setup;
   }
 
-  /** Moves what leaves with the branch in place; resolves with how many files. */
+  /** Moves the files that leave with the branch in place. Resolves with their number. */
   async shelve(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<number> {
     const { root, store } = this.#setup;
     if (set.leaving.length + set.gone.length === 0) return 0;
@@ -44,8 +44,8 @@ export class Shelving {
   }
 
   /**
-   * A crash, or HEAD going back, left an entry of this branch half filled or half emptied: it keeps what is on its shelf,
-   * and what is in place gets a new entry. Returns the paths that are on a shelf already.
+   * Settles a stash of this branch that a crash, or HEAD going back, left half filled or half emptied: it keeps what is
+   * in its folder, and the files in place get a new stash. Returns the paths that are stashed already.
    */
   #settleHalf(branchId: string, { leaving }: LeavingSet): Set<RawPath> {
     const inTree = new Set(leaving.map(({ path }) => path));
@@ -58,14 +58,14 @@ export class Shelving {
     return shelved;
   }
 
-  /** The new branch keeps the files; the old one's state goes into the store, so that it can come back. */
+  /** Saves the old branch's state into the store, so that it can come back; the new branch keeps the files. */
   async keepCopies(inPlace: InPlace, tip: string | null, set: LeavingSet, to: string): Promise<void> {
     const missing = await this.#setup.intake.takeNow(set.leaving, this.#nameOf(inPlace));
     if (missing.length > 0) {
       const names = listed(missing.map(({ path }) => shown(path)));
       throw new Error(`${names} could not be taken in, and a copy is needed before ${to} changes them`);
     }
-    // Copies: the files themselves stay where they are, so the store alone has this branch's.
+    // Copies: the files themselves stay in the tree, so only the store has this branch's versions.
     const known = this.#setup.record.files();
     const copied = set.leaving.flatMap((file): [RawPath, KnownFile][] => {
       const entry = matching(known, file);
@@ -90,12 +90,12 @@ export class Shelving {
     );
   }
 
-  /** Whatever of a branch that is in place is still away comes back. */
+  /** Restores every stash of the branch in place. */
   async bringBack(inPlace: InPlace): Promise<{ movedIn: number; conflicts: string[] }> {
     const { root, store, intake, tell } = this.#setup;
     const branch = this.#nameOf(inPlace);
     this.#offerOthers(inPlace.id, branch);
-    // The newest first: where two have the same path, its is the one that was in place last.
+    // Newest first: where two stashes have the same path, the newer one was in place last.
     const entries = this.stashesOf(inPlace.id).reverse();
     let movedIn = 0;
     const conflicts: string[] = [];
@@ -126,12 +126,14 @@ export class Shelving {
     return { movedIn, conflicts };
   }
 
-  /** What would come back by itself when this branch is entered, in this worktree; the oldest first. */
+  /**
+   * Lists the stashes that are restored automatically when this branch is entered in this worktree, the oldest first.
+   */
   stashesOf(branchId: string): ShelfEntry[] {
     return this.#away().filter(({ owner }) => owner.branchId === branchId);
   }
 
-  /** Another branch had this name, or may have been this one: a person decides. */
+  /** Offers stashes of other branches that had this name, or that may have been this branch: the user decides. */
   #offerOthers(id: string, branch: string): void {
     const { known, tell } = this.#setup;
     for (const entry of this.#away()) {
@@ -149,7 +151,7 @@ export class Shelving {
     }
   }
 
-  /** What comes back by itself, of all branches. */
+  /** Lists the stashes of all branches that are restored automatically. */
   #away(): ShelfEntry[] {
     const { storePath, name } = this.#setup;
     return ShelfEntry.all(storePath).filter(
@@ -166,11 +168,11 @@ export class Shelving {
     return { branch: this.#nameOf(inPlace), branchId: id, tip, worktree: this.#setup.name };
   }
 
-  /** Known files are gone and nobody of ours took them: they can be had back. */
+  /** Offers known files that are gone, and that Trainstash did not move, for restoring. */
   keepVanished(files: [RawPath, KnownFile][]): void {
     const { storePath, runs, tell } = this.#setup;
     const inPlace = this.#setup.record.inPlace();
-    // While a run writes it also prunes: what it deletes is its own business.
+    // A run that writes also prunes: its deletions are intended.
     if (!inPlace || files.length === 0 || runs.live().some(({ writesFiles }) => writesFiles)) return;
     const entry = offerStored(storePath, { ...this.#factsOf(inPlace), reason: 'vanished' }, files);
     tell(
@@ -179,7 +181,7 @@ export class Shelving {
     );
   }
 
-  /** Files were changed while HEAD was elsewhere and nobody looked: what they were can be had back. */
+  /** Offers the earlier content of files that changed while HEAD was elsewhere and the daemon was not running. */
   keepReplaced(files: [RawPath, KnownFile][]): void {
     const inPlace = this.#setup.record.inPlace();
     if (!inPlace || files.length === 0) return;
@@ -190,7 +192,7 @@ export class Shelving {
     );
   }
 
-  /** Files that are back are known again, with the stat they have now. */
+  /** Records restored files as known, with their present stat. */
   #learn(entry: ShelfEntry, placed: readonly RawPath[], links: ReadonlySet<string>): void {
     const { root } = this.#setup;
     const files = new Map(this.#setup.record.files());

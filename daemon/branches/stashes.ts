@@ -1,4 +1,4 @@
-/** What is stashed, for people: list, show, put back, drop. */
+/** Lists, shows, restores and drops stashes for the user. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -15,9 +15,9 @@ const TRASH_MS = 7 * 86_400_000;
 export interface StashesSetup {
   storePath: string;
   store: FileStore;
-  /** Null without git: nothing follows branches then, and nothing is stashed. */
+  /** Null without git: files follow no branches then, and nothing is stashed. */
   git: { known: KnownBranches; common: string } | null;
-  /** The folders of a worktree that are links and belong to its files. */
+  /** Finds the folders of a worktree that are links and belong to its files. */
   links(root: string): Promise<ReadonlySet<string>>;
 }
 
@@ -34,7 +34,7 @@ export class Stashes {
     this.#links = links;
   }
 
-  /** The newest first, dropped ones last. */
+  /** Lists stashes, the newest first, dropped ones last. */
   async list(): Promise<StashSummary[]> {
     this.#keepOfGoneWorktrees();
     await this.#git?.known.look();
@@ -55,7 +55,7 @@ export class Stashes {
     return { stash: this.#summaryOf(entry), files };
   }
 
-  /** Into this worktree, or below `directory`, which gets copies. */
+  /** Restores a stash into this worktree, or copies it below `directory`. */
   async restore(root: string, query: string, directory?: string): Promise<{ restored: string[]; conflicts: string[] }> {
     await this.#git?.known.look();
     const entry = this.#find(query);
@@ -77,7 +77,10 @@ export class Stashes {
     return this.#summaryOf(entry);
   }
 
-  /** Empties the trash and forgets files that nobody needs any more. `needed`: what worktrees have in place. */
+  /**
+   * Empties the trash and forgets files that nothing needs any more. `needed`: store files that open worktrees have in
+   * place.
+   */
   async tidy(needed: readonly string[], emptyTrash = false): Promise<void> {
     this.#keepOfGoneWorktrees();
     const limit = emptyTrash ? Number.POSITIVE_INFINITY : Date.now() - TRASH_MS;
@@ -87,7 +90,7 @@ export class Stashes {
       const since = droppedAt ?? (isCopy && !emptyTrash ? createdAt : null);
       if (since !== null && since < limit) entry.remove();
     }
-    // Which files they have, only they say.
+    // Only these stashes know which files they refer to, so nothing is forgotten.
     if (ShelfEntry.someAreUnreadable(this.#storePath)) return;
     const stashed = ShelfEntry.all(this.#storePath).flatMap(({ owner }) =>
       owner.files.flatMap(({ saved }) => saved ?? []),
@@ -105,7 +108,10 @@ export class Stashes {
     return new Set([...shelved, ...inPlace, ...records.flatMap((record) => Object.keys(record.paused()))]);
   }
 
-  /** `git worktree remove` takes ignored files with it, without a word: what the store has of them is offered. */
+  /**
+   * Offers the store's copies of files whose worktree is gone: `git worktree remove` deletes ignored files without
+   * warning.
+   */
   #keepOfGoneWorktrees(): void {
     if (!this.#git) return;
     const names = worktreeNames(this.#git.common);
@@ -124,8 +130,8 @@ export class Stashes {
   }
 
   /**
-   * Removes shelf copies of files that the store has: they come back from there, at the disk's speed instead of at once.
-   * Returns the bytes given back.
+   * Removes stashed copies of files that the store has: they come back from there, at the disk's speed instead of at
+   * once. Returns the bytes freed.
    */
   evict(): number {
     let bytes = 0;
@@ -182,7 +188,7 @@ export class Stashes {
   }
 }
 
-/** What other worktrees have in place, open or not. */
+/** Lists the store files that all worktrees have in place, open or not. */
 function recordedFiles(storePath: string): string[] {
   return listedIn(join(storePath, 'worktrees')).flatMap((name) =>
     [...new WorktreeRecord(storePath, name).files().values()].flatMap(({ saved }) => saved ?? []),

@@ -1,4 +1,4 @@
-/** What a switch of the branch has to say to people. */
+/** Texts that a branch switch shows to people. */
 
 export type BranchNotice =
   | 'switched'
@@ -10,7 +10,7 @@ export type BranchNotice =
   | 'stashOffered'
   | 'canResume';
 
-/** Something a person wants to know; `run`: about that one. */
+/** Notifies the user; `run`: about that run. */
 export type Tell = (code: BranchNotice, text: string, run?: string) => void;
 
 const MAX_LISTED = 20;
@@ -19,7 +19,7 @@ export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
-/** What a switch has done with files; empty: nothing. */
+/** Describes the files that a switch moved; empty: none. */
 export function movedText(
   from: string,
   to: string | null,

@@ -1,10 +1,10 @@
-/** Which processes have one of these files open for writing. Linux tells; elsewhere nobody does, and none is found. */
+/** Finds the processes that have one of these files open for writing. Works on Linux only; elsewhere it finds none. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 
 const O_ACCMODE = 3;
 
-/** Names for people: `python3 (process 4711)`. Only processes of this user can be looked into. */
+/** Returns names for people: `python3 (process 4711)`. Only processes of the same user can be inspected. */
 export async function processesWriting(paths: ReadonlySet<string>): Promise<string[]> {
   if (process.platform !== 'linux' || paths.size === 0) return [];
   const found: string[] = [];
