@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { explain, gitUnusable } from '../code/failure.ts';
 import { GitError, git } from '../code/git.ts';
 import { type GitDirectories, reflogOf, reflogPath } from '../code/reflog.ts';
-import type { Files, Ref } from './match-branches.ts';
+import type { FileIds, Ref } from './match-branches.ts';
 import { lifeOf } from './same-branch.ts';
 
 /**
@@ -92,7 +92,7 @@ export class BranchReader {
     return existsSync(join(this.#directories.common, 'logs/refs/.tmp-renamed-log'));
   }
 
-  #filesOf(name: string): Files {
+  #filesOf(name: string): FileIds {
     const ref = join(this.#directories.common, 'refs/heads', name);
     return { logFile: fileOf(this.#logPath(name), false), refFile: fileOf(ref, true) };
   }

@@ -9,7 +9,7 @@ import type { KnownFile, WorktreeRecord } from './in-place.ts';
 import { absolute, NO_LINKS, type RawPath, shown } from './paths.ts';
 import { type FoundFile, findFile, isSame } from './working-set.ts';
 
-const STILL_MS = 2_000;
+const UNCHANGED_MS = 2_000;
 const LOOK_MS = 500;
 const WRITE_MS = 2_000;
 
@@ -37,34 +37,34 @@ export class Intake {
   readonly #watcher: FolderWatcher;
   readonly #dirty = new Set<RawPath>();
   /** State of each changing file at the last look, until it stops changing. */
-  readonly #moving = new Map<RawPath, FoundFile>();
+  readonly #changing = new Map<RawPath, FoundFile>();
   #everything = true;
   #timer: NodeJS.Timeout | null = null;
   #working: Promise<void> = Promise.resolve();
   #paused = 0;
   #disposed = false;
-  #saidNoRoom = false;
+  #reportedFull = false;
 
   constructor(setup: IntakeSetup) {
     this.#setup = setup;
     this.#watcher = new FolderWatcher(setup.root, (path) => {
       if (path === null) this.#everything = true;
       else this.#dirty.add(path);
-      this.#later(LOOK_MS);
+      this.#schedule(LOOK_MS);
     });
   }
 
   /** Schedules a look at everything: at the start, and when the declaration has changed. */
   lookAgain(): void {
     this.#everything = true;
-    this.#later(0);
+    this.#schedule(0);
   }
 
   /** Looks at everything at once. Missing files have been reported when this resolves; new files are saved later. */
   async lookNow(): Promise<void> {
     this.#everything = true;
     await this.#lookNext(false);
-    this.#later(0);
+    this.#schedule(0);
   }
 
   /** Saves nothing while `work` moves files, and waits for a save that is under way. */
@@ -83,18 +83,18 @@ export class Intake {
    * Saves these files now, without waiting until they stop changing: HEAD leaves their branch. Returns the files that
    * could not be saved.
    */
-  takeNow(files: readonly FoundFile[], branch: string): Promise<FoundFile[]> {
-    return this.pausedFor(() => this.#takeAll(files, branch, () => false));
+  saveNow(files: readonly FoundFile[], branch: string): Promise<FoundFile[]> {
+    return this.pausedFor(() => this.#saveAll(files, branch, () => false));
   }
 
-  async #takeAll(files: readonly FoundFile[], branch: string, stop: () => boolean): Promise<FoundFile[]> {
+  async #saveAll(files: readonly FoundFile[], branch: string, stop: () => boolean): Promise<FoundFile[]> {
     const { record } = this.#setup;
     const missing: FoundFile[] = [];
-    let taken = new Map<RawPath, KnownFile>();
+    let batch = new Map<RawPath, KnownFile>();
     // Batched: the list is written whole, which would be most of the work for many small files.
     const write = () => {
-      if (taken.size > 0) record.setFiles(new Map([...record.files(), ...taken]));
-      taken = new Map();
+      if (batch.size > 0) record.setFiles(new Map([...record.files(), ...batch]));
+      batch = new Map();
     };
     let writeAt = Date.now() + WRITE_MS;
     try {
@@ -102,11 +102,11 @@ export class Intake {
         if (stop()) break;
         const known = record.files().get(file.path);
         if (known?.saved && isSame(known, file)) continue;
-        const saved = await this.#take(file, branch);
+        const saved = await this.#save(file, branch);
         // Also when it could not be saved: another try would fail the same way until the file changes.
-        this.#moving.delete(file.path);
+        this.#changing.delete(file.path);
         const { ino, bytes, mtimeMs, mode } = file;
-        if (saved) taken.set(file.path, { ino, bytes, mtimeMs, mode, run: known?.run ?? null, saved });
+        if (saved) batch.set(file.path, { ino, bytes, mtimeMs, mode, run: known?.run ?? null, saved });
         else missing.push(file);
         if (Date.now() < writeAt) continue;
         write();
@@ -125,7 +125,7 @@ export class Intake {
     return this.#working;
   }
 
-  #later(ms: number): void {
+  #schedule(ms: number): void {
     if (this.#disposed || this.#timer || this.#paused > 0) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
@@ -135,14 +135,14 @@ export class Intake {
   }
 
   /** Runs looks one after another: each continues from what the one before has written. */
-  #lookNext(take: boolean): Promise<void> {
+  #lookNext(save: boolean): Promise<void> {
     this.#working = this.#working
-      .then(() => this.#look(take))
+      .then(() => this.#look(save))
       .catch((error: Error) => this.#setup.log(`looking at files: ${error.stack}`));
     return this.#working;
   }
 
-  async #look(take: boolean): Promise<void> {
+  async #look(save: boolean): Promise<void> {
     const { record, root } = this.#setup;
     const branch = await this.#setup.branch();
     if (branch === null || this.#paused > 0) return;
@@ -166,13 +166,13 @@ export class Intake {
       const present = new Set(candidates.map(({ path }) => path));
       for (const entry of files) if (!present.has(entry[0])) gone.push(entry);
     } else {
-      const paths = [...new Set([...this.#dirty, ...this.#moving.keys()])];
+      const paths = [...new Set([...this.#dirty, ...this.#changing.keys()])];
       this.#dirty.clear();
       // A name that is not in the set yet: only a look at everything tells whether it belongs there, and what is below
       // it.
-      if (paths.some((path) => !files.has(path) && !this.#moving.has(path))) {
+      if (paths.some((path) => !files.has(path) && !this.#changing.has(path))) {
         this.#everything = true;
-        return this.#look(take);
+        return this.#look(save);
       }
       candidates = [];
       let links: ReadonlySet<string> | null = null;
@@ -186,7 +186,7 @@ export class Intake {
         const known = files.get(path);
         if (now) candidates.push(now);
         else {
-          this.#moving.delete(path);
+          this.#changing.delete(path);
           if (known) gone.push([path, known]);
         }
       }
@@ -196,7 +196,7 @@ export class Intake {
     for (const file of candidates) {
       const known = files.get(file.path);
       if (known && isSame(known, file) && known.saved) {
-        this.#moving.delete(file.path);
+        this.#changing.delete(file.path);
         continue;
       }
       if (!known || !isSame(known, file)) {
@@ -213,27 +213,27 @@ export class Intake {
     for (const file of candidates) {
       const known = files.get(file.path)!;
       if (known.saved && isSame(known, file)) continue;
-      const before = this.#moving.get(file.path);
-      const isStill = before !== undefined && isSame(before, file) && Date.now() - file.mtimeMs >= STILL_MS;
-      this.#moving.set(file.path, file);
+      const before = this.#changing.get(file.path);
+      const isStill = before !== undefined && isSame(before, file) && Date.now() - file.mtimeMs >= UNCHANGED_MS;
+      this.#changing.set(file.path, file);
       if (isStill) still.push(file);
     }
-    await this.#takeAll(take ? still : [], branch, () => this.#paused > 0 || this.#disposed);
-    if (this.#moving.size > 0) this.#later(STILL_MS);
+    await this.#saveAll(save ? still : [], branch, () => this.#paused > 0 || this.#disposed);
+    if (this.#changing.size > 0) this.#schedule(UNCHANGED_MS);
   }
 
   /** Saves a file and returns its row in the store; null when it cannot be saved now. */
-  async #take(file: FoundFile, branch: string): Promise<string | null> {
+  async #save(file: FoundFile, branch: string): Promise<string | null> {
     const { root, store, isWhole, log } = this.#setup;
     if (!(await isWhole(absolute(root, file.path), shown(file.path), file.bytes))) return null;
     try {
       const saved = await store.saveFile({ root, branch, path: file.path, expected: file });
-      if (!saved && !this.#saidNoRoom) log(`no room in the store for ${shown(file.path)}; it stays where it is`);
-      this.#saidNoRoom = !saved;
+      if (!saved && !this.#reportedFull) log(`the store has no space for ${shown(file.path)}; it stays where it is`);
+      this.#reportedFull = !saved;
       return saved?.id ?? null;
     } catch (error) {
       // Another process is writing the file: its next event leads to another look.
-      if (!(error instanceof SourceChanged)) log(`${shown(file.path)} was not taken in: ${(error as Error).message}`);
+      if (!(error instanceof SourceChanged)) log(`${shown(file.path)} was not saved: ${(error as Error).message}`);
       return null;
     }
   }

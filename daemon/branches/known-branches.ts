@@ -32,9 +32,9 @@ const REFRESH_MS = 86_400_000;
 /** Refresh interval until the marks distinguish this branch from every branch that is created later. */
 const FRESH_MS = 2_000;
 const FORGET_MS = 3_600_000;
-const BETWEEN_MS = 100;
+const RENAME_DELAY_MS = 100;
 const MAX_LOOKS = 5;
-const JUST_NOW_MS = 2_000;
+const RECENT_RENAME_MS = 2_000;
 /** Placeholder for a gone branch whose commit is unknown: null would match any branch that gets its first commit. */
 const NO_COMMIT = 'none';
 
@@ -106,13 +106,14 @@ export class KnownBranches {
    * Tells whether git is renaming HEAD's branch right now: no branch has HEAD's name, and the one that had it just got
    * another. If so, resolves after a short delay.
    */
-  async isBetweenNames(name: string): Promise<boolean> {
+  async isRenaming(name: string): Promise<boolean> {
     if (this.names().includes(name)) return false;
-    const since = (Date.now() - JUST_NOW_MS) / 1000;
-    const isIt = ({ name: now, life }: Ref) => (life.marks[0]?.at ?? 0) >= since && namesOf(now, life).includes(name);
-    const isSo = this.#refs.some(isIt);
-    if (isSo) await delay(BETWEEN_MS);
-    return isSo;
+    const since = (Date.now() - RECENT_RENAME_MS) / 1000;
+    const wasJustRenamed = ({ name: now, life }: Ref) =>
+      (life.marks[0]?.at ?? 0) >= since && namesOf(now, life).includes(name);
+    const isRenaming = this.#refs.some(wasJustRenamed);
+    if (isRenaming) await delay(RENAME_DELAY_MS);
+    return isRenaming;
   }
 
   /** Returns every sign that this branch may have had. */
@@ -202,13 +203,13 @@ export class KnownBranches {
   async #look(all: boolean): Promise<void> {
     const there = this.#entries.filter(({ id }) => this.#refOf.has(id));
     // Costs only stats: each branch has its reflog and its reference as they were.
-    const isAsSeen = this.#lastRefs !== null && there.every((entry) => this.#isAsSeen(entry));
+    const isUnchanged = this.#lastRefs !== null && there.every((entry) => this.#isUnchanged(entry));
     // Only the list of references tells whether a gone branch is back, under whatever name.
-    if (!isAsSeen || all || there.length < this.#entries.length) {
+    if (!isUnchanged || all || there.length < this.#entries.length) {
       const text = await this.#reader.list();
-      if (!isAsSeen || text !== this.#lastRefs) await this.#readAndMatch();
+      if (!isUnchanged || text !== this.#lastRefs) await this.#readAndMatch();
     }
-    await this.#keep();
+    await this.#recordChanges();
   }
 
   /**
@@ -225,17 +226,17 @@ export class KnownBranches {
       this.#refs = refs;
       await this.#match();
       if (missing().every((id) => goneBefore.has(id)) || (looks > 1 && missing().join() === before)) return;
-      await delay(BETWEEN_MS);
+      await delay(RENAME_DELAY_MS);
     }
   }
 
-  #isAsSeen({ id }: Entry): boolean {
+  #isUnchanged({ id }: Entry): boolean {
     const ref = this.#refOf.get(id);
     return ref !== undefined && ref.stamp === this.#reader.stampOf(ref.name);
   }
 
   /** Reports new names, and writes down whatever the written state would no longer match. */
-  async #keep(): Promise<void> {
+  async #recordChanges(): Promise<void> {
     const there = this.#entries.flatMap((entry) => {
       const ref = this.#refOf.get(entry.id);
       return ref ? [{ entry, ref }] : [];
@@ -257,14 +258,14 @@ export class KnownBranches {
     const { certain, unsure, open } = matchBranches(this.#entries, this.#refs);
     this.#refOf = new Map([...certain].map(([entry, ref]) => [entry.id, ref]));
     this.#unsure = new Set([...unsure].map(({ id }) => id));
-    const taken = new Set(certain.values());
+    const matched = new Set(certain.values());
     for (const [entry, refs] of open) {
-      const left = refs.filter((ref) => !taken.has(ref));
+      const left = refs.filter((ref) => !matched.has(ref));
       const own = left.find(({ name }) => name === entry.name);
       if (!own) continue;
       if (await this.#isOnlyHeir(entry, own, left)) {
         this.#refOf.set(entry.id, own);
-        taken.add(own);
+        matched.add(own);
       } else this.#unsure.add(entry.id);
     }
   }

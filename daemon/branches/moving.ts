@@ -11,7 +11,7 @@ import type { Store } from '../store/client.ts';
 import { syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
 import type { KnownFile } from './in-place.ts';
 import { absolute, parentOf, type RawPath, shown } from './paths.ts';
-import { dressLike, type Owner, placeNew, ShelfEntry, type ShelvedFile, syncParents } from './shelf.ts';
+import { type Owner, renameIfAbsent, restoreAttributes, type StashedFile, StashFolder, syncParents } from './shelf.ts';
 import { type FoundFile, findFile } from './working-set.ts';
 
 const SLICE_MS = 8;
@@ -30,7 +30,7 @@ export interface Tree {
  * Moves the files that an entry lists from the tree into the stash. A file on another device goes through the store: it
  * leaves the tree only once it is committed there. Throws when that fails; files that were moved stay moved and listed.
  */
-export async function shelve(entry: ShelfEntry, store: FileStore, tree: Tree): Promise<number> {
+export async function stashFiles(entry: StashFolder, store: FileStore, tree: Tree): Promise<number> {
   const { root } = tree;
   const seen = new Set<string>();
   const moved: RawPath[] = [];
@@ -42,7 +42,7 @@ export async function shelve(entry: ShelfEntry, store: FileStore, tree: Tree): P
         sliceEnd = performance.now() + SLICE_MS;
       }
       if (file.number === null || entry.has(file)) continue;
-      if (await takeOne(entry, file, store, { ...tree, seen })) moved.push(file.path);
+      if (await stashFile(entry, file, store, { ...tree, seen })) moved.push(file.path);
     }
   } finally {
     entry.sync();
@@ -51,14 +51,14 @@ export async function shelve(entry: ShelfEntry, store: FileStore, tree: Tree): P
   return moved.length;
 }
 
-async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, tree: Tree): Promise<boolean> {
+async function stashFile(entry: StashFolder, file: StashedFile, store: FileStore, tree: Tree): Promise<boolean> {
   const { root, links } = tree;
   const { branch } = entry.owner;
   // Behind an undeclared link: the file never belonged to this branch.
-  const place = placeOf(file, tree);
-  if (!place) return false;
+  const path = pathInTree(file, tree);
+  if (!path) return false;
   try {
-    entry.take(file, place);
+    entry.moveIn(file, path);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -69,16 +69,16 @@ async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, t
   const found = findFile(root, file.path, links);
   if (!found) return false;
   const saved = await store.saveFile({ root, branch, path: file.path, expected: found });
-  if (!saved) throw new Error(`${shown(file.path)} is on another device, and the store has no room for it`);
+  if (!saved) throw new Error(`${shown(file.path)} is on another file system, and the store has no space for a copy`);
   // Written before the file is unlinked: from here on only the entry knows where its content is.
   file.bytes = found.bytes;
   file.saved = saved.id;
   entry.write();
-  unlinkSync(place);
+  unlinkSync(path);
   return true;
 }
 
-export interface Brought {
+export interface RestoreResult {
   placed: RawPath[];
   conflicts: RawPath[];
 }
@@ -88,7 +88,12 @@ export interface Brought {
  * files. Replaces nothing: where another file is in the way, the stashed one stays in the stash. A file in place with
  * the same content counts as restored.
  */
-export async function bring(entry: ShelfEntry, store: FileStore, tree: Tree, copy = false): Promise<Brought> {
+export async function restoreFiles(
+  entry: StashFolder,
+  store: FileStore,
+  tree: Tree,
+  copy = false,
+): Promise<RestoreResult> {
   const { root } = tree;
   const seen = new Set<string>();
   const placed: RawPath[] = [];
@@ -100,9 +105,9 @@ export async function bring(entry: ShelfEntry, store: FileStore, tree: Tree, cop
         await breathe();
         sliceEnd = performance.now() + SLICE_MS;
       }
-      const put = await giveOne(entry, file, store, { ...tree, seen }, copy);
-      if (put === 'conflict') conflicts.push(file.path);
-      else if (put === 'placed') placed.push(file.path);
+      const result = await restoreFile(entry, file, store, { ...tree, seen }, copy);
+      if (result === 'conflict') conflicts.push(file.path);
+      else if (result === 'placed') placed.push(file.path);
     }
   } finally {
     entry.sync();
@@ -111,25 +116,25 @@ export async function bring(entry: ShelfEntry, store: FileStore, tree: Tree, cop
   return { placed, conflicts };
 }
 
-async function giveOne(
-  entry: ShelfEntry,
-  file: ShelvedFile,
+async function restoreFile(
+  entry: StashFolder,
+  file: StashedFile,
   store: FileStore,
   tree: Tree,
   copy: boolean,
 ): Promise<'placed' | 'conflict' | 'there' | 'lost'> {
-  const target = placeOf(file, tree);
+  const target = pathInTree(file, tree);
   // An undeclared link, or a file, is in the place of a parent folder: the file stays stashed.
   if (!target) return 'conflict';
   if (entry.has(file)) {
     if (copy) return copyNew(entry, file, target);
     try {
-      return entry.give(file, target) ? 'placed' : 'conflict';
+      return entry.moveOut(file, target) ? 'placed' : 'conflict';
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-      const put = await copyNew(entry, file, target);
-      if (put === 'placed') unlinkSync(entry.shelved(file));
-      return put;
+      const result = await copyNew(entry, file, target);
+      if (result === 'placed') unlinkSync(entry.pathOf(file));
+      return result;
     }
   }
   // Restored before, or removed by someone else.
@@ -150,29 +155,29 @@ async function giveOne(
       return 'conflict';
     throw error;
   }
-  dressLike(temporary, file);
-  if (placeNew(temporary, target)) return 'placed';
+  restoreAttributes(temporary, file);
+  if (renameIfAbsent(temporary, target)) return 'placed';
   rmSync(temporary, { force: true });
   return 'conflict';
 }
 
-async function copyNew(entry: ShelfEntry, file: ShelvedFile, target: Buffer): Promise<'placed' | 'conflict'> {
+async function copyNew(entry: StashFolder, file: StashedFile, target: Buffer): Promise<'placed' | 'conflict'> {
   if (lstatSync(target, { throwIfNoEntry: false })) return 'conflict';
   const folder = target.subarray(0, target.lastIndexOf(0x2f));
   mkdirSync(folder, { recursive: true });
   const temporary = temporaryIn(folder, entry);
   rmSync(temporary, { force: true });
-  await copyFile(entry.shelved(file), temporary, constants.COPYFILE_EXCL);
-  dressLike(temporary, file);
+  await copyFile(entry.pathOf(file), temporary, constants.COPYFILE_EXCL);
+  restoreAttributes(temporary, file);
   // The stashed copy may be deleted after this, so this copy must be on the disk first.
   syncFile(temporary);
-  if (placeNew(temporary, target)) return 'placed';
+  if (renameIfAbsent(temporary, target)) return 'placed';
   rmSync(temporary, { force: true });
   return 'conflict';
 }
 
 /** Resolves a file's path below the root; null: it leads through something outside the tree. */
-function placeOf({ path }: ShelvedFile, { root, links, seen }: Tree): Buffer | null {
+function pathInTree({ path }: StashedFile, { root, links, seen }: Tree): Buffer | null {
   try {
     return inside(root, Buffer.from(path, 'latin1'), { links, seen, atEnd: 'link' });
   } catch (error) {
@@ -182,52 +187,52 @@ function placeOf({ path }: ShelvedFile, { root, links, seen }: Tree): Buffer | n
 }
 
 /** Returns one temporary name for each entry, so that the next try replaces what a crash left. */
-function temporaryIn(folder: Buffer, entry: ShelfEntry): string {
+function temporaryIn(folder: Buffer, entry: StashFolder): string {
   return join(folder.toString(), `${TEMPORARY_PREFIX}${entry.owner.id}`);
 }
 
 /** Compares times; restored ones are exact to a microsecond only. */
-function sameTime(mtimeMs: number, file: ShelvedFile): boolean {
+function sameTime(mtimeMs: number, file: StashedFile): boolean {
   return Math.abs(mtimeMs - file.mtimeMs) < 1;
 }
 
 /** Window in which missing files count as one loss: several looks may be needed to see all of them. */
-const TOGETHER_MS = 60_000;
+const SAME_LOSS_MS = 60_000;
 
 /** Offers the store's copies of files that are no longer in the tree. Files that vanished together share one entry. */
 export function offerStored(
   storePath: string,
   facts: Pick<Owner, 'branch' | 'branchId' | 'tip' | 'worktree'> & { reason: 'vanished' | 'replaced' },
   files: readonly [RawPath, KnownFile][],
-): ShelfEntry {
-  const stored = files.map(storedOf);
+): StashFolder {
+  const stored = files.map(describeStored);
   const paths = new Set(stored.map(({ path }) => path));
-  const earlier = ShelfEntry.all(storePath).find(
+  const earlier = StashFolder.all(storePath).find(
     ({ owner }) =>
       owner.reason === facts.reason &&
       owner.branchId === facts.branchId &&
       owner.worktree === facts.worktree &&
       owner.droppedAt === null &&
-      Date.now() - owner.createdAt < TOGETHER_MS &&
+      Date.now() - owner.createdAt < SAME_LOSS_MS &&
       !owner.files.some(({ path }) => paths.has(path)),
   );
-  if (!earlier) return ShelfEntry.create(storePath, { ...facts, state: 'kept' }, [], stored);
+  if (!earlier) return StashFolder.create(storePath, { ...facts, state: 'kept' }, [], stored);
   earlier.update({ files: [...earlier.owner.files, ...stored.map((file) => ({ ...file, number: null }))] });
   return earlier;
 }
 
 /** Describes a file that is gone from the tree but in the store. */
-export function storedOf([path, { bytes, mtimeMs, mode, run, saved }]: [RawPath, KnownFile]): Omit<
-  ShelvedFile,
+export function describeStored([path, { bytes, mtimeMs, mode, run, saved }]: [RawPath, KnownFile]): Omit<
+  StashedFile,
   'number'
 > {
   return { path, bytes, mtimeMs, mode, run, saved };
 }
 
-export function shelvedOf(
+export function describeFound(
   found: FoundFile,
   known: { run: string | null; saved: string | null } | undefined,
-): Omit<ShelvedFile, 'number'> {
+): Omit<StashedFile, 'number'> {
   const { path, bytes, mtimeMs, mode } = found;
   return { path, bytes, mtimeMs, mode, run: known?.run ?? null, saved: known?.saved ?? null };
 }

@@ -17,7 +17,7 @@ import { absoluteText, NO_LINKS, type RawPath } from './paths.ts';
 import { type FoundFile, findDeclared, findFile, isSame, type Patterns, trackedPaths } from './working-set.ts';
 import { processesWriting } from './writers.ts';
 
-export interface LiveRunHere {
+export interface WorktreeRun {
   id: string;
   name: string;
   /** Id of the run's branch; null on a detached HEAD. */
@@ -28,8 +28,8 @@ export interface LiveRunHere {
 }
 
 /** Operations on the runs of a worktree. */
-export interface RunsHere {
-  live(): LiveRunHere[];
+export interface WorktreeRuns {
+  live(): WorktreeRun[];
   /** Asks the run to save a checkpoint and exit. Resolves once it has been asked. */
   pause(id: string): Promise<void>;
   resume(id: string): Promise<void>;
@@ -59,7 +59,7 @@ export interface OwnershipSetup {
   directories: GitDirectories;
   known: KnownBranches;
   record: WorktreeRecord;
-  runs: Pick<RunsHere, 'live' | 'wroteUntil'>;
+  runs: Pick<WorktreeRuns, 'live' | 'wroteUntil'>;
   /** Parses the branch policy of a trainstash.json; null: there is none. */
   policy(text: string | null): BranchPolicy;
   headMovedAt(): number;
@@ -205,7 +205,7 @@ export class Ownership {
   }
 
   /** Records that a run wrote these files: they follow the branch in place, declared or not. */
-  async wrote(run: string, paths: readonly RawPath[]): Promise<void> {
+  async recordWritten(run: string, paths: readonly RawPath[]): Promise<void> {
     const { root, record } = this.#setup;
     if (!record.inPlace()) return;
     const links = await this.linksInPlace();

@@ -1,14 +1,14 @@
 /** Handles the runs of a branch when HEAD leaves it and comes back: they continue, or pause and are offered again. */
 import type { Run } from '../../protocol/domain.ts';
 import type { InPlace, WorktreeRecord } from './in-place.ts';
-import type { Ownership, RunsHere } from './ownership.ts';
-import type { Tell } from './words.ts';
+import type { Ownership, WorktreeRuns } from './ownership.ts';
+import type { Notify } from './words.ts';
 
 export interface RunsLeftSetup {
   record: WorktreeRecord;
   ownership: Ownership;
-  runs: RunsHere;
-  tell: Tell;
+  runs: WorktreeRuns;
+  notify: Notify;
 }
 
 export class RunsLeft {
@@ -21,7 +21,7 @@ export class RunsLeft {
   }
 
   /** Handles the runs of a branch that HEAD has left: they continue, or pause if the project says so. */
-  async leave(inPlace: InPlace, to: string): Promise<void> {
+  async onLeave(inPlace: InPlace, to: string): Promise<void> {
     const { runs, record, ownership } = this.#setup;
     const here = runs.live().filter(({ branchId }) => branchId === inPlace.id);
     if (here.length === 0) return;
@@ -38,21 +38,21 @@ export class RunsLeft {
   }
 
   /** Records that the files of the branch have left, too. */
-  left(id: string): void {
+  markLeft(id: string): void {
     const { record } = this.#setup;
     const paused = record.paused();
     if (paused[id]) record.setPaused({ ...paused, [id]: { ...paused[id], left: true } });
   }
 
   /** Resumes runs that were paused for a switch that did not happen; offers to resume them after one that did. */
-  async comeBack(id: string, branch: string): Promise<void> {
-    const { runs, record, tell } = this.#setup;
+  async onReturn(id: string, branch: string): Promise<void> {
+    const { runs, record, notify } = this.#setup;
     const { [id]: entry, ...others } = record.paused();
     if (!entry) return;
     record.setPaused(others);
     for (const run of entry.runs) {
       if (!entry.left) await runs.resume(run);
-      else tell('canResume', `A run of ${branch} was paused when HEAD left it, and can go on.`, run);
+      else notify('canResume', `A run of ${branch} was paused when HEAD left it. It can be resumed now.`, run);
     }
   }
 

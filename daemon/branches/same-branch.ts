@@ -72,7 +72,7 @@ export function marksOf({ marks }: Life): Mark[] {
  * Counts the marks that the reflog still has. `firm`: it has all that cannot have expired, and one that no reflog of a
  * later branch can have. `sameFile`: it is the file that was seen, so that one mark is enough.
  */
-export function match({ marks, seenAt }: Seen, life: Life, sameFile: boolean): { marks: number; firm: boolean } {
+export function matchMarks({ marks, seenAt }: Seen, life: Life, sameFile: boolean): { marks: number; firm: boolean } {
   let found = 0;
   let from = 0;
   let missing = false;
@@ -105,7 +105,7 @@ export function continues({ name, tip, marks }: Omit<Seen, 'seenAt'>, life: Life
 }
 
 /** Tells whether a match is possible but unproven: entries have expired, or git keeps none. */
-export function maybe({ name }: Seen, life: Life): boolean {
+export function mayContinue({ name }: Seen, life: Life): boolean {
   return life.nameBefore !== null && (life.marks.length === 0 || life.nameBefore === name);
 }
 

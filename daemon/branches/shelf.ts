@@ -27,7 +27,7 @@ import { absolute, parentOf, type RawPath, rawPathSchema } from './paths.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
-const shelvedFileSchema = v.object({
+const stashedFileSchema = v.object({
   /**
    * File name in the stash, since the original name may be any bytes; null: the file was gone before, and only the
    * store has it.
@@ -41,7 +41,7 @@ const shelvedFileSchema = v.object({
   /** Row in the store; null: only this stash has the file. */
   saved: v.nullable(idSchema),
 });
-export type ShelvedFile = v.InferOutput<typeof shelvedFileSchema>;
+export type StashedFile = v.InferOutput<typeof stashedFileSchema>;
 
 const ownerSchema = v.object({
   format: v.literal(1),
@@ -61,13 +61,13 @@ const ownerSchema = v.object({
    */
   state: v.picklist(['stashed', 'kept']),
   reason: v.picklist(['switch', 'branched', 'vanished', 'conflict', 'replaced']),
-  files: v.array(shelvedFileSchema),
+  files: v.array(stashedFileSchema),
   /** Time at which the stash was moved to the trash. */
   droppedAt: v.nullable(v.number()),
 });
 export type Owner = v.InferOutput<typeof ownerSchema>;
 
-export class ShelfEntry {
+export class StashFolder {
   readonly directory: string;
   owner: Owner;
 
@@ -83,9 +83,9 @@ export class ShelfEntry {
   static create(
     store: string,
     facts: Pick<Owner, 'branch' | 'branchId' | 'tip' | 'worktree' | 'state' | 'reason'>,
-    present: readonly Omit<ShelvedFile, 'number'>[],
-    stored: readonly Omit<ShelvedFile, 'number'>[],
-  ): ShelfEntry {
+    present: readonly Omit<StashedFile, 'number'>[],
+    stored: readonly Omit<StashedFile, 'number'>[],
+  ): StashFolder {
     const id = randomId();
     const directory = join(store, 'shelf', id);
     mkdirSync(join(directory, 'files'), { recursive: true, mode: 0o700 });
@@ -93,26 +93,33 @@ export class ShelfEntry {
       ...present.map((file, number) => ({ ...file, number })),
       ...stored.map((file) => ({ ...file, number: null })),
     ];
-    const entry = new ShelfEntry(directory, { format: 1, id, createdAt: Date.now(), droppedAt: null, ...facts, files });
+    const entry = new StashFolder(directory, {
+      format: 1,
+      id,
+      createdAt: Date.now(),
+      droppedAt: null,
+      ...facts,
+      files,
+    });
     entry.write();
     syncDirectory(dirname(directory));
     return entry;
   }
 
   /** Lists all readable stashes, the oldest first. Leaves unreadable ones as they are. */
-  static all(store: string): ShelfEntry[] {
-    const entries = foldersOf(store).flatMap((folder) => ShelfEntry.#at(folder) ?? []);
+  static all(store: string): StashFolder[] {
+    const entries = foldersOf(store).flatMap((folder) => StashFolder.#at(folder) ?? []);
     return entries.sort((a, b) => a.owner.createdAt - b.owner.createdAt);
   }
 
   /** Tells whether some stashes cannot be read: nobody knows which files they refer to. */
   static someAreUnreadable(store: string): boolean {
-    return foldersOf(store).some((folder) => !ShelfEntry.#at(folder));
+    return foldersOf(store).some((folder) => !StashFolder.#at(folder));
   }
 
-  static #at(folder: string): ShelfEntry | null {
+  static #at(folder: string): StashFolder | null {
     const parsed = v.safeParse(ownerSchema, readJson(join(folder, 'owner.json')));
-    return parsed.success && parsed.output.id === basename(folder) ? new ShelfEntry(folder, parsed.output) : null;
+    return parsed.success && parsed.output.id === basename(folder) ? new StashFolder(folder, parsed.output) : null;
   }
 
   update(patch: Partial<Owner>): void {
@@ -127,14 +134,14 @@ export class ShelfEntry {
   }
 
   /** Returns the path of a stashed file. Throws `unsafeName` for a link. */
-  shelved({ number }: Pick<ShelvedFile, 'number'>): string {
+  pathOf({ number }: Pick<StashedFile, 'number'>): string {
     return inside(this.directory, `files/${number}`);
   }
 
-  has(file: Pick<ShelvedFile, 'number'>): boolean {
+  has(file: Pick<StashedFile, 'number'>): boolean {
     if (file.number === null) return false;
     try {
-      return lstatSync(this.shelved(file), { throwIfNoEntry: false })?.isFile() ?? false;
+      return lstatSync(this.pathOf(file), { throwIfNoEntry: false })?.isFile() ?? false;
     } catch (error) {
       if (isError(error, 'unsafeName')) return false;
       throw error;
@@ -142,27 +149,27 @@ export class ShelfEntry {
   }
 
   /** Renames a file from the tree into the stash. Throws EXDEV across devices. */
-  take(file: ShelvedFile, from: Buffer): void {
+  moveIn(file: StashedFile, from: Buffer): void {
     durableStep();
-    renameSync(from, this.shelved(file));
+    renameSync(from, this.pathOf(file));
   }
 
   /**
    * Renames a file from the stash to its place. Returns false, and leaves both, if something is there. Throws EXDEV
    * across devices.
    */
-  give(file: ShelvedFile, to: Buffer): boolean {
-    return placeNew(this.shelved(file), to);
+  moveOut(file: StashedFile, to: Buffer): boolean {
+    return renameIfAbsent(this.pathOf(file), to);
   }
 
   /**
    * Removes the stashed copy of a file that is in the store, unless it differs from what was stored. Returns the bytes
    * freed.
    */
-  evict(file: ShelvedFile): number {
-    const { size, mtimeMs } = statSync(this.shelved(file));
+  evict(file: StashedFile): number {
+    const { size, mtimeMs } = statSync(this.pathOf(file));
     if (size !== file.bytes || Math.abs(mtimeMs - file.mtimeMs) >= 1) return 0;
-    unlinkSync(this.shelved(file));
+    unlinkSync(this.pathOf(file));
     return size;
   }
 
@@ -179,7 +186,7 @@ export class ShelfEntry {
 }
 
 /** Renames `from` to `to`. Returns false if `to` exists: `link` fails where `rename` would replace. */
-export function placeNew(from: string, to: Buffer): boolean {
+export function renameIfAbsent(from: string, to: Buffer): boolean {
   mkdirSync(dirnameOf(to), { recursive: true });
   durableStep();
   try {
@@ -209,7 +216,7 @@ function isSameFile(a: string, b: Buffer): boolean {
 }
 
 /** Restores times and mode: scripts choose files by time, and read-only files stay read-only. */
-export function dressLike(path: string | Buffer, file: Pick<ShelvedFile, 'mode' | 'mtimeMs'>): void {
+export function restoreAttributes(path: string | Buffer, file: Pick<StashedFile, 'mode' | 'mtimeMs'>): void {
   utimesSync(path, file.mtimeMs / 1000, file.mtimeMs / 1000);
   // Without setuid and setgid bits: no checkpoint has them.
   chmodSync(path, file.mode & 0o777);
@@ -232,7 +239,7 @@ function dirnameOf(path: Buffer): Buffer {
 }
 
 /** Lists subfolders only: the target of a link is not the store's. */
-export function listedIn(folder: string): string[] {
+export function subfoldersOf(folder: string): string[] {
   try {
     const entries = readdirSync(folder, { withFileTypes: true });
     return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
@@ -243,5 +250,5 @@ export function listedIn(folder: string): string[] {
 
 function foldersOf(store: string): string[] {
   const shelf = join(store, 'shelf');
-  return listedIn(shelf).map((name) => join(shelf, name));
+  return subfoldersOf(shelf).map((name) => join(shelf, name));
 }

@@ -6,9 +6,9 @@ import type { StashSummary } from '../../protocol/messages.ts';
 import { worktreeNames } from '../code/project.ts';
 import { WorktreeRecord } from './in-place.ts';
 import type { KnownBranches } from './known-branches.ts';
-import { bring, type FileStore, offerStored } from './moving.ts';
+import { type FileStore, offerStored, restoreFiles } from './moving.ts';
 import { NO_LINKS, shown } from './paths.ts';
-import { listedIn, type Owner, ShelfEntry } from './shelf.ts';
+import { type Owner, StashFolder, subfoldersOf } from './shelf.ts';
 
 const TRASH_MS = 7 * 86_400_000;
 
@@ -38,7 +38,7 @@ export class Stashes {
   async list(): Promise<StashSummary[]> {
     this.#keepOfGoneWorktrees();
     await this.#git?.known.look();
-    const summaries = ShelfEntry.all(this.#storePath)
+    const summaries = StashFolder.all(this.#storePath)
       .reverse()
       .map((entry) => this.#summaryOf(entry));
     return summaries.sort((a, b) => Number(a.droppedAt !== null) - Number(b.droppedAt !== null));
@@ -61,7 +61,7 @@ export class Stashes {
     const entry = this.#find(query);
     const tree =
       directory === undefined ? { root, links: await this.#links(root) } : { root: directory, links: NO_LINKS };
-    const { placed, conflicts } = await bring(entry, this.#store, tree, directory !== undefined);
+    const { placed, conflicts } = await restoreFiles(entry, this.#store, tree, directory !== undefined);
     if (directory === undefined && conflicts.length === 0) entry.remove();
     else if (directory === undefined) {
       const left = new Set(conflicts);
@@ -84,15 +84,15 @@ export class Stashes {
   async tidy(needed: readonly string[], emptyTrash = false): Promise<void> {
     this.#keepOfGoneWorktrees();
     const limit = emptyTrash ? Number.POSITIVE_INFINITY : Date.now() - TRASH_MS;
-    for (const entry of ShelfEntry.all(this.#storePath)) {
+    for (const entry of StashFolder.all(this.#storePath)) {
       const { droppedAt, reason, createdAt } = entry.owner;
       const isCopy = reason === 'vanished' || reason === 'replaced';
       const since = droppedAt ?? (isCopy && !emptyTrash ? createdAt : null);
       if (since !== null && since < limit) entry.remove();
     }
     // Only these stashes know which files they refer to, so nothing is forgotten.
-    if (ShelfEntry.someAreUnreadable(this.#storePath)) return;
-    const stashed = ShelfEntry.all(this.#storePath).flatMap(({ owner }) =>
+    if (StashFolder.someAreUnreadable(this.#storePath)) return;
+    const stashed = StashFolder.all(this.#storePath).flatMap(({ owner }) =>
       owner.files.flatMap(({ saved }) => saved ?? []),
     );
     await this.#store.keepOnlyFiles([...needed, ...recordedFiles(this.#storePath), ...stashed]);
@@ -100,8 +100,8 @@ export class Stashes {
   }
 
   #branchesNeeded(): Set<string> {
-    const shelved = ShelfEntry.all(this.#storePath).map(({ owner }) => owner.branchId);
-    const records = listedIn(join(this.#storePath, 'worktrees')).map(
+    const shelved = StashFolder.all(this.#storePath).map(({ owner }) => owner.branchId);
+    const records = subfoldersOf(join(this.#storePath, 'worktrees')).map(
       (name) => new WorktreeRecord(this.#storePath, name),
     );
     const inPlace = records.flatMap((record) => record.inPlace()?.id ?? []);
@@ -115,7 +115,7 @@ export class Stashes {
   #keepOfGoneWorktrees(): void {
     if (!this.#git) return;
     const names = worktreeNames(this.#git.common);
-    for (const name of listedIn(join(this.#storePath, 'worktrees'))) {
+    for (const name of subfoldersOf(join(this.#storePath, 'worktrees'))) {
       if (names.includes(name)) continue;
       const record = new WorktreeRecord(this.#storePath, name);
       const inPlace = record.inPlace();
@@ -135,7 +135,7 @@ export class Stashes {
    */
   evict(): number {
     let bytes = 0;
-    for (const entry of ShelfEntry.all(this.#storePath))
+    for (const entry of StashFolder.all(this.#storePath))
       for (const file of entry.owner.files) if (file.saved !== null && entry.has(file)) bytes += entry.evict(file);
     return bytes;
   }
@@ -145,7 +145,7 @@ export class Stashes {
     return { name: known?.name || branch, exists: known?.state === 'there' };
   }
 
-  #summaryOf({ owner }: ShelfEntry): StashSummary {
+  #summaryOf({ owner }: StashFolder): StashSummary {
     const { id, reason, state, files, createdAt, droppedAt } = owner;
     const { name, exists } = this.#branchOf(owner);
     return {
@@ -162,8 +162,8 @@ export class Stashes {
     };
   }
 
-  #find(query: string): ShelfEntry {
-    const entries = ShelfEntry.all(this.#storePath);
+  #find(query: string): StashFolder {
+    const entries = StashFolder.all(this.#storePath);
     const byId = entries.filter(({ owner }) => owner.id.startsWith(query));
     const found =
       byId.length > 0 ? byId : entries.filter(({ owner }) => this.#branchOf(owner).name === query && !owner.droppedAt);
@@ -174,23 +174,23 @@ export class Stashes {
         query,
       });
     const matches = found.map(({ owner }) => owner.id);
-    const text = `"${query}" fits ${found.length} stashes: ${matches.join(', ')}. Name one by its id.`;
+    const text = `"${query}" matches ${found.length} stashes: ${matches.join(', ')}. Name one by its id.`;
     throw new TrainstashError('ambiguous', text, { what: 'stash', query, matches });
   }
 
-  #newest(dropped: boolean): ShelfEntry {
-    const fits = ShelfEntry.all(this.#storePath).filter(({ owner }) => (owner.droppedAt !== null) === dropped);
-    const time = ({ owner }: ShelfEntry) => owner.droppedAt ?? owner.createdAt;
+  #newest(dropped: boolean): StashFolder {
+    const fits = StashFolder.all(this.#storePath).filter(({ owner }) => (owner.droppedAt !== null) === dropped);
+    const time = ({ owner }: StashFolder) => owner.droppedAt ?? owner.createdAt;
     const newest = fits.sort((a, b) => time(b) - time(a))[0];
     if (newest) return newest;
-    const text = dropped ? 'Nothing was dropped that could come back.' : 'There is no stash.';
+    const text = dropped ? 'No dropped stash is left to bring back.' : 'There is no stash.';
     throw new TrainstashError('notFound', text, { what: 'stash', query: '' });
   }
 }
 
 /** Lists the store files that all worktrees have in place, open or not. */
 function recordedFiles(storePath: string): string[] {
-  return listedIn(join(storePath, 'worktrees')).flatMap((name) =>
+  return subfoldersOf(join(storePath, 'worktrees')).flatMap((name) =>
     [...new WorktreeRecord(storePath, name).files().values()].flatMap(({ saved }) => saved ?? []),
   );
 }

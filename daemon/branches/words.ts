@@ -1,4 +1,5 @@
 /** Texts that a branch switch shows to people. */
+import { counted } from '../../protocol/words.ts';
 
 export type BranchNotice =
   | 'switched'
@@ -11,13 +12,9 @@ export type BranchNotice =
   | 'canResume';
 
 /** Notifies the user; `run`: about that run. */
-export type Tell = (code: BranchNotice, text: string, run?: string) => void;
+export type Notify = (code: BranchNotice, text: string, run?: string) => void;
 
 const MAX_LISTED = 20;
-
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
-}
 
 /** Describes the files that a switch moved; empty: none. */
 export function movedText(
@@ -33,7 +30,7 @@ export function movedText(
 }
 
 export function unsureText(branch: string): string {
-  return `Whether ${branch} is the branch whose files are in place, or another of that name, cannot be told: git's log of it is gone`;
+  return `git's reflog of ${branch} is gone, so Trainstash cannot tell whether it is the branch whose files are in the tree or another one of that name`;
 }
 
 export function listed(names: readonly string[]): string {

@@ -25,14 +25,14 @@ export interface FoundFile {
 /** Globs relative to the worktree, with `/`. A plain name means the file, or everything below the folder. */
 export type Patterns = readonly string[];
 
-export interface Found {
+export interface DeclaredFiles {
   files: FoundFile[];
   /** Folders where a matching file may appear. */
   folders: RawPath[];
 }
 
 /** Finds the regular files that match a pattern. Does not follow links, but a pattern may begin with one. */
-export async function findDeclared(root: string, patterns: Patterns): Promise<Found> {
+export async function findDeclared(root: string, patterns: Patterns): Promise<DeclaredFiles> {
   const found = new Map<RawPath, FoundFile>();
   const folders = new Set<RawPath>();
   let sliceEnd = performance.now() + SLICE_MS;
@@ -40,7 +40,7 @@ export async function findDeclared(root: string, patterns: Patterns): Promise<Fo
     const { base, glob } = picomatch.scan(pattern);
     const plain = glob === '';
     const start = fromText(plain ? pattern.replace(/\/+$/, '') : base);
-    const fits = plain ? () => true : picomatch(pattern, { dot: true });
+    const matches = plain ? () => true : picomatch(pattern, { dot: true });
     const startStat = statFile(root, start);
     if (plain && startStat?.isFile()) {
       found.set(start, describe(start, startStat));
@@ -66,7 +66,7 @@ export async function findDeclared(root: string, patterns: Patterns): Promise<Fo
           continue;
         }
         // The configuration itself never moves, whatever it declares.
-        if (!entry.isFile() || path === CONFIG_FILE || !fits(shown(path))) continue;
+        if (!entry.isFile() || path === CONFIG_FILE || !matches(shown(path))) continue;
         const stat = statFile(root, path);
         if (stat?.isFile()) found.set(path, describe(path, stat));
       }

@@ -5,6 +5,7 @@
  */
 import type { Run } from '../../protocol/domain.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
+import { counted } from '../../protocol/words.ts';
 import { gitUnusable } from '../code/failure.ts';
 import { tipOf } from '../code/history.ts';
 import { type Head, worktreeName } from '../code/project.ts';
@@ -16,11 +17,11 @@ import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './in-pl
 import { Intake, type IntakeSetup } from './intake.ts';
 import type { KnownBranches } from './known-branches.ts';
 import type { FileStore } from './moving.ts';
-import { type BranchPolicy, Ownership, type RunsHere } from './ownership.ts';
+import { type BranchPolicy, Ownership, type WorktreeRuns } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
 import { RunsLeft } from './runs-left.ts';
-import { Shelving } from './shelving.ts';
-import { type BranchNotice, counted, listed, movedText, type Tell, unsureText } from './words.ts';
+import { BranchStashes } from './shelving.ts';
+import { type BranchNotice, listed, movedText, type Notify, unsureText } from './words.ts';
 
 /** Time without a move before a switch starts: git may move HEAD several times in a row. */
 const SETTLE_MS = 150;
@@ -33,14 +34,14 @@ export interface WorktreeSetup {
   known: KnownBranches;
   /** Tells whether a file's structure is complete; `name` determines the format. */
   isWhole: IntakeSetup['isWhole'];
-  runs: RunsHere;
+  runs: WorktreeRuns;
   /** Parses the branch policy of a trainstash.json; null: there is none, or it cannot be read. */
   policy(text: string | null): BranchPolicy;
   headMoved(head: Head): void;
   /** Reports that a due switch waits for something else than before. */
   waitsChanged(): void;
   /** Notifies the user. */
-  tell: Tell;
+  notify: Notify;
   log(text: string): void;
 }
 
@@ -49,13 +50,13 @@ export class Worktree {
   readonly #record: WorktreeRecord;
   readonly #ownership: Ownership;
   readonly #intake: Intake;
-  readonly #shelving: Shelving;
+  readonly #shelving: BranchStashes;
   readonly #runsLeft: RunsLeft;
   readonly #head: HeadWatcher;
   #tail: Promise<unknown> = Promise.resolve();
   /** HEAD may have moved while the daemon was not running: true until the first look has been settled. */
   #unattended = true;
-  #told = '';
+  #lastNotice = '';
   #waitsFor: string | null = null;
   /** Paths of the branch in place that a switch waits for. */
   readonly #claimed = new Set<RawPath>();
@@ -78,7 +79,7 @@ export class Worktree {
       branch: () => this.#settledBranch(),
       vanished: (files) => this.#shelving.keepVanished(files),
     });
-    this.#shelving = new Shelving({ ...shared, intake: this.#intake, ownership: this.#ownership });
+    this.#shelving = new BranchStashes({ ...shared, intake: this.#intake, ownership: this.#ownership });
     this.#runsLeft = new RunsLeft({ ...shared, ownership: this.#ownership });
   }
 
@@ -121,7 +122,7 @@ export class Worktree {
   follow(follow: boolean): Promise<SyncResult> {
     return this.#serial(async () => {
       writeConsent(this.#setup.storePath, follow);
-      this.#told = '';
+      this.#lastNotice = '';
       this.#intake.lookAgain();
       return this.#sync();
     });
@@ -135,8 +136,8 @@ export class Worktree {
   }
 
   /** Records that a run wrote these files of the tree: they follow the branch in place, declared or not. */
-  wrote(run: string, paths: readonly RawPath[]): Promise<void> {
-    return this.#serial(() => this.#intake.pausedFor(() => this.#ownership.wrote(run, paths)));
+  recordWritten(run: string, paths: readonly RawPath[]): Promise<void> {
+    return this.#serial(() => this.#intake.pausedFor(() => this.#ownership.recordWritten(run, paths)));
   }
 
   /** Runs work on stashes while nothing else moves files. */
@@ -187,7 +188,7 @@ export class Worktree {
   // ---- the loop ----
 
   async #sync(files?: 'move' | 'stay'): Promise<SyncResult> {
-    const left = this.#nameInPlace() ?? '';
+    const from = this.#nameInPlace() ?? '';
     const total = { movedOut: 0, movedIn: 0, late: [] as string[], conflicts: [] as string[] };
     try {
       for (let round = 0; round < MAX_ROUNDS && !this.#disposed; round++) {
@@ -202,21 +203,21 @@ export class Worktree {
         this.#setWaitsFor(step.state === 'waiting' ? (step.reason ?? '') : null);
         if (step.state === 'inPlace') {
           this.#unattended = false;
-          const moved = movedText(left, head.branch, total);
-          if (moved) this.#setup.tell('switched', moved);
+          const moved = movedText(from, head.branch, total);
+          if (moved) this.#setup.notify('switched', moved);
         }
-        if (step.state === 'waiting') this.#tryLater();
+        if (step.state === 'waiting') this.#retryLater();
         return this.#result(step.state, step.reason ?? '', total);
       }
-      return this.#result('failed', 'HEAD does not come to rest', total);
+      return this.#result('failed', 'HEAD keeps moving', total);
     } catch (error) {
       this.#setup.log(`switching ${this.#setup.root}: ${(error as Error).stack}`);
       const reason = (error as Error).message;
-      this.#tellOnce(
+      this.#notifyOnce(
         'switchFailed',
-        `The files of a branch could not be moved: ${reason}. None is lost; it is tried again.`,
+        `The files of a branch could not be moved: ${reason}. No file is lost. Trainstash will try again.`,
       );
-      this.#tryLater();
+      this.#retryLater();
       return this.#result('failed', reason, total);
     }
   }
@@ -236,7 +237,7 @@ export class Worktree {
     if (inPlace?.branch === branch && inPlace.head !== '' && inPlace.head === this.#head.file())
       await known.confirm(inPlace.id, branch);
     else await known.look();
-    if (!this.#head.isCurrent() || (await known.isBetweenNames(branch))) return { state: 'again' };
+    if (!this.#head.isCurrent() || (await known.isRenaming(branch))) return { state: 'again' };
     // Its reference was deleted, which moves nothing.
     if (inPlace?.branch === branch && inPlace.tip && !known.names().includes(branch)) return { state: 'inPlace' };
     if (inPlace && (await this.#isUnsure(inPlace, branch))) {
@@ -262,7 +263,7 @@ export class Worktree {
 
   /** Handles HEAD on another branch than the one in place. */
   async #switch(inPlace: InPlace, head: Head, id: string, files?: 'move' | 'stay'): Promise<Step> {
-    const { root, storePath, tell, known } = this.#setup;
+    const { root, storePath, notify, known } = this.#setup;
     const branch = head.branch!;
     const before = known.find(inPlace.id);
     const [tip, set, madeHere] = await Promise.all([
@@ -281,31 +282,31 @@ export class Worktree {
       writers,
       unclear: this.#unattended && files === undefined && set.unknown.length > 0,
     });
-    await this.#runsLeft.leave(inPlace, branch);
+    await this.#runsLeft.onLeave(inPlace, branch);
     switch (decision) {
       case 'nothing':
         return { state: 'inPlace' };
       case 'record':
         return this.#handOver(id, head);
       case 'ask':
-        this.#tellOnce(
+        this.#notifyOnce(
           'askFollow',
-          `${counted(set.leaving.length, 'checkpoint file')} of ${before.name} in the tree: should such files follow the branch when it is switched? Until that is answered nothing moves.`,
+          `${counted(set.leaving.length, 'checkpoint file')} of ${before.name} in the tree: should such files follow the branch when you switch? Nothing moves until you answer.`,
         );
         return {
           state: 'ask',
-          reason: `${counted(set.leaving.length, 'file')} of ${before.name} stay until it is said whether files follow branches`,
+          reason: `${counted(set.leaving.length, 'file')} of ${before.name} stay until you say whether files follow branches`,
         };
       case 'unclear':
         return {
           state: 'unclear',
-          reason: `HEAD moved from ${before.name} to ${branch} while nobody looked, and ${listed(set.unknown.map((file) => shown(file.path)))} changed since`,
+          reason: `HEAD moved from ${before.name} to ${branch} while the daemon was not running, and ${listed(set.unknown.map((file) => shown(file.path)))} changed since`,
         };
       case 'wait':
         // The writers go on writing these files: they stay this branch's.
         for (const { path } of set.leaving) this.#claimed.add(path);
         this.#runsLeft.waitFor(inPlace);
-        this.#tellOnce(
+        this.#notifyOnce(
           'switchWaits',
           `The files of ${before.name} stay until these have ended or paused: ${writers.join(', ')}.`,
         );
@@ -318,12 +319,12 @@ export class Worktree {
           await this.#shelving.keepCopies(inPlace, tip, this.#ownership.withoutUnknown(set), branch);
           return this.#handOver(id, head);
         }
-        const movedOut = await this.#shelving.shelve(inPlace, tip, set);
+        const movedOut = await this.#shelving.stash(inPlace, tip, set);
         // HEAD may have gone back meanwhile: the next round looks again, and restores what has just left.
         if (this.#head.isCurrent()) await this.#setInPlace(id, head);
         const late = set.late.map(({ path }) => shown(path));
         if (late.length > 0)
-          tell('switched', `${listed(late)} appeared after HEAD had moved to ${branch}, and stayed as its own.`);
+          notify('switched', `${listed(late)} appeared after HEAD had moved to ${branch}, and stayed in the tree.`);
         return { state: 'again', movedOut, late };
       }
     }
@@ -336,8 +337,8 @@ export class Worktree {
     if (this.#unattended && !isAsRecorded) this.#shelving.keepReplaced(await this.#ownership.replaced());
     const { movedIn, conflicts } = await this.#shelving.bringBack(inPlace);
     if (!isAsRecorded || inPlace.tip !== head.commit) await this.#setInPlace(inPlace.id, head);
-    this.#told = '';
-    await this.#runsLeft.comeBack(inPlace.id, head.branch!);
+    this.#lastNotice = '';
+    await this.#runsLeft.onReturn(inPlace.id, head.branch!);
     return { state: 'inPlace', movedIn, conflicts };
   }
 
@@ -350,7 +351,7 @@ export class Worktree {
     await known.look(true);
     const before = this.#record.inPlace()?.id;
     if (before !== id) this.#claimed.clear();
-    if (before !== undefined && before !== id) this.#runsLeft.left(before);
+    if (before !== undefined && before !== id) this.#runsLeft.markLeft(before);
     this.#record.setInPlace({ branch: branch!, id, tip, seenAt: Date.now(), branches: known.signs(), head });
   }
 
@@ -368,7 +369,7 @@ export class Worktree {
     return inPlace && (this.#setup.known.find(inPlace.id).name || inPlace.branch);
   }
 
-  #tryLater(): void {
+  #retryLater(): void {
     if (this.#retry || this.#disposed) return;
     this.#retry = setTimeout(() => {
       this.#retry = null;
@@ -377,10 +378,10 @@ export class Worktree {
     this.#retry.unref();
   }
 
-  #tellOnce(code: BranchNotice, text: string): void {
-    if (this.#told === text) return;
-    this.#told = text;
-    this.#setup.tell(code, text);
+  #notifyOnce(code: BranchNotice, text: string): void {
+    if (this.#lastNotice === text) return;
+    this.#lastNotice = text;
+    this.#setup.notify(code, text);
   }
 
   #result(

@@ -8,9 +8,9 @@ const O_ACCMODE = 3;
 export async function processesWriting(paths: ReadonlySet<string>): Promise<string[]> {
   if (process.platform !== 'linux' || paths.size === 0) return [];
   const found: string[] = [];
-  for (const pid of listed('/proc')) {
+  for (const pid of namesIn('/proc')) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
-    const open = listed(`/proc/${pid}/fd`).some((fd) => {
+    const open = namesIn(`/proc/${pid}/fd`).some((fd) => {
       try {
         return paths.has(readlinkSync(`/proc/${pid}/fd/${fd}`)) && isForWriting(pid, fd);
       } catch {
@@ -36,7 +36,7 @@ function nameOf(pid: string): string {
   }
 }
 
-function listed(folder: string): string[] {
+function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {

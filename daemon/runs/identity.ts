@@ -57,7 +57,7 @@ async function treeAtRest({ place, log }: ProjectContext, branches: KnownBranche
     const moved =
       after.branch !== head.branch ||
       after.commit !== head.commit ||
-      (after.branch !== null && (await branches.isBetweenNames(after.branch))) ||
+      (after.branch !== null && (await branches.isRenaming(after.branch))) ||
       (await isGitWriting(place.root));
     if (!moved || round === ROUNDS) return { head, snapshot, codeProblem };
   }

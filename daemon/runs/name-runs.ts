@@ -1,5 +1,5 @@
 /** The branches of a project, and the runs that are of them. */
-import { giveIds } from '../branches/from-names.ts';
+import { migrateToIds } from '../branches/from-names.ts';
 import { KnownBranches } from '../branches/known-branches.ts';
 import { gitUnusable } from '../code/failure.ts';
 import type { Place } from '../code/project.ts';
@@ -24,7 +24,7 @@ export async function nameRuns(
   branches: KnownBranches,
   { root, store: storePath }: Place,
 ): Promise<void> {
-  await giveIds({ ...branches.directories, root, storePath, known: branches });
+  await migrateToIds({ ...branches.directories, root, storePath, known: branches });
   for (const run of await store.runsWithoutBranchId()) {
     const branchId = await branches.idAt(run.branch!, run.createdAt);
     if (branchId !== null) await store.putRun({ ...run, branchId });

@@ -113,7 +113,7 @@ export class Worktrees implements Barrier {
   wrote(root: string, run: string, paths: readonly string[]): void {
     void this.#open
       .get(root)
-      ?.then((worktree) => worktree?.wrote(run, paths.map(fromText)))
+      ?.then((worktree) => worktree?.recordWritten(run, paths.map(fromText)))
       .catch((error: Error) => this.#context.log(`${root}: ${error.message}`));
   }
 
@@ -161,7 +161,7 @@ export class Worktrees implements Barrier {
         this.#runs().headMoved();
       },
       waitsChanged: () => this.onWaits(root),
-      tell: (code, text, run) => {
+      notify: (code, text, run) => {
         const notice = { code, level: LEVELS[code], text, step: null, at: Date.now() };
         log(`${root}: ${text}`);
         if (run === undefined) announce.notice(null, notice);
