@@ -1,4 +1,4 @@
-/** What a store's session directories tell a daemon that has just opened it. */
+/** Takes over the session directories of a store that the daemon has just opened. */
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import * as v from 'valibot';
@@ -13,9 +13,12 @@ import { type ProjectContext, sessionIds, sessionOf, sessionsPath } from './cont
 import { newRun } from './records.ts';
 import type { Runs } from './runs.ts';
 
-/** A directory without a readable launch file this young may still be in the making. */
+/**
+ * Minimum age of a directory without a readable launch file before it is discarded: a younger one may still be in the
+ * making.
+ */
 const UNFINISHED_MS = 60_000;
-/** Behind the name of a session that is being discarded. */
+/** Suffix of a session directory that is being discarded. */
 const UNSTARTED = '.unstarted';
 
 export async function adoptSessions(context: ProjectContext, runs: Runs): Promise<void> {
@@ -44,15 +47,18 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
   await settleOrphans(context, runs);
 }
 
-/** Scripts that were started by hand while the project is open: their sessions appear beside ours. */
+/**
+ * Takes over scripts that were started by hand while the project is open: their sessions appear next to the daemon's
+ * own.
+ */
 export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set<string>): Promise<void> {
   for (const directory of soundSessions(context, seen)) {
     const { id } = directory;
     const launch = launchOf(directory);
-    // Not written yet: looked at again.
+    // Not written yet: looked at again next time.
     if (!launch) continue;
     seen.add(id);
-    // Ours are followed by who launched them.
+    // The launcher follows the sessions that it starts.
     if (launch.run !== null || launch.purpose !== 'train' || (await context.store.session(id))) continue;
     const run = await context.store.createRun(await adoptedRun(context, launch));
     const session = await newlyKnown(context, run, launch);
@@ -60,7 +66,7 @@ export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set
   }
 }
 
-/** Those that are not in `seen`. One with a link in it is left alone, and told. */
+/** Lists the sessions that are not in `seen`. Leaves alone, and logs, a session directory that contains a link. */
 export function soundSessions(context: ProjectContext, seen: Set<string> = new Set()): SessionDirectory[] {
   const fresh = sessionIds(context).filter((id) => !seen.has(id));
   return fresh.flatMap((id) => {
@@ -72,13 +78,13 @@ export function soundSessions(context: ProjectContext, seen: Set<string> = new S
   });
 }
 
-/** Null also for one that says it is another session's. */
+/** Reads the launch file; null also for one that names another session. */
 function launchOf(directory: SessionDirectory): Launch | null {
   const launch = directory.launch();
   return launch?.session === directory.id ? launch : null;
 }
 
-/** Runs that count as live, but whose session directory is gone or was never made. */
+/** Settles runs that count as live although their session directory is gone or was never made. */
 async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void> {
   const { store } = context;
   const followed = new Set(runs.liveRuns().map(({ id }) => id));
@@ -92,16 +98,19 @@ async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void>
   }
 }
 
-/** A replay whose daemon has died: nobody waits for it. */
+/** Discards a replay whose daemon has died: nobody waits for it. */
 function discardReplay(directory: SessionDirectory, launch: Launch): void {
   if (isAlive(directory) || Date.now() - launch.createdAt < UNFINISHED_MS) return;
   rmSync(directory.path, { recursive: true, force: true });
 }
 
-/** Made by a daemon that died before it had started the process. False: there is one after all. */
+/**
+ * Discards a session whose daemon died before it had started the process. Returns false if there is a process after
+ * all.
+ */
 function discardUnstarted(directory: SessionDirectory): boolean {
   if (directory.process() !== null || isAlive(directory)) return false;
-  // Under another name first: a process that is just beginning finds nothing, or is found to have begun.
+  // Renamed first: a process that is just starting then finds no directory, or is found to have started.
   const moved = new SessionDirectory(`${directory.path}${UNSTARTED}`);
   renameSync(directory.path, moved.path);
   if (moved.process() !== null || isAlive(moved)) {
@@ -116,7 +125,7 @@ function hasCheckpoints(directory: SessionDirectory): boolean {
   return directory.inbox().length > 0 || directory.taking().some((name) => !isSetAside(name));
 }
 
-/** A run that was started without a daemon gets its name here; one whose row is lost gets it back. */
+/** Makes the record of a run that was started without a daemon, or whose row was lost. */
 async function adoptedRun({ branches }: ProjectContext, launch: Launch): Promise<Run> {
   const { branch } = launch.identity;
   const branchId = branch === null ? null : ((await branches?.idAt(branch, launch.createdAt)) ?? null);
@@ -138,7 +147,7 @@ async function adoptedRun({ branches }: ProjectContext, launch: Launch): Promise
   });
   return {
     ...run,
-    // A run that has files of its own is called after their folder.
+    // A run that has its own folder for files takes its id from it.
     ...(id ? { id } : {}),
     createdAt: launch.createdAt,
     startedAt: launch.createdAt,

@@ -1,4 +1,4 @@
-/** Scripts that were started by hand and ask for their last checkpoint; see `protocol/session.ts`. */
+/** Answers scripts that were started by hand and ask for their last checkpoint; see `protocol/session.ts`. */
 import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -17,7 +17,7 @@ import { isDiverged } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 
 const QUESTION = /^([0-9a-z]{12})\.json$/;
-/** What nobody fetched: the script, or a daemon, was killed meanwhile. */
+/** Lifetime of an answer that nobody fetched: the script, or a daemon, was killed meanwhile. */
 const UNFETCHED_MS = 86_400_000;
 
 export async function answerScripts(context: ProjectContext): Promise<void> {
@@ -54,7 +54,10 @@ async function answer(context: ProjectContext, question: string, directory: stri
   writeJson(join(directory, ANSWER_FILE), said);
 }
 
-/** Finds the last checkpoint that a script can read, in the newest run of that name on that branch; a diverged one last. */
+/**
+ * Finds the last checkpoint that a script can read, in the newest run of that name on that branch; a diverged one comes
+ * last.
+ */
 async function lastCheckpoint(
   { store }: ProjectContext,
   job: string,

@@ -1,4 +1,4 @@
-/** Where a session really began: a script of others need not do what it was told. Pure. */
+/** Determines where a session really began: a script without the package may not do what it was told. Pure. */
 import type { Notice, Session } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
 
@@ -8,8 +8,8 @@ export interface Beginning {
 }
 
 /**
- * `first`: the first step that it told. `usual`: the one that its run's first session told first; null: nobody knows. Null:
- * it began where it should.
+ * Compares `first`, the first step that the script reported, with `usual`, the first step of the run's first session
+ * (null: unknown). Returns null if the session began where it should.
  */
 export function beginningOf(session: Session, first: number, usual: number | null): Beginning | null {
   const { resumedFrom, offered } = session;

@@ -42,7 +42,7 @@ export function readConfig(root: string): Config {
   return parseConfig(file, text);
 }
 
-/** `file` is for errors only. */
+/** Parses a configuration; `file` serves for errors only. */
 export function parseConfig(file: string, text: string): Config {
   const errors: ParseError[] = [];
   const tree = parseTree(text, errors, { allowTrailingComma: true });
@@ -180,10 +180,13 @@ function spaced(code: string): string {
 }
 
 const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600 };
-/** Where a job says nothing: each epoch's end, at least every five minutes, at a share of at most 2 %. As in the Python package. */
+/**
+ * Default policy of a job that sets none: at the end of each epoch, at least every five minutes, using at most 2 % of
+ * the time. The Python package has the same default.
+ */
 const DEFAULT_POLICY = { everySeconds: 300, everyEpochs: 1, share: 0.02 };
 
-/** `10m`, `500 steps`, `1 epoch, 5m`. Best checkpoints are taken unless switched off. */
+/** Parses `10m`, `500 steps`, `1 epoch, 5m`. Best checkpoints are taken unless switched off. */
 export function checkpointPolicy(job: Pick<JobConfig, 'checkpoint'>): CheckpointPolicy {
   const policy: CheckpointPolicy = {
     everySeconds: 0,

@@ -1,10 +1,10 @@
-/** What clients are told of a project: also what a person should know of its git and of where its store is. */
+/** Describes a project to clients, including problems with its git and with the place of its store. */
 import type { Project } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { type Place, readHead } from '../code/project.ts';
 import type { OpenProject } from './project.ts';
 
-/** `root`: one of its worktrees. */
+/** Describes the project as seen from `root`, one of its worktrees. */
 export async function describeProject(project: OpenProject, root: string, trusted: boolean): Promise<Project> {
   const { place, context, worktrees, runs, store } = project;
   const { branch, gitProblem } = await branchOf(place.git ? root : null);

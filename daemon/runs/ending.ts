@@ -3,7 +3,7 @@ import { maskText } from '../../protocol/secrets.ts';
 import type { ExitRecord } from '../../protocol/session.ts';
 import { outcomeOf } from '../sessions/ending.ts';
 
-/** What becomes of a run whose session is over. `exit` null: nobody wrote down how. */
+/** Determines the final status of a run whose session is over. `exit` is null when no exit record was written. */
 export function endingOf(
   run: Run,
   exit: ExitRecord | null,

@@ -1,4 +1,6 @@
-/** Which program a command means, in the environment of the client that asks: the daemon has none of its own. */
+/**
+ * Finds the program that a command means, in the environment of the requesting client: the daemon has none of its own.
+ */
 import { accessSync, constants, statSync } from 'node:fs';
 import { basename, delimiter, isAbsolute, join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -7,9 +9,9 @@ const WINDOWS = process.platform === 'win32';
 const PYTHON = /^python(3)?$/;
 
 /**
- * The words with the program's absolute path in front. A leading `python` is the client's choice, else the active virtual
- * or conda environment, else `.venv` of the project, else what PATH says (pyenv's shims are there). Throws
- * `commandMissing`.
+ * Returns the words with the program's absolute path. A leading `python` is the client's choice, else the active
+ * virtual or conda environment, else `.venv` of the project, else the one on PATH (which includes pyenv's shims).
+ * Throws `commandMissing`.
  */
 export function resolveProgram(
   words: readonly string[],
@@ -40,7 +42,7 @@ function pythons(program: string, { root, environment, interpreter }: Parameters
   return [
     ...(interpreter ? [interpreter] : []),
     ...inside(environment.VIRTUAL_ENV),
-    // Conda on Windows keeps it beside its folders.
+    // Conda on Windows keeps it next to its folders.
     ...(conda ? [WINDOWS ? join(conda, 'python.exe') : join(conda, 'bin', 'python')] : []),
     ...inside(join(root, '.venv')),
     ...(environment.VIRTUAL_ENV || conda ? [] : inside(join(root, 'venv'))),

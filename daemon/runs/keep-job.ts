@@ -1,4 +1,4 @@
-/** The command of a run becomes a job: `trainstash.json` is changed in that place alone, and its comments stay. */
+/** Saves the command of a run as a job: edits only that part of `trainstash.json`, and keeps its comments. */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyEdits, modify } from 'jsonc-parser';
@@ -26,7 +26,7 @@ export function keepAsJob(root: string, run: Run, name = run.job): { config: str
       { run: run.id, masked: maskedCount(command.words) },
     );
   const config = join(root, CONFIG_FILE);
-  // A file that cannot be read is said so before it is changed.
+  // This reports a file that cannot be read, before anything is changed.
   if (readConfig(root).jobs.has(name))
     throw new TrainstashError(
       'paramInvalid',
@@ -46,7 +46,7 @@ export function keepAsJob(root: string, run: Run, name = run.job): { config: str
   return { config, job: name };
 }
 
-/** How the job that a run's command was kept as goes on from a checkpoint, as words; undefined without one. */
+/** Returns the resume command, as words, of the job that a run's command was saved as; undefined without one. */
 export function keptResume({ command, job }: Run, root: string): string[] | undefined {
   const kept = jobOrNull(root, job);
   const words = (line: string | readonly string[]) => (typeof line === 'string' ? splitWords(line) : [...line]);
@@ -63,7 +63,7 @@ function jobOrNull(root: string, name: string): JobConfig | null {
   }
 }
 
-/** As text where it comes apart into the same words again, else as a list. */
+/** Returns the command as text if splitting gives the same words again, else as a list. */
 function commandLine(words: readonly string[]): string | string[] {
   const text = words
     .map((word) => (/[\s'"\\]/.test(word) || word === '' ? `'${word.replaceAll("'", "'\\''")}'` : word))

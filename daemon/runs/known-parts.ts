@@ -1,17 +1,20 @@
-/** Which parts the files of a script had in earlier sessions and runs of the same job. */
+/** Finds the parts that the files of a script had in earlier sessions and runs of the same job. */
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import type { CheckpointFile } from '../../protocol/session.ts';
 import { groupFiles, rolesOf } from '../runner/groups.ts';
 import type { Store } from '../store/client.ts';
 
-/** So many of the newest are looked at. */
+/** Number of newest checkpoints and runs to look at. */
 const CHECKPOINTS = 6;
 const RUNS = 3;
 const RUNS_LISTED = 30;
 
 export type KnownPartsStore = Pick<Store, 'checkpoints' | 'checkpointFacts' | 'runs'>;
 
-/** By series. Of its own checkpoints where it has any; else of those of the newest runs of the job. */
+/**
+ * Maps each series to its parts. Looks at the run's own checkpoints if there are any, else at those of the job's newest
+ * runs.
+ */
 export async function knownParts(store: KnownPartsStore, run: Run): Promise<Record<string, string[]>> {
   const known = new Map<string, Set<string>>();
   const own = await store.checkpoints(run.id);
@@ -35,7 +38,7 @@ async function ofEarlierRuns(store: KnownPartsStore, run: Run): Promise<Checkpoi
   return lists.flat();
 }
 
-/** One that lacks a part tells nothing of what there is. */
+/** Leaves out incomplete checkpoints: they do not show which parts exist. */
 function newest(checkpoints: readonly Checkpoint[]): Checkpoint[] {
   return checkpoints
     .filter(({ lacks }) => !lacks?.length)

@@ -3,7 +3,7 @@ import { spawnTrainer } from '../sessions/launch.ts';
 import { LEFTOVERS, mayHaveLeftovers, SEEN_ALIVE } from '../sessions/leftovers.ts';
 import type { ProjectContext } from './context.ts';
 
-/** Starts a process that looks once more at the files of a command whose runner has died; resolves after it. */
+/** Starts a process that searches the files of a command whose runner has died; resolves after it. */
 export async function takeLeftovers(
   { runner, log }: Pick<ProjectContext, 'runner' | 'log'>,
   directory: SessionDirectory,

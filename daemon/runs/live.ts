@@ -1,4 +1,4 @@
-/** A run while one of its sessions lives: what it reports becomes the run's record, until it has ended. */
+/** A run while one of its sessions is live: the session's reports become the run's record until it ends. */
 import { rmSync } from 'node:fs';
 import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
@@ -45,17 +45,17 @@ export interface Ended {
   forced: boolean;
 }
 
-/** What a live run tells, and asks of, those around it. */
+/** Calls from a live run to its surroundings. */
 export interface Outside {
   ended(ended: Ended): Promise<void>;
-  /** Names of other scripts in the same worktree that save wherever they like. */
+  /** Names other scripts in the same worktree that may save to any path. */
   othersWriting(): string[];
   wrote(paths: readonly string[]): void;
 }
 
 export class LiveRun {
   readonly follower: Follower;
-  /** Settles at "started", or with the error of a session that ended before. */
+  /** Settles at "started", or with the error of a session that ended earlier. */
   readonly started = deferred<void>();
   readonly #context: ProjectContext;
   readonly #launch: Launch;
@@ -65,11 +65,11 @@ export class LiveRun {
   #wroteFiles = false;
   #run: Run;
   #pace: Pace | null = null;
-  /** Steps at which each metric was told last in this session. */
+  /** Last reported step of each metric in this session. */
   readonly #told = new Map<string, number>();
   #persistedAt = 0;
   #compared = false;
-  /** What the script itself wants to be kept, where its job says nothing. */
+  /** Retention that the script asks for, where its job sets none. */
   #keep: Launch['keep'] | null = null;
   #forced = false;
   readonly #requests = new CheckpointRequests();
@@ -94,7 +94,7 @@ export class LiveRun {
       session,
       sources: launch.command ? ['runnerEvents', 'events'] : ['events'],
       leftovers: launch.command ? (wasSeen) => takeLeftovers(context, directory, wasSeen) : undefined,
-      // A checkpoint is tied to the code that made it, and not to that of its run's first session.
+      // A checkpoint belongs to the code that made it, not to that of the run's first session.
       run: () => this.here,
       log: context.log,
       handle: {
@@ -112,7 +112,7 @@ export class LiveRun {
     return this.#run;
   }
 
-  /** With the branch and the code of this launch, which need not be those of the run's first session. */
+  /** Run with the branch and the code of this launch, which need not be those of the run's first session. */
   get here(): Run {
     return { ...this.#run, ...this.#identity };
   }
@@ -121,17 +121,17 @@ export class LiveRun {
     return this.#launch;
   }
 
-  /** There is a curve before this session. */
+  /** True if there is a curve from before this session. */
   get #goesOn(): boolean {
     return this.follower.session.ordinal > 1 || this.#run.parent !== null;
   }
 
-  /** By path, into the project: a switch of the branch waits for it. */
+  /** True if the run writes into the project by path: a switch of the branch waits for it. */
   get writesFiles(): boolean {
     return this.#launch.files.length > 0 || this.#wroteFiles;
   }
 
-  /** Asks the trainer for something at its next step boundary. */
+  /** Asks the trainer to act at its next step boundary. */
   request(body: { pause?: true; stop?: true; checkpoint?: true; forPackage?: true }): number {
     const { directory } = this.follower;
     const seq = (directory.control()?.seq ?? 0) + 1;
@@ -143,12 +143,12 @@ export class LiveRun {
     return this.#requests.add(this.request({ checkpoint: true, ...this.#toPackage }));
   }
 
-  /** Its script uses the package, which it has not initialised yet. */
+  /** True while the script has not yet initialised the package that it uses. */
   get isBeginning(): boolean {
     return !this.#run.cooperative && this.#script.isBeginning;
   }
 
-  /** Asks for a pause at the next step boundary, or at the first that there will be. */
+  /** Asks for a pause at the next step boundary, or at the first one. */
   requestPause(): Promise<Run> {
     const { cooperative } = this.#run;
     const waits = this.isBeginning;
@@ -158,7 +158,7 @@ export class LiveRun {
     return this.update({ status: 'pausing', reason: cooperative ? 'at the next step' : 'its script was asked to end' });
   }
 
-  /** A person does not want to wait for its first step. */
+  /** Ends a script at its beginning, for a user who does not wait for the first step. */
   endWithoutSaving(): Promise<Run> {
     this.request({ pause: true });
     return this.update({ status: 'pausing', reason: 'its script was asked to end' });
@@ -181,7 +181,7 @@ export class LiveRun {
     return this.#run;
   }
 
-  /** Gives branches that were renamed their new names, by their ids. */
+  /** Gives renamed branches their new names, by their ids. */
   branchesRenamed(names: ReadonlyMap<string, string>): void {
     const here = names.get(this.#identity.branchId ?? '');
     if (here !== undefined) this.#identity = { ...this.#identity, branch: here };
@@ -193,14 +193,14 @@ export class LiveRun {
     for (const { code, level, text } of said) await this.#say(code, level, text);
   }
 
-  /** Said once for each branch. */
+  /** Warns once for each branch. */
   async codeMoved(to: string): Promise<void> {
     const text = `HEAD moved to ${to} under it: what it imports or starts from now on is code of ${to}.`;
     if (this.#run.notices.some((notice) => notice.code === 'codeMoved' && notice.text === text)) return;
     await this.#say('codeMoved', 'warning', text);
   }
 
-  /** The daemon leaves; the training goes on. */
+  /** Stops following; the training continues without the daemon. */
   dispose(): void {
     this.follower.dispose();
     const ended = 'The daemon ended. The training goes on.';
@@ -222,7 +222,7 @@ export class LiveRun {
       const { epoch, t, values } = last;
       const metrics = { ...this.#run.metrics };
       for (const [name, { summary, toldAt }] of Object.entries(taken.metrics)) {
-        // Exact ones are computed when the run has ended; those of a resume have these in them.
+        // Exact summaries are computed at the end of the run; those of a resume contain these values already.
         if (!started || !this.#goesOn) metrics[name] = withSummary(metrics[name], summary);
         this.#told.set(name, toldAt);
       }
@@ -268,7 +268,7 @@ export class LiveRun {
       params,
       label: labelOf(params, previous?.params),
       backend: started.environment.backend ?? run.backend,
-      // After a resume the curve is another one: what comes after its checkpoint is hidden.
+      // After a resume the curve has changed: the points after the checkpoint are hidden.
       metrics: this.#goesOn ? await store.summarizeMetrics(run.id) : run.metrics,
     };
     session.environment = { ...session.environment, ...started.environment };
@@ -276,7 +276,10 @@ export class LiveRun {
     this.#persistedAt = 0;
   }
 
-  /** Of a script that has begun without the package: it saves by itself, and a pause that waits for a step never comes. */
+  /**
+   * Handles a script that has begun without the package: it saves by itself, so a pause that waits for a step would
+   * never come.
+   */
   async #onOwnProgress(): Promise<void> {
     if (this.#run.cooperative || this.#launch.command === null) return;
     this.#script.begunWithout();
@@ -288,7 +291,7 @@ export class LiveRun {
     await this.#say('pauseWithdrawn', 'warning', text);
   }
 
-  /** Only once in a session; one that uses the package begins exactly where it says. */
+  /** Runs once for each session; a script that uses the package begins exactly where it says. */
   async #onFirstStep(step: number): Promise<void> {
     const { session } = this.follower;
     const { store } = this.#context;
@@ -305,7 +308,10 @@ export class LiveRun {
     await this.#say(begun.notice.code, begun.notice.level, begun.notice.text);
   }
 
-  /** In doubt a file is not this run's: with two scripts that save anywhere nobody can tell. */
+  /**
+   * Tells whether a file may belong to another run: with two scripts that save anywhere nobody can tell, so it is not
+   * kept.
+   */
   async #refuses(facts: CheckpointFile): Promise<boolean> {
     if (facts.place === null || facts.place.startsWith(OWN_FOLDER)) return false;
     const others = this.#outside.othersWriting();
@@ -369,7 +375,7 @@ export class LiveRun {
       ...ending,
       endedAt,
       etaSeconds: null,
-      // The runner of a script that speaks for itself does not count its steps.
+      // The runner of a script that reports its own steps does not count them.
       step: Math.max(exit?.step ?? 0, this.#run.step),
       epoch: Math.max(this.#run.epoch, newest?.epoch ?? 0),
       checkpoints: checkpoints.length,
@@ -386,17 +392,17 @@ export class LiveRun {
     this.#requests.reject(new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }));
   }
 
-  /** It continues from there, and nobody said that it would give the same bits. */
+  /** Tells whether the run continues on another backend, for which nobody promised the same bits. */
   async #isOfAnotherBackend(checkpoint: string, { backend }: Record<string, string>): Promise<boolean> {
     const facts = await this.#context.store.checkpointFacts(checkpoint);
     const then = facts?.checkpoint?.environment.backend;
     return then !== undefined && backend !== undefined && then !== backend;
   }
 
-  /** Compares steps done twice, once all that were recorded before have been done again, or the session is over. */
+  /** Compares steps done twice, once all steps recorded before have been done again or the session is over. */
   async #compareOverlap(over: boolean): Promise<void> {
     const { resumedFrom, id, environment } = this.follower.session;
-    // A script that keeps only its weights does other steps after a resume, and never said it would not.
+    // A script that restores only its weights does other steps after a resume, and never promised the same.
     if (!this.#run.cooperative) return;
     if (this.#compared || !resumedFrom || this.#run.parent?.checkpoint === resumedFrom.checkpoint) return;
     if (await this.#isOfAnotherBackend(resumedFrom.checkpoint, environment)) return;
@@ -411,7 +417,7 @@ export class LiveRun {
       const { step, metric, replayed, recorded } = firstDifferent;
       const [now, before] = [exactly(toWireNumber(replayed)), exactly(toWireNumber(recorded))];
       const text = `Computed again after the resume, step ${step} gave ${metric} ${now} instead of ${before}. \`trainstash verify\` tells whether state is missing or the device is not deterministic.`;
-      // The script's package has said it before, and knows more.
+      // The script's package has reported it already, and knows more.
       if (!this.#run.notices.some(({ code, at }) => code === 'notReproduced' && at >= this.follower.session.startedAt))
         await this.#say('notReproduced', 'warning', text);
     } else {
@@ -419,7 +425,7 @@ export class LiveRun {
     }
   }
 
-  /** Lowers the grade of the run's other checkpoints, too: what a resume did not restore, they do not hold either. */
+  /** Lowers the grade of the run's other checkpoints, too: they also lack the state that the resume did not restore. */
   async #onDiverged({ ingredient, text, t }: DivergedEvent): Promise<void> {
     const { resumedFrom } = this.follower.session;
     if (!resumedFrom || this.#run.parent?.checkpoint === resumedFrom.checkpoint) return;

@@ -1,4 +1,4 @@
-/** Before a resume or fork: which run, which checkpoint, which params, and what is not as it was. Changes nothing. */
+/** Plans a resume or fork: the run, the checkpoint, the params, and the differences since then. Changes nothing. */
 
 import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
@@ -24,11 +24,11 @@ export interface PlanOptions {
   from?: string;
   set?: Params;
   current?: string[];
-  /** The real words of a run without a job, where the record has masks. */
+  /** Real words of a run without a job, where the record has masks. */
   command?: readonly string[];
-  /** Of the client that asks. Empty: nothing is asked of an interpreter. */
+  /** Environment of the requesting client. Empty: no interpreter is asked. */
   environment?: Record<string, string>;
-  /** Of TensorFlow.js, where another is asked for. */
+  /** TensorFlow.js backend, if the request names another one. */
   backend?: string;
   interpreter?: string;
 }
@@ -41,11 +41,14 @@ export interface Plan {
   params: Params;
   overrides: string[];
   differences: PreflightDifference[];
-  /** Nothing tells its script to load the checkpoint: its files are put in place, and it is started once more. */
+  /**
+   * The command does not tell its script to load the checkpoint: its files are put in place and the script starts
+   * again.
+   */
   startsAnew: boolean;
-  /** Newer ones that lack a part, or are of a diverged state. */
+  /** Newer checkpoints that lack a part, or whose state has diverged. */
   passedOver: Checkpoint[];
-  /** What is in the tree now. */
+  /** Identity of the tree now. */
   measured: Measured;
 }
 
@@ -60,7 +63,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   if (run.command) job.resume = keptResume(run, place.root);
   const params = chooseParams(run, job.params as Params, current, set, job.module === undefined);
   const overrides = run.overrides.filter((name) => !current.includes(name));
-  // A command says what it needs by its words.
+  // A command says with its words what it needs.
   if (!run.command) requireKnown({ ...run, params, overrides }, context.secrets.of(run.id));
   const measured = await measure(context);
   const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
@@ -97,7 +100,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   return { run, checkpoint, passedOver, job, params, overrides: given, differences, startsAnew, measured };
 }
 
-/** Asked once a job: whoever accepts it knows that the script goes on by itself. */
+/** Difference to accept once for each job: accepting it means that the script continues by itself. */
 export const STARTS_ANEW: PreflightDifference = {
   kind: 'script',
   name: '',
@@ -137,7 +140,7 @@ export function requireAccepted(differences: PreflightDifference[], accepted: bo
   );
 }
 
-/** Finds what a resume goes on from; a fork without a good checkpoint of its own starts again where it started. */
+/** Finds the checkpoint to resume from. A fork without a good checkpoint of its own starts again where it started. */
 async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Pick<Plan, 'checkpoint' | 'passedOver'>> {
   const own = await store.checkpoints(run.id);
   const good = newestGood(own, run.monitor);

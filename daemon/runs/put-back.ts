@@ -1,4 +1,7 @@
-/** Before a script of others goes on: the files of its checkpoint where it saved them, or, never over newer ones, beside. */
+/**
+ * Restores the files of a checkpoint before a script that saves by itself resumes: to the places where it saved them,
+ * or, where a newer file is in the way, in the session's folder.
+ */
 import {
   closeSync,
   copyFileSync,
@@ -22,27 +25,27 @@ import { OWN_FOLDER } from '../sessions/directory.ts';
 import { syncDirectory, syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
 
 export interface PutBack {
-  /** What the script is to load: absolute. */
+  /** Absolute path that the script has to load. */
   checkpoint: string;
-  /** The same without its ending, for scripts that load several files by one name. */
+  /** Same path without its extension, for scripts that load several files by one name. */
   stem: string;
-  /** Files that were gone and are back. */
+  /** Files that were gone and have been restored. */
   restored: string[];
-  /** Files that are something else today; the checkpoint's own are in the session's folder. */
+  /** Files whose content differs today; the checkpoint's own are in the session's folder. */
   changed: string[];
-  /** Files whose places lie behind a link that nobody has declared: they were not put back there. */
+  /** Files whose places are behind an undeclared link: they were not restored there. */
   behindLinks: string[];
 }
 
 interface Places {
   root: string;
-  /** The run's own folder. */
+  /** Run's own folder. */
   dir: string;
   /** Folders of the project that are links and may be followed. */
   links: ReadonlySet<string>;
 }
 
-/** `restored` holds the checkpoint's files, verified. */
+/** Restores files to the project. `restored` is the folder with the checkpoint's verified files. */
 export function putBack(places: Places, restored: string, facts: CheckpointFile): PutBack {
   const { base: folder, below } = placeOf(places, facts.place ?? '');
   const back: string[] = [];
@@ -69,14 +72,14 @@ export function putBack(places: Places, restored: string, facts: CheckpointFile)
   };
 }
 
-/** Where a place lies: `@dir/…` is below the run's own folder, everything else below the project. */
+/** Resolves a place: `@dir/…` is below the run's own folder, everything else below the project. */
 function placeOf({ root, dir }: Places, place: string): { base: string; below: string } {
   if (place === OWN_FOLDER) return { base: dir, below: '' };
   if (place.startsWith(`${OWN_FOLDER}/`)) return { base: dir, below: place.slice(OWN_FOLDER.length + 1) };
   return { base: root, below: place };
 }
 
-/** What was done with the files, for people. */
+/** Describes for people how the files were restored. */
 export function wordsOfPutBack({
   restored,
   changed,
@@ -103,7 +106,7 @@ function listed(names: readonly string[]): string {
   return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more files`;
 }
 
-/** Null: it lies behind a link. What is there is looked at before anything is done with it. */
+/** Resolves a file's target; null: it is behind a link. The path is checked before anything is written. */
 function targetOf(folder: string, name: string, links: ReadonlySet<string>): string | null {
   try {
     return inside(folder, name, { links, atEnd: 'link' });
@@ -113,7 +116,7 @@ function targetOf(folder: string, name: string, links: ReadonlySet<string>): str
   }
 }
 
-/** The folder that all files lie in, or the file with the weights. */
+/** Finds the folder that contains all files, or else the file with the weights. */
 export function mainOf(names: readonly string[]): string {
   if (names.length === 0) return '';
   const folder = names[0]!.includes('/') ? names[0]!.split('/')[0]! : null;
@@ -125,13 +128,16 @@ export function mainOf(names: readonly string[]): string {
   );
 }
 
-/** It appears whole. A copy, so that what the script does to its file leaves the session's alone. */
+/**
+ * Copies a file so that it appears complete. A copy, not a link: changes by the script must not reach the session's
+ * file.
+ */
 function place(source: string, target: string): void {
   const temporary = join(dirname(target), `${TEMPORARY_PREFIX}${randomId()}`);
   copyFileSync(source, temporary);
   syncFile(temporary);
   try {
-    // A link fails where a rename would replace what has appeared meanwhile.
+    // A link fails where a rename would replace a file that has appeared meanwhile.
     linkSync(temporary, target);
     rmSync(temporary);
   } catch (error) {

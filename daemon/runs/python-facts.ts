@@ -1,4 +1,4 @@
-/** Which Python a command would get, with the versions of what decides its numbers. Runs no code of the project. */
+/** Asks the Python of a command for the versions that its numbers depend on. Runs no code of the project. */
 import { execFile } from 'node:child_process';
 import { basename } from 'node:path';
 import { COMPARED_PACKAGES } from '../../protocol/packages.ts';

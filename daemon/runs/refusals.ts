@@ -1,4 +1,4 @@
-/** What a request to a run is refused with. */
+/** Errors for requests to a run. */
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { duration, integer } from '../../protocol/words.ts';
@@ -10,7 +10,7 @@ export function wrongStatus(run: Run, allowed: readonly string[], verb: string):
   return new TrainstashError('wrongStatus', message, { run: run.id, status: run.status, allowed: [...allowed] });
 }
 
-/** Of a script that cannot save when asked: what ending it now costs. */
+/** Makes the error for a script that cannot save when asked: ending it now loses steps. */
 export function pauseLoses(run: Run, checkpoints: readonly Checkpoint[]): TrainstashError {
   const newest = newestGood(checkpoints, run.monitor) ?? null;
   const seconds = Math.round((Date.now() - (newest?.createdAt ?? run.startedAt ?? run.createdAt)) / 1000);
@@ -40,7 +40,7 @@ export function notPython(program: string): TrainstashError {
   );
 }
 
-/** Of a store that this user has not made on this machine. */
+/** Makes the error for a store that this user has not made on this machine. */
 export function madeElsewhere({ store, root }: Place): TrainstashError<'storeElsewhere'> {
   return new TrainstashError(
     'storeElsewhere',

@@ -1,4 +1,4 @@
-/** What is said of a run's launch, for people. Pure. */
+/** Texts about a run's launch, for people. Pure. */
 import type { Checkpoint, CodeIdentity, Monitor, Notice, Run } from '../../protocol/domain.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import { isDiverged } from '../store/retention.ts';
@@ -10,12 +10,12 @@ const MAX_NAMED = 4;
 
 export type Said = Pick<Notice, 'code' | 'level' | 'text'>;
 
-/** Says what was done with the files of a script that is to go on from them. */
+/** Describes how the files of a script that resumes from them were restored. */
 export function putBackSaid(back: PutBack): Said[] {
   return wordsOfPutBack(back).map((words) => ({ code: 'putBack', ...words }));
 }
 
-/** Tells what is newer than the checkpoint, of `step`, that a run goes on from, and why each is passed over. */
+/** Lists the checkpoints newer than `step`, from which a run resumes, and why each was passed over. */
 export function passedOverSaid(
   { number, monitor }: Pick<Run, 'number' | 'monitor'>,
   step: number,
@@ -39,7 +39,7 @@ function reasonsOf(checkpoint: Checkpoint, monitor: Monitor | null): string[] {
   return reasons;
 }
 
-/** A session that runs something else than its run was recorded with, or the session before has run. */
+/** Describes a session whose code differs from the run's record, or from the session before. */
 export function otherCodeSaid(
   session: number,
   before: CodeIdentity,

@@ -1,4 +1,4 @@
-/** Checkpoints that an earlier version could not read and set aside: those that are whole by now are taken in. */
+/** Stores checkpoints that an earlier version could not read and set aside, if they are complete by now. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Run } from '../../protocol/domain.ts';

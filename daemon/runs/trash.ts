@@ -1,16 +1,16 @@
-/** Runs and checkpoints that were removed: for some days they can be brought back, then they are deleted for good. */
+/** Removed runs and checkpoints: for some days they can be restored, then they are deleted for good. */
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { TRASH_DAYS, type Trash as TrashList } from '../../protocol/messages.ts';
 import { type KeepPolicy, lastOf } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 
-/** An answer is bounded. */
+/** Limits of an answer. */
 const MOST_RUNS = 300;
 const MOST_CHECKPOINTS = 1_000;
 
 export interface Removed {
-  /** The run's name, or the checkpoint's id; then the checkpoints that went with it. */
+  /** Name of the run, or id of the checkpoint; then the checkpoints that went with it. */
   removed: string[];
   bytes: number;
 }
@@ -72,7 +72,7 @@ export class Trash {
     };
   }
 
-  /** `14@1200`: what is in the trash is no longer among a run's checkpoints. */
+  /** Finds a trashed checkpoint for `14@1200`: it is no longer among the run's checkpoints. */
   async #inTrash(query: string): Promise<Checkpoint | undefined> {
     const at = query.lastIndexOf('@');
     const run = at < 0 ? null : await orNull(this.#context.store.findRun(query.slice(0, at)));
@@ -105,7 +105,7 @@ export class Trash {
     return { removed: [run.name, ...checkpoints.map(({ id }) => id)], bytes: bytesOf(checkpoints) };
   }
 
-  /** With the checkpoints that went when it did. */
+  /** Restores a run with the checkpoints that were removed together with it. */
   async #bringBackRun(run: Run): Promise<Removed> {
     const { store } = this.#context;
     if (run.trashedAt === null) throw notThere(run.name, 'is not in the trash');

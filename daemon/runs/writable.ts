@@ -1,10 +1,15 @@
-/** Whether a store can be made, or written, by who asks: said before a database is opened, whose words would not tell. */
+/**
+ * Checks whether the user can make or write a store. Done before a database is opened: the database's own error would
+ * not explain it.
+ */
 import { accessSync, constants, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { me } from '../code/user.ts';
 
-/** Makes the folder when there is none. Throws `storeUnusable` when it, or something in it, may not be written. */
+/**
+ * Makes the folder when there is none. Throws `storeUnusable` when the folder, or something in it, cannot be written.
+ */
 export function requireWritable(store: string): void {
   try {
     mkdirSync(store, { recursive: true, mode: 0o700 });
@@ -21,7 +26,7 @@ function check(path: string, store: string): void {
     accessSync(path, constants.R_OK | constants.W_OK | (isFolder ? constants.X_OK : 0));
   } catch (error) {
     const refused = error as NodeJS.ErrnoException;
-    // Files come and go while another daemon has the store: that it is owned is said later.
+    // Files come and go while another daemon has the store: opening it reports that later.
     if (refused.code !== 'ENOENT') throw refusal(refused, path, store);
   }
 }
