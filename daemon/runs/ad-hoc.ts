@@ -23,7 +23,7 @@ export function jobOfRun(run: Run, words: readonly string[] | undefined): JobCon
   if (!words && masked > 0)
     throw new TrainstashError(
       'commandNotKept',
-      `${run.name} was started with ${masked === 1 ? 'a word that looks' : `${masked} words that look`} like a secret, which was not kept: ${command.words.join(' ')}. Nothing was started. Give the command once more: \`trainstash resume ${run.number} -- COMMAND\`.`,
+      `${run.name} was started with ${masked === 1 ? 'a word that looks' : `${masked} words that look`} like a secret, which was not kept: ${command.words.join(' ')}. Nothing was started. Give the command again: \`trainstash resume ${run.number} -- COMMAND\`.`,
       { run: run.id, masked },
     );
   const real = words ?? command.words;

@@ -25,7 +25,7 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
   const { store } = context;
   for (const name of readdirSync(sessionsPath(context)))
     if (name.endsWith(UNSTARTED)) rmSync(join(sessionsPath(context), name), { recursive: true, force: true });
-  for (const directory of soundSessions(context)) {
+  for (const directory of intactSessions(context)) {
     const { id } = directory;
     const launch = launchOf(directory);
     if (!launch) continue;
@@ -34,14 +34,14 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
       continue;
     }
     if (launch.run && runs.queued.has(launch.run) && discardUnstarted(directory)) continue;
-    const known = await store.session(id);
-    if (known && known.endedAt !== null && !hasCheckpoints(directory)) {
+    const stored = await store.session(id);
+    if (stored && stored.endedAt !== null && !hasCheckpoints(directory)) {
       prunePrinted(directory);
       continue;
     }
     const run =
       (launch.run && (await store.run(launch.run))) || (await store.createRun(await adoptedRun(context, launch)));
-    const session = known ?? (await newlyKnown(context, run, launch));
+    const session = stored ?? (await recordSession(context, run, launch));
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
   await settleOrphans(context, runs);
@@ -51,8 +51,8 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
  * Takes over scripts that were started by hand while the project is open: their sessions appear next to the daemon's
  * own.
  */
-export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set<string>): Promise<void> {
-  for (const directory of soundSessions(context, seen)) {
+export async function adoptUnmanaged(context: ProjectContext, runs: Runs, seen: Set<string>): Promise<void> {
+  for (const directory of intactSessions(context, seen)) {
     const { id } = directory;
     const launch = launchOf(directory);
     // Not written yet: looked at again next time.
@@ -61,13 +61,13 @@ export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set
     // The launcher follows the sessions that it starts.
     if (launch.run !== null || launch.purpose !== 'train' || (await context.store.session(id))) continue;
     const run = await context.store.createRun(await adoptedRun(context, launch));
-    const session = await newlyKnown(context, run, launch);
+    const session = await recordSession(context, run, launch);
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
 }
 
 /** Lists the sessions that are not in `seen`. Leaves alone, and logs, a session directory that contains a link. */
-export function soundSessions(context: ProjectContext, seen: Set<string> = new Set()): SessionDirectory[] {
+export function intactSessions(context: ProjectContext, seen: Set<string> = new Set()): SessionDirectory[] {
   const fresh = sessionIds(context).filter((id) => !seen.has(id));
   return fresh.flatMap((id) => {
     const directory = sessionOf(context, id);
@@ -154,7 +154,7 @@ async function adoptedRun({ branches }: ProjectContext, launch: Launch): Promise
   };
 }
 
-async function newlyKnown(context: ProjectContext, run: Run, launch: Launch): Promise<Session> {
+async function recordSession(context: ProjectContext, run: Run, launch: Launch): Promise<Session> {
   const session: Session = {
     id: launch.session,
     run: run.id,

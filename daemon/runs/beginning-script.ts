@@ -22,7 +22,7 @@ export class BeginningScript {
   }
 
   /** Records that the script has printed metrics or saved a file without the package. */
-  begunWithout(): void {
+  savedWithoutPackage(): void {
     this.#savesByItself = true;
   }
 

@@ -61,7 +61,7 @@ export function fill(text: string, values: Placeholders): string {
     if (value === undefined)
       throw new TrainstashError(
         'configInvalid',
-        `${whole} in the command stands for nothing here. Known are \${run}, \${dir}, \${params.NAME}, in "resume" and "export" \${checkpoint} and \${stem}, and in "export" \${out}. Nothing was started.`,
+        `The command contains ${whole}, which has no meaning here. Valid placeholders are \${run}, \${dir}, \${params.NAME}, in "resume" and "export" \${checkpoint} and \${stem}, and in "export" \${out}. Nothing was started.`,
         { file: '' },
       );
     return typeof value === 'string' ? value : plain(value);
@@ -72,9 +72,13 @@ export function fill(text: string, values: Placeholders): string {
 export function wordsOf(command: string | readonly string[], style: ParamStyle, values: Placeholders): string[] {
   const split = typeof command === 'string' ? splitWords(command) : [...command];
   if (!split || split.length === 0)
-    throw new TrainstashError('configInvalid', `A quote is not closed in: ${command}. Nothing was started.`, {
-      file: '',
-    });
+    throw new TrainstashError(
+      'configInvalid',
+      `The command is empty or has an unclosed quote: ${command}. Nothing was started.`,
+      {
+        file: '',
+      },
+    );
   const named = new Set([...split.join(' ').matchAll(/\$\{params\.([^}]+)\}/g)].map(([, name]) => name!));
   const rest = Object.fromEntries(Object.entries(values.params).filter(([name]) => !named.has(name)));
   const words = split.map((word) => fill(word, values));

@@ -11,12 +11,12 @@ export interface Environment {
 }
 
 /** Variables that belong to a shell, a terminal or an editor: no training depends on them. */
-const OF_SHELLS =
+const SHELL_VARIABLES =
   /^(_|SHLVL|PWD|OLDPWD|INIT_CWD|SHELL|COLUMNS|LINES|TERM(_.*)?|COLORTERM|PS\d|LS_COLORS|HIST.*|STY|WINDOW(ID|PATH)?|DISPLAY|XAUTHORITY|DBUS_.*|XDG_.*|SSH_.*|GPG_.*|TMUX.*|VTE_.*|VSCODE_.*|ELECTRON_.*|CHROME_.*|GIT_ASKPASS|npm_.*|NODE_.*|DEBUGINFOD_URLS|MAIL|LOGNAME|USERNAME|TRAINSTASH_.*)$/;
 
 export function namesOf(environment: Readonly<Record<string, string>>): string[] {
   return Object.keys(environment)
-    .filter((name) => !OF_SHELLS.test(name))
+    .filter((name) => !SHELL_VARIABLES.test(name))
     .sort();
 }
 
@@ -32,15 +32,15 @@ export interface Needs {
 }
 
 /** Explains why this environment cannot launch the run as intended; null: it can. */
-export function lackOf({ environment, interpreter }: Environment, needs: Needs): string | null {
-  if (needs.variables === null) return 'what it had is not known';
+export function obstacleOf({ environment, interpreter }: Environment, needs: Needs): string | null {
+  if (needs.variables === null) return 'its variables are not known';
   const missing = needs.variables.filter((name) => environment[name] === undefined);
   if (missing.length > 0)
     return `${missing.slice(0, 3).join(', ')} ${missing.length === 1 ? 'is' : 'are'} not set here`;
   if (needs.words === null || needs.program === null) return null;
   const program = programOf(needs.words, { ...needs, environment, interpreter });
   if (program === needs.program) return null;
-  return `${needs.words[0]} is ${program ?? 'not to be found'} here, and was ${needs.program}`;
+  return `${needs.words[0]} is ${program ?? 'missing'} here, and was ${needs.program}`;
 }
 
 /** Resolves the program; null: there is none. */

@@ -8,7 +8,7 @@ import type { Run } from '../../protocol/domain.ts';
 import { csvOfPoints } from '../formats/writers/csv.ts';
 import type { Store } from '../store/client.ts';
 
-export async function writeEverything(
+export async function writePlainFiles(
   store: Store,
   directory: string,
 ): Promise<{ checkpoints: number; bytes: number }> {

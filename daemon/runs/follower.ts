@@ -62,12 +62,12 @@ export class Follower {
   /** State of the process that this daemon started itself; null when it did not. */
   #childExited: boolean | null = null;
   #lastEventAt = Date.now();
-  #stalledSaid = false;
+  #stallReported = false;
   #retryAt = 0;
   #over = false;
   #seenAlive = false;
   #lookedForLeftovers = false;
-  #finished: () => void = () => {};
+  #resolveFinished: () => void = () => {};
   /** Settles when the session has ended and everything from it has been stored. */
   readonly finished: Promise<void>;
 
@@ -76,7 +76,7 @@ export class Follower {
     this.session = setup.session;
     this.directory = setup.directory;
     this.finished = new Promise((resolve) => {
-      this.#finished = resolve;
+      this.#resolveFinished = resolve;
     });
     this.#watch = watchSession(setup.directory, () => this.#look());
   }
@@ -119,8 +119,8 @@ export class Follower {
     // Liveness is read first: everything that a dead runner wrote is then complete.
     const alive = isAlive(this.directory);
     const exit = this.directory.exit();
-    await this.#takeEvents();
-    await this.#takeInbox();
+    await this.#storeEvents();
+    await this.#storeInbox();
     this.#seenAlive ||= alive;
     if (this.#over || alive) return this.#checkStall();
     const starting = exit === null && this.#isStarting();
@@ -132,7 +132,7 @@ export class Follower {
     }
     await this.#setup.handle.ended(this.directory.exit());
     this.dispose();
-    this.#finished();
+    this.#resolveFinished();
   }
 
   /** Tells whether the lock is free because the runner does not hold it yet, not because it has released it. */
@@ -141,11 +141,11 @@ export class Follower {
     return this.directory.process() === null && Date.now() - this.#launchedAt < LAUNCH_GRACE_MS;
   }
 
-  async #takeEvents(): Promise<void> {
-    for (const source of this.#setup.sources) await this.#takeEventsOf(source);
+  async #storeEvents(): Promise<void> {
+    for (const source of this.#setup.sources) await this.#storeEventsOf(source);
   }
 
-  async #takeEventsOf(source: EventSource): Promise<void> {
+  async #storeEventsOf(source: EventSource): Promise<void> {
     for (let more = true; more && !this.#over; ) {
       const taken = await this.#setup.store.takeEvents(this.session.id, source);
       more = taken.more;
@@ -159,12 +159,12 @@ export class Follower {
       )
         continue;
       this.#lastEventAt = Date.now();
-      this.#stalledSaid = false;
+      this.#stallReported = false;
       await this.#setup.handle.events(taken);
     }
   }
 
-  async #takeInbox(): Promise<void> {
+  async #storeInbox(): Promise<void> {
     if (Date.now() < this.#retryAt) return;
     const seen = new Set<string>();
     for (let path = this.#claim(seen); path !== null && !this.#over; path = this.#claim(seen)) {
@@ -176,7 +176,7 @@ export class Follower {
         if (this.#over) return;
         if (error instanceof SourceChanged && factsIn(path)?.place != null) {
           // The script has written the file again: the runner hands it over once more.
-          this.#setup.log(`${path} was written again before it was taken in`);
+          this.#setup.log(`${path} was written again before it was stored`);
           rmSync(path, { recursive: true, force: true });
           continue;
         }
@@ -235,8 +235,8 @@ export class Follower {
   }
 
   async #checkStall(): Promise<void> {
-    if (this.#over || this.#stalledSaid || Date.now() - this.#lastEventAt < STALLED_MS) return;
-    this.#stalledSaid = true;
+    if (this.#over || this.#stallReported || Date.now() - this.#lastEventAt < STALLED_MS) return;
+    this.#stallReported = true;
     await this.#setup.handle.stalled();
   }
 }

@@ -13,8 +13,8 @@ import type { Identity } from './records.ts';
 const MAX_LISTED = 50;
 const MAX_NAMED = 4;
 /** Age above which a git lock is stale: its git has died. */
-const LONGEST_SWITCH_MS = 3_000;
-const REST_MS = 150;
+const STALE_LOCK_MS = 3_000;
+const PAUSE_MS = 150;
 const ROUNDS = 5;
 
 /**
@@ -24,7 +24,7 @@ const ROUNDS = 5;
 export async function identityOf(context: ProjectContext): Promise<Identity> {
   const { branches } = context;
   if (!branches) return { branch: null, branchId: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
-  const { head, snapshot, codeProblem } = await treeAtRest(context, branches);
+  const { head, snapshot, codeProblem } = await stableTree(context, branches);
   const branchId = head.branch === null ? null : await branches.certainId(head.branch);
   const codeLeftOut = (snapshot?.leftOut ?? [])
     .slice(0, MAX_LISTED)
@@ -44,10 +44,10 @@ interface TreeState {
  * Reads HEAD, the branches and the files at one moment. git writes the files of a switch first and HEAD last, and a
  * rename changes HEAD and the branches one after the other: a state read in between belongs to no commit.
  */
-async function treeAtRest({ place, log }: ProjectContext, branches: KnownBranches): Promise<TreeState> {
+async function stableTree({ place, log }: ProjectContext, branches: KnownBranches): Promise<TreeState> {
   for (let round = 1; ; round++) {
-    const until = Date.now() + LONGEST_SWITCH_MS;
-    while ((await isGitWriting(place.root)) && Date.now() < until) await delay(REST_MS);
+    const until = Date.now() + STALE_LOCK_MS;
+    while ((await isGitWriting(place.root)) && Date.now() < until) await delay(PAUSE_MS);
     const head = await readHead(place.root);
     let codeProblem: string | undefined;
     const snapshot = await takeSnapshot(place.root, place.store).catch((error: Error) => {
@@ -77,8 +77,8 @@ export async function measure(context: ProjectContext): Promise<Measured> {
 }
 
 /** Measures twice with a pause in between, so that a switch under way is not reported. Null: something is moving. */
-export async function measureAtRest(context: ProjectContext): Promise<Measured | null> {
-  const [first, second] = [await measure(context), await delay(REST_MS).then(() => measure(context))];
+export async function measureStable(context: ProjectContext): Promise<Measured | null> {
+  const [first, second] = [await measure(context), await delay(PAUSE_MS).then(() => measure(context))];
   const { branch, commit, code } = first.identity;
   const { identity } = second;
   return identity.branch === branch && identity.commit === commit && identity.code === code ? second : null;

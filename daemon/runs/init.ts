@@ -22,7 +22,7 @@ export function initProject(root: string, script: string | undefined): Initialis
 }
 
 function whyChosen(script: string | undefined, [first, ...others]: readonly string[]): string {
-  if (script !== undefined) return 'as you said';
-  if (first === undefined) return `a guess: none of ${USUAL.join(', ')} is here, so change it`;
-  return others.length > 0 ? `${first} is here, and so is ${others.join(', ')}` : `${first} is here`;
+  if (script !== undefined) return 'the script that you named';
+  if (first === undefined) return `a guess, since none of ${USUAL.join(', ')} exists: change it to your script`;
+  return others.length > 0 ? `found ${first}; found as well: ${others.join(', ')}` : `found ${first}`;
 }

@@ -19,14 +19,14 @@ export function resolveProgram(
 ): [string, ...string[]] {
   const [program, ...rest] = words as [string, ...string[]];
   const candidates = PYTHON.test(program) ? pythons(program, where) : [];
-  const searched = [...candidates, ...onPath(program, where)];
+  const searched = [...candidates, ...candidatesFor(program, where)];
   const found = searched.find(isExecutable);
   if (found) return [found, ...rest];
   throw new TrainstashError(
     'commandMissing',
     PYTHON.test(program)
-      ? `No Python was found: looked at ${list(searched)}. Nothing was started. Activate the environment in the shell, or select an interpreter in the editor.`
-      : `"${program}" was not found: looked at ${list(searched)}. Nothing was started.`,
+      ? `No Python was found: looked at ${listText(searched)}. Nothing was started. Activate the environment in the shell, or select an interpreter in the editor.`
+      : `"${program}" was not found: looked at ${listText(searched)}. Nothing was started.`,
     { program, searched },
   );
 }
@@ -47,17 +47,17 @@ function pythons(program: string, { root, environment, interpreter }: Parameters
     ...inside(join(root, '.venv')),
     ...(environment.VIRTUAL_ENV || conda ? [] : inside(join(root, 'venv'))),
     // Many systems have only one of the two names.
-    ...[program, program === 'python' ? 'python3' : 'python'].flatMap((name) => inPath(name, environment)),
+    ...[program, program === 'python' ? 'python3' : 'python'].flatMap((name) => onPath(name, environment)),
   ];
 }
 
-function onPath(program: string, { cwd, environment }: Parameters<typeof resolveProgram>[1]): string[] {
+function candidatesFor(program: string, { cwd, environment }: Parameters<typeof resolveProgram>[1]): string[] {
   if (isAbsolute(program)) return [program];
   if (/[/\\]/.test(program)) return [join(cwd, program)];
-  return inPath(program, environment);
+  return onPath(program, environment);
 }
 
-function inPath(program: string, environment: Record<string, string>): string[] {
+function onPath(program: string, environment: Record<string, string>): string[] {
   const folders = (environment.PATH ?? environment.Path ?? '').split(delimiter).filter(Boolean);
   const endings = WINDOWS ? ['.exe', '.cmd', '.bat', ''] : [''];
   return folders.flatMap((folder) => endings.map((ending) => join(folder, `${program}${ending}`)));
@@ -73,7 +73,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-function list(paths: readonly string[]): string {
+function listText(paths: readonly string[]): string {
   if (paths.length === 0) return 'an empty PATH';
   return paths.length <= 4 ? paths.join(', ') : `${paths.slice(0, 3).join(', ')} and ${paths.length - 3} more`;
 }

@@ -11,18 +11,22 @@ import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
 
-export function keepAsJob(root: string, run: Run, name = run.job): { config: string; job: string } {
+export function saveAsJob(root: string, run: Run, name = run.job): { config: string; job: string } {
   const { command } = run;
   if (!command)
-    throw new TrainstashError('wrongStatus', `${run.name} is of the job "${run.job}" already. Nothing was changed.`, {
-      run: run.id,
-      status: run.status,
-      allowed: [],
-    });
+    throw new TrainstashError(
+      'wrongStatus',
+      `${run.name} belongs to the job "${run.job}" already. Nothing was changed.`,
+      {
+        run: run.id,
+        status: run.status,
+        allowed: [],
+      },
+    );
   if (maskedCount(command.words) > 0)
     throw new TrainstashError(
       'commandNotKept',
-      `The command of ${run.name} has a word that looks like a secret: ${command.words.join(' ')}. A file that is committed is no place for it, so nothing was changed. Take it from the environment, and keep that run.`,
+      `The command of ${run.name} has a word that looks like a secret: ${command.words.join(' ')}. A secret does not belong in a committed file, so nothing was changed. Let the script read it from the environment, and save a run that was started like that.`,
       { run: run.id, masked: maskedCount(command.words) },
     );
   const config = join(root, CONFIG_FILE);
@@ -47,12 +51,12 @@ export function keepAsJob(root: string, run: Run, name = run.job): { config: str
 }
 
 /** Returns the resume command, as words, of the job that a run's command was saved as; undefined without one. */
-export function keptResume({ command, job }: Run, root: string): string[] | undefined {
-  const kept = jobOrNull(root, job);
+export function savedResumeCommand({ command, job }: Run, root: string): string[] | undefined {
+  const savedJob = jobOrNull(root, job);
   const words = (line: string | readonly string[]) => (typeof line === 'string' ? splitWords(line) : [...line]);
-  if (!command || !kept?.resume || !kept.run || (kept.cwd ?? '') !== command.cwd) return undefined;
-  const isThatCommand = JSON.stringify(words(kept.run)) === JSON.stringify(command.words);
-  return isThatCommand ? (words(kept.resume) ?? undefined) : undefined;
+  if (!command || !savedJob?.resume || !savedJob.run || (savedJob.cwd ?? '') !== command.cwd) return undefined;
+  const isThatCommand = JSON.stringify(words(savedJob.run)) === JSON.stringify(command.words);
+  return isThatCommand ? (words(savedJob.resume) ?? undefined) : undefined;
 }
 
 function jobOrNull(root: string, name: string): JobConfig | null {

@@ -18,7 +18,7 @@ export type KnownPartsStore = Pick<Store, 'checkpoints' | 'checkpointFacts' | 'r
 export async function knownParts(store: KnownPartsStore, run: Run): Promise<Record<string, string[]>> {
   const known = new Map<string, Set<string>>();
   const own = await store.checkpoints(run.id);
-  const checkpoints = own.length > 0 ? newest(own) : await ofEarlierRuns(store, run);
+  const checkpoints = own.length > 0 ? newest(own) : await checkpointsOfEarlierRuns(store, run);
   for (const { id } of checkpoints) {
     const facts = (await store.checkpointFacts(id))?.checkpoint;
     if (!facts || facts.place === null) continue;
@@ -31,7 +31,7 @@ export async function knownParts(store: KnownPartsStore, run: Run): Promise<Reco
   return Object.fromEntries([...known].map(([series, parts]) => [series, [...parts]]));
 }
 
-async function ofEarlierRuns(store: KnownPartsStore, run: Run): Promise<Checkpoint[]> {
+async function checkpointsOfEarlierRuns(store: KnownPartsStore, run: Run): Promise<Checkpoint[]> {
   const { runs } = await store.runs({ drafts: false, trashed: false, before: run.number, limit: RUNS_LISTED });
   const ofJob = runs.filter(({ job, checkpoints }) => job === run.job && checkpoints > 0).slice(0, RUNS);
   const lists = await Promise.all(ofJob.map(async ({ id }) => newest(await store.checkpoints(id)).slice(0, 2)));

@@ -18,7 +18,7 @@ import { rememberOutputs } from './outputs.ts';
 import { prepareSession } from './prepare.ts';
 import { newSession } from './records.ts';
 import { nextRestart } from './restart.ts';
-import { otherCodeSaid, passedOverSaid, putBackSaid } from './said.ts';
+import { otherCodeNotices, passedOverNotices, restoredNotices } from './said.ts';
 
 /** Longest wait of a start for "started" or a failure, so that a typo is an error and not a failed run. */
 const START_WAIT_MS = 20_000;
@@ -230,10 +230,10 @@ export class Launcher {
     const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
     const difference = await codeDifference(context, before, identity);
-    await live.say([
-      ...(prepared.putBack ? putBackSaid(prepared.putBack) : []),
-      ...(checkpoint ? passedOverSaid(run, checkpoint.step, rest.passedOver) : []),
-      ...otherCodeSaid(session.ordinal, before, identity, difference),
+    await live.addNotices([
+      ...(prepared.restoredFiles ? restoredNotices(prepared.restoredFiles) : []),
+      ...(checkpoint ? passedOverNotices(run, checkpoint.step, rest.passedOver) : []),
+      ...otherCodeNotices(session.ordinal, before, identity, difference),
     ]);
     return live;
   }
@@ -247,7 +247,7 @@ export class Launcher {
   #follow(run: Run, session: Session, launch: Launch, directory: SessionDirectory): LiveRun {
     const live = new LiveRun(this.#context, run, session, launch, directory, {
       ended: (ended) => this.#onEnded(ended),
-      othersWriting: () => this.#othersWriting(run.id, launch.root),
+      otherWriters: () => this.#othersWriting(run.id, launch.root),
       wrote: (paths) => {
         this.#barrier.wrote(launch.root, run.id, paths);
         rememberOutputs(this.#context.place.store, launch.root, paths);
@@ -269,7 +269,7 @@ export class Launcher {
     const live = this.#live.get(ended.run.id);
     const wroteFiles = live?.writesFiles ?? false;
     // The branch that was there, which need not be that of the run's first session.
-    const here = live?.here ?? ended.run;
+    const here = live?.atLaunch ?? ended.run;
     this.#live.delete(ended.run.id);
     await this.put(ended.run);
     const launch = ended.directory.launch();
@@ -301,7 +301,7 @@ export class Launcher {
         .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
         .catch(async (error: Error) => {
           this.#context.log(`${run.name} was not restarted: ${error.message}`);
-          await this.put({ ...run, reason: `${run.reason}; not started again: ${error.message}` });
+          await this.put({ ...run, reason: `${run.reason}; not restarted: ${error.message}` });
           this.#device.changed();
         });
     }, next.delayMs);

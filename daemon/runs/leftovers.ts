@@ -15,7 +15,7 @@ export async function takeLeftovers(
   await new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', (error) => {
-      log(`session ${directory.id}: what its command had saved could not be looked for: ${error.message}`);
+      log(`session ${directory.id}: the files that its command had saved could not be searched: ${error.message}`);
       resolve();
     });
   });

@@ -31,7 +31,7 @@ import { takeLeftovers } from './leftovers.ts';
 import { labelOf } from './naming.ts';
 import { proofOf } from './proof.ts';
 import { CheckpointRequests } from './requests.ts';
-import type { Said } from './said.ts';
+import type { LaunchNotice } from './said.ts';
 
 const PERSIST_MS = 2_000;
 const DRAFT_MS = 60_000;
@@ -46,10 +46,10 @@ export interface Ended {
 }
 
 /** Calls from a live run to its surroundings. */
-export interface Outside {
+export interface LiveRunEvents {
   ended(ended: Ended): Promise<void>;
   /** Names other scripts in the same worktree that may save to any path. */
-  othersWriting(): string[];
+  otherWriters(): string[];
   wrote(paths: readonly string[]): void;
 }
 
@@ -60,13 +60,13 @@ export class LiveRun {
   readonly #context: ProjectContext;
   readonly #launch: Launch;
   #identity: Launch['identity'];
-  readonly #outside: Outside;
+  readonly #events: LiveRunEvents;
   readonly #script: BeginningScript;
   #wroteFiles = false;
   #run: Run;
   #pace: Pace | null = null;
   /** Last reported step of each metric in this session. */
-  readonly #told = new Map<string, number>();
+  readonly #lastSteps = new Map<string, number>();
   #persistedAt = 0;
   #compared = false;
   /** Retention that the script asks for, where its job sets none. */
@@ -80,13 +80,13 @@ export class LiveRun {
     session: Session,
     launch: Launch,
     directory: SessionDirectory,
-    outside: Outside,
+    events: LiveRunEvents,
   ) {
     this.#context = context;
     this.#run = run;
     this.#launch = launch;
     this.#identity = launch.identity;
-    this.#outside = outside;
+    this.#events = events;
     this.#script = new BeginningScript(directory);
     this.follower = new Follower({
       store: context.store,
@@ -95,7 +95,7 @@ export class LiveRun {
       sources: launch.command ? ['runnerEvents', 'events'] : ['events'],
       leftovers: launch.command ? (wasSeen) => takeLeftovers(context, directory, wasSeen) : undefined,
       // A checkpoint belongs to the code that made it, not to that of the run's first session.
-      run: () => this.here,
+      run: () => this.atLaunch,
       log: context.log,
       handle: {
         events: (taken) => this.#onEvents(taken),
@@ -113,7 +113,7 @@ export class LiveRun {
   }
 
   /** Run with the branch and the code of this launch, which need not be those of the run's first session. */
-  get here(): Run {
+  get atLaunch(): Run {
     return { ...this.#run, ...this.#identity };
   }
 
@@ -122,7 +122,7 @@ export class LiveRun {
   }
 
   /** True if there is a curve from before this session. */
-  get #goesOn(): boolean {
+  get #hasEarlierCurve(): boolean {
     return this.follower.session.ordinal > 1 || this.#run.parent !== null;
   }
 
@@ -154,7 +154,7 @@ export class LiveRun {
     const waits = this.isBeginning;
     this.request({ pause: true, ...this.#toPackage });
     this.#script.pauseWaits = waits;
-    if (waits) return this.update({ status: 'pausing', reason: 'at its first step: its script is still beginning' });
+    if (waits) return this.update({ status: 'pausing', reason: 'at its first step: its script is still starting' });
     return this.update({ status: 'pausing', reason: cooperative ? 'at the next step' : 'its script was asked to end' });
   }
 
@@ -189,21 +189,21 @@ export class LiveRun {
     if (own !== undefined) void this.update({ branch: own });
   }
 
-  async say(said: readonly Said[]): Promise<void> {
-    for (const { code, level, text } of said) await this.#say(code, level, text);
+  async addNotices(notices: readonly LaunchNotice[]): Promise<void> {
+    for (const { code, level, text } of notices) await this.#addNotice(code, level, text);
   }
 
   /** Warns once for each branch. */
   async codeMoved(to: string): Promise<void> {
-    const text = `HEAD moved to ${to} under it: what it imports or starts from now on is code of ${to}.`;
+    const text = `HEAD moved to ${to} while it runs: code that it imports or starts from now on comes from ${to}.`;
     if (this.#run.notices.some((notice) => notice.code === 'codeMoved' && notice.text === text)) return;
-    await this.#say('codeMoved', 'warning', text);
+    await this.#addNotice('codeMoved', 'warning', text);
   }
 
   /** Stops following; the training continues without the daemon. */
   dispose(): void {
     this.follower.dispose();
-    const ended = 'The daemon ended. The training goes on.';
+    const ended = 'The daemon exited. The training continues.';
     this.#requests.reject(new TrainstashError('daemonUnavailable', ended, { reason: 'ended' }));
   }
 
@@ -223,10 +223,10 @@ export class LiveRun {
       const metrics = { ...this.#run.metrics };
       for (const [name, { summary, toldAt }] of Object.entries(taken.metrics)) {
         // Exact summaries are computed at the end of the run; those of a resume contain these values already.
-        if (!started || !this.#goesOn) metrics[name] = withSummary(metrics[name], summary);
-        this.#told.set(name, toldAt);
+        if (!started || !this.#hasEarlierCurve) metrics[name] = withSummary(metrics[name], summary);
+        this.#lastSteps.set(name, toldAt);
       }
-      const step = reached(this.#told, last.step);
+      const step = reached(this.#lastSteps, last.step);
       this.#run = { ...this.#run, step, epoch, metrics };
       if (this.#pace) this.#run = { ...this.#run, etaSeconds: etaSeconds(this.#pace, step, t, this.#run.totalSteps) };
       this.#context.announce.metrics(this.#run, last.step, values);
@@ -234,8 +234,8 @@ export class LiveRun {
     for (const { code, level, text, step, t } of taken.notices) await this.#notice({ code, level, text, step, at: t });
     if (taken.diverged) await this.#onDiverged(taken.diverged);
     if (taken.malformed > 0) {
-      const text = `${counted(taken.malformed, 'line of its event file is no event and was', 'lines of its event file are no events and were')} skipped.`;
-      await this.#say('eventMalformed', 'warning', text);
+      const text = `${counted(taken.malformed, 'malformed line of its event file was', 'malformed lines of its event file were')} skipped.`;
+      await this.#addNotice('eventMalformed', 'warning', text);
     }
     if (taken.answered !== null) this.#requests.answered(taken.answered);
     await this.#compareOverlap(false);
@@ -269,7 +269,7 @@ export class LiveRun {
       label: labelOf(params, previous?.params),
       backend: started.environment.backend ?? run.backend,
       // After a resume the curve has changed: the points after the checkpoint are hidden.
-      metrics: this.#goesOn ? await store.summarizeMetrics(run.id) : run.metrics,
+      metrics: this.#hasEarlierCurve ? await store.summarizeMetrics(run.id) : run.metrics,
     };
     session.environment = { ...session.environment, ...started.environment };
     await store.putSession(session);
@@ -282,13 +282,13 @@ export class LiveRun {
    */
   async #onOwnProgress(): Promise<void> {
     if (this.#run.cooperative || this.#launch.command === null) return;
-    this.#script.begunWithout();
+    this.#script.savedWithoutPackage();
     if (!this.#script.pauseWaits) return;
     this.#script.pauseWaits = false;
     rmSync(this.follower.directory.file('control'), { force: true });
     this.#run = { ...this.#run, status: 'running', reason: '' };
-    const text = `It was not paused: its script has begun, and saves by itself only. \`trainstash pause ${this.#run.number}\` says what that would lose.`;
-    await this.#say('pauseWithdrawn', 'warning', text);
+    const text = `It was not paused: its script has started, and only saves by itself. \`trainstash pause ${this.#run.number}\` shows what a pause would lose.`;
+    await this.#addNotice('pauseWithdrawn', 'warning', text);
   }
 
   /** Runs once for each session; a script that uses the package begins exactly where it says. */
@@ -305,7 +305,7 @@ export class LiveRun {
     await store.putSession(session);
     if (!begun) return;
     this.#run = { ...this.#run, metrics: await store.summarizeMetrics(this.#run.id) };
-    await this.#say(begun.notice.code, begun.notice.level, begun.notice.text);
+    await this.#addNotice(begun.notice.code, begun.notice.level, begun.notice.text);
   }
 
   /**
@@ -314,10 +314,11 @@ export class LiveRun {
    */
   async #refuses(facts: CheckpointFile): Promise<boolean> {
     if (facts.place === null || facts.place.startsWith(OWN_FOLDER)) return false;
-    const others = this.#outside.othersWriting();
+    const others = this.#events.otherWriters();
     if (others.length === 0) return false;
-    const text = `Files were not kept, since ${others.join(', ')} may have written them as well. Give each run a folder of its own with \${dir}, or one after the other.`;
-    if (!this.#run.notices.some((notice) => notice.text === text)) await this.#say('filesShared', 'warning', text);
+    const text = `Files were not kept, because ${others.join(', ')} may have written them as well. Give each run its own folder with \${dir}, or start one after the other.`;
+    if (!this.#run.notices.some((notice) => notice.text === text))
+      await this.#addNotice('filesShared', 'warning', text);
     return true;
   }
 
@@ -326,7 +327,7 @@ export class LiveRun {
     if (facts.place !== null && !facts.place.startsWith(OWN_FOLDER)) {
       this.#wroteFiles = true;
       const inside = facts.place === '' ? '' : `${facts.place}/`;
-      this.#outside.wrote(facts.files.map(({ name }) => `${inside}${name}`));
+      this.#events.wrote(facts.files.map(({ name }) => `${inside}${name}`));
     }
     announce.checkpoint(checkpoint);
     if (facts.place !== null) await this.#onOwnProgress();
@@ -338,8 +339,8 @@ export class LiveRun {
     for (const old of trashed) announce.checkpoint(old);
     if (over || pruned.length > 0) {
       const still = over ? ', and it is still above it' : '';
-      const text = `The store is at its quota: ${counted(pruned.length, 'older automatic checkpoint was', 'older automatic checkpoints were')} deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` make room.`;
-      await this.#say('quota', 'warning', text);
+      const text = `The store is at its quota: ${counted(pruned.length, 'older automatic checkpoint was', 'older automatic checkpoints were')} deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` free space.`;
+      await this.#addNotice('quota', 'warning', text);
     }
     const checkpoints = await store.checkpoints(this.#run.id);
     const { monitor } = this.#run;
@@ -348,17 +349,17 @@ export class LiveRun {
   }
 
   async #onSaveFailed(error: Error): Promise<void> {
-    this.#context.log(`checkpoint of ${this.#run.name} not taken in: ${error.message}`);
+    this.#context.log(`checkpoint of ${this.#run.name} not stored: ${error.message}`);
     const known = this.#run.notices.at(-1);
     if (known?.code === 'saveFailed' && Date.now() - known.at < 60_000) return;
     const kept = this.follower.directory.file('taking');
-    const text = `A checkpoint could not be stored (${error.message}). Its files are kept in ${kept}; it is tried again while the run is followed.`;
-    await this.#say('saveFailed', 'error', text);
+    const text = `A checkpoint could not be stored (${error.message}). Its files are kept in ${kept}, and Trainstash keeps trying to store them.`;
+    await this.#addNotice('saveFailed', 'error', text);
   }
 
   async #onStalled(): Promise<void> {
     const text = `No step for 4 minutes. \`trainstash log ${this.#run.number}\` shows its output; \`trainstash stop --force\` ends it if it hangs.`;
-    await this.#say('stalled', 'warning', text);
+    await this.#addNotice('stalled', 'warning', text);
   }
 
   async #onEnded(exit: ExitRecord | null): Promise<void> {
@@ -384,7 +385,7 @@ export class LiveRun {
       draft: checkpoints.length === 0 && endedAt - this.#run.createdAt < DRAFT_MS && ending.status !== 'completed',
     };
     sweepSession(directory, this.#context.log);
-    await this.#outside.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
+    await this.#events.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
     const { name, id, status, reason } = this.#run;
     const error = exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {});
     this.started.reject(error);
@@ -419,9 +420,9 @@ export class LiveRun {
       const text = `Computed again after the resume, step ${step} gave ${metric} ${now} instead of ${before}. \`trainstash verify\` tells whether state is missing or the device is not deterministic.`;
       // The script's package has reported it already, and knows more.
       if (!this.#run.notices.some(({ code, at }) => code === 'notReproduced' && at >= this.follower.session.startedAt))
-        await this.#say('notReproduced', 'warning', text);
+        await this.#addNotice('notReproduced', 'warning', text);
     } else {
-      await this.#say('verified', 'info', `${counted(overlap.equal, 'step')} computed twice gave the same bits.`);
+      await this.#addNotice('verified', 'info', `${counted(overlap.equal, 'step')} computed twice gave the same bits.`);
     }
   }
 
@@ -433,7 +434,7 @@ export class LiveRun {
     for (const checkpoint of lowered) this.#context.announce.checkpoint(checkpoint);
   }
 
-  #say(code: string, level: Notice['level'], text: string): Promise<void> {
+  #addNotice(code: string, level: Notice['level'], text: string): Promise<void> {
     return this.#notice({ code, level, text, step: this.#run.step, at: Date.now() });
   }
 

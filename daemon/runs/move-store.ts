@@ -8,11 +8,11 @@ import { isAlive } from '../sessions/watch.ts';
 import { syncDirectory } from '../store/files.ts';
 
 /** Folders that a script started by hand makes where it finds git. */
-const OF_SCRIPTS = ['sessions', 'files'];
+const SCRIPT_FOLDERS = ['sessions', 'files'];
 
 /** Tells whether the store can be moved now: by a rename, with nobody writing into it. */
 export function canMoveStore(from: string, to: string): boolean {
-  if (entriesOf(to).some((name) => !OF_SCRIPTS.includes(name))) return false;
+  if (entriesOf(to).some((name) => !SCRIPT_FOLDERS.includes(name))) return false;
   if (statSync(from).dev !== statSync(dirname(to)).dev) return false;
   const sessions = [from, to].flatMap((store) =>
     entriesOf(join(store, 'sessions')).map((id) => join(store, 'sessions', id)),
@@ -22,7 +22,7 @@ export function canMoveStore(from: string, to: string): boolean {
 
 /** Moves the store. At every moment it is complete in one of the two places. */
 export function moveStore(from: string, to: string): void {
-  for (const name of OF_SCRIPTS) {
+  for (const name of SCRIPT_FOLDERS) {
     for (const entry of entriesOf(join(to, name))) {
       mkdirSync(join(from, name), { recursive: true });
       renameSync(join(to, name, entry), join(from, name, entry));

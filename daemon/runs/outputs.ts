@@ -58,7 +58,7 @@ export async function withoutOutputs(
       folders.some((folder) => folder !== '' && path.startsWith(`${folder}/`)) ||
       !withCode.has(topOf(path));
     if (status === 'removed') return inside;
-    return (inside || isData(path)) && changedWhileOneLived(join(root, path), sessions);
+    return (inside || isData(path)) && changedDuring(join(root, path), sessions);
   };
   return changes.filter((change) => !isOutput(change));
 }
@@ -91,8 +91,8 @@ function declared(root: string): (path: string) => boolean {
       ...checkpoints,
       ...files,
     ]);
-    const fits = patterns.map((pattern) => picomatch(`${pattern.replace(/\/+$/, '')}{,/**}`, { dot: true }));
-    return (path) => fits.some((fit) => fit(path));
+    const matchers = patterns.map((pattern) => picomatch(`${pattern.replace(/\/+$/, '')}{,/**}`, { dot: true }));
+    return (path) => matchers.some((fit) => fit(path));
   } catch {
     return () => false; // It cannot be read: then it declares nothing.
   }
@@ -102,7 +102,7 @@ function isData(path: string): boolean {
   return DATA.has(extname(path).toLowerCase()) && !WRITTEN_BY_HAND.test(path);
 }
 
-function changedWhileOneLived(path: string, sessions: readonly Session[]): boolean {
+function changedDuring(path: string, sessions: readonly Session[]): boolean {
   const time = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
   if (time === undefined) return false;
   return sessions.some(

@@ -13,7 +13,7 @@ import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import { codeDifference, type Measured, machineNow, measure } from './identity.ts';
 import { resolveProgram } from './interpreter.ts';
-import { keptResume } from './keep-job.ts';
+import { savedResumeCommand } from './keep-job.ts';
 import { chooseParams, describeDifferences, preflight } from './preflight.ts';
 import { isOfPackage } from './prepare.ts';
 import { pythonFacts } from './python-facts.ts';
@@ -60,7 +60,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     ? { checkpoint: await store.findCheckpoint(options.from, run), passedOver: [] }
     : await newestCheckpoint(context, run);
   const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
-  if (run.command) job.resume = keptResume(run, place.root);
+  if (run.command) job.resume = savedResumeCommand(run, place.root);
   const params = chooseParams(run, job.params as Params, current, set, job.module === undefined);
   const overrides = run.overrides.filter((name) => !current.includes(name));
   // A command says with its words what it needs.
@@ -105,7 +105,7 @@ export const STARTS_ANEW: PreflightDifference = {
   kind: 'script',
   name: '',
   checkpoint: 'saved by the script itself',
-  current: 'the same command starts again, with its files in place; going on from them is up to the script',
+  current: 'the same command starts again, with its files in place; resuming from them is up to the script',
 };
 
 async function interpreterNow(job: JobConfig, root: string, options: PlanOptions): Promise<Record<string, string>> {
@@ -135,7 +135,7 @@ export function requireAccepted(differences: PreflightDifference[], accepted: bo
   if (accepted || differences.length === 0) return;
   throw new TrainstashError(
     'preflightDiffers',
-    `Not started, since something is not as it was at the checkpoint: ${describeDifferences(differences)}. Nothing was changed; --yes goes on all the same.`,
+    `Not started, because something differs from the checkpoint: ${describeDifferences(differences)}. Nothing was changed. Use --yes to start anyway.`,
     { differences },
   );
 }
@@ -158,7 +158,7 @@ async function newestResumable({ store, place }: ProjectContext): Promise<Run> {
   if (newest) return newest;
   throw new TrainstashError(
     'notFound',
-    `No run of ${branch ?? 'this project'} is paused, failed or lost, so there is nothing to resume. \`trainstash ls\` lists all runs; \`trainstash resume RUN\` takes one of them.`,
+    `No run of ${branch ?? 'this project'} is paused, failed or lost, so there is nothing to resume. \`trainstash ls\` lists all runs; \`trainstash resume RUN\` resumes one of them.`,
     { what: 'run', query: '' },
   );
 }

@@ -14,7 +14,7 @@ import { fill, type Placeholders, paramVariables, withDebugger, wordsOf } from '
 import { type ProjectContext, sessionOf, sessionsPath } from './context.ts';
 import { isPython, resolveProgram } from './interpreter.ts';
 import { type KnownPartsStore, knownParts } from './known-parts.ts';
-import { type PutBack, putBack } from './put-back.ts';
+import { type RestoredFiles, restoreFiles } from './put-back.ts';
 import { pythonFacts } from './python-facts.ts';
 import { type Identity, newLaunch } from './records.ts';
 import { notPython } from './refusals.ts';
@@ -44,7 +44,7 @@ export interface PreparedSession {
   /** Reason for the chosen backend; empty where the user named it, or for a command. */
   backendReason: string;
   /** Result of restoring the files of a script that saves by itself. */
-  putBack: PutBack | null;
+  restoredFiles: RestoredFiles | null;
   /** Records the code that the session runs; call it before `start`. */
   recordAs(identity: Identity): void;
   start(): ChildProcess;
@@ -116,26 +116,26 @@ function secretsOf(launch: Launch, params: Params): Params {
 async function prepareModule(
   context: PrepareContext,
   { run, job, checkpoint, environment, root }: SessionRequest,
-  asked: Launch,
+  requested: Launch,
   directory: SessionDirectory,
   facts: CheckpointFile | null,
 ): Promise<PreparedSession> {
   const { backend, options, node, reason } = await context.backends.choose({
-    wanted: asked.backend,
+    wanted: requested.backend,
     root,
     environment,
     checkpoint: facts?.environment ?? null,
     tell: (text) =>
       context.announce?.notice(null, { code: 'tryingBackends', level: 'info', text, step: null, at: Date.now() }),
   });
-  const launch: Launch = { ...asked, backend, backendOptions: options };
+  const launch: Launch = { ...requested, backend, backendOptions: options };
   SessionDirectory.create(sessionsPath(context), launch);
   if (checkpoint) await context.store?.restoreCheckpoint(checkpoint.id, directory.file('restore'));
   return {
     directory,
     launch,
     backendReason: reason,
-    putBack: null,
+    restoredFiles: null,
     recordAs: (identity) => record(context, launch, identity),
     start: () =>
       spawnTrainer(directory, context.trainer, launch.cwd, environment, {
@@ -159,20 +159,20 @@ async function prepareCommand(
   const ofScript = facts !== null && !isOfPackage(facts);
   // Before anything is written, so that a faulty command changes nothing.
   const first = commandOf(job, values, ofScript ? { ...values, checkpoint: '', stem: '' } : null);
-  const all = { ...environment, ...first.variables };
-  const [program] = resolveProgram(first.words, { cwd, root: launch.root, environment: all, interpreter });
+  const withVariables = { ...environment, ...first.variables };
+  const [program] = resolveProgram(first.words, { cwd, root: launch.root, environment: withVariables, interpreter });
   if (request.debugger && !isPython(program)) throw notPython(program);
   mkdirSync(dir, { recursive: true });
   SessionDirectory.create(sessionsPath(context), launch);
-  let back: PutBack | null = null;
+  let restored: RestoredFiles | null = null;
   if (checkpoint && facts) {
     await context.store?.restoreCheckpoint(checkpoint.id, directory.file('restore'));
     if (ofScript) {
       const links = await declaredLinks(launch.root, [...job.checkpoints, ...job.files]);
-      back = putBack({ root: launch.root, dir, links }, directory.file('restore'), facts);
+      restored = restoreFiles({ root: launch.root, dir, links }, directory.file('restore'), facts);
     }
   }
-  const { words, variables } = commandOf(job, values, back ? { ...values, ...back } : null);
+  const { words, variables } = commandOf(job, values, restored ? { ...values, ...restored } : null);
   const command = {
     words: maskWords([program, ...words.slice(1)]) as [string, ...string[]],
     cwd,
@@ -181,7 +181,7 @@ async function prepareCommand(
     checkpoints: job.checkpoints,
     usesPackage: facts !== null && isOfPackage(facts),
     parts: context.store ? await knownParts(context.store, run) : {},
-    facts: await pythonFacts(program, all),
+    facts: await pythonFacts(program, withVariables),
   };
   const resume = launch.resume && {
     ...launch.resume,
@@ -193,7 +193,7 @@ async function prepareCommand(
     directory,
     launch: complete,
     backendReason: '',
-    putBack: back,
+    restoredFiles: restored,
     recordAs: (identity) => record(context, complete, identity),
     // The disk only holds the command with masks.
     start: () =>

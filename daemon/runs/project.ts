@@ -10,17 +10,17 @@ import { startStore } from '../store/client.ts';
 import { Pending } from '../store/pending.ts';
 import { networkFileSystem } from '../store/place.ts';
 import type { KeepPolicy } from '../store/retention.ts';
-import { adoptSessions, adoptStrays, soundSessions } from './adopt.ts';
+import { adoptSessions, adoptUnmanaged, intactSessions } from './adopt.ts';
 import { answerScripts } from './asked.ts';
 import { type Announcer, type ProjectContext, sessionOf, storeExists } from './context.ts';
 import type { Environment } from './environments.ts';
-import { writeEverything } from './everything.ts';
+import { writePlainFiles } from './everything.ts';
 import { keepPolicy } from './keep-policy.ts';
 import type { Device } from './launcher.ts';
 import { branchesOf, nameRuns } from './name-runs.ts';
 import { Runs } from './runs.ts';
 import { SecretParams } from './secret-params.ts';
-import { takeInSetAside } from './set-aside.ts';
+import { storeSetAside } from './set-aside.ts';
 import { Trash } from './trash.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
@@ -28,7 +28,7 @@ import { requireWritable } from './writable.ts';
 
 const DRAFT_LIFE_MS = 86_400_000;
 /** Interval of looks for scripts that were started by hand. */
-const STRAYS_MS = 2_000;
+const UNMANAGED_LOOK_MS = 2_000;
 /** Limits of the lists for a clean-up. */
 const LARGEST = 50;
 const LISTED_OF_MANY = 100;
@@ -68,7 +68,7 @@ export class OpenProject {
   readonly context: ProjectContext;
   readonly #seen = new Set<string>();
   #answering: Promise<void> | null = null;
-  #strays: NodeJS.Timeout | null = null;
+  #unmanagedTimer: NodeJS.Timeout | null = null;
   #closed = false;
   readonly #made: MadeHere;
   readonly #sweep: ProjectSetup['sweep'];
@@ -141,7 +141,7 @@ export class OpenProject {
     // Runs that ended meanwhile are settled before any request.
     await this.runs.settle();
     if (isOurs) await this.accept();
-    this.#lookForStrays();
+    this.#lookForUnmanaged();
   }
 
   /**
@@ -157,11 +157,11 @@ export class OpenProject {
     const { store, place, worktrees } = this;
     this.#made.bind(place.store, await store.giveId());
     this.#isOurs = true;
-    await takeInSetAside(this.context, (id) => this.runs.liveRuns().some((run) => run.id === id));
+    await storeSetAside(this.context, (id) => this.runs.liveRuns().some((run) => run.id === id));
     // Only this process has the store open.
     this.#sweep(place.store);
     await store.sweepStore();
-    for (const directory of soundSessions(this.context)) sweepSession(directory, this.context.log);
+    for (const directory of intactSessions(this.context)) sweepSession(directory, this.context.log);
     for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
     await worktrees.tidy(false);
   }
@@ -210,7 +210,7 @@ export class OpenProject {
       );
     const pending = new Pending(this.place.store, directory);
     try {
-      const written = await writeEverything(this.store, pending.path);
+      const written = await writePlainFiles(this.store, pending.path);
       renameSync(pending.path, directory);
       await this.close();
       rmSync(this.place.store, { recursive: true, force: true });
@@ -222,7 +222,7 @@ export class OpenProject {
 
   /** Closes the store; sessions continue. */
   async close(): Promise<void> {
-    if (this.#strays) clearTimeout(this.#strays);
+    if (this.#unmanagedTimer) clearTimeout(this.#unmanagedTimer);
     this.#closed = true;
     await this.worktrees.dispose();
     await this.runs.settle();
@@ -231,20 +231,20 @@ export class OpenProject {
     await this.store.close().catch(() => {});
   }
 
-  #lookForStrays(): void {
-    this.#strays = setTimeout(async () => {
+  #lookForUnmanaged(): void {
+    this.#unmanagedTimer = setTimeout(async () => {
       // Not awaited: a large checkpoint takes long, and other scripts start meanwhile.
       if (this.isOurs)
-        this.#answering ??= this.#quietly(answerScripts(this.context)).then(() => {
+        this.#answering ??= this.#logFailure(answerScripts(this.context)).then(() => {
           this.#answering = null;
         });
-      await this.#quietly(adoptStrays(this.context, this.runs, this.#seen));
-      if (!this.#closed) this.#lookForStrays();
-    }, STRAYS_MS);
-    this.#strays.unref();
+      await this.#logFailure(adoptUnmanaged(this.context, this.runs, this.#seen));
+      if (!this.#closed) this.#lookForUnmanaged();
+    }, UNMANAGED_LOOK_MS);
+    this.#unmanagedTimer.unref();
   }
 
-  async #quietly(work: Promise<void>): Promise<void> {
+  async #logFailure(work: Promise<void>): Promise<void> {
     await work.catch((error: Error) => {
       if (!this.#closed) this.context.log(`looking for scripts that were started by hand: ${error.message}`);
     });
@@ -276,7 +276,7 @@ export class OpenProject {
     const own = run ?? (await this.store.requireRun(checkpoint!.run));
     const code = checkpoint ? (await this.store.requireFacts(checkpoint.id)).run.code : own.code;
     if (code === null)
-      throw new TrainstashError('notFound', `${own.name} has no code snapshot: its folder was no git repository.`, {
+      throw new TrainstashError('notFound', `${own.name} has no code snapshot: its folder was not a git repository.`, {
         what: 'file',
         query: source,
       });

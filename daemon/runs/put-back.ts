@@ -24,7 +24,7 @@ import type { CheckpointFile } from '../../protocol/session.ts';
 import { OWN_FOLDER } from '../sessions/directory.ts';
 import { syncDirectory, syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
 
-export interface PutBack {
+export interface RestoredFiles {
   /** Absolute path that the script has to load. */
   checkpoint: string;
   /** Same path without its extension, for scripts that load several files by one name. */
@@ -45,59 +45,62 @@ interface Places {
   links: ReadonlySet<string>;
 }
 
-/** Restores files to the project. `restored` is the folder with the checkpoint's verified files. */
-export function putBack(places: Places, restored: string, facts: CheckpointFile): PutBack {
-  const { base: folder, below } = placeOf(places, facts.place ?? '');
-  const back: string[] = [];
+/** Restores files to the project. `folder` holds the checkpoint's verified files. */
+export function restoreFiles(places: Places, folder: string, facts: CheckpointFile): RestoredFiles {
+  const { base: target, below } = placeOf(places, facts.place ?? '');
+  const restored: string[] = [];
   const changed: string[] = [];
   const behindLinks: string[] = [];
   for (const { name } of facts.files) {
-    const target = targetOf(folder, below === '' ? name : `${below}/${name}`, places.links);
-    const source = inside(restored, name);
-    if (target === null) behindLinks.push(name);
-    else if (!lstatSync(target, { throwIfNoEntry: false })) {
-      mkdirSync(dirname(target), { recursive: true });
-      place(source, target);
-      back.push(name);
-    } else if (!isSameFile(source, target)) changed.push(name);
+    const path = targetOf(target, below === '' ? name : `${below}/${name}`, places.links);
+    const source = inside(folder, name);
+    if (path === null) behindLinks.push(name);
+    else if (!lstatSync(path, { throwIfNoEntry: false })) {
+      mkdirSync(dirname(path), { recursive: true });
+      copyNew(source, path);
+      restored.push(name);
+    } else if (!isSameFile(source, path)) changed.push(name);
   }
-  const base = changed.length + behindLinks.length === 0 ? join(folder, below) : restored;
+  const base = changed.length + behindLinks.length === 0 ? join(target, below) : folder;
   const checkpoint = join(base, mainOf(facts.files.map(({ name }) => name)));
   return {
     checkpoint,
     stem: checkpoint.slice(0, checkpoint.length - extname(checkpoint).length),
-    restored: back,
+    restored,
     changed,
     behindLinks,
   };
 }
 
 /** Resolves a place: `@dir/…` is below the run's own folder, everything else below the project. */
-function placeOf({ root, dir }: Places, place: string): { base: string; below: string } {
-  if (place === OWN_FOLDER) return { base: dir, below: '' };
-  if (place.startsWith(`${OWN_FOLDER}/`)) return { base: dir, below: place.slice(OWN_FOLDER.length + 1) };
-  return { base: root, below: place };
+function placeOf({ root, dir }: Places, copyNew: string): { base: string; below: string } {
+  if (copyNew === OWN_FOLDER) return { base: dir, below: '' };
+  if (copyNew.startsWith(`${OWN_FOLDER}/`)) return { base: dir, below: copyNew.slice(OWN_FOLDER.length + 1) };
+  return { base: root, below: copyNew };
 }
 
 /** Describes for people how the files were restored. */
-export function wordsOfPutBack({
+export function restoredText({
   restored,
   changed,
   behindLinks,
-}: PutBack): { level: Notice['level']; text: string }[] {
+}: RestoredFiles): { level: Notice['level']; text: string }[] {
   const words: { level: Notice['level']; text: string }[] = [];
   const is = (names: readonly string[], one: string, more: string) => (names.length === 1 ? one : more);
   if (restored.length > 0)
-    words.push({ level: 'info', text: `${listed(restored)} had gone and ${is(restored, 'is', 'are')} back.` });
+    words.push({
+      level: 'info',
+      text: `${listed(restored)} ${is(restored, 'was', 'were')} missing and ${is(restored, 'has', 'have')} been restored.`,
+    });
   if (changed.length > 0)
     words.push({
       level: 'warning',
-      text: `${listed(changed)} in the project ${is(changed, 'is', 'are')} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`,
+      text: `${listed(changed)} in the project ${is(changed, 'differs', 'differ')} from the checkpoint and ${is(changed, 'was', 'were')} left alone; the script got the checkpoint's copy.`,
     });
   if (behindLinks.length > 0)
     words.push({
       level: 'warning',
-      text: `${listed(behindLinks)} would lie behind a link that trainstash.json does not name, and ${is(behindLinks, 'was', 'were')} not put back; the script was given the checkpoint's own.`,
+      text: `${listed(behindLinks)} would be behind a link that trainstash.json does not name, and ${is(behindLinks, 'was', 'were')} not restored; the script got the checkpoint's copy.`,
     });
   return words;
 }
@@ -132,7 +135,7 @@ export function mainOf(names: readonly string[]): string {
  * Copies a file so that it appears complete. A copy, not a link: changes by the script must not reach the session's
  * file.
  */
-function place(source: string, target: string): void {
+function copyNew(source: string, target: string): void {
   const temporary = join(dirname(target), `${TEMPORARY_PREFIX}${randomId()}`);
   copyFileSync(source, temporary);
   syncFile(temporary);

@@ -14,7 +14,7 @@ for name in sys.argv[1:]:
     except Exception: pass
 print(json.dumps(facts))`;
 
-/** Empty when the program is no Python, or does not answer. */
+/** Resolves with the versions; empty when the program is not a Python, or does not answer. */
 export function pythonFacts(program: string, environment: Record<string, string>): Promise<Record<string, string>> {
   if (!/^(pypy|python)[\d.]*(\.exe)?$/i.test(basename(program))) return Promise.resolve({});
   return new Promise((resolve) => {

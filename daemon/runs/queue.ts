@@ -40,7 +40,7 @@ export class Queue {
 
   constructor(store: string) {
     this.#folder = join(store, FOLDER);
-    for (const name of listed(this.#folder)) {
+    for (const name of entryNames(this.#folder)) {
       const entry = v.safeParse(entrySchema, readJson(join(this.#folder, name)));
       if (entry.success) this.#entries.set(entry.output.run, entry.output);
     }
@@ -86,10 +86,10 @@ export class Queue {
 }
 
 export function hasQueue(store: string): boolean {
-  return listed(join(store, FOLDER)).length > 0;
+  return entryNames(join(store, FOLDER)).length > 0;
 }
 
-function listed(folder: string): string[] {
+function entryNames(folder: string): string[] {
   try {
     return readdirSync(folder).filter((name) => name.endsWith('.json'));
   } catch {

@@ -11,15 +11,15 @@ import { jobOfRun } from './ad-hoc.ts';
 import { splitWords } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import { type Environment, lackOf, namesOf, programOf } from './environments.ts';
-import { type CodeDifference, codeDifference, differenceText, measure, measureAtRest } from './identity.ts';
+import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
+import { type CodeDifference, codeDifference, differenceText, measure, measureStable } from './identity.ts';
 import type { Barrier, Launcher, Launching } from './launcher.ts';
 import { planResume } from './plan.ts';
 import { describeDifferences } from './preflight.ts';
 import { Queue, type QueueEntry } from './queue.ts';
 import { lostParams } from './secret-params.ts';
 
-const UNTOLD: Waiting = { for: 'device', behind: null };
+const NOT_CHECKED_YET: Waiting = { for: 'device', behind: null };
 
 export interface QueuedSetup {
   context: ProjectContext;
@@ -73,7 +73,7 @@ export class QueuedRuns {
       program: words && programOf(words, { ...placeOf(root, job), ...environment }),
       variables: namesOf(environment.environment),
     });
-    return launcher.put({ ...run, status: 'queued', reason: '', waiting: UNTOLD });
+    return launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
   }
 
   /** Gives renamed branches their new names, by their ids; the store updates the runs. */
@@ -100,8 +100,9 @@ export class QueuedRuns {
     const waiting = await context.store.runsWithStatus(['queued', 'starting']);
     for (const run of waiting) {
       if (isLive(run.id)) this.#queue.remove(run.id);
-      else if (this.#queue.has(run.id)) await launcher.put({ ...run, status: 'queued', reason: '', waiting: UNTOLD });
-      else if (run.status === 'queued') this.#queue.put(entryOfOld(run, context));
+      else if (this.#queue.has(run.id))
+        await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+      else if (run.status === 'queued') this.#queue.put(migratedEntry(run, context));
     }
     const known = new Set(waiting.map(({ id }) => id));
     for (const { run } of this.#queue.entries) if (!known.has(run)) this.#queue.remove(run);
@@ -154,7 +155,7 @@ export class QueuedRuns {
     const place = { ...context.place, root: entry.root };
     const here = { ...context, place };
     // At the end of another run nothing is likely to move; where the code differed a moment ago, it may.
-    const measured = run.waiting?.for === 'code' ? await measureAtRest(here) : await measure(here);
+    const measured = run.waiting?.for === 'code' ? await measureStable(here) : await measure(here);
     if (measured === null) return false;
     const difference = await codeDifference(here, entry.identity, measured.identity);
     if (difference.code) return this.#wait(run, 'code', codeText(run, difference, entry, measured.identity));
@@ -199,8 +200,8 @@ export class QueuedRuns {
       interpreter: entry.interpreter ?? interpreter,
     });
     const candidates = [...(this.#offered ? [this.#offered] : []), ownEnvironment].map(withInterpreter);
-    const fits = candidates.find((candidate) => lackOf(candidate, needs) === null);
-    return fits ?? lackOf(candidates[0]!, needs)!;
+    const suitable = candidates.find((candidate) => obstacleOf(candidate, needs) === null);
+    return suitable ?? obstacleOf(candidates[0]!, needs)!;
   }
 
   /** Plans the launch, or explains what has changed since queueing. */
@@ -216,7 +217,7 @@ export class QueuedRuns {
     const command = this.#setup.wordsOf(run.id);
     const plan = await planResume(here, { run: run.id, from: entry.checkpoint, command, environment, interpreter });
     if (plan.differences.length > 0 && !entry.accept)
-      return `waits, since something is not as it was: ${describeDifferences(plan.differences)}. ${waysOut(run)}`;
+      return `waits, because something has changed: ${describeDifferences(plan.differences)}. ${nextSteps(run)}`;
     return { ...rest, job: plan.job, checkpoint: plan.checkpoint, startsAnew: plan.startsAnew, passedOver: [] };
   }
 
@@ -231,8 +232,8 @@ export class QueuedRuns {
   }
 }
 
-function waysOut({ number }: Run): string {
-  return `\`trainstash resume ${number}\` starts it all the same, \`trainstash stop ${number}\` drops it.`;
+function nextSteps({ number }: Run): string {
+  return `\`trainstash resume ${number}\` starts it anyway, \`trainstash stop ${number}\` drops it.`;
 }
 
 function codeText(
@@ -241,11 +242,11 @@ function codeText(
   { identity }: QueueEntry,
   now: Parameters<typeof differenceText>[2],
 ): string {
-  return `waits for its code: ${differenceText(difference, identity, now)}. It starts by itself when that is back. ${waysOut(run)}`;
+  return `waits for its code: ${differenceText(difference, identity, now)}. It starts automatically once that is back. ${nextSteps(run)}`;
 }
 
 function environmentText({ number }: Run, lack: string): string {
-  return `waits for its environment: ${lack}. \`trainstash resume ${number}\`, from a shell that has it, starts it.`;
+  return `waits for its environment: ${lack}. \`trainstash resume ${number}\` in a shell that has it starts the run.`;
 }
 
 function secretText({ number }: Run): string {
@@ -267,7 +268,7 @@ function placeOf(root: string, { cwd }: JobConfig): { root: string; cwd: string 
 }
 
 /** Makes an entry for a run that an earlier version queued without one. */
-function entryOfOld(run: Run, { place }: ProjectContext): QueueEntry {
+function migratedEntry(run: Run, { place }: ProjectContext): QueueEntry {
   const { branch, branchId, commit, dirty, code } = run;
   return {
     run: run.id,

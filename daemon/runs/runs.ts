@@ -80,12 +80,14 @@ export class Runs {
 
   // ---- start, resume, fork ----
 
-  async start({ job: name, params: given, seed, command, cwd, ...options }: StartOptions): Promise<Run> {
+  async start({ job: name, params: withoutUndefined, seed, command, cwd, ...options }: StartOptions): Promise<Run> {
     const context = this.#at(options.root);
     const { root } = context.place;
     const folder = cwd === undefined ? '' : relative(root, cwd);
-    const job = command ? jobOfCommand(withParams(command, given), folder) : findJob(readConfig(root), name);
-    const params = command ? paramsOf(maskWords(job.run as string[])) : { ...(job.params as Params), ...given };
+    const job = command ? jobOfCommand(withParams(command, withoutUndefined), folder) : findJob(readConfig(root), name);
+    const params = command
+      ? paramsOf(maskWords(job.run as string[]))
+      : { ...(job.params as Params), ...withoutUndefined };
     await this.#beforeLaunch(root, job);
     const measured = await measure(context);
     const run = await this.#context.store.createRun(
@@ -94,7 +96,7 @@ export class Runs {
         kind: kindOf(job),
         command: command && { words: maskWords(job.run as string[]), cwd: folder },
         params: maskParams(params),
-        overrides: Object.keys(given),
+        overrides: Object.keys(withoutUndefined),
         seed: seed ?? job.seed ?? 0,
         backend: options.backend ?? (job.module === undefined ? '' : (job.backend ?? options.backendSetting ?? 'auto')),
         identity: measured.identity,
@@ -114,8 +116,12 @@ export class Runs {
   async #plan(context: ProjectContext, options: PlanOptions): Promise<Plan> {
     const run = options.run === undefined ? null : await this.#context.store.findRun(options.run).catch(() => null);
     // A command that is given again applies as given.
-    const said = options.command ? { set: { ...paramsOf(maskWords(options.command)), ...options.set } } : {};
-    return planResume(context, { command: run ? this.#commands.get(run.id) : undefined, ...given(options), ...said });
+    const overrides = options.command ? { set: { ...paramsOf(maskWords(options.command)), ...options.set } } : {};
+    return planResume(context, {
+      command: run ? this.#commands.get(run.id) : undefined,
+      ...given(options),
+      ...overrides,
+    });
   }
 
   async resume({ accept, ...options }: ResumeOptions): Promise<Run> {
@@ -145,8 +151,8 @@ export class Runs {
     };
     context.secrets.remember(run.id, plan.params);
     const { job, checkpoint, startsAnew, passedOver, measured } = plan;
-    const what = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured };
-    return this.#begin(what, { ...options, queue: options.queue ?? false });
+    const launch = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured };
+    return this.#begin(launch, { ...options, queue: options.queue ?? false });
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
@@ -220,7 +226,7 @@ export class Runs {
     // With the branch that was there at its launch, which need not be that of the run's first session.
     return this.#launcher.live
       .filter((live) => live.launch.root === root)
-      .map((live) => ({ run: live.here, writesFiles: live.writesFiles }));
+      .map((live) => ({ run: live.atLaunch, writesFiles: live.writesFiles }));
   }
 
   wroteUntil(root: string, branchId: string): number {
@@ -242,7 +248,7 @@ export class Runs {
   async resumeAgain(id: string, root: string): Promise<void> {
     await this.#launcher.find(id)?.follower.finished;
     const options = this.#launcher.environmentOf(id);
-    if (!options) return this.#offer(id, 'its environment is not known any more');
+    if (!options) return this.#offer(id, 'its environment is no longer known');
     try {
       await this.resume({ run: id, root, ...options, accept: false });
     } catch (error) {
@@ -253,7 +259,7 @@ export class Runs {
 
   async #offer(id: string, why: string): Promise<void> {
     const run = await this.#context.store.findRun(id);
-    const text = `It was paused when HEAD left its branch, and was not resumed by itself: ${why}. \`trainstash resume ${run.number}\` goes on with it.`;
+    const text = `It was paused when HEAD left its branch, and was not resumed automatically: ${why}. \`trainstash resume ${run.number}\` resumes it.`;
     const notice = { code: 'canResume', level: 'warning' as const, text, step: run.step, at: Date.now() };
     await this.#launcher.put({ ...run, notices: [...run.notices, notice] });
     this.#context.announce.notice(run, notice);
@@ -274,7 +280,7 @@ export class Runs {
 
   async input(query: string, input: TerminalInput): Promise<void> {
     const run = await this.#context.store.findRun(query);
-    const live = this.#requireLive(run, 'typed to', true);
+    const live = this.#requireLive(run, 'sent input', true);
     if (live.launch.command) live.follower.directory.writeInput(input);
   }
 
@@ -333,8 +339,8 @@ export class Runs {
     this.queued.remove(run.id);
     // A paused run must be found again; one that was dropped never did anything, so it is a draft.
     const draft = status === 'stopped' && run.sessions === 0;
-    const taken = { ...run, status, reason: 'taken out of the queue', waiting: null, endedAt: Date.now(), draft };
-    const left = await this.#launcher.put(taken);
+    const unqueued = { ...run, status, reason: 'removed from the queue', waiting: null, endedAt: Date.now(), draft };
+    const left = await this.#launcher.put(unqueued);
     void this.#device.changed();
     return left;
   }

@@ -36,7 +36,7 @@ export class Trash {
     if (run) return undo ? this.#bringBackRun(run) : this.#removeRun(run);
     if (!undo) return this.#removeCheckpoint(await this.#find(target));
     const checkpoint = (await this.#inTrash(target)) ?? (await orNull(this.#find(target)));
-    if (!checkpoint) throw notThere(target, 'is not in the trash: it was deleted for good, or was never there');
+    if (!checkpoint) throw notInTrash(target, 'is not in the trash: it was deleted for good, or was never there');
     return this.#bringBackCheckpoint(checkpoint);
   }
 
@@ -108,7 +108,7 @@ export class Trash {
   /** Restores a run with the checkpoints that were removed together with it. */
   async #bringBackRun(run: Run): Promise<Removed> {
     const { store } = this.#context;
-    if (run.trashedAt === null) throw notThere(run.name, 'is not in the trash');
+    if (run.trashedAt === null) throw notInTrash(run.name, 'is not in the trash');
     const gone = (await store.checkpoints(run.id, true)).filter(({ trashedAt }) => trashedAt === run.trashedAt);
     for (const { id } of gone) this.#context.announce.checkpoint(await store.setTrash(id, null));
     await this.#put({ ...run, trashedAt: null, checkpoints: gone.length });
@@ -129,11 +129,11 @@ export class Trash {
     const { store } = this.#context;
     const run = (await store.run(checkpoint.run))!;
     if (run.trashedAt !== null)
-      throw notThere(
+      throw notInTrash(
         `Checkpoint ${checkpoint.id}`,
-        `went with ${run.name}, which \`trainstash rm ${run.number} --undo\` brings back`,
+        `was removed together with ${run.name}; \`trainstash rm ${run.number} --undo\` restores both`,
       );
-    if (checkpoint.trashedAt === null) throw notThere(`Checkpoint ${checkpoint.id}`, 'is not in the trash');
+    if (checkpoint.trashedAt === null) throw notInTrash(`Checkpoint ${checkpoint.id}`, 'is not in the trash');
     return this.#changed(run, await store.takeOutOfTrash(checkpoint.id));
   }
 
@@ -163,10 +163,10 @@ async function orNull<T>(found: Promise<T>): Promise<T | null> {
   }
 }
 
-function notThere(what: string, why: string): TrainstashError {
+function notInTrash(what: string, why: string): TrainstashError {
   return new TrainstashError(
     'notFound',
-    `${what} ${why}. Nothing was changed; \`trainstash ls --trash\` lists what can come back (for ${TRASH_DAYS} days).`,
+    `${what} ${why}. Nothing was changed; \`trainstash ls --trash\` lists what can be restored (for ${TRASH_DAYS} days).`,
     { what: 'checkpoint', query: what },
   );
 }

@@ -53,14 +53,14 @@ export class Verifier {
       at: Date.now(),
     };
     await store.setProof(checkpoint.id, proof);
-    if (verdict === 'state missing') await this.#lower(checkpoint, first.diverged);
+    if (verdict === 'state missing') await this.#lowerGrades(checkpoint, first.diverged);
     const graded = (await store.checkpoint(checkpoint.id))!;
     this.#context.announce.checkpoint(graded);
     return { checkpoint: graded, proof };
   }
 
   /** Lowers the grade of the run's other checkpoints: they lack the same state. */
-  async #lower(checkpoint: Checkpoint, diverged: DivergedEvent | null): Promise<void> {
+  async #lowerGrades(checkpoint: Checkpoint, diverged: DivergedEvent | null): Promise<void> {
     const text = diverged?.text ?? `a replay from step ${checkpoint.step} gave another state than was recorded`;
     const doubt = { ingredient: diverged?.ingredient ?? ('other' as const), text, at: Date.now() };
     for (const lowered of await this.#context.store.doubt(checkpoint.id, doubt))
@@ -97,7 +97,7 @@ export class Verifier {
     if (job.module === undefined && !isOfPackage(body.checkpoint))
       throw new TrainstashError(
         'wrongStatus',
-        `${run.name} is a script that saves by itself: where it goes on from, and what it saves, is not ours to compare. With the trainstash package in it, it can be verified. Nothing was changed.`,
+        `${run.name} is a script that saves by itself, so Trainstash cannot control where it resumes or what it saves. A script that uses the trainstash package can be verified. Nothing was changed.`,
         { run: run.id, status: run.status, allowed: [] },
       );
     const cwd = body.run.code ? await checkOut(place.root, place.store, body.run.code) : place.root;

@@ -101,7 +101,7 @@ export class Worktrees implements Barrier {
     if (state !== 'waiting' || !usesFiles) return;
     throw new TrainstashError(
       'switchWaiting',
-      `The files in place are still those of ${inPlace}, since ${reason} may write into them; ${branch} would be trained on the wrong ones. Nothing was started. Pause or stop that first, or wait until it has ended.`,
+      `The files in the tree still belong to ${inPlace}, because ${reason} may write into them; ${branch} would be trained on the wrong files. Nothing was started. Pause or stop the writer first, or wait until it has ended.`,
       { inPlace: inPlace ?? '', writers: [reason] },
     );
   }
