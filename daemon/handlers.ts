@@ -153,7 +153,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const findings = await daemon.backends.survey(from, environment, again ?? false);
     const auto = { wanted: 'auto', root: from, environment, checkpoint: null };
     const { backend, reason } = await daemon.backends.choose(auto);
-    return { findings, auto: { backend, reason }, untried: ownOnly ? daemon.backends.broughtBy(worktree) : [] };
+    return { findings, auto: { backend, reason }, untried: ownOnly ? daemon.backends.packagesIn(worktree) : [] };
   });
 
   on(m.runStart, 'changes', async ({ root, params, ...options }) =>

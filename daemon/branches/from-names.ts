@@ -3,7 +3,7 @@
  * that had the name then.
  */
 import { join } from 'node:path';
-import { hasHad } from '../code/history.ts';
+import { hasHadCommit } from '../code/history.ts';
 import type { GitDirectories } from '../code/reflog.ts';
 import { readJson, writeJson } from '../store/files.ts';
 import type { KnownBranches } from './known-branches.ts';
@@ -52,7 +52,7 @@ export async function migrateToIds(setup: NameSetup): Promise<void> {
 async function idOf({ known, root, ...directories }: NameSetup, name: string, tip: string | null, at: number) {
   if (tip === null) return known.idOf(name);
   const id = await known.idAt(name, at);
-  const isSame = id !== null && (await hasHad(root, directories, known.find(id).name, tip));
+  const isSame = id !== null && (await hasHadCommit(root, directories, known.find(id).name, tip));
   return isSame ? id : known.addGone(name, tip);
 }
 

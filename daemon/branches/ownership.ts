@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
-import { cameStraight } from '../code/history.ts';
+import { switchedWithoutMoving } from '../code/history.ts';
 import type { Head } from '../code/project.ts';
 import type { GitDirectories } from '../code/reflog.ts';
 import { askGit } from '../code/repository.ts';
@@ -199,7 +199,7 @@ export class Ownership {
     const signs = known.signsOf(head.branch);
     // A name that the branch in place had then may belong to another branch by now.
     if (signs.some((one) => one !== inPlace.branch && inPlace.branches.includes(one))) return false;
-    const straight = await cameStraight(directories, [inPlace.branch, name], head.branch);
+    const straight = await switchedWithoutMoving(directories, [inPlace.branch, name], head.branch);
     // Without a reflog the same commit is the best evidence.
     return straight ?? head.commit === inPlace.tip;
   }

@@ -5,7 +5,7 @@
 import { accessSync, constants, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { me } from '../code/user.ts';
+import { currentUser } from '../code/user.ts';
 
 /**
  * Makes the folder when there is none. Throws `storeUnusable` when the folder, or something in it, cannot be written.
@@ -38,7 +38,7 @@ function unusable(error: NodeJS.ErrnoException, path: string, store: string): Er
   const reason =
     code === 'EROFS'
       ? `${path} is on a disk that is mounted read-only`
-      : `${me()} cannot write ${path}, which belongs to user ${owner}`;
+      : `${currentUser()} cannot write ${path}, which belongs to user ${owner}`;
   const next =
     code === 'EROFS'
       ? 'Work in a copy on another disk.'

@@ -459,7 +459,7 @@ test('a debugger is in the process of one session and in no record; what is no P
   const launch = { root: fixture.root, params: {}, environment: environment(), debugger: words };
   const refused = await client.request(m.runStart, { ...launch, job: 'shell' }).catch((error) => error);
   expect(isError(refused, 'notPython')).toBe(true);
-  expect(refused.message).toMatch(/begins with ".*sh"\. Nothing was started/);
+  expect(refused.message).toMatch(/starts with ".*sh"\. Nothing was started/);
   expect((await client.request(m.runList, { root: fixture.root, drafts: true })).runs).toEqual([]);
 
   const run = await client.request(m.runStart, { ...launch, job: 'train' });
