@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { workOnContent } from '../daemon/content/work.ts';
+import { runContentRequest } from '../daemon/content/work.ts';
 import { diffWeights } from '../daemon/diff/weights.ts';
 import { LookingPool, lookingSetup } from '../daemon/inspector/pool.ts';
 import { newSession } from '../daemon/runs/records.ts';
@@ -70,7 +70,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
       async () => {
         const work = { do: 'exportTensors' as const, checkpoint: first.id, format: 'safetensors' as const };
         const options = { full: true, strip: null, path: target, metadata: {} };
-        const seconds = await timed(() => workOnContent(workers, store, { ...work, ...options }, WATCHER));
+        const seconds = await timed(() => runContentRequest(workers, store, { ...work, ...options }, WATCHER));
         rmSync(target);
         return seconds;
       },

@@ -53,7 +53,7 @@ test('a run is exported from its row, in a format that is chosen, to where it is
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
   await editor.rowMenu(editor.row(/small #1/), 'Export…');
   const list = editor.page.locator('.quick-input-widget');
-  await list.getByText('its weights are laid out in another way than PyTorch’s').waitFor();
+  await list.getByText('its weights have another layout than PyTorch’s').waitFor();
   await editor.shot('export-formats');
   await list.getByText('safetensors', { exact: true }).click();
   // Where VS Code's own dialog cannot be had, as in a browser, it asks for a path in the same place.

@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { workOnContent } from '../../daemon/content/work.ts';
+import { runContentRequest } from '../../daemon/content/work.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
 import { lookAtStore, type Store, startStore } from '../../daemon/store/client.ts';
 import { openDatabase } from '../../daemon/store/driver.ts';
@@ -56,7 +56,7 @@ const OPERATIONS = {
   restore: ({ store, out }) => store.restoreCheckpoint(SECOND, join(out, randomId())),
   export: ({ store, out }) => {
     const request = { do: 'exportOriginal' as const, checkpoint: FIRST, path: join(out, randomId()) };
-    return workOnContent(CONTENT_WORKERS, store, request, UNWATCHED);
+    return runContentRequest(CONTENT_WORKERS, store, request, UNWATCHED);
   },
   check: ({ store }) => store.fsck(false),
   save: ({ store, run, session, out }) => save(store, run, session, out, randomId(), 3),

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ExportTensorsRequest } from '../../daemon/content/requests.ts';
-import { workOnContent } from '../../daemon/content/work.ts';
+import { runContentRequest } from '../../daemon/content/work.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { fileThatLeadsOut } from '../support/hdf5-links.ts';
@@ -21,14 +21,14 @@ async function bench() {
     return keepFiles(stored, ++count, file);
   };
   const write = (checkpoint: string, format: ExportTensorsRequest['format']) =>
-    workOnContent(
+    runContentRequest(
       CONTENT_WORKERS,
       stored.store,
       { do: 'exportTensors', checkpoint, format, full: true, strip: null, path, metadata: {} },
       UNWATCHED,
     );
   const compare = (first: string, second: string) =>
-    workOnContent(
+    runContentRequest(
       CONTENT_WORKERS,
       stored.store,
       { do: 'compare', checkpoints: [first, second], mapping: [] },
@@ -85,7 +85,7 @@ test('tensors over each other are refused, and the file itself is given back as 
     code: 'formatUnavailable',
     message: expect.stringContaining('lie over each other'),
   });
-  await workOnContent(CONTENT_WORKERS, store, { do: 'exportOriginal', checkpoint: id, path }, UNWATCHED);
+  await runContentRequest(CONTENT_WORKERS, store, { do: 'exportOriginal', checkpoint: id, path }, UNWATCHED);
   expect(readFileSync(path)).toEqual(file);
 });
 

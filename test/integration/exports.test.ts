@@ -62,7 +62,7 @@ describe('a layers model', () => {
       symlinkSync(join(MODULES, name), join(fixture.root, 'node_modules', name));
     const listed = await fixture.cli('export', '1');
     expect(listed.stdout).toMatch(/^onnx +a layers model/m);
-    expect(listed.stdout).toContain('state_dict: its weights are laid out in another way than PyTorch’s');
+    expect(listed.stdout).toContain('state_dict: its weights have another layout than PyTorch’s');
     const printed = await fixture.cli('export', '1', '--format', 'onnx');
     expect(printed.stderr).toBe('');
     const [, path] = /✔ (\S+\.onnx)/.exec(printed.stdout)!;

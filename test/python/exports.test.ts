@@ -110,8 +110,8 @@ describe.skipIf(!PYTHON)('a checkpoint of PyTorch, exported', () => {
   test('as a state_dict has the model’s own names: of a box, of Lightning; names that are the model’s stay', async () => {
     const bench = await openBench();
     for (const [file, notes] of [
-      ['plain_epoch_3.pt', ['Names are without "model.", which all of them began with.']],
-      ['lightning.ckpt', ['Names are without "state_dict.model.", which all of them began with.']],
+      ['plain_epoch_3.pt', ['The prefix "model.", which all names had, was removed.']],
+      ['lightning.ckpt', ['The prefix "state_dict.model.", which all names had, was removed.']],
     ] as const) {
       const result = await bench.write(await bench.keep(file), 'state_dict', { force: true });
       expect(result.notes).toEqual(notes);
@@ -126,7 +126,7 @@ describe.skipIf(!PYTHON)('a checkpoint of PyTorch, exported', () => {
     }
     const told = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true, strip: 'model.' });
     expect(read(told.path)['file.pt']!.tensors).toEqual(known.plain);
-    expect(told.notes).toEqual(['Names are without "model.", where they began with it.']);
+    expect(told.notes).toEqual(['The prefix "model." was removed from the names that had it.']);
     const vain = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true, strip: 'x.' });
     expect(vain.notes).toEqual(['No name begins with "x.".']);
   });
@@ -220,7 +220,7 @@ describe.skipIf(!PYTHON)('an export that cannot be', () => {
     writeFileSync(join(folder, 'words.txt'), 'no tensors');
     await refused(bench, bench.write(await bench.keep('words.txt'), 'npz'), {
       code: 'formatUnavailable',
-      message: expect.stringContaining('no tensors that can be read'),
+      message: expect.stringContaining('no readable tensors'),
     });
   });
 

@@ -96,7 +96,7 @@ describe.skipIf(!PYTHON)('tensors of two checkpoints', () => {
       ['fc.weight', 'module.fc.weight'],
     ]);
     expect(parallel.tensors[0]!.numbers!.largest!.change).toBeCloseTo(1, 6);
-    expect(parallel.notes).toEqual(['2 names were brought together without module.']);
+    expect(parallel.notes).toEqual(['2 names were matched without module.']);
     const compiled = await compare(['plain.pt'], ['compiled.pt']);
     expect(compiled).toMatchObject({ equal: true, counts: { equal: 2 } });
     expect(compiled.notes.join()).toContain('_orig_mod.');
@@ -104,7 +104,7 @@ describe.skipIf(!PYTHON)('tensors of two checkpoints', () => {
 
   test('names that differ are compared as told; a mapping that fits nothing is said', async () => {
     const told = await compare(['plain.pt'], ['renamed.pt'], [{ from: 'fc.', to: 'dense.' }]);
-    expect(told).toMatchObject({ equal: true, notes: ['2 names were compared as told: fc.… as dense.…'] });
+    expect(told).toMatchObject({ equal: true, notes: ['2 names were mapped as requested: fc.… to dense.…'] });
     const wrong = await compare(['plain.pt'], ['parallel.pt'], [{ from: 'x', to: 'y' }]);
     expect(wrong.notes).toContain('No name begins with "x" and has a partner with "y".');
   });

@@ -24,7 +24,7 @@ import { StashFolder } from '../../daemon/branches/shelf.ts';
 import { findFile } from '../../daemon/branches/working-set.ts';
 import { codeHunks } from '../../daemon/code/changes.ts';
 import { copyOut, takeSnapshot } from '../../daemon/code/snapshot.ts';
-import { workOnContent } from '../../daemon/content/work.ts';
+import { runContentRequest } from '../../daemon/content/work.ts';
 import { sweepExports } from '../../daemon/export/target.ts';
 import { readLog } from '../../daemon/runs/log.ts';
 import { OpenProject } from '../../daemon/runs/project.ts';
@@ -270,7 +270,7 @@ export async function useAll(victim: Victim): Promise<string[]> {
   for (const id of [CHECKPOINT, LATER]) {
     await attempt('restore', () => opened.restoreCheckpoint(id, join(out, `restored-${id}`)));
     const request = { do: 'exportOriginal' as const, checkpoint: id, path: join(out, `exported-${id}`) };
-    await attempt('export', () => workOnContent(CONTENT_WORKERS, opened, request, UNWATCHED));
+    await attempt('export', () => runContentRequest(CONTENT_WORKERS, opened, request, UNWATCHED));
     await attempt('code', async () => copyOut(store, (await project.codeOf(id)).code, join(out, `code-${id}`)));
   }
   await attempt('diff', async () => {
