@@ -11,6 +11,7 @@ const FOLDERS: readonly string[] = [
   'daemon/diff',
   'daemon/export',
   'daemon/runs',
+  'daemon/trainer',
 ];
 
 const SOURCES = '**/*.{ts,tsx,mts,mjs,js,py}';

@@ -146,7 +146,7 @@ describe('a module that does not load', () => {
     [
       'imports without the ending .ts',
       "import { helper } from './helper';\nexport default { helper };",
-      /write the ending \.ts/,
+      /write the extension \.ts/,
     ],
     ['imports what is not there', "import nothing from 'no-such-package';\nexport default nothing;", /no-such-package/],
     ['throws', '\n\nthrow new Error("out of luck");', /train\.ts:3.*out of luck/],
