@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { runContentRequest } from '../daemon/content/work.ts';
 import { diffWeights } from '../daemon/diff/weights.ts';
-import { LookingPool, lookingSetup } from '../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../daemon/inspector/pool.ts';
 import { newSession } from '../daemon/runs/records.ts';
 import { type Store, startStore } from '../daemon/store/client.ts';
 import { randomId } from '../protocol/ids.ts';
@@ -26,7 +26,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
   });
   const workers = {
     thread: pathToFileURL(join(dist, 'content-thread.js')),
-    looking: new LookingPool(lookingSetup(dist)),
+    looking: new InspectorPool(inspectorSetup(dist)),
   };
   const run = await store.createRun(benchRun());
   const session = newSession(run, 'train', null);

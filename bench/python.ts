@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect } from '../daemon/inspector/inspect.ts';
-import { LookingPool, lookingSetup } from '../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../daemon/inspector/pool.ts';
 import { startStore } from '../daemon/store/client.ts';
 import { torchPython } from '../scripts/python.ts';
 import { currentTorch } from '../scripts/python-environments.ts';
@@ -107,7 +107,7 @@ async function ingest(work: string, dist: string, large: string): Promise<Result
 
 /** Asks a process that was started before, as for every file but the first. */
 async function inspectBenchmark(large: string, dist: string): Promise<Result> {
-  const pool = new LookingPool(lookingSetup(dist));
+  const pool = new InspectorPool(inspectorSetup(dist));
   try {
     const rounds: number[] = [];
     for (let round = 0; round <= 10; round++) {

@@ -10,7 +10,9 @@ const FOLDERS: readonly string[] = [
   'daemon/content',
   'daemon/diff',
   'daemon/export',
+  'daemon/inspector',
   'daemon/runs',
+  'daemon/sessions',
   'daemon/trainer',
 ];
 

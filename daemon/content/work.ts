@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
-import type { LookingPool } from '../inspector/pool.ts';
+import type { InspectorPool } from '../inspector/pool.ts';
 import {
   STRUCTURE_LIMITS,
   type Structure,
@@ -22,7 +22,7 @@ export interface ContentWorkers {
   /** Bundle of the thread that computes. */
   thread: URL;
   /** Processes that find a file's structure. */
-  looking: LookingPool;
+  looking: InspectorPool;
 }
 
 export interface Watcher {
@@ -85,13 +85,13 @@ export function cancelled(): TrainstashError {
 /** Relay between the thread that reads stored files and the process that parses them. */
 class InspectionRelay {
   readonly #worker: Worker;
-  readonly #pool: LookingPool;
+  readonly #pool: InspectorPool;
   readonly #over = new AbortController();
   /** Files that may have been created; the thread removes each as soon as it is open. */
   readonly #unpacked: string[] = [];
   #awaited: { resolve(bytes: Uint8Array): void; reject(error: Error): void } | null = null;
 
-  constructor(worker: Worker, pool: LookingPool) {
+  constructor(worker: Worker, pool: InspectorPool) {
     this.#worker = worker;
     this.#pool = pool;
   }

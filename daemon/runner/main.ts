@@ -14,7 +14,7 @@ import { SessionDirectory } from '../sessions/directory.ts';
 import { outcomeOf } from '../sessions/ending.ts';
 import { commandEnvironment, realCommand } from '../sessions/launch.ts';
 import { LEFTOVERS, SEEN_ALIVE } from '../sessions/leftovers.ts';
-import { patiently } from '../sessions/patience.ts';
+import { retryUntil } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { Alarm } from './alarm.ts';
@@ -80,7 +80,7 @@ async function main(path: string): Promise<number> {
   }
   // Also the last events may have to wait for room.
   reporter.flush();
-  await patiently(
+  await retryUntil(
     () => directory.writeExit(record),
     () => runner.isInterrupted,
   );

@@ -54,7 +54,7 @@ export interface ProjectSetup {
 /** Record of the stores that were made on this machine. */
 export interface MadeHere {
   /** Returns true if no store is there yet. */
-  isYetToBeMade(store: string): boolean;
+  isNew(store: string): boolean;
   isOurs(store: string, id: string | null): boolean;
   bind(store: string, id: string): void;
 }
@@ -101,7 +101,7 @@ export class OpenProject {
         { path: place.store, reason: network },
       );
     }
-    const isNew = setup.made.isYetToBeMade(place.store);
+    const isNew = setup.made.isNew(place.store);
     requireWritable(place.store);
     if (!place.git) ignoreInGit(place.store);
     let project: OpenProject | undefined;

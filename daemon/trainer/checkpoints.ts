@@ -8,7 +8,7 @@ import { fromWireNumber, hasDiverged, isBetter, toWireNumbers } from '../../prot
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type CheckpointPolicy } from '../../protocol/session.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
-import { patiently } from '../sessions/patience.ts';
+import { retryUntil } from '../sessions/patience.ts';
 import type { Reporter } from '../sessions/reporter.ts';
 import type { CaptureResult, Capturer } from './capture.ts';
 import type { NamedTensor, Progress } from './state.ts';
@@ -146,11 +146,11 @@ export class Checkpoints {
    * Takes the last checkpoint of a training: otherwise its state is lost with the process. A full disk may get space
    * again, so it retries for at most ten minutes, or until the user does not want to wait. Returns false if it failed.
    */
-  takeLast(reasons: string[], progress: Progress, isImpatient: () => boolean): Promise<boolean> {
+  takeLast(reasons: string[], progress: Progress, givesUp: () => boolean): Promise<boolean> {
     this.#isLast = true;
     this.#reportedFailure = false;
-    const isUseless = () => this.#setup.capturer.isBroken || isImpatient();
-    return patiently(() => this.take(reasons, progress), isUseless);
+    const isUseless = () => this.#setup.capturer.isBroken || givesUp();
+    return retryUntil(() => this.take(reasons, progress), isUseless);
   }
 
   async settle(): Promise<void> {

@@ -76,8 +76,8 @@ export class Loop {
 
   #takeLast(reasons: string[], state: Assembly['progress']): Promise<boolean> {
     const { checkpoints, interrupted, reporter } = this.#setup;
-    const isImpatient = () => interrupted.by !== null || reporter.request()?.stop === true;
-    return checkpoints.takeLast(reasons, state, isImpatient);
+    const givesUp = () => interrupted.by !== null || reporter.request()?.stop === true;
+    return checkpoints.takeLast(reasons, state, givesUp);
   }
 
   async #epoch(): Promise<LoopEnd | null> {

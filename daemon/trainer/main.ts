@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { toWire } from '../../protocol/errors.ts';
 import type { ExitRecord, Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
-import { patiently } from '../sessions/patience.ts';
+import { retryUntil } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { assemble } from './assemble.ts';
@@ -53,7 +53,7 @@ async function main(path: string): Promise<number> {
   }
   // The last events may also have to wait for disk space.
   reporter.flush();
-  await patiently(
+  await retryUntil(
     () => directory.writeExit(record),
     () => session.isInterrupted,
   );

@@ -44,9 +44,9 @@ describe('of a session', () => {
     expect(readdirSync(directory.path).sort()).toEqual(KEPT);
     expect(directory.inbox()).toEqual(['000000008-000001-bbbbbbbbbbbb']);
     expect(readdirSync(directory.file('inbox'))).toEqual(directory.inbox());
-    expect(directory.taking()).toEqual(['bad-000000007-000001-cccccccccccc']);
+    expect(directory.claimed()).toEqual(['bad-000000007-000001-cccccccccccc']);
     sweepSession(directory, expectNothing, Date.now() + 8 * DAY_MS);
-    expect(directory.taking()).toEqual([]);
+    expect(directory.claimed()).toEqual([]);
   });
 
   test('that lives, or is only being started, nothing is taken', () => {

@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import { inspect } from '../../daemon/inspector/inspect.ts';
-import { LookingPool, lookingSetup } from '../../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../../daemon/inspector/pool.ts';
 import { isError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { afterwards } from '../support/cleanup.ts';
@@ -133,7 +133,7 @@ describe.skipIf(process.platform !== 'linux')('looked into by the daemon', () =>
     writeFileSync(path, safetensors(header, 51));
     await expect(client.request(m.fileInspect, { path, after: first.next! })).rejects.toMatchObject({
       code: 'fileUnreadable',
-      message: expect.stringContaining('written while it was read'),
+      message: expect.stringContaining('changed while it was read'),
     });
   });
 
@@ -165,8 +165,8 @@ describe.skipIf(process.platform !== 'linux')('looked into by the daemon', () =>
 });
 
 describe('a process that looks', () => {
-  function pooled(): LookingPool {
-    const pool = new LookingPool(lookingSetup(DIST));
+  function pooled(): InspectorPool {
+    const pool = new InspectorPool(inspectorSetup(DIST));
     afterwards(() => pool.close());
     return pool;
   }

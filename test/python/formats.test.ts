@@ -20,13 +20,13 @@ import type { Inspection } from '../../daemon/formats/inspection.ts';
 import { readPickle } from '../../daemon/formats/pickle.ts';
 import { type Statistics, statisticsOf } from '../../daemon/formats/statistics.ts';
 import { inspect as inspectWith } from '../../daemon/inspector/inspect.ts';
-import { LookingPool, lookingSetup } from '../../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../../daemon/inspector/pool.ts';
 import { hashFile } from '../../daemon/store/hashing.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON, script } from '../support/python.ts';
 import { DIST } from '../support/trainer.ts';
 
-const pool = new LookingPool(lookingSetup(DIST));
+const pool = new InspectorPool(inspectorSetup(DIST));
 let folder = '';
 
 const inspect = (path: string, statistics: boolean) => inspectWith(pool, null, { path, statistics });
@@ -294,7 +294,7 @@ describe.skipIf(!PYTHON)('hostile files', () => {
     expect(over).toBe(true);
     expect(result).toMatchObject({
       code: 'fileUnreadable',
-      message: expect.stringContaining('written while it was read'),
+      message: expect.stringContaining('changed while it was read'),
     });
   });
 });

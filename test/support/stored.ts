@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { ContentWorkers, Watcher } from '../../daemon/content/work.ts';
-import { LookingPool, lookingSetup } from '../../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../../daemon/inspector/pool.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
 import { type Store, startStore } from '../../daemon/store/client.ts';
 import type { Run, Session } from '../../protocol/domain.ts';
@@ -15,7 +15,7 @@ import { DIST } from './trainer.ts';
 
 export const CONTENT_WORKERS: ContentWorkers = {
   thread: pathToFileURL(join(DIST, 'content-thread.js')),
-  looking: new LookingPool(lookingSetup(DIST)),
+  looking: new InspectorPool(inspectorSetup(DIST)),
 };
 export const UNWATCHED: Watcher = { signal: new AbortController().signal, progress: () => {} };
 

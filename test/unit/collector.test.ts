@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { firstBroken } from '../../daemon/inspector/whole.ts';
+import { firstIncomplete } from '../../daemon/inspector/whole.ts';
 import { Collector, type CollectorSetup } from '../../daemon/runner/collector.ts';
 import { gradeOf } from '../../daemon/runner/grade.ts';
 import { know } from '../../daemon/runner/know.ts';
@@ -29,7 +29,7 @@ function lookerOf(root: string): CollectorSetup['looker'] {
       const { changed, truncated } = watched.look(0);
       return { files: new Map(changed.map((file) => [file.path, file])), truncated, tookMs: 0 };
     },
-    firstBroken: async (files) => firstBroken({ do: 'whole', files }),
+    firstBroken: async (files) => firstIncomplete({ do: 'whole', files }),
     gradeOf: async (paths) => gradeOf(await know(paths)),
   };
 }
