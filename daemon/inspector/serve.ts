@@ -13,7 +13,7 @@ export interface Client {
 }
 
 /** Serves requests with `answer`; a FormatError describes the problem with the file. */
-export function serve(answer: (request: unknown, asking: Client) => unknown): void {
+export function serve(answer: (request: unknown, client: Client) => unknown): void {
   const { reads, signal } = workerData as ThreadSetup;
   const send = (message: FromThread) => parentPort!.postMessage(message);
   const awaited = (): ReadAnswer => {

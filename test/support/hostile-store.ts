@@ -327,7 +327,7 @@ function setup(folder: string): Parameters<typeof OpenProject.open>[1] {
     ownEnvironment: { environment: {} },
     // A person has said that it may be used: nothing holds it back.
     sweep: sweepExports,
-    made: { isYetToBeMade: () => false, isOurs: () => true, bind: () => {} },
+    made: { isNew: () => false, isOurs: () => true, bind: () => {} },
   };
 }
 
