@@ -159,7 +159,7 @@ describe.skipIf(!PYTHON)('whatever is done to the tree meanwhile', () => {
     const refused = await fixture.cli('resume', '2');
     expect(refused).toMatchObject({
       code: 3,
-      stderr: expect.stringContaining('Since it was queued something has changed'),
+      stderr: expect.stringContaining('changed since it was queued'),
     });
     expect((await fixture.cli('resume', '2', '--yes')).code).toBe(0);
     const { run } = await expectTied(one, queued.id, { label: 'idea', branch: 'idea' });

@@ -210,7 +210,7 @@ test('the daemon was off while HEAD moved: what nobody changed since is switched
   expect(asked.code).toBe(1);
   expect(repository.read('checkpoints/new.pt')).toBe('on other or on main?');
   const moved = await fixture.cli('sync', '--files', 'move');
-  expect(moved.stdout).toContain('Files are those of main');
+  expect(moved.stdout).toContain('The files of main are in place');
   expect(repository.read('checkpoints/new.pt')).toBeNull();
   expect(readFileSync(join(repository.root, 'checkpoints/last.pt'), 'utf8')).toBe('main');
 });

@@ -129,7 +129,7 @@ test('scrub lists what older versions wrote in clear, and after a yes nothing of
     command: { words: ['python', 'x.py', '--token', '***'] },
     reason: 'RuntimeError: no login with ***',
   });
-  expect((await fixture.cli('fsck')).stdout).toContain('everything is whole');
+  expect((await fixture.cli('fsck')).stdout).toContain('everything is intact');
   expect((await fixture.cli('fsck', '--rebuild')).stdout).toContain('1 run,');
   expect((await shown(fixture, run)).checkpoints).toEqual(before.checkpoints);
 });
@@ -150,7 +150,7 @@ test('scrub that is killed goes on with what is left', async () => {
   // What the first of them knew of the output, the last does not know any more.
   expect(leaks(fixture, known).filter((name) => name !== 'output.log')).toEqual([]);
   expect((await shown(fixture, run)).checkpoints).toEqual(before.checkpoints);
-  expect((await fixture.cli('fsck')).stdout).toContain('everything is whole');
+  expect((await fixture.cli('fsck')).stdout).toContain('everything is intact');
 });
 
 test('scrub leaves the records of live runs alone, and says so', async () => {

@@ -217,7 +217,7 @@ test.skipIf(!GPU)('doctor tries what is here, says what was rejected and why, an
   const { stdout } = await fixture.cli('doctor', '--trust');
   expect(stdout).toMatch(/✘ webgpu +the only device is software/);
   expect(stdout).toMatch(/✘ tfjs-node-gpu +it runs, but not on a GPU/);
-  expect(stdout).toMatch(/✔ wasm +[\d.]+ ms a step/);
+  expect(stdout).toMatch(/✔ wasm +[\d.]+ ms per step/);
   expect(stdout).toContain('`auto` takes wasm');
   expect(stdout).toContain('cuDNN 8.1');
   for (const line of stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(80);

@@ -46,7 +46,7 @@ test('from init to eject', async () => {
   expect(readdirSync(restored)).toEqual([STATE_FILE]);
 
   const why = await ok('gc', '--why', '1');
-  expect(why).toMatch(/small #1 on main: .* before dedup/);
+  expect(why).toMatch(/small #1 on main: .* before deduplication/);
   expect(why).toMatch(new RegExp(`${last.id}.*newest of its run`));
   expect(why).toMatch(new RegExp(`${middle.id}.*tagged paper; a fork starts fr`));
   expect((await fixture.cli('gc', '1')).stderr).toContain('only with --why');
@@ -62,7 +62,7 @@ test('from init to eject', async () => {
   expect(await ok('rm', 'faster', '--undo')).toContain('are back');
   expect(await ok('ls')).toContain('faster');
   expect(await ok('gc', '--empty-trash', '--yes')).toMatch(/chunks deleted/);
-  expect(await ok('fsck')).toContain('✔ everything is whole');
+  expect(await ok('fsck')).toContain('✔ everything is intact');
   expect(await ok('fsck', '--rebuild')).toMatch(/Catalog rebuilt: 2 runs/);
   expect(await json('where')).toMatchObject({
     project: { root: fixture.root, branch: 'main' },

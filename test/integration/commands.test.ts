@@ -260,11 +260,11 @@ save('out/step_5.pt', 'x'); sys.exit(1)
 `,
     );
     const first = await fixture.cli('run', 'train');
-    expect(first.stdout).toContain('`trainstash resume 1` goes on from step 5.');
+    expect(first.stdout).toContain('`trainstash resume 1` continues from step 5.');
     const resumed = await fixture.cli('resume', '1', '--yes');
     expect(resumed.stdout).toContain('trainstash.ResumeError: The checkpoint does not fit. (exit code 1).');
-    expect(resumed.stdout).not.toContain('goes on from');
-    expect(resumed.stdout).toContain('would end in the same way');
+    expect(resumed.stdout).not.toContain('continues from');
+    expect(resumed.stdout).toContain('would fail in the same way');
   });
 
   test('reads what is typed into its attached terminal', async () => {

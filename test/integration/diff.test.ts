@@ -79,7 +79,7 @@ test('the best runs of two branches; what does not exist is named, and nothing i
   const run = await startSmall(client, fixture, { epochs: 1 });
   await untilStatus(client, fixture, run.id, 'completed');
   expect((await fixture.cli('diff', 'main..idea')).stderr).toContain('There are no runs of idea');
-  expect((await fixture.cli('diff', '1')).stderr).toContain('A diff needs two sides');
+  expect((await fixture.cli('diff', '1')).stderr).toContain('diff needs two sides');
   expect((await fixture.cli('diff', '1', '99')).stderr).toContain('There is no checkpoint "99"');
   expect(JSON.parse((await fixture.cli('diff', 'main..main', '--json')).stdout)).toMatchObject({
     sameState: true,

@@ -125,7 +125,7 @@ test('a bug is one sentence and a log; its stack is for who asks', async () => {
   const gone = cliOf(fixture, broken, {}, 'ls');
   expect(gone.status).toBe(1);
   expect(gone.stderr).toMatch(
-    /^error: Trainstash cannot be loaded from .*install it again\. TRAINSTASH_DEBUG=1 shows the details\.\n$/,
+    /^error: Trainstash cannot be loaded from .*Reinstall Trainstash\. TRAINSTASH_DEBUG=1 shows the details\.\n$/,
   );
   cpSync(join(DIST, 'cli.js'), join(broken, 'cli.js'));
   // The runtime's copy cannot be made.

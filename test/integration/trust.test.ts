@@ -109,7 +109,7 @@ describe('a store that was made elsewhere', () => {
     const out = join(victim.folder, 'out');
     const refused = await cli(fixture, root, 'restore', CHECKPOINT, out);
     expect(refused.code).toBe(1);
-    expect(refused.text).toMatch(/made elsewhere: by another user or on another machine, or it is a copy.*--trust/s);
+    expect(refused.text).toMatch(/made elsewhere.*--trust/s);
     expect(existsSync(out)).toBe(false);
     const resumed = await cli(fixture, root, 'resume', '1', '--yes', '--json');
     expect(JSON.parse(resumed.text)).toMatchObject({ error: { code: 'storeElsewhere' } });
@@ -220,7 +220,7 @@ test('doctor loads no package that came with a folder which nobody has trusted, 
   writeFileSync(main, `require('fs').writeFileSync(${JSON.stringify(trace)}, '');\n${readFileSync(main, 'utf8')}`);
   const { stdout } = await fixture.cli('doctor');
   expect(existsSync(trace)).toBe(false);
-  expect(stdout).toMatch(/tfjs-node-gpu\s+not loaded:\s+\S+tfjs-node-gpu\s+came with this folder/);
+  expect(stdout).toMatch(/tfjs-node-gpu\s+not loaded:\s+\S+tfjs-node-gpu\s+is part of this folder/);
   expect(stdout).toContain('doctor --trust');
   const client = await fixture.connect();
   const opened = await client.request(m.projectOpen, { root: fixture.root, trusted: false });
