@@ -59,12 +59,23 @@ export function isFormer(hook: string): boolean {
   return hook.includes(FORMER);
 }
 
+const SHELLS = new Set(['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh']);
+
 /** Tells whether a shell that understands our lines runs the hook; git runs a hook without such a first line with `sh`. */
 export function isShellScript(hook: string): boolean {
   const [first = '', ...rest] = hook.split('\n');
   if (hook.includes('\0') || (first.startsWith('#!') && rest.length === 0)) return false;
-  return (
-    !first.startsWith('#!') ||
-    /^#!\s*\S*?(?:\benv\s+(?:-S\s+)?)?(?:\S*\/)?(?:sh|bash|dash|ash|zsh|ksh)\b(?!\.)/.test(first)
-  );
+  return !first.startsWith('#!') || SHELLS.has(interpreterOf(first));
+}
+
+/** Returns the name of the interpreter in a first line. Folders do not count: `/home/me/flash-attn/bin/python` is no shell. */
+function interpreterOf(line: string): string {
+  const names = line
+    .slice(2)
+    .trim()
+    .split(/\s+/)
+    .map((word) => word.slice(word.lastIndexOf('/') + 1));
+  const [program = '', ...words] = names;
+  if (program !== 'env') return program;
+  return words.find((word) => !word.startsWith('-') && !word.includes('=')) ?? '';
 }

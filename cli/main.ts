@@ -121,7 +121,7 @@ function overview(): string {
   const width = Math.max(...Object.keys(commands).map((name) => name.length));
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
   return [
-    'Trainstash keeps every checkpoint of your trainings and resumes them bit for bit.',
+    'Trainstash keeps every checkpoint of your trainings and resumes bit for bit.',
     '',
     'Usage: trainstash COMMAND [--json]',
     '',

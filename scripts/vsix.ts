@@ -1,4 +1,4 @@
-// Packs the extension, for every platform or for one. The daemon's bundles travel in it as they are.
+// Packs the extension, for all platforms or for one. The daemon's bundles are included unchanged.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,7 +12,7 @@ import { configSchema } from './schema.ts';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { version } = createRequire(import.meta.url)('../package.json');
 
-/** What VS Code calls a platform, and what the packages with binaries call it. */
+/** Platforms by VS Code's names, with the names in the packages with binaries. */
 const PLATFORMS = {
   'linux-x64': { sqlite: 'linux-x64', terminal: 'linux-x64' },
   'linux-arm64': { sqlite: 'linux-arm64', terminal: 'linux-arm64' },
@@ -27,7 +27,7 @@ const PLATFORMS = {
 export type Platform = keyof typeof PLATFORMS;
 export const platforms = Object.keys(PLATFORMS) as Platform[];
 
-/** Path of the package, `.cache/trainstash.vsix` unless told otherwise. `dist/` must have been built. */
+/** Packs the extension and returns the path, by default `.cache/trainstash.vsix`. `dist/` must have been built. */
 export async function packExtension(options: { platform?: Platform; target?: string } = {}): Promise<string> {
   const { platform } = options;
   const staging = join(root, '.cache', platform ? `vsix-${platform}` : 'vsix');
@@ -69,7 +69,7 @@ export async function packExtension(options: { platform?: Platform; target?: str
   const notices = noticesOf(root, [...inside, ...packagesOf(bundled)]);
   writeFileSync(join(staging, 'THIRD-PARTY-NOTICES.txt'), notices);
   for (const file of ['README.md', 'LICENSE', 'CHANGELOG.md']) cpSync(join(root, file), join(staging, file));
-  // What is not named here does not get in.
+  // Only these files are packed.
   const wanted = ['*.js', '*.md', 'LICENSE', '*.txt', 'package.json', 'trainstash.schema.json'];
   const lines = ['**', ...wanted.map((name) => `!${name}`), '!dist/**', '!media/**', '!pages/**'];
   writeFileSync(join(staging, '.vscodeignore'), `${lines.join('\n')}\n`);
@@ -86,8 +86,8 @@ export async function packExtension(options: { platform?: Platform; target?: str
 }
 
 /**
- * `extension.js` and what it loads later. Splitting exists for modules of the new kind only, whose loading would wait for
- * everything else that starts with the window; so each piece is turned into one of the old kind afterwards.
+ * Bundles `extension.js` and the parts that it loads later. esbuild only splits ES modules, but loading those would wait for
+ * everything else that starts with the window, so each part is converted to CommonJS afterwards.
  */
 async function bundleExtension(staging: string, builtAt: number): Promise<Metafile> {
   const { outputFiles, metafile } = await build({
@@ -107,7 +107,7 @@ async function bundleExtension(staging: string, builtAt: number): Promise<Metafi
     define: { TRAINSTASH_VERSION: JSON.stringify(version), TRAINSTASH_BUILT_AT: String(builtAt) },
   });
   for (const { path, text } of outputFiles) {
-    // As it is: else each of 24 modules would copy all of its names.
+    // A plain require: otherwise each of 24 modules would copy all of its names.
     const own = text.replaceAll(/^import \* as (\w+) from "vscode";$/gm, 'const $1 = require("vscode");');
     const { code } = await transform(own, {
       format: 'cjs',
@@ -115,7 +115,7 @@ async function bundleExtension(staging: string, builtAt: number): Promise<Metafi
       target: 'node22',
       supported: { 'dynamic-import': false },
       minify: true,
-      // Names in stack traces.
+      // Keeps names in stack traces.
       keepNames: true,
       legalComments: 'none',
     });
@@ -124,10 +124,10 @@ async function bundleExtension(staging: string, builtAt: number): Promise<Metafi
   return metafile;
 }
 
-/** In the package for all, commands of Windows on ARM run on pipes: its console would make it too large. */
+/** Platforms with a terminal in the universal package. On Windows on ARM commands use pipes: its console would be too large. */
 const TERMINALS_FOR_ALL = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64', 'win32-x64'];
 
-/** Leaves the binaries of that platform, or of all, and fetches those that npm did not install here. */
+/** Keeps the binaries of one platform, or of all, and fetches those that npm did not install here. */
 function chooseBinaries(modules: string, platform: Platform | undefined): void {
   const own = platform && PLATFORMS[platform];
   if (own) {
@@ -146,11 +146,11 @@ function chooseBinaries(modules: string, platform: Platform | undefined): void {
     if (existsSync(folder)) continue;
     const packed = fetchPackage(name, optionalDependencies[name]);
     if (packed) cpSync(packed, folder, { recursive: true, filter: (path) => !/\.(md|pdb)$/.test(path) });
-    else console.warn(`${name} could not be had: there, commands run on pipes.`);
+    else console.warn(`${name} could not be fetched: commands use pipes there.`);
   }
 }
 
-/** Folder with the package's files, or null. */
+/** Returns the folder with the package's files, or null. */
 function fetchPackage(name: string, version: string): string | null {
   const cache = join(root, '.cache', 'packages', `${name.replaceAll('/', '-')}-${version}`);
   if (existsSync(join(cache, 'package'))) return join(cache, 'package');

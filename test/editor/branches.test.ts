@@ -1,4 +1,4 @@
-/** Files that follow the branch, as a person sees it. */
+/** Files that follow the branch, from a user's view. */
 import { expect, test, vi } from 'vitest';
 import { startSmall, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';

@@ -1,4 +1,4 @@
-/** Every operation of a store in every state that a store can be in: what is expected, and that nothing is changed or lost. */
+/** Every operation of a store in every state of the store: the expected outcome, with nothing changed or lost. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -41,11 +41,11 @@ interface Given {
   store: Store;
   run: Run;
   session: Session;
-  /** On another disk than the store. */
+  /** Folder on another disk than the store. */
   out: string;
 }
 
-/** In this order the outcome of none depends on another's; each is undone by itself or by the next. */
+/** Operations, in an order in which no outcome depends on another; each is undone by itself or by the next. */
 const OPERATIONS = {
   'list runs': ({ store }) => store.runs({ drafts: true, trashed: false, before: null, limit: 10 }),
   'show a run': ({ store, run }) => store.showRun(run.id, 10),
@@ -78,7 +78,7 @@ const OPERATIONS = {
 } satisfies Record<string, (given: Given) => Promise<unknown>>;
 type Operation = keyof typeof OPERATIONS;
 
-/** What an operation ends with: `works`, or the code of its error. */
+/** Outcome of an operation: `works`, or the code of its error. */
 type Expected = Partial<Record<Operation, string>> & { otherwise: string };
 
 const READING: Operation[] = ['list runs', 'show a run', 'find a checkpoint', 'read metrics', 'read usage'];
@@ -104,7 +104,7 @@ async function save(
   return (await store.saveCheckpoint({ directory, run, session }, 0)).checkpoint;
 }
 
-/** Compresses to nothing less than it is. */
+/** Makes content that does not compress. */
 function contentOf(id: string): Buffer {
   const blocks = Array.from({ length: FILE_BYTES / 64 }, (_, i) => createHash('sha512').update(`${id}${i}`).digest());
   return Buffer.concat(blocks);
@@ -142,7 +142,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-/** A store like the one above, at `path`. */
+/** Makes a store like the one above at `path`. */
 function copyTo(path: string): string {
   cpSync(join(home, 'store'), path, { recursive: true });
   return path;
@@ -163,7 +163,7 @@ async function outcomeOf(work: () => Promise<unknown>): Promise<string> {
   }
 }
 
-/** Each operation, one after the other, as one table: what differs shows beside what was expected. */
+/** Runs all operations and compares the outcomes as one table, so that differences stand side by side. */
 async function expectTable(given: Given, expected: Expected): Promise<void> {
   const table: Record<string, string> = {};
   for (const [name, operation] of Object.entries(OPERATIONS)) table[name] = await outcomeOf(() => operation(given));
@@ -173,7 +173,7 @@ async function expectTable(given: Given, expected: Expected): Promise<void> {
   expect(table).toEqual(wanted);
 }
 
-/** What was there from the beginning is there still, whole, with its tag and its curve. */
+/** Expects that the initial contents are still there and intact, with their tag and curve. */
 async function expectWhole(path: string): Promise<void> {
   const { store, out } = await opened(path);
   const kept = (await store.checkpoints(run.id, true)).filter(({ id }) => id === FIRST || id === SECOND);
@@ -200,14 +200,14 @@ const bytesOf = (path: string) =>
     ]),
   );
 
-/** For every operation, since the store is not even opened; nothing of it is changed. */
+/** Expects that every operation is refused, since the store is not opened, and that nothing in it changes. */
 async function expectRefused(path: string, code: string): Promise<void> {
   const before = bytesOf(path);
   expect(await outcomeOf(() => opened(path))).toBe(code);
   expect(bytesOf(path)).toEqual(before);
 }
 
-/** Another program with a lock on a database of the store, until it is ended. */
+/** Starts another program that holds a lock on a database of the store until it is ended. */
 async function holding(path: string, statement: string): Promise<ChildProcess> {
   const program = `
     const { DatabaseSync } = require('node:sqlite');
@@ -336,7 +336,7 @@ for (const driver of ['better', 'node'])
     test('with a damaged page of content: that checkpoint is refused, and the others can be had', async () => {
       choose();
       const path = copyTo(join(temporaryFolder(), 'store'));
-      // Of the large rows the last page is in the middle of the newest one's bytes.
+      // In the table with large rows, the last page is in the middle of the newest row's bytes.
       damage(join(path, 'objects.db'), 'chunk', 'pageno DESC');
       const given = await opened(path);
       const { store, out } = given;
@@ -352,12 +352,12 @@ for (const driver of ['better', 'node'])
       const disk = smallDisk(48);
       const path = copyTo(join(disk, 'store'));
       const given = await opened(path);
-      // Makes the reserve.
+      // Creates the reserve.
       await OPERATIONS.save(given);
       const filler = fill(disk);
       await expectTable(given, {
         ...all(['save', 'tag', 'untag', 'put a run', 'rebuild'], 'storeFull'),
-        // Never taken in where little is left; the file stays where it is.
+        // The file is never stored when little space is left; it stays where it is.
         'save a file': 'works',
         otherwise: 'works',
       });

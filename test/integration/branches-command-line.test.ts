@@ -28,11 +28,11 @@ test('sync asks once, switch waits for the files, and stash shows, restores and 
   expect(await ok('stash')).toMatch(/main\s+restored automatically\s+1\s+4 B/);
   expect(await ok('stash', 'show', 'main')).toContain(LAST);
   const elsewhere = join(fixture.folder, 'elsewhere');
-  expect(await ok('stash', 'restore', 'main', '--to', elsewhere)).toContain('1 file put back');
+  expect(await ok('stash', 'restore', 'main', '--to', elsewhere)).toContain('1 file restored');
   expect(readFileSync(join(elsewhere, LAST), 'utf8')).toBe('main');
   expect(await ok('stash', 'drop', 'main')).toContain('in the trash for 7 days');
   expect(await ok('stash', 'list')).toContain('dropped');
-  expect(await ok('stash', 'undo')).toContain('is back');
+  expect(await ok('stash', 'undo')).toContain('is restored to the list');
   expect(await ok('switch', '-c', 'third')).toContain('The files of third are in place');
   expect(await ok('switch', 'main')).toContain('The files of main are in place');
   expect(repository.read(LAST)).toBe('main');
@@ -67,7 +67,7 @@ test('with the hook `git switch b && python train.py` finds its own files; an ex
   expect(shell(`git switch -q other && ${train('more')}`)).toBe('other');
   expect(readFileSync(join(root, '.git/was-called'), 'utf8').trim().split('\n')).toEqual(['1', '1', '1']);
 
-  expect((await fixture.cli('hook', 'remove')).stdout).toContain('gone');
+  expect((await fixture.cli('hook', 'remove')).stdout).toContain('Removed the hook');
   expect(readFileSync(hook, 'utf8')).toContain('was-called');
   expect(existsSync(`${hook}.before-trainstash`)).toBe(false);
 });

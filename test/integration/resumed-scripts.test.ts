@@ -1,4 +1,4 @@
-/** Scripts that save by themselves, started once more: what they go on from, which steps they have, what is said. */
+/** Scripts that save by themselves, started again: their origin, their steps, and the messages. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { environment, startJob } from '../support/commands.ts';
 import { type Fixture, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
 import { PYTHON } from '../support/python.ts';
 
-/** `MODE` is read at each launch: what it does then. */
+/** Script that reads `MODE` at each launch to choose its behaviour. */
 const SCRIPT = `
 import os, sys, time
 mode = open('mode').read().strip()

@@ -1,4 +1,4 @@
-/** Removed runs and checkpoints: seen, brought back, and deleted only after a yes. */
+/** Removed runs and checkpoints: listed, restored, and deleted only after a yes. */
 import { expect, test } from 'vitest';
 import { runRemove, runResume, runShow, storeTrash } from '../../protocol/messages.ts';
 import { lossLines } from '../../protocol/trash-words.ts';
@@ -39,8 +39,8 @@ test('what retention put into the trash is listed with ids that rm --undo takes,
   for (const { id } of checkpoints) expect(after).toContain(id);
 
   const [first, second] = checkpoints;
-  expect((await fixture.cli('rm', first!.id, '--undo')).stdout).toBe(`${first!.id} is back.\n`);
-  expect((await fixture.cli('rm', `1@${second!.step}`, '--undo')).stdout).toBe(`${second!.id} is back.\n`);
+  expect((await fixture.cli('rm', first!.id, '--undo')).stdout).toBe(`${first!.id} is restored.\n`);
+  expect((await fixture.cli('rm', `1@${second!.step}`, '--undo')).stdout).toBe(`${second!.id} is restored.\n`);
   expect((await fixture.cli('gc', '--why', '1')).stdout).toContain('brought back from the trash');
   const again = await client.request(runResume, {
     root: fixture.root,
@@ -69,7 +69,9 @@ test('emptying the trash says what will be lost and waits for a yes; then an und
   for (const line of lost) expect(refused.stdout.replaceAll(/\s+/g, ' ')).toContain(line);
   expect(refused.stderr).toBe('Nothing was deleted. --yes skips the question.\n');
   expect((await fixture.cli('gc', '--empty-trash', '--json')).code).toBe(1);
-  expect((await fixture.cli('rm', '1', '--undo')).stdout).toBe(`small #1 and ${kept.length} checkpoints are back.\n`);
+  expect((await fixture.cli('rm', '1', '--undo')).stdout).toBe(
+    `small #1 and ${kept.length} checkpoints are restored.\n`,
+  );
   expect((await show(client, fixture, '1')).checkpoints.map(({ id }) => id)).toEqual(kept.map(({ id }) => id));
   const twice = await fixture.cli('rm', '1', '--undo');
   expect(twice.stderr).toContain('small #1 is not in the trash');
@@ -77,7 +79,7 @@ test('emptying the trash says what will be lost and waits for a yes; then an und
   const single = kept[0]!.id;
   expect((await fixture.cli('rm', single)).stdout).toContain('is in the trash for 7 days');
   expect((await fixture.cli('rm', '1')).code).toBe(0);
-  // It went before its run did, and cannot come back without it.
+  // It was removed before its run was, and cannot be restored without it.
   expect((await fixture.cli('rm', single, '--undo')).stderr).toContain('`trainstash rm 1 --undo` brings back');
   const emptied = await fixture.cli('gc', '--empty-trash', '--yes');
   expect(emptied.stdout).toMatch(/^\d+ checkpoints and \d+ chunks? deleted/);

@@ -1,4 +1,4 @@
-/** Who has made a store, and who has said that a folder's code may be run: looking trusts nothing. */
+/** The origin of a store, and consent to run a folder's code: looking trusts nothing. */
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -31,7 +31,7 @@ async function given(): Promise<{ victim: Victim; fixture: Fixture; client: Clie
 const open = (client: Client, root: string, more: object = {}) =>
   client.request(m.projectOpen, { root, trusted: true, ...more });
 
-/** The command line in another folder than the fixture's. */
+/** Runs the command line in another folder than the fixture's. */
 function cli(fixture: Fixture, cwd: string, ...words: string[]): Promise<{ code: number | null; text: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [join(DIST, 'trainstash.js'), ...words], { cwd, env: fixture.env });
@@ -86,7 +86,7 @@ describe('a store that was made elsewhere', () => {
     for (const [what, ask] of Object.entries(refused))
       await expect(ask(), what).rejects.toMatchObject({ code: 'storeElsewhere', data: { root } });
     expect(existsSync(out)).toBe(false);
-    // Nor when HEAD moves under it.
+    // Moving HEAD does not change that.
     gitIn(root)('switch', '-q', 'other');
     await client.request(m.projectOpen, { root, trusted: true, watch: true });
     gitIn(root)('switch', '-q', 'main');

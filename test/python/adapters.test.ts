@@ -1,6 +1,6 @@
 /**
- * The adapters against stand-ins that keep the documented contracts of the frameworks (see frameworks/README.md): what is
- * proven here is our side. The real frameworks are not installed where these tests usually run.
+ * The adapters against stand-ins that keep the documented contracts of the frameworks (see frameworks/README.md): this tests our side.
+ * The real frameworks are not installed where these tests usually run.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -137,7 +137,7 @@ describe.skipIf(!PYTHON)('adapters, against the documented contract of the callb
     const killed = await run(make(), { DIE: '39' });
     const from = inbox(killed.directory).at(-1)!;
     expect(from.facts).toMatchObject({ step: 32, epoch: 2, grade: 'partial' });
-    // It begins its epochs anew: two are left.
+    // It starts its epochs from the beginning: two are left.
     const resumed = await run(resumeFrom(make(), from), { EPOCHS: '2' });
     expect(resumed.final).toBe(whole.final);
   });

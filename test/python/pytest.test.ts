@@ -1,4 +1,4 @@
-/** Runs the tests of python/tests: all of them with today's PyTorch, those of the state with the oldest that is supported. */
+/** Runs the tests of python/tests: all of them with today's PyTorch, those of the state with the oldest supported one. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -44,7 +44,7 @@ async function pytest(meta: { counts?: Counts }, python: string, words: string[]
     `--basetemp=${join(folder, 't')}`,
     `--junitxml=${report}`,
   ]);
-  // Before it may fail, so that the summary counts what passed.
+  // Read before the test may fail, so that the summary counts what passed.
   if (existsSync(report)) meta.counts = countsIn(readFileSync(report, 'utf8'));
   expect(ended.code, ended.text).toBe(0);
 }

@@ -1,4 +1,4 @@
-/** A command's metrics: what they tell of its checkpoints and of its health. */
+/** Conclusions from a command's metrics about its checkpoints and its health. */
 import { expect, test } from 'vitest';
 import { Alarm } from '../../daemon/runner/alarm.ts';
 import { Labels } from '../../daemon/runner/labels.ts';
@@ -47,7 +47,7 @@ test('a command is asked to end once, where its job has it; what is kept is said
   const said = alarm.look(1_200, { loss: Number.POSITIVE_INFINITY })!;
   expect(said).toMatchObject({ code: 'nan', level: 'error', ends: true });
   expect(said.text).toMatch(/^loss was ∞ at step 1200\. .*diverged.*onNaN.*kept/);
-  // Saved on its way out.
+  // Saved while ending.
   alarm.taken({ step: 1_200, metrics: { loss: 'Infinity' } });
   expect(alarm.look(1_201, { loss: Number.NaN, val: Number.NaN })).toMatchObject({ ends: false });
   expect(alarm.reason()).toBe('loss was ∞ at step 1200; its newest good checkpoint is of step 1,000');

@@ -1,4 +1,4 @@
-/** Which step a file has whose name or content does not say it: by what its script prints, before, after or much later. */
+/** Step of a file whose name and content do not say it: derived from what its script prints before, after or much later. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Labelled, Labels } from '../../daemon/runner/labels.ts';
 import { factsOfName } from '../../daemon/runner/names.ts';
@@ -19,16 +19,16 @@ afterEach(() => {
 
 interface Script {
   name: (epoch: number) => string;
-  /** What it calls its first epoch. */
+  /** Number of its first epoch. */
   printsFrom: number;
   lines: number;
-  /** After the file is saved; negative: before. */
+  /** Delay between saving and printing; negative: printed before. */
   printedMs: number;
-  /** Until a launcher passes a line on. */
+  /** Delay until a launcher passes a line on. */
   lateMs: number;
 }
 
-/** Labels at the end of a training, as they are after all that was looked at meanwhile. */
+/** Returns the final labels of a training. */
 function stepsOf({ name, printsFrom, lines, printedMs, lateMs }: Script): number[] {
   const progress = new Progress(0);
   const labels = new Labels(progress);
