@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { SummaryReporter } from './test/support/summary-reporter.ts';
 
 const EDITOR = 'test/editor/**/*.test.ts';
+const FRAMEWORKS = 'test/python/frameworks.test.ts';
 const common = {
   setupFiles: ['test/support/vitest-setup.ts'],
   testTimeout: 60_000,
@@ -20,7 +21,17 @@ export default defineConfig({
           ...common,
           name: 'parts',
           include: ['test/**/*.test.ts'],
-          exclude: [EDITOR],
+          exclude: [EDITOR, FRAMEWORKS],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      // Its environments take minutes to make the first time: no other test waits for them.
+      {
+        test: {
+          ...common,
+          name: 'frameworks',
+          include: [FRAMEWORKS],
+          globalSetup: ['test/support/make-framework-environments.ts'],
           sequence: { groupOrder: 0 },
         },
       },

@@ -1,6 +1,7 @@
 /** The command line, under a Node version that the daemon can run on. Only this file of `cli/` ends the process. */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { withSourceLines } from '../base/source-lines.ts';
 import { BUILD } from '../client/build.ts';
 import { explainedCodes, explanationOf } from '../client/explanations.ts';
 import { unexpected, wantsDetails } from '../client/unexpected.ts';
@@ -113,7 +114,9 @@ function described(error: unknown): { code: string; message: string; data?: unkn
   if (!isError(error, 'internal')) return toWire(error);
   // The daemon has logged its own errors.
   const details =
-    wantsDetails() && error.data.stack ? `\n${error.data.stack}` : ' `trainstash daemon logs` shows the details.';
+    wantsDetails() && error.data.stack
+      ? `\n${withSourceLines(error.data.stack)}`
+      : ' `trainstash daemon logs` shows the details.';
   return { code: 'internal', message: `${error.message.replace(/\.?$/, '.')}${details}` };
 }
 

@@ -10,6 +10,7 @@ import {
   type MessageConnection,
   ResponseError,
 } from 'vscode-jsonrpc/node';
+import { inspectFlags } from '../base/inspect.ts';
 import { fromWire, isError, TrainstashError, type WireError } from '../protocol/errors.ts';
 import { daemonHandOver, daemonHello, type Notification, type Request } from '../protocol/messages.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
@@ -81,7 +82,12 @@ async function startDaemon(paths: StatePaths, options: ClientOptions): Promise<S
   const child = spawn(
     options.node ?? process.execPath,
     // A large young generation would only keep garbage here: hundreds of megabytes after an hour's work.
-    ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning', join(runtime, 'daemon.js')],
+    [
+      '--max-semi-space-size=2',
+      '--disable-warning=ExperimentalWarning',
+      ...inspectFlags(0, env),
+      join(runtime, 'daemon.js'),
+    ],
     {
       cwd: paths.directory,
       detached: true,

@@ -1,4 +1,5 @@
 import { appendFileSync, renameSync, statSync } from 'node:fs';
+import { withSourceLines } from '../base/source-lines.ts';
 import { maskText } from '../protocol/secrets.ts';
 
 const MAX_BYTES = 2 << 20;
@@ -7,7 +8,7 @@ const MAX_BYTES = 2 << 20;
 export function openLog(path: string, maxBytes = MAX_BYTES): (text: string) => void {
   let bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   return (text) => {
-    const line = `${new Date().toISOString()} ${maskText(text)}\n`;
+    const line = `${new Date().toISOString()} ${maskText(withSourceLines(text))}\n`;
     try {
       if (bytes + line.length > maxBytes) {
         renameSync(path, `${path}.1`);

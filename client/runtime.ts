@@ -37,6 +37,8 @@ export function pruneRuntimes(runtimes: string, present: string): void {
 }
 
 function isForThisPlatform(path: string): boolean {
+  // Only the editor loads it, from where it was installed.
+  if (path === `${sep}extension`) return false;
   const name = /prebuilds[/\\](?<name>[^/\\]+)\.node$/.exec(path)?.groups?.name;
   if (!name) return !path.includes(`${sep}.tmp`);
   const { platform, arch } = process;

@@ -1,5 +1,6 @@
 /** Reports a bug in one sentence; the details go into a log. */
 import { join } from 'node:path';
+import { withSourceLines } from '../base/source-lines.ts';
 import { openLog } from './log.ts';
 import { statePaths } from './paths.ts';
 
@@ -11,7 +12,7 @@ export function wantsDetails(): boolean {
 /** Logs the error and returns the sentence to print. Never throws. */
 export function unexpected(error: unknown): string {
   const text = error instanceof Error ? error.message.split('\n')[0]! : String(error);
-  const details = (error instanceof Error && error.stack) || String(error);
+  const details = withSourceLines((error instanceof Error && error.stack) || String(error));
   const said = `Unexpected: ${text.replace(/\.$/, '')}.`;
   if (wantsDetails()) return `${said}\n${details}`;
   const path = writeDown(details);

@@ -18,7 +18,7 @@ import { inspect } from './inspector/inspect.ts';
 import { describeProject } from './runs/describe.ts';
 import { initProject } from './runs/init.ts';
 import { jobsOf } from './runs/jobs.ts';
-import { keepAsJob } from './runs/keep-job.ts';
+import { saveAsJob } from './runs/keep-job.ts';
 import { readLog } from './runs/log.ts';
 import type { OpenProject } from './runs/project.ts';
 import { madeElsewhere } from './runs/refusals.ts';
@@ -98,7 +98,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   });
   on(m.jobKeep, 'changes', async ({ root, run, name }) => {
     const { store } = await accepted(root);
-    return keepAsJob(await daemon.rootOf(root), await store.findRun(run), name);
+    return saveAsJob(await daemon.rootOf(root), await store.findRun(run), name);
   });
   on(m.projectWhere, 'reads', async ({ root }) => {
     const opened = await project(root);
@@ -153,7 +153,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     const findings = await daemon.backends.survey(from, environment, again ?? false);
     const auto = { wanted: 'auto', root: from, environment, checkpoint: null };
     const { backend, reason } = await daemon.backends.choose(auto);
-    return { findings, auto: { backend, reason }, untried: ownOnly ? daemon.backends.broughtBy(worktree) : [] };
+    return { findings, auto: { backend, reason }, untried: ownOnly ? daemon.backends.packagesIn(worktree) : [] };
   });
 
   on(m.runStart, 'changes', async ({ root, params, ...options }) =>

@@ -7,7 +7,7 @@ import { LIVE_STATUSES } from '../protocol/domain.ts';
 import type { ScrubReport } from '../protocol/messages.ts';
 import { ANSWER_FILE, ASKED_FOLDER, type ExitRecord, type Launch, type SessionEvent } from '../protocol/session.ts';
 import { counted } from '../protocol/words.ts';
-import { soundSessions } from './runs/adopt.ts';
+import { intactSessions } from './runs/adopt.ts';
 import type { ProjectContext } from './runs/context.ts';
 import type { OpenProject } from './runs/project.ts';
 import type { SessionDirectory } from './sessions/directory.ts';
@@ -86,7 +86,7 @@ async function lookAtAll(
   without: readonly string[],
 ): Promise<Looked> {
   const looked = await project.store.scrub({ known, apply, without });
-  for (const directory of soundSessions(project.context)) {
+  for (const directory of intactSessions(project.context)) {
     const launch = directory.launch();
     // Its runner, or its script, still writes there.
     if ((launch?.run && without.includes(launch.run)) || isAlive(directory)) continue;
@@ -262,7 +262,7 @@ async function wipe(
 function filesOf(context: ProjectContext, logs: boolean): string[] {
   const { store } = context.place;
   const databases = readdirSync(store).filter((name) => /\.db(-\w+)?$/.test(name));
-  const ofSessions = soundSessions(context).flatMap(({ path }) =>
+  const ofSessions = intactSessions(context).flatMap(({ path }) =>
     readdirSync(path)
       .filter((name) => /\.(json|ndjson)$/.test(name) || (logs && name.startsWith('output')))
       .map((name) => join(path, name))

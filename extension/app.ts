@@ -1,5 +1,6 @@
 /** Services and helpers that commands and views share. */
 import * as vscode from 'vscode';
+import { withSourceLines } from '../base/source-lines.ts';
 import { isError, TrainstashError } from '../protocol/errors.ts';
 import { projectOpen } from '../protocol/messages.ts';
 import type { Connection } from './connection.ts';
@@ -38,7 +39,7 @@ export function command(
 }
 
 export async function report(app: App, error: unknown): Promise<void> {
-  app.log.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  app.log.error(withSourceLines(error instanceof Error ? (error.stack ?? error.message) : String(error)));
   if (!(error instanceof TrainstashError) || error.code === 'internal') {
     const text = `An unexpected error occurred: ${plain((error as Error).message)}. Checkpoints are not affected.`;
     if (await vscode.window.showErrorMessage(text, 'Show Log')) app.log.show();

@@ -48,13 +48,18 @@ function request<R>() {
   });
 }
 
-const text = v.pipe(v.string(), v.maxLength(4096));
+/** Text without a NUL, which no path, name, word of a command or variable can hold: system calls would cut there, or Node throws. */
+const word = v.pipe(
+  v.string(),
+  v.check((value) => !value.includes('\0'), 'contains a NUL character, which no name, path or command can have'),
+);
+const text = v.pipe(word, v.maxLength(4096));
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
-  v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
+  v.union([word, v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(word, paramValue)]),
 );
 const params = v.record(text, paramValue);
 /** Environment variables. Their values stay in the memory of daemon and runner and are never written to disk. */
-const environment = v.record(v.string(), v.string());
+const environment = v.record(word, word);
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const root = text;
 
@@ -285,7 +290,7 @@ const launchOptions = {
    * Arguments inserted between the interpreter and the script that start a debugger in the same process. They hold for this
    * session only, not for restarts after a crash. Fails with `notPython` for other commands.
    */
-  debugger: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
+  debugger: v.optional(v.pipe(v.array(word), v.minLength(1))),
 };
 
 export const runStart = request<Run>()(
@@ -297,7 +302,7 @@ export const runStart = request<Run>()(
     params,
     seed: v.optional(count),
     /** Command to run without a job. The first word may be `python`. */
-    command: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
+    command: v.optional(v.pipe(v.array(word), v.minLength(1))),
     /** Working directory of `command`: absolute, inside the project. */
     cwd: v.optional(text),
   }),
@@ -310,7 +315,7 @@ const resumeOptions = {
   /** Step, checkpoint id, tag, `best` or `last` (the default). */
   from: v.optional(text),
   /** Command that replaces the masked words of a run without a job. */
-  command: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
+  command: v.optional(v.pipe(v.array(word), v.minLength(1))),
   /** Params with new values. */
   set: v.optional(params),
   /** Params that take the job's current value instead of the checkpoint's. */

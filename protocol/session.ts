@@ -59,6 +59,9 @@ export const TORCH_STATE_FILE = 'state.pt';
 /** Folder beside it with the parts of sharded tensors, in the format of `torch.distributed.checkpoint`. */
 export const SHARDS_FOLDER = 'shards/';
 export const SHARDS_INDEX = 'shards/.metadata';
+/** Record of the fits of a checkpoint's process, and folder with the last states of the fits before its own. */
+export const FITS_FILE = 'fits.json';
+export const FITS_FOLDER = 'fits/';
 
 /** Id of a run, session or checkpoint. Ids are parts of paths, so they contain only letters, digits, dashes and underscores. */
 export const idSchema = v.pipe(v.string(), v.regex(/^\w[\w-]{0,63}$/));
@@ -307,6 +310,8 @@ export const checkpointFileSchema = v.object({
   metrics: v.record(v.string(), wireNumberSchema),
   environment: v.record(v.string(), v.string()),
   data: v.nullable(v.object({ fingerprint: v.string(), samples: v.nullable(v.number()) })),
+  /** Digest that equal states share although their files contain run times or ids; absent: that of the files. */
+  sum: v.optional(v.nullable(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)))),
   /** Files. `name` is a relative path with `/`. `stat` is present if a script wrote the file itself and may write it again. */
   files: v.array(
     v.object({

@@ -1,16 +1,24 @@
-// Builds dist/: one bundle per process or thread, and a single TensorFlow.js for the trainer and the user's module.
+// Builds dist/: one bundle per process and thread, a single TensorFlow.js for the trainer and the user's module, and the
+// extension. `--watch` rebuilds when a source changes.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundleExtension } from './bundle-extension.mjs';
 import { noticesOf, packagesOf } from './notices.mjs';
+import { rewriteSourceMaps } from './source-maps.mjs';
+import { watchSources } from './watch-sources.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const require = createRequire(join(root, 'package.json'));
 const { version } = require('./package.json');
 const stamp = join(dist, 'build.json');
+/** Folders whose files are built from. */
+const SOURCES = ['protocol', 'base', 'client', 'daemon', 'cli', 'extension', 'scripts', 'python'];
+
+if (process.argv.includes('--watch')) await watchSources(root, SOURCES);
 
 const builtAt = newestSource();
 if (
@@ -22,6 +30,7 @@ if (
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(join(dist, 'tf'), { recursive: true });
 
+const define = { TRAINSTASH_VERSION: JSON.stringify(version), TRAINSTASH_BUILT_AT: String(builtAt) };
 const common = {
   bundle: true,
   platform: 'node',
@@ -59,7 +68,9 @@ const main = await build({
   mainFields: ['module', 'main'],
   chunkNames: 'chunk-[hash]',
   external: ['better-sqlite3', '@lydell/node-pty'],
-  define: { TRAINSTASH_VERSION: JSON.stringify(version), TRAINSTASH_BUILT_AT: String(builtAt) },
+  sourcemap: 'linked',
+  sourcesContent: false,
+  define,
   // vscode-jsonrpc is CommonJS and requires Node's modules.
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
@@ -114,6 +125,8 @@ cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(d
   recursive: true,
   filter: (source) => statSync(source).isDirectory() || /\.wasm$|threaded-simd\.js$/.test(source),
 });
+rewriteSourceMaps(dist);
+const extension = await bundleExtension(root, define);
 // Without a package.json above a copied dist/, Node would parse each bundle twice, with a warning.
 writeFileSync(join(dist, 'package.json'), '{ "type": "module" }\n');
 writeNamespaces();
@@ -127,9 +140,10 @@ cpSync(join(root, 'python'), join(dist, 'python'), {
 });
 // Shared rules, in the place where the Python package looks for them.
 cpSync(join(root, 'protocol/rules'), join(dist, 'python/trainstash/rules'), { recursive: true });
-const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile]);
+const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile, ...extension]);
 const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty'];
-writeFileSync(join(dist, 'packages.json'), JSON.stringify([...bundled, ...copied]));
+mkdirSync(join(root, '.cache'), { recursive: true });
+writeFileSync(join(root, '.cache/packages.json'), JSON.stringify([...bundled, ...copied]));
 writeFileSync(join(dist, 'THIRD-PARTY-NOTICES.txt'), noticesOf(root, [...bundled, ...copied]));
 writeFileSync(stamp, JSON.stringify({ version, builtAt }));
 
@@ -199,10 +213,10 @@ function copyModule(name, without) {
 }
 
 function newestSource() {
-  let newest = statSync(join(root, 'package-lock.json')).mtimeMs;
-  for (const folder of ['protocol', 'base', 'client', 'daemon', 'cli', 'scripts', 'python']) {
+  let newest = Math.max(...['package.json', 'package-lock.json'].map((name) => statSync(join(root, name)).mtimeMs));
+  for (const folder of SOURCES) {
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
-      if (entry.isFile() && /\.(ts|mjs|py|json)$/.test(entry.name))
+      if (entry.isFile() && /\.(tsx?|mjs|css|py|json)$/.test(entry.name))
         newest = Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs);
     }
   }

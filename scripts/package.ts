@@ -25,7 +25,7 @@ for (const platform of platforms) {
 }
 sizes.push([wheel(), MOST.wheel]);
 
-const folders = JSON.parse(readFileSync(join(root, 'dist/packages.json'), 'utf8')) as string[];
+const folders = JSON.parse(readFileSync(join(root, '.cache/packages.json'), 'utf8')) as string[];
 writeFileSync(
   join(out, `trainstash-${version}.cdx.json`),
   `${JSON.stringify(partsList(root, version, folders), null, 2)}\n`,

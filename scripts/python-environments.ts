@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join, resolve } from 'node:path';
+import { basename, delimiter, join, resolve } from 'node:path';
 
 /** PyTorch's own index. PyPI's build for Linux brings 3 GB of CUDA, which no test needs. */
 const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
@@ -16,28 +16,57 @@ const RECIPE = '1';
 const INSTALL_TIMEOUT_MS = 20 * 60_000;
 
 const LOCKS = resolve(import.meta.dirname, '../test/python/environments');
+const CURRENT_TORCH = 'torch-2.13';
+const OLDEST_TORCH = 'oldest';
+
+/** A framework's environment: the name of its lock file, its folder in python/tests, and whether it has an older version. */
+export interface FrameworkEnvironment {
+  name: string;
+  framework: string;
+  isOlder: boolean;
+}
 
 /** A Python that the tests can run, or the reason why there is none. */
 export type PythonEnvironment = { python: string; why: null } | { python: null; why: string };
 
 /** Finds the environment with today's PyTorch. `make` installs it if it is missing, which takes minutes. */
 export function currentTorch(make: boolean): PythonEnvironment {
+  return fromLockFile(CURRENT_TORCH, make);
+}
+
+/**
+ * Lists the environments with a framework: all lock files except those with PyTorch alone. `paddle.txt` has the version that
+ * every test run uses, `lightning-2.1.txt` an older one.
+ */
+export function frameworks(): FrameworkEnvironment[] {
+  const names = readdirSync(LOCKS).map((file) => basename(file, '.txt'));
+  return names
+    .filter((name) => name !== CURRENT_TORCH && name !== OLDEST_TORCH)
+    .map((name) => ({ name, framework: name.replace(/-\d.*$/, ''), isOlder: /-\d/.test(name) }));
+}
+
+/** Finds or makes an environment that `frameworks` lists. */
+export function frameworkPython(name: string, make: boolean): PythonEnvironment {
+  return fromLockFile(name, make);
+}
+
+function fromLockFile(name: string, make: boolean): PythonEnvironment {
   const base = findOnPath('python3.11');
   if (base === null) return missing('there is no python3.11 on the PATH');
-  return environment('torch-2.13', base, make, (folder) => {
+  return environment(name, base, make, (folder) => {
     run(base, ['-m', 'venv', folder]);
     const python = interpreter(folder);
-    const index = wouldInstallCuda(python) ? ['--extra-index-url', CPU_INDEX] : [];
-    run(python, ['-m', 'pip', 'install', '--quiet', '--no-input', ...index, '-r', lockFile('torch-2.13')]);
+    const index = wouldInstallCuda(python, name) ? ['--extra-index-url', CPU_INDEX] : [];
+    run(python, ['-m', 'pip', 'install', '--quiet', '--no-input', ...index, '-r', lockFile(name)]);
   });
 }
 
 /** Finds or makes the environment around `base`, a Python with the oldest PyTorch; `pip` is a Python that has pip. */
 export function oldestTorch(base: string, pip: string, make: boolean): PythonEnvironment {
-  return environment('oldest', base, make, (folder) => {
+  return environment(OLDEST_TORCH, base, make, (folder) => {
     // Debian's Python lacks the module with which `venv` installs pip.
     run(base, ['-m', 'venv', '--system-site-packages', '--without-pip', folder]);
-    run(pip, ['-m', 'pip', '--python', folder, 'install', '--quiet', '--no-input', '-r', lockFile('oldest')]);
+    run(pip, ['-m', 'pip', '--python', folder, 'install', '--quiet', '--no-input', '-r', lockFile(OLDEST_TORCH)]);
   });
 }
 
@@ -83,9 +112,9 @@ function digest(name: string, base: string): string {
 }
 
 /** Tells whether pip would choose a CUDA build of PyTorch. Only resolves the name, without a download. */
-function wouldInstallCuda(python: string): boolean {
-  if (process.platform !== 'linux') return false;
-  const torch = readFileSync(lockFile('torch-2.13'), 'utf8').match(/^torch==.*$/m)![0];
+function wouldInstallCuda(python: string, name: string): boolean {
+  const torch = readFileSync(lockFile(name), 'utf8').match(/^torch==.*$/m)?.[0];
+  if (torch === undefined || process.platform !== 'linux') return false;
   const words = ['-m', 'pip', 'install', '--quiet', '--dry-run', '--no-deps', '--report', '-', torch];
   return !run(python, words).includes('+cpu');
 }

@@ -5,12 +5,8 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createVSIX } from '@vscode/vsce';
-import { build, type Metafile, transform } from 'esbuild';
-import { noticesOf, packagesOf } from './notices.mjs';
-import { configSchema } from './schema.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const { version } = createRequire(import.meta.url)('../package.json');
 
 /** Platforms by VS Code's names, with the names in the packages with binaries. */
 const PLATFORMS = {
@@ -27,52 +23,22 @@ const PLATFORMS = {
 export type Platform = keyof typeof PLATFORMS;
 export const platforms = Object.keys(PLATFORMS) as Platform[];
 
-/** Packs the extension and returns the path, by default `.cache/trainstash.vsix`. `dist/` must have been built. */
+/** Files of the repository that .vscodeignore admits to the package, beside dist/. */
+const PACKED = ['package.json', '.vscodeignore', 'README.md', 'CHANGELOG.md', 'LICENSE', 'extension/media'];
+
+/**
+ * Packs the extension and returns the package's path, `.cache/trainstash.vsix` by default. `dist/` must have been built. `vsce package` in
+ * the repository packs for this machine; here the binaries of one platform, or of all, are chosen first, in a copy.
+ */
 export async function packExtension(options: { platform?: Platform; target?: string } = {}): Promise<string> {
   const { platform } = options;
   const staging = join(root, '.cache', platform ? `vsix-${platform}` : 'vsix');
   const target = options.target ?? join(root, '.cache', platform ? `trainstash-${platform}.vsix` : 'trainstash.vsix');
-  const { builtAt } = JSON.parse(readFileSync(join(root, 'dist/build.json'), 'utf8'));
   rmSync(staging, { recursive: true, force: true });
   mkdirSync(staging, { recursive: true });
-  const bundled = [await bundleExtension(staging, builtAt)];
-  const pages = await build({
-    bundle: true,
-    platform: 'browser',
-    format: 'iife',
-    target: 'es2023',
-    absWorkingDir: root,
-    entryPoints: {
-      checkpoint: 'extension/pages/checkpoint.tsx',
-      dashboard: 'extension/pages/dashboard.tsx',
-      diff: 'extension/pages/diff.tsx',
-      style: 'extension/pages/style.css',
-    },
-    outdir: join(staging, 'pages'),
-    jsx: 'automatic',
-    jsxImportSource: 'preact',
-    minify: true,
-    logLevel: 'warning',
-    legalComments: 'none',
-    metafile: true,
-  });
-  bundled.push(pages.metafile);
-  const manifest = JSON.parse(readFileSync(join(root, 'extension/manifest.json'), 'utf8'));
-  writeFileSync(join(staging, 'package.json'), JSON.stringify({ ...manifest, version }, null, 2));
-  writeFileSync(join(staging, 'trainstash.schema.json'), JSON.stringify(configSchema(), null, 2));
-  cpSync(join(root, 'extension/media'), join(staging, 'media'), { recursive: true });
-  cpSync(join(root, 'dist'), join(staging, 'dist'), { recursive: true });
+  for (const name of [...PACKED, 'dist']) cpSync(join(root, name), join(staging, name), { recursive: true });
   chooseBinaries(join(staging, 'dist/node_modules'), platform);
-  const inside: string[] = JSON.parse(readFileSync(join(root, 'dist/packages.json'), 'utf8'));
-  rmSync(join(staging, 'dist/packages.json'));
-  rmSync(join(staging, 'dist/THIRD-PARTY-NOTICES.txt'));
-  const notices = noticesOf(root, [...inside, ...packagesOf(bundled)]);
-  writeFileSync(join(staging, 'THIRD-PARTY-NOTICES.txt'), notices);
-  for (const file of ['README.md', 'LICENSE', 'CHANGELOG.md']) cpSync(join(root, file), join(staging, file));
-  // Only these files are packed.
-  const wanted = ['*.js', '*.md', 'LICENSE', '*.txt', 'package.json', 'trainstash.schema.json'];
-  const lines = ['**', ...wanted.map((name) => `!${name}`), '!dist/**', '!media/**', '!pages/**'];
-  writeFileSync(join(staging, '.vscodeignore'), `${lines.join('\n')}\n`);
+  leaveOutScripts(join(staging, 'package.json'));
   await createVSIX({
     cwd: staging,
     packagePath: target,
@@ -85,43 +51,10 @@ export async function packExtension(options: { platform?: Platform; target?: str
   return target;
 }
 
-/**
- * Bundles `extension.js` and the parts that it loads later. esbuild only splits ES modules, but loading those would wait for
- * everything else that starts with the window, so each part is converted to CommonJS afterwards.
- */
-async function bundleExtension(staging: string, builtAt: number): Promise<Metafile> {
-  const { outputFiles, metafile } = await build({
-    bundle: true,
-    metafile: true,
-    splitting: true,
-    write: false,
-    platform: 'node',
-    format: 'esm',
-    target: 'node22',
-    absWorkingDir: root,
-    entryPoints: ['extension/extension.ts'],
-    outdir: staging,
-    external: ['vscode'],
-    mainFields: ['module', 'main'],
-    logLevel: 'warning',
-    define: { TRAINSTASH_VERSION: JSON.stringify(version), TRAINSTASH_BUILT_AT: String(builtAt) },
-  });
-  for (const { path, text } of outputFiles) {
-    // A plain require: otherwise each of 24 modules would copy all of its names.
-    const own = text.replaceAll(/^import \* as (\w+) from "vscode";$/gm, 'const $1 = require("vscode");');
-    const { code } = await transform(own, {
-      format: 'cjs',
-      platform: 'node',
-      target: 'node22',
-      supported: { 'dynamic-import': false },
-      minify: true,
-      // Keeps names in stack traces.
-      keepNames: true,
-      legalComments: 'none',
-    });
-    writeFileSync(path, code);
-  }
-  return metafile;
+/** Removes the scripts from the manifest, or vsce would build again in the copy. */
+function leaveOutScripts(path: string): void {
+  const { scripts: _, ...manifest } = JSON.parse(readFileSync(path, 'utf8'));
+  writeFileSync(path, `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
 /** Platforms with a terminal in the universal package. On Windows on ARM commands use pipes: its console would be too large. */

@@ -1,4 +1,4 @@
-/** Finds the back end that a training runs on: asks each once a machine, and remembers what came out. */
+/** Finds the backend that a training runs on: tries each one once on a machine, and remembers the result. */
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
@@ -17,99 +17,104 @@ import { plainNode } from './runtime.ts';
 
 const IDENTIFY_MS = 30_000;
 const TRY_MS = 120_000;
-const NEEDS_PLAIN_NODE = 'it needs a Node 22.15 or newer on your PATH, since VS Code’s own forbids its buffers';
-/** What a driver may look at; other variables change nothing about a back end. */
-const DECISIVE =
+const NEEDS_PLAIN_NODE = 'it needs Node 22.15 or newer on your PATH, because VS Code’s own Node forbids its buffers';
+/** Variables that a driver may read; others change nothing about a backend. */
+const RELEVANT_VARIABLES =
   /^(CUDA_VISIBLE_DEVICES|LD_LIBRARY_PATH|PATH|VK_(DRIVER|ICD)_FILE(NAME)?S|DISPLAY|NVIDIA_.*|TF_.*|MESA_.*|DRI_PRIME)$/;
 
 export interface BackendsSetup {
-  /** Bundle of the process that tries one. */
+  /** Bundle of the process that tries a backend. */
   entry: string;
-  /** Version of the product: another one tries anew. */
+  /** Version of the product: a new one tries again. */
   build: string;
-  /** Folder for what was found, and for the packages of "Set up GPU back end". */
+  /** Folder for results, and for the packages of "Set up GPU backend". */
   directory: string;
 }
 
 export interface BackendRequest {
-  /** A name, or `auto`. */
+  /** Name of a backend, or `auto`. */
   wanted: string;
-  /** Whose packages may be used: of a folder that a person trusts. Null: only those that Trainstash has brought. */
+  /** Folder whose packages may be used, which the user trusts. Null: only the packages that come with Trainstash. */
   root: string | null;
   environment: Record<string, string>;
-  /** What a checkpoint to go on from was made with: only the same back end gives the same bits. */
+  /** Environment of the checkpoint to resume from: only the same backend gives the same bits. */
   checkpoint: Record<string, string> | null;
-  /** Told before a wait of some seconds, with what is waited for. */
+  /** Called before a wait of some seconds, with its reason. */
   tell?(text: string): void;
 }
 
 export interface BackendChoice {
   backend: BackendName;
   options: Launch['backendOptions'];
-  /** The Node to train under. */
+  /** Node to train under. */
   node: string;
-  /** Empty where it was asked for. */
+  /** Empty where the user named the backend. */
   reason: string;
 }
 
 export class Backends {
   readonly #setup: BackendsSetup;
-  /** What each candidate said that it is, under the same environment; for as long as the daemon lives. */
+  /** Identity of each candidate under the same environment, for as long as the daemon lives. */
   readonly #identified = new Map<string, Promise<BackendFinding>>();
-  /** One after the other: two that are timed at once slow each other. */
+  /** Tail of the queue of trials: two that are timed at once would slow each other down. */
   #trying: Promise<unknown> = Promise.resolve();
 
   constructor(setup: BackendsSetup) {
     this.#setup = setup;
   }
 
-  /** Rejects with `paramInvalid` for a name that does not exist, `backendUnavailable` for one that is not here. */
+  /**
+   * Chooses a backend. Rejects with `paramInvalid` for an unknown name, with `backendUnavailable` for one that is
+   * missing here.
+   */
   async choose(request: BackendRequest): Promise<BackendChoice> {
     const { wanted, checkpoint, environment } = request;
     const candidates = this.#candidates(request.root);
-    if (wanted !== 'auto') return this.#asked(wanted, candidates, request);
+    if (wanted !== 'auto') return this.#chooseNamed(wanted, candidates, request);
     const usable = candidates.filter(
       (candidate) => candidate.missing === null && candidate.backend !== 'cpu' && isConsidered(candidate),
     );
-    const before = checkpoint && asBefore(usable, checkpoint);
+    const before = checkpoint && sameBackend(usable, checkpoint);
     if (before && (await this.#identify(before, environment)).problem === null)
-      return this.#choice(before, environment, 'as the checkpoint was made');
+      return this.#choiceOf(before, environment, 'the same as for the checkpoint');
     const identified = await Promise.all(usable.map((candidate) => this.#identify(candidate, environment)));
     const sound = usable.filter((_, i) => identified[i]!.problem === null);
     const rejected = rejectionsOf(identified);
     const [first] = sound;
     if (!first) {
-      const reason = rejected || 'TRAINSTASH_BACKENDS allows none that is here';
-      throw new TrainstashError('backendUnavailable', `No back end can be used here: ${reason}. Nothing was started.`, {
+      const reason = rejected || 'TRAINSTASH_BACKENDS allows none of the available ones';
+      throw new TrainstashError('backendUnavailable', `No backend can be used here: ${reason}. Nothing was started.`, {
         backend: 'auto',
         reason,
       });
     }
-    if (sound.length === 1) return this.#choice(first, environment, rejected || 'no package of a GPU back end is here');
+    if (sound.length === 1)
+      return this.#choiceOf(first, environment, rejected || 'no package of a GPU backend is installed');
     const unknown = usable.filter(
       (candidate, i) => sound.includes(candidate) && !this.#verdictOf(candidate, identified[i]!),
     );
     if (unknown.length > 0) {
       const names = unknown.map(titleOf).join(', ');
-      request.tell?.(`Trying on this machine, once, what TensorFlow.js can train on (${names}): up to half a minute.`);
+      request.tell?.(`Trying the TensorFlow.js backends of this machine once (${names}): up to half a minute.`);
     }
     const findings: BackendFinding[] = [];
-    for (const candidate of usable) findings.push(await this.#tried(candidate, environment, false));
+    for (const candidate of usable) findings.push(await this.#verdictFor(candidate, environment, false));
     const chosen = chooseFastest(findings);
-    if (!chosen) return this.#choice(sound.at(-1)!, environment, rejectionsOf(findings));
+    if (!chosen) return this.#choiceOf(sound.at(-1)!, environment, rejectionsOf(findings));
     const title = titleOf(chosen.finding);
-    return this.#choice(usable.find((one) => titleOf(one) === title)!, environment, chosen.reason);
+    return this.#choiceOf(usable.find((one) => titleOf(one) === title)!, environment, chosen.reason);
   }
 
-  /** All of them, each tried unless its verdict is known; `again` forgets verdicts first. */
+  /** Lists all backends, each tried unless its verdict is known; `again` forgets verdicts first. */
   async survey(root: string | null, environment: Record<string, string>, again: boolean): Promise<BackendFinding[]> {
     const findings: BackendFinding[] = [];
     if (again) this.#identified.clear();
-    for (const candidate of this.#candidates(root)) findings.push(await this.#tried(candidate, environment, again));
+    for (const candidate of this.#candidates(root))
+      findings.push(await this.#verdictFor(candidate, environment, again));
     return findings;
   }
 
-  /** What a training on it would report today. Rejects as `choose` does. */
+  /** Returns the environment that a training on this backend would report today. Rejects as `choose` does. */
   async environmentNow(request: BackendRequest): Promise<Record<string, string>> {
     const { backend, options } = await this.choose(request);
     const candidate = this.#candidates(request.root).find((one) => one.backend === backend && one.from !== null);
@@ -117,8 +122,8 @@ export class Backends {
     return { backend, threads: String(options.threads), ...found };
   }
 
-  /** The packages of back ends that a folder brings, by name. Nothing of them is run. */
-  broughtBy(root: string): UntriedBackend[] {
+  /** Lists the backends whose packages a folder brings. Runs none of their code. */
+  packagesIn(root: string): UntriedBackend[] {
     const own = this.#candidates(null).flatMap(({ from }) => from ?? []);
     return this.#candidates(root).flatMap(({ backend, from }) =>
       from === null || own.includes(from) ? [] : [{ backend, from }],
@@ -129,16 +134,20 @@ export class Backends {
     return findCandidates(root, this.#setup.directory);
   }
 
-  async #asked(wanted: string, candidates: readonly Candidate[], request: BackendRequest): Promise<BackendChoice> {
+  async #chooseNamed(
+    wanted: string,
+    candidates: readonly Candidate[],
+    request: BackendRequest,
+  ): Promise<BackendChoice> {
     const own = candidates.filter(({ backend }) => backend === wanted);
     const [first] = own;
     if (!first) throw unknownBackend(wanted);
-    if (first.missing !== null) throw isMissing(first);
-    const before = request.checkpoint && asBefore(own, request.checkpoint);
-    return this.#choice(before ?? first, request.environment, '');
+    if (first.missing !== null) throw missingPackage(first);
+    const before = request.checkpoint && sameBackend(own, request.checkpoint);
+    return this.#choiceOf(before ?? first, request.environment, '');
   }
 
-  async #choice(candidate: Candidate, environment: Record<string, string>, reason: string): Promise<BackendChoice> {
+  async #choiceOf(candidate: Candidate, environment: Record<string, string>, reason: string): Promise<BackendChoice> {
     const { backend, from, threads } = candidate;
     const node = await this.#nodeFor(candidate, environment);
     if (node === null)
@@ -158,19 +167,25 @@ export class Backends {
   }
 
   #identify(candidate: Candidate, environment: Record<string, string>): Promise<BackendFinding> {
-    if (candidate.from === null) return Promise.resolve(ownFinding(candidate));
-    const key = `${titleOf(candidate)} ${candidate.from} ${candidate.version} ${decisive(environment)}`;
+    if (candidate.from === null) return Promise.resolve(untriedFinding(candidate));
+    const key = `${titleOf(candidate)} ${candidate.from} ${candidate.version} ${relevantVariables(environment)}`;
     const known = this.#identified.get(key);
     if (known) return known;
-    const asked = this.#probe(candidate, environment, true);
-    this.#identified.set(key, asked);
-    // A device may be plugged in, a driver installed.
-    void asked.then(({ problem }) => problem !== null && this.#identified.delete(key));
-    return asked;
+    const probing = this.#probe(candidate, environment, true);
+    this.#identified.set(key, probing);
+    // A failure is not cached: a device may be plugged in, a driver installed.
+    void probing.then(({ problem }) => problem !== null && this.#identified.delete(key));
+    return probing;
   }
 
-  /** Tried now, or earlier on the same device with the same driver and versions. */
-  async #tried(candidate: Candidate, environment: Record<string, string>, again: boolean): Promise<BackendFinding> {
+  /**
+   * Returns the verdict of a trial, new or from an earlier one on the same device with the same driver and versions.
+   */
+  async #verdictFor(
+    candidate: Candidate,
+    environment: Record<string, string>,
+    again: boolean,
+  ): Promise<BackendFinding> {
     const identified = await this.#identify(candidate, environment);
     if (identified.problem !== null) return identified;
     const key = this.#keyOf(candidate, identified.environment);
@@ -179,14 +194,14 @@ export class Backends {
     const turn = this.#trying.then(() => this.#probe(candidate, environment, false));
     this.#trying = turn;
     const finding = { ...(await turn), triedAt: Date.now() };
-    // Read again: another may have been written meanwhile.
+    // Read again: another verdict may have been written meanwhile.
     mkdirSync(this.#setup.directory, { recursive: true, mode: 0o700 });
     writeJson(this.#file, { ...this.#verdicts(), [key]: finding });
     return finding;
   }
 
   async #probe(candidate: Candidate, environment: Record<string, string>, identify: boolean): Promise<BackendFinding> {
-    const finding = ownFinding(candidate);
+    const finding = untriedFinding(candidate);
     const node = await this.#nodeFor(candidate, environment);
     if (node === null) return { ...finding, problem: NEEDS_PLAIN_NODE };
     const { entry } = this.#setup;
@@ -228,14 +243,17 @@ export function backendsOf({ backends }: Pick<StatePaths, 'backends'>, runtime: 
   return new Backends({ entry, build: `${build.version}-${build.builtAt}`, directory: backends });
 }
 
-/** `TRAINSTASH_BACKENDS=wasm,cpu` keeps `auto` to these; with `threads` in it wasm may have some. */
+/**
+ * Tells whether `TRAINSTASH_BACKENDS`, if set, allows a candidate for `auto`: `wasm,cpu` allows only these, and
+ * `threads` in it allows wasm to use some.
+ */
 function isConsidered({ backend, threads }: Candidate): boolean {
   const only = process.env.TRAINSTASH_BACKENDS?.split(',');
   return !only || (only.includes(backend) && (threads === 1 || only.includes('threads')));
 }
 
-/** The same back end, with as many threads if it can be (which change no bits). */
-function asBefore(
+/** Finds the checkpoint's backend, if possible with the same number of threads (which changes no bits). */
+function sameBackend(
   candidates: readonly Candidate[],
   { backend, threads }: Record<string, string>,
 ): Candidate | undefined {
@@ -243,35 +261,35 @@ function asBefore(
   return same.find((candidate) => String(candidate.threads) === threads) ?? same[0];
 }
 
-/** What is known of it without a look. Of our own that is all: they run on this processor. */
-function ownFinding({ backend, threads, from, missing }: Candidate): BackendFinding {
+/** Describes a candidate without trying it. That is complete for the built-in ones: they run on this processor. */
+function untriedFinding({ backend, threads, from, missing }: Candidate): BackendFinding {
   return {
     ...{ backend, threads, from, missing },
     environment:
       from === null && missing === null ? { device: cpus()[0]?.model.trim() ?? 'cpu', node: process.version } : {},
-    problem: missing === null ? null : `the npm package "${missing}" is not here`,
+    problem: missing === null ? null : `the npm package "${missing}" is not installed`,
     stepMs: null,
     triedAt: null,
   };
 }
 
-function isMissing({ backend, missing }: Candidate): TrainstashError<'backendUnavailable'> {
-  const reason = `the npm package "${missing}" is not here`;
+function missingPackage({ backend, missing }: Candidate): TrainstashError<'backendUnavailable'> {
+  const reason = `the npm package "${missing}" is not installed`;
   const remedy =
     backend === 'webgpu'
-      ? '`trainstash gpu` fetches it for all projects, `npm install --save-dev webgpu` for this one'
-      : `\`npm install --save-dev ${missing}\` in the project fetches it`;
+      ? '`trainstash gpu` installs it for all projects, `npm install --save-dev webgpu` for this one'
+      : `\`npm install --save-dev ${missing}\` in the project installs it`;
   return new TrainstashError(
     'backendUnavailable',
-    `${backend} cannot be used here: ${reason}. Nothing was started; ${remedy}, and \`--backend auto\` takes what there is.`,
+    `${backend} cannot be used here: ${reason}. Nothing was started; ${remedy}, and \`--backend auto\` uses an available one.`,
     { backend, reason },
   );
 }
 
-function decisive(environment: Record<string, string>): string {
+function relevantVariables(environment: Record<string, string>): string {
   return JSON.stringify(
     Object.entries(environment)
-      .filter(([name]) => DECISIVE.test(name))
+      .filter(([name]) => RELEVANT_VARIABLES.test(name))
       .sort(),
   );
 }

@@ -1,4 +1,4 @@
-/** Which TensorFlow.js back ends may be used here: looks at files, and runs nothing of them. */
+/** Finds the TensorFlow.js backends that may be used here. Looks at files, and runs none of them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -7,26 +7,29 @@ import { BACKENDS, type BackendName } from '../../protocol/domain.ts';
 export interface Candidate {
   backend: BackendName;
   threads: number;
-  /** Folder of its npm package; null for our own, and where it is missing. */
+  /** Folder of its npm package; null for a built-in backend, and where it is missing. */
   from: string | null;
-  /** Of that package. */
+  /** Version of that package. */
   version: string;
-  /** The package that it needs and that is not here. */
+  /** Package that it needs and that is missing here. */
   missing: string | null;
 }
 
-/** Packages that bring a back end of their own. */
+/** Packages that contain a backend. */
 export const PACKAGES: Partial<Record<BackendName, string>> = {
   webgpu: 'webgpu',
   'tfjs-node-gpu': '@tensorflow/tfjs-node-gpu',
   'tfjs-node': '@tensorflow/tfjs-node',
 };
 
-/** Fewer leave none over for the data and the checkpoints. */
+/** Minimum number of cores for threads: fewer leave none for the data and the checkpoints. */
 const MIN_CORES_FOR_THREADS = 4;
 const MAX_THREADS = 4;
 
-/** `ours`: where "Set up GPU back end" installs. The project's own packages come first; null: none of a project. */
+/**
+ * Lists the candidates. `ours` is the folder where "Set up GPU backend" installs. The packages of the project at `root`
+ * come first; null: none of a project.
+ */
 export function findCandidates(root: string | null, ours: string): Candidate[] {
   const folders = [...(root === null ? [] : ancestors(root)), ours];
   const cores = availableParallelism();

@@ -1,4 +1,4 @@
-/** Which back end `auto` takes, and why, in a line. Pure. */
+/** Chooses the backend for `auto`, with the reason in one line. Pure. */
 import type { BackendFinding } from '../../protocol/backends.ts';
 
 export interface Chosen {
@@ -6,10 +6,10 @@ export interface Chosen {
   reason: string;
 }
 
-/** Threads that win by less are not worth the cores they take from everything else. */
-const CLEARLY = 0.9;
+/** Factor for threads: if they win by less, they are not worth the cores they take from everything else. */
+const WORTHWHILE_FACTOR = 0.9;
 
-/** `findings` have all been tried. Null where none can be used. */
+/** Chooses from `findings`, which have all been tried. Null where none can be used. */
 export function chooseFastest(findings: readonly BackendFinding[]): Chosen | null {
   const usable = findings.filter((finding) => finding.problem === null && finding.stepMs !== null);
   const one = usable.filter(({ threads }) => threads === 1);
@@ -17,7 +17,7 @@ export function chooseFastest(findings: readonly BackendFinding[]): Chosen | nul
     of.reduce<BackendFinding | null>((best, next) => (best && best.stepMs! <= next.stepMs! ? best : next), null);
   const single = fastest(one);
   const threaded = fastest(usable.filter(({ threads }) => threads > 1));
-  const best = threaded && (!single || threaded.stepMs! < single.stepMs! * CLEARLY) ? threaded : single;
+  const best = threaded && (!single || threaded.stepMs! < single.stepMs! * WORTHWHILE_FACTOR) ? threaded : single;
   if (!best) return null;
   const second = fastest(usable.filter((finding) => finding !== best && finding.backend !== 'cpu'));
   const parts = [
@@ -28,11 +28,11 @@ export function chooseFastest(findings: readonly BackendFinding[]): Chosen | nul
   return { finding: best, reason: parts.filter(Boolean).join('; ') };
 }
 
-/** Those that are here and cannot be used, or not be trusted; empty without any. */
+/** Names the backends that are here but cannot be used or trusted; empty if there are none. */
 export function rejectionsOf(findings: readonly BackendFinding[]): string {
   return findings
     .filter(({ problem, missing }) => problem !== null && missing === null)
-    .map((finding) => `${titleOf(finding)} was rejected, since ${finding.problem}`)
+    .map((finding) => `${titleOf(finding)} was rejected, because ${finding.problem}`)
     .join('; ');
 }
 

@@ -1,16 +1,16 @@
-/** Tries a back end in a process of its own: a driver that hangs or crashes takes nobody with it. */
+/** Tries a backend in a separate process, which contains a driver that hangs or crashes. */
 import { spawn } from 'node:child_process';
 import * as v from 'valibot';
 import { forTests, trainingEnvironment } from '../sessions/launch.ts';
 import type { Candidate } from './candidates.ts';
 
 export interface Probe {
-  /** The Node to run it under. */
+  /** Node to run the trial under. */
   node: string;
-  /** The bundle. */
+  /** Bundle to run. */
   entry: string;
   environment: Record<string, string>;
-  /** Only which device it has. */
+  /** True to find only the device that it has. */
   identify: boolean;
   timeoutMs: number;
 }
@@ -23,13 +23,13 @@ export type ProbeReply = v.InferOutput<typeof replySchema>;
 
 const KEPT_OUTPUT = 64 << 10;
 
-/** Never rejects: whatever goes wrong is a reason not to use it. */
-export function probe({ backend, from, threads }: Candidate, how: Probe): Promise<ProbeReply> {
-  const request = JSON.stringify({ backend, from, threads, identify: how.identify });
-  const child = spawn(how.node, ['--disable-warning=ExperimentalWarning', how.entry, request], {
+/** Runs the trial. Never rejects: any failure is a reason not to use the backend. */
+export function probe({ backend, from, threads }: Candidate, options: Probe): Promise<ProbeReply> {
+  const request = JSON.stringify({ backend, from, threads, identify: options.identify });
+  const child = spawn(options.node, ['--disable-warning=ExperimentalWarning', options.entry, request], {
     cwd: '/',
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: probeEnvironment(how),
+    env: probeEnvironment(options),
   });
   let output = '';
   let errors = '';
@@ -44,7 +44,7 @@ export function probe({ backend, from, threads }: Candidate, how: Probe): Promis
     const timer = setTimeout(() => {
       isLate = true;
       child.kill('SIGKILL');
-    }, how.timeoutMs);
+    }, options.timeoutMs);
     const done = (reply: ProbeReply) => {
       clearTimeout(timer);
       resolve(reply);
@@ -52,18 +52,18 @@ export function probe({ backend, from, threads }: Candidate, how: Probe): Promis
     child.once('error', (error) => done({ reason: error.message }));
     child.once('close', (code, signal) => {
       const reply = parse(output);
-      if (isLate) done({ reason: `it did not answer within ${Math.round(how.timeoutMs / 1000)} s` });
+      if (isLate) done({ reason: `it did not answer within ${Math.round(options.timeoutMs / 1000)} s` });
       else if (reply) done(reply);
       else {
         const how = signal ? `was ended by ${signal}` : `ended with code ${code}`;
-        const said = errors.trim().split('\n').at(-1)?.trim();
-        done({ reason: `its process ${how}${said ? ` (${said.slice(0, 200)})` : ''}` });
+        const lastLine = errors.trim().split('\n').at(-1)?.trim();
+        done({ reason: `its process ${how}${lastLine ? ` (${lastLine.slice(0, 200)})` : ''}` });
       }
     });
   });
 }
 
-/** As its training will have it. */
+/** Makes the environment that a training has. */
 function probeEnvironment({ environment }: Probe): Record<string, string> {
   return {
     ...trainingEnvironment(environment),
@@ -78,7 +78,7 @@ function parse(output: string): ProbeReply | null {
       const reply = v.safeParse(replySchema, JSON.parse(line));
       if (reply.success) return reply.output;
     } catch {
-      // A library's own words.
+      // Output of a library.
     }
   }
   return null;

@@ -1,4 +1,4 @@
-/** The Node that a back end's process runs under. */
+/** Finds the Node for a backend's process. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -6,7 +6,9 @@ import { delimiter, join } from 'node:path';
 const REQUIRED = [22, 15] as const;
 const PROBE_MS = 5_000;
 
-/** A plain one from PATH: VS Code's own forbids the buffers that native back ends make. Null where there is none. */
+/**
+ * Finds a plain Node on PATH: VS Code's own forbids the buffers that native backends make. Null where there is none.
+ */
 export async function plainNode(path: string): Promise<string | null> {
   const name = process.platform === 'win32' ? 'node.exe' : 'node';
   for (const folder of path.split(delimiter)) {
@@ -23,7 +25,7 @@ function isNewEnough(version: string): boolean {
 
 function versionOf(node: string): Promise<string> {
   const code = 'process.versions.electron ? "0" : process.versions.node';
-  // As what it is by itself.
+  // Without the variables that make Electron act as Node.
   const { ELECTRON_RUN_AS_NODE: _, NODE_OPTIONS: __, ...env } = process.env;
   return new Promise((resolve) => {
     execFile(node, ['-p', code], { timeout: PROBE_MS, env }, (error, stdout) => resolve(error ? '' : stdout.trim()));

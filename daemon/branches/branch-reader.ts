@@ -1,14 +1,17 @@
-/** Reads all local branches with their logs, as they are at one moment. */
+/** Reads all local branches with their reflogs, consistent at one moment. */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { explain, gitUnusable } from '../code/failure.ts';
 import { GitError, git } from '../code/git.ts';
 import { type GitDirectories, reflogOf, reflogPath } from '../code/reflog.ts';
-import type { Files, Ref } from './match-branches.ts';
+import type { FileIds, Ref } from './match-branches.ts';
 import { lifeOf } from './same-branch.ts';
 
-/** A git that is stopped in the middle of a rename may stay there; then what is there counts. */
+/**
+ * Delay between reads while git renames a branch. A git that was stopped in the middle of a rename may never finish it:
+ * after `MAX_READS` the state that is there counts.
+ */
 const RENAMING_MS = 20;
 const MAX_READS = 50;
 
@@ -17,25 +20,28 @@ export class BranchReader {
   readonly #directories: GitDirectories;
   readonly #readBefore = new Map<string, Ref>();
 
-  /** `root`: a worktree, to say what is wrong with. */
+  /** Takes a worktree as `root`, which only serves to explain an error. */
   constructor(root: string, directories: GitDirectories) {
     this.#root = root;
     this.#directories = directories;
   }
 
-  /** Names and commits, as a text to compare. */
+  /** Lists names and commits as one text, for comparison. */
   async list(): Promise<string> {
     const { common } = this.#directories;
     const words = ['for-each-ref', '--format=%(objectname) %(refname)', 'refs/heads'];
     try {
-      // Not from a worktree: the one that the project was opened in may be gone.
+      // Run in the common directory, not in a worktree: the worktree that the project was opened in may be gone.
       return await git(['--git-dir', common, ...words], { cwd: common });
     } catch (error) {
       throw error instanceof GitError ? gitUnusable(await explain(this.#root, error)) : error;
     }
   }
 
-  /** Again while git renames a branch, which takes it several steps, or changes what was read. */
+  /**
+   * Reads all branches. Reads again while git renames a branch (which takes git several steps) or changes what was just
+   * read.
+   */
   async readAll(): Promise<{ text: string; refs: Ref[] }> {
     for (let tries = 1; ; tries++) {
       const text = await this.list();
@@ -51,7 +57,7 @@ export class BranchReader {
     }
   }
 
-  /** What tells one state of a branch's files from another, at the cost of two stats. */
+  /** Returns a stamp that differs between two states of a branch's files. Costs two stats. */
   stampOf(name: string): string {
     const { common } = this.#directories;
     const tables = fileOf(join(common, 'reftable/tables.list'), true);
@@ -61,7 +67,7 @@ export class BranchReader {
     return `${fileOf(this.#logPath(name), true)} ${ref || packed}`;
   }
 
-  /** Reads only what is another than before. */
+  /** Reads a branch's reflog only if its stamp has changed since the last read. */
   async #read({ name, tip }: Pick<Ref, 'name' | 'tip'>): Promise<Ref> {
     const stamp = this.stampOf(name);
     const before = this.#readBefore.get(name);
@@ -78,12 +84,15 @@ export class BranchReader {
     return ref;
   }
 
-  /** git puts the log of a branch aside, removes the reference, and makes both under the new name. */
+  /**
+   * Tells whether git is renaming a branch: it puts the reflog aside, removes the reference, and makes both under the
+   * new name.
+   */
   #isRenaming(): boolean {
     return existsSync(join(this.#directories.common, 'logs/refs/.tmp-renamed-log'));
   }
 
-  #filesOf(name: string): Files {
+  #filesOf(name: string): FileIds {
     const ref = join(this.#directories.common, 'refs/heads', name);
     return { logFile: fileOf(this.#logPath(name), false), refFile: fileOf(ref, true) };
   }
@@ -100,12 +109,12 @@ function refsOf(text: string): Pick<Ref, 'name' | 'tip'>[] {
   });
 }
 
-/** What tells one file from another; with `content`, also one state of it. Empty when there is none. */
+/** Identifies a file; with `content`, also its state. Returns an empty string when there is no such file. */
 function fileOf(path: string, content: boolean): string {
   try {
     const stat = statSync(path, { bigint: true });
     if (!stat.isFile()) return '';
-    // The number of a deleted file is given to a new one at once.
+    // An inode number alone is not enough: that of a deleted file is reused at once.
     const file = `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
     return content ? `${file}:${stat.mtimeNs}:${stat.size}` : file;
   } catch {

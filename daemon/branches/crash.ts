@@ -1,6 +1,6 @@
 /**
- * For tests alone: the process ends itself at the n-th durable step of moving files, as a power cut would. What a crash
- * leaves is the hardest part of a switch, and no test from outside hits each of its steps.
+ * Crash point for tests: the process kills itself at the n-th durable step of moving files, as a power cut would. The
+ * state after a crash is the hardest part of a switch, and no test from outside hits each of its steps.
  */
 let stepsLeft = Number(process.env.TRAINSTASH_CRASH_AT_STEP ?? 0);
 

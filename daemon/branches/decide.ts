@@ -1,32 +1,34 @@
-/** What is due when HEAD and the files in place are looked at. Pure: a table from facts to one decision. */
+/** Decides what to do after HEAD and the files in place were looked at. Pure: a table from facts to one decision. */
 
 export interface Situation {
-  /** The id of the branch that HEAD is on; null: detached, which moves nothing (rebase and bisect are that). */
+  /** Id of the branch that HEAD is on; null: detached, which moves nothing (rebase and bisect detach HEAD). */
   head: string | null;
-  /** The id of the branch whose files are in place; null: not known yet. */
+  /** Id of the branch in place, whose files are in the tree; null: not known yet. */
   inPlace: string | null;
-  /** Whether files follow branches; null: nobody was asked yet. */
+  /** True if files follow branches; null: the user was not asked yet. */
   follow: boolean | null;
-  /** How many files in place are of the working set. */
+  /** Number of files in place that belong to the working set. */
   files: number;
-  /** Whether HEAD's branch has something stashed that would come back. */
+  /** HEAD's branch has a stash that would come back. */
   stashed: boolean;
-  /** HEAD's branch was made since, and from where the one in place was. */
+  /** HEAD's branch was created since the last look, from the position of the branch in place. */
   madeHere: boolean;
   /** Live runs, or other processes, that write into the working set by path. */
   writers: readonly string[];
-  /** HEAD moved while nobody looked, and files are newer than the last look: whose are they? */
+  /**
+   * HEAD moved while the daemon was not running, and files are newer than the last look: either branch may own them.
+   */
   unclear: boolean;
 }
 
 export type Decision =
   /** Files are where they belong. */
   | 'nothing'
-  /** Nothing moves; the record says HEAD's branch from now on. */
+  /** Nothing moves; the record names HEAD's branch from now on. */
   | 'record'
-  /** Files stay with the new branch; the old one's state is kept first. */
+  /** Files stay with the new branch; the state of the old one is stashed first. */
   | 'branchOff'
-  /** Files of the old branch leave, those of the new one come. */
+  /** Files of the old branch leave, those of the new one come back. */
   | 'swap'
   | 'ask'
   | 'wait'

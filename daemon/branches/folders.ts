@@ -1,4 +1,4 @@
-/** Watches folders for changed names, without a look at every file: one watch a folder, whatever it holds. */
+/** Watches folders for changed names with one watch for each folder, however many files it holds. */
 import { type FSWatcher, watch } from 'node:fs';
 import { absolute, joinRaw, parentOf, type RawPath } from './paths.ts';
 
@@ -7,13 +7,16 @@ export class FolderWatcher {
   readonly #changed: (path: RawPath | null) => void;
   readonly #watchers = new Map<RawPath, FSWatcher>();
 
-  /** `changed` gets the path of what was made, changed or removed; null: anything may have. */
+  /** Calls `changed` with the path that was made, changed or removed; null: any path may have changed. */
   constructor(root: string, changed: (path: RawPath | null) => void) {
     this.#root = root;
     this.#changed = changed;
   }
 
-  /** Watches these folders and those of these files, and no others. True: one is new, and may have changed before. */
+  /**
+   * Watches exactly these folders and the parents of these files. Returns true if a folder is new: it may have changed
+   * before the watch began.
+   */
   follow(files: Iterable<RawPath>, folders: Iterable<RawPath>): boolean {
     const wanted = new Set<RawPath>(folders);
     for (const path of files) wanted.add(parentOf(path));
@@ -44,7 +47,7 @@ export class FolderWatcher {
       });
       this.#watchers.set(folder, watcher);
     } catch {
-      // Not there yet: the folder above it tells when it is.
+      // Not there yet: the watch on its parent reports it when it appears.
     }
   }
 }

@@ -1,10 +1,13 @@
-/** Records of version 0.1 name branches where now their ids stand: each gets the id of the branch that was called so then. */
+/**
+ * Migrates records of version 0.1, which hold branch names instead of branch ids. Each record gets the id of the branch
+ * that had the name then.
+ */
 import { join } from 'node:path';
-import { hasHad } from '../code/history.ts';
+import { hasHadCommit } from '../code/history.ts';
 import type { GitDirectories } from '../code/reflog.ts';
 import { readJson, writeJson } from '../store/files.ts';
 import type { KnownBranches } from './known-branches.ts';
-import { listedIn } from './shelf.ts';
+import { subfoldersOf } from './shelf.ts';
 
 interface NameSetup extends GitDirectories {
   root: string;
@@ -14,7 +17,7 @@ interface NameSetup extends GitDirectories {
 
 type Fields = Record<string, unknown> & { branch: string; tip: string | null };
 
-export async function giveIds(setup: NameSetup): Promise<void> {
+export async function migrateToIds(setup: NameSetup): Promise<void> {
   const { storePath, known } = setup;
   await known.look(true);
   const ids = new Map<string, string>();
@@ -24,13 +27,13 @@ export async function giveIds(setup: NameSetup): Promise<void> {
     ids.set(key, id);
     return id;
   };
-  for (const entry of listedIn(join(storePath, 'shelf'))) {
+  for (const entry of subfoldersOf(join(storePath, 'shelf'))) {
     const path = join(storePath, 'shelf', entry, 'owner.json');
     const owner = fieldsOf(path);
     if (!owner || 'branchId' in owner) continue;
     writeJson(path, { ...owner, branchId: await idFor(owner.branch, owner.tip, Number(owner.createdAt)) }, true);
   }
-  for (const name of listedIn(join(storePath, 'worktrees'))) {
+  for (const name of subfoldersOf(join(storePath, 'worktrees'))) {
     const folder = join(storePath, 'worktrees', name);
     const inPlace = fieldsOf(join(folder, 'in-place.json'));
     if (!inPlace || 'id' in inPlace) continue;
@@ -41,7 +44,7 @@ export async function giveIds(setup: NameSetup): Promise<void> {
     const byId: Record<string, unknown> = {};
     for (const [branch, runs] of Object.entries(paused)) byId[await idFor(branch, null, Date.now())] = runs;
     if (Object.keys(byId).length > 0) writeJson(join(folder, 'paused.json'), byId, true);
-    // The last: it says that the others have been done.
+    // Written last: it marks the migration as complete.
     writeJson(join(folder, 'in-place.json'), { ...inPlace, id, head: '' }, true);
   }
 }
@@ -49,8 +52,8 @@ export async function giveIds(setup: NameSetup): Promise<void> {
 async function idOf({ known, root, ...directories }: NameSetup, name: string, tip: string | null, at: number) {
   if (tip === null) return known.idOf(name);
   const id = await known.idAt(name, at);
-  const isIt = id !== null && (await hasHad(root, directories, known.find(id).name, tip));
-  return isIt ? id : known.addGone(name, tip);
+  const isSame = id !== null && (await hasHadCommit(root, directories, known.find(id).name, tip));
+  return isSame ? id : known.addGone(name, tip);
 }
 
 function fieldsOf(path: string): Fields | null {

@@ -1,4 +1,4 @@
-/** Tells when HEAD of one worktree moves: a hint by event, the truth by a look every two seconds. */
+/** Reports moves of HEAD in one worktree. File events are hints; a look every two seconds finds what they miss. */
 import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { type Head, readHead } from '../code/project.ts';
@@ -28,24 +28,29 @@ export class HeadWatcher {
     this.#poll.unref();
   }
 
-  /** `gitDirectory`: the worktree's own. Throws `gitUnusable`. */
+  /** Starts watching. `gitDirectory` is the worktree's own, not the common one. Throws `gitUnusable`. */
   static async start(root: string, gitDirectory: string, changed: (head: Head) => void): Promise<HeadWatcher> {
     const watcher = new HeadWatcher(root, gitDirectory, await readHead(root), changed);
     watcher.#fingerprint = watcher.#takeFingerprint();
     return watcher;
   }
 
-  /** What tells the file HEAD from one that was written later; empty when it is not there. */
+  /**
+   * Identifies the file HEAD; a later write gives another value. Returns an empty string when there is no such file.
+   */
   file(): string {
     const stat = statSync(join(this.#gitDirectory, 'HEAD'), { bigint: true, throwIfNoEntry: false });
     return stat ? `${stat.ino}:${stat.mtimeNs}` : '';
   }
 
-  /** When HEAD moved last; with reftable, when any ref did. Infinity when it cannot be told. */
+  /**
+   * Returns the time of HEAD's last move; with reftable, of the last move of any reference. Infinity when that is
+   * unknown.
+   */
   movedAt(): number {
     const names = [join('reftable', 'tables.list'), 'HEAD'];
-    // From nanoseconds, as the times of files are: Node's own milliseconds are rounded in another way, and of two equal
-    // times one would be the earlier.
+    // Computed from nanoseconds, as file times are: Node rounds its milliseconds differently, so one of two equal times
+    // would seem earlier.
     const times = names.map((name) => {
       const stat = statSync(join(this.#gitDirectory, name), { bigint: true, throwIfNoEntry: false });
       return stat ? Number(stat.mtimeNs) / 1e6 : 0;
@@ -53,12 +58,12 @@ export class HeadWatcher {
     return Math.max(...times) || Number.POSITIVE_INFINITY;
   }
 
-  /** As last seen. */
+  /** HEAD as last seen. */
   get head(): Head {
     return this.#head;
   }
 
-  /** Whether `head` is still so, at the cost of a read and a stat. */
+  /** Tells whether `head` is still current. Costs a read and a stat. */
   isCurrent(): boolean {
     return this.#takeFingerprint() === this.#fingerprint;
   }
@@ -66,7 +71,7 @@ export class HeadWatcher {
   /** Reads HEAD now. */
   look(): Promise<Head> {
     if (this.#looking) {
-      // What is under way may have read before the move that is asked about.
+      // The look under way may have read HEAD before the move that this call is about.
       this.#lookAgain = true;
       return this.#looking;
     }
@@ -100,9 +105,13 @@ export class HeadWatcher {
     if (!this.#disposed && this.#takeFingerprint() !== this.#fingerprint) await this.look();
   }
 
-  /** Costs a read and a stat, no process. With reftable HEAD never changes, but the list of tables does. */
+  /**
+   * Reads a text that changes whenever HEAD moves. Costs a read and a stat, no process. With reftable HEAD itself never
+   * changes, but the list of tables does.
+   */
   #takeFingerprint(): string {
-    // Synchronous: 40 bytes that are in the cache, where a promise for each of four system calls costs ten times more.
+    // Synchronous: these are 40 bytes from the page cache, and a promise for each of four system calls would cost ten
+    // times more.
     const tables = statSync(join(this.#gitDirectory, 'reftable', 'tables.list'), { throwIfNoEntry: false });
     return `${readOrEmpty(join(this.#gitDirectory, 'HEAD'))}\0${tables?.ino}:${tables?.mtimeMs}:${tables?.size}`;
   }
@@ -112,11 +121,11 @@ export class HeadWatcher {
       const watcher = watch(directory, { persistent: false }, (_, file) => {
         if (file === null || name.test(file)) void this.look();
       });
-      // A deleted directory: the poll tells the rest.
+      // The directory was deleted: polling goes on.
       watcher.on('error', () => watcher.close());
       this.#watchers.push(watcher);
     } catch {
-      // Not there, or no events on this file system: the poll is enough.
+      // Not there, or this file system sends no events: polling is enough.
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The durable facts of one worktree: whose files are in place, and which files those are. Plain files, each replaced
- * whole and fsynced: a catalog can be lost, and a switch is finished from these alone.
+ * Durable facts of one worktree: the branch in place, and the files that belong to it. Plain files, each replaced whole
+ * and fsynced: the catalog can be lost, and these alone suffice to finish a switch.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,17 +12,17 @@ import { durableStep } from './crash.ts';
 import { type RawPath, rawPathSchema } from './paths.ts';
 
 const inPlaceSchema = v.object({
-  /** The branch whose files are in the tree, by the name that it had. */
+  /** Name that the branch in place (the one whose files are in the tree) had then. */
   branch: v.string(),
-  /** Its id, which it keeps when it is renamed. */
+  /** Branch id, which survives a rename. */
   id: v.string(),
-  /** Its commit when it was last seen; null before the first one. */
+  /** Commit of the branch when last seen; null before the first one. */
   tip: v.nullable(objectIdSchema),
-  /** When the daemon last looked and it was so. */
+  /** Time of the daemon's last look that found this state. */
   seenAt: v.number(),
-  /** Signs of the local branches there were: one that is not among them has been made since. */
+  /** Signs of the local branches that existed then: a branch that is not among them was created later. */
   branches: v.array(v.string()),
-  /** The file that HEAD was: git writes another whenever HEAD moves to a branch, or its branch is renamed. */
+  /** Identity of the file HEAD: git writes a new file whenever HEAD moves to a branch or its branch is renamed. */
   head: v.string(),
 });
 export type InPlace = v.InferOutput<typeof inPlaceSchema>;
@@ -32,15 +32,17 @@ const knownFileSchema = v.object({
   bytes: v.number(),
   mtimeMs: v.number(),
   mode: v.number(),
-  /** The run that wrote it; null: it is declared in trainstash.json. */
+  /** Run that wrote the file; null: trainstash.json declares it. */
   run: v.nullable(idSchema),
-  /** Its row in the store, once it is taken in. */
+  /** Row in the store, once the file is saved there. */
   saved: v.nullable(idSchema),
 });
 export type KnownFile = v.InferOutput<typeof knownFileSchema>;
 const filesSchema = v.object({ id: v.string(), files: v.array(v.tuple([rawPathSchema, knownFileSchema])) });
 
-/** By the branch's id: runs that were paused because HEAD left it. `left`: its files have left since, too. */
+/**
+ * Runs that were paused because HEAD left their branch, by branch id. `left`: the branch's files have left since, too.
+ */
 const pausedSchema = v.record(v.string(), v.object({ runs: v.array(idSchema), left: v.boolean() }));
 export type PausedRuns = v.InferOutput<typeof pausedSchema>;
 
@@ -51,7 +53,7 @@ export class WorktreeRecord {
   #inPlace: InPlace | null = null;
   #files: { id: string; files: ReadonlyMap<RawPath, KnownFile> } | null = null;
 
-  /** `name`: what git calls the worktree. */
+  /** Takes git's name for the worktree as `name`. */
   constructor(store: string, name: string) {
     this.#directory = inside(store, `worktrees/${name}`);
     mkdirSync(this.#directory, { recursive: true });
@@ -81,8 +83,8 @@ export class WorktreeRecord {
   }
 
   /**
-   * The files of the branch in place, as they were when last looked at; none when the list is of another branch, as after
-   * a switch. Change through `setFiles` only.
+   * Returns the files of the branch in place as of the last look. Empty when the list belongs to another branch, as
+   * after a switch. Change them through `setFiles` only.
    */
   files(): ReadonlyMap<RawPath, KnownFile> {
     if (!this.#files) {
@@ -93,7 +95,10 @@ export class WorktreeRecord {
     return this.#files.id === this.inPlace()?.id ? this.#files.files : new Map();
   }
 
-  /** `id`: of the branch whose they are; before `setInPlace` for files that stay with a new branch. */
+  /**
+   * Writes the list of files. `id` is the branch that owns them; it comes before `setInPlace` when files stay with a
+   * new branch.
+   */
   setFiles(files: ReadonlyMap<RawPath, KnownFile>, id = this.inPlace()!.id): void {
     durableStep();
     writeJson(join(this.#directory, 'files.json'), { id, files: [...files] }, true);
@@ -102,7 +107,7 @@ export class WorktreeRecord {
   }
 }
 
-/** Whether files follow branches in this project; null: nobody was asked yet. */
+/** Reads whether files follow branches in this project; null: the user was not asked yet. */
 export function readConsent(store: string): boolean | null {
   const parsed = v.safeParse(consentSchema, readJson(join(store, 'branches.json')));
   return parsed.success ? parsed.output.follow : null;

@@ -1,6 +1,6 @@
 /**
- * Takes files of the working set into the store while they lie there: git destroys ignored files without asking, and
- * before anyone sees HEAD move. A file is taken in when it has been still for two seconds and its structure is whole.
+ * Saves files of the working set into the store while they are in the tree: git destroys ignored files without asking,
+ * before anyone sees HEAD move. A file is saved once it has not changed for two seconds and its structure is complete.
  */
 import type { Store } from '../store/client.ts';
 import { SourceChanged } from '../store/client.ts';
@@ -9,7 +9,7 @@ import type { KnownFile, WorktreeRecord } from './in-place.ts';
 import { absolute, NO_LINKS, type RawPath, shown } from './paths.ts';
 import { type FoundFile, findFile, isSame } from './working-set.ts';
 
-const STILL_MS = 2_000;
+const UNCHANGED_MS = 2_000;
 const LOOK_MS = 500;
 const WRITE_MS = 2_000;
 
@@ -18,13 +18,16 @@ export interface IntakeSetup {
   store: Pick<Store, 'saveFile'>;
   isWhole(path: string | Buffer, name: string, bytes: number): Promise<boolean>;
   record: WorktreeRecord;
-  /** All files of the set as they are now, and the folders where more may appear. */
+  /** Finds all files of the set as they are now, and the folders where more may appear. */
   find(): Promise<{ files: FoundFile[]; folders: RawPath[]; runOf(path: RawPath): string | null }>;
-  /** The folders that are links and belong to the files of the branch in place. */
+  /** Finds the folders that are links and belong to the files of the branch in place. */
   links(): Promise<ReadonlySet<string>>;
-  /** Whose files they are; null: nothing is taken in now, since HEAD has moved or nobody wants it. */
+  /**
+   * Resolves with the branch that owns the files; null: nothing may be saved now, since HEAD has moved or the user does
+   * not want it.
+   */
   branch(): Promise<string | null>;
-  /** Known files that are gone, by nobody's hand that we know. */
+  /** Reports known files that are gone and that Trainstash did not move. */
   vanished(files: [RawPath, KnownFile][]): void;
   log(text: string): void;
 }
@@ -33,38 +36,38 @@ export class Intake {
   readonly #setup: IntakeSetup;
   readonly #watcher: FolderWatcher;
   readonly #dirty = new Set<RawPath>();
-  /** What each file was at the last look, until it is still. */
-  readonly #moving = new Map<RawPath, FoundFile>();
+  /** State of each changing file at the last look, until it stops changing. */
+  readonly #changing = new Map<RawPath, FoundFile>();
   #everything = true;
   #timer: NodeJS.Timeout | null = null;
   #working: Promise<void> = Promise.resolve();
   #paused = 0;
   #disposed = false;
-  #saidNoRoom = false;
+  #reportedFull = false;
 
   constructor(setup: IntakeSetup) {
     this.#setup = setup;
     this.#watcher = new FolderWatcher(setup.root, (path) => {
       if (path === null) this.#everything = true;
       else this.#dirty.add(path);
-      this.#later(LOOK_MS);
+      this.#schedule(LOOK_MS);
     });
   }
 
-  /** Looks at everything soon: at the start, and when what is declared has changed. */
+  /** Schedules a look at everything: at the start, and when the declaration has changed. */
   lookAgain(): void {
     this.#everything = true;
-    this.#later(0);
+    this.#schedule(0);
   }
 
-  /** Looks at everything at once: what is gone has been told when this resolves. What is new is taken in later. */
+  /** Looks at everything at once. Missing files have been reported when this resolves; new files are saved later. */
   async lookNow(): Promise<void> {
     this.#everything = true;
     await this.#lookNext(false);
-    this.#later(0);
+    this.#schedule(0);
   }
 
-  /** Nothing is taken in while `work` moves files; what is under way is awaited. */
+  /** Saves nothing while `work` moves files, and waits for a save that is under way. */
   async pausedFor<T>(work: () => Promise<T>): Promise<T> {
     this.#paused++;
     await this.#working;
@@ -76,19 +79,22 @@ export class Intake {
     }
   }
 
-  /** Takes in these now, still or not long still: their branch is left. What could not be is in the result. */
-  takeNow(files: readonly FoundFile[], branch: string): Promise<FoundFile[]> {
-    return this.pausedFor(() => this.#takeAll(files, branch, () => false));
+  /**
+   * Saves these files now, without waiting until they stop changing: HEAD leaves their branch. Returns the files that
+   * could not be saved.
+   */
+  saveNow(files: readonly FoundFile[], branch: string): Promise<FoundFile[]> {
+    return this.pausedFor(() => this.#saveAll(files, branch, () => false));
   }
 
-  async #takeAll(files: readonly FoundFile[], branch: string, stop: () => boolean): Promise<FoundFile[]> {
+  async #saveAll(files: readonly FoundFile[], branch: string, stop: () => boolean): Promise<FoundFile[]> {
     const { record } = this.#setup;
     const missing: FoundFile[] = [];
-    let taken = new Map<RawPath, KnownFile>();
-    // The list is written whole: for each of many small files that would be most of the work.
+    let batch = new Map<RawPath, KnownFile>();
+    // Batched: the list is written whole, which would be most of the work for many small files.
     const write = () => {
-      if (taken.size > 0) record.setFiles(new Map([...record.files(), ...taken]));
-      taken = new Map();
+      if (batch.size > 0) record.setFiles(new Map([...record.files(), ...batch]));
+      batch = new Map();
     };
     let writeAt = Date.now() + WRITE_MS;
     try {
@@ -96,11 +102,11 @@ export class Intake {
         if (stop()) break;
         const known = record.files().get(file.path);
         if (known?.saved && isSame(known, file)) continue;
-        const saved = await this.#take(file, branch);
-        // Also when it could not be had: until something happens to it another try would end the same.
-        this.#moving.delete(file.path);
+        const saved = await this.#save(file, branch);
+        // Also when it could not be saved: another try would fail the same way until the file changes.
+        this.#changing.delete(file.path);
         const { ino, bytes, mtimeMs, mode } = file;
-        if (saved) taken.set(file.path, { ino, bytes, mtimeMs, mode, run: known?.run ?? null, saved });
+        if (saved) batch.set(file.path, { ino, bytes, mtimeMs, mode, run: known?.run ?? null, saved });
         else missing.push(file);
         if (Date.now() < writeAt) continue;
         write();
@@ -119,7 +125,7 @@ export class Intake {
     return this.#working;
   }
 
-  #later(ms: number): void {
+  #schedule(ms: number): void {
     if (this.#disposed || this.#timer || this.#paused > 0) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
@@ -128,15 +134,15 @@ export class Intake {
     this.#timer.unref();
   }
 
-  /** One after the other: each goes on from what the one before has written down. */
-  #lookNext(take: boolean): Promise<void> {
+  /** Runs looks one after another: each continues from what the one before has written. */
+  #lookNext(save: boolean): Promise<void> {
     this.#working = this.#working
-      .then(() => this.#look(take))
+      .then(() => this.#look(save))
       .catch((error: Error) => this.#setup.log(`looking at files: ${error.stack}`));
     return this.#working;
   }
 
-  async #look(take: boolean): Promise<void> {
+  async #look(save: boolean): Promise<void> {
     const { record, root } = this.#setup;
     const branch = await this.#setup.branch();
     if (branch === null || this.#paused > 0) return;
@@ -153,25 +159,26 @@ export class Intake {
           found.files.map(({ path }) => path),
           found.folders,
         );
-      // What appeared between the look and the watch would be seen by neither.
+      // Looks again after each new watch: a file that appears between the look and the watch would be missed by both.
       while (watchAll()) found = await this.#setup.find();
       runOf = found.runOf;
       candidates = found.files;
       const present = new Set(candidates.map(({ path }) => path));
       for (const entry of files) if (!present.has(entry[0])) gone.push(entry);
     } else {
-      const paths = [...new Set([...this.#dirty, ...this.#moving.keys()])];
+      const paths = [...new Set([...this.#dirty, ...this.#changing.keys()])];
       this.#dirty.clear();
-      // A name that is not of the set yet: whether it is, and what is below it, a look at everything tells.
-      if (paths.some((path) => !files.has(path) && !this.#moving.has(path))) {
+      // A name that is not in the set yet: only a look at everything tells whether it belongs there, and what is below
+      // it.
+      if (paths.some((path) => !files.has(path) && !this.#changing.has(path))) {
         this.#everything = true;
-        return this.#look(take);
+        return this.#look(save);
       }
       candidates = [];
       let links: ReadonlySet<string> | null = null;
       for (const path of paths) {
         let now = findFile(root, path, NO_LINKS);
-        // Asked of git, and so only where it may be behind a link.
+        // This asks git, so only for a file that may be behind a link.
         if (!now) {
           links ??= await this.#setup.links();
           if (links.size > 0) now = findFile(root, path, links);
@@ -179,7 +186,7 @@ export class Intake {
         const known = files.get(path);
         if (now) candidates.push(now);
         else {
-          this.#moving.delete(path);
+          this.#changing.delete(path);
           if (known) gone.push([path, known]);
         }
       }
@@ -189,7 +196,7 @@ export class Intake {
     for (const file of candidates) {
       const known = files.get(file.path);
       if (known && isSame(known, file) && known.saved) {
-        this.#moving.delete(file.path);
+        this.#changing.delete(file.path);
         continue;
       }
       if (!known || !isSame(known, file)) {
@@ -198,7 +205,7 @@ export class Intake {
         changed = true;
       }
     }
-    // Once HEAD has moved, what is new may be the new branch's: the switch tells, and looks again after it.
+    // Once HEAD has moved, new files may belong to the new branch: the switch decides, and looks again after it.
     if ((await this.#setup.branch()) !== branch) return;
     if (changed) record.setFiles(files);
     if (gone.length > 0) this.#setup.vanished(gone.filter(([, { saved }]) => saved !== null));
@@ -206,27 +213,27 @@ export class Intake {
     for (const file of candidates) {
       const known = files.get(file.path)!;
       if (known.saved && isSame(known, file)) continue;
-      const before = this.#moving.get(file.path);
-      const isStill = before !== undefined && isSame(before, file) && Date.now() - file.mtimeMs >= STILL_MS;
-      this.#moving.set(file.path, file);
+      const before = this.#changing.get(file.path);
+      const isStill = before !== undefined && isSame(before, file) && Date.now() - file.mtimeMs >= UNCHANGED_MS;
+      this.#changing.set(file.path, file);
       if (isStill) still.push(file);
     }
-    await this.#takeAll(take ? still : [], branch, () => this.#paused > 0 || this.#disposed);
-    if (this.#moving.size > 0) this.#later(STILL_MS);
+    await this.#saveAll(save ? still : [], branch, () => this.#paused > 0 || this.#disposed);
+    if (this.#changing.size > 0) this.#schedule(UNCHANGED_MS);
   }
 
-  /** Its row in the store; null when it is not to be had now. */
-  async #take(file: FoundFile, branch: string): Promise<string | null> {
+  /** Saves a file and returns its row in the store; null when it cannot be saved now. */
+  async #save(file: FoundFile, branch: string): Promise<string | null> {
     const { root, store, isWhole, log } = this.#setup;
     if (!(await isWhole(absolute(root, file.path), shown(file.path), file.bytes))) return null;
     try {
       const saved = await store.saveFile({ root, branch, path: file.path, expected: file });
-      if (!saved && !this.#saidNoRoom) log(`no room in the store for ${shown(file.path)}; it stays where it is`);
-      this.#saidNoRoom = !saved;
+      if (!saved && !this.#reportedFull) log(`the store has no space for ${shown(file.path)}; it stays where it is`);
+      this.#reportedFull = !saved;
       return saved?.id ?? null;
     } catch (error) {
-      // Somebody writes it: its next event leads to another look.
-      if (!(error instanceof SourceChanged)) log(`${shown(file.path)} was not taken in: ${(error as Error).message}`);
+      // Another process is writing the file: its next event leads to another look.
+      if (!(error instanceof SourceChanged)) log(`${shown(file.path)} was not saved: ${(error as Error).message}`);
       return null;
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The branches that have files or runs here, each with an id of ours that it keeps when it is renamed: names are used
- * again. One file of a store, `branch-ids.json`; what refers to a branch names its id.
+ * Branches that have files or runs here. Each has an id of its own that survives a rename, since git reuses names. They
+ * are in one file of the store, `branch-ids.json`; records refer to a branch by its id.
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,39 +18,39 @@ const entrySchema = v.object({
   name: v.string(),
   tip: v.nullable(v.string()),
   marks: v.array(v.object({ entry: v.string(), name: v.string(), at: v.number() })),
-  /** The file of its log, which git renames with the branch. A clean-up writes another. */
+  /** Identity of the reflog's file, which git renames with the branch. An expiry (`git gc`) writes a new file. */
   logFile: v.string(),
-  /** The file of the reference itself, which git writes anew with every change; empty: packed. */
+  /** Identity of the reference's file, which git rewrites with every change; empty: packed. */
   refFile: v.string(),
   seenAt: v.number(),
 });
 type Entry = v.InferOutput<typeof entrySchema>;
 const fileSchema = v.object({ format: v.literal(1), branches: v.array(entrySchema) });
 
-/** Marks need not be the newest, only such as have not expired. */
+/** Refresh interval of marks: they need not be the newest, they must only not have expired. */
 const REFRESH_MS = 86_400_000;
-/** Until marks tell this branch from all that are made later. */
+/** Refresh interval until the marks distinguish this branch from every branch that is created later. */
 const FRESH_MS = 2_000;
 const FORGET_MS = 3_600_000;
-const BETWEEN_MS = 100;
+const RENAME_DELAY_MS = 100;
 const MAX_LOOKS = 5;
-const JUST_NOW_MS = 2_000;
-/** The commit of a branch of which none is known: null would fit any that gets its first one. */
+const RECENT_RENAME_MS = 2_000;
+/** Placeholder for a gone branch whose commit is unknown: null would match any branch that gets its first commit. */
 const NO_COMMIT = 'none';
 
 export interface KnownBranch {
   id: string;
-  /** What it is called; of one that is gone, what it was called last. */
+  /** Current name; of a branch that is gone, its last name. */
   name: string;
-  /** `unsure`: a branch of that name is there, and nothing tells whether it is the same. */
+  /** `unsure`: a branch of that name exists, and nothing proves that it is the same one. */
   state: 'there' | 'gone' | 'unsure';
 }
 
 export interface KnownBranchesSetup extends GitDirectories {
-  /** A worktree, to say what is wrong with. */
+  /** Worktree that serves to explain an error. */
   root: string;
   storePath: string;
-  /** Told of every name that is another than before, before the look that found it ends. */
+  /** Receives every changed name, before the look that found the change ends. */
   renamed(names: ReadonlyMap<string, string>): Promise<void>;
 }
 
@@ -58,7 +58,7 @@ export class KnownBranches {
   readonly #setup: KnownBranchesSetup;
   readonly #reader: BranchReader;
   #entries: Entry[];
-  /** The reference that each entry is now; of the last look. */
+  /** Current reference of each entry, as of the last look. */
   #refOf = new Map<string, Ref>();
   #unsure = new Set<string>();
   #refs: Ref[] = [];
@@ -77,7 +77,7 @@ export class KnownBranches {
     return { gitDirectory, common };
   }
 
-  /** Finds out what each branch is called now. `all`: also which others there are. */
+  /** Finds the current name of each branch. With `all` it also looks for branches that have no entry. */
   look(all = false): Promise<void> {
     return this.#serial(() => this.#look(all));
   }
@@ -89,27 +89,34 @@ export class KnownBranches {
     return { id, name: ref?.name ?? entry?.name ?? '', state };
   }
 
-  /** All local branches, as of the last look. */
+  /** Lists the names of all local branches, as of the last look. */
   names(): string[] {
     return this.#refs.map(({ name }) => name);
   }
 
-  /** What tells each of them from one that is made later under its name: its id, or the name where nobody knew it. */
+  /**
+   * Returns a sign for each branch that differs from the sign of a later branch of the same name: its id, or the name
+   * where it has no id.
+   */
   signs(): string[] {
     return this.names().map((name) => signOf(this.#idNow(name)) ?? name);
   }
 
-  /** No branch has HEAD's name, and one that had it got another just now, so HEAD will. Resolves after a moment if so. */
-  async isBetweenNames(name: string): Promise<boolean> {
+  /**
+   * Tells whether git is renaming HEAD's branch right now: no branch has HEAD's name, and the one that had it just got
+   * another. If so, resolves after a short delay.
+   */
+  async isRenaming(name: string): Promise<boolean> {
     if (this.names().includes(name)) return false;
-    const since = (Date.now() - JUST_NOW_MS) / 1000;
-    const isIt = ({ name: now, life }: Ref) => (life.marks[0]?.at ?? 0) >= since && namesOf(now, life).includes(name);
-    const isSo = this.#refs.some(isIt);
-    if (isSo) await delay(BETWEEN_MS);
-    return isSo;
+    const since = (Date.now() - RECENT_RENAME_MS) / 1000;
+    const wasJustRenamed = ({ name: now, life }: Ref) =>
+      (life.marks[0]?.at ?? 0) >= since && namesOf(now, life).includes(name);
+    const isRenaming = this.#refs.some(wasJustRenamed);
+    if (isRenaming) await delay(RENAME_DELAY_MS);
+    return isRenaming;
   }
 
-  /** The signs that a branch may have had. */
+  /** Returns every sign that this branch may have had. */
   signsOf(name: string): string[] {
     const sign = signOf(this.#idNow(name));
     return [...(sign ? [sign] : []), ...this.namesOf(name)];
@@ -119,7 +126,7 @@ export class KnownBranches {
     return this.#entries.map(({ id }) => this.find(id));
   }
 
-  /** The id of HEAD's branch, which need not have a commit yet; it gets one if nobody knew it. */
+  /** Returns the id of HEAD's branch, which need not have a commit yet. A branch without an id gets one. */
   idOf(name: string): Promise<string> {
     return this.#serial(async () => {
       const known = this.#idNow(name);
@@ -129,12 +136,14 @@ export class KnownBranches {
     });
   }
 
-  /** The id of the branch of that name, if it is known which one it is. */
+  /** Returns the id of the branch of that name, if it is certain which one that is. */
   knownId(name: string): string | null {
     return this.#idNow(name);
   }
 
-  /** It has been on HEAD ever since it was seen: whatever its log says, it is the same. */
+  /**
+   * Confirms that the branch is the known one: HEAD has been on it ever since it was seen, whatever its reflog says.
+   */
   confirm(id: string, name: string): Promise<void> {
     return this.#serial(async () => {
       await this.#look(false);
@@ -148,13 +157,13 @@ export class KnownBranches {
     });
   }
 
-  /** The same for whoever can do without; null while one of that name is unsure, which a person settles. */
+  /** Returns the id like `idOf`, or null while a branch of that name is unsure and a user has to settle it. */
   async certainId(name: string): Promise<string | null> {
     const isUnsure = !this.knownId(name) && this.all().some((one) => one.state === 'unsure' && one.name === name);
     return isUnsure ? null : this.idOf(name);
   }
 
-  /** The id of the branch that was called so at a time; null when none of now was. */
+  /** Returns the id of the branch that had this name at a time; null when no existing branch had it. */
   idAt(name: string, at: number): Promise<string | null> {
     return this.#serial(async () => {
       const fits: Ref[] = [];
@@ -165,7 +174,7 @@ export class KnownBranches {
     });
   }
 
-  /** A branch that is gone, but of which something is left. */
+  /** Adds a branch that is gone, but that still has files or runs here. */
   addGone(name: string, tip: string | null): string {
     const id = randomId();
     const entry = { id, name, tip, marks: [], logFile: '', refFile: '', seenAt: Date.now() };
@@ -174,13 +183,13 @@ export class KnownBranches {
     return id;
   }
 
-  /** The names that a branch has had since its log began, the newest first. */
+  /** Lists the names that a branch has had since its reflog began, the newest first. */
   namesOf(name: string): string[] {
     const ref = this.#refs.find((one) => one.name === name);
     return ref ? namesOf(name, ref.life) : [name];
   }
 
-  /** Those that are gone, and to which nothing refers any more. */
+  /** Forgets branches that are gone and that nothing refers to any more. */
   forget(needed: ReadonlySet<string>): void {
     const old = Date.now() - FORGET_MS;
     const left = this.#entries.filter(({ id, seenAt }) => this.#refOf.has(id) || needed.has(id) || seenAt > old);
@@ -193,17 +202,20 @@ export class KnownBranches {
 
   async #look(all: boolean): Promise<void> {
     const there = this.#entries.filter(({ id }) => this.#refOf.has(id));
-    // At the cost of some stats: each branch has its log and its reference as they were.
-    const isAsSeen = this.#lastRefs !== null && there.every((entry) => this.#isAsSeen(entry));
-    // Of one that is gone only the list of references tells whether it is there again, under whatever name.
-    if (!isAsSeen || all || there.length < this.#entries.length) {
+    // Costs only stats: each branch has its reflog and its reference as they were.
+    const isUnchanged = this.#lastRefs !== null && there.every((entry) => this.#isUnchanged(entry));
+    // Only the list of references tells whether a gone branch is back, under whatever name.
+    if (!isUnchanged || all || there.length < this.#entries.length) {
       const text = await this.#reader.list();
-      if (!isAsSeen || text !== this.#lastRefs) await this.#readAndMatch();
+      if (!isUnchanged || text !== this.#lastRefs) await this.#readAndMatch();
     }
-    await this.#keep();
+    await this.#recordChanges();
   }
 
-  /** A branch that seems to be gone may be between two names: then it is there at the next look. */
+  /**
+   * Reads all branches and matches them. A branch that seems gone may be in the middle of a rename: the next look then
+   * finds it.
+   */
   async #readAndMatch(): Promise<void> {
     const missing = () => this.#entries.flatMap(({ id }) => (this.#refOf.has(id) ? [] : [id]));
     const goneBefore = new Set(this.#lastRefs === null ? [] : missing());
@@ -214,23 +226,23 @@ export class KnownBranches {
       this.#refs = refs;
       await this.#match();
       if (missing().every((id) => goneBefore.has(id)) || (looks > 1 && missing().join() === before)) return;
-      await delay(BETWEEN_MS);
+      await delay(RENAME_DELAY_MS);
     }
   }
 
-  #isAsSeen({ id }: Entry): boolean {
+  #isUnchanged({ id }: Entry): boolean {
     const ref = this.#refOf.get(id);
     return ref !== undefined && ref.stamp === this.#reader.stampOf(ref.name);
   }
 
-  /** Tells of new names, and writes down what would not be found again by what is written. */
-  async #keep(): Promise<void> {
+  /** Reports new names, and writes down whatever the written state would no longer match. */
+  async #recordChanges(): Promise<void> {
     const there = this.#entries.flatMap((entry) => {
       const ref = this.#refOf.get(entry.id);
       return ref ? [{ entry, ref }] : [];
     });
     const renamed = there.filter(({ entry, ref }) => ref.name !== entry.name);
-    // First: what could not be told is found to be new by the next look, too.
+    // Reported before anything is written: if the report fails, the next look finds the same names to be new.
     if (renamed.length > 0) await this.#setup.renamed(new Map(renamed.map(({ entry, ref }) => [entry.id, ref.name])));
     const stale = there.filter(({ entry, ref }) => this.#isStale(entry, ref));
     for (const { entry, ref } of stale) this.#refresh(entry, ref);
@@ -246,21 +258,21 @@ export class KnownBranches {
     const { certain, unsure, open } = matchBranches(this.#entries, this.#refs);
     this.#refOf = new Map([...certain].map(([entry, ref]) => [entry.id, ref]));
     this.#unsure = new Set([...unsure].map(({ id }) => id));
-    const taken = new Set(certain.values());
+    const matched = new Set(certain.values());
     for (const [entry, refs] of open) {
-      const left = refs.filter((ref) => !taken.has(ref));
+      const left = refs.filter((ref) => !matched.has(ref));
       const own = left.find(({ name }) => name === entry.name);
       if (!own) continue;
       if (await this.#isOnlyHeir(entry, own, left)) {
         this.#refOf.set(entry.id, own);
-        taken.add(own);
+        matched.add(own);
       } else this.#unsure.add(entry.id);
     }
   }
 
   /**
-   * Its log has been emptied: then it is the same if it has the commit, and no other branch that could be it has. Where git
-   * keeps no logs at all, that is no proof.
+   * Tells whether a branch with an emptied reflog is the known one: it has the known commit, and no other candidate has
+   * it. Where git keeps no reflogs at all, that is no proof.
    */
   async #isOnlyHeir({ tip, marks }: Entry, own: Ref, possible: readonly Ref[]): Promise<boolean> {
     if (tip === null || marks.length === 0) return false;
@@ -273,7 +285,7 @@ export class KnownBranches {
 
   #idNow(name: string): string | null {
     for (const [id, ref] of this.#refOf) if (ref.name === name) return id;
-    // Before its first commit a branch is HEAD's word alone.
+    // Before its first commit a branch exists only as a name in HEAD.
     if (this.#refs.some((ref) => ref.name === name)) return null;
     const unborn = this.#entries.find((entry) => entry.name === name && entry.tip === null && entry.marks.length === 0);
     return unborn?.id ?? null;
@@ -291,7 +303,7 @@ export class KnownBranches {
     return entry;
   }
 
-  /** From what was read with the match: the branch may have another name by now. */
+  /** Updates an entry from the state that was matched; the branch may have another name by now. */
   #refresh(entry: Entry, { name, tip, life, logFile, refFile }: Ref): void {
     Object.assign(entry, { name, tip, marks: marksOf(life), logFile, refFile, seenAt: Date.now() } satisfies Omit<
       Entry,
@@ -315,7 +327,7 @@ export class KnownBranches {
   }
 }
 
-/** No name of a branch begins so. */
+/** Makes a sign from an id. No branch name begins with a dot, so signs and names cannot collide. */
 function signOf(id: string | null): string | null {
   return id === null ? null : `.${id}`;
 }

@@ -1,4 +1,4 @@
-/** Folders of a project that are links, and that its owner has made a part of it. */
+/** Finds folders of a project that are links and that its owner has made a part of it. */
 import { lstatSync } from 'node:fs';
 import picomatch from 'picomatch';
 import { askGit } from '../code/repository.ts';
@@ -6,8 +6,8 @@ import { absolute, fromText, type RawPath } from './paths.ts';
 import type { Patterns } from './working-set.ts';
 
 /**
- * The links, as text and one character a byte, that a pattern of trainstash.json begins with and that git does not track: a
- * link that came with a clone leads wherever its author wants.
+ * Finds the links that a pattern of trainstash.json begins with and that git does not track: a link that came with a
+ * clone leads wherever its author wants. Returns each path as text and as a raw path.
  */
 export async function declaredLinks(root: string, patterns: Patterns): Promise<ReadonlySet<string>> {
   const found = new Set<string>();

@@ -1,69 +1,74 @@
-/** Which of today's branches each one is that was seen before. Pure: what proves nothing is left to whoever asks. */
-import { continues, type Life, match, maybe, type Seen } from './same-branch.ts';
+/** Matches known branches with those that exist now. Pure: it reports unproven matches instead of deciding them. */
+import { continues, type Life, matchMarks, mayContinue, type Seen } from './same-branch.ts';
 
-/** The file of a branch's log, which git renames with it, and that of its reference, which each change writes anew. */
-export interface Files {
+/**
+ * File identities of a branch: its reflog, which git renames with it, and its reference, which each change rewrites.
+ */
+export interface FileIds {
   /** Empty: there is none, or it is packed. */
   logFile: string;
   refFile: string;
 }
 
-/** A branch of now, with all that is known of it. */
-export interface Ref extends Files {
+/** A branch that exists now, with everything known about it. */
+export interface Ref extends FileIds {
   name: string;
   tip: string;
-  /** What its files were when they were read. */
+  /** Stamp of its files at the time of reading. */
   stamp: string;
   life: Life;
 }
 
 export interface Matches<E> {
   certain: Map<E, Ref>;
-  /** A branch of that name is there, and something speaks against it. */
+  /** A branch of that name exists, but something contradicts that it is the same. */
   unsure: Set<E>;
-  /** Nothing proves and nothing contradicts that it is one of these, which no other is. */
+  /** Candidates that nothing proves and nothing contradicts, and that match no other entry. */
   open: Map<E, Ref[]>;
 }
 
 interface Candidate<E> {
   entry: E;
   ref: Ref;
-  /** How many of the marks its log has: of two branches that were renamed within a second single ones may be equal. */
+  /**
+   * Number of the entry's marks that the reflog has. Single marks of two branches that were renamed within the same
+   * second can be equal.
+   */
   marks: number;
   sameFile: boolean;
 }
 
-/** Whoever fits best and alone; where two fit alike, nobody. */
-export function matchBranches<E extends Seen & Files>(entries: readonly E[], refs: readonly Ref[]): Matches<E> {
+/** Assigns each reference to the entry that fits best. Where two fit equally well, neither gets it. */
+export function matchBranches<E extends Seen & FileIds>(entries: readonly E[], refs: readonly Ref[]): Matches<E> {
   const { candidates, possible, doubtful } = candidatesOf(entries, refs);
-  const isBetter = (a: Candidate<E>, b: Candidate<E>) => b.marks - a.marks || Number(b.sameFile) - Number(a.sameFile);
-  // Among equals the one that was seen first: the order of `entries`.
-  candidates.sort(isBetter);
+  const byFit = (a: Candidate<E>, b: Candidate<E>) => b.marks - a.marks || Number(b.sameFile) - Number(a.sameFile);
+  // Among equals the entry that was seen first wins: the sort keeps the order of `entries`.
+  candidates.sort(byFit);
   const certain = new Map<E, Ref>();
   const unsure = new Set<E>();
-  const taken = new Set<Ref>();
+  const assigned = new Set<Ref>();
   for (const candidate of candidates) {
     const { entry, ref } = candidate;
-    if (certain.has(entry) || unsure.has(entry) || taken.has(ref)) continue;
-    const rival = candidates.find((one) => one.entry === entry && one.ref !== ref && !taken.has(one.ref));
-    if (rival && isBetter(candidate, rival) === 0) unsure.add(entry);
+    if (certain.has(entry) || unsure.has(entry) || assigned.has(ref)) continue;
+    const rival = candidates.find((one) => one.entry === entry && one.ref !== ref && !assigned.has(one.ref));
+    if (rival && byFit(candidate, rival) === 0) unsure.add(entry);
     else {
       certain.set(entry, ref);
-      taken.add(ref);
+      assigned.add(ref);
     }
   }
   const isOpen = (entry: E) => !certain.has(entry) && !unsure.has(entry);
   for (const [entry, ref] of doubtful)
-    if (isOpen(entry) && ref.name === entry.name && !taken.has(ref)) unsure.add(entry);
+    if (isOpen(entry) && ref.name === entry.name && !assigned.has(ref)) unsure.add(entry);
   const open = new Map<E, Ref[]>();
   for (const [entry, fitting] of possible) {
-    const left = fitting.filter((ref) => !taken.has(ref));
+    const left = fitting.filter((ref) => !assigned.has(ref));
     if (isOpen(entry) && left.length > 0) open.set(entry, left);
   }
   return { certain, unsure, open };
 }
 
-function candidatesOf<E extends Seen & Files>(entries: readonly E[], refs: readonly Ref[]) {
+function candidatesOf<E extends Seen & FileIds>(entries: readonly E[], refs: readonly Ref[]) {
   const holders = new Map<string, Ref[]>();
   for (const ref of refs)
     for (const { entry } of ref.life.marks) holders.set(entry, [...(holders.get(entry) ?? []), ref]);
@@ -77,14 +82,14 @@ function candidatesOf<E extends Seen & Files>(entries: readonly E[], refs: reado
       candidates.push({ entry, ref, marks, sameFile: isSame(entry.logFile, ref.logFile) });
     };
     for (const ref of new Set(entry.marks.flatMap((mark) => holders.get(mark.entry) ?? []))) {
-      const { marks, firm } = match(entry, ref.life, isSame(entry.logFile, ref.logFile));
+      const { marks, firm } = matchMarks(entry, ref.life, isSame(entry.logFile, ref.logFile));
       if (firm) add(ref, marks);
       else if (marks > 0) doubtful.set(entry, ref);
     }
     for (const ref of refs) {
       if (found.has(ref)) continue;
-      const isPossible = maybe(entry, ref.life);
-      // Nobody has written the reference since.
+      const isPossible = mayContinue(entry, ref.life);
+      // The reference has not been written since.
       const isUnwritten = ref.name === entry.name && isSame(entry.refFile, ref.refFile);
       if (continues(entry, ref.life) || (isPossible && isUnwritten)) add(ref, 0);
       else if (isPossible) possible.set(entry, [...(possible.get(entry) ?? []), ref]);

@@ -1,4 +1,6 @@
-/** Files out of the tree and into it. Every step can be the last one: what is left is finished by the next call. */
+/**
+ * Moves files out of the tree and back into it. The process may die after any step; the next call finishes the rest.
+ */
 import { constants, lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,26 +11,26 @@ import type { Store } from '../store/client.ts';
 import { syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
 import type { KnownFile } from './in-place.ts';
 import { absolute, parentOf, type RawPath, shown } from './paths.ts';
-import { dressLike, type Owner, placeNew, ShelfEntry, type ShelvedFile, syncParents } from './shelf.ts';
+import { type Owner, renameIfAbsent, restoreAttributes, type StashedFile, StashFolder, syncParents } from './shelf.ts';
 import { type FoundFile, findFile } from './working-set.ts';
 
 const SLICE_MS = 8;
 
 export type FileStore = Pick<Store, 'saveFile' | 'restoreFile' | 'keepOnlyFiles'>;
 
-/** Where files are moved from and to. */
+/** Folder that files are moved from and to. */
 export interface Tree {
   root: string;
-  /** Folders that are links and may be followed, as `inside` takes them. */
+  /** Folders that are links and may be followed, in the form that `inside` takes. */
   links: ReadonlySet<string>;
   seen?: Set<string>;
 }
 
 /**
- * Moves what an entry lists and is still in place onto the shelf. A file of another device is moved through the store:
- * it leaves only once it is committed there. Throws when that cannot be; what was moved stays moved, and listed.
+ * Moves the files that an entry lists from the tree into the stash. A file on another device goes through the store: it
+ * leaves the tree only once it is committed there. Throws when that fails; files that were moved stay moved and listed.
  */
-export async function shelve(entry: ShelfEntry, store: FileStore, tree: Tree): Promise<number> {
+export async function stashFiles(entry: StashFolder, store: FileStore, tree: Tree): Promise<number> {
   const { root } = tree;
   const seen = new Set<string>();
   const moved: RawPath[] = [];
@@ -40,7 +42,7 @@ export async function shelve(entry: ShelfEntry, store: FileStore, tree: Tree): P
         sliceEnd = performance.now() + SLICE_MS;
       }
       if (file.number === null || entry.has(file)) continue;
-      if (await takeOne(entry, file, store, { ...tree, seen })) moved.push(file.path);
+      if (await stashFile(entry, file, store, { ...tree, seen })) moved.push(file.path);
     }
   } finally {
     entry.sync();
@@ -49,44 +51,49 @@ export async function shelve(entry: ShelfEntry, store: FileStore, tree: Tree): P
   return moved.length;
 }
 
-async function takeOne(entry: ShelfEntry, file: ShelvedFile, store: FileStore, tree: Tree): Promise<boolean> {
+async function stashFile(entry: StashFolder, file: StashedFile, store: FileStore, tree: Tree): Promise<boolean> {
   const { root, links } = tree;
   const { branch } = entry.owner;
-  // Behind a link that nobody has declared: it was never this branch's.
-  const place = placeOf(file, tree);
-  if (!place) return false;
+  // Behind an undeclared link: the file never belonged to this branch.
+  const path = pathInTree(file, tree);
+  if (!path) return false;
   try {
-    entry.take(file, place);
+    entry.moveIn(file, path);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // Gone meanwhile, by its owner's hand.
+    // Its owner removed it meanwhile.
     if (code === 'ENOENT' || code === 'ENOTDIR') return false;
     if (code !== 'EXDEV') throw error;
   }
   const found = findFile(root, file.path, links);
   if (!found) return false;
   const saved = await store.saveFile({ root, branch, path: file.path, expected: found });
-  if (!saved) throw new Error(`${shown(file.path)} is on another device, and the store has no room for it`);
-  // Written before the file goes: from here on the entry alone knows where it is.
+  if (!saved) throw new Error(`${shown(file.path)} is on another file system, and the store has no space for a copy`);
+  // Written before the file is unlinked: from here on only the entry knows where its content is.
   file.bytes = found.bytes;
   file.saved = saved.id;
   entry.write();
-  unlinkSync(place);
+  unlinkSync(path);
   return true;
 }
 
-export interface Brought {
+export interface RestoreResult {
   placed: RawPath[];
   conflicts: RawPath[];
 }
 
 /**
- * Puts an entry's files to their places below `root`, from the shelf or else from the store; with `copy` the shelf keeps
- * its own. Nothing is replaced: where another file is, the stashed one stays on the shelf. A file that is in place with
- * the same content counts as put.
+ * Puts an entry's files back below `root`, from the stash or else from the store; with `copy` the stash keeps its
+ * files. Replaces nothing: where another file is in the way, the stashed one stays in the stash. A file in place with
+ * the same content counts as restored.
  */
-export async function bring(entry: ShelfEntry, store: FileStore, tree: Tree, copy = false): Promise<Brought> {
+export async function restoreFiles(
+  entry: StashFolder,
+  store: FileStore,
+  tree: Tree,
+  copy = false,
+): Promise<RestoreResult> {
   const { root } = tree;
   const seen = new Set<string>();
   const placed: RawPath[] = [];
@@ -98,9 +105,9 @@ export async function bring(entry: ShelfEntry, store: FileStore, tree: Tree, cop
         await breathe();
         sliceEnd = performance.now() + SLICE_MS;
       }
-      const put = await giveOne(entry, file, store, { ...tree, seen }, copy);
-      if (put === 'conflict') conflicts.push(file.path);
-      else if (put === 'placed') placed.push(file.path);
+      const result = await restoreFile(entry, file, store, { ...tree, seen }, copy);
+      if (result === 'conflict') conflicts.push(file.path);
+      else if (result === 'placed') placed.push(file.path);
     }
   } finally {
     entry.sync();
@@ -109,33 +116,33 @@ export async function bring(entry: ShelfEntry, store: FileStore, tree: Tree, cop
   return { placed, conflicts };
 }
 
-async function giveOne(
-  entry: ShelfEntry,
-  file: ShelvedFile,
+async function restoreFile(
+  entry: StashFolder,
+  file: StashedFile,
   store: FileStore,
   tree: Tree,
   copy: boolean,
 ): Promise<'placed' | 'conflict' | 'there' | 'lost'> {
-  const target = placeOf(file, tree);
-  // A link that nobody has declared, or a file, is where a folder of its path would be: it stays stashed.
+  const target = pathInTree(file, tree);
+  // An undeclared link, or a file, is in the place of a parent folder: the file stays stashed.
   if (!target) return 'conflict';
   if (entry.has(file)) {
     if (copy) return copyNew(entry, file, target);
     try {
-      return entry.give(file, target) ? 'placed' : 'conflict';
+      return entry.moveOut(file, target) ? 'placed' : 'conflict';
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-      const put = await copyNew(entry, file, target);
-      if (put === 'placed') unlinkSync(entry.shelved(file));
-      return put;
+      const result = await copyNew(entry, file, target);
+      if (result === 'placed') unlinkSync(entry.pathOf(file));
+      return result;
     }
   }
-  // Put back before, or it had left the tree by another hand.
+  // Restored before, or removed by someone else.
   if (file.saved === null) return 'lost';
   const present = lstatSync(target, { throwIfNoEntry: false });
   if (present)
     return present.isFile() && present.size === file.bytes && sameTime(present.mtimeMs, file) ? 'there' : 'conflict';
-  // Beside its place, so that the last step is a rename on whatever device that is.
+  // Next to the target, so that the last step is a rename whatever device that is on.
   const folder = absolute(tree.root, parentOf(file.path));
   mkdirSync(folder, { recursive: true });
   const temporary = temporaryIn(folder, entry);
@@ -143,34 +150,34 @@ async function giveOne(
   try {
     await store.restoreFile(file.saved, temporary);
   } catch (error) {
-    // Damaged or lost in the store: what else there is comes back, and this stays listed, and is told.
+    // Damaged or lost in the store: the other files come back, and this one stays listed and is reported.
     if (error instanceof TrainstashError && (error.code === 'corrupted' || error.code === 'notFound'))
       return 'conflict';
     throw error;
   }
-  dressLike(temporary, file);
-  if (placeNew(temporary, target)) return 'placed';
+  restoreAttributes(temporary, file);
+  if (renameIfAbsent(temporary, target)) return 'placed';
   rmSync(temporary, { force: true });
   return 'conflict';
 }
 
-async function copyNew(entry: ShelfEntry, file: ShelvedFile, target: Buffer): Promise<'placed' | 'conflict'> {
+async function copyNew(entry: StashFolder, file: StashedFile, target: Buffer): Promise<'placed' | 'conflict'> {
   if (lstatSync(target, { throwIfNoEntry: false })) return 'conflict';
   const folder = target.subarray(0, target.lastIndexOf(0x2f));
   mkdirSync(folder, { recursive: true });
   const temporary = temporaryIn(folder, entry);
   rmSync(temporary, { force: true });
-  await copyFile(entry.shelved(file), temporary, constants.COPYFILE_EXCL);
-  dressLike(temporary, file);
-  // The shelf's copy may go after this: until it is on the disk this one is none.
+  await copyFile(entry.pathOf(file), temporary, constants.COPYFILE_EXCL);
+  restoreAttributes(temporary, file);
+  // The stashed copy may be deleted after this, so this copy must be on the disk first.
   syncFile(temporary);
-  if (placeNew(temporary, target)) return 'placed';
+  if (renameIfAbsent(temporary, target)) return 'placed';
   rmSync(temporary, { force: true });
   return 'conflict';
 }
 
-/** Null: its path leads through something that is not the tree's. */
-function placeOf({ path }: ShelvedFile, { root, links, seen }: Tree): Buffer | null {
+/** Resolves a file's path below the root; null: it leads through something outside the tree. */
+function pathInTree({ path }: StashedFile, { root, links, seen }: Tree): Buffer | null {
   try {
     return inside(root, Buffer.from(path, 'latin1'), { links, seen, atEnd: 'link' });
   } catch (error) {
@@ -179,53 +186,53 @@ function placeOf({ path }: ShelvedFile, { root, links, seen }: Tree): Buffer | n
   }
 }
 
-/** One at a time for each entry, so that what a crash leaves is replaced by the next try. */
-function temporaryIn(folder: Buffer, entry: ShelfEntry): string {
+/** Returns one temporary name for each entry, so that the next try replaces what a crash left. */
+function temporaryIn(folder: Buffer, entry: StashFolder): string {
   return join(folder.toString(), `${TEMPORARY_PREFIX}${entry.owner.id}`);
 }
 
-/** Restored times are exact to a microsecond only. */
-function sameTime(mtimeMs: number, file: ShelvedFile): boolean {
+/** Compares times; restored ones are exact to a microsecond only. */
+function sameTime(mtimeMs: number, file: StashedFile): boolean {
   return Math.abs(mtimeMs - file.mtimeMs) < 1;
 }
 
-/** What goes away in one go is seen in several looks. */
-const TOGETHER_MS = 60_000;
+/** Window in which missing files count as one loss: several looks may be needed to see all of them. */
+const SAME_LOSS_MS = 60_000;
 
-/** Offers what the store has of files that are no longer in the tree; those of one go are one entry. */
+/** Offers the store's copies of files that are no longer in the tree. Files that vanished together share one entry. */
 export function offerStored(
   storePath: string,
   facts: Pick<Owner, 'branch' | 'branchId' | 'tip' | 'worktree'> & { reason: 'vanished' | 'replaced' },
   files: readonly [RawPath, KnownFile][],
-): ShelfEntry {
-  const stored = files.map(storedOf);
+): StashFolder {
+  const stored = files.map(describeStored);
   const paths = new Set(stored.map(({ path }) => path));
-  const earlier = ShelfEntry.all(storePath).find(
+  const earlier = StashFolder.all(storePath).find(
     ({ owner }) =>
       owner.reason === facts.reason &&
       owner.branchId === facts.branchId &&
       owner.worktree === facts.worktree &&
       owner.droppedAt === null &&
-      Date.now() - owner.createdAt < TOGETHER_MS &&
+      Date.now() - owner.createdAt < SAME_LOSS_MS &&
       !owner.files.some(({ path }) => paths.has(path)),
   );
-  if (!earlier) return ShelfEntry.create(storePath, { ...facts, state: 'kept' }, [], stored);
+  if (!earlier) return StashFolder.create(storePath, { ...facts, state: 'kept' }, [], stored);
   earlier.update({ files: [...earlier.owner.files, ...stored.map((file) => ({ ...file, number: null }))] });
   return earlier;
 }
 
-/** A file that is gone, and that the store has. */
-export function storedOf([path, { bytes, mtimeMs, mode, run, saved }]: [RawPath, KnownFile]): Omit<
-  ShelvedFile,
+/** Describes a file that is gone from the tree but in the store. */
+export function describeStored([path, { bytes, mtimeMs, mode, run, saved }]: [RawPath, KnownFile]): Omit<
+  StashedFile,
   'number'
 > {
   return { path, bytes, mtimeMs, mode, run, saved };
 }
 
-export function shelvedOf(
+export function describeFound(
   found: FoundFile,
   known: { run: string | null; saved: string | null } | undefined,
-): Omit<ShelvedFile, 'number'> {
+): Omit<StashedFile, 'number'> {
   const { path, bytes, mtimeMs, mode } = found;
   return { path, bytes, mtimeMs, mode, run: known?.run ?? null, saved: known?.saved ?? null };
 }

@@ -1,8 +1,11 @@
-/** Whose a file of the worktree is, and who stands in the way of moving it. Looks, and changes nothing. */
+/**
+ * Determines the branch that owns a file of the worktree, and the processes that prevent moving it. Reads only, changes
+ * nothing.
+ */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
-import { cameStraight } from '../code/history.ts';
+import { switchedWithoutMoving } from '../code/history.ts';
 import type { Head } from '../code/project.ts';
 import type { GitDirectories } from '../code/reflog.ts';
 import { askGit } from '../code/repository.ts';
@@ -14,25 +17,25 @@ import { absoluteText, NO_LINKS, type RawPath } from './paths.ts';
 import { type FoundFile, findDeclared, findFile, isSame, type Patterns, trackedPaths } from './working-set.ts';
 import { processesWriting } from './writers.ts';
 
-export interface LiveRunHere {
+export interface WorktreeRun {
   id: string;
   name: string;
-  /** Of its branch; null on a detached HEAD. */
+  /** Id of the run's branch; null on a detached HEAD. */
   branchId: string | null;
   startedAt: number;
-  /** It may write into the working set by path. */
+  /** True if the run may write into the working set by path. */
   writesFiles: boolean;
 }
 
-/** What a worktree needs of the runs in it. */
-export interface RunsHere {
-  live(): LiveRunHere[];
-  /** Ask the run to save and leave; resolves when it has been asked. */
+/** Operations on the runs of a worktree. */
+export interface WorktreeRuns {
+  live(): WorktreeRun[];
+  /** Asks the run to save a checkpoint and exit. Resolves once it has been asked. */
   pause(id: string): Promise<void>;
   resume(id: string): Promise<void>;
-  /** When a run of that branch that writes by path last lived here; 0: never since the daemon started. */
+  /** Returns when a run of that branch that writes by path was last live here; 0: never since the daemon started. */
   wroteUntil(branchId: string): number;
-  /** HEAD left the branch of a run that goes on. */
+  /** Reports that HEAD left the branch of a run that continues. */
   codeMoved(id: string, to: string): Promise<void>;
 }
 
@@ -43,9 +46,9 @@ export interface BranchPolicy {
 
 export interface LeavingSet {
   leaving: FoundFile[];
-  /** Made or changed after HEAD had moved. */
+  /** Made or changed after HEAD moved. */
   late: FoundFile[];
-  /** Changed since anybody looked, and before HEAD moved. */
+  /** Changed after the last look and before HEAD moved. */
   unknown: FoundFile[];
   /** No longer in place, but in the store. */
   gone: [RawPath, KnownFile][];
@@ -56,13 +59,13 @@ export interface OwnershipSetup {
   directories: GitDirectories;
   known: KnownBranches;
   record: WorktreeRecord;
-  runs: Pick<RunsHere, 'live' | 'wroteUntil'>;
-  /** What a trainstash.json says of branches; null: there is none. */
+  runs: Pick<WorktreeRuns, 'live' | 'wroteUntil'>;
+  /** Parses the branch policy of a trainstash.json; null: there is none. */
   policy(text: string | null): BranchPolicy;
   headMovedAt(): number;
 }
 
-/** File times step by this much on Linux. */
+/** Resolution of file times on Linux. */
 const CLOCK_TICK_MS = 10;
 
 export class Ownership {
@@ -72,7 +75,10 @@ export class Ownership {
     this.#setup = setup;
   }
 
-  /** Files of the branch in place: what it declares, and what its runs wrote; none that git tracks. */
+  /**
+   * Finds the files of the branch in place: those that it declares and those that its runs wrote, except for those that
+   * git tracks.
+   */
   async find(): Promise<{ files: FoundFile[]; folders: RawPath[]; runOf(path: RawPath): string | null }> {
     const { root } = this.#setup;
     const inPlace = this.#setup.record.inPlace();
@@ -94,8 +100,8 @@ export class Ownership {
   }
 
   /**
-   * What leaves with the branch in place. `claimed` are paths that were seen to be its own while the switch waited; with
-   * `everything` a person has said that whatever changed is its own.
+   * Determines the files that leave with the branch in place. `claimed` are paths that were recognised as its own while
+   * the switch waited. With `everything` the user has said that all changed files belong to it.
    */
   async leaving(inPlace: InPlace, claimed: ReadonlySet<RawPath>, everything: boolean): Promise<LeavingSet> {
     const { root, runs, record } = this.#setup;
@@ -113,23 +119,26 @@ export class Ownership {
     }
     const files = [...byPath.values()].filter(({ path }) => !tracked.has(path));
     const writing = runs.live().some(({ writesFiles, branchId }) => writesFiles && branchId === inPlace.id);
-    // What a run of that branch wrote is its own, however late.
+    // Files that a run of that branch wrote belong to it, however late.
     const lateFrom =
       writing || everything ? Number.POSITIVE_INFINITY : Math.max(headMoved, runs.wroteUntil(inPlace.id));
     const isOwn = (file: FoundFile) => matching(known, file) !== undefined || claimed.has(file.path);
-    // At the very tick of HEAD's move it may be either's: then it stays, and is named.
+    // Within the clock tick of HEAD's move a file may belong to either branch: it stays, and is reported.
     const late = files.filter((file) => !isOwn(file) && file.mtimeMs >= lateFrom);
     const leaving = files.filter((file) => !late.includes(file));
     const unknown = files.filter(
       (file) => !isOwn(file) && file.mtimeMs > inPlace.seenAt && file.mtimeMs <= headMoved + CLOCK_TICK_MS,
     );
     const present = new Set(leaving.map(({ path }) => path));
-    // git, or whoever was late, replaced or removed them when HEAD moved: the store has what they were.
+    // git, or a late writer, replaced or removed them when HEAD moved: the store has the earlier content.
     const gone = [...known].filter(([path, { saved }]) => saved !== null && !present.has(path));
     return { leaving, late, unknown, gone };
   }
 
-  /** What is the branch's own for certain: its files as they were last seen, where somebody changed them since. */
+  /**
+   * Reduces a set to the files that certainly belong to the branch; a file that changed since goes in its last known
+   * state.
+   */
   withoutUnknown({ leaving, late, unknown, gone }: LeavingSet): LeavingSet {
     const known = this.#setup.record.files();
     const paths = new Set(unknown.map(({ path }) => path));
@@ -137,7 +146,7 @@ export class Ownership {
     return { leaving: leaving.filter(({ path }) => !paths.has(path)), late, unknown: [], gone: [...gone, ...before] };
   }
 
-  /** Files in place that have other content than when they were last seen, and what the store has of that. */
+  /** Finds files in place whose content differs from the last known one, with the store's copy of that. */
   async replaced(): Promise<[RawPath, KnownFile][]> {
     const links = await this.linksInPlace();
     return [...this.#setup.record.files()].filter(([path, known]) => {
@@ -146,12 +155,12 @@ export class Ownership {
     });
   }
 
-  /** What the branch says of files and switches. */
+  /** Reads the branch's policy for files and switches. */
   async policyOf(branch: Pick<InPlace, 'id' | 'tip'>): Promise<BranchPolicy> {
     return this.#setup.policy(await this.#configOf(branch));
   }
 
-  /** The folders that are links and belong to the branch's files. */
+  /** Finds the folders that are links and belong to the branch's files. */
   async linksOf(branch: Pick<InPlace, 'id' | 'tip'>): Promise<ReadonlySet<string>> {
     return declaredLinks(this.#setup.root, (await this.policyOf(branch)).files);
   }
@@ -161,13 +170,15 @@ export class Ownership {
     return inPlace ? this.linksOf(inPlace) : NO_LINKS;
   }
 
-  /** The branch as it is now, and as it was seen last, in case it is gone. */
+  /** Lists the branch as it is now and as last seen, in case it is gone. */
   #revisionsOf({ id, tip }: Pick<InPlace, 'id' | 'tip'>): string[] {
     const { name, state } = this.#setup.known.find(id);
     return [...(state === 'there' ? [`refs/heads/${name}`] : []), ...(tip ? [tip] : [])];
   }
 
-  /** As committed on that branch; one that nobody committed yet is the same on every branch. */
+  /**
+   * Reads the configuration as committed on that branch. A file that was never committed is the same on every branch.
+   */
   async #configOf(branch: Pick<InPlace, 'id' | 'tip'>): Promise<string | null> {
     const { root } = this.#setup;
     for (const revision of this.#revisionsOf(branch)) {
@@ -178,23 +189,23 @@ export class Ownership {
     return readFile(join(root, CONFIG_FILE), 'utf8').catch(() => null);
   }
 
-  /** Whether HEAD's branch was made since the last look, from where the branch in place was. */
+  /** Tells whether HEAD's branch was created since the last look, from the position of the branch in place. */
   async isMadeHere(inPlace: InPlace, head: Head): Promise<boolean> {
     if (head.branch === null || head.commit === null) return false;
     const { known, directories } = this.#setup;
     const { name, state } = known.find(inPlace.id);
-    // The one in place was deleted, and this one made again under its name.
+    // The branch in place was deleted, and this one was created under its name.
     if (state !== 'there' && head.branch === inPlace.branch) return false;
     const signs = known.signsOf(head.branch);
-    // A name that the branch in place had then may be another's by now.
+    // A name that the branch in place had then may belong to another branch by now.
     if (signs.some((one) => one !== inPlace.branch && inPlace.branches.includes(one))) return false;
-    const straight = await cameStraight(directories, [inPlace.branch, name], head.branch);
-    // Without a reflog: at least it is where the other one was.
+    const straight = await switchedWithoutMoving(directories, [inPlace.branch, name], head.branch);
+    // Without a reflog the same commit is the best evidence.
     return straight ?? head.commit === inPlace.tip;
   }
 
-  /** That run wrote these files: they follow the branch in place, declared or not. */
-  async wrote(run: string, paths: readonly RawPath[]): Promise<void> {
+  /** Records that a run wrote these files: they follow the branch in place, declared or not. */
+  async recordWritten(run: string, paths: readonly RawPath[]): Promise<void> {
     const { root, record } = this.#setup;
     if (!record.inPlace()) return;
     const links = await this.linksInPlace();

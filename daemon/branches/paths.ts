@@ -1,12 +1,12 @@
 /**
- * Paths as the file system has them. On Linux a name is bytes, and need not be UTF-8: here each character of a path stands
- * for one byte, so that every name survives JSON and comes back as it was.
+ * Paths as the file system stores them. On Linux a name is a sequence of bytes and need not be UTF-8. Here each
+ * character of a path stands for one byte, so that every name survives JSON unchanged.
  */
 import { sep } from 'node:path';
 import * as v from 'valibot';
 import { nameProblem } from '../../protocol/names.ts';
 
-/** Relative to the worktree, with `/`, one character a byte. */
+/** Path relative to the worktree, with `/`, one character for each byte. */
 export type RawPath = string & { readonly raw: true };
 
 export function rawPath(bytes: Buffer): RawPath {
@@ -22,7 +22,7 @@ export function joinRaw(folder: RawPath, name: Buffer): RawPath {
   return (folder === '' ? tail : `${folder}/${tail}`) as RawPath;
 }
 
-/** As a record has it that somebody else may have written: never out of the worktree. */
+/** Schema of a path in a record that another program may have written: it must not lead out of the worktree. */
 export const rawPathSchema = v.pipe(
   v.string(),
   v.check(
@@ -32,20 +32,20 @@ export const rawPathSchema = v.pipe(
   v.transform((path) => path as RawPath),
 );
 
-/** Of folders that are links none is followed. */
+/** Empty set of links: no link is followed. */
 export const NO_LINKS: ReadonlySet<string> = new Set();
 
-/** For Node's functions, which take bytes as they are. */
+/** Returns the absolute path as bytes, which Node's functions take unchanged. */
 export function absolute(root: string, path: RawPath): Buffer {
   return path === '' ? Buffer.from(root) : Buffer.concat([Buffer.from(root + sep), Buffer.from(path, 'latin1')]);
 }
 
-/** For people and patterns; what is not UTF-8 shows as �. */
+/** Decodes a path for people and patterns; bytes that are not UTF-8 become �. */
 export function shown(path: RawPath): string {
   return Buffer.from(path, 'latin1').toString('utf8');
 }
 
-/** As a string for libraries that take no bytes; null when the name is not UTF-8. */
+/** Returns the absolute path as a string, for libraries that take no bytes; null when the name is not UTF-8. */
 export function absoluteText(root: string, path: RawPath): string | null {
   const text = shown(path);
   return Buffer.from(text, 'utf8').equals(Buffer.from(path, 'latin1')) ? root + sep + text : null;

@@ -1,7 +1,7 @@
 /**
- * What a branch had when HEAD left it: one folder `<store>/shelf/<id>/` each, with an `owner.json` that is written before
- * the first file is moved in. Moving is renaming; a file that cannot be renamed (another device) must be in the store
- * first. Nothing is ever put over a file that is there.
+ * Files that a branch had when HEAD left it. Each stash is a folder `<store>/shelf/<id>/` with an `owner.json`, which
+ * is written before the first file is moved in. Moving is renaming; a file that cannot be renamed (other device) must
+ * be in the store first. No existing file is ever overwritten.
  */
 import {
   chmodSync,
@@ -27,42 +27,47 @@ import { absolute, parentOf, type RawPath, rawPathSchema } from './paths.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
-const shelvedFileSchema = v.object({
-  /** Its name on the shelf, since its own may be anything; null: it was gone before, and only the store has it. */
+const stashedFileSchema = v.object({
+  /**
+   * File name in the stash, since the original name may be any bytes; null: the file was gone before, and only the
+   * store has it.
+   */
   number: v.nullable(count),
   path: rawPathSchema,
   bytes: count,
   mtimeMs: v.number(),
   mode: count,
   run: v.nullable(idSchema),
-  /** Its row in the store; null: only this shelf has it. */
+  /** Row in the store; null: only this stash has the file. */
   saved: v.nullable(idSchema),
 });
-export type ShelvedFile = v.InferOutput<typeof shelvedFileSchema>;
+export type StashedFile = v.InferOutput<typeof stashedFileSchema>;
 
 const ownerSchema = v.object({
   format: v.literal(1),
-  /** The name of its folder. */
+  /** Name of the stash's folder. */
   id: idSchema,
-  /** By the name that it had when HEAD left it. */
+  /** Name that the branch had when HEAD left it. */
   branch: v.string(),
-  /** The branch's id, which it keeps when it is renamed. */
+  /** Branch id, which survives a rename. */
   branchId: v.string(),
-  /** The branch's commit when HEAD left it. */
+  /** Commit of the branch when HEAD left it. */
   tip: v.nullable(objectIdSchema),
-  /** The worktree that the files are of, by git's name for it. */
+  /** git's name for the worktree that the files belong to. */
   worktree: v.string(),
   createdAt: v.number(),
-  /** `kept`: not put back by itself (conflict, vanished, of another branch of this name); a person may. */
+  /**
+   * `kept`: not restored automatically (conflict, vanished, another branch of the same name); the user may restore it.
+   */
   state: v.picklist(['stashed', 'kept']),
   reason: v.picklist(['switch', 'branched', 'vanished', 'conflict', 'replaced']),
-  files: v.array(shelvedFileSchema),
-  /** In the trash since. */
+  files: v.array(stashedFileSchema),
+  /** Time at which the stash was moved to the trash. */
   droppedAt: v.nullable(v.number()),
 });
 export type Owner = v.InferOutput<typeof ownerSchema>;
 
-export class ShelfEntry {
+export class StashFolder {
   readonly directory: string;
   owner: Owner;
 
@@ -72,15 +77,15 @@ export class ShelfEntry {
   }
 
   /**
-   * Write-ahead of moving: `present` files will be moved in, `stored` ones are in the store alone. What is listed and not
-   * moved yet is still in its place.
+   * Writes the stash's record ahead of moving. `present` files will be moved in; `stored` ones are in the store alone.
+   * A listed file that was not moved yet is still in its place.
    */
   static create(
     store: string,
     facts: Pick<Owner, 'branch' | 'branchId' | 'tip' | 'worktree' | 'state' | 'reason'>,
-    present: readonly Omit<ShelvedFile, 'number'>[],
-    stored: readonly Omit<ShelvedFile, 'number'>[],
-  ): ShelfEntry {
+    present: readonly Omit<StashedFile, 'number'>[],
+    stored: readonly Omit<StashedFile, 'number'>[],
+  ): StashFolder {
     const id = randomId();
     const directory = join(store, 'shelf', id);
     mkdirSync(join(directory, 'files'), { recursive: true, mode: 0o700 });
@@ -88,26 +93,33 @@ export class ShelfEntry {
       ...present.map((file, number) => ({ ...file, number })),
       ...stored.map((file) => ({ ...file, number: null })),
     ];
-    const entry = new ShelfEntry(directory, { format: 1, id, createdAt: Date.now(), droppedAt: null, ...facts, files });
+    const entry = new StashFolder(directory, {
+      format: 1,
+      id,
+      createdAt: Date.now(),
+      droppedAt: null,
+      ...facts,
+      files,
+    });
     entry.write();
     syncDirectory(dirname(directory));
     return entry;
   }
 
-  /** All that can be read, the oldest first. What cannot be read stays as it is. */
-  static all(store: string): ShelfEntry[] {
-    const entries = foldersOf(store).flatMap((folder) => ShelfEntry.#at(folder) ?? []);
+  /** Lists all readable stashes, the oldest first. Leaves unreadable ones as they are. */
+  static all(store: string): StashFolder[] {
+    const entries = foldersOf(store).flatMap((folder) => StashFolder.#at(folder) ?? []);
     return entries.sort((a, b) => a.owner.createdAt - b.owner.createdAt);
   }
 
-  /** Whether there are some that cannot be read: what they refer to nobody knows. */
+  /** Tells whether some stashes cannot be read: nobody knows which files they refer to. */
   static someAreUnreadable(store: string): boolean {
-    return foldersOf(store).some((folder) => !ShelfEntry.#at(folder));
+    return foldersOf(store).some((folder) => !StashFolder.#at(folder));
   }
 
-  static #at(folder: string): ShelfEntry | null {
+  static #at(folder: string): StashFolder | null {
     const parsed = v.safeParse(ownerSchema, readJson(join(folder, 'owner.json')));
-    return parsed.success && parsed.output.id === basename(folder) ? new ShelfEntry(folder, parsed.output) : null;
+    return parsed.success && parsed.output.id === basename(folder) ? new StashFolder(folder, parsed.output) : null;
   }
 
   update(patch: Partial<Owner>): void {
@@ -121,44 +133,47 @@ export class ShelfEntry {
     syncDirectory(this.directory);
   }
 
-  /** Throws `unsafeName` for a link. */
-  shelved({ number }: Pick<ShelvedFile, 'number'>): string {
+  /** Returns the path of a stashed file. Throws `unsafeName` for a link. */
+  pathOf({ number }: Pick<StashedFile, 'number'>): string {
     return inside(this.directory, `files/${number}`);
   }
 
-  has(file: Pick<ShelvedFile, 'number'>): boolean {
+  has(file: Pick<StashedFile, 'number'>): boolean {
     if (file.number === null) return false;
     try {
-      return lstatSync(this.shelved(file), { throwIfNoEntry: false })?.isFile() ?? false;
+      return lstatSync(this.pathOf(file), { throwIfNoEntry: false })?.isFile() ?? false;
     } catch (error) {
       if (isError(error, 'unsafeName')) return false;
       throw error;
     }
   }
 
-  /** Renames a file from its place onto the shelf. Throws EXDEV from another device. */
-  take(file: ShelvedFile, from: Buffer): void {
+  /** Renames a file from the tree into the stash. Throws EXDEV across devices. */
+  moveIn(file: StashedFile, from: Buffer): void {
     durableStep();
-    renameSync(from, this.shelved(file));
+    renameSync(from, this.pathOf(file));
   }
 
   /**
-   * Renames a file from the shelf to its place, unless something is there: then false, and both stay. Throws EXDEV to
-   * another device.
+   * Renames a file from the stash to its place. Returns false, and leaves both, if something is there. Throws EXDEV
+   * across devices.
    */
-  give(file: ShelvedFile, to: Buffer): boolean {
-    return placeNew(this.shelved(file), to);
+  moveOut(file: StashedFile, to: Buffer): boolean {
+    return renameIfAbsent(this.pathOf(file), to);
   }
 
-  /** Removes the shelf's copy of a file that is in the store, unless it is not what was stored. Returns its bytes. */
-  evict(file: ShelvedFile): number {
-    const { size, mtimeMs } = statSync(this.shelved(file));
+  /**
+   * Removes the stashed copy of a file that is in the store, unless it differs from what was stored. Returns the bytes
+   * freed.
+   */
+  evict(file: StashedFile): number {
+    const { size, mtimeMs } = statSync(this.pathOf(file));
     if (size !== file.bytes || Math.abs(mtimeMs - file.mtimeMs) >= 1) return 0;
-    unlinkSync(this.shelved(file));
+    unlinkSync(this.pathOf(file));
     return size;
   }
 
-  /** Makes renames on the shelf's side durable. */
+  /** Makes renames in the stash's folder durable. */
   sync(): void {
     syncDirectory(join(this.directory, 'files'));
   }
@@ -170,8 +185,8 @@ export class ShelfEntry {
   }
 }
 
-/** Gives `from` the name `to` unless that exists: false then. `link` fails where `rename` would replace. */
-export function placeNew(from: string, to: Buffer): boolean {
+/** Renames `from` to `to`. Returns false if `to` exists: `link` fails where `rename` would replace. */
+export function renameIfAbsent(from: string, to: Buffer): boolean {
   mkdirSync(dirnameOf(to), { recursive: true });
   durableStep();
   try {
@@ -179,12 +194,12 @@ export function placeNew(from: string, to: Buffer): boolean {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') {
-      // Ended between link and unlink: it is there already.
+      // The process died between link and unlink: the file is there already.
       if (!isSameFile(from, to)) return false;
       unlinkSync(from);
       return true;
     }
-    // File systems without hard links (exFAT): look first, then rename; nothing better is to be had there.
+    // File systems without hard links (exFAT): check, then rename. There is no atomic way.
     if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EMLINK') throw error;
     if (lstatSync(to, { throwIfNoEntry: false })) return false;
     renameSync(from, to);
@@ -200,10 +215,10 @@ function isSameFile(a: string, b: Buffer): boolean {
   return first.dev === second.dev && first.ino === second.ino;
 }
 
-/** As it was: scripts choose by time, and read-only files stay so. */
-export function dressLike(path: string | Buffer, file: Pick<ShelvedFile, 'mode' | 'mtimeMs'>): void {
+/** Restores times and mode: scripts choose files by time, and read-only files stay read-only. */
+export function restoreAttributes(path: string | Buffer, file: Pick<StashedFile, 'mode' | 'mtimeMs'>): void {
   utimesSync(path, file.mtimeMs / 1000, file.mtimeMs / 1000);
-  // Not what gives a program the rights of its owner: no checkpoint has that.
+  // Without setuid and setgid bits: no checkpoint has them.
   chmodSync(path, file.mode & 0o777);
 }
 
@@ -213,7 +228,7 @@ export function syncParents(root: string, paths: readonly RawPath[]): void {
     try {
       syncDirectory(absolute(root, parent));
     } catch (error) {
-      // A folder that is gone again has nothing of ours in it.
+      // A folder that is gone again contains none of our files.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
@@ -223,8 +238,8 @@ function dirnameOf(path: Buffer): Buffer {
   return path.subarray(0, path.lastIndexOf(0x2f));
 }
 
-/** Folders alone: what is behind a link is not the store's. */
-export function listedIn(folder: string): string[] {
+/** Lists subfolders only: the target of a link is not the store's. */
+export function subfoldersOf(folder: string): string[] {
   try {
     const entries = readdirSync(folder, { withFileTypes: true });
     return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
@@ -235,5 +250,5 @@ export function listedIn(folder: string): string[] {
 
 function foldersOf(store: string): string[] {
   const shelf = join(store, 'shelf');
-  return listedIn(shelf).map((name) => join(shelf, name));
+  return subfoldersOf(shelf).map((name) => join(shelf, name));
 }

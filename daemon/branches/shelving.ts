@@ -1,16 +1,16 @@
-/** What a branch leaves on the shelf when HEAD leaves it, and what comes back from there. */
+/** Stashes the files of a branch when HEAD leaves it, and restores them when HEAD comes back. */
 import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
 import type { Intake } from './intake.ts';
 import type { KnownBranches } from './known-branches.ts';
-import { bring, type FileStore, offerStored, shelve, shelvedOf, storedOf } from './moving.ts';
-import { type LeavingSet, matching, type Ownership, type RunsHere } from './ownership.ts';
+import { describeFound, describeStored, type FileStore, offerStored, restoreFiles, stashFiles } from './moving.ts';
+import { type LeavingSet, matching, type Ownership, type WorktreeRuns } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
-import { ShelfEntry } from './shelf.ts';
-import { listed, type Tell } from './words.ts';
+import { StashFolder } from './shelf.ts';
+import { listed, type Notify } from './words.ts';
 import { type FoundFile, findFile } from './working-set.ts';
 
-export interface ShelvingSetup {
-  /** What git calls the worktree. */
+export interface BranchStashesSetup {
+  /** git's name for the worktree. */
   name: string;
   root: string;
   storePath: string;
@@ -18,36 +18,36 @@ export interface ShelvingSetup {
   record: WorktreeRecord;
   intake: Intake;
   known: KnownBranches;
-  runs: Pick<RunsHere, 'live'>;
+  runs: Pick<WorktreeRuns, 'live'>;
   ownership: Pick<Ownership, 'linksOf'>;
-  tell: Tell;
+  notify: Notify;
 }
 
-export class Shelving {
-  readonly #setup: ShelvingSetup;
-  /** Stashes of which a person was told. */
+export class BranchStashes {
+  readonly #setup: BranchStashesSetup;
+  /** Stashes that the user was told about. */
   readonly #offered = new Set<string>();
 
-  constructor(setup: ShelvingSetup) {
+  constructor(setup: BranchStashesSetup) {
     this.#setup = setup;
   }
 
-  /** Moves what leaves with the branch in place; resolves with how many files. */
-  async shelve(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<number> {
+  /** Moves the files that leave with the branch in place. Resolves with their number. */
+  async stash(inPlace: InPlace, tip: string | null, set: LeavingSet): Promise<number> {
     const { root, store } = this.#setup;
     if (set.leaving.length + set.gone.length === 0) return 0;
-    const shelved = this.#settleHalf(inPlace.id, set);
-    const gone = set.gone.filter(([path]) => !shelved.has(path));
+    const stashed = this.#settleUnfinished(inPlace.id, set);
+    const gone = set.gone.filter(([path]) => !stashed.has(path));
     const entry = () => this.#createEntry(inPlace, tip, 'switch', set.leaving, gone);
     const links = await this.#setup.ownership.linksOf(inPlace);
-    return this.#setup.intake.pausedFor(() => shelve(entry(), store, { root, links }));
+    return this.#setup.intake.pausedFor(() => stashFiles(entry(), store, { root, links }));
   }
 
   /**
-   * A crash, or HEAD going back, left an entry of this branch half filled or half emptied: it keeps what is on its shelf,
-   * and what is in place gets a new entry. Returns the paths that are on a shelf already.
+   * Settles a stash of this branch that a crash, or HEAD going back, left half filled or half emptied: it keeps what is
+   * in its folder, and the files in place get a new stash. Returns the paths that are stashed already.
    */
-  #settleHalf(branchId: string, { leaving }: LeavingSet): Set<RawPath> {
+  #settleUnfinished(branchId: string, { leaving }: LeavingSet): Set<RawPath> {
     const inTree = new Set(leaving.map(({ path }) => path));
     const shelved = new Set<RawPath>();
     for (const entry of this.stashesOf(branchId)) {
@@ -58,14 +58,14 @@ export class Shelving {
     return shelved;
   }
 
-  /** The new branch keeps the files; the old one's state goes into the store, so that it can come back. */
+  /** Saves the old branch's state into the store, so that it can come back; the new branch keeps the files. */
   async keepCopies(inPlace: InPlace, tip: string | null, set: LeavingSet, to: string): Promise<void> {
-    const missing = await this.#setup.intake.takeNow(set.leaving, this.#nameOf(inPlace));
+    const missing = await this.#setup.intake.saveNow(set.leaving, this.#nameOf(inPlace));
     if (missing.length > 0) {
       const names = listed(missing.map(({ path }) => shown(path)));
-      throw new Error(`${names} could not be taken in, and a copy is needed before ${to} changes them`);
+      throw new Error(`${names} could not be saved, and a copy is needed before ${to} changes them`);
     }
-    // Copies: the files themselves stay where they are, so the store alone has this branch's.
+    // Copies: the files themselves stay in the tree, so only the store has this branch's versions.
     const known = this.#setup.record.files();
     const copied = set.leaving.flatMap((file): [RawPath, KnownFile][] => {
       const entry = matching(known, file);
@@ -80,22 +80,22 @@ export class Shelving {
     reason: 'switch' | 'branched',
     present: readonly FoundFile[],
     stored: readonly [RawPath, KnownFile][],
-  ): ShelfEntry {
+  ): StashFolder {
     const known = this.#setup.record.files();
-    return ShelfEntry.create(
+    return StashFolder.create(
       this.#setup.storePath,
       { ...this.#factsOf(inPlace), tip: tipNow ?? inPlace.tip, state: 'stashed', reason },
-      present.map((file) => shelvedOf(file, matching(known, file))),
-      stored.map(storedOf),
+      present.map((file) => describeFound(file, matching(known, file))),
+      stored.map(describeStored),
     );
   }
 
-  /** Whatever of a branch that is in place is still away comes back. */
+  /** Restores every stash of the branch in place. */
   async bringBack(inPlace: InPlace): Promise<{ movedIn: number; conflicts: string[] }> {
-    const { root, store, intake, tell } = this.#setup;
+    const { root, store, intake, notify } = this.#setup;
     const branch = this.#nameOf(inPlace);
     this.#offerOthers(inPlace.id, branch);
-    // The newest first: where two have the same path, its is the one that was in place last.
+    // Newest first: where two stashes have the same path, the newer one was in place last.
     const entries = this.stashesOf(inPlace.id).reverse();
     let movedIn = 0;
     const conflicts: string[] = [];
@@ -103,21 +103,21 @@ export class Shelving {
       const links = await this.#setup.ownership.linksOf(inPlace);
       await intake.pausedFor(async () => {
         for (const entry of entries) {
-          const brought = await bring(entry, store, { root, links });
-          movedIn += brought.placed.length;
-          this.#learn(entry, brought.placed, links);
-          if (brought.conflicts.length === 0) entry.remove();
+          const result = await restoreFiles(entry, store, { root, links });
+          movedIn += result.placed.length;
+          this.#recordRestored(entry, result.placed, links);
+          if (result.conflicts.length === 0) entry.remove();
           else {
-            const left = new Set(brought.conflicts);
-            conflicts.push(...brought.conflicts.map(shown));
+            const left = new Set(result.conflicts);
+            conflicts.push(...result.conflicts.map(shown));
             entry.update({
               state: 'kept',
               reason: 'conflict',
               files: entry.owner.files.filter(({ path }) => left.has(path)),
             });
-            tell(
+            notify(
               'switched',
-              `${listed([...left].map(shown))} of ${branch} did not come back: another file is in the way. Both are kept: stash ${entry.owner.id} has what did not come.`,
+              `${listed([...left].map(shown))} of ${branch} did not come back, because another file is in the way. Nothing was overwritten: stash ${entry.owner.id} keeps the files of ${branch}.`,
             );
           }
         }
@@ -126,33 +126,36 @@ export class Shelving {
     return { movedIn, conflicts };
   }
 
-  /** What would come back by itself when this branch is entered, in this worktree; the oldest first. */
-  stashesOf(branchId: string): ShelfEntry[] {
-    return this.#away().filter(({ owner }) => owner.branchId === branchId);
+  /**
+   * Lists the stashes that are restored automatically when this branch is entered in this worktree, the oldest first.
+   */
+  stashesOf(branchId: string): StashFolder[] {
+    return this.#automaticStashes().filter(({ owner }) => owner.branchId === branchId);
   }
 
-  /** Another branch had this name, or may have been this one: a person decides. */
+  /** Offers stashes of other branches that had this name, or that may have been this branch: the user decides. */
   #offerOthers(id: string, branch: string): void {
-    const { known, tell } = this.#setup;
-    for (const entry of this.#away()) {
+    const { known, notify } = this.#setup;
+    for (const entry of this.#automaticStashes()) {
       const { name, state } = known.find(entry.owner.branchId);
       if (entry.owner.branchId === id || name !== branch || state === 'there') continue;
       if (this.#offered.has(entry.owner.id)) continue;
       this.#offered.add(entry.owner.id);
       const whose =
         state === 'gone' ? `another branch that was called ${branch}` : `a branch that was called ${branch}`;
-      const why = state === 'gone' ? '' : ', and whether it is this one cannot be told, since git’s log of it is gone';
-      tell(
+      const why =
+        state === 'gone' ? '' : '. git’s reflog of it is gone, so Trainstash cannot tell whether it is this one';
+      notify(
         'stashOffered',
-        `Stash ${entry.owner.id} has files of ${whose}${why}. They were not put here by themselves; \`trainstash stash restore ${entry.owner.id}\` does it.`,
+        `Stash ${entry.owner.id} has files of ${whose}${why}. They were not restored automatically; run \`trainstash stash restore ${entry.owner.id}\` to restore them.`,
       );
     }
   }
 
-  /** What comes back by itself, of all branches. */
-  #away(): ShelfEntry[] {
+  /** Lists the stashes of all branches that are restored automatically. */
+  #automaticStashes(): StashFolder[] {
     const { storePath, name } = this.#setup;
-    return ShelfEntry.all(storePath).filter(
+    return StashFolder.all(storePath).filter(
       ({ owner }) => owner.worktree === name && owner.droppedAt === null && owner.state !== 'kept',
     );
   }
@@ -166,32 +169,32 @@ export class Shelving {
     return { branch: this.#nameOf(inPlace), branchId: id, tip, worktree: this.#setup.name };
   }
 
-  /** Known files are gone and nobody of ours took them: they can be had back. */
+  /** Offers known files that are gone, and that Trainstash did not move, for restoring. */
   keepVanished(files: [RawPath, KnownFile][]): void {
-    const { storePath, runs, tell } = this.#setup;
+    const { storePath, runs, notify } = this.#setup;
     const inPlace = this.#setup.record.inPlace();
-    // While a run writes it also prunes: what it deletes is its own business.
+    // A run that writes also prunes: its deletions are intended.
     if (!inPlace || files.length === 0 || runs.live().some(({ writesFiles }) => writesFiles)) return;
     const entry = offerStored(storePath, { ...this.#factsOf(inPlace), reason: 'vanished' }, files);
-    tell(
+    notify(
       'vanished',
-      `${listed(files.map(([path]) => shown(path)))} vanished (deleted, or by git). Stash ${entry.owner.id} has what the store kept.`,
+      `${listed(files.map(([path]) => shown(path)))} vanished (deleted, or removed by git). Stash ${entry.owner.id} has the copies that the store kept.`,
     );
   }
 
-  /** Files were changed while HEAD was elsewhere and nobody looked: what they were can be had back. */
+  /** Offers the earlier content of files that changed while HEAD was elsewhere and the daemon was not running. */
   keepReplaced(files: [RawPath, KnownFile][]): void {
     const inPlace = this.#setup.record.inPlace();
     if (!inPlace || files.length === 0) return;
     const entry = offerStored(this.#setup.storePath, { ...this.#factsOf(inPlace), reason: 'replaced' }, files);
-    this.#setup.tell(
+    this.#setup.notify(
       'replaced',
-      `${listed(files.map(([path]) => shown(path)))} changed while HEAD was on another branch and nobody looked. Stash ${entry.owner.id} has what ${this.#nameOf(inPlace)} had before.`,
+      `${listed(files.map(([path]) => shown(path)))} changed while HEAD was on another branch and the daemon was not running. Stash ${entry.owner.id} has the earlier content from ${this.#nameOf(inPlace)}.`,
     );
   }
 
-  /** Files that are back are known again, with the stat they have now. */
-  #learn(entry: ShelfEntry, placed: readonly RawPath[], links: ReadonlySet<string>): void {
+  /** Records restored files as known, with their present stat. */
+  #recordRestored(entry: StashFolder, placed: readonly RawPath[], links: ReadonlySet<string>): void {
     const { root } = this.#setup;
     const files = new Map(this.#setup.record.files());
     const back = new Set(placed);

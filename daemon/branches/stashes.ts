@@ -1,4 +1,4 @@
-/** What is stashed, for people: list, show, put back, drop. */
+/** Lists, shows, restores and drops stashes for the user. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -6,18 +6,18 @@ import type { StashSummary } from '../../protocol/messages.ts';
 import { worktreeNames } from '../code/project.ts';
 import { WorktreeRecord } from './in-place.ts';
 import type { KnownBranches } from './known-branches.ts';
-import { bring, type FileStore, offerStored } from './moving.ts';
+import { type FileStore, offerStored, restoreFiles } from './moving.ts';
 import { NO_LINKS, shown } from './paths.ts';
-import { listedIn, type Owner, ShelfEntry } from './shelf.ts';
+import { type Owner, StashFolder, subfoldersOf } from './shelf.ts';
 
 const TRASH_MS = 7 * 86_400_000;
 
 export interface StashesSetup {
   storePath: string;
   store: FileStore;
-  /** Null without git: nothing follows branches then, and nothing is stashed. */
+  /** Null without git: files follow no branches then, and nothing is stashed. */
   git: { known: KnownBranches; common: string } | null;
-  /** The folders of a worktree that are links and belong to its files. */
+  /** Finds the folders of a worktree that are links and belong to its files. */
   links(root: string): Promise<ReadonlySet<string>>;
 }
 
@@ -34,11 +34,11 @@ export class Stashes {
     this.#links = links;
   }
 
-  /** The newest first, dropped ones last. */
+  /** Lists stashes, the newest first, dropped ones last. */
   async list(): Promise<StashSummary[]> {
     this.#keepOfGoneWorktrees();
     await this.#git?.known.look();
-    const summaries = ShelfEntry.all(this.#storePath)
+    const summaries = StashFolder.all(this.#storePath)
       .reverse()
       .map((entry) => this.#summaryOf(entry));
     return summaries.sort((a, b) => Number(a.droppedAt !== null) - Number(b.droppedAt !== null));
@@ -55,13 +55,13 @@ export class Stashes {
     return { stash: this.#summaryOf(entry), files };
   }
 
-  /** Into this worktree, or below `directory`, which gets copies. */
+  /** Restores a stash into this worktree, or copies it below `directory`. */
   async restore(root: string, query: string, directory?: string): Promise<{ restored: string[]; conflicts: string[] }> {
     await this.#git?.known.look();
     const entry = this.#find(query);
     const tree =
       directory === undefined ? { root, links: await this.#links(root) } : { root: directory, links: NO_LINKS };
-    const { placed, conflicts } = await bring(entry, this.#store, tree, directory !== undefined);
+    const { placed, conflicts } = await restoreFiles(entry, this.#store, tree, directory !== undefined);
     if (directory === undefined && conflicts.length === 0) entry.remove();
     else if (directory === undefined) {
       const left = new Set(conflicts);
@@ -77,19 +77,22 @@ export class Stashes {
     return this.#summaryOf(entry);
   }
 
-  /** Empties the trash and forgets files that nobody needs any more. `needed`: what worktrees have in place. */
+  /**
+   * Empties the trash and forgets files that nothing needs any more. `needed`: store files that open worktrees have in
+   * place.
+   */
   async tidy(needed: readonly string[], emptyTrash = false): Promise<void> {
     this.#keepOfGoneWorktrees();
     const limit = emptyTrash ? Number.POSITIVE_INFINITY : Date.now() - TRASH_MS;
-    for (const entry of ShelfEntry.all(this.#storePath)) {
+    for (const entry of StashFolder.all(this.#storePath)) {
       const { droppedAt, reason, createdAt } = entry.owner;
       const isCopy = reason === 'vanished' || reason === 'replaced';
       const since = droppedAt ?? (isCopy && !emptyTrash ? createdAt : null);
       if (since !== null && since < limit) entry.remove();
     }
-    // Which files they have, only they say.
-    if (ShelfEntry.someAreUnreadable(this.#storePath)) return;
-    const stashed = ShelfEntry.all(this.#storePath).flatMap(({ owner }) =>
+    // Only these stashes know which files they refer to, so nothing is forgotten.
+    if (StashFolder.someAreUnreadable(this.#storePath)) return;
+    const stashed = StashFolder.all(this.#storePath).flatMap(({ owner }) =>
       owner.files.flatMap(({ saved }) => saved ?? []),
     );
     await this.#store.keepOnlyFiles([...needed, ...recordedFiles(this.#storePath), ...stashed]);
@@ -97,19 +100,22 @@ export class Stashes {
   }
 
   #branchesNeeded(): Set<string> {
-    const shelved = ShelfEntry.all(this.#storePath).map(({ owner }) => owner.branchId);
-    const records = listedIn(join(this.#storePath, 'worktrees')).map(
+    const shelved = StashFolder.all(this.#storePath).map(({ owner }) => owner.branchId);
+    const records = subfoldersOf(join(this.#storePath, 'worktrees')).map(
       (name) => new WorktreeRecord(this.#storePath, name),
     );
     const inPlace = records.flatMap((record) => record.inPlace()?.id ?? []);
     return new Set([...shelved, ...inPlace, ...records.flatMap((record) => Object.keys(record.paused()))]);
   }
 
-  /** `git worktree remove` takes ignored files with it, without a word: what the store has of them is offered. */
+  /**
+   * Offers the store's copies of files whose worktree is gone: `git worktree remove` deletes ignored files without
+   * warning.
+   */
   #keepOfGoneWorktrees(): void {
     if (!this.#git) return;
     const names = worktreeNames(this.#git.common);
-    for (const name of listedIn(join(this.#storePath, 'worktrees'))) {
+    for (const name of subfoldersOf(join(this.#storePath, 'worktrees'))) {
       if (names.includes(name)) continue;
       const record = new WorktreeRecord(this.#storePath, name);
       const inPlace = record.inPlace();
@@ -124,12 +130,12 @@ export class Stashes {
   }
 
   /**
-   * Removes shelf copies of files that the store has: they come back from there, at the disk's speed instead of at once.
-   * Returns the bytes given back.
+   * Removes stashed copies of files that the store has: they come back from there, at the disk's speed instead of at
+   * once. Returns the bytes freed.
    */
   evict(): number {
     let bytes = 0;
-    for (const entry of ShelfEntry.all(this.#storePath))
+    for (const entry of StashFolder.all(this.#storePath))
       for (const file of entry.owner.files) if (file.saved !== null && entry.has(file)) bytes += entry.evict(file);
     return bytes;
   }
@@ -139,7 +145,7 @@ export class Stashes {
     return { name: known?.name || branch, exists: known?.state === 'there' };
   }
 
-  #summaryOf({ owner }: ShelfEntry): StashSummary {
+  #summaryOf({ owner }: StashFolder): StashSummary {
     const { id, reason, state, files, createdAt, droppedAt } = owner;
     const { name, exists } = this.#branchOf(owner);
     return {
@@ -156,8 +162,8 @@ export class Stashes {
     };
   }
 
-  #find(query: string): ShelfEntry {
-    const entries = ShelfEntry.all(this.#storePath);
+  #find(query: string): StashFolder {
+    const entries = StashFolder.all(this.#storePath);
     const byId = entries.filter(({ owner }) => owner.id.startsWith(query));
     const found =
       byId.length > 0 ? byId : entries.filter(({ owner }) => this.#branchOf(owner).name === query && !owner.droppedAt);
@@ -168,23 +174,23 @@ export class Stashes {
         query,
       });
     const matches = found.map(({ owner }) => owner.id);
-    const text = `"${query}" fits ${found.length} stashes: ${matches.join(', ')}. Name one by its id.`;
+    const text = `"${query}" matches ${found.length} stashes: ${matches.join(', ')}. Name one by its id.`;
     throw new TrainstashError('ambiguous', text, { what: 'stash', query, matches });
   }
 
-  #newest(dropped: boolean): ShelfEntry {
-    const fits = ShelfEntry.all(this.#storePath).filter(({ owner }) => (owner.droppedAt !== null) === dropped);
-    const time = ({ owner }: ShelfEntry) => owner.droppedAt ?? owner.createdAt;
+  #newest(dropped: boolean): StashFolder {
+    const fits = StashFolder.all(this.#storePath).filter(({ owner }) => (owner.droppedAt !== null) === dropped);
+    const time = ({ owner }: StashFolder) => owner.droppedAt ?? owner.createdAt;
     const newest = fits.sort((a, b) => time(b) - time(a))[0];
     if (newest) return newest;
-    const text = dropped ? 'Nothing was dropped that could come back.' : 'There is no stash.';
+    const text = dropped ? 'No dropped stash is left to bring back.' : 'There is no stash.';
     throw new TrainstashError('notFound', text, { what: 'stash', query: '' });
   }
 }
 
-/** What other worktrees have in place, open or not. */
+/** Lists the store files that all worktrees have in place, open or not. */
 function recordedFiles(storePath: string): string[] {
-  return listedIn(join(storePath, 'worktrees')).flatMap((name) =>
+  return subfoldersOf(join(storePath, 'worktrees')).flatMap((name) =>
     [...new WorktreeRecord(storePath, name).files().values()].flatMap(({ saved }) => saved ?? []),
   );
 }

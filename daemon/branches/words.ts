@@ -1,4 +1,5 @@
-/** What a switch of the branch has to say to people. */
+/** Texts that a branch switch shows to people. */
+import { counted } from '../../protocol/words.ts';
 
 export type BranchNotice =
   | 'switched'
@@ -10,16 +11,12 @@ export type BranchNotice =
   | 'stashOffered'
   | 'canResume';
 
-/** Something a person wants to know; `run`: about that one. */
-export type Tell = (code: BranchNotice, text: string, run?: string) => void;
+/** Notifies the user; `run`: about that run. */
+export type Notify = (code: BranchNotice, text: string, run?: string) => void;
 
 const MAX_LISTED = 20;
 
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
-}
-
-/** What a switch has done with files; empty: nothing. */
+/** Describes the files that a switch moved; empty: none. */
 export function movedText(
   from: string,
   to: string | null,
@@ -33,7 +30,7 @@ export function movedText(
 }
 
 export function unsureText(branch: string): string {
-  return `Whether ${branch} is the branch whose files are in place, or another of that name, cannot be told: git's log of it is gone`;
+  return `git's reflog of ${branch} is gone, so Trainstash cannot tell whether it is the branch whose files are in the tree or another one of that name`;
 }
 
 export function listed(names: readonly string[]): string {

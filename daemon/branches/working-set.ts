@@ -1,4 +1,4 @@
-/** Which files of a worktree follow the branch. Looks, and changes nothing. */
+/** Finds the files of a worktree that follow its branch. Reads only, changes nothing. */
 import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 import picomatch from 'picomatch';
@@ -8,31 +8,31 @@ import { isError } from '../../protocol/errors.ts';
 import { filesOfCommit, indexedFiles } from '../code/tracked.ts';
 import { absolute, fromText, joinRaw, parentOf, type RawPath, shown } from './paths.ts';
 
-/** Others wait at most this long for one look at a large directory. */
+/** Longest time that a look at a large directory blocks the event loop. */
 const SLICE_MS = 8;
-/** Of others: packages, environments, caches. Only a pattern that names them reaches into them. */
+/** Folders never scanned: dependencies, virtual environments, caches. Only a pattern that names one reaches into it. */
 const SKIPPED = /^(node_modules|\.venv|venv|env|__pycache__|site-packages|\.tox|\.mypy_cache|\.ipynb_checkpoints)$/;
 
 export interface FoundFile {
   path: RawPath;
-  /** What tells one state of a file from another. A rename changes ctime, so that is not in it. */
+  /** Identity of the file's state. A rename changes ctime, so that is not included. */
   ino: string;
   bytes: number;
   mtimeMs: number;
   mode: number;
 }
 
-/** Globs relative to the worktree, with `/`. A plain name means the file, or all below the folder. */
+/** Globs relative to the worktree, with `/`. A plain name means the file, or everything below the folder. */
 export type Patterns = readonly string[];
 
-export interface Found {
+export interface DeclaredFiles {
   files: FoundFile[];
-  /** Where a file that a pattern fits may appear. */
+  /** Folders where a matching file may appear. */
   folders: RawPath[];
 }
 
-/** The regular files that a pattern fits. Links are not followed, but a pattern may begin with one. */
-export async function findDeclared(root: string, patterns: Patterns): Promise<Found> {
+/** Finds the regular files that match a pattern. Does not follow links, but a pattern may begin with one. */
+export async function findDeclared(root: string, patterns: Patterns): Promise<DeclaredFiles> {
   const found = new Map<RawPath, FoundFile>();
   const folders = new Set<RawPath>();
   let sliceEnd = performance.now() + SLICE_MS;
@@ -40,14 +40,14 @@ export async function findDeclared(root: string, patterns: Patterns): Promise<Fo
     const { base, glob } = picomatch.scan(pattern);
     const plain = glob === '';
     const start = fromText(plain ? pattern.replace(/\/+$/, '') : base);
-    const fits = plain ? () => true : picomatch(pattern, { dot: true });
+    const matches = plain ? () => true : picomatch(pattern, { dot: true });
     const startStat = statFile(root, start);
     if (plain && startStat?.isFile()) {
       found.set(start, describe(start, startStat));
       folders.add(parentOf(start));
       continue;
     }
-    // Not there yet: the nearest folder that is tells when it comes.
+    // Not there yet: the nearest existing folder reports it when it appears.
     if (!startStat) folders.add(nearestFolder(root, start));
     const pending: RawPath[] = [start];
     for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
@@ -65,8 +65,8 @@ export async function findDeclared(root: string, patterns: Patterns): Promise<Fo
           if (!skipped) pending.push(path);
           continue;
         }
-        // The file that says so stays, whatever it says.
-        if (!entry.isFile() || path === CONFIG_FILE || !fits(shown(path))) continue;
+        // The configuration itself never moves, whatever it declares.
+        if (!entry.isFile() || path === CONFIG_FILE || !matches(shown(path))) continue;
         const stat = statFile(root, path);
         if (stat?.isFile()) found.set(path, describe(path, stat));
       }
@@ -81,7 +81,7 @@ function nearestFolder(root: string, path: RawPath): RawPath {
   return folder;
 }
 
-/** One file as it is now; null when it is gone, no regular file, or behind a link that is not one of `links`. */
+/** Finds one file as it is now; null when it is gone, not a regular file, or behind a link that is not in `links`. */
 export function findFile(
   root: string,
   path: RawPath,
@@ -98,7 +98,7 @@ export function findFile(
   return stat?.isFile() ? describe(path, stat) : null;
 }
 
-/** Same content, as far as a look from outside can tell. */
+/** Tells whether two states have the same content, as far as stats can tell. */
 export function isSame(
   a: Pick<FoundFile, 'ino' | 'bytes' | 'mtimeMs'>,
   b: Pick<FoundFile, 'ino' | 'bytes' | 'mtimeMs'>,
@@ -106,7 +106,7 @@ export function isSame(
   return a.ino === b.ino && a.bytes === b.bytes && a.mtimeMs === b.mtimeMs;
 }
 
-/** Paths that the index or any of the commits track. A commit that is gone tracks nothing any more. */
+/** Lists the paths that the index or any of the commits track. A commit that is gone tracks nothing. */
 export async function trackedPaths(root: string, commits: readonly string[]): Promise<Set<RawPath>> {
   const lists = await Promise.all([indexedFiles(root), ...commits.map((commit) => filesOfCommit(root, commit))]);
   return new Set(lists.flat() as RawPath[]);
@@ -115,11 +115,11 @@ export async function trackedPaths(root: string, commits: readonly string[]): Pr
 function entriesOf(root: string, folder: RawPath) {
   try {
     const entries = readdirSync(absolute(root, folder), { withFileTypes: true, encoding: 'buffer' });
-    // A repository inside this one (a submodule, a clone, a worktree) has owners of its own.
+    // A repository inside this one (a submodule, a clone, a worktree) manages its own files.
     const foreign = folder !== '' && entries.some(({ name }) => name.toString() === '.git');
     return foreign ? null : entries.filter(({ name }) => !/^\.(git|trainstash(-tmp-.*)?)$/.test(name.toString()));
   } catch {
-    // Not there, or not readable by us: none of ours.
+    // Not there, or not readable: none of ours.
     return null;
   }
 }
@@ -137,7 +137,7 @@ function describe(path: RawPath, stat: BigIntStats): FoundFile {
     path,
     ino: `${stat.dev}:${stat.ino}`,
     bytes: Number(stat.size),
-    // Nanoseconds kept as a fraction: exact enough to tell two writes apart.
+    // Nanoseconds kept as a fraction: precise enough to tell two writes apart.
     mtimeMs: Number(stat.mtimeNs) / 1e6,
     mode: Number(stat.mode & 0o7777n),
   };

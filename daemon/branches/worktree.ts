@@ -1,10 +1,11 @@
 /**
- * One worktree and the files in it that follow its branch. Whenever the branch whose files are in place is not HEAD's, a
- * switch is due: an event, a start, a poll and `sync` are the same call, one after the other. What is left half done by a
- * crash is seen from the two durable facts (in place, shelf) and finished by the next call.
+ * One worktree and the files in it that follow its branch. Whenever the branch in place is not HEAD's, a switch is due.
+ * An event, a start, a poll and `sync` all make the same call, one after another. The two durable facts (branch in
+ * place, stashes) show what a crash left half done, and the next call finishes it.
  */
 import type { Run } from '../../protocol/domain.ts';
 import type { SyncResult } from '../../protocol/messages.ts';
+import { counted } from '../../protocol/words.ts';
 import { gitUnusable } from '../code/failure.ts';
 import { tipOf } from '../code/history.ts';
 import { type Head, worktreeName } from '../code/project.ts';
@@ -16,13 +17,13 @@ import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './in-pl
 import { Intake, type IntakeSetup } from './intake.ts';
 import type { KnownBranches } from './known-branches.ts';
 import type { FileStore } from './moving.ts';
-import { type BranchPolicy, Ownership, type RunsHere } from './ownership.ts';
+import { type BranchPolicy, Ownership, type WorktreeRuns } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
 import { RunsLeft } from './runs-left.ts';
-import { Shelving } from './shelving.ts';
-import { type BranchNotice, counted, listed, movedText, type Tell, unsureText } from './words.ts';
+import { BranchStashes } from './shelving.ts';
+import { type BranchNotice, listed, movedText, type Notify, unsureText } from './words.ts';
 
-/** git may move HEAD several times in a row: a switch that was seen by event waits for this long without a move. */
+/** Time without a move before a switch starts: git may move HEAD several times in a row. */
 const SETTLE_MS = 150;
 const MAX_ROUNDS = 20;
 
@@ -31,16 +32,16 @@ export interface WorktreeSetup {
   storePath: string;
   store: FileStore;
   known: KnownBranches;
-  /** Tells whether a file's structure is complete; `name` says which format that is. */
+  /** Tells whether a file's structure is complete; `name` determines the format. */
   isWhole: IntakeSetup['isWhole'];
-  runs: RunsHere;
-  /** What a trainstash.json says of branches; null: there is none, or it cannot be read. */
+  runs: WorktreeRuns;
+  /** Parses the branch policy of a trainstash.json; null: there is none, or it cannot be read. */
   policy(text: string | null): BranchPolicy;
   headMoved(head: Head): void;
-  /** What a due switch waits for is another than before. */
+  /** Reports that a due switch waits for something else than before. */
   waitsChanged(): void;
-  /** Something a person wants to know. */
-  tell: Tell;
+  /** Notifies the user. */
+  notify: Notify;
   log(text: string): void;
 }
 
@@ -49,22 +50,22 @@ export class Worktree {
   readonly #record: WorktreeRecord;
   readonly #ownership: Ownership;
   readonly #intake: Intake;
-  readonly #shelving: Shelving;
+  readonly #shelving: BranchStashes;
   readonly #runsLeft: RunsLeft;
   readonly #head: HeadWatcher;
   #tail: Promise<unknown> = Promise.resolve();
-  /** HEAD moved while nobody looked: true until the first look has been settled. */
+  /** HEAD may have moved while the daemon was not running: true until the first look has been settled. */
   #unattended = true;
-  #told = '';
+  #lastNotice = '';
   #waitsFor: string | null = null;
-  /** Paths of the branch in place that are waited for. */
+  /** Paths of the branch in place that a switch waits for. */
   readonly #claimed = new Set<RawPath>();
   #retry: NodeJS.Timeout | null = null;
   #settling: NodeJS.Timeout | null = null;
   #disposed = false;
 
   private constructor(setup: WorktreeSetup, directories: GitDirectories, head: HeadWatcher) {
-    // What git calls it: its folder may be moved.
+    // git's name for the worktree, which survives moving its folder.
     const name = worktreeName(directories);
     this.#setup = setup;
     this.#head = head;
@@ -78,11 +79,11 @@ export class Worktree {
       branch: () => this.#settledBranch(),
       vanished: (files) => this.#shelving.keepVanished(files),
     });
-    this.#shelving = new Shelving({ ...shared, intake: this.#intake, ownership: this.#ownership });
+    this.#shelving = new BranchStashes({ ...shared, intake: this.#intake, ownership: this.#ownership });
     this.#runsLeft = new RunsLeft({ ...shared, ownership: this.#ownership });
   }
 
-  /** Null without a repository. Throws `gitUnusable`. */
+  /** Opens a worktree; null without a repository. Throws `gitUnusable`. */
   static async open(setup: WorktreeSetup): Promise<Worktree | null> {
     const repository = await findRepository(setup.root);
     if (repository.kind === 'none') return null;
@@ -92,12 +93,12 @@ export class Worktree {
       if (worktree) worktree.#onHead(moved);
     });
     worktree = new Worktree(setup, repository, head);
-    // It also starts the intake: what a crash left away must be back before anything counts as vanished.
+    // This also starts the intake: files that a crash left stashed must be back before anything counts as vanished.
     void worktree.sync();
     return worktree;
   }
 
-  /** What a due switch waits for; null: none is due. */
+  /** Names of the writers that a due switch waits for; null: none is due. */
   get waitsFor(): string | null {
     return this.#waitsFor;
   }
@@ -106,45 +107,45 @@ export class Worktree {
     return this.#head.head;
   }
 
-  /** Settles what is due, now. */
+  /** Makes the switch that is due, now. */
   sync(files?: 'move' | 'stay'): Promise<SyncResult> {
     return this.#serial(() => this.#sync(files));
   }
 
-  /** The same, and what git has removed or a person changed since the last look is seen. */
+  /** Makes the switch that is due, and notices files that git removed or the user changed since the last look. */
   async settle(): Promise<void> {
     await this.sync();
     await this.#serial(() => this.#intake.lookNow());
   }
 
-  /** The answer to the question whether files follow branches here. */
+  /** Records the answer to the question whether files follow branches here. */
   follow(follow: boolean): Promise<SyncResult> {
     return this.#serial(async () => {
       writeConsent(this.#setup.storePath, follow);
-      this.#told = '';
+      this.#lastNotice = '';
       this.#intake.lookAgain();
       return this.#sync();
     });
   }
 
-  /** A run has ended or paused: a switch may have waited for it. */
+  /** Handles a run that has ended or paused: a switch may have waited for it. */
   runEnded(run: Pick<Run, 'id' | 'branchId' | 'status' | 'branch'>): void {
     this.#runsLeft.ended(run, run.branch === this.head.branch);
     this.#intake.lookAgain();
     void this.sync();
   }
 
-  /** These files of the tree were written by that run: they follow the branch in place, declared or not. */
-  wrote(run: string, paths: readonly RawPath[]): Promise<void> {
-    return this.#serial(() => this.#intake.pausedFor(() => this.#ownership.wrote(run, paths)));
+  /** Records that a run wrote these files of the tree: they follow the branch in place, declared or not. */
+  recordWritten(run: string, paths: readonly RawPath[]): Promise<void> {
+    return this.#serial(() => this.#intake.pausedFor(() => this.#ownership.recordWritten(run, paths)));
   }
 
-  /** For work on stashes: nothing else moves files meanwhile. */
+  /** Runs work on stashes while nothing else moves files. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     return this.#serial(() => this.#intake.pausedFor(work));
   }
 
-  /** Ids of the store's files that this worktree needs. */
+  /** Lists the ids of the store's files that this worktree needs. */
   neededFiles(): string[] {
     return [...this.#record.files().values()].flatMap(({ saved }) => saved ?? []);
   }
@@ -158,14 +159,14 @@ export class Worktree {
     const inPlace = this.#record.inPlace();
     if (!inPlace) return;
     try {
-      // So that the next daemon knows which changes nobody saw.
+      // The next daemon needs the time to know which changes nobody saw.
       this.#record.setInPlace({ ...inPlace, seenAt: Date.now() });
     } catch (error) {
       this.#setup.log(`${this.#setup.root} was moved or deleted: ${(error as Error).message}`);
     }
   }
 
-  /** The branch in place, if files follow here and no switch is due. */
+  /** Returns the branch in place, if files follow branches here and no switch is due. */
   async #settledBranch(): Promise<string | null> {
     const branch = this.#record.inPlace()?.branch;
     if (branch === undefined || !readConsent(this.#setup.storePath) || !this.#head.isCurrent()) return null;
@@ -187,7 +188,7 @@ export class Worktree {
   // ---- the loop ----
 
   async #sync(files?: 'move' | 'stay'): Promise<SyncResult> {
-    const left = this.#nameInPlace() ?? '';
+    const from = this.#nameInPlace() ?? '';
     const total = { movedOut: 0, movedIn: 0, late: [] as string[], conflicts: [] as string[] };
     try {
       for (let round = 0; round < MAX_ROUNDS && !this.#disposed; round++) {
@@ -202,21 +203,21 @@ export class Worktree {
         this.#setWaitsFor(step.state === 'waiting' ? (step.reason ?? '') : null);
         if (step.state === 'inPlace') {
           this.#unattended = false;
-          const moved = movedText(left, head.branch, total);
-          if (moved) this.#setup.tell('switched', moved);
+          const moved = movedText(from, head.branch, total);
+          if (moved) this.#setup.notify('switched', moved);
         }
-        if (step.state === 'waiting') this.#tryLater();
+        if (step.state === 'waiting') this.#retryLater();
         return this.#result(step.state, step.reason ?? '', total);
       }
-      return this.#result('failed', 'HEAD does not come to rest', total);
+      return this.#result('failed', 'HEAD keeps moving', total);
     } catch (error) {
       this.#setup.log(`switching ${this.#setup.root}: ${(error as Error).stack}`);
       const reason = (error as Error).message;
-      this.#tellOnce(
+      this.#notifyOnce(
         'switchFailed',
-        `The files of a branch could not be moved: ${reason}. None is lost; it is tried again.`,
+        `The files of a branch could not be moved: ${reason}. No file is lost. Trainstash will try again.`,
       );
-      this.#tryLater();
+      this.#retryLater();
       return this.#result('failed', reason, total);
     }
   }
@@ -232,11 +233,11 @@ export class Worktree {
     const { branch } = head;
     if (branch === null) return { state: 'detached' };
     const inPlace = this.#record.inPlace();
-    // HEAD has not been written since: nobody has switched or renamed its branch, whatever git's logs say.
+    // HEAD has not been written since: its branch was neither switched nor renamed, whatever git's reflogs say.
     if (inPlace?.branch === branch && inPlace.head !== '' && inPlace.head === this.#head.file())
       await known.confirm(inPlace.id, branch);
     else await known.look();
-    if (!this.#head.isCurrent() || (await known.isBetweenNames(branch))) return { state: 'again' };
+    if (!this.#head.isCurrent() || (await known.isRenaming(branch))) return { state: 'again' };
     // Its reference was deleted, which moves nothing.
     if (inPlace?.branch === branch && inPlace.tip && !known.names().includes(branch)) return { state: 'inPlace' };
     if (inPlace && (await this.#isUnsure(inPlace, branch))) {
@@ -251,7 +252,7 @@ export class Worktree {
     return id === inPlace.id ? this.#bringBack(inPlace, head) : this.#switch(inPlace, head, id, files);
   }
 
-  /** Whether HEAD's branch is the one in place cannot be told, and something would move. */
+  /** Tells whether it is uncertain that HEAD's branch is the one in place, and files would move. */
   async #isUnsure(inPlace: InPlace, branch: string): Promise<boolean> {
     const { known, storePath } = this.#setup;
     const { name, state } = known.find(inPlace.id);
@@ -260,9 +261,9 @@ export class Worktree {
     return leaving.length + gone.length > 0;
   }
 
-  /** HEAD is on another branch than the one in place. */
+  /** Handles HEAD on another branch than the one in place. */
   async #switch(inPlace: InPlace, head: Head, id: string, files?: 'move' | 'stay'): Promise<Step> {
-    const { root, storePath, tell, known } = this.#setup;
+    const { root, storePath, notify, known } = this.#setup;
     const branch = head.branch!;
     const before = known.find(inPlace.id);
     const [tip, set, madeHere] = await Promise.all([
@@ -281,31 +282,31 @@ export class Worktree {
       writers,
       unclear: this.#unattended && files === undefined && set.unknown.length > 0,
     });
-    await this.#runsLeft.leave(inPlace, branch);
+    await this.#runsLeft.onLeave(inPlace, branch);
     switch (decision) {
       case 'nothing':
         return { state: 'inPlace' };
       case 'record':
         return this.#handOver(id, head);
       case 'ask':
-        this.#tellOnce(
+        this.#notifyOnce(
           'askFollow',
-          `${counted(set.leaving.length, 'checkpoint file')} of ${before.name} in the tree: should such files follow the branch when it is switched? Until that is answered nothing moves.`,
+          `${counted(set.leaving.length, 'checkpoint file')} of ${before.name} in the tree: should such files follow the branch when you switch? Nothing moves until you answer.`,
         );
         return {
           state: 'ask',
-          reason: `${counted(set.leaving.length, 'file')} of ${before.name} stay until it is said whether files follow branches`,
+          reason: `${counted(set.leaving.length, 'file')} of ${before.name} stay until you say whether files follow branches`,
         };
       case 'unclear':
         return {
           state: 'unclear',
-          reason: `HEAD moved from ${before.name} to ${branch} while nobody looked, and ${listed(set.unknown.map((file) => shown(file.path)))} changed since`,
+          reason: `HEAD moved from ${before.name} to ${branch} while the daemon was not running, and ${listed(set.unknown.map((file) => shown(file.path)))} changed since`,
         };
       case 'wait':
-        // Whoever is waited for goes on writing these: they stay this branch's.
+        // The writers go on writing these files: they stay this branch's.
         for (const { path } of set.leaving) this.#claimed.add(path);
         this.#runsLeft.waitFor(inPlace);
-        this.#tellOnce(
+        this.#notifyOnce(
           'switchWaits',
           `The files of ${before.name} stay until these have ended or paused: ${writers.join(', ')}.`,
         );
@@ -318,26 +319,26 @@ export class Worktree {
           await this.#shelving.keepCopies(inPlace, tip, this.#ownership.withoutUnknown(set), branch);
           return this.#handOver(id, head);
         }
-        const movedOut = await this.#shelving.shelve(inPlace, tip, set);
-        // HEAD may have gone back meanwhile: the next round looks again, and puts back what has just left.
+        const movedOut = await this.#shelving.stash(inPlace, tip, set);
+        // HEAD may have gone back meanwhile: the next round looks again, and restores what has just left.
         if (this.#head.isCurrent()) await this.#setInPlace(id, head);
         const late = set.late.map(({ path }) => shown(path));
         if (late.length > 0)
-          tell('switched', `${listed(late)} appeared after HEAD had moved to ${branch}, and stayed as its own.`);
+          notify('switched', `${listed(late)} appeared after HEAD had moved to ${branch}, and stayed in the tree.`);
         return { state: 'again', movedOut, late };
       }
     }
   }
 
-  /** HEAD is on the branch in place: whatever of it is still away comes back. */
+  /** Handles HEAD on the branch in place: restores every stash that it still has. */
   async #bringBack(inPlace: InPlace, head: Head): Promise<Step> {
     const isAsRecorded = inPlace.branch === head.branch && inPlace.head === this.#head.file();
-    // HEAD was on other branches and came back: what changed meanwhile may be theirs.
+    // HEAD was on other branches and came back: changes made meanwhile may belong to them.
     if (this.#unattended && !isAsRecorded) this.#shelving.keepReplaced(await this.#ownership.replaced());
     const { movedIn, conflicts } = await this.#shelving.bringBack(inPlace);
     if (!isAsRecorded || inPlace.tip !== head.commit) await this.#setInPlace(inPlace.id, head);
-    this.#told = '';
-    await this.#runsLeft.comeBack(inPlace.id, head.branch!);
+    this.#lastNotice = '';
+    await this.#runsLeft.onReturn(inPlace.id, head.branch!);
     return { state: 'inPlace', movedIn, conflicts };
   }
 
@@ -345,16 +346,16 @@ export class Worktree {
 
   async #setInPlace(id: string, { branch, commit: tip }: Head): Promise<void> {
     const { known } = this.#setup;
-    // First: whoever moves HEAD meanwhile makes another file of it.
+    // Read first: if HEAD moves meanwhile, its file changes and the next look notices.
     const head = this.#head.file();
     await known.look(true);
     const before = this.#record.inPlace()?.id;
     if (before !== id) this.#claimed.clear();
-    if (before !== undefined && before !== id) this.#runsLeft.left(before);
+    if (before !== undefined && before !== id) this.#runsLeft.markLeft(before);
     this.#record.setInPlace({ branch: branch!, id, tip, seenAt: Date.now(), branches: known.signs(), head });
   }
 
-  /** The files in place are that branch's from now on. */
+  /** Records that the files in place belong to that branch from now on. */
   async #handOver(id: string, head: Head): Promise<Step> {
     const files = this.#record.files();
     if (files.size > 0) this.#record.setFiles(files, id);
@@ -362,13 +363,13 @@ export class Worktree {
     return { state: 'again' };
   }
 
-  /** What the branch in place is called now. */
+  /** Returns the current name of the branch in place. */
   #nameInPlace(): string | null {
     const inPlace = this.#record.inPlace();
     return inPlace && (this.#setup.known.find(inPlace.id).name || inPlace.branch);
   }
 
-  #tryLater(): void {
+  #retryLater(): void {
     if (this.#retry || this.#disposed) return;
     this.#retry = setTimeout(() => {
       this.#retry = null;
@@ -377,10 +378,10 @@ export class Worktree {
     this.#retry.unref();
   }
 
-  #tellOnce(code: BranchNotice, text: string): void {
-    if (this.#told === text) return;
-    this.#told = text;
-    this.#setup.tell(code, text);
+  #notifyOnce(code: BranchNotice, text: string): void {
+    if (this.#lastNotice === text) return;
+    this.#lastNotice = text;
+    this.#setup.notify(code, text);
   }
 
   #result(

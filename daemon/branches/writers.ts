@@ -1,16 +1,16 @@
-/** Which processes have one of these files open for writing. Linux tells; elsewhere nobody does, and none is found. */
+/** Finds the processes that have one of these files open for writing. Works on Linux only; elsewhere it finds none. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 
 const O_ACCMODE = 3;
 
-/** Names for people: `python3 (process 4711)`. Only processes of this user can be looked into. */
+/** Returns names for people: `python3 (process 4711)`. Only processes of the same user can be inspected. */
 export async function processesWriting(paths: ReadonlySet<string>): Promise<string[]> {
   if (process.platform !== 'linux' || paths.size === 0) return [];
   const found: string[] = [];
-  for (const pid of listed('/proc')) {
+  for (const pid of namesIn('/proc')) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
-    const open = listed(`/proc/${pid}/fd`).some((fd) => {
+    const open = namesIn(`/proc/${pid}/fd`).some((fd) => {
       try {
         return paths.has(readlinkSync(`/proc/${pid}/fd/${fd}`)) && isForWriting(pid, fd);
       } catch {
@@ -36,7 +36,7 @@ function nameOf(pid: string): string {
   }
 }
 
-function listed(folder: string): string[] {
+function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {

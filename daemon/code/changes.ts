@@ -1,7 +1,7 @@
-/** The differences between two code snapshots. */
+/** Lists the files that differ between two code snapshots. */
 import { TrainstashError } from '../../protocol/errors.ts';
 import { GitError, git, requireObjectId } from './git.ts';
-import { soundShadow } from './shadow.ts';
+import { safeShadow } from './shadow.ts';
 
 const STATUSES = { A: 'added', D: 'removed' } as const;
 
@@ -13,11 +13,13 @@ export interface CodeChange {
 export interface CodeHunks extends CodeChange {
   added: number;
   removed: number;
-  /** As `diff -u` writes them, from the first `@@` on. Null: the file is no text, or there is too much. */
+  /** Hunks in the form of `diff -u`, from the first `@@` on. Null: the file is not text, or there is too much. */
   hunks: string | null;
 }
 
-/** None also where the snapshots cannot be read: that they differ is known without. */
+/**
+ * Lists the differing files. Empty also where the snapshots cannot be read: their ids already tell that they differ.
+ */
 export async function codeChanges(store: string, from: string, to: string): Promise<CodeChange[]> {
   if (from === to) return [];
   try {
@@ -29,7 +31,7 @@ export async function codeChanges(store: string, from: string, to: string): Prom
   }
 }
 
-/** What git tracks in that worktree; null where git cannot tell. */
+/** Lists the files that git tracks in that worktree; null where git cannot tell. */
 export async function trackedFiles(root: string): Promise<Set<string> | null> {
   try {
     return new Set((await git(['ls-files', '-z'], { cwd: root })).split('\0').filter(Boolean));
@@ -39,14 +41,18 @@ export async function trackedFiles(root: string): Promise<Set<string> | null> {
   }
 }
 
-/** With the lines, as long as they are no more than `limit` characters of JSON in all. Rejects with `GitError`. */
+/**
+ * Lists the differing files with their lines, as long as these take at most `limit` characters of JSON in total.
+ * Rejects with `GitError`.
+ */
 export async function codeHunks(store: string, from: string, to: string, limit: number): Promise<CodeHunks[]> {
   if (from === to) return [];
   for (const tree of [from, to]) requireObjectId(tree);
   const run = (...format: string[]) =>
     git(['diff-tree', '-r', '--no-renames', '--no-ext-diff', '--no-textconv', ...format, from, to], optionsOf(store));
   const [names, text] = await Promise.all([run('-z', '--name-status'), run('-p', '--no-color', '--full-index')]);
-  // One patch a file, in the same order; a line of a file never starts so, since its first character is a mark.
+  // One patch for each file, in the same order. No line of a patch can start like this, since its first character is a
+  // mark.
   const patches = `\n${text}`.split('\ndiff --git ').slice(1);
   let left = limit;
   return changesOf(names).map((change, i) => {
@@ -62,11 +68,11 @@ export async function codeHunks(store: string, from: string, to: string, limit: 
   });
 }
 
-/** A file of a snapshot. Rejects with `notFound`. */
+/** Reads a file of a snapshot. Rejects with `notFound`. */
 export async function codeFile(store: string, code: string, path: string): Promise<Buffer> {
   try {
     requireObjectId(code);
-    // One character a byte: it may be no text.
+    // One character for each byte: the file may not be text.
     const text = await git(['cat-file', 'blob', `${code}:${path}`], { ...optionsOf(store), encoding: 'latin1' });
     return Buffer.from(text, 'latin1');
   } catch (error) {
@@ -85,5 +91,5 @@ function changesOf(output: string): CodeChange[] {
 }
 
 function optionsOf(store: string) {
-  return { cwd: store, env: { GIT_DIR: soundShadow(store) } };
+  return { cwd: store, env: { GIT_DIR: safeShadow(store) } };
 }

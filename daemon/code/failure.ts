@@ -1,44 +1,44 @@
 /**
- * Why git does not work in a folder. git has one exit code for all its failures, and its words change: so what is wrong
- * is looked at here, and git's words are quoted, never matched.
+ * Finds out why git does not work in a folder. git has one exit code for all its failures, and its texts change. So the
+ * cause is determined here; git's text is quoted, never matched.
  */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type ErrorData, TrainstashError } from '../../protocol/errors.ts';
 import { GitError, git } from './git.ts';
 import { commonOf, locateRepository } from './locate.ts';
-import { me } from './user.ts';
+import { currentUser } from './user.ts';
 
-/** `git rev-parse` answers in milliseconds, and somebody sits before the command line that waits for it. */
+/** Timeout of a look. `git rev-parse` answers in milliseconds, and a user waits for the command. */
 export const LOOK_MS = 15_000;
-/** The first one that leaves optional locks alone when it is told to, so that looking writes no index. */
+/** First version that does not take optional locks when told so, so that looking never writes the index. */
 const OLDEST_GIT = [2, 15] as const;
-/** The first one that knows repositories whose references are in tables. */
+/** First version that supports repositories with references in tables. */
 const OLDEST_FOR_REFTABLE = [2, 45] as const;
 const MAX_QUOTED = 400;
 
 export interface GitFailure {
   reason: ErrorData['gitUnusable']['reason'];
-  /** The folder or file that it is about. */
+  /** Folder or file with the problem. */
   path: string;
-  /** In git's own words; empty where git said nothing. */
+  /** Text that git wrote; empty where git wrote nothing. */
   said: string;
-  /** A sentence for people, without its full stop. */
+  /** Problem as a sentence for people, without its full stop. */
   what: string;
-  /** The way out: sentences with their full stops. */
+  /** Remedy: sentences with their full stops. */
   next: string;
 }
 
 export function gitUnusable({ reason, path, said, what, next }: GitFailure): TrainstashError<'gitUnusable'> {
   const line = said.replaceAll(/\s+/g, ' ');
   const quoted = line && ` (git: “${line.length > MAX_QUOTED ? `${line.slice(0, MAX_QUOTED)}…` : line}”)`;
-  const text = `${what}${quoted}. Nothing was changed, and no second store was made. ${next}`;
+  const text = `${what}${quoted}. Nothing was changed, and no second store was created. ${next}`;
   return new TrainstashError('gitUnusable', text, { path, reason, said });
 }
 
-/** `error` is null where git gave an answer, but of another repository than the one that was found. */
+/** Finds the cause. `error` is null where git answered, but for another repository than the one that was found. */
 export async function explain(folder: string, error: GitError | null): Promise<GitFailure> {
-  const said = error?.said ?? '';
+  const said = error?.stderr ?? '';
   if (error?.end === 'notFound' || error?.end === 'notRunnable') return noGit(folder, error);
   if (error?.end === 'timedOut') return hangs(folder, said);
   const located = locateRepository(folder);
@@ -60,20 +60,20 @@ export async function explain(folder: string, error: GitError | null): Promise<G
 type Version = readonly [major: number, minor: number];
 let installed: Version | null = null;
 
-/** In the words of the git that is on the PATH; null when there is none that works. */
+/** Returns the version as the git on the PATH writes it; null when there is no working git. */
 export async function gitVersion(): Promise<string | null> {
   const text = await git(['--version'], { cwd: process.cwd(), timeoutMs: LOOK_MS }).catch(() => null);
   return text?.replace(/^git version /, '').trim() ?? null;
 }
 
-/** Null when git does not tell. Rejects with `GitError`. */
+/** Reads the version; null when git does not tell. Rejects with `GitError`. */
 async function versionNow(): Promise<Version | null> {
   const text = await git(['--version'], { cwd: process.cwd(), timeoutMs: LOOK_MS });
   const found = /(?<major>\d+)\.(?<minor>\d+)/.exec(text)?.groups;
   return found ? [Number(found.major), Number(found.minor)] : null;
 }
 
-/** Null when git is there and new enough; it is asked until it was. */
+/** Checks git's version; null when git is there and new enough. The answer is cached once it is positive. */
 export async function tooOldGit(folder: string, usesTables = false): Promise<GitFailure | null> {
   const oldest = usesTables ? OLDEST_FOR_REFTABLE : OLDEST_GIT;
   const isEnough = ([major, minor]: Version) => major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
@@ -82,7 +82,7 @@ export async function tooOldGit(folder: string, usesTables = false): Promise<Git
     installed = await versionNow();
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    return error.end === 'timedOut' ? hangs(folder, error.said) : noGit(folder, error);
+    return error.end === 'timedOut' ? hangs(folder, error.stderr) : noGit(folder, error);
   }
   if (installed === null || isEnough(installed)) return null;
   const why = usesTables ? `${folder} keeps its references in tables (reftable), for which` : `for ${folder}`;
@@ -91,18 +91,18 @@ export async function tooOldGit(folder: string, usesTables = false): Promise<Git
     path: folder,
     said: '',
     what: `git ${installed.join('.')} is too old: ${why} ${oldest.join('.')} or newer is needed`,
-    next: 'Install a newer git. If it is in another place than before: `trainstash daemon stop`, and try again.',
+    next: 'Install a newer git. If it is installed in another place than before, run `trainstash daemon stop` and try again.',
   };
 }
 
-function noGit(folder: string, { end, said }: GitError): GitFailure {
+function noGit(folder: string, { end, stderr }: GitError): GitFailure {
   const problem = end === 'notFound' ? 'finds no program `git` on its PATH' : 'cannot run the program `git`';
   return {
     reason: 'missing',
     path: folder,
-    said,
-    what: `${folder} is in a git repository, and Trainstash's background process ${problem}`,
-    next: 'Install git. If it is there, that process was started without it: `trainstash daemon stop`, and try again.',
+    said: stderr,
+    what: `${folder} is in a git repository, but Trainstash's daemon ${problem}`,
+    next: 'Install git. If it is installed, the daemon was started without it: run `trainstash daemon stop` and try again.',
   };
 }
 
@@ -111,8 +111,8 @@ function hangs(folder: string, said: string): GitFailure {
     reason: 'hangs',
     path: folder,
     said,
-    what: `git does not answer in ${folder}, or was ended before it did`,
-    next: 'Try `git status` there: a disk that does not answer, or a program around git that waits, has to be seen to first.',
+    what: `git does not answer in ${folder}, or was killed before it did`,
+    next: 'Run `git status` there: a disk may not answer, or a wrapper around git may be waiting. Fix that first.',
   };
 }
 
@@ -121,8 +121,8 @@ function unreadable(path: string, said: string): GitFailure {
     reason: 'permission',
     path,
     said,
-    what: `${me()} may not read ${path}, so git cannot be asked about its repository`,
-    next: 'Its owner can give you the right (chmod, chown), or you work as that user.',
+    what: `${currentUser()} cannot read ${path}, so git cannot read its repository`,
+    next: 'Ask its owner for access (chmod, chown), or work as that user.',
   };
 }
 
@@ -133,8 +133,8 @@ function bare(path: string, said: string): GitFailure {
     path,
     said,
     what: isDot
-      ? `${path} is git's own folder, and no files to train on are in it`
-      : `${path} is a bare repository: no files to train on are in it`,
+      ? `${path} is git's own folder and has no files to train on`
+      : `${path} is a bare repository and has no files to train on`,
     next: 'Go to a folder that has the files: a clone, or a worktree (`git worktree add`).',
   };
 }
@@ -144,8 +144,8 @@ function pointsNowhere(dot: string, said: string): GitFailure {
     reason: 'pointsNowhere',
     path: dot,
     said,
-    what: `${dot} says that the repository is in another folder, and that folder is not there`,
-    next: 'It may have been moved, or its disk is not mounted. `git worktree repair`, in the repository itself, mends a worktree; `git submodule update --init`, above it, a submodule.',
+    what: `${dot} names another folder as the repository, and that folder does not exist`,
+    next: 'It may have been moved, or its disk may not be mounted. `git worktree repair` in the repository repairs a worktree; `git submodule update --init` in the parent repairs a submodule.',
   };
 }
 
@@ -154,8 +154,8 @@ function foreign(root: string, owner: number, said: string): GitFailure {
     reason: 'ownership',
     path: root,
     said,
-    what: `${root} belongs to user ${owner}, and you are ${me()}: git does not use the repository of somebody else before you say that you trust it`,
-    next: `If you do: \`git config --global --add safe.directory ${root}\` (in a container: in its image, or by the variables GIT_CONFIG_COUNT, GIT_CONFIG_KEY_0 and GIT_CONFIG_VALUE_0). Trainstash never changes git's configuration.`,
+    what: `${root} belongs to user ${owner}, and you are ${currentUser()}: git does not use another user's repository until you say that you trust it`,
+    next: `If you trust it: \`git config --global --add safe.directory ${root}\` (for a container: in its image, or with the variables GIT_CONFIG_COUNT, GIT_CONFIG_KEY_0 and GIT_CONFIG_VALUE_0). Trainstash never changes git's configuration.`,
   };
 }
 
@@ -165,11 +165,11 @@ function damaged(path: string, said: string): GitFailure {
     path,
     said,
     what: `git cannot read the repository ${path}`,
-    next: '`git status` and `git fsck` there say more. The store is not touched by that, and is there again as soon as git works.',
+    next: '`git status` and `git fsck` there tell more. The store is untouched and can be used again once git works.',
   };
 }
 
-/** The first part of a repository that this user may not read. */
+/** Finds the first part of a repository that this user cannot read. */
 function firstUnreadable(gitDirectory: string): string | null {
   const common = commonOf(gitDirectory);
   const folders = [gitDirectory, common, join(common, 'objects'), join(common, 'refs')];
@@ -187,7 +187,9 @@ function isRefused(path: string, mode: number): boolean {
   }
 }
 
-/** As git counts it: under sudo the repositories of the user who called it are one's own. */
+/**
+ * Tells whether git considers this user an owner: under sudo the repositories of the calling user count as one's own.
+ */
 function isOwn(uid: number): boolean {
   const own = process.geteuid?.();
   return own === undefined || uid === own || (own === 0 && uid === Number(process.env.SUDO_UID ?? Number.NaN));

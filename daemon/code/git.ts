@@ -1,4 +1,4 @@
-/** Runs git: the only place that starts it. `repository.ts` says what a failure means. */
+/** Runs git; no other file starts it. `repository.ts` interprets failures. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import * as v from 'valibot';
@@ -12,12 +12,15 @@ export interface GitOptions {
   cwd: string;
   env?: Record<string, string>;
   input?: string | Buffer;
-  /** `latin1`: one character a byte, for names that need not be UTF-8. */
+  /** `latin1`: one character for each byte, for names that need not be UTF-8. */
   encoding?: 'utf8' | 'latin1';
   timeoutMs?: number;
 }
 
-/** How git ended: its exit code, or what kept it from having one. `invalid`: it was not even started with such a word. */
+/**
+ * Way that git ended: its exit code, or the reason why there is none. `invalid`: git was not started with such an
+ * argument.
+ */
 export type GitEnd =
   | number
   | 'notFound'
@@ -30,18 +33,18 @@ export type GitEnd =
 
 export class GitError extends Error {
   readonly end: GitEnd;
-  /** The words that git wrote to its standard error; empty when it said nothing. */
-  readonly said: string;
+  /** Text that git wrote to standard error; empty when it wrote nothing. */
+  readonly stderr: string;
 
   constructor(end: GitEnd, said: string, args: readonly string[]) {
     super(said || `git ${args.join(' ')} ended with ${end}`);
     this.end = end;
-    this.said = said;
+    this.stderr = said;
   }
 }
 
 /**
- * Runs git without anything of the user's that could start programs or change files: no hooks, no fsmonitor, no pager,
+ * Runs git without any setting of the user that could start programs or change files: no hooks, no fsmonitor, no pager,
  * no prompts, no optional locks (so that `status` never writes the index). Rejects with `GitError`.
  */
 export function git(args: readonly string[], options: GitOptions): Promise<string> {
@@ -52,7 +55,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<strin
       env: gitEnvironment(options.env),
       stdio: ['pipe', 'pipe', 'pipe'],
       windowsHide: true,
-      // A group of its own, to end whatever a wrapper around git has started.
+      // Own process group, so that everything that a wrapper around git has started can be ended.
       detached: process.platform !== 'win32',
     });
     const out: Buffer[] = [];
@@ -65,7 +68,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<strin
     };
     const giveUp = (end: GitEnd) => {
       endGroup(child);
-      // Whoever left that group may hold the pipes for as long as it likes: nobody waits for them.
+      // A process that left the group may hold the pipes open: do not wait for it.
       for (const stream of child.stdio) stream?.destroy();
       child.unref();
       settle(end);
@@ -78,12 +81,12 @@ export function git(args: readonly string[], options: GitOptions): Promise<strin
     });
     child.stderr.on('data', (data: Buffer) => said.push(data));
     child.once('error', ({ code }: NodeJS.ErrnoException) => {
-      // Node says ENOENT of a missing folder, too.
+      // Node reports ENOENT for a missing folder, too.
       if (code === 'ENOENT') settle(existsSync(options.cwd) ? 'notFound' : 'folderGone');
       else settle('notRunnable');
     });
     child.once('close', (code) => settle(code ?? 'killed'));
-    // git may end before it has read everything; the exit code tells what is wrong.
+    // git may end before it has read everything; its exit code tells the cause.
     child.stdin.on('error', () => {});
     child.stdin.end(options.input ?? '');
   });
@@ -93,9 +96,12 @@ export function isObjectId(name: string): boolean {
   return v.is(objectIdSchema, name);
 }
 
-/** Throws for what is no name of an object: git would take a word with a dash for an option, and some of them write files. */
+/**
+ * Throws for a text that is not an object name: git would take a word with a dash for an option, and some options write
+ * files.
+ */
 export function requireObjectId(name: string): void {
-  if (!isObjectId(name)) throw new GitError('invalid', `${JSON.stringify(name)} is no name of an object`, []);
+  if (!isObjectId(name)) throw new GitError('invalid', `${JSON.stringify(name)} is not an object name`, []);
 }
 
 function endGroup(child: ChildProcess): void {
@@ -103,16 +109,16 @@ function endGroup(child: ChildProcess): void {
     if (process.platform === 'win32') child.kill('SIGKILL');
     else process.kill(-child.pid!, 'SIGKILL');
   } catch {
-    // It has ended.
+    // It has ended already.
   }
 }
 
-/** Variables of git that say where its configuration and its programs are. */
+/** git's variables that name its configuration and its programs. */
 const CONFIGURATION = /^GIT_(CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|EXEC_PATH)$/;
 
 /**
- * Of git's own variables only those that hold its configuration: in containers `safe.directory` is often given so. Others
- * (GIT_DIR above all) would make git answer for another repository than the one asked about.
+ * Makes git's environment. Of git's own variables it keeps only those for configuration: in containers they often set
+ * `safe.directory`. Others (GIT_DIR above all) would make git answer for another repository.
  */
 function gitEnvironment(extra: Record<string, string> = {}): Record<string, string> {
   const inherited = Object.entries(process.env).filter(

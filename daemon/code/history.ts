@@ -1,35 +1,37 @@
-/** What git remembers of branches: which there are, their commits, how HEAD came here. Reads only. */
+/** Reads what git records about branches: names, commits, and the way HEAD came here. Changes nothing. */
 import { isObjectId } from './git.ts';
 import { type GitDirectories, reflogOf, renamedBy } from './reflog.ts';
 import { askGit } from './repository.ts';
 
-/** The branch's commit; null when there is no such branch, or it is unborn. */
+/** Reads a branch's commit; null when there is no such branch, or it is unborn. */
 export function tipOf(root: string, branch: string): Promise<string | null> {
   return askGit(['rev-parse', '-q', '--verify', `refs/heads/${branch}^{commit}`], { cwd: root });
 }
 
-/** Whether the branch of that name has, or once had, this commit: else it is another branch of the same name. */
-export async function hasHad(root: string, directories: GitDirectories, branch: string, commit: string) {
+/**
+ * Tells whether the branch of that name has, or once had, this commit. If not, it is another branch of the same name.
+ */
+export async function hasHadCommit(root: string, directories: GitDirectories, branch: string, commit: string) {
   if (!isObjectId(commit)) return false;
   if (await isAncestor(root, commit, `refs/heads/${branch}`)) return true;
   const entries = await reflogOf(directories, `refs/heads/${branch}`);
   return entries.some(({ before, after }) => before === commit || after === commit);
 }
 
-/** False also when one of them is not there (any more). */
+/** Tells whether one commit is an ancestor of another; false also when one of them no longer exists. */
 export async function isAncestor(root: string, commit: string, of: string): Promise<boolean> {
   const exists = async (revision: string) =>
     (await askGit(['rev-parse', '-q', '--verify', `${revision}^{commit}`], { cwd: root })) !== null;
-  // git fails on a commit that it does not have, as it does on a damaged repository.
+  // git fails for a missing commit as it does for a damaged repository, so existence is checked first.
   if (!(await exists(commit)) || !(await exists(of))) return false;
   return (await askGit(['merge-base', '--is-ancestor', commit, of], { cwd: root })) !== null;
 }
 
 /**
- * Whether HEAD went from one branch to the other without moving to another commit: `to` was made from where the other was.
- * `from`: all names that the other has had since. Null when the reflog does not tell.
+ * Tells whether HEAD went from one branch to the other without moving to another commit, so that `to` was created at
+ * the position of the other. `from` lists all names that the other has had since. Null when the reflog does not tell.
  */
-export async function cameStraight(
+export async function switchedWithoutMoving(
   directories: GitDirectories,
   from: readonly string[],
   to: string,

@@ -1,4 +1,4 @@
-/** From a folder to the project it is in: root, place of the store, branch. */
+/** Finds the project of a folder: root, place of the store, branch. */
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
@@ -9,12 +9,12 @@ import { askGit, findRepository } from './repository.ts';
 
 export interface Place {
   root: string;
-  /** Shared by all worktrees of a repository. */
+  /** Store folder, shared by all worktrees of a repository. */
   store: string;
   git: boolean;
-  /** Where the store belongs: it was made before `git init`, in the tree, where `git clean` deletes it. */
+  /** Folder that the store should move to: it was made before `git init`, in the tree, where `git clean` deletes it. */
   moveTo?: string;
-  /** A second store of this folder, which is not used. */
+  /** Second store of this folder, which is not used. */
   other?: string;
 }
 
@@ -22,8 +22,9 @@ const STORE_NAME = 'trainstash';
 const PLAIN_STORE_NAME = '.trainstash';
 
 /**
- * Throws `notFound` for a folder that is no project: neither in a repository nor with a config or store of ours in it or
- * above it. With `create` such a folder becomes one. Throws `gitUnusable` in a repository that git does not give.
+ * Finds the project. Throws `notFound` for a folder that is not a project: not in a repository, and without a config or
+ * store in it or above it. With `create` such a folder becomes a project. Throws `gitUnusable` in a repository that git
+ * cannot read.
  */
 export async function findProject(folder: string, create = false): Promise<Place> {
   let start: string;
@@ -40,7 +41,7 @@ export async function findProject(folder: string, create = false): Promise<Place
   if (root === null) {
     throw new TrainstashError(
       'notFound',
-      `${start} is no project yet: it is in no git repository and has no ${CONFIG_FILE}. Nothing was started or written. \`trainstash init\` makes it a project.`,
+      `${start} is not a project yet: it is not in a git repository and has no ${CONFIG_FILE}. Nothing was started or written. \`trainstash init\` makes it a project.`,
       { what: 'project', query: folder },
     );
   }
@@ -57,7 +58,7 @@ function placeIn({ root, common }: { root: string; common: string }, start: stri
   while (folders[0] !== root && dirname(folders[0]!) !== folders[0]) folders.unshift(dirname(folders[0]!));
   const [first, second] = folders.map((folder) => join(folder, PLAIN_STORE_NAME)).filter(hasStore);
   if (!first) return { root, store, git: true };
-  // One of a folder below is of another project: its paths begin there.
+  // A store in a folder below belongs to another project: its paths begin there.
   const isOfRoot = first === join(root, PLAIN_STORE_NAME);
   if (!isOfRoot || hasStore(store)) return { root, store, git: true, other: first };
   return { root, store: first, git: true, moveTo: store, ...(second ? { other: second } : {}) };
@@ -70,12 +71,12 @@ function hasStore(folder: string): boolean {
 const BRANCHES = 'refs/heads/';
 const MAIN_WORKTREE = 'main-worktree';
 
-/** What git calls a worktree, which holds when its folder is moved. */
+/** Returns git's name for a worktree, which survives moving its folder. */
 export function worktreeName({ gitDirectory, common }: GitDirectories): string {
   return dirname(gitDirectory) === join(common, 'worktrees') ? basename(gitDirectory) : MAIN_WORKTREE;
 }
 
-/** Of all worktrees that there are, also those whose folder is on a disk that is not mounted now. */
+/** Lists the names of all worktrees, including those on a disk that is not mounted now. */
 export function worktreeNames(common: string): string[] {
   const folder = join(common, 'worktrees');
   return [MAIN_WORKTREE, ...(existsSync(folder) ? readdirSync(folder) : [])];
@@ -88,11 +89,11 @@ export interface Head {
   commit: string | null;
 }
 
-/** Throws `gitUnusable`. */
+/** Reads HEAD. Throws `gitUnusable`. */
 export async function readHead(root: string): Promise<Head> {
   // symbolic-ref, not the file: with reftable .git/HEAD never changes.
   const [ref, commit] = await Promise.all([
-    // Not its short form, which is another where a tag has the branch's name.
+    // Not the short form, which changes if a tag has the branch's name.
     askGit(['symbolic-ref', '-q', 'HEAD'], { cwd: root }),
     askGit(['rev-parse', '-q', '--verify', 'HEAD'], { cwd: root }),
   ]);

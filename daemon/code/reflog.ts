@@ -1,32 +1,32 @@
-/** What git has written down of a reference: read from its files, or asked of git where references are in tables. */
+/** Reads git's log of a reference: from its files, or through git where references are in tables. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GitError, git } from './git.ts';
 
-const MAX_ASKED = '1000';
+const MAX_ENTRIES = '1000';
 const ZERO = /^0+$/;
 
 export interface ReflogEntry {
-  /** Null: the reference was made by this; undefined: git does not tell. */
+  /** Null: this entry made the reference; undefined: git does not tell. */
   before: string | null | undefined;
-  /** Null: the reference was removed by this, as HEAD's log has it while its branch is renamed. */
+  /** Null: this entry removed the reference, as in HEAD's log while its branch is renamed. */
   after: string | null;
-  /** In seconds, by the clock of whoever wrote it. */
+  /** Time in seconds, by the clock of the writer. */
   at: number;
   subject: string;
-  /** All of it: two entries with the same text are the same entry, or were written in the same second. */
+  /** Complete text: two entries with the same text are one entry, or were written within the same second. */
   text: string;
 }
 
-/** A repository's directories: the worktree's own, and the one that all worktrees share. */
+/** Directories of a repository: the worktree's own, and the one that all worktrees share. */
 export interface GitDirectories {
   gitDirectory: string;
   common: string;
 }
 
-/** The oldest first; none where git keeps no log of it. */
+/** Reads the entries, the oldest first; empty where git keeps no log of the reference. */
 export async function reflogOf(directories: GitDirectories, ref: string): Promise<ReflogEntry[]> {
-  if (existsSync(join(directories.common, 'reftable'))) return askedReflog(directories, ref);
+  if (existsSync(join(directories.common, 'reftable'))) return reflogFromGit(directories, ref);
   const path = reflogPath(directories, ref);
   let text: string;
   try {
@@ -49,15 +49,15 @@ export function reflogPath({ gitDirectory, common }: GitDirectories, ref: string
   return join(ref === 'HEAD' ? gitDirectory : common, 'logs', ref);
 }
 
-/** A branch got another name, or was copied with its log; as git, libgit2 and JGit write it. */
+/** Parses an entry for a renamed branch, or one that was copied with its log, as git, libgit2 and JGit write it. */
 export function renamedBy(subject: string): { copied: boolean; from: string; to: string } | null {
   const pattern = /^branch: (?<what>renamed|copied) (?:refs\/heads\/)?(?<from>\S+) to (?:refs\/heads\/)?(?<to>\S+)$/i;
   const found = pattern.exec(subject)?.groups;
   return found ? { copied: found.what!.toLowerCase() === 'copied', from: found.from!, to: found.to! } : null;
 }
 
-async function askedReflog({ gitDirectory }: GitDirectories, ref: string): Promise<ReflogEntry[]> {
-  const words = ['--git-dir', gitDirectory, 'log', '-g', '-n', MAX_ASKED, '--date=unix'];
+async function reflogFromGit({ gitDirectory }: GitDirectories, ref: string): Promise<ReflogEntry[]> {
+  const words = ['--git-dir', gitDirectory, 'log', '-g', '-n', MAX_ENTRIES, '--date=unix'];
   let output: string;
   try {
     output = await git([...words, '--format=%H%x00%gd%x00%gn <%ge>%x00%gs', ref, '--'], { cwd: gitDirectory });
@@ -69,7 +69,7 @@ async function askedReflog({ gitDirectory }: GitDirectories, ref: string): Promi
   const lines = output.split('\n').filter(Boolean).reverse();
   return lines.map((line, i) => {
     const [after, selector, , subject] = line.split('\0') as [string, string, string, string];
-    // Its name is in the selector, and a rename changes that.
+    // The selector contains the reference's name, which a rename changes.
     const at = Number(/@\{(?<at>\d+)/.exec(selector)?.groups?.at ?? 0);
     const isFirst = /^(branch: Created from|commit \(initial\))/.test(subject);
     const before = i > 0 ? lines[i - 1]!.slice(0, lines[i - 1]!.indexOf('\0')) : isFirst ? null : undefined;

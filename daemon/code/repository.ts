@@ -1,6 +1,6 @@
 /**
- * The repository that a folder is in. Only where no `.git` is to be found there is none; whatever else git fails at is a
- * failure, since a folder that is taken for one without git gets a second store.
+ * Finds the repository of a folder. Only a folder without any `.git` has none; everything else at which git fails is a
+ * failure, since a folder taken for one without git would get a second store.
  */
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -14,11 +14,11 @@ export type Repository =
   | { kind: 'failed'; failure: GitFailure }
   | {
       kind: 'repository';
-      /** The worktree. */
+      /** Root of the worktree. */
       root: string;
-      /** The worktree's own directory, with HEAD in it. */
+      /** Worktree's own directory, which contains HEAD. */
       gitDirectory: string;
-      /** The directory that all worktrees share. */
+      /** Directory that all worktrees share. */
       common: string;
     };
 
@@ -33,7 +33,7 @@ export async function findRepository(folder: string): Promise<Repository> {
     const words = ['rev-parse', '--show-toplevel', '--absolute-git-dir', '--git-common-dir'];
     const [root, own, common] = (await git(words, { cwd: folder, timeoutMs: LOOK_MS })).split('\n');
     const gitDirectory = realpathSync(own!);
-    // git passes over a broken repository and takes the one above it, whose runs and files are others.
+    // git skips a broken repository and takes the one above it, which has other runs and files.
     if (gitDirectory !== located.gitDirectory) return failed(await explain(folder, null));
     return {
       kind: 'repository',
@@ -48,8 +48,8 @@ export async function findRepository(folder: string): Promise<Repository> {
 }
 
 /**
- * What git answers in a repository, without the last line's end; null when it answers no, which is exit code 1. Rejects with `gitUnusable`
- * for everything else, and with `notFound` when the folder is gone.
+ * Returns git's answer in a repository, without the last newline; null when it answers no, which is exit code 1.
+ * Rejects with `gitUnusable` for everything else, and with `notFound` when the folder is gone.
  */
 export async function askGit(args: readonly string[], options: GitOptions): Promise<string | null> {
   try {
@@ -58,7 +58,7 @@ export async function askGit(args: readonly string[], options: GitOptions): Prom
     if (!(error instanceof GitError)) throw error;
     if (error.end === 1) return null;
     if (error.end === 'folderGone')
-      throw new TrainstashError('notFound', `There is no folder ${options.cwd} any more.`, {
+      throw new TrainstashError('notFound', `The folder ${options.cwd} no longer exists.`, {
         what: 'project',
         query: options.cwd,
       });

@@ -1,7 +1,7 @@
 /**
- * The shadow repository, `<store>/code.git`, as git may open it. git obeys what a repository's own files say: filters, programs for
- * comparing, other places for objects, remotes to fetch from. None of that is ours, so whatever came with a store that was
- * handed over is put back to what we write.
+ * Makes the shadow repository, `<store>/code.git`, safe for git. git obeys a repository's own files: filters, programs
+ * for comparing, other places for objects, remotes to fetch from. Trainstash uses none of them, so everything of that
+ * kind in a store from elsewhere is reset.
  */
 import {
   existsSync,
@@ -19,23 +19,23 @@ import { randomId } from '../../protocol/ids.ts';
 
 export const SHADOW = 'code.git';
 
-/** The highest precedence there is: no filter of the project's .gitattributes runs, no line ending changes. */
+/** Attributes with the highest precedence: no filter of the project's .gitattributes runs, no line ending changes. */
 const ATTRIBUTES = '* -filter -text -eol -ident -working-tree-encoding\n';
-/** What sends git elsewhere for its settings or its objects. */
+/** Entries that redirect git to other settings or objects. */
 const REDIRECTIONS = ['commondir', 'config.worktree', 'info/grafts', 'objects/info'];
-/** Folders that git writes into by names that it makes. */
+/** Folders where git creates files by names of its own. */
 const FOLDERS = ['.', 'info', 'objects', 'refs', 'refs/snapshots'];
-/** What `git init` finds out about the file system and about itself, and nothing that can name a program or a place. */
+/** Settings that `git init` detects for the file system and for itself; none can name a program or a path. */
 const SETTINGS = /^\s*(filemode|ignorecase|precomposeunicode|symlinks)\s*=\s*(true|false)\s*$/gim;
 const EXTENSIONS = /^\s*(objectformat|refstorage)\s*=\s*(sha1|sha256|files|reftable)\s*$/gim;
 
-/** The path of the shadow repository, with nothing in it that git would obey. Throws `unsafeName` for links. */
-export function soundShadow(store: string): string {
+/** Returns the path of the shadow repository, with nothing in it that git would obey. Throws `unsafeName` for links. */
+export function safeShadow(store: string): string {
   const shadow = inside(store, SHADOW);
   if (!existsSync(shadow)) return shadow;
   for (const folder of FOLDERS) refuseLinks(shadow, folder);
-  settle(shadow, 'config', plainConfig(read(join(shadow, 'config'))));
-  settle(shadow, 'info/attributes', ATTRIBUTES);
+  replaceIfDifferent(shadow, 'config', plainConfig(read(join(shadow, 'config'))));
+  replaceIfDifferent(shadow, 'info/attributes', ATTRIBUTES);
   for (const name of REDIRECTIONS) rmSync(join(shadow, name), { recursive: true, force: true });
   return shadow;
 }
@@ -46,7 +46,7 @@ function refuseLinks(shadow: string, folder: string): void {
     if (entry.isSymbolicLink()) inside(join(shadow, folder), entry.name);
 }
 
-/** In git's own form, so that what it has just written is mostly left as it is. */
+/** Formats the settings as git does, so that a file which git has just written mostly stays unchanged. */
 function plainConfig(text: string): string {
   const lines = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, name, value]) => `\t${name} = ${value}\n`);
   const extensions = lines(EXTENSIONS);
@@ -58,7 +58,7 @@ function plainConfig(text: string): string {
   return ['[core]\n', ...core, ...(extensions.length > 0 ? ['[extensions]\n', ...extensions] : [])].join('');
 }
 
-function settle(shadow: string, name: string, text: string): void {
+function replaceIfDifferent(shadow: string, name: string, text: string): void {
   const path = join(shadow, name);
   if (read(path) === text) return;
   const temporary = join(shadow, `.settling-${randomId()}`);
@@ -67,7 +67,7 @@ function settle(shadow: string, name: string, text: string): void {
   renameSync(temporary, path);
 }
 
-/** Empty for what is no file. */
+/** Reads a file; empty for anything that is not a regular file. */
 function read(path: string): string {
   return lstatSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, 'utf8') : '';
 }

@@ -1,6 +1,6 @@
 /**
- * Code snapshots in a shadow repository of our own, `<store>/code.git`, with its own index and objects: nothing of ours
- * enters the user's objects, refs, index or worktree list. Filters, hooks and fsmonitor are off.
+ * Code snapshots in a separate shadow repository, `<store>/code.git`, with its own index and objects: nothing enters
+ * the user's objects, refs, index or worktree list. Filters, hooks and fsmonitor are off.
  */
 
 import { createHash } from 'node:crypto';
@@ -12,48 +12,51 @@ import { randomId } from '../../protocol/ids.ts';
 import { Pending } from '../store/pending.ts';
 import { GitError, type GitOptions, git, requireObjectId } from './git.ts';
 import { askGit } from './repository.ts';
-import { SHADOW, soundShadow } from './shadow.ts';
+import { SHADOW, safeShadow } from './shadow.ts';
 
 const MAX_FILE_BYTES = 1 << 20;
 const MAX_TOTAL_BYTES = 50 << 20;
 
-/** What trainings and tools write, where nobody has told git to ignore it: no code, and another one after each run. */
-const WRITTEN =
+/** Output of trainings and tools that git may not ignore: it is not code, and changes with each run. */
+const TOOL_OUTPUT =
   /(^|\/)(__pycache__|\.ipynb_checkpoints|\.pytest_cache|\.mypy_cache|wandb|mlruns|lightning_logs)\/|\.py[co]$|\.(pt|pth|ckpt|safetensors|pdparams|pdopt|h5|keras|npz)$|(^|\/)events\.out\.tfevents\./;
 
 export interface Snapshot {
   /** Tree id in the shadow repository. */
   tree: string;
   dirty: boolean;
-  /** What was too large. */
+  /** Files that were too large. */
   leftOut: { path: string; bytes: number }[];
 }
 
-/** One after the other: git refuses a second writer of an index. */
-const underWay = new Map<string, Promise<unknown>>();
+/** Snapshots under way by worktree. They run one after another: git refuses a second writer of an index. */
+const snapshotsUnderWay = new Map<string, Promise<unknown>>();
 
-/** Where git has its lock while it changes a worktree's files, by root; it stays where it is. */
+/** Path of git's lock while it changes a worktree's files, by root; the path never changes. */
 const indexLocks = new Map<string, string>();
 
 /** Tells whether a git command is changing files of the worktree at this moment. Rejects with `gitUnusable`. */
 export async function isGitWriting(root: string): Promise<boolean> {
   let path = indexLocks.get(root);
   if (path === undefined) {
-    const said = await askGit(['rev-parse', '--git-path', 'index.lock'], { cwd: root });
-    if (said === null) return false;
-    path = resolve(root, said);
+    const answer = await askGit(['rev-parse', '--git-path', 'index.lock'], { cwd: root });
+    if (answer === null) return false;
+    path = resolve(root, answer);
     indexLocks.set(root, path);
   }
   return existsSync(path);
 }
 
-/** Rejects with `gitUnusable`, or with `GitError` where the shadow repository is the problem: code is then not kept. */
+/**
+ * Takes a snapshot. Rejects with `gitUnusable`, or with `GitError` where the shadow repository fails: the code is then
+ * not kept.
+ */
 export function takeSnapshot(root: string, store: string): Promise<Snapshot> {
   const key = `${store}\0${root}`;
-  const snapshot = (underWay.get(key) ?? Promise.resolve()).then(() => snapshotNow(root, store));
+  const snapshot = (snapshotsUnderWay.get(key) ?? Promise.resolve()).then(() => snapshotNow(root, store));
   const settled = snapshot.catch(() => {});
-  underWay.set(key, settled);
-  void settled.then(() => underWay.get(key) === settled && underWay.delete(key));
+  snapshotsUnderWay.set(key, settled);
+  void settled.then(() => snapshotsUnderWay.get(key) === settled && snapshotsUnderWay.delete(key));
   return snapshot;
 }
 
@@ -65,29 +68,29 @@ async function snapshotNow(root: string, store: string): Promise<Snapshot> {
     list('--others', '--exclude-standard'),
     askGit(['status', '--porcelain', '--untracked-files=no'], { cwd: root }),
   ]);
-  const written = others.filter((path) => !WRITTEN.test(path));
-  const { paths, leftOut } = choose(root, [...new Set([...tracked, ...written])]);
+  const untracked = others.filter((path) => !TOOL_OUTPUT.test(path));
+  const { paths, leftOut } = selectFiles(root, [...new Set([...tracked, ...untracked])]);
   const shadow = await openShadow(store);
-  // One index a worktree: git then rehashes only what changed since the last snapshot.
+  // One index for each worktree: git then rehashes only the files that changed since the last snapshot.
   const index = join(shadow, `index-${createHash('sha256').update(root).digest('hex').slice(0, 12)}`);
   const options = { cwd: root, env: { ...shadowEnvironment(shadow, root), GIT_INDEX_FILE: index } };
-  // Of a daemon that was killed: there is one at a time, and it comes here once at a time.
+  // A killed daemon left it: there is one daemon at a time, and it is here once at a time.
   rmSync(`${index}.lock`, { force: true });
-  const known = (await git(['ls-files', '-z'], options)).split('\0').filter(Boolean);
+  const indexed = (await git(['ls-files', '-z'], options)).split('\0').filter(Boolean);
   const present = new Set(paths);
-  const gone = known.filter((path) => !present.has(path));
+  const gone = indexed.filter((path) => !present.has(path));
   if (gone.length > 0)
     await git(['update-index', '-z', '--force-remove', '--stdin'], { ...options, input: `${gone.join('\0')}\0` });
   if (paths.length > 0)
     await git(['update-index', '-z', '--add', '--stdin'], { ...options, input: `${paths.join('\0')}\0` });
   const tree = (await git(['write-tree'], options)).trim();
-  await keep(shadow, root, tree);
+  await keepReachable(shadow, root, tree);
   return { tree, dirty: status !== '', leftOut };
 }
 
 /**
- * The snapshot's files in `<store>/code/<tree>`, made once. What the project ignores at its top level (`node_modules`,
- * `.venv`, `data`) is linked in, so that the code runs.
+ * Checks out a snapshot's files to `<store>/code/<tree>`, once. Links the ignored top-level entries of the project
+ * (`node_modules`, `.venv`, `data`), so that the code runs.
  */
 export async function checkOut(root: string, store: string, tree: string): Promise<string> {
   requireObjectId(tree);
@@ -98,18 +101,22 @@ export async function checkOut(root: string, store: string, tree: string): Promi
 }
 
 /**
- * The snapshot's files and nothing else, for whoever wants to look at them or go on from there. Returns how many. Throws
- * `outputExists` when there is something at `target`.
+ * Copies a snapshot's files and nothing else to `target`. Returns their number. Throws `outputExists` when something is
+ * at `target`.
  */
 export async function copyOut(store: string, tree: string, target: string): Promise<number> {
   if (existsSync(target))
-    throw new TrainstashError('outputExists', `There is something at ${target} already. Nothing was written.`, {
-      path: target,
-    });
+    throw new TrainstashError(
+      'outputExists',
+      `${target} exists already. Nothing was written. Name another path, or move that away.`,
+      {
+        path: target,
+      },
+    );
   return writeTree(store, tree, target, () => {});
 }
 
-/** Whole under its name, or not at all. */
+/** Writes a tree so that it appears complete under its name, or not at all. */
 async function writeTree(
   store: string,
   tree: string,
@@ -117,7 +124,7 @@ async function writeTree(
   finish: (made: string) => void | Promise<void>,
 ): Promise<number> {
   requireObjectId(tree);
-  const shadow = soundShadow(store);
+  const shadow = safeShadow(store);
   const pending = new Pending(store, target);
   const temporary = pending.path;
   const index = join(shadow, `index-checkout-${randomId()}`);
@@ -136,7 +143,7 @@ async function writeTree(
   }
 }
 
-function choose(root: string, paths: string[]): { paths: string[]; leftOut: Snapshot['leftOut'] } {
+function selectFiles(root: string, paths: string[]): { paths: string[]; leftOut: Snapshot['leftOut'] } {
   const chosen: string[] = [];
   const leftOut: Snapshot['leftOut'] = [];
   let total = 0;
@@ -161,7 +168,7 @@ async function openShadow(store: string): Promise<string> {
       cwd: store,
       env: { GIT_CONFIG_GLOBAL: '/dev/null', GIT_TEMPLATE_DIR: '' },
     });
-  return soundShadow(store);
+  return safeShadow(store);
 }
 
 function shadowEnvironment(shadow: string, workTree: string): Record<string, string> {
@@ -178,8 +185,8 @@ function shadowEnvironment(shadow: string, workTree: string): Record<string, str
   };
 }
 
-/** A ref keeps the tree from being collected; equal trees share one. */
-async function keep(shadow: string, cwd: string, tree: string): Promise<void> {
+/** Creates a ref that keeps the tree from being collected; equal trees share one. */
+async function keepReachable(shadow: string, cwd: string, tree: string): Promise<void> {
   const env = {
     GIT_DIR: shadow,
     GIT_AUTHOR_NAME: 'trainstash',
@@ -190,12 +197,12 @@ async function keep(shadow: string, cwd: string, tree: string): Promise<void> {
     GIT_COMMITTER_DATE: '2000-01-01T00:00:00Z',
   };
   const ref = `refs/snapshots/${tree}`;
-  if (await isThere(ref, { cwd, env })) return;
+  if (await refExists(ref, { cwd, env })) return;
   const commit = (await git(['commit-tree', tree, '-m', 'snapshot'], { cwd, env })).trim();
   await git(['update-ref', ref, commit], { cwd, env });
 }
 
-async function isThere(ref: string, options: GitOptions): Promise<boolean> {
+async function refExists(ref: string, options: GitOptions): Promise<boolean> {
   try {
     await git(['rev-parse', '-q', '--verify', ref], options);
     return true;

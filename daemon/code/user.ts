@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 
-/** This process's user, for people: `anna (1000)`. */
-export function me(): string {
+/** Names this process's user for people: `anna (1000)`. */
+export function currentUser(): string {
   try {
     const { username, uid } = userInfo();
     return `${username} (${uid})`;

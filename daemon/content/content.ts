@@ -1,5 +1,6 @@
 /** All tensors of a stored checkpoint, whatever files they are in. */
 import { basename } from 'node:path';
+import { FITS_FOLDER } from '../../protocol/session.ts';
 import type { Structure, StructuredTensor } from '../inspector/requests.ts';
 import type { StoredFile, StoreReader } from './stored-file.ts';
 import { type StoredTensor, UnpackedFile } from './stored-tensors.ts';
@@ -46,6 +47,7 @@ export async function openContent(
   };
   try {
     for (const file of reader.open(checkpoint)) {
+      if (file.name.startsWith(FITS_FOLDER)) continue; // Of models that were trained before this one.
       const found = await findStructure(file, (problem) => notes.push(`${file.name}: ${problem}`));
       if (found === null) continue;
       opened.push(withSources(file, found));

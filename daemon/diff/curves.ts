@@ -1,4 +1,4 @@
-/** Curves side by side, whatever rates they were logged at. Pure. */
+/** Compares curves, whatever intervals they were logged at. Pure. */
 import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import type { CurveAxis, MetricDiff, MetricSide } from '../../protocol/diff.ts';
 import type { MetricSeries } from '../../protocol/domain.ts';
@@ -6,25 +6,25 @@ import { fromWireNumber, toWireNumber } from '../../protocol/numbers.ts';
 
 export interface Curve {
   /** Steps, epochs or seconds; ascending; the last of equal ones counts. */
-  places: readonly number[];
+  positions: readonly number[];
   values: readonly number[];
 }
 
 export interface CurveSide {
   series: readonly MetricSeries[];
-  /** Null: nothing says how long an epoch is. */
+  /** Null: the length of an epoch is unknown. */
   stepsPerEpoch: number | null;
 }
 
-const NONE: Curve = { places: [], values: [] };
+const NONE: Curve = { positions: [], values: [] };
 
-/** Metrics in the order in which they are met. Without `stepsPerEpoch` a side has no curve by epochs. */
+/** Compares metrics in order of appearance. Without `stepsPerEpoch` a side has no curve by epochs. */
 export function diffMetrics(sides: readonly CurveSide[], axis: CurveAxis): MetricDiff[] {
   const names = [...new Set(sides.flatMap(({ series }) => series.map(({ name }) => name)))];
   return names.map((name) => {
     const curves = sides.map((side) => curveOf(side, name, axis));
     const covered = coverage(curves);
-    return { name, sides: curves.map((curve) => describe(curve, covered)), ...parting(curves) };
+    return { name, sides: curves.map((curve) => describe(curve, covered)), ...firstDifference(curves) };
   });
 }
 
@@ -32,55 +32,68 @@ function curveOf({ series, stepsPerEpoch }: CurveSide, name: string, axis: Curve
   const found = series.find((one) => one.name === name);
   if (!found) return NONE;
   const values = found.values.map(fromWireNumber);
-  if (axis === 'time') return inOrderOfPlaces(found.times, values);
-  if (axis === 'step') return { places: found.steps, values };
-  return stepsPerEpoch === null ? NONE : { places: found.steps.map((step) => step / stepsPerEpoch), values };
+  if (axis === 'time') {
+    const { places: positions, values: ordered } = inOrderOfPlaces(found.times, values);
+    return { positions, values: ordered };
+  }
+  if (axis === 'step') return { positions: found.steps, values };
+  return stepsPerEpoch === null ? NONE : { positions: found.steps.map((step) => step / stepsPerEpoch), values };
 }
 
-/** The first common place at which two differ in any bit. */
-export function parting(curves: readonly Curve[]): { partsAt: number | null; common: number } {
-  const [first, ...others] = curves.map((curve) => new Map(curve.places.map((place, i) => [place, curve.values[i]!])));
+/** Finds the first common position at which two curves differ in any bit. */
+export function firstDifference(curves: readonly Curve[]): { partsAt: number | null; common: number } {
+  const [first, ...others] = curves.map(
+    (curve) => new Map(curve.positions.map((position, i) => [position, curve.values[i]!])),
+  );
   let common = 0;
   let partsAt: number | null = null;
-  for (const [place, value] of first ?? []) {
-    if (!others.every((other) => other.has(place))) continue;
+  for (const [position, value] of first ?? []) {
+    if (!others.every((other) => other.has(position))) continue;
     common++;
-    if (partsAt === null && others.some((other) => !Object.is(other.get(place), value))) partsAt = place;
+    if (partsAt === null && others.some((other) => !Object.is(other.get(position), value))) partsAt = position;
   }
   return { partsAt, common };
 }
 
-/** Of the area under straight lines between the points. Null where the curve does not reach, or holds what is no number. */
-export function areaUnder({ places, values }: Curve, from: number, to: number): { area: number; mean: number } | null {
-  if (places.length === 0 || places[0]! > from || places.at(-1)! < to) return null;
-  if (from === to) return { area: 0, mean: at(places, values, from) };
+/**
+ * Computes the area under straight lines between the points. Null where the curve does not cover the range, or has
+ * values that are not finite.
+ */
+export function areaUnder(
+  { positions, values }: Curve,
+  from: number,
+  to: number,
+): { area: number; mean: number } | null {
+  if (positions.length === 0 || positions[0]! > from || positions.at(-1)! < to) return null;
+  if (from === to) return { area: 0, mean: valueAt(positions, values, from) };
   let area = 0;
-  for (let i = 0; i + 1 < places.length; i++) {
-    const [left, right] = [Math.max(from, places[i]!), Math.min(to, places[i + 1]!)];
-    if (right > left) area += ((at(places, values, left) + at(places, values, right)) / 2) * (right - left);
+  for (let i = 0; i + 1 < positions.length; i++) {
+    const [left, right] = [Math.max(from, positions[i]!), Math.min(to, positions[i + 1]!)];
+    if (right > left)
+      area += ((valueAt(positions, values, left) + valueAt(positions, values, right)) / 2) * (right - left);
   }
   return Number.isFinite(area) ? { area, mean: area / (to - from) } : null;
 }
 
-function at(places: readonly number[], values: readonly number[], place: number): number {
-  // The first that is not before it: curves have up to millions of points.
-  let [low, high] = [0, places.length - 1];
+function valueAt(positions: readonly number[], values: readonly number[], position: number): number {
+  // Finds the first position that is not before it by bisection: curves have up to millions of points.
+  let [low, high] = [0, positions.length - 1];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (places[middle]! < place) low = middle + 1;
+    if (positions[middle]! < position) low = middle + 1;
     else high = middle;
   }
-  if (places[low] === place || low === 0) return values[low]!;
-  const [left, right] = [places[low - 1]!, places[low]!];
-  const share = (place - left) / (right - left);
+  if (positions[low] === position || low === 0) return values[low]!;
+  const [left, right] = [positions[low - 1]!, positions[low]!];
+  const share = (position - left) / (right - left);
   return values[low - 1]! * (1 - share) + values[low]! * share;
 }
 
-/** The places that all curves reach; null: they do not meet. */
+/** Returns the range that all curves cover; null: they do not meet. */
 function coverage(curves: readonly Curve[]): [number, number] | null {
-  if (curves.some(({ places }) => places.length === 0)) return null;
-  const from = Math.max(...curves.map(({ places }) => places[0]!));
-  const to = Math.min(...curves.map(({ places }) => places.at(-1)!));
+  if (curves.some(({ positions }) => positions.length === 0)) return null;
+  const from = Math.max(...curves.map(({ positions }) => positions[0]!));
+  const to = Math.min(...curves.map(({ positions }) => positions.at(-1)!));
   return from <= to ? [from, to] : null;
 }
 
@@ -90,8 +103,8 @@ function describe(curve: Curve, covered: [number, number] | null): MetricSide {
   const extreme = (pick: (a: number, b: number) => number) =>
     numbers.length > 0 ? toWireNumber(numbers.reduce((a, b) => pick(a, b))) : null;
   return {
-    points: new Set(curve.places).size,
-    lastAt: curve.places.at(-1) ?? null,
+    points: new Set(curve.positions).size,
+    lastAt: curve.positions.at(-1) ?? null,
     last: curve.values.length > 0 ? toWireNumber(curve.values.at(-1)!) : null,
     min: extreme(Math.min),
     max: extreme(Math.max),

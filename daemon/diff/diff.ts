@@ -1,4 +1,4 @@
-/** "What is different between these?": runs, checkpoints, or the best runs of branches. Reads; changes nothing. */
+/** Compares runs, checkpoints, or the best runs of branches. Changes nothing. */
 import type { CurveAxis, Diff, DiffSide, FactDiff } from '../../protocol/diff.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { codeHunks } from '../code/changes.ts';
@@ -6,19 +6,19 @@ import type { Store } from '../store/client.ts';
 import { diffMetrics } from './curves.ts';
 import { diffLineage } from './lineage.ts';
 import { diffParams } from './params.ts';
-import { findSides, labelOf, runThen, type Side, type SideContext, stepOf } from './sides.ts';
+import { findSides, labelOf, runAtCheckpoint, type Side, type SideContext, stepOf } from './sides.ts';
 
-/** An answer must fit a message. */
+/** Limits that keep an answer within a message. */
 const MAX_HUNK_CHARACTERS = 400_000;
 const MAX_FILES = 1_000;
 const MAX_METRICS = 400;
 
 export interface DiffContext extends SideContext {
-  /** The store's folder, with the code snapshots in it. */
+  /** Folder of the store, with the code snapshots in it. */
   path: string;
 }
 
-/** `queries`: two or more; one `main..idea` stands for the best runs of two branches. */
+/** Compares the sides that `queries` name: two or more; one `main..idea` stands for the best runs of two branches. */
 export async function diff(context: DiffContext, queries: readonly string[], axis: CurveAxis): Promise<Diff> {
   const sides = await findSides(context, queries);
   const { store, path } = context;
@@ -26,7 +26,7 @@ export async function diff(context: DiffContext, queries: readonly string[], axi
   const series = await Promise.all(
     sides.map(({ run, checkpoint }) => store.queryMetrics(run.id, checkpoint ? { toStep: checkpoint.step } : {})),
   );
-  const runs = sides.map(({ run }, i) => runThen(run, facts[i] ?? null));
+  const runs = sides.map(({ run }, i) => runAtCheckpoint(run, facts[i] ?? null));
   const described = sides.map((side, i) => describe(side, runs[i]!));
   const digests = described.map(({ stateDigest }) => stateDigest);
   const environments = await Promise.all(

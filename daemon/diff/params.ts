@@ -1,16 +1,16 @@
-/** Hyper-parameters side by side. Pure. */
+/** Compares hyper-parameters. Pure. */
 import type { ParamDiff } from '../../protocol/diff.ts';
 import type { Params, ParamValue } from '../../protocol/domain.ts';
 
 export interface ParamSide {
   params: Params;
-  /** Names that were given by hand. */
+  /** Names that the user has set. */
   overrides: readonly string[];
-  /** It has no job: whatever its command says was typed. */
+  /** Command of a run without a job: the user typed all its params. */
   command?: unknown;
 }
 
-/** Only what differs, in the order of the first side. */
+/** Lists the params that differ, in the order of the first side. */
 export function diffParams(sides: readonly ParamSide[]): ParamDiff[] {
   const flat = sides.map(({ params }) => flatten(params, ''));
   const names = [...new Set(flat.flatMap((side) => [...side.keys()]))];
@@ -26,7 +26,7 @@ export function diffParams(sides: readonly ParamSide[]): ParamDiff[] {
   });
 }
 
-/** Lists stay whole; an empty object is a value. */
+/** Flattens nested params. Lists stay whole; an empty object is a value. */
 function flatten(params: Params, before: string): Map<string, ParamValue> {
   const flat = new Map<string, ParamValue>();
   for (const [key, value] of Object.entries(params)) {

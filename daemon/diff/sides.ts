@@ -1,4 +1,4 @@
-/** What is compared: runs, checkpoints, or the best runs of branches. */
+/** Finds the sides of a diff: runs, checkpoints, or the best runs of branches. */
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { isBetter } from '../../protocol/numbers.ts';
@@ -7,19 +7,19 @@ import type { CheckpointBody } from '../store/saving.ts';
 
 export interface SideContext {
   store: Store;
-  /** By `RUN@STEP`, or a checkpoint's id. */
+  /** Finds a checkpoint by `RUN@STEP` or its id. */
   findCheckpoint(query: string): Promise<Checkpoint>;
 }
 
 export interface Side {
   run: Run;
-  /** Of a run its newest; null: it has none. */
+  /** Checkpoint of the side; for a run its newest; null: it has none. */
   checkpoint: Checkpoint | null;
-  /** It was asked for by its run. */
+  /** True if the query named the run. */
   isRun: boolean;
 }
 
-/** `queries`: two or more; one `main..idea` stands for the best runs of two branches. */
+/** Finds the sides that `queries` name: two or more; one `main..idea` stands for the best runs of two branches. */
 export async function findSides(context: SideContext, queries: readonly string[]): Promise<Side[]> {
   const sides = await Promise.all((await expand(context, queries)).map((query) => findSide(context, query)));
   if (sides.length >= 2) return sides;
@@ -44,7 +44,7 @@ async function expand({ store }: SideContext, queries: readonly string[]): Promi
   return Promise.all(names.map(async (branch) => (await bestOfBranch(store, branch)).id));
 }
 
-/** Of the branch's runs the best by what they watch, else the newest. */
+/** Finds the branch's best run by its monitored metric, else its newest. */
 async function bestOfBranch(store: Store, branch: string): Promise<Run> {
   const { runs } = await store.runs({ branch, drafts: false, trashed: false, before: null, limit: 1_000 });
   const [newest] = runs;
@@ -59,19 +59,19 @@ async function bestOfBranch(store: Store, branch: string): Promise<Run> {
     );
   const { monitor } = newest;
   if (!monitor) return newest;
-  const height = (run: Run) => {
+  const score = (run: Run) => {
     const summary = run.metrics[monitor.metric];
     return summary ? summary[monitor.mode] : null;
   };
-  const better = (run: Run, best: Run) => isBetter(monitor.mode, height(run) ?? Number.NaN, height(best));
+  const better = (run: Run, best: Run) => isBetter(monitor.mode, score(run) ?? Number.NaN, score(best));
   return runs.reduce((best, run) => (better(run, best) ? run : best));
 }
 
-/** Of a run its newest checkpoint. Rejects with `notFound`. */
+/** Finds the run and checkpoint of one query; for a run its newest checkpoint. Rejects with `notFound`. */
 export async function findSide({ store, findCheckpoint }: SideContext, query: string): Promise<Side> {
   const run = query.includes('@') ? null : await store.findRun(query).catch(ignoreMissing);
   if (run) {
-    // Also one of a diverged state: what went wrong is to be seen.
+    // Diverged states count, too: a diff should show what went wrong.
     const newest = (await store.checkpoints(run.id)).at(-1);
     return { run, checkpoint: newest ?? null, isRun: true };
   }
@@ -79,8 +79,11 @@ export async function findSide({ store, findCheckpoint }: SideContext, query: st
   return { run: await store.requireRun(checkpoint.run), checkpoint, isRun: false };
 }
 
-/** The run as it was when its checkpoint was made: later sessions may have changed its params, and run other code. */
-export function runThen(run: Run, facts: CheckpointBody | null): Run {
+/**
+ * Returns the run as it was when its checkpoint was made: later sessions may have changed its params and run other
+ * code.
+ */
+export function runAtCheckpoint(run: Run, facts: CheckpointBody | null): Run {
   if (!facts) return run;
   const { params, code, branch, commit, dirty } = facts.run;
   return { ...run, params, code, branch, commit, dirty };

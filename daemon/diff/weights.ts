@@ -1,11 +1,11 @@
-/** The tensors of two checkpoints side by side. */
+/** Compares the tensors of two checkpoints. */
 import type { WeightsDiff } from '../../protocol/diff.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { NameMapping } from '../content/names.ts';
 import { type ContentWorkers, type Watcher, workOnContent } from '../content/work.ts';
 import { findSides, labelOf, type Side, type SideContext } from './sides.ts';
 
-/** `workers` read them. Rejects with `notFound` when a side has no checkpoint. */
+/** Compares the weights; `workers` read them. Rejects with `notFound` when a side has no checkpoint. */
 export async function diffWeights(
   context: SideContext,
   workers: ContentWorkers,
@@ -22,7 +22,7 @@ export async function diffWeights(
   return { sides, ...result };
 }
 
-/** Equal digests: nothing has to be read, not even what there is. */
+/** Result for equal digests: nothing has to be read, not even the list of tensors. */
 const SAME: Omit<WeightsDiff, 'sides'> = {
   equal: true,
   counts: { equal: 0, equalUnread: 0, changed: 0, reshaped: 0, unreadable: 0 },
@@ -38,7 +38,7 @@ const SAME: Omit<WeightsDiff, 'sides'> = {
 
 function checkpointOf({ run, checkpoint }: Side) {
   if (checkpoint) return checkpoint;
-  throw new TrainstashError('notFound', `${run.name} has no checkpoint whose weights could be compared.`, {
+  throw new TrainstashError('notFound', `${run.name} has no checkpoint, so there are no weights to compare.`, {
     what: 'checkpoint',
     query: run.name,
   });

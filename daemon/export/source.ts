@@ -3,7 +3,7 @@ import type { JobConfig } from '../../protocol/config.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import type { ContentWorkers } from '../content/work.ts';
-import { findSide, runThen, type SideContext } from '../diff/sides.ts';
+import { findSide, runAtCheckpoint, type SideContext } from '../diff/sides.ts';
 import { readConfig } from '../runs/config.ts';
 import type { ProjectContext } from '../runs/context.ts';
 import type { ExportSource } from './formats.ts';
@@ -19,7 +19,7 @@ export async function findSource(context: ExportContext, query: string): Promise
   const { run, checkpoint, isRun } = await findSide(context, query);
   const facts = checkpoint && (await context.store.checkpointFacts(checkpoint.id));
   return {
-    run: runThen(run, facts),
+    run: runAtCheckpoint(run, facts),
     checkpoint,
     isRun,
     files: facts?.files.map(({ name }) => name) ?? [],

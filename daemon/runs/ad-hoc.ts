@@ -6,12 +6,12 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import { isMasked, maskedCount } from '../../protocol/secrets.ts';
 import { hasMask } from './secret-params.ts';
 
-/** Its params are words of the command already, so that none is appended. */
+/** Makes the job of a command. Its params are words of the command already, so none is appended. */
 export function jobOfCommand(words: readonly string[], cwd: string): JobConfig {
   return v.parse(jobSchema, { run: [...words], args: 'none', ...(cwd === '' ? {} : { cwd }) });
 }
 
-/** The job of a run without one: `words` are the real ones, where the record has masks. */
+/** Makes the job of a run that has none. `words` are the real words, where the record has masks. */
 export function jobOfRun(run: Run, words: readonly string[] | undefined): JobConfig {
   const { command } = run;
   if (!command)
@@ -23,14 +23,16 @@ export function jobOfRun(run: Run, words: readonly string[] | undefined): JobCon
   if (!words && masked > 0)
     throw new TrainstashError(
       'commandNotKept',
-      `${run.name} was started with ${masked === 1 ? 'a word that looks' : `${masked} words that look`} like a secret, which was not kept: ${command.words.join(' ')}. Nothing was started. Give the command once more: \`trainstash resume ${run.number} -- COMMAND\`.`,
+      `${run.name} was started with ${masked === 1 ? 'a word that looks' : `${masked} words that look`} like a secret, which was not kept: ${command.words.join(' ')}. Nothing was started. Give the command again: \`trainstash resume ${run.number} -- COMMAND\`.`,
       { run: run.id, masked },
     );
   const real = words ?? command.words;
   return jobOfCommand(withParams(real, paramsGiven(run, run.params)), command.cwd);
 }
 
-/** Those that its words name, or that were set by hand; not what the script has reported of itself. */
+/**
+ * Selects the params that the command's words name or that the user set, without those that the script reported itself.
+ */
 export function paramsGiven(run: Run, params: Params): Params {
   const names = new Set([...Object.keys(paramsOf(run.command?.words ?? [])), ...run.overrides]);
   return Object.fromEntries(Object.entries(params).filter(([name]) => names.has(name)));
@@ -39,14 +41,14 @@ export function paramsGiven(run: Run, params: Params): Params {
 const FLAG = /^--?([A-Za-z][\w.-]*)$/;
 const ASSIGNED = /^(?:--?)?([A-Za-z][\w.-]*)=(.*)$/;
 
-/** What a command line says: `--lr 0.1`, `--lr=0.1`, `lr=0.1`, `--fp16`. Secrets are none of them. */
+/** Parses the params of a command line: `--lr 0.1`, `--lr=0.1`, `lr=0.1`, `--fp16`. Leaves out secrets. */
 export function paramsOf(words: readonly string[]): Params {
   const params: Params = {};
   for (const { name, value } of settings(words)) if (!isMasked(value)) params[name] = value;
   return params;
 }
 
-/** The words with the params' values in place of their own; a param that no word names is appended. */
+/** Replaces the values in a command's words with the params' values; appends a param that no word names. */
 export function withParams(words: readonly string[], params: Params): string[] {
   const changed = [...words];
   const named = new Set<string>();
@@ -67,7 +69,7 @@ export function withParams(words: readonly string[], params: Params): string[] {
 
 function settings(words: readonly string[]): { name: string; value: ParamValue; at: number; inWord: boolean }[] {
   const found: { name: string; value: ParamValue; at: number; inWord: boolean }[] = [];
-  // What comes before the script belongs to the interpreter.
+  // Words before the script belong to the interpreter.
   const script = words.findIndex((word, i) => i > 0 && !word.startsWith('-'));
   for (let i = Math.max(1, script + 1); i < words.length; i++) {
     const word = words[i]!;

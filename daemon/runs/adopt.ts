@@ -1,4 +1,4 @@
-/** What a store's session directories tell a daemon that has just opened it. */
+/** Takes over the session directories of a store that the daemon has just opened. */
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import * as v from 'valibot';
@@ -13,16 +13,19 @@ import { type ProjectContext, sessionIds, sessionOf, sessionsPath } from './cont
 import { newRun } from './records.ts';
 import type { Runs } from './runs.ts';
 
-/** A directory without a readable launch file this young may still be in the making. */
+/**
+ * Minimum age of a directory without a readable launch file before it is discarded: a younger one may still be in the
+ * making.
+ */
 const UNFINISHED_MS = 60_000;
-/** Behind the name of a session that is being discarded. */
+/** Suffix of a session directory that is being discarded. */
 const UNSTARTED = '.unstarted';
 
 export async function adoptSessions(context: ProjectContext, runs: Runs): Promise<void> {
   const { store } = context;
   for (const name of readdirSync(sessionsPath(context)))
     if (name.endsWith(UNSTARTED)) rmSync(join(sessionsPath(context), name), { recursive: true, force: true });
-  for (const directory of soundSessions(context)) {
+  for (const directory of intactSessions(context)) {
     const { id } = directory;
     const launch = launchOf(directory);
     if (!launch) continue;
@@ -31,37 +34,40 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
       continue;
     }
     if (launch.run && runs.queued.has(launch.run) && discardUnstarted(directory)) continue;
-    const known = await store.session(id);
-    if (known && known.endedAt !== null && !hasCheckpoints(directory)) {
+    const stored = await store.session(id);
+    if (stored && stored.endedAt !== null && !hasCheckpoints(directory)) {
       prunePrinted(directory);
       continue;
     }
     const run =
       (launch.run && (await store.run(launch.run))) || (await store.createRun(await adoptedRun(context, launch)));
-    const session = known ?? (await newlyKnown(context, run, launch));
+    const session = stored ?? (await recordSession(context, run, launch));
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
   await settleOrphans(context, runs);
 }
 
-/** Scripts that were started by hand while the project is open: their sessions appear beside ours. */
-export async function adoptStrays(context: ProjectContext, runs: Runs, seen: Set<string>): Promise<void> {
-  for (const directory of soundSessions(context, seen)) {
+/**
+ * Takes over scripts that were started by hand while the project is open: their sessions appear next to the daemon's
+ * own.
+ */
+export async function adoptUnmanaged(context: ProjectContext, runs: Runs, seen: Set<string>): Promise<void> {
+  for (const directory of intactSessions(context, seen)) {
     const { id } = directory;
     const launch = launchOf(directory);
-    // Not written yet: looked at again.
+    // Not written yet: looked at again next time.
     if (!launch) continue;
     seen.add(id);
-    // Ours are followed by who launched them.
+    // The launcher follows the sessions that it starts.
     if (launch.run !== null || launch.purpose !== 'train' || (await context.store.session(id))) continue;
     const run = await context.store.createRun(await adoptedRun(context, launch));
-    const session = await newlyKnown(context, run, launch);
+    const session = await recordSession(context, run, launch);
     runs.adopt(await withLiveStatus(context, run, session), session, launch);
   }
 }
 
-/** Those that are not in `seen`. One with a link in it is left alone, and told. */
-export function soundSessions(context: ProjectContext, seen: Set<string> = new Set()): SessionDirectory[] {
+/** Lists the sessions that are not in `seen`. Leaves alone, and logs, a session directory that contains a link. */
+export function intactSessions(context: ProjectContext, seen: Set<string> = new Set()): SessionDirectory[] {
   const fresh = sessionIds(context).filter((id) => !seen.has(id));
   return fresh.flatMap((id) => {
     const directory = sessionOf(context, id);
@@ -72,13 +78,13 @@ export function soundSessions(context: ProjectContext, seen: Set<string> = new S
   });
 }
 
-/** Null also for one that says it is another session's. */
+/** Reads the launch file; null also for one that names another session. */
 function launchOf(directory: SessionDirectory): Launch | null {
   const launch = directory.launch();
   return launch?.session === directory.id ? launch : null;
 }
 
-/** Runs that count as live, but whose session directory is gone or was never made. */
+/** Settles runs that count as live although their session directory is gone or was never made. */
 async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void> {
   const { store } = context;
   const followed = new Set(runs.liveRuns().map(({ id }) => id));
@@ -92,16 +98,19 @@ async function settleOrphans(context: ProjectContext, runs: Runs): Promise<void>
   }
 }
 
-/** A replay whose daemon has died: nobody waits for it. */
+/** Discards a replay whose daemon has died: nobody waits for it. */
 function discardReplay(directory: SessionDirectory, launch: Launch): void {
   if (isAlive(directory) || Date.now() - launch.createdAt < UNFINISHED_MS) return;
   rmSync(directory.path, { recursive: true, force: true });
 }
 
-/** Made by a daemon that died before it had started the process. False: there is one after all. */
+/**
+ * Discards a session whose daemon died before it had started the process. Returns false if there is a process after
+ * all.
+ */
 function discardUnstarted(directory: SessionDirectory): boolean {
   if (directory.process() !== null || isAlive(directory)) return false;
-  // Under another name first: a process that is just beginning finds nothing, or is found to have begun.
+  // Renamed first: a process that is just starting then finds no directory, or is found to have started.
   const moved = new SessionDirectory(`${directory.path}${UNSTARTED}`);
   renameSync(directory.path, moved.path);
   if (moved.process() !== null || isAlive(moved)) {
@@ -116,7 +125,7 @@ function hasCheckpoints(directory: SessionDirectory): boolean {
   return directory.inbox().length > 0 || directory.taking().some((name) => !isSetAside(name));
 }
 
-/** A run that was started without a daemon gets its name here; one whose row is lost gets it back. */
+/** Makes the record of a run that was started without a daemon, or whose row was lost. */
 async function adoptedRun({ branches }: ProjectContext, launch: Launch): Promise<Run> {
   const { branch } = launch.identity;
   const branchId = branch === null ? null : ((await branches?.idAt(branch, launch.createdAt)) ?? null);
@@ -138,14 +147,14 @@ async function adoptedRun({ branches }: ProjectContext, launch: Launch): Promise
   });
   return {
     ...run,
-    // A run that has files of its own is called after their folder.
+    // A run that has its own folder for files takes its id from it.
     ...(id ? { id } : {}),
     createdAt: launch.createdAt,
     startedAt: launch.createdAt,
   };
 }
 
-async function newlyKnown(context: ProjectContext, run: Run, launch: Launch): Promise<Session> {
+async function recordSession(context: ProjectContext, run: Run, launch: Launch): Promise<Session> {
   const session: Session = {
     id: launch.session,
     run: run.id,

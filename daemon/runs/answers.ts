@@ -1,8 +1,8 @@
-/** What a person has said once for a job, so that nobody asks again. */
+/** Answers that the user has given once for a job, so that Trainstash does not ask again. */
 import { join } from 'node:path';
 import { readJson, writeJson } from '../store/files.ts';
 
-/** Whether the script of that job is known to go on by itself from the files that it saved. */
+/** Tells whether the job's script is known to continue from its own saved files. */
 export function resumesItself(store: string, job: string): boolean {
   return read(store).includes(job);
 }

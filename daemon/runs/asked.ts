@@ -1,4 +1,4 @@
-/** Scripts that were started by hand and ask for their last checkpoint; see `protocol/session.ts`. */
+/** Answers scripts that were started by hand and ask for their last checkpoint; see `protocol/session.ts`. */
 import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -17,44 +17,47 @@ import { isDiverged } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 
 const QUESTION = /^([0-9a-z]{12})\.json$/;
-/** What nobody fetched: the script, or a daemon, was killed meanwhile. */
-const UNFETCHED_MS = 86_400_000;
+/** Lifetime of an answer that nobody fetched: the script, or a daemon, was killed meanwhile. */
+const ANSWER_LIFETIME_MS = 86_400_000;
 
 export async function answerScripts(context: ProjectContext): Promise<void> {
   const folder = inside(context.place.store, ASKED_FOLDER);
-  for (const name of listed(folder)) {
+  for (const name of namesIn(folder)) {
     const path = join(folder, name);
     const [, id] = name.match(QUESTION) ?? [];
     if (id) await answer(context, path, inside(folder, id));
     else if (
       Date.now() - (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY) >
-      UNFETCHED_MS
+      ANSWER_LIFETIME_MS
     )
       rmSync(path, { recursive: true, force: true });
   }
 }
 
 async function answer(context: ProjectContext, question: string, directory: string): Promise<void> {
-  const asked = v.safeParse(questionSchema, readJson(question));
+  const parsed = v.safeParse(questionSchema, readJson(question));
   rmSync(question, { force: true });
-  if (!asked.success) return;
-  let said: CheckpointAnswer = { checkpoint: null, step: 0, createdAt: 0, run: null, error: null };
+  if (!parsed.success) return;
+  let reply: CheckpointAnswer = { checkpoint: null, step: 0, createdAt: 0, run: null, error: null };
   try {
-    const found = await lastCheckpoint(context, asked.output.job, asked.output.branch);
+    const found = await lastCheckpoint(context, parsed.output.job, parsed.output.branch);
     if (found) {
       const { run, checkpoint } = found;
       await context.store.restoreCheckpoint(checkpoint.id, directory);
       const { id, step, createdAt } = checkpoint;
-      said = { checkpoint: id, step, createdAt, run: run.name, error: null };
+      reply = { checkpoint: id, step, createdAt, run: run.name, error: null };
     }
   } catch (error) {
-    said.error = toWire(error).message;
+    reply.error = toWire(error).message;
   }
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  writeJson(join(directory, ANSWER_FILE), said);
+  writeJson(join(directory, ANSWER_FILE), reply);
 }
 
-/** Finds the last checkpoint that a script can read, in the newest run of that name on that branch; a diverged one last. */
+/**
+ * Finds the last checkpoint that a script can read, in the newest run of that name on that branch; a diverged one comes
+ * last.
+ */
 async function lastCheckpoint(
   { store }: ProjectContext,
   job: string,
@@ -77,7 +80,7 @@ async function lastCheckpoint(
   }
 }
 
-function listed(folder: string): string[] {
+function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {

@@ -1,4 +1,4 @@
-/** Whether a command is a script that will use the Python package, and has not initialised it yet. */
+/** A script at its beginning: it will use the Python package, but has not initialised it yet. */
 import { existsSync } from 'node:fs';
 import type { SessionDirectory } from '../sessions/directory.ts';
 
@@ -6,20 +6,23 @@ export class BeginningScript {
   readonly #directory: SessionDirectory;
   #expected = false;
   #savesByItself = false;
-  /** A pause was asked for that waits for its first step. */
+  /** The user asked for a pause, which waits for the script's first step. */
   pauseWaits = false;
 
   constructor(directory: SessionDirectory) {
     this.#directory = directory;
   }
 
-  /** Its text imports the package, or the checkpoint that it goes on from is of it. */
+  /**
+   * Sets whether the script is expected to use the package: its text imports it, or the checkpoint to resume from
+   * belongs to it.
+   */
   expect(expected: boolean): void {
     this.#expected = expected;
   }
 
-  /** It has printed metrics or saved a file without the package. */
-  begunWithout(): void {
+  /** Records that the script has printed metrics or saved a file without the package. */
+  savedWithoutPackage(): void {
     this.#savesByItself = true;
   }
 

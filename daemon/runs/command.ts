@@ -1,10 +1,12 @@
-/** From a command line to the words of a process. Pure; nothing here goes through a shell. */
+/** Makes the words of a process from a command line. Pure; nothing here goes through a shell. */
 import { basename } from 'node:path';
 import type { ParamStyle } from '../../protocol/config.ts';
 import type { Params, ParamValue } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 
-/** Splits as a POSIX shell does: quotes and backslashes, no expansion. Null when a quote is not closed. */
+/**
+ * Splits a line as a POSIX shell does: quotes and backslashes, no expansion. Returns null when a quote is not closed.
+ */
 export function splitWords(text: string): string[] | null {
   const words: string[] = [];
   let word = '';
@@ -36,19 +38,21 @@ export function splitWords(text: string): string[] | null {
 
 export interface Placeholders {
   run: string;
-  /** The session's own folder for files. */
+  /** Run's own folder for files. */
   dir: string;
   params: Params;
-  /** Of the checkpoint to go on from, where there is one: the file or folder to load, and the same without its ending. */
+  /** File or folder of the checkpoint to load, if there is one; `stem` is the same path without its extension. */
   checkpoint?: string;
   stem?: string;
-  /** What an export is to write. */
+  /** Path that an export has to write. */
   out?: string;
 }
 
 const PLACEHOLDER = /\$\{([^}]*)\}/g;
 
-/** `${checkpoint} ${stem} ${run} ${dir} ${params.lr} ${out}`; anything else in braces is an error that names it. */
+/**
+ * Fills in `${checkpoint} ${stem} ${run} ${dir} ${params.lr} ${out}`. Throws an error that names any other placeholder.
+ */
 export function fill(text: string, values: Placeholders): string {
   return text.replaceAll(PLACEHOLDER, (whole, name: string) => {
     const value = name.startsWith('params.')
@@ -57,34 +61,38 @@ export function fill(text: string, values: Placeholders): string {
     if (value === undefined)
       throw new TrainstashError(
         'configInvalid',
-        `${whole} in the command stands for nothing here. Known are \${run}, \${dir}, \${params.NAME}, in "resume" and "export" \${checkpoint} and \${stem}, and in "export" \${out}. Nothing was started.`,
+        `The command contains ${whole}, which has no meaning here. Valid placeholders are \${run}, \${dir}, \${params.NAME}, in "resume" and "export" \${checkpoint} and \${stem}, and in "export" \${out}. Nothing was started.`,
         { file: '' },
       );
     return typeof value === 'string' ? value : plain(value);
   });
 }
 
-/** The words of a job's command with its params: those that the command names itself are not appended again. */
+/** Makes the words of a job's command. Params that the command names itself are not appended again. */
 export function wordsOf(command: string | readonly string[], style: ParamStyle, values: Placeholders): string[] {
   const split = typeof command === 'string' ? splitWords(command) : [...command];
   if (!split || split.length === 0)
-    throw new TrainstashError('configInvalid', `A quote is not closed in: ${command}. Nothing was started.`, {
-      file: '',
-    });
+    throw new TrainstashError(
+      'configInvalid',
+      `The command is empty or has an unclosed quote: ${command}. Nothing was started.`,
+      {
+        file: '',
+      },
+    );
   const named = new Set([...split.join(' ').matchAll(/\$\{params\.([^}]+)\}/g)].map(([, name]) => name!));
   const rest = Object.fromEntries(Object.entries(values.params).filter(([name]) => !named.has(name)));
   const words = split.map((word) => fill(word, values));
   return [...words, ...paramWords(rest, style)];
 }
 
-/** After the interpreter's own options, before the script or `-m module`. */
+/** Inserts words after the interpreter's own options, before the script or `-m module`. */
 export function withDebugger(words: readonly string[], added: readonly string[] | undefined): string[] {
   let at = 1;
   while (words[at]?.startsWith('-') && !/^-[mc]/.test(words[at]!)) at += /^-[XW]$/.test(words[at]!) ? 2 : 1;
   return [...words.slice(0, at), ...(added ?? []), ...words.slice(at)];
 }
 
-/** Variables that hold the params, where a job wants them so: PARAM_LR=0.1. */
+/** Makes variables of the params, where a job asks for them: PARAM_LR=0.1. */
 export function paramVariables(params: Params, style: ParamStyle): Record<string, string> {
   if (style !== 'env') return {};
   return Object.fromEntries(
@@ -105,7 +113,7 @@ function paramWords(params: Params, style: ParamStyle): string[] {
   });
 }
 
-/** `{ optimizer: { lr: 1 } }` → `optimizer.lr`. */
+/** Flattens nested params: `{ optimizer: { lr: 1 } }` becomes `optimizer.lr`. */
 function flatten(params: Params, before = ''): [string, ParamValue][] {
   return Object.entries(params).flatMap(([name, value]): [string, ParamValue][] =>
     value !== null && typeof value === 'object' && !Array.isArray(value)
@@ -127,7 +135,7 @@ function at(params: Params, path: string): ParamValue | undefined {
   return value;
 }
 
-/** What a run without a job is called after: its script, or the program. */
+/** Names a run without a job after its script, or else its program. */
 export function nameOfCommand(words: readonly string[]): string {
   const script = words.slice(1).find((word) => /\.(py|sh|js|ts|jl|R)$/.test(word));
   const module = words.indexOf('-m');

@@ -42,21 +42,21 @@ export function readConfig(root: string): Config {
   return parseConfig(file, text);
 }
 
-/** `file` is for errors only. */
+/** Parses a configuration; `file` serves for errors only. */
 export function parseConfig(file: string, text: string): Config {
   const errors: ParseError[] = [];
   const tree = parseTree(text, errors, { allowTrailingComma: true });
   if (errors.length > 0 || !tree) {
-    const at = placeOf(text, errors[0]?.offset ?? 0);
+    const at = positionOf(text, errors[0]?.offset ?? 0);
     const what = errors[0] ? spaced(printParseErrorCode(errors[0].error)) : 'it is empty';
     throw invalid(file, at, `it is not valid JSON: ${what}`);
   }
-  if (tree.type !== 'object') throw invalid(file, placeOf(text, 0), 'it must be an object { "jobs": { … } }');
+  if (tree.type !== 'object') throw invalid(file, positionOf(text, 0), 'it must be an object { "jobs": { … } }');
   const warnings = unknownKeys(file, text, tree, TOP_LEVEL);
   const jobs = new Map<string, JobConfig>();
   const jobsNode = findNodeAtLocation(tree, ['jobs']);
   if (jobsNode && jobsNode.type !== 'object')
-    throw invalid(file, placeOf(text, jobsNode.offset), '"jobs" must be an object');
+    throw invalid(file, positionOf(text, jobsNode.offset), '"jobs" must be an object');
   for (const property of jobsNode?.children ?? []) {
     const [key, value] = property.children as [Node, Node];
     jobs.set(String(key.value), readJob(file, text, String(key.value), value, warnings));
@@ -71,7 +71,7 @@ function readBranches(file: string, text: string, tree: Node): BranchesConfig {
   const issue = parsed.issues[0]!;
   const path = (issue.path ?? []).map((item) => item.key as string | number);
   const place = findNodeAtLocation(tree, path) ?? tree;
-  throw invalid(file, placeOf(text, place.offset), `${path.join('.')}: ${issue.message}`);
+  throw invalid(file, positionOf(text, place.offset), `${path.join('.')}: ${issue.message}`);
 }
 
 export function findJob(config: Config, name: string): JobConfig {
@@ -83,8 +83,8 @@ export function findJob(config: Config, name: string): JobConfig {
     known.length > 0
       ? `Known jobs: ${known.join(', ')}.`
       : config.file
-        ? 'The file names no jobs.'
-        : `There is no ${CONFIG_FILE}; \`trainstash init\` makes one.`;
+        ? 'The file has no jobs.'
+        : `There is no ${CONFIG_FILE}; \`trainstash init\` creates one.`;
   throw new TrainstashError(
     'jobUnknown',
     `There is no job "${name}"${suggestion ? `; did you mean "${suggestion}"?` : '.'} ${list}`,
@@ -93,7 +93,7 @@ export function findJob(config: Config, name: string): JobConfig {
 }
 
 function readJob(file: string, text: string, name: string, node: Node, warnings: string[]): JobConfig {
-  const at = placeOf(text, node.offset);
+  const at = positionOf(text, node.offset);
   if (node.type !== 'object' && node.type !== 'string')
     throw invalid(
       file,
@@ -111,20 +111,20 @@ function readJob(file: string, text: string, name: string, node: Node, warnings:
   const path = (issue.path ?? []).map((item) => item.key as string | number);
   const place = findNodeAtLocation(node, path) ?? node;
   if (issue.type === 'strict_object' && issue.received === 'undefined')
-    throw invalid(file, placeOf(text, place.offset), `the job "${name}" has no "${path.join('.')}"`);
+    throw invalid(file, positionOf(text, place.offset), `the job "${name}" has no "${path.join('.')}"`);
   if (issue.type === 'strict_object' && path.length > 0) {
     const parent = path[0] as keyof typeof NESTED;
     const suggestion = nearest(String(path.at(-1)), NESTED[parent] ?? []);
     throw invalid(
       file,
-      placeOf(text, place.offset),
+      positionOf(text, place.offset),
       `the job "${name}" has an unknown key "${path.join('.')}"`,
       suggestion,
     );
   }
   throw invalid(
     file,
-    placeOf(text, place.offset),
+    positionOf(text, place.offset),
     `in the job "${name}", ${path.join('.') || 'the value'}: ${issue.message}`,
   );
 }
@@ -138,7 +138,7 @@ function checkedJob(file: string, at: { line: number; column: number }, name: st
     );
   for (const command of [job.run, job.resume, ...Object.values(job.export)])
     if (typeof command === 'string' && !splitWords(command)?.length)
-      throw invalid(file, at, `in the job "${name}" a quote is not closed, or a command is empty`);
+      throw invalid(file, at, `the job "${name}" has a command that is empty or has an unclosed quote`);
   return job;
 }
 
@@ -148,7 +148,7 @@ function unknownKeys(file: string, text: string, node: Node, known: readonly str
   return (node.children ?? []).flatMap((property) => {
     const key = property.children![0]!;
     if (known.includes(String(key.value))) return [];
-    const { line } = placeOf(text, key.offset);
+    const { line } = positionOf(text, key.offset);
     const suggestion = nearest(String(key.value), known);
     return [
       `${file}:${line}: ${where} has an unknown key "${key.value}", which is ignored${suggestion ? `; did you mean "${suggestion}"?` : ''}`,
@@ -170,7 +170,7 @@ function invalid(
   );
 }
 
-function placeOf(text: string, offset: number): { line: number; column: number } {
+function positionOf(text: string, offset: number): { line: number; column: number } {
   const before = text.slice(0, offset).split('\n');
   return { line: before.length, column: before.at(-1)!.length + 1 };
 }
@@ -180,10 +180,13 @@ function spaced(code: string): string {
 }
 
 const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600 };
-/** Where a job says nothing: each epoch's end, at least every five minutes, at a share of at most 2 %. As in the Python package. */
+/**
+ * Default policy of a job that sets none: at the end of each epoch, at least every five minutes, using at most 2 % of
+ * the time. The Python package has the same default.
+ */
 const DEFAULT_POLICY = { everySeconds: 300, everyEpochs: 1, share: 0.02 };
 
-/** `10m`, `500 steps`, `1 epoch, 5m`. Best checkpoints are taken unless switched off. */
+/** Parses `10m`, `500 steps`, `1 epoch, 5m`. Best checkpoints are taken unless switched off. */
 export function checkpointPolicy(job: Pick<JobConfig, 'checkpoint'>): CheckpointPolicy {
   const policy: CheckpointPolicy = {
     everySeconds: 0,

@@ -11,26 +11,26 @@ import { SessionDirectory } from '../sessions/directory.ts';
 import type { Store } from '../store/client.ts';
 import type { SecretParams } from './secret-params.ts';
 
-/** What the parts of a project share. */
+/** Parts that all code of one project shares. */
 export interface ProjectContext {
   place: Place;
   store: Store;
-  /** Bundles: the trainer's, and the runner's of a command. */
+  /** Bundles of the trainer and of a command's runner. */
   trainer: string;
   runner: string;
   backends: Backends;
   secrets: SecretParams;
   /** Null without git. */
   branches: KnownBranches | null;
-  /** Tells whether a file's structure is complete; `name` says which format that is. */
+  /** Tells whether a file's structure is complete; `name` determines the format. */
   isWhole(path: string | Buffer, name: string, bytes: number): Promise<boolean>;
   announce: Announcer;
   log(text: string): void;
-  /** Whether the store was made here, or somebody has said that it may be used all the same. */
+  /** True if the store was made here, or if the user has said that it may be used anyway. */
   isOurs(): boolean;
 }
 
-/** Tells clients; each call is one change of the state's revision. */
+/** Notifies clients; each call is one change of the state's revision. */
 export interface Announcer {
   run(run: Run): void;
   checkpoint(checkpoint: Checkpoint): void;
@@ -42,18 +42,18 @@ export function sessionsPath(context: Pick<ProjectContext, 'place'>): string {
   return join(context.place.store, 'sessions');
 }
 
-/** Of an id that a record names. Throws `unsafeName`. */
+/** Returns the session directory for an id that a record names. Throws `unsafeName`. */
 export function sessionOf(context: Pick<ProjectContext, 'place'>, id: string): SessionDirectory {
   return new SessionDirectory(inside(sessionsPath(context), id));
 }
 
-/** Ids of the sessions that there are. A link is none. */
+/** Lists the ids of the existing sessions. Ignores links. */
 export function sessionIds(context: Pick<ProjectContext, 'place'>): string[] {
   const entries = readdirSync(sessionsPath(context), { withFileTypes: true });
   return entries.flatMap((entry) => (entry.isDirectory() && v.is(idSchema, entry.name) ? [entry.name] : []));
 }
 
-/** False once somebody has deleted the store under us. */
+/** Returns false once somebody has deleted the open store. */
 export function storeExists(context: Pick<ProjectContext, 'place'>): boolean {
   return existsSync(join(context.place.store, 'objects.db'));
 }

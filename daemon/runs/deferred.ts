@@ -4,7 +4,9 @@ export interface Deferred<T> {
   reject(error: unknown): void;
 }
 
-/** A promise that is settled from outside. Nobody need be waiting: an unheard rejection is not an error. */
+/**
+ * Makes a promise that is settled from outside. Nobody needs to wait for it: an unhandled rejection is not an error.
+ */
 export function deferred<T>(): Deferred<T> {
   let resolve!: (value: T) => void;
   let reject!: (error: unknown) => void;
@@ -16,7 +18,7 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** Resolves at the deadline too: what is waited for may take long, and then goes on by itself. */
+/** Waits for a promise, at most until the deadline. The work behind the promise continues after it. */
 export async function withDeadline(promise: Promise<void>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   try {

@@ -1,10 +1,10 @@
-/** What clients are told of a project: also what a person should know of its git and of where its store is. */
+/** Describes a project to clients, including problems with its git and with the place of its store. */
 import type { Project } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { type Place, readHead } from '../code/project.ts';
 import type { OpenProject } from './project.ts';
 
-/** `root`: one of its worktrees. */
+/** Describes the project as seen from `root`, one of its worktrees. */
 export async function describeProject(project: OpenProject, root: string, trusted: boolean): Promise<Project> {
   const { place, context, worktrees, runs, store } = project;
   const { branch, gitProblem } = await branchOf(place.git ? root : null);
@@ -39,11 +39,11 @@ function adviceOn({ store, moveTo, other }: Place): string[] {
   const advice: string[] = [];
   if (moveTo !== undefined)
     advice.push(
-      `The store ${store} was made before \`git init\`, and \`git clean -fdx\` would delete it. It goes to ${moveTo} by itself as soon as no training writes into it and both are on one disk.`,
+      `The store ${store} was made before \`git init\`, and \`git clean -fdx\` would delete it. Trainstash moves it to ${moveTo} as soon as no training writes into it, if both are on the same disk.`,
     );
   if (other !== undefined)
     advice.push(
-      `There is a second store, ${other}, whose runs are not shown: it was made where git was not to be had. To look at them: \`trainstash daemon stop\`, move ${store} away, and use Trainstash here as always.`,
+      `There is a second store, ${other}, whose runs are not shown: it was created while git was not available. To see them, run \`trainstash daemon stop\`, move ${store} away, and use Trainstash here as usual.`,
     );
   return advice;
 }

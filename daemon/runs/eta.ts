@@ -1,4 +1,7 @@
-/** Seconds until the end, from this session's own pace: time before a resume says nothing about the time after it. */
+/**
+ * Estimates the seconds until the end from this session's own pace: the pace before a resume says nothing about the
+ * time after it.
+ */
 export interface Pace {
   startStep: number;
   startedAt: number;

@@ -1,4 +1,6 @@
-/** All that a store has, as plain files: a folder a run, with its checkpoints, metrics and record. */
+/**
+ * Writes everything that a store has as plain files: a folder for each run, with its checkpoints, metrics and record.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inside } from '../../base/inside.ts';
@@ -6,7 +8,7 @@ import type { Run } from '../../protocol/domain.ts';
 import { csvOfPoints } from '../formats/writers/csv.ts';
 import type { Store } from '../store/client.ts';
 
-export async function writeEverything(
+export async function writePlainFiles(
   store: Store,
   directory: string,
 ): Promise<{ checkpoints: number; bytes: number }> {

@@ -1,6 +1,6 @@
 /**
- * Follows one live session: takes in its events and checkpoints and learns how it ends. Everything it decides can be
- * decided again after a crash of the daemon, from the session directory alone.
+ * Follows one live session: stores its events and checkpoints, and learns how it ends. Every decision can be made again
+ * after a crash of the daemon, from the session directory alone.
  */
 import type { ChildProcess } from 'node:child_process';
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -17,22 +17,25 @@ import { SourceChanged, type Store } from '../store/client.ts';
 import type { TakenEvents } from '../store/events.ts';
 import { readJson } from '../store/files.ts';
 
-/** Between the launch and the runner's lock. */
+/** Longest time between the launch and the runner's lock. */
 const LAUNCH_GRACE_MS = 15_000;
-/** A full disk, a store in trouble: tried again after this long; the trainer keeps its newest in the inbox meanwhile. */
+/**
+ * Delay before the next try when the disk is full or the store fails. Meanwhile the trainer keeps its newest
+ * checkpoints in the inbox.
+ */
 const RETRY_MS = 5_000;
-/** No event for this long, while the runner lives, is worth a notice. */
+/** Time without an event after which a notice is due while the runner lives. */
 const STALLED_MS = 240_000;
 
 export interface FollowerEvents {
   events(taken: TakenEvents): Promise<void>;
-  /** True: it is not kept. */
+  /** Returns true if the checkpoint must not be kept. */
   refuses(facts: CheckpointFile): Promise<boolean>;
   saved(result: { checkpoint: Checkpoint; over: boolean; pruned: Checkpoint[] }, facts: CheckpointFile): Promise<void>;
-  /** The newest checkpoint could not be taken in; it stays where it is. */
+  /** Reports that the newest checkpoint could not be stored; it stays where it is. */
   saveFailed(error: Error): Promise<void>;
   stalled(): Promise<void>;
-  /** After the last event and checkpoint have been taken in. `null`: no exit record. */
+  /** Reports the end, after the last event and checkpoint have been stored. `null`: no exit record. */
   ended(exit: ExitRecord | null): Promise<void>;
 }
 
@@ -40,11 +43,11 @@ export interface FollowerSetup {
   store: Store;
   directory: SessionDirectory;
   session: Session;
-  /** Which event files there are: the runner's first, since it speaks first. */
+  /** Event files of the session, the runner's first: its events come first. */
   sources: readonly EventSource[];
-  /** Takes in what is left of a command whose runner died without a word; absent: there is nothing to look for. */
+  /** Collects what a command left whose runner died without an exit record; absent: there is nothing to collect. */
   leftovers?(wasSeen: boolean): Promise<void>;
-  /** The run as it is now, for the checkpoint's identity. */
+  /** Returns the run as it is now, for the checkpoint's identity. */
   run(): Run;
   handle: FollowerEvents;
   log(text: string): void;
@@ -56,16 +59,16 @@ export class Follower {
   readonly #setup: FollowerSetup;
   readonly #watch: SessionWatch;
   readonly #launchedAt = Date.now();
-  /** Of the process that this daemon started itself; null when it did not. */
+  /** State of the process that this daemon started itself; null when it did not. */
   #childExited: boolean | null = null;
   #lastEventAt = Date.now();
-  #stalledSaid = false;
+  #stallReported = false;
   #retryAt = 0;
   #over = false;
   #seenAlive = false;
   #lookedForLeftovers = false;
-  #finished: () => void = () => {};
-  /** Settles when the session has ended and all of it has been taken in. */
+  #resolveFinished: () => void = () => {};
+  /** Settles when the session has ended and everything from it has been stored. */
   readonly finished: Promise<void>;
 
   constructor(setup: FollowerSetup) {
@@ -73,12 +76,15 @@ export class Follower {
     this.session = setup.session;
     this.directory = setup.directory;
     this.finished = new Promise((resolve) => {
-      this.#finished = resolve;
+      this.#resolveFinished = resolve;
     });
     this.#watch = watchSession(setup.directory, () => this.#look());
   }
 
-  /** Follows a process that this daemon started: it is over when it has exited, however long its start takes. */
+  /**
+   * Follows a process that this daemon started: the session is over when the process has exited, however long its start
+   * takes.
+   */
   ownChild(child: ChildProcess): void {
     this.#childExited = false;
     const exited = () => {
@@ -86,7 +92,7 @@ export class Follower {
       void this.look();
     };
     child.once('exit', exited);
-    // It could not even be started.
+    // The process could not be started at all.
     child.once('error', exited);
   }
 
@@ -99,7 +105,7 @@ export class Follower {
     this.#watch.dispose();
   }
 
-  /** What goes wrong here is tried again at the next look: nothing has been taken that was not stored. */
+  /** Failures are retried at the next look: nothing is removed that was not stored. */
   async #look(): Promise<void> {
     try {
       await this.#lookOnce();
@@ -110,11 +116,11 @@ export class Follower {
 
   async #lookOnce(): Promise<void> {
     if (this.#over) return;
-    // Liveness first: what a runner wrote before it died is then all there is to read.
+    // Liveness is read first: everything that a dead runner wrote is then complete.
     const alive = isAlive(this.directory);
     const exit = this.directory.exit();
-    await this.#takeEvents();
-    await this.#takeInbox();
+    await this.#storeEvents();
+    await this.#storeInbox();
     this.#seenAlive ||= alive;
     if (this.#over || alive) return this.#checkStall();
     const starting = exit === null && this.#isStarting();
@@ -126,20 +132,20 @@ export class Follower {
     }
     await this.#setup.handle.ended(this.directory.exit());
     this.dispose();
-    this.#finished();
+    this.#resolveFinished();
   }
 
-  /** Its lock is free because it is not held yet, not because it is free again. */
+  /** Tells whether the lock is free because the runner does not hold it yet, not because it has released it. */
   #isStarting(): boolean {
     if (this.#childExited !== null) return !this.#childExited;
     return this.directory.process() === null && Date.now() - this.#launchedAt < LAUNCH_GRACE_MS;
   }
 
-  async #takeEvents(): Promise<void> {
-    for (const source of this.#setup.sources) await this.#takeEventsOf(source);
+  async #storeEvents(): Promise<void> {
+    for (const source of this.#setup.sources) await this.#storeEventsOf(source);
   }
 
-  async #takeEventsOf(source: EventSource): Promise<void> {
+  async #storeEventsOf(source: EventSource): Promise<void> {
     for (let more = true; more && !this.#over; ) {
       const taken = await this.#setup.store.takeEvents(this.session.id, source);
       more = taken.more;
@@ -153,12 +159,12 @@ export class Follower {
       )
         continue;
       this.#lastEventAt = Date.now();
-      this.#stalledSaid = false;
+      this.#stallReported = false;
       await this.#setup.handle.events(taken);
     }
   }
 
-  async #takeInbox(): Promise<void> {
+  async #storeInbox(): Promise<void> {
     if (Date.now() < this.#retryAt) return;
     const seen = new Set<string>();
     for (let path = this.#claim(seen); path !== null && !this.#over; path = this.#claim(seen)) {
@@ -169,13 +175,13 @@ export class Follower {
       } catch (error) {
         if (this.#over) return;
         if (error instanceof SourceChanged && factsIn(path)?.place != null) {
-          // Its script has written it once more: the runner hands over what it is then.
-          this.#setup.log(`${path} was written again before it was taken in`);
+          // The script has written the file again: the runner hands it over once more.
+          this.#setup.log(`${path} was written again before it was stored`);
           rmSync(path, { recursive: true, force: true });
           continue;
         }
         await this.#setup.handle.saveFailed(error as Error);
-        // Only what is damaged itself is set aside; everything else may go better the next time.
+        // Only a damaged checkpoint is set aside; any other failure may not happen the next time.
         if (isError(error, 'corrupted')) this.#setAside(path);
         else if (!(error instanceof SourceChanged)) {
           this.#retryAt = Date.now() + RETRY_MS;
@@ -195,11 +201,14 @@ export class Follower {
     const source = { directory: path, run: run(), session: this.session };
     const result = await store.saveCheckpoint(source, directoryBytes(path));
     rmSync(path, { recursive: true, force: true });
-    // A checkpoint that was stored could be read.
+    // A stored checkpoint had readable facts.
     await handle.saved(result, facts!);
   }
 
-  /** One at a time, what an earlier daemon claimed first: the trainer can prune what still lies in its inbox. */
+  /**
+   * Claims one checkpoint, those that an earlier daemon claimed first: the trainer can prune what is still in its
+   * inbox.
+   */
   #claim(seen: ReadonlySet<string>): string | null {
     const { directory } = this;
     const claimed = directory
@@ -221,13 +230,13 @@ export class Follower {
       const name = path.split(/[/\\]/).pop()!;
       renameSync(path, join(directory.file('taking'), `${SET_ASIDE}${name}`));
     } catch {
-      // It stays claimed and is tried again after the next start.
+      // It stays claimed, and the next daemon tries again.
     }
   }
 
   async #checkStall(): Promise<void> {
-    if (this.#over || this.#stalledSaid || Date.now() - this.#lastEventAt < STALLED_MS) return;
-    this.#stalledSaid = true;
+    if (this.#over || this.#stallReported || Date.now() - this.#lastEventAt < STALLED_MS) return;
+    this.#stallReported = true;
     await this.#setup.handle.stalled();
   }
 }

@@ -1,4 +1,4 @@
-/** What a run is tied to: branch, commit, code, machine. */
+/** Identity of a run: branch, commit, code, machine. */
 import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isError } from '../../protocol/errors.ts';
@@ -12,16 +12,19 @@ import type { Identity } from './records.ts';
 
 const MAX_LISTED = 50;
 const MAX_NAMED = 4;
-/** A lock that lies there for longer was left by a git that died. */
-const LONGEST_SWITCH_MS = 3_000;
-const REST_MS = 150;
+/** Age above which a git lock is stale: its git has died. */
+const STALE_LOCK_MS = 3_000;
+const PAUSE_MS = 150;
 const ROUNDS = 5;
 
-/** Throws `gitUnusable` when the branch is not to be had. A run whose code cannot be kept is still a run, and says so. */
+/**
+ * Reads the identity. Throws `gitUnusable` when the branch cannot be read. A run whose code cannot be kept is still a
+ * run, and says so.
+ */
 export async function identityOf(context: ProjectContext): Promise<Identity> {
   const { branches } = context;
   if (!branches) return { branch: null, branchId: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
-  const { head, snapshot, codeProblem } = await treeAtRest(context, branches);
+  const { head, snapshot, codeProblem } = await stableTree(context, branches);
   const branchId = head.branch === null ? null : await branches.certainId(head.branch);
   const codeLeftOut = (snapshot?.leftOut ?? [])
     .slice(0, MAX_LISTED)
@@ -38,13 +41,13 @@ interface TreeState {
 }
 
 /**
- * Reads HEAD, the branches and the files at one moment. git writes the files of a switch first and HEAD last, and a rename changes
- * HEAD and the branches one after the other: what was read meanwhile is of no commit.
+ * Reads HEAD, the branches and the files at one moment. git writes the files of a switch first and HEAD last, and a
+ * rename changes HEAD and the branches one after the other: a state read in between belongs to no commit.
  */
-async function treeAtRest({ place, log }: ProjectContext, branches: KnownBranches): Promise<TreeState> {
+async function stableTree({ place, log }: ProjectContext, branches: KnownBranches): Promise<TreeState> {
   for (let round = 1; ; round++) {
-    const until = Date.now() + LONGEST_SWITCH_MS;
-    while ((await isGitWriting(place.root)) && Date.now() < until) await delay(REST_MS);
+    const until = Date.now() + STALE_LOCK_MS;
+    while ((await isGitWriting(place.root)) && Date.now() < until) await delay(PAUSE_MS);
     const head = await readHead(place.root);
     let codeProblem: string | undefined;
     const snapshot = await takeSnapshot(place.root, place.store).catch((error: Error) => {
@@ -57,13 +60,13 @@ async function treeAtRest({ place, log }: ProjectContext, branches: KnownBranche
     const moved =
       after.branch !== head.branch ||
       after.commit !== head.commit ||
-      (after.branch !== null && (await branches.isBetweenNames(after.branch))) ||
+      (after.branch !== null && (await branches.isRenaming(after.branch))) ||
       (await isGitWriting(place.root));
     if (!moved || round === ROUNDS) return { head, snapshot, codeProblem };
   }
 }
 
-/** What is in the tree at a moment: after it, somebody may edit or switch. */
+/** Identity of the tree at a moment: the user may edit or switch after it. */
 export interface Measured {
   identity: Identity;
   at: number;
@@ -73,19 +76,21 @@ export async function measure(context: ProjectContext): Promise<Measured> {
   return { at: Date.now(), identity: await identityOf(context) };
 }
 
-/** As `measure`, twice with a rest in between: of a switch that is under way nothing is told. Null: something moves. */
-export async function measureAtRest(context: ProjectContext): Promise<Measured | null> {
-  const [first, second] = [await measure(context), await delay(REST_MS).then(() => measure(context))];
+/** Measures twice with a pause in between, so that a switch under way is not reported. Null: something is moving. */
+export async function measureStable(context: ProjectContext): Promise<Measured | null> {
+  const [first, second] = [await measure(context), await delay(PAUSE_MS).then(() => measure(context))];
   const { branch, commit, code } = first.identity;
   const { identity } = second;
   return identity.branch === branch && identity.commit === commit && identity.code === code ? second : null;
 }
 
-/** What is another in the tree than what a run was recorded with. */
+/** Difference between the tree and the state that a run was recorded with. */
 export interface CodeDifference {
-  /** Another branch or commit. */
+  /** True if branch or commit differ. */
   head: boolean;
-  /** Other code; what runs have written is none. Files: as far as they are known. */
+  /**
+   * True if the code differs, without files that runs have written. `files` lists the differing files, as far as known.
+   */
   code: boolean;
   files: string[];
 }
@@ -96,15 +101,15 @@ export async function codeDifference(
   now: Identity,
 ): Promise<CodeDifference> {
   const head = !isSameBranch(before, now) || before.commit !== now.commit;
-  // What was never kept, or cannot be now, cannot be compared.
+  // Code that was not kept, then or now, cannot be compared.
   if (before.code === null || now.code === null || before.code === now.code) return { head, code: false, files: [] };
   const changes = await codeChanges(context.place.store, before.code, now.code);
   const own = await withoutOutputs(context, changes);
-  // They differ, so where nothing can be listed it could not be read.
+  // The trees differ, so an empty list means that the changes could not be read.
   return { head, code: changes.length === 0 || own.length > 0, files: own.map(({ path }) => path) };
 }
 
-/** A branch that was renamed is the same one. Where an id is not known its name tells. */
+/** Compares branches by id, which survives a rename, or by name where an id is unknown. */
 function isSameBranch(
   one: Pick<Identity, 'branch' | 'branchId'>,
   other: Pick<Identity, 'branch' | 'branchId'>,
@@ -112,7 +117,7 @@ function isSameBranch(
   return one.branchId && other.branchId ? one.branchId === other.branchId : one.branch === other.branch;
 }
 
-/** `HEAD is idea @ 1a2b3c4d5e, not main @ 5d4c3b2a10; changed: train.py`. */
+/** Describes the difference: `HEAD is idea @ 1a2b3c4d5e, not main @ 5d4c3b2a10; changed: train.py`. */
 export function differenceText(
   { head, code, files }: CodeDifference,
   before: Pick<Identity, 'branch' | 'commit'>,
@@ -133,7 +138,7 @@ function listed(files: readonly string[]): string {
     : `${files.slice(0, MAX_NAMED).join(', ')} and ${files.length - MAX_NAMED} more`;
 }
 
-/** As the trainer reports it, so that the two can be compared. */
+/** Describes this machine in the form that the trainer reports, so that the two can be compared. */
 export function machineNow(): Record<string, string> {
   return {
     node: process.version,

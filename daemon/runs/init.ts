@@ -1,4 +1,4 @@
-/** The first trainstash.json of a project. */
+/** Makes the first trainstash.json of a project. */
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
@@ -14,7 +14,7 @@ export function initProject(root: string, script: string | undefined): Initialis
   const found = USUAL.filter((path) => existsSync(join(root, path)));
   const chosen = script ?? found[0] ?? USUAL[0]!;
   const job = /\.[cm]?[jt]s$/.test(chosen) ? { module: chosen } : { run: `python ${chosen}` };
-  // Appears whole: editors and other processes read it as soon as it is there.
+  // The file appears complete: editors and other processes read it as soon as it exists.
   const temporary = join(root, `${TEMPORARY_PREFIX}${randomId()}`);
   writeFileSync(temporary, `{\n  "jobs": {\n    "train": ${JSON.stringify(job)}\n  }\n}\n`, { flag: 'wx' });
   renameSync(temporary, config);
@@ -22,7 +22,7 @@ export function initProject(root: string, script: string | undefined): Initialis
 }
 
 function whyChosen(script: string | undefined, [first, ...others]: readonly string[]): string {
-  if (script !== undefined) return 'as you said';
-  if (first === undefined) return `a guess: none of ${USUAL.join(', ')} is here, so change it`;
-  return others.length > 0 ? `${first} is here, and so is ${others.join(', ')}` : `${first} is here`;
+  if (script !== undefined) return 'the script that you named';
+  if (first === undefined) return `a guess, since none of ${USUAL.join(', ')} exists: change it to your script`;
+  return others.length > 0 ? `found ${first}; found as well: ${others.join(', ')}` : `found ${first}`;
 }

@@ -1,4 +1,6 @@
-/** Which program a command means, in the environment of the client that asks: the daemon has none of its own. */
+/**
+ * Finds the program that a command means, in the environment of the requesting client: the daemon has none of its own.
+ */
 import { accessSync, constants, statSync } from 'node:fs';
 import { basename, delimiter, isAbsolute, join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -7,9 +9,9 @@ const WINDOWS = process.platform === 'win32';
 const PYTHON = /^python(3)?$/;
 
 /**
- * The words with the program's absolute path in front. A leading `python` is the client's choice, else the active virtual
- * or conda environment, else `.venv` of the project, else what PATH says (pyenv's shims are there). Throws
- * `commandMissing`.
+ * Returns the words with the program's absolute path. A leading `python` is the client's choice, else the active
+ * virtual or conda environment, else `.venv` of the project, else the one on PATH (which includes pyenv's shims).
+ * Throws `commandMissing`.
  */
 export function resolveProgram(
   words: readonly string[],
@@ -17,14 +19,14 @@ export function resolveProgram(
 ): [string, ...string[]] {
   const [program, ...rest] = words as [string, ...string[]];
   const candidates = PYTHON.test(program) ? pythons(program, where) : [];
-  const searched = [...candidates, ...onPath(program, where)];
+  const searched = [...candidates, ...candidatesFor(program, where)];
   const found = searched.find(isExecutable);
   if (found) return [found, ...rest];
   throw new TrainstashError(
     'commandMissing',
     PYTHON.test(program)
-      ? `No Python was found: looked at ${list(searched)}. Nothing was started. Activate the environment in the shell, or select an interpreter in the editor.`
-      : `"${program}" was not found: looked at ${list(searched)}. Nothing was started.`,
+      ? `No Python was found: looked at ${listText(searched)}. Nothing was started. Activate the environment in the shell, or select an interpreter in the editor.`
+      : `"${program}" was not found: looked at ${listText(searched)}. Nothing was started.`,
     { program, searched },
   );
 }
@@ -40,22 +42,22 @@ function pythons(program: string, { root, environment, interpreter }: Parameters
   return [
     ...(interpreter ? [interpreter] : []),
     ...inside(environment.VIRTUAL_ENV),
-    // Conda on Windows keeps it beside its folders.
+    // Conda on Windows keeps it next to its folders.
     ...(conda ? [WINDOWS ? join(conda, 'python.exe') : join(conda, 'bin', 'python')] : []),
     ...inside(join(root, '.venv')),
     ...(environment.VIRTUAL_ENV || conda ? [] : inside(join(root, 'venv'))),
     // Many systems have only one of the two names.
-    ...[program, program === 'python' ? 'python3' : 'python'].flatMap((name) => inPath(name, environment)),
+    ...[program, program === 'python' ? 'python3' : 'python'].flatMap((name) => onPath(name, environment)),
   ];
 }
 
-function onPath(program: string, { cwd, environment }: Parameters<typeof resolveProgram>[1]): string[] {
+function candidatesFor(program: string, { cwd, environment }: Parameters<typeof resolveProgram>[1]): string[] {
   if (isAbsolute(program)) return [program];
   if (/[/\\]/.test(program)) return [join(cwd, program)];
-  return inPath(program, environment);
+  return onPath(program, environment);
 }
 
-function inPath(program: string, environment: Record<string, string>): string[] {
+function onPath(program: string, environment: Record<string, string>): string[] {
   const folders = (environment.PATH ?? environment.Path ?? '').split(delimiter).filter(Boolean);
   const endings = WINDOWS ? ['.exe', '.cmd', '.bat', ''] : [''];
   return folders.flatMap((folder) => endings.map((ending) => join(folder, `${program}${ending}`)));
@@ -71,7 +73,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-function list(paths: readonly string[]): string {
+function listText(paths: readonly string[]): string {
   if (paths.length === 0) return 'an empty PATH';
   return paths.length <= 4 ? paths.join(', ') : `${paths.slice(0, 3).join(', ')} and ${paths.length - 3} more`;
 }

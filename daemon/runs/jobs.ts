@@ -1,4 +1,4 @@
-/** The jobs of a project's `trainstash.json`. */
+/** Lists the jobs of a project's `trainstash.json`. */
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Params } from '../../protocol/domain.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';

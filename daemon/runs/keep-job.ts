@@ -1,4 +1,4 @@
-/** The command of a run becomes a job: `trainstash.json` is changed in that place alone, and its comments stay. */
+/** Saves the command of a run as a job: edits only that part of `trainstash.json`, and keeps its comments. */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyEdits, modify } from 'jsonc-parser';
@@ -11,22 +11,26 @@ import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
 
-export function keepAsJob(root: string, run: Run, name = run.job): { config: string; job: string } {
+export function saveAsJob(root: string, run: Run, name = run.job): { config: string; job: string } {
   const { command } = run;
   if (!command)
-    throw new TrainstashError('wrongStatus', `${run.name} is of the job "${run.job}" already. Nothing was changed.`, {
-      run: run.id,
-      status: run.status,
-      allowed: [],
-    });
+    throw new TrainstashError(
+      'wrongStatus',
+      `${run.name} belongs to the job "${run.job}" already. Nothing was changed.`,
+      {
+        run: run.id,
+        status: run.status,
+        allowed: [],
+      },
+    );
   if (maskedCount(command.words) > 0)
     throw new TrainstashError(
       'commandNotKept',
-      `The command of ${run.name} has a word that looks like a secret: ${command.words.join(' ')}. A file that is committed is no place for it, so nothing was changed. Take it from the environment, and keep that run.`,
+      `The command of ${run.name} has a word that looks like a secret: ${command.words.join(' ')}. A secret does not belong in a committed file, so nothing was changed. Let the script read it from the environment, and save a run that was started like that.`,
       { run: run.id, masked: maskedCount(command.words) },
     );
   const config = join(root, CONFIG_FILE);
-  // A file that cannot be read is said so before it is changed.
+  // This reports a file that cannot be read, before anything is changed.
   if (readConfig(root).jobs.has(name))
     throw new TrainstashError(
       'paramInvalid',
@@ -46,13 +50,13 @@ export function keepAsJob(root: string, run: Run, name = run.job): { config: str
   return { config, job: name };
 }
 
-/** How the job that a run's command was kept as goes on from a checkpoint, as words; undefined without one. */
-export function keptResume({ command, job }: Run, root: string): string[] | undefined {
-  const kept = jobOrNull(root, job);
+/** Returns the resume command, as words, of the job that a run's command was saved as; undefined without one. */
+export function savedResumeCommand({ command, job }: Run, root: string): string[] | undefined {
+  const savedJob = jobOrNull(root, job);
   const words = (line: string | readonly string[]) => (typeof line === 'string' ? splitWords(line) : [...line]);
-  if (!command || !kept?.resume || !kept.run || (kept.cwd ?? '') !== command.cwd) return undefined;
-  const isThatCommand = JSON.stringify(words(kept.run)) === JSON.stringify(command.words);
-  return isThatCommand ? (words(kept.resume) ?? undefined) : undefined;
+  if (!command || !savedJob?.resume || !savedJob.run || (savedJob.cwd ?? '') !== command.cwd) return undefined;
+  const isThatCommand = JSON.stringify(words(savedJob.run)) === JSON.stringify(command.words);
+  return isThatCommand ? (words(savedJob.resume) ?? undefined) : undefined;
 }
 
 function jobOrNull(root: string, name: string): JobConfig | null {
@@ -63,7 +67,7 @@ function jobOrNull(root: string, name: string): JobConfig | null {
   }
 }
 
-/** As text where it comes apart into the same words again, else as a list. */
+/** Returns the command as text if splitting gives the same words again, else as a list. */
 function commandLine(words: readonly string[]): string | string[] {
   const text = words
     .map((word) => (/[\s'"\\]/.test(word) || word === '' ? `'${word.replaceAll("'", "'\\''")}'` : word))

@@ -1,4 +1,4 @@
-/** Which checkpoints of a run are kept, as its job has it. */
+/** Makes the retention policy of a run from its launch file. */
 import type { Run } from '../../protocol/domain.ts';
 import type { Launch } from '../../protocol/session.ts';
 import type { KeepPolicy } from '../store/retention.ts';

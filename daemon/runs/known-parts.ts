@@ -1,21 +1,24 @@
-/** Which parts the files of a script had in earlier sessions and runs of the same job. */
+/** Finds the parts that the files of a script had in earlier sessions and runs of the same job. */
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import type { CheckpointFile } from '../../protocol/session.ts';
 import { groupFiles, rolesOf } from '../runner/groups.ts';
 import type { Store } from '../store/client.ts';
 
-/** So many of the newest are looked at. */
+/** Number of newest checkpoints and runs to look at. */
 const CHECKPOINTS = 6;
 const RUNS = 3;
 const RUNS_LISTED = 30;
 
 export type KnownPartsStore = Pick<Store, 'checkpoints' | 'checkpointFacts' | 'runs'>;
 
-/** By series. Of its own checkpoints where it has any; else of those of the newest runs of the job. */
+/**
+ * Maps each series to its parts. Looks at the run's own checkpoints if there are any, else at those of the job's newest
+ * runs.
+ */
 export async function knownParts(store: KnownPartsStore, run: Run): Promise<Record<string, string[]>> {
   const known = new Map<string, Set<string>>();
   const own = await store.checkpoints(run.id);
-  const checkpoints = own.length > 0 ? newest(own) : await ofEarlierRuns(store, run);
+  const checkpoints = own.length > 0 ? newest(own) : await checkpointsOfEarlierRuns(store, run);
   for (const { id } of checkpoints) {
     const facts = (await store.checkpointFacts(id))?.checkpoint;
     if (!facts || facts.place === null) continue;
@@ -28,14 +31,14 @@ export async function knownParts(store: KnownPartsStore, run: Run): Promise<Reco
   return Object.fromEntries([...known].map(([series, parts]) => [series, [...parts]]));
 }
 
-async function ofEarlierRuns(store: KnownPartsStore, run: Run): Promise<Checkpoint[]> {
+async function checkpointsOfEarlierRuns(store: KnownPartsStore, run: Run): Promise<Checkpoint[]> {
   const { runs } = await store.runs({ drafts: false, trashed: false, before: run.number, limit: RUNS_LISTED });
   const ofJob = runs.filter(({ job, checkpoints }) => job === run.job && checkpoints > 0).slice(0, RUNS);
   const lists = await Promise.all(ofJob.map(async ({ id }) => newest(await store.checkpoints(id)).slice(0, 2)));
   return lists.flat();
 }
 
-/** One that lacks a part tells nothing of what there is. */
+/** Leaves out incomplete checkpoints: they do not show which parts exist. */
 function newest(checkpoints: readonly Checkpoint[]): Checkpoint[] {
   return checkpoints
     .filter(({ lacks }) => !lacks?.length)

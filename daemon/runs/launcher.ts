@@ -1,6 +1,6 @@
 /**
- * Starts sessions and follows them to their end: what lives now, and what a crash starts again. The truth is in session
- * directories and the store; what is in memory here can be lost at any moment.
+ * Starts sessions, follows them to their end, and restarts crashed runs. The truth is in session directories and the
+ * store; the state in memory can be lost at any moment.
  */
 import { rmSync } from 'node:fs';
 import type { JobConfig } from '../../protocol/config.ts';
@@ -18,15 +18,15 @@ import { rememberOutputs } from './outputs.ts';
 import { prepareSession } from './prepare.ts';
 import { newSession } from './records.ts';
 import { nextRestart } from './restart.ts';
-import { otherCodeSaid, passedOverSaid, putBackSaid } from './said.ts';
+import { otherCodeNotices, passedOverNotices, restoredNotices } from './said.ts';
 
-/** A start waits this long for "started" or a failure, so that a typo is an error and not a failed run. */
+/** Longest wait of a start for "started" or a failure, so that a typo is an error and not a failed run. */
 const START_WAIT_MS = 20_000;
-/** For this long what was measured counts as what is there. */
+/** Age up to which a measured identity counts as current. */
 const FRESH_MS = 1_000;
 
 export interface LaunchOptions extends Environment {
-  /** The worktree it is asked for in; absent: the one that the project was opened with. */
+  /** Worktree of the request; absent: the one that the project was opened with. */
   root?: string;
   queue?: boolean;
   restarts?: number;
@@ -35,39 +35,39 @@ export interface LaunchOptions extends Environment {
   debugger?: readonly string[];
 }
 
-/** Whether a queued run may start, and whom to tell when one may have become ready, or a run has ended. */
+/** Tells whether a queued run may start, and hears when one may have become ready or a run has ended. */
 export interface Device {
   isFree(): boolean;
   changed(): void;
 }
 
-/** What stands between a run and the files of its branch. */
+/** Keeps runs and the files of their branch in step. */
 export interface Barrier {
   /** Throws `switchWaiting` when files of another branch are still in place and the run would use them. */
   before(root: string, usesFiles: boolean): Promise<void>;
   ended(root: string, run: Run): void;
-  /** A run has written these files of the tree: paths relative to it, with `/`. */
+  /** Records that a run has written these files of the tree: relative paths, with `/`. */
   wrote(root: string, run: string, paths: readonly string[]): void;
 }
 
-/** What is launched, and what the run was before; null: there was none. */
+/** Run to launch, with its record before that; null: there was none. */
 export interface Launching {
   run: Run;
   before: Run | null;
   job: JobConfig;
   checkpoint: Checkpoint | null;
-  /** Nothing tells its script to load the checkpoint. */
+  /** The command does not tell its script to load the checkpoint. */
   startsAnew: boolean;
-  /** Newer checkpoints that it does not go on from: they lack a part, or are of a diverged state. */
+  /** Newer checkpoints that the run does not resume from: they lack a part, or their state has diverged. */
   passedOver: readonly Checkpoint[];
   accept: boolean;
   root: string;
-  /** What was in the tree just now. */
+  /** Identity of the tree as just measured. */
   measured: Measured;
   debugger?: readonly string[];
 }
 
-/** What starts a run again after a crash. */
+/** Restarts a run after a crash. */
 export type Restart = (run: string, options: LaunchOptions) => Promise<Run>;
 
 export class Launcher {
@@ -76,9 +76,9 @@ export class Launcher {
   readonly #barrier: Barrier;
   readonly #restart: Restart;
   readonly #live = new Map<string, LiveRun>();
-  /** Being launched: a second request for the same run must not launch it twice. */
+  /** Runs that are being launched: a second request for the same run must not launch it twice. */
   readonly #launching = new Set<string>();
-  /** Values live here and in the trainer only; a restart needs them. */
+  /** Environments for restarts. The values exist only here and in the trainer. */
   readonly #environments = new Map<string, Environment>();
   readonly #restartTimers = new Set<NodeJS.Timeout>();
   readonly #wroteUntil = new Map<string, number>();
@@ -91,7 +91,7 @@ export class Launcher {
     this.#restart = restart;
   }
 
-  /** Something lives, begins, or is about to be started again. */
+  /** True if a run is live, launching, or waiting for a restart. */
   get busy(): boolean {
     return this.#live.size + this.#launching.size + this.#restartTimers.size > 0;
   }
@@ -108,7 +108,7 @@ export class Launcher {
     return this.#launching.has(run);
   }
 
-  /** The environment that a run was launched with; undefined when the daemon that knew it is gone. */
+  /** Returns the environment that a run was launched with; undefined when the daemon that knew it is gone. */
   environmentOf(run: string): Environment | undefined {
     return this.#environments.get(run);
   }
@@ -117,12 +117,12 @@ export class Launcher {
     this.#environments.set(run, { environment, interpreter });
   }
 
-  /** When a run of the branch with that id that writes by path last ended there. */
+  /** Returns when a run of that branch that writes by path last ended there. */
   wroteUntil(root: string, branchId: string): number {
     return this.#wroteUntil.get(`${root}\0${branchId}`) ?? 0;
   }
 
-  /** Gives branches that were renamed their new names, by their ids. */
+  /** Gives renamed branches their new names, by their ids. */
   branchesRenamed(names: ReadonlyMap<string, string>): void {
     for (const live of this.#live.values()) live.branchesRenamed(names);
   }
@@ -140,12 +140,12 @@ export class Launcher {
     this.#live.clear();
   }
 
-  /** Waits until it has started. What fails before that leaves the run as it was. */
+  /** Launches a run and waits until it has started. A failure before that leaves the run as it was. */
   begin(launching: Launching): Promise<Run> {
     return this.#exclusively(launching.run.id, () => this.#launchOrUndo(launching));
   }
 
-  /** Resolves as soon as it is being followed. */
+  /** Launches a queued run. Resolves as soon as the run is being followed. */
   async beginQueued(launching: Launching): Promise<void> {
     await this.#exclusively(launching.run.id, () => this.#launch(launching));
   }
@@ -156,12 +156,12 @@ export class Launcher {
       return await work();
     } finally {
       this.#launching.delete(run);
-      // One that could not be launched leaves the device to others.
+      // A run that could not be launched leaves the device to others.
       if (!this.#live.has(run)) this.#device.changed();
     }
   }
 
-  /** Waits for "started"; a session that ends before because of bad input leaves nothing behind. */
+  /** Waits for "started"; a session that ends earlier because of bad input leaves nothing behind. */
   async #launchOrUndo(launching: Launching): Promise<Run> {
     const { run, before } = launching;
     const undo = async () => {
@@ -204,7 +204,7 @@ export class Launcher {
       ...(this.#environments.get(run.id) ?? { environment: {} }),
     });
     const before = await this.#lastIdentity(run);
-    // Preparing may take long, and what runs is what is there when it is over.
+    // Preparing may take long, and the process runs the code that is there at its end.
     const isFresh = Date.now() - rest.measured.at < FRESH_MS;
     const identity = isFresh ? rest.measured.identity : await identityOf(context);
     prepared.recordAs(identity);
@@ -230,15 +230,15 @@ export class Launcher {
     const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
     const difference = await codeDifference(context, before, identity);
-    await live.say([
-      ...(prepared.putBack ? putBackSaid(prepared.putBack) : []),
-      ...(checkpoint ? passedOverSaid(run, checkpoint.step, rest.passedOver) : []),
-      ...otherCodeSaid(session.ordinal, before, identity, difference),
+    await live.addNotices([
+      ...(prepared.restoredFiles ? restoredNotices(prepared.restoredFiles) : []),
+      ...(checkpoint ? passedOverNotices(run, checkpoint.step, rest.passedOver) : []),
+      ...otherCodeNotices(session.ordinal, before, identity, difference),
     ]);
     return live;
   }
 
-  /** What its newest session ran; before the first, what it was recorded with. */
+  /** Reads the identity of the newest session; before the first one, that of the run. */
   async #lastIdentity(run: Run): Promise<CodeIdentity> {
     const sessions = await this.#context.store.sessions(run.id);
     return sessions.findLast(({ purpose }) => purpose === 'train')?.identity ?? run;
@@ -247,7 +247,7 @@ export class Launcher {
   #follow(run: Run, session: Session, launch: Launch, directory: SessionDirectory): LiveRun {
     const live = new LiveRun(this.#context, run, session, launch, directory, {
       ended: (ended) => this.#onEnded(ended),
-      othersWriting: () => this.#othersWriting(run.id, launch.root),
+      otherWriters: () => this.#othersWriting(run.id, launch.root),
       wrote: (paths) => {
         this.#barrier.wrote(launch.root, run.id, paths);
         rememberOutputs(this.#context.place.store, launch.root, paths);
@@ -257,7 +257,7 @@ export class Launcher {
     return live;
   }
 
-  /** Scripts in the same worktree that save wherever they like. */
+  /** Names other scripts in the same worktree that may save to any path. */
   #othersWriting(id: string, root: string): string[] {
     return [...this.#live.values()]
       .filter(({ run, launch }) => run.id !== id && launch.root === root && launch.command && !run.cooperative)
@@ -268,8 +268,8 @@ export class Launcher {
     if (this.#disposed) return;
     const live = this.#live.get(ended.run.id);
     const wroteFiles = live?.writesFiles ?? false;
-    // Of the branch that was there, which need not be that of the run's first session.
-    const here = live?.here ?? ended.run;
+    // The branch that was there, which need not be that of the run's first session.
+    const here = live?.atLaunch ?? ended.run;
     this.#live.delete(ended.run.id);
     await this.put(ended.run);
     const launch = ended.directory.launch();
@@ -301,7 +301,7 @@ export class Launcher {
         .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
         .catch(async (error: Error) => {
           this.#context.log(`${run.name} was not restarted: ${error.message}`);
-          await this.put({ ...run, reason: `${run.reason}; not started again: ${error.message}` });
+          await this.put({ ...run, reason: `${run.reason}; not restarted: ${error.message}` });
           this.#device.changed();
         });
     }, next.delayMs);

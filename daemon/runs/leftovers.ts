@@ -3,7 +3,7 @@ import { spawnTrainer } from '../sessions/launch.ts';
 import { LEFTOVERS, mayHaveLeftovers, SEEN_ALIVE } from '../sessions/leftovers.ts';
 import type { ProjectContext } from './context.ts';
 
-/** Starts a process that looks once more at the files of a command whose runner has died; resolves after it. */
+/** Starts a process that searches the files of a command whose runner has died; resolves after it. */
 export async function takeLeftovers(
   { runner, log }: Pick<ProjectContext, 'runner' | 'log'>,
   directory: SessionDirectory,
@@ -15,7 +15,7 @@ export async function takeLeftovers(
   await new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', (error) => {
-      log(`session ${directory.id}: what its command had saved could not be looked for: ${error.message}`);
+      log(`session ${directory.id}: the files that its command had saved could not be searched: ${error.message}`);
       resolve();
     });
   });

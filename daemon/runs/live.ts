@@ -1,4 +1,4 @@
-/** A run while one of its sessions lives: what it reports becomes the run's record, until it has ended. */
+/** A run while one of its sessions is live: the session's reports become the run's record until it ends. */
 import { rmSync } from 'node:fs';
 import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
@@ -31,7 +31,7 @@ import { takeLeftovers } from './leftovers.ts';
 import { labelOf } from './naming.ts';
 import { proofOf } from './proof.ts';
 import { CheckpointRequests } from './requests.ts';
-import type { Said } from './said.ts';
+import type { LaunchNotice } from './said.ts';
 
 const PERSIST_MS = 2_000;
 const DRAFT_MS = 60_000;
@@ -45,31 +45,31 @@ export interface Ended {
   forced: boolean;
 }
 
-/** What a live run tells, and asks of, those around it. */
-export interface Outside {
+/** Calls from a live run to its surroundings. */
+export interface LiveRunEvents {
   ended(ended: Ended): Promise<void>;
-  /** Names of other scripts in the same worktree that save wherever they like. */
-  othersWriting(): string[];
+  /** Names other scripts in the same worktree that may save to any path. */
+  otherWriters(): string[];
   wrote(paths: readonly string[]): void;
 }
 
 export class LiveRun {
   readonly follower: Follower;
-  /** Settles at "started", or with the error of a session that ended before. */
+  /** Settles at "started", or with the error of a session that ended earlier. */
   readonly started = deferred<void>();
   readonly #context: ProjectContext;
   readonly #launch: Launch;
   #identity: Launch['identity'];
-  readonly #outside: Outside;
+  readonly #events: LiveRunEvents;
   readonly #script: BeginningScript;
   #wroteFiles = false;
   #run: Run;
   #pace: Pace | null = null;
-  /** Steps at which each metric was told last in this session. */
-  readonly #told = new Map<string, number>();
+  /** Last reported step of each metric in this session. */
+  readonly #lastSteps = new Map<string, number>();
   #persistedAt = 0;
   #compared = false;
-  /** What the script itself wants to be kept, where its job says nothing. */
+  /** Retention that the script asks for, where its job sets none. */
   #keep: Launch['keep'] | null = null;
   #forced = false;
   readonly #requests = new CheckpointRequests();
@@ -80,13 +80,13 @@ export class LiveRun {
     session: Session,
     launch: Launch,
     directory: SessionDirectory,
-    outside: Outside,
+    events: LiveRunEvents,
   ) {
     this.#context = context;
     this.#run = run;
     this.#launch = launch;
     this.#identity = launch.identity;
-    this.#outside = outside;
+    this.#events = events;
     this.#script = new BeginningScript(directory);
     this.follower = new Follower({
       store: context.store,
@@ -94,8 +94,8 @@ export class LiveRun {
       session,
       sources: launch.command ? ['runnerEvents', 'events'] : ['events'],
       leftovers: launch.command ? (wasSeen) => takeLeftovers(context, directory, wasSeen) : undefined,
-      // A checkpoint is tied to the code that made it, and not to that of its run's first session.
-      run: () => this.here,
+      // A checkpoint belongs to the code that made it, not to that of the run's first session.
+      run: () => this.atLaunch,
       log: context.log,
       handle: {
         events: (taken) => this.#onEvents(taken),
@@ -112,8 +112,8 @@ export class LiveRun {
     return this.#run;
   }
 
-  /** With the branch and the code of this launch, which need not be those of the run's first session. */
-  get here(): Run {
+  /** Run with the branch and the code of this launch, which need not be those of the run's first session. */
+  get atLaunch(): Run {
     return { ...this.#run, ...this.#identity };
   }
 
@@ -121,17 +121,17 @@ export class LiveRun {
     return this.#launch;
   }
 
-  /** There is a curve before this session. */
-  get #goesOn(): boolean {
+  /** True if there is a curve from before this session. */
+  get #hasEarlierCurve(): boolean {
     return this.follower.session.ordinal > 1 || this.#run.parent !== null;
   }
 
-  /** By path, into the project: a switch of the branch waits for it. */
+  /** True if the run writes into the project by path: a switch of the branch waits for it. */
   get writesFiles(): boolean {
     return this.#launch.files.length > 0 || this.#wroteFiles;
   }
 
-  /** Asks the trainer for something at its next step boundary. */
+  /** Asks the trainer to act at its next step boundary. */
   request(body: { pause?: true; stop?: true; checkpoint?: true; forPackage?: true }): number {
     const { directory } = this.follower;
     const seq = (directory.control()?.seq ?? 0) + 1;
@@ -143,22 +143,22 @@ export class LiveRun {
     return this.#requests.add(this.request({ checkpoint: true, ...this.#toPackage }));
   }
 
-  /** Its script uses the package, which it has not initialised yet. */
+  /** True while the script has not yet initialised the package that it uses. */
   get isBeginning(): boolean {
     return !this.#run.cooperative && this.#script.isBeginning;
   }
 
-  /** Asks for a pause at the next step boundary, or at the first that there will be. */
+  /** Asks for a pause at the next step boundary, or at the first one. */
   requestPause(): Promise<Run> {
     const { cooperative } = this.#run;
     const waits = this.isBeginning;
     this.request({ pause: true, ...this.#toPackage });
     this.#script.pauseWaits = waits;
-    if (waits) return this.update({ status: 'pausing', reason: 'at its first step: its script is still beginning' });
+    if (waits) return this.update({ status: 'pausing', reason: 'at its first step: its script is still starting' });
     return this.update({ status: 'pausing', reason: cooperative ? 'at the next step' : 'its script was asked to end' });
   }
 
-  /** A person does not want to wait for its first step. */
+  /** Ends a script at its beginning, for a user who does not wait for the first step. */
   endWithoutSaving(): Promise<Run> {
     this.request({ pause: true });
     return this.update({ status: 'pausing', reason: 'its script was asked to end' });
@@ -181,7 +181,7 @@ export class LiveRun {
     return this.#run;
   }
 
-  /** Gives branches that were renamed their new names, by their ids. */
+  /** Gives renamed branches their new names, by their ids. */
   branchesRenamed(names: ReadonlyMap<string, string>): void {
     const here = names.get(this.#identity.branchId ?? '');
     if (here !== undefined) this.#identity = { ...this.#identity, branch: here };
@@ -189,21 +189,21 @@ export class LiveRun {
     if (own !== undefined) void this.update({ branch: own });
   }
 
-  async say(said: readonly Said[]): Promise<void> {
-    for (const { code, level, text } of said) await this.#say(code, level, text);
+  async addNotices(notices: readonly LaunchNotice[]): Promise<void> {
+    for (const { code, level, text } of notices) await this.#addNotice(code, level, text);
   }
 
-  /** Said once for each branch. */
+  /** Warns once for each branch. */
   async codeMoved(to: string): Promise<void> {
-    const text = `HEAD moved to ${to} under it: what it imports or starts from now on is code of ${to}.`;
+    const text = `HEAD moved to ${to} while it runs: code that it imports or starts from now on comes from ${to}.`;
     if (this.#run.notices.some((notice) => notice.code === 'codeMoved' && notice.text === text)) return;
-    await this.#say('codeMoved', 'warning', text);
+    await this.#addNotice('codeMoved', 'warning', text);
   }
 
-  /** The daemon leaves; the training goes on. */
+  /** Stops following; the training continues without the daemon. */
   dispose(): void {
     this.follower.dispose();
-    const ended = 'The daemon ended. The training goes on.';
+    const ended = 'The daemon exited. The training continues.';
     this.#requests.reject(new TrainstashError('daemonUnavailable', ended, { reason: 'ended' }));
   }
 
@@ -222,11 +222,11 @@ export class LiveRun {
       const { epoch, t, values } = last;
       const metrics = { ...this.#run.metrics };
       for (const [name, { summary, toldAt }] of Object.entries(taken.metrics)) {
-        // Exact ones are computed when the run has ended; those of a resume have these in them.
-        if (!started || !this.#goesOn) metrics[name] = withSummary(metrics[name], summary);
-        this.#told.set(name, toldAt);
+        // Exact summaries are computed at the end of the run; those of a resume contain these values already.
+        if (!started || !this.#hasEarlierCurve) metrics[name] = withSummary(metrics[name], summary);
+        this.#lastSteps.set(name, toldAt);
       }
-      const step = reached(this.#told, last.step);
+      const step = reached(this.#lastSteps, last.step);
       this.#run = { ...this.#run, step, epoch, metrics };
       if (this.#pace) this.#run = { ...this.#run, etaSeconds: etaSeconds(this.#pace, step, t, this.#run.totalSteps) };
       this.#context.announce.metrics(this.#run, last.step, values);
@@ -234,8 +234,8 @@ export class LiveRun {
     for (const { code, level, text, step, t } of taken.notices) await this.#notice({ code, level, text, step, at: t });
     if (taken.diverged) await this.#onDiverged(taken.diverged);
     if (taken.malformed > 0) {
-      const text = `${counted(taken.malformed, 'line of its event file is no event and was', 'lines of its event file are no events and were')} skipped.`;
-      await this.#say('eventMalformed', 'warning', text);
+      const text = `${counted(taken.malformed, 'malformed line of its event file was', 'malformed lines of its event file were')} skipped.`;
+      await this.#addNotice('eventMalformed', 'warning', text);
     }
     if (taken.answered !== null) this.#requests.answered(taken.answered);
     await this.#compareOverlap(false);
@@ -268,27 +268,30 @@ export class LiveRun {
       params,
       label: labelOf(params, previous?.params),
       backend: started.environment.backend ?? run.backend,
-      // After a resume the curve is another one: what comes after its checkpoint is hidden.
-      metrics: this.#goesOn ? await store.summarizeMetrics(run.id) : run.metrics,
+      // After a resume the curve has changed: the points after the checkpoint are hidden.
+      metrics: this.#hasEarlierCurve ? await store.summarizeMetrics(run.id) : run.metrics,
     };
     session.environment = { ...session.environment, ...started.environment };
     await store.putSession(session);
     this.#persistedAt = 0;
   }
 
-  /** Of a script that has begun without the package: it saves by itself, and a pause that waits for a step never comes. */
+  /**
+   * Handles a script that has begun without the package: it saves by itself, so a pause that waits for a step would
+   * never come.
+   */
   async #onOwnProgress(): Promise<void> {
     if (this.#run.cooperative || this.#launch.command === null) return;
-    this.#script.begunWithout();
+    this.#script.savedWithoutPackage();
     if (!this.#script.pauseWaits) return;
     this.#script.pauseWaits = false;
     rmSync(this.follower.directory.file('control'), { force: true });
     this.#run = { ...this.#run, status: 'running', reason: '' };
-    const text = `It was not paused: its script has begun, and saves by itself only. \`trainstash pause ${this.#run.number}\` says what that would lose.`;
-    await this.#say('pauseWithdrawn', 'warning', text);
+    const text = `It was not paused: its script has started, and only saves by itself. \`trainstash pause ${this.#run.number}\` shows what a pause would lose.`;
+    await this.#addNotice('pauseWithdrawn', 'warning', text);
   }
 
-  /** Only once in a session; one that uses the package begins exactly where it says. */
+  /** Runs once for each session; a script that uses the package begins exactly where it says. */
   async #onFirstStep(step: number): Promise<void> {
     const { session } = this.follower;
     const { store } = this.#context;
@@ -302,16 +305,20 @@ export class LiveRun {
     await store.putSession(session);
     if (!begun) return;
     this.#run = { ...this.#run, metrics: await store.summarizeMetrics(this.#run.id) };
-    await this.#say(begun.notice.code, begun.notice.level, begun.notice.text);
+    await this.#addNotice(begun.notice.code, begun.notice.level, begun.notice.text);
   }
 
-  /** In doubt a file is not this run's: with two scripts that save anywhere nobody can tell. */
+  /**
+   * Tells whether a file may belong to another run: with two scripts that save anywhere nobody can tell, so it is not
+   * kept.
+   */
   async #refuses(facts: CheckpointFile): Promise<boolean> {
     if (facts.place === null || facts.place.startsWith(OWN_FOLDER)) return false;
-    const others = this.#outside.othersWriting();
+    const others = this.#events.otherWriters();
     if (others.length === 0) return false;
-    const text = `Files were not kept, since ${others.join(', ')} may have written them as well. Give each run a folder of its own with \${dir}, or one after the other.`;
-    if (!this.#run.notices.some((notice) => notice.text === text)) await this.#say('filesShared', 'warning', text);
+    const text = `Files were not kept, because ${others.join(', ')} may have written them as well. Give each run its own folder with \${dir}, or start one after the other.`;
+    if (!this.#run.notices.some((notice) => notice.text === text))
+      await this.#addNotice('filesShared', 'warning', text);
     return true;
   }
 
@@ -320,7 +327,7 @@ export class LiveRun {
     if (facts.place !== null && !facts.place.startsWith(OWN_FOLDER)) {
       this.#wroteFiles = true;
       const inside = facts.place === '' ? '' : `${facts.place}/`;
-      this.#outside.wrote(facts.files.map(({ name }) => `${inside}${name}`));
+      this.#events.wrote(facts.files.map(({ name }) => `${inside}${name}`));
     }
     announce.checkpoint(checkpoint);
     if (facts.place !== null) await this.#onOwnProgress();
@@ -332,8 +339,8 @@ export class LiveRun {
     for (const old of trashed) announce.checkpoint(old);
     if (over || pruned.length > 0) {
       const still = over ? ', and it is still above it' : '';
-      const text = `The store is at its quota: ${counted(pruned.length, 'older automatic checkpoint was', 'older automatic checkpoints were')} deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` make room.`;
-      await this.#say('quota', 'warning', text);
+      const text = `The store is at its quota: ${counted(pruned.length, 'older automatic checkpoint was', 'older automatic checkpoints were')} deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` free space.`;
+      await this.#addNotice('quota', 'warning', text);
     }
     const checkpoints = await store.checkpoints(this.#run.id);
     const { monitor } = this.#run;
@@ -342,17 +349,17 @@ export class LiveRun {
   }
 
   async #onSaveFailed(error: Error): Promise<void> {
-    this.#context.log(`checkpoint of ${this.#run.name} not taken in: ${error.message}`);
+    this.#context.log(`checkpoint of ${this.#run.name} not stored: ${error.message}`);
     const known = this.#run.notices.at(-1);
     if (known?.code === 'saveFailed' && Date.now() - known.at < 60_000) return;
     const kept = this.follower.directory.file('taking');
-    const text = `A checkpoint could not be stored (${error.message}). Its files are kept in ${kept}; it is tried again while the run is followed.`;
-    await this.#say('saveFailed', 'error', text);
+    const text = `A checkpoint could not be stored (${error.message}). Its files are kept in ${kept}, and Trainstash keeps trying to store them.`;
+    await this.#addNotice('saveFailed', 'error', text);
   }
 
   async #onStalled(): Promise<void> {
     const text = `No step for 4 minutes. \`trainstash log ${this.#run.number}\` shows its output; \`trainstash stop --force\` ends it if it hangs.`;
-    await this.#say('stalled', 'warning', text);
+    await this.#addNotice('stalled', 'warning', text);
   }
 
   async #onEnded(exit: ExitRecord | null): Promise<void> {
@@ -369,7 +376,7 @@ export class LiveRun {
       ...ending,
       endedAt,
       etaSeconds: null,
-      // The runner of a script that speaks for itself does not count its steps.
+      // The runner of a script that reports its own steps does not count them.
       step: Math.max(exit?.step ?? 0, this.#run.step),
       epoch: Math.max(this.#run.epoch, newest?.epoch ?? 0),
       checkpoints: checkpoints.length,
@@ -378,7 +385,7 @@ export class LiveRun {
       draft: checkpoints.length === 0 && endedAt - this.#run.createdAt < DRAFT_MS && ending.status !== 'completed',
     };
     sweepSession(directory, this.#context.log);
-    await this.#outside.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
+    await this.#events.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
     const { name, id, status, reason } = this.#run;
     const error = exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {});
     this.started.reject(error);
@@ -386,17 +393,17 @@ export class LiveRun {
     this.#requests.reject(new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }));
   }
 
-  /** It continues from there, and nobody said that it would give the same bits. */
+  /** Tells whether the run continues on another backend, for which nobody promised the same bits. */
   async #isOfAnotherBackend(checkpoint: string, { backend }: Record<string, string>): Promise<boolean> {
     const facts = await this.#context.store.checkpointFacts(checkpoint);
     const then = facts?.checkpoint?.environment.backend;
     return then !== undefined && backend !== undefined && then !== backend;
   }
 
-  /** Compares steps done twice, once all that were recorded before have been done again, or the session is over. */
+  /** Compares steps done twice, once all steps recorded before have been done again or the session is over. */
   async #compareOverlap(over: boolean): Promise<void> {
     const { resumedFrom, id, environment } = this.follower.session;
-    // A script that keeps only its weights does other steps after a resume, and never said it would not.
+    // A script that restores only its weights does other steps after a resume, and never promised the same.
     if (!this.#run.cooperative) return;
     if (this.#compared || !resumedFrom || this.#run.parent?.checkpoint === resumedFrom.checkpoint) return;
     if (await this.#isOfAnotherBackend(resumedFrom.checkpoint, environment)) return;
@@ -411,15 +418,15 @@ export class LiveRun {
       const { step, metric, replayed, recorded } = firstDifferent;
       const [now, before] = [exactly(toWireNumber(replayed)), exactly(toWireNumber(recorded))];
       const text = `Computed again after the resume, step ${step} gave ${metric} ${now} instead of ${before}. \`trainstash verify\` tells whether state is missing or the device is not deterministic.`;
-      // The script's package has said it before, and knows more.
+      // The script's package has reported it already, and knows more.
       if (!this.#run.notices.some(({ code, at }) => code === 'notReproduced' && at >= this.follower.session.startedAt))
-        await this.#say('notReproduced', 'warning', text);
+        await this.#addNotice('notReproduced', 'warning', text);
     } else {
-      await this.#say('verified', 'info', `${counted(overlap.equal, 'step')} computed twice gave the same bits.`);
+      await this.#addNotice('verified', 'info', `${counted(overlap.equal, 'step')} computed twice gave the same bits.`);
     }
   }
 
-  /** Lowers the grade of the run's other checkpoints, too: what a resume did not restore, they do not hold either. */
+  /** Lowers the grade of the run's other checkpoints, too: they also lack the state that the resume did not restore. */
   async #onDiverged({ ingredient, text, t }: DivergedEvent): Promise<void> {
     const { resumedFrom } = this.follower.session;
     if (!resumedFrom || this.#run.parent?.checkpoint === resumedFrom.checkpoint) return;
@@ -427,7 +434,7 @@ export class LiveRun {
     for (const checkpoint of lowered) this.#context.announce.checkpoint(checkpoint);
   }
 
-  #say(code: string, level: Notice['level'], text: string): Promise<void> {
+  #addNotice(code: string, level: Notice['level'], text: string): Promise<void> {
     return this.#notice({ code, level, text, step: this.#run.step, at: Date.now() });
   }
 

@@ -1,21 +1,21 @@
-/** What a run has printed, over its sessions one after the other. */
+/** Reads the output of a run, all sessions one after another. */
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
 import { printedBytes, readPrinted } from '../sessions/printed.ts';
 import { type ProjectContext, sessionOf } from './context.ts';
 
-/** As JSON each byte may take six, and a message is bounded. */
+/** Page size. JSON may need six bytes for each byte, and the size of a message is limited. */
 const PAGE_BYTES = 128 << 10;
 
 export interface LogPlace {
-  /** One session alone. */
+  /** Id of the only session to read. */
   session?: string;
   offset: number;
-  /** Begins this many bytes before the end. */
+  /** Starts this many bytes before the end. */
   last?: number;
 }
 
-/** Reads the next page. An empty one that has not ended: nothing more has been printed yet. */
+/** Reads the next page. An empty page of a run that has not ended means that nothing more has been printed yet. */
 export async function readLog(
   context: Pick<ProjectContext, 'place' | 'store'>,
   run: Run,
@@ -47,7 +47,7 @@ function gap(bytes: number): string {
   return `\n[${integer(bytes)} bytes that were printed here are no longer kept]\n`;
 }
 
-/** Cuts off the beginning of a character at the end. */
+/** Cuts off an incomplete character at the end. */
 function wholeCharacters(bytes: Buffer): Buffer {
   for (let back = 1; back <= 3 && back <= bytes.length; back++) {
     const byte = bytes[bytes.length - back]!;

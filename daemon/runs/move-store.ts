@@ -1,16 +1,18 @@
-/** Moves a store that was made before `git init` from the tree, where `git clean` deletes it, to git's own folder. */
+/**
+ * Moves a store that was made before `git init` out of the tree, where `git clean` deletes it, into git's own folder.
+ */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SessionDirectory } from '../sessions/directory.ts';
 import { isAlive } from '../sessions/watch.ts';
 import { syncDirectory } from '../store/files.ts';
 
-/** What a script that was started by hand makes where it finds git. */
-const OF_SCRIPTS = ['sessions', 'files'];
+/** Folders that a script started by hand makes where it finds git. */
+const SCRIPT_FOLDERS = ['sessions', 'files'];
 
-/** Whether it can be done now: at once, by a rename, and with nobody writing into it. */
+/** Tells whether the store can be moved now: by a rename, with nobody writing into it. */
 export function canMoveStore(from: string, to: string): boolean {
-  if (entriesOf(to).some((name) => !OF_SCRIPTS.includes(name))) return false;
+  if (entriesOf(to).some((name) => !SCRIPT_FOLDERS.includes(name))) return false;
   if (statSync(from).dev !== statSync(dirname(to)).dev) return false;
   const sessions = [from, to].flatMap((store) =>
     entriesOf(join(store, 'sessions')).map((id) => join(store, 'sessions', id)),
@@ -18,9 +20,9 @@ export function canMoveStore(from: string, to: string): boolean {
   return sessions.every((path) => !isAlive(new SessionDirectory(path)));
 }
 
-/** At every moment the store is in one of the two places, whole. */
+/** Moves the store. At every moment it is complete in one of the two places. */
 export function moveStore(from: string, to: string): void {
-  for (const name of OF_SCRIPTS) {
+  for (const name of SCRIPT_FOLDERS) {
     for (const entry of entriesOf(join(to, name))) {
       mkdirSync(join(from, name), { recursive: true });
       renameSync(join(to, name, entry), join(from, name, entry));

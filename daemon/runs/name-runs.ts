@@ -1,12 +1,15 @@
-/** The branches of a project, and the runs that are of them. */
-import { giveIds } from '../branches/from-names.ts';
+/** Opens the known branches of a project and links its runs to them. */
+import { migrateToIds } from '../branches/from-names.ts';
 import { KnownBranches } from '../branches/known-branches.ts';
 import { gitUnusable } from '../code/failure.ts';
 import type { Place } from '../code/project.ts';
 import { findRepository } from '../code/repository.ts';
 import type { Store } from '../store/client.ts';
 
-/** Null without git. Throws `gitUnusable`. `renamed` gets every name that is another than before, by the branch's id. */
+/**
+ * Opens the known branches; null without git. Throws `gitUnusable`. `renamed` receives every changed name, by the
+ * branch's id.
+ */
 export async function branchesOf(
   { root, store, git }: Place,
   renamed: (names: ReadonlyMap<string, string>) => Promise<void>,
@@ -18,13 +21,16 @@ export async function branchesOf(
   return new KnownBranches({ root, gitDirectory, common, storePath: store, renamed });
 }
 
-/** Runs that were recorded while nobody looked, or by an older version, get the branch that they are of now. */
+/**
+ * Gives the current branch to runs that were recorded without a branch id: while no daemon was running, or by an older
+ * version.
+ */
 export async function nameRuns(
   store: Store,
   branches: KnownBranches,
   { root, store: storePath }: Place,
 ): Promise<void> {
-  await giveIds({ ...branches.directories, root, storePath, known: branches });
+  await migrateToIds({ ...branches.directories, root, storePath, known: branches });
   for (const run of await store.runsWithoutBranchId()) {
     const branchId = await branches.idAt(run.branch!, run.createdAt);
     if (branchId !== null) await store.putRun({ ...run, branchId });

@@ -2,7 +2,7 @@ import type { Params, ParamValue } from '../../protocol/domain.ts';
 
 const MAX_PARTS = 3;
 
-/** What differs from the run before, for people: `lr 3e-4, units 64`. Empty when nothing does. */
+/** Describes the difference from the previous run for people: `lr 3e-4, units 64`. Empty if there is none. */
 export function labelOf(params: Params, previous: Params | undefined): string {
   if (!previous) return '';
   const names = Object.keys(params).filter((name) => JSON.stringify(params[name]) !== JSON.stringify(previous[name]));

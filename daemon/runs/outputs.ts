@@ -1,6 +1,7 @@
 /**
- * What runs write into the tree is no code: whatever lies in a checkpoint, and what git does not track and changed while a
- * run lived, in a folder that checkpoints lie in, that a job names, or that holds no code at all; elsewhere data alone.
+ * Tells files that runs write from code. Output is: everything in a checkpoint; and files that git does not track and
+ * that changed while a run was live, in a folder that contains checkpoints, that a job names, or that holds no code at
+ * all. Elsewhere only data files count.
  */
 import { statSync } from 'node:fs';
 import { extname, join } from 'node:path';
@@ -13,21 +14,21 @@ import { readJson, writeJson } from '../store/files.ts';
 import { readConfig } from './config.ts';
 
 const MAX_FOLDERS = 500;
-/** Runs whose lives are looked at. */
+/** Number of runs whose times are looked at. */
 const RUNS = 50;
-/** A file's time and our clock need not agree to the millisecond, and the last write may follow the last sign of life. */
+/** Tolerance: file times and the clock may differ slightly, and the last write may follow the last sign of life. */
 const SLACK_MS = 5_000;
-/** Endings of what trainings write beside their checkpoints, and nobody writes by hand. */
+/** Extensions of files that trainings write next to their checkpoints and that nobody writes by hand. */
 const DATA = new Set(
   '.csv .tsv .log .out .err .txt .jsonl .ndjson .png .jpg .jpeg .gif .svg .webp .pdf .npy .pkl .parquet .sqlite .db .wav .mp3 .mp4'.split(
     ' ',
   ),
 );
-/** Text that people write in spite of its ending. */
+/** Text files that people write in spite of their extension. */
 const WRITTEN_BY_HAND = /(^|\/)(requirements|constraints|cmakelists|readme)[^/]*\.txt$/i;
 const SOURCE = /\.(pyx?|ipynb|[cm]?[jt]sx?|sh|c|cc|cpp|cu|cuh|h|hpp|r|jl|rs|go|java|lua)$/i;
 
-/** Remembers where a run's files lie: `paths` of the tree, with `/`. */
+/** Remembers the folders of a run's files. `paths` are relative to the tree, with `/`. */
 export function rememberOutputs(store: string, root: string, paths: readonly string[]): void {
   const known = outputFolders(store, root);
   const added = [...new Set(paths.map(folderOf))].filter((folder) => !known.includes(folder));
@@ -36,7 +37,7 @@ export function rememberOutputs(store: string, root: string, paths: readonly str
   writeJson(fileOf(store), { ...all, [root]: [...known, ...added].slice(-MAX_FOLDERS) });
 }
 
-/** The changes that are not of runs of ours. */
+/** Selects the changes that no run has written. */
 export async function withoutOutputs(
   { store, place }: { store: Pick<Store, 'runs' | 'sessions'>; place: { store: string; root: string } },
   changes: readonly CodeChange[],
@@ -57,12 +58,12 @@ export async function withoutOutputs(
       folders.some((folder) => folder !== '' && path.startsWith(`${folder}/`)) ||
       !withCode.has(topOf(path));
     if (status === 'removed') return inside;
-    return (inside || isData(path)) && changedWhileOneLived(join(root, path), sessions);
+    return (inside || isData(path)) && changedDuring(join(root, path), sessions);
   };
   return changes.filter((change) => !isOutput(change));
 }
 
-/** Its topmost folder; a file of the tree itself lies beside the code. */
+/** Returns the topmost folder of a path; a file directly in the tree is next to the code. */
 function topOf(path: string): string {
   return path.includes('/') ? path.slice(0, path.indexOf('/')) : '';
 }
@@ -72,7 +73,7 @@ function outputFolders(store: string, root: string): string[] {
   return Array.isArray(folders) ? folders.filter((folder) => typeof folder === 'string') : [];
 }
 
-/** The folder of the checkpoint's folder, where it has one of its own; empty: the tree itself. */
+/** Returns the parent of the checkpoint's own folder, if it has one, else the file's folder. Empty: the tree itself. */
 function folderOf(path: string): string {
   const parts = path.split('/').slice(0, -1);
   const own = parts.findIndex(isCheckpointFolder);
@@ -83,15 +84,15 @@ function isInCheckpoint(path: string, folders: readonly string[]): boolean {
   return path.split('/').slice(0, -1).some(isCheckpointFolder) && folders.includes(folderOf(path));
 }
 
-/** What jobs name as files of theirs. */
+/** Tells whether a job declares a path as its file. */
 function declared(root: string): (path: string) => boolean {
   try {
     const patterns = [...readConfig(root).jobs.values()].flatMap(({ checkpoints, files }) => [
       ...checkpoints,
       ...files,
     ]);
-    const fits = patterns.map((pattern) => picomatch(`${pattern.replace(/\/+$/, '')}{,/**}`, { dot: true }));
-    return (path) => fits.some((fit) => fit(path));
+    const matchers = patterns.map((pattern) => picomatch(`${pattern.replace(/\/+$/, '')}{,/**}`, { dot: true }));
+    return (path) => matchers.some((fit) => fit(path));
   } catch {
     return () => false; // It cannot be read: then it declares nothing.
   }
@@ -101,7 +102,7 @@ function isData(path: string): boolean {
   return DATA.has(extname(path).toLowerCase()) && !WRITTEN_BY_HAND.test(path);
 }
 
-function changedWhileOneLived(path: string, sessions: readonly Session[]): boolean {
+function changedDuring(path: string, sessions: readonly Session[]): boolean {
   const time = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
   if (time === undefined) return false;
   return sessions.some(

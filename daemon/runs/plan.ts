@@ -1,4 +1,4 @@
-/** Before a resume or fork: which run, which checkpoint, which params, and what is not as it was. Changes nothing. */
+/** Plans a resume or fork: the run, the checkpoint, the params, and the differences since then. Changes nothing. */
 
 import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
@@ -13,7 +13,7 @@ import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import { codeDifference, type Measured, machineNow, measure } from './identity.ts';
 import { resolveProgram } from './interpreter.ts';
-import { keptResume } from './keep-job.ts';
+import { savedResumeCommand } from './keep-job.ts';
 import { chooseParams, describeDifferences, preflight } from './preflight.ts';
 import { isOfPackage } from './prepare.ts';
 import { pythonFacts } from './python-facts.ts';
@@ -24,11 +24,11 @@ export interface PlanOptions {
   from?: string;
   set?: Params;
   current?: string[];
-  /** The real words of a run without a job, where the record has masks. */
+  /** Real words of a run without a job, where the record has masks. */
   command?: readonly string[];
-  /** Of the client that asks. Empty: nothing is asked of an interpreter. */
+  /** Environment of the requesting client. Empty: no interpreter is asked. */
   environment?: Record<string, string>;
-  /** Of TensorFlow.js, where another is asked for. */
+  /** TensorFlow.js backend, if the request names another one. */
   backend?: string;
   interpreter?: string;
 }
@@ -41,11 +41,14 @@ export interface Plan {
   params: Params;
   overrides: string[];
   differences: PreflightDifference[];
-  /** Nothing tells its script to load the checkpoint: its files are put in place, and it is started once more. */
+  /**
+   * The command does not tell its script to load the checkpoint: its files are put in place and the script starts
+   * again.
+   */
   startsAnew: boolean;
-  /** Newer ones that lack a part, or are of a diverged state. */
+  /** Newer checkpoints that lack a part, or whose state has diverged. */
   passedOver: Checkpoint[];
-  /** What is in the tree now. */
+  /** Identity of the tree now. */
   measured: Measured;
 }
 
@@ -57,10 +60,10 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
     ? { checkpoint: await store.findCheckpoint(options.from, run), passedOver: [] }
     : await newestCheckpoint(context, run);
   const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
-  if (run.command) job.resume = keptResume(run, place.root);
+  if (run.command) job.resume = savedResumeCommand(run, place.root);
   const params = chooseParams(run, job.params as Params, current, set, job.module === undefined);
   const overrides = run.overrides.filter((name) => !current.includes(name));
-  // A command says what it needs by its words.
+  // A command says with its words what it needs.
   if (!run.command) requireKnown({ ...run, params, overrides }, context.secrets.of(run.id));
   const measured = await measure(context);
   const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
@@ -97,12 +100,12 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   return { run, checkpoint, passedOver, job, params, overrides: given, differences, startsAnew, measured };
 }
 
-/** Asked once a job: whoever accepts it knows that the script goes on by itself. */
+/** Difference to accept once for each job: accepting it means that the script continues by itself. */
 export const STARTS_ANEW: PreflightDifference = {
   kind: 'script',
   name: '',
   checkpoint: 'saved by the script itself',
-  current: 'the same command starts again, with its files in place; going on from them is up to the script',
+  current: 'the same command starts again, with its files in place; resuming from them is up to the script',
 };
 
 async function interpreterNow(job: JobConfig, root: string, options: PlanOptions): Promise<Record<string, string>> {
@@ -132,12 +135,12 @@ export function requireAccepted(differences: PreflightDifference[], accepted: bo
   if (accepted || differences.length === 0) return;
   throw new TrainstashError(
     'preflightDiffers',
-    `Not started, since something is not as it was at the checkpoint: ${describeDifferences(differences)}. Nothing was changed; --yes goes on all the same.`,
+    `Not started, because something differs from the checkpoint: ${describeDifferences(differences)}. Nothing was changed. Use --yes to start anyway.`,
     { differences },
   );
 }
 
-/** Finds what a resume goes on from; a fork without a good checkpoint of its own starts again where it started. */
+/** Finds the checkpoint to resume from. A fork without a good checkpoint of its own starts again where it started. */
 async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Pick<Plan, 'checkpoint' | 'passedOver'>> {
   const own = await store.checkpoints(run.id);
   const good = newestGood(own, run.monitor);
@@ -155,7 +158,7 @@ async function newestResumable({ store, place }: ProjectContext): Promise<Run> {
   if (newest) return newest;
   throw new TrainstashError(
     'notFound',
-    `No run of ${branch ?? 'this project'} is paused, failed or lost, so there is nothing to resume. \`trainstash ls\` lists all runs; \`trainstash resume RUN\` takes one of them.`,
+    `No run of ${branch ?? 'this project'} is paused, failed or lost, so there is nothing to resume. \`trainstash ls\` lists all runs; \`trainstash resume RUN\` resumes one of them.`,
     { what: 'run', query: '' },
   );
 }

@@ -1,4 +1,4 @@
-/** What is not as it was when a checkpoint was made. */
+/** Finds the differences between now and the time when a checkpoint was made. */
 import type { Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
@@ -11,7 +11,7 @@ export interface PreflightFacts {
   /** Code at the checkpoint and now; null: not kept. */
   code: { before: string | null; now: string | null; changed: string[] };
   environment: { before: Record<string, string>; now: Record<string, string> };
-  /** Params as the run has them and as the job would start today, where the job says something else. */
+  /** Params that the job would start with today, and those of the run. */
   jobParams: Params;
   params: Params;
 }
@@ -49,12 +49,12 @@ export function preflight(facts: PreflightFacts): PreflightDifference[] {
     if (then !== undefined && now !== undefined && then !== now)
       differences.push({ kind, name: name === kind ? '' : name, checkpoint: then, current: now });
   }
-  // A secret is compared as it is recorded: masked.
+  // Secrets are compared in their recorded form: masked.
   const shown = { params: maskParams(facts.params), before: maskParams(facts.run.params) };
   for (const [name, value] of Object.entries(maskParams(facts.jobParams))) {
     const kept = shown.params[name];
     if (kept === undefined || facts.run.overrides.includes(name)) continue;
-    // With --current and --set somebody has chosen already.
+    // With --current and --set the user has already chosen.
     const chosen = JSON.stringify(shown.before[name]) !== JSON.stringify(kept);
     if (!chosen && JSON.stringify(kept) !== JSON.stringify(value))
       differences.push({ kind: 'param', name, checkpoint: shortValue(kept), current: shortValue(value) });
@@ -62,13 +62,13 @@ export function preflight(facts: PreflightFacts): PreflightDifference[] {
   return differences;
 }
 
-/** The checkpoint's params, with some taken from the job as it is today and some set anew. */
+/** Combines the checkpoint's params with today's values from the job (`current`) and new ones (`set`). */
 export function chooseParams(
   run: Run,
   job: Params,
   current: readonly string[],
   set: Params,
-  /** A command says nothing of which params there are. */
+  /** True for a command, which does not declare its params. */
   anyName = false,
 ): Params {
   const known = Object.keys(run.params);

@@ -1,4 +1,4 @@
-/** Everything that a session needs before its process can be started. What fails here leaves nothing behind. */
+/** Prepares everything that a session needs before its process starts. A failure leaves nothing behind. */
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { fill, type Placeholders, paramVariables, withDebugger, wordsOf } from '
 import { type ProjectContext, sessionOf, sessionsPath } from './context.ts';
 import { isPython, resolveProgram } from './interpreter.ts';
 import { type KnownPartsStore, knownParts } from './known-parts.ts';
-import { type PutBack, putBack } from './put-back.ts';
+import { type RestoredFiles, restoreFiles } from './put-back.ts';
 import { pythonFacts } from './python-facts.ts';
 import { type Identity, newLaunch } from './records.ts';
 import { notPython } from './refusals.ts';
@@ -25,15 +25,15 @@ export interface SessionRequest {
   session: Session;
   job: JobConfig;
   checkpoint: Checkpoint | null;
-  /** Nothing tells its script to load the checkpoint: its files are put in place, and that is all. */
+  /** The command does not tell its script to load the checkpoint: its files are put in place, and that is all. */
   startsAnew?: boolean;
-  /** The worktree. */
+  /** Worktree to run in. */
   root: string;
-  /** What may have changed since the checkpoint, and was accepted. */
+  /** Differences from the checkpoint that the user has accepted. */
   accept: string[];
   environment: Record<string, string>;
   interpreter?: string;
-  /** Words between a Python and its script. */
+  /** Words between the interpreter and the script. */
   debugger?: readonly string[];
   overrides?: Partial<Launch>;
 }
@@ -41,16 +41,16 @@ export interface SessionRequest {
 export interface PreparedSession {
   directory: SessionDirectory;
   launch: Launch;
-  /** Why it trains on that back end; empty where somebody asked for it, or for a command. */
+  /** Reason for the chosen backend; empty where the user named it, or for a command. */
   backendReason: string;
-  /** Of a script that saves by itself. */
-  putBack: PutBack | null;
-  /** Writes down what code it runs; before its start. */
+  /** Result of restoring the files of a script that saves by itself. */
+  restoredFiles: RestoredFiles | null;
+  /** Records the code that the session runs; call it before `start`. */
   recordAs(identity: Identity): void;
   start(): ChildProcess;
 }
 
-/** `store` null: nobody resumes, as without a daemon. */
+/** Context of a preparation. `store` is null where nothing can be resumed, as without a daemon. */
 export interface PrepareContext
   extends Pick<ProjectContext, 'place' | 'trainer' | 'runner' | 'backends' | 'secrets'>,
     Partial<Pick<ProjectContext, 'announce'>> {
@@ -89,23 +89,26 @@ export async function prepareSession(context: PrepareContext, request: SessionRe
   }
 }
 
-/** Folder of a run for files of its own: `${dir}` of a command, `run.dir` of a script. */
+/** Returns a run's own folder for files: `${dir}` of a command, `run.dir` of a script. */
 export function filesOf(context: Pick<ProjectContext, 'place'>, run: Pick<Run, 'id'>): string {
   return inside(context.place.store, `files/${run.id}`);
 }
 
-/** Whether the state is of the Python package, which restores it by itself. */
+/** Tells whether the checkpoint's state belongs to the Python package, which restores it by itself. */
 export function isOfPackage(facts: CheckpointFile): boolean {
   return facts.place === null;
 }
 
-/** What becomes words of the command: not what the script itself has reported, which may be no option of it at all. */
+/**
+ * Selects the params to pass as words of the command, without those that the script itself has reported: they may not
+ * be options at all.
+ */
 function givenParams(run: Run, job: JobConfig, params: Params): Params {
   const names = new Set([...Object.keys(job.params), ...run.overrides]);
   return Object.fromEntries(Object.entries(params).filter(([name]) => names.has(name)));
 }
 
-/** The params that the launch file masks, as they are. */
+/** Returns the real values of the params that the launch file masks. */
 function secretsOf(launch: Launch, params: Params): Params {
   return Object.fromEntries(Object.entries(params).filter(([name]) => hasMask((launch.params as Params)[name])));
 }
@@ -113,26 +116,26 @@ function secretsOf(launch: Launch, params: Params): Params {
 async function prepareModule(
   context: PrepareContext,
   { run, job, checkpoint, environment, root }: SessionRequest,
-  asked: Launch,
+  requested: Launch,
   directory: SessionDirectory,
   facts: CheckpointFile | null,
 ): Promise<PreparedSession> {
   const { backend, options, node, reason } = await context.backends.choose({
-    wanted: asked.backend,
+    wanted: requested.backend,
     root,
     environment,
     checkpoint: facts?.environment ?? null,
     tell: (text) =>
       context.announce?.notice(null, { code: 'tryingBackends', level: 'info', text, step: null, at: Date.now() }),
   });
-  const launch: Launch = { ...asked, backend, backendOptions: options };
+  const launch: Launch = { ...requested, backend, backendOptions: options };
   SessionDirectory.create(sessionsPath(context), launch);
   if (checkpoint) await context.store?.restoreCheckpoint(checkpoint.id, directory.file('restore'));
   return {
     directory,
     launch,
     backendReason: reason,
-    putBack: null,
+    restoredFiles: null,
     recordAs: (identity) => record(context, launch, identity),
     start: () =>
       spawnTrainer(directory, context.trainer, launch.cwd, environment, {
@@ -154,22 +157,22 @@ async function prepareCommand(
   const params = realParams(run, job, context.secrets.of(run.id));
   const values: Placeholders = { run: run.id, dir, params: givenParams(run, job, params) };
   const ofScript = facts !== null && !isOfPackage(facts);
-  // Before anything is written: what is wrong in the command is said first.
+  // Before anything is written, so that a faulty command changes nothing.
   const first = commandOf(job, values, ofScript ? { ...values, checkpoint: '', stem: '' } : null);
-  const all = { ...environment, ...first.variables };
-  const [program] = resolveProgram(first.words, { cwd, root: launch.root, environment: all, interpreter });
+  const withVariables = { ...environment, ...first.variables };
+  const [program] = resolveProgram(first.words, { cwd, root: launch.root, environment: withVariables, interpreter });
   if (request.debugger && !isPython(program)) throw notPython(program);
   mkdirSync(dir, { recursive: true });
   SessionDirectory.create(sessionsPath(context), launch);
-  let back: PutBack | null = null;
+  let restored: RestoredFiles | null = null;
   if (checkpoint && facts) {
     await context.store?.restoreCheckpoint(checkpoint.id, directory.file('restore'));
     if (ofScript) {
       const links = await declaredLinks(launch.root, [...job.checkpoints, ...job.files]);
-      back = putBack({ root: launch.root, dir, links }, directory.file('restore'), facts);
+      restored = restoreFiles({ root: launch.root, dir, links }, directory.file('restore'), facts);
     }
   }
-  const { words, variables } = commandOf(job, values, back ? { ...values, ...back } : null);
+  const { words, variables } = commandOf(job, values, restored ? { ...values, ...restored } : null);
   const command = {
     words: maskWords([program, ...words.slice(1)]) as [string, ...string[]],
     cwd,
@@ -178,7 +181,7 @@ async function prepareCommand(
     checkpoints: job.checkpoints,
     usesPackage: facts !== null && isOfPackage(facts),
     parts: context.store ? await knownParts(context.store, run) : {},
-    facts: await pythonFacts(program, all),
+    facts: await pythonFacts(program, withVariables),
   };
   const resume = launch.resume && {
     ...launch.resume,
@@ -190,9 +193,9 @@ async function prepareCommand(
     directory,
     launch: complete,
     backendReason: '',
-    putBack: back,
+    restoredFiles: restored,
     recordAs: (identity) => record(context, complete, identity),
-    // What is on the disk is the command alone, and that with masks in it.
+    // The disk only holds the command with masks.
     start: () =>
       spawnTrainer(directory, context.runner, cwd, environment, {
         command: { words: withDebugger([program, ...words.slice(1)], request.debugger), env: variables },
@@ -207,13 +210,16 @@ function record(context: Pick<ProjectContext, 'place'>, launch: Launch, identity
   SessionDirectory.create(sessionsPath(context), launch);
 }
 
-/** The store has compared each byte with its hash on the way to this file. Null when there is none. */
+/**
+ * Identifies the restored file: the store has compared each byte with its hash while writing it. Null when there is
+ * none.
+ */
 function stampOf(path: string): NonNullable<Launch['resume']>['verified'] {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stat ? { ino: String(stat.ino), bytes: Number(stat.size), mtimeNs: String(stat.mtimeNs) } : null;
 }
 
-/** `from`: the placeholders of a checkpoint that the script is told to load. */
+/** Builds the command. `from` has the placeholders of a checkpoint that the script is told to load. */
 function commandOf(job: JobConfig, values: Placeholders, from: Placeholders | null) {
   const words = wordsOf(from && job.resume ? job.resume : job.run!, job.args, from && job.resume ? from : values);
   const own = Object.fromEntries(Object.entries(job.env).map(([name, text]) => [name, fill(text, values)]));

@@ -1,4 +1,4 @@
-/** One open project: its store, its runs, and what is done with them that is not a run's life. */
+/** An open project: its store, its runs, and the operations on them that do not belong to a run's life. */
 import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Run } from '../../protocol/domain.ts';
@@ -10,32 +10,32 @@ import { startStore } from '../store/client.ts';
 import { Pending } from '../store/pending.ts';
 import { networkFileSystem } from '../store/place.ts';
 import type { KeepPolicy } from '../store/retention.ts';
-import { adoptSessions, adoptStrays, soundSessions } from './adopt.ts';
+import { adoptSessions, adoptUnmanaged, intactSessions } from './adopt.ts';
 import { answerScripts } from './asked.ts';
 import { type Announcer, type ProjectContext, sessionOf, storeExists } from './context.ts';
 import type { Environment } from './environments.ts';
-import { writeEverything } from './everything.ts';
+import { writePlainFiles } from './everything.ts';
 import { keepPolicy } from './keep-policy.ts';
 import type { Device } from './launcher.ts';
 import { branchesOf, nameRuns } from './name-runs.ts';
 import { Runs } from './runs.ts';
 import { SecretParams } from './secret-params.ts';
-import { takeInSetAside } from './set-aside.ts';
+import { storeSetAside } from './set-aside.ts';
 import { Trash } from './trash.ts';
 import { Verifier } from './verify.ts';
 import { Worktrees } from './worktrees.ts';
 import { requireWritable } from './writable.ts';
 
 const DRAFT_LIFE_MS = 86_400_000;
-/** How late a script that was started by hand is seen. */
-const STRAYS_MS = 2_000;
-/** Runs that a cleaning up is about. */
+/** Interval of looks for scripts that were started by hand. */
+const UNMANAGED_LOOK_MS = 2_000;
+/** Limits of the lists for a clean-up. */
 const LARGEST = 50;
 const LISTED_OF_MANY = 100;
 const LISTED_OF_ONE = 5_000;
 
 export interface ProjectSetup {
-  /** Bundles: the store worker's, the trainer's and the runner's. */
+  /** Bundles of the store worker, the trainer and the runner. */
   storeWorker: URL;
   trainer: string;
   runner: string;
@@ -47,13 +47,13 @@ export interface ProjectSetup {
   ownEnvironment: Environment;
   quotaBytes?: number;
   made: MadeHere;
-  /** Takes away what is left over outside of a store by those who wrote there when they were killed. */
+  /** Removes files outside of a store that processes left there when they were killed. */
   sweep(store: string): void;
 }
 
-/** What is known of who has made a store. */
+/** Record of the stores that were made on this machine. */
 export interface MadeHere {
-  /** Nothing is there that could tell anything. */
+  /** Returns true if no store is there yet. */
   isYetToBeMade(store: string): boolean;
   isOurs(store: string, id: string | null): boolean;
   bind(store: string, id: string): void;
@@ -68,7 +68,7 @@ export class OpenProject {
   readonly context: ProjectContext;
   readonly #seen = new Set<string>();
   #answering: Promise<void> | null = null;
-  #strays: NodeJS.Timeout | null = null;
+  #unmanagedTimer: NodeJS.Timeout | null = null;
   #closed = false;
   readonly #made: MadeHere;
   readonly #sweep: ProjectSetup['sweep'];
@@ -138,28 +138,30 @@ export class OpenProject {
     const isOurs = isNew || this.#made.isOurs(place.store, id);
     if (branches) await nameRuns(store, branches, place);
     await adoptSessions(this.context, this.runs);
-    // Those that ended meanwhile are settled before anyone asks.
+    // Runs that ended meanwhile are settled before any request.
     await this.runs.settle();
     if (isOurs) await this.accept();
-    this.#lookForStrays();
+    this.#lookForUnmanaged();
   }
 
-  /** Whether the store was made here. One that was not is looked at, and nothing that it says is done. */
+  /**
+   * True if the store was made here. One that was made elsewhere can be viewed, but nothing that it says is executed.
+   */
   get isOurs(): boolean {
     return this.#isOurs;
   }
 
-  /** It was made here, or a person has said that it may be used. */
+  /** Accepts the store: it was made here, or the user has said that it may be used. */
   async accept(): Promise<void> {
     if (this.#isOurs) return;
     const { store, place, worktrees } = this;
     this.#made.bind(place.store, await store.giveId());
     this.#isOurs = true;
-    await takeInSetAside(this.context, (id) => this.runs.liveRuns().some((run) => run.id === id));
-    // With the store open it is ours alone.
+    await storeSetAside(this.context, (id) => this.runs.liveRuns().some((run) => run.id === id));
+    // Only this process has the store open.
     this.#sweep(place.store);
     await store.sweepStore();
-    for (const directory of soundSessions(this.context)) sweepSession(directory, this.context.log);
+    for (const directory of intactSessions(this.context)) sweepSession(directory, this.context.log);
     for (const draft of await store.draftsEndedBefore(Date.now() - DRAFT_LIFE_MS)) await store.purgeRun(draft);
     await worktrees.tidy(false);
   }
@@ -172,25 +174,27 @@ export class OpenProject {
     return this.runs.busy || this.verifier.busy;
   }
 
-  /** False once the store was deleted under us. */
+  /** False once somebody has deleted the store. */
   get exists(): boolean {
     return storeExists(this.context);
   }
 
-  /** Branches have other names than before, by their ids: so do their runs. */
+  /** Gives the runs of renamed branches their new names, by the branches' ids. */
   async branchesRenamed(names: ReadonlyMap<string, string>): Promise<void> {
     this.runs.branchesRenamed(names);
     for (const run of await this.store.nameBranches([...names])) this.context.announce.run(run);
   }
 
-  /** Where git fails the names stay what they were: whoever describes the project says so. */
+  /**
+   * Looks for renamed branches. Where git fails the names stay unchanged: the description of the project reports it.
+   */
   async lookAtBranches(): Promise<void> {
     await this.context.branches?.look().catch((error) => {
       if (!isError(error, 'gitUnusable')) throw error;
     });
   }
 
-  /** All checkpoints as plain files, metrics as CSV; then the store is gone. */
+  /** Writes all checkpoints as plain files and metrics as CSV, then deletes the store. */
   async eject(directory: string): Promise<{ directory: string; checkpoints: number; bytes: number }> {
     if (this.busy)
       throw new TrainstashError('wrongStatus', 'Runs are live; pause or stop them first. Nothing was changed.', {
@@ -206,7 +210,7 @@ export class OpenProject {
       );
     const pending = new Pending(this.place.store, directory);
     try {
-      const written = await writeEverything(this.store, pending.path);
+      const written = await writePlainFiles(this.store, pending.path);
       renameSync(pending.path, directory);
       await this.close();
       rmSync(this.place.store, { recursive: true, force: true });
@@ -216,9 +220,9 @@ export class OpenProject {
     }
   }
 
-  /** Sessions go on; the store is handed back. */
+  /** Closes the store; sessions continue. */
   async close(): Promise<void> {
-    if (this.#strays) clearTimeout(this.#strays);
+    if (this.#unmanagedTimer) clearTimeout(this.#unmanagedTimer);
     this.#closed = true;
     await this.worktrees.dispose();
     await this.runs.settle();
@@ -227,26 +231,26 @@ export class OpenProject {
     await this.store.close().catch(() => {});
   }
 
-  #lookForStrays(): void {
-    this.#strays = setTimeout(async () => {
-      // Not waited for: a large checkpoint takes long, and other scripts start meanwhile.
+  #lookForUnmanaged(): void {
+    this.#unmanagedTimer = setTimeout(async () => {
+      // Not awaited: a large checkpoint takes long, and other scripts start meanwhile.
       if (this.isOurs)
-        this.#answering ??= this.#quietly(answerScripts(this.context)).then(() => {
+        this.#answering ??= this.#logFailure(answerScripts(this.context)).then(() => {
           this.#answering = null;
         });
-      await this.#quietly(adoptStrays(this.context, this.runs, this.#seen));
-      if (!this.#closed) this.#lookForStrays();
-    }, STRAYS_MS);
-    this.#strays.unref();
+      await this.#logFailure(adoptUnmanaged(this.context, this.runs, this.#seen));
+      if (!this.#closed) this.#lookForUnmanaged();
+    }, UNMANAGED_LOOK_MS);
+    this.#unmanagedTimer.unref();
   }
 
-  async #quietly(work: Promise<void>): Promise<void> {
+  async #logFailure(work: Promise<void>): Promise<void> {
     await work.catch((error: Error) => {
       if (!this.#closed) this.context.log(`looking for scripts that were started by hand: ${error.message}`);
     });
   }
 
-  /** What is kept and why, of the runs that hold most or of one. */
+  /** Lists the kept checkpoints and the reasons, for the largest runs or for one run. */
   async kept(query: string | undefined): Promise<KeptRun[]> {
     const ids = query === undefined ? await this.store.largestRuns(LARGEST) : [(await this.store.findRun(query)).id];
     const kept: KeptRun[] = [];
@@ -265,27 +269,27 @@ export class OpenProject {
     return kept;
   }
 
-  /** The code that a run was started with, or a checkpoint made with. */
+  /** Finds the code that a run was started with, or that a checkpoint was made with. */
   async codeOf(source: string): Promise<{ code: string; leftOut: string[] }> {
     const run = await this.store.findRun(source).catch(() => null);
     const checkpoint = run ? null : await this.findCheckpoint(source);
     const own = run ?? (await this.store.requireRun(checkpoint!.run));
     const code = checkpoint ? (await this.store.requireFacts(checkpoint.id)).run.code : own.code;
     if (code === null)
-      throw new TrainstashError('notFound', `${own.name} has no code snapshot: its folder was no git repository.`, {
+      throw new TrainstashError('notFound', `${own.name} has no code snapshot: its folder was not a git repository.`, {
         what: 'file',
         query: source,
       });
     return { code, leftOut: own.codeLeftOut };
   }
 
-  /** As its newest session was told. */
+  /** Returns the retention policy that the run's newest session was launched with. */
   #policyOf(run: Run): KeepPolicy {
     const session = run.session && sessionOf(this.context, run.session);
     return keepPolicy(run, session ? session.launch() : null);
   }
 
-  /** `14@1200`, `14@best`, or an id. */
+  /** Finds a checkpoint: `14@1200`, `14@best`, or an id. */
   async findCheckpoint(query: string) {
     const at = query.lastIndexOf('@');
     if (at < 0) return this.store.findCheckpoint(query, null);
@@ -293,12 +297,15 @@ export class OpenProject {
   }
 }
 
-/** The folder itself, or the nearest above it that is there. */
+/** Returns the folder itself, or its nearest existing parent. */
 function existingFolder(path: string): string {
   return existsSync(path) ? path : existingFolder(dirname(path));
 }
 
-/** Somebody may make a repository of the project later. What is there already may be a link. */
+/**
+ * Writes a .gitignore, since the user may make a repository of the project later. An existing entry may be a link, so
+ * it stays.
+ */
 function ignoreInGit(store: string): void {
   try {
     writeFileSync(join(store, '.gitignore'), '*\n', { flag: 'wx' });

@@ -18,12 +18,15 @@ const FACTS = [
   'world',
 ];
 
-/** What bits depend on. A proof holds for this, and for no other. */
+/** Lists the facts that the bits depend on. A proof holds for these, and for no others. */
 export function proofFingerprint(environment: Record<string, string>): string {
   return FACTS.flatMap((name) => (environment[name] === undefined ? [] : [`${name} ${environment[name]}`])).join(', ');
 }
 
-/** A difference in an overlap does not tell why: `verify` does. Until then it counts as not deterministic. */
+/**
+ * Makes a proof from an overlap. A difference does not show its cause; until `verify` finds it, it counts as not
+ * deterministic.
+ */
 export function proofOf(overlap: Overlap, environment: Record<string, string>): Proof {
   return {
     kind: 'overlap',

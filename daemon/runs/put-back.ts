@@ -1,4 +1,7 @@
-/** Before a script of others goes on: the files of its checkpoint where it saved them, or, never over newer ones, beside. */
+/**
+ * Restores the files of a checkpoint before a script that saves by itself resumes: to the places where it saved them,
+ * or, where a newer file is in the way, in the session's folder.
+ */
 import {
   closeSync,
   copyFileSync,
@@ -21,80 +24,83 @@ import type { CheckpointFile } from '../../protocol/session.ts';
 import { OWN_FOLDER } from '../sessions/directory.ts';
 import { syncDirectory, syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
 
-export interface PutBack {
-  /** What the script is to load: absolute. */
+export interface RestoredFiles {
+  /** Absolute path that the script has to load. */
   checkpoint: string;
-  /** The same without its ending, for scripts that load several files by one name. */
+  /** Same path without its extension, for scripts that load several files by one name. */
   stem: string;
-  /** Files that were gone and are back. */
+  /** Files that were gone and have been restored. */
   restored: string[];
-  /** Files that are something else today; the checkpoint's own are in the session's folder. */
+  /** Files whose content differs today; the checkpoint's own are in the session's folder. */
   changed: string[];
-  /** Files whose places lie behind a link that nobody has declared: they were not put back there. */
+  /** Files whose places are behind an undeclared link: they were not restored there. */
   behindLinks: string[];
 }
 
 interface Places {
   root: string;
-  /** The run's own folder. */
+  /** Run's own folder. */
   dir: string;
   /** Folders of the project that are links and may be followed. */
   links: ReadonlySet<string>;
 }
 
-/** `restored` holds the checkpoint's files, verified. */
-export function putBack(places: Places, restored: string, facts: CheckpointFile): PutBack {
-  const { base: folder, below } = placeOf(places, facts.place ?? '');
-  const back: string[] = [];
+/** Restores files to the project. `folder` holds the checkpoint's verified files. */
+export function restoreFiles(places: Places, folder: string, facts: CheckpointFile): RestoredFiles {
+  const { base: target, below } = placeOf(places, facts.place ?? '');
+  const restored: string[] = [];
   const changed: string[] = [];
   const behindLinks: string[] = [];
   for (const { name } of facts.files) {
-    const target = targetOf(folder, below === '' ? name : `${below}/${name}`, places.links);
-    const source = inside(restored, name);
-    if (target === null) behindLinks.push(name);
-    else if (!lstatSync(target, { throwIfNoEntry: false })) {
-      mkdirSync(dirname(target), { recursive: true });
-      place(source, target);
-      back.push(name);
-    } else if (!isSameFile(source, target)) changed.push(name);
+    const path = targetOf(target, below === '' ? name : `${below}/${name}`, places.links);
+    const source = inside(folder, name);
+    if (path === null) behindLinks.push(name);
+    else if (!lstatSync(path, { throwIfNoEntry: false })) {
+      mkdirSync(dirname(path), { recursive: true });
+      copyNew(source, path);
+      restored.push(name);
+    } else if (!isSameFile(source, path)) changed.push(name);
   }
-  const base = changed.length + behindLinks.length === 0 ? join(folder, below) : restored;
+  const base = changed.length + behindLinks.length === 0 ? join(target, below) : folder;
   const checkpoint = join(base, mainOf(facts.files.map(({ name }) => name)));
   return {
     checkpoint,
     stem: checkpoint.slice(0, checkpoint.length - extname(checkpoint).length),
-    restored: back,
+    restored,
     changed,
     behindLinks,
   };
 }
 
-/** Where a place lies: `@dir/…` is below the run's own folder, everything else below the project. */
-function placeOf({ root, dir }: Places, place: string): { base: string; below: string } {
-  if (place === OWN_FOLDER) return { base: dir, below: '' };
-  if (place.startsWith(`${OWN_FOLDER}/`)) return { base: dir, below: place.slice(OWN_FOLDER.length + 1) };
-  return { base: root, below: place };
+/** Resolves a place: `@dir/…` is below the run's own folder, everything else below the project. */
+function placeOf({ root, dir }: Places, copyNew: string): { base: string; below: string } {
+  if (copyNew === OWN_FOLDER) return { base: dir, below: '' };
+  if (copyNew.startsWith(`${OWN_FOLDER}/`)) return { base: dir, below: copyNew.slice(OWN_FOLDER.length + 1) };
+  return { base: root, below: copyNew };
 }
 
-/** What was done with the files, for people. */
-export function wordsOfPutBack({
+/** Describes for people how the files were restored. */
+export function restoredText({
   restored,
   changed,
   behindLinks,
-}: PutBack): { level: Notice['level']; text: string }[] {
+}: RestoredFiles): { level: Notice['level']; text: string }[] {
   const words: { level: Notice['level']; text: string }[] = [];
   const is = (names: readonly string[], one: string, more: string) => (names.length === 1 ? one : more);
   if (restored.length > 0)
-    words.push({ level: 'info', text: `${listed(restored)} had gone and ${is(restored, 'is', 'are')} back.` });
+    words.push({
+      level: 'info',
+      text: `${listed(restored)} ${is(restored, 'was', 'were')} missing and ${is(restored, 'has', 'have')} been restored.`,
+    });
   if (changed.length > 0)
     words.push({
       level: 'warning',
-      text: `${listed(changed)} in the project ${is(changed, 'is', 'are')} not what the checkpoint holds and stayed; the script was given the checkpoint's own.`,
+      text: `${listed(changed)} in the project ${is(changed, 'differs', 'differ')} from the checkpoint and ${is(changed, 'was', 'were')} left alone; the script got the checkpoint's copy.`,
     });
   if (behindLinks.length > 0)
     words.push({
       level: 'warning',
-      text: `${listed(behindLinks)} would lie behind a link that trainstash.json does not name, and ${is(behindLinks, 'was', 'were')} not put back; the script was given the checkpoint's own.`,
+      text: `${listed(behindLinks)} would be behind a link that trainstash.json does not name, and ${is(behindLinks, 'was', 'were')} not restored; the script got the checkpoint's copy.`,
     });
   return words;
 }
@@ -103,7 +109,7 @@ function listed(names: readonly string[]): string {
   return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more files`;
 }
 
-/** Null: it lies behind a link. What is there is looked at before anything is done with it. */
+/** Resolves a file's target; null: it is behind a link. The path is checked before anything is written. */
 function targetOf(folder: string, name: string, links: ReadonlySet<string>): string | null {
   try {
     return inside(folder, name, { links, atEnd: 'link' });
@@ -113,7 +119,7 @@ function targetOf(folder: string, name: string, links: ReadonlySet<string>): str
   }
 }
 
-/** The folder that all files lie in, or the file with the weights. */
+/** Finds the folder that contains all files, or else the file with the weights. */
 export function mainOf(names: readonly string[]): string {
   if (names.length === 0) return '';
   const folder = names[0]!.includes('/') ? names[0]!.split('/')[0]! : null;
@@ -125,13 +131,16 @@ export function mainOf(names: readonly string[]): string {
   );
 }
 
-/** It appears whole. A copy, so that what the script does to its file leaves the session's alone. */
-function place(source: string, target: string): void {
+/**
+ * Copies a file so that it appears complete. A copy, not a link: changes by the script must not reach the session's
+ * file.
+ */
+function copyNew(source: string, target: string): void {
   const temporary = join(dirname(target), `${TEMPORARY_PREFIX}${randomId()}`);
   copyFileSync(source, temporary);
   syncFile(temporary);
   try {
-    // A link fails where a rename would replace what has appeared meanwhile.
+    // A link fails where a rename would replace a file that has appeared meanwhile.
     linkSync(temporary, target);
     rmSync(temporary);
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Which Python a command would get, with the versions of what decides its numbers. Runs no code of the project. */
+/** Asks the Python of a command for the versions that its numbers depend on. Runs no code of the project. */
 import { execFile } from 'node:child_process';
 import { basename } from 'node:path';
 import { COMPARED_PACKAGES } from '../../protocol/packages.ts';
@@ -14,7 +14,7 @@ for name in sys.argv[1:]:
     except Exception: pass
 print(json.dumps(facts))`;
 
-/** Empty when the program is no Python, or does not answer. */
+/** Resolves with the versions; empty when the program is not a Python, or does not answer. */
 export function pythonFacts(program: string, environment: Record<string, string>): Promise<Record<string, string>> {
   if (!/^(pypy|python)[\d.]*(\.exe)?$/i.test(basename(program))) return Promise.resolve({});
   return new Promise((resolve) => {

@@ -1,4 +1,6 @@
-/** Queued runs of a project, on disk: a daemon that dies takes none of them with it. Values of the environment are not there. */
+/**
+ * Queued runs of a project, on disk, so that they survive the daemon. Values of environment variables are not stored.
+ */
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -8,15 +10,15 @@ const FOLDER = 'queue';
 
 const entrySchema = v.object({
   run: v.string(),
-  /** When it was queued: they start in this order. */
+  /** Time of queueing: runs start in this order. */
   at: v.number(),
-  /** The worktree. */
+  /** Worktree to run in. */
   root: v.string(),
-  /** What it goes on from; null: it starts from the beginning. */
+  /** Checkpoint to resume from; null: from the beginning. */
   checkpoint: v.nullable(v.string()),
-  /** Somebody has accepted what was not as at the checkpoint. */
+  /** True if the user has accepted the differences from the checkpoint. */
   accept: v.boolean(),
-  /** What it is to run. */
+  /** Identity to run. */
   identity: v.object({
     branch: v.nullable(v.string()),
     branchId: v.optional(v.nullable(v.string())),
@@ -25,9 +27,9 @@ const entrySchema = v.object({
     code: v.nullable(v.string()),
   }),
   interpreter: v.nullable(v.string()),
-  /** Absolute path of the program that its command meant; null: it has none. */
+  /** Absolute path of the program that the command meant; null: it has none. */
   program: v.nullable(v.string()),
-  /** Names of the variables that its environment had; null: nobody knows. */
+  /** Names of the environment's variables; null: unknown. */
   variables: v.nullable(v.array(v.string())),
 });
 export type QueueEntry = v.InferOutput<typeof entrySchema>;
@@ -38,7 +40,7 @@ export class Queue {
 
   constructor(store: string) {
     this.#folder = join(store, FOLDER);
-    for (const name of listed(this.#folder)) {
+    for (const name of entryNames(this.#folder)) {
       const entry = v.safeParse(entrySchema, readJson(join(this.#folder, name)));
       if (entry.success) this.#entries.set(entry.output.run, entry.output);
     }
@@ -48,7 +50,7 @@ export class Queue {
     return this.#entries.size;
   }
 
-  /** In the order in which they are to start. */
+  /** Entries in the order in which they start. */
   get entries(): QueueEntry[] {
     return [...this.#entries.values()].sort((a, b) => a.at - b.at);
   }
@@ -57,7 +59,7 @@ export class Queue {
     return this.#entries.has(run);
   }
 
-  /** Also one that is there already: it keeps its turn. Durable before it returns. */
+  /** Adds or replaces an entry. An entry that is there already keeps its turn. Durable before it returns. */
   put(entry: QueueEntry): void {
     const known = this.#entries.get(entry.run);
     const kept = { ...entry, at: known?.at ?? entry.at };
@@ -70,7 +72,7 @@ export class Queue {
     if (this.#entries.delete(run)) rmSync(this.#path(run), { force: true });
   }
 
-  /** Gives branches that were renamed their new names, by their ids. */
+  /** Gives renamed branches their new names, by their ids. */
   branchesRenamed(names: ReadonlyMap<string, string>): void {
     for (const entry of this.entries) {
       const branch = names.get(entry.identity.branchId ?? '');
@@ -84,10 +86,10 @@ export class Queue {
 }
 
 export function hasQueue(store: string): boolean {
-  return listed(join(store, FOLDER)).length > 0;
+  return entryNames(join(store, FOLDER)).length > 0;
 }
 
-function listed(folder: string): string[] {
+function entryNames(folder: string): string[] {
   try {
     return readdirSync(folder).filter((name) => name.endsWith('.json'));
   } catch {

@@ -1,6 +1,6 @@
 /**
- * Queued runs: each starts at its turn if the tree holds the code that it was queued with, and if its environment is known;
- * else it waits, and says what for. Whoever is ready passes those that wait for a person.
+ * Queued runs. Each starts at its turn if the tree has the code that it was queued with, and if its environment is
+ * known; else it waits and says what for. A ready run passes those that wait for the user.
  */
 import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
@@ -11,32 +11,32 @@ import { jobOfRun } from './ad-hoc.ts';
 import { splitWords } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import { type Environment, lackOf, namesOf, programOf } from './environments.ts';
-import { type CodeDifference, codeDifference, differenceText, measure, measureAtRest } from './identity.ts';
+import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
+import { type CodeDifference, codeDifference, differenceText, measure, measureStable } from './identity.ts';
 import type { Barrier, Launcher, Launching } from './launcher.ts';
 import { planResume } from './plan.ts';
 import { describeDifferences } from './preflight.ts';
 import { Queue, type QueueEntry } from './queue.ts';
 import { lostParams } from './secret-params.ts';
 
-const UNTOLD: Waiting = { for: 'device', behind: null };
+const NOT_CHECKED_YET: Waiting = { for: 'device', behind: null };
 
 export interface QueuedSetup {
   context: ProjectContext;
   launcher: Launcher;
   barrier: Barrier;
-  /** The words of a run without a job, as they were given; undefined when nobody knows them any more. */
+  /** Returns the words of a run without a job as they were given; undefined when they are no longer known. */
   wordsOf(run: string): readonly string[] | undefined;
-  /** A daemon's own environment is that of the shell or editor which started it. */
+  /** Environment of the daemon: that of the shell or editor which started it. */
   ownEnvironment: Environment;
 }
 
 export class QueuedRuns {
   readonly #setup: QueuedSetup;
   readonly #queue: Queue;
-  /** The newest that a client has offered. */
+  /** Newest environment that a client has offered. */
   #offered: Environment | null = null;
-  /** Being looked at: what is taken out meanwhile must not start. */
+  /** Run being checked: if it is removed from the queue meanwhile, it must not start. */
   #starting: string | null = null;
 
   constructor(setup: QueuedSetup) {
@@ -56,7 +56,7 @@ export class QueuedRuns {
     return this.#queue.has(run);
   }
 
-  /** It keeps its turn if it is queued already. */
+  /** Adds a run to the queue. A run that is queued already keeps its turn. */
   async add({ run, job, checkpoint, accept, root, measured }: Launching, environment: Environment): Promise<Run> {
     const { launcher } = this.#setup;
     const words = wordsOf(job);
@@ -73,10 +73,10 @@ export class QueuedRuns {
       program: words && programOf(words, { ...placeOf(root, job), ...environment }),
       variables: namesOf(environment.environment),
     });
-    return launcher.put({ ...run, status: 'queued', reason: '', waiting: UNTOLD });
+    return launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
   }
 
-  /** Gives branches that were renamed their new names, by their ids; their runs get them in the store. */
+  /** Gives renamed branches their new names, by their ids; the store updates the runs. */
   branchesRenamed(names: ReadonlyMap<string, string>): void {
     this.#queue.branchesRenamed(names);
   }
@@ -86,34 +86,35 @@ export class QueuedRuns {
     if (this.#starting === run) this.#starting = null;
   }
 
-  /** From a client of this project: what those that have lost theirs may be launched with. */
+  /** Accepts the environment of a client of this project, for runs whose own is lost. */
   offer(environment: Environment): void {
     this.#offered = environment;
   }
 
   /**
-   * After a start of the daemon: every queued run has its place again, also one of an earlier version, and one that the
-   * daemon before was about to start.
+   * Restores the queue after a start of the daemon: also runs of an earlier version, and a run that the previous daemon
+   * was about to start.
    */
   async recover(isLive: (run: string) => boolean): Promise<void> {
     const { context, launcher } = this.#setup;
     const waiting = await context.store.runsWithStatus(['queued', 'starting']);
     for (const run of waiting) {
       if (isLive(run.id)) this.#queue.remove(run.id);
-      else if (this.#queue.has(run.id)) await launcher.put({ ...run, status: 'queued', reason: '', waiting: UNTOLD });
-      else if (run.status === 'queued') this.#queue.put(entryOfOld(run, context));
+      else if (this.#queue.has(run.id))
+        await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+      else if (run.status === 'queued') this.#queue.put(migratedEntry(run, context));
     }
     const known = new Set(waiting.map(({ id }) => id));
     for (const { run } of this.#queue.entries) if (!known.has(run)) this.#queue.remove(run);
   }
 
-  /** How many wait for an environment. */
+  /** Counts the runs that wait for an environment. */
   async needEnvironment(): Promise<number> {
     const runs = await Promise.all(this.#queue.entries.map(({ run }) => this.#setup.context.store.run(run)));
     return runs.filter((run) => run?.waiting?.for === 'environment').length;
   }
 
-  /** Starts it if it may; true: the device is taken. */
+  /** Starts a run if it may. Returns true if the device is taken. */
   async tryStart(id: string): Promise<boolean> {
     const entry = this.#queue.entries.find(({ run }) => run === id);
     const run = entry && (await this.#setup.context.store.run(id));
@@ -137,7 +138,7 @@ export class QueuedRuns {
     }
   }
 
-  /** `behind`: the run that it waits for. */
+  /** Records that a run waits for the device; `behind` is the run that it waits for. */
   async waitForDevice(id: string, behind: Run | null): Promise<void> {
     const run = await this.#setup.context.store.run(id);
     if (run?.status !== 'queued' || (run.waiting && run.waiting.for !== 'device')) return;
@@ -153,8 +154,8 @@ export class QueuedRuns {
     const { launcher, barrier, context } = this.#setup;
     const place = { ...context.place, root: entry.root };
     const here = { ...context, place };
-    // At the end of another run nothing is likely to move; where the code was another one a moment ago, it is.
-    const measured = run.waiting?.for === 'code' ? await measureAtRest(here) : await measure(here);
+    // At the end of another run nothing is likely to move; where the code differed a moment ago, it may.
+    const measured = run.waiting?.for === 'code' ? await measureStable(here) : await measure(here);
     if (measured === null) return false;
     const difference = await codeDifference(here, entry.identity, measured.identity);
     if (difference.code) return this.#wait(run, 'code', codeText(run, difference, entry, measured.identity));
@@ -172,23 +173,23 @@ export class QueuedRuns {
     }
     const launching = await this.#launchingOf(entry, run, job, here, environment);
     if (typeof launching === 'string') return this.#wait(run, 'code', launching);
-    // Somebody may have dropped or started it meanwhile.
+    // The user may have dropped or started it meanwhile.
     if (this.#starting !== run.id || launcher.isLaunching(run.id)) return false;
     launcher.remember(run.id, environment);
     await launcher.beginQueued({ ...launching, measured });
-    // Not before: a daemon that dies in between leaves it queued.
+    // Removed only now: if the daemon dies before, the run is still queued.
     this.#queue.remove(run.id);
     return true;
   }
 
-  /** Null: it has words that were not kept. */
+  /** Returns the run's job; null: its command has words that were not kept. */
   #jobOf(run: Run, { root }: QueueEntry): JobConfig | null {
     if (!run.command) return findJob(readConfig(root), run.job);
     const words = this.#setup.wordsOf(run.id);
     return !words && maskedCount(run.command.words) > 0 ? null : jobOfRun(run, words);
   }
 
-  /** A text: what it lacks in those that there are. */
+  /** Finds an environment for the run, or explains what the available ones lack. */
   #environmentOf(entry: QueueEntry, job: JobConfig): Environment | string {
     const { launcher, ownEnvironment } = this.#setup;
     const own = launcher.environmentOf(entry.run);
@@ -199,11 +200,11 @@ export class QueuedRuns {
       interpreter: entry.interpreter ?? interpreter,
     });
     const candidates = [...(this.#offered ? [this.#offered] : []), ownEnvironment].map(withInterpreter);
-    const fits = candidates.find((candidate) => lackOf(candidate, needs) === null);
-    return fits ?? lackOf(candidates[0]!, needs)!;
+    const suitable = candidates.find((candidate) => obstacleOf(candidate, needs) === null);
+    return suitable ?? obstacleOf(candidates[0]!, needs)!;
   }
 
-  /** A text: what is not as it was when it was queued. */
+  /** Plans the launch, or explains what has changed since queueing. */
   async #launchingOf(
     entry: QueueEntry,
     run: Run,
@@ -216,12 +217,12 @@ export class QueuedRuns {
     const command = this.#setup.wordsOf(run.id);
     const plan = await planResume(here, { run: run.id, from: entry.checkpoint, command, environment, interpreter });
     if (plan.differences.length > 0 && !entry.accept)
-      return `waits, since something is not as it was: ${describeDifferences(plan.differences)}. ${waysOut(run)}`;
+      return `waits, because something has changed: ${describeDifferences(plan.differences)}. ${nextSteps(run)}`;
     return { ...rest, job: plan.job, checkpoint: plan.checkpoint, startsAnew: plan.startsAnew, passedOver: [] };
   }
 
   async #wait(run: Run, what: Waiting['for'], text: string, behind: number | null = null): Promise<false> {
-    // It was dropped or is being started while it was looked at: what is said of it then is not ours to write over.
+    // It was dropped or is being started meanwhile: its record must not be overwritten.
     if (!this.#queue.has(run.id) || this.#setup.launcher.isLaunching(run.id)) return false;
     const reason = maskText(text);
     const waiting: Waiting = { for: what, behind };
@@ -231,8 +232,8 @@ export class QueuedRuns {
   }
 }
 
-function waysOut({ number }: Run): string {
-  return `\`trainstash resume ${number}\` starts it all the same, \`trainstash stop ${number}\` drops it.`;
+function nextSteps({ number }: Run): string {
+  return `\`trainstash resume ${number}\` starts it anyway, \`trainstash stop ${number}\` drops it.`;
 }
 
 function codeText(
@@ -241,11 +242,11 @@ function codeText(
   { identity }: QueueEntry,
   now: Parameters<typeof differenceText>[2],
 ): string {
-  return `waits for its code: ${differenceText(difference, identity, now)}. It starts by itself when that is back. ${waysOut(run)}`;
+  return `waits for its code: ${differenceText(difference, identity, now)}. It starts automatically once that is back. ${nextSteps(run)}`;
 }
 
 function environmentText({ number }: Run, lack: string): string {
-  return `waits for its environment: ${lack}. \`trainstash resume ${number}\`, from a shell that has it, starts it.`;
+  return `waits for its environment: ${lack}. \`trainstash resume ${number}\` in a shell that has it starts the run.`;
 }
 
 function secretText({ number }: Run): string {
@@ -257,7 +258,7 @@ function secretParamsText({ number }: Run, lost: readonly string[]): string {
   return `waits for ${lost.join(' and ')}, which looks like a secret and was not kept: \`trainstash resume ${number} ${options}\` starts it.`;
 }
 
-/** The words that tell its program; null: it is no command. */
+/** Returns the words that name the program; null: the job has no command. */
 function wordsOf({ run }: JobConfig): readonly string[] | null {
   return typeof run === 'string' ? splitWords(run) : (run ?? null);
 }
@@ -266,8 +267,8 @@ function placeOf(root: string, { cwd }: JobConfig): { root: string; cwd: string 
   return { root, cwd: join(root, cwd ?? '') };
 }
 
-/** Of a version that kept no more than the run itself. */
-function entryOfOld(run: Run, { place }: ProjectContext): QueueEntry {
+/** Makes an entry for a run that an earlier version queued without one. */
+function migratedEntry(run: Run, { place }: ProjectContext): QueueEntry {
   const { branch, branchId, commit, dirty, code } = run;
   return {
     run: run.id,

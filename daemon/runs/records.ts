@@ -1,4 +1,4 @@
-/** New records with everything in its first state. */
+/** Makes new records in their first state. */
 
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Params, Run, Session } from '../../protocol/domain.ts';
@@ -17,7 +17,7 @@ export interface Identity {
   code: string | null;
   /** Files too large for the snapshot. */
   codeLeftOut: string[];
-  /** Why the code could not be kept. */
+  /** Reason why the code could not be kept. */
   codeProblem?: string | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What a request to a run is refused with. */
+/** Errors for requests to a run. */
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { duration, integer } from '../../protocol/words.ts';
@@ -10,7 +10,7 @@ export function wrongStatus(run: Run, allowed: readonly string[], verb: string):
   return new TrainstashError('wrongStatus', message, { run: run.id, status: run.status, allowed: [...allowed] });
 }
 
-/** Of a script that cannot save when asked: what ending it now costs. */
+/** Makes the error for a script that cannot save when asked: ending it now loses steps. */
 export function pauseLoses(run: Run, checkpoints: readonly Checkpoint[]): TrainstashError {
   const newest = newestGood(checkpoints, run.monitor) ?? null;
   const seconds = Math.round((Date.now() - (newest?.createdAt ?? run.startedAt ?? run.createdAt)) / 1000);
@@ -19,7 +19,7 @@ export function pauseLoses(run: Run, checkpoints: readonly Checkpoint[]): Trains
     : 'back to the beginning, since it has saved nothing yet';
   return new TrainstashError(
     'pauseLoses',
-    `The script of ${run.name} saves by itself only. Stop now: ${back} (${duration(seconds)} lost). Nothing was done; --yes stops it all the same.`,
+    `The script of ${run.name} only saves by itself. Stopping it now means going ${back} (${duration(seconds)} lost). Nothing was done; use --yes to stop it anyway.`,
     { run: run.id, step: run.step, checkpointStep: newest?.step ?? null, seconds },
   );
 }
@@ -27,7 +27,7 @@ export function pauseLoses(run: Run, checkpoints: readonly Checkpoint[]): Trains
 export function cannotSave(run: Run): TrainstashError {
   return new TrainstashError(
     'wrongStatus',
-    `The script of ${run.name} saves by itself only; its next file is taken in when it comes. With the trainstash package in it, it saves when asked. Nothing was done.`,
+    `The script of ${run.name} only saves by itself; Trainstash stores its next file when it appears. A script that uses the trainstash package saves on request. Nothing was done.`,
     { run: run.id, status: run.status, allowed: [] },
   );
 }
@@ -35,16 +35,16 @@ export function cannotSave(run: Run): TrainstashError {
 export function notPython(program: string): TrainstashError {
   return new TrainstashError(
     'notPython',
-    `Only what Python itself runs can be debugged, and this begins with "${program}". Nothing was started.`,
+    `Only a command that Python itself runs can be debugged, but this one starts with "${program}". Nothing was started.`,
     { program },
   );
 }
 
-/** Of a store that this user has not made on this machine. */
+/** Makes the error for a store that this user has not made on this machine. */
 export function madeElsewhere({ store, root }: Place): TrainstashError<'storeElsewhere'> {
   return new TrainstashError(
     'storeElsewhere',
-    `This store was made elsewhere: by another user or on another machine, or it is a copy (${store}). What it says would be run, and its files would be put where it says. Nothing was started or written. If you know where it comes from, say so once with --trust; \`trainstash ls\` and \`show\` look at it without.`,
+    `This store was made elsewhere: by another user or on another machine, or it is a copy (${store}). Using it would run the commands in it and write files to the paths in it. Nothing was started or written. If you know where it comes from, accept it once with --trust; \`trainstash ls\` and \`show\` work without that.`,
     { store, root },
   );
 }

@@ -1,15 +1,18 @@
-/** Clients that wait for a checkpoint which they have asked a trainer for. */
+/** Clients that wait for a checkpoint that they have requested from a trainer. */
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { type Deferred, deferred } from './deferred.ts';
 
-/** A request that was answered comes with the inbox; without one after this long it has failed. */
+/**
+ * Wait after the answer: an answered request's checkpoint comes through the inbox; if it has not come by then, it
+ * failed.
+ */
 const GRACE_MS = 30_000;
 
 export class CheckpointRequests {
   #waiting: { seq: number; done: Deferred<Checkpoint> }[] = [];
 
-  /** `seq`: of the control that asks for it. */
+  /** Adds a request; `seq` is that of its control file. */
   add(seq: number): Promise<Checkpoint> {
     const done = deferred<Checkpoint>();
     this.#waiting.push({ seq, done });
@@ -22,7 +25,7 @@ export class CheckpointRequests {
     this.#waiting = [];
   }
 
-  /** The trainer has done what it could. */
+  /** Records that the trainer has done what it could. */
   answered(seq: number): void {
     const failed = new TrainstashError(
       'storeFull',

@@ -1,4 +1,4 @@
-/** When a crashed run is started again. An immutable value: `next` is all there is to know, and needs no clock. */
+/** Restart policy for crashed runs. An immutable value: `next` is all there is to know, and needs no clock. */
 export interface RestartPolicy {
   readonly max: number;
   readonly used: number;
@@ -10,8 +10,8 @@ const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 60_000;
 
 /**
- * How long to wait, and the policy afterwards; or why not. Errors in the config or the checkpoint would come again, so
- * they are not tried; after a reboot nobody knows whether the user wants the machine busy.
+ * Returns the delay and the next policy, or the reason for no restart. Errors in the config or the checkpoint would
+ * happen again, so they are not retried; after a reboot the user may not want the machine to be busy.
  */
 export function nextRestart(
   policy: RestartPolicy,
@@ -20,7 +20,7 @@ export function nextRestart(
   if (policy.max === 0) return { refused: '' };
   if (ending.rebooted) return { refused: 'the machine was restarted' };
   if (ending.code !== null && ending.code !== 'internal') return { refused: `it would fail again (${ending.code})` };
-  // A run that got further is a new story: only crashes in a row count.
+  // Progress resets the count: only crashes in a row count.
   const used = ending.progressed ? 0 : policy.used;
   if (used >= policy.max) return { refused: `${policy.max} restarts in a row did not help` };
   return {

@@ -1,6 +1,6 @@
 /**
- * The runs of one project: start, resume, fork, pause, stop, queue, restart. The truth is in session directories and
- * the store; what is in memory here can be lost at any moment.
+ * Runs of one project: start, resume, fork, pause, stop, queue, restart. The truth is in session directories and the
+ * store; the state in memory can be lost at any moment.
  */
 import { relative } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
@@ -35,7 +35,7 @@ export interface StartOptions extends LaunchOptions {
   job: string;
   params: Params;
   seed?: number;
-  /** Run this, without a job. */
+  /** Command to run, without a job. */
   command?: readonly string[];
   cwd?: string;
 }
@@ -48,7 +48,7 @@ export class Runs {
   readonly #context: ProjectContext;
   readonly #launcher: Launcher;
   readonly #barrier: Barrier;
-  /** The words of runs without a job, as they were given: what is on disk may have masks in it. */
+  /** Words of runs without a job, as they were given: the words on disk may have masks. */
   readonly #commands = new Map<string, readonly string[]>();
 
   readonly #device: Device;
@@ -73,19 +73,21 @@ export class Runs {
     return this.#launcher.busy || this.queued.size > 0;
   }
 
-  /** Something of this project trains, or is about to. */
+  /** True if this project trains, or is about to. */
   get takesDevice(): boolean {
     return this.#launcher.busy;
   }
 
   // ---- start, resume, fork ----
 
-  async start({ job: name, params: given, seed, command, cwd, ...options }: StartOptions): Promise<Run> {
+  async start({ job: name, params: withoutUndefined, seed, command, cwd, ...options }: StartOptions): Promise<Run> {
     const context = this.#at(options.root);
     const { root } = context.place;
     const folder = cwd === undefined ? '' : relative(root, cwd);
-    const job = command ? jobOfCommand(withParams(command, given), folder) : findJob(readConfig(root), name);
-    const params = command ? paramsOf(maskWords(job.run as string[])) : { ...(job.params as Params), ...given };
+    const job = command ? jobOfCommand(withParams(command, withoutUndefined), folder) : findJob(readConfig(root), name);
+    const params = command
+      ? paramsOf(maskWords(job.run as string[]))
+      : { ...(job.params as Params), ...withoutUndefined };
     await this.#beforeLaunch(root, job);
     const measured = await measure(context);
     const run = await this.#context.store.createRun(
@@ -94,7 +96,7 @@ export class Runs {
         kind: kindOf(job),
         command: command && { words: maskWords(job.run as string[]), cwd: folder },
         params: maskParams(params),
-        overrides: Object.keys(given),
+        overrides: Object.keys(withoutUndefined),
         seed: seed ?? job.seed ?? 0,
         backend: options.backend ?? (job.module === undefined ? '' : (job.backend ?? options.backendSetting ?? 'auto')),
         identity: measured.identity,
@@ -113,9 +115,13 @@ export class Runs {
 
   async #plan(context: ProjectContext, options: PlanOptions): Promise<Plan> {
     const run = options.run === undefined ? null : await this.#context.store.findRun(options.run).catch(() => null);
-    // A command that is given once more means what it says.
-    const said = options.command ? { set: { ...paramsOf(maskWords(options.command)), ...options.set } } : {};
-    return planResume(context, { command: run ? this.#commands.get(run.id) : undefined, ...given(options), ...said });
+    // A command that is given again applies as given.
+    const overrides = options.command ? { set: { ...paramsOf(maskWords(options.command)), ...options.set } } : {};
+    return planResume(context, {
+      command: run ? this.#commands.get(run.id) : undefined,
+      ...given(options),
+      ...overrides,
+    });
   }
 
   async resume({ accept, ...options }: ResumeOptions): Promise<Run> {
@@ -145,8 +151,8 @@ export class Runs {
     };
     context.secrets.remember(run.id, plan.params);
     const { job, checkpoint, startsAnew, passedOver, measured } = plan;
-    const what = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured };
-    return this.#begin(what, { ...options, queue: options.queue ?? false });
+    const launch = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured };
+    return this.#begin(launch, { ...options, queue: options.queue ?? false });
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
@@ -161,7 +167,7 @@ export class Runs {
         query,
       });
     }
-    // Code and params are today's by intent: a fork is for trying something else.
+    // Code and params are today's on purpose: a fork is for trying something else.
     requireAccepted(
       differences.filter(({ kind }) => kind !== 'code' && kind !== 'param'),
       accept,
@@ -199,12 +205,12 @@ export class Runs {
     }
     this.#launcher.remember(run.id, environment);
     const begun = await this.#launcher.begin(own ? { ...launching, debugger: own } : launching);
-    // What could not be started keeps its place.
+    // A run that could not be started keeps its place.
     this.queued.remove(run.id);
     return begun;
   }
 
-  /** Files of a branch are to be in place before a run that reads or writes them begins. */
+  /** Puts the files of the branch in place before a run that reads or writes them begins. */
   async #beforeLaunch(root: string, job: JobConfig): Promise<void> {
     await this.#barrier.before(root, job.files.length > 0 || job.checkpoints.length > 0);
   }
@@ -217,32 +223,32 @@ export class Runs {
   // ---- what switching branches needs ----
 
   liveAt(root: string): { run: Run; writesFiles: boolean }[] {
-    // Of the branch that was there when it was launched, which need not be that of the run's first session.
+    // With the branch that was there at its launch, which need not be that of the run's first session.
     return this.#launcher.live
       .filter((live) => live.launch.root === root)
-      .map((live) => ({ run: live.here, writesFiles: live.writesFiles }));
+      .map((live) => ({ run: live.atLaunch, writesFiles: live.writesFiles }));
   }
 
   wroteUntil(root: string, branchId: string): number {
     return this.#launcher.wroteUntil(root, branchId);
   }
 
-  /** Gives branches that were renamed their new names, by their ids. */
+  /** Gives renamed branches their new names, by their ids. */
   branchesRenamed(names: ReadonlyMap<string, string>): void {
     this.#launcher.branchesRenamed(names);
     this.queued.branchesRenamed(names);
   }
 
-  /** A live run's branch is no longer the one in its worktree. */
+  /** Warns a live run that HEAD has left its branch in its worktree. */
   async codeMoved(id: string, to: string): Promise<void> {
     await this.#launcher.find(id)?.codeMoved(to);
   }
 
-  /** As soon as it has paused, with the environment it had; where something is not as it was it is offered only. */
+  /** Resumes a run as soon as it has paused, with the environment it had; if something differs, only offers it. */
   async resumeAgain(id: string, root: string): Promise<void> {
     await this.#launcher.find(id)?.follower.finished;
     const options = this.#launcher.environmentOf(id);
-    if (!options) return this.#offer(id, 'its environment is not known any more');
+    if (!options) return this.#offer(id, 'its environment is no longer known');
     try {
       await this.resume({ run: id, root, ...options, accept: false });
     } catch (error) {
@@ -253,7 +259,7 @@ export class Runs {
 
   async #offer(id: string, why: string): Promise<void> {
     const run = await this.#context.store.findRun(id);
-    const text = `It was paused when HEAD left its branch, and was not resumed by itself: ${why}. \`trainstash resume ${run.number}\` goes on with it.`;
+    const text = `It was paused when HEAD left its branch, and was not resumed automatically: ${why}. \`trainstash resume ${run.number}\` resumes it.`;
     const notice = { code: 'canResume', level: 'warning' as const, text, step: run.step, at: Date.now() };
     await this.#launcher.put({ ...run, notices: [...run.notices, notice] });
     this.#context.announce.notice(run, notice);
@@ -261,7 +267,7 @@ export class Runs {
 
   // ---- requests to a live run ----
 
-  /** Throws `pauseLoses` for a script that cannot save when asked, unless that was accepted. */
+  /** Pauses a run. Throws `pauseLoses` for a script that cannot save when asked, unless that was accepted. */
   async pause(query: string, accept = false): Promise<Run> {
     const run = await this.#context.store.findRun(query);
     if (run.status === 'queued') return this.#unqueue(run, 'paused');
@@ -274,7 +280,7 @@ export class Runs {
 
   async input(query: string, input: TerminalInput): Promise<void> {
     const run = await this.#context.store.findRun(query);
-    const live = this.#requireLive(run, 'typed to', true);
+    const live = this.#requireLive(run, 'sent input', true);
     if (live.launch.command) live.follower.directory.writeInput(input);
   }
 
@@ -311,7 +317,7 @@ export class Runs {
     this.#launcher.adopt(run, session, launch);
   }
 
-  /** The tree of a worktree is another one: what waits for its code may start. */
+  /** Reports a changed tree of a worktree: runs that wait for their code may start. */
   headMoved(): void {
     if (this.queued.size > 0) void this.#device.changed();
   }
@@ -331,15 +337,15 @@ export class Runs {
 
   async #unqueue(run: Run, status: RunStatus): Promise<Run> {
     this.queued.remove(run.id);
-    // One that is paused is to be found again; one that was dropped has never been more than an intention.
+    // A paused run must be found again; one that was dropped never did anything, so it is a draft.
     const draft = status === 'stopped' && run.sessions === 0;
-    const taken = { ...run, status, reason: 'taken out of the queue', waiting: null, endedAt: Date.now(), draft };
-    const left = await this.#launcher.put(taken);
+    const unqueued = { ...run, status, reason: 'removed from the queue', waiting: null, endedAt: Date.now(), draft };
+    const left = await this.#launcher.put(unqueued);
     void this.#device.changed();
     return left;
   }
 
-  /** `whileStarting`: also before it has done a step. */
+  /** Returns the live run; with `whileStarting` also before its first step. */
   #requireLive(run: Run, verb: string, whileStarting = false): LiveRun {
     const live = this.#launcher.find(run.id);
     if (live && (whileStarting || live.run.status !== 'starting')) return live;
@@ -353,7 +359,7 @@ function kindOf(job: JobConfig): Run['kind'] {
 
 const FROM_THE_BEGINNING = { checkpoint: null, startsAnew: false, passedOver: [] };
 
-/** What is given, without what is not: an absent option must not hide the one that is known. */
+/** Drops undefined options: an absent option must not hide a known value. */
 function given<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }

@@ -1,26 +1,26 @@
-/** What is said of a run's launch, for people. Pure. */
+/** Texts about a run's launch, for people. Pure. */
 import type { Checkpoint, CodeIdentity, Monitor, Notice, Run } from '../../protocol/domain.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import { isDiverged } from '../store/retention.ts';
 import { type CodeDifference, differenceText } from './identity.ts';
-import { type PutBack, wordsOfPutBack } from './put-back.ts';
+import { type RestoredFiles, restoredText } from './put-back.ts';
 import type { Identity } from './records.ts';
 
 const MAX_NAMED = 4;
 
-export type Said = Pick<Notice, 'code' | 'level' | 'text'>;
+export type LaunchNotice = Pick<Notice, 'code' | 'level' | 'text'>;
 
-/** Says what was done with the files of a script that is to go on from them. */
-export function putBackSaid(back: PutBack): Said[] {
-  return wordsOfPutBack(back).map((words) => ({ code: 'putBack', ...words }));
+/** Describes how the files of a script that resumes from them were restored. */
+export function restoredNotices(back: RestoredFiles): LaunchNotice[] {
+  return restoredText(back).map((words) => ({ code: 'putBack', ...words }));
 }
 
-/** Tells what is newer than the checkpoint, of `step`, that a run goes on from, and why each is passed over. */
-export function passedOverSaid(
+/** Lists the checkpoints newer than `step`, from which a run resumes, and why each was passed over. */
+export function passedOverNotices(
   { number, monitor }: Pick<Run, 'number' | 'monitor'>,
   step: number,
   checkpoints: readonly Checkpoint[],
-): Said[] {
+): LaunchNotice[] {
   if (checkpoints.length === 0) return [];
   const named = checkpoints
     .slice(-MAX_NAMED)
@@ -28,29 +28,29 @@ export function passedOverSaid(
   const more = checkpoints.length - named.length;
   const all = more > 0 ? [...named, counted(more, 'other')] : named;
   const which = checkpoints.length === 1 ? 'it' : 'one of them';
-  const text = `It goes on from step ${integer(step)}. Newer checkpoints were passed over: ${all.join('; ')}. \`trainstash resume ${number} --from STEP\` takes ${which} all the same.`;
+  const text = `It resumes from step ${integer(step)}. Newer checkpoints were passed over: ${all.join('; ')}. \`trainstash resume ${number} --from STEP\` uses ${which} anyway.`;
   return [{ code: 'passedOver', level: 'warning', text }];
 }
 
 function reasonsOf(checkpoint: Checkpoint, monitor: Monitor | null): string[] {
   const reasons: string[] = [];
   if (checkpoint.lacks?.length) reasons.push(`lacks ${checkpoint.lacks.join(', ')}`);
-  if (isDiverged(checkpoint, monitor)) reasons.push('is of a diverged state');
+  if (isDiverged(checkpoint, monitor)) reasons.push('has a diverged state');
   return reasons;
 }
 
-/** A session that runs something else than its run was recorded with, or the session before has run. */
-export function otherCodeSaid(
+/** Describes a session whose code differs from the run's record, or from the session before. */
+export function otherCodeNotices(
   session: number,
   before: CodeIdentity,
   now: Identity,
   difference: CodeDifference,
-): Said[] {
+): LaunchNotice[] {
   if (!difference.head && !difference.code) return [];
   const text = differenceText(difference, before, now);
   const what =
     session === 1
-      ? `Since it was asked for: ${text}. It is recorded with what it runs.`
-      : `Session ${session}: ${text}. Its checkpoints are recorded with that.`;
+      ? `Changed since the run was requested: ${text}. It is recorded with the code that it runs.`
+      : `Session ${session}: ${text}. Its checkpoints are recorded with that state.`;
   return [{ code: 'codeChanged', level: difference.code ? 'warning' : 'info', text: what }];
 }

@@ -1,4 +1,4 @@
-/** The real values of params that records mask. They are in memory alone, as the environment is. */
+/** Real values of params that records mask. They exist in memory only, as the environment does. */
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Params, ParamValue, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -7,21 +7,21 @@ import { isMasked } from '../../protocol/secrets.ts';
 export class SecretParams {
   readonly #ofRuns = new Map<string, Params>();
 
-  /** Remembers what a run is launched with; a mask among it does not replace what is known already. */
+  /** Remembers the params of a launch; a mask among them does not replace a known value. */
   remember(run: string, params: Params): void {
     const real = Object.entries(params).filter(([, value]) => !hasMask(value));
     this.#ofRuns.set(run, { ...this.#ofRuns.get(run), ...Object.fromEntries(real) });
   }
 
-  /** Returns what is known of a run: nothing after the daemon that launched it has ended. */
+  /** Returns the known values of a run: none after the daemon that launched it has ended. */
   of(run: string): Params {
     return this.#ofRuns.get(run) ?? {};
   }
 }
 
 /**
- * The params with real values in place of masks: the job's own of today where nobody has given another, else those that
- * the run was launched with. What neither knows is left out.
+ * Replaces masks in the params with real values: today's value from the job if the user has not given another, else
+ * that of the launch. Leaves out params that neither knows.
  */
 export function realParams(run: Pick<Run, 'id' | 'params' | 'overrides'>, job: JobConfig, known: Params): Params {
   const ofJob = Object.entries(job.params as Params).filter(([name]) => !run.overrides.includes(name));
@@ -34,12 +34,12 @@ export function realParams(run: Pick<Run, 'id' | 'params' | 'overrides'>, job: J
   );
 }
 
-/** Returns the names of params that somebody has given, that are secrets, and that nobody knows any more. */
+/** Returns the names of secret params that the user has given and whose values are no longer known. */
 export function lostParams({ overrides, params }: Pick<Run, 'params' | 'overrides'>, known: Params): string[] {
   return overrides.filter((name) => hasMask(params[name]) && !(name in known));
 }
 
-/** Throws `commandNotKept` when a param that somebody has given is a secret and nobody knows it any more. */
+/** Throws `commandNotKept` when the value of a secret param that the user has given is no longer known. */
 export function requireKnown(run: Pick<Run, 'id' | 'name' | 'number' | 'params' | 'overrides'>, known: Params): void {
   const lost = lostParams(run, known);
   if (lost.length === 0) return;
@@ -51,7 +51,7 @@ export function requireKnown(run: Pick<Run, 'id' | 'name' | 'number' | 'params' 
   );
 }
 
-/** Tells whether a value, or something in it, was not kept. */
+/** Tells whether a value, or a part of it, was masked. */
 export function hasMask(value: ParamValue | undefined): boolean {
   if (Array.isArray(value)) return value.some(hasMask);
   if (value !== null && typeof value === 'object') return Object.values(value).some(hasMask);

@@ -1,23 +1,23 @@
-/** Checkpoints that an earlier version could not read and set aside: those that are whole by now are taken in. */
+/** Stores checkpoints that an earlier version could not read and set aside, if they are complete by now. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Run } from '../../protocol/domain.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
 import { isSetAside } from '../sessions/sweep.ts';
 import { lastOf } from '../store/retention.ts';
-import { soundSessions } from './adopt.ts';
+import { intactSessions } from './adopt.ts';
 import type { ProjectContext } from './context.ts';
 import { keepPolicy } from './keep-policy.ts';
 
-export async function takeInSetAside(context: ProjectContext, isLive: (run: string) => boolean): Promise<void> {
-  for (const directory of soundSessions(context)) {
+export async function storeSetAside(context: ProjectContext, isLive: (run: string) => boolean): Promise<void> {
+  for (const directory of intactSessions(context)) {
     const { id } = directory;
     const names = directory.taking().filter(isSetAside);
     if (names.length === 0) continue;
     const session = await context.store.session(id);
     const run = session && (await context.store.run(session.run));
     if (!run || isLive(run.id)) continue;
-    let taken = 0;
+    let stored = 0;
     for (const name of names) {
       const path = join(directory.file('taking'), name);
       try {
@@ -27,24 +27,29 @@ export async function takeInSetAside(context: ProjectContext, isLive: (run: stri
         continue;
       }
       rmSync(path, { recursive: true, force: true });
-      taken++;
+      stored++;
     }
-    if (taken > 0) await tell(context, run, directory, taken);
+    if (stored > 0) await announceStored(context, run, directory, stored);
   }
 }
 
-async function tell({ store, announce }: ProjectContext, run: Run, directory: SessionDirectory, taken: number) {
+async function announceStored(
+  { store, announce }: ProjectContext,
+  run: Run,
+  directory: SessionDirectory,
+  taken: number,
+) {
   await store.applyRetention(run.id, keepPolicy(run, directory.launch()));
   const checkpoints = await store.checkpoints(run.id);
   const text = `${taken} ${taken === 1 ? 'checkpoint' : 'checkpoints'} that an earlier version could not read ${taken === 1 ? 'is' : 'are'} in the store now.`;
   const notice = { code: 'recovered', level: 'info' as const, text, step: null, at: Date.now() };
-  const told: Run = {
+  const updated: Run = {
     ...run,
     draft: false,
     checkpoints: checkpoints.length,
     lastCheckpoint: lastOf(checkpoints, run.monitor),
     notices: [...run.notices, notice],
   };
-  await store.putRun(told);
-  announce.run(told);
+  await store.putRun(updated);
+  announce.run(updated);
 }

@@ -1,16 +1,16 @@
-/** Runs and checkpoints that were removed: for some days they can be brought back, then they are deleted for good. */
+/** Removed runs and checkpoints: for some days they can be restored, then they are deleted for good. */
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { TRASH_DAYS, type Trash as TrashList } from '../../protocol/messages.ts';
 import { type KeepPolicy, lastOf } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 
-/** An answer is bounded. */
+/** Limits of an answer. */
 const MOST_RUNS = 300;
 const MOST_CHECKPOINTS = 1_000;
 
 export interface Removed {
-  /** The run's name, or the checkpoint's id; then the checkpoints that went with it. */
+  /** Name of the run, or id of the checkpoint; then the checkpoints that went with it. */
   removed: string[];
   bytes: number;
 }
@@ -36,7 +36,7 @@ export class Trash {
     if (run) return undo ? this.#bringBackRun(run) : this.#removeRun(run);
     if (!undo) return this.#removeCheckpoint(await this.#find(target));
     const checkpoint = (await this.#inTrash(target)) ?? (await orNull(this.#find(target)));
-    if (!checkpoint) throw notThere(target, 'is not in the trash: it was deleted for good, or was never there');
+    if (!checkpoint) throw notInTrash(target, 'is not in the trash: it was deleted for good, or was never there');
     return this.#bringBackCheckpoint(checkpoint);
   }
 
@@ -72,7 +72,7 @@ export class Trash {
     };
   }
 
-  /** `14@1200`: what is in the trash is no longer among a run's checkpoints. */
+  /** Finds a trashed checkpoint for `14@1200`: it is no longer among the run's checkpoints. */
   async #inTrash(query: string): Promise<Checkpoint | undefined> {
     const at = query.lastIndexOf('@');
     const run = at < 0 ? null : await orNull(this.#context.store.findRun(query.slice(0, at)));
@@ -105,10 +105,10 @@ export class Trash {
     return { removed: [run.name, ...checkpoints.map(({ id }) => id)], bytes: bytesOf(checkpoints) };
   }
 
-  /** With the checkpoints that went when it did. */
+  /** Restores a run with the checkpoints that were removed together with it. */
   async #bringBackRun(run: Run): Promise<Removed> {
     const { store } = this.#context;
-    if (run.trashedAt === null) throw notThere(run.name, 'is not in the trash');
+    if (run.trashedAt === null) throw notInTrash(run.name, 'is not in the trash');
     const gone = (await store.checkpoints(run.id, true)).filter(({ trashedAt }) => trashedAt === run.trashedAt);
     for (const { id } of gone) this.#context.announce.checkpoint(await store.setTrash(id, null));
     await this.#put({ ...run, trashedAt: null, checkpoints: gone.length });
@@ -129,23 +129,27 @@ export class Trash {
     const { store } = this.#context;
     const run = (await store.run(checkpoint.run))!;
     if (run.trashedAt !== null)
-      throw notThere(
+      throw notInTrash(
         `Checkpoint ${checkpoint.id}`,
-        `went with ${run.name}, which \`trainstash rm ${run.number} --undo\` brings back`,
+        `was removed together with ${run.name}; \`trainstash rm ${run.number} --undo\` restores both`,
       );
-    if (checkpoint.trashedAt === null) throw notThere(`Checkpoint ${checkpoint.id}`, 'is not in the trash');
+    if (checkpoint.trashedAt === null) throw notInTrash(`Checkpoint ${checkpoint.id}`, 'is not in the trash');
     return this.#changed(run, await store.takeOutOfTrash(checkpoint.id));
   }
 
   async #changed(run: Run, checkpoint: Checkpoint): Promise<Removed> {
     const left = await this.#context.store.checkpoints(run.id);
-    await this.#context.store.putRun({ ...run, checkpoints: left.length, lastCheckpoint: lastOf(left, run.monitor) });
+    await this.#context.store.putTrashedRun({
+      ...run,
+      checkpoints: left.length,
+      lastCheckpoint: lastOf(left, run.monitor),
+    });
     this.#context.announce.checkpoint(checkpoint);
     return { removed: [checkpoint.id], bytes: checkpoint.bytes };
   }
 
   async #put(run: Run): Promise<void> {
-    await this.#context.store.putRun(run);
+    await this.#context.store.putTrashedRun(run);
     this.#context.announce.run(run);
   }
 }
@@ -163,10 +167,10 @@ async function orNull<T>(found: Promise<T>): Promise<T | null> {
   }
 }
 
-function notThere(what: string, why: string): TrainstashError {
+function notInTrash(what: string, why: string): TrainstashError {
   return new TrainstashError(
     'notFound',
-    `${what} ${why}. Nothing was changed; \`trainstash ls --trash\` lists what can come back (for ${TRASH_DAYS} days).`,
+    `${what} ${why}. Nothing was changed; \`trainstash ls --trash\` lists what can be restored (for ${TRASH_DAYS} days).`,
     { what: 'checkpoint', query: what },
   );
 }

@@ -1,6 +1,6 @@
 /**
  * Replays from one checkpoint to the next and compares the states bit for bit. A difference is replayed once more: two
- * replays that agree with each other against the record mean that state is missing; two that differ mean that the
+ * replays that agree with each other but not with the record mean that state is missing; two that differ mean that the
  * training is not deterministic on this device.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -53,14 +53,14 @@ export class Verifier {
       at: Date.now(),
     };
     await store.setProof(checkpoint.id, proof);
-    if (verdict === 'state missing') await this.#lower(checkpoint, first.diverged);
+    if (verdict === 'state missing') await this.#lowerGrades(checkpoint, first.diverged);
     const graded = (await store.checkpoint(checkpoint.id))!;
     this.#context.announce.checkpoint(graded);
     return { checkpoint: graded, proof };
   }
 
-  /** What this checkpoint lacks, others of its run lack as well. */
-  async #lower(checkpoint: Checkpoint, diverged: DivergedEvent | null): Promise<void> {
+  /** Lowers the grade of the run's other checkpoints: they lack the same state. */
+  async #lowerGrades(checkpoint: Checkpoint, diverged: DivergedEvent | null): Promise<void> {
     const text = diverged?.text ?? `a replay from step ${checkpoint.step} gave another state than was recorded`;
     const doubt = { ingredient: diverged?.ingredient ?? ('other' as const), text, at: Date.now() };
     for (const lowered of await this.#context.store.doubt(checkpoint.id, doubt))
@@ -71,7 +71,7 @@ export class Verifier {
     for (const directory of this.#running) signalRunner(directory, 'SIGKILL');
   }
 
-  /** The checkpoint that training reached from this one, with nothing changed in between. */
+  /** Finds the checkpoint that training reached from this one, with nothing changed in between. */
   async #next(run: Run, checkpoint: Checkpoint): Promise<Checkpoint> {
     const followers = (await this.#context.store.checkpoints(run.id, true)).filter(
       ({ parent, step }) => parent === checkpoint.id && step > checkpoint.step,
@@ -97,7 +97,7 @@ export class Verifier {
     if (job.module === undefined && !isOfPackage(body.checkpoint))
       throw new TrainstashError(
         'wrongStatus',
-        `${run.name} is a script that saves by itself: where it goes on from, and what it saves, is not ours to compare. With the trainstash package in it, it can be verified. Nothing was changed.`,
+        `${run.name} is a script that saves by itself, so Trainstash cannot control where it resumes or what it saves. A script that uses the trainstash package can be verified. Nothing was changed.`,
         { run: run.id, status: run.status, allowed: [] },
       );
     const cwd = body.run.code ? await checkOut(place.root, place.store, body.run.code) : place.root;
@@ -139,7 +139,7 @@ export class Verifier {
   }
 }
 
-/** The first thing that a replay computed otherwise, where the script's package has compared. */
+/** Finds the first value that a replay computed differently, where the script's package has compared. */
 function divergedIn(path: string): DivergedEvent | null {
   if (!existsSync(path)) return null;
   for (const line of readFileSync(path, 'utf8').split('\n')) {

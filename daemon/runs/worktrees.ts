@@ -1,4 +1,4 @@
-/** The worktrees of one project: files that follow branches, and the runs that are in the way. */
+/** Worktrees of one project: files that follow branches, and the runs that prevent moving them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
@@ -44,12 +44,12 @@ export class Worktrees implements Barrier {
   readonly #context: ProjectContext;
   readonly #runs: () => Runs;
   readonly #open = new Map<string, Promise<Worktree | null>>();
-  /** Told when HEAD of a worktree moves. */
+  /** Called when HEAD of a worktree moves. */
   onHead: (root: string, head: Head) => void = () => {};
-  /** Told when what a due switch waits for changes. */
+  /** Called when the writers that a due switch waits for change. */
   onWaits: (root: string) => void = () => {};
 
-  /** `runs`: they need this in turn, and are asked for once both are there. */
+  /** Takes `runs` as a function: the two need each other, and it is called only once both exist. */
   constructor(context: ProjectContext, runs: () => Runs) {
     this.#context = context;
     this.#runs = runs;
@@ -59,15 +59,15 @@ export class Worktrees implements Barrier {
     this.stashes = new Stashes({ storePath: place.store, store, git, links });
   }
 
-  /** Follows its HEAD from now on. Null without git. */
+  /** Opens a worktree and follows its HEAD from now on. Null without git. */
   at(root: string): Promise<Worktree | null> {
-    // A store that was made elsewhere says where files are to go: nothing follows HEAD by its word.
+    // A store that was made elsewhere says where files go: it must not move any.
     if (!this.#context.branches || !this.#context.isOurs()) return Promise.resolve(null);
     let opening = this.#open.get(root);
     if (!opening) {
       opening = this.#start(root);
       this.#open.set(root, opening);
-      // One that could not be opened is tried again by the next who asks.
+      // The next caller retries a worktree that could not be opened.
       opening.then(
         (worktree) => worktree ?? this.#open.delete(root),
         () => this.#open.delete(root),
@@ -76,7 +76,7 @@ export class Worktrees implements Barrier {
     return opening;
   }
 
-  /** What a due switch waits for there; null: none is due, or nobody follows it. */
+  /** Returns the writers that a due switch waits for; null: none is due, or the worktree is not open. */
   async waitsFor(root: string): Promise<string | null> {
     return (await this.#open.get(root)?.catch(() => null))?.waitsFor ?? null;
   }
@@ -85,7 +85,7 @@ export class Worktrees implements Barrier {
     return (await (await this.at(root))?.sync(files)) ?? NOTHING;
   }
 
-  /** Sees to whatever is due in any of them, so that what is stashed now is told. */
+  /** Completes whatever is due in any worktree, so that the list of stashes is current. */
   async settle(root: string): Promise<void> {
     await this.at(root);
     const open = await Promise.all([...this.#open.values()].map((opening) => opening.catch(() => null)));
@@ -101,7 +101,7 @@ export class Worktrees implements Barrier {
     if (state !== 'waiting' || !usesFiles) return;
     throw new TrainstashError(
       'switchWaiting',
-      `The files in place are still those of ${inPlace}, since ${reason} may write into them; ${branch} would be trained on the wrong ones. Nothing was started. Pause or stop that first, or wait until it has ended.`,
+      `The files in the tree still belong to ${inPlace}, because ${reason} may write into them; ${branch} would be trained on the wrong files. Nothing was started. Pause or stop the writer first, or wait until it has ended.`,
       { inPlace: inPlace ?? '', writers: [reason] },
     );
   }
@@ -113,7 +113,7 @@ export class Worktrees implements Barrier {
   wrote(root: string, run: string, paths: readonly string[]): void {
     void this.#open
       .get(root)
-      ?.then((worktree) => worktree?.wrote(run, paths.map(fromText)))
+      ?.then((worktree) => worktree?.recordWritten(run, paths.map(fromText)))
       .catch((error: Error) => this.#context.log(`${root}: ${error.message}`));
   }
 
@@ -131,11 +131,11 @@ export class Worktrees implements Barrier {
         open.flatMap((worktree) => worktree.neededFiles()),
         emptyTrash,
       );
-    // While none of them takes anything in: what is stored and not written down yet would be forgotten.
+    // No worktree may save a file meanwhile: one that is stored but not yet recorded would be forgotten.
     await open.reduce((work, worktree) => () => worktree.exclusively(work), tidy)();
   }
 
-  /** Gives the space of shelf copies back that the store has as well. */
+  /** Frees the space of stashed copies that the store has as well. */
   async evict(root: string): Promise<number> {
     return this.exclusively(root, (stashes) => Promise.resolve(stashes.evict()));
   }
@@ -161,7 +161,7 @@ export class Worktrees implements Barrier {
         this.#runs().headMoved();
       },
       waitsChanged: () => this.onWaits(root),
-      tell: (code, text, run) => {
+      notify: (code, text, run) => {
         const notice = { code, level: LEVELS[code], text, step: null, at: Date.now() };
         log(`${root}: ${text}`);
         if (run === undefined) announce.notice(null, notice);
@@ -179,7 +179,7 @@ export class Worktrees implements Barrier {
               writesFiles,
             })),
         wroteUntil: (branchId) => this.#runs().wroteUntil(root, branchId),
-        // What a pause would lose is for a person to say.
+        // Only the user can accept what a pause would lose.
         pause: async (id) =>
           void (await this.#runs()
             .pause(id)
@@ -187,7 +187,8 @@ export class Worktrees implements Barrier {
               if (!isError(error, 'pauseLoses')) throw error;
             })),
         codeMoved: (id, to) => this.#runs().codeMoved(id, to),
-        // Not waited for: before its launch it asks this worktree whether its files are in place, which is busy until then.
+        // Not awaited: before its launch the run asks this worktree whether its files are in place, and the worktree is
+        // busy until then.
         resume: async (id) =>
           void this.#runs()
             .resumeAgain(id, root)
@@ -205,7 +206,7 @@ function configIn(root: string): string | null {
   }
 }
 
-/** A file that cannot be read declares nothing: then nothing moves. */
+/** Parses the branch policy. An unreadable file declares nothing, so nothing moves. */
 function policyOf(text: string | null): BranchPolicy {
   try {
     const { branches, jobs } = parseConfig('trainstash.json', text ?? '{}');

@@ -1,15 +1,20 @@
-/** Whether a store can be made, or written, by who asks: said before a database is opened, whose words would not tell. */
+/**
+ * Checks whether the user can make or write a store. Done before a database is opened: the database's own error would
+ * not explain it.
+ */
 import { accessSync, constants, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { me } from '../code/user.ts';
+import { currentUser } from '../code/user.ts';
 
-/** Makes the folder when there is none. Throws `storeUnusable` when it, or something in it, may not be written. */
+/**
+ * Makes the folder when there is none. Throws `storeUnusable` when the folder, or something in it, cannot be written.
+ */
 export function requireWritable(store: string): void {
   try {
     mkdirSync(store, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw refusal(error as NodeJS.ErrnoException, nearest(store), store);
+    throw unusable(error as NodeJS.ErrnoException, nearest(store), store);
   }
   check(store, store);
   for (const name of readdirSync(store)) check(join(store, name), store);
@@ -20,27 +25,27 @@ function check(path: string, store: string): void {
     const isFolder = statSync(path).isDirectory();
     accessSync(path, constants.R_OK | constants.W_OK | (isFolder ? constants.X_OK : 0));
   } catch (error) {
-    const refused = error as NodeJS.ErrnoException;
-    // Files come and go while another daemon has the store: that it is owned is said later.
-    if (refused.code !== 'ENOENT') throw refusal(refused, path, store);
+    const failure = error as NodeJS.ErrnoException;
+    // Files come and go while another daemon has the store: opening it reports that later.
+    if (failure.code !== 'ENOENT') throw unusable(failure, path, store);
   }
 }
 
-function refusal(error: NodeJS.ErrnoException, path: string, store: string): Error {
+function unusable(error: NodeJS.ErrnoException, path: string, store: string): Error {
   const { code } = error;
   if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') return error;
   const owner = statSync(path, { throwIfNoEntry: false })?.uid;
   const reason =
     code === 'EROFS'
       ? `${path} is on a disk that is mounted read-only`
-      : `${me()} may not write ${path}, which belongs to user ${owner}`;
+      : `${currentUser()} cannot write ${path}, which belongs to user ${owner}`;
   const next =
     code === 'EROFS'
       ? 'Work in a copy on another disk.'
-      : `If it should be yours (a command that was run with sudo leaves such files): \`sudo chown -R "$USER" ${path}\`. Else work as that user, or in a clone of your own.`;
+      : `If it should be yours (a command that was run with sudo leaves such files): \`sudo chown -R "$USER" ${path}\`. Otherwise work as that user, or in your own clone.`;
   return new TrainstashError(
     'storeUnusable',
-    `Nothing can be kept in ${store}: ${reason}. Nothing was started or written. ${next}`,
+    `Nothing can be stored in ${store}: ${reason}. Nothing was started or written. ${next}`,
     { path: store, reason },
   );
 }

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { delimiter } from 'node:path';
+import { inspectFlags } from '../../base/inspect.ts';
 import type { Params, ParamValue } from '../../protocol/domain.ts';
 import { MASK } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
@@ -84,7 +85,7 @@ export function spawnTrainer(
 ): ChildProcess {
   const output = openSync(directory.file('output'), 'a');
   try {
-    const child = spawn(node, [...nodeFlags(), trainer, directory.path, ...args], {
+    const child = spawn(node, [...nodeFlags(), ...inspectFlags(1), trainer, directory.path, ...args], {
       cwd,
       detached: true,
       stdio: ['ignore', output, output],

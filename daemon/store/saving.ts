@@ -12,19 +12,22 @@ import {
   CHECKPOINT_FILE,
   type CheckpointFile,
   checkpointFileSchema,
+  FITS_FILE,
+  FITS_FOLDER,
   SHARDS_FOLDER,
   SHARDS_INDEX,
   STATE_FILE,
   TORCH_STATE_FILE,
 } from '../../protocol/session.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
+import type { Save } from './chunks.ts';
 import type { Coders } from './coders.ts';
 import { parseDoubt, withDoubts } from './doubts.ts';
 import { readJson, syncDirectory } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, hashFile } from './hashing.ts';
 import type { Metrics } from './metrics.ts';
-import type { MarkKind, Objects, Save, SavedFile, SavedRow } from './objects.ts';
+import type { MarkKind, Objects, SavedFile, SavedRow } from './objects.ts';
 import { Pending } from './pending.ts';
 import { type Points, where } from './points.ts';
 import { bodyOf, keptBodyOf, readProof } from './rows.ts';
@@ -72,7 +75,7 @@ export async function saveCheckpoint(
     }
     const body: CheckpointBody = {
       checkpoint: facts,
-      stateDigest: stateDigest(files),
+      stateDigest: facts.sum ?? stateDigest(files),
       storedBytes: files.reduce((sum, file) => sum + file.added, 0),
       files: files.map(({ name, bytes, chunks }) => ({ name, bytes, chunks })),
       run: source.run,
@@ -109,6 +112,7 @@ function handedOver(id: string, directory: string, name: string): string {
 /** The digest that `saveCheckpoint` would give, without storing anything. */
 export function digestOf(directory: string): string {
   const facts = readFacts(directory);
+  if (facts.sum) return facts.sum;
   const files = facts.files.map(({ name }) => {
     const digest = createHash('sha256');
     hashFile(
@@ -121,13 +125,14 @@ export function digestOf(directory: string): string {
   return stateDigest(files);
 }
 
-/** Equal states have equal ones. A state that is cut between processes is its shards as well. */
+/** Equal states have equal ones. A state that is cut between processes is its shards as well; other fits are no part of it. */
 function stateDigest(files: readonly { name: string; digest: string }[]): string {
   const state = files.find(({ name }) => name === STATE_FILE || name === TORCH_STATE_FILE);
   const shards = files.filter(({ name }) => name.startsWith(SHARDS_FOLDER));
   if (state && shards.length === 0) return state.digest;
   const hash = createHash('sha256');
   for (const { name, digest } of files) {
+    if (name === FITS_FILE || name.startsWith(FITS_FOLDER)) continue;
     // torch gives each index an id of its own.
     if (!(state && name === SHARDS_INDEX)) hash.update(`${name}\0${digest}\n`);
   }

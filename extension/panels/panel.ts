@@ -10,7 +10,7 @@ export interface PageHost {
 }
 
 export interface PageOptions<Said> {
-  /** Name of the bundle in `dist/pages`. */
+  /** Name of a bundle in `dist/extension/pages`. */
   script: string;
   /** Schema of the page's messages; anything else is dropped. */
   said: v.GenericSchema<Said>;
@@ -25,9 +25,9 @@ export function openPage<Said>(
   panel: vscode.WebviewPanel,
   { script, said, take, failed }: PageOptions<Said>,
 ): PageHost {
-  const folder = vscode.Uri.file(join(context.extensionPath, 'pages'));
+  const folder = vscode.Uri.file(join(context.extensionPath, 'dist/extension/pages'));
   const { webview } = panel;
-  const icon = (theme: string) => vscode.Uri.file(join(context.extensionPath, `media/tab-${theme}.svg`));
+  const icon = (theme: string) => vscode.Uri.file(join(context.extensionPath, `extension/media/tab-${theme}.svg`));
   panel.iconPath = { light: icon('light'), dark: icon('dark') };
   webview.options = { enableScripts: true, localResourceRoots: [folder] };
   webview.onDidReceiveMessage(async (message: unknown) => {

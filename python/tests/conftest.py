@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Iterator
 
 import pytest
 import trainstash.launching as launching
-from pairs import Launcher
+
+#: Folders of tests that run in the environment of their framework only, and the package that they need.
+FRAMEWORKS = {"huggingface": "transformers", "keras": "keras", "lightning": "lightning", "paddle": "paddle"}
+collect_ignore = [folder for folder, package in FRAMEWORKS.items() if find_spec(package) is None]
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +23,10 @@ def no_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def launcher() -> Iterator[Launcher]:
+def launcher() -> Iterator[object]:
     """One process that forks for each launch of a script."""
+    from pairs import Launcher
+
     made = Launcher()
     yield made
     made.close()

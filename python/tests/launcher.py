@@ -1,9 +1,11 @@
-"""Runs scripts in processes of their own without importing torch each time: a process that has imported it forks for each.
-Reads one JSON request a line: script, folder, env and output; answers with the child's wait status."""
+"""Runs scripts in processes of their own without importing a framework each time: a process that has imported it forks for each.
+The words of its command line are the modules to import. Reads one JSON request a line: script, folder, env and output, and
+``before``, a module whose ``install`` is called first; answers with the child's wait status."""
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
 import runpy
@@ -18,6 +20,8 @@ def serve() -> None:
     import torch.utils.data  # noqa: F401
     import trainstash.launching  # noqa: F401
 
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     torch.set_num_threads(1)
     # The first optimizer of a process imports the compiler, which takes longer than a script of these.
     torch.optim.SGD([torch.zeros(1)], lr=0.1)
@@ -42,6 +46,8 @@ def become(request: Dict[str, Any]) -> None:
     sys.path.insert(0, os.path.dirname(request["script"]))
     code = 0
     try:
+        if request.get("before"):
+            importlib.import_module(request["before"]).install()
         runpy.run_path(request["script"], run_name="__main__")
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1 if error.code else 0

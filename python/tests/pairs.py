@@ -9,9 +9,8 @@ import string
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-import torch
 from trainstash import ptread
 
 HERE = Path(__file__).parent
@@ -21,19 +20,26 @@ NEVER = {"everySeconds": 0, "everySteps": None, "everyEpochs": None, "onBest": F
 EACH_EPOCH = {**NEVER, "everyEpochs": 1}
 
 
+TORCH = ("numpy", "torch", "torch.utils.data")
+
+
 def each_steps(n: int) -> Dict[str, Any]:
     return {**NEVER, "everySteps": n}
 
 
 class Launcher:
-    """The process that forks for each launch."""
+    """The process that forks for each launch.
 
-    def __init__(self) -> None:
+    Args:
+        preload: Modules that it imports once.
+    """
+
+    def __init__(self, preload: Sequence[str] = TORCH) -> None:
         env = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         for name in ("TRAINSTASH_SESSION", "TRAINSTASH_OWNER"):
             env.pop(name, None)
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(HERE / "launcher.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True
+            [sys.executable, "-W", "ignore", str(HERE / "launcher.py"), *preload], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True
         )
         assert self._answer() == "ready"
 
@@ -176,6 +182,8 @@ def _flat(value: Any, at: str = "") -> Any:
 
 
 def _is_same(a: Any, b: Any) -> bool:
+    import torch
+
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return a.dtype == b.dtype and a.shape == b.shape and bool(torch.equal(a, b))
     return type(a) is type(b) and bool(a == b)

@@ -193,7 +193,7 @@ def test_a_watch_speaks_once_until_it_is_finite_again_and_pauses_as_the_job_has_
 
 
 def test_an_adapter_pauses_with_a_checkpoint_that_is_marked_by_its_metrics():
-    from trainstash.recorder import Recorder
+    from trainstash.one_fit import Recorder
 
     with tempfile.TemporaryDirectory() as folder:
         os.mkdir(os.path.join(folder, "inbox"))

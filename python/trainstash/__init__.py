@@ -77,22 +77,74 @@ def init(
     return start(Wishes(params=params, resume=resume, schedule=schedule, every=every, keep=keep), tracked)
 
 
-def attach(trainer: Any) -> Any:
-    """Gives a Lightning or Hugging Face trainer checkpoints that resume, before ``fit`` or ``train``. Returns it."""
+def attach(
+    trainer: Any,
+    *,
+    every: Optional[Union[str, int, float]] = None,
+    keep: Optional[Union[int, Mapping[str, Any]]] = None,
+) -> Any:
+    """Gives a Lightning or Hugging Face trainer checkpoints that resume. Call it before ``fit`` or ``train``.
+
+    Args:
+        trainer: A ``Trainer``.
+        every: How often checkpoints are taken, as ``init`` takes it.
+        keep: How many are kept, as ``init`` takes it.
+
+    Returns:
+        The same trainer.
+
+    Raises:
+        TypeError: It is no trainer of a framework that is known here.
+        ValueError: ``every`` or ``keep`` is none of the above.
+
+    Example:
+        trainer = trainstash.attach(Trainer(max_epochs=10), every="1 epoch, 10m")
+    """
     from .adapters import attach as attach_to
+    from .wishes import Wishes
 
-    return attach_to(trainer)
+    return attach_to(trainer, Wishes(every=every, keep=keep))
 
 
-def keras(**tracked: Any) -> Any:
-    """A callback for ``model.fit(callbacks=[trainstash.keras()])``: exact at epoch ends, partial inside an epoch."""
+def keras(
+    *,
+    every: Optional[Union[str, int, float]] = None,
+    keep: Optional[Union[int, Mapping[str, Any]]] = None,
+    **tracked: Any,
+) -> Any:
+    """Makes a callback for ``model.fit(callbacks=[trainstash.keras()])``: exact at epoch ends, partial inside an epoch.
+
+    Args:
+        every: How often checkpoints are taken, as ``init`` takes it.
+        keep: How many are kept, as ``init`` takes it.
+        tracked: More objects, by name.
+
+    Raises:
+        ValueError: ``every`` or ``keep`` is none of the above.
+    """
     from .adapters import keras_callback
+    from .wishes import Wishes
 
-    return keras_callback(**tracked)
+    return keras_callback(Wishes(every=every, keep=keep), tracked)
 
 
-def paddle(**tracked: Any) -> Any:
-    """A callback for ``paddle.Model.fit(callbacks=[trainstash.paddle()])``."""
+def paddle(
+    *,
+    every: Optional[Union[str, int, float]] = None,
+    keep: Optional[Union[int, Mapping[str, Any]]] = None,
+    **tracked: Any,
+) -> Any:
+    """Makes a callback for ``paddle.Model.fit(callbacks=[trainstash.paddle()])``.
+
+    Args:
+        every: How often checkpoints are taken, as ``init`` takes it.
+        keep: How many are kept, as ``init`` takes it.
+        tracked: More objects, by name.
+
+    Raises:
+        ValueError: ``every`` or ``keep`` is none of the above.
+    """
     from .adapters import paddle_callback
+    from .wishes import Wishes
 
-    return paddle_callback(**tracked)
+    return paddle_callback(Wishes(every=every, keep=keep), tracked)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import threading
 import time
-from typing import Any, Dict, List, Mapping, Optional, Protocol
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
 
 from . import ptfile, ptread
 from .ingredients import Ingredients, described
-from .numbers import from_wire, has_diverged, is_better
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
 from .sharded import Shards
 from .staging import Staged, Staging
+from .untaken import prune
 
-# Without a daemon that takes checkpoints, this many of the newest stay in the inbox, and the best.
-UNTAKEN_LAST = 3
 _RETRY_SECONDS = 1.0
+
+#: Puts files into a checkpoint's folder, and lists them as ``checkpoint.json`` does.
+Beside = Callable[[str], List[Dict[str, Any]]]
 
 
 class Owner(Protocol):
@@ -86,54 +86,84 @@ class Checkpoints:
         wait: bool = False,
         patience: float = 0.0,
         shards: Optional[Shards] = None,
+        beside: Optional[Beside] = None,
+        owner: Optional[Owner] = None,
+        sum_of: Optional[Callable[[Any], str]] = None,
     ) -> None:
         """Writes a copy, in a thread unless somebody has to wait for it.
 
         Args:
             patience: Seconds for which it is tried again. What is not kept at a training's end is lost with the process.
             shards: What the other processes write with this one; all of them wait.
+            beside: Lists all other files of the folder, and may add some once the state is in it.
+            owner: Knows the places of this state, where it is not the owner of all.
+            sum_of: A sum over the copied state, for a state that also holds what is no state, such as the time of day.
         """
         self.join()
-        self._taken += 1
-        checkpoint = random_id()
-        complete: Dict[str, Any] = {
-            "format": 1,
-            "id": checkpoint,
-            "session": self._session.id,
-            "createdAt": time.time() * 1000,
-            "parent": self._parent,
-            "environment": self._environment,
-            **facts,
-        }
-        lacks = _Lacks(complete)
-        self._name_lost(lacks, staged)
-        name = f"{complete['step']:09d}-{self._taken:06d}-{checkpoint}"
+        lacks = self._begin(facts)
+        self._name_lost(lacks, staged, owner or self._owner)
+
+        def fill(folder: str) -> List[Dict[str, Any]]:
+            staged.wait()
+            path = os.path.join(folder, STATE_FILE)
+            size, storages = ptfile.write(staged.state, path)
+            self._read_back(lacks, path, storages)
+            if sum_of is not None:
+                lacks.facts["sum"] = sum_of(staged.state)
+            others = [*(shards.write(folder) if shards else []), *(beside(folder) if beside else [])]
+            return [{"name": STATE_FILE, "bytes": size}, *others]
+
         if wait or shards is not None or not staged.is_copy:
-            until = time.monotonic() + patience
-            while not self._write(staged, lacks, name, patience > 0, shards) and time.monotonic() < until:
-                # For what is said there may be room already.
-                self._session.flush()
-                time.sleep(_RETRY_SECONDS)
+            self._write_patiently(lacks, fill, patience)
             return
-        self._writer = threading.Thread(target=self._write, args=(staged, lacks, name), name="trainstash-writer")
+        self._writer = threading.Thread(target=self._write, args=(lacks, fill), name="trainstash-writer")
         self._writer.start()
+
+    def hand_over(self, facts: Mapping[str, Any], fill: Beside, patience: float = 0.0) -> None:
+        """Takes a checkpoint of files that a framework has written, while the training waits.
+
+        Args:
+            facts: As ``save`` takes them.
+            fill: Puts the files into the folder that it is given, and lists them.
+            patience: As ``save`` takes it.
+        """
+        self.join()
+        self._write_patiently(self._begin(facts), fill, patience)
+
+    def _begin(self, facts: Mapping[str, Any]) -> _Lacks:
+        self._taken += 1
+        return _Lacks(
+            {
+                "format": 1,
+                "id": random_id(),
+                "session": self._session.id,
+                "createdAt": time.time() * 1000,
+                "parent": self._parent,
+                "environment": self._environment,
+                **facts,
+            }
+        )
+
+    def _write_patiently(self, lacks: _Lacks, fill: Beside, patience: float) -> None:
+        until = time.monotonic() + patience
+        while not self._write(lacks, fill, patience > 0) and time.monotonic() < until:
+            # For what is said there may be room already.
+            self._session.flush()
+            time.sleep(_RETRY_SECONDS)
 
     def join(self) -> None:
         if self._writer is not None:
             self._writer.join()
             self._writer = None
 
-    def _write(self, staged: Staged, lacks: _Lacks, name: str, is_last: bool = False, shards: Optional[Shards] = None) -> bool:
+    def _write(self, lacks: _Lacks, fill: Beside, is_last: bool = False) -> bool:
         session, facts = self._session, lacks.facts
         inbox = session.inbox
+        name = f"{facts['step']:09d}-{self._taken:06d}-{facts['id']}"
         temporary = os.path.join(inbox, f".tmp-{name}")
         try:
             os.makedirs(temporary, mode=0o700)
-            staged.wait()
-            path = os.path.join(temporary, STATE_FILE)
-            size, storages = ptfile.write(staged.state, path)
-            self._read_back(lacks, path, storages)
-            facts["files"] = [{"name": STATE_FILE, "bytes": size}, *(shards.write(temporary) if shards else [])]
+            facts["files"] = fill(temporary)
             write_json(os.path.join(temporary, CHECKPOINT_FILE), lacks.settle(), durable=True)
             sync_folder(temporary)
             session.sync()
@@ -148,16 +178,15 @@ class Checkpoints:
             self._failed = True
             return False
         try:
-            self._prune()
+            prune(session.inbox, self.monitor)
         except OSError:
             pass  # It is pruned after the next one.
         return True
 
-    def _name_lost(self, lacks: _Lacks, staged: Staged) -> None:
+    def _name_lost(self, lacks: _Lacks, staged: Staged, owner: Optional[Owner]) -> None:
         """What is not in the state, in the facts for people and in the state for the resume."""
         if not staged.lost:
             return
-        owner = self._owner
         for place, why in staged.lost:
             lacks.lose(owner.kind_of(place) if owner else "other", place, why)
         about = staged.state.get("trainstash")
@@ -197,51 +226,6 @@ class Checkpoints:
         else:
             text = f"{problem} Training goes on. Free some disk space: the next one is tried when it is due."
         self._session.notice("checkpointFailed", "error", f"{text} Earlier checkpoints are untouched.", step)
-
-    def _prune(self) -> None:
-        """Nobody may be there to take checkpoints for days: the disk must not fill up."""
-        inbox = self._session.inbox
-        names = sorted(name for name in os.listdir(inbox) if not name.startswith("."))
-        if len(names) <= UNTAKEN_LAST:
-            return
-        entries = [(name, self._facts(name)) for name in names]
-        good = [(name, facts) for name, facts in entries if facts and not self._diverged(facts)]
-        best = self._best(good)
-        # One of a diverged state takes the place of no good one.
-        newest = {name for name, _ in [*good[-UNTAKEN_LAST:], *entries[-UNTAKEN_LAST:]]}
-        for name, facts in entries:
-            if facts and name != best and name not in newest and "request" not in facts["reasons"]:
-                # Renamed first: a daemon takes all of it, or finds nothing.
-                hidden = os.path.join(inbox, f".tmp-{name}")
-                with contextlib.suppress(OSError):
-                    os.rename(os.path.join(inbox, name), hidden)
-                    shutil.rmtree(hidden, ignore_errors=True)
-
-    def _best(self, entries: List[Any]) -> Optional[str]:
-        monitor = self.monitor
-        if monitor is None:
-            return None
-        best: Optional[str] = None
-        record: Optional[float] = None
-        for name, facts in entries:
-            if monitor["metric"] in facts["metrics"]:
-                value = from_wire(facts["metrics"][monitor["metric"]])
-                if is_better(monitor, value, record):
-                    best, record = name, value
-        return best
-
-    def _diverged(self, facts: Mapping[str, Any]) -> bool:
-        return has_diverged(self.monitor, facts["metrics"].__getitem__)
-
-    def _facts(self, name: str) -> Optional[Dict[str, Any]]:
-        import json
-
-        try:
-            with open(os.path.join(self._session.inbox, name, CHECKPOINT_FILE), encoding="utf-8") as file:
-                facts: Dict[str, Any] = json.load(file)
-                return facts
-        except (OSError, ValueError):
-            return None  # A daemon has claimed it since the listing.
 
 
 class _Lacks:

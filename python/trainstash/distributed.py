@@ -15,8 +15,8 @@ _MAX_STEPS_BETWEEN = 1_000
 class Group:
     """Alone when torch.distributed is not set up: then nothing is sent, and every step may decide."""
 
-    def __init__(self) -> None:
-        self._distributed = _distributed()
+    def __init__(self, alone: bool = False) -> None:
+        self._distributed: Any = None if alone else _distributed()
         self.rank = self._distributed.get_rank() if self._distributed else 0
         self.world = self._distributed.get_world_size() if self._distributed else 1
         self._group: Any = None
@@ -29,6 +29,10 @@ class Group:
         self._next = 1
         self._decided_at = time.monotonic()
         self._steps = 0
+
+    def is_current(self) -> bool:
+        """Tells whether torch.distributed is set up, or not, as it was when this was made."""
+        return self.is_set_up == (_distributed() is not None)
 
     @property
     def several(self) -> bool:

@@ -8,10 +8,11 @@ import os
 from typing import Any, Optional
 
 from . import ResumeError
-from .recorder import Recorder, link_tree
+from .one_fit import Recorder, link_tree
+from .wishes import Wishes
 
 
-def attach_transformers(trainer: Any) -> Any:
+def attach_transformers(trainer: Any, wishes: Wishes) -> Any:
     from transformers import TrainerCallback
 
     recorder = Recorder("transformers", _params(trainer))

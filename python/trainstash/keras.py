@@ -8,13 +8,14 @@ import os
 from typing import Any, List, Mapping
 
 from . import ResumeError
-from .recorder import Recorder, python_rng, set_python_rng
+from .one_fit import Recorder, python_rng, set_python_rng
+from .wishes import Wishes
 
 _ARRAYS = "state.npz"
 _REST = "state.json"
 
 
-def make_callback(tracked: Mapping[str, Any]) -> Any:
+def make_callback(wishes: Wishes, tracked: Mapping[str, Any]) -> Any:
     import keras
 
     class TrainstashCallback(keras.callbacks.Callback):  # type: ignore[misc]

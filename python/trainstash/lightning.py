@@ -11,14 +11,15 @@ from . import ResumeError, ptread, rng
 from .checkpoints import Checkpoints
 from .data import Batches
 from .numbers import plain_metrics
-from .recorder import Recorder
+from .one_fit import Recorder
 from .session import STATE_FILE
+from .wishes import Wishes
 
 # A path that is none: what is saved there comes to us.
 _OURS = "trainstash://checkpoint"
 
 
-def attach_lightning(trainer: Any) -> Any:
+def attach_lightning(trainer: Any, wishes: Wishes) -> Any:
     module = __import__(type(trainer).__mro__[-2].__module__.partition(".")[0])
     callbacks = module.pytorch.callbacks if hasattr(module, "pytorch") else module.callbacks
     recorder = Recorder("lightning", {})

@@ -28,6 +28,9 @@ class Randomness:
             self._is_of_older_version = True
         elif rank < len(states):
             self._begin = states[rank]
+        # A training that is resumed at its end begins no other epoch: its last state is the same then.
+        epoch = own.get("rng_epoch", [])
+        self._epoch = epoch[rank] if rank < len(epoch) else None
 
     def begin(self) -> None:
         """``init`` ends."""

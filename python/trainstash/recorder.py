@@ -1,230 +1,205 @@
-"""What the adapters have in common: a session, when to save, and handing over files that a framework has written."""
+"""The session of a process, and the fits in it: what the adapters of all frameworks share.
+
+How an adapter uses it:
+
+    recorder = recorder_of("keras", wishes)           # one for each process, however often the adapter is attached
+    fit = recorder.next_fit()                         # when a fit begins; numbered: the first is 1
+    fit.fate == FINISHED  -> load what is in fit.folder, and train nothing; FRESH -> train from the beginning
+    fit.fate == RESUMED   -> load fit.folder, and go on (fit.ended: that fit had come to its end there)
+    fit.begin(step, epoch, total, per_epoch, params=…, monitor=…)   # ranks are known; counts are the fit's own, restored ones
+    fit.log(step, epoch, metrics, validated=False)    # each at its own step; validated ones may be the best
+    due = fit.due(step)  /  fit.due_at_epoch(step, epochs_done)     # on all ranks, where nothing of the step is left to do
+    if due: fit.save_files(Place(step, epoch, batch), due, found, write)   # found: Ingredients; write(folder) puts files there
+    if due.leaves: fit.leave(step)                    # after a pause, a stop, or a replay that has come as far as it was to
+    fit.finish(step, epoch); fit.save_files(…)        # trained to the end: later checkpoints carry this state along
+
+``save_state`` takes a state of tensors and plain values instead of files, copies it and writes it beside the training. What
+a framework rewrites in place is copied with ``files.copy_tree`` inside of ``write``. In a replay (``fit.is_replay``) only what is
+due is kept. None of these fails a training; ``leave`` raises SystemExit.
+"""
 
 from __future__ import annotations
 
 import atexit
 import os
-import random
 import shutil
 import sys
-import time
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
+from .checkpoints import Checkpoints
 from .distributed import Group
 from .environment import environment, merged_params, plain_params
-from .numbers import as_number, is_better, plain_metrics
+from .files import link_tree
+from .fit import FITS_FOLDER, Finished, Fit, read_record
 from .policy import Policy
-from .session import CHECKPOINT_FILE, Session, managed_session, random_id, say, sync_folder, write_end, write_json
+from .session import Session, managed_session, say, write_end
 from .watch import Watch
+from .wishes import Wishes, in_force
 
-_POLL_SECONDS = 0.1
+_OWNER_VARIABLE = "TRAINSTASH_OWNER"
+
+_current: Optional[Recorder] = None
+
+
+def recorder_of(framework: str, wishes: Optional[Wishes] = None) -> Recorder:
+    """Finds or makes the recorder of this process. After a pause in a notebook, a new one.
+
+    Raises:
+        ValueError: The wishes make no sense. Nothing was started.
+    """
+    global _current
+    wishes = wishes or Wishes()
+    wishes.check()
+    if _current is None or _current.pid != os.getpid() or _current.has_left:
+        _current = Recorder(framework, wishes)
+    return _current
 
 
 class Recorder:
-    """Does nothing on other ranks than 0, and where no session can be had."""
+    """What all fits of a process share. Which rank this is, and whether it records, is known once a fit has begun."""
 
-    def __init__(self, framework: str, params: Mapping[str, Any]) -> None:
-        self.group = Group()
-        self.session: Optional[Session] = managed_session()
-        if self.session is None and self.group.rank == 0:
-            from .alone import own_session
-
-            self.session = own_session(params, None)
-            if self.session:
-                say(f"no daemon started this; it is recorded in {self.session.path}")
-        launch: Mapping[str, Any] = self.session.launch if self.session else {}
-        self.launch = launch
-        self.params = merged_params(params, launch.get("params"))
-        #: Folder of the checkpoint to go on from, or None.
+    def __init__(self, framework: str, wishes: Wishes) -> None:
+        self.pid = os.getpid()
+        self.framework = framework
+        self._wishes = wishes
+        self._managed = managed_session()
+        launch: Mapping[str, Any] = self._managed.launch if self._managed else {}
+        force = in_force(launch, wishes)
+        self.launch: Mapping[str, Any] = {**launch, "checkpoint": force.checkpoint, "keep": force.keep, "monitor": force.monitor}
+        self.seed = int(launch.get("seed") or 0)
+        self.is_replay = launch.get("purpose") == "verify"
+        #: The folder of the checkpoint that this launch goes on from.
         self.resume: Optional[str] = None
-        if self.session and launch.get("resume"):
-            self.resume = os.path.join(self.session.path, launch["resume"]["directory"])
-        self._parent = launch["resume"]["checkpoint"] if launch.get("resume") else None
-        if self.group.rank != 0:
-            self.session = None
-        #: What the bits of a training depend on.
-        self.environment = {**environment(self.group), "adapter": framework}
-        self.policy = Policy(launch.get("checkpoint") or {}, 0)
-        self._polled = 0.0
-        self._taken = 0
-        self._best: Optional[float] = None
-        self._watch = Watch(launch)
+        resume = launch.get("resume")
+        if self._managed and resume:
+            self.resume = os.path.join(self._managed.path, resume["directory"])
+        self._parent: Optional[str] = resume["checkpoint"] if resume else None
+        #: What the checkpoint says of the fits before it, and of its own.
+        self.record = read_record(self.resume)
+        #: Where the run stands: steps and epochs of all its fits together.
+        self.step, self.epoch = int(resume["step"]) if resume else 0, self.record.epoch
+        self.finished: List[Finished] = []
+        #: None before the first fit has begun, on other ranks than 0, and where none can be had.
+        self.session: Optional[Session] = None
+        self.checkpoints: Optional[Checkpoints] = None
+        self.group = Group(alone=True)
+        self.policy = Policy({}, 0)
+        self.watch = Watch(self.launch)
         self.metrics: Dict[str, float] = {}
-        self.asked: Optional[Dict[str, Any]] = None
-        #: Said with every checkpoint: what this framework's own files lack.
-        self.missing: List[str] = []
-        self._step = 0
-        if self.session and self.session.alone:
-            atexit.register(_write_end, self)
+        self.params: Dict[str, Any] = {}
+        self.environment: Dict[str, str] = {}
+        self.has_left = False
+        self._fits = 0
+        self._has_begun = self._has_said_started = False
 
-    def started(self, step: int, epoch: int, total: Optional[int], per_epoch: Optional[int]) -> None:
-        self.policy = Policy(self.launch.get("checkpoint") or {}, step)
-        if self.session:
-            self.session.event(
-                "started",
-                step=step,
-                epoch=epoch,
-                totalSteps=total,
-                stepsPerEpoch=per_epoch,
-                environment=self.environment,
-                monitor=self.launch.get("monitor"),
-                params=plain_params(self.params),
-                cooperative=True,
-            )
+    def next_fit(self) -> Fit:
+        """Numbers the fit that begins now. Nothing is recorded before its ``begin``."""
+        self._fits += 1
+        return Fit(self, self._fits)
 
-    def log(self, step: int, epoch: int, metrics: Mapping[str, Any]) -> None:
-        self._step = step
-        values: Dict[str, float] = {}
-        for name, value in metrics.items():
-            number = as_number(value)
-            if number is not None:
-                values[name] = number
-        if values and self.session:
-            self.metrics.update(values)
-            self.session.event("metrics", step=step, epoch=epoch, values=plain_metrics(values))
-            self._watch.look(self.session, step, values)
-
-    def due(self, step: int) -> List[str]:
-        """Why a checkpoint is due at this step; what was asked for stands in ``asked``."""
-        if self.session is None:
-            return []
-        now = time.monotonic()
-        if self.asked is None and now - self._polled >= _POLL_SECONDS:
-            self._polled = now
-            self.asked = self.session.request()
-        reasons = [] if self._watch.diverged else self.policy.due(step)
-        if self._watch.pause is not None:
-            # These frameworks leave with a checkpoint; one of a diverged state is marked by its metrics.
-            reasons.append("pause")
-        elif self.asked:
-            reasons.append("pause" if self.asked.get("pause") else "stop" if self.asked.get("stop") else "request")
-        return reasons
-
-    def due_at_epoch(self, epochs_done: int) -> List[str]:
-        reasons = [] if self._watch.diverged else self.policy.due_at_epoch(epochs_done)
-        monitor = self.launch.get("monitor")
-        if monitor and self.policy.on_best and not self._watch.diverged:
-            value = self.metrics.get(monitor["metric"])
-            if value is not None and is_better(monitor, value, self._best):
-                self._best = value
-                reasons.append("best")
-        return reasons
-
-    @property
-    def leaving(self) -> bool:
-        """Whether a pause or a stop was asked for."""
-        return bool(self._watch.pause or self.asked and (self.asked.get("pause") or self.asked.get("stop")))
-
-    def hand_over(
-        self, step: int, epoch: int, batch: int, reasons: List[str], write: Callable[[str], None], exact: bool = True
-    ) -> None:
-        """``write`` puts the files into the folder that it is given. Our failures never fail a training."""
-        session = self.session
-        if session is None:
+    def begin(self, params: Mapping[str, Any], monitor: Optional[Mapping[str, str]], step: int) -> None:
+        """Opens the session, with the first fit. Ranks are known from here on."""
+        if not self.group.is_current():
+            self.group = Group()
+        if self._has_begun:
             return
-        began = time.perf_counter()
-        checkpoint = random_id()
-        self._taken += 1
-        name = f"{step:09d}-{self._taken:06d}-{checkpoint}"
-        temporary = os.path.join(session.inbox, f".tmp-{name}")
-        try:
-            os.makedirs(temporary, mode=0o700)
-            write(temporary)
-            missing = list(self.missing) if exact else [*self.missing, "the place in the epoch's data"]
-            facts = {
-                "format": 1,
-                "id": checkpoint,
-                "session": session.id,
-                "step": step,
-                "epoch": epoch,
-                "batch": batch,
-                "createdAt": time.time() * 1000,
-                "reasons": reasons,
-                "grade": "partial" if missing else "complete",
-                "missing": missing,
-                "parent": self._parent,
-                "metrics": plain_metrics(self.metrics),
-                "environment": self.environment,
-                "data": None,
-                "files": _files(temporary),
-            }
-            write_json(os.path.join(temporary, CHECKPOINT_FILE), facts, durable=True)
-            sync_folder(temporary)
-            session.sync()
-            os.rename(temporary, os.path.join(session.inbox, name))
-            sync_folder(session.inbox)
-            self._parent = checkpoint
-            session.event("checkpoint", step=step, name=name)
-        except Exception as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            session.notice("checkpointFailed", "error", f"The checkpoint of step {step} could not be kept ({error}).", step)
-        self.policy.taken(step, time.perf_counter() - began)
-        if self.asked and not self.leaving:
-            session.answer(self.asked, step)
-            self.asked = None
+        self._has_begun = True
+        self.params = merged_params(params, self.launch.get("params"))
+        if monitor is not None and self.launch.get("monitor") is None:
+            self.launch = {**self.launch, "monitor": dict(monitor)}
+        self.watch = Watch(self.launch)
+        self.policy = Policy(self.launch.get("checkpoint") or {}, step)
+        self.environment = {**environment(self.group), "adapter": self.framework}
+        self.session = self._open() if self.group.rank == 0 and self._is_owner() else None
+        if self.session is not None:
+            self.session.launch = self.launch
+            self.checkpoints = Checkpoints(self.session, self.environment, self._parent)
+            self._take_over_finished(self.session)
+            atexit.register(self._at_exit)
 
-    def leave(self, step: int) -> None:
-        """After a pause or stop that was asked for, by a person or by the job: the state is saved, and the process ends."""
-        if self.session and self._watch.pause is not None:
-            self.session.write_exit("paused", step, self._watch.pause)
-        elif self.session and self.asked:
-            outcome = "paused" if self.asked.get("pause") else "stopped"
-            self.session.answer(self.asked, step)
-            self.session.write_exit(outcome, step)
+    def say_plan(self, total: Optional[int], per_epoch: Optional[int]) -> None:
+        """Tells the session how long the training will be, and for the first time also what it is and where it stands."""
+        if self.session is None:
+            return
+        if self._has_said_started:
+            self.session.event("plan", totalSteps=total, stepsPerEpoch=per_epoch)
+            return
+        self._has_said_started = True
+        self.session.event(
+            "started",
+            step=self.step,
+            epoch=self.epoch,
+            totalSteps=total,
+            stepsPerEpoch=per_epoch,
+            environment=self.environment,
+            monitor=self.launch.get("monitor"),
+            keep=self.launch.get("keep"),
+            params=plain_params(self.params),
+            cooperative=True,
+        )
+
+    def finished_folder(self, number: int) -> Optional[str]:
+        """Where the last state of an earlier fit lies, if this launch has it."""
+        if self.resume is None:
+            return None
+        folder = os.path.join(self.resume, FITS_FOLDER, str(number))
+        return folder if os.path.isdir(folder) else None
+
+    def leave(self, outcome: str, reason: str = "") -> None:
+        """Ends the process as asked, once its state is saved.
+
+        Raises:
+            SystemExit: Always. In a notebook KeyboardInterrupt.
+        """
+        if self.checkpoints is not None:
+            self.checkpoints.join()
+        self.has_left = True
+        if self.session is not None:
+            self.session.write_exit(outcome, self.step, reason)
         if "ipykernel" in sys.modules:
-            raise KeyboardInterrupt("trainstash: the training was asked to end")
+            raise KeyboardInterrupt(f"trainstash: {outcome} at step {self.step}")
         raise SystemExit(0)
 
+    def _open(self) -> Optional[Session]:
+        if self._managed is not None:
+            return self._managed
+        from .alone import own_session
 
-def _write_end(recorder: Recorder) -> None:
-    """A training that was started by hand and ends cleanly is completed."""
-    if recorder.session is not None:
-        write_end(recorder.session, recorder._step)
+        made = own_session(self.params, None, in_force({}, self._wishes))
+        if made is not None:
+            say(f"no daemon started this; it is recorded in {made.path}")
+        return made
 
+    def _is_owner(self) -> bool:
+        """False in a process that a training has started, and in one that ``trainstash.init`` records."""
+        owner = os.environ.get(_OWNER_VARIABLE)
+        if owner is not None and owner != str(self.pid) and not self.group.several:
+            return False
+        launching = sys.modules.get("trainstash.launching")
+        if launching is not None and launching._current is not None:
+            say(f"one process records one training: that of init() is recorded, this one of {self.framework} is not")
+            return False
+        os.environ[_OWNER_VARIABLE] = str(self.pid)
+        return True
 
-def link_tree(source: str, target: str) -> None:
-    """The files of a folder, as links: its framework may delete it at any time. Copies where links cannot be had."""
-    for folder, _, names in os.walk(source):
-        inside = os.path.join(target, os.path.relpath(folder, source))
-        os.makedirs(inside, exist_ok=True)
-        for name in names:
-            try:
-                os.link(os.path.join(folder, name), os.path.join(inside, name))
-            except OSError:
-                shutil.copy2(os.path.join(folder, name), os.path.join(inside, name))
+    def _take_over_finished(self, session: Session) -> None:
+        """Later checkpoints of this launch carry along what the one that it goes on from does."""
+        for one in self.record.finished:
+            source = self.finished_folder(one.number)
+            if source is not None:
+                try:
+                    link_tree(source, os.path.join(session.file(FITS_FOLDER), str(one.number)))
+                except OSError as error:
+                    one = one._replace(why=f"it could not be copied ({error})")
+            self.finished.append(one)
 
+    def _at_exit(self) -> None:
+        session = self.session
+        if session is None or os.getpid() != self.pid:
+            return
+        if self.checkpoints is not None:
+            self.checkpoints.join()
+        session.flush()
+        shutil.rmtree(session.file(FITS_FOLDER), ignore_errors=True)
+        write_end(session, self.step)
 
-def python_rng() -> Dict[str, Any]:
-    """As JSON can hold it."""
-    version, internal, gauss = random.getstate()
-    state: Dict[str, Any] = {"python": [version, list(internal), gauss]}
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        name, keys, position, has_gauss, cached = numpy.random.get_state()
-        state["numpy"] = [str(name), [int(key) for key in keys], int(position), int(has_gauss), float(cached)]
-    return state
-
-
-def set_python_rng(state: Mapping[str, Any]) -> None:
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-    if "numpy" in state:
-        import numpy
-
-        name, keys, position, has_gauss, cached = state["numpy"]
-        numpy.random.set_state((name, numpy.array(keys, dtype="uint32"), position, has_gauss, cached))
-
-
-def _files(folder: str) -> List[Dict[str, Any]]:
-    found = []
-    for at, _, names in sorted(os.walk(folder)):
-        for name in sorted(names):
-            path = os.path.join(at, name)
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            inside = os.path.relpath(path, folder).replace(os.sep, "/")
-            found.append({"name": inside, "bytes": os.path.getsize(path)})
-    return found

@@ -145,7 +145,7 @@ test('git’s log is gone, and the branch may be another: nothing moves by itsel
   expect(repository.read(FILE)).toBe('main');
   const asked = await repository.fixture.cli('sync');
   expect(asked.code).toBe(1);
-  expect(asked.stdout).toMatch(/cannot be told[\s\S]*--files stay`: it is the same branch/);
+  expect(asked.stdout).toMatch(/cannot tell whether[\s\S]*--files stay`: it is the same branch/);
   expect(await repository.sync('stay')).toMatchObject({ state: 'inPlace', inPlace: 'main' });
   expect(repository.read(FILE)).toBe('main');
 });

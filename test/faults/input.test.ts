@@ -45,7 +45,7 @@ describe('trainstash.json', () => {
       '{"jobs": {"small": {"module": "small.ts", "checkpoint": {"every": "often"}}}}',
       /checkpoint\.every/,
     ],
-    ['has a command with an open quote', '{"jobs": {"small": "python \'train.py"}}', /a quote is not closed/],
+    ['has a command with an open quote', '{"jobs": {"small": "python \'train.py"}}', /unclosed quote/],
     [
       'has a job with a module and a command',
       '{"jobs": {"small": {"module": "small.ts", "run": "python train.py"}}}',

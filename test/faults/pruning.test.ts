@@ -78,13 +78,9 @@ test.skipIf(!PYTHON)('of a Python script, too', async () => {
   const taker = startTaker(directory);
   const program = `
 import sys
-from trainstash.checkpoints import Checkpoints
-from trainstash.session import Session
-checkpoints = Checkpoints.__new__(Checkpoints)
-checkpoints._session = Session(sys.argv[1], {}, alone=False)
-checkpoints.monitor = None
+from trainstash.untaken import prune
 for line in sys.stdin:
-    checkpoints._prune()
+    prune(sys.argv[1] + "/inbox", None)
     print("pruned", flush=True)
 `;
   const python = spawn(PYTHON, ['-c', program, directory.path], {

@@ -47,7 +47,7 @@ describe('a native package that', () => {
     ['noGpu', /not on a GPU: it was built for CUDA 11\.2 with cuDNN 8\.1/],
     ['notFetched', /library was not fetched.*npm rebuild @tensorflow\/tfjs-node-gpu/],
     ['crashes', /was ended by SIGABRT \(CUDA error: out of memory\)|ended by SIGABRT/],
-    ['registersNothing', /registered no back end/],
+    ['registersNothing', /registered no backend/],
     ['wrong', /computes gradient of tanh wrongly|small training gives other losses/],
   ] as const) {
     test(`is broken (${fault}) is rejected with what a person can do`, async () => {
@@ -80,7 +80,7 @@ describe('auto', () => {
     expect(await open().choose(request())).toMatchObject({
       backend: 'wasm',
       options: { from: null },
-      reason: 'no package of a GPU back end is here',
+      reason: 'no package of a GPU backend is installed',
     });
     expect(() => readFileSync(join(directory, 'verdicts.json'))).toThrow();
   });
@@ -117,7 +117,7 @@ describe('auto', () => {
     const asked = request({ checkpoint: { backend: 'tfjs-node-gpu' } });
     expect(await open().choose(asked)).toMatchObject({
       backend: 'tfjs-node-gpu',
-      reason: 'as the checkpoint was made',
+      reason: 'the same as for the checkpoint',
     });
     writeNativePackage(root, 'noGpu');
     expect(await open().choose(asked)).toMatchObject({ backend: 'wasm', reason: expect.stringContaining('CUDA 11.2') });

@@ -107,7 +107,7 @@ describe.skipIf(!PYTHON)('any command', () => {
     const { run: ended } = await show(client, fixture, (await untilStatus(client, fixture, run.id, 'completed')).id);
     expect(readFileSync(join(fixture.root, 'out/ckpt_epoch_0003.pt'), 'utf8')).toBe('another one');
     expect(await log(client, fixture, run.id)).toMatch(/RESUMED \S+restore\/ckpt_epoch_0003\.pt 4/);
-    expect(ended.notices.at(-1)!.text).toContain('not what the checkpoint holds and stayed');
+    expect(ended.notices.at(-1)!.text).toContain('differs from the checkpoint and was left alone');
   });
 
   test('without a template it is asked once whether the script goes on by itself', async () => {
@@ -133,10 +133,10 @@ describe.skipIf(!PYTHON)('any command', () => {
     const error = await client.request(m.runPause, { root: fixture.root, run: run.id }).catch((e: unknown) => e);
     if (!isError(error, 'pauseLoses')) throw error;
     expect(error.data.checkpointStep).toBeGreaterThanOrEqual(100);
-    expect(error.message).toMatch(/Stop now: back to step \d+ \(\d+ s lost\)/);
+    expect(error.message).toMatch(/going back to step \d+ \(\d+ s lost\)/);
     expect((await show(client, fixture, run.id)).run.status).toBe('running');
     const printed = await fixture.cli('pause', '1', '--detach');
-    expect(printed.stderr).toContain('saves by itself only');
+    expect(printed.stderr).toContain('only saves by itself');
     await client.request(m.runPause, { root: fixture.root, run: run.id, accept: true });
     const paused = await untilStatus(client, fixture, run.id, 'paused');
     expect(paused.lastCheckpoint!.step).toBeGreaterThanOrEqual(100);
@@ -459,7 +459,7 @@ test('a debugger is in the process of one session and in no record; what is no P
   const launch = { root: fixture.root, params: {}, environment: environment(), debugger: words };
   const refused = await client.request(m.runStart, { ...launch, job: 'shell' }).catch((error) => error);
   expect(isError(refused, 'notPython')).toBe(true);
-  expect(refused.message).toMatch(/begins with ".*sh"\. Nothing was started/);
+  expect(refused.message).toMatch(/starts with ".*sh"\. Nothing was started/);
   expect((await client.request(m.runList, { root: fixture.root, drafts: true })).runs).toEqual([]);
 
   const run = await client.request(m.runStart, { ...launch, job: 'train' });

@@ -28,7 +28,7 @@ test('a run that is killed resumes to the same bits, and the steps done twice pr
   // It kills itself after step 10: a kill from here might hit a checkpoint's step, and no step would be done twice.
   const killed = await startSmall(client, fixture, { slow: 40, killAt: 11, marker: join(fixture.folder, 'killed') });
   const lost = await untilStatus(client, fixture, killed.id, 'lost');
-  expect(lost.reason).toMatch(/without a word.*newest checkpoint is of step \d+/);
+  expect(lost.reason).toMatch(/without an exit record.*newest checkpoint is at step \d+/);
 
   const resumed = await client.request(m.runResume, {
     root: fixture.root,

@@ -34,7 +34,7 @@ async function begun(rest: string) {
 describe.skipIf(!PYTHON)('a pause', () => {
   test('that comes before the package is initialised is done at the first step', async () => {
     const { fixture, client, run, pause, goOn } = await begun(THREE_LINES);
-    expect(await pause()).toMatchObject({ status: 'pausing', reason: expect.stringContaining('still beginning') });
+    expect(await pause()).toMatchObject({ status: 'pausing', reason: expect.stringContaining('still starting') });
     goOn();
     const paused = await untilStatus(client, fixture, run.id, 'paused');
     expect(paused.lastCheckpoint!.step).toBe(paused.step);

@@ -20,7 +20,7 @@ import { pathToFileURL } from 'node:url';
 import { WorktreeRecord, writeConsent } from '../../daemon/branches/in-place.ts';
 import { KnownBranches } from '../../daemon/branches/known-branches.ts';
 import { fromText } from '../../daemon/branches/paths.ts';
-import { ShelfEntry } from '../../daemon/branches/shelf.ts';
+import { StashFolder } from '../../daemon/branches/shelf.ts';
 import { findFile } from '../../daemon/branches/working-set.ts';
 import { codeHunks } from '../../daemon/code/changes.ts';
 import { copyOut, takeSnapshot } from '../../daemon/code/snapshot.ts';
@@ -149,7 +149,7 @@ export async function makeVictim(folder: string): Promise<Victim> {
   record.setInPlace({ branch: 'main', id: main, tip, seenAt: Date.now(), branches: ['main', 'other'], head: '' });
   const { ino, bytes, mtimeMs, mode } = kept;
   record.setFiles(new Map([[kept.path, { ino, bytes, mtimeMs, mode, run: null, saved: saved!.id }]]));
-  const entry = ShelfEntry.create(
+  const entry = StashFolder.create(
     store,
     { branch: 'other', branchId: other, tip: null, worktree: 'main-worktree', state: 'stashed', reason: 'switch' },
     [{ path: fromText('checkpoints/shelved.pt'), bytes: 7, mtimeMs: 1, mode: 0o644, run: null, saved: null }],

@@ -27,7 +27,7 @@ describe('of what was tried', () => {
     const wrong = finding('webgpu', 1, { problem: 'it computes softmax wrongly' });
     const chosen = chooseFastest([wrong, finding('wasm', 40)])!;
     expect(chosen.finding.backend).toBe('wasm');
-    expect(chosen.reason).toContain('webgpu was rejected, since it computes softmax wrongly');
+    expect(chosen.reason).toContain('webgpu was rejected, because it computes softmax wrongly');
   });
 
   test('threads are taken when they win clearly', () => {
@@ -40,7 +40,10 @@ describe('of what was tried', () => {
   });
 
   test('nothing is chosen where nothing can be used, and what is only missing is no rejection', () => {
-    const missing = finding('webgpu', null, { problem: 'the npm package "webgpu" is not here', missing: 'webgpu' });
+    const missing = finding('webgpu', null, {
+      problem: 'the npm package "webgpu" is not installed',
+      missing: 'webgpu',
+    });
     expect(chooseFastest([missing])).toBeNull();
     expect(rejectionsOf([missing])).toBe('');
   });

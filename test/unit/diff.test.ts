@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { areaUnder, diffMetrics, parting } from '../../daemon/diff/curves.ts';
+import { areaUnder, diffMetrics, firstDifference } from '../../daemon/diff/curves.ts';
 import { diffLineage } from '../../daemon/diff/lineage.ts';
 import { diffParams } from '../../daemon/diff/params.ts';
 import type { Checkpoint, MetricSeries, Run, Session } from '../../protocol/domain.ts';
@@ -39,24 +39,24 @@ describe('params', () => {
 describe('curves', () => {
   test('the area between two places, and it divided by their distance, whatever the rate', () => {
     // By hand: from 0 to 2 a triangle of 2, from 2 to 4 a rectangle of 4.
-    const curve = { places: [0, 2, 4], values: [0, 2, 2] };
+    const curve = { positions: [0, 2, 4], values: [0, 2, 2] };
     expect(areaUnder(curve, 0, 4)).toEqual({ area: 6, mean: 6 / 4 });
     expect(areaUnder(curve, 1, 3)).toEqual({ area: 3.5, mean: 3.5 / 2 });
-    expect(areaUnder({ places: [0, 1, 2, 3, 4], values: [0, 1, 2, 2, 2] }, 0, 4)).toEqual({ area: 6, mean: 6 / 4 });
+    expect(areaUnder({ positions: [0, 1, 2, 3, 4], values: [0, 1, 2, 2, 2] }, 0, 4)).toEqual({ area: 6, mean: 6 / 4 });
     expect(areaUnder(curve, 3, 3)).toEqual({ area: 0, mean: 2 });
     expect(areaUnder(curve, 0, 5)).toBeNull();
-    expect(areaUnder({ places: [0, 2], values: [1, Number.NaN] }, 0, 2)).toBeNull();
+    expect(areaUnder({ positions: [0, 2], values: [1, Number.NaN] }, 0, 2)).toBeNull();
   });
 
   test('two part at the first common step that differs in any bit; steps of one alone do not count', () => {
-    const a = { places: [1, 2, 3, 4], values: [1, 2, 3, 4] };
-    const b = { places: [2, 4, 6], values: [2, 4 + Number.EPSILON * 4, 6] };
-    expect(parting([a, b])).toEqual({ partsAt: 4, common: 2 });
-    expect(parting([a, { places: [1, 3], values: [1, 3] }])).toEqual({ partsAt: null, common: 2 });
+    const a = { positions: [1, 2, 3, 4], values: [1, 2, 3, 4] };
+    const b = { positions: [2, 4, 6], values: [2, 4 + Number.EPSILON * 4, 6] };
+    expect(firstDifference([a, b])).toEqual({ partsAt: 4, common: 2 });
+    expect(firstDifference([a, { positions: [1, 3], values: [1, 3] }])).toEqual({ partsAt: null, common: 2 });
     expect(
-      parting([
-        { places: [1], values: [0] },
-        { places: [1], values: [-0] },
+      firstDifference([
+        { positions: [1], values: [0] },
+        { positions: [1], values: [-0] },
       ]),
     ).toEqual({ partsAt: 1, common: 1 });
   });

@@ -3,10 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { partsList } from '../../scripts/parts-list.ts';
-import { DIST } from '../support/trainer.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const bundled = () => JSON.parse(readFileSync(join(DIST, 'packages.json'), 'utf8')) as string[];
+const bundled = () => JSON.parse(readFileSync(join(ROOT, '.cache/packages.json'), 'utf8')) as string[];
 
 test('every package that is bundled or copied is a part, with its version and licence', () => {
   const { components } = partsList(ROOT, '1.2.3', bundled());

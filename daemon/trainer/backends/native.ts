@@ -14,7 +14,7 @@ const NEEDS_GPU =
   'it runs, but not on a GPU: it was built for CUDA 11.2 with cuDNN 8.1, and finds them by LD_LIBRARY_PATH (libcudart.so.11.0)';
 
 export async function startNative(name: NativeName, { from }: BackendOptions): Promise<Backend> {
-  if (from === null) throw unavailable(name, `the npm package "@tensorflow/${name}" is not here`);
+  if (from === null) throw unavailable(name, `the npm package "@tensorflow/${name}" is not installed`);
   if (process.versions.electron)
     throw unavailable(name, 'VS Code’s own Node forbids its buffers; put a Node 22.15 or newer on your PATH');
   restoreRemovedHelpers();
@@ -25,7 +25,7 @@ export async function startNative(name: NativeName, { from }: BackendOptions): P
     throw unavailable(name, explain(error as Error, name));
   }
   if (!tf.findBackend(REGISTERED) || !(await tf.setBackend(REGISTERED)))
-    throw unavailable(name, 'its package was loaded and registered no back end');
+    throw unavailable(name, 'its package was loaded and registered no backend');
   await tf.ready();
   const onGpu = (tf.backend() as unknown as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
   // Without its libraries TensorFlow goes on with the processor, and says so on stderr only.

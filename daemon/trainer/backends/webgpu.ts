@@ -84,7 +84,7 @@ export async function startWebgpu({ from }: BackendOptions): Promise<Backend> {
 }
 
 async function findAdapter(from: string | null): Promise<Adapter> {
-  if (from === null) throw unavailable('webgpu', 'the npm package "webgpu" is not here');
+  if (from === null) throw unavailable('webgpu', 'the npm package "webgpu" is not installed');
   let gpu: Gpu;
   try {
     const entry = createRequire(import.meta.url).resolve(from);

@@ -1,0 +1,89 @@
+"""Counts outcomes, and prints those that should not be."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from typing import Any, Dict
+
+from .space import Choices
+from .trial import (
+    BROKEN,
+    COUNTED,
+    DIFFERENT_COMPLETE,
+    DIFFERENT_PARTIAL,
+    EQUAL_COMPLETE,
+    EQUAL_PARTIAL,
+    INVALID,
+    NOT_REACHED,
+    Outcome,
+)
+
+_SURPRISING = (DIFFERENT_COMPLETE, BROKEN, INVALID)
+_LEAST_COMPLETE = 0.95
+
+
+class Tally:
+    """Outcomes of one framework."""
+
+    def __init__(self, framework: str, seed: int) -> None:
+        self._framework = framework
+        self._seed = seed
+        self._began = time.monotonic()
+        self._verdicts: Counter[str] = Counter()
+        self._causes: Dict[str, Counter[str]] = {EQUAL_PARTIAL: Counter(), DIFFERENT_PARTIAL: Counter()}
+        self._told_late = 0
+        self._trainings: set[int] = set()
+
+    @property
+    def counted(self) -> int:
+        """Combinations that could be judged."""
+        return sum(self._verdicts[verdict] for verdict in COUNTED)
+
+    def add(self, number: int, choices: Choices, outcome: Outcome, everything: bool = False) -> None:
+        self._verdicts[outcome.verdict] += 1
+        self._trainings.add(number)
+        self._told_late += outcome.told_late
+        if outcome.verdict in self._causes:
+            self._causes[outcome.verdict].update({_kind(text) for text in outcome.missing})
+        if everything or outcome.verdict in _SURPRISING:
+            print(self._line(number, choices, outcome), flush=True)
+        elif outcome.verdict != NOT_REACHED and self.counted % 50 == 0:
+            print(f"{self.counted} combinations, {time.monotonic() - self._began:.0f} s", flush=True)
+
+    def is_good(self) -> bool:
+        return not any(self._verdicts[verdict] for verdict in _SURPRISING) and self.share() >= _LEAST_COMPLETE
+
+    def share(self) -> float:
+        """The share of the equal ones that are complete."""
+        equal = self._verdicts[EQUAL_COMPLETE] + self._verdicts[EQUAL_PARTIAL]
+        return self._verdicts[EQUAL_COMPLETE] / equal if equal else 1.0
+
+    def figures(self) -> Dict[str, Any]:
+        counts = {verdict: self._verdicts[verdict] for verdict in COUNTED}
+        return {"framework": self._framework, "seed": self._seed, "trainings": len(self._trainings), "combinations": self.counted, **counts}
+
+    def summary(self) -> str:
+        seconds = time.monotonic() - self._began
+        lines = [f"{self._framework}: {self.counted} combinations of {len(self._trainings)} trainings in {seconds:.0f} s, seed {self._seed}"]
+        lines += [f"  {self._verdicts[verdict]:5} {verdict}" for verdict in COUNTED]
+        lines += [f"  {self._verdicts[verdict]:5} {verdict}" for verdict in (NOT_REACHED, INVALID) if self._verdicts[verdict]]
+        lines.append(f"  {100 * self.share():.1f} % of the equal ones are complete (at least {100 * _LEAST_COMPLETE:.0f} % are wanted)")
+        lines.append(f"  {self._told_late} were complete until the resume itself said what is not kept")
+        for verdict, causes in self._causes.items():
+            lines += [f"  {verdict}, because of: {count} × {cause}" for cause, count in causes.most_common(12)]
+        return "\n".join(lines)
+
+    def _line(self, number: int, choices: Choices, outcome: Outcome) -> str:
+        shown = ", ".join(f"{name} {value}" for name, value in choices.items())
+        kills = "; then ".join(map(str, outcome.kills))
+        lines = [f"{outcome.verdict.upper()}  --framework {self._framework} --only {self._seed}:{number}", f"  {shown}"]
+        lines += [f"  {label}: {text}" for label, text in (("ended", kills), ("found", outcome.detail), ("said", "; ".join(outcome.missing))) if text]
+        return "\n".join(lines)
+
+
+def _kind(text: str) -> str:
+    """Lets texts of one cause fall together: no numbers, no names of variables."""
+    text = re.sub(r"^the resume from step [\d,]+ went without .*", "an earlier resume that went without something", text)
+    return re.sub(r"\d[\d,]*", "N", text)

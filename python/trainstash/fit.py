@@ -1,0 +1,415 @@
+"""One fit of a process: where it begins, when a checkpoint of it is due, and what is written then."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+
+from .checkpoints import Owner
+from .files import link_tree, listed
+from .ingredients import Ingredients
+from .numbers import as_number, is_better, plain_metrics
+from .session import STATE_FILE, write_json
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
+
+#: What becomes of a fit in this launch: trained from its beginning, gone on with, or loaded as it was at its end.
+FRESH, RESUMED, FINISHED = "fresh", "resumed", "finished"
+#: In a checkpoint's folder: which fit it is of. Absent: the first one, with nothing before it.
+FIT_FILE = "fits.json"
+#: In a checkpoint's folder: the last states of the fits before, each in a folder named by its number.
+FITS_FOLDER = "fits"
+
+_POLL_SECONDS = 0.1
+# How long a training waits at its end for a disk that has no room for its last state.
+_PATIENCE = 600.0
+_NOTHING, _SAVE, _LEAVE = 0, 1, 2
+
+
+class Place(NamedTuple):
+    """Where a fit stands, in its own counts: a new one begins at 0. ``batch``: batches of the epoch that are used up; 0 between epochs."""
+
+    step: int
+    epoch: int
+    batch: int
+
+
+class Due(NamedTuple):
+    """What all ranks are to do at a boundary. The reasons are known to rank 0 alone."""
+
+    saves: bool
+    leaves: bool
+    reasons: List[str]
+
+    def __bool__(self) -> bool:
+        return self.saves
+
+
+class Finished(NamedTuple):
+    """A fit that has come to its end. ``why``: what keeps its last state from being there; None: it is."""
+
+    number: int
+    why: Optional[str]
+
+
+class Record(NamedTuple):
+    """What a checkpoint says of the fits: its own one, the run's steps and epochs before that, and those that were finished."""
+
+    number: int
+    steps_before: int
+    epochs_before: int
+    #: Epochs of the run that are done.
+    epoch: int
+    ended: bool
+    finished: List[Finished]
+
+
+def read_record(folder: Optional[str]) -> Record:
+    """Reads a checkpoint's ``fits.json``."""
+    if folder is not None and os.path.exists(os.path.join(folder, FIT_FILE)):
+        with open(os.path.join(folder, FIT_FILE), encoding="utf-8") as file:
+            known = json.load(file)
+        finished = [Finished(int(one["fit"]), one["why"]) for one in known["finished"]]
+        number, steps, epochs, epoch = (int(known[name]) for name in ("fit", "stepsBefore", "epochsBefore", "epoch"))
+        return Record(number, steps, epochs, epoch, bool(known["ended"]), finished)
+    return Record(1, 0, 0, 0, False, [])
+
+
+class Fit:
+    """Made by ``Recorder.next_fit``. On other ranks than 0 it decides and writes nothing, and takes part in what is shared."""
+
+    def __init__(self, recorder: Recorder, number: int) -> None:
+        self._recorder = recorder
+        self.number = number
+        self.fate, self.folder = _fate(recorder, number)
+        record = recorder.record
+        #: The checkpoint is of this fit's end.
+        self.ended = self.fate == RESUMED and record.ended
+        #: A fit that was finished before, of which no state is there: it is trained again, and nothing of it is recorded.
+        self.is_repeat = self.fate == FRESH and recorder.resume is not None and number < record.number
+        self.is_replay = recorder.is_replay
+        #: What no checkpoint of this fit has, whatever else it has.
+        self.lost = Ingredients()
+        self._steps_before, self._epochs_before = record.steps_before, record.epochs_before
+        self._has_ended = False
+        self._polled = 0.0
+        self._request: Optional[Dict[str, Any]] = None
+        self._best: Optional[float] = None
+        self._best_is_due = False
+
+    @property
+    def records(self) -> bool:
+        """Whether checkpoints of this fit are kept: not on other ranks than 0."""
+        return self._recorder.session is not None and self.fate != FINISHED and not self.is_repeat
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the newest checkpoint is still being written."""
+        checkpoints = self._recorder.checkpoints
+        return checkpoints is not None and checkpoints.in_flight
+
+    def begin(
+        self,
+        step: int,
+        epoch: int,
+        total: Optional[int],
+        per_epoch: Optional[int],
+        params: Optional[Mapping[str, Any]] = None,
+        monitor: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        """Begins to train, or to go on. Every rank comes here, when processes and devices are set up.
+
+        Args:
+            step: Optimizer steps of this fit that are done.
+            epoch: Epochs of this fit that are done.
+            total: Optimizer steps of this fit when it is done, if that is known.
+            per_epoch: Optimizer steps of an epoch, if that is known.
+            params: Hyper-parameters; those of the launch win.
+            monitor: ``{"metric", "mode"}`` of the framework's own, for a job that names none.
+        """
+        recorder = self._recorder
+        recorder.begin(params or {}, monitor, self._steps_before + step)
+        if self.fate == FRESH:
+            # Some trainers count on from fit to fit, others begin again at 0.
+            self._steps_before, self._epochs_before = recorder.step - step, recorder.epoch - epoch
+        recorder.step, recorder.epoch = self._steps_before + step, self._epochs_before + epoch
+        recorder.group.start_at(recorder.step)
+        if self.records:
+            recorder.say_plan(None if total is None else self._steps_before + total, per_epoch)
+
+    def log(self, step: int, epoch: int, metrics: Mapping[str, Any], validated: bool = False) -> None:
+        """Records metrics at the step that they belong to.
+
+        Args:
+            step: Of this fit.
+            epoch: Of this fit.
+            metrics: Numbers by name; others are left out.
+            validated: They judge the weights as they are now: the best of them makes a checkpoint due.
+        """
+        recorder = self._recorder
+        numbers = {name: as_number(value) for name, value in metrics.items()}
+        values = {name: number for name, number in numbers.items() if number is not None}
+        if not values or not self.records or recorder.session is None:
+            return
+        recorder.metrics.update(values)
+        at = self._steps_before + step
+        recorder.session.event("metrics", step=at, epoch=self._epochs_before + epoch, values=plain_metrics(values))
+        recorder.watch.look(recorder.session, at, values)
+        monitor = recorder.launch.get("monitor")
+        value = values.get(monitor["metric"]) if monitor and validated else None
+        if monitor and value is not None and is_better(monitor, value, self._best):
+            self._best = value
+            self._best_is_due = recorder.policy.on_best
+
+    def due(self, step: int) -> Due:
+        """Decides at a boundary inside of an epoch, on rank 0 for all."""
+        recorder = self._recorder
+        at = recorder.step = self._steps_before + step
+        if recorder.group.several and not recorder.group.may_decide(at):
+            return _NONE
+        return self._decide(at, recorder.policy.due(at), None)
+
+    def due_at_epoch(self, step: int, epochs_done: int) -> Due:
+        """Decides at an epoch's end, when all that belongs to the epoch is done: for what is due by steps, too."""
+        recorder = self._recorder
+        at = recorder.step = self._steps_before + step
+        epochs = recorder.epoch = self._epochs_before + epochs_done
+        return self._decide(at, [*recorder.policy.due(at), *recorder.policy.due_at_epoch(epochs)], epochs)
+
+    def save_files(
+        self,
+        place: Place,
+        due: Due,
+        found: Ingredients,
+        write: Callable[[str], None],
+        sum_of: Optional[Callable[[str], str]] = None,
+    ) -> None:
+        """Takes a checkpoint of files that the framework writes. Only rank 0 comes here with something to do.
+
+        Args:
+            place: Where the fit stands.
+            due: Why.
+            found: What was found out about each part; a kind that nobody looked for counts as lost.
+            write: Puts the files into the folder that it is given: written there, or copied with ``files.copy_tree``.
+            sum_of: Makes the text that equal states have in common of that folder, where its files also hold run times or ids.
+        """
+        if not self._keeps(due):
+            return
+        facts = self._facts(place, due, found)
+        beside = self._beside(place)
+
+        def fill(folder: str) -> List[Dict[str, Any]]:
+            write(folder)
+            if sum_of is not None:
+                facts["sum"] = sum_of(folder)
+            return beside(folder)
+
+        began = time.perf_counter()
+        checkpoints = self._recorder.checkpoints
+        assert checkpoints is not None
+        checkpoints.hand_over(facts, fill, _PATIENCE if self._has_ended else 0.0)
+        self._saved(time.perf_counter() - began)
+
+    def save_state(
+        self,
+        place: Place,
+        due: Due,
+        found: Ingredients,
+        live: Mapping[str, Any],
+        owner: Optional[Owner] = None,
+        sum_of: Optional[Callable[[Any], str]] = None,
+    ) -> None:
+        """Takes a checkpoint of tensors and plain values: copies them now, and writes the copy beside the training.
+
+        Args:
+            place: As ``save_files`` takes it, like ``due``, ``found`` and ``sum_of``.
+            live: What ``state.pt`` is to hold.
+            owner: Knows which kind of ingredient a place in it is.
+        """
+        if not self._keeps(due):
+            return
+        checkpoints = self._recorder.checkpoints
+        assert checkpoints is not None
+        began = time.perf_counter()
+        beside = self._beside(place)
+        try:
+            staged = checkpoints.copy(live)
+            stall = time.perf_counter() - began
+            checkpoints.save(
+                staged,
+                self._facts(place, due, found),
+                wait=due.leaves or self._has_ended,
+                patience=_PATIENCE if self._has_ended else 0.0,
+                beside=lambda folder: [entry for entry in beside(folder) if entry["name"] != STATE_FILE],
+                owner=owner,
+                sum_of=sum_of,
+            )
+        except Exception as error:
+            self.fail(place.step, error)
+            return
+        self._saved(stall)
+
+    def fail(self, step: int, error: BaseException) -> None:
+        """Says that a checkpoint could not be taken. The training goes on."""
+        recorder = self._recorder
+        recorder.policy.taken(recorder.step, 0)
+        if recorder.session is not None:
+            text = f"No checkpoint could be taken at step {self._steps_before + step} ({error}). Training goes on; earlier ones are untouched."
+            recorder.session.notice("checkpointFailed", "error", text, self._steps_before + step)
+
+    def lose(self, kind: str, name: str, why: str) -> None:
+        """Notes a part that no checkpoint of this fit will have, and says it once."""
+        if self.lost.lost(kind, name, why) and self.records and self._recorder.session is not None:
+            self._recorder.session.notice("partial", "warning", f"Not complete: {name} ({why}).", self._recorder.step)
+
+    def finish(self, step: int, epoch: int) -> Due:
+        """Notes that the fit was trained to its end. The checkpoint that follows is what later launches load of it.
+
+        Returns:
+            What that checkpoint is due for.
+        """
+        recorder = self._recorder
+        recorder.step, recorder.epoch = self._steps_before + step, self._epochs_before + epoch
+        self._has_ended = True
+        return Due(self.fate != FINISHED and not self.is_repeat, self._has_reached(recorder.epoch), ["end"])
+
+    def leave(self, step: int) -> None:
+        """Ends the process after a pause or a stop that was asked for, or a replay.
+
+        Raises:
+            SystemExit: Always. In a notebook KeyboardInterrupt.
+        """
+        recorder = self._recorder
+        recorder.step = self._steps_before + step
+        request, self._request = self._request, None
+        if request is not None and recorder.session is not None:
+            recorder.session.answer(request, recorder.step)
+        if self.is_replay:
+            recorder.leave("completed")
+        recorder.leave("stopped" if request and request.get("stop") else "paused", recorder.watch.pause or "")
+
+    # ---- inside ----
+
+    def _decide(self, step: int, due: List[str], epochs: Optional[int]) -> Due:
+        recorder = self._recorder
+        reasons: List[str] = []
+        if self.is_replay:
+            reasons = ["replay"] if self._has_reached(epochs) else []
+        elif self.records:
+            best = ["best"] if self._best_is_due else []
+            # Those of a diverged state would push out good ones.
+            automatic = [] if recorder.watch.diverged else [*dict.fromkeys(due), *best]
+            reasons = [*automatic, *self._asked()]
+        leaves = bool({"pause", "stop", "replay"} & set(reasons))
+        if self.is_writing and not leaves and "request" not in reasons:
+            reasons = []  # One at a time: it is due again at the next boundary.
+        decision = _LEAVE if leaves else _SAVE if reasons else _NOTHING
+        until = recorder.launch.get("untilStep") or recorder.policy.next_step(step)
+        decision = recorder.group.decide(step, decision, until)
+        return Due(decision != _NOTHING, decision == _LEAVE, reasons)
+
+    def _asked(self) -> List[str]:
+        recorder = self._recorder
+        if recorder.session is None:
+            return []
+        if recorder.watch.pause is not None:
+            # These frameworks leave with a checkpoint; one of a diverged state is marked by its metrics.
+            return ["pause"]
+        now = time.monotonic()
+        if self._request is None and now - self._polled >= _POLL_SECONDS:
+            self._polled = now
+            self._request = recorder.session.request()
+        request = self._request
+        if request is None:
+            return []
+        return ["stop" if request.get("stop") else "pause" if request.get("pause") else "request"]
+
+    def _has_reached(self, epochs: Optional[int]) -> bool:
+        """Tells whether a replay has come as far as it was to. ``epochs``: those that are done, at the end of one."""
+        recorder = self._recorder
+        until, until_epoch = recorder.launch.get("untilStep"), recorder.launch.get("untilEpoch")
+        if not self.is_replay or until is None or recorder.step < until:
+            return False
+        return until_epoch is None or (epochs is not None and epochs >= until_epoch)
+
+    def _keeps(self, due: Due) -> bool:
+        if not self.records or self._recorder.checkpoints is None:
+            return False
+        return not self.is_replay or due.leaves
+
+    def _facts(self, place: Place, due: Due, found: Ingredients) -> Dict[str, Any]:
+        found.add(self.lost)
+        for one in self._recorder.finished:
+            if one.why is not None:
+                found.lost("other", f"the end of fit {one.number}", one.why)
+        return {
+            "step": self._steps_before + place.step,
+            "epoch": self._epochs_before + place.epoch,
+            "batch": place.batch,
+            "reasons": [*due.reasons] or ["file"],
+            "ingredients": found,
+            "metrics": plain_metrics(self._recorder.metrics),
+            "data": None,
+        }
+
+    def _beside(self, place: Place) -> Callable[[str], List[Dict[str, Any]]]:
+        """Makes what adds to a checkpoint's folder what is known of the fits, and keeps the last state of one that has ended."""
+        recorder, session, ended = self._recorder, self._recorder.session, self._has_ended
+        assert session is not None
+        earlier = [one for one in recorder.finished if one.number != self.number]
+
+        def add(folder: str) -> List[Dict[str, Any]]:
+            if ended:
+                self._keep_end(folder)
+            if earlier or self.number > 1 or ended:
+                record = {
+                    "format": 1,
+                    "fit": self.number,
+                    "stepsBefore": self._steps_before,
+                    "epochsBefore": self._epochs_before,
+                    "epoch": self._epochs_before + place.epoch,
+                    "ended": ended,
+                    "finished": [{"fit": one.number, "why": one.why} for one in earlier],
+                }
+                write_json(os.path.join(folder, FIT_FILE), record)
+            for one in earlier:
+                source = os.path.join(session.file(FITS_FOLDER), str(one.number))
+                if os.path.isdir(source):
+                    link_tree(source, os.path.join(folder, FITS_FOLDER, str(one.number)))
+            return listed(folder)
+
+        return add
+
+    def _keep_end(self, folder: str) -> None:
+        recorder = self._recorder
+        assert recorder.session is not None
+        why: Optional[str] = None
+        try:
+            link_tree(folder, os.path.join(recorder.session.file(FITS_FOLDER), str(self.number)))
+        except OSError as error:
+            why = f"it could not be kept ({error})"
+        recorder.finished = [*(one for one in recorder.finished if one.number != self.number), Finished(self.number, why)]
+
+    def _saved(self, stall: float) -> None:
+        recorder = self._recorder
+        recorder.policy.taken(recorder.step, stall)
+        self._best_is_due = False
+        request = self._request
+        if request is not None and not request.get("pause") and not request.get("stop") and recorder.session is not None:
+            recorder.session.answer(request, recorder.step)
+            self._request = None
+
+
+_NONE = Due(False, False, [])
+
+
+def _fate(recorder: Recorder, number: int) -> Any:
+    if recorder.resume is None or number > recorder.record.number:
+        return FRESH, None
+    if number == recorder.record.number:
+        return RESUMED, recorder.resume
+    folder = recorder.finished_folder(number)
+    return (FRESH, None) if folder is None else (FINISHED, folder)
