@@ -43,10 +43,6 @@ class Beside:
         """The attributes that have changed since training began, and those among them that cannot be kept."""
         return self._changed(self.owner, self._first, _DEPTH)
 
-    def load(self, saved: Mapping[str, Any]) -> List[Refused]:
-        """Puts back what ``state`` gave. Returns what could not be put back."""
-        return _put_into(self.owner, saved)
-
     def _changed(self, owner: Any, first: Any, depth: int) -> Tuple[Dict[str, Any], List[Refused]]:
         state: Dict[str, Any] = {}
         refused: List[Refused] = []
@@ -159,7 +155,8 @@ def _taken(kind: str, value: Any) -> Any:
     return value.state_dict() if kind == "stateful" else value
 
 
-def _put_into(owner: Any, saved: Mapping[str, Any]) -> List[Refused]:
+def put_into(owner: Any, saved: Mapping[str, Any]) -> List[Refused]:
+    """Puts back what ``Beside.state`` gave. Returns what could not be put back."""
     refused: List[Refused] = []
     for name, one in saved.items():
         present = getattr(owner, name, None)
@@ -173,7 +170,7 @@ def _put_into(owner: Any, saved: Mapping[str, Any]) -> List[Refused]:
             elif one["kind"] == "stateful":
                 present.load_state_dict(one["value"])
             else:
-                refused += [(f"{name}.{inner}", why) for inner, why in _put_into(present, one["value"])]
+                refused += [(f"{name}.{inner}", why) for inner, why in put_into(present, one["value"])]
         except Exception as error:
             refused.append((name, special.short(error)))
     return refused

@@ -4,9 +4,9 @@ back. What Transformers leaves out stands in a file of ours inside of the folder
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
-import shutil
 import struct
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
@@ -17,16 +17,13 @@ from .staging import Staging
 #: Our own file in the folder.
 OWN_FILE = "trainstash.pt"
 _STATE = "trainer_state.json"
-#: The folder of the best model so far, beside that of the checkpoint.
-_BEST = "best"
+_TIMES = ("_runtime", "_per_second")
 # What a folder can hold its weights in, by the names that Transformers and PEFT load.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "adapter_model.safetensors", "adapter_model.bin")
 _INDEX = (".safetensors.index.json", ".bin.index.json")
 # Parts of DeepSpeed and FSDP, which hold weights and optimizer in folders of their own.
 _SHARDED_WEIGHTS = ("pytorch_model_fsdp", "global_step")
 _SHARDED_OPTIMIZER = ("optimizer_", "optimizer.bin", "global_step")
-# Written by a resume of no one, and large.
-_NOT_OF_BEST = ("optimizer", "scheduler", "scaler", "rng_state", OWN_FILE, "global_step", "pytorch_model_fsdp")
 
 
 def write(trainer: Any, target: str, trial: Any) -> str:
@@ -203,63 +200,79 @@ def put_back_left_out(model: Any, saved: Mapping[str, Any]) -> List[str]:
     return missing
 
 
-# ---- the best model so far ----
+def move(source: str, target: str) -> None:
+    """Moves what ``write`` has written into a checkpoint's folder."""
+    for name in os.listdir(source):
+        os.rename(os.path.join(source, name), os.path.join(target, name))
 
 
-def keep_best(trainer: Any, target: str, folder: str) -> None:
-    """Copies the weights of the best model so far, which `load_best_model_at_end` loads from the output folder."""
-    best = trainer.state.best_model_checkpoint
-    if not best or not os.path.isdir(best) or os.path.basename(best) == os.path.basename(folder):
-        return
-    shutil.copytree(
-        best, os.path.join(target, _BEST, os.path.basename(best)), ignore=lambda _, names: [one for one in names if one.startswith(_NOT_OF_BEST)]
-    )
+# ---- what equal states have in common ----
 
 
-def put_best_back(args: Any, restored: str, folder: str) -> Optional[str]:
-    """Puts the best model's folder back where the Trainer looks for it, and never over one that is there.
+def sum_of(target: str) -> str:
+    """Hashes the state in a checkpoint's folder: what files hold, and not how they are written, or how long things took."""
+    import torch
 
-    Returns:
-        What people should know; None: nothing.
-    """
-    path = os.path.join(folder, _STATE)
-    with open(path, encoding="utf-8") as file:
-        state = json.load(file)
+    folder = folder_in(target)
+    digest = hashlib.sha256()
+    for at, _, names in sorted(os.walk(folder)):
+        for name in sorted(names):
+            path = os.path.join(at, name)
+            digest.update(os.path.relpath(path, folder).encode())
+            if name == OWN_FILE:
+                _add(digest, ptread.read(path))
+            elif name == _STATE:
+                with open(path, encoding="utf-8") as file:
+                    _add(digest, _without_times(json.load(file)))
+            elif name.endswith((".pt", ".pth", ".bin")) and name != "training_args.bin":
+                _add(digest, _read(torch, path))
+            elif name.endswith(".safetensors"):
+                _add_file(digest, path)
+    return digest.hexdigest()
+
+
+def _read(torch: Any, path: str) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except Exception:
+        # Classes of others, or no zip file: its bytes, then.
+        with open(path, "rb") as file:
+            return file.read()
+
+
+def _add(digest: Any, value: Any) -> None:
+    if isinstance(value, dict):
+        digest.update(b"{")
+        for key, item in value.items():
+            digest.update(repr(key).encode())
+            _add(digest, item)
+    elif isinstance(value, (list, tuple)):
+        digest.update(b"[")
+        for item in value:
+            _add(digest, item)
+    elif hasattr(value, "untyped_storage"):
+        flat = value.detach().contiguous().reshape(-1)
+        digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+        digest.update(ptfile.bytes_of(flat.view(dtype=_uint8())) if flat.numel() else b"")
+    elif hasattr(value, "tobytes"):
+        digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
+    else:
+        digest.update(value if isinstance(value, bytes) else repr(value).encode())
+
+
+def _uint8() -> Any:
+    import torch
+
+    return torch.uint8
+
+
+def _add_file(digest: Any, path: str) -> None:
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(16 << 20), b""):
+            digest.update(piece)
+
+
+def _without_times(state: Dict[str, Any]) -> Dict[str, Any]:
+    history = [{name: value for name, value in entry.items() if not name.endswith(_TIMES)} for entry in state.get("log_history", ())]
     best = state.get("best_model_checkpoint")
-    if not best:
-        return None
-    name = os.path.basename(best)
-    source = os.path.join(restored, _BEST, name)
-    if name == os.path.basename(folder):
-        source = folder
-    if not os.path.isdir(source):
-        return None if os.path.isdir(best) else f"the best model, {best}, is gone and was not kept"
-    wanted = os.path.join(args.output_dir, name)
-    if not os.path.isdir(wanted):
-        os.makedirs(args.output_dir, exist_ok=True)
-        shutil.copytree(source, wanted)
-    said = None
-    if not _same_weights(source, wanted):
-        said = f"{wanted} holds another model than the best one of this run, which is used from {source}"
-        wanted = source
-    state["best_model_checkpoint"] = wanted
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(state, file, indent=2)
-    return said
-
-
-def _same_weights(a: str, b: str) -> bool:
-    names = [name for name in os.listdir(a) if name.endswith((".safetensors", ".bin")) and name != "training_args.bin"]
-    return all(_same_bytes(os.path.join(a, name), os.path.join(b, name)) for name in names)
-
-
-def _same_bytes(a: str, b: str) -> bool:
-    if not os.path.exists(b) or os.path.getsize(a) != os.path.getsize(b):
-        return False
-    with open(a, "rb") as first, open(b, "rb") as second:
-        while True:
-            x, y = first.read(1 << 20), second.read(1 << 20)
-            if x != y:
-                return False
-            if not x:
-                return True
+    return {**state, "log_history": history, "best_model_checkpoint": best and os.path.basename(best)}
