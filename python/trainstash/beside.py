@@ -100,6 +100,8 @@ class Beside:
             return type(value), sorted(map(repr, marks)) if isinstance(value, (set, frozenset)) else marks
         if hasattr(value, "_version"):
             return "tensor", id(value), int(value._version)
+        if not hasattr(value, "nbytes"):
+            return type(value), repr(value)
         return "array", str(value.dtype), value.shape, value.tobytes() if value.nbytes <= _MOST_BYTES else id(value)
 
 
@@ -112,17 +114,19 @@ def _inside(mark: Any) -> Any:
 
 def _kind(value: Any) -> str:
     """One of value, generator, stateful, object, show, unknown."""
-    if isinstance(value, (*_PLAIN, dict, *_CONTAINERS)) or _is_array(value):
+    if isinstance(value, (*_PLAIN, dict, *_CONTAINERS)) or _is_array(value) or special.reduce(value) is not None:
         return "value"
+    if hasattr(value, "__next__") and not isinstance(value, io.IOBase):
+        return "unknown"
     if isinstance(value, _CODE) or isinstance(value, io.IOBase) or _package(value) in _SHOWS:
         return "show"
     if special.is_generator(value):
         return "generator"
     if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
         return "stateful"
-    if _package(value) in sys.stdlib_module_names if hasattr(sys, "stdlib_module_names") else _package(value) in ("threading", "queue", "_thread"):
+    if _package(value) in getattr(sys, "stdlib_module_names", ("threading", "queue", "_thread")):
         return "show"
-    return "object" if hasattr(value, "__dict__") and not hasattr(value, "__next__") else "unknown"
+    return "object" if hasattr(value, "__dict__") else "unknown"
 
 
 def _package(value: Any) -> str:

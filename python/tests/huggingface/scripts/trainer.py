@@ -8,9 +8,6 @@ import random
 import shutil
 import signal
 import sys
-import warnings
-
-warnings.simplefilter("ignore")
 
 import numpy as np
 import torch
