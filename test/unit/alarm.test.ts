@@ -1,6 +1,7 @@
 /** Conclusions from a command's metrics about its checkpoints and its health. */
 import { expect, test } from 'vitest';
 import { Alarm } from '../../daemon/runner/alarm.ts';
+import { NO_FACTS } from '../../daemon/runner/content-facts.ts';
 import { Labels } from '../../daemon/runner/labels.ts';
 import { factsOfName } from '../../daemon/runner/names.ts';
 import { Progress } from '../../daemon/runner/progress.ts';
@@ -32,7 +33,7 @@ test('a file that names its step has the metrics of that step, however soon the 
   progress.said(1_000, 3, 0, { loss: 0.3 });
   progress.said(1_010, 4, 0, { loss: Number.NaN });
   const labels = new Labels(progress);
-  const content = { step: null, epoch: null, totalSteps: null };
+  const content = NO_FACTS;
   const metricsOf = (path: string) =>
     labels.of({ key: path, series: 'model_#.pt', time: 1_005, content, name: factsOfName(path) }, true).metrics;
   expect(metricsOf('model_step_3.pt')).toEqual({ loss: 0.3 });

@@ -65,6 +65,9 @@ class Bench {
       looker: lookerOf(this.root),
       progress: this.progress,
       taken: () => {},
+      logged: (history, time) => {
+        for (const { step, epoch, values } of history) this.progress.said(time, step, epoch, values);
+      },
       notice: (_, text) => this.notices.push(text),
     });
     this.#begun = this.#collector.begin();
@@ -295,6 +298,24 @@ describe('the step of a checkpoint', () => {
       { step: 48, epoch: 2 },
       { step: 48, place: '' },
     ]);
+  });
+
+  test('of a folder of Hugging Face comes with what was logged at it, and not with how long that took', async () => {
+    const bench = new Bench();
+    const log_history = [
+      { step: 16, epoch: 1, loss: 0.5, grad_norm: 2, learning_rate: 0.1 },
+      { step: 16, epoch: 1, eval_loss: 0.25, eval_runtime: 3, eval_samples_per_second: 9 },
+      { step: 8, epoch: 0.5, loss: 0.75 },
+      null,
+      { step: 'x', loss: 1 },
+    ];
+    bench.write('out/checkpoint-16/model.safetensors', safetensors({}));
+    const state = JSON.stringify({ global_step: 16, epoch: 1, max_steps: 48, log_history });
+    bench.write('out/checkpoint-16/trainer_state.json', state);
+    await bench.look();
+    const metrics = { loss: 0.5, grad_norm: 2, learning_rate: 0.1, eval_loss: 0.25 };
+    expect(bench.kept).toMatchObject([{ step: 16, epoch: 1, metrics }]);
+    expect(bench.kept[0]!.metrics).toEqual(metrics);
   });
 
   test('of safetensors may stand in their metadata; without a content, a name or a line each counts as one', async () => {
