@@ -1,4 +1,4 @@
-/** What each number is of, for the page. */
+/** Descriptions of the numbers, for the page. */
 export const WHAT: Readonly<Record<string, string>> = {
   'store.ingest': '1 GiB of incompressible tensors from the inbox: hashed, deduplicated, durable',
   'store.ingest-same': 'the same checkpoint of 1 GiB again',

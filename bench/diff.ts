@@ -1,4 +1,4 @@
-/** What is different between two checkpoints, against only reading them; a checkpoint out of the store, against `cp`. */
+/** Measures a diff of two checkpoints against only reading them, and a restored checkpoint against `cp`. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -94,7 +94,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
   }
 }
 
-/** As weights are: around 0, none alike. */
+/** Makes values like weights: around 0, all different. */
 function weights(seed: number): Float32Array {
   const values = new Float32Array(TENSOR_BYTES / 4);
   let state = seed;

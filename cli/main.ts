@@ -1,4 +1,4 @@
-/** The command line under a Node that the daemon can run on. The only file of it that ends the process. */
+/** The command line, under a Node version that the daemon can run on. Only this file of `cli/` ends the process. */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withSourceLines } from '../base/source-lines.ts';
@@ -55,7 +55,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Of a command, or of what an error means. */
+/** Returns the help for a command, or the explanation of an error. */
 function help(topic: string): string {
   const command = Object.hasOwn(commands, topic) ? commands[topic]! : undefined;
   if (command) return usageOf(topic, command);
@@ -71,7 +71,7 @@ function usageOf(name: string, { usage, summary }: Command): string {
   return `${wrapped(`trainstash ${name}`, usage)}\n\n  ${summary}`;
 }
 
-/** Markdown's text in lines of at most 80 columns. */
+/** Wraps Markdown text in lines of at most 80 columns. */
 function paragraphs(text: string): string {
   return text
     .split(/\n{2,}/)
@@ -84,7 +84,7 @@ function paragraphs(text: string): string {
     .join('\n\n');
 }
 
-/** A usage in lines of at most 80 columns; what stands in brackets is not torn apart. */
+/** Wraps a usage in lines of at most 80 columns; the text in brackets stays together. */
 function wrapped(head: string, usage: string): string {
   const lines = [head];
   for (const part of usage.match(/\[[^\]]*\]…?|\S+/g) ?? []) {
@@ -107,16 +107,16 @@ function fail(error: unknown, json: boolean): number {
   return code === 'preflightDiffers' ? 3 : 1;
 }
 
-/** The sentence for people. The stack of a bug is for logs, and for who asks for it. */
+/** Returns the sentence for people. The stack of a bug goes to the logs, or to users who ask for it. */
 function described(error: unknown): { code: string; message: string; data?: unknown } {
   if (error instanceof UsageError) return { code: 'usage', message: error.message };
   if (!(error instanceof TrainstashError)) return { code: 'internal', message: unexpected(error) };
   if (!isError(error, 'internal')) return toWire(error);
-  // Of the daemon, which has written it down itself.
+  // The daemon has logged its own errors.
   const details =
     wantsDetails() && error.data.stack
       ? `\n${withSourceLines(error.data.stack)}`
-      : ' `trainstash daemon logs` has the details.';
+      : ' `trainstash daemon logs` shows the details.';
   return { code: 'internal', message: `${error.message.replace(/\.?$/, '.')}${details}` };
 }
 
@@ -124,17 +124,17 @@ function overview(): string {
   const width = Math.max(...Object.keys(commands).map((name) => name.length));
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
   return [
-    'Trainstash keeps every checkpoint of your trainings, and resumes bit for bit.',
+    'Trainstash keeps every checkpoint of your trainings and resumes bit for bit.',
     '',
     'Usage: trainstash COMMAND [--json]',
     '',
     ...lines,
     '',
-    'A run is named by its number (14) or id, a checkpoint by its id or as RUN@STEP',
-    '(14@1200, 14@best, 14@last). Exit codes: 0 done, 1 failed, 2 usage, 3 something',
-    'differs from the checkpoint and was not accepted. `trainstash help COMMAND` says',
-    'how one is used, `trainstash help ERROR` what an error means, `--version` which',
-    'one this is.',
+    "RUN is a run's number (14), name or id. CHECKPOINT is an id, or RUN@STEP such as",
+    '14@1200, 14@best or 14@last. `trainstash help COMMAND` explains a command,',
+    '`trainstash help ERROR` an error; `trainstash --version` prints the version.',
+    'Exit codes: 0 success, 1 failure, 2 wrong usage, 3 something differs from the',
+    'checkpoint and was not accepted (--yes accepts it).',
   ].join('\n');
 }
 

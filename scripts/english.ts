@@ -4,6 +4,14 @@ import { join } from 'node:path';
 
 /** Folders whose doc comments are checked. A folder is added once its comments follow the rule. */
 const FOLDERS: readonly string[] = [
+  'protocol',
+  'base',
+  'client',
+  'cli',
+  'extension',
+  'scripts',
+  'bench',
+  'test',
   'daemon/backends',
   'daemon/branches',
   'daemon/code',

@@ -16,30 +16,37 @@ const SMALLER = 2 ** -600;
 /** A view can have more elements than any memory: then they are not gone through one by one. */
 const MAX_GATHERED = 2 ** 33;
 
-/** Reads the tensor once. */
-export async function statisticsOf(tensor: PlacedTensor, read: Read): Promise<Statistics> {
+/** Reads the tensor once. Stops at `deadline`, by `performance.now()`: a small file can unpack to more than anybody can wait for. */
+export async function statisticsOf(
+  tensor: PlacedTensor,
+  read: Read,
+  deadline = Number.POSITIVE_INFINITY,
+): Promise<Statistics> {
   const { dtype, shape, stride, place } = tensor;
   const why = noStatisticsOf(dtype);
   if (why !== null) return { why };
   if (place === null) return { why: tensor.remark ?? 'its elements cannot be read' };
   if (countOf(shape) === 0) return { why: 'it has no elements' };
-  if ('pieces' in place) return summed(dtype, place.pieces(), 1);
-  if (stride === null || isDense(shape, stride)) return summed(dtype, piecesOf(read, place.offset, place.bytes), 1);
+  if ('pieces' in place) return summed(dtype, place.pieces(), 1, deadline);
+  if (stride === null || isDense(shape, stride))
+    return summed(dtype, piecesOf(read, place.offset, place.bytes), 1, deadline);
   const view = withoutExpanded(shape, stride);
   if (countOf(view.shape) > MAX_GATHERED) return { why: 'the view has more elements than any memory' };
   const from = (offset: number, length: number) => read(place.offset + offset, length);
-  return summed(dtype, rowsOf(view.shape, view.stride, elementBytes(dtype)!, from), view.repeats);
+  return summed(dtype, rowsOf(view.shape, view.stride, elementBytes(dtype)!, from), view.repeats, deadline);
 }
 
 async function summed(
   dtype: string,
   pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   repeats: number,
+  deadline: number,
 ): Promise<Statistics> {
   const summary = new Summary();
   const size = elementBytes(dtype) ?? 1;
   let rest: Uint8Array = new Uint8Array(0);
   for await (const piece of pieces) {
+    if (performance.now() > deadline) return { why: 'reading its numbers takes too long for a file of this size' };
     const all = rest.length > 0 ? Uint8Array.from(Buffer.concat([rest, piece])) : piece;
     const whole = all.length - (all.length % size);
     rest = all.slice(whole);

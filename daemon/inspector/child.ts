@@ -77,7 +77,7 @@ export class InspectorProcess {
     return this.#child.pid;
   }
 
-  /** Asks the process; one question at a time. Rejects with LookFailed. */
+  /** Asks the process; one question at a time. Rejects with InspectionFailed. */
   ask<R, P = never>(question: Question<P>): Promise<R> {
     const { request, limits, signal } = question;
     return new Promise<R>((resolve, reject) => {

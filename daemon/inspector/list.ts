@@ -5,7 +5,7 @@ import type { FileInspection } from '../../protocol/domain.ts';
 import { FormatError } from '../formats/format-error.ts';
 import { openFile } from '../formats/inspect.ts';
 import type { OpenedFile, PlacedTensor } from '../formats/inspection.ts';
-import { statisticsOf } from '../formats/statistics.ts';
+import { type Statistics, statisticsOf } from '../formats/statistics.ts';
 import { inBlocks } from './blocks.ts';
 import { ingredientsBeside } from './ingredients.ts';
 import { pageOf } from './page.ts';
@@ -19,7 +19,13 @@ interface Listed {
   /** Tensors that match the newest filter. */
   filter: string;
   found: readonly PlacedTensor[];
+  /** Remaining time for the statistics of all pages. */
+  statisticsMs: number;
 }
+
+/** Time for statistics, plus an allowance for the bytes of a slow disk: a file of 1 KB can describe terabytes. */
+const STATISTICS_MS = 4_000;
+const STATISTICS_BYTES_A_MS = 10_000;
 
 let last: Listed | null = null;
 
@@ -32,10 +38,10 @@ export async function list(request: ListRequest): Promise<FileInspection> {
     if (request.after && request.after.stamp !== file.stamp) throw new FileChanged();
     const listed = await opened(file);
     const found = filtered(listed, request.filter);
-    const read = file.read;
+    if (!request.after) listed.statisticsMs = STATISTICS_MS + file.bytes / STATISTICS_BYTES_A_MS;
     const page = await pageOf(listed.opened.inspection, found, file.stamp, {
       ...request,
-      statisticsOf: request.statistics ? (tensor) => statisticsOf(tensor, read) : null,
+      statisticsOf: request.statistics ? (tensor) => statisticsWithin(listed, tensor) : null,
     });
     file.check();
     if (path !== request.path) return { ...page, bytes: bytesIn(request.path) };
@@ -45,12 +51,19 @@ export async function list(request: ListRequest): Promise<FileInspection> {
   }
 }
 
+async function statisticsWithin(listed: Listed, tensor: PlacedTensor): Promise<Statistics> {
+  const startedAt = performance.now();
+  const statistics = await statisticsOf(tensor, listed.file.read, startedAt + listed.statisticsMs);
+  listed.statisticsMs -= performance.now() - startedAt;
+  return statistics;
+}
+
 async function opened(file: WatchedFile): Promise<Listed> {
   if (last && last.file === file && last.stamp === file.stamp) return last;
   last?.opened.close();
   last = null;
   const found = await openFile(inBlocks(file.read, file.bytes), file.bytes);
-  last = { file, stamp: file.stamp, opened: found, filter: '', found: found.inspection.tensors };
+  last = { file, stamp: file.stamp, opened: found, filter: '', found: found.inspection.tensors, statisticsMs: 0 };
   return last;
 }
 

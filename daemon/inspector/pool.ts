@@ -50,7 +50,7 @@ export class InspectorPool {
     this.#setup = setup;
   }
 
-  /** Waits for a free process and asks it. `about` names the file. Rejects with LookFailed. */
+  /** Waits for a free process and asks it. `about` names the file. Rejects with InspectionFailed. */
   async ask<R, P = never>(who: unknown, about: string, question: Question<P>): Promise<R> {
     const member = await this.#member(who, about, question.signal);
     try {

@@ -53,7 +53,7 @@ export class Looker {
     this.#process = this.#begin();
   }
 
-  /** Rejects with LookFailed. */
+  /** Rejects with InspectionFailed. */
   async look(): Promise<Seen> {
     const request: LookAtFilesRequest = { do: 'files', places: this.#places, since: this.#generation };
     const parts: FilesPart[] = [];
@@ -71,7 +71,7 @@ export class Looker {
     return { files: this.#files, truncated: looked.truncated, tookMs: looked.tookMs };
   }
 
-  /** Scalars that have come since the last call; the first gives none. Rejects with LookFailed. */
+  /** Scalars that have come since the last call; the first gives none. Rejects with InspectionFailed. */
   async events(): Promise<Scalar[]> {
     const request: EventsRequest = { do: 'events', root: this.#places.root, read: this.#eventsRead };
     const { scalars, read } = await this.#ask<NewEvents>({ request, limits: KNOW_LIMITS });

@@ -20,6 +20,7 @@ import { HeldLock } from '../store/lock.ts';
 import { Alarm } from './alarm.ts';
 import { Collector, type Looked } from './collector.ts';
 import { machineFacts } from './facts.ts';
+import { History } from './history.ts';
 import { takeLeftovers } from './leftovers.ts';
 import { readMetricLine } from './lines.ts';
 import { Looker } from './looker.ts';
@@ -102,6 +103,7 @@ class Runner {
   #collector: Collector | null = null;
   #looker: Looker | null = null;
   #totalSteps: number | null = null;
+  readonly #history: History;
   /** The look that is under way; one at a time. */
   #looking: Promise<void> = Promise.resolve();
   #asked: 'paused' | 'stopped' | null = null;
@@ -117,6 +119,7 @@ class Runner {
     this.#command = command;
     this.#reporter = reporter;
     this.#progress = new Progress(launch.resume?.step ?? 0);
+    this.#history = new History(launch.resume?.step ?? 0, (...said) => this.#metric(...said));
     this.#alarm = new Alarm(launch);
   }
 
@@ -158,6 +161,7 @@ class Runner {
         this.#totalSteps = totalSteps ?? this.#totalSteps;
         this.#reporter.flush();
       },
+      logged: (history, time) => this.#history.take(history, time),
       notice: (code, text) => this.#notice(code, text),
     });
     await this.#beginLooking();
@@ -252,6 +256,7 @@ class Runner {
   async #takeEvents(): Promise<void> {
     let since = performance.now();
     for (const { tag, step, time, value } of await this.#looker!.events()) {
+      this.#history.silence();
       this.#metric(time, step, null, { [tag]: value });
       if (performance.now() - since < AT_ONCE_MS) continue;
       // The script's output goes first.
@@ -264,6 +269,7 @@ class Runner {
   #onLine(line: string): void {
     const printed = readMetricLine(line);
     if (!printed || this.#speaksForItself()) return;
+    this.#history.silence();
     this.#metric(Date.now(), printed.step, printed.epoch, printed.values);
     this.#reporter.flush();
   }

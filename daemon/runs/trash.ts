@@ -139,13 +139,17 @@ export class Trash {
 
   async #changed(run: Run, checkpoint: Checkpoint): Promise<Removed> {
     const left = await this.#context.store.checkpoints(run.id);
-    await this.#context.store.putRun({ ...run, checkpoints: left.length, lastCheckpoint: lastOf(left, run.monitor) });
+    await this.#context.store.putTrashedRun({
+      ...run,
+      checkpoints: left.length,
+      lastCheckpoint: lastOf(left, run.monitor),
+    });
     this.#context.announce.checkpoint(checkpoint);
     return { removed: [checkpoint.id], bytes: checkpoint.bytes };
   }
 
   async #put(run: Run): Promise<void> {
-    await this.#context.store.putRun(run);
+    await this.#context.store.putTrashedRun(run);
     this.#context.announce.run(run);
   }
 }

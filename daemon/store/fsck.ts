@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { isError } from '../../protocol/errors.ts';
 import type { FsckReport } from '../../protocol/messages.ts';
 import type { Catalog } from './catalog.ts';
+import { MAX_ROW } from './chunks.ts';
 import { type Database, openDatabase } from './driver.ts';
 import { failureOf } from './failures.ts';
-import { MAX_ROW, Objects, rowSum, type SavedRow } from './objects.ts';
+import { Objects, rowSum, type SavedRow } from './objects.ts';
 import { foreignInObjects } from './objects-schema.ts';
+import { pagesOf } from './pages.ts';
 import { checkpointOf, filesOf, soundBodyOf } from './saving.ts';
 import { linksIn } from './skeleton.ts';
 
@@ -127,21 +129,21 @@ async function checkChunks(objects: Objects, say: Say, pause: () => Promise<void
   const page = objects.database.prepare(
     `SELECT id, CASE WHEN size BETWEEN 0 AND ${MAX_ROW} THEN size ELSE 0 END AS size FROM chunk WHERE id > ? AND id <= ${MAX_ROW} ORDER BY id LIMIT 16`,
   );
-  for (let after = 0, more = true; more; ) {
+  const pages = pagesOf<{ id: number; size: number }>(page, 'id');
+  for (let more = true; more; ) {
     more = false;
     attempt(say, 'a part of its content', () => {
-      const rows = page.all(after);
-      for (const row of rows) {
+      const rows = pages.next().value ?? [];
+      for (const { id, size } of rows) {
         chunks++;
-        bytes += Number(row.size);
+        bytes += size;
         try {
-          objects.chunk(Number(row.id));
-          sound.add(Number(row.id));
+          objects.chunk(id);
+          sound.add(id);
         } catch (error) {
-          say((error as Error).message, String(row.id));
+          say((error as Error).message, String(id));
         }
       }
-      after = Number(rows.at(-1)?.id ?? after);
       more = rows.length > 0;
     });
     await pause();

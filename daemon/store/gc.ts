@@ -2,10 +2,12 @@
 
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MAX_ROW } from './chunks.ts';
 import type { Coders } from './coders.ts';
 import { isDiskFull } from './failures.ts';
-import { MAX_ROW, type Objects } from './objects.ts';
+import type { Objects } from './objects.ts';
 import { rebase } from './packing.ts';
+import { pagesOf } from './pages.ts';
 import { MAX_STACK } from './stack.ts';
 
 const SWEEP_BATCH = 256;
@@ -34,12 +36,9 @@ export async function sweep(objects: Objects, coders: Coders, pause: () => Promi
   );
   let removed = 0;
   const bases: number[] = [];
-  for (let after = 0; ; ) {
-    const candidates = page.all(after).map((row) => Number(row.id));
-    if (candidates.length === 0) break;
-    after = candidates[candidates.length - 1]!;
+  for (const candidates of pagesOf<{ id: number }>(page, 'id')) {
     database.transaction(() => {
-      for (const id of candidates) {
+      for (const { id } of candidates) {
         const count = removeLoose(objects, id);
         removed += count;
         if (count === 0) bases.push(id);

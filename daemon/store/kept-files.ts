@@ -4,10 +4,11 @@ import { type BigIntStats, linkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
+import type { Save } from './chunks.ts';
 import type { Coders } from './coders.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged } from './hashing.ts';
-import type { Objects, Save, SavedFile } from './objects.ts';
+import type { Objects, SavedFile } from './objects.ts';
 import { filesOf } from './saving.ts';
 import { restoreFile, storeFile } from './transfer.ts';
 

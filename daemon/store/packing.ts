@@ -9,8 +9,10 @@
  */
 
 import { isError } from '../../protocol/errors.ts';
+import { MAX_ROW } from './chunks.ts';
 import type { Coders } from './coders.ts';
-import { MAX_ROW, type Objects, type SavedRow } from './objects.ts';
+import type { Objects, SavedRow } from './objects.ts';
+import { pagesOf } from './pages.ts';
 import { bodyOf } from './rows.ts';
 import { type EncodedChunk, MAX_STACK } from './stack.ts';
 
@@ -35,9 +37,8 @@ export async function* pack(
   isLive: (run: string) => boolean,
 ): AsyncGenerator<number, void> {
   for (const run of runsToPack(objects, before)) {
-    for (;;) {
-      const block = unpacked(objects, run, before);
-      if (block.length === 0 || (block.length < BLOCK && isLive(run))) break;
+    for (const block of unpackedBlocks(objects, run, before)) {
+      if (block.length < BLOCK && isLive(run)) break;
       for (const { index, base } of orderOf(block.length))
         yield* packRow(objects, coders, block[index]!, base === null ? null : block[base]!);
     }
@@ -95,10 +96,11 @@ function runsToPack(objects: Objects, before: number): string[] {
     .map(({ run }) => String(run));
 }
 
-function unpacked(objects: Objects, run: string, before: number): Row[] {
-  return objects.database
-    .prepare(`SELECT seq, id, run, body FROM saved s WHERE ${UNPACKED} AND run = ? ORDER BY seq LIMIT ${BLOCK}`)
-    .all(before, run) as never;
+function unpackedBlocks(objects: Objects, run: string, before: number): Generator<Row[]> {
+  const block = objects.database.prepare(
+    `SELECT seq, id, run, body FROM saved s WHERE seq > ? AND run = ? AND ${UNPACKED} ORDER BY seq LIMIT ${BLOCK}`,
+  );
+  return pagesOf<Row>(block, 'seq', run, before);
 }
 
 /** What is in the trash goes soon. */

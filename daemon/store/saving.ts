@@ -20,13 +20,14 @@ import {
   TORCH_STATE_FILE,
 } from '../../protocol/session.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
+import type { Save } from './chunks.ts';
 import type { Coders } from './coders.ts';
 import { parseDoubt, withDoubts } from './doubts.ts';
 import { readJson, syncDirectory } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, hashFile } from './hashing.ts';
 import type { Metrics } from './metrics.ts';
-import type { MarkKind, Objects, Save, SavedFile, SavedRow } from './objects.ts';
+import type { MarkKind, Objects, SavedFile, SavedRow } from './objects.ts';
 import { Pending } from './pending.ts';
 import { type Points, where } from './points.ts';
 import { bodyOf, keptBodyOf, readProof } from './rows.ts';

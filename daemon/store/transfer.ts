@@ -4,11 +4,12 @@ import { mkdirSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
+import type { Save } from './chunks.ts';
 import type { Coders } from './coders.ts';
 import { TEMPORARY_PREFIX, writeAll } from './files.ts';
 import type { Hasher } from './hasher.ts';
 import { FileChanged, type HashedChunk, hashFile } from './hashing.ts';
-import type { Objects, Save, SavedFile } from './objects.ts';
+import type { Objects, SavedFile } from './objects.ts';
 import type { EncodedChunk } from './stack.ts';
 import { isPlain, verifiedBytes, verify } from './verified.ts';
 

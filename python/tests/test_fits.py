@@ -193,6 +193,14 @@ def test_a_kind_that_the_adapter_did_not_look_for_makes_a_checkpoint_partial(tmp
     assert process.facts()[0]["grade"] == "weights only"
 
 
+def test_files_that_hold_more_than_the_state_come_with_a_sum_of_the_state_alone(tmp_path, monkeypatch):
+    process = Process(tmp_path / "one", monkeypatch)
+    fit = recorder_of("test").next_fit()
+    fit.begin(0, 0, None, None)
+    fit.save_files(Place(1, 0, 1), fit.due(1), everything(), lambda folder: _write(folder, 1, 1), lambda folder: "ab" * 32)
+    assert process.facts()[0]["sum"] == "ab" * 32
+
+
 def test_what_write_raises_costs_the_checkpoint_and_not_the_training(tmp_path, monkeypatch):
     process = Process(tmp_path / "one", monkeypatch)
     fit = recorder_of("test").next_fit()

@@ -274,7 +274,8 @@ class Batches:
             sampler = getattr(loader, "sampler", None)
         found += [one for one in generators_in(sampler) if not any(one is known for known in found)]
         if alone:
-            found += [one for one in own_generators(loader.dataset) if not any(one is known for known in found)]
+            for part in (loader.dataset, loader.collate_fn):
+                found += [one for one in own_generators(part) if not any(one is known for known in found)]
         return found
 
     def _differs(self, then: Dict[str, Any]) -> Optional[str]:

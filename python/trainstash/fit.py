@@ -203,14 +203,12 @@ class Fit:
 
         def fill(folder: str) -> List[Dict[str, Any]]:
             write(folder)
-            if sum_of is not None:
-                facts["sum"] = sum_of(folder)
             return beside(folder)
 
         began = time.perf_counter()
         checkpoints = self._recorder.checkpoints
         assert checkpoints is not None
-        checkpoints.hand_over(facts, fill, _PATIENCE if self._has_ended else 0.0)
+        checkpoints.hand_over(facts, fill, _PATIENCE if self._has_ended else 0.0, sum_of)
         self._saved(time.perf_counter() - began)
 
     def save_state(

@@ -280,7 +280,7 @@ describe('messages', () => {
     socket.pause();
     const { clients: before } = await client.request(m.daemonStatus, {});
     const note = 'x'.repeat(4_000);
-    // Each is announced to everybody; nobody reads on that side.
+    // Each is announced to all clients; this one does not read.
     await until('the deaf client is cut off', async () => {
       for (let i = 0; i < 200; i++)
         await client.request(m.runUpdate, { root: fixture.root, run: run.id, note: `${i}${note}`.slice(0, 4_000) });

@@ -1,118 +1,82 @@
-/** Every operation of a store in every state that a store can be in: what is expected, and that nothing is changed or lost. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+/** Every operation of a store in every state of the store: the expected outcome, with nothing changed or lost. */
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runContentRequest } from '../../daemon/content/work.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
+import { openStore } from '../../daemon/store/api.ts';
 import { lookAtStore, type Store, startStore } from '../../daemon/store/client.ts';
 import { openDatabase } from '../../daemon/store/driver.ts';
-import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
+import type { Run, Session } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { randomId } from '../../protocol/ids.ts';
-import { blankCheckpointFile } from '../../protocol/records.ts';
-import { CHECKPOINT_FILE } from '../../protocol/session.ts';
 import { afterwards } from '../support/cleanup.ts';
+import { damage, disorder, holding } from '../support/damage.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { fill, onSmallDisk, smallDisk } from '../support/small-disk.ts';
-import { CONTENT_WORKERS, UNWATCHED } from '../support/stored.ts';
+import { contentOf, FIRST, type Given, OPERATIONS, SECOND, save, saveFile } from '../support/store-operations.ts';
 import { DIST, makeLaunch } from '../support/trainer.ts';
 
 const WORKER = pathToFileURL(join(DIST, 'store-worker.js'));
-const FIRST = 'aaaaaaaaaaaa';
-const SECOND = 'bbbbbbbbbbbb';
-const FILE_BYTES = 200_000;
 
-interface Given {
-  store: Store;
-  run: Run;
-  session: Session;
-  /** On another disk than the store. */
-  out: string;
-}
-
-/** In this order the outcome of none depends on another's; each is undone by itself or by the next. */
-const OPERATIONS = {
-  'list runs': ({ store }) => store.runs({ drafts: true, trashed: false, before: null, limit: 10 }),
-  'show a run': ({ store, run }) => store.showRun(run.id, 10),
-  'find a checkpoint': ({ store, run }) => store.findCheckpoint('best-so-far', run),
-  'read metrics': ({ store, run }) => store.queryMetrics(run.id, {}),
-  'read usage': ({ store }) => store.usage(),
-  'read facts': ({ store }) => store.requireFacts(FIRST),
-  restore: ({ store, out }) => store.restoreCheckpoint(SECOND, join(out, randomId())),
-  export: ({ store, out }) => {
-    const request = { do: 'exportOriginal' as const, checkpoint: FIRST, path: join(out, randomId()) };
-    return runContentRequest(CONTENT_WORKERS, store, request, UNWATCHED);
-  },
-  check: ({ store }) => store.fsck(false),
-  save: ({ store, run, session, out }) => save(store, run, session, out, randomId(), 3),
-  'save a file': async ({ store, out }) => {
-    const path = join(out, 'file');
-    writeFileSync(path, 'follows its branch');
-    const { dev, ino, size, mtimeNs } = statSync(path, { bigint: true });
-    const expected = { ino: `${dev}:${ino}`, bytes: Number(size), mtimeMs: Number(mtimeNs) / 1e6 };
-    return store.saveFile({ root: out, branch: 'main', path: 'file', expected });
-  },
-  tag: ({ store }) => store.tag(FIRST, 'another', false),
-  untag: ({ store }) => store.tag(FIRST, 'another', true),
-  'put a run': ({ store, run }) => store.putRun(run),
-  rebuild: ({ store }) => store.fsck(true),
-  delete: ({ store }) => store.setTrash(SECOND, Date.now()),
-  undelete: ({ store }) => store.setTrash(SECOND, null),
-  'collect garbage': ({ store }) => store.gc(true),
-  pack: ({ store }) => store.pack(500, 0),
-} satisfies Record<string, (given: Given) => Promise<unknown>>;
 type Operation = keyof typeof OPERATIONS;
 
-/** What an operation ends with: `works`, or the code of its error. */
+/** Outcome of an operation: `works`, or the code of its error. */
 type Expected = Partial<Record<Operation, string>> & { otherwise: string };
 
-const READING: Operation[] = ['list runs', 'show a run', 'find a checkpoint', 'read metrics', 'read usage'];
+/** Operations that need only the catalog. */
+const IN_CATALOG: Operation[] = [
+  'count runs',
+  'list runs',
+  'list branches',
+  'list runs by status',
+  'show a run',
+  'find a run',
+  'list sessions',
+  'find a checkpoint',
+  'list checkpoints',
+  'say why checkpoints are kept',
+  'apply retention',
+  'read metrics',
+  'sum metrics up',
+  'read usage',
+  'put a run',
+  'note that a run has less',
+  'make a run',
+  'put a session',
+  'name branches',
+  'take events',
+  'delete a run for good',
+];
+/** Operations that need no saved row. */
+const BESIDE: Operation[] = [
+  'tell about itself',
+  'give an id',
+  'set the quota',
+  'take a digest',
+  'sweep what was left',
+];
+/** Operations that write, except those that make room. */
+const WRITING: Operation[] = [
+  'save',
+  'give an id',
+  'tag',
+  'untag',
+  'put a proof',
+  'doubt',
+  'put a run',
+  'make a run',
+  'put a session',
+  'rebuild',
+];
 const all = (operations: Operation[], outcome: string) => Object.fromEntries(operations.map((one) => [one, outcome]));
-
-async function save(
-  store: Store,
-  run: Run,
-  session: Session,
-  folder: string,
-  id: string,
-  step: number,
-): Promise<Checkpoint> {
-  const directory = join(folder, `made-${id}`);
-  mkdirSync(directory, { recursive: true });
-  const bytes = contentOf(id);
-  writeFileSync(join(directory, 'model.bin'), bytes);
-  const files = [{ name: 'model.bin', bytes: bytes.length }];
-  writeFileSync(
-    join(directory, CHECKPOINT_FILE),
-    JSON.stringify({ ...blankCheckpointFile(id, session.id, step, step), files }),
-  );
-  return (await store.saveCheckpoint({ directory, run, session }, 0)).checkpoint;
-}
-
-/** Compresses to nothing less than it is. */
-function contentOf(id: string): Buffer {
-  const blocks = Array.from({ length: FILE_BYTES / 64 }, (_, i) => createHash('sha512').update(`${id}${i}`).digest());
-  return Buffer.concat(blocks);
-}
 
 const home = mkdtempSync(join(tmpdir(), 'trainstash-test-'));
 let run: Run;
 let session: Session;
+let file: string;
 beforeAll(async () => {
   const store = await startStore(WORKER, { path: join(home, 'store'), quotaBytes: 1e12 });
   const identity = { branch: 'main', commit: null, dirty: false, code: null, codeLeftOut: [] };
@@ -138,11 +102,12 @@ beforeAll(async () => {
   await save(store, run, session, home, FIRST, 1);
   await save(store, run, session, home, SECOND, 2);
   await store.tag(FIRST, 'best-so-far', false);
+  file = (await saveFile(store, home))!.id;
   await store.close();
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-/** A store like the one above, at `path`. */
+/** Makes a store like the one above at `path`. */
 function copyTo(path: string): string {
   cpSync(join(home, 'store'), path, { recursive: true });
   return path;
@@ -151,7 +116,7 @@ function copyTo(path: string): string {
 async function opened(path: string): Promise<Given> {
   const store = await startStore(WORKER, { path });
   afterwards(() => store.close().catch(() => {}));
-  return { store, run, session, out: temporaryFolder() };
+  return { store, run, session, file, out: temporaryFolder() };
 }
 
 async function outcomeOf(work: () => Promise<unknown>): Promise<string> {
@@ -163,7 +128,7 @@ async function outcomeOf(work: () => Promise<unknown>): Promise<string> {
   }
 }
 
-/** Each operation, one after the other, as one table: what differs shows beside what was expected. */
+/** Runs all operations and compares the outcomes as one table, so that differences stand side by side. */
 async function expectTable(given: Given, expected: Expected): Promise<void> {
   const table: Record<string, string> = {};
   for (const [name, operation] of Object.entries(OPERATIONS)) table[name] = await outcomeOf(() => operation(given));
@@ -173,7 +138,7 @@ async function expectTable(given: Given, expected: Expected): Promise<void> {
   expect(table).toEqual(wanted);
 }
 
-/** What was there from the beginning is there still, whole, with its tag and its curve. */
+/** Expects that the initial contents are still there and intact, with their tag and curve. */
 async function expectWhole(path: string): Promise<void> {
   const { store, out } = await opened(path);
   const kept = (await store.checkpoints(run.id, true)).filter(({ id }) => id === FIRST || id === SECOND);
@@ -200,39 +165,64 @@ const bytesOf = (path: string) =>
     ]),
   );
 
-/** For every operation, since the store is not even opened; nothing of it is changed. */
+/** Expects that every operation is refused, since the store is not opened, and that nothing in it changes. */
 async function expectRefused(path: string, code: string): Promise<void> {
   const before = bytesOf(path);
   expect(await outcomeOf(() => opened(path))).toBe(code);
   expect(bytesOf(path)).toEqual(before);
 }
 
-/** Another program with a lock on a database of the store, until it is ended. */
-async function holding(path: string, statement: string): Promise<ChildProcess> {
-  const program = `
-    const { DatabaseSync } = require('node:sqlite');
-    const database = new DatabaseSync(${JSON.stringify(path)});
-    database.exec(${JSON.stringify(statement)});
-    process.stdout.write('held');
-    setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '-e', program], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+test('the table has every operation of a store', async () => {
+  const called = new Set<string>(['close', 'serveReads', 'putCheckpointRows']);
+  const given = await opened(copyTo(join(temporaryFolder(), 'store')));
+  const { store } = given;
+  given.store = new Proxy(store, {
+    get: (target, name) => {
+      called.add(String(name));
+      return target[name as keyof Store];
+    },
   });
-  afterwards(() => void child.kill('SIGKILL'));
-  await new Promise((resolve) => child.stdout!.once('data', resolve));
-  return child;
-}
+  for (const operation of Object.values(OPERATIONS)) await operation(given);
+  await store.close();
+  const entry = (name: string) => pathToFileURL(join(DIST, name)).href;
+  const workers = { hasherEntry: entry('hasher-thread.js'), coderEntry: entry('coder-thread.js') };
+  const api = openStore({ path: copyTo(join(temporaryFolder(), 'store')), ...workers });
+  await api.close();
+  expect(Object.keys(api).filter((name) => !called.has(name))).toEqual([]);
+});
 
-/** Overwrites a page of a table or index with zeros. */
-function damage(path: string, name: string, which: string): void {
-  const database = openDatabase(path);
-  const { pageno } = database.prepare(`SELECT pageno FROM dbstat WHERE name = ? ORDER BY ${which} LIMIT 1`).get(name)!;
-  const { page_size: size } = database.prepare('PRAGMA page_size').get()!;
-  database.close();
-  const file = openSync(path, 'r+');
-  writeSync(file, Buffer.alloc(Number(size)), 0, Number(size), (Number(pageno) - 1) * Number(size));
-  closeSync(file);
-}
+test('with rows out of order: nothing goes round in circles, and a check says so', async () => {
+  for (const table of ['saved', 'chunk', 'saved_chunk']) {
+    const path = copyTo(join(temporaryFolder(), 'store'));
+    disorder(join(path, 'objects.db'), table);
+    const given = await opened(path);
+    const { problems } = await given.store.fsck(false);
+    expect([table, problems.length > 0]).toEqual([table, true]);
+    for (const [name, operation] of Object.entries(OPERATIONS))
+      expect([table, name, await outcomeOf(() => operation(given))]).toEqual([
+        table,
+        name,
+        expect.stringMatching(/^(works|storeUnusable|corrupted|notFound)$/),
+      ]);
+    await given.store.close();
+  }
+});
+
+onSmallDisk('on a disk with next to no room: a rebuild is whole or refused, and everything goes on', async () => {
+  const disk = smallDisk(48);
+  const path = copyTo(join(disk, 'store'));
+  const { store } = await opened(path);
+  const outcomes = new Set<string>();
+  for (let kibibytes = 0; kibibytes <= 480; kibibytes += 32) {
+    const filler = fill(disk, kibibytes << 10);
+    outcomes.add(await outcomeOf(() => store.fsck(true)));
+    expect([kibibytes, await store.countRuns()]).toEqual([kibibytes, 1]);
+    rmSync(filler);
+  }
+  expect([...outcomes].sort()).toEqual(['storeFull', 'works']);
+  await store.close();
+  await expectWhole(path);
+});
 
 for (const driver of ['better', 'node'])
   describe(`with ${driver === 'node' ? 'Node’s own SQLite' : 'better-sqlite3'}`, () => {
@@ -298,7 +288,7 @@ for (const driver of ['better', 'node'])
       await expectRefused(path, 'storeForeign');
       const before = bytesOf(path);
       const report = await lookAtStore(WORKER, path);
-      expect(report).toMatchObject({ checkpoints: 2, chunks: 2 });
+      expect(report).toMatchObject({ checkpoints: 2, chunks: 3 });
       expect(report.problems.map(({ problem }) => problem)).toEqual([
         'objects.db: the trigger "gone" is not ours',
         'objects.db: the table "more" is not ours',
@@ -325,8 +315,7 @@ for (const driver of ['better', 'node'])
       damage(join(path, 'objects.db'), 'saved', 'pageno');
       const given = await opened(path);
       await expectTable(given, {
-        ...all(READING, 'works'),
-        ...all(['check', 'put a run', 'collect garbage'], 'works'),
+        ...all([...IN_CATALOG, ...BESIDE, 'check', 'collect garbage'], 'works'),
         otherwise: 'storeUnusable',
       });
       expect((await given.store.fsck(false)).problems.length).toBeGreaterThan(0);
@@ -336,7 +325,7 @@ for (const driver of ['better', 'node'])
     test('with a damaged page of content: that checkpoint is refused, and the others can be had', async () => {
       choose();
       const path = copyTo(join(temporaryFolder(), 'store'));
-      // Of the large rows the last page is in the middle of the newest one's bytes.
+      // In the table with large rows, the last page is in the middle of the newest row's bytes.
       damage(join(path, 'objects.db'), 'chunk', 'pageno DESC');
       const given = await opened(path);
       const { store, out } = given;
@@ -352,11 +341,11 @@ for (const driver of ['better', 'node'])
       const disk = smallDisk(48);
       const path = copyTo(join(disk, 'store'));
       const given = await opened(path);
-      // Makes the reserve.
+      // Creates the reserve.
       await OPERATIONS.save(given);
       const filler = fill(disk);
       await expectTable(given, {
-        ...all(['save', 'tag', 'untag', 'put a run', 'rebuild'], 'storeFull'),
+        ...all(WRITING, 'storeFull'),
         // Never taken in where little is left; the file stays where it is.
         'save a file': 'works',
         otherwise: 'works',

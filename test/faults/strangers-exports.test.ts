@@ -1,4 +1,4 @@
-/** Stored files of strangers, compared and exported: never more than they hold, and nothing that is not theirs. */
+/** Stored files from strangers, compared and exported: never more than they contain, and nothing that is not theirs. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -63,7 +63,7 @@ test('many views of the same memory are not written out each; one that is expand
     ['ties.pt', views([2 ** 14, 2 ** 12], [0, 0], 40)],
   ] as const) {
     const id = await keep(name, file);
-    // Formats without ties write each of them.
+    // Formats without ties write each of the tied tensors.
     await expect(write(id, 'npz')).rejects.toMatchObject({
       code: 'formatUnavailable',
       message: expect.stringMatching(

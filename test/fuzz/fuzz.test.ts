@@ -1,4 +1,4 @@
-/** A short round of `npm run fuzz`, the same inputs each time. */
+/** A short round of `npm run fuzz`, with the same inputs each time. */
 import { expect, test } from 'vitest';
 import { fuzz } from './engine.ts';
 import { TARGETS } from './targets.ts';
@@ -9,7 +9,7 @@ const OTHER_INPUTS: Record<string, number> = { 'requests to the daemon': 250, 's
 for (const target of TARGETS.filter(({ guided }) => guided)) {
   test(`${target.name}: no changed input is more than refused`, async () => {
     const inputs = OTHER_INPUTS[target.name] ?? GUIDED_INPUTS;
-    // Unguided: coverage counts the test runner's own work too, and 1,500 inputs are no search.
+    // Unguided: coverage would count the test runner's own work, and 1,500 inputs are no search.
     const result = await fuzz(target, { seed: 1, guided: false, goesOn: (executions) => executions < inputs });
     expect(result.executions).toBeGreaterThanOrEqual(inputs);
   }, 120_000);

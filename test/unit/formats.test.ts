@@ -5,44 +5,16 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Budget } from '../../daemon/formats/budget.ts';
 import { bitsOf } from '../../daemon/formats/dtypes.ts';
-import { toNumbers } from '../../daemon/formats/floats.ts';
-import { FormatError } from '../../daemon/formats/format-error.ts';
 import { openFile } from '../../daemon/formats/inspect.ts';
-import type { Inspection, PlacedTensor } from '../../daemon/formats/inspection.ts';
-import { JsonScanner } from '../../daemon/formats/json-scanner.ts';
 import { readPickle } from '../../daemon/formats/pickle.ts';
 import { readHeader } from '../../daemon/formats/safetensors-reader.ts';
 import { shortName } from '../../daemon/formats/short-name.ts';
 import { statisticsOf } from '../../daemon/formats/statistics.ts';
-import { rowsOf } from '../../daemon/formats/strides.ts';
 import { isWhole } from '../../daemon/formats/whole.ts';
-import type { Read } from '../../daemon/formats/window.ts';
 import { global, integer, OP, protocol, text, tuple } from '../../daemon/formats/writers/pickle.ts';
-import { Random } from '../../daemon/trainer/random.ts';
 import { fileThatLeadsOut } from '../support/hdf5-links.ts';
 import { dictPickle, rawSafetensors, safetensors, tensorPickle, torchFile, zipFile } from '../support/hostile.ts';
-
-const readOf =
-  (bytes: Buffer): Read =>
-  (offset, length) =>
-    bytes.subarray(offset, Math.max(offset, offset + length));
-
-async function look(bytes: Buffer): Promise<Inspection> {
-  const { inspection, close } = await openFile(readOf(bytes), bytes.length);
-  close();
-  return inspection;
-}
-
-async function statistics(bytes: Buffer, name: string) {
-  const { inspection, close } = await openFile(readOf(bytes), bytes.length);
-  const found = await statisticsOf(named(inspection, name), readOf(bytes));
-  close();
-  return found;
-}
-
-function named({ tensors }: Inspection, name: string): PlacedTensor {
-  return tensors.find((tensor) => tensor.name === name)!;
-}
+import { look, named, readOf, statistics } from '../support/looked-into.ts';
 
 describe('safetensors', () => {
   test.each(
@@ -81,7 +53,7 @@ describe('safetensors', () => {
       await expect(look(file)).rejects.toThrow(why);
       expect(isWhole('a.safetensors', readOf(file), file.length)).toBe(true);
     }
-    // Beside each other, in any order, and empty ones wherever they are.
+    // In any order, with empty ones anywhere.
     const fine = safetensors({ b: range(4, 8), empty: range(6, 6), a: range(0, 4) }, 8);
     expect((await look(fine)).tensors.map(({ name }) => name)).toEqual(['a', 'b', 'empty']);
   });
@@ -95,131 +67,6 @@ describe('safetensors', () => {
     }
     const longer = Buffer.concat([whole, Buffer.alloc(5)]);
     expect((await look(longer)).notes).toEqual([expect.stringContaining('5 bytes of it belong to no tensor')]);
-  });
-
-  test('any JSON is gone over as JSON.parse reads it, or refused with it', () => {
-    const random = Random.seeded(11);
-    for (let round = 0; round < 3_000; round++) {
-      const json = JSON.stringify({ v: randomJson(random, 4) });
-      const broken = round % 3 === 0 ? spoilt(json, random) : json;
-      let expected: unknown;
-      try {
-        expected = JSON.parse(broken);
-      } catch {
-        expected = undefined;
-      }
-      expect([broken, scanned(broken)]).toEqual([broken, expected === undefined ? undefined : expected]);
-    }
-  });
-});
-
-/** Undefined: refused. */
-function scanned(json: string): unknown {
-  const scanner = new JsonScanner(Buffer.from(json));
-  const value = (): unknown => {
-    const kind = scanner.next();
-    if (kind === 'text') return scanner.text();
-    if (kind === 'object') {
-      const entries: [string, unknown][] = [];
-      scanner.object((key) => void entries.push([key, value()]));
-      return Object.fromEntries(entries);
-    }
-    if (kind === 'list') {
-      const items: unknown[] = [];
-      scanner.list(() => void items.push(value()));
-      return items;
-    }
-    const { start, end } = scanner.skip();
-    return JSON.parse(Buffer.from(json).toString('utf8', start, end));
-  };
-  try {
-    const found = value();
-    scanner.end();
-    return found;
-  } catch (error) {
-    if (error instanceof FormatError || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
-function randomJson(random: Random, depth: number): unknown {
-  const kind = Math.floor(random.float() * (depth > 0 ? 7 : 5));
-  const count = Math.floor(random.float() * 4);
-  if (kind === 0) return Math.floor((random.float() - 0.5) * 10 ** Math.floor(random.float() * 18));
-  if (kind === 1) return (random.float() - 0.5) * 10 ** Math.floor(random.float() * 40 - 20);
-  if (kind === 2)
-    return String.fromCodePoint(...Array.from({ length: count }, () => Math.floor(random.float() * 0xd7ff)));
-  if (kind === 3) return random.float() < 0.5;
-  if (kind === 4) return null;
-  if (kind === 5) return Array.from({ length: count }, () => randomJson(random, depth - 1));
-  return Object.fromEntries(
-    Array.from({ length: count }, (_, i) => [`${i}"\\\n${random.float()}`, randomJson(random, depth - 1)]),
-  );
-}
-
-function spoilt(json: string, random: Random): string {
-  const at = Math.floor(random.float() * json.length);
-  const by = '{}[],:"\\0e-t x'[Math.floor(random.float() * 14)]!;
-  return random.float() < 0.5 ? json.slice(0, at) + json.slice(at + 1) : json.slice(0, at) + by + json.slice(at + 1);
-}
-
-describe('numbers of eight and four bits', () => {
-  test('are those of their definitions', () => {
-    const value = (dtype: string, bits: number) => toNumbers(dtype, Uint8Array.of(bits))![0];
-    // Largest, smallest above zero, 1, and what is no number. Source: OCP 8-bit floating point specification; ONNX for FNUZ.
-    const table: [string, [bits: number, value: number][]][] = [
-      [
-        'F8_E4M3',
-        [
-          [0x7e, 448],
-          [0x01, 2 ** -9],
-          [0x38, 1],
-          [0xb8, -1],
-          [0x7f, Number.NaN],
-          [0xff, Number.NaN],
-        ],
-      ],
-      [
-        'F8_E5M2',
-        [
-          [0x7b, 57_344],
-          [0x01, 2 ** -16],
-          [0x3c, 1],
-          [0x7c, Number.POSITIVE_INFINITY],
-          [0xfd, Number.NaN],
-        ],
-      ],
-      [
-        'F8_E4M3FNUZ',
-        [
-          [0x7f, 240],
-          [0x01, 2 ** -10],
-          [0x40, 1],
-          [0x80, Number.NaN],
-        ],
-      ],
-      [
-        'F8_E5M2FNUZ',
-        [
-          [0x7f, 57_344],
-          [0x01, 2 ** -17],
-          [0x40, 1],
-          [0x80, Number.NaN],
-        ],
-      ],
-      [
-        'F8_E8M0',
-        [
-          [0xfe, 2 ** 127],
-          [0x00, 2 ** -127],
-          [0x7f, 1],
-          [0xff, Number.NaN],
-        ],
-      ],
-    ];
-    for (const [dtype, values] of table)
-      for (const [bits, expected] of values) expect([dtype, bits, value(dtype, bits)]).toEqual([dtype, bits, expected]);
-    expect([...toNumbers('F4', Uint8Array.of(0x71, 0x9f))!]).toEqual([0.5, 6, -6, -0.5]);
   });
 });
 
@@ -354,7 +201,7 @@ describe('pickles', () => {
   });
 
   test('any bytes are read in pieces as they are at once', () => {
-    // Longer than the piece that is held: texts, bytes and numbers that lie across its end.
+    // Longer than the window: texts, bytes and numbers that cross its end.
     const parts = Array.from({ length: 15_000 }, (_, i) =>
       Buffer.concat([text(`name ${i}`), i % 3 ? integer(i * 1_000) : Buffer.from(`\x47${'\x40'.repeat(8)}`, 'latin1')]),
     );
@@ -387,7 +234,7 @@ describe('pickles', () => {
     const head = Buffer.alloc(5);
     head.write('B');
     head.writeUInt32LE(bytes.length, 1);
-    // As protocol 2 writes bytes: a text whose characters they are.
+    // Protocol 2 writes bytes as a text of the same characters.
     const encoded = Buffer.concat([
       global('_codecs', 'encode'),
       tuple([text(bytes.toString('latin1')), text('latin1')]),
@@ -489,25 +336,6 @@ describe('HDF5', () => {
       rmSync(folder, { recursive: true });
     }
   });
-});
-
-test('elements come row by row from any strides', () => {
-  const random = Random.seeded(5);
-  const memory = Float32Array.from({ length: 400 }, (_, i) => i);
-  const bytes = Buffer.from(memory.buffer);
-  for (let round = 0; round < 200; round++) {
-    const shape = Array.from({ length: Math.floor(random.float() * 4) }, () => Math.floor(random.float() * 5));
-    const stride = shape.map(() => Math.floor(random.float() * 20));
-    const expected: number[] = [];
-    const walk = (at: number, d: number) => {
-      if (d === shape.length) expected.push(memory[at]!);
-      else for (let i = 0; i < shape[d]!; i++) walk(at + i * stride[d]!, d + 1);
-    };
-    walk(0, 0);
-    const pieces = [...rowsOf(shape, stride, 4, readOf(bytes))].map((piece) => Buffer.from(piece));
-    const found = Buffer.concat(pieces);
-    expect([...new Float32Array(found.buffer, found.byteOffset, found.length / 4)]).toEqual(expected);
-  }
 });
 
 test('a header of any size is read by its bytes alone', () => {

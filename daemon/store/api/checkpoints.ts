@@ -67,10 +67,11 @@ export function checkpointsApi(parts: Parts) {
     setTrash: (id: string, at: number | null): Promise<Checkpoint> =>
       withReserve(parts.path, async () => parts.mark(id, 'trash', at === null ? null : String(at))),
     /** It stays out: retention has put it there once, and would again. */
-    takeOutOfTrash(id: string): Checkpoint {
-      parts.objects.setMark(id, 'kept', String(Date.now()));
-      return parts.mark(id, 'trash', null);
-    },
+    takeOutOfTrash: (id: string): Promise<Checkpoint> =>
+      withReserve(parts.path, async () => {
+        parts.objects.exchangeMark(id, 'trash', 'kept', String(Date.now()));
+        return parts.refreshCheckpoint(id);
+      }),
     trashedCheckpoints: () => parts.catalog.trashedCheckpoints(),
     setProof: (id: string, proof: Proof) => parts.mark(id, 'proof', JSON.stringify(proof)),
     /** Lowers every checkpoint of the run that has the same cause. Returns those that look otherwise now. */
@@ -92,19 +93,19 @@ export function checkpointsApi(parts: Parts) {
     largestRuns: (limit: number) => parts.catalog.largestRuns(limit),
     reasonsToKeep: (run: string, policy: KeepPolicy) => [...parts.reasonsToKeep(run, policy)],
     /** Moves what the policy does not keep to the trash. Returns those checkpoints. */
-    applyRetention(run: string, policy: KeepPolicy): Checkpoint[] {
-      const now = Date.now();
-      return [...parts.reasonsToKeep(run, policy)]
-        .filter(([, reasons]) => reasons.length === 0)
-        .flatMap(([id]) => {
-          try {
-            return [parts.mark(id, 'trash', String(now))];
-          } catch (error) {
-            // What cannot be read is none of this training's business: it stays where it is.
-            if (isError(error, 'corrupted') || isError(error, 'notFound')) return [];
-            throw error;
-          }
-        });
+    async applyRetention(run: string, policy: KeepPolicy): Promise<Checkpoint[]> {
+      const now = String(Date.now());
+      const trashed: Checkpoint[] = [];
+      for (const [id, reasons] of parts.reasonsToKeep(run, policy)) {
+        if (reasons.length > 0) continue;
+        try {
+          trashed.push(await withReserve(parts.path, async () => parts.mark(id, 'trash', now)));
+        } catch (error) {
+          // What cannot be read is none of this training's business: it stays where it is.
+          if (!isError(error, 'corrupted') && !isError(error, 'notFound')) throw error;
+        }
+      }
+      return trashed;
     },
   };
 }

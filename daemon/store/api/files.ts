@@ -1,5 +1,5 @@
 /** Files that follow a branch. */
-import { hasRoomFor } from '../gc.ts';
+import { hasRoomFor, withReserve } from '../gc.ts';
 import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from '../kept-files.ts';
 import type { Parts } from './parts.ts';
 
@@ -14,11 +14,12 @@ export function filesApi(parts: Parts) {
       return saved;
     },
     restoreFile: (id: string, target: string) => restoreKeptFile(parts.objects, parts.coders, id, target),
-    /** Forgets every file but these. */
-    keepOnlyFiles(ids: readonly string[]): number {
-      const forgotten = forgetKeptFiles(parts.objects, new Set(ids));
-      parts.follow(() => {});
-      return forgotten;
-    },
+    /** Forgets every file but these, also on a full disk. */
+    keepOnlyFiles: (ids: readonly string[]): Promise<number> =>
+      withReserve(parts.path, async () => {
+        const forgotten = forgetKeptFiles(parts.objects, new Set(ids));
+        parts.follow(() => {});
+        return forgotten;
+      }),
   };
 }

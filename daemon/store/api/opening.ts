@@ -1,5 +1,5 @@
 /** Opens the two databases of a store: content as it is or not at all, the catalog anew where it is damaged. */
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { Catalog } from '../catalog.ts';
@@ -62,10 +62,19 @@ function soundCatalog(path: string): Catalog | null {
   return null;
 }
 
-export function setAside(store: string): void {
+const SUFFIXES = ['', '-wal', '-shm'];
+
+/** Moves the catalog, which nobody has open, out of the way. Returns what puts it back over what is there then. */
+export function setAside(store: string): () => void {
   const stamp = new Date().toISOString().replaceAll(/[:.]/g, '-');
-  for (const suffix of ['', '-wal', '-shm']) {
-    const file = join(store, `catalog.db${suffix}`);
-    if (existsSync(file)) renameSync(file, join(store, `catalog-damaged-${stamp}.db${suffix}`));
-  }
+  const places = SUFFIXES.map((suffix) => [
+    join(store, `catalog.db${suffix}`),
+    join(store, `catalog-damaged-${stamp}.db${suffix}`),
+  ]) as [string, string][];
+  for (const [file, aside] of places) if (existsSync(file)) renameSync(file, aside);
+  return () => {
+    for (const [file, aside] of places)
+      if (existsSync(aside)) renameSync(aside, file);
+      else rmSync(file, { force: true });
+  };
 }

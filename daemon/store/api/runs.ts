@@ -5,6 +5,7 @@ import { TrainstashError } from '../../../protocol/errors.ts';
 import { SESSION_FILES } from '../../../protocol/session.ts';
 import type { EventSource, RunFilter } from '../catalog.ts';
 import { takeEvents } from '../events.ts';
+import { withReserve } from '../gc.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';
 
 export function runsApi(parts: Parts) {
@@ -16,6 +17,8 @@ export function runsApi(parts: Parts) {
       return created;
     },
     putRun: (run: Run) => parts.catalog.putRun(run),
+    /** Of a run that, or whose checkpoints, went to the trash or came back: also on a full disk. */
+    putTrashedRun: (run: Run): Promise<void> => withReserve(parts.path, async () => parts.catalog.putRun(run)),
     run: (id: string) => parts.catalog.run(id),
     /** Of a record that names it. Throws `notFound`: a record can name what is not there. */
     requireRun(id: string): Run {

@@ -6,7 +6,6 @@ import { LIVE_STATUSES, type StoreUsage } from '../../../protocol/domain.ts';
 import { type FsckReport, TRASH_DAYS } from '../../../protocol/messages.ts';
 import { Catalog } from '../catalog.ts';
 import { openCatalog } from '../catalog-schema.ts';
-import { isDiskFull } from '../failures.ts';
 import { syncDirectory } from '../files.ts';
 import { checkCatalog, checkObjects } from '../fsck.ts';
 import { returnSpace, withReserve } from '../gc.ts';
@@ -47,7 +46,9 @@ export function upkeepApi(parts: Parts) {
     },
     /** What was left by those who were killed at work in the store itself. */
     sweepStore: () => sweepStore(parts.path),
-    setQuota: (bytes: number) => parts.objects.setMeta('quota', String(bytes)),
+    /** Also on a full disk: a lower one makes room. */
+    setQuota: (bytes: number): Promise<void> =>
+      withReserve(parts.path, async () => parts.objects.setMeta('quota', String(bytes))),
     async gc(emptyTrash: boolean) {
       const limit = emptyTrash ? Number.POSITIVE_INFINITY : Date.now() - TRASH_DAYS * DAY_MS;
       return withReserve(parts.path, async () => {
@@ -79,7 +80,6 @@ export function upkeepApi(parts: Parts) {
     },
     wipeFree: () => wipeFree(parts.path, parts.objects, parts.catalog),
     rewriteObjects: () => rewriteObjects(parts.path, parts.objects),
-    isDiskFull: (error: { code?: string }) => isDiskFull(error),
   };
 }
 
@@ -96,6 +96,8 @@ function rebuildCatalog(parts: Parts): NonNullable<FsckReport['rebuilt']> {
     try {
       const catalog = new Catalog(database);
       rebuilt = fillCatalog(parts.objects, catalog, new Metrics(catalog), parts.path);
+      // Closing would do it as well, but says nothing where the disk has no room: then the file alone is no catalog.
+      database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     } finally {
       database.close();
     }
@@ -104,10 +106,21 @@ function rebuildCatalog(parts: Parts): NonNullable<FsckReport['rebuilt']> {
     throw error;
   }
   parts.catalog.database.close();
-  setAside(parts.path);
-  renameSync(fresh, path);
-  syncDirectory(parts.path);
+  const putBack = setAside(parts.path);
+  try {
+    renameSync(fresh, path);
+    syncDirectory(parts.path);
+    useCatalog(parts, path);
+  } catch (error) {
+    // It was built with the last of the room: the old one needs none.
+    putBack();
+    useCatalog(parts, path);
+    throw error;
+  }
+  return rebuilt;
+}
+
+function useCatalog(parts: Parts, path: string): void {
   parts.catalog = new Catalog(openCatalog(path));
   parts.metrics = new Metrics(parts.catalog);
-  return rebuilt;
 }

@@ -1,4 +1,4 @@
-/** Files through the process that looks into them: HDF5 is read by a library in C that can hang or die on a damaged file. */
+/** Files through the inspector process: HDF5 is read by a C library that can hang or crash on a damaged file. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from '../../../daemon/inspector/inspect.ts';
