@@ -11,7 +11,8 @@ import pytest
 import trainstash.recorder as recorder_module
 from trainstash import launching
 from trainstash.files import copy_tree, link_tree
-from trainstash.fit import FINISHED, FRESH, RESUMED, Fit, Place
+from trainstash.fit import Fit, Place
+from trainstash.fit_record import FINISHED, FRESH, RESUMED
 from trainstash.ingredients import KINDS, Ingredients
 from trainstash.recorder import Recorder, recorder_of
 from trainstash.wishes import Wishes

@@ -26,22 +26,6 @@ def pause(step):
 `;
 
 const SCRIPT: Record<string, string> = {
-  lightning: `${HEAD}
-import torch; torch.manual_seed(0)
-from torch.utils.data import DataLoader
-from lightning.pytorch import Trainer, callbacks
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__(); self.layers = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Dropout(0.3))
-    def training_step(self, batch, i): return self.layers(batch + random.random()).pow(2).mean()
-    def configure_optimizers(self): return torch.optim.Adam(self.parameters(), 0.1)
-data = [torch.randn(8, generator=torch.Generator().manual_seed(i)) for i in range(64)]
-class Fate(callbacks.Callback):
-    def on_train_batch_end(self, trainer, module, outputs, batch, i): die(trainer.global_step); pause(trainer.global_step)
-trainer, model = Trainer(max_epochs=3), Net()
-trainer.callbacks.append(Fate())
-trainstash.attach(trainer).fit(model, DataLoader(data, batch_size=4, shuffle=True))
-print('FINAL', sum(p.double().sum().item() for p in model.parameters()), torch.rand(1).item(), random.random())`,
   keras: `${HEAD}
 import keras
 class Fate(keras.callbacks.Callback):
