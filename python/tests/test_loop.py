@@ -95,6 +95,35 @@ def test_loops_by_steps(launcher: Launcher, tmp_path: Path, how: str, kill: int)
     expect_exact(launcher, tmp_path, "own_loop", kill, HOW=how)
 
 
+@pytest.mark.parametrize("kill", [5, 9, 10, 11, 15, 20])
+@pytest.mark.parametrize("how", ["phases", "same loader", "function"])
+def test_loops_without_epochs_one_after_the_other(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
+    expect_exact(launcher, tmp_path, "phases", kill, HOW=how)
+
+
+def test_due_where_one_loop_ends_and_another_begins(launcher: Launcher, tmp_path: Path) -> None:
+    expect_exact(launcher, tmp_path, "phases", 11, each_steps(10), HOW="phases", CHECKPOINT=0)
+
+
+@pytest.mark.parametrize("kill", [5, 8, 12, 14, 16, 20, 30])
+def test_loops_without_epochs_that_alternate(launcher: Launcher, tmp_path: Path, kill: int) -> None:
+    expect_exact(launcher, tmp_path, "phases", kill, HOW="alternating")
+
+
+@pytest.mark.parametrize("how", ["drawn", "phases", "once"])
+def test_a_training_without_epochs_that_was_at_its_end_is_not_done_again(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    training = Training(launcher, tmp_path, "phases", HOW=how)
+    whole = training.launch()
+    killed = training.launch(DIE="behind")
+    assert killed.was_killed
+    for ended in (killed, whole):
+        assert ended.newest().missing == ""
+        again = training.launch(resume=ended.newest())
+        assert again.code == 0
+        assert again.log() == {}
+        assert differences(whole, again) == []
+
+
 def test_a_batch_that_is_drawn_before_the_step_is_named(launcher: Launcher, tmp_path: Path) -> None:
     resumed = expect_partial(launcher, tmp_path, "own_loop", 5, "`x` starts again on a resume (own_loop.py:", HOW="prefetched")
     assert "the resume from step 5 went without `x`" in resumed.newest().missing
