@@ -144,6 +144,14 @@ def test_gradients_left_over_at_an_epochs_end_are_kept(launcher: Launcher, tmp_p
     assert any(key.startswith(".trainstash.gradients") for key in killed.newest().state())
 
 
+def test_gradients_that_their_own_optimizer_has_used_are_not_left_over(launcher: Launcher, tmp_path: Path) -> None:
+    killed = expect_exact(launcher, tmp_path, "accumulation", 7, EACH_EPOCH, HOW="critic")
+    # Three epochs of ten batches: the model's are left over at the end of the first and the third.
+    kept = {key for one in killed.checkpoints() for key in one.state() if key.startswith(".trainstash.gradients")}
+    assert any(".model." in key for key in kept)
+    assert not any(".critic." in key for key in kept)
+
+
 @pytest.mark.parametrize("how", ["interrupted", "error"])
 def test_a_loop_that_is_broken_off_and_caught_saves_nothing_new(launcher: Launcher, tmp_path: Path, how: str) -> None:
     training = Training(launcher, tmp_path, "accumulation", each_steps(2), HOW=how)
