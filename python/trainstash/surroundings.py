@@ -9,9 +9,10 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from .bystanders import Bystanders, Lost
 from .flow import Flow, Key, key_of, reads_in, root_of, targets_of
-from .loop_variables import Found, Loop, is_shown
+from .loop_variables import Found
 from .scopes import Source, last_step_of, literal, number_in, source_of, values_of
 from .script import NOWHERE, Way, frames_above, shown_file, site_of
+from .syntax import Loop, is_shown
 from .tracked import Tracked
 
 _UNREADABLE = "the script's text cannot be read, so that nobody knows what starts again"
