@@ -18,6 +18,7 @@ const FOLDERS: readonly string[] = [
   'daemon/content',
   'daemon/diff',
   'daemon/export',
+  'daemon/formats',
   'daemon/inspector',
   'daemon/runs',
   'daemon/sessions',

@@ -154,7 +154,7 @@ export class Collector {
     );
     if (broken === null) return null;
     const file = files[broken]!;
-    return `${nameOf([file])} ${file.bytes === 0 ? 'is empty' : 'breaks off'}`;
+    return `${nameOf([file])} ${file.bytes === 0 ? 'is empty' : 'is truncated'}`;
   }
 
   /** Which of a group's files are one checkpoint, and whether that is one already taken with more to it. */

@@ -274,7 +274,7 @@ describe.skipIf(process.platform !== 'linux')('saved by a script that runs witho
     ]);
     expect(checkpoints).toHaveLength(hostile.length + 1);
     expect(named.sort()).toEqual([
-      [1, 'weights only', expect.stringContaining('breaks off')],
+      [1, 'weights only', expect.stringContaining('is truncated')],
       [2, 'weights only', expect.stringContaining('more than 256 MB of memory')],
       [3, 'weights only', expect.stringContaining('too deep or too large')],
       [4, 'partial', null],

@@ -178,7 +178,7 @@ for epoch in range(4):
     });
     expect(readdirSync(restored).sort()).toEqual(['model_epoch_1.pdopt', 'model_epoch_1.pdparams']);
     const said = ended.notices.map(({ text }) => text).join('\n');
-    expect(said).toContain('out/half.pt was not kept: out/half.pt breaks off. It stays where it is.');
+    expect(said).toContain('out/half.pt was not kept: out/half.pt is truncated. It stays where it is.');
     expect(said).toContain('out/model_epoch_3.pdparams was kept without model.pdopt');
   });
 

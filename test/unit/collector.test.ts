@@ -236,7 +236,7 @@ describe('what is not taken', () => {
   const whole = { 'config.json': '{}', 'model.safetensors': safetensors({}), 'optimizer.pt': zip() };
   const BROKEN = {
     empty: { change: () => Buffer.alloc(0), words: 'is empty' },
-    'cut off': { change: (bytes: Buffer) => bytes.subarray(0, bytes.length - 4), words: 'breaks off' },
+    'cut off': { change: (bytes: Buffer) => bytes.subarray(0, bytes.length - 4), words: 'is truncated' },
   };
   test.each(
     Object.entries(BROKEN).flatMap(([how, { change, words }]) =>
