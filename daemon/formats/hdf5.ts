@@ -158,12 +158,12 @@ class Lister {
     // A data set whose bytes are in another file looks like any other until it is read.
     if (metadata.chunks !== null || shape.includes(0)) return null;
     const first = { offset: shape.map(() => 0), count: shape.map(() => 1) };
-    const { result, requestedFiles: asked } = this.#file.watched(() =>
+    const { result, requestedFiles } = this.#file.watched(() =>
       readPart(this.#file, path, metadata.size, first),
     );
     if (result !== null) return null;
-    if (asked.length === 0) return 'no data: its numbers cannot be read';
-    return `no data: its numbers are in ${shownList(asked.map((name) => `"${name}"`))}, which is not read`;
+    if (requestedFiles.length === 0) return 'no data: its numbers cannot be read';
+    return `no data: its numbers are in ${shownList(requestedFiles.map((name) => `"${name}"`))}, which is not read`;
   }
 
   #packed(path: string, metadata: Metadata, shape: readonly number[]): Packed {

@@ -1,9 +1,9 @@
-/** What SQLite and the file system say, as errors that others can act on. */
+/** Turns errors of SQLite and the file system into errors that others can act on. */
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 
 type Kind = 'full' | 'busy' | 'unwritable' | 'damaged' | 'failing';
 
-/** SQLite's primary codes, as both drivers give them. */
+/** Primary codes of SQLite, as both drivers report them. */
 const BY_NUMBER: Readonly<Record<number, Kind>> = {
   5: 'busy',
   6: 'busy',
@@ -31,7 +31,7 @@ const WORDS: Readonly<Record<Exclude<Kind, 'full'>, string>> = {
   failing: 'the disk under it fails; nothing was changed. Copy the folder while it can still be read',
 };
 
-/** Null for what is no failure of the store. */
+/** Classifies an error; null when it is not a failure of the store. */
 export function failureOf(error: unknown): Kind | null {
   const { code, errcode } = (error ?? {}) as { code?: string; errcode?: number };
   if (typeof errcode === 'number') return BY_NUMBER[errcode & 0xff] ?? null;
@@ -42,7 +42,7 @@ export function isDiskFull(error: unknown): boolean {
   return isError(error, 'storeFull') || failureOf(error) === 'full';
 }
 
-/** With its code; what is none of these stays what it is. */
+/** Converts an error to one with a code; leaves other errors as they are. */
 export function asStoreError(error: unknown, path: string): unknown {
   if (error instanceof TrainstashError) return error;
   const kind = failureOf(error);
@@ -52,7 +52,7 @@ export function asStoreError(error: unknown, path: string): unknown {
       neededBytes: 0,
       freeBytes: 0,
     });
-  // Node's own SQLite has no number for what is too large for JavaScript.
+  // Node's own SQLite has no code for a number that is too large for JavaScript.
   if (error instanceof RangeError)
     return new TrainstashError('storeUnusable', `${path} has a number that none of its rows can have (${reason}).`, {
       path,

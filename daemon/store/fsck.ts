@@ -1,4 +1,4 @@
-/** Reads everything and believes nothing. */
+/** Checks a store: reads everything and trusts nothing. */
 import { join } from 'node:path';
 
 import { isError } from '../../protocol/errors.ts';
@@ -15,7 +15,7 @@ import { linksIn } from './skeleton.ts';
 
 type Problem = FsckReport['problems'][number];
 
-/** Looks at a store that is not to be opened, since it holds what is not ours. Changes nothing. */
+/** Checks a store that must not be opened, since it contains foreign entries. Changes nothing. */
 export async function lookAtStore(store: string, pause: () => Promise<void>): Promise<FsckReport> {
   const report: FsckReport = { chunks: 0, checkpoints: 0, bytes: 0, problems: [], rebuilt: null };
   const say = (problem: string) =>
@@ -31,7 +31,7 @@ export async function lookAtStore(store: string, pause: () => Promise<void>): Pr
   try {
     const foreign = foreignInObjects(database);
     for (const problem of foreign) say(problem);
-    // What is called like a table of ours and is none may give back anything, for ever.
+    // A foreign table or view with one of our names may return anything, endlessly.
     if (foreign.some((problem) => /^the (table|view) "(meta|chunk|saved|saved_chunk|mark)"/.test(problem)))
       return report;
     const { problems, ...counted } = await checkObjects(new Objects(database), pause);
@@ -44,7 +44,7 @@ export async function lookAtStore(store: string, pause: () => Promise<void>): Pr
   }
 }
 
-/** Where the catalog says of a checkpoint what its saved row does not; that one is the truth. */
+/** Compares the catalog with the saved rows, which are the truth. */
 export function checkCatalog(objects: Objects, catalog: Catalog): Problem[] {
   const problems: Problem[] = [];
   const say = (problem: string, checkpoint: string | null = null) =>
@@ -58,7 +58,7 @@ export function checkCatalog(objects: Objects, catalog: Catalog): Problem[] {
       if (said !== JSON.stringify(checkpointOf(row, objects.marks(row.seq)))) say('it says something else', row.id);
     }
   } catch (error) {
-    // What the truth is cannot be read: that is a problem of its own, and told.
+    // The truth cannot be read: that problem is reported separately.
     if (failureOf(error) === 'damaged') return problems;
     throw error;
   }
@@ -97,7 +97,7 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
 type Say = (problem: string, chunk?: string | null) => void;
 type SavedRowWithSum = SavedRow & { sum: Uint8Array };
 
-/** A page that cannot be read is a problem like others, and keeps nobody from the rest. */
+/** Runs one check. A page that cannot be read is reported, and does not stop the others. */
 function attempt(say: Say, what: string, work: () => void): void {
   try {
     work();

@@ -1,4 +1,4 @@
-/** A checkpoint's directory becomes a saved row; a saved row becomes files again. */
+/** Saves a checkpoint's directory as a row, and restores files from a row. */
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
@@ -33,11 +33,11 @@ import { type Points, where } from './points.ts';
 import { bodyOf, keptBodyOf, readProof } from './rows.ts';
 import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
 
-/** Two hundred million points: what is larger was not written by us, or does not belong into memory. */
+/** Limit of metrics, two hundred million points: Trainstash did not write more, and memory could not hold it. */
 const MAX_METRIC_BYTES = 1 << 30;
 const metricHeadSchema = v.array(v.tuple([v.string(), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]));
 
-/** `body` of a saved row of kind `checkpoint`: enough to rebuild the catalog's rows from. */
+/** Body of a saved row of kind `checkpoint`: enough to rebuild the catalog's rows. */
 export interface CheckpointBody {
   checkpoint: CheckpointFile;
   stateDigest: string;
@@ -53,7 +53,7 @@ export interface CheckpointSource {
   session: Session;
 }
 
-/** Commits a checkpoint. The files must not change meanwhile (`FileChanged` if they do). Safe to repeat. */
+/** Saves a checkpoint. The files must not change meanwhile (`FileChanged` if they do). Safe to repeat. */
 export async function saveCheckpoint(
   objects: Objects,
   hasher: Hasher,
@@ -99,7 +99,7 @@ export async function saveCheckpoint(
   }
 }
 
-/** A link among the files will be one the next time, too: the checkpoint itself is what cannot be taken in. */
+/** Returns the path of a file. A link among the files stays a link, so the checkpoint itself is refused. */
 function handedOver(id: string, directory: string, name: string): string {
   try {
     return inside(directory, name);
@@ -109,7 +109,7 @@ function handedOver(id: string, directory: string, name: string): string {
   }
 }
 
-/** The digest that `saveCheckpoint` would give, without storing anything. */
+/** Computes the digest that `saveCheckpoint` would give, without storing anything. */
 export function digestOf(directory: string): string {
   const facts = readFacts(directory);
   if (facts.sum) return facts.sum;
@@ -125,7 +125,10 @@ export function digestOf(directory: string): string {
   return stateDigest(files);
 }
 
-/** Equal states have equal ones. A state that is cut between processes is its shards as well; other fits are no part of it. */
+/**
+ * Computes the digest of a state; equal states have equal ones. The shards of a distributed state are part of it, other
+ * fits are not.
+ */
 function stateDigest(files: readonly { name: string; digest: string }[]): string {
   const state = files.find(({ name }) => name === STATE_FILE || name === TORCH_STATE_FILE);
   const shards = files.filter(({ name }) => name.startsWith(SHARDS_FOLDER));
@@ -133,13 +136,15 @@ function stateDigest(files: readonly { name: string; digest: string }[]): string
   const hash = createHash('sha256');
   for (const { name, digest } of files) {
     if (name === FITS_FILE || name.startsWith(FITS_FOLDER)) continue;
-    // torch gives each index an id of its own.
+    // torch gives each index a new id.
     if (!(state && name === SHARDS_INDEX)) hash.update(`${name}\0${digest}\n`);
   }
   return hash.digest('hex');
 }
 
-/** Writes the checkpoint's files into `directory`, which appears only when all are there, verified and fsynced. */
+/**
+ * Writes the checkpoint's files into `directory`, which appears only when all files are there, verified and fsynced.
+ */
 export async function restoreCheckpoint(
   store: string,
   objects: Objects,
@@ -162,7 +167,7 @@ export async function restoreCheckpoint(
       const ids = chunks.map((chunk) => chunk.id);
       bytes += await restoreFile(objects, coders, ids, freePlace(id, temporary, name));
     }
-    // Of one without files, too.
+    // Also for a checkpoint without files.
     mkdirSync(temporary, { recursive: true });
     syncDirectory(temporary);
     await rename(temporary, directory);
@@ -184,18 +189,18 @@ export async function restoreCheckpoint(
   }
 }
 
-/** An empty folder is as good as none. */
+/** Tells whether a path is in use; an empty folder is not. */
 function isTaken(path: string): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   return stat !== undefined && !(stat.isDirectory() && readdirSync(path).length === 0);
 }
 
-/** A file of a saved row as what it is put together from, in order. */
+/** File of a saved row with its chunks, in order. */
 export interface ChunkedFile extends Pick<SavedFile, 'name' | 'bytes'> {
   chunks: { id: number; size: number; hash: Uint8Array }[];
 }
 
-/** Throws `corrupted` when the row says what its chunks do not. */
+/** Lists the files of a row. Throws `corrupted` when the row contradicts its chunks. */
 export function filesOf(objects: Objects, row: SavedRow): ChunkedFile[] {
   const { files } = row.kind === 'file' ? keptBodyOf(row) : bodyOf(row);
   const all = objects.describeChunks(row.seq);
@@ -213,7 +218,7 @@ export function filesOf(objects: Objects, row: SavedRow): ChunkedFile[] {
   return chunked;
 }
 
-/** Where nothing is yet: names that are one to this file system would replace each other. */
+/** Returns an unused path: names that this file system considers equal would replace each other. */
 function freePlace(id: string, folder: string, name: string): string {
   const path = inside(folder, name);
   if (existsSync(path)) throw damaged(id, `${name} has the name of another of its files on this file system`);
@@ -251,7 +256,10 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
   return withDoubts(shown, doubts);
 }
 
-/** A proof can raise a complete checkpoint to verified and lower it when state was shown to be missing; no more. */
+/**
+ * Determines the grade. A proof can raise a complete checkpoint to verified, and lower it when state was shown to be
+ * missing; no more.
+ */
 function gradeOf(declared: CheckpointFile['grade'], proof: Proof | null): Checkpoint['grade'] {
   if (declared !== 'complete' || proof === null) return declared;
   if (proof.verdict === 'equal') return 'verified';
@@ -264,7 +272,10 @@ function readFacts(directory: string): CheckpointFile {
   return parsed.output;
 }
 
-/** Also after it was read: a script may have written its file once more, and what was read is then neither of both. */
+/**
+ * Checks the file, also after it was read: a script may have written it again, and the content read is then neither
+ * version.
+ */
 function requireAsDescribed(id: string, path: string, { name, bytes, stat }: CheckpointFile['files'][number]): void {
   const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   const now = found && { size: Number(found.size), mtimeNs: found.mtimeNs };
@@ -283,7 +294,7 @@ function damaged(id: string, problem: string): TrainstashError {
 interface Since {
   from: number;
   to: number;
-  /** Evaluations of earlier checkpoints that were told after this are new as well. */
+  /** Evaluations of earlier checkpoints that were logged after this time are new as well. */
   time: number;
 }
 
@@ -295,7 +306,7 @@ function sinceParent(objects: Objects, facts: CheckpointFile, session: Session):
   return { from: parentBody.checkpoint.step, to: facts.step, time: parentBody.checkpoint.createdAt };
 }
 
-/** Null when it cannot be read: what is being saved is whole, whatever became of those before. */
+/** Reads a body; null when it cannot be read: an earlier damaged checkpoint does not affect the one being saved. */
 export function soundBodyOf(row: SavedRow): CheckpointBody | null {
   try {
     return bodyOf(row);
@@ -305,7 +316,7 @@ export function soundBodyOf(row: SavedRow): CheckpointBody | null {
   }
 }
 
-// ---- metrics beside a checkpoint: a JSON line of [name, count], then each series' columns, as they were told ----
+// ---- metrics of a checkpoint: a JSON line of [name, count], then each series' columns, in order of arrival ----
 
 function packMetrics(metrics: Metrics, session: string, { from, to, time }: Since): Uint8Array | null {
   const series = metrics.names(session).map((name) => {
@@ -322,7 +333,7 @@ function packMetrics(metrics: Metrics, session: string, { from, to, time }: Sinc
   );
 }
 
-/** None when they cannot be read: the events of the session may still tell. */
+/** Unpacks metrics; empty when they cannot be read: the events of the session may still tell. */
 export function unpackMetrics(packed: Uint8Array): { name: string; points: Points }[] {
   try {
     return unpack(zstdDecompressSync(packed, { maxOutputLength: MAX_METRIC_BYTES }));

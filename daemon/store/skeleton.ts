@@ -1,16 +1,18 @@
-/** What a store may not have in it: looked at before anything of it is opened. */
+/** Checks a store for forbidden entries, before anything in it is opened. */
 import { lstatSync, readdirSync } from 'node:fs';
 import { TrainstashError } from '../../protocol/errors.ts';
 
 const SHOWN = 5;
 
-/** At the top of a store each file and folder is opened by its name: none of ours is a link. */
+/** Lists links at the top of a store, where each file and folder is opened by its name: none of ours is a link. */
 export function linksIn(store: string): string[] {
   const entries = readdirSync(store, { withFileTypes: true });
   return entries.flatMap((entry) => (entry.isSymbolicLink() ? [`${entry.name} is a link`] : []));
 }
 
-/** SQLite follows links. Its lock files and journals lie beside what it opens. */
+/**
+ * Finds a problem with a database's path. SQLite follows links, and puts its lock files and journals next to the file.
+ */
 export function databaseProblem(path: string): string | null {
   for (const name of ['', '-journal', '-wal', '-shm'].map((suffix) => path + suffix)) {
     const stat = lstatSync(name, { throwIfNoEntry: false });

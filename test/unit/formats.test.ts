@@ -142,7 +142,7 @@ describe('torch', () => {
     expect(isWhole('a.pt', readOf(cut), cut.length)).toBe(false);
     const several = await look(Buffer.concat([file, file, file]));
     expect(several.tensors.map(({ name }) => name)).toEqual(['item 0.w', 'item 1.w', 'item 2.w']);
-    expect(several.notes).toEqual([expect.stringContaining('3 archives one behind the other')]);
+    expect(several.notes).toEqual([expect.stringContaining('3 consecutive archives')]);
     const behind = await look(Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(73), file]));
     expect(behind).toMatchObject({ isComplete: false, notes: [expect.stringContaining('77 bytes before')] });
     expect(await statistics(Buffer.concat([file, file]), 'item 1.w')).toMatchObject({ statistics: { max: 4 } });
@@ -281,7 +281,7 @@ describe('NumPy', () => {
         ['nothing', 'F32', 0],
       ]);
       expect(await statistics(file, 'big')).toMatchObject({ statistics: { min: 1, max: 3 } });
-      expect(await statistics(file, 'words')).toEqual({ why: 'its elements are no numbers' });
+      expect(await statistics(file, 'words')).toEqual({ why: 'its elements are not numbers' });
       expect(await statistics(file, 'nothing')).toEqual({ why: 'it has no elements' });
     }
   });
@@ -316,7 +316,7 @@ describe('HDF5', () => {
       });
       expect([...inspection.notes].sort()).toEqual([
         '"ext" is a link to "/x" in another file, "other.h5", which is not read.',
-        '"loop/self" is "loop" once more.',
+        '"loop/self" is another name of "loop".',
         '"soft" is a link to "/own", which is not followed.',
         '"through" is a link to "/ext", which is not followed.',
       ]);
