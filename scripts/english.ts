@@ -22,6 +22,7 @@ const FOLDERS: readonly string[] = [
   'daemon/inspector',
   'daemon/runs',
   'daemon/sessions',
+  'daemon/store',
   'daemon/trainer',
 ];
 
