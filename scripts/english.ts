@@ -12,18 +12,7 @@ const FOLDERS: readonly string[] = [
   'scripts',
   'bench',
   'test',
-  'daemon/backends',
-  'daemon/branches',
-  'daemon/code',
-  'daemon/content',
-  'daemon/diff',
-  'daemon/export',
-  'daemon/formats',
-  'daemon/inspector',
-  'daemon/runs',
-  'daemon/sessions',
-  'daemon/store',
-  'daemon/trainer',
+  'daemon',
 ];
 
 const SOURCES = '**/*.{ts,tsx,mts,mjs,js,py}';

@@ -158,9 +158,7 @@ class Lister {
     // A data set whose bytes are in another file looks like any other until it is read.
     if (metadata.chunks !== null || shape.includes(0)) return null;
     const first = { offset: shape.map(() => 0), count: shape.map(() => 1) };
-    const { result, requestedFiles } = this.#file.watched(() =>
-      readPart(this.#file, path, metadata.size, first),
-    );
+    const { result, requestedFiles } = this.#file.watched(() => readPart(this.#file, path, metadata.size, first));
     if (result !== null) return null;
     if (requestedFiles.length === 0) return 'no data: its numbers cannot be read';
     return `no data: its numbers are in ${shownList(requestedFiles.map((name) => `"${name}"`))}, which is not read`;

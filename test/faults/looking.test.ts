@@ -270,7 +270,7 @@ describe.skipIf(process.platform !== 'linux')('saved by a script that runs witho
     const named = (await show(client, fixture, id)).checkpoints.map(({ step, grade, missing }) => [
       step,
       grade,
-      missing.find((part) => part.includes('could not be looked into')) ?? null,
+      missing.find((part) => part.includes('could not be inspected')) ?? null,
     ]);
     expect(checkpoints).toHaveLength(hostile.length + 1);
     expect(named.sort()).toEqual([
