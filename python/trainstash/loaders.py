@@ -199,12 +199,13 @@ def _parts(value: Any) -> List[Any]:
 
 
 def _named(value: Any) -> List[Any]:
-    """What the code of a function, or of an object's own class, names outside of itself."""
+    """What the code of a function, or of an object's own class, names outside of itself, and generators of that class."""
     functions = [value]
+    found: List[Any] = []
     for cls in type(value).__mro__:
         if not cls.__module__.startswith(("torch.", "builtins", "typing")):
             functions += [item for item in vars(cls).values() if hasattr(item, "__code__")]
-    found: List[Any] = []
+            found += [item for item in vars(cls).values() if rng.is_generator(item)]
     for function in functions:
         code = getattr(function, "__code__", None)
         if code is None:
