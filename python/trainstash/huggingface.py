@@ -97,7 +97,8 @@ class _Training:
             return result if loss is None else result._replace(training_loss=loss)
 
         def seeded_loader() -> Any:
-            return self._data.seeded(loader())
+            evaluates = getattr(trainer.args.eval_strategy, "value", trainer.args.eval_strategy) != "no"
+            return self._data.seeded(loader(), trainer.eval_dataset if evaluates else None)
 
         def after_step_and_boundary(*args: Any, **kwargs: Any) -> None:
             after_step(*args, **kwargs)

@@ -103,18 +103,18 @@ class SeededCollate:
 
     def _seed(self, seed: int) -> None:
         if self.trainstash_generators is None:
-            _make_generators(self.trainstash_collate)
+            make_generators(self.trainstash_collate)
             self.trainstash_generators = own_generators(self.trainstash_collate)
         self.trainstash_dataset.seed(self.trainstash_generators, rng.mix(seed, "collate"))
 
 
-def _make_generators(collate: Any, depth: int = 2) -> None:
+def make_generators(collate: Any, depth: int = 2) -> None:
     """Makes the generators that collators of Transformers with a seed would make with their first batch, and seed by that."""
     if getattr(collate, "seed", None) and getattr(collate, "generator", _ABSENT) is None and hasattr(collate, "create_rng"):
         collate.create_rng()
     for part in _parts(collate) if depth > 0 and not hasattr(collate, "__code__") else []:
         if hasattr(part, "__dict__") and not isinstance(part, (type, ModuleType)):
-            _make_generators(part, depth - 1)
+            make_generators(part, depth - 1)
 
 
 _ABSENT = object()

@@ -130,7 +130,7 @@ _TIMES = ("_runtime", "_per_second")
 
 class HuggingFaceSpace(DefaultSpace):
     name = "huggingface"
-    preload = ("numpy", "torch", "torch.utils.data", "transformers", "transformers.trainer", "accelerate", "peft", "datasets")
+    preload = ("huggingface.warm",)
 
     def draw(self, dice: random.Random) -> Choices:
         return _made_possible({name: dice.choice(values) for name, values in DIMENSIONS.items()})
