@@ -30,6 +30,19 @@ export function isCheckpointFolder(name: string): boolean {
   return /^(checkpoint|ckpt|global_?step|step|epoch|iter|iteration)[-_=]?\d+$/i.test(name);
 }
 
+/** Files that belong to a checkpoint but are never one alone: indexes, and parts with generic names. */
+const PARTNER =
+  /^(latest|\.metadata|random_states_\d+\.pkl|(sampler|scheduler|dl_state_dict)(_\d+)?\.bin|custom_checkpoint_\d+\.pkl)$/;
+
+export function isPartner(name: string): boolean {
+  return PARTNER.test(name);
+}
+
+/** Returns true for a file that makes its folder a checkpoint of any name: Accelerate's random states, torch's shards. */
+export function marksFolder(name: string): boolean {
+  return /^random_states_0\.pkl$|\.distcp$/.test(name);
+}
+
 const STEP =
   /(?:^|[^a-z])(?:global_?step|step|iteration|iter|it|checkpoint|ckpt|steps)[-_=. ]?(\d+)(?![\d.]*\d*[a-z]{3})/i;
 const EPOCH = /(?:^|[^a-z])(?:epoch|ep|e)[-_=. ]?(\d+)/i;

@@ -96,7 +96,7 @@ export function openCatalog(path: string, migrations: readonly string[] = MIGRAT
     if (version > migrations.length) {
       throw new TrainstashError(
         'storeFromFuture',
-        `${path} was written by a newer Trainstash (version ${version}, this one knows ${migrations.length}). Nothing was changed; update Trainstash.`,
+        `${path} was written by a newer Trainstash (version ${version}; this one supports up to ${migrations.length}). Nothing was changed; update Trainstash.`,
         { path, found: version, supported: migrations.length },
       );
     }

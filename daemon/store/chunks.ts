@@ -142,7 +142,7 @@ export class Chunks {
       throw damagedChunk(id, 'it cannot be decompressed');
     }
     if (bytes.length !== size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${size}`);
-    if (!sha256(bytes).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
+    if (!sha256(bytes).equals(hash)) throw damagedChunk(id, 'its bytes do not match its hash');
     return bytes;
   }
 
@@ -151,8 +151,8 @@ export class Chunks {
     const stack: EncodedChunk[] = [];
     for (let next: number | null = id; next !== null; ) {
       const row = this.#chunkRow(next);
-      if (!row) throw damagedChunk(id, next === id ? 'it is missing' : 'what it is a delta to is missing');
-      if (stack.length > MAX_STACK) throw damagedChunk(id, 'it is a delta to too many others');
+      if (!row) throw damagedChunk(id, next === id ? 'it is missing' : 'the base of its delta is missing');
+      if (stack.length > MAX_STACK) throw damagedChunk(id, 'its chain of deltas is too long');
       const { hash, size, codec, data } = row;
       const problem = chunkProblem(row);
       if (problem !== null) throw damagedChunk(id, problem);

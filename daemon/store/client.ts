@@ -103,7 +103,7 @@ export async function lookAtStore(entry: URL, path: string): Promise<FsckReport>
 
 function closed(path: string): TrainstashError {
   const reason = 'it was closed';
-  return new TrainstashError('storeUnusable', `${path} was closed meanwhile. Nothing was changed; try again.`, {
+  return new TrainstashError('storeUnusable', `${path} was closed in the meantime. Nothing was changed. Try again.`, {
     path,
     reason,
   });

@@ -91,7 +91,7 @@ export function decodeDelta(data: Uint8Array, base: Uint8Array, width: DeltaWidt
   for (let i = 0; i < starts.length; i++) {
     const wanted = (starts[i + 1] ?? count) - starts[i]!;
     const end = from + view.getUint32(4 * i, true);
-    if (end > data.length) throw new RangeError('a stream ends behind the end');
+    if (end > data.length) throw new RangeError('a stream is longer than the data');
     const plain = zstdDecompressSync(data.subarray(from, end), { maxOutputLength: Math.max(wanted, 1) });
     if (plain.length !== wanted) throw new RangeError('a stream has the wrong length');
     symbols.set(plain, starts[i]);

@@ -24,11 +24,11 @@ const BY_NAME: readonly [RegExp, Kind][] = [
 ];
 
 const WORDS: Readonly<Record<Exclude<Kind, 'full'>, string>> = {
-  busy: 'another program has it open; nothing was changed. Close that (a database tool, a backup), then try again',
-  unwritable: 'it cannot be written there; nothing was changed. See to the permissions, or mount the disk for writing',
+  busy: 'another program has it open; nothing was changed. Close that program (a database tool, a backup) and try again',
+  unwritable: 'it is not writable; nothing was changed. Fix the permissions, or mount the disk for writing',
   damaged:
-    'a part of it is damaged; nothing was changed. `trainstash fsck` says which checkpoints are whole, and those can still be restored',
-  failing: 'the disk under it fails; nothing was changed. Copy the folder while it can still be read',
+    'part of it is damaged; nothing was changed. `trainstash fsck` lists the intact checkpoints, which can still be restored',
+  failing: 'its disk is failing; nothing was changed. Copy the folder while it is still readable',
 };
 
 /** Classifies an error; null when it is not a failure of the store. */
@@ -48,16 +48,24 @@ export function asStoreError(error: unknown, path: string): unknown {
   const kind = failureOf(error);
   const reason = (error as Error)?.message ?? String(error);
   if (kind === 'full')
-    return new TrainstashError('storeFull', `The disk has no room for it (${reason}). What is in the store is whole.`, {
-      neededBytes: 0,
-      freeBytes: 0,
-    });
+    return new TrainstashError(
+      'storeFull',
+      `The disk is full (${reason}). The content of the store is intact. Free some space and try again.`,
+      {
+        neededBytes: 0,
+        freeBytes: 0,
+      },
+    );
   // Node's own SQLite has no code for a number that is too large for JavaScript.
   if (error instanceof RangeError)
-    return new TrainstashError('storeUnusable', `${path} has a number that none of its rows can have (${reason}).`, {
-      path,
-      reason,
-    });
+    return new TrainstashError(
+      'storeUnusable',
+      `${path} contains a number out of range (${reason}). \`trainstash fsck\` lists the intact checkpoints.`,
+      {
+        path,
+        reason,
+      },
+    );
   if (kind === null) return error;
   return new TrainstashError('storeUnusable', `${path} cannot be used: ${WORDS[kind]} (${reason}).`, { path, reason });
 }

@@ -24,7 +24,7 @@ export function openToRead(path: string): number {
   const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (fstatSync(file).isFile()) return file;
   closeSync(file);
-  throw Object.assign(new Error(`${path} is no file`), { code: 'EINVAL' });
+  throw Object.assign(new Error(`${path} is not a file`), { code: 'EINVAL' });
 }
 
 /** Reads a JSON file; null when there is none or it is not JSON. Does not follow links. */

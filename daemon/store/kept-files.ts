@@ -93,7 +93,7 @@ function requireUnchanged(path: Buffer, expected: KeptFileSource['expected']): v
   const stat = statOrNull(path);
   const now = stat && { ino: `${stat.dev}:${stat.ino}`, bytes: Number(stat.size), mtimeMs: Number(stat.mtimeNs) / 1e6 };
   if (now?.ino === expected.ino && now.bytes === expected.bytes && now.mtimeMs === expected.mtimeMs) return;
-  throw new FileChanged(`${path.toString()} changed while it was taken in`);
+  throw new FileChanged(`${path.toString()} changed while it was being stored`);
 }
 
 function statOrNull(path: Buffer): BigIntStats | null {

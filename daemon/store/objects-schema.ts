@@ -72,7 +72,7 @@ function configure(database: Database, path: string): void {
   if (version > OBJECTS_VERSION) {
     throw new TrainstashError(
       'storeFromFuture',
-      `${path} was written by a newer Trainstash (format ${version}, this one knows ${OBJECTS_VERSION}). Nothing was changed; update Trainstash.`,
+      `${path} was written by a newer Trainstash (format ${version}; this one supports up to ${OBJECTS_VERSION}). Nothing was changed; update Trainstash.`,
       { path, found: version, supported: OBJECTS_VERSION },
     );
   }

@@ -207,12 +207,12 @@ export function readProof(row: string | undefined): Proof | null {
 /** Reads a saved checkpoint's row. Throws `corrupted` for one that Trainstash cannot have written. */
 export function bodyOf(row: Pick<SavedRow, 'id' | 'run' | 'body'>): CheckpointBody {
   const body = read<CheckpointBody>(bodyRecord, row.body, mendBody)?.record;
-  if (!body) throw spoilt(row.id, 'its description is no description of a checkpoint');
+  if (!body) throw spoilt(row.id, 'its description does not describe a checkpoint');
   const names = body.files.map(({ name }) => name);
   if (body.checkpoint.id !== row.id || body.run.id !== row.run || body.session.run !== row.run)
-    throw spoilt(row.id, 'its description is of another one');
+    throw spoilt(row.id, 'its description belongs to another checkpoint');
   if (JSON.stringify(names) !== JSON.stringify(body.checkpoint.files.map(({ name }) => name)))
-    throw spoilt(row.id, 'its description has two lists of files that differ');
+    throw spoilt(row.id, 'its description has two different lists of files');
   const problem = namesProblem(names);
   if (problem !== null) throw spoilt(row.id, problem);
   return body;
@@ -230,7 +230,7 @@ export function keptBodyOf(row: Pick<SavedRow, 'id' | 'body'>): KeptFileBody {
   // The name is bytes, in which git's folder can hide in several ways.
   const names = body ? [body.path, Buffer.from(body.path, 'latin1').toString()] : [''];
   if (!body || names.some((name) => nameProblem(name) !== null))
-    throw spoilt(row.id, 'its description is no description of a file');
+    throw spoilt(row.id, 'its description does not describe a file');
   return body;
 }
 
@@ -264,7 +264,7 @@ function isShallow(param: unknown, depth: number): boolean {
 function spoilt(row: string, problem: string): TrainstashError<'corrupted'> {
   return new TrainstashError(
     'corrupted',
-    `What the store says of ${row} was not written by Trainstash, or is damaged: ${problem}. Nothing was changed; \`trainstash fsck\` lists what is whole.`,
+    `The store's record of ${row} was not written by Trainstash, or is damaged: ${problem}. Nothing was changed. \`trainstash fsck\` lists the intact checkpoints.`,
     { checkpoint: row },
   );
 }

@@ -155,9 +155,13 @@ export async function restoreCheckpoint(
   const row = objects.saved(id);
   if (!row) throw new TrainstashError('notFound', `There is no checkpoint ${id}.`, { what: 'checkpoint', query: id });
   if (isTaken(directory))
-    throw new TrainstashError('outputExists', `There is something at ${directory} already. Nothing was written.`, {
-      path: directory,
-    });
+    throw new TrainstashError(
+      'outputExists',
+      `${directory} exists already. Nothing was written. Choose another path, or move it away.`,
+      {
+        path: directory,
+      },
+    );
   const pending = new Pending(store, directory);
   const temporary = pending.path;
   try {
@@ -210,18 +214,18 @@ export function filesOf(objects: Objects, row: SavedRow): ChunkedFile[] {
     from += count;
     const size = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
     if (chunks.length < count)
-      throw damaged(row.id, `${count - chunks.length} of the ${count} parts of ${name} are missing`);
-    if (size !== bytes) throw damaged(row.id, `${name} has ${size} bytes and not the ${bytes} that are written down`);
+      throw damaged(row.id, `${count - chunks.length} of the ${count} chunks of ${name} are missing`);
+    if (size !== bytes) throw damaged(row.id, `${name} has ${size} bytes instead of the recorded ${bytes}`);
     return { name, bytes, chunks };
   });
-  if (from !== all.length) throw damaged(row.id, `${all.length - from} of its parts belong to no file`);
+  if (from !== all.length) throw damaged(row.id, `${all.length - from} of its chunks belong to no file`);
   return chunked;
 }
 
 /** Returns an unused path: names that this file system considers equal would replace each other. */
 function freePlace(id: string, folder: string, name: string): string {
   const path = inside(folder, name);
-  if (existsSync(path)) throw damaged(id, `${name} has the name of another of its files on this file system`);
+  if (existsSync(path)) throw damaged(id, `${name} has the same name as another of its files on this file system`);
   return path;
 }
 
@@ -268,7 +272,7 @@ function gradeOf(declared: CheckpointFile['grade'], proof: Proof | null): Checkp
 
 function readFacts(directory: string): CheckpointFile {
   const parsed = v.safeParse(checkpointFileSchema, readJson(join(directory, CHECKPOINT_FILE)));
-  if (!parsed.success) throw refused(basename(directory), `${CHECKPOINT_FILE} is not what it should be`);
+  if (!parsed.success) throw refused(basename(directory), `${CHECKPOINT_FILE} is malformed`);
   return parsed.output;
 }
 
@@ -280,7 +284,7 @@ function requireAsDescribed(id: string, path: string, { name, bytes, stat }: Che
   const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   const now = found && { size: Number(found.size), mtimeNs: found.mtimeNs };
   if (stat && (now?.size !== bytes || Number(now.mtimeNs) / 1e6 !== stat.mtimeMs)) throw new FileChanged(path);
-  if (now?.size !== bytes) throw refused(id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
+  if (now?.size !== bytes) throw refused(id, `${name} does not have the size that ${CHECKPOINT_FILE} states`);
 }
 
 function refused(id: string, problem: string): TrainstashError {
@@ -288,7 +292,7 @@ function refused(id: string, problem: string): TrainstashError {
 }
 
 function damaged(id: string, problem: string): TrainstashError {
-  return new TrainstashError('corrupted', `What is stored of ${id} is damaged: ${problem}.`, { checkpoint: id });
+  return new TrainstashError('corrupted', `The stored data of ${id} is damaged: ${problem}.`, { checkpoint: id });
 }
 
 interface Since {
@@ -350,7 +354,7 @@ function unpack(bytes: Buffer): { name: string; points: Points }[] {
   return head.map(([name, count]) => {
     const column = () => {
       at += count;
-      if (at > numbers.length) throw new RangeError('more points are named than there are');
+      if (at > numbers.length) throw new RangeError('more points are listed than stored');
       return numbers.subarray(at - count, at);
     };
     return { name, points: { steps: column(), values: column(), times: column() } };

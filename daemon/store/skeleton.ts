@@ -16,7 +16,7 @@ export function linksIn(store: string): string[] {
 export function databaseProblem(path: string): string | null {
   for (const name of ['', '-journal', '-wal', '-shm'].map((suffix) => path + suffix)) {
     const stat = lstatSync(name, { throwIfNoEntry: false });
-    if (stat && !stat.isFile()) return `${name} is ${stat.isSymbolicLink() ? 'a link' : 'no file'}`;
+    if (stat && !stat.isFile()) return `${name} is ${stat.isSymbolicLink() ? 'a link' : 'not a file'}`;
   }
   return null;
 }
@@ -25,7 +25,7 @@ export function storeForeign(path: string, found: string[]): TrainstashError<'st
   const more = found.length > SHOWN ? `; and ${found.length - SHOWN} more` : '';
   return new TrainstashError(
     'storeForeign',
-    `${path} holds what no Trainstash has put there: ${found.slice(0, SHOWN).join('; ')}${more}. It was not used, and nothing was changed. \`trainstash fsck\` checks the rest; put back a copy that is whole, or take away what was added.`,
+    `${path} contains entries that Trainstash did not create: ${found.slice(0, SHOWN).join('; ')}${more}. It was not used, and nothing was changed. \`trainstash fsck\` checks the rest. Restore an intact copy, or remove what was added.`,
     { path, found },
   );
 }

@@ -25,8 +25,9 @@ export function decodeStack(stack: readonly EncodedChunk[]): Uint8Array {
 
 /** Finds an impossible value in a chunk's row, before it is used; null if there is none. */
 export function chunkProblem({ size, codec, data }: EncodedChunk): string | null {
-  if (!(Number.isSafeInteger(size) && size >= 0 && size <= MAX_CHUNK_BYTES)) return `no chunk has ${size} bytes`;
-  if (!KNOWN_CODECS.has(codec)) return `it is stored in a way that is not known (${codec})`;
+  if (!(Number.isSafeInteger(size) && size >= 0 && size <= MAX_CHUNK_BYTES))
+    return `its size, ${size} bytes, is out of range`;
+  if (!KNOWN_CODECS.has(codec)) return `its encoding is unknown (${codec})`;
   if (codec === CODEC.raw && data.length !== size) return `it has ${data.length} bytes instead of ${size}`;
   return null;
 }

@@ -19,7 +19,7 @@ export async function verifiedBytes(
   const { size, data } = stack[0]!;
   if (!isPlain(stack) && size >= INLINE_BYTES) {
     const bytes = await coders.decode(stack);
-    if (bytes?.length !== size) throw damagedChunk(id, 'it cannot be decompressed to what its hash names');
+    if (bytes?.length !== size) throw damagedChunk(id, 'it cannot be decompressed to its recorded size');
     return ownBuffer(bytes);
   }
   const bytes = ownBuffer(isPlain(stack) ? data : decoded(id, stack));
@@ -36,7 +36,7 @@ export function isPlain(stack: readonly EncodedChunk[]): boolean {
 export async function verify(id: number, bytes: Uint8Array, { size, hash }: EncodedChunk): Promise<void> {
   if (bytes.length !== size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${size}`);
   const digest = new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
-  if (!Buffer.from(digest).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
+  if (!Buffer.from(digest).equals(hash)) throw damagedChunk(id, 'its bytes do not match its hash');
 }
 
 function decoded(id: number, stack: readonly EncodedChunk[]): Uint8Array {

@@ -41,7 +41,7 @@ export function checkpointsApi(parts: Parts) {
       if (row) return bodyOf(row);
       throw new TrainstashError(
         'notFound',
-        `The checkpoint ${id} is listed, and not stored. \`trainstash fsck\` says more.`,
+        `The checkpoint ${id} is listed but not stored. \`trainstash fsck\` shows the cause.`,
         { what: 'checkpoint', query: id },
       );
     },
@@ -135,7 +135,7 @@ function findCheckpoint(parts: Parts, query: string, run: Run | null): Checkpoin
   const exact = byId.find(({ id }) => id === query) ?? (byId.length === 1 ? byId[0] : undefined);
   if (exact) return exact;
   if (byId.length > 1) {
-    throw new TrainstashError('ambiguous', `"${query}" fits ${byId.length} checkpoints; give more of the id.`, {
+    throw new TrainstashError('ambiguous', `"${query}" matches ${byId.length} checkpoints. Type more of the id.`, {
       what: 'checkpoint',
       query,
       matches: byId.map((checkpoint) => `${checkpoint.id} (step ${checkpoint.step})`),
@@ -152,6 +152,6 @@ function hintOfRun(parts: Parts, query: string): string {
 
 function noCheckpoint({ name, number, monitor }: Run, query: string): string {
   if (query === 'best' && !monitor)
-    return `${name} was not told what its best is: "keep": { "best": "min:val_loss" } of its job in trainstash.json names a metric. \`trainstash show ${number}\` lists its checkpoints.`;
-  return `${name} has no checkpoint "${query}". \`trainstash show ${number}\` lists them; \`--trash\` also those that are in the trash.`;
+    return `${name} has no metric for its best checkpoint. Name one in its job in trainstash.json, such as "keep": { "best": "min:val_loss" }. \`trainstash show ${number}\` lists its checkpoints.`;
+  return `${name} has no checkpoint "${query}". \`trainstash show ${number}\` lists them; with \`--trash\` it includes those in the trash.`;
 }

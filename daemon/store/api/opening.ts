@@ -19,7 +19,7 @@ export function openObjects(path: string): Objects {
     if (known instanceof TrainstashError) throw known;
     throw new TrainstashError(
       'storeUnusable',
-      `${path} cannot be opened as a database (${(error as Error).message}). Nothing was changed. Checkpoints not yet taken in are still in ${join(path, '..', 'sessions')}; put a copy of the file back, or move it away to start an empty store.`,
+      `${path} cannot be opened as a database (${(error as Error).message}). Nothing was changed, and checkpoints that the store has not yet taken in are safe in ${join(path, '..', 'sessions')}. Restore a copy of the file, or move it away to start an empty store.`,
       { path, reason: (error as Error).message },
     );
   }

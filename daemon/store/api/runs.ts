@@ -24,10 +24,14 @@ export function runsApi(parts: Parts) {
     requireRun(id: string): Run {
       const run = parts.catalog.run(id);
       if (run) return run;
-      throw new TrainstashError('notFound', `The run ${id} is named, and not there. \`trainstash fsck\` says more.`, {
-        what: 'run',
-        query: id,
-      });
+      throw new TrainstashError(
+        'notFound',
+        `The run ${id} is referenced but missing. \`trainstash fsck\` shows the cause.`,
+        {
+          what: 'run',
+          query: id,
+        },
+      );
     },
     runs: (filter: RunFilter) => parts.catalog.runs(filter),
     countRuns: () => parts.catalog.countRuns(),
@@ -72,7 +76,7 @@ function findRun(parts: Parts, query: string): Run {
   const exact = candidates.find((run) => run.id === text) ?? (candidates.length === 1 ? candidates[0] : undefined);
   if (exact) return exact;
   if (candidates.length > 1) {
-    throw new TrainstashError('ambiguous', `"${query}" fits ${candidates.length} runs; give more of the id.`, {
+    throw new TrainstashError('ambiguous', `"${query}" matches ${candidates.length} runs. Type more of the id.`, {
       what: 'run',
       query,
       matches: candidates.map((run) => `${run.id} (${run.name})`),
