@@ -14,7 +14,7 @@ export interface Survey {
 export function backendLines({ findings, auto, untried }: Survey, width: number): string[] {
   const lines = [paint('bold', 'TensorFlow.js backends on this machine'), ''];
   for (const finding of findings) {
-    const { backend, threads, problem, missing, stepMs, environment } = finding;
+    const { backend, threads, problem, missing, stepMs, environment, unsupported } = finding;
     const mark = problem === null ? paint('green', '✔') : missing === null ? paint('red', '✘') : paint('dim', '–');
     const name = threads > 1 ? `${backend}, ${threads} threads` : backend;
     const device = [environment.device, environment.driver].filter(Boolean).join(', ');
@@ -22,7 +22,13 @@ export function backendLines({ findings, auto, untried }: Survey, width: number)
     const what =
       (brought && `not loaded: ${brought.from} is part of this folder, which is not trusted`) ??
       problem ??
-      [stepMs === null ? 'plain JavaScript' : `${stepMs.toFixed(1)} ms per step`, device].filter(Boolean).join('  ');
+      [
+        stepMs === null ? 'plain JavaScript' : `${stepMs.toFixed(1)} ms per step`,
+        [device, environment.library].filter(Boolean).join(', '),
+        unsupported.length > 0 ? `(lacks: ${unsupported.join(', ')})` : '',
+      ]
+        .filter(Boolean)
+        .join('  ');
     const [first = '', ...rest] = wrapped(what, width - NAME_COLUMNS - 4);
     lines.push(`  ${mark} ${name.padEnd(NAME_COLUMNS)}${first}`);
     for (const line of rest) lines.push(`    ${' '.repeat(NAME_COLUMNS)}${line}`);
