@@ -44,11 +44,14 @@ export function backendLines({ findings, auto, untried }: Survey, width: number)
 /** Says how to get a GPU backend if none is usable. */
 function adviceOn(findings: readonly BackendFinding[]): string[] {
   const of = (name: string) => findings.find(({ backend }) => backend === name);
-  const [webgpu, native] = [of('webgpu'), of('tfjs-node-gpu')];
-  if (webgpu?.problem === null || native?.problem === null) return [];
+  const [webgpu, native, tensorflow] = [of('webgpu'), of('tfjs-node-gpu'), of('tensorflow')];
+  if ([webgpu, native].some((one) => one?.problem === null) || tensorflow?.environment.cuda) return [];
   return [
     webgpu?.missing
       ? `To train on a GPU: \`trainstash gpu\` installs webgpu ${WEBGPU_VERSION} from npm (130 MB) and tries it. It needs a driver for Vulkan (Linux), Metal (macOS) or Direct3D 12 (Windows), and works with GPUs of any vendor.`
+      : '',
+    tensorflow?.missing && process.platform === 'linux'
+      ? 'With an NVIDIA GPU: `trainstash backend install tensorflow` installs TensorFlow for CUDA from PyPI, or uses that of your Python.'
       : '',
     webgpu && !webgpu.missing
       ? 'For webgpu on Linux: `apt install libvulkan1 vulkan-tools` and your GPU’s driver; `vulkaninfo --summary` must then list the GPU, not just llvmpipe.'
