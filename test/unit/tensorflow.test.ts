@@ -1,4 +1,4 @@
-/** Which TensorFlow is found, and what is installed: files and small programs, no TensorFlow. */
+/** Search and installation of TensorFlow, with files and small programs in its place. */
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** What the kernels of TensorFlow's library have in common, whoever brings the binding. */
+/** Shared parts of the backends on TensorFlow's library, whichever package brings the binding. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { BackendName } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
