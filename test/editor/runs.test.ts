@@ -86,7 +86,7 @@ test('what differs from the checkpoint is shown before a resume, and nothing sta
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
 });
 
-test('a run whose back end is gone is offered to continue on another one, and says what that means', async (context) => {
+test('a run whose backend is gone can continue on another one, with a warning about the consequences', async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   writeNativePackage(fixture.root, 'works');

@@ -6,7 +6,7 @@ import { makeRepository } from '../support/repository.ts';
 
 const LAST = 'checkpoints/last.pt';
 
-test('sync asks once, switch waits for the files, and stash shows, restores and drops what is away', async () => {
+test('sync asks once, switch waits for the files, and stash shows, restores and drops stashed files', async () => {
   const repository = await makeRepository({});
   const { fixture, git } = repository;
   const ok = async (...args: string[]) => {
