@@ -172,7 +172,7 @@ test('what is kept says why, old code comes back beside the project, a job runs 
   await editor.page.keyboard.press('Escape');
 
   await editor.rowMenu(editor.row(/small #1/), 'Restore Code to a New Folder…');
-  await list.getByText('The code of small #1, into a new folder in…').waitFor();
+  await list.getByText('Write the code of small #1 into a new folder in…').waitFor();
   // A moment after it opens it fills in its start folder, over any text typed before.
   await until('the folder is entered', async () => {
     await list.locator('input.input').fill(`${fixture.folder}/`);
