@@ -12,6 +12,7 @@ const FOLDERS: readonly string[] = [
   'scripts',
   'bench',
   'test',
+  'examples',
   'daemon',
 ];
 
