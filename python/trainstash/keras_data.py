@@ -209,7 +209,7 @@ class Feed:
             found["arrays"] = {f"{_BASE}{folder}{key}": array.copy() for key, array in kept.items()}
         drawn = {name: generators.state_of(one) for name, one in keras_pipelines.generators_of(self.source).items()}
         if drawn:
-            found["generators"] = {name: keras_random._plain(state) for name, state in drawn.items()}
+            found["generators"] = {name: keras_random.plain(state) for name, state in drawn.items()}
         found["folder"] = folder
         return found
 
@@ -224,7 +224,7 @@ class Feed:
         own = keras_pipelines.generators_of(self.source)
         for name, state in saved.get("generators", {}).items():
             if name in own:
-                generators.set_state(own[name], keras_random._lively(state))
+                generators.set_state(own[name], keras_random.lively(state))
 
     def _lose_once(self, name: str, why: str) -> None:
         problem = (f"{name} of the data set", why)

@@ -20,19 +20,19 @@ class Named(NamedTuple):
 
 def weights(model: Any) -> List[Named]:
     """Lists the model's weights under the layers' own paths."""
-    return _named(WEIGHTS, model.weights, lambda variable: str(variable.path))
+    return named(WEIGHTS, model.weights, lambda variable: str(variable.path))
 
 
 def seeds(model: Any) -> List[Named]:
     """Lists the random numbers of the layers: the states of their SeedGenerators."""
     others = {id(variable) for variable in [*model.weights, *_metrics(model)]}
     own = [variable for variable in model.variables if id(variable) not in others]
-    return _named(SEEDS, own, lambda variable: str(variable.path))
+    return named(SEEDS, own, lambda variable: str(variable.path))
 
 
 def metrics(model: Any) -> List[Named]:
     """Lists the running sums of the epoch's metrics."""
-    return _named(METRICS, _metrics(model), lambda variable: str(variable.path))
+    return named(METRICS, _metrics(model), lambda variable: str(variable.path))
 
 
 def optimizers(model: Any) -> Dict[str, Any]:
@@ -54,7 +54,7 @@ def optimizer_variables(model: Any) -> List[Named]:
     found: List[Named] = []
     for name, optimizer in optimizers(model).items():
         prefix = f"{OPTIMIZER}{name}/" if name else OPTIMIZER
-        found += _named(prefix, optimizer.variables, lambda variable: str(variable.name))
+        found += named(prefix, optimizer.variables, lambda variable: str(variable.name))
     return found
 
 
@@ -112,7 +112,8 @@ def _metrics(model: Any) -> List[Any]:
     return list(getattr(model, "metrics_variables", None) or [])
 
 
-def _named(prefix: str, variables: Any, name_of: Any) -> List[Named]:
+def named(prefix: str, variables: Any, name_of: Any) -> List[Named]:
+    """Names variables, each once."""
     seen: Dict[str, int] = {}
     found: List[Named] = []
     for variable in variables:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple, cast
 
 from . import ResumeError, ptread, sharded
 from .distributed import Group, launched_rank
@@ -25,6 +25,10 @@ def start(wishes: Wishes, tracked: Mapping[str, Any]) -> Run:
     """Begins the training of this process; see ``trainstash.init``."""
     global _current
     wishes.check()
+    if any("keras" in (kind.__module__.partition(".")[0] for kind in type(value).__mro__) for value in tracked.values()):
+        from .keras_loop import KerasRun
+
+        return cast(Run, KerasRun(wishes, tracked))
     group = Group()
     given = dict(wishes.params or {})
     owner = os.environ.get(_OWNER_VARIABLE)

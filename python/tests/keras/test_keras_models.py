@@ -12,7 +12,7 @@ from pairs import each_steps
 
 Give = Callable[[str], Server]
 BACKENDS = ["tensorflow", "jax", "torch"]
-MODELS = ["without Input", "subclassed", "functional", "two optimizers"]
+MODELS = ["without Input", "subclassed", "functional", "two optimizers", "float8", "int8"]
 POLICIES = ["bfloat16", "mixed_bfloat16", "mixed_float16", "float16"]
 
 
