@@ -84,9 +84,10 @@ class Conductor:
         self._is_over = numbered.fate == FINISHED
         iterator = frame.get("epoch_iterator")
         if self._saved is not None:
-            _build(model, iterator)
+            _build(model, iterator, self._saved)
             fit.load_variables(self._saved, with_metrics=False)
             keras_others.keep_logs(callbacks, self._saved.facts["callbacks"])
+            self._compare_backend(fit)
             self._is_over = self._is_over or (numbered.ended and bool(self._saved.facts["stopped"]))
         if iterator is not None and hasattr(iterator, "_enumerate_iterator") and hasattr(iterator, "_get_iterator"):
             import keras
@@ -95,6 +96,13 @@ class Conductor:
             fit.feed.after_step = self._after_step
         for name, why in keras_pipelines.problems_of_validation(frame.get("validation_data")):
             fit.problems.lost("data", name, why)
+
+    def _compare_backend(self, fit: KerasFit) -> None:
+        import keras
+
+        then, now = self._saved.facts["backend"] if self._saved else None, keras.backend.backend()
+        if then != now:
+            fit.problems.lost("other", "the backend of Keras", f"it was {then} when the checkpoint was taken, and is {now} now")
 
     def _put_edges(self, callbacks: List[Any], callback: Any) -> None:
         front = self._make_edge(self, on_epoch_begin=self._epoch_begins)
@@ -245,21 +253,30 @@ def _fit_frame() -> Mapping[str, Any]:
     return {}
 
 
-def _build(model: Any, iterator: Any) -> None:
-    """Makes the variables that Keras would make with the first batch."""
+def _build(model: Any, iterator: Any, saved: Saved) -> None:
+    """Makes the variables that Keras would make with the first batch, and those optimizers that had theirs."""
     import keras
 
     spec = getattr(getattr(iterator, "_distributed_dataset", None), "element_spec", None)
     if spec is not None and hasattr(model, "_symbolic_build"):
+        own = model.optimizer
+        is_unbuilt = own is not None and not own.built
+        if is_unbuilt:
+            own.built = True  # Or it would be made ready here, though its training may never use it.
         try:
             model._symbolic_build(data_batch=spec)
         except Exception:
             # What the model lacks then is named when the checkpoint is loaded.
             pass
-    for optimizer in keras_variables.optimizers(model).values():
-        if not optimizer.built and model.trainable_variables:
-            with keras.name_scope(optimizer.name):
-                optimizer.build(model.trainable_variables)
+        if is_unbuilt:
+            own.built = False
+    for name, optimizer in keras_variables.optimizers(model).items():
+        slots = keras_variables.slots_of(name, saved.arrays)
+        if optimizer.built or len(slots) <= len(optimizer.variables):
+            continue
+        trained = [one for one in model.trainable_variables if keras_variables.has_slot(one, slots)]
+        with keras.name_scope(optimizer.name):
+            optimizer.build(trained or model.trainable_variables)
 
 
 def _averages(model: Any) -> bool:

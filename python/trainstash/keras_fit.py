@@ -101,6 +101,7 @@ class KerasFit:
             "progress": {"step": self.step, "epoch": self.epoch, "batch": batch},
             "format": _FORMAT,
             "adapter": "keras",
+            "backend": _backend(),
             "seed": self.seed,
             "stopped": has_stopped,
             "random": numbers,
@@ -190,6 +191,12 @@ class KerasFit:
                 self.problems.lost("callback", name, why)
         for name, why in keras_random.restore(saved.facts["random"]):
             self.problems.lost("random", f"random numbers of {name}", why)
+
+
+def _backend() -> str:
+    import keras
+
+    return str(keras.backend.backend())
 
 
 def write(folder: str, arrays: Dict[str, Any], notes: Dict[str, str]) -> None:

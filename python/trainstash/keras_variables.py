@@ -58,6 +58,19 @@ def optimizer_variables(model: Any) -> List[Named]:
     return found
 
 
+def slots_of(name: str, arrays: Mapping[str, Any]) -> List[str]:
+    """Lists the variables that a checkpoint has of one of the model's optimizers, by their own names."""
+    prefix = f"{OPTIMIZER}{name}/" if name else OPTIMIZER
+    own = [one[len(prefix) :] for one in arrays if one.startswith(prefix)]
+    return [one for one in own if "/" not in one]
+
+
+def has_slot(variable: Any, slots: List[str]) -> bool:
+    """Tells whether an optimizer has trained a variable: slots are called after its path."""
+    start = str(variable.path).replace("/", "_") + "_"
+    return any(slot.startswith(start) for slot in slots)
+
+
 def value_of(variable: Any) -> Any:
     """Copies a variable's value into an array of its own dtype."""
     import keras
@@ -133,8 +146,18 @@ def _misfit(one: Named, array: Any) -> Iterator[str]:
     dtype = dtype_of(one.variable)
     if tuple(array.shape) != shape:
         yield f"{one.name} is {list(array.shape)} in the checkpoint, {list(shape)} in this model"
-    elif array.dtype.name != dtype:
+    elif array.dtype.name != dtype and not _is_whole(array, dtype):
         yield f"{one.name} is {array.dtype.name} in the checkpoint, {dtype} in this model"
+
+
+def _is_whole(array: Any, dtype: str) -> bool:
+    """Whether both are integers, and none is lost: backends count with different ones."""
+    import numpy
+
+    if array.dtype.kind not in "iu" or not dtype.startswith(("int", "uint")):
+        return False
+    limits = numpy.iinfo(dtype)
+    return bool(array.size == 0 or limits.min <= int(array.min()) and int(array.max()) <= limits.max)
 
 
 def _difference(kind: str, then: List[str], now: List[str]) -> str:

@@ -43,6 +43,8 @@ class KerasSpace(DefaultSpace):
         choices = {name: dice.choice(values) for name, values in DIMENSIONS.items()}
         if choices["OPTIMIZER"] == "accumulating":
             choices["POLICY"] = ""  # Keras refuses to scale losses of accumulated gradients.
+        if choices["CALLBACKS"] == "backup" and choices["MODEL"] in ("without Input", "subclassed", "two optimizers"):
+            choices["MODEL"] = "sequential"  # BackupAndRestore wants a model that is built before fit.
         return choices
 
     def script(self, choices: Choices) -> str:
