@@ -11,6 +11,7 @@ const PYTHON = resolve(import.meta.dirname, '../python');
 const ENVIRONMENTS: Record<string, (make: boolean) => PythonEnvironment> = {
   torch: currentTorch,
   keras: (make) => frameworkPython('keras', make),
+  huggingface: (make) => frameworkPython('huggingface', make),
 };
 
 const words = process.argv.slice(2);
