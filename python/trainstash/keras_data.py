@@ -65,7 +65,12 @@ class Feed:
 
     def _batches(self, enumerate_epoch: Callable[[], Iterator[Any]]) -> Iterator[Any]:
         here = keras_random.capture() if self._skip or self._carried else None
-        self._begin()
+        try:
+            self._begin()
+        except Exception as error:
+            # The order of this epoch is what Keras makes of it.
+            self._back_to, self._skip = None, 0
+            self.problems.append(("the data's order", f"{type(error).__name__}: {error}"))
         carried, skip = self._carried, self._skip
         self._skip = 0
         for begin, end, iterator in enumerate_epoch():

@@ -148,6 +148,8 @@ class KerasFit:
         return state
 
     def _read_callbacks(self, arrays: Dict[str, Any], found: Ingredients) -> List[State]:
+        if self.others is None:
+            found.lost("callback", "other callbacks", "they could not be looked at")
         records, own, lost = self.others.state() if self.others is not None else ([], {}, [])
         arrays.update(own)
         for name, why in lost:

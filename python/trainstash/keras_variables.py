@@ -116,9 +116,16 @@ def pairs(kind: str, saved: Mapping[str, Any], own: List[Named]) -> List[Tuple[A
 
 
 def assign(found: List[Tuple[Any, Any]]) -> None:
-    """Puts saved values into variables."""
+    """Puts saved values into variables.
+
+    Raises:
+        ResumeError: A variable does not take its value.
+    """
     for variable, array in found:
-        variable.assign(array)
+        try:
+            variable.assign(array)
+        except Exception as error:
+            raise ResumeError(f"{variable.path} does not take its value from the checkpoint ({error}). Nothing was trained.") from error
 
 
 def _metrics(model: Any) -> List[Any]:
