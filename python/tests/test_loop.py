@@ -124,6 +124,18 @@ def test_a_training_without_epochs_that_was_at_its_end_is_not_done_again(launche
         assert differences(whole, again) == []
 
 
+def test_a_training_that_its_own_rule_has_ended_stays_ended_however_often_it_is_resumed(launcher: Launcher, tmp_path: Path) -> None:
+    training = Training(launcher, tmp_path, "early")
+    whole = training.launch()
+    assert len(whole.log()) == 32
+    newest = whole.newest()
+    for _ in range(3):
+        again = training.launch(resume=newest)
+        assert (again.code, again.log()) == (0, {})
+        assert differences(whole, again) == []
+        newest = again.newest()
+
+
 def test_a_batch_that_is_drawn_before_the_step_is_named(launcher: Launcher, tmp_path: Path) -> None:
     resumed = expect_partial(launcher, tmp_path, "own_loop", 5, "`x` starts again on a resume (own_loop.py:", HOW="prefetched")
     assert "the resume from step 5 went without `x`" in resumed.newest().missing

@@ -228,7 +228,12 @@ class Engine:
             self.saver.take(["best"])
 
     def checkpoint(self, tag: Optional[str]) -> None:
-        if self.is_mine() and self.checkpoints is not None:
+        if not self.is_mine() or self.checkpoints is None:
+            return
+        if self.group.several:
+            # A script may ask on one rank alone: to meet the others here would be to wait for ever.
+            self.boundary.ask(["request", *([f"tag:{tag}"] if tag else [])])
+        else:
             self.saver.take(["request"], wait=True, tag=tag)
 
     def track(self, more: Mapping[str, Any]) -> None:
