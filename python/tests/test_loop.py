@@ -49,9 +49,9 @@ def test_killed_in_a_validation_it_goes_on_from_the_checkpoint_before(launcher: 
 
 
 def test_a_checkpoint_of_the_script_at_the_last_batch_leaves_the_end_of_the_epoch_out_and_says_so(launcher: Launcher, tmp_path: Path) -> None:
-    resumed = expect_partial(launcher, tmp_path, "plain", 32, "the end of the epoch is not done again")
+    resumed = expect_partial(launcher, tmp_path, "plain", 32, "the rest of this epoch is skipped by a resume from here, which begins the next epoch")
     assert min(resumed.log()) == 33
-    assert "went without the end of the epoch" in resumed.newest().missing
+    assert "the resume from step 32 was not exact: the rest of this epoch" in resumed.newest().missing
 
 
 @pytest.mark.parametrize("kill", [5, 20])
@@ -68,7 +68,7 @@ def test_loaders_that_are_read_together(launcher: Launcher, tmp_path: Path, how:
 
 
 def test_what_follows_a_checkpoint_of_the_script_in_its_round_is_named(launcher: Launcher, tmp_path: Path) -> None:
-    expect_partial(launcher, tmp_path, "several_loaders", 3, "what follows in this round of the loop is not done again (several_loaders.py:", HOW="validated inside")
+    expect_partial(launcher, tmp_path, "several_loaders", 3, "the rest of this round of the loop is skipped by a resume from here (several_loaders.py:", HOW="validated inside")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_training_that_its_own_rule_has_ended_stays_ended_however_often_it_is_
 
 def test_a_batch_that_is_drawn_before_the_step_is_named(launcher: Launcher, tmp_path: Path) -> None:
     resumed = expect_partial(launcher, tmp_path, "own_loop", 5, "`x` starts again on a resume (own_loop.py:", HOW="prefetched")
-    assert "the resume from step 5 went without `x`" in resumed.newest().missing
+    assert "the resume from step 5 was not exact: `x`" in resumed.newest().missing
 
 
 @pytest.mark.parametrize(("how", "kill", "workers"), [("stateful", 20, 2), ("accelerate", 7, 0), ("accelerate", 20, 2)])
@@ -183,7 +183,7 @@ def test_the_best_of_all_epochs_is_named_at_an_epochs_end_too(launcher: Launcher
     _, killed, resumed = Training(launcher, tmp_path, "variables", EACH_EPOCH, HOW="best", CHECKPOINT=0).pair(20)
     assert "`best` starts again on a resume" in killed.newest().missing
     # It is printed and nothing else comes of it: the training itself is the same.
-    assert "went without" not in resumed.newest().missing
+    assert "was not exact" not in resumed.newest().missing
 
 
 @pytest.mark.parametrize("kill", [7, 20, 33])
