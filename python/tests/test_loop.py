@@ -88,7 +88,7 @@ def test_other_data_of_the_same_size_is_told(launcher: Launcher, tmp_path: Path)
     ("how", "kill"),
     [
         ("while", 18), ("range", 5), ("start", 18), ("function of batches", 18), ("steps", 18), ("forever", 18), ("rounds", 18),
-        ("prefetched and kept", 18), ("schedule after the step", 18),
+        ("prefetched and kept", 18), ("schedule after the step", 18), ("steps", 16), ("steps", 32), ("forever", 16), ("forever", 32),
     ],
 )  # fmt: skip
 def test_loops_by_steps(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
