@@ -28,7 +28,7 @@ export class Alarm {
     this.#good = launch.resume?.step ?? null;
   }
 
-  taken({ step, metrics }: Pick<CheckpointFile, 'step' | 'metrics'>): void {
+  recordCheckpoint({ step, metrics }: Pick<CheckpointFile, 'step' | 'metrics'>): void {
     if (!hasDiverged(this.#launch.monitor, (metric) => metrics[metric])) this.#good = step;
   }
 
@@ -44,8 +44,8 @@ export class Alarm {
       ? ' Checkpoints of this state are marked as diverged and never replace a good one.'
       : '';
     const option = code === 'nan' ? 'onNaN' : 'onSpike';
-    const asked = ` The job has "${option}": "pause", so the script was asked to end; its saved checkpoints are kept.`;
-    return { code, level: code === 'nan' ? 'error' : 'warning', text: `${what}.${kept}${ends ? asked : ''}`, ends };
+    const request = ` The job has "${option}": "pause", so the script was asked to end; its saved checkpoints are kept.`;
+    return { code, level: code === 'nan' ? 'error' : 'warning', text: `${what}.${kept}${ends ? request : ''}`, ends };
   }
 
   /**

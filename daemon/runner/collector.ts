@@ -22,13 +22,13 @@ import {
   rolesOf,
   stateOf,
 } from './groups.ts';
-import { Changed, handOver } from './hand-over.ts';
+import { FileChanged, handOver } from './hand-over.ts';
 import { type Label, type Labelled, Labels } from './labels.ts';
 import type { Looker } from './looker.ts';
 import { factsOfName, isCheckpointFolder, type NameFacts } from './names.ts';
 import { Parts } from './parts.ts';
 import type { Progress } from './progress.ts';
-import { Seen, type TakenGroup } from './seen.ts';
+import { SeenFiles, type TakenGroup } from './seen.ts';
 
 /** A file that has not changed for this long counts as written. */
 const STILL_MS = 2_000;
@@ -43,7 +43,7 @@ export interface CollectorSetup {
   /** The checkpoint that this session resumed from. */
   parent: string | null;
   /** Scans folders and inspects files in another process. */
-  looker: Pick<Looker, 'look' | 'firstBroken' | 'gradeOf'>;
+  looker: Pick<Looker, 'look' | 'firstIncomplete' | 'gradeOf'>;
   progress: Progress;
   taken(facts: CheckpointFile, grade: FileGrade): void;
   /**
@@ -57,14 +57,14 @@ export interface CollectorSetup {
 /** The files that form one checkpoint. */
 interface Found {
   group: Group;
-  what: Labelled;
+  labelled: Labelled;
   grade: FileGrade;
   names: NameFacts[];
   /** The parts that other checkpoints of the series have. */
   lacks: string[];
 }
 
-export interface Looked {
+export interface ScanResult {
   /** Milliseconds until something may be ready to take; null: nothing is waiting. */
   soonestMs: number | null;
   /** Processor time, roughly. */
@@ -73,16 +73,16 @@ export interface Looked {
 
 export class Collector {
   readonly #setup: CollectorSetup;
-  readonly #seen: Seen;
+  readonly #seen: SeenFiles;
   readonly #parts: Parts;
   readonly #labels: Labels;
   /** Checkpoints whose step may be corrected by output that is printed later. */
   readonly #unsettled = new Map<string, Found>();
-  readonly #said = new Set<string>();
+  readonly #notified = new Set<string>();
   readonly #notAfter: number;
   readonly #startedAt = Date.now();
   /** True after the session has ended, when another process has scanned its files before. */
-  readonly #isAfter: boolean;
+  readonly #isAfterSession: boolean;
   #parent: string | null;
   #taken = 0;
 
@@ -93,11 +93,11 @@ export class Collector {
   constructor(setup: CollectorSetup, after: { notAfter: number } | null = null) {
     this.#setup = setup;
     this.#notAfter = after?.notAfter ?? Number.POSITIVE_INFINITY;
-    this.#isAfter = after !== null;
+    this.#isAfterSession = after !== null;
     this.#parent = setup.parent;
     this.#parts = new Parts(setup.command.parts);
     this.#labels = new Labels(setup.progress);
-    this.#seen = new Seen(setup.directory.file('files'));
+    this.#seen = new SeenFiles(setup.directory.file('files'));
   }
 
   /** Records the existing files; call it before the command starts, since they do not belong to the run. */
@@ -106,21 +106,21 @@ export class Collector {
   }
 
   /** True if the files from before the session are known; without them nothing can be taken. */
-  get knowsWhatWasThere(): boolean {
+  get knowsEarlierFiles(): boolean {
     return this.#seen.isComplete;
   }
 
   /** `ended`: the script has ended, so files need not be stable first. Rejects with InspectionFailed. */
-  async look(ended: boolean): Promise<Looked> {
+  async look(ended: boolean): Promise<ScanResult> {
     const { files: found, truncated, tookMs } = await this.#setup.looker.look();
     if (truncated)
-      this.#say(
+      this.#notifyOnce(
         'manyFolders',
         'The project has too many folders to scan. Name the checkpoint files with "checkpoints" in the job.',
       );
     const files = [...found.values()].filter(({ mtimeMs }) => mtimeMs <= this.#notAfter);
     // The first scan failed: files older than the run do not belong to it.
-    if (!this.#seen.isComplete && !this.#isAfter)
+    if (!this.#seen.isComplete && !this.#isAfterSession)
       this.#seen.begin(files.filter(({ mtimeMs }) => mtimeMs < this.#startedAt));
     const isNew = (file: FoundState) => !this.#seen.has(file);
     const groups = files.some(isNew) ? groupFiles(files) : [];
@@ -143,7 +143,7 @@ export class Collector {
     if (problem !== null) {
       // The script is still writing it, or will write it again.
       if (!ended && isLast) return STILL_MS;
-      this.#say(group.key, `${nameOf(group.files)} was not taken in: ${problem}. The original is unchanged.`);
+      this.#notifyOnce(group.key, `${nameOf(group.files)} was not taken in: ${problem}. The original is unchanged.`);
       for (const file of group.files) this.#seen.add(file);
       return null;
     }
@@ -156,7 +156,7 @@ export class Collector {
 
   async #problemOf({ files, least }: Group): Promise<string | null> {
     if (files.length < least) return `only ${files.length} of its ${least} files exist`;
-    const broken = await this.#setup.looker.firstBroken(
+    const broken = await this.#setup.looker.firstIncomplete(
       files.map(({ path, bytes }) => ({ path: this.#at(path), name: path, bytes })),
     );
     if (broken === null) return null;
@@ -170,8 +170,8 @@ export class Collector {
   #choose({ key, series, files }: Group): { files: GroupFile[]; completes: TakenGroup | null; lacks: string[] } {
     const fresh = files.filter((file) => !this.#seen.has(file));
     const before = this.#seen.taken(key);
-    const isStill = (states: Record<string, string>) => (file: GroupFile) => states[file.path] === stateOf(file);
-    const same = before ? files.filter(isStill(before.files)) : [];
+    const isUnchanged = (states: Record<string, string>) => (file: GroupFile) => states[file.path] === stateOf(file);
+    const same = before ? files.filter(isUnchanged(before.files)) : [];
     if (before && same.length === Object.keys(before.files).length)
       return {
         files: [...same, ...fresh],
@@ -181,7 +181,7 @@ export class Collector {
     // Part of the group was written again: unchanged files whose role is not among the missing ones belong to the
     // checkpoint before.
     const lacks = this.#parts.lacking(series, rolesOf(fresh));
-    const old = before ? files.filter(isStill({ ...before.older, ...before.files })) : [];
+    const old = before ? files.filter(isUnchanged({ ...before.older, ...before.files })) : [];
     const unchanging = old.filter(({ role }) => role === null || !lacks.includes(role));
     return { files: [...unchanging, ...fresh], completes: null, lacks };
   }
@@ -200,20 +200,20 @@ export class Collector {
     const label = this.#labels.of(what, ended);
     // A late file belongs to the same moment, whatever was printed since.
     const moment = completes && !label.own ? { ...label, step: completes.step, epoch: completes.epoch } : label;
-    const found: Found = { group: { ...group, files: [...files] }, what, grade, names, lacks };
-    if (!(await this.#handOver(found, moment, completes))) return;
+    const found: Found = { group: { ...group, files: [...files] }, labelled: what, grade, names, lacks };
+    if (!(await this.#publish(found, moment, completes))) return;
     for (const file of group.files) this.#seen.add(file);
-    if (completes) this.#parts.completed(group.series, rolesOf(files));
-    else this.#parts.took(group.series, rolesOf(files));
+    if (completes) this.#parts.recordCompleted(group.series, rolesOf(files));
+    else this.#parts.recordTaken(group.series, rolesOf(files));
     if (lacks.length > 0 && (ended || isNumbered(group)))
-      this.#say(
+      this.#notifyOnce(
         `${group.key}?`,
         `${nameOf(files)} was taken in without ${lacks.join(', ')}, which earlier checkpoints have. A resume starts from the newest complete one.`,
       );
   }
 
   /** Returns false if a file was written again meanwhile or the disk refused the write; the next look tries again. */
-  async #handOver(found: Found, label: Label, replaces: TakenGroup | null): Promise<boolean> {
+  async #publish(found: Found, label: Label, replaces: TakenGroup | null): Promise<boolean> {
     const { group, grade, names, lacks } = found;
     const { directory, progress, environment } = this.#setup;
     const id = randomId();
@@ -239,16 +239,16 @@ export class Collector {
     const inside = ({ path }: GroupFile) => (group.place === '' ? path : path.slice(group.place.length + 1));
     const sources = group.files.map((file) => ({ place: this.#at(file.path), name: inside(file), state: file }));
     try {
-      const handed = await handOver(directory, name, facts, sources);
-      this.#remember(group, handed, replaces);
+      const published = await handOver(directory, name, facts, sources);
+      this.#remember(group, published, replaces);
       if (!label.settled) this.#unsettled.set(group.key, found);
       else this.#unsettled.delete(group.key);
-      progress.reached(label, label.own);
-      this.#setup.taken(handed, grade);
+      progress.recordFile(label, label.own);
+      this.#setup.taken(published, grade);
       return true;
     } catch (error) {
-      if (!(error instanceof Changed))
-        this.#say(
+      if (!(error instanceof FileChanged))
+        this.#notifyOnce(
           `${group.key}!`,
           `${nameOf(group.files)} could not be taken in (${(error as Error).message}). The original is unchanged.`,
         );
@@ -263,7 +263,7 @@ export class Collector {
   ) {
     const before = this.#seen.taken(key);
     const older = replaces ? replaces.older : { ...before?.older, ...before?.files };
-    this.#seen.take({
+    this.#seen.recordTaken({
       key,
       id,
       parent,
@@ -279,9 +279,9 @@ export class Collector {
   /** Corrects the label if output printed since then gives another step or epoch. */
   async #labelAgain(key: string, found: Found, ended: boolean): Promise<void> {
     const taken = this.#seen.taken(key);
-    const label = this.#labels.of(found.what, ended);
+    const label = this.#labels.of(found.labelled, ended);
     if (taken && label.printed && (label.step !== taken.step || label.epoch !== taken.epoch))
-      await this.#handOver(found, label, taken);
+      await this.#publish(found, label, taken);
     if (label.settled) this.#unsettled.delete(key);
   }
 
@@ -291,9 +291,9 @@ export class Collector {
     return path.startsWith(`${OWN_FOLDER}/`) ? join(command.dir, path.slice(OWN_FOLDER.length + 1)) : join(root, path);
   }
 
-  #say(key: string, text: string): void {
-    if (this.#said.has(key)) return;
-    this.#said.add(key);
+  #notifyOnce(key: string, text: string): void {
+    if (this.#notified.has(key)) return;
+    this.#notified.add(key);
     this.#setup.notice('files', text);
   }
 }

@@ -26,11 +26,11 @@ export const NO_FACTS: ContentFacts = { step: null, epoch: null, totalSteps: nul
 /** Top-level keys that state a checkpoint's step; the first one present counts. */
 const STEP_KEYS = ['global_step', 'meta.iter', 'step', 'iteration', 'iter', 'iter_num'];
 const EPOCH_KEYS = ['epoch', 'meta.epoch'];
-const TELLING = new Set([...STEP_KEYS, ...EPOCH_KEYS]);
+const MOMENT_KEYS = new Set([...STEP_KEYS, ...EPOCH_KEYS]);
 
 /** Keeps the values that can state when a checkpoint was made. */
-export function tellingValues(values: readonly Value[]): Value[] {
-  return values.filter(({ name }) => TELLING.has(name));
+export function momentValues(values: readonly Value[]): Value[] {
+  return values.filter(({ name }) => MOMENT_KEYS.has(name));
 }
 
 /** Reads the facts of a checkpoint from the values of all its files. */
@@ -58,14 +58,14 @@ export function factsOfTrainerState(state: unknown): ContentFacts | null {
 }
 
 /** The limit of log entries read; of a longer log only the newest count. */
-const MOST_LOGGED = 5_000;
+const MAX_LOGGED = 5_000;
 /** Logged names that do not measure training. */
 const NO_METRIC = /^(step|epoch)$|(_runtime|_per_second|_flos)$/;
 
 function historyOf(logged: unknown): LoggedStep[] {
   if (!Array.isArray(logged)) return [];
   const steps: LoggedStep[] = [];
-  for (const entry of logged.slice(-MOST_LOGGED) as (Record<string, unknown> | null)[]) {
+  for (const entry of logged.slice(-MAX_LOGGED) as (Record<string, unknown> | null)[]) {
     const step = countOf(entry?.step);
     if (step === null || entry === null) continue;
     const numbers = Object.entries(entry).filter(

@@ -23,8 +23,10 @@ function missingShards(names: readonly string[]): string | null {
   const folders = new Set(
     names.flatMap((name) => (name.endsWith('.distcp') ? name.slice(0, name.lastIndexOf('/')) : [])),
   );
-  const open = [...folders].find((folder) => !names.includes(`${folder}/.metadata`));
-  return open === undefined ? null : `the .metadata of its shards in ${open}, which is written last, is missing`;
+  const unmarked = [...folders].find((folder) => !names.includes(`${folder}/.metadata`));
+  return unmarked === undefined
+    ? null
+    : `the .metadata of its shards in ${unmarked}, which is written last, is missing`;
 }
 
 /** Checks a folder of DeepSpeed, which writes `latest` after all processes have written theirs, unless configured not to. */

@@ -31,7 +31,7 @@ export function gradeOf({ optimizer, random, problem, facts }: KnownFiles): File
 }
 
 /** Infers what a checkpoint holds from the names of its files, tensors and values. */
-export function knownBy(names: Iterable<string>, problem: string | null): KnownFiles {
+export function factsOfNames(names: Iterable<string>, problem: string | null): KnownFiles {
   const known = { optimizer: false, random: false, problem, facts: NO_FACTS };
   for (const name of names) {
     known.optimizer ||= OPTIMIZER.test(name);

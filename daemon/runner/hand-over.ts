@@ -11,7 +11,7 @@ import { type FoundState, stateOf } from './groups.ts';
 import { findState } from './tree.ts';
 
 /** A file was written again meanwhile; a later look takes it in its new state. */
-export class Changed extends Error {}
+export class FileChanged extends Error {}
 
 export interface Source {
   /** Absolute. */
@@ -51,7 +51,7 @@ async function putInto(folder: string, { place, name, state }: Source): Promise<
   await mkdir(dirname(target), { recursive: true });
   const linked = await linkOrCopy(place, target);
   const now = findState(place, state.path);
-  if (!now || stateOf(now) !== stateOf(state)) throw new Changed();
+  if (!now || stateOf(now) !== stateOf(state)) throw new FileChanged();
   return { name, bytes: state.bytes, ...(linked ? { stat: { ino: state.ino, mtimeMs: state.mtimeMs } } : {}) };
 }
 
@@ -65,7 +65,7 @@ async function linkOrCopy(source: string, target: string): Promise<boolean> {
     return true;
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new Changed();
+    if (code === 'ENOENT') throw new FileChanged();
     if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EMLINK', 'EACCES'].includes(code)) throw error;
     await copyFile(source, target, constants.COPYFILE_FICLONE);
     return false;

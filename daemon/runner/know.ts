@@ -8,8 +8,8 @@ import { UnknownFormat } from '../formats/format-error.ts';
 import { inBlocks } from '../inspector/blocks.ts';
 import { failureOf } from '../inspector/failure.ts';
 import { openRegular, readerOf } from '../inspector/regular-file.ts';
-import { factsOfTrainerState, factsOfValues, tellingValues, type Value } from './content-facts.ts';
-import { type KnownFiles, knownBy } from './grade.ts';
+import { factsOfTrainerState, factsOfValues, momentValues, type Value } from './content-facts.ts';
+import { factsOfNames, type KnownFiles } from './grade.ts';
 
 /** The limit for a structure of which only the names are needed. */
 const NAMES_BYTES = 256 << 20;
@@ -17,15 +17,15 @@ const NAMES_BYTES = 256 << 20;
 const JSON_BYTES = 64 << 20;
 
 /** `paths`: absolute, the files of one checkpoint. */
-export async function know(paths: readonly string[]): Promise<KnownFiles> {
-  const known = knownBy(
+export async function inspectFiles(paths: readonly string[]): Promise<KnownFiles> {
+  const known = factsOfNames(
     paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
     null,
   );
   const values: Value[] = [];
   for (const path of paths) {
     const { names, telling, problem } = await contentsOf(path);
-    const more = knownBy(names, problem);
+    const more = factsOfNames(names, problem);
     known.optimizer ||= more.optimizer;
     known.random ||= more.random;
     known.problem ??= more.problem;
@@ -54,7 +54,7 @@ async function contentsOf(path: string): Promise<FileContents> {
       close();
       const { tensors, values, isComplete } = inspection;
       const problem = isComplete ? null : 'its structure is too deep or too large';
-      return { names: [...tensors, ...values].map(({ name }) => name), telling: tellingValues(values), problem };
+      return { names: [...tensors, ...values].map(({ name }) => name), telling: momentValues(values), problem };
     } finally {
       closeSync(file);
     }

@@ -47,14 +47,14 @@ export class Labels {
     const number = content.epoch ?? name.epoch ?? name.number;
     if (number !== null && isNumbered(what) && !this.#firstNumbers.has(what.series))
       this.#firstNumbers.set(what.series, number);
-    const said = this.#printed(what, number);
+    const printed = this.#printed(what, number);
     const step = content.step ?? name.step;
     // However soon the next step was reported.
     const ofStep = step === null ? null : progress.ofStep(step, time + LATE_MS);
-    const moment = ofStep ?? said?.moment ?? progress.before(time);
+    const moment = ofStep ?? printed?.moment ?? progress.before(time);
     const epoch = content.epoch ?? name.epoch;
     // A report about its number may still come.
-    const settled = step !== null || ended || (said ? said.isOver : moment !== null && number === null);
+    const settled = step !== null || ended || (printed ? printed.isOver : moment !== null && number === null);
     return {
       step: step ?? (progress.counted ? (moment?.step ?? 0) : this.#uncounted(what, moment)),
       epoch: epoch ?? moment?.epoch ?? (progress.counted ? 0 : progress.now.epoch),

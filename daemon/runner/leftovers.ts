@@ -16,7 +16,7 @@ import { Looker } from './looker.ts';
 import { Progress } from './progress.ts';
 
 /** The time limit for a script that outlives its runner. */
-const PATIENCE_MS = 30_000;
+const MAX_WAIT_MS = 30_000;
 const LOOK_MS = 500;
 /** Files this much newer than the runner's last sign of life may come from another program. */
 const SIGN_OF_LIFE_MS = 60_000;
@@ -36,7 +36,7 @@ export async function takeLeftovers(
   const progress = progressOf(launch, past);
   const toldTo = past.reduce((most, { type, step }) => Math.max(most, type === 'metrics' ? (step ?? 0) : 0), 0);
   const history = new History(Math.max(toldTo, launch.resume?.step ?? 0), (time, step, epoch, values) => {
-    progress.said(time, step, epoch, values);
+    progress.record(time, step, epoch, values);
     reporter.report({ type: 'metrics', step, epoch: progress.now.epoch, values: toWireNumbers(values) });
   });
   const looker = new Looker(runtime, { root, dir: command.dir, checkpoints: command.checkpoints });
@@ -49,15 +49,15 @@ export async function takeLeftovers(
       parent: launch.resume?.checkpoint ?? null,
       looker,
       progress,
-      logged: (logged, time) => history.take(logged, time),
+      logged: (logged, time) => history.record(logged, time),
       taken: ({ step, id }) => reporter.report({ type: 'checkpoint', step, name: id }),
       notice: (code, text) => reporter.report({ type: 'notice', code, level: 'warning', text, step: null }),
     },
     { notAfter: wasSeen ? Number.POSITIVE_INFINITY : lastSign + SIGN_OF_LIFE_MS },
   );
   try {
-    if (!collector.knowsWhatWasThere) return;
-    const until = performance.now() + PATIENCE_MS;
+    if (!collector.knowsEarlierFiles) return;
+    const until = performance.now() + MAX_WAIT_MS;
     while (isChildAlive(directory) && performance.now() < until) {
       await collector.look(false);
       await delay(LOOK_MS);
@@ -103,7 +103,7 @@ function progressOf(launch: Launch, past: readonly PastEvent[]): Progress {
   for (const { type, t, step, epoch, values } of past) {
     if (type !== 'metrics') continue;
     const numbers = Object.entries(values ?? {}).map(([name, value]) => [name, fromWireNumber(value)] as const);
-    progress.said(t, step ?? null, epoch ?? null, Object.fromEntries(numbers));
+    progress.record(t, step ?? null, epoch ?? null, Object.fromEntries(numbers));
   }
   return progress;
 }

@@ -25,7 +25,7 @@ export interface FilesPart {
   gone: string[];
 }
 
-export interface LookedAt {
+export interface ScanSummary {
   generation: number;
   /** True if the parts list all files, rather than changes. */
   isWhole: boolean;
@@ -52,19 +52,19 @@ export interface NewEvents {
 }
 
 /** Inspects the files of a checkpoint by the names in them, and dates them. Answered with KnownFiles. */
-export interface KnowRequest {
-  do: 'know';
+export interface InspectRequest {
+  do: 'inspect';
   paths: string[];
 }
 
-export type LookerRequest = LookAtFilesRequest | EventsRequest | KnowRequest | WholeRequest;
+export type LookerRequest = LookAtFilesRequest | EventsRequest | InspectRequest | WholeRequest;
 
 const MEBIBYTE = 1 << 20;
 
 /** Generous, since a file system may be slow. */
 export const FILES_LIMITS: Limits = { ms: 300_000, bytes: 1_024 * MEBIBYTE };
 /** Strict, since a training runs on the same machine: a costly file must not take its memory or time. */
-export const KNOW_LIMITS: Limits = { ms: 60_000, processorMs: 15_000, bytes: 512 * MEBIBYTE };
+export const INSPECT_LIMITS: Limits = { ms: 60_000, processorMs: 15_000, bytes: 512 * MEBIBYTE };
 export const LOOKER_HEAP_MEBIBYTES = 400;
 /** Yields the processor to the training. */
 export const LOOKER_NICENESS = 10;

@@ -4,8 +4,8 @@
  */
 import { serve } from '../inspector/serve.ts';
 import { firstIncomplete } from '../inspector/whole.ts';
-import { know } from './know.ts';
-import type { FilesPart, LookAtFilesRequest, LookedAt, LookerRequest } from './looker-requests.ts';
+import { inspectFiles } from './know.ts';
+import type { FilesPart, LookAtFilesRequest, LookerRequest, ScanSummary } from './looker-requests.ts';
 import { newEvents } from './tensorboard.ts';
 import { WatchedFiles } from './watched.ts';
 
@@ -18,10 +18,10 @@ serve((request, { part }) => {
   const wanted = request as LookerRequest;
   if (wanted.do === 'files') return lookAtFiles(wanted, part);
   if (wanted.do === 'events') return newEvents(wanted);
-  return wanted.do === 'know' ? know(wanted.paths) : firstIncomplete(wanted);
+  return wanted.do === 'inspect' ? inspectFiles(wanted.paths) : firstIncomplete(wanted);
 });
 
-function lookAtFiles({ places, since }: LookAtFilesRequest, part: (part: FilesPart) => void): LookedAt {
+function lookAtFiles({ places, since }: LookAtFilesRequest, part: (part: FilesPart) => void): ScanSummary {
   const startedAt = performance.now();
   watched ??= new WatchedFiles(places);
   const { changed, gone, ...looked } = watched.look(since);

@@ -6,26 +6,26 @@ import { join } from 'node:path';
 import type { Scalar } from '../formats/tfevents.ts';
 import { InspectionFailed, InspectorProcess, type Question } from '../inspector/child.ts';
 import type { WholeRequest } from '../inspector/requests.ts';
-import { type FileGrade, gradeOf, type KnownFiles, knownBy } from './grade.ts';
+import { type FileGrade, factsOfNames, gradeOf, type KnownFiles } from './grade.ts';
 import type { FoundState } from './groups.ts';
 import {
   type EventsRequest,
   FILES_LIMITS,
   type FilesPart,
-  KNOW_LIMITS,
-  type KnowRequest,
+  INSPECT_LIMITS,
+  type InspectRequest,
   LOOKER_HEAP_MEBIBYTES,
   LOOKER_NICENESS,
   type LookAtFilesRequest,
-  type LookedAt,
   type NewEvents,
+  type ScanSummary,
   type WatchedPlaces,
 } from './looker-requests.ts';
 
 /** The process is restarted after a file that needed more memory than this. */
-const MOST_RESIDENT_BYTES = 220 << 20;
+const MAX_RESIDENT_BYTES = 220 << 20;
 
-export interface Seen {
+export interface FileScan {
   /** All files that exist now. */
   files: ReadonlyMap<string, FoundState>;
   truncated: boolean;
@@ -54,10 +54,10 @@ export class Looker {
   }
 
   /** Rejects with InspectionFailed. */
-  async look(): Promise<Seen> {
+  async look(): Promise<FileScan> {
     const request: LookAtFilesRequest = { do: 'files', places: this.#places, since: this.#generation };
     const parts: FilesPart[] = [];
-    const looked = await this.#ask<LookedAt, FilesPart>({
+    const looked = await this.#ask<ScanSummary, FilesPart>({
       request,
       limits: FILES_LIMITS,
       part: (part) => parts.push(part),
@@ -77,16 +77,16 @@ export class Looker {
    */
   async events(): Promise<Scalar[]> {
     const request: EventsRequest = { do: 'events', root: this.#places.root, read: this.#eventsRead };
-    const { scalars, read } = await this.#ask<NewEvents>({ request, limits: KNOW_LIMITS });
+    const { scalars, read } = await this.#ask<NewEvents>({ request, limits: INSPECT_LIMITS });
     this.#eventsRead = read;
     return scalars;
   }
 
   /** Finds the index of the first incomplete file; null: all are complete, or the inspection failed. */
-  async firstBroken(files: WholeRequest['files']): Promise<number | null> {
+  async firstIncomplete(files: WholeRequest['files']): Promise<number | null> {
     const request: WholeRequest = { do: 'whole', files };
     try {
-      return await this.#ask<number | null>({ request, limits: KNOW_LIMITS });
+      return await this.#ask<number | null>({ request, limits: INSPECT_LIMITS });
     } catch (error) {
       if (error instanceof InspectionFailed) return null;
       throw error;
@@ -95,13 +95,13 @@ export class Looker {
 
   /** `paths`: absolute, the files of one checkpoint. If they cannot be inspected, only their names count. */
   async gradeOf(paths: readonly string[]): Promise<FileGrade> {
-    const request: KnowRequest = { do: 'know', paths: [...paths] };
+    const request: InspectRequest = { do: 'inspect', paths: [...paths] };
     try {
-      return gradeOf(await this.#ask<KnownFiles>({ request, limits: KNOW_LIMITS }));
+      return gradeOf(await this.#ask<KnownFiles>({ request, limits: INSPECT_LIMITS }));
     } catch (error) {
       if (!(error instanceof InspectionFailed)) throw error;
       return gradeOf(
-        knownBy(
+        factsOfNames(
           paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
           error.message,
         ),
@@ -118,11 +118,11 @@ export class Looker {
   async #ask<R, P = never>(question: Question<P>): Promise<R> {
     if (this.#isClosed) throw new InspectionFailed('cancelled', 'the runner is ending');
     if (this.#process === null || this.#process.isEnded) this.#process = this.#begin();
-    const asked = this.#process;
+    const inspector = this.#process;
     try {
-      return await asked.ask<R, P>(question);
+      return await inspector.ask<R, P>(question);
     } finally {
-      if (asked.residentBytes > MOST_RESIDENT_BYTES) asked.end();
+      if (inspector.residentBytes > MAX_RESIDENT_BYTES) inspector.end();
     }
   }
 

@@ -18,7 +18,7 @@ import { retryUntil } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { Alarm } from './alarm.ts';
-import { Collector, type Looked } from './collector.ts';
+import { Collector, type ScanResult } from './collector.ts';
 import { machineFacts } from './facts.ts';
 import { History } from './history.ts';
 import { takeLeftovers } from './leftovers.ts';
@@ -46,7 +46,7 @@ const WAITING_SHARE = 0.1;
  */
 const RESUME_ERROR = 'trainstash.ResumeError';
 const UNFORESEEN = { code: 'internal', data: {} };
-const NOTHING_SEEN: Looked = { soonestMs: null, tookMs: 0 };
+const NOTHING_FOUND: ScanResult = { soonestMs: null, tookMs: 0 };
 const HERE = dirname(fileURLToPath(import.meta.url));
 
 async function main(path: string): Promise<number> {
@@ -108,10 +108,10 @@ class Runner {
   readonly #history: History;
   /** The look in progress; only one runs at a time. */
   #looking: Promise<void> = Promise.resolve();
-  #asked: 'paused' | 'stopped' | null = null;
+  #requested: 'paused' | 'stopped' | null = null;
   #interrupted: string | null = null;
   /** The looking failures already reported. */
-  readonly #saidOfLooking = new Set<string>();
+  readonly #failuresReported = new Set<string>();
   readonly #progress: Progress;
   readonly #alarm: Alarm;
 
@@ -121,7 +121,7 @@ class Runner {
     this.#command = command;
     this.#reporter = reporter;
     this.#progress = new Progress(launch.resume?.step ?? 0);
-    this.#history = new History(launch.resume?.step ?? 0, (...said) => this.#metric(...said));
+    this.#history = new History(launch.resume?.step ?? 0, (...reported) => this.#metric(...reported));
     this.#alarm = new Alarm(launch);
   }
 
@@ -156,17 +156,17 @@ class Runner {
       progress: this.#progress,
       taken: (facts, { totalSteps }) => {
         const { step, id } = facts;
-        this.#alarm.taken(facts);
+        this.#alarm.recordCheckpoint(facts);
         this.#reporter.report({ type: 'checkpoint', step, name: id });
         if (totalSteps !== null && totalSteps !== this.#totalSteps)
           this.#reporter.report({ type: 'plan', totalSteps, stepsPerEpoch: null });
         this.#totalSteps = totalSteps ?? this.#totalSteps;
         this.#reporter.flush();
       },
-      logged: (history, time) => this.#history.take(history, time),
+      logged: (history, time) => this.#history.record(history, time),
       notice: (code, text) => this.#notice(code, text),
     });
-    await this.#beginLooking();
+    await this.#recordExisting();
     const output = new Output(this.#directory, (line) => this.#onLine(line));
     const running = await startCommand({
       words: words as [string, ...string[]],
@@ -190,9 +190,9 @@ class Runner {
       expectsPackage: this.#command.usesPackage || usesPackage(words, this.#command.cwd),
     });
     this.#reporter.flush();
-    this.#every(CONTROL_MS, () => this.#obey());
-    this.#every(INPUT_MS, () => this.#type());
-    this.#lookLater(LOOK_MS);
+    this.#every(CONTROL_MS, () => this.#handleControl());
+    this.#every(INPUT_MS, () => this.#forwardInput());
+    this.#scheduleLook(LOOK_MS);
     const exit = await running.exited;
     for (const timer of this.#timers) clearInterval(timer);
     this.#isOver = true;
@@ -205,7 +205,7 @@ class Runner {
   }
 
   /** Returns true once the script writes events of its own: it uses the package, which knows more than the runner. */
-  #speaksForItself(): boolean {
+  #usesPackage(): boolean {
     return existsSync(this.#directory.file('events'));
   }
 
@@ -214,44 +214,44 @@ class Runner {
   }
 
   /** Records the existing files and events, which do not belong to the run. */
-  async #beginLooking(): Promise<void> {
+  async #recordExisting(): Promise<void> {
     try {
       await this.#looker!.events();
       await this.#collector!.begin();
     } catch (error) {
-      this.#couldNotLook(error as Error);
+      this.#reportLookFailure(error as Error);
     }
   }
 
-  #lookLater(ms: number): void {
+  #scheduleLook(ms: number): void {
     if (this.#isOver) return;
     this.#lookTimer = setTimeout(() => {
       this.#looking = this.#look(false).then(({ soonestMs, tookMs }) => {
         const rest = Math.max(LOOK_MS, tookMs / LOOK_SHARE);
         // Looks again soon, so as not to miss a file that is stable only for a moment.
         const soon = Math.max(SOON_MS, soonestMs ?? rest, tookMs / WAITING_SHARE);
-        this.#lookLater(Math.min(rest, soon));
+        this.#scheduleLook(Math.min(rest, soon));
       });
     }, ms);
   }
 
-  async #look(ended: boolean): Promise<Looked> {
-    if (this.#speaksForItself()) {
+  async #look(ended: boolean): Promise<ScanResult> {
+    if (this.#usesPackage()) {
       this.#looker!.close();
-      return NOTHING_SEEN;
+      return NOTHING_FOUND;
     }
     try {
       await this.#takeEvents();
       return await this.#collector!.look(ended);
     } catch (error) {
-      this.#couldNotLook(error as Error);
-      return NOTHING_SEEN;
+      this.#reportLookFailure(error as Error);
+      return NOTHING_FOUND;
     }
   }
 
-  #couldNotLook({ message }: Error): void {
-    if (this.#saidOfLooking.has(message)) return;
-    this.#saidOfLooking.add(message);
+  #reportLookFailure({ message }: Error): void {
+    if (this.#failuresReported.has(message)) return;
+    this.#failuresReported.add(message);
     this.#notice('files', `The script's files could not be scanned: ${message}.`);
   }
 
@@ -270,14 +270,14 @@ class Runner {
 
   #onLine(line: string): void {
     const printed = readMetricLine(line);
-    if (!printed || this.#speaksForItself()) return;
+    if (!printed || this.#usesPackage()) return;
     this.#history.silence();
     this.#metric(Date.now(), printed.step, printed.epoch, printed.values);
     this.#reporter.flush();
   }
 
   #metric(time: number, step: number | null, epoch: number | null, values: Record<string, number>): void {
-    const current = this.#progress.said(time, step, epoch, values);
+    const current = this.#progress.record(time, step, epoch, values);
     const place = this.#progress.placeOf(step, epoch);
     this.#reporter.report({
       type: 'metrics',
@@ -285,15 +285,15 @@ class Runner {
       epoch: this.#progress.now.epoch,
       values: toWireNumbers(values),
     });
-    const said = this.#alarm.look(place, current);
-    if (!said) return;
-    const { code, level, text, ends } = said;
+    const warning = this.#alarm.look(place, current);
+    if (!warning) return;
+    const { code, level, text, ends } = warning;
     this.#reporter.report({ type: 'notice', code, level, text, step: place });
-    if (ends && this.#asked === null) this.#end('paused');
+    if (ends && this.#requested === null) this.#end('paused');
   }
 
-  #obey(): void {
-    if (this.#speaksForItself()) return;
+  #handleControl(): void {
+    if (this.#usesPackage()) return;
     const control = this.#reporter.request();
     // The package will see and answer it.
     if (!control || control.forPackage) return;
@@ -309,11 +309,11 @@ class Runner {
 
   /** Never sends SIGKILL, which is for `stop --force`. */
   #end(as: 'paused' | 'stopped'): void {
-    this.#asked = as;
+    this.#requested = as;
     this.#running?.signal('SIGTERM');
   }
 
-  #type(): void {
+  #forwardInput(): void {
     if (!existsSync(this.#directory.file('input'))) return;
     for (const input of this.#directory.takeInput()) {
       if ('text' in input) this.#running?.write(input.text);
@@ -339,8 +339,8 @@ class Runner {
     const { words } = this.#command;
     const outOfMemory = code !== 0 && (this.#memory?.wasKilled ?? false);
     const reason = reasonOf({ code, signal, output, words, outOfMemory, interruptedBy: this.#interrupted });
-    const outcome = outcomeOf(reason.end, this.#asked);
-    if (outcome === 'completed' || this.#asked) return end(outcome, this.#asked ? this.#alarm.reason() : '');
+    const outcome = outcomeOf(reason.end, this.#requested);
+    if (outcome === 'completed' || this.#requested) return end(outcome, this.#requested ? this.#alarm.reason() : '');
     if (outcome !== 'failed') return end(outcome, reason.text);
     const error = reason.errorClass === RESUME_ERROR ? { code: 'stateMismatch', data: { problems: [] } } : UNFORESEEN;
     return { ...end(outcome, reason.text), error: { ...error, message: reason.text } };

@@ -18,7 +18,7 @@ export class Parts {
     return [...(this.#known.get(series)?.keys() ?? [])].filter((part) => !present.includes(part));
   }
 
-  took(series: string, present: readonly string[]): void {
+  recordTaken(series: string, present: readonly string[]): void {
     const known = this.#known.get(series) ?? new Map<string, number>();
     this.#known.set(series, known);
     for (const [part, absent] of known) {
@@ -29,7 +29,7 @@ export class Parts {
   }
 
   /** Marks late parts as present. */
-  completed(series: string, present: readonly string[]): void {
+  recordCompleted(series: string, present: readonly string[]): void {
     const known = this.#known.get(series) ?? new Map<string, number>();
     this.#known.set(series, known);
     for (const part of present) known.set(part, 0);

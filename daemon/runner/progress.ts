@@ -6,7 +6,7 @@ export interface Moment {
   metrics: Record<string, number>;
 }
 
-interface SaidMoment extends Moment {
+interface TimedMoment extends Moment {
   time: number;
 }
 
@@ -17,9 +17,9 @@ const READ_LATE_MS = 100;
 const FORGOTTEN_AFTER_LINES = 200;
 
 export class Progress {
-  readonly #moments: SaidMoment[] = [];
+  readonly #moments: TimedMoment[] = [];
   /** The record of each metric: how often its step rose, its last step, and its last line. */
-  readonly #told = new Map<string, { times: number; step: number; line: number }>();
+  readonly #metrics = new Map<string, { times: number; step: number; line: number }>();
   #lines = 0;
   now: Moment;
   /** True if the script reports steps; otherwise only its files state them. */
@@ -40,7 +40,7 @@ export class Progress {
    * goes back while the script is further on evaluates an earlier checkpoint, and does not describe what is saved now.
    * A metric that merely lags does, since event files are read later than lines.
    */
-  said(
+  record(
     time: number,
     step: number | null,
     epoch: number | null,
@@ -65,7 +65,7 @@ export class Progress {
   }
 
   #goingBack(step: number, names: readonly string[]): string[] {
-    return names.filter((name) => step < (this.#told.get(name)?.step ?? step));
+    return names.filter((name) => step < (this.#metrics.get(name)?.step ?? step));
   }
 
   /**
@@ -76,12 +76,12 @@ export class Progress {
     const line = ++this.#lines;
     // A line without metrics reports the step itself.
     for (const name of names.length > 0 ? names : ['']) {
-      const { times, step: last } = this.#told.get(name) ?? { times: 0, step };
+      const { times, step: last } = this.#metrics.get(name) ?? { times: 0, step };
       // Metrics that go back are evaluations, however frequent.
-      this.#told.set(name, { times: times + (step < last ? 0 : 1), step, line });
+      this.#metrics.set(name, { times: times + (step < last ? 0 : 1), step, line });
     }
-    for (const [name, told] of this.#told) if (told.line + FORGOTTEN_AFTER_LINES < line) this.#told.delete(name);
-    const [main] = [...this.#told.values()].sort((a, b) => b.times - a.times || b.step - a.step);
+    for (const [name, last] of this.#metrics) if (last.line + FORGOTTEN_AFTER_LINES < line) this.#metrics.delete(name);
+    const [main] = [...this.#metrics.values()].sort((a, b) => b.times - a.times || b.step - a.step);
     return main?.step ?? step;
   }
 
@@ -89,7 +89,7 @@ export class Progress {
    * Records the step of a saved file; the steps of other files cannot be derived from it. `own`: the file itself stated
    * it.
    */
-  reached({ step, epoch }: Pick<Moment, 'step' | 'epoch'>, own: boolean): void {
+  recordFile({ step, epoch }: Pick<Moment, 'step' | 'epoch'>, own: boolean): void {
     this.labelled ||= own;
     this.#reached = Math.max(this.#reached, step);
     this.now = { ...this.now, step: Math.max(this.now.step, step), epoch: Math.max(this.now.epoch, epoch) };
@@ -136,7 +136,7 @@ export class Progress {
    */
   ofStepAfter(step: number, time: number, lateMs: number): Moment | null {
     if (step <= (this.before(time)?.step ?? -1)) return null;
-    const isLate = (moment: SaidMoment) => moment.time > time && moment.time <= time + lateMs;
+    const isLate = (moment: TimedMoment) => moment.time > time && moment.time <= time + lateMs;
     return this.#moments.find((moment) => isLate(moment) && moment.step === step) ?? null;
   }
 }

@@ -34,7 +34,7 @@ export function reasonOf(death: Death): Reason {
   const end: ProcessEnd = rank ?? death;
   const signal = signalOf(end);
   const error = signal === null ? lastError(lines, rank?.rank ?? null) : null;
-  const what = signal === null ? (error?.text ?? usageError(lines, death.words)) : bySignal(signal, death);
+  const what = signal === null ? (error?.text ?? usageError(lines, death.words)) : describeSignal(signal, death);
   const number = rank?.rank ?? error?.rank ?? null;
   const who = number === null ? '' : `rank ${number}: `;
   const how = death.signal === null ? `exit code ${death.code}` : '';
@@ -47,7 +47,7 @@ export function reasonOf(death: Death): Reason {
   };
 }
 
-function bySignal(signal: string, { outOfMemory }: Death): string {
+function describeSignal(signal: string, { outOfMemory }: Death): string {
   if (signal === 'SIGINT') return 'interrupted by SIGINT (Ctrl-C)';
   if (signal !== 'SIGKILL') return `ended by ${signal}`;
   return outOfMemory ? 'out of memory: the kernel killed it with SIGKILL' : `ended by SIGKILL, ${SENDERS}`;
@@ -79,7 +79,7 @@ const RANK = /\[rank(\d+)\]/;
 const UNTRACED = /^(SyntaxError|IndentationError|TabError): /;
 const FRAME_OF_NODE = /^ {4}at .+:\d+/;
 /** Errors that launchers raise when a process that they started has ended. */
-const OF_LAUNCHERS = /(^|\.)(ChildFailedError|CalledProcessError|ProcessRaisedException|ProcessExitedException)$/;
+const LAUNCHER_ERROR = /(^|\.)(ChildFailedError|CalledProcessError|ProcessRaisedException|ProcessExitedException)$/;
 
 /** Finds the error that ended the command: of the rank that failed first, not of the launcher that noticed it. */
 function lastError(lines: readonly string[], rank: number | null): PrintedError | null {
@@ -90,7 +90,7 @@ function lastError(lines: readonly string[], rank: number | null): PrintedError 
       UNTRACED.test(line) || FRAME_OF_NODE.test(lines[i + 1] ?? '') ? (ERROR.exec(line) ?? []) : [];
     return errorClass ? [{ text: line, errorClass, rank: null }] : [];
   });
-  const own = errors.filter(({ errorClass }) => !OF_LAUNCHERS.test(errorClass));
+  const own = errors.filter(({ errorClass }) => !LAUNCHER_ERROR.test(errorClass));
   const ofRank = own.filter((error) => rank !== null && error.rank === rank);
   return ofRank.at(-1) ?? own.at(-1) ?? errors.at(-1) ?? null;
 }

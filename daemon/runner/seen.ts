@@ -20,7 +20,7 @@ export interface TakenGroup {
   older: Record<string, string>;
 }
 
-export class Seen {
+export class SeenFiles {
   readonly #path: string;
   readonly #states = new Map<string, string>();
   readonly #taken = new Map<string, TakenGroup>();
@@ -62,7 +62,7 @@ export class Seen {
     return this.#taken.get(key);
   }
 
-  take(taken: TakenGroup): void {
+  recordTaken(taken: TakenGroup): void {
     this.#taken.set(taken.key, taken);
     this.#lines.push(JSON.stringify({ taken }));
   }

@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import { readScalars, type Scalar } from '../formats/tfevents.ts';
 import { openRegular } from '../inspector/regular-file.ts';
 import type { EventsRequest, NewEvents } from './looker-requests.ts';
-import { Tree } from './tree.ts';
+import { FolderScan } from './tree.ts';
 
 const READ_BYTES = 4 << 20;
 /** The limit for all files together; the next look reads the rest. */
 const LOOK_BYTES = 16 << 20;
 
-let tree: Tree | null = null;
+let tree: FolderScan | null = null;
 
 /** Returns what was added since `read`. */
 export function newEvents({ root, read: before }: EventsRequest): NewEvents {
-  tree ??= new Tree({ root, starts: [''], wants: (path) => /(^|\/)events\.out\.tfevents\.[^/]*$/.test(path) });
+  tree ??= new FolderScan({ root, starts: [''], wants: (path) => /(^|\/)events\.out\.tfevents\.[^/]*$/.test(path) });
   const files = tree.look();
   if (before === null) return { scalars: [], read: files.map(({ path, bytes }) => [path, bytes]) };
   const read = new Map(before);

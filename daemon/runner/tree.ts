@@ -22,7 +22,7 @@ interface Folder {
   files: string[];
 }
 
-export interface TreeSetup {
+export interface FolderScanSetup {
   root: string;
   /** Folders to scan, relative to the root; empty text: all of it. */
   starts: readonly string[];
@@ -30,13 +30,13 @@ export interface TreeSetup {
   wants(path: string): boolean;
 }
 
-export class Tree {
-  readonly #setup: TreeSetup;
+export class FolderScan {
+  readonly #setup: FolderScanSetup;
   readonly #known = new Map<string, Folder>();
   /** True if there were more folders than the limit. */
   truncated = false;
 
-  constructor(setup: TreeSetup) {
+  constructor(setup: FolderScanSetup) {
     this.#setup = setup;
   }
 

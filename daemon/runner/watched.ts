@@ -2,32 +2,32 @@
 import picomatch from 'picomatch';
 import { OWN_FOLDER } from '../sessions/directory.ts';
 import { type FoundState, stateOf } from './groups.ts';
-import type { LookedAt, WatchedPlaces } from './looker-requests.ts';
+import type { ScanSummary, WatchedPlaces } from './looker-requests.ts';
 import { isCheckpointFolder, isPartner, looksLikeCheckpoint } from './names.ts';
-import { Tree } from './tree.ts';
+import { FolderScan } from './tree.ts';
 
 export class WatchedFiles {
-  readonly #project: Tree;
-  readonly #own: Tree;
-  #told = new Map<string, string>();
+  readonly #project: FolderScan;
+  readonly #own: FolderScan;
+  #listed = new Map<string, string>();
   #generation = 0;
 
   constructor({ root, dir, checkpoints }: WatchedPlaces) {
     const fits = checkpoints.map((pattern) =>
       picomatch(picomatch.scan(pattern).glob === '' ? `${pattern.replace(/\/+$/, '')}{,/**}` : pattern, { dot: true }),
     );
-    this.#project = new Tree({
+    this.#project = new FolderScan({
       root,
       starts: checkpoints.length > 0 ? checkpoints.map(startOf) : [''],
       wants: (path) => (fits.length > 0 ? fits.some((fit) => fit(path)) : isOfInterest(path)),
     });
     // Everything in the run's own folder was written by this run.
-    this.#own = new Tree({ root: dir, starts: [''], wants: isOfInterest });
+    this.#own = new FolderScan({ root: dir, starts: [''], wants: isOfInterest });
   }
 
-  look(since: number): Omit<LookedAt, 'tookMs'> & { changed: FoundState[]; gone: string[] } {
+  look(since: number): Omit<ScanSummary, 'tookMs'> & { changed: FoundState[]; gone: string[] } {
     const isWhole = since !== this.#generation || since === 0;
-    const before = isWhole ? new Map<string, string>() : this.#told;
+    const before = isWhole ? new Map<string, string>() : this.#listed;
     const now = new Map<string, string>();
     const changed: FoundState[] = [];
     for (const file of this.#files()) {
@@ -36,7 +36,7 @@ export class WatchedFiles {
       if (before.get(file.path) !== state) changed.push(file);
     }
     const gone = [...before.keys()].filter((path) => !now.has(path));
-    this.#told = now;
+    this.#listed = now;
     // A number that no earlier process has used.
     this.#generation = Math.max(this.#generation, since) + 1;
     const truncated = this.#project.truncated || this.#own.truncated;

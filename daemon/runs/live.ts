@@ -2,7 +2,6 @@
 import { rmSync } from 'node:fs';
 import type { Checkpoint, Notice, Params, Run, Session } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
-import { toWireNumber } from '../../protocol/numbers.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
 import {
   type CheckpointFile,
@@ -11,30 +10,29 @@ import {
   exitErrorToWire,
   type Launch,
 } from '../../protocol/session.ts';
-import { counted, exactly } from '../../protocol/words.ts';
+import { counted } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import { reachedStep } from '../sessions/reached.ts';
 import { sweepSession } from '../sessions/sweep.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
 import { withSummary } from '../store/points.ts';
-import { lastOf, newestGood } from '../store/retention.ts';
+import { lastOf } from '../store/retention.ts';
 import { beginningOf } from './beginning.ts';
 import { BeginningScript } from './beginning-script.ts';
 import type { ProjectContext } from './context.ts';
 import { deferred } from './deferred.ts';
-import { endingOf } from './ending.ts';
+import { endedRun } from './ending.ts';
 import { etaSeconds, type Pace } from './eta.ts';
 import { Follower } from './follower.ts';
 import { keepPolicy } from './keep-policy.ts';
 import { takeLeftovers } from './leftovers.ts';
 import { labelOf } from './naming.ts';
-import { proofOf } from './proof.ts';
+import { OverlapCheck } from './overlap-check.ts';
 import { CheckpointRequests } from './requests.ts';
-import type { LaunchNotice } from './said.ts';
+import { type LaunchNotice, quotaNotice, stalledNotice } from './said.ts';
 
 const PERSIST_MS = 2_000;
-const DRAFT_MS = 60_000;
 const MAX_NOTICES = 20;
 
 export interface Ended {
@@ -68,7 +66,7 @@ export class LiveRun {
   /** Last reported step of each metric in this session. */
   readonly #lastSteps = new Map<string, number>();
   #persistedAt = 0;
-  #compared = false;
+  readonly #overlap: OverlapCheck;
   /** Retention that the script asks for, where its job sets none. */
   #keep: Launch['keep'] | null = null;
   #forced = false;
@@ -88,6 +86,7 @@ export class LiveRun {
     this.#identity = launch.identity;
     this.#events = events;
     this.#script = new BeginningScript(directory);
+    this.#overlap = new OverlapCheck(context, session);
     this.follower = new Follower({
       store: context.store,
       directory,
@@ -102,7 +101,7 @@ export class LiveRun {
         refuses: (facts) => this.#refuses(facts),
         saved: ({ checkpoint, over, pruned }, facts) => this.#onSaved(checkpoint, over, pruned, facts),
         saveFailed: (error) => this.#onSaveFailed(error),
-        stalled: () => this.#onStalled(),
+        stalled: () => this.addNotices([stalledNotice(this.#run)]),
         ended: (exit) => this.#onEnded(exit),
       },
     });
@@ -238,7 +237,7 @@ export class LiveRun {
       await this.#addNotice('eventMalformed', 'warning', text);
     }
     if (taken.answered !== null) this.#requests.answered(taken.answered);
-    await this.#compareOverlap(false);
+    await this.addNotices(await this.#overlap.check(this.#run, false));
     if (Date.now() - this.#persistedAt > PERSIST_MS) await this.#persist();
     else this.#context.announce.run(this.#run);
     if (started) this.started.resolve();
@@ -337,11 +336,7 @@ export class LiveRun {
     const keep = this.#keep ?? this.#launch.keep;
     const trashed = await store.applyRetention(this.#run.id, keepPolicy(this.#run, { ...this.#launch, keep }));
     for (const old of trashed) announce.checkpoint(old);
-    if (over || pruned.length > 0) {
-      const still = over ? ', and it is still above it' : '';
-      const text = `The store is at its quota: ${counted(pruned.length, 'older automatic checkpoint was', 'older automatic checkpoints were')} deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` free space.`;
-      await this.#addNotice('quota', 'warning', text);
-    }
+    if (over || pruned.length > 0) await this.addNotices([quotaNotice(pruned.length, over)]);
     const checkpoints = await store.checkpoints(this.#run.id);
     const { monitor } = this.#run;
     await this.update({ checkpoints: checkpoints.length, lastCheckpoint: lastOf(checkpoints, monitor) });
@@ -357,33 +352,15 @@ export class LiveRun {
     await this.#addNotice('saveFailed', 'error', text);
   }
 
-  async #onStalled(): Promise<void> {
-    const text = `No step for 4 minutes. \`trainstash log ${this.#run.number}\` shows its output; \`trainstash stop --force\` ends it if it hangs.`;
-    await this.#addNotice('stalled', 'warning', text);
-  }
-
   async #onEnded(exit: ExitRecord | null): Promise<void> {
     const { store } = this.#context;
     const { session, directory } = this.follower;
-    await store.putSession({ ...session, endedAt: exit?.at ?? Date.now() });
-    await this.#compareOverlap(true);
-    const checkpoints = await store.checkpoints(this.#run.id);
-    const newest = newestGood(checkpoints, this.#run.monitor) ?? null;
     const endedAt = exit?.at ?? Date.now();
-    const ending = endingOf(this.#run, exit, this.#forced, newest);
-    this.#run = {
-      ...this.#run,
-      ...ending,
-      endedAt,
-      etaSeconds: null,
-      // The runner of a script that reports its own steps does not count them.
-      step: Math.max(exit?.step ?? 0, this.#run.step),
-      epoch: Math.max(this.#run.epoch, newest?.epoch ?? 0),
-      checkpoints: checkpoints.length,
-      lastCheckpoint: lastOf(checkpoints, this.#run.monitor),
-      metrics: await store.summarizeMetrics(this.#run.id),
-      draft: checkpoints.length === 0 && endedAt - this.#run.createdAt < DRAFT_MS && ending.status !== 'completed',
-    };
+    await store.putSession({ ...session, endedAt });
+    await this.addNotices(await this.#overlap.check(this.#run, true));
+    const checkpoints = await store.checkpoints(this.#run.id);
+    const metrics = await store.summarizeMetrics(this.#run.id);
+    this.#run = endedRun(this.#run, { exit, endedAt, forced: this.#forced, checkpoints, metrics });
     sweepSession(directory, this.#context.log);
     await this.#events.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
     const { name, id, status, reason } = this.#run;
@@ -391,39 +368,6 @@ export class LiveRun {
     this.started.reject(error);
     const tooLate = `${name} ended before the checkpoint: ${reason || status}.`;
     this.#requests.reject(new TrainstashError('wrongStatus', tooLate, { run: id, status, allowed: ['running'] }));
-  }
-
-  /** Tells whether the run continues on another backend, for which nobody promised the same bits. */
-  async #isOfAnotherBackend(checkpoint: string, { backend }: Record<string, string>): Promise<boolean> {
-    const facts = await this.#context.store.checkpointFacts(checkpoint);
-    const then = facts?.checkpoint?.environment.backend;
-    return then !== undefined && backend !== undefined && then !== backend;
-  }
-
-  /** Compares steps done twice, once all steps recorded before have been done again or the session is over. */
-  async #compareOverlap(over: boolean): Promise<void> {
-    const { resumedFrom, id, environment } = this.follower.session;
-    // A script that restores only its weights does other steps after a resume, and never promised the same.
-    if (!this.#run.cooperative) return;
-    if (this.#compared || !resumedFrom || this.#run.parent?.checkpoint === resumedFrom.checkpoint) return;
-    if (await this.#isOfAnotherBackend(resumedFrom.checkpoint, environment)) return;
-    const overlap = await this.#context.store.compareOverlap(id);
-    if (overlap && this.#run.step < overlap.recordedUpTo && !over) return;
-    this.#compared = true;
-    if (!overlap || overlap.steps === 0) return;
-    const proof = proofOf(overlap, environment);
-    this.#context.announce.checkpoint(await this.#context.store.setProof(overlap.checkpoint, proof));
-    const { firstDifferent } = overlap;
-    if (firstDifferent) {
-      const { step, metric, replayed, recorded } = firstDifferent;
-      const [now, before] = [exactly(toWireNumber(replayed)), exactly(toWireNumber(recorded))];
-      const text = `Computed again after the resume, step ${step} gave ${metric} ${now} instead of ${before}. \`trainstash verify\` tells whether state is missing or the device is not deterministic.`;
-      // The script's package has reported it already, and knows more.
-      if (!this.#run.notices.some(({ code, at }) => code === 'notReproduced' && at >= this.follower.session.startedAt))
-        await this.#addNotice('notReproduced', 'warning', text);
-    } else {
-      await this.#addNotice('verified', 'info', `${counted(overlap.equal, 'step')} computed twice gave the same bits.`);
-    }
   }
 
   /** Lowers the grade of the run's other checkpoints, too: they also lack the state that the resume did not restore. */

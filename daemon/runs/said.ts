@@ -54,3 +54,15 @@ export function otherCodeNotices(
       : `Session ${session}: ${text}. Its checkpoints are recorded with that state.`;
   return [{ code: 'codeChanged', level: difference.code ? 'warning' : 'info', text: what }];
 }
+
+/** Reports that the quota has cost `pruned` older checkpoints. `over`: the store is still above it. */
+export function quotaNotice(pruned: number, over: boolean): LaunchNotice {
+  const still = over ? ', and it is still above it' : '';
+  const text = `The store is at its quota: ${counted(pruned, 'older automatic checkpoint was', 'older automatic checkpoints were')} deleted${still}. \`trainstash where\` shows sizes; \`trainstash rm\` and \`gc --empty-trash\` free space.`;
+  return { code: 'quota', level: 'warning', text };
+}
+
+export function stalledNotice({ number }: Pick<Run, 'number'>): LaunchNotice {
+  const text = `No step for 4 minutes. \`trainstash log ${number}\` shows its output; \`trainstash stop --force\` ends it if it hangs.`;
+  return { code: 'stalled', level: 'warning', text };
+}

@@ -12,26 +12,26 @@ import { makeLaunch } from '../support/trainer.ts';
 
 test('an evaluation of earlier steps is not a metric of the current checkpoint', () => {
   const progress = new Progress(0);
-  expect(progress.said(1, 30, 3, { loss: 0.1 })).toEqual({ loss: 0.1 });
-  expect(progress.said(2, 30, null, { eval: 5 })).toEqual({ eval: 5 });
-  expect(progress.said(3, 20, 2, { eval: Number.NaN })).toEqual({});
-  expect(progress.said(4, 10, 1, { eval: 7 })).toEqual({});
+  expect(progress.record(1, 30, 3, { loss: 0.1 })).toEqual({ loss: 0.1 });
+  expect(progress.record(2, 30, null, { eval: 5 })).toEqual({ eval: 5 });
+  expect(progress.record(3, 20, 2, { eval: Number.NaN })).toEqual({});
+  expect(progress.record(4, 10, 1, { eval: 7 })).toEqual({});
   expect(progress.before(9)).toMatchObject({ step: 30, epoch: 3, metrics: { loss: 0.1, eval: 5 } });
 });
 
 test('metrics that are read later than others count, as those of event files; so do all that go back together', () => {
   const progress = new Progress(0);
-  progress.said(1, 100, null, { loss: 1 });
-  expect(progress.said(2, 90, null, { val: 2 })).toEqual({ val: 2 });
-  expect(progress.said(3, 95, null, { val: 3 })).toEqual({ val: 3 });
-  expect(progress.said(4, 40, null, { loss: 4, val: 5 })).toEqual({ loss: 4, val: 5 });
-  expect(progress.said(5, 41, null, { loss: 6 })).toEqual({ loss: 6 });
+  progress.record(1, 100, null, { loss: 1 });
+  expect(progress.record(2, 90, null, { val: 2 })).toEqual({ val: 2 });
+  expect(progress.record(3, 95, null, { val: 3 })).toEqual({ val: 3 });
+  expect(progress.record(4, 40, null, { loss: 4, val: 5 })).toEqual({ loss: 4, val: 5 });
+  expect(progress.record(5, 41, null, { loss: 6 })).toEqual({ loss: 6 });
 });
 
 test('a file that names its step has the metrics of that step, however soon the next one was told', () => {
   const progress = new Progress(0);
-  progress.said(1_000, 3, 0, { loss: 0.3 });
-  progress.said(1_010, 4, 0, { loss: Number.NaN });
+  progress.record(1_000, 3, 0, { loss: 0.3 });
+  progress.record(1_010, 4, 0, { loss: Number.NaN });
   const labels = new Labels(progress);
   const content = NO_FACTS;
   const metricsOf = (path: string) =>
@@ -44,12 +44,12 @@ test('a command is asked to end once if its job says so, with the reason and wha
   const launch = makeLaunch({ onNaN: 'pause', monitor: { metric: 'val', mode: 'max' } });
   const alarm = new Alarm(launch);
   expect(alarm.look(1, { loss: 1 })).toBeNull();
-  alarm.taken({ step: 1_000, metrics: { loss: 1 } });
+  alarm.recordCheckpoint({ step: 1_000, metrics: { loss: 1 } });
   const said = alarm.look(1_200, { loss: Number.POSITIVE_INFINITY })!;
   expect(said).toMatchObject({ code: 'nan', level: 'error', ends: true });
   expect(said.text).toMatch(/^loss was ∞ at step 1200\. .*diverged.*onNaN.*kept/);
   // Saved while ending.
-  alarm.taken({ step: 1_200, metrics: { loss: 'Infinity' } });
+  alarm.recordCheckpoint({ step: 1_200, metrics: { loss: 'Infinity' } });
   expect(alarm.look(1_201, { loss: Number.NaN, val: Number.NaN })).toMatchObject({ ends: false });
   expect(alarm.reason()).toBe('loss was ∞ at step 1200; its newest good checkpoint is at step 1,000');
 });

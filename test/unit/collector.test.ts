@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { firstIncomplete } from '../../daemon/inspector/whole.ts';
 import { Collector, type CollectorSetup } from '../../daemon/runner/collector.ts';
 import { gradeOf } from '../../daemon/runner/grade.ts';
-import { know } from '../../daemon/runner/know.ts';
+import { inspectFiles } from '../../daemon/runner/know.ts';
 import { Progress } from '../../daemon/runner/progress.ts';
 import { WatchedFiles } from '../../daemon/runner/watched.ts';
 import { SessionDirectory } from '../../daemon/sessions/directory.ts';
@@ -29,8 +29,8 @@ function lookerOf(root: string): CollectorSetup['looker'] {
       const { changed, truncated } = watched.look(0);
       return { files: new Map(changed.map((file) => [file.path, file])), truncated, tookMs: 0 };
     },
-    firstBroken: async (files) => firstIncomplete({ do: 'whole', files }),
-    gradeOf: async (paths) => gradeOf(await know(paths)),
+    firstIncomplete: async (files) => firstIncomplete({ do: 'whole', files }),
+    gradeOf: async (paths) => gradeOf(await inspectFiles(paths)),
   };
 }
 
@@ -66,7 +66,7 @@ class Bench {
       progress: this.progress,
       taken: () => {},
       logged: (history, time) => {
-        for (const { step, epoch, values } of history) this.progress.said(time, step, epoch, values);
+        for (const { step, epoch, values } of history) this.progress.record(time, step, epoch, values);
       },
       notice: (_, text) => this.notices.push(text),
     });
@@ -281,7 +281,7 @@ describe('the step of a checkpoint', () => {
     ['ckpt_step_100.pt', { epoch: -1 }, { step: 100 }],
   ])('%s with %j in it is what its content says', async (name, content, expected) => {
     const bench = new Bench();
-    bench.progress.said(Date.now() - 5_000, 31, 0, { loss: 1 });
+    bench.progress.record(Date.now() - 5_000, 31, 0, { loss: 1 });
     bench.write(name, pickled(content));
     await bench.look();
     expect(bench.kept).toMatchObject([expected]);
@@ -336,7 +336,7 @@ describe('the step of a checkpoint', () => {
     bench.write('model_0.pt', 'a', 6_000);
     await bench.look();
     expect(bench.kept).toMatchObject([{ step: 0 }]);
-    bench.progress.said(Date.now() - 2_000, 10, 0, { loss: 1 });
+    bench.progress.record(Date.now() - 2_000, 10, 0, { loss: 1 });
     await bench.look();
     expect(bench.kept).toMatchObject([{ step: 10, replaces: expect.any(String) }]);
     await bench.look(true);

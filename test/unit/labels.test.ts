@@ -56,7 +56,7 @@ function stepsOf({ name, printsFrom, lines, printedMs, lateMs }: Script): number
     vi.setSystemTime(now);
     while (printed[0] && printed[0].at <= now) {
       const { at, step, epoch } = printed.shift()!;
-      progress.said(at, step, epoch, { loss: 1 / step });
+      progress.record(at, step, epoch, { loss: 1 / step });
     }
     for (const [i, file] of files.entries())
       if (file.time + 2_000 <= now && !settled.has(i)) {
@@ -103,7 +103,7 @@ test('a file that is called after its fold has the step at which that ended, and
   const labels = new Labels(progress);
   const steps = [0, 1, 2].map((fold) => {
     const time = BEGAN + fold * EPOCH_MS;
-    for (let step = 1; step <= 5; step++) progress.said(time - 100 + step, step, null, { loss: 1 });
+    for (let step = 1; step <= 5; step++) progress.record(time - 100 + step, step, null, { loss: 1 });
     const content = NO_FACTS;
     return { key: `fold_${fold}.pt`, series: 'fold_#.pt', time, content, name: factsOfName(`fold_${fold}.pt`) };
   });
@@ -113,7 +113,7 @@ test('a file that is called after its fold has the step at which that ended, and
 describe('a script stands at the step', () => {
   const after = (...lines: [step: number, values?: Record<string, number>][]) => {
     const progress = new Progress(600);
-    for (const [i, [step, values = { loss: 1 }]] of lines.entries()) progress.said(i, step, null, values);
+    for (const [i, [step, values = { loss: 1 }]] of lines.entries()) progress.record(i, step, null, values);
     return progress.now.step;
   };
   test('that it was resumed from, until it says another: also a lower one', () => {

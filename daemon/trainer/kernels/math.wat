@@ -1,4 +1,4 @@
-;; What the wasm back end of TensorFlow.js does slowly, in its own memory: products of matrices, sums in float64, the scattering
+;; What the wasm backend of TensorFlow.js does slowly, in its own memory: products of matrices, sums in float64, the scattering
 ;; of a convolution's gradient. `scripts/kernels.mjs` makes math-kernel.ts of this, once for memory of one thread and once for
 ;; shared memory. Pointers and strides are in bytes. Orders are fixed, so that the same input gives the same bits each time.
 (module
