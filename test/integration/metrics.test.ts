@@ -196,7 +196,7 @@ print('trainstash step=1 eval=100', flush=True)
     });
     const ended = await untilStatus(client, fixture, started.id, 'completed');
     expect(await log(client, fixture, started.id)).toContain('FROM 3');
-    expect(ended.notices.find(({ code }) => code === 'passedOver')?.text).toContain('goes on from step 3');
+    expect(ended.notices.find(({ code }) => code === 'passedOver')?.text).toContain('It resumes from step 3.');
     expect(ended).toMatchObject({ step: 5, metrics: { loss: { last: 0.2, count: 5, notFinite: 0 } } });
     await fixture.cli('export', '1', '--format', 'csv', '--out', 'm.csv');
     const rows = readFileSync(join(fixture.root, 'm.csv'), 'utf8').trim().split('\r\n').slice(1);
