@@ -138,6 +138,12 @@ def rebuild(loader: Any, place: Place, protects: bool = False) -> Any:
     """
     if _is_prepared(loader):
         return _rebuild_prepared(loader, place, protects)
+    if "paddle" in sys.modules:
+        from . import paddle_data
+
+        made = paddle_data.rebuild(loader, place)
+        if made is not None:
+            return made
     torch_data = sys.modules.get("torch.utils.data")
     if torch_data is None or not isinstance(loader, torch_data.DataLoader):
         return None
