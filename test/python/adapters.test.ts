@@ -89,22 +89,6 @@ describe.skipIf(!PYTHON)('adapters, against the documented contract of the callb
     expect(resumed.final).toBe(whole.final);
   });
 
-<<<<<<< HEAD
-  test('paddle: goes on from the end of an epoch with weights, optimizer and NumPy’s numbers', async () => {
-    const { make, run } = runner('paddle', {
-      checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: 1, onBest: false },
-    });
-    const whole = await run(make());
-    const killed = await run(make(), { DIE: '39' });
-    const from = inbox(killed.directory).at(-1)!;
-    expect(from.facts).toMatchObject({ step: 32, epoch: 2, grade: 'partial' });
-    // It starts its epochs from the beginning: two are left.
-    const resumed = await run(resumeFrom(make(), from), { EPOCHS: '2' });
-    expect(resumed.final).toBe(whole.final);
-  });
-
-=======
->>>>>>> 67e36ab (Test Paddle's fit with the real package, killed at every kind of place)
   test('a trainer of nobody’s is refused by name', async () => {
     const sessions = temporaryFolder();
     const path = join(sessions, 'script.py');
