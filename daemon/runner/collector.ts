@@ -3,15 +3,18 @@
  * before the run is never taken. What comes late completes its checkpoint; what lacks a part that others of its series
  * have is marked, so that a resume does not begin with it.
  */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../../protocol/ids.ts';
 import { toWireNumbers } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import type { CheckpointFile, LaunchCommand } from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
+import { POINTER_BYTES, pointerText } from '../sessions/pointers.ts';
 import type { LoggedStep } from './content-facts.ts';
 import type { FileGrade } from './grade.ts';
 import {
+  checkpointName,
   type FoundState,
   type Group,
   type GroupFile,
@@ -21,7 +24,7 @@ import {
   rolesOf,
   stateOf,
 } from './groups.ts';
-import { Changed, handOver } from './hand-over.ts';
+import { Changed, handOver, type Written } from './hand-over.ts';
 import { type Label, type Labelled, Labels } from './labels.ts';
 import type { Looker } from './looker.ts';
 import { factsOfName, isCheckpointFolder, type NameFacts } from './names.ts';
@@ -229,7 +232,7 @@ export class Collector {
     const inside = ({ path }: GroupFile) => (group.place === '' ? path : path.slice(group.place.length + 1));
     const sources = group.files.map((file) => ({ place: this.#at(file.path), name: inside(file), state: file }));
     try {
-      const handed = await handOver(directory, name, facts, sources);
+      const handed = await handOver(directory, name, facts, sources, await this.#pointerOf(group));
       this.#remember(group, handed, replaces);
       if (!label.settled) this.#unsettled.set(group.key, found);
       else this.#unsettled.delete(group.key);
@@ -244,6 +247,14 @@ export class Collector {
         );
       return false;
     }
+  }
+
+  /** The file that decides what is restored, as it is while this checkpoint is the one that it names. */
+  async #pointerOf({ pointer, ...group }: Group): Promise<Written[]> {
+    if (pointer === null || pointer.bytes > POINTER_BYTES) return [];
+    const text = await readFile(this.#at(pointer.path), 'utf8').catch(() => '');
+    const name = pointer.path.slice(pointer.path.lastIndexOf('/') + 1);
+    return [{ name, text: pointerText(pointer.path, text, checkpointName(group)) }];
   }
 
   #remember(

@@ -1,4 +1,5 @@
 /** Which files are one checkpoint together. Pure. */
+import { isPointer, pointsTo } from '../sessions/pointers.ts';
 import { isCheckpointFolder } from './names.ts';
 
 export interface FoundState {
@@ -30,6 +31,8 @@ export interface Group {
   least: number;
   /** Folder that the files' names are relative to; empty: the project. */
   place: string;
+  /** The small file by which the framework decides which of its checkpoints it restores; null: it has none. */
+  pointer: FoundState | null;
 }
 
 const ROLE =
@@ -41,19 +44,41 @@ const TENSORFLOW = /^(.*)\.(index|data-\d{5}-of-(\d{5}))$/i;
 /** In order of their newest file. */
 export function groupFiles(files: Iterable<FoundState>): Group[] {
   const groups = new Map<string, Group>();
+  const pointers: FoundState[] = [];
   for (const file of files) {
+    if (isPointer(file.path) && !isInCheckpointFolder(file.path)) {
+      pointers.push(file);
+      continue;
+    }
     const { key, place, role, least } = placeOf(file.path);
     let group = groups.get(key);
     if (!group) {
-      group = { key, series: key.replaceAll(/\d+(\.\d+)?/g, '#'), files: [], least: 1, place };
+      group = { key, series: key.replaceAll(/\d+(\.\d+)?/g, '#'), files: [], least: 1, place, pointer: null };
       groups.set(key, group);
     }
     group.files.push({ ...file, role });
     group.least = Math.max(group.least, least);
   }
   const sorted = [...groups.values()];
+  for (const group of sorted) group.pointer = pointers.find((file) => decidesAbout(file, group)) ?? null;
   for (const group of sorted) group.files.sort((a, b) => (a.path < b.path ? -1 : 1));
   return sorted.sort((a, b) => newest(a) - newest(b));
+}
+
+/** The name of a checkpoint without its folder: `ckpt-3` or `global_step100/`. */
+export function checkpointName({ key, place }: Pick<Group, 'key' | 'place'>): string {
+  return place === '' ? key : key.slice(place.length + 1);
+}
+
+function decidesAbout({ path }: FoundState, group: Group): boolean {
+  const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
+  if (folder !== group.place || !pointsTo(path, checkpointName(group))) return false;
+  // Files of any name could be called so; those of TensorFlow tell themselves by their ending.
+  return group.key.endsWith('/') || group.files.some(({ path: own }) => TENSORFLOW.test(own));
+}
+
+function isInCheckpointFolder(path: string): boolean {
+  return path.split('/').slice(0, -1).some(isCheckpointFolder);
 }
 
 export function newest({ files }: { files: readonly FoundState[] }): number {
@@ -112,6 +137,8 @@ function findPlace(path: string): GroupPlace {
   const at = place ? `${place}/` : '';
   const tensorflow = TENSORFLOW.exec(name);
   if (tensorflow) return { key: `${at}${tensorflow[1]}`, place, role: null, least: 1 + Number(tensorflow[3] ?? 1) };
+  // Keras' BackupAndRestore writes its epoch beside the weights.
+  if (name === 'training_metadata.json') return { key: `${at}latest.*.h5`, place, role: 'metadata', least: 2 };
   const index = /^(.*)\.(safetensors|bin)\.index\.json$/.exec(name);
   if (index) return { key: `${at}${index[1]}-shards`, place, role: null, least: 2 };
   const shard = SHARD.exec(name);

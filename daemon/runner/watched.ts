@@ -1,6 +1,7 @@
 /** Files of a run that may be checkpoints: all at first, then those that are other ones than before. */
 import picomatch from 'picomatch';
 import { OWN_FOLDER } from '../sessions/directory.ts';
+import { isPointer } from '../sessions/pointers.ts';
 import { type FoundState, stateOf } from './groups.ts';
 import type { LookedAt, WatchedPlaces } from './looker-requests.ts';
 import { isCheckpointFolder, looksLikeCheckpoint } from './names.ts';
@@ -19,7 +20,7 @@ export class WatchedFiles {
     this.#project = new Tree({
       root,
       starts: checkpoints.length > 0 ? checkpoints.map(startOf) : [''],
-      wants: (path) => (fits.length > 0 ? fits.some((fit) => fit(path)) : isOfInterest(path)),
+      wants: (path) => (fits.length > 0 ? fits.some((fit) => fit(path)) || isPointer(path) : isOfInterest(path)),
     });
     // The run's own folder: everything in it was written by this run.
     this.#own = new Tree({ root: dir, starts: [''], wants: isOfInterest });
