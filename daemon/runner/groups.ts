@@ -1,6 +1,6 @@
 /** Which files are one checkpoint together. Pure. */
 import { isPointer, pointsTo } from '../sessions/pointers.ts';
-import { isCheckpointFolder } from './names.ts';
+import { isCheckpointFolder, isPartner, marksFolder } from './names.ts';
 
 export interface FoundState {
   /** Relative to the project, with `/`. */
@@ -37,20 +37,29 @@ export interface Group {
 
 const ROLE =
   /(?:^|(?<=[^a-z]))(lr_scheduler|scheduler|sched|optimizer|optim|opt|scaler|ema|generator|discriminator|netg|netd|encoder|decoder|model|network|net|weights)(?=$|[^a-z])/i;
+const LATEST = 'latest';
 const PADDLE = /\.(pdparams|pdopt|pdstates)$/i;
 const SHARD = /^(.*?)-(\d{5})-of-(\d{5})(\.[\w.]+)?$/;
 const TENSORFLOW = /^(.*)\.(index|data-\d{5}-of-(\d{5}))$/i;
 
 /** In order of their newest file. */
 export function groupFiles(files: Iterable<FoundState>): Group[] {
+  const all = [...files];
+  const marked = new Set(all.flatMap(({ path }) => (marksFolder(nameIn(path)) ? folderOf(path) : [])));
   const groups = new Map<string, Group>();
+  const latest: FoundState[] = [];
   const pointers: FoundState[] = [];
-  for (const file of files) {
-    if (isPointer(file.path) && !isInCheckpointFolder(file.path)) {
+  for (const file of all) {
+    const { key, place, role, least } = placeIn(file.path, marked);
+    // DeepSpeed's `latest` lies beside the folders that it names one of, and tells that one is whole.
+    if (nameIn(file.path) === LATEST && !key.endsWith('/')) {
+      latest.push(file);
+      continue;
+    }
+    if (isPointer(file.path) && !key.endsWith('/')) {
       pointers.push(file);
       continue;
     }
-    const { key, place, role, least } = placeOf(file.path);
     let group = groups.get(key);
     if (!group) {
       group = { key, series: key.replaceAll(/\d+(\.\d+)?/g, '#'), files: [], least: 1, place, pointer: null };
@@ -59,10 +68,19 @@ export function groupFiles(files: Iterable<FoundState>): Group[] {
     group.files.push({ ...file, role });
     group.least = Math.max(group.least, least);
   }
-  const sorted = [...groups.values()];
+  const sorted = [...groups.values()].filter((group) => group.files.some(({ path }) => !isPartner(nameIn(path))));
+  sorted.sort((a, b) => newest(a) - newest(b));
+  for (const pointer of latest) joinPointed(sorted, pointer);
   for (const group of sorted) group.pointer = pointers.find((file) => decidesAbout(file, group)) ?? null;
   for (const group of sorted) group.files.sort((a, b) => (a.path < b.path ? -1 : 1));
-  return sorted.sort((a, b) => newest(a) - newest(b));
+  return sorted;
+}
+
+/** It names the newest that was whole when it was written. */
+function joinPointed(groups: readonly Group[], pointer: FoundState): void {
+  const beside = groups.filter(({ key, place }) => key.endsWith('/') && place === folderOf(pointer.path));
+  const pointed = beside.findLast((group) => newest(group) <= pointer.mtimeMs);
+  pointed?.files.push({ ...pointer, role: LATEST });
 }
 
 /** The name of a checkpoint without its folder: `ckpt-3` or `global_step100/`. */
@@ -71,14 +89,9 @@ export function checkpointName({ key, place }: Pick<Group, 'key' | 'place'>): st
 }
 
 function decidesAbout({ path }: FoundState, group: Group): boolean {
-  const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
-  if (folder !== group.place || !pointsTo(path, checkpointName(group))) return false;
+  if (folderOf(path) !== group.place || !pointsTo(path, checkpointName(group))) return false;
   // Files of any name could be called so; those of TensorFlow tell themselves by their ending.
   return group.key.endsWith('/') || group.files.some(({ path: own }) => TENSORFLOW.test(own));
-}
-
-function isInCheckpointFolder(path: string): boolean {
-  return path.split('/').slice(0, -1).some(isCheckpointFolder);
 }
 
 export function newest({ files }: { files: readonly FoundState[] }): number {
@@ -105,6 +118,25 @@ interface GroupPlace {
 /** Names do not change, and there may be thousands, each looked at again and again. */
 const places = new Map<string, GroupPlace>();
 const MAX_PLACES = 50_000;
+
+function placeIn(path: string, marked: ReadonlySet<string>): GroupPlace {
+  const own = placeOf(path);
+  if (marked.size === 0 || own.key.endsWith('/')) return own;
+  for (let folder = folderOf(path); folder !== ''; folder = folderOf(folder))
+    if (marked.has(folder)) {
+      const role = path.slice(folder.length + 1).replaceAll(/\d+/g, '#');
+      return { key: `${folder}/`, place: folderOf(folder), role, least: 1 };
+    }
+  return own;
+}
+
+function nameIn(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
 
 function placeOf(path: string): GroupPlace {
   let place = places.get(path);

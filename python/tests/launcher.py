@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -21,6 +22,9 @@ def serve(modules: List[str]) -> None:
         importlib.import_module(name)
     if "torch" in sys.modules:
         _make_torch_ready()
+    # A child that collects garbage would look at, and copy, all that was imported.
+    gc.collect()
+    gc.freeze()
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
