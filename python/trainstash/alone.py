@@ -17,7 +17,7 @@ from typing import Any, List, Mapping, Optional, Tuple
 from .environment import plain_params
 from .masking import mask_words
 from .numbers import has_diverged
-from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
+from .session import CHECKPOINT_FILE, Session, random_id, say, state_in, sync_folder, write_json
 from .wishes import InForce, Wishes, in_force
 
 
@@ -81,7 +81,7 @@ def newest_checkpoint() -> Optional[str]:
         for box in ("inbox", "taking"):
             for name in _listed(os.path.join(sessions, session, box)):
                 folder = os.path.join(sessions, session, box, name)
-                path = os.path.join(folder, STATE_FILE)
+                path = state_in(folder)
                 if not name.startswith((".", "bad-")) and os.path.exists(path):
                     found.append((not _is_diverged(folder), os.path.getmtime(path), path))
     return max(found)[2] if found else None

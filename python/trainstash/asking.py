@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from . import ResumeError
 from .alone import branch_of, find_store, job_name, newest_checkpoint
-from .session import CHECKPOINT_FILE, STATE_FILE, random_id, say, write_json
+from .session import CHECKPOINT_FILE, random_id, say, state_in, write_json
 
 _ANSWER_FILE = "answer.json"
 #: Until it has seen the question: it looks every two seconds.
@@ -105,7 +105,7 @@ def _ask(folder: str, job: str, branch: Optional[str], owner: int) -> Optional[G
     if answer["checkpoint"] is None:
         return None
     say(f"goes on from step {answer['step']:,} of {answer['run']}")
-    return Given(os.path.join(folder, STATE_FILE), answer["checkpoint"], answer["step"], answer["createdAt"])
+    return Given(state_in(folder), answer["checkpoint"], answer["step"], answer["createdAt"])
 
 
 def _lying(path: str) -> Optional[Given]:

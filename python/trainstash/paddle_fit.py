@@ -13,11 +13,11 @@ from .ingredients import Ingredients
 from .kinds import NAMES
 from .paddle_state import ModelState
 from .recorder import recorder_of
+from .session import ARRAYS_FILE
 from .special import short
 from .watched import Watched
 from .wishes import Wishes
 
-STATE_FILE = "state.safetensors"
 _FORMAT = 1
 #: Shows how far it is; a training goes the same way without it.
 _BAR = "ProgBarLogger"
@@ -362,11 +362,11 @@ class _Epoch:
 
 
 def _write(packed: arrayfile.Packed, folder: str) -> None:
-    arrayfile.write(packed, os.path.join(folder, STATE_FILE))
+    arrayfile.write(packed, os.path.join(folder, ARRAYS_FILE))
 
 
 def _read(folder: str) -> Mapping[str, Any]:
-    path = os.path.join(folder, STATE_FILE)
+    path = os.path.join(folder, ARRAYS_FILE)
     try:
         saved: Mapping[str, Any] = arrayfile.read(path)
     except Exception as error:

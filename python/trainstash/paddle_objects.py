@@ -3,6 +3,7 @@ parameter that they belong to, since Paddle's own names for both count how many 
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -10,6 +11,8 @@ from . import ResumeError
 from .arrayfile import Array
 
 _MOST_PROBLEMS = 5
+# Elements of a tensor that is read whole to see whether it has changed.
+_SMALL = 1 << 16
 _TYPES = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}
 _SCALARS = (bool, int, float, str, type(None))
 #: Every parameter of the tracked layers by its id, such as "model.0.weight".
@@ -89,6 +92,18 @@ def buffers_of(layer: Any) -> Dict[str, Array]:
     """Buffers that the layer does not save by itself, since its constructor makes them. Some change while it trains."""
     saved = set(layer.state_dict())
     return {str(name): array_of(tensor) for name, tensor in layer.named_buffers() if name not in saved and tensor is not None}
+
+
+def mark_of(tensors: List[Any]) -> List[Any]:
+    """What differs when one of these has changed: of small ones a digest, of large ones sums on their device."""
+    marks: List[Any] = []
+    for tensor in tensors:
+        if int(tensor.size) <= _SMALL:
+            marks.append(hashlib.blake2b(tensor.numpy().tobytes(), digest_size=8).hexdigest())
+        else:
+            wide = tensor.detach().astype("float64")
+            marks.append((float(wide.sum()), float((wide * wide).sum())))
+    return marks
 
 
 def set_buffers(layer: Any, saved: Mapping[str, Any]) -> None:
@@ -305,7 +320,7 @@ def _is_schedule(value: Any) -> bool:
 
 def schedule_state(schedule: Any) -> Dict[str, Any]:
     """What a schedule saves, and the numbers in it that move and that it does not save, of the schedules inside too."""
-    own = {name: value for name, value in vars(schedule).items() if _moves(schedule, name, value)}
+    own = {name: _kept(value) for name, value in vars(schedule).items() if _moves(schedule, name, value)}
     inner = {name: schedule_state(value) for name, value in vars(schedule).items() if _is_schedule(value)}
     return {"own": own, "inner": inner}
 
@@ -322,7 +337,8 @@ def load_schedule(schedule: Any, saved: Mapping[str, Any]) -> None:
 
 def _moves(schedule: Any, name: str, value: Any) -> bool:
     """Tells what is counted from what the script made it with."""
-    if not (isinstance(value, _SCALARS) or type(value).__module__ == "numpy") or name == "verbose":
+    is_number = isinstance(value, _SCALARS) or type(value).__module__ == "numpy" or hasattr(value, "set_value")
+    if not is_number or name == "verbose":
         return False
     # A plateau remembers the rate that it has come to under the name that it was given.
     return name not in _arguments(type(schedule)) or name in ("last_epoch", "last_lr")
@@ -332,5 +348,13 @@ def _arguments(kind: Any) -> Tuple[str, ...]:
     return tuple(inspect.signature(kind.__init__).parameters)
 
 
+def _kept(value: Any) -> Any:
+    """A plateau compares with what it was given, which may be a tensor."""
+    return plain_tensor(value) if hasattr(value, "set_value") else value
+
+
 def _plain(value: Any) -> Any:
+    own = tensor_of(value)
+    if own is not None:
+        return own
     return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value

@@ -18,10 +18,19 @@ from .shared import printable
 SESSION_VARIABLE = "TRAINSTASH_SESSION"
 CHECKPOINT_FILE = "checkpoint.json"
 STATE_FILE = "state.pt"
+#: The state of a training with another framework than torch.
+ARRAYS_FILE = "state.safetensors"
 # Events that wait for a disk that takes none: twice as many as are left when they become too many.
 _MOST_PENDING = 100_000
 _RETRY_SECONDS = 1.0
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def state_in(folder: str) -> str:
+    """The path of the state in a checkpoint's folder; that of ``state.pt`` where there is none."""
+    arrays = os.path.join(folder, ARRAYS_FILE)
+    state = os.path.join(folder, STATE_FILE)
+    return arrays if os.path.exists(arrays) and not os.path.exists(state) else state
 
 
 def random_id() -> str:
