@@ -11,6 +11,7 @@ const PYTHON = resolve(import.meta.dirname, '../python');
 const ENVIRONMENTS: Record<string, (make: boolean) => PythonEnvironment> = {
   torch: currentTorch,
   huggingface: (make) => frameworkPython('huggingface', make),
+  paddle: (make) => frameworkPython('paddle', make),
 };
 
 const words = process.argv.slice(2);

@@ -151,17 +151,21 @@ class Training:
     def _run_one_epoch(self, loader: Any, callbacks: Any, mode: str, *more: Any, **named: Any) -> Any:
         if self.is_over or mode != "train":
             return dict(self._logs) if self._is_muted and not self.is_over else self._original(loader, callbacks, mode, *more, **named)
+        self._watch_data(loader)
         if self._is_muted:
             return dict(self._logs)
         if self._batches is None or not self._batches.wraps(loader, None, False):
             self._batches = Batches(self, loader, "0")
             self._batches.where = "fit"
-            dataset = getattr(loader, "dataset", None)
-            if dataset is not None:
-                self._attributes.add("data set", dataset, depth=0)
             self._batches.place.following = self._turn
         self._logs = self._original(_Epoch(self, self._batches, self._skip), callbacks, mode, *more, **named)
         return self._logs
+
+    def _watch_data(self, loader: Any) -> None:
+        """What a data set counts is state, also where this fit reads nothing of it any more."""
+        dataset = getattr(loader, "dataset", None)
+        if dataset is not None:
+            self._attributes.add("data set", dataset, depth=0)
 
     def _end(self, arguments: Any, call: Callable[[], None]) -> None:
         trained = not self._ends_at_once and self._fit.fate != FINISHED

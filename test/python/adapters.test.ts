@@ -1,4 +1,4 @@
-/** What every adapter does before there is a framework. The frameworks themselves are tested in python/tests. */
+/** Tests of the adapters without a framework. Those with the frameworks are in python/tests. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -97,6 +97,13 @@ def test_each_of_two_fits_goes_on_where_it_was(launcher: Launcher, tmp_path: Pat
     check(whole, resumed, killed.newest())
 
 
+def test_a_data_set_that_counts_goes_on_in_the_next_fit(launcher: Launcher, tmp_path: Path) -> None:
+    training = Training(launcher, tmp_path, SCRIPT, EACH_EPOCH, FITS="twice", DATA="loader counts")
+    whole, killed, resumed = training.pair(17)
+    assert killed.newest().facts["step"] == 15
+    check(whole, resumed, killed.newest())
+
+
 @pytest.mark.parametrize("net", few("same", ""))
 def test_names_that_paddle_makes_up_may_move(launcher: Launcher, tmp_path: Path, net: str) -> None:
     training = Training(launcher, tmp_path, SCRIPT, each_steps(3), NET=net, EARLIER=1)

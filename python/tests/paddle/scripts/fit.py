@@ -186,10 +186,13 @@ def callbacks():
     return [*found, ours] if "last" in CALLBACKS else [ours, *found]
 
 
+data = loader()
+
+
 def train(model, **more):
     evaluation = Data() if "eval" in CALLBACKS else None
     model.fit(
-        loader(), evaluation, epochs=EPOCHS, batch_size=BATCH, verbose=2 if "verbose" in CALLBACKS else 0, callbacks=callbacks(),
+        data, evaluation, epochs=EPOCHS, batch_size=BATCH, verbose=2 if "verbose" in CALLBACKS else 0, callbacks=callbacks(),
         accumulate_grad_batches=3 if "accumulate" in CALLBACKS else 1,
         num_workers=2 if DATA == "fit-workers" else 0,
         num_iters=int(os.environ["ITERS"]) if "ITERS" in os.environ else None,
