@@ -338,14 +338,7 @@ class Training:
             yield f"layer {path}", paddle_objects.Plain(layer)
 
     def _is_known(self, value: Any) -> bool:
-        import paddle
-
-        model = self._model
-        kinds = (paddle.Model, paddle.io.Dataset, paddle.io.DataLoader, paddle.nn.Layer, paddle.optimizer.Optimizer)
-        if value is model or isinstance(value, kinds) or value is self._callbacks:
-            return True
-        # Bars, timers and writers of Paddle's own: a training goes the same way without them.
-        return type(value).__module__.startswith(("paddle.hapi.progressbar", "paddle.optimizer", "visualdl", "wandb", "trainstash"))
+        return value is self._callbacks or paddle_objects.is_known(value)
 
 
 class _Epoch:

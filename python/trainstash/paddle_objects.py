@@ -33,6 +33,16 @@ def array_of(tensor: Any) -> Array:
     return Array(data, name)
 
 
+def is_known(value: Any) -> bool:
+    """Tells objects of Paddle that are kept in another way, or have no state of the script's."""
+    import paddle
+
+    kinds = (paddle.Model, paddle.io.Dataset, paddle.io.DataLoader, paddle.nn.Layer, paddle.optimizer.Optimizer)
+    # Bars, timers and writers: a training goes the same way without them.
+    modules = ("paddle.hapi.progressbar", "paddle.optimizer", "visualdl", "wandb", "trainstash")
+    return isinstance(value, kinds) or type(value).__module__.startswith(modules)
+
+
 def plain_tensor(value: Any) -> Any:
     """A tensor as a plain value; None for anything else."""
     import paddle

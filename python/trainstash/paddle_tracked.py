@@ -8,6 +8,7 @@ from . import ResumeError, paddle_objects
 from .adopted import Adopted
 from .paddle_random import paddle_module
 from .special import short
+from .watched import Watched
 
 
 def adopt(value: Any, objects: Mapping[str, Any]) -> Optional[Adopted]:
@@ -34,9 +35,14 @@ class _Layer(Adopted):
     def __init__(self, value: Any) -> None:
         # What distributes a layer adds nothing to its state.
         super().__init__(getattr(value, "_layers", value))
+        # Counts and the like that a forward pass keeps beside the weights.
+        self._attributes = Watched(paddle_objects.is_known, paddle_objects.plain_tensor, paddle_objects.tensor_of)
+        for path, layer in self.value.named_sublayers(include_self=True):
+            self._attributes.add(f"layer {path}", paddle_objects.Plain(layer))
 
     def state_dict(self) -> Dict[str, Any]:
         return {
+            "attributes": self._attributes.state()[0],
             **paddle_objects.layer_state(self.value),
             "buffers": paddle_objects.buffers_of(self.value),
             "gradients": paddle_objects.gradients_of(self._parameters()),
@@ -48,6 +54,7 @@ class _Layer(Adopted):
     def load_state_dict(self, saved: Any) -> None:
         paddle_objects.load_layer(self.value, saved)
         paddle_objects.set_buffers(self.value, saved["buffers"])
+        self._attributes.put_back(saved["attributes"])
         paddle_objects.set_gradients(self._parameters(), saved["gradients"])
 
     def mark(self) -> Any:
