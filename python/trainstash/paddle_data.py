@@ -36,6 +36,17 @@ def rebuild(loader: Any, place: Place) -> Optional[Any]:
     return paddle.io.DataLoader(SeededDataset(loader.dataset), batch_sampler=batches, **arguments)
 
 
+def in_step(loader: Any) -> Any:
+    """A loader without workers that is read between two steps, in the user's own order; any other as it is."""
+    paddle = paddle_module()
+    if paddle is None or not isinstance(loader, paddle.io.DataLoader) or loader.num_workers > 0:
+        return loader
+    if isinstance(loader.dataset, paddle.io.IterableDataset):
+        return loader
+    order = loader.batch_sampler if loader.batch_sampler is not None else range(len(loader.dataset))
+    return _InStep(loader, order, loader.dataset)
+
+
 def _is_known(loader: Any) -> bool:
     """Whether the order has an end, and comes from no Python generator, which cannot begin again."""
     try:
@@ -101,10 +112,16 @@ class _InStep:
 
     num_workers = 0
 
-    def __init__(self, loader: Any, batches: _Batches) -> None:
+    def __init__(self, loader: Any, batches: Any, dataset: Any = None) -> None:
         self._loader = loader
         self._batches = batches
-        self.dataset = SeededDataset(loader.dataset)
+        self.dataset = SeededDataset(loader.dataset) if dataset is None else dataset
+        self._counts = _numbers_in(loader.dataset)
+
+    @property
+    def counts(self) -> Optional[str]:
+        """The first number of the data set that has changed since this was made."""
+        return next((name for name, value in _numbers_in(self._loader.dataset).items() if self._counts.get(name) != value), None)
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -120,6 +137,10 @@ class _InStep:
         for indices in self._batches:
             parts, structure = flat._flatten_batch(fetcher.fetch(indices))
             yield flat._restore_batch([_tensor(part, loader.places) for part in parts], structure)
+
+
+def _numbers_in(dataset: Any) -> Dict[str, Any]:
+    return {name: value for name, value in getattr(dataset, "__dict__", {}).items() if isinstance(value, (bool, int, float, str))}
 
 
 def _tensor(value: Any, places: Any) -> Any:

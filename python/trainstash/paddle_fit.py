@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
-from . import ResumeError, arrayfile, paddle_objects, rng
+from . import ResumeError, arrayfile, paddle_data, paddle_objects, rng
 from .data import Batches
 from .fit import FINISHED, FRESH, Due, Fit, Place
 from .ingredients import Ingredients
@@ -149,8 +149,11 @@ class Training:
         self._save(self._fit.due_at_epoch(self._step, epochs), 0)
 
     def _run_one_epoch(self, loader: Any, callbacks: Any, mode: str, *more: Any, **named: Any) -> Any:
-        if self.is_over or mode != "train":
-            return dict(self._logs) if self._is_muted and not self.is_over else self._original(loader, callbacks, mode, *more, **named)
+        if self.is_over:
+            return self._original(loader, callbacks, mode, *more, **named)
+        if mode != "train":
+            # In Paddle's thread its draws and those of the network would take turns by chance.
+            return dict(self._logs) if self._is_muted else self._original(paddle_data.in_step(loader), callbacks, mode, *more, **named)
         self._watch_data(loader)
         if self._is_muted:
             return dict(self._logs)
@@ -198,6 +201,9 @@ class Training:
         self._skip = 0
 
     # ---- the place in the data ----
+
+    #: What the data set counts is kept with the attributes of all objects.
+    keeps_data_set = True
 
     @property
     def epoch(self) -> int:

@@ -208,6 +208,6 @@ metrics = [paddle.metric.Accuracy()] if "metrics" in CALLBACKS else []
 model.prepare(optimizer(made.parameters()), nn.CrossEntropyLoss(), metrics)
 train(model)
 if "twice" in os.environ.get("FITS", ""):
-    made[0].weight.stop_gradient = True
+    made.parameters()[0].stop_gradient = True
     train(model)
 print("FINAL", paddle.rand([1]).item(), np.random.rand(), random.random(), Note.steps, Note.evaluations)
