@@ -28,6 +28,7 @@ from .sums import sum_of
 
 # A path that is none: what is saved there comes to us.
 _OURS = "trainstash://checkpoint"
+_OF_EACH_RANK = ("callbacks", "lr_schedulers")
 _KNOWN_STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
 
 
@@ -235,6 +236,8 @@ class LightningFit:
         strategy = type(trainer.strategy).__name__
         if strategy not in _KNOWN_STRATEGIES:
             fit.lose("other", f"what {strategy} keeps by itself", "nobody has tried whether it goes on after a resume")
+        if getattr(trainer.strategy, "_ddp_kwargs", {}).get("broadcast_buffers") is False:
+            fit.lose("weights", "buffers of the other processes", "they are not the same everywhere, and those of the first are kept")
 
     def _length(self) -> Any:
         trainer = self._trainer
@@ -267,9 +270,12 @@ class LightningFit:
             state["results"] = self._sums.state() if place.batch else {}
             state["loaders"] = self._loaders.state(place.batch > 0, prefetched(self._loop))
             state["reloads"] = {name: loop.__dict__.get(name) for loop, name in self._reloads()}
-            ranks = group.gather(state)
             self._trainer.save_checkpoint(_OURS, weights_only=False)
             checkpoint, self._got = self._got, None
+            if group.several and checkpoint is not None:
+                # Of metrics that are not the same everywhere each process makes its own.
+                state["own"] = {name: checkpoint[name] for name in _OF_EACH_RANK if name in checkpoint}
+            ranks = group.gather(state)
         except Exception as error:
             fit.fail(place.step, error)
             return
@@ -315,6 +321,8 @@ class LightningFit:
         state = self._rank_state()
         if state:
             self._loaders.load(state["loaders"])
+            if self._trainer.global_rank > 0:
+                saved.update(state.get("own", {}))
         return dict(saved)
 
     def _require_loaded(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 from lightning.pytorch import __version__ as version
 from pairs import each_steps
 
-from trainings import Case, differences
+from trainings import Case, differences, full
 
 EVERY = each_steps(1)
 #: A training and the steps before which it is killed. An epoch has 16 steps.
@@ -37,9 +37,22 @@ KINDS: Dict[str, Any] = {
     "phases, killed in the second": (dict(script="phases"), ["2:21"]),
     "a learning rate that is looked for": (dict(script="tune"), ["2:21"]),
 }
+#: One of each kind of fault that there was; the full run takes them all.
+SHORT = (
+    "last batch of an epoch, early stopping on what follows",
+    "validation due at the step",
+    "plateau by epoch",
+    "loaders made anew each epoch",
+    "manual optimization",
+    "loaders by name",
+    "random numbers while reading",
+    "a callback with a deque, one without a state_dict",
+    "folds",
+    "phases, killed in the first",
+)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [name if name in SHORT else pytest.param(name, marks=full) for name in KINDS])
 def test_a_killed_training_goes_on_bit_for_bit(launcher, folder, name):
     options, kills = KINDS[name]
     whole, _, resumed = Case(launcher, folder, EVERY, **options).killed(*kills)
