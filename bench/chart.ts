@@ -41,14 +41,14 @@ export function chartOf(results: readonly Result[]): string {
     );
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
-<title>How many times better than what one would use instead</title>
+<title>Factor by which Trainstash beats the alternative</title>
 <style>
 text { font: 11px system-ui, sans-serif; fill: #333 } .small { font-size: 8.5px; fill: #777 }
 .tick { stroke: #ddd } .one { stroke: #888 } .better { fill: #2e8b57 } .worse { fill: #c0603a }
 svg { background: #fff }
 </style>
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="8" y="18">Times better than what one would use instead (right: faster or smaller)</text>
+<text x="8" y="18">Times better than the alternative (right: faster or smaller)</text>
 ${ticks.join('\n')}
 ${rows.join('\n')}
 </svg>

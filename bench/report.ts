@@ -23,7 +23,7 @@ export function writeReport(results: readonly Result[], dist: string): void {
     throw new Error(`${PAGE} no longer has the marks between which the numbers are written`);
   const parts = [
     `Measured on ${machine.date}: ${machine.processor}, ${machine.memory}, ${machine.system}. ${machine.versions.join(', ')}.`,
-    '![each of ours beside what one would use instead](pictures/benchmarks.svg)',
+    '![each result beside the alternative](pictures/benchmarks.svg)',
     table(results.filter(({ name }) => !besidePeers(name))),
     storageTable(results),
   ];

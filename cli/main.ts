@@ -11,9 +11,12 @@ import { parseCommand, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';
 import { Context } from './context.ts';
-import { paint, useColours } from './format.ts';
+import { paint, useColours, wrapped } from './format.ts';
+import { optionHelp } from './option-help.ts';
 import { brokenBy, OutputError, print, printError, printJson, watchOutput } from './output.ts';
 
+const COLUMNS = 80;
+const JSON_OPTION: Command['options'] = { json: { type: 'boolean' } };
 const DIST = dirname(fileURLToPath(import.meta.url));
 
 useColours(process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
@@ -67,8 +70,16 @@ function help(topic: string): string {
   );
 }
 
-function usageOf(name: string, { usage, summary }: Command): string {
-  return `${wrapped(`trainstash ${name}`, usage)}\n\n  ${summary}`;
+function usageOf(name: string, { usage, summary, options }: Command): string {
+  const rows = Object.entries({ ...options, ...JSON_OPTION }).map(([option, { short }]) => ({
+    names: short ? `--${option}, -${short}` : `--${option}`,
+    text: optionHelp(name, option) ?? '',
+  }));
+  const width = Math.max(...rows.map(({ names }) => names.length));
+  const lines = rows.flatMap(({ names, text }) =>
+    wrapped(text, COLUMNS - width - 4).map((line, i) => `  ${(i === 0 ? names : '').padEnd(width)}  ${line}`),
+  );
+  return [wrappedUsage(`trainstash ${name}`, usage), '', `  ${summary}`, '', ...lines].join('\n');
 }
 
 /** Wraps Markdown text in lines of at most 80 columns. */
@@ -85,13 +96,27 @@ function paragraphs(text: string): string {
 }
 
 /** Wraps a usage in lines of at most 80 columns; the text in brackets stays together. */
-function wrapped(head: string, usage: string): string {
+function wrappedUsage(head: string, usage: string): string {
   const lines = [head];
-  for (const part of usage.match(/\[[^\]]*\]…?|\S+/g) ?? []) {
-    if (lines.at(-1)!.length + 1 + part.length <= 80) lines.push(`${lines.pop()} ${part}`);
+  for (const part of usageParts(usage)) {
+    if (lines.at(-1)!.length + 1 + part.length <= COLUMNS) lines.push(`${lines.pop()} ${part}`);
     else lines.push(`    ${part}`);
   }
   return lines.join('\n');
+}
+
+/** Splits a usage at spaces outside brackets, which may be nested. Long brackets with alternatives are split too. */
+function usageParts(usage: string): string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  for (const word of usage.split(' ')) {
+    const last = parts.at(-1);
+    if (last !== undefined && (depth > 1 || (depth > 0 && last.length + word.length < COLUMNS / 2)))
+      parts[parts.length - 1] = `${last} ${word}`;
+    else if (word !== '') parts.push(word);
+    for (const character of word) depth += character === '[' ? 1 : character === ']' ? -1 : 0;
+  }
+  return parts;
 }
 
 function fail(error: unknown, json: boolean): number {

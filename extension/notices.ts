@@ -17,7 +17,7 @@ const BRANCH_NOTICES = new Set([
   'canResume',
 ]);
 const WARNINGS = { warning: vscode.window.showWarningMessage, error: vscode.window.showErrorMessage };
-const TROUBLE = new Set(['nan', 'spike', 'stalled', 'saveFailed', 'notReproduced', 'quota']);
+const TROUBLE = new Set(['nan', 'spike', 'stalled', 'saveFailed', 'notReproduced', 'rehearsed', 'quota']);
 
 export class Notices {
   /** Last status of each run, so that only changes are reported. */
@@ -43,7 +43,7 @@ export class Notices {
   notice(root: string, run: Run | null, notice: Notice): void {
     if (notice.code === 'tryingBackends') vscode.window.setStatusBarMessage(plain(notice.text), TRYING_SHOWN_MS);
     if (isLookedAt() && BRANCH_NOTICES.has(notice.code)) void this.#tellOfBranch(root, run, notice);
-    if (!TROUBLE.has(notice.code) || !wants('trouble') || !isLookedAt()) return;
+    if (!TROUBLE.has(notice.code) || notice.level === 'info' || !wants('trouble') || !isLookedAt()) return;
     const about = run ? `${plain(run.name)}: ` : '';
     void this.#tell('warning', `${about}${plain(notice.text)}`, run, run ? ['Log'] : []);
   }

@@ -1,5 +1,6 @@
 /** Converts a run to a row of the dashboard's table. Pure, and does not use `vscode`. */
 import { LIVE_STATUSES, type Params, type Run } from '../protocol/domain.ts';
+import { rehearsalText } from '../protocol/words.ts';
 import type { RunRow } from './pages/messages.ts';
 import { alarmText, canGoOn } from './text.ts';
 
@@ -29,6 +30,7 @@ export function rowOf(run: Run): RunRow {
     params: Object.fromEntries(flatten(run.params, '')),
     metrics: Object.fromEntries(metrics),
     alarm: alarmText(run),
+    rehearsal: rehearsalText(run),
     parent: run.parent?.run ?? null,
   };
 }

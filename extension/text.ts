@@ -4,7 +4,18 @@ import { type Checkpoint, LIVE_STATUSES, type Run } from '../protocol/domain.ts'
 import { missingOf } from '../protocol/ingredients.ts';
 import { hasDiverged } from '../protocol/numbers.ts';
 import { visible } from '../protocol/visible.ts';
-import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
+import {
+  age,
+  alarmIn,
+  bestText,
+  bytes,
+  counted,
+  duration,
+  integer,
+  metric,
+  percent,
+  rehearsalText,
+} from '../protocol/words.ts';
 
 export interface Look {
   description: string;
@@ -80,7 +91,7 @@ function liveParts(run: Run): string[] {
 function endedParts(run: Run, now: number): string[] {
   const at = run.step > 0 && run.status !== 'completed' ? ` at ${integer(run.step)}` : '';
   const status = run.status === 'completed' ? '' : `${run.status}${at}`;
-  return [status, bestText(run), age(run.endedAt ?? run.createdAt, now)];
+  return [status, bestText(run), rehearsalText(run), age(run.endedAt ?? run.createdAt, now)];
 }
 
 function progress(run: Run): string {

@@ -84,6 +84,8 @@ export const jobSchema = v.strictObject({
   onNaN: v.optional(v.picklist(['ignore', 'pause'])),
   /** Reaction to a value of those metrics that is far from the previous ones; `pause` ends the run in the same way. */
   onSpike: v.optional(v.picklist(['ignore', 'pause'])),
+  /** Replay of the newest part of a run when it has paused or ended and the device is free, as `trainstash verify` does. */
+  rehearse: v.optional(v.boolean()),
   /** TensorFlow.js backend. `auto` takes the fastest one that computes correctly here. */
   backend: v.optional(v.picklist(['auto', ...BACKENDS])),
   seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),

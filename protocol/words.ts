@@ -80,6 +80,11 @@ export function bestText(run: Run): string {
   return metrics.loss ? `loss ${metric(metrics.loss.last)}` : '';
 }
 
+/** Returns what the newest rehearsal of a run found, in one line; empty: there was none. */
+export function rehearsalText({ notices }: Pick<Run, 'notices'>): string {
+  return notices.findLast(({ code }) => code === 'rehearsed')?.text ?? '';
+}
+
 /** Finds the metric whose newest value is not finite, which is worth a warning; null: there is none. */
 export function alarmIn({ monitor, metrics }: Pick<Run, 'monitor' | 'metrics'>): string | null {
   return alarmingMetric(monitor, (name) => metrics[name]?.last);

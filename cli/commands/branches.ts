@@ -94,7 +94,7 @@ export const branchCommands: Record<string, Command> = {
   },
   hook: {
     summary: 'install or remove a post-checkout hook that calls sync',
-    usage: 'install | remove  [--shared]',
+    usage: 'install | remove [--shared]',
     options: { shared: { type: 'boolean' } },
     words: [1, 1],
     run: async (context) => {

@@ -67,6 +67,9 @@ export interface Launching {
   debugger?: readonly string[];
 }
 
+/** Hears of a run that has ended in a worktree, once its record says so. */
+export type OnEnded = (run: Run, root: string) => void;
+
 /** Restarts a run after a crash. */
 export type Restart = (run: string, options: LaunchOptions) => Promise<Run>;
 
@@ -75,6 +78,7 @@ export class Launcher {
   readonly #device: Device;
   readonly #barrier: Barrier;
   readonly #restart: Restart;
+  readonly #ended: OnEnded;
   readonly #live = new Map<string, LiveRun>();
   /** Runs that are being launched: a second request for the same run must not launch it twice. */
   readonly #launching = new Set<string>();
@@ -84,11 +88,12 @@ export class Launcher {
   readonly #wroteUntil = new Map<string, number>();
   #disposed = false;
 
-  constructor(context: ProjectContext, device: Device, barrier: Barrier, restart: Restart) {
+  constructor(context: ProjectContext, device: Device, barrier: Barrier, restart: Restart, ended: OnEnded) {
     this.#context = context;
     this.#device = device;
     this.#barrier = barrier;
     this.#restart = restart;
+    this.#ended = ended;
   }
 
   /** True if a run is live, launching, or waiting for a restart. */
@@ -277,6 +282,7 @@ export class Launcher {
     if (wroteFiles) this.#wroteUntil.set(`${root}\0${here.branchId}`, Date.now());
     this.#barrier.ended(root, here);
     this.#scheduleRestart(ended);
+    this.#ended(ended.run, root);
     this.#device.changed();
   }
 

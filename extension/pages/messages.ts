@@ -85,6 +85,8 @@ export interface RunRow {
   metrics: Record<string, { last: WireNumber; best: { value: number; step: number } | null }>;
   /** `loss is NaN`; empty: the loss and the monitor are finite. */
   alarm: string;
+  /** Outcome of the newest rehearsal: `rehearsed: 20 steps from step 400, equal`; empty: there was none. */
+  rehearsal: string;
   parent: string | null;
 }
 

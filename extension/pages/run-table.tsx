@@ -169,6 +169,7 @@ function cell(row: RunRow, { key, value: get }: Column) {
             {' ⚠'}
           </span>
         )}
+        {row.rehearsal && <span class="quiet"> {row.rehearsal}</span>}
       </>
     );
   if (key === 'step') return integer(row.step);

@@ -26,17 +26,6 @@ def pause(step):
 `;
 
 const SCRIPT: Record<string, string> = {
-  keras: `${HEAD}
-import keras
-class Fate(keras.callbacks.Callback):
-    step = 0
-    def on_epoch_begin(self, epoch, logs=None): self.step = epoch * 16
-    def on_train_batch_end(self, batch, logs=None): self.step += 1; die(self.step)
-    def on_epoch_end(self, epoch, logs=None): pause(self.step)
-model = keras.Model()
-x = [np.random.RandomState(i).normal(size=(4, 4)).astype('f4') for i in range(16)]
-model.fit(x, 4, callbacks=[Fate(), trainstash.keras()])
-print('FINAL', [float(v.value.astype('f8').sum()) for v in model.variables], np.random.random())`,
   paddle: `${HEAD}
 import paddle
 class Fate(paddle.callbacks.Callback):
@@ -79,23 +68,6 @@ describe.skipIf(!PYTHON)('adapters, against the documented contract of the callb
     const first = new Map(losses(whole.directory));
     for (const [step, loss] of losses(paused.directory)) expect(loss).toBe(first.get(step));
     expect(events(resumed.directory)[0]).toMatchObject({ type: 'started', totalSteps: 48, stepsPerEpoch: 16 });
-  });
-
-  test('keras: exact from the end of an epoch, partial inside one, and says so', async () => {
-    const { make, run } = runner('keras', {
-      checkpoint: { everySeconds: 0, everySteps: 10, everyEpochs: 1, onBest: false },
-    });
-    const whole = await run(make());
-    const killed = await run(make(), { DIE: '23' });
-    const boxes = inbox(killed.directory);
-    expect(boxes.map(({ facts }) => [facts.step, facts.batch, facts.grade])).toEqual([
-      [10, 10, 'partial'],
-      [16, 0, 'complete'],
-      [20, 4, 'partial'],
-    ]);
-    expect(boxes[2]!.facts.missing).toEqual(['the place in the epoch’s data'.replace('’', "'")]);
-    const resumed = await run(resumeFrom(make(), boxes[1]!));
-    expect(resumed.final).toBe(whole.final);
   });
 
   test('paddle: goes on from the end of an epoch with weights, optimizer and NumPy’s numbers', async () => {

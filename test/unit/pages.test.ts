@@ -27,6 +27,7 @@ function row(number: number, more: Partial<RunRow> = {}): RunRow {
     params: {},
     metrics: {},
     alarm: '',
+    rehearsal: '',
     parent: null,
     ...more,
   };
