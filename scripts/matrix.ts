@@ -3,13 +3,19 @@
  * compared to the bit (python/tests/matrix), in the environment of their framework. The last lines say how many came out how.
  */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { delimiter, resolve } from 'node:path';
-import { currentTorch, type PythonEnvironment } from './python-environments.ts';
+import { currentTorch, frameworkPython, frameworks, type PythonEnvironment } from './python-environments.ts';
 
 const PYTHON = resolve(import.meta.dirname, '../python');
 /** Environments of each framework's trainings. */
 const ENVIRONMENTS: Record<string, (make: boolean) => PythonEnvironment> = {
   torch: currentTorch,
+  ...Object.fromEntries(
+    frameworks()
+      .filter(({ name }) => existsSync(resolve(PYTHON, `tests/matrix/spaces/${name}.py`)))
+      .map(({ name }) => [name, (make: boolean) => frameworkPython(name, make)]),
+  ),
 };
 
 const words = process.argv.slice(2);

@@ -16,7 +16,7 @@ model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Dropout(0.2), torch
 model, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=0.01))
 loader = fabric.setup_dataloaders(DataLoader(TensorDataset(X, X[:, :1] * 2, torch.arange(64)), batch_size=4, shuffle=True))
 run = trainstash.init(model=model, optimizer=optimizer)
-for epoch in run.epochs(3):
+for _epoch in run.epochs(3):
     for x, y, ids in run.batches(loader):
         loss = torch.nn.functional.mse_loss(model(x), y)
         optimizer.zero_grad()
