@@ -37,7 +37,6 @@ from .sums import sum_of
 
 # A path that is none: what is saved there comes to us.
 _OURS = "trainstash://checkpoint"
-_KNOWN_STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
 
 
 class LightningFit:
@@ -248,9 +247,6 @@ class LightningFit:
             trainer.global_step, trainer.current_epoch, total, per_epoch, params_of(trainer.lightning_module), monitor_of(trainer.callbacks)
         )
         self._loaders.rank, self._loaders.world = self._recorder.group.rank, self._recorder.group.world
-        strategy = type(trainer.strategy).__name__
-        if strategy not in _KNOWN_STRATEGIES:
-            fit.lose("other", f"what {strategy} keeps by itself", "nobody has tried whether it goes on after a resume")
         if getattr(trainer.strategy, "_ddp_kwargs", {}).get("broadcast_buffers") is False:
             fit.lose("weights", "buffers of the other processes", "they are not the same everywhere, and those of the first are kept")
 
