@@ -76,7 +76,8 @@ function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts)
   on('daemonLog', () => vscode.window.showTextDocument(vscode.Uri.file(statePaths().log)));
   on('setUpGpu', async () => {
     const root = await app.chooseRoot();
-    if (root) await setUpGpu(app.dist, root);
+    const backend = root && (await chooseBackend());
+    if (backend) await setUpGpu(app.dist, root, backend);
   });
   on('showRuns', () => vscode.commands.executeCommand('trainstash.runs.focus'));
   on('more', async (node: Node) => {
@@ -105,9 +106,27 @@ function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts)
   });
 }
 
+/** Only Linux has a choice: the binding to TensorFlow is built for no other system. */
+async function chooseBackend(): Promise<string | undefined> {
+  if (process.platform !== 'linux') return 'webgpu';
+  const picked = await vscode.window.showQuickPick(
+    [
+      { label: 'WebGPU', detail: 'GPUs of any vendor, by their Vulkan driver; 130 MB from npm', backend: 'webgpu' },
+      {
+        label: 'TensorFlow',
+        detail: 'NVIDIA GPUs, by CUDA; the one of your Python, or from PyPI',
+        backend: 'tensorflow',
+      },
+    ],
+    { title: 'Set Up GPU Backend', placeHolder: 'What TensorFlow.js trains on' },
+  );
+  return picked?.backend;
+}
+
 /** Installs the GPU backend in a terminal: it fetches a package for a minute, so the user can read along and stop it. */
-async function setUpGpu(dist: string, root: string): Promise<void> {
-  const run = new vscode.ProcessExecution(process.execPath, [join(dist, 'trainstash.js'), 'gpu'], {
+async function setUpGpu(dist: string, root: string, backend: string): Promise<void> {
+  const words = ['backend', 'install', backend];
+  const run = new vscode.ProcessExecution(process.execPath, [join(dist, 'trainstash.js'), ...words], {
     cwd: root,
     env: { ELECTRON_RUN_AS_NODE: '1' },
   });

@@ -1,8 +1,9 @@
 /** Loads the user's training module with the single copy of TensorFlow.js behind its imports. */
-import { existsSync } from 'node:fs';
-import { registerHooks } from 'node:module';
+import { existsSync, readFileSync } from 'node:fs';
+import { registerHooks, stripTypeScriptTypes } from 'node:module';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { compileFunction } from 'node:vm';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { tfDirectory } from './tf.ts';
 import type { Training } from './training.ts';
@@ -31,7 +32,28 @@ export function useBuiltInTensorflow(): void {
       if (replacement) return { url: pathToFileURL(join(tfDirectory, 'tf', replacement)).href, shortCircuit: true };
       return next(specifier, context);
     },
+    load: (url, context, next) => next(url, { ...context, format: formatOf(url, context.format) }),
   });
+}
+
+/**
+ * Returns the format to load a file of the user as. `npm init` writes `"type": "commonjs"`, under which Node refuses the
+ * `export` of every guide; a file that is no CommonJS is loaded as the ES module that it is.
+ */
+function formatOf(url: string, format: string | null | undefined): string | null | undefined {
+  const esModule = format === 'commonjs' ? 'module' : format === 'commonjs-typescript' ? 'module-typescript' : null;
+  if (esModule === null || !url.startsWith('file:') || url.includes('/node_modules/')) return format;
+  const path = fileURLToPath(url);
+  if (/\.c[jt]s$/.test(path)) return format;
+  try {
+    const source = readFileSync(path, 'utf8');
+    const code = esModule === 'module' ? source : stripTypeScriptTypes(source);
+    compileFunction(code, ['exports', 'require', 'module', '__filename', '__dirname']);
+    return format;
+  } catch {
+    // A file that is broken either way is reported as the module that it was meant to be.
+    return esModule;
+  }
 }
 
 /** Loads a module; `file` is relative to `cwd`. Throws `moduleInvalid` with file, line and what to do. */

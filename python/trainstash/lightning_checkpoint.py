@@ -52,6 +52,12 @@ class Loaded:
         return [*before, f"the resume from step {self.own['step']:,} went without {'; '.join(without)}"] if without else before
 
 
+def is_cast(module: Any, weights: Mapping[str, Any]) -> bool:
+    """Tells whether weights have another dtype than the module has while they are loaded."""
+    now = module.state_dict()
+    return any(name in now and getattr(now[name], "dtype", None) != getattr(value, "dtype", None) for name, value in weights.items())
+
+
 class Places:
     """Knows the places of Lightning's checkpoint."""
 

@@ -15,7 +15,7 @@ from . import ResumeError, rng
 from .fit import Due, Fit, Place
 from .fit_record import FINISHED, FRESH, RESUMED
 from .ingredients import LOST, Ingredients, sentence
-from .lightning_checkpoint import OF_EACH_RANK, Loaded, Places, drop_odd_hyper_parameters, monitor_of, own_terms, params_of
+from .lightning_checkpoint import OF_EACH_RANK, Loaded, Places, drop_odd_hyper_parameters, is_cast, monitor_of, own_terms, params_of
 from .lightning_data import Loaders, prefetched
 from .lightning_loops import (
     Wraps,
@@ -49,6 +49,7 @@ class LightningFit:
         self._loop = trainer.fit_loop
         self._marker: Any = None
         self._loaded: Optional[Loaded] = None
+        self._exact: Optional[Dict[str, Any]] = None
         self._got: Optional[Dict[str, Any]] = None
         self._surroundings: Optional[Surroundings] = None
         self._sums: Any = None
@@ -321,7 +322,10 @@ class LightningFit:
             self._fit.lose("other", text, "")
         if loaded.state:
             self._loaders.load(loaded.state["loaders"])
-        return dict(loaded.saved)
+        given = dict(loaded.saved)
+        if is_cast(self._trainer.lightning_module, loaded.saved["state_dict"]):
+            self._exact = given
+        return given
 
     def _require_loaded(self) -> Loaded:
         if self._loaded is None:
@@ -351,6 +355,10 @@ class LightningFit:
 
     def _put_back(self, state: Mapping[str, Any]) -> None:
         assert self._surroundings is not None
+        if self._exact is not None:
+            # Lightning makes the module of its precision once the weights are loaded, and rounds them before that.
+            self._trainer.lightning_module.load_state_dict(self._exact["state_dict"], strict=False)
+            self._exact = None
         for name, why in self._surroundings.put_back(state, self._inside):
             self._fit.lose("random", f"random numbers of {name}", why)
 

@@ -14,8 +14,8 @@ from .kinds import NAMES
 _KNOWN_CALLBACKS = frozenset(
     """BackboneFinetuning BaseFinetuning BatchSizeFinder Checkpoint DeviceStatsMonitor EarlyStopping EMAWeightAveraging
     GradientAccumulationScheduler LambdaCallback LearningRateFinder LearningRateMonitor ModelCheckpoint ModelSummary
-    OnExceptionCheckpoint ProgressBar RichModelSummary RichProgressBar StochasticWeightAveraging ThroughputMonitor Timer
-    TQDMProgressBar WeightAveraging""".split()
+    OnExceptionCheckpoint ProgressBar RichModelSummary RichProgressBar ThroughputMonitor Timer TQDMProgressBar
+    WeightAveraging""".split()
 )
 _PACKAGES = ("lightning", "pytorch_lightning")
 

@@ -45,7 +45,7 @@ describe('a native package that', () => {
 
   for (const [fault, reason] of [
     ['noGpu', /not on a GPU: it was built for CUDA 11\.2 with cuDNN 8\.1/],
-    ['notFetched', /library was not fetched.*npm rebuild @tensorflow\/tfjs-node-gpu/],
+    ['notFetched', /library was not downloaded.*npm rebuild @tensorflow\/tfjs-node-gpu/],
     ['crashes', /was ended by SIGABRT \(CUDA error: out of memory\)|ended by SIGABRT/],
     ['registersNothing', /registered no backend/],
     ['wrong', /computes gradient of tanh wrongly|losses of a small training differ/],
@@ -91,7 +91,7 @@ describe('auto', () => {
     const told: string[] = [];
     const tell = (text: string) => void told.push(text);
     const chosen = await open().choose(request({ tell }));
-    expect(told).toEqual([expect.stringContaining('once, what TensorFlow.js can train on (tfjs-node-gpu, wasm)')]);
+    expect(told).toEqual([expect.stringContaining('once (tfjs-node-gpu, wasm)')]);
     // The fake is plain JavaScript, which is slower than wasm.
     expect(chosen).toMatchObject({
       backend: 'wasm',

@@ -6,9 +6,21 @@ const WORKS = `
 const util = require('util');
 const tf = require('@tensorflow/tfjs');
 const Cpu = tf.findBackend('cpu').constructor;
-class Native extends Cpu {
-  constructor() { super(); this.isUsingGpuDevice = true; }
+// The form that the real package has: compiled to ES5, its constructor calls the base without new.
+const Base = tf.KernelBackend;
+function Native() {
+  const self = Base.call(this) || this;
+  // A library of plain JavaScript inside.
+  const cpu = new Cpu();
+  for (let of = Cpu.prototype; of !== Object.prototype; of = Object.getPrototypeOf(of))
+    for (const name of Object.getOwnPropertyNames(of))
+      if (name !== 'constructor' && !Object.hasOwn(self, name)) Object.defineProperty(self, name, Object.getOwnPropertyDescriptor(of, name));
+  for (const name of Object.keys(cpu)) self[name] = cpu[name];
+  self.isUsingGpuDevice = true;
+  return self;
 }
+Object.setPrototypeOf(Native, Base);
+Native.prototype = Object.create(Base.prototype, { constructor: { value: Native } });
 tf.registerBackend('tensorflow', () => new Native(), 3);
 for (const kernel of tf.getKernelsForBackend('cpu'))
   tf.registerKernel({
