@@ -26,6 +26,7 @@ from .lightning_loops import (
     no_logger,
     not_restarting,
     reload_epochs,
+    set_batch_number,
     set_reload_epochs,
     set_sampler_epochs,
 )
@@ -350,6 +351,7 @@ class LightningFit:
             set_reload_epochs(self._loop, state["reloads"])
             if self._inside:
                 self._trainer._logger_connector._first_loop_iter = False
+                set_batch_number(self._loop)
         self._metrics.arrived(self._trainer.callback_metrics)
         self._loaders.arrived()
 

@@ -102,6 +102,13 @@ def set_sampler_epochs(loop: Any) -> None:
             set_epoch(loader, loop.epoch_progress.current.processed)
 
 
+def set_batch_number(loop: Any) -> None:
+    """Lets a ``training_step`` that asks for its batches itself count on from those that are used up."""
+    iterator = getattr(loop._combined_loader, "_iterator", None)
+    if isinstance(getattr(iterator, "_idx", None), int):
+        iterator._idx = loop.epoch_loop.batch_progress.current.ready
+
+
 def reload_epochs(loop: Any) -> Dict[str, Any]:
     """Reads in which epochs loaders were made last, where Lightning makes them anew after some."""
     if not loop.trainer.reload_dataloaders_every_n_epochs:

@@ -38,6 +38,7 @@ MORE: Dict[str, Any] = {
     "workers that stay": (dict(data="noise", workers=2, persistent=True), [21]),
     "a generator of the loader's own": (dict(data="generator"), [37]),
     "steps, not epochs, killed twice": (dict(trainer={"max_steps": 40}, epochs=-1), [32, 35]),
+    "doubles": (dict(trainer={"precision": "64-true"}), [21]),
     "positional arguments": (dict(script="positional"), [21]),
     "a data module": (dict(script="data module"), [21]),
     "folds, killed at a fit's first step": (dict(script="folds"), ["3:0"]),
