@@ -42,7 +42,7 @@ export class Actions {
     registerExporting(app, context);
     registerComparing(app, context);
     registerBranches(app, context, () => parts.stashes.redraw());
-    registerSight(app, context, parts);
+    registerViews(app, context, parts);
     registerDiffPage(app, context);
     registerCheckpointFiles(app, context);
     JobTasks.register(app, context);
@@ -56,7 +56,7 @@ export class Actions {
 }
 
 /** Registers commands for the views, their rows, and the daemon behind them. */
-function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts): void {
+function registerViews(app: App, context: vscode.ExtensionContext, parts: Parts): void {
   const { runs, tree, status, notices, openFolders } = parts;
   const dashboards = new Dashboards(app, context);
   const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
@@ -99,7 +99,7 @@ function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts)
     const { shown } = status;
     const root = shown && notices.rootOf(shown.run);
     if (!root) return;
-    status.looked(shown.run.id);
+    status.markSeen(shown.run.id);
     const node = tree.nodeOfRun(root, shown.run.id);
     if (shown.click === 'show') await reveal(node);
     else await vscode.commands.executeCommand(`trainstash.${shown.click}`, node);

@@ -81,7 +81,7 @@ describe('what was asked for', () => {
     ['an unknown param', ['run', 'small', '-p', 'learningrate=1'], 'paramUnknown', /did you mean "learningRate"/],
     ['a param of another type', ['run', 'small', '-p', 'epochs=many'], 'paramInvalid', /"epochs" must be a number/],
     [
-      'an unknown back end',
+      'an unknown backend',
       ['run', 'small', '--backend', 'cuda'],
       'paramInvalid',
       /Known: auto, webgpu, tfjs-node-gpu, tfjs-node, wasm, cpu/,

@@ -91,7 +91,7 @@ describe('an agent', () => {
     });
     expect(await refused.call('start_run', { job: 'small', params: { epochs: 1 } })).toMatchObject({
       error: true,
-      text: expect.stringContaining('said no'),
+      text: expect.stringContaining('declined'),
     });
     expect(asked).toEqual([
       `Start the job "small"?\nCommand: "small.ts"\nFolder: "${fixture.root}"\nParams:\n- "epochs" = "1"`,
@@ -150,7 +150,7 @@ describe('an agent', () => {
     expect((await show(client, fixture, fork.id)).run.params.learningRate).toBe(0.5);
   });
 
-  test('may start so many runs, and is told so after that', async () => {
+  test('may start a limited number of runs, and is told so after that', async () => {
     const fixture = makeFixture();
     await openProject(fixture);
     const { call, ask } = await agent(fixture, null, '--yes', '--max-runs', '1');
