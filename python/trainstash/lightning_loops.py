@@ -104,7 +104,7 @@ def set_sampler_epochs(loop: Any) -> None:
 
 def set_batch_number(loop: Any) -> None:
     """Lets a ``training_step`` that asks for its batches itself count on from those that are used up."""
-    iterator = getattr(loop._combined_loader, "_iterator", None)
+    iterator: Any = getattr(loop._combined_loader, "_iterator", None)
     if isinstance(getattr(iterator, "_idx", None), int):
         iterator._idx = loop.epoch_loop.batch_progress.current.ready
 
