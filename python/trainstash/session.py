@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -21,6 +22,8 @@ STATE_FILE = "state.pt"
 # Events that wait for a disk that takes none: twice as many as are left when they become too many.
 _MOST_PENDING = 100_000
 _RETRY_SECONDS = 1.0
+# More than the longest line of an event.
+_LAST_BYTES = 1_000_000
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -73,7 +76,7 @@ class Session:
         self.alone = alone
         self._events = os.open(self.file("events.ndjson"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._lock = threading.Lock()
-        self._seq = 0
+        self._seq = _newest_number(self.file("events.ndjson"))
         self._pending: List[bytes] = []
         self._full = False
         self._retry_at = 0.0
@@ -171,6 +174,17 @@ class Session:
             write_json(self.file("exit.json"), record, durable=True)
         except OSError:
             self.once("exit", "how the run ended could not be written down")
+
+
+def _newest_number(path: str) -> int:
+    """The number of the last event that a process before this one has told in this session; a reader skips smaller ones."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - _LAST_BYTES))
+            found = re.findall(rb'^{"seq":(\d+)', file.read(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[-1]) if found else 0
 
 
 def write_end(session: Session, step: int) -> None:
