@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
 
-from . import arrayfile, ptfile, ptread
+from . import arrayfile, elastic, ptfile, ptread
 from .ingredients import Ingredients, described
 from .session import ARRAYS_FILE, CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
 from .sharded import Shards
@@ -192,6 +192,7 @@ class Checkpoints:
             write_json(os.path.join(temporary, CHECKPOINT_FILE), lacks.settle(), durable=True)
             sync_folder(temporary)
             session.sync()
+            elastic.keep(inbox, temporary, name)
             os.rename(temporary, os.path.join(inbox, name))
             sync_folder(inbox)
             self._parent = str(facts["id"])
@@ -203,6 +204,7 @@ class Checkpoints:
             self._failed = True
             return False
         try:
+            elastic.forget_older(inbox)
             prune(session.inbox, self.monitor)
         except OSError:
             pass  # It is pruned after the next one.
