@@ -10,6 +10,11 @@ import { noticesOf, packagesOf } from './notices.mjs';
 import { rewriteSourceMaps } from './source-maps.mjs';
 import { watchSources } from './watch-sources.mjs';
 
+/** What the native packages extend. They are compiled to functions, which call what they extend without `new`. */
+const EXTENDED = ['KernelBackend', 'CustomCallback'];
+const CALLABLE = `const callable = (Class) =>
+  new Proxy(Class, { apply: (_, self, args) => Reflect.construct(Class, args, self?.constructor ?? Class) });`;
+
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const require = createRequire(join(root, 'package.json'));
@@ -160,8 +165,13 @@ function writeNamespaces() {
   const names = (namespace) =>
     Object.keys(namespace).filter((name) => /^[A-Za-z_$][\w$]*$/.test(name) && name !== 'default');
   const module = (parts) => {
-    const lines = ["import tf from '../tf.cjs';"];
-    for (const [part, list] of parts) lines.push(`export const { ${list.join(', ')} } = tf.${part};`);
+    const lines = ["import tf from '../tf.cjs';", CALLABLE];
+    for (const [part, list] of parts) {
+      const asTheyAre = list.filter((name) => !EXTENDED.includes(name));
+      lines.push(`export const { ${asTheyAre.join(', ')} } = tf.${part};`);
+      for (const name of list.filter((each) => EXTENDED.includes(each)))
+        lines.push(`export const ${name} = callable(tf.${part}.${name});`);
+    }
     return lines.join('\n');
   };
   const coreNames = names(core);

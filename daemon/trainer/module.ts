@@ -1,7 +1,7 @@
 /** Loads the user's training module, with our one copy of TensorFlow.js behind its imports. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
-import { join, resolve } from 'node:path';
+import { dirname, extname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { tfDirectory } from './tf.ts';
@@ -82,7 +82,26 @@ function explain(error: unknown, path: string): TrainstashError {
       );
     return invalid(place.file, `it imports "${asPath}", which is not there`, place.line);
   }
+  const folder = error instanceof SyntaxError && MODULE_SYNTAX.test(message) ? commonJsPackage(place.file) : null;
+  if (folder !== null)
+    return invalid(
+      place.file,
+      `it has \`import\` or \`export\`, and ${join(folder, 'package.json')} says "type": "commonjs" (\`npm init\` writes that), which forbids them. Take that line out, make it "module", or give the file the ending ${extname(place.file).replace(/(?=[jt]s$)/, 'm')}`,
+      place.line,
+    );
   return invalid(place.file, firstLine(message ?? String(error)), place.line);
+}
+
+/** What Node says where a file is read as CommonJS and is none. */
+const MODULE_SYNTAX = /token 'export'|Cannot use import statement|import\.meta|await is only valid/;
+
+/** Folder of the package that a file belongs to, if that says outright that its files are CommonJS. */
+function commonJsPackage(file: string): string | null {
+  for (let folder = dirname(file); ; folder = dirname(folder)) {
+    const path = join(folder, 'package.json');
+    if (existsSync(path)) return /"type"\s*:\s*"commonjs"/.test(readFileSync(path, 'utf8')) ? folder : null;
+    if (folder === dirname(folder)) return null;
+  }
 }
 
 /** The first place in the stack that is the user's own code. */

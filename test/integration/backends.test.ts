@@ -43,6 +43,10 @@ describe('a native package that', () => {
     expect(finding.stepMs).toBeGreaterThan(0);
   });
 
+  test('is compiled to functions, as the real one is, can extend our classes', async () => {
+    expect(await findingOf('oldClasses')).toMatchObject({ problem: null, missing: null });
+  });
+
   for (const [fault, reason] of [
     ['noGpu', /not on a GPU: it was built for CUDA 11\.2 with cuDNN 8\.1/],
     ['notFetched', /library was not fetched.*npm rebuild @tensorflow\/tfjs-node-gpu/],

@@ -22,6 +22,22 @@ if (!tf.setBackend('tensorflow')) throw new Error('Could not initialize TensorFl
 
 export const NATIVE_FAULTS = {
   works: WORKS,
+  // As its release is compiled: classes are functions, and call what they extend without `new`.
+  oldClasses: WORKS.replace(
+    /class Native[\s\S]*?\n}/,
+    `function Native() {
+  var self = Base.call(this) || this;
+  self.isUsingGpuDevice = true;
+  Object.assign(self, new Cpu(), { data: new tf.DataStorage(self, tf.engine()) });
+  return self;
+}
+var Base = tf.KernelBackend;
+Object.setPrototypeOf(Native, Base);
+Native.prototype = Object.create(Base.prototype, { constructor: { value: Native } });
+for (const name of Object.getOwnPropertyNames(Cpu.prototype))
+  if (name !== 'constructor') Native.prototype[name] = Cpu.prototype[name];
+`,
+  ),
   noGpu: WORKS.replace('isUsingGpuDevice = true', 'isUsingGpuDevice = false'),
   notFetched:
     'throw new Error("The Node.js native addon module (tfjs_binding.node) can not be found at path: lib/napi-v8/tfjs_binding.node.");',
