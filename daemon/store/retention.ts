@@ -25,7 +25,7 @@ export function keptBecause(
   const byStep = [...checkpoints].sort((a, b) => a.step - b.step || a.createdAt - b.createdAt);
   // By time: where a training began anew, the newest have the lower steps.
   const byTime = [...checkpoints].sort(byAge);
-  const whole = byTime.filter(isWhole);
+  const whole = wholeOf(byTime);
   const good = whole.filter((checkpoint) => !isDiverged(checkpoint, policy.monitor));
   const last = -Math.max(1, policy.last);
   // Those of diverged states are among the newest, too, but take the place of no good one; one that lacks a part takes
@@ -75,12 +75,12 @@ export function isDiverged(checkpoint: Pick<Checkpoint, 'metrics'>, monitor: Mon
   return hasDiverged(monitor, (metric) => checkpoint.metrics[metric]);
 }
 
-/** Finds what a resume goes on from: the newest that has all of its parts and has not diverged, or the newest at all. */
+/** Finds what a resume goes on from: the newest that has all that others have and has not diverged, or the newest at all. */
 export function newestGood(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Checkpoint | undefined {
   const byTime = [...checkpoints].sort(byAge);
   const sound = byTime.filter((checkpoint) => !isDiverged(checkpoint, monitor));
   // Half of a sound state is worth more than all of a diverged one.
-  return sound.findLast(isWhole) ?? sound.at(-1) ?? byTime.findLast(isWhole) ?? byTime.at(-1);
+  return wholeOf(sound).at(-1) ?? sound.at(-1) ?? wholeOf(byTime).at(-1) ?? byTime.at(-1);
 }
 
 /** Returns those that are newer, in order of their age. */
@@ -94,8 +94,18 @@ export function lastOf(checkpoints: readonly Checkpoint[], monitor: Monitor | nu
   return last ? { id: last.id, step: last.step, grade: last.grade } : null;
 }
 
-function isWhole({ lacks }: Pick<Checkpoint, 'lacks'>): boolean {
-  return !lacks?.length;
+/**
+ * Leaves out those with less in them than others have: files of a series that lacks one, and files without the optimizer's state
+ * beside files that have it. A script that saves its best weights, samples or debris beside its checkpoints cannot resume from those.
+ */
+function wholeOf(checkpoints: readonly Checkpoint[]): Checkpoint[] {
+  const inParts = checkpoints.filter(({ lacks }) => !lacks?.length);
+  const withOptimizer = inParts.filter(keepsOptimizer);
+  return withOptimizer.length > 0 ? withOptimizer : inParts;
+}
+
+export function keepsOptimizer({ ingredients }: Pick<Checkpoint, 'ingredients'>): boolean {
+  return ingredients?.some(({ kind, state }) => kind === 'optimizer' && state !== 'lost') ?? true;
 }
 
 /** The oldest first; those of one time by their steps. */
