@@ -1,9 +1,10 @@
 /** Looks into a checkpoint file for a client. */
+import { stat } from 'node:fs/promises';
 import type { FileInspection, InspectionCursor } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { LookFailed } from './child.ts';
 import { type LookingPool, URGENT } from './pool.ts';
-import { LIST_LIMITS, type ListRequest, STATISTICS_LIMITS, WHOLE_LIMITS, type WholeRequest } from './requests.ts';
+import { LIST_LIMITS, type ListRequest, statisticsLimits, WHOLE_LIMITS, type WholeRequest } from './requests.ts';
 
 /** A file that is being written is looked at so often before that is said. */
 const TRIES = 3;
@@ -30,7 +31,7 @@ export async function inspect(
     try {
       return await pool.ask<FileInspection>(who, path, {
         request,
-        limits: statistics ? STATISTICS_LIMITS : LIST_LIMITS,
+        limits: statistics ? statisticsLimits(await bytesAt(path)) : LIST_LIMITS,
         signal,
       });
     } catch (error) {
@@ -40,6 +41,12 @@ export async function inspect(
       throw unreadable(path, error.message);
     }
   }
+}
+
+/** Of a folder the shards together are what is read. */
+async function bytesAt(path: string): Promise<number> {
+  const found = await stat(path).catch(() => null);
+  return found?.isDirectory() ? Number.POSITIVE_INFINITY : (found?.size ?? 0);
 }
 
 /** Whether a file is complete. True as well where its structure cannot be looked at: then it is what it is. */
