@@ -58,9 +58,11 @@ export class Runs {
     this.#context = context;
     this.#device = device;
     this.#barrier = barrier;
-    this.#launcher = new Launcher(context, device, barrier, (run, options) =>
-      this.resume({ run, ...options, accept: true }),
-    );
+    this.#launcher = new Launcher(context, device, barrier, {
+      plan: (run, launch, environment) => this.queued.planRestart(run, launch, environment),
+      start: (run, options) => this.resume({ run, ...options, accept: true }),
+      drop: (run) => this.queued.remove(run),
+    });
     const wordsOf = (run: string) => this.#commands.get(run);
     this.queued = new QueuedRuns({ context, launcher: this.#launcher, barrier, wordsOf, ownEnvironment });
   }
