@@ -88,6 +88,6 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     const { id } = await untilStatus(client, fixture, '1', 'completed');
     const { run, sessions } = await client.request(m.runShow, { root: fixture.root, run: id });
     expect(sessions[2]!.resumedFrom).toMatchObject({ step: 20 });
-    expect(run.notices.at(-1)!.text).toContain('went on by itself, at step 21');
+    expect(run.notices.at(-1)!.text).toContain('resumed by itself at step 21');
   });
 });
