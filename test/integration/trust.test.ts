@@ -51,9 +51,9 @@ async function restarted({ fixture, client }: { fixture: Fixture; client: Client
   return fixture.connect();
 }
 
-/** All files of a store with their bytes, but for SQLite's own and its owner's. */
+/** All files of a store with their bytes, but for SQLite's own, its owner's, and what git knows of the worktree. */
 function recordsIn(store: string): [name: string, state: string][] {
-  const isOfSqlite = (name: string) => /^(objects|catalog)\.db|^owner|^$/.test(name);
+  const isOfSqlite = (name: string) => /^(objects|catalog)\.db|^owner|^code\.git\/index|^$/.test(name);
   return [...stateOf(store)].flatMap(([name, state]) => (isOfSqlite(name) ? [] : [[name, state.split(' ')[0]!]]));
 }
 
