@@ -1,30 +1,30 @@
-/** The last step before a file is opened whose name somebody else has written down. */
+/** Resolves file names from outside, as the last step before the file is opened. */
 import { lstatSync, type Stats } from 'node:fs';
 import { join, sep } from 'node:path';
 import { TrainstashError } from '../protocol/errors.ts';
 import { nameProblem } from '../protocol/names.ts';
 
-/** Names that Windows takes for a device, whatever ending follows. */
+/** Names that Windows treats as devices, whatever extension follows. */
 const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])$/i;
 const FORBIDDEN_ON_WINDOWS = /[<>:"|?*\\\p{Cc}]/u;
 const SHOWN_CHARACTERS = 200;
 
 export interface InsideOptions {
-  /** Folders below, by their names from there, that are links and may be followed: whoever owns the folder has said so. */
+  /** Links to folders that may be followed, by their names relative to the folder: its owner has allowed them. */
   links?: ReadonlySet<string>;
-  /** A link where the file is to be: refused unless the caller never opens what is there without a look. */
+  /** Allows a link in the place of the file itself; only for callers that never open it without checking. */
   atEnd?: 'link';
-  /** For many names below one folder: what was looked at on their ways, which is not looked at again. */
+  /** Paths that were checked already and are not checked again; for many names below one folder. */
   seen?: Set<string>;
   platform?: NodeJS.Platform;
 }
 
 /**
- * Gives the path of `name` below `folder`. Throws `unsafeName` for a name that leads out of it, by itself or through a link, and for
- * one that this system takes for something else. Bytes are taken as they are, with `/`, for names that are no UTF-8.
+ * Returns the path of `name` below `folder`. Throws `unsafeName` if the name leads out of the folder, by itself or through a link,
+ * or if this system takes it for something else. Names that are not UTF-8 are passed as bytes, with `/`.
  *
- * It says what is so now: call it right before the file is opened, made or removed. Whoever can change the folder
- * meanwhile is the user, who can write anywhere.
+ * The check holds for this moment: call it right before the file is opened, created or removed. Only the user, who can write
+ * anywhere, can change the folder in between.
  */
 export function inside<T extends string | Buffer>(folder: string, name: T, options: InsideOptions = {}): T {
   const text = typeof name === 'string' ? name : name.toString('latin1');
@@ -34,18 +34,18 @@ export function inside<T extends string | Buffer>(folder: string, name: T, optio
 }
 
 function problemOf(name: string | Buffer, text: string, { platform = process.platform }: InsideOptions): string | null {
-  // Names of git hide behind code points of several bytes.
+  // In a byte name, the code points that hide `.git` take several bytes.
   const problem = nameProblem(text) ?? (typeof name === 'string' ? null : nameProblem(name.toString()));
   if (problem !== null || platform !== 'win32') return problem;
   for (const part of text.split('/')) {
-    if (FORBIDDEN_ON_WINDOWS.test(part)) return 'it has a character that Windows does not allow';
-    if (/[. ]$/.test(part)) return 'a part of it ends in a dot or a blank, which Windows leaves out';
+    if (FORBIDDEN_ON_WINDOWS.test(part)) return 'it contains a character that Windows does not allow';
+    if (/[. ]$/.test(part)) return 'a part of it ends in a dot or a space, which Windows drops';
     if (DEVICE.test(part.split('.')[0]!.trimEnd())) return 'it is the name of a device';
   }
   return null;
 }
 
-/** Looks at what lies on the way. A part that is not there yet leads nowhere. */
+/** Checks each part of the path. A part that does not exist yet leads nowhere. */
 function pathProblem(folder: string, name: string | Buffer, text: string, options: InsideOptions): string | null {
   const parts = text.split('/');
   for (let i = 1; i <= parts.length; i++) {
@@ -56,7 +56,7 @@ function pathProblem(folder: string, name: string | Buffer, text: string, option
     if (!stat) return null;
     if (stat.isSymbolicLink()) {
       if (isLast || !options.links?.has(part)) return `"${part}" is a link`;
-    } else if (!isLast && !stat.isDirectory()) return `"${part}" is a file and no folder`;
+    } else if (!isLast && !stat.isDirectory()) return `"${part}" is a file, not a folder`;
     options.seen?.add(part);
   }
   return null;
@@ -75,7 +75,7 @@ function refused(folder: string, name: string, problem: string): TrainstashError
   const shown = JSON.stringify(name.slice(0, SHOWN_CHARACTERS)).replaceAll(/\p{C}/gu, '\ufffd');
   return new TrainstashError(
     'unsafeName',
-    `${shown} was not touched below ${folder}: ${problem}. Nothing outside of that folder was read or written. A store that holds such a name was damaged, or made to do harm: \`trainstash fsck\` lists what is wrong with it.`,
+    `${shown} is not a safe name in ${folder}: ${problem}. It was not touched, and nothing outside that folder was read or written. A store with such a name is damaged or malicious: \`trainstash fsck\` lists its problems.`,
     { name, folder, problem },
   );
 }

@@ -1,7 +1,7 @@
-"""Checkpoints of a real training, as a script writes them: `adam_training.py FOLDER DIGITS-MODULE`.
+"""Writes checkpoints of a real training, as a script would: `adam_training.py FOLDER DIGITS-MODULE`.
 
-An MLP learns the handwritten digits with Adam, float32. FOLDER/main-1.pt … main-20.pt are 30 steps apart; FOLDER/fork-11.pt … fork-15.pt
-go on from main-10 with another learning rate. Each is torch.save of weights and optimizer, some 45 MB."""
+An MLP learns the handwritten digits with Adam in float32. FOLDER/main-1.pt … main-20.pt are 30 steps apart; FOLDER/fork-11.pt …
+fork-15.pt continue from main-10 with another learning rate. Each is a torch.save of weights and optimizer, about 45 MB."""
 
 import os
 import sys

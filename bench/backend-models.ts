@@ -1,4 +1,4 @@
-/** The models whose steps are timed on each back end; `backend_models.py` has the same for PyTorch. */
+/** Models whose steps are timed on each backend; `backend_models.py` has the same for PyTorch. */
 import type { Tensor, Tensor2D, Tensor3D, Variable } from '@tensorflow/tfjs-core';
 import { losses } from '../daemon/trainer/losses.ts';
 import { makeOptimizer } from '../daemon/trainer/optimizers.ts';
@@ -46,7 +46,7 @@ const BUILD: Record<ModelName, () => Built> = {
 };
 
 export interface Stepper {
-  /** One step of Adam; the loss is read, as the trainer does. */
+  /** Takes one step of Adam and reads the loss, as the trainer does. */
   step(): Promise<number>;
 }
 
@@ -85,7 +85,7 @@ function labels(count: number): Tensor {
   );
 }
 
-/** Two blocks: layer norm, four heads of attention, a feed-forward of four times the width. */
+/** Builds two blocks of layer norm, four attention heads, and a feed-forward layer of four times the width. */
 function transformer(): Built {
   const [batch, length, width, heads, vocabulary] = [16, 32, 64, 4, 1000];
   const make = (...shape: number[]) => tf.variable(tf.randomNormal(shape, 0, 0.1));

@@ -1,4 +1,4 @@
-"""PyTorch's side of the back ends' benchmark: the models of backend-models.ts, steps on request. Lines in: `NAME STEPS`; out: seconds."""
+"""PyTorch's side of the backend benchmark: the models of backend-models.ts, steps on request. Input lines: `NAME STEPS`; output: seconds."""
 import sys, time
 
 import torch

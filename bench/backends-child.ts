@@ -1,4 +1,4 @@
-/** A back end's side of the benchmark: steps on request. Lines in: `NAME STEPS`; out: seconds. */
+/** The side of one backend in the benchmark: steps on request. Input lines: `NAME STEPS`; output: seconds. */
 import { createInterface } from 'node:readline';
 import { startBackend } from '../daemon/trainer/backends/start.ts';
 import { type ModelName, type Stepper, stepper } from './backend-models.ts';

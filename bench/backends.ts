@@ -1,4 +1,4 @@
-/** Steps of four models on each back end of TensorFlow.js that is here, beside plain JavaScript and PyTorch on one thread. */
+/** Times steps of four models on each available TensorFlow.js backend, plain JavaScript, and PyTorch on one thread. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
@@ -8,11 +8,11 @@ import { MODELS, type ModelName } from './backend-models.ts';
 import { alternate, type Result, times } from './measure.ts';
 
 const ROUNDS = 10;
-/** Plain JavaScript and a GPU that the processor plays take seconds for a step. */
+/** Rounds of plain JavaScript and of an emulated GPU, which take seconds per step. */
 const SLOW_ROUNDS = 2;
-/** A tenth of a second each, or more. */
+/** Steps per round: a tenth of a second or more. */
 const STEPS: Record<ModelName, number> = { mlp: 15, conv: 5, lstm: 5, transformer: 8 };
-/** Times PyTorch's, at most. */
+/** Maximum times relative to PyTorch. */
 const GOALS: Partial<Record<ModelName, number>> = { mlp: 4, conv: 8 };
 const WEBGPU = resolve(import.meta.dirname, '../node_modules/webgpu');
 
@@ -55,7 +55,7 @@ class Side {
   device = '';
 
   private constructor(program: string, words: string[], env: NodeJS.ProcessEnv) {
-    // OpenBLAS takes the kernel that fits the processor.
+    // OpenBLAS then chooses the kernel for this processor.
     const { OPENBLAS_CORETYPE: _, OPENBLAS_L2_SIZE: __, ...rest } = env;
     this.#child = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'], env: rest });
     this.#reader = createInterface({ input: this.#child.stdout! });
@@ -84,11 +84,11 @@ class Side {
     this.#child.kill();
   }
 
-  /** The next that is ours: TensorFlow.js greets on stdout. */
+  /** Returns the next line of our own: TensorFlow.js prints a greeting to stdout. */
   async #line(isOurs: (text: string) => boolean): Promise<string> {
     for (;;) {
       const { value, done } = await this.#lines.next();
-      if (done) throw new Error('the benchmark’s other side has ended');
+      if (done) throw new Error('the other side of the benchmark has ended');
       if (isOurs(value)) return value;
     }
   }

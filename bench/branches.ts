@@ -1,4 +1,4 @@
-/** Switching branches beside git-lfs and git-annex; files into the store and back; what watching costs. */
+/** Measures branch switches beside git-lfs and git-annex, files into the store and back, and the cost of watching. */
 import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import {
@@ -53,7 +53,7 @@ export async function branchBenchmarks(folder: string, dist: string): Promise<Re
   }
 }
 
-/** What a branch has that `main` has not: other files, one other file, none. */
+/** Differences of a branch from `main`: other files, one other file, none. */
 const VARIANTS = ['other', 'one', 'same'] as const;
 type Variant = (typeof VARIANTS)[number];
 type Switch = (to: Variant | 'main') => number | Promise<number>;
@@ -100,7 +100,7 @@ async function switchBenchmarks(work: string, client: Client): Promise<Result[]>
   ];
 }
 
-/** Fills a repository's branches; `save` is called on each with its files in place. Ends on `main`. */
+/** Fills the branches of a repository; calls `save` on each with its files in place. Ends on `main`. */
 async function fillBranches(
   git: Git,
   root: string,
@@ -111,7 +111,7 @@ async function fillBranches(
   const isThere = (branch: string) => git('branch', '--list', branch).trim() !== '';
   for (const branch of ['other', 'main']) {
     git('switch', '-q', ...(isThere(branch) ? [branch] : ['-c', branch]));
-    // As git-annex leaves them, they cannot be written.
+    // git-annex leaves its files read-only.
     spawnSync('chmod', ['-R', 'u+w', folder]);
     await save(branch);
     rmSync(folder, { recursive: true, force: true });
@@ -130,7 +130,7 @@ async function fillBranches(
   git('switch', '-q', 'main');
 }
 
-/** A repository that follows its branches; switches, and gives the seconds until the other's files are in place. */
+/** Makes a repository that follows branches. The result switches, and returns the seconds until the other files are in place. */
 async function followed(root: string, client: Client, mebibytes: number): Promise<Switch> {
   const git = repository(root);
   writeFileSync(join(root, 'trainstash.json'), '{ "files": ["checkpoints"] }');
@@ -162,7 +162,7 @@ function isInPlace(root: string, branch: Variant | 'main'): boolean {
   return names.length === FILES && names.includes(own);
 }
 
-/** Until what lies there is in the store. */
+/** Waits until the files in the folder are stored. */
 async function untilTaken(root: string): Promise<void> {
   const folder = join(root, 'checkpoints');
   const record = join(root, '.git/trainstash/worktrees/main-worktree/files.json');
@@ -225,7 +225,7 @@ async function storeBenchmarks(work: string, dist: string): Promise<Result[]> {
     alternate(
       ROUNDS,
       async () => {
-        // As the other side removes its file: else ours alone would pay for fresh pages.
+        // The other side removes its file too; otherwise only ours would pay for fresh pages.
         await store.keepOnlyFiles([]);
         await store.gc(true);
         write();
@@ -260,7 +260,7 @@ async function storeBenchmarks(work: string, dist: string): Promise<Result[]> {
   ];
 }
 
-/** Processor time of the daemon over a minute in which nothing happens. */
+/** Measures the daemon's processor time during a minute in which nothing happens. */
 async function watchBenchmark(work: string, client: Client): Promise<Result> {
   for (let i = 0; i < REPOSITORIES; i++) {
     const root = join(work, `watched-${i}`);
@@ -273,7 +273,7 @@ async function watchBenchmark(work: string, client: Client): Promise<Result> {
     const files = i === 0 ? WATCHED_FILES : 10;
     for (let file = 0; file < files; file++) writeFileSync(join(root, `checkpoints/${file}.pt`), `${file}`);
     await client.request(m.projectOpen, { root, trusted: true, watch: true });
-    // The first one is only looked at: taking in 100,000 files is another matter than watching them.
+    // The first one is only watched: storing 100,000 files would be a different measurement.
     await client.request(m.branchFollow, { root, follow: i > 0 });
     if (i > 0) await untilTaken(root);
   }
@@ -293,7 +293,7 @@ function writeRandom(path: string, mebibytes: number): void {
   closeSync(file);
 }
 
-/** As a framework writes it: tensors of 16 MiB in a safetensors file. */
+/** Writes a file as a framework would: safetensors with tensors of 16 MiB. */
 function writeTensors(path: string, mebibytes: number): void {
   const tensors = Array.from({ length: mebibytes / 16 }, (_, i) => ({
     name: `layer${i}`,
@@ -315,7 +315,7 @@ function seconds(work: () => void): number {
   return (performance.now() - started) / 1000;
 }
 
-/** User and system time, from the kernel's account. */
+/** Returns user and system time from the kernel's accounting. */
 function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')

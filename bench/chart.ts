@@ -1,4 +1,4 @@
-/** How many times faster or smaller than what one would use instead, as bars on a logarithmic axis. */
+/** Draws how many times faster or smaller than the alternative each result is, as bars on a logarithmic axis. */
 import type { Result } from './measure.ts';
 
 const WIDTH = 760;
@@ -6,14 +6,14 @@ const LABEL = 230;
 const VALUE = 70;
 const ROW = 22;
 const TOP = 46;
-/** Tens: from a tenth to a hundred times. */
+/** Range of the axis as powers of ten: a tenth to a hundred times. */
 const [FROM, TO] = [-1, 2];
 const X = (times: number) =>
   LABEL + ((Math.min(TO, Math.max(FROM, Math.log10(times))) - FROM) / (TO - FROM)) * (WIDTH - LABEL - VALUE);
 
-/** Nearly the same as another: the tables have them. */
+/** Results that nearly repeat another; only the tables list them. */
 const TWINS = ['storage.restore-first', 'storage.bytes-half'];
-/** Back ends of ours beside each other: nobody would use the slower one instead. */
+/** Results that compare our own backends, of which nobody would choose the slower one. */
 const AMONG_OURS = /^backends\.\w+-/;
 
 export function chartOf(results: readonly Result[]): string {
@@ -41,21 +41,21 @@ export function chartOf(results: readonly Result[]): string {
     );
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
-<title>How many times better than what one would use instead</title>
+<title>Factor by which Trainstash beats the alternative</title>
 <style>
 text { font: 11px system-ui, sans-serif; fill: #333 } .small { font-size: 8.5px; fill: #777 }
 .tick { stroke: #ddd } .one { stroke: #888 } .better { fill: #2e8b57 } .worse { fill: #c0603a }
 svg { background: #fff }
 </style>
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="8" y="18">Times better than what one would use instead (right: faster or smaller)</text>
+<text x="8" y="18">Times better than the alternative (right: faster or smaller)</text>
 ${ticks.join('\n')}
 ${rows.join('\n')}
 </svg>
 `;
 }
 
-/** Above 1: ours is better. Null where there is nothing beside it. */
+/** Returns the factor by which ours is better (above 1); null without a comparison. */
 function timesBetter({ ratio, unit, goal }: Result): number | null {
   if (ratio === undefined || ratio <= 0) return null;
   const moreIsBetter = goal.atLeast !== undefined || unit.endsWith('/s');

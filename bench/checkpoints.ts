@@ -1,4 +1,4 @@
-/** Checkpoints of a given size for the store to take. */
+/** Makes checkpoints of a given size for the store. */
 import { closeSync, fsyncSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeHeader } from '../daemon/formats/safetensors.ts';
@@ -37,7 +37,7 @@ export function facts(id: string, session: string): CheckpointFile {
   return blankCheckpointFile(id, session, 1, Date.now());
 }
 
-/** `fill` gives the bytes of each tensor. In the page cache, as after a trainer's write. */
+/** Makes a checkpoint; `fill` gives the bytes of each tensor. It is in the page cache, as after a trainer's write. */
 export function makeCheckpoint(
   directory: string,
   id: string,

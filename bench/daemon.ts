@@ -1,4 +1,4 @@
-/** The daemon as a client meets it: start, idle, small requests, the first page of a large project. */
+/** Measures the daemon from a client's side: start, idle, small requests, the first page of a large project. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ export async function daemonBenchmarks(folder: string, dist: string): Promise<Re
   const build = JSON.parse(readFileSync(join(dist, 'build.json'), 'utf8')) as Build;
   const start = () => connect({ name: 'bench', build, dist, env });
   try {
-    // The first start also copies the runtime; what a user waits for every day is a start with the copy there.
+    // The first start also copies the runtime; users usually wait for a start with the copy in place.
     const starts: number[] = [];
     for (let i = 0; i <= STARTS; i++) {
       const seconds = await timed(async () => {

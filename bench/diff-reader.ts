@@ -1,4 +1,4 @@
-/** Entry of a thread that reads checkpoints from the store as the diff does, and does nothing with them. */
+/** Entry of a thread that reads checkpoints from the store as the diff does, and discards them. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { StoreReader } from '../daemon/content/stored-file.ts';
 import type { ReadPort } from '../daemon/store/reading.ts';

@@ -1,11 +1,11 @@
-/** What is different between two checkpoints, against only reading them; a checkpoint out of the store, against `cp`. */
+/** Measures a diff of two checkpoints against only reading them, and a restored checkpoint against `cp`. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { workOnContent } from '../daemon/content/work.ts';
+import { runContentRequest } from '../daemon/content/work.ts';
 import { diffWeights } from '../daemon/diff/weights.ts';
-import { LookingPool, lookingSetup } from '../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../daemon/inspector/pool.ts';
 import { newSession } from '../daemon/runs/records.ts';
 import { type Store, startStore } from '../daemon/store/client.ts';
 import { randomId } from '../protocol/ids.ts';
@@ -26,7 +26,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
   });
   const workers = {
     thread: pathToFileURL(join(dist, 'content-thread.js')),
-    looking: new LookingPool(lookingSetup(dist)),
+    looking: new InspectorPool(inspectorSetup(dist)),
   };
   const run = await store.createRun(benchRun());
   const session = newSession(run, 'train', null);
@@ -70,7 +70,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
       async () => {
         const work = { do: 'exportTensors' as const, checkpoint: first.id, format: 'safetensors' as const };
         const options = { full: true, strip: null, path: target, metadata: {} };
-        const seconds = await timed(() => workOnContent(workers, store, { ...work, ...options }, WATCHER));
+        const seconds = await timed(() => runContentRequest(workers, store, { ...work, ...options }, WATCHER));
         rmSync(target);
         return seconds;
       },
@@ -94,7 +94,7 @@ export async function diffBenchmarks(folder: string, dist: string): Promise<Resu
   }
 }
 
-/** As weights are: around 0, none alike. */
+/** Makes values like weights: around 0, all different. */
 function weights(seed: number): Float32Array {
   const values = new Float32Array(TENSOR_BYTES / 4);
   let state = seed;

@@ -1,4 +1,4 @@
-/** The extension in a real VS Code: how long it takes to be there, to draw, to follow, and what it costs its host. */
+/** Measures the extension in a real VS Code: activation, drawing, following, and the cost to its host. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ const REST_MS = 700;
 
 export async function editorBenchmarks(folder: string, dist: string): Promise<Result[]> {
   const parts = await editorParts();
-  if (!parts) throw new Error('There is no browser here, and none can be installed.');
+  if (!parts) throw new Error('There is no browser, and none can be installed.');
   const work = mkdtempSync(join(folder, 'editor-'));
   const env = { ...process.env, TRAINSTASH_STATE: join(work, 'state') };
   const build = JSON.parse(readFileSync(join(dist, 'build.json'), 'utf8')) as Build;
@@ -93,7 +93,7 @@ interface Activations {
   theirs: number;
 }
 
-/** As VS Code itself has measured them: also a small extension of its own has to share a starting window's processors. */
+/** Returns the activation times that VS Code measured. Even a small extension shares the processors of a starting window. */
 async function activationsOf(editor: Editor): Promise<Activations> {
   const { page } = editor;
   const of = async (name: string) => {
@@ -101,7 +101,7 @@ async function activationsOf(editor: Editor): Promise<Activations> {
     const text = await row.innerText({ timeout: 5_000 }).catch(() => '');
     return Number(/(\d+)ms/.exec(text)?.[1] ?? 0);
   };
-  // The list is drawn once: what starts later is in the next one.
+  // The list is drawn once: a later start appears only in the next one.
   return until('VS Code says how long they took', async () => {
     await editor.palette('Developer: Show Running Extensions');
     const both = { ours: await of('Trainstash'), theirs: await of('Merge Conflict') };
@@ -110,7 +110,7 @@ async function activationsOf(editor: Editor): Promise<Activations> {
   });
 }
 
-/** From our view's title in a window that was loaded anew to its first row: the extension's start and its connection included. */
+/** Measures a reload from our view's title to its first row, including the extension's start and its connection. */
 async function firstPaint(editor: Editor): Promise<number> {
   await editor.reload();
   await editor.page.locator('.part.sidebar .composite.title', { hasText: /trainstash/i }).waitFor();
@@ -122,7 +122,7 @@ async function firstPaint(editor: Editor): Promise<number> {
   return performance.now() - started;
 }
 
-/** From the request that changes a run to its row's new text, as the page's own clock has it. */
+/** Measures from the request that changes a run to its row's new text, by the page's own clock. */
 async function follow(
   editor: Editor,
   client: Awaited<ReturnType<typeof connect>>,
@@ -134,7 +134,7 @@ async function follow(
     const observer = new MutationObserver(look);
     observer.observe(document.body, { subtree: true, childList: true, characterData: true });
   })`) as Promise<number>;
-  // What comes soon after another change is drawn together with it: this is about one alone.
+  // Changes that follow soon after another are drawn together; this measures a single one.
   await delay(REST_MS);
   const started = Date.now();
   await client.request(m.runUpdate, { root, run: String(RUNS), name });
@@ -153,7 +153,7 @@ async function longestBlock(root: string, from: number): Promise<number> {
   return Math.max(0, ...blocks.filter(([at]) => at >= from).map(([, ms]) => ms));
 }
 
-/** From the click that chooses ten runs, of which nothing is loaded yet, to the frame with the last of their curves. */
+/** Measures from the click that chooses ten runs, none of them loaded, to the frame with the last of their curves. */
 async function paintCurves(editor: Editor): Promise<number> {
   const page = await editor.webview(/10 runs/);
   const grid = page.getByRole('grid');

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 
-/** Gives what it prints; throws when it fails. */
+/** Runs git and returns its output; throws if it fails. */
 export type Git = (...args: string[]) => string;
 
-/** An empty repository, and git in it. */
+/** Makes an empty repository and returns git in it. */
 export function repository(root: string): Git {
   mkdirSync(root, { recursive: true });
   const git = (...args: string[]) => {

@@ -1,4 +1,4 @@
-/** A small extension that watches the loop of its host: `loop-watch.json` in its folder of the project says how long it was blocked. */
+/** A small extension that watches its host's event loop: `loop-watch.json` in its folder of the project says how long it was blocked. */
 import { packSmallExtension } from '../test/support/small-extension.ts';
 
 const SOURCE = `
@@ -22,7 +22,7 @@ exports.activate = () => {
 };
 `;
 
-/** Its package, to be installed. */
+/** Packs the extension for installation. */
 export function packLoopWatch(folder: string): Promise<string> {
   const manifest = { name: 'loop-watch', publisher: 'trainstash-bench', activationEvents: ['*'] };
   return packSmallExtension(folder, manifest, SOURCE);

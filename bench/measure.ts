@@ -1,4 +1,4 @@
-/** Honest numbers on a noisy machine: both sides alternately in one run, medians, ratios. */
+/** Gets fair numbers on a noisy machine: both sides alternately in one run, medians, ratios. */
 import { closeSync, copyFileSync, fdatasyncSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,14 +6,14 @@ export interface Result {
   name: string;
   value: number;
   unit: string;
-  /** What it is compared with, and that side's value in the same unit. */
+  /** The alternative, and its value in the same unit. */
   versus?: string;
   theirs?: number;
-  /** Ours over theirs. */
+  /** Our value divided by theirs. */
   ratio?: number;
-  /** What must be reached: `at least` or `at most` of `ratio`, or of `value` without one. */
+  /** Goal: `at least` or `at most` of `ratio`, or of `value` without a ratio. */
   goal: { atLeast?: number; atMost?: number };
-  /** All rounds, ours and theirs. */
+  /** Values of all rounds, ours and theirs. */
   raw?: { ours: number[]; theirs?: number[] };
 }
 
@@ -43,12 +43,12 @@ export function round(value: number): string {
   return Number(value.toPrecision(4)).toLocaleString('en-US', { maximumSignificantDigits: 4 });
 }
 
-/** Gives the seconds that one round took. */
+/** Runs one round and returns its seconds. */
 export type Side = () => Promise<number> | number;
 
 /**
- * Seconds per round of both sides, alternately; the first pair warms up and is not counted. An even number of rounds: on some
- * disks a side is twice as fast after itself as after the other, and each must meet both as often.
+ * Returns the seconds per round of both sides, taken alternately; the first pair warms up and is not counted. The number of rounds is
+ * even: on some disks a side is twice as fast after itself as after the other, and each must meet both equally often.
  */
 export async function alternate(
   rounds: number,
@@ -57,7 +57,7 @@ export async function alternate(
 ): Promise<{ ours: number[]; theirs: number[] }> {
   const seconds = { ours: [] as number[], theirs: [] as number[] };
   for (let round = 0; round <= rounds + (rounds % 2); round++) {
-    // Whoever goes second meets a busier disk: take turns.
+    // The side that goes second meets a busier disk, so the sides take turns.
     const order = round % 2 === 0 ? (['ours', 'theirs'] as const) : (['theirs', 'ours'] as const);
     for (const side of order) {
       const value = await (side === 'ours' ? ours() : theirs());
@@ -78,7 +78,7 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
-/** A ratio of throughputs from seconds: above 1 we are faster. */
+/** Makes a ratio of throughputs from seconds: above 1 we are faster. */
 export function throughput(
   name: string,
   megabytes: number,
@@ -91,7 +91,7 @@ export function throughput(
   return { name, value: ours, unit: 'MiB/s', versus, theirs, ratio: ours / theirs, goal: { atLeast }, raw: seconds };
 }
 
-/** A ratio of times: below 1 we are faster. */
+/** Makes a ratio of times: below 1 we are faster. */
 export function times(
   name: string,
   seconds: { ours: number[]; theirs: number[] },
@@ -118,7 +118,7 @@ export async function timed(work: () => unknown): Promise<number> {
   return (performance.now() - started) / 1000;
 }
 
-/** Seconds of `cp` + `fsync`, the peer of whatever writes a file that is there already. The copy is gone afterwards. */
+/** Measures `cp` + `fsync`, the counterpart of whatever writes an existing file. The copy is removed afterwards. */
 export function copySynced(source: string, target: string): number {
   const started = performance.now();
   copyFileSync(source, target);
@@ -161,7 +161,7 @@ export function rawWrite(
   return seconds;
 }
 
-/** The block size that this disk takes fastest now. */
+/** Finds the block size that this disk currently writes fastest. */
 export function fastestBlock(folder: string, bytes: Uint8Array): number {
   const seconds = new Map(RAW_BLOCKS.map((block) => [block, Number.POSITIVE_INFINITY]));
   for (let round = 0; round < 2; round++) {

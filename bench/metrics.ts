@@ -1,4 +1,4 @@
-/** From the event file to durable rows, and back out as a curve. */
+/** Measures metrics from the event file to durable rows, and back out as a curve. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -30,7 +30,7 @@ export async function metricsBenchmarks(folder: string, dist: string): Promise<R
         more = taken.more;
       }
     });
-    if (points !== POINTS * METRICS_A_LINE) throw new Error(`${points} points were taken in`);
+    if (points !== POINTS * METRICS_A_LINE) throw new Error(`${points} points were stored`);
     const queries: number[] = [];
     for (let i = 0; i < QUERIES; i++) {
       queries.push(await timed(() => store.queryMetrics(run.id, { names: ['loss'], buckets: 2_000 })));

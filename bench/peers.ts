@@ -1,4 +1,4 @@
-/** What somebody would keep checkpoints with instead: each takes one file at a time, gives it back, and forgets it. */
+/** Alternatives for keeping checkpoints: each stores one file at a time, restores it, and forgets it. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   closeSync,
@@ -19,20 +19,20 @@ import { repository } from './git.ts';
 
 export interface Peer {
   name: string;
-  /** Keeps the file under a label, durably. */
+  /** Stores the file under a label, durably. */
   add(file: string, label: string): void | Promise<void>;
   restore(label: string, target: string): void | Promise<void>;
-  /** Forgets those, and gives back the space that it can give back. */
+  /** Forgets the labels, and frees the space that it can. */
   forget(labels: readonly string[]): void | Promise<void>;
-  /** On the disk, without the file that was given. */
+  /** Returns the bytes on disk, without the source file. */
   bytes(): number | Promise<number>;
   close?(): void | Promise<void>;
 }
 
-/** By what each is started with. */
+/** Debian packages by command. */
 const PACKAGES = { 'git-lfs': 'git-lfs', 'git-annex': 'git-annex', restic: 'restic', borg: 'borgbackup' };
 
-/** As root on Debian; elsewhere those that are missing are left out, and that is said. */
+/** Installs the alternatives as root on Debian; elsewhere missing ones are left out, with a message. */
 export function installPeers(): void {
   const missing = Object.entries(PACKAGES).filter(([command]) => !isHere(command));
   installFromDebian(...missing.map(([, name]) => name));
@@ -42,7 +42,7 @@ function isHere(command: string): boolean {
   return spawnSync('which', [command]).status === 0;
 }
 
-/** Those that are installed here, each with a folder of its own. */
+/** Lists the installed alternatives, each with a folder of its own. */
 export function peersIn(folder: string): Peer[] {
   const makers: [command: string, make: (folder: string) => Peer][] = [
     ['cp', copies],
@@ -63,7 +63,7 @@ export function peersIn(folder: string): Peer[] {
   });
 }
 
-/** The files as `torch.save` leaves them. */
+/** Copies files as `torch.save` leaves them. */
 function copies(folder: string): Peer {
   const path = (label: string) => join(folder, `${label}.pt`);
   const copy = (from: string, to: string) => {
@@ -79,7 +79,7 @@ function copies(folder: string): Peer {
   };
 }
 
-/** A table of blobs, as anybody would write it. */
+/** Stores files in a table of blobs, as anybody would write it. */
 function blobs(folder: string): Peer {
   const path = join(folder, 'checkpoints.db');
   const database = openDatabase(path);
@@ -105,7 +105,7 @@ function blobs(folder: string): Peer {
   };
 }
 
-/** One file of the worktree, committed again and again; a label is a tag. */
+/** Commits one file of the worktree again and again; a label is a tag. */
 function lfs(folder: string): Peer {
   const git = repository(folder);
   git('lfs', 'install', '--local');
@@ -125,7 +125,7 @@ function lfs(folder: string): Peer {
       copyFileSync(join(folder, 'model.pt'), target);
     },
     forget() {
-      // Commits refer to all of them: only rewriting the history would let `git lfs prune` delete any.
+      // Commits refer to all of them: `git lfs prune` could only delete some after the history is rewritten.
     },
     bytes: () => diskBytes(join(folder, '.git')),
   };
@@ -198,7 +198,7 @@ function borg(folder: string): Peer {
   };
 }
 
-/** The only file in a restored tree, moved to where it is wanted. */
+/** Moves the only file of a restored tree to the target. */
 function copyBack(tree: string, target: string): void {
   const [found] = readdirSync(tree, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   run(tree, 'mv', join(found!.parentPath, found!.name), target);
@@ -216,7 +216,7 @@ function synced(path: string): void {
   closeSync(file);
 }
 
-/** What the file system has given for it. */
+/** Returns the space that the file system allocated. */
 export function diskBytes(folder: string): number {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

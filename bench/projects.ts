@@ -1,4 +1,4 @@
-/** Projects as large as anybody has, made without training. */
+/** Makes very large projects without training. */
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,7 +9,7 @@ import { SESSION_FILES } from '../protocol/session.ts';
 
 const CHECKPOINTS_A_RUN = 10;
 
-/** Rows as trainings leave them, straight into a store of its own. */
+/** Writes rows as trainings would, straight into a store of its own. */
 export async function fillRuns(path: string, dist: string, runs: number): Promise<void> {
   const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path });
   const identity = { branch: 'main', commit: 'f'.repeat(40), dirty: false, code: 'c'.repeat(40), codeLeftOut: [] };
@@ -47,7 +47,7 @@ export async function fillRuns(path: string, dist: string, runs: number): Promis
   await store.close();
 }
 
-/** Runs with curves of `points` points of two metrics. */
+/** Writes runs with curves of `points` points of two metrics. */
 export async function fillCurves(path: string, dist: string, runs: number, points: number): Promise<void> {
   const store = await startStore(pathToFileURL(join(dist, 'store-worker.js')), { path });
   const identity = { branch: 'main', commit: null, dirty: false, code: null, codeLeftOut: [] };
@@ -69,7 +69,7 @@ export async function fillCurves(path: string, dist: string, runs: number, point
     });
     const session = newSession(run, 'train', null);
     await store.putSession(session);
-    // Of another phase each, so that no two curves keep points of the same steps.
+    // Each has another phase, so that no two curves keep points of the same steps.
     writeEvents(join(path, 'sessions', session.id), points, i);
     while ((await store.takeEvents(session.id, 'events')).more);
     await store.putSession({ ...session, endedAt: Date.now() });
@@ -78,7 +78,7 @@ export async function fillCurves(path: string, dist: string, runs: number, point
   await store.close();
 }
 
-/** As a trainer writes them: a line a step, with two metrics of full precision. */
+/** Writes events as a trainer would: one line per step, with two metrics of full precision. */
 export function writeEvents(directory: string, steps: number, phase = 0): void {
   mkdirSync(directory, { recursive: true });
   const path = join(directory, SESSION_FILES.events);

@@ -1,10 +1,10 @@
-/** The Python package beside blocking `torch.save`; a large `.pt` into the store; looking into one. */
+/** Measures the Python package beside a blocking `torch.save`, storing a large `.pt`, and inspecting one. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect } from '../daemon/inspector/inspect.ts';
-import { LookingPool, lookingSetup } from '../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../daemon/inspector/pool.ts';
 import { startStore } from '../daemon/store/client.ts';
 import { torchPython } from '../scripts/python.ts';
 import { currentTorch } from '../scripts/python-environments.ts';
@@ -18,7 +18,7 @@ const PACKAGE = resolve(import.meta.dirname, '../python');
 export async function pythonBenchmarks(folder: string, dist: string): Promise<Result[]> {
   const python = currentTorch(true).python ?? torchPython(true);
   if (!python) {
-    console.error('python: no Python with torch was found here');
+    console.error('python: no Python with torch was found');
     return [];
   }
   const work = mkdtempSync(join(folder, 'python-'));
@@ -72,12 +72,12 @@ function largeFile(python: string, work: string): string {
   const path = join(work, 'large.pt');
   const code = `import torch; torch.save({'model': {f'layer{i}.weight': torch.randn(1024, 1024) for i in range(256)}}, ${JSON.stringify(path)})`;
   spawnSync(python, ['-c', code], { stdio: 'inherit' });
-  // Or its own writing would go on behind the first rounds.
+  // Otherwise its writeback would continue during the first rounds.
   spawnSync('sync');
   return path;
 }
 
-/** From the moment a file counts as still until it is in the store, durably. */
+/** Measures from the moment a file counts as still until it is durably stored. */
 async function ingest(work: string, dist: string, large: string): Promise<Result> {
   let round = 0;
   const ours = async () => {
@@ -105,13 +105,13 @@ async function ingest(work: string, dist: string, large: string): Promise<Result
   return times('python.ingest', await alternate(ROUNDS, ours, theirs), 'SHA-256 + raw write in one thread, 1 GiB', 1.1);
 }
 
-/** Asks a process that was started before, as for every file but the first. */
+/** Measures inspections by a process that is already running, as for every file but the first. */
 async function inspectBenchmark(large: string, dist: string): Promise<Result> {
-  const pool = new LookingPool(lookingSetup(dist));
+  const pool = new InspectorPool(inspectorSetup(dist));
   try {
     const rounds: number[] = [];
     for (let round = 0; round <= 10; round++) {
-      // Another time each round: what was looked at last is remembered.
+      // The time changes each round, since the last inspection is cached.
       utimesSync(large, round, round);
       const started = performance.now();
       const inspection = await inspect(pool, null, { path: large });

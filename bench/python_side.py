@@ -1,5 +1,5 @@
-"""The Python side of `npm run bench -- python`: prints one JSON object with the seconds of each round, both sides taken in
-turns. Arguments: a folder to work in."""
+"""The Python side of `npm run bench -- python`: prints one JSON object with the seconds of each round; the two sides take turns.
+Arguments: a folder to work in."""
 
 import json
 import os
@@ -21,7 +21,7 @@ LAYERS = 100
 
 
 def session(every=None, resume=None, verified=None):
-    """A session folder as the daemon makes it. ``resume``: a checkpoint's folder; ``verified``: its stamp of the file."""
+    """Makes a session folder as the daemon does. ``resume``: a checkpoint's folder; ``verified``: its stamp of the file."""
     name = uuid.uuid4().hex[:12]
     path = os.path.join(folder, name)
     os.makedirs(os.path.join(path, "inbox"))
@@ -67,13 +67,13 @@ def large_state():
 
 
 def resident():
-    """Bytes of memory that this process holds now."""
+    """Returns the bytes of memory that this process holds."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def memory(run, before):
-    """Memory beside the state while a checkpoint is written, in states."""
+    """Returns the extra memory while a checkpoint is written, in multiples of the state."""
     most = [resident()]
     run._engine.saver.take(["steps"])
     while run._engine.checkpoints.in_flight:
@@ -121,7 +121,7 @@ def checkpoints():
 
 
 def loading(model, optimizer, run):
-    """From a checkpoint's folder to a model and an optimizer that go on."""
+    """Measures from a checkpoint's folder to a model and an optimizer that continue."""
     run._engine.saver.take(["steps"])
     run._engine.checkpoints.join()
     inbox = run._engine.session.inbox

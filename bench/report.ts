@@ -1,4 +1,4 @@
-/** What a whole run of the benchmarks leaves: a part of docs/benchmarks.md, its chart, and every number as JSON. */
+/** Writes the results of a complete benchmark run: a part of docs/benchmarks.md, its chart, and every number as JSON. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
@@ -15,14 +15,15 @@ const STORAGE = 'storage.';
 
 export function writeReport(results: readonly Result[], dist: string): void {
   const machine = machineFacts(dist);
-  // First: they took half an hour, and the page may be at fault.
+  // Saved first: the numbers took half an hour, and the page may be at fault.
   writeFileSync(join(DOCS, 'benchmarks.json'), `${JSON.stringify({ machine, results }, null, 1)}\n`);
   const page = readFileSync(PAGE, 'utf8');
   const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (before < 0 || after < before) throw new Error(`${PAGE} has lost the marks between which the numbers are written`);
+  if (before < 0 || after < before)
+    throw new Error(`${PAGE} no longer has the marks between which the numbers are written`);
   const parts = [
     `Measured on ${machine.date}: ${machine.processor}, ${machine.memory}, ${machine.system}. ${machine.versions.join(', ')}.`,
-    '![each of ours beside what one would use instead](pictures/benchmarks.svg)',
+    '![each result beside the alternative](pictures/benchmarks.svg)',
     table(results.filter(({ name }) => !besidePeers(name))),
     storageTable(results),
   ];
@@ -65,7 +66,7 @@ function machineFacts(dist: string) {
   };
 }
 
-/** These stand in a table of their own, a column each. */
+/** Tells whether a result belongs in the table of its own that has a column for each alternative. */
 function besidePeers(name: string): boolean {
   return name.startsWith(STORAGE) && COLUMNS.some(([column]) => name === `${STORAGE}${column}`);
 }
@@ -91,7 +92,7 @@ function table(results: readonly Result[]): string {
   return lines([['number', 'what', 'ours', 'theirs', 'ratio', 'wanted'], ...rows]);
 }
 
-/** Half of what lies between the quartiles, as a share of the median. */
+/** Returns half the interquartile range as a share of the median. */
 function spreadOf(values: readonly number[] | undefined): string {
   if (!values || values.length < 4) return '';
   const sorted = [...values].sort((a, b) => a - b);

@@ -1,4 +1,4 @@
-/** A training that runs by itself, as it sees its terminal: how long a print waits while its files are looked into. */
+/** Measures a training that runs by itself, from its terminal: how long a print waits while its files are inspected. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,13 +12,13 @@ import { median, type Result, timed } from './measure.ts';
 
 const TUPLES = 900_000;
 const PRINT_MS = 5;
-/** Windows with nothing to look at, and with a file, by turns: other programs on the machine make pauses, too. */
+/** Number of windows without and with a file to inspect, in turns: other programs on the machine cause pauses too. */
 const ROUNDS = 5;
 const QUIET_MS = 4_000;
 const WAIT_MS = 120_000;
 const LOOKS = 15;
 
-/** Prints by its own clock. A terminal takes what is printed at once. */
+/** Script that prints by its own clock. A terminal accepts output at once. */
 const SCRIPT = `
 const { copyFileSync, existsSync, mkdirSync, writeFileSync } = require('node:fs');
 const gaps = { quiet: [], beside: [] };
@@ -80,7 +80,7 @@ export async function runnerBenchmarks(folder: string, dist: string): Promise<Re
   }
 }
 
-/** From the first print to the moment when each file is a checkpoint. */
+/** Measures from the first print until each file is a checkpoint. */
 async function beside(client: Client, project: string) {
   await client.request(m.projectOpen, { root: project, trusted: true });
   const run = await client.request(m.runStart, {
@@ -111,7 +111,7 @@ async function inspections(client: Client, project: string): Promise<Result[]> {
   const first = await timed(() => client.request(m.fileInspect, { path }));
   const others: number[] = [];
   for (let i = 0; i < LOOKS; i++) {
-    // Written again: a file that is known is not looked into twice.
+    // Rewritten each time: a known file is not inspected twice.
     writeFileSync(path, torchFile(Buffer.concat([protocol(2), OP.emptyDict, OP.stop])));
     others.push(await timed(() => client.request(m.fileInspect, { path })));
   }
@@ -121,7 +121,7 @@ async function inspections(client: Client, project: string): Promise<Result[]> {
   ];
 }
 
-/** An honest file of 28 MB: what an agent has seen, a tuple each. */
+/** Makes an honest file of 28 MB: an agent's observations, one tuple each. */
 function replayBuffer(): Buffer {
   const seen = Buffer.concat([
     Buffer.from('J\x10\x27\x00\x00', 'latin1'),
@@ -177,7 +177,7 @@ function runnerPid(sessions: string): number | null {
       if (words.some((word) => word.endsWith('runner.js')) && words.some((word) => word.startsWith(sessions)))
         return Number(name);
     } catch {
-      // Gone already.
+      // The process has ended already.
     }
   }
   return null;

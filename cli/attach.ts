@@ -1,4 +1,4 @@
-/** A run's terminal in this one: its output as it comes, and what is typed goes to it. Leaving ends nothing. */
+/** Attaches this terminal to a run's: shows its output as it comes and sends it the keystrokes. Detaching ends nothing. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/connect.ts';
 import { LIVE_STATUSES } from '../protocol/domain.ts';
@@ -6,11 +6,11 @@ import { logRead, runInput, runShow } from '../protocol/messages.ts';
 
 const LOOK_MS = 30;
 const ALIVE_MS = 1_000;
-/** How much of what came before is shown. */
+/** Size of the earlier output that is shown. */
 const BEFORE_BYTES = 4_096;
 const CTRL_C = '\u0003';
 
-/** Resolves when the run has ended or the user has left. */
+/** Attaches until the run has ended or the user has left. */
 export async function attach(
   client: Client,
   root: string,
@@ -30,7 +30,7 @@ export async function attach(
       else write('\r\n');
     } else if (text === CTRL_C) {
       asking = true;
-      write('\r\n[Ctrl-C: s sends it to the script, l leaves it running, any other key goes on] ');
+      write('\r\n[Ctrl-C: s sends it to the script, l leaves the script running, any other key continues] ');
     } else type(text);
   };
   const resize = () => {

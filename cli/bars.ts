@@ -1,11 +1,11 @@
-/** Output as a terminal shows it in the end: of a progress bar, which draws over its own line, the last state. */
+/** Reduces output to its final state on a terminal: a progress bar, which overwrites its own line, becomes its last state. */
 import { stripVTControlCharacters } from 'node:util';
 
 export class Bars {
   readonly #write: (text: string) => void;
-  /** Columns of the terminal; 0: there is none, so that nothing can be drawn over. */
+  /** Columns of the terminal; 0: not a terminal, so nothing can be overwritten. */
   readonly #width: number;
-  /** The newest states of the line that has not ended. */
+  /** Newest states of the unfinished line. */
   #line = '';
   #drawn = '';
 
@@ -21,7 +21,7 @@ export class Bars {
     if (done) this.#put(done);
   }
 
-  /** Nothing comes for a moment: shows how far the line has come. */
+  /** Shows the current state of the unfinished line; called when output pauses. */
   rest(): void {
     const state = lastState(this.#line);
     if (this.#width === 0 || state === this.#drawn) return;
@@ -42,7 +42,7 @@ export class Bars {
   }
 }
 
-/** A carriage return at the end belongs to the end of the line: terminals write both. */
+/** Returns the last state of a line. A carriage return at the end is part of the line break: terminals write both. */
 function lastState(line: string): string {
   return (
     line
@@ -52,7 +52,7 @@ function lastState(line: string): string {
   );
 }
 
-/** Keeps what can still be the last state: a bar has millions of them. */
+/** Keeps only what can still be the last state: a bar may have millions of states. */
 function newestStates(line: string): string {
   const end = line.lastIndexOf('\r');
   if (end < 0) return line;

@@ -3,6 +3,6 @@ import type { Context } from './context.ts';
 
 export interface Command extends CommandShape {
   summary: string;
-  /** Resolves with the exit code. */
+  /** Runs the command and resolves with the exit code. */
   run(context: Context): Promise<number>;
 }

@@ -1,4 +1,4 @@
-/** All commands, in the order in which `trainstash help` lists them. */
+/** All commands, in the order of `trainstash help`. */
 import type { Command } from './command.ts';
 import { backendCommands } from './commands/backends.ts';
 import { branchCommands } from './commands/branches.ts';

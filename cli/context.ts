@@ -1,4 +1,4 @@
-/** What every command has: the connection, the folder, and where its answer goes. */
+/** Context of a command: the connection, the folder, and the output. */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BUILD } from '../client/build.ts';
@@ -12,10 +12,10 @@ import { ask } from './terminal.ts';
 
 const DEFAULT_WIDTH = 80;
 
-/** The purpose of a command: what it is about to do with the project. */
+/** Purpose of a command: its planned use of the project. */
 export type Purpose = 'look' | 'write' | 'run';
 
-/** The option of commands that do more than look. */
+/** Option of commands that do more than look. */
 export const TRUST_OPTION = { trust: { type: 'boolean' } } as const;
 
 export class Context {
@@ -32,12 +32,12 @@ export class Context {
     this.json = args.flag('json');
   }
 
-  /** Connects, starting the daemon when there is none. */
+  /** Connects to the daemon, and starts it if there is none. */
   async client(): Promise<Client> {
     if (this.#client) return this.#client;
     const client = await this.reconnect();
     this.#client = client;
-    // A server outlives a daemon.
+    // This process (an MCP server) may outlive a daemon.
     void client.closed.then(() => {
       if (this.#client === client) this.#client = null;
     });
@@ -48,7 +48,7 @@ export class Context {
     return connect({ name: 'command line', build: BUILD, dist: this.dist });
   }
 
-  /** Null when no daemon runs; starts none. */
+  /** Connects to a running daemon, or returns null; never starts one. */
   async clientIfRunning(): Promise<Client | null> {
     try {
       this.#client ??= await connect({ name: 'command line', build: BUILD, dist: null });
@@ -60,8 +60,8 @@ export class Context {
   }
 
   /**
-   * The client, with the project open. Looking trusts nothing: a command that starts something says `run`, and typing it is what trusts
-   * the folder; one that puts files of the store elsewhere says `write`. For both a store that was made elsewhere is asked about.
+   * Returns the client with the project open. `look` trusts nothing. A command that starts something passes `run`: typing it trusts
+   * the folder. One that puts files of the store elsewhere passes `write`. Both ask before using a store that was made elsewhere.
    */
   async project(purpose: Purpose = 'look', options: { create?: boolean } = {}): Promise<Client> {
     const client = await this.client();
@@ -77,19 +77,19 @@ export class Context {
       if (!isError(error, 'storeElsewhere') || !(await this.#mayUse(error.data.store))) throw error;
       project = await open(true);
     }
-    // Runs were queued with a daemon that is gone: what this shell has may be what they need.
+    // A daemon that is gone had queued runs: this shell's environment may be the one they need.
     if (project.needEnvironment > 0 && project.trusted)
       await client.request(queueSupply, { root: this.root, environment: this.environment() });
     return client;
   }
 
-  /** Asked once a store; where nobody can be asked, the request itself is refused. */
+  /** Asks once per store. Where nobody can be asked, the request itself is refused. */
   #mayUse(store: string): Promise<boolean> {
-    const text = `This store was made elsewhere: by another user or on another machine, or it is a copy (${store}). What it says would be run, and its files would be put where it says.`;
-    return ask(this, `${text}\nDo you know where it comes from, and is it to be used?`);
+    const text = `The store ${store} was made elsewhere: by another user, on another machine, or as a copy. Using it runs the commands in it and writes its files to the paths in it.`;
+    return ask(this, `${text}\nDo you know where it comes from, and do you want to use it?`);
   }
 
-  /** The run that was named, or the only live one, or the newest. */
+  /** Returns the named run, else the only live one, else the newest. */
   async runOrDefault(name: string | undefined): Promise<string> {
     if (name !== undefined) return name;
     const { runs } = await (await this.project()).request(runList, { root: this.root, drafts: true, limit: 50 });
@@ -114,20 +114,20 @@ export class Context {
     return chosen.id;
   }
 
-  /** The environment that this shell would give a training. */
+  /** Returns the environment that this shell gives a training. */
   environment(): Record<string, string> {
     return Object.fromEntries(
       Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
     );
   }
 
-  /** One JSON document for machines, or lines for people. */
+  /** Prints one JSON document for machines, or lines for people. */
   answer(value: unknown, lines: readonly string[]): void {
     if (this.json) printJson(value);
     else for (const line of lines) print(`${line}\n`);
   }
 
-  /** Lines for people. */
+  /** Prints lines for people. */
   readonly write = print;
 
   close(): void {

@@ -1,4 +1,4 @@
-/** What `trainstash doctor` looks at before the back ends: git, where the store is, the hook. */
+/** Checks of `trainstash doctor` that come before the backends: git, the location of the store, the hook. */
 
 import type { Client } from '../client/connect.ts';
 import type { Project } from '../protocol/domain.ts';
@@ -24,8 +24,12 @@ export function checkLines(checks: readonly Check[]): string[] {
 
 function gitCheck({ git, gitProblem, root }: Project, version: string | null): Check {
   if (gitProblem) return { what: 'git', ok: false, text: gitProblem.message };
-  const name = version ? `git ${version}` : 'no git on the PATH of the background process';
-  return { what: 'git', ok: true, text: git ? `${name}, repository ${root}` : `${name}; ${root} is in no repository` };
+  const name = version ? `git ${version}` : "no git on the daemon's PATH";
+  return {
+    what: 'git',
+    ok: true,
+    text: git ? `${name}, repository ${root}` : `${name}; ${root} is not in a repository`,
+  };
 }
 
 function storeChecks({ store, runs, advice }: Project): Check[] {

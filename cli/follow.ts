@@ -1,4 +1,4 @@
-/** Watches a run until it ends: a line that renews itself in a terminal, a line now and then elsewhere. */
+/** Watches a run until it ends: with a line that updates itself in a terminal, with a line now and then elsewhere. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/connect.ts';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
@@ -19,12 +19,12 @@ export interface FollowOptions {
   width: number;
   isTerminal: boolean;
   write(text: string): void;
-  /** Given up when this settles (Ctrl-C). */
+  /** Promise that ends the watch when it settles (Ctrl-C). */
   detached: Promise<void>;
   until(run: Run): boolean;
 }
 
-/** The run at its end, or as it was when detached. */
+/** Follows a run. Returns it in its final state, or in its state at the moment of detaching. */
 export async function followRun(client: Client, start: Run, options: FollowOptions): Promise<Run> {
   const { write, isTerminal, width } = options;
   let run = start;
@@ -69,7 +69,7 @@ export async function followRun(client: Client, start: Run, options: FollowOptio
     await Promise.race([delay(POLL_MS), options.detached]);
     try {
       const shown = await connection.request(runShow, { root: options.root, run: run.id });
-      // A notification may have come in between and be newer.
+      // A notification may have arrived in between and be newer.
       if (shown.run.step >= run.step || shown.run.session !== run.session || !LIVE_STATUSES.includes(shown.run.status))
         run = shown.run;
     } catch {
@@ -89,20 +89,20 @@ export async function followRun(client: Client, start: Run, options: FollowOptio
 }
 
 export interface CopyOptions {
-  /** One session alone. */
+  /** Session to copy; absent: all. */
   session?: string;
-  /** Until the run ends. */
+  /** True to follow the output until the run ends. */
   follow: boolean;
-  /** As it was printed; else a progress bar is one line, in its last state. */
+  /** True to copy the raw output; else a progress bar becomes one line in its last state. */
   raw: boolean;
-  /** Columns of the terminal that is written to; 0: it is none. */
+  /** Columns of the terminal that is written to; 0: not a terminal. */
   width: number;
   write(text: string): void;
-  /** Given up when this settles (Ctrl-C). */
+  /** Promise that ends the copying when it settles (Ctrl-C). */
   detached: Promise<void>;
 }
 
-/** Copies a run's output. Returns whether it ended with the end of a line. */
+/** Copies a run's output. Returns true if it ended with a line break. */
 export async function copyLog(client: Client, root: string, run: string, options: CopyOptions): Promise<boolean> {
   const { follow, detached } = options;
   let endsLine = true;

@@ -1,4 +1,4 @@
-/** Numbers, times and tables for people. Pure; widths are in terminal columns. */
+/** Formats text and tables for people. Pure; widths are in terminal columns. */
 import { stripVTControlCharacters, styleText } from 'node:util';
 import { visible } from '../protocol/visible.ts';
 
@@ -6,7 +6,7 @@ type Style = Parameters<typeof styleText>[0];
 
 let colours = false;
 
-/** Off for pipes, NO_COLOR and dumb terminals. */
+/** Turns colours on or off; they are off for pipes, NO_COLOR and dumb terminals. */
 export function useColours(on: boolean): void {
   colours = on;
 }
@@ -32,15 +32,15 @@ export interface Column<T> {
   title: string;
   cell(row: T): string;
   right?: boolean;
-  /** May be shortened when the table is wider than the terminal; `end`: its end is what tells it from others. */
+  /** True if the column may be shortened when the table is too wide; `end`: its end is kept, since it tells entries apart. */
   flexible?: boolean | 'end';
 }
 
-/** Lines of a table that fits `width` columns; columns without content are left out. */
+/** Returns the lines of a table that fits into `width` columns; columns without content are left out. */
 export function table<T>(rows: readonly T[], columns: readonly Column<T>[], width: number): string[] {
   const cells = rows.map((row) => columns.map((column) => column.cell(row)));
   const used = columns.map((_, i) => i).filter((i) => cells.some((row) => row[i] !== ''));
-  // Not as arguments of one call: there may be hundreds of thousands.
+  // Not as arguments of one call: there may be hundreds of thousands of them.
   const widths = used.map((i) =>
     cells.reduce((most, row) => Math.max(most, columnsOf(row[i]!)), columnsOf(columns[i]!.title)),
   );
@@ -68,7 +68,7 @@ function fit(text: string, width: number, { right, flexible }: Pick<Column<never
   return right ? padding + text : text + padding;
 }
 
-/** At spaces; a word that is longer stands alone. */
+/** Wraps text at spaces; a word that is too long gets a line of its own. */
 export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
@@ -79,12 +79,12 @@ export function wrapped(text: string, width: number): string[] {
   return lines;
 }
 
-/** Names may hold what a terminal obeys: it is shown, not executed. `print` does the same, but lets colours pass. */
+/** Makes the characters of a name visible that a terminal would obey. `print` does the same but passes colours. */
 export function safe(text: string): string {
   return visible(text);
 }
 
-/** The same for a line of code, whose tabs are meant. */
+/** Does the same for a line of code, but keeps tabs as spaces. */
 export function safeCode(line: string): string {
   return visible(line.replaceAll('\t', '    '));
 }
@@ -96,7 +96,7 @@ export function columnsOf(text: string): number {
   return columns;
 }
 
-/** East Asian wide characters and emoji, roughly. */
+/** Recognises East Asian wide characters and emoji, roughly. */
 function isWide(code: number): boolean {
   return (
     (code >= 0x1100 && code <= 0x115f) ||

@@ -1,14 +1,14 @@
-/** The lines that a `post-checkout` hook gets from us, into it and out of it again. Pure. */
+/** Adds Trainstash's lines to a `post-checkout` hook and removes them again. Pure. */
 
 const BEGIN = '# >>> trainstash >>> `trainstash hook remove` takes these lines away again.';
 const END = '# <<< trainstash <<<';
 const SHEBANG = '#!/bin/sh\n';
-/** The whole hook of version 0.1, which ran the project's own from another file. */
+/** Marker of the whole-file hook of version 0.1, which ran the project's own hook from another file. */
 const FORMER = '# Installed by `trainstash hook install`; `trainstash hook remove` takes it away again.';
 
 /**
- * Lines for any POSIX shell: in a shell of their own, so that nothing of the hook around them is changed, not even its
- * exit code. `command`: program and script, as they are on this machine. A repository without a store is left alone.
+ * Returns the lines for the hook, valid in any POSIX shell. They run in a subshell, so that they change nothing of the hook around
+ * them, not even its exit code. `command`: program and script, as they are on this machine. A repository without a store is left alone.
  */
 export function hookLines(command: readonly string[]): string {
   const words = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
@@ -24,14 +24,14 @@ ${END}
 `;
 }
 
-/** A hook that does nothing but this. `aside`: the project's own, which it goes on as, with its exit code, if that `runs`. */
+/** Makes a hook of these lines only. `aside`: the project's own hook, to which it hands over with its exit code, if that `runs`. */
 export function wholeHook(lines: string, aside?: { path: string; runs: boolean }): string {
   if (!aside) return SHEBANG + lines;
   const call = `exec '${aside.path.replaceAll("'", `'\\''`)}' "$@"`;
   return `${SHEBANG}${lines}${aside.runs ? call : `# It was not executable, so git did not run it: ${call}`}\n`;
 }
 
-/** With our lines right after the first one, which says what runs the rest; instead of what was there of ours. */
+/** Puts the lines right after the hook's first line, which selects its interpreter; replaces earlier lines of ours. */
 export function withLines(hook: string, lines: string): string {
   const bare = withoutLines(hook);
   const at = bare.startsWith('#!') ? bare.indexOf('\n') + 1 || bare.length : 0;
@@ -39,7 +39,7 @@ export function withLines(hook: string, lines: string): string {
   return `${head}${head !== '' && !head.endsWith('\n') ? '\n' : ''}${lines}${bare.slice(at)}`;
 }
 
-/** As it was before, byte for byte. */
+/** Removes the lines; the rest stays byte for byte as it was. */
 export function withoutLines(hook: string): string {
   const from = hook.indexOf(BEGIN);
   const to = hook.indexOf(END, from);
@@ -50,7 +50,7 @@ export function hasLines(hook: string): boolean {
   return hook.includes(BEGIN);
 }
 
-/** Nothing but our lines is in it: it was made by us. */
+/** Tells whether the hook has no other content, so that Trainstash created it. */
 export function isOnlyOurs(hook: string): boolean {
   return hasLines(hook) && withoutLines(hook) === SHEBANG;
 }
@@ -59,12 +59,23 @@ export function isFormer(hook: string): boolean {
   return hook.includes(FORMER);
 }
 
-/** Whether a shell runs it that understands our lines; git runs what has no first line of that kind with `sh`. */
+const SHELLS = new Set(['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh']);
+
+/** Tells whether a shell that understands our lines runs the hook; git runs a hook without such a first line with `sh`. */
 export function isShellScript(hook: string): boolean {
   const [first = '', ...rest] = hook.split('\n');
   if (hook.includes('\0') || (first.startsWith('#!') && rest.length === 0)) return false;
-  return (
-    !first.startsWith('#!') ||
-    /^#!\s*\S*?(?:\benv\s+(?:-S\s+)?)?(?:\S*\/)?(?:sh|bash|dash|ash|zsh|ksh)\b(?!\.)/.test(first)
-  );
+  return !first.startsWith('#!') || SHELLS.has(interpreterOf(first));
+}
+
+/** Returns the name of the interpreter in a first line. Folders do not count: `/home/me/flash-attn/bin/python` is no shell. */
+function interpreterOf(line: string): string {
+  const names = line
+    .slice(2)
+    .trim()
+    .split(/\s+/)
+    .map((word) => word.slice(word.lastIndexOf('/') + 1));
+  const [program = '', ...words] = names;
+  if (program !== 'env') return program;
+  return words.find((word) => !word.startsWith('-') && !word.includes('=')) ?? '';
 }

@@ -1,6 +1,6 @@
 /**
- * The `post-checkout` hook that makes `git switch b && python train.py` safe: git waits for it. Installed on request, beside
- * the project's own, which goes on under its own name: hooks look at `$0`.
+ * The `post-checkout` hook that makes `git switch b && python train.py` safe: git waits for it. It is installed on request, beside
+ * the project's own hook, which keeps its own name since hooks may look at `$0`.
  */
 import {
   chmodSync,
@@ -34,20 +34,20 @@ import { type HooksFolder, hooksFolder } from './hooks-folder.ts';
 
 const NAME = 'post-checkout';
 const FORMERLY_KEPT = `${NAME}.before-trainstash`;
-/** pre-commit runs what was there before it. */
+/** Name under which pre-commit runs the hook that was there before it. */
 const RUN_BY_OTHERS = `${NAME}.legacy`;
 const ORIGINAL_LINK = '.original-link';
 const RECORD = 'hook.json';
 
 export interface Installed {
   path: string;
-  /** A hook of the project is there, and runs too. */
+  /** True if the project's own hook is there and runs too. */
   kept: boolean;
-  /** What an earlier version kept aside, and nothing runs. */
+  /** File that an earlier version set aside and that nothing runs. */
   leftover: string | null;
 }
 
-/** `command`: program and script that the hook runs. `shared`: also where others use the folder. */
+/** Installs the hook. `command`: program and script that it runs. `shared`: also into a folder that others use. */
 export function installHook(project: Project, root: string, command: readonly string[], shared: boolean): Installed {
   const place = usableFolder(root, shared);
   const path = join(place.folder, NAME);
@@ -62,7 +62,7 @@ export function installHook(project: Project, root: string, command: readonly st
   return { path, kept: kept || target === legacy, leftover: existsSync(leftover) ? leftover : null };
 }
 
-/** The hook that was there before is as it was. False: there was none of ours. */
+/** Removes the hook and restores the one that was there before. Returns false if there was none of ours. */
 export function removeHook(project: Project, root: string, shared: boolean): boolean {
   const place = usableFolder(root, shared);
   const earlier = recordOf(project)?.path;
@@ -72,43 +72,45 @@ export function removeHook(project: Project, root: string, shared: boolean): boo
   return [...paths].map(takeOut).some(Boolean) || former;
 }
 
-/** Where it was installed; null: it was not asked for. */
+/** Returns the path of the installed hook; null: it was never installed. */
 export function installedHook(project: Pick<Project, 'store'>): string | null {
   return recordOf(project)?.path ?? null;
 }
 
-/** What is to be said of the hook that was installed here; nothing when it runs, or was never asked for. */
+/** Describes problems of the installed hook; empty if it runs or was never installed. */
 export function hookAdvice(root: string, project: Pick<Project, 'store' | 'git'>): string[] {
   const record = recordOf(project);
   if (!record || !project.git) return [];
   const place = hooksFolder(root);
   if (!place) return [];
   const path = join(place.folder, NAME);
-  const again = '`trainstash hook install` puts it back, `trainstash hook remove` ends this notice.';
+  const again = '`trainstash hook install` reinstalls it; `trainstash hook remove` ends this notice.';
   const runs = [path, join(place.folder, RUN_BY_OTHERS)].some((one) => isExecutable(one) && isOurs(textOf(one) ?? ''));
   if (!runs)
     return [
-      `The hook is gone: nothing of Trainstash is in ${path} (hooks are written anew by npm install, among others). ${again}`,
+      `The hook is gone: ${path} no longer calls Trainstash (npm install, among others, rewrites hooks). ${again}`,
     ];
-  return existsSync(record.script) ? [] : [`The hook in ${path} calls ${record.script}, which is not there. ${again}`];
+  return existsSync(record.script)
+    ? []
+    : [`The hook in ${path} calls ${record.script}, which no longer exists. ${again}`];
 }
 
 function usableFolder(root: string, shared: boolean): HooksFolder {
   const place = hooksFolder(root);
-  if (!place) throw refused(`git does not say where the hooks of ${root} are`);
+  if (!place) throw refused(`git does not report the hooks folder of ${root}`);
   const { folder, isOwn, isTracked, namedIn } = place;
   const named = `core.hooksPath${namedIn ? ` (in ${namedIn})` : ''} is ${folder}`;
   if (isTracked) throw refused(`${named}, which git tracks. Add the line \`trainstash sync --quiet\` to its ${NAME}`);
   if (existsSync(folder) && !statSync(folder).isDirectory())
-    throw refused(`${named}, and that is no folder: hooks are turned off`);
+    throw refused(`${named}, which is not a folder: hooks are turned off`);
   if (!isOwn && !shared)
     throw refused(
-      `${named}, outside of this repository: a hook there runs in every repository that names it. \`trainstash hook install --shared\` puts it there all the same, and it does nothing where Trainstash is not used; \`remove --shared\` takes it away for all`,
+      `${named}, outside this repository: a hook there runs in every repository that uses that folder. \`trainstash hook install --shared\` installs it there anyway; it does nothing in repositories without a store. \`trainstash hook remove --shared\` removes it for all of them`,
     );
   return place;
 }
 
-/** Puts our lines into a hook, or makes one. True: the project has a hook there. */
+/** Adds our lines to a hook, or creates one. Returns true if the project has a hook of its own there. */
 function writeInto({ folder, inTree }: HooksFolder, path: string, lines: string): boolean {
   const entry = lstatSync(path, { throwIfNoEntry: false });
   const text = textOf(path);
@@ -126,7 +128,7 @@ function writeInto({ folder, inTree }: HooksFolder, path: string, lines: string)
     replace(path, withLines(text, lines), entry.mode);
     return true;
   }
-  if (inTree) throw refused(`${path} is no shell script of its own. Call \`trainstash sync --quiet\` from it`);
+  if (inTree) throw refused(`${path} is a link or not a shell script. Call \`trainstash sync --quiet\` from it`);
   const runs = isExecutable(path);
   putAside(folder, path, entry);
   replace(path, wholeHook(lines, { path: join(aside, NAME), runs }), 0o755);
@@ -134,8 +136,8 @@ function writeInto({ folder, inTree }: HooksFolder, path: string, lines: string)
 }
 
 /**
- * A hook that is no shell script, or is a link, runs from a folder beside: as deep as its own, under its own name, with
- * its neighbours, since it may look for them.
+ * Moves a hook that is a link or not a shell script to a folder beside its own, from where it runs: at the same depth, under its
+ * own name and with its neighbours, since it may look for them.
  */
 function putAside(folder: string, path: string, entry: Stats): void {
   const aside = asideOf(folder);
@@ -146,7 +148,7 @@ function putAside(folder: string, path: string, entry: Stats): void {
   renameSync(path, join(aside, entry.isSymbolicLink() ? ORIGINAL_LINK : NAME));
 }
 
-/** Takes our lines out of a hook, or the hook away that is nothing else. */
+/** Removes our lines from a hook, or the hook if it contains nothing else. */
 function takeOut(path: string): boolean {
   const text = textOf(path);
   if (text === null || !hasLines(text)) return false;
@@ -162,7 +164,7 @@ function takeOut(path: string): boolean {
   return true;
 }
 
-/** The hook of version 0.1 goes, and the project's own is back in its place. */
+/** Removes the hook of version 0.1 and puts the project's own back into its place. */
 function takeFormerAway(folder: string): boolean {
   const path = join(folder, NAME);
   const kept = join(folder, FORMERLY_KEPT);
@@ -172,7 +174,7 @@ function takeFormerAway(folder: string): boolean {
     else rmSync(path);
     return true;
   }
-  // Somebody wrote the hook anew since: what was kept of it is a copy.
+  // The hook was rewritten since: the file set aside is a copy.
   if (text !== null && textOf(kept) === text) rmSync(kept);
   return false;
 }
@@ -185,7 +187,7 @@ function isOurs(text: string): boolean {
   return hasLines(text) || isFormer(text);
 }
 
-/** Whole or not at all: git may run it at any moment. */
+/** Replaces a file atomically: git may run it at any moment. */
 function replace(path: string, text: string, mode: number): void {
   const temporary = `${path}.trainstash-tmp`;
   writeFileSync(temporary, text, { encoding: 'latin1', mode: 0o600 });
@@ -193,7 +195,7 @@ function replace(path: string, text: string, mode: number): void {
   renameSync(temporary, path);
 }
 
-/** One character a byte, so that it goes back as it was; null: there is none, or it is no file. */
+/** Reads a file as one character per byte, so that writing it restores the bytes; null: it does not exist or is not a file. */
 function textOf(path: string): string | null {
   try {
     return readFileSync(path, 'latin1');

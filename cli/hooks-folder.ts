@@ -1,22 +1,22 @@
-/** Where git looks for the hooks of a repository, and whether a hook there runs in others too. */
+/** Finds the folder in which git looks for a repository's hooks, and whether hooks there run in other repositories too. */
 import { spawnSync } from 'node:child_process';
 import { realpathSync, statSync } from 'node:fs';
 import { relative, resolve, sep } from 'node:path';
 
 export interface HooksFolder {
   folder: string;
-  /** The worktree. */
+  /** Root of the worktree. */
   top: string;
-  /** Inside the repository; else it serves whoever else names it. */
+  /** True if the folder is inside the repository; else other repositories may use it too. */
   isOwn: boolean;
-  /** In the worktree, and files there are committed: it belongs to everybody who clones it. */
+  /** True if the folder is in the worktree and has committed files: everybody who clones the repository gets them. */
   isTracked: boolean;
   inTree: boolean;
-  /** The file that names it; null: it is git's own place. */
+  /** Configuration file that sets the folder; null: it is git's default. */
   namedIn: string | null;
 }
 
-/** Null outside a repository, or where git fails. */
+/** Finds the hooks folder; null: outside a repository, or git fails. */
 export function hooksFolder(root: string): HooksFolder | null {
   const found = git(root, 'rev-parse', '--show-toplevel');
   if (found === null) return null;
@@ -43,7 +43,7 @@ function git(cwd: string, ...args: string[]): string | null {
   return status === 0 ? stdout.replace(/\n$/, '') : null;
 }
 
-/** Of a folder that need not be there yet. */
+/** Resolves links of a path that may not exist yet. */
 function realPath(path: string): string {
   if (statSync(path, { throwIfNoEntry: false })) return realpathSync(path);
   const parent = resolve(path, '..');

@@ -1,4 +1,4 @@
-/** What a checkpoint is made of, a line for each kind. */
+/** Lists the ingredients of a checkpoint, one line per kind. */
 import type { Checkpoint } from '../protocol/domain.ts';
 import { INGREDIENT_KINDS, type Ingredient, sentence } from '../protocol/ingredients.ts';
 import { paint, safe, wrapped } from './format.ts';
@@ -8,7 +8,7 @@ const NAME_WIDTH = 11;
 
 export function ingredientLines(checkpoint: Checkpoint, width: number): string[] {
   const { ingredients } = checkpoint;
-  // Of an older version, or of a script that saves by itself.
+  // The checkpoint is from an older version, or from a script that saves by itself.
   if (!ingredients) return checkpoint.missing.flatMap((text) => line('lost', '', `not kept: ${text}`, width));
   return INGREDIENT_KINDS.flatMap((kind) => {
     const of = ingredients.filter((one) => one.kind === kind);
@@ -17,7 +17,7 @@ export function ingredientLines(checkpoint: Checkpoint, width: number): string[]
     return [
       ...(kept.length > 0 ? line('kept', kind, kept.join(', '), width) : []),
       ...lost.flatMap((one) => line('lost', kind, sentence(one), width)),
-      ...(kept.length + lost.length === 0 && of.length > 0 ? line('absent', kind, 'there is none', width) : []),
+      ...(kept.length + lost.length === 0 && of.length > 0 ? line('absent', kind, 'none', width) : []),
     ];
   });
 }

@@ -1,4 +1,4 @@
-/** What people see of a checkpoint file. */
+/** Shows the contents of a checkpoint file. */
 import type { Client } from '../client/connect.ts';
 import type { FileInspection, InspectedTensor } from '../protocol/domain.ts';
 import * as m from '../protocol/messages.ts';
@@ -12,11 +12,11 @@ const SHOWN_VALUES = 20;
 export interface InspectionOptions {
   path: string;
   statistics: boolean;
-  /** All tensors, and not the first ones alone. */
+  /** True to list all tensors, not only the first ones. */
   all: boolean;
 }
 
-/** A file's contents, put together from the pages that they come in. */
+/** Reads a file's contents and joins the pages. */
 export async function readInspection(
   client: Pick<Client, 'request'>,
   { path, statistics, all }: InspectionOptions,
@@ -36,7 +36,7 @@ export async function readInspection(
 export function inspectionLines(inspection: FileInspection, width: number, all: boolean): string[] {
   const { format, version, tensors, tensorCount, elements, notes } = inspection;
   const shown = all ? tensors : tensors.slice(0, SHOWN_TENSORS);
-  // Columns without content are left out.
+  // The table leaves out columns without content.
   const rows = shown.length > 0 ? ['', ...table(shown, [...COLUMNS, ...STATISTICS, REMARK], width)] : [];
   return [
     field('format', `${format}${version ? `, ${safe(version)}` : ''}, ${bytes(inspection.bytes)}`),
@@ -62,7 +62,7 @@ function classLines({ classes, classCount }: FileInspection, all: boolean): stri
   const lines = shown.map(
     ({ name, count }) => `  ${paint('yellow', safe(name))}${count > 1 ? ` × ${integer(count)}` : ''}`,
   );
-  const title = paint('dim', 'CLASSES AND FUNCTIONS IT NAMES (not loaded)');
+  const title = paint('dim', 'CLASSES AND FUNCTIONS IT REFERS TO (not loaded)');
   return ['', title, ...lines, ...rest(classCount, shown.length, all)];
 }
 

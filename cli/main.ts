@@ -1,4 +1,4 @@
-/** The command line under a Node that the daemon can run on. The only file of it that ends the process. */
+/** The command line, under a Node version that the daemon can run on. Only this file of `cli/` ends the process. */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withSourceLines } from '../base/source-lines.ts';
@@ -11,9 +11,12 @@ import { parseCommand, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';
 import { Context } from './context.ts';
-import { paint, useColours } from './format.ts';
+import { paint, useColours, wrapped } from './format.ts';
+import { optionHelp } from './option-help.ts';
 import { brokenBy, OutputError, print, printError, printJson, watchOutput } from './output.ts';
 
+const COLUMNS = 80;
+const JSON_OPTION: Command['options'] = { json: { type: 'boolean' } };
 const DIST = dirname(fileURLToPath(import.meta.url));
 
 useColours(process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
@@ -55,7 +58,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Of a command, or of what an error means. */
+/** Returns the help for a command, or the explanation of an error. */
 function help(topic: string): string {
   const command = Object.hasOwn(commands, topic) ? commands[topic]! : undefined;
   if (command) return usageOf(topic, command);
@@ -67,11 +70,19 @@ function help(topic: string): string {
   );
 }
 
-function usageOf(name: string, { usage, summary }: Command): string {
-  return `${wrapped(`trainstash ${name}`, usage)}\n\n  ${summary}`;
+function usageOf(name: string, { usage, summary, options }: Command): string {
+  const rows = Object.entries({ ...options, ...JSON_OPTION }).map(([option, { short }]) => ({
+    names: short ? `--${option}, -${short}` : `--${option}`,
+    text: optionHelp(name, option) ?? '',
+  }));
+  const width = Math.max(...rows.map(({ names }) => names.length));
+  const lines = rows.flatMap(({ names, text }) =>
+    wrapped(text, COLUMNS - width - 4).map((line, i) => `  ${(i === 0 ? names : '').padEnd(width)}  ${line}`),
+  );
+  return [wrappedUsage(`trainstash ${name}`, usage), '', `  ${summary}`, '', ...lines].join('\n');
 }
 
-/** Markdown's text in lines of at most 80 columns. */
+/** Wraps Markdown text in lines of at most 80 columns. */
 function paragraphs(text: string): string {
   return text
     .split(/\n{2,}/)
@@ -84,14 +95,28 @@ function paragraphs(text: string): string {
     .join('\n\n');
 }
 
-/** A usage in lines of at most 80 columns; what stands in brackets is not torn apart. */
-function wrapped(head: string, usage: string): string {
+/** Wraps a usage in lines of at most 80 columns; the text in brackets stays together. */
+function wrappedUsage(head: string, usage: string): string {
   const lines = [head];
-  for (const part of usage.match(/\[[^\]]*\]…?|\S+/g) ?? []) {
-    if (lines.at(-1)!.length + 1 + part.length <= 80) lines.push(`${lines.pop()} ${part}`);
+  for (const part of usageParts(usage)) {
+    if (lines.at(-1)!.length + 1 + part.length <= COLUMNS) lines.push(`${lines.pop()} ${part}`);
     else lines.push(`    ${part}`);
   }
   return lines.join('\n');
+}
+
+/** Splits a usage at spaces outside brackets, which may be nested. Long brackets with alternatives are split too. */
+function usageParts(usage: string): string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  for (const word of usage.split(' ')) {
+    const last = parts.at(-1);
+    if (last !== undefined && (depth > 1 || (depth > 0 && last.length + word.length < COLUMNS / 2)))
+      parts[parts.length - 1] = `${last} ${word}`;
+    else if (word !== '') parts.push(word);
+    for (const character of word) depth += character === '[' ? 1 : character === ']' ? -1 : 0;
+  }
+  return parts;
 }
 
 function fail(error: unknown, json: boolean): number {
@@ -107,16 +132,16 @@ function fail(error: unknown, json: boolean): number {
   return code === 'preflightDiffers' ? 3 : 1;
 }
 
-/** The sentence for people. The stack of a bug is for logs, and for who asks for it. */
+/** Returns the sentence for people. The stack of a bug goes to the logs, or to users who ask for it. */
 function described(error: unknown): { code: string; message: string; data?: unknown } {
   if (error instanceof UsageError) return { code: 'usage', message: error.message };
   if (!(error instanceof TrainstashError)) return { code: 'internal', message: unexpected(error) };
   if (!isError(error, 'internal')) return toWire(error);
-  // Of the daemon, which has written it down itself.
+  // The daemon has logged its own errors.
   const details =
     wantsDetails() && error.data.stack
       ? `\n${withSourceLines(error.data.stack)}`
-      : ' `trainstash daemon logs` has the details.';
+      : ' `trainstash daemon logs` shows the details.';
   return { code: 'internal', message: `${error.message.replace(/\.?$/, '.')}${details}` };
 }
 
@@ -124,17 +149,17 @@ function overview(): string {
   const width = Math.max(...Object.keys(commands).map((name) => name.length));
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
   return [
-    'Trainstash keeps every checkpoint of your trainings, and resumes bit for bit.',
+    'Trainstash keeps every checkpoint of your trainings and resumes bit for bit.',
     '',
     'Usage: trainstash COMMAND [--json]',
     '',
     ...lines,
     '',
-    'A run is named by its number (14) or id, a checkpoint by its id or as RUN@STEP',
-    '(14@1200, 14@best, 14@last). Exit codes: 0 done, 1 failed, 2 usage, 3 something',
-    'differs from the checkpoint and was not accepted. `trainstash help COMMAND` says',
-    'how one is used, `trainstash help ERROR` what an error means, `--version` which',
-    'one this is.',
+    "RUN is a run's number (14), name or id. CHECKPOINT is an id, or RUN@STEP such as",
+    '14@1200, 14@best or 14@last. `trainstash help COMMAND` explains a command,',
+    '`trainstash help ERROR` an error; `trainstash --version` prints the version.',
+    'Exit codes: 0 success, 1 failure, 2 wrong usage, 3 something differs from the',
+    'checkpoint and was not accepted (--yes accepts it).',
   ].join('\n');
 }
 

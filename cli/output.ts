@@ -1,55 +1,54 @@
 /**
- * Prints everything that the command line says. Text from a store, a script or a file cannot reach a terminal
- * as anything but text: beside the colours of `paint`, nothing that a terminal obeys passes. Nothing else in `cli/` writes
- * to a stream (a test looks).
+ * Prints everything that the command line says. Text from a store, a script or a file reaches a terminal only as text: apart from
+ * the colours of `paint`, nothing that a terminal obeys passes. Nothing else in `cli/` writes to a stream (a test checks this).
  */
 import { fstatSync, writeSync } from 'node:fs';
 import { visible, visibleJson } from '../protocol/visible.ts';
 import { coloursAreOn } from './format.ts';
 
-/** The exit code that shells give a program that SIGPIPE has ended. */
+/** Exit code that shells report for a program that was ended by SIGPIPE. */
 const EXIT_READER_GONE = 141;
 
-/** Lines for people on standard output. */
+/** Prints lines for people to standard output. */
 export function print(text: string): void {
   write(printable(text));
 }
 
-/** Lines for people on standard error. */
+/** Prints lines for people to standard error. */
 export function printError(text: string): void {
   process.stderr.write(printable(text));
 }
 
-/** One JSON document, or one line of several. Also in a terminal it is nothing but text. */
+/** Prints one JSON document, or one line of several. In a terminal, too, it is only text. */
 export function printJson(value: unknown): void {
   write(`${visibleJson(JSON.stringify(value))}\n`);
 }
 
-/** A script's own output, as it was printed: for the terminal of who runs it, or for `--raw`. */
+/** Prints a script's own output unchanged: for the terminal of the user who runs it, or for `--raw`. */
 export function printRaw(text: string): void {
   write(text);
 }
 
-/** A line that renews itself: the text replaces the line that was drawn before. */
+/** Draws a line that updates itself: the text replaces the line drawn before. */
 export function draw(text: string, stream: 'stdout' | 'stderr' = 'stderr'): void {
   process[stream].write(`\r\u001b[K${printable(text)}`);
 }
 
-/** Has the program end quietly when nobody reads any more (`| head`), and say so when its output cannot be kept. */
+/** Ends the program quietly when nobody reads its output any more (`| head`), and with a message when output cannot be written. */
 export function watchOutput(end: (code: number) => void): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => end(brokenBy(error)));
   process.stderr.on('error', () => {});
 }
 
-/** The exit code; says what it is when it is not only that nobody reads. */
+/** Returns the exit code for broken output; prints the reason, unless it is just that nobody reads. */
 export function brokenBy(error: NodeJS.ErrnoException): number {
   if (error.code === 'EPIPE' || error.code === 'EOF') return EXIT_READER_GONE;
-  const why = error.code === 'ENOSPC' || error.code === 'EDQUOT' ? 'no space is left there' : error.message;
-  printError(`error: The output could not be written: ${why}. What was asked for may have been done all the same.\n`);
+  const why = error.code === 'ENOSPC' || error.code === 'EDQUOT' ? 'no space is left on the disk' : error.message;
+  printError(`error: The output could not be written: ${why}. The command itself may have succeeded.\n`);
   return 1;
 }
 
-/** Raised by a standard output that is a file and takes no more. */
+/** Error of a standard output that is a file and accepts no more bytes. */
 export class OutputError extends Error {
   override readonly cause: NodeJS.ErrnoException;
 
@@ -67,7 +66,7 @@ function write(text: string): void {
     process.stdout.write(text);
     return;
   }
-  // A disk that becomes full takes a part, and Node's stream would not say so.
+  // A disk that fills up takes only a part, and Node's stream would not report it.
   const bytes = Buffer.from(text);
   try {
     for (let done = 0; done < bytes.length; ) done += writeSync(1, bytes, done);
@@ -84,11 +83,11 @@ function isRegularFile(descriptor: number): boolean {
   }
 }
 
-/** The colours that `paint` gives; others could hide what is written. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: this is what they begin with.
+/** Escape sequences of the colours that `paint` uses; others could hide text. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the sequences begin with one.
 const COLOUR = /(\u001b\[(?:0|1|2|22|3[1-6]|39)m)/;
 
-/** The text with nothing in it that a terminal obeys, but the colours of `paint` and ends of lines. */
+/** Replaces everything that a terminal obeys, except for line breaks and the colours of `paint`. */
 export function printable(text: string): string {
   return text.split('\n').map(printableLine).join('\n');
 }

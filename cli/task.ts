@@ -1,4 +1,4 @@
-/** A request that takes long: its progress on the terminal, and Ctrl-C cancels it. */
+/** Sends a request that takes long, with progress on the terminal; Ctrl-C cancels it. */
 import type { Client } from '../client/connect.ts';
 import { randomId } from '../protocol/ids.ts';
 import { type Request, taskProgressed } from '../protocol/messages.ts';
@@ -8,7 +8,7 @@ import { draw } from './output.ts';
 
 const SHOWN_AFTER_MS = 500;
 
-/** `words`: what is done, for the progress line. */
+/** Sends the request. `words` names the work in the progress line. */
 export async function requestTask<P extends { task?: string | undefined }, R>(
   client: Client,
   message: Request<P, R>,

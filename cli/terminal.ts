@@ -1,4 +1,4 @@
-/** What commands ask of the terminal. */
+/** Asks questions on the terminal and waits for Ctrl-C. */
 import { createInterface } from 'node:readline/promises';
 import type { Context } from './context.ts';
 import { printable } from './output.ts';
@@ -13,7 +13,7 @@ export async function ask(context: Context, question: string): Promise<boolean> 
   }
 }
 
-/** Settles at Ctrl-C. */
+/** Resolves at Ctrl-C. */
 export function interrupted(): Promise<void> {
   return new Promise((resolve) => process.once('SIGINT', () => resolve()));
 }

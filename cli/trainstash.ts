@@ -1,6 +1,6 @@
 /**
- * Entry of the command line. Starts on any Node >= 20 and goes on under one that the daemon can run on: a native module
- * of ours ends an older process without a message, so the version is checked before anything else is loaded.
+ * Entry of the command line. It starts on any Node >= 20 and continues under one that the daemon can run on. A native module
+ * ends an older process without a message, so the version is checked before anything else is loaded.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -26,13 +26,13 @@ if (!process.env.TRAINSTASH_NODE && isNewEnough(process.versions.node)) {
   else if (node) process.exitCode = run(node);
   else {
     console.error(
-      `Trainstash needs Node ${REQUIRED.join('.')} or newer; this is ${process.versions.node}, and none was found on PATH. Nothing was changed. Install a newer Node (https://nodejs.org), or set TRAINSTASH_NODE to one.`,
+      `Trainstash needs Node ${REQUIRED.join('.')} or newer; this is ${process.versions.node}, and PATH has no newer one. Nothing was changed. Install a newer Node (https://nodejs.org), or set TRAINSTASH_NODE to one.`,
     );
     process.exitCode = 1;
   }
 }
 
-/** A broken installation is said in a sentence; what goes wrong after that, `main` says. */
+/** Loads the command line. A broken installation is reported in one sentence; `main` reports later errors. */
 async function load(): Promise<void> {
   try {
     await import(main);
@@ -40,7 +40,7 @@ async function load(): Promise<void> {
     const { message, stack } = error as Error;
     const details = process.env.TRAINSTASH_DEBUG ? `\n${stack}` : ' TRAINSTASH_DEBUG=1 shows the details.';
     console.error(
-      `error: Trainstash cannot be loaded from ${here}: ${message.split('\n')[0]}. Nothing was changed; install it again.${details}`,
+      `error: Trainstash cannot be loaded from ${here}: ${message.split('\n')[0]}. Nothing was changed. Reinstall Trainstash.${details}`,
     );
     process.exitCode = 1;
   }

@@ -1,9 +1,9 @@
-/** Lists the trash for people. */
+/** Lists the contents of the trash for people. */
 import { TRASH_DAYS, type Trash } from '../protocol/messages.ts';
 import { age, bytes, counted, integer } from '../protocol/words.ts';
 import { type Column, safe, table, wrapped } from './format.ts';
 
-const NOTE = `\`trainstash rm ID --undo\` brings one back. What is in the trash is deleted after ${TRASH_DAYS} days, or earlier when the store reaches its quota.`;
+const NOTE = `\`trainstash rm ID --undo\` restores one. Items in the trash are deleted after ${TRASH_DAYS} days, or earlier if the store reaches its quota.`;
 
 interface Row {
   id: string;
@@ -13,7 +13,7 @@ interface Row {
   trashedAt: number;
 }
 
-/** Runs and checkpoints with the ids that `rm ID --undo` takes. `branch` undefined: of all. */
+/** Lists runs and checkpoints with the ids that `rm ID --undo` takes. `branch` undefined: those of all branches. */
 export function trashLines(trash: Trash, width: number, branch?: string): string[] {
   const rows: Row[] = [
     ...trash.runs.map((run) => ({
@@ -30,7 +30,7 @@ export function trashLines(trash: Trash, width: number, branch?: string): string
     { title: 'SIZE', cell: (row) => bytes(row.bytes), right: true },
     { title: 'REMOVED', cell: ({ trashedAt }) => age(trashedAt) },
   ];
-  if (rows.length === 0) return ['Nothing is in the trash.'];
+  if (rows.length === 0) return ['The trash is empty.'];
   const all = trash.counts.runs + trash.counts.checkpoints - sum(trash.runs.map(({ checkpoints }) => checkpoints));
   const more = branch === undefined ? all - rows.length : 0;
   return [

@@ -1,4 +1,4 @@
-/** What people see of runs and checkpoints. */
+/** Shows runs, checkpoints and the store. */
 import type { Checkpoint, MetricSummary, Monitor, Run, Session, StoreUsage, Waiting } from '../protocol/domain.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages.ts';
 import { fromWireNumber, hasDiverged } from '../protocol/numbers.ts';
@@ -26,7 +26,7 @@ const GRADE_MARK: Record<Checkpoint['grade'], string> = {
   'weights only': 'weights only',
 };
 
-/** `withBranch`: the runs are of several branches. */
+/** Lists runs; `withBranch` adds a column for runs of several branches. */
 export function runTable(runs: readonly Run[], width: number, withBranch = false): string[] {
   const columns: Column<Run>[] = [
     { title: 'RUN', cell: (run) => safe(run.label ? `${run.name} · ${run.label}` : run.name), flexible: true },
@@ -59,7 +59,7 @@ function branchText({ branch, commit }: Run): string {
   return branch ?? (commit ? '(detached HEAD)' : '(no git)');
 }
 
-/** A branch's name is told by its end. */
+/** Shortens a branch's name at its start, since the end tells names apart. */
 function cut(name: string): string {
   return name.length <= MAX_BRANCH ? name : `…${name.slice(1 - MAX_BRANCH)}`;
 }
@@ -69,7 +69,7 @@ function waitingText({ for: what, behind }: Waiting): string {
   return { environment: 'needs its environment', code: 'code has changed', files: 'files of another branch' }[what];
 }
 
-/** What queued runs wait for that a person may have to see to. */
+/** Lists the reasons why queued runs wait that a person may have to act on. */
 export function waitingLines(runs: readonly Run[], width: number): string[] {
   const blocked = runs.filter(({ waiting }) => waiting && waiting.for !== 'device');
   return blocked.flatMap((run) => {
@@ -78,7 +78,7 @@ export function waitingLines(runs: readonly Run[], width: number): string[] {
   });
 }
 
-/** One line for the run as it is now; never wider than the terminal. */
+/** Formats the run's current state as one line, never wider than the terminal. */
 export function progressLine(run: Run, width: number): string {
   const share = run.totalSteps ? `${bar(run.step / run.totalSteps, 20)} ${percent(run)}%` : '';
   const parts = [
@@ -91,7 +91,7 @@ export function progressLine(run: Run, width: number): string {
   return [...parts.filter(Boolean).join('  ')].slice(0, width).join('');
 }
 
-/** Lists checkpoints; those of a diverged state are marked, by their run’s `monitor`. */
+/** Lists checkpoints. `monitor`, that of their run, decides which are marked as diverged. */
 export function checkpointTable(
   checkpoints: readonly Checkpoint[],
   width: number,
@@ -159,9 +159,9 @@ export function runDetails(
         ]
       : []),
     run.kind === 'module'
-      ? field('back end', `${run.backend}, seed ${run.seed}`)
+      ? field('backend', `${run.backend}, seed ${run.seed}`)
       : field('command', safe(run.command ? run.command.words.join(' ') : `job ${run.job}`)),
-    ...(run.backendReason ? fieldLines('chosen for', safe(run.backendReason), width) : []),
+    ...(run.backendReason ? fieldLines('chosen since', safe(run.backendReason), width) : []),
     field('id', run.id),
   ];
   if (run.parent) lines.push(field('fork of', `run ${run.parent.run} at step ${integer(run.parent.step)}`));
@@ -186,7 +186,7 @@ export function runDetails(
   return lines;
 }
 
-/** Gives a name that is long a line of its own. */
+/** Shows a metric; a long name gets a line of its own. */
 function metricLines(name: string, summary: MetricSummary, width: number): string[] {
   const line = field(name, summaryText(summary));
   return columnsOf(line) <= width ? [line] : [field(name, '').trimEnd(), field('', summaryText(summary))];
@@ -202,7 +202,7 @@ function summaryText({ last, min, max, count, notFinite }: MetricSummary): strin
 function fromText({ ordinal, resumedFrom, offered }: Session): string {
   if (resumedFrom) return `, from step ${integer(resumedFrom.step)}`;
   const files = offered ? `, with the files of step ${integer(offered.step)} in place` : '';
-  return ordinal === 1 ? '' : `, again from the beginning${files}`;
+  return ordinal === 1 ? '' : `, from the beginning again${files}`;
 }
 
 export function checkpointDetails(checkpoint: Checkpoint, width: number): string[] {
@@ -219,7 +219,7 @@ export function checkpointDetails(checkpoint: Checkpoint, width: number): string
 }
 
 function madeOf(checkpoint: Checkpoint, width: number): string[] {
-  const title = `WHAT STEP ${integer(checkpoint.step)} IS MADE OF`;
+  const title = `STATE AT STEP ${integer(checkpoint.step)}`;
   return [paint('dim', title), ...ingredientLines(checkpoint, width)];
 }
 
@@ -233,10 +233,10 @@ export function usageLines(usage: StoreUsage): string[] {
     field(
       'in the trash',
       usage.trashBytes > 0
-        ? `${counted(usage.trashedCheckpoints, 'checkpoint')}, ${bytes(usage.trashBytes)} before dedup (\`trainstash ls --trash\`)`
+        ? `${counted(usage.trashedCheckpoints, 'checkpoint')}, ${bytes(usage.trashBytes)} before deduplication (\`trainstash ls --trash\`)`
         : 'nothing',
     ),
-    field('free inside', bytes(usage.freeBytes)),
+    field('free pages', bytes(usage.freeBytes)),
     field('catalog', bytes(usage.catalogBytes)),
     field('sessions', bytes(usage.sessionsBytes)),
     ...(usage.otherBytes > 0 ? [field('code', bytes(usage.otherBytes))] : []),
@@ -246,19 +246,19 @@ export function usageLines(usage: StoreUsage): string[] {
       ? [
           field(
             'left behind',
-            `${bytes(usage.leftBytes)} by killed writers; goes when the daemon next starts, or in 7 days`,
+            `${bytes(usage.leftBytes)} by killed writers; removed when the daemon next starts, or within 7 days`,
           ),
         ]
       : []),
   ];
 }
 
-/** Each checkpoint with what it is kept for. */
+/** Lists checkpoints with the reasons for keeping them. */
 export function keptLines(runs: readonly KeptRun[], width: number): string[] {
   if (runs.length === 0) return ['No checkpoints are kept.'];
   return runs.flatMap(({ name, branch, bytes: total, checkpoints, more }, i) => [
     ...(i > 0 ? [''] : []),
-    `${safe(name)}${branch === null ? '' : ` on ${safe(branch)}`}: ${bytes(total)} before dedup`,
+    `${safe(name)}${branch === null ? '' : ` on ${safe(branch)}`}: ${bytes(total)} before deduplication`,
     ...table(
       checkpoints,
       [
@@ -275,18 +275,18 @@ export function keptLines(runs: readonly KeptRun[], width: number): string[] {
 
 export function fsckLines(report: FsckReport): string[] {
   const lines = [
-    `${counted(report.checkpoints, 'checkpoint')}, ${counted(report.chunks, 'chunk')}, ${bytes(report.bytes)} read and compared with their hashes.`,
+    `${counted(report.checkpoints, 'checkpoint')}, ${counted(report.chunks, 'chunk')}, ${bytes(report.bytes)} read and verified against their hashes.`,
   ];
   for (const { checkpoint, problem, whole } of report.problems) {
     const where = checkpoint ? `checkpoint ${checkpoint}: ` : '';
     const earlier = checkpoint
       ? whole
-        ? `; ${whole} before it is whole`
-        : '; none before it in its run is whole'
+        ? `; the last intact one before it is ${whole}`
+        : '; no earlier one of its run is intact'
       : '';
     lines.push(paint('red', `! ${where}${problem}${earlier}`));
   }
-  if (report.problems.length === 0) lines.push(paint('green', '✔ everything is whole'));
+  if (report.problems.length === 0) lines.push(paint('green', '✔ everything is intact'));
   if (report.rebuilt)
     lines.push(
       `Catalog rebuilt: ${counted(report.rebuilt.runs, 'run')}, ${counted(report.rebuilt.checkpoints, 'checkpoint')}.`,

@@ -1,25 +1,25 @@
-/** What is different in the tensors of two checkpoints, for people. */
+/** Shows the differences between the tensors of two checkpoints. */
 import type { TensorDiff, WeightsDiff } from '../protocol/diff.ts';
 import { bytes, counted, integer, metric } from '../protocol/words.ts';
 import { type Column, paint, safe, table } from './format.ts';
 
 const SHOWN_TENSORS = 20;
 const SHOWN_NAMES = 5;
-/** Columns from which there is room for everything. */
+/** Width from which all columns fit. */
 const WIDE = 110;
 
 export function weightsLines(diff: WeightsDiff, width: number, all: boolean): string[] {
   const [first, second] = diff.sides.map(safe);
   const lines = ['', `${paint('bold', 'Weights')}  ${first} → ${second}`];
-  if (diff.equal) return [...lines, paint('green', '  ✔ the same to the last bit')];
+  if (diff.equal) return [...lines, paint('green', '  ✔ bit-identical')];
   const { equal, equalUnread, changed, reshaped, unreadable } = diff.counts;
   const counts = [
     `${counted(changed, 'tensor')} changed`,
     equal > 0
       ? `${integer(equal)} equal${equalUnread > 0 ? ` (${integer(equalUnread)} known without reading)` : ''}`
       : '',
-    reshaped > 0 ? `${integer(reshaped)} of another shape` : '',
-    unreadable > 0 ? `${integer(unreadable)} that cannot be compared` : '',
+    reshaped > 0 ? `${integer(reshaped)} with a different shape` : '',
+    unreadable > 0 ? `${integer(unreadable)} not comparable` : '',
     `${bytes(diff.readBytes)} read`,
   ];
   lines.push(`  ${counts.filter(Boolean).join(', ')}`);
@@ -39,7 +39,7 @@ export function weightsLines(diff: WeightsDiff, width: number, all: boolean): st
   const shown = diff.tensors.slice(0, all ? diff.tensors.length : SHOWN_TENSORS);
   if (shown.length > 0) lines.push('', ...table(shown, width < WIDE ? COLUMNS : [...COLUMNS, WHERE], width));
   if (diff.tensors.length > shown.length)
-    lines.push(`… ${integer(diff.tensors.length - shown.length)} more; --all shows them, --json with their histograms`);
+    lines.push(`… ${integer(diff.tensors.length - shown.length)} more: --all lists them; --json adds histograms`);
   return lines;
 }
 

@@ -1,4 +1,4 @@
-/** Finds the daemon, starts it when there is none, and says hello. */
+/** Finds the daemon, starts it if there is none, and says hello. */
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
@@ -23,21 +23,21 @@ const HELLO_ATTEMPTS = 5;
 const LOG_TAIL_BYTES = 2_000;
 
 export interface ClientOptions {
-  /** Name for the daemon's log. */
+  /** Name of the client in the daemon's log. */
   name: string;
   build: Build;
-  /** Folder of the bundles that a daemon is started from; null: never start one. */
+  /** Folder of the bundles to start a daemon from; null: never start one. */
   dist: string | null;
-  /** Node that the daemon runs on. */
+  /** Node binary that runs the daemon. */
   node?: string;
   env?: NodeJS.ProcessEnv;
 }
 
 export interface Client {
-  /** Aborted: the request is cancelled, and rejects with `cancelled` when the daemon has undone what it did. */
+  /** Sends a request. Aborting cancels it: it rejects with `cancelled` once the daemon has undone its work. */
   request<P, R>(message: Request<P, R>, params: P, signal?: AbortSignal): Promise<R>;
   on<P>(notification: Notification<P>, handler: (params: P) => void): void;
-  /** Settles when the connection is over, whoever ended it. */
+  /** Settles when the connection is closed, by either side. */
   readonly closed: Promise<void>;
   readonly daemon: { protocol: number; build: Build; pid: number };
   close(): void;
@@ -49,14 +49,14 @@ export async function connect(options: ClientOptions): Promise<Client> {
   for (let attempt = 0; ; attempt++) {
     const socket = (await dial(paths)) ?? (await startDaemon(paths, options));
     const client = await hello(socket, paths, options).catch(async (error) => {
-      // A daemon that is just ending may still take the call: the next one will answer.
+      // A daemon that is shutting down may still accept the connection: the next one will answer.
       if (!isError(error, 'daemonUnavailable') || attempt >= HELLO_ATTEMPTS) throw error;
       await delay(20 * attempt);
       return null;
     });
     if (client === null) continue;
     if (handedOver || options.dist === null || compareBuilds(client.daemon.build, options.build) >= 0) return client;
-    // Ours is newer: the old daemon leaves, trainings go on, and the next round starts ours.
+    // This build is newer: the old daemon leaves, trainings continue, and the next round starts a new one.
     await client.request(daemonHandOver, { build: options.build });
     await client.closed;
     await untilGone(paths);
@@ -64,7 +64,7 @@ export async function connect(options: ClientOptions): Promise<Client> {
   }
 }
 
-/** A connection if a daemon answers, else null. */
+/** Connects to a daemon, or returns null if none answers. */
 function dial(paths: StatePaths): Promise<Socket | null> {
   return new Promise((resolve) => {
     const socket = connectSocket(paths.socket);
@@ -77,11 +77,11 @@ async function startDaemon(paths: StatePaths, options: ClientOptions): Promise<S
   if (options.dist === null) throw unavailable('no daemon is running', paths);
   const runtime = await privateRuntime(options.dist, paths.runtimes, options.build);
   const env = options.env ?? process.env;
-  // What it says before its own log is open: a missing library, a syntax error of an old Node.
+  // Catches output from before the daemon's own log is open: a missing library, a syntax error of an old Node.
   const log = openSync(paths.log, 'a', 0o600);
   const child = spawn(
     options.node ?? process.execPath,
-    // Where nobody is in a hurry a large young generation only keeps garbage: hundreds of megabytes after an hour's work.
+    // A large young generation would only keep garbage here: hundreds of megabytes after an hour's work.
     [
       '--max-semi-space-size=2',
       '--disable-warning=ExperimentalWarning',
@@ -104,7 +104,7 @@ async function startDaemon(paths: StatePaths, options: ClientOptions): Promise<S
   child.once('error', (error) => {
     ending.reason = error.message;
   });
-  // With exit 0 it found another daemon that is just starting: that one will answer.
+  // Exit 0 means it found another daemon that is just starting: that one will answer.
   child.once('exit', (code, signal) => {
     if (code !== 0) ending.reason = `it ended at once (${signal ?? `exit ${code}`})`;
   });
@@ -122,7 +122,7 @@ async function startDaemon(paths: StatePaths, options: ClientOptions): Promise<S
 async function hello(socket: Socket, paths: StatePaths, options: ClientOptions): Promise<Client> {
   const connection = createMessageConnection(new BoundedMessageReader(socket), new DirectMessageWriter(socket));
   const closed = new Promise<void>((resolve) => connection.onClose(resolve));
-  // Without this a pending request hangs for ever when the daemon dies.
+  // Without this a pending request would hang forever when the daemon dies.
   void closed.then(() => connection.dispose());
   connection.onError(() => {});
   connection.listen();
@@ -167,7 +167,7 @@ function requester(connection: MessageConnection, closed: Promise<void>, paths: 
       }
     } catch (error) {
       if (error instanceof ResponseError && error.data) throw fromWire(error.data as WireError);
-      // Whatever the library says of a connection that ended under a request, it means this.
+      // Whatever the library reports about a connection that was closed during a request, it means this.
       throw error instanceof TrainstashError ? error : gone();
     }
   };
@@ -187,7 +187,7 @@ function unavailable(reason: string, paths: StatePaths): TrainstashError {
   const tail = logTail(paths.log);
   return new TrainstashError(
     'daemonUnavailable',
-    `The daemon cannot be reached: ${reason}. Trainings that run are not affected. Its log is ${paths.log}${tail ? `, and ends:\n${tail}` : '.'}`,
+    `The daemon cannot be reached: ${reason}. Running trainings are not affected. Its log is ${paths.log}${tail ? `, which ends with:\n${tail}` : '.'}`,
     { reason, log: paths.log },
   );
 }

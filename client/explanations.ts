@@ -1,13 +1,13 @@
-/** What docs/errors.md, which is in every build, says of an error. */
+/** Looks up the explanation of an error in docs/errors.md, which is part of every build. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The page of a build. */
+/** Returns the path of the page in a build. */
 export function explanationsPage(dist: string): string {
   return join(dist, 'docs/errors.md');
 }
 
-/** The text below the heading of that error; null when it says all itself. Upper and lower case are the same. */
+/** Returns the text below the error's heading, ignoring case; null: the page does not explain it. */
 export function explanationOf(dist: string, code: string): { code: string; text: string } | null {
   for (const section of readPage(dist).split(/^## /m).slice(1)) {
     const [heading] = section.split('\n', 1);
@@ -21,7 +21,7 @@ export function explainedCodes(dist: string): string[] {
   return [...readPage(dist).matchAll(/^## (\w+)$/gm)].map(([, code]) => code!);
 }
 
-/** Empty when it is gone: an error must not become another one. */
+/** Reads the page, or returns an empty text if it is missing: an error must not turn into another one. */
 function readPage(dist: string): string {
   try {
     return readFileSync(explanationsPage(dist), 'utf8');

@@ -1,4 +1,4 @@
-/** The LSP framing with a bound: a peer cannot make us buffer more than one message of 1 MiB, or parse rubbish. */
+/** LSP framing with a limit: a peer cannot make us buffer more than one message of 1 MiB, or parse garbage. */
 import type { Readable, Writable } from 'node:stream';
 import {
   AbstractMessageReader,
@@ -18,7 +18,7 @@ export class BoundedMessageReader extends AbstractMessageReader {
   readonly #limit: number;
   #chunks: Buffer[] = [];
   #bytes = 0;
-  /** Length of the body that is awaited; null while a header is. */
+  /** Length of the expected body; null: a header is expected. */
   #body: number | null = null;
 
   constructor(stream: Readable, limit = MAX_MESSAGE_BYTES + (64 << 10)) {
@@ -34,7 +34,7 @@ export class BoundedMessageReader extends AbstractMessageReader {
       try {
         for (let message = this.#next(); message !== null; message = this.#next()) callback(message);
       } catch (error) {
-        // Where a message begins is not known any more: the connection is over.
+        // It is unknown where the next message begins: the connection is over.
         this.#stream.off('data', onData);
         this.#stream.destroy();
         this.fireError(error);
@@ -78,8 +78,8 @@ export class BoundedMessageReader extends AbstractMessageReader {
 }
 
 /**
- * Hands each message to the stream at once. The library's own writer queues them itself, out of sight, so that nobody
- * can see how far a peer has fallen behind; here `stream.writableLength` tells.
+ * Passes each message to the stream at once. The library's own writer keeps a hidden queue, so nobody could see how far a peer
+ * has fallen behind; here `stream.writableLength` tells.
  */
 export class DirectMessageWriter extends AbstractMessageWriter implements MessageWriter {
   readonly #stream: Writable;

@@ -4,7 +4,7 @@ import { maskText } from '../protocol/secrets.ts';
 
 const MAX_BYTES = 2 << 20;
 
-/** A log file that is never larger than twice 2 MiB: the old half moves to `.1`. */
+/** Opens a log file of at most twice 2 MiB: the older half is moved to `.1`. */
 export function openLog(path: string, maxBytes = MAX_BYTES): (text: string) => void {
   let bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   return (text) => {

@@ -1,11 +1,11 @@
-/** Where the daemon of this user on this host lives. The same answer for every client and for the daemon itself. */
+/** Paths of this user's daemon on this host. Every client and the daemon itself get the same result. */
 import { createHash } from 'node:crypto';
 import { accessSync, chmodSync, constants, mkdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { homedir, hostname, tmpdir, userInfo } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { TrainstashError } from '../protocol/errors.ts';
 
-/** The kernel's limit for a socket's path is 104 bytes on macOS, 108 on Linux. */
+/** Limit for a socket's path: the kernel allows 104 bytes on macOS, 108 on Linux. */
 const MAX_SOCKET_PATH_BYTES = 103;
 const NETWORK_TYPES = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x01021997, 0x65735546, 0x6a656a63]);
 
@@ -18,16 +18,16 @@ export interface StatePaths {
   log: string;
   runtimes: string;
   projects: string;
-  /** What is known of TensorFlow.js back ends, and the packages of those that were set up. */
+  /** Folder for results about TensorFlow.js backends, and for the packages of those that were installed. */
   backends: string;
 }
 
-/** Makes the directory, for this user alone. `TRAINSTASH_STATE` names another. Throws `stateUnusable`. */
+/** Creates the directory, for this user only, and returns its paths. `TRAINSTASH_STATE` overrides it. Throws `stateUnusable`. */
 export function statePaths(env: NodeJS.ProcessEnv = process.env): StatePaths {
   const directory = env.TRAINSTASH_STATE ? resolve(env.TRAINSTASH_STATE) : defaultDirectory(env);
   try {
     makeFolder(directory);
-    // On purpose also when it existed: a token in a readable directory protects nothing.
+    // Done on purpose for an existing directory too: a token in a readable directory protects nothing.
     if (process.platform !== 'win32') chmodSync(directory, 0o700);
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (error) {
@@ -49,9 +49,9 @@ export function statePaths(env: NodeJS.ProcessEnv = process.env): StatePaths {
 
 function defaultDirectory(env: NodeJS.ProcessEnv): string {
   const home = homeOf(env);
-  // A home shared by many hosts: sockets and locks belong to this one.
+  // Many hosts may share a home directory on a network: sockets and locks belong to this host.
   if (isOnNetwork(home)) return join(tmpdir(), `trainstash-${userName()}`);
-  // The standard says to ignore one that is not absolute.
+  // The standard says to ignore a path that is not absolute.
   const given = env.XDG_STATE_HOME ?? '';
   const base = isAbsolute(given) ? given : join(home, '.local', 'state');
   return join(base, 'trainstash', machineId());
@@ -64,7 +64,7 @@ function homeOf(env: NodeJS.ProcessEnv): string {
     const known = userInfo().homedir;
     if (isAbsolute(known)) return known;
   } catch {
-    // A container whose user has no name.
+    // The container's user has no name.
   }
   throw unusable('$HOME', new Error('it is not set'));
 }
@@ -77,23 +77,23 @@ function userName(): string {
   }
 }
 
-/** Node's own `recursive` never returns where a parent is there and takes nothing, as in /proc. */
+/** Creates a folder. Node's `recursive` never returns where a parent exists but takes no entries, as in /proc. */
 function makeFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
   if (dirname(path) !== path) makeFolder(dirname(path));
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    // Another client was faster.
+    // Another client may have been faster.
     if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 }
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
-  EPERM: 'this user may not change it',
+  EPERM: 'this user is not allowed to change it',
   EROFS: 'its file system is read-only',
-  ENOENT: 'nothing can be made there',
+  ENOENT: 'nothing can be created there',
   ENOTDIR: 'a part of its path is a file',
   ENOSPC: 'no space is left on its disk',
   EEXIST: 'there is a file in its place',
@@ -103,7 +103,7 @@ function unusable(path: string, error: NodeJS.ErrnoException): TrainstashError {
   const reason = REASONS[error.code ?? ''] ?? error.message;
   return new TrainstashError(
     'stateUnusable',
-    `The folder for Trainstash's own state cannot be used: ${path} (${reason}). Nothing was changed. Name one that you may write to: TRAINSTASH_STATE=/some/folder`,
+    `The folder for Trainstash's own state cannot be used: ${path} (${reason}). Nothing was changed. Set TRAINSTASH_STATE to a folder that you can write to: TRAINSTASH_STATE=/some/folder`,
     { path, reason },
   );
 }
@@ -116,7 +116,7 @@ function socketPath(directory: string): string {
   const user = process.getuid?.();
   const short = join('/tmp', `trainstash-${user}`);
   makeFolder(short);
-  // Somebody else may have made it first.
+  // Another user may have created it first.
   if (statSync(short).uid !== user) return join(directory, 'daemon.sock');
   chmodSync(short, 0o700);
   return join(short, `${digest}.sock`);
@@ -128,7 +128,7 @@ function machineId(): string {
       const id = readFileSync(path, 'utf8').trim();
       if (id) return createHash('sha256').update(id).digest('hex').slice(0, 12);
     } catch {
-      // Not on this system.
+      // The file does not exist on this system.
     }
   }
   return createHash('sha256').update(hostname()).digest('hex').slice(0, 12);

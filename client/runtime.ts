@@ -1,6 +1,6 @@
 /**
- * The private copy that daemon, workers and trainers run from: updates delete the folder that this client came from
- * while a training of days is using it.
+ * The private copy that daemon, workers and trainers run from. An update may delete this client's own folder while a training
+ * of several days is using it.
  */
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { cp, mkdir, rename, rm } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import type { Build } from '../protocol/version.ts';
 
 const KEPT_RUNTIMES = 3;
 
-/** Folder with a copy of `dist`, made when missing. Asynchronous: an editor's extension host must not wait for 20 MB. */
+/** Returns the folder of a copy of `dist`, made if missing. Asynchronous: an extension host must not block on copying 20 MB. */
 export async function privateRuntime(dist: string, runtimes: string, build: Build): Promise<string> {
   const target = join(runtimes, `${build.version}-${build.builtAt}`);
   if (existsSync(join(target, 'daemon.js'))) return target;
@@ -21,13 +21,13 @@ export async function privateRuntime(dist: string, runtimes: string, build: Buil
     await rename(temporary, target);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    // Another client was faster.
+    // Another client may have been faster.
     if (!existsSync(join(target, 'daemon.js'))) throw error;
   }
   return target;
 }
 
-/** Called by the daemon when no training is live, since one may still load something from its runtime. */
+/** Deletes old runtimes. The daemon calls it when no training is live, since one may still load files from its runtime. */
 export function pruneRuntimes(runtimes: string, present: string): void {
   const others = readdirSync(runtimes)
     .map((name) => join(runtimes, name))

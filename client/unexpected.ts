@@ -1,15 +1,15 @@
-/** Says a bug in one sentence; its details go into a log. */
+/** Reports a bug in one sentence; the details go into a log. */
 import { join } from 'node:path';
 import { withSourceLines } from '../base/source-lines.ts';
 import { openLog } from './log.ts';
 import { statePaths } from './paths.ts';
 
-/** Tells whether a person wants to see the details at once. */
+/** Tells whether the user wants to see the details at once. */
 export function wantsDetails(): boolean {
   return (process.env.TRAINSTASH_DEBUG ?? '') !== '';
 }
 
-/** Writes the error down and returns what to say of it. Throws nothing. */
+/** Logs the error and returns the sentence to print. Never throws. */
 export function unexpected(error: unknown): string {
   const text = error instanceof Error ? error.message.split('\n')[0]! : String(error);
   const details = withSourceLines((error instanceof Error && error.stack) || String(error));
@@ -21,7 +21,7 @@ export function unexpected(error: unknown): string {
     : `${said} The details are in ${path}; TRAINSTASH_DEBUG=1 shows them.`;
 }
 
-/** Null when it cannot be written. */
+/** Logs the details and returns the log's path; null: it cannot be written. */
 function writeDown(details: string): string | null {
   try {
     const path = join(statePaths().directory, 'cli.log');

@@ -1,4 +1,4 @@
-/** The daemon's state: open projects, trust, revision, and when it may leave. */
+/** State of the daemon: open projects, trust, revision, and when it may exit. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -26,8 +26,8 @@ import { DeviceQueue } from './device.ts';
 import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
 import { isWholeFile } from './inspector/inspect.ts';
-import { LookingPool, lookingSetup } from './inspector/pool.ts';
-import { isLink, Known } from './known.ts';
+import { InspectorPool, inspectorSetup } from './inspector/pool.ts';
+import { isLink, KnownPlaces } from './known.ts';
 import type { Announcer } from './runs/context.ts';
 import { describeProject } from './runs/describe.ts';
 import { canMoveStore, moveStore } from './runs/move-store.ts';
@@ -37,7 +37,10 @@ import { madeElsewhere } from './runs/refusals.ts';
 import type { ClientInfo } from './server.ts';
 import { lookAtStore } from './store/client.ts';
 
-/** An open project costs a worker thread; it is opened again in some ten milliseconds. */
+/**
+ * Idle time after which a project is closed. An open project costs a worker thread; opening it again takes some ten
+ * milliseconds.
+ */
 const PROJECT_IDLE_MS = 120_000;
 
 interface Entry {
@@ -61,16 +64,16 @@ export class Daemon {
   readonly build: Build;
   readonly startedAt = Date.now();
   readonly backends: Backends;
-  readonly looking: LookingPool;
-  /** What queued runs take turns on. */
+  readonly inspectors: InspectorPool;
+  /** Queue of runs that wait for the device. */
   readonly device: DeviceQueue;
   revision = 0;
   readonly #setup: DaemonSetup;
   readonly #projects = new Map<string, Entry>();
   readonly #places = new Map<string, Place>();
-  /** The stores whose projects a client wants to stay open. */
+  /** Stores whose projects a client wants to stay open. */
   readonly #watched = new Map<ClientInfo, Set<string>>();
-  readonly #known: Known;
+  readonly #known: KnownPlaces;
   #notify: <P>(notification: Notification<P>, params: P) => void = () => {};
   #clients: () => number = () => 0;
 
@@ -78,17 +81,17 @@ export class Daemon {
     this.#setup = setup;
     this.build = setup.build;
     this.backends = backendsOf(setup.paths, setup.runtime, setup.build);
-    this.looking = new LookingPool(lookingSetup(setup.runtime));
+    this.inspectors = new InspectorPool(inspectorSetup(setup.runtime));
     this.device = new DeviceQueue(() => this.#open(), setup.log);
-    this.#known = new Known(setup.paths.projects);
+    this.#known = new KnownPlaces(setup.paths.projects);
   }
 
   get contentWorkers(): ContentWorkers {
-    return { thread: pathToFileURL(join(this.#setup.runtime, 'content-thread.js')), looking: this.looking };
+    return { thread: pathToFileURL(join(this.#setup.runtime, 'content-thread.js')), looking: this.inspectors };
   }
 
-  /** Our own logs, and the process that looks through files. */
-  get forScrub(): { ownLogs: string[]; searchEntry: string } {
+  /** Paths that a scrub needs: the daemon's own logs, and the bundle that searches files. */
+  get scrubPaths(): { ownLogs: string[]; searchEntry: string } {
     const { paths, runtime } = this.#setup;
     return { ownLogs: [paths.log, `${paths.log}.1`], searchEntry: join(runtime, 'search-files.js') };
   }
@@ -99,8 +102,8 @@ export class Daemon {
   }
 
   /**
-   * Opens the project that a folder is in, or finds it open. `accept`: a person has said that its store may be used, wherever
-   * it was made. Rejects with `storeElsewhere` for one that is a link: not even a look is safe there.
+   * Opens the project of a folder, or returns the open one. `accept`: the user has said that its store may be used,
+   * wherever it was made. Rejects with `storeElsewhere` for a store that is a link: not even viewing it is safe.
    */
   async project(folder: string, { create = false, accept = false } = {}): Promise<OpenProject> {
     const place = await this.#movedFromTree(await this.#place(folder, create), folder);
@@ -122,20 +125,20 @@ export class Daemon {
     if (entry) {
       entry.usedAt = Date.now();
       const opened = await entry.opening;
-      // Another worktree of it is trusted and remembered by itself.
+      // Another worktree of the project is trusted and remembered separately.
       this.#known.remember(place.root, place.store);
       if (opened.exists) return opened;
       this.#setup.log(`${place.store} was deleted`);
       await this.forget(opened);
     }
-    // A repository that was moved: its store is still open under the old name, and has one owner.
+    // After a move of the repository its store is still open under the old name, and it can have only one owner.
     for (const { opened } of [...this.#projects.values()]) if (opened && !opened.exists) await this.forget(opened);
     const opening = OpenProject.open(place, {
       storeWorker: this.#storeWorker,
       trainer: join(this.#setup.runtime, 'trainer.js'),
       runner: join(this.#setup.runtime, 'runner.js'),
       backends: this.backends,
-      isWhole: (path, name, bytes) => isWholeFile(this.looking, { path, name, bytes }),
+      isWhole: (path, name, bytes) => isWholeFile(this.inspectors, { path, name, bytes }),
       announce: (where) => this.#announcer(where),
       log: this.#setup.log,
       device: { isFree: () => this.device.isFree(), changed: () => void this.device.changed() },
@@ -158,12 +161,12 @@ export class Daemon {
     return created.opened;
   }
 
-  /** What HEAD did while nobody looked is settled now. */
+  /** Settles the moves of HEAD that happened while the daemon was not running. */
   #settleHead(project: OpenProject, { git, root }: Place): void {
     if (git) void project.worktrees.at(root).catch((error: Error) => this.#setup.log(error.message));
   }
 
-  /** What is in a store that is not opened, since it holds what is not ours. */
+  /** Examines a store without opening it, since it contains entries that are not ours. */
   async look(folder: string): Promise<FsckReport> {
     const { store } = await this.#place(folder, false);
     return lookAtStore(this.#storeWorker, store);
@@ -173,14 +176,14 @@ export class Daemon {
     return pathToFileURL(join(this.#setup.runtime, 'store-worker.js'));
   }
 
-  /** Closes it; the next request opens it anew. */
+  /** Closes a project; the next request opens it again. */
   async forget(project: OpenProject): Promise<void> {
     this.#projects.delete(project.place.store);
     this.#places.clear();
     await project.close();
   }
 
-  /** Keeps a project open, and tells of its HEAD, until the client leaves. */
+  /** Keeps a project open, and reports moves of its HEAD, until the client leaves. */
   async watch(project: OpenProject, root: string, client: ClientInfo): Promise<void> {
     const stores = this.#watched.get(client) ?? new Set();
     this.#watched.set(client, stores.add(project.place.store));
@@ -189,7 +192,7 @@ export class Daemon {
     await project.worktrees.at(root);
   }
 
-  /** The root of the worktree that a folder is in. */
+  /** Returns the root of a folder's worktree. */
   async rootOf(folder: string): Promise<string> {
     return (await this.#place(folder, false)).root;
   }
@@ -248,7 +251,7 @@ export class Daemon {
     setTimeout(() => this.#setup.stop(reason), 20);
   }
 
-  /** Sessions that ran while no daemon did are taken over at once, not when somebody asks; and the queue goes on. */
+  /** Takes over sessions that ran without a daemon at once, not on the first request, and continues the queue. */
   async openUnfinished(): Promise<void> {
     for (const { root, store, trusted } of this.#known.projects) {
       const isUnfinished = hasUnfinishedSession(store) || (trusted && hasQueue(store));
@@ -257,7 +260,7 @@ export class Daemon {
     }
   }
 
-  /** What waits for its code or a branch's files, and for nobody's event. */
+  /** Looks at runs that wait for their code or a branch's files, about which no event comes. */
   lookAtQueue(): void {
     if (this.#open().some(({ runs }) => runs.queued.size > 0)) void this.device.changed();
   }
@@ -285,7 +288,7 @@ export class Daemon {
   }
 
   async close(): Promise<void> {
-    this.looking.close();
+    this.inspectors.close();
     await Promise.all(this.#open().map((project) => this.forget(project)));
   }
 
@@ -295,7 +298,7 @@ export class Daemon {
 
   async #place(folder: string, create: boolean): Promise<Place> {
     const known = this.#places.get(folder);
-    // `git init` makes another project of it, with its store in another place.
+    // `git init` makes another project of the folder, with its store in another place.
     const isAsKnown = known && existsSync(known.root) && (known.git || locateRepository(folder).kind === 'none');
     if (isAsKnown && known.moveTo === undefined) return known;
     const place = await findProject(folder, create);
@@ -303,7 +306,7 @@ export class Daemon {
     return place;
   }
 
-  /** A store that was made before `git init` goes into git's own folder as soon as nobody writes into it. */
+  /** Moves a store that was made before `git init` into git's own folder, as soon as nobody writes into it. */
   async #movedFromTree(place: Place, folder: string): Promise<Place> {
     if (place.moveTo === undefined || isLink(place.store)) return place;
     const open = this.#projects.get(place.store)?.opened;
@@ -345,7 +348,7 @@ export class Daemon {
   }
 }
 
-/** Of the shell or editor that has started this daemon. */
+/** Returns the environment of the shell or editor that has started this daemon. */
 function ownEnvironment(): Record<string, string> {
   return Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),

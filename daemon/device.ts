@@ -1,4 +1,4 @@
-/** The device that trainings take turns on: queued runs of all projects, one at a time, in the order of their queueing. */
+/** Queue for the device that trainings share: runs of all projects, one at a time, in the order of queueing. */
 import type { Run } from '../protocol/domain.ts';
 import type { OpenProject } from './runs/project.ts';
 
@@ -17,7 +17,7 @@ export class DeviceQueue {
     return this.#projects().every(({ runs }) => !runs.takesDevice);
   }
 
-  /** Something may have become ready: looks once more after the look that is under way. */
+  /** Looks for a run that may have become ready, once more after the look under way. */
   changed(): Promise<void> {
     if (this.#running) {
       this.#again = true;
@@ -34,7 +34,7 @@ export class DeviceQueue {
       this.#again = false;
       try {
         await this.#startNext();
-        await this.#tellWhatTheyWaitFor();
+        await this.#updateReasons();
       } catch (error) {
         this.#log(`queue: ${(error as Error).stack}`);
       }
@@ -54,7 +54,7 @@ export class DeviceQueue {
     }
   }
 
-  async #tellWhatTheyWaitFor(): Promise<void> {
+  async #updateReasons(): Promise<void> {
     let ahead: { project: OpenProject; run: Run } | null = null;
     for (const project of this.#projects()) {
       const newest = project.runs
@@ -66,7 +66,7 @@ export class DeviceQueue {
     for (const { project, run } of this.#waiting) {
       await project.runs.queued.waitForDevice(run, ahead?.project === project ? ahead.run : null);
       const own = await project.store.run(run);
-      // Who waits for a person is not waited for.
+      // A run that waits for the user blocks nobody.
       if (own?.waiting?.for === 'device') ahead = { project, run: own };
     }
   }

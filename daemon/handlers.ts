@@ -1,4 +1,4 @@
-/** What each message does. The only place, with main, that sees every part of the daemon. */
+/** Handles every message. Besides main the only file that sees all parts of the daemon. */
 import { join, resolve } from 'node:path';
 import type { Run } from '../protocol/domain.ts';
 import { isError, TrainstashError } from '../protocol/errors.ts';
@@ -26,7 +26,7 @@ import { scrub } from './scrub.ts';
 import type { ClientInfo, Handler, Task } from './server.ts';
 
 const PAGE = 200;
-/** As base64 it must fit a message. */
+/** Page size: as base64 it must fit into a message. */
 const CODE_PAGE_BYTES = 512 << 10;
 
 export function makeHandlers(daemon: Daemon): Map<string, Handler> {
@@ -37,13 +37,13 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     handle: (params: P, client: ClientInfo, task: Task) => R | Promise<R>,
   ) => handlers.set(message.method, { message, reads: kind === 'reads', handle: handle as Handler['handle'] });
   const project = (root: string) => daemon.project(root);
-  /** With runs under the names that their branches have now. */
-  const looked = async (root: string): Promise<OpenProject> => {
+  /** Opens a project with the present branch names in its runs. */
+  const withBranchNames = async (root: string): Promise<OpenProject> => {
     const opened = await daemon.project(root);
     await opened.lookAtBranches();
     return opened;
   };
-  /** What its store says may be done: files may be put where it says, and code of it be run. */
+  /** Opens a project whose store is accepted: files may be written where it says, and its code may run. */
   const accepted = async (root: string): Promise<OpenProject> => {
     const opened = await daemon.project(root);
     if (!opened.isOurs) throw madeElsewhere({ ...opened.place, root: await daemon.rootOf(root) });
@@ -54,7 +54,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     if (!daemon.isTrusted(worktree)) {
       throw new TrainstashError(
         'untrusted',
-        `${worktree} is not trusted, so nothing of it is run. Trust the folder in the editor, or start something there on the command line.`,
+        `${worktree} is not trusted, so no code in it is run. Trust the folder in the editor, or start a run there on the command line.`,
         { root: worktree },
       );
     }
@@ -111,7 +111,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   });
 
   on(m.branchList, 'reads', async ({ root }) => {
-    const branches = await (await looked(root)).store.branches();
+    const branches = await (await withBranchNames(root)).store.branches();
     return { revision: daemon.revision, branches };
   });
 
@@ -186,7 +186,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     return tag ? store.tag(checkpoint.id, tag, false) : checkpoint;
   });
   on(m.runList, 'reads', async ({ root, branch, drafts, trashed, cursor, limit }) => {
-    const { store, runs } = await looked(root);
+    const { store, runs } = await withBranchNames(root);
     const size = Math.min(limit || PAGE, PAGE);
     const page = await store.runs({
       branch,
@@ -197,15 +197,15 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     });
     return {
       revision: daemon.revision,
-      runs: fresh(page.runs, runs.liveRuns()),
+      runs: withLive(page.runs, runs.liveRuns()),
       total: page.total,
       next: page.runs.length === size ? String(page.runs.at(-1)!.number) : null,
     };
   });
   on(m.runShow, 'reads', async ({ root, run: query }) => {
-    const { store, runs } = await looked(root);
+    const { store, runs } = await withBranchNames(root);
     const { run, ...shown } = await store.showRun(query, PAGE);
-    return { run: fresh([run], runs.liveRuns())[0]!, ...shown };
+    return { run: withLive([run], runs.liveRuns())[0]!, ...shown };
   });
   on(m.runUpdate, 'changes', async ({ root, run: query, name, note }) => {
     const { store, runs } = await project(root);
@@ -287,7 +287,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     );
   });
 
-  on(m.fileInspect, 'reads', (request, client, task) => inspect(daemon.looking, client, request, task.signal));
+  on(m.fileInspect, 'reads', (request, client, task) => inspect(daemon.inspectors, client, request, task.signal));
 
   on(m.metricsQuery, 'reads', async ({ root, run: query, ...range }) => {
     const { store } = await project(root);
@@ -296,7 +296,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   });
   on(m.logRead, 'reads', async ({ root, run: query, ...place }) => {
     const { context, store, runs } = await project(root);
-    const [run] = fresh([await store.findRun(query)], runs.liveRuns());
+    const [run] = withLive([await store.findRun(query)], runs.liveRuns());
     return readLog(context, run!, place);
   });
 
@@ -326,7 +326,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   });
   on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
     const opened = await project(root).catch((error: unknown) => {
-      // It is asked what is wrong with it.
+      // The request asks what is wrong with the store.
       if (isError(error, 'storeForeign') || isError(error, 'storeUnusable')) return null;
       throw error;
     });
@@ -334,16 +334,16 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
     if (rebuild && opened.busy)
       throw new TrainstashError(
         'wrongStatus',
-        'Runs are live; the catalog is rebuilt when none is. Nothing was changed.',
+        'Runs are live, so the catalog cannot be rebuilt. Nothing was changed; pause or stop them first.',
         { run: '', status: 'running', allowed: [] },
       );
     const report = await opened.store.fsck(rebuild ?? false);
-    // Sessions that only their directories tell of are looked at as after a restart.
+    // Sessions that exist only as directories are found as after a restart.
     if (rebuild) await daemon.forget(opened);
     return report;
   });
   on(m.storeScrub, 'changes', async ({ root, apply, logs }) =>
-    scrub(await (apply ? accepted(root) : project(root)), { apply, logs: logs ?? false, ...daemon.forScrub }),
+    scrub(await (apply ? accepted(root) : project(root)), { apply, logs: logs ?? false, ...daemon.scrubPaths }),
   );
   on(m.storeEject, 'changes', async ({ root, directory }) => {
     const opened = await accepted(root);
@@ -354,7 +354,7 @@ export function makeHandlers(daemon: Daemon): Map<string, Handler> {
   return handlers;
 }
 
-/** The rows with what is newer in memory. */
-function fresh(rows: Run[], live: readonly Run[]): Run[] {
+/** Replaces rows with newer ones from memory. */
+function withLive(rows: Run[], live: readonly Run[]): Run[] {
   return rows.map((row) => live.find(({ id }) => id === row.id) ?? row);
 }

@@ -1,36 +1,36 @@
-/** Makes a project's store smaller as long as nobody needs it, or the machine. */
+/** Packs a project's store while neither the project nor the machine is in use. */
 import { availableParallelism, loadavg } from 'node:os';
 import type { Store } from './store/client.ts';
 
-/** After nothing was asked of the project for so long. */
-const AFTER_MS = Number(process.env.TRAINSTASH_PACK_AFTER_MS ?? 10_000);
-/** Newer checkpoints stay as they are. */
-const AGE_MS = Number(process.env.TRAINSTASH_PACK_AGE_MS ?? 3_600_000);
-const AGAIN_MS = 600_000;
-/** How long what changes the store may have to wait for it. */
+/** Idle time of the project before packing starts. */
+const IDLE_MS = Number(process.env.TRAINSTASH_PACK_AFTER_MS ?? 10_000);
+/** Age of a checkpoint before it is packed. */
+const MIN_AGE_MS = Number(process.env.TRAINSTASH_PACK_AGE_MS ?? 3_600_000);
+const RETRY_MS = 600_000;
+/** Longest time a writer can be blocked by one packing slice. */
 export const PACK_SLICE_MS = 300;
 
 export class IdlePacking {
-  /** The project stays open meanwhile. */
+  /** True while packing, which keeps the project open. */
   busy = false;
-  /** Not before there can be something new to pack. */
+  /** Earliest time at which there can be something new to pack. */
   #nextAt = 0;
 
-  /** Packs until all is packed or somebody needs the project. A full disk, or a store that is closed meanwhile: later. */
+  /** Packs until everything is packed or the project is used. Retries later after a full disk or a closed store. */
   async run(store: Store, usedAt: () => number, liveRuns: () => number, log: (text: string) => void): Promise<void> {
     if (this.busy || Date.now() < this.#nextAt) return;
     this.busy = true;
     let savedBytes = 0;
     try {
-      while (Date.now() - usedAt() >= AFTER_MS && machineIsFree(liveRuns())) {
-        const slice = await store.pack(PACK_SLICE_MS, AGE_MS);
+      while (Date.now() - usedAt() >= IDLE_MS && machineIsFree(liveRuns())) {
+        const slice = await store.pack(PACK_SLICE_MS, MIN_AGE_MS);
         savedBytes += slice.savedBytes;
         if (slice.more) continue;
-        this.#nextAt = Date.now() + AGAIN_MS;
+        this.#nextAt = Date.now() + RETRY_MS;
         break;
       }
     } catch (error) {
-      this.#nextAt = Date.now() + AGAIN_MS;
+      this.#nextAt = Date.now() + RETRY_MS;
       log(`packing: ${(error as Error).message}`);
     } finally {
       this.busy = false;
@@ -39,7 +39,10 @@ export class IdlePacking {
   }
 }
 
-/** A training may need every core for its data. Where the load is not told, any run counts. */
+/**
+ * Tells whether the machine is free: a training may need every core for its data. Where the load is unknown, any run
+ * counts.
+ */
 function machineIsFree(liveRuns: number): boolean {
   if (liveRuns === 0) return true;
   const [load] = loadavg();

@@ -1,7 +1,7 @@
 /**
- * What this user has said on this machine of folders and stores: which folders may run what is in them, and which stores were made
- * here. A store says who it is by an id in its database; it was made here if that id is known for this very file. A folder that is
- * renamed keeps the file; a copy, an archive that was unpacked, or another user's folder is another file.
+ * Records the user's decisions about folders and stores on this machine: which folders may run code, and which stores
+ * were made here. A store identifies itself by an id in its database; it was made here if that id is known for this
+ * very file. A renamed folder keeps the file; a copy, an unpacked archive, or another user's folder has another file.
  */
 import { type BigIntStats, existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -14,36 +14,38 @@ const projectSchema = v.object({ root: v.string(), store: v.string(), trusted: v
 type KnownProject = v.InferOutput<typeof projectSchema>;
 
 const storeSchema = v.object({
-  /** Null: it was made by a version that gave none. */
+  /** Null: a version without ids made the store. */
   id: v.nullable(idSchema),
-  /** Of its content's file. Some file systems give another number at each start of the machine, and some know no birth. */
+  /**
+   * Identity of its content's file. Some file systems change inode numbers at each boot, and some have no birth time.
+   */
   ino: v.string(),
   born: v.string(),
 });
 type KnownStore = v.InferOutput<typeof storeSchema>;
 
-/** Links in place of a store that a person has said may be followed. */
+/** Links in place of a store that the user allows to follow. */
 const linkSchema = v.object({ link: v.string(), target: v.string() });
 const storesSchema = v.object({ stores: v.array(storeSchema), links: v.array(linkSchema) });
 
-/** More than anybody has; older ones are asked about again. */
-const MOST_STORES = 10_000;
+/** Limit beyond any real number of stores; for older ones the user is asked again. */
+const MAX_STORES = 10_000;
 const CONTENT = 'objects.db';
 
-export class Known {
+export class KnownPlaces {
   readonly #projectsFile: string;
   readonly #storesFile: string;
   #projects: KnownProject[];
   #stores: v.InferOutput<typeof storesSchema>;
 
-  /** `projects`: its file in the state directory; that of the stores lies beside. */
+  /** Loads the records. `projects` is their file in the state directory; that of the stores is next to it. */
   constructor(projects: string) {
     this.#projectsFile = projects;
     this.#storesFile = join(dirname(projects), 'stores.json');
     const known = readJson(projects);
     this.#projects = Array.isArray(known) ? known.filter((project) => v.is(projectSchema, project)) : [];
     const stores = v.safeParse(storesSchema, readJson(this.#storesFile));
-    this.#stores = stores.success ? stores.output : this.#storesOfBefore();
+    this.#stores = stores.success ? stores.output : this.#storesInUse();
   }
 
   // ---- folders ----
@@ -56,7 +58,7 @@ export class Known {
     return this.#projects.some((known) => known.root === root && known.trusted);
   }
 
-  /** False: it was trusted before. */
+  /** Trusts a folder. Returns false if it was trusted before. */
   trust(root: string): boolean {
     if (this.isTrusted(root)) return false;
     this.#projects = this.#projects.map((known) => (known.root === root ? { ...known, trusted: true } : known));
@@ -74,16 +76,16 @@ export class Known {
   // ---- stores ----
 
   /**
-   * Whether a store is about to be made: there is nothing in its folder that could tell anything. Scripts that were started by hand
-   * make sessions before any daemon has looked; theirs say that they ran on this machine.
+   * Tells whether a store is about to be made: its folder has no content that could identify it. Scripts that were
+   * started by hand make sessions before any daemon has looked; their records say that they ran on this machine.
    */
-  isYetToBeMade(store: string): boolean {
+  isNew(store: string): boolean {
     if (!existsSync(store)) return true;
     const names = readdirSync(store).filter((name) => name !== '.gitignore');
     if (names.some((name) => !['sessions', 'files', 'asked'].includes(name))) return false;
     const sessions = join(store, 'sessions');
-    return listed(sessions).every((id) => {
-      // Nothing is made of one that does not say what it is.
+    return namesIn(sessions).every((id) => {
+      // A session without a launch file is ignored.
       if (readJson(join(sessions, id, SESSION_FILES.launch)) === null) return true;
       const ran = v.safeParse(processSchema, readJson(join(sessions, id, SESSION_FILES.process)));
       return ran.success && ran.output.host === hostname();
@@ -95,15 +97,15 @@ export class Known {
     return file !== null && this.#stores.stores.some((known) => known.id === id && isSame(known, file));
   }
 
-  /** From now on it counts as made here. */
+  /** Records that a store was made here. */
   bind(store: string, id: string): void {
     const file = fileOf(store);
     if (!file || this.isOurs(store, id)) return;
     const others = this.#stores.stores.filter((known) => known.id !== null || !isSame(known, file));
-    this.#putStores({ ...this.#stores, stores: [...others, { id, ...file }].slice(-MOST_STORES) });
+    this.#putStores({ ...this.#stores, stores: [...others, { id, ...file }].slice(-MAX_STORES) });
   }
 
-  /** Whether a store that is a link may be followed to where it leads now. */
+  /** Tells whether a store that is a link may be followed to its present target. */
   mayFollow(store: string): boolean {
     return this.#stores.links.some(({ link, target }) => link === store && target === targetOf(store));
   }
@@ -120,8 +122,8 @@ export class Known {
     writeJson(this.#storesFile, stores);
   }
 
-  /** Once, after an update: what was in use here until now was made here. */
-  #storesOfBefore(): v.InferOutput<typeof storesSchema> {
+  /** Runs once after an update: all stores in use so far count as made here. */
+  #storesInUse(): v.InferOutput<typeof storesSchema> {
     const paths = [...new Set(this.#projects.map(({ store }) => store))];
     const stores = paths.flatMap((store) => fileOf(store) ?? []).map((file) => ({ id: null, ...file }));
     const links = paths.filter(isLink).flatMap((link) => {
@@ -144,18 +146,21 @@ function targetOf(path: string): string | null {
   }
 }
 
-/** Null also for a file of another user. */
+/** Identifies a store's file; null also for a file of another user. */
 function fileOf(store: string): Omit<KnownStore, 'id'> | null {
   const stat: BigIntStats | undefined = statSync(join(store, CONTENT), { bigint: true, throwIfNoEntry: false });
   if (!stat || (process.getuid && Number(stat.uid) !== process.getuid())) return null;
   return { ino: String(stat.ino), born: String(stat.birthtimeNs) };
 }
 
-/** Times of birth are to the nanosecond. Where there are none, they are zero, or the time of the last change. */
+/**
+ * Compares identities. Birth times have nanoseconds. Where there are none, they are zero or the time of the last
+ * change.
+ */
 function isSame(known: KnownStore, file: Omit<KnownStore, 'id'>): boolean {
   return known.born === file.born && known.born !== '0' ? true : known.ino === file.ino;
 }
 
-function listed(folder: string): string[] {
+function namesIn(folder: string): string[] {
   return existsSync(folder) ? readdirSync(folder) : [];
 }

@@ -1,4 +1,4 @@
-/** Entry of the daemon process. Composes; the only file of the daemon that ends the process. */
+/** Entry of the daemon process. Composes the parts; the only file of the daemon that ends the process. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   const paths = statePaths();
   const log = openLog(paths.log);
   const lock = HeldLock.tryAcquire(paths.lock);
-  // Another daemon of this user lives or is just starting: that one will answer.
+  // Another daemon of this user is running or starting: that one will answer.
   if (!lock) process.exit(0);
 
   let stopping = false;
@@ -77,7 +77,7 @@ async function main(): Promise<void> {
 
   setInterval(async () => {
     if (stopping) return;
-    // Nobody can find a daemon without it.
+    // Without it no client can find the daemon.
     if (!existsSync(paths.directory)) return stop('its state directory is gone');
     if (!server.socketIsThere()) await server.relisten().catch((error: Error) => log(`socket: ${error.message}`));
     await daemon.closeIdleProjects();
@@ -98,9 +98,9 @@ function readToken(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-// A daemon that cannot start must not stay: it would hold the lock, and nobody could reach it.
+// A daemon that cannot start must exit: it would hold the lock, and nobody could reach it.
 await main().catch((error: Error) => {
-  // Into the daemon's log, whose end the waiting client shows.
+  // This goes to the daemon's log, whose end the waiting client shows.
   console.error(`cannot start: ${error.message}`);
   process.exit(1);
 });

@@ -1,4 +1,4 @@
-/** Finds and masks the secrets that older versions wrote into a project's store, its sessions and our own logs. */
+/** Finds and masks secrets that older versions wrote into a project's store, its sessions and the daemon's logs. */
 import { execFile } from 'node:child_process';
 import { closeSync, constants, existsSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -16,13 +16,13 @@ import { readJson, writeAll, writeJson } from './store/files.ts';
 import { Masker } from './store/masked-records.ts';
 
 export interface ScrubRequest {
-  /** False: only looks. */
+  /** False to report only. */
   apply: boolean;
-  /** Also what scripts have printed. */
+  /** True to include the output of scripts. */
   logs: boolean;
-  /** Files of the daemon's own, which hold lines of all projects. */
+  /** Logs of the daemon, which contain lines of all projects. */
   ownLogs: readonly string[];
-  /** Bundle of the process that looks whether anything is left. */
+  /** Bundle of the process that searches for remaining secrets. */
   searchEntry: string;
 }
 
@@ -31,21 +31,21 @@ interface Finding {
   secrets: string[];
 }
 
-interface Looked {
+interface SearchResult {
   findings: Finding[];
   inside: string[];
   unreadable: string[];
   runs: string[];
 }
 
-const MOST_LISTED = 300;
-const MOST_SEARCHED = 500;
-/** How long the daemon may work at this before others have their turn. */
+const MAX_LISTED = 300;
+const MAX_SEARCHED = 500;
+/** Longest time that this blocks the event loop. */
 const WORK_MS = 20;
 const MAY_HOLD_SECRET = /[=:@]|--|[Bb]earer|[Bb]asic|BASIC|BEARER|[A-Za-z0-9_.+/-]{16}/;
 const READ_BYTES = 4 << 20;
 const NEWLINE = 10;
-/** Longer lines of a script are progress bars and data: in them only known secrets are looked for. */
+/** Length above which a script's line is a progress bar or data: in it only known secrets are searched. */
 const LONGEST_LINE = 32 << 10;
 
 export async function scrub(project: OpenProject, request: ScrubRequest): Promise<ScrubReport> {
@@ -53,27 +53,27 @@ export async function scrub(project: OpenProject, request: ScrubRequest): Promis
   const queued = await project.store.runsWithStatus(LIVE_STATUSES);
   const without = [...new Set([...live, ...queued].map(({ id }) => id))];
   const look = (known: readonly string[], apply: boolean) => lookAtAll(project, request, known, apply, without);
-  // What one record tells to be a secret is looked for in all the others as well.
+  // A secret that one record reveals is searched in all others as well.
   const first = await look([], false);
   const known = [...new Set(first.findings.flatMap(({ secrets }) => secrets))];
-  const looked = await look(known, request.apply);
-  const masked = request.apply && looked.findings.length > 0;
+  const result = await look(known, request.apply);
+  const masked = request.apply && result.findings.length > 0;
   const remaining = masked ? await wipe(project, request, known) : [];
   if (masked)
-    for (const id of looked.runs) {
+    for (const id of result.runs) {
       const run = await project.store.run(id);
       if (run) project.context.announce.run(run);
     }
   return {
     masked,
-    findings: looked.findings.slice(0, MOST_LISTED).map(({ place, secrets }) => ({
+    findings: result.findings.slice(0, MAX_LISTED).map(({ place, secrets }) => ({
       place,
       secrets: secrets.map(shortened),
     })),
-    more: Math.max(0, looked.findings.length - MOST_LISTED),
+    more: Math.max(0, result.findings.length - MAX_LISTED),
     live: [...new Set([...live, ...queued].map(({ name }) => name))],
-    inside: looked.inside.slice(0, MOST_LISTED),
-    unreadable: looked.unreadable,
+    inside: result.inside.slice(0, MAX_LISTED),
+    unreadable: result.unreadable,
     remaining,
   };
 }
@@ -84,7 +84,7 @@ async function lookAtAll(
   known: readonly string[],
   apply: boolean,
   without: readonly string[],
-): Promise<Looked> {
+): Promise<SearchResult> {
   const looked = await project.store.scrub({ known, apply, without });
   for (const directory of intactSessions(project.context)) {
     const launch = directory.launch();
@@ -127,7 +127,7 @@ async function scrubSession(
   return found;
 }
 
-/** Lines that are no event stay. Most are metrics, which hold no text. */
+/** Masks an event. Leaves lines that are not events, and metrics, which contain no text. */
 function scrubEvent(line: string, masker: Masker): string {
   if (!/"type": ?"(?:started|notice)"/.test(line)) return line;
   try {
@@ -143,7 +143,7 @@ function scrubText(line: string, masker: Masker): string {
   return line.length <= LONGEST_LINE && MAY_HOLD_SECRET.test(line) ? masker.text(line) : masker.known(line);
 }
 
-/** Questions of scripts that were started by hand, and what they were answered. */
+/** Masks the answers to questions of scripts that were started by hand. */
 function scrubAnswers(folder: string, known: readonly string[], apply: boolean): Finding[] {
   if (!existsSync(folder)) return [];
   const ids = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
@@ -180,13 +180,13 @@ function scrubJson<T>(
 interface LineFile {
   path: string;
   place: string;
-  /** `latin1`: one character a byte, so that what is no UTF-8 stays as it is. */
+  /** `latin1`: one character for each byte, so that other encodings stay unchanged. */
   encoding: 'utf8' | 'latin1';
 }
 
 /**
- * Masks lines where they lie. Each keeps its length, filled up with blanks: others remember places in these files, and one
- * write replaces a line or does not.
+ * Masks lines in place. Each keeps its length, padded with blanks: other processes remember offsets into these files,
+ * and one write replaces a line completely or not at all.
  */
 async function scrubLines(
   { path, place, encoding }: LineFile,
@@ -198,15 +198,15 @@ async function scrubLines(
   const secrets: string[] = [];
   const masker = new Masker(known, (secret) => secrets.push(secret));
   const file = openSync(path, (apply ? constants.O_RDWR : constants.O_RDONLY) | (constants.O_NOFOLLOW ?? 0));
-  let restedAt = performance.now();
+  let yieldedAt = performance.now();
   try {
     for (const { bytes, at } of linesOf(file)) {
       const line = bytes.toString(encoding);
       const masked = mask(line, masker);
       if (apply && masked !== line) replaceLine(file, bytes.length, Buffer.from(masked, encoding), at);
-      if (performance.now() - restedAt < WORK_MS) continue;
+      if (performance.now() - yieldedAt < WORK_MS) continue;
       await breathe();
-      restedAt = performance.now();
+      yieldedAt = performance.now();
     }
   } finally {
     closeSync(file);
@@ -214,18 +214,18 @@ async function scrubLines(
   return secrets.length > 0 ? [{ place, secrets: [...new Set(secrets)] }] : [];
 }
 
-/** False for a link: what is behind one is not ours. */
+/** Tells whether a path is a regular file; false for a link, whose target is not ours. */
 function isFile(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
-/** One that would become longer, by a secret of a letter or two, stays. */
+/** Replaces a line, unless masking a secret of a letter or two would make it longer. */
 function replaceLine(file: number, length: number, masked: Buffer, at: number): void {
   if (masked.length > length) return;
   writeAll(file, Buffer.concat([masked, Buffer.alloc(length - masked.length, ' ')]), at);
 }
 
-/** Each line without its end, and where it begins. */
+/** Yields each line without its end, with its offset. */
 function* linesOf(file: number): Generator<{ bytes: Buffer; at: number }> {
   let rest = Buffer.alloc(0);
   let at = 0;
@@ -245,7 +245,10 @@ function* linesOf(file: number): Generator<{ bytes: Buffer; at: number }> {
   }
 }
 
-/** Clears what is free in the databases, and looks at the files as a stranger would. Returns those that still hold one. */
+/**
+ * Clears the free space of the databases, then searches the files from outside. Returns those that still contain a
+ * secret.
+ */
 async function wipe(
   { store, place, context }: OpenProject,
   { searchEntry, logs, ownLogs }: ScrubRequest,
@@ -272,7 +275,7 @@ function filesOf(context: ProjectContext, logs: boolean): string[] {
 }
 
 function filesWith(entry: string, files: readonly string[], known: readonly string[]): Promise<string[]> {
-  const secrets = known.filter(({ length }) => length >= 8).slice(0, MOST_SEARCHED);
+  const secrets = known.filter(({ length }) => length >= 8).slice(0, MAX_SEARCHED);
   if (secrets.length === 0) return Promise.resolve([]);
   return new Promise((resolve, reject) => {
     const child = execFile(process.execPath, [entry], { maxBuffer: 16 << 20 }, (error, stdout) => {
@@ -283,7 +286,7 @@ function filesWith(entry: string, files: readonly string[], known: readonly stri
   });
 }
 
-/** Enough to know it again, too little to use it. */
+/** Shortens a secret: enough to recognise it, too little to use it. */
 function shortened(secret: string): string {
   return `${secret.length > 12 ? secret.slice(0, 3) : ''}… (${counted(secret.length, 'character')})`;
 }

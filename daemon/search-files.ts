@@ -1,6 +1,6 @@
 /**
- * Entry: tells which files hold one of some secrets, given as JSON on standard input. A process of its own, since closing
- * a database's file would drop the locks that SQLite holds on it in the same process.
+ * Entry of a process that finds the files which contain one of some secrets, given as JSON on standard input. A
+ * separate process, since closing a database's file would drop the locks that SQLite holds on it in the same process.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
@@ -27,7 +27,7 @@ function holdsAny(path: string, secrets: RegExp, longest: number): boolean {
   }
 }
 
-/** A secret as it is, and as it stands in JSON; bytes as characters. */
+/** Returns a secret in plain form and as in JSON, with bytes as characters. */
 function formsOf(secret: string): string[] {
   return [secret, JSON.stringify(secret).slice(1, -1)].map((form) => Buffer.from(form).toString('latin1'));
 }

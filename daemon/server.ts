@@ -1,4 +1,4 @@
-/** Clients: framing, hello, requests, notifications. Knows messages, not what they do. */
+/** Serves clients: framing, hello, requests, notifications. Knows messages, not their meaning. */
 import { timingSafeEqual } from 'node:crypto';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -14,7 +14,10 @@ import { TrainstashError, toWire } from '../protocol/errors.ts';
 import { daemonHello, type Notification, type Request, taskProgressed } from '../protocol/messages.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
 
-/** A client that lets this much pile up has stopped reading: it is cut off, and asks again when it comes back. */
+/**
+ * Backlog above which a client has stopped reading: it is disconnected, and requests the state again when it
+ * reconnects.
+ */
 const MAX_BACKLOG_BYTES = 8 << 20;
 const HELLO_TIMEOUT_MS = 5_000;
 const ERROR_CODE = -32000;
@@ -22,7 +25,7 @@ const ERROR_CODE = -32000;
 export interface ClientInfo {
   name: string;
   build: Build;
-  /** An older build than ours: it may look, and is told to update. */
+  /** True for an older build: it may read, and is told to update. */
   readOnly: boolean;
 }
 
@@ -32,22 +35,22 @@ export interface ServerSetup {
   build: Build;
   log(text: string): void;
   handlers: ReadonlyMap<string, Handler>;
-  /** Called whenever the number of clients changes. `left`: the one that has gone. */
+  /** Called whenever the number of clients changes; `left` is the client that has gone. */
   clientsChanged(left: ClientInfo | null): void;
 }
 
 export interface Handler {
   message: Request<unknown, unknown>;
   handle(params: unknown, client: ClientInfo, task: Task): unknown;
-  /** Allowed for read-only clients. */
+  /** True if read-only clients may send it. */
   reads: boolean;
 }
 
-/** The request from the side of who works on it. */
+/** Request as seen by its handler. */
 export interface Task {
-  /** Aborted when the client cancels, or leaves. */
+  /** Signal that the client cancels or leaves. */
   signal: AbortSignal;
-  /** Tells the client, if it gave its request a name in `task`. */
+  /** Reports progress to the client, if the request has a name in `task`. */
   progress(done: number, total: number): void;
 }
 
@@ -78,7 +81,7 @@ export class MessageServer {
     this.#server = server;
   }
 
-  /** Whether the socket's file is still ours: temporary directories are cleaned up. */
+  /** Tells whether the socket's file is still there: temporary directories are cleaned up. */
   socketIsThere(): boolean {
     return process.platform === 'win32' || lstatSync(this.#setup.socket, { throwIfNoEntry: false }) !== undefined;
   }
@@ -109,23 +112,23 @@ export class MessageServer {
     this.#server = null;
     const closed = new Promise((resolve) => (server ? server.close(resolve) : resolve(null)));
     for (const { socket } of this.#connected) socket.end();
-    const late = setTimeout(() => {
+    const closeTimeout = setTimeout(() => {
       for (const { socket } of this.#connected) socket.destroy();
     }, 500);
     await closed;
-    clearTimeout(late);
+    clearTimeout(closeTimeout);
   }
 
   #accept(socket: Socket): void {
     const connection = createMessageConnection(new BoundedMessageReader(socket), new DirectMessageWriter(socket));
     const connected: Connected = { socket, connection, client: null, left: new AbortController() };
     this.#connected.add(connected);
-    const impatience = setTimeout(() => {
+    const helloTimeout = setTimeout(() => {
       if (!connected.client) socket.destroy();
     }, HELLO_TIMEOUT_MS);
     socket.on('error', () => socket.destroy());
     socket.once('close', () => {
-      clearTimeout(impatience);
+      clearTimeout(helloTimeout);
       this.#connected.delete(connected);
       connected.left.abort();
       connection.dispose();
@@ -153,7 +156,7 @@ export class MessageServer {
         const { build } = connected.client;
         throw new TrainstashError(
           'clientTooOld',
-          `The running daemon is newer (${this.#setup.build.version}) than this client (${build.version}), which may look but not change anything. Update Trainstash here.`,
+          `The running daemon is newer (${this.#setup.build.version}) than this client (${build.version}), which may read but not change anything. Update Trainstash here.`,
           { daemon: this.#setup.build.version, client: build.version },
         );
       }
@@ -174,7 +177,7 @@ export class MessageServer {
       setImmediate(() => connected.socket.end());
       throw new TrainstashError(
         'unauthorized',
-        'The token does not fit; this daemon belongs to somebody else or was started anew.',
+        'The token is wrong: this daemon belongs to another user, or was restarted.',
         {},
       );
     }
@@ -213,7 +216,10 @@ function checked<P>(message: Request<P, unknown>, params: unknown): P {
   });
 }
 
-/** We hold the daemon's lock, so whatever is at the socket's place is left over. Anything but a socket is not ours. */
+/**
+ * Removes a leftover socket: this process holds the daemon's lock, so no daemon uses it. Refuses to remove anything
+ * else.
+ */
 function removeStaleSocket(path: string): void {
   if (process.platform === 'win32') return;
   const stat = lstatSync(path, { throwIfNoEntry: false });

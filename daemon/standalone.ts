@@ -1,4 +1,4 @@
-/** Entry for `trainstash run --no-daemon`: a session directory is made and trained in the foreground. */
+/** Entry for `trainstash run --no-daemon`: makes a session directory and trains in the foreground. */
 import { mkdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,9 +23,9 @@ import { signalRunner } from './sessions/watch.ts';
 
 interface StandaloneRequest {
   root: string;
-  /** A job's name, or nothing. */
+  /** Name of a job; absent with a command. */
   job?: string;
-  /** Run this instead of a job. */
+  /** Command to run instead of a job. */
   command?: string[];
   params: Params;
   seed?: number;
@@ -56,7 +56,7 @@ async function main({
     overrides: Object.keys(given),
     seed: options.seed ?? job.seed ?? 0,
     backend: options.backend ?? job.backend ?? (job.module === undefined ? '' : 'auto'),
-    // A snapshot would write into a store that another daemon may own.
+    // A snapshot would write into a store that a daemon may own.
     identity: { ...head, branchId: null, dirty: false, code: null, codeLeftOut: [] },
     restarts: 0,
   });
@@ -82,9 +82,9 @@ async function main({
     },
   );
   const { directory } = prepared;
-  console.log(`Training without a daemon in ${directory.path}\nThe next \`trainstash ls\` takes it over.`);
+  console.log(`Training without a daemon in ${directory.path}\nThe next \`trainstash ls\` adds it to the store.`);
   const child = prepared.start();
-  // The trainer saves and ends, a script does what it likes, and then so do we.
+  // On Ctrl-C the trainer saves and exits, a script does whatever it does, and then this process exits.
   process.on('SIGINT', () => signalRunner(directory, 'SIGINT'));
   await copyOutput(directory, new Promise((resolve) => child.once('exit', resolve)));
   const exit = directory.exit();
@@ -92,7 +92,7 @@ async function main({
   return exit && exit.outcome !== 'failed' && exit.outcome !== 'lost' ? 0 : 1;
 }
 
-/** What it prints, as it comes, until it has ended. */
+/** Copies the session's output as it appears, until the session has ended. */
 async function copyOutput(directory: SessionDirectory, ended: Promise<unknown>): Promise<void> {
   let over = false;
   void ended.then(() => {
@@ -110,7 +110,7 @@ async function copyOutput(directory: SessionDirectory, ended: Promise<unknown>):
   }
 }
 
-// A reader that has gone ends the copying alone; the training goes on.
+// When the reader is gone only the copying ends; the training continues.
 process.stdout.on('error', () => process.exit(141));
 
 try {

@@ -1,4 +1,4 @@
-/** Everything that one can do: commands, pages, tasks, what agents and other parts of the editor may ask for. */
+/** Registers all actions: commands, pages, tasks, and what agents and other parts of the editor may ask for. */
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { statePaths } from '../client/paths.ts';
@@ -27,7 +27,7 @@ export interface Parts {
   stashes: StashesTree;
   status: StatusBar;
   notices: Notices;
-  /** Asks the daemon for the folders of this window, and starts it if one of them uses Trainstash, or `always`. */
+  /** Opens this window's folders at the daemon, and starts it if one of them uses Trainstash, or if `always`. */
   openFolders(always?: boolean): Promise<void>;
   redraw(): void;
 }
@@ -55,7 +55,7 @@ export class Actions {
   }
 }
 
-/** Commands about what is seen: the views, what is in them, the daemon behind them. */
+/** Registers commands for the views, their rows, and the daemon behind them. */
 function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts): void {
   const { runs, tree, status, notices, openFolders } = parts;
   const dashboards = new Dashboards(app, context);
@@ -105,7 +105,7 @@ function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts)
   });
 }
 
-/** In a terminal, since it fetches a package and takes a minute: what happens can be read, and ended. */
+/** Installs the GPU backend in a terminal: it fetches a package for a minute, so the user can read along and stop it. */
 async function setUpGpu(dist: string, root: string): Promise<void> {
   const run = new vscode.ProcessExecution(process.execPath, [join(dist, 'trainstash.js'), 'gpu'], {
     cwd: root,
@@ -114,7 +114,7 @@ async function setUpGpu(dist: string, root: string): Promise<void> {
   const task = new vscode.Task(
     { type: 'trainstash', job: '' },
     vscode.TaskScope.Workspace,
-    'Set Up GPU Back End',
+    'Set Up GPU Backend',
     'Trainstash',
     run,
   );

@@ -1,4 +1,4 @@
-/** The project's server for agents, offered to the editor: the command line's, one for each trusted project. */
+/** Offers the MCP server of the command line to the editor, one for each trusted project. */
 import { basename, join } from 'node:path';
 import * as vscode from 'vscode';
 import { BUILD } from '../client/build.ts';
@@ -22,7 +22,7 @@ export class AgentServers implements vscode.McpServerDefinitionProvider {
     return servers;
   }
 
-  /** Projects may be others now. */
+  /** Checks whether the list of projects has changed. */
   look(): void {
     const roots = this.#model.projects.map(({ project }) => project.root).join('\n');
     if (roots === this.#roots) return;
@@ -36,7 +36,7 @@ export class AgentServers implements vscode.McpServerDefinitionProvider {
     return projects.map(({ project: { root } }) => {
       const label = projects.length > 1 ? `Trainstash: ${basename(root)}` : 'Trainstash';
       const words = [join(this.#extensionPath, 'dist/trainstash.js'), 'mcp'];
-      // On the desktop the editor itself is the only Node that is sure to be there.
+      // On the desktop the editor itself is the only Node that is certain to be available.
       const env = { ELECTRON_RUN_AS_NODE: '1' };
       const server = new vscode.McpStdioServerDefinition(label, process.execPath, words, env, BUILD.version);
       server.cwd = vscode.Uri.file(root);

@@ -1,4 +1,4 @@
-/** What commands and views share. */
+/** Services and helpers that commands and views share. */
 import * as vscode from 'vscode';
 import { withSourceLines } from '../base/source-lines.ts';
 import { isError, TrainstashError } from '../protocol/errors.ts';
@@ -13,13 +13,13 @@ export interface App {
   model: Model;
   tasks: Tasks;
   log: vscode.LogOutputChannel;
-  /** The build that comes with the extension. */
+  /** Folder of the build that is part of the extension. */
   dist: string;
-  /** The root of the project that a command without a target is about; asks when several fit. Undefined: cancelled. */
+  /** Returns the root of the project for a command without a target; asks if there are several. Undefined: cancelled. */
   chooseRoot(): Promise<string | undefined>;
 }
 
-/** Registers a command whose failures are told to the user, with what can be done next. */
+/** Registers a command whose failures are shown to the user, with what can be done next. */
 export function command(
   app: App,
   context: vscode.ExtensionContext,
@@ -41,7 +41,7 @@ export function command(
 export async function report(app: App, error: unknown): Promise<void> {
   app.log.error(withSourceLines(error instanceof Error ? (error.stack ?? error.message) : String(error)));
   if (!(error instanceof TrainstashError) || error.code === 'internal') {
-    const text = `Something unforeseen happened: ${plain((error as Error).message)}. Checkpoints are not affected.`;
+    const text = `An unexpected error occurred: ${plain((error as Error).message)}. Checkpoints are not affected.`;
     if (await vscode.window.showErrorMessage(text, 'Show Log')) app.log.show();
     return;
   }
@@ -59,15 +59,15 @@ export async function report(app: App, error: unknown): Promise<void> {
   const { explanationOf, explanationsPage } = await import('../client/explanations.ts');
   if (explanationOf(app.dist, error.code)) {
     const page = vscode.Uri.file(explanationsPage(app.dist)).with({ fragment: error.code.toLowerCase() });
-    actions['What Is This?'] = () => vscode.commands.executeCommand('markdown.showPreview', page);
+    actions['Explain'] = () => vscode.commands.executeCommand('markdown.showPreview', page);
   }
   const chosen = await vscode.window.showErrorMessage(plain(error.message), ...Object.keys(actions));
   if (chosen) await actions[chosen]!();
 }
 
-/** Asks, once a store, about one that was made elsewhere. True: it may be used from now on. */
+/** Asks, once per store, whether to use one that was made elsewhere. Returns true if it may be used from now on. */
 async function acceptStore({ connection }: App, { data }: TrainstashError<'storeElsewhere'>): Promise<boolean> {
-  const detail = `${data.store} was made by another user or on another machine, or it is a copy. What it says would be run when a run goes on, and its files would be put where it says. Looking at it needs no yes.`;
+  const detail = `${data.store} was made by another user, on another machine, or is a copy. Using it runs the commands in it when a run is resumed, and writes its files to the paths in it. You can view it without accepting.`;
   const options = { modal: true, detail };
   const yes = 'Use This Store';
   const chosen = await vscode.window.showWarningMessage(
@@ -81,7 +81,7 @@ async function acceptStore({ connection }: App, { data }: TrainstashError<'store
   return true;
 }
 
-/** `line` and `column` count from 1. */
+/** Opens a file at a position. `line` and `column` count from 1. */
 export async function openAt(file: string, line = 1, column = 1): Promise<void> {
   const at = new vscode.Position(Math.max(0, line - 1), Math.max(0, column - 1));
   await vscode.window.showTextDocument(vscode.Uri.file(file), { selection: new vscode.Range(at, at) });
@@ -93,7 +93,7 @@ interface LaunchedFrom {
   backendSetting: string | undefined;
 }
 
-/** What this window gives a training: its environment, the Python that is selected for the folder, and a setting. */
+/** Returns what this window gives a training: its environment, the folder's selected Python, and the backend setting. */
 export async function launchFrom(root: string): Promise<LaunchedFrom> {
   const settings = vscode.workspace.getConfiguration('trainstash', vscode.Uri.file(root));
   return {
@@ -107,17 +107,17 @@ interface PythonApi {
   environments?: { getActiveEnvironmentPath(resource: vscode.Uri): { path: string } };
 }
 
-/** Undefined without the Python extension: then the project's `.venv` and PATH decide. */
+/** Returns the selected interpreter. Undefined without the Python extension: the project's `.venv` and PATH decide then. */
 async function selectedPython(root: string): Promise<string | undefined> {
   const extension = vscode.extensions.getExtension<PythonApi>('ms-python.python');
   if (!extension) return undefined;
   const api = extension.isActive ? extension.exports : await extension.activate();
   const path = api.environments?.getActiveEnvironmentPath(vscode.Uri.file(root)).path;
-  // It may be a name such as `python`, which says nothing, or the folder of an environment.
+  // The path may be a name such as `python`, which says nothing, or the folder of an environment.
   return path && /[/\\]/.test(path) ? path : undefined;
 }
 
-/** The environment that a training started from this window gets. The daemon strips what is VS Code's own. */
+/** Returns the environment for a training started from this window. The daemon removes VS Code's own variables. */
 export function environment(): Record<string, string> {
   return Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),

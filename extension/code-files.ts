@@ -1,6 +1,6 @@
 /**
- * Files of code snapshots, read-only, under `trainstash:`. A file system and not a provider of texts, so that notebooks and
- * binaries open as what they are.
+ * Read-only file system for code snapshots, under `trainstash:`. It is a file system rather than a text provider, so that
+ * notebooks and binaries open in their own editors.
  */
 import * as vscode from 'vscode';
 import { isError } from '../protocol/errors.ts';
@@ -8,7 +8,7 @@ import { codeRead } from '../protocol/messages.ts';
 import type { Connection } from './connection.ts';
 
 const SCHEME = 'trainstash';
-/** Snapshots never change; a diff asks for each file's size and then for the file. */
+/** Size of the cache. Snapshots never change, and a diff asks for each file's size and then for the file. */
 const CACHED_FILES = 20;
 
 export class CodeFiles implements vscode.FileSystemProvider {
@@ -95,7 +95,7 @@ export class CodeFiles implements vscode.FileSystemProvider {
   }
 }
 
-/** A file as it was in a snapshot. `code` names that. */
+/** Returns the URI of a file in the snapshot `code`. */
 export function codeUri(root: string, code: string, path: string): vscode.Uri {
   return vscode.Uri.from({ scheme: SCHEME, authority: code, path: `/${path}`, query: root });
 }

@@ -1,9 +1,9 @@
-/** The connection to the daemon of this host: made when needed, made again when lost. Free of `vscode`. */
+/** Connection to the daemon of this host: made on demand, and again when it is lost. Does not use `vscode`. */
 import type { Client } from '../client/connect.ts';
 import { TrainstashError } from '../protocol/errors.ts';
 import { daemonLeaving, type Notification, type Request } from '../protocol/messages.ts';
 
-/** Doubled after each attempt in vain. */
+/** First delay; doubled after each failed attempt. */
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
 
@@ -11,18 +11,18 @@ export type ConnectionStatus =
   | { kind: 'off' }
   | { kind: 'connecting' }
   | { kind: 'ready' }
-  /** `stopped`: somebody ended the daemon on purpose, so it is not started again by itself. */
+  /** `stopped`: someone stopped the daemon on purpose, so it is not restarted automatically. */
   | { kind: 'failed'; error: TrainstashError; stopped: boolean };
 
 export interface ConnectionSetup {
-  /** `start`: starts a daemon when none runs. Throws `daemonUnavailable`. */
+  /** Connects. `start`: starts a daemon if none runs. Throws `daemonUnavailable`. */
   connect(start: boolean): Promise<Client>;
   log(text: string): void;
 }
 
 export class Connection {
   readonly #setup: ConnectionSetup;
-  /** By method: a client has one handler for each. */
+  /** Handlers by method: a client takes only one for each. */
   readonly #notifications = new Map<string, ((params: never) => void)[]>();
   readonly #listeners = new Set<(status: ConnectionStatus) => void>();
   #status: ConnectionStatus = { kind: 'off' };
@@ -44,7 +44,7 @@ export class Connection {
     this.#listeners.add(listener);
   }
 
-  /** Holds over reconnections. */
+  /** Registers a handler that survives reconnections. */
   on<P>(notification: Notification<P>, handler: (params: P) => void): void {
     const handlers = this.#notifications.get(notification.method);
     if (handlers) handlers.push(handler as never);
@@ -60,13 +60,13 @@ export class Connection {
     });
   }
 
-  /** Connects first when there is no connection, starting the daemon. */
+  /** Sends a request; without a connection it connects first, and starts the daemon. */
   async request<P, R>(message: Request<P, R>, params: P, signal?: AbortSignal): Promise<R> {
     const client = await this.connect(true);
     return client.request(message, params, signal);
   }
 
-  /** What a clock asks, nobody is waiting for: it never starts a daemon. Throws `daemonUnavailable` without one. */
+  /** Sends a background request that nobody waits for: it never starts a daemon. Throws `daemonUnavailable` without one. */
   async poll<P, R>(message: Request<P, R>, params: P): Promise<R> {
     if (this.#client) return this.#client.request(message, params);
     throw new TrainstashError('daemonUnavailable', 'The daemon is not connected.', { reason: 'not connected' });
@@ -88,7 +88,7 @@ export class Connection {
 
   async #connect(start: boolean): Promise<Client> {
     if (this.#retry) clearTimeout(this.#retry);
-    // A look for a daemon that may not be there is not worth showing.
+    // A look for a daemon that may not exist is not shown.
     if (start) this.#become({ kind: 'connecting' });
     try {
       const client = await this.#setup.connect(start);
@@ -121,12 +121,12 @@ export class Connection {
   #lost(client: Client, leaving: 'asked' | 'handOver' | 'other' | null): void {
     if (this.#client !== client || this.#disposed) return;
     this.#client = null;
-    this.#setup.log(`the connection to the daemon is over (${leaving ?? 'without a word'})`);
+    this.#setup.log(`the connection to the daemon was closed (${leaving ?? 'without notice'})`);
     const text =
-      leaving === 'asked' ? 'The daemon was stopped. Trainings go on.' : 'The daemon is gone. Trainings go on.';
+      leaving === 'asked' ? 'The daemon was stopped. Trainings continue.' : 'The daemon is gone. Trainings continue.';
     const error = new TrainstashError('daemonUnavailable', text, { reason: leaving ?? 'lost' });
     this.#become({ kind: 'failed', error, stopped: leaving === 'asked' });
-    // Killed: start it again. Stopped on purpose, or about to be replaced by a newer one: only look whether one came.
+    // A killed daemon is started again. One that was stopped, or is about to be replaced, is only waited for.
     this.#tryAgain(leaving === null);
   }
 

@@ -1,4 +1,4 @@
-/** How busy the GPU is, while somebody looks: one `nvidia-smi`. Where there is none, nothing is said. Free of `vscode`. */
+/** Shows the load of the GPUs while somebody looks, from one `nvidia-smi`; without it, nothing. Does not use `vscode`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
@@ -9,7 +9,7 @@ export class DeviceWatch {
   readonly #tell: (text: string) => void;
   #process: ChildProcess | null = null;
 
-  /** `tell`: a line for all GPUs; empty when that is not known. */
+  /** Creates a watch. `tell` gets one line for all GPUs; empty: unknown. */
   constructor(tell: (text: string) => void) {
     this.#tell = tell;
   }
@@ -39,7 +39,7 @@ export class DeviceWatch {
   }
 }
 
-/** Null for a line that says no numbers (`[N/A]`): nothing rather than a wrong one. */
+/** Parses a line; null for one without numbers (`[N/A]`): no value is better than a wrong one. */
 function describe(line: string): { index: string; words: string } | null {
   const [index, name, busy, used, total] = line.split(',').map((part) => part.trim());
   const numbers = [busy, used, total].map(Number);

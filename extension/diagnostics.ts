@@ -1,4 +1,4 @@
-/** What is wrong with a trainstash.json, where it is: as the daemon reads it, when it is opened or saved. */
+/** Shows the daemon's errors and warnings in a trainstash.json when the file is opened or saved. */
 import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { isError } from '../protocol/errors.ts';
@@ -22,7 +22,7 @@ export class ConfigDiagnostics {
       vscode.workspace.onDidSaveTextDocument(look),
       vscode.workspace.onDidCloseTextDocument(({ uri }) => this.#found.delete(uri)),
     ];
-    // Of the files that are open, once there is a daemon to ask.
+    // Checks the files that are open as soon as there is a daemon to ask.
     connection.onStatus(({ kind }) => kind === 'ready' && this.#lookAtAll());
     this.#lookAtAll();
   }
@@ -36,7 +36,7 @@ export class ConfigDiagnostics {
   }
 
   async #look({ uri, isDirty }: vscode.TextDocument): Promise<void> {
-    // The daemon reads what is on the disk; what is typed is looked at when it is saved.
+    // The daemon reads the file from disk; unsaved changes are checked on save.
     if (uri.scheme !== 'file' || basename(uri.fsPath) !== FILE || isDirty || this.#connection.status.kind !== 'ready')
       return;
     try {
@@ -57,7 +57,7 @@ export class ConfigDiagnostics {
   }
 }
 
-/** From there to the end of its line. Lines and columns count from 1. */
+/** Makes a diagnostic from the position to the end of its line. Lines and columns count from 1. */
 function at(line: number, column: number, text: string, severity: vscode.DiagnosticSeverity): vscode.Diagnostic {
   const diagnostic = new vscode.Diagnostic(new vscode.Range(line - 1, column - 1, line - 1, 1_000), text, severity);
   diagnostic.source = 'trainstash';

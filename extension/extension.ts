@@ -1,6 +1,6 @@
 /**
- * Entry of the extension. Composes what is always in sight; what is needed only when one does something is in `actions.ts`,
- * a bundle of its own: while a window opens, compiling our code is what costs most.
+ * Entry of the extension. It composes what is always visible. What is only needed for actions is in `actions.ts`, a bundle of its
+ * own: compiling our code is the largest cost while a window opens.
  */
 import { delimiter, join } from 'node:path';
 import * as vscode from 'vscode';
@@ -23,7 +23,7 @@ import { ScriptLens } from './views/script-lens.ts';
 import { StashesTree } from './views/stashes.ts';
 import { StatusBar } from './views/status-bar.ts';
 
-/** After these the list of stashes is another one. */
+/** Notices after which the list of stashes has changed. */
 const STASH_NOTICES = { switched: 1, vanished: 1, stashOffered: 1 };
 
 type State = 'noFolder' | 'unused' | 'failed' | 'loading' | 'ready';
@@ -35,7 +35,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const connection = new Connection({
     log: (text) => log.info(text),
     async connect(start) {
-      // Half of what loading the extension takes: not while the window starts.
+      // The import takes half of the extension's load time, so it waits until the window has started.
       const { connect } = await import('../client/connect.ts');
       return connect({
         name: 'editor',
@@ -51,7 +51,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     run: (root, run) => {
       tree.redrawRun(run.id);
       status.redraw();
-      // Its title says where a run stands, not each of its steps.
+      // The lens shows the run's status, not each of its steps.
       if (run.status !== 'running') lenses.redraw();
       if (root) notices.run(run);
       drawBadge();
@@ -100,7 +100,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   connection.onStatus((now) => {
     if (now.kind === 'ready') {
       model.restart();
-      // Also after the daemon was killed: everything is asked for again.
+      // Everything is asked for again, also after the daemon was killed.
       openFolders().catch((error) => report(app, error));
     } else drawAll();
   });
@@ -110,13 +110,13 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   actions = new Actions(app, context, { runs, tree, stashes, status, notices, openFolders, redraw: drawAll });
   actions.projectsChanged();
 
-  /** At the start: a daemon is started only for a folder that has something to show. */
+  /** Connects at startup; starts a daemon only for a folder that has something to show. */
   async function lookForProjects(): Promise<void> {
     const used = await Promise.all(folders().map(isInUse));
     try {
       if (used.some(Boolean)) await connection.connect(true);
     } catch (error) {
-      // The view says it, with the reason and a button.
+      // The view shows the error, with the reason and a button.
       log.error((error as Error).message);
     }
   }
@@ -142,7 +142,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     drawAll();
   }
 
-  /** Of a daemon that is gone: what this window has may be what its queued runs need. */
+  /** Supplies this window's environment, which queued runs of a previous daemon may need. */
   async function supplyQueue(root: string): Promise<void> {
     const { environment, interpreter } = await launchFrom(root);
     await connection.request(queueSupply, { root, environment, interpreter });
@@ -169,8 +169,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
       model.projects.some((mirror) => mirror.branches.length > 0),
     );
     const { status: now } = connection;
-    // With rows in the view its welcome is not shown: the message says what is wrong.
-    const filtered = tree.filter === '' ? undefined : `Only what fits “${tree.filter}”`;
+    // A view with rows does not show its welcome text, so its message shows the error.
+    const filtered = tree.filter === '' ? undefined : `Only runs that match “${tree.filter}”`;
     runs.message =
       now.kind === 'failed' && model.projects.length > 0 ? oneLine(now.error.message.split('\n')[0]!) : filtered;
     tree.redraw();
@@ -194,7 +194,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   }
 }
 
-/** Everything is disposed of with the context; trainings and the daemon go on. */
+/** Does nothing: everything is disposed with the context; trainings and the daemon continue. */
 export function deactivate(): void {}
 
 function folders(): string[] {
@@ -203,7 +203,7 @@ function folders(): string[] {
     .map(({ uri }) => uri.fsPath);
 }
 
-/** `trainstash` in terminals, behind one that is installed. */
+/** Offers `trainstash` in terminals, after an installed one on the PATH. */
 function offerCommandLine({ environmentVariableCollection: variables }: vscode.ExtensionContext, dist: string): void {
   variables.persistent = false;
   variables.description = 'The command `trainstash`.';

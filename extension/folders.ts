@@ -1,8 +1,8 @@
-/** Which folder is a project that has something to show: found without starting a daemon. Free of `vscode`. */
+/** Finds folders with a project that has something to show, without starting a daemon. Does not use `vscode`. */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
-/** Whether a folder, or one above it, has jobs or a store of ours. */
+/** Tells whether a folder, or one above it, has jobs or a store. */
 export async function isInUse(folder: string): Promise<boolean> {
   for (let path = folder; ; path = dirname(path)) {
     if ((await exists(join(path, 'trainstash.json'))) || (await exists(join(path, '.trainstash')))) return true;
@@ -12,13 +12,13 @@ export async function isInUse(folder: string): Promise<boolean> {
   }
 }
 
-/** The directory that all worktrees share, if `.git` is in this folder. */
+/** Returns the git directory that all worktrees share, if `.git` is in this folder. */
 async function gitDirectory(folder: string): Promise<string | null> {
   const git = join(folder, '.git');
   const found = await stat(git).catch(() => null);
   if (!found) return null;
   if (found.isDirectory()) return git;
-  // A linked worktree or a submodule: a file that says where.
+  // In a linked worktree or a submodule, `.git` is a file with the path.
   const pointer = /^gitdir: (?<path>.+)$/m.exec(await readFile(git, 'utf8').catch(() => ''))?.groups?.path;
   if (!pointer) return null;
   const own = resolve(folder, pointer.trim());

@@ -1,4 +1,4 @@
-/** Jobs as tasks: Run Task, keybindings, and steps before a debugger. A task ends when its run does. */
+/** Provides jobs as tasks: for Run Task, keybindings, and steps before a debugger. A task ends when its run does. */
 import * as vscode from 'vscode';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
@@ -53,7 +53,7 @@ export class JobTasks implements vscode.TaskProvider {
   }
 }
 
-/** Starts the run when it is opened; closing it ends nothing but the looking. */
+/** Terminal that starts the run when it is opened. Closing it does not end the run. */
 class JobTerminal implements vscode.Pseudoterminal {
   readonly #app: App;
   readonly #root: string;
@@ -109,7 +109,7 @@ class JobTerminal implements vscode.Pseudoterminal {
     }
   }
 
-  /** The run goes on without a daemon, and so does the task. */
+  /** Reads the run's state. Without a daemon the run continues, and so does the task. */
   async #look(run: Run): Promise<Run> {
     try {
       return (await this.#app.connection.poll(m.runShow, { root: this.#root, run: run.id })).run;

@@ -1,18 +1,18 @@
-/** The editor's mirror of what the daemon knows: whole records, kept current by notifications. Free of `vscode`. */
+/** The editor's copy of the daemon's records, kept current by notifications. Does not use `vscode`. */
 import { type Checkpoint, LIVE_STATUSES, type Notice, type Project, type Run } from '../protocol/domain.ts';
 import * as m from '../protocol/messages.ts';
 import type { Connection } from './connection.ts';
 
-/** Many runs that start or end at once cost one look at the branches. */
+/** Delay by which many runs that start or end together cause one request for the branches. */
 const BRANCHES_DELAY_MS = 150;
 
 export interface BranchView extends m.BranchSummary {
   current: boolean;
 }
 
-/** `null` as branch: no branch (detached HEAD, no git). */
+/** Events of the model. `null` as branch: detached HEAD, or no git. */
 export interface ModelEvents {
-  /** Anything of that project; its tree is drawn anew. */
+  /** Anything in the project has changed; its tree is redrawn. */
   project(root: string): void;
   run(root: string, run: Run): void;
   checkpoints(root: string, run: string): void;
@@ -35,7 +35,7 @@ export class ProjectMirror {
     this.project = project;
   }
 
-  /** The current branch first, then the newest. It is there also without runs. */
+  /** Lists the current branch, even if it has no runs, then the others, the newest first. */
   branchViews(): BranchView[] {
     const { branch } = this.project;
     const known = this.branches.find(({ name }) => name === branch);
@@ -45,7 +45,7 @@ export class ProjectMirror {
     return [...shown, ...others.map((summary) => ({ ...summary, current: false }))];
   }
 
-  /** Loaded runs of a branch, the newest first. */
+  /** Returns the loaded runs of a branch, the newest first. */
   runsOf(branch: string | null): Run[] {
     return (this.loaded.get(branch)?.ids ?? []).flatMap((id) => this.runs.get(id) ?? []);
   }
@@ -58,7 +58,7 @@ export class ProjectMirror {
     return [...this.runs.values()].filter(({ status }) => LIVE_STATUSES.includes(status));
   }
 
-  /** The newest run of this branch that a resume without a name would take. */
+  /** Returns the newest run of this branch that a resume without a name would continue. */
   resumable(): Run | undefined {
     return this.runsOf(this.project.branch).find(({ status }) => ['paused', 'failed', 'lost'].includes(status));
   }
@@ -68,7 +68,7 @@ export class Model {
   readonly #connection: Pick<Connection, 'poll' | 'request' | 'on'>;
   readonly #events: ModelEvents;
   readonly #mirrors = new Map<string, ProjectMirror>();
-  /** Branch lists that are due to be asked for. */
+  /** Timers of the requests for branch lists, by project. */
   readonly #due = new Map<string, NodeJS.Timeout>();
   #revision: number | null = null;
 
@@ -99,7 +99,7 @@ export class Model {
     return this.#mirrors.get(root);
   }
 
-  /** Opens the project that a folder is in, and follows it. Throws `notFound` for a folder that is none. */
+  /** Opens the project of a folder, and follows it. Throws `notFound` if the folder has none. */
   async open(folder: string, trusted: boolean, create = false): Promise<ProjectMirror> {
     const project = await this.#connection.request(m.projectOpen, { root: folder, trusted, create, watch: true });
     const mirror = this.#mirrors.get(project.root) ?? new ProjectMirror(project);
@@ -117,13 +117,13 @@ export class Model {
     for (const root of [...this.#mirrors.keys()]) this.forget(root);
   }
 
-  /** A run that was met elsewhere, of whatever branch: commands find it then. */
+  /** Adds a run of any branch that was found elsewhere, so that commands find it. */
   know(root: string, run: Run): void {
     const runs = this.#mirrors.get(root)?.runs;
     if (runs && !runs.has(run.id)) runs.set(run.id, run);
   }
 
-  /** The next page of a branch's runs; the first when nothing is loaded. What is drawn is no reason to start a daemon. */
+  /** Loads the next page of a branch's runs, or the first. Drawing is no reason to start a daemon. */
   async loadMore(root: string, branch: string | null): Promise<void> {
     const mirror = this.#mirrors.get(root);
     if (!mirror) return;
@@ -136,7 +136,7 @@ export class Model {
     this.#events.project(root);
   }
 
-  /** `start`: a person waits for them, so that a daemon is started if there is none. */
+  /** Loads the checkpoints of a run. `start`: a person waits for them, so a daemon is started if there is none. */
   async loadCheckpoints(root: string, run: string, start = false): Promise<Checkpoint[]> {
     const mirror = this.#mirrors.get(root);
     const known = mirror?.checkpoints.get(run);
@@ -152,7 +152,7 @@ export class Model {
 
   // ---- notifications ----
 
-  /** A gap means that something was missed: everything is asked for again. */
+  /** Checks the revision. A gap means that a notification was missed: everything is requested again. */
   #seen(revision: number): boolean {
     const gap = this.#revision !== null && revision !== this.#revision + 1;
     this.#revision = revision;
@@ -161,12 +161,12 @@ export class Model {
     return false;
   }
 
-  /** After a new connection: revisions start anew. */
+  /** Resets the revision after a new connection. */
   restart(): void {
     this.#revision = null;
   }
 
-  /** A store may be shown more than once: by several worktrees in one window. */
+  /** Calls `change` for each open worktree of a store: one window may have several. */
   #each(store: string, change: (root: string) => void): void {
     for (const { project } of this.projects) if (project.store === store) change(project.root);
   }
@@ -201,7 +201,7 @@ export class Model {
     else mirror.runs.set(run.id, run);
     const page = mirror.loaded.get(run.branch);
     if (page && run.trashedAt === null && !page.ids.includes(run.id)) {
-      // By number, the newest first; one older than what is loaded comes with its page.
+      // Sorted by number, the newest first; a run older than the loaded ones comes with its page.
       const at = page.ids.findIndex((id) => (mirror.runs.get(id)?.number ?? 0) < run.number);
       if (at >= 0) page.ids.splice(at, 0, run.id);
       else if (page.next === null) page.ids.push(run.id);
@@ -225,7 +225,7 @@ export class Model {
       root,
       setTimeout(() => {
         this.#due.delete(root);
-        // Lost with the connection: the next one fills everything.
+        // If the connection is lost, the next one loads everything.
         void this.#loadBranches(mirror).catch(() => {});
       }, BRANCHES_DELAY_MS),
     );

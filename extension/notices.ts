@@ -1,4 +1,4 @@
-/** Toasts: only for what a person would want to be interrupted for, and only in a window that is looked at. */
+/** Shows toasts: only those that are worth an interruption, and only in the focused window. */
 import * as vscode from 'vscode';
 import { LIVE_STATUSES, type Notice, type Run } from '../protocol/domain.ts';
 import { bestText, duration, resumeWords } from '../protocol/words.ts';
@@ -17,10 +17,10 @@ const BRANCH_NOTICES = new Set([
   'canResume',
 ]);
 const WARNINGS = { warning: vscode.window.showWarningMessage, error: vscode.window.showErrorMessage };
-const TROUBLE = new Set(['nan', 'spike', 'stalled', 'saveFailed', 'notReproduced', 'quota']);
+const TROUBLE = new Set(['nan', 'spike', 'stalled', 'saveFailed', 'notReproduced', 'rehearsed', 'quota']);
 
 export class Notices {
-  /** Status of each run when it was last seen, so that only a change is told. */
+  /** Last status of each run, so that only changes are reported. */
   readonly #statuses = new Map<string, Run['status']>();
 
   run(run: Run): void {
@@ -43,23 +43,23 @@ export class Notices {
   notice(root: string, run: Run | null, notice: Notice): void {
     if (notice.code === 'tryingBackends') vscode.window.setStatusBarMessage(plain(notice.text), TRYING_SHOWN_MS);
     if (isLookedAt() && BRANCH_NOTICES.has(notice.code)) void this.#tellOfBranch(root, run, notice);
-    if (!TROUBLE.has(notice.code) || !wants('trouble') || !isLookedAt()) return;
+    if (!TROUBLE.has(notice.code) || notice.level === 'info' || !wants('trouble') || !isLookedAt()) return;
     const about = run ? `${plain(run.name)}: ` : '';
     void this.#tell('warning', `${about}${plain(notice.text)}`, run, run ? ['Log'] : []);
   }
 
-  /** What a switch of the branch did, or asks. */
+  /** Reports the outcome or the question of a branch switch. */
   async #tellOfBranch(root: string, run: Run | null, { code, level, text }: Notice): Promise<void> {
     if (code !== 'askFollow' && code !== 'canResume' && !wants('branches')) return;
     const show = { info: vscode.window.showInformationMessage, ...WARNINGS }[level];
     const actions: Record<string, () => unknown> = {};
     const resume = () => vscode.commands.executeCommand('trainstash.resume', { kind: 'run', root, id: run?.id });
-    // A user's setting, never the project's: what starts by itself is for the person at this machine to say.
+    // A user setting, never the project's: only the person at this machine decides what starts automatically.
     const onReturn = vscode.workspace.getConfiguration('trainstash').get<string>('onReturn', 'offer');
     if (code === 'canResume' && run && onReturn !== 'offer') return void (onReturn === 'resume' && (await resume()));
     if (code === 'askFollow') {
       actions['Follow Branches'] = () => this.answerFollow(root, true);
-      actions['Leave Files Alone'] = () => this.answerFollow(root, false);
+      actions['Leave Files in Place'] = () => this.answerFollow(root, false);
     }
     if (code === 'canResume' && run) actions.Resume = resume;
     if (code === 'switchWaits')
@@ -85,13 +85,13 @@ export class Notices {
       });
   }
 
-  /** Set by the composer: the answer to the question that is asked once a project. */
+  /** Answers the question that is asked once per project. Set by the composer. */
   answerFollow: (root: string, follow: boolean) => unknown = () => {};
-  /** Set by the composer: the project that a run is of. */
+  /** Returns the project of a run. Set by the composer. */
   rootOf: (run: Run) => string = () => '';
 }
 
-/** Several windows show one project: the one in front tells. */
+/** Tells whether this window has the focus: several windows may show one project, and only the front one reports. */
 function isLookedAt(): boolean {
   return vscode.window.state.focused;
 }

@@ -1,5 +1,6 @@
-/** A run as the table of the dashboard shows it. Pure, and free of `vscode`. */
+/** Converts a run to a row of the dashboard's table. Pure, and does not use `vscode`. */
 import { LIVE_STATUSES, type Params, type Run } from '../protocol/domain.ts';
+import { rehearsalText } from '../protocol/words.ts';
 import type { RunRow } from './pages/messages.ts';
 import { alarmText, canGoOn } from './text.ts';
 
@@ -29,6 +30,7 @@ export function rowOf(run: Run): RunRow {
     params: Object.fromEntries(flatten(run.params, '')),
     metrics: Object.fromEntries(metrics),
     alarm: alarmText(run),
+    rehearsal: rehearsalText(run),
     parent: run.parent?.run ?? null,
   };
 }
@@ -38,14 +40,14 @@ const SMALL =
 const LARGE =
   /(^|[^a-z])(acc|accuracy|top\d?|f1|auc|auroc|precision|recall|map|iou|dice|bleu|rouge|meteor|r2|psnr|ssim|reward|return|score)($|[^a-z])/i;
 
-/** By its name; null for what is neither, such as a learning rate. */
+/** Derives from its name which values of a metric are better; null for a neutral one such as a learning rate. */
 export function betterOf(metric: string): 'min' | 'max' | null {
   const words = metric.replaceAll(/([a-z])([A-Z][a-z])/g, '$1_$2');
   if (SMALL.test(words)) return 'min';
   return LARGE.test(words) ? 'max' : null;
 }
 
-/** Lists and what is nested deeper are shown as their text. */
+/** Flattens nested params; lists become text. */
 function flatten(params: Params, before: string): [string, string | number | boolean | null][] {
   return Object.entries(params).flatMap(([key, value]): [string, string | number | boolean | null][] => {
     if (value !== null && typeof value === 'object')

@@ -1,7 +1,7 @@
-/** A small curve for tooltips. Pure, and free of `vscode`. */
+/** Draws a small curve for tooltips. Pure, and does not use `vscode`. */
 import { fromWireNumber, type WireNumber } from '../protocol/numbers.ts';
 
-/** Draws 200 by 48 pixels; where values are not finite the line breaks, and a red mark stands at the edge. */
+/** Draws 200 by 48 pixels. Where values are not finite the line breaks, with a red mark at the edge. */
 export function curveSvg(wire: readonly WireNumber[]): string | null {
   const values = wire.map(fromWireNumber);
   const finite = values.filter(Number.isFinite);

@@ -1,4 +1,4 @@
-/** Requests that take long: their progress in a notification, with a button that cancels. */
+/** Sends requests that take long, with progress in a notification and a button that cancels. */
 import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
 import { isError } from '../protocol/errors.ts';
@@ -17,7 +17,7 @@ export class Tasks {
     connection.on(taskProgressed, ({ task, done, total }) => this.#listeners.get(task)?.(done, total));
   }
 
-  /** Undefined: it was cancelled. */
+  /** Sends a request with a progress notification. Undefined: cancelled. */
   async run<P extends { task?: string | undefined }, R>(
     title: string,
     message: Request<P, R>,
@@ -41,7 +41,7 @@ export class Tasks {
     });
   }
 
-  /** `progress`: the share that is done, and the same in words. */
+  /** Sends a request. `progress` gets the share that is done, and the same in words. */
   async request<P extends { task?: string | undefined }, R>(
     message: Request<P, R>,
     params: P,

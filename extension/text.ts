@@ -1,10 +1,21 @@
-/** What is said of runs and checkpoints in the tree and the status bar. Pure, and free of `vscode`. */
+/** Describes runs and checkpoints for the tree and the status bar. Pure, and does not use `vscode`. */
 
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { missingOf } from '../protocol/ingredients.ts';
 import { hasDiverged } from '../protocol/numbers.ts';
 import { visible } from '../protocol/visible.ts';
-import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
+import {
+  age,
+  alarmIn,
+  bestText,
+  bytes,
+  counted,
+  duration,
+  integer,
+  metric,
+  percent,
+  rehearsalText,
+} from '../protocol/words.ts';
 
 export interface Look {
   description: string;
@@ -13,7 +24,7 @@ export interface Look {
   color?: string;
   /** Words for `when` clauses. */
   context: string;
-  /** What a screen reader says. */
+  /** Text for screen readers. */
   spoken: string;
 }
 
@@ -30,28 +41,28 @@ const ICONS: Record<Run['status'], [icon: string, color?: string]> = {
   stopped: ['circle-slash'],
 };
 
-/** Names what of a run's newest values is a warning, `loss is NaN`; empty: nothing. */
+/** Describes a run's newest value that is worth a warning, `loss is NaN`; empty: there is none. */
 export function alarmText(run: Run): string {
   const alarm = alarmIn(run);
   return alarm === null ? '' : `${alarm} is ${metric(run.metrics[alarm]!.last)}`;
 }
 
-/** Statuses in which a run whose loss is NaN is marked; the others have marks of their own. */
+/** Statuses in which a run with a NaN loss is marked; the others have marks of their own. */
 const MARKED: ReadonlySet<Run['status']> = new Set(['running', 'pausing', 'paused', 'completed', 'stopped']);
 
-/** Ended before its end, with a checkpoint. */
+/** Tells whether a run ended early and has a checkpoint. */
 export function canGoOn({ status, checkpoints }: Run): boolean {
   return ['paused', 'failed', 'lost', 'stopped'].includes(status) && checkpoints > 0;
 }
 
-/** A queued run that would start if somebody said so. */
+/** Tells whether a queued run waits for a person's decision. */
 export function waitsForPerson({ waiting }: Run): boolean {
   return waiting != null && waiting.for !== 'device';
 }
 
 export function lookOfRun(run: Run, now: number): Look {
   const alarm = alarmText(run);
-  // A tick would say that all is well. Other ends are worse, and keep their marks.
+  // A tick would suggest that all is well. Other outcomes are worse, and keep their marks.
   const [icon, color] = alarm && MARKED.has(run.status) ? ['warning', 'charts.orange'] : ICONS[run.status];
   const live = LIVE_STATUSES.includes(run.status);
   const parts = live ? liveParts(run) : endedParts(run, now);
@@ -80,12 +91,12 @@ function liveParts(run: Run): string[] {
 function endedParts(run: Run, now: number): string[] {
   const at = run.step > 0 && run.status !== 'completed' ? ` at ${integer(run.step)}` : '';
   const status = run.status === 'completed' ? '' : `${run.status}${at}`;
-  return [status, bestText(run), age(run.endedAt ?? run.createdAt, now)];
+  return [status, bestText(run), rehearsalText(run), age(run.endedAt ?? run.createdAt, now)];
 }
 
 function progress(run: Run): string {
   if (run.totalSteps) return `${percent(run)}%`;
-  // A script that tells nothing of its steps.
+  // A script that does not report its steps.
   return run.step > 0 ? `step ${integer(run.step)}` : run.status;
 }
 
@@ -127,7 +138,7 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
   };
 }
 
-/** What a checkpoint is made of, for a tooltip: what is lost first, each by itself. */
+/** Lists the parts of a checkpoint's state for a tooltip; lost parts come first, one per line. */
 export function ingredientFacts({ ingredients }: Checkpoint): string[] {
   if (!ingredients) return [];
   const named = (state: 'kept' | 'absent') => [
@@ -137,26 +148,26 @@ export function ingredientFacts({ ingredients }: Checkpoint): string[] {
   return [
     ...missingOf(ingredients).map((text) => `not kept: ${text}`),
     kept.length > 0 ? `kept: ${kept.join(', ')}` : '',
-    absent.length > 0 ? `there is no ${absent.join(', ')}` : '',
+    absent.length > 0 ? `not used: ${absent.join(', ')}` : '',
   ].filter(Boolean);
 }
 
 export interface StatusText {
   text: string;
   level: 'normal' | 'warning' | 'error';
-  /** What a click does to `run`. */
+  /** Effect of a click on `run`. */
   click: 'show' | 'resume' | 'log';
   run: Run;
 }
 
-/** Digits as wide as each other and numbers padded with figure spaces: the neighbours do not jump. */
+/** Padding as wide as a digit, so that neighbours do not jump. */
 const FIGURE_SPACE = '\u2007';
 const VERIFIED_MS = 10_000;
 const STALLED_MS = 240_000;
 
 /**
- * The one line for the runs of this window's projects; null when there is nothing to say. `seen` holds the ids of failed
- * runs that were looked at.
+ * Returns the status bar's line for the runs of this window; null: there is nothing to say. `seen` holds the ids of failed runs
+ * that the user has looked at.
  */
 export function statusOf(runs: readonly Run[], seen: ReadonlySet<string>, now: number): StatusText | null {
   const live = runs.filter(({ status }) => LIVE_STATUSES.includes(status) && status !== 'queued');
@@ -202,7 +213,7 @@ function statusOfLive(run: Run, now: number): StatusText {
   return { ...normal(text, run), level: alarm ? 'warning' : 'normal' };
 }
 
-/** What is said above a script of its runs, the newest first. */
+/** Returns the text above a script, from its runs, the newest first. */
 export function lensOf(runs: readonly Run[]): { resume: { title: string; run: Run } | null; best: string } {
   const newest = runs.find(({ draft }) => !draft);
   const resumable = newest && ['paused', 'failed', 'lost', 'stopped'].includes(newest.status) && newest.lastCheckpoint;
@@ -222,12 +233,12 @@ function padded(share: number): string {
   return String(share).padStart(2, FIGURE_SPACE);
 }
 
-/** A name is data: it stays on one line, and what turns or hides it is shown. For places that draw no icons and no links. */
+/** Puts a name on one line and makes reversing or hiding characters visible. For places that render no icons and links. */
 export function oneLine(text: string): string {
   return visible(text.replaceAll(/[^\S\u2028\u2029]+/g, ' '));
 }
 
-/** The same for places that do: `$(icon)` and links in it are not drawn. */
+/** Does the same for places that do render them: `$(icon)` and links stay text. */
 export function plain(text: string): string {
   return oneLine(text).replaceAll('$(', '$\u200b(').replaceAll('](', ']\u200b(');
 }

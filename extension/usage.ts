@@ -1,9 +1,9 @@
-/** How much of its quota the store of the shown project uses: said beside the view's title. */
+/** Shows beside the view's title how much of its quota the store of the shown project uses. */
 import * as m from '../protocol/messages.ts';
 import { bytes } from '../protocol/words.ts';
 import type { Connection } from './connection.ts';
 
-/** Asking means counting: not for each of a training's checkpoints. */
+/** Minimum interval between requests: each one counts bytes, which is too much for every checkpoint. */
 const REST_MS = 20_000;
 
 export class Usage {
@@ -17,7 +17,7 @@ export class Usage {
     this.#show = show;
   }
 
-  /** Something was kept, deleted, or another project is shown. */
+  /** Notes that checkpoints were stored or deleted, or that another project is shown. */
   changed(root: string | undefined): void {
     if (root === undefined || this.#timer) return;
     const wait = Math.max(0, this.#askedAt + REST_MS - Date.now());
@@ -35,7 +35,7 @@ export class Usage {
       const { usage } = await this.#connection.poll(m.projectWhere, { root });
       this.#show(`${bytes(usage.objectsBytes - usage.freeBytes)} of ${bytes(usage.quotaBytes)}`);
     } catch {
-      // Without a daemon nothing is known.
+      // Without a daemon the usage is unknown.
       this.#show('');
     }
   }

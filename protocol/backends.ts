@@ -1,11 +1,11 @@
-/** What is known of a TensorFlow.js back end on this machine. */
+/** Results of trying the TensorFlow.js backends on this machine. */
 import { BACKENDS, type BackendName } from './domain.ts';
 import { TrainstashError } from './errors.ts';
 
-/** The version of the npm package `webgpu` that this product was tried with. */
+/** Version of the npm package `webgpu` that Trainstash is tested with. */
 export const WEBGPU_VERSION = '0.6.2';
 
-/** A package that lies in a folder that nobody trusts: it is known by its name alone. */
+/** Backend package in a folder that is not trusted: it was not loaded, so only its name is known. */
 export interface UntriedBackend {
   backend: BackendName;
   from: string;
@@ -14,24 +14,24 @@ export interface UntriedBackend {
 export interface BackendFinding {
   backend: BackendName;
   threads: number;
-  /** Its npm package, where it is not in the product: the folder that it was found in. */
+  /** Folder of the npm package that provides the backend; null: the backend is bundled. */
   from: string | null;
-  /** The npm package that would bring it, and is not here. */
+  /** npm package that would provide the backend but is not installed. */
   missing: string | null;
-  /** Device, driver, versions, as it says itself; empty while it was never started. */
+  /** Device, driver and versions as the backend reports them; empty if it was never started. */
   environment: Record<string, string>;
-  /** Why it cannot be used, or not be trusted; null: it computes as plain JavaScript does. */
+  /** Reason why the backend cannot be used or trusted; null: its results match plain JavaScript. */
   problem: string | null;
-  /** Of one step of a convolutional and one of a dense net; null where it was not timed. */
+  /** Time of one step of a convolutional net plus one of a dense net; null: not timed. */
   stepMs: number | null;
-  /** When it was tried; null: now known from its device only. */
+  /** Time of the trial; null: only the device was identified. */
   triedAt: number | null;
 }
 
 export function unknownBackend(wanted: string): TrainstashError<'paramInvalid'> {
   return new TrainstashError(
     'paramInvalid',
-    `There is no back end "${wanted}". Known: auto, ${BACKENDS.join(', ')}. Nothing was started.`,
+    `There is no backend "${wanted}". Known: auto, ${BACKENDS.join(', ')}. Nothing was started.`,
     { param: 'backend', expected: `auto, ${BACKENDS.slice(0, -1).join(', ')} or ${BACKENDS.at(-1)}` },
   );
 }

@@ -1,4 +1,4 @@
-/** `trainstash.json`: optional, JSON with comments; nothing about one machine, nothing that starts by itself. */
+/** Schema of `trainstash.json`: optional, JSON with comments. It holds nothing machine-specific and starts nothing by itself. */
 import * as v from 'valibot';
 import { BACKENDS } from './domain.ts';
 
@@ -6,13 +6,13 @@ const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
   v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
 );
 
-/** `10m`, `90s`, `1h`, `500 steps`, `2 epochs`; several separated by commas. */
+/** Interval: `10m`, `90s`, `1h`, `500 steps`, `2 epochs`, or several of them separated by commas. */
 const every = v.pipe(
   v.string(),
   v.regex(/^\s*\d+(\.\d+)?\s*(s|m|h|steps?|epochs?)(\s*,\s*\d+(\.\d+)?\s*(s|m|h|steps?|epochs?))*\s*$/),
 );
 
-/** Relative to the project, and inside it. */
+/** Path or glob, relative to the project and inside it. */
 const pattern = v.pipe(
   v.string(),
   v.nonEmpty(),
@@ -23,30 +23,30 @@ const pattern = v.pipe(
 );
 const patterns = v.pipe(v.array(pattern), v.maxLength(100));
 
-/** What `trainstash.json` says beside its jobs. */
+/** Settings of `trainstash.json` beside its jobs. */
 export const branchesSchema = v.object({
   /** Files that follow the branch: paths, folders or globs. */
   files: v.optional(patterns, []),
-  /** What live runs do when HEAD leaves their branch. */
+  /** Action on live runs when HEAD leaves their branch. */
   onBranchSwitch: v.optional(v.picklist(['continue', 'pause', 'ask']), 'continue'),
 });
 export type BranchesConfig = v.InferOutput<typeof branchesSchema>;
 
-/** Split like a shell does it, but run without one; an array is taken as it is. */
+/** Command: a string is split as a shell would split it but runs without a shell; an array is used as given. */
 const commandLine = v.union([v.pipe(v.string(), v.nonEmpty()), v.pipe(v.array(v.string()), v.minLength(1))]);
 
-/** How params become arguments: `--lr 0.1`, `lr=0.1`, PARAM_LR=0.1 in the environment, or not at all. */
+/** Ways to pass params: `--lr 0.1`, `lr=0.1`, PARAM_LR=0.1 in the environment, or none. */
 export const PARAM_STYLES = ['flags', 'hydra', 'env', 'none'] as const;
 
-/** Either `module` or `run`. */
+/** A job: either `module` or `run`. */
 export const jobSchema = v.strictObject({
   /** Path of a TensorFlow.js training module (`.ts` or `.js`), relative to the folder of `trainstash.json`. */
   module: v.optional(v.pipe(v.string(), v.nonEmpty())),
-  /** Any command. `${run} ${dir} ${params.x}` are filled in; a leading `python` is the selected interpreter. */
+  /** Any command. `${run} ${dir} ${params.x}` are filled in; a leading `python` means the selected interpreter. */
   run: v.optional(commandLine),
-  /** The command that goes on from `${checkpoint}`; absent: `run` once more, with the files back in place. */
+  /** Command that continues from `${checkpoint}`; absent: `run` again, with the checkpoint's files back in place. */
   resume: v.optional(commandLine),
-  /** Files that its script saves, to be kept as checkpoints. Absent: whatever looks like one in the project. */
+  /** Files saved by the script that become checkpoints. Absent: every file in the project that looks like a checkpoint. */
   checkpoints: v.optional(
     v.union([
       v.pipe(
@@ -57,34 +57,36 @@ export const jobSchema = v.strictObject({
     ]),
     [],
   ),
-  /** Commands by format that make `${out}` of `${checkpoint}`; a leading `python` is the selected interpreter. */
+  /** Commands by format that convert `${checkpoint}` to `${out}`; a leading `python` means the selected interpreter. */
   export: v.optional(v.record(v.pipe(v.string(), v.regex(/^[\w.-]{1,40}$/)), commandLine), {}),
   args: v.optional(v.picklist(PARAM_STYLES), 'flags'),
-  /** Folder that the command starts in, relative to the project. */
+  /** Working directory of the command, relative to the project. */
   cwd: v.optional(pattern),
-  /** Variables beside those of the shell; the placeholders of `run` are filled in. */
+  /** Environment variables added to those of the shell; the placeholders of `run` are filled in. */
   env: v.optional(v.record(v.string(), v.string()), {}),
-  /** Override the module's defaults; appended to a command as `args` says. */
+  /** Values that override the module's defaults; passed to a command in the way that `args` selects. */
   params: v.optional(v.record(v.string(), paramValue), {}),
   checkpoint: v.optional(v.strictObject({ every: v.optional(every), best: v.optional(v.boolean()) }), {}),
   keep: v.optional(
     v.strictObject({
-      /** How many of the newest automatic checkpoints are kept. */
+      /** Number of the newest automatic checkpoints to keep. */
       last: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
-      /** `val_loss`, or `max:val_acc` to maximise. */
+      /** Metric whose best checkpoint is kept: `val_loss`, or `max:val_acc` to maximise. */
       best: v.optional(v.string()),
-      /** Keep every checkpoint whose step is a multiple of this. */
+      /** Interval in steps: checkpoints at its multiples are kept. */
       every: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
     }),
     {},
   ),
-  /** Files that its training writes by path: they follow the branch, and a switch waits while it writes. */
+  /** Files that the training writes by path. They follow the branch, and a branch switch waits while the training writes. */
   files: v.optional(patterns, []),
-  /** `pause`: a NaN or infinity of `loss`, or of the metric in `keep.best`, ends the run, to be resumed from its newest good checkpoint. */
+  /** Reaction to a NaN or infinite value of `loss` or of the metric in `keep.best`. `pause` ends the run, which can be resumed from its newest good checkpoint. */
   onNaN: v.optional(v.picklist(['ignore', 'pause'])),
-  /** `pause`: so does a value of them that is far from where it was. */
+  /** Reaction to a value of those metrics that is far from the previous ones; `pause` ends the run in the same way. */
   onSpike: v.optional(v.picklist(['ignore', 'pause'])),
-  /** `auto`: the fastest that computes rightly here. */
+  /** Replay of the newest part of a run when it has paused or ended and the device is free, as `trainstash verify` does. */
+  rehearse: v.optional(v.boolean()),
+  /** TensorFlow.js backend. `auto` takes the fastest one that computes correctly here. */
   backend: v.optional(v.picklist(['auto', ...BACKENDS])),
   seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
 });

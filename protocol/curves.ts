@@ -1,4 +1,7 @@
-/** Orders a curve by its places: by time, evaluations of earlier steps come after what they evaluate. The same arrays if it is so already. */
+/**
+ * Sorts a curve by position. In order of time, evaluations of earlier steps come after the steps they evaluate. Returns the
+ * same arrays if they are in order already.
+ */
 export function inOrderOfPlaces<A extends ArrayLike<number>, B extends ArrayLike<number>>(
   places: A,
   values: B,

@@ -1,66 +1,66 @@
-/** What is different between runs, checkpoints and branches. Lists hold one entry a side, in the order that was asked for. */
+/** Differences between runs, checkpoints and branches. Lists hold one entry per side, in the order of the request. */
 import type { Grade, ParamValue } from './domain.ts';
 import type { WireNumber } from './numbers.ts';
 
 export interface DiffSide {
-  /** `digits #3@1200`. */
+  /** Display name: `digits #3@1200`. */
   label: string;
   run: string;
   branch: string | null;
   commit: string | null;
-  /** Its code snapshot, for `code/read`. */
+  /** Code snapshot, for `code/read`. */
   code: string | null;
   checkpoint: string | null;
   step: number;
   grade: Grade | null;
-  /** Equal digests are bit-identical states; null: there is no checkpoint. */
+  /** Digest of the training state; equal digests mean bit-identical states. Null: there is no checkpoint. */
   stateDigest: string | null;
 }
 
 export interface ParamDiff {
-  /** Nested ones with dots: `optimizer.lr`. */
+  /** Name with dots for nested params: `optimizer.lr`. */
   name: string;
-  /** Null: that side has no such param. `isDefault`: nobody gave it by hand. */
+  /** Values per side; null: that side has no such param. `isDefault`: nobody set it explicitly. */
   values: ({ value: ParamValue; isDefault: boolean } | null)[];
 }
 
-/** What curves are aligned by. An epoch is a part of a pass: `2.5`. Times are seconds since a run's first start. */
+/** Axis by which curves are aligned. Epochs may be fractional: `2.5`. Times are seconds since a run's first start. */
 export type CurveAxis = 'step' | 'epoch' | 'time';
 
-/** Places (`partsAt`, `lastAt`) are of the axis that was asked for. */
+/** Comparison of one metric. Positions (`partsAt`, `lastAt`) are on the requested axis. */
 export interface MetricDiff {
   name: string;
   sides: MetricSide[];
-  /** The first place that all have and at which two differ in any bit; null: none does. */
+  /** First position that all sides have and at which two of them differ in any bit; null: there is none. */
   partsAt: number | null;
-  /** Places that all sides have. */
+  /** Number of positions that all sides have. */
   common: number;
 }
 
-/** Tells whether curves are different: where all are, or in how far they reach. */
+/** Tells whether curves differ: at a common position, or in the positions they have. */
 export function differs({ partsAt, common, sides }: MetricDiff): boolean {
   return partsAt !== null || sides.some(({ points }) => points !== common);
 }
 
 export interface MetricSide {
-  /** Places that it has a value at. */
+  /** Number of positions with a value. */
   points: number;
   lastAt: number | null;
   last: WireNumber | null;
   min: WireNumber | null;
   max: WireNumber | null;
-  /** The area under the curve over the places that all sides cover; null: they do not meet, or it is no number. */
+  /** Area under the curve over the range that all sides cover; null: the ranges do not overlap, or it is not a number. */
   area: WireNumber | null;
-  /** Its mean height there: the area divided by their distance. */
+  /** Mean height over that range: the area divided by the length of the range. */
   mean: WireNumber | null;
 }
 
 export interface CodeDiff {
-  /** Whether each side's code was kept. */
+  /** Per side, true if its code was kept. */
   kept: boolean[];
-  /** Between the first side and each other one. */
+  /** Files that differ between the first side and each of the others. */
   files: CodeFileDiff[];
-  /** Files beyond these. */
+  /** Number of differing files that are not listed. */
   more: number;
 }
 
@@ -68,21 +68,21 @@ export interface CodeFileDiff {
   path: string;
   side: number;
   status: 'added' | 'removed' | 'changed';
-  /** Lines. */
+  /** Lines added. */
   added: number;
   removed: number;
-  /** As `diff -u` writes them, from the first `@@` on. Null: the file is no text, or there is too much. */
+  /** Hunks in `diff -u` format, from the first `@@` on. Null: the file is not text, or the diff is too large. */
   hunks: string | null;
 }
 
 export interface LineageDiff {
-  /** The newest checkpoint that all come from; null: they have nothing in common. */
+  /** Newest checkpoint that all sides descend from; null: there is none. */
   ancestor: { checkpoint: string; run: string; step: number } | null;
-  /** Steps that each went since. */
+  /** Steps that each side went since the ancestor. */
   steps: number[];
 }
 
-/** Only what differs. Null: that side does not say. */
+/** A fact that differs. Null: that side does not record it. */
 export interface FactDiff {
   name: string;
   values: (string | null)[];
@@ -93,65 +93,65 @@ export interface Diff {
   params: ParamDiff[];
   axis: CurveAxis;
   metrics: MetricDiff[];
-  /** Metrics beyond these. */
+  /** Number of metrics that are not listed. */
   moreMetrics: number;
   code: CodeDiff;
   environment: FactDiff[];
-  /** `fingerprint`, `samples`, and the `seed` of their order. */
+  /** Differences of `fingerprint`, `samples`, and the `seed` of the data order. */
   data: FactDiff[];
   lineage: LineageDiff;
-  /** Whether the states are the same to the last bit; null: a side has none. */
+  /** True if the states are equal to the last bit; null: a side has no state. */
   sameState: boolean | null;
 }
 
-/** How the tensors of two checkpoints differ. */
+/** Differences between the tensors of two checkpoints. */
 export interface WeightsDiff {
-  /** Labels of the two, as in `DiffSide`. */
+  /** Labels of the two sides, as in `DiffSide`. */
   sides: [string, string];
-  /** Whether all tensors are the same to the last bit. */
+  /** True if all tensors are equal to the last bit. */
   equal: boolean;
-  /** How many tensors, by what became of them; tied ones count once. `equalUnread`: of `equal`, known by hashes alone. */
+  /** Numbers of tensors by outcome; tied tensors count once. `equalUnread`: the part of `equal` that is known by hash alone. */
   counts: { equal: number; equalUnread: number; changed: number; reshaped: number; unreadable: number };
-  /** Names that one side alone has: at most 200 each, and how many in all. */
+  /** Names that only one side has: at most 200 per side, with the total count. */
   only: { names: string[]; count: number }[];
-  /** Over all tensors that could be compared, by what they are. */
+  /** Totals over all comparable tensors, by part. */
   totals: { part: TensorPart; elements: number; changed: number; norm: number; relative: number | null }[];
-  /** Weights, then the optimizer's; the most changed first: as many as fit a message, at most 1,000. */
+  /** Weights first, then optimizer tensors, the most changed first: as many as fit into a message, at most 1,000. */
   tensors: TensorDiff[];
-  /** What was done to bring names together, what could not be read, and why. */
+  /** Notes on names that were mapped and tensors that could not be read, with the reasons. */
   notes: string[];
-  /** Bytes that were read to know this. */
+  /** Bytes read for this comparison. */
   readBytes: number;
 }
 
-/** What a tensor is for, by its name. */
+/** Purpose of a tensor, derived from its name. */
 export type TensorPart = 'weights' | 'optimizer' | 'other';
 
 export interface TensorDiff {
   name: string;
-  /** In the second checkpoint, where it has another one. */
+  /** Name in the second checkpoint, where it differs. */
   otherName: string | null;
   part: TensorPart;
   dtypes: [string, string];
   shapes: [number[], number[]];
-  /** Null: shapes differ, or elements are no numbers. */
+  /** Null: the shapes differ, or the elements are not numbers. */
   numbers: TensorNumbers | null;
 }
 
-/** Norms are of the elements that are finite on both sides, summed in float64. */
+/** Statistics of a difference. Norms cover the elements that are finite on both sides, summed in float64. */
 export interface TensorNumbers {
   elements: number;
   changed: number;
-  /** L2 norms: of the first side, of the second, of their difference. */
+  /** L2 norms of the first side, the second side, and their difference. */
   norms: [number, number, number];
-  /** Norm of the difference over that of the first side; null: that is 0. */
+  /** Norm of the difference divided by the norm of the first side; null: that norm is 0. */
   relative: number | null;
-  /** Null: one of them is 0. */
+  /** Cosine similarity; null: one of the norms is 0. */
   cosine: number | null;
-  /** Null: nothing finite is different. */
+  /** Largest change and its index; null: no finite element differs. */
   largest: { at: number[]; change: number } | null;
   nan: [number, number];
   infinite: [number, number];
-  /** How many differences have a size of [2^e, 2^(e+1)); those of 0 are left out. Ascending. */
+  /** Counts of differences with a magnitude in [2^e, 2^(e+1)), in ascending order; zeros are left out. */
   histogram: { e: number; count: number }[];
 }

@@ -1,4 +1,4 @@
-/** The words of DESIGN as types. Times are milliseconds since the epoch, sizes bytes, durations seconds where named so. */
+/** Domain types. Times are milliseconds since the epoch, sizes are bytes, durations are seconds where the name says so. */
 
 import type { ErrorData } from './errors.ts';
 import type { Ingredient } from './ingredients.ts';
@@ -20,7 +20,7 @@ export type RunStatus =
   /** The session's lock is free and there is no exit record. */
   | 'lost';
 
-/** `queued` counts as live: it will start by itself. */
+/** Statuses of a run that is not over. `queued` is one of them: the run starts by itself. */
 export const LIVE_STATUSES: readonly RunStatus[] = ['queued', 'starting', 'running', 'pausing', 'stopping'];
 export const RESUMABLE_STATUSES: readonly RunStatus[] = ['paused', 'failed', 'lost', 'stopped', 'completed'];
 
@@ -31,11 +31,11 @@ export interface Proof {
   /** `overlap`: steps computed twice after a kill. `replay`: `verify` recomputed up to the next checkpoint. */
   kind: 'overlap' | 'replay';
   verdict: 'equal' | 'state missing' | 'not deterministic';
-  /** What the replay computed otherwise first, where it was noted. */
+  /** First difference that the replay computed, where it was noted. */
   cause?: string | null;
-  /** How many steps were computed twice and compared. */
+  /** Number of steps that were computed twice and compared. */
   steps: number;
-  /** Device, back end and package versions that the proof holds for. */
+  /** Device, backend and package versions that the proof holds for. */
   fingerprint: string;
   at: number;
 }
@@ -49,80 +49,80 @@ export interface Checkpoint {
   createdAt: number;
   /** Size of the files. */
   bytes: number;
-  /** What this checkpoint added to the store, after dedup and compression. */
+  /** Bytes that this checkpoint added to the store, after deduplication and compression. */
   storedBytes: number;
-  /** Why it was taken: `interval`, `steps`, `epoch`, `best`, `request`, `pause`, `signal`, `exception`, `end`. */
+  /** Reasons for taking it: `interval`, `steps`, `epoch`, `best`, `request`, `pause`, `signal`, `exception`, `end`. */
   reasons: string[];
   tags: string[];
   grade: Grade;
-  /** What a partial checkpoint lacks. */
+  /** Parts that a partial checkpoint lacks. */
   missing: string[];
-  /** Files of a script that others of their series have beside them: they may have been half written. */
+  /** Files that other checkpoints of a script's series have and this one lacks: it may have been half written. */
   lacks?: string[];
-  /** What it is made of; absent: an older version took it. */
+  /** Parts of the state; absent: an older version took the checkpoint. */
   ingredients?: Ingredient[] | null;
   proof: Proof | null;
-  /** Digest of the training state alone: equal digests are bit-identical states. */
+  /** Digest of the training state alone; equal digests mean bit-identical states. */
   stateDigest: string;
-  /** The checkpoint this one's session started from or continued after; null for the first of a run. */
+  /** Checkpoint that this one's session started from or continued after; null for the first of a run. */
   parent: string | null;
   /** Last value of each metric at that step. */
   metrics: Record<string, WireNumber>;
   trashedAt: number | null;
-  /** Somebody took it out of the trash: it does not go there by itself again. */
+  /** Set once a person has taken it out of the trash: retention never trashes it again. */
   keep?: true;
 }
 
 export interface MetricSummary {
-  /** The value at the highest step. */
+  /** Value at the highest step. */
   last: WireNumber;
   lastStep: number;
-  /** Lowest of the finite values; null: there is none. */
+  /** Lowest finite value; null: there is none. */
   min: number | null;
   minStep: number | null;
   max: number | null;
   maxStep: number | null;
   count: number;
-  /** Number of those that are NaN or infinite. */
+  /** Number of values that are NaN or infinite. */
   notFinite: number;
 }
 
-/** Of TensorFlow.js, the likely fastest first. */
+/** TensorFlow.js backends, the presumably fastest first. */
 export const BACKENDS = ['webgpu', 'tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 export interface Waiting {
-  /** Another run; variables or words that only a shell knows; its own code back in the tree, or files of its branch. */
+  /** Subject of the wait: another run; variables or words that only a shell knows; the run's own code in the tree; files of its branch. */
   for: 'device' | 'environment' | 'code' | 'files';
-  /** Number of the run before it in the queue, or of one that lives; null: it is of another project. */
+  /** Number of the run that it waits behind: the one before it in the queue, or a live one. Null: a run of another project. */
   behind: number | null;
 }
 
 export interface Run {
   id: string;
-  /** Counts up within a project; part of the readable name. */
+  /** Number that counts up within a project; part of the readable name. */
   number: number;
-  /** `digits #14`, or what the user called it. */
+  /** `digits #14`, or the name that the user gave. */
   name: string;
-  /** What differs from the previous run of the job: `lr 3e-4`. */
+  /** Difference from the previous run of the job: `lr 3e-4`. */
   label: string;
   note: string;
   job: string;
   status: RunStatus;
-  /** Why it is in this status, for people; empty when there is nothing to say. */
+  /** Reason for the status, for people; may be empty. */
   reason: string;
-  /** What a queued run waits for; null in any other status. */
+  /** Subject of a queued run's wait; null in any other status. */
   waiting?: Waiting | null;
-  /** Code of the error that it failed with; null where there was none, or one that nobody foresaw. */
+  /** Code of the error that ended the run; null: there was none, or it was unexpected. */
   failure: string | null;
-  /** A run without a checkpoint that lived under 60 s. */
+  /** True for a run without a checkpoint that lived less than 60 s. */
   draft: boolean;
-  /** By the name that it has now. Null: on a detached HEAD, or without git. */
+  /** Current name of the branch. Null: detached HEAD, or no git. */
   branch: string | null;
-  /** Of ours, which the branch keeps when it is renamed; null also where none of today's branches is known to be it. */
+  /** Trainstash's id of the branch, which survives a rename; null also if none of the current branches is known to be it. */
   branchId: string | null;
   commit: string | null;
-  /** The work tree differed from `commit` when the run started. */
+  /** True if the working tree differed from `commit` when the run started. */
   dirty: boolean;
   /** Tree id of the code snapshot in the store's shadow repository; null: code not kept. */
   code: string | null;
@@ -131,18 +131,18 @@ export interface Run {
   params: Params;
   /** A TensorFlow.js module, or a command in a terminal of its own. */
   kind: 'module' | 'command';
-  /** What is run, where the run has no job; words that look like secrets are masked. `cwd` is relative to the project. */
+  /** Command of a run without a job; words that look like secrets are masked. `cwd` is relative to the project. */
   command: { words: string[]; cwd: string } | null;
-  /** It saves when asked and pauses at a step boundary. False: a script that saves by itself only. */
+  /** True if the run saves on request and pauses at a step boundary; false: a script that only saves by itself. */
   cooperative: boolean;
-  /** A resume runs its command from the beginning, with the checkpoint's files in place: nothing tells it to load them. */
+  /** True if a resume restarts the command with the checkpoint's files in place, but nothing tells the script to load them. */
   startsAnew: boolean;
-  /** Names of params that were given by hand: the job's file says nothing about them. */
+  /** Names of params that were set explicitly and are not in the job's file. */
   overrides: string[];
   seed: number;
-  /** The back end that was asked for, and the one in use once started. */
+  /** Requested backend; once the run has started, the one in use. */
   backend: string;
-  /** Why it is this one, in a line; empty where somebody asked for it. */
+  /** Reason for this backend in one line; empty if it was requested. */
   backendReason: string;
   createdAt: number;
   startedAt: number | null;
@@ -152,18 +152,17 @@ export interface Run {
   /** Null while unknown. */
   totalSteps: number | null;
   stepsPerEpoch: number | null;
-  /** From the present session's own pace; null when not running or unknown. */
+  /** Estimate from the current session's own pace; null: not running, or unknown. */
   etaSeconds: number | null;
   metrics: Record<string, MetricSummary>;
   monitor: Monitor | null;
-  /** The checkpoint that a fork started from. */
+  /** Checkpoint that a fork started from. */
   parent: { run: string; checkpoint: string; step: number } | null;
   checkpoints: number;
-  /** The one that a resume goes on from: the newest, of those that have not diverged if there is one. */
+  /** Checkpoint that a resume continues from: the newest one that has not diverged, else the newest. */
   lastCheckpoint: { id: string; step: number; grade: Grade } | null;
   session: string | null;
   sessions: number;
-  /** What a resume has to compute again: steps done since the newest checkpoint. */
   notices: Notice[];
   restart: { max: number; used: number };
   trashedAt: number | null;
@@ -174,7 +173,7 @@ export interface Monitor {
   mode: 'min' | 'max';
 }
 
-/** What is in the tree when something is launched. */
+/** Code in the tree at launch. */
 export interface CodeIdentity {
   branch: string | null;
   branchId?: string | null;
@@ -186,23 +185,23 @@ export interface CodeIdentity {
 export interface Session {
   id: string;
   run: string;
-  /** 1 for the first launch of the run. */
+  /** Position in the run, 1 for its first launch. */
   ordinal: number;
   purpose: 'train' | 'verify' | 'export';
   startedAt: number;
   endedAt: number | null;
   resumedFrom: { checkpoint: string; step: number } | null;
-  /** Files that were in place for a script which nothing tells to load them: it may go on from there by itself. */
+  /** Checkpoint whose files were in place for a script that is not told to load them: it may continue from there by itself. */
   offered?: { checkpoint: string; step: number } | null;
-  /** First step that its metrics or files were of; null: none was told yet. */
+  /** First step of its metrics or files; null: none was reported yet. */
   firstStep?: number | null;
-  /** The code that this launch has run, where it may be another than its run's. */
+  /** Code that this launch ran, if it may differ from the run's. */
   identity?: CodeIdentity;
-  /** Facts that the trainer reported: back end, device, versions, thread count. */
+  /** Facts that the trainer reported: backend, device, versions, thread count. */
   environment: Record<string, string>;
 }
 
-/** Something a run wants a person to know. */
+/** A message from a run to a person. */
 export interface Notice {
   code: string;
   level: 'info' | 'warning' | 'error';
@@ -215,84 +214,84 @@ export interface Project {
   root: string;
   store: string;
   branch: string | null;
-  /** Without git there is one branch, shown as "(no git)". */
+  /** False without git: there is one branch then, shown as "(no git)". */
   git: boolean;
   trusted: boolean;
-  /** Why git does not tell the branch, when it did before; null: it does, or there is none. */
+  /** Reason why git no longer reports the branch; null: it does, or there is no git. */
   gitProblem: { message: string; data: ErrorData['gitUnusable'] } | null;
-  /** What a person should know of where its store is; a paragraph each. */
+  /** Notes on the location of the store, one paragraph each. */
   advice: string[];
-  /** Its store was made by another user or on another machine, or is a copy, and nobody has said that it may be used. */
+  /** True if another user or machine made the store, or it is a copy, and nobody has accepted it yet. */
   madeElsewhere: boolean;
-  /** What a switch of the branch's files waits for, for people; null: none is due. */
+  /** Reason why the switch of the branch's files waits, for people; null: no switch is due. */
   switchWaits: string | null;
   live: number;
   runs: number;
-  /** Queued runs whose environment only a client knows. */
+  /** Number of queued runs whose environment only a client knows. */
   needEnvironment: number;
 }
 
 export interface StoreUsage {
   objectsBytes: number;
   catalogBytes: number;
-  /** Logs, events, and checkpoints that are not taken in yet. */
+  /** Bytes of logs, events and checkpoints that are not stored yet. */
   sessionsBytes: number;
-  /** Folders of runs for files of their own; the quota has nothing to do with them. */
+  /** Bytes of the runs' folders for their own files; they do not count towards the quota. */
   filesBytes: number;
-  /** Files that left the tree with their branch; the quota has nothing to do with them either. */
+  /** Bytes of files that left the tree with their branch; they do not count towards the quota either. */
   stashesBytes: number;
-  /** Code snapshots, catalogs that were set aside, and what else there is. */
+  /** Bytes of code snapshots, catalogs that were set aside, and the rest. */
   otherBytes: number;
-  /** What killed writers left, and checkpoints that cannot be stored: it goes by itself. */
+  /** Bytes left by killed writers and by checkpoints that cannot be stored; they are removed automatically. */
   leftBytes: number;
-  /** Of `objectsBytes`: pages that will be used again before the file grows. */
+  /** Part of `objectsBytes` in free pages, which are reused before the file grows. */
   freeBytes: number;
   trashBytes: number;
   quotaBytes: number;
-  /** Those that are not in the trash. */
+  /** Number of checkpoints outside the trash. */
   checkpoints: number;
   trashedCheckpoints: number;
 }
 
-/** The points of one metric along a run's lineage. Arrays have equal length; non-finite values are strings on the wire. */
+/** Points of one metric along a run's lineage. The arrays have equal length; non-finite values are strings on the wire. */
 export interface MetricSeries {
   name: string;
   steps: number[];
   values: WireNumber[];
   /** Seconds since the run's first start. */
   times: number[];
-  /** How many points there were before down-sampling. */
+  /** Number of points before down-sampling. */
   total: number;
 }
 
 /**
- * A checkpoint file's contents, without any of them being run: the first page, or the one after a cursor. Long names and
- * texts are shortened. What is said of the whole file is on each page.
+ * One page of a checkpoint file's contents; nothing in the file is executed. Long names and texts are shortened. Facts about
+ * the whole file are on each page.
  */
 export interface FileInspection {
   format: 'torch' | 'torch (before 1.6)' | 'torch distributed' | 'safetensors' | 'pickle' | 'npz' | 'hdf5' | 'keras';
   bytes: number;
-  /** Of the framework that wrote it, where the file says so. */
+  /** Version of the framework that wrote the file, if the file records it. */
   version: string | null;
-  /** Of this page. */
+  /** Tensors of this page. */
   tensors: InspectedTensor[];
-  /** Of the whole file. */
+  /** Number of tensors in the whole file. */
   tensorCount: number;
-  /** Tensors that the filter leaves; all without one. */
+  /** Number of tensors that match the filter; all without a filter. */
   foundCount: number;
-  /** Of all tensors, shared memory counted once. */
+  /** Number of elements of all tensors; shared memory counts once. */
   elements: number;
-  /** Hyper-parameters and other plain values by their place in the file. Of this page; at most 5,000 in all. */
+  /** Hyperparameters and other plain values on this page, named by their path in the file; at most 5,000 in the file. */
   values: { name: string; value: string | number | boolean | null }[];
   valueCount: number;
-  /** Classes and functions that the file names: shown by name, never loaded. Of this page; at most 5,000 in all. */
+  /** Classes and functions on this page that the file refers to: listed, never loaded; at most 5,000 in the file. */
   classes: { name: string; count: number }[];
   classCount: number;
-  /** On the first page. */
+  /** Notes on the file; on the first page only. */
   notes: string[];
-  /** What the checkpoint is made of, where its `checkpoint.json` lies beside the file. On the first page. */
+  /** Parts of the state, if the checkpoint's `checkpoint.json` is beside the file; on the first page only. */
   ingredients?: Ingredient[] | null;
-  /** Where the next page begins; null: this was the last one. */
+  /** Start of the next page; null: this is the last one. */
   next: InspectionCursor | null;
 }
 
@@ -300,27 +299,27 @@ export interface InspectionCursor {
   tensors: number;
   values: number;
   classes: number;
-  /** The file as it was: pages of one that has changed since do not fit together. */
+  /** Stamp of the file's version: pages of a file that has changed since do not fit together. */
   stamp: string;
 }
 
 export interface InspectedTensor {
   name: string;
-  /** As safetensors calls it: F32, BF16, I64. */
+  /** Element type in the notation of safetensors: F32, BF16, I64. */
   dtype: string;
   shape: number[];
-  /** Of its elements, each counted; null: the type is not known. */
+  /** Size of all elements; null: the type is unknown. */
   bytes: number | null;
   /** Name of an earlier tensor that shares its memory. */
   tiedTo: string | null;
-  /** On request; null where it cannot be had, for the reason in `noStatistics`. */
+  /** Statistics if they were requested; null: not available, for the reason in `noStatistics`. */
   statistics: TensorStatistics | null;
   noStatistics: string | null;
-  /** Something to know of it: it has no data, it is a view. */
+  /** Remark on the tensor: it has no data, it is a view. */
   remark: string | null;
 }
 
-/** Of the finite elements; NaN and infinities are counted. */
+/** Statistics of the finite elements, with counts of NaN and infinities. */
 export interface TensorStatistics {
   min: number;
   max: number;

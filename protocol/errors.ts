@@ -1,67 +1,67 @@
 /**
- * Every error that crosses a process boundary: a code to act on, a message to read, data to look into.
- * Nobody matches message text. A message says what happened, what was kept safe, and what to do next.
+ * Errors that cross a process boundary: a code to act on, a message for people, and data for details. No code matches the
+ * text of a message. A message says what happened, what was kept safe, and what to do next.
  */
 export interface ErrorData {
-  /** `trainstash.json` or a module could not be used. */
+  /** `trainstash.json` or a module cannot be used. */
   configInvalid: { file: string; line?: number; column?: number; suggestion?: string };
   jobUnknown: { job: string; known: string[]; suggestion?: string };
   paramUnknown: { param: string; known: string[]; suggestion?: string };
   paramInvalid: { param: string; expected: string };
   /** The program of a command cannot be found or started. */
   commandMissing: { program: string; searched: string[] };
-  /** Only what Python runs directly can be debugged. */
+  /** The debugger works only for scripts that Python runs directly. */
   notPython: { program: string };
-  /** Parts of a command look like secrets and were not kept: it has to be given again. */
+  /** Parts of a command look like secrets and were not kept, so the command has to be given again. */
   commandNotKept: { run: string; masked: number };
-  /** The script saves by itself only: ending it now loses what it did since then. */
+  /** The script only saves by itself: ending it now loses the work since its last checkpoint. */
   pauseLoses: { run: string; step: number; checkpointStep: number | null; seconds: number };
-  /** A file cannot be read as what it seems to be. */
+  /** A file cannot be read in the format it appears to have. */
   fileUnreadable: { path: string; problem: string };
-  /** Of two checkpoints; the first names of each. */
+  /** Two checkpoints have no tensor in common; `names` holds the first names of each. */
   nothingInCommon: { names: [string[], string[]] };
-  /** The checkpoint or run cannot be exported so; `available` are the formats that it can have. */
+  /** The checkpoint or run cannot be exported in this format; `available` lists those that can be used. */
   formatUnavailable: { format: string; available: string[] };
-  /** What makes the export could not; the end of what it said. */
+  /** The exporter failed; `output` is the end of its output. */
   exportFailed: { output: string };
-  /** There is something at that path already, and it was kept. */
+  /** The path exists already; it was left unchanged. */
   outputExists: { path: string };
   outputUnusable: { path: string; problem: string };
-  /** A TensorFlow.js back end cannot be used on this machine, or by this project. */
+  /** A TensorFlow.js backend cannot be used on this machine, or by this project. */
   backendUnavailable: { backend: string; reason: string };
-  /** The device said that an operation failed: what it computed since was thrown away. */
+  /** The device reported a failed operation; everything computed since was discarded. */
   deviceFailed: { backend: string; reason: string };
   tensorTooLarge: { tensor: string; bytes: number; maxBytes: number };
   moduleInvalid: { file: string; line?: number; problem: string };
-  /** A name or id fits nothing. */
+  /** A name or id matches nothing. */
   notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch' | 'file'; query: string };
-  /** An id's beginning fits several. */
+  /** A prefix of an id matches several. */
   ambiguous: { what: 'run' | 'checkpoint' | 'stash'; query: string; matches: string[] };
   /** The run's status does not allow this. */
   wrongStatus: { run: string; status: string; allowed: string[] };
-  /** The checkpoint's tensors are not the model's. */
+  /** The checkpoint's tensors do not match the model's. */
   stateMismatch: { problems: StateProblem[] };
-  /** What would be resumed differs from what the checkpoint was made with, and nobody accepted it yet. */
+  /** The current code, params or environment differ from the checkpoint's, and nobody has accepted that yet. */
   preflightDiffers: { differences: PreflightDifference[] };
-  /** Stored bytes do not fit their hash. */
+  /** Stored bytes do not match their hash. */
   corrupted: { checkpoint?: string; chunk?: string; whole?: string };
   storeFull: { neededBytes: number; freeBytes: number };
   storeOwned: { host: string; pid: number; since: number };
   storeUnusable: { path: string; reason: string };
-  /** The folder of this user's daemon cannot be made or written to. */
+  /** The folder of this user's daemon cannot be created or written to. */
   stateUnusable: { path: string; reason: string };
   storeFromFuture: { path: string; found: number; supported: number };
-  /** A database or folder of the store holds what Trainstash never puts there: nothing of it is used. */
+  /** A database or folder of the store contains something that Trainstash never writes; nothing of it is used. */
   storeForeign: { path: string; found: string[] };
-  /** The store was not made by this user on this machine, and nobody has said yet that it may be used. */
+  /** The store was not created by this user on this machine, and nobody has accepted it yet. */
   storeElsewhere: { store: string; root: string };
-  /** A name that was written down by somebody else leads out of the folder that it belongs into. */
+  /** A name from outside leads out of the folder that it belongs to. */
   unsafeName: { name: string; folder: string; problem: string };
   protectedBy: { what: string; reasons: string[] };
   untrusted: { root: string };
   /**
-   * git is there to be asked and does not answer for this folder's repository: so nothing is known of its branch, and
-   * nothing is started. `said` is in git's own words.
+   * git is installed but does not answer for this folder's repository, so the branch is unknown and nothing is started.
+   * `said` is git's own message.
    */
   gitUnusable: {
     path: string;
@@ -77,7 +77,7 @@ export interface ErrorData {
       | 'environment';
     said: string;
   };
-  /** Files of another branch are still in place, because these write into them. */
+  /** Files of another branch are still in place because these runs write to them. */
   switchWaiting: { inPlace: string; writers: string[] };
   /** The daemon speaks a newer protocol or runs a newer build than this client. */
   clientTooOld: { daemon: string; client: string };
@@ -85,27 +85,27 @@ export interface ErrorData {
   daemonUnavailable: { reason: string; log?: string };
   invalidParams: { method: string; problem: string };
   timeout: { afterMs: number };
-  /** What an agent's session may start. */
+  /** The limit of what an agent's session may start is reached. */
   budgetSpent: { runs: number; hours: number | null };
-  /** By whoever asked. */
+  /** The requester cancelled the operation. */
   cancelled: Record<string, never>;
-  /** Anything we did not foresee: a bug. */
+  /** Any unforeseen error: a bug. */
   internal: { stack?: string };
 }
 
 export type ErrorCode = keyof ErrorData;
 
-/** One tensor that keeps a checkpoint from being loaded. Shapes are in elements; null where the side has none. */
+/** One tensor that prevents loading a checkpoint. Shapes are in elements; null: that side does not have the tensor. */
 export interface StateProblem {
   tensor: string;
   checkpoint: number[] | null;
   model: number[] | null;
 }
 
-/** One thing that is not as it was when the checkpoint was made. */
+/** One difference from the state in which the checkpoint was made. */
 export interface PreflightDifference {
   kind: 'code' | 'param' | 'package' | 'data' | 'device' | 'backend' | 'threads' | 'runtime' | 'script';
-  /** The param's or package's name, the changed file; empty where the kind says it all. */
+  /** Name of the param, package or changed file; empty if the kind says it all. */
   name: string;
   checkpoint: string;
   current: string;
@@ -128,7 +128,7 @@ export function isError<C extends ErrorCode>(error: unknown, code: C): error is 
   return error instanceof TrainstashError && error.code === code;
 }
 
-/** How an error travels: plain data, since classes do not survive JSON or a worker's message. */
+/** Plain form in which an error travels, since classes do not survive JSON or a worker's message. */
 export interface WireError {
   code: ErrorCode;
   message: string;

@@ -1,7 +1,7 @@
-/** A checkpoint or a run's metrics in a form that others read. */
+/** Exports of a checkpoint or of a run's metrics to formats that other tools read. */
 import type { Params } from './domain.ts';
 
-/** Beside these, the names of a job's own `export` commands. */
+/** Built-in formats. A job's own `export` commands add theirs. */
 export const EXPORT_FORMATS = [
   'safetensors',
   'state_dict',
@@ -18,32 +18,32 @@ export type BuiltInFormat = (typeof EXPORT_FORMATS)[number];
 
 export interface ExportFormat {
   format: string;
-  /** What it is, for people. */
+  /** Description for people. */
   description: string;
-  /** Null: it can be had; else why not. */
+  /** Reason why the format is unavailable; null: it is available. */
   unavailable: string | null;
-  /** As the file would be called: `digits_epoch_0050_val_loss_0.0123.safetensors`; of a folder without an extension. */
+  /** Default file name: `digits_epoch_0050_val_loss_0.0123.safetensors`; without an extension for a folder. */
   name: string;
 }
 
 export interface ExportFile {
-  /** Within the output where that is a folder; empty: the output itself. */
+  /** Path within the output folder; empty: the output is this file. */
   name: string;
   bytes: number;
   sha256: string;
 }
 
-/** The same inputs through what was exported and through what it was made of. */
+/** Comparison of the exported model with the original on the same inputs. */
 export interface Parity {
-  /** Null: both could not be run here; `why` says why. */
+  /** Null: the two could not both be run here, for the reason in `why`. */
   largestDifference: number | null;
   samples: number;
-  /** What ran the export. */
+  /** Runtime that ran the export. */
   runtime: string;
   why: string;
 }
 
-/** Also what the manifest beside the output holds. */
+/** Result of an export; most of it is also in the manifest beside the output. */
 export interface ExportResult {
   format: string;
   path: string;
@@ -53,16 +53,16 @@ export interface ExportResult {
   notes: string[];
 }
 
-/** `<output>.trainstash.json`. */
+/** Contents of `<output>.trainstash.json`. */
 export interface ExportManifest extends Omit<ExportResult, 'path' | 'manifest'> {
   trainstash: 1;
   exportedAt: string;
   run: { id: string; number: number; name: string; job: string };
   branch: string | null;
   commit: string | null;
-  /** There were uncommitted changes. */
+  /** True if there were uncommitted changes. */
   dirty: boolean;
-  /** Null: the metrics of the whole run. */
+  /** Null: the export holds the metrics of the whole run. */
   checkpoint: { id: string; step: number; epoch: number; grade: string; stateDigest: string } | null;
   params: Params;
   metrics: Record<string, unknown>;

@@ -1,7 +1,7 @@
-/** Crockford's alphabet in lower case: nothing that is read as something else. */
+/** Crockford's alphabet in lower case, without characters that look alike. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
-/** 60 random bits, 12 characters. Not from Math.random, which the trainer makes repeatable. */
+/** Returns 12 characters with 60 random bits. Math.random is not used, since the trainer makes it repeatable. */
 export function randomId(): string {
   const bytes = (
     globalThis as unknown as { crypto: { getRandomValues(into: Uint8Array): Uint8Array } }

@@ -1,10 +1,10 @@
 /**
- * What a checkpoint is made of, and whether each part of it was kept. The grade is read off the list: here for what the
- * daemon and its trainers write, and by the same rules in the Python package.
+ * Ingredients: the parts of a training's state, and whether a checkpoint kept each of them. The grade is derived from this list,
+ * here for checkpoints of the daemon and its trainers, and by the same rules in the Python package.
  */
 import * as v from 'valibot';
 
-/** Every kind of state that a training can have. All but `other` have to be looked for before a checkpoint is complete. */
+/** Kinds of state that a training can have. A checkpoint is complete only if all but `other` have been looked for. */
 export const INGREDIENT_KINDS = [
   'weights',
   'optimizer',
@@ -21,13 +21,13 @@ export type IngredientKind = (typeof INGREDIENT_KINDS)[number];
 
 export const ingredientSchema = v.object({
   kind: v.picklist(INGREDIENT_KINDS),
-  /** The part as the user calls it. */
+  /** Name of the part as the user knows it. */
   name: v.string(),
-  /** `absent`: somebody looked, and the training has no such part. `lost`: a resume goes without it. */
+  /** `absent`: the training has no such part. `lost`: a resume goes without it. */
   state: v.picklist(['kept', 'absent', 'lost']),
-  /** Why it is lost: a clause that reads well after the name. */
+  /** Reason for the loss: a clause that reads well after the name. */
   why: v.nullable(v.string()),
-  /** The line of the script that is to blame: `train.py:12`. */
+  /** Line of the script that causes it: `train.py:12`. */
   line: v.nullable(v.string()),
 });
 export type Ingredient = v.InferOutput<typeof ingredientSchema>;
@@ -44,7 +44,7 @@ export function lost(kind: IngredientKind, name: string, why: string | null): In
   return { kind, name, state: 'lost', why, line: null };
 }
 
-/** What `checkpoint.json` says of them: the list, the grade that it has earned, and what is missing. */
+/** Returns the fields of `checkpoint.json` that describe ingredients: the list, the resulting grade, and what is missing. */
 export function described(ingredients: Ingredient[]): {
   ingredients: Ingredient[];
   grade: 'complete' | 'partial' | 'weights only';
@@ -57,7 +57,7 @@ export function missingOf(ingredients: readonly Ingredient[]): string[] {
   return ingredients.filter(({ state }) => state === 'lost').map(sentence);
 }
 
-/** One part for people: `scaler (it was off)`, `total starts again on a resume (train.py:12)`. */
+/** Describes one part for people: `scaler (it was off)`, `total starts again on a resume (train.py:12)`. */
 export function sentence({ kind, name, why, line }: Ingredient): string {
   if (kind === 'loop') return [name, why, line && `(${line})`].filter(Boolean).join(' ');
   const reason = [why, line].filter(Boolean).join(', ');

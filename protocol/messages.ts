@@ -1,7 +1,7 @@
 /**
- * The messages between clients and the daemon. One constant carries a message's method, the schema of its params and
- * the type of its result; both ends import it, and there is no second list. Requests are `noun/verb`, notifications
- * `noun/pastTense`. Params are objects. Nothing above `MAX_MESSAGE_BYTES` crosses: what can be long comes in pages.
+ * Messages between clients and the daemon. One constant carries a message's method, the schema of its params and the type
+ * of its result. Both ends import it; there is no second list. Requests are named `noun/verb`, notifications `noun/pastTense`.
+ * Params are objects. No message is larger than `MAX_MESSAGE_BYTES`; long results come in pages.
  *
  * `root` in params is any folder inside a project; the daemon finds the project from it.
  */
@@ -30,14 +30,14 @@ export const MAX_MESSAGE_BYTES = 1 << 20;
 export interface Request<P, R> {
   readonly method: string;
   readonly schema: v.GenericSchema<unknown>;
-  /** Types only: never set. */
+  /** Type-only field: never set. */
   readonly params?: P;
   readonly result?: R;
 }
 
 export interface Notification<P> {
   readonly method: string;
-  /** Type only: never set. */
+  /** Type-only field: never set. */
   readonly params?: P;
 }
 
@@ -48,17 +48,17 @@ function request<R>() {
   });
 }
 
-/** No path, name, word of a command or variable can hold a NUL: system calls would cut there, or Node throws. */
+/** Text without a NUL, which no path, name, word of a command or variable can hold: system calls would cut there, or Node throws. */
 const word = v.pipe(
   v.string(),
-  v.check((value) => !value.includes('\0'), 'has a NUL character in it, which no name, path or command can have'),
+  v.check((value) => !value.includes('\0'), 'contains a NUL character, which no name, path or command can have'),
 );
 const text = v.pipe(word, v.maxLength(4096));
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
   v.union([word, v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(word, paramValue)]),
 );
 const params = v.record(text, paramValue);
-/** Values stay in the memory of daemon and runner; they are never written down. */
+/** Environment variables. Their values stay in the memory of daemon and runner and are never written to disk. */
 const environment = v.record(word, word);
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const root = text;
@@ -89,17 +89,17 @@ export interface DaemonStatus {
 }
 export const daemonStatus = request<DaemonStatus>()('daemon/status', v.object({}));
 
-/** Ends the daemon. Trainings go on: they do not need it. */
+/** Ends the daemon. Trainings continue: they do not need it. */
 export const daemonStop = request<{ live: number }>()('daemon/stop', v.object({}));
 
-/** From a client of a newer build: the daemon exits and leaves sessions to the one the client starts. */
+/** Sent by a client of a newer build: the daemon exits and leaves its sessions to the daemon that the client starts. */
 export const daemonHandOver = request<{ accepted: boolean }>()(
   'daemon/handOver',
   v.object({ build: v.object({ version: text, builtAt: v.number() }) }),
 );
 
 export interface DaemonState {
-  /** Raised by every change; a gap in the notifications' revisions means: ask again. */
+  /** Counter that every change raises. After a gap in the notifications' revisions, ask again. */
   revision: number;
   projects: Project[];
   live: Run[];
@@ -109,8 +109,8 @@ export const daemonState = request<DaemonState>()('daemon/state', v.object({}));
 // ---- project ----
 
 /**
- * `trusted` is said by the command line or a trusted window; it holds until the daemon's state is removed. `create` makes
- * a project of a folder that is none. `acceptStore`: a person has said that its store may be used, wherever it was made.
+ * Opens a project. `trusted` comes from the command line or a trusted window and holds until the daemon's state is removed.
+ * `create` makes a project of a folder that is none. `acceptStore`: a person has accepted the store, wherever it was made.
  */
 export const projectOpen = request<Project>()(
   'project/open',
@@ -119,7 +119,7 @@ export const projectOpen = request<Project>()(
     trusted: v.boolean(),
     create: v.optional(v.boolean()),
     acceptStore: v.optional(v.boolean()),
-    /** Keeps the project open, and its HEAD watched, until this client leaves. */
+    /** Keeps the project open, and its HEAD watched, until this client disconnects. */
     watch: v.optional(v.boolean()),
   }),
 );
@@ -127,7 +127,7 @@ export const projectOpen = request<Project>()(
 export interface Initialised {
   config: string;
   created: boolean;
-  /** What the job runs, and why that; null where a file was there. */
+  /** Command of the job, with the reason for choosing it in `why`; null: the file existed. */
   runs: string | null;
   why: string | null;
 }
@@ -140,7 +140,7 @@ export interface JobSummary {
   name: string;
   /** Path of the module, or the command. */
   what: string;
-  /** Python runs it directly, so that it can be debugged. */
+  /** True if Python runs it directly, so that it can be debugged. */
   python: boolean;
   params: Params;
 }
@@ -149,13 +149,13 @@ export const projectJobs = request<{ file: string | null; jobs: JobSummary[]; wa
   v.object({ root }),
 );
 
-/** Writes the command of a run that has no job into trainstash.json, as one. Comments there stay. */
+/** Writes the command of a run without a job into trainstash.json as a job. Comments in the file are kept. */
 export const jobKeep = request<{ config: string; job: string }>()(
   'job/keep',
   v.object({ root, run: text, name: v.optional(text) }),
 );
 
-/** `gitVersion`: of the git that the daemon finds; null when it finds none. */
+/** Describes a project. `gitVersion` is that of the git the daemon finds; null: it finds none. */
 export const projectWhere = request<{ project: Project; usage: StoreUsage; gitVersion: string | null }>()(
   'project/where',
   v.object({ root }),
@@ -172,21 +172,21 @@ export interface BranchSummary {
   newestAt: number;
 }
 
-/** The branches that have runs, the newest first. */
+/** Lists the branches that have runs, the newest first. */
 export const branchList = request<{ revision: number; branches: BranchSummary[] }>()('branch/list', v.object({ root }));
 
 export type SyncState =
-  /** Files belong to HEAD's branch. */
+  /** The files in the tree belong to HEAD's branch. */
   | 'inPlace'
-  /** HEAD is detached: files stay what they were. */
+  /** HEAD is detached: the files stay unchanged. */
   | 'detached'
-  /** Nobody has said yet whether files follow branches: nothing moves. */
+  /** It is not decided yet whether files follow branches: nothing moves. */
   | 'ask'
-  /** Something writes into the working set: it moves when that has ended or paused. */
+  /** Something writes to the working set: the files move once it has ended or paused. */
   | 'waiting'
-  /** HEAD moved while nobody looked, and files have changed since: a person says whose they are. */
+  /** HEAD moved while no daemon was watching, and files have changed since: a person decides whose they are. */
   | 'unclear'
-  /** It could not be done; what was done is kept, and it is tried again. */
+  /** The switch failed. Whatever was done is kept, and it is tried again. */
   | 'failed';
 
 export interface SyncResult {
@@ -195,40 +195,40 @@ export interface SyncResult {
   branch: string | null;
   /** The branch whose files are in place. */
   inPlace: string | null;
-  /** What is waited for, or what failed; for people. */
+  /** Reason for waiting or failing, for people. */
   reason: string;
-  /** Files that this call moved, out of the tree and into it. */
+  /** Numbers of files that this call moved out of the tree and into it. */
   movedOut: number;
   movedIn: number;
-  /** Files that appeared after HEAD had moved: they stayed, and count as the new branch's. */
+  /** Files that appeared after HEAD had moved: they stayed and count as the new branch's. */
   late: string[];
-  /** Files that did not come back because another one is in their place; they are still stashed. */
+  /** Files that did not come back because another file is in their place; they are still stashed. */
   conflicts: string[];
 }
 
-/** Returns when the files in place belong to HEAD's branch, or why they do not. `files` settles `unclear`. */
+/** Brings the files of HEAD's branch into place. Returns when that is done, or why it is not. `files` settles `unclear`. */
 export const branchSync = request<SyncResult>()(
   'branch/sync',
   v.object({ root, files: v.optional(v.picklist(['move', 'stay'])) }),
 );
 
-/** The answer to the question that is asked once a project. */
+/** Answers the question whether files follow branches, which is asked once per project. */
 export const branchFollow = request<SyncResult>()('branch/follow', v.object({ root, follow: v.boolean() }));
 
 export interface StashSummary {
   id: string;
   branch: string;
-  /** Whether there still is a branch of that name that this is of. */
+  /** True if the branch that this stash belongs to still exists under that name. */
   branchExists: boolean;
-  /** It comes back by itself when the branch is entered. */
+  /** True if it is restored automatically when the branch is checked out. */
   automatic: boolean;
   reason: 'switch' | 'branched' | 'vanished' | 'conflict' | 'replaced';
   files: number;
   bytes: number;
-  /** How many of the files the store has; the others are on the shelf alone. */
+  /** Number of files that are in the store; the others are only on the shelf. */
   stored: number;
   createdAt: number;
-  /** In the trash since. */
+  /** Time at which it was moved to the trash. */
   droppedAt: number | null;
 }
 
@@ -239,23 +239,23 @@ export const stashShow = request<{ stash: StashSummary; files: { path: string; b
   v.object({ root, stash: text }),
 );
 
-/** Puts files back to their places, or below `directory`. What is in the way stays, and so does the stashed file. */
+/** Restores files to their places, or below `directory`. A file that is in the way stays, and so does the stashed one. */
 export const stashRestore = request<{ restored: string[]; conflicts: string[] }>()(
   'stash/restore',
   v.object({ root, stash: text, directory: v.optional(text) }),
 );
 
-/** Into the trash, which is emptied after 7 days; `undo` takes it out again: that one, or the newest. */
+/** Moves a stash to the trash, which is emptied after 7 days. `undo` takes it (or the newest one) out again. */
 export const stashDrop = request<{ stash: StashSummary }>()(
   'stash/drop',
   v.object({ root, stash: v.optional(text), undo: v.optional(v.boolean()) }),
 );
 
-// ---- back ends of TensorFlow.js ----
+// ---- TensorFlow.js backends ----
 
 /**
- * All of them, each tried on this machine unless that was done before; `again`: all anew. `auto`: what a training would take.
- * Loads packages of the project, and so fails with `untrusted` where nobody trusts it, unless `ownOnly`.
+ * Lists all backends. Each is tried on this machine unless that was done before; `again` repeats all trials. `auto` is the one
+ * that a training would use. Loads packages of the project, and so fails with `untrusted` in an untrusted one, unless `ownOnly`.
  */
 export const backendSurvey = request<{
   findings: BackendFinding[];
@@ -267,7 +267,7 @@ export const backendSurvey = request<{
     root,
     environment,
     again: v.optional(v.boolean()),
-    /** Nothing of what the folder itself brings is loaded: those packages are named as `untried`. */
+    /** True to load no packages of the folder itself; they are listed as `untried`. */
     ownOnly: v.optional(v.boolean()),
   }),
 );
@@ -277,18 +277,18 @@ export const backendSurvey = request<{
 const launchOptions = {
   root,
   environment,
-  /** The Python that a leading `python` means; absent: the one of the environment. */
+  /** Interpreter that a leading `python` stands for; absent: the one of the environment. */
   interpreter: v.optional(text),
-  /** Wait until no other run of this daemon is live. */
+  /** True to wait until no other run of this daemon is live. */
   queue: v.optional(v.boolean()),
-  /** How often a crash (failed or lost, not by a reboot) starts the run again from its newest checkpoint. */
+  /** Maximum number of restarts from the newest checkpoint after a crash (failed or lost, but not by a reboot). */
   restarts: v.optional(count),
   backend: v.optional(text),
-  /** For a job that names none; without it, `auto`. */
+  /** Backend for a job that names none; absent: `auto`. */
   backendSetting: v.optional(text),
   /**
-   * Words between a Python and its script that start a debugger in the same process: of this session alone, not of those
-   * after a crash. Fails with `notPython` for anything else.
+   * Arguments inserted between the interpreter and the script that start a debugger in the same process. They hold for this
+   * session only, not for restarts after a crash. Fails with `notPython` for other commands.
    */
   debugger: v.optional(v.pipe(v.array(word), v.minLength(1))),
 };
@@ -297,61 +297,61 @@ export const runStart = request<Run>()(
   'run/start',
   v.object({
     ...launchOptions,
-    /** A job's name; with `command`, what the run is called after. */
+    /** Name of a job; with `command`, the name that the run gets. */
     job: text,
     params,
     seed: v.optional(count),
-    /** Run this, without a job. The first word may be `python`. */
+    /** Command to run without a job. The first word may be `python`. */
     command: v.optional(v.pipe(v.array(word), v.minLength(1))),
-    /** Folder that `command` starts in: absolute, inside the project. */
+    /** Working directory of `command`: absolute, inside the project. */
     cwd: v.optional(text),
   }),
 );
 
 const resumeOptions = {
   ...launchOptions,
-  /** Empty: the newest paused, failed, lost or stopped run of this branch. */
+  /** Run to resume; empty: the newest paused, failed, lost or stopped run of this branch. */
   run: v.optional(text),
-  /** A step, a checkpoint's id, a tag, `best` or `last` (the default). */
+  /** Step, checkpoint id, tag, `best` or `last` (the default). */
   from: v.optional(text),
-  /** What is run instead of the masked words of a run without a job. */
+  /** Command that replaces the masked words of a run without a job. */
   command: v.optional(v.pipe(v.array(word), v.minLength(1))),
-  /** Params that get a new value. */
+  /** Params with new values. */
   set: v.optional(params),
-  /** Params that take today's value of the job instead of the checkpoint's. */
+  /** Params that take the job's current value instead of the checkpoint's. */
   current: v.optional(v.array(text)),
 };
 
-/** What differs from when the checkpoint was made. Changes nothing. */
+/** Compares the present with the time when the checkpoint was made. Changes nothing. */
 export const runPreflight = request<{ run: Run; checkpoint: Checkpoint | null; differences: PreflightDifference[] }>()(
   'run/preflight',
   v.object(resumeOptions),
 );
 
-/** Fails with `preflightDiffers` unless `accept` or nothing differs. */
+/** Resumes a run. Fails with `preflightDiffers` unless `accept` is set or nothing differs. */
 export const runResume = request<Run>()('run/resume', v.object({ ...resumeOptions, accept: v.boolean() }));
 
-/** A new run that starts from a checkpoint of another. */
+/** Starts a new run from a checkpoint of another. */
 export const runFork = request<Run>()('run/fork', v.object({ ...resumeOptions, accept: v.boolean() }));
 
 const oneRun = v.object({ root, run: text });
 
 /**
- * Asks for a pause at the next step boundary. Resolves at once; `run/changed` tells the rest. Fails with `pauseLoses` for a
- * script that cannot save when asked, unless `accept`: then it is ended.
+ * Requests a pause at the next step boundary. Resolves at once; `run/changed` reports the rest. For a script that cannot save on
+ * request it fails with `pauseLoses`, or ends the script if `accept` is set.
  */
 export const runPause = request<Run>()('run/pause', v.object({ root, run: text, accept: v.optional(v.boolean()) }));
 
-/** Types into the terminal of a live command, or gives it another size. */
+/** Types into the terminal of a live command, or resizes it. */
 export const runInput = request<Record<string, never>>()(
   'run/input',
   v.object({ root, run: text, text: v.optional(v.string()), columns: v.optional(count), rows: v.optional(count) }),
 );
 
-/** `force` kills a trainer that does not answer; what it did since its last checkpoint is lost. */
+/** Stops a run. `force` kills a trainer that does not respond; the work since its last checkpoint is lost. */
 export const runStop = request<Run>()('run/stop', v.object({ root, run: text, force: v.optional(v.boolean()) }));
 
-/** Resolves when the checkpoint is in the store. */
+/** Takes a checkpoint. Resolves when it is in the store. */
 export const runCheckpoint = request<Checkpoint>()(
   'run/checkpoint',
   v.object({ root, run: text, tag: v.optional(text) }),
@@ -365,7 +365,7 @@ export const runList = request<{ revision: number; runs: Run[]; next: string | n
     branch: v.optional(v.nullable(text)),
     drafts: v.optional(v.boolean()),
     trashed: v.optional(v.boolean()),
-    /** `next` of the page before. */
+    /** `next` of the previous page. */
     cursor: v.optional(v.nullable(text)),
     limit: v.optional(count),
   }),
@@ -385,8 +385,8 @@ export const runRemove = request<{ removed: string[]; bytes: number }>()(
 );
 
 /**
- * What queued runs may be launched with whose own environment went with an earlier daemon. Resolves when they have been
- * looked at.
+ * Supplies an environment for queued runs whose own was lost with an earlier daemon. Resolves when those runs have been
+ * considered.
  */
 export const queueSupply = request<Record<string, never>>()(
   'queue/supply',
@@ -427,20 +427,20 @@ export const checkpointRestore = request<{ directory: string; files: string[]; b
 
 // ---- diff ----
 
-/** `sides`: runs, checkpoints (`RUN@STEP`), or one `main..idea` for the best runs of two branches. */
+/** Compares `sides`: runs, checkpoints (`RUN@STEP`), or one `main..idea` for the best runs of two branches. */
 export const diffShow = request<Diff>()(
   'diff/show',
   v.object({
     root,
     sides: v.pipe(v.array(text), v.maxLength(8)),
-    /** What curves are aligned by; without it by steps. */
+    /** Axis by which curves are aligned; absent: steps. */
     axis: v.optional(v.picklist(['step', 'epoch', 'time'])),
   }),
 );
 
 const task = v.optional(text);
 
-/** The tensors of two checkpoints (of a run: its newest). `mapping`: beginnings of names that are others in the second. */
+/** Compares the tensors of two checkpoints (for a run: its newest). `mapping`: name prefixes that differ in the second. */
 export const diffWeights = request<WeightsDiff>()(
   'diff/weights',
   v.object({
@@ -451,13 +451,13 @@ export const diffWeights = request<WeightsDiff>()(
   }),
 );
 
-/** A file of a code snapshot, in base64, from `offset` on; empty past its end. `code` as in `DiffSide`. */
+/** Reads a file of a code snapshot in base64, from `offset` on; empty past its end. `code` is that of `DiffSide`. */
 export const codeRead = request<{ bytes: string; size: number }>()(
   'code/read',
   v.object({ root, code: v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/)), path: text, offset: v.optional(count) }),
 );
 
-/** All files of a run's or checkpoint's code snapshot, into a new folder; `leftOut`: those that were too large to keep. */
+/** Writes all files of a code snapshot to a new folder. `leftOut`: files that were too large to keep. */
 export const codeRestore = request<{ directory: string; files: number; leftOut: string[] }>()(
   'code/restore',
   v.object({ root, source: text, directory: text }),
@@ -465,10 +465,10 @@ export const codeRestore = request<{ directory: string; files: number; leftOut: 
 
 // ---- export ----
 
-/** Which formats it can have, and why not others. `source`: a checkpoint, or a run for its newest and its metrics. */
+/** Lists the formats for an export and why others are unavailable. `source`: a checkpoint, or a run (its newest checkpoint and its metrics). */
 export const exportFormats = request<{ formats: ExportFormat[] }>()('export/formats', v.object({ root, source: text }));
 
-/** `path` is absolute, and must not exist unless `force`. */
+/** Exports to `path`, which is absolute and must not exist unless `force` is set. */
 export const exportWrite = request<ExportResult>()(
   'export/write',
   v.object({
@@ -480,7 +480,7 @@ export const exportWrite = request<ExportResult>()(
     strip: v.optional(text),
     force: v.optional(v.boolean()),
     environment,
-    /** Of the folder, for a leading `python`. */
+    /** Interpreter of the folder, for a leading `python`. */
     interpreter: v.optional(text),
     task,
   }),
@@ -489,8 +489,8 @@ export const exportWrite = request<ExportResult>()(
 // ---- files ----
 
 /**
- * Tells what a checkpoint file holds, in pages. Nothing in it is run. `path` is absolute; `statistics` are of the tensors of
- * the page; `filter` is a part of names, whatever its case; `limit` bounds the tensors of the page.
+ * Lists the contents of a checkpoint file in pages. Nothing in it is executed. `path` is absolute; `statistics` cover the tensors
+ * of the page; `filter` is a part of names, case-insensitive; `limit` bounds the tensors of the page.
  */
 export const fileInspect = request<FileInspection>()(
   'file/inspect',
@@ -513,14 +513,14 @@ export const metricsQuery = request<{ series: MetricSeries[] }>()(
     names: v.optional(v.array(text)),
     fromStep: v.optional(v.number()),
     toStep: v.optional(v.number()),
-    /** Each bucket keeps its smallest and its largest value. */
+    /** Number of buckets; each keeps its smallest and its largest value. */
     buckets: v.optional(count),
   }),
 );
 
 /**
- * `offset` counts bytes of all that was ever printed; a line in the text says how many of them are no longer kept. With
- * `last` reading begins that many bytes before the end instead. `ended`: no more will come.
+ * Reads the log of a run. `offset` counts bytes of everything ever printed; a line in the text says how many of them are no
+ * longer kept. `last` starts that many bytes before the end instead. `ended`: nothing more will come.
  */
 export const logRead = request<{ text: string; offset: number; ended: boolean }>()(
   'log/read',
@@ -529,10 +529,10 @@ export const logRead = request<{ text: string; offset: number; ended: boolean }>
 
 // ---- store ----
 
-/** How long what was removed can be brought back; a store at its quota deletes it earlier. */
+/** Days for which removed items can be restored; a store at its quota deletes them earlier. */
 export const TRASH_DAYS = 7;
 
-/** Everything that emptying the trash deletes for good. Lists are bounded; counts and bytes are of all. */
+/** Everything that emptying the trash deletes for good. Lists are bounded; counts and bytes cover everything. */
 export interface Trash {
   runs: {
     id: string;
@@ -540,11 +540,11 @@ export interface Trash {
     name: string;
     branch: string | null;
     trashedAt: number;
-    /** Those that went with it. */
+    /** Number of checkpoints that were trashed with the run. */
     checkpoints: number;
     bytes: number;
   }[];
-  /** Those of runs that are still there. `run` and `number` name the run. */
+  /** Trashed checkpoints of runs that are not in the trash. `run` and `number` identify the run. */
   checkpoints: {
     id: string;
     run: string;
@@ -554,10 +554,10 @@ export interface Trash {
     bytes: number;
     trashedAt: number;
   }[];
-  /** Stashes that were dropped. */
+  /** Dropped stashes. */
   stashes: StashSummary[];
   counts: { runs: number; checkpoints: number };
-  /** All checkpoints in it, before dedup. */
+  /** Size of all trashed checkpoints before deduplication. */
   bytes: number;
 }
 export const storeTrash = request<Trash>()('store/trash', v.object({ root }));
@@ -568,31 +568,31 @@ export const storeGc = request<{ removedCheckpoints: number; removedChunks: numb
 );
 
 /**
- * Makes the store as small as it gets, which it otherwise does when there is nothing else to do. A task: bytes of checkpoints.
- * `noRoom`: less was done than could be, since the disk is nearly full.
+ * Makes the store as small as possible, which otherwise happens when it is idle. Its task counts bytes of checkpoints.
+ * `noRoom`: part of the work was left because the disk is nearly full.
  */
 export const storePack = request<{ savedBytes: number; noRoom: boolean }>()(
   'store/pack',
   v.object({ root, task: v.optional(text) }),
 );
 
-/** A checkpoint with what it is kept for; without a reason it goes when there are newer ones. */
+/** A checkpoint with the reasons for keeping it; without a reason it is removed once there are newer ones. */
 export interface KeptCheckpoint {
   checkpoint: Checkpoint;
   reasons: string[];
 }
-/** `bytes`: before dedup. */
+/** A run with its checkpoints. `bytes` is before deduplication. */
 export interface KeptRun {
   run: string;
   name: string;
   branch: string | null;
   bytes: number;
-  /** The newest of them. */
+  /** The newest ones. */
   checkpoints: KeptCheckpoint[];
-  /** How many older ones are not listed, since an answer is bounded. */
+  /** Number of older ones that are not listed, since an answer is bounded. */
   more: number;
 }
-/** Of the 50 runs that hold most, or of one. */
+/** Lists what is kept and why, for the 50 runs with the most bytes, or for one run. */
 export const storeKept = request<{ runs: KeptRun[] }>()('store/kept', v.object({ root, run: v.optional(text) }));
 
 export interface FsckReport {
@@ -605,39 +605,39 @@ export interface FsckReport {
 export const storeFsck = request<FsckReport>()('store/fsck', v.object({ root, rebuild: v.optional(v.boolean()) }));
 
 export interface ScrubReport {
-  /** Places where secrets are, or were, in clear; each shortened so that its owner knows it again. */
+  /** Places where secrets are or were in clear; each secret is shortened so that its owner can recognise it. */
   findings: { place: string; secrets: string[] }[];
-  /** How many places are not listed, since an answer is bounded. */
+  /** Number of places that are not listed, since an answer is bounded. */
   more: number;
   masked: boolean;
   /** Names of live runs, whose records were left alone. */
   live: string[];
-  /** Ids of checkpoints with params that look like secrets inside of their own files, which never change. */
+  /** Ids of checkpoints that have params that look like secrets inside their own files, which never change. */
   inside: string[];
   /** Older copies of the catalog that cannot be opened. */
   unreadable: string[];
-  /** Files that still hold one of the secrets after everything was masked. */
+  /** Files that still contain one of the secrets after masking. */
   remaining: string[];
 }
 
-/** Finds secrets that older versions wrote in clear, and masks them with `apply`. `logs`: also in what scripts printed. */
+/** Finds secrets that older versions wrote in clear, and masks them with `apply`. `logs`: also in the output of scripts. */
 export const storeScrub = request<ScrubReport>()(
   'store/scrub',
   v.object({ root, apply: v.boolean(), logs: v.optional(v.boolean()) }),
 );
 
-/** All checkpoints back as plain files, metrics as CSV; then the store is removed. */
+/** Writes all checkpoints as plain files and metrics as CSV, then removes the store. */
 export const storeEject = request<{ directory: string; checkpoints: number; bytes: number }>()(
   'store/eject',
   v.object({ root, directory: text }),
 );
 
-// ---- notifications: whole records, with the revision they belong to; `store` names the project, whatever its worktree ----
+// ---- notifications: whole records with the revision they belong to; `store` names the project, whatever its worktree ----
 
-/** HEAD moved, trust was given. */
+/** Sent when HEAD moved or trust was given. */
 export const projectChanged: Notification<{ revision: number; project: Project }> = { method: 'project/changed' };
 
-/** The last thing an orderly daemon says: without it, it was killed. Trainings go on. */
+/** Sent last by an orderly daemon; if it is missing, the daemon was killed. Trainings continue. */
 export const daemonLeaving: Notification<{ reason: 'asked' | 'handOver' | 'other' }> = { method: 'daemon/leaving' };
 
 export const runChanged: Notification<{ store: string; revision: number; run: Run }> = { method: 'run/changed' };
@@ -646,7 +646,7 @@ export const checkpointChanged: Notification<{ store: string; revision: number; 
   method: 'checkpoint/changed',
 };
 
-/** Lossy, at most 10 a second a run. */
+/** New points. Lossy: at most 10 a second per run. */
 export const metricsAppended: Notification<{ store: string; run: string; step: number; values: MetricSeries[] }> = {
   method: 'metrics/appended',
 };
@@ -655,7 +655,7 @@ export const noticeRaised: Notification<{ store: string; run: string | null; not
   method: 'notice/raised',
 };
 
-/** To the client alone that named its request so in `task`; lossy, some ten a second. In bytes. */
+/** Progress in bytes, sent only to the client that put `task` into its request; lossy, about ten a second. */
 export const taskProgressed: Notification<{ task: string; done: number; total: number }> = {
   method: 'task/progressed',
 };

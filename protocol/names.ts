@@ -1,18 +1,18 @@
-/** Names of files that somebody else has written down: in a checkpoint, a stash, a record of an export. */
+/** Checks of file names from outside: in a checkpoint, a stash, a record of an export. */
 
-/** Code points that some file systems leave out of a name: with one of them in it `.git` is still that folder. */
+/** Code points that some file systems ignore in a name: `.git` with one of them in it is still that folder. */
 const IGNORED = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g;
 
 /**
- * Says why a relative path with `/` cannot be trusted to lie inside of the folder that it is put into, on whatever system;
- * null when it can. Says nothing of links, which only a look at the folder shows.
+ * Says why a relative path with `/` may lead out of the folder that it is put into, on any system; null if it cannot. Does
+ * not consider links, which only a look at the folder shows.
  */
 export function nameProblem(name: string): string | null {
   if (name === '') return 'it is empty';
   if (name.includes('\0')) return 'it has a NUL in it';
   if (/^[/\\]|^[A-Za-z]:/.test(name)) return 'it is absolute';
   if (name.split('/').includes('')) return 'a part of it is empty';
-  // Windows parts names at both.
+  // Windows separates parts at both slashes.
   for (const part of name.split(/[/\\]/)) {
     if (part === '.' || part === '..') return `"${part}" leads out of its folder`;
     if (isGit(part)) return 'it lies in the folder of git, which obeys what is in there';
@@ -30,7 +30,7 @@ export function namesProblem(names: readonly string[]): string | null {
   return null;
 }
 
-/** Also as Windows shortens it, or takes it for, with dots, blanks or the name of a stream behind. */
+/** Tells whether a part names `.git`, also in the forms that Windows resolves to it: short names, trailing dots or blanks, streams. */
 function isGit(part: string): boolean {
   const plain = part
     .replace(IGNORED, '')

@@ -1,7 +1,7 @@
-/** The known name that a mistyped one most likely means, or undefined when none is near. */
+/** Finds the known name that a mistyped one most likely means, or undefined if none is near. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
-  // As many changes as the name has letters would make any other of it.
+  // As many edits as the name has letters would turn it into any other name.
   let bestDistance = Math.min(name.length - 1, Math.max(2, Math.floor(name.length / 3))) + 1;
   for (const candidate of known) {
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
@@ -13,7 +13,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** Levenshtein's, by rows, with two letters that changed places as one mistake. */
+/** Computes the Levenshtein distance row by row; two swapped neighbours count as one mistake. */
 function editDistance(a: string, b: string): number {
   let beforePrevious: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);

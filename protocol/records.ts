@@ -19,7 +19,7 @@ export interface RunFacts {
   command?: Run['command'];
 }
 
-/** A run of which no more is known: everything else in its first state. Number and name come with the catalog. */
+/** Makes a run of the given facts, with everything else in its initial state. The catalog assigns number and name. */
 export function blankRun(facts: RunFacts, now: number): Run {
   return {
     kind: 'module',
@@ -58,7 +58,7 @@ export function blankRun(facts: RunFacts, now: number): Run {
   };
 }
 
-/** A complete checkpoint of which no more is known. */
+/** Makes the description of a complete checkpoint with default values. */
 export function blankCheckpointFile(id: string, session: string, step: number, now: number): CheckpointFile {
   return {
     format: SESSION_FORMAT,
@@ -82,7 +82,7 @@ export function blankCheckpointFile(id: string, session: string, step: number, n
   };
 }
 
-/** `val_loss` (the smaller the better), or `max:val_accuracy`. */
+/** Parses a monitor: `val_loss` (smaller is better), or `max:val_accuracy`. */
 export function monitorOf(text: string): Monitor {
   if (text.startsWith('max:')) return { metric: text.slice(4), mode: 'max' };
   return { metric: text.replace(/^min:/, ''), mode: 'min' };

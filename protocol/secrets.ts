@@ -1,13 +1,13 @@
 /**
- * Finds secrets in what is about to be written down, and masks them. The rules are data, in `rules/secrets.json`. The Python
- * package applies them in `masking.py`, step by step as here: whoever changes one file changes the other.
+ * Finds secrets in text before it is written, and masks them. The rules are data, in `rules/secrets.json`. The Python package
+ * applies them in `masking.py`, step by step as here: a change in one file needs the same change in the other.
  */
 import type { Params, ParamValue } from './domain.ts';
 import rules from './rules/secrets.json' with { type: 'json' };
 
 export const MASK = rules.mask;
 
-/** A listener that is told each secret that was masked. */
+/** Listener that receives each secret that was masked. */
 export type Found = (secret: string) => void;
 
 /** Masks the secrets among the words of a command: only the result is written to disk. */
@@ -29,7 +29,7 @@ export function maskText(text: string, found: Found = ignore): string {
     const lines = text.split('\n');
     return lines.length > 1 ? lines.map((line) => maskText(line, found)).join('\n') : masked(text, found);
   }
-  // What a rule cannot do without is looked for first: most texts have none of it.
+  // A cheap test for a required part comes first: most texts do not contain it.
   let result = text.includes('://')
     ? text.replaceAll(URL, (_, scheme: string, rest: string) => `${scheme}${maskUrl(rest, found)}`)
     : text;
@@ -47,12 +47,12 @@ export function maskParams(params: Params, found: Found = ignore): Params {
   return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, maskValue(name, value, found)]));
 }
 
-/** Tells whether a value stands for one that was not kept. */
+/** Tells whether a value is a placeholder for one that was not kept. */
 export function isMasked(value: ParamValue | undefined): boolean {
   return typeof value === 'string' && value.includes(MASK);
 }
 
-/** Counts the words that have a mask in them. */
+/** Counts the words that contain a mask. */
 export function maskedCount(words: readonly string[]): number {
   return words.filter((word) => word.includes(MASK)).length;
 }
@@ -63,23 +63,23 @@ const OPTION = /^--?([A-Za-z][A-Za-z0-9_.:/-]*)$/u;
 /** `password:`, `"token":`, `API_KEY=`: the value is the next word. */
 const INTRODUCED = /^["'{[(]*([A-Za-z_][A-Za-z0-9_.-]*)["']?(?::=|[:=])$/u;
 const ASSIGNED = /^([-+~]{0,2}([A-Za-z_][A-Za-z0-9_./:@-]*?):?=)([\s\S]+)$/u;
-/** A name of several parts as a word of its own, as in `aws configure set aws_secret_access_key …`. */
+/** A name of several parts as a word of its own: `aws configure set aws_secret_access_key …`. */
 const SETTING = /^[A-Za-z][A-Za-z0-9]*(?:[_.-][A-Za-z0-9]+)+$/u;
 
-/** `Authorization:` `Bearer` `…` as three words. */
+/** Recognizes the third of three words: `Authorization:` `Bearer` `…`. */
 function isScheme(words: readonly string[], i: number): boolean {
   const scheme = words[i - 1] ?? '';
   if (/^[Bb]earer$/u.test(scheme)) return !isPlain(words[i]!);
   return /^[A-Za-z][A-Za-z0-9-]*$/u.test(scheme) && /^-{0,2}[Aa]uthorization:$/u.test(words[i - 2] ?? '');
 }
 
-/** `name`: of the option or key before it. */
+/** Masks one word. `name` is the option or key before it. */
 function maskWord(words: readonly string[], i: number, name: string | null, found: Found): string {
   const word = words[i]!;
   const assigned = ASSIGNED.exec(word);
   if (assigned) {
     const [, head, own, value] = assigned as unknown as [string, string, string, string];
-    // The text of a shell goes on after its first variable.
+    // The text of a shell continues after its first variable.
     const isShell = /^-[a-z]*c$/u.test(words[i - 1] ?? '');
     if (!isShell && (isSecret(own, value) || isUnexplainedHash(own, value))) return `${head}${masked(value, found)}`;
     return maskText(word, found);
@@ -91,25 +91,25 @@ function maskWord(words: readonly string[], i: number, name: string | null, foun
   return maskText(word, found);
 }
 
-/** Recognizes what follows a name that stands as a word of its own. */
+/** Recognizes the value after a name that is a word of its own. */
 function isSetting(name: string, word: string): boolean {
   if (/^(?:password|passwd|passphrase)$/u.test(name)) return !isPlain(word) && !word.startsWith('-');
   return SETTING.test(name) && isStrong(name) && isRandom(word);
 }
 
-/** Recognizes a long random word that no name explains; where git is run, a hash is a commit. */
+/** Recognizes a long random word that no name explains; after a git command, a hash is a commit. */
 function isBareSecret(words: readonly string[], i: number): boolean {
   const word = words[i]!;
   if (HASH.test(word) && runs(words, i, rules.commitPrograms)) return false;
   return BARE.test(word);
 }
 
-/** Keys of some services look like a commit's hash: only what is named like a commit, a model or a file stays. */
+/** Recognizes a hash that may be a key, as some services use: only a value named like a commit, a model or a file is kept. */
 function isUnexplainedHash(name: string, value: string): boolean {
   return HASH.test(value.replaceAll(/^["']|["']$/gu, '')) && !COMMIT_NAME.test(normalised(name));
 }
 
-/** The beginning of a word that stays, where a program's option of one letter says that the rest is a secret. */
+/** Returns the beginning of a word that is kept, if a one-letter option of its program says that the rest is a secret. */
 function keptByProgram(words: readonly string[], i: number): string | null {
   const word = words[i]!;
   const before = words[i - 1] ?? '';
@@ -146,12 +146,12 @@ function maskValue(name: string, value: ParamValue, found: Found): ParamValue {
 
 const URL = /([A-Za-z][A-Za-z0-9+.-]{0,30}:\/\/)([^ \t\r\n"'<>]+)/gu;
 const AUTHORITY = /^([^:/?#@]*)(?::([^/?#]*))?@/u;
-/** A password with a slash in it: no port, then no `@` before the last one of the path. */
+/** A password with a slash: no port follows the colon, and no `@` comes before the last one of the path. */
 const ODD_AUTHORITY = /^([^:/?#@]+):(?![0-9]{1,5}(?:[/?#]|(?![\s\S])))([^?#]*)@/u;
 const QUERY = /([?&;#])([^=&;#?]{1,80})=([^&;#]*)/gu;
 const NAME = '[A-Za-z_][A-Za-z0-9_.-]{0,80}';
 const QUOTE = `\\\\?["']`;
-/** Ends where the next thing of a list or a query begins. */
+/** Unquoted value, up to the start of the next item of a list or a query. */
 const UNQUOTED = [
   `[^ \\t\\r\\n"';&<>,)\\]}]`,
   `,(?![ \\t]{0,3}["']?${NAME}["']?[ \\t]{0,3}[:=])`,
@@ -167,11 +167,11 @@ const ASSIGNMENT = new RegExp(
   'gu',
 );
 const FOLLOWING = /(?<![^ \t\r\n"'=(])--?([A-Za-z][A-Za-z0-9_.-]{0,80})[ \t]{1,3}(?!-)/gu;
-/** `user:password@host` without a scheme; `name:tag@sha256:…` names an image. */
+/** `user:password@host` without a scheme; `name:tag@sha256:…` is an image, not a login. */
 const LOGIN =
   /(?<![A-Za-z0-9_./-])([A-Za-z0-9_.-]{1,80}:)([^ \t\r\n:@/"'<>]{1,200})@(?!(?:sha[0-9]{1,3}|md5):)(?=[A-Za-z0-9-]{1,80}(?:[.][A-Za-z0-9-]{1,80}|:[0-9]{1,5}(?![0-9a-z]))|localhost)/gu;
 
-/** The first group of a pattern, where it has one, stays. */
+/** Masks a match of a pattern, except for its first group, if it has one. */
 function maskMatch([whole, kept]: unknown[], found: Found): string {
   const head = typeof kept === 'string' ? kept : '';
   const secret = String(whole).slice(head.length);
@@ -187,7 +187,7 @@ function maskUrl(rest: string, found: Found): string {
   )}`;
 }
 
-/** Some services take the token in place of the user's name. */
+/** Masks a login. Some services expect the token in place of the user name. */
 function maskLogin(user: string, password: string | undefined, found: Found): string {
   const shown =
     isRandom(user) ||
@@ -198,14 +198,14 @@ function maskLogin(user: string, password: string | undefined, found: Found): st
   return `${name}:${isPlain(password) || password === 'x-oauth-basic' ? password : masked(password, found)}@`;
 }
 
-/** Goes on inside of what is no secret by its name: `--env API_KEY=…` is one assignment in another. */
+/** Masks assignments, nested ones too: `--env API_KEY=…` is an assignment inside another option. */
 function maskAssigned(text: string, head: RegExp, found: Found): string {
   let result = '';
   let done = 0;
   head.lastIndex = 0;
   for (let match = head.exec(text); match; match = head.exec(text)) {
     const name = match[1]!;
-    // Most names are no secrets, and their values may be long.
+    // Most names are not secret, and their values may be long.
     if (!mayBeSecret(name)) continue;
     const start = head.lastIndex;
     VALUE.lastIndex = start;
@@ -258,7 +258,7 @@ function patterns(): RegExp[] {
   return compiled;
 }
 
-/** `wandbKey`, `--wandb-key`, `WANDB_KEY` → `wandb_key`. */
+/** Converts a name to lower case with underscores: `wandbKey`, `--wandb-key`, `WANDB_KEY` → `wandb_key`. */
 function normalised(name: string): string {
   return name
     .replaceAll(/([a-z0-9])([A-Z])/gu, '$1_$2')
@@ -274,7 +274,7 @@ function isStrong(name: string): boolean {
   return !OTHER.test(full) && (PASSWORD.test(full) || TOKEN.test(full) || BARE_NAME.test(lastPart(name)));
 }
 
-/** Tells whether there is a value that would make it one. */
+/** Tells whether some value under this name would be a secret. */
 function mayBeSecret(name: string): boolean {
   return isStrong(name) || WEAK.test(normalised(name));
 }
@@ -296,21 +296,21 @@ function isQuerySecret(name: string, value: string): boolean {
   return QUERY_NAME.test(full) || (QUERY_NAME_ALONE.test(full) && value.length >= 6);
 }
 
-/** `logger.wandb.token` → `token`. */
+/** Returns the last part of a dotted name: `logger.wandb.token` → `token`. */
 function lastPart(name: string): string {
   return normalised(/[^.:/]*$/u.exec(name)![0]);
 }
 
-/** Recognizes a value that is no secret under any name: `none`, `$TOKEN`, `<pad>`, a path, a mask. */
+/** Recognizes a value that is not secret under any name: `none`, `$TOKEN`, `<pad>`, a path, a mask. */
 function isPlain(value: string): boolean {
   return PLAIN.test(value.replace(/^[ \t\r\n]+|[ \t\r\n]+$/gu, '').toLowerCase());
 }
 
-/** Lengths from which a value may be random: where its name says nothing, and where it hints at a secret. */
+/** Minimum lengths of random values: under a name that says nothing, and under one that hints at a secret. */
 const LEAST = 16;
 const LEAST_NAMED = 10;
 
-/** Recognizes letters and digits in a mixture that no word and no version has. */
+/** Recognizes a mixture of letters and digits that no word and no version number has. */
 function isRandom(value: string, least = LEAST): boolean {
   const bare = value.replace(/=+$/u, '');
   if (bare.length < least || bare.length > 4096 || /[^A-Za-z0-9_+/=.~:-]/u.test(bare)) return false;
@@ -325,7 +325,7 @@ function isRandom(value: string, least = LEAST): boolean {
   );
 }
 
-/** Recognizes a key of small letters and digits alone, which may look like words in places. */
+/** Recognizes a key of lower-case letters and digits, parts of which may look like words. */
 function isLongKey(value: string): boolean {
   return value.length >= 20 && /^[A-Za-z0-9]+$/u.test(value) && (value.match(/[0-9]/gu) ?? []).length >= 4;
 }

@@ -1,27 +1,27 @@
 /**
- * The session directory: what passes between a trainer and the daemon. It is the whole interface; a trainer never
- * needs the daemon, and writes the same files without it.
+ * The session directory: the whole interface between a trainer and the daemon. A trainer never needs the daemon, and
+ * writes the same files without it.
  *
  *     <store>/sessions/<id>/
- *       launch.json     what to do; written before the trainer starts, never changed
- *       lock            an SQLite file; the runner holds BEGIN EXCLUSIVE on it while it lives: that is liveness
- *       process.json    pid and start time of the runner, to signal it; says nothing about liveness
- *       events.ndjson   of the trainer: append-only, one JSON event a line, sequence numbers from 1
- *       runner.ndjson   the same of the runner of a command, which sees a script from outside
+ *       launch.json     the task; written before the trainer starts, never changed
+ *       lock            an SQLite file; the runner holds BEGIN EXCLUSIVE on it while it lives: this is liveness
+ *       process.json    pid and start time of the runner, for signals; says nothing about liveness
+ *       events.ndjson   written by the trainer: append-only, one JSON event per line, sequence numbers from 1
+ *       runner.ndjson   the same from the runner of a command, which observes a script from outside
  *       control         written by the daemon with a rename, `stat`ed by the trainer at step boundaries
- *       inbox/<name>/   complete, fsynced checkpoints, renamed in; `.tmp-*` are being written
+ *       inbox/<name>/   complete, fsynced checkpoints, renamed into place; `.tmp-*` are being written
  *       taking/<name>/  claimed by the daemon; the trainer no longer touches them
  *       restore/        files of the checkpoint to resume from
- *       output.log      stdout and stderr, raw: the newest part; older ones are output-<first byte>-<end>.log
- *       input/          what a person types into an attached terminal: a file each, taken away by the runner
- *       files.ndjson    of a runner: the files of its script that need no more looking at, as they were
- *       package         made by the Python package as soon as it is imported: its script will speak for itself
- *       exit.json       how it ended; written durably by the runner, absent after a kill
+ *       output.log      raw stdout and stderr, the newest part; older parts are output-<first byte>-<end>.log
+ *       input/          keystrokes from an attached terminal: one file each, removed by the runner
+ *       files.ndjson    written by the runner: files of its script, with their stat, that need no more inspection
+ *       package         created by the Python package on import: the script will report its own events
+ *       exit.json       outcome; written durably by the runner, absent after a kill
  *
  * A script that was started by hand may ask a daemon that has the store open for its last checkpoint:
  *
- *     <store>/asked/<id>.json         the question; taken away by the daemon as soon as it has read it
- *     <store>/asked/<id>/answer.json  the answer, written last; beside it the checkpoint's files, if there is one
+ *     <store>/asked/<id>.json         the question; removed by the daemon as soon as it has read it
+ *     <store>/asked/<id>/answer.json  the answer, written last; the checkpoint's files, if there is one, are beside it
  */
 import * as v from 'valibot';
 import type { ErrorCode, WireError } from './errors.ts';
@@ -39,7 +39,7 @@ export const SESSION_FILES = {
   inbox: 'inbox',
   taking: 'taking',
   restore: 'restore',
-  /** What a session writes whose purpose is an export. */
+  /** Output of a session with the purpose `export`. */
   export: 'export',
   output: 'output.log',
   input: 'input',
@@ -48,34 +48,36 @@ export const SESSION_FILES = {
   package: 'package',
 } as const;
 
-/** In a checkpoint's directory: facts about it, beside the state files. */
+/** Name of the file with the facts about a checkpoint, beside its state files. */
 export const CHECKPOINT_FILE = 'checkpoint.json';
-/** The complete training state, deterministic: no times, no ids, no paths. One of the TensorFlow.js trainer, one of the
- *  Python package: an ordinary file for `torch.load`. */
+/**
+ * Complete training state. It is deterministic: no times, ids or paths. The first is written by the TensorFlow.js trainer, the
+ * second by the Python package; `torch.load` reads it as an ordinary file.
+ */
 export const STATE_FILE = 'state.safetensors';
 export const TORCH_STATE_FILE = 'state.pt';
-/** Beside that file: the parts of tensors that are cut between processes, in the format of `torch.distributed.checkpoint`. */
+/** Folder beside it with the parts of sharded tensors, in the format of `torch.distributed.checkpoint`. */
 export const SHARDS_FOLDER = 'shards/';
 export const SHARDS_INDEX = 'shards/.metadata';
-/** What a checkpoint says of the fits of its process, and the last states of those before its own. */
+/** Record of the fits of a checkpoint's process, and folder with the last states of the fits before its own. */
 export const FITS_FILE = 'fits.json';
 export const FITS_FOLDER = 'fits/';
 
-/** Of a run, session or checkpoint. Ids are parts of paths, so they are no more than letters, digits, dashes. */
+/** Id of a run, session or checkpoint. Ids are parts of paths, so they contain only letters, digits, dashes and underscores. */
 export const idSchema = v.pipe(v.string(), v.regex(/^\w[\w-]{0,63}$/));
-/** Of a commit or tree in git, which would take a word with a dash for an option. */
+/** Id of a commit or tree in git, which would take a word that starts with a dash for an option. */
 export const objectIdSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/));
 
 export const ASKED_FOLDER = 'asked';
 export const ANSWER_FILE = 'answer.json';
 
 export const questionSchema = v.object({
-  /** The name of the script's runs. */
+  /** Name of the script's runs. */
   job: v.string(),
   branch: v.nullable(v.string()),
 });
 
-/** `checkpoint` null: there is none. `error`: there is one, and it cannot be given. */
+/** Answer to a question. `checkpoint` null: there is none. `error`: there is one, but it cannot be provided. */
 export interface CheckpointAnswer {
   checkpoint: string | null;
   step: number;
@@ -84,7 +86,7 @@ export interface CheckpointAnswer {
   error: string | null;
 }
 
-/** A line of `events.ndjson` longer than this is skipped and reported. */
+/** Longest line of `events.ndjson`; longer ones are skipped and reported. */
 export const MAX_EVENT_BYTES = 1 << 20;
 
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
@@ -97,27 +99,27 @@ export const checkpointPolicySchema = v.object({
   everySteps: v.nullable(v.number()),
   everyEpochs: v.nullable(v.number()),
   onBest: v.boolean(),
-  /** What checkpoints by time and by epoch may cost of the training's time; absent: each is taken when it is due. */
+  /** Share of the training's time that checkpoints by time and epoch may cost; absent: each is taken when it is due. */
   share: v.optional(v.nullable(v.number())),
 });
 export type CheckpointPolicy = v.InferOutput<typeof checkpointPolicySchema>;
 
 export const commandSchema = v.object({
-  /** What is run. Words that look like secrets are masked: the real ones reach the runner in memory. */
+  /** Command. Words that look like secrets are masked: the real ones reach the runner in memory. */
   words: v.pipe(v.array(v.string()), v.minLength(1)),
-  /** Absolute. */
+  /** Absolute path. */
   cwd: v.string(),
   /** Variables that the job adds. */
   env: v.record(v.string(), v.string()),
-  /** A folder for the run's own files, the same in all of its sessions; absolute. */
+  /** Absolute path of the folder for the run's own files, the same in all of its sessions. */
   dir: v.string(),
-  /** Files to take in as checkpoints, relative to `root`; empty: what looks like one. */
+  /** Files to store as checkpoints, relative to `root`; empty: those that look like one. */
   checkpoints: v.array(v.string()),
-  /** By series of files, the parts that checkpoints of earlier sessions and runs had. */
+  /** Parts that checkpoints of earlier sessions and runs had, by series of files. */
   parts: v.optional(v.record(v.string(), v.array(v.string())), {}),
-  /** The checkpoint that it goes on from is of the Python package. */
+  /** True if the Python package wrote the checkpoint to continue from. */
   usesPackage: v.optional(v.boolean(), false),
-  /** Versions of the interpreter and of what decides its numbers. */
+  /** Versions of the interpreter and of the packages that affect its numbers. */
   facts: v.record(v.string(), v.string()),
 });
 export type LaunchCommand = v.InferOutput<typeof commandSchema>;
@@ -125,12 +127,12 @@ export type LaunchCommand = v.InferOutput<typeof commandSchema>;
 export const launchSchema = v.object({
   format: v.number(),
   session: idSchema,
-  /** Null when started without a daemon: it names the run when it adopts the session. */
+  /** Null if started without a daemon, which assigns a run when it adopts the session. */
   run: v.nullable(idSchema),
   runNumber: v.nullable(v.number()),
   job: v.string(),
   purpose: v.picklist(['train', 'verify', 'export']),
-  /** Set where the purpose is an export. */
+  /** Format, if the purpose is an export. */
   exportAs: v.optional(v.nullable(v.picklist(['tfjs', 'onnx'])), null),
   root: v.string(),
   /** Folder that the code is read from; differs from `root` when original code is replayed. */
@@ -141,22 +143,22 @@ export const launchSchema = v.object({
   params: v.record(v.string(), paramValue),
   seed: v.number(),
   backend: v.string(),
-  /** Of the back end: the folder of its npm package where it is not one of ours, and its threads. */
+  /** Options of the backend: the folder of its npm package if it is not bundled, and the number of threads. */
   backendOptions: v.optional(v.object({ from: v.nullable(v.string()), threads: v.number() }), {
     from: null,
     threads: 1,
   }),
-  /** What it may write by path, relative to `root`: a switch of the branch waits for it. */
+  /** Paths that it may write, relative to `root`: a branch switch waits for it. */
   files: v.optional(v.array(v.string()), []),
   resume: v.nullable(
     v.object({
-      /** Relative to the session directory. */
+      /** Path relative to the session directory. */
       directory: v.string(),
       checkpoint: idSchema,
       step: v.number(),
-      /** The session that took it: what it noted after the checkpoint is compared. */
+      /** Session that took the checkpoint; its records after the checkpoint are compared. */
       session: v.optional(v.nullable(v.string())),
-      /** What the checkpoint was made with; null where it does not say. */
+      /** Facts that the checkpoint was made with; null: not recorded. */
       expected: v.object({
         data: v.nullable(v.string()),
         backend: v.nullable(v.string()),
@@ -165,22 +167,22 @@ export const launchSchema = v.object({
       /** Differences (`data`, `backend`, `package`) that the user accepted. */
       accept: v.array(v.string()),
       /**
-       * The state file as it was when its bytes had just been compared with their hashes: as long as it is the same one,
-       * nobody needs to sum it again. `mtimeNs`: in decimal digits.
+       * Stat of the state file right after its bytes were compared with their hashes. While it stays the same, nobody needs to
+       * compute the checksums again. `mtimeNs` is in decimal digits.
        */
       verified: v.optional(v.nullable(v.object({ ino: v.string(), bytes: v.number(), mtimeNs: v.string() }))),
     }),
   ),
-  /** A verification ends, with a checkpoint, at this step. */
+  /** Step at which a verification ends with a checkpoint. */
   untilStep: v.nullable(v.number()),
-  /** Set when that checkpoint was taken after an epoch's end: how many epochs were done. */
+  /** Number of completed epochs, if that checkpoint was taken after an epoch's end. */
   untilEpoch: v.nullable(v.number()),
   checkpoint: checkpointPolicySchema,
   onNaN: v.picklist(['ignore', 'pause']),
   onSpike: v.picklist(['ignore', 'pause']),
   monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
   keep: v.object({ last: v.number(), every: v.nullable(v.number()) }),
-  /** What the job itself says; of the rest the script's own wish counts. */
+  /** Settings that the job itself makes; for the others the script's own values count. */
   stated: v.optional(v.array(v.picklist(['every', 'keep'])), []),
   identity: v.object({
     branch: v.nullable(v.string()),
@@ -194,7 +196,7 @@ export const launchSchema = v.object({
 });
 export type Launch = v.InferOutput<typeof launchSchema>;
 
-/** What is typed into an attached terminal, or its new size. One file each in `input/`, named in order. */
+/** Keystrokes for an attached terminal, or its new size. One file each in `input/`, named in order. */
 export const inputSchema = v.union([
   v.object({ text: v.string() }),
   v.object({
@@ -204,18 +206,18 @@ export const inputSchema = v.union([
 ]);
 export type TerminalInput = v.InferOutput<typeof inputSchema>;
 
-/** Replaced by rename; answered by an `answered` event with the same `seq`. Requests stay until replaced. */
+/** Request to a session. Replaced by rename; answered by an `answered` event with the same `seq`. Requests stay until replaced. */
 export const controlSchema = v.object({
   seq: v.number(),
   checkpoint: v.optional(v.boolean()),
   pause: v.optional(v.boolean()),
   stop: v.optional(v.boolean()),
-  /** For a script that is still beginning: its runner leaves it to the package. */
+  /** True for a script that is still starting up: its runner leaves the request to the package. */
   forPackage: v.optional(v.boolean()),
 });
 export type Control = v.InferOutput<typeof controlSchema>;
 
-/** `seq` counts from 1 without gaps within a session; `t` is milliseconds since the epoch. */
+/** Common fields. `seq` counts from 1 without gaps within a session; `t` is milliseconds since the epoch. */
 const head = { seq: v.number(), t: v.number() };
 export const eventSchema = v.variant('type', [
   v.object({
@@ -227,12 +229,12 @@ export const eventSchema = v.variant('type', [
     stepsPerEpoch: v.nullable(v.number()),
     environment: v.record(v.string(), v.string()),
     monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
-    /** Which checkpoints are kept, where the script says so and the job does not. */
+    /** Retention that the script sets where the job does not. */
     keep: v.optional(v.nullable(v.object({ last: v.number(), every: v.nullable(v.number()) }))),
     params: v.record(v.string(), paramValue),
-    /** It saves when asked and pauses at a step boundary. False: a script that knows nothing of us. */
+    /** True if it saves on request and pauses at a step boundary; false: a script that knows nothing of Trainstash. */
     cooperative: v.optional(v.boolean(), true),
-    /** It is not yet, and will be: its script imports the package. */
+    /** True if it is not cooperative yet but will be, since its script imports the package. */
     expectsPackage: v.optional(v.boolean()),
   }),
   v.object({
@@ -242,7 +244,7 @@ export const eventSchema = v.variant('type', [
     epoch: v.number(),
     values: v.record(v.string(), wireNumberSchema),
   }),
-  /** How long it will be, once the trainer knows: after `started`. */
+  /** Planned length, as soon as the trainer knows it after `started`. */
   v.object({
     type: v.literal('plan'),
     ...head,
@@ -258,7 +260,7 @@ export const eventSchema = v.variant('type', [
     text: v.string(),
     step: v.nullable(v.number()),
   }),
-  /** A resume computed something else than what was recorded after its checkpoint; `ingredient` is what was not restored. */
+  /** A resume computed different values than those recorded after its checkpoint; `ingredient` was not restored. */
   v.object({
     type: v.literal('diverged'),
     ...head,
@@ -273,13 +275,13 @@ export type StartedEvent = Extract<SessionEvent, { type: 'started' }>;
 export type DivergedEvent = Extract<SessionEvent, { type: 'diverged' }>;
 export type NoticeEvent = Extract<SessionEvent, { type: 'notice' }>;
 
-/** Never outside the folder that it is written to. */
+/** File name that never leads out of the folder that it is written to. */
 const fileName = v.pipe(
   v.string(),
   v.check((name) => nameProblem(name) === null, 'must be a path inside'),
 );
 
-/** Of a script's files: a folder of the project, `@dir` or a folder below it; empty is the project itself. */
+/** Folder of a script's files: in the project, or `@dir` or below it; empty: the project itself. */
 const placeName = v.pipe(
   v.string(),
   v.check((place) => place === '' || nameProblem(place) === null, 'must be a place inside'),
@@ -297,20 +299,20 @@ export const checkpointFileSchema = v.object({
   reasons: v.array(v.string()),
   grade: v.picklist(['complete', 'partial', 'weights only']),
   missing: v.array(v.string()),
-  /** Parts that others of its series have: it may have been half written when its script ended. */
+  /** Parts that other checkpoints of its series have: this one may have been half written when its script ended. */
   lacks: v.optional(v.array(v.string()), []),
-  /** An earlier one of the same moment, all of which is in this one. */
+  /** Id of an earlier checkpoint of the same moment that is contained in this one. */
   replaces: v.optional(v.nullable(v.string()), null),
-  /** What it is made of, and what `grade` and `missing` are read off; absent: an older version wrote it. */
+  /** Parts of the state, from which `grade` and `missing` are derived; absent: an older version wrote it. */
   ingredients: v.optional(v.nullable(v.array(ingredientSchema))),
-  /** The checkpoint before it in this session, or the one the session resumed from. */
+  /** Previous checkpoint in this session, or the one that the session resumed from. */
   parent: v.nullable(idSchema),
   metrics: v.record(v.string(), wireNumberSchema),
   environment: v.record(v.string(), v.string()),
   data: v.nullable(v.object({ fingerprint: v.string(), samples: v.nullable(v.number()) })),
-  /** What equal states have in common, where the files also hold run times or ids; absent: the files themselves. */
+  /** Digest that equal states share although their files contain run times or ids; absent: that of the files. */
   sum: v.optional(v.nullable(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)))),
-  /** `name` is a relative path with `/`. `stat`: what the file is, where a script of others wrote it and may again. */
+  /** Files. `name` is a relative path with `/`. `stat` is present if a script wrote the file itself and may write it again. */
   files: v.array(
     v.object({
       name: fileName,
@@ -319,8 +321,8 @@ export const checkpointFileSchema = v.object({
     }),
   ),
   /**
-   * Where a script saved these files itself, relative to the project, with `/`, or below `@dir`, the run’s own folder; null: they are of our
-   * making.
+   * Folder in which a script saved these files itself, with `/`, relative to the project or below `@dir` (the run's own folder);
+   * null: Trainstash wrote them.
    */
   place: v.optional(v.nullable(placeName), null),
 });
@@ -328,8 +330,8 @@ export type CheckpointFile = v.InferOutput<typeof checkpointFileSchema>;
 
 export const exitSchema = v.object({
   /**
-   * `completed`: all epochs, or stopped early by its own rule. `paused`, `stopped`: as asked. `failed`: see `error`.
-   * `lost`: a command that a signal ended, as its runner has seen.
+   * `completed`: all epochs, or stopped early by its own rule. `paused`, `stopped`: as requested. `failed`: see `error`. `lost`: a
+   * command that ended by a signal, as its runner has seen.
    */
   outcome: v.picklist(['completed', 'paused', 'stopped', 'failed', 'lost']),
   step: v.number(),
@@ -345,7 +347,7 @@ export function exitErrorToWire(error: NonNullable<ExitRecord['error']>): WireEr
   return { code: error.code as ErrorCode, message: error.message, data: error.data };
 }
 
-/** `export/export.json` of a session that exports: what it wrote beside it. */
+/** Contents of `export/export.json`: the files that an export session wrote beside it. */
 export const exportRecordSchema = v.object({
   names: v.array(fileName),
   notes: v.array(v.string()),
@@ -366,7 +368,7 @@ export const processSchema = v.object({
   startTime: v.nullable(v.string()),
   host: v.string(),
   bootId: v.string(),
-  /** The command of a runner: it has a group of its own, so that signals must reach both. */
+  /** Command of a runner. It has a process group of its own, so signals must reach both. */
   child: v.optional(v.nullable(v.object({ pid: v.number(), startTime: v.nullable(v.string()) })), null),
 });
 export type ProcessRecord = v.InferOutput<typeof processSchema>;

@@ -1,10 +1,10 @@
-/** Words what emptying the trash deletes for good, for the question on the command line and in the editor. */
+/** Describes what emptying the trash deletes for good, for the question on the command line and in the editor. */
 import type { Trash } from './messages.ts';
 import { bytes, counted, integer } from './words.ts';
 
 const NAMED = 5;
 
-/** A line each; empty: nothing is in it. Names are as they are in the store. */
+/** Returns one line per kind; empty: the trash is empty. Names are as they are in the store. */
 export function lossLines({ runs, checkpoints, stashes, counts, bytes: size }: Trash): string[] {
   const withRuns = runs.reduce((sum, run) => sum + run.checkpoints, 0);
   const single = counts.checkpoints - withRuns;
@@ -23,7 +23,7 @@ export function lossLines({ runs, checkpoints, stashes, counts, bytes: size }: T
         single,
       )}`,
     );
-  if (counts.checkpoints > 0) lines.push(`${bytes(size)} in all, before dedup`);
+  if (counts.checkpoints > 0) lines.push(`${bytes(size)} in total, before deduplication`);
   if (stashes.length > 0)
     lines.push(
       `${counted(stashes.length, 'dropped stash', 'dropped stashes')}: ${named(

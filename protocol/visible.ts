@@ -4,14 +4,14 @@ const UNPRINTABLE = new RegExp(rules.characters, 'gu');
 const REPLACEMENT = '\ufffd';
 
 /**
- * Makes visible what a terminal or an editor obeys instead of showing it: controls, changes of direction, marks without
- * width. A name that came from a store, a script or a file is shown with it.
+ * Replaces characters that a terminal or an editor obeys instead of showing: controls, changes of direction, zero-width
+ * marks. Names from a store, a script or a file are shown through it.
  */
 export function visible(text: string): string {
   return text.replaceAll(UNPRINTABLE, REPLACEMENT);
 }
 
-/** The same for JSON, which then says the same: characters become escapes. */
+/** Escapes the same characters in JSON, which keeps its meaning. */
 export function visibleJson(json: string): string {
   return json.replaceAll(UNPRINTABLE, (character) =>
     Array.from(

@@ -1,4 +1,4 @@
-/** How numbers, sizes and times are written for people: the same on the command line, in the editor and in notices. */
+/** Formats numbers, sizes and times for people: the same on the command line, in the editor and in notices. */
 import type { Run } from './domain.ts';
 import type { StashSummary } from './messages.ts';
 import { alarmingMetric, fromWireNumber, type WireNumber } from './numbers.ts';
@@ -18,7 +18,7 @@ export function integer(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }
 
-/** `1 checkpoint`, `2 checkpoints`. */
+/** Counts with a noun: `1 checkpoint`, `2 checkpoints`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${integer(count)} ${count === 1 ? one : many}`;
 }
@@ -35,7 +35,7 @@ export function age(at: number, now = Date.now()): string {
   return seconds < 5 ? 'just now' : `${duration(seconds)} ago`;
 }
 
-/** Writes four significant digits, `NaN`, `∞` and `-∞` by name, and nothing for what there is not. */
+/** Writes four significant digits, `NaN`, `∞` and `-∞` by name, and an empty string for a missing value. */
 export function metric(wire: WireNumber | null | undefined): string {
   if (wire === undefined || wire === null) return '';
   const value = fromWireNumber(wire);
@@ -45,7 +45,7 @@ export function metric(wire: WireNumber | null | undefined): string {
   return size >= 1e5 || size < 1e-4 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
-/** Writes a dash for what there is not: in tables an empty cell would look forgotten. */
+/** Writes a dash for a missing value: in tables an empty cell would look forgotten. */
 export function orDash(wire: WireNumber | null | undefined): string {
   return metric(wire) || '–';
 }
@@ -56,14 +56,14 @@ export function exactly(wire: WireNumber): string {
   return Object.is(value, -0) ? '-0' : String(value).replace('Infinity', '∞');
 }
 
-/** 0 to 100, rounded down: 100 means done. 0 while the end is unknown. */
+/** Returns 0 to 100, rounded down: 100 means done, 0 also that the end is unknown. */
 export function percent(run: Run): number {
   return run.totalSteps ? Math.min(100, Math.floor((run.step / run.totalSteps) * 100)) : 0;
 }
 
 /**
- * Writes `val_loss 0.123`, the best of what the run watches, else its newest loss; nothing without either. Where its loss or
- * what it watches is not finite now, that as well: `val_loss 0.123, now NaN`, or `val_loss 0.123, loss NaN`.
+ * Writes `val_loss 0.123`, the best value of the run's monitor, else its newest loss, else nothing. If the loss or the monitor is
+ * not finite now, that is added: `val_loss 0.123, now NaN`, or `val_loss 0.123, loss NaN`.
  */
 export function bestText(run: Run): string {
   const { monitor, metrics } = run;
@@ -80,27 +80,32 @@ export function bestText(run: Run): string {
   return metrics.loss ? `loss ${metric(metrics.loss.last)}` : '';
 }
 
-/** Finds the metric whose newest value is a warning, since it is not finite; null: none is. */
+/** Returns what the newest rehearsal of a run found, in one line; empty: there was none. */
+export function rehearsalText({ notices }: Pick<Run, 'notices'>): string {
+  return notices.findLast(({ code }) => code === 'rehearsed')?.text ?? '';
+}
+
+/** Finds the metric whose newest value is not finite, which is worth a warning; null: there is none. */
 export function alarmIn({ monitor, metrics }: Pick<Run, 'monitor' | 'metrics'>): string | null {
   return alarmingMetric(monitor, (name) => metrics[name]?.last);
 }
 
-/** What a resume of an ended run would do; empty where there is nothing to go on from. */
+/** Describes what a resume of an ended run would do; empty if there is nothing to continue from. */
 export function resumeWords(run: Run): string {
   const { lastCheckpoint, failure, startsAnew } = run;
   if (!lastCheckpoint) return '';
-  if (failure === 'stateMismatch') return 'would end in the same way: its checkpoint does not fit the code of now';
+  if (failure === 'stateMismatch') return 'would fail in the same way: its checkpoint does not match the current code';
   const step = `step ${integer(lastCheckpoint.step)}`;
   return startsAnew
-    ? `starts it again from the beginning, with the files of ${step} in place: nothing tells its script to load them`
-    : `goes on from ${step}`;
+    ? `restarts it from the beginning, with the files of ${step} in place; its script is not told to load them`
+    : `continues from ${step}`;
 }
 
-/** Why files are stashed, and whether they come back by themselves. */
+/** Says why files are stashed, and whether they are restored automatically. */
 export function stashReason({ reason, droppedAt, automatic }: StashSummary): string {
   if (droppedAt !== null) return 'dropped';
   if (reason === 'vanished') return 'vanished';
-  if (reason === 'conflict') return 'was in the way';
+  if (reason === 'conflict') return 'conflict';
   if (reason === 'replaced') return 'was replaced';
-  return automatic ? 'comes back by itself' : 'offered';
+  return automatic ? 'restored automatically' : 'offered';
 }

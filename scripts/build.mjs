@@ -1,5 +1,5 @@
-// Makes dist/: one bundle for each process and thread, TensorFlow.js once for the trainer and the user's module alike, and
-// the extension. `--watch` goes on doing so when a source changes.
+// Builds dist/: one bundle per process and thread, a single TensorFlow.js for the trainer and the user's module, and the
+// extension. `--watch` rebuilds when a source changes.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -81,7 +81,7 @@ const main = await build({
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
 });
-// Parses on any Node >= 20: it checks the version before anything else is loaded.
+// Must parse on any Node >= 20: it checks the version before anything else is loaded.
 await build({
   ...common,
   format: 'esm',
@@ -95,7 +95,7 @@ const tensors = await build({
   ...common,
   format: 'cjs',
   target: 'node22',
-  // The ES modules, so that the deep import below meets the same copy.
+  // Takes the ES modules, so that the deep import below meets the same copy.
   mainFields: ['module', 'main'],
   stdin: {
     resolveDir: root,
@@ -110,7 +110,7 @@ const tensors = await build({
     `,
   },
   outfile: join(dist, 'tf.cjs'),
-  // The back ends' packages say that importing them has no side effects; registering them is one.
+  // The backends' packages claim that importing them has no side effects, but registering them is one.
   ignoreAnnotations: true,
   minify: true,
 });
@@ -125,14 +125,14 @@ const webgpu = await build({
   minify: true,
   plugins: [{ name: 'our-core', setup: useOurCore }],
 });
-// Threads of the wasm back end load its module again, each for itself.
+// Threads of the wasm backend load its module again, each for itself.
 cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(dist, 'tf'), {
   recursive: true,
   filter: (source) => statSync(source).isDirectory() || /\.wasm$|threaded-simd\.js$/.test(source),
 });
 rewriteSourceMaps(dist);
 const extension = await bundleExtension(root, define);
-// Copied to where no package.json above says so: Node would parse each bundle twice, and complain.
+// Without a package.json above a copied dist/, Node would parse each bundle twice, with a warning.
 writeFileSync(join(dist, 'package.json'), '{ "type": "module" }\n');
 writeNamespaces();
 writeNativeModules();
@@ -143,7 +143,7 @@ cpSync(join(root, 'python'), join(dist, 'python'), {
   recursive: true,
   filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\](build|tests)$/.test(source),
 });
-// The rules that both sides share, where the package looks for them.
+// Shared rules, in the place where the Python package looks for them.
 cpSync(join(root, 'protocol/rules'), join(dist, 'python/trainstash/rules'), { recursive: true });
 const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile, ...extension]);
 const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty'];
@@ -152,14 +152,14 @@ writeFileSync(join(root, '.cache/packages.json'), JSON.stringify([...bundled, ..
 writeFileSync(join(dist, 'THIRD-PARTY-NOTICES.txt'), noticesOf(root, [...bundled, ...copied]));
 writeFileSync(stamp, JSON.stringify({ version, builtAt }));
 
-/** TensorFlow.js once in a process: kernels of one copy do not fit tensors of another. */
+/** Makes all bundles share one TensorFlow.js: kernels of one copy do not accept tensors of another. */
 function useOurCore({ onResolve, onLoad }) {
   onResolve({ filter: /^@tensorflow\/tfjs-core$/ }, () => ({ path: 'core', namespace: 'ours' }));
   onLoad({ filter: /.*/, namespace: 'ours' }, () => ({ contents: "module.exports = require('./tf.cjs').core;" }));
   onResolve({ filter: /^\.\/tf\.cjs$/ }, () => ({ path: './tf.cjs', external: true }));
 }
 
-/** Modules that give the user's `import … from '@tensorflow/tfjs-core'` our one copy. */
+/** Writes modules that give the user's `import … from '@tensorflow/tfjs-core'` our copy. */
 function writeNamespaces() {
   const { core, layers } = require('./dist/tf.cjs');
   const names = (namespace) =>
@@ -189,14 +189,16 @@ function writeNamespaces() {
   writeFileSync(join(dist, 'tf/empty.mjs'), 'export {};\n');
 }
 
-/** Native modules beside the bundles, so that dist/ can be copied and run anywhere. The terminal's binaries are one package
- *  a platform: those that are installed. */
+/**
+ * Copies native modules beside the bundles, so that dist/ can be copied and run anywhere. The terminal has one package per platform:
+ * the installed ones are copied.
+ */
 function writeNativeModules() {
   copyModule('better-sqlite3', /[/\\](deps|src|docs|benchmark|test)([/\\]|$)|\.(md|gyp|gypi)$/);
   for (const name of readdirSync(join(root, 'node_modules/@lydell'))) copyModule(`@lydell/${name}`, /\.(md|pdb)$/);
 }
 
-/** What a terminal of the editor finds as `trainstash`: under the editor's own Node, since there may be no other. */
+/** Writes the `trainstash` of the editor's terminals. It runs under the editor's own Node, since there may be no other. */
 function writeCommands() {
   mkdirSync(join(dist, 'bin'));
   const shell = `#!/bin/sh

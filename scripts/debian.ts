@@ -1,8 +1,8 @@
-// Debian's packages, for tests and benchmarks that need a program or a library that is not here.
+// Installs Debian packages that tests and benchmarks need and that are missing here.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-/** As root on Debian: installs them, and says so. Elsewhere nothing. */
+/** Installs packages if this is Debian and the user is root; does nothing elsewhere. */
 export function installFromDebian(...packages: string[]): void {
   if (packages.length === 0 || !canInstall()) return;
   console.log(`Installing ${packages.join(', ')} from Debian (up to two minutes)…`);

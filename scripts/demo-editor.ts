@@ -1,6 +1,6 @@
 /**
- * `npm run demo -- --editor`: the digits project in VS Code with the extension. In the VS Code of this machine when
- * `code` is on PATH, else in code-server, in a browser. Nothing is started without being asked.
+ * `npm run demo -- --editor`: opens the digits project in VS Code with the extension. It uses this machine's VS Code if `code` is on
+ * the PATH, else code-server in a browser. Nothing is started without being asked for.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
@@ -35,8 +35,8 @@ export async function demoInEditor(cache: string, makeProject: (folder: string) 
   ];
   const env = { ...process.env, EXTENSIONS_GALLERY: '{}', TRAINSTASH_STATE: join(cache, 'state') };
   const installed = spawnSync(process.execPath, [...common, '--install-extension', vsix, '--force'], { env });
-  if (installed.status !== 0) throw new Error(`code-server did not take the extension: ${installed.stderr}`);
-  // A token in the address: whoever can reach the port of this machine is not thereby you.
+  if (installed.status !== 0) throw new Error(`code-server could not install the extension: ${installed.stderr}`);
+  // The address carries a token, since other users of this machine can reach the port too.
   const token = crypto.randomUUID();
   const log = openSync(join(cache, 'editor.log'), 'w');
   const child = spawn(
@@ -46,7 +46,7 @@ export async function demoInEditor(cache: string, makeProject: (folder: string) 
   );
   console.log(`\nOpen http://127.0.0.1:${PORT}/?tkn=${token}&folder=${encodeURIComponent(folder)}`);
   console.log('Trainstash is in the activity bar: Runs → ▷ runs the job "digits". Ctrl-C ends the editor;');
-  console.log(`trainings go on. Everything is in ${cache}.`);
+  console.log(`trainings continue. All files are in ${cache}.`);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill());
   await new Promise((done) => child.once('exit', done));
 }

@@ -1,7 +1,7 @@
 /**
- * `npm run demo`: trains a conv net on 10,000 real handwritten digits twice, once without interruption and once killed in
- * the middle of an epoch and resumed, and shows that both end in the same bits. Everything happens in a folder of its own
- * that is removed at the end (`--keep` leaves it). `--editor` opens the project in VS Code instead.
+ * `npm run demo`: trains a conv net on 10,000 real handwritten digits twice, once without interruption and once killed in the middle
+ * of an epoch and resumed, and shows that both end with the same bits. It works in a temporary folder, which `--keep` does not remove.
+ * `--editor` opens the project in VS Code instead.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -42,7 +42,7 @@ try {
   await trainstash('resume');
   await trainstash('show', '2');
 
-  say('What both trainings left behind');
+  say('Both runs');
   await trainstash('ls');
   const resumed = lastCheckpoint(2);
   const run = show(2).run;
@@ -57,7 +57,7 @@ try {
   );
   check(accuracy >= 0.96, `${(accuracy * 100).toFixed(2)} % of the held-out digits are recognised`);
   console.log(
-    `\n${minutes} minutes.${keep ? ` The project is in ${project}; commands there need TRAINSTASH_STATE=${env.TRAINSTASH_STATE}` : ''}`,
+    `\n${minutes} minutes.${keep ? ` The project is in ${project}; set TRAINSTASH_STATE=${env.TRAINSTASH_STATE} for commands there.` : ''}`,
   );
 } finally {
   for (const child of running) child.kill();
@@ -65,7 +65,7 @@ try {
   if (!keep) rmSync(folder, { recursive: true, force: true });
 }
 
-/** Runs the command line as a user would, its output as it comes. */
+/** Runs the command line as a user would, with its output on the terminal. */
 async function trainstash(...args: string[]): Promise<void> {
   console.log(`$ trainstash ${args.join(' ')}`);
   const child = spawn(process.execPath, [cli, ...args], { cwd: project, env, stdio: 'inherit' });
@@ -101,7 +101,7 @@ async function killInMidEpoch(): Promise<void> {
     const { run } = JSON.parse(stdout) as { run: Run };
     const perEpoch = run.stepsPerEpoch ?? 0;
     const inEpoch = perEpoch > 0 ? run.step % perEpoch : 0;
-    // Some steps past a checkpoint, so that there is something to compute twice.
+    // Some steps after a checkpoint, so that steps are computed twice.
     if (run.step < perEpoch * 1.3 || inEpoch > perEpoch * 0.9 || run.step - (run.lastCheckpoint?.step ?? 0) < 5)
       continue;
     const { pid } = new SessionDirectory(join(project, '.git/trainstash/sessions', run.session!)).process()!;

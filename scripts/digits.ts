@@ -1,4 +1,4 @@
-/** The digits example as a project of its own: a git repository that has the packages it needs. */
+/** Makes a project of the digits example: a git repository with the packages that it needs. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

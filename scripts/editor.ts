@@ -1,5 +1,5 @@
-// A real VS Code without a desktop, for `npm run demo -- --editor` and the tests of the extension: VS Code's own server
-// out of the npm package `code-server`, in a folder of its own, since its install must run no scripts and ours must.
+// Provides a real VS Code without a desktop, for `npm run demo -- --editor` and the tests of the extension: VS Code's own server from
+// the npm package `code-server`. It has a folder of its own, since its install must not run scripts, and that of this repository must.
 import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -12,7 +12,7 @@ const folder = join(root, '.cache', `code-server-${VERSION}`);
 const stamp = join(folder, 'installed');
 const vscode = join(folder, 'node_modules/code-server/lib/vscode');
 
-/** VS Code's server, to be started with Node. Installed when missing (about a minute). Throws when npm cannot. */
+/** Returns the script of VS Code's server, to be run with Node; installs it if missing (about a minute). Throws if npm fails. */
 export function codeServer(): string {
   if (!existsSync(stamp)) {
     console.log('Installing code-server for the editor (about a minute)…');
@@ -20,7 +20,7 @@ export function codeServer(): string {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
     npm(folder, 'install', `code-server@${VERSION}`);
-    // Both have lock files of their own, and are what code-server's install script would install.
+    // Both have lock files of their own; code-server's install script would install them.
     npm(vscode, 'install', '--omit=dev');
     npm(join(vscode, 'extensions'), 'install', '--omit=dev');
     writeFileSync(stamp, '');
@@ -28,7 +28,7 @@ export function codeServer(): string {
   return join(vscode, 'out/server-main.js');
 }
 
-/** A Chromium, or null. As root on Debian it is installed when missing. */
+/** Finds a Chromium, or returns null. As root on Debian it is installed if missing. */
 export function chromium(): string | null {
   if (!browserOnPath()) installFromDebian('chromium', 'fonts-dejavu-core');
   return browserOnPath();
@@ -44,7 +44,7 @@ function browserOnPath(): string | null {
 function npm(cwd: string, ...args: string[]): void {
   const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--engine-strict=false'];
   const words = [args[0]!, ...flags, ...args.slice(1)];
-  // Started by `npm run`, this is that npm with its settings, but for what would make it install into this project.
+  // Under `npm run` this is the same npm with its settings, minus those that would make it install into this project.
   const env = Object.fromEntries(
     Object.entries(process.env).filter(
       ([name]) => !/^(npm_(config_local_prefix|package_|lifecycle_|command)|init_cwd)/i.test(name),

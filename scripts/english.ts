@@ -3,7 +3,26 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Folders whose doc comments are checked. A folder is added once its comments follow the rule. */
-const FOLDERS: readonly string[] = ['daemon/backends', 'daemon/branches', 'daemon/code', 'daemon/diff', 'daemon/runs'];
+const FOLDERS: readonly string[] = [
+  'protocol',
+  'base',
+  'client',
+  'cli',
+  'extension',
+  'scripts',
+  'bench',
+  'test',
+  'daemon/backends',
+  'daemon/branches',
+  'daemon/code',
+  'daemon/content',
+  'daemon/diff',
+  'daemon/export',
+  'daemon/inspector',
+  'daemon/runs',
+  'daemon/sessions',
+  'daemon/trainer',
+];
 
 const SOURCES = '**/*.{ts,tsx,mts,mjs,js,py}';
 const OPENINGS = 'Of|What|As|By|Which|Whether|Where|How|Who|When|Those|That|Is|Has|In|From|To|With|For'.split('|');

@@ -1,4 +1,4 @@
-// Makes the WebAssembly kernels of their text, as modules that tests and bundles import alike; `--check` only compares.
+// Compiles the WebAssembly kernels from their text to modules that tests and bundles import; `--check` only compares.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import wabt from 'wabt';
@@ -14,7 +14,7 @@ make('daemon/trainer/kernels/math.wat', {
   MATH_KERNEL_SHARED: (text) => text.replace(OWN_MEMORY, SHARED_MEMORY),
 });
 
-/** `name.wat` becomes `name-kernel.ts`, with a constant for each variant of its text. */
+/** Writes `name-kernel.ts` from `name.wat`, with a constant for each variant of the text. */
 function make(path, variants) {
   const source = join(root, path);
   const target = source.replace(/\.wat$/, '-kernel.ts');
@@ -30,7 +30,7 @@ function make(path, variants) {
   ].join('\n');
   if (!process.argv.includes('--check')) writeFileSync(target, made);
   else if (!existsSync(target) || readFileSync(target, 'utf8') !== made) {
-    console.error(`${basename(target)} is not made of ${basename(source)}: \`npm run kernels\` makes it.`);
+    console.error(`${basename(target)} is out of date with ${basename(source)}: run \`npm run kernels\`.`);
     process.exit(1);
   }
 }

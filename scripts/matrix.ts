@@ -7,7 +7,7 @@ import { delimiter, resolve } from 'node:path';
 import { currentTorch, type PythonEnvironment } from './python-environments.ts';
 
 const PYTHON = resolve(import.meta.dirname, '../python');
-/** What each framework's trainings run in. */
+/** Environments of each framework's trainings. */
 const ENVIRONMENTS: Record<string, (make: boolean) => PythonEnvironment> = {
   torch: currentTorch,
 };

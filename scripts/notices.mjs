@@ -1,4 +1,4 @@
-// What others have written and we ship, with their licences: from what the bundler really put in, and what is copied whole.
+// Collects the licences of third-party code that is shipped: what the bundler included, and what is copied whole.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,7 +6,7 @@ const FOLDER = /^(?<folder>(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+)\//;
 const LICENCE = /^(licen[cs]e|copying)(\.(md|txt|mit))?$/i;
 const NOTICE = /^notice(\.(md|txt))?$/i;
 
-/** Folders of packages, relative to the repository, of which the bundles hold something. */
+/** Lists the package folders, relative to the repository, from which the bundles contain code. */
 export function packagesOf(metafiles) {
   const folders = new Set();
   for (const { outputs } of metafiles)
@@ -18,7 +18,7 @@ export function packagesOf(metafiles) {
   return [...folders];
 }
 
-/** By name and version, one after the other. Throws when a package does not say under which licence it is. */
+/** Returns the notices in order of name and version. Throws if a package names no licence. */
 export function noticesOf(root, folders) {
   const notices = new Map();
   for (const folder of new Set(folders)) {

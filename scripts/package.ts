@@ -1,4 +1,4 @@
-// Everything that is released, in `out/`: the extension for all platforms and for each, the Python wheel, and the list of parts.
+// Packs a release into `out/`: the extension for all platforms and for each, the Python wheel, and the list of components.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -34,10 +34,10 @@ writeFileSync(
 for (const [path, most] of sizes) {
   const { size } = statSync(path);
   console.log(`${relative(root, path).padEnd(44)} ${(size / MB).toFixed(2).padStart(6)} MB`);
-  if (size > most) throw new Error(`${path} has ${size} bytes, and may have ${most}`);
+  if (size > most) throw new Error(`${path} has ${size} bytes; the limit is ${most}`);
 }
 
-/** Its own backend needs no network and nothing but the standard library. */
+/** Builds the wheel with its own backend, which needs no network and only the standard library. */
 function wheel(): string {
   const code =
     'import sys; sys.path.insert(0, "."); import build_backend; print(build_backend.build_wheel(sys.argv[1]))';

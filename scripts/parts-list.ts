@@ -1,9 +1,9 @@
-// The parts of a release as a CycloneDX list: what the bundler really put in, and what is copied whole. `npm sbom` reads the
-// lockfile instead, and so names packages that only tests use and leaves out some that are bundled.
+// Lists the components of a release in CycloneDX: what the bundler included, and what is copied whole. `npm sbom` reads the lockfile
+// instead, so it names packages that only tests use, and misses some that are bundled.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Makes the list. `folders` are those of packages, relative to `root`; the same ones give the same list. */
+/** Makes the list from package folders, relative to `root`. The same folders give the same list. */
 export function partsList(root: string, version: string, folders: readonly string[]) {
   const components = [...new Set(folders)].map((folder) => component(root, folder));
   const unique = new Map(components.map((part) => [part['bom-ref'], part]));

@@ -1,7 +1,7 @@
 /**
- * Virtual environments that the tests make once and keep: one for each lock file in test/python/environments, in a cache
- * folder outside of the checkout, so that a fresh clone finds them again. An environment is named after the digest of its
- * lock file and appears by a rename: two test runs that begin at once each see a whole one or none.
+ * Makes and keeps virtual environments for the tests: one per lock file in test/python/environments, in a cache folder outside the
+ * checkout, so that a fresh clone finds them again. An environment is named after the digest of its lock file and is renamed into
+ * place, so that of two concurrent test runs each sees a complete one or none.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -11,7 +11,7 @@ import { basename, delimiter, join, resolve } from 'node:path';
 
 /** PyTorch's own index. PyPI's build for Linux brings 3 GB of CUDA, which no test needs. */
 const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
-/** Changes when the way in which an environment is made does. */
+/** Version of the procedure that makes an environment; raise it when the procedure changes. */
 const RECIPE = '1';
 const INSTALL_TIMEOUT_MS = 20 * 60_000;
 
@@ -26,17 +26,17 @@ export interface FrameworkEnvironment {
   isOlder: boolean;
 }
 
-/** A Python that the tests can run, or why there is none. */
+/** A Python that the tests can run, or the reason why there is none. */
 export type PythonEnvironment = { python: string; why: null } | { python: null; why: string };
 
-/** Finds or makes the environment with today's PyTorch. `make`: install it when it is missing, which takes minutes. */
+/** Finds the environment with today's PyTorch. `make` installs it if it is missing, which takes minutes. */
 export function currentTorch(make: boolean): PythonEnvironment {
   return fromLockFile(CURRENT_TORCH, make);
 }
 
 /**
- * Lists the environments with a framework: each lock file but those of PyTorch alone. `paddle.txt` has the version that
- * every test run tries, `lightning-2.1.txt` an older one.
+ * Lists the environments with a framework: all lock files except those with PyTorch alone. `paddle.txt` has the version that
+ * every test run uses, `lightning-2.1.txt` an older one.
  */
 export function frameworks(): FrameworkEnvironment[] {
   const names = readdirSync(LOCKS).map((file) => basename(file, '.txt'));
@@ -64,7 +64,7 @@ function fromLockFile(name: string, make: boolean): PythonEnvironment {
 /** Finds or makes the environment around `base`, a Python with the oldest PyTorch; `pip` is a Python that has pip. */
 export function oldestTorch(base: string, pip: string, make: boolean): PythonEnvironment {
   return environment(OLDEST_TORCH, base, make, (folder) => {
-    // Debian's Python comes without what `venv` needs to install pip.
+    // Debian's Python lacks the module with which `venv` installs pip.
     run(base, ['-m', 'venv', '--system-site-packages', '--without-pip', folder]);
     run(pip, ['-m', 'pip', '--python', folder, 'install', '--quiet', '--no-input', '-r', lockFile(OLDEST_TORCH)]);
   });
@@ -111,7 +111,7 @@ function digest(name: string, base: string): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12);
 }
 
-/** Whether the PyTorch that pip would choose by itself is a build for CUDA. Asks for its name, and fetches nothing. */
+/** Tells whether pip would choose a CUDA build of PyTorch. Only resolves the name, without a download. */
 function wouldInstallCuda(python: string, name: string): boolean {
   const torch = readFileSync(lockFile(name), 'utf8').match(/^torch==.*$/m)?.[0];
   if (torch === undefined || process.platform !== 'linux') return false;
@@ -119,7 +119,7 @@ function wouldInstallCuda(python: string, name: string): boolean {
   return !run(python, words).includes('+cpu');
 }
 
-/** A virtual environment knows its own place in the first lines of its scripts only. */
+/** Corrects the path of a moved environment, which is in the first lines of its scripts only. */
 function renameScripts(from: string, to: string): void {
   if (process.platform === 'win32') return;
   for (const entry of readdirSync(join(from, 'bin'), { withFileTypes: true })) {
@@ -130,7 +130,7 @@ function renameScripts(from: string, to: string): void {
   }
 }
 
-/** Removes what test runs left that were killed while they made an environment. */
+/** Removes unfinished environments of test runs that were killed. */
 function sweep(cache: string): void {
   for (const name of readdirSync(cache)) {
     const owner = name.match(/\.tmp-(\d+)$/)?.[1];

@@ -1,14 +1,14 @@
-// A Python with torch, for tests and benchmarks. As root on Debian it is installed when missing.
+// Finds a Python with torch, for tests and benchmarks. As root on Debian it is installed if missing.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { installFromDebian } from './debian.ts';
 
 const PACKAGES = ['python3-torch', 'libopenblas0-pthread'];
-/** A checker of exported models, and the debugger. */
+/** Packages with a checker of exported models and with the debugger. */
 const EXTRAS = { onnx: 'python3-onnx', debugpy: 'python3-debugpy' };
 
-/** Null when none is found and none can be installed. */
+/** Finds a Python with torch; null if there is none and none can be installed. */
 export function torchPython(install: boolean): string | null {
   const found = findPython();
   const extras = Object.entries(EXTRAS).filter(([name]) => !found || !canImport(found, name));

@@ -1,4 +1,4 @@
-// The JSON schema of trainstash.json, for completion and hovers: from the schema that reads it, with its comments.
+// Makes the JSON schema of trainstash.json, for completion and hovers, from the schema that parses it and its comments.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toJsonSchema } from '@valibot/to-json-schema';
@@ -9,7 +9,7 @@ type Schema = { properties?: Record<string, Schema>; description?: string } & Re
 export function configSchema(): Schema {
   const options = { typeMode: 'input', errorMode: 'ignore' } as const;
   const { properties } = toJsonSchema(branchesSchema, options) as Schema;
-  // What is defined once must stand at the root, where it is looked for.
+  // Shared definitions must be at the root, where references look for them.
   const { $defs, $schema: _, ...job } = toJsonSchema(jobSchema, options) as Schema;
   const comments = commentsOf(readFileSync(join(import.meta.dirname, '../protocol/config.ts'), 'utf8'));
   return describe(
@@ -18,7 +18,7 @@ export function configSchema(): Schema {
       type: 'object',
       properties: {
         jobs: {
-          description: 'What is trained, by name: a command, or an object.',
+          description: 'Jobs by name: a command, or an object.',
           type: 'object',
           additionalProperties: { anyOf: [{ type: 'string' }, describe(job, comments)] },
         },
@@ -30,7 +30,7 @@ export function configSchema(): Schema {
   );
 }
 
-/** `/** text *​/` in front of `key:`. */
+/** Collects the texts of `/** text *​/` comments by the key that follows. */
 function commentsOf(source: string): Map<string, string> {
   const found = new Map<string, string>();
   for (const [, comment, key] of source.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s+(\w+):/g))

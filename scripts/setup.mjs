@@ -1,5 +1,5 @@
-// Makes node_modules what package-lock.json says, on any Node >= 20, and does nothing when it already is.
-// Install scripts stay off (.npmrc): better-sqlite3 brings its binaries, and npm would compile it for nothing.
+// Installs what package-lock.json says, on any Node >= 20; does nothing if it is installed already.
+// Install scripts stay off (.npmrc): better-sqlite3 ships its binaries, and npm would compile it for nothing.
 // Only the package `node` needs its script: it puts Node 24 in node_modules/.bin, where npm's scripts find it first.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -28,8 +28,8 @@ function isCurrent() {
 }
 
 /**
- * A Node that `npm ci` does not delete while it runs: npm's scripts find the one in node_modules/.bin first, and this
- * file may be running on it.
+ * Returns a Node that `npm ci` does not delete while it runs: npm's scripts find the one in node_modules/.bin first, and this file may
+ * be running on it.
  */
 function nodeOutside() {
   const name = process.platform === 'win32' ? 'node.exe' : 'node';

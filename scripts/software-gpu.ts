@@ -1,11 +1,11 @@
-// A GPU that is played by the processor: SwiftShader, which Debian's Chromium brings. Slow, and right.
+// Provides a GPU emulated by the processor: SwiftShader from Debian's Chromium. It is slow but correct.
 import { existsSync } from 'node:fs';
 import { installFromDebian } from './debian.ts';
 
 const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 const LOADER = '/usr/lib/x86_64-linux-gnu/libvulkan.so.1';
 
-/** Variables with which webgpu trains on it; null where there is none, and none can be installed. */
+/** Returns the variables that let webgpu train on it; null if it is missing and cannot be installed. */
 export function softwareGpu(install: boolean): Record<string, string> | null {
   const missing = [...(existsSync(DRIVER) ? [] : ['chromium-common']), ...(existsSync(LOADER) ? [] : ['libvulkan1'])];
   if (install) installFromDebian(...missing);

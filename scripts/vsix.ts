@@ -1,4 +1,4 @@
-// Packs the extension, for every platform or for one. The daemon's bundles travel in it as they are.
+// Packs the extension, for all platforms or for one. The daemon's bundles are included unchanged.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,7 +8,7 @@ import { createVSIX } from '@vscode/vsce';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** What VS Code calls a platform, and what the packages with binaries call it. */
+/** Platforms by VS Code's names, with the names in the packages with binaries. */
 const PLATFORMS = {
   'linux-x64': { sqlite: 'linux-x64', terminal: 'linux-x64' },
   'linux-arm64': { sqlite: 'linux-arm64', terminal: 'linux-arm64' },
@@ -23,13 +23,12 @@ const PLATFORMS = {
 export type Platform = keyof typeof PLATFORMS;
 export const platforms = Object.keys(PLATFORMS) as Platform[];
 
-/** Files of the repository that .vscodeignore lets into the package, beside dist/. */
+/** Files of the repository that .vscodeignore admits to the package, beside dist/. */
 const PACKED = ['package.json', '.vscodeignore', 'README.md', 'CHANGELOG.md', 'LICENSE', 'extension/media'];
 
 /**
- * Packs the extension and returns the package's path, `.cache/trainstash.vsix` unless told otherwise. `dist/` must have been
- * built. `vsce package` in the repository makes a package for this machine; here the binaries of a platform, or of all, are
- * chosen first, in a copy.
+ * Packs the extension and returns the package's path, `.cache/trainstash.vsix` by default. `dist/` must have been built. `vsce package` in
+ * the repository packs for this machine; here the binaries of one platform, or of all, are chosen first, in a copy.
  */
 export async function packExtension(options: { platform?: Platform; target?: string } = {}): Promise<string> {
   const { platform } = options;
@@ -52,16 +51,16 @@ export async function packExtension(options: { platform?: Platform; target?: str
   return target;
 }
 
-/** vsce would build again, in the copy. */
+/** Removes the scripts from the manifest, or vsce would build again in the copy. */
 function leaveOutScripts(path: string): void {
   const { scripts: _, ...manifest } = JSON.parse(readFileSync(path, 'utf8'));
   writeFileSync(path, `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-/** In the package for all, commands of Windows on ARM run on pipes: its console would make it too large. */
+/** Platforms with a terminal in the universal package. On Windows on ARM commands use pipes: its console would be too large. */
 const TERMINALS_FOR_ALL = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64', 'win32-x64'];
 
-/** Leaves the binaries of that platform, or of all, and fetches those that npm did not install here. */
+/** Keeps the binaries of one platform, or of all, and fetches those that npm did not install here. */
 function chooseBinaries(modules: string, platform: Platform | undefined): void {
   const own = platform && PLATFORMS[platform];
   if (own) {
@@ -80,11 +79,11 @@ function chooseBinaries(modules: string, platform: Platform | undefined): void {
     if (existsSync(folder)) continue;
     const packed = fetchPackage(name, optionalDependencies[name]);
     if (packed) cpSync(packed, folder, { recursive: true, filter: (path) => !/\.(md|pdb)$/.test(path) });
-    else console.warn(`${name} could not be had: there, commands run on pipes.`);
+    else console.warn(`${name} could not be fetched: commands use pipes there.`);
   }
 }
 
-/** Folder with the package's files, or null. */
+/** Returns the folder with the package's files, or null. */
 function fetchPackage(name: string, version: string): string | null {
   const cache = join(root, '.cache', 'packages', `${name.replaceAll('/', '-')}-${version}`);
   if (existsSync(join(cache, 'package'))) return join(cache, 'package');

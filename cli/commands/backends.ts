@@ -1,4 +1,4 @@
-/** Commands for what TensorFlow.js trains on. */
+/** Commands for the TensorFlow.js backends. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,21 +16,21 @@ import { ask } from '../terminal.ts';
 
 export const backendCommands: Record<string, Command> = {
   doctor: {
-    summary: 'look at git, store and hook; try the back ends of TensorFlow.js',
+    summary: 'check git, the store and the hook, and try the backends',
     usage: '[--again] [--trust]',
     options: { again: { type: 'boolean' }, ...TRUST_OPTION },
     words: [0, 0],
     run: doctor,
   },
   gpu: {
-    summary: 'fetch the WebGPU back end from npm, for all projects, and try it',
+    summary: 'install the WebGPU backend from npm, for all projects, and try it',
     usage: '[--trust]',
     options: TRUST_OPTION,
     words: [0, 0],
     async run(context) {
       const folder = statePaths().backends;
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      if (!context.json) context.write(`Fetching webgpu ${WEBGPU_VERSION} into ${folder} (130 MB)…\n`);
+      if (!context.json) context.write(`Installing webgpu ${WEBGPU_VERSION} into ${folder} (130 MB)…\n`);
       fetchPackage(`webgpu@${WEBGPU_VERSION}`, folder);
       return survey(context, true);
     },
@@ -42,7 +42,7 @@ async function doctor(context: Context): Promise<number> {
   try {
     checks = await projectChecks(await context.project(), context.root);
   } catch (error) {
-    // Without git there is no project to try back ends for.
+    // Without git there is no project to try backends for.
     const isGit = isError(error, 'gitUnusable');
     if (!isGit && !isError(error, 'storeUnusable') && !isError(error, 'storeForeign')) throw error;
     const what = isGit ? 'git' : 'store';
@@ -54,7 +54,7 @@ async function doctor(context: Context): Promise<number> {
   return survey(context, context.args.flag('again'), checks);
 }
 
-/** A diagnosis runs no code of a folder that nobody has trusted: it names what the folder brings, and asks. */
+/** Tries the backends. It runs no code of an untrusted folder: it names the folder's packages, and asks. */
 async function survey(context: Context, again: boolean, checks: Check[] = []): Promise<number> {
   const client = await context.client();
   const { root } = context;
@@ -63,7 +63,11 @@ async function survey(context: Context, again: boolean, checks: Check[] = []): P
   const { untried } = first;
   const names = untried.map(({ backend, from }) => `${backend} (${from})`).join(', ');
   const loads =
-    untried.length > 0 && (await ask(context, `This folder brings ${names}, which was not loaded. Load it?`));
+    untried.length > 0 &&
+    (await ask(
+      context,
+      `This folder contains ${names}, not loaded so far. Trust the folder and load ${untried.length === 1 ? 'it' : 'them'}?`,
+    ));
   if (loads) await client.request(projectOpen, { root, trusted: true });
   const result = loads ? await surveyed(context, client, { again, ownOnly: false }) : first;
   context.answer({ checks, ...result }, backendLines(result, Math.min(context.width, 100)));
@@ -71,7 +75,7 @@ async function survey(context: Context, again: boolean, checks: Check[] = []): P
 }
 
 async function surveyed(context: Context, client: Client, options: { again: boolean; ownOnly: boolean }) {
-  if (process.stderr.isTTY) draw('Trying each, up to half a minute…');
+  if (process.stderr.isTTY) draw('Trying each backend; this can take half a minute…');
   try {
     const { root } = context;
     return await client.request(backendSurvey, { root, environment: context.environment(), ...options });
@@ -85,7 +89,7 @@ function clearLine(): void {
 }
 
 function fetchPackage(name: string, folder: string): void {
-  // Without it npm would look for a project above.
+  // Without this file npm would look for a project in the parent folders.
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
   // Its install script does nothing that is needed.
   const words = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', name];
@@ -95,10 +99,10 @@ function fetchPackage(name: string, folder: string): void {
     shell: process.platform === 'win32',
   });
   if (status === 0) return;
-  const reason = error ? 'npm was not found on PATH' : `npm could not fetch ${name}`;
+  const reason = error ? 'npm was not found on PATH' : `npm could not install ${name}`;
   throw new TrainstashError(
     'backendUnavailable',
-    `${reason}; nothing was changed. Without npm, put the package "webgpu" into ${folder}/node_modules.`,
+    `${reason}. Nothing was changed. Without npm, unpack the package "webgpu" into ${folder}/node_modules.`,
     { backend: 'webgpu', reason },
   );
 }

@@ -1,4 +1,4 @@
-/** Commands about files that follow branches. */
+/** Commands for files that follow branches. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -12,7 +12,7 @@ import { installHook, removeHook } from '../hook.ts';
 
 export const branchCommands: Record<string, Command> = {
   sync: {
-    summary: "wait until the files in place are those of HEAD's branch",
+    summary: "bring the files of HEAD's branch into place, and wait for that",
     usage: '[--follow yes|no] [--files move|stay] [--quiet] [--trust]',
     options: { follow: { type: 'string' }, files: { type: 'string' }, quiet: { type: 'boolean' }, ...TRUST_OPTION },
     words: [0, 0],
@@ -28,26 +28,26 @@ export const branchCommands: Record<string, Command> = {
     },
   },
   switch: {
-    summary: '`git switch`, and the files are there when it returns',
+    summary: 'run `git switch`, and wait for the files of the branch',
     usage: 'BRANCH [--create] [--trust]',
     options: { create: { type: 'boolean', short: 'c' }, ...TRUST_OPTION },
     words: [1, 1],
     run: async (context) => {
       const client = await context.project('run');
-      // Whoever types this wants the files of now to be this branch's, and not what another daemon has missed.
+      // The files in the tree count as this branch's, even if another daemon missed a switch: the user is here now.
       await client.request(m.branchSync, { root: context.root });
       const args = ['switch', ...(context.args.flag('create') ? ['-c'] : []), context.args.words[0]!];
       const { status, error } = spawnSync('git', args, {
         cwd: context.root,
         stdio: ['inherit', context.json ? 'ignore' : 'inherit', 'inherit'],
       });
-      if (error) throw new UsageError(`git cannot be run: ${error.message}`);
+      if (error) throw new UsageError(`git could not be started: ${error.message}. Nothing was switched.`);
       if (status !== 0) return status ?? 1;
       return answerSync(context, await client.request(m.branchSync, { root: context.root }), false);
     },
   },
   stash: {
-    summary: 'list, put back or drop files that branches left behind',
+    summary: 'list, restore or drop files that left the tree with a branch',
     usage: '[list | show STASH | restore STASH [--to FOLDER] [--trust] | drop STASH | undo [STASH]]',
     options: { to: { type: 'string' }, ...TRUST_OPTION },
     words: [0, 2],
@@ -63,7 +63,7 @@ export const branchCommands: Record<string, Command> = {
       }
       if (verb === 'undo') {
         const undone = await client.request(m.stashDrop, { root, stash, undo: true });
-        context.answer(undone, [`Stash ${undone.stash.id} of ${safe(undone.stash.branch)} is back.`]);
+        context.answer(undone, [`Stash ${undone.stash.id} of ${safe(undone.stash.branch)} is restored to the list.`]);
         return 0;
       }
       if (stash === undefined || !['show', 'restore', 'drop'].includes(verb))
@@ -72,7 +72,7 @@ export const branchCommands: Record<string, Command> = {
         const shown = await client.request(m.stashShow, { root, stash });
         const lines = shown.files.map(
           (file) =>
-            `  ${safe(file.path)}  ${bytes(file.bytes)}${file.stored ? '' : paint('dim', '  on the shelf only')}`,
+            `  ${safe(file.path)}  ${bytes(file.bytes)}${file.stored ? '' : paint('dim', '  not in the store')}`,
         );
         context.answer(shown, [...stashTable([shown.stash], context.width), ...lines]);
         return 0;
@@ -80,21 +80,21 @@ export const branchCommands: Record<string, Command> = {
       if (verb === 'drop') {
         const dropped = await client.request(m.stashDrop, { root, stash });
         context.answer(dropped, [
-          `Stash ${dropped.stash.id} of ${safe(dropped.stash.branch)} is in the trash for 7 days; \`trainstash stash undo\` brings it back.`,
+          `Stash ${dropped.stash.id} of ${safe(dropped.stash.branch)} is in the trash for 7 days; \`trainstash stash undo\` takes it out again.`,
         ]);
         return 0;
       }
       const restored = await client.request(m.stashRestore, { root, stash, directory: context.args.text('to') });
       const conflicts = restored.conflicts.map((path) =>
-        paint('yellow', `! ${safe(path)} is there already; the stashed one stays stashed.`),
+        paint('yellow', `! ${safe(path)} exists already; the stashed file stays stashed.`),
       );
-      context.answer(restored, [`${counted(restored.restored.length, 'file')} put back.`, ...conflicts]);
+      context.answer(restored, [`${counted(restored.restored.length, 'file')} restored.`, ...conflicts]);
       return conflicts.length > 0 ? 1 : 0;
     },
   },
   hook: {
     summary: 'install or remove a post-checkout hook that calls sync',
-    usage: 'install | remove  [--shared]',
+    usage: 'install | remove [--shared]',
     options: { shared: { type: 'boolean' } },
     words: [1, 1],
     run: async (context) => {
@@ -108,22 +108,22 @@ export const branchCommands: Record<string, Command> = {
       const shared = context.args.flag('shared');
       if (verb === 'remove') {
         const removed = removeHook(project, root, shared);
-        context.answer({ removed }, [removed ? 'The hook is gone.' : 'There was no hook of ours.']);
+        context.answer({ removed }, [removed ? 'Removed the hook.' : 'No hook of Trainstash was installed.']);
         return 0;
       }
       const command = [process.execPath, join(context.dist, 'trainstash.js')];
       const installed = installHook(project, root, command, shared);
       const { path, kept, leftover } = installed;
       context.answer(installed, [
-        `git now waits, after a switch, until the files of the branch are in place (${path}). ${kept ? "The project's own hook there runs as before. " : ''}\`trainstash hook remove\` takes it away.`,
-        ...(leftover ? [`${leftover} is left over from an earlier version of Trainstash; nothing runs it.`] : []),
+        `Installed ${path}: after a switch, git now waits until the files of the branch are in place. ${kept ? "The project's own hook still runs. " : ''}\`trainstash hook remove\` removes it.`,
+        ...(leftover ? [`${leftover} is left from an earlier version of Trainstash and is no longer run.`] : []),
       ]);
       return 0;
     },
   },
 };
 
-/** 0 when files are where they belong, or stay where they are by somebody's word. */
+/** Prints the result. Returns 0 if the files are where they belong, or stay by a person's decision. */
 function answerSync(context: Context, result: m.SyncResult, quiet: boolean): number {
   const lines = syncLines(result);
   const isNews = result.movedIn + result.movedOut > 0 || result.state === 'waiting' || result.state === 'unclear';
@@ -132,29 +132,29 @@ function answerSync(context: Context, result: m.SyncResult, quiet: boolean): num
 }
 
 function syncLines({ state, branch, inPlace, reason, movedIn, movedOut, late, conflicts }: m.SyncResult): string[] {
-  const moved = [movedOut > 0 ? `${integer(movedOut)} stashed` : '', movedIn > 0 ? `${integer(movedIn)} put back` : ''];
+  const moved = [movedOut > 0 ? `${integer(movedOut)} stashed` : '', movedIn > 0 ? `${integer(movedIn)} restored` : ''];
   const did = moved.filter(Boolean).join(', ');
   const of = safe(inPlace ?? '');
-  // Of one name: whether it is the branch of before is the question.
+  // Both sides have one name: the question is whether it is the same branch as before.
   const ways =
     inPlace === branch
-      ? '`trainstash sync --files stay`: it is the same branch. `--files move`: it is another, and they leave.'
-      : `\`trainstash sync --files move\`: they are ${of}'s, and leave. \`--files stay\`: they are ${safe(branch ?? '')}'s.`;
+      ? '`trainstash sync --files stay`: it is the same branch, and the files stay. `--files move`: it is another branch, and the files are stashed.'
+      : `\`trainstash sync --files move\`: they belong to ${of} and are stashed. \`--files stay\`: they belong to ${safe(branch ?? '')} and stay.`;
   const lines = {
-    inPlace: [paint('green', `✔ Files are those of ${safe(branch ?? 'this project')}${did ? `: ${did}` : ''}.`)],
-    detached: [`HEAD is detached: files stay those of ${of}.`],
+    inPlace: [paint('green', `✔ The files of ${safe(branch ?? 'this project')} are in place${did ? `: ${did}` : ''}.`)],
+    detached: [`HEAD is detached: the files of ${of} stay in place.`],
     ask: [
       `${reason}.`,
-      '`trainstash sync --follow yes`: checkpoint files follow `git switch`, and come back with it.',
-      '`trainstash sync --follow no`: they stay where they are, whatever the branch.',
+      '`trainstash sync --follow yes`: checkpoint files follow `git switch`: they leave and return with their branch.',
+      '`trainstash sync --follow no`: they stay where they are on every branch.',
     ],
-    waiting: [paint('yellow', `! Files stay those of ${of} until this has ended or paused: ${safe(reason)}.`)],
+    waiting: [paint('yellow', `! The files of ${of} stay in place until this has ended or paused: ${safe(reason)}.`)],
     unclear: [paint('yellow', `! ${safe(reason)}.`), ways],
-    failed: [paint('red', `! ${safe(reason)}. Nothing is lost; it is tried again.`)],
+    failed: [paint('red', `! ${safe(reason)}. Nothing is lost; Trainstash tries again.`)],
   }[state];
-  for (const path of late) lines.push(paint('yellow', `! ${safe(path)} appeared after HEAD had moved, and stayed.`));
+  for (const path of late) lines.push(paint('yellow', `! ${safe(path)} appeared after HEAD had moved, so it stayed.`));
   for (const path of conflicts)
-    lines.push(paint('yellow', `! ${safe(path)} was in the way; the one of ${of} stays stashed.`));
+    lines.push(paint('yellow', `! ${safe(path)} exists already; the file of ${of} stays stashed.`));
   return lines;
 }
 

@@ -10,12 +10,12 @@ import { inspectionLines, readInspection } from '../inspection.ts';
 import { printError } from '../output.ts';
 import { checkpointTable, field, gradeText } from '../views.ts';
 
-/** The same option as of `eject` and `stash restore`; the second word is shorter. */
+/** Option that `eject` and `stash restore` have too; a second word is the short form. */
 const TO = { to: { type: 'string' } } as const;
 
 export const checkpointCommands: Record<string, Command> = {
   inspect: {
-    summary: 'what a checkpoint file holds; nothing in it is run',
+    summary: 'list what a checkpoint file contains, without running any of it',
     usage: 'FILE [--stats] [--all]',
     options: { stats: { type: 'boolean' }, all: { type: 'boolean' } },
     words: [1, 1],
@@ -30,7 +30,7 @@ export const checkpointCommands: Record<string, Command> = {
     },
   },
   verify: {
-    summary: 'replay up to the next checkpoint and compare every bit',
+    summary: 'replay to the next checkpoint and compare the states bit for bit',
     usage: 'CHECKPOINT | RUN@STEP [--trust]',
     options: TRUST_OPTION,
     words: [1, 1],
@@ -45,27 +45,24 @@ export const checkpointCommands: Record<string, Command> = {
       });
       const { verdict, steps, fingerprint, cause } = result.proof;
       const words = {
-        equal: paint('green', `✔ verified: ${counted(steps, 'step')} computed again gave the same state, bit for bit.`),
+        equal: paint('green', `✔ verified: ${counted(steps, 'step')} recomputed to the same state, bit for bit.`),
         'state missing': paint(
           'red',
-          '! The replays agree with each other, not with the record: the checkpoint lacks state.',
+          '! The replays match each other but not the record: the checkpoint lacks part of the state.',
         ),
-        'not deterministic': paint(
-          'yellow',
-          '! Two replays differ from each other: the training is not deterministic on this device.',
-        ),
+        'not deterministic': paint('yellow', '! Two replays differ: the training is not deterministic on this device.'),
       };
       context.answer(result, [
         words[verdict],
-        ...(cause ? [field('first', cause)] : []),
+        ...(cause ? [field('cause', cause)] : []),
         field('checkpoint', `${result.checkpoint.id}, ${gradeText(result.checkpoint)}`),
-        field('holds for', fingerprint),
+        field('valid for', fingerprint),
       ]);
       return verdict === 'equal' ? 0 : 1;
     },
   },
   tag: {
-    summary: 'name a checkpoint; tagged ones are never pruned',
+    summary: 'name a checkpoint; tagged checkpoints are never pruned',
     usage: 'CHECKPOINT|RUN@STEP NAME [--remove]',
     options: { remove: { type: 'boolean' } },
     words: [2, 2],
@@ -83,7 +80,7 @@ export const checkpointCommands: Record<string, Command> = {
     },
   },
   code: {
-    summary: 'write the code that a run was started with into a new folder',
+    summary: "write a run's code snapshot into a new folder",
     usage: 'RUN|CHECKPOINT|RUN@STEP FOLDER [--trust]',
     options: { ...TO, ...TRUST_OPTION },
     words: [1, 2],
@@ -94,7 +91,7 @@ export const checkpointCommands: Record<string, Command> = {
       const { leftOut } = restored;
       context.answer(restored, [
         `${counted(restored.files, 'file')} in ${restored.directory}.`,
-        ...(leftOut.length > 0 ? [`Too large to be kept, so not there: ${safe(leftOut.join(', '))}`] : []),
+        ...(leftOut.length > 0 ? [`Not included, since too large for the snapshot: ${safe(leftOut.join(', '))}`] : []),
       ]);
       return 0;
     },
@@ -116,7 +113,7 @@ export const checkpointCommands: Record<string, Command> = {
   },
 };
 
-/** The thing to write, and the folder to write it to, in either spelling. */
+/** Returns the source and the target folder, in either spelling. */
 function withFolder({ args }: Context, name: 'code' | 'restore'): [source: string, folder: string] {
   const [source, folder = args.text('to')] = args.words;
   if (source !== undefined && folder !== undefined && (args.words[1] === undefined) !== (args.text('to') === undefined))

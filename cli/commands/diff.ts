@@ -1,4 +1,4 @@
-/** What is different between runs, checkpoints and branches. */
+/** Compares runs, checkpoints and branches. */
 import {
   type CodeFileDiff,
   type CurveAxis,
@@ -33,7 +33,9 @@ export const diffCommands: Record<string, Command> = {
     async run(context) {
       const sides = context.args.words;
       if (sides.length === 1 && !sides[0]!.includes('..'))
-        throw new UsageError('A diff needs two sides: `trainstash diff 3 4`, `diff 3@1200 4@best`, `diff main..idea`.');
+        throw new UsageError(
+          'diff needs two sides: `trainstash diff 3 4`, `trainstash diff 3@1200 4@best` or `trainstash diff main..idea`.',
+        );
       const axis = axisOf(context.args.text('by') ?? 'step');
       const client = await context.project();
       const found = await client.request(m.diffShow, { root: context.root, sides, axis });
@@ -47,7 +49,7 @@ export const diffCommands: Record<string, Command> = {
           try {
             weights.push(await requestTask(client, m.diffWeights, params, 'Comparing weights'));
           } catch (error) {
-            // Two models may well be different things: the rest is told all the same.
+            // Two models may well have no tensor in common: the rest of the diff is still printed.
             if (!isError(error, 'nothingInCommon')) throw error;
             problems.push(error.message);
           }
@@ -71,7 +73,7 @@ function axisOf(text: string): CurveAxis {
 function mappingOf(texts: readonly string[]): { from: string; to: string }[] {
   return texts.map((text) => {
     const at = text.indexOf('=');
-    if (at < 0) throw new UsageError(`--map takes OLD=NEW, the beginnings of names, not "${text}".`);
+    if (at < 0) throw new UsageError(`--map takes OLD=NEW (prefixes of tensor names), not "${text}".`);
     return { from: text.slice(0, at), to: text.slice(at + 1) };
   });
 }
@@ -87,7 +89,7 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
   const section = (title: string, body: string[]) => body.length > 0 && lines.push('', paint('bold', title), ...body);
   lines.push(
     sameState === true
-      ? paint('green', '✔ the states are the same to the last bit')
+      ? paint('green', '✔ the states are bit-identical')
       : sameState === false
         ? 'the states differ'
         : 'not every side has a checkpoint',
@@ -96,7 +98,7 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
   lines.push(
     lineage.ancestor
       ? `common origin: step ${integer(lineage.ancestor.step)} (${lineage.ancestor.checkpoint}); steps since: ${since}`
-      : 'nothing in common: each was started from the beginning',
+      : 'no common origin: each side was started from scratch',
   );
   section(
     'Params',
@@ -113,7 +115,7 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
           ),
           width,
         )
-      : ['  the same'],
+      : ['  identical'],
   );
   section(
     'Metrics',
@@ -122,7 +124,7 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
         { label: one.name, of: (i: number) => orDash(one.sides[i]!.last) },
         { label: '  lowest', of: (i: number) => orDash(one.sides[i]!.min) },
         { label: '  highest', of: (i: number) => orDash(one.sides[i]!.max) },
-        { label: '  mean height', of: (i: number) => orDash(one.sides[i]!.mean) },
+        { label: '  mean', of: (i: number) => orDash(one.sides[i]!.mean) },
         ...(one.common > 0
           ? [
               {
@@ -145,10 +147,10 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
     .flatMap((file) => codeLines(file, sides.length > 2 ? names[file.side]! : null, withCode));
   const more = code.more + (withCode ? 0 : Math.max(0, code.files.length - SHOWN_FILES));
   if (more > 0) files.push(`  … ${integer(more)} more`);
-  if (!withCode && code.files.length > 0) files.push('  --code shows the lines');
+  if (!withCode && code.files.length > 0) files.push('  --code shows the changed lines');
   section(
     'Code',
-    code.kept.every(Boolean) ? (files.length > 0 ? files : ['  the same']) : ['  not kept of every side'],
+    code.kept.every(Boolean) ? (files.length > 0 ? files : ['  identical']) : ['  not kept on every side'],
   );
   const facts = (rows: Diff['environment']) =>
     rows.length > 0
@@ -168,12 +170,12 @@ function diffLines(diff: Diff, width: number, withCode: boolean): string[] {
 }
 
 function partingText(one: MetricDiff, axis: CurveAxis): string {
-  if (one.partsAt !== null) return `parts at ${axis} ${metric(one.partsAt)}`;
+  if (one.partsAt !== null) return `first difference at ${axis} ${metric(one.partsAt)}`;
   return `equal at ${differs(one) ? 'the ' : ''}${integer(one.common)} ${axis}s${differs(one) ? ' that all have' : ''}`;
 }
 
 function codeLines({ path, status, added, removed, hunks }: CodeFileDiff, side: string | null, withHunks: boolean) {
-  const counts = hunks === null ? 'no text, or too much of it' : `+${integer(added)} −${integer(removed)}`;
+  const counts = hunks === null ? 'binary or too large' : `+${integer(added)} −${integer(removed)}`;
   const mark = { added: paint('green', '+'), removed: paint('red', '-'), changed: '~' }[status];
   const title = `  ${mark} ${safe(path)}${side === null ? '' : ` (${side})`}  ${paint('dim', counts)}`;
   if (!withHunks || !hunks) return [title];

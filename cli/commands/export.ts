@@ -1,4 +1,4 @@
-/** A checkpoint, or a run's metrics, in a form that others read. */
+/** Exports a checkpoint or a run's metrics to formats that other tools read. */
 import { isAbsolute, resolve } from 'node:path';
 import { isError } from '../../protocol/errors.ts';
 import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
@@ -13,7 +13,7 @@ import { field } from '../views.ts';
 
 export const exportCommands: Record<string, Command> = {
   export: {
-    summary: 'write a checkpoint or metrics for others: onnx, csv, npz, …',
+    summary: 'export a checkpoint or metrics: onnx, safetensors, npz, csv, …',
     usage: 'CHECKPOINT|RUN [--format F] [--out FILE] [--full] [--strip PREFIX] [--force] [--trust]',
     options: {
       format: { type: 'string' },
@@ -50,7 +50,7 @@ export const exportCommands: Record<string, Command> = {
       };
       const result = await write().catch(async (error: unknown) => {
         if (!isError(error, 'untrusted')) throw error;
-        // Only now is it known that code of the project makes this format.
+        // Only now is it known that this format needs code of the project.
         await context.project('run');
         return write();
       });
@@ -71,13 +71,13 @@ const BY_ENDING: Readonly<Record<string, string>> = {
   json: 'json',
 };
 
-/** By the ending of what is to be written; null: nothing was said, and the formats are listed. */
+/** Derives the format from the ending of the output; null: no output was given, and the formats are listed. */
 function formatOf(out: string | undefined): string | null {
   if (out === undefined) return null;
   const ending = /\.(\w+)$/.exec(out)?.[1]?.toLowerCase() ?? '';
   const format = BY_ENDING[ending];
   if (format) return format;
-  throw new UsageError(`The format is not clear from "${out}": give it with --format.`);
+  throw new UsageError(`The format is not clear from the name "${out}": add --format FORMAT.`);
 }
 
 function formatLines(formats: readonly ExportFormat[], width: number): string[] {
@@ -95,7 +95,7 @@ function formatLines(formats: readonly ExportFormat[], width: number): string[] 
     ...(cannot.length > 0 ? [''] : []),
     ...cannot.map(({ format, unavailable }) => paint('dim', `${format}: ${unavailable}`)),
     '',
-    'Choose one: --format FORMAT [--out FILE]; --full takes the optimizer’s tensors, too.',
+    'Choose one with --format FORMAT [--out FILE]; --full includes the optimizer’s tensors.',
   ];
 }
 

@@ -1,4 +1,4 @@
-/** Commands that look at runs, and give them names. */
+/** Commands that show runs, and name them. */
 
 import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
@@ -15,7 +15,7 @@ import { interrupted } from '../terminal.ts';
 import { trashLines } from '../trash.ts';
 import { checkpointDetails, checkpointTable, runDetails, runTable, waitingLines } from '../views.ts';
 
-/** Runs that are listed for people, unless they say otherwise. */
+/** Number of runs that are listed for people by default. */
 const LISTED = 100;
 
 export const lookingCommands: Record<string, Command> = {
@@ -33,7 +33,7 @@ export const lookingCommands: Record<string, Command> = {
     run: listRuns,
   },
   show: {
-    summary: 'show a run, or what one of its checkpoints is made of',
+    summary: 'show a run, or the state in one of its checkpoints',
     usage: '[RUN | RUN@STEP] [--trash]',
     options: { trash: { type: 'boolean' } },
     words: [0, 1],
@@ -55,7 +55,8 @@ export const lookingCommands: Record<string, Command> = {
       }
       const trash = await client.request(m.checkpointList, { root, run: shown.run.id, trashed: true });
       const trashed = trash.checkpoints;
-      const none = trashed.length === 0 ? ['No checkpoint of it is in the trash.'] : checkpointTable(trashed, width);
+      const none =
+        trashed.length === 0 ? ['None of its checkpoints is in the trash.'] : checkpointTable(trashed, width);
       context.answer({ ...shown, trashed }, [...lines, '', paint('dim', 'IN THE TRASH'), ...none]);
       return 0;
     },
@@ -79,7 +80,7 @@ export const lookingCommands: Record<string, Command> = {
     },
   },
   rename: {
-    summary: 'give a run another name, or a note',
+    summary: 'rename a run, or attach a note to it',
     usage: 'RUN [NAME] [--note TEXT]',
     options: { note: { type: 'string' } },
     words: [1, 2],
@@ -98,14 +99,14 @@ export const lookingCommands: Record<string, Command> = {
   },
 };
 
-/** Lists what lives or is queued takes the device, whatever branch is looked at. */
+/** Lists live and queued runs of other branches, since they occupy the device. */
 async function liveElsewhere(context: Context, branch: string | null): Promise<Run[]> {
   const client = await context.client();
   const { runs } = await client.request(m.runList, { root: context.root, drafts: true });
   return runs.filter((run) => run.branch !== branch && LIVE_STATUSES.includes(run.status));
 }
 
-/** A terminal is shown text, colours and bars; a file, a pipe and `--raw` get what was printed. */
+/** Returns the writer for a log. A terminal gets text, colours and bars; files, pipes and `--raw` get the raw output. */
 function logWriter(context: Context): (text: string) => void {
   if (context.json) return (text) => printJson({ text });
   if (context.args.flag('raw') || !context.isTerminal) return printRaw;
@@ -113,7 +114,7 @@ function logWriter(context: Context): (text: string) => void {
   return (text) => printRaw(filter.take(text));
 }
 
-/** Finds the newest run of a branch where that is a draft, which lists leave out. `listed`: the newest that is none. */
+/** Finds the newest run of a branch if it is a draft, which lists leave out. `listed`: the newest run that is not a draft. */
 async function newestDraft(
   context: Context,
   branch: string | null | undefined,
@@ -154,7 +155,7 @@ async function listRuns(context: Context): Promise<number> {
     cursor = page.next;
     if (cursor === null || runs.length >= most) break;
   }
-  // The newest is what somebody looks for who has just started it.
+  // A user who has just started a run looks for the newest.
   const newest = drafts ? undefined : await newestDraft(context, branch, runs[0]);
   const shown = [...(newest ? [newest] : []), ...runs].slice(0, most);
   const all = drafts ? total : (await client.request(m.runList, { root, branch, drafts: true, limit: 1 })).total;

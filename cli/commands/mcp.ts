@@ -1,4 +1,4 @@
-/** A server for agents, over standard input and output. */
+/** Server for agents, over standard input and output. */
 import { BUILD } from '../../client/build.ts';
 import type { Client } from '../../client/connect.ts';
 import { LIVE_STATUSES } from '../../protocol/domain.ts';
@@ -17,7 +17,7 @@ export const mcpCommands: Record<string, Command> = {
     options: { yes: { type: 'boolean', short: 'y' }, 'max-runs': { type: 'string' }, 'max-hours': { type: 'string' } },
     words: [0, 0],
     async run(context) {
-      // Only here: nobody else pays for loading it.
+      // Imported here, so that only this command pays for loading it.
       const { serveStdio } = await import('@modelcontextprotocol/server/stdio');
       const { makeServer } = await import('../mcp/tools.ts');
       const { Budget } = await import('../mcp/budget.ts');
@@ -30,10 +30,10 @@ export const mcpCommands: Record<string, Command> = {
         hours: hours === undefined ? null : Number(hours),
       });
       const watched = new WeakSet<Client>();
-      // Looking trusts nothing; what a person agrees to is what starts something.
+      // Looking trusts nothing; only a person's consent starts something.
       const client = async (purpose: 'look' | 'run' = 'look') => {
         const connected = await context.project(purpose);
-        // Each connection anew: a daemon may have been replaced.
+        // Each connection anew: the daemon may have been replaced.
         if (!watched.has(connected))
           connected.on(m.runChanged, ({ run }) => {
             if (!LIVE_STATUSES.includes(run.status)) budget.ended(run.id, Date.now());

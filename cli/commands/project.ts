@@ -16,7 +16,7 @@ import { field, fsckLines, keptLines, usageLines } from '../views.ts';
 
 export const projectCommands: Record<string, Command> = {
   init: {
-    summary: 'make a trainstash.json for this project',
+    summary: 'create a trainstash.json for this project',
     usage: '[SCRIPT]',
     options: {},
     words: [0, 1],
@@ -26,12 +26,12 @@ export const projectCommands: Record<string, Command> = {
       const { config, created, runs, why } = result;
       const lines = created
         ? [
-            `Wrote ${config}: its job "train" runs ${safe(runs ?? '')} (${safe(why ?? '')}). \`trainstash run train\` starts it.`,
+            `Wrote ${config}. Its job "train" runs ${safe(runs ?? '')} (${safe(why ?? '')}). \`trainstash run train\` starts it.`,
           ]
-        : [`${config} is there already; nothing was changed.`];
+        : [`${config} exists already; nothing was changed.`];
       if (runs?.startsWith('python '))
         lines.push(
-          'What it saves is found by itself; "resume" there is for the words with which it goes on from that.',
+          'Checkpoints that the script saves are found automatically. Set "resume" to the command that continues from one.',
         );
       context.answer(result, lines);
       return 0;
@@ -48,13 +48,13 @@ export const projectCommands: Record<string, Command> = {
       const lines = result.jobs.map((job) => field(job.name, job.what));
       context.answer(result, [
         ...result.warnings,
-        ...(lines.length > 0 ? lines : ['No jobs. `trainstash init` makes a trainstash.json.']),
+        ...(lines.length > 0 ? lines : ['No jobs. `trainstash init` creates a trainstash.json.']),
       ]);
       return 0;
     },
   },
   keep: {
-    summary: 'make a job of the command that a run was started with',
+    summary: "save a run's command as a job in trainstash.json",
     usage: 'RUN [NAME] [--trust]',
     options: TRUST_OPTION,
     words: [1, 2],
@@ -62,12 +62,14 @@ export const projectCommands: Record<string, Command> = {
       const client = await context.project('write');
       const [run, name] = context.args.words as [string, string | undefined];
       const kept = await client.request(m.jobKeep, { root: context.root, run, name });
-      context.answer(kept, [`${kept.config} has the job "${kept.job}". \`trainstash run ${kept.job}\` starts it.`]);
+      context.answer(kept, [
+        `Added the job "${kept.job}" to ${kept.config}. \`trainstash run ${kept.job}\` starts it.`,
+      ]);
       return 0;
     },
   },
   rm: {
-    summary: 'move a run or checkpoint to the trash; --undo brings it back',
+    summary: 'move a run or checkpoint to the trash; --undo restores it',
     usage: 'RUN|CHECKPOINT [--undo]',
     options: { undo: { type: 'boolean' } },
     words: [1, 1],
@@ -81,14 +83,14 @@ export const projectCommands: Record<string, Command> = {
       const what = `${safe(name!)}${several ? ` and ${counted(checkpoints.length, 'checkpoint')}` : ''}`;
       context.answer(result, [
         undo
-          ? `${what} ${several ? 'are' : 'is'} back.`
-          : `${what} (${bytes(result.bytes)}) ${several ? 'are' : 'is'} in the trash for ${m.TRASH_DAYS} days; \`trainstash rm ${target} --undo\` brings ${several ? 'them' : 'it'} back.`,
+          ? `${what} ${several ? 'are' : 'is'} restored.`
+          : `${what} (${bytes(result.bytes)}) ${several ? 'are' : 'is'} in the trash for ${m.TRASH_DAYS} days; \`trainstash rm ${target} --undo\` restores ${several ? 'them' : 'it'}.`,
       ]);
       return 0;
     },
   },
   gc: {
-    summary: 'delete what is expired and give space back; --pack: smaller, now',
+    summary: 'delete expired checkpoints and free disk space',
     usage: '[--empty-trash [--yes]] [--pack] | --why [RUN]',
     options: {
       'empty-trash': { type: 'boolean' },
@@ -114,20 +116,20 @@ export const projectCommands: Record<string, Command> = {
         ? await requestTask(client, m.storePack, { root: context.root }, 'Packing')
         : null;
       context.answer({ ...result, ...packed }, [
-        `${counted(result.removedCheckpoints, 'checkpoint')} and ${counted(result.removedChunks, 'chunk')} deleted, ${bytes(result.returnedBytes)} given back.`,
+        `${counted(result.removedCheckpoints, 'checkpoint')} and ${counted(result.removedChunks, 'chunk')} deleted, ${bytes(result.returnedBytes)} freed.`,
         ...(packed ? [`Checkpoints take ${bytes(packed.savedBytes)} less than before.`] : []),
-        ...(packed?.noRoom ? ['Not all could be packed: less than 512 MB are free on this disk.'] : []),
+        ...(packed?.noRoom ? ['Some checkpoints were not packed: less than 512 MB are free on this disk.'] : []),
       ]);
       return 0;
     },
   },
   fsck: {
-    summary: 'read and check everything; --rebuild makes the catalog anew',
+    summary: 'read and verify the whole store; --rebuild rebuilds the catalog',
     usage: '[--rebuild]',
     options: { rebuild: { type: 'boolean' } },
     words: [0, 0],
     async run(context) {
-      // A store that cannot be opened is looked at all the same.
+      // A store that cannot be opened is checked too.
       const client = await context.client();
       const report = await client.request(m.storeFsck, { root: context.root, rebuild: context.args.flag('rebuild') });
       context.answer(report, fsckLines(report));
@@ -135,7 +137,7 @@ export const projectCommands: Record<string, Command> = {
     },
   },
   where: {
-    summary: 'where the store is, and how large',
+    summary: 'show where the store is and how large it is',
     usage: '',
     options: {},
     words: [0, 0],
@@ -145,7 +147,7 @@ export const projectCommands: Record<string, Command> = {
       const advice = [...project.advice, ...hookAdvice(context.root, project)];
       context.answer({ project, usage }, [
         field('project', project.root),
-        field('store', `${project.store}${project.madeElsewhere ? ' (made elsewhere: only looked at)' : ''}`),
+        field('store', `${project.store}${project.madeElsewhere ? ' (made elsewhere: read-only)' : ''}`),
         ...usageLines(usage),
         ...advice.map((text) => paint('yellow', `! ${text}`)),
       ]);
@@ -153,7 +155,7 @@ export const projectCommands: Record<string, Command> = {
     },
   },
   eject: {
-    summary: 'write all checkpoints as plain files, and delete the store',
+    summary: 'write all checkpoints as plain files and delete the store',
     usage: '[--to FOLDER] [--yes] [--trust]',
     options: { to: { type: 'string' }, yes: { type: 'boolean', short: 'y' }, ...TRUST_OPTION },
     words: [0, 0],
@@ -165,7 +167,7 @@ export const projectCommands: Record<string, Command> = {
         !context.args.flag('yes') &&
         !(await ask(context, `Write all checkpoints to ${directory} and delete ${project.store}?`))
       ) {
-        printError('Nothing was changed. --yes does it without asking.\n');
+        printError('Nothing was changed. --yes skips the question.\n');
         return 1;
       }
       const result = await client.request(m.storeEject, { root: context.root, directory });
@@ -176,7 +178,7 @@ export const projectCommands: Record<string, Command> = {
     },
   },
   daemon: {
-    summary: 'status, stop or logs of the background process',
+    summary: 'show the status or the log of the daemon, or stop it',
     usage: 'status|stop|logs',
     options: {},
     words: [1, 1],
@@ -184,7 +186,7 @@ export const projectCommands: Record<string, Command> = {
   },
 };
 
-/** Whoever deletes for good is told what, and asked. */
+/** Shows what emptying the trash deletes for good, and asks. */
 async function mayEmptyTrash(context: Context): Promise<boolean> {
   if (context.args.flag('yes')) return true;
   const client = await context.project();
@@ -195,7 +197,7 @@ async function mayEmptyTrash(context: Context): Promise<boolean> {
     for (const line of lost.flatMap((text) => wrapped(safe(text), context.width - 2))) context.write(`  ${line}\n`);
   }
   if (await ask(context, 'Delete it? This cannot be undone.')) return true;
-  printError('Nothing was deleted. --yes deletes without asking.\n');
+  printError('Nothing was deleted. --yes skips the question.\n');
   return false;
 }
 
@@ -218,7 +220,7 @@ async function daemonCommand(context: Context): Promise<number> {
     await client.closed;
     context.answer({ running: false, live }, [
       live > 0
-        ? `Stopped. ${counted(live, 'training goes', 'trainings go')} on without it; the next command takes ${live === 1 ? 'it' : 'them'} over again.`
+        ? `Stopped. ${counted(live, 'training continues', 'trainings continue')} without it; the next command starts a daemon that takes ${live === 1 ? 'it' : 'them'} over.`
         : 'Stopped.',
     ]);
     return 0;

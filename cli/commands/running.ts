@@ -73,7 +73,7 @@ export const runningCommands: Record<string, Command> = {
     },
   },
   resume: {
-    summary: 'go on with a run from a checkpoint',
+    summary: 'continue a run from a checkpoint',
     usage:
       '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--trust] [--detach] [--queue] [-- COMMAND…]',
     takesCommand: true,
@@ -90,7 +90,7 @@ export const runningCommands: Record<string, Command> = {
     },
   },
   fork: {
-    summary: 'start a new run from a checkpoint of another',
+    summary: 'start a new run from a checkpoint of another run',
     usage: 'RUN[@STEP] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--trust] [--detach]',
     options: RESUME_OPTIONS,
     words: [1, 1],
@@ -101,14 +101,14 @@ export const runningCommands: Record<string, Command> = {
     },
   },
   pause: {
-    summary: 'save and end a run, to be resumed later',
+    summary: 'save and end a run, to resume it later',
     usage: '[RUN] [--yes] [--detach]',
     options: { detach: { type: 'boolean', short: 'd' }, yes: { type: 'boolean', short: 'y' } },
     words: [0, 1],
     run: (context) => endRun(context, m.runPause, { accept: context.args.flag('yes') }),
   },
   attach: {
-    summary: 'take part in the terminal of a running command',
+    summary: 'attach to the terminal of a running command',
     usage: '[RUN]',
     options: {},
     words: [0, 1],
@@ -119,7 +119,7 @@ export const runningCommands: Record<string, Command> = {
       const run = await context.runOrDefault(context.args.words[0]);
       const end = await attach(client, context.root, run, printRaw);
       const { run: shown } = await client.request(m.runShow, { root: context.root, run });
-      const after = end === 'left' ? 'goes on' : shown.status;
+      const after = end === 'left' ? 'continues' : shown.status;
       context.write(
         `${safe(shown.name)} ${after}${end === 'ended' && shown.reason ? `: ${safe(shown.reason)}` : ''}.\n`,
       );
@@ -127,14 +127,14 @@ export const runningCommands: Record<string, Command> = {
     },
   },
   stop: {
-    summary: 'save and end a run for good; --force kills one that hangs',
+    summary: 'save and end a run; --force kills one that hangs',
     usage: '[RUN] [--force] [--detach]',
     options: { force: { type: 'boolean' }, detach: { type: 'boolean', short: 'd' } },
     words: [0, 1],
     run: (context) => endRun(context, m.runStop, { force: context.args.flag('force') }),
   },
   checkpoint: {
-    summary: 'take a checkpoint of a running run now',
+    summary: 'take a checkpoint of a live run now',
     usage: '[RUN] [--tag NAME]',
     options: { tag: { type: 'string' } },
     words: [0, 1],
@@ -147,7 +147,7 @@ export const runningCommands: Record<string, Command> = {
         tag: context.args.text('tag'),
       });
       context.answer(checkpoint, [
-        `Checkpoint ${checkpoint.id} of step ${integer(checkpoint.step)} is stored (${bytes(checkpoint.bytes)}).`,
+        `Checkpoint ${checkpoint.id} at step ${integer(checkpoint.step)} is stored (${bytes(checkpoint.bytes)}).`,
       ]);
       return 0;
     },
@@ -162,7 +162,7 @@ async function endRun(context: Context, message: typeof m.runPause | typeof m.ru
   try {
     state = await request({});
   } catch (error) {
-    // What a pause loses was said: a person may want it all the same.
+    // The user has been told what the pause loses and may want it anyway.
     if (!isError(error, 'pauseLoses') || !(await confirmLoss(context, error))) throw error;
     state = await request({ accept: true });
   }
@@ -176,7 +176,7 @@ async function endRun(context: Context, message: typeof m.runPause | typeof m.ru
       until: ({ status }) => !LIVE_STATUSES.includes(status),
     });
   }
-  const at = state.lastCheckpoint ? ` Its newest checkpoint is of step ${integer(state.lastCheckpoint.step)}.` : '';
+  const at = state.lastCheckpoint ? ` Its newest checkpoint is at step ${integer(state.lastCheckpoint.step)}.` : '';
   context.answer(state, [
     `${safe(state.name)} is ${state.status}${state.reason ? ` (${safe(state.reason)})` : ''}.${at}`,
   ]);
@@ -195,7 +195,7 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
   context.write(
     `${verb} ${paint('bold', safe(run.name))}${run.label ? ` · ${safe(run.label)}` : ''}. Ctrl-C leaves it running.\n`,
   );
-  // Once chosen, a run keeps its back end.
+  // The backend is chosen once; a run keeps it.
   if (run.backendReason && run.sessions === 1)
     for (const line of wrapped(`On ${run.backend}: ${safe(run.backendReason)}.`, context.width))
       context.write(`${paint('dim', line)}\n`);
@@ -212,32 +212,32 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
 
 function afterQueueing(context: Context, run: Run): number {
   context.answer(run, [
-    `Queued ${safe(run.name)}. It starts by itself at its turn, if its code is then what it is now.`,
-    `  \`trainstash ls\` says what it waits for, \`trainstash stop ${hint(run)}\` drops it.`,
+    `Queued ${safe(run.name)}. It starts automatically when its turn comes, provided that its code is in the tree then.`,
+    `  \`trainstash ls\` shows what it waits for; \`trainstash stop ${hint(run)}\` removes it from the queue.`,
   ]);
   return 0;
 }
 
-/** Nobody resumes a script that is only started once more. */
+/** Describes a resume. A script that is only started again is not said to be resumed. */
 function resumedAs({ startsAnew }: Run, checkpoint: Checkpoint | null): string {
   if (!checkpoint) return 'Started again from the beginning:';
   const step = `step ${integer(checkpoint.step)}`;
   return startsAnew ? `Started again from the beginning, with the files of ${step} in place:` : `Resumed from ${step}:`;
 }
 
-/** A command's own output is what there is to see, and beside it what we have to say of its files. */
+/** Shows a command's own output, and the notices about its files. */
 async function afterCommand(context: Context, client: Client, run: Run): Promise<number> {
   const { root } = context;
   const said = new Set<string>();
   const say = (notice: Notice) => {
-    // Those of earlier sessions have been said then.
+    // Notices of earlier sessions were shown then.
     const isOld = notice.at < performance.timeOrigin;
     if (isOld || said.has(keyOf(notice)) || notice.level === 'info') return;
     said.add(keyOf(notice));
     printError(`${paint('yellow', '!')} ${safe(notice.text)}\n`);
   };
   client.on(m.noticeRaised, (raised) => void (raised.run === run.id && say(raised.notice)));
-  // In a terminal its bars move as they do by hand.
+  // In a terminal, progress bars move as if the script were started by hand.
   const session = run.session ?? undefined;
   const options = {
     session,
@@ -259,7 +259,7 @@ function keyOf({ at, code, text }: Notice): string {
 
 function sayEnd(context: Context, ended: Run): number {
   if (LIVE_STATUSES.includes(ended.status)) {
-    context.write(`${safe(ended.name)} goes on. \`trainstash pause ${hint(ended)}\` pauses it.\n`);
+    context.write(`${safe(ended.name)} continues. \`trainstash pause ${hint(ended)}\` pauses it.\n`);
     return 0;
   }
   const seconds = ((ended.endedAt ?? Date.now()) - (ended.startedAt ?? ended.createdAt)) / 1000;
@@ -294,7 +294,7 @@ function startOptions(context: Context) {
 
 function resumeOptions(context: Context) {
   const { args } = context;
-  // As everywhere else: `3@1200`.
+  // The spelling of all other commands: `3@1200`.
   const [, named, at] = /^(.+)@([^@]+)$/.exec(args.words[0] ?? '') ?? [];
   if (at && args.text('from')) throw new UsageError(`Give ${args.words[0]} or --from, not both.`);
   return {
@@ -312,16 +312,16 @@ function resumeOptions(context: Context) {
 async function confirm(context: Context, differences: readonly PreflightDifference[]): Promise<boolean> {
   if (!context.isTerminal || context.json) return false;
   for (const line of differenceLines(differences)) context.write(`${line}\n`);
-  return ask(context, 'Resume all the same?');
+  return ask(context, 'Resume anyway?');
 }
 
 function refused(context: Context, run: Run, differences: PreflightDifference[]): number {
   if (context.json) printJson({ error: { code: 'preflightDiffers', data: { differences } } });
   else {
     const [verb, since] = run.status === 'queued' ? ['started', 'it was queued'] : ['resumed', 'its checkpoint'];
-    printError(`${safe(run.name)} was not ${verb}. Since ${since} something has changed:\n`);
+    printError(`${safe(run.name)} was not ${verb}. These things have changed since ${since}:\n`);
     for (const line of differenceLines(differences)) printError(`${line}\n`);
-    printError('Nothing was started. --yes resumes all the same; --current NAME takes the new value of a param.\n');
+    printError('Nothing was started. --yes resumes anyway; --current NAME uses the current value of a param.\n');
   }
   return 3;
 }
@@ -332,7 +332,7 @@ function differenceLines(differences: readonly PreflightDifference[]): string[] 
   );
 }
 
-/** The trainer does everything itself; a daemon takes the run over when one is started later. */
+/** Runs without a daemon: the trainer does everything itself. A daemon that is started later takes the run over. */
 function runWithoutDaemon(context: Context, params: object): number {
   const { args, dist, root } = context;
   const request = JSON.stringify({

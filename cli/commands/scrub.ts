@@ -1,4 +1,4 @@
-/** Takes secrets out of what older versions have written. */
+/** Removes secrets from files that older versions have written. */
 import * as m from '../../protocol/messages.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
@@ -9,10 +9,10 @@ import { ask } from '../terminal.ts';
 
 const SHOWN = 40;
 const RENEW =
-  'Masking hides them on this disk alone: copies and backups may have them still. Renew each at its service.';
+  'They are masked on this disk only: copies and backups may still contain them. Revoke and renew each secret.';
 
 const LOGS =
-  'With --logs they are masked in what scripts have printed as well. Say it now: afterwards nobody knows what to look for there.';
+  '--logs also masks them in the output of scripts. Decide now: once they are masked, nothing is left to search the logs for.';
 
 export const scrubCommands: Record<string, Command> = {
   scrub: {
@@ -41,7 +41,7 @@ export const scrubCommands: Record<string, Command> = {
       const masked = await client.request(m.storeScrub, { ...params, apply: true });
       context.answer(masked, [
         ...(isSure ? findingLines(masked) : []),
-        paint('green', `✔ Masked. Checkpoints, their digests and files are what they were.`),
+        paint('green', `✔ Masked. Checkpoints, their digests and their files are unchanged.`),
         ...warnings(masked, context.width),
         ...wrapped(RENEW, context.width),
       ]);
@@ -59,10 +59,10 @@ function findingLines({ findings, more }: m.ScrubReport): string[] {
 function warnings({ live, inside, unreadable, remaining }: m.ScrubReport, width: number): string[] {
   const texts = [
     live.length > 0
-      ? `${safe(live.join(', '))} ${live.length === 1 ? 'is' : 'are'} live: what belongs to live runs was left alone. Run this again when they have ended.`
+      ? `${safe(live.join(', '))} ${live.length === 1 ? 'is' : 'are'} live: the records of live runs were left alone. Run this again when they have ended.`
       : '',
     inside.length > 0
-      ? `${counted(inside.length, 'checkpoint has', 'checkpoints have')} such params inside of their own files, which never change: ${inside.slice(0, 5).join(', ')}${inside.length > 5 ? ', …' : ''}. \`trainstash rm\` and \`gc --empty-trash\` delete a checkpoint.`
+      ? `${counted(inside.length, 'checkpoint has', 'checkpoints have')} such params inside their own files, which never change: ${inside.slice(0, 5).join(', ')}${inside.length > 5 ? ', …' : ''}. \`trainstash rm\` and \`gc --empty-trash\` delete a checkpoint.`
       : '',
     unreadable.length > 0 ? `${safe(unreadable.join(', '))} cannot be opened; delete what you do not need.` : '',
     remaining.length > 0 ? `A secret is still in ${safe(remaining.join(', '))}.` : '',

@@ -1,4 +1,4 @@
-/** What an agent may start: so many runs, and so many hours of them. */
+/** Limits what an agent may start: a number of runs, and a number of hours of training. */
 import { TrainstashError } from '../../protocol/errors.ts';
 import { counted } from '../../protocol/words.ts';
 
@@ -6,7 +6,7 @@ const HOUR_MS = 3_600_000;
 
 export interface BudgetLimits {
   runs: number;
-  /** Null: as long as they take. */
+  /** Null: no limit. */
   hours: number | null;
 }
 
@@ -14,22 +14,22 @@ export class Budget {
   readonly #limits: BudgetLimits;
   readonly #started = new Map<string, number>();
   #used = 0;
-  /** Milliseconds of runs that have ended. */
+  /** Total time of runs that have ended, in milliseconds. */
   #spent = 0;
 
   constructor(limits: BudgetLimits) {
     this.#limits = limits;
   }
 
-  /** Of the runs that were started through it and may still be live. */
+  /** Ids of the runs that were started through this budget and may still be live. */
   get runs(): string[] {
     return [...this.#started.keys()];
   }
 
-  /** Has `start` start a run, if there is one left. Rejects with `budgetSpent`; what did not start is given back. */
+  /** Starts a run by `start` if the budget allows one more. Rejects with `budgetSpent`; a failed start is not counted. */
   async spend<T extends { id: string }>(start: () => Promise<T>): Promise<T> {
     this.check(Date.now());
-    // Before it is waited for: calls come side by side.
+    // Counted before waiting: calls may run concurrently.
     this.#used++;
     try {
       const run = await start();
@@ -55,13 +55,13 @@ export class Budget {
     return this.#spent + running >= hours * HOUR_MS;
   }
 
-  /** Throws `budgetSpent` when nothing may be started any more. */
+  /** Throws `budgetSpent` if nothing more may be started. */
   check(now: number): void {
     const { runs, hours } = this.#limits;
     const spent = (what: string, option: string) =>
       new TrainstashError(
         'budgetSpent',
-        `Nothing was started: ${what}. Whoever started \`trainstash mcp\` can allow more with ${option}.`,
+        `Nothing was started: ${what}. The person who starts \`trainstash mcp\` can allow more with ${option}.`,
         { runs, hours },
       );
     if (this.#used >= runs)
@@ -71,7 +71,7 @@ export class Budget {
       );
     if (this.isOver(now))
       throw spent(
-        `the ${hours} ${hours === 1 ? 'hour' : 'hours'} of training that this session may use are over`,
+        `the ${hours} ${hours === 1 ? 'hour' : 'hours'} of training that this session may use are used up`,
         '--max-hours',
       );
   }

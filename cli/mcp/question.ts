@@ -1,6 +1,6 @@
 /**
- * Words the question that a person answers before an agent may act. The agent chooses names and params: each stands in quotes on a line of
- * ours, shortened, with nothing in it that could look like another line, a link, or an answer.
+ * Words the question that a person answers before an agent may act. The agent chooses names and params. Each of them is quoted on a
+ * line of its own and shortened, and contains nothing that could look like another line, a link, or an answer.
  */
 import type { PreflightDifference } from '../../protocol/errors.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
@@ -10,7 +10,7 @@ import { counted, integer } from '../../protocol/words.ts';
 const MOST_CHARACTERS = 160;
 const MOST_ENTRIES = 12;
 
-/** Characters that a client may draw as markup, or that would end the quotes, and their harmless likes. */
+/** Characters that a client may render as markup, or that would end the quotes, with harmless replacements. */
 const MARKUP: Readonly<Record<string, string>> = {
   '"': "'",
   '`': "'",
@@ -34,7 +34,7 @@ export function startQuestion(job: { name: string; what: string }, root: string,
 }
 
 export function pauseQuestion(run: { name: string }, root: string): string {
-  // Its step goes on while the person reads.
+  // The step is left out: it changes while the person reads.
   return [`Pause the run ${quoted(run.name)}?`, `Folder: ${quoted(root)}`].join('\n');
 }
 
@@ -49,7 +49,7 @@ export function continueQuestion(
     differences,
   }: {
     name: string;
-    /** The command. */
+    /** Command of the run. */
     what: string;
     step: number;
     root: string;
@@ -68,8 +68,8 @@ export function continueQuestion(
     `${verb} the run ${quoted(name)} from step ${integer(step)}?`,
     ...facts(what, root),
     ...paramLines(set),
-    ...(others.length > 0 ? ['Not as it was at that checkpoint:', ...others] : []),
-    ...(more > 0 ? [`- and ${counted(more, 'more thing')}`] : []),
+    ...(others.length > 0 ? ['Changes since that checkpoint:', ...others] : []),
+    ...(more > 0 ? [`- and ${counted(more, 'more change')}`] : []),
   ].join('\n');
 }
 

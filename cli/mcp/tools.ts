@@ -1,4 +1,4 @@
-/** What agents can do with a project: look at everything, and, when a person agrees, start, pause, resume and fork. */
+/** Tools for agents: they can look at everything, and, with a person's consent, start, pause, resume and fork runs. */
 import {
   acceptedContent,
   type CallToolResult,
@@ -20,13 +20,13 @@ import type { Budget } from './budget.ts';
 import { continueQuestion, pauseQuestion, startQuestion } from './question.ts';
 
 export interface ToolContext {
-  /** The only project that can be acted on. */
+  /** The only project that the tools can act on. */
   root: string;
-  /** `run`: a person has agreed that something of the project is started. */
+  /** Connects to the daemon. `run`: a person has agreed to start something of the project. */
   client(purpose?: 'look' | 'run'): Promise<Client>;
   environment(): Record<string, string>;
   budget: Budget;
-  /** A person has said beforehand that nobody needs to be asked. */
+  /** True if a person has allowed everything in advance. */
   allowAll: boolean;
   version: string;
 }
@@ -53,7 +53,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
   server.registerTool(
     'list_runs',
     {
-      description: 'Training runs of this project, the newest first, with params, metrics and where they stand',
+      description: 'Training runs of this project, the newest first, with params, metrics and status',
       inputSchema: z.object({
         branch: z.string().optional().describe('Only those of this git branch'),
         limit: z.number().int().min(1).max(MAX_RUNS).optional(),
@@ -101,7 +101,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
   server.registerTool(
     'read_metrics',
     {
-      description: `Curves of a run, thinned to at most ${MAX_POINTS} points each; a fork’s begin with its parent’s. What JSON has no number for is a text: "NaN", "Infinity", "-Infinity", "-0"`,
+      description: `Curves of a run, reduced to at most ${MAX_POINTS} points each; those of a fork begin with its parent’s. Values that JSON cannot express are strings: "NaN", "Infinity", "-Infinity", "-0"`,
       inputSchema: z.object({
         run,
         names: z.array(z.string()).optional().describe('Only these metrics'),
@@ -122,7 +122,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
     'diff',
     {
       description:
-        'What is different between runs or checkpoints: params, metrics, code with its lines, environment, data, lineage; with weights, also tensor by tensor',
+        'Differences between runs or checkpoints: params, metrics, code line by line, environment, data, lineage; with `weights`, also tensor by tensor',
       inputSchema: z.object({
         sides: z
           .array(z.string())
@@ -146,7 +146,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
   server.registerTool(
     'read_log',
     {
-      description: 'The end of what a run has printed',
+      description: "The end of a run's output",
       inputSchema: z.object({ run, bytes: z.number().int().min(1).max(MAX_LOG_BYTES).optional() }),
       annotations: READS,
     },
@@ -177,7 +177,7 @@ function registerActing(server: McpServer, context: ToolContext): void {
       annotations: CHANGES,
     },
     async ({ job, params: given, seed }, call) => {
-      // Nobody is asked about what there is not.
+      // Errors come first: nobody is asked about a job that does not exist.
       const look = await attempt(async () => {
         budget.check(Date.now());
         return startQuestion(await jobOf(context, job), root, given ?? {});
@@ -193,7 +193,8 @@ function registerActing(server: McpServer, context: ToolContext): void {
   server.registerTool(
     'pause_run',
     {
-      description: 'Save a live run at its next step and end its process; resume_run goes on. A person is asked first.',
+      description:
+        'Save a live run at its next step and end its process; resume_run continues it. A person is asked first.',
       inputSchema: z.object({ run }),
       annotations: CHANGES,
     },
@@ -220,7 +221,7 @@ function registerActing(server: McpServer, context: ToolContext): void {
         description:
           verb === 'Fork'
             ? 'Start a new run from a checkpoint of another. A person is asked first.'
-            : 'Go on with a run from a checkpoint, by default its newest. A person is asked first, and told what is not as it was then.',
+            : 'Continue a run from a checkpoint, by default its newest. A person is asked first and sees what has changed since.',
         inputSchema: z.object(from),
         annotations: CHANGES,
       },
@@ -257,7 +258,7 @@ function registerActing(server: McpServer, context: ToolContext): void {
     );
 }
 
-/** Throws `jobUnknown`. */
+/** Finds a job. Throws `jobUnknown`. */
 async function jobOf({ root, client }: ToolContext, name: string): Promise<m.JobSummary> {
   const { jobs } = await (await client()).request(m.projectJobs, { root });
   const job = jobs.find((each) => each.name === name);
@@ -265,17 +266,17 @@ async function jobOf({ root, client }: ToolContext, name: string): Promise<m.Job
   const known = jobs.map((each) => each.name);
   throw new TrainstashError(
     'jobUnknown',
-    `There is no job ${JSON.stringify(name)}. ${known.length > 0 ? `Known jobs: ${known.join(', ')}.` : 'trainstash.json names none.'} Nobody was asked, and nothing was started.`,
+    `There is no job ${JSON.stringify(name)}. ${known.length > 0 ? `Known jobs: ${known.join(', ')}.` : 'trainstash.json names none.'} Nothing was started.`,
     { job: name, known },
   );
 }
 
-const CONFIRMATION = z.object({ go: z.boolean().describe('Do it') });
+const CONFIRMATION = z.object({ go: z.boolean().describe('Yes, do it') });
 
-/** The questions that a person was asked and has not answered yet: a yes holds for what was shown, and only once. */
+/** Questions that were asked and are not answered yet: a yes holds only for the question shown, and only once. */
 const asked = new WeakMap<ToolContext, Set<string>>();
 
-/** Asks a person through the client; where that cannot ask, nothing is done unless somebody allowed it beforehand. */
+/** Asks a person through the client. If the client cannot ask, nothing is done unless it was allowed in advance. */
 async function confirmed(
   context: ToolContext,
   server: McpServer,
@@ -290,7 +291,7 @@ async function confirmed(
     if (response?.confirm === undefined) {
       if (!server.server.getClientCapabilities()?.elicitation)
         return failed(
-          'Nothing was done: this client cannot ask a person. Whoever starts `trainstash mcp` can allow it with --yes.',
+          'Nothing was done: this client cannot ask a person. The person who starts `trainstash mcp` can allow it with --yes.',
         );
       open.add(words);
       return inputRequired({
@@ -299,8 +300,11 @@ async function confirmed(
     }
     const wasAsked = open.delete(words);
     if (acceptedContent(response, 'confirm', CONFIRMATION)?.go !== true)
-      return failed('Nothing was done: the person said no.');
-    if (!wasAsked) return failed('Nothing was done: it is not what the person was asked. Ask again with another call.');
+      return failed('Nothing was done: the person declined.');
+    if (!wasAsked)
+      return failed(
+        'Nothing was done: the call differs from the question that the person answered. Call the tool again to ask anew.',
+      );
   }
   return answered(async () => act(await context.client('run')));
 }
@@ -308,13 +312,13 @@ async function confirmed(
 async function answered(work: () => Promise<unknown>): Promise<CallToolResult> {
   const done = await attempt(work);
   if ('error' in done) return done.error;
-  // What older versions wrote, and what scripts print, may hold secrets and what a terminal obeys.
+  // Records of older versions and output of scripts may contain secrets and control characters.
   const value = maskParams({ answer: done.value as never }).answer;
   const text = typeof value === 'string' ? value : visibleJson(JSON.stringify(value));
   return { content: [{ type: 'text', text }] };
 }
 
-/** What goes wrong is told to the agent, which can do better; only bugs are errors of the protocol. */
+/** Reports failures to the agent, which can react to them; only bugs become errors of the protocol. */
 async function attempt<T>(work: () => Promise<T>): Promise<{ value: T } | { error: CallToolResult }> {
   try {
     return { value: await work() };

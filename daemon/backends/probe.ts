@@ -1,7 +1,7 @@
 /** Tries a backend in a separate process, which contains a driver that hangs or crashes. */
 import { spawn } from 'node:child_process';
 import * as v from 'valibot';
-import { forTests, trainingEnvironment } from '../sessions/launch.ts';
+import { testVariables, trainingEnvironment } from '../sessions/launch.ts';
 import type { Candidate } from './candidates.ts';
 
 export interface Probe {
@@ -68,7 +68,7 @@ function probeEnvironment({ environment }: Probe): Record<string, string> {
   return {
     ...trainingEnvironment(environment),
     ...(process.versions.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
-    ...forTests(),
+    ...testVariables(),
   };
 }
 

@@ -1,4 +1,4 @@
-/** Two checkpoints tensor by tensor. Reads what is not known to be equal, once, in pieces. */
+/** Compares two checkpoints tensor by tensor. Reads tensors that are not known to be equal once, in pieces. */
 import type { TensorDiff, TensorNumbers, TensorPart, WeightsDiff } from '../../protocol/diff.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { elementBytes } from '../formats/dtypes.ts';
@@ -10,7 +10,7 @@ import { Difference } from './difference.ts';
 import { type NameMapping, pairNames, partOf } from './names.ts';
 import { expectAll, identityOf, readRows, readStored, type StoredTensor } from './stored-tensors.ts';
 
-/** An answer must fit a message. */
+/** Limits that keep an answer within a message. */
 const MAX_TENSORS = 1_000;
 const MAX_TENSOR_CHARACTERS = 600_000;
 const MAX_NAMES = 200;
@@ -35,7 +35,7 @@ export function compareContents(
   const todo: { a: StoredTensor; b: StoredTensor }[] = [];
   for (const [i, j] of pairs) {
     const [a, b] = [ours[i]!, theirs[j]!];
-    // What is tied on both sides is compared by the name that it is tied to.
+    // Tensors that are tied on both sides are compared under the name that they are tied to.
     if (a.tiedTo !== null && b.tiedTo !== null) continue;
     if (a.shape.join() !== b.shape.join()) result.add(a, b, null);
     else if (!isReadable(a) || !isReadable(b)) result.unreadable(a, b);
@@ -53,14 +53,14 @@ export function compareContents(
     else if (difference.changed === 0 && a.dtype === b.dtype) result.equal(a, false);
     else result.add(a, b, difference);
   }
-  const alone = only.map((indices, side) => ({
+  const unpaired = only.map((indices, side) => ({
     names: indices.slice(0, MAX_NAMES).map((i) => shortName(sides[side]![i]!.name)),
     count: indices.length,
   }));
   return {
     ...result.summary(),
-    equal: result.allEqual && alone.every(({ count }) => count === 0),
-    only: alone,
+    equal: result.allEqual && unpaired.every(({ count }) => count === 0),
+    only: unpaired,
     notes: [...first.notes, ...second.notes, ...notes],
     readBytes: done,
   };
@@ -75,12 +75,12 @@ function nothingInCommon(...contents: [Content, Content]): TrainstashError {
   );
   return new TrainstashError(
     'nothingInCommon',
-    `The two checkpoints have no tensor in common: the first ${texts[0]}; the second ${texts[1]}. Where only the names differ, say how: --map OLD=NEW. Nothing was changed.`,
+    `The two checkpoints have no tensor in common: the first ${texts[0]}; the second ${texts[1]}. If only the names differ, map them: --map OLD=NEW. Nothing was changed.`,
     { names: names as [string[], string[]] },
   );
 }
 
-/** What a tensor is of, a view may repeat more often than could be gone through. */
+/** Limit on elements: a view may repeat a tensor's memory more often than could be read in any time. */
 const MAX_ELEMENTS = 2 ** 36;
 
 function isReadable({ dtype, shape, place }: StoredTensor): boolean {
@@ -93,9 +93,9 @@ function isKnownEqual(a: StoredTensor, b: StoredTensor): boolean {
   return identity !== null && identity === identityOf(b);
 }
 
-/** Null: their elements are no numbers. */
+/** Compares two tensors; null: their elements are not numbers. */
 function differenceOf(a: StoredTensor, b: StoredTensor, progress: (bytes: number) => void): Difference | null {
-  // Memory order is faster, and as good when it is the same on both sides.
+  // Memory order is faster, and gives the same result where both sides have the same one.
   const asStored = `${a.stride}` === `${b.stride}` && isDense(a.shape, a.stride);
   const read = asStored ? readStored : readRows;
   const [left, right] = [new Elements(a.dtype, read(a)), new Elements(b.dtype, read(b))];
@@ -113,7 +113,7 @@ function differenceOf(a: StoredTensor, b: StoredTensor, progress: (bytes: number
   return difference;
 }
 
-/** Pieces of any size, taken in pieces of another. */
+/** Cursor over pieces of any size, which takes pieces of another size. */
 class Elements {
   readonly #dtype: string;
   readonly #size: number;
@@ -127,7 +127,7 @@ class Elements {
     this.#pieces = pieces[Symbol.iterator]();
   }
 
-  /** 0: there are no more. */
+  /** Returns the number of elements in the current piece; 0: there are no more. */
   available(): number {
     while (this.#at === this.#piece.length) {
       const next = this.#pieces.next();
@@ -145,13 +145,13 @@ class Elements {
   }
 }
 
-/** From an index in memory order to one in row order. Strides of a dense tensor. */
+/** Converts an index in memory order to one in row order, for the strides of a dense tensor. */
 function rowOrder(stored: number, shape: readonly number[], stride: readonly number[]): number {
-  const place = placeOf(stored, shape, stride);
+  const place = positionOf(stored, shape, stride);
   return place.reduce((index, at, i) => index * shape[i]! + at, 0);
 }
 
-function placeOf(stored: number, shape: readonly number[], stride: readonly number[]): number[] {
+function positionOf(stored: number, shape: readonly number[], stride: readonly number[]): number[] {
   return shape.map((size, i) => (size === 1 ? 0 : Math.floor(stored / stride[i]!) % size));
 }
 
@@ -185,7 +185,7 @@ class Result {
     this.#tensors.push(describe(a, b, null));
   }
 
-  /** `difference` null: shapes differ. */
+  /** Adds a pair of tensors; `difference` null: their shapes differ. */
   add(a: StoredTensor, b: StoredTensor, difference: Difference | null): void {
     this.allEqual = false;
     if (difference === null) this.#counts.reshaped++;

@@ -6,25 +6,25 @@ import type { StoredFile, StoreReader } from './stored-file.ts';
 import { type StoredTensor, UnpackedFile } from './stored-tensors.ts';
 
 export interface Content {
-  /** In the order of the files. A name that several files have begins with the file's. */
+  /** Tensors in the order of the files. A name that occurs in several files gets the file's name as a prefix. */
   tensors: StoredTensor[];
-  /** They hold more than a model: an epoch, an optimizer. */
-  isBox: boolean;
-  /** Files that are none with tensors, or cannot be read, and why. */
+  /** True if the files hold more than a model, such as an epoch or an optimizer. */
+  hasMoreThanModel: boolean;
+  /** Files without tensors, or unreadable ones, with the reason. */
   notes: string[];
-  /** Files that hold tensors that are not among these. */
+  /** Files with tensors that are not in the list. */
   incomplete: string[];
   close(): void;
 }
 
-/** What was found out about a file. `unpacked`: what the tensors that say so are read from. */
+/** Structure of a file. `unpacked` is the file that unpacked tensors are read from. */
 export interface FoundStructure {
   structure: Structure;
   tensors: StructuredTensor[];
   unpacked: string;
 }
 
-/** Null: the file is none with tensors, or cannot be read; why is said in a note. */
+/** Finds a file's structure. Null: the file has no tensors, or cannot be read; a note gives the reason. */
 export type FindStructure = (file: StoredFile, note: (problem: string) => void) => Promise<FoundStructure | null>;
 
 interface Opened {
@@ -34,7 +34,7 @@ interface Opened {
   unpacked: UnpackedFile | null;
 }
 
-/** Throws `corrupted`. */
+/** Opens a checkpoint. Throws `corrupted`. */
 export async function openContent(
   reader: StoreReader,
   checkpoint: string,
@@ -58,8 +58,8 @@ export async function openContent(
     throw error;
   }
   return {
-    tensors: namedApart(opened),
-    isBox: opened.some(({ structure }) => isBox(structure)),
+    tensors: withUniqueNames(opened),
+    hasMoreThanModel: opened.some(({ structure }) => isBox(structure)),
     notes,
     incomplete: opened.flatMap(({ file, structure }) => (structure.isComplete ? [] : [file.name])),
     close,
@@ -76,14 +76,14 @@ function withSources(file: StoredFile, { structure, tensors, unpacked: path }: F
   return { file, structure, tensors: placed, unpacked };
 }
 
-function namedApart(opened: readonly Opened[]): StoredTensor[] {
+function withUniqueNames(opened: readonly Opened[]): StoredTensor[] {
   const seen = new Map<string, number>();
   for (const { tensors } of opened) for (const { name } of tensors) seen.set(name, (seen.get(name) ?? 0) + 1);
   const stems = opened.map(({ file }) => stem(file.name));
   return opened.flatMap(({ file, tensors }, i) => {
-    // Files of one checkpoint that differ in a number alone (ranks, shards) keep it.
-    const before = stems.indexOf(stems[i]!) === stems.lastIndexOf(stems[i]!) ? stems[i]! : withoutEnding(file.name);
-    const unique = (name: string) => (seen.get(name)! > 1 && opened.length > 1 ? `${before}.${name}` : name);
+    // Files of one checkpoint that differ only in a number (ranks, shards) keep it.
+    const prefix = stems.indexOf(stems[i]!) === stems.lastIndexOf(stems[i]!) ? stems[i]! : withoutEnding(file.name);
+    const unique = (name: string) => (seen.get(name)! > 1 && opened.length > 1 ? `${prefix}.${name}` : name);
     return tensors.map((tensor) => ({
       ...tensor,
       name: unique(tensor.name),
@@ -92,12 +92,18 @@ function namedApart(opened: readonly Opened[]): StoredTensor[] {
   });
 }
 
-/** A safetensors file says something of itself in any case; one of our trainer's holds a whole training. */
+/**
+ * Tells whether a file holds more than a model. A safetensors file always has metadata; one from the built-in trainer
+ * holds a whole training.
+ */
 function isBox({ format, hasValues, isTraining }: Structure): boolean {
   return format === 'safetensors' ? isTraining : hasValues;
 }
 
-/** Equal for the files of two checkpoints that play the same part: `model_epoch_12.pdparams` → `model_epoch`. */
+/**
+ * Returns a name that is equal for files with the same role in two checkpoints: `model_epoch_12.pdparams` →
+ * `model_epoch`.
+ */
 function stem(name: string): string {
   return withoutEnding(name).replaceAll(/[_\-.]?\d+/g, '');
 }

@@ -1,35 +1,37 @@
-/** The numbers of how two tensors differ, in one pass over both. */
+/** Computes numbers for the difference of two tensors, in one pass over both. */
 import type { Numbers } from '../formats/floats.ts';
 import { DIFFERENCE_KERNEL } from './difference-kernel.ts';
 
-/** Float32 elements that the kernel takes at once; of smaller ones it would cost more to ask it. */
+/**
+ * Number of float32 elements for one call of the kernel, and the number below which a call costs more than it saves.
+ */
 const BLOCK = 8_192;
 const SMALL = 512;
-/** Exponents of float64, as they are stored. */
+/** Exponents of float64 in their stored form. */
 const EXPONENTS = 2_048;
 const EXPONENT_BIAS = 1_023;
 
 export class Difference {
   elements = 0;
   changed = 0;
-  /** Of the pairs of finite numbers: squares and products are summed in float64. */
+  /** Sums over the pairs of finite numbers; squares and products are summed in float64. */
   squares: [number, number] = [0, 0];
   product = 0;
   squaredDifference = 0;
   largest = 0;
-  /** Index of the largest change in the order of the elements; -1: none is different. */
+  /** Index of the largest change in the order of the elements; -1: all are equal. */
   largestAt = -1;
   nan: [number, number] = [0, 0];
   infinite: [number, number] = [0, 0];
-  /** By the exponent of the difference, without those of 0. */
+  /** Counts by the exponent of the difference, without differences of 0. */
   readonly #counts = new Float64Array(EXPONENTS);
 
-  /** How many differences have a size of [2^e, 2^(e+1)), ascending, without those of 0. */
+  /** Returns the number of differences with a size in [2^e, 2^(e+1)), ascending, without those of 0. */
   histogram(): { e: number; count: number }[] {
     return [...this.#counts].flatMap((count, i) => (count > 0 ? [{ e: i - EXPONENT_BIAS, count }] : []));
   }
 
-  /** Equal lengths. */
+  /** Adds two arrays of equal length. */
   add(a: Numbers, b: Numbers): void {
     if (a instanceof Float32Array && b instanceof Float32Array && a.length >= SMALL) this.#addSingles(a, b);
     else this.#addCarefully(a, b);
@@ -46,7 +48,7 @@ export class Difference {
     counts.fill(0);
   }
 
-  /** False, with nothing added, when there is a NaN or an infinity among them. */
+  /** Adds a block with the kernel. Returns false, and adds nothing, if it contains a NaN or an infinity. */
   #addFinite(a: Float32Array, b: Float32Array): boolean {
     const length = (a.length + 3) & ~3;
     blockA.set(a);
@@ -55,7 +57,7 @@ export class Difference {
     blockB.fill(0, b.length, length);
     const changed = kernel.sums(4 * length);
     const [aa, bb, ab, dd, largest] = results as unknown as [number, number, number, number, number];
-    // Squares of float32 are far from float64's end, so that only a NaN or an infinity can make this so.
+    // Squares of float32 are far below float64's maximum, so only a NaN or an infinity can make this sum infinite.
     if (!Number.isFinite(aa + bb)) {
       kernel.uncount(4 * length);
       return false;
@@ -127,7 +129,9 @@ const blockB = new Float32Array(kernel.memory.buffer, 131_072, BLOCK);
 const one = new Float64Array(1);
 const halves = new Uint32Array(one.buffer);
 
-/** Of a number above 0, as float64 stores it. A logarithm would round up just below a power of two. */
+/**
+ * Returns the exponent of a number above 0, as float64 stores it. A logarithm would round up just below a power of two.
+ */
 function exponentOf(size: number): number {
   one[0] = size;
   return halves[1]! >>> 20;

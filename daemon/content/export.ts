@@ -1,4 +1,4 @@
-/** Writes the tensors of a stored checkpoint, or its files as they are, somewhere else. */
+/** Writes the tensors of a stored checkpoint, or its original files, to another place. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { inside } from '../../base/inside.ts';
@@ -12,17 +12,20 @@ import { writeStateDict } from '../formats/writers/torch.ts';
 import type { Content } from './content.ts';
 import { OutFile } from './out-file.ts';
 import type { ExportedFile, ExportTensorsRequest } from './requests.ts';
-import { checkRoom, checkSize } from './room.ts';
+import { checkFreeSpace, checkSize } from './room.ts';
 import type { StoredFile } from './stored-file.ts';
 import { expectAll, readRows } from './stored-tensors.ts';
 import { chooseWeights } from './weights.ts';
 
-/** Beside the bundle of this thread. */
+/** Bundle of the hash thread, next to that of this thread. */
 const HASH_THREAD = new URL('./hash-thread.js', import.meta.url);
 
 type Progress = (done: number, total: number) => void;
 
-/** Throws `formatUnavailable` when it has nothing that the format could hold, `outputUnusable`. Leaves nothing behind then. */
+/**
+ * Writes tensors. Throws `formatUnavailable` when the checkpoint has nothing that the format can hold, or
+ * `outputUnusable`; then it leaves nothing behind.
+ */
 export async function exportTensors(
   content: Content,
   { format, full, strip, path, metadata }: Omit<ExportTensorsRequest, 'do' | 'checkpoint'>,
@@ -30,10 +33,10 @@ export async function exportTensors(
 ): Promise<{ files: ExportedFile[]; notes: string[] }> {
   const { tensors: chosen, stripped } = full
     ? { tensors: content.tensors.map((tensor) => ({ tensor, name: tensor.name })), stripped: '' }
-    : chooseWeights(content.tensors, content.isBox, strip);
+    : chooseWeights(content.tensors, content.hasMoreThanModel, strip);
   if (chosen.length === 0) throw nothingToWrite(content, format, full);
   if (content.incomplete.length > 0)
-    throw unavailable(format, `${content.incomplete.join(', ')} holds more tensors than could be listed`);
+    throw unavailable(format, `${content.incomplete.join(', ')} has more tensors than could be listed`);
   const seen = new Set<string>();
   for (const { name } of chosen) {
     if (seen.has(name)) throw unavailable(format, `two tensors are called "${shortName(name)}"`);
@@ -44,7 +47,7 @@ export async function exportTensors(
   if (unreadable)
     throw unavailable(
       format,
-      `"${shortName(unreadable.tensor.name)}" (${shortName(unreadable.tensor.dtype)}) cannot be read out of its file${unreadable.tensor.remark ? `: ${unreadable.tensor.remark}` : ''}`,
+      `"${shortName(unreadable.tensor.name)}" (${shortName(unreadable.tensor.dtype)}) cannot be read from its file${unreadable.tensor.remark ? `: ${unreadable.tensor.remark}` : ''}`,
     );
   const out: OutTensor[] = chosen.map(({ tensor, name }) => ({
     name,
@@ -58,7 +61,7 @@ export async function exportTensors(
   const repeatsTies = format === 'npz' || format === 'pdparams';
   const read = chosen.filter((_, i) => repeatsTies || out[i]!.tiedTo === null).map(({ tensor }) => tensor);
   const total = checkSize(read, (why) => unavailable(format, why));
-  checkRoom(path, total);
+  checkFreeSpace(path, total);
   progress(0, total);
   expectAll(read);
   try {
@@ -75,14 +78,14 @@ export async function exportTensors(
   }
 }
 
-/** Byte for byte: one file at `path`, several in a new folder there. */
+/** Copies files byte for byte: one file to `path`, several into a new folder there. */
 export async function exportOriginal(
   files: readonly StoredFile[],
   path: string,
   progress: Progress,
 ): Promise<ExportedFile[]> {
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  checkRoom(path, total);
+  checkFreeSpace(path, total);
   let before = 0;
   const exported: ExportedFile[] = [];
   for (const file of files) {
@@ -90,11 +93,11 @@ export async function exportOriginal(
     mkdirSync(dirname(target), { recursive: true });
     file.expect([{ offset: 0, bytes: file.bytes }]);
     const report = (done: number) => progress(before + done, total);
-    const written = await writeFile(target, file.bytes, report, (out) => {
+    const onWritten = await writeFile(target, file.bytes, report, (out) => {
       for (const piece of file.pieces(0, file.bytes, 1)) out.write(piece);
     });
     before += file.bytes;
-    exported.push({ name: files.length === 1 ? '' : file.name, ...written });
+    exported.push({ name: files.length === 1 ? '' : file.name, ...onWritten });
   }
   return exported;
 }
@@ -116,13 +119,20 @@ async function writeFile(path: string, total: number, progress: Progress, write:
   }
 }
 
-function notesOf(tensors: readonly OutTensor[], format: string, stripped: string, told: string | null): string[] {
+function notesOf(
+  tensors: readonly OutTensor[],
+  format: string,
+  stripped: string,
+  requestedPrefix: string | null,
+): string[] {
   const notes: string[] = [];
-  if (told !== null)
+  if (requestedPrefix !== null)
     notes.push(
-      stripped === '' ? `No name begins with "${told}".` : `Names are without "${stripped}", where they began with it.`,
+      stripped === ''
+        ? `No name begins with "${requestedPrefix}".`
+        : `The prefix "${stripped}" was removed from the names that had it.`,
     );
-  else if (stripped !== '') notes.push(`Names are without "${stripped}", which all of them began with.`);
+  else if (stripped !== '') notes.push(`The prefix "${stripped}", which all names had, was removed.`);
   const ties = tensors.filter(({ tiedTo }) => tiedTo !== null).length;
   if (ties > 0) {
     if (format === 'safetensors')
@@ -130,23 +140,23 @@ function notesOf(tensors: readonly OutTensor[], format: string, stripped: string
         `${ties} tied tensors are written once, as safetensors.torch.save_model does; load them with load_model.`,
       );
     else if (format === 'state_dict') notes.push(`${ties} tied tensors share their memory, as in the checkpoint.`);
-    else notes.push(`${ties} tied tensors are written out each: this format has no ties.`);
+    else notes.push(`${ties} tied tensors are each written in full: this format has no ties.`);
   }
-  const brains = tensors.filter(({ dtype }) => dtype === 'BF16').length;
-  if (brains > 0 && format === 'npz')
-    notes.push(`${brains} bfloat16 tensors became float32, which holds each of their values: NumPy has no bfloat16.`);
-  if (brains > 0 && format === 'pdparams')
-    notes.push(`${brains} bfloat16 tensors are kept as uint16, as Paddle itself does.`);
+  const bfloat16s = tensors.filter(({ dtype }) => dtype === 'BF16').length;
+  if (bfloat16s > 0 && format === 'npz')
+    notes.push(`${bfloat16s} bfloat16 tensors were converted to float32 without loss: NumPy has no bfloat16.`);
+  if (bfloat16s > 0 && format === 'pdparams')
+    notes.push(`${bfloat16s} bfloat16 tensors are stored as uint16, as Paddle itself does.`);
   return notes;
 }
 
 function nothingToWrite({ tensors, notes }: Content, format: string, full: boolean): TrainstashError {
   const why =
     tensors.length === 0
-      ? `it holds no tensors that can be read${notes.length > 0 ? ` (${notes.join('; ')})` : ''}; "original" gives its files as they are`
+      ? `it has no readable tensors${notes.length > 0 ? ` (${notes.join('; ')})` : ''}; the format "original" exports its files unchanged`
       : full
-        ? 'it holds none'
-        : 'by their names none of its tensors are weights; --full exports all';
+        ? 'it has no tensors'
+        : 'none of its tensors is a weight, judging by the names; --full exports all tensors';
   return new TrainstashError('formatUnavailable', `Nothing was exported: ${why}.`, {
     format,
     available: ['original'],
@@ -156,7 +166,7 @@ function nothingToWrite({ tensors, notes }: Content, format: string, full: boole
 function unavailable(format: string, why: string): TrainstashError {
   return new TrainstashError(
     'formatUnavailable',
-    `Nothing was exported as ${format}: ${why}. "original" gives the files as they are.`,
+    `Nothing was exported as ${format}: ${why}. The format "original" exports the files unchanged.`,
     { format, available: ['original'] },
   );
 }

@@ -1,12 +1,12 @@
-/** What passes between a writer and the thread that hashes what it writes. */
+/** Shared state of a writer and the thread that hashes its file. */
 
 export interface HashSetup {
   path: string;
-  /** Bytes that are written, whether those are all, and how often either was said. */
+  /** Counters: bytes written, whether those are all, and the number of updates. */
   written: BigInt64Array<SharedArrayBuffer>;
 }
 
 export const WRITTEN = 0;
 export const ENDED = 1;
-/** What is waited at: raised last, so that nothing is said between a look and the sleep. */
-export const SAID = 2;
+/** Counter to wait on. It is raised last, so that no update is missed between reading and sleeping. */
+export const UPDATES = 2;

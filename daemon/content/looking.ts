@@ -1,4 +1,4 @@
-/** Asks what is in a stored file: it is found out in a process of its own, for which this thread reads. */
+/** Asks an inspector process for the structure of a stored file; this thread reads the file for it. */
 import { parentPort } from 'node:worker_threads';
 import type { StructuredTensor } from '../inspector/requests.ts';
 import type { FindStructure, FoundStructure } from './content.ts';
@@ -7,25 +7,25 @@ import type { StoredFile } from './stored-file.ts';
 
 let count = 0;
 
-/** One file at a time. */
+/** Finds a file's structure. Handles one file at a time. */
 export const findStructure: FindStructure = (file, note) => {
   const id = ++count;
   const tensors: StructuredTensor[] = [];
   return new Promise<FoundStructure | null>((resolve, reject) => {
     const end = (settle: () => void) => {
-      parentPort!.off('message', take);
+      parentPort!.off('message', onAnswer);
       settle();
     };
-    const take = (answer: ContentAnswer) => {
+    const onAnswer = (answer: ContentAnswer) => {
       if (answer.id !== id) return;
       switch (answer.type) {
         case 'read':
           try {
-            // A copy: what is read is valid until the next read only.
-            say({ type: 'bytes', id, bytes: Uint8Array.from(file.read(answer.offset, answer.length)) });
+            // A copy: a read's bytes are only valid until the next read.
+            send({ type: 'bytes', id, bytes: Uint8Array.from(file.read(answer.offset, answer.length)) });
           } catch (error) {
-            // The store's own: the checkpoint cannot be read at all.
-            say({ type: 'noBytes', id, problem: (error as Error).message });
+            // The store's own error: the checkpoint cannot be read at all.
+            send({ type: 'noBytes', id, problem: (error as Error).message });
             end(() => reject(error));
           }
           break;
@@ -43,11 +43,11 @@ export const findStructure: FindStructure = (file, note) => {
           break;
       }
     };
-    parentPort!.on('message', take);
-    say({ type: 'look', id, bytes: (file satisfies StoredFile).bytes });
+    parentPort!.on('message', onAnswer);
+    send({ type: 'look', id, bytes: (file satisfies StoredFile).bytes });
   });
 };
 
-function say(message: ContentMessage): void {
+function send(message: ContentMessage): void {
   parentPort!.postMessage(message);
 }

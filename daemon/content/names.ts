@@ -1,7 +1,7 @@
-/** What tensors are called by those who wrote them. Pure. */
+/** Interprets the names that writers give to tensors. Pure. */
 import type { TensorPart } from '../../protocol/diff.ts';
 
-/** What wrappers add in front of a model's own names. `_orig_mod` is torch.compile's, and may stand anywhere. */
+/** Prefixes that wrappers add to a model's own names. `_orig_mod` is torch.compile's, and may occur anywhere. */
 const WRAPPERS = ['module', '_orig_mod', 'model', 'state_dict', 'model_state_dict', 'net', 'network'];
 
 const OPTIMIZER =
@@ -14,7 +14,7 @@ export function partOf(name: string): TensorPart {
   return OTHER.test(name) ? 'other' : 'weights';
 }
 
-/** The name without what wrappers added in front, and without `_orig_mod` anywhere. */
+/** Removes the prefixes of wrappers, and `_orig_mod` anywhere. */
 export function bareName(name: string): string {
   const words = name.split('.').filter((word) => word !== '_orig_mod');
   let first = 0;
@@ -23,20 +23,22 @@ export function bareName(name: string): string {
 }
 
 export interface NameMapping {
-  /** Beginning of a name in the first checkpoint, and what it is in the second. */
+  /** Prefix of a name in the first checkpoint; `to` is the prefix in the second. */
   from: string;
   to: string;
 }
 
 export interface Pairs {
-  /** Indices of both sides. */
+  /** Pairs of indices into both sides. */
   pairs: [number, number][];
-  /** Indices that have no partner. */
+  /** Indices without a partner. */
   only: [number[], number[]];
   notes: string[];
 }
 
-/** Exact names first, then what the mapping says, then without what wrappers add, where that is not ambiguous. */
+/**
+ * Pairs names: exact ones first, then by the mapping, then without the prefixes of wrappers where that is unambiguous.
+ */
 export function pairNames(first: readonly string[], second: readonly string[], mapping: readonly NameMapping[]): Pairs {
   const open = new Map(second.map((name, i) => [name, i]));
   const pairs: [number, number][] = [];
@@ -59,7 +61,7 @@ export function pairNames(first: readonly string[], second: readonly string[], m
     const found = match((name) => (name.startsWith(from) ? to + name.slice(from.length) : null));
     notes.push(
       found > 0
-        ? `${found} names were compared as told: ${from}… as ${to}…`
+        ? `${found} names were mapped as requested: ${from}… to ${to}…`
         : `No name begins with "${from}" and has a partner with "${to}".`,
     );
   }
@@ -74,13 +76,13 @@ export function pairNames(first: readonly string[], second: readonly string[], m
   });
   if (found > 0) {
     const shown = [...prefixes].filter((prefix) => prefix !== '').join(', ');
-    notes.push(`${found} names were brought together without ${shown || '_orig_mod.'}`);
+    notes.push(`${found} names were matched without ${shown || '_orig_mod.'}`);
   }
   pairs.sort((a, b) => a[0] - b[0]);
   return { pairs, only: [left.map(({ i }) => i), [...open.values()]], notes };
 }
 
-/** Without the keys that come twice. */
+/** Makes a map without the keys that occur twice. */
 function unique(entries: readonly (readonly [string, string])[]): Map<string, string> {
   const found = new Map<string, string>();
   const twice = new Set<string>();

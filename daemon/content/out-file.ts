@@ -1,25 +1,28 @@
-/** A file that is written once, from its beginning to its end, with a few bytes mended afterwards. */
+/** File that is written once, from beginning to end, with a few bytes patched afterwards. */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fdatasync, fsyncSync, openSync, readSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Out } from '../formats/writers/out.ts';
 import { writeAll } from '../store/files.ts';
-import { ENDED, type HashSetup, SAID, WRITTEN } from './hash-protocol.ts';
+import { ENDED, type HashSetup, UPDATES, WRITTEN } from './hash-protocol.ts';
 
-/** Larger writes make Linux take large pages for its cache, which on a full one costs three times as much. */
+/**
+ * Size of a write. Larger ones make Linux take large pages for its cache, which costs three times as much on a full
+ * one.
+ */
 const WRITE_BYTES = 64 << 10;
 const SYNC_BYTES = 64 << 20;
 
-/** Of files above this the hash is computed by a thread beside: it takes as long as writing. */
-const BESIDE_BYTES = 64 << 20;
+/** Size above which a separate thread computes the hash: hashing takes as long as writing. */
+const THREAD_HASH_BYTES = 64 << 20;
 
 export interface OutOptions {
-  /** What will be written, as far as it is known. */
+  /** Expected size, as far as known. */
   bytes: number;
-  /** Bundle of the thread that hashes large files; without it they are hashed here. */
+  /** Bundle of the thread that hashes large files; without it this thread hashes them. */
   hashThread?: URL;
-  /** Told of every write. */
+  /** Called after every write. */
   written?(bytes: number): void;
 }
 
@@ -27,19 +30,19 @@ export class OutFile implements Out {
   readonly #path: string;
   readonly #file: number;
   readonly #written: (bytes: number) => void;
-  /** Null once something was mended: then the file is read again. */
+  /** Hash so far; null after a patch: then the file is read again. */
   #hasher: Hasher | null;
   #position = 0;
   #unsynced = 0;
-  /** The kernel tells of a failed write once: whoever is told must remember. */
+  /** Results of the syncs. The kernel reports a failed write only once, so each must be kept. */
   readonly #syncs: Promise<NodeJS.ErrnoException | null>[] = [];
 
-  /** `path` must not exist. */
+  /** Creates the file; `path` must not exist. */
   constructor(path: string, { bytes, hashThread, written }: OutOptions) {
     this.#path = path;
     this.#written = written ?? (() => {});
-    this.#file = guarded(path, () => openSync(path, 'wx+', 0o644));
-    this.#hasher = hashThread && bytes > BESIDE_BYTES ? new HasherBeside(hashThread, path) : new HasherHere();
+    this.#file = withOutputErrors(path, () => openSync(path, 'wx+', 0o644));
+    this.#hasher = hashThread && bytes > THREAD_HASH_BYTES ? new ThreadHasher(hashThread, path) : new InlineHasher();
   }
 
   get position(): number {
@@ -47,13 +50,13 @@ export class OutFile implements Out {
   }
 
   write(bytes: Uint8Array): void {
-    guarded(this.#path, () => {
+    withOutputErrors(this.#path, () => {
       writeAll(this.#file, bytes, null, WRITE_BYTES);
       this.#position += bytes.length;
       this.#unsynced += bytes.length;
       if (this.#unsynced < SYNC_BYTES) return;
       this.#unsynced = 0;
-      // Not waited for until the end: it starts the disk early, so that the last fsync has little left to do.
+      // Awaited only at the end: it starts the disk early, so that the last fsync has little left to do.
       this.#syncs.push(synced(this.#file));
     });
     this.#hasher?.wrote(bytes);
@@ -63,14 +66,14 @@ export class OutFile implements Out {
   patch(offset: number, bytes: Uint8Array): void {
     this.#hasher?.close();
     this.#hasher = null;
-    guarded(this.#path, () => writeAll(this.#file, bytes, offset));
+    withOutputErrors(this.#path, () => writeAll(this.#file, bytes, offset));
   }
 
-  /** Durable, and closed. */
+  /** Makes the file durable, and closes it. */
   async finish(): Promise<{ bytes: number; sha256: string }> {
     const beside = this.#hasher?.digest();
     for (const failure of await Promise.all(this.#syncs)) if (failure) throw outputProblem(this.#path, failure);
-    guarded(this.#path, () => fsyncSync(this.#file));
+    withOutputErrors(this.#path, () => fsyncSync(this.#file));
     const sha256 = await (beside ?? this.#hashAgain());
     this.close();
     return { bytes: this.#position, sha256 };
@@ -100,7 +103,7 @@ interface Hasher {
   close(): void;
 }
 
-class HasherHere implements Hasher {
+class InlineHasher implements Hasher {
   readonly #hash: Hash = createHash('sha256');
 
   wrote(bytes: Uint8Array): void {
@@ -114,8 +117,8 @@ class HasherHere implements Hasher {
   close(): void {}
 }
 
-/** Reads what was written back from the kernel's cache: cheaper than giving the memory to another thread. */
-class HasherBeside implements Hasher {
+/** Hashes in a thread, which reads the data back from the kernel's cache: cheaper than handing the memory over. */
+class ThreadHasher implements Hasher {
   readonly #written = new BigInt64Array(new SharedArrayBuffer(24));
   readonly #thread: Worker;
   readonly #digest: Promise<string>;
@@ -126,18 +129,18 @@ class HasherBeside implements Hasher {
     this.#digest = new Promise((resolve, reject) => {
       this.#thread.once('message', resolve).once('error', reject);
     });
-    // Who has given up does not wait for it.
+    // After a failure nobody waits for it.
     this.#digest.catch(() => {});
   }
 
   wrote(bytes: Uint8Array): void {
     Atomics.add(this.#written, WRITTEN, BigInt(bytes.length));
-    this.#say();
+    this.#notify();
   }
 
   digest(): Promise<string> {
     Atomics.store(this.#written, ENDED, 1n);
-    this.#say();
+    this.#notify();
     return this.#digest;
   }
 
@@ -145,9 +148,9 @@ class HasherBeside implements Hasher {
     void this.#thread.terminate();
   }
 
-  #say(): void {
-    Atomics.add(this.#written, SAID, 1n);
-    Atomics.notify(this.#written, SAID);
+  #notify(): void {
+    Atomics.add(this.#written, UPDATES, 1n);
+    Atomics.notify(this.#written, UPDATES);
   }
 }
 
@@ -155,7 +158,7 @@ function synced(file: number): Promise<NodeJS.ErrnoException | null> {
   return new Promise((resolve) => fdatasync(file, resolve));
 }
 
-function guarded<T>(path: string, work: () => T): T {
+function withOutputErrors<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
@@ -177,7 +180,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
 
 export function outputProblem(path: string, { code, message }: NodeJS.ErrnoException): TrainstashError {
   const problem = PROBLEMS[code ?? ''] ?? message;
-  return new TrainstashError('outputUnusable', `Nothing was exported: ${problem}. Nothing is left half-written.`, {
+  return new TrainstashError('outputUnusable', `Nothing was exported: ${problem}. No partial file was left.`, {
     path,
     problem,
   });

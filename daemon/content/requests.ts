@@ -1,4 +1,4 @@
-/** What is asked of the thread that works on the tensors of stored checkpoints, and what it says. */
+/** Requests to the thread that works on the tensors of stored checkpoints, and its messages. */
 import type { MessagePort } from 'node:worker_threads';
 import type { WeightsDiff } from '../../protocol/diff.ts';
 import type { WireError } from '../../protocol/errors.ts';
@@ -11,17 +11,17 @@ export interface CompareRequest {
   mapping: NameMapping[];
 }
 
-/** `path`: what is written; it must not exist. */
+/** Request to write tensors to `path`, which must not exist. */
 export interface ExportTensorsRequest {
   do: 'exportTensors';
   checkpoint: string;
   format: 'safetensors' | 'npz' | 'pdparams' | 'state_dict';
-  /** All tensors by their names, and not the weights alone. */
+  /** True for all tensors by their names, not only the weights. */
   full: boolean;
-  /** Beginning of names that is left out; null: what boxes and wrappers add. */
+  /** Prefix to remove from names; null: the prefixes of containers and wrappers. */
   strip: string | null;
   path: string;
-  /** For formats that keep texts. */
+  /** Metadata for formats that have some. */
   metadata: Record<string, string>;
 }
 
@@ -31,7 +31,7 @@ export interface ExportOriginalRequest {
   path: string;
 }
 
-/** `name` within a folder; empty: it is the output itself. */
+/** File of an export; `name` is its path within a folder; empty: it is the output itself. */
 export interface ExportedFile {
   name: string;
   bytes: number;
@@ -53,7 +53,7 @@ export interface ContentResults {
 }
 
 /**
- * What the thread says. Of a file it asks what its tensors are, and reads of it what is needed for that; the answers come as
+ * Messages of the thread. It asks for a file's structure and serves the reads for it; the answers come as
  * `ContentAnswer`.
  */
 export type ContentMessage =

@@ -1,30 +1,32 @@
-/** How large an export becomes, known before its first byte is written. */
+/** Computes the size of an export before its first byte is written. */
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { bytes as sizeText } from '../../protocol/words.ts';
 import type { StoredTensor, TensorSource } from './stored-tensors.ts';
 
-/** Tensors that share memory are written out each: honest ones are a few, over the same weights. */
-const MOST_REPEATS = 4;
-const ALWAYS_BYTES = 256 << 20;
+/**
+ * Limits on repeated memory: tensors that share memory are each written in full, and ordinary files have few of them.
+ */
+const MAX_REPEATS = 4;
+const ALWAYS_ALLOWED_BYTES = 256 << 20;
 
 /**
- * Bytes of all tensors, written out. Throws `refused` when that is far more than the checkpoint holds: views of the same
- * memory can make terabytes of a small file.
+ * Returns the total size of all tensors when written. Throws `refused` when that is far more than the checkpoint holds:
+ * views of the same memory can turn a small file into terabytes.
  */
 export function checkSize(tensors: readonly StoredTensor[], refused: (why: string) => TrainstashError): number {
   const total = tensors.reduce((sum, { bytes }) => sum + bytes!, 0);
-  const held = heldBytes(tensors);
-  if (total > held * MOST_REPEATS + ALWAYS_BYTES)
+  const stored = storedBytes(tensors);
+  if (total > stored * MAX_REPEATS + ALWAYS_ALLOWED_BYTES)
     throw refused(
-      `its tensors are views of the same memory: written out they would take ${sizeText(total)}, and it holds ${sizeText(held)} of them`,
+      `its tensors are views of the same memory: written in full they would take ${sizeText(total)}, but the checkpoint holds only ${sizeText(stored)}`,
     );
   return total;
 }
 
-/** Throws `outputUnusable` where the disk has not that much room. */
-export function checkRoom(path: string, total: number): void {
+/** Throws `outputUnusable` where the disk does not have enough space. */
+export function checkFreeSpace(path: string, total: number): void {
   let free: number;
   try {
     const { bavail, bsize } = statfsSync(dirname(path));
@@ -37,8 +39,8 @@ export function checkRoom(path: string, total: number): void {
   throw new TrainstashError('outputUnusable', `Nothing was exported: ${problem}.`, { path, problem });
 }
 
-/** What the tensors take where they lie, each byte counted once. */
-function heldBytes(tensors: readonly StoredTensor[]): number {
+/** Returns the stored size of the tensors, each byte counted once. */
+function storedBytes(tensors: readonly StoredTensor[]): number {
   let held = 0;
   const bySource: Map<TensorSource, StoredTensor[]> = Map.groupBy(tensors, ({ source }) => source);
   for (const own of bySource.values()) {

@@ -1,6 +1,6 @@
 /**
- * Files of stored checkpoints, read without ever being on a disk. For threads of their own: a read sleeps until the store's
- * thread has answered. Everything that arrives was verified there.
+ * Reads files of stored checkpoints without writing them to a disk. For separate threads: a read sleeps until the
+ * store's thread has answered, which verifies everything that it sends.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
@@ -8,13 +8,13 @@ import type { ReadReply, ReadRequest } from '../store/reading.ts';
 import type { ChunkedFile } from '../store/saving.ts';
 import type { TensorSource } from './stored-tensors.ts';
 
-/** Bytes of a file that are asked for before they are needed. */
+/** Number of bytes of a file that are requested ahead. */
 const AHEAD_BYTES = 32 << 20;
-/** Of the last chunks that were read at random: headers, small tensors, strided ones. */
+/** Size of the cache for chunks that are read at random: headers, small tensors, strided ones. */
 const CACHE_BYTES = 64 << 20;
 const SMALL_BYTES = 512 << 10;
-/** The store's thread serves others in between; longer than this it is not there any more. */
-const PATIENCE_MS = 120_000;
+/** Timeout of an answer: the store's thread also serves others, but beyond this it is gone. */
+const ANSWER_TIMEOUT_MS = 120_000;
 
 export class StoreReader {
   readonly #port: MessagePort;
@@ -27,20 +27,20 @@ export class StoreReader {
     this.#signal = signal;
   }
 
-  /** The files of a checkpoint. Throws `corrupted`. */
+  /** Lists the files of a checkpoint. Throws `corrupted`. */
   open(checkpoint: string): StoredFile[] {
-    const reply = this.#take(this.#send({ id: this.#nextId++, open: checkpoint }));
+    const reply = this.#receive(this.#send({ id: this.#nextId++, open: checkpoint }));
     return (reply as { files: ChunkedFile[] }).files.map((file) => new StoredFile(this, file));
   }
 
-  /** Asks for a chunk; `chunk` gives it. */
-  ask(chunk: number): number {
+  /** Requests a chunk; `chunk` returns it. */
+  requestChunk(chunk: number): number {
     return this.#send({ id: this.#nextId++, chunk });
   }
 
-  /** In a buffer that belongs to the caller. Throws `corrupted`. */
-  chunk(asked: number): Uint8Array<ArrayBuffer> {
-    return (this.#take(asked) as { bytes: Uint8Array<ArrayBuffer> }).bytes;
+  /** Returns a chunk in a buffer that belongs to the caller. Throws `corrupted`. */
+  chunk(request: number): Uint8Array<ArrayBuffer> {
+    return (this.#receive(request) as { bytes: Uint8Array<ArrayBuffer> }).bytes;
   }
 
   close(): void {
@@ -52,7 +52,7 @@ export class StoreReader {
     return request.id;
   }
 
-  #take(id: number): ReadReply {
+  #receive(id: number): ReadReply {
     for (;;) {
       const seen = Atomics.load(this.#signal, 0);
       for (let message = receiveMessageOnPort(this.#port); message; message = receiveMessageOnPort(this.#port))
@@ -63,9 +63,9 @@ export class StoreReader {
         if ('error' in reply) throw fromWire(reply.error);
         return reply;
       }
-      if (Atomics.wait(this.#signal, 0, seen, PATIENCE_MS) === 'timed-out')
+      if (Atomics.wait(this.#signal, 0, seen, ANSWER_TIMEOUT_MS) === 'timed-out')
         throw new TrainstashError('timeout', 'The store does not answer. Nothing was changed.', {
-          afterMs: PATIENCE_MS,
+          afterMs: ANSWER_TIMEOUT_MS,
         });
     }
   }
@@ -88,11 +88,11 @@ export class StoredFile implements TensorSource {
   readonly bytes: number;
   readonly #reader: StoreReader;
   readonly #parts: Part[];
-  /** Indices of the parts that will be read, in that order. */
+  /** Indices of the parts that will be read, in reverse order. */
   #plan: number[] = [];
-  readonly #asked = new Map<Part, number>();
-  #askedBytes = 0;
-  /** The oldest first. */
+  readonly #requested = new Map<Part, number>();
+  #requestedBytes = 0;
+  /** Cached parts, the oldest first. */
   readonly #cache = new Map<Part, Uint8Array>();
   #cached = 0;
 
@@ -108,16 +108,16 @@ export class StoredFile implements TensorSource {
     });
   }
 
-  /** Says what will be read next, in that order, so that the store is never waited for longer than it takes to read it. */
+  /** Announces the next reads, in order, so that the store reads ahead. */
   expect(ranges: readonly Range[]): void {
     const plan: number[] = [];
     for (const { offset, bytes } of ranges)
       for (const index of this.#indices(offset, offset + bytes)) if (plan.at(-1) !== index) plan.push(index);
     this.#plan = plan.reverse();
-    this.#askAhead();
+    this.#requestAhead();
   }
 
-  /** Fewer bytes at the file's end. */
+  /** Reads bytes; fewer at the file's end. */
   readonly read = (offset: number, length: number): Uint8Array => {
     const end = Math.min(this.bytes, offset + length);
     if (end <= offset) return new Uint8Array(0);
@@ -138,12 +138,12 @@ export class StoredFile implements TensorSource {
   };
 
   /**
-   * The bytes from `offset` on, once, in order, each piece a whole number of elements. A piece is valid until the next one is
-   * asked for.
+   * Yields the bytes from `offset` on, once, in order. Each piece is a whole number of elements and valid until the
+   * next one.
    */
   *pieces(offset: number, length: number, elementBytes: number): Generator<Uint8Array> {
     if (length <= SMALL_BYTES) {
-      // Small ones share a chunk with their neighbours, which come next.
+      // Small tensors share a chunk with their neighbours, which come next.
       if (length > 0) yield this.read(offset, length);
       return;
     }
@@ -159,12 +159,12 @@ export class StoredFile implements TensorSource {
       const whole = piece.length - (piece.length % elementBytes);
       rest = piece.slice(whole);
       if (whole > 0) yield piece.subarray(0, whole);
-      // Now, and not when the garbage collector comes: new memory costs more than reading into some that was used before.
+      // Freed now, not by the garbage collector: fresh memory costs more than memory that was used before.
       if (!shared) (chunk.buffer as ArrayBuffer).transfer(0);
     }
   }
 
-  /** What stands there, by hashes: equal texts are equal bytes, and nothing is read. */
+  /** Identifies a range by its hashes, without reading: equal texts mean equal bytes. */
   identity(offset: number, length: number): string {
     if (length === 0) return '';
     const end = offset + length;
@@ -211,19 +211,19 @@ export class StoredFile implements TensorSource {
   }
 
   #fetch(part: Part): Uint8Array<ArrayBuffer> {
-    const asked = this.#asked.get(part) ?? this.#reader.ask(part.id);
+    const asked = this.#requested.get(part) ?? this.#reader.requestChunk(part.id);
     const bytes = this.#reader.chunk(asked);
-    if (this.#asked.delete(part)) this.#askedBytes -= part.size;
-    this.#askAhead();
+    if (this.#requested.delete(part)) this.#requestedBytes -= part.size;
+    this.#requestAhead();
     return bytes;
   }
 
-  #askAhead(): void {
-    while (this.#plan.length > 0 && this.#askedBytes < AHEAD_BYTES) {
+  #requestAhead(): void {
+    while (this.#plan.length > 0 && this.#requestedBytes < AHEAD_BYTES) {
       const part = this.#parts[this.#plan.pop()!]!;
-      if (this.#asked.has(part) || this.#cache.has(part)) continue;
-      this.#asked.set(part, this.#reader.ask(part.id));
-      this.#askedBytes += part.size;
+      if (this.#requested.has(part) || this.#cache.has(part)) continue;
+      this.#requested.set(part, this.#reader.requestChunk(part.id));
+      this.#requestedBytes += part.size;
     }
   }
 }

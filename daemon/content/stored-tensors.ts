@@ -1,4 +1,7 @@
-/** Tensors of stored files: where they are was found out elsewhere, so that reading them understands no format. */
+/**
+ * Tensors of stored files. Their positions were determined elsewhere, so that reading them needs no knowledge of
+ * formats.
+ */
 import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import { elementBytes } from '../formats/dtypes.ts';
 import { FormatError } from '../formats/format-error.ts';
@@ -6,15 +9,18 @@ import { rowsOf } from '../formats/strides.ts';
 import type { StructuredTensor } from '../inspector/requests.ts';
 import type { Range } from './stored-file.ts';
 
-/** Bytes that tensors are read from. */
+/** Source of tensors' bytes. */
 export interface TensorSource {
-  /** Fewer bytes at its end. They are valid until the next call. */
+  /** Reads bytes; fewer at the end. They are valid until the next call. */
   read(offset: number, length: number): Uint8Array;
-  /** The bytes from `offset` on, once, in order, each piece a whole number of elements, valid until the next one is asked for. */
+  /**
+   * Yields the bytes from `offset` on, once, in order. Each piece is a whole number of elements and valid until the
+   * next one.
+   */
   pieces(offset: number, length: number, elementBytes: number): Iterable<Uint8Array>;
-  /** Says what will be read next, in that order. */
+  /** Announces the next reads, in order. */
   expect(ranges: readonly Range[]): void;
-  /** Equal for equal bytes; null: only reading tells. */
+  /** Returns a text that is equal only for equal bytes; null: only reading tells. */
   identity(offset: number, length: number): string | null;
 }
 
@@ -23,7 +29,7 @@ export interface StoredTensor extends Omit<StructuredTensor, 'place'> {
   place: Range | null;
 }
 
-/** Gives whole elements row by row, whatever their strides. `place` must not be null. */
+/** Yields whole elements row by row, whatever their strides. `place` must not be null. */
 export function readRows(tensor: StoredTensor): Iterable<Uint8Array> {
   const { dtype, shape, stride, source } = tensor;
   if (stride === null) return readStored(tensor);
@@ -31,19 +37,19 @@ export function readRows(tensor: StoredTensor): Iterable<Uint8Array> {
   return rowsOf(shape, stride, elementBytes(dtype)!, (at, length) => source.read(offset + at, length));
 }
 
-/** Gives the elements as they lie in memory: for tensors that are dense, in whatever order. */
+/** Yields the elements in memory order: for dense tensors of any order. */
 export function readStored(tensor: StoredTensor): Iterable<Uint8Array> {
   const { offset, bytes } = placeOf(tensor);
   return tensor.source.pieces(offset, bytes, elementBytes(tensor.dtype) ?? 1);
 }
 
-/** Says that these will be read, in that order. */
+/** Announces that these tensors will be read, in order. */
 export function expectAll(tensors: readonly StoredTensor[]): void {
   for (const [source, own] of Map.groupBy(tensors, (tensor) => tensor.source))
     source.expect(own.flatMap(({ place }) => (place ? [place] : [])));
 }
 
-/** Null: what stands there is not known without reading it. */
+/** Identifies a tensor's bytes; null: only reading tells. */
 export function identityOf({ place, source }: StoredTensor): string | null {
   return place && source.identity(place.offset, place.bytes);
 }
@@ -55,7 +61,7 @@ function placeOf({ name, place }: StoredTensor): Range {
 
 const PIECE_BYTES = 4 << 20;
 
-/** Elements that were unpacked of a file, in a file of their own that has no name any more. */
+/** Unpacked elements of a file, in a separate file whose name is removed already. */
 export class UnpackedFile implements TensorSource {
   readonly #path: string;
   readonly #file: number;
@@ -63,7 +69,7 @@ export class UnpackedFile implements TensorSource {
   constructor(path: string) {
     this.#path = path;
     this.#file = openSync(path, 'r');
-    // On Windows it can go only when it is closed.
+    // Windows can only delete a closed file.
     if (process.platform !== 'win32') rmSync(path);
   }
 

@@ -1,6 +1,7 @@
 /**
- * Entry of the thread that works on the tensors of stored checkpoints: `workerData` is a ContentSetup. A thread, since it
- * computes for seconds, and is ended when nobody waits for it any more. It understands no file: where tensors are it is told.
+ * Entry of the thread that works on the tensors of stored checkpoints: `workerData` is a ContentSetup. A thread, since
+ * it computes for seconds and is terminated when nobody waits any more. It parses no file: it is told where tensors
+ * are.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { toWire } from '../../protocol/errors.ts';
@@ -15,13 +16,13 @@ const PROGRESS_MS = 100;
 
 const { port, signal, request } = workerData as ContentSetup;
 const reader = new StoreReader(port, signal);
-/** The first is said at once, however young this thread is. */
-let saidAt = Number.NEGATIVE_INFINITY;
+/** Time of the last report; initially such that the first one is sent at once. */
+let reportedAt = Number.NEGATIVE_INFINITY;
 
 try {
-  say({ type: 'done', result: await work() });
+  send({ type: 'done', result: await work() });
 } catch (error) {
-  say({ type: 'failed', error: toWire(error) });
+  send({ type: 'failed', error: toWire(error) });
 } finally {
   reader.close();
 }
@@ -54,11 +55,11 @@ async function withContents<T>(
 
 function progress(done: number, total: number): void {
   const now = performance.now();
-  if (now - saidAt < PROGRESS_MS) return;
-  saidAt = now;
-  say({ type: 'progress', done, total });
+  if (now - reportedAt < PROGRESS_MS) return;
+  reportedAt = now;
+  send({ type: 'progress', done, total });
 }
 
-function say(message: ContentMessage): void {
+function send(message: ContentMessage): void {
   parentPort!.postMessage(message);
 }

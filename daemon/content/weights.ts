@@ -1,10 +1,12 @@
-/** Which tensors of a checkpoint are its model's weights, and what the model calls them. Pure. */
+/** Finds the tensors of a checkpoint that are its model's weights, and their names in the model. Pure. */
 import { partOf } from './names.ts';
 
-/** Boxes that a file is made of, and what wrappers of a model add: never a model's own names. */
-const BOXES = ['state_dict', 'model_state_dict', 'module', '_orig_mod'];
-/** Boxes too, but also what models call a part of themselves: only in a file that holds other things beside them. */
-const MODELS = ['model', 'net', 'network'];
+/** Containers in a file, and prefixes of wrappers: never a model's own names. */
+const CONTAINERS = ['state_dict', 'model_state_dict', 'module', '_orig_mod'];
+/**
+ * Containers that models also use as names of their parts: they count only in a file that holds other things as well.
+ */
+const MODEL_CONTAINERS = ['model', 'net', 'network'];
 
 export interface Named {
   name: string;
@@ -12,11 +14,14 @@ export interface Named {
 
 export interface ChosenWeights<T extends Named> {
   tensors: { tensor: T; name: string }[];
-  /** What names began with, and do not any more. */
+  /** Prefix that was removed from the names. */
   stripped: string;
 }
 
-/** `isBox`: the file holds more than a model (an optimizer, an epoch), so that the model has a key of its own. */
+/**
+ * Selects the weights. `isBox`: the file holds more than a model (an optimizer, an epoch), so that the model has its
+ * own key.
+ */
 export function chooseWeights<T extends Named>(
   tensors: readonly T[],
   isBox: boolean,
@@ -29,11 +34,11 @@ export function chooseWeights<T extends Named>(
   const names = weights.map(({ name }) =>
     withoutCompiled(name.startsWith(stripped) ? name.slice(stripped.length) : name),
   );
-  // A model and its compiled self in one file: without the word they would be one.
-  const told = new Set(names).size === names.length ? names : weights.map(({ name }) => name);
+  // A file may hold a model and its compiled version: without the prefix their names would collide.
+  const unambiguous = new Set(names).size === names.length ? names : weights.map(({ name }) => name);
   return {
-    tensors: weights.map((tensor, i) => ({ tensor, name: told[i]! })),
-    stripped: told === names ? stripped : '',
+    tensors: weights.map((tensor, i) => ({ tensor, name: unambiguous[i]! })),
+    stripped: unambiguous === names ? stripped : '',
   };
 }
 
@@ -41,13 +46,14 @@ function commonPrefix(weights: readonly Named[], isBox: boolean): string {
   let prefix = '';
   for (;;) {
     const word = /^([^./]+)[./]/.exec(weights[0]?.name.slice(prefix.length) ?? '');
-    const known = word !== null && (BOXES.includes(word[1]!) || (isBox && MODELS.includes(word[1]!)));
-    if (!known || !weights.every(({ name }) => name.startsWith(prefix + word[0]))) return prefix;
+    const isContainer =
+      word !== null && (CONTAINERS.includes(word[1]!) || (isBox && MODEL_CONTAINERS.includes(word[1]!)));
+    if (!isContainer || !weights.every(({ name }) => name.startsWith(prefix + word[0]))) return prefix;
     prefix += word[0];
   }
 }
 
-/** torch.compile puts its word in the middle, too. */
+/** Removes torch.compile's prefix, which also occurs in the middle. */
 function withoutCompiled(name: string): string {
   return name.replaceAll('_orig_mod.', '');
 }

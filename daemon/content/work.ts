@@ -1,11 +1,11 @@
-/** Has a thread of its own work on stored checkpoints: bounded in memory, ended when it is not wanted any more. */
+/** Client of the tensor thread: bounded memory, terminated on cancel. */
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
-import type { LookingPool } from '../inspector/pool.ts';
+import type { InspectorPool } from '../inspector/pool.ts';
 import {
   STRUCTURE_LIMITS,
   type Structure,
@@ -17,22 +17,25 @@ import type { ContentAnswer, ContentMessage, ContentRequest, ContentResults, Con
 
 const MEMORY_MB = 2_048;
 
-/** Who does the work. */
+/** Workers for the tensors of stored checkpoints. */
 export interface ContentWorkers {
   /** Bundle of the thread that computes. */
   thread: URL;
-  /** Finds out what is in a file. */
-  looking: LookingPool;
+  /** Processes that find a file's structure. */
+  looking: InspectorPool;
 }
 
 export interface Watcher {
-  /** Aborted: the thread is ended, and the promise rejects with `cancelled`. */
+  /** Signal to cancel: the thread is terminated, and the promise rejects with `cancelled`. */
   signal: AbortSignal;
   progress(done: number, total: number): void;
 }
 
-/** Rejects with `corrupted`, `fileUnreadable`, `cancelled`, and what the request says. */
-export async function workOnContent<R extends ContentRequest>(
+/**
+ * Runs a request in a new thread. Rejects with `corrupted`, `fileUnreadable`, `cancelled`, and with the errors of the
+ * request.
+ */
+export async function runContentRequest<R extends ContentRequest>(
   workers: ContentWorkers,
   store: Store,
   request: R,
@@ -51,19 +54,19 @@ export async function workOnContent<R extends ContentRequest>(
     stdout: true,
     stderr: true,
   });
-  const looker = new Looker(worker, workers.looking);
+  const relay = new InspectionRelay(worker, workers.looking);
   const cancel = () => void worker.terminate();
   watcher.signal.addEventListener('abort', cancel, { once: true });
   try {
     return await new Promise((resolve, reject) => {
       worker.on('message', (message: ContentMessage) => {
         if (message.type === 'progress') watcher.progress(message.done, message.total);
-        else if (message.type === 'look') void looker.look(message.id, message.bytes);
-        else if (message.type === 'bytes' || message.type === 'noBytes') looker.take(message);
-        // What was done before it could be ended is as unwanted.
+        else if (message.type === 'look') void relay.look(message.id, message.bytes);
+        else if (message.type === 'bytes' || message.type === 'noBytes') relay.receive(message);
+        // A result that was ready before the thread could be terminated is just as unwanted.
         else if (watcher.signal.aborted) reject(cancelled());
         else if (message.type === 'done') resolve(message.result as ContentResults[R['do']]);
-        else reject(explained(fromWire(message.error)));
+        else reject(withRemedy(fromWire(message.error)));
       });
       worker.once('error', (error: NodeJS.ErrnoException) => reject(tooLarge(error)));
       worker.once('exit', () => reject(watcher.signal.aborted ? cancelled() : tooLarge(new Error('it has ended'))));
@@ -71,7 +74,7 @@ export async function workOnContent<R extends ContentRequest>(
   } finally {
     watcher.signal.removeEventListener('abort', cancel);
     await worker.terminate();
-    looker.close();
+    relay.close();
   }
 }
 
@@ -79,16 +82,16 @@ export function cancelled(): TrainstashError {
   return new TrainstashError('cancelled', 'Cancelled. Nothing was changed.', {});
 }
 
-/** Stands between the thread that reads stored files and the process that understands them. */
-class Looker {
+/** Relay between the thread that reads stored files and the process that parses them. */
+class InspectionRelay {
   readonly #worker: Worker;
-  readonly #pool: LookingPool;
+  readonly #pool: InspectorPool;
   readonly #over = new AbortController();
-  /** Files that may have come into being, and that the thread takes away as soon as it has them open. */
+  /** Files that may have been created; the thread removes each as soon as it is open. */
   readonly #unpacked: string[] = [];
   #awaited: { resolve(bytes: Uint8Array): void; reject(error: Error): void } | null = null;
 
-  constructor(worker: Worker, pool: LookingPool) {
+  constructor(worker: Worker, pool: InspectorPool) {
     this.#worker = worker;
     this.#pool = pool;
   }
@@ -103,23 +106,23 @@ class Looker {
         limits: STRUCTURE_LIMITS,
         signal: this.#over.signal,
         read: (offset, length) => this.#read(id, offset, length),
-        part: (tensors) => this.#say({ type: 'tensors', id, tensors }),
+        part: (tensors) => this.#send({ type: 'tensors', id, tensors }),
       });
-      this.#say({ type: 'structure', id, structure, unpacked });
+      this.#send({ type: 'structure', id, structure, unpacked });
     } catch (error) {
-      this.#say({ type: 'problem', id, problem: (error as Error).message });
+      this.#send({ type: 'problem', id, problem: (error as Error).message });
     }
   }
 
-  /** Takes what the thread has read. */
-  take(message: Extract<ContentMessage, { type: 'bytes' | 'noBytes' }>): void {
+  /** Receives bytes that the thread has read. */
+  receive(message: Extract<ContentMessage, { type: 'bytes' | 'noBytes' }>): void {
     const awaited = this.#awaited;
     this.#awaited = null;
     if (message.type === 'bytes') awaited?.resolve(message.bytes);
     else awaited?.reject(new Error(message.problem));
   }
 
-  /** Call when the thread has ended. */
+  /** Ends all work; call it when the thread has ended. */
   close(): void {
     this.#over.abort();
     for (const path of this.#unpacked) rmSync(path, { force: true });
@@ -128,21 +131,21 @@ class Looker {
   #read(id: number, offset: number, length: number): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       this.#awaited = { resolve, reject };
-      this.#say({ type: 'read', id, offset, length });
+      this.#send({ type: 'read', id, offset, length });
     });
   }
 
-  #say(answer: ContentAnswer): void {
+  #send(answer: ContentAnswer): void {
     if (!this.#over.signal.aborted) this.#worker.postMessage(answer);
   }
 }
 
-/** A chunk by its number tells nobody what to do. */
-function explained(error: TrainstashError): TrainstashError {
+/** Adds to an error what to do: the number of a chunk alone tells nobody. */
+function withRemedy(error: TrainstashError): TrainstashError {
   if (error.code !== 'corrupted') return error;
   return new TrainstashError(
     'corrupted',
-    `The checkpoint cannot be read: ${error.message} Nothing was changed; \`trainstash fsck\` says which checkpoints are whole.`,
+    `The checkpoint cannot be read: ${error.message} Nothing was changed; \`trainstash fsck\` lists the intact checkpoints.`,
     error.data as { chunk?: string },
   );
 }

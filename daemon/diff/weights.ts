@@ -2,7 +2,7 @@
 import type { WeightsDiff } from '../../protocol/diff.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { NameMapping } from '../content/names.ts';
-import { type ContentWorkers, type Watcher, workOnContent } from '../content/work.ts';
+import { type ContentWorkers, runContentRequest, type Watcher } from '../content/work.ts';
 import { findSides, labelOf, type Side, type SideContext } from './sides.ts';
 
 /** Compares the weights; `workers` read them. Rejects with `notFound` when a side has no checkpoint. */
@@ -18,7 +18,7 @@ export async function diffWeights(
   const checkpoints = [checkpointOf(first), checkpointOf(second)] as const;
   if (checkpoints[0].stateDigest === checkpoints[1].stateDigest) return { sides, ...SAME };
   const ids: [string, string] = [checkpoints[0].id, checkpoints[1].id];
-  const result = await workOnContent(workers, context.store, { do: 'compare', checkpoints: ids, mapping }, watcher);
+  const result = await runContentRequest(workers, context.store, { do: 'compare', checkpoints: ids, mapping }, watcher);
   return { sides, ...result };
 }
 

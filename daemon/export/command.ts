@@ -1,4 +1,4 @@
-/** A job's own `export` command: its words in the user's environment, with what it is to read and to write. */
+/** Runs a job's own `export` command in the user's environment, with its input and output. */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
@@ -22,10 +22,13 @@ import type { Target } from './target.ts';
 
 const TAIL_CHARACTERS = 4_000;
 const END_WAIT_MS = 5_000;
-/** What a command may print of how close its output is to its input. */
+/** Line with which a command may report how close its output is to its input. */
 const PARITY = /^trainstash parity=(\S+)(?: samples=(\d+))?(?: runtime=(\S+))?\s*$/m;
 
-/** Rejects with `exportFailed` and the end of what it printed, `commandMissing`, `configInvalid`, `cancelled`. */
+/**
+ * Runs the command. Rejects with `exportFailed` and the end of its output, `commandMissing`, `configInvalid`,
+ * `cancelled`.
+ */
 export async function runExportCommand(
   context: ExportContext,
   { run, checkpoint, format, environment, interpreter }: ExportCommand,
@@ -55,8 +58,8 @@ export async function runExportCommand(
     const { code, output } = await runToEnd(program, rest, { cwd, env }, watcher.signal);
     if (watcher.signal.aborted) throw cancelled();
     const tail = output.slice(-TAIL_CHARACTERS).trim();
-    if (code !== 0) throw failed(`\`${words.join(' ')}\` ended with ${code}`, tail);
-    if (!existsSync(target.temporary)) throw failed(`\`${words.join(' ')}\` wrote nothing at \${out}`, tail);
+    if (code !== 0) throw exportFailed(`\`${words.join(' ')}\` ended with ${code}`, tail);
+    if (!existsSync(target.temporary)) throw exportFailed(`\`${words.join(' ')}\` wrote nothing at \${out}`, tail);
     return { files: await filesIn(target.temporary), notes: [], parity: parityOf(output) };
   } finally {
     rmSync(source, { recursive: true, force: true });
@@ -71,14 +74,14 @@ export interface ExportCommand {
   interpreter?: string;
 }
 
-/** What it prints, and how it ended: a number, or a signal's name. */
+/** Runs a program. Resolves with its output and its exit code, or the name of a signal. */
 async function runToEnd(
   program: string,
   words: readonly string[],
   options: { cwd: string; env: Record<string, string> },
   signal: AbortSignal,
 ): Promise<{ code: number | string; output: string }> {
-  // A group of its own, so that what it starts ends with it.
+  // Own process group, so that all processes that it starts end with it.
   const child = spawn(program, words, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
@@ -95,12 +98,12 @@ async function runToEnd(
     endGroup(child.pid, 'SIGKILL');
   };
   signal.addEventListener('abort', end, { once: true });
-  // Cancelled while its checkpoint was restored.
+  // Cancelled while its checkpoint was being restored.
   if (signal.aborted) void end();
   try {
     return { code: await ended, output };
   } catch (error) {
-    throw failed(`\`${program}\` could not be started (${(error as Error).message})`, '');
+    throw exportFailed(`\`${program}\` could not be started (${(error as Error).message})`, '');
   } finally {
     signal.removeEventListener('abort', end);
   }
@@ -111,7 +114,7 @@ function endGroup(pid: number | undefined, signal: NodeJS.Signals): void {
   try {
     process.kill(process.platform === 'win32' ? pid : -pid, signal);
   } catch {
-    // It has ended.
+    // It has ended already.
   }
 }
 
@@ -123,7 +126,7 @@ async function filesIn(path: string, name = ''): Promise<ExportFile[]> {
       .map((entry) => filesIn(join(path, entry), name === '' ? entry : `${name}/${entry}`));
     return (await Promise.all(inner)).flat();
   }
-  // A program of others has only written it.
+  // The foreign program has only written it, not synced it.
   syncFile(path);
   const hash = createHash('sha256');
   for await (const piece of createReadStream(path)) hash.update(piece);
@@ -137,14 +140,14 @@ function parityOf(output: string): Parity | null {
   if (difference === null) return null;
   const facts = { samples: Number(found[2] ?? 0), runtime: found[3] ?? 'the command' };
   if (Number.isFinite(difference)) return { largestDifference: difference, ...facts, why: '' };
-  const why = `The outputs cannot be compared: the command says that they differ by ${exactly(toWireNumber(difference))}.`;
+  const why = `The outputs cannot be compared: the command reported a difference of ${exactly(toWireNumber(difference))}.`;
   return { largestDifference: null, ...facts, why };
 }
 
-function failed(what: string, tail: string): TrainstashError {
+function exportFailed(what: string, tail: string): TrainstashError {
   return new TrainstashError(
     'exportFailed',
-    `Nothing was exported: ${what}.${tail === '' ? '' : ` It said:\n${tail}`}`,
+    `Nothing was exported: ${what}.${tail === '' ? '' : ` Its output:\n${tail}`}`,
     { output: tail },
   );
 }

@@ -1,27 +1,27 @@
-/** "Give me the model": a checkpoint, or a run's metrics, as others read them. */
+/** Exports a checkpoint, or a run's metrics, in formats of other tools. */
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { ExportFile, ExportFormat, ExportManifest, ExportResult, Parity } from '../../protocol/export.ts';
-import { type Watcher, workOnContent } from '../content/work.ts';
+import { runContentRequest, type Watcher } from '../content/work.ts';
 import { runExportCommand } from './command.ts';
-import { type ExportSource, formatsOf, isOfMetrics } from './formats.ts';
+import { type ExportSource, formatsOf, isMetricsFormat } from './formats.ts';
 import { writeMetrics } from './metrics.ts';
 import { exportModel } from './model.ts';
 import { type ExportContext, findSource } from './source.ts';
 import { Target } from './target.ts';
 
 export interface ExportRequest {
-  /** A checkpoint; of a run its newest. */
+  /** Checkpoint to export; for a run its newest. */
   source: string;
   format: string;
-  /** Absolute; must not exist unless `force`. */
+  /** Absolute path; must not exist unless `force`. */
   path: string;
-  /** All tensors, and not the weights alone. */
+  /** True for all tensors, not only the weights. */
   full: boolean;
-  /** Beginning of names that is left out; null: what boxes and wrappers add. */
+  /** Prefix to remove from names; null: the prefixes of containers and wrappers. */
   strip: string | null;
   force: boolean;
-  /** The user's environment, for commands of jobs. */
+  /** Environment of the user, for commands of jobs. */
   environment: Record<string, string>;
   interpreter?: string;
 }
@@ -32,12 +32,15 @@ interface Written {
   parity: Parity | null;
 }
 
-/** Rejects with `notFound`. */
+/** Lists the formats for a source. Rejects with `notFound`. */
 export async function exportFormats(context: ExportContext, query: string): Promise<ExportFormat[]> {
   return formatsOf(await findSource(context, query));
 }
 
-/** Rejects with `formatUnavailable`, `outputExists`, `outputUnusable`, `cancelled`, `corrupted`; nothing is left then. */
+/**
+ * Exports a source. Rejects with `formatUnavailable`, `outputExists`, `outputUnusable`, `cancelled`, `corrupted`; then
+ * nothing is left behind.
+ */
 export async function exportTo(
   context: ExportContext,
   request: ExportRequest,
@@ -67,8 +70,8 @@ async function write(
   const { run, checkpoint } = source;
   const { format, full, strip } = request;
   const path = target.temporary;
-  if (isOfMetrics(format)) {
-    // Of a checkpoint up to its step; of a run all.
+  if (isMetricsFormat(format)) {
+    // For a checkpoint up to its step; for a run all.
     const range = checkpoint && !source.isRun ? { toStep: checkpoint.step } : {};
     const series = await store.queryMetrics(run.id, range);
     return { ...(await writeMetrics(format, run, series, path)), parity: null };
@@ -79,7 +82,7 @@ async function write(
   switch (format) {
     case 'original':
       return {
-        ...(await workOnContent(contentWorkers, store, { do: 'exportOriginal', checkpoint: id, path }, watcher)),
+        ...(await runContentRequest(contentWorkers, store, { do: 'exportOriginal', checkpoint: id, path }, watcher)),
         parity: null,
       };
     case 'safetensors':
@@ -88,7 +91,7 @@ async function write(
     case 'state_dict': {
       const metadata = metadataOf(source);
       const work = { do: 'exportTensors' as const, checkpoint: id, format, full, strip, path, metadata };
-      return { ...(await workOnContent(contentWorkers, store, work, watcher)), parity: null };
+      return { ...(await runContentRequest(contentWorkers, store, work, watcher)), parity: null };
     }
     case 'tfjs':
     case 'onnx':
@@ -109,13 +112,13 @@ function checkFormat(formats: readonly ExportFormat[], wanted: string): ExportFo
   throw new TrainstashError(
     'formatUnavailable',
     found
-      ? `It cannot be exported as ${wanted}: ${found.unavailable}. It can as ${available.join(', ')}.`
-      : `There is no format "${wanted}". It can be exported as ${available.join(', ')}.`,
+      ? `It cannot be exported as ${wanted}: ${found.unavailable}. Available formats: ${available.join(', ')}.`
+      : `There is no format "${wanted}". Available formats: ${available.join(', ')}.`,
     { format: wanted, available },
   );
 }
 
-/** In safetensors' own header: texts alone. */
+/** Makes the metadata for safetensors' header, which holds only texts. */
 function metadataOf({ run, checkpoint }: ExportSource): Record<string, string> {
   return {
     format: 'pt',
@@ -135,13 +138,13 @@ function manifestOf({ run, checkpoint }: ExportSource, format: string, written: 
     branch: run.branch,
     commit: run.commit,
     dirty: run.dirty,
-    checkpoint: isOfMetrics(format) || !checkpoint ? null : briefly(checkpoint),
+    checkpoint: isMetricsFormat(format) || !checkpoint ? null : summaryOf(checkpoint),
     params: run.params,
-    metrics: isOfMetrics(format) || !checkpoint ? run.metrics : checkpoint.metrics,
+    metrics: isMetricsFormat(format) || !checkpoint ? run.metrics : checkpoint.metrics,
     ...written,
   };
 }
 
-function briefly({ id, step, epoch, grade, stateDigest }: Checkpoint): ExportManifest['checkpoint'] {
+function summaryOf({ id, step, epoch, grade, stateDigest }: Checkpoint): ExportManifest['checkpoint'] {
   return { id, step, epoch, grade, stateDigest };
 }

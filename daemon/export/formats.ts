@@ -1,19 +1,19 @@
-/** Which formats a checkpoint or a run can have, and what its file would be called. Pure. */
+/** Lists the formats of a checkpoint or run, with the file name for each. Pure. */
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import type { BuiltInFormat, ExportFormat } from '../../protocol/export.ts';
 import { fromWireNumber } from '../../protocol/numbers.ts';
 
 export interface ExportSource {
   run: Run;
-  /** Null: the run has none; its metrics can be had all the same. */
+  /** Null: the run has none; its metrics can be exported anyway. */
   checkpoint: Checkpoint | null;
-  /** It was asked for by its run, and not by a checkpoint. */
+  /** True if the query named a run, not a checkpoint. */
   isRun: boolean;
   /** Names of the checkpoint's files. */
   files: readonly string[];
-  /** It was taken after an epoch's last batch. */
+  /** True if it was taken after an epoch's last batch. */
   endsEpoch: boolean;
-  /** The job's own export commands. */
+  /** Formats with an export command in the job. */
   commands: readonly string[];
 }
 
@@ -30,7 +30,7 @@ const DESCRIPTIONS: Record<BuiltInFormat, string> = {
   json: "the run's metrics",
 };
 
-/** What follows the name; what has no ending is a folder. */
+/** Suffixes of names; a name without an extension is a folder. */
 const ENDINGS: Record<BuiltInFormat, string> = {
   safetensors: '.safetensors',
   state_dict: '.pt',
@@ -44,14 +44,14 @@ const ENDINGS: Record<BuiltInFormat, string> = {
   json: '_metrics.json',
 };
 
-/** Layouts that are not PyTorch's: their numbers under PyTorch's names would be wrong ones. */
+/** Formats with another memory layout than PyTorch: their numbers under PyTorch's names would be wrong. */
 const NOT_TORCH = /\.(pdparams|pdopt|h5|hdf5|keras|npz)$/i;
 
 export function formatsOf(source: ExportSource): ExportFormat[] {
   const own = (Object.keys(DESCRIPTIONS) as BuiltInFormat[]).map((format) => ({
     format,
     description: DESCRIPTIONS[format],
-    unavailable: whyNot(source, format),
+    unavailable: unavailableReason(source, format),
     name: nameOf(source, format),
   }));
   const commands = source.commands
@@ -62,38 +62,38 @@ export function formatsOf(source: ExportSource): ExportFormat[] {
       unavailable: source.checkpoint ? null : 'the run has no checkpoint',
       name: `${stemOf(source)}.${slug(name)}`,
     }));
-  // A job knows better how its checkpoints become what it says.
-  const said = own.map((format) =>
+  // A command in the job takes precedence: the job knows its checkpoints better.
+  const withCommands = own.map((format) =>
     source.commands.includes(format.format) && source.checkpoint
       ? { ...format, description: "by the job's own command", unavailable: null }
       : format,
   );
-  return [...said, ...commands];
+  return [...withCommands, ...commands];
 }
 
-function whyNot({ run, checkpoint, files }: ExportSource, format: BuiltInFormat): string | null {
-  if (isOfMetrics(format)) return Object.keys(run.metrics).length > 0 ? null : 'the run has no metrics';
+function unavailableReason({ run, checkpoint, files }: ExportSource, format: BuiltInFormat): string | null {
+  if (isMetricsFormat(format)) return Object.keys(run.metrics).length > 0 ? null : 'the run has no metrics';
   if (!checkpoint) return 'the run has no checkpoint';
   const isModule = run.kind === 'module';
   if (format === 'tfjs' && !isModule)
     return 'only for TensorFlow.js models; name a command for it in the job’s `export`';
   if (format === 'onnx' && !isModule) return 'needs the code of the model: name a command for it in the job’s `export`';
   if (format === 'state_dict' && (isModule || files.some((name) => NOT_TORCH.test(name))))
-    return 'its weights are laid out in another way than PyTorch’s';
+    return 'its weights have another layout than PyTorch’s';
   return null;
 }
 
-export function isOfMetrics(format: string): format is 'tfevents' | 'csv' | 'json' {
+export function isMetricsFormat(format: string): format is 'tfevents' | 'csv' | 'json' {
   return format === 'tfevents' || format === 'csv' || format === 'json';
 }
 
 function nameOf(source: ExportSource, format: BuiltInFormat): string {
-  if (isOfMetrics(format)) return `${slug(source.run.job)}_${source.run.number}${ENDINGS[format]}`;
+  if (isMetricsFormat(format)) return `${slug(source.run.job)}_${source.run.number}${ENDINGS[format]}`;
   const single = source.files.length === 1 ? /\.\w+$/.exec(source.files[0]!)?.[0] : undefined;
   return `${stemOf(source)}${ENDINGS[format]}${format === 'original' ? (single ?? '') : ''}`;
 }
 
-/** `digits_epoch_0050_val_loss_0.0123`. */
+/** Builds a name: `digits_epoch_0050_val_loss_0.0123`. */
 function stemOf({ run, checkpoint, endsEpoch }: ExportSource): string {
   const parts = [slug(run.job)];
   if (!checkpoint) return `${parts[0]}_${run.number}`;
@@ -105,7 +105,7 @@ function stemOf({ run, checkpoint, endsEpoch }: ExportSource): string {
   return parts.join('_');
 }
 
-/** What every file system takes. */
+/** Makes a name that every file system accepts. */
 function slug(text: string): string {
   return (
     text

@@ -1,4 +1,4 @@
-/** A run's metrics as files for others: CSV, JSON, TensorBoard. */
+/** Writes a run's metrics as CSV, JSON or TensorBoard files. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MetricSeries, Run } from '../../protocol/domain.ts';
@@ -9,7 +9,7 @@ import type { ExportedFile } from '../content/requests.ts';
 import { csvNumber, csvText } from '../formats/writers/csv.ts';
 import { eventFileHead, scalarEvent } from '../formats/writers/tfevents.ts';
 
-/** Written together: more would take memory, fewer would be slow. */
+/** Size of a write: more would take memory, less would be slow. */
 const BUFFER_CHARACTERS = 1 << 20;
 
 interface Row {
@@ -19,7 +19,7 @@ interface Row {
   values: { tag: string; value: number }[];
 }
 
-/** `path` is a folder for TensorBoard, which looks for files by their names. */
+/** Writes metrics. `path` is a folder for TensorBoard, which looks for files by their names. */
 export async function writeMetrics(
   format: 'tfevents' | 'csv' | 'json',
   run: Run,
@@ -28,17 +28,17 @@ export async function writeMetrics(
 ): Promise<{ files: ExportedFile[]; notes: string[] }> {
   const series = all.map(lastOfEachStep);
   const notes = notesOf(all, series);
-  if (format === 'csv') return { files: [await written('', path, csvOf(series))], notes };
-  if (format === 'json') return { files: [await written('', path, jsonOf(series))], notes };
+  if (format === 'csv') return { files: [await writeFile('', path, csvOf(series))], notes };
+  if (format === 'json') return { files: [await writeFile('', path, jsonOf(series))], notes };
   mkdirSync(path);
   const startedAt = run.startedAt ?? run.createdAt;
   const name = `events.out.tfevents.${Math.floor(startedAt / 1000)}.trainstash`;
-  const file = await written(name, join(path, name), eventsOf(series, startedAt));
-  notes.push('TensorBoard keeps float32: csv and json hold the numbers as they were logged.');
+  const file = await writeFile(name, join(path, name), eventsOf(series, startedAt));
+  notes.push('TensorBoard stores float32; csv and json have the exact numbers that were logged.');
   return { files: [file], notes };
 }
 
-/** Leaves one point a step, the one that was told last. */
+/** Keeps one point for each step, the last one logged. */
 function lastOfEachStep({ name, steps, values, times, total }: MetricSeries): MetricSeries {
   const kept = steps.flatMap((step, i) => (step === steps[i + 1] ? [] : [i]));
   const column = <T>(all: readonly T[]) => kept.map((i) => all[i]!);
@@ -47,13 +47,13 @@ function lastOfEachStep({ name, steps, values, times, total }: MetricSeries): Me
 
 function notesOf(all: readonly MetricSeries[], series: readonly MetricSeries[]): string[] {
   const points = (some: readonly MetricSeries[]) => some.reduce((sum, { steps }) => sum + steps.length, 0);
-  const left = points(all) - points(series);
-  if (left === 0) return [];
-  const values = left === 1 ? '1 value is' : `${integer(left)} values are`;
-  return [`${values} left out: of a step that was told several times in a row the last one counts.`];
+  const dropped = points(all) - points(series);
+  if (dropped === 0) return [];
+  const values = dropped === 1 ? '1 value is' : `${integer(dropped)} values are`;
+  return [`${values} left out: where a step was logged several times in a row, only the last one counts.`];
 }
 
-async function written(name: string, path: string, pieces: Iterable<Uint8Array>): Promise<ExportedFile> {
+async function writeFile(name: string, path: string, pieces: Iterable<Uint8Array>): Promise<ExportedFile> {
   const file = new OutFile(path, { bytes: 0 });
   try {
     for (const piece of pieces) file.write(piece);
@@ -64,7 +64,7 @@ async function written(name: string, path: string, pieces: Iterable<Uint8Array>)
   }
 }
 
-/** The points of all series by step; of one step by time. */
+/** Yields the points of all series ordered by step, within a step by time. */
 function* rowsOf(series: readonly MetricSeries[]): Generator<Row> {
   const next = series.map(() => 0);
   for (;;) {
@@ -96,7 +96,7 @@ function csvOf(series: readonly MetricSeries[]): Generator<Uint8Array> {
   );
 }
 
-/** Writes numbers that JSON has no word for as texts: "NaN", "Infinity", "-Infinity"; −0, which it has, is `-0.0`. */
+/** Writes JSON. Numbers that JSON lacks become texts: "NaN", "Infinity", "-Infinity"; −0, which it has, is `-0.0`. */
 function jsonOf(series: readonly MetricSeries[]): Generator<Uint8Array> {
   return buffered(
     (function* texts() {

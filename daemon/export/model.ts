@@ -1,4 +1,7 @@
-/** A layers model out of its training: the code of then builds it, the checkpoint fills it, its own runtime writes it. */
+/**
+ * Exports a layers model through its training: the code of that time builds it, the checkpoint fills it, its own
+ * runtime writes it.
+ */
 import { createReadStream, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
@@ -24,7 +27,7 @@ export interface ModelExport {
   environment: Record<string, string>;
 }
 
-/** Rejects with `formatUnavailable` where the model has parts that the format cannot have. */
+/** Exports a model. Rejects with `formatUnavailable` where the model has parts that the format does not support. */
 export async function exportModel(
   context: ExportContext,
   { run, checkpoint, format, environment }: ModelExport,
@@ -36,13 +39,13 @@ export async function exportModel(
   const body = await store.requireFacts(checkpoint.id);
   const cwd = body.run.code ? await checkOut(place.root, place.store, body.run.code) : place.root;
   const { directory, start } = await prepareSession(context, {
-    // The checkpoint's own if it is here, else what there is: only the weights are written.
+    // The checkpoint's own backend if it is available, else another one: only the weights are written.
     run: { ...run, params: body.run.params, backend: 'auto' },
     session: newSession(run, 'export', { checkpoint: checkpoint.id, step: checkpoint.step }),
     job: findJob(readConfig(place.root), run.job),
     checkpoint,
     root: place.root,
-    // Data or a back end that differ by now stop no export either.
+    // Changed data or another backend do not stop an export.
     accept: ['data', 'backend', 'package'],
     environment,
     overrides: { cwd, exportAs: format },
@@ -59,9 +62,13 @@ export async function exportModel(
     const folder = directory.file('export');
     const record = v.safeParse(exportRecordSchema, readJson(join(folder, 'export.json')));
     if (!record.success)
-      throw new TrainstashError('exportFailed', 'Nothing was exported: the model’s process ended without an answer.', {
-        output: exit?.reason ?? '',
-      });
+      throw new TrainstashError(
+        'exportFailed',
+        'Nothing was exported: the process that builds the model exited without a result.',
+        {
+          output: exit?.reason ?? '',
+        },
+      );
     const { names, notes, parity } = record.output;
     const files: ExportFile[] = [];
     for (const name of names) {

@@ -1,4 +1,4 @@
-/** What is exported: a checkpoint, or a run's newest one and its metrics. */
+/** Finds the source of an export: a checkpoint, or a run's newest one and its metrics. */
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
@@ -9,9 +9,9 @@ import type { ProjectContext } from '../runs/context.ts';
 import type { ExportSource } from './formats.ts';
 
 export interface ExportContext extends ProjectContext, SideContext {
-  /** Who reads stored tensors. */
+  /** Workers that read stored tensors. */
   contentWorkers: ContentWorkers;
-  /** Rejects with `untrusted`: before code of the project is run. */
+  /** Rejects with `untrusted`; call it before code of the project runs. */
   requireTrust(): Promise<void>;
 }
 
@@ -28,7 +28,10 @@ export async function findSource(context: ExportContext, query: string): Promise
   };
 }
 
-/** Null: the run has none, or it is gone from `trainstash.json`, or that has a mistake: what needs no job goes on without. */
+/**
+ * Finds the run's job. Null: the run has none, `trainstash.json` no longer has it, or the file has a mistake: formats
+ * that need no job work without.
+ */
 export function jobOf({ place }: Pick<ExportContext, 'place'>, run: Run): JobConfig | null {
   try {
     return readConfig(place.root).jobs.get(run.job) ?? null;

@@ -1,4 +1,4 @@
-/** Where an export goes: a name of ours beside it until everything is there, then its own. */
+/** Output of an export: it has a temporary name next to its own until it is complete. */
 import { existsSync, linkSync, lstatSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -9,15 +9,15 @@ import { besidePending, Pending, sweepPending } from '../store/pending.ts';
 export const MANIFEST_SUFFIX = '.trainstash.json';
 export class Target {
   readonly path: string;
-  /** What is written, a file or a folder. */
+  /** File or folder that is written. */
   readonly temporary: string;
-  /** For what is needed on the way; in the store. */
+  /** Path in the store for intermediate files. */
   readonly scratch: string;
   readonly manifest: string;
   readonly #force: boolean;
   readonly #pending: Pending;
 
-  /** Throws `outputExists`, `outputUnusable`; nothing is written then. */
+  /** Checks the path. Throws `outputExists`, `outputUnusable`; then nothing is written. */
   constructor(store: string, path: string, force: boolean) {
     checkTarget(path, force);
     this.path = path;
@@ -28,20 +28,22 @@ export class Target {
     this.scratch = this.#pending.scratch;
   }
 
-  /** The manifest, until it has its name. */
-  get #note(): string {
+  /** Temporary path of the manifest. */
+  get #temporaryManifest(): string {
     return besidePending(this.temporary);
   }
 
-  /** The output gets its name, and the manifest its own. Throws `outputExists` when somebody was faster. */
+  /**
+   * Gives the output and the manifest their names. Throws `outputExists` when something has appeared there meanwhile.
+   */
   publish(manifest: unknown): void {
     try {
-      // Before the output has its name: a full disk is met while nothing is there.
-      writeFileSync(this.#note, `${JSON.stringify(manifest, null, 2)}\n`);
-      syncFile(this.#note);
+      // Written before the output gets its name: a full disk then leaves nothing behind.
+      writeFileSync(this.#temporaryManifest, `${JSON.stringify(manifest, null, 2)}\n`);
+      syncFile(this.#temporaryManifest);
       if (lstatSync(this.temporary).isDirectory()) publishFolder(this.temporary, this.path);
       else publishFile(this.temporary, this.path, this.#force);
-      renameSync(this.#note, this.manifest);
+      renameSync(this.#temporaryManifest, this.manifest);
       syncDirectory(dirname(this.path));
     } catch (error) {
       if (error instanceof TrainstashError) throw error;
@@ -49,13 +51,13 @@ export class Target {
     }
   }
 
-  /** Also after a failure. */
+  /** Cleans up, also after a failure. */
   close(): void {
     this.#pending.close();
   }
 }
 
-/** Takes away what exports and restores left behind whose daemon died. */
+/** Removes leftovers of exports and restores whose daemon died. */
 export function sweepExports(store: string): void {
   sweepPending(store);
 }
@@ -65,15 +67,15 @@ function checkTarget(path: string, force: boolean): void {
   if (found?.isDirectory())
     throw new TrainstashError(
       'outputUnusable',
-      `${path} is a folder. Nothing was exported; give the name of something new in it.`,
+      `${path} is a folder. Nothing was exported; give a new file name in it.`,
       { path, problem: 'it is a folder' },
     );
-  if (found && !force) throw exists(path);
+  if (found && !force) throw alreadyExists(path);
   const folder = statSync(dirname(path), { throwIfNoEntry: false });
   if (!folder?.isDirectory())
     throw new TrainstashError(
       'outputUnusable',
-      `There is no folder ${dirname(path)}. Nothing was exported; make it first.`,
+      `There is no folder ${dirname(path)}. Nothing was exported; create it first.`,
       { path, problem: 'its folder does not exist' },
     );
 }
@@ -84,29 +86,29 @@ function publishFile(from: string, to: string, force: boolean): void {
     return;
   }
   try {
-    // A rename would replace what appeared there meanwhile.
+    // A rename would replace a file that has appeared there meanwhile.
     linkSync(from, to);
     unlinkSync(from);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') throw exists(to);
+    if (code === 'EEXIST') throw alreadyExists(to);
     // File systems without links.
     if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code ?? '')) throw error;
-    if (existsSync(to)) throw exists(to);
+    if (existsSync(to)) throw alreadyExists(to);
     renameSync(from, to);
   }
 }
 
 function publishFolder(from: string, to: string): void {
-  if (existsSync(to)) throw exists(to);
+  if (existsSync(to)) throw alreadyExists(to);
   syncDirectory(from);
   renameSync(from, to);
 }
 
-function exists(path: string): TrainstashError {
+function alreadyExists(path: string): TrainstashError {
   return new TrainstashError(
     'outputExists',
-    `${path} is there already and was kept. Give another name, or --force to replace it.`,
+    `${path} exists already and was not changed. Give another name, or use --force to replace it.`,
     { path },
   );
 }

@@ -1,14 +1,14 @@
-/** Reads small pieces out of larger ones that were read before: structures are read a few bytes at a time. */
+/** Serves small reads from cached blocks: structures are read a few bytes at a time. */
 import type { Read } from '../formats/window.ts';
 
 const BLOCK_BYTES = 256 << 10;
-/** Whoever reads that much at once reads on, and does not come back. */
+/** Size from which a read bypasses the cache: such a reader continues and does not come back. */
 const DIRECT_BYTES = 64 << 10;
 const KEPT_BLOCKS = 16;
 
-/** Larger reads go through. `bytes`: size of the file. */
+/** Caches blocks of a file with `bytes` bytes; larger reads bypass the cache. */
 export function inBlocks(read: Read, bytes: number): Read {
-  /** The oldest first. */
+  /** Cached blocks, the oldest first. */
   const blocks = new Map<number, Uint8Array>();
   const block = (index: number): Uint8Array => {
     let found = blocks.get(index);

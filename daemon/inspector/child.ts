@@ -1,10 +1,10 @@
-/** One process that looks into files, from the side of whoever asks it. Knows no formats. */
+/** Client of one inspector process. Knows no formats. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Failure, FromProcess, Limits, ProcessSetup, ToProcess } from './wire.ts';
 
-/** The process itself keeps to its limits; this long after them it is ended from outside. */
+/** Time after the limits, which the process itself enforces, before it is killed from outside. */
 const GRACE_MS = 5_000;
-/** What is read lives as long as the answer: a larger young generation saves copying it. */
+/** Size of the young generation. Everything that is read lives as long as the answer: a larger one saves copying. */
 const YOUNG_MEBIBYTES = 16;
 
 export interface ChildSetup extends ProcessSetup {
@@ -15,16 +15,16 @@ export interface ChildSetup extends ProcessSetup {
 export interface Question<P> {
   request: unknown;
   limits: Limits;
-  /** Aborted: the process is ended. */
+  /** Signal to cancel: the process is killed. */
   signal?: AbortSignal;
-  /** Reads for a process that is not to open the file itself. */
+  /** Reads for a process that does not open the file itself. */
   read?(offset: number, length: number): Uint8Array | Promise<Uint8Array>;
-  /** Takes parts of the answer that come before its end. */
+  /** Receives parts of the answer before its end. */
   part?(part: P): void;
 }
 
-/** The file could not be looked into. `message` goes on from "… cannot be read: ". */
-export class LookFailed extends Error {
+/** Failed inspection. `message` continues the sentence "… cannot be read: ". */
+export class InspectionFailed extends Error {
   readonly kind: Failure['kind'] | 'cancelled';
   constructor(kind: Failure['kind'] | 'cancelled', problem: string) {
     super(problem);
@@ -35,38 +35,38 @@ export class LookFailed extends Error {
 interface Pending {
   question: Question<never>;
   resolve(result: unknown): void;
-  reject(error: LookFailed): void;
+  reject(error: InspectionFailed): void;
 }
 
-export class LookingProcess {
+export class InspectorProcess {
   readonly #child: ChildProcess;
   #id = 0;
   #pending: Pending | null = null;
   #isEnded = false;
-  /** Of the process after its last answer. */
+  /** Memory of the process after its last answer. */
   residentBytes = 0;
 
   constructor({ entry, ...setup }: ChildSetup) {
-    // Flags of the process hold for the thread inside as well, whatever limits that is given.
+    // Flags of the process also apply to the thread inside, whatever limits that has.
     const flags = [
       `--max-old-space-size=${setup.heapMebibytes}`,
       `--max-semi-space-size=${YOUNG_MEBIBYTES}`,
       '--disable-warning=ExperimentalWarning',
     ];
-    // Its helpers would not go last with it.
+    // Helper threads would not have the low priority.
     if (setup.niceness > 0) flags.push('--single-threaded-gc');
     this.#child = spawn(process.execPath, [...flags, entry, JSON.stringify(setup)], {
-      // Where it dies no core file is left, and no folder is kept busy.
+      // A process that dies there leaves no core file, and it keeps no folder busy.
       cwd: process.platform === 'win32' ? undefined : '/',
-      // What libraries and the engine say of a file is about their own source.
+      // Output of libraries and the engine about a file concerns their own source.
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       serialization: 'advanced',
       env: childEnvironment(),
     });
-    this.#child.on('message', (message: FromProcess) => this.#take(message));
+    this.#child.on('message', (message: FromProcess) => this.#receive(message));
     this.#child.once('error', () => this.#ended(null));
     this.#child.once('exit', (_code, signal) => this.#ended(signal));
-    this.#rest();
+    this.#unref();
   }
 
   get isEnded(): boolean {
@@ -77,22 +77,22 @@ export class LookingProcess {
     return this.#child.pid;
   }
 
-  /** One at a time. Rejects with LookFailed. */
+  /** Asks the process; one question at a time. Rejects with InspectionFailed. */
   ask<R, P = never>(question: Question<P>): Promise<R> {
     const { request, limits, signal } = question;
     return new Promise<R>((resolve, reject) => {
-      if (this.#isEnded) return reject(new LookFailed('died', 'the process that reads it has ended'));
-      const late = setTimeout(
-        () => this.#fail(new LookFailed('time', 'it takes too long to be read')),
+      if (this.#isEnded) return reject(new InspectionFailed('died', 'the process that reads it has exited'));
+      const timeout = setTimeout(
+        () => this.#fail(new InspectionFailed('time', 'it takes too long to be read')),
         limits.ms + GRACE_MS,
       );
-      const abort = () => this.#fail(new LookFailed('cancelled', 'nobody waits for it any more'));
+      const abort = () => this.#fail(new InspectionFailed('cancelled', 'nobody waits for it any more'));
       signal?.addEventListener('abort', abort, { once: true });
       const over = () => {
-        clearTimeout(late);
+        clearTimeout(timeout);
         signal?.removeEventListener('abort', abort);
         this.#pending = null;
-        this.#rest();
+        this.#unref();
       };
       this.#pending = {
         question: question as Question<never>,
@@ -105,19 +105,19 @@ export class LookingProcess {
           reject(error);
         },
       };
-      this.#work();
+      this.#ref();
       this.#send({ say: 'request', id: ++this.#id, request, limits });
       if (signal?.aborted) abort();
     });
   }
 
-  /** Ends it at once; what was asked of it fails. */
+  /** Kills the process at once; its pending question fails. */
   end(): void {
     this.#child.kill('SIGKILL');
     this.#ended('SIGKILL');
   }
 
-  #take(message: FromProcess): void {
+  #receive(message: FromProcess): void {
     if (message.id !== this.#id || !this.#pending) return;
     const { question, resolve, reject } = this.#pending;
     switch (message.say) {
@@ -133,9 +133,9 @@ export class LookingProcess {
         break;
       case 'failed':
         this.residentBytes = message.residentBytes;
-        // It has ended itself, but for the last of it.
+        // The process is about to end itself.
         if (message.failure.kind !== 'unreadable' && message.failure.kind !== 'changed') this.#isEnded = true;
-        reject(new LookFailed(message.failure.kind, message.failure.problem));
+        reject(new InspectionFailed(message.failure.kind, message.failure.problem));
         break;
     }
   }
@@ -152,11 +152,11 @@ export class LookingProcess {
   }
 
   #send(message: ToProcess): void {
-    // Its end is told by its exit.
+    // The exit event reports its end.
     this.#child.send(message, () => {});
   }
 
-  #fail(error: LookFailed): void {
+  #fail(error: InspectionFailed): void {
     this.#child.kill('SIGKILL');
     this.#isEnded = true;
     this.#pending?.reject(error);
@@ -164,23 +164,23 @@ export class LookingProcess {
 
   #ended(signal: NodeJS.Signals | null): void {
     this.#isEnded = true;
-    // The engine aborts where its heap is full and no collection helps.
+    // The engine aborts when its heap is full and collection does not help.
     const problem =
       signal === 'SIGKILL'
         ? 'the process that read it was killed'
         : signal === 'SIGABRT' || signal === 'SIGTRAP'
           ? 'reading it takes more memory than it may have'
-          : 'the process that read it ended';
-    this.#pending?.reject(new LookFailed('died', problem));
+          : 'the process that read it exited';
+    this.#pending?.reject(new InspectionFailed('died', problem));
   }
 
-  /** While nothing is asked it keeps nobody from ending. */
-  #rest(): void {
+  /** Lets this process exit while no question is pending. */
+  #unref(): void {
     this.#child.unref();
     this.#child.channel?.unref();
   }
 
-  #work(): void {
+  #ref(): void {
     this.#child.ref();
     this.#child.channel?.ref();
   }

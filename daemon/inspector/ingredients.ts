@@ -1,4 +1,4 @@
-/** The list of a checkpoint's ingredients, where its facts lie beside its files, as in a session's inbox. */
+/** Reads the list of a checkpoint's ingredients where its facts are next to its files, as in a session's inbox. */
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import * as v from 'valibot';
@@ -7,7 +7,7 @@ import { CHECKPOINT_FILE, checkpointFileSchema } from '../../protocol/session.ts
 
 const MAX_BYTES = 1 << 20;
 
-/** Reads the list; null where there is none, or the facts are those of other files. */
+/** Reads the list; null where there is none, or the facts belong to other files. */
 export function ingredientsBeside(path: string): Ingredient[] | null {
   try {
     const facts = join(dirname(path), CHECKPOINT_FILE);

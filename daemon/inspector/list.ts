@@ -1,4 +1,4 @@
-/** Lists what a file holds, page by page. The file that was looked at last is remembered, and known again by its stamp. */
+/** Lists the content of a file, page by page. The last file is cached, and recognised by its stamp. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FileInspection } from '../../protocol/domain.ts';
@@ -16,20 +16,20 @@ interface Listed {
   file: WatchedFile;
   stamp: string;
   opened: OpenedFile;
-  /** What the newest filter leaves. */
+  /** Tensors that match the newest filter. */
   filter: string;
   found: readonly PlacedTensor[];
-  /** What is left of the time that statistics of all its pages may take. */
+  /** Remaining time for the statistics of all pages. */
   statisticsMs: number;
 }
 
-/** Statistics may take this long, and longer with what a slow disk gives in the time: a file of 1 KB can describe terabytes. */
+/** Time for statistics, plus an allowance for the bytes of a slow disk: a file of 1 KB can describe terabytes. */
 const STATISTICS_MS = 4_000;
 const STATISTICS_BYTES_A_MS = 10_000;
 
 let last: Listed | null = null;
 
-/** Throws FormatError, FileChanged. */
+/** Lists a page. Throws FormatError, FileChanged. */
 export async function list(request: ListRequest): Promise<FileInspection> {
   const path = fileAt(request.path);
   const file = last?.file.path === path ? last.file : new WatchedFile(path);
@@ -76,12 +76,14 @@ function filtered(listed: Listed, filter: string): readonly PlacedTensor[] {
   return listed.found;
 }
 
-/** A folder can be a checkpoint of torch's that is one: its `.metadata` tells of all shards. */
+/**
+ * Returns the file for a path. A folder can be a distributed checkpoint of torch: its `.metadata` describes all shards.
+ */
 function fileAt(path: string): string {
   if (!statSync(path).isDirectory()) return path;
   const metadata = join(path, '.metadata');
   if (existsSync(metadata)) return metadata;
-  throw new FormatError('it is a folder, and no distributed checkpoint of torch: there is no ".metadata" in it');
+  throw new FormatError('it is a folder, but not a distributed checkpoint of torch: it has no ".metadata"');
 }
 
 function bytesIn(folder: string): number {

@@ -1,16 +1,16 @@
-/** Pages of an inspection, cut by the bytes that they take in a message. */
+/** Cuts an inspection into pages by their size in a message. */
 import type { FileInspection, InspectedTensor, InspectionCursor } from '../../protocol/domain.ts';
 import type { Inspection, PlacedTensor } from '../formats/inspection.ts';
 import { shortName } from '../formats/short-name.ts';
 import type { Statistics } from '../formats/statistics.ts';
 
-/** Together they stay well below what a message may have. */
+/** Limits that together stay well below the size of a message. */
 const TENSOR_BYTES = 512 << 10;
 const VALUE_BYTES = 96 << 10;
 const CLASS_BYTES = 32 << 10;
 const NOTE_BYTES = 16 << 10;
 const MAX_DTYPE = 60;
-/** A page with statistics is sent when this was read for it, or took this long: the first ones are there early. */
+/** Limits after which a page with statistics is sent, so that the first ones arrive early. */
 const READ_BYTES = 2 ** 31;
 const READ_MS = 3_000;
 
@@ -18,11 +18,11 @@ export interface PageOptions {
   filter: string;
   limit: number | null;
   after: InspectionCursor | null;
-  /** Null: they are not wanted. */
+  /** Null: no statistics are wanted. */
   statisticsOf: ((tensor: PlacedTensor) => Promise<Statistics>) | null;
 }
 
-/** `found`: the tensors that the filter leaves. */
+/** Makes a page; `found` are the tensors that match the filter. */
 export async function pageOf(
   inspection: Inspection,
   found: readonly PlacedTensor[],
@@ -30,11 +30,11 @@ export async function pageOf(
   { limit, after, statisticsOf }: Omit<PageOptions, 'filter'>,
 ): Promise<FileInspection> {
   const from = after ?? { tensors: 0, values: 0, classes: 0 };
-  const values = cut(inspection.values, from.values, VALUE_BYTES, ({ name, value }) => ({
+  const values = slice(inspection.values, from.values, VALUE_BYTES, ({ name, value }) => ({
     name: shortName(name),
     value: typeof value === 'string' ? shortName(value) : value,
   }));
-  const classes = cut(inspection.classes, from.classes, CLASS_BYTES, ({ name, count }) => ({
+  const classes = slice(inspection.classes, from.classes, CLASS_BYTES, ({ name, count }) => ({
     name: shortName(name),
     count,
   }));
@@ -100,7 +100,7 @@ function describe(
   };
 }
 
-function cut<T, U>(
+function slice<T, U>(
   items: readonly T[],
   from: number,
   bytes: number,
@@ -118,7 +118,7 @@ function cut<T, U>(
 }
 
 function notesOf(notes: readonly string[]): string[] {
-  const { items, next } = cut(notes, 0, NOTE_BYTES, (note) => shortName(note, 1_000));
+  const { items, next } = slice(notes, 0, NOTE_BYTES, (note) => shortName(note, 1_000));
   return next < notes.length
     ? [...items, `${(notes.length - next).toLocaleString('en-US')} more notes are not shown.`]
     : items;

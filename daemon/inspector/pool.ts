@@ -1,16 +1,16 @@
-/** The daemon's processes that look into files: two at most, taken by turns, one kept warm while somebody looks. */
+/** Pool of the daemon's inspector processes: at most two, shared fairly, one kept warm while files are viewed. */
 import { join } from 'node:path';
-import { type ChildSetup, LookFailed, LookingProcess, type Question } from './child.ts';
+import { type ChildSetup, InspectionFailed, InspectorProcess, type Question } from './child.ts';
 import { HEAP_MEBIBYTES } from './requests.ts';
 
-const MOST = 2;
-/** The last one stays that long: starting it takes as long as reading a small file. */
+const MAX_PROCESSES = 2;
+/** Idle time after which the last process ends: starting it takes as long as reading a small file. */
 const WARM_MS = 120_000;
-/** A heap that has grown stays grown; a new process is cheaper. */
-const MOST_RESIDENT_BYTES = 220 << 20;
+/** Memory above which a process is replaced: a heap that has grown stays large, and a new process is cheaper. */
+const MAX_RESIDENT_BYTES = 220 << 20;
 
-/** `runtime`: folder of the bundles. */
-export function lookingSetup(runtime: string): ChildSetup {
+/** Makes the setup; `runtime` is the folder of the bundles. */
+export function inspectorSetup(runtime: string): ChildSetup {
   return {
     entry: join(runtime, 'inspector-process.js'),
     thread: join(runtime, 'inspector-thread.js'),
@@ -19,38 +19,38 @@ export function lookingSetup(runtime: string): ChildSetup {
   };
 }
 
-/** Whoever asks as this goes before all others: a file waits to be kept. */
+/** Requester that is served before all others: a file waits to be saved. */
 export const URGENT = Symbol('urgent');
 
 interface Member {
-  process: LookingProcess;
+  process: InspectorProcess;
   busy: boolean;
-  /** What it looked at last: it may still know it. */
+  /** File that it inspected last: it may still have it cached. */
   last: string;
   idleTimer: NodeJS.Timeout | null;
 }
 
 interface Waiting {
-  /** Who asks: others have their turn in between. */
+  /** Requester: requests of others are served in between. */
   who: unknown;
   about: string;
   start(member: Member): void;
   giveUp(): void;
 }
 
-export class LookingPool {
+export class InspectorPool {
   readonly #setup: ChildSetup;
   readonly #members: Member[] = [];
   readonly #waiting: Waiting[] = [];
-  /** Who was served last. */
-  #served: unknown = null;
+  /** Requester that was served last. */
+  #lastServed: unknown = null;
   #isClosed = false;
 
   constructor(setup: ChildSetup) {
     this.#setup = setup;
   }
 
-  /** Waits for a free process and asks it. `about`: a name for the file. Rejects with LookFailed. */
+  /** Waits for a free process and asks it. `about` names the file. Rejects with InspectionFailed. */
   async ask<R, P = never>(who: unknown, about: string, question: Question<P>): Promise<R> {
     const member = await this.#member(who, about, question.signal);
     try {
@@ -65,7 +65,7 @@ export class LookingPool {
     return this.#members.flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));
   }
 
-  /** Ends all processes; whoever waits is told. */
+  /** Kills all processes and rejects everything that waits. */
   close(): void {
     this.#isClosed = true;
     for (const { giveUp } of this.#waiting.splice(0)) giveUp();
@@ -77,17 +77,17 @@ export class LookingPool {
 
   #member(who: unknown, about: string, signal?: AbortSignal): Promise<Member> {
     return new Promise((resolve, reject) => {
-      const gone = () => reject(new LookFailed('cancelled', 'nobody waits for it any more'));
-      if (signal?.aborted || this.#isClosed) return gone();
+      const cancel = () => reject(new InspectionFailed('cancelled', 'nobody waits for it any more'));
+      if (signal?.aborted || this.#isClosed) return cancel();
       const leave = () => {
         const at = this.#waiting.indexOf(waiting);
         if (at >= 0) this.#waiting.splice(at, 1);
-        gone();
+        cancel();
       };
       const waiting: Waiting = {
         who,
         about,
-        giveUp: gone,
+        giveUp: cancel,
         start: (member) => {
           signal?.removeEventListener('abort', leave);
           resolve(member);
@@ -103,12 +103,12 @@ export class LookingPool {
     while (this.#waiting.length > 0 && !this.#isClosed) {
       const next =
         this.#waiting.find(({ who }) => who === URGENT) ??
-        this.#waiting.find(({ who }) => who !== this.#served) ??
+        this.#waiting.find(({ who }) => who !== this.#lastServed) ??
         this.#waiting[0]!;
       const member = this.#free(next.about);
       if (!member) return;
       this.#waiting.splice(this.#waiting.indexOf(next), 1);
-      this.#served = next.who;
+      this.#lastServed = next.who;
       if (member.idleTimer) clearTimeout(member.idleTimer);
       Object.assign(member, { busy: true, last: next.about, idleTimer: null });
       next.start(member);
@@ -119,8 +119,8 @@ export class LookingPool {
     for (const member of [...this.#members]) if (!member.busy && member.process.isEnded) this.#remove(member);
     const free = this.#members.filter(({ busy }) => !busy);
     const known = free.find(({ last }) => last === about) ?? free[0];
-    if (known || this.#members.length === MOST) return known ?? null;
-    const member: Member = { process: new LookingProcess(this.#setup), busy: false, last: '', idleTimer: null };
+    if (known || this.#members.length === MAX_PROCESSES) return known ?? null;
+    const member: Member = { process: new InspectorProcess(this.#setup), busy: false, last: '', idleTimer: null };
     this.#members.push(member);
     return member;
   }
@@ -129,7 +129,7 @@ export class LookingPool {
     member.busy = false;
     const { process } = member;
     const isFirst = this.#members[0] === member;
-    if (this.#isClosed || process.isEnded || process.residentBytes > MOST_RESIDENT_BYTES) this.#remove(member);
+    if (this.#isClosed || process.isEnded || process.residentBytes > MAX_RESIDENT_BYTES) this.#remove(member);
     else {
       member.idleTimer = setTimeout(() => this.#remove(member), isFirst ? WARM_MS : WARM_MS / 10);
       member.idleTimer.unref();

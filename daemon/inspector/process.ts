@@ -1,7 +1,7 @@
 /**
- * Entry of a process that looks into files: `process.js <ProcessSetup>`. A process, since files come from anybody: one that
- * takes all memory or never ends, and be it within a library, takes nobody with it. The work is done in a thread inside, so
- * that this one is free to watch it, and to see that whoever asked is gone.
+ * Entry of a process that inspects files: `process.js <ProcessSetup>`. A separate process, since the files are
+ * untrusted: one that takes all memory or never ends, even inside a library, harms nothing else. The work is done in a
+ * thread, so that the main thread can watch it and notice when the client is gone.
  */
 import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
@@ -22,7 +22,7 @@ const MEBIBYTE = 1 << 20;
 
 const { thread: entry, heapMebibytes, niceness } = JSON.parse(process.argv[2]!) as ProcessSetup;
 if (niceness !== 0) setPriority(niceness);
-goFirst();
+preferForOutOfMemory();
 process.once('disconnect', () => process.exit());
 
 const { port1, port2 } = new MessageChannel();
@@ -44,7 +44,7 @@ thread.on('message', (message: FromThread) => {
 });
 thread.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') giveUp(outOfMemory(heapMebibytes * MEBIBYTE));
-  else giveUp({ kind: 'died', problem: 'reading it failed in a way that is not understood here' });
+  else giveUp({ kind: 'died', problem: 'reading it failed for an unknown reason' });
 });
 process.on('message', (message: ToProcess) => {
   if (message.say === 'request') {
@@ -77,7 +77,7 @@ function outOfMemory(bytes: number): Failure {
   return { kind: 'memory', problem: `reading it takes more than ${Math.round(bytes / MEBIBYTE)} MB of memory` };
 }
 
-/** Says why, and ends at once, whatever the thread is in the middle of. */
+/** Reports the failure and ends at once, whatever the thread is doing. */
 function giveUp(failure: Failure): void {
   const end = () => process.kill(process.pid, 'SIGKILL');
   if (current === null) {
@@ -89,12 +89,12 @@ function giveUp(failure: Failure): void {
   process.send!({ say: 'failed', id, failure, residentBytes: Number.POSITIVE_INFINITY } satisfies FromProcess, end);
 }
 
-/** Where memory runs out the kernel is to take this process, and not a training. */
-function goFirst(): void {
+/** Makes this process the kernel's first choice when memory runs out, before any training. */
+function preferForOutOfMemory(): void {
   if (process.platform !== 'linux') return;
   try {
     writeFileSync('/proc/self/oom_score_adj', '1000');
   } catch {
-    // A kernel that does not let us.
+    // The kernel does not allow it.
   }
 }

@@ -1,46 +1,46 @@
-/** Files that are looked into: only what lies on a disk, and only as long as nobody writes it. */
+/** Opens files for inspection: only regular files, and only as long as nobody writes them. */
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { FormatError } from '../formats/format-error.ts';
 import type { Read } from '../formats/window.ts';
 
-/** The file was written while it was read: what was read was never there. */
+/** Error for a file that was written while it was read: the content that was read never existed. */
 export class FileChanged extends Error {
   constructor() {
-    super('it was written while it was read');
+    super('it was changed while it was read');
   }
 }
 
-/** Not waiting for a writer of a named pipe, nor becoming its terminal. Windows has neither flag. */
+/** Flags that neither wait for the writer of a named pipe nor acquire a terminal. Windows has neither flag. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 const BUFFER_BYTES = 1 << 20;
 
-/** A descriptor of a regular file. Throws FormatError for anything else, before it is opened where that can be. */
+/** Opens a regular file. Throws FormatError for anything else, if possible before opening it. */
 export function openRegular(path: string | Uint8Array): { file: number; stat: BigIntStats } {
   const name = typeof path === 'string' ? path : Buffer.from(path);
-  refuseOthers(statSync(name, { bigint: true }));
+  refuseIrregular(statSync(name, { bigint: true }));
   const file = openSync(name, FLAGS);
   const stat = fstatSync(file, { bigint: true });
   if (!stat.isFile()) {
     closeSync(file);
-    refuseOthers(stat);
+    refuseIrregular(stat);
   }
   return { file, stat };
 }
 
-function refuseOthers(stat: BigIntStats): void {
+function refuseIrregular(stat: BigIntStats): void {
   if (stat.isFile()) return;
   if (stat.isDirectory()) throw new FormatError('it is a folder');
-  if (stat.isFIFO()) throw new FormatError('it is a named pipe, and no file');
-  if (stat.isSocket()) throw new FormatError('it is a socket, and no file');
-  throw new FormatError('it is a device, and no file');
+  if (stat.isFIFO()) throw new FormatError('it is a named pipe, not a regular file');
+  if (stat.isSocket()) throw new FormatError('it is a socket, not a regular file');
+  throw new FormatError('it is a device, not a regular file');
 }
 
-/** What a file was when it was looked at. */
+/** Makes a stamp of a file's state. */
 export function stampOf({ dev, ino, size, mtimeNs }: BigIntStats): string {
   return `${dev}:${ino}:${size}:${mtimeNs}`;
 }
 
-/** Fewer bytes at its end. They are valid until the next call. */
+/** Makes a reader, which returns fewer bytes at the end. They are valid until the next call. */
 export function readerOf(file: number): Read {
   let buffer = Buffer.alloc(0);
   return (offset, length) => {
@@ -58,10 +58,10 @@ export function readerOf(file: number): Read {
   };
 }
 
-/** A file that is opened for each request, and is known to be the same one as before. */
+/** File that is opened for each request, and that is recognised as unchanged. */
 export class WatchedFile {
   readonly path: string;
-  /** Of the file as it is now. */
+  /** Stamp of the file as it is now. */
   stamp = '';
   bytes = 0;
   #file = -1;
@@ -71,7 +71,7 @@ export class WatchedFile {
     this.path = path;
   }
 
-  /** Through whichever descriptor is open: what was found in the file goes on reading after it was opened again. */
+  /** Reads through the current descriptor: objects found in the file keep working after it was opened again. */
   readonly read: Read = (offset, length) => this.#read(offset, length);
 
   open(): void {
@@ -82,7 +82,7 @@ export class WatchedFile {
     this.bytes = Number(stat.size);
   }
 
-  /** Throws FileChanged when it is not what it was when it was opened. */
+  /** Throws FileChanged if the file changed since it was opened. */
   check(): void {
     const now = statSync(this.path, { bigint: true, throwIfNoEntry: false });
     if (!now || stampOf(now) !== this.stamp || stampOf(fstatSync(this.#file, { bigint: true })) !== this.stamp)

@@ -1,4 +1,4 @@
-/** All tensors of a file that somebody else reads, each with where its elements are. */
+/** Finds all tensors of a file that the client reads, each with the position of its elements. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { Budget } from '../formats/budget.ts';
 import { FormatError } from '../formats/format-error.ts';
@@ -8,33 +8,33 @@ import type { Read } from '../formats/window.ts';
 import { inBlocks } from './blocks.ts';
 import type { Structure, StructuredTensor, StructureRequest } from './requests.ts';
 
-/** Tensors that are sent together. */
+/** Number of tensors in a part. */
 const PART = 1_000;
-/** More are no checkpoint that a comparison or an export of it could tell anything of. */
+/** Limit on tensors: no comparison or export of such a checkpoint would be useful. */
 const MAX_TENSORS = 250_000;
 const MAX_UNPACKED_BYTES = 64 * 2 ** 30;
-/** Whoever reads for us sends that much at once. */
+/** Size of one remote read. */
 const READ_BYTES = 1 << 20;
 
-/** Throws FormatError. */
+/** Finds the structure. Throws FormatError. */
 export async function structureOf(
   { bytes, unpacked }: StructureRequest,
   readRemotely: Read,
-  part: (tensors: StructuredTensor[]) => void,
+  onPart: (tensors: StructuredTensor[]) => void,
 ): Promise<Structure> {
   const { inspection, close } = await openFile(inBlocks(inParts(readRemotely), bytes), bytes, new Budget());
   try {
     const { tensors } = inspection;
     if (tensors.length > MAX_TENSORS)
       throw new FormatError(
-        `it has ${tensors.length.toLocaleString('en-US')} tensors, more than are compared or exported`,
+        `it has ${tensors.length.toLocaleString('en-US')} tensors, more than can be compared or exported`,
       );
     const target = new Unpacked(unpacked);
     try {
       for (let at = 0; at < tensors.length; at += PART) {
         const described: StructuredTensor[] = [];
         for (const tensor of tensors.slice(at, at + PART)) described.push(await structured(tensor, target));
-        part(described);
+        onPart(described);
       }
     } finally {
       target.close();
@@ -56,7 +56,7 @@ async function structured({ place, ...tensor }: PlacedTensor, target: Unpacked):
   }
 }
 
-/** The file that takes what is unpacked, one tensor behind the other; made with the first. */
+/** File for unpacked elements, one tensor after another; created with the first. */
 class Unpacked {
   readonly #path: string;
   #file = -1;
@@ -69,7 +69,7 @@ class Unpacked {
   async take({ bytes, pieces }: Packed): Promise<{ offset: number; bytes: number }> {
     // Elements start at multiples of their size.
     const offset = Math.ceil(this.bytes / 64) * 64;
-    if (offset + bytes > MAX_UNPACKED_BYTES) throw new FormatError('it unpacks to more than is taken');
+    if (offset + bytes > MAX_UNPACKED_BYTES) throw new FormatError('it unpacks to more bytes than are allowed');
     if (this.#file < 0) this.#file = openSync(this.#path, 'wx', 0o600);
     let at = offset;
     for await (const piece of pieces()) {

@@ -1,12 +1,12 @@
-/** Entry of the thread that looks into files, in a process of its own. */
+/** Entry of the thread that inspects files, in a separate process. */
 import { list } from './list.ts';
-import type { LookRequest } from './requests.ts';
+import type { InspectorRequest } from './requests.ts';
 import { serve } from './serve.ts';
 import { structureOf } from './structure.ts';
-import { firstBroken } from './whole.ts';
+import { firstIncomplete } from './whole.ts';
 
 serve((request, { readRemotely, part }) => {
-  const wanted = request as LookRequest;
+  const wanted = request as InspectorRequest;
   if (wanted.do === 'list') return list(wanted);
-  return wanted.do === 'structure' ? structureOf(wanted, readRemotely, part) : firstBroken(wanted);
+  return wanted.do === 'structure' ? structureOf(wanted, readRemotely, part) : firstIncomplete(wanted);
 });

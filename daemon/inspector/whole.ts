@@ -1,12 +1,12 @@
-/** Whether files of a checkpoint are complete. */
+/** Checks whether files of a checkpoint are complete. */
 import { closeSync } from 'node:fs';
 import { isWhole } from '../formats/whole.ts';
 import { inBlocks } from './blocks.ts';
 import { openRegular, readerOf } from './regular-file.ts';
 import type { WholeRequest } from './requests.ts';
 
-/** Returns the place of the first that breaks off, or is gone; null: all are complete. */
-export function firstBroken({ files }: WholeRequest): number | null {
+/** Returns the index of the first file that is truncated or gone; null: all are complete. */
+export function firstIncomplete({ files }: WholeRequest): number | null {
   const at = files.findIndex(({ path, name, bytes }) => {
     let file: number;
     try {

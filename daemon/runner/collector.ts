@@ -9,6 +9,7 @@ import { toWireNumbers } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import type { CheckpointFile, LaunchCommand } from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
+import type { LoggedStep } from './content-facts.ts';
 import type { FileGrade } from './grade.ts';
 import {
   type FoundState,
@@ -44,6 +45,8 @@ export interface CollectorSetup {
   looker: Pick<Looker, 'look' | 'firstBroken' | 'gradeOf'>;
   progress: Progress;
   taken(facts: CheckpointFile, grade: FileGrade): void;
+  /** What the trainer's own file says that was logged, before its checkpoint is taken. `time`: when that was written. */
+  logged(history: readonly LoggedStep[], time: number): void;
   notice(code: string, text: string): void;
 }
 
@@ -100,7 +103,7 @@ export class Collector {
     return this.#seen.isComplete;
   }
 
-  /** `ended`: nobody writes any more, so that nothing needs to lie still. Rejects with LookFailed. */
+  /** `ended`: nobody writes any more, so that nothing needs to lie still. Rejects with InspectionFailed. */
   async look(ended: boolean): Promise<Looked> {
     const { files: found, truncated, tookMs } = await this.#setup.looker.look();
     if (truncated)
@@ -183,6 +186,7 @@ export class Collector {
     const grade = await this.#setup.looker.gradeOf(files.map(({ path }) => this.#at(path)));
     const names = files.map(({ path }) => factsOfName(path));
     const what: Labelled = { ...group, time: newest({ files }), content: grade, name: together(names) };
+    if (grade.history.length > 0) this.#setup.logged(grade.history, what.time);
     const label = this.#labels.of(what, ended);
     // It is of the same moment; what has come late says nothing of that.
     const moment = completes && !label.own ? { ...label, step: completes.step, epoch: completes.epoch } : label;

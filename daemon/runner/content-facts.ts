@@ -6,6 +6,14 @@ export interface ContentFacts {
   epoch: number | null;
   /** Of the whole training. */
   totalSteps: number | null;
+  /** What was logged up to then, in order of steps. */
+  history: LoggedStep[];
+}
+
+export interface LoggedStep {
+  step: number;
+  epoch: number | null;
+  values: Record<string, number>;
 }
 
 export interface Value {
@@ -13,7 +21,7 @@ export interface Value {
   value: unknown;
 }
 
-export const NO_FACTS: ContentFacts = { step: null, epoch: null, totalSteps: null };
+export const NO_FACTS: ContentFacts = { step: null, epoch: null, totalSteps: null, history: [] };
 
 /** Keys at the top of a checkpoint that say when it was made; the first that there is counts. */
 const STEP_KEYS = ['global_step', 'meta.iter', 'step', 'iteration', 'iter', 'iter_num'];
@@ -31,7 +39,7 @@ export function factsOfValues(values: readonly Value[]): ContentFacts {
     const found = keys.map((key) => countOf(values.find(({ name }) => name === key)?.value));
     return found.find((count) => count !== null) ?? null;
   };
-  return { step: first(STEP_KEYS), epoch: first(EPOCH_KEYS), totalSteps: null };
+  return { step: first(STEP_KEYS), epoch: first(EPOCH_KEYS), totalSteps: null, history: [] };
 }
 
 /** Tells the facts in the `trainer_state.json` of Hugging Face's trainer, which are of all files beside it; null: there are none. */
@@ -42,7 +50,27 @@ export function factsOfTrainerState(state: unknown): ContentFacts | null {
     step: countOf(trainer.global_step),
     epoch: countOf(trainer.epoch),
     totalSteps: countOf(trainer.max_steps) || null,
+    history: historyOf(trainer.log_history),
   };
+}
+
+/** Of a longer one the newest steps. */
+const MOST_LOGGED = 5_000;
+/** What is logged and measures no training. */
+const NO_METRIC = /^(step|epoch)$|(_runtime|_per_second|_flos)$/;
+
+function historyOf(logged: unknown): LoggedStep[] {
+  if (!Array.isArray(logged)) return [];
+  const steps: LoggedStep[] = [];
+  for (const entry of logged.slice(-MOST_LOGGED) as (Record<string, unknown> | null)[]) {
+    const step = countOf(entry?.step);
+    if (step === null || entry === null) continue;
+    const numbers = Object.entries(entry).filter(
+      (named): named is [string, number] => !NO_METRIC.test(named[0]) && typeof named[1] === 'number',
+    );
+    if (numbers.length > 0) steps.push({ step, epoch: countOf(entry.epoch), values: Object.fromEntries(numbers) });
+  }
+  return steps.sort((a, b) => a.step - b.step);
 }
 
 /** Trainers that have finished, and those that have not begun, may say −1. The metadata of safetensors are texts. */

@@ -4,13 +4,14 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fromWireNumber, type WireNumber } from '../../protocol/numbers.ts';
+import { fromWireNumber, toWireNumbers, type WireNumber } from '../../protocol/numbers.ts';
 import type { Launch, LaunchCommand } from '../../protocol/session.ts';
 import { type SessionDirectory, startTimeOf } from '../sessions/directory.ts';
 import { mayHaveLeftovers } from '../sessions/leftovers.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { Collector } from './collector.ts';
 import { machineFacts } from './facts.ts';
+import { History } from './history.ts';
 import { Looker } from './looker.ts';
 import { Progress } from './progress.ts';
 
@@ -32,6 +33,12 @@ export async function takeLeftovers(
   const reporter = new Reporter(directory, 'runnerEvents', past.at(-1)?.seq ?? 0);
   const lastSign = statSync(directory.file('files')).mtimeMs;
   const { root } = launch;
+  const progress = progressOf(launch, past);
+  const toldTo = past.reduce((most, { type, step }) => Math.max(most, type === 'metrics' ? (step ?? 0) : 0), 0);
+  const history = new History(Math.max(toldTo, launch.resume?.step ?? 0), (time, step, epoch, values) => {
+    progress.said(time, step, epoch, values);
+    reporter.report({ type: 'metrics', step, epoch: progress.now.epoch, values: toWireNumbers(values) });
+  });
   const looker = new Looker(runtime, { root, dir: command.dir, checkpoints: command.checkpoints });
   const collector = new Collector(
     {
@@ -41,7 +48,8 @@ export async function takeLeftovers(
       environment: { ...machineFacts(), ...command.facts },
       parent: launch.resume?.checkpoint ?? null,
       looker,
-      progress: progressOf(launch, past),
+      progress,
+      logged: (logged, time) => history.take(logged, time),
       taken: ({ step, id }) => reporter.report({ type: 'checkpoint', step, name: id }),
       notice: (code, text) => reporter.report({ type: 'notice', code, level: 'warning', text, step: null }),
     },

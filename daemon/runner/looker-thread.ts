@@ -3,7 +3,7 @@
  * waits for its terminal.
  */
 import { serve } from '../inspector/serve.ts';
-import { firstBroken } from '../inspector/whole.ts';
+import { firstIncomplete } from '../inspector/whole.ts';
 import { know } from './know.ts';
 import type { FilesPart, LookAtFilesRequest, LookedAt, LookerRequest } from './looker-requests.ts';
 import { newEvents } from './tensorboard.ts';
@@ -18,7 +18,7 @@ serve((request, { part }) => {
   const wanted = request as LookerRequest;
   if (wanted.do === 'files') return lookAtFiles(wanted, part);
   if (wanted.do === 'events') return newEvents(wanted);
-  return wanted.do === 'know' ? know(wanted.paths) : firstBroken(wanted);
+  return wanted.do === 'know' ? know(wanted.paths) : firstIncomplete(wanted);
 });
 
 function lookAtFiles({ places, since }: LookAtFilesRequest, part: (part: FilesPart) => void): LookedAt {

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { Scalar } from '../formats/tfevents.ts';
-import { LookFailed, LookingProcess, type Question } from '../inspector/child.ts';
+import { InspectionFailed, InspectorProcess, type Question } from '../inspector/child.ts';
 import type { WholeRequest } from '../inspector/requests.ts';
 import { type FileGrade, gradeOf, type KnownFiles, knownBy } from './grade.ts';
 import type { FoundState } from './groups.ts';
@@ -39,7 +39,7 @@ export class Looker {
   readonly #files = new Map<string, FoundState>();
   #generation = 0;
   #eventsRead: [string, number][] | null = null;
-  #process: LookingProcess | null = null;
+  #process: InspectorProcess | null = null;
   #isClosed = false;
 
   /** `runtime`: folder of the bundles. */
@@ -53,7 +53,7 @@ export class Looker {
     this.#process = this.#begin();
   }
 
-  /** Rejects with LookFailed. */
+  /** Rejects with InspectionFailed. */
   async look(): Promise<Seen> {
     const request: LookAtFilesRequest = { do: 'files', places: this.#places, since: this.#generation };
     const parts: FilesPart[] = [];
@@ -71,7 +71,7 @@ export class Looker {
     return { files: this.#files, truncated: looked.truncated, tookMs: looked.tookMs };
   }
 
-  /** Scalars that have come since the last call; the first gives none. Rejects with LookFailed. */
+  /** Scalars that have come since the last call; the first gives none. Rejects with InspectionFailed. */
   async events(): Promise<Scalar[]> {
     const request: EventsRequest = { do: 'events', root: this.#places.root, read: this.#eventsRead };
     const { scalars, read } = await this.#ask<NewEvents>({ request, limits: KNOW_LIMITS });
@@ -85,7 +85,7 @@ export class Looker {
     try {
       return await this.#ask<number | null>({ request, limits: KNOW_LIMITS });
     } catch (error) {
-      if (error instanceof LookFailed) return null;
+      if (error instanceof InspectionFailed) return null;
       throw error;
     }
   }
@@ -96,7 +96,7 @@ export class Looker {
     try {
       return gradeOf(await this.#ask<KnownFiles>({ request, limits: KNOW_LIMITS }));
     } catch (error) {
-      if (!(error instanceof LookFailed)) throw error;
+      if (!(error instanceof InspectionFailed)) throw error;
       return gradeOf(
         knownBy(
           paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
@@ -113,7 +113,7 @@ export class Looker {
   }
 
   async #ask<R, P = never>(question: Question<P>): Promise<R> {
-    if (this.#isClosed) throw new LookFailed('cancelled', 'nothing is looked at any more');
+    if (this.#isClosed) throw new InspectionFailed('cancelled', 'nothing is looked at any more');
     if (this.#process === null || this.#process.isEnded) this.#process = this.#begin();
     const asked = this.#process;
     try {
@@ -123,8 +123,8 @@ export class Looker {
     }
   }
 
-  #begin(): LookingProcess {
-    return new LookingProcess({
+  #begin(): InspectorProcess {
+    return new InspectorProcess({
       entry: join(this.#runtime, 'inspector-process.js'),
       thread: join(this.#runtime, 'looker-thread.js'),
       heapMebibytes: LOOKER_HEAP_MEBIBYTES,

@@ -14,12 +14,13 @@ import { SessionDirectory } from '../sessions/directory.ts';
 import { outcomeOf } from '../sessions/ending.ts';
 import { commandEnvironment, realCommand } from '../sessions/launch.ts';
 import { LEFTOVERS, SEEN_ALIVE } from '../sessions/leftovers.ts';
-import { patiently } from '../sessions/patience.ts';
+import { retryUntil } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { Alarm } from './alarm.ts';
 import { Collector, type Looked } from './collector.ts';
 import { machineFacts } from './facts.ts';
+import { History } from './history.ts';
 import { takeLeftovers } from './leftovers.ts';
 import { readMetricLine } from './lines.ts';
 import { Looker } from './looker.ts';
@@ -80,7 +81,7 @@ async function main(path: string): Promise<number> {
   }
   // Also the last events may have to wait for room.
   reporter.flush();
-  await patiently(
+  await retryUntil(
     () => directory.writeExit(record),
     () => runner.isInterrupted,
   );
@@ -102,6 +103,7 @@ class Runner {
   #collector: Collector | null = null;
   #looker: Looker | null = null;
   #totalSteps: number | null = null;
+  readonly #history: History;
   /** The look that is under way; one at a time. */
   #looking: Promise<void> = Promise.resolve();
   #asked: 'paused' | 'stopped' | null = null;
@@ -117,6 +119,7 @@ class Runner {
     this.#command = command;
     this.#reporter = reporter;
     this.#progress = new Progress(launch.resume?.step ?? 0);
+    this.#history = new History(launch.resume?.step ?? 0, (...said) => this.#metric(...said));
     this.#alarm = new Alarm(launch);
   }
 
@@ -158,6 +161,7 @@ class Runner {
         this.#totalSteps = totalSteps ?? this.#totalSteps;
         this.#reporter.flush();
       },
+      logged: (history, time) => this.#history.take(history, time),
       notice: (code, text) => this.#notice(code, text),
     });
     await this.#beginLooking();
@@ -252,6 +256,7 @@ class Runner {
   async #takeEvents(): Promise<void> {
     let since = performance.now();
     for (const { tag, step, time, value } of await this.#looker!.events()) {
+      this.#history.silence();
       this.#metric(time, step, null, { [tag]: value });
       if (performance.now() - since < AT_ONCE_MS) continue;
       // The script's output goes first.
@@ -264,6 +269,7 @@ class Runner {
   #onLine(line: string): void {
     const printed = readMetricLine(line);
     if (!printed || this.#speaksForItself()) return;
+    this.#history.silence();
     this.#metric(Date.now(), printed.step, printed.epoch, printed.values);
     this.#reporter.flush();
   }

@@ -71,7 +71,7 @@ export function intactSessions(context: ProjectContext, seen: Set<string> = new 
   const fresh = sessionIds(context).filter((id) => !seen.has(id));
   return fresh.flatMap((id) => {
     const directory = sessionOf(context, id);
-    if (directory.isSound()) return [directory];
+    if (directory.isIntact()) return [directory];
     context.log(`${directory.path} has a link in it and was left alone`);
     seen.add(id);
     return [];
@@ -122,7 +122,7 @@ function discardUnstarted(directory: SessionDirectory): boolean {
 }
 
 function hasCheckpoints(directory: SessionDirectory): boolean {
-  return directory.inbox().length > 0 || directory.taking().some((name) => !isSetAside(name));
+  return directory.inbox().length > 0 || directory.claimed().some((name) => !isSetAside(name));
 }
 
 /** Makes the record of a run that was started without a daemon, or whose row was lost. */

@@ -212,7 +212,7 @@ export class Follower {
   #claim(seen: ReadonlySet<string>): string | null {
     const { directory } = this;
     const claimed = directory
-      .taking()
+      .claimed()
       .filter((name) => !isSetAside(name))
       .map((name) => join(directory.file('taking'), name))
       .find((path) => !seen.has(path));

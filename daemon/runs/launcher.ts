@@ -67,6 +67,9 @@ export interface Launching {
   debugger?: readonly string[];
 }
 
+/** Hears of a run that has ended in a worktree, once its record says so. */
+export type OnEnded = (run: Run, root: string) => void;
+
 /** What a restart after a crash needs. */
 export interface Restarts {
   /** Notes on disk that the run is to be restarted: its delay must not be lost with the daemon. */
@@ -81,6 +84,7 @@ export class Launcher {
   readonly #device: Device;
   readonly #barrier: Barrier;
   readonly #restarts: Restarts;
+  readonly #ended: OnEnded;
   readonly #live = new Map<string, LiveRun>();
   /** Runs that are being launched: a second request for the same run must not launch it twice. */
   readonly #launching = new Set<string>();
@@ -90,11 +94,12 @@ export class Launcher {
   readonly #wroteUntil = new Map<string, number>();
   #disposed = false;
 
-  constructor(context: ProjectContext, device: Device, barrier: Barrier, restarts: Restarts) {
+  constructor(context: ProjectContext, device: Device, barrier: Barrier, restarts: Restarts, ended: OnEnded) {
     this.#context = context;
     this.#device = device;
     this.#barrier = barrier;
     this.#restarts = restarts;
+    this.#ended = ended;
   }
 
   /** True if a run is live, launching, or waiting for a restart. */
@@ -283,6 +288,7 @@ export class Launcher {
     if (wroteFiles) this.#wroteUntil.set(`${root}\0${here.branchId}`, Date.now());
     this.#barrier.ended(root, here);
     this.#scheduleRestart(ended);
+    this.#ended(ended.run, root);
     this.#device.changed();
   }
 

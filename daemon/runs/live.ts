@@ -13,7 +13,7 @@ import {
 } from '../../protocol/session.ts';
 import { counted, exactly } from '../../protocol/words.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
-import { reached } from '../sessions/reached.ts';
+import { reachedStep } from '../sessions/reached.ts';
 import { sweepSession } from '../sessions/sweep.ts';
 import { signalRunner } from '../sessions/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
@@ -226,7 +226,7 @@ export class LiveRun {
         if (!started || !this.#hasEarlierCurve) metrics[name] = withSummary(metrics[name], summary);
         this.#lastSteps.set(name, toldAt);
       }
-      const step = reached(this.#lastSteps, last.step);
+      const step = reachedStep(this.#lastSteps, last.step);
       this.#run = { ...this.#run, step, epoch, metrics };
       if (this.#pace) this.#run = { ...this.#run, etaSeconds: etaSeconds(this.#pace, step, t, this.#run.totalSteps) };
       this.#context.announce.metrics(this.#run, last.step, values);

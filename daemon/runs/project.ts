@@ -18,6 +18,7 @@ import { writePlainFiles } from './everything.ts';
 import { keepPolicy } from './keep-policy.ts';
 import type { Device } from './launcher.ts';
 import { branchesOf, nameRuns } from './name-runs.ts';
+import { Rehearsals } from './rehearsals.ts';
 import { Runs } from './runs.ts';
 import { SecretParams } from './secret-params.ts';
 import { storeSetAside } from './set-aside.ts';
@@ -54,7 +55,7 @@ export interface ProjectSetup {
 /** Record of the stores that were made on this machine. */
 export interface MadeHere {
   /** Returns true if no store is there yet. */
-  isYetToBeMade(store: string): boolean;
+  isNew(store: string): boolean;
   isOurs(store: string, id: string | null): boolean;
   bind(store: string, id: string): void;
 }
@@ -70,6 +71,7 @@ export class OpenProject {
   #answering: Promise<void> | null = null;
   #unmanagedTimer: NodeJS.Timeout | null = null;
   #closed = false;
+  readonly #rehearsals: Rehearsals;
   readonly #made: MadeHere;
   readonly #sweep: ProjectSetup['sweep'];
   #isOurs = false;
@@ -83,8 +85,17 @@ export class OpenProject {
     this.#made = made;
     this.#sweep = sweep;
     this.worktrees = new Worktrees(context, () => this.runs);
-    this.runs = new Runs(context, device, this.worktrees, ownEnvironment);
     this.verifier = new Verifier(context);
+    this.runs = new Runs(context, device, this.worktrees, ownEnvironment, (run, root) => {
+      void this.#logFailure(this.#rehearsals.ended(run, root), 'rehearsal');
+    });
+    this.#rehearsals = new Rehearsals({
+      context,
+      verifier: this.verifier,
+      device,
+      environmentOf: (run) => this.runs.environmentOf(run),
+      put: (run) => this.runs.put(run),
+    });
     this.trash = new Trash(
       context,
       (query) => this.findCheckpoint(query),
@@ -101,7 +112,7 @@ export class OpenProject {
         { path: place.store, reason: network },
       );
     }
-    const isNew = setup.made.isYetToBeMade(place.store);
+    const isNew = setup.made.isNew(place.store);
     requireWritable(place.store);
     if (!place.git) ignoreInGit(place.store);
     let project: OpenProject | undefined;
@@ -176,7 +187,7 @@ export class OpenProject {
   }
 
   get busy(): boolean {
-    return this.runs.busy || this.verifier.busy;
+    return this.runs.busy || this.verifier.busy || this.#rehearsals.busy;
   }
 
   /** False once somebody has deleted the store. */
@@ -233,6 +244,7 @@ export class OpenProject {
     await this.worktrees.dispose();
     await this.runs.settle();
     this.runs.dispose();
+    this.#rehearsals.dispose();
     this.verifier.dispose();
     await this.store.close().catch(() => {});
   }
@@ -249,9 +261,9 @@ export class OpenProject {
     this.#unmanagedTimer.unref();
   }
 
-  async #logFailure(work: Promise<void>): Promise<void> {
+  async #logFailure(work: Promise<void>, what = 'looking for scripts that were started by hand'): Promise<void> {
     await work.catch((error: Error) => {
-      if (!this.#closed) this.context.log(`looking for scripts that were started by hand: ${error.message}`);
+      if (!this.#closed) this.context.log(`${what}: ${error.message}`);
     });
   }
 

@@ -23,7 +23,15 @@ import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import type { Environment } from './environments.ts';
 import { measure } from './identity.ts';
-import { type Barrier, type Device, Launcher, type Launching, type LaunchOptions } from './launcher.ts';
+import {
+  type Barrier,
+  type Device,
+  Launcher,
+  type Launching,
+  type LaunchOptions,
+  type OnEnded,
+  type Restarts,
+} from './launcher.ts';
 import type { LiveRun } from './live.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
 import { describeDifferences } from './preflight.ts';
@@ -54,15 +62,16 @@ export class Runs {
   readonly #device: Device;
   readonly queued: QueuedRuns;
 
-  constructor(context: ProjectContext, device: Device, barrier: Barrier, ownEnvironment: Environment) {
+  constructor(context: ProjectContext, device: Device, barrier: Barrier, ownEnvironment: Environment, ended: OnEnded) {
     this.#context = context;
     this.#device = device;
     this.#barrier = barrier;
-    this.#launcher = new Launcher(context, device, barrier, {
+    const restarts: Restarts = {
       plan: (run, launch, environment) => this.queued.planRestart(run, launch, environment),
       start: (run, options) => this.resume({ run, ...options, accept: true }),
       drop: (run) => this.queued.remove(run),
-    });
+    };
+    this.#launcher = new Launcher(context, device, barrier, restarts, ended);
     const wordsOf = (run: string) => this.#commands.get(run);
     this.queued = new QueuedRuns({ context, launcher: this.#launcher, barrier, wordsOf, ownEnvironment });
   }
@@ -78,6 +87,16 @@ export class Runs {
   /** True if this project trains, or is about to. */
   get takesDevice(): boolean {
     return this.#launcher.busy;
+  }
+
+  /** Returns the environment that a run was launched with; undefined: the daemon that knew it is gone. */
+  environmentOf(run: string): Environment | undefined {
+    return this.#launcher.environmentOf(run);
+  }
+
+  /** Replaces the record of a run that is not live. */
+  put(run: Run): Promise<Run> {
+    return this.#launcher.put(run);
   }
 
   // ---- start, resume, fork ----

@@ -12,7 +12,7 @@ import { keepPolicy } from './keep-policy.ts';
 export async function storeSetAside(context: ProjectContext, isLive: (run: string) => boolean): Promise<void> {
   for (const directory of intactSessions(context)) {
     const { id } = directory;
-    const names = directory.taking().filter(isSetAside);
+    const names = directory.claimed().filter(isSetAside);
     if (names.length === 0) continue;
     const session = await context.store.session(id);
     const run = session && (await context.store.run(session.run));

@@ -31,17 +31,19 @@ export class Verifier {
     return this.#running.size > 0;
   }
 
+  /** `signal` ends the replay; then the promise rejects, and nothing was changed. */
   async verify(
     checkpoint: Checkpoint,
     environment: Record<string, string>,
+    signal?: AbortSignal,
   ): Promise<{ checkpoint: Checkpoint; proof: Proof }> {
     const { store } = this.#context;
     const run = await store.requireRun(checkpoint.run);
     const next = await this.#next(run, checkpoint);
-    const first = await this.#replay(run, checkpoint, next, environment);
+    const first = await this.#replay(run, checkpoint, next, environment, signal);
     let verdict: Proof['verdict'] = 'equal';
     if (first.digest !== next.stateDigest) {
-      const second = await this.#replay(run, checkpoint, next, environment);
+      const second = await this.#replay(run, checkpoint, next, environment, signal);
       verdict = second.digest === first.digest ? 'state missing' : 'not deterministic';
     }
     const proof: Proof = {
@@ -89,7 +91,13 @@ export class Verifier {
     );
   }
 
-  async #replay(run: Run, from: Checkpoint, to: Checkpoint, environment: Record<string, string>) {
+  async #replay(
+    run: Run,
+    from: Checkpoint,
+    to: Checkpoint,
+    environment: Record<string, string>,
+    signal: AbortSignal | undefined,
+  ) {
     const { store, place } = this.#context;
     const body = await store.requireFacts(from.id);
     const target = await store.requireFacts(to.id);
@@ -120,10 +128,14 @@ export class Verifier {
       },
     });
     const { directory } = prepared;
+    const kill = () => signalRunner(directory, 'SIGKILL');
     this.#running.add(directory);
     try {
+      signal?.throwIfAborted();
       const child = prepared.start();
+      signal?.addEventListener('abort', kill);
       await untilEnded(directory, new Promise((resolve) => child.once('exit', resolve)));
+      signal?.throwIfAborted();
       const exit = directory.exit();
       if (exit?.error) throw fromWire(exitErrorToWire(exit.error));
       const name = directory.inbox()[0];
@@ -133,6 +145,7 @@ export class Verifier {
       const diverged = divergedIn(directory.file('events'));
       return { digest: await store.digestOf(path), environment: body.checkpoint.environment, diverged };
     } finally {
+      signal?.removeEventListener('abort', kill);
       this.#running.delete(directory);
       rmSync(directory.path, { recursive: true, force: true });
     }

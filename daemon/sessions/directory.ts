@@ -1,4 +1,4 @@
-/** Paths and small files of a session directory; see `protocol/session.ts` for what each is. */
+/** Reads and writes the small files of a session directory; see `protocol/session.ts` for each file's meaning. */
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -20,9 +20,9 @@ import {
 } from '../../protocol/session.ts';
 import { readJson, syncDirectory, writeJson } from '../store/files.ts';
 
-/** In front of a path that lies in the run's own folder and not in the project. */
+/** Prefix of a path in the run's own folder, not in the project. */
 export const OWN_FOLDER = '@dir';
-/** In `taking`, in front of the name of what could not be read: it is not tried again while its session is followed. */
+/** Prefix in `taking` for a checkpoint that could not be read: it is not tried again while its session is followed. */
 export const SET_ASIDE = 'bad-';
 
 let inputsWritten = 0;
@@ -36,20 +36,20 @@ export class SessionDirectory {
     this.id = path.split(/[/\\]/).pop()!;
   }
 
-  /** Throws `unsafeName` for a link, which none of ours is. */
+  /** Returns a file's path. Throws `unsafeName` for a link: a session has none. */
   file(name: keyof typeof SESSION_FILES): string {
     return inside(this.path, SESSION_FILES[name]);
   }
 
-  /** Whether it is laid out as ours are: with a link in it, it leads to what nobody handed over. */
-  isSound(): boolean {
+  /** Tells whether the directory contains no link: a link could lead to files that nobody handed over. */
+  isIntact(): boolean {
     return Object.values(SESSION_FILES).every((name) => {
       const stat = lstatSync(join(this.path, name), { throwIfNoEntry: false });
       return !stat?.isSymbolicLink();
     });
   }
 
-  /** Makes the directory and writes what to do; durable before it returns. */
+  /** Makes the directory and writes the launch file; durable before it returns. */
   static create(sessions: string, launch: Launch): SessionDirectory {
     const directory = new SessionDirectory(join(sessions, launch.session));
     for (const name of ['inbox', 'taking'] as const) mkdirSync(directory.file(name), { recursive: true });
@@ -66,7 +66,7 @@ export class SessionDirectory {
     return parse(exitSchema, readJson(this.file('exit')));
   }
 
-  /** False when it could not be written. */
+  /** Writes the exit record. Returns false when that failed. */
   writeExit(record: ExitRecord): boolean {
     try {
       writeJson(this.file('exit'), maskExit(record), true);
@@ -89,7 +89,7 @@ export class SessionDirectory {
     return parse(processSchema, readJson(this.file('process')));
   }
 
-  /** `child`: the command that this runner has started, in a session of its own. */
+  /** Writes the process record. `child` is the command that this runner has started, in its own process session. */
   writeProcess(child: number | null = null): void {
     const record: ProcessRecord = {
       child: child === null ? null : { pid: child, startTime: startTimeOf(child) },
@@ -101,9 +101,9 @@ export class SessionDirectory {
     writeJson(this.file('process'), record);
   }
 
-  /** What was typed into the terminal and not read yet, in order; it is gone from there afterwards. */
+  /** Takes the terminal input that was not read yet, in order, and removes it. */
   takeInput(): TerminalInput[] {
-    return list(this.file('input'))
+    return namesIn(this.file('input'))
       .filter((name) => !name.startsWith('.'))
       .flatMap((name) => {
         const path = join(this.file('input'), name);
@@ -123,13 +123,13 @@ export class SessionDirectory {
     renameSync(temporary, join(folder, name));
   }
 
-  /** Complete checkpoints not yet claimed, oldest first. */
+  /** Lists complete checkpoints that were not claimed yet, the oldest first. */
   inbox(): string[] {
     return listFolders(this.file('inbox')).filter((name) => !name.startsWith('.'));
   }
 
-  /** Claimed by a daemon, perhaps one that died since. */
-  taking(): string[] {
+  /** Lists checkpoints that a daemon has claimed, perhaps one that has died since. */
+  claimed(): string[] {
     return listFolders(this.file('taking'));
   }
 
@@ -147,13 +147,13 @@ export class SessionDirectory {
 }
 
 /**
- * When a process started, in clock ticks since boot, so that a pid that was given again is not mistaken for it. Null
- * when there is no such process, when it is a zombie, or off Linux.
+ * Reads the start time of a process, in clock ticks since boot, which tells it from a later process with the same pid.
+ * Null when there is no such process, when it is a zombie, or on systems other than Linux.
  */
 export function startTimeOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command's name, in parentheses, may hold spaces and parentheses itself.
+    // The command's name is in parentheses, and may contain spaces and parentheses itself.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? null : fields[19]!;
   } catch {
@@ -169,7 +169,7 @@ export function bootId(): string {
   }
 }
 
-/** How a script ended is often said in its own words. */
+/** Masks the exit record: its reason often contains a script's own text. */
 function maskExit(record: ExitRecord): ExitRecord {
   const error = record.error && (maskParams({ error: record.error as never }).error as ExitRecord['error']);
   return { ...record, reason: maskText(record.reason), error };
@@ -181,7 +181,7 @@ function parse<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOut
   return result.success ? result.output : null;
 }
 
-function list(path: string): string[] {
+function namesIn(path: string): string[] {
   try {
     return readdirSync(path).sort();
   } catch (error) {
@@ -190,7 +190,7 @@ function list(path: string): string[] {
   }
 }
 
-/** No links to folders: what is in those is not what was handed over. */
+/** Lists folders without links: a link's content was not handed over. */
 function listFolders(path: string): string[] {
   try {
     const entries = readdirSync(path, { withFileTypes: true });

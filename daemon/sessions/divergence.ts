@@ -1,4 +1,4 @@
-/** Sees that a training diverges: a loss or a watched metric that is not finite, or far from where it was. */
+/** Detects that a training diverges: a loss or a watched metric is not finite, or far from its previous values. */
 import type { Monitor } from '../../protocol/domain.ts';
 import { hasDiverged, toWireNumber, watchedMetrics } from '../../protocol/numbers.ts';
 import type { Launch } from '../../protocol/session.ts';
@@ -7,18 +7,18 @@ import { metric as written } from '../../protocol/words.ts';
 const WINDOW = 100;
 const MIN_WINDOW = 50;
 const SPIKE_DEVIATIONS = 10;
-/** A restless curve is spoken of this seldom. */
-const SPIKE_REST_STEPS = 100;
+/** Number of steps between two reports about an unsteady curve. */
+const SPIKE_REPORT_STEPS = 100;
 
 export interface Finding {
   code: 'nan' | 'spike';
   metric: string;
   step: number;
-  /** `loss was NaN at step 12`. */
+  /** Text such as `loss was NaN at step 12`. */
   what: string;
-  /** It is the first for a while: worth a notice. */
+  /** True for the first finding in a while, which deserves a notice. */
   isNews: boolean;
-  /** The job asks for a pause then. */
+  /** True if the job asks for a pause in this case. */
   pauses: boolean;
 }
 
@@ -27,15 +27,15 @@ export class DivergenceWatch {
   /** Finite values of each watched metric, the newest last. */
   readonly #recent: Map<string, number[]>;
   readonly #newest = new Map<string, number>();
-  readonly #spikeSaidAt = new Map<string, number>();
+  readonly #spikeReportedAt = new Map<string, number>();
 
-  /** Keeps finite losses in `losses`, which may hold those of before. */
+  /** Keeps finite losses in `losses`, which may contain earlier ones. */
   constructor(launch: Pick<Launch, 'monitor' | 'onNaN' | 'onSpike'>, losses: number[]) {
     this.#launch = launch;
     this.#recent = new Map(watchedMetrics(launch.monitor).map((metric) => [metric, metric === 'loss' ? losses : []]));
   }
 
-  /** Tells whether the newest state is taken for diverged; see `hasDiverged`. */
+  /** Tells whether the newest state counts as diverged; see `hasDiverged`. */
   get diverged(): boolean {
     return hasDiverged(this.#launch.monitor, (metric) => {
       const value = this.#newest.get(metric);
@@ -43,7 +43,7 @@ export class DivergenceWatch {
     });
   }
 
-  /** Judges new values, and returns the worst that they show; null: nothing is amiss. */
+  /** Judges new values, and returns the worst finding; null: no finding. */
   look(step: number, values: Readonly<Record<string, number>>): Finding | null {
     const found = [...this.#recent].flatMap(([metric, recent]) => {
       const value = values[metric];
@@ -63,14 +63,14 @@ export class DivergenceWatch {
       return { code: 'nan', metric, step, what, isNews: Number.isFinite(before), pauses: onNaN === 'pause' };
     }
     if (verdict === 'fine') return null;
-    const isNews = !(step - (this.#spikeSaidAt.get(metric) ?? Number.NEGATIVE_INFINITY) <= SPIKE_REST_STEPS);
-    if (isNews) this.#spikeSaidAt.set(metric, step);
-    const what = `${metric} jumped to ${written(value)} at step ${step}, far from where it was`;
+    const isNews = !(step - (this.#spikeReportedAt.get(metric) ?? Number.NEGATIVE_INFINITY) <= SPIKE_REPORT_STEPS);
+    if (isNews) this.#spikeReportedAt.set(metric, step);
+    const what = `${metric} jumped to ${written(value)} at step ${step}, far from its previous values`;
     return { code: 'spike', metric, step, what, isNews, pauses: onSpike === 'pause' };
   }
 }
 
-/** Judges a value and adds it to the recent ones, of which the oldest goes. */
+/** Judges a value and adds it to the recent ones, from which it drops the oldest. */
 export function judge(value: number, recent: number[], mode: Monitor['mode'] = 'min'): 'fine' | 'nan' | 'spike' {
   if (!Number.isFinite(value)) return 'nan';
   const sign = mode === 'min' ? 1 : -1;
@@ -84,7 +84,7 @@ function modeOf(metric: string, monitor: Monitor | null): Monitor['mode'] {
   return monitor?.metric === metric ? monitor.mode : 'min';
 }
 
-/** Takes mean and deviation without the largest tenth, so that a spike does not hide the next. */
+/** Computes mean and deviation without the largest tenth, so that a spike does not hide the next one. */
 function limitOf(values: readonly number[]): number {
   const calm = [...values].sort((a, b) => a - b).slice(0, Math.ceil(values.length * 0.9));
   const mean = calm.reduce((a, b) => a + b, 0) / calm.length;

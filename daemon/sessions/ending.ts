@@ -1,7 +1,7 @@
-/** Which word a death has: the same wherever it is seen, whatever died. Pure. */
+/** Names the outcome of an ended process, equally for every kind of process. Pure. */
 import type { ExitRecord } from '../../protocol/session.ts';
 
-/** How a process ended. Both null: nobody saw it. */
+/** End of a process. Both null: nobody observed it. */
 export interface ProcessEnd {
   code: number | null;
   signal: string | null;
@@ -23,14 +23,17 @@ const SIGNALS = new Map([
   [24, 'SIGXCPU'],
   [25, 'SIGXFSZ'],
 ]);
-/** Added by a shell to the number of the signal that ended its command. */
+/** Number that a shell adds to that of the signal which ended its command. */
 const SHELL_BASE = 128;
 
 export function signalName(number: number): string {
   return SIGNALS.get(number) ?? `signal ${number}`;
 }
 
-/** The signal that ended a process, or the command of a shell, or a rank of a launcher (a negative exit code); else null. */
+/**
+ * Returns the signal that ended a process, a shell's command, or a rank of a launcher (a negative exit code); else
+ * null.
+ */
 export function signalOf({ code, signal }: ProcessEnd): string | null {
   if (signal !== null || code === null) return signal;
   if (code < 0) return signalName(-code);
@@ -38,11 +41,11 @@ export function signalOf({ code, signal }: ProcessEnd): string | null {
 }
 
 /**
- * `asked`: what a person had asked for. Lost is what was ended from outside, or died without a word; failed is what ended
- * by itself and said that something is wrong. Ctrl-C is a person's wish.
+ * Names the outcome; `asked` is the user's request. A process is lost if it was ended from outside, or died without an
+ * exit record; it has failed if it ended by itself with an error. Ctrl-C is the user's wish.
  */
-export function outcomeOf(end: ProcessEnd, asked: 'paused' | 'stopped' | null): ExitRecord['outcome'] {
-  if (asked !== null) return asked;
+export function outcomeOf(end: ProcessEnd, requested: 'paused' | 'stopped' | null): ExitRecord['outcome'] {
+  if (requested !== null) return requested;
   if (end.code === 0) return 'completed';
   const signal = signalOf(end);
   if (signal === 'SIGINT') return 'stopped';

@@ -1,4 +1,4 @@
-/** Starts the process of a session. It lives on whatever happens to the one that started it. */
+/** Starts the process of a session, which survives the process that started it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { delimiter } from 'node:path';
@@ -8,35 +8,41 @@ import { MASK } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
 import type { SessionDirectory } from './directory.ts';
 
-/** Set by VS Code or Node for themselves; a training must not inherit them. */
+/** Variables that VS Code or Node set for themselves; a training must not inherit them. */
 const STRIPPED = /^(ELECTRON_RUN_AS_NODE|NODE_OPTIONS|VSCODE_.*|TRAINSTASH_.*)$/;
 
-/** The environment a user's process gets, from the one the client supplied. */
+/** Makes the environment of a user's process from the client's. */
 export function trainingEnvironment(environment: Record<string, string>): Record<string, string> {
   const kept = Object.entries(environment).filter(([name]) => !STRIPPED.test(name));
   return { ...Object.fromEntries(kept), PYTHONUNBUFFERED: '1' };
 }
 
-/** The words of a command for its runner, with what must not be on disk. In the environment, since arguments can be seen. */
+/**
+ * Variable that gives a runner the words of its command, with secrets that must not be on disk. An argument would be
+ * visible to other users.
+ */
 const COMMAND_VARIABLE = 'TRAINSTASH_COMMAND';
-/** Where a script that uses the package finds its session. */
+/** Variable that tells a script with the package where its session is. */
 const SESSION_VARIABLE = 'TRAINSTASH_SESSION';
-/** The params that the launch file masks, for a trainer and for a script that uses the package. */
+/** Variable with the params that the launch file masks, for a trainer and for a script with the package. */
 const PARAMS_VARIABLE = 'TRAINSTASH_PARAMS';
 
-/** The command as it is run, with the secrets that must not be on a disk. */
+/** Command as it is run, with the secrets that must not be on disk. */
 export interface RealCommand {
   words: readonly string[];
   /** Variables that the job adds. */
   env: Record<string, string>;
 }
 
-/** The command that this process was given beside its launch file; null when it was given none. */
+/** Returns the command that this process received in its environment; null when there was none. */
 export function realCommand(): RealCommand | null {
   return JSON.parse(process.env[COMMAND_VARIABLE] ?? 'null') as RealCommand | null;
 }
 
-/** The launch's params, with what this process was given in the places of masks; masks that nobody explains are left out. */
+/**
+ * Returns the launch's params with masks replaced by the values that this process received; leaves out masks without a
+ * value.
+ */
 export function launchedParams(launch: Launch): Params {
   const real = JSON.parse(process.env[PARAMS_VARIABLE] ?? '{}') as Params;
   return Object.fromEntries(
@@ -47,7 +53,9 @@ export function launchedParams(launch: Launch): Params {
   );
 }
 
-/** What a command gets: the client's environment, the job's variables, and the way to its session and the package. */
+/**
+ * Makes a command's environment: the client's, the job's variables, and the paths of its session and of the package.
+ */
 export function commandEnvironment(
   environment: NodeJS.ProcessEnv,
   directory: SessionDirectory,
@@ -71,11 +79,11 @@ interface SpawnOptions {
   command?: RealCommand;
   /** Real values of params that the launch file masks. */
   params?: Params;
-  /** Words behind the session's directory. */
+  /** Arguments after the session's directory. */
   args?: string[];
 }
 
-/** `trainer` is the bundle to run. Its output goes to a file: a pipe would die with its reader. */
+/** Starts the bundle `trainer`. Its output goes to a file: a pipe would break when its reader dies. */
 export function spawnTrainer(
   directory: SessionDirectory,
   trainer: string,
@@ -94,10 +102,10 @@ export function spawnTrainer(
         ...(process.versions.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
         ...(command ? { [COMMAND_VARIABLE]: JSON.stringify(command) } : {}),
         ...(Object.keys(params).length > 0 ? { [PARAMS_VARIABLE]: JSON.stringify(params) } : {}),
-        ...forTests(),
+        ...testVariables(),
       },
     });
-    // 'error' without a listener would end the daemon; the missing lock tells the rest.
+    // 'error' without a listener would end the daemon; the missing lock shows the failure.
     child.on('error', () => {});
     child.unref();
     return child;
@@ -106,13 +114,13 @@ export function spawnTrainer(
   }
 }
 
-/** Variables of the daemon's own that a trainer is to have as well. */
-export function forTests(): Record<string, string> {
+/** Returns variables of the daemon that a trainer inherits, for tests. */
+export function testVariables(): Record<string, string> {
   const names = ['TRAINSTASH_SQLITE', 'TRAINSTASH_SOFTWARE_GPU'];
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
-/** TypeScript modules run without a build; Node 22 before 22.18 needs to be told. */
+/** Returns the flags to run TypeScript modules without a build; Node 22 before 22.18 needs one. */
 function nodeFlags(): string[] {
   const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
   const strip = major === 22 && minor < 18 ? ['--experimental-strip-types'] : [];

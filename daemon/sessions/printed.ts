@@ -1,7 +1,7 @@
 /**
- * Everything that a session has printed, in parts: `output.log` is the newest, the older ones are called
- * `output-<first byte>-<end>.log`. Readers count bytes from the first one that was ever printed, so a place stays what it
- * is when older parts are removed, and what is gone has a known size.
+ * Output of a session, in parts: `output.log` is the newest, older ones are called `output-<first byte>-<end>.log`.
+ * Readers count bytes from the first one ever printed, so an offset stays valid when older parts are removed, and a gap
+ * has a known size.
  */
 import {
   closeSync,
@@ -19,14 +19,14 @@ import {
 import { join } from 'node:path';
 import type { SessionDirectory } from './directory.ts';
 
-/** Part of an output that is never split: a newer one is begun beyond it. */
+/** Size of a part, after which a new one begins. */
 export const PART_BYTES = 4 << 20;
-/** Kept while it is printed, so that a reader far behind misses nothing; and once the session has ended. */
+/** Bytes kept while the session is live, so that a slow reader misses nothing; and after its end. */
 const KEPT_LIVE_BYTES = 64 << 20;
 const KEPT_ENDED_BYTES = 16 << 20;
-/** After a gap reading begins at a line, unless the next one is further away. */
+/** Longest search for the start of a line after a gap. */
 const LONGEST_LINE_BYTES = 64 << 10;
-/** Rounds of a read that a new part interrupts each time. */
+/** Largest number of reads that a new part may interrupt. */
 const ROUNDS = 20;
 const PART = /^output-(\d{15})-(\d{15})\.log$/;
 
@@ -38,24 +38,24 @@ interface Part {
 
 export interface Printed {
   bytes: Buffer;
-  /** Place after these bytes. */
+  /** Offset after these bytes. */
   next: number;
-  /** Bytes between the place asked for and the first one that is still kept. */
+  /** Number of bytes between the requested offset and the first one that is still kept. */
   gone: number;
 }
 
-/** Reads at most `limit` bytes from `offset` on; empty when no more has been printed yet. */
+/** Reads at most `limit` bytes from `offset` on; empty when nothing more has been printed yet. */
 export function readPrinted(directory: SessionDirectory, offset: number, limit: number): Printed {
   for (let round = 0; round < ROUNDS; round++) {
     const parts = partsOf(directory);
     const printed = readFrom(directory, parts, offset, limit);
-    // A part that was begun meanwhile has moved what `output.log` starts with.
+    // A part that was begun meanwhile has moved the start of `output.log`.
     if (printed && partsOf(directory).at(-1)?.end === parts.at(-1)?.end) return printed;
   }
   return { bytes: Buffer.alloc(0), next: offset, gone: 0 };
 }
 
-/** How many bytes were ever printed. */
+/** Counts all bytes that were ever printed. */
 export function printedBytes(directory: SessionDirectory): number {
   for (let round = 0; ; round++) {
     const base = partsOf(directory).at(-1)?.end ?? 0;
@@ -64,7 +64,7 @@ export function printedBytes(directory: SessionDirectory): number {
   }
 }
 
-/** Makes a part of what `output.log` holds, by a rename: for a writer that opens it anew afterwards. */
+/** Turns `output.log` into a part by renaming it, for a writer that opens the file anew afterwards. */
 export function endPart(directory: SessionDirectory): void {
   const output = directory.file('output');
   const start = partsOf(directory).at(-1)?.end ?? 0;
@@ -72,7 +72,7 @@ export function endPart(directory: SessionDirectory): void {
   removeOldest(directory, KEPT_LIVE_BYTES);
 }
 
-/** The same for a file that a process has as its stdout, which stays the same file and is emptied. */
+/** Ends a part by copying it and emptying the file: for a file that a process has open as its stdout. */
 export function endPartInPlace(directory: SessionDirectory, keptBytes = KEPT_LIVE_BYTES): void {
   const output = directory.file('output');
   const start = partsOf(directory).at(-1)?.end ?? 0;
@@ -81,13 +81,13 @@ export function endPartInPlace(directory: SessionDirectory, keptBytes = KEPT_LIV
   do copyFileSync(output, temporary);
   while (sizeOf(output) > sizeOf(temporary));
   const bytes = sizeOf(temporary);
-  // In this order: a reader in between finds an empty file, and never the same bytes twice.
+  // In this order a reader in between finds an empty file, and never the same bytes twice.
   truncateSync(output, 0);
   renameSync(temporary, partPath(directory, start, start + bytes));
   removeOldest(directory, keptBytes);
 }
 
-/** Keeps the newest of it only, once the session has ended. */
+/** Keeps only the newest output, once the session has ended. */
 export function prunePrinted(directory: SessionDirectory): void {
   removeOldest(directory, KEPT_ENDED_BYTES);
 }
@@ -107,7 +107,7 @@ function readFrom(directory: SessionDirectory, parts: readonly Part[], offset: n
   return { bytes: bytes.subarray(line), next: from + bytes.length, gone: from + line - offset };
 }
 
-/** Null when the file is not there. */
+/** Reads bytes; null when the file does not exist. */
 function readAt(path: string, position: number, limit: number): Buffer | null {
   let file: number;
   try {
@@ -123,7 +123,7 @@ function readAt(path: string, position: number, limit: number): Buffer | null {
   }
 }
 
-/** In the order in which they were printed. */
+/** Lists the parts in the order of printing. */
 function partsOf(directory: SessionDirectory): Part[] {
   if (!existsSync(directory.path)) return [];
   return readdirSync(directory.path)
@@ -134,7 +134,7 @@ function partsOf(directory: SessionDirectory): Part[] {
     .sort((a, b) => a.start - b.start);
 }
 
-/** Never the newest part, which tells where `output.log` begins. */
+/** Removes the oldest parts, but never the newest one, which tells where `output.log` begins. */
 function removeOldest(directory: SessionDirectory, keptBytes: number): void {
   const parts = partsOf(directory);
   const total = (parts.at(-1)?.end ?? 0) + sizeOf(directory.file('output'));

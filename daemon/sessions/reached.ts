@@ -1,7 +1,7 @@
 /**
- * Tells the step that a session has come to: the highest of those that its metrics were told of last. A metric that goes back
- * while others stay is an evaluation of earlier checkpoints; where all go back, so has the session.
+ * Computes the step that a session has reached: the highest of the last steps of its metrics. If one metric goes back
+ * while others stay, earlier checkpoints are being evaluated; if all go back, so has the session.
  */
-export function reached(told: ReadonlyMap<string, number>, otherwise: number): number {
-  return told.size === 0 ? otherwise : Math.max(...told.values());
+export function reachedStep(lastSteps: ReadonlyMap<string, number>, otherwise: number): number {
+  return lastSteps.size === 0 ? otherwise : Math.max(...lastSteps.values());
 }

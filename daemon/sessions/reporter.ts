@@ -1,4 +1,4 @@
-/** The trainer's side of a session directory: events out, requests in. Its failures never fail a training. */
+/** Trainer's side of a session directory: writes events, reads requests. Its failures never fail a training. */
 import { closeSync, fstatSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import type { Params } from '../../protocol/domain.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
@@ -9,7 +9,7 @@ import { endPartInPlace, PART_BYTES } from './printed.ts';
 type Body<T> = T extends SessionEvent ? Omit<T, 'seq' | 't'> : never;
 export type EventBody = Body<SessionEvent>;
 
-/** Lines that wait for a disk that takes none: twice as many as are left when they become too many. */
+/** Largest number of lines that wait for a failing disk; beyond it the older half is dropped. */
 const MOST_PENDING = 100_000;
 const RETRY_MS = 1_000;
 
@@ -22,7 +22,9 @@ export class Reporter {
   #controlStamp = '';
   #answered = 0;
 
-  /** `after`: number of the last event that another process has written before. */
+  /**
+   * Starts the events of a process; `after` is the number of the last event that another process has written before.
+   */
   constructor(directory: SessionDirectory, events: 'events' | 'runnerEvents' = 'events', after = 0) {
     this.#directory = directory;
     this.#seq = after;
@@ -34,19 +36,22 @@ export class Reporter {
     this.#pending.push(JSON.stringify({ seq: ++this.#seq, t: Date.now(), ...withoutSecrets(event) }));
   }
 
-  /** Call at step boundaries: what is flushed survives SIGKILL. Lines that a full or failing disk does not take wait for the next try. */
+  /**
+   * Writes the pending events; call it at step boundaries. Flushed events survive SIGKILL. Lines that a full or failing
+   * disk does not take wait for the next try.
+   */
   flush(): void {
     if (this.#pending.length > 0 && performance.now() >= this.#retryAt) this.#write();
   }
 
   #write(): void {
     const bytes = Buffer.from(`${this.#pending.join('\n')}\n`);
-    // A disk that becomes full takes a part, and that is no error.
+    // A disk that becomes full takes a part without an error.
     let written = 0;
     try {
       written = writeSync(this.#events, bytes);
     } catch {
-      // Nothing of it counts as written; a line that is there twice is taken in once.
+      // Counted as not written; a line that is there twice is stored once.
     }
     if (written === bytes.length) {
       this.#pending = [];
@@ -54,12 +59,12 @@ export class Reporter {
     }
     const whole = lines(bytes.subarray(0, written));
     this.#retryAt = performance.now() + RETRY_MS;
-    // Half a line may be in the file: the newline makes it a line of its own, which readers skip.
+    // Half a line may be in the file: the newline ends it, and readers skip it.
     if (written > 0 || this.#pending[0] !== '') this.#pending.splice(0, whole, '');
     if (this.#pending.length > MOST_PENDING) this.#pending.splice(1, this.#pending.length - MOST_PENDING / 2);
   }
 
-  /** A request that has not been answered yet. Costs one stat when nothing changed. */
+  /** Returns a request that has not been answered yet. Costs one stat when nothing changed. */
   request(): Control | null {
     const stat = statSync(this.#directory.file('control'), { throwIfNoEntry: false });
     if (!stat) return null;
@@ -76,13 +81,13 @@ export class Reporter {
     this.flush();
   }
 
-  /** Keeps what was printed bounded; `output.log` stays the same file, since stdout is open on it. */
+  /** Limits the size of the output; `output.log` stays the same file, since stdout is open on it. */
   capOutput(): void {
     try {
       const size = statSync(this.#directory.file('output'), { throwIfNoEntry: false })?.size ?? 0;
       if (size >= PART_BYTES) endPartInPlace(this.#directory);
     } catch {
-      // A full disk: it grows on, and this is tried again.
+      // A full disk: the output grows, and the next call tries again.
     }
   }
 

@@ -1,13 +1,13 @@
-/** Notices that a session directory has changed, and whether its runner lives. */
+/** Notices changes of a session directory, and whether its runner is alive. */
 import { type FSWatcher, watch } from 'node:fs';
 import { hostname } from 'node:os';
 import { isError } from '../../protocol/errors.ts';
 import { isLocked } from '../store/lock.ts';
 import { bootId, type SessionDirectory, startTimeOf } from './directory.ts';
 
-/** Where file events do not arrive (network and pass-through file systems) this is how late we are. */
+/** Interval of looks where file events do not arrive (network and pass-through file systems). */
 const POLL_MS = 1_000;
-/** At most this often, however fast a trainer writes. */
+/** Shortest interval between looks, however fast a trainer writes. */
 const THROTTLE_MS = 200;
 
 export interface SessionWatch {
@@ -66,12 +66,12 @@ export function watchSession(directory: SessionDirectory, look: () => Promise<vo
   };
 }
 
-/** Whether the session's runner lives: its lock tells, never its pid. */
+/** Tells whether the session's runner is alive, by its lock, never by its pid. */
 export function isAlive(directory: SessionDirectory): boolean {
   try {
     return isLocked(directory.file('lock'));
   } catch (error) {
-    // Whoever holds a lock of ours has made it.
+    // The holder of our own lock would have made the file.
     if (isError(error, 'storeForeign')) return false;
     if (['ENOENT', 'SQLITE_CANTOPEN', 'ERR_SQLITE_ERROR'].includes((error as NodeJS.ErrnoException).code ?? ''))
       return false;
@@ -79,7 +79,7 @@ export function isAlive(directory: SessionDirectory): boolean {
   }
 }
 
-/** Whether the machine was started anew since the session began. */
+/** Tells whether the machine was rebooted since the session began. */
 export function isFromEarlierBoot(directory: SessionDirectory): boolean {
   const record = directory.process();
   return record !== null && record.host === hostname() && record.bootId !== bootId();
@@ -89,7 +89,7 @@ export function isFromEarlierBoot(directory: SessionDirectory): boolean {
 export function signalRunner(directory: SessionDirectory, signal: NodeJS.Signals): boolean {
   const record = directory.process();
   if (!record || record.host !== hostname() || record.bootId !== bootId()) return false;
-  // The command first: its runner's end would only hang up its terminal.
+  // The command first: the end of its runner would only hang up its terminal.
   const reached = [record.child, record].map((target) => target !== null && signalGroup(target, signal));
   return reached.some(Boolean);
 }
@@ -107,7 +107,7 @@ function signalGroup({ pid, startTime }: { pid: number; startTime: string | null
   return false;
 }
 
-/** `childExit`: of the process that was started here. */
+/** Waits for the end of a session. `childExit` settles when the process that was started here exits. */
 export async function untilEnded(directory: SessionDirectory, childExit: Promise<unknown>): Promise<void> {
   let exited = false;
   await new Promise<void>((resolve) => {

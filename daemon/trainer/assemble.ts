@@ -1,4 +1,4 @@
-/** From a launch file to everything the loop needs: data, model, optimizer, schedule, state. */
+/** Assembles everything that the loop needs from a launch file: data, model, optimizer, schedule, state. */
 import { join, resolve } from 'node:path';
 import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Monitor, Params } from '../../protocol/domain.ts';
@@ -26,14 +26,14 @@ export interface Assembly {
   dataFingerprint: string | null;
   feed: Feed;
   model: NamedModel;
-  /** As the module made it. */
+  /** Model as the module made it. */
   userModel: Model;
   optimizer: Optimizer;
-  /** Everything that is kept, by stable names. */
+  /** All variables that a checkpoint keeps, by stable names. */
   variables: ReadonlyMap<string, Variable>;
   learningRate(step: number): number;
   loss(batch: Batch): Scalar;
-  /** On the validation data: loss and metrics of one batch, or null without validation. */
+  /** Evaluates a batch of validation data: loss and metrics. Null without validation data. */
   evaluate: ((batch: Batch) => Record<string, Scalar>) | null;
   random: Random;
   progress: Progress;
@@ -97,7 +97,7 @@ export async function assemble(
     );
   const step = training.step?.bind(training);
   if (!step && !predict)
-    throw new TrainstashError('moduleInvalid', 'A model without `predict` needs a `step` of its own.', {
+    throw new TrainstashError('moduleInvalid', 'A model without `predict` needs its own `step`.', {
       file: launch.module,
       problem: 'no predict',
     });
@@ -159,13 +159,13 @@ function evaluation(
   };
 }
 
-/** What the daemon cannot see before the launch is checked here, before anything is changed. */
+/** Compares what only the trainer can see with the checkpoint, before anything is changed. */
 function checkAccepted(launch: Launch, data: string | null, backend: Backend): void {
   const { expected, accept } = launch.resume!;
   const differences = [
     { kind: 'data' as const, name: '', checkpoint: expected.data ?? '', current: data ?? '' },
     { kind: 'backend' as const, name: '', checkpoint: expected.backend ?? '', current: backend.name },
-    // Kernels of another version may round in another way.
+    // Kernels of another version may round differently.
     {
       kind: 'package' as const,
       name: 'framework',
@@ -177,12 +177,12 @@ function checkAccepted(launch: Launch, data: string | null, backend: Backend): v
   const words = differences.map(({ kind, checkpoint, current }) => `${kind} (${checkpoint} then, ${current} now)`);
   throw new TrainstashError(
     'preflightDiffers',
-    `Not resumed: ${words.join(' and ')} differ from when the checkpoint was made. Nothing was changed; resume with --yes to go on all the same.`,
+    `Not resumed: ${words.join(' and ')} differ from the time of the checkpoint. Nothing was changed; use --yes to resume anyway.`,
     { differences },
   );
 }
 
-/** By name, before an operation fails on it. */
+/** Refuses tensors that are too large by name, before an operation fails on one. */
 function checkSizes(variables: ReadonlyMap<string, Variable>, { memory }: Backend): void {
   if (memory.kind !== 'device') return;
   for (const [name, { size, shape }] of variables) {

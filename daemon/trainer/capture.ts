@@ -1,7 +1,7 @@
 /**
- * Takes a point-in-time copy of the training state without stopping the training for longer than a few milliseconds a
- * step. Tensors are immutable and an assignment swaps them, so a reshape to the same shape pins today's values at no
- * cost; what is pinned is copied into shared memory in slices between steps and written by another thread.
+ * Takes a point-in-time copy of the training state, and stops the training for at most a few milliseconds at each step.
+ * Tensors are immutable and an assignment swaps them, so a reshape to the same shape pins today's values at no cost.
+ * Pinned tensors are copied into shared memory in slices between steps and written by another thread.
  */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,21 +23,21 @@ import {
   type WriterSetup,
 } from './writer-protocol.ts';
 
-/** After this long without a free slot the event loop gets a turn, to learn whether the writer has died. */
-const WRITER_PATIENCE_MS = 200;
+/** Wait for a free slot after which the event loop gets a turn, to notice a dead writer. */
+const WRITER_WAIT_MS = 200;
 
 export interface CaptureResult {
   name: string;
   facts: CheckpointFile;
-  /** What the training thread spent on it. */
+  /** Milliseconds that the training thread spent on it. */
   stallMs: number;
-  /** Null when it is durable in the inbox. */
+  /** Error; null when the checkpoint is durable in the inbox. */
   error: string | null;
-  /** Given up because the device has failed, which ends the run and says why. */
+  /** True if the device has failed, which ends the run with the reason. */
   deviceFailed: boolean;
 }
 
-interface Flight {
+interface Capture {
   name: string;
   facts: CheckpointFile;
   tensors: NamedTensor[];
@@ -45,8 +45,8 @@ interface Flight {
   offset: number;
   stallMs: number;
   committing: boolean;
-  /** Why it was given up. */
-  refused: string | null;
+  /** Reason why the capture was given up. */
+  givenUp: string | null;
 }
 
 export class Capturer {
@@ -57,8 +57,8 @@ export class Capturer {
   readonly #states = new Int32Array(new SharedArrayBuffer(4 * SLOT_COUNT));
   readonly #replies: MessageChannel['port1'];
   #slot = 0;
-  #flight: Flight | null = null;
-  #broken: string | null = null;
+  #current: Capture | null = null;
+  #writerError: string | null = null;
 
   constructor(backend: Backend, directory: SessionDirectory, writerEntry: URL) {
     this.#memory = backend.memory;
@@ -74,15 +74,15 @@ export class Capturer {
     };
     this.#worker = new Worker(writerEntry, { workerData: setup, transferList: [port2] });
     this.#worker.on('error', (error) => {
-      this.#broken = error.message;
+      this.#writerError = error.message;
     });
     this.#worker.unref();
     removeUnfinished(this.#inbox);
   }
 
-  /** Nothing can be written any more: trying again is of no use. */
+  /** True if nothing can be written any more: trying again is useless. */
   get isBroken(): boolean {
-    return this.#broken !== null;
+    return this.#writerError !== null;
   }
 
   get #deviceFailed(): boolean {
@@ -90,10 +90,10 @@ export class Capturer {
   }
 
   get inFlight(): boolean {
-    return this.#flight !== null;
+    return this.#current !== null;
   }
 
-  /** Pins the state. Only one capture flies at a time. */
+  /** Pins the state. Only one capture is in flight at a time. */
   begin(name: string, facts: CheckpointFile, state: readonly NamedTensor[], progress: Progress): void {
     const started = performance.now();
     const tensors = state.map(({ name: tensorName, tensor }) => ({ name: tensorName, tensor: pin(tensor) }));
@@ -102,7 +102,7 @@ export class Capturer {
     const bytes = header.length + layout.reduce((sum, tensor) => sum + tensor.bytes, 0);
     const complete = { ...facts, files: [{ name: STATE_FILE, bytes }] };
     this.#post({ type: 'begin', directory: join(this.#inbox, `.tmp-${name}`), header, stateFile: STATE_FILE });
-    this.#flight = {
+    this.#current = {
       name,
       facts: complete,
       tensors,
@@ -110,15 +110,15 @@ export class Capturer {
       offset: 0,
       stallMs: 0,
       committing: false,
-      refused: null,
+      givenUp: null,
     };
-    if (this.#memory.kind === 'device') void this.#stream(this.#flight, this.#memory);
-    this.#flight.stallMs = performance.now() - started;
+    if (this.#memory.kind === 'device') void this.#stream(this.#current, this.#memory);
+    this.#current.stallMs = performance.now() - started;
   }
 
   /** Copies for at most `budgetMs`, and never waits for the writer. Returns the result once it is known. */
   pump(budgetMs: number): CaptureResult | null {
-    const flight = this.#flight;
+    const flight = this.#current;
     if (!flight) return null;
     const started = performance.now();
     if (this.#memory.kind === 'host') {
@@ -131,21 +131,21 @@ export class Capturer {
 
   /** Copies the rest at once and waits until it is durable. */
   async drain(): Promise<CaptureResult | null> {
-    const flight = this.#flight;
+    const flight = this.#current;
     if (!flight) return null;
     const started = performance.now();
     let result: CaptureResult | null = null;
     while (!result) {
       if (flight.committing || this.#memory.kind === 'device') await delay(1);
       else if (this.#slotIsFree()) this.#copySlice(flight, this.#memory);
-      else if (Atomics.wait(this.#states, this.#slot, SLOT_USED, WRITER_PATIENCE_MS) === 'timed-out') await delay(1);
+      else if (Atomics.wait(this.#states, this.#slot, SLOT_USED, WRITER_WAIT_MS) === 'timed-out') await delay(1);
       result = this.#result(flight);
     }
     return { ...result, stallMs: performance.now() - started };
   }
 
   async close(): Promise<void> {
-    if (this.#flight) this.#dispose(this.#flight);
+    if (this.#current) this.#dispose(this.#current);
     this.#replies.close();
     await this.#worker.terminate();
   }
@@ -154,8 +154,8 @@ export class Capturer {
     return Atomics.load(this.#states, this.#slot) !== SLOT_USED;
   }
 
-  /** Fills the next slot, across tensors when they are small; after the last byte asks for the commit. */
-  #copySlice(flight: Flight, memory: HostMemory): void {
+  /** Fills the next slot, across tensors when they are small. After the last byte requests the commit. */
+  #copySlice(flight: Capture, memory: HostMemory): void {
     const target = this.#slotBytes();
     let filled = 0;
     while (filled < SLOT_BYTES && flight.tensor < flight.tensors.length) {
@@ -170,13 +170,16 @@ export class Capturer {
     if (flight.tensor === flight.tensors.length) this.#commit(flight);
   }
 
-  /** The same from a device, which copies while the training goes on; nothing is committed that came after an error of it. */
-  async #stream(flight: Flight, memory: DeviceMemory): Promise<void> {
+  /**
+   * Streams the tensors from a device, which copies while the training continues. Commits nothing that came after an
+   * error of the device.
+   */
+  async #stream(flight: Capture, memory: DeviceMemory): Promise<void> {
     const sizes = describeTensors(flight.tensors).map(({ bytes }) => bytes);
     try {
       while (flight.tensor < flight.tensors.length) {
         while (!this.#slotIsFree()) await delay(1);
-        if (this.#flight !== flight) return;
+        if (this.#current !== flight) return;
         const target = this.#slotBytes();
         let filled = 0;
         while (filled < SLOT_BYTES && flight.tensor < flight.tensors.length) {
@@ -184,18 +187,18 @@ export class Capturer {
           const size = sizes[flight.tensor]!;
           const bytes = Math.min(size - flight.offset, SLOT_BYTES - filled);
           await memory.read(tensor, flight.offset, target.subarray(filled, filled + bytes));
-          if (this.#flight !== flight) return;
+          if (this.#current !== flight) return;
           filled += bytes;
           this.#advance(flight, bytes, size);
         }
         this.#postSlot(filled);
       }
       await memory.settle();
-      if (this.#flight === flight) this.#commit(flight);
+      if (this.#current === flight) this.#commit(flight);
     } catch (error) {
-      // After its writer has failed another may fly by now, and the abort would be of that one.
-      if (this.#flight !== flight) return;
-      flight.refused = (error as Error).message;
+      // After a writer failure another capture may be in flight, which the abort would hit.
+      if (this.#current !== flight) return;
+      flight.givenUp = (error as Error).message;
       this.#post({ type: 'abort' });
     }
   }
@@ -204,7 +207,7 @@ export class Capturer {
     return new Uint8Array(this.#slots, this.#slot * SLOT_BYTES, SLOT_BYTES);
   }
 
-  #advance(flight: Flight, copied: number, size: number): void {
+  #advance(flight: Capture, copied: number, size: number): void {
     flight.offset += copied;
     if (flight.offset < size) return;
     flight.tensors[flight.tensor]!.tensor.dispose();
@@ -220,7 +223,7 @@ export class Capturer {
     this.#post({ type: 'slot', slot, bytes });
   }
 
-  #commit(flight: Flight): void {
+  #commit(flight: Capture): void {
     flight.committing = true;
     this.#post({
       type: 'commit',
@@ -230,9 +233,9 @@ export class Capturer {
     });
   }
 
-  #result(flight: Flight): CaptureResult | null {
+  #result(flight: Capture): CaptureResult | null {
     const { name, facts, stallMs } = flight;
-    const lost = this.#broken ?? flight.refused;
+    const lost = this.#writerError ?? flight.givenUp;
     if (lost !== null) {
       this.#dispose(flight);
       return { name, facts, stallMs, error: lost, deviceFailed: this.#deviceFailed };
@@ -243,9 +246,9 @@ export class Capturer {
     return { name, facts, stallMs, error: reply.type === 'committed' ? null : reply.message, deviceFailed: false };
   }
 
-  #dispose(flight: Flight): void {
+  #dispose(flight: Capture): void {
     for (const { tensor } of flight.tensors.slice(flight.tensor)) tensor.dispose();
-    this.#flight = null;
+    this.#current = null;
   }
 
   #post(request: WriterRequest): void {
@@ -253,12 +256,14 @@ export class Capturer {
   }
 }
 
-/** Shares the data; a later assignment to the variable leaves it as it is. `clone` would copy on wasm. */
+/**
+ * Pins a tensor: shares its data, which a later assignment to the variable leaves alone. `clone` would copy on wasm.
+ */
 function pin(tensor: Tensor): Tensor {
   return tf.keep(tf.reshape(tensor, tensor.shape));
 }
 
-/** What an earlier process of this session left half-written. */
+/** Removes partial checkpoints of an earlier process of this session. */
 function removeUnfinished(inbox: string): void {
   for (const name of readdirSync(inbox)) {
     if (name.startsWith('.tmp-')) rmSync(join(inbox, name), { recursive: true, force: true });

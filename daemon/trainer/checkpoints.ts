@@ -1,4 +1,4 @@
-/** When a checkpoint is due, and taking it. */
+/** Decides when a checkpoint is due, and takes it. */
 import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Monitor } from '../../protocol/domain.ts';
@@ -8,16 +8,18 @@ import { fromWireNumber, hasDiverged, isBetter, toWireNumbers } from '../../prot
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type CheckpointPolicy } from '../../protocol/session.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
-import { patiently } from '../sessions/patience.ts';
+import { retryUntil } from '../sessions/patience.ts';
 import type { Reporter } from '../sessions/reporter.ts';
 import type { CaptureResult, Capturer } from './capture.ts';
 import type { NamedTensor, Progress } from './state.ts';
 
-/** Checkpoints by time may cost this share of the training's time. */
+/** Largest share of the training's time for checkpoints by time. */
 const MAX_OVERHEAD = 0.02;
-/** What a checkpoint costs beside the copy: files are synced, and the daemon takes them in. As in the Python package. */
+/**
+ * Estimated cost besides the copy: files are synced, and the daemon stores them. The Python package has the same value.
+ */
 const FIXED_COST_MS = 100;
-/** The trainer owns the loop: nothing of a training is where it would not find it. */
+/** Ingredients of a checkpoint. The trainer owns the loop, so it knows where each part of a training is. */
 const INGREDIENTS: Ingredient[] = [
   kept('weights', 'model'),
   kept('optimizer', 'optimizer'),
@@ -29,12 +31,12 @@ const INGREDIENTS: Ingredient[] = [
   absent('gradients', 'gradients left over'),
   absent('callback', 'callbacks'),
 ];
-/** What the copying may take of each step, and at most. */
+/** Share of each step that copying may take, with its limits. */
 const PUMP_SHARE = 0.02;
 const PUMP_MIN_MS = 1;
 const PUMP_MAX_MS = 15;
-/** Without a daemon that takes checkpoints, this many of the newest stay in the inbox, and the best. */
-const UNTAKEN_LAST = 3;
+/** Number of newest checkpoints that stay in the inbox, besides the best, when no daemon takes them. */
+const KEPT_WITHOUT_DAEMON = 3;
 
 export interface CheckpointsSetup {
   directory: SessionDirectory;
@@ -44,7 +46,7 @@ export interface CheckpointsSetup {
   environment: Record<string, string>;
   data: CheckpointFile['data'];
   monitor: Monitor;
-  /** The checkpoint resumed from. */
+  /** Checkpoint that the training resumed from. */
   parent: string | null;
   state(): NamedTensor[];
 }
@@ -55,16 +57,16 @@ export class Checkpoints {
   #lastAt = performance.now();
   #intervalMs: number;
   #lastStep: number;
-  /** Where the newest checkpoint was taken: another at the same place would hold the same. */
+  /** Position of the newest checkpoint: another one at the same position would have the same content. */
   #lastPosition = '';
   #taken = 0;
-  #saidFull = false;
-  readonly #beganAt = performance.now();
+  #reportedFailure = false;
+  readonly #startedAt = performance.now();
   #spentMs = 0;
   #costMs = FIXED_COST_MS;
   #epochsSeen = 0;
   #isLast = false;
-  /** What the newest finished capture cost the training thread. */
+  /** Milliseconds that the newest finished capture cost the training thread. */
   lastStallMs = 0;
 
   constructor(setup: CheckpointsSetup, startStep: number) {
@@ -74,7 +76,7 @@ export class Checkpoints {
     this.#intervalMs = setup.policy.everySeconds > 0 ? setup.policy.everySeconds * 1000 : Number.POSITIVE_INFINITY;
   }
 
-  /** Why a checkpoint is due at this boundary; empty when none is. */
+  /** Returns the reasons for a checkpoint at this boundary; empty when none is due. */
   due(step: number, endOfEpoch: number | null, isBest: boolean): string[] {
     const { policy } = this.#setup;
     if (step === this.#lastStep && endOfEpoch === null) return [];
@@ -83,7 +85,7 @@ export class Checkpoints {
     if (policy.everySteps !== null && step % policy.everySteps === 0 && step !== this.#lastStep) reasons.push('steps');
     if (endOfEpoch !== null) this.#epochsSeen++;
     if (endOfEpoch !== null && policy.everyEpochs !== null && endOfEpoch % policy.everyEpochs === 0) {
-      // The first of a launch always: it shows whether a resume can work.
+      // The first of a launch is always taken: it shows that a resume can work.
       if (this.#epochsSeen === 1 || this.#isAffordable) reasons.push('epoch');
     }
     if (isBest && policy.onBest) reasons.push('best');
@@ -95,7 +97,7 @@ export class Checkpoints {
     return (
       share === undefined ||
       share === null ||
-      this.#spentMs + this.#costMs <= share * (performance.now() - this.#beganAt)
+      this.#spentMs + this.#costMs <= share * (performance.now() - this.#startedAt)
     );
   }
 
@@ -115,7 +117,7 @@ export class Checkpoints {
       environment: this.#setup.environment,
       data: this.#setup.data,
     };
-    // Sorts in the order in which they were taken, also two of one step: before and after an epoch's end.
+    // Names sort in the order of taking, also for two of the same step: before and after an epoch's end.
     const name = `${String(progress.step).padStart(9, '0')}-${String(++this.#taken).padStart(6, '0')}-${id}`;
     this.#lastAt = performance.now();
     this.#lastStep = progress.step;
@@ -124,13 +126,15 @@ export class Checkpoints {
     return true;
   }
 
-  /** Call at each boundary: copies on, within a share of the step's time. */
+  /** Continues copying, within a share of the step's time; call it at each boundary. */
   pump(stepMs: number): void {
     if (!this.#setup.capturer.inFlight) return;
     this.#finish(this.#setup.capturer.pump(Math.min(PUMP_MAX_MS, Math.max(PUMP_MIN_MS, stepMs * PUMP_SHARE))));
   }
 
-  /** Finishes what is being written; then, with reasons, takes one more and waits for it. False: it failed. */
+  /**
+   * Finishes the checkpoint under way; then, with reasons, takes one more and waits for it. Returns false if it failed.
+   */
   async take(reasons: string[], progress: Progress): Promise<boolean> {
     const settled = this.#finish(await this.#setup.capturer.drain());
     if (settled && this.#lastPosition === positionOf(progress) && !reasons.includes('request')) return true;
@@ -139,14 +143,14 @@ export class Checkpoints {
   }
 
   /**
-   * The last of a training: what is not kept now is lost with the process. A full disk may have room again, so it is tried
-   * until it works, for ten minutes at most, or until somebody is impatient. False: it failed.
+   * Takes the last checkpoint of a training: otherwise its state is lost with the process. A full disk may get space
+   * again, so it retries for at most ten minutes, or until the user does not want to wait. Returns false if it failed.
    */
-  takeLast(reasons: string[], progress: Progress, isImpatient: () => boolean): Promise<boolean> {
+  takeLast(reasons: string[], progress: Progress, givesUp: () => boolean): Promise<boolean> {
     this.#isLast = true;
-    this.#saidFull = false;
-    const isInVain = () => this.#setup.capturer.isBroken || isImpatient();
-    return patiently(() => this.take(reasons, progress), isInVain);
+    this.#reportedFailure = false;
+    const isUseless = () => this.#setup.capturer.isBroken || givesUp();
+    return retryUntil(() => this.take(reasons, progress), isUseless);
   }
 
   async settle(): Promise<void> {
@@ -164,24 +168,24 @@ export class Checkpoints {
     if (result.error !== null) {
       this.#lastPosition = '';
       if (result.deviceFailed) return false;
-      if (!this.#saidFull) {
+      if (!this.#reportedFailure) {
         reporter.report({
           type: 'notice',
           code: 'checkpointFailed',
           level: 'error',
           text: `The checkpoint of step ${result.facts.step} could not be written (${result.error}). ${
             this.#isLast
-              ? 'Training has ended, and its last state is still in memory: free some disk space within ten minutes. Earlier checkpoints are untouched.'
-              : 'Training goes on; earlier checkpoints are untouched. Free some disk space: the next one is tried when it is due.'
+              ? 'Training has ended, and its last state is still in memory: free some disk space within ten minutes. Earlier checkpoints are safe.'
+              : 'Training continues; earlier checkpoints are safe. Free some disk space before the next checkpoint is due.'
           }`,
           step: result.facts.step,
         });
       }
       reporter.flush();
-      this.#saidFull = true;
+      this.#reportedFailure = true;
       return false;
     }
-    this.#saidFull = false;
+    this.#reportedFailure = false;
     this.#parent = result.facts.id;
     reporter.report({ type: 'checkpoint', step: result.facts.step, name: result.name });
     reporter.flush();
@@ -194,10 +198,13 @@ function positionOf({ step, epoch, batch, finished }: Progress): string {
   return `${step}/${epoch}/${batch}/${finished}`;
 }
 
-/** Nobody may be there to take checkpoints for days: the disk must not fill up. Those asked for by a person stay. */
+/**
+ * Prunes the inbox: no daemon may take checkpoints for days, and the disk must not fill up. Checkpoints that a user
+ * requested stay.
+ */
 export function pruneInbox(directory: SessionDirectory, monitor: Monitor): void {
   const names = directory.inbox();
-  if (names.length <= UNTAKEN_LAST) return;
+  if (names.length <= KEPT_WITHOUT_DAEMON) return;
   const entries = names.flatMap((name) => {
     const facts = readFacts(join(directory.file('inbox'), name));
     return facts ? [{ name, facts }] : [];
@@ -205,15 +212,15 @@ export function pruneInbox(directory: SessionDirectory, monitor: Monitor): void 
   entries.sort((a, b) => a.facts.step - b.facts.step || a.facts.createdAt - b.facts.createdAt);
   const diverged = ({ facts }: { facts: CheckpointFile }) => hasDiverged(monitor, (metric) => facts.metrics[metric]);
   const good = entries.filter((entry) => !diverged(entry));
-  // One of a diverged state takes the place of no good one.
-  const kept = new Set([...good.slice(-UNTAKEN_LAST), ...entries.slice(-UNTAKEN_LAST)]);
-  let record: number | null = null;
+  // A diverged checkpoint must not displace a good one.
+  const kept = new Set([...good.slice(-KEPT_WITHOUT_DAEMON), ...entries.slice(-KEPT_WITHOUT_DAEMON)]);
+  let bestValue: number | null = null;
   let best: (typeof entries)[number] | undefined;
   for (const entry of good) {
     const wire = entry.facts.metrics[monitor.metric];
-    if (wire === undefined || !isBetter(monitor.mode, fromWireNumber(wire), record)) continue;
+    if (wire === undefined || !isBetter(monitor.mode, fromWireNumber(wire), bestValue)) continue;
     best = entry;
-    record = fromWireNumber(wire);
+    bestValue = fromWireNumber(wire);
   }
   for (const entry of entries) {
     if (kept.has(entry) || entry === best || entry.facts.reasons.includes('request')) continue;
@@ -221,7 +228,7 @@ export function pruneInbox(directory: SessionDirectory, monitor: Monitor): void 
   }
 }
 
-/** Renamed first: a daemon takes all of it, or finds nothing. */
+/** Discards a checkpoint. Renamed first: a daemon takes it completely, or finds nothing. */
 function discard(directory: SessionDirectory, name: string): void {
   const hidden = join(directory.file('inbox'), `.tmp-${name}`);
   try {

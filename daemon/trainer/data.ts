@@ -1,4 +1,4 @@
-/** Batches in an order that a resume finds again, and what identifies the data. */
+/** Makes batches in an order that a resume reproduces, and identifies the data. */
 import { createHash } from 'node:crypto';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -6,17 +6,17 @@ import { permutation, type Random } from './random.ts';
 import { tf } from './tf.ts';
 import type { ArrayData, Batch, DataSource, IndexedData, StatefulData } from './training.ts';
 
-/** Content up to this size is hashed whole, above it at evenly spaced samples. */
+/** Size up to which content is hashed completely; larger content is hashed at evenly spaced samples. */
 const FINGERPRINT_BYTES = 64 << 20;
 const FINGERPRINT_SAMPLES = 64;
 
 export interface Feed {
-  /** Batches of an epoch, or null while a source of its own does not say. */
+  /** Number of batches in an epoch; null if a stateful source does not tell. */
   batches: number | null;
   samples: number | null;
-  /** The batch at this place of the epoch, or null when the epoch has no more. Its tensors are the caller's. */
+  /** Returns the batch at this position of the epoch, or null at its end. Its tensors belong to the caller. */
   batch(epoch: number, index: number): Promise<Batch | null>;
-  /** What cannot be computed from seed, epoch and batch; undefined when nothing. */
+  /** Returns the state that cannot be computed from seed, epoch and batch; undefined if there is none. */
   state(): unknown;
   restore(state: unknown): Promise<void>;
 }
@@ -32,7 +32,7 @@ export function makeFeed(source: DataSource, batchSize: number, seed: number): F
   return indexedFeed(indexed, batchSize, seed);
 }
 
-/** All batches in order, for validation. */
+/** Yields all batches in order, for validation. */
 export function* eachBatch(
   source: IndexedData | ArrayData,
   batchSize: number,
@@ -99,8 +99,8 @@ function isArrays(source: DataSource): source is ArrayData {
 }
 
 /**
- * A digest that changes when the data does, within reason: all of it when it is small, else its length and samples of
- * its content. Leaves the random numbers as they were. Null for a source of its own.
+ * Makes a digest that changes with the data, within reason: of all content if it is small, else of its length and of
+ * samples. Restores the random numbers. Null for a stateful source.
  */
 export async function fingerprint(
   source: DataSource,

@@ -1,6 +1,6 @@
 /**
- * Writes the model, filled from a checkpoint, in a format of others, and sends the same samples through both. No training
- * follows.
+ * Writes the model, filled from a checkpoint, in a format of other tools, and runs the same samples through both. No
+ * training follows.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -21,7 +21,10 @@ import { layers, tf } from './tf.ts';
 const SAMPLES = 8;
 const SHARD_BYTES = 4 << 20;
 
-/** `directory` is made; what was written, and how close it is, stands in its `export.json`. */
+/**
+ * Exports the model to `directory`, which it creates; `export.json` in it records the files and how close the outputs
+ * are.
+ */
 export async function exportModel(assembly: Assembly, launch: Launch, directory: string): Promise<void> {
   const model = assembly.userModel;
   const format = launch.exportAs!;
@@ -34,10 +37,10 @@ export async function exportModel(assembly: Assembly, launch: Launch, directory:
   writeJson(join(directory, 'export.json'), record);
 }
 
-function unavailable(format: string, why: string, launch: Launch): TrainstashError {
+function unavailable(format: string, reason: string, launch: Launch): TrainstashError {
   return new TrainstashError(
     'formatUnavailable',
-    `It cannot be exported as ${format}: ${why}. Nothing was written; safetensors and npz take every model.`,
+    `It cannot be exported as ${format}: ${reason}. Nothing was written; safetensors and npz support every model.`,
     {
       format,
       available: ['safetensors', 'npz', 'pdparams', 'original', ...(launch.exportAs === 'onnx' ? ['tfjs'] : [])],
@@ -45,7 +48,7 @@ function unavailable(format: string, why: string, launch: Launch): TrainstashErr
   );
 }
 
-/** The first batch, cut to a few; null where there is none. */
+/** Takes a few samples of the first batch; null where there is none. */
 async function sampleInputs({ data, feed }: Assembly): Promise<Tensor | null> {
   const source = data.validation ?? data.train;
   if ('x' in source) return head(source.x);
@@ -91,7 +94,7 @@ async function writeTfjs(model: LayersModel, samples: Tensor | null, directory: 
   };
 }
 
-/** As a reader of these files would load them. */
+/** Loads the files as another reader would. */
 function fromFiles(directory: string): io.IOHandler {
   return {
     async load() {
@@ -124,7 +127,7 @@ async function writeOnnx(
     writeFileSync(path, message.bytes());
   } catch (error) {
     if (error instanceof UnsupportedLayer)
-      throw unavailable('onnx', `ONNX export does not know ${error.message}`, launch);
+      throw unavailable('onnx', `ONNX export does not support ${error.message}`, launch);
     if (error instanceof TooLarge) throw unavailable('onnx', error.message, launch);
     throw error;
   }
@@ -137,7 +140,7 @@ async function writeOnnx(
         largestDifference: null,
         samples: 0,
         runtime: 'onnxruntime',
-        why: 'The project has neither onnxruntime-node nor onnxruntime-web, so that the file was not run.',
+        why: 'The project has neither onnxruntime-node nor onnxruntime-web, so the file was not run.',
       },
     };
   const difference =
@@ -160,19 +163,22 @@ function parityOf(difference: number | null, samples: Tensor | null, runtime: st
       largestDifference: null,
       samples: 0,
       runtime,
-      why: 'There was no sample of the data, or it has several inputs.',
+      why: 'There was no sample of the data, or the model has several inputs.',
     };
   if (difference === Number.POSITIVE_INFINITY)
     return {
       largestDifference: null,
       samples: samples.shape[0] ?? 0,
       runtime,
-      why: 'The outputs cannot be compared: one of both gives NaN, an infinity or another shape where the other does not.',
+      why: 'The outputs cannot be compared: one has NaN, an infinity or another shape where the other does not.',
     };
   return { largestDifference: difference, samples: samples.shape[0] ?? 0, runtime, why: '' };
 }
 
-/** Largest difference of any output element, infinite where only one is finite; null: the model takes more than the data's `x`. */
+/**
+ * Returns the largest difference of any output element, infinite where only one is finite; null: the model needs more
+ * inputs than the data's `x`.
+ */
 async function compare(
   model: LayersModel,
   x: Tensor,
@@ -194,7 +200,7 @@ async function compare(
   return largest;
 }
 
-/** What of onnxruntime's own types is used here. */
+/** Parts of onnxruntime's types that are used here. */
 interface Runtime {
   Tensor: new (type: string, data: Float32Array | Int32Array, dims: readonly number[]) => object;
   InferenceSession: {
@@ -206,7 +212,7 @@ interface Runtime {
   };
 }
 
-/** The user's, if the project has one. */
+/** Finds the onnxruntime of the user's project, if it has one. */
 async function findRuntime({ root }: Launch): Promise<{ name: string; module: Runtime } | null> {
   const require = createRequire(join(root, 'package.json'));
   for (const name of ['onnxruntime-node', 'onnxruntime-web']) {

@@ -1,4 +1,4 @@
-/** The training loop: steps, epochs, and at each step boundary metrics, requests and checkpoints. */
+/** Runs the training loop: steps, epochs, and at each step boundary metrics, requests and checkpoints. */
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import { isBetter, toWireNumbers } from '../../protocol/numbers.ts';
 import type { ExitRecord, Launch } from '../../protocol/session.ts';
@@ -12,10 +12,10 @@ import { tf } from './tf.ts';
 
 export type LoopEnd = { outcome: ExitRecord['outcome']; reason: string };
 
-/** The event loop gets a turn this often, for signals and the writer's death; each step would cost too much. */
-const TURN_MS = 20;
-const NOT_KEPT =
-  'trained to the end, but its last state could not be written: resuming does again what came after the newest checkpoint';
+/** Interval of turns for the event loop, for signals and a dead writer; a turn at each step would cost too much. */
+const YIELD_INTERVAL_MS = 20;
+const LAST_STATE_NOT_SAVED =
+  'trained to the end, but its last state could not be written: a resume repeats the steps after the newest checkpoint';
 const CAP_CHECK_MS = 5_000;
 
 export interface LoopSetup {
@@ -23,7 +23,7 @@ export interface LoopSetup {
   launch: Launch;
   reporter: Reporter;
   checkpoints: Checkpoints;
-  /** Set by a signal: save and end at the next boundary. */
+  /** Signal that asked to save and exit at the next boundary. */
   interrupted: { by: string | null };
 }
 
@@ -37,11 +37,11 @@ interface Boundary {
 
 export class Loop {
   readonly #setup: LoopSetup;
-  #lastTurn = performance.now();
+  #lastYield = performance.now();
   #lastCap = performance.now();
   #stepStarted = performance.now();
   readonly #watch: DivergenceWatch;
-  /** What a failing step may have changed, as it was at the newest boundary. */
+  /** State that a failing step may have changed, as it was at the newest boundary. */
   #boundary: Boundary | null = null;
   #applying = false;
 
@@ -57,13 +57,13 @@ export class Loop {
       const end = (await this.#epoch()) ?? (await this.#endOfEpoch());
       if (end) return end;
     }
-    if (!(await this.#takeLast(['end'], this.#snapshot()))) return { outcome: 'failed', reason: NOT_KEPT };
+    if (!(await this.#takeLast(['end'], this.#snapshot()))) return { outcome: 'failed', reason: LAST_STATE_NOT_SAVED };
     return { outcome: 'completed', reason: progress.finished ? `stopped early after epoch ${progress.epoch}` : '' };
   }
 
   /**
-   * After an error in the user's code: puts back what the unfinished step changed and saves the state of the last
-   * boundary. Returns whether there is a checkpoint of it now.
+   * Saves the state of the last boundary after an error in the user's code, with the changes of the unfinished step
+   * undone. Returns true if there is a checkpoint of it now.
    */
   async saveAfterError(): Promise<boolean> {
     if (this.#applying || !this.#boundary) return false;
@@ -76,8 +76,8 @@ export class Loop {
 
   #takeLast(reasons: string[], state: Assembly['progress']): Promise<boolean> {
     const { checkpoints, interrupted, reporter } = this.#setup;
-    const isImpatient = () => interrupted.by !== null || reporter.request()?.stop === true;
-    return checkpoints.takeLast(reasons, state, isImpatient);
+    const givesUp = () => interrupted.by !== null || reporter.request()?.stop === true;
+    return checkpoints.takeLast(reasons, state, givesUp);
   }
 
   async #epoch(): Promise<LoopEnd | null> {
@@ -97,7 +97,7 @@ export class Loop {
     }
   }
 
-  /** One optimizer step over up to `accumulate` batches. Null when the epoch has no more batches. */
+  /** Makes one optimizer step over up to `accumulate` batches. Returns null when the epoch has no more batches. */
   async #step(): Promise<{ loss: number; learningRate: number } | null> {
     const { feed, progress, accumulate, model, clipNorm, optimizer, learningRate } = this.#setup.assembly;
     let gradients: Map<string, Tensor> | null = null;
@@ -157,28 +157,28 @@ export class Loop {
     return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / samples]));
   }
 
-  /** What happens between two steps. Returns how the session ends, if it does. */
+  /** Does the work between two steps. Returns the end of the session, if it ends. */
   async #boundaryWork(endOfEpoch: number | null, isBest: boolean, finding: Finding | null): Promise<LoopEnd | null> {
     const { checkpoints, reporter, launch, assembly } = this.#setup;
     const { progress } = assembly;
     reporter.flush();
     checkpoints.pump(this.#stepMs());
-    const paused = finding && (await this.#react(finding));
+    const paused = finding && (await this.#handleFinding(finding));
     if (paused) return paused;
     if (launch.untilStep !== null && progress.step >= launch.untilStep && endOfEpoch === launch.untilEpoch) {
       await checkpoints.take(['verify'], this.#snapshot());
       return { outcome: 'completed', reason: 'verification' };
     }
-    await this.#turn();
-    const asked = await this.#answer();
-    if (asked) return asked;
-    // A state that gives NaN would push better ones out of the retention.
+    await this.#yieldToEventLoop();
+    const requestEnd = await this.#answerRequest();
+    if (requestEnd) return requestEnd;
+    // A checkpoint with NaN would push better ones out of the retention.
     const reasons = this.#watch.diverged ? [] : checkpoints.due(progress.step, endOfEpoch, isBest);
     if (reasons.length > 0 && launch.purpose === 'train') checkpoints.start(reasons, this.#snapshot());
     return null;
   }
 
-  async #answer(): Promise<LoopEnd | null> {
+  async #answerRequest(): Promise<LoopEnd | null> {
     const { reporter, checkpoints, interrupted, assembly } = this.#setup;
     const { step } = assembly.progress;
     if (interrupted.by) {
@@ -199,13 +199,16 @@ export class Loop {
     return null;
   }
 
-  /** Says what was found, and pauses if the job asks for that. A diverged state is not saved: going on from it is of no use. */
-  async #react({ code, what, step, isNews, pauses }: Finding): Promise<LoopEnd | null> {
+  /**
+   * Reports a finding, and pauses if the job asks for that. Does not save a diverged state: resuming from it is
+   * useless.
+   */
+  async #handleFinding({ code, what, step, isNews, pauses }: Finding): Promise<LoopEnd | null> {
     const { reporter, checkpoints } = this.#setup;
     const { diverged } = this.#watch;
     if (isNews) {
       const next = diverged
-        ? ' Automatic checkpoints wait until it is finite again; `trainstash resume` goes on from the newest good one, with a smaller learning rate perhaps.'
+        ? ' Automatic checkpoints wait until it is finite again. `trainstash resume` continues from the newest good one; consider a smaller learning rate.'
         : '';
       reporter.report({
         type: 'notice',
@@ -217,7 +220,7 @@ export class Loop {
     }
     if (!pauses) return null;
     if (diverged) await checkpoints.settle();
-    // Without a checkpoint a pause would lose work: the training goes on.
+    // Without a checkpoint a pause would lose work: the training continues.
     else if (!(await checkpoints.take(['pause'], this.#snapshot()))) return null;
     return { outcome: 'paused', reason: what };
   }
@@ -248,16 +251,16 @@ export class Loop {
     if (!rule || value === undefined || value === null) return;
     const isMin = rule.monitor.mode === 'min';
     const worst = isMin ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-    const { value: known, waited } = progress.earlyStopping ?? { value: worst, waited: -1 };
-    // Earlier versions took NaN for a value to improve on.
-    const best = Number.isNaN(known) ? worst : known;
+    const { value: recorded, waited } = progress.earlyStopping ?? { value: worst, waited: -1 };
+    // Earlier versions recorded NaN as the value to improve on.
+    const best = Number.isNaN(recorded) ? worst : recorded;
     const gain = isMin ? best - value : value - best;
     if (Number.isFinite(value) && gain > rule.minDelta) progress.earlyStopping = { value, waited: 0 };
     else progress.earlyStopping = { value: best, waited: waited + 1 };
     if (progress.earlyStopping.waited > rule.patience) progress.finished = true;
   }
 
-  /** The progress as it is now, by value. */
+  /** Copies the present progress. */
   #snapshot(): Assembly['progress'] {
     const { progress, random, feed } = this.#setup.assembly;
     progress.random = random.state;
@@ -283,11 +286,11 @@ export class Loop {
     return elapsed;
   }
 
-  async #turn(): Promise<void> {
+  async #yieldToEventLoop(): Promise<void> {
     const now = performance.now();
-    if (now - this.#lastTurn < TURN_MS) return;
+    if (now - this.#lastYield < YIELD_INTERVAL_MS) return;
     await new Promise((resolve) => setImmediate(resolve));
-    this.#lastTurn = performance.now();
+    this.#lastYield = performance.now();
     if (now - this.#lastCap > CAP_CHECK_MS) {
       this.#lastCap = now;
       this.#setup.reporter.capOutput();
@@ -295,7 +298,7 @@ export class Loop {
   }
 }
 
-/** Sums gradients by stable name, and disposes of what it no longer needs. */
+/** Sums gradients by stable name, and disposes of those that it no longer needs. */
 function addGradients(
   sum: Map<string, Tensor> | null,
   trainable: ReadonlyMap<string, { name: string }>,

@@ -4,7 +4,7 @@ import type { LossName, MetricName } from './training.ts';
 
 type BatchFunction = (target: Tensor, prediction: Tensor) => Scalar;
 
-/** Predictions are logits. Each gives the mean over the batch. */
+/** Losses on logits. Each returns the mean over the batch. */
 export const losses: Record<LossName, BatchFunction> = {
   softmaxCrossEntropy: (target, logits) => tf.mean(tf.neg(tf.sum(tf.mul(target, tf.logSoftmax(logits)), -1))),
   sparseSoftmaxCrossEntropy: (target, logits) => {

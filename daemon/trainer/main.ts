@@ -1,9 +1,9 @@
-/** Entry of the trainer process: `trainer.js <session directory>`. It is its own runner; no daemon is needed. */
+/** Entry of the trainer process: `trainer.js <session directory>`. It is its own runner and needs no daemon. */
 import { existsSync } from 'node:fs';
 import { toWire } from '../../protocol/errors.ts';
 import type { ExitRecord, Launch } from '../../protocol/session.ts';
 import { SessionDirectory } from '../sessions/directory.ts';
-import { patiently } from '../sessions/patience.ts';
+import { retryUntil } from '../sessions/patience.ts';
 import { Reporter } from '../sessions/reporter.ts';
 import { HeldLock } from '../store/lock.ts';
 import { assemble } from './assemble.ts';
@@ -23,9 +23,7 @@ async function main(path: string): Promise<number> {
   const directory = new SessionDirectory(path);
   const launch = directory.launch();
   if (!launch) {
-    console.error(
-      `${path} holds no launch file that this version understands. Start trainings with \`trainstash run\`.`,
-    );
+    console.error(`${path} has no launch file that this version understands. Start trainings with \`trainstash run\`.`);
     return 2;
   }
   if (existsSync(directory.file('exit'))) {
@@ -53,9 +51,9 @@ async function main(path: string): Promise<number> {
     const saved = await session.saveAfterError().catch(() => false);
     record = failure(error, session.step, saved);
   }
-  // Also the last events may have to wait for room.
+  // The last events may also have to wait for disk space.
   reporter.flush();
-  await patiently(
+  await retryUntil(
     () => directory.writeExit(record),
     () => session.isInterrupted,
   );
@@ -120,7 +118,7 @@ class TrainingSession {
       params: wireParams(assembly.params),
       cooperative: true,
     });
-    this.#sayContinues(backend.name);
+    this.#reportOtherBackend(backend.name);
     for (const text of assembly.model.warnings)
       this.#reporter.report({ type: 'notice', code: 'model', level: 'warning', text, step: null });
     this.#reporter.flush();
@@ -143,31 +141,34 @@ class TrainingSession {
     );
     this.#loop = new Loop({ assembly, launch, reporter: this.#reporter, checkpoints, interrupted: this.#interrupted });
     const { memory } = backend;
-    // A device that fails may never answer what the loop waits for.
+    // A failed device may never answer what the loop waits for.
     return memory.kind === 'device' ? Promise.race([this.#loop.run(), memory.failed]) : this.#loop.run();
   }
 
-  /** Another back end rounds in another way: that it goes on is not that it would have come so. */
-  #sayContinues(backend: string): void {
+  /**
+   * Reports a resume on another backend, which rounds differently: the result is not the one that the first backend
+   * would have given.
+   */
+  #reportOtherBackend(backend: string): void {
     const { resume } = this.#launch;
     if (!resume?.expected.backend || resume.expected.backend === backend) return;
     this.#reporter.report({
       type: 'notice',
       code: 'continuesFrom',
       level: 'info',
-      text: `Continues from step ${resume.step} of ${resume.expected.backend} on ${backend}: the same weights and the same data, but not bit for bit what ${resume.expected.backend} would have given.`,
+      text: `Continues from step ${resume.step} of ${resume.expected.backend} on ${backend}: the same weights and data, but not the same bits that ${resume.expected.backend} would have given.`,
       step: resume.step,
     });
   }
 
-  /** Not what a failed device gives: it may be wrong. */
+  /** Saves after an error, unless a device has failed: its results may be wrong. */
   async saveAfterError(): Promise<boolean> {
     if (this.#memory?.kind === 'device') {
-      const sound = await this.#memory.settle().then(
+      const isReliable = await this.#memory.settle().then(
         () => true,
         () => false,
       );
-      if (!sound) return false;
+      if (!isReliable) return false;
     }
     return this.#loop?.saveAfterError() ?? Promise.resolve(false);
   }

@@ -1,11 +1,11 @@
-/** A model as variables by stable names, whatever TensorFlow.js calls them in this process. */
+/** Gives a model's variables stable names, whatever TensorFlow.js calls them in this process. */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { layers as Layers, LayersModel } from '@tensorflow/tfjs-layers';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Model } from './training.ts';
 
 export interface NamedModel {
-  /** In the model's order; includes what is not trained (batch-norm statistics, frozen layers). */
+  /** Variables in the model's order, including untrained ones (batch-norm statistics, frozen layers). */
   variables: ReadonlyMap<string, Variable>;
   trainable: ReadonlyMap<string, Variable>;
   predict: ((x: Tensor, training: boolean) => Tensor) | null;
@@ -37,8 +37,8 @@ function nameLayersModel(model: LayersModel): NamedModel {
   const warnings: string[] = [];
   const visit = (list: readonly Layer[], prefix: string) => {
     for (const [index, layer] of list.entries()) {
-      // By place and class: TensorFlow.js counts names up within a process (`dense_Dense3`), and freezing a layer
-      // reorders `model.weights`.
+      // Position and class: TensorFlow.js counts names within a process (`dense_Dense3`), and freezing a layer reorders
+      // `model.weights`.
       const path = `${prefix}${index}.${layer.getClassName()}`;
       const inner = (layer as unknown as { layers?: Layer[] }).layers;
       if (Array.isArray(inner)) {
@@ -68,7 +68,10 @@ function nameLayersModel(model: LayersModel): NamedModel {
   };
 }
 
-/** By the paths of layers, a nested model's inside it: `outer/inner`; each weight by the last part of its name. */
+/**
+ * Maps layer paths to weights; layers of a nested model are `outer/inner`, and each weight has the last part of its
+ * name.
+ */
 export async function layerWeights(model: LayersModel): Promise<Map<string, LayerWeights>> {
   const found = new Map<string, LayerWeights>();
   const visit = async (list: readonly Layer[], path: string) => {

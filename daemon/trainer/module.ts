@@ -1,4 +1,4 @@
-/** Loads the user's training module, with our one copy of TensorFlow.js behind its imports. */
+/** Loads the user's training module with the single copy of TensorFlow.js behind its imports. */
 import { existsSync, readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { dirname, extname, join, resolve } from 'node:path';
@@ -7,38 +7,38 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import { tfDirectory } from './tf.ts';
 import type { Training } from './training.ts';
 
-const OURS: Record<string, string> = {
+const REDIRECTED: Record<string, string> = {
   '@tensorflow/tfjs': 'union.mjs',
   '@tensorflow/tfjs-core': 'core.mjs',
   '@tensorflow/tfjs-layers': 'layers.mjs',
-  // Importing a back end registers it: ours are registered already.
+  // Importing a backend registers it: the built-in ones are registered already.
   '@tensorflow/tfjs-backend-cpu': 'empty.mjs',
   '@tensorflow/tfjs-backend-wasm': 'empty.mjs',
   '@tensorflow/tfjs-backend-webgpu': 'empty.mjs',
-  // What these add to the union is loaded before, if they are the back end.
+  // If one of these is the backend, its additions to the union are loaded before.
   '@tensorflow/tfjs-node': 'union.mjs',
   '@tensorflow/tfjs-node-gpu': 'union.mjs',
 };
 let isInstalled = false;
 
-/** From now on everything that is loaded meets our copy. */
-export function useOurTensorflow(): void {
+/** Redirects all later imports to the built-in copy. */
+export function useBuiltInTensorflow(): void {
   if (isInstalled) return;
   isInstalled = true;
   registerHooks({
     resolve: (specifier, context, next) => {
-      const ours = OURS[specifier];
-      if (ours) return { url: pathToFileURL(join(tfDirectory, 'tf', ours)).href, shortCircuit: true };
+      const replacement = REDIRECTED[specifier];
+      if (replacement) return { url: pathToFileURL(join(tfDirectory, 'tf', replacement)).href, shortCircuit: true };
       return next(specifier, context);
     },
   });
 }
 
-/** `file` is a path relative to `cwd`. Throws `moduleInvalid` with file, line and what to do. */
+/** Loads a module; `file` is relative to `cwd`. Throws `moduleInvalid` with file, line and what to do. */
 export async function loadTraining(cwd: string, file: string): Promise<Training> {
   const path = resolve(cwd, file);
   if (!existsSync(path)) throw invalid(path, 'there is no such file');
-  useOurTensorflow();
+  useBuiltInTensorflow();
   let module: Record<string, unknown>;
   try {
     module = await import(pathToFileURL(path).href);
@@ -61,13 +61,13 @@ function check(training: Partial<Training>, path: string): Training {
 
 function explain(error: unknown, path: string): TrainstashError {
   const { code, message, stack } = error as NodeJS.ErrnoException;
-  const place = placeOf(stack ?? '', path);
+  const location = userLine(stack ?? '', path);
   if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
     const what = /enum/.test(message) ? 'an `enum`' : 'syntax that is more than types';
     return invalid(
-      place.file,
-      `it uses ${what}, which Node cannot run by leaving types out: use a const object instead (${firstLine(message)})`,
-      place.line,
+      location.file,
+      `it uses ${what}, which Node cannot run by stripping types: use a const object instead (${firstLine(message)})`,
+      location.line,
     );
   }
   if (code === 'ERR_MODULE_NOT_FOUND') {
@@ -76,26 +76,26 @@ function explain(error: unknown, path: string): TrainstashError {
     const withTs = asPath.replace(/\.js$/, '');
     if (existsSync(`${withTs}.ts`))
       return invalid(
-        place.file,
-        `it imports "${asPath}", but the file is "${withTs}.ts": write the ending .ts in the import`,
-        place.line,
+        location.file,
+        `it imports "${asPath}", but the file is "${withTs}.ts": write the extension .ts in the import`,
+        location.line,
       );
-    return invalid(place.file, `it imports "${asPath}", which is not there`, place.line);
+    return invalid(location.file, `it imports "${asPath}", which does not exist`, location.line);
   }
-  const folder = error instanceof SyntaxError && MODULE_SYNTAX.test(message) ? commonJsPackage(place.file) : null;
+  const folder = error instanceof SyntaxError && MODULE_SYNTAX.test(message) ? commonJsPackage(location.file) : null;
   if (folder !== null)
     return invalid(
-      place.file,
-      `it has \`import\` or \`export\`, and ${join(folder, 'package.json')} says "type": "commonjs" (\`npm init\` writes that), which forbids them. Take that line out, make it "module", or give the file the ending ${extname(place.file).replace(/(?=[jt]s$)/, 'm')}`,
-      place.line,
+      location.file,
+      `it has \`import\` or \`export\`, and ${join(folder, 'package.json')} says "type": "commonjs" (\`npm init\` writes that), which forbids them. Take that line out, make it "module", or give the file the extension ${extname(location.file).replace(/(?=[jt]s$)/, 'm')}`,
+      location.line,
     );
-  return invalid(place.file, firstLine(message ?? String(error)), place.line);
+  return invalid(location.file, firstLine(message ?? String(error)), location.line);
 }
 
-/** What Node says where a file is read as CommonJS and is none. */
+/** Messages of Node for a module that it reads as CommonJS. */
 const MODULE_SYNTAX = /token 'export'|Cannot use import statement|import\.meta|await is only valid/;
 
-/** Folder of the package that a file belongs to, if that says outright that its files are CommonJS. */
+/** Finds the folder of the file's package, if its package.json says outright that its files are CommonJS. */
 function commonJsPackage(file: string): string | null {
   for (let folder = dirname(file); ; folder = dirname(folder)) {
     const path = join(folder, 'package.json');
@@ -104,8 +104,8 @@ function commonJsPackage(file: string): string | null {
   }
 }
 
-/** The first place in the stack that is the user's own code. */
-function placeOf(stack: string, path: string): { file: string; line?: number } {
+/** Finds the first line in the stack that is the user's own code. */
+function userLine(stack: string, path: string): { file: string; line?: number } {
   for (const [, file, line] of stack.matchAll(/((?:file:\/\/)?\/[^\s():]+|file:\/\/\/[A-Za-z]:[^\s():]+):(\d+)/g)) {
     const local = file!.startsWith('file:') ? fileURLToPath(file!) : file!;
     if (!local.startsWith(tfDirectory)) return { file: local, line: Number(line) };

@@ -1,7 +1,7 @@
 /**
- * Optimizers of our own: upstream's cannot be restored exactly (Adam keeps running products in private scalars and
- * recomputes them, Adamax cannot be saved at all), and there is no AdamW. Bias corrections come from the integer step in
- * float64; all the state is in named slots.
+ * Built-in optimizers: upstream's cannot be restored exactly (Adam keeps running products in private scalars and
+ * recomputes them, Adamax cannot be saved at all), and there is no AdamW. Bias corrections come from the integer step
+ * in float64; all state is in named slots.
  */
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -10,9 +10,12 @@ import type { OptimizerSpec } from './training.ts';
 
 export interface Optimizer {
   readonly learningRate: number;
-  /** By name, `<slot>/<variable>`; complete from the start, so that shapes can be checked before training. */
+  /** Slots by name, `<slot>/<variable>`; complete from the start, so that shapes can be checked before training. */
   readonly slots: ReadonlyMap<string, Variable>;
-  /** One update. `step` counts from 1; gradients belong to the caller. Nothing is assigned until all is computed. */
+  /**
+   * Makes one update. `step` counts from 1; gradients belong to the caller. Assigns nothing until everything is
+   * computed.
+   */
   apply(gradients: ReadonlyMap<string, Tensor>, learningRate: number, step: number): void;
 }
 
@@ -98,7 +101,10 @@ function momentum(factor: number, nesterov: boolean, weightDecay: number): Updat
   };
 }
 
-/** A kernel that a back end may have: x, gradient, m, v in; x, m, v out, in the same bits as by single operations. */
+/**
+ * Name of an optional kernel of a backend: x, gradient, m, v in; x, m, v out, with the same bits as the single
+ * operations.
+ */
 export const ADAM_KERNEL = 'TrainstashAdam';
 export interface AdamAttributes {
   beta1: number;
@@ -108,7 +114,7 @@ export interface AdamAttributes {
   shrink: number;
 }
 
-/** Kingma & Ba 2015; with `weightDecay` decoupled as in Loshchilov & Hutter 2019. */
+/** Makes the update of Kingma & Ba 2015; with `weightDecay` decoupled as in Loshchilov & Hutter 2019. */
 function adam(beta1: number, beta2: number, epsilon: number, weightDecay: number): Update {
   return (variable, gradient, slots, learningRate, step) => {
     const numbers = adamNumbers({ beta1, beta2, epsilon, weightDecay }, learningRate, step);
@@ -126,7 +132,7 @@ function adam(beta1: number, beta2: number, epsilon: number, weightDecay: number
   };
 }
 
-/** lr · (m / c1) / (sqrt(v / c2) + ε) with the constants drawn together: three operations fewer. */
+/** Computes lr · (m / c1) / (sqrt(v / c2) + ε) with combined constants: three operations fewer. */
 function adamNumbers(
   { beta1, beta2, epsilon, weightDecay }: { beta1: number; beta2: number; epsilon: number; weightDecay: number },
   learningRate: number,
@@ -170,7 +176,7 @@ function rmsprop(
   };
 }
 
-/** Scales all gradients so that their global norm is at most `limit`. The result replaces the gradients given. */
+/** Scales all gradients so that their global norm is at most `limit`. Replaces the given gradients. */
 export function clipByGlobalNorm(gradients: Map<string, Tensor>, limit: number): void {
   const scale = tf.tidy(() => {
     const squares = [...gradients.values()].map((gradient) => tf.sum(tf.square(gradient)));

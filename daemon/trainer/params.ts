@@ -3,10 +3,10 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import { fromWireNumber, isWireNumber, toWireNumber } from '../../protocol/numbers.ts';
 
-/** The module's defaults with the given values in place. Unknown names and values of another type are refused. */
-export function mergeParams(defaults: Record<string, unknown>, given: Params): Params {
+/** Merges values into the module's defaults. Refuses unknown names and values of another type. */
+export function mergeParams(defaults: Record<string, unknown>, values: Params): Params {
   const merged: Params = structuredClone(defaults) as Params;
-  for (const [name, wire] of Object.entries(given)) {
+  for (const [name, wire] of Object.entries(values)) {
     const known = Object.keys(defaults);
     if (!known.includes(name)) {
       const suggestion = nearest(name, known);
@@ -30,7 +30,7 @@ export function mergeParams(defaults: Record<string, unknown>, given: Params): P
   return merged;
 }
 
-/** Makes texts of numbers that JSON has no word for. */
+/** Turns numbers that JSON lacks into texts. */
 export function wireParams(params: Params): Params {
   return toWire(params) as Params;
 }
@@ -42,7 +42,7 @@ function toWire(value: ParamValue): ParamValue {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, toWire(one)]));
 }
 
-/** Takes a text that stands for a number for one where the default is a number. */
+/** Reads a text as a number where the default is a number. */
 function fromWire(example: unknown, value: ParamValue): ParamValue {
   if (typeof example === 'number' && isWireNumber(value) && value !== null) return fromWireNumber(value);
   if (Array.isArray(value)) return value.map((one, i) => fromWire(Array.isArray(example) ? example[i] : null, one));

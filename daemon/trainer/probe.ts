@@ -1,6 +1,6 @@
 /**
- * Entry of a process that tries one back end: `probe.js <request>`. A wrong driver may hang it or end it, and nobody else. Says
- * what it found as one line of JSON on stdout.
+ * Entry of a process that tries one backend: `probe.js <request>`. A faulty driver may hang or end it, and nothing
+ * else. It writes its result to stdout as one line of JSON.
  */
 import type { BackendName } from '../../protocol/domain.ts';
 import { toWire } from '../../protocol/errors.ts';
@@ -14,13 +14,13 @@ export interface ProbeRequest {
   backend: BackendName;
   from: string | null;
   threads: number;
-  /** Only what the device is. */
+  /** True to identify only the device. */
   identify: boolean;
 }
 
 export type ProbeReply =
   | { environment: Record<string, string>; stepMs: number | null }
-  /** It cannot be used, or not be trusted. */
+  /** Reason why it cannot be used or trusted. */
   | { reason: string };
 
 const MAX_LOSS_ERROR = 1e-3;
@@ -38,9 +38,11 @@ async function probe({ backend: name, from, threads, identify }: ProbeRequest): 
     }
     const error = await lossError('cpu', registered);
     if (error > MAX_LOSS_ERROR)
-      return { reason: `a small training gives other losses than plain JavaScript (relative error ${short(error)})` };
+      return {
+        reason: `the losses of a small training differ from those in plain JavaScript (relative error ${short(error)})`,
+      };
   }
-  // Plain JavaScript would take half a minute, and is nobody's choice.
+  // Not timed on plain JavaScript: it would take half a minute, and nobody chooses it.
   const time = name === 'cpu' ? null : await stepMs(registered);
   if (memory.kind === 'device') await memory.settle();
   return { environment, stepMs: time };

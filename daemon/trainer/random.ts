@@ -1,4 +1,4 @@
-/** Random numbers whose state can be kept. sfc32: 128 bits of state, passes PractRand, four lines. */
+/** Random numbers with a state that can be saved. sfc32: 128 bits of state, passes PractRand, four lines. */
 
 export type RandomState = [number, number, number, number];
 
@@ -12,7 +12,7 @@ export class Random {
     [this.#a, this.#b, this.#c, this.#d] = state;
   }
 
-  /** A stream of its own for each list of numbers. */
+  /** Makes a separate stream for each list of seeds. */
   static seeded(...seeds: number[]): Random {
     let mixed = 0x9e3779b9;
     const next = (value: number) => {
@@ -40,7 +40,7 @@ export class Random {
     return sum >>> 0;
   }
 
-  /** In [0, 1), 53 bits: a stand-in for Math.random. */
+  /** Returns a number in [0, 1) with 53 bits: a replacement for Math.random. */
   float(): number {
     return ((this.uint32() >>> 5) * 67108864 + (this.uint32() >>> 6)) / 9007199254740992;
   }
@@ -57,7 +57,7 @@ export class Random {
   }
 }
 
-/** 0 … n−1 in an order that depends on seed and epoch alone. */
+/** Returns 0 … n−1 in an order that depends on seed and epoch alone. */
 export function permutation(n: number, seed: number, epoch: number): Int32Array {
   const random = Random.seeded(seed, epoch, 0x6f726465);
   const order = Int32Array.from({ length: n }, (_, i) => i);
@@ -70,7 +70,7 @@ export function permutation(n: number, seed: number, epoch: number): Int32Array 
   return order;
 }
 
-/** TensorFlow.js draws dropout masks, noise and unseeded initial weights from Math.random: it becomes ours. */
+/** Replaces Math.random, from which TensorFlow.js draws dropout masks, noise and unseeded initial weights. */
 export function replaceMathRandom(random: Random): void {
   Math.random = () => random.float();
 }

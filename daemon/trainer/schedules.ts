@@ -1,6 +1,6 @@
 import type { Context, ScheduleSpec, Training } from './training.ts';
 
-/** The learning rate as a pure function of the optimizer step (0, 1, …), so that nothing of it has to be kept. */
+/** Makes the learning rate a pure function of the optimizer step (0, 1, …), so that no state of it has to be saved. */
 export function makeSchedule(training: Training, context: Context, base: number): (step: number) => number {
   const { schedule } = training;
   if (typeof schedule === 'function') return (step) => schedule(step, context);

@@ -1,6 +1,6 @@
 /**
- * The complete training state as tensors and one JSON text, and back. It is deterministic: two runs in the same state
- * give the same bytes. Times, ids and paths are not part of it.
+ * Converts the complete training state to tensors and one JSON text, and back. It is deterministic: two runs in the
+ * same state give the same bytes. Times, ids and paths are not part of it.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
@@ -10,27 +10,27 @@ import { readHeader, type TensorEntry } from '../formats/safetensors-reader.ts';
 import type { RandomState } from './random.ts';
 import { tf } from './tf.ts';
 
-/** Where the training is, and everything it has gathered that a resume needs. All plain JSON. */
+/** Position of the training, and everything else that a resume needs. Plain JSON. */
 export interface Progress {
-  /** Optimizer steps done. */
+  /** Number of optimizer steps done. */
   step: number;
   epoch: number;
-  /** Batches of the epoch that are used up. */
+  /** Number of batches of the epoch that are used up. */
   batch: number;
   samples: number;
   random: RandomState;
-  /** State of a data source of its own. */
+  /** State of a stateful data source. */
   data: unknown;
   optimizer: string;
   /** Sum and number of this epoch's batch losses, for the epoch's mean. */
   epochLoss: { sum: number; count: number };
   best: { value: number; step: number } | null;
   earlyStopping: { value: number; waited: number } | null;
-  /** The last finite losses, for telling a spike. */
+  /** Last finite losses, to detect a spike. */
   recentLosses: number[];
   /** Newest value of every metric. */
   metrics: Record<string, number>;
-  /** Early stopping has ended the training. */
+  /** True if early stopping has ended the training. */
   finished: boolean;
 }
 
@@ -60,7 +60,7 @@ export interface NamedTensor {
 const METADATA_KEY = 'trainstash.progress';
 const DTYPES: Record<string, string> = { float32: 'F32', int32: 'I32', bool: 'BOOL' };
 
-/** Everything that is kept, by stable names: `model/…` and `optimizer/…`. */
+/** Collects all variables to keep, by stable names: `model/…` and `optimizer/…`. */
 export function stateVariables(
   model: ReadonlyMap<string, Variable>,
   slots: ReadonlyMap<string, Variable>,
@@ -85,7 +85,7 @@ export function progressMetadata(progress: Progress): Record<string, string> {
 }
 
 /**
- * Loads a state file into the variables. All is checked before the first value changes; throws `stateMismatch` with
+ * Loads a state file into the variables. Checks everything before the first value changes; throws `stateMismatch` with
  * every tensor that does not fit, and both shapes.
  */
 export function loadState(path: string, variables: ReadonlyMap<string, Variable>, optimizer: string): Progress {
@@ -97,7 +97,7 @@ export function loadState(path: string, variables: ReadonlyMap<string, Variable>
     };
     const header = readHeader(read, fstatSync(file).size);
     const text = header.metadata[METADATA_KEY];
-    if (text === undefined) throw new TrainstashError('corrupted', `${path} holds no training progress.`, {});
+    if (text === undefined) throw new TrainstashError('corrupted', `${path} has no training progress.`, {});
     const progress = JSON.parse(text, unmarkNumbers) as Progress;
     // Before the tensors: another optimizer has other slots, and a list of those would hide the reason.
     if (progress.optimizer !== optimizer) throw optimizerChanged(progress.optimizer, optimizer);
@@ -145,7 +145,7 @@ function mismatch(problems: StateProblem[]): TrainstashError {
   const more = problems.length > 3 ? ` and ${problems.length - 3} more` : '';
   return new TrainstashError(
     'stateMismatch',
-    `The checkpoint does not fit the model: ${first.join(', ')}${more}. Nothing was changed; resume with the code and params that the checkpoint was made with, or start a new run.`,
+    `The checkpoint does not fit the model: ${first.join(', ')}${more}. Nothing was changed; resume with the code and params of the checkpoint, or start a new run.`,
     { problems },
   );
 }

@@ -1,4 +1,4 @@
-/** The one copy of TensorFlow.js in this process: kernels, gradients and tensors of two copies do not mix. */
+/** Single copy of TensorFlow.js in this process: kernels, gradients and tensors of two copies do not mix. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -13,24 +13,24 @@ interface Bundle {
   wasm: {
     setWasmPaths(path: string): void;
     setThreadsCount(count: number): void;
-    /** Of upstream's package, which does not export it. */
+    /** Returns a text from upstream's package, which does not export it. */
     threadWorkerSource(): string;
   };
 }
 
-// Beside this file in the built trainer, in dist/ when run from source.
-const places = ['./tf.cjs', '../../dist/tf.cjs'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
-const path = places.find((place) => existsSync(place)) ?? places[0]!;
+// Next to this file in the built trainer, in dist/ when run from source.
+const candidates = ['./tf.cjs', '../../dist/tf.cjs'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+const path = candidates.find((place) => existsSync(place)) ?? candidates[0]!;
 const require = createRequire(import.meta.url);
 const bundle = require(path) as Bundle;
 
 export const tf = bundle.core;
 export const layers = bundle.layers;
 export const wasm = bundle.wasm;
-/** Folder that holds `tf.cjs`, and in `tf/` the .wasm files and the modules that stand for users' imports. */
+/** Folder with `tf.cjs`; its `tf/` has the .wasm files and the modules that replace users' imports. */
 export const tfDirectory = dirname(path);
 
-/** A bundle of its own: only who trains on it loads it. */
+/** Loads WebGPU from a separate bundle: only trainings on it need it. */
 export function loadWebgpu(): { WebGPUBackend: new (device: unknown, info: unknown) => KernelBackend } {
   return require(join(tfDirectory, 'tf-webgpu.cjs'));
 }

@@ -1,13 +1,13 @@
 import type { MessagePort } from 'node:worker_threads';
 
-/** What passes between the training thread and the thread that writes checkpoints. */
+/** Messages between the training thread and the thread that writes checkpoints. */
 export const SLOT_BYTES = 4 << 20;
 export const SLOT_COUNT = 8;
 export const SLOT_FREE = 0;
 export const SLOT_USED = 1;
 
 export interface WriterSetup {
-  /** What was said up to a checkpoint is as durable as that. */
+  /** Path of the event file: events before a checkpoint become durable with it. */
   events: string;
   memory: SharedArrayBuffer;
   states: SharedArrayBuffer;
@@ -17,7 +17,7 @@ export interface WriterSetup {
 export type WriterRequest =
   | { type: 'begin'; directory: string; header: Uint8Array; stateFile: string }
   | { type: 'slot'; slot: number; bytes: number }
-  /** Writes `checkpointFile` beside the state, makes all durable and renames the directory to `target`. */
+  /** Writes `checkpointFile` next to the state, makes everything durable and renames the directory to `target`. */
   | { type: 'commit'; target: string; checkpointFile: string; checkpoint: string }
   | { type: 'abort' };
 

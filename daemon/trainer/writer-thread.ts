@@ -1,4 +1,4 @@
-/** Entry of the thread that writes checkpoints into the inbox while the training goes on. */
+/** Entry of the thread that writes checkpoints into the inbox while the training continues. */
 import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -6,8 +6,8 @@ import { syncDirectory, syncFile, writeAll } from '../store/files.ts';
 import { SLOT_BYTES, SLOT_FREE, type WriterReply, type WriterRequest, type WriterSetup } from './writer-protocol.ts';
 
 /**
- * The disk starts early, so that the last sync has little left to do. With more than this unwritten, Linux looks for ever
- * more fresh memory for its cache, at up to three times the cost.
+ * Number of bytes after which data is synced. The disk then starts early, and the last sync has little left to do. With
+ * more unsynced data Linux takes ever more fresh memory for its cache, at up to three times the cost.
  */
 const SYNC_BYTES = 16 << 20;
 
@@ -73,7 +73,7 @@ function syncEvents(): void {
   try {
     syncFile(events);
   } catch {
-    // The checkpoint is worth more.
+    // The checkpoint is worth more than the events.
   }
 }
 

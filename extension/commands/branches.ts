@@ -14,11 +14,11 @@ export function registerBranches(app: App, context: vscode.ExtensionContext, cha
     if (node?.kind !== 'stash') return;
     const { restored, conflicts } = await connection.request(m.stashRestore, { root: node.root, stash: node.stash.id });
     changed();
-    const text = `${counted(restored.length, 'file')} put back.`;
+    const text = `${counted(restored.length, 'file')} restored.`;
     if (conflicts.length === 0) void vscode.window.showInformationMessage(text);
     else
       void vscode.window.showWarningMessage(
-        `${text} Others are in the way of ${plain(conflicts.join(', '))}; those stay stashed.`,
+        `${text} These exist already, so their stashed files stay stashed: ${plain(conflicts.join(', '))}.`,
       );
   });
 
@@ -40,19 +40,22 @@ export function registerBranches(app: App, context: vscode.ExtensionContext, cha
     const result = await connection.request(m.branchSync, { root });
     changed();
     if (result.state === 'inPlace') {
-      vscode.window.setStatusBarMessage(`$(check) Files are those of ${plain(result.branch ?? 'this project')}`, 4_000);
+      vscode.window.setStatusBarMessage(
+        `$(check) The files of ${plain(result.branch ?? 'this project')} are in place`,
+        4_000,
+      );
       return;
     }
     if (result.state === 'unclear') return settle(root, result);
     void vscode.window.showInformationMessage(
-      plain(result.reason || `HEAD is detached; files stay those of ${result.inPlace}.`),
+      plain(result.reason || `HEAD is detached: the files of ${result.inPlace} stay in place.`),
     );
   });
 
-  /** HEAD moved while nobody looked, and files changed since: only a person knows whose they are. */
+  /** Asks whose the files are: HEAD moved while no daemon was watching, and files have changed since. */
   async function settle(root: string, { reason, inPlace, branch }: m.SyncResult): Promise<void> {
-    const theirs = plain(`They are ${inPlace}’s`);
-    const ours = plain(`They are ${branch}’s`);
+    const theirs = plain(`They Belong to ${inPlace}`);
+    const ours = plain(`They Belong to ${branch}`);
     const chosen = await vscode.window.showWarningMessage(plain(`${reason}.`), theirs, ours);
     if (!chosen) return;
     await connection.request(m.branchSync, { root, files: chosen === theirs ? 'move' : 'stay' });

@@ -1,4 +1,4 @@
-/** "Compare": two or more rows, or a row with another that is asked for. */
+/** "Compare": compares the selected rows, or one row with others that are asked for. */
 import * as vscode from 'vscode';
 import type { Run } from '../../protocol/domain.ts';
 import type { App } from '../app.ts';
@@ -15,7 +15,7 @@ export function registerComparing(app: App, context: vscode.ExtensionContext): v
     const rows = (selected && selected.length > 1 ? selected : node ? [node] : []).flatMap(sideOf).slice(0, MAX_SIDES);
     const roots = new Set(rows.map(({ root }) => root));
     if (roots.size > 1) {
-      void vscode.window.showInformationMessage('These are of different projects; what is compared must be of one.');
+      void vscode.window.showInformationMessage('Only runs of the same project can be compared.');
       return;
     }
     const first = rows[0] ?? (await firstSide(app));
@@ -33,7 +33,7 @@ export function registerComparing(app: App, context: vscode.ExtensionContext): v
 
 interface Side {
   root: string;
-  /** Of a run or a checkpoint. */
+  /** Id of a run or a checkpoint. */
   id: string;
 }
 
@@ -55,7 +55,12 @@ async function otherSide(app: App, first: Side): Promise<Side[]> {
   }
   runs.sort((a, b) => b.createdAt - a.createdAt);
   const items = runs.map((run) => itemOf(run));
-  const options = { title: 'Compare', placeHolder: 'With which runs', canPickMany: true as const, matchOnDetail: true };
+  const options = {
+    title: 'Compare',
+    placeHolder: 'Choose the runs to compare with',
+    canPickMany: true as const,
+    matchOnDetail: true,
+  };
   const chosen = (await vscode.window.showQuickPick(items, options)) ?? [];
   return chosen.slice(0, MAX_SIDES - 1).map(({ id }) => ({ root: first.root, id }));
 }

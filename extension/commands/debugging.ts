@@ -1,4 +1,4 @@
-/** A run with the installed Python debugger in it: an ordinary run in every other way, its checkpoints included. */
+/** Runs under the installed Python debugger: ordinary runs in every other way, including their checkpoints. */
 import { randomUUID } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -37,7 +37,7 @@ export function registerDebugging(app: App, context: vscode.ExtensionContext): v
     await debug(app, target.root, (how) => app.connection.request(m.runStart, { ...target, ...how }));
   });
 
-  // A fork: what is being looked at keeps its steps and its curve.
+  // A fork: the inspected run keeps its steps and its curve.
   on('debugFrom', async (node?: Node) => {
     const target = await checkpointTarget(app, node, 'debug from');
     if (!target) return;
@@ -46,14 +46,14 @@ export function registerDebugging(app: App, context: vscode.ExtensionContext): v
   });
 }
 
-/** What makes a Python wait for the debugger. */
+/** Launch options that make a Python wait for the debugger. */
 interface Debugged {
   debugger: string[];
   environment: Record<string, string>;
   interpreter: string | undefined;
 }
 
-/** `start` resolves to nothing when nothing was started. */
+/** Starts a run by `start` and attaches the debugger. `start` resolves to undefined if nothing was started. */
 async function debug(app: App, root: string, start: (how: Debugged) => Promise<Run | undefined>): Promise<void> {
   const found = await findDebugger();
   if (!found) return;
@@ -61,7 +61,7 @@ async function debug(app: App, root: string, start: (how: Debugged) => Promise<R
   try {
     const { environment, interpreter } = await launchFrom(root);
     const run = await start({
-      // Of a port that is free now somebody else may be faster: so it takes one itself, and writes down which.
+      // Picking a free port here would race; debugpy binds port 0 and writes the chosen port into the file.
       debugger: [...found, '--listen', `${HOST}:0`, '--wait-for-client'],
       environment: { ...environment, DEBUGPY_ADAPTER_ENDPOINTS: place },
       interpreter,
@@ -83,11 +83,11 @@ async function attach(app: App, root: string, run: Run, place: string): Promise<
     (await vscode.debug.startDebugging(folder, { name: run.name, type: 'debugpy', request: 'attach', connect }));
   if (attached) return;
   if (!(await isLive(app, root, run))) {
-    // Its log, which is shown, and its status say why.
+    // The log is open, and with the status it says why.
     void vscode.window.showErrorMessage(`${plain(run.name)} ended before the debugger was attached.`);
     return;
   }
-  const text = `The debugger could not be attached to ${plain(run.name)}, which waits for it.`;
+  const text = `The debugger could not be attached to ${plain(run.name)}. The run is still waiting for it.`;
   if (await vscode.window.showErrorMessage(text, 'Stop the Run'))
     await app.connection.request(m.runStop, { root, run: run.id, force: true });
 }
@@ -96,28 +96,28 @@ interface DebuggerApi {
   debug?: { getDebuggerPackagePath?(): Promise<string | undefined> };
 }
 
-/** The words that start the debugger's own copy of debugpy in any Python; undefined, and said, without the extension. */
+/** Returns the arguments that start the debugger's own copy of debugpy in any Python. Without the extension: undefined, after a message. */
 async function findDebugger(): Promise<string[] | undefined> {
   const extension = vscode.extensions.getExtension<DebuggerApi>(DEBUGGER);
   if (!extension) {
     const text = 'Debugging needs the Python Debugger extension. Nothing was started.';
-    if (await vscode.window.showInformationMessage(text, 'Show It'))
+    if (await vscode.window.showInformationMessage(text, 'Show Extension'))
       await vscode.commands.executeCommand('workbench.extensions.search', `@id:${DEBUGGER}`);
     return undefined;
   }
   const api = extension.isActive ? extension.exports : await extension.activate();
   const path = await api?.debug?.getDebuggerPackagePath?.();
-  // Frozen modules have no files in which a breakpoint could be; a Python without them ignores this.
+  // A breakpoint needs a file, which frozen modules have not; a Python without frozen modules ignores this option.
   return ['-Xfrozen_modules=off', ...(path ? [path] : ['-m', 'debugpy'])];
 }
 
-/** The port where the run's debugger waits; undefined when it has ended, or says nothing. */
+/** Waits for the port of the run's debugger; undefined if the run has ended or the debugger does not report. */
 async function portOf(app: App, root: string, run: Run, place: string): Promise<number | undefined> {
   for (const deadline = Date.now() + LISTENS_MS; Date.now() < deadline; await delay(LOOK_MS)) {
     try {
       return (JSON.parse(await readFile(place, 'utf8')) as { client: { port: number } }).client.port;
     } catch {
-      // Not there, or not whole.
+      // The file is missing or not complete yet.
     }
     if (!(await isLive(app, root, run))) return undefined;
   }

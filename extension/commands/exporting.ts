@@ -1,4 +1,4 @@
-/** "Export…": a checkpoint or a run's metrics, in a format that is chosen, to where it is asked for. */
+/** "Export…": writes a checkpoint or a run's metrics, in a chosen format, to a chosen file. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as vscode from 'vscode';
@@ -28,7 +28,7 @@ export function registerExporting(app: App, context: vscode.ExtensionContext): v
       saveLabel: 'Export',
     });
     if (!uri) return;
-    // The dialog has asked whether to replace a file that is there.
+    // The dialog has already asked whether to replace an existing file.
     const force = existsSync(uri.fsPath);
     const params = { root, source, format: format.format, path: uri.fsPath, full, force, ...(await launchFrom(root)) };
     const result = await app.tasks.run(`Exporting ${what} as ${format.format}`, m.exportWrite, params);
@@ -36,16 +36,16 @@ export function registerExporting(app: App, context: vscode.ExtensionContext): v
   });
 }
 
-/** Nothing in it: a line between others. */
+/** Entry of the format list; without a format it is a separator. */
 interface FormatItem extends vscode.QuickPickItem {
   format?: ExportFormat;
   full?: boolean;
 }
 
-/** Those that hold any tensors, and not a model's alone. */
+/** Formats that can hold any tensors, not only a model's. */
 const TAKES_ALL = ['safetensors', 'npz'];
 
-/** Those that it cannot have are shown with the reason, and chosen in vain. */
+/** Asks for a format. Unavailable ones are listed with the reason; choosing one only shows a message. */
 async function chooseFormat(formats: readonly ExportFormat[], what: string): Promise<FormatItem | undefined> {
   const can = formats.filter(({ unavailable }) => unavailable === null);
   const cannot = formats.filter(({ unavailable }) => unavailable !== null);
@@ -53,17 +53,17 @@ async function chooseFormat(formats: readonly ExportFormat[], what: string): Pro
     ...can.flatMap((format) => [
       { label: format.format, description: plain(format.description), format },
       ...(TAKES_ALL.includes(format.format)
-        ? [{ label: `${format.format}, full`, description: 'with the optimizer’s tensors', format, full: true }]
+        ? [{ label: `${format.format}, full`, description: 'includes the optimizer’s tensors', format, full: true }]
         : []),
     ]),
-    ...(cannot.length > 0 ? [{ label: 'Not for this one', kind: vscode.QuickPickItemKind.Separator }] : []),
+    ...(cannot.length > 0 ? [{ label: 'Not available', kind: vscode.QuickPickItemKind.Separator }] : []),
     ...cannot.map((format) => ({
       label: `$(circle-slash) ${format.format}`,
       description: plain(format.unavailable!),
       format,
     })),
   ];
-  const options = { title: `Export ${what}`, placeHolder: 'In which format', matchOnDescription: true };
+  const options = { title: `Export ${what}`, placeHolder: 'Choose a format', matchOnDescription: true };
   const chosen = await vscode.window.showQuickPick(items, options);
   if (!chosen?.format || chosen.format.unavailable === null) return chosen;
   const { format, unavailable } = chosen.format;
@@ -77,10 +77,10 @@ async function tell({ path, files, parity, notes }: ExportResult): Promise<void>
     parity === null
       ? ''
       : parity.largestDifference === null
-        ? ` Not compared with the model: ${plain(parity.why)}`
-        : ` Largest difference from the model: ${metric(parity.largestDifference)} over ${counted(parity.samples, 'sample')}.`;
+        ? ` Not compared with the original model: ${plain(parity.why)}`
+        : ` Largest difference from the original model: ${metric(parity.largestDifference)} over ${counted(parity.samples, 'sample')}.`;
   const text = `Exported ${size}.${close}${notes.length > 0 ? ` ${plain(notes.join(' '))}` : ''}`;
-  if (!(await vscode.window.showInformationMessage(text, 'Show'))) return;
+  if (!(await vscode.window.showInformationMessage(text, 'Show File'))) return;
   const uri = vscode.Uri.file(path);
   const isInside = vscode.workspace.getWorkspaceFolder(uri) !== undefined;
   await vscode.commands.executeCommand(isInside ? 'revealInExplorer' : 'revealFileInOS', uri);

@@ -1,4 +1,4 @@
-/** Commands about what is kept: names, notes, tags, files, the trash, the store. */
+/** Commands for what is kept: names, notes, tags, files, the trash, the store. */
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { isError } from '../../protocol/errors.ts';
@@ -61,8 +61,8 @@ export function registerKeeping(
     if (!target) return;
     const tag = await vscode.window.showInputBox({
       title: `Tag step ${integer(target.checkpoint.step)} of ${plain(target.run.name)}`,
-      prompt: 'A tagged checkpoint is never deleted by itself.',
-      validateInput: (value) => (/[\s@]/.test(value) ? 'No spaces and no @' : null),
+      prompt: 'Tagged checkpoints are never deleted automatically.',
+      validateInput: (value) => (/[\s@]/.test(value) ? 'A tag contains no spaces and no @' : null),
     });
     if (tag) await connection.request(m.checkpointTag, { root: target.root, checkpoint: target.checkpoint.id, tag });
   });
@@ -89,13 +89,13 @@ export function registerKeeping(
     const at = `step ${integer(target.checkpoint.step)}`;
     if (proof.verdict === 'equal')
       void vscode.window.showInformationMessage(
-        `Verified: ${counted(proof.steps, 'step')} from ${at} gave the same bits.`,
+        `Verified: ${counted(proof.steps, 'step')} from ${at} were recomputed bit for bit.`,
       );
     else
       void vscode.window.showWarningMessage(
         proof.verdict === 'state missing'
-          ? `Two replays from ${at} agree with each other and not with the record: the checkpoint lacks state.`
-          : `Two replays from ${at} differ from each other: this device is not deterministic.`,
+          ? `Two replays from ${at} match each other but not the record: the checkpoint lacks part of the state.`
+          : `Two replays from ${at} differ: the training is not deterministic on this device.`,
       );
   });
 
@@ -119,7 +119,7 @@ export function registerKeeping(
     const target = await runTarget(app, node, 'restore the code of', ({ code }) => code !== null);
     if (!target) return;
     const source = node?.kind === 'checkpoint' ? node.checkpoint.id : target.run.id;
-    const parent = await askFolder(target.root, `The code of ${plain(target.run.name)}, into a new folder in…`);
+    const parent = await askFolder(target.root, `Write the code of ${plain(target.run.name)} into a new folder in…`);
     if (!parent) return;
     const name = `${target.run.name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')}-${target.run.code!.slice(0, 7)}`;
     const restored = await connection.request(m.codeRestore, {
@@ -128,7 +128,7 @@ export function registerKeeping(
       directory: join(parent, name),
     });
     const left = restored.leftOut.length;
-    const text = `${counted(restored.files, 'file')} in ${plain(restored.directory)}.${left > 0 ? ` ${counted(left, 'other was', 'others were')} too large to be kept.` : ''}`;
+    const text = `${counted(restored.files, 'file')} in ${plain(restored.directory)}.${left > 0 ? ` ${counted(left, 'other was', 'others were')} too large for the snapshot.` : ''}`;
     if (await vscode.window.showInformationMessage(text, 'Open in a New Window'))
       await vscode.commands.executeCommand('vscode.openFolder', vscode.Uri.file(restored.directory), true);
   });
@@ -152,17 +152,17 @@ export function registerKeeping(
     for (const { root, target } of removed) await connection.request(m.runRemove, { root, target });
     if (removed.length === 0) return;
     const what = removed.length === 1 ? plain(removed[0]!.name) : counted(removed.length, 'entry', 'entries');
-    const text = `${what} moved to the trash, where it can be undone for ${m.TRASH_DAYS} days.`;
+    const text = `${what} moved to the trash. You can undo this for ${m.TRASH_DAYS} days.`;
     if (!(await vscode.window.showInformationMessage(text, 'Undo'))) return;
     const lost = await bringBack(removed);
-    // The message stays open while much may happen: the trash may have been emptied since.
+    // The message may stay open for long: the trash may have been emptied in the meantime.
     if (lost.length > 0)
       void vscode.window.showWarningMessage(
-        `${plain(lost.join(', '))} cannot be brought back: the trash was emptied since, or somebody has brought it back already.`,
+        `${plain(lost.join(', '))} cannot be restored: the trash was emptied since, or it was restored already.`,
       );
   };
 
-  /** Returns the names of those that are not in the trash any more. */
+  /** Restores items from the trash. Returns the names of those that are no longer in it. */
   const bringBack = async (removed: readonly Removed[]): Promise<string[]> => {
     const lost: string[] = [];
     for (const { root, target, name } of removed) {
@@ -184,16 +184,16 @@ export function registerKeeping(
     const used = usage.objectsBytes - usage.freeBytes;
     const items: CleanUpItem[] = [
       {
-        label: '$(clear-all) Give unused space back',
-        detail: `${bytes(usage.freeBytes)} are free inside the store`,
+        label: '$(clear-all) Free unused space',
+        detail: `${bytes(usage.freeBytes)} are unused in the store file`,
         act: () => collect(root, false),
       },
       {
         label: '$(trash) Empty the trash as well…',
-        detail: `${counted(usage.trashedCheckpoints, 'checkpoint')}, ${bytes(usage.trashBytes)} before dedup, can still be brought back`,
+        detail: `${counted(usage.trashedCheckpoints, 'checkpoint')}, ${bytes(usage.trashBytes)} before deduplication, can still be restored`,
         act: () => emptyTrash(root),
       },
-      { label: 'What is kept, and why: the largest first', kind: vscode.QuickPickItemKind.Separator },
+      { label: 'Kept checkpoints by run, the largest first', kind: vscode.QuickPickItemKind.Separator },
       ...runs.map((run) => ({
         label: `$(list-tree) ${plain(run.name)}`,
         description: [
@@ -209,19 +209,19 @@ export function registerKeeping(
     ];
     const chosen = await vscode.window.showQuickPick(items, {
       title: `Clean up: ${bytes(used)} of ${bytes(usage.quotaBytes)} in ${counted(usage.checkpoints, 'checkpoint')}${usage.trashedCheckpoints > 0 ? ` and ${integer(usage.trashedCheckpoints)} in the trash` : ''}`,
-      placeHolder: 'Give space back, or choose a run to see its checkpoints (sizes of runs are before dedup)',
+      placeHolder: 'Free space, or choose a run to see its checkpoints (sizes before deduplication)',
       matchOnDescription: true,
       matchOnDetail: true,
     });
     await chosen?.act?.();
   });
 
-  /** Asks first, with what will be lost: nothing brings it back. */
+  /** Shows what will be lost and asks first: it cannot be undone. */
   const emptyTrash = async (root: string) => {
     const lost = lossLines(await connection.request(m.storeTrash, { root })).map(oneLine);
     if (lost.length > 0) {
       const options = { modal: true, detail: `${lost.join('\n')}\n\nThis cannot be undone.` };
-      const chosen = await vscode.window.showWarningMessage('Delete for good what is in the trash?', options, 'Delete');
+      const chosen = await vscode.window.showWarningMessage('Empty the trash?', options, 'Delete');
       if (chosen !== 'Delete') return;
     }
     await collect(root, true);
@@ -233,23 +233,23 @@ export function registerKeeping(
       connection.request(m.storeGc, { root, emptyTrash }),
     );
     void vscode.window.showInformationMessage(
-      `${counted(report.removedCheckpoints, 'checkpoint')} removed, ${bytes(report.returnedBytes)} given back.`,
+      `${counted(report.removedCheckpoints, 'checkpoint')} removed, ${bytes(report.returnedBytes)} freed.`,
     );
   };
 
-  /** Its checkpoints, each with what it is kept for; those that are chosen go to the trash. */
+  /** Lists a run's checkpoints with the reasons for keeping them; the chosen ones go to the trash. */
   const choose = async (root: string, { run, name }: m.KeptRun) => {
     const [kept] = (await connection.request(m.storeKept, { root, run })).runs;
     const { checkpoints } = kept ?? { checkpoints: [] };
     const items = [...checkpoints].reverse().map(({ checkpoint, reasons }) => ({
       label: `step ${integer(checkpoint.step)}`,
       description: bytes(checkpoint.bytes),
-      detail: plain(reasons.join('; ') || 'not needed: goes when there are newer ones'),
+      detail: plain(reasons.join('; ') || 'not needed: removed when there are newer ones'),
       removed: { root, target: checkpoint.id, name: `step ${integer(checkpoint.step)}` },
     }));
     const chosen = await vscode.window.showQuickPick(items, {
       title: `${plain(name)}: delete checkpoints`,
-      placeHolder: 'What is chosen goes to the trash, and can be undone for 7 days',
+      placeHolder: 'Choose checkpoints to move to the trash (can be undone for 7 days)',
       canPickMany: true,
       matchOnDetail: true,
     });
@@ -288,7 +288,7 @@ export function registerKeeping(
 
 async function chooseTag(tags: readonly string[]): Promise<string | undefined> {
   const items = tags.map((tag) => ({ label: plain(tag), tag }));
-  return (await vscode.window.showQuickPick(items, { title: 'Which tag to remove' }))?.tag;
+  return (await vscode.window.showQuickPick(items, { title: 'Remove which tag?' }))?.tag;
 }
 
 async function askFolder(start: string, title: string): Promise<string | undefined> {
@@ -302,7 +302,7 @@ async function askFolder(start: string, title: string): Promise<string | undefin
   return chosen?.[0]?.fsPath;
 }
 
-/** How many of its checkpoints are kept for what; one with several reasons counts for each. */
+/** Counts a run's checkpoints by reason for keeping them; one with several reasons counts for each. */
 function whyKept({ checkpoints, more }: m.KeptRun): string {
   const counts = new Map<string, number>();
   for (const { reasons } of checkpoints)

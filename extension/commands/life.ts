@@ -37,7 +37,7 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
     const given = Object.entries(job.params).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
     const text = await vscode.window.showInputBox({
       title: `Run ${plain(job.name)} with other params`,
-      prompt: 'key=value with spaces between; what is not named stays as trainstash.json has it',
+      prompt: 'key=value pairs separated by spaces; all other params stay as in trainstash.json',
       placeHolder: plain(given.join(' ')) || 'learningRate=0.0003',
       validateInput: (value) => parseParams(value).problem,
     });
@@ -76,7 +76,7 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
     if (!root) return;
     const run = app.model.project(root)?.resumable();
     if (!run) {
-      void vscode.window.showInformationMessage('No run of this branch is paused, failed or lost.');
+      void vscode.window.showInformationMessage('This branch has no paused, failed or lost run.');
       return;
     }
     await resume(app, 'resume', root, run);
@@ -92,7 +92,7 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
     if (!target) return;
     const text = await vscode.window.showInputBox({
       title: `Fork ${plain(target.run.name)} at step ${integer(target.checkpoint.step)}`,
-      prompt: 'Params of the new run that differ, as key=value with spaces between. Empty: none.',
+      prompt: 'Params to change, as key=value pairs separated by spaces; may be empty',
       placeHolder: 'learningRate=0.0003',
       validateInput: (value) => parseParams(value).problem,
     });
@@ -112,7 +112,7 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
       if (!isError(error, 'pauseLoses')) throw error;
       const { checkpointStep, seconds } = error.data;
       const saved = checkpointStep === null ? 'has saved nothing yet' : `last saved at step ${integer(checkpointStep)}`;
-      const detail = `Its script saves when it likes, and ${saved}. Stopped now, it loses the ${duration(seconds)} since then.`;
+      const detail = `Its script saves on its own schedule only, and ${saved}. Stopping it now loses the ${duration(seconds)} since then.`;
       const options = { modal: true, detail };
       const chosen = await vscode.window.showWarningMessage(`Stop ${plain(target.run.name)} now?`, options, 'Stop Now');
       if (chosen) await pause(true);
@@ -134,31 +134,31 @@ export function registerLife(app: App, context: vscode.ExtensionContext): void {
   });
 }
 
-/** Undefined: cancelled, or there is none (which is said). */
+/** Asks for a job. Undefined: cancelled, or there is none, which is shown. */
 export async function jobTarget(app: App, node?: JobNode): Promise<JobNode | undefined> {
   if (node?.job) return node;
   const root = await app.chooseRoot();
   if (!root) return undefined;
   const jobs = await jobsOf((params) => app.connection.request(m.projectJobs, params), root);
   if (jobs.length === 0) {
-    // Says which mistake there is, if it is one.
+    // Throws the mistake in trainstash.json, if there is one.
     await app.connection.request(m.projectJobs, { root });
-    void vscode.window.showInformationMessage('trainstash.json names no job yet.', 'Open It').then((open) => {
+    void vscode.window.showInformationMessage('trainstash.json has no jobs yet.', 'Open It').then((open) => {
       if (open) void vscode.commands.executeCommand('trainstash.openConfig');
     });
     return undefined;
   }
   if (jobs.length === 1) return jobs[0];
   const items = jobs.map((node) => ({ label: plain(node.job.name), description: plain(node.job.what), node }));
-  return (await vscode.window.showQuickPick(items, { title: 'Trainstash: run a job' }))?.node;
+  return (await vscode.window.showQuickPick(items, { title: 'Trainstash: Run a Job' }))?.node;
 }
 
-/** What starts a script as a terminal in its folder would be asked to. Undefined: it is in no folder that is open. */
+/** Returns the command that a terminal in the script's folder would run. Undefined: the script is in no open folder. */
 export async function fileTarget(app: App, file: vscode.Uri | undefined) {
   const uri = file ?? vscode.window.activeTextEditor?.document.uri;
   const cwd = uri && vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
   if (!cwd) {
-    void vscode.window.showInformationMessage('Open the folder that the script is in, and then the script.');
+    void vscode.window.showInformationMessage('The script is not in an open folder. Open its folder first.');
     return undefined;
   }
   await vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString())?.save();
@@ -171,12 +171,12 @@ export interface ResumeOptions {
   from?: string;
   set?: Params;
   debugger?: string[];
-  /** Instead of this window's. */
+  /** Replaces this window's environment. */
   environment?: Record<string, string>;
   interpreter?: string | undefined;
 }
 
-/** One click when nothing differs from the checkpoint; else the differences first. Undefined: those were not accepted. */
+/** Resumes or forks at once if nothing differs from the checkpoint, else shows the differences. Undefined: not accepted. */
 export async function resume(
   app: App,
   verb: 'resume' | 'fork',
@@ -203,7 +203,7 @@ export async function resume(
     return await attempt({});
   } catch (error) {
     if (!isError(error, 'backendUnavailable')) throw error;
-    const another = 'Continue on Another Back End';
+    const another = 'Continue on Another Backend';
     const chosen = await vscode.window.showWarningMessage(plain(error.message), another);
     return chosen === another ? attempt({ backend: 'auto' }) : undefined;
   }
@@ -221,8 +221,8 @@ async function decide(
     param: difference.kind === 'param' ? difference.name : undefined,
   }));
   const go: Item = {
-    label: '$(debug-continue) Resume all the same',
-    description: params.length > 0 ? 'with the params of the checkpoint' : 'with what is here now',
+    label: '$(debug-continue) Resume Anyway',
+    description: params.length > 0 ? 'with the params of the checkpoint' : 'with the current state',
   };
   const current: Item[] =
     params.length > 0

@@ -1,4 +1,4 @@
-/** Which run or checkpoint a command is about: the row it was called on, or one that is asked for. */
+/** Finds the run or checkpoint of a command: the row it was called on, or one that is asked for. */
 import * as vscode from 'vscode';
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
@@ -19,7 +19,7 @@ export const isLive = (run: Run) => LIVE_STATUSES.includes(run.status);
 export const isRunning = (run: Run) => run.status === 'running' || run.status === 'starting';
 export const isResumable = (run: Run) => (!isLive(run) && run.checkpoints > 0) || waitsForPerson(run);
 
-/** Undefined: cancelled, or nothing fits (which is said). */
+/** Returns the run of a command. Undefined: cancelled, or none fits, which is shown. */
 export async function runTarget(
   app: App,
   node: Node | undefined,

@@ -1,4 +1,4 @@
-/** What curves are drawn over. */
+/** Horizontal axis of curves. */
 export type Axis = 'step' | 'epoch' | 'time';
 
 export function AxisChoice({ axis, choose }: { axis: Axis; choose(axis: Axis): void }) {

@@ -1,4 +1,4 @@
-/** Curves over each other: uPlot in the editor's colours. */
+/** Draws curves in one chart, with uPlot in the editor's colours. */
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { integer, metric } from '../../protocol/words.ts';
@@ -10,9 +10,9 @@ export interface ChartLine {
   color: string;
   xs: ArrayLike<number>;
   ys: ArrayLike<number>;
-  /** A run that goes on: dashed lines are of those that others are compared with. */
+  /** True for a dashed line. */
   dash?: boolean;
-  /** Where it was best, in the units of the axes. */
+  /** Best point, in the units of the axes. */
   best?: { x: number; y: number } | undefined;
 }
 
@@ -27,23 +27,23 @@ interface ChartProps {
   title: string;
   lines: readonly ChartLine[];
   log: boolean;
-  /** A share of the weight of what came before; 0: as logged. */
+  /** Smoothing weight of the previous values; 0: none. */
   smoothing: number;
   axis: Axis;
   marks?: readonly ChartMark[];
   height?: number;
-  /** Another part of the axis is shown; null: all of it. */
+  /** Called when the visible range of the axis changes; null: all of it. */
   onZoom?(range: [number, number] | null): void;
   onMark?(id: string): void;
 }
 
-/** Behind the curves on light and on dark; a theme's own borders may be as strong as a curve. */
+/** Grid colour for light and dark themes; a theme's own borders may be as strong as a curve. */
 const GRID = '#8080804d';
 const NONE: readonly ChartMark[] = [];
-// Orange is half transparent in most themes.
+// Orange is left out: it is half transparent in most themes.
 const COLORS = ['blue', 'red', 'green', 'purple', 'yellow'];
 
-/** By its place: the first five are the theme's own, later ones take turns around the circle. */
+/** Returns the colour of a curve: theme colours for the first five, then evenly spaced hues. */
 export function colorOf(index: number): string {
   const name = COLORS[index];
   const own = name && css(`--vscode-charts-${name}`);
@@ -61,7 +61,7 @@ function dataOf(lines: readonly ChartLine[], smoothing: number, log: boolean): u
     return [Array.from(xs), shown];
   });
   if (tables.length === 0) return [[]];
-  // Where one has no point of another's step the line goes on; where it was NaN it does not.
+  // A curve without a point at another's step is continued; one that was NaN there is not.
   return tables.length === 1
     ? tables[0]!
     : uPlot.join(
@@ -72,7 +72,7 @@ function dataOf(lines: readonly ChartLine[], smoothing: number, log: boolean): u
 
 export function Chart(props: ChartProps) {
   const { title, log, smoothing, axis, height = 220 } = props;
-  // Made anew at each drawing of the page, but seldom others: drawing a chart costs more than all the rest.
+  // The page creates them anew at each drawing, but they seldom change, and drawing a chart is the largest cost.
   const lines = useSame(props.lines);
   const marks = useSame(props.marks ?? NONE);
   const place = useRef<HTMLDivElement>(null);
@@ -115,7 +115,7 @@ export function Chart(props: ChartProps) {
   );
 }
 
-/** Names the value there that has no height; a dash where there is none. */
+/** Formats a value that is not finite at `x`; a dash if there is none. */
 function strangeAt(line: ChartLine | undefined, x: number | undefined): string {
   if (!line || x === undefined) return '–';
   for (let i = 0; i < line.xs.length; i++)
@@ -123,7 +123,7 @@ function strangeAt(line: ChartLine | undefined, x: number | undefined): string {
   return '–';
 }
 
-/** The list of before, as long as its entries have the same values. */
+/** Returns the previous list as long as its entries have equal values. */
 function useSame<T extends object>(list: readonly T[]): readonly T[] {
   const kept = useRef(list);
   const same = kept.current.length === list.length && list.every((entry, i) => isSame(entry, kept.current[i]!));
@@ -131,14 +131,14 @@ function useSame<T extends object>(list: readonly T[]): readonly T[] {
   return kept.current;
 }
 
-/** Arrays are the same only as themselves: they are long. */
+/** Compares values. Arrays are compared by identity, since they are long. */
 function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || !a || !b || ArrayBuffer.isView(a)) return false;
   return Object.entries(a).every(([key, one]) => isSame(one, (b as Record<string, unknown>)[key]));
 }
 
-/** Steps between ticks, where there is nothing between two steps: 1, 2, 5, 10, … */
+/** Distances between ticks on an axis of whole steps: 1, 2, 5, 10, … */
 const WHOLE = Array.from({ length: 40 }, (_, i) => [1, 2, 5][i % 3]! * 10 ** Math.floor(i / 3));
 
 function isZoomed(plot: uPlot): boolean {
@@ -156,7 +156,7 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
   return {
     width,
     height,
-    // Half of the last tick's number.
+    // Room for half of the last tick's label.
     padding: [null, 28, null, null],
     scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
     axes: [
@@ -198,7 +198,7 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
         (plot) =>
           onPress(plot.over, (left, top) => {
             if (top < plot.over.clientHeight - 14) return;
-            // The one that is drawn above the others.
+            // The mark that is drawn on top.
             const hit = (current.current.marks ?? []).findLast(({ x }) => Math.abs(plot.valToPos(x, 'x') - left) < 6);
             if (hit) current.current.onMark?.(hit.id);
           }),
@@ -207,7 +207,7 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
   };
 }
 
-/** Near its edges the chart takes a click for the end of a dragging and keeps it: so it is told apart here. */
+/** Detects clicks. Near its edges the chart treats a click as the end of a drag and swallows it. */
 function onPress(over: HTMLElement, press: (left: number, top: number) => void): void {
   let from: MouseEvent | null = null;
   over.addEventListener('mousedown', (event) => {
@@ -224,7 +224,7 @@ function onPress(over: HTMLElement, press: (left: number, top: number) => void):
   });
 }
 
-/** Checkpoints as small triangles on the axis. */
+/** Draws checkpoints as small triangles on the axis. */
 function drawMarks(plot: uPlot, marks: readonly ChartMark[]): void {
   const { ctx, bbox } = plot;
   const size = 5 * devicePixelRatio;
@@ -243,8 +243,8 @@ function drawMarks(plot: uPlot, marks: readonly ChartMark[]): void {
 }
 
 /**
- * Marks the gaps that a curve has where values are not finite: with a cross, at the lower edge for −∞ and at the upper
- * one else, on a faint line from edge to edge. Marks in the same column of pixels are drawn once.
+ * Marks the gaps of a curve where values are not finite with a cross on a faint vertical line, at the lower edge for −∞ and at
+ * the upper edge otherwise. Marks in the same pixel column are drawn once.
  */
 function drawStrange(plot: uPlot, lines: readonly ChartLine[]): void {
   const { ctx, bbox } = plot;
@@ -278,7 +278,7 @@ function drawStrange(plot: uPlot, lines: readonly ChartLine[]): void {
   ctx.restore();
 }
 
-/** A ring around the best value of each; a smoothed curve does not go through it. */
+/** Draws a ring around the best value of each curve; not when curves are smoothed, since they miss that point. */
 function drawBest(plot: uPlot, { lines, smoothing, log }: ChartProps): void {
   if (smoothing > 0) return;
   const { ctx, bbox } = plot;

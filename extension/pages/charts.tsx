@@ -1,4 +1,4 @@
-/** Chosen runs over each other, a chart for each metric. */
+/** Shows the chosen runs in one chart per metric. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import { integer, metric } from '../../protocol/words.ts';
@@ -7,12 +7,12 @@ import { Chart, type ChartLine, type ChartMark, colorOf } from './chart.tsx';
 import { type CurveData, curveKey, known, tell, useKept } from './dashboard-state.ts';
 import type { RunRow } from './messages.ts';
 
-/** Two points each: as many as a wide chart has pixels. Zooming in asks for more. */
+/** Number of buckets of two points each: as many points as a wide chart has pixels. Zooming in loads more. */
 const BUCKETS = 500;
-/** What a live run has logged is asked for again: notifications are lossy. */
+/** Interval at which points of live runs are requested again, since notifications are lossy. */
 const REFRESH_MS = 5_000;
 const NOTHING = new Float64Array(0);
-/** While one drags, only the last range is asked for. */
+/** Delay during a drag: only the last range is requested. */
 const ZOOM_MS = 200;
 
 export function Charts({ picked }: { picked: string[] }) {
@@ -42,7 +42,7 @@ export function Charts({ picked }: { picked: string[] }) {
     const timer = setInterval(() => askCurves(live, shown, null), REFRESH_MS);
     return () => {
       clearInterval(timer);
-      // Of those that ended the last points may have been told before they were written.
+      // The last points of a run that ended may have been announced before they were written.
       askCurves(live, shown, null);
     };
   }, [ask, live.join()]);
@@ -101,7 +101,7 @@ export function Charts({ picked }: { picked: string[] }) {
             ))}
           </div>
         </details>
-        <span class="quiet">drag to zoom, double-click to go back; ▲ are checkpoints, × what is NaN or infinite</span>
+        <span class="quiet">drag to zoom, double-click to reset; ▲ checkpoint, × NaN or infinite</span>
       </div>
       <div class="charts">
         {shown.map((name) => (
@@ -139,7 +139,7 @@ function titleOf(name: string, rows: RunRow[]): string {
   return `${name}  ${metric(own.last)}${best}`;
 }
 
-/** A line of its own also while its points are on their way: charts are made anew for another list of lines. */
+/** Returns a line even while its points are loading: a changed list of lines would rebuild the chart. */
 function lineOf(run: string, name: string, place: number, axis: Axis, zoomed: boolean): ChartLine[] {
   const key = curveKey(run, name);
   const curve = (zoomed && known.zoomed.get(key)) || known.curves.get(key);
@@ -159,7 +159,7 @@ function lineOf(run: string, name: string, place: number, axis: Axis, zoomed: bo
 
 const times = new WeakMap<CurveData, Pick<ChartLine, 'xs' | 'ys'>>();
 
-/** Orders a curve by time; the same arrays each time, so that a chart knows that nothing has changed. */
+/** Sorts a curve by time. Returns the same arrays each time, so that a chart sees that nothing has changed. */
 function byTime(curve: CurveData): Pick<ChartLine, 'xs' | 'ys'> {
   const known = times.get(curve);
   if (known) return known;
@@ -171,7 +171,7 @@ function byTime(curve: CurveData): Pick<ChartLine, 'xs' | 'ys'> {
 
 const epochs = new WeakMap<CurveData, Float64Array>();
 
-/** The same array each time, so that a chart knows that nothing has changed. */
+/** Converts steps to epochs. Returns the same array each time, so that a chart sees that nothing has changed. */
 function epochsOf(curve: CurveData, stepsPerEpoch: number): Float64Array {
   const made = epochs.get(curve) ?? curve.xs.map((x) => x / stepsPerEpoch);
   epochs.set(curve, made);

@@ -1,4 +1,4 @@
-/** What a checkpoint file holds. */
+/** Page that shows the contents of a checkpoint file. */
 import { useState } from 'preact/hooks';
 import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
 import { sentence } from '../../protocol/ingredients.ts';
@@ -7,9 +7,9 @@ import type { FilePageSaid, FilePageState } from './messages.ts';
 import { drawer, listen, say } from './page.ts';
 import { param } from './words.ts';
 
-/** After the last key, the filter is asked for. */
+/** Delay after the last key before the filter is applied. */
 const TYPING_MS = 200;
-const STATES = { kept: 'kept', absent: 'not there', lost: 'not kept' };
+const STATES = { kept: 'kept', absent: 'none', lost: 'not kept' };
 
 let state: FilePageState | null = null;
 const draw = drawer(() => (state ? <Page {...state} /> : <p class="quiet">Reading…</p>));
@@ -65,7 +65,7 @@ function Contents({
       {ingredients && ingredients.length > 0 && (
         <details class="section" open>
           <summary>
-            <h2>What it is made of</h2>
+            <h2>State</h2>
           </summary>
           <table>
             <tbody>
@@ -101,8 +101,8 @@ function Contents({
       {classes.length > 0 && (
         <details class="section">
           <summary>
-            <h2>Classes that the file names</h2>
-            <span class="quiet">{countText(classCount, classes.length)}, none of them is loaded</span>
+            <h2>Classes that the file refers to</h2>
+            <span class="quiet">{countText(classCount, classes.length)}, none of them loaded</span>
           </summary>
           <p>{classes.map((one) => `${one.name} (${one.count})`).join(', ')}</p>
         </details>
@@ -125,7 +125,7 @@ function Contents({
           />
           {!hasStatistics && (
             <button type="button" disabled={reading} onClick={() => say({ say: 'statistics' } satisfies FilePageSaid)}>
-              Smallest, largest, mean
+              Compute min, mean, max
             </button>
           )}
           {reading && <span class="quiet">Reading…</span>}
@@ -142,13 +142,13 @@ function Contents({
               {hasStatistics && (
                 <>
                   <th scope="col" class="number">
-                    Smallest
+                    Min
                   </th>
                   <th scope="col" class="number">
                     Mean
                   </th>
                   <th scope="col" class="number">
-                    Largest
+                    Max
                   </th>
                   <th scope="col">NaN, ∞</th>
                 </>

@@ -1,9 +1,9 @@
-/** The table's columns, its order, and what its filter lets through. Pure. */
+/** The table's columns, its order and its filter. Pure. */
 import { fromWireNumber, readNumber } from '../../protocol/numbers.ts';
 import type { RunRow } from './messages.ts';
 
 export interface Column {
-  /** `run`, `branch`, `status`, `step`, `age`, `param:lr`, `metric:loss`. */
+  /** Key: `run`, `branch`, `status`, `step`, `age`, `param:lr`, `metric:loss`. */
   key: string;
   title: string;
   number: boolean;
@@ -18,7 +18,7 @@ export const FIXED: readonly Column[] = [
   { key: 'age', title: 'Age', number: true, value: ({ createdAt }) => -createdAt },
 ];
 
-/** Params that differ come first: those that are the same in all runs tell nothing. */
+/** Lists the columns. Params that differ come first: those that are equal in all runs tell nothing. */
 export function columnsOf(rows: readonly RunRow[]): Column[] {
   const params = new Set<string>();
   const metrics = new Set<string>();
@@ -49,7 +49,7 @@ export function columnsOf(rows: readonly RunRow[]): Column[] {
   ];
 }
 
-/** The best it has been, or where it stands. */
+/** Returns the best value, else the last. */
 function shownOf({ best, last }: RunRow['metrics'][string]): number {
   return best?.value ?? fromWireNumber(last);
 }
@@ -58,14 +58,14 @@ function differs(rows: readonly RunRow[], name: string): boolean {
   return new Set(rows.map(({ params }) => JSON.stringify(params[name]))).size > 1;
 }
 
-/** What is shown unless one chooses: metrics, and params that differ. */
+/** Selects the columns shown by default: metrics, and params that differ. */
 export function shownByDefault(columns: readonly Column[], rows: readonly RunRow[]): string[] {
   const metrics = columns.filter(({ key }) => key.startsWith('metric:')).slice(0, 4);
   const params = columns.filter(({ key, title }) => key.startsWith('param:') && differs(rows, title)).slice(0, 6);
   return [...FIXED, ...metrics, ...params].map(({ key }) => key);
 }
 
-/** Rows without a value come last, whichever way. */
+/** Sorts rows; those without a value come last in both directions. */
 export function sortedBy(rows: readonly RunRow[], column: Column, descending: boolean): RunRow[] {
   const sign = descending ? -1 : 1;
   return [...rows].sort((a, b) => {
@@ -83,7 +83,7 @@ function isNothing(value: unknown): boolean {
 
 const COMPARISON = /^([^<>=!]+)(<=|>=|!=|=|<|>)(.+)$/;
 
-/** Words that a row must have somewhere, and comparisons: `lr>0.001 status=failed`. */
+/** Parses a filter: words that a row must contain, and comparisons such as `lr>0.001 status=failed`. */
 export function filterOf(text: string): (row: RunRow) => boolean {
   const tests = text.trim().split(/\s+/).filter(Boolean).map(testOf);
   return (row) => tests.every((test) => test(row));
@@ -103,7 +103,7 @@ function testOf(word: string): (row: RunRow) => boolean {
     const left = fieldOf(row, name);
     if (left == null) return operator === '!=';
     const [a, b] = [Number(left), readNumber(right) ?? Number(right)];
-    // NaN is like nothing but NaN, and neither above nor below a number.
+    // NaN equals only NaN, and is neither above nor below a number.
     if (Number.isNaN(left))
       return Number.isNaN(readNumber(right) ?? 0) ? operator.endsWith('=') && operator !== '!=' : operator === '!=';
     const numbers = !Number.isNaN(a) && !Number.isNaN(b);
@@ -125,7 +125,7 @@ function testOf(word: string): (row: RunRow) => boolean {
   };
 }
 
-/** Orders numbers; the difference of two infinities would be no order. */
+/** Orders numbers; subtracting two infinities would give no order. */
 function compare(a: number, b: number): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }

@@ -1,4 +1,4 @@
-/** What the extension has told the dashboard, and what the editor keeps of its settings. */
+/** State of the dashboard: data from the extension, and settings that the editor keeps. */
 import { useState } from 'preact/hooks';
 import type { CheckpointMark, DashboardNews, DashboardSaid, RunRow } from './messages.ts';
 import { remember, remembered, say } from './page.ts';
@@ -9,20 +9,20 @@ export interface CurveData {
   times: Float64Array;
 }
 
-/** Everything that the extension has told. */
+/** All data received from the extension. */
 export const known = {
   rows: new Map<string, RunRow>(),
-  /** Another number when a row is another one: what is reckoned from all rows is kept until then. */
+  /** Changes whenever a row changes; memoised aggregates are keyed by it. */
   rowsVersion: 0,
-  /** How often everything was told from the start: what was missed meanwhile is asked for again. */
+  /** Number of complete loads: after each, what was missed is requested again. */
   loads: 0,
   project: '',
   problem: null as string | null,
   loading: true,
   device: '',
-  /** Of runs and metrics whose curves are on their way or here: they are asked for once a load. */
+  /** Keys of the curves that are loaded or on their way; each is requested once per load. */
   asked: new Set<string>(),
-  /** By run and metric; `zoomed` is of a part of the steps. */
+  /** Curves by run and metric; `zoomed` has those of a part of the steps. */
   curves: new Map<string, CurveData>(),
   zoomed: new Map<string, CurveData>(),
   marks: new Map<string, CheckpointMark[]>(),
@@ -39,7 +39,7 @@ export function take(news: DashboardNews): void {
       known.loading = news.state.loading;
       known.problem = news.state.problem;
       known.rowsVersion++;
-      // After a lost connection: what was on its way is not any more, and what is here may lack its end.
+      // After a lost connection, pending answers will not come, and loaded curves may lack their end.
       known.loads++;
       known.asked.clear();
       remember({ root: news.state.root });
@@ -61,7 +61,7 @@ export function take(news: DashboardNews): void {
     case 'points': {
       const key = curveKey(news.run, news.name);
       const curve = known.curves.get(key);
-      // Of a run that nobody looks at nothing is kept.
+      // Points of a run that is not shown are dropped.
       if (curve && (curve.xs.at(-1) ?? -1) < news.xs[0]!) known.curves.set(key, joined(curve, news));
       break;
     }
@@ -87,7 +87,7 @@ function joined(a: CurveData, b: CurveData): CurveData {
   return { xs: both(a.xs, b.xs), ys: both(a.ys, b.ys), times: both(a.times, b.times) };
 }
 
-/** A setting that the editor keeps over reloads. */
+/** Returns a setting that the editor keeps across reloads. */
 export function useKept<T>(name: string, initial: T): [T, (next: T) => void] {
   const [state, setState] = useState<T>((remembered()[name] as T | undefined) ?? initial);
   return [

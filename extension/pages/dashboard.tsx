@@ -1,4 +1,4 @@
-/** Runs in a table, those that are chosen over each other in charts, one run's log. */
+/** Page with the runs in a table, charts of the chosen ones, and one run's log. */
 import { useMemo } from 'preact/hooks';
 import { counted } from '../../protocol/words.ts';
 import { Charts } from './charts.tsx';
@@ -57,7 +57,7 @@ function Dashboard({ version: _ }: { version: number }) {
         <span class="quiet">
           {counted(rows.length, 'run')}
           {live > 0 && `, ${live} live`}
-          {known.loading && ', more are coming'}
+          {known.loading && ', loading more'}
         </span>
         {known.device && <span class="quiet device">{known.device}</span>}
       </header>
@@ -87,7 +87,9 @@ function Dashboard({ version: _ }: { version: number }) {
         <ColumnChoice all={all} shown={shown.map(({ key }) => key)} choose={setColumns} />
         <span class="grow" />
         <span class="quiet">
-          {picked.length > 0 ? `${picked.length} chosen` : 'Choose runs to see their curves; Shift takes all between'}
+          {picked.length > 0
+            ? `${picked.length} chosen`
+            : 'Choose runs to see their curves; Shift-click selects a range'}
         </span>
         {only?.resumable && (
           <button type="button" onClick={() => act('resume')}>
@@ -147,7 +149,7 @@ function ColumnChoice({ all, shown, choose }: { all: Column[]; shown: string[]; 
           </label>
         ))}
         <button type="button" onClick={() => choose(null)}>
-          As they were
+          Reset columns
         </button>
       </div>
     </details>

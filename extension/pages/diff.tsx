@@ -1,4 +1,4 @@
-/** The page that says what is different between runs or checkpoints. It only draws what the extension has asked for. */
+/** Page that compares runs or checkpoints. It only draws what the extension sends. */
 import { useState } from 'preact/hooks';
 import { type CodeFileDiff, type Diff, differs, type FactDiff, type MetricSide } from '../../protocol/diff.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
@@ -72,7 +72,7 @@ function Section({ title, children, count }: { title: string; children: preact.C
 function Head({ diff: { sides, sameState, lineage } }: { diff: Diff }) {
   const same =
     sameState === true
-      ? 'The states are the same to the last bit.'
+      ? 'The states are bit-identical.'
       : sameState === false
         ? 'The states differ.'
         : 'Not every side has a checkpoint.';
@@ -90,8 +90,8 @@ function Head({ diff: { sides, sameState, lineage } }: { diff: Diff }) {
       <p class={sameState === true ? 'good' : ''}>{same}</p>
       <p class="quiet">
         {lineage.ancestor
-          ? `Both come from step ${integer(lineage.ancestor.step)}; since then ${sides.map(({ label }, i) => `${label} went ${counted(lineage.steps[i]!, 'step')}`).join(', ')}.`
-          : 'They have no checkpoint in common: each was started from the beginning.'}
+          ? `Common origin: step ${integer(lineage.ancestor.step)}. Since then: ${sides.map(({ label }, i) => `${label} ${counted(lineage.steps[i]!, 'step')}`).join(', ')}.`
+          : 'No common origin: each was started from scratch.'}
       </p>
     </header>
   );
@@ -112,13 +112,13 @@ function SideHeads({ sides }: { sides: Diff['sides'] }) {
 
 interface NamedRow {
   name: string;
-  /** One for each side. */
+  /** Cells, one per side. */
   cells: preact.ComponentChildren[];
 }
 
 function Rows({ title, sides, rows }: { title: string; sides: Diff['sides']; rows: NamedRow[] }) {
   return (
-    <Section title={title} count={rows.length === 0 ? 'the same' : differ(rows.length)}>
+    <Section title={title} count={rows.length === 0 ? 'identical' : differ(rows.length)}>
       {rows.length > 0 && (
         <table>
           <thead>
@@ -170,7 +170,7 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
     metrics.length === 0
       ? 'none'
       : differing.length === 0
-        ? 'the same'
+        ? 'identical'
         : `${differing.length} of ${metrics.length} differ`;
   return (
     <Section title="Metrics" count={count}>
@@ -180,7 +180,7 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
           <input type="checkbox" checked={log} onChange={() => setLog(!log)} /> log scale
         </label>
         <label>
-          <input type="checkbox" checked={all} onChange={() => setAll(!all)} /> those that are equal, too
+          <input type="checkbox" checked={all} onChange={() => setAll(!all)} /> show equal
         </label>
       </div>
       <div class="charts">
@@ -205,7 +205,7 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
               <th scope="col">Metric</th>
               <th scope="col" />
               <SideHeads sides={sides} />
-              <th scope="col">Part at</th>
+              <th scope="col">First difference</th>
             </tr>
           </thead>
           <tbody>
@@ -239,16 +239,16 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
   );
 }
 
-/** Says how far curves are equal: those of which one goes on only as far as the other reaches. */
+/** Describes equal curves; if one of them is longer, only up to where the other ends. */
 function equalText(common: number, sides: readonly MetricSide[]): string {
-  return sides.every(({ points }) => points === common) ? 'equal' : `equal at the ${integer(common)} that all have`;
+  return sides.every(({ points }) => points === common) ? 'equal' : `equal at ${integer(common)} common points`;
 }
 
 const HEIGHTS: [words: string, of: (side: MetricSide) => WireNumber | null][] = [
   ['last', ({ last }) => last],
   ['lowest', ({ min }) => min],
   ['highest', ({ max }) => max],
-  ['mean height', ({ mean }) => mean],
+  ['mean', ({ mean }) => mean],
 ];
 
 const MARKS = { added: '+', removed: '−', changed: '~' };
@@ -256,9 +256,9 @@ const MARKS = { added: '+', removed: '−', changed: '~' };
 function Code({ diff: { sides, code } }: { diff: Diff }) {
   const { files, kept, more } = code;
   const count = !kept.every(Boolean)
-    ? 'not kept of every side'
+    ? 'not kept on every side'
     : files.length === 0
-      ? 'the same'
+      ? 'identical'
       : counted(files.length + more, 'file differs', 'files differ');
   return (
     <Section title="Code" count={count}>
@@ -290,9 +290,7 @@ function CodeFile({ path, side, status, added, removed, hunks }: CodeFileDiff) {
           {MARKS[status]}
         </span>{' '}
         {path}{' '}
-        <span class="quiet">
-          {hunks === null ? 'no text, or too much of it' : `+${integer(added)} −${integer(removed)}`}
-        </span>
+        <span class="quiet">{hunks === null ? 'binary or too large' : `+${integer(added)} −${integer(removed)}`}</span>
         <button
           type="button"
           class="link"

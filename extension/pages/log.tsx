@@ -1,4 +1,4 @@
-/** A run's output as plain text, to be searched. In a terminal it has its colours. */
+/** Shows a run's output as plain text, for searching. The terminal shows it with its colours. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { counted } from '../../protocol/words.ts';
 import type { RunRow } from './messages.ts';
@@ -31,7 +31,7 @@ export function LogPane({ runs, log, follow }: LogProps) {
   }, [text, search]);
   useEffect(() => {
     const element = box.current;
-    // Whoever has scrolled back reads there.
+    // A reader who has scrolled back stays there.
     if (element && element.scrollHeight - element.scrollTop - element.clientHeight < 80)
       element.scrollTop = element.scrollHeight;
   }, [lines]);
@@ -66,10 +66,10 @@ export function LogPane({ runs, log, follow }: LogProps) {
   );
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what terminals are steered with.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: terminal escape sequences begin with one.
 const ESCAPES = /\u001b(\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(\u0007|\u001b\\)|[@-Z\\-_])/g;
 
-/** Of a line that was written over (a progress bar) its last state; very long ones are cut. */
+/** Splits text into lines; of an overwritten line (a progress bar) the last state remains, and long lines are cut. */
 function plainLines(text: string): string[] {
   return text
     .replaceAll(ESCAPES, '')

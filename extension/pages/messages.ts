@@ -1,12 +1,12 @@
-/** What pages and the extension say to each other. Whatever a page says is checked: it is the less trusted side. */
+/** Messages between pages and the extension. Messages from a page are validated: it is the less trusted side. */
 import * as v from 'valibot';
 import type { Diff, WeightsDiff } from '../../protocol/diff.ts';
 import type { FileInspection } from '../../protocol/domain.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
 
-/** Messages to pages are JSON; only typed arrays hold NaN and infinities as they are. */
+/** A curve. Messages to pages are JSON; only typed arrays carry NaN and infinities. */
 export interface Curve {
-  /** Of the run in the page's list of sides or runs. */
+  /** Index of the run in the page's list of sides or runs. */
   of: number;
   xs: Float64Array;
   ys: Float64Array;
@@ -17,15 +17,15 @@ export interface Curve {
 export interface DiffPageState {
   root: string;
   sides: string[];
-  /** Null: still asked for, or it could not be had. */
+  /** Null: still loading, or it failed. */
   diff: Diff | null;
   problem: string | null;
-  /** One for each side but the first. */
+  /** Comparisons of weights, one for each side but the first. */
   weights: ({ diff: WeightsDiff } | { problem: string } | { share: number })[];
   curves: { name: string; curves: Curve[] }[];
 }
 
-/** What the extension pushes: all of it, or how far one comparison of weights is. `of` counts from the second side. */
+/** Messages to the diff page: the whole state, or one comparison of weights. `of` counts from the second side. */
 export type DiffNews =
   | { type: 'state'; state: DiffPageState }
   | { type: 'weights'; of: number; weights: DiffPageState['weights'][number] };
@@ -42,14 +42,14 @@ export type DiffPageSaid = v.InferOutput<typeof diffPageSaid>;
 
 export interface FilePageState {
   name: string;
-  /** Pages of it so far, put together; `next` tells whether there are more. */
+  /** Pages loaded so far, joined; `next` tells whether there are more. */
   inspection: FileInspection | null;
   problem: string | null;
-  /** The part of names that its tensors have. */
+  /** Filter on the names of its tensors. */
   filter: string;
-  /** Statistics were asked for. */
+  /** True if statistics were requested. */
   statistics: boolean;
-  /** Another page is on its way. */
+  /** True while another page is loading. */
   reading: boolean;
 }
 
@@ -63,7 +63,7 @@ export type FilePageSaid = v.InferOutput<typeof filePageSaid>;
 
 // ---- the dashboard ----
 
-/** A run as the table shows it. */
+/** Row of the run table. */
 export interface RunRow {
   id: string;
   number: number;
@@ -72,19 +72,21 @@ export interface RunRow {
   branch: string | null;
   status: string;
   live: boolean;
-  /** It ended before its end, and has a checkpoint to go on from. */
+  /** True if it ended early and has a checkpoint to resume from. */
   resumable: boolean;
   draft: boolean;
   createdAt: number;
   step: number;
   share: number | null;
   stepsPerEpoch: number | null;
-  /** Nested ones with dots. */
+  /** Params; nested names have dots. */
   params: Record<string, string | number | boolean | null>;
-  /** The best only where it is known which way that is. */
+  /** Metrics; `best` only where it is known whether smaller or larger is better. */
   metrics: Record<string, { last: WireNumber; best: { value: number; step: number } | null }>;
-  /** `loss is NaN`; empty: its loss and what it watches are finite. */
+  /** `loss is NaN`; empty: the loss and the monitor are finite. */
   alarm: string;
+  /** Outcome of the newest rehearsal: `rehearsed: 20 steps from step 400, equal`; empty: there was none. */
+  rehearsal: string;
   parent: string | null;
 }
 
@@ -99,12 +101,12 @@ export interface DashboardState {
   root: string;
   project: string;
   rows: RunRow[];
-  /** There are more runs than have come so far. */
+  /** True if more runs are still loading. */
   loading: boolean;
   problem: string | null;
 }
 
-/** What the extension pushes. `state` comes after `ready`; the others change parts of it. */
+/** Messages to the dashboard. `state` follows `ready`; the others change parts of it. */
 export type DashboardNews =
   | { type: 'state'; state: DashboardState }
   | { type: 'rows'; rows: RunRow[]; loading: boolean }
@@ -127,7 +129,7 @@ export type DashboardNews =
 const id = v.pipe(v.string(), v.maxLength(100));
 export const dashboardSaid = v.variant('say', [
   v.object({ say: v.literal('ready') }),
-  /** The curves of these runs and metrics; again for a part of the steps when one zooms in. */
+  /** Requests the curves of runs and metrics; again for a range of steps after zooming in. */
   v.object({
     say: v.literal('curves'),
     runs: v.pipe(v.array(id), v.maxLength(50)),

@@ -1,4 +1,4 @@
-/** What every page has: the way to the extension, and the state that a reload of the window gives back. */
+/** Base of every page: the channel to the extension, and the state that survives a reload of the window. */
 import { type ComponentChild, options, render, type VNode } from 'preact';
 import { visible } from '../../protocol/visible.ts';
 
@@ -15,7 +15,7 @@ export function say(message: unknown): void {
   host.postMessage(message);
 }
 
-/** Kept by the editor, and given back when the page is made again: what it was about, and what one has set in it. */
+/** Stores a part of the page's state in the editor, which restores it: what the page is about, and its settings. */
 export function remember(part: Record<string, unknown>): void {
   host.setState({ ...(host.getState() as object | undefined), ...part });
 }
@@ -26,7 +26,7 @@ export function remembered(): Record<string, unknown> {
 
 const SPOKEN = ['title', 'aria-label', 'alt', 'placeholder'] as const;
 
-/** Whatever a page draws as text goes through here: names and logs may hold what turns or hides other text. */
+/** Hook through which a page draws all text: names and logs may contain characters that reverse or hide other text. */
 const drawBefore = options.vnode;
 options.vnode = (node: VNode<Record<string, unknown>>) => {
   if (typeof node.type === 'string') {
@@ -37,7 +37,7 @@ options.vnode = (node: VNode<Record<string, unknown>>) => {
   drawBefore?.(node);
 };
 
-/** Ends of lines and tabs are meant where a page shows them. */
+/** Makes such characters visible, but keeps line breaks and tabs. */
 function shown(child: unknown): unknown {
   if (typeof child === 'string')
     return child
@@ -47,13 +47,13 @@ function shown(child: unknown): unknown {
   return Array.isArray(child) ? child.map(shown) : child;
 }
 
-/** Calls `take` for everything that the extension says, and tells it that the page is there. */
+/** Calls `take` for each message from the extension, and reports that the page is ready. */
 export function listen<News>(take: (news: News) => void): void {
   window.addEventListener('message', ({ data }) => take(data as News));
   say({ say: 'ready' });
 }
 
-/** Draws now, and whenever it is called again, at most once a frame. */
+/** Returns a function that draws the view, at most once per frame. */
 export function drawer(view: () => ComponentChild): () => void {
   const target = document.getElementById('page')!;
   let due = false;

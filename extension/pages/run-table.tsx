@@ -1,4 +1,4 @@
-/** The table of runs: sorted by a column's head, walked with the keys, drawn as far as it can be seen. */
+/** Table of runs: sortable by its column heads, navigable with the keyboard, drawn only where visible. */
 import { useRef, useState } from 'preact/hooks';
 import { fromWireNumber, type WireNumber } from '../../protocol/numbers.ts';
 import { age, integer, metric } from '../../protocol/words.ts';
@@ -9,7 +9,7 @@ import type { RunRow } from './messages.ts';
 import { param } from './words.ts';
 
 const ROW_PIXELS = 24;
-/** Above and below what can be seen. */
+/** Number of rows drawn above and below the visible ones. */
 const SPARE_ROWS = 12;
 
 interface TableProps {
@@ -17,13 +17,13 @@ interface TableProps {
   columns: Column[];
   picked: string[];
   toggle(id: string): void;
-  /** Those between the row chosen last and another one, which is the last of them. */
+  /** Chooses all rows from the last chosen one to another, which comes last in `ids`. */
   extend(ids: string[]): void;
   order: { key: string; descending: boolean };
   setOrder(order: { key: string; descending: boolean }): void;
 }
 
-/** Only what can be seen is in the document: there may be ten thousand. */
+/** Draws the table. Only visible rows are in the document: there may be ten thousand. */
 export function RunTable({ rows, columns, picked, toggle, extend, order, setOrder }: TableProps) {
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
@@ -66,9 +66,9 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
     act();
   };
   if (rows.length === 0)
-    return <p class="quiet">{known.rows.size === 0 ? 'No runs yet.' : 'No run passes the filter.'}</p>;
+    return <p class="quiet">{known.rows.size === 0 ? 'No runs yet.' : 'No run matches the filter.'}</p>;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: it scrolls, and a table cannot.
+    // biome-ignore lint/a11y/useSemanticElements: the element scrolls, which a table cannot.
     <div
       class="rows"
       ref={box}
@@ -102,7 +102,7 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
                 aria-selected={place >= 0}
                 class={`${first + i === focus ? 'focused ' : ''}${place >= 0 ? 'picked' : ''}`}
                 onMouseDown={(event) => {
-                  // A range of rows is meant, not one of their words.
+                  // Shift-click selects rows, not text.
                   if (event.shiftKey) event.preventDefault();
                 }}
                 onClick={(event) => choose(first + i, event.shiftKey)}
@@ -169,6 +169,7 @@ function cell(row: RunRow, { key, value: get }: Column) {
             {' ⚠'}
           </span>
         )}
+        {row.rehearsal && <span class="quiet"> {row.rehearsal}</span>}
       </>
     );
   if (key === 'step') return integer(row.step);
@@ -179,7 +180,7 @@ function cell(row: RunRow, { key, value: get }: Column) {
   return param(one);
 }
 
-/** Shows the best, and where it stands as well when that is not finite. */
+/** Shows the best value, and the last one as well if that is not finite. */
 function MetricCell({ shown, last }: { shown: number; last: WireNumber }) {
   if (Number.isFinite(fromWireNumber(last))) return <>{metric(shown)}</>;
   return (

@@ -1,4 +1,4 @@
-/** Exponential moving average; NaN and infinity leave a gap and are not taken in. */
+/** Computes the exponential moving average; NaN and infinity leave a gap and are not averaged. */
 export function smoothed(ys: ArrayLike<number>, weight: number): number[] {
   const out = new Array<number>(ys.length);
   let [sum, norm] = [0, 0];
@@ -10,7 +10,7 @@ export function smoothed(ys: ArrayLike<number>, weight: number): number[] {
     }
     sum = sum * weight + y * (1 - weight);
     norm = norm * weight + (1 - weight);
-    // Without the division the first values would be drawn to 0.
+    // Without the division the first values would be pulled towards 0.
     out[i] = sum / norm;
   }
   return out;

@@ -1,4 +1,4 @@
-/** What differs between the tensors of two checkpoints. */
+/** Shows the differences between the tensors of two checkpoints. */
 import { useState } from 'preact/hooks';
 import type { TensorDiff, WeightsDiff } from '../../protocol/diff.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
@@ -8,13 +8,13 @@ const SHOWN_TENSORS = 40;
 
 export function Weights({ equal, counts, only, totals, tensors, notes, readBytes, sides }: WeightsDiff) {
   const [all, setAll] = useState(false);
-  if (equal) return <p class="good">The same to the last bit.</p>;
+  if (equal) return <p class="good">Bit-identical.</p>;
   const shown = all ? tensors : tensors.slice(0, SHOWN_TENSORS);
   const words = [
     `${counted(counts.changed, 'tensor')} changed`,
     counts.equal > 0 && `${integer(counts.equal)} equal`,
-    counts.reshaped > 0 && `${integer(counts.reshaped)} of another shape`,
-    counts.unreadable > 0 && `${integer(counts.unreadable)} that cannot be compared`,
+    counts.reshaped > 0 && `${integer(counts.reshaped)} with a different shape`,
+    counts.unreadable > 0 && `${integer(counts.unreadable)} not comparable`,
     `${bytes(readBytes)} read`,
   ].filter(Boolean);
   return (
@@ -120,7 +120,7 @@ function TensorRow({ name, otherName, dtypes, shapes, numbers }: TensorDiff) {
   );
 }
 
-/** A bar for each power of two, from the smallest difference to the largest. */
+/** Draws a bar for each power of two, from the smallest difference to the largest. */
 function Histogram({ histogram }: NonNullable<TensorDiff['numbers']>) {
   if (histogram.length === 0) return null;
   const [first, last] = [histogram[0]!.e, histogram.at(-1)!.e];

@@ -1,4 +1,4 @@
-/** Shares, params and counts for people; numbers are written as on the command line. */
+/** Formats shares, params and counts for people, with numbers as on the command line. */
 import { integer, metric } from '../../protocol/words.ts';
 
 export function percent(share: number): string {
@@ -9,7 +9,7 @@ export function param(one: unknown): string {
   return typeof one === 'string' ? one : JSON.stringify(one);
 }
 
-/** `1 differs`, `3 differ`. */
+/** Returns `1 differs`, `3 differ`. */
 export function differ(count: number): string {
   return count === 1 ? '1 differs' : `${integer(count)} differ`;
 }

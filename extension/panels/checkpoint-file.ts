@@ -1,4 +1,4 @@
-/** Checkpoint files, opened in the editor: what they hold, read by the daemon. The editor never loads such a file. */
+/** Opens checkpoint files in the editor. The daemon reads their contents; the editor never loads such a file. */
 import * as vscode from 'vscode';
 import type { FileInspection } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
@@ -7,7 +7,7 @@ import { type App, report } from '../app.ts';
 import { type FilePageSaid, type FilePageState, filePageSaid } from '../pages/messages.ts';
 import { openPage, type PageHost } from './panel.ts';
 
-/** By default, and where other extensions may know better. */
+/** Custom editors: the default, and the one for extensions that another extension may know better. */
 const VIEWS = ['trainstash.checkpointFile', 'trainstash.checkpointFile.other'];
 
 export function registerCheckpointFiles(app: App, context: vscode.ExtensionContext): void {
@@ -37,7 +37,7 @@ function showFile(app: App, context: vscode.ExtensionContext, uri: vscode.Uri, p
     },
     failed: (error) => void report(app, error),
   });
-  // A training may write it again while one looks at it.
+  // A training may rewrite the file while it is open.
   const watcher = vscode.workspace.createFileSystemWatcher(
     new vscode.RelativePattern(vscode.Uri.joinPath(uri, '..'), file.state.name),
   );
@@ -54,14 +54,14 @@ interface Wish {
   filter?: string;
 }
 
-/** What is known of a file that is shown: its first page, and as many more as were asked for. */
+/** A shown file: its first page, and the further pages that were requested. */
 class LookedAtFile {
   readonly state: FilePageState;
   readonly #app: App;
   readonly #uri: vscode.Uri;
   readonly #changed: () => void;
   readonly #over = new AbortController();
-  /** One request runs at most; the newest wish waits for it, since a file that is written changes many times a second. */
+  /** Next request. Only one runs at a time, and the newest one waits: a file being written changes many times a second. */
   #waiting: 'again' | 'more' | null = null;
 
   constructor(app: App, uri: vscode.Uri, changed: () => void) {
@@ -72,7 +72,7 @@ class LookedAtFile {
     this.state = { name, inspection: null, problem: null, filter: '', statistics: false, reading: false };
   }
 
-  /** From its first page on. */
+  /** Reads the file from its first page. */
   look(wish: Wish): void {
     Object.assign(this.state, wish);
     this.#wish('again');
@@ -116,14 +116,14 @@ class LookedAtFile {
   }
 
   async #ask(before: FileInspection | null): Promise<FileInspection> {
-    if (this.#uri.scheme !== 'file') throw new Error('Only files on a disk can be looked into.');
+    if (this.#uri.scheme !== 'file') throw new Error('Only files on disk can be inspected.');
     const { statistics, filter } = this.state;
     const wanted = { path: this.#uri.fsPath, statistics, filter, ...(before?.next ? { after: before.next } : {}) };
     return this.#app.connection.request(m.fileInspect, wanted, this.#over.signal);
   }
 }
 
-/** `page` after what there is already. */
+/** Appends a page to those read before. */
 function joined(before: FileInspection | null, page: FileInspection): FileInspection {
   if (before === null) return page;
   return {

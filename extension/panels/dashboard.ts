@@ -1,4 +1,4 @@
-/** The dashboard: all runs of a project in a table, their curves over each other, one run's log. */
+/** The dashboard: all runs of a project in a table, charts of their curves, one run's log. */
 import { basename } from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
@@ -17,9 +17,9 @@ import { openPage, type PageHost } from './panel.ts';
 
 const VIEW = 'trainstash.dashboard';
 const LOG_POLL_MS = 1_000;
-/** Of a log that is longer, its end. */
+/** Size limit of a log: of a longer one the end is shown. */
 const LOG_BYTES = 1 << 20;
-/** Runs of which much is told at once are drawn together. */
+/** Delay by which row updates are batched. */
 const ROWS_MS = 100;
 
 const restoredState = v.object({ root: v.string() });
@@ -44,7 +44,7 @@ export class Dashboards {
       of(store, (dashboard) => dashboard.checkpointChanged(checkpoint.run)),
     );
     connection.onStatus(({ kind }) => {
-      // Also after the daemon was killed: what was missed is asked for.
+      // Asks for what was missed, also after the daemon was killed.
       if (kind === 'ready') for (const dashboard of this.#open.values()) void dashboard.load();
     });
     context.subscriptions.push(
@@ -132,7 +132,7 @@ class Dashboard {
     const startedAt = this.#runs.get(run)?.startedAt ?? Date.now();
     for (const one of series) {
       const columns = columnsOf(one);
-      // A notification does not say when; it comes at once.
+      // A notification has no time, but it arrives at once.
       columns.times.fill((Date.now() - startedAt) / 1000);
       this.#push({ type: 'points', run, name: one.name, ...columns });
     }
@@ -140,7 +140,7 @@ class Dashboard {
 
   checkpointChanged(run: string): void {
     this.#marks(run).catch((error) => {
-      // Asked for again once the daemon is back.
+      // Both are requested again once the daemon is back.
       if (!isError(error, 'notFound') && !isError(error, 'daemonUnavailable')) void report(this.#app, error);
     });
   }
@@ -151,7 +151,7 @@ class Dashboard {
     this.#push({ type: 'checkpoints', run, marks });
   }
 
-  /** All runs, page by page: the first is shown at once. */
+  /** Loads all runs page by page; the first page is shown at once. */
   async load(): Promise<void> {
     if (!this.#ready) return;
     const load = ++this.#loads;
@@ -216,7 +216,7 @@ class Dashboard {
           const columns = columnsOf(series[0] ?? { steps: [], values: [], times: [] });
           this.#push({ type: 'curve', run, name, from, to, ...columns });
         } catch (error) {
-          // A run that was deleted meanwhile; a daemon that is away: when it is back, all is asked for again.
+          // The run was deleted, or the daemon is away and everything is requested again when it is back.
           if (isError(error, 'daemonUnavailable')) return;
           if (!isError(error, 'notFound')) throw error;
         }
@@ -262,7 +262,7 @@ class Dashboard {
     return vscode.commands.executeCommand(`trainstash.${command}`, nodes[0], nodes);
   }
 
-  /** What can be done with a checkpoint that was clicked on the axis. */
+  /** Offers actions for a checkpoint that was clicked on the axis. */
   async #offer(run: string, id: string): Promise<void> {
     const { checkpoints } = await this.#app.connection.request(m.checkpointList, { root: this.#root, run });
     const checkpoint = checkpoints.find((one) => one.id === id);

@@ -1,4 +1,4 @@
-/** The diff page: asks the daemon, and hands over what it says. */
+/** The diff page: asks the daemon, and passes on its answers. */
 import * as v from 'valibot';
 import * as vscode from 'vscode';
 import { inOrderOfPlaces } from '../../protocol/curves.ts';
@@ -31,7 +31,7 @@ export function registerDiffPage(app: App, context: vscode.ExtensionContext): vo
   );
 }
 
-/** `sides`: two or more runs or checkpoints, by their ids. */
+/** Opens the page. `sides`: ids of two or more runs or checkpoints. */
 export function showDiff(app: App, context: vscode.ExtensionContext, root: string, sides: string[]): void {
   const panel = vscode.window.createWebviewPanel(VIEW, 'Diff', vscode.ViewColumn.Active);
   new DiffPage(app, context, panel, root, sides);
@@ -42,7 +42,7 @@ class DiffPage {
   readonly #page: PageHost;
   readonly #closed = new AbortController();
   readonly #state: DiffPageState;
-  /** By metric, what each side has logged: asked for once, whatever the axis. */
+  /** Logged series of each side by metric: requested once, for all axes. */
   #series: Map<string, OwnSeries[]> | null = null;
   #axis: CurveAxis = 'step';
   #asks = 0;
@@ -123,7 +123,7 @@ class DiffPage {
     const ask = ++this.#asks;
     try {
       const diff = await this.#app.connection.request(m.diffShow, { root, sides, axis: this.#axis });
-      // Another axis was chosen meanwhile.
+      // Another axis was chosen in the meantime.
       if (ask !== this.#asks) return;
       this.#state.diff = diff;
       this.#state.problem = null;
@@ -189,7 +189,7 @@ function pointsOf(series: MetricSeries, axis: CurveAxis, stepsPerEpoch: number |
   return { xs: Float64Array.from(places), ys: Float64Array.from(values) };
 }
 
-/** Undefined: that side does not have the file. */
+/** Returns the file's URIs on both sides; undefined: that side does not have the file. */
 function urisOf(
   root: string,
   [before, after]: [string, string],

@@ -1,4 +1,4 @@
-/** A page of ours in an editor's tab: its document, and the line to it. */
+/** Hosts a page in an editor tab: its document, and the channel to it. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -12,14 +12,14 @@ export interface PageHost {
 export interface PageOptions<Said> {
   /** Name of a bundle in `dist/extension/pages`. */
   script: string;
-  /** What the page may say; anything else is dropped. */
+  /** Schema of the page's messages; anything else is dropped. */
   said: v.GenericSchema<Said>;
   take(message: Said): unknown;
-  /** A message that was none, or one whose answer failed. */
+  /** Called for an invalid message, or when handling one failed. */
   failed(error: unknown): void;
 }
 
-/** Strict: nothing from anywhere else, no script but ours. */
+/** Opens a page under a strict policy: nothing from elsewhere, and no script but ours. */
 export function openPage<Said>(
   context: vscode.ExtensionContext,
   panel: vscode.WebviewPanel,

@@ -1,4 +1,4 @@
-/** The jobs of trainstash.json, of every open project: job → its params. */
+/** Tree of the jobs in trainstash.json, of every open project: job → its params. */
 import * as vscode from 'vscode';
 import type { ParamValue } from '../../protocol/domain.ts';
 import { type JobSummary, projectJobs } from '../../protocol/messages.ts';
@@ -67,7 +67,7 @@ export class JobsTree implements vscode.TreeDataProvider<JobNode | ParamNode> {
 
 type ReadJobs = (params: { root: string }) => Promise<{ jobs: JobSummary[] }>;
 
-/** None when trainstash.json has a mistake: running a job tells it. */
+/** Reads the jobs; none if trainstash.json has a mistake, which running a job reports. */
 export async function jobsOf(read: ReadJobs, root: string): Promise<JobNode[]> {
   const { jobs } = await read({ root }).catch(() => ({ jobs: [] }));
   return jobs.map((job) => ({ root, job }));

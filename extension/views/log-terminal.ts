@@ -1,6 +1,6 @@
 /**
- * A run's output in a terminal: what there is, then what comes. What is typed reaches a command, which has a terminal of its
- * own; a TensorFlow.js training reads nothing. Closing it ends nothing.
+ * A terminal with a run's output, from its start and as it comes. Keystrokes reach a command, which has a terminal of its own; a
+ * TensorFlow.js training reads none. Closing the terminal does not end the run.
  */
 import * as vscode from 'vscode';
 import { LogFilter } from '../../client/log-filter.ts';
@@ -10,7 +10,7 @@ import type { Connection } from '../connection.ts';
 import { oneLine, plain } from '../text.ts';
 
 const POLL_MS = 400;
-/** While somebody types, or has just typed. */
+/** Poll interval while somebody types, or has just typed. */
 const TYPING_POLL_MS = 40;
 const TYPING_MS = 5_000;
 const CTRL_C = '\u0003';
@@ -32,7 +32,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
   readonly #connection: Connection;
   readonly #root: string;
   readonly #run: LoggedRun;
-  /** For a run that has ended: who looks at it did not start it here, and what it printed may come from anybody. */
+  /** Filter for a run that has ended: the viewer did not start it here, and its output may come from anybody. */
   readonly #filter: LogFilter | null;
   readonly #write = new vscode.EventEmitter<string>();
   readonly onDidWrite = this.#write.event;
@@ -50,7 +50,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
 
   open(size: vscode.TerminalDimensions | undefined): void {
     if (size) this.setDimensions(size);
-    // Opened by somebody: that may start a daemon. Following alone does not.
+    // A person opened the terminal, so this may start a daemon; following alone does not.
     void this.#connection.connect(true).then(
       () => this.#follow(),
       () => this.#follow(),
@@ -72,10 +72,10 @@ export class LogTerminal implements vscode.Pseudoterminal {
     else this.#type(text);
   }
 
-  /** A habit of the hand must not end hours of training. */
+  /** Asks before it sends Ctrl-C: a reflex must not end hours of training. */
   async #askToInterrupt(): Promise<void> {
     const question = `Send Ctrl-C to ${plain(this.#run.name)}?`;
-    const detail = 'It interrupts the script, which usually ends it. Closing the terminal ends nothing.';
+    const detail = 'This interrupts the script, which usually ends it. Closing the terminal leaves it running.';
     const chosen = await vscode.window.showWarningMessage(question, { modal: true, detail }, 'Send Ctrl-C');
     if (chosen) this.#type(CTRL_C);
   }
@@ -88,7 +88,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
   #send(input: { text: string } | { columns: number; rows: number }): void {
     if (this.#run.kind !== 'command' || this.#ended) return;
     this.#connection.request(runInput, { root: this.#root, run: this.#run.id, ...input }).catch(() => {
-      // It has ended, or the daemon is away: then there is nobody to read it.
+      // The run has ended or the daemon is away: nobody would read the input.
     });
   }
 
@@ -102,7 +102,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
         });
         this.#offset = offset;
         if (this.#closed) return;
-        // A terminal needs the carriage return that a file has not.
+        // A terminal needs a carriage return before each line feed; the log has only the latter.
         if (text) this.#write.fire((this.#filter?.take(text) ?? text).replaceAll(/\r?\n/g, '\r\n'));
         else if (ended) {
           this.#ended = true;
@@ -113,7 +113,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
           await new Promise((resolve) => setTimeout(resolve, pause));
         }
       } catch {
-        // The daemon is away; it goes on from here.
+        // The daemon is away; reading continues from here later.
         await new Promise((resolve) => setTimeout(resolve, POLL_MS * 5));
       }
     }

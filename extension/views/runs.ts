@@ -1,4 +1,4 @@
-/** The tree of runs: (project →) branch → run → checkpoint. Draws the model, asks it for what is expanded. */
+/** Tree of runs: (project →) branch → run → checkpoint. It draws the model, and loads what is expanded. */
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
@@ -9,7 +9,7 @@ import { filterOf } from '../pages/columns.ts';
 import { rowOf } from '../rows.ts';
 import { alarmText, ingredientFacts, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../text.ts';
 
-/** Rows of a live run change this often at most. */
+/** Shortest interval between redraws of a live run's row. */
 const REDRAW_MS = 500;
 
 export type Node =
@@ -24,7 +24,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   readonly #model: Model;
   readonly #changed = new vscode.EventEmitter<Node | undefined>();
   readonly onDidChangeTreeData = this.#changed.event;
-  /** One object a row: VS Code fires changes by identity. */
+  /** One object per row: VS Code identifies changed rows by identity. */
   readonly #nodes = new Map<string, Node>();
   readonly #due = new Set<Node>();
   #drawnAt = 0;
@@ -103,7 +103,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     const { projects } = this.#model;
     if (projects.length > 1) return projects.map(({ project }) => this.#node({ kind: 'project', root: project.root }));
     const only = projects[0];
-    // Without a row the view shows its welcome.
+    // With no rows the view shows its welcome text.
     return only?.branchViews().some(({ runs }) => runs > 0) ? this.#branches(only) : [];
   }
 
@@ -132,7 +132,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     return runs.map(({ id }) => this.#node({ kind: 'run', root, id }));
   }
 
-  /** Drafts are, but for the newest run: that is what somebody looks for who has just started it. */
+  /** Tells whether a run is in the drafts. The newest run never is: a user who has just started it looks for it. */
   #isFolded(node: Node): boolean {
     const run = this.#run(node);
     if (!run?.draft) return false;
@@ -158,7 +158,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     return node;
   }
 
-  /** At once after a rest; what comes soon after that together. */
+  /** Leading-edge throttle: redraws at once, then at most every `REDRAW_MS`. */
   #later(): void {
     const wait = Math.max(0, this.#drawnAt + REDRAW_MS - Date.now());
     this.#timer ??= setTimeout(() => {
@@ -239,7 +239,7 @@ function dressed(item: vscode.TreeItem, look: Look): vscode.TreeItem {
   return item;
 }
 
-/** Names are data: appended as text, never as markup. */
+/** Builds the tooltip. Names are data: appended as text, never as markup. */
 function tooltipOfRun(run: Run | undefined): vscode.MarkdownString {
   const text = new vscode.MarkdownString();
   if (!run) return text;
@@ -262,7 +262,7 @@ function tooltipOfRun(run: Run | undefined): vscode.MarkdownString {
 function tooltipOfCheckpoint(checkpoint: Checkpoint): vscode.MarkdownString {
   const { proof, reasons, metrics, stateDigest } = checkpoint;
   const facts = [
-    `taken because of: ${reasons.join(', ')}`,
+    `taken for: ${reasons.join(', ')}`,
     Object.entries(metrics)
       .map(([name, value]) => `${name} ${exactly(value)}`)
       .join('  '),
@@ -284,7 +284,7 @@ function idOf(node: Node): string {
   return `${kind} ${root} ${node.branch === null ? '' : `:${node.branch}`}`;
 }
 
-/** While no daemon is there the view's message says so; its rows need not. */
+/** Returns no rows while the daemon is away, which the view's message says. */
 function unlessAway(error: unknown): [] {
   if (isError(error, 'daemonUnavailable')) return [];
   throw error;

@@ -1,4 +1,4 @@
-/** Above a Python script: run it, and go on with the newest run of it. */
+/** Code lenses above a Python script: run it, or resume its newest run. */
 import { relative, sep } from 'node:path';
 import * as vscode from 'vscode';
 import type { Run } from '../../protocol/domain.ts';
@@ -22,7 +22,7 @@ export class ScriptLens implements vscode.CodeLensProvider {
     this.#changed.dispose();
   }
 
-  /** Only where runs of it are known: above other files it would be noise. */
+  /** Returns lenses only for scripts with known runs: above other files they would be noise. */
   provideCodeLenses({ uri }: vscode.TextDocument): vscode.CodeLens[] {
     const found = this.#runsOf(uri.fsPath);
     if (!found) return [];
@@ -40,7 +40,7 @@ export class ScriptLens implements vscode.CodeLensProvider {
     return lenses;
   }
 
-  /** The newest first; null: none was started from this file. */
+  /** Returns the runs that were started from this file, the newest first; null: there are none. */
   #runsOf(path: string): { root: string; runs: Run[] } | null {
     for (const { project, runs } of this.#model.projects) {
       const inside = relative(project.root, path).split(sep).join('/');

@@ -1,4 +1,4 @@
-/** What branches left behind, of every open project: stash → files. */
+/** Tree of stashes of every open project: stash → files. */
 import * as vscode from 'vscode';
 import { type StashSummary, stashList, stashShow } from '../../protocol/messages.ts';
 import { age, bytes, counted, stashReason } from '../../protocol/words.ts';
@@ -45,7 +45,7 @@ export class StashesTree implements vscode.TreeDataProvider<StashNode> {
     const { Collapsed, None } = vscode.TreeItemCollapsibleState;
     if (node.kind === 'file') {
       const item = new vscode.TreeItem(oneLine(node.path), None);
-      item.description = `${bytes(node.bytes)}${node.stored ? '' : ' · on the shelf only'}`;
+      item.description = `${bytes(node.bytes)}${node.stored ? '' : ' · not in the store'}`;
       item.iconPath = new vscode.ThemeIcon('file');
       return item;
     }

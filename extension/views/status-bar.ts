@@ -1,4 +1,4 @@
-/** One item of the status bar, drawn at most once a second, hidden when there is nothing to say. */
+/** The item in the status bar: drawn at most once a second, hidden when there is nothing to say. */
 import * as vscode from 'vscode';
 import type { Run } from '../../protocol/domain.ts';
 import { metricsQuery } from '../../protocol/messages.ts';
@@ -17,7 +17,7 @@ export class StatusBar {
   readonly #model: Model;
   readonly #connection: Connection;
   readonly #seen = new Set<string>();
-  /** Failures from before this window are not news. */
+  /** Time from which on failures are news: those from before this window are not. */
   readonly #since = Date.now();
   #shown: StatusText | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -31,12 +31,12 @@ export class StatusBar {
     this.#item.name = 'Trainstash';
   }
 
-  /** What the item speaks of now. */
+  /** Content of the item. */
   get shown(): StatusText | null {
     return this.#shown;
   }
 
-  /** A failure was looked at: it need not be shown any more. */
+  /** Marks a run's failure as seen, so that it is no longer shown. */
   looked(run: string): void {
     this.#seen.add(run);
     this.redraw();
@@ -75,12 +75,12 @@ export class StatusBar {
     this.#item.accessibilityInformation = { label: oneLine(`Trainstash: ${run.name}, ${run.status}`), role: 'button' };
     this.#item.tooltip = this.#tooltip(run, click, waits);
     this.#item.show();
-    // Times in the text run on while nothing else changes.
+    // Times in the text go on while nothing else changes.
     if (level === 'warning' || text.includes('$(verified)')) setTimeout(() => this.redraw(), DRAW_MS).unref();
     if (run.status === 'running') void this.#drawCurve(run);
   }
 
-  /** Nothing runs that we know, and yet a switch waits: another process has a file open. */
+  /** Shows that a switch waits although no known run is live: another process has a file open. */
   #drawWaits(waits: string): void {
     this.#item.text = '$(git-branch) files wait';
     this.#item.backgroundColor = undefined;
@@ -127,5 +127,7 @@ export class StatusBar {
 }
 
 function waitsText(waits: string): string {
-  return oneLine(`The branch was switched; its files stay until these have ended or paused: ${waits}.`);
+  return oneLine(
+    `The branch was switched. The files of the previous one stay until these have ended or paused: ${waits}.`,
+  );
 }

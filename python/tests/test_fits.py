@@ -11,7 +11,8 @@ import pytest
 import trainstash.recorder as recorder_module
 from trainstash import launching
 from trainstash.files import copy_tree, link_tree
-from trainstash.fit import FINISHED, FRESH, RESUMED, Fit, Place
+from trainstash.fit import Fit, Place
+from trainstash.fit_record import FINISHED, FRESH, RESUMED
 from trainstash.ingredients import KINDS, Ingredients
 from trainstash.recorder import Recorder, recorder_of
 from trainstash.wishes import Wishes
@@ -191,6 +192,14 @@ def test_a_kind_that_the_adapter_did_not_look_for_makes_a_checkpoint_partial(tmp
     found.kept("weights", "the model")
     fit.save_files(Place(1, 0, 1), fit.due(1), found, lambda folder: _write(folder, 1, 1))
     assert process.facts()[0]["grade"] == "weights only"
+
+
+def test_files_that_hold_more_than_the_state_come_with_a_sum_of_the_state_alone(tmp_path, monkeypatch):
+    process = Process(tmp_path / "one", monkeypatch)
+    fit = recorder_of("test").next_fit()
+    fit.begin(0, 0, None, None)
+    fit.save_files(Place(1, 0, 1), fit.due(1), everything(), lambda folder: _write(folder, 1, 1), lambda folder: "ab" * 32)
+    assert process.facts()[0]["sum"] == "ab" * 32
 
 
 def test_what_write_raises_costs_the_checkpoint_and_not_the_training(tmp_path, monkeypatch):

@@ -95,6 +95,35 @@ def test_loops_by_steps(launcher: Launcher, tmp_path: Path, how: str, kill: int)
     expect_exact(launcher, tmp_path, "own_loop", kill, HOW=how)
 
 
+@pytest.mark.parametrize("kill", [5, 9, 10, 11, 15, 20])
+@pytest.mark.parametrize("how", ["phases", "same loader", "function"])
+def test_loops_without_epochs_one_after_the_other(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
+    expect_exact(launcher, tmp_path, "phases", kill, HOW=how)
+
+
+def test_due_where_one_loop_ends_and_another_begins(launcher: Launcher, tmp_path: Path) -> None:
+    expect_exact(launcher, tmp_path, "phases", 11, each_steps(10), HOW="phases", CHECKPOINT=0)
+
+
+@pytest.mark.parametrize("kill", [5, 8, 12, 14, 16, 20, 30])
+def test_loops_without_epochs_that_alternate(launcher: Launcher, tmp_path: Path, kill: int) -> None:
+    expect_exact(launcher, tmp_path, "phases", kill, HOW="alternating")
+
+
+@pytest.mark.parametrize("how", ["drawn", "phases", "once"])
+def test_a_training_without_epochs_that_was_at_its_end_is_not_done_again(launcher: Launcher, tmp_path: Path, how: str) -> None:
+    training = Training(launcher, tmp_path, "phases", HOW=how)
+    whole = training.launch()
+    killed = training.launch(DIE="behind")
+    assert killed.was_killed
+    for ended in (killed, whole):
+        assert ended.newest().missing == ""
+        again = training.launch(resume=ended.newest())
+        assert again.code == 0
+        assert again.log() == {}
+        assert differences(whole, again) == []
+
+
 def test_a_batch_that_is_drawn_before_the_step_is_named(launcher: Launcher, tmp_path: Path) -> None:
     resumed = expect_partial(launcher, tmp_path, "own_loop", 5, "`x` starts again on a resume (own_loop.py:", HOW="prefetched")
     assert "the resume from step 5 went without `x`" in resumed.newest().missing
@@ -113,6 +142,14 @@ def test_a_loader_whose_state_dict_fails_never_ends_a_training(launcher: Launche
 def test_gradients_left_over_at_an_epochs_end_are_kept(launcher: Launcher, tmp_path: Path) -> None:
     killed = expect_exact(launcher, tmp_path, "accumulation", 5, EACH_EPOCH, HOW="left over")
     assert any(key.startswith(".trainstash.gradients") for key in killed.newest().state())
+
+
+def test_gradients_that_their_own_optimizer_has_used_are_not_left_over(launcher: Launcher, tmp_path: Path) -> None:
+    killed = expect_exact(launcher, tmp_path, "accumulation", 7, EACH_EPOCH, HOW="critic")
+    # Three epochs of ten batches: the model's are left over at the end of the first and the third.
+    kept = {key for one in killed.checkpoints() for key in one.state() if key.startswith(".trainstash.gradients")}
+    assert any(".model." in key for key in kept)
+    assert not any(".critic." in key for key in kept)
 
 
 @pytest.mark.parametrize("how", ["interrupted", "error"])

@@ -112,14 +112,15 @@ def keras(
     keep: Optional[Union[int, Mapping[str, Any]]] = None,
     **tracked: Any,
 ) -> Any:
-    """Makes a callback for ``model.fit(callbacks=[trainstash.keras()])``: exact at epoch ends, partial inside an epoch.
+    """Makes a callback for ``model.fit(callbacks=[trainstash.keras()])``, as often as the script calls ``fit``.
 
     Args:
         every: How often checkpoints are taken, as ``init`` takes it.
         keep: How many are kept, as ``init`` takes it.
-        tracked: More objects, by name.
+        tracked: Nothing: it finds model, optimizer, data and callbacks in ``fit``.
 
     Raises:
+        TypeError: Objects were given.
         ValueError: ``every`` or ``keep`` is none of the above.
     """
     from .adapters import keras_callback

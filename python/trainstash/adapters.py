@@ -33,7 +33,7 @@ def attach(trainer: Any, wishes: Wishes) -> Any:
 def keras_callback(wishes: Wishes, tracked: Mapping[str, Any]) -> Any:
     """Makes a callback for ``fit`` of Keras. Raises ValueError for wishes that make no sense."""
     wishes.check()
-    from .keras import make_callback
+    from .keras_callback import make_callback
 
     return make_callback(wishes, tracked)
 

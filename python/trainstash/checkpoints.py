@@ -119,16 +119,27 @@ class Checkpoints:
         self._writer = threading.Thread(target=self._write, args=(lacks, fill), name="trainstash-writer")
         self._writer.start()
 
-    def hand_over(self, facts: Mapping[str, Any], fill: Beside, patience: float = 0.0) -> None:
+    def hand_over(
+        self, facts: Mapping[str, Any], fill: Beside, patience: float = 0.0, sum_of: Optional[Callable[[str], str]] = None
+    ) -> None:
         """Takes a checkpoint of files that a framework has written, while the training waits.
 
         Args:
             facts: As ``save`` takes them.
             fill: Puts the files into the folder that it is given, and lists them.
             patience: As ``save`` takes it.
+            sum_of: A sum over that folder, for files that also hold what is no state.
         """
         self.join()
-        self._write_patiently(self._begin(facts), fill, patience)
+        lacks = self._begin(facts)
+
+        def filled(folder: str) -> List[Dict[str, Any]]:
+            files = fill(folder)
+            if sum_of is not None:
+                lacks.facts["sum"] = sum_of(folder)
+            return files
+
+        self._write_patiently(lacks, filled, patience)
 
     def _begin(self, facts: Mapping[str, Any]) -> _Lacks:
         self._taken += 1

@@ -157,12 +157,12 @@ class Batches:
             place.skip = place.skip_samples = 0
             run.left(self)
 
-    def state(self, active: bool, given_again: bool = False) -> Dict[str, Any]:
+    def state(self, active: bool, given_again: int = 0) -> Dict[str, Any]:
         """What a checkpoint holds of it.
 
         Args:
             active: The loop stands inside of a pass, or the pass is over and the epoch's is not.
-            given_again: The newest batch is not used up: a resume gives it once more.
+            given_again: So many of the newest batches are not used up: a resume gives them once more.
         """
         place = self.place
         state: Dict[str, Any] = {"turn": place.turn, "batch": place.batch - given_again, "shape": self.shape()}
@@ -274,7 +274,8 @@ class Batches:
             sampler = getattr(loader, "sampler", None)
         found += [one for one in generators_in(sampler) if not any(one is known for known in found)]
         if alone:
-            found += [one for one in own_generators(loader.dataset) if not any(one is known for known in found)]
+            for part in (loader.dataset, loader.collate_fn):
+                found += [one for one in own_generators(part) if not any(one is known for known in found)]
         return found
 
     def _differs(self, then: Dict[str, Any]) -> Optional[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # How long a training waits at its end for a disk that has no room for its last state.
 _PATIENCE = 600.0
 _PATIENCE_OF_SEVERAL = 60.0
-_NOT_KEPT = "trained to the end, but its last state could not be written: resuming does again what came after the newest checkpoint"
+_NOT_KEPT = "trained to the end, but its last state could not be written: a resume repeats the steps after the newest checkpoint"
 
 
 class Ending:

@@ -25,10 +25,10 @@ from .randomness import Randomness
 from .resharding import fit
 from .saving import Saver
 from .scopes import is_loop_head, source_of
-from .script import caller, site_of, was_left_in_order
+from .script import NOWHERE, caller, site_of, was_left_in_order
 from .session import Session, say
 from .state import State, States
-from .surroundings import Surroundings
+from .surroundings import Surroundings, way_to
 from .tracked import Tracked
 from .watch import Watch
 
@@ -253,10 +253,13 @@ class Engine:
     # ---- what loaders tell ----
 
     def entered(self, loader: Batches) -> None:
+        way = NOWHERE
         if not self.position.inside and not self.position.open:
+            way = way_to(caller())
+            self.position.comes_to(way)
             self.boundary.before_round()
         was_replaying = self.position.is_replaying
-        problem = self.position.entered(loader)
+        problem = self.position.entered(loader, way)
         if problem is not None:
             self.lose("data", f"the data of {loader.where}", problem)
         if not was_replaying:
@@ -280,6 +283,9 @@ class Engine:
         if not in_order:
             self.ending.break_off()
         self.position.left(loader, in_order)
+        if self._put_back is not None and not self.position.is_replaying:
+            # The checkpoint's place is behind a loader that was read to its end, and perhaps right before another.
+            self._set(self._put_back, begins_epoch=False)
         if self.boundary.is_due and self.position.standing() == TAIL and not self.group.several:
             self.boundary.between_steps()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 # `FICLONE` of Linux: the copy shares its blocks until one of the two is written to.
 _CLONE = 0x40049409
@@ -27,12 +27,23 @@ def copy_tree(source: str, target: str) -> None:
             copy_file(os.path.join(folder, name), os.path.join(inside, name))
 
 
-def link_tree(source: str, target: str) -> None:
-    """Links a folder of files that nobody writes into again: those that this package has written. Copies where links cannot be had."""
-    for folder, _, names in os.walk(source):
+def link_tree(source: str, target: str, left_out: Sequence[str] = ()) -> None:
+    """Links a folder of files that nobody writes into again: those that this package has written. Copies where links cannot be had.
+
+    Args:
+        source: The folder.
+        target: The folder that is to be like it.
+        left_out: Names of files and folders in ``source`` itself that are left out.
+    """
+    for folder, folders, names in os.walk(source):
+        if folder == source:
+            folders[:] = [name for name in folders if name not in left_out]
+            names = [name for name in names if name not in left_out]
         inside = os.path.join(target, os.path.relpath(folder, source))
         os.makedirs(inside, exist_ok=True)
         for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.join(inside, name))  # Of an earlier try.
             try:
                 os.link(os.path.join(folder, name), os.path.join(inside, name))
             except OSError:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from .checkpoints import Owner
 from .files import link_tree, listed
+from .fit_record import FINISHED as FINISHED
+from .fit_record import FIT_FILE, FITS_FOLDER, Finished, Record, fate_of
+from .fit_record import FRESH as FRESH
+from .fit_record import RESUMED as RESUMED
 from .ingredients import Ingredients
 from .numbers import as_number, is_better, plain_metrics
-from .session import STATE_FILE, write_json
+from .session import CHECKPOINT_FILE, STATE_FILE, say
 
 if TYPE_CHECKING:
     from .recorder import Recorder
-
-#: What becomes of a fit in this launch: trained from its beginning, gone on with, or loaded as it was at its end.
-FRESH, RESUMED, FINISHED = "fresh", "resumed", "finished"
-#: In a checkpoint's folder: which fit it is of. Absent: the first one, with nothing before it.
-FIT_FILE = "fits.json"
-#: In a checkpoint's folder: the last states of the fits before, each in a folder named by its number.
-FITS_FOLDER = "fits"
 
 _POLL_SECONDS = 0.1
 # How long a training waits at its end for a disk that has no room for its last state.
@@ -48,44 +44,14 @@ class Due(NamedTuple):
         return self.saves
 
 
-class Finished(NamedTuple):
-    """A fit that has come to its end. ``why``: what keeps its last state from being there; None: it is."""
-
-    number: int
-    why: Optional[str]
-
-
-class Record(NamedTuple):
-    """What a checkpoint says of the fits: its own one, the run's steps and epochs before that, and those that were finished."""
-
-    number: int
-    steps_before: int
-    epochs_before: int
-    #: Epochs of the run that are done.
-    epoch: int
-    ended: bool
-    finished: List[Finished]
-
-
-def read_record(folder: Optional[str]) -> Record:
-    """Reads a checkpoint's ``fits.json``."""
-    if folder is not None and os.path.exists(os.path.join(folder, FIT_FILE)):
-        with open(os.path.join(folder, FIT_FILE), encoding="utf-8") as file:
-            known = json.load(file)
-        finished = [Finished(int(one["fit"]), one["why"]) for one in known["finished"]]
-        number, steps, epochs, epoch = (int(known[name]) for name in ("fit", "stepsBefore", "epochsBefore", "epoch"))
-        return Record(number, steps, epochs, epoch, bool(known["ended"]), finished)
-    return Record(1, 0, 0, 0, False, [])
-
-
 class Fit:
     """Made by ``Recorder.next_fit``. On other ranks than 0 it decides and writes nothing, and takes part in what is shared."""
 
     def __init__(self, recorder: Recorder, number: int) -> None:
         self._recorder = recorder
         self.number = number
-        self.fate, self.folder = _fate(recorder, number)
         record = recorder.record
+        self.fate, self.folder = fate_of(number, record, recorder.resume)
         #: The checkpoint is of this fit's end.
         self.ended = self.fate == RESUMED and record.ended
         #: A fit that was finished before, of which no state is there: it is trained again, and nothing of it is recorded.
@@ -99,6 +65,7 @@ class Fit:
         self._request: Optional[Dict[str, Any]] = None
         self._best: Optional[float] = None
         self._best_is_due = False
+        self._told: List[str] = []
 
     @property
     def records(self) -> bool:
@@ -137,8 +104,19 @@ class Fit:
             self._steps_before, self._epochs_before = recorder.step - step, recorder.epoch - epoch
         recorder.step, recorder.epoch = self._steps_before + step, self._epochs_before + epoch
         recorder.group.start_at(recorder.step)
+        self.plan(total, per_epoch)
+
+    def plan(self, total: Optional[int], per_epoch: Optional[int]) -> None:
+        """Tells how long the fit will be, once that is known better than at ``begin``."""
         if self.records:
-            recorder.say_plan(None if total is None else self._steps_before + total, per_epoch)
+            self._recorder.say_plan(None if total is None else self._steps_before + total, per_epoch)
+
+    def tell(self, code: str, text: str) -> None:
+        """Tells something that lowers no grade, once."""
+        session = self._recorder.session
+        if self.records and session is not None and code not in self._told:
+            self._told.append(code)
+            session.notice(code, "warning", text, self._recorder.step)
 
     def log(self, step: int, epoch: int, metrics: Mapping[str, Any], validated: bool = False) -> None:
         """Records metrics at the step that they belong to.
@@ -203,14 +181,12 @@ class Fit:
 
         def fill(folder: str) -> List[Dict[str, Any]]:
             write(folder)
-            if sum_of is not None:
-                facts["sum"] = sum_of(folder)
             return beside(folder)
 
         began = time.perf_counter()
         checkpoints = self._recorder.checkpoints
         assert checkpoints is not None
-        checkpoints.hand_over(facts, fill, _PATIENCE if self._has_ended else 0.0)
+        checkpoints.hand_over(facts, fill, _PATIENCE if self._has_ended else 0.0, sum_of)
         self._saved(time.perf_counter() - began)
 
     def save_state(
@@ -276,15 +252,28 @@ class Fit:
         self._has_ended = True
         return Due(self.fate != FINISHED and not self.is_repeat, self._has_reached(recorder.epoch), ["end"])
 
+    def stays_finished(self) -> None:
+        """Notes that a fit that had come to its end (``ended``) was loaded and not trained on: later checkpoints carry it along."""
+        if self.records and self.folder is not None:
+            self._keep_end(self.folder)
+
     def leave(self, step: int) -> None:
-        """Ends the process after a pause or a stop that was asked for, or a replay.
+        """Ends the process after a pause or a stop that was asked for, or a replay. All ranks come here. When the checkpoint of a
+        pause could not be kept, the training goes on: to leave would lose work.
 
         Raises:
-            SystemExit: Always. In a notebook KeyboardInterrupt.
+            SystemExit: Nearly always. In a notebook KeyboardInterrupt.
         """
         recorder = self._recorder
         recorder.step = self._steps_before + step
         request, self._request = self._request, None
+        failed = recorder.checkpoints is not None and recorder.checkpoints.failed
+        if recorder.group.share(failed and not self.is_replay and not (request and request.get("stop"))):
+            recorder.watch.pause = None
+            if request is not None and recorder.session is not None:
+                recorder.session.answer(request, recorder.step)
+                say("the pause was not carried out, since its checkpoint could not be kept; the training goes on")
+            return
         if request is not None and recorder.session is not None:
             recorder.session.answer(request, recorder.step)
         if self.is_replay:
@@ -365,16 +354,8 @@ class Fit:
             if ended:
                 self._keep_end(folder)
             if earlier or self.number > 1 or ended:
-                record = {
-                    "format": 1,
-                    "fit": self.number,
-                    "stepsBefore": self._steps_before,
-                    "epochsBefore": self._epochs_before,
-                    "epoch": self._epochs_before + place.epoch,
-                    "ended": ended,
-                    "finished": [{"fit": one.number, "why": one.why} for one in earlier],
-                }
-                write_json(os.path.join(folder, FIT_FILE), record)
+                epoch = self._epochs_before + place.epoch
+                Record(self.number, self._steps_before, self._epochs_before, epoch, ended, earlier).write(folder)
             for one in earlier:
                 source = os.path.join(session.file(FITS_FOLDER), str(one.number))
                 if os.path.isdir(source):
@@ -388,7 +369,7 @@ class Fit:
         assert recorder.session is not None
         why: Optional[str] = None
         try:
-            link_tree(folder, os.path.join(recorder.session.file(FITS_FOLDER), str(self.number)))
+            link_tree(folder, os.path.join(recorder.session.file(FITS_FOLDER), str(self.number)), (FIT_FILE, FITS_FOLDER, CHECKPOINT_FILE))
         except OSError as error:
             why = f"it could not be kept ({error})"
         recorder.finished = [*(one for one in recorder.finished if one.number != self.number), Finished(self.number, why)]
@@ -404,12 +385,3 @@ class Fit:
 
 
 _NONE = Due(False, False, [])
-
-
-def _fate(recorder: Recorder, number: int) -> Any:
-    if recorder.resume is None or number > recorder.record.number:
-        return FRESH, None
-    if number == recorder.record.number:
-        return RESUMED, recorder.resume
-    folder = recorder.finished_folder(number)
-    return (FRESH, None) if folder is None else (FINISHED, folder)

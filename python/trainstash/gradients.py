@@ -28,15 +28,8 @@ class Gradients:
 
     def mark(self) -> Mark:
         """What tells later whether something was computed since."""
-        found: Mark = []
-        for key, value in self._objects.items():
-            if is_optimizer(value):
-                found.append(_mark_of(self._parameter(key, value), value))
-        if not found:
-            for key, value in self._objects.items():
-                if is_model(value):
-                    found.append(_mark_of(self._parameter(key, value), None))
-        return found
+        watched = self._owners()
+        return [_mark_of(self._parameter(key, watched[key]), watched[key] if is_optimizer(watched[key]) else None) for key in watched]
 
     def stepped(self) -> None:
         """``run.step`` was called: normally right after the optimizer's step."""
@@ -48,13 +41,18 @@ class Gradients:
 
     def are_left_over(self) -> bool:
         """Whether the next step will add to the gradients that are there now."""
-        now = self.mark()
-        if all(gradient is None for gradient, *_ in now):
-            return False
-        if not _same(now, self._at_step) or not self._did_step:
-            return True
-        # A step has used them: they are dead, unless the script never clears them.
-        return not (self.are_given_up or self.script_clears)
+        return bool(self._left_over())
+
+    def _left_over(self) -> List[Any]:
+        """The optimizers, or without any the models, whose gradients those are."""
+        now, owners = self.mark(), list(self._owners().values())
+        if len(now) != len(self._at_step) or not self._did_step:
+            used = [False] * len(now)
+        else:
+            used = list(map(_is_same, now, self._at_step))
+        # A step has used the others: they are dead, unless the script never clears them.
+        dead = self.are_given_up or self.script_clears
+        return [owner for owner, one, is_used in zip(owners, now, used) if one[0] is not None and not (is_used and dead)]
 
     def were_touched_since(self, mark: Mark) -> bool:
         return not _same(self.mark(), mark)
@@ -63,8 +61,12 @@ class Gradients:
         return not _same(self.mark(), self._at_step)
 
     def live(self) -> Dict[str, Any]:
-        """All of them, by the names of their parameters."""
-        return {name: parameter.grad for name, parameter in self._parameters().items() if parameter.grad is not None}
+        """Those, by the names of their parameters. Of several optimizers one may have used its own already."""
+        left = self._left_over()
+        used = [owner for owner in self._owners().values() if left and is_optimizer(owner) and not any(owner is one for one in left)]
+        dead = {id(parameter) for owner in used for group in owner.param_groups for parameter in group["params"]}
+        all_of_them = self._parameters().items()
+        return {name: one.grad for name, one in all_of_them if one.grad is not None and id(one) not in dead}
 
     def put_back(self, saved: Mapping[str, Any]) -> List[str]:
         """Returns names of parameters that are not there any more."""
@@ -73,6 +75,11 @@ class Gradients:
             gradient = saved.get(name)
             parameter.grad = gradient.to(parameter.device, copy=True) if gradient is not None else None
         return [name for name in saved if name not in parameters]
+
+    def _owners(self) -> Dict[str, Any]:
+        """The optimizers by their names; without any, the models."""
+        found = {key: value for key, value in self._objects.items() if is_optimizer(value)}
+        return found or {key: value for key, value in self._objects.items() if is_model(value)}
 
     def _parameters(self) -> Dict[str, Any]:
         found: Dict[str, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from . import rng
 from .order import Place, Seeded, SeededBatches, samplers_in
@@ -29,9 +29,29 @@ _MOST_LOOKED_AT = 200
 class SeededDataset:
     """The user's data set; it seeds the generators when a batch begins. Everything else is the user's own."""
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, protects: bool = False) -> None:
         self.trainstash_dataset = dataset
         self.trainstash_generators: Optional[List[Any]] = None
+        #: The seed of the batch that is being made; None: its index came without one.
+        self.trainstash_seed: Optional[int] = None
+        # Whether the random numbers of the loop are put back when a batch is made, which else its reader does.
+        self.trainstash_protects = protects
+        self.trainstash_outside: Optional[Tuple[List[Any], List[Tuple[Any, Any]]]] = None
+
+    def seed(self, generators: List[Any], seed: int) -> None:
+        """Seeds generators for the batch that is being made."""
+        if self.trainstash_outside is not None:
+            self.trainstash_outside[1].extend((generator, rng.state_of(generator)) for generator in generators)
+        for i, generator in enumerate(generators):
+            rng.seed_generator(generator, rng.mix(seed, i))
+
+    def put_back(self) -> None:
+        """Ends the making of a batch: the loop draws on from where it was."""
+        outside, self.trainstash_outside, self.trainstash_seed = self.trainstash_outside, None, None
+        if outside is not None:
+            rng.set_cpu_state(outside[0])
+            for generator, state in reversed(outside[1]):
+                rng.set_state_of(generator, state)
 
     def __len__(self) -> int:
         return len(self.trainstash_dataset)
@@ -49,12 +69,55 @@ class SeededDataset:
         return getattr(self.trainstash_dataset, name)
 
     def _seed(self, seed: int) -> None:
+        if self.trainstash_protects and self.trainstash_outside is None:
+            self.trainstash_outside = (rng.cpu_state(), [])
+        self.trainstash_seed = seed
         rng.seed_all(seed)
         if self.trainstash_generators is None:
             # In a worker: its copies of them.
             self.trainstash_generators = own_generators(self.trainstash_dataset)
-        for i, generator in enumerate(self.trainstash_generators):
-            rng.seed_generator(generator, rng.mix(seed, i))
+        self.seed(self.trainstash_generators, seed)
+
+
+class SeededCollate:
+    """The user's collator; generators of its own are seeded with the batch, like those of the data set."""
+
+    def __init__(self, dataset: SeededDataset, collate: Any) -> None:
+        self.trainstash_dataset = dataset
+        self.trainstash_collate = collate
+        self.trainstash_generators: Optional[List[Any]] = None
+
+    def __call__(self, items: Any) -> Any:
+        seed = self.trainstash_dataset.trainstash_seed
+        if seed is not None:
+            self._seed(seed)
+        try:
+            return self.trainstash_collate(items)
+        finally:
+            self.trainstash_dataset.put_back()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(("trainstash_", "__")):
+            raise AttributeError(name)
+        return getattr(self.trainstash_collate, name)
+
+    def _seed(self, seed: int) -> None:
+        if self.trainstash_generators is None:
+            _make_generators(self.trainstash_collate)
+            self.trainstash_generators = own_generators(self.trainstash_collate)
+        self.trainstash_dataset.seed(self.trainstash_generators, rng.mix(seed, "collate"))
+
+
+def _make_generators(collate: Any, depth: int = 2) -> None:
+    """Makes the generators that collators of Transformers with a seed would make with their first batch, and seed by that."""
+    if getattr(collate, "seed", None) and getattr(collate, "generator", _ABSENT) is None and hasattr(collate, "create_rng"):
+        collate.create_rng()
+    for part in _parts(collate) if depth > 0 and not hasattr(collate, "__code__") else []:
+        if hasattr(part, "__dict__") and not isinstance(part, (type, ModuleType)):
+            _make_generators(part, depth - 1)
+
+
+_ABSENT = object()
 
 
 class SeededBulkDataset(SeededDataset):
@@ -67,10 +130,14 @@ class SeededBulkDataset(SeededDataset):
         return self.trainstash_dataset.__getitems__(keys)
 
 
-def rebuild(loader: Any, place: Place) -> Any:
-    """A loader like the user's over seeded batches; None for one whose order cannot be known."""
+def rebuild(loader: Any, place: Place, protects: bool = False) -> Any:
+    """A loader like the user's over seeded batches; None for one whose order cannot be known.
+
+    Args:
+        protects: The loader itself puts back the random numbers that making a batch draws.
+    """
     if _is_prepared(loader):
-        return _rebuild_prepared(loader, place)
+        return _rebuild_prepared(loader, place, protects)
     torch_data = sys.modules.get("torch.utils.data")
     if torch_data is None or not isinstance(loader, torch_data.DataLoader):
         return None
@@ -79,7 +146,7 @@ def rebuild(loader: Any, place: Place) -> Any:
     # A loader with a state of its own is read by index like any other, unless its parts have states, too.
     if hasattr(loader, "load_state_dict") and any(map(_has_state, [loader.dataset, *samplers_in(loader.sampler if loader.batch_sampler is None else loader.batch_sampler)])):
         return None
-    return _made_anew(torch_data, loader, place)
+    return _made_anew(torch_data, loader, place, protects)
 
 
 def data_workers(loader: Any) -> int:
@@ -168,7 +235,7 @@ def _has_state(value: Any) -> bool:
     return value is not None and hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
 
 
-def _made_anew(torch_data: Any, loader: Any, place: Place) -> Any:
+def _made_anew(torch_data: Any, loader: Any, place: Place, protects: bool) -> Any:
     arguments: Dict[str, Any] = {name: getattr(loader, name) for name in _ARGUMENTS if hasattr(loader, name)}
     if arguments.get("pin_memory_device") == "":
         del arguments["pin_memory_device"]
@@ -176,7 +243,9 @@ def _made_anew(torch_data: Any, loader: Any, place: Place) -> Any:
         arguments["prefetch_factor"] = loader.prefetch_factor
         arguments["persistent_workers"] = loader.persistent_workers
     bulk = hasattr(loader.dataset, "__getitems__")
-    dataset: Any = (SeededBulkDataset if bulk else SeededDataset)(loader.dataset)
+    dataset: Any = (SeededBulkDataset if bulk else SeededDataset)(loader.dataset, protects)
+    if loader.collate_fn is not None:
+        arguments["collate_fn"] = SeededCollate(dataset, loader.collate_fn)
     if loader.batch_sampler is not None:
         arguments["batch_sampler"] = SeededBatches(place, loader.batch_sampler, batched=True)
     else:
@@ -190,9 +259,9 @@ def _is_prepared(loader: Any) -> bool:
     return hasattr(type(loader), "adjust_state_dict_for_prefetch") and "base_dataloader" in getattr(loader, "__dict__", {})
 
 
-def _rebuild_prepared(loader: Any, place: Place) -> Optional[Any]:
+def _rebuild_prepared(loader: Any, place: Place, protects: bool) -> Optional[Any]:
     """The same wrapper around a loader that is made anew: it goes on moving batches and telling Accelerate of their end."""
-    inner = rebuild(loader.base_dataloader, place)
+    inner = rebuild(loader.base_dataloader, place, protects)
     if inner is None or type(loader).__name__ != "DataLoaderShard":
         return None
     twin = object.__new__(type(loader))

@@ -9,20 +9,33 @@ containers have.
 from __future__ import annotations
 
 import ast
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 from .flow import Flow, Key, key_of, prefixes, reads_in, targets_of
+from .syntax import (
+    LOOPS,
+    Loop,
+    asks,
+    beside,
+    blocks,
+    bound_by,
+    end_of,
+    has_steps,
+    is_bar,
+    is_call_of,
+    is_clock,
+    is_init,
+    is_package,
+    is_shown,
+    modulus,
+    value_of,
+    walk_own,
+)
 
-Loop = Union[ast.For, ast.AsyncFor, ast.While]
-_LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Module, ast.ClassDef)
 _LOADERS = ("batches", "forever")
 # Methods that tell that an object is the run.
 _OF_RUN = ("epochs", "batches", "forever", "checkpoint")
-_CLOCKS = {"time", "perf_counter", "monotonic", "process_time", "now", "perf_counter_ns", "time_ns", "monotonic_ns"}
-# Calls that show something and compute nothing.
-_SHOW = {"print", "info", "debug", "warning", "error", "log", "write", "set_postfix", "set_postfix_str", "set_description"}
-_BARS = ("tqdm", "trange", "track", "progress")
 
 
 class Found(NamedTuple):
@@ -47,7 +60,7 @@ class Names:
             if isinstance(node, ast.Call):
                 self._call(node)
             elif isinstance(node, ast.Assign):
-                if _is_init(node.value):
+                if is_init(node.value):
                     self.run.update(key for target in node.targets for key in targets_of(target))
                 elif isinstance(node.value, ast.Call):
                     states.append((node.value, [key for target in node.targets for key in targets_of(target)]))
@@ -58,16 +71,16 @@ class Names:
         #: The run itself, and what ``run.state`` gave.
         self.own = set(self.run)
         for value, keys in states:
-            if _is_call(value, ("state",), self.run):
+            if is_call_of(value, ("state",), self.run):
                 self.own.update(keys)
 
     def _call(self, node: ast.Call) -> None:
         function = node.func
         if isinstance(function, ast.Attribute):
             key = key_of(function.value)
-            if key and function.attr in _OF_RUN and not _is_package(key):
+            if key and function.attr in _OF_RUN and not is_package(key):
                 self.run.add(key)
-        if _is_init(node) or (isinstance(function, ast.Attribute) and function.attr == "track"):
+        if is_init(node) or (isinstance(function, ast.Attribute) and function.attr == "track"):
             self.tracked.update(key for word in node.keywords for key in [key_of(word.value)] if key and word.arg != "params")
 
 
@@ -77,26 +90,26 @@ class Scope:
     def __init__(self, node: ast.AST, names: Names) -> None:
         self.node = node
         self.names = names
-        self.nodes = list(_walk_own(node))
+        self.nodes = list(walk_own(node))
         self.parents: Dict[ast.AST, ast.AST] = {child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)}
-        self.loops = sorted((one for one in self.nodes if isinstance(one, _LOOPS)), key=lambda one: (one.lineno, -_end(one)))
+        self.loops = sorted((one for one in self.nodes if isinstance(one, LOOPS)), key=lambda one: (one.lineno, -end_of(one)))
         arguments = getattr(node, "args", None)
         self.parameters = {inside.arg for inside in ast.walk(arguments) if isinstance(inside, ast.arg)} if arguments else set()
         self._statements = [one for one in self.nodes if isinstance(one, ast.stmt)]
         self._bindings: Dict[Key, List[ast.stmt]] = {}
         for statement in sorted(self._statements, key=lambda one: one.lineno):
-            for key in _bound_by(statement):
+            for key in bound_by(statement):
                 self._bindings.setdefault(key, []).append(statement)
 
     def loops_around(self, line: int) -> List[Loop]:
         """The loops that a line stands in, the outermost first. The line of a ``for`` itself counts as inside."""
-        return [loop for loop in self.loops if loop.lineno <= line <= _end(loop)]
+        return [loop for loop in self.loops if loop.lineno <= line <= end_of(loop)]
 
     def is_over_epochs(self, loop: Loop) -> bool:
-        return _asks(loop, ("epochs",), self.names.run)
+        return asks(loop, ("epochs",), self.names.run)
 
     def is_over_batches(self, loop: Loop) -> bool:
-        return _asks(loop, _LOADERS, self.names.run) or self._iterates_wrapped(loop)
+        return asks(loop, _LOADERS, self.names.run) or self._iterates_wrapped(loop)
 
     def starts_again(self, loop: Loop) -> List[Found]:
         """What is lost when the loop is entered anew in the middle of its rounds."""
@@ -120,7 +133,7 @@ class Scope:
         found: List[ast.stmt] = []
         while node is not None and node is not until and node is not self.node:
             parent = self.parents.get(node)
-            for block in _blocks(parent):
+            for block in blocks(parent):
                 if node in block:
                     found += block[block.index(node) + 1 :]
             node = parent
@@ -134,7 +147,7 @@ class Scope:
     def bound_in(self, line: int) -> List[Key]:
         """What the statement of a line binds."""
         statement = self._statement_at(line)
-        return _bound_by(statement) if statement is not None else []
+        return bound_by(statement) if statement is not None else []
 
     def begins_as(self, key: Key, line: int) -> Optional[ast.expr]:
         """The expression that a variable is set to in a line; None for a part of a tuple and the like."""
@@ -168,8 +181,8 @@ class Scope:
         bindings = self._bindings.get(key, [])
         if any(self._mentions_run(statement) for statement in bindings if statement.lineno < loop.lineno):
             return True
-        values = [value for value in map(_value_of, bindings) if value is not None]
-        return bool(values) and (all(map(_is_clock, values)) or any(map(_is_bar, values)))
+        values = [value for value in map(value_of, bindings) if value is not None]
+        return bool(values) and (all(map(is_clock, values)) or any(map(is_bar, values)))
 
     def _begins_with_run(self, key: Key) -> bool:
         return any(self._mentions_run(statement) for statement in self._bindings.get(key, []))
@@ -195,10 +208,10 @@ class Scope:
             names = targets_of(loop.target)
             return [Found(names[0] if names and names[0] != "_" else "the loop", loop.lineno)]
         found = []
-        for name, is_index in _beside(iterated, loop.target, lambda node: self._is_wrapped(node)):
+        for name, is_index in beside(iterated, loop.target, lambda node: self._is_wrapped(node)):
             reads = [node for node in ast.walk(ast.Module(loop.body, [])) if isinstance(node, ast.Name) and node.id == name]
             reads = [node for node in reads if isinstance(node.ctx, ast.Load) and not self._is_shown(node, loop)]
-            moduli = [_modulus(node, self.parents) for node in reads] if is_index else [None] * len(reads)
+            moduli = [modulus(node, self.parents) for node in reads] if is_index else [None] * len(reads)
             if not reads and name not in after.exposed:
                 continue
             unless = tuple(sorted({text for text in moduli if text})) if None not in moduli and name not in after.exposed else ()
@@ -213,13 +226,13 @@ class Scope:
 
     def _is_wrapped(self, node: ast.AST) -> bool:
         """``run.batches(…)``, or a name that it was given."""
-        if _is_call(node, _LOADERS, self.names.run):
+        if is_call_of(node, _LOADERS, self.names.run):
             return True
         key = key_of(node)
         if key is None:
             return False
-        values = [value for value in map(_value_of, self._bindings.get(key, [])) if value is not None]
-        return any(_is_call(inside, _LOADERS, self.names.run) for value in values for inside in ast.walk(value))
+        values = [value for value in map(value_of, self._bindings.get(key, [])) if value is not None]
+        return any(is_call_of(inside, _LOADERS, self.names.run) for value in values for inside in ast.walk(value))
 
     def _is_shown(self, node: ast.AST, loop: Loop) -> bool:
         """It is printed, or decides that something is printed, and nothing else comes of it."""
@@ -244,12 +257,12 @@ class Scope:
             parent = self.parents.get(node)
             if parent is None:
                 break
-            for block in _blocks(parent):
+            for block in blocks(parent):
                 if node in block:
                     done = flow.run(block[block.index(node) + 1 :], done)
                     # Code behind a `return` is reached by another way.
                     done = set() if done is None else done
-            if isinstance(parent, _LOOPS):
+            if isinstance(parent, LOOPS):
                 if isinstance(parent, ast.While):
                     flow.use(parent.test, done or set())
                 again = Flow()
@@ -266,8 +279,8 @@ class Scope:
 
     def _statement_at(self, line: int) -> Optional[ast.stmt]:
         """The innermost statement that a line belongs to."""
-        found = [node for node in self._statements if node.lineno <= line <= _end(node)]
-        return max(found, key=lambda node: (node.lineno, -_end(node))) if found else None
+        found = [node for node in self._statements if node.lineno <= line <= end_of(node)]
+        return max(found, key=lambda node: (node.lineno, -end_of(node))) if found else None
 
 
 def analyse(source: str) -> Dict[str, List[Found]]:
@@ -286,9 +299,9 @@ def analyse(source: str) -> Dict[str, List[Found]]:
     for node in [tree, *(one for one in ast.walk(tree) if isinstance(one, _FUNCTIONS) and one is not tree)]:
         scope = Scope(node, names)
         for loop in scope.loops:
-            within = [one for one in scope.loops if loop.lineno <= one.lineno <= _end(loop)]
+            within = [one for one in scope.loops if loop.lineno <= one.lineno <= end_of(loop)]
             over_epochs = any(map(scope.is_over_epochs, within))
-            if over_epochs or any(map(scope.is_over_batches, within)) or _steps(loop, names.run):
+            if over_epochs or any(map(scope.is_over_batches, within)) or has_steps(loop, names.run):
                 for found in scope.starts_again(loop):
                     inside.setdefault(found.name, found)
                     if over_epochs:
@@ -298,112 +311,3 @@ def analyse(source: str) -> Dict[str, List[Found]]:
 
 def _order(found: Found) -> Tuple[int, str]:
     return found.line, found.name
-
-
-def _walk_own(node: ast.AST) -> Iterator[ast.AST]:
-    """A scope without the functions inside of it."""
-    pending: List[ast.AST] = [node]
-    while pending:
-        current = pending.pop()
-        yield current
-        if current is not node and isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            continue
-        pending.extend(ast.iter_child_nodes(current))
-
-
-def _blocks(node: Optional[ast.AST]) -> Iterator[List[ast.stmt]]:
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(node, field, None)
-        if isinstance(block, list):
-            yield block
-
-
-def _is_call(node: ast.AST, methods: Sequence[str], run_names: Set[Key]) -> bool:
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in methods:
-        return False
-    return key_of(node.func.value) in run_names
-
-
-def _asks(loop: Loop, methods: Sequence[str], run_names: Set[Key]) -> bool:
-    return not isinstance(loop, ast.While) and any(_is_call(node, methods, run_names) for node in ast.walk(loop.iter))
-
-
-def _steps(loop: Loop, run_names: Set[Key]) -> bool:
-    return any(_is_call(node, ("step",), run_names) for node in ast.walk(loop))
-
-
-def _is_package(key: Key) -> bool:
-    return key in ("torch", "torch.utils", "itertools", "np", "numpy")
-
-
-def _is_init(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and key_of(node.func) in ("trainstash.init", "init")
-
-
-def _bound_by(statement: ast.AST) -> List[Key]:
-    if isinstance(statement, ast.Assign):
-        return [key for target in statement.targets for key in targets_of(target)]
-    if isinstance(statement, (ast.AnnAssign, ast.AugAssign)):
-        return targets_of(statement.target)
-    return []
-
-
-def _value_of(statement: ast.stmt) -> Optional[ast.expr]:
-    return getattr(statement, "value", None)
-
-
-def _is_clock(value: ast.expr) -> bool:
-    return isinstance(value, ast.Call) and (key_of(value.func) or "").rpartition(".")[2] in _CLOCKS
-
-
-def _is_bar(value: ast.expr) -> bool:
-    return isinstance(value, ast.Call) and (key_of(value.func) or "").rpartition(".")[2] in _BARS
-
-
-def is_shown(statement: ast.stmt) -> bool:
-    """Whether a statement shows something, and computes nothing that is used."""
-    if isinstance(statement, ast.Pass):
-        return True
-    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
-        return False
-    return (key_of(statement.value.func) or "").rpartition(".")[2] in _SHOW
-
-
-def _beside(iterated: ast.expr, target: ast.expr, is_wrapped: object) -> Iterator[Tuple[str, bool]]:
-    """Names that are given beside the batches, and whether they count them."""
-    assert callable(is_wrapped)
-    name = (key_of(iterated.func) or "").rpartition(".")[2] if isinstance(iterated, ast.Call) else ""
-    if not isinstance(iterated, ast.Call) or not iterated.args or is_wrapped(iterated):
-        return
-    parts = target.elts if isinstance(target, (ast.Tuple, ast.List)) else []
-    if name == "enumerate" and len(parts) == 2:
-        for key in targets_of(parts[0]):
-            yield key, True
-        yield from _beside(iterated.args[0], parts[1], is_wrapped)
-    elif name == "zip" and len(parts) == len(iterated.args):
-        for argument, part in zip(iterated.args, parts):
-            if any(is_wrapped(node) for node in ast.walk(argument)):
-                yield from _beside(argument, part, is_wrapped)
-            else:
-                counts = isinstance(argument, ast.Call) and (key_of(argument.func) or "").endswith("count")
-                yield from ((key, counts) for key in targets_of(part))
-    elif name not in ("enumerate", "zip"):
-        # A progress bar and the like hand on what they are given.
-        yield from _beside(iterated.args[0], target, is_wrapped)
-
-
-def _modulus(node: ast.AST, parents: Dict[ast.AST, ast.AST]) -> Optional[str]:
-    """``k`` where a counter is read in ``(i + 1) % k``: it comes out right after a multiple of ``k`` batches."""
-    parent = parents.get(node)
-    if isinstance(parent, ast.BinOp) and isinstance(parent.op, (ast.Add, ast.Sub)):
-        other = parent.right if parent.left is node else parent.left
-        if not isinstance(other, ast.Constant):
-            return None
-        node, parent = parent, parents.get(parent)
-    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mod) and parent.left is node:
-        return ast.unparse(parent.right)
-    return None
-
-
-def _end(node: ast.AST) -> int:
-    return int(getattr(node, "end_lineno", 0) or 0)

@@ -69,6 +69,12 @@ class SeededBatches:
     def __len__(self) -> int:
         return len(self._inner)
 
+    def __getattr__(self, name: str) -> Any:
+        # Accelerate and Transformers ask it for sizes, and for the samplers inside.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
     def __iter__(self) -> Iterator[Any]:
         place = self._place
         seed, turn = place.seed, place.turn

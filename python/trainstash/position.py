@@ -7,7 +7,7 @@ from types import FrameType
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from .data import Batches
-from .script import Site, is_for, site_of
+from .script import Site, Way, is_for, site_of
 
 #: No epoch or pass is open: the place is exact.
 BETWEEN = "between"
@@ -24,10 +24,11 @@ UNSEEN = "unseen"
 class Pass:
     """One reading of a loader. ``ended`` is its place at the end, from which it is gone through again."""
 
-    __slots__ = ("loader", "outer", "ended", "was_done", "in_order")
+    __slots__ = ("loader", "way", "outer", "ended", "was_done", "in_order")
 
-    def __init__(self, loader: Batches, outer: Optional[Batches]) -> None:
+    def __init__(self, loader: Batches, way: Way, outer: Optional[Batches]) -> None:
         self.loader = loader
+        self.way = way
         #: The loader that was being read when this pass began, and how far.
         self.outer = (outer, outer.taken if outer else 0)
         self.ended: Optional[Dict[str, Any]] = None
@@ -55,6 +56,8 @@ class Position:
         self._calls = 0
         self._ended_early = False
         self._is_loop_over = False
+        # A pass outside of epochs is about to begin.
+        self._comes_next = False
         self.inside = False
         #: The loop was left for good in the middle of a loader.
         self.stopped_inside = False
@@ -146,17 +149,37 @@ class Position:
         slots[number : number + 1] = [made]
         return made
 
-    def entered(self, loader: Batches) -> Optional[str]:
-        """A pass begins. Returns what could not be kept of the checkpoint's place in it, for people."""
-        if not self.inside and not self.open:
+    def comes_to(self, way: Way) -> None:
+        """A pass outside of epochs is about to begin. In a place that was read before, a new round of a loop begins; any other
+        one follows what was read so far, and a resume goes through that again, reading nothing."""
+        if any(one.way.text == way.text for one in self._trail):
             self._trail = []
-            self.steps_in_epoch, self._steps_before = self._steps_before, 0
-        self._trail.append(Pass(loader, self.open[-1] if self.open else None))
-        if not self._replay:
+        self._comes_next = True
+
+    def entered(self, loader: Batches, way: Way) -> Optional[str]:
+        """A pass begins. Returns what could not be kept of the checkpoint's place in it, for people."""
+        self._comes_next = False
+        is_outermost = not self.inside and not self.open
+        self._trail.append(Pass(loader, way, self.open[-1] if self.open else None))
+        saved = self._next_replayed(way)
+        if is_outermost:
+            self.steps_in_epoch = 0
+            if not self._replay:
+                self.steps_in_epoch, self._steps_before = self._steps_before, 0
+        if saved is None:
             return None
-        saved = self._replay.pop(0)
         loader.place.key = saved["key"]
         return loader.restore(saved, active=True)
+
+    def _next_replayed(self, way: Way) -> Optional[Dict[str, Any]]:
+        """The saved pass that this one goes through again. Outside of epochs the script may leave out passes that were over."""
+        if not self._replay:
+            return None
+        ways = [one.get("way") for one in self._replay]
+        at = ways.index(way.text) if not self.inside and way.text in ways else 0
+        saved = self._replay[at]
+        del self._replay[: at + 1]
+        return saved
 
     def left(self, loader: Batches, in_order: bool) -> None:
         mine = next((one for one in reversed(self._trail) if one.loader is loader and one.is_open), None)
@@ -227,15 +250,17 @@ class Position:
 
     # ---- in and out of a checkpoint ----
 
-    def saved(self, after_epoch: bool, given_again: bool) -> Dict[str, Any]:
+    def saved(self, after_epoch: bool, given_again: bool, more_follows: bool = False) -> Dict[str, Any]:
         """What a checkpoint holds.
 
         Args:
             after_epoch: A resume begins the next epoch, though this one's code has not ended yet.
             given_again: The newest batch is not used up.
+            more_follows: Outside of epochs: other loaders are still to be read in this round of the script's own loop.
         """
         inside = self.inside and not after_epoch
-        passes = self._trail if inside or (self.open and not self.inside) else []
+        goes_on = not self.inside and (self.open or more_follows or self._is_behind())
+        passes = self._trail if inside or goes_on else []
         return {
             "epoch": self.epoch + (1 if self.inside and after_epoch else 0),
             "base": self.base,
@@ -271,6 +296,10 @@ class Position:
 
     # ---- inside ----
 
+    def _is_behind(self) -> bool:
+        """Whether the script goes on behind a pass that it comes to once, or from one pass to another."""
+        return bool(self._trail) and (self._comes_next or not self._trail[-1].way.is_in_loop)
+
     def _unseen(self) -> Dict[str, Any]:
         """Loaders of the checkpoint that this process has not made yet."""
         return {key: {"turn": turn, "batch": 0, "shape": self._shapes[key]} for key, turn in self._turns.items()}
@@ -278,7 +307,7 @@ class Position:
     def _state_of(self, one: Pass, given_again: bool) -> Dict[str, Any]:
         loader = one.loader
         again = given_again if loader is self.open[-1] else loader in self._nested()
-        return {"key": loader.place.key, "done": False, **loader.state(True, given_again=again)}
+        return {"key": loader.place.key, "way": one.way.text, "done": False, **loader.state(True, given_again=again)}
 
     def _nested(self) -> List[Batches]:
         """Loaders whose newest batch is still in use, since another one is read for it. Those that are read side by side

@@ -30,7 +30,8 @@ from .checkpoints import Checkpoints
 from .distributed import Group
 from .environment import environment, merged_params, plain_params
 from .files import link_tree
-from .fit import FITS_FOLDER, Finished, Fit, read_record
+from .fit import Fit
+from .fit_record import FITS_FOLDER, Finished, read_record
 from .policy import Policy
 from .session import Session, managed_session, say, write_end
 from .watch import Watch
@@ -112,7 +113,7 @@ class Recorder:
         self.environment = {**environment(self.group), "adapter": self.framework}
         self.session = self._open() if self.group.rank == 0 and self._is_owner() else None
         if self.session is not None:
-            self.session.launch = self.launch
+            self.launch = self.session.launch = {**self.session.launch, **self.launch}
             self.checkpoints = Checkpoints(self.session, self.environment, self._parent)
             self._take_over_finished(self.session)
             atexit.register(self._at_exit)
@@ -137,13 +138,6 @@ class Recorder:
             params=plain_params(self.params),
             cooperative=True,
         )
-
-    def finished_folder(self, number: int) -> Optional[str]:
-        """Where the last state of an earlier fit lies, if this launch has it."""
-        if self.resume is None:
-            return None
-        folder = os.path.join(self.resume, FITS_FOLDER, str(number))
-        return folder if os.path.isdir(folder) else None
 
     def leave(self, outcome: str, reason: str = "") -> None:
         """Ends the process as asked, once its state is saved.
@@ -185,8 +179,8 @@ class Recorder:
     def _take_over_finished(self, session: Session) -> None:
         """Later checkpoints of this launch carry along what the one that it goes on from does."""
         for one in self.record.finished:
-            source = self.finished_folder(one.number)
-            if source is not None:
+            source = os.path.join(self.resume or "", FITS_FOLDER, str(one.number))
+            if os.path.isdir(source):
                 try:
                     link_tree(source, os.path.join(session.file(FITS_FOLDER), str(one.number)))
                 except OSError as error:

@@ -38,6 +38,8 @@ class Saver:
         self.delivered: Mark = []
         self._boundary: Optional[Tuple[int, int]] = None
         self._said: List[str] = []
+        # Outside of epochs: other loaders are still to be read in this round of the script's own loop.
+        self._more_follows = False
         # Loop variables that are only shown: a training goes the same way without them.
         self._harmless: List[Tuple[str, str]] = []
 
@@ -173,20 +175,22 @@ class Saver:
         """What lives in the script's own variables."""
         engine = self._engine
         position = engine.position
+        standing = position.standing()
         across = after_epoch or (position.planned is not None and not position.inside)
         self._harmless = []
         for one in engine.surroundings.lost(frame, across, position.batch()):
             found.lost(one.kind, one.name, one.why, one.line)
             if not one.matters:
                 self._harmless.append((one.kind, one.name))
-        if frame is not None and position.standing() in (BETWEEN, INSIDE) and not across:
+        if frame is not None and standing in (BETWEEN, INSIDE) and not across:
             line = engine.surroundings.rest_of_round(frame)
             if line is not None:
                 found.lost("loop", "what follows in this round of the loop", "is not done again", line)
-        if any(one.is_done_with_steps for one in position.passes) and position.standing() == INSIDE:
-            line = engine.surroundings.done_again(frame)
+        if any(one.is_done_with_steps for one in position.passes) and standing in (BETWEEN, INSIDE) and not across:
+            line = engine.surroundings.done_again(frame, position.passes[0].way.lines)
             if line is not None:
                 found.lost("loop", "what stands between the loops of the epoch", "is done again", line)
+        self._more_follows = standing == BETWEEN and not across and engine.surroundings.are_more_loaders_to_come(frame)
         engine.gradients.script_clears = engine.surroundings.clears_gradients
 
     def _live(self, found: Ingredients, after_epoch: bool, given_again: bool) -> Optional[Dict[str, Any]]:
@@ -205,7 +209,7 @@ class Saver:
             "vars": variables,
             "state": values,
             "best": engine.best.value,
-            **engine.position.saved(after_epoch, given_again),
+            **engine.position.saved(after_epoch, given_again, self._more_follows),
             "slots": engine.tracked.slot_names(),
             "made with": engine.tracked.made_with(),
             "params": plain_params(engine.params),

@@ -12,7 +12,8 @@ from types import CodeType, FrameType
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from .flow import Key, key_of, reads_in
-from .loop_variables import Loop, Names, Scope
+from .loop_variables import Names, Scope
+from .syntax import Loop
 
 _SNAPSHOTS = sys.version_info < (3, 13)
 _PLAIN = (int, float, str, bool, bytes, type(None))

@@ -23,6 +23,18 @@ class Site(NamedTuple):
     shown: str
 
 
+class Way(NamedTuple):
+    """The calls by which the script came to a loop. ``text`` is the same in another process with the same code; ``is_in_loop``:
+    the loop stands in another one, so that the script may come there again. ``lines`` are those of the calls."""
+
+    text: str
+    is_in_loop: bool
+    lines: Dict[CodeType, int]
+
+
+NOWHERE = Way("", False, {})
+
+
 def caller(depth: int = 1) -> Optional[FrameType]:
     """The innermost frame that is not of this package, beginning ``depth`` frames above the one that asks."""
     frame: Optional[FrameType] = sys._getframe(depth + 1)

@@ -4,19 +4,18 @@ nobody gave to ``init``. The text of the script tells the names, their values te
 from __future__ import annotations
 
 import ast
-from types import FrameType, ModuleType
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
+from types import CodeType, FrameType, ModuleType
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from .bystanders import Bystanders, Lost
 from .flow import Flow, Key, key_of, reads_in, root_of, targets_of
-from .loop_variables import Found, Loop, is_shown
+from .loop_variables import Found
 from .scopes import Source, last_step_of, literal, number_in, source_of, values_of
-from .script import frames_above, shown_file
+from .script import NOWHERE, Way, frames_above, shown_file, site_of
+from .syntax import Loop, is_shown
 from .tracked import Tracked
 
 _UNREADABLE = "the script's text cannot be read, so that nobody knows what starts again"
-
-
 
 NOTHING, ALONE, BOUND, UNKNOWN = "nothing", "alone", "bound", "unknown"
 # Methods of tracked objects that leave no trace in their state.
@@ -77,30 +76,42 @@ class Surroundings:
 
     def rest_of_round(self, frame: Optional[FrameType]) -> Optional[str]:
         """The line behind this one, in the same round of the loop, where something tracked is changed; a resume from here
-        would not do that again."""
-        for one, statements in _rest(_around(frame), epochs=False):
+        would not do that again. Outside of all loops it does."""
+        around = _around(frame)
+        for one, statements in _rest(around, epochs=False) if any(one.loops for one in around) else []:
             for statement in statements:
                 for keys, line in _calls_in(statement):
                     if any(map(self._bystanders.is_tracked, values_of(one.frame, keys).values())):
                         return _where(one.frame, line)
         return None
 
-    def done_again(self, frame: Optional[FrameType]) -> Optional[str]:
-        """The line in this epoch, before this one and outside of the loops over batches, where something tracked is changed: a
-        resume from here does that again."""
+    def done_again(self, frame: Optional[FrameType], first: Mapping[CodeType, int]) -> Optional[str]:
+        """The line before this one, and outside of the loops over batches, where something tracked is changed: a resume from
+        here does that again.
+
+        Args:
+            frame: Of the script, where the checkpoint is taken.
+            first: The lines by which the script came to the first loader of the epoch, or of what is done once.
+        """
         for one in _around(frame):
-            over = [loop for loop in one.loops if one.source and one.source.scope.is_over_epochs(loop)]
-            if one.source is None or not over:
+            if one.source is None:
                 continue
-            for statement in over[-1].body:
-                if statement.lineno > one.frame.f_lineno:
-                    break
+            for statement in _before(one, first.get(one.frame.f_code)):
                 if isinstance(statement, (ast.For, ast.While)) or (statement.end_lineno or 0) >= one.frame.f_lineno:
                     continue
                 for keys, line in _calls_in(statement):
                     if any(map(self._bystanders.is_tracked, values_of(one.frame, keys).values())):
                         return _where(one.frame, line)
         return None
+
+    def are_more_loaders_to_come(self, frame: Optional[FrameType]) -> bool:
+        """Whether other loaders are read behind this line, in the same round of the script's own loop."""
+        for one, statements in _rest(_around(frame), epochs=False):
+            scope = one.source.scope if one.source else None
+            loops = [node for statement in statements for node in ast.walk(statement) if isinstance(node, (ast.For, ast.While))]
+            if scope is not None and any(map(scope.is_over_batches, loops)):
+                return True
+        return False
 
     def rest_of_epoch(self, frame: Optional[FrameType]) -> Tuple[str, Optional[str]]:
         """What is still to be done behind this line up to the end of the epoch, and where that begins.
@@ -226,6 +237,29 @@ def _around(frame: Optional[FrameType]) -> List[_Around]:
         source = source_of(one)
         found.append(_Around(one, source, source.scope.loops_around(one.f_lineno) if source else []))
     return found
+
+
+def way_to(frame: Optional[FrameType]) -> Way:
+    """How the script came to the loop that begins in this frame."""
+    try:
+        around = _around(frame)
+    except Exception:
+        return NOWHERE  # A text that breaks the analysis is named with the checkpoint.
+    outer = [loop for n, one in enumerate(around) for loop in one.loops if n > 0 or loop.lineno != one.frame.f_lineno]
+    text = " < ".join(site_of(one.frame).key for one in around)
+    return Way(text, bool(outer), {one.frame.f_code: one.frame.f_lineno for one in around})
+
+
+def _before(one: _Around, first: Optional[int]) -> List[ast.stmt]:
+    """Statements that are over: of the epoch, or from line ``first`` of the frame on."""
+    assert one.source is not None
+    scope = one.source.scope
+    over = [loop for loop in one.loops if scope.is_over_epochs(loop)]
+    if over:
+        return [statement for statement in over[-1].body if statement.lineno <= one.frame.f_lineno]
+    if first is None:
+        return []
+    return [statement for statement in scope.rest(first, None) if statement.lineno <= one.frame.f_lineno]
 
 
 def _rest(around: List[_Around], epochs: bool) -> List[Tuple[_Around, List[ast.stmt]]]:

@@ -1,4 +1,4 @@
-/** A switch that is killed, or meets a full disk: afterwards every file of both branches is where it belongs. */
+/** A switch that is killed or meets a full disk: afterwards every file of both branches is where it belongs. */
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -12,7 +12,7 @@ import { BUILD } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { gitIn, makeRepository, type Repository } from '../support/repository.ts';
 
-/** Files on both branches, those of `other` stashed, and no daemon. */
+/** Makes files on both branches, those of `other` stashed, with no daemon running. */
 async function prepared(): Promise<Repository> {
   const repository = await makeRepository();
   await prepareBranches(repository);
@@ -45,7 +45,7 @@ test('killed at each step of a switch, every file of both branches is there with
     await repository.fixture.cli('daemon', 'stop');
     if (!killed) break;
   }
-  // It went through all of them: a switch of three files each way has some twenty.
+  // The switch went through all steps: three files each way take about twenty.
   expect(step).toBeGreaterThan(12);
 });
 
@@ -57,7 +57,7 @@ test('killed at each step, and HEAD is back before the next start', { timeout: 2
       () => false,
       () => true,
     );
-    // It may have some steps left until its end.
+    // A few steps may be left.
     await stopDaemon(repository).catch(() => {});
     repository.git('switch', '-q', 'main');
     expect(await syncWith(repository), `killed at step ${step}`).toMatchObject({ state: 'inPlace', inPlace: 'main' });
@@ -120,7 +120,7 @@ test.skipIf(!canMount)(
   async () => {
     const repository = await prepared();
     const { store, root } = repository.fixture;
-    // A branch of this very second is known by the file of its log, and a copy has another.
+    // A branch made in this very second is identified by the file of its log, which differs in a copy.
     const made = Date.now();
     await until('the branches are three seconds old', () => Date.now() - made > 3_000);
     await syncWith(repository);
@@ -139,7 +139,7 @@ test.skipIf(!canMount)(
       try {
         writeFileSync(join(disk, 'filler'), Buffer.alloc(64 << 20));
       } catch {
-        // That is the point.
+        // Failing is the purpose.
       }
       const full = await syncWith(there).catch((error: Error) => error);
       expect(full).toBeDefined();

@@ -1,4 +1,4 @@
-/** The hook beside those of projects and of the tools that write hooks: all run, and all are as they were after `remove`. */
+/** The hook beside those of projects and of tools that write hooks: all run, and all are as before after `remove`. */
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -24,10 +24,10 @@ afterEach(() => vi.unstubAllEnvs());
 
 const COMMAND = [process.execPath, join(DIST, 'trainstash.js')];
 const FILE = 'checkpoints/last.pt';
-/** What a project's hook writes: the name it was called by, and whether a branch was checked out. */
+/** Log of a project's hook: the name it was called by, and whether a branch was checked out. */
 const LOG = '.git/was-called';
 
-/** How a project has its hook; each appends a line to the log. */
+/** Ways in which a project has its hook; each appends a line to the log. */
 const HOOKS: Record<string, (root: string) => void> = {
   'a shell script': (root) =>
     write(root, '.git/hooks/post-checkout', `#!/bin/sh\nset -eu\necho "$(basename "$0") $3" >> ${LOG}\n`),
@@ -83,7 +83,7 @@ function write(root: string, path: string, text: string, mode = 0o755): void {
   chmodSync(join(root, path), mode);
 }
 
-/** All hooks there are, byte for byte, with their modes. */
+/** Returns all hooks byte for byte, with their modes. */
 function hooksIn(root: string): string[] {
   return ['.git/hooks', '.git/hooks.before-trainstash', '.husky/_']
     .flatMap((folder) =>
@@ -110,7 +110,7 @@ function lines(root: string): string[] {
   return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : [];
 }
 
-/** On main with a file, `other` without. */
+/** Makes a repository on main with a file, and `other` without it. */
 async function withOther(): Promise<Repository> {
   const repository = await makeRepository();
   repository.git('branch', 'other');
@@ -120,7 +120,7 @@ async function withOther(): Promise<Repository> {
   return repository;
 }
 
-/** The hook of this build, in a repository whose git calls reach the test's own daemon. */
+/** Returns the hook of this build, in a repository whose git calls reach the test's own daemon. */
 async function hookOf({ root, client, fixture }: Repository) {
   vi.stubEnv('TRAINSTASH_STATE', fixture.env.TRAINSTASH_STATE!);
   const { project } = await client.request(projectWhere, { root });
@@ -193,17 +193,17 @@ test('a tool writes its hooks anew: `ls`, `where` and `doctor` say that ours is 
   const ok = async (...args: string[]) => (await fixture.cli(...args)).stdout;
   HOOKS['husky 9']!(root);
   const before = hooksIn(root);
-  expect(await ok('hook', 'install')).toContain('own hook there runs as before');
+  expect(await ok('hook', 'install')).toContain('own hook still runs');
   expect(await ok('ls')).not.toContain('hook');
   HOOKS['husky 9']!(root);
   expect(await ok('ls')).toMatch(/! The hook is gone: .*\.husky\/_\/post-checkout.*`trainstash hook install`/);
   expect(await ok('where')).toContain('The hook is gone');
   expect(await ok('hook', 'install')).toContain('.husky/_/post-checkout');
   expect(await ok('ls')).not.toContain('hook is gone');
-  // Another place for hooks since: git does not look at the old one any more.
+  // The hooks folder has changed: git no longer looks at the old one.
   execFileSync('git', ['config', '--unset', 'core.hooksPath'], { cwd: root });
   expect(await ok('ls')).toContain('.git/hooks/post-checkout');
-  expect(await ok('hook', 'remove')).toContain('gone');
+  expect(await ok('hook', 'remove')).toContain('Removed the hook');
   expect(hooksIn(root)).toEqual(before);
   expect(await ok('ls')).not.toContain('hook');
 });
@@ -213,7 +213,7 @@ test('a tool that takes the hook over and goes on running it is no loss', async 
   const { root, git } = repository;
   const hook = await hookOf(repository);
   hook.install();
-  // As pre-commit does.
+  // pre-commit does this.
   const folder = join(root, '.git/hooks');
   renameSync(join(folder, 'post-checkout'), join(folder, 'post-checkout.legacy'));
   const own = `#!/usr/bin/env bash\nhere="$(cd "$(dirname "$0")" && pwd)"\n"$here/post-checkout.legacy" "$@"\necho own >> ${LOG}\n`;
@@ -235,7 +235,7 @@ test('a folder of hooks that serves other repositories is left alone unless aske
   git('config', 'core.hooksPath', shared);
   const refused = await fixture.cli('hook', 'install');
   expect(refused.code).toBe(1);
-  expect(refused.stderr).toMatch(/outside of this repository.*--shared/);
+  expect(refused.stderr).toMatch(/outside this repository.*--shared/);
   expect(readdirSync(shared)).toEqual([]);
   expect((await fixture.cli('hook', 'install', '--shared')).stdout).toContain(shared);
   vi.stubEnv('TRAINSTASH_STATE', fixture.env.TRAINSTASH_STATE!);
@@ -251,7 +251,7 @@ test('a folder of hooks that serves other repositories is left alone unless aske
   run('switch', '-q', '-c', 'other');
   expect(readdirSync(join(stranger, '.git')).sort()).toEqual(before);
   expect((await fixture.cli('hook', 'remove')).code).toBe(1);
-  expect((await fixture.cli('hook', 'remove', '--shared')).stdout).toContain('gone');
+  expect((await fixture.cli('hook', 'remove', '--shared')).stdout).toContain('Removed the hook');
   expect(readdirSync(shared)).toEqual([]);
 });
 
@@ -264,7 +264,7 @@ test('hooks that are turned off, tracked, or call a Trainstash that is gone are 
   git('config', '--unset', 'core.hooksPath');
   const { project } = await client.request(projectWhere, { root });
   installHook(project, root, [process.execPath, '/nowhere/trainstash.js'], false);
-  expect(hook.advice()).toEqual([expect.stringContaining('calls /nowhere/trainstash.js, which is not there')]);
+  expect(hook.advice()).toEqual([expect.stringContaining('calls /nowhere/trainstash.js')]);
   git('switch', '-q', 'other');
   hook.install();
   expect(hook.advice()).toEqual([]);
@@ -285,7 +285,7 @@ test('the hook of an earlier version, with the project’s own kept aside, becom
   expect(lines(root)).toEqual(['own']);
   hook.remove();
   expect(hooksIn(root)).toEqual([`.git/hooks/post-checkout 100755 ${own}`]);
-  // The tool wrote its hook anew since, and what was kept is a copy of it.
+  // The tool has rewritten its hook, and the file set aside is a copy of it.
   write(root, '.git/hooks/post-checkout.before-trainstash', own);
   expect(hook.install()).toMatchObject({ kept: true, leftover: null });
   hook.remove();

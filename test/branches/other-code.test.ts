@@ -1,6 +1,6 @@
 /**
- * Whatever starts later than it was described: queued runs, restarts after a crash, resumes. What a checkpoint is tied to is
- * always what made it, whatever was done to the tree in between.
+ * Launches that happen later than they were described: queued runs, restarts after a crash, resumes. A checkpoint is always tied to
+ * the code that made it, whatever was done to the tree in between.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 import { gitIn } from '../support/repository.ts';
 
-/** Says which code it is, saves, and ends with the code that the file `end` holds, as soon as that is there. */
+/** Script that prints which code it is, saves, and ends with the exit code in the file `end` as soon as that exists. */
 const script = (label: string) => `
 import os, sys, time
 print('CODE ${label}', flush=True)
@@ -26,7 +26,7 @@ interface Bench {
   fixture: Fixture;
   client: Client;
   git: ReturnType<typeof gitIn>;
-  /** A run ends as soon as its file is there, with that exit code. */
+  /** Ends a run with that exit code by writing its file. */
   end(name: string, code: number): void;
   words(name: string): string[];
 }
@@ -53,7 +53,7 @@ async function bench(): Promise<Bench> {
   };
 }
 
-/** What is done to the tree, and what a run that is launched then runs. */
+/** Changes to the tree, and what a run that is launched afterwards runs. */
 const CHANGES: Record<string, { change(bench: Bench): void; label: string; branch: string | null }> = {
   nothing: { change: () => {}, label: 'main', branch: 'main' },
   'another branch': { change: ({ git }) => void git('switch', '-q', 'idea'), label: 'idea', branch: 'idea' },
@@ -84,17 +84,17 @@ const CHANGES: Record<string, { change(bench: Bench): void; label: string; branc
   },
 };
 
-/** All of them for each way take half a minute more. */
+/** A sample: all combinations take half a minute more. */
 const sample = (...names: (keyof typeof CHANGES)[]) =>
   Object.entries(CHANGES).filter(([name]) => process.env.TRAINSTASH_TEST_FULL || names.includes(name));
 
-/** As it was in the beginning. */
+/** Restores the initial state. */
 function back({ git, fixture }: Bench): void {
   git('checkout', '-q', '-f', '-B', 'main', 'twin');
   for (const name of readdirSync(fixture.root)) if (name.endsWith('.pt')) rmSync(join(fixture.root, name));
 }
 
-/** The checkpoint of the run's newest session, with what the code that is kept with it says of itself. */
+/** Expects that the checkpoint of the run's newest session is tied to the code that made it. */
 async function expectTied(one: Bench, id: string, { label, branch }: { label: string; branch: string | null }) {
   const { fixture, client } = one;
   const { run, checkpoints, sessions } = await client.request(m.runShow, { root: fixture.root, run: id });
@@ -159,7 +159,7 @@ describe.skipIf(!PYTHON)('whatever is done to the tree meanwhile', () => {
     const refused = await fixture.cli('resume', '2');
     expect(refused).toMatchObject({
       code: 3,
-      stderr: expect.stringContaining('Since it was queued something has changed'),
+      stderr: expect.stringContaining('changed since it was queued'),
     });
     expect((await fixture.cli('resume', '2', '--yes')).code).toBe(0);
     const { run } = await expectTied(one, queued.id, { label: 'idea', branch: 'idea' });
@@ -188,7 +188,7 @@ describe.skipIf(!PYTHON)('whatever is done to the tree meanwhile', () => {
         return shown.run.status === 'failed' && shown.checkpoints.length === 2 && shown;
       });
       const { identity } = await expectTied(one, run.id, change);
-      // It stays where it began; what is another is said.
+      // The run stays on its first branch; the changed code is reported.
       expect(ended.branch).toBe('main');
       const said = ended.notices.filter(({ code }) => code === 'codeChanged').map(({ text }) => text);
       const isOther = change.label !== 'main' || identity.branch !== 'main';

@@ -1,4 +1,4 @@
-/** Where files lie and what they are called: worktrees, links, other devices, odd names. */
+/** Locations and names of files: worktrees, links, other devices, odd names. */
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -23,7 +23,7 @@ import { BUILD } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { gitIn, makeRepository, type Repository, stashesOf } from '../support/repository.ts';
 
-/** A branch that has been there for long, so that files do not stay when it is entered. */
+/** Makes a branch that is old enough for files not to stay when it is checked out. */
 async function withOther(repository: Repository): Promise<void> {
   repository.git('branch', 'other');
   repository.git('commit', '-q', '--allow-empty', '-m', 'on');

@@ -1,4 +1,4 @@
-/** Files and runs stay with their branch whatever it is called: one by one, and in drawn sequences against a model. */
+/** Files and runs stay with their branch whatever it is called: one by one, and in random sequences against a model. */
 import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
 import { branchSync, daemonStop, projectOpen, runList, runShow, runStart } from '../../protocol/messages.ts';
@@ -11,7 +11,7 @@ import { DIST } from '../support/trainer.ts';
 
 const FILE = 'checkpoints/last.pt';
 
-/** The repository with another daemon than the one it was made with. */
+/** Reconnects the repository to a new daemon. */
 async function withNewDaemon(repository: Repository, whileDown: () => void = () => {}): Promise<Repository> {
   await repository.client.request(daemonStop, {});
   await repository.client.closed;
@@ -23,7 +23,7 @@ async function withNewDaemon(repository: Repository, whileDown: () => void = () 
   return { ...repository, client, sync };
 }
 
-/** A short run on HEAD's branch; resolves with its id. */
+/** Runs a short training on HEAD's branch; resolves with its id. */
 async function runHere({ client, root }: Repository): Promise<string> {
   const run = await client.request(runStart, {
     root,
@@ -46,7 +46,7 @@ async function runsOn({ client, root }: Repository, branch: string): Promise<str
   return runs.map(({ id }) => id).sort();
 }
 
-/** `main` and `other` at one commit, each with its file; HEAD is on main. */
+/** Makes `main` and `other` at one commit, each with its file; HEAD is on main. */
 async function withTwo(): Promise<Repository> {
   const repository = await makeRepository();
   repository.git('switch', '-q', '-c', 'other');
@@ -137,7 +137,7 @@ test('git’s log is gone, and the branch may be another: nothing moves by itsel
   const repository = await withNewDaemon(before, () => {
     before.git('reflog', 'expire', '--expire=now', '--all');
     before.git('pack-refs', '--all');
-    // HEAD is written anew: it may have been anywhere.
+    // HEAD is rewritten: it may have been anywhere.
     before.git('switch', '-q', 'other');
     before.git('switch', '-q', 'main');
   });
@@ -166,7 +166,7 @@ interface World {
 
 const NAMES = ['main', 'other', 'dev', 'deep/er', 'topic'];
 
-/** What is done to names and HEAD alone: also while no daemon looks. */
+/** Changes only names and HEAD, also while no daemon is running. */
 function moveNames(world: World, draw: () => number): void {
   const { repository, branches, head } = world;
   const pick = <T>(list: readonly T[]): T => list[Math.floor(draw() * list.length)]!;
@@ -198,7 +198,7 @@ function moveNames(world: World, draw: () => number): void {
   }
 }
 
-/** What else is done: branches are made and deleted, also under the name of one that was just renamed; files are written. */
+/** Makes other changes: creates and deletes branches, also under the name of one just renamed, and writes files. */
 async function change(world: World, draw: () => number, i: number): Promise<void> {
   const { repository, branches, head } = world;
   const pick = <T>(list: readonly T[]): T => list[Math.floor(draw() * list.length)]!;
@@ -228,7 +228,7 @@ async function change(world: World, draw: () => number, i: number): Promise<void
     branch.name = free[0]!;
     run('branch', before);
     made(before, null);
-    // Whoever comes from another commit to a branch does not come with the files.
+    // A switch from another commit does not carry the files along.
     run('commit', '-q', '--allow-empty', '-m', 'on');
   } else if (kind === 'remove') {
     const branch = pick(there);

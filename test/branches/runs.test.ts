@@ -1,4 +1,4 @@
-/** Switching the branch while runs live. */
+/** Switching the branch while runs are live. */
 import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,7 +42,7 @@ test('a run that writes into its session only goes on; files move at once, and i
   expect(shown.branch).toBe('main');
   expect(shown.notices.map(({ code }) => code)).toEqual(['codeMoved']);
   await untilStep(client, fixture, run.id, shown.step + 3);
-  // There and back again says it once.
+  // Switching there and back again reports it once.
   repository.git('switch', '-q', 'main');
   await repository.sync();
   expect((await show(client, fixture, run.id)).run.notices).toHaveLength(1);
@@ -67,7 +67,7 @@ test('files wait for a live run that writes them by path, and follow when it has
   const open = () => client.request(projectOpen, { root: fixture.root, trusted: true });
   expect(await open()).toMatchObject({ switchWaits: 'small #1' });
   expect(repository.read('checkpoints/last.pt')).toBe('main');
-  // It writes on, by path: that is still main's.
+  // The run continues to write by path: its files are still main's.
   repository.write('checkpoints/step-10.pt', 'written by the run after the switch');
   const start = { root: fixture.root, job: 'small', params: {}, environment: shellEnvironment() };
   await expect(client.request(runStart, start)).rejects.toMatchObject({
@@ -75,11 +75,11 @@ test('files wait for a live run that writes them by path, and follow when it has
     data: { inPlace: 'main' },
   });
   await client.request(runPause, { root: fixture.root, run: run.id });
-  // Somebody who asks all the time may see that the run is gone before its end has been told.
+  // A client that polls constantly may see that the run has ended before the end is reported.
   await until('the files have left', async () => (await repository.sync()).inPlace === 'other');
   expect(repository.read('checkpoints/last.pt')).toBeNull();
   expect(repository.read('checkpoints/step-10.pt')).toBeNull();
-  // Whoever paused it for that is offered it back.
+  // The run that was paused for the switch is offered again.
   const notices: string[] = [];
   client.on(noticeRaised, ({ run: of, notice }) => notices.push(`${notice.code} ${of}`));
   repository.git('switch', '-q', 'main');
@@ -157,7 +157,7 @@ test('with onBranchSwitch "pause" a run saves and frees the device; back again i
 });
 
 test('a run that was paused for a switch that did not happen goes on by itself, with its own code only', async () => {
-  // Whether files follow has not been answered: none moves, and runs pause all the same.
+  // The question whether files follow is open: none moves, but runs pause.
   const repository = await makeRepository({
     config: { onBranchSwitch: 'pause', files: ['checkpoints'], jobs: { small: { module: 'small.ts' } } },
   });
@@ -200,17 +200,17 @@ test('the daemon was off while HEAD moved: what nobody changed since is switched
   await repository.taken('checkpoints/new.pt');
   const pid = fixture.daemonPid();
   await fixture.cli('daemon', 'stop');
-  // Its last look is the last thing that it writes down.
+  // The daemon records its last look as its last action.
   await until('the daemon is gone', () => !isAlive(pid));
   repository.write('checkpoints/new.pt', 'on other or on main?');
   repository.git('switch', '-q', 'main');
-  // Older than HEAD’s move, newer than the last look.
+  // The file is older than HEAD’s move and newer than the last look.
   const asked = await fixture.cli('sync', '--json');
   expect(JSON.parse(asked.stdout)).toMatchObject({ state: 'unclear', inPlace: 'other', branch: 'main' });
   expect(asked.code).toBe(1);
   expect(repository.read('checkpoints/new.pt')).toBe('on other or on main?');
   const moved = await fixture.cli('sync', '--files', 'move');
-  expect(moved.stdout).toContain('Files are those of main');
+  expect(moved.stdout).toContain('The files of main are in place');
   expect(repository.read('checkpoints/new.pt')).toBeNull();
   expect(readFileSync(join(repository.root, 'checkpoints/last.pt'), 'utf8')).toBe('main');
 });

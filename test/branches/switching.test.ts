@@ -26,7 +26,7 @@ test('files of a branch leave with it and come back, every byte, by a mere git s
   repository.git('branch', 'urgent-fix');
   await repository.sync();
   repository.git('switch', '-q', 'urgent-fix');
-  // Nothing is asked of the daemon: it sees HEAD move. A branch that was made here starts with its parent's state.
+  // The daemon is not asked: it sees HEAD move. A branch that was made here starts with its parent's files.
   await until('inPlace is urgent-fix', async () => (await repository.sync()).inPlace === 'urgent-fix');
   expectMain(repository);
   repository.write(LAST, 'fix: last');
@@ -65,7 +65,7 @@ test('an existing branch without a stash: files leave, none come', async () => {
   repository.git('switch', '-q', 'old');
   expect(await repository.sync()).toMatchObject({ inPlace: 'old' });
   expect(repository.read(LAST)).toBeNull();
-  // Folders stay: a script that saves need not make them.
+  // Folders stay, so that a script need not make them.
   expect(existsSync(join(repository.root, 'checkpoints/deep'))).toBe(true);
   repository.git('switch', '-q', 'main');
   await repository.sync();
@@ -300,7 +300,7 @@ test('a newer file in the way is not replaced: both are kept and named', async (
   repository.git('branch', 'other');
   repository.git('commit', '-q', '--allow-empty', '-m', 'on');
   await withState(repository);
-  // On `other` nothing is declared, so what is written there is nobody's.
+  // On `other` nothing is declared, so a file written there belongs to no branch.
   repository.git('switch', '-q', 'other');
   repository.git('rm', '-q', 'trainstash.json');
   repository.git('commit', '-qm', 'no jobs');
@@ -344,7 +344,7 @@ test('a file of the very tick of HEAD’s move may be either’s, and stays', as
   const seconds = Math.floor(Date.now() / 1000);
   repository.git('switch', '-q', 'other');
   writeFileSync(path, 'in the same tick');
-  // A time whose milliseconds come out larger when they are rounded in the way that Node does.
+  // A time whose milliseconds Node rounds up.
   for (let nanos = 100_000_001; nanos < 999_999_999; nanos += 12_345_679) {
     execFileSync('touch', ['-d', `@${seconds}.${nanos}`, head, path]);
     if (statSync(head).mtimeMs > Number(statSync(head, { bigint: true }).mtimeNs) / 1e6) break;
@@ -365,7 +365,7 @@ test('files that appear after HEAD has moved stay with the branch that was enter
   expect(repository.read('checkpoints/new.pt')).toBe('written right after the switch');
   expect(repository.read(LAST)).toBeNull();
   appendFileSync(join(repository.root, LAST), 'other');
-  // Written in the same clock tick as HEAD's move it would be nobody's for certain, and stay.
+  // If it were written in the same clock tick as HEAD's move, its branch would be unclear, and it would stay.
   await repository.taken(LAST, 'checkpoints/new.pt');
   repository.git('switch', '-q', 'main');
   await repository.sync();

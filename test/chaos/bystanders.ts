@@ -1,4 +1,4 @@
-/** What else goes on while trainings are killed: exports are written, the store is swept and packed, and their clients are killed too. */
+/** Other work while trainings are killed: exports, sweeps and packing, whose clients are killed too. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -19,7 +19,7 @@ export class Bystanders {
   #expected = '';
   #count = 0;
 
-  /** `source`: a run that is not trained any more. */
+  /** Creates the bystanders. `source`: a run that is no longer trained. */
   constructor(fixture: Fixture, random: Random, source: string) {
     this.#fixture = fixture;
     this.#random = random;
@@ -27,7 +27,7 @@ export class Bystanders {
     this.#folder = join(fixture.folder, 'exports');
   }
 
-  /** One export that nobody disturbs: what all others have to be. */
+  /** Makes an undisturbed export, which all others must equal. */
   async start(): Promise<void> {
     mkdirSync(this.#folder);
     const path = join(this.#folder, 'whole.safetensors');
@@ -36,7 +36,7 @@ export class Bystanders {
     this.#expected = digest(path);
   }
 
-  /** Starts a command and kills it at a random moment, if it is not through by then. Resolves to the kills: 0 or 1. */
+  /** Starts a command and kills it at a random moment unless it has finished. Resolves with the number of kills, 0 or 1. */
   async one(): Promise<number> {
     const out = join(this.#folder, `out-${++this.#count}.safetensors`);
     const choices = [
@@ -57,7 +57,7 @@ export class Bystanders {
     return 1;
   }
 
-  /** With a daemon that has just opened the project. What is there has to be whole, and nothing else may be there. */
+  /** Lists problems, with a daemon that has just opened the project: existing exports must be intact, and nothing else may exist. */
   check(): string[] {
     return readdirSync(this.#folder).flatMap((name) => {
       const path = join(this.#folder, name);

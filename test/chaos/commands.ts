@@ -1,6 +1,6 @@
 /**
- * Trainings that know nothing of Trainstash, beside hostile files and metrics that are no numbers: the daemon, processes that look
- * into files, the runner and the script itself are killed. A training whose own processes were left alone may not notice.
+ * Trainings that know nothing of Trainstash, beside hostile files and non-finite metrics. The daemon, inspector processes, the runner
+ * and the script itself are killed. A training whose own processes were not touched must not notice.
  */
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,13 +16,13 @@ import { type ChaosReport, checkCommitted, reconnected, remember, tryShow } from
 
 const STEPS = 60;
 const STEP_SECONDS = 0.1;
-/** A pause in the script's own clock that no machine's load explains. */
+/** Longest accepted pause in the script's own clock; load on the machine does not explain a longer one. */
 const MAX_GAP_SECONDS = 5;
 const LONGEST_MS = 1_200;
 const ENDED = ['completed', 'paused', 'failed', 'lost', 'stopped'];
 
 export interface CommandReport extends ChaosReport {
-  /** Trainings that ended or stood still although nobody had touched their processes. */
+  /** Trainings that ended or stalled although their processes were not touched. */
   hurt: string[];
 }
 
@@ -52,7 +52,7 @@ export async function commandRounds(
       params: {},
       environment: environment(),
     });
-    // The first one is left alone: what it ends with is what all others have to end with.
+    // The first one is not disturbed: all others must end with its result.
     for (let sessions = 0; run.status !== 'completed' && sessions < 20; sessions++) {
       const touched = number > 0 && sessions < 6 ? await disturb(fixture, () => client, run, random, report) : false;
       client = await reconnected(fixture, client);
@@ -72,7 +72,7 @@ export async function commandRounds(
   return report;
 }
 
-/** Kills at random moments until the run has ended or had enough. Returns whether the training itself was among them. */
+/** Kills at random moments until the run has ended or had enough. Returns true if the training itself was killed. */
 async function disturb(
   fixture: Fixture,
   current: () => Client,
@@ -106,7 +106,7 @@ async function disturb(
   return false;
 }
 
-/** Processes that look into files, as children of a daemon or a runner. */
+/** Lists the inspector processes among the children of a daemon or a runner. */
 function inspectorsOf(parents: readonly (number | undefined)[]): number[] {
   return readdirSync('/proc')
     .map(Number)
@@ -149,7 +149,7 @@ async function resumed(client: Client, fixture: Fixture, run: Run): Promise<Run>
   });
 }
 
-/** Why a training that nobody touched was hurt; null when it was not. */
+/** Says how an untouched training was hurt; null if it was not. */
 function hurt(fixture: Fixture, run: Run): string | null {
   if (run.status !== 'completed') return `ended as ${run.status}: ${run.reason}`;
   const beats = readFileSync(join(fixture.root, 'heartbeats'), 'utf8').trim().split('\n');
@@ -162,7 +162,7 @@ function hurt(fixture: Fixture, run: Run): string | null {
   return null;
 }
 
-/** Every honest file that still lies on the disk of a run that has ended has to be in the store, with its metrics. */
+/** Checks that every honest file of an ended run that is still on disk is in the store, with its metrics. */
 async function checkRun(client: Client, fixture: Fixture, run: Run, report: CommandReport): Promise<void> {
   const { checkpoints } = await show(client, fixture, run.id);
   const steps = new Set(checkpoints.map(({ step }) => step));

@@ -1,4 +1,4 @@
-/** A small file system of its own that fills up, fails, freezes, becomes read-only or loses its power. Needs root, and loop devices. */
+/** A small file system that fills up, fails, freezes, becomes read-only or loses power. Needs root and loop devices. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { afterwards } from '../support/cleanup.ts';
 
 const DISK_BYTES = 3 * 2 ** 30;
 
-/** `full` and `slow` heal by themselves once over; the others may need `remount`, with nobody on the disk. */
+/** Kinds of faults. `full` and `slow` heal by themselves; the others may need `remount`, with no open files on the disk. */
 export type Fault = 'full' | 'slow' | 'failing' | 'read-only' | 'power loss';
 export const FAULTS: readonly Fault[] = ['full', 'slow', 'failing', 'read-only', 'power loss'];
 
@@ -21,7 +21,7 @@ export class Disk {
     this.#image = join(this.#memory, 'image');
   }
 
-  /** Mounted at `place`; null where that is not possible. */
+  /** Makes a disk mounted at `place`; null if that is not possible. */
   static make(folder: string, place: string): Disk | null {
     const disk = new Disk(folder, place);
     mkdirSync(disk.#memory);
@@ -42,12 +42,12 @@ export class Disk {
     if (fault === 'full') fill(this.#place);
     if (fault === 'failing') fill(this.#memory);
     if (fault === 'slow') execFileSync('fsfreeze', ['-f', this.#place]);
-    // As the kernel does it itself when a disk fails: whoever writes gets EROFS.
+    // The kernel does this itself when a disk fails: writers get EROFS.
     if (fault === 'read-only') execFileSync('mount', ['-o', 'remount,abort', this.#place]);
     if (fault === 'power loss') shutDown(this.#place);
   }
 
-  /** True when it is as before; false when it needs `remount`. */
+  /** Ends a fault. Returns false if the disk needs `remount`. */
   end(fault: Fault): boolean {
     if (fault === 'slow') execFileSync('fsfreeze', ['-u', this.#place]);
     if (fault === 'full') rmSync(join(this.#place, FILLER), { force: true });
@@ -55,10 +55,10 @@ export class Disk {
     return fault === 'full' || fault === 'slow' || (fault === 'failing' && this.#isWritable());
   }
 
-  /** What a reboot does. False while somebody has a file open there. */
+  /** Does what a reboot does. Returns false while some process has a file open there. */
   remount(): boolean {
     if (spawnSync('umount', [this.#place]).status !== 0) return false;
-    // 1: errors were corrected.
+    // Exit code 1: errors were corrected.
     const { status, stdout } = spawnSync('fsck.ext4', ['-f', '-y', this.#image], { encoding: 'utf8' });
     if (status !== 0 && status !== 1) throw new Error(`the file system itself was lost: ${stdout}`);
     if (!this.#mount()) throw new Error('the file system could not be mounted again');
@@ -87,14 +87,14 @@ export class Disk {
 const FILLER = 'filler';
 
 function fill(place: string): void {
-  // What was freed a moment ago is given back a moment later: once more.
+  // Freed space becomes available a moment later, so it fills twice.
   for (let i = 0; i < 2; i++) {
     const { bavail, bsize } = statfsSync(place);
     if (bavail > 0) spawnSync('fallocate', ['-o', `${i * DISK_BYTES}`, '-l', `${bavail * bsize}`, join(place, FILLER)]);
   }
 }
 
-/** EXT4_IOC_SHUTDOWN without writing the journal: all that was not synced is gone, and everything fails until it is mounted anew. */
+/** Calls EXT4_IOC_SHUTDOWN without writing the journal: unsynced data is lost, and everything fails until the next mount. */
 function shutDown(place: string): void {
   const program =
     'my $flags = pack("L", 2); open(my $file, "<", $ARGV[0]) or die; ioctl($file, 0x8004587D, $flags) or die $!';

@@ -1,4 +1,4 @@
-/** Trainings on a disk that fills up, fails, freezes, becomes read-only or loses its power, again and again; then checks all. */
+/** Trains on a disk that fills up, fails, freezes, becomes read-only or loses power, again and again; then checks everything. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../../client/connect.ts';
@@ -32,7 +32,7 @@ import {
 const STEP_MS = 60;
 const LONGEST_MS = 1_500;
 
-/** Null where no file system can be mounted. `faults`: how many; each kind comes as often. */
+/** Runs `faults` faults, each kind equally often; null if no file system can be mounted. */
 export async function diskRounds(
   faults: number,
   random: Random,
@@ -62,7 +62,7 @@ export async function diskRounds(
     }
     if (!disk.end(fault)) {
       await end([client.daemon.pid, ...trainersOf(fixture)]);
-      // The kernel closes the files of what has ended a moment later.
+      // The kernel closes the files of ended processes a moment later.
       await until('nobody uses the disk', () => disk.remount());
     }
     client = await reconnected(fixture, client);
@@ -74,7 +74,7 @@ export async function diskRounds(
   return report;
 }
 
-/** Resumed as often as it needs. */
+/** Resumes a run as often as needed until it is complete. */
 async function throughToTheEnd(client: Client, fixture: Fixture, id: string): Promise<Run> {
   for (let tries = 0; ; tries++) {
     const run = await settled(client, fixture, id, true);
@@ -83,7 +83,7 @@ async function throughToTheEnd(client: Client, fixture: Fixture, id: string): Pr
   }
 }
 
-/** Trainers are told their session's folder: also those that have not written down their pid yet. */
+/** Lists trainers by the session folder in their arguments, including those that have not written their pid yet. */
 function trainersOf({ store }: Fixture): number[] {
   return readdirSync('/proc')
     .map(Number)

@@ -1,4 +1,4 @@
-/** `npm run chaos -- --kills N [--seed S]`: as many kills as wanted, and a third more while branches switch, and failing disks; the last line says what they did. */
+/** `npm run chaos -- --kills N [--seed S]`: kills as often as requested, a third more while branches switch, and on failing disks. The last line has the result. */
 import { parseArgs } from 'node:util';
 import { Random } from '../../daemon/trainer/random.ts';
 import { makeRepository } from '../support/repository.ts';
@@ -8,7 +8,7 @@ import { standaloneFixture } from './fixture.ts';
 import { chaosRounds } from './rounds.ts';
 import { prepareBranches, switchRounds } from './switches.ts';
 
-/** A failing disk takes as long as some kills. */
+/** Number of kills that take as long as one fault of a disk. */
 const KILLS_A_FAULT = 15;
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '900' }, seed: { type: 'string' } } });
@@ -18,7 +18,7 @@ console.log(`seed ${seed}`);
 const { fixture, dispose } = standaloneFixture();
 try {
   const report = await chaosRounds(fixture, kills, seed, (text) => console.log(text));
-  // A third as many again while branches switch.
+  // A third more kills while branches switch.
   const switchKills = Math.ceil(kills / 3);
   const repository = await makeRepository();
   await prepareBranches(repository);
@@ -26,7 +26,7 @@ try {
   report.losses.push(...(await switchRounds(repository, switchKills, () => random.float())));
   report.kills += switchKills;
   console.log(`${switchKills} kills while branches switched`);
-  // And a tenth with trainings that know nothing of Trainstash.
+  // A tenth more with trainings that know nothing of Trainstash.
   const onCommands = await commandRounds(Math.ceil(kills / 10), random, (text) => console.log(text));
   for (const name of ['losses', 'inexact'] as const) report[name].push(...onCommands[name]);
   report.kills += onCommands.kills;

@@ -1,4 +1,4 @@
-"""A training that knows nothing of Trainstash: prints metrics that are no numbers, writes honest files and hostile ones.
+"""A training that knows nothing of Trainstash: prints non-finite metrics, and writes honest and hostile files.
 
 Usage: noisy.py STEPS SECONDS_PER_STEP [CHECKPOINT]. The state after a step is a hash of the state before it, so that a resume
 from the wrong place ends elsewhere.
@@ -20,7 +20,7 @@ if len(sys.argv) > 3:
 
 
 def hostile(step):
-    """Four million entries copied four hundred times, in 4 KB; a pipe; a file that lies about its size."""
+    """Writes four million entries copied four hundred times, in 4 KB; a pipe; a file that lies about its size."""
     kind = step % 3
     path = f"checkpoints/hostile_step{step}.pt"
     if kind == 0:

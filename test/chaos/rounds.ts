@@ -1,6 +1,6 @@
 /**
- * Kills the trainer, the daemon or both at random moments, again and again, until a run is through, and command lines that
- * export and sweep meanwhile; then checks all.
+ * Kills the trainer, the daemon or both at random moments until a run is complete, and command lines that export and sweep
+ * meanwhile; then checks everything.
  */
 import type { Client } from '../../client/connect.ts';
 import { Random } from '../../daemon/trainer/random.ts';
@@ -55,7 +55,7 @@ export async function chaosRounds(
       },
     );
     for (let round = 0; run.status !== 'completed'; round++) {
-      // The last part of a run is left alone now and then, or it would never end.
+      // The last part of a run is sometimes undisturbed, or it would never end.
       if (report.kills < kills && round < 6) {
         const beside = bystanders.one();
         await new Promise((resolve) => setTimeout(resolve, random.float() * STEPS * STEP_MS));
@@ -77,7 +77,7 @@ export async function chaosRounds(
     );
   }
   await checkCommitted(client, fixture, committed, report);
-  // What the last daemon was at is swept by the next.
+  // The next daemon sweeps what the last one left.
   await client.request(m.daemonStop, {});
   await client.closed;
   await openProject(fixture);

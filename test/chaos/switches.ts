@@ -1,4 +1,4 @@
-/** Kills the daemon at random moments while the branch switches, and looks whether every file is where it belongs. */
+/** Kills the daemon at random moments while the branch switches, and checks that every file is where it belongs. */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../../client/connect.ts';
@@ -8,7 +8,7 @@ import { until } from '../support/folder.ts';
 import type { Repository } from '../support/repository.ts';
 import { DIST } from '../support/trainer.ts';
 
-/** Path → content. */
+/** Contents by path. */
 export type Files = Record<string, string>;
 
 export const ON_MAIN: Files = {
@@ -22,7 +22,7 @@ export const ON_OTHER: Files = {
   'checkpoints/same.pt': 'other',
 };
 
-/** Both branches have their files, HEAD is on main, and no daemon runs. */
+/** Gives both branches their files; HEAD is on main, and no daemon runs. */
 export async function prepareBranches(repository: Repository): Promise<void> {
   repository.git('branch', 'other');
   repository.git('commit', '-q', '--allow-empty', '-m', 'on');
@@ -51,12 +51,12 @@ export function filesOf(root: string): Files {
   );
 }
 
-/** A connection of its own, to a daemon with more in its environment if it has to be started. */
+/** Syncs over a connection of its own; `env` is added if a daemon has to be started. */
 export async function syncWith(repository: Repository, env: Record<string, string> = {}): Promise<SyncResult> {
   const all = { ...repository.fixture.env, ...env };
   const client = await connect({ name: 'test', build: BUILD, dist: DIST, env: all });
   try {
-    // A project that was copied to another disk has a store that was made elsewhere.
+    // A project copied to another disk has a store that was made elsewhere.
     await client.request(projectOpen, { root: repository.root, trusted: true, acceptStore: true });
     return await client.request(branchSync, { root: repository.root });
   } finally {
@@ -64,7 +64,7 @@ export async function syncWith(repository: Repository, env: Record<string, strin
   }
 }
 
-/** Returns what was lost: nothing, if all is well. */
+/** Returns what was lost; empty if all is well. */
 export async function switchRounds(repository: Repository, kills: number, random: () => number): Promise<string[]> {
   const losses: string[] = [];
   const expectFiles = (branch: string, wanted: Files, when: string) => {

@@ -1,4 +1,4 @@
-/** What chaos looks at: how a run goes on, what has been committed, and whether all of it is still there. */
+/** Watches a run during chaos: its progress, its committed checkpoints, and whether they are still there. */
 import type { Client } from '../../client/connect.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';
@@ -14,18 +14,18 @@ import {
 
 export interface ChaosReport {
   kills: number;
-  /** Checkpoints that were committed and are gone or changed, metrics missing or doubled, damage that fsck finds. */
+  /** Committed checkpoints that are gone or changed, metrics missing or doubled, damage that fsck finds. */
   losses: string[];
   /** Runs whose final state differs from the uninterrupted one's. */
   inexact: string[];
 }
 
-/** Of a whole run of the small job. */
+/** Number of steps of a complete small job. */
 export const STEPS = 18;
-/** Large enough for its chunks to become deltas when the store is packed. */
+/** Params that make chunks large enough to become deltas when the store is packed. */
 export const WIDE = { model: 'conv', units: 600 };
 
-/** Runs the small job through and gives the digest of its final state. */
+/** Runs the small job without interruption and returns the digest of its final state. */
 export async function uninterrupted(client: Client, fixture: Fixture): Promise<{ run: string; final: string }> {
   const run = await startSmall(client, fixture, { ...WIDE, slow: 1 });
   await untilStatus(client, fixture, run.id, 'completed');
@@ -86,7 +86,7 @@ export async function reconnected(fixture: Fixture, client: Client): Promise<Cli
   }
 }
 
-/** The run once it is decided what it is: running on, or ended. With `end`, once it has ended. */
+/** Waits until the run is running or has ended; with `end`, until it has ended. */
 export async function settled(client: Client, fixture: Fixture, run: string, end = false): Promise<Run> {
   const deadline = Date.now() + 60_000;
   for (;;) {

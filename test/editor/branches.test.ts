@@ -1,4 +1,4 @@
-/** Files that follow the branch, as a person sees it. */
+/** Files that follow the branch, from a user's view. */
 import { expect, test, vi } from 'vitest';
 import { startSmall, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
@@ -31,7 +31,7 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   await editor.page.getByRole('button', { name: 'Stashes Section' }).click();
   const row = editor.row(/^stash of main/);
   await row.waitFor();
-  expect(await editor.textOf(row)).toMatch(/^main comes back by itself · 1 file · 4 B/);
+  expect(await editor.textOf(row)).toMatch(/^main restored automatically · 1 file · 4 B/);
   await editor.shot('stashes');
   git('switch', '-q', 'main');
   await editor.notification(/1 file of main back in place/);

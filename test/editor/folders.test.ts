@@ -1,4 +1,4 @@
-/** What the side bar shows of folders: branches, trust, nothing yet, two of them. */
+/** Folders in the side bar: branches, trust, an empty one, two of them. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -94,7 +94,7 @@ test('in a folder that is not trusted the history is shown, and nothing can be s
   expect(await list.locator('.monaco-list-row', { hasText: 'Trainstash: Run a Job' }).count()).toBe(0);
   await editor.page.keyboard.press('Escape');
 
-  // A head that moves starts nothing either, and is shown.
+  // Moving HEAD starts nothing either, and is shown.
   execFileSync('git', ['switch', '-qc', 'idea'], { cwd: fixture.root });
   await untilRow(editor, /^branch idea/, /idea current · 0 runs/);
   expect((await client.request(runList, { root: fixture.root, drafts: true })).runs).toHaveLength(1);
@@ -121,7 +121,7 @@ test('two folders in one window are two projects', async (context) => {
   await editor.row(/^project other/).waitFor();
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
   const list = editor.page.locator('.quick-input-widget');
-  // A list is closed by whatever takes the focus, as a window does that is still starting.
+  // A list closes when something else takes the focus, as a starting window does.
   await until('the other project is chosen', async () => {
     await editor.palette('Trainstash: Run a Job');
     await list.getByText('Trainstash: which project?').waitFor();

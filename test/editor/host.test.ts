@@ -10,7 +10,7 @@ vi.setConfig({ testTimeout: 240_000 });
 test('what only the extension host can see', async (context) => {
   const parts = await editorParts();
   if (!parts) return context.skip();
-  // The others of these tests have the one for all platforms.
+  // The other tests use the universal package.
   const platform = platforms.find((name) => name === `${process.platform}-${process.arch}`);
   if (platform) parts.vsix = await packExtension({ platform });
   const { fixture, extension, tests, others, passing } = await makeHostSuite();
@@ -23,7 +23,7 @@ test('what only the extension host can see', async (context) => {
   });
   const code = await editor.suiteExit;
   const said = lines.join('\n');
-  // Before it the editor speaks of itself.
+  // Earlier output is the editor's own.
   const text = said.slice(said.indexOf('the packed extension'));
   expect(text).toContain(`${passing} passing`);
   expect(code, text).toBe(0);

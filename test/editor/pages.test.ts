@@ -1,4 +1,4 @@
-/** What opens beside the side bar: files with mistakes, exports, the dashboard, a comparison. */
+/** Pages beside the side bar: files with mistakes, exports, the dashboard, a comparison. */
 import { appendFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -23,13 +23,13 @@ test('a mistake in trainstash.json is marked where it is', async (context) => {
   await editor.shot('config');
   const problems = editor.page.locator('.markers-panel-container');
   await problems.getByText('the job "small" needs either "run"').waitFor();
-  // What the schema itself has to say of it is a mistake of ours.
+  // A complaint about the schema itself would be our mistake.
   await until('the schema has had its say', async () => (await problems.getByText('[Ln').count()) > 0);
   expect(await problems.getByText('$ref').count()).toBe(0);
-  // Who starts a job all the same is told, and the page that explains it is one click away.
+  // Starting a job anyway shows the error, with its explanation one click away.
   await editor.palette('Trainstash: Run a Job');
-  const refused = editor.toast(/trainstash\.json/).filter({ hasText: 'What Is This?' });
-  await refused.getByRole('button', { name: 'What Is This?' }).click();
+  const refused = editor.toast(/trainstash\.json/).filter({ hasText: 'Explain' });
+  await refused.getByRole('button', { name: 'Explain' }).click();
   await until('the page of errors is open', async () => {
     for (const frame of editor.page.frames()) {
       const heading = frame.getByRole('heading', { name: 'configInvalid' });
@@ -53,21 +53,21 @@ test('a run is exported from its row, in a format that is chosen, to where it is
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
   await editor.rowMenu(editor.row(/small #1/), 'Export…');
   const list = editor.page.locator('.quick-input-widget');
-  await list.getByText('its weights are laid out in another way than PyTorch’s').waitFor();
+  await list.getByText('its weights have another layout than PyTorch’s').waitFor();
   await editor.shot('export-formats');
   await list.getByText('safetensors', { exact: true }).click();
-  // Where VS Code's own dialog cannot be had, as in a browser, it asks for a path in the same place.
+  // Without VS Code's own dialog, as in a browser, it asks for a path in the same place.
   await list.getByText('Export small #1 as safetensors').waitFor();
   await editor.shot('export-where');
   await editor.page.keyboard.press('Enter');
   await editor.notification(/Exported [\d.]+ kB/);
   await editor.shot('exported');
-  // And opened, it says what it holds.
+  // When opened, the file shows its contents.
   const [name] = readdirSync(fixture.root).filter((file) => file.endsWith('.safetensors'));
   await editor.quickOpen(name!);
   const page = await editor.webview(/\d+ tensors/);
   await page.getByRole('row', { name: /0\.Conv2D\/kernel \[3, 3, 1, 4\] F32/ }).waitFor();
-  await page.getByRole('button', { name: 'Smallest, largest, mean' }).click();
+  await page.getByRole('button', { name: 'Compute min, mean, max' }).click();
   await page.getByRole('columnheader', { name: 'Mean' }).waitFor();
   await editor.shot('checkpoint-file');
   expect(name).toMatch(/^small_epoch_0003_val_loss_[\d.]+\.safetensors$/);
@@ -92,13 +92,13 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   const chart = page.locator('.chart', { hasText: 'val_loss' });
   await chart.locator('canvas').waitFor();
   await editor.shot('dashboard');
-  // Dragged over, a part of the axis is shown; a double click shows all again.
+  // Dragging zooms into a part of the axis; a double click resets it.
   const first = page.locator('.chart').first();
   const plot = first.locator('.u-over');
   const box = (await plot.boundingBox())!;
   const inside = (share: number, height = 0.5) =>
     editor.page.mouse.move(box.x + box.width * share, box.y + box.height * height);
-  // Where the pointer is at the left end, the legend says which step that is.
+  // With the pointer at the left end, the legend shows that step.
   const leftmost = async () => {
     await inside(0.01);
     return Number(/step\s*(\d+)/.exec((await first.locator('.u-legend').innerText()).replaceAll(/\s+/g, ' '))?.[1]);
@@ -111,7 +111,7 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   await editor.shot('zoomed');
   await editor.page.mouse.dblclick(box.x + box.width * 0.5, box.y + box.height * 0.5);
   await until('all is shown again', async () => (await leftmost()) === 1);
-  // A checkpoint on the axis is asked what to do with: the last is at the right end.
+  // Clicking a checkpoint on the axis offers actions; the last one is at the right end.
   await editor.page.mouse.click(box.x + box.width - 1, box.y + box.height - 4);
   const offer = editor.page.locator('.quick-input-widget');
   await offer.getByText(/small #[12] at step 18/).waitFor();
@@ -134,7 +134,7 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   await grid.getByRole('row', { name: /small #3.*running/ }).waitFor();
   await page.getByRole('button', { name: 'Pause' }).click();
   await grid.getByRole('row', { name: /small #3.*paused/ }).waitFor();
-  // Shift takes all between, whichever way.
+  // Shift-click selects a range, in either direction.
   await page.getByRole('button', { name: 'Clear' }).click();
   await grid.getByRole('row', { name: /small #1/ }).click();
   await grid.getByRole('row', { name: /small #3/ }).click({ modifiers: ['Shift'] });
@@ -154,7 +154,7 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   await editor.page.getByText('// another thought').first().waitFor();
   await editor.shot('diff-code');
 
-  // Both pages come back with the window, about what they were about.
+  // Both pages come back with the window, with the same contents.
   await until('the editor has written down what is open', () => editor.hasStored('sides'));
   await editor.reload();
   await editor.page.getByRole('tab', { name: /small #1@18 ↔ small #2@18(?! \()/ }).click();

@@ -1,5 +1,5 @@
 /**
- * `npm run pictures`: those of the README, from the real editor with real trainings. They are the same each time but for
+ * `npm run pictures`: takes the README's pictures from the real editor with real trainings. They are the same each time except for
  * times, ids and speeds.
  */
 import { execFileSync } from 'node:child_process';
@@ -16,7 +16,7 @@ const TRAINING_MS = 300_000;
 const OUT = resolve(import.meta.dirname, '../../docs/pictures');
 
 const parts = await editorParts();
-if (!parts) throw new Error('There is no browser here, and none can be installed.');
+if (!parts) throw new Error('There is no browser, and none can be installed.');
 mkdirSync(OUT, { recursive: true });
 try {
   const fixture = makeFixture({ git: false });
@@ -69,7 +69,7 @@ try {
   await editor.page.mouse.move(5, 5);
   await picture('dashboard');
 
-  // Killed as by a machine that runs out of memory; one click, and what it had computed comes out again.
+  // Killed as by a machine that is out of memory; one click later the same values are computed again.
   const running = await untilStep(client, project, live.id, 400);
   kill(await trainerPid(project, running), 'SIGKILL');
   await ended(live.id, 'lost');

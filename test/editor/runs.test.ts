@@ -1,4 +1,4 @@
-/** Runs, from the side bar, from a file, from a job: started, paused, resumed, kept. */
+/** Runs from the side bar, from a file and from a job: started, paused, resumed, kept. */
 import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -42,7 +42,7 @@ test('a run is started, paused, outlives a killed daemon and a reloaded window, 
 
   await editor.rowAction(editor.row(/small #1/), 'Pause');
   await untilRow(editor, /small #1/, /paused at \d+/);
-  // Without loss and time left: it is drawn once a second, and until then a click would show the run.
+  // Waits for a redraw without loss and time left: the bar is drawn once a second, and a click before it would show the run.
   await untilStatusBar(editor, /small #1 \d+%\s*$/);
   await editor.shot('paused');
   await editor.status.click();
@@ -81,7 +81,7 @@ test('what differs from the checkpoint is shown before a resume, and nothing sta
   expect((await show(client, fixture, run.id)).run.status).toBe('paused');
 
   await editor.rowAction(editor.row(/small #1/), 'Resume');
-  await list.getByText('Resume all the same').click();
+  await list.getByText('Resume Anyway').click();
   await untilStatus(client, fixture, run.id, 'completed');
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
 });
@@ -103,10 +103,10 @@ test('a run whose back end is gone is offered to continue on another one, and sa
   await editor.rowAction(editor.row(/small #1/), 'Resume');
   const offer = await editor.notification(/tfjs-node-gpu cannot be used here/);
   await editor.shot('backend-gone');
-  await offer.getByRole('button', { name: 'Continue on Another Back End' }).click();
+  await offer.getByRole('button', { name: 'Continue on Another Backend' }).click();
   const list = editor.page.locator('.quick-input-widget');
   await list.getByText('backend', { exact: true }).waitFor();
-  await list.getByText('Resume all the same').click();
+  await list.getByText('Resume Anyway').click();
   await untilStatus(client, fixture, run.id, 'completed');
   const { run: done } = await show(client, fixture, run.id);
   expect(done.backend).toBe('wasm');
@@ -171,9 +171,9 @@ test('what is kept says why, old code comes back beside the project, a job runs 
   await editor.shot('clean-up-run');
   await editor.page.keyboard.press('Escape');
 
-  await editor.rowMenu(editor.row(/small #1/), 'Original Code in a New Folder…');
+  await editor.rowMenu(editor.row(/small #1/), 'Restore Code to a New Folder…');
   await list.getByText('The code of small #1, into a new folder in…').waitFor();
-  // It writes the folder that it starts in a moment after it is there, over what was typed.
+  // A moment after it opens it fills in its start folder, over any text typed before.
   await until('the folder is entered', async () => {
     await list.locator('input.input').fill(`${fixture.folder}/`);
     await editor.page.waitForTimeout(500);

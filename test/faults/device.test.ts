@@ -1,4 +1,4 @@
-/** GPUs that fail: the run ends and says why, and what was kept is of before. SwiftShader plays the GPU. */
+/** GPUs that fail: the run ends with the reason, and its checkpoints are from before the failure. SwiftShader is the GPU. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -30,7 +30,7 @@ describe.skipIf(!GPU)('a GPU that fails', () => {
         expect(facts.reasons).not.toContain('exception');
       }
       expect(kept.length).toBeGreaterThan(0);
-      // Nobody is told to free disk space.
+      // There is no advice to free disk space.
       expect(events(directory).flatMap((event) => (event.type === 'notice' ? event.code : []))).toEqual([]);
       const again = makeLaunch({ module: 'device-faults.ts', params: { fault: '' }, ...ON_GPU });
       const resumed = await train(join(temporaryFolder(), 'sessions'), resumeFrom(again, kept.at(-1)!), GPU!);
@@ -94,7 +94,7 @@ describe('400 steps more hold what there was before', () => {
           .map((line) => JSON.parse(line));
         expect(late).toMatchObject({ numTensors: early.numTensors, numBytesInGPU: early.numBytesInGPU });
         expect(late.heapUsed - early.heapUsed).toBeLessThan(MAX_GROWTH.heapBytes);
-        // Pages that were freed come back late: only what goes on growing gets here.
+        // Freed pages are returned late: only steady growth gets here.
         expect(late.rss - early.rss).toBeLessThan(MAX_GROWTH.residentBytes);
       },
       150_000,

@@ -1,4 +1,4 @@
-/** Stores that came with a project and lie: whatever is done with them, nothing outside of the project is read into it, written or removed. */
+/** Malicious stores that came with a project: no operation reads, writes or removes anything outside the project. */
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
@@ -34,10 +34,10 @@ import {
   type Victim,
 } from '../support/hostile-store.ts';
 
-/** Lies about one thing, of which a store has several: those about different ones are told at once. */
+/** Lies by description. A store has several of each kind; lies about different ones are told together. */
 type Lies<Where> = Record<string, (victim: Victim, where: Where) => void>;
 
-/** From somewhere in the store, or beside the project, to what is the user's. */
+/** Returns a path from inside the store, or beside the project, to the user's files. */
 const up = (levels: number, to = 'outside/victim') => `${'../'.repeat(levels)}${to}`;
 const sql = (name: 'objects.db' | 'catalog.db', statement: string) => (victim: Victim) =>
   inDatabase(victim, name, (database) => database.exec(statement));
@@ -53,7 +53,7 @@ const named = (...names: string[]) =>
     return told;
   });
 
-/** `where`: the id of the checkpoint. */
+/** Lies about checkpoints. `where`: the id of the checkpoint. */
 const ABOUT_CHECKPOINTS: Lies<string> = {
   'names that lead up, a little': named(up(2), up(3)),
   'names that lead up, far': named(up(5), up(6)),
@@ -107,7 +107,7 @@ const ABOUT_CHECKPOINTS: Lies<string> = {
   }),
 };
 
-/** Of both databases as a whole. */
+/** Lies about both databases as a whole. */
 const ABOUT_ROWS: Lies<null> = {
   'chunks that claim to be enormous': sql('objects.db', 'UPDATE chunk SET size = 1 << 40'),
   'chunks of negative size': sql('objects.db', 'UPDATE chunk SET size = -size'),
@@ -146,7 +146,7 @@ const ABOUT_ROWS: Lies<null> = {
 };
 
 const inSession = (victim: Victim, id: string, name: string) => join(victim.store, 'sessions', id, name);
-/** `where`: the id of the session. */
+/** Lies about sessions. `where`: the id of the session. */
 const ABOUT_SESSIONS: Lies<string> = {
   'a session that says it is another': (victim, id) =>
     change<object>(inSession(victim, id, 'launch.json'), (launch) => ({ ...launch, session: up(5, 'outside') })),
@@ -190,7 +190,7 @@ const ABOUT_SESSIONS: Lies<string> = {
 };
 for (const name of ['inbox', 'taking', 'restore', 'input', 'export'])
   ABOUT_SESSIONS[`a session whose ${name} is a link`] = (victim, id) => {
-    // Nobody has seen it end.
+    // Its end has not been recorded.
     rmSync(inSession(victim, id, 'exit.json'));
     link(inSession(victim, id, name), victim.outside);
   };
@@ -210,7 +210,7 @@ const shelved = (first: string, second: string) =>
     files[0]!.path = first;
     files[1]!.path = second;
   });
-/** `where`: the id of the stash. */
+/** Lies about stashes. `where`: the id of the stash. */
 const ABOUT_STASHES: Lies<string> = {
   'files that lead up': shelved(up(1), up(2)),
   'files among the hooks, with the rights of their owner': owner(({ files }) => {
@@ -250,7 +250,7 @@ const inPlace = (...paths: string[]) =>
     ...told,
     files: paths.map((path) => [path, { ...told.files[0][1], run: 'aaaaaaaaaaaa' }]),
   }));
-/** Of the store there is one of each. */
+/** Lies about parts of which the store has only one. */
 const ABOUT_THE_REST: Lies<null> = {
   'files in place that lead up': inPlace(up(1), up(2), 'checkpoints/../../outside/victim'),
   'files in place behind a link': (victim) => {
@@ -295,7 +295,7 @@ const ABOUT_THE_REST: Lies<null> = {
   'a quota that is no number': sql('objects.db', "UPDATE meta SET value = 'lots' WHERE key = 'quota'"),
 };
 
-/** What keeps a store from being opened at all. */
+/** Lies that keep a store from being opened at all. */
 const REFUSED: Lies<null> = {};
 for (const name of ['sessions', 'files', 'shelf', 'worktrees', 'exports', 'asked', 'code', 'code.git'])
   REFUSED[`${name} that is a link to a folder`] = (victim) => link(join(victim.store, name), victim.outside);
@@ -348,7 +348,7 @@ test('of a store that does not lie everything can be had', async () => {
   expect(existsSync(victim.store)).toBe(false);
 });
 
-/** As many at once as there are things to lie about. */
+/** Combines as many lies as there are things to lie about. */
 function* bundles(): Generator<{ what: string[]; tell: (victim: Victim) => void }> {
   const left = <Where>(lies: Lies<Where>) => Object.entries(lies);
   const checkpoints = left(ABOUT_CHECKPOINTS);
@@ -365,7 +365,7 @@ function* bundles(): Generator<{ what: string[]; tell: (victim: Victim) => void 
       what.push(next[0]);
       tellings.push((victim) => next[1](victim, where(victim)));
     };
-    // What is wrong with all rows would hide what is wrong with one.
+    // A lie about all rows would hide a lie about one.
     if (checkpoints.length > 0) for (const id of [LATER, CHECKPOINT]) take(checkpoints, () => id);
     else take(rows, () => null);
     for (const i of [0, 1, 2]) take(sessions, (victim) => victim.sessions[i]!);
@@ -391,7 +391,7 @@ describe('nothing outside is touched by a store with', () => {
     });
 });
 
-/** Of the project itself nobody changes these. */
+/** Files of the project itself that must never change. */
 const SACRED = ['project/.git/hooks', 'project/.git/config', 'project/train.py', 'project/.gitignore'];
 
 async function expectHarmless(victim: Victim, work: () => Promise<void>): Promise<void> {
@@ -400,14 +400,14 @@ async function expectHarmless(victim: Victim, work: () => Promise<void>): Promis
   const secret = readFileSync(join(outside, 'victim'));
   await work();
   expect(changesOf(before, outsideOf(victim))).toEqual([]);
-  // What was the user's own is not in what came out.
+  // The user's own files are not in the output.
   const out = [...stateOf(join(folder, 'out')).keys()].map((name) => join(folder, 'out', name));
   for (const path of out) expect(isCopy(path, secret), path).toBe(false);
 }
 
 function outsideOf({ folder }: Victim): Map<string, string> {
   const state = stateOf(folder, ['project', 'out', 'runner.mjs']);
-  // Its time is that of what is made in it.
+  // The time of the folder changes with its contents.
   state.delete('');
   for (const name of SACRED) for (const [path, what] of stateOf(join(folder, name))) state.set(`${name}/${path}`, what);
   return state;

@@ -146,7 +146,7 @@ describe('a module that does not load', () => {
     [
       'imports without the ending .ts',
       "import { helper } from './helper';\nexport default { helper };",
-      /write the ending \.ts/,
+      /write the extension \.ts/,
     ],
     ['imports what is not there', "import nothing from 'no-such-package';\nexport default nothing;", /no-such-package/],
     ['throws', '\n\nthrow new Error("out of luck");', /train\.ts:3.*out of luck/],
@@ -154,7 +154,7 @@ describe('a module that does not load', () => {
     [
       'is a module in a package of CommonJS',
       'export default {};',
-      /package\.json says "type": "commonjs".*the ending \.mts/,
+      /package\.json says "type": "commonjs".*the extension \.mts/,
       { 'package.json': '{"type": "commonjs"}' },
     ],
     ['has a syntax error', 'export default {', /train\.ts/],
@@ -287,7 +287,7 @@ describe('messages', () => {
     socket.pause();
     const { clients: before } = await client.request(m.daemonStatus, {});
     const note = 'x'.repeat(4_000);
-    // Each is announced to everybody; nobody reads on that side.
+    // Each is announced to all clients; this one does not read.
     await until('the deaf client is cut off', async () => {
       for (let i = 0; i < 200; i++)
         await client.request(m.runUpdate, { root: fixture.root, run: run.id, note: `${i}${note}`.slice(0, 4_000) });

@@ -1,4 +1,4 @@
-/** What writers that were killed left behind: it goes, it is counted, and nothing that is still written to is touched. */
+/** Files left by killed writers: they are counted and removed, and files that are still being written are not touched. */
 import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -16,7 +16,7 @@ import { DIST, makeLaunch } from '../support/trainer.ts';
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** A session as one that was killed leaves it. */
+/** Makes a session directory as a killed session leaves it. */
 function killedSession(sessions: string, id: string, overrides: { createdAt?: number } = {}): SessionDirectory {
   const launch = makeLaunch({ session: id, createdAt: Date.now() - HOUR_MS, ...overrides });
   const directory = SessionDirectory.create(sessions, launch);
@@ -44,9 +44,9 @@ describe('of a session', () => {
     expect(readdirSync(directory.path).sort()).toEqual(KEPT);
     expect(directory.inbox()).toEqual(['000000008-000001-bbbbbbbbbbbb']);
     expect(readdirSync(directory.file('inbox'))).toEqual(directory.inbox());
-    expect(directory.taking()).toEqual(['bad-000000007-000001-cccccccccccc']);
+    expect(directory.claimed()).toEqual(['bad-000000007-000001-cccccccccccc']);
     sweepSession(directory, expectNothing, Date.now() + 8 * DAY_MS);
-    expect(directory.taking()).toEqual([]);
+    expect(directory.claimed()).toEqual([]);
   });
 
   test('that lives, or is only being started, nothing is taken', () => {
@@ -64,7 +64,7 @@ describe('of a session', () => {
     const starting = killedSession(sessions, 'bbbbbbbbbbbb', { createdAt: Date.now() });
     sweepSession(starting, expectNothing);
     expect(existsSync(join(starting.path, 'restore/state.pt'))).toBe(true);
-    // It has begun, and is over.
+    // The session has started and ended.
     starting.writeExit({ outcome: 'failed', step: 0, at: 0, reason: '', error: null });
     sweepSession(starting, expectNothing);
     expect(existsSync(starting.file('restore'))).toBe(false);
@@ -130,7 +130,7 @@ test('a script that is killed while it writes a checkpoint leaves nothing, wheth
   const { pid } = client.daemon;
   kill(pid, 'SIGKILL');
   await client.closed;
-  // As whoever was killed at work in it leaves it: a snapshot could not be taken any more.
+  // Left by a process killed while working in it; they would block further snapshots.
   for (const name of ['index-abc.lock', 'index-checkout-abc']) {
     writeFileSync(join(code, name), '');
     utimesSync(join(code, name), old, old);

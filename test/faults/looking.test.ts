@@ -1,4 +1,4 @@
-/** Files of whoever wants harm: looking into them ends neither the daemon nor a training, and keeps nobody waiting. */
+/** Malicious checkpoint files: inspecting them ends neither the daemon nor a training, and blocks nobody. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import { inspect } from '../../daemon/inspector/inspect.ts';
-import { LookingPool, lookingSetup } from '../../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../../daemon/inspector/pool.ts';
 import { isError } from '../../protocol/errors.ts';
 import * as m from '../../protocol/messages.ts';
 import { afterwards } from '../support/cleanup.ts';
@@ -18,18 +18,18 @@ import { temporaryFolder, until } from '../support/folder.ts';
 import { hostileFiles, rawSafetensors, safetensors, sparse, torchFile } from '../support/hostile.ts';
 import { DIST } from '../support/trainer.ts';
 
-/** Of the daemon and of a runner, whatever is looked into. */
+/** Memory limit of the daemon and of a runner, whatever file is inspected. */
 const MOST_MEBIBYTES = 150;
-/** The machine that tests run on has others to serve. */
+/** Longest accepted silence; the test machine is shared. */
 const MOST_SILENT_MS = 2_000;
-/** The engine's own words, and a library's. */
+/** Error texts of the engine or of a library, which must not reach users. */
 const NOT_OURS = /call stack|undefined|Cannot read|Invalid |out of range|HDF5-DIAG|#0|is not a function|NaN/;
 
 function peakMebibytes(pid: number): number {
   return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 }
 
-/** Asks the daemon again and again whether it is there, on a connection of its own. */
+/** Pings the daemon on a connection of its own while the work runs. */
 async function whileAsking<T>(fixture: Fixture, work: () => Promise<T>): Promise<{ result: T; slowestMs: number }> {
   const other = await fixture.connect();
   let slowestMs = 0;
@@ -133,7 +133,7 @@ describe.skipIf(process.platform !== 'linux')('looked into by the daemon', () =>
     writeFileSync(path, safetensors(header, 51));
     await expect(client.request(m.fileInspect, { path, after: first.next! })).rejects.toMatchObject({
       code: 'fileUnreadable',
-      message: expect.stringContaining('written while it was read'),
+      message: expect.stringContaining('changed while it was read'),
     });
   });
 
@@ -165,13 +165,13 @@ describe.skipIf(process.platform !== 'linux')('looked into by the daemon', () =>
 });
 
 describe('a process that looks', () => {
-  function pooled(): LookingPool {
-    const pool = new LookingPool(lookingSetup(DIST));
+  function pooled(): InspectorPool {
+    const pool = new InspectorPool(inspectorSetup(DIST));
     afterwards(() => pool.close());
     return pool;
   }
 
-  /** Takes long enough with statistics. */
+  /** Makes a file whose inspection with statistics takes long. */
   function longFile(): string {
     const path = join(temporaryFolder(), 'long.safetensors');
     const bytes = 2 ** 36;

@@ -1,4 +1,4 @@
-/** Metrics in a store: those of earlier versions, of a catalog that is lost, and of steps that were done twice. */
+/** Metrics in a store: from earlier versions, of a lost catalog, and of steps that were done twice. */
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -15,7 +15,7 @@ import { openStored, reopen, type Stored } from '../support/stored.ts';
 let seq = 0;
 let time = 1;
 
-/** Tells as a trainer does; `values` may be what no version of ours writes any more. */
+/** Reports metrics as a trainer would; `values` may be what only older versions wrote. */
 async function tell({ folder, store }: Stored, session: string, told: [step: number, values: object][]) {
   const directory = join(folder, 'store/sessions', session);
   mkdirSync(directory, { recursive: true });
@@ -148,7 +148,7 @@ test('steps that are told several times each are compared one after the other, a
     equal: 1,
     firstDifferent: { step: 3, recorded: 3.5, replayed: -3.5 },
   });
-  // Of the session before only what was not done again; what was evaluated again is new.
+  // Of the previous session only steps that were not repeated remain; repeated evaluations are new.
   expect(await curve(stored)).toEqual([
     [1, 9],
     [2, 2],

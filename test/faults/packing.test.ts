@@ -1,4 +1,4 @@
-/** Checkpoints that become deltas to their neighbours when there is time: nothing that is saved may change. */
+/** Checkpoints that become deltas to their neighbours when the store is idle: their contents never change. */
 import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ describe('packing', () => {
     await stored.store.close();
     const chunks = layouts(stored);
     expect(chunks.filter(({ codec }) => isDelta(codec)).length).toBeGreaterThan(20);
-    // Whichever checkpoint is read: with all it is a delta to, at most three times its size.
+    // Reading any checkpoint, with all its delta bases, takes at most three times its size.
     for (const { size, read } of chunks) expect(read).toBeLessThanOrEqual(3 * size);
   });
 
@@ -41,7 +41,7 @@ describe('packing', () => {
     await stored.store.putRun({ ...stored.run, status: 'completed' });
     await stored.store.setTrash(ids[0]!, Date.now());
     expect((await stored.store.pack(60_000, -1000)).savedBytes).toBeGreaterThan(0);
-    // All done: nothing is looked at twice.
+    // All are packed: nothing is considered twice.
     expect(await stored.store.pack(60_000, -1000)).toMatchObject({ savedBytes: 0, more: false });
   });
 
@@ -131,7 +131,7 @@ describe('packing', () => {
       const restored = opened.store.restoreCheckpoint(id, join(folder, id));
       await restored.catch((error) => void (error.code === 'corrupted' && refused.push(id)));
     }
-    // Those of the base and of the delta at least, and not those of the other half.
+    // At least the checkpoints of the base and of the delta are refused, and not those of the other half.
     expect(refused.length).toBeGreaterThanOrEqual(2);
     expect(refused.length).toBeLessThan(ids.length);
     expect(readdirSync(folder).sort()).toEqual(ids.filter((id) => !refused.includes(id)).sort());
@@ -141,7 +141,7 @@ describe('packing', () => {
     const { stored, ids } = await trained(13);
     await packAll(stored);
     await stored.store.close();
-    // Of the middle one, which all others go back to.
+    // Damages the middle one, the base of all the others.
     const chunks = layouts(stored);
     const dependants = (id: number) => chunks.filter(({ base }) => base === id).length;
     const [gone] = chunks.filter(({ base }) => base === null).sort((a, b) => dependants(b.id) - dependants(a.id));
@@ -206,7 +206,7 @@ describe('packing', () => {
   });
 });
 
-/** 150 KB of weights, and as much of each slot. */
+/** Params for 150 KB of weights, and as much for each slot. */
 const WIDE = { units: 600, learningRate: 1e-4 };
 
 test('a daemon with nothing to do makes checkpoints smaller, and a run goes on from one of them bit for bit', async () => {
@@ -238,10 +238,10 @@ test('gc --pack makes them smaller at once, the newest too', async () => {
   expect((await fixture.cli('fsck')).code).toBe(0);
 });
 
-/** Opens a store, says so, and packs and sweeps until it is killed or done. */
+/** Program that opens a store, reports it, and packs and sweeps until it is killed or done. */
 const PACKER = join(import.meta.dirname, '../support/packer.ts');
 
-/** Checkpoints of an optimizer at work: weights, and two slots that follow its gradients. */
+/** Makes checkpoints of an optimizer at work: weights, and two slots that follow its gradients. */
 async function trained(count: number, rate = 1e-4): Promise<{ stored: Stored; ids: string[]; files: Buffer[] }> {
   const stored = await openStored(temporaryFolder());
   const noise = (i: number, step: number) => Math.sin(i * 12.9898 + step * 78.233) * 43758.5453;
@@ -306,7 +306,7 @@ function withObjects<T>({ folder }: Stored, work: (database: ReturnType<typeof o
   }
 }
 
-/** Every chunk, with the bytes that are read for it and whether a saved row has it. */
+/** Returns every chunk, with the bytes that are read for it and whether a saved row refers to it. */
 function layouts(stored: Stored) {
   return withObjects(stored, (database) => {
     const rows = database.prepare('SELECT id, size, codec, base, stored FROM chunk').all();

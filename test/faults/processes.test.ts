@@ -1,4 +1,4 @@
-/** Whatever dies, and whenever: trainings go on, nothing committed is lost, every metric is there once. */
+/** Any process dies at any time: trainings continue, nothing committed is lost, every metric exists once. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -136,7 +136,7 @@ test('a stale socket is replaced; a file in its place is not', async () => {
   });
   expect(readFileSync(socket, 'utf8')).toBe('mine');
   rmSync(socket);
-  // The one that failed has not stayed behind with the lock.
+  // The failed process has released the lock.
   await fixture.connect();
 });
 
@@ -166,7 +166,7 @@ test('a suspended trainer is neither lost nor doubled', async () => {
   await untilStep(client, fixture, run.id, 3);
   const pid = await trainerPid(fixture, run);
   kill(pid, 'SIGSTOP');
-  // Longer than the daemon's poll.
+  // Waits longer than the daemon's poll interval.
   await new Promise((resolve) => setTimeout(resolve, 2_500));
   expect((await show(client, fixture, run.id)).run.status).toBe('running');
   kill(pid, 'SIGCONT');
@@ -209,7 +209,7 @@ test('on a host where better-sqlite3 cannot load, everything works with Node’s
   const fsck = await client.request(m.storeFsck, { root: fixture.root, rebuild: true });
   expect(fsck.problems).toEqual([]);
   expect((await show(client, fixture, run.id)).checkpoints.at(-1)!.step).toBe(18);
-  // Stores of the two drivers are the same files.
+  // Both drivers read the same store files.
   await client.request(m.daemonStop, {});
   await client.closed;
   const better = await fixture.cli('fsck', '--json');

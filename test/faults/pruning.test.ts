@@ -15,7 +15,7 @@ import { makeLaunch } from '../support/trainer.ts';
 const ROUNDS = 100;
 const FILES = 12;
 
-/** As a daemon does it: one after the other, whenever it comes to it. */
+/** Thread that takes checkpoints one by one at its own pace, as a daemon does. */
 const TAKER = `
 const { parentPort, workerData: { inbox, taking } } = require('node:worker_threads');
 const { readdirSync, renameSync } = require('node:fs');
@@ -40,7 +40,7 @@ function startTaker(directory: SessionDirectory): Worker {
   return taker;
 }
 
-/** Six at once: three are too many. */
+/** Adds six checkpoints at once, three more than are kept. */
 function fillInbox(directory: SessionDirectory, round: number): void {
   for (let i = 0; i < 6; i++) {
     const name = `${String(round * 10 + i).padStart(9, '0')}-${i}`;

@@ -1,4 +1,4 @@
-/** The queue when its daemon dies, and what those in it wait for. */
+/** The queue when its daemon dies, and the reasons for which queued runs wait. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { type Fixture, kill, makeFixture, openProject, show, untilStatus } from 
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 
-/** Notes its begin and its end; ends when its file is there. */
+/** Script that records its start and its end, and ends when its file exists. */
 const SCRIPT = `
 import os, sys, time
 name, journal = sys.argv[1], sys.argv[2]
@@ -41,7 +41,7 @@ describe.skipIf(!PYTHON)('a queue', () => {
     kill(fixture.daemonPid(), 'SIGKILL');
     await client.closed;
     for (const name of names) end(fixture, name);
-    // No command but this, which starts a daemon of another shell: all variables are there.
+    // Only this command runs; it starts a daemon from another shell that has all variables.
     const next = await fixture.connect();
     const ids = runs.map(({ id }) => id);
     await until('all have ended', async () => {
@@ -111,7 +111,7 @@ describe.skipIf(!PYTHON)('a queue', () => {
     const listed = (await fixture.cli('ls')).stdout;
     expect(listed).toMatch(/#3 +paused/);
     expect(listed).not.toContain('#2');
-    // Back at the end of the line.
+    // The run is at the end of the queue again.
     const again = await fixture.cli('resume', '3', '--queue');
     expect(again.stdout).toContain('Queued train #3.');
     for (const name of ['a', 'c', 'd']) end(fixture, name);
@@ -137,13 +137,13 @@ describe.skipIf(!PYTHON)('a queue', () => {
     await client.closed;
     for (const name of ['a', 'b', 'c', 'd']) end(fixture, name);
     const next = await openProject(fixture);
-    // Who is ready passes those that wait for a person.
+    // A run that is ready overtakes those that wait for a person.
     await untilStatus(next, fixture, ready.id, 'completed');
     const { run: waits } = await show(next, fixture, needs.id);
     expect(waits).toMatchObject({ status: 'queued', waiting: { for: 'environment' } });
     expect(waits.reason).toContain('HF_TOKEN is not set here');
     expect((await show(next, fixture, masked.id)).run.reason).toContain('`trainstash resume 3 -- COMMAND`');
-    // Any command from a shell that has it is enough.
+    // Any command from a shell that has the variable is enough.
     await next.request(m.queueSupply, { root: fixture.root, environment: withVariable.environment });
     await untilStatus(next, fixture, needs.id, 'completed');
     const options = { root: fixture.root, run: masked.id, environment: environment(), command: secret, accept: true };

@@ -1,4 +1,4 @@
-/** A command, its runner and the daemon, killed in all combinations: one word for each death, and no whole file is lost. */
+/** A command, its runner and the daemon, killed in all combinations: each death gets one status, and no complete file is lost. */
 import { existsSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -33,7 +33,7 @@ function runnerFixture(): Fixture {
 const PARTS = ['command', 'runner', 'daemon'] as const;
 const COMBINATIONS = [1, 2, 3, 4, 5, 6, 7].map((bits) => PARTS.filter((_, i) => bits & (1 << i)));
 
-/** Kills them when the command's file has just been written; resolves with the run as it is in the end. */
+/** Kills the parts right after the command's file was written; resolves with the run in its final state. */
 async function killed(which: readonly (typeof PARTS)[number][]) {
   const fixture = runnerFixture();
   let client = await openProject(fixture);

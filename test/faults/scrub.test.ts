@@ -1,4 +1,4 @@
-/** A store that an older version has filled with secrets in clear, and `trainstash scrub`. */
+/** A store in which an older version has left secrets in clear, and `trainstash scrub`. */
 import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -20,7 +20,7 @@ interface Known {
   gone: string;
 }
 
-/** A run with checkpoints, whose records are then written as older versions did. */
+/** Makes a run with checkpoints and rewrites its records as older versions did. */
 async function makeOldStore(): Promise<{ fixture: Fixture; run: Run; known: Known }> {
   const known = { param: mixed(30), word: mixed(12), reason: mixed(20), gone: mixed(20) };
   const fixture = makeFixture();
@@ -55,7 +55,7 @@ function writeInClear({ store, folder }: Fixture, run: Run, known: Known): void 
     const text = JSON.stringify({ ...body, run: clear(body.run) });
     const sum = rowSum({ ...row, body: text } as never);
     objects.prepare('UPDATE saved SET body = ?, sum = ? WHERE seq = ?').run(text, sum, row.seq);
-    // One that was forgotten since, whose bytes are still in a page that is used.
+    // A deleted row whose bytes are still in a page in use.
     objects
       .prepare("INSERT INTO saved (id, kind, run, created, body, sum) VALUES (?, 'checkpoint', 'x', 1, ?, ?)")
       .run(`gone${row.seq}`, text.repeat(2), sum);
@@ -77,7 +77,7 @@ function writeInClear({ store, folder }: Fixture, run: Run, known: Known): void 
   appendFileSync(join(folder, 'state/daemon.log'), `2024-05-01 https://me:${known.reason}@host/x failed\n`);
 }
 
-/** Names of files of the store and of the state directory that hold one of them. */
+/** Lists the files of the store and of the state directory that contain one of the secrets. */
 function leaks({ store, folder }: Fixture, known: Known): string[] {
   return filesWith([store, join(folder, 'state')], Object.values(known))
     .filter((path) => !path.includes('/state/runtime'))
@@ -114,7 +114,7 @@ test('scrub lists what older versions wrote in clear, and after a yes nothing of
   expect(masked.stdout).toContain('✔ Masked');
   expect(masked.stdout).toContain('catalog-damaged-2024.db cannot be opened');
   expect(masked.code).toBe(0);
-  // What a script has printed is its own, unless somebody says otherwise.
+  // The output of a script is left alone unless requested.
   expect(leaks(fixture, known)).toEqual(['output.log']);
   expect((await fixture.cli('scrub')).stdout).toContain('✔ No secrets in clear');
 
@@ -129,7 +129,7 @@ test('scrub lists what older versions wrote in clear, and after a yes nothing of
     command: { words: ['python', 'x.py', '--token', '***'] },
     reason: 'RuntimeError: no login with ***',
   });
-  expect((await fixture.cli('fsck')).stdout).toContain('everything is whole');
+  expect((await fixture.cli('fsck')).stdout).toContain('everything is intact');
   expect((await fixture.cli('fsck', '--rebuild')).stdout).toContain('1 run,');
   expect((await shown(fixture, run)).checkpoints).toEqual(before.checkpoints);
 });
@@ -138,7 +138,7 @@ test('scrub that is killed goes on with what is left', async () => {
   const { fixture, run, known } = await makeOldStore();
   const before = await shown(fixture, run);
   for (const wait of [0, 10, 60]) {
-    // The daemon answers first, so that the kill falls into the work.
+    // The daemon answers first, so that the kill hits the work itself.
     await fixture.cli('ls');
     const pid = fixture.daemonPid();
     const scrub = fixture.cli('scrub', '--yes', '--logs');
@@ -147,10 +147,10 @@ test('scrub that is killed goes on with what is left', async () => {
   }
   const last = await fixture.cli('scrub', '--yes', '--logs');
   expect(last.code, last.stdout + last.stderr).toBe(0);
-  // What the first of them knew of the output, the last does not know any more.
+  // The first attempts knew the secrets in the output; the last one no longer does.
   expect(leaks(fixture, known).filter((name) => name !== 'output.log')).toEqual([]);
   expect((await shown(fixture, run)).checkpoints).toEqual(before.checkpoints);
-  expect((await fixture.cli('fsck')).stdout).toContain('everything is whole');
+  expect((await fixture.cli('fsck')).stdout).toContain('everything is intact');
 });
 
 test('scrub leaves the records of live runs alone, and says so', async () => {
@@ -160,7 +160,7 @@ test('scrub leaves the records of live runs alone, and says so', async () => {
   await untilStep(client, fixture, live.id, 1);
   const printed = join(fixture.store, 'sessions', run.session!, 'output.log');
   const result = await fixture.cli('scrub', '--yes', '--logs');
-  // Its bytes stay in their places, also those that are no text.
+  // All bytes stay in their places, including those that are not text.
   expect(readFileSync(printed, 'latin1')).toMatch(/login with \*{3} +\n\xff and \*{3} +\n/);
   expect(result.stdout).toContain('small #2 is live');
   expect(result.code).toBe(1);

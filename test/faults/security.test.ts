@@ -1,4 +1,4 @@
-/** Lines of docs/security.md that no other test stands for. */
+/** Statements of docs/security.md that no other test covers. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ test.runIf(process.platform !== 'win32')(
     await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
     const state = join(fixture.folder, 'state');
     const mode = (path: string) => lstatSync(path).mode & 0o777;
-    // What is in a directory that nobody else may enter needs no modes of its own; what is secret has them all the same.
+    // Files in a directory that nobody else may enter need no modes of their own; secret ones have them anyway.
     expect(mode(state)).toBe(0o700);
     expect(mode(fixture.store)).toBe(0o700);
     for (const name of ['token', 'daemon.json']) expect(mode(join(state, name)), name).toBe(0o600);
@@ -75,7 +75,7 @@ test('looking at a repository runs nothing that it names; a run asks git for its
   writeFileSync(join(fixture.root, '.gitattributes'), '* filter=evil\n');
   for (const name of ['post-checkout', 'pre-commit', 'post-index-change', 'reference-transaction'])
     writeFileSync(join(fixture.root, '.git/hooks', name), `#!/bin/sh\necho ${name} >> ${trace}\n`, { mode: 0o755 });
-  // Only looked at, as the editor does with a folder that is not trusted.
+  // Only viewed, as the editor does with an untrusted folder.
   const looker = await fixture.connect();
   await looker.request(m.projectOpen, { root: fixture.root, trusted: false, create: true });
   await looker.request(m.projectJobs, { root: fixture.root });
@@ -84,7 +84,7 @@ test('looking at a repository runs nothing that it names; a run asks git for its
   const client = await openProject(fixture);
   const run = await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
   await client.request(m.codeRestore, { root: fixture.root, source: run.id, directory: join(fixture.folder, 'code') });
-  // Whether there are uncommitted changes is for git to say, with its own filters; the snapshot itself has none.
+  // git decides about uncommitted changes, with its own filters; the snapshot itself uses none.
   const ran = existsSync(trace) ? readFileSync(trace, 'utf8') : '';
   expect(ran).not.toMatch(/smudge|checkout|commit|transaction/);
   expect(readFileSync(join(fixture.folder, 'code/small.ts'), 'utf8')).toBe(

@@ -1,4 +1,4 @@
-/** A session directory on a disk that becomes full: what is said is not lost, and no file is cut short. */
+/** A session directory on a disk that fills up: reported events are not lost, and no file is truncated. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -56,7 +56,7 @@ test('events that cannot be written, for whatever reason, do not end the trainin
   const reader = openSync(directory.file('events'), 'r+');
   const reporter = new Reporter(directory);
   closeSync(reader);
-  // Nobody reads it any more: EPIPE.
+  // No process reads it any more: EPIPE.
   reporter.report({ type: 'answered', control: 1, step: 1 });
   expect(() => reporter.flush()).not.toThrow();
   expect(() => reporter.close()).not.toThrow();
@@ -113,7 +113,7 @@ say(6)
 
 describe('a disk that has no room for checkpoints', () => {
   const OFTEN = { everySeconds: 0, everySteps: 2, everyEpochs: null, onBest: false };
-  /** For events and small files, and no state. */
+  /** Space for events and small files, but not for a state. */
   const LEFT = 16 << 10;
 
   const saidFailed = (directory: SessionDirectory) =>

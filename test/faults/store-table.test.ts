@@ -1,4 +1,4 @@
-/** Every operation of a store in every state that a store can be in: what is expected, and that nothing is changed or lost. */
+/** Every operation of a store in every state of the store: the expected outcome, with nothing changed or lost. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,10 +23,10 @@ const WORKER = pathToFileURL(join(DIST, 'store-worker.js'));
 
 type Operation = keyof typeof OPERATIONS;
 
-/** What an operation ends with: `works`, or the code of its error. */
+/** Outcome of an operation: `works`, or the code of its error. */
 type Expected = Partial<Record<Operation, string>> & { otherwise: string };
 
-/** What the catalog alone answers. */
+/** Operations that need only the catalog. */
 const IN_CATALOG: Operation[] = [
   'count runs',
   'list runs',
@@ -50,7 +50,7 @@ const IN_CATALOG: Operation[] = [
   'take events',
   'delete a run for good',
 ];
-/** What needs no saved row. */
+/** Operations that need no saved row. */
 const BESIDE: Operation[] = [
   'tell about itself',
   'give an id',
@@ -58,7 +58,7 @@ const BESIDE: Operation[] = [
   'take a digest',
   'sweep what was left',
 ];
-/** What writes, and is not there to make room. */
+/** Operations that write, except those that make room. */
 const WRITING: Operation[] = [
   'save',
   'give an id',
@@ -107,7 +107,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-/** A store like the one above, at `path`. */
+/** Makes a store like the one above at `path`. */
 function copyTo(path: string): string {
   cpSync(join(home, 'store'), path, { recursive: true });
   return path;
@@ -128,7 +128,7 @@ async function outcomeOf(work: () => Promise<unknown>): Promise<string> {
   }
 }
 
-/** Each operation, one after the other, as one table: what differs shows beside what was expected. */
+/** Runs all operations and compares the outcomes as one table, so that differences stand side by side. */
 async function expectTable(given: Given, expected: Expected): Promise<void> {
   const table: Record<string, string> = {};
   for (const [name, operation] of Object.entries(OPERATIONS)) table[name] = await outcomeOf(() => operation(given));
@@ -138,7 +138,7 @@ async function expectTable(given: Given, expected: Expected): Promise<void> {
   expect(table).toEqual(wanted);
 }
 
-/** What was there from the beginning is there still, whole, with its tag and its curve. */
+/** Expects that the initial contents are still there and intact, with their tag and curve. */
 async function expectWhole(path: string): Promise<void> {
   const { store, out } = await opened(path);
   const kept = (await store.checkpoints(run.id, true)).filter(({ id }) => id === FIRST || id === SECOND);
@@ -165,7 +165,7 @@ const bytesOf = (path: string) =>
     ]),
   );
 
-/** For every operation, since the store is not even opened; nothing of it is changed. */
+/** Expects that every operation is refused, since the store is not opened, and that nothing in it changes. */
 async function expectRefused(path: string, code: string): Promise<void> {
   const before = bytesOf(path);
   expect(await outcomeOf(() => opened(path))).toBe(code);
@@ -325,7 +325,7 @@ for (const driver of ['better', 'node'])
     test('with a damaged page of content: that checkpoint is refused, and the others can be had', async () => {
       choose();
       const path = copyTo(join(temporaryFolder(), 'store'));
-      // Of the large rows the last page is in the middle of the newest one's bytes.
+      // In the table with large rows, the last page is in the middle of the newest row's bytes.
       damage(join(path, 'objects.db'), 'chunk', 'pageno DESC');
       const given = await opened(path);
       const { store, out } = given;
@@ -341,7 +341,7 @@ for (const driver of ['better', 'node'])
       const disk = smallDisk(48);
       const path = copyTo(join(disk, 'store'));
       const given = await opened(path);
-      // Makes the reserve.
+      // Creates the reserve.
       await OPERATIONS.save(given);
       const filler = fill(disk);
       await expectTable(given, {

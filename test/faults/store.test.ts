@@ -51,7 +51,7 @@ async function open(path: string, quotaBytes?: number): Promise<Opened> {
   return { store, path, run, session };
 }
 
-/** A checkpoint's files with `mebibytes` of random floats, the same for the same seed. */
+/** Makes a checkpoint's files with `mebibytes` of random floats, the same for the same seed. */
 function makeCheckpoint(
   folder: string,
   session: string,
@@ -191,7 +191,7 @@ test('fsck finds every flipped bit of content and description, and says which ea
   await opened.store.close();
   const original = readFileSync(join(path, 'objects.db'));
   const random = Random.seeded(5);
-  // Every place where content or description lies: found by looking for it in the file.
+  // Positions of content and description, found by searching the file.
   const second0 = readFileSync(join(folder, second.id, STATE_FILE));
   const places = Array.from({ length: 12 }, () => Math.floor(random.float() * (second0.length - 64)));
   const offsets = places.map((at) => original.indexOf(second0.subarray(at, at + 16))).filter((offset) => offset > 0);
@@ -441,9 +441,9 @@ onImage('power loss: what was answered as committed is there, whatever was not y
     saved.push(checkpoint.id);
   }
   await opened.store.restoreCheckpoint(saved[0]!, join(disk, 'restored'));
-  // Not synced: must not be needed by anything above.
+  // Not synced: nothing above may need it.
   writeFileSync(join(disk, 'unsynced'), Buffer.alloc(1 << 20, 7));
-  // The image is what has reached the "disk"; the mounted file system's own cache is not in it.
+  // The image has what reached the "disk"; the mounted file system's own cache is not in it.
   cpSync(image, copy);
   execFileSync('mount', ['-o', 'loop', copy, after]);
   afterwards(() => void spawnSync('umount', ['-l', after]));

@@ -1,9 +1,9 @@
-/** Stored files of strangers, compared and exported: never more than they hold, and nothing that is not theirs. */
+/** Stored files from strangers, compared and exported: never more than they contain, and nothing that is not theirs. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ExportTensorsRequest } from '../../daemon/content/requests.ts';
-import { workOnContent } from '../../daemon/content/work.ts';
+import { runContentRequest } from '../../daemon/content/work.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { fileThatLeadsOut } from '../support/hdf5-links.ts';
@@ -21,14 +21,14 @@ async function bench() {
     return keepFiles(stored, ++count, file);
   };
   const write = (checkpoint: string, format: ExportTensorsRequest['format']) =>
-    workOnContent(
+    runContentRequest(
       CONTENT_WORKERS,
       stored.store,
       { do: 'exportTensors', checkpoint, format, full: true, strip: null, path, metadata: {} },
       UNWATCHED,
     );
   const compare = (first: string, second: string) =>
-    workOnContent(
+    runContentRequest(
       CONTENT_WORKERS,
       stored.store,
       { do: 'compare', checkpoints: [first, second], mapping: [] },
@@ -63,7 +63,7 @@ test('many views of the same memory are not written out each; one that is expand
     ['ties.pt', views([2 ** 14, 2 ** 12], [0, 0], 40)],
   ] as const) {
     const id = await keep(name, file);
-    // Formats without ties write each of them.
+    // Formats without ties write each of the tied tensors.
     await expect(write(id, 'npz')).rejects.toMatchObject({
       code: 'formatUnavailable',
       message: expect.stringMatching(
@@ -85,7 +85,7 @@ test('tensors over each other are refused, and the file itself is given back as 
     code: 'formatUnavailable',
     message: expect.stringContaining('lie over each other'),
   });
-  await workOnContent(CONTENT_WORKERS, store, { do: 'exportOriginal', checkpoint: id, path }, UNWATCHED);
+  await runContentRequest(CONTENT_WORKERS, store, { do: 'exportOriginal', checkpoint: id, path }, UNWATCHED);
   expect(readFileSync(path)).toEqual(file);
 });
 

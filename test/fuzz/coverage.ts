@@ -1,5 +1,5 @@
 /**
- * Tells whether an input reached code that none reached before, by V8's own block coverage. Jazzer.js would do that, but its
+ * Tells whether an input reached code that no earlier one reached, with V8's own block coverage. Jazzer.js would do that, but its
  * binary needs glibc 2.38, which Debian 12 and Ubuntu 22.04 lack.
  */
 import { Session } from 'node:inspector';
@@ -20,7 +20,7 @@ export class Coverage {
   readonly #reached = new Set<string>();
   readonly #counts: RegExp;
 
-  /** Counts blocks of scripts whose URL fits. */
+  /** Counts blocks of scripts whose URL matches. */
   constructor(counts: RegExp) {
     this.#counts = counts;
     this.#session.connect();
@@ -28,7 +28,7 @@ export class Coverage {
     this.#post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
   }
 
-  /** Number of blocks that were reached so far. */
+  /** Number of blocks reached so far. */
   get size(): number {
     return this.#reached.size;
   }
@@ -39,7 +39,7 @@ export class Coverage {
     const { result } = this.#post('Profiler.takePreciseCoverage') as { result: ScriptCoverage[] };
     for (const { url, functions } of result) {
       if (!this.#counts.test(url)) continue;
-      // Powers of two of the count, so that "once more in a loop" is not new for ever.
+      // Powers of two of the count, so that one more iteration of a loop is not always new.
       for (const { ranges } of functions)
         for (const { startOffset, endOffset, count } of ranges)
           if (count > 0)
@@ -55,7 +55,7 @@ export class Coverage {
   #post(method: string, params: object = {}): unknown {
     let answer: unknown;
     let failure: Error | null = null;
-    // The inspector of one's own thread answers before it returns.
+    // The inspector of the same thread answers before it returns.
     this.#session.post(method, params, (error, result) => {
       failure = error;
       answer = result;

@@ -1,4 +1,4 @@
-/** Runs one target on mutated inputs and keeps those that reach new code as starting points for the next. */
+/** Runs one target on mutated inputs and keeps those that reach new code as seeds for further ones. */
 import { Random } from '../../daemon/trainer/random.ts';
 import { Coverage } from './coverage.ts';
 import { below, mutate, pick } from './mutate.ts';
@@ -6,16 +6,16 @@ import type { FuzzTarget } from './target.ts';
 
 export interface FuzzOptions {
   seed: number;
-  /** Asked before each input. */
+  /** Tells whether to continue; asked before each input. */
   goesOn(executions: number): boolean;
-  /** Told of each input before it runs: it survives when this process does not. */
+  /** Receives each input before it runs, so that it survives a death of this process. */
   before?(input: Uint8Array): void;
   guided?: boolean;
 }
 
 export interface FuzzResult {
   executions: number;
-  /** Blocks of code that were reached; null when the target is not guided. */
+  /** Number of code blocks reached; null if the target is not guided. */
   blocks: number | null;
   corpus: number;
   slowestMs: number;
@@ -30,11 +30,11 @@ export class Finding extends Error {
   }
 }
 
-/** Inputs that run between two looks at the coverage, which costs as much as several of them. */
+/** Number of inputs between two checks of the coverage, which cost as much as several inputs. */
 const BATCH = 16;
 const MAX_CORPUS = 4_000;
 
-/** Throws a Finding at the first input that the target does not survive. */
+/** Fuzzes a target. Throws a Finding at the first input that the target does not survive. */
 export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<FuzzResult> {
   const random = Random.seeded(options.seed);
   const words = target.words.map(
@@ -80,7 +80,7 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
   return result;
 }
 
-/** Picks what was found last as often as all that came before it. */
+/** Picks a recent input as often as an older one. */
 function newest(random: Random, corpus: readonly Uint8Array[]): Uint8Array {
   const fresh = random.float() < 0.5 ? corpus.slice(-32) : corpus;
   return pick(random, fresh) ?? new Uint8Array(0);

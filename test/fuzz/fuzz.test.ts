@@ -1,10 +1,10 @@
-/** A short round of `npm run fuzz`, the same inputs each time. */
+/** A short round of `npm run fuzz`, with the same inputs each time. */
 import { expect, test } from 'vitest';
 import { fuzz } from './engine.ts';
 import { TARGETS } from './targets.ts';
 
 const INPUTS = 1_500;
-/** Each input of these needs a process, a thread, or an answer of a daemon. */
+/** Counts for targets whose inputs each need a process, a thread, or an answer of a daemon. */
 const FEWER: Record<string, number> = {
   'HDF5 files': 60,
   'requests to the daemon': 250,
@@ -14,7 +14,7 @@ const FEWER: Record<string, number> = {
 for (const target of TARGETS)
   test(`${target.name}: no changed input is more than refused`, async () => {
     const inputs = FEWER[target.name] ?? INPUTS;
-    // Unguided: coverage counts the test runner's own work too, and so few inputs are no search.
+    // Unguided: coverage would count the test runner's own work, and so few inputs are no search.
     const result = await fuzz(target, { seed: 1, guided: false, goesOn: (executions) => executions < inputs });
     expect(result.executions).toBeGreaterThanOrEqual(inputs);
   }, 120_000);

@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz [-- --minutes 60] [--target NAME] [--seed N] [--input FILE]`: attacks every reader with changed inputs, each target in
- * a process of its own, so that one that hangs or dies of memory is a finding and not the end. The last line says what was found.
+ * `npm run fuzz [-- --minutes 60] [--target NAME] [--seed N] [--input FILE]`: attacks every reader with mutated inputs. Each target runs
+ * in a process of its own, so that a hang or running out of memory is a finding and not the end. The last line has the result.
  */
 import { fork } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { TARGETS } from './targets.ts';
 
 const FINDINGS = resolve(import.meta.dirname, '../../.cache/fuzz');
 const MEMORY_MB = 1_500;
-/** Beyond the time that a target may use by itself. */
+/** Grace period beyond the time that a target may use. */
 const GRACE_MS = 120_000;
 
 const { values } = parseArgs({
@@ -80,7 +80,7 @@ function inProcess(target: FuzzTarget, minutes: number): Promise<Outcome> {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     let said: Outcome | null = null;
-    // A child that hangs does not hear that its parent has gone.
+    // A child that hangs does not notice the end of its parent.
     const stop = () => {
       child.kill('SIGKILL');
       process.exit(1);
@@ -108,7 +108,7 @@ async function runChild(target: FuzzTarget, minutes: number): Promise<void> {
     const result = await fuzz(target, {
       seed,
       goesOn: () => Date.now() < until,
-      // On disk before it runs: what ends this process can then be tried again.
+      // Written to disk before it runs, so that an input that ends this process can be tried again.
       before: (bytes) => writeFileSync(input, bytes),
     });
     rmSync(input, { force: true });

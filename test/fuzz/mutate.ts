@@ -1,4 +1,4 @@
-/** Changes an input a little, the way libFuzzer does: bits, bytes, blocks, numbers at the edge, words of the format, splices. */
+/** Mutates an input a little, as libFuzzer does: bits, bytes, blocks, boundary numbers, words of the format, splices. */
 import type { Random } from '../../daemon/trainer/random.ts';
 
 const EDGE_BYTES = [0, 1, 0x7f, 0x80, 0xff];

@@ -1,19 +1,19 @@
-/** The contract between the fuzzer and what it attacks. */
+/** The contract between the fuzzer and its targets. */
 
 export interface FuzzTarget {
   name: string;
-  /** Builds valid inputs that mutation starts from. Called once a process. */
+  /** Builds valid inputs from which mutation starts. Called once per process. */
   seeds(): Uint8Array[] | Promise<Uint8Array[]>;
-  /** Byte strings that the format gives a meaning to. */
+  /** Byte strings that have a meaning in the format. */
   words: readonly (string | readonly number[])[];
-  /** Feeds one input to the code under attack. Throws for a finding only: expected refusals are caught inside. */
+  /** Feeds one input to the code under attack. Throws only for a finding; expected refusals are caught inside. */
   run(input: Uint8Array): void | Promise<void>;
-  /** Longest input worth trying. */
+  /** Length of the longest input worth trying. */
   maxBytes: number;
-  /** An execution that takes longer than this is a hang. */
+  /** Time after which an execution counts as a hang. */
   hangMs: number;
-  /** False where one execution starts processes or opens databases: coverage tells nothing about other processes. */
+  /** False if one execution starts processes or opens databases: coverage does not see other processes. */
   guided: boolean;
-  /** Ends what `run` has started. */
+  /** Ends everything that `run` has started. */
   close?(): Promise<void>;
 }

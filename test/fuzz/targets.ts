@@ -1,4 +1,4 @@
-/** Every target, in the order in which `npm run fuzz` shares its time among them. */
+/** Targets, in the order in which `npm run fuzz` divides its time among them. */
 import type { FuzzTarget } from './target.ts';
 import { requests } from './targets/daemon.ts';
 import { checkpointFiles, eventFiles } from './targets/formats.ts';

@@ -1,4 +1,4 @@
-/** Runs inside the extension host, beside the packed extension: what cannot be seen from outside. */
+/** Runs inside the extension host, beside the packed extension: tests what cannot be seen from outside. */
 import * as assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -140,7 +140,7 @@ function define(): void {
   });
 }
 
-/** Asked beside the extension. */
+/** Connects to the daemon beside the extension. */
 function daemon(path: string): Promise<Client> {
   const build = JSON.parse(readFileSync(join(path, 'dist/build.json'), 'utf8'));
   return connect({ name: 'suite', build, dist: null });
@@ -150,7 +150,7 @@ async function hasJob(name: string): Promise<boolean> {
   return (await vscode.tasks.fetchTasks({ type: 'trainstash' })).some((task) => task.name === name);
 }
 
-/** Until the debugger stands at the line that has this text. */
+/** Waits until the debugger stops at the line with this text. */
 async function stopAt(file: vscode.Uri, text: string, start: () => void): Promise<vscode.DebugSession> {
   const document = await vscode.workspace.openTextDocument(file);
   const at = document.positionAt(document.getText().indexOf(text));
@@ -165,7 +165,7 @@ async function evaluate(session: vscode.DebugSession, expression: string): Promi
   return (await session.customRequest('evaluate', { expression, frameId, context: 'repl' })).result;
 }
 
-/** Without a breakpoint, to its end. */
+/** Removes the breakpoint and continues to the end. */
 async function goOn(session: vscode.DebugSession): Promise<void> {
   const ended = new Promise<void>((resolve) => vscode.debug.onDidTerminateDebugSession(() => resolve()));
   const { threadId } = vscode.debug.activeStackItem as vscode.DebugStackFrame;

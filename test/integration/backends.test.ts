@@ -1,4 +1,4 @@
-/** Which back end a training gets: found, tried in a process of its own, remembered, chosen. */
+/** Choice of a training's backend: found, tried in a process of its own, remembered, chosen. */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -52,7 +52,7 @@ describe('a native package that', () => {
     ['notFetched', /library was not fetched.*npm rebuild @tensorflow\/tfjs-node-gpu/],
     ['crashes', /was ended by SIGABRT \(CUDA error: out of memory\)|ended by SIGABRT/],
     ['registersNothing', /registered no backend/],
-    ['wrong', /computes gradient of tanh wrongly|small training gives other losses/],
+    ['wrong', /computes gradient of tanh wrongly|losses of a small training differ/],
   ] as const) {
     test(`is broken (${fault}) is rejected with what a person can do`, async () => {
       expect((await findingOf(fault)).problem).toMatch(reason);
@@ -96,7 +96,7 @@ describe('auto', () => {
     const tell = (text: string) => void told.push(text);
     const chosen = await open().choose(request({ tell }));
     expect(told).toEqual([expect.stringContaining('once, what TensorFlow.js can train on (tfjs-node-gpu, wasm)')]);
-    // The fake is plain JavaScript, which wasm outruns.
+    // The fake is plain JavaScript, which is slower than wasm.
     expect(chosen).toMatchObject({
       backend: 'wasm',
       reason: expect.stringMatching(/ms for a step.*tfjs-node-gpu takes/),
@@ -221,7 +221,7 @@ test.skipIf(!GPU)('doctor tries what is here, says what was rejected and why, an
   const { stdout } = await fixture.cli('doctor', '--trust');
   expect(stdout).toMatch(/✘ webgpu +the only device is software/);
   expect(stdout).toMatch(/✘ tfjs-node-gpu +it runs, but not on a GPU/);
-  expect(stdout).toMatch(/✔ wasm +[\d.]+ ms a step/);
+  expect(stdout).toMatch(/✔ wasm +[\d.]+ ms per step/);
   expect(stdout).toContain('`auto` takes wasm');
   expect(stdout).toContain('cuDNN 8.1');
   for (const line of stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(80);

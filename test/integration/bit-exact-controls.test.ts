@@ -1,4 +1,4 @@
-/** The bit-exact test can fail: each part of the state, left out once, changes the final bits. */
+/** Shows that the bit-exact test can fail: each part of the state, left out once, changes the final bits. */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

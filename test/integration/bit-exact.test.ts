@@ -1,6 +1,6 @@
 /**
- * Tolerance zero: a run that was interrupted and resumed ends in the same bits as one that was not. By default a sample
- * in which each value of each axis occurs; `npm run test:full` runs all.
+ * Tolerance zero: a run that was interrupted and resumed ends with the same bits as one that was not. By default a sample in which
+ * each value of each axis occurs; `npm run test:full` runs the whole matrix.
  */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -23,7 +23,7 @@ import {
 
 const MODELS = ['conv', 'lstm', 'transformer'] as const;
 const OPTIMIZERS = ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] as const;
-/** Six steps an epoch: the step that the resume starts from. */
+/** Steps from which the resume starts; an epoch has six steps. */
 const PLACES = { 'mid-epoch': 8, 'epoch end': 12, 'after an epoch': 12 } as const;
 const WAYS = ['SIGKILL', 'pause'] as const;
 
@@ -59,7 +59,7 @@ const onOthers: Case[] = (['cpu', 'wasm with two threads', 'webgpu, by SwiftShad
     backend,
   })),
 );
-/** A diagonal through the matrix. */
+/** Sample along a diagonal of the matrix. */
 const sample = Array.from(
   { length: 15 },
   (_, i): Case => ({
@@ -71,7 +71,7 @@ const sample = Array.from(
   }),
 );
 
-/** Half a minute: an LSTM is many small operations, and SwiftShader slow at each. */
+/** Tells whether a case takes half a minute: an LSTM consists of many small operations, and SwiftShader is slow at each. */
 const isSlow = ({ backend, model }: Case) => backend.startsWith('webgpu') && model === 'lstm';
 
 const cases = process.env.TRAINSTASH_TEST_FULL
@@ -111,13 +111,13 @@ async function compare(item: Case): Promise<void> {
   expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
 }
 
-/** Checkpoints as the place asks for; killed two steps later, by its own hand in the middle of a step. */
+/** Trains with a checkpoint at the place, then kills itself two steps later, in the middle of a step. */
 async function killed(sessions: string, launch: Launch, { place }: Case) {
   const step = PLACES[place];
   const policy =
     place === 'after an epoch' ? { everyEpochs: 2, everySteps: null } : { everyEpochs: null, everySteps: step };
   const session = `${launch.session}k`;
-  // Slow enough that it is copied when the kill comes; that it is written is waited for.
+  // Slow enough that the copy is done when the kill comes; writing it is waited for.
   const inbox = join(sessions, session, 'inbox');
   const { directory, signal } = await trainIt(sessions, {
     ...launch,
@@ -131,7 +131,7 @@ async function killed(sessions: string, launch: Launch, { place }: Case) {
 
 async function paused(sessions: string, launch: Launch, { place }: Case) {
   const step = PLACES[place];
-  // The request lies there before the step is reached; a pause exactly at a step needs the trainer to be slow.
+  // The request exists before the step is reached; a pause exactly at a step needs a slow trainer.
   const policy =
     place === 'after an epoch' ? { everyEpochs: 2, everySteps: null } : { everyEpochs: null, everySteps: step };
   const slow: Launch = {

@@ -18,23 +18,23 @@ test('sync asks once, switch waits for the files, and stash shows, restores and 
   git('branch', 'other');
   git('commit', '-q', '--allow-empty', '-m', 'on');
   repository.write(LAST, 'main');
-  expect(await ok('sync')).toContain('Files are those of main');
+  expect(await ok('sync')).toContain('The files of main are in place');
   git('switch', '-q', 'other');
   expect(await ok('sync')).toMatch(/1 file of main stay.*\n.*--follow yes/);
   git('switch', '-q', 'main');
-  expect(await ok('sync', '--follow', 'yes')).toContain('✔ Files are those of main');
-  expect(await ok('switch', 'other')).toMatch(/Files are those of other/);
+  expect(await ok('sync', '--follow', 'yes')).toContain('✔ The files of main are in place');
+  expect(await ok('switch', 'other')).toMatch(/The files of other are in place/);
   expect(repository.read(LAST)).toBeNull();
-  expect(await ok('stash')).toMatch(/main\s+comes back by itself\s+1\s+4 B/);
+  expect(await ok('stash')).toMatch(/main\s+restored automatically\s+1\s+4 B/);
   expect(await ok('stash', 'show', 'main')).toContain(LAST);
   const elsewhere = join(fixture.folder, 'elsewhere');
-  expect(await ok('stash', 'restore', 'main', '--to', elsewhere)).toContain('1 file put back');
+  expect(await ok('stash', 'restore', 'main', '--to', elsewhere)).toContain('1 file restored');
   expect(readFileSync(join(elsewhere, LAST), 'utf8')).toBe('main');
   expect(await ok('stash', 'drop', 'main')).toContain('in the trash for 7 days');
   expect(await ok('stash', 'list')).toContain('dropped');
-  expect(await ok('stash', 'undo')).toContain('is back');
-  expect(await ok('switch', '-c', 'third')).toContain('Files are those of third');
-  expect(await ok('switch', 'main')).toContain('Files are those of main');
+  expect(await ok('stash', 'undo')).toContain('is restored to the list');
+  expect(await ok('switch', '-c', 'third')).toContain('The files of third are in place');
+  expect(await ok('switch', 'main')).toContain('The files of main are in place');
   expect(repository.read(LAST)).toBe('main');
   expect((await fixture.cli('switch', 'nowhere')).code).not.toBe(0);
   expect((await fixture.cli('stash', 'restore', 'nothing')).stderr).toContain('There is no stash "nothing"');
@@ -51,7 +51,7 @@ test('with the hook `git switch b && python train.py` finds its own files; an ex
   const hook = join(root, '.git/hooks/post-checkout');
   writeFileSync(hook, '#!/bin/sh\necho "$3" >> "$(dirname "$0")/../was-called"\nexit 0\n');
   chmodSync(hook, 0o755);
-  expect((await fixture.cli('hook', 'install')).stdout).toContain("The project's own hook there runs as before");
+  expect((await fixture.cli('hook', 'install')).stdout).toContain("The project's own hook still runs");
   expect((await fixture.cli('hook', 'install')).code).toBe(0);
 
   const train = (text: string) =>
@@ -67,7 +67,7 @@ test('with the hook `git switch b && python train.py` finds its own files; an ex
   expect(shell(`git switch -q other && ${train('more')}`)).toBe('other');
   expect(readFileSync(join(root, '.git/was-called'), 'utf8').trim().split('\n')).toEqual(['1', '1', '1']);
 
-  expect((await fixture.cli('hook', 'remove')).stdout).toContain('gone');
+  expect((await fixture.cli('hook', 'remove')).stdout).toContain('Removed the hook');
   expect(readFileSync(hook, 'utf8')).toContain('was-called');
   expect(existsSync(`${hook}.before-trainstash`)).toBe(false);
 });

@@ -15,7 +15,7 @@ test('from init to eject', async () => {
   };
   const json = async (...args: string[]) => JSON.parse(await ok(...args, '--json'));
 
-  expect(await ok('init')).toContain('is there already');
+  expect(await ok('init')).toContain('exists already');
   expect(await ok('jobs')).toContain('small.ts');
   expect(await ok('ls')).toContain('No runs on main');
   const run = await ok('run', 'small', '-p', 'slow=10', '--seed', '3');
@@ -46,7 +46,7 @@ test('from init to eject', async () => {
   expect(readdirSync(restored)).toEqual([STATE_FILE]);
 
   const why = await ok('gc', '--why', '1');
-  expect(why).toMatch(/small #1 on main: .* before dedup/);
+  expect(why).toMatch(/small #1 on main: .* before deduplication/);
   expect(why).toMatch(new RegExp(`${last.id}.*newest of its run`));
   expect(why).toMatch(new RegExp(`${middle.id}.*tagged paper; a fork starts fr`));
   expect((await fixture.cli('gc', '1')).stderr).toContain('only with --why');
@@ -59,10 +59,10 @@ test('from init to eject', async () => {
   expect(await ok('rm', 'faster')).toContain('in the trash for 7 days');
   expect(await ok('ls')).not.toContain('faster');
   expect(await ok('ls', '--trash')).toContain('faster');
-  expect(await ok('rm', 'faster', '--undo')).toContain('are back');
+  expect(await ok('rm', 'faster', '--undo')).toContain('are restored');
   expect(await ok('ls')).toContain('faster');
   expect(await ok('gc', '--empty-trash', '--yes')).toMatch(/chunks deleted/);
-  expect(await ok('fsck')).toContain('✔ everything is whole');
+  expect(await ok('fsck')).toContain('✔ everything is intact');
   expect(await ok('fsck', '--rebuild')).toMatch(/Catalog rebuilt: 2 runs/);
   expect(await json('where')).toMatchObject({
     project: { root: fixture.root, branch: 'main' },
@@ -90,7 +90,7 @@ test('pause, checkpoint and resume without a name take the live run, then the ne
   const fixture = makeFixture();
   expect(await fixture.cli('run', 'small', '-d', '-p', 'slow=60', '-p', 'epochs=60')).toMatchObject({ code: 0 });
   await until('some steps are done', async () => JSON.parse((await fixture.cli('show', '--json')).stdout).run.step > 2);
-  expect((await fixture.cli('checkpoint')).stdout).toMatch(/Checkpoint \w+ of step \d+ is stored/);
+  expect((await fixture.cli('checkpoint')).stdout).toMatch(/Checkpoint \w+ at step \d+ is stored/);
   expect((await fixture.cli('pause')).stdout).toMatch(/small #1 is paused/);
   const client = await openProject(fixture);
   const resumed = await fixture.cli('resume', '-d');
@@ -157,7 +157,7 @@ test('an error says where it is explained, and help knows commands and errors', 
     code: 2,
     stderr: expect.stringContaining('Did you mean "resume"?'),
   });
-  // A run is no checkpoint, but one of its checkpoints may have been meant.
+  // A run is not a checkpoint, but the user may have meant one of its checkpoints.
   expect((await fixture.cli('verify', '1')).stderr).toContain('1@last');
 });
 

@@ -19,7 +19,7 @@ import {
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
 
-/** Trains nothing and saves files as scripts do; needs no package. */
+/** Script that trains nothing and saves files as scripts do, without the package. */
 const SCRIPT = `
 import os, sys, time, zipfile
 args = dict(zip(sys.argv[1::2], sys.argv[2::2]))
@@ -67,7 +67,7 @@ describe.skipIf(!PYTHON)('any command', () => {
       [2, 300, 'weights only', ['file']],
     ]);
     expect(await log(client, fixture, run.id)).toContain('TTY True');
-    // Neither values of the environment nor what looks like a secret is written down.
+    // Values of the environment and anything that looks like a secret are not written to disk.
     const written = everyFile(fixture.store) + everyFile(join(fixture.folder, 'state'));
     expect(written).toContain('--api-key');
     expect(written.replaceAll("'--api-key': 'very-secret-value'", '')).not.toContain('very-secret-value');
@@ -162,14 +162,14 @@ for epoch in range(4):
     await untilStatus(client, fixture, run.id, 'completed');
     const { run: ended, checkpoints } = await show(client, fixture, run.id);
     const restored = join(fixture.folder, 'restored');
-    // Nothing counts steps, so the epochs do.
+    // Nothing counts steps, so the epochs are used.
     expect(checkpoints.map(({ epoch, step, lacks }) => [epoch, step, lacks])).toEqual([
       [0, 0, []],
       [1, 1, []],
       [2, 2, []],
       [3, 3, ['model.pdopt']],
     ]);
-    // What may have been half written is kept, and a resume does not begin with it.
+    // A possibly half-written file is kept, but a resume does not start from it.
     expect(ended.lastCheckpoint!.step).toBe(2);
     await client.request(m.checkpointRestore, {
       root: fixture.root,
@@ -194,7 +194,7 @@ for i in range(4):
     );
     const client = await openProject(fixture);
     const run = await start(client, fixture, [PYTHON, 'again.py']);
-    // One lies still until it is a checkpoint, the next is overwritten at once.
+    // One stays still until it is a checkpoint; the next is overwritten at once.
     for (const [count, state] of [
       [1, 0],
       [2, 2],
@@ -260,11 +260,11 @@ save('out/step_5.pt', 'x'); sys.exit(1)
 `,
     );
     const first = await fixture.cli('run', 'train');
-    expect(first.stdout).toContain('`trainstash resume 1` goes on from step 5.');
+    expect(first.stdout).toContain('`trainstash resume 1` continues from step 5.');
     const resumed = await fixture.cli('resume', '1', '--yes');
     expect(resumed.stdout).toContain('trainstash.ResumeError: The checkpoint does not fit. (exit code 1).');
-    expect(resumed.stdout).not.toContain('goes on from');
-    expect(resumed.stdout).toContain('would end in the same way');
+    expect(resumed.stdout).not.toContain('continues from');
+    expect(resumed.stdout).toContain('would fail in the same way');
   });
 
   test('reads what is typed into its attached terminal', async () => {
@@ -369,7 +369,7 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     const client = await openProject(fixture);
     const run = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '1', '--name', 'a b']);
     await untilStatus(client, fixture, run.id, 'completed');
-    expect((await fixture.cli('keep', '1')).stdout).toContain('has the job "train"');
+    expect((await fixture.cli('keep', '1')).stdout).toContain('the job "train"');
     const text = readFileSync(join(fixture.root, 'trainstash.json'), 'utf8');
     expect(text).toContain('// Ours.');
     expect(text).toContain(`"run": "${PYTHON} train.py --epochs 1 --name 'a b'"`);
@@ -397,7 +397,7 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     await client.request(m.runResume, { ...resume, set: { epochs: 3 } });
     await untilStatus(client, fixture, run.id, 'completed');
     expect(await log(client, fixture, run.id)).toMatch(/'--epochs': '3', '--resume': '[^']+\.pt'/);
-    // Another command of that name is not that job's.
+    // Another command of that name does not belong to that job.
     const other = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '1']);
     await untilStatus(client, fixture, other.id, 'completed');
     await client.request(m.runResume, { ...resume, run: other.id });

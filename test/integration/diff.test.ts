@@ -9,7 +9,7 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
   const client = await openProject(fixture);
   const first = await startSmall(client, fixture, { epochs: 2, slow: 20 });
   await untilStatus(client, fixture, first.id, 'completed');
-  // Whichever the disk let through before the last.
+  // The origin is whichever checkpoint the disk let through before the last.
   const origin = (await show(client, fixture, first.id)).checkpoints.find(({ step }) => step >= 4)!;
   expect(origin.step).toBeLessThan(first.totalSteps!);
   appendFileSync(join(fixture.root, 'small.ts'), '\n// changed\n');
@@ -45,7 +45,7 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
   expect(found.lineage.ancestor).toEqual({ checkpoint: origin.id, run: first.id, step: origin.step });
   expect(found.lineage.steps).toEqual(found.sides.map(({ step }) => step - origin.step));
   const loss = found.metrics.find(({ name }) => name === 'loss')!;
-  // The fork's curve starts with its parent's. The loss of the next step is of the weights that both had before their updates.
+  // The fork's curve starts with its parent's. The loss of the next step still belongs to the weights that both had before their updates.
   expect(loss.partsAt).toBe(origin.step + 2);
   expect(loss.sides[0]!.points).toBe(loss.sides[1]!.points);
   expect(found.environment).toEqual([]);
@@ -61,7 +61,7 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
   const printed = await fixture.cli('diff', '1', '2');
   expect(printed.stdout).toContain(`common origin: step ${origin.step}`);
   for (const line of printed.stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(80);
-  // By epochs it says so of its axis, with --code what was changed, and a name that is mapped to nothing is no match.
+  // With epochs the axis says so, --code shows the changes, and a name that is mapped to nothing does not match.
   const byEpoch = JSON.parse((await fixture.cli('diff', '1', '2', '--by', 'epoch', '--json')).stdout);
   expect(byEpoch.axis).toBe('epoch');
   expect(printed.stdout).not.toContain('// changed');
@@ -79,7 +79,7 @@ test('the best runs of two branches; what does not exist is named, and nothing i
   const run = await startSmall(client, fixture, { epochs: 1 });
   await untilStatus(client, fixture, run.id, 'completed');
   expect((await fixture.cli('diff', 'main..idea')).stderr).toContain('There are no runs of idea');
-  expect((await fixture.cli('diff', '1')).stderr).toContain('A diff needs two sides');
+  expect((await fixture.cli('diff', '1')).stderr).toContain('diff needs two sides');
   expect((await fixture.cli('diff', '1', '99')).stderr).toContain('There is no checkpoint "99"');
   expect(JSON.parse((await fixture.cli('diff', 'main..main', '--json')).stdout)).toMatchObject({
     sameState: true,

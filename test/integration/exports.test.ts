@@ -39,7 +39,7 @@ function write(client: Client, fixture: Fixture, format: string, path: string, s
   return client.request(m.exportWrite, params, signal);
 }
 
-/** What stays in the folder and the store beside outputs. */
+/** Lists files that remain in the folder and the store beside outputs. */
 function leftovers({ root, store }: Fixture): string[] {
   return [
     ...readdirSync(root).filter((name) => name.startsWith('.trainstash')),
@@ -51,7 +51,7 @@ describe('a layers model', () => {
   test('as ONNX and for TensorFlow.js: from the code of then, with the parity of sample inputs', async () => {
     const { fixture, client } = await trained();
     const before = readdirSync(join(fixture.store, 'sessions'));
-    // The code of now has another model, which its weights would not fit.
+    // The current code has another model, which the weights would not fit.
     const module = join(fixture.root, 'small.ts');
     writeFileSync(module, readFileSync(module, 'utf8').replace('filters: 4', 'filters: 5'));
     const alone = await write(client, fixture, 'onnx', join(fixture.root, 'alone.onnx'));
@@ -62,7 +62,7 @@ describe('a layers model', () => {
       symlinkSync(join(MODULES, name), join(fixture.root, 'node_modules', name));
     const listed = await fixture.cli('export', '1');
     expect(listed.stdout).toMatch(/^onnx +a layers model/m);
-    expect(listed.stdout).toContain('state_dict: its weights are laid out in another way than PyTorch’s');
+    expect(listed.stdout).toContain('state_dict: its weights have another layout than PyTorch’s');
     const printed = await fixture.cli('export', '1', '--format', 'onnx');
     expect(printed.stderr).toBe('');
     const [, path] = /✔ (\S+\.onnx)/.exec(printed.stdout)!;
@@ -70,7 +70,7 @@ describe('a layers model', () => {
     expect(printed.stdout).toMatch(/parity +largest difference \S+ over 8 samples \(onnxruntime-web\)/);
     const { parity } = manifest(path!);
     expect(parity!.largestDifference).toBeLessThan(1e-5);
-    // Its dropout and batch normalization are those of a model that is used, and its transposes only those that are needed.
+    // Dropout and batch normalization are in inference mode, and only necessary transposes exist.
     if (PYTHON) {
       const found = spawnSync(PYTHON, [script('exports.py'), 'read', path!], { encoding: 'utf8' });
       expect(Object.values(JSON.parse(found.stdout))).toMatchObject([
@@ -125,7 +125,7 @@ describe('a layers model', () => {
       code: 'formatUnavailable',
       message: expect.stringContaining('variables'),
     });
-    // A mistake in trainstash.json is no reason to keep weights from anyone.
+    // A mistake in trainstash.json must not prevent an export of weights.
     writeFileSync(join(fixture.root, 'trainstash.json'), '{ "jobs": ');
     const { files } = await write(client, fixture, 'npz', join(fixture.root, 'weights.npz'));
     expect(files[0]!.bytes).toBeGreaterThan(1_000);
@@ -145,7 +145,7 @@ test('metrics: what spreadsheets, programs and TensorBoard read is what was logg
   expect(rows.flatMap((row) => (row[column] === '' ? [] : [[Number(row[0]), Number(row[column])]]))).toEqual(
     loss.steps.map((step, i) => [step, values[i]]),
   );
-  // Of a run all of them, whatever its number; of a checkpoint those up to its step.
+  // A run exports all of its points; a checkpoint exports those up to its step.
   const [first] = (await show(client, fixture, run.id)).checkpoints;
   const upTo = join(fixture.root, 'some.csv');
   expect((await fixture.cli('export', first!.id, '--out', upTo)).code).toBe(0);
@@ -251,7 +251,7 @@ print('trainstash parity=2.5e-07 samples=16 runtime=libtorch')
   test('is not run in a folder that nobody trusts', async () => {
     const { fixture } = await withCommands();
     expect((await fixture.cli('daemon', 'stop')).code).toBe(0);
-    // As on another machine.
+    // Simulates another machine.
     rmSync(join(fixture.folder, 'state/projects.json'));
     const client = await fixture.connect();
     await client.request(m.projectOpen, { root: fixture.root, trusted: false });

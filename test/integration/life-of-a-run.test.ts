@@ -25,7 +25,7 @@ test('a run that is killed resumes to the same bits, and the steps done twice pr
   const whole = await startSmall(client, fixture);
   await untilStatus(client, fixture, whole.id, 'completed');
 
-  // By its own hand after step 10: killed from here it may die on a checkpoint's step, with nothing done twice.
+  // It kills itself after step 10: a kill from here might hit a checkpoint's step, and no step would be done twice.
   const killed = await startSmall(client, fixture, { slow: 40, killAt: 11, marker: join(fixture.folder, 'killed') });
   const lost = await untilStatus(client, fixture, killed.id, 'lost');
   expect(lost.reason).toMatch(/without an exit record.*newest checkpoint is at step \d+/);
@@ -183,7 +183,7 @@ test('verify replays to the next checkpoint and finds the same state', async () 
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, run.id, 'completed');
-  // A slow disk skips a due checkpoint: which ones there are is not for a test to say.
+  // A slow disk skips due checkpoints, so the test takes those that exist.
   const [middle, next] = (await show(client, fixture, run.id)).checkpoints.slice(-2);
   const verified = await client.request(m.checkpointVerify, {
     root: fixture.root,

@@ -1,4 +1,4 @@
-/** What an agent can do, through the protocol's own client. */
+/** Tools for agents, through the protocol's own client. */
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
@@ -17,7 +17,7 @@ import {
 } from '../support/daemon.ts';
 import { DIST } from '../support/trainer.ts';
 
-/** `answer` null: a client that cannot ask a person. */
+/** Starts an agent. `answer` null: a client that cannot ask a person. */
 async function agent(fixture: Fixture, answer: ((question: string) => boolean) | null, ...words: string[]) {
   const client = new Client(
     { name: 'test', version: '1' },
@@ -74,7 +74,7 @@ describe('an agent', () => {
       weights: { equal: false },
     });
     expect(await call('read_log', { run: '1' })).toEqual({ error: false, text: expect.any(String) });
-    // It outlives the daemon, as everything of ours does.
+    // The server outlives the daemon.
     kill(fixture.daemonPid(), 'SIGKILL');
     await client.closed;
     expect(await ask('list_runs')).toMatchObject({ total: 2 });
@@ -96,7 +96,7 @@ describe('an agent', () => {
     expect(asked).toEqual([
       `Start the job "small"?\nCommand: "small.ts"\nFolder: "${fixture.root}"\nParams:\n- "epochs" = "1"`,
     ]);
-    // Nobody is asked about what there is not.
+    // Nobody is asked about a job that does not exist.
     expect(await refused.call('start_run', { job: 'smal' })).toMatchObject({
       error: true,
       text: expect.stringContaining('jobUnknown: There is no job "smal". Known jobs: small.'),

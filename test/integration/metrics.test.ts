@@ -22,7 +22,7 @@ import { DIST, events, inbox } from '../support/trainer.ts';
 const COUNT = 1_500;
 const EDGES = [Number.NaN, Infinity, -Infinity, -0, 5e-324, -1.7976931348623157e308];
 
-/** Makes a project with a script, and a file for it that holds doubles. */
+/** Makes a project with a script, and a file for it that contains doubles. */
 function fixtureWith(script: string, values: readonly number[], jobs: object = {}): Fixture {
   const fixture = makeFixture({ config: { jobs } });
   const bytes = Buffer.alloc(8 * values.length);
@@ -80,7 +80,7 @@ for step, value in enumerate(values[${COUNT}:], ${COUNT + 1}):
       EDGES.map((value, i) => [COUNT + 1 + i, toWireNumber(value)]),
     );
     expect(ended.notices.filter(({ code }) => code === 'saveFailed')).toEqual([]);
-    // Those of finite losses, and what a resume goes on from.
+    // Checkpoints with finite losses, and the one that a resume continues from.
     expect(ended.lastCheckpoint?.step).toBe(values.length);
     await expectNoNull(fixture);
   });
@@ -124,7 +124,7 @@ run.checkpoint()
 });
 
 test('every float that the TensorFlow.js trainer logs is what a client reads', async () => {
-  // Sums of a mean begin at 0, to which −0 adds nothing.
+  // Sums of a mean start at 0, to which −0 adds nothing.
   const values = [...new Set([...doubles(300)].map(Math.fround))].filter((value) => !Object.is(value, -0)).slice(0, 60);
   const wire = JSON.stringify(values.map(toWireNumber));
   const fixture = makeFixture({ config: { jobs: { odd: { module: 'odd.ts' } } } });
@@ -152,7 +152,7 @@ export default {
   const run = await startJob(client, fixture, 'odd');
   await untilStatus(client, fixture, run.id, 'completed');
   const told = await curveOf(client, fixture, run, 'val_odd');
-  // The processor's own additions make subnormals to 0 on some back ends: those are left out.
+  // On some backends the processor flushes subnormals to 0: those are left out.
   const expected = values.map((value) => (Math.abs(value) < 2 ** -126 ? 0 : value));
   expect(told).toEqual(bits(expected.map(Math.fround)));
   await expectNoNull(fixture);
@@ -265,11 +265,11 @@ test('checkpoints that an earlier version set aside, for their metrics were null
   expect(checkpoints.find(({ step }) => step === 40)?.metrics).toEqual({ loss: 'NaN', acc: 0.5 });
   expect(run).toMatchObject({ status: 'completed', checkpoints: checkpoints.length });
   expect(run.notices.at(-1)).toMatchObject({ code: 'recovered', text: expect.stringMatching(/^1 checkpoint /) });
-  // Cut off: nobody can do anything about it.
+  // The file was truncated: nothing can be done about it.
   expect(readdirSync(taking)).toEqual(['bad-000000050-000002-bbbbbbbbbbbb']);
 });
 
-/** Looks that no metric is null on the command line, and for agents. */
+/** Expects that no metric is null on the command line and for agents. */
 async function expectNoNull(fixture: Fixture): Promise<void> {
   const shown = JSON.parse((await fixture.cli('show', '1', '--json')).stdout);
   const listed = JSON.parse((await fixture.cli('ls', '--json')).stdout);

@@ -1,4 +1,4 @@
-/** What a run writes into the tree, where nobody has told git to ignore it, is no other code; what a person edits is. */
+/** Files that a run writes into the tree without being ignored by git do not count as changed code; a person's edits do. */
 import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -51,7 +51,7 @@ test.skipIf(!PYTHON)(
       const { differences } = await client.request(m.runPreflight, options);
       return differences.filter(({ kind }) => kind === 'code').map(({ name }) => name);
     };
-    // While it lives: tracked or not, code is code, also beside what the run writes.
+    // During the run: tracked or not, code is code, also beside the run's outputs.
     for (const path of [
       'lib/loss.py',
       'conf/model.yaml',
@@ -69,7 +69,7 @@ test.skipIf(!PYTHON)(
     git('checkout', '-q', '--', '.');
     git('clean', '-qf', 'new.py', 'settings.json', 'out/helper.py', 'requirements.txt');
     expect(await changed()).toEqual([]);
-    // Long after its end nobody but a person writes there.
+    // Long after its end, only a person writes there.
     write('log.txt', 'another one');
     const later = Date.now() / 1000 + 3_600;
     utimesSync(join(fixture.root, 'log.txt'), later, later);

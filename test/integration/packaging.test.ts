@@ -1,4 +1,4 @@
-/** What is packed for VS Code and for npm, without packing it. */
+/** Contents of the packages for VS Code and for npm, listed without packing. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,4 +1,4 @@
-/** What is asked of a script that is still importing its modules or loading its data. */
+/** Requests to a script that is still importing modules or loading data. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';

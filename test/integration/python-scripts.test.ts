@@ -11,7 +11,7 @@ import { type Fixture, makeFixture, openProject, show, untilStatus } from '../su
 import { until } from '../support/folder.ts';
 import { PACKAGE, PYTHON, SCRIPTS } from '../support/python.ts';
 
-/** The launch of a resume names the file that the store has just compared with its hashes. */
+/** Expects that a resume's launch names the file that the store has just compared with its hashes. */
 function expectVerified(fixture: Fixture, session: string): void {
   const folder = join(fixture.root, '.git/trainstash/sessions', session);
   const { resume } = JSON.parse(readFileSync(join(folder, 'launch.json'), 'utf8')) as Launch;
@@ -52,7 +52,7 @@ describe.skipIf(!PYTHON)('a Python script with the package', () => {
     expect(from).toMatchObject({ grade: 'verified', proof });
     const last = (await show(client, fixture, whole.id)).checkpoints.at(-1)!;
     expect(checkpoints.at(-1)!.stateDigest).toBe(last.stateDigest);
-    // The inbox may have been pruned before the daemon came to it: any two that follow each other will do.
+    // The inbox may have been pruned before the daemon read it: any two consecutive checkpoints will do.
     const followed = checkpoints.find(({ id, step }) =>
       checkpoints.some((next) => next.parent === id && next.step > step),
     )!;
@@ -147,7 +147,7 @@ print('TO', run.steps, float(model.weight.sum()))
     };
     const client = await openProject(fixture);
     const first = await byHand();
-    // There is none yet, and the daemon says so.
+    // There is no checkpoint yet, and the daemon says so.
     expect(first.error).toContain('there is no checkpoint of train on main yet');
     expect(first.out).toContain('FROM 0');
     const taken = async () => {
@@ -161,7 +161,7 @@ print('TO', run.steps, float(model.weight.sum()))
     expect(second.out).toContain('TO 8');
     await until('its end is in the store, too', async () => (await taken()) === 8);
     expect(existsSync(join(fixture.store, 'asked'))).toBe(false);
-    // Nobody knows whether there is one: it does not begin anew behind one's back.
+    // It is unknown whether there is a checkpoint: the script does not silently start from scratch.
     await client.request(m.daemonStop, {});
     await client.closed;
     const third = await byHand();

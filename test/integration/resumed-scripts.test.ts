@@ -1,4 +1,4 @@
-/** Scripts that save by themselves, started once more: what they go on from, which steps they have, what is said. */
+/** Scripts that save by themselves, started again: their origin, their steps, and the messages. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { environment, startJob } from '../support/commands.ts';
 import { type Fixture, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
 import { PYTHON } from '../support/python.ts';
 
-/** `MODE` is read at each launch: what it does then. */
+/** Script that reads `MODE` at each launch to choose its behaviour. */
 const SCRIPT = `
 import os, sys, time
 mode = open('mode').read().strip()
@@ -45,7 +45,7 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     setMode(fixture, 'half');
     const half = await fixture.cli('resume', '1', '--yes');
     expect(half.stderr).toContain('out/checkpoint-30/model.bin was kept without optimizer.pt');
-    expect(half.stdout).toContain('`trainstash resume 1` goes on from step 20.');
+    expect(half.stdout).toContain('`trainstash resume 1` continues from step 20.');
     const shown = await show(client, fixture, run.id);
     expect(shown.run.lastCheckpoint!.step).toBe(20);
     expect(shown.run.status).toBe('lost');
@@ -70,7 +70,7 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     expect(checkpoints.filter(({ session }) => session === ended.session).map(({ step }) => step)).toEqual([10, 20]);
     expect(sessions[1]).toMatchObject({ resumedFrom: null, firstStep: 10 });
     expect(ended).toMatchObject({ step: 20, metrics: { loss: { count: 2 } } });
-    expect((await fixture.cli('show', '1')).stdout).toMatch(/2 {2}started .*, again from the beginning/);
+    expect((await fixture.cli('show', '1')).stdout).toMatch(/2 {2}started .*, from the beginning again/);
   });
 
   test('without a command for that starts again, and says so; one that goes on by itself is seen to', async () => {

@@ -1,4 +1,4 @@
-/** Looks through the disk, as a stranger would, after runs that were given secrets; and sees that these still arrive. */
+/** Searches the disk, as a stranger would, after runs that were given secrets; checks that the runs still receive them. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -80,7 +80,7 @@ test('no secret of a command, a param, a variable, a reason or a note is on the 
   expect(shown).toContain('postgres://me:***@host/x');
   expect(shown + JSON.stringify(await client.request(projectJobs, { root: fixture.root }))).not.toMatch(anyOf(known));
 
-  // What a resume needs is known while this daemon lives.
+  // Values for a resume are known while this daemon lives.
   const again = await client.request(runResume, { root: fixture.root, run: ofJob.id, accept: true, environment });
   await untilStatus(client, fixture, again.id, 'completed');
   expect(fixture.seen().at(-1)!.words).toEqual(first!.words);
@@ -89,7 +89,7 @@ test('no secret of a command, a param, a variable, a reason or a note is on the 
   await client.closed;
   expect(leaks(fixture, known)).toEqual([]);
 
-  // Then the job's own is read again, and what a person gave has to be given again.
+  // After that the job's own values are read again, and a person has to supply the others again.
   const next = await openProject(fixture);
   await expect(
     next.request(runResume, { root: fixture.root, run: ofJob.id, accept: true, environment }),
@@ -174,11 +174,11 @@ function anyOf(known: ReturnType<typeof secrets>): RegExp {
   return new RegExp(Object.values(known).join('|'));
 }
 
-/** Files of the store and of the state directory that hold one of them. */
+/** Lists the files of the store and of the state directory that contain one of the secrets. */
 function leaks({ store, folder }: Fixture, known: ReturnType<typeof secrets>): string[] {
   return (
     filesWith([store, join(folder, 'state')], Object.values(known))
-      // The runtime is a copy of the build. What a script prints is its own: this one prints a reason on purpose.
+      // The runtime is a copy of the build. The output of a script is its own: this one prints a reason on purpose.
       .filter((path) => !path.includes('/state/runtime') && !path.endsWith('/output.log'))
   );
 }

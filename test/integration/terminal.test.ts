@@ -59,7 +59,7 @@ test.skipIf(process.platform !== 'linux')(
         encoding: 'utf8',
       });
       expect(done.status).toBe(1);
-      expect(done.stderr).toMatch(/^error: The output could not be written: no space is left there\..*\n$/);
+      expect(done.stderr).toMatch(/^error: The output could not be written: no space is left on the disk\..*\n$/);
     }
   },
 );
@@ -118,17 +118,17 @@ test('help fits 80 columns', async () => {
 
 test('a bug is one sentence and a log; its stack is for who asks', async () => {
   const fixture = makeFixture();
-  // A build that has lost a file, and one that meets what it did not foresee.
+  // A build that has lost a file, and one that meets an unforeseen error.
   const broken = join(fixture.folder, 'broken');
   cpSync(DIST, broken, { recursive: true, filter: (path) => !/node_modules|[/\\]tf/.test(path.slice(DIST.length)) });
   rmSync(join(broken, 'cli.js'));
   const gone = cliOf(fixture, broken, {}, 'ls');
   expect(gone.status).toBe(1);
   expect(gone.stderr).toMatch(
-    /^error: Trainstash cannot be loaded from .*install it again\. TRAINSTASH_DEBUG=1 shows the details\.\n$/,
+    /^error: Trainstash cannot be loaded from .*Reinstall Trainstash\. TRAINSTASH_DEBUG=1 shows the details\.\n$/,
   );
   cpSync(join(DIST, 'cli.js'), join(broken, 'cli.js'));
-  // The runtime's copy cannot be made.
+  // The copy of the runtime cannot be made.
   mkdirSync(join(fixture.folder, 'state'), { recursive: true });
   writeFileSync(join(fixture.folder, 'state/runtime'), 'a file in its place');
   const unforeseen = cliOf(fixture, DIST, {}, 'ls');
@@ -152,7 +152,7 @@ function cliOf({ root, env }: Fixture, dist: string, more: Record<string, string
   });
 }
 
-/** Its reader has gone before it writes anything. */
+/** Runs a command whose reader has gone before it writes anything. */
 function withoutReader({ root, env }: Fixture, args: string[]): Promise<{ code: number | null; stderr: string }> {
   const child = spawn(process.execPath, [join(DIST, 'trainstash.js'), ...args], {
     cwd: root,

@@ -141,7 +141,7 @@ test('400 steps do not leak tensors or memory', async () => {
   );
   expect(code, output(directory)).toBe(0);
   const [, early, late] = /TENSORS (\d+) (\d+)/.exec(readFileSync(directory.file('output'), 'utf8'))!;
-  // A checkpoint in flight pins a handful.
+  // A checkpoint in flight pins a handful of tensors.
   expect(Number(late) - Number(early)).toBeLessThanOrEqual(30);
 });
 
@@ -184,7 +184,7 @@ test('gradients of several batches can make one step', async () => {
     checkpoint: { ...EVERY_4, everySteps: 1 },
   });
   const whole = (await train(sessions, launch)).directory;
-  // Six batches an epoch: steps of four and of two.
+  // An epoch of six batches has a step of four and one of two.
   expect(losses(whole)).toHaveLength(6);
   const resumed = (await train(sessions, resumeFrom(launch, inbox(whole)[0]!))).directory;
   expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));

@@ -1,4 +1,4 @@
-/** Removed runs and checkpoints: seen, brought back, and deleted only after a yes. */
+/** Removed runs and checkpoints: listed, restored, and deleted only after a yes. */
 import { expect, test } from 'vitest';
 import { runRemove, runResume, runShow, storeTrash } from '../../protocol/messages.ts';
 import { lossLines } from '../../protocol/trash-words.ts';
@@ -31,16 +31,16 @@ test('what retention put into the trash is listed with ids that rm --undo takes,
   const listed = await fixture.cli('ls', '--trash');
   for (const { id, step } of checkpoints)
     expect(listed.stdout).toMatch(new RegExp(`${id}\\s+step ${step} of small #1`));
-  expect(listed.stdout).toContain('`trainstash rm ID --undo` brings one back');
-  expect((await fixture.cli('ls', '--trash', '--branch', 'other')).stdout).toContain('Nothing is in the trash');
+  expect(listed.stdout).toContain('`trainstash rm ID --undo` restores one');
+  expect((await fixture.cli('ls', '--trash', '--branch', 'other')).stdout).toContain('The trash is empty');
   const shown = (await fixture.cli('show', '1', '--trash')).stdout;
   const [before, after] = shown.split('IN THE TRASH');
   expect(before).not.toContain(checkpoints[0]!.id);
   for (const { id } of checkpoints) expect(after).toContain(id);
 
   const [first, second] = checkpoints;
-  expect((await fixture.cli('rm', first!.id, '--undo')).stdout).toBe(`${first!.id} is back.\n`);
-  expect((await fixture.cli('rm', `1@${second!.step}`, '--undo')).stdout).toBe(`${second!.id} is back.\n`);
+  expect((await fixture.cli('rm', first!.id, '--undo')).stdout).toBe(`${first!.id} is restored.\n`);
+  expect((await fixture.cli('rm', `1@${second!.step}`, '--undo')).stdout).toBe(`${second!.id} is restored.\n`);
   expect((await fixture.cli('gc', '--why', '1')).stdout).toContain('brought back from the trash');
   const again = await client.request(runResume, {
     root: fixture.root,
@@ -60,16 +60,18 @@ test('emptying the trash says what will be lost and waits for a yes; then an und
   const { checkpoints: kept } = await show(client, fixture, '1');
   const removed = await fixture.cli('rm', '1');
   expect(removed.stdout).toContain(`small #1 and ${kept.length} checkpoints (`);
-  expect(removed.stdout).toMatch(/are in the trash for 7 days; `trainstash rm 1 --undo` brings them back\.\n$/);
+  expect(removed.stdout).toMatch(/are in the trash for 7 days; `trainstash rm 1 --undo` restores them\.\n$/);
   const lost = lossLines(await client.request(storeTrash, { root: fixture.root }));
   expect(lost[0]).toMatch(/^1 run and \d+ checkpoints of it: small #1$/);
 
   const refused = await fixture.cli('gc', '--empty-trash');
   expect(refused.code).toBe(1);
   for (const line of lost) expect(refused.stdout.replaceAll(/\s+/g, ' ')).toContain(line);
-  expect(refused.stderr).toBe('Nothing was deleted. --yes deletes without asking.\n');
+  expect(refused.stderr).toBe('Nothing was deleted. --yes skips the question.\n');
   expect((await fixture.cli('gc', '--empty-trash', '--json')).code).toBe(1);
-  expect((await fixture.cli('rm', '1', '--undo')).stdout).toBe(`small #1 and ${kept.length} checkpoints are back.\n`);
+  expect((await fixture.cli('rm', '1', '--undo')).stdout).toBe(
+    `small #1 and ${kept.length} checkpoints are restored.\n`,
+  );
   expect((await show(client, fixture, '1')).checkpoints.map(({ id }) => id)).toEqual(kept.map(({ id }) => id));
   const twice = await fixture.cli('rm', '1', '--undo');
   expect(twice.stderr).toContain('small #1 is not in the trash');
@@ -77,7 +79,7 @@ test('emptying the trash says what will be lost and waits for a yes; then an und
   const single = kept[0]!.id;
   expect((await fixture.cli('rm', single)).stdout).toContain('is in the trash for 7 days');
   expect((await fixture.cli('rm', '1')).code).toBe(0);
-  // It went before its run did, and cannot come back without it.
+  // It was removed before its run was, and cannot be restored without it.
   expect((await fixture.cli('rm', single, '--undo')).stderr).toContain('`trainstash rm 1 --undo` brings back');
   const emptied = await fixture.cli('gc', '--empty-trash', '--yes');
   expect(emptied.stdout).toMatch(/^\d+ checkpoints and \d+ chunks? deleted/);
@@ -87,7 +89,7 @@ test('emptying the trash says what will be lost and waits for a yes; then an und
       message: expect.stringContaining('is not in the trash: it was deleted for good, or was never there'),
     });
   }
-  expect((await fixture.cli('ls', '--trash')).stdout).toBe('Nothing is in the trash.\n');
+  expect((await fixture.cli('ls', '--trash')).stdout).toBe('The trash is empty.\n');
   // Nothing is lost, so nobody is asked.
   expect((await fixture.cli('gc', '--empty-trash')).stdout).toMatch(/^0 checkpoints and 0 chunks deleted/);
   await expect(client.request(runShow, { root: fixture.root, run: '1' })).rejects.toMatchObject({ code: 'notFound' });

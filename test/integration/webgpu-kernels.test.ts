@@ -1,4 +1,4 @@
-/** WebGPU against cpu, kernel by kernel, and against itself: the same bits each time. SwiftShader plays the GPU. */
+/** WebGPU against cpu, kernel by kernel, and against itself: the same bits each time. SwiftShader is the GPU. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { errorBetween, input, kernelChecks, replacedChecks } from '../../daemon/trainer/kernels/checks.ts';
@@ -12,7 +12,7 @@ const TIMES = 8;
 
 describe.skipIf(!GPU)('webgpu', () => {
   beforeAll(async () => {
-    // Before Dawn looks for its driver.
+    // Set before Dawn looks for its driver.
     Object.assign(process.env, GPU);
     const { startBackend } = await import('../../daemon/trainer/backends/start.ts');
     await startBackend('webgpu', { from: WEBGPU_PACKAGE, threads: 1 });
@@ -78,7 +78,7 @@ describe.skipIf(!GPU)('webgpu', () => {
 
 const inputs = new Map<string, ReturnType<typeof input>>();
 
-/** The same numbers each time. */
+/** Makes a tensor with the same numbers each time. */
 function tensor(shape: number[]) {
   const key = shape.join();
   const made = inputs.get(key) ?? input(shape);

@@ -30,7 +30,7 @@ describe.skipIf(!PYTHON)('PyTorch, three lines: killed, resumed, paused, resumed
       expect(paused.directory.exit()).toMatchObject({ outcome: 'paused' });
       const resumed = await run(resumeFrom(pythonLaunch(), inbox(paused.directory).at(-1)!));
       expect(resumed.final).toBe(whole.final);
-      // The state files are the same to the last bit, and so are the losses of the steps that were done twice.
+      // The state files are equal to the last bit, and so are the losses of the steps that were done twice.
       expect(digestOf(inbox(resumed.directory).at(-1)!.path)).toBe(digestOf(inbox(whole.directory).at(-1)!.path));
       const first = new Map(losses(whole.directory));
       const again = losses(paused.directory);
@@ -87,7 +87,7 @@ describe.skipIf(!PYTHON)('PyTorch, three lines: killed, resumed, paused, resumed
     const killed = await runPython(sessions, pythonLaunch(), [script('launch.py'), '2', script('ddp.py')], {
       DIE: '21',
     });
-    // At the end of an epoch there is no place in the data.
+    // At the end of an epoch there is no position in the data.
     const inside = inbox(killed.directory).find(({ facts }) => facts.batch > 0);
     const alone = await runPython(sessions, resumeFrom(pythonLaunch(), inside!), [
       script('launch.py'),
@@ -101,7 +101,7 @@ describe.skipIf(!PYTHON)('PyTorch, three lines: killed, resumed, paused, resumed
   });
 });
 
-/** Each rule taken away alone changes the result: none of them is there for nothing. */
+/** Removes each rule once and expects a changed result: none of them is superfluous. */
 describe.skipIf(!PYTHON)('controls', () => {
   const CONTROLS: [string, Record<string, string>][] = [
     ['without random numbers', { CONTROL: 'rng' }],

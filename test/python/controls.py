@@ -1,4 +1,4 @@
-"""Takes one rule of a resume away (CONTROL), then runs the script that it is given."""
+"""Removes one rule of a resume (CONTROL), then runs the given script."""
 import os, runpy, sys
 
 import torch.utils.data  # noqa: F401

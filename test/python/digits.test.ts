@@ -1,4 +1,4 @@
-/** The real digits, with the example as it is: through the daemon, killed and paused, and beside the plain script. */
+/** The real digits example, unchanged: through the daemon, killed and paused, and beside the plain script. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

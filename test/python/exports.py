@@ -1,4 +1,4 @@
-"""`make FOLDER`: checkpoints to export. `read FILE…`: what others read in exported files, as JSON; of tensors their type, shape and SHA-256."""
+"""`make FOLDER` writes checkpoints to export. `read FILE…` prints the contents of exported files as JSON; for tensors type, shape and SHA-256."""
 import hashlib, json, os, pickle, struct, sys
 
 import numpy as np
@@ -47,7 +47,7 @@ def make(folder):
 
 
 def described(value):
-    """Of torch's or NumPy's arrays, row by row; bfloat16 by its bits."""
+    """Returns the bytes of a torch or NumPy array, row by row; bfloat16 by its bits."""
     if not isinstance(value, np.ndarray):
         import torch
         kind = str(value.dtype).replace("torch.", "")
@@ -68,7 +68,7 @@ def crc32c(data):
 
 
 def events(data):
-    """[step, wall time, {tag: value}] of each; checks both checksums of each record."""
+    """Returns [step, wall time, {tag: value}] of each record; checks both of its checksums."""
     def masked(part):
         crc = crc32c(part)
         return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

@@ -1,4 +1,4 @@
-/** What others read in exported files: torch, NumPy, pickle, and readers of their own in exports.py. */
+/** Exported files as others read them: torch, NumPy, pickle, and the readers in exports.py. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ import { CONTENT_WORKERS, keepFiles, openStored, reopen, type Stored, sidesOf, U
 let folder = '';
 let known: Record<string, Record<string, Described>> = {};
 
-/** Type, shape, SHA-256 of the elements row by row. */
+/** Type, shape, and SHA-256 of the elements row by row. */
 type Described = [string, number[], string];
 
 beforeAll(() => {
@@ -101,7 +101,7 @@ describe.skipIf(!PYTHON)('a checkpoint of PyTorch, exported', () => {
     const { 'head.weight': _, ...untied } = truth;
     expect(found['file.safetensors']!.tensors).toEqual(untied);
     expect(found['file.safetensors']!.metadata).toMatchObject({ 'head.weight': 'embed.weight', format: 'pt' });
-    // Without a type of their own for bfloat16: its bits, or float32.
+    // Formats without a bfloat16 type have its bits, or float32.
     const [, shape, bits] = truth.brain!;
     expect(found['file.pdparams']!.tensors).toEqual({ ...truth, brain: ['uint16', shape, bits] });
     expect(found['file.npz']!.tensors).toMatchObject({ ...truth, brain: ['float32', shape, expect.any(String)] });
@@ -110,8 +110,8 @@ describe.skipIf(!PYTHON)('a checkpoint of PyTorch, exported', () => {
   test('as a state_dict has the model’s own names: of a box, of Lightning; names that are the model’s stay', async () => {
     const bench = await openBench();
     for (const [file, notes] of [
-      ['plain_epoch_3.pt', ['Names are without "model.", which all of them began with.']],
-      ['lightning.ckpt', ['Names are without "state_dict.model.", which all of them began with.']],
+      ['plain_epoch_3.pt', ['The prefix "model.", which all names had, was removed.']],
+      ['lightning.ckpt', ['The prefix "state_dict.model.", which all names had, was removed.']],
     ] as const) {
       const result = await bench.write(await bench.keep(file), 'state_dict', { force: true });
       expect(result.notes).toEqual(notes);
@@ -126,7 +126,7 @@ describe.skipIf(!PYTHON)('a checkpoint of PyTorch, exported', () => {
     }
     const told = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true, strip: 'model.' });
     expect(read(told.path)['file.pt']!.tensors).toEqual(known.plain);
-    expect(told.notes).toEqual(['Names are without "model.", where they began with it.']);
+    expect(told.notes).toEqual(['The prefix "model." was removed from the names that had it.']);
     const vain = await bench.write(await bench.keep('flat.pt'), 'state_dict', { force: true, strip: 'x.' });
     expect(vain.notes).toEqual(['No name begins with "x.".']);
   });
@@ -220,7 +220,7 @@ describe.skipIf(!PYTHON)('an export that cannot be', () => {
     writeFileSync(join(folder, 'words.txt'), 'no tensors');
     await refused(bench, bench.write(await bench.keep('words.txt'), 'npz'), {
       code: 'formatUnavailable',
-      message: expect.stringContaining('no tensors that can be read'),
+      message: expect.stringContaining('no readable tensors'),
     });
   });
 
@@ -274,7 +274,7 @@ describe.skipIf(!PYTHON)('an export that cannot be', () => {
     writeFileSync(join(out, 'mine.npz'), 'mine');
     mkdirSync(join(store, 'exports/abc.tmp'), { recursive: true });
     writeFileSync(join(store, 'exports/abc.json'), JSON.stringify({ temporary }));
-    // A record that names something else than what we write is not followed.
+    // A record that names something that Trainstash does not write is not followed.
     writeFileSync(join(store, 'exports/def.json'), JSON.stringify({ temporary: join(out, 'mine.npz') }));
     sweepExports(store);
     expect(readdirSync(out)).toEqual(['mine.npz']);

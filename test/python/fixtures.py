@@ -37,7 +37,7 @@ torch.save({"head": torch.randn(512, 1024), "more": torch.randn(300, 1024), "fro
 
 
 class Evaluated:
-    """How Paddle writes its older tensors."""
+    """A tensor as older versions of Paddle write it."""
 
     def __init__(self, data): self.data = data
     def __reduce__(self): return eval, ("data", {"data": self.data})
@@ -48,7 +48,7 @@ with open("lod.pdparams", "wb") as file:
 
 
 def hostile(name, data):
-    """The same pickle alone, and as the inside of a file of torch."""
+    """Writes the same pickle alone, and inside a torch file."""
     open(f"hostile-{name}.pkl", "wb").write(data)
     with zipfile.ZipFile(f"hostile-{name}.pt", "w") as archive:
         archive.writestr("archive/data.pkl", data)

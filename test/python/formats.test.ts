@@ -20,13 +20,13 @@ import type { Inspection } from '../../daemon/formats/inspection.ts';
 import { readPickle } from '../../daemon/formats/pickle.ts';
 import { type Statistics, statisticsOf } from '../../daemon/formats/statistics.ts';
 import { inspect as inspectWith } from '../../daemon/inspector/inspect.ts';
-import { LookingPool, lookingSetup } from '../../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../../daemon/inspector/pool.ts';
 import { hashFile } from '../../daemon/store/hashing.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON, script } from '../support/python.ts';
 import { DIST } from '../support/trainer.ts';
 
-const pool = new LookingPool(lookingSetup(DIST));
+const pool = new InspectorPool(inspectorSetup(DIST));
 let folder = '';
 
 const inspect = (path: string, statistics: boolean) => inspectWith(pool, null, { path, statistics });
@@ -45,7 +45,7 @@ afterAll(() => {
 
 type Looked = Inspection & { statistics: ReadonlyMap<string, Statistics> };
 
-/** Everything of a file, its statistics too. */
+/** Reads everything of a file, including statistics. */
 async function look(bytes: Buffer): Promise<Looked> {
   const read = (offset: number, length: number) => bytes.subarray(offset, offset + length);
   const { inspection, close } = await openFile(read, bytes.length);
@@ -128,7 +128,7 @@ describe.skipIf(!PYTHON)('files of torch and NumPy', () => {
     expect(first.reduce((sum, { size }) => sum + size, 0)).toBe(file('frozen1.pt').length);
     const known = new Set(first.map(({ hash }) => hash));
     const shared = second.filter(({ hash }) => known.has(hash)).reduce((sum, { size }) => sum + size, 0);
-    // 8 MiB are the frozen layer; what was trained is new.
+    // 8 MiB are the frozen layer; the trained part is new.
     expect(shared).toBe(8 << 20);
   });
 
@@ -192,7 +192,7 @@ describe('files of Keras', () => {
   }, 120_000);
 });
 
-/** A zip of one stored entry. */
+/** Makes a zip with one stored entry. */
 function storedZip(name: string, data: Buffer): Buffer {
   const text = Buffer.from(name);
   const local = Buffer.alloc(30);
@@ -294,7 +294,7 @@ describe.skipIf(!PYTHON)('hostile files', () => {
     expect(over).toBe(true);
     expect(result).toMatchObject({
       code: 'fileUnreadable',
-      message: expect.stringContaining('written while it was read'),
+      message: expect.stringContaining('changed while it was read'),
     });
   });
 });

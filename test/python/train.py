@@ -1,4 +1,4 @@
-"""A training with all that makes a resume hard. The environment chooses the variant; prints a hash of the final state."""
+"""A training with everything that makes a resume hard. The environment selects the variant; prints a hash of the final state."""
 import hashlib, os, random, signal, sys
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Writes pairs of checkpoints and, beside them, how they differ by NumPy's float64."""
+"""Writes pairs of checkpoints and, beside them, their differences computed with NumPy in float64."""
 import json, os, sys
 
 import numpy as np

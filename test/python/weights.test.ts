@@ -1,4 +1,4 @@
-/** What the diff says of tensors, against NumPy's numbers of the same files. */
+/** The diff of tensors, against NumPy's numbers for the same files. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,7 +41,7 @@ async function compareIn(
   return diffWeights(sidesOf(stored), CONTENT_WORKERS, ids, mapping, watcher);
 }
 
-/** To the last bits of float64 sums, in whatever order they were made. */
+/** Compares up to the last bits of float64 sums, which depend on the order of summation. */
 function close(numbers: TensorNumbers, truth: TensorNumbers): void {
   const { norms, cosine, relative: _, ...exact } = numbers;
   const { norms: trueNorms, cosine: trueCosine, ...trueExact } = truth;
@@ -65,7 +65,7 @@ describe.skipIf(!PYTHON)('tensors of two checkpoints', () => {
     );
     expect([...byName.keys()].sort()).toEqual(changed.sort());
     for (const name of changed) close(byName.get(name)!.numbers!, truth[name]!);
-    // `same` is known by its chunk; the others that are equal are small, and share a chunk with changed ones.
+    // `same` is known by its chunk; the other equal ones are small, and share a chunk with changed ones.
     expect(found.counts).toEqual({
       equal: Object.keys(truth).length - changed.length - 1,
       equalUnread: expect.any(Number),
@@ -96,7 +96,7 @@ describe.skipIf(!PYTHON)('tensors of two checkpoints', () => {
       ['fc.weight', 'module.fc.weight'],
     ]);
     expect(parallel.tensors[0]!.numbers!.largest!.change).toBeCloseTo(1, 6);
-    expect(parallel.notes).toEqual(['2 names were brought together without module.']);
+    expect(parallel.notes).toEqual(['2 names were matched without module.']);
     const compiled = await compare(['plain.pt'], ['compiled.pt']);
     expect(compiled).toMatchObject({ equal: true, counts: { equal: 2 } });
     expect(compiled.notes.join()).toContain('_orig_mod.');
@@ -104,7 +104,7 @@ describe.skipIf(!PYTHON)('tensors of two checkpoints', () => {
 
   test('names that differ are compared as told; a mapping that fits nothing is said', async () => {
     const told = await compare(['plain.pt'], ['renamed.pt'], [{ from: 'fc.', to: 'dense.' }]);
-    expect(told).toMatchObject({ equal: true, notes: ['2 names were compared as told: fc.… as dense.…'] });
+    expect(told).toMatchObject({ equal: true, notes: ['2 names were mapped as requested: fc.… to dense.…'] });
     const wrong = await compare(['plain.pt'], ['parallel.pt'], [{ from: 'x', to: 'y' }]);
     expect(wrong.notes).toContain('No name begins with "x" and has a partner with "y".');
   });
@@ -133,7 +133,7 @@ describe.skipIf(!PYTHON)('tensors of two checkpoints', () => {
     const found = await compare(['tied.pt'], ['untied.pt']);
     expect(found.tensors.map(({ name }) => name)).toEqual(['head']);
     expect(found).toMatchObject({ counts: { equal: 1, changed: 1 }, only: [{ count: 0 }, { count: 0 }] });
-    // On both it is one tensor.
+    // On both sides it is one tensor.
     const same = await compare(['tied.pt', 'plain.pt'], ['plain.pt', 'tied.pt']);
     expect(same).toMatchObject({ equal: true, counts: { equal: 3, changed: 0 } });
   });

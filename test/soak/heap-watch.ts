@@ -1,4 +1,4 @@
-/** A small extension that tells what its host holds: each time `heap-watch.ask` appears in the folder it answers with the heap after a collection. */
+/** A small extension that reports its host's memory: when `heap-watch.ask` appears in the folder, it writes the heap after a collection. */
 import { packSmallExtension } from '../support/small-extension.ts';
 
 export const ASK = 'heap-watch.ask';
@@ -25,7 +25,7 @@ exports.activate = () => {
 };
 `;
 
-/** Its package, to be installed. */
+/** Packs the extension for installation. */
 export function packHeapWatch(folder: string): Promise<string> {
   const manifest = { name: 'heap-watch', publisher: 'trainstash-soak', activationEvents: ['*'] };
   return packSmallExtension(folder, manifest, SOURCE);

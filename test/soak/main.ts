@@ -1,7 +1,7 @@
 /**
- * `npm run soak -- --rounds N`: what somebody does in an hour at a real editor, without the pauses: in each round a run, two
- * switches of the branch, an export, a sweep, and pages opened and closed. What daemon and extension host hold must not grow
- * with it, and nothing may be left when all is closed.
+ * `npm run soak -- --rounds N`: an hour of a user at a real editor, without the pauses. Each round has a run, two switches of the
+ * branch, an export, a sweep, and pages opened and closed. The memory of daemon and extension host must not grow with it, and nothing
+ * may be left when all is closed.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,11 +15,11 @@ import { temporaryFolder, until } from '../support/folder.ts';
 import { makeRepository, type Repository } from '../support/repository.ts';
 import { ANSWER, ASK, packHeapWatch } from './heap-watch.ts';
 
-/** Caches, and the memory that threads which come and go leave to the next ones, fill at first: then it is not compared. */
+/** Share of the run before comparisons start: caches fill first, and threads that come and go leave memory to the next ones. */
 const WARM_SHARE = 0.5;
-/** Against what was held when it was warm. The rest is what more runs in the tree cost. */
+/** Accepted growth since the warm state. The rest is the cost of more runs in the tree. */
 const MAX_GROWTH = 0.1;
-/** A timer, a watcher that is made anew. */
+/** Accepted number of additional open files: a timer, a recreated watcher. */
 const MAX_MORE_FILES = 4;
 
 interface Sample {
@@ -34,7 +34,7 @@ const rounds = Number(values.rounds);
 const problems: string[] = [];
 try {
   const parts = await editorParts();
-  if (!parts) throw new Error('There is no browser here, and none can be installed.');
+  if (!parts) throw new Error('There is no browser, and none can be installed.');
   const repository = await makeRepository();
   repository.git('branch', 'other');
   const others = [await packHeapWatch(temporaryFolder())];
@@ -89,7 +89,7 @@ async function oneRound(repository: Repository, editor: Editor, round: number): 
   }
   rmSync(out, { force: true });
   rmSync(`${out}.trainstash.json`, { force: true });
-  // What is kept does not grow with the rounds: the newest ten runs.
+  // The number of kept runs does not grow with the rounds: it stays at the newest ten.
   const { runs } = await client.request(m.runList, { root, trashed: false });
   for (const old of runs.filter(({ status }) => status === 'completed').slice(10))
     await client.request(m.runRemove, { root, target: old.id });
@@ -108,7 +108,7 @@ async function measure({ root, fixture }: Repository): Promise<Sample> {
   };
 }
 
-/** The least that was held in the last quarter, against the least in the one before: what is not collected yet is no growth. */
+/** Compares the minimum of the last quarter with that of the one before: uncollected garbage is not growth. */
 function compare(samples: readonly Sample[]): void {
   const warm = samples.slice(Math.floor(samples.length * WARM_SHARE));
   const middle = warm.slice(0, Math.ceil(warm.length / 2));
@@ -126,7 +126,7 @@ function compare(samples: readonly Sample[]): void {
   }
 }
 
-/** Everything closed: what is still there is left over. */
+/** Checks for leftovers after everything is closed. */
 async function checkEnd({ client, fixture, root }: Repository): Promise<void> {
   const pid = fixture.daemonPid();
   await client.request(m.daemonStop, {});

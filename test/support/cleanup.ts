@@ -1,4 +1,4 @@
-/** What a test leaves to be done after it: by vitest in a test, by `runCleanups` in a program of its own. */
+/** Work to be done after a test: by vitest in a test, by `runCleanups` in a standalone program. */
 type Cleanup = () => void | Promise<void>;
 
 const pending: Cleanup[] = [];
@@ -9,7 +9,7 @@ export function afterwards(work: Cleanup): void {
   else pending.push(work);
 }
 
-/** Newest first, as tests do it. */
+/** Runs cleanups, the newest first, as tests do. */
 export async function runCleanups(): Promise<void> {
   for (let work = pending.pop(); work; work = pending.pop()) await work();
 }

@@ -1,4 +1,4 @@
-/** Launches of commands as an editor asks for them. */
+/** Launches commands as an editor would. */
 import type { Client } from '../../client/connect.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import * as m from '../../protocol/messages.ts';

@@ -1,4 +1,4 @@
-/** A daemon of the test's own, with a state directory of its own, and a git project to use it on. */
+/** A daemon of the test's own, with its own state directory, and a git project to use it on. */
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ export interface Fixture {
   store: string;
   env: NodeJS.ProcessEnv;
   connect(options?: { start?: boolean; build?: Build; dist?: string }): Promise<Client>;
-  /** Runs the command line; resolves with what it printed. */
+  /** Runs the command line; resolves with its output. */
   cli(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
   daemonPid(): number;
 }
@@ -32,7 +32,7 @@ export interface FixtureOptions {
 
 export const SMALL_JOB = { module: 'small.ts', checkpoint: { every: '4 steps' }, keep: { last: 20 } };
 
-/** A project with the small training module as job `small`. The daemon starts with the first connection. */
+/** Makes a project with the small training module as job `small`. The daemon starts with the first connection. */
 export function makeFixture(options: FixtureOptions = {}): Fixture {
   const folder = temporaryFolder();
   const root = join(folder, 'project');
@@ -146,12 +146,12 @@ export function sessionDirectory(fixture: Fixture, run: Run): SessionDirectory {
   return new SessionDirectory(join(fixture.store, 'sessions', run.session!));
 }
 
-/** The trainer's pid, once it has written it. */
+/** Waits for the trainer's pid. */
 export function trainerPid(fixture: Fixture, run: Run): Promise<number> {
   return until('the trainer has written its pid', () => sessionDirectory(fixture, run).process()?.pid);
 }
 
-/** Trainers of this fixture by their own records, then the daemon. Only processes that it started. */
+/** Ends the fixture's trainers, by their own records, then the daemon; no other process. */
 async function endProcesses(fixture: Fixture): Promise<void> {
   for (const id of listed(join(fixture.store, 'sessions'))) {
     const pid = new SessionDirectory(join(fixture.store, 'sessions', id)).process()?.pid;
@@ -163,7 +163,7 @@ async function endProcesses(fixture: Fixture): Promise<void> {
     await client.closed;
     await until('the daemon is gone', () => !isAlive(client.daemon.pid), 10_000);
   } catch {
-    // It was not running.
+    // The daemon was not running.
   }
 }
 
@@ -171,11 +171,11 @@ export function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // Gone already.
+    // The process has ended already.
   }
 }
 
-/** Whether that pid is still a trainer, and not a process that got its number. */
+/** Tells whether that pid is still a trainer, and not a process that reuses its number. */
 export function isTrainer(pid: number): boolean {
   try {
     return /trainer\.js|runner\.js/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));

@@ -1,4 +1,4 @@
-/** What happens to a database behind its owner's back. */
+/** Damages a database behind its owner's back. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { openDatabase } from '../../daemon/store/driver.ts';

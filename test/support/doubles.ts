@@ -8,14 +8,14 @@ export function ofBits(bits: string): number {
   return view.getFloat64(0);
 }
 
-/** Writes a double's bits; the same for every NaN. */
+/** Returns a double's bits; the same for every NaN. */
 export function bitsOf(value: number): string {
   if (Number.isNaN(value)) return 'NaN';
   view.setFloat64(0, value);
   return view.getBigUint64(0).toString(16).padStart(16, '0');
 }
 
-/** Draws zeros, subnormals, the largest, infinities and NaN as often as others; integers above 2^53 among them. The same each time. */
+/** Yields zeros, subnormals, the largest, infinities and NaN as often as others, with integers above 2^53; the same each time. */
 export function* doubles(count: number): Generator<number> {
   const random = Random.seeded(2024, 6);
   const word = () => Math.floor(random.float() * 2 ** 32);

@@ -1,4 +1,4 @@
-/** A real VS Code (its server, in a browser) with the packed extension, a profile of its own and a folder open. */
+/** A real VS Code (its server, in a browser) with the packed extension, a profile of its own and an open folder. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -35,7 +35,7 @@ const SETTINGS = {
   'window.menuBarVisibility': 'classic',
 };
 
-/** Null when this machine cannot have one, with the reason printed. */
+/** Parts of an editor; null if this machine cannot have one, with the reason printed. */
 export interface EditorParts {
   server: string;
   browser: string;
@@ -52,7 +52,7 @@ export async function editorParts(): Promise<EditorParts | null> {
     const server = codeServer();
     return { server, browser, vsix: await packExtension() };
   } catch (error) {
-    // No registry to be reached is not a fault of the extension.
+    // An unreachable registry is not a fault of the extension.
     console.warn(`Tests of the extension are skipped: ${(error as Error).message}`);
     return null;
   }
@@ -60,14 +60,14 @@ export async function editorParts(): Promise<EditorParts | null> {
 
 export interface EditorOptions {
   folder: string;
-  /** A `.code-workspace` file that is opened instead. */
+  /** A `.code-workspace` file to open instead. */
   workspace?: string;
-  /** State directory of the daemon that the extension meets or starts. */
+  /** State directory of the daemon that the extension finds or starts. */
   state: string;
   settings?: Record<string, unknown>;
   /** Packages of other extensions to install. */
   others?: readonly string[];
-  /** Runs a suite inside the extension host. The smoke driver, which that needs, shows no toasts. */
+  /** Suite to run inside the extension host. The smoke driver, which it needs, shows no toasts. */
   suite?: { extension: string; tests: string; log(args: unknown[]): void };
   theme?: string;
 }
@@ -133,7 +133,7 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
   return editor;
 }
 
-/** Runs in the page; a text, since nothing else here knows the types of a browser. */
+/** Script that runs in the page; a string, since nothing else here has the types of a browser. */
 const STORED = `async (wanted) => {
   const done = (request) => new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -164,7 +164,7 @@ export class Editor {
     this.#home = home;
   }
 
-  /** Of a suite inside the extension host: the exit code. */
+  /** Exit code of a suite inside the extension host. */
   suiteExit: Promise<number> = new Promise(() => {});
 
   async open(log?: (args: unknown[]) => void): Promise<void> {
@@ -189,7 +189,7 @@ export class Editor {
     await this.page.waitForSelector('.monaco-workbench');
   }
 
-  /** Whether a text stands in what this workbench would come back with; it is written a few seconds late. */
+  /** Tells whether a text is in the workbench's stored state, which is written a few seconds late. */
   hasStored(text: string): Promise<boolean> {
     return this.page.evaluate(`(${STORED})(${JSON.stringify(text)})`);
   }
@@ -198,7 +198,7 @@ export class Editor {
     const tab = this.page.getByRole('tab', { name: /^Trainstash/ });
     const title = this.page.locator('.part.sidebar .composite.title', { hasText: /trainstash/i });
     await tab.waitFor();
-    // After a reload the side bar may be on its way back, and a click on its tab would hide it again.
+    // After a reload the side bar may be about to return, and a click on its tab would hide it again.
     await until('the side bar is Trainstash’s', async () => {
       if (await shows(title, 1_500)) return true;
       await tab.click();
@@ -210,7 +210,7 @@ export class Editor {
     return this.page.getByRole('treeitem', { name }).first();
   }
 
-  /** The label and description that a row shows. */
+  /** Returns the label and description of a row. */
   async textOf(row: Locator): Promise<string> {
     const parts = await row.locator('.label-name, .label-description').allInnerTexts();
     return parts.join(' ').replaceAll(/\s+/g, ' ').trim();
@@ -225,7 +225,7 @@ export class Editor {
     const item = this.page.locator('.context-view .monaco-menu').getByRole('menuitem', { name: entry });
     await row.click({ button: 'right' });
     await item.hover();
-    // A menu ignores clicks for its first moment, on purpose, and tells nobody when that is over.
+    // A menu ignores clicks for its first moment on purpose, and does not report when that is over.
     await until(`the menu took ${entry}`, async () => {
       await item.click({ timeout: 1_000 }).catch(() => {});
       return !(await item.isVisible());
@@ -236,7 +236,7 @@ export class Editor {
   async palette(title: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget input.input');
     const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first();
-    // What can be done is looked at when the list opens: a file's language may be known a moment later.
+    // The available commands are determined when the list opens: a file's language may be known a moment later.
     await until(`the palette has ${title}`, async () => {
       await this.page.keyboard.press('F1');
       await input.waitFor({ state: 'visible' });
@@ -267,7 +267,7 @@ export class Editor {
     return this.page.locator('.notification-toast', { hasText: text });
   }
 
-  /** As a toast, or in the list of all: only three toasts are shown at a time, and others may have come first. */
+  /** Finds a notification as a toast or in the list of all: only three toasts are shown at a time. */
   async notification(text: string | RegExp): Promise<Locator> {
     const shown = this.toast(text);
     if (await shows(shown, 5_000)) return shown;
@@ -277,7 +277,7 @@ export class Editor {
     return listed;
   }
 
-  /** Of the pages of ours that are open the one that shows this text. */
+  /** Finds the open page of ours that shows this text. */
   webview(text: string | RegExp): Promise<Frame> {
     return until(`a page shows ${text}`, async () => {
       for (const frame of this.page.frames()) {
@@ -288,7 +288,7 @@ export class Editor {
     });
   }
 
-  /** For people: `TRAINSTASH_SHOTS` names the folder; without it nothing is taken. */
+  /** Takes a picture for people if `TRAINSTASH_SHOTS` names a folder. */
   async shot(name: string): Promise<void> {
     const folder = process.env.TRAINSTASH_SHOTS;
     if (!folder) return;
@@ -324,7 +324,7 @@ async function answers(port: number): Promise<boolean> {
   return response?.ok ?? false;
 }
 
-/** The server with its extension hosts and watchers; a daemon has a group of its own and is not touched. */
+/** Ends the server with its extension hosts and watchers; a daemon has a group of its own and is not touched. */
 async function endGroup(child: ChildProcess): Promise<void> {
   const group = -child.pid!;
   const signal = (name: NodeJS.Signals | 0) => {

@@ -1,4 +1,4 @@
-/** A package of the shape of `@tensorflow/tfjs-node-gpu`, whose library cannot be fetched everywhere: plain JavaScript inside. */
+/** A fake of `@tensorflow/tfjs-node-gpu`, whose library cannot be fetched everywhere: plain JavaScript inside. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -14,7 +14,7 @@ for (const kernel of tf.getKernelsForBackend('cpu'))
   tf.registerKernel({
     ...kernel,
     backendName: 'tensorflow',
-    // As its kernels do before each operation, with what Node 23 has removed.
+    // Its kernels do this before each operation, with functions that Node 23 has removed.
     kernelFunc: (call) => (util.isNullOrUndefined(call) || !util.isArray([]) ? null : kernel.kernelFunc(call)),
   });
 if (!tf.setBackend('tensorflow')) throw new Error('Could not initialize TensorFlow backend.');

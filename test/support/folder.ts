@@ -1,4 +1,4 @@
-/** Folders and processes that a test makes, gone after it. */
+/** Folders and processes of a test, removed after it. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/** Waits for a condition by name; never for a time. */
+/** Waits for a named condition, never for a fixed time. */
 export async function until<T>(
   what: string,
   look: () => T | Promise<T>,
@@ -25,7 +25,7 @@ export async function until<T>(
   }
 }
 
-/** Paths of the files in these folders that hold one of the words. */
+/** Lists the files in these folders that contain one of the words. */
 export function filesWith(folders: readonly string[], words: readonly string[]): string[] {
   const files = folders
     .filter((folder) => existsSync(folder))
@@ -38,7 +38,7 @@ export function filesWith(folders: readonly string[], words: readonly string[]):
       return words.some((word) => text.includes(word));
     });
   } catch (error) {
-    // A new version was renamed over it meanwhile, or it is gone.
+    // A new version was renamed over the file in the meantime, or it is gone.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return filesWith(folders, words);
     throw error;
   }

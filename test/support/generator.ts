@@ -1,4 +1,4 @@
-/** Values that are the same for the same seed, and look like those that services give out. */
+/** Generates values that are the same for the same seed and look like those that services issue. */
 export class Generator {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Generator {
     this.#state = seed >>> 0 || 1;
   }
 
-  /** A number from 0 to below `end`. */
+  /** Returns a number from 0 to below `end`. */
   below(end: number): number {
     // xorshift32: good enough for values that only have to look random.
     this.#state ^= this.#state << 13;
@@ -23,7 +23,7 @@ export class Generator {
     return Array.from({ length }, () => alphabet[this.below(alphabet.length)]).join('');
   }
 
-  /** Capitals, small letters and digits, at least one of each where there is room. */
+  /** Returns capitals, small letters and digits, at least one of each if there is room. */
   mixed(length: number): string {
     const all = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
     const text = this.from(all, length);

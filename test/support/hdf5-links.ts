@@ -1,7 +1,7 @@
 /**
- * An HDF5 file as h5py makes it, which leads out of itself in every way that the format has: an external link, soft links (one of
- * them through the external one), raw storage in `secret.txt`, a virtual data set over `other.h5`, and a group that holds
- * itself. Beside those: `own` (F32 2×3), `big` (big-endian F32), `half` (F16), `flags` (truth values).
+ * An HDF5 file in h5py's form that leads out of itself in every way of the format: an external link, soft links (one of them through
+ * the external one), raw storage in `secret.txt`, a virtual data set over `other.h5`, and a group that contains itself. It also has
+ * `own` (F32 2×3), `big` (big-endian F32), `half` (F16) and `flags` (booleans).
  */
 import { inflateSync } from 'node:zlib';
 

@@ -1,4 +1,4 @@
-/** The suite of `test/host`, ready to be run inside an extension host: bundled, with a project to work on. */
+/** The suite of `test/host`, ready for an extension host: bundled, with a project to work on. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -38,7 +38,7 @@ export async function makeHostSuite(): Promise<HostSuite> {
     external: ['vscode'],
     mainFields: ['module', 'main'],
     logLevel: 'warning',
-    // Not bundled: it finds its reporters by path.
+    // Not bundled, since it finds its reporters by path.
     plugins: [
       {
         name: 'mocha',
@@ -54,7 +54,7 @@ export async function makeHostSuite(): Promise<HostSuite> {
   return { fixture, extension, tests, others, passing: PYTHON ? 10 : 8 };
 }
 
-/** A script that saves by itself, and whose command says how to go on. */
+/** Job with a script that saves by itself, and a command to resume it. */
 const SCRIPTED = {
   run: [PYTHON, 'train.py', '--epochs', '3'],
   resume: [PYTHON, 'train.py', '--epochs', '3', '--resume', '${checkpoint}'],
@@ -71,7 +71,7 @@ for epoch in range(start, int(args['--epochs'])):
     with zipfile.ZipFile(f'out/ckpt_epoch_{epoch:04d}.pt', 'w') as z: z.writestr('archive/data.pkl', str(epoch))
 `;
 
-/** What Microsoft's Python Debugger is to us, over the debugger that it brings along: only its own registry has that one. */
+/** Packs a substitute for Microsoft's Python Debugger, which only its own registry has, around the debugger that is in it. */
 function packDebugger(folder: string): Promise<string> {
   const path = spawnSync(PYTHON, ['-c', 'import debugpy; print(debugpy.__path__[0])'], { encoding: 'utf8' });
   const manifest = {

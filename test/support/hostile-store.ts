@@ -1,4 +1,4 @@
-/** A project with a store of ours that somebody has then made to lie, beside files of the user that must stay as they are. */
+/** A project with a store that is then made to lie, beside files of the user that must not change. */
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -24,7 +24,7 @@ import { StashFolder } from '../../daemon/branches/shelf.ts';
 import { findFile } from '../../daemon/branches/working-set.ts';
 import { codeHunks } from '../../daemon/code/changes.ts';
 import { copyOut, takeSnapshot } from '../../daemon/code/snapshot.ts';
-import { workOnContent } from '../../daemon/content/work.ts';
+import { runContentRequest } from '../../daemon/content/work.ts';
 import { sweepExports } from '../../daemon/export/target.ts';
 import { readLog } from '../../daemon/runs/log.ts';
 import { OpenProject } from '../../daemon/runs/project.ts';
@@ -43,27 +43,27 @@ import { DIST, makeLaunch } from './trainer.ts';
 
 export const CHECKPOINT = 'aaaaaaaaaaaa';
 export const LATER = 'bbbbbbbbbbbb';
-/** Each with files of the branch `other`. */
+/** Stashes, each with files of the branch `other`. */
 export const STASHES = ['cccccccccccc', 'dddddddddddd', 'eeeeeeeeeeee'] as const;
-/** Beside the run's own, of which the catalog knows: they were never looked at. */
+/** Number of sessions beside the run's own, which the catalog does not know. */
 const SESSIONS = 5;
 const DAY_MS = 86_400_000;
-/** Whatever masks secrets must not follow a link to it. */
+/** Password in a user's file: masking of secrets must not follow a link to it. */
 const PASSWORD = 'kJ8vQ2mZx71pLw';
 
 export interface Victim {
-  /** All that is made lies below it. */
+  /** Folder that contains everything that is made. */
   folder: string;
   root: string;
   store: string;
-  /** Of the user, and nobody else's business. */
+  /** The user's own file outside the project. */
   outside: string;
   run: string;
-  /** The first is known to the catalog. */
+  /** Sessions; the catalog knows the first. */
   sessions: string[];
 }
 
-/** A git project with a run, two checkpoints, code, a stash and files in place; `model.pt` is of its script. */
+/** Makes a git project with a run, two checkpoints, code, a stash and files in place; `model.pt` is its script's. */
 export async function makeVictim(folder: string): Promise<Victim> {
   const root = join(folder, 'project');
   mkdirSync(join(root, 'checkpoints'), { recursive: true });
@@ -176,7 +176,7 @@ export async function makeVictim(folder: string): Promise<Victim> {
   return { folder, root, store, outside, run: run.id, sessions };
 }
 
-/** The same once more, in a folder of its own. */
+/** Copies a victim to a folder of its own. */
 export function copyOf({ folder, run, sessions }: Victim, to: string): Victim {
   cpSync(folder, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
   const root = join(to, 'project');
@@ -206,7 +206,7 @@ export function inDatabase(
   }
 }
 
-/** A saved row with another description, and a sum that fits it. */
+/** Replaces the description in a saved row, with a matching checksum. */
 export function lieInBody(victim: Victim, lie: Lie, id = CHECKPOINT): void {
   inDatabase(victim, 'objects.db', (database) => {
     const row = database.prepare('SELECT * FROM saved WHERE id = ?').get(id) as never as Parameters<typeof rowSum>[0];
@@ -217,7 +217,7 @@ export function lieInBody(victim: Victim, lie: Lie, id = CHECKPOINT): void {
   forgetCatalog(victim, id);
 }
 
-/** The catalog follows what objects.db says now. */
+/** Makes the catalog follow objects.db. */
 function forgetCatalog(victim: Victim, id: string): void {
   inDatabase(victim, 'catalog.db', (database) => {
     database.prepare("DELETE FROM meta WHERE key = 'followed'").run();
@@ -232,18 +232,18 @@ export function lieInCatalog(victim: Victim, table: 'run' | 'session' | 'checkpo
   });
 }
 
-/** Puts a link where something of the store is or would be. */
+/** Puts a link in the place of a file of the store. */
 export function link(path: string, target: string): void {
   rmSync(path, { recursive: true, force: true });
   mkdirSync(join(path, '..'), { recursive: true });
   symlinkSync(target, path);
 }
 
-// ---- what is done with it ----
+// ---- operations on it ----
 
 /**
- * Does everything that a person may ask of the store: what comes back or is refused is nobody's concern here. Resolves with bugs,
- * or with the code of the error that keeps the store from being opened.
+ * Does everything that a person may ask of the store, whatever the outcome. Resolves with bugs, or with the code of the error that
+ * keeps the store from being opened.
  */
 export async function useAll(victim: Victim): Promise<string[]> {
   const { root, store, folder, run } = victim;
@@ -277,7 +277,7 @@ export async function useAll(victim: Victim): Promise<string[]> {
   for (const id of [CHECKPOINT, LATER]) {
     await attempt('restore', () => opened.restoreCheckpoint(id, join(out, `restored-${id}`)));
     const request = { do: 'exportOriginal' as const, checkpoint: id, path: join(out, `exported-${id}`) };
-    await attempt('export', () => workOnContent(CONTENT_WORKERS, opened, request, UNWATCHED));
+    await attempt('export', () => runContentRequest(CONTENT_WORKERS, opened, request, UNWATCHED));
     await attempt('code', async () => copyOut(store, (await project.codeOf(id)).code, join(out, `code-${id}`)));
   }
   await attempt('diff', async () => {
@@ -332,15 +332,15 @@ function setup(folder: string): Parameters<typeof OpenProject.open>[1] {
     isWhole: async () => true,
     device: { isFree: () => true, changed: async () => {} },
     ownEnvironment: { environment: {} },
-    // A person has said that it may be used: nothing holds it back.
+    // The store has been accepted: nothing holds it back.
     sweep: sweepExports,
-    made: { isYetToBeMade: () => false, isOurs: () => true, bind: () => {} },
+    made: { isNew: () => false, isOurs: () => true, bind: () => {} },
   };
 }
 
-// ---- what must not have happened ----
+// ---- checks that nothing happened ----
 
-/** Each path below a folder, with what it is, its content and its time. */
+/** Returns each path below a folder, with its kind, content and time. */
 export function stateOf(folder: string, skip: readonly string[] = []): Map<string, string> {
   const state = new Map<string, string>();
   const look = (path: string) => {

@@ -1,4 +1,4 @@
-/** Checkpoint files of whoever wants harm, made in families: whatever one of them does, its neighbours do in another way. */
+/** Malicious checkpoint files, made in families: the members of each attack in the same way with different means. */
 import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { crc32, deflateRawSync } from 'node:zlib';
 import { bytesHead, global, integer, OP, protocol, text, tuple } from '../../daemon/formats/writers/pickle.ts';
@@ -13,7 +13,7 @@ const appends = Buffer.from('e');
 const pop = Buffer.from('0');
 const newObjectWithNames = Buffer.from([0x92]);
 
-/** A list, a dictionary of so many entries, remembered as 0. */
+/** Makes a list or dictionary with many entries, memoised as 0. */
 const remembered = (head: Buffer, filling: Buffer, end: Buffer) =>
   Buffer.concat([head, Buffer.from('q\0', 'latin1'), OP.mark, filling, end, pop]);
 const recall = Buffer.from('h\0', 'latin1');
@@ -22,7 +22,7 @@ const times = (count: number, ...parts: Uint8Array[]) => {
   return Buffer.alloc(one.length * count, one);
 };
 
-/** A few bytes that ask for copies of many: by each way that a pickle can copy. */
+/** Makes files of a few bytes that ask for many copies, in each way that a pickle can copy. */
 function copies(): HostileFile[] {
   const many = remembered(list, Buffer.alloc(400_000, 'N'), appends);
   const named = remembered(OP.emptyDict, Buffer.alloc(400_000, 'N'), OP.setItems);
@@ -35,7 +35,7 @@ function copies(): HostileFile[] {
   return [...sets, packed('copies names', Buffer.concat([protocol(4), made]))];
 }
 
-/** Nesting of each kind that a reader may follow by calling itself. */
+/** Makes nesting of each kind that a reader may follow by recursion. */
 function depths(): HostileFile[] {
   const depth = 60_000;
   const deep = (name: string, before: Buffer, inside: Buffer, after: Buffer) =>
@@ -52,7 +52,7 @@ function depths(): HostileFile[] {
   ];
 }
 
-/** Little that is said about much: names, numbers, lengths. */
+/** Makes small files that claim large amounts: names, numbers, lengths. */
 function amounts(): HostileFile[] {
   const key = text('k'.repeat(200));
   const nested = 150;
@@ -84,7 +84,7 @@ function amounts(): HostileFile[] {
   ];
 }
 
-/** Two gigabytes of nothing, which take none of the disk. */
+/** Makes two gigabytes of zeros that take no disk space. */
 export function sparse(): HostileFile[] {
   const bytes = 2 ** 31;
   const hole = (name: string, head: Buffer, tail: Buffer): HostileFile => ({
@@ -107,7 +107,7 @@ export function sparse(): HostileFile[] {
   ];
 }
 
-/** Archives and headers that lie. */
+/** Makes archives and headers that lie. */
 function lies(): HostileFile[] {
   const entry = { name: 'a.npy', data: Buffer.alloc(1 << 20) };
   const many = Array.from({ length: 50_000 }, (_, i) => ({ ...entry, name: `${i}.npy`, sharesFirst: i > 0 }));
@@ -126,14 +126,14 @@ function lies(): HostileFile[] {
   ];
 }
 
-/** All of them, one of each kind. */
+/** Makes one file of each kind. */
 export function hostileFiles(): HostileFile[] {
   return [...copies(), ...depths(), ...amounts(), ...sparse(), ...lies()];
 }
 
-// ---- parts that honest files have as well ----
+// ---- parts that honest files have too ----
 
-/** A float tensor of `size` elements in the storage of that name. */
+/** Makes a float tensor of `size` elements in the named storage. */
 export function tensorPickle(
   storage: string,
   { size = [4], stride = [1], offset = 0 }: { size?: number[]; stride?: number[]; offset?: number } = {},
@@ -153,13 +153,13 @@ export function tensorPickle(
   ]);
 }
 
-/** A dictionary of what is pickled already. */
+/** Makes a dictionary of pickled values. */
 export function dictPickle(entries: Readonly<Record<string, Buffer>>): Buffer {
   const parts = Object.entries(entries).flatMap(([key, value]) => [text(key), value]);
   return Buffer.concat([protocol(2), OP.emptyDict, OP.mark, ...parts, OP.setItems, OP.stop]);
 }
 
-/** A file of torch with that pickle and those storages. */
+/** Makes a torch file with that pickle and those storages. */
 export function torchFile(pickle: Buffer, storages: Readonly<Record<string, Buffer>> = {}, method: 0 | 8 = 0): Buffer {
   const entries = Object.entries(storages).map(([key, data]) => ({ name: `archive/data/${key}`, data }));
   return zipFile([{ name: 'archive/data.pkl', data: pickle, method }, ...entries]);
@@ -169,7 +169,7 @@ export interface ZipPart {
   name: string;
   data: Buffer;
   method?: 0 | 8;
-  /** The directory says that it lies where the first one does. */
+  /** True if the directory claims that the entry lies where the first one does. */
   sharesFirst?: boolean;
 }
 

@@ -1,9 +1,9 @@
-/** Once before all tests: those of Python need torch, those of WebGPU a GPU. */
+/** Runs once before all tests: those of Python need torch, those of WebGPU a GPU. */
 import { torchPython } from '../../scripts/python.ts';
 import { currentTorch, oldestTorch } from '../../scripts/python-environments.ts';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
 
-// biome-ignore lint/style/noDefaultExport: vitest wants a default export.
+// biome-ignore lint/style/noDefaultExport: vitest requires a default export.
 export default function setup(): void {
   const python = torchPython(true);
   if (python) process.env.TRAINSTASH_TEST_PYTHON = python;

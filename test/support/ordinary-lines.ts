@@ -1,7 +1,7 @@
-/** Command lines of machine learning without a secret in them, but with much that looks a little like one. */
+/** Command lines of machine learning without secrets, but with much that looks a little like one. */
 import { Generator } from './generator.ts';
 
-/** `count` lines as words, the same for the same seed. */
+/** Makes `count` lines as words, the same for the same seed. */
 export function ordinaryLines(seed: number, count: number): string[][] {
   const random = new Generator(seed);
   return Array.from({ length: count }, (_, i) => line(random, i));

@@ -6,7 +6,7 @@ import { SessionDirectory } from '../../daemon/sessions/directory.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { makeLaunch, output, type Trained } from './trainer.ts';
 
-/** With torch; empty when there is none, and then the tests that need it are skipped. */
+/** Python with torch; empty if there is none, and the tests that need it are skipped. */
 export const PYTHON = process.env.TRAINSTASH_TEST_PYTHON ?? '';
 export const SCRIPTS = resolve(import.meta.dirname, '../python');
 export const PACKAGE = resolve(import.meta.dirname, '../../python');
@@ -24,7 +24,7 @@ export function pythonLaunch(overrides: Partial<Launch> = {}): Launch {
 }
 
 export interface PythonRun extends Trained {
-  /** The line that a script prints at its end, or nothing. */
+  /** Line that a script prints at its end, or an empty text. */
   final: string;
   output: string;
 }

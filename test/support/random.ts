@@ -1,4 +1,4 @@
-/** A generator with a seed (mulberry32): what a test draws can be drawn again. */
+/** Makes a random generator from a seed (mulberry32), so that a test's draws can be repeated. */
 export function random(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,4 +1,4 @@
-/** A real git repository with a daemon beside it, whose checkpoint files are declared. */
+/** A real git repository with a daemon, whose checkpoint files are declared. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,10 +14,10 @@ export interface Repository {
   git(...args: string[]): string;
   /** Writes a file below the root, as a training would. */
   write(path: string, content: string): void;
-  /** Its content, or null. */
+  /** Returns the file's content, or null. */
   read(path: string): string | null;
   sync(files?: 'move' | 'stay'): Promise<SyncResult>;
-  /** Waits until the store has the file as it is. */
+  /** Waits until the store has the files as they are. */
   taken(...paths: string[]): Promise<void>;
 }
 
@@ -26,7 +26,7 @@ export const CONFIG = {
   jobs: { small: { module: 'small.ts', checkpoint: { every: '4 steps' } } },
 };
 
-/** `follow`: the answer to the question; undefined leaves it open. */
+/** Makes a repository. `follow`: the answer to the question; undefined leaves it open. */
 export async function makeRepository(
   options: { follow?: boolean; config?: unknown; env?: Record<string, string> } = { follow: true },
 ): Promise<Repository> {
@@ -69,7 +69,7 @@ export async function stashesOf({ client, root }: Repository) {
   return (await client.request(stashList, { root })).stashes;
 }
 
-/** File times are as coarse as the kernel's clock tick: what comes next is to be later than this. */
+/** Waits for the kernel's next clock tick, the resolution of file times, so that later files are newer. */
 function untilNextTick(scratch: string, time: number): void {
   do writeFileSync(scratch, '');
   while (statSync(scratch).mtimeMs <= time);
@@ -83,7 +83,7 @@ function readOrNull(path: string): string | null {
   }
 }
 
-/** From the worktree's own record: the file is known as it is, and saved. */
+/** Tells by the worktree's own record whether the file is known as it is, and saved. */
 function isTaken({ store }: Fixture, path: string): boolean {
   const folders = execFileSync('find', [join(store, 'worktrees'), '-name', 'files.json'], { encoding: 'utf8' });
   return folders

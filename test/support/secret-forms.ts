@@ -1,20 +1,20 @@
 /**
- * Forms in which secrets stand on command lines, in params and in texts. Every value is made up here, from parts, when the
- * test runs: none of them is anybody's, and none is a literal in this file.
+ * Forms of secrets on command lines, in params and in texts. Every value is composed here at run time: none belongs to anybody, and
+ * none is a literal in this file.
  */
 import { Generator } from './generator.ts';
 
 export interface Form {
-  /** The service or the spelling. */
+  /** Name of the service or the spelling. */
   name: string;
   words: string[];
-  /** Must not be in what is written. */
+  /** Texts that must not be in the result. */
   secrets: string[];
-  /** Must still be in it. */
+  /** Texts that must still be in it. */
   shown: string[];
 }
 
-/** All forms, with other values for each seed. */
+/** Returns all forms, with other values for each seed. */
 export function secretForms(seed: number): Form[] {
   const random = new Generator(seed);
   return [...options(random), ...tokens(random), ...urls(random), ...texts(random), ...programs(random)];
@@ -103,7 +103,7 @@ function options(random: Generator): Form[] {
   });
 }
 
-/** Tokens that one sees without a name. */
+/** Returns tokens that are recognisable without a name. */
 function tokens(random: Generator): Form[] {
   const { hex, mixed, upper, digits, base64 } = random.tools();
   const jwt = () => `${'ey'}J${mixed(20)}.${'ey'}J${mixed(30)}.${mixed(43)}`;

@@ -1,4 +1,4 @@
-/** File systems small enough to fill. Mounting needs root and a machine that allows it; where it is not possible this is said, not passed over. */
+/** File systems small enough to fill. Mounting needs root and a machine that allows it; if it is not possible, a message says so. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ function smallImage(folder: string): string {
   return image;
 }
 
-/** Empty, of its own, in memory. */
+/** Makes an empty file system in memory. */
 export function smallDisk(mebibytes: number): string {
   const disk = join(temporaryFolder(), 'disk');
   mkdirSync(disk);
@@ -42,7 +42,7 @@ export function smallDisk(mebibytes: number): string {
   return disk;
 }
 
-/** To its last byte, or so that `left` bytes are. Returns what has to be removed for the room to come back. */
+/** Fills the disk except for `left` bytes. Returns the file to remove for the space to come back. */
 export function fill(disk: string, left = 0): string {
   const path = join(disk, 'filler');
   const filler = openSync(path, 'w');

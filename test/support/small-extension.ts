@@ -1,9 +1,9 @@
-/** Packs a small extension, to be installed beside ours. */
+/** Packs a small extension for installation beside ours. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createVSIX } from '@vscode/vsce';
 
-/** Path of the package. `source` is CommonJS. */
+/** Packs it and returns the path of the package. `source` is CommonJS. */
 export async function packSmallExtension(
   folder: string,
   manifest: { name: string; publisher: string; [key: string]: unknown },

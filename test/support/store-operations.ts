@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { workOnContent } from '../../daemon/content/work.ts';
+import { runContentRequest } from '../../daemon/content/work.ts';
 import type { Store } from '../../daemon/store/client.ts';
 import type { KeepPolicy } from '../../daemon/store/retention.ts';
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
@@ -26,7 +26,7 @@ export interface Given {
   out: string;
 }
 
-/** In this order the outcome of none depends on another's; each is undone by itself or by the next. Together they call all that a store can do. */
+/** Operations, in an order in which no outcome depends on another; each is undone by itself or by the next. Together they call everything that a store can do. */
 export const OPERATIONS = {
   'tell about itself': ({ store }) => store.info(),
   'list runs': ({ store }) => store.runs({ drafts: true, trashed: false, before: null, limit: 10 }),
@@ -71,7 +71,7 @@ export const OPERATIONS = {
   restore: ({ store, out }) => store.restoreCheckpoint(SECOND, join(out, randomId())),
   export: ({ store, out }) => {
     const request = { do: 'exportOriginal' as const, checkpoint: FIRST, path: join(out, randomId()) };
-    return workOnContent(CONTENT_WORKERS, store, request, UNWATCHED);
+    return runContentRequest(CONTENT_WORKERS, store, request, UNWATCHED);
   },
   check: ({ store }) => store.fsck(false),
   'take a digest': ({ store, session, out }) => store.digestOf(makeCheckpoint(session, out, randomId(), 3)),

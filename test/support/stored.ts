@@ -1,9 +1,9 @@
-/** A store in this process, and files that become checkpoints of it as a command's files do. */
+/** A store in this process, and files that become its checkpoints as a command's files do. */
 import { cpSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { ContentWorkers, Watcher } from '../../daemon/content/work.ts';
-import { LookingPool, lookingSetup } from '../../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../../daemon/inspector/pool.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
 import { type Store, startStore } from '../../daemon/store/client.ts';
 import type { Run, Session } from '../../protocol/domain.ts';
@@ -15,7 +15,7 @@ import { DIST } from './trainer.ts';
 
 export const CONTENT_WORKERS: ContentWorkers = {
   thread: pathToFileURL(join(DIST, 'content-thread.js')),
-  looking: new LookingPool(lookingSetup(DIST)),
+  looking: new InspectorPool(inspectorSetup(DIST)),
 };
 export const UNWATCHED: Watcher = { signal: new AbortController().signal, progress: () => {} };
 
@@ -50,7 +50,7 @@ export async function openStored(folder: string): Promise<Stored> {
   return { folder, store, run, session };
 }
 
-/** The same store once more, after it was closed. */
+/** Opens the same store again after it was closed. */
 export async function reopen(stored: Stored): Promise<Stored> {
   const path = join(stored.folder, 'store');
   const store = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path, quotaBytes: 1e12 });
@@ -58,7 +58,7 @@ export async function reopen(stored: Stored): Promise<Stored> {
   return { ...stored, store };
 }
 
-/** The checkpoint's id. */
+/** Stores files and returns the checkpoint's id. */
 export async function keepFiles({ folder, store, run, session }: Stored, step: number, ...paths: string[]) {
   const id = randomId();
   const directory = join(folder, id);
@@ -71,7 +71,7 @@ export async function keepFiles({ folder, store, run, session }: Stored, step: n
   return id;
 }
 
-/** As the diff finds what it is asked for, by a checkpoint's id. */
+/** Returns what the diff uses to find its sides, by a checkpoint's id. */
 export function sidesOf({ store }: Stored) {
   return { store, findCheckpoint: async (id: string) => (await store.checkpoint(id))! };
 }

@@ -9,12 +9,12 @@ export interface Counts {
 
 declare module 'vitest' {
   interface TaskMeta {
-    /** Tests of another runner that this test ran, and which count in the summary. */
+    /** Tests of another runner that this test ran, and that count in the summary. */
     counts?: Counts;
   }
 }
 
-/** Prints a last line that machines understand. */
+/** Prints a last line for machines. */
 export class SummaryReporter implements Reporter {
   readonly #counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 

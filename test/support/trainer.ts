@@ -71,7 +71,7 @@ export function startTrainer(sessions: string, launch: Launch, env: Record<strin
   return { directory, child };
 }
 
-/** A launch that goes on from a checkpoint in another session's inbox. */
+/** Makes a launch that continues from a checkpoint in another session's inbox. */
 export function resumeFrom(launch: Launch, from: { path: string; facts: CheckpointFile }): Launch {
   return {
     ...launch,
@@ -110,7 +110,7 @@ export function events(directory: SessionDirectory): SessionEvent[] {
     });
 }
 
-/** Steps and losses, with the exact bits. */
+/** Returns steps and losses, with the exact bits. */
 export function losses(directory: SessionDirectory): [number, unknown][] {
   return events(directory).flatMap((event) =>
     event.type === 'metrics' && 'loss' in event.values ? [[event.step, event.values.loss] as [number, unknown]] : [],

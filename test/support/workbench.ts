@@ -1,11 +1,11 @@
-/** The workbench for the tests of a file: packed once before them, a window for each that asks. */
+/** The workbench for the tests of one file: packed once before them, with a window for each test that asks. */
 import { join } from 'node:path';
 import { beforeAll } from 'vitest';
 import type { Fixture } from './daemon.ts';
 import { type Editor, type EditorParts, editorParts, openEditor } from './editor.ts';
 import { until } from './folder.ts';
 
-/** `parts` is null where this machine cannot have an editor, and said so. */
+/** Prepares the workbench. `parts` is null if this machine cannot have an editor, which is printed. */
 export function useWorkbench() {
   const workbench = {
     parts: null as EditorParts | null,
@@ -18,7 +18,7 @@ export function useWorkbench() {
   return workbench;
 }
 
-/** Waits until a row says what it should. */
+/** Waits until a row has the expected text. */
 export function untilRow(editor: Editor, name: RegExp, text: RegExp): Promise<string> {
   return until(`the row ${name} says ${text}`, async () => {
     const row = editor.row(name);

@@ -29,7 +29,7 @@ export default {
   }),
   model({ tf, params }) {
     const weights = tf.variable(tf.randomNormal([4, 1]));
-    // Zeros take no memory until somebody looks at them.
+    // Zeros take no memory until they are read.
     const variables: Record<string, ReturnType<typeof tf.variable>> = { weights };
     if (params.fault === 'weights') variables.large = tf.variable(tf.zeros(LARGE));
     return {

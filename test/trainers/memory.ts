@@ -1,4 +1,4 @@
-/** A dense net with dropout that writes down, at the steps given, what is held after everything collectable was collected. */
+/** A dense net with dropout that records, at the given steps, the memory in use after a full collection. */
 import { appendFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -15,7 +15,7 @@ export default {
       length: 80,
       async batch(indices) {
         if (params.at.includes(asked++)) {
-          // What native objects hold is given back a turn after they were collected.
+          // Memory of native objects is freed one turn after they were collected.
           for (let i = 0; i < 3; i++) {
             collect();
             await new Promise((resolve) => setImmediate(resolve));

@@ -109,7 +109,7 @@ const models: Record<string, (context: Context) => Model> = {
   transformer: (context) => transformer(context),
 };
 
-/** One block, written with variables: attention, dropout by Math.random, layer norm. */
+/** Builds one block with plain variables: attention, dropout by Math.random, layer norm. */
 function transformer({ tf, params }: Context): Model {
   const [width, length, heads] = [8, 8, 2];
   const make = (name: string, shape: number[]) => [name, tf.variable(tf.randomNormal(shape, 0, 0.2))] as const;

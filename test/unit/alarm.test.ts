@@ -1,6 +1,7 @@
-/** A command's metrics: what they tell of its checkpoints and of its health. */
+/** Conclusions from a command's metrics about its checkpoints and its health. */
 import { expect, test } from 'vitest';
 import { Alarm } from '../../daemon/runner/alarm.ts';
+import { NO_FACTS } from '../../daemon/runner/content-facts.ts';
 import { Labels } from '../../daemon/runner/labels.ts';
 import { factsOfName } from '../../daemon/runner/names.ts';
 import { Progress } from '../../daemon/runner/progress.ts';
@@ -32,7 +33,7 @@ test('a file that names its step has the metrics of that step, however soon the 
   progress.said(1_000, 3, 0, { loss: 0.3 });
   progress.said(1_010, 4, 0, { loss: Number.NaN });
   const labels = new Labels(progress);
-  const content = { step: null, epoch: null, totalSteps: null };
+  const content = NO_FACTS;
   const metricsOf = (path: string) =>
     labels.of({ key: path, series: 'model_#.pt', time: 1_005, content, name: factsOfName(path) }, true).metrics;
   expect(metricsOf('model_step_3.pt')).toEqual({ loss: 0.3 });
@@ -47,7 +48,7 @@ test('a command is asked to end once, where its job has it; what is kept is said
   const said = alarm.look(1_200, { loss: Number.POSITIVE_INFINITY })!;
   expect(said).toMatchObject({ code: 'nan', level: 'error', ends: true });
   expect(said.text).toMatch(/^loss was ∞ at step 1200\. .*diverged.*onNaN.*kept/);
-  // Saved on its way out.
+  // Saved while ending.
   alarm.taken({ step: 1_200, metrics: { loss: 'Infinity' } });
   expect(alarm.look(1_201, { loss: Number.NaN, val: Number.NaN })).toMatchObject({ ends: false });
   expect(alarm.reason()).toBe('loss was ∞ at step 1200; its newest good checkpoint is of step 1,000');

@@ -1,4 +1,4 @@
-/** Values that are not finite, as they are shown: never as null, never as if all were well. */
+/** Display of non-finite values: never as null, never as if all were well. */
 import { describe, expect, test } from 'vitest';
 import { runDetails, runTable } from '../../cli/views.ts';
 import { filterOf } from '../../extension/pages/columns.ts';
@@ -65,7 +65,7 @@ describe('a run', () => {
     expect(lookOfRun(run(bad), 0)).toMatchObject({ icon: 'warning', color: 'charts.orange' });
     expect(lookOfRun(run(bad), 0).spoken).toContain('loss is NaN');
     expect(lookOfRun(run({ loss: summary(1) }), 0)).toMatchObject({ icon: 'pass' });
-    // Another metric is none of its business; an end that is worse keeps its mark.
+    // It ignores other metrics; a worse outcome keeps its mark.
     expect(lookOfRun(run({ loss: summary(1), grad_norm: summary('NaN') }), 0).icon).toBe('pass');
     expect(lookOfRun(run(bad, { status: 'failed' }), 0).icon).toBe('error');
     const live = statusOf([run(bad, { status: 'running' })], new Set(), 0)!;
@@ -85,7 +85,7 @@ describe('a run', () => {
   test('has in the table of the dashboard its best and its alarm, and passes the filters that it should', () => {
     const bad = rowOf(run({ loss: summary('NaN'), val: summary('Infinity', none) }));
     expect(bad.alarm).toBe('loss is NaN');
-    // As it reaches the page.
+    // The form in which it reaches the page.
     const row = JSON.parse(JSON.stringify(bad));
     expect(row.metrics).toEqual({
       loss: { last: 'NaN', best: { value: 0.1541, step: 3 } },

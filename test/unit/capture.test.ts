@@ -18,7 +18,7 @@ beforeAll(async () => void (await tf.setBackend('cpu')));
 
 test('a stream whose writer has failed neither ends nor touches the checkpoint after it', async () => {
   const directory = SessionDirectory.create(join(temporaryFolder(), 'sessions'), makeLaunch());
-  // The first read waits, and fails once its tensors are gone, as those of a device do.
+  // The first read waits, and fails once its tensors are gone, as on a device.
   let release = () => {};
   const held = new Promise<void>((resolve) => {
     release = resolve;
@@ -51,7 +51,7 @@ test('a stream whose writer has failed neither ends nor touches the checkpoint a
       initialProgress([1, 2, 3, 4], 'sgd'),
     );
 
-  // A file where the inbox belongs: the writer fails at once.
+  // A file is in the inbox's place: the writer fails at once.
   rmSync(directory.file('inbox'), { recursive: true });
   writeFileSync(directory.file('inbox'), '');
   begin('first');

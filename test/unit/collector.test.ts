@@ -1,8 +1,8 @@
-/** Files that a script saves by itself, as they become checkpoints. Their times are set: nothing here waits for them. */
+/** Files that a script saves by itself, as they become checkpoints. Their times are set, so that no test waits for them. */
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { firstBroken } from '../../daemon/inspector/whole.ts';
+import { firstIncomplete } from '../../daemon/inspector/whole.ts';
 import { Collector, type CollectorSetup } from '../../daemon/runner/collector.ts';
 import { gradeOf } from '../../daemon/runner/grade.ts';
 import { know } from '../../daemon/runner/know.ts';
@@ -17,11 +17,11 @@ const STILL_MS = 3_000;
 const HF_PARTS = { 'out/checkpoint-#/': ['config.json', 'model.safetensors', 'optimizer.pt'] };
 
 interface Taken extends CheckpointFile {
-  /** By name, what each file held when it was taken. */
+  /** Contents of the files when they were taken, by name. */
   content: Record<string, string>;
 }
 
-/** The looker's own parts, in this process. */
+/** Makes the looker's own parts in this process. */
 function lookerOf(root: string): CollectorSetup['looker'] {
   const watched = new WatchedFiles({ root, dir: join(root, 'own'), checkpoints: [] });
   return {
@@ -29,7 +29,7 @@ function lookerOf(root: string): CollectorSetup['looker'] {
       const { changed, truncated } = watched.look(0);
       return { files: new Map(changed.map((file) => [file.path, file])), truncated, tookMs: 0 };
     },
-    firstBroken: async (files) => firstBroken({ do: 'whole', files }),
+    firstBroken: async (files) => firstIncomplete({ do: 'whole', files }),
     gradeOf: async (paths) => gradeOf(await know(paths)),
   };
 }
@@ -65,28 +65,31 @@ class Bench {
       looker: lookerOf(this.root),
       progress: this.progress,
       taken: () => {},
+      logged: (history, time) => {
+        for (const { step, epoch, values } of history) this.progress.said(time, step, epoch, values);
+      },
       notice: (_, text) => this.notices.push(text),
     });
     this.#begun = this.#collector.begin();
   }
 
-  /** As it would be had it been written so long ago. */
+  /** Writes a file as if it had been written that long ago. */
   write(path: string, content: string | Buffer, ago = STILL_MS): void {
     const target = join(this.root, path);
     mkdirSync(dirname(target), { recursive: true });
-    // Python opens with truncation: the same file.
+    // Python opens with truncation, so it is the same file.
     writeFileSync(target, content);
     const time = (Date.now() - ago) / 1000;
     utimesSync(target, time, time);
   }
 
-  /** Resolves with how long something is to be waited for. */
+  /** Looks at the files; resolves with the time to wait for the next look. */
   async look(ended = false): Promise<number | null> {
     await this.#begun;
     return (await this.#collector.look(ended)).soonestMs;
   }
 
-  /** In the order in which they were taken. */
+  /** Returns the taken checkpoints in order. */
   get taken(): Taken[] {
     const folders = readdirSync(this.#directory.file('inbox')).map((name) => join(this.#directory.file('inbox'), name));
     return folders
@@ -98,7 +101,7 @@ class Bench {
       .sort((a, b) => (a.order < b.order ? -1 : 1));
   }
 
-  /** Those that no other replaces. */
+  /** Returns the checkpoints that no other replaces. */
   get kept(): Taken[] {
     const { taken } = this;
     return taken.filter(({ id }) => !taken.some(({ replaces }) => replaces === id));
@@ -173,7 +176,7 @@ describe('one file that is overwritten', () => {
       for (let i = 0; i < 4; i++) {
         bench.write(name, content(i), STILL_MS - i * 10);
         await bench.look();
-        // The next one is written into the same file, so what its bytes are now has to be looked at now.
+        // The next one is written into the same file, so its current bytes have to be checked now.
         expect(Object.values(bench.kept.at(-1)!.content)).toEqual([content(i)]);
       }
       expect(bench.kept).toHaveLength(4);
@@ -271,7 +274,7 @@ describe('the step of a checkpoint', () => {
   test.each([
     ['last.ckpt', { epoch: 1, global_step: 32 }, { step: 32, epoch: 1 }],
     ['last.pt', { step: 500 }, { step: 500 }],
-    // Within the epoch, and over all.
+    // The step within the epoch, and over all.
     ['last.pt', { step: 7, global_step: 1_207, epoch: 3 }, { step: 1_207, epoch: 3 }],
     ['ckpt_step_100.pt', { iteration: 99 }, { step: 99 }],
     // It has finished, and says so with −1.
@@ -295,6 +298,24 @@ describe('the step of a checkpoint', () => {
       { step: 48, epoch: 2 },
       { step: 48, place: '' },
     ]);
+  });
+
+  test('of a folder of Hugging Face comes with what was logged at it, and not with how long that took', async () => {
+    const bench = new Bench();
+    const log_history = [
+      { step: 16, epoch: 1, loss: 0.5, grad_norm: 2, learning_rate: 0.1 },
+      { step: 16, epoch: 1, eval_loss: 0.25, eval_runtime: 3, eval_samples_per_second: 9 },
+      { step: 8, epoch: 0.5, loss: 0.75 },
+      null,
+      { step: 'x', loss: 1 },
+    ];
+    bench.write('out/checkpoint-16/model.safetensors', safetensors({}));
+    const state = JSON.stringify({ global_step: 16, epoch: 1, max_steps: 48, log_history });
+    bench.write('out/checkpoint-16/trainer_state.json', state);
+    await bench.look();
+    const metrics = { loss: 0.5, grad_norm: 2, learning_rate: 0.1, eval_loss: 0.25 };
+    expect(bench.kept).toMatchObject([{ step: 16, epoch: 1, metrics }]);
+    expect(bench.kept[0]!.metrics).toEqual(metrics);
   });
 
   test('of safetensors may stand in their metadata; without a content, a name or a line each counts as one', async () => {
@@ -330,7 +351,7 @@ function safetensors(metadata: Record<string, string>): Buffer {
   return Buffer.concat([bytes, Buffer.from(header), Buffer.alloc(4)]);
 }
 
-/** An empty one, which PyTorch would not write, but is whole. */
+/** Makes an empty zip, which PyTorch would not write, but which is complete. */
 function zip(): Buffer {
   const name = Buffer.from('a');
   const local = Buffer.alloc(30);

@@ -59,7 +59,7 @@ describe('a command line', () => {
       'net.depth=3',
     ]);
     expect(wordsOf('t', 'none', values)).toEqual(['t']);
-    // One that the command names itself is not appended again.
+    // A param that the command names itself is not appended again.
     expect(wordsOf('t --rate ${params.lr}', 'flags', { ...values, params: { lr: 0.1 } })).toEqual([
       't',
       '--rate',

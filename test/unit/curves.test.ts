@@ -1,4 +1,4 @@
-/** Curves of a million points: what a thinned one shows is what all of its points would. */
+/** Curves of a million points: a reduced curve shows what all of its points would. */
 import { beforeEach, expect, test } from 'vitest';
 import { Catalog } from '../../daemon/store/catalog.ts';
 import { openCatalog } from '../../daemon/store/catalog-schema.ts';
@@ -84,7 +84,7 @@ function whole() {
   return [{ session: 's', ...EVERYTHING }];
 }
 
-/** In pieces of these sizes, again and again. */
+/** Appends points in pieces of these sizes, again and again. */
 function append({ steps, values, times }: Points, sizes: number[], session = 's'): void {
   for (let at = 0, piece = 0; at < steps.length; piece++) {
     const end = at + sizes[piece % sizes.length]!;

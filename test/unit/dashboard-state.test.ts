@@ -4,7 +4,7 @@ import type { DashboardNews, RunRow } from '../../extension/pages/messages.ts';
 let page: typeof import('../../extension/pages/dashboard-state.ts');
 
 beforeAll(async () => {
-  // The one thing of the editor's that a page needs to be loaded.
+  // The only part of the editor that a page needs when it is loaded.
   vi.stubGlobal('acquireVsCodeApi', () => ({ postMessage() {}, setState() {}, getState: () => undefined }));
   page = await import('../../extension/pages/dashboard-state.ts');
 });

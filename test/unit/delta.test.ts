@@ -42,7 +42,7 @@ describe('a delta', () => {
   });
 
   test('of half-precision weights is taken in their width', () => {
-    // bfloat16: the upper halves of float32.
+    // bfloat16 values are the upper halves of float32 values.
     const halves = (step: number) =>
       Uint16Array.from({ length: 100_000 }, (_, i) => {
         const value = Float32Array.of(Math.sin(i * 12.9898) * 0.1 * (1 + step * Math.sin(i)));

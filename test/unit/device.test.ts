@@ -5,7 +5,7 @@ import { DeviceWatch } from '../../extension/device.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
 
-/** A stand-in that prints what the real one does: no machine of these tests has a GPU for sure. */
+/** Puts a stand-in on the PATH that prints the real program's output: no test machine is certain to have a GPU. */
 function putOnPath(...lines: string[]): string {
   const folder = temporaryFolder();
   const pids = join(folder, 'pid');

@@ -92,7 +92,7 @@ describe('curves of runs whose steps mean other things', () => {
   const series = (steps: number[], values: number[], times: number[]): MetricSeries[] => [
     { name: 'loss', steps, values, times, total: steps.length },
   ];
-  // Batches of half the size: twice the steps an epoch, and each step takes 0.6 of the time.
+  // Batches of half the size: twice the steps per epoch, and each step takes 0.6 of the time.
   const sides = [
     { series: series([10, 20, 30], [4, 2, 1], [10, 20, 30]), stepsPerEpoch: 10 },
     { series: series([20, 40, 60], [4, 3, 1], [12, 24, 36]), stepsPerEpoch: 20 },
@@ -138,7 +138,7 @@ describe('lineage', () => {
     checkpoint('a3', 'a', 30, 'a2'),
     checkpoint('b1', 'b', 25, 'a2'),
     checkpoint('c1', 'c', 5, null),
-    // e2 to e4 were pruned, and f1, the first of the session that went on from e1.
+    // e2 to e4 were pruned, and so was f1, the first of the session that continued from e1.
     checkpoint('e1', 'e', 10, null),
     checkpoint('e5', 'e', 50, 'e4'),
     checkpoint('f2', 'e', 40, 'f1', 'f'),
@@ -159,7 +159,7 @@ describe('lineage', () => {
       ancestor: { checkpoint: 'a2', run: 'a', step: 20 },
       steps: [10, 5],
     });
-    // One that the other comes from is the ancestor itself.
+    // A side that the other descends from is the ancestor itself.
     expect(await diffLineage([side('a1'), side('a3')], family)).toMatchObject({
       ancestor: { checkpoint: 'a1' },
       steps: [0, 20],

@@ -79,7 +79,7 @@ test('what emptying the trash deletes is told with counts, names and bytes', () 
   expect(lossLines(trash)).toEqual([
     '1 run and 3 checkpoints of it: train #1',
     '7 checkpoints of other runs: train #2 at step 0, train #2 at step 1, train #2 at step 2, train #2 at step 3, train #2 at step 4, …',
-    '370 B in all, before dedup',
+    '370 B in total, before deduplication',
     '1 dropped stash: 1 file of idea',
   ]);
   expect(lossLines({ runs: [], checkpoints: [], stashes: [], counts: { runs: 0, checkpoints: 0 }, bytes: 0 })).toEqual(

@@ -1,4 +1,4 @@
-/** What is said of a death: which word, and why. The launchers' outputs are real ones, of torch 2.13, without most frames. */
+/** Description of a death: its status and its reason. The launchers' outputs are real ones of torch 2.13, with most frames left out. */
 import { describe, expect, test } from 'vitest';
 import { counterPaths, killedBy } from '../../daemon/runner/memory.ts';
 import { type Death, reasonOf } from '../../daemon/runner/reason.ts';
@@ -83,7 +83,7 @@ describe('the reason of a death', () => {
   test('is what a program says of itself in the usual form', () => {
     const usage = 'usage: train.py [-h] [--lr LR]\ntrain.py: error: unrecognized arguments: --lrr 1\n';
     expect(why({ code: 2, output: usage })).toBe('train.py: error: unrecognized arguments: --lrr 1 (exit code 2)');
-    // Its full path may be another one than what was asked for: that of a shim.
+    // Its full path may differ from the one given: that of a shim.
     const missing = "/opt/pyenv/3.11/bin/python: can't open file '/p/trian.py': [Errno 2] No such file or directory\n";
     expect(why({ code: 2, output: missing })).toBe(`${missing.trim()} (exit code 2)`);
   });
@@ -183,7 +183,7 @@ test('one death has one word', () => {
   const word = (code: number | null, signal: string | null, asked: 'paused' | 'stopped' | null = null) =>
     outcomeOf({ code, signal }, asked);
   expect([word(0, null), word(1, null), word(3, null)]).toEqual(['completed', 'failed', 'failed']);
-  // Killed directly, under a shell, in a rank, and where nobody was there to see it.
+  // Killed directly, under a shell, in a rank, and without a witness.
   expect([word(null, 'SIGKILL'), word(137, null), word(-9, null), word(null, null)]).toEqual(Array(4).fill('lost'));
   expect([word(null, 'SIGTERM'), word(143, null), word(null, 'SIGSEGV'), word(139, null)]).toEqual(
     Array(4).fill('lost'),

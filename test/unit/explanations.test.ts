@@ -5,7 +5,7 @@ import { explainedCodes, explanationOf } from '../../client/explanations.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-/** Their messages say all there is to say. */
+/** Codes whose messages say everything. */
 const SAY_ALL = ['notFound', 'ambiguous', 'unauthorized', 'invalidParams', 'timeout', 'cancelled', 'internal'];
 
 test('without its page an error is only not explained', () => {

@@ -53,7 +53,7 @@ describe('safetensors', () => {
       await expect(look(file)).rejects.toThrow(why);
       expect(isWhole('a.safetensors', readOf(file), file.length)).toBe(true);
     }
-    // Beside each other, in any order, and empty ones wherever they are.
+    // In any order, with empty ones anywhere.
     const fine = safetensors({ b: range(4, 8), empty: range(6, 6), a: range(0, 4) }, 8);
     expect((await look(fine)).tensors.map(({ name }) => name)).toEqual(['a', 'b', 'empty']);
   });
@@ -201,7 +201,7 @@ describe('pickles', () => {
   });
 
   test('any bytes are read in pieces as they are at once', () => {
-    // Longer than the piece that is held: texts, bytes and numbers that lie across its end.
+    // Longer than the window: texts, bytes and numbers that cross its end.
     const parts = Array.from({ length: 15_000 }, (_, i) =>
       Buffer.concat([text(`name ${i}`), i % 3 ? integer(i * 1_000) : Buffer.from(`\x47${'\x40'.repeat(8)}`, 'latin1')]),
     );
@@ -234,7 +234,7 @@ describe('pickles', () => {
     const head = Buffer.alloc(5);
     head.write('B');
     head.writeUInt32LE(bytes.length, 1);
-    // As protocol 2 writes bytes: a text whose characters they are.
+    // Protocol 2 writes bytes as a text of the same characters.
     const encoded = Buffer.concat([
       global('_codecs', 'encode'),
       tuple([text(bytes.toString('latin1')), text('latin1')]),

@@ -1,4 +1,4 @@
-/** A repository that git does not give is no folder without git: each way in which it can be so, with a real git. */
+/** A repository that git does not report is not a folder without git: each cause of this, with a real git. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ afterEach(() => {
   vi.resetModules();
 });
 
-/** What breaks a repository, and what that is called. */
+/** Damages of a repository, and their names. */
 const BROKEN: Record<string, { reason: string; needsRoot?: boolean; break(root: string): void }> = {
   'HEAD is garbage': { reason: 'damaged', break: (root) => writeFileSync(join(root, '.git/HEAD'), 'garbage') },
   'its objects are gone': {
@@ -131,7 +131,7 @@ test('a broken repository inside a whole one is not passed over', async () => {
     kind: 'failed',
     failure: { reason: 'damaged', path: join(inner, '.git') },
   });
-  // An empty folder of that name is none, to git and to us.
+  // git does not treat an empty folder of that name as a repository.
   mkdirSync(join(root, 'other/.git'), { recursive: true });
   expect(await findRepository(join(root, 'other'))).toMatchObject({ kind: 'repository', root });
 });
@@ -168,14 +168,14 @@ test('a commit that is gone tracks nothing; one whose files cannot be listed is 
 });
 
 describe('git itself', () => {
-  /** A PATH on which `git` is that script, or nothing. */
+  /** Uses a PATH on which `git` is that script, or missing. */
   async function withGit(script: string | null, mode = 0o755) {
     const bin = temporaryFolder();
     symlinkSync(execFileSync('which', ['sh'], { encoding: 'utf8' }).trim(), join(bin, 'sh'));
     symlinkSync(execFileSync('which', ['sleep'], { encoding: 'utf8' }).trim(), join(bin, 'sleep'));
     if (script !== null) writeFileSync(join(bin, 'git'), `#!/bin/sh\n${script}\n`, { mode });
     vi.stubEnv('PATH', bin);
-    // The version that was found is remembered.
+    // The found version is cached.
     vi.resetModules();
     return import('../../daemon/code/repository.ts');
   }
@@ -189,7 +189,7 @@ describe('git itself', () => {
     const { root } = makeRepository();
     const fresh = await withGit(script, mode);
     expect(await fresh.findRepository(root)).toMatchObject({ kind: 'failed', failure: { reason } });
-    // Without a repository nobody needs it.
+    // Without a repository git is not needed.
     expect(await fresh.findRepository(temporaryFolder())).toEqual({ kind: 'none' });
   });
 

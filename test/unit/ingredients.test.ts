@@ -1,4 +1,4 @@
-/** A grade is read off a list, and lowered for all checkpoints with the same cause. */
+/** A grade is derived from a list, and lowered for all checkpoints with the same cause. */
 
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';

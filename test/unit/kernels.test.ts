@@ -11,11 +11,11 @@ import { installWasmKernels, replacements } from '../../daemon/trainer/kernels/w
 import { ADAM_KERNEL } from '../../daemon/trainer/optimizers.ts';
 import { tf, tfDirectory, wasm } from '../../daemon/trainer/tf.ts';
 
-// biome-ignore lint/suspicious/noExplicitAny: the checks give plain tensors to functions that want a rank.
+// biome-ignore lint/suspicious/noExplicitAny: the checks pass plain tensors to functions that want a rank.
 const t = tf as any;
 const errorOf = (check: KernelCheck) => errorBetween(['cpu', 'wasm'], check);
 
-/** Upstream is right for these, but slow, or has other operations for them. */
+/** Kernels for which upstream is correct but slow, or has other operations. */
 const SLOW = ['BatchMatMul', 'Conv2DBackpropInput', 'Tile', 'Identity', ADAM_KERNEL];
 
 beforeAll(async () => {
@@ -58,7 +58,7 @@ describe('with our kernels', () => {
       }
       return best;
     };
-    // Upstream: 20 times. The margin is for busy machines.
+    // Upstream takes 20 times as long. The margin is for busy machines.
     expect(fastest(true) / fastest(false)).toBeLessThan(8);
   });
 

@@ -1,4 +1,4 @@
-/** Which branch is which after renames: drawn sequences of git commands against a model of branches with identities. */
+/** Identity of branches after renames: random sequences of git commands against a model of branches with identities. */
 import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
@@ -23,7 +23,7 @@ interface World {
   head: Branch;
   known: KnownBranches;
   renamed: Map<string, string>;
-  /** Whether git cleans up within the second in which all the rest happens. */
+  /** True if git cleans up within the second in which everything else happens. */
   cleans: boolean;
   done: string[];
 }
@@ -66,7 +66,7 @@ function makeWorld(config: Record<string, string> = {}, cleans = false): World {
   };
 }
 
-/** One command, drawn. Everything happens within a second, from a handful of commits: names and times tell nothing. */
+/** Runs one random command. All happen within a second, on a handful of commits: names and times tell nothing. */
 function step(world: World, draw: () => number): void {
   const pick = <T>(list: readonly T[]): T => list[Math.floor(draw() * list.length)]!;
   const there = world.branches.filter(({ exists }) => exists);
@@ -135,14 +135,14 @@ function step(world: World, draw: () => number): void {
     commit: () => run('commit', '-q', '--allow-empty', '-m', 'on'),
     reset: () => run('reset', '-q', '--soft', pick(there).name),
     pack: () => run('pack-refs', '--all', '--prune'),
-    // Both write logs anew, in another file.
+    // Both rewrite the logs in another file.
     expire: () => world.cleans && run('reflog', 'expire', '--all'),
     clean: () => world.cleans && run('gc', '-q'),
   };
   kinds[pick(Object.keys(kinds) as (keyof typeof kinds)[])]();
 }
 
-/** What is said of each branch that was seen: its name, or that it is gone; never that it is another. */
+/** Checks each branch that was seen: it has its name or is gone, and never is another one. */
 async function check(world: World, mayBeUnsure: boolean): Promise<void> {
   await world.known.look();
   const said = world.done.join('\n');
@@ -153,7 +153,7 @@ async function check(world: World, mayBeUnsure: boolean): Promise<void> {
     else if (state === 'there') expect(name, said).toBe(branch.name);
     else expect(mayBeUnsure, `${branch.name} is ${state}\n${said}`).toBe(true);
   }
-  // HEAD's branch gets an id, and no branch has that of another.
+  // HEAD's branch gets an id, and no branch has the id of another.
   const id = await world.known.idOf(world.head.name);
   const others = world.branches.filter((branch) => branch !== world.head && branch.exists);
   expect(
@@ -167,7 +167,7 @@ async function check(world: World, mayBeUnsure: boolean): Promise<void> {
 async function live(world: World, seed: number, steps: number, mayBeUnsure = false): Promise<void> {
   const draw = random(seed);
   for (let i = 0; i < steps; i++) {
-    // Several commands between two looks, and now and then another daemon.
+    // Several commands between two looks, and sometimes another daemon.
     for (let n = Math.floor(draw() * 4); n >= 0; n--) step(world, draw);
     if (draw() < 0.2) world.known = open(world.root, world.store, world.renamed);
     await check(world, mayBeUnsure);
@@ -298,7 +298,7 @@ describe('one by one', () => {
     const line = (words: string) => `${last[1]} ${last[1]} t <t@e> 1700000000 +0000\t${words}\n`;
     for (const folder of ['refs/heads', 'logs/refs/heads'])
       renameSync(join(world.root, '.git', folder, 'b'), join(world.root, '.git', folder, 'renamed'));
-    // JGit leaves out where references lie.
+    // JGit does not record where references come from.
     appendFileSync(join(logs, 'renamed'), line('Branch: renamed b to renamed'));
     world.git('branch', 'b');
     expect(await nameOf(world, b)).toMatchObject({ name: 'renamed', state: 'there' });
@@ -310,7 +310,7 @@ describe('one by one', () => {
     await world.known.look();
     const before = Date.now() - 60_000;
     const path = join(world.root, '.git/logs/refs/heads/main');
-    // As if it were a minute old.
+    // Pretends to be a minute old.
     writeFileSync(path, readFileSync(path, 'utf8').replace(/> \d+ /, `> ${Math.floor(before / 1000) - 60} `));
     world.git('branch', '-m', 'main', 'dev');
     world.git('branch', 'main');

@@ -1,5 +1,6 @@
-/** Which step a file has whose name or content does not say it: by what its script prints, before, after or much later. */
+/** Step of a file whose name and content do not say it: derived from what its script prints before, after or much later. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { NO_FACTS } from '../../daemon/runner/content-facts.ts';
 import { type Labelled, Labels } from '../../daemon/runner/labels.ts';
 import { factsOfName } from '../../daemon/runner/names.ts';
 import { Progress } from '../../daemon/runner/progress.ts';
@@ -19,16 +20,16 @@ afterEach(() => {
 
 interface Script {
   name: (epoch: number) => string;
-  /** What it calls its first epoch. */
+  /** Number of its first epoch. */
   printsFrom: number;
   lines: number;
-  /** After the file is saved; negative: before. */
+  /** Delay between saving and printing; negative: printed before. */
   printedMs: number;
-  /** Until a launcher passes a line on. */
+  /** Delay until a launcher passes a line on. */
   lateMs: number;
 }
 
-/** Labels at the end of a training, as they are after all that was looked at meanwhile. */
+/** Returns the final labels of a training. */
 function stepsOf({ name, printsFrom, lines, printedMs, lateMs }: Script): number[] {
   const progress = new Progress(0);
   const labels = new Labels(progress);
@@ -45,7 +46,7 @@ function stepsOf({ name, printsFrom, lines, printedMs, lateMs }: Script): number
       key: path,
       series: path.replaceAll(/\d+/g, '#'),
       time: saved,
-      content: { step: null, epoch: null, totalSteps: null },
+      content: NO_FACTS,
       name: factsOfName(path),
     });
   }
@@ -103,7 +104,7 @@ test('a file that is called after its fold has the step at which that ended, and
   const steps = [0, 1, 2].map((fold) => {
     const time = BEGAN + fold * EPOCH_MS;
     for (let step = 1; step <= 5; step++) progress.said(time - 100 + step, step, null, { loss: 1 });
-    const content = { step: null, epoch: null, totalSteps: null };
+    const content = NO_FACTS;
     return { key: `fold_${fold}.pt`, series: 'fold_#.pt', time, content, name: factsOfName(`fold_${fold}.pt`) };
   });
   expect(steps.map((file) => labels.of(file, false).step)).toEqual([5, 5, 5]);

@@ -1,4 +1,4 @@
-/** What every message refuses before it reaches any code of ours. */
+/** Input that every message refuses before it reaches any of our code. */
 import * as v from 'valibot';
 import { expect, test } from 'vitest';
 import * as m from '../../protocol/messages.ts';

@@ -1,4 +1,4 @@
-/** Names that others have written down, and the folders that they must not lead out of. */
+/** Names from outside, and the folders that they must not lead out of. */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { isError } from '../../protocol/errors.ts';
 import { nameProblem, namesProblem } from '../../protocol/names.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
-/** Alone, in front, in the middle and at the end, parted by what some system takes for it. */
+/** Returns paths with the part alone, first, in the middle and last, with any separator that some system knows. */
 const around = (part: string): string[] =>
   ['/', '\\'].flatMap((between) => [part, `${part}${between}x`, `a${between}${part}${between}x`, `a${between}${part}`]);
 

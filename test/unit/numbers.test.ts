@@ -1,4 +1,4 @@
-/** Metrics' numbers by the table that Python is tested by as well, and doubles of every kind. */
+/** Numbers of metrics, from the table that tests Python too, and doubles of every kind. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -115,7 +115,7 @@ describe('a training that diverges', () => {
       null,
       ['loss was -∞ at step 4', true, true],
     ]);
-    // An evaluation that fails says nothing of the weights.
+    // A failing evaluation says nothing about the weights.
     expect(watch.look(5, { loss: 1, val: Number.NaN })).toMatchObject({ metric: 'val', code: 'nan' });
     expect(watch.diverged).toBe(false);
   });

@@ -1,4 +1,4 @@
-/** Layers models as ONNX: run by onnxruntime, looked at by Debian's checker, against TensorFlow.js's own outputs. */
+/** Layers models as ONNX: run by onnxruntime and checked by Debian's checker, against TensorFlow.js's own outputs. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ async function encode(model: Model): Promise<Buffer> {
   return toOnnx(model.toJSON(null, false) as unknown as Topology, (path) => weights.get(path) ?? {}, {}).bytes();
 }
 
-/** Other than what layers begin with: zeros and ones hide mistakes. */
+/** Sets weights that differ from the initial ones: zeros and ones hide mistakes. */
 function shake(model: Model): void {
   for (const weight of model.weights) {
     const tensor = weight.read();
@@ -57,7 +57,7 @@ function inputOf(shape: readonly (number | null)[], whole: number): Tensor {
   return tf.tensor(values, size) as Tensor;
 }
 
-/** Largest error over largest value, of all outputs. */
+/** Returns the largest error relative to the largest value, over all outputs. */
 async function errorOf(model: Model, whole = 0): Promise<number> {
   shake(model);
   const inputs = model.inputs.map(({ shape }) => inputOf(shape, whole));
@@ -85,9 +85,9 @@ async function errorOf(model: Model, whole = 0): Promise<number> {
 }
 
 const hasChecker = PYTHON !== '' && spawnSync(PYTHON, ['-c', 'import onnx']).status === 0;
-if (!hasChecker) console.warn('NOT RUN: ONNX files are not looked at by Debian’s python3-onnx, which is not there');
+if (!hasChecker) console.warn('NOT RUN: ONNX files are not checked by Debian’s python3-onnx, which is not installed');
 const written: string[] = [];
-/** Together, at the end: Python takes a second to start. */
+/** Checks all files together at the end: Python takes a second to start. */
 function check(bytes: Buffer): void {
   if (!hasChecker) return;
   const path = join(folder, `${written.length}.onnx`);

@@ -1,4 +1,4 @@
-/** Against the formulas, written out for one number. */
+/** Optimizers against their formulas, written out for one number. */
 import { beforeAll, expect, test } from 'vitest';
 import { clipByGlobalNorm, makeOptimizer } from '../../daemon/trainer/optimizers.ts';
 import { makeSchedule } from '../../daemon/trainer/schedules.ts';

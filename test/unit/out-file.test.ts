@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 import { OutFile } from '../../daemon/content/out-file.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
-/** No disk here fails once and then works, so that the one call that would see it is replaced. */
+/** Replaces the one call that sees a disk fail once and then work, which no disk here does. */
 vi.mock('node:fs', async (original) => ({
   ...(await original<typeof import('node:fs')>()),
   fdatasync: (_file: number, told: (error: Error | null) => void) =>

@@ -1,4 +1,4 @@
-/** Nothing that a name or a log holds is obeyed by a terminal. */
+/** A terminal obeys nothing that is in a name or a log. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -155,7 +155,7 @@ describe('what is printed', () => {
   test('goes through one file: nothing else in the command line writes to a stream', () => {
     const folder = join(import.meta.dirname, '../../cli');
     const others = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
-      // The first file of all says only that there is no Node to go on with.
+      // The entry file only reports that there is no suitable Node.
       (name) => name.endsWith('.ts') && !['output.ts', 'trainstash.ts'].includes(name),
     );
     const wrong = others.filter((name) =>

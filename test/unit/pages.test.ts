@@ -1,4 +1,4 @@
-/** What pages compute: the table's order and filter, smoothing. */
+/** Computations of pages: the table's order and filter, smoothing. */
 
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
@@ -27,6 +27,7 @@ function row(number: number, more: Partial<RunRow> = {}): RunRow {
     params: {},
     metrics: {},
     alarm: '',
+    rehearsal: '',
     parent: null,
     ...more,
   };

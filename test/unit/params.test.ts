@@ -1,4 +1,4 @@
-/** Params of a TensorFlow.js training, out through JSON and back for a resume. */
+/** Params of a TensorFlow.js training, through JSON and back for a resume. */
 import { expect, test } from 'vitest';
 import { mergeParams, wireParams } from '../../daemon/trainer/params.ts';
 

@@ -1,4 +1,4 @@
-/** The list of parts that a release carries names exactly what is in it. */
+/** The list of components in a release names exactly what is in it. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The folder of this user's state, and the words when it cannot be used. */
+/** The folder for this user's state, and the message if it cannot be used. */
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

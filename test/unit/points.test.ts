@@ -1,4 +1,4 @@
-/** Points told in any order: what a curve is then, whichever way it is read. */
+/** Points reported in any order: the resulting curve, whichever way it is read. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Catalog } from '../../daemon/store/catalog.ts';
 import { openCatalog } from '../../daemon/store/catalog-schema.ts';
@@ -42,7 +42,7 @@ describe('in order of steps', () => {
       [0, 3],
     ];
     expect(pairs(inOrder([points(stepless)]))).toEqual(stepless);
-    // One that had been told before counts no more.
+    // A value reported before no longer counts.
     expect(pairs(inOrder([points([[0, 9], [1, 8], ...stepless])]))).toEqual([...stepless, [1, 8]]);
   });
 
@@ -185,7 +185,7 @@ describe('a summary', () => {
       const cut = 1 + Math.floor(random.float() * 10);
       const [before, since] = [summarize(points(told.slice(0, cut)))!, summarize(points(told.slice(cut)))!];
       const all = summarize(points(told))!;
-      // Of equal values either may be the one.
+      // Of equal values either may be chosen.
       const { minStep: _, maxStep: __, ...rest } = all;
       expect(withSummary(before, since)).toMatchObject(rest);
     }

@@ -11,7 +11,7 @@ import { makeLaunch } from '../support/trainer.ts';
 const MEGABYTE = 1_000_000;
 const LINE_BYTES = 64;
 
-/** The bytes at a place: their own place as a number again and again, in lines of 64. */
+/** Makes the bytes at a position: the position as a number, repeated, in lines of 64. */
 function text(from: number, bytes: number): Buffer {
   const first = from - (from % LINE_BYTES);
   const words = new Uint32Array(Math.ceil((from + bytes - first) / LINE_BYTES) * (LINE_BYTES / 4));
@@ -22,7 +22,7 @@ function text(from: number, bytes: number): Buffer {
   return whole.subarray(from - first, from - first + bytes);
 }
 
-/** A generator that gives the same numbers each time; 0 to 1. */
+/** Makes a generator of the same numbers each time, from 0 to 1. */
 function numbers(seed: number): () => number {
   let state = seed;
   return () => {
@@ -78,7 +78,7 @@ test.each(
     expect(printedBytes(directory)).toBe(total);
     while (readOnce() > 0);
     expect(read).toBe(total);
-    // Only a reader far behind a lot of output misses anything.
+    // Only a reader that is far behind much output misses anything.
     if (size <= 60 || speed >= 1) expect(gone).toBe(0);
     else expect(gone).toBeGreaterThan(0);
   },

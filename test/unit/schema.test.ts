@@ -15,5 +15,5 @@ test('the schema of trainstash.json stands by itself, and says what each key mea
     expect(schema.$defs).toHaveProperty([name!]);
   }
   for (const [key, { description }] of Object.entries(schema.properties)) expect(description, key).toBeTruthy();
-  expect(text).toContain('a leading `python` is the selected interpreter');
+  expect(text).toContain('a leading `python` means the selected interpreter');
 });

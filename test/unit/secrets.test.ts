@@ -1,4 +1,4 @@
-/** One list of what looks like a secret, applied by the daemon and by the Python package: the same table for both. */
+/** One list of rules for secrets, applied by the daemon and by the Python package: the same table tests both. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ const MOST_FALSE_ALARMS = 0.01;
 const forms = SEEDS.flatMap((seed) => secretForms(seed));
 const lines = ordinaryLines(1, LINES);
 
-/** Returns the Python package's masking of each. */
+/** Returns the Python package's masking of each value. */
 function inPython<T>(kind: 'words' | 'text' | 'params', values: readonly T[]): T[] {
   const code = `
 import json, sys
@@ -129,7 +129,7 @@ describe('secrets', () => {
   });
 });
 
-/** Texts made of what the rules look at, in any order; some letters of other scripts are taken for ours by careless rules. */
+/** Makes texts from what the rules look at, in any order; careless rules take some letters of other scripts for ours. */
 function oddTexts(count: number): string[] {
   const random = new Generator(7);
   const pieces = [

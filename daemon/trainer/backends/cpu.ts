@@ -1,7 +1,7 @@
 import { tf } from '../tf.ts';
 import { type Backend, commonEnvironment, processorName } from './backend.ts';
 
-/** Plain JavaScript: what the others are compared with. */
+/** Starts plain JavaScript, with which the other backends are compared. */
 export async function startCpu(): Promise<Backend> {
   await tf.setBackend('cpu');
   await tf.ready();
@@ -11,7 +11,7 @@ export async function startCpu(): Promise<Backend> {
     memory: {
       kind: 'host',
       bytes: (tensor) => {
-        // dataSync gives the tensor's own array here, no copy.
+        // dataSync returns the tensor's own array here, not a copy.
         const values = tensor.dataSync() as Float32Array;
         return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       },

@@ -1,34 +1,37 @@
-/** `@tensorflow/tfjs-node-gpu` and `-node`: TensorFlow's own library, from the user's project, under our copy of TensorFlow.js. */
+/**
+ * Starts `@tensorflow/tfjs-node-gpu` or `-node`: TensorFlow's own library, from the user's project, under the built-in
+ * copy of TensorFlow.js.
+ */
 import { createRequire } from 'node:module';
 import util from 'node:util';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { useOurTensorflow } from '../module.ts';
+import { useBuiltInTensorflow } from '../module.ts';
 import { tf } from '../tf.ts';
 import { type Backend, type BackendOptions, commonEnvironment, processorName, unavailable } from './backend.ts';
 
 type NativeName = 'tfjs-node-gpu' | 'tfjs-node';
-/** As the packages register it. */
+/** Name under which the packages register the backend. */
 const REGISTERED = 'tensorflow';
 
 const NEEDS_GPU =
-  'it runs, but not on a GPU: it was built for CUDA 11.2 with cuDNN 8.1, and finds them by LD_LIBRARY_PATH (libcudart.so.11.0)';
+  'it runs, but not on a GPU: it was built for CUDA 11.2 with cuDNN 8.1, and finds them through LD_LIBRARY_PATH (libcudart.so.11.0)';
 
 export async function startNative(name: NativeName, { from }: BackendOptions): Promise<Backend> {
   if (from === null) throw unavailable(name, `the npm package "@tensorflow/${name}" is not installed`);
   if (process.versions.electron)
     throw unavailable(name, 'VS Code’s own Node forbids its buffers; put a Node 22.15 or newer on your PATH');
   restoreRemovedHelpers();
-  useOurTensorflow();
+  useBuiltInTensorflow();
   try {
     createRequire(import.meta.url)(from);
   } catch (error) {
-    throw unavailable(name, explain(error as Error, name));
+    throw unavailable(name, loadProblem(error as Error, name));
   }
   if (!tf.findBackend(REGISTERED) || !(await tf.setBackend(REGISTERED)))
-    throw unavailable(name, 'its package was loaded and registered no backend');
+    throw unavailable(name, 'its package was loaded, but registered no backend');
   await tf.ready();
   const onGpu = (tf.backend() as unknown as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
-  // Without its libraries TensorFlow goes on with the processor, and says so on stderr only.
+  // Without its libraries TensorFlow continues on the processor, and reports that only on stderr.
   if (name === 'tfjs-node-gpu' && !onGpu) throw unavailable(name, NEEDS_GPU);
   const version = (createRequire(import.meta.url)(`${from}/package.json`) as { version: string }).version;
   return {
@@ -38,26 +41,26 @@ export async function startNative(name: NativeName, { from }: BackendOptions): P
       backend: name,
       library: `${name} ${version}`,
     },
-    memory: { kind: 'host', bytes: lastRead() },
+    memory: { kind: 'host', bytes: cachedReads() },
   };
 }
 
-/** Node 23 removed what the newest release (4.22.0) still calls. */
+/** Restores functions that Node 23 removed and that the newest release (4.22.0) still calls. */
 function restoreRemovedHelpers(): void {
   const helpers = util as unknown as Record<string, unknown>;
   helpers.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
   helpers.isArray ??= Array.isArray;
 }
 
-function explain({ message }: Error, name: NativeName): string {
+function loadProblem({ message }: Error, name: NativeName): string {
   if (/native addon module|tfjs_binding/i.test(message))
-    return `its library was not fetched when it was installed (npm leaves install scripts out where it is told to); \`npm rebuild @tensorflow/${name}\` fetches it`;
-  if (/NODE_MODULE_VERSION|was compiled against/i.test(message)) return 'it was built for another Node';
+    return `its library was not downloaded during the installation (npm may be configured to skip install scripts); \`npm rebuild @tensorflow/${name}\` downloads it`;
+  if (/NODE_MODULE_VERSION|was compiled against/i.test(message)) return 'it was built for another Node version';
   return message.split('\n')[0]!.trim();
 }
 
-/** Each read copies out of TensorFlow: a tensor that is read in slices is copied once. */
-function lastRead(): (tensor: Tensor) => Uint8Array {
+/** Caches the last tensor read: each read copies out of TensorFlow, and a tensor is read in slices. */
+function cachedReads(): (tensor: Tensor) => Uint8Array {
   let last: { tensor: WeakRef<Tensor>; bytes: Uint8Array } | null = null;
   return (tensor) => {
     if (last?.tensor.deref() !== tensor) {

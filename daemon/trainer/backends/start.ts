@@ -5,7 +5,7 @@ import { startNative } from './native.ts';
 import { startWasm } from './wasm.ts';
 import { startWebgpu } from './webgpu.ts';
 
-/** `auto` is decided before a trainer starts; where nobody did, it is wasm. */
+/** Starts a backend. `auto` is normally decided before a trainer starts; otherwise it means wasm. */
 export async function startBackend(wanted: string, options: BackendOptions): Promise<Backend> {
   switch (wanted) {
     case 'auto':

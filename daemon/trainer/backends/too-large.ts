@@ -4,7 +4,7 @@ export function tensorTooLarge(what: string, bytes: number, maxBytes: number): T
   const size = (value: number) => `${Math.round(value / 1e6)} MB`;
   return new TrainstashError(
     'tensorTooLarge',
-    `${what} takes ${size(bytes)}, and this GPU binds ${size(maxBytes)} at most. Checkpoints up to here are kept. Make it smaller (the batch, or that layer), or train with \`--backend wasm\`.`,
+    `${what} takes ${size(bytes)}, but this GPU can bind at most ${size(maxBytes)}. Earlier checkpoints are safe. Make the batch or that layer smaller, or train with \`--backend wasm\`.`,
     { tensor: what, bytes, maxBytes },
   );
 }

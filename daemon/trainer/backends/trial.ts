@@ -1,4 +1,7 @@
-/** A small training that every back end can do in a moment: its losses are compared with the cpu back end's, and it is timed. */
+/**
+ * Trial of a backend: a small training that takes a moment. Its losses are compared with those of the cpu backend, and
+ * it is timed.
+ */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { losses as lossFunctions } from '../losses.ts';
@@ -7,13 +10,15 @@ import { Random } from '../random.ts';
 import { tf, layers as tfl } from '../tf.ts';
 
 const STEPS = 20;
-/** Long enough to see a difference, short enough to wait for. A step that takes longer alone says enough. */
+/**
+ * Time long enough to see a difference and short enough to wait for. A step that takes longer is slow enough to judge.
+ */
 const TIMED_MS = 500;
 const WARM_UP_MS = 500;
 const WARM_UP_STEPS = 3;
 
 interface Trial {
-  /** By the names of weights, the same on every back end. */
+  /** Makes the model. Its weights are set by their names, equally on every backend. */
   model(): LayersModel;
   inputShape: number[];
   classes: number;
@@ -65,7 +70,7 @@ const denseTimed: Trial = {
   batchSize: 128,
 };
 
-/** The largest difference between the losses of 20 steps on both, over the first's loss. */
+/** Computes the largest difference between the losses of 20 steps on both backends, relative to the reference. */
 export async function lossError(reference: string, backend: string): Promise<number> {
   const expected = await lossesOn(reference, convolution);
   const own = await lossesOn(backend, convolution);
@@ -77,7 +82,7 @@ export async function lossError(reference: string, backend: string): Promise<num
   );
 }
 
-/** Milliseconds of one step of a convolutional and one of a dense net together. */
+/** Measures the milliseconds of one step of a convolutional and one of a dense net together. */
 export async function stepMs(backend: string): Promise<number> {
   return (await timeOf(backend, convolutionTimed)) + (await timeOf(backend, denseTimed));
 }
@@ -119,7 +124,7 @@ function start({ model: build, inputShape, classes, batchSize }: Trial) {
     );
   const model = build();
   for (const weight of model.weights) {
-    // The variance of a batch norm stays as it is: one.
+    // The variance of a batch norm stays at one.
     if (weight.originalName.endsWith('variance')) continue;
     const initial = values(weight.shape as number[], 0.2);
     weight.write(initial);

@@ -17,7 +17,7 @@ export async function startWasm(wanted: number): Promise<Backend> {
   const listeners = errorListeners();
   if (count > 1) await withThreads(count, start);
   else {
-    // Under Node upstream's threads do not start by themselves; asking for them ends in the slow cpu back end without a word.
+    // Upstream's threads do not start by themselves under Node; requesting them silently ends in the slow cpu backend.
     tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
     await start();
   }
@@ -49,14 +49,14 @@ async function start(): Promise<void> {
 }
 
 /**
- * Upstream switches its threads off under Node, since their start there needs what only browsers have: workers made of a
- * `blob:` address, and the number of processors from the page. While they start they are given both in another way.
+ * Enables upstream's threads. It switches them off under Node, since their start needs two things of browsers: workers
+ * made from a `blob:` address, and the number of processors from the page. Both are emulated while they start.
  */
 async function withThreads(count: number, work: () => Promise<void>): Promise<void> {
   const { Worker } = threads;
   const { cpus } = os;
   const script = join(FILES, 'tfjs-backend-wasm-threaded-simd.js');
-  // Escaped once too little where it stands in upstream's file: a string would end in the middle.
+  // Upstream's file escapes newlines once too little: a string would end in the middle.
   const source = wasm.threadWorkerSource().replaceAll('\n', '\\n');
   class WasmWorker extends Worker {
     constructor(_address: string | URL, options?: WorkerOptions) {
@@ -71,7 +71,7 @@ async function withThreads(count: number, work: () => Promise<void>): Promise<vo
   }
   tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', true);
   threads.Worker = WasmWorker;
-  // Half of them become threads; its own setting is read too late.
+  // Upstream uses half of them as threads; its own setting is read too late.
   os.cpus = () => Array.from({ length: count * 2 }, () => cpus()[0]!);
   try {
     await work();
@@ -87,7 +87,7 @@ function errorListeners(): Set<unknown> {
   return new Set(ERROR_EVENTS.flatMap((event) => process.listeners(event as 'uncaughtException')));
 }
 
-/** Emscripten's start-up code adds listeners that turn every error into an abort of its own. */
+/** Removes listeners that Emscripten's start-up code has added: they turn every error into an abort. */
 function removeNewErrorListeners(before: Set<unknown>): void {
   for (const event of ERROR_EVENTS) {
     for (const listener of process.listeners(event as 'uncaughtException')) {

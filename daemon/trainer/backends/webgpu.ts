@@ -1,4 +1,4 @@
-/** WebGPU through Dawn, from the npm package `webgpu` of the user's project or of "Set up GPU back end". */
+/** Starts WebGPU through Dawn, from the npm package `webgpu` of the user's project or of "Set up GPU backend". */
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
@@ -9,12 +9,12 @@ import { loadWebgpu, tf } from '../tf.ts';
 import { type Backend, type BackendOptions, commonEnvironment, type DeviceMemory, unavailable } from './backend.ts';
 import { tensorTooLarge } from './too-large.ts';
 
-/** Tests train on a processor that plays a GPU. It is slower than wasm, so nobody else wants it. */
+/** True if tests may train on a software GPU. It is slower than wasm, so nobody else wants it. */
 const SOFTWARE_ALLOWED = process.env.TRAINSTASH_SOFTWARE_GPU === '1';
-/** As much as a slot of the checkpoint writer. */
+/** Size of the staging buffer: one slot of the checkpoint writer. */
 const STAGING_BYTES = 4 << 20;
 
-/** The parts of WebGPU that are used here; its own types would bring those of a browser along. */
+/** Parts of WebGPU that are used here; the official types would include those of a browser. */
 interface Adapter {
   info: { vendor: string; architecture: string; device: string; description: string; isFallbackAdapter?: boolean };
   features: { has(name: string): boolean };
@@ -51,7 +51,7 @@ const LIMITS = [
   'maxStorageBuffersPerShaderStage',
 ];
 
-/** Dawn ends when it is collected. */
+/** Keeps Dawn from being garbage collected, which would end it. */
 let alive: unknown;
 
 export async function startWebgpu({ from }: BackendOptions): Promise<Backend> {
@@ -65,7 +65,8 @@ export async function startWebgpu({ from }: BackendOptions): Promise<Backend> {
   const backend = new WebGPUBackend(device, info) as unknown as WebgpuBackend;
   tf.removeBackend('webgpu');
   tf.registerBackend('webgpu', () => backend as never, 3);
-  // A small tensor that happens to be in this process's memory would be computed here, with other last bits than on the device.
+  // A small tensor that happens to be in this process's memory would be computed here, with other last bits than on the
+  // device.
   tf.env().set('WEBGPU_CPU_FORWARD', false);
   if (!(await tf.setBackend('webgpu'))) throw unavailable('webgpu', 'TensorFlow.js did not accept the device');
   installWebgpuKernels(backend);
@@ -96,11 +97,11 @@ async function findAdapter(from: string | null): Promise<Adapter> {
     throw unavailable('webgpu', `its package at ${from} cannot be loaded (${first})`);
   }
   alive = gpu;
-  // TensorFlow.js asks whether there is one.
+  // TensorFlow.js checks that one exists.
   Object.defineProperty(navigator, 'gpu', { value: alive, configurable: true });
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter)
-    throw unavailable('webgpu', 'no GPU was found; on Linux it takes a Vulkan driver (vulkaninfo shows them)');
+    throw unavailable('webgpu', 'no GPU was found; on Linux it needs a Vulkan driver (vulkaninfo lists them)');
   if (isSoftware(adapter) && !SOFTWARE_ALLOWED)
     throw unavailable('webgpu', `the only device is software, ${adapter.info.description || adapter.info.device}`);
   return adapter;
@@ -113,7 +114,10 @@ function isSoftware({ info }: Adapter): boolean {
   );
 }
 
-/** A larger one fails on the device, where the operation that made it would give what was in that memory before. */
+/**
+ * Refuses larger tensors: they fail on the device, where the operation that made them would return the previous content
+ * of that memory.
+ */
 function refuseLargeTensors(backend: WebgpuBackend, maxBytes: number): void {
   const { uploadToGPU } = backend;
   backend.uploadToGPU = function upload(dataId) {
@@ -124,7 +128,7 @@ function refuseLargeTensors(backend: WebgpuBackend, maxBytes: number): void {
   };
 }
 
-/** Upstream would ask for a canvas, which only browsers have. */
+/** Refuses synchronous reads: upstream would ask for a canvas, which only browsers have. */
 function refuseSynchronousReads(backend: WebgpuBackend): void {
   backend.readSync = function read(dataId) {
     const { values } = this.tensorMap.get(dataId);
@@ -141,12 +145,12 @@ function deviceMemory(device: Device, backend: WebgpuBackend, maxTensorBytes: nu
   const failed = new Promise<never>((_, rejectIt) => {
     reject = rejectIt;
   });
-  // Whoever waits for it later still gets it.
+  // A later await still gets the rejection.
   failed.catch(() => {});
   const fail = (reason: string) => {
     failure ??= new TrainstashError(
       'deviceFailed',
-      `The GPU reported an error: ${reason}. What it computed since then was thrown away; the newest checkpoint is of before and can be resumed.`,
+      `The GPU reported an error: ${reason}. Everything computed since then was discarded; the newest checkpoint is older than the error and can be resumed.`,
       { backend: 'webgpu', reason },
     );
     reject(failure);
@@ -160,7 +164,7 @@ function deviceMemory(device: Device, backend: WebgpuBackend, maxTensorBytes: nu
   let reading: Promise<unknown> = Promise.resolve();
   const settle = async () => {
     await Promise.race([device.queue.onSubmittedWorkDone(), failed]);
-    // Behind everything that the device still has to say.
+    // Queued behind all errors that the device has not reported yet.
     device.pushErrorScope('validation');
     await Promise.race([device.popErrorScope(), failed]);
     if (failure) throw failure;

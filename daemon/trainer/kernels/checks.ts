@@ -1,4 +1,7 @@
-/** Kernels and gradients whose results on a back end are compared with the cpu back end's, on the same made-up inputs. */
+/**
+ * Checks of kernels and gradients: results on a backend are compared with those of the cpu backend, on the same
+ * generated inputs.
+ */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { ADAM_KERNEL, makeOptimizer } from '../optimizers.ts';
 import { Random } from '../random.ts';
@@ -21,7 +24,7 @@ export function input(shape: number[], shift = 0): Input {
   return { shape, values: Float32Array.from({ length: size }, () => random.float() - 0.5 + shift) };
 }
 
-/** The largest difference between two back ends, over the largest value of the first. */
+/** Computes the largest difference between two backends, relative to the largest value of the first. */
 export async function errorBetween(backends: readonly [string, string], check: KernelCheck): Promise<number> {
   const results: Float32Array[] = [];
   for (const backend of backends) {
@@ -47,13 +50,13 @@ export async function errorBetween(backends: readonly [string, string], check: K
 const t = tf as any;
 const gradient = (f: (x: Tensor) => Tensor) => (x: Tensor, dy: Tensor) => tf.grad(f)(x, dy);
 
-/** Of a function of one tensor: `out` is the shape of its result. */
+/** Makes a check of the gradient of a function of one tensor; `out` is the shape of its result. */
 const gradientOf = (f: (x: Tensor) => Tensor, shape: number[], out: number[]): KernelCheck => ({
   inputs: [input(shape), input(out)],
   run: gradient(f),
 });
 
-/** By the name of the kernel that the wasm back end has of us. */
+/** Checks by the name of the replaced wasm kernel. */
 export const replacedChecks: Record<string, KernelCheck> = {
   MaxPoolGrad: {
     inputs: [input([2, 12, 12, 4], -3), input([2, 6, 6, 4])],

@@ -1,7 +1,7 @@
 import type { KernelConfig, KernelFunc, NamedAttrMap, TensorInfo } from '@tensorflow/tfjs-core';
 import { tf } from '../tf.ts';
 
-/** What our kernels use of the wasm back end. */
+/** Parts of the wasm backend that the built-in kernels use. */
 export interface WasmBackend {
   makeOutput(shape: number[], dtype: string): TensorInfo;
   typedArrayFromHeap(tensor: TensorInfo): Float32Array;
@@ -9,12 +9,12 @@ export interface WasmBackend {
   write(values: unknown, shape: number[], dtype: string): object;
   disposeData(dataId: object): boolean;
   incRef(dataId: object): void;
-  /** Emscripten's module: memory of its own, or one that threads share. */
+  /** Emscripten's module: with its own memory, or one that threads share. */
   wasm: { asm?: { memory?: { buffer: ArrayBufferLike } }; wasmMemory?: { buffer: ArrayBufferLike } };
   dataIdMap: { get(dataId: object): { memoryOffset: number | null } };
 }
 
-/** What ours use of the WebGPU back end. Buffers and encoders are of Dawn. */
+/** Parts of the WebGPU backend that the built-in kernels use. Buffers and encoders belong to Dawn. */
 export interface WebgpuBackend {
   tensorMap: {
     get(dataId: object): {
@@ -61,10 +61,10 @@ export interface KernelCall<B = WasmBackend> {
 
 export type Kernel<B = WasmBackend> = (call: KernelCall<B>) => TensorInfo;
 
-/** A kernel of ours in place of upstream's, if there is one. */
+/** Built-in kernel that replaces upstream's, if there is one. */
 export interface Replacement<B = WasmBackend> {
   name: string;
-  /** Why: missing upstream, wrong, imprecise, slow or not deterministic; with what was seen. */
+  /** Reason with the observation: missing upstream, wrong, imprecise, slow or not deterministic. */
   why: string;
   make(upstream: Kernel<B>): Kernel<B>;
 }
@@ -79,7 +79,7 @@ export function replaceKernel<B>(backendName: string, { name, make }: Replacemen
   tf.registerKernel({ kernelName: name, backendName, kernelFunc: kernel as unknown as KernelFunc });
 }
 
-/** Calls whatever is registered for wasm under that name now. */
+/** Calls the kernel that is registered for wasm under that name now. */
 export function callKernel(
   name: string,
   backend: WasmBackend,
@@ -90,7 +90,7 @@ export function callKernel(
   return kernel({ inputs, attrs, backend });
 }
 
-/** A kernel of the cpu back end, run on copies of wasm tensors. */
+/** Makes a wasm kernel from one of the cpu backend, run on copies of the tensors. */
 export function viaCpu(name: string): Kernel {
   const kernel = tf.getKernel(name, 'cpu')!.kernelFunc as unknown as (call: {
     inputs: Record<string, unknown>;

@@ -1,4 +1,7 @@
-/** Gradients of convolutions and max pools on wasm: laid out as matrices, multiplied, and scattered again. */
+/**
+ * Computes gradients of convolutions and max pools on wasm: lays them out as matrices, multiplies, and scatters the
+ * result.
+ */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { tf } from '../tf.ts';
 import type { Kernel } from './register.ts';
@@ -6,17 +9,17 @@ import { addressOf, matrix, type WasmMath } from './wasm-math.ts';
 
 type Conv2D = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
 
-/** What is laid out at a time: a wasm heap ends at 4 GiB. */
+/** Limit of one layout: a wasm heap ends at 4 GiB. */
 const MAX_COLUMN_FLOATS = 4 << 20;
 
 interface Block {
   batch: number;
-  /** Rows of the output, from and up to. */
+  /** First row of the output, and the row after the last. */
   from: number;
   to: number;
 }
 
-/** Some rows of an image at a time, so many that what the filter sees there stays below the limit. */
+/** Splits an image into blocks of rows, such that the input of the filter for one block stays below the limit. */
 function blocksOf({ batchSize, outHeight, outWidth, filterHeight, filterWidth, inChannels }: Conv2D) {
   const rowFloats = outWidth * filterHeight * filterWidth * inChannels;
   const rows = Math.max(1, Math.min(outHeight, Math.floor(MAX_COLUMN_FLOATS / rowFloats)));
@@ -27,7 +30,7 @@ function blocksOf({ batchSize, outHeight, outWidth, filterHeight, filterWidth, i
   return { blocks, floats: rows * rowFloats };
 }
 
-/** What the filter sees at each output position, times dy. */
+/** Computes the gradient of the filter: its input at each output position, times dy. */
 export function conv2dBackpropFilter(math: WasmMath): Kernel {
   return ({ inputs, attrs, backend }) => {
     const { x, dy } = inputs as { x: TensorInfo; dy: TensorInfo };
@@ -36,7 +39,7 @@ export function conv2dBackpropFilter(math: WasmMath): Kernel {
       throw new Error(`Conv2DBackpropFilter on wasm needs NHWC, not ${dataFormat}`);
     const conv = tf.backend_util.computeConv2DInfo(x.shape as never, filterShape, strides, 1, pad, dimRoundingMode);
     const { inChannels, outChannels, filterHeight, filterWidth } = conv;
-    const seen = filterHeight * filterWidth * inChannels;
+    const inputSize = filterHeight * filterWidth * inChannels;
     const { blocks, floats } = blocksOf(conv);
     const output = backend.makeOutput(filterShape, 'float32');
     const columns = backend.makeOutput([floats], 'float32');
@@ -49,9 +52,9 @@ export function conv2dBackpropFilter(math: WasmMath): Kernel {
     for (const block of blocks) {
       gather(image, target, block, conv);
       const positions = (block.to - block.from) * conv.outWidth;
-      const left = matrix(from!, seen, true);
+      const left = matrix(from!, inputSize, true);
       const right = matrix(gradient! + firstPosition(block, conv) * outChannels * 4, outChannels, false);
-      math.product(seen, outChannels, positions, left, right, { at: to!, row: outChannels * 4 }, true);
+      math.product(inputSize, outChannels, positions, left, right, { at: to!, row: outChannels * 4 }, true);
     }
     backend.disposeData(columns.dataId);
     return output;
@@ -62,7 +65,7 @@ function firstPosition({ batch, from }: Block, { outHeight, outWidth }: Conv2D):
   return (batch * outHeight + from) * outWidth;
 }
 
-/** out[position][tap, channel] = what of the image the filter sees there; 0 outside. */
+/** Gathers out[position][tap, channel] = the filter's input there; 0 outside the image. */
 function gather(x: Float32Array, out: Float32Array, block: Block, conv: Conv2D): void {
   const { inHeight, inWidth, inChannels, outWidth, strideHeight, strideWidth, padInfo } = conv;
   const { filterHeight, filterWidth } = conv;
@@ -88,7 +91,7 @@ function gather(x: Float32Array, out: Float32Array, block: Block, conv: Conv2D):
   }
 }
 
-/** dy times the filter gives what each tap owes to what it saw, and that is added where it was seen. */
+/** Computes the gradient of the input: dy times the filter is each tap's share for its input, which is added there. */
 export function conv2dBackpropInput(upstream: Kernel, math: WasmMath): Kernel {
   return (call) => {
     const { inputs, attrs, backend } = call;
@@ -101,9 +104,9 @@ export function conv2dBackpropInput(upstream: Kernel, math: WasmMath): Kernel {
     const seen = filterHeight * filterWidth * inChannels;
     const { blocks, floats } = blocksOf(conv);
     const output = backend.makeOutput(inputShape, 'float32');
-    const owed = backend.makeOutput([floats], 'float32');
+    const shares = backend.makeOutput([floats], 'float32');
     backend.typedArrayFromHeap(output).fill(0);
-    const [from, gradient, weights, to] = [owed, dy, filter, output].map((tensor) => addressOf(backend, tensor)) as [
+    const [from, gradient, weights, to] = [shares, dy, filter, output].map((tensor) => addressOf(backend, tensor)) as [
       number,
       number,
       number,
@@ -123,12 +126,12 @@ export function conv2dBackpropInput(upstream: Kernel, math: WasmMath): Kernel {
       );
       scatter(math, from, to + block.batch * inHeight * inWidth * inChannels * 4, block, conv);
     }
-    backend.disposeData(owed.dataId);
+    backend.disposeData(shares.dataId);
     return output;
   };
 }
 
-/** The opposite of `gather`: each row of taps beside each other is added at once. */
+/** Adds the shares back; the opposite of `gather`. Each row of adjacent taps is added at once. */
 function scatter(math: WasmMath, from: number, to: number, block: Block, conv: Conv2D): void {
   const { inHeight, inWidth, inChannels, outWidth, strideHeight, strideWidth, padInfo } = conv;
   const { filterHeight, filterWidth } = conv;
@@ -148,7 +151,7 @@ function scatter(math: WasmMath, from: number, to: number, block: Block, conv: C
   }
 }
 
-/** The first maximum of a window gets the gradient, as on cpu. */
+/** Computes the gradient of a max pool. The first maximum of a window gets it, as on cpu. */
 export function maxPoolGrad(math: WasmMath): Kernel {
   return ({ inputs, attrs, backend }) => {
     const { dy, input } = inputs as { dy: TensorInfo; input: TensorInfo };
@@ -169,7 +172,7 @@ export function maxPoolGrad(math: WasmMath): Kernel {
           const left = outX * strideWidth - info.padInfo.left;
           const begin = Math.max(0, left);
           const columns = Math.min(inWidth, left + info.effectiveFilterWidth) - begin;
-          // Padding alone: nothing gets it.
+          // Only padding: no element gets it.
           if (rows <= 0 || columns <= 0) continue;
           const at = ((batch * inHeight + first) * inWidth + begin) * inChannels * 4;
           math.poolGradient(x + at, dx + at, from, rows, columns, rowStep, inChannels);

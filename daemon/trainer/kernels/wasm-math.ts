@@ -1,16 +1,19 @@
-/** Our WebAssembly (`math.wat`) in the memory of TensorFlow.js's own, so that nothing is copied between the two. */
+/**
+ * Runs the built-in WebAssembly (`math.wat`) in the memory of TensorFlow.js's own, so that nothing is copied between
+ * the two.
+ */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { MATH_KERNEL, MATH_KERNEL_SHARED } from './math-kernel.ts';
 import type { WasmBackend } from './register.ts';
 
-/** A matrix in the back end's memory: where it begins, and how far, in bytes, from one row or column to the next. */
+/** Matrix in the backend's memory: its address, and the distance in bytes between rows and between columns. */
 export interface Matrix {
   at: number;
   row: number;
   column: number;
 }
 
-/** In which order `adam` takes its numbers: `math.wat` has their names. */
+/** Order of the numbers that `adam` takes, with their names in `math.wat`. */
 type AdamNumbers = [
   beta1: number,
   rest1: number,
@@ -22,14 +25,14 @@ type AdamNumbers = [
 ];
 
 export interface WasmMath {
-  /** c (m × n, its rows `row` bytes apart) = a (m × k) · b (k × n), or that added to c. */
+  /** Computes c (m × n, its rows `row` bytes apart) = a (m × k) · b (k × n), or adds that to c. */
   product(m: number, n: number, k: number, a: Matrix, b: Matrix, c: { at: number; row: number }, add: boolean): void;
   /** Adds rows of float32 onto float64. */
   sumRows(from: number, rows: number, width: number, to: number): void;
   sum(from: number, count: number): number;
   /** Adds float32 onto float32. */
   addTo(from: number, to: number, count: number): void;
-  /** Of one window of a max pool, in all channels. */
+  /** Adds the gradient of one window of a max pool, in all channels. */
   poolGradient(
     x: number,
     dx: number,
@@ -39,7 +42,7 @@ export interface WasmMath {
     rowStep: number,
     channels: number,
   ): void;
-  /** One update: variable, gradient and moments are read, the new variable and moments written. */
+  /** Makes one update: reads variable, gradient and moments, and writes the new variable and moments. */
   adam(count: number, ...numbers: [...places: number[], ...AdamNumbers]): void;
 }
 
@@ -55,14 +58,14 @@ interface WebAssemblyClasses {
 // Node's types know WebAssembly only as a namespace.
 const { Module, Instance } = (globalThis as unknown as { WebAssembly: WebAssemblyClasses }).WebAssembly;
 
-/** For the panels of a product. */
+/** Size of the work area for the panels of a product. */
 const WORK_FLOATS = (128 + 65_536 + 262_144) / 4;
 
-/** Call once for a back end; its memory may grow, and stays the same. */
+/** Makes the functions; call it once for a backend, whose memory may grow but stays the same object. */
 export function makeWasmMath(backend: WasmBackend): WasmMath {
   const { asm, wasmMemory } = backend.wasm;
   const memory = wasmMemory ?? asm?.memory;
-  if (!memory) throw new Error('the wasm back end has no memory that can be shared with');
+  if (!memory) throw new Error('the wasm backend has no memory that can be shared');
   const isShared = memory.buffer instanceof SharedArrayBuffer;
   const bytes = Buffer.from(isShared ? MATH_KERNEL_SHARED : MATH_KERNEL, 'base64');
   const { exports: own } = new Instance(new Module(bytes), { env: { memory } });
@@ -74,12 +77,12 @@ export function makeWasmMath(backend: WasmBackend): WasmMath {
   };
 }
 
-/** Where a tensor's numbers are in the back end's memory. */
+/** Returns the address of a tensor's numbers in the backend's memory. */
 export function addressOf(backend: WasmBackend, { dataId }: Pick<TensorInfo, 'dataId'>): number {
   return backend.dataIdMap.get(dataId).memoryOffset!;
 }
 
-/** Rows of `columns` float32; transposed it is read along its columns. */
+/** Makes a matrix of rows with `columns` float32; if transposed, it is read along its columns. */
 export function matrix(at: number, columns: number, transposed: boolean): Matrix {
   return transposed ? { at, row: 4, column: columns * 4 } : { at, row: columns * 4, column: 4 };
 }

@@ -1,6 +1,6 @@
 /**
- * The wasm kernels that upstream (4.22.0) lacks, gets wrong, computes imprecisely or slowly. With these every kernel
- * check agrees with the cpu back end; each replacement has a test that fails without it.
+ * Replacements for wasm kernels that upstream (4.22.0) lacks, gets wrong, or computes imprecisely or slowly. With these
+ * every kernel check agrees with the cpu backend; each replacement has a test that fails without it.
  */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { ADAM_KERNEL, type AdamAttributes } from '../optimizers.ts';
@@ -64,7 +64,7 @@ export const replacements: readonly WasmReplacement[] = [
   { name: 'UnsortedSegmentSum', why: 'missing; gradient of gather and embeddings', make: () => unsortedSegmentSum },
 ];
 
-/** Call once, after the wasm and cpu back ends are registered. */
+/** Installs the kernels; call it once, after the wasm and cpu backends are registered. */
 export function installWasmKernels(): void {
   const known = new Set(tf.getKernelsForBackend('wasm').map(({ kernelName }) => kernelName));
   const ours = new Set(replacements.map(({ name }) => name));
@@ -77,7 +77,7 @@ export function installWasmKernels(): void {
     replaceKernel('wasm', { ...replacement, make: (upstream: Kernel) => make(upstream, math) });
 }
 
-/** Long float32 sums over leading or trailing axes, in double precision; everything else as upstream does it. */
+/** Computes long float32 sums over leading or trailing axes in double precision; leaves all others to upstream. */
 function reduction(upstream: Kernel, math: WasmMath, mean: boolean): Kernel {
   const LONG = 512;
   return (call) => {
@@ -101,9 +101,9 @@ function reduction(upstream: Kernel, math: WasmMath, mean: boolean): Kernel {
       return output;
     }
     const sums = backend.makeOutput([width * 2], 'float32');
-    // After makeOutput, which may grow the memory and so detach views made before.
-    const place = backend.typedArrayFromHeap(sums);
-    const doubles = new Float64Array(place.buffer, place.byteOffset, width).fill(0);
+    // After makeOutput, which may grow the memory and so detach earlier views.
+    const view = backend.typedArrayFromHeap(sums);
+    const doubles = new Float64Array(view.buffer, view.byteOffset, width).fill(0);
     math.sumRows(addressOf(backend, x), length, width, addressOf(backend, sums));
     const out = backend.typedArrayFromHeap(output);
     for (let i = 0; i < width; i++) out[i] = doubles[i]! / divisor;
@@ -125,7 +125,7 @@ function batchMatMul(upstream: Kernel, math: WasmMath): Kernel {
     const [n, kB] = transposeB ? [rowsB, columnsB] : [columnsB, rowsB];
     const isFloat = a.dtype === 'float32' && b.dtype === 'float32' && !a.shape.includes(0) && !b.shape.includes(0);
     const isOneForAll = a.shape.length === b.shape.length && (batchA === 1 || batchB === 1);
-    // Upstream says what is wrong with shapes, and stretches batches in all other ways.
+    // Upstream reports wrong shapes, and handles all other ways of stretching batches.
     if (!isFloat || k !== kB || !(isOneForAll || tf.util.arraysEqual(outerA, outerB)))
       return transposeFirst(upstream, call);
     const outer = batchA === 1 ? outerB : outerA;
@@ -159,13 +159,15 @@ function transposeFirst(upstream: Kernel, { inputs, attrs, backend }: KernelCall
   return output;
 }
 
-/** Only what is repeated as a whole and along leading axes, as gradients of means and sums are; the rest as upstream does it. */
+/**
+ * Repeats only whole tensors along leading axes, as gradients of means and sums need; leaves all others to upstream.
+ */
 function tile(upstream: Kernel): Kernel {
   return (call) => {
     const { inputs, attrs, backend } = call;
     const x = inputs.x!;
     const { reps } = attrs as { reps: number[] };
-    // The axes before the first one that is longer than 1 are only repeated: the whole, one after the other.
+    // Axes before the first one longer than 1 repeat the whole tensor, one copy after another.
     const first = x.shape.findIndex((size) => size > 1);
     const ends = first < 0 ? x.shape.length : first;
     if (x.dtype !== 'float32' || x.shape.includes(0) || reps.slice(ends).some((count) => count !== 1))
@@ -187,14 +189,14 @@ function adam(math: WasmMath) {
   return ({ inputs, attrs, backend }: KernelCall): TensorInfo[] => {
     const { x, gradient, m, v } = inputs as Record<'x' | 'gradient' | 'm' | 'v', TensorInfo>;
     const outputs = [x, m, v].map(({ shape }) => backend.makeOutput(shape, 'float32'));
-    const places = [x, gradient, m, v, ...outputs].map((tensor) => addressOf(backend, tensor));
+    const addresses = [x, gradient, m, v, ...outputs].map((tensor) => addressOf(backend, tensor));
     const { beta1, beta2, rate, epsilon, shrink } = attrs as AdamAttributes;
-    math.adam(tf.util.sizeFromShape(x.shape), ...places, beta1, 1 - beta1, beta2, 1 - beta2, rate, epsilon, shrink);
+    math.adam(tf.util.sizeFromShape(x.shape), ...addresses, beta1, 1 - beta1, beta2, 1 - beta2, rate, epsilon, shrink);
     return outputs;
   };
 }
 
-/** Tensors do not change, so two may share their numbers. */
+/** Shares the numbers: tensors do not change, so two may use the same. */
 function identity({ inputs, backend }: KernelCall): TensorInfo {
   const { dataId, shape, dtype } = inputs.x!;
   backend.incRef(dataId);
@@ -205,7 +207,7 @@ function unsortedSegmentSum({ inputs, attrs, backend }: KernelCall): TensorInfo 
   const { x, segmentIds } = inputs as { x: TensorInfo; segmentIds: TensorInfo };
   const { numSegments } = attrs as { numSegments: number };
   if (x.dtype !== 'float32') return viaCpu('UnsortedSegmentSum')({ inputs, attrs, backend });
-  // Ids may count several leading dimensions: the rest of x is one row of each id.
+  // Ids may have several leading dimensions: the rest of x is one row for each id.
   const rank = segmentIds.shape.length;
   const rowShape = x.shape.slice(rank);
   const width = rowShape.reduce((a, b) => a * b, 1);

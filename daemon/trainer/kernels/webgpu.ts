@@ -1,12 +1,12 @@
 /**
- * The WebGPU kernels that upstream (4.22.0) computes wrongly, or in an order that the device chooses anew each time: sums by
- * float atomics differ from run to run in their last bits, and no resume would be exact.
+ * Replacements for WebGPU kernels that upstream (4.22.0) computes wrongly, or in an order that the device chooses each
+ * time: sums by float atomics differ from run to run in their last bits, and no resume would be exact.
  */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { tf } from '../tf.ts';
 import { type Kernel, type KernelCall, type Replacement, replaceKernel, type WebgpuBackend } from './register.ts';
 
-/** Of upstream's programs for a product the one with tiles; the one that splits the inner dimension adds by atomics. */
+/** Upstream's program for products that uses tiles; the one that splits the inner dimension adds by atomics. */
 const MATMUL_PACKED = 3;
 const WORKGROUP = 64;
 
@@ -37,10 +37,10 @@ export const webgpuReplacements: readonly Replacement<WebgpuBackend>[] = [
   })),
 ];
 
-/** Whole numbers that this process made, batches above all: upstream forgets them when they go to the device. */
+/** Integers that this process made, mostly batches: upstream forgets them when they go to the device. */
 const hostIntegers = new WeakMap<object, Int32Array>();
 
-/** Call once, after the back end was made. */
+/** Installs the kernels; call it once, after the backend was made. */
 export function installWebgpuKernels(backend: WebgpuBackend): void {
   tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', MATMUL_PACKED);
   for (const replacement of webgpuReplacements) replaceKernel('webgpu', replacement);
@@ -52,7 +52,7 @@ export function installWebgpuKernels(backend: WebgpuBackend): void {
   };
 }
 
-/** A program as upstream's back end takes it: one invocation an element of the output. */
+/** Makes a program for upstream's backend: one invocation for each element of the output. */
 function program(key: string, variableNames: string[], outputShape: number[], uniforms: string, body: string) {
   const size = tf.util.sizeFromShape(outputShape);
   return {
@@ -68,11 +68,11 @@ function program(key: string, variableNames: string[], outputShape: number[], un
   };
 }
 
-/** Rows of x are added in the order of the data, one output element by one invocation. */
+/** Adds rows of x in the order of the data: one invocation for each output element. */
 function unsortedSegmentSum({ inputs, attrs, backend }: KernelCall<WebgpuBackend>): TensorInfo {
   const { x, segmentIds } = inputs as { x: TensorInfo; segmentIds: TensorInfo };
   const { numSegments } = attrs as { numSegments: number };
-  // Ids may count several leading dimensions: the rest of x is one row of each id.
+  // Ids may have several leading dimensions: the rest of x is one row for each id.
   const rowShape = x.shape.slice(segmentIds.shape.length);
   const rows = tf.util.sizeFromShape(segmentIds.shape);
   const width = tf.util.sizeFromShape(rowShape);
@@ -99,7 +99,7 @@ function unsortedSegmentSum({ inputs, attrs, backend }: KernelCall<WebgpuBackend
     );
     output = backend.runWebGPUProgram(sum, [matrix, ...own], x.dtype);
   } else {
-    // Ids that were computed: each element looks at all of them, which neighbours read together.
+    // Computed ids: each element looks at all of them; neighbours read them together.
     const flat: TensorInfo = { dataId: segmentIds.dataId, shape: [rows], dtype: 'int32' };
     const sum = program(
       `segmentsScan_${x.dtype}`,
@@ -119,7 +119,7 @@ function unsortedSegmentSum({ inputs, attrs, backend }: KernelCall<WebgpuBackend
   return { ...output, shape: [numSegments, ...rowShape] };
 }
 
-/** Which rows each segment has, in the order in which they come; `starts` has one entry more than there are segments. */
+/** Sorts rows by segment, in order of appearance; `starts` has one entry more than there are segments. */
 function sortedBySegment(ids: Int32Array, segments: number): { order: Int32Array; starts: Int32Array } {
   const isInside = (id: number) => id >= 0 && id < segments;
   const starts = new Int32Array(segments + 1);
@@ -151,8 +151,8 @@ function addOneByOne({ inputs, backend }: KernelCall<WebgpuBackend>): TensorInfo
 }
 
 /**
- * After Hillis and Steele: each pass adds what is twice as far away, in a fixed order. The distance is a whole number and nothing
- * of the shape is in the program, so that one serves all.
+ * Makes a scan by Hillis and Steele: each pass adds the value twice as far away, in a fixed order. The distance is an
+ * integer uniform and the program does not contain the shape, so one program serves all.
  */
 function cumulative(operator: '+' | '*', identity: string): Kernel<WebgpuBackend> {
   return ({ inputs, attrs, backend }) => {
@@ -196,7 +196,10 @@ function cumulative(operator: '+' | '*', identity: string): Kernel<WebgpuBackend
   };
 }
 
-/** Of the remainder after quarters of a circle, by the polynomials of Cephes' sinf and cosf: errors below 1e-7 up to 8192. */
+/**
+ * Computes sine or cosine of the remainder after quarter turns, with the polynomials of Cephes' sinf and cosf: errors
+ * below 1e-7 up to 8192.
+ */
 function trigonometric(name: 'Sin' | 'Cos'): Kernel<WebgpuBackend> {
   const wave = (flat: TensorInfo) =>
     program(

@@ -212,7 +212,7 @@ def _ended_as(kill: Kill, session: Session) -> bool:
         return session.was_killed
     if kill.kind in ("paused", "terminated"):
         return session.outcome == "paused"
-    return session.code != 0 or session.outcome == ""
+    return session.code != 0
 
 
 def _facts(checkpoint: Path) -> Dict[str, Any]:

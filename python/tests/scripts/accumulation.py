@@ -3,13 +3,20 @@ loop that is broken off and caught."""
 
 import os
 
+import torch
 import trainstash
 from case import KILL, RESUMED, die, loader, loss_of, net, dataset
 
 HOW = os.environ["HOW"]
 model, optimizer = net()
 data = loader(dataset(40))  # 10 batches
-run = trainstash.init(model=model, optimizer=optimizer)
+more = {}
+if HOW == "critic":
+    # Trained with each step, and its gradients are cleared right before they are computed.
+    critic = torch.nn.Linear(8, 1)
+    critic_optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+    more = {"critic": critic, "critic_optimizer": critic_optimizer}
+run = trainstash.init(model=model, optimizer=optimizer, **more)
 
 
 def loop():
@@ -27,10 +34,14 @@ def loop():
             if (n + 1) % 4 == 0:
                 optimizer.step()
                 optimizer.zero_grad()
+                if HOW == "critic":
+                    critic_optimizer.zero_grad()
+                    critic(model(x).detach()).pow(2).mean().backward()
+                    critic_optimizer.step()
                 run.step(loss=loss)
                 with open("steps.log", "a") as file:
                     file.write(f"{run.steps} {i.tolist()!r}\n")
-                if HOW == "left over" and run.steps == KILL and not RESUMED:
+                if HOW in ("left over", "critic") and run.steps == KILL and not RESUMED:
                     run._engine.checkpoints.join()
                     os.kill(os.getpid(), 9)
 

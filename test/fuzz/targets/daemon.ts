@@ -1,4 +1,4 @@
-/** The daemon's message server: whatever a client asks, it answers with a result or a typed error, and lives on. */
+/** The daemon's message server: it answers every request with a result or a typed error, and stays alive. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '../../../client/connect.ts';
@@ -7,7 +7,7 @@ import * as m from '../../../protocol/messages.ts';
 import { type Fixture, makeFixture, openProject, startSmall, untilStatus } from '../../support/daemon.ts';
 import type { FuzzTarget } from '../target.ts';
 
-/** Requests that end the daemon are left out: it should end. */
+/** Requests that end the daemon, which are left out since it should end. */
 const ENDS = new Set(['daemon/stop', 'daemon/handOver', 'daemon/hello']);
 const REQUESTS = Object.values(m).flatMap((value): m.Request<unknown, unknown>[] =>
   typeof value === 'object' && 'schema' in value && !ENDS.has(value.method)
@@ -66,7 +66,7 @@ export const requests: FuzzTarget = {
   guided: false,
 };
 
-/** Decisions, one byte each; zero when they are used up. */
+/** Source of decisions, one byte each; zero when they are used up. */
 class ByteSource {
   #at = 0;
   readonly #bytes: Uint8Array;
@@ -84,13 +84,13 @@ class ByteSource {
   }
 }
 
-/** Params with the names that the message knows, most of them of the right type, so that what lies behind the check is reached. */
+/** Makes params with the names that the message knows, mostly of the right type, so that code behind the check is reached. */
 function paramsOf(request: m.Request<unknown, unknown>, source: ByteSource): unknown {
   if (source.next() % 32 === 31) return source.pick(ODD_VALUES);
   const entries = (request.schema as unknown as { entries?: Record<string, unknown> }).entries ?? {};
   const params: Record<string, unknown> = {};
   for (const name of Object.keys(entries)) {
-    // Nothing is started: nobody knows what a made-up command line does.
+    // Nothing is started: the effect of a made-up command line is unknown.
     if (['command', 'job', 'interpreter', 'debugger'].includes(name)) continue;
     const decision = source.next();
     if (name === 'root') params.root = decision % 8 < 6 ? fixture.root : source.pick(folders());
@@ -102,7 +102,7 @@ function paramsOf(request: m.Request<unknown, unknown>, source: ByteSource): unk
   return params;
 }
 
-/** Every one of them inside the test's own folder, or impossible to write to: a request that is obeyed hurts nothing else. */
+/** Lists folders inside the test's own one, or impossible to write to: a request that is obeyed does no harm. */
 function folders(): string[] {
   const { root, folder } = fixture;
   return [

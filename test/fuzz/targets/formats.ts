@@ -1,4 +1,4 @@
-/** Readers of checkpoint files. They may refuse with a FormatError and nothing else, and answer within their budget. */
+/** Readers of checkpoint files. They may only refuse with a FormatError, and answer within their budget. */
 import { deflateRawSync } from 'node:zlib';
 import { FormatError } from '../../../daemon/formats/format-error.ts';
 import { openFile } from '../../../daemon/formats/inspect.ts';

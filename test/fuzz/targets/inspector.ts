@@ -1,14 +1,14 @@
-/** Files through the process that looks into them: HDF5 is read by a library in C that can hang or die on a damaged file. */
+/** Files through the inspector process: HDF5 is read by a C library that can hang or crash on a damaged file. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from '../../../daemon/inspector/inspect.ts';
-import { LookingPool, lookingSetup } from '../../../daemon/inspector/pool.ts';
+import { InspectorPool, inspectorSetup } from '../../../daemon/inspector/pool.ts';
 import { isError } from '../../../protocol/errors.ts';
 import { temporaryFolder } from '../../support/folder.ts';
 import { DIST } from '../../support/trainer.ts';
 import type { FuzzTarget } from '../target.ts';
 
-const pool = new LookingPool(lookingSetup(DIST));
+const pool = new InspectorPool(inspectorSetup(DIST));
 let folder: string;
 
 export const hdf5Files: FuzzTarget = {

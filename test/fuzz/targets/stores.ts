@@ -1,4 +1,4 @@
-/** A store with bytes changed: it opens or is refused, and whatever it gives is right or a typed error. */
+/** A store with changed bytes: it opens or is refused, and everything it returns is correct or a typed error. */
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,12 +44,12 @@ export const stores: FuzzTarget = {
     const place = mkdtempSync(join(folder, 'damaged-'));
     try {
       cpSync(template, join(place, 'store'), { recursive: true });
-      // A database is told by the size of its pages.
+      // The page size tells which database it is.
       const name = input[16] === 0 && input[17] === 1 ? 'objects.db' : 'catalog.db';
       writeFileSync(join(place, 'store', name), input);
       await attempt(() => useStore(place));
       const others = readdirSync(place).filter((entry) => entry !== 'store' && entry !== 'restored');
-      if (others.length > 0) throw new Error(`wrote outside of its folder: ${others.join(', ')}`);
+      if (others.length > 0) throw new Error(`wrote outside its folder: ${others.join(', ')}`);
     } finally {
       rmSync(place, { recursive: true, force: true });
     }
@@ -72,13 +72,13 @@ async function useStore(place: string): Promise<void> {
   }
 }
 
-/** A restore gives the bytes that were stored, or an error: never others. */
+/** Restores a checkpoint: the result is the stored bytes or an error, never other bytes. */
 async function restored(store: Store, id: string, digest: string, place: string): Promise<void> {
   const target = join(place, 'restored', id);
   mkdirSync(target, { recursive: true });
   await store.restoreCheckpoint(id, target);
   const path = join(target, 'state.bin');
-  if (existsSync(path) && digestOf(readFileSync(path)) !== digest) throw new Error(`gave other bytes for ${id}`);
+  if (existsSync(path) && digestOf(readFileSync(path)) !== digest) throw new Error(`returned other bytes for ${id}`);
 }
 
 async function attempt(work: () => Promise<unknown>): Promise<void> {

@@ -1,4 +1,4 @@
-/** Readers of texts that anybody may have written: messages, trainstash.json, printed lines, events of a session. */
+/** Readers of text from anywhere: messages, trainstash.json, printed lines, events of a session. */
 import { Readable } from 'node:stream';
 import * as v from 'valibot';
 import { BoundedMessageReader } from '../../../client/framing.ts';
@@ -38,7 +38,7 @@ export const messages: FuzzTarget = {
     const closed = new Promise<void>((resolve) => reader.onClose(resolve));
     reader.onError(() => {});
     reader.listen((message) => {
-      if (typeof message !== 'object' || message === null) throw new Error('gave something that is no message');
+      if (typeof message !== 'object' || message === null) throw new Error('returned something that is not a message');
     });
     stream.once('end', () => stream.destroy());
     await closed;

@@ -1,0 +1,104 @@
+/** Explains the options of commands, for `--help`. */
+
+const TRUST = 'use a store that was made elsewhere, without asking';
+const BACKEND_TRUST = 'trust this folder, and load the backend packages in it';
+const YES = 'do not ask';
+const TO = 'folder to write to';
+
+/** Texts by option, or by option and command where it means different things. */
+const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>> = {
+  again: 'try the backends again, even if they were tried before',
+  all: {
+    ls: 'list the runs of all branches',
+    diff: 'list all tensors, not only the most changed ones',
+    inspect: 'list all tensors, values and classes, not only the first ones',
+  },
+  backend: 'TensorFlow.js backend: auto, webgpu, tfjs-node-gpu, tfjs-node, wasm or cpu',
+  branch: 'list the runs of this branch',
+  by: 'align curves by step (the default), epoch or time',
+  code: 'show the changed lines of code',
+  create: 'create the branch, as `git switch -c` does',
+  current: "use the job's current value of this param instead of the checkpoint's",
+  detach: {
+    run: 'return at once; the run continues in the background',
+    resume: 'return at once; the run continues in the background',
+    fork: 'return at once; the run continues in the background',
+    pause: 'return at once, without waiting for the end',
+    stop: 'return at once, without waiting for the end',
+  },
+  drafts: 'list drafts too: runs that ended within a minute without a checkpoint',
+  'empty-trash': 'delete everything in the trash for good; asks first',
+  files: 'decide about files that changed while no daemon was watching: move them with their branch, or let them stay',
+  follow: {
+    log: 'print new output as it comes, until the run ends',
+    sync: 'decide whether files of this project follow branches',
+  },
+  force: {
+    stop: 'kill a run that does not respond; its work since the last checkpoint is lost',
+    export: 'replace an existing output',
+  },
+  format: 'format of the output; without it, the formats are listed',
+  from: 'where to start: a step, a checkpoint, a tag, best or last (the default)',
+  full: "include the optimizer's tensors",
+  json: 'print JSON',
+  limit: 'list at most this many runs',
+  logs: 'also mask secrets in the output of scripts',
+  map: 'compare tensors whose names start with OLD in the first side and NEW in the second',
+  'max-hours': 'hours of training that a session may start; runs are paused after that',
+  'max-runs': 'number of runs that a session may start (5)',
+  'no-daemon': 'train without the daemon; the next one takes the run over',
+  'no-weights': 'do not compare weights',
+  note: 'attach this note to the run',
+  out: 'file or folder to write; its ending selects the format',
+  pack: 'make the store as small as possible now',
+  param: 'set a param; values are JSON, or else text',
+  python: 'interpreter that a leading `python` means',
+  queue: 'wait until no other run is live',
+  quiet: 'print nothing unless files moved or a person has to act',
+  raw: 'print the output as it is, including progress bars and escape sequences',
+  rebuild: 'rebuild the catalog from the stored content',
+  remove: 'remove the tag',
+  restarts: 'restart the run up to this many times after a crash, from its newest checkpoint',
+  seed: 'seed of the random numbers',
+  set: 'change a param; values are JSON, or else text',
+  shared: 'also use a hooks folder that other repositories use',
+  stats: 'show statistics of each tensor',
+  strip: 'remove this prefix from the names of tensors',
+  tag: 'tag the checkpoint, so that it is never pruned',
+  to: { code: TO, restore: TO, eject: `${TO} (trainstash-ejected)`, stash: 'restore below this folder' },
+  trash: { ls: 'list the trash', show: "list the run's checkpoints in the trash too" },
+  trust: {
+    keep: TRUST,
+    run: TRUST,
+    resume: TRUST,
+    fork: TRUST,
+    export: TRUST,
+    verify: TRUST,
+    code: TRUST,
+    restore: TRUST,
+    switch: TRUST,
+    sync: TRUST,
+    stash: TRUST,
+    scrub: TRUST,
+    eject: TRUST,
+    doctor: BACKEND_TRUST,
+    gpu: BACKEND_TRUST,
+  },
+  undo: 'restore it from the trash',
+  why: 'list the checkpoints with the reasons for keeping them',
+  yes: {
+    resume: 'accept all differences from the checkpoint',
+    fork: 'accept all differences from the checkpoint',
+    pause: 'end a script that cannot save on request, and lose its work since the last checkpoint',
+    gc: YES,
+    scrub: YES,
+    eject: YES,
+    mcp: 'let agents act without asking a person',
+  },
+};
+
+/** Explains an option of a command; undefined: there is no text. */
+export function optionHelp(command: string, option: string): string | undefined {
+  const text = TEXTS[option];
+  return typeof text === 'string' ? text : text?.[command];
+}

@@ -1,0 +1,27 @@
+/** Metrics from the history that a trainer writes with each of its checkpoints. */
+import type { LoggedStep } from './content-facts.ts';
+
+type Tell = (time: number, step: number, epoch: number | null, values: Record<string, number>) => void;
+
+/** Tells each step once: every file has the whole history up to its own step. */
+export class History {
+  readonly #tell: Tell;
+  #toldTo: number;
+
+  /** `toldTo`: the step whose metrics, and those before it, are known. */
+  constructor(toldTo: number, tell: Tell) {
+    this.#toldTo = toldTo;
+    this.#tell = tell;
+  }
+
+  /** The script tells its metrics in another way: nothing is to be known twice. */
+  silence(): void {
+    this.#toldTo = Number.POSITIVE_INFINITY;
+  }
+
+  /** `time`: when the file was written. */
+  take(history: readonly LoggedStep[], time: number): void {
+    for (const { step, epoch, values } of history) if (step > this.#toldTo) this.#tell(time, step, epoch, values);
+    this.#toldTo = Math.max(this.#toldTo, history.at(-1)?.step ?? 0);
+  }
+}

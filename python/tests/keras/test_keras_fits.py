@@ -1,0 +1,58 @@
+"""Several fits in one process: finished ones are as they were, the interrupted one goes on, later ones begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from fits import Server, Training, differences
+from full import full, mostly_full
+from pairs import EACH_EPOCH, each_steps
+
+Give = Callable[[str], Server]
+KINDS = ["one callback", "two callbacks", "freezing", "folds"]
+
+
+@pytest.mark.parametrize("kill", [7, 13])
+@pytest.mark.parametrize("kind", mostly_full(KINDS, ["freezing"]))
+def test_each_fit_goes_on_or_is_as_it_was(server: Give, tmp_path: Path, kind: str, kill: int) -> None:
+    training = Training(server("tensorflow"), tmp_path, "several", EACH_EPOCH, KIND=kind)
+    whole = training.whole()
+    killed = training.launch(KILL=kill)
+    assert killed.was_killed, killed.output
+    assert (killed.newest().grade, killed.newest().missing) == ("complete", "")
+    resumed = training.resumed(killed.newest())
+    assert differences(whole.newest(), resumed.newest()) == []
+    assert fits_in(resumed.output) == fits_in(whole.output)
+
+
+def test_a_finished_run_trains_nothing_more(server: Give, tmp_path: Path) -> None:
+    training = Training(server("tensorflow"), tmp_path, "space", EPOCHS=2)
+    whole = training.whole()
+    again = training.resumed(whole.newest())
+    assert differences(whole.newest(), again.newest()) == []
+    assert "STEPS 10" in again.output
+    # Its history is there, too.
+    assert "EPOCHS 2" in again.output
+
+
+@full
+def test_a_script_may_ask_for_more_epochs(server: Give, tmp_path: Path) -> None:
+    training = Training(server("tensorflow"), tmp_path, "space", SEED=1)
+    whole = training.whole(EPOCHS=4)
+    shorter = training.whole(EPOCHS=2)
+    assert differences(whole.newest(), training.resumed(shorter.newest(), EPOCHS=4).newest()) == []
+
+
+@full
+def test_steps_trained_at_once_are_counted(server: Give, tmp_path: Path) -> None:
+    training = Training(server("tensorflow"), tmp_path, "space", each_steps(3), AT_ONCE=2)
+    whole = training.whole()
+    assert whole.newest().facts["step"] == 20
+    for checkpoint in whole.checkpoints():
+        assert differences(whole.newest(), training.resumed(checkpoint).newest()) == []
+
+
+def fits_in(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith("FIT")]

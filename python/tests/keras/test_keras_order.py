@@ -1,0 +1,53 @@
+"""The order of the data: a resume goes on with the batch that would have come next, or the checkpoint says that it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from fits import Server, Training, at, differences
+from full import mostly_full
+from pairs import each_steps
+
+Give = Callable[[str], Server]
+BACKENDS = ["tensorflow", "jax", "torch"]
+#: Data whose next batch can be found again, and a step inside an epoch.
+KEPT = [
+    "arrays", "arrays in order", "batches of arrays", "split", "weights", "tf.data", "tf.data shuffled", "tf.data repeated",
+    "tf.data of unknown length", "tf.data with noise", "tf.data with stateless noise", "tf.data cached", "PyDataset",
+    "PyDataset in threads", "PyDataset that shuffles in place", "PyDataset with an order", "DataLoader", "DataLoader in order",
+]  # fmt: skip
+DEFAULT = [("tensorflow", "tf.data shuffled"), ("tensorflow", "PyDataset with an order")]
+#: Data whose next batch nobody can find again, and a word of the reason.
+NAMED = [
+    ("tf.data unseeded", "shuffle has no seed"),
+    ("tf.data cached too late", "cache keeps"),
+    ("PyDataset with noise", "__getitem__ draws"),
+    ("generator", "Python generator"),
+]
+
+
+@pytest.mark.parametrize(
+    "backend, data",
+    mostly_full([(backend, data) for backend in BACKENDS for data in KEPT], [*((backend, "arrays") for backend in BACKENDS), *DEFAULT]),
+)
+def test_data_goes_on_where_it_stood(server: Give, tmp_path: Path, backend: str, data: str) -> None:
+    training = Training(server(backend), tmp_path, "space", each_steps(3), DATA=data)
+    whole = training.whole()
+    for step in (3, 12):
+        checkpoint = at(whole, step)
+        assert (checkpoint.grade, checkpoint.missing) == ("complete", "")
+        resumed = training.resumed(checkpoint)
+        assert differences(whole.newest(), resumed.newest()) == []
+
+
+@pytest.mark.parametrize("data, why", mostly_full(NAMED, NAMED[:1]))
+def test_data_that_cannot_go_on_is_named(server: Give, tmp_path: Path, data: str, why: str) -> None:
+    training = Training(server("tensorflow"), tmp_path, "space", each_steps(3), DATA=data)
+    whole = training.whole()
+    checkpoint = at(whole, 12)
+    assert checkpoint.grade == "partial"
+    assert why in checkpoint.missing
+    # No batch is trained twice, and none is left out.
+    assert training.resumed(checkpoint).newest().facts["step"] == whole.newest().facts["step"]

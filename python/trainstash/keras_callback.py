@@ -1,0 +1,280 @@
+"""Keras: the callback for ``model.fit``. It saves where nothing of a step or an epoch is left to do, and goes on from there."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Dict, List, Mapping, Optional
+
+from . import keras_others, keras_pipelines, keras_variables
+from .fit import FINISHED, Due
+from .keras_data import Feed
+from .keras_fit import KerasFit, Saved, read_saved, write
+from .recorder import recorder_of
+from .wishes import Wishes
+
+
+def make_callback(wishes: Wishes, tracked: Mapping[str, Any]) -> Any:
+    """Makes a callback for one ``fit`` or several, whatever number of others there is.
+
+    Raises:
+        TypeError: Objects were given.
+    """
+    if tracked:
+        names = ", ".join(tracked)
+        raise TypeError(f"trainstash.keras() takes no {names}: it finds model, optimizer, data and callbacks in fit by itself.")
+    import keras
+
+    class Edge(keras.callbacks.Callback):  # type: ignore[misc]
+        """Stands at one end of the list: what is done before all others, or after them."""
+
+        def __init__(self, owner: Conductor, **hooks: Any) -> None:
+            super().__init__()
+            self.owner = owner
+            for name, hook in hooks.items():
+                setattr(self, name, hook)
+
+    class TrainstashCallback(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self._conductor = Conductor(wishes, Edge)
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            self._conductor.begin(self)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            """Keras calls the callbacks of a batch in other threads unless one of them has this."""
+
+    # Other callbacks are told from these by their module.
+    Edge.__module__ = TrainstashCallback.__module__ = __name__
+    return TrainstashCallback()
+
+
+class Conductor:
+    """Of one callback; each ``fit`` that it is given to is another."""
+
+    def __init__(self, wishes: Wishes, edge: Any) -> None:
+        self._wishes = wishes
+        self._make_edge = edge
+        self._fit: Optional[KerasFit] = None
+
+    # ---- the beginning of a fit ----
+
+    def begin(self, callback: Any) -> None:
+        """Takes part in the ``fit`` that has begun, unless another callback of ours does."""
+        frame = _fit_frame()
+        callbacks = getattr(frame.get("callbacks"), "callbacks", None)
+        if callbacks is None:
+            callbacks = [callback]
+        edges = [one for one in callbacks if hasattr(one, "owner") and type(one).__module__ == __name__]
+        if any(one.owner is not self or self._fit is not None for one in edges):
+            return  # Keras' own loop comes by again, since the list has moved under it.
+        callbacks[:] = [one for one in callbacks if one not in edges]
+        self._open(callback._model, frame, callbacks)
+        self._put_edges(callbacks, callback)
+
+    def _open(self, model: Any, frame: Mapping[str, Any], callbacks: List[Any]) -> None:
+        recorder = recorder_of("keras", self._wishes)
+        self._numbered = numbered = recorder.next_fit()
+        self._saved: Optional[Saved] = read_saved(numbered.folder) if numbered.folder is not None else None
+        seed = int(self._saved.facts["seed"]) if self._saved is not None else recorder.seed
+        self._fit = fit = KerasFit(model, callbacks, seed)
+        self._epochs = int(frame.get("epochs") or 0)
+        fit.epoch = int(frame.get("initial_epoch") or 0)
+        self._has_stepped = False
+        self._is_over = numbered.fate == FINISHED
+        iterator = frame.get("epoch_iterator")
+        if self._saved is not None:
+            _build(model, iterator)
+            fit.load_variables(self._saved, with_metrics=False)
+            keras_others.keep_logs(callbacks, self._saved.facts["callbacks"])
+            self._is_over = self._is_over or (numbered.ended and bool(self._saved.facts["stopped"]))
+        if iterator is not None and hasattr(iterator, "_enumerate_iterator") and hasattr(iterator, "_get_iterator"):
+            import keras
+
+            fit.feed = Feed(iterator, keras.backend.backend(), seed)
+            fit.feed.after_step = self._after_step
+        for name, why in keras_pipelines.problems_of_validation(frame.get("validation_data")):
+            fit.problems.lost("data", name, why)
+
+    def _put_edges(self, callbacks: List[Any], callback: Any) -> None:
+        front = self._make_edge(self, on_epoch_begin=self._epoch_begins)
+        back = self._make_edge(
+            self,
+            on_train_begin=self._all_have_begun,
+            on_train_batch_end=self._batch_ended,
+            on_epoch_end=self._epoch_ended,
+            on_train_end=self._fit_ended,
+        )
+        for edge in (front, back):
+            edge.set_params(callback.params)
+            edge.set_model(callback._model)
+        self._steps = (callback.params or {}).get("steps")
+        callbacks.insert(0, front)
+        callbacks.append(back)
+
+    def _all_have_begun(self, logs: Any = None) -> None:
+        fit, saved = self._this, self._saved
+        fit.others = keras_others.Others(fit.callbacks)
+        if saved is not None:
+            progress = saved.facts["progress"]
+            fit.step, fit.epoch = int(progress["step"]), int(progress["epoch"])
+            # What Keras' own BackupAndRestore sets.
+            fit.model._initial_epoch = self._epochs if self._is_over else fit.epoch
+        if self._numbered.fate != FINISHED:
+            total = self._steps * self._epochs if self._steps and self._epochs else None
+            self._numbered.begin(fit.step, fit.epoch, total, self._steps, monitor=_monitor(fit.callbacks))
+
+    @property
+    def _this(self) -> KerasFit:
+        assert self._fit is not None
+        return self._fit
+
+    # ---- the place of a checkpoint ----
+
+    def _epoch_begins(self, epoch: int, logs: Any = None) -> None:
+        fit, saved = self._this, self._saved
+        fit.epoch = epoch
+        if saved is not None:
+            self._saved = None
+            self._go_on(fit, saved)
+        if fit.feed is not None:
+            fit.feed.begin_epoch(epoch)
+
+    def _go_on(self, fit: KerasFit, saved: Saved) -> None:
+        """Every callback has begun its training, and none the epoch: what they did to the model is undone."""
+        fit.load_variables(saved, with_metrics=False)
+        fit.load_surroundings(saved)
+        if fit.feed is None or saved.facts["data"] is None:
+            if saved.is_inside:
+                self._numbered.lose("data", "the place in the epoch", "all of its batches are trained again")
+            return
+        fit.feed.resume(saved.facts["data"], saved.arrays)
+        if saved.is_inside:
+            fit.feed.arrived = lambda: self._arrive(fit, saved)
+
+    def _arrive(self, fit: KerasFit, saved: Saved) -> None:
+        """The epoch has begun once more, as far as the callbacks know, and its trained batches were dropped."""
+        fit.load_variables(saved, with_metrics=True)
+        fit.load_surroundings(saved)
+
+    # ---- steps and epochs ----
+
+    def _batch_ended(self, batch: int, logs: Any = None) -> None:
+        fit = self._this
+        before = fit.feed.batch if fit.feed is not None else batch
+        count = fit.feed.count if fit.feed is not None else None
+        # Keras tells the last of the batches that it trains at once, which may be more than there are.
+        fit.step += max(1, (batch + 1 if count is None else min(batch + 1, count)) - before)
+        self._numbered.log(fit.step, fit.epoch, logs or {})
+        if not self._has_stepped:
+            self._has_stepped = True
+            self._look_at_step()
+        if fit.feed is None:
+            self._between_steps(batch + 1, is_last=False)
+
+    def _look_at_step(self) -> None:
+        for kind in keras_pipelines.hidden_draws(self._this.model):
+            why = f"{kind} in the training step keeps its place to itself; use keras.random with a SeedGenerator"
+            self._this.problems.lost("random", "random numbers of TensorFlow", why)
+
+    def _after_step(self) -> None:
+        feed = self._this.feed
+        assert feed is not None
+        self._between_steps(feed.batch, feed.is_last)
+
+    def _between_steps(self, batch: int, is_last: bool) -> None:
+        fit = self._this
+        if is_last or fit.model.stop_training:
+            return  # The epoch's own end follows: validation, callbacks, and the next order of the data.
+        due = self._numbered.due(fit.step)
+        if due and not due.leaves and not fit.is_exact and set(due.reasons) <= {"interval", "best"}:
+            return  # Where no place inside of an epoch is exact, its end is kept.
+        self._save(batch, due)
+
+    def _epoch_ended(self, epoch: int, logs: Any = None) -> None:
+        fit = self._this
+        self._numbered.log(fit.step, fit.epoch, logs or {}, validated=True)
+        fit.epoch = epoch + 1
+        is_last = fit.epoch >= self._epochs or fit.model.stop_training
+        if is_last and not _averages(fit.model):
+            return  # The state at the end of the fit is the same, and is kept.
+        self._save(0, self._numbered.due_at_epoch(fit.step, fit.epoch))
+
+    def _save(self, batch: int, due: Due) -> None:
+        fit, numbered = self._this, self._numbered
+        if due:
+            self._keep(batch, due, has_stopped=False)
+        if due.leaves:
+            numbered.leave(fit.step)
+
+    def _keep(self, batch: int, due: Due, has_stopped: bool) -> None:
+        fit = self._this
+        try:
+            arrays, notes, found = fit.read(batch, has_stopped)
+        except Exception as error:
+            self._numbered.fail(fit.step, error)
+            return
+        self._numbered.save_files(fit.place(batch), due, found, lambda folder: write(folder, arrays, notes))
+
+    def _fit_ended(self, logs: Any = None) -> None:
+        fit, numbered, saved = self._this, self._numbered, self._saved
+        # Or the next fit would begin there, too.
+        fit.model._initial_epoch = None
+        if saved is not None:
+            # Nothing was left to train.
+            fit.load_variables(saved, with_metrics=True)
+            fit.load_surroundings(saved)
+            self._saved = None
+        if numbered.fate != FINISHED:
+            has_stopped = bool(saved.facts["stopped"]) if saved is not None else fit.epoch < self._epochs
+            due = numbered.finish(fit.step, fit.epoch)
+            if due:
+                self._keep(0, due, has_stopped)
+            if due.leaves:
+                numbered.leave(fit.step)
+        self._fit = None
+
+
+def _fit_frame() -> Mapping[str, Any]:
+    """The variables of Keras' own ``fit``, which is calling; empty where it is another version's."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "fit" and "epoch_iterator" in frame.f_locals:
+            return dict(frame.f_locals)
+        frame = frame.f_back
+    return {}
+
+
+def _build(model: Any, iterator: Any) -> None:
+    """Makes the variables that Keras would make with the first batch."""
+    import keras
+
+    spec = getattr(getattr(iterator, "_distributed_dataset", None), "element_spec", None)
+    if spec is not None and hasattr(model, "_symbolic_build"):
+        try:
+            model._symbolic_build(data_batch=spec)
+        except Exception:
+            # What the model lacks then is named when the checkpoint is loaded.
+            pass
+    for optimizer in keras_variables.optimizers(model).values():
+        if not optimizer.built and model.trainable_variables:
+            with keras.name_scope(optimizer.name):
+                optimizer.build(model.trainable_variables)
+
+
+def _averages(model: Any) -> bool:
+    """Whether Keras puts averages in the place of the weights at the end of a ``fit``."""
+    return any(getattr(one, "use_ema", False) for one in keras_variables.optimizers(model).values())
+
+
+def _monitor(callbacks: List[Any]) -> Optional[Dict[str, str]]:
+    """The metric that the script's own callbacks watch, and which of its values are the better ones."""
+    for one in callbacks:
+        metric = getattr(one, "monitor", None)
+        is_better = getattr(one, "monitor_op", None)
+        if isinstance(metric, str) and callable(is_better):
+            try:
+                return {"metric": metric, "mode": "max" if is_better(2.0, 1.0) else "min"}
+            except Exception:
+                continue
+    return None

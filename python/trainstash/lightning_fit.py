@@ -1,0 +1,400 @@
+"""One fit of Lightning: where a checkpoint is taken, and how a resume comes back to that place.
+
+Lightning saves from hooks, and what belongs to a step goes on after them: validation, plateau schedules, the end of the epoch. So
+its loops are followed instead: a checkpoint is taken when one of their rounds is over. On a resume its own ways of restarting are
+left out, since they differ from version to version and do or leave out parts of a round: the loops begin as for a new epoch, and
+are given their counts just before the next batch."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import sys
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+
+from . import ResumeError, ptread, rng
+from .fit import Due, Fit, Place
+from .fit_record import FINISHED, FRESH, RESUMED
+from .ingredients import Ingredients
+from .lightning_checkpoint import Places, drop_odd_hyper_parameters, monitor_of, own_terms, params_of
+from .lightning_data import Loaders, prefetched
+from .lightning_loops import Wraps, load_progress, marker, no_logger, not_restarting
+from .lightning_metrics import NewMetrics, ResultSums
+from .lightning_state import Surroundings
+from .recorder import Recorder
+from .session import STATE_FILE
+from .sums import sum_of
+
+# A path that is none: what is saved there comes to us.
+_OURS = "trainstash://checkpoint"
+_KNOWN_STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
+
+
+class LightningFit:
+    """Follows the loops of a trainer for one ``fit``."""
+
+    def __init__(self, recorder: Recorder, fit: Fit, trainer: Any, module: Any) -> None:
+        self._recorder = recorder
+        self._fit = fit
+        self._trainer = trainer
+        self._loop = trainer.fit_loop
+        self._marker: Any = None
+        self._loaded: Optional[Dict[str, Any]] = None
+        self._own: Dict[str, Any] = {}
+        self._got: Optional[Dict[str, Any]] = None
+        self._surroundings: Optional[Surroundings] = None
+        self._sums: Optional[ResultSums] = None
+        self._has_begun = False
+        self._resumes = self._inside = False
+        self._seen_step = 0
+        self._steps_per_batch: Optional[int] = None
+        self._metrics = NewMetrics()
+        seed = rng.mix(recorder.seed, fit.number, rng.fingerprint())
+        self._loaders = Loaders(trainer, seed, fit.lose)
+        self._wraps = Wraps()
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Follows the loops meanwhile, and leaves the trainer as it was."""
+        trainer, loop, epochs = self._trainer, self._loop, self._loop.epoch_loop
+        self._marker = marker(trainer)
+        trainer.callbacks.insert(0, self._marker)
+        for target, name, around in (
+            (loop, "run", self._run),
+            (loop, "setup_data", self._setup_training_data),
+            (epochs.val_loop, "setup_data", self._setup_validation_data),
+            (loop, "reset", self._reset),
+            (loop, "on_run_start", self._on_run_start),
+            (loop, "on_advance_start", self._on_epoch_start),
+            (loop, "on_advance_end", self._on_epoch_end),
+            (loop, "on_run_end", self._on_run_end),
+            (epochs, "reset", self._reset_epoch),
+            (epochs, "advance", self._advance),
+            (epochs, "on_advance_end", self._on_batch_end),
+            (trainer.strategy, "save_checkpoint", self._save_checkpoint),
+            (trainer.strategy, "load_checkpoint", self._load_checkpoint),
+            (trainer.strategy, "remove_checkpoint", self._remove_checkpoint),
+        ):
+            self._wraps.add(target, name, around)
+        self._sums = ResultSums(epochs._results, self._metrics.in_training)
+        validation = ResultSums(epochs.val_loop._results, self._metrics.in_validation)
+        checks = trainer.num_sanity_val_steps
+        if self._fit.fate != FRESH:
+            trainer.num_sanity_val_steps = 0
+        loggers = trainer.loggers
+        if self._fit.is_replay:
+            trainer.loggers = [no_logger(trainer)]
+        try:
+            yield
+        finally:
+            trainer.num_sanity_val_steps = checks
+            trainer.loggers = loggers
+            self._sums.close()
+            validation.close()
+            self._wraps.undo()
+            if self._marker in trainer.callbacks:
+                trainer.callbacks.remove(self._marker)
+
+    # ---- the loops ----
+
+    @property
+    def _is_tuning(self) -> bool:
+        """Lightning looks for a learning rate or a batch size, with other callbacks, and puts everything back."""
+        return self._marker not in self._trainer.callbacks
+
+    def _run(self, original: Callable[[], Any]) -> None:
+        if self._is_tuning:
+            original()
+            return
+        fit = self._fit
+        if fit.fate != FRESH:
+            self._require_loaded()
+        self._resumes = fit.fate == RESUMED
+        if fit.fate == FINISHED or (fit.ended and self._rank_state().get("should_stop")):
+            self._loop.setup_data()
+        else:
+            original()
+        if not self._has_begun and fit.fate != FRESH:
+            self._load_end()
+
+    def _reset(self, original: Callable[[], None]) -> None:
+        if self._is_tuning or not self._resumes:
+            original()
+            return
+        not_restarting(self._loop)
+        original()
+        load_progress(self._loop, self._saved_loops(), "")
+
+    def _on_run_start(self, original: Callable[[], None]) -> None:
+        original()
+        if not self._is_tuning:
+            self._begin()
+
+    def _on_epoch_start(self, original: Callable[[], None]) -> None:
+        if self._is_tuning:
+            original()
+            return
+        if self._surroundings is None:
+            self._surroundings = Surroundings(self._trainer, self._marker)
+        if self._resumes and self._inside:
+            # The epoch has begun before: its hooks have run.
+            self._loop.setup_data()
+            self._set_sampler_epochs()
+            return
+        if self._resumes:
+            self._arrive()
+        original()
+
+    def _reset_epoch(self, original: Callable[[], None]) -> None:
+        original()
+        if self._resumes and not self._is_tuning:
+            load_progress(self._loop.epoch_loop, self._saved_loops(), "epoch_loop.")
+
+    def _advance(self, original: Callable[..., None], *arguments: Any, **named: Any) -> None:
+        if self._resumes and not self._is_tuning:
+            self._arrive()
+        original(*arguments, **named)
+
+    def _on_batch_end(self, original: Callable[..., None], *arguments: Any, **named: Any) -> None:
+        original(*arguments, **named)
+        if not self._is_tuning:
+            self._between_batches()
+
+    def _on_epoch_end(self, original: Callable[[], None]) -> None:
+        if self._is_tuning:
+            original()
+            return
+        assert self._sums is not None
+        self._sums.settle()
+        original()
+        self._sums.end_epoch()
+        self._between_epochs()
+
+    def _on_run_end(self, original: Callable[[], None]) -> None:
+        original()
+        if self._is_tuning:
+            return
+        self._log(False, True)
+        due = self._fit.finish(self._trainer.global_step, self._epochs_done())
+        self._save(Place(self._trainer.global_step, self._epochs_done(), 0), due)
+        if due.leaves:
+            self._fit.leave(self._trainer.global_step)
+
+    # ---- boundaries ----
+
+    def _between_batches(self) -> None:
+        trainer, epochs = self._trainer, self._loop.epoch_loop
+        step = trainer.global_step
+        if step == self._seen_step:
+            return  # Gradients are being accumulated: no boundary.
+        if trainer.lightning_module.automatic_optimization is False:
+            self._note_steps_per_batch(step - self._seen_step)
+        self._seen_step = step
+        self._log(True, False)
+        if epochs._is_training_done or (trainer.should_stop and self._loop._can_stop_early):
+            return  # The end of the epoch follows at once.
+        due = self._fit.due(step)
+        if due:
+            self._save(Place(step, trainer.current_epoch, epochs.batch_progress.current.ready), due)
+        if due.leaves:
+            self._fit.leave(step)
+
+    def _between_epochs(self) -> None:
+        step, epochs = self._trainer.global_step, self._epochs_done()
+        self._log(False, True)
+        if self._is_last_epoch():
+            return  # The end of the fit follows at once.
+        due = self._fit.due_at_epoch(step, epochs)
+        if due:
+            self._save(Place(step, epochs, 0), due)
+        if due.leaves:
+            self._fit.leave(step)
+
+    def _is_last_epoch(self) -> bool:
+        loop = self._loop
+        done = loop.epoch_progress.current.processed
+        by_epochs = loop.max_epochs is not None and loop.max_epochs != -1 and done >= loop.max_epochs
+        by_steps = loop.max_steps != -1 and self._trainer.global_step >= loop.max_steps
+        return bool(by_epochs or by_steps or (self._trainer.should_stop and loop._can_stop_early))
+
+    def _epochs_done(self) -> int:
+        return int(self._loop.epoch_progress.current.completed)
+
+    # ---- the beginning ----
+
+    def _begin(self) -> None:
+        trainer, fit = self._trainer, self._fit
+        self._has_begun = True
+        self._seen_step = trainer.global_step
+        total, per_epoch = self._length()
+        fit.begin(
+            trainer.global_step, trainer.current_epoch, total, per_epoch, params_of(trainer.lightning_module), monitor_of(trainer.callbacks)
+        )
+        self._loaders.rank, self._loaders.world = self._recorder.group.rank, self._recorder.group.world
+        strategy = type(trainer.strategy).__name__
+        if strategy not in _KNOWN_STRATEGIES:
+            fit.lose("other", f"what {strategy} keeps by itself", "nobody has tried whether it goes on after a resume")
+
+    def _length(self) -> Any:
+        trainer = self._trainer
+        total, batches = trainer.estimated_stepping_batches, trainer.num_training_batches
+        steps = None if total in (-1, float("inf")) else int(total)
+        if batches == float("inf"):
+            return steps, None
+        return steps, -(-int(batches) // trainer.accumulate_grad_batches)
+
+    def _note_steps_per_batch(self, steps: int) -> None:
+        """Several optimizers each count; how many is known after the first batch."""
+        if self._steps_per_batch == steps or steps < 1:
+            return
+        self._steps_per_batch = steps
+        total, per_epoch = self._length()
+        if total is not None and self._trainer.max_steps == -1:
+            total *= steps
+        self._fit.plan(total, per_epoch and per_epoch * steps)
+
+    # ---- taking a checkpoint ----
+
+    def _save(self, place: Place, due: Due) -> None:
+        """All ranks come here: a strategy may have to gather."""
+        if not due:
+            return
+        group, fit, surroundings = self._recorder.group, self._fit, self._surroundings
+        assert surroundings is not None and self._sums is not None
+        try:
+            state = surroundings.state()
+            state["results"] = self._sums.state() if place.batch else {}
+            state["loaders"] = self._loaders.state(place.batch > 0, prefetched(self._loop))
+            state["reloads"] = {name: loop.__dict__.get(name) for loop, name in self._reloads()}
+            ranks = group.gather(state)
+            self._trainer.save_checkpoint(_OURS, weights_only=False)
+            checkpoint, self._got = self._got, None
+        except Exception as error:
+            fit.fail(place.step, error)
+            return
+        if checkpoint is None or not fit.records:
+            return
+        found = Ingredients()
+        surroundings.note(found, checkpoint, state)
+        self._loaders.note(found)
+        dropped = drop_odd_hyper_parameters(checkpoint)
+        if dropped:
+            fit.tell("hyperParameters", f"{', '.join(dropped)} of the hyper-parameters are no plain values and are not in the checkpoints' files. A resume does not need them; load_from_checkpoint() does, as arguments.")
+        own = {"format": 2, "step": place.step, "epoch": place.epoch, "batch": place.batch, "seed": self._loaders.seed, "ranks": ranks}
+        live = {**checkpoint, "trainstash": own}
+        fit.save_state(place, due, found, live, owner=Places(), sum_of=lambda planned: sum_of(own_terms(planned)))
+
+    def _save_checkpoint(self, original: Callable[..., None], checkpoint: Dict[str, Any], filepath: Any, *arguments: Any, **named: Any) -> None:
+        if str(filepath) == _OURS:
+            self._got = checkpoint
+        elif self._is_tuning or not self._fit.is_replay:
+            original(checkpoint, filepath, *arguments, **named)
+
+    def _remove_checkpoint(self, original: Callable[..., None], filepath: Any) -> None:
+        if self._is_tuning or not self._fit.is_replay:
+            original(filepath)
+
+    # ---- loading one ----
+
+    def _load_checkpoint(self, original: Callable[..., Any], path: Any, *arguments: Any, **named: Any) -> Any:
+        folder = self._fit.folder
+        if folder is None or str(path) != os.path.join(folder, STATE_FILE):
+            return original(path, *arguments, **named)
+        saved: Dict[str, Any] = ptread.read(str(path))
+        self._own = saved.pop("trainstash", {})
+        if self._own.get("format") != 2:
+            raise ResumeError(f"{path} is of an older version of trainstash, whose checkpoints of Lightning cannot be resumed exactly. Nothing was trained.")
+        self._loaded = saved
+        self._inside = self._own["batch"] > 0
+        self._loaders.seed = int(self._own["seed"])
+        for place in self._own.get("lost", []):
+            # A callback whose state has holes would fail when it is given to it.
+            for key in [key for key in saved.get("callbacks", {}) if place.startswith(f"callbacks.{key}")]:
+                del saved["callbacks"][key]
+        state = self._rank_state()
+        if state:
+            self._loaders.load(state["loaders"])
+        return dict(saved)
+
+    def _require_loaded(self) -> None:
+        if self._loaded is None:
+            raise ResumeError("Lightning did not load the checkpoint. Nothing was trained.")
+        if self._trainer.global_step != self._own["step"]:
+            raise ResumeError(
+                f"Lightning stands at step {self._trainer.global_step}, and the checkpoint is of step {self._own['step']}. Nothing was trained."
+            )
+
+    def _saved_loops(self) -> Mapping[str, Any]:
+        assert self._loaded is not None
+        return copy.deepcopy(self._loaded["loops"]["fit_loop"])
+
+    def _rank_state(self) -> Dict[str, Any]:
+        """What this rank has put into the checkpoint."""
+        ranks = self._own["ranks"]
+        rank = self._trainer.global_rank
+        return ranks[rank] if rank < len(ranks) else {}
+
+    def _arrive(self) -> None:
+        """Puts back what Lightning does not, at the last moment: what hooks have drawn and set on the way is undone."""
+        self._resumes = False
+        not_restarting(self._loop)
+        state = self._rank_state()
+        if len(self._own["ranks"]) != self._recorder.group.world or not state:
+            self._fit.lose("random", "random numbers", f"the checkpoint is of {len(self._own['ranks'])} processes, and there are {self._recorder.group.world}")
+        if state:
+            self._put_back(state)
+            if self._sums is not None:
+                self._sums.load(state["results"])
+            for loop, name in self._reloads():
+                loop.__dict__[name] = state["reloads"][name]
+            if self._inside:
+                self._trainer._logger_connector._first_loop_iter = False
+        self._metrics.arrived(self._trainer.callback_metrics)
+        self._loaders.arrived()
+
+    def _put_back(self, state: Mapping[str, Any]) -> None:
+        assert self._surroundings is not None
+        for name, why in self._surroundings.put_back(state, self._inside):
+            self._fit.lose("random", f"random numbers of {name}", why)
+
+    def _load_end(self) -> None:
+        """Leaves everything as it was when the fit had come to its end."""
+        self._surroundings = Surroundings(self._trainer, self._marker)
+        not_restarting(self._loop)
+        load_progress(self._loop, self._saved_loops(), "")
+        if self._fit.fate == RESUMED:
+            self._fit.begin(self._trainer.global_step, self._epochs_done(), self._trainer.global_step, None)
+            self._fit.stays_finished()
+        state = self._rank_state()
+        if state:
+            self._put_back(state)
+        self._loaders.arrived()
+
+    # ---- inside ----
+
+    def _setup_training_data(self, original: Callable[[], None]) -> None:
+        with self._loaders.wrapping(self._loop, "train"):
+            original()
+
+    def _setup_validation_data(self, original: Callable[[], None]) -> None:
+        with self._loaders.wrapping(self._loop.epoch_loop.val_loop, "validation"):
+            original()
+
+    def _reloads(self) -> Any:
+        return (self._loop, "_last_train_dl_reload_epoch"), (self._loop.epoch_loop.val_loop, "_last_val_dl_reload_epoch")
+
+    def _set_sampler_epochs(self) -> None:
+        set_epoch = getattr(sys.modules[type(self._loop).__module__], "_set_sampler_epoch", None)
+        for loader in self._loop._combined_loader.flattened:
+            if set_epoch is not None:
+                set_epoch(loader, self._loop.epoch_progress.current.processed)
+
+    def _log(self, in_epoch: bool, at_end: bool) -> None:
+        trainer = self._trainer
+        trained, validated = self._metrics.news(trainer.callback_metrics, at_end)
+        epoch = trainer.current_epoch if in_epoch else max(0, self._epochs_done() - 1)
+        if trained:
+            self._fit.log(trainer.global_step, epoch, trained)
+        if validated or (trained and at_end):
+            self._fit.log(trainer.global_step, epoch, validated, validated=True)
