@@ -10,7 +10,7 @@ import { noticesOf, packagesOf } from './notices.mjs';
 import { rewriteSourceMaps } from './source-maps.mjs';
 import { watchSources } from './watch-sources.mjs';
 
-/** What the native packages extend. They are compiled to functions, which call what they extend without `new`. */
+/** Names of classes that the native packages extend. They are compiled to functions, which call a base class without `new`. */
 const EXTENDED = ['KernelBackend', 'CustomCallback'];
 const CALLABLE = `const callable = (Class) =>
   new Proxy(Class, { apply: (_, self, args) => Reflect.construct(Class, args, self?.constructor ?? Class) });`;

@@ -70,7 +70,7 @@ export interface Launching {
 /** Hears of a run that has ended in a worktree, once its record says so. */
 export type OnEnded = (run: Run, root: string) => void;
 
-/** What a restart after a crash needs. */
+/** Actions of the runs that a restart after a crash needs. */
 export interface Restarts {
   /** Notes on disk that the run is to be restarted: its delay must not be lost with the daemon. */
   plan(run: Run, launch: Launch, environment: Environment): void;

@@ -27,7 +27,7 @@ const CALL = new RegExp(
   'g',
 );
 
-/** Of tests and of what they are grouped in; what differs from one to the next is an ellipsis. */
+/** Lists the names of tests and of their groups; an ellipsis stands for the parts that differ. */
 function namesOfTests(): string[] {
   const typescript = filesIn('test', /\.ts$/).flatMap((source) =>
     [...source.matchAll(CALL)].map(([, single, double, template]) =>
