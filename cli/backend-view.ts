@@ -14,7 +14,7 @@ export interface Survey {
 export function backendLines({ findings, auto, untried }: Survey, width: number): string[] {
   const lines = [paint('bold', 'TensorFlow.js backends on this machine'), ''];
   for (const finding of findings) {
-    const { backend, threads, problem, missing, stepMs, environment } = finding;
+    const { backend, threads, problem, missing, stepMs, environment, unsupported } = finding;
     const mark = problem === null ? paint('green', '✔') : missing === null ? paint('red', '✘') : paint('dim', '–');
     const name = threads > 1 ? `${backend}, ${threads} threads` : backend;
     const device = [environment.device, environment.driver].filter(Boolean).join(', ');
@@ -22,7 +22,13 @@ export function backendLines({ findings, auto, untried }: Survey, width: number)
     const what =
       (brought && `not loaded: ${brought.from} is part of this folder, which is not trusted`) ??
       problem ??
-      [stepMs === null ? 'plain JavaScript' : `${stepMs.toFixed(1)} ms per step`, device].filter(Boolean).join('  ');
+      [
+        stepMs === null ? 'plain JavaScript' : `${stepMs.toFixed(1)} ms per step`,
+        [device, environment.library].filter(Boolean).join(', '),
+        unsupported.length > 0 ? `(lacks: ${unsupported.join(', ')})` : '',
+      ]
+        .filter(Boolean)
+        .join('  ');
     const [first = '', ...rest] = wrapped(what, width - NAME_COLUMNS - 4);
     lines.push(`  ${mark} ${name.padEnd(NAME_COLUMNS)}${first}`);
     for (const line of rest) lines.push(`    ${' '.repeat(NAME_COLUMNS)}${line}`);
@@ -38,11 +44,14 @@ export function backendLines({ findings, auto, untried }: Survey, width: number)
 /** Says how to get a GPU backend if none is usable. */
 function adviceOn(findings: readonly BackendFinding[]): string[] {
   const of = (name: string) => findings.find(({ backend }) => backend === name);
-  const [webgpu, native] = [of('webgpu'), of('tfjs-node-gpu')];
-  if (webgpu?.problem === null || native?.problem === null) return [];
+  const [webgpu, native, tensorflow] = [of('webgpu'), of('tfjs-node-gpu'), of('tensorflow')];
+  if ([webgpu, native].some((one) => one?.problem === null) || tensorflow?.environment.cuda) return [];
   return [
     webgpu?.missing
       ? `To train on a GPU: \`trainstash gpu\` installs webgpu ${WEBGPU_VERSION} from npm (130 MB) and tries it. It needs a driver for Vulkan (Linux), Metal (macOS) or Direct3D 12 (Windows), and works with GPUs of any vendor.`
+      : '',
+    tensorflow?.missing && process.platform === 'linux'
+      ? 'With an NVIDIA GPU: `trainstash backend install tensorflow` installs TensorFlow for CUDA from PyPI, or uses that of your Python.'
       : '',
     webgpu && !webgpu.missing
       ? 'For webgpu on Linux: `apt install libvulkan1 vulkan-tools` and your GPU’s driver; `vulkaninfo --summary` must then list the GPU, not just llvmpipe.'

@@ -57,6 +57,7 @@ const ORDER = [
   'where',
   'eject',
   'doctor',
+  'backend',
   'gpu',
   'mcp',
   'daemon',

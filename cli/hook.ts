@@ -51,12 +51,12 @@ export interface Installed {
 export function installHook(project: Project, root: string, command: readonly string[], shared: boolean): Installed {
   const place = usableFolder(root, shared);
   const path = join(place.folder, NAME);
-  takeFormerAway(place.folder);
+  removeFormer(place.folder);
   const lines = hookLines(command);
   mkdirSync(place.folder, { recursive: true });
   const legacy = join(place.folder, RUN_BY_OTHERS);
   const target = textOf(path) !== null && !hasLines(textOf(path)!) && hasLines(textOf(legacy) ?? '') ? legacy : path;
-  const kept = writeInto(place, target, lines);
+  const kept = addLines(place, target, lines);
   writeFileSync(join(project.store, RECORD), JSON.stringify({ path, script: command.at(-1) }));
   const leftover = join(place.folder, FORMERLY_KEPT);
   return { path, kept: kept || target === legacy, leftover: existsSync(leftover) ? leftover : null };
@@ -67,9 +67,9 @@ export function removeHook(project: Project, root: string, shared: boolean): boo
   const place = usableFolder(root, shared);
   const earlier = recordOf(project)?.path;
   rmSync(join(project.store, RECORD), { force: true });
-  const former = takeFormerAway(place.folder);
+  const former = removeFormer(place.folder);
   const paths = new Set([join(place.folder, NAME), join(place.folder, RUN_BY_OTHERS), ...(earlier ? [earlier] : [])]);
-  return [...paths].map(takeOut).some(Boolean) || former;
+  return [...paths].map(removeLines).some(Boolean) || former;
 }
 
 /** Returns the path of the installed hook; null: it was never installed. */
@@ -111,7 +111,7 @@ function usableFolder(root: string, shared: boolean): HooksFolder {
 }
 
 /** Adds our lines to a hook, or creates one. Returns true if the project has a hook of its own there. */
-function writeInto({ folder, inTree }: HooksFolder, path: string, lines: string): boolean {
+function addLines({ folder, inTree }: HooksFolder, path: string, lines: string): boolean {
   const entry = lstatSync(path, { throwIfNoEntry: false });
   const text = textOf(path);
   if (!entry || (text !== null && isOnlyOurs(text))) {
@@ -149,7 +149,7 @@ function putAside(folder: string, path: string, entry: Stats): void {
 }
 
 /** Removes our lines from a hook, or the hook if it contains nothing else. */
-function takeOut(path: string): boolean {
+function removeLines(path: string): boolean {
   const text = textOf(path);
   if (text === null || !hasLines(text)) return false;
   const aside = asideOf(resolve(path, '..'));
@@ -165,7 +165,7 @@ function takeOut(path: string): boolean {
 }
 
 /** Removes the hook of version 0.1 and puts the project's own back into its place. */
-function takeFormerAway(folder: string): boolean {
+function removeFormer(folder: string): boolean {
   const path = join(folder, NAME);
   const kept = join(folder, FORMERLY_KEPT);
   const text = textOf(path);

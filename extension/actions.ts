@@ -42,7 +42,7 @@ export class Actions {
     registerExporting(app, context);
     registerComparing(app, context);
     registerBranches(app, context, () => parts.stashes.redraw());
-    registerSight(app, context, parts);
+    registerViews(app, context, parts);
     registerDiffPage(app, context);
     registerCheckpointFiles(app, context);
     JobTasks.register(app, context);
@@ -56,7 +56,7 @@ export class Actions {
 }
 
 /** Registers commands for the views, their rows, and the daemon behind them. */
-function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts): void {
+function registerViews(app: App, context: vscode.ExtensionContext, parts: Parts): void {
   const { runs, tree, status, notices, openFolders } = parts;
   const dashboards = new Dashboards(app, context);
   const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
@@ -76,7 +76,8 @@ function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts)
   on('daemonLog', () => vscode.window.showTextDocument(vscode.Uri.file(statePaths().log)));
   on('setUpGpu', async () => {
     const root = await app.chooseRoot();
-    if (root) await setUpGpu(app.dist, root);
+    const backend = root && (await chooseBackend());
+    if (backend) await setUpGpu(app.dist, root, backend);
   });
   on('showRuns', () => vscode.commands.executeCommand('trainstash.runs.focus'));
   on('more', async (node: Node) => {
@@ -98,16 +99,34 @@ function registerSight(app: App, context: vscode.ExtensionContext, parts: Parts)
     const { shown } = status;
     const root = shown && notices.rootOf(shown.run);
     if (!root) return;
-    status.looked(shown.run.id);
+    status.markSeen(shown.run.id);
     const node = tree.nodeOfRun(root, shown.run.id);
     if (shown.click === 'show') await reveal(node);
     else await vscode.commands.executeCommand(`trainstash.${shown.click}`, node);
   });
 }
 
+/** Only Linux has a choice: the binding to TensorFlow is built for no other system. */
+async function chooseBackend(): Promise<string | undefined> {
+  if (process.platform !== 'linux') return 'webgpu';
+  const picked = await vscode.window.showQuickPick(
+    [
+      { label: 'WebGPU', detail: 'GPUs of any vendor, by their Vulkan driver; 130 MB from npm', backend: 'webgpu' },
+      {
+        label: 'TensorFlow',
+        detail: 'NVIDIA GPUs, by CUDA; the one of your Python, or from PyPI',
+        backend: 'tensorflow',
+      },
+    ],
+    { title: 'Set Up GPU Backend', placeHolder: 'What TensorFlow.js trains on' },
+  );
+  return picked?.backend;
+}
+
 /** Installs the GPU backend in a terminal: it fetches a package for a minute, so the user can read along and stop it. */
-async function setUpGpu(dist: string, root: string): Promise<void> {
-  const run = new vscode.ProcessExecution(process.execPath, [join(dist, 'trainstash.js'), 'gpu'], {
+async function setUpGpu(dist: string, root: string, backend: string): Promise<void> {
+  const words = ['backend', 'install', backend];
+  const run = new vscode.ProcessExecution(process.execPath, [join(dist, 'trainstash.js'), ...words], {
     cwd: root,
     env: { ELECTRON_RUN_AS_NODE: '1' },
   });

@@ -59,7 +59,7 @@ export async function report(app: App, error: unknown): Promise<void> {
   const { explanationOf, explanationsPage } = await import('../client/explanations.ts');
   if (explanationOf(app.dist, error.code)) {
     const page = vscode.Uri.file(explanationsPage(app.dist)).with({ fragment: error.code.toLowerCase() });
-    actions['Explain'] = () => vscode.commands.executeCommand('markdown.showPreview', page);
+    actions.Explain = () => vscode.commands.executeCommand('markdown.showPreview', page);
   }
   const chosen = await vscode.window.showErrorMessage(plain(error.message), ...Object.keys(actions));
   if (chosen) await actions[chosen]!();

@@ -27,7 +27,7 @@ export class Notices {
     const before = this.#statuses.get(run.id);
     this.#statuses.set(run.id, run.status);
     const wasLive = before !== undefined && LIVE_STATUSES.includes(before);
-    if (!wasLive || LIVE_STATUSES.includes(run.status) || !isLookedAt()) return;
+    if (!wasLive || LIVE_STATUSES.includes(run.status) || !isFocused()) return;
     const name = plain(run.name);
     if ((run.status === 'failed' || run.status === 'lost') && wants('failed')) {
       const words = resumeWords(run);
@@ -42,8 +42,8 @@ export class Notices {
 
   notice(root: string, run: Run | null, notice: Notice): void {
     if (notice.code === 'tryingBackends') vscode.window.setStatusBarMessage(plain(notice.text), TRYING_SHOWN_MS);
-    if (isLookedAt() && BRANCH_NOTICES.has(notice.code)) void this.#tellOfBranch(root, run, notice);
-    if (!TROUBLE.has(notice.code) || notice.level === 'info' || !wants('trouble') || !isLookedAt()) return;
+    if (isFocused() && BRANCH_NOTICES.has(notice.code)) void this.#tellOfBranch(root, run, notice);
+    if (!TROUBLE.has(notice.code) || notice.level === 'info' || !wants('trouble') || !isFocused()) return;
     const about = run ? `${plain(run.name)}: ` : '';
     void this.#tell('warning', `${about}${plain(notice.text)}`, run, run ? ['Log'] : []);
   }
@@ -92,7 +92,7 @@ export class Notices {
 }
 
 /** Tells whether this window has the focus: several windows may show one project, and only the front one reports. */
-function isLookedAt(): boolean {
+function isFocused(): boolean {
   return vscode.window.state.focused;
 }
 

@@ -24,6 +24,8 @@ export interface BackendFinding {
   problem: string | null;
   /** Time of one step of a convolutional net plus one of a dense net; null: not timed. */
   stepMs: number | null;
+  /** Operations of the trial that the backend lacks. A model that needs one is refused with its name. */
+  unsupported: string[];
   /** Time of the trial; null: only the device was identified. */
   triedAt: number | null;
 }

@@ -88,7 +88,7 @@ export interface MetricSummary {
 }
 
 /** TensorFlow.js backends, the presumably fastest first. */
-export const BACKENDS = ['webgpu', 'tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu'] as const;
+export const BACKENDS = ['webgpu', 'tensorflow', 'tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 export interface Waiting {

@@ -31,6 +31,10 @@ export interface ErrorData {
   backendUnavailable: { backend: string; reason: string };
   /** The device reported a failed operation; everything computed since was discarded. */
   deviceFailed: { backend: string; reason: string };
+  /** The library of a native backend has no memory left. */
+  deviceMemory: { backend: string; kernel: string };
+  /** A backend lacks an operation, or one form of it. */
+  kernelUnsupported: { backend: string; kernel: string };
   tensorTooLarge: { tensor: string; bytes: number; maxBytes: number };
   moduleInvalid: { file: string; line?: number; problem: string };
   /** A name or id matches nothing. */

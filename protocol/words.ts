@@ -107,5 +107,5 @@ export function stashReason({ reason, droppedAt, automatic }: StashSummary): str
   if (reason === 'vanished') return 'vanished';
   if (reason === 'conflict') return 'conflict';
   if (reason === 'replaced') return 'was replaced';
-  return automatic ? 'restored automatically' : 'offered';
+  return automatic ? 'returns with its branch' : 'restore it manually';
 }

@@ -10,18 +10,26 @@ import { noticesOf, packagesOf } from './notices.mjs';
 import { rewriteSourceMaps } from './source-maps.mjs';
 import { watchSources } from './watch-sources.mjs';
 
-/** Names of classes that the native packages extend. They are compiled to functions, which call a base class without `new`. */
-const EXTENDED = ['KernelBackend', 'CustomCallback'];
-const CALLABLE = `const callable = (Class) =>
-  new Proxy(Class, { apply: (_, self, args) => Reflect.construct(Class, args, self?.constructor ?? Class) });`;
-
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const require = createRequire(join(root, 'package.json'));
 const { version } = require('./package.json');
 const stamp = join(dist, 'build.json');
 /** Folders whose files are built from. */
-const SOURCES = ['protocol', 'base', 'client', 'daemon', 'cli', 'extension', 'scripts', 'python'];
+const SOURCES = ['protocol', 'base', 'client', 'daemon', 'cli', 'extension', 'native', 'scripts', 'python'];
+
+/**
+ * Source of `callable`, which lets packages that were compiled to ES5 (tfjs-node and its like) extend our classes: their
+ * subclasses call the base without `new`. One proxy for each class, whichever module it is imported from.
+ */
+const CALLABLE_CLASSES = `const known = (globalThis[Symbol.for('trainstash.callable')] ??= new WeakMap());
+function callable(base) {
+  if (!known.has(base))
+    known.set(base, new Proxy(base, {
+      apply: (target, self, words) => Reflect.construct(target, words, self?.constructor ?? target),
+    }));
+  return known.get(base);
+}`;
 
 if (process.argv.includes('--watch')) await watchSources(root, SOURCES);
 
@@ -130,6 +138,19 @@ cpSync(join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/wasm-out'), join(d
   recursive: true,
   filter: (source) => statSync(source).isDirectory() || /\.wasm$|threaded-simd\.js$/.test(source),
 });
+// Made by scripts/tensorflow-binding.ts; only who trains on TensorFlow's library loads them.
+await build({
+  ...common,
+  bundle: false,
+  entryPoints: { 'tf-native': 'native/tensorflow/kernels.cjs' },
+  outdir: dist,
+  outExtension: { '.js': '.cjs' },
+  target: 'node22',
+  minify: true,
+});
+mkdirSync(join(dist, 'native'));
+for (const name of readdirSync(join(root, 'native/tensorflow')))
+  if (name.endsWith('.node')) cpSync(join(root, 'native/tensorflow', name), join(dist, 'native', name));
 rewriteSourceMaps(dist);
 const extension = await bundleExtension(root, define);
 // Without a package.json above a copied dist/, Node would parse each bundle twice, with a warning.
@@ -146,7 +167,7 @@ cpSync(join(root, 'python'), join(dist, 'python'), {
 // Shared rules, in the place where the Python package looks for them.
 cpSync(join(root, 'protocol/rules'), join(dist, 'python/trainstash/rules'), { recursive: true });
 const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile, ...extension]);
-const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty'];
+const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty', 'native/tensorflow'];
 mkdirSync(join(root, '.cache'), { recursive: true });
 writeFileSync(join(root, '.cache/packages.json'), JSON.stringify([...bundled, ...copied]));
 writeFileSync(join(dist, 'THIRD-PARTY-NOTICES.txt'), noticesOf(root, [...bundled, ...copied]));
@@ -161,16 +182,18 @@ function useOurCore({ onResolve, onLoad }) {
 
 /** Writes modules that give the user's `import … from '@tensorflow/tfjs-core'` our copy. */
 function writeNamespaces() {
-  const { core, layers } = require('./dist/tf.cjs');
+  const tensorflow = require('./dist/tf.cjs');
+  const { core, layers } = tensorflow;
+  const isClass = (value) => typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value));
   const names = (namespace) =>
     Object.keys(namespace).filter((name) => /^[A-Za-z_$][\w$]*$/.test(name) && name !== 'default');
   const module = (parts) => {
-    const lines = ["import tf from '../tf.cjs';", CALLABLE];
+    const lines = ["import tf from '../tf.cjs';", CALLABLE_CLASSES];
     for (const [part, list] of parts) {
-      const asTheyAre = list.filter((name) => !EXTENDED.includes(name));
-      lines.push(`export const { ${asTheyAre.join(', ')} } = tf.${part};`);
-      for (const name of list.filter((each) => EXTENDED.includes(each)))
-        lines.push(`export const ${name} = callable(tf.${part}.${name});`);
+      const classes = list.filter((name) => isClass(tensorflow[part][name]));
+      const others = list.filter((name) => !classes.includes(name));
+      lines.push(`export const { ${others.join(', ')} } = tf.${part};`);
+      for (const name of classes) lines.push(`export const ${name} = callable(tf.${part}.${name});`);
     }
     return lines.join('\n');
   };
@@ -226,7 +249,7 @@ function newestSource() {
   let newest = Math.max(...['package.json', 'package-lock.json'].map((name) => statSync(join(root, name)).mtimeMs));
   for (const folder of SOURCES) {
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
-      if (entry.isFile() && /\.(tsx?|mjs|css|py|json)$/.test(entry.name))
+      if (entry.isFile() && /\.(tsx?|mjs|cjs|node|css|py|json)$/.test(entry.name))
         newest = Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs);
     }
   }

@@ -12,6 +12,7 @@ const FOLDERS: readonly string[] = [
   'scripts',
   'bench',
   'test',
+  'examples',
   'daemon/backends',
   'daemon/branches',
   'daemon/code',

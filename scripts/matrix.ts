@@ -4,12 +4,13 @@
  */
 import { spawn } from 'node:child_process';
 import { delimiter, resolve } from 'node:path';
-import { currentTorch, type PythonEnvironment } from './python-environments.ts';
+import { currentTorch, frameworkPython, type PythonEnvironment } from './python-environments.ts';
 
 const PYTHON = resolve(import.meta.dirname, '../python');
 /** Environments of each framework's trainings. */
 const ENVIRONMENTS: Record<string, (make: boolean) => PythonEnvironment> = {
   torch: currentTorch,
+  huggingface: (make) => frameworkPython('huggingface', make),
 };
 
 const words = process.argv.slice(2);

@@ -1,17 +1,19 @@
 /** Commands for the TensorFlow.js backends. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
 import { statePaths } from '../../client/paths.ts';
 import { WEBGPU_VERSION } from '../../protocol/backends.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { backendSurvey, projectOpen } from '../../protocol/messages.ts';
+import { UsageError } from '../arguments.ts';
 import { backendLines } from '../backend-view.ts';
 import type { Command } from '../command.ts';
 import { type Context, TRUST_OPTION } from '../context.ts';
 import { type Check, checkLines, projectChecks } from '../doctor.ts';
 import { draw } from '../output.ts';
+import { installTensorFlow, planInstall, removeTensorFlow } from '../tensorflow-install.ts';
 import { ask } from '../terminal.ts';
 
 export const backendCommands: Record<string, Command> = {
@@ -22,20 +24,67 @@ export const backendCommands: Record<string, Command> = {
     words: [0, 0],
     run: doctor,
   },
+  backend: {
+    summary: 'install or remove a backend for all projects: webgpu or tensorflow',
+    usage: 'install|remove webgpu|tensorflow [--python PATH] [--yes] [--trust]',
+    options: { python: { type: 'string' }, yes: { type: 'boolean', short: 'y' }, ...TRUST_OPTION },
+    words: [2, 2],
+    run: changeBackend,
+  },
   gpu: {
-    summary: 'install the WebGPU backend from npm, for all projects, and try it',
+    summary: 'the same as `backend install webgpu`',
     usage: '[--trust]',
     options: TRUST_OPTION,
     words: [0, 0],
-    async run(context) {
-      const folder = statePaths().backends;
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-      if (!context.json) context.write(`Installing webgpu ${WEBGPU_VERSION} into ${folder} (130 MB)…\n`);
-      fetchPackage(`webgpu@${WEBGPU_VERSION}`, folder);
-      return survey(context, true);
-    },
+    run: installWebgpu,
   },
 };
+
+async function changeBackend(context: Context): Promise<number> {
+  const [action, name] = context.args.words as [string, string];
+  if (action !== 'install' && action !== 'remove') throw new UsageError(`"${action}" is neither install nor remove`);
+  if (name !== 'webgpu' && name !== 'tensorflow')
+    throw new UsageError(
+      `"${name}" is neither webgpu nor tensorflow; the other backends need no installation by Trainstash`,
+    );
+  if (action === 'remove') return removeBackend(context, name);
+  return name === 'webgpu' ? installWebgpu(context) : installTensorflow(context);
+}
+
+function installWebgpu(context: Context): Promise<number> {
+  const folder = statePaths().backends;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (!context.json) context.write(`Installing webgpu ${WEBGPU_VERSION} into ${folder} (130 MB)…\n`);
+  fetchPackage(`webgpu@${WEBGPU_VERSION}`, folder);
+  return survey(context, true);
+}
+
+async function installTensorflow(context: Context): Promise<number> {
+  const folder = statePaths().backends;
+  const plan = planInstall(context.args.text('python'));
+  const question = `Install ${plan.what} with ${plan.python} into ${folder} (${plan.size})?`;
+  if (!context.args.flag('yes') && !(await ask(context, question)))
+    throw new TrainstashError('cancelled', `${question} Nothing was installed; \`--yes\` says yes.`, {});
+  await installTensorFlow(plan, folder);
+  return survey(context, true);
+}
+
+function removeBackend(context: Context, name: 'webgpu' | 'tensorflow'): number {
+  const folder = statePaths().backends;
+  const isRemoved = name === 'tensorflow' ? removeTensorFlow(folder) : removePackage(folder, name);
+  const text = isRemoved
+    ? `Removed ${name} from ${folder}.`
+    : `Trainstash has not installed ${name}, so nothing was removed.`;
+  context.answer({ removed: isRemoved }, [text]);
+  return 0;
+}
+
+function removePackage(folder: string, name: string): boolean {
+  const path = join(folder, 'node_modules', name);
+  const isThere = existsSync(path);
+  rmSync(path, { recursive: true, force: true });
+  return isThere;
+}
 
 async function doctor(context: Context): Promise<number> {
   let checks: Check[];

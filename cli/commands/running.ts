@@ -207,7 +207,7 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
     write: context.write,
     until: ({ status }) => !LIVE_STATUSES.includes(status),
   });
-  return sayEnd(context, ended);
+  return reportEnd(context, ended);
 }
 
 function afterQueueing(context: Context, run: Run): number {
@@ -250,14 +250,14 @@ async function afterCommand(context: Context, client: Client, run: Run): Promise
   if (!(await copyLog(client, root, run.id, options))) printRaw('\n');
   const { run: ended } = await client.request(m.runShow, { root, run: run.id });
   for (const notice of ended.notices) say(notice);
-  return sayEnd(context, ended);
+  return reportEnd(context, ended);
 }
 
 function keyOf({ at, code, text }: Notice): string {
   return `${at} ${code} ${text}`;
 }
 
-function sayEnd(context: Context, ended: Run): number {
+function reportEnd(context: Context, ended: Run): number {
   if (LIVE_STATUSES.includes(ended.status)) {
     context.write(`${safe(ended.name)} continues. \`trainstash pause ${hint(ended)}\` pauses it.\n`);
     return 0;

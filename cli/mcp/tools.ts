@@ -68,7 +68,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
           limit: limit ?? 20,
           ...(branch ? { branch } : {}),
         });
-        return { total, runs: runs.map(briefly) };
+        return { total, runs: runs.map(summaryOf) };
       }),
   );
   server.registerTool(
@@ -91,7 +91,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
           bytes,
         }));
         return {
-          ...briefly(shown.run),
+          ...summaryOf(shown.run),
           command: shown.run.command?.words ?? null,
           notices: shown.run.notices,
           checkpoints,
@@ -186,7 +186,7 @@ function registerActing(server: McpServer, context: ToolContext): void {
       return confirmed(context, server, call, look.value, async (client) => {
         const request = { root, job, params: (given ?? {}) as Params, environment: environment() };
         const seeded = { ...request, ...(seed === undefined ? {} : { seed }) };
-        return briefly(await budget.spend(() => client.request(m.runStart, seeded)));
+        return summaryOf(await budget.spend(() => client.request(m.runStart, seeded)));
       });
     },
   );
@@ -206,7 +206,7 @@ function registerActing(server: McpServer, context: ToolContext): void {
       if ('error' in look) return look.error;
       const { id } = look.value;
       return confirmed(context, server, call, pauseQuestion(look.value, root), async (client) =>
-        briefly(await client.request(m.runPause, { root, run: id })),
+        summaryOf(await client.request(m.runPause, { root, run: id })),
       );
     },
   );
@@ -252,7 +252,7 @@ function registerActing(server: McpServer, context: ToolContext): void {
         });
         return confirmed(context, server, call, question, async (client) => {
           const same = { ...options, run: found.id };
-          return briefly(await budget.spend(() => client.request(message, { ...same, accept: true })));
+          return summaryOf(await budget.spend(() => client.request(message, { ...same, accept: true })));
         });
       },
     );
@@ -332,7 +332,7 @@ function failed(text: string): CallToolResult {
   return { content: [{ type: 'text', text }], isError: true };
 }
 
-function briefly(one: Run) {
+function summaryOf(one: Run) {
   const { id, number, name, label, job, branch, commit, dirty, status, reason, step, totalSteps, epoch, note } = one;
   const metrics = Object.fromEntries(
     Object.entries(one.metrics).map(([key, { last, min, minStep, max, maxStep }]) => [

@@ -14,6 +14,7 @@ import { type Candidate, findCandidates } from './candidates.ts';
 import { chooseFastest, rejectionsOf, titleOf } from './choose.ts';
 import { probe } from './probe.ts';
 import { plainNode } from './runtime.ts';
+import { hasBinding, tensorflowVariables } from './tensorflow.ts';
 
 const IDENTIFY_MS = 30_000;
 const TRY_MS = 120_000;
@@ -48,6 +49,8 @@ export interface BackendChoice {
   options: Launch['backendOptions'];
   /** Node to train under. */
   node: string;
+  /** Variables that its process needs beside the environment of the request. */
+  variables: Record<string, string>;
   /** Empty where the user named the backend. */
   reason: string;
 }
@@ -69,7 +72,7 @@ export class Backends {
    */
   async choose(request: BackendRequest): Promise<BackendChoice> {
     const { wanted, checkpoint, environment } = request;
-    const candidates = this.#candidates(request.root);
+    const candidates = this.#candidates(request.root, environment);
     if (wanted !== 'auto') return this.#chooseNamed(wanted, candidates, request);
     const usable = candidates.filter(
       (candidate) => candidate.missing === null && candidate.backend !== 'cpu' && isConsidered(candidate),
@@ -109,7 +112,7 @@ export class Backends {
   async survey(root: string | null, environment: Record<string, string>, again: boolean): Promise<BackendFinding[]> {
     const findings: BackendFinding[] = [];
     if (again) this.#identified.clear();
-    for (const candidate of this.#candidates(root))
+    for (const candidate of this.#candidates(root, environment))
       findings.push(await this.#verdictFor(candidate, environment, again));
     return findings;
   }
@@ -117,21 +120,23 @@ export class Backends {
   /** Returns the environment that a training on this backend would report today. Rejects as `choose` does. */
   async environmentNow(request: BackendRequest): Promise<Record<string, string>> {
     const { backend, options } = await this.choose(request);
-    const candidate = this.#candidates(request.root).find((one) => one.backend === backend && one.from !== null);
+    const candidates = this.#candidates(request.root, request.environment);
+    const candidate = candidates.find((one) => one.backend === backend && one.from !== null);
     const found = candidate ? (await this.#identify(candidate, request.environment)).environment : {};
     return { backend, threads: String(options.threads), ...found };
   }
 
   /** Lists the backends whose packages a folder brings. Runs none of their code. */
   packagesIn(root: string): UntriedBackend[] {
-    const own = this.#candidates(null).flatMap(({ from }) => from ?? []);
-    return this.#candidates(root).flatMap(({ backend, from }) =>
+    // Only what lies in the folder: the Pythons of a person are not its packages.
+    const own = this.#candidates(null, {}).flatMap(({ from }) => from ?? []);
+    return this.#candidates(root, {}).flatMap(({ backend, from }) =>
       from === null || own.includes(from) ? [] : [{ backend, from }],
     );
   }
 
-  #candidates(root: string | null): Candidate[] {
-    return findCandidates(root, this.#setup.directory);
+  #candidates(root: string | null, environment: Record<string, string>): Candidate[] {
+    return findCandidates(root, this.#setup.directory, environment);
   }
 
   async #chooseNamed(
@@ -159,7 +164,7 @@ export class Backends {
           reason: NEEDS_PLAIN_NODE,
         },
       );
-    return { backend, options: { from, threads }, node, reason };
+    return { backend, options: { from, threads }, node, variables: variablesOf(candidate, environment), reason };
   }
 
   async #nodeFor({ from }: Candidate, environment: Record<string, string>): Promise<string | null> {
@@ -208,7 +213,7 @@ export class Backends {
     const reply = await probe(candidate, {
       node,
       entry,
-      environment,
+      environment: { ...environment, ...variablesOf(candidate, environment) },
       identify,
       timeoutMs: identify ? IDENTIFY_MS : TRY_MS,
     });
@@ -267,23 +272,37 @@ function untriedFinding({ backend, threads, from, missing }: Candidate): Backend
     ...{ backend, threads, from, missing },
     environment:
       from === null && missing === null ? { device: cpus()[0]?.model.trim() ?? 'cpu', node: process.version } : {},
-    problem: missing === null ? null : `the npm package "${missing}" is not installed`,
+    problem: missing === null ? null : absence(backend, missing),
     stepMs: null,
+    unsupported: [],
     triedAt: null,
   };
 }
 
 function missingPackage({ backend, missing }: Candidate): TrainstashError<'backendUnavailable'> {
-  const reason = `the npm package "${missing}" is not installed`;
-  const remedy =
-    backend === 'webgpu'
-      ? '`trainstash gpu` installs it for all projects, `npm install --save-dev webgpu` for this one'
-      : `\`npm install --save-dev ${missing}\` in the project installs it`;
+  const reason = absence(backend, missing!);
+  const remedies: Partial<Record<BackendName, string>> = {
+    webgpu: '`trainstash gpu` installs it for all projects, `npm install --save-dev webgpu` for this one',
+    tensorflow: hasBinding() ? '`trainstash backend install tensorflow` installs it' : 'train on webgpu here',
+  };
+  const remedy = remedies[backend] ?? `\`npm install --save-dev ${missing}\` in the project installs it`;
   return new TrainstashError(
     'backendUnavailable',
     `${backend} cannot be used here: ${reason}. Nothing was started; ${remedy}, and \`--backend auto\` uses an available one.`,
     { backend, reason },
   );
+}
+
+/** Says in words what is missing. */
+function absence(backend: BackendName, missing: string): string {
+  if (backend !== 'tensorflow') return `the npm package "${missing}" is not installed`;
+  return hasBinding()
+    ? 'no Python here has TensorFlow (2.16 or newer)'
+    : `there is no binding to TensorFlow for ${process.platform}-${process.arch}`;
+}
+
+function variablesOf({ backend, from }: Candidate, environment: Record<string, string>): Record<string, string> {
+  return backend === 'tensorflow' && from !== null ? tensorflowVariables(from, environment) : {};
 }
 
 function relevantVariables(environment: Record<string, string>): string {

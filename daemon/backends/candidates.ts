@@ -3,11 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { BACKENDS, type BackendName } from '../../protocol/domain.ts';
+import { findTensorFlow, hasBinding } from './tensorflow.ts';
 
 export interface Candidate {
   backend: BackendName;
   threads: number;
-  /** Folder of its npm package; null for a built-in backend, and where it is missing. */
+  /** Folder of its package; null for a built-in backend, and where it is missing. */
   from: string | null;
   /** Version of that package. */
   version: string;
@@ -28,12 +29,17 @@ const MAX_THREADS = 4;
 
 /**
  * Lists the candidates. `ours` is the folder where "Set up GPU backend" installs. The packages of the project at `root`
- * come first; null: none of a project.
+ * come first; null: none of a project. `environment` leads to the Pythons that a person uses.
  */
-export function findCandidates(root: string | null, ours: string): Candidate[] {
+export function findCandidates(root: string | null, ours: string, environment: Record<string, string>): Candidate[] {
   const folders = [...(root === null ? [] : ancestors(root)), ours];
   const cores = availableParallelism();
   return BACKENDS.flatMap((backend): Candidate[] => {
+    if (backend === 'tensorflow') {
+      const found = hasBinding() ? findTensorFlow(root === null ? [] : ancestors(root), environment, ours) : null;
+      const from = found?.folder ?? null;
+      return [{ backend, threads: 1, from, version: found?.version ?? '', missing: from ? null : 'tensorflow' }];
+    }
     const name = PACKAGES[backend];
     if (name === undefined) {
       const own = { backend, threads: 1, from: null, version: '', missing: null };

@@ -16,7 +16,11 @@ export interface Probe {
 }
 
 const replySchema = v.union([
-  v.object({ environment: v.record(v.string(), v.string()), stepMs: v.nullable(v.number()) }),
+  v.object({
+    environment: v.record(v.string(), v.string()),
+    stepMs: v.nullable(v.number()),
+    unsupported: v.array(v.string()),
+  }),
   v.object({ reason: v.string() }),
 ]);
 export type ProbeReply = v.InferOutput<typeof replySchema>;

@@ -10,6 +10,7 @@ import { blankCheckpointFile } from '../../protocol/records.ts';
 import type { CheckpointFile, LaunchCommand } from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
 import type { LoggedStep } from './content-facts.ts';
+import { missingIn } from './folders.ts';
 import type { FileGrade } from './grade.ts';
 import {
   type FoundState,
@@ -132,7 +133,7 @@ export class Collector {
     const quietMs = Date.now() - newest(group);
     if (!ended && quietMs < STILL_MS) return STILL_MS - quietMs;
     const isLast = !groups.some((other) => other.series === group.series && newest(other) > newest(group));
-    const problem = await this.#problemOf(group);
+    const problem = missingIn(group, groups) ?? (await this.#problemOf(group));
     if (problem !== null) {
       // Its writer goes on, or another write will follow.
       if (!ended && isLast) return STILL_MS;

@@ -1,5 +1,5 @@
 /** Which files are one checkpoint together. Pure. */
-import { isCheckpointFolder } from './names.ts';
+import { isCheckpointFolder, isPartner, marksFolder } from './names.ts';
 
 export interface FoundState {
   /** Relative to the project, with `/`. */
@@ -34,15 +34,24 @@ export interface Group {
 
 const ROLE =
   /(?:^|(?<=[^a-z]))(lr_scheduler|scheduler|sched|optimizer|optim|opt|scaler|ema|generator|discriminator|netg|netd|encoder|decoder|model|network|net|weights)(?=$|[^a-z])/i;
+const LATEST = 'latest';
 const PADDLE = /\.(pdparams|pdopt|pdstates)$/i;
 const SHARD = /^(.*?)-(\d{5})-of-(\d{5})(\.[\w.]+)?$/;
 const TENSORFLOW = /^(.*)\.(index|data-\d{5}-of-(\d{5}))$/i;
 
 /** In order of their newest file. */
 export function groupFiles(files: Iterable<FoundState>): Group[] {
+  const all = [...files];
+  const marked = new Set(all.flatMap(({ path }) => (marksFolder(nameIn(path)) ? folderOf(path) : [])));
   const groups = new Map<string, Group>();
-  for (const file of files) {
-    const { key, place, role, least } = placeOf(file.path);
+  const pointers: FoundState[] = [];
+  for (const file of all) {
+    const { key, place, role, least } = placeIn(file.path, marked);
+    // DeepSpeed's `latest` lies beside the folders that it names one of.
+    if (nameIn(file.path) === LATEST && !key.endsWith('/')) {
+      pointers.push(file);
+      continue;
+    }
     let group = groups.get(key);
     if (!group) {
       group = { key, series: key.replaceAll(/\d+(\.\d+)?/g, '#'), files: [], least: 1, place };
@@ -51,9 +60,18 @@ export function groupFiles(files: Iterable<FoundState>): Group[] {
     group.files.push({ ...file, role });
     group.least = Math.max(group.least, least);
   }
-  const sorted = [...groups.values()];
+  const sorted = [...groups.values()].filter((group) => group.files.some(({ path }) => !isPartner(nameIn(path))));
+  sorted.sort((a, b) => newest(a) - newest(b));
+  for (const pointer of pointers) joinPointed(sorted, pointer);
   for (const group of sorted) group.files.sort((a, b) => (a.path < b.path ? -1 : 1));
-  return sorted.sort((a, b) => newest(a) - newest(b));
+  return sorted;
+}
+
+/** It names the newest that was whole when it was written. */
+function joinPointed(groups: readonly Group[], pointer: FoundState): void {
+  const beside = groups.filter(({ key, place }) => key.endsWith('/') && place === folderOf(pointer.path));
+  const pointed = beside.findLast((group) => newest(group) <= pointer.mtimeMs);
+  pointed?.files.push({ ...pointer, role: LATEST });
 }
 
 export function newest({ files }: { files: readonly FoundState[] }): number {
@@ -80,6 +98,25 @@ interface GroupPlace {
 /** Names do not change, and there may be thousands, each looked at again and again. */
 const places = new Map<string, GroupPlace>();
 const MAX_PLACES = 50_000;
+
+function placeIn(path: string, marked: ReadonlySet<string>): GroupPlace {
+  const own = placeOf(path);
+  if (marked.size === 0 || own.key.endsWith('/')) return own;
+  for (let folder = folderOf(path); folder !== ''; folder = folderOf(folder))
+    if (marked.has(folder)) {
+      const role = path.slice(folder.length + 1).replaceAll(/\d+/g, '#');
+      return { key: `${folder}/`, place: folderOf(folder), role, least: 1 };
+    }
+  return own;
+}
+
+function nameIn(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
 
 function placeOf(path: string): GroupPlace {
   let place = places.get(path);

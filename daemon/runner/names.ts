@@ -27,6 +27,22 @@ export function isCheckpointFolder(name: string): boolean {
   return /^(checkpoint|ckpt|global_?step|step|epoch|iter|iteration)[-_=]?\d+$/i.test(name);
 }
 
+/**
+ * Small files that decide what is restored, and parts whose names tell nothing by themselves: they belong to a checkpoint, and
+ * are none alone.
+ */
+const PARTNER =
+  /^(latest|\.metadata|random_states_\d+\.pkl|(sampler|scheduler|dl_state_dict)(_\d+)?\.bin|custom_checkpoint_\d+\.pkl)$/;
+
+export function isPartner(name: string): boolean {
+  return PARTNER.test(name);
+}
+
+/** A file that makes the folder it lies in a checkpoint, whatever that is called: Accelerate's random numbers, shards of torch. */
+export function marksFolder(name: string): boolean {
+  return /^random_states_0\.pkl$|\.distcp$/.test(name);
+}
+
 const STEP =
   /(?:^|[^a-z])(?:global_?step|step|iteration|iter|it|checkpoint|ckpt|steps)[-_=. ]?(\d+)(?![\d.]*\d*[a-z]{3})/i;
 const EPOCH = /(?:^|[^a-z])(?:epoch|ep|e)[-_=. ]?(\d+)/i;

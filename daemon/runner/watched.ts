@@ -3,7 +3,7 @@ import picomatch from 'picomatch';
 import { OWN_FOLDER } from '../sessions/directory.ts';
 import { type FoundState, stateOf } from './groups.ts';
 import type { LookedAt, WatchedPlaces } from './looker-requests.ts';
-import { isCheckpointFolder, looksLikeCheckpoint } from './names.ts';
+import { isCheckpointFolder, isPartner, looksLikeCheckpoint } from './names.ts';
 import { Tree } from './tree.ts';
 
 export class WatchedFiles {
@@ -61,5 +61,6 @@ function startOf(pattern: string): string {
 /** All of a checkpoint's folder is one checkpoint, whatever the files in it are called. */
 function isOfInterest(path: string): boolean {
   const parts = path.split('/');
-  return looksLikeCheckpoint(parts.at(-1)!) || parts.slice(0, -1).some(isCheckpointFolder);
+  const name = parts.at(-1)!;
+  return looksLikeCheckpoint(name) || isPartner(name) || parts.slice(0, -1).some(isCheckpointFolder);
 }

@@ -19,6 +19,10 @@ export interface PreflightFacts {
 const ENVIRONMENT_KINDS: Record<string, PreflightDifference['kind']> = {
   framework: 'package',
   ...Object.fromEntries(COMPARED_PACKAGES.map((name) => [name, 'package' as const])),
+  library: 'package',
+  cuda: 'package',
+  cudnn: 'package',
+  flags: 'runtime',
   node: 'runtime',
   python: 'runtime',
   backend: 'backend',

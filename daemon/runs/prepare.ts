@@ -120,7 +120,7 @@ async function prepareModule(
   directory: SessionDirectory,
   facts: CheckpointFile | null,
 ): Promise<PreparedSession> {
-  const { backend, options, node, reason } = await context.backends.choose({
+  const { backend, options, node, variables, reason } = await context.backends.choose({
     wanted: requested.backend,
     root,
     environment,
@@ -138,10 +138,16 @@ async function prepareModule(
     restoredFiles: null,
     recordAs: (identity) => record(context, launch, identity),
     start: () =>
-      spawnTrainer(directory, context.trainer, launch.cwd, environment, {
-        node,
-        params: secretsOf(launch, realParams(run, job, context.secrets.of(run.id))),
-      }),
+      spawnTrainer(
+        directory,
+        context.trainer,
+        launch.cwd,
+        { ...environment, ...variables },
+        {
+          node,
+          params: secretsOf(launch, realParams(run, job, context.secrets.of(run.id))),
+        },
+      ),
   };
 }
 

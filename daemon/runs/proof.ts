@@ -4,6 +4,9 @@ import type { Overlap } from '../store/overlap.ts';
 const FACTS = [
   'framework',
   'backend',
+  'tensorflow',
+  'library',
+  'flags',
   'torch',
   'numpy',
   'python',

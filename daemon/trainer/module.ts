@@ -1,8 +1,9 @@
 /** Loads the user's training module with the single copy of TensorFlow.js behind its imports. */
 import { existsSync, readFileSync } from 'node:fs';
-import { registerHooks } from 'node:module';
-import { dirname, extname, join, resolve } from 'node:path';
+import { registerHooks, stripTypeScriptTypes } from 'node:module';
+import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { compileFunction } from 'node:vm';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { tfDirectory } from './tf.ts';
 import type { Training } from './training.ts';
@@ -31,7 +32,28 @@ export function useBuiltInTensorflow(): void {
       if (replacement) return { url: pathToFileURL(join(tfDirectory, 'tf', replacement)).href, shortCircuit: true };
       return next(specifier, context);
     },
+    load: (url, context, next) => next(url, { ...context, format: formatOf(url, context.format) }),
   });
+}
+
+/**
+ * Returns the format to load a file of the user as. `npm init` writes `"type": "commonjs"`, under which Node refuses the
+ * `export` of every guide; a file that is no CommonJS is loaded as the ES module that it is.
+ */
+function formatOf(url: string, format: string | null | undefined): string | null | undefined {
+  const esModule = format === 'commonjs' ? 'module' : format === 'commonjs-typescript' ? 'module-typescript' : null;
+  if (esModule === null || !url.startsWith('file:') || url.includes('/node_modules/')) return format;
+  const path = fileURLToPath(url);
+  if (/\.c[jt]s$/.test(path)) return format;
+  try {
+    const source = readFileSync(path, 'utf8');
+    const code = esModule === 'module' ? source : stripTypeScriptTypes(source);
+    compileFunction(code, ['exports', 'require', 'module', '__filename', '__dirname']);
+    return format;
+  } catch {
+    // A file that is broken either way is reported as the module that it was meant to be.
+    return esModule;
+  }
 }
 
 /** Loads a module; `file` is relative to `cwd`. Throws `moduleInvalid` with file, line and what to do. */
@@ -82,26 +104,7 @@ function explain(error: unknown, path: string): TrainstashError {
       );
     return invalid(location.file, `it imports "${asPath}", which does not exist`, location.line);
   }
-  const folder = error instanceof SyntaxError && MODULE_SYNTAX.test(message) ? commonJsPackage(location.file) : null;
-  if (folder !== null)
-    return invalid(
-      location.file,
-      `it has \`import\` or \`export\`, and ${join(folder, 'package.json')} says "type": "commonjs" (\`npm init\` writes that), which forbids them. Take that line out, make it "module", or give the file the extension ${extname(location.file).replace(/(?=[jt]s$)/, 'm')}`,
-      location.line,
-    );
   return invalid(location.file, firstLine(message ?? String(error)), location.line);
-}
-
-/** Messages of Node for a module that it reads as CommonJS. */
-const MODULE_SYNTAX = /token 'export'|Cannot use import statement|import\.meta|await is only valid/;
-
-/** Finds the folder of the file's package, if its package.json says outright that its files are CommonJS. */
-function commonJsPackage(file: string): string | null {
-  for (let folder = dirname(file); ; folder = dirname(folder)) {
-    const path = join(folder, 'package.json');
-    if (existsSync(path)) return /"type"\s*:\s*"commonjs"/.test(readFileSync(path, 'utf8')) ? folder : null;
-    if (folder === dirname(folder)) return null;
-  }
 }
 
 /** Finds the first line in the stack that is the user's own code. */

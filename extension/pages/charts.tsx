@@ -4,7 +4,7 @@ import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import { integer, metric } from '../../protocol/words.ts';
 import { type Axis, AxisChoice } from './axis.tsx';
 import { Chart, type ChartLine, type ChartMark, colorOf } from './chart.tsx';
-import { type CurveData, curveKey, known, tell, useKept } from './dashboard-state.ts';
+import { type CurveData, curveKey, received, send, useKept } from './dashboard-state.ts';
 import type { RunRow } from './messages.ts';
 
 /** Number of buckets of two points each: as many points as a wide chart has pixels. Zooming in loads more. */
@@ -21,7 +21,7 @@ export function Charts({ picked }: { picked: string[] }) {
   const [smoothing, setSmoothing] = useKept('smoothing', 0);
   const [hidden, setHidden] = useKept<string[]>('hidden', []);
   const [zoom, setZoom] = useState<Record<string, [number, number]>>({});
-  const rows = picked.map((id) => known.rows.get(id)!);
+  const rows = picked.map((id) => received.rows.get(id)!);
   const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))];
   const shown = names.filter((name) => !hidden.includes(name));
   const ask = `${picked.join()}|${shown.join()}`;
@@ -30,13 +30,13 @@ export function Charts({ picked }: { picked: string[] }) {
   useEffect(() => {
     for (const run of picked) {
       const missing = shown.filter(
-        (name) => known.rows.get(run)!.metrics[name] && !known.asked.has(curveKey(run, name)),
+        (name) => received.rows.get(run)!.metrics[name] && !received.asked.has(curveKey(run, name)),
       );
-      for (const name of missing) known.asked.add(curveKey(run, name));
+      for (const name of missing) received.asked.add(curveKey(run, name));
       askCurves([run], missing, null);
     }
-    for (const run of picked) tell({ say: 'checkpoints', run });
-  }, [ask, known.loads]);
+    for (const run of picked) send({ say: 'checkpoints', run });
+  }, [ask, received.loads]);
   useEffect(() => {
     if (live.length === 0) return;
     const timer = setInterval(() => askCurves(live, shown, null), REFRESH_MS);
@@ -51,7 +51,7 @@ export function Charts({ picked }: { picked: string[] }) {
   const onZoom = (name: string, range: [number, number] | null) => {
     clearTimeout(due.current[name]);
     if (range === null) {
-      for (const run of picked) known.zoomed.delete(curveKey(run, name));
+      for (const run of picked) received.zoomed.delete(curveKey(run, name));
       setZoom(({ [name]: _, ...rest }) => rest);
       return;
     }
@@ -59,7 +59,7 @@ export function Charts({ picked }: { picked: string[] }) {
     if (axis === 'time') return;
     due.current[name] = setTimeout(() => {
       for (const run of picked) {
-        const unit = axis === 'epoch' ? (known.rows.get(run)?.stepsPerEpoch ?? 1) : 1;
+        const unit = axis === 'epoch' ? (received.rows.get(run)?.stepsPerEpoch ?? 1) : 1;
         askCurves([run], [name], [Math.floor(range[0] * unit), Math.ceil(range[1] * unit)]);
       }
     }, ZOOM_MS);
@@ -115,8 +115,8 @@ export function Charts({ picked }: { picked: string[] }) {
             marks={picked.flatMap((run, i) => marksOf(run, i, axis))}
             onZoom={(range) => onZoom(name, range)}
             onMark={(id) => {
-              const run = picked.find((one) => known.marks.get(one)?.some((mark) => mark.id === id));
-              if (run) tell({ say: 'checkpoint', run, checkpoint: id });
+              const run = picked.find((one) => received.marks.get(one)?.some((mark) => mark.id === id));
+              if (run) send({ say: 'checkpoint', run, checkpoint: id });
             }}
           />
         ))}
@@ -128,7 +128,7 @@ export function Charts({ picked }: { picked: string[] }) {
 function askCurves(runs: string[], names: string[], range: [number, number] | null): void {
   if (runs.length === 0 || names.length === 0) return;
   const [from, to] = range ?? [null, null];
-  tell({ say: 'curves', runs, names: names.slice(0, 50), from, to, buckets: BUCKETS });
+  send({ say: 'curves', runs, names: names.slice(0, 50), from, to, buckets: BUCKETS });
 }
 
 function titleOf(name: string, rows: RunRow[]): string {
@@ -142,8 +142,8 @@ function titleOf(name: string, rows: RunRow[]): string {
 /** Returns a line even while its points are loading: a changed list of lines would rebuild the chart. */
 function lineOf(run: string, name: string, place: number, axis: Axis, zoomed: boolean): ChartLine[] {
   const key = curveKey(run, name);
-  const curve = (zoomed && known.zoomed.get(key)) || known.curves.get(key);
-  const row = known.rows.get(run);
+  const curve = (zoomed && received.zoomed.get(key)) || received.curves.get(key);
+  const row = received.rows.get(run);
   if (!row?.metrics[name] || (axis === 'epoch' && row.stepsPerEpoch === null)) return [];
   const { best } = row.metrics[name];
   const unit = axis === 'step' ? 1 : axis === 'epoch' ? row.stepsPerEpoch! : null;
@@ -161,8 +161,8 @@ const times = new WeakMap<CurveData, Pick<ChartLine, 'xs' | 'ys'>>();
 
 /** Sorts a curve by time. Returns the same arrays each time, so that a chart sees that nothing has changed. */
 function byTime(curve: CurveData): Pick<ChartLine, 'xs' | 'ys'> {
-  const known = times.get(curve);
-  if (known) return known;
+  const kept = times.get(curve);
+  if (kept) return kept;
   const { places, values } = inOrderOfPlaces(curve.times, curve.ys);
   const made = { xs: places, ys: values };
   times.set(curve, made);
@@ -179,9 +179,9 @@ function epochsOf(curve: CurveData, stepsPerEpoch: number): Float64Array {
 }
 
 function marksOf(run: string, place: number, axis: Axis): ChartMark[] {
-  const perEpoch = known.rows.get(run)?.stepsPerEpoch ?? null;
+  const perEpoch = received.rows.get(run)?.stepsPerEpoch ?? null;
   if (axis === 'time' || (axis === 'epoch' && perEpoch === null)) return [];
-  return (known.marks.get(run) ?? []).map(({ id, step, tags }) => ({
+  return (received.marks.get(run) ?? []).map(({ id, step, tags }) => ({
     id,
     x: axis === 'epoch' ? step / perEpoch! : step,
     text: tags.join(' '),

@@ -4,7 +4,7 @@ import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
 import { sentence } from '../../protocol/ingredients.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
 import type { FilePageSaid, FilePageState } from './messages.ts';
-import { drawer, listen, say } from './page.ts';
+import { drawer, listen, post } from './page.ts';
 import { param } from './words.ts';
 
 /** Delay after the last key before the filter is applied. */
@@ -124,7 +124,7 @@ function Contents({
             }}
           />
           {!hasStatistics && (
-            <button type="button" disabled={reading} onClick={() => say({ say: 'statistics' } satisfies FilePageSaid)}>
+            <button type="button" disabled={reading} onClick={() => post({ say: 'statistics' } satisfies FilePageSaid)}>
               Compute min, mean, max
             </button>
           )}
@@ -162,7 +162,7 @@ function Contents({
           </tbody>
         </table>
         {next && (
-          <button type="button" disabled={reading} onClick={() => say({ say: 'more' } satisfies FilePageSaid)}>
+          <button type="button" disabled={reading} onClick={() => post({ say: 'more' } satisfies FilePageSaid)}>
             {tensors.length < foundCount ? `Show more of ${integer(foundCount)}` : 'Show more'}
           </button>
         )}
@@ -175,7 +175,7 @@ let typing: ReturnType<typeof setTimeout> | undefined;
 
 function askFor(text: string): void {
   clearTimeout(typing);
-  typing = setTimeout(() => say({ say: 'filter', text: text.slice(0, 200) } satisfies FilePageSaid), TYPING_MS);
+  typing = setTimeout(() => post({ say: 'filter', text: text.slice(0, 200) } satisfies FilePageSaid), TYPING_MS);
 }
 
 function countText(count: number, listed: number): string {

@@ -1,7 +1,7 @@
 /** State of the dashboard: data from the extension, and settings that the editor keeps. */
 import { useState } from 'preact/hooks';
 import type { CheckpointMark, DashboardNews, DashboardSaid, RunRow } from './messages.ts';
-import { remember, remembered, say } from './page.ts';
+import { post, savedState, saveState } from './page.ts';
 
 export interface CurveData {
   xs: Float64Array;
@@ -10,7 +10,7 @@ export interface CurveData {
 }
 
 /** All data received from the extension. */
-export const known = {
+export const received = {
   rows: new Map<string, RunRow>(),
   /** Changes whenever a row changes; memoised aggregates are keyed by it. */
   rowsVersion: 0,
@@ -28,51 +28,54 @@ export const known = {
   marks: new Map<string, CheckpointMark[]>(),
   log: { run: '', text: '' },
 };
-export const tell = (message: DashboardSaid) => say(message);
+export const send = (message: DashboardSaid) => post(message);
 export const curveKey = (run: string, name: string) => `${run} ${name}`;
 
-export function take(news: DashboardNews): void {
+export function receive(news: DashboardNews): void {
   switch (news.type) {
     case 'state':
-      known.rows = new Map(news.state.rows.map((row) => [row.id, row]));
-      known.project = news.state.project;
-      known.loading = news.state.loading;
-      known.problem = news.state.problem;
-      known.rowsVersion++;
+      received.rows = new Map(news.state.rows.map((row) => [row.id, row]));
+      received.project = news.state.project;
+      received.loading = news.state.loading;
+      received.problem = news.state.problem;
+      received.rowsVersion++;
       // After a lost connection, pending answers will not come, and loaded curves may lack their end.
-      known.loads++;
-      known.asked.clear();
-      remember({ root: news.state.root });
+      received.loads++;
+      received.asked.clear();
+      saveState({ root: news.state.root });
       break;
     case 'rows':
-      for (const row of news.rows) known.rows.set(row.id, row);
-      known.rowsVersion++;
-      known.loading = news.loading;
+      for (const row of news.rows) received.rows.set(row.id, row);
+      received.rowsVersion++;
+      received.loading = news.loading;
       break;
     case 'gone':
-      for (const id of news.ids) known.rows.delete(id);
-      known.rowsVersion++;
+      for (const id of news.ids) received.rows.delete(id);
+      received.rowsVersion++;
       break;
     case 'curve': {
-      const target = news.from === null && news.to === null ? known.curves : known.zoomed;
+      const target = news.from === null && news.to === null ? received.curves : received.zoomed;
       target.set(curveKey(news.run, news.name), news);
       break;
     }
     case 'points': {
       const key = curveKey(news.run, news.name);
-      const curve = known.curves.get(key);
+      const curve = received.curves.get(key);
       // Points of a run that is not shown are dropped.
-      if (curve && (curve.xs.at(-1) ?? -1) < news.xs[0]!) known.curves.set(key, joined(curve, news));
+      if (curve && (curve.xs.at(-1) ?? -1) < news.xs[0]!) received.curves.set(key, joined(curve, news));
       break;
     }
     case 'checkpoints':
-      known.marks.set(news.run, news.marks);
+      received.marks.set(news.run, news.marks);
       break;
     case 'log':
-      known.log = { run: news.run, text: news.first ? news.text : (known.log.text + news.text).slice(-(2 << 20)) };
+      received.log = {
+        run: news.run,
+        text: news.first ? news.text : (received.log.text + news.text).slice(-(2 << 20)),
+      };
       break;
     case 'device':
-      known.device = news.text;
+      received.device = news.text;
       break;
   }
 }
@@ -89,12 +92,12 @@ function joined(a: CurveData, b: CurveData): CurveData {
 
 /** Returns a setting that the editor keeps across reloads. */
 export function useKept<T>(name: string, initial: T): [T, (next: T) => void] {
-  const [state, setState] = useState<T>((remembered()[name] as T | undefined) ?? initial);
+  const [state, setState] = useState<T>((savedState()[name] as T | undefined) ?? initial);
   return [
     state,
     (next) => {
       setState(next);
-      remember({ [name]: next });
+      saveState({ [name]: next });
     },
   ];
 }

@@ -3,7 +3,7 @@ import { useMemo } from 'preact/hooks';
 import { counted } from '../../protocol/words.ts';
 import { Charts } from './charts.tsx';
 import { type Column, columnsOf, FIXED, filterOf, shownByDefault, sortedBy } from './columns.ts';
-import { known, take, tell, useKept } from './dashboard-state.ts';
+import { receive, received, send, useKept } from './dashboard-state.ts';
 import { LogPane } from './log.tsx';
 import type { DashboardNews, DashboardSaid } from './messages.ts';
 import { drawer, listen } from './page.ts';
@@ -16,7 +16,7 @@ const draw = drawer(() => <Dashboard version={version} />);
 
 draw();
 listen<DashboardNews>((news) => {
-  take(news);
+  receive(news);
   version++;
   draw();
 });
@@ -27,39 +27,39 @@ function Dashboard({ version: _ }: { version: number }) {
   const [chosen, setChosen] = useKept<string[]>('chosen', []);
   const [columns, setColumns] = useKept<string[] | null>('columns', null);
   const [order, setOrder] = useKept('order', { key: 'age', descending: false });
-  const rows = [...known.rows.values()];
-  const all = useMemo(() => columnsOf(rows), [known.rowsVersion]);
+  const rows = [...received.rows.values()];
+  const all = useMemo(() => columnsOf(rows), [received.rowsVersion]);
   const shown = useMemo(() => {
     const keys = columns ?? shownByDefault(all, rows);
     return all.filter(({ key }) => keys.includes(key));
-  }, [known.rowsVersion, columns]);
+  }, [received.rowsVersion, columns]);
   const listed = useMemo(() => {
     const passes = filterOf(filter);
     const left = rows.filter((row) => (branch === null || row.branch === branch) && passes(row));
     return sortedBy(left, all.find(({ key }) => key === order.key) ?? FIXED[4]!, order.descending);
-  }, [known.rowsVersion, filter, branch, order]);
-  const picked = chosen.filter((id) => known.rows.has(id));
+  }, [received.rowsVersion, filter, branch, order]);
+  const picked = chosen.filter((id) => received.rows.has(id));
   const toggle = (id: string) => {
     const next = picked.includes(id) ? picked.filter((one) => one !== id) : [...picked, id].slice(-MAX_CHOSEN);
     setChosen(next);
   };
   const extend = (ids: string[]) => setChosen([...picked.filter((id) => !ids.includes(id)), ...ids].slice(-MAX_CHOSEN));
-  if (known.problem) return <p class="problem">{known.problem}</p>;
+  if (received.problem) return <p class="problem">{received.problem}</p>;
   const branches = [...new Set(rows.map((row) => row.branch))].filter((name) => name !== null);
-  const only = picked.length === 1 ? known.rows.get(picked[0]!) : undefined;
+  const only = picked.length === 1 ? received.rows.get(picked[0]!) : undefined;
   const live = rows.filter((row) => row.live).length;
   const act = (action: Extract<DashboardSaid, { say: 'act' }>['action']) =>
-    tell({ say: 'act', action, runs: picked.slice(0, 8) });
+    send({ say: 'act', action, runs: picked.slice(0, 8) });
   return (
     <main>
       <header class="bar">
-        <h1>{known.project}</h1>
+        <h1>{received.project}</h1>
         <span class="quiet">
           {counted(rows.length, 'run')}
           {live > 0 && `, ${live} live`}
-          {known.loading && ', loading more'}
+          {received.loading && ', loading more'}
         </span>
-        {known.device && <span class="quiet device">{known.device}</span>}
+        {received.device && <span class="quiet device">{received.device}</span>}
       </header>
       <div class="bar">
         <input
@@ -123,9 +123,9 @@ function Dashboard({ version: _ }: { version: number }) {
       {picked.length > 0 && <Charts picked={picked} />}
       {picked.length > 0 && (
         <LogPane
-          runs={picked.map((id) => known.rows.get(id)!)}
-          log={known.log}
-          follow={(run) => tell({ say: 'log', run })}
+          runs={picked.map((id) => received.rows.get(id)!)}
+          log={received.log}
+          follow={(run) => send({ say: 'log', run })}
         />
       )}
     </main>

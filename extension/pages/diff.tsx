@@ -6,19 +6,19 @@ import { counted, integer, metric, orDash } from '../../protocol/words.ts';
 import { AxisChoice } from './axis.tsx';
 import { Chart, colorOf } from './chart.tsx';
 import type { DiffNews, DiffPageSaid, DiffPageState } from './messages.ts';
-import { drawer, listen, remember, remembered, say } from './page.ts';
+import { drawer, listen, post, savedState, saveState } from './page.ts';
 import { Weights } from './weights.tsx';
 import { differ, param } from './words.ts';
 
 let state: DiffPageState | null = null;
 const draw = drawer(() => (state ? <Page {...state} /> : <p class="quiet">Comparing…</p>));
-const tell = (message: DiffPageSaid) => say(message);
+const send = (message: DiffPageSaid) => post(message);
 
 draw();
 listen<DiffNews>((news) => {
   if (news.type === 'state') {
     state = news.state;
-    remember({ root: state.root, sides: state.sides });
+    saveState({ root: state.root, sides: state.sides });
   } else if (state) state = { ...state, weights: state.weights.with(news.of, news.weights) };
   draw();
 });
@@ -50,14 +50,14 @@ function Page({ diff, problem, weights, curves }: DiffPageState) {
 }
 
 function Section({ title, children, count }: { title: string; children: preact.ComponentChildren; count?: string }) {
-  const folded = (remembered().folded as string[] | undefined) ?? [];
+  const folded = (savedState().folded as string[] | undefined) ?? [];
   return (
     <details
       class="section"
       open={!folded.includes(title)}
       onToggle={(event) => {
-        const others = ((remembered().folded as string[] | undefined) ?? []).filter((name) => name !== title);
-        remember({ folded: event.currentTarget.open ? others : [...others, title] });
+        const others = ((savedState().folded as string[] | undefined) ?? []).filter((name) => name !== title);
+        saveState({ folded: event.currentTarget.open ? others : [...others, title] });
       }}
     >
       <summary>
@@ -175,7 +175,7 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
   return (
     <Section title="Metrics" count={count}>
       <div class="bar">
-        <AxisChoice axis={axis} choose={(chosen) => tell({ say: 'axis', axis: chosen })} />
+        <AxisChoice axis={axis} choose={(chosen) => send({ say: 'axis', axis: chosen })} />
         <label>
           <input type="checkbox" checked={log} onChange={() => setLog(!log)} /> log scale
         </label>
@@ -270,7 +270,7 @@ function Code({ diff: { sides, code } }: { diff: Diff }) {
               {own.map((file) => (
                 <CodeFile {...file} key={file.path} />
               ))}
-              <button type="button" onClick={() => tell({ say: 'openAll', side: i + 1 })}>
+              <button type="button" onClick={() => send({ say: 'openAll', side: i + 1 })}>
                 Open all in the diff editor
               </button>
             </div>
@@ -296,7 +296,7 @@ function CodeFile({ path, side, status, added, removed, hunks }: CodeFileDiff) {
           class="link"
           onClick={(event) => {
             event.preventDefault();
-            tell({ say: 'openFile', side, path });
+            send({ say: 'openFile', side, path });
           }}
         >
           Open

@@ -11,16 +11,16 @@ declare function acquireVsCodeApi(): Host;
 
 const host = acquireVsCodeApi();
 
-export function say(message: unknown): void {
+export function post(message: unknown): void {
   host.postMessage(message);
 }
 
 /** Stores a part of the page's state in the editor, which restores it: what the page is about, and its settings. */
-export function remember(part: Record<string, unknown>): void {
+export function saveState(part: Record<string, unknown>): void {
   host.setState({ ...(host.getState() as object | undefined), ...part });
 }
 
-export function remembered(): Record<string, unknown> {
+export function savedState(): Record<string, unknown> {
   return (host.getState() as Record<string, unknown> | undefined) ?? {};
 }
 
@@ -50,7 +50,7 @@ function shown(child: unknown): unknown {
 /** Calls `take` for each message from the extension, and reports that the page is ready. */
 export function listen<News>(take: (news: News) => void): void {
   window.addEventListener('message', ({ data }) => take(data as News));
-  say({ say: 'ready' });
+  post({ say: 'ready' });
 }
 
 /** Returns a function that draws the view, at most once per frame. */

@@ -4,7 +4,7 @@ import { fromWireNumber, type WireNumber } from '../../protocol/numbers.ts';
 import { age, integer, metric } from '../../protocol/words.ts';
 import { colorOf } from './chart.tsx';
 import type { Column } from './columns.ts';
-import { known, tell } from './dashboard-state.ts';
+import { received, send } from './dashboard-state.ts';
 import type { RunRow } from './messages.ts';
 import { param } from './words.ts';
 
@@ -58,7 +58,7 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
       Home: () => move(0),
       End: () => move(rows.length - 1),
       ' ': () => choose(focus, event.shiftKey),
-      Enter: () => rows[focus] && tell({ say: 'act', action: 'reveal', runs: [rows[focus].id] }),
+      Enter: () => rows[focus] && send({ say: 'act', action: 'reveal', runs: [rows[focus].id] }),
     };
     const act = keys[event.key];
     if (!act) return;
@@ -66,7 +66,7 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
     act();
   };
   if (rows.length === 0)
-    return <p class="quiet">{known.rows.size === 0 ? 'No runs yet.' : 'No run matches the filter.'}</p>;
+    return <p class="quiet">{received.rows.size === 0 ? 'No runs yet.' : 'No run matches the filter.'}</p>;
   return (
     // biome-ignore lint/a11y/useSemanticElements: the element scrolls, which a table cannot.
     <div
@@ -106,7 +106,7 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
                   if (event.shiftKey) event.preventDefault();
                 }}
                 onClick={(event) => choose(first + i, event.shiftKey)}
-                onDblClick={() => tell({ say: 'act', action: 'reveal', runs: [row.id] })}
+                onDblClick={() => send({ say: 'act', action: 'reveal', runs: [row.id] })}
               >
                 <td class="check">
                   <span

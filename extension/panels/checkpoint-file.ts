@@ -22,7 +22,7 @@ export function registerCheckpointFiles(app: App, context: vscode.ExtensionConte
 
 function showFile(app: App, context: vscode.ExtensionContext, uri: vscode.Uri, panel: vscode.WebviewPanel): void {
   let ready = false;
-  const file = new LookedAtFile(app, uri, () => {
+  const file = new OpenFile(app, uri, () => {
     if (ready) page.post({ type: 'state', state: file.state });
   });
   const page: PageHost = openPage<FilePageSaid>(context, panel, {
@@ -49,13 +49,13 @@ function showFile(app: App, context: vscode.ExtensionContext, uri: vscode.Uri, p
   file.look({});
 }
 
-interface Wish {
+interface Changes {
   statistics?: boolean;
   filter?: string;
 }
 
 /** A shown file: its first page, and the further pages that were requested. */
-class LookedAtFile {
+class OpenFile {
   readonly state: FilePageState;
   readonly #app: App;
   readonly #uri: vscode.Uri;
@@ -73,20 +73,20 @@ class LookedAtFile {
   }
 
   /** Reads the file from its first page. */
-  look(wish: Wish): void {
-    Object.assign(this.state, wish);
-    this.#wish('again');
+  look(changes: Changes): void {
+    Object.assign(this.state, changes);
+    this.#request('again');
   }
 
   more(): void {
-    if (this.state.inspection?.next) this.#wish('more');
+    if (this.state.inspection?.next) this.#request('more');
   }
 
   dispose(): void {
     this.#over.abort();
   }
 
-  #wish(what: 'again' | 'more'): void {
+  #request(what: 'again' | 'more'): void {
     if (this.#waiting !== 'again') this.#waiting = what;
     if (!this.state.reading) void this.#work();
   }

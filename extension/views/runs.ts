@@ -66,7 +66,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     if (node.kind === 'branch') return this.#runs(node.root, node.branch);
     if (node.kind === 'drafts') return this.#runNodes(node.root, node.branch).filter((child) => this.#isFolded(child));
     if (node.kind !== 'run') return [];
-    const checkpoints = await this.#model.loadCheckpoints(node.root, node.id).catch(unlessAway);
+    const checkpoints = await this.#model.loadCheckpoints(node.root, node.id).catch(noneWithoutDaemon);
     return checkpoints.map((checkpoint) => ({ kind: 'checkpoint', root: node.root, run: node.id, checkpoint }));
   }
 
@@ -116,7 +116,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   async #runs(root: string, branch: string | null): Promise<Node[]> {
     const mirror = this.#model.project(root);
     if (!mirror) return [];
-    if (!mirror.loaded.has(branch)) await this.#model.loadMore(root, branch).catch(unlessAway);
+    if (!mirror.loaded.has(branch)) await this.#model.loadMore(root, branch).catch(noneWithoutDaemon);
     const nodes = this.#runNodes(root, branch);
     const kept = nodes.filter((node) => !this.#isFolded(node));
     if (kept.length < nodes.length) kept.push(this.#node({ kind: 'drafts', root, branch }));
@@ -211,7 +211,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
       case 'run': {
         const run = this.#run(node);
         if (!run) return new vscode.TreeItem('(gone)', None);
-        return dressed(
+        return decorated(
           new vscode.TreeItem(oneLine(run.name), run.checkpoints > 0 ? Collapsed : None),
           lookOfRun(run, Date.now()),
         );
@@ -220,7 +220,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
         const { checkpoint } = node;
         const run = this.#model.project(node.root)?.runs.get(node.run);
         const item = new vscode.TreeItem(`step ${integer(checkpoint.step)}`, None);
-        return dressed(item, lookOfCheckpoint(checkpoint, run, Date.now()));
+        return decorated(item, lookOfCheckpoint(checkpoint, run, Date.now()));
       }
     }
   }
@@ -231,7 +231,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   }
 }
 
-function dressed(item: vscode.TreeItem, look: Look): vscode.TreeItem {
+function decorated(item: vscode.TreeItem, look: Look): vscode.TreeItem {
   item.description = oneLine(look.description);
   item.iconPath = new vscode.ThemeIcon(look.icon, look.color ? new vscode.ThemeColor(look.color) : undefined);
   item.contextValue = look.context;
@@ -285,7 +285,7 @@ function idOf(node: Node): string {
 }
 
 /** Returns no rows while the daemon is away, which the view's message says. */
-function unlessAway(error: unknown): [] {
+function noneWithoutDaemon(error: unknown): [] {
   if (isError(error, 'daemonUnavailable')) return [];
   throw error;
 }

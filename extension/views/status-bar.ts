@@ -37,7 +37,7 @@ export class StatusBar {
   }
 
   /** Marks a run's failure as seen, so that it is no longer shown. */
-  looked(run: string): void {
+  markSeen(run: string): void {
     this.#seen.add(run);
     this.redraw();
   }

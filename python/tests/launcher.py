@@ -5,6 +5,7 @@ The words of its command line are the modules to import. Reads one JSON request 
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -25,6 +26,9 @@ def serve() -> None:
     torch.set_num_threads(1)
     # The first optimizer of a process imports the compiler, which takes longer than a script of these.
     torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    # A child that collects garbage would look at, and copy, all that was imported.
+    gc.collect()
+    gc.freeze()
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)

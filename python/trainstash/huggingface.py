@@ -92,10 +92,13 @@ class _Training:
 
         def train_resumed(resume_from_checkpoint: Any = None, trial: Any = None, *args: Any, **kwargs: Any) -> Any:
             self._trial = trial
-            return train(self._begins_at(resume_from_checkpoint), trial, *args, **kwargs)
+            result = train(self._begins_at(resume_from_checkpoint), trial, *args, **kwargs)
+            loss = self._whole_loss()
+            return result if loss is None else result._replace(training_loss=loss)
 
         def seeded_loader() -> Any:
-            return self._data.seeded(loader())
+            evaluates = getattr(trainer.args.eval_strategy, "value", trainer.args.eval_strategy) != "no"
+            return self._data.seeded(loader(), trainer.eval_dataset if evaluates else None)
 
         def after_step_and_boundary(*args: Any, **kwargs: Any) -> None:
             after_step(*args, **kwargs)
@@ -114,6 +117,13 @@ class _Training:
 
         trainer.train, trainer.get_train_dataloader, trainer._save_checkpoint = train_resumed, seeded_loader, save_noted
         trainer._maybe_log_save_evaluate, trainer._load_rng_state = after_step_and_boundary, rng_loaded
+        log = trainer.log
+
+        def log_whole(logs: Dict[str, Any], *args: Any, **kwargs: Any) -> None:
+            self._correct(logs)
+            log(logs, *args, **kwargs)
+
+        trainer.log = log_whole
         if hasattr(trainer, "_init_training_state"):
             place = trainer._init_training_state
 
@@ -178,7 +188,7 @@ class _Training:
             self._epoch = saved["data"]["epoch"]
             self._data.restore(saved["data"])
             self._put_weights_back(saved["weights"])
-            self._put_loss_back(saved)
+            self._put_loss_back(saved["loss"])
         per_epoch = round(state.max_steps / state.num_train_epochs) if state.num_train_epochs else None
         self._of_fit.begin(state.global_step, int(state.epoch or 0), state.max_steps or None, per_epoch, _params(trainer), _monitor(trainer.args))
 
@@ -233,15 +243,38 @@ class _Training:
         if missing:
             raise ResumeError(f"The model has no {missing[0]} of the same shape any more, which the checkpoint holds. Nothing was trained.")
 
-    def _put_loss_back(self, saved: Mapping[str, Any]) -> None:
-        """Lets the loss that is logged next be the mean over all of its steps."""
+    def _put_loss_back(self, saved: Optional[Mapping[str, Any]]) -> None:
+        """Lets the loss that is logged next be the mean over all of its steps, and the last one that over all steps."""
         trainer = self._trainer
-        if saved["loss"] is None or not hasattr(trainer, "_tr_loss"):
+        if saved is None or not hasattr(trainer, "_tr_loss"):
             return
-        trainer._tr_loss = saved["loss"].to(trainer.args.device)
-        trainer._globalstep_last_logged = saved["logged at"]
-        # `train_loss` stays what the Trainer means by it: that of the steps of this process.
-        trainer._total_loss_scalar = -float(trainer._tr_loss)
+        trainer._tr_loss = saved["running"].to(trainer.args.device)
+        trainer._total_loss_scalar, trainer._globalstep_last_logged = saved["total"], saved["logged at"]
+
+    def _losses(self) -> Optional[Dict[str, Any]]:
+        trainer = self._trainer
+        if not hasattr(trainer, "_tr_loss"):
+            return None
+        first = self._first_step()
+        return {"running": trainer._tr_loss, "total": trainer._total_loss_scalar, "logged at": trainer._globalstep_last_logged, "first": first}
+
+    def _first_step(self) -> int:
+        """The step at which the losses begin that are summed up."""
+        saved = self._restored["loss"] if self._restored else None
+        return int(saved["first"] if saved else getattr(self._trainer, "_initial_global_step", 0))
+
+    def _whole_loss(self) -> Optional[float]:
+        """The mean loss of all steps; the Trainer divides by those of this process. None: it is the same, or cannot be known."""
+        if self._restored is None or not self._restored["loss"]:
+            return None
+        trainer = self._trainer
+        steps = int(trainer.state.global_step) - self._first_step()
+        return float(trainer._total_loss_scalar) / max(steps, 0.001)
+
+    def _correct(self, logs: Dict[str, Any]) -> None:
+        loss = self._whole_loss() if "train_loss" in logs and "train_runtime" in logs else None
+        if loss is not None:
+            logs["train_loss"] = loss
 
     def _model(self) -> Any:
         return self._trainer.accelerator.unwrap_model(self._trainer.model)
@@ -324,8 +357,7 @@ class _Training:
             "over": is_over,
             "rng": rngs,
             "weights": trainer_files.left_out(folder, self._model()),
-            "loss": getattr(trainer, "_tr_loss", None),
-            "logged at": int(getattr(trainer, "_globalstep_last_logged", 0)),
+            "loss": self._losses(),
             "beside": {name: state for name, state in beside.items() if state},
         }
         for place, why in trainer_files.write_own(folder, own):

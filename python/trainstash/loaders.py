@@ -103,18 +103,18 @@ class SeededCollate:
 
     def _seed(self, seed: int) -> None:
         if self.trainstash_generators is None:
-            _make_generators(self.trainstash_collate)
+            make_generators(self.trainstash_collate)
             self.trainstash_generators = own_generators(self.trainstash_collate)
         self.trainstash_dataset.seed(self.trainstash_generators, rng.mix(seed, "collate"))
 
 
-def _make_generators(collate: Any, depth: int = 2) -> None:
+def make_generators(collate: Any, depth: int = 2) -> None:
     """Makes the generators that collators of Transformers with a seed would make with their first batch, and seed by that."""
     if getattr(collate, "seed", None) and getattr(collate, "generator", _ABSENT) is None and hasattr(collate, "create_rng"):
         collate.create_rng()
     for part in _parts(collate) if depth > 0 and not hasattr(collate, "__code__") else []:
         if hasattr(part, "__dict__") and not isinstance(part, (type, ModuleType)):
-            _make_generators(part, depth - 1)
+            make_generators(part, depth - 1)
 
 
 _ABSENT = object()
@@ -199,12 +199,13 @@ def _parts(value: Any) -> List[Any]:
 
 
 def _named(value: Any) -> List[Any]:
-    """What the code of a function, or of an object's own class, names outside of itself."""
+    """What the code of a function, or of an object's own class, names outside of itself, and generators of that class."""
     functions = [value]
+    found: List[Any] = []
     for cls in type(value).__mro__:
         if not cls.__module__.startswith(("torch.", "builtins", "typing")):
             functions += [item for item in vars(cls).values() if hasattr(item, "__code__")]
-    found: List[Any] = []
+            found += [item for item in vars(cls).values() if rng.is_generator(item)]
     for function in functions:
         code = getattr(function, "__code__", None)
         if code is None:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import sys
 from typing import Any, List, Optional
 
-from . import rng
+from . import generators, rng
 from .beside import Beside
 from .ingredients import Ingredients
-from .loaders import rebuild
+from .loaders import make_generators, own_generators, rebuild
 from .order import Place, samplers_in
 
 _KEY = "0"
@@ -27,19 +27,32 @@ class TrainingData:
         self._lacks: Optional[str] = None
         self._loader: Any = None
         self._counters: List[Beside] = []
+        # Those of the data and the collator. Training batches leave them as they were, evaluations do not.
+        self._generators: List[Any] = []
+        self._evaluates = False
 
     @property
     def seed(self) -> int:
         return self._place.seed
 
-    def seeded(self, loader: Any) -> Any:
-        """The loader over seeded batches; the user's own where that cannot be."""
+    def seeded(self, loader: Any, evaluated: Any) -> Any:
+        """Makes the loader read seeded batches; returns the user's own where that cannot be.
+
+        Args:
+            loader: What the Trainer reads.
+            evaluated: The data that it evaluates with, whose generators go on from evaluation to evaluation; None: it does not.
+        """
         self._lacks = _why_not(loader)
         made = rebuild(loader, self._place, protects=True) if self._lacks is None else None
         if made is None:
             self._lacks = self._lacks or f"its loader is a {type(loader).__name__}, which cannot be read from a place"
         self._loader = made or loader
         inner = getattr(loader, "base_dataloader", loader)
+        make_generators(inner.collate_fn)
+        self._evaluates = evaluated is not None
+        self._generators = []
+        for part in (inner.collate_fn, inner.dataset, *(evaluated.values() if isinstance(evaluated, dict) else [evaluated])):
+            self._generators += [one for one in own_generators(part) if not any(one is known for known in self._generators)]
         self._counters = [Beside(part, ()) for part in (getattr(inner, "dataset", None), getattr(inner, "collate_fn", None)) if _is_own(part)]
         return self._loader
 
@@ -50,7 +63,10 @@ class TrainingData:
 
     def state(self) -> Any:
         """What a resume needs to make the same batches."""
-        return {"seed": self._place.seed, "epoch": self.epoch, "batch": self.batch, "samplers": self._sampler_seeds()}
+        return {
+            "seed": self._place.seed, "epoch": self.epoch, "batch": self.batch, "samplers": self._sampler_seeds(),
+            "generators": [generators.state_of(one) for one in self._generators],
+        }
 
     def restore(self, saved: Any) -> None:
         """Takes the seeds of a checkpoint; to be called when the loader was made."""
@@ -58,6 +74,8 @@ class TrainingData:
         for sampler, seed in zip(self._samplers(), saved.get("samplers") or ()):
             if seed is not None:
                 sampler.initial_seed = seed
+        for generator, state in zip(self._generators, saved.get("generators") or ()):
+            generators.set_state(generator, state)
 
     def find(self, found: Ingredients) -> None:
         """Notes whether the place in the data is kept."""
@@ -66,6 +84,8 @@ class TrainingData:
             found.lost("data", name, self._lacks)
             return
         found.kept("data", name)
+        if self._generators and self._evaluates and getattr(self._loader, "persistent_workers", False):
+            found.lost("random", "generators of the data", "workers that live on have copies of their own in evaluations")
         for counter in self._counters:
             changed = [key for key in counter.state()[0] if isinstance(getattr(counter.owner, key, None), (int, float, str))]
             for key in changed:

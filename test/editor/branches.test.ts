@@ -31,7 +31,7 @@ test('switching the branch asks once, moves files, shows what is stashed and put
   await editor.page.getByRole('button', { name: 'Stashes Section' }).click();
   const row = editor.row(/^stash of main/);
   await row.waitFor();
-  expect(await editor.textOf(row)).toMatch(/^main restored automatically · 1 file · 4 B/);
+  expect(await editor.textOf(row)).toMatch(/^main returns with its branch · 1 file · 4 B/);
   await editor.shot('stashes');
   git('switch', '-q', 'main');
   await editor.notification(/1 file of main back in place/);

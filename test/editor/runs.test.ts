@@ -86,7 +86,7 @@ test('what differs from the checkpoint is shown before a resume, and nothing sta
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
 });
 
-test('a run whose back end is gone is offered to continue on another one, and says what that means', async (context) => {
+test('a run whose backend is gone can continue on another one, with a warning about the consequences', async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   writeNativePackage(fixture.root, 'works');
@@ -172,7 +172,7 @@ test('what is kept says why, old code comes back beside the project, a job runs 
   await editor.page.keyboard.press('Escape');
 
   await editor.rowMenu(editor.row(/small #1/), 'Restore Code to a New Folder…');
-  await list.getByText('The code of small #1, into a new folder in…').waitFor();
+  await list.getByText('Write the code of small #1 into a new folder in…').waitFor();
   // A moment after it opens it fills in its start folder, over any text typed before.
   await until('the folder is entered', async () => {
     await list.locator('input.input').fill(`${fixture.folder}/`);

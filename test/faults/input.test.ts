@@ -81,7 +81,7 @@ describe('what was asked for', () => {
     ['an unknown param', ['run', 'small', '-p', 'learningrate=1'], 'paramUnknown', /did you mean "learningRate"/],
     ['a param of another type', ['run', 'small', '-p', 'epochs=many'], 'paramInvalid', /"epochs" must be a number/],
     [
-      'an unknown back end',
+      'an unknown backend',
       ['run', 'small', '--backend', 'cuda'],
       'paramInvalid',
       /Known: auto, webgpu, tfjs-node-gpu, tfjs-node, wasm, cpu/,
@@ -141,7 +141,7 @@ describe('what was asked for', () => {
 });
 
 describe('a module that does not load', () => {
-  const modules: [name: string, text: string, message: RegExp, beside?: Record<string, string>][] = [
+  const modules: [string, string, RegExp][] = [
     ['uses an enum', 'enum Mode { A }\nexport default { mode: Mode.A };', /an `enum`/],
     [
       'imports without the ending .ts',
@@ -151,20 +151,13 @@ describe('a module that does not load', () => {
     ['imports what is not there', "import nothing from 'no-such-package';\nexport default nothing;", /no-such-package/],
     ['throws', '\n\nthrow new Error("out of luck");', /train\.ts:3.*out of luck/],
     ['exports too little', 'export default { params: {} };', /does not export data, model, optimizer/],
-    [
-      'is a module in a package of CommonJS',
-      'export default {};',
-      /package\.json says "type": "commonjs".*the extension \.mts/,
-      { 'package.json': '{"type": "commonjs"}' },
-    ],
     ['has a syntax error', 'export default {', /train\.ts/],
   ];
-  for (const [name, text, message, beside = {}] of modules) {
+  for (const [name, text, message] of modules) {
     test(`because it ${name}: said so, and no run is left behind`, async () => {
       const fixture = makeFixture({ config: { jobs: { small: { module: 'train.ts' } } } });
       writeFileSync(join(fixture.root, 'helper.ts'), 'export const helper = 1;');
       writeFileSync(join(fixture.root, 'train.ts'), text);
-      for (const [file, content] of Object.entries(beside)) writeFileSync(join(fixture.root, file), content);
       const result = await fixture.cli('run', 'small', '--json');
       expect(JSON.parse(result.stdout).error).toMatchObject({
         code: 'moduleInvalid',

@@ -43,13 +43,9 @@ describe('a native package that', () => {
     expect(finding.stepMs).toBeGreaterThan(0);
   });
 
-  test('is compiled to functions, as the real one is, can extend our classes', async () => {
-    expect(await findingOf('oldClasses')).toMatchObject({ problem: null, missing: null });
-  });
-
   for (const [fault, reason] of [
     ['noGpu', /not on a GPU: it was built for CUDA 11\.2 with cuDNN 8\.1/],
-    ['notFetched', /library was not fetched.*npm rebuild @tensorflow\/tfjs-node-gpu/],
+    ['notFetched', /library was not downloaded.*npm rebuild @tensorflow\/tfjs-node-gpu/],
     ['crashes', /was ended by SIGABRT \(CUDA error: out of memory\)|ended by SIGABRT/],
     ['registersNothing', /registered no backend/],
     ['wrong', /computes gradient of tanh wrongly|losses of a small training differ/],
@@ -89,13 +85,13 @@ describe('auto', () => {
     expect(() => readFileSync(join(directory, 'verdicts.json'))).toThrow();
   });
 
-  test('tries what there is once, takes the fastest, and remembers it beyond the daemon', async () => {
+  test('tries each available one once, takes the fastest, and remembers it beyond the daemon’s life', async () => {
     const { root, open, request, directory } = bench();
     const from = writeNativePackage(root, 'works');
     const told: string[] = [];
     const tell = (text: string) => void told.push(text);
     const chosen = await open().choose(request({ tell }));
-    expect(told).toEqual([expect.stringContaining('once, what TensorFlow.js can train on (tfjs-node-gpu, wasm)')]);
+    expect(told).toEqual([expect.stringContaining('once (tfjs-node-gpu, wasm)')]);
     // The fake is plain JavaScript, which is slower than wasm.
     expect(chosen).toMatchObject({
       backend: 'wasm',
@@ -115,7 +111,7 @@ describe('auto', () => {
     expect(again.find(({ backend }) => backend === 'tfjs-node-gpu')!.stepMs).toBeGreaterThan(1);
   });
 
-  test('stays with a checkpoint’s back end, whatever is faster, as long as it can be used', async () => {
+  test('keeps a checkpoint’s backend as long as it can be used, even if another is faster', async () => {
     const { root, open, request } = bench();
     writeNativePackage(root, 'works');
     const asked = request({ checkpoint: { backend: 'tfjs-node-gpu' } });
@@ -141,7 +137,7 @@ describe('auto', () => {
     }
   });
 
-  test('an unknown name and one that is not here are refused, with what to do', async () => {
+  test('an unknown name and an unavailable one are refused, with what to do', async () => {
     const { open, request } = bench();
     await expect(open().choose(request({ wanted: 'cuda' }))).rejects.toMatchObject({ code: 'paramInvalid' });
     await expect(open().choose(request({ wanted: 'webgpu' }))).rejects.toMatchObject({
@@ -166,7 +162,7 @@ test('a plain Node is looked for on PATH where VS Code’s own will not do: new 
   expect(await plainNode([old, electron].join(':'))).toBeNull();
 });
 
-test('a run records its back end; another one at a resume is asked about, and then said to continue from the first', async () => {
+test('a run records its backend; a resume on another one asks first, and says that it continues from the first', async () => {
   const fixture = makeFixture();
   writeNativePackage(fixture.root, 'works');
   const client = await openProject(fixture);
@@ -195,7 +191,7 @@ test('a run records its back end; another one at a resume is asked about, and th
   expect(continued.notices.map(({ code }) => code)).not.toContain('notReproduced');
 });
 
-test('the setting is for jobs that name no back end', async () => {
+test('the setting is for jobs that name no backend', async () => {
   const fixture = makeFixture({
     config: { jobs: { small: { module: 'small.ts', backend: 'cpu' }, free: { module: 'small.ts' } } },
   });
@@ -214,22 +210,25 @@ test('the setting is for jobs that name no back end', async () => {
   expect((await start('small', { backend: 'wasm' })).backend).toBe('wasm');
 });
 
-test.skipIf(!GPU)('doctor tries what is here, says what was rejected and why, and fits a terminal', async () => {
-  const fixture = makeFixture({ env: { VK_DRIVER_FILES: GPU!.VK_DRIVER_FILES! } });
-  writeNativePackage(fixture.root, 'noGpu');
-  symlinkSync(WEBGPU_PACKAGE, join(fixture.root, 'node_modules/webgpu'));
-  const { stdout } = await fixture.cli('doctor', '--trust');
-  expect(stdout).toMatch(/✘ webgpu +the only device is software/);
-  expect(stdout).toMatch(/✘ tfjs-node-gpu +it runs, but not on a GPU/);
-  expect(stdout).toMatch(/✔ wasm +[\d.]+ ms per step/);
-  expect(stdout).toContain('`auto` takes wasm');
-  expect(stdout).toContain('cuDNN 8.1');
-  for (const line of stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(80);
-  const { findings } = JSON.parse((await fixture.cli('doctor', '--json')).stdout) as {
-    findings: { backend: string }[];
-  };
-  expect(findings.map(({ backend }) => backend)).toEqual(expect.arrayContaining(['webgpu', 'wasm', 'cpu']));
-});
+test.skipIf(!GPU)(
+  'doctor tries the available backends, says which were rejected and why, and fits a terminal',
+  async () => {
+    const fixture = makeFixture({ env: { VK_DRIVER_FILES: GPU!.VK_DRIVER_FILES! } });
+    writeNativePackage(fixture.root, 'noGpu');
+    symlinkSync(WEBGPU_PACKAGE, join(fixture.root, 'node_modules/webgpu'));
+    const { stdout } = await fixture.cli('doctor', '--trust');
+    expect(stdout).toMatch(/✘ webgpu +the only device is software/);
+    expect(stdout).toMatch(/✘ tfjs-node-gpu +it runs, but not on a GPU/);
+    expect(stdout).toMatch(/✔ wasm +[\d.]+ ms per step/);
+    expect(stdout).toContain('`auto` takes wasm');
+    expect(stdout).toContain('cuDNN 8.1');
+    for (const line of stdout.split('\n')) expect([...line].length).toBeLessThanOrEqual(80);
+    const { findings } = JSON.parse((await fixture.cli('doctor', '--json')).stdout) as {
+      findings: { backend: string }[];
+    };
+    expect(findings.map(({ backend }) => backend)).toEqual(expect.arrayContaining(['webgpu', 'wasm', 'cpu']));
+  },
+);
 
 test('what a project brings for a GPU is not loaded before somebody trusts it', async () => {
   const fixture = makeFixture();

@@ -4,10 +4,12 @@
  */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { tensorflowVariables } from '../../daemon/backends/tensorflow.ts';
 import { digestOf } from '../../daemon/store/saving.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
+import { realTensorFlow } from '../support/tensorflow.ts';
 import {
   events,
   inbox,
@@ -27,10 +29,12 @@ const OPTIMIZERS = ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] as const;
 const PLACES = { 'mid-epoch': 8, 'epoch end': 12, 'after an epoch': 12 } as const;
 const WAYS = ['SIGKILL', 'pause'] as const;
 
+const TENSORFLOW = realTensorFlow();
 const BACKENDS = {
   wasm: {},
   cpu: { backend: 'cpu' },
   'wasm with two threads': { backendOptions: { from: null, threads: 2 } },
+  'the TensorFlow of pip': { backend: 'tensorflow', backendOptions: { from: TENSORFLOW?.folder ?? null, threads: 1 } },
   'webgpu, by SwiftShader': { backend: 'webgpu', backendOptions: { from: WEBGPU_PACKAGE, threads: 1 } },
 } satisfies Record<string, Partial<Launch>>;
 type Backend = keyof typeof BACKENDS;
@@ -50,7 +54,9 @@ const all: Case[] = MODELS.flatMap((model) =>
     ),
   ),
 );
-const onOthers: Case[] = (['cpu', 'wasm with two threads', 'webgpu, by SwiftShader'] as const).flatMap((backend, j) =>
+const onTensorFlow: Case[] = all.map((item) => ({ ...item, backend: 'the TensorFlow of pip' }));
+const OTHERS = ['cpu', 'wasm with two threads', 'webgpu, by SwiftShader', 'the TensorFlow of pip'] as const;
+const onOthers: Case[] = OTHERS.flatMap((backend, j) =>
   MODELS.map((model, i) => ({
     model,
     optimizer: OPTIMIZERS[i + 2]!,
@@ -75,14 +81,17 @@ const sample = Array.from(
 const isSlow = ({ backend, model }: Case) => backend.startsWith('webgpu') && model === 'lstm';
 
 const cases = process.env.TRAINSTASH_TEST_FULL
-  ? [...all, ...onOthers]
+  ? [...all, ...onTensorFlow, ...onOthers]
   : [...sample, ...onOthers.filter((item) => !isSlow(item))];
 const GPU = softwareGpu(false);
+const VARIABLES = { ...GPU, ...(TENSORFLOW ? tensorflowVariables(TENSORFLOW.folder, {}) : {}) };
 
 describe('interrupted and resumed = not interrupted', () => {
   for (const item of cases) {
     const name = `${item.model}, ${item.optimizer}, ${item.place}, by ${item.way}, on ${item.backend}`;
-    test.skipIf(item.backend.startsWith('webgpu') && !GPU)(name, () => compare(item));
+    const isMissing =
+      (item.backend.startsWith('webgpu') && !GPU) || (item.backend.startsWith('the Tens') && !TENSORFLOW);
+    test.skipIf(isMissing)(name, () => compare(item));
   }
 });
 
@@ -140,7 +149,7 @@ async function paused(sessions: string, launch: Launch, { place }: Case) {
     params: { ...launch.params, slow: 25 },
     checkpoint: { everySeconds: 0, onBest: false, ...policy },
   };
-  const { directory, child } = startTrainer(sessions, slow, GPU ?? {});
+  const { directory, child } = startTrainer(sessions, slow, VARIABLES);
   const exited = new Promise((done) => child.once('exit', done));
   await until('the step is reached', () => losses(directory).some(([at]) => at >= step));
   directory.writeControl({ seq: 1, pause: true });
@@ -150,7 +159,7 @@ async function paused(sessions: string, launch: Launch, { place }: Case) {
   return directory;
 }
 
-const trainIt = (sessions: string, launch: Launch) => train(sessions, launch, GPU ?? {});
+const trainIt = (sessions: string, launch: Launch) => train(sessions, launch, VARIABLES);
 
 async function finished(run: Promise<Trained>) {
   const { directory, code } = await run;

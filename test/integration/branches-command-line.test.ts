@@ -6,7 +6,7 @@ import { makeRepository } from '../support/repository.ts';
 
 const LAST = 'checkpoints/last.pt';
 
-test('sync asks once, switch waits for the files, and stash shows, restores and drops what is away', async () => {
+test('sync asks once, switch waits for the files, and stash shows, restores and drops stashed files', async () => {
   const repository = await makeRepository({});
   const { fixture, git } = repository;
   const ok = async (...args: string[]) => {
@@ -25,7 +25,7 @@ test('sync asks once, switch waits for the files, and stash shows, restores and 
   expect(await ok('sync', '--follow', 'yes')).toContain('✔ The files of main are in place');
   expect(await ok('switch', 'other')).toMatch(/The files of other are in place/);
   expect(repository.read(LAST)).toBeNull();
-  expect(await ok('stash')).toMatch(/main\s+restored automatically\s+1\s+4 B/);
+  expect(await ok('stash')).toMatch(/main\s+returns with its branch\s+1\s+4 B/);
   expect(await ok('stash', 'show', 'main')).toContain(LAST);
   const elsewhere = join(fixture.folder, 'elsewhere');
   expect(await ok('stash', 'restore', 'main', '--to', elsewhere)).toContain('1 file restored');

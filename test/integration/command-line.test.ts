@@ -107,7 +107,7 @@ test('log -f ends with the run and has all of its output', async () => {
   expect(log.stdout).toContain('not even an Error');
 });
 
-test('a run of another branch is not listed, and not resumed by default', async () => {
+test('a run of another branch is neither listed nor resumed by default', async () => {
   const fixture = makeFixture();
   await fixture.cli('run', 'small', '-d', '-p', 'slow=60', '-p', 'epochs=60');
   await until('it trains', async () => JSON.parse((await fixture.cli('show', '--json')).stdout).run.step > 1);
@@ -161,7 +161,7 @@ test('an error says where it is explained, and help knows commands and errors', 
   expect((await fixture.cli('verify', '1')).stderr).toContain('1@last');
 });
 
-test('resume and fork take RUN@STEP, and no second place to start from', async () => {
+test('resume and fork accept RUN@STEP, but not together with --from', async () => {
   const fixture = makeFixture();
   expect((await fixture.cli('run', 'small', '-p', 'slow=0')).code).toBe(0);
   const { checkpoints } = JSON.parse((await fixture.cli('show', '1', '--json')).stdout);

@@ -74,7 +74,7 @@ describe.skipIf(!PYTHON)('any command', () => {
     expect(written).not.toContain('a value of the environment');
   });
 
-  test('goes on by the job’s template; a file that is gone is put back, one that changed is left alone', async () => {
+  test('resumes by the job’s template; a missing file is restored, and a changed one is left alone', async () => {
     const fixture = commandFixture({
       train: {
         run: [PYTHON, 'train.py'],
@@ -110,7 +110,7 @@ describe.skipIf(!PYTHON)('any command', () => {
     expect(ended.notices.at(-1)!.text).toContain('differs from the checkpoint and was left alone');
   });
 
-  test('without a template it is asked once whether the script goes on by itself', async () => {
+  test('without a template asks once whether the script continues by itself', async () => {
     const fixture = commandFixture({ train: [PYTHON, 'train.py'].join(' ') });
     const client = await openProject(fixture);
     const run = await startJob(client, fixture, 'train');
@@ -125,7 +125,7 @@ describe.skipIf(!PYTHON)('any command', () => {
     await untilStatus(client, fixture, run.id, 'completed');
   });
 
-  test('is paused only by someone who knows what is lost', async () => {
+  test('is paused only after a warning about what is lost', async () => {
     const fixture = commandFixture();
     const client = await openProject(fixture);
     const run = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '100', '--sleep', '1']);
@@ -143,7 +143,7 @@ describe.skipIf(!PYTHON)('any command', () => {
     expect(isAlive(sessionDirectory(fixture, paused).process()!.child!.pid)).toBe(false);
   });
 
-  test('takes no file that is half written, none that was there before, and parts only together', async () => {
+  test('stores no half-written file, none from before the run, and parts only together', async () => {
     const fixture = commandFixture();
     mkdirSync(join(fixture.root, 'out'));
     writeFileSync(join(fixture.root, 'out/pretrained.pt'), 'old');
@@ -182,7 +182,7 @@ for epoch in range(4):
     expect(said).toContain('out/model_epoch_3.pdparams was kept without model.pdopt');
   });
 
-  test('that overwrites one file again and again: each state that lay still is a checkpoint, and none is mixed', async () => {
+  test('that overwrites one file repeatedly: each state that stayed still is a checkpoint, and none is mixed', async () => {
     const fixture = commandFixture();
     writeFileSync(
       join(fixture.root, 'again.py'),
@@ -218,7 +218,7 @@ for i in range(4):
     expect(states.sort()).toEqual(["{'0'}", "{'2'}", "{'3'}"]);
   });
 
-  test('that fails at once says why in one line; a program that is not there starts nothing', async () => {
+  test('that fails at once says why in one line; a missing program starts nothing', async () => {
     const fixture = commandFixture();
     const failed = await fixture.cli('run', '--', PYTHON, '-c', 'import not_to_be_found');
     expect(failed).toMatchObject({ code: 1 });
@@ -247,7 +247,7 @@ for i in range(4):
     expect(run).toMatchObject({ status, reason });
   });
 
-  test('whose checkpoint does not fit is not said to go on from there', async () => {
+  test('whose checkpoint does not fit is not said to continue from it', async () => {
     const fixture = commandFixture({
       train: { run: [PYTHON, 'load.py'], resume: [PYTHON, 'load.py', '${checkpoint}'] },
     });
@@ -267,7 +267,7 @@ save('out/step_5.pt', 'x'); sys.exit(1)
     expect(resumed.stdout).toContain('would fail in the same way');
   });
 
-  test('reads what is typed into its attached terminal', async () => {
+  test('reads keystrokes from its attached terminal', async () => {
     const fixture = commandFixture();
     writeFileSync(
       join(fixture.root, 'ask.py'),
@@ -284,7 +284,7 @@ save('out/step_5.pt', 'x'); sys.exit(1)
     expect(readdirSync(sessionDirectory(fixture, run).file('input'))).toEqual([]);
   });
 
-  test('goes on when the daemon is killed, and the next one takes its checkpoints; killed itself it is lost', async () => {
+  test('continues when the daemon is killed, and the next one stores its checkpoints; killed itself it is lost', async () => {
     const fixture = commandFixture();
     const client = await openProject(fixture);
     const run = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '100', '--sleep', '0.5']);
@@ -360,7 +360,7 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     expect(series[0]!.values[3]).toBe(0.25);
   });
 
-  test('is kept as a job, beside what the file says already; one with a secret in it is not', async () => {
+  test('is saved as a job without changing the rest of the file; one with a secret is not', async () => {
     const fixture = commandFixture();
     writeFileSync(
       join(fixture.root, 'trainstash.json'),

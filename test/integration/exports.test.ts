@@ -48,7 +48,7 @@ function leftovers({ root, store }: Fixture): string[] {
 }
 
 describe('a layers model', () => {
-  test('as ONNX and for TensorFlow.js: from the code of then, with the parity of sample inputs', async () => {
+  test('as ONNX and for TensorFlow.js: built from the code snapshot, with the parity of sample inputs', async () => {
     const { fixture, client } = await trained();
     const before = readdirSync(join(fixture.store, 'sessions'));
     // The current code has another model, which the weights would not fit.
@@ -103,7 +103,7 @@ describe('a layers model', () => {
     expect(readdirSync(join(fixture.store, 'sessions'))).toEqual(before);
   });
 
-  test('with a layer that ONNX export does not know is refused by its name, and nothing is written', async () => {
+  test('with a layer that the ONNX export does not support is refused by name, and nothing is written', async () => {
     const { fixture, client } = await trained({ model: 'lstm' });
     const before = leftovers(fixture);
     const path = join(fixture.root, 'model.onnx');
@@ -119,7 +119,7 @@ describe('a layers model', () => {
     });
   });
 
-  test('that is made of variables is no layers model; its weights can be had all the same', async () => {
+  test('made of variables is not a layers model, but its weights can be exported', async () => {
     const { fixture, client } = await trained({ model: 'transformer' });
     await expect(write(client, fixture, 'tfjs', join(fixture.root, 'web'))).rejects.toMatchObject({
       code: 'formatUnavailable',
@@ -193,7 +193,7 @@ print('trainstash parity=2.5e-07 samples=16 runtime=libtorch')
     return made;
   }
 
-  test('makes a format of its own, or one that we have not for it', async () => {
+  test('makes its own format, or one that is not available for the checkpoint otherwise', async () => {
     const { fixture, client } = await withCommands();
     const path = join(fixture.root, 'model.good');
     const result = await write(client, fixture, 'good', path);
@@ -206,7 +206,7 @@ print('trainstash parity=2.5e-07 samples=16 runtime=libtorch')
     expect((await fixture.cli('export', '1')).stdout).toMatch(/^good +by the job's own command/m);
   });
 
-  test('that fails, or writes nothing, is told with its last words, and leaves nothing', async () => {
+  test('that fails, or writes nothing, is reported with the end of its output, and leaves nothing', async () => {
     const { fixture, client } = await withCommands();
     const before = readdirSync(fixture.root);
     await expect(write(client, fixture, 'fail', join(fixture.root, 'a'))).rejects.toMatchObject({
@@ -236,7 +236,7 @@ print('trainstash parity=2.5e-07 samples=16 runtime=libtorch')
     expect(existsSync(join(fixture.root, 'a'))).toBe(false);
   });
 
-  test('that cannot be started is told so', async () => {
+  test('that cannot be started is reported', async () => {
     const { fixture, client } = await trained(
       {},
       { jobs: { small: { ...SMALL_JOB, cwd: 'gone', export: { good: 'python3 x ${out}' } } } },

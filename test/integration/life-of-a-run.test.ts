@@ -196,7 +196,7 @@ test('verify replays to the next checkpoint and finds the same state', async () 
   });
 });
 
-test('verify uses the code of the checkpoint, not of today', async () => {
+test('verify uses the code of the checkpoint, not the current one', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 15 });
@@ -232,7 +232,7 @@ test('a resume with changed code is refused until accepted, and names the file',
   await untilStatus(client, fixture, run.id, 'completed');
 });
 
-test('other data than the checkpoint’s is refused before anything is loaded', async () => {
+test('data that differs from the checkpoint’s is refused before anything is loaded', async () => {
   const fixture = makeFixture();
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 30 });
@@ -259,7 +259,7 @@ test('a step without a checkpoint is an error, not another checkpoint whose id b
   }
 });
 
-test('snapshots that are asked for at once are all taken', async () => {
+test('snapshots requested at the same time are all taken', async () => {
   const fixture = makeFixture();
   const snapshots = await Promise.all([1, 2, 3].map(() => takeSnapshot(fixture.root, fixture.folder)));
   expect(new Set(snapshots.map((snapshot) => snapshot?.tree)).size).toBe(1);

@@ -150,7 +150,7 @@ describe('an agent', () => {
     expect((await show(client, fixture, fork.id)).run.params.learningRate).toBe(0.5);
   });
 
-  test('may start so many runs, and is told so after that', async () => {
+  test('may start a limited number of runs, and is told so after that', async () => {
     const fixture = makeFixture();
     await openProject(fixture);
     const { call, ask } = await agent(fixture, null, '--yes', '--max-runs', '1');

@@ -47,7 +47,7 @@ async function curveOf(client: Client, fixture: Fixture, run: Run, name: string)
 const bits = (values: readonly number[]) => values.map((value, i) => [i + 1, bitsOf(value)]);
 
 describe.skipIf(!PYTHON)('every double that is told', () => {
-  test('in lines and TensorBoard files is what a client reads; no value of them keeps a checkpoint out', async () => {
+  test('in lines and TensorBoard files reaches a client unchanged, and no value prevents a checkpoint', async () => {
     const values = [...doubles(COUNT), ...EDGES];
     const floats = values.slice(0, 400).map(Math.fround);
     const fixture = fixtureWith(
@@ -85,7 +85,7 @@ for step, value in enumerate(values[${COUNT}:], ${COUNT + 1}):
     await expectNoNull(fixture);
   });
 
-  test('by the Python package, in whatever type, is what a client reads', async () => {
+  test('by the Python package, of any type, reaches a client unchanged', async () => {
     const values = [...doubles(COUNT), ...EDGES];
     const fixture = fixtureWith(
       `${READ}
@@ -123,7 +123,7 @@ run.checkpoint()
   });
 });
 
-test('every float that the TensorFlow.js trainer logs is what a client reads', async () => {
+test('every float that the TensorFlow.js trainer logs reaches a client unchanged', async () => {
   // Sums of a mean start at 0, to which −0 adds nothing.
   const values = [...new Set([...doubles(300)].map(Math.fround))].filter((value) => !Object.is(value, -0)).slice(0, 60);
   const wire = JSON.stringify(values.map(toWireNumber));
@@ -243,7 +243,7 @@ while run.steps < 70:
   });
 });
 
-test('checkpoints that an earlier version set aside, for their metrics were null, are taken in at the next start', async () => {
+test('checkpoints that an earlier version set aside because of null metrics are stored at the next start', async () => {
   const fixture = makeFixture();
   const first = await openProject(fixture);
   const { id, session } = await startSmall(first, fixture, { epochs: 1 });

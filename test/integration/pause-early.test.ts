@@ -32,7 +32,7 @@ async function begun(rest: string) {
 }
 
 describe.skipIf(!PYTHON)('a pause', () => {
-  test('that comes before the package is initialised is done at the first step', async () => {
+  test('that comes before the package is initialised takes effect at the first step', async () => {
     const { fixture, client, run, pause, goOn } = await begun(THREE_LINES);
     expect(await pause()).toMatchObject({ status: 'pausing', reason: expect.stringContaining('still starting') });
     goOn();
@@ -41,7 +41,7 @@ describe.skipIf(!PYTHON)('a pause', () => {
     expect(paused.step).toBeLessThanOrEqual(2);
   });
 
-  test('of a script that turns out to save by itself is withdrawn, and that is said', async () => {
+  test('of a script that turns out to save by itself is withdrawn, and reported', async () => {
     const { fixture, client, run, pause, goOn } = await begun(
       `if not sys.argv:\n    import trainstash\nfor n in range(1, 999): print(f'trainstash step={n} loss=1', flush=True); time.sleep(0.05)`,
     );
@@ -58,7 +58,7 @@ describe.skipIf(!PYTHON)('a pause', () => {
     await untilStatus(client, fixture, run.id, 'stopped');
   });
 
-  test('of a script that has nothing of ours in it says at once what it loses', async () => {
+  test('of a script without the package says at once what it would lose', async () => {
     const { pause } = await begun('time.sleep(100)');
     await expect(pause()).rejects.toMatchObject({ code: 'pauseLoses' });
   });

@@ -36,7 +36,7 @@ function scriptFixture(resume: boolean): Fixture {
 const setMode = (fixture: Fixture, mode: string) => writeFileSync(join(fixture.root, 'mode'), mode);
 
 describe.skipIf(!PYTHON)('a script that is resumed', () => {
-  test('is never offered a half written checkpoint before a whole one, and both are said', async () => {
+  test('is never offered a half-written checkpoint before a complete one, and both are reported', async () => {
     const fixture = scriptFixture(true);
     const client = await openProject(fixture);
     setMode(fixture, 'first');
@@ -57,7 +57,7 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     expect((await show(client, fixture, run.id)).run.lastCheckpoint!.step).toBe(30);
   });
 
-  test('and starts anew is seen to: its checkpoints and metrics have their own steps', async () => {
+  test('and starts from the beginning is recognised: its checkpoints and metrics have their own steps', async () => {
     const fixture = scriptFixture(true);
     const client = await openProject(fixture);
     setMode(fixture, 'first');
@@ -73,7 +73,7 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     expect((await fixture.cli('show', '1')).stdout).toMatch(/2 {2}started .*, from the beginning again/);
   });
 
-  test('without a command for that starts again, and says so; one that goes on by itself is seen to', async () => {
+  test('without a resume command starts again, and says so; one that continues by itself is recognised', async () => {
     const fixture = scriptFixture(false);
     const client = await openProject(fixture);
     setMode(fixture, 'first');

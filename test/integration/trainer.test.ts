@@ -32,7 +32,7 @@ test('SIGTERM saves at the next step and ends as paused', async () => {
   expect(inbox(directory).at(-1)!.facts.step).toBe(directory.exit()!.step);
 });
 
-test('an exception that is not even an Error saves the last whole step, exactly', async () => {
+test('an exception that is not an Error saves the last complete step, exactly', async () => {
   const sessions = temporaryFolder();
   const launch = makeLaunch({ params: { model: 'conv' } });
   const whole = (await train(sessions, launch)).directory;
@@ -46,7 +46,7 @@ test('an exception that is not even an Error saves the last whole step, exactly'
   expect(digestOf(inbox(resumed).at(-1)!.path)).toBe(digestOf(inbox(whole).at(-1)!.path));
 });
 
-test('a loss that is no number is reported once, stops automatic checkpoints, and pauses if asked', async () => {
+test('a NaN loss is reported once, stops automatic checkpoints, and pauses if requested', async () => {
   const sessions = temporaryFolder();
   const launch = makeLaunch({ params: { nanAt: 7, slow: 5 }, checkpoint: EVERY_4 });
   const ignored = (await train(sessions, launch)).directory;
@@ -84,7 +84,7 @@ test('another optimizer than the checkpoint’s is refused by name', async () =>
   });
 });
 
-test('a checkpoint of other kernels, or of another back end, goes on only when that was accepted', async () => {
+test('a checkpoint of other kernels, or of another backend, is resumed only when that was accepted', async () => {
   const sessions = temporaryFolder();
   const launch = makeLaunch({ params: { model: 'transformer', epochs: 1 } });
   const { path, facts } = inbox((await train(sessions, launch)).directory).at(-1)!;
@@ -145,7 +145,7 @@ test('400 steps do not leak tensors or memory', async () => {
   expect(Number(late) - Number(early)).toBeLessThanOrEqual(30);
 });
 
-test('a training that leaks until memory is out ends with a reason, its last checkpoint safe', async () => {
+test('a training that leaks until memory runs out ends with a reason, and its last checkpoint is safe', async () => {
   const sessions = temporaryFolder();
   writeFileSync(
     join(sessions, 'leaking.ts'),
@@ -240,7 +240,7 @@ test('early stopping ends the run and a resume does not start it again', async (
   expect(again.directory.exit()?.outcome).toBe('completed');
 });
 
-test('a data source of its own goes on where it was', async () => {
+test('a custom data source continues where it stopped', async () => {
   const sessions = temporaryFolder();
   writeFileSync(
     join(sessions, 'stream.ts'),

@@ -22,7 +22,7 @@ async function trained(): Promise<{ fixture: Fixture; client: Awaited<ReturnType
   return { fixture, client };
 }
 
-test('what retention put into the trash is listed with ids that rm --undo takes, and stays out of it then', async () => {
+test('checkpoints that retention trashed are listed with ids for rm --undo, and stay out of the trash once restored', async () => {
   const { fixture, client } = await trained();
   const { checkpoints, runs, counts } = await client.request(storeTrash, { root: fixture.root });
   expect(runs).toEqual([]);

@@ -6,9 +6,21 @@ const WORKS = `
 const util = require('util');
 const tf = require('@tensorflow/tfjs');
 const Cpu = tf.findBackend('cpu').constructor;
-class Native extends Cpu {
-  constructor() { super(); this.isUsingGpuDevice = true; }
+// The form that the real package has: compiled to ES5, its constructor calls the base without new.
+const Base = tf.KernelBackend;
+function Native() {
+  const self = Base.call(this) || this;
+  // A library of plain JavaScript inside.
+  const cpu = new Cpu();
+  for (let of = Cpu.prototype; of !== Object.prototype; of = Object.getPrototypeOf(of))
+    for (const name of Object.getOwnPropertyNames(of))
+      if (name !== 'constructor' && !Object.hasOwn(self, name)) Object.defineProperty(self, name, Object.getOwnPropertyDescriptor(of, name));
+  for (const name of Object.keys(cpu)) self[name] = cpu[name];
+  self.isUsingGpuDevice = true;
+  return self;
 }
+Object.setPrototypeOf(Native, Base);
+Native.prototype = Object.create(Base.prototype, { constructor: { value: Native } });
 tf.registerBackend('tensorflow', () => new Native(), 3);
 for (const kernel of tf.getKernelsForBackend('cpu'))
   tf.registerKernel({
@@ -22,22 +34,6 @@ if (!tf.setBackend('tensorflow')) throw new Error('Could not initialize TensorFl
 
 export const NATIVE_FAULTS = {
   works: WORKS,
-  // As its release is compiled: classes are functions, and call what they extend without `new`.
-  oldClasses: WORKS.replace(
-    /class Native[\s\S]*?\n}/,
-    `function Native() {
-  var self = Base.call(this) || this;
-  self.isUsingGpuDevice = true;
-  Object.assign(self, new Cpu(), { data: new tf.DataStorage(self, tf.engine()) });
-  return self;
-}
-var Base = tf.KernelBackend;
-Object.setPrototypeOf(Native, Base);
-Native.prototype = Object.create(Base.prototype, { constructor: { value: Native } });
-for (const name of Object.getOwnPropertyNames(Cpu.prototype))
-  if (name !== 'constructor') Native.prototype[name] = Cpu.prototype[name];
-`,
-  ),
   noGpu: WORKS.replace('isUsingGpuDevice = true', 'isUsingGpuDevice = false'),
   notFetched:
     'throw new Error("The Node.js native addon module (tfjs_binding.node) can not be found at path: lib/napi-v8/tfjs_binding.node.");',

@@ -10,7 +10,7 @@ import type { Checkpoint } from '../../protocol/domain.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
 import { makeLaunch } from '../support/trainer.ts';
 
-test('an evaluation of earlier steps is no metric of what is saved now', () => {
+test('an evaluation of earlier steps is not a metric of the current checkpoint', () => {
   const progress = new Progress(0);
   expect(progress.said(1, 30, 3, { loss: 0.1 })).toEqual({ loss: 0.1 });
   expect(progress.said(2, 30, null, { eval: 5 })).toEqual({ eval: 5 });
@@ -40,7 +40,7 @@ test('a file that names its step has the metrics of that step, however soon the 
   expect(metricsOf('model_step_7.pt')).toEqual({ loss: Number.NaN });
 });
 
-test('a command is asked to end once, where its job has it; what is kept is said with the reason', () => {
+test('a command is asked to end once if its job says so, with the reason and what is kept', () => {
   const launch = makeLaunch({ onNaN: 'pause', monitor: { metric: 'val', mode: 'max' } });
   const alarm = new Alarm(launch);
   expect(alarm.look(1, { loss: 1 })).toBeNull();
@@ -54,7 +54,7 @@ test('a command is asked to end once, where its job has it; what is kept is said
   expect(alarm.reason()).toBe('loss was ∞ at step 1200; its newest good checkpoint is of step 1,000');
 });
 
-test('a command whose job does not say so is left alone, and nobody is told twice', () => {
+test('a command whose job does not say so keeps running, and is reported once', () => {
   const alarm = new Alarm(makeLaunch());
   expect(alarm.look(1, { loss: Number.NaN })).toMatchObject({ ends: false });
   expect(alarm.look(2, { loss: Number.NaN })).toBeNull();
@@ -62,7 +62,7 @@ test('a command whose job does not say so is left alone, and nobody is told twic
   expect(alarm.reason()).toBe('');
 });
 
-test('without a good checkpoint that is said', () => {
+test('a missing good checkpoint is reported', () => {
   const alarm = new Alarm(makeLaunch({ onSpike: 'pause' }));
   for (let step = 0; step < 60; step++) alarm.look(step, { loss: 1 + (step % 3) * 0.1 });
   expect(alarm.look(60, { loss: 50 })).toMatchObject({ code: 'spike', ends: true });
@@ -70,7 +70,7 @@ test('without a good checkpoint that is said', () => {
   expect(alarm.reason()).toContain('no good checkpoint was saved before');
 });
 
-test('checkpoints of a diverged state take the place of no good one, and are not the best', () => {
+test('checkpoints of a diverged state never replace a good one, and are not the best', () => {
   const checkpoint = (step: number, metrics: Record<string, WireNumber>) =>
     ({
       id: `c${step}`,

@@ -60,7 +60,7 @@ describe('a run', () => {
     expect(bestText(run(metrics, more))).toBe(text);
   });
 
-  test('whose loss is NaN has a warning in the tree and the status bar, and no tick', () => {
+  test('with a NaN loss has a warning in the tree and the status bar, and no tick', () => {
     const bad = { loss: summary('NaN') };
     expect(lookOfRun(run(bad), 0)).toMatchObject({ icon: 'warning', color: 'charts.orange' });
     expect(lookOfRun(run(bad), 0).spoken).toContain('loss is NaN');
@@ -121,7 +121,7 @@ test('by time a curve is in the order in which it was told', () => {
   expect(inOrderOfPlaces(Float64Array.of(30, 10, 20), [3, 1, 2])).toEqual({ places: [10, 20, 30], values: [1, 2, 3] });
 });
 
-test('curves of which one goes on are not the same, though they are equal where both are', () => {
+test('curves of different lengths differ, even if they are equal where both have points', () => {
   const side = { points: 3, lastAt: 3, last: 1, min: 1, max: 1, area: null, mean: null };
   const metric = { name: 'loss', sides: [side, side], partsAt: null, common: 3 };
   expect(differs(metric)).toBe(false);

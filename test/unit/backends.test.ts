@@ -11,6 +11,7 @@ function finding(backend: BackendFinding['backend'], stepMs: number | null, more
     environment: {},
     problem: null,
     stepMs,
+    unsupported: [],
     triedAt: 0,
     ...more,
   };

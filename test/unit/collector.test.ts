@@ -147,7 +147,7 @@ describe('parts of one checkpoint', () => {
     expect(bench.kept).toMatchObject([{ step: 30, lacks: [], files: [{}, {}, {}] }]);
   });
 
-  test('that are missing when the script ends are marked at once', async () => {
+  test('that are missing at the end of the script are marked at once', async () => {
     const bench = new Bench({ parts: HF_PARTS });
     bench.write('out/checkpoint-30/config.json', 'c', 0);
     await bench.look(true);
@@ -184,7 +184,7 @@ describe('one file that is overwritten', () => {
     },
   );
 
-  test('with a partner is never mixed with the partner of before, and whole once that has come', async () => {
+  test('with a partner is never combined with an old partner, and is complete once the new one exists', async () => {
     const bench = new Bench();
     const contents: unknown[] = [];
     const look = async () => {
@@ -223,8 +223,8 @@ describe('one file that is overwritten', () => {
   });
 });
 
-describe('what is not taken', () => {
-  test('is whatever was there before, also beside what is new', async () => {
+describe('a file that is not collected', () => {
+  test('existed before the run, also beside new files', async () => {
     const bench = new Bench({ before: { 'model.pt': 'old', 'optimizer.pt': 'old', 'pretrained.pt': 'old' } });
     await bench.look();
     bench.write('model.pt', 'new', STILL_MS - 5);
@@ -331,7 +331,7 @@ describe('the step of a checkpoint', () => {
     expect(other.kept.map(({ step }) => step)).toEqual([1, 2]);
   });
 
-  test('that a launcher tells late is mended as soon as it is told', async () => {
+  test('that a launcher reports late is corrected then', async () => {
     const bench = new Bench();
     bench.write('model_0.pt', 'a', 6_000);
     await bench.look();

@@ -17,7 +17,7 @@ function withoutDaemon() {
   return { connection, attempts };
 }
 
-test('what a clock asks never starts a daemon', async () => {
+test('a background request never starts a daemon', async () => {
   const { connection, attempts } = withoutDaemon();
   await expect(connection.poll(projectWhere, { root: '/project' })).rejects.toMatchObject({
     code: 'daemonUnavailable',
@@ -26,7 +26,7 @@ test('what a clock asks never starts a daemon', async () => {
   expect(connection.status.kind).toBe('off');
 });
 
-test('what a person asks starts one', async () => {
+test('a person’s request starts one', async () => {
   const { connection, attempts } = withoutDaemon();
   await expect(connection.request(projectWhere, { root: '/project' })).rejects.toMatchObject({
     code: 'daemonUnavailable',
@@ -35,14 +35,14 @@ test('what a person asks starts one', async () => {
   connection.dispose();
 });
 
-test('the usage of a store is not worth a daemon that was stopped', async () => {
+test('showing the usage of a store does not start a stopped daemon', async () => {
   const { connection, attempts } = withoutDaemon();
   const shown = await new Promise<string>((resolve) => new Usage(connection, resolve).changed('/project'));
   expect(shown).toBe('');
   expect(attempts).toEqual([]);
 });
 
-test('what is drawn is no reason to start a daemon that was stopped', async () => {
+test('drawing does not start a stopped daemon', async () => {
   const attempts: boolean[] = [];
   let stop = () => {};
   const answers: Record<string, unknown> = {

@@ -16,21 +16,21 @@ const everything: DashboardNews = {
 };
 
 test('after a lost connection the curves that are shown are asked for again, for they may lack their end', () => {
-  page.take(everything);
-  page.known.asked.add(page.curveKey('aa', 'loss'));
-  const { loads } = page.known;
-  page.take(everything);
-  expect(page.known.asked.size).toBe(0);
-  expect(page.known.loads).toBeGreaterThan(loads);
+  page.receive(everything);
+  page.received.asked.add(page.curveKey('aa', 'loss'));
+  const { loads } = page.received;
+  page.receive(everything);
+  expect(page.received.asked.size).toBe(0);
+  expect(page.received.loads).toBeGreaterThan(loads);
 });
 
 test('points alone do not make the table be reckoned anew; another row does', () => {
-  page.take(everything);
-  const { rowsVersion } = page.known;
+  page.receive(everything);
+  const { rowsVersion } = page.received;
   const points = { xs: Float64Array.of(1), ys: Float64Array.of(2), times: Float64Array.of(3) };
-  page.take({ type: 'points', run: 'aa', name: 'loss', ...points });
-  expect(page.known.rowsVersion).toBe(rowsVersion);
-  page.take({ type: 'gone', ids: ['aa'] });
-  expect(page.known.rowsVersion).not.toBe(rowsVersion);
-  expect(page.known.rows.size).toBe(0);
+  page.receive({ type: 'points', run: 'aa', name: 'loss', ...points });
+  expect(page.received.rowsVersion).toBe(rowsVersion);
+  page.receive({ type: 'gone', ids: ['aa'] });
+  expect(page.received.rowsVersion).not.toBe(rowsVersion);
+  expect(page.received.rows.size).toBe(0);
 });

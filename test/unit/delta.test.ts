@@ -5,7 +5,7 @@ import { decodeDelta, encodeDelta } from '../../daemon/store/delta.ts';
 import { BLOCK, orderOf } from '../../daemon/store/packing.ts';
 
 describe('a delta', () => {
-  test('gives any bytes back, in both widths and of any length', () => {
+  test('restores any bytes, in both widths and of any length', () => {
     for (const width of [2, 4] as const)
       for (const length of [0, 1, 3, 5, 64, 4095, 40_001]) {
         const [bytes, base] = [randomFillSync(Buffer.alloc(length)), randomFillSync(Buffer.alloc(length))];
@@ -15,7 +15,7 @@ describe('a delta', () => {
       }
   });
 
-  test('gives NaN with its payload, infinities, both zeros and the largest steps back', () => {
+  test('restores NaN with its payload, infinities, both zeros and the largest steps', () => {
     const special = Uint32Array.of(
       ...[0, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00001, 0xffffffff, 1, 0x80000001, 0x7f7fffff, 0xff7fffff],
     );
@@ -25,13 +25,13 @@ describe('a delta', () => {
     expect(decodeDelta(encodeDelta(bytes, base, 4), base, 4)).toEqual(bytes);
   });
 
-  test('takes bytes that lie at odd addresses', () => {
+  test('accepts bytes at odd addresses', () => {
     const around = randomFillSync(Buffer.alloc(4001));
     const [bytes, base] = [around.subarray(1, 2001), around.subarray(2001, 4001)];
     expect(decodeDelta(encodeDelta(bytes, base, 4), base, 4)).toEqual(new Uint8Array(bytes));
   });
 
-  test('of weights after a small step takes much less than they do alone', () => {
+  test('of weights after a small step is much smaller than the weights', () => {
     const before = Float32Array.from({ length: 100_000 }, (_, i) => Math.sin(i * 12.9898) * 0.1);
     const after = Float32Array.from(before, (value, i) => value + Math.sin(i * 78.233) * 1e-4);
     const [bytes, base] = [new Uint8Array(after.buffer), new Uint8Array(before.buffer)];
@@ -41,7 +41,7 @@ describe('a delta', () => {
     expect(Buffer.from(decodeChunk(small.data, small.codec, bytes.length, base))).toEqual(Buffer.from(bytes));
   });
 
-  test('of half-precision weights is taken in their width', () => {
+  test('of half-precision weights uses their width', () => {
     // bfloat16 values are the upper halves of float32 values.
     const halves = (step: number) =>
       Uint16Array.from({ length: 100_000 }, (_, i) => {
@@ -54,7 +54,7 @@ describe('a delta', () => {
     expect(Buffer.from(decodeChunk(small.data, small.codec, bytes.length, base))).toEqual(Buffer.from(bytes));
   });
 
-  test('to something that has nothing to do with it is not taken', () => {
+  test('to an unrelated base is not used', () => {
     const [bytes, base] = [randomFillSync(Buffer.alloc(1 << 16)), randomFillSync(Buffer.alloc(1 << 16))];
     expect(encodeSmall(bytes, base).codec).toBe(CODEC.raw);
   });

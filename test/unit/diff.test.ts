@@ -5,7 +5,7 @@ import { diffParams } from '../../daemon/diff/params.ts';
 import type { Checkpoint, MetricSeries, Run, Session } from '../../protocol/domain.ts';
 
 describe('params', () => {
-  test('only what differs, nested by its place, with what nobody gave by hand marked', () => {
+  test('only differences, with nested names, and with defaults marked', () => {
     const left = { params: { lr: 0.1, net: { depth: 3, wide: true }, sizes: [1, 2], same: 'x' }, overrides: ['lr'] };
     const right = {
       params: { lr: 0.2, net: { depth: 4, wide: true }, sizes: [1, 2], same: 'x', more: null },
@@ -48,7 +48,7 @@ describe('curves', () => {
     expect(areaUnder({ positions: [0, 2], values: [1, Number.NaN] }, 0, 2)).toBeNull();
   });
 
-  test('two part at the first common step that differs in any bit; steps of one alone do not count', () => {
+  test('two curves differ from the first common step that differs in any bit; steps of one side only do not count', () => {
     const a = { positions: [1, 2, 3, 4], values: [1, 2, 3, 4] };
     const b = { positions: [2, 4, 6], values: [2, 4 + Number.EPSILON * 4, 6] };
     expect(firstDifference([a, b])).toEqual({ partsAt: 4, common: 2 });

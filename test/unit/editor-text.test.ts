@@ -12,7 +12,7 @@ const HOSTILE = 'a\u202egnp\u202c\u2066b\u2069\u200e\u200fc\u200b\ufeff\u001b]0;
 const CONTROLS = '\\u0000-\\u001f\\u007f-\\u009f';
 const HIDDEN = new RegExp(`[${CONTROLS}\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]`);
 
-test('a name is one line in which nothing is turned or hidden, and no icon or link is drawn', () => {
+test('a name is shown on one line, with nothing reversed or hidden, and no icon or link', () => {
   expect(oneLine(HOSTILE)).not.toMatch(HIDDEN);
   expect(oneLine(HOSTILE)).toContain('a\ufffdgnp\ufffd\ufffdb\ufffd\ufffd\ufffdc\ufffd \ufffd]0;t\ufffd');
   expect(plain(HOSTILE)).not.toMatch(HIDDEN);
@@ -20,7 +20,7 @@ test('a name is one line in which nothing is turned or hidden, and no icon or li
   expect(oneLine('größe 模型 🚀')).toBe('größe 模型 🚀');
 });
 
-test('a run is spoken of with nothing hidden in it', () => {
+test('the text for a run hides nothing', () => {
   const run: Run = {
     ...newRun({
       job: 'x',
@@ -60,7 +60,7 @@ test('rows, tooltips and names of terminals are made of such lines', () => {
   expect(wrong).toEqual([]);
 });
 
-test('what emptying the trash deletes is told with counts, names and bytes', () => {
+test('emptying the trash lists what it deletes with counts, names and bytes', () => {
   const trash: Trash = {
     runs: [{ id: 'r', number: 1, name: 'train #1', branch: 'main', trashedAt: 1, checkpoints: 3, bytes: 300 }],
     checkpoints: Array.from({ length: 7 }, (_, i) => ({

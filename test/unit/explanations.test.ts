@@ -8,12 +8,12 @@ const ROOT = resolve(import.meta.dirname, '../..');
 /** Codes whose messages say everything. */
 const SAY_ALL = ['notFound', 'ambiguous', 'unauthorized', 'invalidParams', 'timeout', 'cancelled', 'internal'];
 
-test('without its page an error is only not explained', () => {
+test('without its page an error has no explanation, and nothing fails', () => {
   expect(explanationOf(temporaryFolder(), 'corrupted')).toBe(null);
   expect(explanationOf(ROOT, 'nothingOfThisName')).toBe(null);
 });
 
-test('each error has its part of the page, unless its message says all; and the page speaks of no other', () => {
+test('each error has a section on the page unless its message says everything, and the page has no other sections', () => {
   const source = readFileSync(join(ROOT, 'protocol/errors.ts'), 'utf8');
   const declared = source.slice(source.indexOf('interface ErrorData'), source.indexOf('export type ErrorCode'));
   const codes = [...declared.matchAll(/^ {2}(\w+):/gm)].map(([, code]) => code!);

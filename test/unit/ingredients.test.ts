@@ -59,7 +59,7 @@ describe('a difference that is found later', () => {
     expect(withDoubts(proved, [doubt('data')])).toBe(proved);
   });
 
-  test('that was written by another version is left out', () => {
+  test('that another version wrote is left out', () => {
     expect(parseDoubt('{"ingredient":"unheard of","text":"x","at":1}')).toBeNull();
     expect(parseDoubt('no JSON')).toBeNull();
   });

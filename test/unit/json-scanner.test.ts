@@ -3,7 +3,7 @@ import { FormatError } from '../../daemon/formats/format-error.ts';
 import { JsonScanner } from '../../daemon/formats/json-scanner.ts';
 import { Random } from '../../daemon/trainer/random.ts';
 
-test('any JSON is gone over as JSON.parse reads it, or refused with it', () => {
+test('any JSON is scanned as JSON.parse reads it, or refused like it', () => {
   const random = Random.seeded(11);
   for (let round = 0; round < 3_000; round++) {
     const json = JSON.stringify({ v: randomJson(random, 4) });

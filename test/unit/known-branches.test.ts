@@ -177,7 +177,7 @@ async function live(world: World, seed: number, steps: number, mayBeUnsure = fal
 describe('drawn sequences of renames, deletions, copies and commits', () => {
   const seeds = process.env.TRAINSTASH_TEST_FULL ? Array.from({ length: 60 }, (_, i) => i + 1) : [1, 2];
 
-  test.each(seeds)('every branch is found again, and no other is taken for it (seed %i)', async (seed) => {
+  test.each(seeds)('every branch is found again, and never confused with another (seed %i)', async (seed) => {
     await live(makeWorld(), seed, 15);
   });
 
@@ -208,7 +208,7 @@ describe('one by one', () => {
     expect(world.renamed.get(id)).toBe('dev');
   });
 
-  test('three names in a circle, while nobody looks', async () => {
+  test('three names rotate while nobody is watching', async () => {
     const world = makeWorld();
     for (const name of ['a', 'b', 'c']) world.git('branch', name);
     await world.known.look();
@@ -264,7 +264,7 @@ describe('one by one', () => {
     expect(await nameOf(world, id)).toMatchObject({ name: 'dev', state: 'there' });
   });
 
-  test('its log is gone and another branch has its commit: nobody knows, and a person may say', async () => {
+  test('its log is gone and another branch has its commit: a person decides', async () => {
     const world = makeWorld();
     world.git('branch', 'other');
     world.git('pack-refs', '--all');

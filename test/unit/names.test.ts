@@ -79,13 +79,13 @@ test.each([
   expect(inside('/nowhere', name, { platform: 'linux' })).toBe(join('/nowhere', name));
 });
 
-test('bytes that are no UTF-8 stay what they are', () => {
+test('bytes that are not UTF-8 stay unchanged', () => {
   const name = Buffer.from([0x61, 0x2f, 0xff, 0xfe]);
   expect(inside('/nowhere', name).equals(Buffer.concat([Buffer.from('/nowhere/'), name]))).toBe(true);
   expect(refuses('/nowhere', Buffer.from([0xff, 0x2f, 0x2e, 0x2e, 0x2f, 0x61]))).toBe(true);
 });
 
-test('two files cannot have one name, nor one be the folder of the other', () => {
+test('two files cannot share a name, and a file cannot be the folder of another', () => {
   expect(namesProblem(['a', 'b/c', 'b/d', 'bc'])).toBeNull();
   expect(namesProblem(['a', 'b', 'a'])).toMatch(/one name/);
   expect(namesProblem(['a/b/c', 'a/b'])).toMatch(/"a\/b" is a file and a folder/);
@@ -130,7 +130,7 @@ describe('links', () => {
     expect(refuses(root, 'big/further/x', { links })).toBe(true);
   });
 
-  test('a file on the way is no folder', () => {
+  test('a file in the middle of the path is refused', () => {
     const { root } = made();
     writeFileSync(join(root, 'file'), '');
     expect(refuses(root, 'file/x')).toBe(true);

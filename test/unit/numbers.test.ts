@@ -67,7 +67,7 @@ test('every kind of double comes back from JSON with its bits, alone and among a
   expect([back.text, back.nested]).toEqual(['NaN', { $number: 7 }]);
 });
 
-test('what is no number of ours is refused', () => {
+test('a value that is not one of our numbers is refused', () => {
   for (const wire of ['nan', 'inf', '', '1', true, [], {}, undefined]) {
     expect(isWireNumber(wire)).toBe(false);
     expect(v.safeParse(wireNumberSchema, wire).success).toBe(false);

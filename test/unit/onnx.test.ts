@@ -244,7 +244,7 @@ describe('a layers model as ONNX gives what it gives itself', () => {
     expect(await errorOf(layers.model({ inputs: input, outputs: output }))).toBeLessThan(2e-6);
   });
 
-  test('what ONNX export does not know is named, all of it at once', async () => {
+  test('everything that the ONNX export does not support is named at once', async () => {
     const model = sequential(
       [6, 4],
       l.lstm({ units: 3, returnSequences: true }),
@@ -263,7 +263,7 @@ describe('a layers model as ONNX gives what it gives itself', () => {
     );
   });
 
-  test.skipIf(!hasChecker)('all of these are files that Debian’s checker finds whole, shapes and all', () => {
+  test.skipIf(!hasChecker)('Debian’s checker accepts all of these files, including shapes', () => {
     expect(written.length).toBeGreaterThan(40);
     const checked = spawnSync(PYTHON, ['-W', 'ignore', script('exports.py'), 'read', ...written], { encoding: 'utf8' });
     expect(checked.stderr).toBe('');

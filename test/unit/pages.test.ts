@@ -49,7 +49,7 @@ describe('the table of runs', () => {
     expect(columns.at(-1)!.key).toBe('param:same');
   });
 
-  test('is ordered by numbers as numbers; what has no value, or none that is a number, comes last either way', () => {
+  test('sorts numbers as numbers; rows without a number come last in both directions', () => {
     const by = (key: string, descending: boolean) =>
       sortedBy(rows, columns.find((column) => column.key === key)!, descending).map(({ number }) => number);
     expect(by('metric:loss', false)).toEqual([2, 1, 4, 3]);
@@ -58,7 +58,7 @@ describe('the table of runs', () => {
     expect(by('run', true)).toEqual([4, 3, 2, 1]);
   });
 
-  test('is filtered by words and comparisons; one that cannot be understood lets nothing through, and breaks nothing', () => {
+  test('is filtered by words and comparisons; an invalid filter matches nothing and breaks nothing', () => {
     expect(names('')).toEqual([1, 2, 3, 4]);
     expect(names('lr>0.005')).toEqual([1, 2]);
     expect(names('lr<=0.01 loss<2')).toEqual([2]);
@@ -100,7 +100,7 @@ describe('the table of runs', () => {
   });
 });
 
-test('smoothing starts at the first value and not at 0; NaN and infinity are gaps that what follows does not feel', () => {
+test('smoothing starts at the first value and not at 0; NaN and infinity are gaps without an effect on later values', () => {
   expect(smoothed([4, 4, 4], 0.9)).toEqual([expect.closeTo(4, 12), expect.closeTo(4, 12), expect.closeTo(4, 12)]);
   // By hand: (0.5·0.5·2 + 0.5·4) / (0.75).
   expect(smoothed([2, Number.NaN, 4, Number.POSITIVE_INFINITY, 4], 0.5)).toEqual([
@@ -130,7 +130,7 @@ test('what a page says is taken only in the shape that it may have', () => {
   expect(v.safeParse(diffPageSaid, { say: 'axis', axis: 'step' }).success).toBe(true);
 });
 
-test('which way a metric is better is told by its name, and not guessed of others', () => {
+test('the better direction of a metric follows from its name, and is not guessed', () => {
   const of = (...names: string[]) => names.map(betterOf);
   expect(of('loss', 'val_loss', 'train/err', 'evalPerplexity', 'RMSE')).toEqual(Array(5).fill('min'));
   expect(of('accuracy', 'val_acc', 'eval/f1', 'top5', 'meanIoU', 'mAP')).toEqual(Array(6).fill('max'));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { configSchema } from '../../scripts/schema.ts';
 
-test('the schema of trainstash.json stands by itself, and says what each key means', () => {
+test('the schema of trainstash.json is self-contained and explains each key', () => {
   const schema = configSchema() as {
     properties: Record<string, { description?: string }>;
     $defs?: Record<string, unknown>;

@@ -96,13 +96,13 @@ describe('secrets', () => {
     }
   });
 
-  test('are told to who asks for them', () => {
+  test('are reported to a listener', () => {
     const found: string[] = [];
     maskWords(['x', '--token', 'abc', 'https://me:def@h'], (secret) => found.push(secret));
     expect(found).toEqual(['abc', 'def']);
   });
 
-  test('are looked for in a time that grows with the text alone', () => {
+  test('are found in time linear in the text', () => {
     const pieces = [
       'a',
       'a.',

@@ -4,10 +4,12 @@
  */
 import { createRequire } from 'node:module';
 import util from 'node:util';
-import type { Tensor } from '@tensorflow/tfjs-core';
+
 import { useBuiltInTensorflow } from '../module.ts';
+
 import { tf } from '../tf.ts';
 import { type Backend, type BackendOptions, commonEnvironment, processorName, unavailable } from './backend.ts';
+import { hostMemory, nameFailures } from './native-kernels.ts';
 
 type NativeName = 'tfjs-node-gpu' | 'tfjs-node';
 /** Name under which the packages register the backend. */
@@ -30,6 +32,7 @@ export async function startNative(name: NativeName, { from }: BackendOptions): P
   if (!tf.findBackend(REGISTERED) || !(await tf.setBackend(REGISTERED)))
     throw unavailable(name, 'its package was loaded, but registered no backend');
   await tf.ready();
+  nameFailures(name, REGISTERED);
   const onGpu = (tf.backend() as unknown as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
   // Without its libraries TensorFlow continues on the processor, and reports that only on stderr.
   if (name === 'tfjs-node-gpu' && !onGpu) throw unavailable(name, NEEDS_GPU);
@@ -39,10 +42,16 @@ export async function startNative(name: NativeName, { from }: BackendOptions): P
     environment: {
       ...commonEnvironment(onGpu ? 'GPU' : processorName()),
       backend: name,
-      library: `${name} ${version}`,
+      // The bits are those of the library: pip or a rebuild may change it under the same package.
+      library: [`${name} ${version}`, ...libraryVersion()].join(', '),
     },
-    memory: { kind: 'host', bytes: cachedReads() },
+    memory: hostMemory(),
   };
+}
+
+function libraryVersion(): string[] {
+  const { binding } = tf.backend() as unknown as { binding?: { TF_Version?: unknown } };
+  return typeof binding?.TF_Version === 'string' ? [`TensorFlow ${binding.TF_Version}`] : [];
 }
 
 /** Restores functions that Node 23 removed and that the newest release (4.22.0) still calls. */
@@ -57,19 +66,4 @@ function loadProblem({ message }: Error, name: NativeName): string {
     return `its library was not downloaded during the installation (npm may be configured to skip install scripts); \`npm rebuild @tensorflow/${name}\` downloads it`;
   if (/NODE_MODULE_VERSION|was compiled against/i.test(message)) return 'it was built for another Node version';
   return message.split('\n')[0]!.trim();
-}
-
-/** Caches the last tensor read: each read copies out of TensorFlow, and a tensor is read in slices. */
-function cachedReads(): (tensor: Tensor) => Uint8Array {
-  let last: { tensor: WeakRef<Tensor>; bytes: Uint8Array } | null = null;
-  return (tensor) => {
-    if (last?.tensor.deref() !== tensor) {
-      const values = tensor.dataSync() as Float32Array;
-      last = {
-        tensor: new WeakRef(tensor),
-        bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-      };
-    }
-    return last!.bytes;
-  };
 }

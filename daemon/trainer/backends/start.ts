@@ -2,6 +2,7 @@ import { unknownBackend } from '../../../protocol/backends.ts';
 import type { Backend, BackendOptions } from './backend.ts';
 import { startCpu } from './cpu.ts';
 import { startNative } from './native.ts';
+import { startTensorflow } from './tensorflow.ts';
 import { startWasm } from './wasm.ts';
 import { startWebgpu } from './webgpu.ts';
 
@@ -15,6 +16,8 @@ export async function startBackend(wanted: string, options: BackendOptions): Pro
       return startCpu();
     case 'webgpu':
       return startWebgpu(options);
+    case 'tensorflow':
+      return startTensorflow(options);
     case 'tfjs-node':
     case 'tfjs-node-gpu':
       return startNative(wanted, options);

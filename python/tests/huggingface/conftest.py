@@ -9,13 +9,12 @@ from pairs import Launcher
 
 pytest.register_assert_rewrite("trials")
 
-
 @pytest.fixture(scope="session")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     patch = pytest.MonkeyPatch()
     patch.setenv("HF_HUB_OFFLINE", "1")
     patch.setenv("TOKENIZERS_PARALLELISM", "false")
-    made = Launcher(["transformers", "transformers.trainer", "peft", "accelerate"])
+    made = Launcher(["huggingface.warm"])
     yield made
     made.close()
     patch.undo()

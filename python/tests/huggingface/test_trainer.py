@@ -25,6 +25,7 @@ RANDOM: Dict[str, Dict[str, Any]] = {
     "a collator that draws": {"collate": "masked"},
     "a collator with a generator of its own": {"collate": "seeded", "args": {"gradient_accumulation_steps": 3}},
     "a collator, in workers that live on": {"collate": "seeded", "args": {"dataloader_num_workers": 2, "dataloader_persistent_workers": True}},
+    "a collator with a generator of its own, in evaluations too": {"collate": "seeded", "args": {"eval_strategy": "steps", "eval_steps": 4}},
     "an order that draws from the global numbers": {"args": {"train_sampling_strategy": "group_by_length"}},
 }
 DEFAULT = ("items that draw from everything", "a collator with a generator of its own", "items, made by workers")

@@ -74,9 +74,9 @@ def _on_event(wanted: str, at: int, then: Any) -> None:
 
 def _ask_often() -> None:
     import trainstash.boundary
-    import trainstash.recorder
+    import trainstash.fit
 
-    for module in (trainstash.boundary, trainstash.recorder):
+    for module in (trainstash.boundary, trainstash.fit):
         module._POLL_SECONDS = 0.0  # type: ignore[attr-defined]
 
 

@@ -235,7 +235,7 @@ def made(**more):
 def state_of(trainer):
     """All that has to be the same."""
     history = [
-        {key: value for key, value in entry.items() if not key.endswith(("_runtime", "_per_second")) and key != "train_loss"}
+        {key: value for key, value in entry.items() if not key.endswith(("_runtime", "_per_second"))}
         for entry in trainer.state.log_history
     ]
     callbacks = {
