@@ -12,7 +12,7 @@ export interface CommandShape {
   /** Minimum and maximum number of words after the command. */
   words: readonly [number, number];
   /** True if a separate command line may follow `--`. */
-  takesCommand?: boolean;
+  acceptsCommand?: boolean;
 }
 
 export interface Parsed {
@@ -29,7 +29,7 @@ const COMMON = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' 
 
 export function parseCommand(name: string, shape: CommandShape, argv: readonly string[]): Parsed {
   const options = { ...shape.options, ...COMMON };
-  const end = shape.takesCommand ? argv.indexOf('--') : -1;
+  const end = shape.acceptsCommand ? argv.indexOf('--') : -1;
   const command = end < 0 ? null : argv.slice(end + 1);
   const own = end < 0 ? argv : argv.slice(0, end);
   let parsed: { values: Record<string, unknown>; positionals: string[] };

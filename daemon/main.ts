@@ -9,7 +9,7 @@ import { statePaths } from '../client/paths.ts';
 import { pruneRuntimes } from '../client/runtime.ts';
 import { daemonLeaving } from '../protocol/messages.ts';
 import { Daemon } from './daemon.ts';
-import { makeHandlers } from './handlers.ts';
+import { makeHandlers } from './handlers/all.ts';
 import { MessageServer } from './server.ts';
 import { readJson, writeJson } from './store/files.ts';
 import { HeldLock } from './store/lock.ts';

@@ -3,20 +3,26 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { statePaths } from '../client/paths.ts';
 import { AgentServers } from './agents.ts';
-import { type App, command } from './app.ts';
+import { type App, command, registerCommands } from './app.ts';
 import { CodeFiles } from './code-files.ts';
 import { registerBranches } from './commands/branches.ts';
+import { checkpointCommands } from './commands/checkpoints.ts';
 import { registerComparing } from './commands/comparing.ts';
+import { configCommands } from './commands/config.ts';
 import { registerDebugging } from './commands/debugging.ts';
 import { registerExporting } from './commands/exporting.ts';
-import { registerKeeping } from './commands/keeping.ts';
-import { registerLife } from './commands/life.ts';
+import { noteCommands } from './commands/notes.ts';
+import { removalCommands } from './commands/removal.ts';
+import { runCommands } from './commands/resuming.ts';
+import { startCommands } from './commands/starting.ts';
+import { runTarget } from './commands/targets.ts';
 import { ConfigDiagnostics } from './diagnostics.ts';
 import { JobTasks } from './job-tasks.ts';
 import type { Notices } from './notices.ts';
 import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
 import { Dashboards } from './panels/dashboard.ts';
 import { registerDiffPage } from './panels/diff.ts';
+import { showLog } from './views/log-terminal.ts';
 import type { Node, RunsTree } from './views/runs.ts';
 import type { StashesTree } from './views/stashes.ts';
 import type { StatusBar } from './views/status-bar.ts';
@@ -32,13 +38,20 @@ export interface Parts {
   redraw(): void;
 }
 
+const COMMANDS = [startCommands, runCommands, noteCommands, checkpointCommands, removalCommands, configCommands];
+
 export class Actions {
   readonly #agents: AgentServers;
 
   constructor(app: App, context: vscode.ExtensionContext, parts: Parts) {
-    registerLife(app, context);
+    for (const table of COMMANDS) registerCommands(app, context, table);
     registerDebugging(app, context);
-    registerKeeping(app, context, parts.status);
+    command(app, context, 'log', async (node?: Node) => {
+      const target = await runTarget(app, node, 'show the log of');
+      if (!target) return;
+      parts.status.markSeen(target.run.id);
+      showLog(app.connection, target.root, target.run);
+    });
     registerExporting(app, context);
     registerComparing(app, context);
     registerBranches(app, context, () => parts.stashes.redraw());

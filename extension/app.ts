@@ -38,6 +38,13 @@ export function command(
   context.subscriptions.push(vscode.commands.registerCommand(`trainstash.${name}`, safely));
 }
 
+/** Table of commands: names without `trainstash.`, and what each does with the node that it was called on. */
+export type Commands = Record<string, (app: App, ...args: never[]) => unknown>;
+
+export function registerCommands(app: App, context: vscode.ExtensionContext, table: Commands): void {
+  for (const [name, run] of Object.entries(table)) command(app, context, name, (...args) => run(app, ...args));
+}
+
 export async function report(app: App, error: unknown): Promise<void> {
   app.log.error(withSourceLines(error instanceof Error ? (error.stack ?? error.message) : String(error)));
   if (!(error instanceof TrainstashError) || error.code === 'internal') {

@@ -13,16 +13,7 @@ const FOLDERS: readonly string[] = [
   'bench',
   'test',
   'examples',
-  'daemon/backends',
-  'daemon/branches',
-  'daemon/code',
-  'daemon/content',
-  'daemon/diff',
-  'daemon/export',
-  'daemon/inspector',
-  'daemon/runs',
-  'daemon/sessions',
-  'daemon/trainer',
+  'daemon',
 ];
 
 const SOURCES = '**/*.{ts,tsx,mts,mjs,js,py}';

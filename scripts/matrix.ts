@@ -10,7 +10,9 @@ const PYTHON = resolve(import.meta.dirname, '../python');
 /** Environments of each framework's trainings. */
 const ENVIRONMENTS: Record<string, (make: boolean) => PythonEnvironment> = {
   torch: currentTorch,
+  keras: (make) => frameworkPython('keras', make),
   huggingface: (make) => frameworkPython('huggingface', make),
+  lightning: (make) => frameworkPython('lightning', make),
 };
 
 const words = process.argv.slice(2);

@@ -37,7 +37,7 @@ export const runningCommands: Record<string, Command> = {
     summary: 'start a training: a job, or any command after --',
     usage:
       'JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon] [--trust]',
-    takesCommand: true,
+    acceptsCommand: true,
     options: {
       ...START_OPTIONS,
       param: { type: 'string', multiple: true, short: 'p' },
@@ -76,7 +76,7 @@ export const runningCommands: Record<string, Command> = {
     summary: 'continue a run from a checkpoint',
     usage:
       '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--trust] [--detach] [--queue] [-- COMMAND…]',
-    takesCommand: true,
+    acceptsCommand: true,
     options: RESUME_OPTIONS,
     words: [0, 1],
     async run(context) {

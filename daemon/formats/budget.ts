@@ -1,4 +1,4 @@
-/** Memory that the structure of one file may take, counted before it is taken. */
+/** Limits the memory for the structure of one file. Memory is counted before it is allocated. */
 import { FormatError } from './format-error.ts';
 
 const DEFAULT_BYTES = 384 << 20;
@@ -11,7 +11,7 @@ export class Budget {
     this.#bytes = bytes;
   }
 
-  /** Throws FormatError when that is more than is left. */
+  /** Counts memory. Throws FormatError when not enough is left. */
   spend(bytes: number): void {
     this.#spent += bytes;
     if (this.#spent > this.#bytes)

@@ -1,4 +1,7 @@
-/** What an unpickled structure holds: tensors by their names, plain values, and what is neither, by class. Pure. */
+/**
+ * Collects the contents of an unpickled structure: tensors by their names, plain values, and everything else by class.
+ * Pure.
+ */
 import { Budget } from './budget.ts';
 import {
   PickleData,
@@ -25,12 +28,12 @@ export interface NamedValue {
 
 export interface Contents {
   tensors: FoundTensor[];
-  /** Hyper-parameters and the like: plain values by their place. The first ones; `valueCount` are all. */
+  /** Plain values by their position, such as hyper-parameters. Only the first ones; `valueCount` counts all. */
   values: NamedValue[];
   valueCount: number;
-  /** Classes and functions that the file names and that are not known: shown, never made. */
+  /** Unknown classes and functions that the file names: they are shown, never instantiated. */
   classes: Map<string, number>;
-  /** The bounds were met: there is more. */
+  /** True if a limit was reached: there is more. */
   truncated: boolean;
 }
 
@@ -38,10 +41,13 @@ const MAX_NODES = 4_000_000;
 const MAX_DEPTH = 200;
 const MAX_VALUES = 5_000;
 const MAX_TEXT = 200;
-/** Names of honest files have a tenth of it. Of longer ones the ends are kept, and a number that tells them apart. */
+/**
+ * Longest name. Names in ordinary files have a tenth of it. A longer name keeps its ends, with a number that
+ * distinguishes it.
+ */
 const MAX_NAME = 8_192;
 const NAME_END = 300;
-/** A tensor in the list, roughly, without its name. */
+/** Approximate memory of a tensor in the list, without its name. */
 const TENSOR_COST = 400;
 
 export function contentsOf(root: PickleValue, budget = new Budget()): Contents {
@@ -55,7 +61,7 @@ class Walk {
   readonly #budget: Budget;
   #nodes = 0;
   #longNames = 0;
-  /** On the way from the root: a cycle ends here. */
+  /** Values on the path from the root: a cycle ends here. */
   readonly #path = new Set<PickleValue>();
 
   constructor(budget: Budget) {
@@ -93,7 +99,7 @@ class Walk {
 
   #items(value: PickleList | PickleTuple | PickleSet, name: string, depth: number): void {
     const { items } = value;
-    // `('linear.weight', array)`: how Paddle writes a parameter.
+    // Paddle writes a parameter as `('linear.weight', array)`.
     if (value instanceof PickleTuple && items.length === 2 && typeof items[0] === 'string') {
       const tensor = tensorOf(items[1]!);
       if (tensor) {
@@ -101,9 +107,9 @@ class Walk {
         return;
       }
     }
-    // A list of plain values is one value, and not one each: a replay buffer has millions.
+    // A list of plain values counts as one value: a replay buffer has millions.
     if (items.length > 0 && items.every((item) => item === null || typeof item !== 'object')) {
-      if (this.#counts(name)) this.#value(name, listed(items));
+      if (this.#countsValue(name)) this.#value(name, listText(items));
       return;
     }
     for (const [i, item] of items.entries()) {
@@ -120,7 +126,7 @@ class Walk {
     }
     const known = textOf(value);
     if (known !== undefined) {
-      if (this.#counts(name)) this.#value(name, known);
+      if (this.#countsValue(name)) this.#value(name, known);
       return;
     }
     const inner = innerOf(value);
@@ -130,7 +136,7 @@ class Walk {
     }
     if (value.callable instanceof PickleGlobal) this.#count(value.callable.name);
     else this.visit(value.callable, name, depth + 1);
-    // Its tensors are listed all the same: whole models are pickled as objects.
+    // Its tensors are listed anyway: whole models are pickled as objects.
     this.visit(value.args, name, depth + 1);
     if (value.state instanceof PickleDict) this.#entries(modulesOf(value.state.entries), name, depth);
     else if (value.state !== null) this.visit(value.state, name, depth + 1);
@@ -147,13 +153,13 @@ class Walk {
   }
 
   #global({ name }: PickleGlobal, place: string): void {
-    // Data types are values; classes and functions are what they are.
+    // Data types are values; classes and functions are only counted.
     if (/^torch\.\w+$/.test(name)) this.#plain(name, place);
     else this.#count(name);
   }
 
   #plain(value: null | boolean | number | bigint | string | PickleLong | PickleData, name: string): void {
-    if (!this.#counts(name)) return;
+    if (!this.#countsValue(name)) return;
     if (value instanceof PickleLong) this.#value(name, value.text);
     else if (value instanceof PickleData)
       this.#value(name, value.start || `… ${value.length.toLocaleString('en-US')} bytes`);
@@ -162,8 +168,8 @@ class Walk {
     else this.#value(name, value);
   }
 
-  /** Whether a value with a name is still kept; it is counted in any case. */
-  #counts(name: string): boolean {
+  /** Counts a value, and tells whether it is still kept. */
+  #countsValue(name: string): boolean {
     return name !== '' && ++this.contents.valueCount <= MAX_VALUES;
   }
 
@@ -187,13 +193,15 @@ class Walk {
   }
 }
 
-/** Sparse tensors hold dense ones; they are shown as those. */
+/** Returns the dense tensor inside a sparse one, which is shown as that. */
 function innerOf({ callable, args }: PickleObject): PickleValue | null {
   if (!(callable instanceof PickleGlobal) || !(args instanceof PickleTuple)) return null;
   return /^torch\._utils\._rebuild_sparse(_csr)?_tensor$/.test(callable.name) ? (args.items[1] ?? null) : null;
 }
 
-/** Objects that are shown as their value: single numbers of NumPy, sizes, devices, paths. Undefined: another. */
+/**
+ * Returns the value of objects that are shown as one: NumPy scalars, sizes, devices, paths. Undefined: another object.
+ */
 function textOf({ callable, args, state }: PickleObject): NamedValue['value'] | undefined {
   if (!(callable instanceof PickleGlobal) || !(args instanceof PickleTuple)) return undefined;
   const { name } = callable;
@@ -202,7 +210,7 @@ function textOf({ callable, args, state }: PickleObject): NamedValue['value'] | 
     const dtype = dtypeName(first ?? null);
     return dtype !== null && second instanceof Uint8Array ? numberOf(dtype, second) : undefined;
   }
-  if (name === 'torch.Size') return listed(first instanceof PickleTuple ? first.items : []);
+  if (name === 'torch.Size') return listText(first instanceof PickleTuple ? first.items : []);
   if (name === 'torch.device') return args.items.map(plainText).join(':');
   if (/^pathlib\.(_local\.)?\w*Path$/.test(name)) return pathText(args.items.map(plainText));
   if (name === 'decimal.Decimal') return args.items.map(plainText).join('');
@@ -214,7 +222,7 @@ function textOf({ callable, args, state }: PickleObject): NamedValue['value'] | 
   return undefined;
 }
 
-/** The first part of an absolute path ends with its separator already. */
+/** Joins the parts of a path. The first part of an absolute path ends with a separator already. */
 function pathText(parts: readonly string[]): string {
   const separator = parts.some((part) => /^[A-Za-z]:|\\$/.test(part)) ? '\\' : '/';
   const [first = '.', ...rest] = parts;
@@ -243,7 +251,7 @@ function numberOf(descr: string, bytes: Uint8Array): number | boolean | undefine
   return dtype === 'I32' ? view.getInt32(0, isLittle) : view.getUint8(0) !== 0;
 }
 
-/** A module keeps its tensors in three dictionaries; their names are those of its state dict. */
+/** Merges the three dictionaries in which a module keeps its tensors; their names are those of its state dict. */
 function modulesOf(entries: readonly [PickleValue, PickleValue][]): [PickleValue, PickleValue][] {
   const own = new Set(['_parameters', '_buffers', '_modules']);
   return entries.flatMap(([key, value]): [PickleValue, PickleValue][] => {
@@ -255,12 +263,12 @@ function modulesOf(entries: readonly [PickleValue, PickleValue][]): [PickleValue
 function keyText(key: PickleValue): string {
   if (typeof key === 'string') return key;
   if (key instanceof PickleLong) return key.text;
-  // A text that is no name: where it stands tells it from others.
+  // A long text is no name: its position distinguishes it from others.
   if (key instanceof PickleData) return `${key.start}… (${key.offset})`;
   return key === null || typeof key !== 'object' ? String(key) : '?';
 }
 
-function listed(items: readonly PickleValue[]): string {
+function listText(items: readonly PickleValue[]): string {
   const shown = items.slice(0, 16).map(plainText).join(', ');
   return `[${shown}${items.length > 16 ? `, … ${items.length} in all` : ''}]`;
 }

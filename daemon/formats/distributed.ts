@@ -1,6 +1,6 @@
 /**
- * The file `.metadata` of a distributed checkpoint of torch (DCP): what its tensors are called, and what they are. Their
- * numbers are in shards beside it. Source: torch/distributed/checkpoint/metadata.py.
+ * Reads the `.metadata` file of a distributed checkpoint of torch (DCP): names and types of its tensors. Their numbers
+ * are in shards next to it. Source: torch/distributed/checkpoint/metadata.py.
  */
 
 import { bytesOf } from './dtypes.ts';
@@ -10,7 +10,7 @@ import { numbersOf, torchDtype } from './pickled-tensors.ts';
 
 const MODULE = 'torch.distributed.checkpoint.metadata';
 
-/** Null: the pickle is another. */
+/** Reads the metadata; null: another kind of pickle. */
 export function inspectMetadata(root: PickleValue, bytes: number): Inspection | null {
   if (!isInstance(root, 'Metadata')) return null;
   const entries = attribute(root, 'state_dict_metadata');
@@ -25,7 +25,7 @@ export function inspectMetadata(root: PickleValue, bytes: number): Inspection | 
     } else if (++inspection.valueCount <= MAX_VALUES) inspection.values.push({ name, value: '… in a shard' });
   }
   inspection.notes.push(
-    'It names the tensors of a distributed checkpoint (DCP). Their numbers are in the shards beside it.',
+    'It names the tensors of a distributed checkpoint (DCP). Their numbers are in the shards next to it.',
   );
   return inspection;
 }
@@ -50,7 +50,10 @@ function tensorOf(name: string, described: PickleValue): PlacedTensor | null {
   };
 }
 
-/** `TensorProperties` are pickled as a tuple that begins with the type; older ones as attributes. */
+/**
+ * Returns the pickled type. `TensorProperties` are pickled as a tuple that begins with the type; in older versions as
+ * attributes.
+ */
 function typeOf(properties: PickleValue): PickleValue {
   if (!(properties instanceof PickleObject)) return null;
   if (properties.state instanceof PickleTuple) return properties.state.items[0] ?? null;

@@ -1,6 +1,6 @@
-/** Element types of tensors: how many bits each takes, and which have statistics. Pure. */
+/** Element types of tensors: the number of bits of each, and whether it has statistics. Pure. */
 
-/** Names are those of safetensors, and for types that it lacks those that the frameworks use. */
+/** Bits by type. Names are those of safetensors; types that it lacks have the frameworks' names. */
 const BITS: ReadonlyMap<string, number> = new Map(
   Object.entries({
     F64: 64,
@@ -41,7 +41,7 @@ const BITS: ReadonlyMap<string, number> = new Map(
 const SIZED = /^(unicode|bytes|record) (\d{1,9})$/;
 const TIME = /^(datetime|timedelta)64\b/;
 
-/** Null: the type is not known here, nor what it takes. */
+/** Returns the bits of one element; null: the type is unknown. */
 export function bitsOf(dtype: string): number | null {
   const known = BITS.get(dtype);
   if (known !== undefined) return known;
@@ -50,24 +50,24 @@ export function bitsOf(dtype: string): number | null {
   return sized && Number(sized[2]) * (sized[1] === 'unicode' ? 32 : 8);
 }
 
-/** Bytes of one element; null where that is no whole number, or is not known. */
+/** Returns the bytes of one element; null where that is not an integer, or unknown. */
 export function elementBytes(dtype: string): number | null {
   const bits = bitsOf(dtype);
   return bits === null || bits % 8 !== 0 || bits === 0 ? null : bits / 8;
 }
 
-/** Bytes of so many elements, packed without gaps; null: the type is not known. */
+/** Returns the bytes of `count` elements, packed without gaps; null: the type is unknown. */
 export function bytesOf(dtype: string, count: number): number | null {
   const bits = bitsOf(dtype);
   return bits === null ? null : Math.ceil((count * bits) / 8);
 }
 
-/** Why numbers of a type have no smallest, largest and mean; null: they have. */
+/** Explains why a type has no minimum, maximum and mean; null: it has. */
 export function noStatisticsOf(dtype: string): string | null {
   if (/^C\d+$/.test(dtype)) return 'complex numbers have no order';
-  if (/^Q/.test(dtype)) return 'quantised: its integers mean something with their scales only';
-  if (/^F6_/.test(dtype)) return 'numbers of 6 bits are not read';
-  if (dtype === 'F128') return 'numbers of 128 bits are not read';
-  if (SIZED.test(dtype) || TIME.test(dtype)) return 'its elements are no numbers';
-  return bitsOf(dtype) === null ? 'its type is not known here' : null;
+  if (/^Q/.test(dtype)) return 'quantised: its integers have a meaning only with their scales';
+  if (/^F6_/.test(dtype)) return 'numbers of 6 bits are not supported';
+  if (dtype === 'F128') return 'numbers of 128 bits are not supported';
+  if (SIZED.test(dtype) || TIME.test(dtype)) return 'its elements are not numbers';
+  return bitsOf(dtype) === null ? 'its type is unknown' : null;
 }

@@ -1,15 +1,15 @@
-/** Elements of every dtype as numbers to compute with. Pure. */
+/** Converts elements of every dtype to numbers. Pure. */
 import { elementBytes } from './dtypes.ts';
 
-/** Float32 where that holds each value exactly, else Float64. */
+/** Float32 where that represents each value exactly, else Float64. */
 export type Numbers = Float32Array | Float64Array;
 
 /**
- * Null: elements of that type are no numbers to compute with. Whole elements; may share memory with `bytes`. Of F4, with two
- * elements a byte, there are twice as many.
+ * Converts whole elements; null: they are not numbers. The result may share memory with `bytes`. F4 packs two elements
+ * into a byte, so there are twice as many.
  */
 export function toNumbers(dtype: string, bytes: Uint8Array): Numbers | null {
-  // Typed arrays start only at multiples of their elements.
+  // Typed arrays need an offset that is a multiple of the element size.
   const startsWell = bytes.byteOffset % (elementBytes(dtype) ?? 1) === 0;
   const { buffer, byteOffset, length } = startsWell ? bytes : Uint8Array.from(bytes);
   switch (dtype) {
@@ -18,7 +18,7 @@ export function toNumbers(dtype: string, bytes: Uint8Array): Numbers | null {
     case 'F64':
       return new Float64Array(buffer, byteOffset, length >> 3);
     case 'BF16':
-      return fromBrain(new Uint16Array(buffer, byteOffset, length >> 1));
+      return fromBfloat16(new Uint16Array(buffer, byteOffset, length >> 1));
     case 'F16':
       return fromHalf(new Uint16Array(buffer, byteOffset, length >> 1));
     case 'I8':
@@ -35,18 +35,18 @@ export function toNumbers(dtype: string, bytes: Uint8Array): Numbers | null {
     case 'U32':
       return Float64Array.from(new Uint32Array(buffer, byteOffset, length >> 2));
     case 'I64':
-      return fromWide(new Int32Array(buffer, byteOffset, length >> 2), false);
+      return fromInt64(new Int32Array(buffer, byteOffset, length >> 2), false);
     case 'U64':
-      return fromWide(new Int32Array(buffer, byteOffset, length >> 2), true);
+      return fromInt64(new Int32Array(buffer, byteOffset, length >> 2), true);
     case 'F4':
-      return fromQuarters(bytes);
+      return fromFloat4(bytes);
     default:
-      return fromTable(TINY.get(dtype)?.(), bytes);
+      return fromTable(FLOAT8_TABLES.get(dtype)?.(), bytes);
   }
 }
 
-/** Floats of eight bits: each value from its bits. */
-const TINY: ReadonlyMap<string, () => Float32Array> = new Map([
+/** Values of 8-bit floats by their bits. */
+const FLOAT8_TABLES: ReadonlyMap<string, () => Float32Array> = new Map([
   ['F8_E4M3', table((bits) => ((bits & 0x7f) === 0x7f ? Number.NaN : small(bits, { fraction: 3, bias: 7 })))],
   ['F8_E5M2', table((bits) => ((bits & 0x7c) === 0x7c ? special(bits) : small(bits, { fraction: 2, bias: 15 })))],
   ['F8_E4M3FNUZ', table((bits) => (bits === 0x80 ? Number.NaN : small(bits, { fraction: 3, bias: 8 })))],
@@ -54,7 +54,7 @@ const TINY: ReadonlyMap<string, () => Float32Array> = new Map([
   ['F8_E8M0', table((bits) => (bits === 0xff ? Number.NaN : 2 ** (bits - 127)))],
 ]);
 
-/** Made when it is asked for. */
+/** Makes a table on first use. */
 function table(numberOf: (bits: number) => number): () => Float32Array {
   let made: Float32Array | null = null;
   return () => (made ??= Float32Array.from({ length: 256 }, (_, bits) => numberOf(bits)));
@@ -81,8 +81,8 @@ function fromTable(values: Float32Array | undefined, bytes: Uint8Array): Float32
 
 const QUARTERS = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
 
-/** Two of four bits a byte: sign, two bits of exponent, one of fraction. */
-function fromQuarters(bytes: Uint8Array): Float32Array {
+/** Unpacks two 4-bit floats from each byte: sign, two bits of exponent, one of fraction. */
+function fromFloat4(bytes: Uint8Array): Float32Array {
   const quarter = (bits: number) => (bits & 8 ? -1 : 1) * QUARTERS[bits & 7]!;
   const out = new Float32Array(bytes.length * 2);
   for (let i = 0; i < bytes.length; i++) {
@@ -92,7 +92,7 @@ function fromQuarters(bytes: Uint8Array): Float32Array {
   return out;
 }
 
-function fromBrain(halves: Uint16Array): Float32Array {
+function fromBfloat16(halves: Uint16Array): Float32Array {
   const out = new Float32Array(halves.length);
   const bits = new Uint32Array(out.buffer);
   for (let i = 0; i < halves.length; i++) bits[i] = halves[i]! << 16;
@@ -117,8 +117,10 @@ function halfToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Above 2^53 the nearest number: differences of such counters are not what anybody looks for. */
-function fromWide(words: Int32Array, unsigned: boolean): Float64Array {
+/**
+ * Converts 64-bit integers. Above 2^53 it gives the nearest number: nobody needs exact differences of such counters.
+ */
+function fromInt64(words: Int32Array, unsigned: boolean): Float64Array {
   const out = new Float64Array(words.length >> 1);
   for (let i = 0; i < out.length; i++) {
     const high = words[2 * i + 1]!;

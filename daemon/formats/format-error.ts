@@ -1,6 +1,9 @@
-/** A file that is damaged, or is not what it says. Its message goes on from "… cannot be read: ". */
+/**
+ * Error for a file that is damaged, or not what it claims to be. Its message continues the sentence "… cannot be read:
+ * ".
+ */
 export class FormatError extends Error {
-  /** The file is as its writer left it, complete, and is refused all the same. */
+  /** True if the file is complete, as its writer left it, and still refused. */
   readonly isWhole: boolean;
 
   constructor(message: string, { isWhole = false }: { isWhole?: boolean } = {}) {
@@ -9,7 +12,7 @@ export class FormatError extends Error {
   }
 }
 
-/** None of the formats that are known: nothing is wrong with the file. */
+/** Error for an unknown format: nothing is wrong with the file. */
 export class UnknownFormat extends FormatError {
   constructor(message: string) {
     super(message, { isWhole: true });

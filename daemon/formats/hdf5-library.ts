@@ -1,6 +1,6 @@
 /**
- * The library that reads HDF5, compiled to WebAssembly and sealed: its file system holds the one file that is looked into,
- * so that external links, external storage and virtual data sets lead nowhere, however a file spells them.
+ * Loads the library that reads HDF5, compiled to WebAssembly and sealed: its file system contains only the inspected
+ * file, so that external links, external storage and virtual data sets lead nowhere, however a file spells them.
  */
 import { FormatError } from './format-error.ts';
 import type { Read } from './window.ts';
@@ -9,10 +9,10 @@ export type Library = Awaited<typeof import('h5wasm')['ready']>;
 
 export interface SealedFile {
   library: Library;
-  /** The library's handle. */
+  /** Handle of the library. */
   id: bigint;
-  /** Does something that may lead to other files, and tells which it asked for. */
-  watched<T>(work: () => T): { result: T; asked: string[] };
+  /** Runs work that may lead to other files, and reports the files that it asked for. */
+  watched<T>(work: () => T): { result: T; requestedFiles: string[] };
   close(): void;
 }
 
@@ -36,20 +36,20 @@ interface Stream {
 
 const NO_SUCH_FILE = 44;
 const ACCESS_READ_ONLY = 0;
-const DAMAGED = 'it is damaged, or of a kind of HDF5 that is not read here';
+const DAMAGED = 'it is damaged, or a kind of HDF5 that is not supported';
 
 let count = 0;
-/** Other files than the one that is open that the library asked for. */
+/** Other files that the library asked for. */
 let asked: string[] = [];
 let loading: Promise<{ library: Library; files: FileSystem }> | null = null;
 
-/** Throws FormatError. */
+/** Opens a file. Throws FormatError. */
 export async function openSealed(read: Read, bytes: number): Promise<SealedFile> {
   loading ??= load();
   const { library, files } = await loading;
   const path = `/${++count}.h5`;
   putFile(files, path, read, bytes);
-  const id = guarded(() => library.open(path, ACCESS_READ_ONLY));
+  const id = withFormatErrors(() => library.open(path, ACCESS_READ_ONLY));
   if (id < 0n) {
     files.unlink(path);
     throw new FormatError(DAMAGED);
@@ -60,7 +60,7 @@ export async function openSealed(read: Read, bytes: number): Promise<SealedFile>
     watched(work) {
       asked = [];
       const result = work();
-      return { result, asked };
+      return { result, requestedFiles: asked };
     },
     close() {
       library.close_file(id);
@@ -69,8 +69,8 @@ export async function openSealed(read: Read, bytes: number): Promise<SealedFile>
   };
 }
 
-/** Whatever the library says of a file is many lines about its own source. */
-export function guarded<T>(work: () => T): T {
+/** Replaces the library's errors, which are many lines about its own source. */
+export function withFormatErrors<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
@@ -91,7 +91,7 @@ async function load(): Promise<{ library: Library; files: FileSystem }> {
   return { library, files };
 }
 
-/** What the library says of a file it says on whatever the console is when it is loaded: dozens of lines about its own source. */
+/** Silences the console while the library loads: it would use that console for dozens of lines about its own source. */
 async function silently<T>(work: () => Promise<T>): Promise<T> {
   const { error } = console;
   console.error = () => {};
@@ -102,7 +102,7 @@ async function silently<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** An empty file of the sealed file system, whose bytes are then read from outside. */
+/** Makes an empty file in the sealed file system, whose bytes are then read from outside. */
 function putFile(files: FileSystem, path: string, read: Read, bytes: number): void {
   files.writeFile(path, new Uint8Array(0));
   const { node } = files.lookupPath(path);

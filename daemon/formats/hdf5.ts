@@ -1,8 +1,8 @@
-/** HDF5 files, as Keras writes them. Links are named and never followed. */
+/** Reads HDF5 files, as Keras writes them. Links are reported and never followed. */
 import type { Budget } from './budget.ts';
 import { elementBytes } from './dtypes.ts';
 import { FormatError } from './format-error.ts';
-import { guarded, type Library, openSealed, type SealedFile } from './hdf5-library.ts';
+import { type Library, openSealed, type SealedFile, withFormatErrors } from './hdf5-library.ts';
 import {
   blankInspection,
   checkedCount,
@@ -17,10 +17,10 @@ export const HDF5_SIGNATURE = Buffer.from([0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0
 
 const MAX_VALUES = 5_000;
 const MAX_TEXT = 200;
-/** Attributes above this are tables, and are not shown. */
+/** Size above which an attribute is a table, and is not shown. */
 const MAX_ATTRIBUTE_BYTES = 16 << 20;
 const PIECE_BYTES = 4 << 20;
-/** Packed data sets are read by whole chunks up to this. */
+/** Size up to which packed data sets are read by whole chunks. */
 const MAX_CHUNK_BYTES = 64 << 20;
 const OBJECT_COST = 600;
 
@@ -32,7 +32,7 @@ const ENUMERATION = 8;
 
 type Metadata = ReturnType<Library['get_dataset_metadata']>;
 
-/** Throws FormatError. `format`: the container that the file is or lies in. */
+/** Opens a file; `format` is the container that the file is, or is inside. Throws FormatError. */
 export async function openHdf5(
   read: Read,
   bytes: number,
@@ -41,7 +41,7 @@ export async function openHdf5(
   checkLength(read, bytes);
   const file = await openSealed(read, bytes);
   try {
-    const inspection = guarded(() => new Lister(file, format, bytes, budget).list());
+    const inspection = withFormatErrors(() => new Lister(file, format, bytes, budget).list());
     const version = inspection.values.find(({ name }) => name === 'keras_version')?.value;
     if (version !== undefined) inspection.version = `keras ${version}`;
     return { inspection, close: () => file.close() };
@@ -51,7 +51,7 @@ export async function openHdf5(
   }
 }
 
-/** The file says in its first bytes where it ends. Source: HDF5 File Format Specification, superblock. */
+/** Compares the length with the end in the file's first bytes. Source: HDF5 File Format Specification, superblock. */
 function checkLength(read: Read, bytes: number): void {
   const start = Buffer.from(read(0, 52));
   const version = start[8] ?? 0;
@@ -60,14 +60,14 @@ function checkLength(read: Read, bytes: number): void {
   if (start.length < at + 8 || offsetBytes !== 8) return;
   const end = Number(start.readBigUInt64LE(at));
   if (end > bytes && Number.isSafeInteger(end))
-    throw new FormatError(`it breaks off after ${number(bytes)} of ${number(end)} bytes`);
+    throw new FormatError(`it is truncated after ${number(bytes)} of ${number(end)} bytes`);
 }
 
 class Lister {
   readonly #file: SealedFile;
   readonly #inspection: Inspection;
   readonly #budget: Budget;
-  /** Names of objects by what they are: hard links give an object several, and may close a circle. */
+  /** Names of objects by their identity: hard links give an object several names, and may form a cycle. */
   readonly #seen = new Map<string, string>();
 
   constructor(file: SealedFile, format: 'hdf5' | 'keras', bytes: number, budget: Budget) {
@@ -84,7 +84,7 @@ class Lister {
       if (this.#isLink(path)) continue;
       const kind = path === '' ? library.H5G_GROUP : library.get_type(id, path);
       if (kind === library.H5G_DATASET) this.#dataset(path);
-      else if (kind === library.H5G_GROUP && !this.#again(path)) {
+      else if (kind === library.H5G_GROUP && !this.#isListed(path)) {
         this.#attributes(path);
         const names = library.get_names(id, path || '/', false);
         for (const name of names.reverse()) pending.push(path === '' ? name : `${path}/${name}`);
@@ -93,7 +93,7 @@ class Lister {
     return this.#inspection;
   }
 
-  /** Notes where a link leads to, by its text alone. */
+  /** Reports the target of a link, by its text alone. */
   #isLink(path: string): boolean {
     if (path === '') return false;
     const { library, id } = this.#file;
@@ -108,15 +108,15 @@ class Lister {
     return true;
   }
 
-  /** True: the group was listed under another name. */
-  #again(path: string): boolean {
+  /** Tells whether a group was listed under another name, and reports it. */
+  #isListed(path: string): boolean {
     const first = this.#firstName(path);
     if (first === null) return false;
-    this.#note(`"${path}" is "${first || '/'}" once more.`);
+    this.#note(`"${path}" is another name of "${first || '/'}".`);
     return true;
   }
 
-  /** The name under which an object was met first; null: this is it. */
+  /** Returns the first name of an object; null: this is the first. */
   #firstName(path: string): string | null {
     const { library, id } = this.#file;
     const key = Buffer.from(library.create_object_reference(id, path || '/')).toString('hex');
@@ -148,20 +148,20 @@ class Lister {
     this.#inspection.tensors.push(tensor);
   }
 
-  /** Says why a data set has no numbers here; null: it has. */
+  /** Explains why a data set has no numbers here; null: it has. */
   #remark(path: string, metadata: Metadata, shape: readonly number[]): string | null {
     if (metadata.shape === null) return 'no data: it is empty';
     if (metadata.virtual_sources) {
       const names = [...new Set(metadata.virtual_sources.map(({ file_name: name }) => `"${name}"`))];
       return `no data: put together from ${shownList(names)}, which is not read`;
     }
-    // A data set whose bytes lie in another file looks like any other until it is read.
+    // A data set whose bytes are in another file looks like any other until it is read.
     if (metadata.chunks !== null || shape.includes(0)) return null;
     const first = { offset: shape.map(() => 0), count: shape.map(() => 1) };
-    const { result, asked } = this.#file.watched(() => readPart(this.#file, path, metadata.size, first));
+    const { result, requestedFiles } = this.#file.watched(() => readPart(this.#file, path, metadata.size, first));
     if (result !== null) return null;
-    if (asked.length === 0) return 'no data: its numbers cannot be read';
-    return `no data: its numbers are in ${shownList(asked.map((name) => `"${name}"`))}, which is not read`;
+    if (requestedFiles.length === 0) return 'no data: its numbers cannot be read';
+    return `no data: its numbers are in ${shownList(requestedFiles.map((name) => `"${name}"`))}, which is not read`;
   }
 
   #packed(path: string, metadata: Metadata, shape: readonly number[]): Packed {
@@ -171,7 +171,7 @@ class Lister {
       bytes,
       *pieces() {
         for (const part of partsOf(shape, metadata)) {
-          const piece = guarded(() => readPart(file, path, metadata.size, part));
+          const piece = withFormatErrors(() => readPart(file, path, metadata.size, part));
           if (piece === null) throw new FormatError(`the numbers of "${path}" cannot be read`);
           yield piece;
         }
@@ -199,14 +199,14 @@ interface Part {
   count: number[];
 }
 
-/** Parts of a few megabytes, in the order of the elements. */
+/** Splits a data set into parts of a few megabytes, in the order of the elements. */
 function* partsOf(shape: readonly number[], { size, chunks }: Metadata): Generator<Part> {
   if (shape.length === 0) {
     yield { offset: [], count: [] };
     return;
   }
   if (shape.includes(0)) return;
-  // The dimension whose single steps fit: those before it are gone through one by one.
+  // First dimension whose steps fit into a part: the dimensions before it are iterated one by one.
   let across = shape.length - 1;
   let stepBytes = size;
   while (across > 0 && stepBytes * shape[across]! <= PIECE_BYTES) stepBytes *= shape[across--]!;
@@ -228,7 +228,7 @@ function* partsOf(shape: readonly number[], { size, chunks }: Metadata): Generat
   }
 }
 
-/** Elements in little-endian order, row by row; null: they cannot be had. */
+/** Reads elements in little-endian order, row by row; null: they are not available. */
 function readPart({ library, id }: SealedFile, path: string, size: number, { offset, count }: Part): Uint8Array | null {
   const bytes = count.reduce((a, b) => a * b, size);
   const pointer = library._malloc(bytes);
@@ -243,7 +243,7 @@ function readPart({ library, id }: SealedFile, path: string, size: number, { off
   }
 }
 
-/** Undefined: of a kind that is not shown. */
+/** Reads an attribute; undefined: its kind is not shown. */
 function attributeOf(file: SealedFile, path: string, name: string): string | number | boolean | undefined {
   const { library, id } = file;
   try {
@@ -303,7 +303,7 @@ function finite(value: number): number | string {
 function dtypeOf({ type, size, signed, enum_type: names, compound_type: record }: Metadata): string {
   if (type === INTEGER) return `${signed ? 'I' : 'U'}${size * 8}`;
   if (type === FLOAT) return `F${size * 8}`;
-  // As h5py writes truth values.
+  // h5py writes booleans like this.
   if (type === ENUMERATION)
     return Object.keys(names?.members ?? {})
       .sort()

@@ -1,4 +1,6 @@
-/** Whatever checkpoint file it is: what it holds, and its tensors to read. A list of tensors costs no tensor. */
+/**
+ * Inspects a checkpoint file of any format: its contents, and its tensors to read. Listing tensors reads none of them.
+ */
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -22,7 +24,7 @@ const PROTO = 0x80;
 const MARK = 0x28;
 const EMPTY_DICT = 0x7d;
 
-/** Throws FormatError when the file is of no format that is known, or damaged. */
+/** Opens a file. Throws FormatError when its format is unknown, or it is damaged. */
 export async function openFile(read: Read, bytes: number, budget = new Budget()): Promise<OpenedFile> {
   const start = Buffer.from(read(0, Math.min(bytes, 16)));
   if (HDF5_SIGNATURE.equals(start.subarray(0, 8))) return openHdf5(read, bytes, { format: 'hdf5', budget });
@@ -34,10 +36,10 @@ function inspectPlain(read: Read, bytes: number, start: Buffer, budget: Budget):
   if (bytes === 0) throw new FormatError('it is empty');
   if (looksLikeSafetensors(start)) return inspectSafetensors(read, bytes, budget);
   if ([PROTO, MARK, EMPTY_DICT].includes(start[0]!)) return inspectPickle(read, bytes, budget);
-  throw new UnknownFormat('it is of no format that is known here');
+  throw new UnknownFormat('its format is unknown');
 }
 
-/** A length that could be one, and the brace that a header begins with. */
+/** Tells whether a plausible length and the brace of a header come first. */
 function looksLikeSafetensors(start: Buffer): boolean {
   if (start.length < 9) return false;
   const header = start.readBigUInt64LE(0);
@@ -68,10 +70,10 @@ function inspectSafetensors(read: Read, bytes: number, budget: Budget): Inspecti
     notes: [
       ...(held < bytes
         ? [
-            `${(bytes - held).toLocaleString('en-US')} bytes of it belong to no tensor, so that the safetensors library refuses it.`,
+            `${(bytes - held).toLocaleString('en-US')} bytes of it belong to no tensor, so the safetensors library refuses it.`,
           ]
         : []),
-      ...(unknown.length > 0 ? [`${unknown.length} tensors are of types that are not known here.`] : []),
+      ...(unknown.length > 0 ? [`${unknown.length} tensors have unknown types.`] : []),
     ],
   };
 }
@@ -81,11 +83,11 @@ async function openZip(read: Read, bytes: number, budget: Budget): Promise<Opene
   const weights = zip.entries.find(({ name }) => basename(name) === 'model.weights.h5');
   if (weights) return openKeras(read, bytes, weights, zip, budget);
   const inspection = inspectTorch(read, bytes, zip, budget) ?? inspectNpz(read, bytes, zip, budget);
-  if (inspection === null) throw new UnknownFormat('it is a zip file, but none of torch, NumPy or Keras');
+  if (inspection === null) throw new UnknownFormat('it is a zip file, but not one of torch, NumPy or Keras');
   return { inspection, close: () => {} };
 }
 
-/** A `.keras` file is a zip with an HDF5 file in it. */
+/** Opens a `.keras` file, which is a zip with an HDF5 file in it. */
 async function openKeras(
   read: Read,
   bytes: number,
@@ -110,13 +112,13 @@ async function openKeras(
   }
 }
 
-/** A Lambda layer is code of whoever wrote the file, which Keras runs when it loads it. */
+/** Warns about a Lambda layer: it is code of the file's author, which Keras runs when it loads the file. */
 function notesOnConfig(read: Read, bytes: number, { entries }: ZipFile): string[] {
   const config = entries.find(({ name }) => name === 'config.json');
   if (config?.method !== 0 || config.bytes > MAX_CONFIG_BYTES) return [];
   const text = Buffer.from(read(dataOffset(read, config, bytes), config.bytes)).toString('utf8');
   return text.includes('"__lambda__"')
-    ? ['A layer of it is code (Lambda), which Keras would run when it loads the file.']
+    ? ['One of its layers is code (Lambda), which Keras would run when it loads the file.']
     : [];
 }
 
@@ -130,7 +132,7 @@ function storedEntry(read: Read, bytes: number, entry: ZipEntry): InnerFile {
   return { read: (at, length) => read(offset + at, Math.max(0, Math.min(length, entry.bytes - at))), close: () => {} };
 }
 
-/** On a disk, since it is read in whatever order and may be larger than memory. */
+/** Unpacks an entry to a disk, since it is read in any order and may be larger than memory. */
 async function unpackedFile(read: Read, bytes: number, entry: ZipEntry): Promise<InnerFile> {
   if (entry.bytes > MAX_UNPACKED_BYTES) throw new FormatError('its weights are too large to be unpacked');
   const folder = mkdtempSync(join(tmpdir(), 'trainstash-open-'));
@@ -146,7 +148,7 @@ async function unpackedFile(read: Read, bytes: number, entry: ZipEntry): Promise
       written += piece.length;
       if (written > entry.bytes) {
         close();
-        throw new FormatError('it unpacks to more than it says');
+        throw new FormatError('it unpacks to more bytes than it claims');
       }
       writeSync(file, piece);
     }

@@ -1,4 +1,4 @@
-/** A file as it was found: its tensors, each with where its elements are, and what else it tells. */
+/** Inspected file: its tensors, each with the position of its elements, and everything else that it tells. */
 import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
 import type { Budget } from './budget.ts';
 import type { FoundTensor, NamedValue } from './contents.ts';
@@ -9,28 +9,28 @@ import { PickleData } from './pickle-values.ts';
 import { countOf, isDense, isRowMajor, spanOf, withoutExpanded } from './strides.ts';
 import type { Read } from './window.ts';
 
-/** Tensors in the order of the file. */
+/** Inspection with the tensors in the order of the file. */
 export interface Inspection {
   format: FileInspection['format'];
   bytes: number;
-  /** Of the framework that wrote it, where the file says so. */
+  /** Version of the framework that wrote it, where the file tells. */
   version: string | null;
   tensors: PlacedTensor[];
-  /** Of all tensors, shared memory counted once. */
+  /** Number of elements of all tensors, shared memory counted once. */
   elements: number;
-  /** The first ones; `valueCount` are all. */
+  /** First values; `valueCount` counts all. */
   values: NamedValue[];
   valueCount: number;
   classes: { name: string; count: number }[];
   notes: string[];
-  /** False: there are tensors that are not listed. */
+  /** False if some tensors are not listed. */
   isComplete: boolean;
 }
 
 export interface PlacedTensor extends Omit<InspectedTensor, 'statistics' | 'noStatistics'> {
-  /** Steps of its dimensions, in elements; null: row by row, as shapes are read. */
+  /** Steps of its dimensions, in elements; null: row by row without gaps. */
   stride: number[] | null;
-  /** From its first to its last element; null: they cannot be had. */
+  /** Range from its first to its last element; null: not available. */
   place: TensorPlace | null;
 }
 
@@ -41,21 +41,21 @@ export interface Span {
   bytes: number;
 }
 
-/** Elements that do not stand in the file as they are: packed, in another byte order, in chunks. */
+/** Elements that the file does not contain in plain form: packed, in another byte order, in chunks. */
 export interface Packed {
-  /** Of all pieces together. */
+  /** Size of all pieces together. */
   bytes: number;
-  /** Its elements as they would stand in memory, in any pieces. */
+  /** Yields its elements in memory form, in pieces of any size. */
   pieces(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }
 
-/** A file that is open for reading its tensors. */
+/** Open file whose tensors can be read. */
 export interface OpenedFile {
   inspection: Inspection;
   close(): void;
 }
 
-/** Of PyTorch and NumPy: elements are counted in 63 bits. */
+/** Limit of PyTorch and NumPy: they count elements in 63 bits. */
 const MAX_ELEMENTS = 2 ** 63;
 
 export function blankInspection(format: Inspection['format'], bytes: number): Inspection {
@@ -73,24 +73,24 @@ export function blankInspection(format: Inspection['format'], bytes: number): In
   };
 }
 
-/** Elements of a shape. Throws FormatError when no framework could have them. */
+/** Counts the elements of a shape. Throws FormatError when no framework could have so many. */
 export function checkedCount(shape: readonly number[]): number {
   const count = countOf(shape);
   if (!(count < MAX_ELEMENTS)) throw new FormatError('a tensor has an impossible shape');
   return count;
 }
 
-/** Where things are that tensors of pickles refer to. */
+/** Positions of the storages that pickled tensors refer to. */
 export interface Storages {
-  /** Null: the storage is not in the file. */
+  /** Returns a storage's position; null: it is not in the file. */
   find(storage: string): Span | null;
-  /** Reads what the pickle was read from. */
+  /** Reads the source of the pickle. */
   read: Read;
-  /** Of the pickle's first byte in the file; null: it was unpacked, so that its bytes are not in the file. */
+  /** Offset of the pickle's first byte in the file; null: it was unpacked, so that its bytes are not in the file. */
   offset: number | null;
 }
 
-/** Gives tensors of a pickle their sizes, ties and places. */
+/** Adds sizes, ties and positions to the tensors of a pickle. */
 export function placeTensors(
   found: readonly FoundTensor[],
   storages: Storages,
@@ -127,7 +127,7 @@ function spanIn({ name, dtype, shape, stride, offset }: FoundTensor, at: Span): 
   if (size === null) return null;
   const bytes = spanOf(shape, stride) * size;
   if (bytes > 0 && offset * size + bytes > at.bytes)
-    throw new FormatError(`tensor "${name.slice(0, 80)}" lies outside of its storage`);
+    throw new FormatError(`tensor "${name.slice(0, 80)}" lies outside its storage`);
   return { offset: at.offset + offset * size, bytes };
 }
 
@@ -144,7 +144,7 @@ function inlinePlace({ dtype, shape, inline, isBigEndian }: FoundTensor, storage
 function remarkOn({ shape, stride, storage, inline, isMeta }: FoundTensor, count: number, hasStorage: boolean) {
   if (isMeta) return 'no data: saved from the device "meta"';
   if (storage !== null && !hasStorage) return 'no data: its storage is not in the file';
-  if (storage === null && inline === null) return 'its elements are written in a way that is not read here';
+  if (storage === null && inline === null) return 'its elements have an unsupported form';
   if (inline instanceof PickleData || stride === null || count === 0) return null;
   const { shape: own, stride: steps, repeats } = withoutExpanded(shape, stride);
   if (repeats > 1)

@@ -1,6 +1,6 @@
 /**
- * Goes over JSON text without making anything of it: what a file says costs memory only where somebody asks for it. Nesting
- * costs a bit a level.
+ * Scans JSON text without building values: a file's content only costs memory where it is requested. Nesting costs
+ * little for each level.
  */
 import { FormatError } from './format-error.ts';
 
@@ -22,24 +22,24 @@ export class JsonScanner {
     this.#bytes = bytes;
   }
 
-  /** Calls `member` at each value of an object; it must take the value. */
+  /** Calls `member` for each value of an object; it must consume the value. */
   object(member: (key: string) => void): void {
     this.#expect(OPEN_OBJECT);
-    if (this.#takes(CLOSE_OBJECT)) return;
+    if (this.#consumes(CLOSE_OBJECT)) return;
     do {
       const key = this.text();
       this.#expect(COLON);
       member(key);
-    } while (this.#takes(COMMA));
+    } while (this.#consumes(COMMA));
     this.#expect(CLOSE_OBJECT);
   }
 
-  /** Calls `item` at each value of a list; it must take the value. */
+  /** Calls `item` for each value of a list; it must consume the value. */
   list(item: () => void): void {
     this.#expect(OPEN_LIST);
-    if (this.#takes(CLOSE_LIST)) return;
+    if (this.#consumes(CLOSE_LIST)) return;
     do item();
-    while (this.#takes(COMMA));
+    while (this.#consumes(COMMA));
     this.#expect(CLOSE_LIST);
   }
 
@@ -56,7 +56,7 @@ export class JsonScanner {
     }
   }
 
-  /** A whole number that is not negative; null: the value is another, and was gone over. */
+  /** Reads an integer that is not negative; null: another value, which was skipped. */
   count(): number | null {
     this.#space();
     const start = this.#at;
@@ -72,7 +72,7 @@ export class JsonScanner {
     return null;
   }
 
-  /** What kind the next value is. */
+  /** Returns the kind of the next value. */
   next(): 'text' | 'object' | 'list' | 'other' {
     this.#space();
     const byte = this.#bytes[this.#at];
@@ -81,7 +81,7 @@ export class JsonScanner {
     return byte === OPEN_LIST ? 'list' : 'other';
   }
 
-  /** Goes over a value, and tells where it stood. */
+  /** Skips a value, and returns its position. */
   skip(depth = 0): { start: number; end: number } {
     const kind = this.next();
     const start = this.#at;
@@ -93,13 +93,13 @@ export class JsonScanner {
     return { start, end: this.#at };
   }
 
-  /** Nothing but space may follow. */
+  /** Requires that only space follows. */
   end(): void {
     this.#space();
     if (this.#at < this.#bytes.length) throw broken();
   }
 
-  /** True: it has no escapes. */
+  /** Skips a text. Returns true if it has no escapes. */
   #skipText(): boolean {
     let isPlain = true;
     for (this.#at++; ; this.#at++) {
@@ -115,7 +115,7 @@ export class JsonScanner {
     return isPlain;
   }
 
-  /** Numbers, true, false, null. */
+  /** Skips a number, true, false or null. */
   #skipWord(): void {
     const start = this.#at;
     while (isWordByte(this.#bytes[this.#at])) this.#at++;
@@ -124,10 +124,10 @@ export class JsonScanner {
   }
 
   #expect(byte: number): void {
-    if (!this.#takes(byte)) throw broken();
+    if (!this.#consumes(byte)) throw broken();
   }
 
-  #takes(byte: number): boolean {
+  #consumes(byte: number): boolean {
     this.#space();
     if (this.#bytes[this.#at] !== byte) return false;
     this.#at++;

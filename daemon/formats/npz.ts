@@ -1,4 +1,4 @@
-/** NumPy's archive of arrays. Source: numpy/lib/format.py. */
+/** Reads NumPy's archive of arrays. Source: numpy/lib/format.py. */
 import type { Budget } from './budget.ts';
 import { bytesOf, elementBytes } from './dtypes.ts';
 import { FormatError } from './format-error.ts';
@@ -15,7 +15,7 @@ const MAX_DIMENSIONS = 64;
 const TENSOR_COST = 400;
 const OBJECTS = 'an array of Python objects';
 
-/** Null: there is no array in it. */
+/** Inspects an archive; null: there is no array in it. */
 export function inspectNpz(read: Read, bytes: number, { entries }: ZipFile, budget: Budget): Inspection | null {
   const arrays = entries.filter(({ name }) => name.endsWith('.npy'));
   if (arrays.length === 0) return null;
@@ -34,7 +34,7 @@ export function inspectNpz(read: Read, bytes: number, { entries }: ZipFile, budg
   return inspection;
 }
 
-/** Null: an array of Python objects, which is a pickle. */
+/** Inspects an entry; null: an array of Python objects, which is a pickle. */
 function arrayIn(read: Read, fileBytes: number, entry: ZipEntry): PlacedTensor | null {
   checkMethod(entry);
   const header = readHeader(unpackedStart(read, fileBytes, entry, MAX_HEADER_BYTES));
@@ -44,7 +44,7 @@ function arrayIn(read: Read, fileBytes: number, entry: ZipEntry): PlacedTensor |
   const dtype = numpyDtype(descr);
   const bytes = bytesOf(dtype, checkedCount(shape));
   if (bytes !== null && entry.bytes < dataStart + bytes)
-    throw new FormatError(`its array "${name.slice(0, 80)}" breaks off`);
+    throw new FormatError(`its array "${name.slice(0, 80)}" is truncated`);
   const swapped = descr.startsWith('>') ? (elementBytes(dtype) ?? 1) : 1;
   const place = (): TensorPlace | null => {
     if (bytes === null) return null;
@@ -69,11 +69,11 @@ interface ArrayHeader {
   descr: string;
   shape: number[];
   isFortran: boolean;
-  /** First byte of the elements in the entry. */
+  /** Offset of the elements in the entry. */
   dataStart: number;
 }
 
-/** Null: an array of Python objects or of records. */
+/** Reads the header; null: an array of Python objects or of records. */
 function readHeader(bytes: Uint8Array): ArrayHeader | null {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (buffer.length < 12 || buffer.toString('latin1', 1, 6) !== 'NUMPY')
@@ -81,7 +81,7 @@ function readHeader(bytes: Uint8Array): ArrayHeader | null {
   const isWide = buffer[6]! >= 2;
   const length = isWide ? buffer.readUInt32LE(8) : buffer.readUInt16LE(8);
   const start = isWide ? 12 : 10;
-  if (start + length > buffer.length) throw new FormatError('an array’s header breaks off');
+  if (start + length > buffer.length) throw new FormatError('an array’s header is truncated');
   const text = buffer.toString('latin1', start, start + length);
   const descr = /'descr':\s*'([^']{1,40})'/.exec(text)?.[1];
   const shape = /'shape':\s*\(([\d,\s]*)\)/.exec(text)?.[1];

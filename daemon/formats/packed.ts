@@ -1,4 +1,4 @@
-/** Elements that do not stand in a file as they are, brought into the order that they have in memory, piece by piece. */
+/** Yields elements that a file does not contain in plain form in the order of memory, piece by piece. */
 import { pipeline, Readable } from 'node:stream';
 import { createInflateRaw } from 'node:zlib';
 import { FormatError } from './format-error.ts';
@@ -8,7 +8,10 @@ import type { Read } from './window.ts';
 
 const PIECE_BYTES = 256 << 10;
 
-/** Bytes of a pickle, or where they are in what `read` reads. `swapped`: size of the elements to turn around; 1: none. */
+/**
+ * Describes bytes of a pickle, or a range in what `read` reads. `swapped` is the element size for reversing the byte
+ * order; 1: none.
+ */
 export function packedBytes(
   source: readonly Uint8Array[] | PickleData,
   bytes: number,
@@ -19,28 +22,28 @@ export function packedBytes(
     const raw =
       source instanceof PickleData
         ? source.kind === 'latin1'
-          ? narrowed(piecesOf(read!, source.offset, source.length))
+          ? decoded(piecesOf(read!, source.offset, source.length))
           : piecesOf(read!, source.offset, source.length)
         : source;
-    return exactly(turned(raw, swapped), bytes);
+    return exactly(swappedPieces(raw, swapped), bytes);
   };
   return { bytes, pieces };
 }
 
-/** `bytes` of a zip's entry after the first `skip`, both counted unpacked. */
+/** Describes `bytes` of a zip's entry after the first `skip`, both counted unpacked. */
 export function inflated(
   read: Read,
   { offset, storedBytes }: { offset: number; storedBytes: number },
   { skip, bytes, swapped, isPacked }: { skip: number; bytes: number; swapped: number; isPacked: boolean },
 ): Packed {
   const pieces = () => {
-    if (!isPacked) return exactly(turned(piecesOf(read, offset + skip, storedBytes - skip), swapped), bytes);
-    return exactlyLater(turnedLater(without(inflate(read, offset, storedBytes), skip), swapped), bytes);
+    if (!isPacked) return exactly(swappedPieces(piecesOf(read, offset + skip, storedBytes - skip), swapped), bytes);
+    return exactlyAsync(swappedPiecesAsync(without(inflate(read, offset, storedBytes), skip), swapped), bytes);
   };
   return { bytes, pieces };
 }
 
-/** The pieces of a file; each is valid until the next one is asked for. */
+/** Yields the pieces of a file; each is valid until the next one. */
 export function* piecesOf(read: Read, offset: number, length: number): Generator<Uint8Array> {
   for (let done = 0; done < length; ) {
     const piece = read(offset + done, Math.min(PIECE_BYTES, length - done));
@@ -50,7 +53,7 @@ export function* piecesOf(read: Read, offset: number, length: number): Generator
   }
 }
 
-/** Unpacks without ever holding more than a few pieces, whatever it unpacks to. */
+/** Unpacks while holding only a few pieces, however large the result is. */
 export async function* inflate(read: Read, offset: number, storedBytes: number): AsyncGenerator<Uint8Array> {
   const inflater = createInflateRaw();
   // An error destroys the inflater, and so reaches the loop below.
@@ -62,13 +65,13 @@ export async function* inflate(read: Read, offset: number, storedBytes: number):
   }
 }
 
-/** Of pieces that are valid for now only, for readers that keep them. */
+/** Copies pieces, which are only valid until the next one, for readers that keep them. */
 function* copies(pieces: Iterable<Uint8Array>): Generator<Buffer> {
   for (const piece of pieces) yield Buffer.from(piece);
 }
 
-/** Undoes UTF-8 of texts whose characters are bytes. */
-function* narrowed(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+/** Decodes UTF-8 of texts whose characters are bytes. */
+function* decoded(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
   let high = 0;
   for (const piece of pieces) {
     const out = new Uint8Array(piece.length + 1);
@@ -77,23 +80,23 @@ function* narrowed(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
       if (byte < 0x80) out[length++] = byte;
       else if (byte === 0xc2 || byte === 0xc3) high = (byte & 3) << 6;
       else if (byte < 0xc0) out[length++] = high | (byte & 0x3f);
-      else throw new FormatError('an array’s text is not made of bytes');
+      else throw new FormatError('the text of an array is not made of bytes');
     }
     yield out.subarray(0, length);
   }
 }
 
-function* turned(pieces: Iterable<Uint8Array>, size: number): Generator<Uint8Array> {
+function* swappedPieces(pieces: Iterable<Uint8Array>, size: number): Generator<Uint8Array> {
   const whole = new WholeElements(size);
   for (const piece of pieces) yield whole.take(piece);
 }
 
-async function* turnedLater(pieces: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+async function* swappedPiecesAsync(pieces: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
   const whole = new WholeElements(size);
   for await (const piece of pieces) yield whole.take(piece);
 }
 
-/** Turns elements around, keeping back what is not whole yet. */
+/** Reverses the byte order of elements, and keeps incomplete ones back. */
 class WholeElements {
   readonly #size: number;
   #rest: Uint8Array = new Uint8Array(0);
@@ -121,7 +124,7 @@ async function* without(pieces: AsyncIterable<Uint8Array>, skip: number): AsyncG
   }
 }
 
-/** Ends where enough was given; throws when there was less. */
+/** Ends after `bytes` bytes; throws when there are fewer. */
 function* exactly(pieces: Iterable<Uint8Array>, bytes: number): Generator<Uint8Array> {
   let left = bytes;
   for (const piece of pieces) {
@@ -133,7 +136,7 @@ function* exactly(pieces: Iterable<Uint8Array>, bytes: number): Generator<Uint8A
   if (left > 0) throw new FormatError('an array is shorter than its shape says');
 }
 
-async function* exactlyLater(pieces: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
+async function* exactlyAsync(pieces: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
   let left = bytes;
   for await (const piece of pieces) {
     if (left === 0) return;

@@ -1,4 +1,4 @@
-/** Opcodes of pickles, and the step that each is. Source: Lib/pickletools.py of CPython, `opcodes`. */
+/** Opcodes of pickles, with the step of each. Source: Lib/pickletools.py of CPython, `opcodes`. */
 import { FormatError } from './format-error.ts';
 import type { Machine } from './pickle.ts';
 import { PickleGlobal } from './pickle-values.ts';
@@ -72,7 +72,7 @@ const TABLE: [code: number, name: string, step: Operation][] = [
   [0x73, 'SETITEM', (machine) => machine.set(popped(machine, 2))],
   [0x75, 'SETITEMS', (machine) => machine.set(machine.items())],
 
-  // Names, calls and references: noted, never done.
+  // Names, calls and references: recorded, never executed.
   [0x63, 'GLOBAL', (machine) => machine.pushGlobal(machine.line(), machine.line())],
   [0x93, 'STACK_GLOBAL', (machine) => pushNamed(machine)],
   [0x69, 'INST', (machine) => pushInstance(machine)],
@@ -88,7 +88,7 @@ const TABLE: [code: number, name: string, step: Operation][] = [
   [0x84, 'EXT4', (machine) => machine.pushGlobal('copyreg', `extension${machine.bytes.uint32()}`)],
 ];
 
-/** By opcode; what is missing is no opcode. STOP is the machine's own. */
+/** Steps by opcode; a missing one is no opcode. The machine handles STOP itself. */
 export const OPERATIONS: readonly (Operation | undefined)[] = byCode();
 
 function byCode(): (Operation | undefined)[] {
@@ -141,7 +141,7 @@ function unquoted(text: string): string {
   return text.slice(1, -1);
 }
 
-/** As Python's raw-unicode-escape writes what is not Latin-1. */
+/** Decodes Python's raw-unicode-escape for characters outside Latin-1. */
 function unescaped(text: string): string {
   return text.replaceAll(/\\u([0-9a-fA-F]{4})/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 16)));
 }

@@ -1,4 +1,4 @@
-/** What a pickle describes. Nothing of it is ever called: a call is a node that says what would be called with what. */
+/** Values that a pickle describes. Nothing is ever called: a call becomes a node with its function and arguments. */
 
 export type PickleValue =
   | null
@@ -43,7 +43,7 @@ export class PickleSet {
   }
 }
 
-/** A class or function, by name: never looked up. */
+/** Class or function, by name: never looked up. */
 export class PickleGlobal {
   readonly name: string;
   constructor(name: string) {
@@ -51,12 +51,12 @@ export class PickleGlobal {
   }
 }
 
-/** The result of a call that is not made. */
+/** Result of a call that is not made. */
 export class PickleObject {
   readonly callable: PickleValue;
   readonly args: PickleValue;
   state: PickleValue = null;
-  /** Most objects have neither: an array of their own only when they need one. */
+  /** Most objects have neither, so an array is only made on demand. */
   items: PickleValue[] = NOTHING;
   entries: [PickleValue, PickleValue][] = NOTHING;
   constructor(callable: PickleValue, args: PickleValue) {
@@ -75,7 +75,7 @@ export class PickleObject {
   }
 }
 
-/** A reference to something outside of the pickle: a storage of torch. */
+/** Reference to something outside of the pickle: a storage of torch. */
 export class PicklePersistent {
   readonly id: PickleValue;
   constructor(id: PickleValue) {
@@ -83,14 +83,14 @@ export class PicklePersistent {
   }
 }
 
-/** Long bytes or a long text: only where they stand, since they may be larger than memory. */
+/** Position of long bytes or a long text, which may be larger than memory. */
 export class PickleData {
-  /** In whatever the pickle is read from. */
+  /** Offset in the pickle's source. */
   readonly offset: number;
   readonly length: number;
-  /** `latin1`: bytes that were written as a UTF-8 text, one character a byte, as protocol 2 does. */
+  /** `latin1`: bytes that were written as a UTF-8 text, one character for each byte, as protocol 2 does. */
   readonly kind: 'bytes' | 'text' | 'latin1';
-  /** The beginning of a text. */
+  /** Beginning of a text. */
   readonly start: string;
   constructor(offset: number, length: number, kind: 'bytes' | 'text' | 'latin1', start = '') {
     this.offset = offset;
@@ -100,7 +100,7 @@ export class PickleData {
   }
 }
 
-/** An integer with more digits than are worth reading: its first ones. */
+/** First digits of an integer that is too long to be read. */
 export class PickleLong {
   readonly text: string;
   constructor(text: string) {

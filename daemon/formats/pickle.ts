@@ -1,6 +1,6 @@
 /**
- * Reads pickles of the protocols 0 to 5, and runs nothing of them: a call becomes a node that says what would be called.
- * Pure. What it holds is counted before it is made, copies too; long bytes and texts stay where they are.
+ * Reads pickles of the protocols 0 to 5 without running anything: a call becomes a node with its function and
+ * arguments. Pure. Memory is counted before it is allocated, copies too; long bytes and texts stay in the file.
  */
 import { Budget } from './budget.ts';
 import { FormatError } from './format-error.ts';
@@ -19,7 +19,10 @@ import {
 } from './pickle-values.ts';
 import { type Read, Window } from './window.ts';
 
-/** The value, and where the pickle ends: files of torch's older format hold several. Throws FormatError. */
+/**
+ * Reads a pickle. Returns the value and the end of the pickle: files of torch's older format contain several. Throws
+ * FormatError.
+ */
 export function readPickle(
   read: Read,
   { start, end, budget = new Budget() }: { start: number; end: number; budget?: Budget },
@@ -30,19 +33,19 @@ const STOP = 0x2e;
 const MARK = Symbol('mark');
 type Slot = PickleValue | typeof MARK;
 
-/** Values on the stack at once take eight bytes each, whatever they are. */
+/** Limit of the stack, where every value takes eight bytes. */
 const MAX_STACK = 16 << 20;
-/** Longer texts are no names, and longer bytes no numbers: they stay in the file. */
+/** Sizes above which texts and bytes stay in the file: longer ones are no names and no numbers. */
 const MAX_TEXT_BYTES = 64 << 10;
 const MAX_INLINE_BYTES = 64;
-/** Shown of a text that stays in the file. */
+/** Size of the beginning that is shown of a text that stays in the file. */
 const START_BYTES = 400;
 const MAX_LINE_BYTES = 64 << 10;
-/** Reading a number with many digits takes quadratic time, and shows nothing that its first digits do not. */
+/** Limit of digits: reading many takes quadratic time, and the first ones are enough. */
 const MAX_DIGITS = 40;
 const MAX_NUMBER_BYTES = 16;
 
-/** Bytes that the parts of a value take in memory, roughly. */
+/** Approximate memory of the parts of a value. */
 const OBJECT_COST = 72;
 const ITEM_COST = 8;
 const PAIR_COST = 48;
@@ -58,14 +61,14 @@ const DICTS = new Set([
 ]);
 const SETS = new Set(['builtins.set', '__builtin__.set', 'builtins.frozenset', '__builtin__.frozenset']);
 
-/** The stack, the memo and the bytes; `OPERATIONS` says what each opcode does with them. */
+/** Machine with a stack, a memo and the bytes; `OPERATIONS` defines each opcode. */
 export class Machine {
   readonly bytes: Window;
   readonly #budget: Budget;
   readonly #stack: Slot[] = [];
-  /** Indices come one after the other, but for hostile files and very old ones. */
+  /** Memo by index: consecutive, except in hostile files and very old ones. */
   readonly #memo: PickleValue[] = [];
-  readonly #scattered = new Map<number, PickleValue>();
+  readonly #sparseMemo = new Map<number, PickleValue>();
 
   constructor(bytes: Window, budget: Budget) {
     this.bytes = bytes;
@@ -92,7 +95,7 @@ export class Machine {
     this.#grow(MARK);
   }
 
-  /** Takes the top away, a mark too. */
+  /** Removes the top, which may be a mark. */
   drop(): void {
     this.#stack.pop();
   }
@@ -109,7 +112,7 @@ export class Machine {
     return slot as PickleValue;
   }
 
-  /** Takes away all above the newest mark, and the mark. */
+  /** Removes and returns everything above the newest mark, and removes the mark. */
   items(): PickleValue[] {
     const mark = this.#stack.lastIndexOf(MARK);
     if (mark < 0) throw new FormatError('the pickle has no mark');
@@ -130,19 +133,19 @@ export class Machine {
     this.#budget.spend(ITEM_COST);
     if (index > this.#memo.length) {
       this.#budget.spend(PAIR_COST);
-      this.#scattered.set(index, value);
+      this.#sparseMemo.set(index, value);
     } else {
       this.#memo[index] = value;
-      this.#scattered.delete(index);
+      this.#sparseMemo.delete(index);
     }
   }
 
   rememberNext(): void {
-    this.remember(this.#memo.length + this.#scattered.size);
+    this.remember(this.#memo.length + this.#sparseMemo.size);
   }
 
   recall(index: number): void {
-    const value = index < this.#memo.length ? this.#memo[index] : this.#scattered.get(index);
+    const value = index < this.#memo.length ? this.#memo[index] : this.#sparseMemo.get(index);
     if (value === undefined) throw new FormatError('the pickle refers to what is not there');
     this.push(value);
   }
@@ -154,7 +157,7 @@ export class Machine {
     this.push(number);
   }
 
-  /** Little-endian, two's complement. */
+  /** Reads a little-endian integer in two's complement. */
   pushInteger(length: number): void {
     if (length > MAX_NUMBER_BYTES) {
       this.bytes.skip(length);
@@ -170,7 +173,7 @@ export class Machine {
     this.push(Number.isSafeInteger(Number(signed)) ? Number(signed) : signed);
   }
 
-  /** `I01` and `I00` are the truth values of protocol 0. */
+  /** Reads an integer line; `I01` and `I00` are the booleans of protocol 0. */
   pushDecimalLine(isLong: boolean): void {
     const line = this.line();
     if (!isLong && (line === '00' || line === '01')) {
@@ -196,7 +199,7 @@ export class Machine {
     return this.bytes.line(MAX_LINE_BYTES);
   }
 
-  /** An index of the memo, as protocol 0 writes it. */
+  /** Reads an index of the memo, as protocol 0 writes it. */
   indexLine(): number {
     const number = Number(this.line());
     if (!Number.isSafeInteger(number) || number < 0) throw new FormatError('the pickle has a bad index');
@@ -263,7 +266,7 @@ export class Machine {
     for (const item of items) list.push(item);
   }
 
-  /** Keys and values by turns. */
+  /** Adds alternating keys and values. */
   set(items: readonly PickleValue[]): void {
     const target = this.top();
     if (!(target instanceof PickleDict || target instanceof PickleObject)) return;
@@ -300,18 +303,18 @@ export class Machine {
     this.push(new PicklePersistent(id));
   }
 
-  /** Containers become what they are; any other call stays one that was not made. */
+  /** Evaluates containers; any other call stays a node. */
   reduce(callable: PickleValue, args: PickleValue): void {
-    const made =
-      callable instanceof PickleGlobal && args instanceof PickleTuple ? this.#made(callable.name, args) : null;
-    if (made === null) this.pushObject(callable, args);
+    const container =
+      callable instanceof PickleGlobal && args instanceof PickleTuple ? this.#evaluated(callable.name, args) : null;
+    if (container === null) this.pushObject(callable, args);
     else {
       this.#budget.spend(OBJECT_COST);
-      this.push(made);
+      this.push(container);
     }
   }
 
-  #made(name: string, { items: args }: PickleTuple): PickleValue {
+  #evaluated(name: string, { items: args }: PickleTuple): PickleValue {
     const [first] = args;
     if (DICTS.has(name) && (args.length === 0 || name === 'collections.defaultdict')) return new PickleDict();
     if (SETS.has(name) && (first === undefined || first instanceof PickleList || first instanceof PickleTuple)) {
@@ -319,7 +322,7 @@ export class Machine {
       this.#budget.spend(items.length * ITEM_COST);
       return new PickleSet([...items]);
     }
-    // Bytes under protocol 2.
+    // Protocol 2 writes bytes like this.
     if (name !== '_codecs.encode') return null;
     if (typeof first === 'string') {
       this.#budget.spend(BYTES_COST + first.length);

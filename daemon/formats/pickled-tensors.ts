@@ -1,4 +1,4 @@
-/** Tensors as torch, NumPy and Paddle pickle them: calls that would rebuild one, recognised by their shape. Pure. */
+/** Recognises tensors that torch, NumPy and Paddle have pickled, by the calls that would rebuild them. Pure. */
 import {
   PickleData,
   PickleDict,
@@ -12,26 +12,26 @@ import {
 import { columnMajor } from './strides.ts';
 
 export interface PickledTensor {
-  /** As safetensors calls it: F32, BF16, I64, BOOL, … or the framework's own name for what that does not know. */
+  /** Type by its safetensors name: F32, BF16, I64, BOOL, … or the framework's name for types that safetensors lacks. */
   dtype: string;
   shape: number[];
-  /** In elements; null: dense, in the order of its dimensions. */
+  /** Stride in elements; null: dense, in the order of its dimensions. */
   stride: number[] | null;
-  /** In elements, into its storage. */
+  /** Offset into its storage, in elements. */
   offset: number;
-  /** Tensors with the same text share memory; null: it has its own. */
+  /** Key of the storage: tensors with the same key share memory; null: it has its own. */
   storage: string | null;
-  /** Its elements, where they are in the pickle itself. */
+  /** Elements that are in the pickle itself. */
   inline: Uint8Array | PickleData | null;
   isBigEndian: boolean;
-  /** Saved without data, as a tensor on torch's device "meta" is. */
+  /** True if it was saved without data, as a tensor on torch's device "meta" is. */
   isMeta: boolean;
 }
 
 const MAX_DIMENSIONS = 64;
-/** Wrappers around wrappers, of which honest files have two. */
+/** Limit of nested wrappers; ordinary files have two. */
 const MAX_WRAPPERS = 32;
-/** PyTorch and NumPy count elements in 63 bits. */
+/** Limit of PyTorch and NumPy: they count elements in 63 bits. */
 const MAX_SIZE = 2 ** 63;
 
 const STORAGES: ReadonlyMap<string, string> = new Map(
@@ -111,7 +111,7 @@ const NUMPY_DTYPES: ReadonlyMap<string, string> = new Map(
   }),
 );
 
-/** Null: the value is no tensor. */
+/** Recognises a tensor; null: the value is none. */
 export function tensorOf(value: PickleValue): PickledTensor | null {
   let inner: PickleValue = value;
   for (let wrappers = 0; wrappers < MAX_WRAPPERS; wrappers++) {
@@ -124,12 +124,12 @@ export function tensorOf(value: PickleValue): PickledTensor | null {
   return null;
 }
 
-/** `<f4`, `f4`, `|b1` → F32, F32, BOOL. */
+/** Converts a NumPy type: `<f4`, `f4`, `|b1` → F32, F32, BOOL. */
 export function numpyDtype(text: string): string {
   const plain = text.replace(/^[<>=|]/, '');
   const known = NUMPY_DTYPES.get(plain);
   if (known !== undefined) return known;
-  // `U16` is a text of 16 characters to NumPy, and an integer to safetensors.
+  // `U16` is a text of 16 characters in NumPy, but an integer in safetensors.
   const sized = /^([USVMm])(\d{1,9})(\[\w{1,10}\])?$/.exec(plain);
   if (!sized) return `numpy ${plain}`;
   const [, kind, size, unit = ''] = sized;
@@ -138,14 +138,14 @@ export function numpyDtype(text: string): string {
   return `${kind === 'U' ? 'unicode' : kind === 'S' ? 'bytes' : 'record'} ${size}`;
 }
 
-/** The name of torch's type as safetensors calls it: `torch.float32` → F32. */
+/** Converts a torch type to its safetensors name: `torch.float32` → F32. */
 export function torchDtype(value: PickleValue): string | null {
   if (!(value instanceof PickleGlobal) || !value.name.startsWith('torch.')) return null;
   const name = value.name.slice('torch.'.length);
   return TORCH_DTYPES.get(name) ?? name;
 }
 
-/** Sizes of dimensions; null: it is no list of those. */
+/** Reads sizes of dimensions; null: another value. */
 export function numbersOf(value: PickleValue): number[] | null {
   const items =
     value instanceof PickleTuple || value instanceof PickleList
@@ -160,7 +160,7 @@ export function numbersOf(value: PickleValue): number[] | null {
     : null;
 }
 
-/** The `descr` of a `numpy.dtype`, with its byte order; null: it is none. */
+/** Returns the `descr` of a `numpy.dtype`, with its byte order; null: another value. */
 export function dtypeName(value: PickleValue): string | null {
   if (!(value instanceof PickleObject) || !(value.callable instanceof PickleGlobal)) return null;
   if (value.callable.name !== 'numpy.dtype' || !(value.args instanceof PickleTuple)) return null;
@@ -170,7 +170,7 @@ export function dtypeName(value: PickleValue): string | null {
   return order === '>' ? `>${name}` : name;
 }
 
-/** What a wrapper holds; undefined: it is none. */
+/** Returns the content of a wrapper; undefined: it is none. */
 function unwrapped(name: string, args: readonly PickleValue[]): PickleValue | undefined {
   switch (name) {
     case 'torch._utils._rebuild_parameter':
@@ -180,7 +180,7 @@ function unwrapped(name: string, args: readonly PickleValue[]): PickleValue | un
       return args[0] ?? null;
     case 'torch._tensor._rebuild_from_type_v2':
       return new PickleObject(args[0] ?? null, args[2] ?? null);
-    // How Paddle writes its older tensors: the exact shape of it is a value, and nothing is evaluated.
+    // Paddle writes its older tensors like this: exactly this form is read as a value, and nothing is evaluated.
     case 'builtins.eval':
     case '__builtin__.eval': {
       const [code, names] = args;
@@ -246,7 +246,10 @@ function metaTensor([dtype, size]: readonly PickleValue[]): PickledTensor | null
   };
 }
 
-/** `(version, shape, dtype, isFortran, bytes)`, as `ndarray.__setstate__` takes it. An array of objects is no tensor. */
+/**
+ * Reads `(version, shape, dtype, isFortran, bytes)`, the arguments of `ndarray.__setstate__`. An array of objects is no
+ * tensor.
+ */
 function numpyArray(state: PickleValue): PickledTensor | null {
   if (!(state instanceof PickleTuple)) return null;
   const [, size, dtype, fortran, data] = state.items.length === 5 ? state.items : [0, ...state.items];

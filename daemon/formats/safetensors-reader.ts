@@ -1,6 +1,6 @@
 /**
- * safetensors: 8 bytes little-endian header length, a JSON header, the tensors' bytes. Reading trusts nothing: a file
- * whose header lies is refused with a reason, and the header's size is bounded.
+ * Reads safetensors: 8 bytes little-endian header length, a JSON header, the tensors' bytes. It trusts nothing: a file
+ * with a false header is refused with a reason, and the header's size is bounded.
  */
 import { Budget } from './budget.ts';
 import { bitsOf } from './dtypes.ts';
@@ -11,31 +11,31 @@ export interface TensorEntry {
   name: string;
   dtype: string;
   shape: number[];
-  /** First byte in the file. */
+  /** Offset of its first byte in the file. */
   offset: number;
   bytes: number;
 }
 
 export interface SafetensorsHeader {
-  /** In file order. */
+  /** Tensors in file order. */
   tensors: TensorEntry[];
   metadata: Record<string, string>;
-  /** Where the first tensor starts. */
+  /** Offset of the first tensor. */
   dataOffset: number;
 }
 
 const MAX_HEADER_BYTES = 100 << 20;
 const MAX_DIMENSIONS = 64;
-/** An entry in the list, roughly, without its name. */
+/** Approximate memory of an entry in the list, without its name. */
 const ENTRY_COST = 200;
 
 export interface HeaderOptions {
   budget?: Budget;
-  /** Longer headers are refused. */
+  /** Limit of the header; longer ones are refused. */
   maxBytes?: number;
 }
 
-/** `read(offset, length)` gives bytes of the file, fewer at its end. Throws FormatError. */
+/** Reads the header; `read(offset, length)` returns bytes of the file, fewer at its end. Throws FormatError. */
 export function readHeader(
   read: (offset: number, length: number) => Uint8Array,
   fileBytes: number,
@@ -45,7 +45,7 @@ export function readHeader(
   const length = Number(Buffer.from(read(0, 8)).readBigUInt64LE(0));
   if (8 + length > fileBytes)
     throw new FormatError(
-      `it breaks off after ${number(fileBytes)} bytes: its header alone should have ${number(length)}`,
+      `it is truncated after ${number(fileBytes)} bytes: its header alone should have ${number(length)}`,
     );
   if (length > maxBytes)
     throw new FormatError(`its header of ${number(length)} bytes is absurdly long`, { isWhole: true });
@@ -70,11 +70,11 @@ class HeaderReader {
   }
 
   read(): Omit<SafetensorsHeader, 'dataOffset'> {
-    if (this.#scanner.next() !== 'object') throw new FormatError('the header is no object');
+    if (this.#scanner.next() !== 'object') throw new FormatError('the header is not an object');
     this.#scanner.object((name) => {
       this.#budget.spend(ENTRY_COST + name.length);
-      // Which of two is meant nobody can tell.
-      if (this.#names.has(name)) throw new FormatError(`"${shown(name)}" is there twice`, { isWhole: true });
+      // Either could be meant.
+      if (this.#names.has(name)) throw new FormatError(`"${shortened(name)}" occurs twice`, { isWhole: true });
       this.#names.add(name);
       if (name === '__metadata__') this.#readMetadata();
       else this.#tensors.push(this.#readEntry(name));
@@ -84,7 +84,7 @@ class HeaderReader {
     return { tensors: this.#tensors, metadata: Object.fromEntries(this.#metadata) };
   }
 
-  /** `null`, or texts by their names; others are left out. */
+  /** Reads `null`, or texts by their names; ignores other values. */
   #readMetadata(): void {
     if (this.#scanner.next() !== 'object') {
       this.#scanner.skip();
@@ -115,7 +115,7 @@ class HeaderReader {
     return checked(name, { dtype, shape, range }, this.#dataOffset);
   }
 
-  /** Null: no list of whole numbers, or a longer one. */
+  /** Reads a list of integers; null: another value, or a longer list. */
   #counts(most: number): number[] | null {
     if (this.#scanner.next() !== 'list') {
       this.#scanner.skip();
@@ -141,22 +141,22 @@ function checked(
   const [start, end] = range as [number, number];
   const bits = bitsOf(dtype);
   const count = shape.reduce((a, b) => a * b, 1);
-  // A type of tomorrow has the size that its place says.
+  // An unknown type has the size that its range tells.
   const isRight = end >= start && (bits === null || (end - start) * 8 === count * bits);
-  if (!isRight) throw new FormatError(`tensor "${shown(name)}": size and shape disagree`);
+  if (!isRight) throw new FormatError(`tensor "${shortened(name)}": size and shape disagree`);
   return { name, dtype, shape, offset: dataOffset + start, bytes: end - start };
 }
 
-/** As the original library does: a file whose tensors lie over each other holds less than it claims. */
+/** Refuses overlapping tensors, as the original library does: such a file holds less than it claims. */
 function checkRanges(tensors: readonly TensorEntry[], fileBytes: number): void {
   let before: TensorEntry | null = null;
   for (const tensor of tensors) {
     if (tensor.offset + tensor.bytes > fileBytes)
       throw new FormatError(
-        `it breaks off after ${number(fileBytes)} bytes: tensor "${shown(tensor.name)}" lies beyond that`,
+        `it is truncated after ${number(fileBytes)} bytes: tensor "${shortened(tensor.name)}" lies beyond that`,
       );
     if (before && tensor.bytes > 0 && tensor.offset < before.offset + before.bytes)
-      throw new FormatError(`the tensors "${shown(before.name)}" and "${shown(tensor.name)}" lie over each other`, {
+      throw new FormatError(`the tensors "${shortened(before.name)}" and "${shortened(tensor.name)}" overlap`, {
         isWhole: true,
       });
     if (tensor.bytes > 0) before = tensor;
@@ -164,10 +164,10 @@ function checkRanges(tensors: readonly TensorEntry[], fileBytes: number): void {
 }
 
 function notDescribed(name: string): FormatError {
-  return new FormatError(`tensor "${shown(name)}" is not described as it should be`);
+  return new FormatError(`tensor "${shortened(name)}" is not described correctly`);
 }
 
-function shown(name: string): string {
+function shortened(name: string): string {
   return name.length > 80 ? `${name.slice(0, 79)}…` : name;
 }
 

@@ -1,6 +1,9 @@
-/** safetensors, written: 8 bytes little-endian header length, a JSON header, the tensors' bytes. `safetensors-reader` reads it. */
+/**
+ * Writes safetensors: 8 bytes little-endian header length, a JSON header, the tensors' bytes. `safetensors-reader`
+ * reads it.
+ */
 
-/** The header's bytes for tensors laid out one after the other; padded so that the data starts at a multiple of 64. */
+/** Encodes the header for consecutive tensors, padded so that the data starts at a multiple of 64. */
 export function encodeHeader(
   tensors: readonly { name: string; dtype: string; shape: readonly number[]; bytes: number }[],
   metadata: Record<string, string>,

@@ -1,6 +1,6 @@
 const MAX_NAME = 200;
 
-/** Leaves out the middle of what is too long to be shown. */
+/** Cuts the middle out of a name that is too long to be shown. */
 export function shortName(name: string, most = MAX_NAME): string {
   if (name.length <= most) return name;
   const end = Math.floor((most - 1) / 2);

@@ -1,4 +1,4 @@
-/** Numbers about the numbers of a tensor, whatever its size: one pass in pieces. */
+/** Computes statistics of a tensor of any size in one pass over its pieces. */
 import type { TensorStatistics } from '../../protocol/domain.ts';
 import { elementBytes, noStatisticsOf } from './dtypes.ts';
 import { type Numbers, toNumbers } from './floats.ts';
@@ -10,13 +10,16 @@ import type { Read } from './window.ts';
 
 export type Statistics = { statistics: TensorStatistics } | { why: string };
 
-/** Above this a square, and a sum of many, would leave the range of doubles. */
+/** Number above which a square, or a sum of many, would exceed the range of doubles. */
 const LARGE = 1e150;
 const SMALLER = 2 ** -600;
-/** A view can have more elements than any memory: then they are not gone through one by one. */
+/** Limit of gathered elements: a view can have more than any memory. */
 const MAX_GATHERED = 2 ** 33;
 
-/** Reads the tensor once. Stops at `deadline`, by `performance.now()`: a small file can unpack to more than anybody can wait for. */
+/**
+ * Reads the tensor once. Stops at `deadline`, by `performance.now()`: a small file can unpack to more than anybody
+ * would wait for.
+ */
 export async function statisticsOf(
   tensor: PlacedTensor,
   read: Read,
@@ -85,7 +88,7 @@ class Summary {
       this.#squares = this.#squares * SMALLER * SMALLER;
     }
     this.#count++;
-    // Welford's way: sums of squares of large numbers would lose the small differences.
+    // Welford's algorithm: sums of squares of large numbers would lose the small differences.
     const scaled = value * this.#scale;
     const difference = scaled - this.#mean;
     this.#mean += difference / this.#count;
@@ -95,7 +98,7 @@ class Summary {
     if (value === 0) this.#zeros++;
   }
 
-  /** `repeats`: each element stands for so many. */
+  /** Returns the statistics; `repeats` is the number of elements that each one stands for. */
   statistics(repeats: number): TensorStatistics {
     const isEmpty = this.#count === 0;
     return {

@@ -1,6 +1,6 @@
-/** Steps of a tensor's dimensions in memory, in elements. Null stands for row by row without gaps. Pure. */
+/** Steps of a tensor's dimensions in memory, in elements. Null means row by row without gaps. Pure. */
 
-/** Elements from the first to the last one in memory. */
+/** Counts the elements from the first to the last one in memory. */
 export function spanOf(shape: readonly number[], stride: readonly number[] | null): number {
   const count = countOf(shape);
   if (!stride || count === 0) return count;
@@ -20,7 +20,7 @@ export function isRowMajor(shape: readonly number[], stride: readonly number[]):
   return true;
 }
 
-/** Tells whether the elements fill one piece of memory, in whatever order. */
+/** Tells whether the elements fill one contiguous range of memory, in any order. */
 export function isDense(shape: readonly number[], stride: readonly number[] | null): boolean {
   if (!stride) return true;
   const order = shape.map((size, i) => ({ size, step: stride[i] ?? 0 })).filter(({ size }) => size !== 1);
@@ -43,7 +43,7 @@ export function columnMajor(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** Leaves out the dimensions along which one element stands for many, as `expand` makes them. */
+/** Removes dimensions that repeat an element, as `expand` makes them. */
 export function withoutExpanded(
   shape: readonly number[],
   stride: readonly number[],
@@ -56,12 +56,12 @@ export function withoutExpanded(
   };
 }
 
-/** Elements that are gathered in one go. */
+/** Number of elements that are gathered together. */
 const GATHER_ELEMENTS = 1 << 20;
 
 /**
- * Gives elements row by row, wherever they lie; `read` counts from the first of them, `size` is that of one element. A
- * piece is valid until the next one is asked for.
+ * Yields elements row by row, wherever they are; `read` counts from the first of them, and `size` is that of one
+ * element. A piece is valid until the next one.
  */
 export function* rowsOf(
   shape: readonly number[],
@@ -69,7 +69,7 @@ export function* rowsOf(
   size: number,
   read: (offset: number, length: number) => Uint8Array,
 ): Generator<Uint8Array> {
-  // Elements that stand side by side are copied together.
+  // Adjacent elements are copied together.
   const last = shape.length - 1;
   const run = last >= 0 && stride[last] === 1 ? shape[last]! : 1;
   const outer = run === 1 ? shape : shape.slice(0, -1);

@@ -1,6 +1,7 @@
 /**
- * TensorBoard's event files: records of length, checksum, a protocol-buffer `Event`, checksum. Pure; only scalars are
- * read. Source of the field numbers: tensorflow/core/util/event.proto, framework/summary.proto, framework/tensor.proto.
+ * Reads TensorBoard's event files: records of length, checksum, a protocol-buffer `Event`, checksum. Pure; only scalars
+ * are read. Source of the field numbers: tensorflow/core/util/event.proto, framework/summary.proto,
+ * framework/tensor.proto.
  */
 
 export interface Scalar {
@@ -11,10 +12,12 @@ export interface Scalar {
   value: number;
 }
 
-/** A record longer than this holds images or a graph. */
+/** Size above which a record has images or a graph. */
 const MAX_RECORD_BYTES = 16 << 20;
 
-/** Reads whole records from `bytes`; `consumed` tells where the next begins. Null when the file is no event file. */
+/**
+ * Reads whole records from `bytes`; `consumed` is the offset of the next one. Null when the file is not an event file.
+ */
 export function readScalars(bytes: Uint8Array): { scalars: Scalar[]; consumed: number } | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const scalars: Scalar[] = [];
@@ -23,7 +26,7 @@ export function readScalars(bytes: Uint8Array): { scalars: Scalar[]; consumed: n
     const length = Number(view.getBigUint64(at, true));
     if (length > MAX_RECORD_BYTES * 64) return null;
     if (at + 16 + length > bytes.length) break;
-    // What no reader of ours understands is no reason to lose the rest.
+    // A record that this reader does not understand is no reason to lose the rest.
     if (length <= MAX_RECORD_BYTES) {
       try {
         readEvent(bytes.subarray(at + 12, at + 12 + length), scalars);
@@ -61,7 +64,7 @@ function readValue(bytes: Uint8Array, values: { tag: string; value: number }[]):
   if (tag !== '' && value !== null) values.push({ tag, value });
 }
 
-/** A scalar written by TensorFlow 2: float (1) or double (2), without dimensions. */
+/** Reads a scalar written by TensorFlow 2: float (1) or double (2), without dimensions. */
 function readTensor(bytes: Uint8Array): number | null {
   let type = 0;
   let content: DataView | null = null;
@@ -87,7 +90,7 @@ interface Field {
   view?: DataView;
 }
 
-/** Throws RangeError when a message breaks off. */
+/** Yields the fields of a message. Throws RangeError when it is truncated. */
 function* fields(bytes: Uint8Array): Generator<Field> {
   let at = 0;
   const varint = (): bigint => {
@@ -98,10 +101,10 @@ function* fields(bytes: Uint8Array): Generator<Field> {
       result |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) return result;
     }
-    throw new RangeError('a number breaks off');
+    throw new RangeError('a number is truncated');
   };
   const take = (length: number): Uint8Array => {
-    if (at + length > bytes.length) throw new RangeError('a field breaks off');
+    if (at + length > bytes.length) throw new RangeError('a field is truncated');
     at += length;
     return bytes.subarray(at - length, at);
   };

@@ -1,4 +1,4 @@
-/** Files of torch: zips with a pickle and storages in them, and the older format, pickles with storages behind them. */
+/** Reads files of torch: zips with a pickle and storages, and the older format, pickles followed by storages. */
 import type { Budget } from './budget.ts';
 import { type Contents, contentsOf } from './contents.ts';
 import { inspectMetadata } from './distributed.ts';
@@ -11,13 +11,13 @@ import { unpackedEntry } from './unpacked.ts';
 import type { Read } from './window.ts';
 import { dataOffset, readZip, type ZipEntry, type ZipFile } from './zip.ts';
 
-/** The pickle beside the storages: larger ones are no structure. */
+/** Limit of the pickle next to the storages: a larger one is not a structure. */
 const MAX_PICKLE_BYTES = 1 << 30;
-/** Archives one behind the other, each with one tensor, as shards of a distributed checkpoint hold them. */
+/** Limit of consecutive archives with one tensor each, as in shards of a distributed checkpoint. */
 const MAX_ARCHIVES = 100_000;
 const TORCH_LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
 
-/** Null: the archive holds no structure of torch. */
+/** Inspects an archive; null: it has no structure of torch. */
 export function inspectTorch(read: Read, bytes: number, zip: ZipFile, budget: Budget): Inspection | null {
   const last = inspectArchive(read, bytes, zip, budget);
   if (last === null || zip.before === 0) return last;
@@ -27,14 +27,14 @@ export function inspectTorch(read: Read, bytes: number, zip: ZipFile, budget: Bu
       ...last,
       notes: [
         ...last.notes,
-        `${zip.before.toLocaleString('en-US')} bytes before its last archive are not shown, and torch.load refuses such a file.`,
+        `${zip.before.toLocaleString('en-US')} bytes before its last archive are not shown; torch.load refuses such a file.`,
       ],
       isComplete: false,
     };
-  return joined(bytes, [...archives, last]);
+  return merged(bytes, [...archives, last]);
 }
 
-/** Reads a pickle alone: Paddle's files, and those of torch before 1.6. */
+/** Reads a single pickle: Paddle's files, and those of torch before 1.6. */
 export function inspectPickle(read: Read, bytes: number, budget: Budget): Inspection {
   const first = readPickle(read, { start: 0, end: bytes, budget });
   if (first.value === TORCH_LEGACY_MAGIC) return inspectLegacy(read, bytes, first.end, budget);
@@ -44,7 +44,7 @@ export function inspectPickle(read: Read, bytes: number, budget: Budget): Inspec
   const storages = { find: () => null, read, offset: 0 };
   return {
     ...blankInspection('pickle', bytes),
-    ...shown(contents),
+    ...summaryOf(contents),
     ...placeTensors(contents.tensors, storages, budget),
   };
 }
@@ -61,11 +61,15 @@ function inspectArchive(read: Read, bytes: number, { entries }: ZipFile, budget:
     const entry = byName.get(`${prefix}data/${storage}`);
     return entry?.method === 0 ? { offset: dataOffset(read, entry, bytes), bytes: entry.bytes } : null;
   };
-  const storages = { find: remembered(find), ...source };
+  const storages = { find: memoized(find), ...source };
   const notes = entries.some(({ name }) => name === `${prefix}constants.pkl`)
     ? ['It is a TorchScript model: its code is not shown.']
     : [];
-  const inspection = { ...blankInspection('torch', bytes), ...shown(contents), version: versionOf(contents.values) };
+  const inspection = {
+    ...blankInspection('torch', bytes),
+    ...summaryOf(contents),
+    version: versionOf(contents.values),
+  };
   return {
     ...inspection,
     ...placeTensors(contents.tensors, storages, budget),
@@ -73,7 +77,7 @@ function inspectArchive(read: Read, bytes: number, { entries }: ZipFile, budget:
   };
 }
 
-/** The pickle as a file of its own: where it stands, or unpacked in memory. */
+/** Returns the pickle as a separate file: in place, or unpacked in memory. */
 function pickleSource(
   read: Read,
   bytes: number,
@@ -88,7 +92,7 @@ function pickleSource(
   return { read: (at, length) => unpacked.subarray(at, at + length), offset: null };
 }
 
-/** Archives that fill the first `end` bytes, in file order; null: something else is there. */
+/** Reads the archives that fill the first `end` bytes, in file order; null: something else is there. */
 function archivesBefore(read: Read, end: number, budget: Budget): Inspection[] | null {
   const found: Inspection[] = [];
   for (let left = end; left > 0; ) {
@@ -107,8 +111,8 @@ function archivesBefore(read: Read, end: number, budget: Budget): Inspection[] |
   return found.reverse();
 }
 
-/** One list of the tensors of all archives. */
-function joined(bytes: number, archives: readonly Inspection[]): Inspection {
+/** Merges the tensors of all archives into one list. */
+function merged(bytes: number, archives: readonly Inspection[]): Inspection {
   const prefix = (i: number, name: string) => `item ${i}${name === 'tensor' ? '' : `.${name}`}`;
   return {
     ...archives[0]!,
@@ -125,14 +129,17 @@ function joined(bytes: number, archives: readonly Inspection[]): Inspection {
     valueCount: archives.reduce((sum, { valueCount }) => sum + valueCount, 0),
     classes: archives.flatMap(({ classes }) => classes),
     notes: [
-      `It holds ${archives.length.toLocaleString('en-US')} archives one behind the other, as a shard of a distributed checkpoint does: then it is a part of that, and the file ".metadata" beside it has the names. torch.load reads no such file.`,
+      `It contains ${archives.length.toLocaleString('en-US')} consecutive archives. A shard of a distributed checkpoint looks like that, and the file ".metadata" next to it has the names. torch.load cannot read such a file.`,
       ...new Set(archives.flatMap(({ notes }) => notes)),
     ],
     isComplete: archives.every(({ isComplete }) => isComplete),
   };
 }
 
-/** Magic number, protocol, machine, the object, keys of storages, then each storage: its length and its elements. */
+/**
+ * Inspects the older format: magic number, protocol, machine, the object, keys of storages, then each storage: its
+ * length and its elements.
+ */
 function inspectLegacy(read: Read, bytes: number, start: number, budget: Budget): Inspection {
   let at = start;
   const next = (): PickleValue => {
@@ -152,7 +159,7 @@ function inspectLegacy(read: Read, bytes: number, start: number, budget: Budget)
       const length = Buffer.from(read(at, 8));
       const size = length.length < 8 ? -1 : Number(length.readBigInt64LE(0)) * (sizes.get(String(key)) ?? 1);
       if (size < 0 || at + 8 + size > bytes)
-        throw new FormatError(`it breaks off after ${bytes.toLocaleString('en-US')} bytes: its storages are missing`);
+        throw new FormatError(`it is truncated after ${bytes.toLocaleString('en-US')} bytes: its storages are missing`);
       places.set(String(key), { offset: at + 8, bytes: size });
       at += 8 + size;
     }
@@ -160,22 +167,22 @@ function inspectLegacy(read: Read, bytes: number, start: number, budget: Budget)
   const storages = { find: (storage: string) => places.get(storage) ?? null, read, offset: 0 };
   return {
     ...blankInspection('torch (before 1.6)', bytes),
-    ...shown(contents),
+    ...summaryOf(contents),
     ...placeTensors(contents.tensors, storages, budget),
   };
 }
 
-function shown({ values, valueCount, classes, truncated }: Contents) {
+function summaryOf({ values, valueCount, classes, truncated }: Contents) {
   return {
     values,
     valueCount,
     classes: [...classes].map(([name, count]) => ({ name, count })),
-    notes: truncated ? ['The file holds more than is shown: its structure is too deep or too large.'] : [],
+    notes: truncated ? ['The file has more than is shown: its structure is too deep or too large.'] : [],
     isComplete: !truncated,
   };
 }
 
-/** Lightning and Transformers say which they are; torch itself does not. */
+/** Finds the version that Lightning and Transformers record; torch itself records none. */
 function versionOf(values: readonly { name: string; value: unknown }[]): string | null {
   const found = values.find(({ name }) =>
     /^(pytorch-lightning_version|lightning_version|transformers_version)$/.test(name),
@@ -183,7 +190,7 @@ function versionOf(values: readonly { name: string; value: unknown }[]): string 
   return found ? `${found.name.replace('_version', '')} ${found.value}` : null;
 }
 
-function remembered<T>(find: (key: string) => T): (key: string) => T {
+function memoized<T>(find: (key: string) => T): (key: string) => T {
   const known = new Map<string, T>();
   return (key) => {
     const before = known.get(key);

@@ -1,11 +1,11 @@
-/** Entries of zip files that are unpacked as a whole, since they are read in whatever order. */
+/** Unpacks whole entries of zip files, since they are read in any order. */
 import { inflateRawSync } from 'node:zlib';
 import type { Budget } from './budget.ts';
 import { FormatError } from './format-error.ts';
 import type { Read } from './window.ts';
 import { dataOffset, type ZipEntry } from './zip.ts';
 
-/** Refuses before it unpacks what would be larger than the budget allows. */
+/** Unpacks an entry. Refuses one that would exceed the budget, before unpacking it. */
 export function unpackedEntry(read: Read, fileBytes: number, entry: ZipEntry, budget: Budget): Uint8Array {
   const offset = dataOffset(read, entry, fileBytes);
   budget.spend(entry.storedBytes + entry.bytes);
@@ -34,7 +34,7 @@ export function unpackedStart(read: Read, fileBytes: number, entry: ZipEntry, mo
 
 export function checkMethod({ name, method }: ZipEntry): void {
   if (method !== 0 && method !== 8)
-    throw new FormatError(`its entry "${name.slice(0, 80)}" is packed in a way that is not known`);
+    throw new FormatError(`its entry "${name.slice(0, 80)}" is packed with an unknown method`);
 }
 
 function cannotBeUnpacked({ name }: ZipEntry): FormatError {

@@ -1,23 +1,29 @@
-/** The central directory of a zip file (PyTorch's `.pt` is one, with stored entries): where each entry's bytes lie. */
+/**
+ * Reads the central directory of a zip file (PyTorch's `.pt` is one, with stored entries) for the position of each
+ * entry.
+ */
 import { Budget } from './budget.ts';
 import { FormatError } from './format-error.ts';
 import type { Read } from './window.ts';
 
 export interface ZipEntry {
   name: string;
-  /** First byte of the entry's own header in the file; `dataOffset` finds its data. */
+  /** Offset of the entry's own header; `dataOffset` finds its data. */
   header: number;
   bytes: number;
-  /** Bytes that it takes in the file. */
+  /** Number of bytes that it takes in the file. */
   storedBytes: number;
-  /** 0: stored as is. */
+  /** Compression method; 0: stored as is. */
   method: number;
 }
 
 export interface ZipFile {
-  /** In file order. */
+  /** Entries in file order. */
   entries: ZipEntry[];
-  /** Bytes before the archive that are not of it: other archives, in a shard of a distributed checkpoint. */
+  /**
+   * Number of bytes before the archive that do not belong to it: other archives, in a shard of a distributed
+   * checkpoint.
+   */
   before: number;
 }
 
@@ -32,20 +38,20 @@ const LOCATOR64_BYTES = 20;
 const LOCAL_BYTES = 30;
 const MAX_DIRECTORY_BYTES = 64 << 20;
 const MAX_COMMENT_BYTES = 65535;
-/** An entry in the list, roughly, without its name. */
+/** Approximate memory of an entry in the list, without its name. */
 const ENTRY_COST = 160;
 
 export function startsLikeZip(read: Read, fileBytes: number): boolean {
   return fileBytes >= 4 && Buffer.from(read(0, 4)).readUInt32LE(0) === LOCAL_SIGNATURE;
 }
 
-/** Throws FormatError when the file is no zip, breaks off or is damaged. */
+/** Reads the directory. Throws FormatError when the file is not a zip, is truncated or damaged. */
 export function readZip(read: Read, fileBytes: number, budget = new Budget()): ZipFile {
   const found = findDirectory(read, fileBytes);
   const { offset, bytes, count } = found;
   if (bytes > MAX_DIRECTORY_BYTES) throw new FormatError('its directory is absurdly large', { isWhole: true });
   budget.spend(bytes);
-  // What looks like bytes before the archive may be a gap behind its directory.
+  // Apparent bytes before the archive may be a gap after its directory.
   const isGap = found.before > 0 && !isDirectory(read, found.before + offset) && isDirectory(read, offset);
   const before = isGap ? 0 : found.before;
   const directory = Buffer.from(read(before + offset, bytes));
@@ -63,7 +69,7 @@ export function readZip(read: Read, fileBytes: number, budget = new Budget()): Z
   return { entries, before };
 }
 
-/** First byte of an entry's data in the file. */
+/** Returns the offset of an entry's data in the file. */
 export function dataOffset(read: Read, { header, name, storedBytes }: ZipEntry, fileBytes: number): number {
   const bytes = Buffer.from(read(header, LOCAL_BYTES));
   if (bytes.length < LOCAL_BYTES || bytes.readUInt32LE(0) !== LOCAL_SIGNATURE)
@@ -106,12 +112,12 @@ function readEntry(directory: Buffer, at: number): ZipEntry {
   };
 }
 
-/** Sorts the entries. A file that unpacks to more than it holds lets them lie over each other; no honest one does. */
+/** Sorts the entries, and refuses overlapping ones: a zip bomb has them, no ordinary file does. */
 function checkPlaces(entries: ZipEntry[], start: number, directory: number): void {
   entries.sort((a, b) => a.header - b.header);
   let end = start;
   for (const { name, header, bytes, storedBytes, method } of entries) {
-    if (header < end) throw new FormatError(`its entry "${name.slice(0, 80)}" lies over another`, { isWhole: true });
+    if (header < end) throw new FormatError(`its entry "${name.slice(0, 80)}" overlaps another one`, { isWhole: true });
     end = header + LOCAL_BYTES + storedBytes;
     if (end > directory || (method === 0 && bytes !== storedBytes))
       throw new FormatError(`its entry "${name.slice(0, 80)}" lies beyond the file’s end`);
@@ -119,11 +125,11 @@ function checkPlaces(entries: ZipEntry[], start: number, directory: number): voi
 }
 
 interface Directory {
-  /** Within the archive. */
+  /** Offset within the archive. */
   offset: number;
   bytes: number;
   count: number;
-  /** Bytes of the file before the archive. */
+  /** Number of bytes in the file before the archive. */
   before: number;
 }
 
@@ -141,11 +147,14 @@ function findDirectory(read: Read, fileBytes: number): Directory {
     return placed({ offset, bytes, count }, endOfDirectory(read, tailOffset + at));
   }
   throw new FormatError(
-    `it breaks off after ${fileBytes.toLocaleString('en-US')} bytes: the directory of a zip file, which is written last, is missing`,
+    `it is truncated after ${fileBytes.toLocaleString('en-US')} bytes: the directory of a zip file, which is written last, is missing`,
   );
 }
 
-/** Writers such as torch's put the wide record even where nothing needs it, between the directory and its end. */
+/**
+ * Finds the directory's end: writers such as torch's add the zip64 record between the directory and its end, even if
+ * nothing needs it.
+ */
 function endOfDirectory(read: Read, end: number): number {
   const locator = end - LOCATOR64_BYTES;
   if (locator < END64_BYTES) return end;
@@ -159,7 +168,7 @@ function findDirectory64(read: Read, endOffset: number, fileBytes: number): Dire
   const locator = Buffer.from(read(Math.max(0, locatorAt), LOCATOR64_BYTES));
   if (locatorAt < 0 || locator.length < LOCATOR64_BYTES || locator.readUInt32LE(0) !== LOCATOR64_SIGNATURE)
     throw new FormatError('no zip64 locator');
-  // Right before the locator, unless something was put in between; then where the locator says.
+  // Directly before the locator, unless something was inserted; then at the locator's offset.
   for (const at of [locatorAt - END64_BYTES, Number(locator.readBigUInt64LE(8))]) {
     if (at < 0 || at + END64_BYTES > fileBytes) continue;
     const end = Buffer.from(read(at, END64_BYTES));
@@ -177,7 +186,7 @@ function placed(directory: Omit<Directory, 'before'>, end: number): Directory {
   return { ...directory, before };
 }
 
-/** Replaces the fields that say "see the zip64 extra field", which come in this order. */
+/** Replaces the fields that refer to the zip64 extra field, which contains them in this order. */
 function zip64(extra: Buffer, fields: number[]): number[] {
   if (!fields.includes(0xffffffff)) return fields;
   for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {

@@ -1,4 +1,7 @@
-/** Judges a command's health by its metrics: decides what is said, and whether it is to end. Knows nothing of processes. */
+/**
+ * Judges a command's health by its metrics: decides which warnings to give, and whether to end the command. Handles no
+ * processes.
+ */
 import { hasDiverged } from '../../protocol/numbers.ts';
 import type { CheckpointFile, Launch } from '../../protocol/session.ts';
 import { integer } from '../../protocol/words.ts';
@@ -8,14 +11,14 @@ export interface Warning {
   code: 'nan' | 'spike';
   level: 'warning' | 'error';
   text: string;
-  /** The job wants it to pause; a script that saves by itself only can just be asked to end. */
+  /** True if the job's settings demand a pause; a script that only saves by itself can merely be asked to end. */
   ends: boolean;
 }
 
 export class Alarm {
   readonly #launch: Launch;
   readonly #watch: DivergenceWatch;
-  /** The step of the newest checkpoint that is not of a diverged state; null: there is none. */
+  /** The step of the newest checkpoint whose state has not diverged; null: there is none. */
   #good: number | null;
   #ended: string | null = null;
 
@@ -29,7 +32,7 @@ export class Alarm {
     if (!hasDiverged(this.#launch.monitor, (metric) => metrics[metric])) this.#good = step;
   }
 
-  /** Judges new values; null: there is nothing to say. */
+  /** Judges new values; null: no warning. */
   look(step: number, values: Readonly<Record<string, number>>): Warning | null {
     const found = this.#watch.look(step, values);
     if (!found) return null;
@@ -38,20 +41,23 @@ export class Alarm {
     if (!isNews && !ends) return null;
     if (ends) this.#ended = what;
     const kept = this.#watch.diverged
-      ? ' What it saves of this state is marked as diverged and takes the place of no good checkpoint.'
+      ? ' Checkpoints of this state are marked as diverged and never replace a good one.'
       : '';
     const option = code === 'nan' ? 'onNaN' : 'onSpike';
-    const asked = ` The job has "${option}": "pause", so the script was asked to end; what it has saved is kept.`;
+    const asked = ` The job has "${option}": "pause", so the script was asked to end; its saved checkpoints are kept.`;
     return { code, level: code === 'nan' ? 'error' : 'warning', text: `${what}.${kept}${ends ? asked : ''}`, ends };
   }
 
-  /** Tells why the command was asked to end, and what there is to go on from; empty: somebody else has asked. */
+  /**
+   * Explains why the command was asked to end, and which checkpoint a resume can start from; empty: the alarm did not
+   * ask.
+   */
   reason(): string {
     if (this.#ended === null) return '';
     const good =
       this.#good === null
         ? 'no good checkpoint was saved before'
-        : `its newest good checkpoint is of step ${integer(this.#good)}`;
+        : `its newest good checkpoint is at step ${integer(this.#good)}`;
     return `${this.#ended}; ${good}`;
   }
 }

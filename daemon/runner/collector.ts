@@ -1,7 +1,7 @@
 /**
- * Takes the checkpoints that a script saves by itself: each once, when its files are still and whole. What was there
- * before the run is never taken. What comes late completes its checkpoint; what lacks a part that others of its series
- * have is marked, so that a resume does not begin with it.
+ * Takes the checkpoints that a script saves by itself: each once, when its files are stable and complete. It never
+ * takes files from before the run. A file that arrives late completes its checkpoint. A checkpoint that lacks a part
+ * present in others of its series is marked, so that a resume does not start from it.
  */
 import { join } from 'node:path';
 import { randomId } from '../../protocol/ids.ts';
@@ -32,7 +32,7 @@ import { Seen, type TakenGroup } from './seen.ts';
 
 /** A file that has not changed for this long counts as written. */
 const STILL_MS = 2_000;
-/** Parts that others of the series have may come this much later, where the next checkpoint has other names. */
+/** The grace period for missing parts, in series whose names are numbered. */
 const PARTNER_MS = 10_000;
 
 export interface CollectorSetup {
@@ -40,29 +40,32 @@ export interface CollectorSetup {
   root: string;
   command: LaunchCommand;
   environment: Record<string, string>;
-  /** The checkpoint resumed from. */
+  /** The checkpoint that this session resumed from. */
   parent: string | null;
-  /** Looks at files and into them, elsewhere. */
+  /** Scans folders and inspects files in another process. */
   looker: Pick<Looker, 'look' | 'firstBroken' | 'gradeOf'>;
   progress: Progress;
   taken(facts: CheckpointFile, grade: FileGrade): void;
-  /** What the trainer's own file says that was logged, before its checkpoint is taken. `time`: when that was written. */
+  /**
+   * Receives the log history from the trainer's own file, before its checkpoint is taken. `time`: when that file was
+   * written.
+   */
   logged(history: readonly LoggedStep[], time: number): void;
   notice(code: string, text: string): void;
 }
 
-/** Files that are a checkpoint. */
+/** The files that form one checkpoint. */
 interface Found {
   group: Group;
   what: Labelled;
   grade: FileGrade;
   names: NameFacts[];
-  /** Parts that others of its series have. */
+  /** The parts that other checkpoints of the series have. */
   lacks: string[];
 }
 
 export interface Looked {
-  /** Milliseconds until something may be taken; null: nothing waits. */
+  /** Milliseconds until something may be ready to take; null: nothing is waiting. */
   soonestMs: number | null;
   /** Processor time, roughly. */
   tookMs: number;
@@ -73,17 +76,20 @@ export class Collector {
   readonly #seen: Seen;
   readonly #parts: Parts;
   readonly #labels: Labels;
-  /** Those whose step something that is printed later may tell better. */
+  /** Checkpoints whose step may be corrected by output that is printed later. */
   readonly #unsettled = new Map<string, Found>();
   readonly #said = new Set<string>();
   readonly #notAfter: number;
   readonly #startedAt = Date.now();
-  /** Another process has begun. */
+  /** True after the session has ended, when another process has scanned its files before. */
   readonly #isAfter: boolean;
   #parent: string | null;
   #taken = 0;
 
-  /** `after`: the session is over, another process has looked at its files before, and newer files are not its own. */
+  /**
+   * `after`: set when the session is over and another process has scanned its files before; files newer than `notAfter`
+   * do not belong to the session.
+   */
   constructor(setup: CollectorSetup, after: { notAfter: number } | null = null) {
     this.#setup = setup;
     this.#notAfter = after?.notAfter ?? Number.POSITIVE_INFINITY;
@@ -94,26 +100,26 @@ export class Collector {
     this.#seen = new Seen(setup.directory.file('files'));
   }
 
-  /** Call before the command starts: what is there then is not its own. */
+  /** Records the existing files; call it before the command starts, since they do not belong to the run. */
   async begin(): Promise<void> {
     this.#seen.begin([...(await this.#setup.looker.look()).files.values()]);
   }
 
-  /** Whether it is known what was there before the session: else nothing can be taken. */
+  /** True if the files from before the session are known; without them nothing can be taken. */
   get knowsWhatWasThere(): boolean {
     return this.#seen.isComplete;
   }
 
-  /** `ended`: nobody writes any more, so that nothing needs to lie still. Rejects with InspectionFailed. */
+  /** `ended`: the script has ended, so files need not be stable first. Rejects with InspectionFailed. */
   async look(ended: boolean): Promise<Looked> {
     const { files: found, truncated, tookMs } = await this.#setup.looker.look();
     if (truncated)
       this.#say(
         'manyFolders',
-        'The project has more folders than are looked at: name its files with "checkpoints" in the job.',
+        'The project has too many folders to scan. Name the checkpoint files with "checkpoints" in the job.',
       );
     const files = [...found.values()].filter(({ mtimeMs }) => mtimeMs <= this.#notAfter);
-    // The first look failed: what is older than the run is none of its files.
+    // The first scan failed: files older than the run do not belong to it.
     if (!this.#seen.isComplete && !this.#isAfter)
       this.#seen.begin(files.filter(({ mtimeMs }) => mtimeMs < this.#startedAt));
     const isNew = (file: FoundState) => !this.#seen.has(file);
@@ -128,16 +134,16 @@ export class Collector {
     return { soonestMs, tookMs };
   }
 
-  /** Returns how long it is to be waited for; null: it has been dealt with. */
+  /** Returns how long to wait for the group; null: it is done. */
   async #lookAt(group: Group, groups: readonly Group[], ended: boolean): Promise<number | null> {
     const quietMs = Date.now() - newest(group);
     if (!ended && quietMs < STILL_MS) return STILL_MS - quietMs;
     const isLast = !groups.some((other) => other.series === group.series && newest(other) > newest(group));
     const problem = missingIn(group, groups) ?? (await this.#problemOf(group));
     if (problem !== null) {
-      // Its writer goes on, or another write will follow.
+      // The script is still writing it, or will write it again.
       if (!ended && isLast) return STILL_MS;
-      this.#say(group.key, `${nameOf(group.files)} was not kept: ${problem}. It stays where it is.`);
+      this.#say(group.key, `${nameOf(group.files)} was not taken in: ${problem}. The original is unchanged.`);
       for (const file of group.files) this.#seen.add(file);
       return null;
     }
@@ -149,16 +155,18 @@ export class Collector {
   }
 
   async #problemOf({ files, least }: Group): Promise<string | null> {
-    if (files.length < least) return `only ${files.length} of its ${least} files are there`;
+    if (files.length < least) return `only ${files.length} of its ${least} files exist`;
     const broken = await this.#setup.looker.firstBroken(
       files.map(({ path, bytes }) => ({ path: this.#at(path), name: path, bytes })),
     );
     if (broken === null) return null;
     const file = files[broken]!;
-    return `${nameOf([file])} ${file.bytes === 0 ? 'is empty' : 'breaks off'}`;
+    return `${nameOf([file])} ${file.bytes === 0 ? 'is empty' : 'is truncated'}`;
   }
 
-  /** Which of a group's files are one checkpoint, and whether that is one already taken with more to it. */
+  /**
+   * Chooses the files of a group that form one checkpoint, and finds the taken checkpoint that they complete, if any.
+   */
   #choose({ key, series, files }: Group): { files: GroupFile[]; completes: TakenGroup | null; lacks: string[] } {
     const fresh = files.filter((file) => !this.#seen.has(file));
     const before = this.#seen.taken(key);
@@ -170,7 +178,8 @@ export class Collector {
         completes: before,
         lacks: this.#parts.lacking(series, rolesOf([...same, ...fresh])),
       };
-    // Some of it was written again: what belongs to it and has not been yet is of the checkpoint before.
+    // Part of the group was written again: unchanged files whose role is not among the missing ones belong to the
+    // checkpoint before.
     const lacks = this.#parts.lacking(series, rolesOf(fresh));
     const old = before ? files.filter(isStill({ ...before.older, ...before.files })) : [];
     const unchanging = old.filter(({ role }) => role === null || !lacks.includes(role));
@@ -189,7 +198,7 @@ export class Collector {
     const what: Labelled = { ...group, time: newest({ files }), content: grade, name: together(names) };
     if (grade.history.length > 0) this.#setup.logged(grade.history, what.time);
     const label = this.#labels.of(what, ended);
-    // It is of the same moment; what has come late says nothing of that.
+    // A late file belongs to the same moment, whatever was printed since.
     const moment = completes && !label.own ? { ...label, step: completes.step, epoch: completes.epoch } : label;
     const found: Found = { group: { ...group, files: [...files] }, what, grade, names, lacks };
     if (!(await this.#handOver(found, moment, completes))) return;
@@ -199,11 +208,11 @@ export class Collector {
     if (lacks.length > 0 && (ended || isNumbered(group)))
       this.#say(
         `${group.key}?`,
-        `${nameOf(files)} was kept without ${lacks.join(', ')}, which others before it have; a resume goes on from one that has all.`,
+        `${nameOf(files)} was taken in without ${lacks.join(', ')}, which earlier checkpoints have. A resume starts from the newest complete one.`,
       );
   }
 
-  /** False: a file was written again meanwhile, or the disk took nothing: it is tried again. */
+  /** Returns false if a file was written again meanwhile or the disk refused the write; the next look tries again. */
   async #handOver(found: Found, label: Label, replaces: TakenGroup | null): Promise<boolean> {
     const { group, grade, names, lacks } = found;
     const { directory, progress, environment } = this.#setup;
@@ -241,7 +250,7 @@ export class Collector {
       if (!(error instanceof Changed))
         this.#say(
           `${group.key}!`,
-          `${nameOf(group.files)} could not be handed over (${(error as Error).message}); it stays where it is.`,
+          `${nameOf(group.files)} could not be taken in (${(error as Error).message}). The original is unchanged.`,
         );
       return false;
     }
@@ -267,7 +276,7 @@ export class Collector {
     if (!replaces || replaces.id === this.#parent) this.#parent = id;
   }
 
-  /** What was printed since may say which step it is of. */
+  /** Corrects the label if output printed since then gives another step or epoch. */
   async #labelAgain(key: string, found: Found, ended: boolean): Promise<void> {
     const taken = this.#seen.taken(key);
     const label = this.#labels.of(found.what, ended);
@@ -276,7 +285,7 @@ export class Collector {
     if (label.settled) this.#unsettled.delete(key);
   }
 
-  /** Absolute. */
+  /** Returns an absolute path. */
   #at(path: string): string {
     const { root, command } = this.#setup;
     return path.startsWith(`${OWN_FOLDER}/`) ? join(command.dir, path.slice(OWN_FOLDER.length + 1)) : join(root, path);
@@ -289,7 +298,7 @@ export class Collector {
   }
 }
 
-/** The first of the names that tells each. */
+/** Combines the facts of several names; for each fact the first name that states it counts. */
 function together(names: readonly NameFacts[]): NameFacts {
   const first = <T>(pick: (facts: NameFacts) => T | null): T | null =>
     names.map(pick).find((value) => value !== null) ?? null;
@@ -302,7 +311,7 @@ function together(names: readonly NameFacts[]): NameFacts {
   };
 }
 
-/** Its folder, or the names of its files. */
+/** Names the checkpoint's folder, or else its files. */
 function nameOf(files: readonly FoundState[]): string {
   const parts = files[0]!.path.split('/');
   const folder = parts.slice(0, -1).findIndex(isCheckpointFolder);

@@ -1,12 +1,12 @@
-/** When a checkpoint was made, as its files themselves say. Pure. */
+/** Finds when a checkpoint was made, from the contents of its files. Pure. */
 
-/** Null where they say nothing. */
+/** Facts that the contents state; null: not stated. */
 export interface ContentFacts {
   step: number | null;
   epoch: number | null;
-  /** Of the whole training. */
+  /** The length of the whole training. */
   totalSteps: number | null;
-  /** What was logged up to then, in order of steps. */
+  /** The values logged up to this checkpoint, sorted by step. */
   history: LoggedStep[];
 }
 
@@ -23,17 +23,17 @@ export interface Value {
 
 export const NO_FACTS: ContentFacts = { step: null, epoch: null, totalSteps: null, history: [] };
 
-/** Keys at the top of a checkpoint that say when it was made; the first that there is counts. */
+/** Top-level keys that state a checkpoint's step; the first one present counts. */
 const STEP_KEYS = ['global_step', 'meta.iter', 'step', 'iteration', 'iter', 'iter_num'];
 const EPOCH_KEYS = ['epoch', 'meta.epoch'];
 const TELLING = new Set([...STEP_KEYS, ...EPOCH_KEYS]);
 
-/** Keeps the values that can say when a checkpoint was made. */
+/** Keeps the values that can state when a checkpoint was made. */
 export function tellingValues(values: readonly Value[]): Value[] {
   return values.filter(({ name }) => TELLING.has(name));
 }
 
-/** Tells the facts of a checkpoint by the values of all of its files. */
+/** Reads the facts of a checkpoint from the values of all its files. */
 export function factsOfValues(values: readonly Value[]): ContentFacts {
   const first = (keys: readonly string[]) => {
     const found = keys.map((key) => countOf(values.find(({ name }) => name === key)?.value));
@@ -42,7 +42,10 @@ export function factsOfValues(values: readonly Value[]): ContentFacts {
   return { step: first(STEP_KEYS), epoch: first(EPOCH_KEYS), totalSteps: null, history: [] };
 }
 
-/** Tells the facts in the `trainer_state.json` of Hugging Face's trainer, which are of all files beside it; null: there are none. */
+/**
+ * Reads the facts from the `trainer_state.json` of Hugging Face's Trainer, which cover all files beside it; null: it
+ * states none.
+ */
 export function factsOfTrainerState(state: unknown): ContentFacts | null {
   const trainer = state as Record<string, unknown> | null;
   if (typeof trainer?.global_step !== 'number') return null;
@@ -54,9 +57,9 @@ export function factsOfTrainerState(state: unknown): ContentFacts | null {
   };
 }
 
-/** Of a longer one the newest steps. */
+/** The limit of log entries read; of a longer log only the newest count. */
 const MOST_LOGGED = 5_000;
-/** What is logged and measures no training. */
+/** Logged names that do not measure training. */
 const NO_METRIC = /^(step|epoch)$|(_runtime|_per_second|_flos)$/;
 
 function historyOf(logged: unknown): LoggedStep[] {
@@ -73,7 +76,10 @@ function historyOf(logged: unknown): LoggedStep[] {
   return steps.sort((a, b) => a.step - b.step);
 }
 
-/** Trainers that have finished, and those that have not begun, may say −1. The metadata of safetensors are texts. */
+/**
+ * Parses a count. Trainers write −1 before they begin or after they have finished; the metadata of safetensors are
+ * texts.
+ */
 function countOf(value: unknown): number | null {
   const count = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
   return typeof count === 'number' && count >= 0 && count < Number.MAX_SAFE_INTEGER ? Math.floor(count) : null;

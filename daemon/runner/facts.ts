@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 
-/** What is known of the machine from outside of a script. */
+/** Describes the machine, as seen from outside the script. */
 export function machineFacts(): Record<string, string> {
   return { platform: `${process.platform} ${process.arch}`, device: cpus()[0]?.model.trim() ?? 'cpu' };
 }

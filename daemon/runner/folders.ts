@@ -1,38 +1,38 @@
-/** Whether a folder that is one checkpoint is whole, as its writer marks that. Pure. */
+/** Checks that a checkpoint folder is complete, by the files that its writer writes last. Pure. */
 import { type Group, newest } from './groups.ts';
 
 const DEEPSPEED = /(?:^|\/)(?:bf16_)?(?:zero_pp_rank_\d+_)?mp_rank_\d+(?:_\d+)?_(?:model|optim)_states\.pt$/;
 
-/** Returns what is missing, as words that follow a colon; null: nothing that is known of. `groups`: all that there are now. */
+/** Names the missing file, as a phrase that follows a colon; null: nothing known is missing. `groups`: all present groups. */
 export function missingIn(group: Group, groups: readonly Group[]): string | null {
   if (!group.key.endsWith('/')) return null;
   const names = group.files.map(({ path }) => path);
   return missingOfTrainer(group.key, names) ?? missingShards(names) ?? missingOfDeepSpeed(group, names, groups);
 }
 
-/** Hugging Face's trainer writes its own state last. */
+/** Checks a folder of Hugging Face's Trainer, which writes its own state last. */
 function missingOfTrainer(key: string, names: readonly string[]): string | null {
   if (!/(?:^|\/)checkpoint-\d+\/$/.test(key) || !names.includes(`${key}training_args.bin`)) return null;
   return names.includes(`${key}trainer_state.json`)
     ? null
-    : 'its trainer_state.json, which is written last, is not there';
+    : 'its trainer_state.json, which is written last, is missing';
 }
 
-/** Their index is written when all processes have written theirs. */
+/** Checks torch's distributed shards, whose index is written after all processes have written theirs. */
 function missingShards(names: readonly string[]): string | null {
   const folders = new Set(
     names.flatMap((name) => (name.endsWith('.distcp') ? name.slice(0, name.lastIndexOf('/')) : [])),
   );
   const open = [...folders].find((folder) => !names.includes(`${folder}/.metadata`));
-  return open === undefined ? null : `the .metadata of its shards in ${open}, which is written last, is not there`;
+  return open === undefined ? null : `the .metadata of its shards in ${open}, which is written last, is missing`;
 }
 
-/** DeepSpeed writes `latest` when all processes have written theirs; unless it is told not to. */
+/** Checks a folder of DeepSpeed, which writes `latest` after all processes have written theirs, unless configured not to. */
 function missingOfDeepSpeed(group: Group, names: readonly string[], groups: readonly Group[]): string | null {
   if (!names.some((name) => DEEPSPEED.test(name)) || names.some((name) => /(?:^|\/)latest$/.test(name))) return null;
   const series = groups.filter(({ place, key }) => place === group.place && key !== group.key && key.endsWith('/'));
   const pointed = series.find(({ files }) => files.some(({ role }) => role === 'latest'));
-  // Nothing ever names one of several: that is how it was told to write.
+  // No folder of several is named: DeepSpeed is configured not to write `latest`.
   if (pointed ? newest(group) < newest(pointed) : series.length > 0) return null;
   return 'the file `latest`, which is written last, does not name it';
 }

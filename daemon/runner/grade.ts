@@ -1,17 +1,17 @@
-/** What a script's own files can give back, by the names in them, and when they were made, by their values. Pure. */
+/** Grades what a script's own files can restore by the names in them, and dates them by their values. Pure. */
 import { described, kept, lost } from '../../protocol/ingredients.ts';
 import { type ContentFacts, NO_FACTS } from './content-facts.ts';
 
 export type FileGrade = ReturnType<typeof described> & ContentFacts;
 
-/** What is known of the files of a checkpoint. */
+/** The facts known about the files of a checkpoint. */
 export interface KnownFiles {
-  /** A place of optimizer state, of random numbers, is among the names. */
+  /** True if a name suggests optimizer state, or random state. */
   optimizer: boolean;
   random: boolean;
-  /** Why a file could not be looked into, or not all of it; null: all were. */
+  /** The reason why a file was not inspected, or only partly; null: all were. */
   problem: string | null;
-  /** When they were made. */
+  /** The moment when they were made. */
   facts: ContentFacts;
 }
 
@@ -21,16 +21,16 @@ const RANDOM = /(^|[^a-z])(rng|random)(_states?)?([^a-z]|$)/i;
 export function gradeOf({ optimizer, random, problem, facts }: KnownFiles): FileGrade {
   const ingredients = [
     kept('weights', 'weights'),
-    ...(problem === null ? [] : [lost('other', 'what could not be looked into', problem)]),
+    ...(problem === null ? [] : [lost('other', 'files that could not be inspected', problem)]),
     optimizer ? kept('optimizer', 'optimizer') : lost('optimizer', 'the optimizer’s state', null),
-    // A name tells that they are there, and not that the script puts them back.
+    // The name shows that random states are saved, not that the script restores them.
     ...(random ? [] : [lost('random', 'random numbers', null)]),
     lost('data', 'the place in the data', null),
   ];
   return { ...described(ingredients), ...facts };
 }
 
-/** Names of files, tensors and values tell what a checkpoint holds. */
+/** Infers what a checkpoint holds from the names of its files, tensors and values. */
 export function knownBy(names: Iterable<string>, problem: string | null): KnownFiles {
   const known = { optimizer: false, random: false, problem, facts: NO_FACTS };
   for (const name of names) {

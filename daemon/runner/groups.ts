@@ -1,4 +1,4 @@
-/** Which files are one checkpoint together. Pure. */
+/** Groups files into checkpoints. Pure. */
 import { isCheckpointFolder, isPartner, marksFolder } from './names.ts';
 
 export interface FoundState {
@@ -9,12 +9,12 @@ export interface FoundState {
   mtimeMs: number;
 }
 
-/** Equal as long as a file is the same. */
+/** Returns a text that stays equal as long as the file is unchanged. */
 export function stateOf({ ino, bytes, mtimeMs }: FoundState): string {
   return `${ino}/${bytes}/${mtimeMs}`;
 }
 
-/** `role`: which part of a checkpoint it is; null where its name does not tell. */
+/** A file with its part in the checkpoint. `role`: null if the name does not show it. */
 export interface GroupFile extends FoundState {
   role: string | null;
 }
@@ -22,13 +22,13 @@ export interface GroupFile extends FoundState {
 export interface Group {
   /** The same for all files of one checkpoint. */
   key: string;
-  /** The same for checkpoints of one kind: the key without its numbers. */
+  /** The same for all checkpoints of one kind: the key with its numbers replaced. */
   series: string;
-  /** In order of their paths. */
+  /** Sorted by path. */
   files: GroupFile[];
-  /** A folder, a set of shards: how many files it must have at least. */
+  /** The minimum number of files of a complete group, such as a set of shards. */
   least: number;
-  /** Folder that the files' names are relative to; empty: the project. */
+  /** The folder that the file names are relative to; empty: the project. */
   place: string;
 }
 
@@ -39,7 +39,7 @@ const PADDLE = /\.(pdparams|pdopt|pdstates)$/i;
 const SHARD = /^(.*?)-(\d{5})-of-(\d{5})(\.[\w.]+)?$/;
 const TENSORFLOW = /^(.*)\.(index|data-\d{5}-of-(\d{5}))$/i;
 
-/** In order of their newest file. */
+/** Sorts the groups by their newest file. */
 export function groupFiles(files: Iterable<FoundState>): Group[] {
   const all = [...files];
   const marked = new Set(all.flatMap(({ path }) => (marksFolder(nameIn(path)) ? folderOf(path) : [])));
@@ -47,7 +47,7 @@ export function groupFiles(files: Iterable<FoundState>): Group[] {
   const pointers: FoundState[] = [];
   for (const file of all) {
     const { key, place, role, least } = placeIn(file.path, marked);
-    // DeepSpeed's `latest` lies beside the folders that it names one of.
+    // DeepSpeed's `latest` lies beside the folders, and names one of them.
     if (nameIn(file.path) === LATEST && !key.endsWith('/')) {
       pointers.push(file);
       continue;
@@ -67,7 +67,7 @@ export function groupFiles(files: Iterable<FoundState>): Group[] {
   return sorted;
 }
 
-/** It names the newest that was whole when it was written. */
+/** Adds a `latest` file to the newest folder that was complete when it was written, which is the one that it names. */
 function joinPointed(groups: readonly Group[], pointer: FoundState): void {
   const beside = groups.filter(({ key, place }) => key.endsWith('/') && place === folderOf(pointer.path));
   const pointed = beside.findLast((group) => newest(group) <= pointer.mtimeMs);
@@ -78,12 +78,12 @@ export function newest({ files }: { files: readonly FoundState[] }): number {
   return Math.max(...files.map(({ mtimeMs }) => mtimeMs));
 }
 
-/** What parts there are: `model`, `optimizer`, `pdparams`; what one group has the next should have. */
+/** Lists the roles in a group (`model`, `optimizer`, `pdparams`); the next group of its series should have them too. */
 export function rolesOf(files: readonly GroupFile[]): string[] {
   return [...new Set(files.flatMap(({ role }) => role ?? []))];
 }
 
-/** Whether its name counts, so that the next checkpoint of its series has another one. */
+/** Returns true if the name contains a counter, so that the next checkpoint of the series has another name. */
 export function isNumbered({ key, series }: Pick<Group, 'key' | 'series'>): boolean {
   return key !== series;
 }
@@ -95,7 +95,7 @@ interface GroupPlace {
   least: number;
 }
 
-/** Names do not change, and there may be thousands, each looked at again and again. */
+/** Caches the results, since thousands of unchanging names are looked up again and again. */
 const places = new Map<string, GroupPlace>();
 const MAX_PLACES = 50_000;
 
@@ -133,7 +133,7 @@ function findPlace(path: string): GroupPlace {
   const folder = parts.slice(0, -1).findIndex(isCheckpointFolder);
   if (folder >= 0) {
     const place = parts.slice(0, folder).join('/');
-    // Which files a folder has differs with the trainer's settings, and stays the same within one run.
+    // The set of files in a folder depends on the trainer's settings, and stays the same within one run.
     return {
       key: `${parts.slice(0, folder + 1).join('/')}/`,
       place,

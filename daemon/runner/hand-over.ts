@@ -1,4 +1,6 @@
-/** Puts files of a script into its session's inbox: as links, so that a script that deletes its older ones loses none. */
+/**
+ * Puts a script's files into its session's inbox as links, so that the script can delete its old files without loss.
+ */
 import { constants } from 'node:fs';
 import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,18 +10,20 @@ import { syncDirectoryBeside, writeJsonBeside } from '../store/files.ts';
 import { type FoundState, stateOf } from './groups.ts';
 import { findState } from './tree.ts';
 
-/** A file was written again meanwhile: it will be looked at as what it is then. */
+/** A file was written again meanwhile; a later look takes it in its new state. */
 export class Changed extends Error {}
 
 export interface Source {
   /** Absolute. */
   place: string;
-  /** Below the checkpoint's place, with `/`. */
+  /** Relative to the checkpoint's folder, with `/`. */
   name: string;
   state: FoundState;
 }
 
-/** Makes them appear whole in the inbox, under `name`. Rejects with `Changed`, and what the file system says. */
+/**
+ * Publishes the files as a whole in the inbox, under `name`. Rejects with `Changed` and with the file system's errors.
+ */
 export async function handOver(
   directory: SessionDirectory,
   name: string,
@@ -51,7 +55,10 @@ async function putInto(folder: string, { place, name, state }: Source): Promise<
   return { name, bytes: state.bytes, ...(linked ? { stat: { ino: state.ino, mtimeMs: state.mtimeMs } } : {}) };
 }
 
-/** True: a link. Other file systems, and some without links, get a copy; one that shares its blocks where that can be. */
+/**
+ * Returns true for a link. Other file systems, and those without links, get a copy that shares its blocks where
+ * possible.
+ */
 async function linkOrCopy(source: string, target: string): Promise<boolean> {
   try {
     await link(source, target);

@@ -1,20 +1,20 @@
-/** Metrics from the history that a trainer writes with each of its checkpoints. */
+/** Extracts metrics from the history that a trainer writes with each of its checkpoints. */
 import type { LoggedStep } from './content-facts.ts';
 
 type Tell = (time: number, step: number, epoch: number | null, values: Record<string, number>) => void;
 
-/** Tells each step once: every file has the whole history up to its own step. */
+/** Reports each step once, although every file repeats the whole history up to its own step. */
 export class History {
   readonly #tell: Tell;
   #toldTo: number;
 
-  /** `toldTo`: the step whose metrics, and those before it, are known. */
+  /** `reportedTo`: the metrics up to and including this step are known already. */
   constructor(toldTo: number, tell: Tell) {
     this.#toldTo = toldTo;
     this.#tell = tell;
   }
 
-  /** The script tells its metrics in another way: nothing is to be known twice. */
+  /** Stops reporting because the script gives its metrics in another way; they must not appear twice. */
   silence(): void {
     this.#toldTo = Number.POSITIVE_INFINITY;
   }

@@ -1,4 +1,7 @@
-/** Looks into the files of a checkpoint: what they can give back, and when they were made. Parses, so that only the looker's thread may use it. */
+/**
+ * Inspects the files of a checkpoint: what they can restore, and when they were made. It parses files, so only the
+ * looker's thread may use it.
+ */
 import { closeSync } from 'node:fs';
 import { Budget } from '../formats/budget.ts';
 import { UnknownFormat } from '../formats/format-error.ts';
@@ -8,12 +11,12 @@ import { openRegular, readerOf } from '../inspector/regular-file.ts';
 import { factsOfTrainerState, factsOfValues, tellingValues, type Value } from './content-facts.ts';
 import { type KnownFiles, knownBy } from './grade.ts';
 
-/** Of a structure that is looked into for its names alone. */
+/** The limit for a structure of which only the names are needed. */
 const NAMES_BYTES = 256 << 20;
-/** Larger ones are no state of a trainer. */
+/** Larger files are not a trainer's state. */
 const JSON_BYTES = 64 << 20;
 
-/** `paths`: absolute, of the files of one checkpoint. */
+/** `paths`: absolute, the files of one checkpoint. */
 export async function know(paths: readonly string[]): Promise<KnownFiles> {
   const known = knownBy(
     paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
@@ -33,9 +36,9 @@ export async function know(paths: readonly string[]): Promise<KnownFiles> {
 }
 
 interface FileContents {
-  /** Of tensors and values. */
+  /** The names of tensors and values. */
   names: string[];
-  /** Those that say when it was made. */
+  /** The values that state when the checkpoint was made. */
   telling: Value[];
   problem: string | null;
 }
@@ -45,7 +48,7 @@ async function contentsOf(path: string): Promise<FileContents> {
     const { file, stat } = openRegular(path);
     try {
       const bytes = Number(stat.size);
-      // The script waits for the first look: what that does not need comes later.
+      // Loads the formats late because the script waits for the first scan, which does not need them.
       const { openFile } = await import('../formats/inspect.ts');
       const { inspection, close } = await openFile(inBlocks(readerOf(file), bytes), bytes, new Budget(NAMES_BYTES));
       close();
@@ -56,12 +59,12 @@ async function contentsOf(path: string): Promise<FileContents> {
       closeSync(file);
     }
   } catch (error) {
-    // Files of other formats belong to a checkpoint as well, and tell what their names tell.
+    // Files of other formats also belong to a checkpoint; only their file names count.
     return { names: [], telling: [], problem: error instanceof UnknownFormat ? null : failureOf(error).problem };
   }
 }
 
-/** Null: it is too large, or no JSON. */
+/** Returns null if the file is too large or is not JSON. */
 function jsonIn(path: string): unknown {
   try {
     const { file, stat } = openRegular(path);

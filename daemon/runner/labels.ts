@@ -1,28 +1,31 @@
-/** The step and epoch of a checkpoint that a script has saved: by its content, else its name, else what was printed. */
+/**
+ * Determines the step and epoch of a checkpoint that a script has saved: from its content, else its name, else the
+ * printed output.
+ */
 import type { ContentFacts } from './content-facts.ts';
 import { isNumbered } from './groups.ts';
 import type { NameFacts } from './names.ts';
 import type { Moment, Progress } from './progress.ts';
 
-/** A launcher may pass lines on this much after its script has printed them. */
+/** A launcher may pass lines on this long after its script has printed them. */
 const LATE_MS = 15_000;
 
 /** Larger numbers in names are dates and the like. */
 const LARGEST_COUNT = 10_000_000;
 
 export interface Label extends Moment {
-  /** Its content or its name says the step. */
+  /** True if its content or its name states the step. */
   own: boolean;
-  /** Something that was printed says it. */
+  /** True if printed output states it. */
   printed: boolean;
-  /** Nothing that is printed later can say more. */
+  /** True if later output cannot change it. */
   settled: boolean;
 }
 
 export interface Labelled {
   key: string;
   series: string;
-  /** When its newest file was written. */
+  /** The time at which its newest file was written. */
   time: number;
   content: ContentFacts;
   name: NameFacts;
@@ -30,14 +33,14 @@ export interface Labelled {
 
 export class Labels {
   readonly #progress: Progress;
-  /** By series, the first number that its names had. */
+  /** The first number seen in the names, by series. */
   readonly #firstNumbers = new Map<string, number>();
 
   constructor(progress: Progress) {
     this.#progress = progress;
   }
 
-  /** `ended`: no more will be printed. */
+  /** `ended`: no more output will come. */
   of(what: Labelled, ended: boolean): Label {
     const { content, name, time } = what;
     const progress = this.#progress;
@@ -46,11 +49,11 @@ export class Labels {
       this.#firstNumbers.set(what.series, number);
     const said = this.#printed(what, number);
     const step = content.step ?? name.step;
-    // However soon the next one was told.
+    // However soon the next step was reported.
     const ofStep = step === null ? null : progress.ofStep(step, time + LATE_MS);
     const moment = ofStep ?? said?.moment ?? progress.before(time);
     const epoch = content.epoch ?? name.epoch;
-    // What is said of its number may still come.
+    // A report about its number may still come.
     const settled = step !== null || ended || (said ? said.isOver : moment !== null && number === null);
     return {
       step: step ?? (progress.counted ? (moment?.step ?? 0) : this.#uncounted(what, moment)),
@@ -62,12 +65,12 @@ export class Labels {
     };
   }
 
-  /** What was printed of this checkpoint, rather than before it; null: nothing that is known to be. */
+  /** Finds what was printed about this checkpoint itself, rather than before it; null: nothing certain. */
   #printed({ series, time, name }: Labelled, number: number | null): { moment: Moment; isOver: boolean } | null {
     const progress = this.#progress;
     if (number !== null) {
       const first = this.#firstNumbers.get(series);
-      // One of the two may count from 1; any other difference says nothing.
+      // One of the two may count from 1; any other difference means that they are unrelated.
       const ahead = first === undefined || progress.firstEpoch === null ? null : first - progress.firstEpoch;
       const ofEpoch = ahead !== null && Math.abs(ahead) <= 1 ? progress.ofEpoch(number - ahead, time, LATE_MS) : null;
       if (ofEpoch) return ofEpoch;
@@ -79,7 +82,10 @@ export class Labels {
     return next && { moment: next, isOver: true };
   }
 
-  /** Where nothing counts steps, epochs do; where nothing counts at all, the checkpoints' own numbers, or they themselves. */
+  /**
+   * Falls back to epochs if nothing counts steps, then to the numbers in the checkpoints' names, then to counting the
+   * checkpoints.
+   */
   #uncounted({ content, name, ...group }: Labelled, moment: Moment | null): number {
     const { now, labelled, firstEpoch } = this.#progress;
     const epoch = content.epoch ?? name.epoch ?? (firstEpoch === null ? null : (moment?.epoch ?? null));

@@ -1,6 +1,6 @@
 /**
- * Takes what a script had saved when its runner died with it: by the same rules, from what the runner wrote down. Looks
- * until the script has ended, and no longer than that its files could still be told from those of others.
+ * Takes the checkpoints that a script had saved when its runner died, by the same rules and from the runner's records.
+ * It continues until the script has ended, or until its files could be confused with those of other programs.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,13 +15,13 @@ import { History } from './history.ts';
 import { Looker } from './looker.ts';
 import { Progress } from './progress.ts';
 
-/** A script that lives on without its runner is looked at no longer. */
+/** The time limit for a script that outlives its runner. */
 const PATIENCE_MS = 30_000;
 const LOOK_MS = 500;
-/** After the runner's last sign of life another program may have written what is found. */
+/** Files this much newer than the runner's last sign of life may come from another program. */
 const SIGN_OF_LIFE_MS = 60_000;
 
-/** `runtime`: folder of the bundles; `wasSeen`: somebody saw it alive until now. */
+/** `runtime`: the folder of the bundles; `wasSeen`: a daemon saw the script alive until now. */
 export async function takeLeftovers(
   directory: SessionDirectory,
   launch: Launch,
@@ -93,7 +93,7 @@ function eventsOf(directory: SessionDirectory): PastEvent[] {
       try {
         return [JSON.parse(line) as PastEvent];
       } catch {
-        return []; // Empty, or broken off.
+        return []; // Empty, or truncated.
       }
     });
 }

@@ -1,4 +1,4 @@
-/** What a script tells by printing it. Pure. */
+/** Parses the metrics that a script prints. Pure. */
 import { stripVTControlCharacters } from 'node:util';
 import { readNumber } from '../../protocol/numbers.ts';
 
@@ -8,11 +8,11 @@ export interface PrintedMetrics {
   values: Record<string, number>;
 }
 
-/** Longer lines are no line of ours. */
+/** Longer lines are not metric lines. */
 const MAX_LINE = 4_096;
 const PAIR = /([A-Za-z_][\w./-]*)=([^\s,]+)/g;
 
-/** `trainstash step=1200 epoch=3 loss=0.31 val_acc=0.98`; null for every other line. */
+/** Parses `trainstash step=1200 epoch=3 loss=0.31 val_acc=0.98`; returns null for every other line. */
 export function readMetricLine(line: string): PrintedMetrics | null {
   if (line.length > MAX_LINE || !line.includes('trainstash')) return null;
   const text = stripVTControlCharacters(line).trim();

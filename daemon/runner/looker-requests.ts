@@ -1,19 +1,19 @@
-/** What a runner asks of the process that looks for it. */
+/** Requests from a runner to its looker process. */
 import type { Scalar } from '../formats/tfevents.ts';
 import type { WholeRequest } from '../inspector/requests.ts';
 import type { Limits } from '../inspector/wire.ts';
 import type { FoundState } from './groups.ts';
 
-/** Where checkpoints of a run may appear. */
+/** Places where checkpoints of a run may appear. */
 export interface WatchedPlaces {
   root: string;
   /** The run's own folder. */
   dir: string;
-  /** Patterns of the job; empty: whatever looks like a checkpoint. */
+  /** Patterns from the job; empty: any file that looks like a checkpoint. */
   checkpoints: readonly string[];
 }
 
-/** Files that are other ones than when generation `since` was told. Answered in parts, and a LookedAt. */
+/** Lists the files that have changed since generation `since`. Answered with FilesParts, then a LookedAt. */
 export interface LookAtFilesRequest {
   do: 'files';
   places: WatchedPlaces;
@@ -27,15 +27,18 @@ export interface FilesPart {
 
 export interface LookedAt {
   generation: number;
-  /** All files were told, whatever was known before. */
+  /** True if the parts list all files, rather than changes. */
   isWhole: boolean;
-  /** There are more folders than are looked at. */
+  /** True if there are more folders than the limit. */
   truncated: boolean;
   /** Processor time, roughly. */
   tookMs: number;
 }
 
-/** New scalars of event files. `read`: how far each was read before; null: nothing was, and what is there is not wanted. */
+/**
+ * Reads new scalars from event files. `read`: how far each file was read before; null: the first call, which skips what
+ * exists.
+ */
 export interface EventsRequest {
   do: 'events';
   root: string;
@@ -43,12 +46,12 @@ export interface EventsRequest {
 }
 
 export interface NewEvents {
-  /** In order of steps. */
+  /** Sorted by step. */
   scalars: Scalar[];
   read: [path: string, bytes: number][];
 }
 
-/** What the files of a checkpoint hold, by the names in them, and when they were made. Answered with KnownFiles. */
+/** Inspects the files of a checkpoint by the names in them, and dates them. Answered with KnownFiles. */
 export interface KnowRequest {
   do: 'know';
   paths: string[];
@@ -58,10 +61,10 @@ export type LookerRequest = LookAtFilesRequest | EventsRequest | KnowRequest | W
 
 const MEBIBYTE = 1 << 20;
 
-/** A file system may take its time. */
+/** Generous, since a file system may be slow. */
 export const FILES_LIMITS: Limits = { ms: 300_000, bytes: 1_024 * MEBIBYTE };
-/** Beside a training there is neither memory nor time to be had for a file that wants much of them. */
+/** Strict, since a training runs on the same machine: a costly file must not take its memory or time. */
 export const KNOW_LIMITS: Limits = { ms: 60_000, processorMs: 15_000, bytes: 512 * MEBIBYTE };
 export const LOOKER_HEAP_MEBIBYTES = 400;
-/** Others go first: the training. */
+/** Yields the processor to the training. */
 export const LOOKER_NICENESS = 10;

@@ -1,6 +1,6 @@
 /**
- * Entry of the thread that looks at files for a runner, in a process of its own: the runner's only task is that a script never
- * waits for its terminal.
+ * Entry of the thread that scans and inspects files for a runner. It lives in a process of its own, so that the runner
+ * never keeps the script waiting for its terminal.
  */
 import { serve } from '../inspector/serve.ts';
 import { firstIncomplete } from '../inspector/whole.ts';
@@ -9,7 +9,7 @@ import type { FilesPart, LookAtFilesRequest, LookedAt, LookerRequest } from './l
 import { newEvents } from './tensorboard.ts';
 import { WatchedFiles } from './watched.ts';
 
-/** Files that are told together. */
+/** The number of files sent in one message. */
 const PART = 2_000;
 
 let watched: WatchedFiles | null = null;

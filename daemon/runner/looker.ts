@@ -1,6 +1,6 @@
 /**
- * The runner's eyes: a process that looks at folders and into files. The runner itself only waits for it, so that no file, no
- * folder and no file system ever keeps it from its script's terminal.
+ * Runs the process that scans folders and inspects files. The runner only awaits its answers, so a slow file system
+ * never keeps the script from its terminal.
  */
 import { join } from 'node:path';
 import type { Scalar } from '../formats/tfevents.ts';
@@ -22,17 +22,17 @@ import {
   type WatchedPlaces,
 } from './looker-requests.ts';
 
-/** After a file that needed much the process is started anew. */
+/** The process is restarted after a file that needed more memory than this. */
 const MOST_RESIDENT_BYTES = 220 << 20;
 
 export interface Seen {
-  /** All that there are now. */
+  /** All files that exist now. */
   files: ReadonlyMap<string, FoundState>;
   truncated: boolean;
   tookMs: number;
 }
 
-/** One thing at a time: whoever calls waits for the answer before the next call. */
+/** Handles one request at a time: callers must await each answer before the next call. */
 export class Looker {
   readonly #runtime: string;
   readonly #places: WatchedPlaces;
@@ -42,13 +42,13 @@ export class Looker {
   #process: InspectorProcess | null = null;
   #isClosed = false;
 
-  /** `runtime`: folder of the bundles. */
+  /** `runtime`: the folder of the bundles. */
   constructor(runtime: string, places: WatchedPlaces) {
     this.#runtime = runtime;
     this.#places = places;
   }
 
-  /** Starts the process ahead of the first question. */
+  /** Starts the process ahead of the first request. */
   start(): void {
     this.#process = this.#begin();
   }
@@ -71,7 +71,10 @@ export class Looker {
     return { files: this.#files, truncated: looked.truncated, tookMs: looked.tookMs };
   }
 
-  /** Scalars that have come since the last call; the first gives none. Rejects with InspectionFailed. */
+  /**
+   * Returns the scalars that were added since the last call; the first call returns none. Rejects with
+   * InspectionFailed.
+   */
   async events(): Promise<Scalar[]> {
     const request: EventsRequest = { do: 'events', root: this.#places.root, read: this.#eventsRead };
     const { scalars, read } = await this.#ask<NewEvents>({ request, limits: KNOW_LIMITS });
@@ -79,7 +82,7 @@ export class Looker {
     return scalars;
   }
 
-  /** Finds the place of the first file that is not complete; null: all are, or that cannot be looked at. */
+  /** Finds the index of the first incomplete file; null: all are complete, or the inspection failed. */
   async firstBroken(files: WholeRequest['files']): Promise<number | null> {
     const request: WholeRequest = { do: 'whole', files };
     try {
@@ -90,7 +93,7 @@ export class Looker {
     }
   }
 
-  /** `paths`: absolute, of the files of one checkpoint. Where they cannot be looked into their names tell. */
+  /** `paths`: absolute, the files of one checkpoint. If they cannot be inspected, only their names count. */
   async gradeOf(paths: readonly string[]): Promise<FileGrade> {
     const request: KnowRequest = { do: 'know', paths: [...paths] };
     try {
@@ -106,14 +109,14 @@ export class Looker {
     }
   }
 
-  /** Nothing is looked at any more. */
+  /** Ends the process; later requests fail. */
   close(): void {
     this.#isClosed = true;
     this.#process?.end();
   }
 
   async #ask<R, P = never>(question: Question<P>): Promise<R> {
-    if (this.#isClosed) throw new InspectionFailed('cancelled', 'nothing is looked at any more');
+    if (this.#isClosed) throw new InspectionFailed('cancelled', 'the runner is ending');
     if (this.#process === null || this.#process.isEnded) this.#process = this.#begin();
     const asked = this.#process;
     try {

@@ -1,8 +1,8 @@
 /**
- * Entry of the runner of a command: `runner.js <session directory>`; with `leftovers` behind it, it only takes in what the
- * command of a runner that has died had saved. It starts the command in a terminal, sees it from
- * outside, and writes down how it ended. A script that uses the Python package speaks for itself; of any other it takes the
- * checkpoint files that it saves, and the metrics that it prints or writes for TensorBoard.
+ * Entry of the runner of a command: `runner.js <session directory>`. With `leftovers` as second argument, it only takes
+ * in what the command had saved when its runner died. It starts the command in a terminal, observes it from outside,
+ * and records how it ended. A script that uses the Python package reports for itself. For any other script the runner
+ * takes the checkpoint files that it saves, and the metrics that it prints or writes for TensorBoard.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -36,12 +36,14 @@ const CONTROL_MS = 200;
 const INPUT_MS = 20;
 const LOOK_MS = 1_000;
 const SOON_MS = 100;
-/** Work that can be put off stops so soon for what the script prints. */
+/** Deferrable work yields to the script's output after this time. */
 const AT_ONCE_MS = 5;
-/** Looking at files may take this share of one processor; and this while one of them is about to be taken. */
+/** The share of one processor that scanning may use, normally and while a file is about to be taken. */
 const LOOK_SHARE = 0.02;
 const WAITING_SHARE = 0.1;
-/** What the Python package raises when a checkpoint's state cannot be loaded: the next try would end in the same way. */
+/**
+ * The Python package raises this error when it cannot load a checkpoint's state; another try would end in the same way.
+ */
 const RESUME_ERROR = 'trainstash.ResumeError';
 const UNFORESEEN = { code: 'internal', data: {} };
 const NOTHING_SEEN: Looked = { soonestMs: null, tookMs: 0 };
@@ -51,7 +53,7 @@ async function main(path: string): Promise<number> {
   const directory = new SessionDirectory(path);
   const launch = directory.launch();
   if (!launch?.command) {
-    console.error(`${path} holds no command to run. Start one with \`trainstash run -- COMMAND\`.`);
+    console.error(`${path} contains no command to run. Start one with \`trainstash run -- COMMAND\`.`);
     return 2;
   }
   if (existsSync(directory.file('exit'))) {
@@ -60,7 +62,7 @@ async function main(path: string): Promise<number> {
   }
   const lock = await HeldLock.acquire(directory.file('lock'), LOCK_WAIT_MS);
   if (!lock) {
-    console.error(`${path} is being run by another process.`);
+    console.error(`${path} is already being run by another process.`);
     return 2;
   }
   if (process.argv[3] === LEFTOVERS) {
@@ -79,7 +81,7 @@ async function main(path: string): Promise<number> {
     const wire = toWire(error);
     record = { outcome: 'failed', step: runner.step, at: Date.now(), reason: wire.message, error: wire };
   }
-  // Also the last events may have to wait for room.
+  // The last events may have to wait for disk space, too.
   reporter.flush();
   await retryUntil(
     () => directory.writeExit(record),
@@ -104,11 +106,11 @@ class Runner {
   #looker: Looker | null = null;
   #totalSteps: number | null = null;
   readonly #history: History;
-  /** The look that is under way; one at a time. */
+  /** The look in progress; only one runs at a time. */
   #looking: Promise<void> = Promise.resolve();
   #asked: 'paused' | 'stopped' | null = null;
   #interrupted: string | null = null;
-  /** Each failure to look is said once. */
+  /** The looking failures already reported. */
   readonly #saidOfLooking = new Set<string>();
   readonly #progress: Progress;
   readonly #alarm: Alarm;
@@ -131,7 +133,7 @@ class Runner {
     return this.#interrupted !== null;
   }
 
-  /** The command is told; how it ends is its own business. */
+  /** Passes the signal on to the command, which decides itself how to end. */
   interrupt(signal: NodeJS.Signals): void {
     this.#interrupted = signal;
     this.#running?.signal(signal);
@@ -202,7 +204,7 @@ class Runner {
     return this.#record(exit, output.tail());
   }
 
-  /** A script that has started to write events of its own uses the package: then it knows better than we. */
+  /** Returns true once the script writes events of its own: it uses the package, which knows more than the runner. */
   #speaksForItself(): boolean {
     return existsSync(this.#directory.file('events'));
   }
@@ -211,7 +213,7 @@ class Runner {
     this.#timers.push(setInterval(work, ms));
   }
 
-  /** What is there before the command starts is not its own. */
+  /** Records the existing files and events, which do not belong to the run. */
   async #beginLooking(): Promise<void> {
     try {
       await this.#looker!.events();
@@ -226,7 +228,7 @@ class Runner {
     this.#lookTimer = setTimeout(() => {
       this.#looking = this.#look(false).then(({ soonestMs, tookMs }) => {
         const rest = Math.max(LOOK_MS, tookMs / LOOK_SHARE);
-        // A file that lies still for a moment only is not to be missed.
+        // Looks again soon, so as not to miss a file that is stable only for a moment.
         const soon = Math.max(SOON_MS, soonestMs ?? rest, tookMs / WAITING_SHARE);
         this.#lookLater(Math.min(rest, soon));
       });
@@ -250,7 +252,7 @@ class Runner {
   #couldNotLook({ message }: Error): void {
     if (this.#saidOfLooking.has(message)) return;
     this.#saidOfLooking.add(message);
-    this.#notice('files', `Files could not be looked at: ${message}.`);
+    this.#notice('files', `The script's files could not be scanned: ${message}.`);
   }
 
   async #takeEvents(): Promise<void> {
@@ -259,7 +261,7 @@ class Runner {
       this.#history.silence();
       this.#metric(time, step, null, { [tag]: value });
       if (performance.now() - since < AT_ONCE_MS) continue;
-      // The script's output goes first.
+      // Lets the script's output go first.
       await new Promise((resolve) => setImmediate(resolve));
       since = performance.now();
     }
@@ -293,16 +295,19 @@ class Runner {
   #obey(): void {
     if (this.#speaksForItself()) return;
     const control = this.#reporter.request();
-    // The package will see it, and answers then.
+    // The package will see and answer it.
     if (!control || control.forPackage) return;
     this.#reporter.answer(control, this.step);
-    // Asked for by a person who knows what is lost.
+    // The person who asked knows what is lost.
     if (control.pause || control.stop) this.#end(control.pause ? 'paused' : 'stopped');
     else if (control.checkpoint)
-      this.#notice('cannotSave', 'The script saves by itself only; its next file is taken in when it comes.');
+      this.#notice(
+        'cannotSave',
+        'This script saves only by itself. Its next checkpoint file is taken in when it appears.',
+      );
   }
 
-  /** Never SIGKILL: that is `stop --force`. */
+  /** Never sends SIGKILL, which is for `stop --force`. */
   #end(as: 'paused' | 'stopped'): void {
     this.#asked = as;
     this.#running?.signal('SIGTERM');

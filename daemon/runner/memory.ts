@@ -1,4 +1,6 @@
-/** Whether the kernel ended a command for want of memory, as far as it may be asked: by its log, else by its control group. */
+/**
+ * Detects that the kernel killed a command because memory ran out: from the kernel log, else from its control group.
+ */
 import { closeSync, constants, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -12,7 +14,7 @@ export class MemoryWatch {
   readonly #startedAtMicros: number;
   readonly #counters: readonly { path: string; kills: number }[];
 
-  /** From the command's start on. */
+  /** Starts observing; call it when the command starts. */
   constructor(pid: number) {
     this.#pid = pid;
     this.#startedAtMicros = microsSinceBoot();
@@ -23,7 +25,7 @@ export class MemoryWatch {
     return this.#counters.some(({ path, kills }) => killsIn(path) > kills) || this.#isInLog();
   }
 
-  /** Records are `6,339,5140900,-;text`: the third is when, in microseconds since boot. */
+  /** Records are `6,339,5140900,-;text`; the third field is the time in microseconds since boot. */
   #isInLog(): boolean {
     return recordsOfLog().some((record) => {
       const time = Number(record.split(',', 3)[2]);
@@ -32,19 +34,19 @@ export class MemoryWatch {
   }
 }
 
-/** The process that the kernel says it has ended; null in any other record of its log. */
+/** Returns the process that the kernel says it killed; null for any other record of its log. */
 export function killedBy(record: string): number | null {
   const [, pid] = /out of memory.*\bkill(?:ed)? process (\d+)/i.exec(record) ?? [];
   return pid === undefined ? null : Number(pid);
 }
 
-/** Files that count such ends in the control groups which `groups` (of `/proc/PID/cgroup`) names. */
+/** Lists the files that count such kills in the control groups named by `groups` (the text of `/proc/PID/cgroup`). */
 export function counterPaths(groups: string): string[] {
   return groups.split('\n').flatMap((line) => {
     const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     if (path === undefined) return [];
     if (controllers === '') return [join(GROUPS, path, 'memory.events')];
-    // Seen from inside a container its path may be that of the host.
+    // Inside a container the path may be the host's.
     if (controllers!.split(',').includes('memory'))
       return [join(GROUPS, 'memory', path, 'memory.oom_control'), join(GROUPS, 'memory', 'memory.oom_control')];
     return [];
@@ -53,7 +55,7 @@ export function counterPaths(groups: string): string[] {
 
 function countersOf(pid: number): string[] {
   try {
-    // A counter of the whole machine would tell of anybody's process.
+    // A counter for the whole machine would include unrelated processes.
     return counterPaths(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))
       .filter((path) => existsSync(path))
       .slice(0, 1);
@@ -83,7 +85,7 @@ function recordsOfLog(): string[] {
   try {
     log = openSync(LOG, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch {
-    return []; // Not for everybody's eyes.
+    return []; // Restricted to privileged users.
   }
   const records: string[] = [];
   const buffer = Buffer.alloc(MAX_RECORD_BYTES);
@@ -92,7 +94,7 @@ function recordsOfLog(): string[] {
       try {
         records.push(buffer.toString('utf8', 0, readSync(log, buffer)));
       } catch (error) {
-        // Records that were overwritten meanwhile are skipped.
+        // Skips records that were overwritten meanwhile.
         if ((error as NodeJS.ErrnoException).code !== 'EPIPE') break;
       }
     }

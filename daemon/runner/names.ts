@@ -1,18 +1,18 @@
-/** What the name of a checkpoint file tells: what it is, and when it was saved. Pure. */
+/** Reads facts from a checkpoint file's name: its kind, and when it was saved. Pure. */
 
 export interface NameFacts {
   step: number | null;
   epoch: number | null;
-  /** What its own name ends with, where that is called neither: `model_5.pt`. */
+  /** The number that ends the name, if it is called neither step nor epoch: `model_5.pt`. */
   number: number | null;
   metrics: Record<string, number>;
-  /** The script itself calls it its best, or its last. */
+  /** `best`, if the script itself calls it so. */
   reasons: string[];
 }
 
 /** Formats that hold training state and little else. */
 const STATE = /\.(pt|pth|pth\.tar|ckpt|safetensors|pdparams|pdopt|pdstates|keras|distcp)$/i;
-/** Formats that data comes in as well: taken only if the name says what it is. */
+/** Formats that also hold data; taken only if the name suggests a checkpoint. */
 const GENERAL = /\.(bin|h5|hdf5|npz|msgpack|index|data-\d{5}-of-\d{5})$/i;
 const SPEAKING = /(checkpoint|ckpt|model|weights|params|epoch|step|best|last|latest|optimizer|state)/i;
 const TEMPORARY = /(^\.|\.tmp|\.part|\.incomplete|~$|^tmp)/i;
@@ -22,15 +22,15 @@ export function looksLikeCheckpoint(name: string): boolean {
   return STATE.test(name) || (GENERAL.test(name) && SPEAKING.test(name));
 }
 
-/** A folder that is one checkpoint: `checkpoint-500` of Hugging Face, `global_step1000` of DeepSpeed, `epoch_3`. */
+/**
+ * Returns true for a folder that is one checkpoint: `checkpoint-500` of Hugging Face, `global_step1000` of DeepSpeed,
+ * `epoch_3`.
+ */
 export function isCheckpointFolder(name: string): boolean {
   return /^(checkpoint|ckpt|global_?step|step|epoch|iter|iteration)[-_=]?\d+$/i.test(name);
 }
 
-/**
- * Small files that decide what is restored, and parts whose names tell nothing by themselves: they belong to a checkpoint, and
- * are none alone.
- */
+/** Files that belong to a checkpoint but are never one alone: indexes, and parts with generic names. */
 const PARTNER =
   /^(latest|\.metadata|random_states_\d+\.pkl|(sampler|scheduler|dl_state_dict)(_\d+)?\.bin|custom_checkpoint_\d+\.pkl)$/;
 
@@ -38,7 +38,7 @@ export function isPartner(name: string): boolean {
   return PARTNER.test(name);
 }
 
-/** A file that makes the folder it lies in a checkpoint, whatever that is called: Accelerate's random numbers, shards of torch. */
+/** Returns true for a file that makes its folder a checkpoint of any name: Accelerate's random states, torch's shards. */
 export function marksFolder(name: string): boolean {
   return /^random_states_0\.pkl$|\.distcp$/.test(name);
 }
@@ -49,15 +49,18 @@ const EPOCH = /(?:^|[^a-z])(?:epoch|ep|e)[-_=. ]?(\d+)/i;
 const COUNTER = /(?:^|[-_. ])(\d+)(?:\.(?:weights|model|state))?$/i;
 const METRIC = /(?:^|[^a-z0-9])([a-z][a-z]*(?:_[a-z]+)*?)[-_=](\d+\.\d+(?:e-?\d+)?|\d+e-\d+)(?=$|[^\d])/gi;
 
-/** `ckpt_epoch_0050_loss_0.012345.pth`, `epoch=10-step=1000.ckpt`, `model_epoch_5.pdparams`, `checkpoint-500/…`. */
+/**
+ * Reads names such as `ckpt_epoch_0050_loss_0.012345.pth`, `epoch=10-step=1000.ckpt`, `model_epoch_5.pdparams`,
+ * `checkpoint-500/…`.
+ */
 export function factsOfName(path: string): NameFacts {
   const parts = path.split('/');
   const facts: NameFacts = { step: null, epoch: null, number: null, metrics: {}, reasons: [] };
-  // The file's own name first, then the folders that it lies in, the nearest first: two are enough.
+  // The file's own name comes first, then up to two of its folders, the nearest first.
   for (const part of parts.slice(-3).reverse()) {
     const name = stemOf(part);
     facts.epoch ??= numberAfter(EPOCH, name);
-    // `ckpt_epoch_5`: the number belongs to the epoch, not to the word before.
+    // In `ckpt_epoch_5` the number belongs to the epoch, not to the word before.
     facts.step ??= numberAfter(STEP, name);
     for (const [, metric, value] of name.matchAll(METRIC)) {
       const key = metric!.toLowerCase().replace(/^(?:ckpt|checkpoint|model|epoch|step|best|last)_/, '');

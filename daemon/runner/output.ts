@@ -1,10 +1,10 @@
-/** Everything a command prints: kept, bounded, and read line by line on the way. */
+/** Stores everything a command prints, within a limit, and splits it into lines. */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { SessionDirectory } from '../sessions/directory.ts';
 import { endPart, PART_BYTES } from '../sessions/printed.ts';
 import { writeAll } from '../store/files.ts';
 
-/** Enough for the tracebacks of some ranks and of their launcher. */
+/** Enough for the tracebacks of several ranks and their launcher. */
 const TAIL_BYTES = 64 << 10;
 const MAX_LINE_BYTES = 16 << 10;
 
@@ -12,9 +12,9 @@ export class Output {
   readonly #directory: SessionDirectory;
   readonly #line: (text: string) => void;
   #file: number;
-  /** Bytes in the newest part. */
+  /** The number of bytes in the newest part. */
   #inPart: number;
-  /** Pieces of the newest output, together a little more than what is asked for at the end. */
+  /** The newest chunks, together a little more than TAIL_BYTES. */
   #tail: Buffer[] = [];
   #tailBytes = 0;
   #pending = '';
@@ -32,13 +32,13 @@ export class Output {
       this.#inPart += bytes.length;
       if (this.#inPart >= PART_BYTES) this.#nextPart();
     } catch {
-      // A full disk: what is printed is lost, the training is not.
+      // A full disk loses output, but does not stop the training.
     }
     this.#keepTail(bytes);
     this.#split(bytes.toString('latin1'));
   }
 
-  /** The newest of it, as text. */
+  /** Returns the end of the output as text. */
   tail(): string {
     return Buffer.concat(this.#tail).subarray(-TAIL_BYTES).toString('utf8');
   }
@@ -62,7 +62,7 @@ export class Output {
     this.#inPart = 0;
   }
 
-  /** A progress bar draws over its line with `\r`: each state of it is a line here. */
+  /** Splits at `\r` too, since a progress bar redraws its line with it. */
   #split(text: string): void {
     const lines = (this.#pending + text).split(/[\r\n]+/);
     this.#pending = lines.pop()!.slice(-MAX_LINE_BYTES);

@@ -1,4 +1,7 @@
-/** Whether a command's script uses the Python package, from its text: it says so itself only after its own imports. */
+/**
+ * Tells from its source text if a command's script uses the Python package; the script itself reports it only after its
+ * own imports.
+ */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
@@ -7,7 +10,7 @@ const MAX_FILE_BYTES = 1 << 20;
 const PACKAGE = 'trainstash';
 const IMPORTS = /^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+([^\n#]+)|import[ \t]+([^\n#]+))/gm;
 
-/** Follows imports of files of the project, as far as their text tells. */
+/** Follows imports of the project's files as far as the text shows them. */
 export function usesPackage(words: readonly string[], cwd: string): boolean {
   const code = words.indexOf('-c');
   if (code > 0) return importsOf(words[code + 1] ?? '').some(({ module }) => isPackage(module, [cwd]));
@@ -29,7 +32,7 @@ export function usesPackage(words: readonly string[], cwd: string): boolean {
   return false;
 }
 
-/** What is run of the project: a script, or a module by its name; also behind a launcher. */
+/** Finds the project files that the command runs, by script path or module name, also behind a launcher. */
 function scriptsOf(words: readonly string[], cwd: string): string[] {
   const module = words.indexOf('-m');
   const named = module > 0 ? filesOf(cwd, words[module + 1] ?? '') : [];
@@ -47,12 +50,12 @@ function importsOf(text: string): Import[] {
   );
 }
 
-/** `a as b, (c)` → a, c. */
+/** Parses `a as b, (c)` into a, c. */
 function namesIn(list: string): string[] {
   return list.split(',').flatMap((item) => /[\w.]+/.exec(item)?.[0] ?? []);
 }
 
-/** A module of the project's own with that name goes before ours. */
+/** A project's own module of that name takes precedence. */
 function isPackage(module: string, folders: readonly string[]): boolean {
   return module.split('.')[0] === PACKAGE && folders.every((folder) => filesOf(folder, PACKAGE).length === 0);
 }

@@ -1,19 +1,19 @@
-/** Which parts the checkpoints of a series have, so that one which lacks some is known. Pure. */
+/** Tracks the parts that the checkpoints of a series have, to detect missing ones. Pure. */
 
-/** A part that so many in a row do without is no longer one. */
+/** A part that is missing this many times in a row is no longer expected. */
 const GIVEN_UP_AFTER = 2;
 
 export class Parts {
-  /** By series, each part with how many of the newest checkpoints lacked it. */
+  /** The parts of each series, and how many of the newest checkpoints in a row lacked each. */
   readonly #known = new Map<string, Map<string, number>>();
 
-  /** `earlier`: of the checkpoints of earlier sessions and runs, by series. */
+  /** `earlier`: the parts of checkpoints of earlier sessions and runs, by series. */
   constructor(earlier: Readonly<Record<string, readonly string[]>> = {}) {
     for (const [series, parts] of Object.entries(earlier))
       this.#known.set(series, new Map(parts.map((part) => [part, 0])));
   }
 
-  /** Parts that others of the series have. */
+  /** Lists expected parts that are not present. */
   lacking(series: string, present: readonly string[]): string[] {
     return [...(this.#known.get(series)?.keys() ?? [])].filter((part) => !present.includes(part));
   }
@@ -28,7 +28,7 @@ export class Parts {
     for (const part of present) known.set(part, 0);
   }
 
-  /** What came late was there after all. */
+  /** Marks late parts as present. */
   completed(series: string, present: readonly string[]): void {
     const known = this.#known.get(series) ?? new Map<string, number>();
     this.#known.set(series, known);

@@ -1,4 +1,4 @@
-/** How far a script had come at which time, as far as it said so. */
+/** Tracks a script's progress over time, as far as the script reports it. */
 
 export interface Moment {
   step: number;
@@ -11,34 +11,34 @@ interface SaidMoment extends Moment {
 }
 
 const MAX_MOMENTS = 10_000;
-/** What is printed before a file is saved may be read this much after it. */
+/** A line printed before a file is saved may be read this much after it. */
 const READ_LATE_MS = 100;
-/** Metrics that none of so many lines told are of a loop that is over. */
+/** A metric absent from this many lines belongs to a loop that is over. */
 const FORGOTTEN_AFTER_LINES = 200;
 
 export class Progress {
   readonly #moments: SaidMoment[] = [];
-  /** By metric: how often it was told of a later step than before, of which step last, and in which line. */
+  /** The record of each metric: how often its step rose, its last step, and its last line. */
   readonly #told = new Map<string, { times: number; step: number; line: number }>();
   #lines = 0;
   now: Moment;
-  /** The script itself says steps; else there are only those of the files that it saved. */
+  /** True if the script reports steps; otherwise only its files state them. */
   counted = false;
-  /** Some file said its own step. */
+  /** True if some file stated its own step. */
   labelled = false;
-  /** The first epoch that it said; null: none yet. */
+  /** The first epoch that was reported; null: none yet. */
   firstEpoch: number | null = null;
   #reached = 0;
 
-  /** `step`: what it was told to go on from. What it says itself counts more. */
+  /** `step`: the step that the session resumes at. Steps that the script reports take precedence. */
   constructor(step: number) {
     this.now = { step, epoch: 0, metrics: {} };
   }
 
   /**
-   * Takes in what it said; `step` or `epoch` null: it did not say. Returns the values of now. A metric that goes back while
-   * the script stands further is an evaluation of an earlier checkpoint, and says nothing of what is saved now; one that is
-   * merely behind does, since event files are read later than lines.
+   * Records a report; `step` or `epoch` null: not stated. Returns the values that describe the present. A metric that
+   * goes back while the script is further on evaluates an earlier checkpoint, and does not describe what is saved now.
+   * A metric that merely lags does, since event files are read later than lines.
    */
   said(
     time: number,
@@ -69,15 +69,15 @@ export class Progress {
   }
 
   /**
-   * The step that its main metric, the one it tells most often, was told of last. That falls when a loop begins anew, and
-   * stays while others are told of earlier checkpoints.
+   * Returns the last step of the main metric, the one reported most often. It falls when a loop starts again, and stays
+   * while other metrics evaluate earlier checkpoints.
    */
   #mainAfter(step: number, names: readonly string[]): number {
     const line = ++this.#lines;
-    // A line without metrics tells of the step itself.
+    // A line without metrics reports the step itself.
     for (const name of names.length > 0 ? names : ['']) {
       const { times, step: last } = this.#told.get(name) ?? { times: 0, step };
-      // Those that go back are evaluations, however often they are told.
+      // Metrics that go back are evaluations, however frequent.
       this.#told.set(name, { times: times + (step < last ? 0 : 1), step, line });
     }
     for (const [name, told] of this.#told) if (told.line + FORGOTTEN_AFTER_LINES < line) this.#told.delete(name);
@@ -85,39 +85,42 @@ export class Progress {
     return main?.step ?? step;
   }
 
-  /** By a file that it saved: the steps of others cannot be known from that. `own`: the file itself said it. */
+  /**
+   * Records the step of a saved file; the steps of other files cannot be derived from it. `own`: the file itself stated
+   * it.
+   */
   reached({ step, epoch }: Pick<Moment, 'step' | 'epoch'>, own: boolean): void {
     this.labelled ||= own;
     this.#reached = Math.max(this.#reached, step);
     this.now = { ...this.now, step: Math.max(this.now.step, step), epoch: Math.max(this.now.epoch, epoch) };
   }
 
-  /** The step that a line of metrics is of. Where nothing counts steps, epochs do. */
+  /** Returns the step that a line of metrics belongs to. If nothing counts steps, epochs do. */
   placeOf(step: number | null, epoch: number | null): number {
     if (step !== null) return step;
     return this.counted || epoch === null ? this.now.step : Math.max(this.#reached, epoch);
   }
 
-  /** Returns how it was when it had told of that step; null: it has not, or only long after. */
+  /** Returns the moment at which that step was reported; null: never, or later than `until`. */
   ofStep(step: number, until: number): Moment | null {
     if (!this.counted) return null;
     return this.#moments.findLast((moment) => moment.step === step && moment.time <= until) ?? null;
   }
 
-  /** As it was when a file got its time; null: it had said nothing yet. */
+  /** Returns the moment at which a file was written; null: nothing had been reported yet. */
   before(time: number): Moment | null {
     return this.#moments.findLast((moment) => moment.time <= time + READ_LATE_MS) ?? null;
   }
 
-  /** What it said first after that, if it was soon. */
+  /** Returns the next report after that time, if it came within the limit. */
   soonAfter(time: number, withinMs: number): Moment | null {
     const next = this.#moments.find((moment) => moment.time > time + READ_LATE_MS);
     return next && next.time <= time + withinMs ? next : null;
   }
 
   /**
-   * The end of the epoch that a file of that time belongs to. What is said of it a little after the file, until `lateMs`,
-   * counts as well, unless it is so much that the file is of the middle of its epoch.
+   * Returns the end of the epoch that a file of that time belongs to. Reports a little after the file, until `lateMs`,
+   * count as well, unless there are so many that the file comes from the middle of its epoch.
    */
   ofEpoch(epoch: number, time: number, lateMs: number): { moment: Moment; isOver: boolean } | null {
     const all = this.#moments.filter((moment) => moment.epoch === epoch && moment.time <= time + lateMs);
@@ -127,7 +130,10 @@ export class Progress {
     return moment ? { moment, isOver: this.now.epoch > epoch } : null;
   }
 
-  /** Said after that time, by a launcher that passes lines on late: a loop that has begun anew says lower steps. */
+  /**
+   * Finds a report after that time, as from a launcher that passes lines on late. A step not beyond the current one
+   * does not count, since a loop that starts again reports lower steps.
+   */
   ofStepAfter(step: number, time: number, lateMs: number): Moment | null {
     if (step <= (this.before(time)?.step ?? -1)) return null;
     const isLate = (moment: SaidMoment) => moment.time > time && moment.time <= time + lateMs;

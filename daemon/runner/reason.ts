@@ -1,29 +1,32 @@
-/** Why a command ended, in one line: the signal, the error that it died of, or its exit code; never what it printed last. Pure. */
+/**
+ * Explains why a command ended, in one line: by the signal, the error that ended it, or its exit code, never by the
+ * last line it printed. Pure.
+ */
 import { basename } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { type ProcessEnd, signalName, signalOf } from '../sessions/ending.ts';
 
 export interface Death extends ProcessEnd {
-  /** The end of what it printed. */
+  /** The end of its output. */
   output: string;
-  /** Its command. */
+  /** The command. */
   words: readonly string[];
-  /** The kernel said that it ended it for want of memory. */
+  /** True if the kernel reported that it killed it because memory ran out. */
   outOfMemory: boolean;
-  /** The runner itself had been told to end. */
+  /** The signal that the runner itself received; null: none. */
   interruptedBy: string | null;
 }
 
 export interface Reason {
   text: string;
-  /** Class of the Python error that it died of, as printed. */
+  /** The class of the Python error that ended it, as printed. */
   errorClass: string | null;
-  /** What ended it; under a launcher, what ended the rank that went first. */
+  /** The end of the process; under a launcher, that of the rank that ended first. */
   end: ProcessEnd;
 }
 
 const MAX_REASON = 300;
-const BY_WHOM = 'by the kernel or by a person';
+const SENDERS = 'sent by the kernel or by a person';
 
 export function reasonOf(death: Death): Reason {
   const lines = linesOf(death.output);
@@ -31,11 +34,11 @@ export function reasonOf(death: Death): Reason {
   const end: ProcessEnd = rank ?? death;
   const signal = signalOf(end);
   const error = signal === null ? lastError(lines, rank?.rank ?? null) : null;
-  const what = signal === null ? (error?.text ?? programError(lines, death.words)) : bySignal(signal, death);
+  const what = signal === null ? (error?.text ?? usageError(lines, death.words)) : bySignal(signal, death);
   const number = rank?.rank ?? error?.rank ?? null;
   const who = number === null ? '' : `rank ${number}: `;
   const how = death.signal === null ? `exit code ${death.code}` : '';
-  const after = death.interruptedBy ? `after its runner got ${death.interruptedBy}` : '';
+  const after = death.interruptedBy ? `after its runner received ${death.interruptedBy}` : '';
   const added = [what === null ? '' : how, after].filter(Boolean).join(', ');
   return {
     text: `${who}${(what ?? how).slice(0, MAX_REASON)}${added ? ` (${added})` : ''}`,
@@ -47,10 +50,10 @@ export function reasonOf(death: Death): Reason {
 function bySignal(signal: string, { outOfMemory }: Death): string {
   if (signal === 'SIGINT') return 'interrupted by SIGINT (Ctrl-C)';
   if (signal !== 'SIGKILL') return `ended by ${signal}`;
-  return outOfMemory ? 'out of memory: the kernel ended it with SIGKILL' : `ended by SIGKILL, ${BY_WHOM}`;
+  return outOfMemory ? 'out of memory: the kernel killed it with SIGKILL' : `ended by SIGKILL, ${SENDERS}`;
 }
 
-/** As they stand in a terminal: of a line that was drawn over, the last state. */
+/** Splits the output into lines as a terminal shows them: a redrawn line in its last state. */
 function linesOf(output: string): string[] {
   return stripVTControlCharacters(output)
     .split('\n')
@@ -60,7 +63,7 @@ function linesOf(output: string): string[] {
     });
 }
 
-// ---- errors that are printed ----
+// ---- printed errors ----
 
 interface PrintedError {
   text: string;
@@ -68,17 +71,17 @@ interface PrintedError {
   rank: number | null;
 }
 
-/** `[rank1]: ` and the like, the frame of an exception group, then the words themselves. */
+/** Matches `[rank1]: ` and similar prefixes, the frame of an exception group, then the words themselves. */
 const TRACEBACK = /^(.*?)(?:\+ Exception Group )?Traceback \(most recent call last\)/;
 const ERROR = /^([A-Za-z_][\w.]*)(?:: .*|:)?$/;
 const RANK = /\[rank(\d+)\]/;
-/** Errors of a script that could not even be compiled have no traceback. */
+/** Compile errors of a script have no traceback. */
 const UNTRACED = /^(SyntaxError|IndentationError|TabError): /;
 const FRAME_OF_NODE = /^ {4}at .+:\d+/;
-/** What launchers raise when a process that they started has ended. */
+/** Errors that launchers raise when a process that they started has ended. */
 const OF_LAUNCHERS = /(^|\.)(ChildFailedError|CalledProcessError|ProcessRaisedException|ProcessExitedException)$/;
 
-/** The error that ended it: of the rank that failed first, and not that of the launcher which saw it. */
+/** Finds the error that ended the command: of the rank that failed first, not of the launcher that noticed it. */
 function lastError(lines: readonly string[], rank: number | null): PrintedError | null {
   const errors = lines.flatMap((line, i) => {
     const prefix = TRACEBACK.exec(line)?.[1];
@@ -92,9 +95,9 @@ function lastError(lines: readonly string[], rank: number | null): PrintedError 
   return ofRank.at(-1) ?? own.at(-1) ?? errors.at(-1) ?? null;
 }
 
-/** Frames are indented; the first line that is not, and has the same beginning, is the error. */
+/** Frames are indented; the first line with the same prefix that is not indented is the error. */
 function errorAfter(lines: readonly string[], from: number, prefix: string): PrintedError | null {
-  // The library "rich" draws a box around frames, and ends it before the error; torchrun indents what a rank wrote down.
+  // The library "rich" draws a box around frames and closes it before the error; torchrun indents a rank's own report.
   const before = /[─╭]/.test(prefix) ? '' : prefix.replace(/traceback\s*: $/, '');
   for (const line of lines.slice(from)) {
     if (!line.startsWith(before)) continue;
@@ -107,8 +110,8 @@ function errorAfter(lines: readonly string[], from: number, prefix: string): Pri
   return null;
 }
 
-/** `train.py: error: …`, `python: can't open file …`: how programs say that they cannot go on. */
-function programError(lines: readonly string[], words: readonly string[]): string | null {
+/** Finds a final message such as `train.py: error: …` or `python: can't open file …`. */
+function usageError(lines: readonly string[], words: readonly string[]): string | null {
   const last = lines.findLast((line) => line.trim() !== '')?.trim() ?? '';
   const [named] = / *(.+?): ./.exec(last)?.slice(1) ?? [];
   const names = words.filter((word) => !word.startsWith('-')).map((word) => basename(word));
@@ -118,11 +121,13 @@ function programError(lines: readonly string[], words: readonly string[]): strin
 // ---- launchers of several processes ----
 
 interface RankEnd extends ProcessEnd {
-  /** Null where there is only one. */
+  /** Null if there is only one. */
   rank: number | null;
 }
 
-/** How each tells of the rank that ended first: its number, and its exit code, or less than zero for a signal. */
+/**
+ * Launchers' reports of the rank that ended first: its number, and its exit code, or a negative number for a signal.
+ */
 const RANK_ENDS = [
   // torchrun, accelerate
   /Root Cause \(first observed failure\):[\s\S]*?\brank\s*: (\d+)[\s\S]*?\bexitcode\s*: (-?\d+)/,

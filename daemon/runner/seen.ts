@@ -1,22 +1,22 @@
 /**
- * The files of a session that need no more looking at, as they were: those that were there before it, and those that it
- * has taken or set aside. Kept in its directory, so that whoever looks after the runner's end knows them, too.
+ * Remembers the state of session files that need no further look: those from before the session, and those that were
+ * taken or rejected. Stored in the session directory, so that a process that takes leftovers knows them, too.
  */
 import { appendFileSync, readFileSync, utimesSync } from 'node:fs';
 import { type FoundState, stateOf } from './groups.ts';
 
-/** A checkpoint that was taken: what is needed to complete it, or to give it another label. */
+/** A checkpoint that was taken, with the facts needed to complete or relabel it. */
 export interface TakenGroup {
   key: string;
   id: string;
   parent: string | null;
   step: number;
   epoch: number;
-  /** When it was taken first. */
+  /** The time when it was first taken. */
   at: number;
-  /** Its files, as they were. */
+  /** The states of its files, by path. */
   files: Record<string, string>;
-  /** Files of earlier ones under the same name that have not been written since. */
+  /** Unchanged files of earlier checkpoints under the same key. */
   older: Record<string, string>;
 }
 
@@ -25,10 +25,10 @@ export class Seen {
   readonly #states = new Map<string, string>();
   readonly #taken = new Map<string, TakenGroup>();
   #lines: string[] = [];
-  /** Whether all that was there before the session is known. */
+  /** True if all files from before the session are known. */
   isComplete = false;
 
-  /** Goes on from what the file holds; a line that broke off is the last one, and tells nothing. */
+  /** Continues from the stored file; a truncated last line is ignored. */
   constructor(path: string) {
     this.#path = path;
     for (const line of linesOf(path)) {
@@ -39,7 +39,7 @@ export class Seen {
     }
   }
 
-  /** These were there before: none of them is ever taken as it is. */
+  /** Records files from before the session; none of them is ever taken in its present state. */
   begin(files: readonly FoundState[]): void {
     for (const file of files) this.add(file);
     this.#lines.push(JSON.stringify({ begun: true }));
@@ -67,14 +67,17 @@ export class Seen {
     this.#lines.push(JSON.stringify({ taken }));
   }
 
-  /** What a full disk does not take waits for the next time. Also a sign of life. */
+  /**
+   * Appends the new lines; what a full disk refuses waits for the next call. The file's time also serves as a sign of
+   * life.
+   */
   write(): void {
     try {
       if (this.#lines.length === 0) touch(this.#path);
       else appendFileSync(this.#path, `\n${this.#lines.join('\n')}\n`, { mode: 0o600 });
       this.#lines = [];
     } catch {
-      // Who looks later knows less, and takes nothing that was there before.
+      // A later process then knows less, but still takes nothing from before the session.
     }
   }
 }

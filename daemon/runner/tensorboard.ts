@@ -1,4 +1,4 @@
-/** Metrics from the event files that a script writes for TensorBoard anyway. */
+/** Reads metrics from the event files that a script writes for TensorBoard. */
 import { closeSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { readScalars, type Scalar } from '../formats/tfevents.ts';
@@ -7,12 +7,12 @@ import type { EventsRequest, NewEvents } from './looker-requests.ts';
 import { Tree } from './tree.ts';
 
 const READ_BYTES = 4 << 20;
-/** Of all files together: the rest comes with the next look. */
+/** The limit for all files together; the next look reads the rest. */
 const LOOK_BYTES = 16 << 20;
 
 let tree: Tree | null = null;
 
-/** What has come since `read`. */
+/** Returns what was added since `read`. */
 export function newEvents({ root, read: before }: EventsRequest): NewEvents {
   tree ??= new Tree({ root, starts: [''], wants: (path) => /(^|\/)events\.out\.tfevents\.[^/]*$/.test(path) });
   const files = tree.look();
@@ -32,7 +32,7 @@ export function newEvents({ root, read: before }: EventsRequest): NewEvents {
   return { scalars: scalars.sort((a, b) => a.step - b.step), read: [...read] };
 }
 
-/** Null: it cannot be read now. */
+/** Returns null if the file cannot be read now. */
 function readFrom(path: string, from: number, most: number): { scalars: Scalar[]; next: number; bytes: number } | null {
   let file: number;
   try {
@@ -44,7 +44,7 @@ function readFrom(path: string, from: number, most: number): { scalars: Scalar[]
     const bytes = Buffer.alloc(most);
     const length = readSync(file, bytes, 0, most, from);
     const read = readScalars(bytes.subarray(0, length));
-    // No event file, or a record longer than what is read at once: its rest is not looked at.
+    // Skips the rest of a file that is not an event file, or has a record longer than one read.
     const isStuck = read === null || (read.consumed === 0 && length === READ_BYTES);
     return {
       scalars: read?.scalars ?? [],

@@ -1,22 +1,22 @@
-/** A command in a terminal of its own, so that progress bars, colours and debuggers work as they do by hand. */
+/** Runs a command in a terminal of its own, so that progress bars, colours and debuggers work as usual. */
 import { spawn as spawnChild } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { signalName } from '../sessions/ending.ts';
 
 export interface CommandExit {
-  /** Null when a signal ended it. */
+  /** Null if a signal ended it. */
   code: number | null;
   signal: string | null;
 }
 
 export interface RunningCommand {
   readonly pid: number;
-  /** False where no terminal can be had: then the command writes to a pipe. */
+  /** False if no terminal is available: the command then writes to a pipe. */
   readonly isTerminal: boolean;
   readonly exited: Promise<CommandExit>;
   write(text: string): void;
   resize(columns: number, rows: number): void;
-  /** To the command and all that it has started, as far as they have not left its group. */
+  /** Signals the command and all processes that it started and that are still in its group. */
   signal(name: NodeJS.Signals): void;
 }
 
@@ -29,7 +29,7 @@ export interface CommandSetup {
 
 const COLUMNS = 120;
 const ROWS = 40;
-/** Rejects when the program cannot be started. */
+/** Rejects if the program cannot be started. */
 export async function startCommand(setup: CommandSetup): Promise<RunningCommand> {
   const pty = loadPty();
   return pty ? inTerminal(pty, setup) : withPipes(setup);
@@ -37,7 +37,7 @@ export async function startCommand(setup: CommandSetup): Promise<RunningCommand>
 
 type Pty = typeof import('@lydell/node-pty');
 
-/** Its binaries are for the common platforms only. */
+/** Returns null on platforms without a prebuilt binary. */
 function loadPty(): Pty | null {
   try {
     return createRequire(import.meta.url)('@lydell/node-pty') as Pty;
@@ -53,7 +53,7 @@ function inTerminal(pty: Pty, { words: [program, ...rest], cwd, environment, dat
     rows: ROWS,
     cwd,
     env: environment,
-    // Bytes: what is no UTF-8 stays what it was.
+    // Requests bytes, so that output that is not UTF-8 stays intact.
     encoding: null,
   });
   child.onData((chunk: unknown) => data(chunk as Buffer));
@@ -68,7 +68,7 @@ function inTerminal(pty: Pty, { words: [program, ...rest], cwd, environment, dat
     exited,
     write: (text) => child.write(text),
     resize: (columns, rows) => child.resize(columns, rows),
-    // A terminal's child leads a session and a group of its own.
+    // A terminal's child leads its own session and group.
     signal: (name) => signalGroup(child.pid, name),
   };
 }
@@ -79,7 +79,7 @@ function withPipes({ words: [program, ...rest], cwd, environment, data }: Comman
     child.once('error', reject);
     child.stdout.on('data', data);
     child.stderr.on('data', data);
-    // It may have ended, or closed its input.
+    // The child may have ended or closed its input.
     child.stdin.on('error', () => {});
     const exited = new Promise<CommandExit>((ended) => child.once('close', (code, signal) => ended({ code, signal })));
     child.once('spawn', () =>
@@ -101,7 +101,7 @@ function signalGroup(pid: number, name: NodeJS.Signals): void {
       process.kill(target, name);
       return;
     } catch {
-      // Not a group leader here, or gone already.
+      // The process leads no group, or is gone already.
     }
   }
 }

@@ -1,15 +1,15 @@
 /**
- * The files below a folder that may be checkpoints, or tell of metrics. Looks, and changes nothing. Folders are read again
- * only when they changed, so that a data set of a million files costs one look.
+ * Finds files below a folder that may be checkpoints or event files, without changing anything. It rereads only changed
+ * folders, so that a data set of a million files costs one scan.
  */
 import { type BigIntStats, type Dirent, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FoundState } from './groups.ts';
 
-/** Of others: packages, environments, caches. */
+/** Folders of packages, environments and caches. */
 const SKIPPED =
   /^(\.git|\.trainstash|\.hg|\.svn|node_modules|\.?venv|env|__pycache__|site-packages|\.tox|\.mypy_cache|\.ipynb_checkpoints|\.cache)$/;
-/** A folder whose time is this young may change within the same tick of its clock. */
+/** A folder modified this recently may change again within the same tick of its clock. */
 const YOUNG_MS = 2_000;
 const MAX_FOLDERS = 20_000;
 const MAX_DEPTH = 24;
@@ -18,22 +18,22 @@ interface Folder {
   mtimeMs: number;
   readAt: number;
   folders: string[];
-  /** Those that are wanted: a data set has a million others. */
+  /** Only wanted files: a data set has a million others. */
   files: string[];
 }
 
 export interface TreeSetup {
   root: string;
-  /** Folders to look below, relative to the root; empty text: all of it. */
+  /** Folders to scan, relative to the root; empty text: all of it. */
   starts: readonly string[];
-  /** Whether a file, relative to the root, is of interest. */
+  /** Returns true if a file, relative to the root, is of interest. */
   wants(path: string): boolean;
 }
 
 export class Tree {
   readonly #setup: TreeSetup;
   readonly #known = new Map<string, Folder>();
-  /** There were more folders than are looked at. */
+  /** True if there were more folders than the limit. */
   truncated = false;
 
   constructor(setup: TreeSetup) {
@@ -83,7 +83,7 @@ export class Tree {
       return null;
     }
     const folder: Folder = { mtimeMs, readAt, folders: [], files: [] };
-    // Links are not followed: what they lead to may be anybody's.
+    // Links are not followed: they may lead anywhere.
     for (const entry of entries) {
       if (entry.isDirectory()) {
         if (!SKIPPED.test(entry.name)) folder.folders.push(entry.name);
@@ -94,7 +94,7 @@ export class Tree {
   }
 }
 
-/** What the file at `place` is, called `path`. */
+/** Reads the state of the file at `place`, named `path`. */
 export function findState(place: string, path: string): FoundState | null {
   const stat = statOf(place);
   return stat?.isFile() ? describe(path, stat) : null;

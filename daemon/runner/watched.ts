@@ -1,4 +1,4 @@
-/** Files of a run that may be checkpoints: all at first, then those that are other ones than before. */
+/** Lists the files of a run that may be checkpoints: all of them at first, then only the changes. */
 import picomatch from 'picomatch';
 import { OWN_FOLDER } from '../sessions/directory.ts';
 import { type FoundState, stateOf } from './groups.ts';
@@ -21,7 +21,7 @@ export class WatchedFiles {
       starts: checkpoints.length > 0 ? checkpoints.map(startOf) : [''],
       wants: (path) => (fits.length > 0 ? fits.some((fit) => fit(path)) : isOfInterest(path)),
     });
-    // The run's own folder: everything in it was written by this run.
+    // Everything in the run's own folder was written by this run.
     this.#own = new Tree({ root: dir, starts: [''], wants: isOfInterest });
   }
 
@@ -37,7 +37,7 @@ export class WatchedFiles {
     }
     const gone = [...before.keys()].filter((path) => !now.has(path));
     this.#told = now;
-    // A number that no process before this one has given.
+    // A number that no earlier process has used.
     this.#generation = Math.max(this.#generation, since) + 1;
     const truncated = this.#project.truncated || this.#own.truncated;
     return { generation: this.#generation, isWhole, truncated, changed, gone };
@@ -49,16 +49,16 @@ export class WatchedFiles {
   }
 }
 
-/** The folder to look below. */
+/** Returns the folder to scan. */
 function startOf(pattern: string): string {
   const { base, glob } = picomatch.scan(pattern);
   const plain = base.replace(/\/+$/, '');
   if (glob !== '') return plain === '.' ? '' : plain;
-  // A plain name may be a file: its folder is looked at.
+  // A plain name may be a file: its folder is scanned.
   return plain.includes('/') ? plain.slice(0, plain.lastIndexOf('/')) : '';
 }
 
-/** All of a checkpoint's folder is one checkpoint, whatever the files in it are called. */
+/** Returns true for every file of a checkpoint folder, whatever its name. */
 function isOfInterest(path: string): boolean {
   const parts = path.split('/');
   const name = parts.at(-1)!;

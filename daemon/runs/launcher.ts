@@ -228,7 +228,8 @@ export class Launcher {
       reason: '',
       failure: null,
       waiting: null,
-      startsAnew: job.module === undefined && job.resume === undefined,
+      // Of a checkpoint it is known who restores it, long before a framework is imported and says so.
+      startsAnew: checkpoint ? startsAnew : job.module === undefined && job.resume === undefined,
       backendReason: prepared.backendReason,
       session: session.id,
       sessions: session.ordinal,

@@ -1,4 +1,7 @@
-/** What the store worker does for the daemon. One instance a store; everything SQLite happens behind these functions. */
+/**
+ * Opens a store and returns the functions that its worker offers to the daemon. One instance for each store; all of
+ * SQLite is behind these functions.
+ */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomId } from '../../protocol/ids.ts';
@@ -22,11 +25,11 @@ import { Upkeep } from './upkeep.ts';
 const STORE_ID = 'store';
 
 export interface StoreOptions {
-  /** The store's directory; made when missing. */
+  /** Directory of the store; created when missing. */
   path: string;
   /** Bundle of the hasher thread. */
   hasherEntry: string;
-  /** Bundle of the coders' thread. */
+  /** Bundle of the coder threads. */
   coderEntry: string;
   quotaBytes?: number;
 }
@@ -58,7 +61,7 @@ export function openStore(options: StoreOptions) {
   followObjects(objects, catalog);
   const parts = new Parts({ path, objects, catalog, metrics: new Metrics(catalog), hasher, coders, upkeep });
   return {
-    /** `id`: by which this machine knows the store again; null until it has one. */
+    /** Returns facts about the store. This machine recognises the store by its `id`; null until it has one. */
     info: () => ({ driver: objects.database.driver, rebuiltAtOpen, id: objects.meta(STORE_ID) ?? null }),
     giveId(): string {
       const id = objects.meta(STORE_ID) ?? randomId();

@@ -4,10 +4,10 @@ import { type Database, openDatabase } from './driver.ts';
 import { foreignIn } from './schema-check.ts';
 import { storeForeign } from './skeleton.ts';
 
-/** As for objects.db. */
+/** Busy timeout, as for objects.db. */
 const BUSY_MS = 1_000;
 
-/** Ordered; the index + 1 is the version it leads to. Never change a migration that has been released. */
+/** Migrations in order; the index + 1 is the version that each leads to. Never change a released migration. */
 const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -59,12 +59,12 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (series, first)
   ) STRICT;
   `,
-  // A command's runner writes events of its own, beside those of a script that uses the package.
+  // A command's runner writes its own events, besides those of a script that uses the package.
   `
   ALTER TABLE session ADD COLUMN runner_offset INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE session ADD COLUMN runner_seq INTEGER NOT NULL DEFAULT 0;
   `,
-  // Two of 64 points of each large block, and the steps between which it lies. Large blocks of before have none.
+  // Two of 64 points of each large block, and the range of its steps. Older large blocks have none.
   `
   CREATE TABLE metric_outline (
     series INTEGER NOT NULL,
@@ -76,7 +76,7 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (series, first)
   ) STRICT;
   `,
-  // Whether a series' steps only ascend, and its lowest: long curves are then read without being put in order. Null: not known yet.
+  // Whether a series' steps only ascend, and the lowest one: long curves are then read without sorting. Null: unknown.
   `
   ALTER TABLE series ADD COLUMN lowest_step REAL;
   ALTER TABLE series ADD COLUMN falls INTEGER;
@@ -84,8 +84,8 @@ const MIGRATIONS: readonly string[] = [
 ];
 
 /**
- * Opens catalog.db, brings it up to date (after a copy to `catalog-v<n>.db`), and refuses one from the future, or with what is
- * not ours in it. WAL: readers and the writer are the same connection, and small commits are what it is good at.
+ * Opens catalog.db, migrates it (after a copy to `catalog-v<n>.db`), and refuses one from a newer version, or with
+ * foreign entries. WAL: readers and the writer are the same connection, and small commits are its strength.
  */
 export function openCatalog(path: string, migrations: readonly string[] = MIGRATIONS): Database {
   const existed = existsSync(path);
@@ -96,11 +96,11 @@ export function openCatalog(path: string, migrations: readonly string[] = MIGRAT
     if (version > migrations.length) {
       throw new TrainstashError(
         'storeFromFuture',
-        `${path} was written by a newer Trainstash (version ${version}, this one knows ${migrations.length}). Nothing was changed; update Trainstash.`,
+        `${path} was written by a newer Trainstash (version ${version}; this one supports up to ${migrations.length}). Nothing was changed; update Trainstash.`,
         { path, found: version, supported: migrations.length },
       );
     }
-    // A list that a test makes up has no layout that is known.
+    // The layout of a list that a test makes up is unknown.
     const foreign = migrations === MIGRATIONS ? foreignIn(database, migrations.slice(0, version)) : [];
     if (foreign.length > 0) throw storeForeign(path, foreign);
     database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');

@@ -1,4 +1,7 @@
-/** catalog.db: what is queried. It can be rebuilt from objects.db and the session directories. */
+/**
+ * Catalog of everything that can be queried (catalog.db). It can be rebuilt from objects.db and the session
+ * directories.
+ */
 import { type Checkpoint, LIVE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
 import type { BranchSummary } from '../../protocol/messages.ts';
 import type { Database, Row, SqlValue } from './driver.ts';
@@ -9,12 +12,12 @@ export interface RunFilter {
   branch?: string | null;
   drafts: boolean;
   trashed: boolean;
-  /** Runs with a smaller number. */
+  /** Lists runs with a smaller number. */
   before: number | null;
   limit: number;
 }
 
-/** Whose events: those of the trainer, or those of the runner of a command. */
+/** Source of events: the trainer, or the runner of a command. */
 export type EventSource = 'events' | 'runnerEvents';
 
 const POSITION_COLUMNS = {
@@ -22,20 +25,20 @@ const POSITION_COLUMNS = {
   runnerEvents: ['runner_offset', 'runner_seq'],
 } as const;
 
-/** Set when a row is not what it may be: the catalog is made anew at the next start. */
+/** Key that is set when a row is invalid: the catalog is rebuilt at the next start. */
 const SPOILT = 'spoilt';
 
-/** A table whose rows hold a record each: how one is read, and which were read since the catalog was opened. */
+/** Table whose rows contain a record each, with the ids that were validated since the catalog was opened. */
 interface Table<T> {
   name: string;
   read(body: string): { record: T; isExact: boolean } | null;
-  /** Nobody else writes here while it is open, so that each row is checked once. */
+  /** Nobody else writes here while the catalog is open, so each row is validated once. */
   sound: Set<string>;
 }
 
 export class Catalog {
   readonly database: Database;
-  /** What branches are called now, by their ids: whoever writes a run may not have heard of a new name. */
+  /** Present names of branches by their ids: a writer of a run may not know a new name yet. */
   readonly #branchNames = new Map<string, string>();
   readonly #runs: Table<Run> = { name: 'run', read: readRun, sound: new Set() };
   readonly #sessions: Table<Session> = { name: 'session', read: readSession, sound: new Set() };
@@ -76,27 +79,27 @@ export class Catalog {
     return this.#find(this.#runs, 'WHERE number = ?', number);
   }
 
-  /** Up to 20 runs whose id starts so. */
+  /** Lists up to 20 runs whose id has this prefix. */
   runsByPrefix(prefix: string): Run[] {
     return this.#list(this.#runs, 'WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
   }
 
-  /** Up to two: one alone is meant. */
+  /** Lists up to two runs: a single one is meant. */
   runsByName(name: string): Run[] {
     return this.#list(this.#runs, `WHERE ${fieldOf('$.name')} = ? LIMIT 2`, name);
   }
 
-  /** What was started from a checkpoint of it. */
+  /** Lists runs that were started from a checkpoint of this run. */
   forksOf(run: string): Run[] {
     return this.#list(this.#runs, `WHERE ${fieldOf('$.parent.run')} = ?`, run);
   }
 
-  /** Drafts that ended before. */
+  /** Lists drafts that ended before. */
   draftsEndedBefore(time: number): Run[] {
     return this.#list(this.#runs, `WHERE draft = 1 AND ${fieldOf('$.endedAt')} < ?`, time);
   }
 
-  /** In the trash since before. */
+  /** Lists runs that went to the trash before. */
   runsTrashedBefore(time: number): Run[] {
     return this.#list(this.#runs, 'WHERE trashed < ?', time);
   }
@@ -126,7 +129,7 @@ export class Catalog {
     return { runs, total };
   }
 
-  /** Names branches by their ids, for good. Returns the runs whose branch had another name. */
+  /** Names branches by their ids, permanently. Returns the runs whose branch had another name. */
   nameBranches(names: readonly [id: string, name: string][]): Run[] {
     return this.database.transaction(() =>
       names.flatMap(([id, name]) => {
@@ -139,7 +142,7 @@ export class Catalog {
     );
   }
 
-  /** Runs of a branch by its name alone: older versions wrote no more. */
+  /** Lists runs with only a branch name: older versions recorded no id. */
   runsWithoutBranchId(): Run[] {
     return this.#list(this.#runs, `WHERE branch IS NOT NULL AND ${fieldOf('$.branchId')} IS NULL`);
   }
@@ -192,7 +195,7 @@ export class Catalog {
     return this.#find(this.#sessions, 'WHERE id = ?', id);
   }
 
-  /** Of a run, in the order of their launch. */
+  /** Lists the sessions of a run, in the order of their launch. */
   sessions(run: string): Session[] {
     return this.#list(this.#sessions, 'WHERE run = ? ORDER BY ordinal', run);
   }
@@ -201,7 +204,7 @@ export class Catalog {
     return this.#list(this.#sessions, 'WHERE ended IS NULL');
   }
 
-  /** How far the event file of a session's trainer, or of its runner, has been taken in. */
+  /** Returns the position in the event file of a session's trainer, or of its runner, up to which events are stored. */
   eventsPosition(session: string, source: EventSource): { offset: number; seq: number } {
     const [offset, seq] = POSITION_COLUMNS[source];
     const row = this.database
@@ -250,7 +253,7 @@ export class Catalog {
     return this.#list(this.#checkpoints, 'WHERE id >= ? AND id < ? LIMIT 20', prefix, `${prefix}\uffff`);
   }
 
-  /** Of a run, by step; those of one step by time. */
+  /** Lists the checkpoints of a run by step, those of the same step by time. */
   checkpoints(run: string, options: { trashed?: boolean } = {}): Checkpoint[] {
     const trash = options.trashed ? '' : 'AND trashed IS NULL';
     return this.#list(this.#checkpoints, `WHERE run = ? ${trash} ORDER BY step, created`, run);
@@ -275,7 +278,7 @@ export class Catalog {
     );
   }
 
-  /** Those whose checkpoints hold most, before dedup. */
+  /** Lists the runs with the most bytes of checkpoints, before deduplication. */
   largestRuns(limit: number): string[] {
     return this.database
       .prepare('SELECT run FROM checkpoint WHERE trashed IS NULL GROUP BY run ORDER BY sum(bytes) DESC LIMIT ?')
@@ -283,7 +286,7 @@ export class Catalog {
       .map((row) => String(row.run));
   }
 
-  /** `count`: those that are not in the trash. */
+  /** Counts checkpoints; `count` excludes those in the trash. */
   countCheckpoints(): { count: number; trashed: number; trashBytes: number } {
     const row = this.database
       .prepare(
@@ -308,7 +311,7 @@ export class Catalog {
     this.database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(key, value);
   }
 
-  /** Whether a row was met that is not what it may be. */
+  /** Tells whether an invalid row was found. */
   get isSpoilt(): boolean {
     return this.meta(SPOILT) !== undefined;
   }
@@ -318,7 +321,7 @@ export class Catalog {
     return row && this.#read(table, row);
   }
 
-  /** Rows that are not what they may be are left out. */
+  /** Lists records, without invalid rows. */
   #list<T extends { id: string }>(table: Table<T>, where: string, ...values: SqlValue[]): T[] {
     const rows = this.database.prepare(`SELECT id, body FROM ${table.name} ${where}`).all(...values);
     return rows.flatMap((row) => this.#read(table, row) ?? []);
@@ -336,7 +339,7 @@ export class Catalog {
   }
 }
 
-/** A field of a row's record; null where the row holds none. */
+/** Returns SQL for a field of a row's record; null where it has none. */
 function fieldOf(path: string): string {
   return `CASE WHEN json_valid(body) THEN json_extract(body, '${path}') END`;
 }

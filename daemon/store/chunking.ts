@@ -1,6 +1,6 @@
 /**
- * Where a file is cut into chunks. Cuts follow the file's structure, so that a tensor that did not change gives the
- * same chunks wherever it lies in the file; other files are cut by content. Cuts depend on the file alone.
+ * Decides where a file is cut into chunks. Cuts follow the file's structure, so that an unchanged tensor gives the same
+ * chunks wherever it is in the file; other files are cut by content. Cuts depend on the file alone.
  */
 import { Budget } from '../formats/budget.ts';
 import { elementBytes } from '../formats/dtypes.ts';
@@ -9,9 +9,9 @@ import { readHeader } from '../formats/safetensors-reader.ts';
 import { dataOffset, readZip } from '../formats/zip.ts';
 
 export const MAX_CHUNK_BYTES = 4 << 20;
-/** Neighbours smaller than this share a chunk: a row for each bias vector would cost more than it saves. */
+/** Size below which neighbours share a chunk: a row for each bias vector would cost more than it saves. */
 const SMALL_BYTES = 128 << 10;
-/** The store's thread is the daemon's own: a structure that takes more than this is not looked at. */
+/** Memory limit for reading a structure: the store's thread is part of the daemon. */
 const STRUCTURE_BYTES = 128 << 20;
 const MAX_HEADER_BYTES = 32 << 20;
 
@@ -20,7 +20,7 @@ export interface Cut {
   bytes: number;
   /** Size of the elements inside, for the codec; 1 when unknown or mixed. */
   elementBytes: number;
-  /** Follows a cut of the same tensor: what compresses that one compresses this one. */
+  /** True if it follows a cut of the same tensor: the codec of that one suits this one. */
   continues: boolean;
 }
 
@@ -30,7 +30,7 @@ interface Region {
   elementBytes: number;
 }
 
-/** Null when the file has no structure that we know: cut it by content. */
+/** Cuts a file by its structure; null when the structure is unknown: cut it by content. */
 export function structuralCuts(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Cut[] | null {
   if (fileBytes <= SMALL_BYTES)
     return fileBytes === 0 ? [] : [{ offset: 0, bytes: fileBytes, elementBytes: 1, continues: false }];
@@ -57,9 +57,12 @@ function safetensorsRegions(read: (offset: number, length: number) => Uint8Array
   }));
 }
 
-/** PyTorch does not say an entry's dtype in the directory; nearly all weights are float32 or halves: 4 shuffles both. */
+/**
+ * Finds the regions of a zip. PyTorch's directory has no dtypes, but nearly all weights are float32 or halves, and 4
+ * shuffles both.
+ */
 function zipRegions(read: (offset: number, length: number) => Uint8Array, fileBytes: number): Region[] {
-  // Where the data of an entry begins only its own header tells: small ones are not worth that read.
+  // Only an entry's own header tells where its data begins: small ones are not worth that read.
   const large = readZip(read, fileBytes, new Budget(STRUCTURE_BYTES)).entries.filter(
     ({ storedBytes }) => storedBytes >= SMALL_BYTES,
   );
@@ -70,7 +73,7 @@ function zipRegions(read: (offset: number, length: number) => Uint8Array, fileBy
   }));
 }
 
-/** Covers the whole file: large regions alone and in pieces of at most 4 MiB, all between them together. */
+/** Covers the whole file: large regions separately in pieces of at most 4 MiB, everything between them together. */
 function cutRegions(regions: Region[], fileBytes: number): Cut[] {
   const cuts: Cut[] = [];
   let at = 0;
@@ -93,19 +96,19 @@ function cutRegions(regions: Region[], fileBytes: number): Cut[] {
 
 // ---- content-defined cuts (a gear hash, after FastCDC): an insertion moves only the cuts around it ----
 
-/** What comes before it is not looked at: looking costs as much as hashing. */
+/** Minimum size of a chunk. Bytes before it are not examined: that would cost as much as hashing. */
 const MIN_CONTENT_BYTES = 2 << 20;
-/** 20 bits: a cut a MiB after the minimum, on average. */
+/** 20 bits: on average a cut one MiB after the minimum. */
 const CUT_MASK = 0xfffff000 | 0;
 const WINDOW_BYTES = 32;
 const GEAR = gearTable();
 
-/** Finds the end of one chunk while its bytes are read into a buffer of 4 MiB, piece by piece. */
+/** Finds the end of a chunk while its bytes are read into a buffer of 4 MiB, piece by piece. */
 export class ContentCutter {
   #at = MIN_CONTENT_BYTES - WINDOW_BYTES;
   #hash = 0;
 
-  /** The chunk's length, once it lies within the first `filled` bytes; null: more is needed. */
+  /** Returns the chunk's length, once it is within the first `filled` bytes; null: more bytes are needed. */
   cut(bytes: Uint8Array, filled: number): number | null {
     let hash = this.#hash;
     let i = this.#at;

@@ -1,9 +1,9 @@
-/** Content in objects.db: each chunk once, under its hash, as it is or as a delta to another. */
+/** Stores content in objects.db: each chunk once, under its hash, as it is or as a delta to another. */
 import { createHash } from 'node:crypto';
 import type { Database, Statement } from './driver.ts';
 import { chunkProblem, damagedChunk, decodeStack, type EncodedChunk, MAX_STACK } from './stack.ts';
 
-/** `base`: what it is a delta to. `stored`: bytes of its data. */
+/** Layout of a chunk. `base` is the chunk that it is a delta to; `stored` is the size of its data. */
 export interface ChunkLayout {
   size: number;
   codec: number;
@@ -11,15 +11,15 @@ export interface ChunkLayout {
   stored: number;
 }
 
-/** Larger numbers are none of ours, and no numbers of JavaScript. */
+/** Largest row number: larger ones are invalid, and not exact in JavaScript. */
 export const MAX_ROW = Number.MAX_SAFE_INTEGER;
 export interface ChunkReference {
   id: number;
-  /** Bytes added to the store: 0 when the chunk was there. */
+  /** Number of bytes added to the store: 0 when the chunk existed. */
   added: number;
 }
 
-/** The chunks that one save has looked up or written so far. */
+/** Chunks that one save has looked up or written so far. */
 export interface Save {
   held: Set<number>;
 }
@@ -32,10 +32,10 @@ export class Chunks {
   readonly #insertChunk: Statement;
   readonly #readChunk: Statement;
   readonly #readLayout: Statement;
-  /** Given here, and not by SQLite: a row that has the largest number there is would be the last one. */
+  /** Next row numbers. Assigned here, not by SQLite: after a row with the largest number there would be no other. */
   readonly #next = new Map<'chunk' | 'saved', number>();
 
-  /** It closes the database with itself, also when its rows cannot be read. */
+  /** Opens the chunks. It closes the database with itself, also when the rows cannot be read. */
   constructor(database: Database) {
     this.database = database;
     try {
@@ -59,8 +59,8 @@ export class Chunks {
   }
 
   /**
-   * Never a number that was given before: who has read a row's must not find another row there. Looked up at the first insertion and
-   * not at the start, so that a page that is damaged keeps nobody from what lies on others.
+   * Returns a row number that was never used: a reader of a row must not find another row there. Looked up at the first
+   * insertion, not at the start, so that a damaged page does not prevent reading the others.
    */
   protected give(table: 'chunk' | 'saved', key: string): number {
     const next = this.#next.get(table) ?? this.#firstFree(table, key);
@@ -80,7 +80,7 @@ export class Chunks {
 
   // ---- content ----
 
-  /** Looks each chunk up or inserts it, in one transaction, and holds it for `save` until `endSave`. */
+  /** Looks up or inserts each chunk, in one transaction, and holds it for `save` until `endSave`. */
   putChunks(save: Save, chunks: readonly EncodedChunk[]): ChunkReference[] {
     const references = this.database.transaction(() =>
       chunks.map(({ hash, size, codec, data }) => {
@@ -95,7 +95,7 @@ export class Chunks {
     return references;
   }
 
-  /** The chunk with this hash, held for `save` from now on; null when there is none. */
+  /** Finds the chunk with this hash, and holds it for `save`; null when there is none. */
   findChunk(save: Save, hash: Uint8Array): number | null {
     const found = this.#findChunk.get(hash);
     if (!found) return null;
@@ -103,7 +103,7 @@ export class Chunks {
     return Number(found.id);
   }
 
-  /** For a reader: they stay until `endSave`, whoever forgets what they belong to. */
+  /** Holds chunks for a reader until `endSave`, even if their row is forgotten. */
   holdChunks(save: Save, ids: readonly number[]): void {
     for (const id of ids) this.#hold(save, id);
   }
@@ -131,7 +131,7 @@ export class Chunks {
     return this.#held.has(chunk);
   }
 
-  /** The chunk's bytes, checked against its hash. Throws `corrupted`. */
+  /** Reads the chunk's bytes and compares them with its hash. Throws `corrupted`. */
   chunk(id: number): Uint8Array {
     const stack = this.stack(id);
     const { hash, size } = stack[0]!;
@@ -142,17 +142,17 @@ export class Chunks {
       throw damagedChunk(id, 'it cannot be decompressed');
     }
     if (bytes.length !== size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${size}`);
-    if (!sha256(bytes).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
+    if (!sha256(bytes).equals(hash)) throw damagedChunk(id, 'its bytes do not match its hash');
     return bytes;
   }
 
-  /** A chunk as it is stored, its base behind it, and so on. Throws `corrupted`. */
+  /** Returns the stored chunk, then its base, and so on. Throws `corrupted`. */
   stack(id: number): EncodedChunk[] {
     const stack: EncodedChunk[] = [];
     for (let next: number | null = id; next !== null; ) {
       const row = this.#chunkRow(next);
-      if (!row) throw damagedChunk(id, next === id ? 'it is missing' : 'what it is a delta to is missing');
-      if (stack.length > MAX_STACK) throw damagedChunk(id, 'it is a delta to too many others');
+      if (!row) throw damagedChunk(id, next === id ? 'it is missing' : 'the base of its delta is missing');
+      if (stack.length > MAX_STACK) throw damagedChunk(id, 'its chain of deltas is too long');
       const { hash, size, codec, data } = row;
       const problem = chunkProblem(row);
       if (problem !== null) throw damagedChunk(id, problem);
@@ -166,7 +166,7 @@ export class Chunks {
     try {
       return this.#readChunk.get(id) as (EncodedChunk & { base: number | null }) | undefined;
     } catch (error) {
-      // Node's own SQLite gives no number that JavaScript has not.
+      // Node's own SQLite throws for a number that JavaScript cannot represent.
       if (error instanceof RangeError) throw damagedChunk(id, 'its row has a number that is too large');
       throw error;
     }
@@ -174,12 +174,12 @@ export class Chunks {
 
   // ---- how content is stored ----
 
-  /** Undefined also for a row whose numbers cannot be; a base that cannot be is one that is missing. */
+  /** Reads the layout; undefined also for a row with impossible numbers. An impossible base counts as missing. */
   layout(id: number): ChunkLayout | undefined {
     return this.#readLayout.get(id) as ChunkLayout | undefined;
   }
 
-  /** The chunks that are deltas to it. */
+  /** Lists the chunks that are deltas to this one. */
   dependantsOf(id: number): number[] {
     return this.database
       .prepare(`SELECT id FROM chunk WHERE base = ? AND id BETWEEN 1 AND ${MAX_ROW}`)
@@ -187,7 +187,10 @@ export class Chunks {
       .map((row) => Number(row.id));
   }
 
-  /** The same bytes, stored in another way. False, and nothing is changed, when it is no longer stored as it was. */
+  /**
+   * Stores the same bytes in another form. Returns false, and changes nothing, when the stored form has changed
+   * meanwhile.
+   */
   replaceChunk(
     id: number,
     { codec, base, stored }: ChunkLayout,
@@ -209,7 +212,7 @@ export class Chunks {
     return bases !== null && base !== of && !bases.includes(of) && this.layout(base) !== undefined;
   }
 
-  /** What a chunk is a delta to, what that is one to, and so on; null when there is no end to it, or a part is missing. */
+  /** Lists the chunk's base, the base of that, and so on; null when the chain is endless, or a part is missing. */
   basesOf(id: number): number[] | null {
     const bases: number[] = [];
     for (let next = this.layout(id)?.base ?? null; next !== null; ) {

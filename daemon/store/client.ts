@@ -3,7 +3,7 @@ import { fromWire, TrainstashError, type WireError } from '../../protocol/errors
 import type { FsckReport } from '../../protocol/messages.ts';
 import type { StoreApi, StoreOptions } from './api.ts';
 
-/** `look`: only for a report of what is in it. */
+/** Setup of the worker; `look` opens the store only for a report. */
 export interface StoreSetup extends StoreOptions {
   look?: boolean;
 }
@@ -24,19 +24,21 @@ type Remote<T> = {
   readonly [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
 };
 
-/** The store's functions, from the daemon's main thread. */
+/** Functions of the store, called from the daemon's main thread. */
 export type Store = Remote<StoreApi>;
 
-/** The disk was full: what was to be stored is where it was. */
+/** Error for a full disk: what was to be stored is still where it was. */
 export class StoreFull extends TrainstashError<'storeFull'> {
   constructor(message: string) {
     super('storeFull', message, { neededBytes: 0, freeBytes: 0 });
   }
 }
-/** The file changed while it was read. */
+/** Error for a file that changed while it was read. */
 export class SourceChanged extends Error {}
 
-/** Starts a store worker. Rejects with what keeps the store from opening: owned, from the future, unusable. */
+/**
+ * Starts a store worker. Rejects with the reason why the store cannot be opened: owned, from a newer version, unusable.
+ */
 export async function startStore(
   entry: URL,
   options: Omit<StoreOptions, 'hasherEntry' | 'coderEntry'>,
@@ -82,7 +84,7 @@ export async function startStore(
   });
 }
 
-/** What `fsck` has to say of a store that is not to be opened. Nothing of it is changed. */
+/** Makes the report of `fsck` for a store that must not be opened. Changes nothing. */
 export async function lookAtStore(entry: URL, path: string): Promise<FsckReport> {
   const setup: StoreSetup = { path, hasherEntry: '', coderEntry: '', look: true };
   const worker = new Worker(entry, { workerData: setup });
@@ -101,13 +103,13 @@ export async function lookAtStore(entry: URL, path: string): Promise<FsckReport>
 
 function closed(path: string): TrainstashError {
   const reason = 'it was closed';
-  return new TrainstashError('storeUnusable', `${path} was closed meanwhile. Nothing was changed; try again.`, {
+  return new TrainstashError('storeUnusable', `${path} was closed in the meantime. Nothing was changed. Try again.`, {
     path,
     reason,
   });
 }
 
-/** A port is given away with the call. */
+/** Finds ports in an argument, which are transferred with the call. */
 function portsOf(value: unknown): MessagePort[] {
   const port = (value as { port?: unknown } | null)?.port;
   return port instanceof MessagePort ? [port] : [];

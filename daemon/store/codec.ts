@@ -2,15 +2,17 @@ import { constants as zlib, zstdCompressSync, zstdDecompressSync } from 'node:zl
 
 import { type DeltaWidth, decodeDelta, encodeDelta } from './delta.ts';
 
-/** How a chunk's bytes are stored. The numbers are in every store: never change or reuse one. */
+/** Codecs of chunks. The numbers are in every store: never change or reuse one. */
 export const CODEC = { raw: 0, zstd: 1, shuffle2: 2, shuffle4: 4, shuffle8: 8, delta2: 18, delta4: 20 } as const;
 export type Codec = (typeof CODEC)[keyof typeof CODEC];
 
-/** At ingestion a codec is used only if the sample shrinks below this share: less costs more than it saves. */
+/** Share below which a sample must shrink at ingestion for a codec to be used: less costs more than it saves. */
 const WORTH_IT = 0.75;
-/** When there is time, a twentieth is worth it, and a delta has to save that much of what the chunk takes alone. */
+/**
+ * Share when there is time: five percent are worth it, and a delta has to save as much compared with the chunk alone.
+ */
 const WORTH_TIME = 0.95;
-/** A sample that tells a delta from the chunk alone by this much need not be asked of all of it. */
+/** Share at which a sample decides clearly for a delta, so that the whole chunk need not be tried alone. */
 const CLEARLY = 0.85;
 const SAMPLE_BYTES = 32 << 10;
 const LEVEL = { params: { [zlib.ZSTD_c_compressionLevel]: 1 } };
@@ -21,27 +23,27 @@ export function encodeChunk(bytes: Uint8Array, codec: Codec): { codec: Codec; da
   return data.length < bytes.length ? { codec, data } : { codec: CODEC.raw, data: bytes };
 }
 
-/** `base`: what the chunk is a delta to. Throws when it is missing, or the data is damaged. */
+/** Decodes a chunk; `base` is the chunk that it is a delta to. Throws when it is missing, or the data is damaged. */
 export function decodeChunk(data: Uint8Array, codec: number, size: number, base: Uint8Array | null): Uint8Array {
   if (codec === CODEC.raw) return data;
   if (isDelta(codec)) {
     if (base?.length !== size) throw new RangeError('the base of a delta has the wrong size');
     return decodeDelta(data, base, deltaWidth(codec));
   }
-  // `maxOutputLength` bounds what a damaged or hostile chunk can make us allocate.
+  // `maxOutputLength` limits the memory that a damaged or hostile chunk can make us allocate.
   const plain = zstdDecompressSync(data, { maxOutputLength: Math.max(size, 1) });
   return codec === CODEC.zstd ? plain : unshuffle(plain, codec);
 }
 
 /**
- * Chooses a codec by compressing a sample from the middle. `elementBytes` is the tensor element's size (1 when unknown):
- * floats compress better when their first bytes stand together, then their second bytes, and so on.
+ * Chooses a codec by compressing a sample from the middle. `elementBytes` is the tensor element's size (1 when
+ * unknown): floats compress better when all first bytes are together, then all second bytes, and so on.
  */
 export function chooseCodec(bytes: Uint8Array, elementBytes: number): Codec {
   return smallest(bytes, [CODEC.zstd, shuffleOf(elementBytes)], WORTH_IT);
 }
 
-/** As small as it gets, with time: `base` has the same size, and null says that there is none. */
+/** Encodes as small as possible, taking its time. `base` has the same size; null: there is none. */
 export function encodeSmall(bytes: Uint8Array, base: Uint8Array | null): { codec: Codec; data: Uint8Array } {
   const shuffles = [CODEC.zstd, CODEC.shuffle2, CODEC.shuffle4, CODEC.shuffle8];
   const codec = smallest(bytes, shuffles, WORTH_TIME);
@@ -94,7 +96,7 @@ function encode(bytes: Uint8Array, codec: Codec): Uint8Array {
   return zstdCompressSync(codec === CODEC.zstd ? bytes : shuffle(bytes, codec), LEVEL);
 }
 
-/** Bytes 0 of all elements, then bytes 1, …; a rest that fills no element stays at the end. */
+/** Groups byte 0 of all elements, then byte 1, …; an incomplete element stays at the end. */
 function shuffle(bytes: Uint8Array, width: number): Uint8Array {
   const count = Math.floor(bytes.length / width);
   const out = new Uint8Array(bytes.length);

@@ -1,4 +1,4 @@
-/** Entry of a coder's thread: decodes chunks, and makes them as small as it can. */
+/** Entry of a coder thread: decodes chunks, and encodes them as small as possible. */
 import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { decodeChunk, encodeSmall, isDelta } from './codec.ts';
@@ -21,7 +21,7 @@ function recode(chunk: EncodedChunk[], base: EncodedChunk[] | null): Recoded | n
   if (bytes === null || (base !== null && baseBytes === null)) return null;
   const { codec, data } = encodeSmall(bytes, baseBytes?.length === bytes.length ? baseBytes : null);
   const delta = isDelta(codec);
-  // What is about to be replaced is the only copy.
+  // The stored form that is about to be replaced is the only copy.
   const again = decodeChunk(data, codec, bytes.length, delta ? baseBytes : null);
   return Buffer.compare(again, bytes) === 0 ? { codec, data, delta } : null;
 }

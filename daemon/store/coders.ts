@@ -3,24 +3,24 @@ import { Worker } from 'node:worker_threads';
 import type { Codec } from './codec.ts';
 import type { EncodedChunk } from './stack.ts';
 
-/** The threads are given back after this long without work. */
+/** Idle time after which the threads end. */
 const IDLE_MS = 5_000;
-/** More would not be fed fast enough, and each takes memory. */
+/** Limit of threads: more could not be supplied fast enough, and each takes memory. */
 const MAX_THREADS = 4;
 
-/** Stacks of chunks as `Objects.stack` gives them. */
+/** Request with stacks of chunks from `Objects.stack`. */
 export type CoderRequest = { decode: EncodedChunk[] } | { recode: EncodedChunk[]; base: EncodedChunk[] | null };
-/** The chunk's bytes, which fit its hash, or the chunk stored in another way; null when something is damaged. */
+/** Reply: the chunk's bytes, which match its hash, or its new encoding; null when something is damaged. */
 export type CoderReply = Uint8Array<ArrayBuffer> | Recoded | null;
 
-/** `delta`: the data needs the base. */
+/** New encoding of a chunk; with `delta` its data needs the base. */
 export interface Recoded {
   codec: Codec;
   data: Uint8Array;
   delta: boolean;
 }
 
-/** Decodes chunks and makes them smaller in threads of their own, so that the store worker can answer meanwhile. */
+/** Decodes and re-encodes chunks in threads, so that the store worker can answer meanwhile. */
 export class Coders {
   readonly count = Math.min(MAX_THREADS, availableParallelism());
   readonly #entry: URL;
@@ -34,14 +34,19 @@ export class Coders {
     this.#entry = entry;
   }
 
-  /** The bytes of a stack's first chunk, checked against its hash. Takes the stack's memory. Null: it is damaged. */
+  /**
+   * Decodes a stack's first chunk, and compares it with its hash. Takes over the stack's memory. Null: it is damaged.
+   */
   async decode(stack: EncodedChunk[]): Promise<Uint8Array<ArrayBuffer> | null> {
     const transfer = stack.map(({ data }) => data.buffer as ArrayBuffer);
     const isOwn = stack.every(({ data }) => data.byteLength === data.buffer.byteLength);
     return (await this.#ask({ decode: stack }, isOwn ? transfer : [])) as Uint8Array<ArrayBuffer> | null;
   }
 
-  /** A chunk as small as it gets, as a delta to `base` or by itself. Null: one of them is damaged, and must not be replaced. */
+  /**
+   * Encodes a chunk as small as possible, as a delta to `base` or by itself. Null: one of them is damaged, and must not
+   * be replaced.
+   */
   async recode(chunk: EncodedChunk[], base: EncodedChunk[] | null): Promise<Recoded | null> {
     return (await this.#ask({ recode: chunk, base }, [])) as Recoded | null;
   }
@@ -86,7 +91,7 @@ export class Coders {
     if (this.#closed) throw new Error('the store is closed');
     const worker = new Worker(this.#entry);
     this.#all.add(worker);
-    // One that ends while nobody asks it must not be asked again: no answer would come.
+    // A worker that ends while idle must not be used again: it would never answer.
     worker.on('error', () => {});
     worker.once('exit', () => {
       this.#all.delete(worker);
@@ -101,7 +106,7 @@ export class Coders {
     await worker.terminate();
   }
 
-  /** Null: the worker is gone, and whoever waits starts another. */
+  /** Releases a worker. Null: the worker is gone, and the next waiter starts another. */
   #release(worker: Worker | null): void {
     const next = this.#waiting.shift();
     if (next) {

@@ -1,28 +1,31 @@
 /**
- * A chunk as its difference to another of the same size: for weights and optimizer slots, which change little from one
- * checkpoint to the next. Lossless for any bytes; small only for floats.
+ * Encodes a chunk as its difference from another of the same size: for weights and optimizer slots, which change little
+ * from one checkpoint to the next. Lossless for any bytes; small only for floats.
  *
- * Floats are read as integers that are ordered as they are, and subtracted. How many bits a difference has depends on
- * how large the number is: a step of the optimizer is many units of a small weight and few of a large one. So a difference is
- * cut into a symbol (its length and the three bits after the first), which is compressed with those of all elements
- * whose base has the same exponent, and the bits below, which are noise and are kept as they are.
+ * Floats are read as integers of the same order, and subtracted. The number of bits of a difference depends on the size
+ * of the number: a step of the optimizer is many units of a small weight and few of a large one. So a difference is split
+ * into a symbol (its length and the three bits after the first), which is compressed with those of all elements whose
+ * base has the same exponent, and the bits below, which are noise and are stored as they are.
  *
- * Layout: u32 for each class (compressed bytes of its symbols), the symbols, the bits as u32 words, the rest that fills
- * no element. Everything is little-endian. The classes are not written: they follow from the base.
+ * Layout: u32 for each class (compressed bytes of its symbols), the symbols, the bits as u32 words, the bytes of an
+ * incomplete element. Everything is little-endian. The classes are not written: they follow from the base.
  */
 import { constants as zlib, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
-/** Bytes of a float that a delta can be of. Eight is not among them: hardly any state is float64. */
+/** Width of floats for deltas. Eight is not supported: hardly any state is float64. */
 export type DeltaWidth = 2 | 4;
 
-/** Fewer symbols than this are compressed together with those of the next exponent: a table for each costs more. */
+/**
+ * Minimum size of a class: fewer symbols are compressed together with those of the next exponent, since a table for
+ * each costs more.
+ */
 const MIN_CLASS = 4096;
-/** Symbols 0 to 15 are the difference itself; above, eight for each length from 5 bits to 32. */
+/** Symbols 0 to 15 are the difference itself; above, there are eight for each length from 5 bits to 32. */
 const PLAIN = 16;
 const SYMBOLS = PLAIN + 28 * 8;
 const LEVEL = { params: { [zlib.ZSTD_c_compressionLevel]: 1 } };
 
-/** For each symbol: how many bits follow, and what they are added to. */
+/** Number of bits that follow each symbol, and the value that they are added to. */
 const REST_BITS = new Uint8Array(256);
 const SYMBOL_BASE = new Uint32Array(256);
 for (let symbol = 0; symbol < SYMBOLS; symbol++) {
@@ -31,7 +34,7 @@ for (let symbol = 0; symbol < SYMBOLS; symbol++) {
   SYMBOL_BASE[symbol] = symbol < PLAIN ? symbol : ((8 | ((symbol - PLAIN) & 7)) << bits) >>> 0;
 }
 
-/** Both have the same length. */
+/** Encodes `bytes` as a delta to `base` of the same length. */
 export function encodeDelta(bytes: Uint8Array, base: Uint8Array, width: DeltaWidth): Uint8Array {
   const values = elements(bytes, width);
   const bases = elements(base, width);
@@ -46,7 +49,7 @@ export function encodeDelta(bytes: Uint8Array, base: Uint8Array, width: DeltaWid
   for (let i = 0; i < values.length; i++) {
     const one = values[i]!;
     const other = bases[i]!;
-    // Ordered: of negative numbers all bits but the sign are turned round.
+    // Makes integers that are ordered like the floats: for negative numbers all bits but the sign are inverted.
     const difference = (one ^ ((one >> 31) & magnitude)) - (other ^ ((other >> 31) & magnitude));
     const code = ((difference << 1) ^ ((difference | 0) >> 31)) >>> 0;
     let symbol = code;
@@ -57,7 +60,7 @@ export function encodeDelta(bytes: Uint8Array, base: Uint8Array, width: DeltaWid
       const word = bit >>> 5;
       const shift = bit & 31;
       bits[word]! |= low << shift;
-      // Two steps: a shift by 32 would be none.
+      // Two steps: a shift by 32 would do nothing.
       bits[word + 1]! |= (low >>> 1) >>> (31 - shift);
       bit += rest;
     }
@@ -75,7 +78,9 @@ export function encodeDelta(bytes: Uint8Array, base: Uint8Array, width: DeltaWid
   ]);
 }
 
-/** Throws RangeError, and zlib's errors, when `data` is not what `encodeDelta` made with this base. */
+/**
+ * Decodes a delta. Throws RangeError, and zlib's errors, when `data` does not come from `encodeDelta` with this base.
+ */
 export function decodeDelta(data: Uint8Array, base: Uint8Array, width: DeltaWidth): Uint8Array {
   const bases = elements(base, width);
   const count = bases.length;
@@ -86,7 +91,7 @@ export function decodeDelta(data: Uint8Array, base: Uint8Array, width: DeltaWidt
   for (let i = 0; i < starts.length; i++) {
     const wanted = (starts[i + 1] ?? count) - starts[i]!;
     const end = from + view.getUint32(4 * i, true);
-    if (end > data.length) throw new RangeError('a stream ends behind the end');
+    if (end > data.length) throw new RangeError('a stream is longer than the data');
     const plain = zstdDecompressSync(data.subarray(from, end), { maxOutputLength: Math.max(wanted, 1) });
     if (plain.length !== wanted) throw new RangeError('a stream has the wrong length');
     symbols.set(plain, starts[i]);
@@ -94,7 +99,7 @@ export function decodeDelta(data: Uint8Array, base: Uint8Array, width: DeltaWidt
   }
   const rest = base.length - count * width;
   const words = (data.length - rest - from) >>> 2;
-  // One word more, since the last element may ask for the one after it.
+  // One word more, since the last element may read the one after it.
   const bits = new Uint32Array(words + 1);
   asBytes(bits).set(data.subarray(from, from + 4 * words));
   const out = new Uint8Array(base.length);
@@ -124,7 +129,10 @@ export function decodeDelta(data: Uint8Array, base: Uint8Array, width: DeltaWidt
   return out;
 }
 
-/** Signed, so that `>> 31` is the sign; of both widths as the same kind of array, which the loops are compiled for. */
+/**
+ * Reads elements as signed integers, so that `>> 31` is the sign; both widths as the same kind of array, for which the
+ * loops are compiled.
+ */
 function elements(bytes: Uint8Array, width: DeltaWidth): Int32Array {
   const aligned = bytes.byteOffset % width === 0 ? bytes : Uint8Array.from(bytes);
   const count = Math.floor(bytes.length / width);
@@ -133,7 +141,7 @@ function elements(bytes: Uint8Array, width: DeltaWidth): Int32Array {
     : Int32Array.from(new Int16Array(aligned.buffer, aligned.byteOffset, count));
 }
 
-/** Which class the exponents are in, and where in the symbols each class starts. */
+/** Assigns exponents to classes, and finds where in the symbols each class starts. */
 function classesOf(bases: Int32Array, width: DeltaWidth): { classOf: Uint8Array; starts: Uint32Array } {
   const counts = new Uint32Array(256);
   const exponent = 8 * width - 9;

@@ -1,6 +1,6 @@
 /**
- * A difference that is found later lowers the grade of every checkpoint with the same cause: as a row of its own beside the
- * saved one, which never changes.
+ * Records differences that are found later. They lower the grade of every checkpoint with the same cause: as separate
+ * rows, since the saved row never changes.
  */
 import * as v from 'valibot';
 import type { Checkpoint } from '../../protocol/domain.ts';
@@ -8,15 +8,17 @@ import { INGREDIENT_KINDS, type Ingredient, type IngredientKind, lost, sentence 
 import type { CheckpointFile } from '../../protocol/session.ts';
 
 const doubtSchema = v.object({
-  /** What a resume does not restore. */
+  /** Ingredient that a resume does not restore. */
   ingredient: v.picklist(INGREDIENT_KINDS),
-  /** What was seen, for people. */
+  /** Observation, for people. */
   text: v.string(),
   at: v.number(),
 });
 export type Doubt = v.InferOutput<typeof doubtSchema>;
 
-/** Where the cause lies in how the loop stood, not in an object: only checkpoints at the same sort of place share it. */
+/**
+ * Ingredients whose cause is the position of the loop, not an object: only checkpoints at a similar position share it.
+ */
 const OF_THE_PLACE: readonly IngredientKind[] = ['data', 'loop', 'gradients'];
 
 export function parseDoubt(text: string): Doubt | null {
@@ -28,7 +30,7 @@ export function parseDoubt(text: string): Doubt | null {
   }
 }
 
-/** Whether what was found out about one checkpoint holds for another of its run. */
+/** Tells whether a finding about one checkpoint holds for another of its run. */
 export function sharesCause(ingredient: IngredientKind, found: CheckpointFile, other: CheckpointFile): boolean {
   if (other.grade !== 'complete') return false;
   const hasNone = (of: CheckpointFile) =>
@@ -37,7 +39,7 @@ export function sharesCause(ingredient: IngredientKind, found: CheckpointFile, o
   return !OF_THE_PLACE.includes(ingredient) || isInside(found) === isInside(other);
 }
 
-/** The checkpoint as it is to be seen with what was found out later. A proof of its own that it is right outweighs that. */
+/** Applies later findings to a checkpoint. A proof that it is right outweighs them. */
 export function withDoubts(checkpoint: Checkpoint, doubts: readonly Doubt[]): Checkpoint {
   if (doubts.length === 0 || checkpoint.proof?.verdict === 'equal') return checkpoint;
   if (checkpoint.grade === 'partial' || checkpoint.grade === 'weights only') return checkpoint;

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { databaseProblem, storeForeign } from './skeleton.ts';
 
-/** What this project needs of SQLite; both packages below give it. Blobs come back as Uint8Array. */
+/** Interface to SQLite, which both packages below provide. Blobs come back as Uint8Array. */
 export interface Database {
   readonly driver: DriverName;
   exec(sql: string): void;
@@ -33,8 +33,8 @@ export function openDatabase(path: string): Database {
   if (problem !== null) throw storeForeign(path, [problem]);
   const raw = open(path);
   try {
-    // A file may be anybody's: its views and triggers get no functions that do more than compute, its pages are checked
-    // before they are used, and the ways to write into SQLite's own tables are closed.
+    // The file is untrusted: its views and triggers get no functions that do more than compute, its pages are checked
+    // before use, and writing to SQLite's own tables is blocked.
     raw.exec('PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON');
     return new Connection(raw);
   } catch (error) {
@@ -74,7 +74,7 @@ class Connection implements Database {
       result = body();
       if (result instanceof Promise) throw new TypeError('a transaction cannot wait for a promise');
     } catch (error) {
-      // SQLite has already rolled back by itself after some errors (full disk, I/O); a second ROLLBACK then fails.
+      // SQLite has already rolled back after some errors (full disk, I/O); a second ROLLBACK then fails.
       try {
         this.exec('ROLLBACK');
       } catch {}
@@ -97,7 +97,7 @@ function open(path: string): Raw {
   if (better) return withDriver(new better(path), 'better-sqlite3');
   const { DatabaseSync } = loadNodeSqlite();
   const database = new DatabaseSync(path);
-  // The other driver does it by itself. Node has it since 24.12.
+  // The other driver does this by itself. Node has it since 24.12.
   database.enableDefensive?.(true);
   return withDriver(database, 'node:sqlite');
 }
@@ -106,7 +106,7 @@ function loadBetter(path: string): typeof better {
   if (process.env.TRAINSTASH_SQLITE === 'node') return null;
   try {
     const Better = require('better-sqlite3');
-    // The native part is loaded by the first construction, and that is what fails with an old glibc.
+    // The first construction loads the native part, and that is what fails with an old glibc.
     new Better(':memory:').close();
     return Better;
   } catch (error) {
@@ -116,7 +116,7 @@ function loadBetter(path: string): typeof better {
   }
 }
 
-/** Node 22 and 24 print an ExperimentalWarning at the first load, which would land in users' logs. */
+/** Loads Node's SQLite without the ExperimentalWarning of Node 22 and 24, which would appear in users' logs. */
 function loadNodeSqlite(): typeof import('node:sqlite') {
   const emitWarning = process.emitWarning;
   process.emitWarning = () => {};

@@ -1,6 +1,6 @@
-/** Rows of earlier versions, which wrote metrics that are no number as null: what they meant, before anything checks them. */
+/** Migrates rows of earlier versions, which wrote metrics that are not finite as null, before any validation. */
 
-/** Mends the record of a run in place. Returns whether it was another. */
+/** Corrects the record of a run in place. Returns true if it changed. */
 export function mendRun(run: unknown): boolean {
   let mended = false;
   for (const summary of Object.values(metricsOf(run))) {
@@ -17,7 +17,7 @@ export function mendRun(run: unknown): boolean {
   return mended;
 }
 
-/** The same for that of a checkpoint. */
+/** Corrects the record of a checkpoint in place. Returns true if it changed. */
 export function mendCheckpoint(checkpoint: unknown): boolean {
   const metrics = metricsOf(checkpoint);
   const lost = Object.keys(metrics).filter((name) => metrics[name] === null);

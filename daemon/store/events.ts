@@ -1,4 +1,4 @@
-/** Takes in `events.ndjson`: each event once, metrics and the position in one transaction. */
+/** Stores the events of `events.ndjson`: each event once, with metrics and position in one transaction. */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import * as v from 'valibot';
 import type { MetricSummary } from '../../protocol/domain.ts';
@@ -18,25 +18,25 @@ import { type Points, summarize } from './points.ts';
 const READ_BYTES = 2 << 20;
 const NEWLINE = 10;
 
-/** What one call took in, without the points themselves. */
+/** Result of one call, without the points themselves. */
 export interface TakenEvents {
   started: StartedEvent | null;
   plan: { totalSteps: number | null; stepsPerEpoch: number | null } | null;
   notices: NoticeEvent[];
-  /** What a resume computed otherwise. */
+  /** Difference that the package found after a resume. */
   diverged: DivergedEvent | null;
   /** Sequence number of the newest answered control, or null. */
   answered: number | null;
-  /** The first step that metrics came of. */
+  /** First step with metrics. */
   first: number | null;
-  /** The newest step and the metrics logged at it. */
+  /** Newest step, and the metrics logged at it. */
   last: { step: number; epoch: number; t: number; values: Record<string, number> } | null;
-  /** Summaries of all that came of each metric, and the step that it was told of last. */
+  /** Summary of the new points of each metric, and its last step. */
   metrics: Record<string, { summary: MetricSummary; toldAt: number }>;
   points: number;
-  /** Lines that were no event: skipped. */
+  /** Number of skipped lines that were not events. */
   malformed: number;
-  /** The file holds more: call again. */
+  /** True if the file has more: call again. */
   more: boolean;
 }
 
@@ -78,7 +78,7 @@ export function takeEvents(
   }
   let consumed = start;
   if (start === 0 && bytes.length >= READ_BYTES) {
-    // A line longer than what is read at once is no event: step over it, piece by piece.
+    // A line longer than one read is not an event: skip it, piece by piece.
     consumed = bytes.length;
     taken.malformed++;
   }
@@ -109,12 +109,12 @@ function parseEvent(bytes: Buffer, start: number, end: number): ParsedEvent | nu
     const result = v.safeParse(eventSchema, value);
     return result.success ? result.output : null;
   } catch {
-    // No JSON, or nested more deeply than there is stack.
+    // Not JSON, or nested more deeply than the stack allows.
     return null;
   }
 }
 
-/** By hand, since nearly every line is one of these and a schema costs more than the rest together. */
+/** Recognises metrics without a schema: nearly every line is one, and a schema would cost more than everything else. */
 function isMetrics(value: unknown): value is Extract<ParsedEvent, { type: 'metrics' }> {
   const event = value as Record<string, unknown> | null;
   if (typeof event !== 'object' || event === null || event.type !== 'metrics') return false;
@@ -167,7 +167,7 @@ function apply(event: ParsedEvent, taken: TakenEvents, collected: Map<string, Co
   }
 }
 
-/** Grows by doubling: pushing numbers onto arrays and converting them costs three times as much. */
+/** Column that grows by doubling: pushing numbers onto arrays and converting them costs three times as much. */
 class Column {
   #data = new Float64Array(3 * 64);
   #count = 0;

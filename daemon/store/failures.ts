@@ -1,9 +1,9 @@
-/** What SQLite and the file system say, as errors that others can act on. */
+/** Turns errors of SQLite and the file system into errors that others can act on. */
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 
 type Kind = 'full' | 'busy' | 'unwritable' | 'damaged' | 'failing';
 
-/** SQLite's primary codes, as both drivers give them. */
+/** Primary codes of SQLite, as both drivers report them. */
 const BY_NUMBER: Readonly<Record<number, Kind>> = {
   5: 'busy',
   6: 'busy',
@@ -24,14 +24,14 @@ const BY_NAME: readonly [RegExp, Kind][] = [
 ];
 
 const WORDS: Readonly<Record<Exclude<Kind, 'full'>, string>> = {
-  busy: 'another program has it open; nothing was changed. Close that (a database tool, a backup), then try again',
-  unwritable: 'it cannot be written there; nothing was changed. See to the permissions, or mount the disk for writing',
+  busy: 'another program has it open; nothing was changed. Close that program (a database tool, a backup) and try again',
+  unwritable: 'it is not writable; nothing was changed. Fix the permissions, or mount the disk for writing',
   damaged:
-    'a part of it is damaged; nothing was changed. `trainstash fsck` says which checkpoints are whole, and those can still be restored',
-  failing: 'the disk under it fails; nothing was changed. Copy the folder while it can still be read',
+    'part of it is damaged; nothing was changed. `trainstash fsck` lists the intact checkpoints, which can still be restored',
+  failing: 'its disk is failing; nothing was changed. Copy the folder while it is still readable',
 };
 
-/** Null for what is no failure of the store. */
+/** Classifies an error; null when it is not a failure of the store. */
 export function failureOf(error: unknown): Kind | null {
   const { code, errcode } = (error ?? {}) as { code?: string; errcode?: number };
   if (typeof errcode === 'number') return BY_NUMBER[errcode & 0xff] ?? null;
@@ -42,22 +42,30 @@ export function isDiskFull(error: unknown): boolean {
   return isError(error, 'storeFull') || failureOf(error) === 'full';
 }
 
-/** With its code; what is none of these stays what it is. */
+/** Converts an error to one with a code; leaves other errors as they are. */
 export function asStoreError(error: unknown, path: string): unknown {
   if (error instanceof TrainstashError) return error;
   const kind = failureOf(error);
   const reason = (error as Error)?.message ?? String(error);
   if (kind === 'full')
-    return new TrainstashError('storeFull', `The disk has no room for it (${reason}). What is in the store is whole.`, {
-      neededBytes: 0,
-      freeBytes: 0,
-    });
-  // Node's own SQLite has no number for what is too large for JavaScript.
+    return new TrainstashError(
+      'storeFull',
+      `The disk is full (${reason}). The content of the store is intact. Free some space and try again.`,
+      {
+        neededBytes: 0,
+        freeBytes: 0,
+      },
+    );
+  // Node's own SQLite has no code for a number that is too large for JavaScript.
   if (error instanceof RangeError)
-    return new TrainstashError('storeUnusable', `${path} has a number that none of its rows can have (${reason}).`, {
-      path,
-      reason,
-    });
+    return new TrainstashError(
+      'storeUnusable',
+      `${path} contains a number out of range (${reason}). \`trainstash fsck\` lists the intact checkpoints.`,
+      {
+        path,
+        reason,
+      },
+    );
   if (kind === null) return error;
   return new TrainstashError('storeUnusable', `${path} cannot be used: ${WORDS[kind]} (${reason}).`, { path, reason });
 }

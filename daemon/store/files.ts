@@ -12,22 +12,22 @@ import {
 } from 'node:fs';
 import { open, rename, rm, writeFile } from 'node:fs/promises';
 
-/** Ours are some kilobytes, but for lists of a hundred thousand files. */
+/** Limit of a JSON file: ours have some kilobytes, except for lists of a hundred thousand files. */
 const MAX_JSON_BYTES = 256 << 20;
 
 /**
- * Opens a file that anybody may have put there. Throws for a link, and for what is no file: a pipe would be waited for until
- * somebody writes into it.
+ * Opens a file that anybody may have put there. Throws for a link, and for anything but a regular file: a pipe would
+ * block until somebody writes into it.
  */
 export function openToRead(path: string): number {
   const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
   const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (fstatSync(file).isFile()) return file;
   closeSync(file);
-  throw Object.assign(new Error(`${path} is no file`), { code: 'EINVAL' });
+  throw Object.assign(new Error(`${path} is not a file`), { code: 'EINVAL' });
 }
 
-/** The file's JSON, or null when there is none or it is not JSON. Links are not followed. */
+/** Reads a JSON file; null when there is none or it is not JSON. Does not follow links. */
 export function readJson(path: string): unknown {
   let file: number | null = null;
   try {
@@ -40,7 +40,10 @@ export function readJson(path: string): unknown {
   }
 }
 
-/** Appears whole or not at all. `durable`: also after a power loss, once the directory is synced. */
+/**
+ * Writes a JSON file that appears completely or not at all. `durable`: also after a power loss, once the directory is
+ * synced.
+ */
 export function writeJson(path: string, value: unknown, durable = false): void {
   const temporary = `${path}.tmp-${process.pid}`;
   try {
@@ -52,7 +55,7 @@ export function writeJson(path: string, value: unknown, durable = false): void {
   }
 }
 
-/** As `writeJson`, durably, for a thread that must not wait for a disk. */
+/** Writes like `writeJson`, durably, for a thread that must not wait for a disk. */
 export async function writeJsonBeside(path: string, value: unknown): Promise<void> {
   const temporary = `${path}.tmp-${process.pid}`;
   try {
@@ -64,7 +67,7 @@ export async function writeJsonBeside(path: string, value: unknown): Promise<voi
   }
 }
 
-/** All of it: a disk that becomes full takes a part of what it is given, and says so only the next time. */
+/** Writes all bytes: a disk that becomes full takes only a part, and reports the error only the next time. */
 export function writeAll(file: number, bytes: Uint8Array, position: number | null = null, atOnce = bytes.length): void {
   for (let done = 0; done < bytes.length; ) {
     const at = position === null ? null : position + done;
@@ -72,7 +75,7 @@ export function writeAll(file: number, bytes: Uint8Array, position: number | nul
   }
 }
 
-/** Names of ours in folders that are not ours, until what they hold is whole; never part of a working set. */
+/** Prefix of our temporary names in folders of others, until the content is complete; never part of a working set. */
 export const TEMPORARY_PREFIX = '.trainstash-tmp-';
 
 export function syncFile(path: string): void {
@@ -84,7 +87,7 @@ export function syncFile(path: string): void {
   }
 }
 
-/** As `syncDirectory`, for a thread that must not wait for a disk. */
+/** Syncs like `syncDirectory`, for a thread that must not wait for a disk. */
 export async function syncDirectoryBeside(path: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(path, 'r');

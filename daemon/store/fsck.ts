@@ -1,4 +1,4 @@
-/** Reads everything and believes nothing. */
+/** Checks a store: reads everything and trusts nothing. */
 import { join } from 'node:path';
 
 import { isError } from '../../protocol/errors.ts';
@@ -15,7 +15,7 @@ import { linksIn } from './skeleton.ts';
 
 type Problem = FsckReport['problems'][number];
 
-/** Looks at a store that is not to be opened, since it holds what is not ours. Changes nothing. */
+/** Checks a store that must not be opened, since it contains foreign entries. Changes nothing. */
 export async function lookAtStore(store: string, pause: () => Promise<void>): Promise<FsckReport> {
   const report: FsckReport = { chunks: 0, checkpoints: 0, bytes: 0, problems: [], rebuilt: null };
   const say = (problem: string) =>
@@ -31,7 +31,7 @@ export async function lookAtStore(store: string, pause: () => Promise<void>): Pr
   try {
     const foreign = foreignInObjects(database);
     for (const problem of foreign) say(problem);
-    // What is called like a table of ours and is none may give back anything, for ever.
+    // A foreign table or view with one of our names may return anything, endlessly.
     if (foreign.some((problem) => /^the (table|view) "(meta|chunk|saved|saved_chunk|mark)"/.test(problem)))
       return report;
     const { problems, ...counted } = await checkObjects(new Objects(database), pause);
@@ -44,26 +44,27 @@ export async function lookAtStore(store: string, pause: () => Promise<void>): Pr
   }
 }
 
-/** Where the catalog says of a checkpoint what its saved row does not; that one is the truth. */
+/** Compares the catalog with the saved rows, which are the truth. */
 export function checkCatalog(objects: Objects, catalog: Catalog): Problem[] {
   const problems: Problem[] = [];
   const say = (problem: string, checkpoint: string | null = null) =>
-    problems.push({ checkpoint, chunk: null, problem: `catalog.db: ${problem}; --rebuild makes it anew`, whole: null });
+    problems.push({ checkpoint, chunk: null, problem: `catalog.db: ${problem}; --rebuild rebuilds it`, whole: null });
   const ids = catalog.checkpointIds();
   try {
     for (const row of objects.allSaved('checkpoint')) {
       ids.delete(row.id);
       if (!soundBodyOf(row)) continue;
       const said = JSON.stringify(catalog.checkpoint(row.id));
-      if (said !== JSON.stringify(checkpointOf(row, objects.marks(row.seq)))) say('it says something else', row.id);
+      if (said !== JSON.stringify(checkpointOf(row, objects.marks(row.seq))))
+        say('it disagrees with objects.db', row.id);
     }
   } catch (error) {
-    // What the truth is cannot be read: that is a problem of its own, and told.
+    // The truth cannot be read: that problem is reported separately.
     if (failureOf(error) === 'damaged') return problems;
     throw error;
   }
-  for (const id of ids) say(`it has a checkpoint that is not stored (${id})`);
-  if (catalog.isSpoilt) say('it has rows that no Trainstash has written');
+  for (const id of ids) say(`it lists a checkpoint that is not stored (${id})`);
+  if (catalog.isSpoilt) say('it contains rows that Trainstash did not write');
   return problems;
 }
 
@@ -74,7 +75,7 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
   attempt(say, 'its structure', () => checkStructure(objects.database, say));
   const { chunks, bytes, sound } = await checkChunks(objects, say, pause);
   const rows: SavedRowWithSum[] = [];
-  attempt(say, 'what is saved', () => {
+  attempt(say, 'the list of checkpoints', () => {
     for (const row of objects.allSaved()) rows.push(row);
   });
   const broken = new Map<SavedRow, { chunk: number | null; problem: string }>();
@@ -97,7 +98,7 @@ export async function checkObjects(objects: Objects, pause: () => Promise<void>)
 type Say = (problem: string, chunk?: string | null) => void;
 type SavedRowWithSum = SavedRow & { sum: Uint8Array };
 
-/** A page that cannot be read is a problem like others, and keeps nobody from the rest. */
+/** Runs one check. A page that cannot be read is reported, and does not stop the others. */
 function attempt(say: Say, what: string, work: () => void): void {
   try {
     work();
@@ -112,13 +113,13 @@ function checkStructure(database: Database, say: Say): void {
     const text = String(Object.values(row)[0]);
     if (text !== 'ok') say(`objects.db: ${text}`);
   }
-  if (database.prepare('PRAGMA foreign_key_check').all().length > 0) say('objects.db: a reference points to nothing');
+  if (database.prepare('PRAGMA foreign_key_check').all().length > 0) say('objects.db: a reference has no target');
   for (const [table, key] of [
     ['chunk', 'id'],
     ['saved', 'seq'],
   ] as const) {
     const odd = database.prepare(`SELECT count(*) AS n FROM ${table} WHERE ${key} NOT BETWEEN 1 AND ${MAX_ROW}`).get()!;
-    if (Number(odd.n) > 0) say(`objects.db: ${odd.n} rows of ${table} have numbers that no row can have`);
+    if (Number(odd.n) > 0) say(`objects.db: ${odd.n} rows of ${table} have numbers out of range`);
   }
 }
 
@@ -132,7 +133,7 @@ async function checkChunks(objects: Objects, say: Say, pause: () => Promise<void
   const pages = pagesOf<{ id: number; size: number }>(page, 'id');
   for (let more = true; more; ) {
     more = false;
-    attempt(say, 'a part of its content', () => {
+    attempt(say, 'part of its content', () => {
       const rows = pages.next().value ?? [];
       for (const { id, size } of rows) {
         chunks++;

@@ -1,4 +1,4 @@
-/** Deleting: from trash to chunks to pages given back, also on a full disk. */
+/** Deletes: from trash to chunks to pages returned to the file system, also on a full disk. */
 
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,23 +11,26 @@ import { pagesOf } from './pages.ts';
 import { MAX_STACK } from './stack.ts';
 
 const SWEEP_BATCH = 256;
-/** A step's journal must fit into the reserve on a full disk: 48 pages of 64 KiB, moved and journalled. */
+/**
+ * Number of pages for one step: its journal must fit into the reserve on a full disk (48 pages of 64 KiB, moved and
+ * journalled).
+ */
 const VACUUM_PAGES = 48;
-/** Below this share of free pages they are kept for reuse: moving pages costs more than writing into free ones. */
+/** Share of free pages below which they are kept for reuse: moving pages costs more than writing into free ones. */
 const VACUUM_SHARE = 0.2;
 const RESERVE_BYTES = 8 << 20;
-/** Less is no use: the journal of a deletion is larger. */
+/** Smallest useful reserve: the journal of a deletion is larger than less. */
 const MIN_RESERVE_BYTES = 1 << 20;
 const LEFT_OVER_BYTES = 256 << 10;
-/** What can wait is not done below this much space: a training needs it more. */
+/** Free space below which work that can wait is not done: a training needs the space more. */
 const MIN_FREE_BYTES = 512 << 20;
 
 const FORGOTTEN = 'NOT EXISTS (SELECT 1 FROM saved_chunk WHERE chunk = c.id)';
 const LOOSE = `${FORGOTTEN} AND NOT EXISTS (SELECT 1 FROM chunk d WHERE d.base = c.id)`;
 
 /**
- * Deletes chunks that no saved row refers to; what is a delta to one of them is stored in another way first. Returns how
- * many. `pause` lets others in between batches.
+ * Deletes chunks that no saved row refers to; re-encodes chunks that are deltas to one of them first. Returns the
+ * number of deleted chunks. `pause` lets other requests run between batches.
  */
 export async function sweep(objects: Objects, coders: Coders, pause: () => Promise<void>): Promise<number> {
   const { database } = objects;
@@ -46,12 +49,12 @@ export async function sweep(objects: Objects, coders: Coders, pause: () => Promi
     });
     await pause();
   }
-  // Side by side what has nothing to do with each other: of a tree of deltas one after the other.
+  // Independent trees of deltas in parallel, chunks of the same tree one after another.
   const trees = [...Map.groupBy(bases, (id) => rootOf(objects, id)).values()];
   const freeTrees = async () => {
     for (let tree = trees.pop(); tree; tree = trees.pop()) {
       for (const id of tree) {
-        // Not `removed += await …`, which would add to what it was before the wait.
+        // Not `removed += await …`, which would add to the value from before the wait.
         const count = await freeBase(objects, coders, id);
         removed += count;
       }
@@ -61,17 +64,20 @@ export async function sweep(objects: Objects, coders: Coders, pause: () => Promi
   return removed;
 }
 
-/** What all its deltas come down to. */
+/** Returns the chunk at the end of the chain of bases. */
 function rootOf(objects: Objects, id: number): number {
   return objects.basesOf(id)?.at(-1) ?? id;
 }
 
-/** Deletes a chunk, and what it was the last delta to, unless something refers to it. Returns how many went. */
+/**
+ * Deletes a chunk, and then its base if this was the last delta to it, unless something refers to it. Returns the
+ * number of deleted chunks.
+ */
 function removeLoose(objects: Objects, id: number): number {
   const remove = objects.database.prepare(`DELETE FROM chunk AS c WHERE id = ? AND ${LOOSE}`);
   let removed = 0;
   for (let next: number | null = id; next !== null; removed++) {
-    // A save may have come to refer to it since it was found.
+    // A save may refer to it since it was found.
     if (objects.isHeld(next)) break;
     const base: number | null = objects.layout(next)?.base ?? null;
     if (remove.run(next).changes === 0) break;
@@ -81,14 +87,14 @@ function removeLoose(objects: Objects, id: number): number {
 }
 
 /**
- * Deletes a forgotten chunk that others are deltas to. Returns how many went, those among the others included. Chunks that
- * are each other's base stay: nothing can be read out of them, and nothing comes of following them.
+ * Deletes a forgotten chunk that others are deltas to. Returns the number of deleted chunks, those among the others
+ * included. Chunks that are each other's base stay: they cannot be read, and following them would never end.
  */
 async function freeBase(objects: Objects, coders: Coders, id: number, depth = 0): Promise<number> {
   if (objects.basesOf(id) === null || depth > MAX_STACK || !isForgotten(objects, id)) return 0;
   let removed = 0;
   for (const dependant of objects.dependantsOf(id)) removed += await freeBase(objects, coders, dependant, depth + 1);
-  // Now, since what it was a delta to may have gone with the last of its dependants.
+  // Read now, since its base may have been deleted with the last of its dependants.
   const kept = objects.basesOf(id)?.find((base) => !isForgotten(objects, base)) ?? null;
   if (!(await rebase(objects, coders, id, kept))) return removed;
   return removed + objects.database.transaction(() => removeLoose(objects, id));
@@ -99,7 +105,7 @@ function isForgotten(objects: Objects, id: number): boolean {
   return objects.database.prepare(`SELECT 1 FROM chunk c WHERE id = ? AND ${FORGOTTEN}`).get(id) !== undefined;
 }
 
-/** Gives free pages back to the file system in small steps. Returns the bytes by which the file shrank. */
+/** Returns free pages to the file system in small steps. Returns the bytes by which the file shrank. */
 export async function returnSpace(objects: Objects, pause: () => Promise<void>, always: boolean): Promise<number> {
   const { database } = objects;
   const number = (name: string) => Number(Object.values(database.prepare(`PRAGMA ${name}`).get()!)[0]);
@@ -115,8 +121,8 @@ export async function returnSpace(objects: Objects, pause: () => Promise<void>, 
 }
 
 /**
- * On a full disk even a DELETE fails, since it needs a journal. Some space is set aside for it: `work` is tried, and
- * when the disk is full tried again with the reserve released.
+ * Runs `work`, and again with the reserve released if the disk is full: on a full disk even a DELETE fails, since it
+ * needs a journal, and the reserve is space for that.
  */
 export async function withReserve<T>(store: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -127,13 +133,13 @@ export async function withReserve<T>(store: string, work: () => Promise<T>): Pro
     try {
       return await work();
     } finally {
-      // What is left of it, since the next who needs it is as short of space.
+      // Only what is left, since the next caller will be just as short of space.
       writeReserve(reservePath(store), freeBytes(store) - LEFT_OVER_BYTES);
     }
   }
 }
 
-/** Best effort: without room for it there will be none. */
+/** Makes the reserve if there is space for it. */
 export function makeReserve(store: string): void {
   const path = reservePath(store);
   if (existsSync(path)) return;
@@ -143,7 +149,7 @@ export function makeReserve(store: string): void {
 function writeReserve(path: string, bytes: number): void {
   if (bytes < MIN_RESERVE_BYTES) return;
   try {
-    // Not sparse: the blocks must really be taken.
+    // Not sparse: the blocks must really be allocated.
     writeFileSync(path, Buffer.alloc(Math.min(bytes, RESERVE_BYTES), 1));
   } catch {
     rmSync(path, { force: true });

@@ -1,4 +1,4 @@
-/** What passes between the store worker and its hasher thread. */
+/** Messages between the store worker and its hasher thread. */
 export const SLOT_BYTES = 4 << 20;
 export const SLOT_COUNT = 20;
 export const SLOT_FREE = 0;
@@ -13,7 +13,7 @@ export interface HasherRequest {
 
 export type HasherMessage =
   | { type: 'chunk'; id: number; slot: number; hash: Uint8Array; size: number; codec: number; bytes: number }
-  /** As expected, bytes not kept. */
+  /** Chunk with an expected hash; its bytes were not kept. */
   | { type: 'expected'; id: number; hash: Uint8Array; size: number }
   | { type: 'end'; id: number }
   | { type: 'error'; id: number; changed: boolean; name: string; message: string; code: string | null };

@@ -1,5 +1,5 @@
 /**
- * Entry of the hasher thread: reads, hashes and compresses while the store worker writes what came before. The chunks'
+ * Entry of the hasher thread: reads, hashes and compresses while the store worker writes earlier chunks. The chunks'
  * bytes stay in shared memory; only their description is posted.
  */
 import { parentPort, workerData } from 'node:worker_threads';
@@ -15,7 +15,7 @@ import { hashFile } from './hashing.ts';
 
 const { memory, states } = workerData as { memory: SharedArrayBuffer; states: SharedArrayBuffer };
 const slots = new Int32Array(states, 0, SLOT_COUNT);
-/** Raised by every release: what to wait for when all slots are used. */
+/** Counter that every release raises: waited on when all slots are used. */
 const releases = new Int32Array(states, SLOT_COUNT * 4, 1);
 
 parentPort!.on('message', ({ id, path, expected }: HasherRequest) => {
@@ -51,7 +51,7 @@ function hashSet(hashes: Uint8Array): Set<string> {
   return new Set(Array.from({ length: bytes.length / 32 }, (_, i) => bytes.toString('hex', i * 32, i * 32 + 32)));
 }
 
-/** The first free slot; waits while the store worker uses them all. */
+/** Takes the first free slot; waits while the store worker uses them all. */
 function takeSlot(): number {
   for (;;) {
     const seen = Atomics.load(releases, 0);

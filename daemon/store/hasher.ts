@@ -2,10 +2,10 @@ import { Worker } from 'node:worker_threads';
 import { type HasherMessage, type HasherRequest, SLOT_BYTES, SLOT_COUNT, SLOT_FREE } from './hasher-protocol.ts';
 import { FileChanged, type HashedChunk } from './hashing.ts';
 
-/** The thread and its 80 MiB are given back after this long without work. */
+/** Idle time after which the thread ends and its 80 MiB are freed. */
 const IDLE_MS = 5_000;
 
-/** Hashes large files in a thread of its own, one after the other. */
+/** Hashes large files in a thread, one after another. */
 export class Hasher {
   readonly #entry: URL;
   #thread: Thread | null = null;
@@ -18,8 +18,8 @@ export class Hasher {
   }
 
   /**
-   * Calls `take` for each chunk in order. The chunk's data is shared memory: it must be used up before the returned
-   * `release` is called, and the thread waits while all its slots are unreleased.
+   * Calls `take` for each chunk in order. The chunk's data is shared memory: it must be used up before `release` is
+   * called, and the thread waits while no slot is free.
    */
   async hash(
     path: string,

@@ -1,4 +1,7 @@
-/** A file read, cut, hashed and encoded: the same code inline for small files and in the hasher thread for large ones. */
+/**
+ * Reads, cuts, hashes and encodes a file: the same code for small files in place and for large ones in the hasher
+ * thread.
+ */
 
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
@@ -6,17 +9,17 @@ import { ContentCutter, MAX_CHUNK_BYTES, structuralCuts } from './chunking.ts';
 import { type Codec, chooseCodec, encodeChunk } from './codec.ts';
 import type { EncodedChunk } from './stack.ts';
 
-/** Hashed piece by piece right after it was read, while it is in the processor's cache. */
+/** Size of a read: each piece is hashed at once, while it is in the processor's cache. */
 const READ_BYTES = 256 << 10;
 /** Small enough to stay in the cache from one piece to the next. */
 const SCRATCH_BYTES = 512 << 10;
 
-/** Thrown when a file changes while it is read: what was read so far is not a state that ever existed. */
+/** Error for a file that changed while it was read: the content read so far never existed. */
 export class FileChanged extends Error {}
 
 export type HashedChunk = EncodedChunk | ExpectedChunk;
 
-/** A chunk that was expected, and is as expected: its bytes were not kept. */
+/** Chunk with an expected hash: its bytes were not kept. */
 export interface ExpectedChunk {
   hash: Uint8Array;
   size: number;
@@ -24,11 +27,10 @@ export interface ExpectedChunk {
 }
 
 /**
- * Calls `emit` for each chunk in order. `buffer()` gives the 4 MiB to read the next chunk into; an emitted chunk's data
- * may lie in it, so it must not be given again before the chunk has been used.
- *
- * `expected` holds hashes (hex) that the file may have again, as a copy of the checkpoint before has. After one that
- * fits, the next is hashed without keeping its bytes; one that then does not fit is read once more.
+ * Calls `emit` for each chunk in order. `buffer()` returns the 4 MiB to read the next chunk into; an emitted chunk's
+ * data may be in it, so it must not be returned again before the chunk has been used. `expected` has hashes (hex) that
+ * the file may contain again, as the next checkpoint does. After a match the next chunk is hashed without keeping its
+ * bytes; if it does not match, it is read again.
  */
 export function hashFile(
   path: string,
@@ -71,7 +73,7 @@ export function hashFile(
         const target = buffer().subarray(0, bytes);
         const hash = createHash('sha256');
         if (readInto(target, offset, hash) !== bytes) throw new FileChanged(path);
-        // Once a tensor: at its first chunk that is kept.
+        // Once for each tensor: at its first chunk that is kept.
         if (tensor >= 0) codec = chooseCodec(target, elementBytes);
         tensor = -1;
         const digest = hash.digest();
@@ -88,7 +90,7 @@ export function hashFile(
   }
 }
 
-/** Read beyond a cut, these bytes are read again for the next chunk. */
+/** Read size: bytes read beyond a cut are read again for the next chunk. */
 const PIECE_BYTES = 256 << 10;
 const CHUNKS_A_CODEC = 8;
 
@@ -126,7 +128,7 @@ function emitByContent(
       length = cutter.cut(target, filled) ?? (offset + filled === size ? filled : null);
     }
     const bytes = target.subarray(0, length);
-    // What compresses one part of a file compresses its neighbours.
+    // A codec that suits one part of a file suits its neighbours.
     if (index % CHUNKS_A_CODEC === 0) codec = chooseCodec(bytes, 1);
     emit({ hash: createHash('sha256').update(bytes).digest(), size: bytes.length, ...encodeChunk(bytes, codec) });
     offset += length;

@@ -1,4 +1,4 @@
-/** Files of a worktree that follow its branch: one saved row each. */
+/** Saves files of a worktree that follow its branch: one saved row each. */
 import { createHash } from 'node:crypto';
 import { type BigIntStats, linkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,9 +12,9 @@ import type { Objects, SavedFile } from './objects.ts';
 import { filesOf } from './saving.ts';
 import { restoreFile, storeFile } from './transfer.ts';
 
-/** `body` of a saved row of kind `file`. */
+/** Body of a saved row of kind `file`. */
 export interface KeptFileBody {
-  /** One character a byte, relative to the worktree. */
+  /** Path relative to the worktree, one character for each byte. */
   path: string;
   root: string;
   branch: string;
@@ -25,15 +25,15 @@ export interface KeptFileBody {
 export interface KeptFileSource {
   root: string;
   branch: string;
-  /** One character a byte. */
+  /** Path with one character for each byte. */
   path: string;
-  /** What the file was when it was decided to take it in. */
+  /** State of the file when saving was decided. */
   expected: { ino: string; bytes: number; mtimeMs: number };
 }
 
 /**
- * Commits a file as it is. Throws `FileChanged` when it is not what was expected, before or after it was read: a file that
- * somebody writes is not taken in.
+ * Saves a file. Throws `FileChanged` when it differs from the expected state before or after it was read: a file that
+ * somebody is writing is not saved.
  */
 export async function saveKeptFile(
   store: string,
@@ -44,7 +44,7 @@ export async function saveKeptFile(
   const { root, branch, path, expected } = source;
   const bytes = Buffer.concat([Buffer.from(`${root}/`), Buffer.from(path, 'latin1')]);
   const id = randomId();
-  // Everything below takes a path as text. A name that is none gets another one for the time being.
+  // The code below takes paths as text. A name that is not text gets a temporary alias.
   const text = bytes.toString('utf8');
   const alias = Buffer.from(text, 'utf8').equals(bytes) ? null : join(store, `.reading-${id}`);
   if (alias) linkSync(bytes, alias);
@@ -68,7 +68,7 @@ export async function saveKeptFile(
   }
 }
 
-/** Writes it to a new path; it appears there only when it is whole, verified and fsynced. Throws `corrupted`. */
+/** Writes a file to a new path, where it appears only when it is complete, verified and fsynced. Throws `corrupted`. */
 export async function restoreKeptFile(objects: Objects, coders: Coders, id: string, target: string): Promise<void> {
   const row = objects.saved(id);
   if (row?.kind !== 'file')
@@ -82,7 +82,7 @@ export async function restoreKeptFile(objects: Objects, coders: Coders, id: stri
   );
 }
 
-/** Forgets all but these. Returns how many went; their chunks go with the next sweep. */
+/** Forgets all but these. Returns the number of forgotten files; the next sweep deletes their chunks. */
 export function forgetKeptFiles(objects: Objects, keep: ReadonlySet<string>): number {
   const doomed = [...objects.allSaved('file')].map(({ id }) => id).filter((id) => !keep.has(id));
   for (const id of doomed) objects.forget(id);
@@ -93,7 +93,7 @@ function requireUnchanged(path: Buffer, expected: KeptFileSource['expected']): v
   const stat = statOrNull(path);
   const now = stat && { ino: `${stat.dev}:${stat.ino}`, bytes: Number(stat.size), mtimeMs: Number(stat.mtimeNs) / 1e6 };
   if (now?.ino === expected.ino && now.bytes === expected.bytes && now.mtimeMs === expected.mtimeMs) return;
-  throw new FileChanged(`${path.toString()} changed while it was taken in`);
+  throw new FileChanged(`${path.toString()} changed while it was being stored`);
 }
 
 function statOrNull(path: Buffer): BigIntStats | null {

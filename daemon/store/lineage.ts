@@ -1,4 +1,4 @@
-/** Which points of which sessions make up a run's curve: no zigzag after a resume, no gap after a fork. */
+/** Determines the points of the sessions that make up a run's curve: no zigzag after a resume, no gap after a fork. */
 import type { Session } from '../../protocol/domain.ts';
 import type { Catalog } from './catalog.ts';
 import type { Segment } from './metrics.ts';
@@ -12,15 +12,18 @@ export function lineageOf(catalog: Catalog, run: string, depth = 0): Segment[] {
     const from = session.resumedFrom;
     if (segments.length === 0 && from && depth < MAX_ANCESTORS)
       segments.push(...ancestors(catalog, run, session, depth));
-    // Without a checkpoint it started from the beginning: nothing before counts.
+    // Without a checkpoint it started from the beginning: nothing earlier counts.
     hideAfter(segments, from?.step ?? Number.NEGATIVE_INFINITY);
-    // What it tells of steps before that is an evaluation of an earlier checkpoint.
+    // Points of earlier steps are evaluations of an earlier checkpoint.
     segments.push({ session: session.id, to: Number.POSITIVE_INFINITY });
   }
   return segments;
 }
 
-/** A fork's first session starts from a checkpoint of another run: that run's curve up to there comes first. */
+/**
+ * Returns the ancestors' part: a fork's first session starts from a checkpoint of another run, so that run's curve up
+ * to there comes first.
+ */
 function ancestors(catalog: Catalog, run: string, first: Session, depth: number): Segment[] {
   const parent = catalog.run(run)?.parent;
   if (!parent || parent.run === run) return [];

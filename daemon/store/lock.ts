@@ -2,11 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Database, openDatabase } from './driver.ts';
 
 /**
- * Liveness is a held lock, never a pid: the kernel frees it when the process ends, however it ends, and no other
- * process can be mistaken for it. The lock is an exclusive SQLite transaction on a file of its own.
- *
- * Trap: POSIX locks of a file are dropped when the owning process closes *any* descriptor of that file. Nothing else
- * in a process that holds a lock may open the lock's file, not even to read its size.
+ * Lock that proves liveness, which a pid never does: the kernel frees it when the process ends, however it ends, and no
+ * other process can be mistaken for it. The lock is an exclusive SQLite transaction on a separate file. Trap: POSIX
+ * locks of a file are dropped when the owning process closes *any* descriptor of that file. Nothing else in a process
+ * that holds a lock may open the lock's file, not even to read its size.
  */
 export class HeldLock {
   #database: Database | null;
@@ -15,12 +14,12 @@ export class HeldLock {
     this.#database = database;
   }
 
-  /** Null when somebody else holds it. */
+  /** Acquires the lock; null when another process holds it. */
   static tryAcquire(path: string): HeldLock | null {
     let database: Database | null = null;
     try {
       database = openDatabase(path);
-      // EXCLUSIVE mode with a memory journal: the lock file stays empty and no -journal appears beside it.
+      // EXCLUSIVE mode with a memory journal: the lock file stays empty and no -journal appears next to it.
       database.exec('PRAGMA busy_timeout=0; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
       return new HeldLock(database);
     } catch (error) {
@@ -30,7 +29,7 @@ export class HeldLock {
     }
   }
 
-  /** Waits: a prober may hold the lock for the blink of an eye. Null when it is still taken after `timeoutMs`. */
+  /** Acquires the lock with retries: a probe may hold it for a moment. Null when it is still held after `timeoutMs`. */
   static async acquire(path: string, timeoutMs: number): Promise<HeldLock | null> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
@@ -46,7 +45,10 @@ export class HeldLock {
   }
 }
 
-/** Whether a live process holds the lock. Never call it for a lock that this process holds: the probe would drop it. */
+/**
+ * Tells whether a live process holds the lock. Never call it for a lock that this process holds: the probe would drop
+ * it.
+ */
 export function isLocked(path: string): boolean {
   const lock = HeldLock.tryAcquire(path);
   lock?.release();

@@ -1,18 +1,18 @@
-/** Records without the secrets that older versions wrote into them. Pure; what is no text of a person or a script stays. */
+/** Removes secrets from records of older versions. Pure; changes only texts of people and scripts. */
 import type { Params, ParamValue, Run, Session } from '../../protocol/domain.ts';
 import { type Found, MASK, maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
 import type { ExitRecord, Launch, SessionEvent } from '../../protocol/session.ts';
 
-/** Shorter ones are not looked for as they are: they may be parts of anything. */
+/** Minimum length of known secrets: shorter ones may be parts of anything. */
 const LEAST_KNOWN = 8;
 
-/** Masks what looks like a secret, and what is known to be one from other records. */
+/** Masks texts that look like a secret, and secrets known from other records. */
 export class Masker {
   readonly #secrets: readonly string[];
   readonly #found: Found;
 
   constructor(known: Iterable<string>, found: Found) {
-    // The longest first: one may be the beginning of another. In a label they are cut off.
+    // The longest first: one may be the prefix of another. Labels contain shortened ones.
     const whole = [...known].filter((secret) => secret.length >= LEAST_KNOWN);
     const cut = whole.filter((secret) => secret.length > 24).map((secret) => `${secret.slice(0, 23)}…`);
     this.#secrets = [...whole, ...cut].sort((a, b) => b.length - a.length);
@@ -71,7 +71,7 @@ export class Masker {
     return event.type === 'notice' ? { ...event, text: this.text(event.text) } : event;
   }
 
-  /** Masks only what is known from elsewhere. */
+  /** Masks only secrets known from elsewhere. */
   known(text: string): string {
     return this.#secrets.reduce((result, secret) => {
       if (!result.includes(secret)) return result;

@@ -1,11 +1,13 @@
 /**
- * Metric points in blocks of columns: appended as they come, merged when many small ones have gathered, so that a
- * million points are a few hundred rows and a query is a walk over typed arrays. Values keep their exact bits.
+ * Stores metric points in blocks of columns: appended on arrival, merged when there are many small ones, so that a
+ * million points are a few hundred rows and a query is a pass over typed arrays. Values keep their exact bits.
  */
 import type { Catalog } from './catalog.ts';
 import { ascends, cut, downsample, inOrder, isCoarse, join, outlineOf, type Points, rangeOf } from './points.ts';
 
-/** A part of a run's lineage: the points of `session` up to and with step `to`; later sessions did again what came after. */
+/**
+ * Part of a run's lineage: the points of `session` up to and including step `to`; later sessions have redone the rest.
+ */
 export interface Segment {
   session: string;
   to: number;
@@ -15,16 +17,16 @@ interface Block {
   series: number;
   first: number;
   count: number;
-  /** Points of its outline. */
+  /** Number of points of its outline. */
   outline: number | null;
   low: number;
   high: number;
 }
 
 const MERGE_COUNT = 16;
-/** Blocks of so many points stay as they are, and have an outline. */
+/** Size from which blocks are not merged any more, and have an outline. */
 const LARGE_BLOCK_POINTS = 4096;
-/** Remembered series; more are asked for again. */
+/** Limit of cached series; others are queried again. */
 const MOST_REMEMBERED = 10_000;
 
 /** Facts about a series' steps that are known without reading its points. */
@@ -32,9 +34,9 @@ interface Order {
   low: number;
   /** Step of the newest point. */
   last: number;
-  /** Some step is lower than one before it. */
+  /** True if some step is lower than one before it. */
   falls: boolean;
-  /** It stands in the series' row. */
+  /** True if the series' row has it. */
   noted: boolean;
 }
 
@@ -47,7 +49,7 @@ export class Metrics {
     this.#catalog = catalog;
   }
 
-  /** Inside the caller's transaction. */
+  /** Appends points, inside the caller's transaction. */
   append(session: string, name: string, points: Points): void {
     const database = this.#catalog.database;
     const series = this.#series(session, name);
@@ -67,7 +69,7 @@ export class Metrics {
       .map((row) => String(row.name));
   }
 
-  /** All points of one session's series, in the order they came. */
+  /** Reads all points of one session's series, in order of arrival. */
   read(session: string, name: string): Points {
     const blocks = this.#catalog.database
       .prepare(
@@ -77,7 +79,10 @@ export class Metrics {
     return join(blocks.map((row) => decode(row.data, Number(row.points))));
   }
 
-  /** Reads the points of a lineage by step: of a step that was told again, in the same session or a later one, the newest values. */
+  /**
+   * Reads the points of a lineage by step. If a step was logged again, in the same session or a later one, the newest
+   * values count.
+   */
   lineage(segments: readonly Segment[], name: string): Points {
     const parts = segments.map(({ session, to }) =>
       cut(inOrder([this.read(session, name)]), Number.NEGATIVE_INFINITY, to),
@@ -86,9 +91,9 @@ export class Metrics {
   }
 
   /**
-   * At most 2 × `buckets` points of a lineage after step `from` up to and with step `to`, and how many there are. A long
-   * curve is read from its outlines, a thirty-second of its bytes: the smallest and the largest value of each bucket
-   * are those of all its points either way.
+   * Reads at most 2 × `buckets` points of a lineage after step `from` up to and including step `to`, and counts all. A
+   * long curve is read from its outlines, a thirty-second of its bytes: either way each bucket keeps the smallest and
+   * the largest value of all its points.
    */
   curve(
     segments: readonly Segment[],
@@ -100,7 +105,7 @@ export class Metrics {
       const points = cut(this.lineage(segments, name), range.from, range.to);
       return { points: downsample(points, buckets), total: points.steps.length };
     }
-    // What lies whole in the range may be outlined; of the rest only its points tell how many of them are in it.
+    // Blocks inside the range may use the outline; for the others only their points tell how many are in the range.
     const parts = segments.flatMap(({ session, ...own }) => {
       const { from } = range;
       const to = Math.min(own.to, range.to);
@@ -127,7 +132,10 @@ export class Metrics {
     return [...new Set(segments.flatMap(({ session }) => this.names(session)))];
   }
 
-  /** Those that may hold a point after step `from` up to and with `to`. Only outlined ones know their steps. */
+  /**
+   * Lists blocks that may contain a point after step `from` up to and including `to`. Only blocks with an outline know
+   * their steps.
+   */
   #blocks(session: string, name: string, from: number, to: number): Block[] {
     return this.#catalog.database
       .prepare(
@@ -168,13 +176,13 @@ export class Metrics {
     return id;
   }
 
-  /** Ids may be given again after a transaction was rolled back or a run removed. */
+  /** Clears the caches: ids may be reused after a transaction was rolled back or a run removed. */
   forgetIds(): void {
     this.#ids.clear();
     this.#orders.clear();
   }
 
-  /** Tells whether the points of these sessions are in order as they stand, one session after the other. */
+  /** Tells whether the points of these sessions are in order as stored, one session after another. */
   #ascends(segments: readonly Segment[], name: string): boolean {
     let before = Number.NEGATIVE_INFINITY;
     for (const { session, to } of segments) {
@@ -193,7 +201,7 @@ export class Metrics {
     if (known) return known;
     const { database } = this.#catalog;
     const row = database.prepare('SELECT lowest_step, falls FROM series WHERE id = ?').get(series)!;
-    // Null: new, or written by a version that did not note it.
+    // Null: new, or written by a version that did not record it.
     const order = row.falls === null ? orderOf(this.#steps(series)) : this.#noted(series, row);
     if (this.#orders.size > MOST_REMEMBERED) this.#orders.clear();
     this.#orders.set(series, order);
@@ -231,7 +239,7 @@ export class Metrics {
       .prepare('SELECT first, points FROM metric_block WHERE series = ? ORDER BY first DESC LIMIT 64')
       .all(series)
       .map((row) => ({ first: Number(row.first), points: Number(row.points) }));
-    // The newest blocks of one magnitude; merging 16 of them makes one of the next, so each point moves few times.
+    // Merges the newest blocks of one magnitude: 16 of them make one of the next, so each point moves few times.
     const tier = magnitude(blocks[0]!.points);
     let same = 0;
     while (same < blocks.length && magnitude(blocks[same]!.points) <= tier) same++;
@@ -275,7 +283,7 @@ function encode({ steps, values, times }: Points): Uint8Array {
 }
 
 function decode(data: Uint8Array, count: number): Points {
-  // A copy when the blob does not start at a multiple of 8, which Float64Array asks for.
+  // A copy when the blob does not start at a multiple of 8, which Float64Array needs.
   const aligned = data.byteOffset % 8 === 0 ? data : data.slice();
   const all = new Float64Array(aligned.buffer, aligned.byteOffset, count * 3);
   return { steps: all.subarray(0, count), values: all.subarray(count, count * 2), times: all.subarray(count * 2) };
@@ -288,7 +296,7 @@ const NO_ORDER: Order = {
   noted: false,
 };
 
-/** Adds steps to the order of those before. */
+/** Adds steps to the order of the earlier ones. */
 function orderOf(steps: Float64Array, before = NO_ORDER): Order {
   if (steps.length === 0) return before;
   return {

@@ -1,4 +1,6 @@
-/** How objects.db is laid out. Frozen with the first release: later versions may add tables and columns, never change these. */
+/**
+ * Layout of objects.db. Frozen with the first release: later versions may add tables and columns, never change these.
+ */
 import { TrainstashError } from '../../protocol/errors.ts';
 import { type Database, openDatabase } from './driver.ts';
 import { foreignIn } from './schema-check.ts';
@@ -44,10 +46,10 @@ const SCHEMA = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** Others wait so long for a look of theirs; a lock that is held longer is one that somebody keeps. */
+/** Busy timeout: others look only briefly; a lock that is held longer is held permanently. */
 const BUSY_MS = 1_000;
 
-/** Opens objects.db, makes its tables in a new one, and refuses one from the future, or with what is not ours in it. */
+/** Opens objects.db, makes its tables in a new one, and refuses one from a newer version, or with foreign entries. */
 export function openObjectsDatabase(path: string): Database {
   const database = openDatabase(path);
   try {
@@ -59,7 +61,7 @@ export function openObjectsDatabase(path: string): Database {
   }
 }
 
-/** What is not ours in a database that `fsck` looks at, whatever else is wrong with it. */
+/** Lists foreign entries in a database that `fsck` examines, whatever else is wrong with it. */
 export function foreignInObjects(database: Database): string[] {
   return foreignIn(database, [SCHEMA]);
 }
@@ -70,15 +72,15 @@ function configure(database: Database, path: string): void {
   if (version > OBJECTS_VERSION) {
     throw new TrainstashError(
       'storeFromFuture',
-      `${path} was written by a newer Trainstash (format ${version}, this one knows ${OBJECTS_VERSION}). Nothing was changed; update Trainstash.`,
+      `${path} was written by a newer Trainstash (format ${version}; this one supports up to ${OBJECTS_VERSION}). Nothing was changed; update Trainstash.`,
       { path, found: version, supported: OBJECTS_VERSION },
     );
   }
   const foreign = foreignIn(database, version === 0 ? [] : [SCHEMA]);
   if (foreign.length > 0) throw storeForeign(path, foreign);
-  // Before the first table exists: both cannot be changed afterwards. In a file that is not new the second would be a write.
+  // Before the first table exists: both cannot be changed afterwards. In an existing file the second would be a write.
   if (version === 0) database.exec('PRAGMA page_size=65536; PRAGMA auto_vacuum=INCREMENTAL');
-  // TRUNCATE ends a commit with ftruncate + fsync; DELETE would end with an unlink nobody syncs. FULL must be set
+  // TRUNCATE ends a commit with ftruncate + fsync; DELETE would end with an unlink that nobody syncs. FULL must be set
   // at every open: SQLite reports NORMAL for a file that was made with FULL.
   database.exec('PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA fullfsync=1');
   database.exec('PRAGMA foreign_keys=ON; PRAGMA cache_size=-65536; PRAGMA mmap_size=0');
@@ -88,6 +90,6 @@ function configure(database: Database, path: string): void {
       database.exec(`PRAGMA user_version=${OBJECTS_VERSION}`);
     });
   }
-  // Taken now and kept, so that nobody comes in between later.
+  // Taken now and kept, so that no other process gets it later.
   database.exec('BEGIN EXCLUSIVE; COMMIT');
 }

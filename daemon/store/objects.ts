@@ -1,35 +1,37 @@
-/** objects.db: content and what protects it. Only the store worker opens it. */
+/** Stores content and the records that protect it (objects.db). Only the store worker opens it. */
 import { createHash } from 'node:crypto';
 import { Chunks, MAX_ROW } from './chunks.ts';
 import { pagesOf } from './pages.ts';
 
-/** `tag`: value is its name. `trash`: value is the time. `proof`, `doubt`: value is JSON. `packed`: its chunks have been
- *  packed. `kept`: it was taken out of the trash at that time. */
+/**
+ * Kinds of marks. `tag`: the value is its name. `trash`: the value is the time. `proof`, `doubt`: the value is JSON.
+ * `packed`: its chunks have been packed. `kept`: it was taken out of the trash at that time.
+ */
 export type MarkKind = 'tag' | 'trash' | 'proof' | 'doubt' | 'packed' | 'kept';
 
-/** `file`: one file of a worktree, kept because it follows its branch. */
+/** Kinds of saved rows. `file`: one file of a worktree, kept because it follows its branch. */
 export type SavedKind = 'checkpoint' | 'file';
 
 export interface SavedFile {
   name: string;
   bytes: number;
-  /** How many of the saved row's chunks, in order, make up this file. */
+  /** Number of the saved row's chunks, in order, that make up this file. */
   chunks: number;
 }
 
-/** A committed checkpoint or stash: never changed after its row exists. */
+/** Committed checkpoint or stash: never changed after its row exists. */
 export interface SavedRow {
   seq: number;
   id: string;
   kind: SavedKind;
-  /** Of a file: what names it, so that its next version is compared with it. */
+  /** Run of a checkpoint; for a file, a name through which its next version is compared with it. */
   run: string;
   created: number;
   body: string;
   metrics: Uint8Array | null;
 }
 
-/** A description has the names of some thousand files at most. */
+/** Limit of a description: it has the names of some thousand files at most. */
 const MAX_BODY_BYTES = 64 << 20;
 const BODY = `CASE WHEN octet_length(body) <= ${MAX_BODY_BYTES} THEN body ELSE '' END AS body`;
 const SAVED = `seq, id, kind, run, created, ${BODY}, metrics`;
@@ -55,7 +57,7 @@ export class Objects extends Chunks {
       | undefined;
   }
 
-  /** Of every kind, or of one. */
+  /** Yields all saved rows, or those of one kind. */
   *allSaved(kind?: SavedKind): Generator<SavedRow & { sum: Uint8Array }> {
     const one = kind === undefined ? '' : `AND kind = '${kind}'`;
     const page = this.database.prepare(
@@ -64,7 +66,7 @@ export class Objects extends Chunks {
     for (const rows of pagesOf<SavedRow & { sum: Uint8Array }>(page, 'seq')) yield* rows;
   }
 
-  /** In order. Numbers that are none of ours are left out: then they are fewer than the row says. */
+  /** Lists the chunks in order. Leaves out impossible numbers: then there are fewer than the row says. */
   chunksOf(seq: number): number[] {
     return this.database
       .prepare(`SELECT chunk FROM saved_chunk WHERE saved = ? AND chunk BETWEEN 1 AND ${MAX_ROW} ORDER BY position`)
@@ -90,7 +92,7 @@ export class Objects extends Chunks {
       .all(seq) as { id: number; size: number; hash: Uint8Array }[];
   }
 
-  /** The hashes of a run's newest saved row, one after the other: what its next checkpoint may have again. */
+  /** Returns the concatenated hashes of a run's newest saved row, which its next checkpoint may contain again. */
   newestHashes(run: string): Uint8Array {
     const sql = `SELECT max(seq) AS seq FROM saved WHERE run = ? AND seq <= ${MAX_ROW}`;
     const newest = this.database.prepare(sql).get(run)!.seq;
@@ -98,7 +100,7 @@ export class Objects extends Chunks {
   }
 
   /**
-   * Replaces the descriptions of saved rows, for `scrub.ts` alone: a committed row is changed for nobody else. Its files,
+   * Replaces the descriptions of saved rows, only for `scrub.ts`: nothing else changes a committed row. Its files,
    * their digests and its chunks must be the same.
    */
   redescribe(rows: readonly { row: SavedRow; body: string }[]): void {
@@ -108,7 +110,7 @@ export class Objects extends Chunks {
     });
   }
 
-  /** Forgets a saved row. Its chunks go with the next sweep, unless something else refers to them. */
+  /** Forgets a saved row. The next sweep deletes its chunks, unless something else refers to them. */
   forget(id: string): void {
     this.#change(() => {
       const row = this.saved(id);
@@ -125,7 +127,7 @@ export class Objects extends Chunks {
     return this.database.prepare('SELECT kind, value FROM mark WHERE saved = ?').all(seq) as never;
   }
 
-  /** Adds a mark; of kinds other than `tag` and `doubt` a row has one, the newest. */
+  /** Adds a mark. A row has only one mark of each kind, the newest, except for `tag` and `doubt`. */
   setMark(id: string, kind: MarkKind, value: string): void {
     this.#change(() => {
       const row = this.saved(id);
@@ -147,7 +149,7 @@ export class Objects extends Chunks {
     });
   }
 
-  /** Puts one mark in the place of another, both or neither. */
+  /** Replaces one mark with another, both or neither. */
   exchangeMark(id: string, kind: MarkKind, by: MarkKind, value: string): void {
     this.#change(() => {
       const row = this.saved(id);
@@ -163,7 +165,7 @@ export class Objects extends Chunks {
 
   // ---- meta ----
 
-  /** Raised by every change of saved rows and marks; the catalog compares it with the one it has followed up to. */
+  /** Counts the changes of saved rows and marks; the catalog compares it with the count that it has followed. */
   changes(): number {
     const changes = Number(this.meta('changes') ?? 0);
     return Number.isSafeInteger(changes) && changes >= 0 ? changes : 0;
@@ -186,7 +188,7 @@ export class Objects extends Chunks {
   }
 }
 
-/** Guards a saved row's own text against flipped bits; its chunks have hashes of their own. */
+/** Computes a checksum of a saved row's own text, against flipped bits; its chunks have their own hashes. */
 export function rowSum(row: Omit<SavedRow, 'seq'>): Buffer {
   const hash = createHash('sha256');
   for (const part of [row.id, row.kind, row.run, String(row.created), row.body]) hash.update(part).update('\0');

@@ -1,32 +1,32 @@
-/** How much a store holds beside its databases, and what of that nobody will ever want. */
+/** Measures the bytes of a store outside its databases, and finds leftovers among them. */
 import { type Dirent, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isLocked } from './lock.ts';
 
-/** Others of the thread wait at most this long for the count. */
+/** Longest time that the count blocks the thread. */
 const SLICE_MS = 8;
-/** Left by somebody who may still be at work: a lock file of git, a checkout. */
+/** Age from which a lock file of git, or a checkout, is a leftover: its owner may still be at work. */
 const OLD_MS = 60_000;
 
 export interface Outside {
   /** Sessions with their logs and events, and what they hand over. */
   sessions: number;
-  /** Complete checkpoints of sessions that are not taken in yet. */
+  /** Complete checkpoints of sessions that are not stored yet. */
   incoming: number;
-  /** Folders of runs for files of their own, `${dir}`. */
+  /** Runs' own folders for files, `${dir}`. */
   files: number;
   /** Files that left the tree with their branch. */
   stashes: number;
-  /** Code snapshots, catalogs that were set aside, and what else there is. */
+  /** Code snapshots, catalogs that were set aside, and everything else. */
   other: number;
-  /** What killed writers left, and checkpoints that cannot be stored: it goes by itself. */
+  /** Leftovers of killed writers, and checkpoints that cannot be stored: they are removed automatically. */
   left: number;
 }
 
-/** Of the databases; the space that is kept free for deleting is no use of it. */
+/** Files of the databases; the reserve for deletions is not in use. */
 const DATABASES = /^((objects|catalog)\.db(-(wal|shm|journal))?|owner\.(lock.*|json)|reserve)$/;
 
-/** `pause` lets others of the thread in between. */
+/** Counts the bytes; `pause` lets other work of the thread run. */
 export async function bytesOutside(store: string, pause: () => Promise<void>): Promise<Outside> {
   const outside: Outside = { sessions: 0, incoming: 0, files: 0, stashes: 0, other: 0, left: 0 };
   let sliceEnd = performance.now() + SLICE_MS;
@@ -56,7 +56,7 @@ function kindOf(name: string): keyof Outside {
   return ['exports', 'asked'].includes(name) || name.startsWith('.') ? 'left' : 'other';
 }
 
-/** Of a session that lives nothing is left over: it is at work on it. */
+/** Classifies the parts of a session. A live session has no leftovers: it is working on them. */
 function partsOf(session: string): { path: string; kind: keyof Outside }[] {
   const isLive = () => {
     try {
@@ -78,7 +78,7 @@ function partsOf(session: string): { path: string; kind: keyof Outside }[] {
   });
 }
 
-/** What was left in the store itself by those who were killed there. With the store open it is ours alone, but for git. */
+/** Removes leftovers of killed processes in the store itself. Only this process has the store open, except for git. */
 export function sweepStore(store: string, now = Date.now()): void {
   remove(store, (name) => name.startsWith('.reading-'));
   remove(join(store, 'asked'), (name) => /^\.(tmp|trainstash-tmp)-/.test(name));
@@ -95,7 +95,7 @@ function remove(folder: string, which: (name: string, path: string) => boolean):
   }
 }
 
-/** None of a link, and of what is gone. */
+/** Lists a folder; empty for a link, and for a missing folder. */
 function entriesOf(folder: string): Dirent[] {
   if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
   try {

@@ -1,24 +1,24 @@
-/** Proof for free: steps computed again after a kill, against what was recorded the first time. */
+/** Compares steps computed again after a kill with their first record: a proof without extra work. */
 import type { Catalog } from './catalog.ts';
 import type { Metrics } from './metrics.ts';
 import type { Points } from './points.ts';
 
 export interface Overlap {
-  /** The checkpoint that the session resumed from. */
+  /** Checkpoint that the session resumed from. */
   checkpoint: string;
-  /** Steps that both have, and how many of them are equal in every bit of every common metric. */
+  /** Number of steps that both have, and of those equal in every bit of every common metric. */
   steps: number;
   equal: number;
   firstDifferent: { step: number; metric: string; recorded: number; replayed: number } | null;
-  /** Newest step that was recorded before: with it computed again there is nothing more to compare. */
+  /** Newest step that was recorded before: once it is computed again there is nothing more to compare. */
   recordedUpTo: number;
 }
 
-/** What a clock or the machine's load decides is never the same twice. */
+/** Metrics that measure time or load never repeat. */
 const MEASURES_TIME =
   /(^|[_/.\s-])(time|seconds?|secs?|ms|fps|speed|throughput|duration|elapsed|memory|mem|runtime)($|[_/.\s-])|per_sec/i;
 
-/** Null when the session did not resume, or nothing after its checkpoint had been recorded. */
+/** Compares the steps. Null when the session did not resume, or nothing after its checkpoint had been recorded. */
 export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: string): Overlap | null {
   const session = catalog.session(sessionId);
   if (!session?.resumedFrom) return null;
@@ -39,7 +39,7 @@ export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: st
     for (const step of recorded.keys()) recordedUpTo = Math.max(recordedUpTo, step);
     for (const [step, replayed] of tellingsAfter(from, metrics.read(sessionId, name))) {
       for (const [i, old] of (recorded.get(step) ?? []).entries()) {
-        // Not told yet.
+        // Not logged yet.
         if (i >= replayed.length) break;
         const same = Object.is(old, replayed[i]);
         equalAt.set(step, (equalAt.get(step) ?? true) && same);
@@ -53,7 +53,7 @@ export function compareOverlap(catalog: Catalog, metrics: Metrics, sessionId: st
   return { checkpoint: session.resumedFrom.checkpoint, steps: equalAt.size, equal, firstDifferent, recordedUpTo };
 }
 
-/** Collects all that was told of each step, in turn: the first telling of one session is compared with the first of another. */
+/** Collects all values of each step in order: the first value of one session is compared with the first of another. */
 function tellingsAfter(from: number, { steps, values }: Points): Map<number, number[]> {
   const tellings = new Map<number, number[]>();
   for (let i = 0; i < steps.length; i++) {

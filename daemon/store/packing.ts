@@ -1,11 +1,12 @@
 /**
- * Making a store smaller when nobody waits for it. Of every few successive checkpoints of a run one stays by itself, and
+ * Makes a store smaller when nobody waits for it. Of every few successive checkpoints of a run one stays complete, and
  * the others become deltas to their neighbours:
  *
  *     6 → 4 → 3 → ● ← 1 ← 2            (● the middle, → is a delta to)
- *         5 → 4       3, 4, 5, 6 as on the other side
+ *         5 → 4       3, 4, 5, 6 as on the left
  *
- * Only how chunks are stored changes, never what is saved. A chunk is replaced after it was decoded again and compared.
+ * This changes only the stored form of chunks, never what is saved. A chunk is replaced only after its new form was
+ * decoded and compared.
  */
 
 import { isError } from '../../protocol/errors.ts';
@@ -16,19 +17,19 @@ import { pagesOf } from './pages.ts';
 import { bodyOf } from './rows.ts';
 import { type EncodedChunk, MAX_STACK } from './stack.ts';
 
-/** Checkpoints that are packed together, and so lie between two that stay by themselves. */
+/** Number of checkpoints that are packed together, and so lie between two that stay complete. */
 export const BLOCK = 13;
-/** A chunk is read with what it is a delta to: never more than this many times its size in all. */
+/** Limit for reading a chunk with all its bases: this many times its size in total. */
 const MAX_READ = 3;
-/** What a delta usually takes: a base with which it would be too much is not tried. */
+/** Usual share of a delta: a base that would exceed the limit with it is not tried. */
 const USUAL_DELTA = 0.6;
-/** Smaller chunks lie together on one page: there is nothing to win. */
+/** Size below which chunks share a page: packing them saves nothing. */
 const MIN_BYTES = 32 << 10;
 
 /**
- * Packs what there is to pack; yields after each chunk by how many bytes it became smaller. May be left at any time.
- * Checkpoints made after `before` are left alone: they are the ones that are resumed from, and as fast as can be. Of a live
- * run only whole blocks are packed, since more checkpoints will come.
+ * Packs everything that can be packed; yields the bytes saved after each chunk. It may be abandoned at any time. Leaves
+ * checkpoints made after `before` alone: those are resumed from, and stay fast. Of a live run it packs only full
+ * blocks, since more checkpoints will come.
  */
 export async function* pack(
   objects: Objects,
@@ -45,7 +46,7 @@ export async function* pack(
   }
 }
 
-/** The rows of a block in the order in which they are packed, a base before what is a delta to it. */
+/** Returns the rows of a block in packing order, a base before its deltas. */
 export function orderOf(length: number): { index: number; base: number | null }[] {
   const middle = length >> 1;
   const order: { index: number; base: number | null }[] = [{ index: middle, base: null }];
@@ -58,15 +59,18 @@ export function orderOf(length: number): { index: number; base: number | null }[
   return order;
 }
 
-/** As in the picture above. With only three on a side they stand in one row: three deltas are not yet too many. */
+/**
+ * Returns a base's distance, as in the picture above. With only three on a side they form one chain: three deltas are
+ * not too many.
+ */
 function baseDistance(distance: number, onASide: number): number {
   if (distance === 3 && onASide > 3) return 0;
   return distance === 6 ? 4 : distance - 1;
 }
 
 /**
- * Takes a chunk out of the way of its deletion: what is a delta to it becomes one to `base`, or, without one, to the first of
- * them. False when one is damaged: then it stays.
+ * Prepares a chunk for deletion: its deltas become deltas to `base`, or, without one, to the first of them. Returns
+ * false when one is damaged: then the chunk stays.
  */
 export async function rebase(objects: Objects, coders: Coders, chunk: number, base: number | null): Promise<boolean> {
   let next = base;
@@ -77,7 +81,7 @@ export async function rebase(objects: Objects, coders: Coders, chunk: number, ba
   return true;
 }
 
-/** Bytes of the checkpoints that have not been packed, of whatever age. */
+/** Sums the bytes of checkpoints that have not been packed, of any age. */
 export function unpackedBytes(objects: Objects): number {
   const { bytes } = objects.database
     .prepare(
@@ -103,20 +107,21 @@ function unpackedBlocks(objects: Objects, run: string, before: number): Generato
   return pagesOf<Row>(block, 'seq', run, before);
 }
 
-/** What is in the trash goes soon. */
+/** Checkpoints in the trash are deleted soon. */
 const UNPACKED = `kind = 'checkpoint' AND created < ? AND s.seq BETWEEN 1 AND ${MAX_ROW}
   AND NOT EXISTS (SELECT 1 FROM mark WHERE saved = s.seq AND kind IN ('packed', 'trash'))`;
 
 async function* packRow(objects: Objects, coders: Coders, row: Row, base: Row | null): AsyncGenerator<number, void> {
   for (const [chunk, neighbour] of pairsOrNone(objects, row, base))
     yield await packChunk(objects, coders, chunk, neighbour);
-  // Not a change of what is saved: the catalog has nothing to follow. The row may have been forgotten meanwhile.
+  // The mark does not change what is saved, so the catalog has nothing to follow. The row may have been forgotten
+  // meanwhile.
   objects.database
     .prepare("INSERT OR REPLACE INTO mark (saved, kind, value) SELECT seq, 'packed', '' FROM saved WHERE seq = ?")
     .run(row.seq);
 }
 
-/** None of a row that cannot be read: it stays as it is, and counts as packed. */
+/** Pairs the chunks; empty for a row that cannot be read: it stays as it is, and counts as packed. */
 function pairsOrNone(objects: Objects, row: Row, base: Row | null): [chunk: number, neighbour: number | null][] {
   try {
     return pairs(objects, row, base);
@@ -126,7 +131,10 @@ function pairsOrNone(objects: Objects, row: Row, base: Row | null): [chunk: numb
   }
 }
 
-/** Each chunk of a row with the one at its place in the other: of files that have the same name and as many chunks. */
+/**
+ * Pairs each chunk of a row with the one at the same position in the other, for files with the same name and number of
+ * chunks.
+ */
 function pairs(objects: Objects, row: Row, base: Row | null): [chunk: number, neighbour: number | null][] {
   const own = filesOf(objects, row);
   const others = base ? filesOf(objects, base) : new Map<string, number[]>();
@@ -150,7 +158,10 @@ function filesOf(objects: Objects, row: Row): Map<string, number[]> {
   );
 }
 
-/** Only what stands by itself is packed, and never made a delta when others are deltas to it: they would be read with more. */
+/**
+ * Packs a chunk that is stored by itself. A chunk that others are deltas to never becomes a delta: reading them would
+ * take more.
+ */
 async function packChunk(objects: Objects, coders: Coders, chunk: number, neighbour: number | null): Promise<number> {
   const layout = objects.layout(chunk);
   if (!layout || layout.base !== null || layout.size < MIN_BYTES) return 0;
@@ -158,7 +169,7 @@ async function packChunk(objects: Objects, coders: Coders, chunk: number, neighb
   return (await recode(objects, coders, chunk, base)) ?? 0;
 }
 
-/** The neighbour, or what it is a delta to itself, if reading it first is not too much. */
+/** Returns the neighbour, or one of its own bases, if reading it first is not too much. */
 function baseFor(objects: Objects, size: number, neighbour: number | null): number | null {
   if (neighbour === null) return null;
   for (const base of [neighbour, ...(objects.basesOf(neighbour) ?? [])]) {
@@ -168,14 +179,14 @@ function baseFor(objects: Objects, size: number, neighbour: number | null): numb
   return null;
 }
 
-/** All that is read for a chunk; without end where it is its own base. */
+/** Sums the bytes that are read for a chunk; infinite where it is its own base. */
 function readBytes(objects: Objects, chunk: number): number {
   const bases = objects.basesOf(chunk);
   if (bases === null) return Number.POSITIVE_INFINITY;
   return [chunk, ...bases].reduce((bytes, one) => bytes + (objects.layout(one)?.stored ?? 0), 0);
 }
 
-/** What is read for the longest way from a chunk that goes through this one, down to it. */
+/** Computes the bytes that are read on the longest chain of deltas down to this chunk. */
 function bytesAbove(objects: Objects, chunk: number, depth = 0): number {
   if (depth > MAX_STACK) return Number.POSITIVE_INFINITY;
   return Math.max(
@@ -187,8 +198,8 @@ function bytesAbove(objects: Objects, chunk: number, depth = 0): number {
 }
 
 /**
- * Stores a chunk as a delta to `base`, or by itself where that is as small, too much to read, or `base` is null. Returns by how
- * much it became smaller; null when it or the base is damaged, which leaves everything as it is.
+ * Stores a chunk as a delta to `base`, or by itself where that is as small, too much to read, or `base` is null.
+ * Returns the bytes saved; null when it or the base is damaged, which leaves everything as it is.
  */
 async function recode(objects: Objects, coders: Coders, chunk: number, base: number | null): Promise<number | null> {
   const before = objects.layout(chunk);

@@ -1,9 +1,9 @@
-/** Goes through a table page by page, in the order of a key. */
+/** Reads a table page by page, in the order of a key. */
 import type { Row, Statement } from './driver.ts';
 
 /**
- * Gives the rows of a statement whose first parameter is the key to begin after. Throws as SQLite does for a damaged database where
- * the keys do not ascend: over such an index the same pages would come again and again, for ever.
+ * Yields the rows of a statement whose first parameter is the key to begin after. Throws like SQLite for a damaged
+ * database when the keys do not ascend: such an index would return the same pages for ever.
  */
 export function* pagesOf<R extends Row>(
   page: Statement,

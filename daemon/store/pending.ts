@@ -1,6 +1,6 @@
 /**
- * What is written outside of the store has a name of ours until it is whole, and the store remembers it: what a killed daemon
- * leaves beside somebody's files is taken away when the store is next opened.
+ * Tracks files outside the store that are being written. They have a temporary name until they are complete, and the
+ * store records it: when the store is opened again, leftovers of a killed daemon next to the user's files are removed.
  */
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, extname, isAbsolute, join, normalize } from 'node:path';
@@ -10,22 +10,22 @@ import { randomId } from '../../protocol/ids.ts';
 import { idSchema } from '../../protocol/session.ts';
 import { readJson, TEMPORARY_PREFIX, writeJson } from './files.ts';
 
-/** Named after the first that there were. */
+/** Folder of the records, named after exports, its first use. */
 const FOLDER = 'exports';
 const UNWRITABLE: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO']);
 const recordSchema = v.object({ temporary: v.string() });
 
 export class Pending {
-  /** Beside the target, and on its file system. */
+  /** Temporary path next to the target, on the same file system. */
   readonly path: string;
-  /** For what is needed on the way; in the store. */
+  /** Path in the store for intermediate files. */
   readonly scratch: string;
   readonly #record: string;
 
   constructor(store: string, target: string) {
     const id = randomId();
     const folder = inside(store, FOLDER);
-    // With the ending of its name: some writers add their own where it is missing.
+    // With the target's extension: some writers add their own where it is missing.
     this.path = join(dirname(target), `${TEMPORARY_PREFIX}${id}${extname(target)}`);
     this.scratch = join(folder, `${id}.tmp`);
     this.#record = join(folder, `${id}.json`);
@@ -33,12 +33,12 @@ export class Pending {
       mkdirSync(folder, { recursive: true });
       writeJson(this.#record, { temporary: this.path } satisfies v.InferOutput<typeof recordSchema>);
     } catch (error) {
-      // A store on a disk that is full or read-only can still be read from, and that to another disk.
+      // A store on a full or read-only disk can still be read, and restored to another disk.
       if (!UNWRITABLE.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
 
-  /** Takes away what is still there under these names: also after it has got its own. */
+  /** Removes whatever is still there under these names, also after success. */
   close(): void {
     removeBoth(this.path);
     for (const path of [this.scratch, this.#record])
@@ -46,12 +46,15 @@ export class Pending {
   }
 }
 
-/** A file that goes with what is pending, until both have their names. */
+/** Returns the path of a file that belongs to a pending one. */
 export function besidePending(path: string): string {
   return `${path}.json`;
 }
 
-/** A record may be anybody's, and names a path outside of the store: only a name that holds the record's own id is one that we gave. */
+/**
+ * Removes leftovers. A record is untrusted and names a path outside the store: only a name with the record's own id is
+ * ours.
+ */
 export function sweepPending(store: string): void {
   const folder = inside(store, FOLDER);
   if (!existsSync(folder)) return;

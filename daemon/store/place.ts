@@ -1,4 +1,4 @@
-/** Where a store may be, how large it may grow, and that one daemon owns it. */
+/** Decides where a store may be and how large it may grow, and lets one daemon own it. */
 import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { HeldLock } from './lock.ts';
 const QUOTA_BYTES = 50e9;
 const QUOTA_SHARE = 0.2;
 
-/** File systems across which SQLite's locks do not hold, by `statfs` type. */
+/** File systems across which SQLite's locks do not work, by `statfs` type. */
 const NETWORK_TYPES = new Map([
   [0x6969, 'NFS'],
   [0x517b, 'SMB'],
@@ -19,19 +19,19 @@ const NETWORK_TYPES = new Map([
   [0x6a656a63, 'virtiofs'],
 ]);
 
-/** Name of the network or pass-through file system that `path` is on, or null for a local one. */
+/** Names the network or pass-through file system of `path`, or null for a local one. */
 export function networkFileSystem(path: string): string | null {
   if (process.platform !== 'linux') return null;
   return NETWORK_TYPES.get(statfsSync(path).type) ?? null;
 }
 
-/** The smaller of 50 GB and 20 % of what is free. */
+/** Returns the smaller of 50 GB and 20 % of the free space. */
 export function defaultQuotaBytes(path: string): number {
   const { bavail, bsize } = statfsSync(path);
   return Math.round(Math.min(QUOTA_BYTES, bavail * bsize * QUOTA_SHARE));
 }
 
-/** Throws `storeOwned` when another live process owns the store. */
+/** Takes ownership. Throws `storeOwned` when another live process owns the store. */
 export function takeOwnership(store: string): { release(): void } {
   const lock = HeldLock.tryAcquire(join(store, 'owner.lock'));
   const record = join(store, 'owner.json');

@@ -1,8 +1,8 @@
-/** Points of a metric as columns: joined, cut, put in order, thinned, summed up. Pure. */
+/** Joins, cuts, sorts, thins and sums up points of a metric, which are columns. Pure. */
 import type { MetricSummary } from '../../protocol/domain.ts';
 import { isBetter, toWireNumber } from '../../protocol/numbers.ts';
 
-/** Points of one series: equal lengths. Times are milliseconds since the epoch. */
+/** Points of one series, in columns of equal length. Times are milliseconds since the epoch. */
 export interface Points {
   steps: Float64Array;
   values: Float64Array;
@@ -30,7 +30,7 @@ export function join(parts: readonly Points[]): Points {
   return out;
 }
 
-/** Leaves the points after step `from` up to and with step `to`. */
+/** Selects the points after step `from` up to and including step `to`. */
 export function cut(points: Points, from: number, to: number): Points {
   const { steps } = points;
   if (steps.length === 0 || (steps[0]! > from && steps[steps.length - 1]! <= to && ascends(steps))) return points;
@@ -49,9 +49,9 @@ export function ascends(steps: Float64Array): boolean {
 }
 
 /**
- * Puts the points of sessions that follow each other, as they were told, in order of their steps. A step that was told again after others
- * (done again, or evaluated again) has the values of its newest telling alone. What was told of a step without another
- * one in between stays, all of it: scripts that do not count steps tell everything at one.
+ * Sorts the points of successive sessions by step. A step that was logged again after others (done again, or evaluated
+ * again) has only its newest values. Values logged for a step without another step in between all stay: scripts that do
+ * not count steps log everything at one.
  */
 export function inOrder(sessions: readonly Points[]): Points {
   const filled = sessions.filter(({ steps }) => steps.length > 0);
@@ -62,7 +62,7 @@ export function inOrder(sessions: readonly Points[]): Points {
   return follows ? all : pick(all, newestTellings(filled, all.steps));
 }
 
-/** Finds the indices of what counts, by step. */
+/** Finds the indices of the newest values, by step. */
 function newestTellings(sessions: readonly Points[], steps: Float64Array): number[] {
   const tellings = new Uint32Array(steps.length);
   const newest = new Map<number, number>();
@@ -85,8 +85,9 @@ function newestTellings(sessions: readonly Points[], steps: Float64Array): numbe
 }
 
 /**
- * Thins to at most 2 × `buckets` points: of each bucket the smallest and the largest value, or one of them and the first that is
- * not finite. Of equal values the bucket's ends. Buckets have equal counts of points, and so have those of an outline.
+ * Thins to at most 2 × `buckets` points: the smallest and the largest value of each bucket, or one of them and the
+ * first that is not finite. For equal values, the ends of the bucket. All buckets, also those of an outline, have equal
+ * numbers of points.
  */
 export function downsample(points: Points, buckets: number): Points {
   const count = points.steps.length;
@@ -118,12 +119,12 @@ export function outlineOf(points: Points): Points {
   return downsample(points, Math.ceil(points.steps.length / OUTLINE_GROUP));
 }
 
-/** Tells whether so many points are drawn from their outlines where they are to be thinned to `buckets`. */
+/** Tells whether so many points, thinned to `buckets`, are drawn from their outlines. */
 export function isCoarse(count: number, buckets: number): boolean {
   return buckets > 0 && count >= buckets * OUTLINE_GROUP * 2;
 }
 
-/** Finds the lowest and the highest step. NaN is none: such points are in no range. */
+/** Finds the lowest and the highest step. Ignores NaN: such points are in no range. */
 export function rangeOf(steps: Float64Array): [low: number, high: number] {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
@@ -142,7 +143,7 @@ function pick({ steps, values, times }: Points, at: readonly number[]): Points {
   };
 }
 
-/** Sums up points; null: there are none. `last` is the value of the highest step; of equal steps the newest one. */
+/** Sums up points; null: there are none. `last` is the value of the highest step, of equal steps the newest. */
 export function summarize({ steps, values }: Points): MetricSummary | null {
   if (steps.length === 0) return null;
   let [last, low, high] = [0, -1, -1];
@@ -166,7 +167,7 @@ export function summarize({ steps, values }: Points): MetricSummary | null {
   };
 }
 
-/** Makes one summary of what was told before and what has come since. A step that was told in both counts twice. */
+/** Merges the summary of earlier points with that of new ones. A step in both counts twice. */
 export function withSummary(before: MetricSummary | undefined, since: MetricSummary): MetricSummary {
   if (!before) return since;
   const newer = since.lastStep >= before.lastStep ? since : before;

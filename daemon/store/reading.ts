@@ -1,6 +1,6 @@
 /**
- * Gives the bytes of stored checkpoints to another thread, chunk by chunk, over a port of its own: nothing is written to a
- * disk, and the daemon's main thread is not on the way. What arrives there is verified.
+ * Serves the bytes of stored checkpoints to another thread, chunk by chunk, over a separate port: nothing is written to
+ * a disk, and the daemon's main thread is not involved. All bytes are verified.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { toWire, type WireError } from '../../protocol/errors.ts';
@@ -11,7 +11,7 @@ import { type ChunkedFile, filesOf } from './saving.ts';
 import { damagedChunk } from './stack.ts';
 import { verifiedBytes } from './verified.ts';
 
-/** `signal` is raised by one for each reply, for a thread that sleeps until then. */
+/** Port for reads; `signal` is raised by one for each reply, for a thread that sleeps until then. */
 export interface ReadPort {
   port: MessagePort;
   signal: Int32Array<SharedArrayBuffer>;
@@ -24,7 +24,7 @@ export interface FailedRead {
   error: WireError;
 }
 
-/** Serves until the port is closed. What was opened is held meanwhile: no sweep takes it away. */
+/** Serves until the port is closed. Holds opened checkpoints meanwhile, so that no sweep deletes them. */
 export function serveReads(store: string, objects: Objects, coders: Coders, { port, signal }: ReadPort): void {
   const save = objects.beginSave();
   const answer = (reply: ReadReply, transfer: ArrayBuffer[] = []) => {

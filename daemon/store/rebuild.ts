@@ -1,4 +1,4 @@
-/** The catalog from objects.db and the session directories. */
+/** Rebuilds the catalog from objects.db and the session directories. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -13,13 +13,13 @@ import type { Objects } from './objects.ts';
 import { type Points, rangeOf, where } from './points.ts';
 import { checkpointOf, soundBodyOf, unpackMetrics } from './saving.ts';
 
-/** Brings the catalog's checkpoints up to what objects.db says, if a crash left it behind. */
+/** Updates the catalog's checkpoints from objects.db, if a crash left it behind. */
 export function followObjects(objects: Objects, catalog: Catalog): void {
   if (catalog.meta('followed') === String(objects.changes())) return;
   catalog.database.transaction(() => {
     const stale = catalog.checkpointIds();
     for (const row of objects.allSaved('checkpoint')) {
-      // One that cannot be read any more is still shown as what it was.
+      // A checkpoint that can no longer be read is still shown as it was.
       stale.delete(row.id);
       if (soundBodyOf(row)) catalog.putCheckpoint(checkpointOf(row, objects.marks(row.seq)));
     }
@@ -35,7 +35,7 @@ export function followObjects(objects: Objects, catalog: Catalog): void {
 export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics, store: string) {
   const notRestored: string[] = [];
   const sessions = sessionIds(store);
-  // Of one whose launch cannot be read the events are nobody's: then its checkpoints tell.
+  // Without a readable launch file the events have no run: then the checkpoints tell.
   const sessionsWithEvents = new Set(sessions.filter((id) => launchIn(store, id) !== null));
   const taken = new Map<string, Taken>();
   catalog.database.transaction(() => {
@@ -46,7 +46,7 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
         continue;
       }
       const { run, session } = body;
-      // A later session may have run other code: the run is of the branch where it began.
+      // A later session may have run other code: the run belongs to the branch where it began.
       const { branch, commit, dirty, code } = catalog.run(run.id) ?? run;
       catalog.putRun({
         ...run,
@@ -73,13 +73,13 @@ export function fillCatalog(objects: Objects, catalog: Catalog, metrics: Metrics
   return { runs: catalog.countRuns(), checkpoints: catalog.checkpointIds().size, notRestored };
 }
 
-/** The highest step and the newest time that were taken of a series. */
+/** Highest step and newest time that were stored of a series. */
 interface Taken {
   step: number;
   time: number;
 }
 
-/** Takes each point once, those told later of lower steps too: checkpoints overlap where the one in between is gone. */
+/** Appends each point once, also later ones of lower steps: checkpoints overlap where the one in between is gone. */
 function appendNew(metrics: Metrics, taken: Map<string, Taken>, session: string, name: string, points: Points): void {
   const key = `${session}\0${name}`;
   const { step, time } = taken.get(key) ?? { step: Number.NEGATIVE_INFINITY, time: Number.NEGATIVE_INFINITY };
@@ -91,7 +91,7 @@ function appendNew(metrics: Metrics, taken: Map<string, Taken>, session: string,
   metrics.append(session, name, fresh);
 }
 
-/** Sessions and runs that no checkpoint tells of. Left open, so that the daemon looks at how they ended. */
+/** Restores sessions and runs without checkpoints. Left open, so that the daemon determines how they ended. */
 function restoreSession(catalog: Catalog, store: string, id: string): boolean {
   const launch = launchIn(store, id);
   if (!launch) return false;

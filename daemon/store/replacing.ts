@@ -1,14 +1,14 @@
-/** Whether one checkpoint can take the place of another. */
+/** Tells whether one checkpoint can replace another. */
 import type { Objects, SavedFile } from './objects.ts';
 
-/** Each file of `part` is a file of `whole` as well, with the same content. */
+/** Tells whether each file of `part` is also a file of `whole`, with the same content. */
 export function holdsAllOf(objects: Objects, whole: string, part: string): boolean {
   const outer = contentOf(objects, whole);
   const inner = contentOf(objects, part);
   return outer !== null && inner !== null && [...inner].every(([name, chunks]) => outer.get(name) === chunks);
 }
 
-/** By file, the ids of its chunks as a text; equal content is stored once. Null: there is no such checkpoint. */
+/** Maps files to the ids of their chunks as a text; equal content is stored once. Null: there is no such checkpoint. */
 function contentOf(objects: Objects, id: string): Map<string, string> | null {
   const row = objects.saved(id);
   if (!row) return null;

@@ -1,35 +1,37 @@
-/** Which automatic checkpoints of a run may go. Pure: the rules, without a store. */
+/** Decides which automatic checkpoints of a run may be deleted. Pure: the rules, without a store. */
 import type { Checkpoint, Monitor, Run } from '../../protocol/domain.ts';
 import { fromWireNumber, hasDiverged, isBetter } from '../../protocol/numbers.ts';
 
 export interface KeepPolicy {
-  /** How many of the newest. */
+  /** Number of newest checkpoints to keep. */
   last: number;
-  /** Keep those whose step is a multiple of this. */
+  /** Divisor of the steps to keep. */
   every: number | null;
-  /** The best by this metric. */
+  /** Metric that determines the best checkpoint. */
   monitor: Monitor | null;
 }
 
 export const DEFAULT_KEEP: KeepPolicy = { last: 3, every: null, monitor: null };
 
-/** Asked for by a person: never pruned by itself. */
+/** Reason of checkpoints that the user requested: never pruned automatically. */
 const MANUAL_REASON = 'request';
 
-/** For each checkpoint why it is kept; an empty list means it may go. `needed`: resumed from, or a fork's parent. */
+/**
+ * Maps each checkpoint to the reasons for keeping it; an empty list means that it may be deleted. `needed`: resumed
+ * from, or a fork's parent.
+ */
 export function keptBecause(
   checkpoints: readonly Checkpoint[],
   policy: KeepPolicy,
   needed: ReadonlyMap<string, string>,
 ): Map<string, string[]> {
   const byStep = [...checkpoints].sort((a, b) => a.step - b.step || a.createdAt - b.createdAt);
-  // By time: where a training began anew, the newest have the lower steps.
+  // By time: where a training started over, the newest have lower steps.
   const byTime = [...checkpoints].sort(byAge);
   const whole = wholeOf(byTime);
   const good = whole.filter((checkpoint) => !isDiverged(checkpoint, policy.monitor));
   const last = -Math.max(1, policy.last);
-  // Those of diverged states are among the newest, too, but take the place of no good one; one that lacks a part takes
-  // the place of no whole one.
+  // Diverged checkpoints also count as newest, but displace no good one; incomplete ones displace no complete one.
   const newest = new Set(
     [...good.slice(last), ...(whole.length > 0 ? whole : byTime).slice(last), ...byTime.slice(-1)].map(({ id }) => id),
   );
@@ -37,7 +39,7 @@ export function keptBecause(
   const best = policy.monitor && bestOf(byStep, policy.monitor)?.id;
   return new Map(
     byStep.map((checkpoint) => {
-      // What a person has done first, then what the rules say.
+      // Actions of the user first, then the rules.
       const reasons: string[] = [];
       if (checkpoint.tags.length > 0) reasons.push(`tagged ${checkpoint.tags.join(', ')}`);
       const need = needed.get(checkpoint.id);
@@ -56,7 +58,7 @@ export function keptBecause(
   );
 }
 
-/** Finds the checkpoint with the best value of the metric, see `isBetter`; one of a diverged state is not it. */
+/** Finds the checkpoint with the best value of the metric, see `isBetter`; ignores diverged ones. */
 export function bestOf(checkpoints: readonly Checkpoint[], monitor: Monitor): Checkpoint | undefined {
   let best: Checkpoint | undefined;
   let record: number | null = null;
@@ -70,25 +72,25 @@ export function bestOf(checkpoints: readonly Checkpoint[], monitor: Monitor): Ch
   return best;
 }
 
-/** Tells whether it was taken of a state that had diverged. */
+/** Tells whether its state had diverged. */
 export function isDiverged(checkpoint: Pick<Checkpoint, 'metrics'>, monitor: Monitor | null): boolean {
   return hasDiverged(monitor, (metric) => checkpoint.metrics[metric]);
 }
 
-/** Finds what a resume goes on from: the newest that has all that others have and has not diverged, or the newest at all. */
+/** Finds the checkpoint for a resume: the newest that has all that others have and has not diverged, or else the newest. */
 export function newestGood(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Checkpoint | undefined {
   const byTime = [...checkpoints].sort(byAge);
   const sound = byTime.filter((checkpoint) => !isDiverged(checkpoint, monitor));
-  // Half of a sound state is worth more than all of a diverged one.
+  // An incomplete sound state is worth more than a complete diverged one.
   return wholeOf(sound).at(-1) ?? sound.at(-1) ?? wholeOf(byTime).at(-1) ?? byTime.at(-1);
 }
 
-/** Returns those that are newer, in order of their age. */
+/** Returns the checkpoints that are newer, the oldest first. */
 export function newerThan(checkpoints: readonly Checkpoint[], { id, ...than }: Checkpoint): Checkpoint[] {
   return checkpoints.filter((other) => other.id !== id && byAge(other, than) > 0).sort(byAge);
 }
 
-/** Makes what a run's record says of its last checkpoint. */
+/** Makes the summary of the last checkpoint for a run's record. */
 export function lastOf(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Run['lastCheckpoint'] {
   const last = newestGood(checkpoints, monitor);
   return last ? { id: last.id, step: last.step, grade: last.grade } : null;
@@ -108,7 +110,7 @@ export function keepsOptimizer({ ingredients }: Pick<Checkpoint, 'ingredients'>)
   return ingredients?.some(({ kind, state }) => kind === 'optimizer' && state !== 'lost') ?? true;
 }
 
-/** The oldest first; those of one time by their steps. */
+/** Compares by age, then by step. */
 function byAge(a: Pick<Checkpoint, 'createdAt' | 'step'>, b: Pick<Checkpoint, 'createdAt' | 'step'>): number {
   return a.createdAt - b.createdAt || a.step - b.step;
 }

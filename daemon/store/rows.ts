@@ -1,7 +1,8 @@
 /**
- * What may stand in a store's rows. Applied whenever one is read: a database that was handed over, or that somebody has
- * changed, says what it likes. What a row is found by, and what becomes a path or a word of a command, has to be right; of the
- * rest a field that is missing or odd becomes what it is in a new record, or an honest run of another version would not be found again.
+ * Schemas of a store's rows, applied at every read: a database from elsewhere, or one that somebody has changed, may
+ * contain anything. Fields that identify a row, or that become a path or a word of a command, must be valid. Any other
+ * missing or invalid field gets the value of a new record; otherwise an ordinary run of another version would not be
+ * found.
  */
 import * as v from 'valibot';
 import {
@@ -21,7 +22,7 @@ import type { KeptFileBody } from './kept-files.ts';
 import type { SavedRow } from './objects.ts';
 import type { CheckpointBody } from './saving.ts';
 
-/** Params of people nest less; what is made of a deeper text would end a thread that writes it out again. */
+/** Nesting limit: users' params nest less, and a deeper value would crash a thread that serialises it. */
 const MAX_DEPTH = 500;
 
 const text = v.string();
@@ -32,12 +33,12 @@ const none = () => [];
 const nothing = () => ({});
 
 interface RecordSchema {
-  /** Nearly all rows are so, and are given as they are. */
+  /** Nearly all rows are exact, and are returned unchanged. */
   exact: v.GenericSchema;
   mended: v.GenericSchema;
 }
 
-/** A field that has to be right, one with what it becomes when it is not, or a record in the record. */
+/** Field that must be valid, field with a default, or nested record. */
 type Field = v.GenericSchema | readonly [schema: v.GenericSchema, otherwise: unknown] | RecordSchema;
 
 function recordOf<T>(fields: Record<keyof T & string, Field>): RecordSchema {
@@ -96,7 +97,7 @@ const runRecord = recordOf<Run>({
   totalSteps: [told, null],
   stepsPerEpoch: [told, null],
   etaSeconds: [told, null],
-  // What is no number has become null or a word in JSON.
+  // Numbers that are not finite have become null or a word in JSON.
   metrics: [v.record(text, v.record(text, v.union([v.null(), v.number(), text]))), nothing],
   monitor: [v.nullable(v.object({ metric: text, mode: v.picklist(['min', 'max']) })), null],
   parent: [v.nullable(v.object({ run: id, checkpoint: id, step: v.number() })), null],
@@ -192,26 +193,26 @@ const keptFileRecord = recordOf<KeptFileBody>({
   files,
 });
 
-/** A row's record, and whether it was just so; null: it is none. */
+/** Readers of a row's record, which also tell whether it was exact; null: it is invalid. */
 export const readRun = (row: string) => read<Run>(runRecord, row, mendRun);
 export const readSession = (row: string) => read<Session>(sessionRecord, row);
 export const readCheckpoint = (row: string) => read<Checkpoint>(checkpointRecord, row, mendCheckpoint);
 
-/** Null also for none. */
+/** Reads a proof; null also without one. */
 export function readProof(row: string | undefined): Proof | null {
   const parsed = v.safeParse(proofSchema, row && parse(row));
   return parsed.success ? parsed.output : null;
 }
 
-/** What a saved checkpoint's row says. Throws `corrupted` for one that Trainstash did not write so. */
+/** Reads a saved checkpoint's row. Throws `corrupted` for one that Trainstash cannot have written. */
 export function bodyOf(row: Pick<SavedRow, 'id' | 'run' | 'body'>): CheckpointBody {
   const body = read<CheckpointBody>(bodyRecord, row.body, mendBody)?.record;
-  if (!body) throw spoilt(row.id, 'its description is no description of a checkpoint');
+  if (!body) throw spoilt(row.id, 'its description does not describe a checkpoint');
   const names = body.files.map(({ name }) => name);
   if (body.checkpoint.id !== row.id || body.run.id !== row.run || body.session.run !== row.run)
-    throw spoilt(row.id, 'its description is of another one');
+    throw spoilt(row.id, 'its description belongs to another checkpoint');
   if (JSON.stringify(names) !== JSON.stringify(body.checkpoint.files.map(({ name }) => name)))
-    throw spoilt(row.id, 'its description has two lists of files that differ');
+    throw spoilt(row.id, 'its description has two different lists of files');
   const problem = namesProblem(names);
   if (problem !== null) throw spoilt(row.id, problem);
   return body;
@@ -223,17 +224,17 @@ function mendBody(body: unknown): boolean {
   return mended.includes(true);
 }
 
-/** What a kept file's row says. Throws `corrupted`. */
+/** Reads a kept file's row. Throws `corrupted`. */
 export function keptBodyOf(row: Pick<SavedRow, 'id' | 'body'>): KeptFileBody {
   const body = read<KeptFileBody>(keptFileRecord, row.body)?.record;
-  // A name is bytes there, of which those of git's folder hide in several.
+  // The name is bytes, in which git's folder can hide in several ways.
   const names = body ? [body.path, Buffer.from(body.path, 'latin1').toString()] : [''];
   if (!body || names.some((name) => nameProblem(name) !== null))
-    throw spoilt(row.id, 'its description is no description of a file');
+    throw spoilt(row.id, 'its description does not describe a file');
   return body;
 }
 
-/** `earlier` mends what an earlier version wrote, and returns whether it did. */
+/** Reads a row; `earlier` corrects what an earlier version wrote, and returns whether it did. */
 function read<T>(
   { exact, mended }: RecordSchema,
   row: string,
@@ -263,7 +264,7 @@ function isShallow(param: unknown, depth: number): boolean {
 function spoilt(row: string, problem: string): TrainstashError<'corrupted'> {
   return new TrainstashError(
     'corrupted',
-    `What the store says of ${row} was not written by Trainstash, or is damaged: ${problem}. Nothing was changed; \`trainstash fsck\` lists what is whole.`,
+    `The store's record of ${row} was not written by Trainstash, or is damaged: ${problem}. Nothing was changed. \`trainstash fsck\` lists the intact checkpoints.`,
     { checkpoint: row },
   );
 }

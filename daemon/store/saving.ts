@@ -1,4 +1,4 @@
-/** A checkpoint's directory becomes a saved row; a saved row becomes files again. */
+/** Saves a checkpoint's directory as a row, and restores files from a row. */
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
@@ -33,11 +33,11 @@ import { type Points, where } from './points.ts';
 import { bodyOf, keptBodyOf, readProof } from './rows.ts';
 import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
 
-/** Two hundred million points: what is larger was not written by us, or does not belong into memory. */
+/** Limit of metrics, two hundred million points: Trainstash did not write more, and memory could not hold it. */
 const MAX_METRIC_BYTES = 1 << 30;
 const metricHeadSchema = v.array(v.tuple([v.string(), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]));
 
-/** `body` of a saved row of kind `checkpoint`: enough to rebuild the catalog's rows from. */
+/** Body of a saved row of kind `checkpoint`: enough to rebuild the catalog's rows. */
 export interface CheckpointBody {
   checkpoint: CheckpointFile;
   stateDigest: string;
@@ -53,7 +53,7 @@ export interface CheckpointSource {
   session: Session;
 }
 
-/** Commits a checkpoint. The files must not change meanwhile (`FileChanged` if they do). Safe to repeat. */
+/** Saves a checkpoint. The files must not change meanwhile (`FileChanged` if they do). Safe to repeat. */
 export async function saveCheckpoint(
   objects: Objects,
   hasher: Hasher,
@@ -99,7 +99,7 @@ export async function saveCheckpoint(
   }
 }
 
-/** A link among the files will be one the next time, too: the checkpoint itself is what cannot be taken in. */
+/** Returns the path of a file. A link among the files stays a link, so the checkpoint itself is refused. */
 function handedOver(id: string, directory: string, name: string): string {
   try {
     return inside(directory, name);
@@ -109,7 +109,7 @@ function handedOver(id: string, directory: string, name: string): string {
   }
 }
 
-/** The digest that `saveCheckpoint` would give, without storing anything. */
+/** Computes the digest that `saveCheckpoint` would give, without storing anything. */
 export function digestOf(directory: string): string {
   const facts = readFacts(directory);
   if (facts.sum) return facts.sum;
@@ -125,7 +125,10 @@ export function digestOf(directory: string): string {
   return stateDigest(files);
 }
 
-/** Equal states have equal ones. A state that is cut between processes is its shards as well; other fits are no part of it. */
+/**
+ * Computes the digest of a state; equal states have equal ones. The shards of a distributed state are part of it, other
+ * fits are not.
+ */
 function stateDigest(files: readonly { name: string; digest: string }[]): string {
   const state = files.find(({ name }) => name === STATE_FILE || name === TORCH_STATE_FILE);
   const shards = files.filter(({ name }) => name.startsWith(SHARDS_FOLDER));
@@ -133,13 +136,15 @@ function stateDigest(files: readonly { name: string; digest: string }[]): string
   const hash = createHash('sha256');
   for (const { name, digest } of files) {
     if (name === FITS_FILE || name.startsWith(FITS_FOLDER)) continue;
-    // torch gives each index an id of its own.
+    // torch gives each index a new id.
     if (!(state && name === SHARDS_INDEX)) hash.update(`${name}\0${digest}\n`);
   }
   return hash.digest('hex');
 }
 
-/** Writes the checkpoint's files into `directory`, which appears only when all are there, verified and fsynced. */
+/**
+ * Writes the checkpoint's files into `directory`, which appears only when all files are there, verified and fsynced.
+ */
 export async function restoreCheckpoint(
   store: string,
   objects: Objects,
@@ -150,9 +155,13 @@ export async function restoreCheckpoint(
   const row = objects.saved(id);
   if (!row) throw new TrainstashError('notFound', `There is no checkpoint ${id}.`, { what: 'checkpoint', query: id });
   if (isTaken(directory))
-    throw new TrainstashError('outputExists', `There is something at ${directory} already. Nothing was written.`, {
-      path: directory,
-    });
+    throw new TrainstashError(
+      'outputExists',
+      `${directory} exists already. Nothing was written. Choose another path, or move it away.`,
+      {
+        path: directory,
+      },
+    );
   const pending = new Pending(store, directory);
   const temporary = pending.path;
   try {
@@ -162,7 +171,7 @@ export async function restoreCheckpoint(
       const ids = chunks.map((chunk) => chunk.id);
       bytes += await restoreFile(objects, coders, ids, freePlace(id, temporary, name));
     }
-    // Of one without files, too.
+    // Also for a checkpoint without files.
     mkdirSync(temporary, { recursive: true });
     syncDirectory(temporary);
     await rename(temporary, directory);
@@ -184,18 +193,18 @@ export async function restoreCheckpoint(
   }
 }
 
-/** An empty folder is as good as none. */
+/** Tells whether a path is in use; an empty folder is not. */
 function isTaken(path: string): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   return stat !== undefined && !(stat.isDirectory() && readdirSync(path).length === 0);
 }
 
-/** A file of a saved row as what it is put together from, in order. */
+/** File of a saved row with its chunks, in order. */
 export interface ChunkedFile extends Pick<SavedFile, 'name' | 'bytes'> {
   chunks: { id: number; size: number; hash: Uint8Array }[];
 }
 
-/** Throws `corrupted` when the row says what its chunks do not. */
+/** Lists the files of a row. Throws `corrupted` when the row contradicts its chunks. */
 export function filesOf(objects: Objects, row: SavedRow): ChunkedFile[] {
   const { files } = row.kind === 'file' ? keptBodyOf(row) : bodyOf(row);
   const all = objects.describeChunks(row.seq);
@@ -205,18 +214,18 @@ export function filesOf(objects: Objects, row: SavedRow): ChunkedFile[] {
     from += count;
     const size = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
     if (chunks.length < count)
-      throw damaged(row.id, `${count - chunks.length} of the ${count} parts of ${name} are missing`);
-    if (size !== bytes) throw damaged(row.id, `${name} has ${size} bytes and not the ${bytes} that are written down`);
+      throw damaged(row.id, `${count - chunks.length} of the ${count} chunks of ${name} are missing`);
+    if (size !== bytes) throw damaged(row.id, `${name} has ${size} bytes instead of the recorded ${bytes}`);
     return { name, bytes, chunks };
   });
-  if (from !== all.length) throw damaged(row.id, `${all.length - from} of its parts belong to no file`);
+  if (from !== all.length) throw damaged(row.id, `${all.length - from} of its chunks belong to no file`);
   return chunked;
 }
 
-/** Where nothing is yet: names that are one to this file system would replace each other. */
+/** Returns an unused path: names that this file system considers equal would replace each other. */
 function freePlace(id: string, folder: string, name: string): string {
   const path = inside(folder, name);
-  if (existsSync(path)) throw damaged(id, `${name} has the name of another of its files on this file system`);
+  if (existsSync(path)) throw damaged(id, `${name} has the same name as another of its files on this file system`);
   return path;
 }
 
@@ -251,7 +260,10 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
   return withDoubts(shown, doubts);
 }
 
-/** A proof can raise a complete checkpoint to verified and lower it when state was shown to be missing; no more. */
+/**
+ * Determines the grade. A proof can raise a complete checkpoint to verified, and lower it when state was shown to be
+ * missing; no more.
+ */
 function gradeOf(declared: CheckpointFile['grade'], proof: Proof | null): Checkpoint['grade'] {
   if (declared !== 'complete' || proof === null) return declared;
   if (proof.verdict === 'equal') return 'verified';
@@ -260,16 +272,19 @@ function gradeOf(declared: CheckpointFile['grade'], proof: Proof | null): Checkp
 
 function readFacts(directory: string): CheckpointFile {
   const parsed = v.safeParse(checkpointFileSchema, readJson(join(directory, CHECKPOINT_FILE)));
-  if (!parsed.success) throw refused(basename(directory), `${CHECKPOINT_FILE} is not what it should be`);
+  if (!parsed.success) throw refused(basename(directory), `${CHECKPOINT_FILE} is malformed`);
   return parsed.output;
 }
 
-/** Also after it was read: a script may have written its file once more, and what was read is then neither of both. */
+/**
+ * Checks the file, also after it was read: a script may have written it again, and the content read is then neither
+ * version.
+ */
 function requireAsDescribed(id: string, path: string, { name, bytes, stat }: CheckpointFile['files'][number]): void {
   const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   const now = found && { size: Number(found.size), mtimeNs: found.mtimeNs };
   if (stat && (now?.size !== bytes || Number(now.mtimeNs) / 1e6 !== stat.mtimeMs)) throw new FileChanged(path);
-  if (now?.size !== bytes) throw refused(id, `${name} has not the size that ${CHECKPOINT_FILE} says`);
+  if (now?.size !== bytes) throw refused(id, `${name} does not have the size that ${CHECKPOINT_FILE} states`);
 }
 
 function refused(id: string, problem: string): TrainstashError {
@@ -277,13 +292,13 @@ function refused(id: string, problem: string): TrainstashError {
 }
 
 function damaged(id: string, problem: string): TrainstashError {
-  return new TrainstashError('corrupted', `What is stored of ${id} is damaged: ${problem}.`, { checkpoint: id });
+  return new TrainstashError('corrupted', `The stored data of ${id} is damaged: ${problem}.`, { checkpoint: id });
 }
 
 interface Since {
   from: number;
   to: number;
-  /** Evaluations of earlier checkpoints that were told after this are new as well. */
+  /** Evaluations of earlier checkpoints that were logged after this time are new as well. */
   time: number;
 }
 
@@ -295,7 +310,7 @@ function sinceParent(objects: Objects, facts: CheckpointFile, session: Session):
   return { from: parentBody.checkpoint.step, to: facts.step, time: parentBody.checkpoint.createdAt };
 }
 
-/** Null when it cannot be read: what is being saved is whole, whatever became of those before. */
+/** Reads a body; null when it cannot be read: an earlier damaged checkpoint does not affect the one being saved. */
 export function soundBodyOf(row: SavedRow): CheckpointBody | null {
   try {
     return bodyOf(row);
@@ -305,7 +320,7 @@ export function soundBodyOf(row: SavedRow): CheckpointBody | null {
   }
 }
 
-// ---- metrics beside a checkpoint: a JSON line of [name, count], then each series' columns, as they were told ----
+// ---- metrics of a checkpoint: a JSON line of [name, count], then each series' columns, in order of arrival ----
 
 function packMetrics(metrics: Metrics, session: string, { from, to, time }: Since): Uint8Array | null {
   const series = metrics.names(session).map((name) => {
@@ -322,7 +337,7 @@ function packMetrics(metrics: Metrics, session: string, { from, to, time }: Sinc
   );
 }
 
-/** None when they cannot be read: the events of the session may still tell. */
+/** Unpacks metrics; empty when they cannot be read: the events of the session may still tell. */
 export function unpackMetrics(packed: Uint8Array): { name: string; points: Points }[] {
   try {
     return unpack(zstdDecompressSync(packed, { maxOutputLength: MAX_METRIC_BYTES }));
@@ -339,7 +354,7 @@ function unpack(bytes: Buffer): { name: string; points: Points }[] {
   return head.map(([name, count]) => {
     const column = () => {
       at += count;
-      if (at > numbers.length) throw new RangeError('more points are named than there are');
+      if (at > numbers.length) throw new RangeError('more points are listed than stored');
       return numbers.subarray(at - count, at);
     };
     return { name, points: { steps: column(), values: column(), times: column() } };

@@ -1,9 +1,12 @@
-/** Whether a database is laid out as its statements say. A trigger or view that somebody has added runs with each of our own. */
+/**
+ * Checks that a database has the layout of its statements. A trigger or view that somebody has added would run with
+ * each of our statements.
+ */
 import { type Database, openDatabase } from './driver.ts';
 
 const expected = new Map<string, ReadonlyMap<string, string>>();
 
-/** What is there and is not ours, what is ours and was changed, and what is missing; for people. */
+/** Lists foreign, changed and missing entries, for people. */
 export function foreignIn(database: Database, statements: readonly string[]): string[] {
   const ours = layoutOf(statements);
   const theirs = schemaOf(database);
@@ -16,7 +19,7 @@ export function foreignIn(database: Database, statements: readonly string[]): st
   return [...foreign, ...missing];
 }
 
-/** Made once, by SQLite itself: it keeps each statement nearly as it was given. */
+/** Makes the expected layout once, by SQLite itself: it stores each statement nearly unchanged. */
 function layoutOf(statements: readonly string[]): ReadonlyMap<string, string> {
   const key = statements.join(';');
   const known = expected.get(key);
@@ -32,7 +35,7 @@ function layoutOf(statements: readonly string[]): ReadonlyMap<string, string> {
   }
 }
 
-/** By kind and name; the table that it is of stands in front of its statement. */
+/** Reads the schema by kind and name; each statement is prefixed with its table. */
 function schemaOf(database: Database): Map<string, string> {
   const rows = database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema').all();
   return new Map(rows.map(({ type, name, tbl_name, sql }) => [`${type} "${name}"`, `${tbl_name}: ${sql}`]));

@@ -1,7 +1,7 @@
 /**
- * Takes secrets out of the databases, where versions before 0.2 wrote them. It is the one thing that changes the
- * description of a saved checkpoint, and only its owner asks for it: chunks, digests, files and marks stay as they are.
- * Each transaction leaves every row whole, so that whoever is killed goes on with what is left the next time.
+ * Removes secrets from the databases, where versions before 0.2 wrote them. Nothing else changes the description of a
+ * saved checkpoint, and only its owner requests it: chunks, digests, files and marks stay unchanged. Each transaction
+ * leaves every row intact, so a killed scrub continues with the rest the next time.
  */
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,20 +20,20 @@ import { type CheckpointBody, soundBodyOf } from './saving.ts';
 export interface ScrubOptions {
   /** Secrets that are known from elsewhere. */
   known: readonly string[];
-  /** False: only looks. */
+  /** False to report only. */
   apply: boolean;
-  /** Runs that are live: they write their records anew. */
+  /** Live runs to skip: they rewrite their records. */
   without: readonly string[];
 }
 
 export interface Scrubbed {
-  /** Each place with the secrets in it, as they are. */
+  /** Places with the secrets in them, unmasked. */
   findings: { place: string; secrets: string[] }[];
-  /** Checkpoints that have such params inside of their own files, which are never changed. */
+  /** Checkpoints with such params inside their own files, which are never changed. */
   inside: string[];
   /** Copies of a catalog that cannot be read. */
   unreadable: string[];
-  /** Whose records were changed, or would be. */
+  /** Runs whose records were changed, or would be. */
   runs: string[];
 }
 
@@ -61,7 +61,7 @@ export async function scrubDatabases(
   return report;
 }
 
-/** Makes sure that what was replaced is not left in free parts of the files either. */
+/** Clears replaced values from the free space of the files. */
 export async function wipeFree(path: string, objects: Objects, catalog: Catalog): Promise<void> {
   catalog.database.exec('VACUUM; PRAGMA wal_checkpoint(TRUNCATE)');
   for (const name of readdirSync(path).filter((each) => COPY.test(each))) {
@@ -70,14 +70,14 @@ export async function wipeFree(path: string, objects: Objects, catalog: Catalog)
       copy.exec('VACUUM; PRAGMA wal_checkpoint(TRUNCATE)');
       copy.close();
     } catch {
-      // It is told of as one that cannot be read.
+      // It is reported as one that cannot be read.
     }
   }
   rewriteSaved(objects);
   await returnSpace(objects, () => breathe(), true);
 }
 
-/** Writes all of objects.db anew, where there is room for it; false where there is none. */
+/** Rewrites objects.db completely, if there is space for it; returns false if not. */
 export function rewriteObjects(path: string, objects: Objects): boolean {
   const { size } = statSync(join(path, 'objects.db'));
   const free = (folder: string) => statfsSync(folder).bavail * statfsSync(folder).bsize;
@@ -96,7 +96,7 @@ interface Work {
 function scrubCatalog(database: Database, where: string, { known, apply, skip }: Work, report: Scrubbed): void {
   const change = () => {
     for (const row of database.prepare('SELECT id, body FROM run').all()) {
-      // One that cannot be read is told of by fsck.
+      // fsck reports a row that cannot be read.
       if (skip.has(row.id) || readRun(row.body) === null) continue;
       const run = JSON.parse(row.body) as Run;
       const masked = collect(`${where}: ${run.name}`, known, report, (masker) => masker.run(run));
@@ -149,7 +149,7 @@ async function scrubObjects(objects: Objects, { known, apply, skip }: Work, repo
   await write();
 }
 
-/** Null when there was nothing to mask. */
+/** Masks a record; null when there was nothing to mask. */
 function collect<T>(place: string, known: readonly string[], report: Scrubbed, work: (masker: Masker) => T): T | null {
   const secrets: string[] = [];
   const masked = work(new Masker(known, (secret) => secrets.push(secret)));
@@ -158,7 +158,10 @@ function collect<T>(place: string, known: readonly string[], report: Scrubbed, w
   return masked;
 }
 
-/** Deleted rows leave their bytes in pages that are still used: all rows move to fresh ones, and the old are zeroed. */
+/**
+ * Rewrites all saved rows: deleted rows leave their bytes in pages that are still used, so all rows move to fresh
+ * pages, and the old ones are zeroed.
+ */
 function rewriteSaved({ database }: Objects): void {
   database.exec('CREATE TEMP TABLE kept AS SELECT * FROM saved');
   try {
@@ -173,7 +176,7 @@ function rewriteSaved({ database }: Objects): void {
   }
 }
 
-/** Has SQLite write zeros over what `work` deletes or replaces. */
+/** Runs work while SQLite overwrites deleted and replaced data with zeros. */
 function zeroing(database: Database, work: () => void): void {
   database.exec('PRAGMA secure_delete=ON');
   try {

@@ -1,4 +1,4 @@
-/** Files into the store and out of it again. Memory is bounded whatever their size. */
+/** Writes files into the store and reads them out of it. Memory is bounded, whatever their size. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
@@ -13,22 +13,25 @@ import type { Objects, SavedFile } from './objects.ts';
 import type { EncodedChunk } from './stack.ts';
 import { isPlain, verifiedBytes, verify } from './verified.ts';
 
-/** The size of one transaction: bounds the journal, the cache and how long other requests wait. */
+/** Size of one transaction: limits the journal, the cache and the waiting time of other requests. */
 const BATCH_BYTES = 32 << 20;
-/** Fewer than the hasher has slots, so that it works on while a batch is written. */
+/** Number of chunks in a batch, fewer than the hasher has slots, so that it continues while a batch is written. */
 const BATCH_CHUNKS = 12;
-/** Below this a file is hashed here: starting and feeding the thread would take longer. */
+/** Size below which a file is hashed here: starting and feeding the thread would take longer. */
 const INLINE_BYTES = 1 << 20;
 const CHUNKS_IN_FLIGHT = 6;
-/** Larger writes make Linux take large pages for its cache, which on a full one costs three times as much. */
+/**
+ * Size of a write: larger ones make Linux take large pages for its cache, which costs three times as much on a full
+ * one.
+ */
 const WRITE_BYTES = 64 << 10;
 const SYNC_BYTES = 64 << 20;
 
 export interface StoredFile extends SavedFile {
   chunkIds: number[];
-  /** Bytes that were new to the store. */
+  /** Number of bytes that were new to the store. */
   added: number;
-  /** SHA-256 over the chunks' hashes: names the content. */
+  /** SHA-256 over the chunks' hashes, which identifies the content. */
   digest: string;
 }
 
@@ -64,7 +67,7 @@ export async function storeFile(
     const position = chunkIds.length;
     const known = objects.findChunk(save, chunk.hash);
     chunkIds.push(known ?? 0);
-    // Given back at once, the same few slots are used over and over and stay in the processor's cache.
+    // Released at once, the same few slots are reused and stay in the processor's cache.
     if (known !== null) return release();
     // Swept since it was expected: the next try will not expect it.
     if (chunk.data === null) throw new FileChanged(`${path}: an expected chunk is gone`);
@@ -97,7 +100,7 @@ export async function storeFile(
 }
 
 /**
- * Writes chunks to `path`, each checked against its hash first; the file appears there only when it is whole and
+ * Writes chunks to `path`, each compared with its hash first; the file appears there only when it is complete and
  * fsynced. Throws `corrupted`, and file system errors.
  */
 export async function restoreFile(
@@ -132,7 +135,7 @@ export async function restoreFile(
       const write = (bytes: Uint8Array) => writeAll(file.fd, bytes, at, WRITE_BYTES);
       if (isPlain(stack)) {
         const { data } = stack[0]!;
-        // Beside the write and the next read. The file gets its name only if all hashes fit.
+        // In parallel with the write and the next read. The file gets its name only if all hashes match.
         const verified = verify(id, data, stack[0]!);
         write(data);
         track(verified.then(() => release(data)));
@@ -147,10 +150,10 @@ export async function restoreFile(
       unsynced += stack[0]!.size;
       if (unsynced >= SYNC_BYTES) {
         unsynced = 0;
-        // Not waited for: it starts the disk early, so that the last fsync has little left to do.
+        // Not awaited: it starts the disk early, so that the last fsync has little left to do.
         track(file.datasync());
       }
-      // Also lets other requests of the worker in between.
+      // This also lets other requests of the worker run.
       while (flying.size >= CHUNKS_IN_FLIGHT) await Promise.race(flying);
       if (failure) throw failure;
     }
@@ -169,8 +172,8 @@ export async function restoreFile(
 }
 
 /**
- * Gives the memory back now, for the next read to use again: the garbage collector would come late, and memory that was
- * never touched before costs more than the read itself.
+ * Frees the memory now, so that the next read can reuse it: the garbage collector would come late, and untouched memory
+ * costs more than the read itself.
  */
 function release(bytes: Uint8Array): void {
   if (bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);

@@ -4,24 +4,27 @@ import { hasRoomFor, returnSpace, sweep } from './gc.ts';
 import type { Objects } from './objects.ts';
 import { pack } from './packing.ts';
 
-/** `noRoom`: nothing was done, since the disk is nearly full. */
+/** Result of packing; with `noRoom` nothing was done, since the disk is nearly full. */
 export interface Packed {
   savedBytes: number;
   more: boolean;
   noRoom: boolean;
 }
 
-/** What deletes chunks and changes how they are stored, one thing at a time: two could make each other's the base of its own. */
+/**
+ * Runs maintenance jobs (sweep, repack) one at a time. Two at once could pick each other's chunks as delta bases and
+ * form a cycle.
+ */
 export class Upkeep {
   readonly #path: string;
   readonly #objects: Objects;
   readonly #coders: Coders;
   #tail: Promise<unknown> = Promise.resolve();
-  /** What a slice left for the next one. */
+  /** Packing that a slice left for the next one. */
   #packing: { minAgeMs: number; chunks: ReturnType<typeof pack> } | null = null;
   #closing = false;
 
-  /** `path`: the store's directory. */
+  /** Takes the store's directory as `path`. */
   constructor(path: string, objects: Objects, coders: Coders) {
     this.#path = path;
     this.#objects = objects;
@@ -33,8 +36,8 @@ export class Upkeep {
   }
 
   /**
-   * Makes the store smaller for about `milliseconds`, going on where the call before stopped. Checkpoints younger than
-   * `minAgeMs` stay as they are; of a run that is live only whole blocks are packed.
+   * Packs for about `milliseconds`, continuing where the last call stopped. Leaves checkpoints younger than `minAgeMs`
+   * alone; of a live run it packs only full blocks.
    */
   pack(milliseconds: number, minAgeMs: number, isLive: (run: string) => boolean): Promise<Packed> {
     return this.#alone(async () => {
@@ -61,7 +64,7 @@ export class Upkeep {
     });
   }
 
-  /** Stops what is under way at the next chunk. */
+  /** Stops the work under way at the next chunk. */
   async close(): Promise<void> {
     this.#closing = true;
     await this.#tail;

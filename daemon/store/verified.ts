@@ -1,13 +1,16 @@
-/** A chunk's bytes, checked against its hash beside the thread that asks. */
+/** Compares a chunk's bytes with its hash, in parallel with the calling thread. */
 import { webcrypto } from 'node:crypto';
 import { CODEC } from './codec.ts';
 import type { Coders } from './coders.ts';
 import { damagedChunk, decodeStack, type EncodedChunk } from './stack.ts';
 
-/** Decoding less takes less time than asking a thread for it. */
+/** Size below which decoding takes less time than asking a thread for it. */
 const INLINE_BYTES = 128 << 10;
 
-/** `stack`: as `Objects.stack` gives it, whose memory may be taken. The bytes fill their buffer. Throws `corrupted`. */
+/**
+ * Returns a chunk's bytes in a buffer of their own. `stack` comes from `Objects.stack`, and its memory may be taken
+ * over. Throws `corrupted`.
+ */
 export async function verifiedBytes(
   coders: Coders,
   id: number,
@@ -16,7 +19,7 @@ export async function verifiedBytes(
   const { size, data } = stack[0]!;
   if (!isPlain(stack) && size >= INLINE_BYTES) {
     const bytes = await coders.decode(stack);
-    if (bytes?.length !== size) throw damagedChunk(id, 'it cannot be decompressed to what its hash names');
+    if (bytes?.length !== size) throw damagedChunk(id, 'it cannot be decompressed to its recorded size');
     return ownBuffer(bytes);
   }
   const bytes = ownBuffer(isPlain(stack) ? data : decoded(id, stack));
@@ -24,16 +27,16 @@ export async function verifiedBytes(
   return bytes;
 }
 
-/** Whether its bytes are stored as they are. */
+/** Tells whether the bytes are stored unencoded. */
 export function isPlain(stack: readonly EncodedChunk[]): boolean {
   return stack[0]!.codec === CODEC.raw;
 }
 
-/** In Node's thread pool. Throws `corrupted`. */
+/** Compares bytes with their hash in Node's thread pool. Throws `corrupted`. */
 export async function verify(id: number, bytes: Uint8Array, { size, hash }: EncodedChunk): Promise<void> {
   if (bytes.length !== size) throw damagedChunk(id, `it has ${bytes.length} bytes instead of ${size}`);
   const digest = new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
-  if (!Buffer.from(digest).equals(hash)) throw damagedChunk(id, 'its bytes do not fit its hash');
+  if (!Buffer.from(digest).equals(hash)) throw damagedChunk(id, 'its bytes do not match its hash');
 }
 
 function decoded(id: number, stack: readonly EncodedChunk[]): Uint8Array {

@@ -13,7 +13,8 @@ import { plain } from '../text.ts';
 import type { JobNode } from '../views/jobs.ts';
 import { showLog } from '../views/log-terminal.ts';
 import type { Node } from '../views/runs.ts';
-import { fileTarget, jobTarget, resume } from './life.ts';
+import { resume } from './resuming.ts';
+import { fileTarget, jobTarget } from './starting.ts';
 import { checkpointTarget } from './targets.ts';
 
 const DEBUGGER = 'ms-python.debugpy';

@@ -49,9 +49,9 @@ def test_killed_in_a_validation_it_goes_on_from_the_checkpoint_before(launcher: 
 
 
 def test_a_checkpoint_of_the_script_at_the_last_batch_leaves_the_end_of_the_epoch_out_and_says_so(launcher: Launcher, tmp_path: Path) -> None:
-    resumed = expect_partial(launcher, tmp_path, "plain", 32, "the end of the epoch is not done again")
+    resumed = expect_partial(launcher, tmp_path, "plain", 32, "the rest of this epoch is skipped by a resume from here, which begins the next epoch")
     assert min(resumed.log()) == 33
-    assert "went without the end of the epoch" in resumed.newest().missing
+    assert "the resume from step 32 was not exact: the rest of this epoch" in resumed.newest().missing
 
 
 @pytest.mark.parametrize("kill", [5, 20])
@@ -68,7 +68,7 @@ def test_loaders_that_are_read_together(launcher: Launcher, tmp_path: Path, how:
 
 
 def test_what_follows_a_checkpoint_of_the_script_in_its_round_is_named(launcher: Launcher, tmp_path: Path) -> None:
-    expect_partial(launcher, tmp_path, "several_loaders", 3, "what follows in this round of the loop is not done again (several_loaders.py:", HOW="validated inside")
+    expect_partial(launcher, tmp_path, "several_loaders", 3, "the rest of this round of the loop is skipped by a resume from here (several_loaders.py:", HOW="validated inside")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_other_data_of_the_same_size_is_told(launcher: Launcher, tmp_path: Path)
     ("how", "kill"),
     [
         ("while", 18), ("range", 5), ("start", 18), ("function of batches", 18), ("steps", 18), ("forever", 18), ("rounds", 18),
-        ("prefetched and kept", 18), ("schedule after the step", 18),
+        ("prefetched and kept", 18), ("schedule after the step", 18), ("steps", 16), ("steps", 32), ("forever", 16), ("forever", 32),
     ],
 )  # fmt: skip
 def test_loops_by_steps(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
@@ -124,9 +124,21 @@ def test_a_training_without_epochs_that_was_at_its_end_is_not_done_again(launche
         assert differences(whole, again) == []
 
 
+def test_a_training_that_its_own_rule_has_ended_stays_ended_however_often_it_is_resumed(launcher: Launcher, tmp_path: Path) -> None:
+    training = Training(launcher, tmp_path, "early")
+    whole = training.launch()
+    assert len(whole.log()) == 32
+    newest = whole.newest()
+    for _ in range(3):
+        again = training.launch(resume=newest)
+        assert (again.code, again.log()) == (0, {})
+        assert differences(whole, again) == []
+        newest = again.newest()
+
+
 def test_a_batch_that_is_drawn_before_the_step_is_named(launcher: Launcher, tmp_path: Path) -> None:
     resumed = expect_partial(launcher, tmp_path, "own_loop", 5, "`x` starts again on a resume (own_loop.py:", HOW="prefetched")
-    assert "the resume from step 5 went without `x`" in resumed.newest().missing
+    assert "the resume from step 5 was not exact: `x`" in resumed.newest().missing
 
 
 @pytest.mark.parametrize(("how", "kill", "workers"), [("stateful", 20, 2), ("accelerate", 7, 0), ("accelerate", 20, 2)])
@@ -171,7 +183,7 @@ def test_the_best_of_all_epochs_is_named_at_an_epochs_end_too(launcher: Launcher
     _, killed, resumed = Training(launcher, tmp_path, "variables", EACH_EPOCH, HOW="best", CHECKPOINT=0).pair(20)
     assert "`best` starts again on a resume" in killed.newest().missing
     # It is printed and nothing else comes of it: the training itself is the same.
-    assert "went without" not in resumed.newest().missing
+    assert "was not exact" not in resumed.newest().missing
 
 
 @pytest.mark.parametrize("kill", [7, 20, 33])

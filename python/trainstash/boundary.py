@@ -31,6 +31,10 @@ class Boundary:
         # Reasons for checkpoints that wait for the end of the epoch.
         self._due_later: List[str] = []
 
+    def ask(self, reasons: List[str]) -> None:
+        """Has a checkpoint taken at the next step at which all ranks meet, or at the end of the epoch."""
+        self._due_later += [one for one in reasons if one not in self._due_later]
+
     def between_steps(self) -> None:
         """The round of a step is over, and the next one is not begun."""
         engine = self._engine

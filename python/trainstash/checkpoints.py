@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
 
-from . import ptfile, ptread
+from . import elastic, ptfile, ptread
 from .ingredients import Ingredients, described
 from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
 from .sharded import Shards
@@ -178,6 +178,7 @@ class Checkpoints:
             write_json(os.path.join(temporary, CHECKPOINT_FILE), lacks.settle(), durable=True)
             sync_folder(temporary)
             session.sync()
+            elastic.keep(inbox, temporary, name)
             os.rename(temporary, os.path.join(inbox, name))
             sync_folder(inbox)
             self._parent = str(facts["id"])
@@ -189,6 +190,7 @@ class Checkpoints:
             self._failed = True
             return False
         try:
+            elastic.forget_older(inbox)
             prune(session.inbox, self.monitor)
         except OSError:
             pass  # It is pruned after the next one.

@@ -139,7 +139,8 @@ class Batches:
             self.stepped = self._is_over = False
         try:
             while not self._is_over:
-                before = self.taken
+                # A resume may stand at the very end of a round, which then gives nothing more and is not an empty loader.
+                before = self.taken if place.skip == 0 else -1
                 for batch in self._round():
                     frame = sys._getframe(1)
                     self.asked_by = (frame.f_code, frame.f_lasti)

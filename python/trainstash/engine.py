@@ -75,7 +75,7 @@ class Engine:
         self.ending = Ending(self)
         self.boundary = Boundary(self)
         self.prints = Fingerprints(session.path if session else None, tracked.objects, self._differs)
-        #: Resumes that went without something.
+        #: Resumes that were not exact, each with the reason.
         self.detours: List[Tuple[str, str]] = []
         #: What a checkpoint holds of objects that are tracked later.
         self.unclaimed: Dict[str, Any] = {}
@@ -134,10 +134,10 @@ class Engine:
         self.resumed = True
 
     def _note_detours(self, own: Mapping[str, Any]) -> None:
-        """A resume that went without something is another training from there on."""
+        """A resume that is not exact makes another training from there on."""
         texts = list(own.get("detours", []))
         if own.get("went_without"):
-            texts.append(f"the resume from step {self.steps:,} went without {'; '.join(own['went_without'])}")
+            texts.append(f"the resume from step {self.steps:,} was not exact: {'; '.join(own['went_without'])}")
         for text in texts:
             self.detours.append(("other", text))
             self.lose("other", text, "")
@@ -228,7 +228,12 @@ class Engine:
             self.saver.take(["best"])
 
     def checkpoint(self, tag: Optional[str]) -> None:
-        if self.is_mine() and self.checkpoints is not None:
+        if not self.is_mine() or self.checkpoints is None:
+            return
+        if self.group.several:
+            # A script may ask on one rank alone: to meet the others here would be to wait for ever.
+            self.boundary.ask(["request", *([f"tag:{tag}"] if tag else [])])
+        else:
             self.saver.take(["request"], wait=True, tag=tag)
 
     def track(self, more: Mapping[str, Any]) -> None:

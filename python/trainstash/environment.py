@@ -24,6 +24,9 @@ def environment(group: Group) -> Dict[str, str]:
             facts[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             pass
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "backend"):
+        facts["keras backend"] = str(keras.backend.backend())
     torch = sys.modules.get("torch")
     if torch is not None:
         facts["threads"] = str(torch.get_num_threads())

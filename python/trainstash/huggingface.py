@@ -3,7 +3,6 @@ to do: after its evaluation, and at an epoch's end after what is done there."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -16,7 +15,7 @@ from .ingredients import Ingredients
 from .recorder import Recorder, recorder_of
 from .session import say
 from .trainer_data import TrainingData
-from .trainer_objects import OF_TRAINER, callbacks_with_state, ignored_of
+from .trainer_objects import OF_MODULE, OF_TRAINER, callbacks_with_state, ignored_of, modules_with_state, monitor_of, params_of
 from .wishes import Wishes
 
 # Ends of the names of what is logged and measures no training.
@@ -74,7 +73,7 @@ class _Training:
         self._restored: Optional[Dict[str, Any]] = None
         self._pending: Optional[Dict[str, Any]] = None
         self._expected: Optional[int] = None
-        self._is_over = False
+        self._is_over = self._evaluates_on_start = False
         self._trial: Any = None
 
     @property
@@ -182,18 +181,24 @@ class _Training:
         self._beside = {"trainer": Beside(trainer, kept, OF_TRAINER)}
         for name, callback in callbacks_with_state(trainer):
             self._beside[name] = Beside(callback, kept, ignored_of(callback))
+        for name, module in modules_with_state(self._model()):
+            self._beside[name] = Beside(module, [*kept, *self._model().modules()], OF_MODULE)
         self._epoch = int(state.epoch or 0)
         saved = self._pending = self._restored
+        self._evaluates_on_start = trainer.args.eval_on_start
         if saved is not None:
+            # It has evaluated before the first step.
+            object.__setattr__(trainer.args, "eval_on_start", False)
             self._epoch = saved["data"]["epoch"]
             self._data.restore(saved["data"])
             self._put_weights_back(saved["weights"])
             self._put_loss_back(saved["loss"])
         per_epoch = round(state.max_steps / state.num_train_epochs) if state.num_train_epochs else None
-        self._of_fit.begin(state.global_step, int(state.epoch or 0), state.max_steps or None, per_epoch, _params(trainer), _monitor(trainer.args))
+        self._of_fit.begin(state.global_step, int(state.epoch or 0), state.max_steps or None, per_epoch, params_of(trainer), monitor_of(trainer.args))
 
     def epoch_begins(self) -> None:
         self._data.epoch_begins(self._epoch)
+        object.__setattr__(self._trainer.args, "eval_on_start", self._evaluates_on_start)
         self.in_epoch = True
         saved = self._pending
         if saved is not None and saved["data"]["batch"] == 0:
@@ -207,7 +212,7 @@ class _Training:
         saved, self._pending = self._pending, None
         if saved is None:
             return
-        now = {"trainer": self._trainer, **dict(callbacks_with_state(self._trainer))}
+        now = {"trainer": self._trainer, **dict(callbacks_with_state(self._trainer)), **dict(modules_with_state(self._model()))}
         for name, state in saved["beside"].items():
             if name not in now:
                 self._of_fit.lose("callback", name, "it had a state when the checkpoint was taken, and is not there now")
@@ -376,20 +381,3 @@ class _Training:
 
 def _is_whole(epoch: Any) -> bool:
     return epoch is not None and float(epoch).is_integer()
-
-
-def _monitor(args: Any) -> Optional[Dict[str, str]]:
-    """What the script itself calls its best model by."""
-    name = getattr(args, "metric_for_best_model", None)
-    if not name:
-        return None
-    return {"metric": name if name.startswith("eval_") else f"eval_{name}", "mode": "max" if args.greater_is_better else "min"}
-
-
-def _params(trainer: Any) -> Any:
-    arguments = getattr(trainer, "args", None)
-    if arguments is None or not hasattr(arguments, "to_json_string"):
-        return {}
-    values = json.loads(arguments.to_json_string())
-    wanted = ("learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "weight_decay", "warmup_steps", "seed")
-    return {name: values[name] for name in wanted if name in values}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Dict, List, Mapping, Optional
+from functools import partial
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from . import keras_others, keras_pipelines, keras_variables
+from . import ResumeError, keras_others, keras_pipelines, keras_variables
 from .fit import FINISHED, Due
 from .keras_data import Feed
 from .keras_fit import KerasFit, Saved, read_saved, write
 from .recorder import recorder_of
+from .session import say
 from .wishes import Wishes
 
 
@@ -31,7 +33,7 @@ def make_callback(wishes: Wishes, tracked: Mapping[str, Any]) -> Any:
             super().__init__()
             self.owner = owner
             for name, hook in hooks.items():
-                setattr(self, name, hook)
+                setattr(self, name, owner.guarded(hook))
 
     class TrainstashCallback(keras.callbacks.Callback):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -39,7 +41,7 @@ def make_callback(wishes: Wishes, tracked: Mapping[str, Any]) -> Any:
             self._conductor = Conductor(wishes, Edge)
 
         def on_train_begin(self, logs: Any = None) -> None:
-            self._conductor.begin(self)
+            self._conductor.guarded(self._conductor.begin)(self)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             """Keras calls the callbacks of a batch in other threads unless one of them has this."""
@@ -56,6 +58,30 @@ class Conductor:
         self._wishes = wishes
         self._make_edge = edge
         self._fit: Optional[KerasFit] = None
+        #: The checkpoint that is to be gone on from, until its weights are loaded for good.
+        self._saved: Optional[Saved] = None
+
+    def guarded(self, hook: Callable[..., None]) -> Callable[..., None]:
+        """Wraps a hook so that a failure of ours fails no training: it is named with every checkpoint that follows.
+
+        Only a checkpoint that does not fit, and the end of the process that was asked for, go through.
+        """
+
+        def call(*arguments: Any, **words: Any) -> None:
+            try:
+                hook(*arguments, **words)
+            except ResumeError:
+                raise
+            except Exception as error:
+                why = f"{type(error).__name__}: {error}"
+                if self._saved is not None:
+                    raise ResumeError(f"The checkpoint cannot be loaded ({why}). Nothing was trained.") from error
+                if self._fit is None:
+                    say(f"this fit is not recorded ({why})")
+                else:
+                    self._numbered.lose("other", f"what Trainstash does in {getattr(hook, '__name__', 'a resume').strip('_')}", why)
+
+        return call
 
     # ---- the beginning of a fit ----
 
@@ -75,7 +101,7 @@ class Conductor:
     def _open(self, model: Any, frame: Mapping[str, Any], callbacks: List[Any]) -> None:
         recorder = recorder_of("keras", self._wishes)
         self._numbered = numbered = recorder.next_fit()
-        self._saved: Optional[Saved] = read_saved(numbered.folder) if numbered.folder is not None else None
+        self._saved = read_saved(numbered.folder) if numbered.folder is not None else None
         seed = int(self._saved.facts["seed"]) if self._saved is not None else recorder.seed
         self._fit = fit = KerasFit(model, callbacks, seed)
         self._epochs = int(frame.get("epochs") or 0)
@@ -84,17 +110,31 @@ class Conductor:
         self._is_over = numbered.fate == FINISHED
         iterator = frame.get("epoch_iterator")
         if self._saved is not None:
-            _build(model, iterator)
+            _build(model, iterator, self._saved)
             fit.load_variables(self._saved, with_metrics=False)
             keras_others.keep_logs(callbacks, self._saved.facts["callbacks"])
+            self._compare_backend(fit)
             self._is_over = self._is_over or (numbered.ended and bool(self._saved.facts["stopped"]))
         if iterator is not None and hasattr(iterator, "_enumerate_iterator") and hasattr(iterator, "_get_iterator"):
-            import keras
+            self.guarded(self._look_at_data)(fit, iterator, frame.get("validation_data"))
 
-            fit.feed = Feed(iterator, keras.backend.backend(), seed)
-            fit.feed.after_step = self._after_step
-        for name, why in keras_pipelines.problems_of_validation(frame.get("validation_data")):
+    def _compare_backend(self, fit: KerasFit) -> None:
+        import keras
+
+        then, now = self._saved.facts["backend"] if self._saved else None, keras.backend.backend()
+        if then != now:
+            fit.problems.lost("other", "the backend of Keras", f"it was {then} when the checkpoint was taken, and is {now} now")
+
+    def _look_at_data(self, fit: KerasFit, iterator: Any, validation: Any) -> None:
+        import keras
+
+        fit.feed = Feed(iterator, keras.backend.backend(), fit.seed)
+        fit.feed.after_step = self.guarded(self._after_step)
+        for name, why in keras_pipelines.problems_of_validation(validation):
             fit.problems.lost("data", name, why)
+
+    def _look_at_callbacks(self, fit: KerasFit) -> None:
+        fit.others = keras_others.Others(fit.callbacks)
 
     def _put_edges(self, callbacks: List[Any], callback: Any) -> None:
         front = self._make_edge(self, on_epoch_begin=self._epoch_begins)
@@ -114,7 +154,7 @@ class Conductor:
 
     def _all_have_begun(self, logs: Any = None) -> None:
         fit, saved = self._this, self._saved
-        fit.others = keras_others.Others(fit.callbacks)
+        self.guarded(self._look_at_callbacks)(fit)
         if saved is not None:
             progress = saved.facts["progress"]
             fit.step, fit.epoch = int(progress["step"]), int(progress["epoch"])
@@ -135,7 +175,6 @@ class Conductor:
         fit, saved = self._this, self._saved
         fit.epoch = epoch
         if saved is not None:
-            self._saved = None
             self._go_on(fit, saved)
         if fit.feed is not None:
             fit.feed.begin_epoch(epoch)
@@ -143,6 +182,7 @@ class Conductor:
     def _go_on(self, fit: KerasFit, saved: Saved) -> None:
         """Every callback has begun its training, and none the epoch: what they did to the model is undone."""
         fit.load_variables(saved, with_metrics=False)
+        self._saved = None
         fit.load_surroundings(saved)
         if fit.feed is None or saved.facts["data"] is None:
             if saved.is_inside:
@@ -150,7 +190,7 @@ class Conductor:
             return
         fit.feed.resume(saved.facts["data"], saved.arrays)
         if saved.is_inside:
-            fit.feed.arrived = lambda: self._arrive(fit, saved)
+            fit.feed.arrived = self.guarded(partial(self._arrive, fit, saved))
 
     def _arrive(self, fit: KerasFit, saved: Saved) -> None:
         """The epoch has begun once more, as far as the callbacks know, and its trained batches were dropped."""
@@ -224,6 +264,9 @@ class Conductor:
             # Nothing was left to train.
             fit.load_variables(saved, with_metrics=True)
             fit.load_surroundings(saved)
+            if fit.feed is not None and saved.facts["data"] is not None:
+                # The next fit may read the same data set.
+                fit.feed.resume(saved.facts["data"], saved.arrays)
             self._saved = None
         if numbered.fate != FINISHED:
             has_stopped = bool(saved.facts["stopped"]) if saved is not None else fit.epoch < self._epochs
@@ -245,21 +288,30 @@ def _fit_frame() -> Mapping[str, Any]:
     return {}
 
 
-def _build(model: Any, iterator: Any) -> None:
-    """Makes the variables that Keras would make with the first batch."""
+def _build(model: Any, iterator: Any, saved: Saved) -> None:
+    """Makes the variables that Keras would make with the first batch, and those optimizers that had theirs."""
     import keras
 
     spec = getattr(getattr(iterator, "_distributed_dataset", None), "element_spec", None)
     if spec is not None and hasattr(model, "_symbolic_build"):
+        own = model.optimizer
+        is_unbuilt = own is not None and not own.built
+        if is_unbuilt:
+            own.built = True  # Or it would be made ready here, though its training may never use it.
         try:
             model._symbolic_build(data_batch=spec)
         except Exception:
             # What the model lacks then is named when the checkpoint is loaded.
             pass
-    for optimizer in keras_variables.optimizers(model).values():
-        if not optimizer.built and model.trainable_variables:
-            with keras.name_scope(optimizer.name):
-                optimizer.build(model.trainable_variables)
+        if is_unbuilt:
+            own.built = False
+    for name, optimizer in keras_variables.optimizers(model).items():
+        slots = keras_variables.slots_of(name, saved.arrays)
+        if optimizer.built or len(slots) <= len(optimizer.variables):
+            continue
+        trained = [one for one in model.trainable_variables if keras_variables.has_slot(one, slots)]
+        with keras.name_scope(optimizer.name):
+            optimizer.build(trained or model.trainable_variables)
 
 
 def _averages(model: Any) -> bool:

@@ -65,7 +65,12 @@ class Feed:
 
     def _batches(self, enumerate_epoch: Callable[[], Iterator[Any]]) -> Iterator[Any]:
         here = keras_random.capture() if self._skip or self._carried else None
-        self._begin()
+        try:
+            self._begin()
+        except Exception as error:
+            # The order of this epoch is what Keras makes of it.
+            self._back_to, self._skip = None, 0
+            self.problems.append(("the data's order", f"{type(error).__name__}: {error}"))
         carried, skip = self._carried, self._skip
         self._skip = 0
         for begin, end, iterator in enumerate_epoch():
@@ -209,7 +214,7 @@ class Feed:
             found["arrays"] = {f"{_BASE}{folder}{key}": array.copy() for key, array in kept.items()}
         drawn = {name: generators.state_of(one) for name, one in keras_pipelines.generators_of(self.source).items()}
         if drawn:
-            found["generators"] = {name: keras_random._plain(state) for name, state in drawn.items()}
+            found["generators"] = {name: keras_random.plain(state) for name, state in drawn.items()}
         found["folder"] = folder
         return found
 
@@ -224,7 +229,7 @@ class Feed:
         own = keras_pipelines.generators_of(self.source)
         for name, state in saved.get("generators", {}).items():
             if name in own:
-                generators.set_state(own[name], keras_random._lively(state))
+                generators.set_state(own[name], keras_random.lively(state))
 
     def _lose_once(self, name: str, why: str) -> None:
         problem = (f"{name} of the data set", why)

@@ -101,6 +101,7 @@ class KerasFit:
             "progress": {"step": self.step, "epoch": self.epoch, "batch": batch},
             "format": _FORMAT,
             "adapter": "keras",
+            "backend": _backend(),
             "seed": self.seed,
             "stopped": has_stopped,
             "random": numbers,
@@ -147,6 +148,8 @@ class KerasFit:
         return state
 
     def _read_callbacks(self, arrays: Dict[str, Any], found: Ingredients) -> List[State]:
+        if self.others is None:
+            found.lost("callback", "other callbacks", "they could not be looked at")
         records, own, lost = self.others.state() if self.others is not None else ([], {}, [])
         arrays.update(own)
         for name, why in lost:
@@ -190,6 +193,12 @@ class KerasFit:
                 self.problems.lost("callback", name, why)
         for name, why in keras_random.restore(saved.facts["random"]):
             self.problems.lost("random", f"random numbers of {name}", why)
+
+
+def _backend() -> str:
+    import keras
+
+    return str(keras.backend.backend())
 
 
 def write(folder: str, arrays: Dict[str, Any], notes: Dict[str, str]) -> None:

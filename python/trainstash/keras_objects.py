@@ -101,6 +101,17 @@ def put_back(owner: Any, values: Mapping[str, Any], arrays: Mapping[str, Any]) -
     return failed
 
 
+def encode(value: Any) -> Tuple[Any, Dict[str, Any]]:
+    """Makes JSON of plain values, with the arrays that it refers to. Raises Opaque for anything else."""
+    arrays: Dict[str, Any] = {}
+    return _Encoder("value", arrays, True).encode(value, "value", 0), arrays
+
+
+def decode(encoded: Any, arrays: Mapping[str, Any]) -> Any:
+    """Reads what ``encode`` has made."""
+    return _decode(encoded, None, arrays)
+
+
 def mark_of(array: Any) -> str:
     """A short text that differs when an array has changed. Large ones are looked at in places."""
     import numpy

@@ -33,12 +33,12 @@ def source_of(adapter: Any, backend: str) -> Source:
     if name == "ArrayDataAdapter":
         return Source("arrays", None, False, [])
     if name == "TFDatasetAdapter":
-        return _of_tensorflow(adapter._dataset)
+        return of_tensorflow(adapter._dataset)
     if name == "PyDatasetAdapter":
         synchronous = backend != "tensorflow" and adapter.enqueuer is None
-        return Source("PyDataset", adapter.py_dataset, False, list(_of_py_dataset(adapter.py_dataset, synchronous)))
+        return Source("PyDataset", adapter.py_dataset, False, list(of_py_dataset(adapter.py_dataset, synchronous)))
     if name == "TorchDataLoaderAdapter":
-        return Source("DataLoader", adapter._dataloader, False, list(_of_loader(adapter._dataloader, backend)))
+        return Source("DataLoader", adapter._dataloader, False, list(of_loader(adapter._dataloader, backend)))
     if name == "GeneratorDataAdapter":
         return Source("generator", None, False, [("the data's order", "it comes from a Python generator, whose state cannot be read")])
     return Source(name, None, False, [("the data's order", f"Keras reads it with its {name}, which this package does not know")])
@@ -50,12 +50,12 @@ def problems_of_validation(data: Any) -> Iterator[Tuple[str, str]]:
     if data is None or isinstance(data, (tuple, list)):
         return
     if hasattr(data, "element_spec"):
-        found = _of_tensorflow(data)
+        found = of_tensorflow(data)
         if found.reshuffles:
             yield part, "tf.data shuffles it anew in each epoch"
         yield from ((part, why) for _, why in found.problems)
     elif hasattr(data, "__getitem__") and hasattr(data, "on_epoch_end"):
-        yield from ((part, why) for _, why in _of_py_dataset(data, synchronous=False))
+        yield from ((part, why) for _, why in of_py_dataset(data, synchronous=False))
     elif hasattr(data, "__next__"):
         yield part, "it comes from a Python generator, whose state cannot be read"
 
@@ -117,7 +117,8 @@ def needs_seed(adapter: Any, backend: str) -> bool:
 # ---- tf.data ----
 
 
-def _of_tensorflow(dataset: Any) -> Source:
+def of_tensorflow(dataset: Any) -> Source:
+    """Looks at a tf.data pipeline, step by step."""
     part = "the data's order"
     problems: List[Tuple[str, str]] = []
     if not hasattr(dataset, "_inputs"):
@@ -203,7 +204,8 @@ def _functions_of(value: Any) -> Iterator[Any]:
 # ---- Python data sets ----
 
 
-def _of_py_dataset(dataset: Any, synchronous: bool) -> Iterator[Tuple[str, str]]:
+def of_py_dataset(dataset: Any, synchronous: bool) -> Iterator[Tuple[str, str]]:
+    """Looks at a PyDataset, and makes one batch on trial. ``synchronous``: its batches are made by the thread that trains."""
     part = "the data's order"
     try:
         count = dataset.num_batches
@@ -237,7 +239,8 @@ def _probe(dataset: Any) -> Tuple[bool, List[str]]:
     return drew, changed
 
 
-def _of_loader(loader: Any, backend: str) -> Iterator[Tuple[str, str]]:
+def of_loader(loader: Any, backend: str) -> Iterator[Tuple[str, str]]:
+    """Looks at a DataLoader of torch."""
     torch: Any = sys.modules["torch"]
     part = "the data's order"
     if isinstance(loader.dataset, torch.utils.data.IterableDataset):

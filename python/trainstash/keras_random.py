@@ -16,7 +16,7 @@ State = Dict[str, Any]
 
 def capture() -> State:
     """Reads all of them, as JSON can hold them."""
-    state: State = {"libraries": _plain(rng.capture())}
+    state: State = {"libraries": plain(rng.capture())}
     keras_seed = _keras_generator()
     if keras_seed is not None:
         import keras
@@ -34,7 +34,7 @@ def restore(state: State) -> List[Tuple[str, str]]:
     Returns:
         What could not be put back: pairs of a name and the reason.
     """
-    failed = list(rng.restore(_lively(state["libraries"])))
+    failed = list(rng.restore(lively(state["libraries"])))
     for name, work in (("Keras", _set_keras), ("TensorFlow", _set_tensorflow)):
         try:
             work(state.get(name.lower()))
@@ -115,25 +115,26 @@ def _set_tensorflow(saved: Any) -> None:
         generator.state.assign(numpy.array(saved["generator"], dtype="int64"))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Makes texts of the tensors in a state."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "layout"):
         array = value.cpu().numpy()
         return {"tensor": array.dtype.name, "data": base64.b64encode(array.tobytes()).decode()}
     return value
 
 
-def _lively(value: Any) -> Any:
+def lively(value: Any) -> Any:
+    """Makes tensors of those texts again."""
     if isinstance(value, list):
-        return [_lively(item) for item in value]
+        return [lively(item) for item in value]
     if not isinstance(value, dict):
         return value
     if set(value) != {"tensor", "data"}:
-        return {key: _lively(item) for key, item in value.items()}
+        return {key: lively(item) for key, item in value.items()}
     import numpy
 
     array = numpy.frombuffer(base64.b64decode(value["data"]), dtype=value["tensor"]).copy()

@@ -20,19 +20,19 @@ class Named(NamedTuple):
 
 def weights(model: Any) -> List[Named]:
     """Lists the model's weights under the layers' own paths."""
-    return _named(WEIGHTS, model.weights, lambda variable: str(variable.path))
+    return named(WEIGHTS, model.weights, lambda variable: str(variable.path))
 
 
 def seeds(model: Any) -> List[Named]:
     """Lists the random numbers of the layers: the states of their SeedGenerators."""
     others = {id(variable) for variable in [*model.weights, *_metrics(model)]}
     own = [variable for variable in model.variables if id(variable) not in others]
-    return _named(SEEDS, own, lambda variable: str(variable.path))
+    return named(SEEDS, own, lambda variable: str(variable.path))
 
 
 def metrics(model: Any) -> List[Named]:
     """Lists the running sums of the epoch's metrics."""
-    return _named(METRICS, _metrics(model), lambda variable: str(variable.path))
+    return named(METRICS, _metrics(model), lambda variable: str(variable.path))
 
 
 def optimizers(model: Any) -> Dict[str, Any]:
@@ -54,8 +54,21 @@ def optimizer_variables(model: Any) -> List[Named]:
     found: List[Named] = []
     for name, optimizer in optimizers(model).items():
         prefix = f"{OPTIMIZER}{name}/" if name else OPTIMIZER
-        found += _named(prefix, optimizer.variables, lambda variable: str(variable.name))
+        found += named(prefix, optimizer.variables, lambda variable: str(variable.name))
     return found
+
+
+def slots_of(name: str, arrays: Mapping[str, Any]) -> List[str]:
+    """Lists the variables that a checkpoint has of one of the model's optimizers, by their own names."""
+    prefix = f"{OPTIMIZER}{name}/" if name else OPTIMIZER
+    own = [one[len(prefix) :] for one in arrays if one.startswith(prefix)]
+    return [one for one in own if "/" not in one]
+
+
+def has_slot(variable: Any, slots: List[str]) -> bool:
+    """Tells whether an optimizer has trained a variable: slots are called after its path."""
+    start = str(variable.path).replace("/", "_") + "_"
+    return any(slot.startswith(start) for slot in slots)
 
 
 def value_of(variable: Any) -> Any:
@@ -103,16 +116,24 @@ def pairs(kind: str, saved: Mapping[str, Any], own: List[Named]) -> List[Tuple[A
 
 
 def assign(found: List[Tuple[Any, Any]]) -> None:
-    """Puts saved values into variables."""
+    """Puts saved values into variables.
+
+    Raises:
+        ResumeError: A variable does not take its value.
+    """
     for variable, array in found:
-        variable.assign(array)
+        try:
+            variable.assign(array)
+        except Exception as error:
+            raise ResumeError(f"{variable.path} does not take its value from the checkpoint ({error}). Nothing was trained.") from error
 
 
 def _metrics(model: Any) -> List[Any]:
     return list(getattr(model, "metrics_variables", None) or [])
 
 
-def _named(prefix: str, variables: Any, name_of: Any) -> List[Named]:
+def named(prefix: str, variables: Any, name_of: Any) -> List[Named]:
+    """Names variables, each once."""
     seen: Dict[str, int] = {}
     found: List[Named] = []
     for variable in variables:
@@ -132,8 +153,18 @@ def _misfit(one: Named, array: Any) -> Iterator[str]:
     dtype = dtype_of(one.variable)
     if tuple(array.shape) != shape:
         yield f"{one.name} is {list(array.shape)} in the checkpoint, {list(shape)} in this model"
-    elif array.dtype.name != dtype:
+    elif array.dtype.name != dtype and not _is_whole(array, dtype):
         yield f"{one.name} is {array.dtype.name} in the checkpoint, {dtype} in this model"
+
+
+def _is_whole(array: Any, dtype: str) -> bool:
+    """Whether both are integers, and none is lost: backends count with different ones."""
+    import numpy
+
+    if array.dtype.kind not in "iu" or not dtype.startswith(("int", "uint")):
+        return False
+    limits = numpy.iinfo(dtype)
+    return bool(array.size == 0 or limits.min <= int(array.min()) and int(array.max()) <= limits.max)
 
 
 def _difference(kind: str, then: List[str], now: List[str]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple, cast
 
-from . import ResumeError, ptread, sharded
+from . import ResumeError, elastic, ptread, sharded
 from .distributed import Group, launched_rank
 from .engine import Engine
 from .environment import merged_params
@@ -25,6 +26,10 @@ def start(wishes: Wishes, tracked: Mapping[str, Any]) -> Run:
     """Begins the training of this process; see ``trainstash.init``."""
     global _current
     wishes.check()
+    if any("keras" in (kind.__module__.partition(".")[0] for kind in type(value).__mro__) for value in tracked.values()):
+        from .keras_loop import KerasRun
+
+        return cast(Run, KerasRun(wishes, tracked))
     group = Group()
     given = dict(wishes.params or {})
     owner = os.environ.get(_OWNER_VARIABLE)
@@ -41,6 +46,8 @@ def start(wishes: Wishes, tracked: Mapping[str, Any]) -> Run:
 
 def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group) -> Run:
     session = managed_session()
+    if session is not None and elastic.attempt() > 0:
+        _start_again(session, is_first=group.rank == 0)
     launch: Mapping[str, Any] = session.launch if session else {}
     path, saved, origin = _saved(session, wishes.resume)
     if session is None and group.rank == 0:
@@ -63,7 +70,21 @@ def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group
     if saved is not None:
         engine.restore(saved, wishes.schedule, _session_before(session, path))
     engine.begin()
+    if session is not None and elastic.attempt() > 0:
+        where = f"from step {engine.steps:,}" if saved is not None else "from the beginning: there was no checkpoint yet"
+        text = f"torchrun has started the processes again (restart {elastic.attempt()}); they go on {where}."
+        engine.notice("restarted", "warning", text)
     return Run(engine)
+
+
+def _start_again(session: Session, is_first: bool) -> None:
+    """The processes before these have failed, in the same session."""
+    resume = elastic.newest(session.inbox)
+    if resume is not None:
+        session.launch = {**session.launch, "resume": resume}
+    if is_first:
+        with contextlib.suppress(OSError):
+            os.remove(session.file("exit.json"))
 
 
 def _saved(

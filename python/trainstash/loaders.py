@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import ModuleType
 from typing import Any, Dict, List, Optional, Set, Tuple
@@ -108,13 +109,25 @@ class SeededCollate:
         self.trainstash_dataset.seed(self.trainstash_generators, rng.mix(seed, "collate"))
 
 
-def make_generators(collate: Any, depth: int = 2) -> None:
-    """Makes the generators that collators of Transformers with a seed would make with their first batch, and seed by that."""
-    if getattr(collate, "seed", None) and getattr(collate, "generator", _ABSENT) is None and hasattr(collate, "create_rng"):
-        collate.create_rng()
-    for part in _parts(collate) if depth > 0 and not hasattr(collate, "__code__") else []:
+def make_generators(collate: Any, depth: int = _DEPTH) -> None:
+    """Makes the generators that collators of Transformers with a seed would make, and seed, with their first batch in a process."""
+    if getattr(collate, "seed", None) is not None and hasattr(collate, "create_rng"):
+        made_in = getattr(collate, "_generator_pid", os.getpid())
+        if getattr(collate, "generator", _ABSENT) is None or made_in != os.getpid():
+            _make_generator(collate)
+    cells = [cell.cell_contents for cell in getattr(collate, "__closure__", None) or () if _is_filled(cell)]
+    for part in [*_parts(collate), *cells] if depth > 0 else []:
         if hasattr(part, "__dict__") and not isinstance(part, (type, ModuleType)):
             make_generators(part, depth - 1)
+
+
+def _make_generator(collate: Any) -> None:
+    wanted = getattr(collate, "return_tensors", None)
+    try:
+        # It makes another one when it asks for one of another library.
+        collate.create_rng(wanted)
+    except TypeError:
+        collate.create_rng()
 
 
 _ABSENT = object()
@@ -138,6 +151,8 @@ def rebuild(loader: Any, place: Place, protects: bool = False) -> Any:
     """
     if _is_prepared(loader):
         return _rebuild_prepared(loader, place, protects)
+    if _is_of_fabric(loader):
+        return _rebuild_of_fabric(loader, place, protects)
     torch_data = sys.modules.get("torch.utils.data")
     if torch_data is None or not isinstance(loader, torch_data.DataLoader):
         return None
@@ -269,4 +284,20 @@ def _rebuild_prepared(loader: Any, place: Place, protects: bool) -> Optional[Any
     twin.__dict__.update(loader.__dict__)
     twin.__dict__["base_dataloader"] = inner
     twin.__dict__["use_stateful_dataloader"] = False
+    return twin
+
+
+def _is_of_fabric(loader: Any) -> bool:
+    """Tells a loader that Lightning Fabric has set up."""
+    return type(loader).__name__ == "_FabricDataLoader" and "_dataloader" in getattr(loader, "__dict__", {})
+
+
+def _rebuild_of_fabric(loader: Any, place: Place, protects: bool) -> Optional[Any]:
+    """Makes the same wrapper around a loader that is made anew: it goes on moving batches to the device."""
+    inner = rebuild(loader._dataloader, place, protects)
+    if inner is None:
+        return None
+    twin = object.__new__(type(loader))
+    twin.__dict__.update(loader.__dict__)
+    twin.__dict__["_dataloader"] = inner
     return twin

@@ -56,6 +56,7 @@ class Position:
         self._calls = 0
         self._ended_early = False
         self._is_loop_over = False
+        self._stays_ended = False
         # A pass outside of epochs is about to begin.
         self._comes_next = False
         self.inside = False
@@ -94,6 +95,7 @@ class Position:
             self._resumes_ended = False
             if same_params:
                 # It was left early by a rule of the script's own, which would find the same again.
+                self._stays_ended = True
                 return range(0)
         return range(min(first, n), n)
 
@@ -124,7 +126,8 @@ class Position:
 
     def end_epochs(self, early: bool) -> None:
         """A loop over epochs is over for good: the next one counts from 0 again."""
-        self._ended_early = early
+        self._ended_early = early or self._stays_ended
+        self._stays_ended = False
         self._is_loop_over = True
 
     # ---- loaders ----

@@ -94,7 +94,9 @@ class Run:
         self._engine.log(metrics)
 
     def checkpoint(self, tag: Optional[str] = None) -> None:
-        """Takes a checkpoint of the present state and waits until it is written. Call it between two steps.
+        """Takes a checkpoint of the present state and waits until it is written. Call it between two steps. With several
+        processes it comes back at once, on whichever of them it is called; rank 0's request is met at the next step at which
+        all of them meet, about half a second later.
 
         Args:
             tag: A name to find it by.

@@ -167,8 +167,10 @@ class Saver:
             return False
         if not self._engine.position.inside:
             return False
-        why = "is not done again" if what != UNKNOWN else "is not done again, and the script's text cannot be read"
-        found.lost("loop", "the end of the epoch", why, line)
+        why = "is skipped by a resume from here, which begins the next epoch"
+        if what == UNKNOWN:
+            why += "; what it does is not known, since the script's text cannot be read"
+        found.lost("loop", "the rest of this epoch", why, line)
         return True
 
     def _note_surroundings(self, found: Ingredients, frame: Optional[FrameType], after_epoch: bool) -> None:
@@ -185,11 +187,11 @@ class Saver:
         if frame is not None and standing in (BETWEEN, INSIDE) and not across:
             line = engine.surroundings.rest_of_round(frame)
             if line is not None:
-                found.lost("loop", "what follows in this round of the loop", "is not done again", line)
+                found.lost("loop", "the rest of this round of the loop", "is skipped by a resume from here", line)
         if any(one.is_done_with_steps for one in position.passes) and standing in (BETWEEN, INSIDE) and not across:
             line = engine.surroundings.done_again(frame, position.passes[0].way.lines)
             if line is not None:
-                found.lost("loop", "what stands between the loops of the epoch", "is done again", line)
+                found.lost("loop", "the code between the loops over batches", "runs a second time on a resume from here", line)
         self._more_follows = standing == BETWEEN and not across and engine.surroundings.are_more_loaders_to_come(frame)
         engine.gradients.script_clears = engine.surroundings.clears_gradients
 

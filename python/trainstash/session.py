@@ -6,10 +6,11 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import sys
 import threading
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .masking import mask_text
 from .numbers import dumps
@@ -21,6 +22,8 @@ STATE_FILE = "state.pt"
 # Events that wait for a disk that takes none: twice as many as are left when they become too many.
 _MOST_PENDING = 100_000
 _RETRY_SECONDS = 1.0
+# More than the longest line of an event.
+_LAST_BYTES = 1_000_000
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -73,7 +76,7 @@ class Session:
         self.alone = alone
         self._events = os.open(self.file("events.ndjson"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._lock = threading.Lock()
-        self._seq = 0
+        self._seq = _newest_number(self.file("events.ndjson"))
         self._pending: List[bytes] = []
         self._full = False
         self._retry_at = 0.0
@@ -173,6 +176,17 @@ class Session:
             self.once("exit", "how the run ended could not be written down")
 
 
+def _newest_number(path: str) -> int:
+    """The number of the last event that a process before this one has told in this session; a reader skips smaller ones."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - _LAST_BYTES))
+            found = re.findall(rb'^{"seq":(\d+)', file.read(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[-1]) if found else 0
+
+
 def write_end(session: Session, step: int) -> None:
     """How the process ends, of a session that nobody else waits for. To be called when the interpreter leaves."""
     if not session.alone or os.path.exists(session.file("exit.json")):
@@ -182,15 +196,31 @@ def write_end(session: Session, step: int) -> None:
     session.write_exit("failed" if failure is not None else "completed", step, reason)
 
 
-def managed_session() -> Optional[Session]:
-    """The session that this process was launched for; None when it was started by hand."""
+def managed_launch() -> Optional[Tuple[str, Dict[str, Any]]]:
+    """Reads the folder and the record of the launch that this process is of; None when it was started by hand. A session is only
+    opened for a training that is recorded: with its events a runner stops to look for files by itself."""
     path = os.environ.get(SESSION_VARIABLE)
     if not path:
         return None
     try:
         with open(os.path.join(path, "launch.json"), encoding="utf-8") as file:
-            launch = json.load(file)
-        return Session(path, launch, alone=False)
+            return path, json.load(file)
     except (OSError, ValueError) as error:
-        say(f"the session folder {path} cannot be used ({error}); this training is not recorded")
+        _say_unusable(path, error)
         return None
+
+
+def managed_session() -> Optional[Session]:
+    """Opens the session that this process was launched for; None when it was started by hand."""
+    known = managed_launch()
+    if known is None:
+        return None
+    try:
+        return Session(*known, alone=False)
+    except OSError as error:
+        _say_unusable(known[0], error)
+        return None
+
+
+def _say_unusable(path: str, error: Exception) -> None:
+    say(f"the session folder {path} cannot be used ({error}); this training is not recorded")

@@ -1,8 +1,9 @@
-"""Objects beside a Trainer of Transformers that may have a state: which of them, and which of their attributes."""
+"""What there is to find on a Trainer of Transformers: objects beside it that may have a state, its hyper-parameters, its metric."""
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+import json
+from typing import Any, Dict, List, Optional, Tuple
 
 #: Attributes of every Trainer that change while it trains, and that it sets by itself or that are put back one by one.
 OF_TRAINER = (
@@ -33,3 +34,32 @@ def ignored_of(callback: Any) -> List[str]:
     if any(cls.__module__.startswith(_SHOW_MODULES) for cls in type(callback).__mro__):
         return [name for name in vars(callback) if name.startswith("_")]
     return []
+
+
+# Packages whose modules hold nothing but what their state_dict has.
+_KNOWN_MODULES = ("torch", "transformers", "peft", "accelerate", "trl", "timm", "diffusers", "torchvision")
+#: What every module has, and its state_dict holds.
+OF_MODULE = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training")
+
+
+def modules_with_state(model: Any) -> List[Tuple[str, Any]]:
+    """Lists the modules of the user's own classes, which may hold more than tensors."""
+    return [(f"model.{name}".rstrip("."), one) for name, one in model.named_modules() if type(one).__module__.partition(".")[0] not in _KNOWN_MODULES]
+
+
+def params_of(trainer: Any) -> Dict[str, Any]:
+    """Picks the hyper-parameters that people compare runs by."""
+    arguments = getattr(trainer, "args", None)
+    if arguments is None or not hasattr(arguments, "to_json_string"):
+        return {}
+    values = json.loads(arguments.to_json_string())
+    wanted = ("learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "weight_decay", "warmup_steps", "seed")
+    return {name: values[name] for name in wanted if name in values}
+
+
+def monitor_of(args: Any) -> Optional[Dict[str, str]]:
+    """Names the metric that the script itself calls its best model by."""
+    name = getattr(args, "metric_for_best_model", None)
+    if not name:
+        return None
+    return {"metric": name if name.startswith("eval_") else f"eval_{name}", "mode": "max" if args.greater_is_better else "min"}

@@ -270,11 +270,11 @@ describe.skipIf(process.platform !== 'linux')('saved by a script that runs witho
     const named = (await show(client, fixture, id)).checkpoints.map(({ step, grade, missing }) => [
       step,
       grade,
-      missing.find((part) => part.includes('could not be looked into')) ?? null,
+      missing.find((part) => part.includes('could not be inspected')) ?? null,
     ]);
     expect(checkpoints).toHaveLength(hostile.length + 1);
     expect(named.sort()).toEqual([
-      [1, 'weights only', expect.stringContaining('breaks off')],
+      [1, 'weights only', expect.stringContaining('is truncated')],
       [2, 'weights only', expect.stringContaining('more than 256 MB of memory')],
       [3, 'weights only', expect.stringContaining('too deep or too large')],
       [4, 'partial', null],

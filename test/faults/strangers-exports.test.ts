@@ -67,7 +67,7 @@ test('many views of the same memory are not written out each; one that is expand
     await expect(write(id, 'npz')).rejects.toMatchObject({
       code: 'formatUnavailable',
       message: expect.stringMatching(
-        /views of the same memory: written out they would take [\d.]+ (GB|TB), and it holds 4 B/,
+        /views of the same memory: written in full they would take [\d.]+ (GB|TB), but the checkpoint holds only 4 B/,
       ),
     });
     expect(existsSync(path)).toBe(false);
@@ -83,7 +83,7 @@ test('tensors over each other are refused, and the file itself is given back as 
   const id = await keep('over.safetensors', file);
   await expect(write(id, 'safetensors')).rejects.toMatchObject({
     code: 'formatUnavailable',
-    message: expect.stringContaining('lie over each other'),
+    message: expect.stringContaining('overlap'),
   });
   await runContentRequest(CONTENT_WORKERS, store, { do: 'exportOriginal', checkpoint: id, path }, UNWATCHED);
   expect(readFileSync(path)).toEqual(file);

@@ -178,8 +178,8 @@ for epoch in range(4):
     });
     expect(readdirSync(restored).sort()).toEqual(['model_epoch_1.pdopt', 'model_epoch_1.pdparams']);
     const said = ended.notices.map(({ text }) => text).join('\n');
-    expect(said).toContain('out/half.pt was not kept: out/half.pt breaks off. It stays where it is.');
-    expect(said).toContain('out/model_epoch_3.pdparams was kept without model.pdopt');
+    expect(said).toContain('out/half.pt was not taken in: out/half.pt is truncated. The original is unchanged.');
+    expect(said).toContain('out/model_epoch_3.pdparams was taken in without model.pdopt');
   });
 
   test('that overwrites one file repeatedly: each state that stayed still is a checkpoint, and none is mixed', async () => {
@@ -234,7 +234,7 @@ for i in range(4):
   });
 
   test.each([
-    ['kills itself', 'os.kill(os.getpid(), 9)', 'lost', 'ended by SIGKILL, by the kernel or by a person'],
+    ['kills itself', 'os.kill(os.getpid(), 9)', 'lost', 'ended by SIGKILL, sent by the kernel or by a person'],
     ['crashes', 'os.kill(os.getpid(), 11)', 'lost', 'ended by SIGSEGV'],
     ['is interrupted', 'signal.raise_signal(signal.SIGINT)', 'stopped', 'interrupted by SIGINT (Ctrl-C)'],
     ['leaves with a code', 'sys.exit(3)', 'failed', 'exit code 3'],

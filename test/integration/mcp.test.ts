@@ -91,7 +91,7 @@ describe('an agent', () => {
     });
     expect(await refused.call('start_run', { job: 'small', params: { epochs: 1 } })).toMatchObject({
       error: true,
-      text: expect.stringContaining('said no'),
+      text: expect.stringContaining('declined'),
     });
     expect(asked).toEqual([
       `Start the job "small"?\nCommand: "small.ts"\nFolder: "${fixture.root}"\nParams:\n- "epochs" = "1"`,

@@ -181,7 +181,7 @@ print('trainstash step=1 eval=100', flush=True)
     const client = await openProject(fixture);
     const started = await startJob(client, fixture, 't');
     const paused = await untilStatus(client, fixture, started.id, 'paused');
-    expect(paused.reason).toBe('loss was NaN at step 4; its newest good checkpoint is of step 3');
+    expect(paused.reason).toBe('loss was NaN at step 4; its newest good checkpoint is at step 3');
     expect(paused.lastCheckpoint?.step).toBe(3);
     const { checkpoints } = await show(client, fixture, started.id);
     expect(checkpoints.map(({ step, metrics }) => [step, metrics.loss])).toContainEqual([4, 'NaN']);

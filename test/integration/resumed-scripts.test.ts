@@ -44,7 +44,7 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     await untilStatus(client, fixture, run.id, 'completed');
     setMode(fixture, 'half');
     const half = await fixture.cli('resume', '1', '--yes');
-    expect(half.stderr).toContain('out/checkpoint-30/model.bin was kept without optimizer.pt');
+    expect(half.stderr).toContain('out/checkpoint-30/model.bin was taken in without optimizer.pt');
     expect(half.stdout).toContain('`trainstash resume 1` continues from step 20.');
     const shown = await show(client, fixture, run.id);
     expect(shown.run.lastCheckpoint!.step).toBe(20);

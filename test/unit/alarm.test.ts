@@ -51,7 +51,7 @@ test('a command is asked to end once if its job says so, with the reason and wha
   // Saved while ending.
   alarm.taken({ step: 1_200, metrics: { loss: 'Infinity' } });
   expect(alarm.look(1_201, { loss: Number.NaN, val: Number.NaN })).toMatchObject({ ends: false });
-  expect(alarm.reason()).toBe('loss was ∞ at step 1200; its newest good checkpoint is of step 1,000');
+  expect(alarm.reason()).toBe('loss was ∞ at step 1200; its newest good checkpoint is at step 1,000');
 });
 
 test('a command whose job does not say so keeps running, and is reported once', () => {

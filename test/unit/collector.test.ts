@@ -139,7 +139,7 @@ describe('parts of one checkpoint', () => {
     await bench.look();
     expect(bench.kept).toMatchObject([{ step: 30, lacks: ['model.safetensors', 'optimizer.pt'] }]);
     expect(bench.notices).toEqual([
-      expect.stringContaining('out/checkpoint-30/config.json was kept without model.safetensors, optimizer.pt'),
+      expect.stringContaining('out/checkpoint-30/config.json was taken in without model.safetensors, optimizer.pt'),
     ]);
     bench.write('out/checkpoint-30/optimizer.pt', 'o');
     bench.write('out/checkpoint-30/model.safetensors', safetensors({}));
@@ -236,7 +236,7 @@ describe('a file that is not collected', () => {
   const whole = { 'config.json': '{}', 'model.safetensors': safetensors({}), 'optimizer.pt': zip() };
   const BROKEN = {
     empty: { change: () => Buffer.alloc(0), words: 'is empty' },
-    'cut off': { change: (bytes: Buffer) => bytes.subarray(0, bytes.length - 4), words: 'breaks off' },
+    'cut off': { change: (bytes: Buffer) => bytes.subarray(0, bytes.length - 4), words: 'is truncated' },
   };
   test.each(
     Object.entries(BROKEN).flatMap(([how, { change, words }]) =>
@@ -252,7 +252,7 @@ describe('a file that is not collected', () => {
     await bench.look(true);
     expect(bench.taken).toEqual([]);
     expect(bench.notices).toEqual([
-      `out/checkpoint-20/ was not kept: out/checkpoint-20/${name} ${words}. It stays where it is.`,
+      `out/checkpoint-20/ was not taken in: out/checkpoint-20/${name} ${words}. The original is unchanged.`,
     ]);
     expect(statSync(join(bench.root, 'out/checkpoint-20/config.json')).isFile()).toBe(true);
   });

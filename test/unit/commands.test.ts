@@ -193,7 +193,7 @@ test('a printed line gives metrics; no other line does', () => {
     expect(readMetricLine(line)).toBeNull();
 });
 
-test('scalars of TensorBoard files: floats, tensors of TensorFlow 2, and a record that breaks off', () => {
+test('scalars of TensorBoard files: floats, tensors of TensorFlow 2, and a record that is truncated', () => {
   const varint = (value: number): number[] => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]);
   const field = (number: number, bytes: number[] | Buffer) => [
     ...varint((number << 3) | 2),

@@ -29,7 +29,7 @@ describe('the reason of a death', () => {
     'by %s is the signal, whatever was printed last: %j',
     (signal, output) => {
       expect(why({ signal, output })).toBe(
-        signal === 'SIGKILL' ? 'ended by SIGKILL, by the kernel or by a person' : `ended by ${signal}`,
+        signal === 'SIGKILL' ? 'ended by SIGKILL, sent by the kernel or by a person' : `ended by ${signal}`,
       );
     },
   );
@@ -42,9 +42,9 @@ describe('the reason of a death', () => {
   );
 
   test('is lack of memory only where the kernel says so', () => {
-    expect(why({ signal: 'SIGKILL', outOfMemory: true })).toBe('out of memory: the kernel ended it with SIGKILL');
+    expect(why({ signal: 'SIGKILL', outOfMemory: true })).toBe('out of memory: the kernel killed it with SIGKILL');
     // The command of a shell.
-    expect(why({ code: 137 })).toBe('ended by SIGKILL, by the kernel or by a person (exit code 137)');
+    expect(why({ code: 137 })).toBe('ended by SIGKILL, sent by the kernel or by a person (exit code 137)');
     expect(why({ signal: 'SIGSEGV', outOfMemory: true })).toBe('ended by SIGSEGV');
   });
 
@@ -90,7 +90,7 @@ describe('the reason of a death', () => {
 
   test('says when the runner had been told to end, too', () => {
     expect(why({ signal: 'SIGTERM', interruptedBy: 'SIGTERM' })).toBe(
-      'ended by SIGTERM (after its runner got SIGTERM)',
+      'ended by SIGTERM (after its runner received SIGTERM)',
     );
   });
 });
@@ -145,7 +145,7 @@ ${cause}
     const cause =
       '  exitcode  : -9 (pid: 9956)  (SIGKILL)\n  error_file: <N/A>\n  traceback : Signal 9 (SIGKILL) received by PID 9956';
     const reason = reasonOf(death({ code: 1, output: `step 4\n${summary(cause)}` }));
-    expect(reason.text).toBe('rank 1: ended by SIGKILL, by the kernel or by a person (exit code 1)');
+    expect(reason.text).toBe('rank 1: ended by SIGKILL, sent by the kernel or by a person (exit code 1)');
     expect(outcomeOf(reason.end, null)).toBe('lost');
   });
 
@@ -156,7 +156,7 @@ ${cause}
     const killed =
       'Traceback (most recent call last):\n  File "sp.py", line 7\ntorch.multiprocessing.spawn.ProcessExitedException: process 1 terminated with signal SIGKILL\n';
     expect(why({ code: 1, output: killed })).toBe(
-      'rank 1: ended by SIGKILL, by the kernel or by a person (exit code 1)',
+      'rank 1: ended by SIGKILL, sent by the kernel or by a person (exit code 1)',
     );
   });
 

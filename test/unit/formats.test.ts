@@ -37,17 +37,17 @@ describe('safetensors', () => {
     for (const dtype of ['I4', 'toString', '__proto__']) {
       const file = safetensors({ t: { dtype, shape: [8], data_offsets: [0, 4] } }, 4);
       expect(named(await look(file), 't')).toMatchObject({ dtype, bytes: 4 });
-      expect(await statistics(file, 't')).toEqual({ why: 'its type is not known here' });
+      expect(await statistics(file, 't')).toEqual({ why: 'its type is unknown' });
     }
   });
 
   test('tensors over each other, names that come twice: refused, and complete all the same', async () => {
     const range = (from: number, to: number) => ({ dtype: 'U8', shape: [to - from], data_offsets: [from, to] });
     const cases: [Buffer, string][] = [
-      [safetensors({ a: range(0, 8), b: range(0, 8) }, 8), 'lie over each other'],
-      [safetensors({ a: range(0, 8), b: range(7, 9) }, 9), 'lie over each other'],
-      [safetensors({ a: range(0, 8), empty: range(4, 4), b: range(2, 4) }, 8), 'lie over each other'],
-      [rawSafetensors('{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{}}', 0), 'is there twice'],
+      [safetensors({ a: range(0, 8), b: range(0, 8) }, 8), 'overlap'],
+      [safetensors({ a: range(0, 8), b: range(7, 9) }, 9), 'overlap'],
+      [safetensors({ a: range(0, 8), empty: range(4, 4), b: range(2, 4) }, 8), 'overlap'],
+      [rawSafetensors('{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{}}', 0), 'occurs twice'],
     ];
     for (const [file, why] of cases) {
       await expect(look(file)).rejects.toThrow(why);
@@ -58,11 +58,11 @@ describe('safetensors', () => {
     expect((await look(fine)).tensors.map(({ name }) => name)).toEqual(['a', 'b', 'empty']);
   });
 
-  test('one that breaks off says after how many bytes; bytes of no tensor are told', async () => {
+  test('one that is truncated says after how many bytes; bytes of no tensor are told', async () => {
     const whole = safetensors({ a: { dtype: 'U8', shape: [100], data_offsets: [0, 100] } }, 100);
     for (const length of [40, whole.length - 1]) {
       const cut = whole.subarray(0, length);
-      await expect(look(cut)).rejects.toThrow(`breaks off after ${length} bytes`);
+      await expect(look(cut)).rejects.toThrow(`is truncated after ${length} bytes`);
       expect(isWhole('a.safetensors', readOf(cut), length)).toBe(false);
     }
     const longer = Buffer.concat([whole, Buffer.alloc(5)]);
@@ -135,14 +135,14 @@ describe('torch', () => {
     expect(named(inspection, 'new')).toMatchObject({ dtype: 'torch.TomorrowStorage', bytes: null, place: null });
   });
 
-  test('one that breaks off says so; archives behind each other are told and all listed', async () => {
+  test('one that is truncated says so; archives behind each other are told and all listed', async () => {
     const file = torchFile(dictPickle({ w: tensorPickle('0') }), { 0: four });
     const cut = file.subarray(0, file.length - 30);
-    await expect(look(cut)).rejects.toThrow(`breaks off after ${cut.length} bytes`);
+    await expect(look(cut)).rejects.toThrow(`is truncated after ${cut.length} bytes`);
     expect(isWhole('a.pt', readOf(cut), cut.length)).toBe(false);
     const several = await look(Buffer.concat([file, file, file]));
     expect(several.tensors.map(({ name }) => name)).toEqual(['item 0.w', 'item 1.w', 'item 2.w']);
-    expect(several.notes).toEqual([expect.stringContaining('3 archives one behind the other')]);
+    expect(several.notes).toEqual([expect.stringContaining('3 consecutive archives')]);
     const behind = await look(Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(73), file]));
     expect(behind).toMatchObject({ isComplete: false, notes: [expect.stringContaining('77 bytes before')] });
     expect(await statistics(Buffer.concat([file, file]), 'item 1.w')).toMatchObject({ statistics: { max: 4 } });
@@ -281,7 +281,7 @@ describe('NumPy', () => {
         ['nothing', 'F32', 0],
       ]);
       expect(await statistics(file, 'big')).toMatchObject({ statistics: { min: 1, max: 3 } });
-      expect(await statistics(file, 'words')).toEqual({ why: 'its elements are no numbers' });
+      expect(await statistics(file, 'words')).toEqual({ why: 'its elements are not numbers' });
       expect(await statistics(file, 'nothing')).toEqual({ why: 'it has no elements' });
     }
   });
@@ -292,7 +292,7 @@ describe('NumPy', () => {
       { name: 'a.npy', data },
       { name: 'b.npy', data, sharesFirst: true },
     ]);
-    await expect(look(file)).rejects.toThrow('lies over another');
+    await expect(look(file)).rejects.toThrow('overlaps another one');
     expect(isWhole('a.npz', readOf(file), file.length)).toBe(true);
   });
 });
@@ -316,7 +316,7 @@ describe('HDF5', () => {
       });
       expect([...inspection.notes].sort()).toEqual([
         '"ext" is a link to "/x" in another file, "other.h5", which is not read.',
-        '"loop/self" is "loop" once more.',
+        '"loop/self" is another name of "loop".',
         '"soft" is a link to "/own", which is not followed.',
         '"through" is a link to "/ext", which is not followed.',
       ]);
@@ -330,7 +330,7 @@ describe('HDF5', () => {
       close();
       const cut = file.subarray(0, file.length - 100);
       await expect(look(cut)).rejects.toThrow(
-        `breaks off after 11,556 of ${file.length.toLocaleString('en-US')} bytes`,
+        `is truncated after 11,556 of ${file.length.toLocaleString('en-US')} bytes`,
       );
     } finally {
       rmSync(folder, { recursive: true });

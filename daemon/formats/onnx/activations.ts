@@ -1,4 +1,4 @@
-/** Activation functions as operators; what they mean is TensorFlow.js's (`activations.ts` of tfjs-layers). */
+/** Converts activation functions to operators, with the meaning of TensorFlow.js (`activations.ts` of tfjs-layers). */
 import type { Graph } from './graph.ts';
 import { UnsupportedLayer, Value } from './values.ts';
 
@@ -19,8 +19,8 @@ export function clip(graph: Graph, x: string, min: number | null, max: number | 
   return graph.node('Clip', [x, ...(bounds[1] === '' ? bounds.slice(0, 1) : bounds)], {}, name);
 }
 
-/** Of each element alone. */
-const EACH: Readonly<Record<string, Make>> = {
+/** Activations of single elements. */
+const ELEMENTWISE: Readonly<Record<string, Make>> = {
   linear: (_, x) => x,
   relu: operator('Relu'),
   relu6: (graph, x, name) => clip(graph, x, 0, 6, name),
@@ -50,8 +50,8 @@ const EACH: Readonly<Record<string, Make>> = {
   },
 };
 
-/** Along the last axis. */
-const ALONG: Readonly<Record<string, Make>> = {
+/** Activations along the last axis. */
+const LAST_AXIS: Readonly<Record<string, Make>> = {
   softmax: operator('Softmax', { axis: -1 }),
   log_softmax: operator('LogSoftmax', { axis: -1 }),
 };
@@ -62,12 +62,12 @@ function halfOfOnePlus(graph: Graph, x: string, y: string, name: string): string
   return graph.node('Mul', [product, scalar(graph, 0.5, `${name}_half`)], {}, name);
 }
 
-/** `name` as in a layer's config; nothing there is `linear`. Throws UnsupportedLayer. */
+/** Applies an activation; the name is that of a layer's config, none means `linear`. Throws UnsupportedLayer. */
 export function activate(graph: Graph, activation: unknown, x: Value, layer: string): Value {
   const known = activation ?? 'linear';
-  const each = typeof known === 'string' ? EACH[known] : undefined;
+  const each = typeof known === 'string' ? ELEMENTWISE[known] : undefined;
   if (each) return x.each((input) => each(graph, input, `${layer}_${String(known)}`));
-  const along = typeof known === 'string' ? ALONG[known] : undefined;
+  const along = typeof known === 'string' ? LAST_AXIS[known] : undefined;
   if (!along) throw new UnsupportedLayer(`activation ${JSON.stringify(known)} of "${layer}"`);
   return Value.channelsLast(graph, along(graph, x.last, `${layer}_${String(known)}`), x.rank);
 }

@@ -1,10 +1,10 @@
-/** A layers model as ONNX: its topology, as TensorFlow.js saves it, and its weights. */
+/** Converts a layers model to ONNX, from its topology, as TensorFlow.js saves it, and its weights. */
 import type { Message } from '../writers/protobuf.ts';
 import { FLOAT, Graph, INT32 } from './graph.ts';
 import { convertLayer, type Layer } from './layers.ts';
 import { UnsupportedLayer, Value, type Weight } from './values.ts';
 
-/** `model.toJSON(null, false)`. */
+/** Result of `model.toJSON(null, false)`. */
 export interface Topology {
   class_name: string;
   config: Readonly<Record<string, unknown>>;
@@ -12,14 +12,14 @@ export interface Topology {
 
 interface LayerSpec extends Topology {
   name?: string;
-  /** Of each use: name, use and output of what goes in. */
+  /** Inputs of each use: layer, use and output. */
   inbound_nodes?: [string, number, number, ...unknown[]][][];
 }
 
-/** Layers inside a nested model are called `outer/inner`. */
+/** Returns a layer's weights; layers inside a nested model are called `outer/inner`. */
 export type WeightsOf = (path: string) => Readonly<Record<string, Weight>>;
 
-/** Throws UnsupportedLayer, which names all parts that cannot be had. */
+/** Converts a model. Throws UnsupportedLayer, which names all unsupported parts. */
 export function toOnnx(topology: Topology, weightsOf: WeightsOf, metadata: Readonly<Record<string, string>>): Message {
   const graph = new Graph();
   const context: Context = { graph, weightsOf, problems: [] };
@@ -32,11 +32,11 @@ export function toOnnx(topology: Topology, weightsOf: WeightsOf, metadata: Reado
 interface Context {
   graph: Graph;
   weightsOf: WeightsOf;
-  /** All that are not known, so that one is not told of them one by one. */
+  /** All unsupported parts, so that the user learns of them together. */
   problems: string[];
 }
 
-/** `inputs` null: the whole model, whose inputs become the graph's. */
+/** Converts a model; `inputs` null: the whole model, whose inputs become the graph's. */
 function convertModel(
   context: Context,
   { class_name: type, config }: Topology,
@@ -84,7 +84,7 @@ function convertNetwork(
     const given = inputs?.[inputNames.indexOf(name)];
     done.set(`${name}:0`, [given ?? graphInput(context.graph, layer.config, `${path}${name}`)]);
   }
-  // A layer may be used again on what comes of layers that stand behind it.
+  // A layer may be used again on outputs of layers that come after it.
   let open = layers.flatMap((layer) => (layer.inbound_nodes ?? []).map((from, use) => ({ layer, from, use })));
   open = open.filter(({ layer }) => layer.class_name !== 'InputLayer');
   while (open.length > 0) {
@@ -92,7 +92,7 @@ function convertNetwork(
     if (ready.length === 0) throw new UnsupportedLayer('layers that wait for each other');
     for (const { layer, from, use } of ready)
       done.set(
-        // A model was used once when it was made: that use is counted, and not listed.
+        // A model was used once when it was made: that use is counted, but not listed.
         `${nameOf(layer)}:${Array.isArray(layer.config.layers) ? use + 1 : use}`,
         convertOne(
           context,
@@ -116,7 +116,7 @@ function convertOne(context: Context, layer: LayerSpec, path: string, inputs: re
   } catch (error) {
     if (!(error instanceof UnsupportedLayer)) throw error;
     problems.push(error.message);
-    // Something to go on with, so that the others are looked at, too.
+    // A substitute, so that the other layers are checked, too.
     return [...inputs];
   }
 }

@@ -1,9 +1,9 @@
-/** An ONNX model in the making. Source of the field numbers: onnx/onnx.proto, IR version 8, operator set 17. */
+/** Builds an ONNX model. Source of the field numbers: onnx/onnx.proto, IR version 8, operator set 17. */
 import { Message } from '../writers/protobuf.ts';
 
 const IR_VERSION = 8;
 const OPERATOR_SET = 17;
-/** Protocol buffers cannot be larger. */
+/** Limit of protocol buffers. */
 const MAX_BYTES = 2 ** 31 - 1;
 
 export const FLOAT = 1;
@@ -30,14 +30,14 @@ export class Graph {
   readonly #names = new Map<string, number>();
   #bytes = 0;
 
-  /** A name that nothing else in the graph has. */
+  /** Returns a unique name in the graph. */
   unique(base: string): string {
     const count = this.#names.get(base) ?? 0;
     this.#names.set(base, count + 1);
     return count === 0 ? base : this.unique(`${base}_${count}`);
   }
 
-  /** Adds a node of one output, which is returned. Without a name it is called after its operator. */
+  /** Adds a node with one output, whose name it returns. */
   node(
     operator: string,
     inputs: readonly string[],
@@ -70,7 +70,7 @@ export class Graph {
     return unique;
   }
 
-  /** A dimension of null has no fixed size. */
+  /** Adds an input. A dimension of null has no fixed size. */
   input(name: string, type: ElementType, shape: readonly (number | null)[]): string {
     const unique = this.unique(name);
     this.#inputs.push(valueInfo(unique, type, shape));
@@ -82,7 +82,7 @@ export class Graph {
     this.#outputs.push({ name: unique, message: valueInfo(unique, FLOAT, new Array(rank).fill(null)) });
   }
 
-  /** `metadata`: shown by tools as the model's properties. */
+  /** Encodes the model; tools show `metadata` as its properties. */
   encode(name: string, metadata: Readonly<Record<string, string>>): Message {
     const graph = new Message();
     const { nodes, constants } = this.#needed();
@@ -97,7 +97,7 @@ export class Graph {
     return model;
   }
 
-  /** What an output depends on. */
+  /** Collects the nodes and constants that an output depends on. */
   #needed(): { nodes: Node[]; constants: Message[] } {
     const wanted = new Set(this.#outputs.map(({ name }) => name));
     const nodes: Node[] = [];

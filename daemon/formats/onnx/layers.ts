@@ -1,14 +1,17 @@
-/** Layers of a Keras topology, as TensorFlow.js saves it, as ONNX operators. What is not here is refused by its name. */
+/**
+ * Converts layers of a Keras topology, as TensorFlow.js saves it, to ONNX operators. Refuses unsupported layers by
+ * name.
+ */
 import { activate, clip, scalar } from './activations.ts';
 import { type Graph, INT64 } from './graph.ts';
 import { UnsupportedLayer, Value, type Weight } from './values.ts';
 
 export interface Layer {
-  /** Unique in the model, nested models included. */
+  /** Unique name in the model, nested models included. */
   name: string;
   type: string;
   config: Readonly<Record<string, unknown>>;
-  /** By the last part of their names: kernel, bias, gamma, … */
+  /** Weights by the last part of their names: kernel, bias, gamma, … */
   weights: Readonly<Record<string, Weight>>;
 }
 
@@ -32,28 +35,28 @@ const CONVERT: Readonly<Record<string, Convert>> = {
   DepthwiseConv2D: (graph, layer, [x]) => finish(graph, layer, depthwise(graph, layer, x!, 'bias')),
   SeparableConv2D(graph, layer, [x]) {
     const middle = depthwise(graph, layer, x!, null);
-    const { shape, data } = found(layer, 'pointwise_kernel');
-    const kernel = constant(graph, `${layer.name}_pointwise`, turned(shape, data, [3, 2, 0, 1]));
+    const { shape, data } = weightNamed(layer, 'pointwise_kernel');
+    const kernel = constant(graph, `${layer.name}_pointwise`, transposed(shape, data, [3, 2, 0, 1]));
     const output = graph.node('Conv', withBias(graph, layer, [middle.first, kernel], 'bias'), {}, layer.name);
     return finish(graph, layer, Value.channelsFirst(graph, output, 4));
   },
   Conv2DTranspose(graph, layer, [x]) {
     onlyChannelsLast(layer);
-    const { shape, data } = found(layer, 'kernel');
+    const { shape, data } = weightNamed(layer, 'kernel');
     const [strides, dilations] = [sizes(layer, 'strides', 2), sizes(layer, 'dilation_rate', 2)];
     if (dilations.some((one) => one !== 1)) throw new UnsupportedLayer(`dilation of "${layer.name}"`);
     const isSame = layer.config.padding === 'same';
-    // TensorFlow's output is input × stride for "same", and cut off at both ends as the forward convolution would pad.
+    // For "same" TensorFlow's output is input × stride, cut at both ends like the padding of the forward convolution.
     const cuts = shape.slice(0, 2).map((size, i) => (isSame ? size! - strides[i]! : 0));
     const pads = cuts.map((cut) => Math.floor(Math.max(0, cut) / 2));
     const ends = cuts.map((cut, i) => Math.max(0, cut) - pads[i]!);
     const attributes = {
       strides,
       pads: [...pads, ...ends],
-      // Where the stride is larger than the kernel there is nothing at the ends.
+      // Where the stride is larger than the kernel the ends have no values.
       output_padding: shape.slice(0, 2).map((size, i) => Math.max(0, strides[i]! - size)),
     };
-    const kernel = constant(graph, `${layer.name}_kernel`, turned(shape, data, [3, 2, 0, 1]));
+    const kernel = constant(graph, `${layer.name}_kernel`, transposed(shape, data, [3, 2, 0, 1]));
     const output = graph.node(
       'ConvTranspose',
       withBias(graph, layer, [x!.first, kernel], 'bias'),
@@ -72,8 +75,8 @@ const CONVERT: Readonly<Record<string, Convert>> = {
   GlobalAveragePooling2D: (graph, layer, [x]) => reduction(graph, layer, x!, 'ReduceMean', [1, 2]),
   BatchNormalization(graph, layer, [x]) {
     onlyLastAxis(layer, x!.rank);
-    const { data: mean } = found(layer, 'moving_mean');
-    const { data: variance } = found(layer, 'moving_variance');
+    const { data: mean } = weightNamed(layer, 'moving_mean');
+    const { data: variance } = weightNamed(layer, 'moving_variance');
     const epsilon = Number(layer.config.epsilon ?? 1e-3);
     const scale = Float32Array.from(
       variance,
@@ -126,7 +129,7 @@ const CONVERT: Readonly<Record<string, Convert>> = {
     const output = graph.node('Softmax', [x!.last], { axis: Number(layer.config.axis ?? -1) }, layer.name);
     return Value.channelsLast(graph, output, x!.rank);
   },
-  // Only a training drops.
+  // Only training drops units.
   Dropout: same,
   SpatialDropout1D: same,
   AlphaDropout: same,
@@ -137,9 +140,9 @@ const CONVERT: Readonly<Record<string, Convert>> = {
     return Value.channelsLast(graph, graph.node('Flatten', [x!.last], { axis: 1 }, layer.name), 2);
   },
   Reshape(graph, layer, [x]) {
-    // A size that follows from the others is null there, and −1 here.
+    // An inferred size is null in Keras, and −1 in ONNX.
     const target = (layer.config.target_shape as (number | null)[]).map((size) => size ?? -1);
-    // 0 is the size that is there: the batch.
+    // 0 keeps the input's size: the batch.
     const shape = graph.constant(`${layer.name}_shape`, [target.length + 1], [0n, ...target.map(BigInt)]);
     return Value.channelsLast(graph, graph.node('Reshape', [x!.last, shape], {}, layer.name), target.length + 1);
   },
@@ -186,8 +189,8 @@ const CONVERT: Readonly<Record<string, Convert>> = {
 
 function convolution(graph: Graph, layer: Layer, x: Value, dimensions: 1 | 2): Value {
   onlyChannelsLast(layer);
-  const { shape, data } = found(layer, 'kernel');
-  const kernel = turned(shape, data, dimensions === 1 ? [2, 1, 0] : [3, 2, 0, 1]);
+  const { shape, data } = weightNamed(layer, 'kernel');
+  const kernel = transposed(shape, data, dimensions === 1 ? [2, 1, 0] : [3, 2, 0, 1]);
   const inputs = withBias(graph, layer, [x.first, constant(graph, `${layer.name}_kernel`, kernel)], 'bias');
   const output = graph.node('Conv', inputs, windowOf(layer, shape.slice(0, dimensions)), layer.name);
   return finish(graph, layer, Value.channelsFirst(graph, output, dimensions + 2));
@@ -195,23 +198,23 @@ function convolution(graph: Graph, layer: Layer, x: Value, dimensions: 1 | 2): V
 
 function depthwise(graph: Graph, layer: Layer, x: Value, bias: string | null): Value {
   onlyChannelsLast(layer);
-  const { shape, data } = found(layer, 'depthwise_kernel');
+  const { shape, data } = weightNamed(layer, 'depthwise_kernel');
   const [height, width, channels, multiplier] = shape as [number, number, number, number];
-  const kernel = { shape: [channels * multiplier, 1, height, width], data: turned(shape, data, [2, 3, 0, 1]).data };
+  const kernel = { shape: [channels * multiplier, 1, height, width], data: transposed(shape, data, [2, 3, 0, 1]).data };
   const attributes = { ...windowOf(layer, [height, width]), group: channels };
   const inputs = withBias(graph, layer, [x.first, constant(graph, `${layer.name}_depthwise`, kernel)], bias);
   const output = graph.node('Conv', inputs, attributes, bias === null ? `${layer.name}_middle` : layer.name);
   return Value.channelsFirst(graph, output, 4);
 }
 
-/** Strides, dilations and padding of a convolution. */
+/** Returns strides, dilations and padding of a convolution. */
 function windowOf(layer: Layer, kernel: readonly number[]) {
   const strides = sizes(layer, 'strides', kernel.length);
   const dilations = sizes(layer, 'dilation_rate', kernel.length);
   const { padding } = layer.config;
   const common = { strides, dilations, kernel_shape: kernel };
   if (padding === 'same') {
-    // Where it moves one by one the padding does not depend on the size; runtimes know no other way with dilations.
+    // With a stride of one the padding does not depend on the size; with dilations, runtimes support no other way.
     if (strides.some((stride) => stride !== 1)) return { ...common, auto_pad: 'SAME_UPPER' };
     const total = kernel.map((size, i) => dilations[i]! * (size - 1));
     const begin = total.map((size) => Math.floor(size / 2));
@@ -247,7 +250,7 @@ function merged(graph: Graph, layer: Layer, inputs: readonly Value[], operator: 
   return Value.channelsLast(graph, output, Math.max(...inputs.map(({ rank }) => rank)));
 }
 
-/** The layer's own activation. */
+/** Applies the layer's own activation. */
 function finish(graph: Graph, layer: Layer, x: Value): Value {
   return activate(graph, layer.config.activation, x, layer.name);
 }
@@ -261,14 +264,14 @@ function withBias(graph: Graph, layer: Layer, inputs: readonly string[], bias: s
   return bias !== null && layer.weights[bias] ? [...inputs, weight(graph, layer, bias)] : [...inputs];
 }
 
-function found(layer: Layer, name: string): Weight {
+function weightNamed(layer: Layer, name: string): Weight {
   const one = layer.weights[name];
   if (!one) throw new UnsupportedLayer(`${layer.type} without its ${name} ("${layer.name}")`);
   return one;
 }
 
 function weight(graph: Graph, layer: Layer, name: string): string {
-  return constant(graph, `${layer.name}_${name}`, found(layer, name));
+  return constant(graph, `${layer.name}_${name}`, weightNamed(layer, name));
 }
 
 function constant(graph: Graph, name: string, { shape, data }: Weight): string {
@@ -279,7 +282,7 @@ function onlyChannelsLast({ config, type, name }: Layer): void {
   if (config.data_format === 'channels_first') throw new UnsupportedLayer(`${type} with channels first ("${name}")`);
 }
 
-/** Over others TensorFlow.js's own kernels give other numbers than they should. */
+/** Refuses other axes: for them TensorFlow.js's own kernels compute wrong numbers. */
 function onlyLastAxis({ config, type, name }: Layer, rank: number): void {
   const axes = [config.axis ?? -1].flat().map(Number);
   if (axes.length !== 1 || (axes[0] !== -1 && axes[0] !== rank - 1))
@@ -300,8 +303,8 @@ function numberOrNull(value: unknown): number | null {
   return value == null ? null : Number(value);
 }
 
-/** The weight with its dimensions in another order. */
-function turned(shape: readonly number[], data: Float32Array, order: readonly number[]): Weight {
+/** Transposes a weight. */
+function transposed(shape: readonly number[], data: Float32Array, order: readonly number[]): Weight {
   const steps = shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1));
   const out = new Float32Array(data.length);
   const target = order.map((dimension) => shape[dimension]!);

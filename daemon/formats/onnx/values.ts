@@ -1,7 +1,7 @@
-/** What layers compute with while they become operators. */
+/** Values that layers exchange during the conversion. */
 import type { Graph } from './graph.ts';
 
-/** A part that ONNX export does not know, by its name. */
+/** Error for a part that ONNX export does not support, with its name. */
 export class UnsupportedLayer extends Error {}
 
 export interface Weight {
@@ -10,8 +10,8 @@ export interface Weight {
 }
 
 /**
- * A tensor of the model. Layers see it as TensorFlow has it, channels last; convolutions want their channels first. It is
- * turned when somebody wants the other way, and only once.
+ * Tensor of the model. Layers expect TensorFlow's order, channels last; convolutions need channels first. It is
+ * transposed on demand, and only once.
  */
 export class Value {
   readonly rank: number;
@@ -34,7 +34,7 @@ export class Value {
     return new Value(graph, rank, null, name);
   }
 
-  /** As the model's own layers have it. */
+  /** Name of the tensor with channels last, as in the model's own layers. */
   get last(): string {
     const inner = Array.from({ length: this.rank - 2 }, (_, i) => i + 2);
     this.#last ??= this.#graph.node('Transpose', [this.#first!], { perm: [0, ...inner, 1] }, `${this.#first!}_last`);
@@ -48,7 +48,7 @@ export class Value {
     return this.#first;
   }
 
-  /** What does the same to each element, whichever way it lies. */
+  /** Applies an element-wise operation, in the present order. */
   each(make: (name: string) => string): Value {
     if (this.#last !== null) return new Value(this.#graph, this.rank, make(this.#last), null);
     return new Value(this.#graph, this.rank, null, make(this.#first!));

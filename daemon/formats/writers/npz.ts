@@ -1,4 +1,4 @@
-/** NumPy's archive of arrays. Source: numpy/lib/format.py. */
+/** Writes NumPy's archive of arrays. Source: numpy/lib/format.py. */
 import { toNumbers } from '../floats.ts';
 import { type Out, type OutTensor, UnsupportedTensor } from './out.ts';
 import { ZipWriter } from './zip.ts';
@@ -22,17 +22,17 @@ export const NUMPY_TYPES: ReadonlyMap<string, string> = new Map(
   }),
 );
 
-/** bfloat16, which NumPy does not know, is written as float32, which holds each of its values. */
+/** Writes an archive. NumPy has no bfloat16, which becomes float32 without loss. */
 export function writeNpz(out: Out, tensors: readonly OutTensor[]): void {
   const zip = new ZipWriter(out, 64);
-  for (const tensor of tensors.map(widened)) {
+  for (const tensor of tensors.map(asFloat32)) {
     const header = npyHeader(tensor);
     zip.add(`${tensor.name}.npy`, header.length + tensor.bytes, concatenated(header, tensor));
   }
   zip.finish();
 }
 
-function widened(tensor: OutTensor): OutTensor {
+function asFloat32(tensor: OutTensor): OutTensor {
   if (tensor.dtype !== 'BF16') return tensor;
   return {
     ...tensor,

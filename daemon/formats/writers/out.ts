@@ -1,7 +1,7 @@
-/** What writers of formats read from and write to. They hold one piece of a tensor at a time. */
+/** Interfaces of format writers, which hold one piece of a tensor at a time. */
 
 export interface Out {
-  /** Bytes written so far. */
+  /** Number of bytes written so far. */
   readonly position: number;
   write(bytes: Uint8Array): void;
   /** Replaces bytes that were written before. */
@@ -12,12 +12,12 @@ export interface OutTensor {
   name: string;
   dtype: string;
   shape: readonly number[];
-  /** Of its elements, row by row. */
+  /** Size of its elements, row by row. */
   bytes: number;
-  /** Name of an earlier one that is the same memory; null: memory of its own. */
+  /** Name of an earlier tensor with the same memory; null: its own memory. */
   tiedTo: string | null;
   pieces(): Iterable<Uint8Array>;
 }
 
-/** A tensor that the format has no type for. */
+/** Error for a tensor whose type the format lacks. */
 export class UnsupportedTensor extends Error {}

@@ -1,6 +1,6 @@
 /**
- * Tensors as `paddle.save` writes a state dict: a pickled dict of NumPy arrays, with the names of its tensors beside them.
- * Source: python/paddle/framework/io.py.
+ * Writes a state dict like `paddle.save`: a pickled dict of NumPy arrays, followed by the names of its tensors. Source:
+ * python/paddle/framework/io.py.
  */
 import { NUMPY_TYPES } from './npz.ts';
 import { type Out, type OutTensor, UnsupportedTensor } from './out.ts';
@@ -8,7 +8,7 @@ import { bytesHead, global, integer, OP, protocol, shortBytes, text, tuple } fro
 
 const NAMES = 'StructuredToParameterName@@';
 
-/** bfloat16 is kept as uint16, as Paddle does. */
+/** Writes a state dict. bfloat16 is stored as uint16, as Paddle does. */
 export function writePaddle(out: Out, tensors: readonly OutTensor[]): void {
   out.write(Buffer.concat([protocol(4), OP.emptyDict, OP.mark]));
   for (const tensor of tensors) {
@@ -20,7 +20,7 @@ export function writePaddle(out: Out, tensors: readonly OutTensor[]): void {
   out.write(Buffer.concat([text(NAMES), OP.emptyDict, OP.mark, ...names, OP.setItems, OP.setItems, OP.stop]));
 }
 
-/** Up to the array's bytes, which end with ARRAY_TAIL. */
+/** Encodes everything before the array's bytes, which ARRAY_TAIL follows. */
 function arrayHead({ name, dtype, shape }: OutTensor): Buffer {
   const type = dtype === 'BF16' ? '<u2' : NUMPY_TYPES.get(dtype);
   if (type === undefined || dtype === 'U16') throw new UnsupportedTensor(`Paddle has no type for "${name}" (${dtype})`);

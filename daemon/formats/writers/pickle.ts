@@ -1,4 +1,4 @@
-/** Python pickles, as far as files of tensors need them. Source: Lib/pickletools.py. */
+/** Writes the parts of Python pickles that files of tensors need. Source: Lib/pickletools.py. */
 
 export const OP = {
   mark: Buffer.from('('),
@@ -52,7 +52,7 @@ export function tuple(items: readonly Uint8Array[]): Buffer {
   return Buffer.concat([OP.mark, ...items, OP.tuple]);
 }
 
-/** Opens a `bytes` object of that length; protocol 4. Its bytes follow. */
+/** Opens a `bytes` object of that length (protocol 4). Its bytes follow. */
 export function bytesHead(length: number): Buffer {
   const out = Buffer.alloc(9);
   out[0] = 0x8e;
@@ -60,7 +60,7 @@ export function bytesHead(length: number): Buffer {
   return out;
 }
 
-/** Short `bytes` in protocol 3 and later. */
+/** Encodes short `bytes` (protocol 3 and later). */
 export function shortBytes(value: string): Buffer {
   return Buffer.concat([Buffer.from([0x43, value.length]), Buffer.from(value, 'latin1')]);
 }

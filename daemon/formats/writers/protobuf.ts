@@ -1,4 +1,4 @@
-/** Protocol buffers, as far as ours need them: fields in the order in which they are added. */
+/** Writes the parts of protocol buffers that are needed here: fields in the order in which they are added. */
 
 export class Message {
   readonly #parts: Uint8Array[] = [];
@@ -27,13 +27,13 @@ export class Message {
     return this.raw(field, ...value.#parts);
   }
 
-  /** The pieces are kept, not copied. */
+  /** Adds a field; keeps the pieces without copying them. */
   raw(field: number, ...pieces: readonly Uint8Array[]): this {
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
     return this.#add(varint(field * 8 + 2), varint(length), ...pieces);
   }
 
-  /** One after the other: the whole message. */
+  /** Pieces of the message, in order. */
   get pieces(): readonly Uint8Array[] {
     return this.#parts;
   }
@@ -43,13 +43,13 @@ export class Message {
   }
 
   #add(...parts: readonly Uint8Array[]): this {
-    // One by one: a spread of a large message's parts would not fit the stack.
+    // One by one: a spread of a large message's parts would overflow the stack.
     for (const part of parts) this.#parts.push(part);
     return this;
   }
 }
 
-/** Negative numbers as 64-bit ones, as the format has it. */
+/** Encodes an integer. Negative ones become 64-bit integers, as the format demands. */
 function varint(value: number): Uint8Array {
   let rest = BigInt.asUintN(64, BigInt(value));
   const bytes: number[] = [];

@@ -7,7 +7,7 @@ const TYPES = new Set(
   ),
 );
 
-/** Ties are written once: `metadata` says which name stands for which, as `safetensors.torch.save_model` does. */
+/** Writes tensors. Tied ones are written once: `metadata` maps the names, as `safetensors.torch.save_model` does. */
 export function writeSafetensors(
   out: Out,
   tensors: readonly OutTensor[],

@@ -1,4 +1,4 @@
-/** TensorBoard's event file of scalars. Source: tensorflow/core/util/event.proto, lib/io/record_writer.h. */
+/** Writes TensorBoard's event file of scalars. Source: tensorflow/core/util/event.proto, lib/io/record_writer.h. */
 import { Message } from './protobuf.ts';
 
 export function eventFileHead(time: number): Buffer {
@@ -10,7 +10,7 @@ export function eventFileHead(time: number): Buffer {
   );
 }
 
-/** `time` in milliseconds since the epoch. TensorBoard keeps float32. */
+/** Encodes scalars; `time` in milliseconds since the epoch. TensorBoard stores float32. */
 export function scalarEvent(time: number, step: number, values: readonly { tag: string; value: number }[]): Buffer {
   const summary = new Message();
   for (const { tag, value } of values) summary.message(1, new Message().text(1, tag).float(2, value));
@@ -38,7 +38,7 @@ const table = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** Castagnoli's polynomial; zlib's is another. */
+/** Computes the checksum with Castagnoli's polynomial; zlib uses another one. */
 function crc32c(bytes: Uint8Array): number {
   let crc = 0xffffffff;
   for (const byte of bytes) crc = table[(crc ^ byte) & 0xff]! ^ (crc >>> 8);

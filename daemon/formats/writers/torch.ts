@@ -1,4 +1,6 @@
-/** A `state_dict` as `torch.save` writes it, which `torch.load(weights_only=True)` reads. Source: torch/serialization.py. */
+/**
+ * Writes a `state_dict` like `torch.save`, which `torch.load(weights_only=True)` reads. Source: torch/serialization.py.
+ */
 import { type Out, type OutTensor, UnsupportedTensor } from './out.ts';
 import { global, integer, OP, protocol, text, tuple } from './pickle.ts';
 import { ZipWriter } from './zip.ts';
@@ -20,10 +22,10 @@ const STORAGES: ReadonlyMap<string, string> = new Map(
   }),
 );
 const ROOT = 'archive';
-/** What torch uses, so that it can map the file. */
+/** Alignment of torch, which allows it to map the file. */
 const ALIGNMENT = 64;
 
-/** Tied tensors share their storage, and stay tied when they are loaded. */
+/** Writes a state dict. Tied tensors share their storage, and stay tied when they are loaded. */
 export function writeStateDict(out: Out, tensors: readonly OutTensor[]): void {
   const keys = new Map<string, number>();
   let storages = 0;

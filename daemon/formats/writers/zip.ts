@@ -1,9 +1,9 @@
-/** A zip file of stored entries, as torch and NumPy write them; zip64 where sizes need it. */
+/** Writes a zip file of stored entries, like torch and NumPy; zip64 where sizes need it. */
 import { crc32 } from 'node:zlib';
 import type { Out } from './out.ts';
 
 const WIDE = 0xffffffff;
-/** 1980-01-01: equal contents give equal files. */
+/** Date 1980-01-01: equal contents give equal files. */
 const DOS_DATE = 0x21;
 
 interface Entry {
@@ -18,13 +18,13 @@ export class ZipWriter {
   readonly #alignment: number;
   readonly #entries: Entry[] = [];
 
-  /** Data of entries starts at multiples of `alignment` bytes. */
+  /** Starts a file in which the data of entries starts at multiples of `alignment` bytes. */
   constructor(out: Out, alignment: number) {
     this.#out = out;
     this.#alignment = alignment;
   }
 
-  /** `pieces` must give `bytes` bytes. */
+  /** Adds an entry; `pieces` must yield `bytes` bytes. */
   add(path: string, bytes: number, pieces: Iterable<Uint8Array>): void {
     const name = Buffer.from(path, 'utf8');
     const offset = this.#out.position;
@@ -46,7 +46,7 @@ export class ZipWriter {
       crc = crc32(piece, crc);
       this.#out.write(piece);
     }
-    if (this.#out.position - start !== bytes) throw new RangeError(`"${path}" has not the size that was said`);
+    if (this.#out.position - start !== bytes) throw new RangeError(`"${path}" does not have the announced size`);
     const checksum = Buffer.alloc(4);
     checksum.writeUInt32LE(crc);
     this.#out.patch(offset + 14, checksum);
@@ -68,7 +68,7 @@ export class ZipWriter {
     this.#out.write(end);
   }
 
-  /** A field of zeros that torch calls "FB" brings the data to its place. */
+  /** Adds a field of zeros, which torch calls "FB", to align the data. */
   #padded(at: number, extra: Buffer): Buffer {
     if (this.#alignment === 1) return extra;
     const rest = (at + extra.length + 4) % this.#alignment;

@@ -1,4 +1,4 @@
-/** Checkpoints: taken in, given out, found, marked. */
+/** Saves, restores, finds and marks checkpoints. */
 import type { Checkpoint, Proof, Run } from '../../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { type Doubt, sharesCause } from '../doubts.ts';
@@ -23,25 +23,25 @@ export function checkpointsApi(parts: Parts) {
     serveReads: (port: ReadPort) => serveReads(parts.path, parts.objects, parts.coders, port),
     restoreCheckpoint: (id: string, directory: string) =>
       restoreCheckpoint(parts.path, parts.objects, parts.coders, id, directory),
-    /** The catalog's rows alone, without content: for filling a large one. */
+    /** Adds only rows to the catalog, without content: to fill a large one. */
     putCheckpointRows: (rows: readonly Checkpoint[]) =>
       parts.catalog.database.transaction(() => rows.forEach((row) => void parts.catalog.putCheckpoint(row))),
     checkpoint: (id: string) => parts.catalog.checkpoint(id),
     checkpoints: (run: string, trashed = false) => parts.catalog.checkpoints(run, { trashed }),
     checkpointPage: (run: string, trashed: boolean, after: number, limit: number) =>
       parts.catalog.checkpointPage(run, trashed, after, limit),
-    /** Throws `corrupted`. */
+    /** Reads a checkpoint's facts; null if it is not stored. Throws `corrupted`. */
     checkpointFacts(id: string) {
       const row = parts.objects.saved(id);
       return row ? bodyOf(row) : null;
     },
-    /** Of one that the catalog lists. Throws `notFound`: what it lists need not be stored. */
+    /** Reads the facts of a checkpoint that the catalog lists. Throws `notFound`: a listed one need not be stored. */
     requireFacts(id: string): CheckpointBody {
       const row = parts.objects.saved(id);
       if (row) return bodyOf(row);
       throw new TrainstashError(
         'notFound',
-        `The checkpoint ${id} is listed, and not stored. \`trainstash fsck\` says more.`,
+        `The checkpoint ${id} is listed but not stored. \`trainstash fsck\` shows the cause.`,
         { what: 'checkpoint', query: id },
       );
     },
@@ -52,8 +52,8 @@ export function checkpointsApi(parts: Parts) {
       return parts.refreshCheckpoint(id);
     },
     /**
-     * Forgets a checkpoint all of whose files are in another one, and that nobody has tagged or gone on from. Returns it
-     * with the time; null: it stays.
+     * Forgets a checkpoint if all its files are in another one, and the user has neither tagged nor resumed it. Returns
+     * it with the time; null: it stays.
      */
     async replaceCheckpoint(id: string, by: string): Promise<Checkpoint | null> {
       const old = parts.catalog.checkpoint(id);
@@ -63,10 +63,10 @@ export function checkpointsApi(parts: Parts) {
       await parts.upkeep.sweep();
       return { ...old, trashedAt: Date.now() };
     },
-    /** Also on a full disk: what is to make room must not need any. */
+    /** Works on a full disk, too: freeing space must not need any. */
     setTrash: (id: string, at: number | null): Promise<Checkpoint> =>
       withReserve(parts.path, async () => parts.mark(id, 'trash', at === null ? null : String(at))),
-    /** It stays out: retention has put it there once, and would again. */
+    /** Takes a checkpoint out of the trash, and protects it: retention has put it there once, and would again. */
     takeOutOfTrash: (id: string): Promise<Checkpoint> =>
       withReserve(parts.path, async () => {
         parts.objects.exchangeMark(id, 'trash', 'kept', String(Date.now()));
@@ -74,7 +74,7 @@ export function checkpointsApi(parts: Parts) {
       }),
     trashedCheckpoints: () => parts.catalog.trashedCheckpoints(),
     setProof: (id: string, proof: Proof) => parts.mark(id, 'proof', JSON.stringify(proof)),
-    /** Lowers every checkpoint of the run that has the same cause. Returns those that look otherwise now. */
+    /** Lowers the grade of every checkpoint of the run that shares the cause. Returns those that changed. */
     doubt(id: string, doubt: Doubt): Checkpoint[] {
       const factsOf = (checkpoint: string) => {
         const row = parts.objects.saved(checkpoint);
@@ -92,7 +92,7 @@ export function checkpointsApi(parts: Parts) {
     },
     largestRuns: (limit: number) => parts.catalog.largestRuns(limit),
     reasonsToKeep: (run: string, policy: KeepPolicy) => [...parts.reasonsToKeep(run, policy)],
-    /** Moves what the policy does not keep to the trash. Returns those checkpoints. */
+    /** Moves checkpoints that the policy does not keep to the trash. Returns them. */
     async applyRetention(run: string, policy: KeepPolicy): Promise<Checkpoint[]> {
       const now = String(Date.now());
       const trashed: Checkpoint[] = [];
@@ -101,7 +101,7 @@ export function checkpointsApi(parts: Parts) {
         try {
           trashed.push(await withReserve(parts.path, async () => parts.mark(id, 'trash', now)));
         } catch (error) {
-          // What cannot be read is none of this training's business: it stays where it is.
+          // An unreadable checkpoint must not affect this training: it stays.
           if (!isError(error, 'corrupted') && !isError(error, 'notFound')) throw error;
         }
       }
@@ -110,7 +110,7 @@ export function checkpointsApi(parts: Parts) {
   };
 }
 
-/** By step, tag, `best`, `last`, or the beginning of an id; within a run, or by id alone. */
+/** Finds a checkpoint by step, tag, `best`, `last`, or a prefix of its id; within a run, or by id alone. */
 function findCheckpoint(parts: Parts, query: string, run: Run | null): Checkpoint {
   const checkpoints = run ? parts.catalog.checkpoints(run.id) : [];
   const missing = () =>
@@ -135,7 +135,7 @@ function findCheckpoint(parts: Parts, query: string, run: Run | null): Checkpoin
   const exact = byId.find(({ id }) => id === query) ?? (byId.length === 1 ? byId[0] : undefined);
   if (exact) return exact;
   if (byId.length > 1) {
-    throw new TrainstashError('ambiguous', `"${query}" fits ${byId.length} checkpoints; give more of the id.`, {
+    throw new TrainstashError('ambiguous', `"${query}" matches ${byId.length} checkpoints. Type more of the id.`, {
       what: 'checkpoint',
       query,
       matches: byId.map((checkpoint) => `${checkpoint.id} (step ${checkpoint.step})`),
@@ -144,7 +144,7 @@ function findCheckpoint(parts: Parts, query: string, run: Run | null): Checkpoin
   throw missing();
 }
 
-/** For who gave a run where a checkpoint is wanted. */
+/** Adds a hint for a user who named a run where a checkpoint is wanted. */
 function hintOfRun(parts: Parts, query: string): string {
   const run = /^\d{1,9}$/.test(query) ? parts.catalog.runByNumber(Number(query)) : undefined;
   return run ? ` ${run.name} is a run; its checkpoints are ${query}@STEP, ${query}@best and ${query}@last.` : '';
@@ -152,6 +152,6 @@ function hintOfRun(parts: Parts, query: string): string {
 
 function noCheckpoint({ name, number, monitor }: Run, query: string): string {
   if (query === 'best' && !monitor)
-    return `${name} was not told what its best is: "keep": { "best": "min:val_loss" } of its job in trainstash.json names a metric. \`trainstash show ${number}\` lists its checkpoints.`;
-  return `${name} has no checkpoint "${query}". \`trainstash show ${number}\` lists them; \`--trash\` also those that are in the trash.`;
+    return `${name} has no metric for its best checkpoint. Name one in its job in trainstash.json, such as "keep": { "best": "min:val_loss" }. \`trainstash show ${number}\` lists its checkpoints.`;
+  return `${name} has no checkpoint "${query}". \`trainstash show ${number}\` lists them; with \`--trash\` it includes those in the trash.`;
 }

@@ -1,11 +1,14 @@
-/** Files that follow a branch. */
+/** Saves and restores files that follow a branch. */
 import { hasRoomFor, withReserve } from '../gc.ts';
 import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from '../kept-files.ts';
 import type { Parts } from './parts.ts';
 
 export function filesApi(parts: Parts) {
   return {
-    /** Null when there is no room for it: above the quota, or nearly no space left. The file stays where it is. */
+    /**
+     * Saves a file. Null when there is no space for it: above the quota, or the disk is nearly full. The file stays
+     * where it is.
+     */
     async saveFile(source: KeptFileSource): Promise<{ id: string; added: number } | null> {
       const { bytes } = source.expected;
       if ((await parts.takenBytes()) + bytes > parts.quotaBytes || !hasRoomFor(parts.path, bytes)) return null;
@@ -14,7 +17,7 @@ export function filesApi(parts: Parts) {
       return saved;
     },
     restoreFile: (id: string, target: string) => restoreKeptFile(parts.objects, parts.coders, id, target),
-    /** Forgets every file but these, also on a full disk. */
+    /** Forgets every file but these. Works on a full disk, too. */
     keepOnlyFiles: (ids: readonly string[]): Promise<number> =>
       withReserve(parts.path, async () => {
         const forgotten = forgetKeptFiles(parts.objects, new Set(ids));

@@ -1,4 +1,4 @@
-/** Curves along a run's lineage. */
+/** Reads curves along a run's lineage. */
 import type { MetricSeries, MetricSummary } from '../../../protocol/domain.ts';
 import { toWireNumber } from '../../../protocol/numbers.ts';
 import { lineageOf } from '../lineage.ts';

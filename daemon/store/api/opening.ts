@@ -1,4 +1,4 @@
-/** Opens the two databases of a store: content as it is or not at all, the catalog anew where it is damaged. */
+/** Opens the two databases of a store: content unchanged or not at all; a damaged catalog is rebuilt. */
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
@@ -19,13 +19,16 @@ export function openObjects(path: string): Objects {
     if (known instanceof TrainstashError) throw known;
     throw new TrainstashError(
       'storeUnusable',
-      `${path} cannot be opened as a database (${(error as Error).message}). Nothing was changed. Checkpoints not yet taken in are still in ${join(path, '..', 'sessions')}; put a copy of the file back, or move it away to start an empty store.`,
+      `${path} cannot be opened as a database (${(error as Error).message}). Nothing was changed, and checkpoints that the store has not yet taken in are safe in ${join(path, '..', 'sessions')}. Restore a copy of the file, or move it away to start an empty store.`,
       { path, reason: (error as Error).message },
     );
   }
 }
 
-/** A catalog that is damaged, or not ours alone, is set aside and rebuilt; one from the future is not touched. */
+/**
+ * Opens the catalog. One that is damaged, or contains foreign entries, is set aside and rebuilt; one from a newer
+ * version is not touched.
+ */
 export function openOrRebuild(store: string, objects: Objects): { catalog: Catalog; rebuilt: boolean } {
   const path = join(store, 'catalog.db');
   const fresh = !existsSync(path);
@@ -39,7 +42,7 @@ export function openOrRebuild(store: string, objects: Objects): { catalog: Catal
   return { catalog, rebuilt };
 }
 
-/** Null for one that is to be made anew. What only keeps it from being opened now is thrown. */
+/** Opens the catalog; null if it must be rebuilt. Throws if it merely cannot be opened now. */
 function soundCatalog(path: string): Catalog | null {
   let database: Database;
   try {
@@ -64,7 +67,10 @@ function soundCatalog(path: string): Catalog | null {
 
 const SUFFIXES = ['', '-wal', '-shm'];
 
-/** Moves the catalog, which nobody has open, out of the way. Returns what puts it back over what is there then. */
+/**
+ * Moves the catalog, which nobody has open, out of the way. Returns a function that puts it back, replacing the new
+ * one.
+ */
 export function setAside(store: string): () => void {
   const stamp = new Date().toISOString().replaceAll(/[:.]/g, '-');
   const places = SUFFIXES.map((suffix) => [

@@ -1,4 +1,4 @@
-/** What an open store is made of, and what several of its functions need. */
+/** Parts of an open store, and operations that several of its functions share. */
 import { rmSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { inside } from '../../../base/inside.ts';
@@ -15,13 +15,13 @@ import { DEFAULT_KEEP, type KeepPolicy, keptBecause } from '../retention.ts';
 import { checkpointOf } from '../saving.ts';
 import type { Upkeep } from '../upkeep.ts';
 
-/** Shorter beginnings of an id are not looked for: a step or number that does not exist must not find something else. */
+/** Shortest prefix of an id to search for: a step or number that does not exist must not find something else. */
 export const MIN_PREFIX = 4;
 
 const COUNT_AGAIN_MS = 60_000;
 
 export interface Opened {
-  /** The store's directory. */
+  /** Directory of the store. */
   path: string;
   objects: Objects;
   catalog: Catalog;
@@ -52,7 +52,7 @@ export class Parts {
     this.upkeep = upkeep;
   }
 
-  /** Brings the catalog up to a change of objects.db that has just been committed. */
+  /** Updates the catalog after a change of objects.db that has just been committed. */
   follow(change: () => void): void {
     this.catalog.database.transaction(() => {
       change();
@@ -60,7 +60,7 @@ export class Parts {
     });
   }
 
-  /** Writes the catalog's row of a saved checkpoint from what objects.db says of it. */
+  /** Updates the catalog's row of a checkpoint from objects.db. */
   refreshCheckpoint(id: string): Checkpoint {
     const row = this.objects.saved(id);
     if (!row) throw new TrainstashError('notFound', `There is no checkpoint ${id}.`, { what: 'checkpoint', query: id });
@@ -80,7 +80,7 @@ export class Parts {
     this.follow(() => this.catalog.removeCheckpoint(id));
   }
 
-  /** Checkpoints that others were resumed or forked from, with the reason. */
+  /** Maps checkpoints that others were resumed or forked from to the reason. */
   neededCheckpoints(run: string): Map<string, string> {
     const needed = new Map<string, string>();
     for (const session of this.catalog.sessions(run)) {
@@ -101,18 +101,21 @@ export class Parts {
 
   get quotaBytes(): number {
     const quota = Number(this.objects.meta('quota') ?? 'none');
-    // What is no number bounds nothing, and must not be taken for an order to delete.
+    // A value that is not a number sets no limit, and must not cause deletions.
     return quota > 0 ? quota : defaultQuotaBytes(this.path);
   }
 
-  /** What counts to the quota: not what is a person's own (stashes, files of scripts), and nothing that is about to be taken in. */
+  /**
+   * Returns the bytes that count towards the quota: not the user's own (stashes, files of scripts), and nothing that is
+   * about to be stored.
+   */
   async takenBytes(): Promise<number> {
     const { sessions, other, left } = await this.#outside();
-    // However much that is, half of the quota is for checkpoints: deleting them makes no room there.
+    // However much that is, half of the quota is for checkpoints: deleting them would free none of it.
     return this.usedBytes() + Math.min(sessions + other + left, this.quotaBytes / 2);
   }
 
-  /** Counted anew when the last count is old, and the older the longer it took. */
+  /** Counts the bytes outside the databases. A count stays valid the longer, the longer it took. */
   async #outside(): Promise<Outside> {
     const known = this.#counted;
     if (known && performance.now() < known.until) return known.outside;
@@ -123,7 +126,10 @@ export class Parts {
     return outside;
   }
 
-  /** Makes room under the quota: expired and then any trash, then all but each run's newest and what is protected. */
+  /**
+   * Frees space below the quota: deletes expired and then all trash, then all but each run's newest and protected
+   * checkpoints.
+   */
   async makeRoom(incomingBytes: number): Promise<{ over: boolean; pruned: Checkpoint[] }> {
     const quota = this.quotaBytes;
     const outside = (await this.takenBytes()) - this.usedBytes();

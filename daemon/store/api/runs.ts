@@ -1,4 +1,4 @@
-/** Runs and sessions. */
+/** Stores runs and sessions. */
 import { inside } from '../../../base/inside.ts';
 import type { Run, Session } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
@@ -17,17 +17,21 @@ export function runsApi(parts: Parts) {
       return created;
     },
     putRun: (run: Run) => parts.catalog.putRun(run),
-    /** Of a run that, or whose checkpoints, went to the trash or came back: also on a full disk. */
+    /** Stores a run that, or whose checkpoints, went to the trash or came back. Works on a full disk, too. */
     putTrashedRun: (run: Run): Promise<void> => withReserve(parts.path, async () => parts.catalog.putRun(run)),
     run: (id: string) => parts.catalog.run(id),
-    /** Of a record that names it. Throws `notFound`: a record can name what is not there. */
+    /** Reads a run that a record names. Throws `notFound`: a record can name a missing one. */
     requireRun(id: string): Run {
       const run = parts.catalog.run(id);
       if (run) return run;
-      throw new TrainstashError('notFound', `The run ${id} is named, and not there. \`trainstash fsck\` says more.`, {
-        what: 'run',
-        query: id,
-      });
+      throw new TrainstashError(
+        'notFound',
+        `The run ${id} is referenced but missing. \`trainstash fsck\` shows the cause.`,
+        {
+          what: 'run',
+          query: id,
+        },
+      );
     },
     runs: (filter: RunFilter) => parts.catalog.runs(filter),
     countRuns: () => parts.catalog.countRuns(),
@@ -36,7 +40,7 @@ export function runsApi(parts: Parts) {
     runsWithoutBranchId: () => parts.catalog.runsWithoutBranchId(),
     runsWithStatus: (statuses: readonly string[]) => parts.catalog.runsWithStatus(statuses),
     findRun: (query: string) => findRun(parts, query),
-    /** In one go, since each call is a trip to this thread and back. */
+    /** Returns everything at once, since each call is a round trip to this thread. */
     showRun(query: string, limit: number) {
       const run = findRun(parts, query);
       return {
@@ -58,7 +62,7 @@ export function runsApi(parts: Parts) {
         inside(parts.path, `sessions/${session}/${SESSION_FILES[source]}`),
       ),
 
-    /** Drafts that ended before: nobody will look for them. */
+    /** Lists drafts that ended before `time`: nobody will look for them. */
     draftsEndedBefore: (time: number) => parts.catalog.draftsEndedBefore(time).map(({ id }) => id),
     purgeRun: (id: string) => parts.purgeRun(id),
   };
@@ -72,7 +76,7 @@ function findRun(parts: Parts, query: string): Run {
   const exact = candidates.find((run) => run.id === text) ?? (candidates.length === 1 ? candidates[0] : undefined);
   if (exact) return exact;
   if (candidates.length > 1) {
-    throw new TrainstashError('ambiguous', `"${query}" fits ${candidates.length} runs; give more of the id.`, {
+    throw new TrainstashError('ambiguous', `"${query}" matches ${candidates.length} runs. Type more of the id.`, {
       what: 'run',
       query,
       matches: candidates.map((run) => `${run.id} (${run.name})`),

@@ -1,4 +1,4 @@
-/** How large a store is, and what keeps it small and whole. */
+/** Reports the size of a store, and keeps it small and intact. */
 import { renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
@@ -44,9 +44,9 @@ export function upkeepApi(parts: Parts) {
         trashedCheckpoints: trashed,
       };
     },
-    /** What was left by those who were killed at work in the store itself. */
+    /** Removes leftovers of processes that were killed while working in the store. */
     sweepStore: () => sweepStore(parts.path),
-    /** Also on a full disk: a lower one makes room. */
+    /** Sets the quota. Works on a full disk, too: a lower one frees space. */
     setQuota: (bytes: number): Promise<void> =>
       withReserve(parts.path, async () => parts.objects.setMeta('quota', String(bytes))),
     async gc(emptyTrash: boolean) {
@@ -83,7 +83,7 @@ export function upkeepApi(parts: Parts) {
   };
 }
 
-/** Beside the old one, which is set aside only when the new one is whole. */
+/** Rebuilds the catalog next to the old one, which is set aside only when the new one is complete. */
 function rebuildCatalog(parts: Parts): NonNullable<FsckReport['rebuilt']> {
   const path = join(parts.path, 'catalog.db');
   const fresh = join(parts.path, 'catalog-new.db');
@@ -96,7 +96,8 @@ function rebuildCatalog(parts: Parts): NonNullable<FsckReport['rebuilt']> {
     try {
       const catalog = new Catalog(database);
       rebuilt = fillCatalog(parts.objects, catalog, new Metrics(catalog), parts.path);
-      // Closing would do it as well, but says nothing where the disk has no room: then the file alone is no catalog.
+      // Closing would do this as well, but without an error when the disk is full: the file alone would then be
+      // incomplete.
       database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     } finally {
       database.close();
@@ -112,7 +113,7 @@ function rebuildCatalog(parts: Parts): NonNullable<FsckReport['rebuilt']> {
     syncDirectory(parts.path);
     useCatalog(parts, path);
   } catch (error) {
-    // It was built with the last of the room: the old one needs none.
+    // The new catalog used the last space: the old one needs none.
     putBack();
     useCatalog(parts, path);
     throw error;

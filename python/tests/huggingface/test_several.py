@@ -16,7 +16,7 @@ SHORT = {"args": {"num_train_epochs": 1}}
 @pytest.mark.parametrize("fit", [1, pytest.param(0, marks=full), pytest.param(2, marks=full)])
 def test_folds_are_finished_gone_on_with_and_begun(launcher: Launcher, tmp_path: Path, fit: int) -> None:
     trial = Trial(launcher, tmp_path, {**SHORT, "several": "folds", "callbacks": ["tally"]}, each_steps(4), script="several")
-    whole, killed = trial.whole(), trial.launch(KILL=10, KILL_IN=fit)
+    whole, killed = trial.whole(), trial.launch(KILL=9, KILL_IN=fit)
     assert killed.was_killed and killed.newest().grade == "complete", killed.newest().missing
     assert differences(whole, trial.resumed(killed.newest())) == []
 
@@ -24,7 +24,7 @@ def test_folds_are_finished_gone_on_with_and_begun(launcher: Launcher, tmp_path:
 @pytest.mark.parametrize("fit", [1, pytest.param(0, marks=full)])
 def test_a_trainer_that_trains_twice_goes_on_in_its_own_part(launcher: Launcher, tmp_path: Path, fit: int) -> None:
     trial = Trial(launcher, tmp_path, {**SHORT, "several": "twice"}, each_steps(4), script="several")
-    whole, killed = trial.whole(), trial.launch(KILL=10, KILL_IN=fit)
+    whole, killed = trial.whole(), trial.launch(KILL=9, KILL_IN=fit)
     assert killed.was_killed and killed.newest().grade == "complete", killed.newest().missing
     assert differences(whole, trial.resumed(killed.newest())) == []
 

@@ -54,5 +54,15 @@ def test_steps_trained_at_once_are_counted(server: Give, tmp_path: Path) -> None
         assert differences(whole.newest(), training.resumed(checkpoint).newest()) == []
 
 
+@full
+@pytest.mark.parametrize("part", ["data", "callbacks", "random", "place", "step"])
+def test_a_fault_of_the_package_fails_no_training(server: Give, tmp_path: Path, part: str) -> None:
+    ended = Training(server("tensorflow"), tmp_path, "broken", PART=part).whole()
+    assert "STEPS 20" in ended.output
+    assert all(one.grade != "complete" for one in ended.checkpoints())
+    # Somebody is told.
+    assert ended.checkpoints() or ended.events("notice") or "not recorded" in ended.output
+
+
 def fits_in(output: str) -> list[str]:
     return [line for line in output.splitlines() if line.startswith("FIT")]

@@ -12,7 +12,7 @@ from pairs import each_steps
 
 Give = Callable[[str], Server]
 BACKENDS = ["tensorflow", "jax", "torch"]
-MODELS = ["without Input", "subclassed", "functional", "two optimizers"]
+MODELS = ["without Input", "subclassed", "functional", "two optimizers", "float8", "int8"]
 POLICIES = ["bfloat16", "mixed_bfloat16", "mixed_float16", "float16"]
 
 
@@ -43,3 +43,16 @@ def test_tensors_have_the_names_of_their_layers(server: Give, tmp_path: Path) ->
     names = set(state_of(whole.newest()))
     assert {"model/subclassed/hidden/kernel", "model/subclassed/out/bias", "optimizer/iteration"} <= names
     assert {"optimizer/subclassed_hidden_kernel_momentum", "trainstash/metrics/accuracy/total"} <= names
+
+
+@full
+def test_optimizers_that_train_a_part_each_go_on(server: Give, tmp_path: Path) -> None:
+    goes_on(Training(server("tensorflow"), tmp_path, "gan", each_steps(7)), 7)
+
+
+@full
+def test_another_backend_is_named(server: Give, tmp_path: Path) -> None:
+    training = Training(server("tensorflow"), tmp_path, "space", each_steps(7))
+    other = Training(server("jax"), tmp_path / "jax", "space", each_steps(7))
+    resumed = other.resumed(at(training.whole(), 7))
+    assert "it was tensorflow when the checkpoint was taken, and is jax now" in resumed.newest().missing

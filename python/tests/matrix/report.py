@@ -85,5 +85,5 @@ class Tally:
 
 def _kind(text: str) -> str:
     """Lets texts of one cause fall together: no numbers, no names of variables."""
-    text = re.sub(r"^the resume from step [\d,]+ went without .*", "an earlier resume that went without something", text)
+    text = re.sub(r"^the resume from step [\d,]+ was not exact: .*", "an earlier resume that was not exact", text)
     return re.sub(r"\d[\d,]*", "N", text)

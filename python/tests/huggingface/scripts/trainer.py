@@ -41,7 +41,7 @@ set_seed(5)
 
 
 class Rows(torch.utils.data.Dataset):
-    def __init__(self, n=64):
+    def __init__(self, n=40):
         self.x = torch.randint(5, 64, (n, 8), generator=torch.Generator().manual_seed(3))
 
     def __len__(self):
@@ -54,7 +54,7 @@ class Rows(torch.utils.data.Dataset):
 class Noisy(Rows):
     """Items that draw from all libraries, and from a generator of their own."""
 
-    def __init__(self, n=64):
+    def __init__(self, n=40):
         super().__init__(n)
         self.own = np.random.default_rng(7)
 
@@ -68,7 +68,7 @@ class Noisy(Rows):
 class Stream(torch.utils.data.IterableDataset):
     def __iter__(self):
         rows = Rows()
-        for i in torch.randperm(64).tolist():
+        for i in torch.randperm(40).tolist():
             yield rows[i]
 
 
@@ -109,6 +109,18 @@ def seeded_masked():
             return {"input_ids": x.masked_fill(mask, 4), "labels": x.masked_fill(~mask, -100)}
 
     return Collator()
+
+
+def transformers_masked():
+    """The real one, which makes a generator of its own in each worker."""
+    from tokenizers import Tokenizer, models
+    from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
+
+    words = {word: i for i, word in enumerate(["[PAD]", "[MASK]", "[UNK]", *(f"w{i}" for i in range(61))])}
+    plain = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="[PAD]", mask_token="[MASK]", unk_token="[UNK]")
+    inner = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.3, seed=11)
+    return lambda rows: inner([{"input_ids": row["input_ids"]} for row in rows])
 
 
 class Fate(TrainerCallback):
@@ -153,7 +165,7 @@ class Tally(TrainerCallback):
 
 class StopsEpoch(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
-        control.should_epoch_stop = state.global_step % 10 == 0
+        control.should_epoch_stop = state.global_step % 7 == 0
         return control
 
 
@@ -170,6 +182,22 @@ class Unkept(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         self.order = iter(range(10)) if state.global_step == 1 else self.order
+
+
+class Drawing(torch.nn.Module):
+    """A model with a generator, and counts that are no tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = BertForSequenceClassification(CONFIG)
+        self.own, self.calls = torch.Generator().manual_seed(2), 0
+        self.register_buffer("seen", torch.zeros(()), persistent=False)
+
+    def forward(self, input_ids=None, labels=None):
+        self.calls += 1
+        self.seen += 1
+        out = self.inner(input_ids=input_ids, labels=labels)
+        return {"loss": out.loss * torch.rand((), generator=self.own) / self.seen + 0.1 / self.calls, "logits": out.logits}
 
 
 class Counts(Trainer):
@@ -198,7 +226,7 @@ class SavesItsOwn(Trainer):
 
 
 DATA = {"rows": Rows, "noisy": Noisy, "stream": Stream, "counting": Counting}
-COLLATORS = {None: lambda: None, "masked": lambda: masked, "seeded": seeded_masked}
+COLLATORS = {None: lambda: None, "masked": lambda: masked, "seeded": seeded_masked, "transformers": transformers_masked}
 CALLBACKS = {"tally": Tally, "stops epoch": StopsEpoch, "deciding": Deciding, "unkept": Unkept, "patience": lambda: EarlyStoppingCallback(3)}
 TRAINERS = {"plain": Trainer, "counts": Counts, "saves little": SavesLittle, "saves its own": SavesItsOwn}
 
@@ -213,7 +241,7 @@ def arguments(**more):
 
 def made(**more):
     collate = COLLATORS[HOW.get("collate")]()
-    model = (BertForMaskedLM if collate else BertForSequenceClassification)(CONFIG)
+    model = Drawing() if HOW.get("model") == "drawing" else (BertForMaskedLM if collate else BertForSequenceClassification)(CONFIG)
     if HOW.get("lora"):
         from peft import LoraConfig, get_peft_model
 

@@ -39,6 +39,15 @@ class Twins(keras.Model):
         return self.stack(inputs, training=training)
 
 
+def quantized(kind):
+    model = keras.Sequential([keras.Input((8,)), L.Dense(8, activation="relu"), L.Dense(2)])
+    if kind == "int8":
+        for layer in model.layers:
+            layer.enable_lora(2)
+    model.quantize(kind)
+    return model
+
+
 def functional():
     inputs = keras.Input((8,))
     outputs = inputs
@@ -53,6 +62,8 @@ MODELS = {
     "subclassed": Subclassed,
     "functional": functional,
     "two optimizers": Twins,
+    "float8": lambda: quantized("float8"),
+    "int8": lambda: quantized("int8"),
 }
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(1e-2),
@@ -86,7 +97,7 @@ class Permuted(InPlace):
 
     def __init__(self, workers=1):
         super().__init__(workers=workers)
-        self.numbers = np.random.default_rng()
+        self.numbers = np.random.default_rng(int(E["SEED"]) if E.get("SEED") else None)
         self.order = self.numbers.permutation(len(x))
 
     def __getitem__(self, i):

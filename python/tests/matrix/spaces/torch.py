@@ -22,7 +22,7 @@ DIMENSIONS: Dict[str, Sequence[Any]] = {
     "scaler": [False, False, True],
     "average": [False, False, False, True],
     "validation": ["none", "end", "end", "draws", "between"],
-    "variables": ["none", "none", "state", "state", "local", "plain", "patience", "kept patience"],
+    "variables": ["none"] * 4 + ["state"] * 3 + ["kept patience"] * 2 + ["local", "plain", "patience"],
     "clip": [False, False, True],
     "own checkpoint": ["none", "none", "none", "step", "epoch"],
 }

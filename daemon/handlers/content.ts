@@ -1,0 +1,58 @@
+/** Handlers of the messages about the content of checkpoints, code and files: differences, exports, inspection. */
+import { resolve } from 'node:path';
+import * as m from '../../protocol/messages.ts';
+import { codeFile } from '../code/changes.ts';
+import { copyOut } from '../code/snapshot.ts';
+import { diff } from '../diff/diff.ts';
+import { diffWeights } from '../diff/weights.ts';
+import { exportFormats, exportTo } from '../export/export.ts';
+import type { ExportContext } from '../export/source.ts';
+import { inspect } from '../inspector/inspect.ts';
+import type { OpenProject } from '../runs/project.ts';
+import type { Handling } from './handling.ts';
+
+/** Page size: as base64 it must fit into a message. */
+const CODE_PAGE_BYTES = 512 << 10;
+
+export function contentHandlers({ on, daemon, access }: Handling): void {
+  const sidesOf = async (root: string) => {
+    const opened = await access.project(root);
+    const findCheckpoint = (query: string) => opened.findCheckpoint(query);
+    return { store: opened.store, path: opened.place.store, findCheckpoint };
+  };
+  const exporting = (root: string, opened: OpenProject): ExportContext => {
+    const findCheckpoint = (query: string) => opened.findCheckpoint(query);
+    const { contentWorkers } = daemon;
+    return { ...opened.context, contentWorkers, findCheckpoint, requireTrust: () => access.requireTrust(root) };
+  };
+  on(m.diffShow, 'reads', async ({ root, sides, axis }) => diff(await sidesOf(root), sides, axis ?? 'step'));
+  on(m.diffWeights, 'reads', async ({ root, sides, mapping }, _client, task) =>
+    diffWeights(await sidesOf(root), daemon.contentWorkers, sides, mapping ?? [], task),
+  );
+
+  on(m.codeRead, 'reads', async ({ root, code, path, offset }) => {
+    const bytes = await codeFile((await access.project(root)).place.store, code, path);
+    const from = offset ?? 0;
+    return { bytes: bytes.subarray(from, from + CODE_PAGE_BYTES).toString('base64'), size: bytes.length };
+  });
+
+  on(m.codeRestore, 'changes', async ({ root, source, directory }) => {
+    const opened = await access.accepted(root);
+    const { code, leftOut } = await opened.codeOf(source);
+    const target = resolve(root, directory);
+    return { directory: target, files: await copyOut(opened.place.store, code, target), leftOut };
+  });
+
+  on(m.exportFormats, 'reads', async ({ root, source }) => ({
+    formats: await exportFormats(exporting(root, await access.project(root)), source),
+  }));
+  on(m.exportWrite, 'changes', async ({ root, full, strip, force, ...request }, _client, task) => {
+    return exportTo(
+      exporting(root, await access.accepted(root)),
+      { ...request, full: full ?? false, strip: strip ?? null, force: force ?? false },
+      task,
+    );
+  });
+
+  on(m.fileInspect, 'reads', (request, client, task) => inspect(daemon.inspectors, client, request, task.signal));
+}

@@ -1,0 +1,55 @@
+/** Handlers of the messages about reading runs: lists, metrics, logs. */
+import type { Run } from '../../protocol/domain.ts';
+import * as m from '../../protocol/messages.ts';
+import { readLog } from '../runs/log.ts';
+import type { Handling } from './handling.ts';
+
+const PAGE = 200;
+
+export function listingHandlers({ on, daemon, access }: Handling): void {
+  on(m.runList, 'reads', async ({ root, branch, drafts, trashed, cursor, limit }) => {
+    const { store, runs } = await access.withBranchNames(root);
+    const size = Math.min(limit || PAGE, PAGE);
+    const page = await store.runs({
+      branch,
+      drafts: drafts ?? false,
+      trashed: trashed ?? false,
+      before: cursor ? Number(cursor) : null,
+      limit: size,
+    });
+    return {
+      revision: daemon.revision,
+      runs: withLive(page.runs, runs.liveRuns()),
+      total: page.total,
+      next: page.runs.length === size ? String(page.runs.at(-1)!.number) : null,
+    };
+  });
+  on(m.runShow, 'reads', async ({ root, run: query }) => {
+    const { store, runs } = await access.withBranchNames(root);
+    const { run, ...shown } = await store.showRun(query, PAGE);
+    return { run: withLive([run], runs.liveRuns())[0]!, ...shown };
+  });
+  on(m.checkpointList, 'reads', async ({ root, run: query, trashed, cursor, limit }) => {
+    const { store } = await access.project(root);
+    const run = await store.findRun(query);
+    const size = Math.min(limit || PAGE, PAGE);
+    const after = Number(cursor ?? 0);
+    const checkpoints = await store.checkpointPage(run.id, trashed ?? false, after, size);
+    return { revision: daemon.revision, checkpoints, next: checkpoints.length === size ? String(after + size) : null };
+  });
+  on(m.metricsQuery, 'reads', async ({ root, run: query, ...range }) => {
+    const { store } = await access.project(root);
+    const run = await store.findRun(query);
+    return { series: await store.queryMetrics(run.id, { ...range, buckets: range.buckets || 2_000 }) };
+  });
+  on(m.logRead, 'reads', async ({ root, run: query, ...place }) => {
+    const { context, store, runs } = await access.project(root);
+    const [run] = withLive([await store.findRun(query)], runs.liveRuns());
+    return readLog(context, run!, place);
+  });
+}
+
+/** Replaces rows with newer ones from memory. */
+function withLive(rows: Run[], live: readonly Run[]): Run[] {
+  return rows.map((row) => live.find(({ id }) => id === row.id) ?? row);
+}

@@ -1,0 +1,183 @@
+/** Commands that resume, fork, pause and end runs. */
+import * as vscode from 'vscode';
+import type { Params, Run } from '../../protocol/domain.ts';
+import { isError, type PreflightDifference } from '../../protocol/errors.ts';
+import * as m from '../../protocol/messages.ts';
+import { counted, duration, integer } from '../../protocol/words.ts';
+import { type App, type Commands, launchFrom } from '../app.ts';
+import { plain } from '../text.ts';
+import type { Node } from '../views/runs.ts';
+import { parseParams, withProgress } from './input.ts';
+import { checkpointTarget, isLive, isResumable, isRunning, runTarget } from './targets.ts';
+
+export const runCommands = {
+  resume: resumeChosen,
+  resumeLast,
+  resumeFrom,
+  fork,
+  pause,
+  stop,
+  checkpoint,
+} satisfies Commands;
+
+async function resumeChosen(app: App, node?: Node): Promise<void> {
+  const target = await runTarget(app, node, 'resume', isResumable);
+  if (target) await resume(app, 'resume', target.root, target.run);
+}
+
+async function resumeLast(app: App): Promise<void> {
+  const root = await app.chooseRoot();
+  if (!root) return;
+  const run = app.model.project(root)?.resumable();
+  if (!run) {
+    void vscode.window.showInformationMessage('This branch has no paused, failed or lost run.');
+    return;
+  }
+  await resume(app, 'resume', root, run);
+}
+
+async function resumeFrom(app: App, node?: Node): Promise<void> {
+  const target = await checkpointTarget(app, node, 'resume from');
+  if (target) await resume(app, 'resume', target.root, target.run, { from: target.checkpoint.id });
+}
+
+async function fork(app: App, node?: Node): Promise<void> {
+  const target = await checkpointTarget(app, node, 'fork from');
+  if (!target) return;
+  const text = await vscode.window.showInputBox({
+    title: `Fork ${plain(target.run.name)} at step ${integer(target.checkpoint.step)}`,
+    prompt: 'Params to change, as key=value pairs separated by spaces; may be empty',
+    placeHolder: 'learningRate=0.0003',
+    validateInput: (value) => parseParams(value).problem,
+  });
+  if (text === undefined) return;
+  const { params: set } = parseParams(text);
+  await resume(app, 'fork', target.root, target.run, { from: target.checkpoint.id, set });
+}
+
+async function pause(app: App, node?: Node): Promise<void> {
+  const target = await runTarget(app, node, 'pause', isRunning);
+  if (!target) return;
+  const pause = (accept: boolean) =>
+    app.connection.request(m.runPause, { root: target.root, run: target.run.id, accept });
+  try {
+    await pause(false);
+  } catch (error) {
+    if (!isError(error, 'pauseLoses')) throw error;
+    const { checkpointStep, seconds } = error.data;
+    const saved = checkpointStep === null ? 'has saved nothing yet' : `last saved at step ${integer(checkpointStep)}`;
+    const detail = `Its script saves on its own schedule only, and ${saved}. Stopping it now loses the ${duration(seconds)} since then.`;
+    const options = { modal: true, detail };
+    const chosen = await vscode.window.showWarningMessage(`Stop ${plain(target.run.name)} now?`, options, 'Stop Now');
+    if (chosen) await pause(true);
+  }
+}
+
+async function stop(app: App, node?: Node): Promise<void> {
+  const target = await runTarget(app, node, 'stop', isLive);
+  if (target) await app.connection.request(m.runStop, { root: target.root, run: target.run.id });
+}
+
+async function checkpoint(app: App, node?: Node): Promise<void> {
+  const target = await runTarget(app, node, 'take a checkpoint of', isRunning);
+  if (!target) return;
+  const checkpoint = await withProgress(`Checkpoint of ${target.run.name}`, () =>
+    app.connection.request(m.runCheckpoint, { root: target.root, run: target.run.id }),
+  );
+  vscode.window.setStatusBarMessage(`$(save) Checkpoint at step ${integer(checkpoint.step)}`, 4_000);
+}
+
+export interface ResumeOptions {
+  from?: string;
+  set?: Params;
+  debugger?: string[];
+  /** Replaces this window's environment. */
+  environment?: Record<string, string>;
+  interpreter?: string | undefined;
+}
+
+/** Resumes or forks at once if nothing differs from the checkpoint, else shows the differences. Undefined: not accepted. */
+export async function resume(
+  app: App,
+  verb: 'resume' | 'fork',
+  root: string,
+  run: Run,
+  options: ResumeOptions = {},
+): Promise<Run | undefined> {
+  const message = verb === 'resume' ? m.runResume : m.runFork;
+  const params = { root, run: run.id, set: {}, ...(await launchFrom(root)), ...options };
+  const launch = (more: { accept: boolean; current?: string[]; backend?: string }) =>
+    withProgress(`${verb === 'resume' ? 'Resuming' : 'Forking'} ${run.name}`, () =>
+      app.connection.request(message, { ...params, ...more }),
+    );
+  const attempt = async (backend: { backend?: string }) => {
+    try {
+      return await launch({ accept: false, ...backend });
+    } catch (error) {
+      if (!isError(error, 'preflightDiffers')) throw error;
+      const decision = await decide(run, error.data.differences);
+      return decision && (await launch({ ...decision, ...backend }));
+    }
+  };
+  try {
+    return await attempt({});
+  } catch (error) {
+    if (!isError(error, 'backendUnavailable')) throw error;
+    const another = 'Continue on Another Backend';
+    const chosen = await vscode.window.showWarningMessage(plain(error.message), another);
+    return chosen === another ? attempt({ backend: 'auto' }) : undefined;
+  }
+}
+
+async function decide(
+  run: Run,
+  differences: readonly PreflightDifference[],
+): Promise<{ accept: true; current: string[] } | undefined> {
+  const params = differences.filter(({ kind }) => kind === 'param');
+  type Item = vscode.QuickPickItem & { param?: string };
+  const items: Item[] = differences.map((difference) => ({
+    label: `${difference.kind}${difference.name ? `: ${plain(difference.name)}` : ''}`,
+    detail: `checkpoint ${plain(difference.checkpoint) || '–'}  →  now ${plain(difference.current) || '–'}`,
+    param: difference.kind === 'param' ? difference.name : undefined,
+  }));
+  const go: Item = {
+    label: '$(debug-continue) Resume Anyway',
+    description: params.length > 0 ? 'with the params of the checkpoint' : 'with the current state',
+  };
+  const current: Item[] =
+    params.length > 0
+      ? [
+          {
+            label: '$(symbol-parameter) Resume with today’s params',
+            description: plain(params.map((p) => p.name).join(', ')),
+          },
+        ]
+      : [];
+  const each: Item[] =
+    params.length > 1
+      ? [{ label: '$(checklist) Choose for each param…', description: 'the checkpoint’s or today’s' }]
+      : [];
+  const heading: Item = { label: 'What differs', kind: vscode.QuickPickItemKind.Separator };
+  const chosen = await vscode.window.showQuickPick([go, ...current, ...each, heading, ...items], {
+    title: `${plain(run.name)}: ${counted(differences.length, 'thing differs', 'things differ')} from the checkpoint`,
+    placeHolder: 'It continues from the checkpoint, but bit for bit only if nothing differs',
+    matchOnDetail: true,
+  });
+  if (chosen === go) return { accept: true, current: [] };
+  if (chosen && current.includes(chosen)) return { accept: true, current: params.map(({ name }) => name) };
+  if (chosen && each.includes(chosen)) {
+    const choices = params.map(({ name, checkpoint, current: now }) => ({
+      label: plain(name),
+      description: `${plain(now) || '–'} instead of the checkpoint’s ${plain(checkpoint) || '–'}`,
+      name,
+    }));
+    const todays = await vscode.window.showQuickPick(choices, {
+      title: `${plain(run.name)}: which params are to be today’s?`,
+      placeHolder: 'Those that are not chosen stay as the checkpoint has them',
+      canPickMany: true,
+    });
+    return todays && { accept: true, current: todays.map(({ name }) => name) };
+  }
+  // A row of what differs is there to be read.
+  return undefined;
+}

@@ -1,0 +1,58 @@
+"""torchrun starts failed processes again: they go on from the newest checkpoint, in the same session."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pairs import HERE, Launch, differences, each_steps
+
+SCRIPT = HERE / "scripts" / "elastic_training.py"
+
+
+def torchrun(folder: Path, name: str, **env: Any) -> Launch:
+    path = folder / name
+    (path / "inbox").mkdir(parents=True)
+    record = {
+        "session": name, "run": "run", "params": {}, "seed": 0, "purpose": "train", "untilStep": None, "untilEpoch": None, "monitor": None,
+        "checkpoint": each_steps(3), "command": {"dir": str(path / "files")}, "resume": None,
+    }  # fmt: skip
+    (path / "launch.json").write_text(json.dumps(record))
+    own = {key: str(value) for key, value in env.items()}
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1", str(SCRIPT)]
+    env = {**os.environ, "TRAINSTASH_SESSION": str(path), "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1", **own}
+    with open(path / "output.log", "w") as output:
+        child = subprocess.Popen([sys.executable, *words], env=env, stdout=output, stderr=output, cwd=path, start_new_session=True)
+        try:
+            child.wait(timeout=200)
+        finally:
+            # torchrun's own children outlive it when it is killed.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+    return Launch(path, child.returncode << 8)
+
+
+def test_failed_processes_go_on_from_the_newest_checkpoint_and_none_waits_for_ever(tmp_path: Path) -> None:
+    whole = torchrun(tmp_path, "whole", ASK=1)
+    assert whole.code == 0, whole.output
+    # Asked for at step 5, and taken when both processes meet.
+    asked = [one.facts for one in whole.checkpoints() if "request" in one.facts["reasons"]]
+    assert [facts["step"] >= 5 for facts in asked] == [True]
+    again = torchrun(tmp_path, "again", FAIL=8, ASK=1)
+    assert again.code == 0, again.output
+    assert "bad sample 17" in again.output
+    assert [event["step"] for event in again.events("started")] == [0, 6]
+    assert differences(whole, again) == []
+    assert (again.newest().grade, again.newest().missing) == ("complete", "")
+    # The daemon takes each event once, by its number.
+    lines = (again.folder / "events.ndjson").read_text().splitlines()
+    numbers = [json.loads(line)["seq"] for line in lines]
+    assert numbers == sorted(set(numbers))
+    [said] = [event["text"] for event in again.events("notice") if event["code"] == "restarted"]
+    assert said == "torchrun has started the processes again (restart 1); they go on from step 6."

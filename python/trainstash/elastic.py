@@ -1,0 +1,74 @@
+"""Restarts by ``torchrun --max-restarts``: all processes begin again in the same session, and go on from its newest checkpoint.
+
+The daemon takes checkpoints out of the inbox, so rank 0 keeps a second name of the newest one there for as long as another
+attempt may follow. Its name is that of an unfinished one: nobody takes it, and it is swept when the session is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from typing import Any, Dict, List, Optional
+
+from .session import CHECKPOINT_FILE, STATE_FILE
+
+_KEPT = ".tmp-restart-"
+
+
+def attempt() -> int:
+    """How many times torchrun has started these processes again."""
+    return _number("TORCHELASTIC_RESTART_COUNT")
+
+
+def may_follow() -> bool:
+    """Whether torchrun would start the processes again after a failure."""
+    return _number("TORCHELASTIC_MAX_RESTARTS") > attempt()
+
+
+def keep(inbox: str, written: str, name: str) -> None:
+    """Gives a checkpoint that is whole in the folder ``written`` its second name. Raises OSError."""
+    if not may_follow():
+        return
+    unfinished = os.path.join(inbox, f".tmp-{name}-restart")
+    shutil.copytree(written, unfinished, copy_function=_link)
+    os.rename(unfinished, os.path.join(inbox, _KEPT + name))
+
+
+def forget_older(inbox: str) -> None:
+    """Keeps the newest alone."""
+    for name in _kept(inbox)[:-1]:
+        shutil.rmtree(os.path.join(inbox, name), ignore_errors=True)
+
+
+def newest(inbox: str) -> Optional[Dict[str, Any]]:
+    """What a launch record says of the checkpoint to go on from; None: there is none. All ranks find the same: by now nobody
+    writes there."""
+    for name in reversed(_kept(inbox)):
+        folder = os.path.join(inbox, name)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            with open(os.path.join(folder, CHECKPOINT_FILE), encoding="utf-8") as file:
+                facts = json.load(file)
+            if os.path.exists(os.path.join(folder, STATE_FILE)):
+                return {"directory": folder, "checkpoint": facts["id"], "step": facts["step"]}
+    return None
+
+
+def _kept(inbox: str) -> List[str]:
+    try:
+        return sorted(name for name in os.listdir(inbox) if name.startswith(_KEPT))
+    except OSError:
+        return []
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _number(name: str) -> int:
+    text = os.environ.get(name, "")
+    return int(text) if text.isdigit() else 0
