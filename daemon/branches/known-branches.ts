@@ -52,6 +52,8 @@ export interface KnownBranchesSetup extends GitDirectories {
   storePath: string;
   /** Receives every changed name, before the look that found the change ends. */
   renamed(names: ReadonlyMap<string, string>): Promise<void>;
+  /** False while nothing may be written to the store: ids are then kept in memory. */
+  mayWrite(): boolean;
 }
 
 export class KnownBranches {
@@ -311,7 +313,13 @@ export class KnownBranches {
     >);
   }
 
+  /** Writes what had to be kept in memory so far. */
+  save(): void {
+    if (this.#entries.length > 0) this.#write();
+  }
+
   #write(): void {
+    if (!this.#setup.mayWrite()) return;
     writeJson(this.#file, { format: 1, branches: this.#entries } satisfies v.InferOutput<typeof fileSchema>, true);
     syncDirectory(this.#setup.storePath);
   }

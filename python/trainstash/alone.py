@@ -9,12 +9,12 @@ import os
 import shutil
 import socket
 import sqlite3
-import subprocess
 import sys
 import time
 from typing import Any, List, Mapping, Optional, Tuple
 
 from .environment import plain_params
+from .head import common_folder, read_head
 from .masking import mask_words
 from .numbers import has_diverged
 from .session import CHECKPOINT_FILE, Session, random_id, say, state_in, sync_folder, write_json
@@ -49,7 +49,7 @@ def find_store(start: str) -> Tuple[str, str]:
         if os.path.isdir(dot):
             return folder, os.path.join(dot, "trainstash")
         if os.path.isfile(dot):
-            return folder, os.path.join(_common_folder(dot), "trainstash")
+            return folder, os.path.join(common_folder(dot), "trainstash")
         if os.path.isdir(os.path.join(folder, ".trainstash")):
             return folder, os.path.join(folder, ".trainstash")
         above = os.path.dirname(folder)
@@ -63,10 +63,6 @@ def job_name() -> str:
     """What runs of this script, or of this notebook, are called."""
     notebook = getattr(sys.modules.get("__main__"), "__vsc_ipynb_file__", None) or os.environ.get("JPY_SESSION_NAME")
     return os.path.splitext(os.path.basename(notebook or sys.argv[0] or "python"))[0] or "python"
-
-
-def branch_of(root: str) -> Optional[str]:
-    return _git(root, "symbolic-ref", "--short", "-q", "HEAD")
 
 
 def newest_checkpoint() -> Optional[str]:
@@ -187,16 +183,11 @@ def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], force: I
 
 
 def _identity(root: str) -> Mapping[str, Any]:
-    commit = _git(root, "rev-parse", "-q", "--verify", "HEAD")
-    return {"branch": branch_of(root), "commit": commit, "dirty": False, "code": None}
-
-
-def _git(root: str, *arguments: str) -> Optional[str]:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+    branch, commit, problem = read_head(root)
+    if problem is not None:
+        where = f"on {branch}, as git's file HEAD says" if branch else "without its branch"
+        say(f"git does not answer: {problem}. This training is recorded {where}, and in the same store as always")
+    return {"branch": branch, "commit": commit, "dirty": False, "code": None}
 
 
 def _is_diverged(folder: str) -> bool:
@@ -211,13 +202,6 @@ def _job_of(launch: str) -> Optional[str]:
         return str(json.loads(_read(launch))["job"])
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _common_folder(dot: str) -> str:
-    folder = _read(dot).partition("gitdir:")[2].strip()
-    folder = os.path.normpath(os.path.join(os.path.dirname(dot), folder))
-    common = os.path.join(folder, "commondir")
-    return os.path.normpath(os.path.join(folder, _read(common))) if os.path.exists(common) else folder
 
 
 def _start_time() -> Optional[str]:

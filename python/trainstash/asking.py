@@ -11,7 +11,8 @@ import time
 from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from . import ResumeError
-from .alone import branch_of, find_store, job_name, newest_checkpoint
+from .alone import find_store, job_name, newest_checkpoint
+from .head import read_head
 from .session import CHECKPOINT_FILE, random_id, say, state_in, write_json
 
 _ANSWER_FILE = "answer.json"
@@ -61,7 +62,7 @@ def last_checkpoint() -> Iterator[Optional[Given]]:
 
 
 def _asked(root: str, store: str, folder: str, owner: int) -> Optional[Given]:
-    job, branch = job_name(), branch_of(root)
+    job, branch = job_name(), read_head(root).branch
     until = time.monotonic() + _TAKEN_WITHIN_SECONDS
     while True:
         given = _ask(folder, job, branch, owner)

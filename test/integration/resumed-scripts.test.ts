@@ -65,7 +65,7 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     await untilStatus(client, fixture, run.id, 'completed');
     setMode(fixture, 'anew');
     const anew = await fixture.cli('resume', '1', '--yes');
-    expect(anew.stderr).toContain('its script has started again from the beginning, with step 10');
+    expect(anew.stderr).toContain('its script started over at step 10');
     const { run: ended, checkpoints, sessions } = await client.request(m.runShow, { root: fixture.root, run: run.id });
     expect(checkpoints.filter(({ session }) => session === ended.session).map(({ step }) => step)).toEqual([10, 20]);
     expect(sessions[1]).toMatchObject({ resumedFrom: null, firstStep: 10 });
@@ -88,6 +88,6 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     const { id } = await untilStatus(client, fixture, '1', 'completed');
     const { run, sessions } = await client.request(m.runShow, { root: fixture.root, run: id });
     expect(sessions[2]!.resumedFrom).toMatchObject({ step: 20 });
-    expect(run.notices.at(-1)!.text).toContain('went on by itself, at step 21');
+    expect(run.notices.at(-1)!.text).toContain('resumed by itself at step 21');
   });
 });
