@@ -185,7 +185,7 @@ class _Training:
             self._beside[name] = Beside(module, [*kept, *self._model().modules()], OF_MODULE)
         self._epoch = int(state.epoch or 0)
         saved = self._pending = self._restored
-        self._evaluates_on_start = trainer.args.eval_on_start
+        self._evaluates_on_start = getattr(trainer.args, "eval_on_start", False)
         if saved is not None:
             # It has evaluated before the first step.
             object.__setattr__(trainer.args, "eval_on_start", False)
