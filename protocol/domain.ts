@@ -269,7 +269,16 @@ export interface MetricSeries {
  * the whole file are on each page.
  */
 export interface FileInspection {
-  format: 'torch' | 'torch (before 1.6)' | 'torch distributed' | 'safetensors' | 'pickle' | 'npz' | 'hdf5' | 'keras';
+  format:
+    | 'torch'
+    | 'torch (before 1.6)'
+    | 'torch distributed'
+    | 'safetensors'
+    | 'pickle'
+    | 'npz'
+    | 'hdf5'
+    | 'keras'
+    | 'tensorflow';
   bytes: number;
   /** Version of the framework that wrote the file, if the file records it. */
   version: string | null;

@@ -12,6 +12,8 @@ const ENVIRONMENTS: Record<string, (make: boolean) => PythonEnvironment> = {
   torch: currentTorch,
   keras: (make) => frameworkPython('keras', make),
   huggingface: (make) => frameworkPython('huggingface', make),
+  lightning: (make) => frameworkPython('lightning', make),
+  paddle: (make) => frameworkPython('paddle', make),
 };
 
 const words = process.argv.slice(2);

@@ -52,6 +52,8 @@ export interface KnownBranchesSetup extends GitDirectories {
   storePath: string;
   /** Receives every changed name, before the look that found the change ends. */
   renamed(names: ReadonlyMap<string, string>): Promise<void>;
+  /** False while the store must not be written; ids then stay in memory. */
+  mayWrite(): boolean;
 }
 
 export class KnownBranches {
@@ -311,7 +313,13 @@ export class KnownBranches {
     >);
   }
 
+  /** Writes the ids kept in memory so far. */
+  save(): void {
+    if (this.#entries.length > 0) this.#write();
+  }
+
   #write(): void {
+    if (!this.#setup.mayWrite()) return;
     writeJson(this.#file, { format: 1, branches: this.#entries } satisfies v.InferOutput<typeof fileSchema>, true);
     syncDirectory(this.#setup.storePath);
   }

@@ -47,6 +47,9 @@ const ENDINGS: Record<BuiltInFormat, string> = {
 /** Formats with another memory layout than PyTorch: their numbers under PyTorch's names would be wrong. */
 const NOT_TORCH = /\.(pdparams|pdopt|h5|hdf5|keras|npz)$/i;
 
+/** TensorFlow's own checkpoints and models, Orbax: only the names of their tensors are known. */
+const NUMBERS_ELSEWHERE = /(\.data-\d{5}-of-\d{5}|(^|\/)(saved_model\.pb|_METADATA|manifest\.ocdbt))$/;
+
 export function formatsOf(source: ExportSource): ExportFormat[] {
   const own = (Object.keys(DESCRIPTIONS) as BuiltInFormat[]).map((format) => ({
     format,
@@ -78,6 +81,8 @@ function unavailableReason({ run, checkpoint, files }: ExportSource, format: Bui
   if (format === 'tfjs' && !isModule)
     return 'only for TensorFlow.js models; name a command for it in the job’s `export`';
   if (format === 'onnx' && !isModule) return 'needs the code of the model: name a command for it in the job’s `export`';
+  if (format !== 'original' && files.some((name) => NUMBERS_ELSEWHERE.test(name)))
+    return 'its numbers are in files that are not read here; "original" gives them back byte for byte';
   if (format === 'state_dict' && (isModule || files.some((name) => NOT_TORCH.test(name))))
     return 'its weights have another layout than PyTorch’s';
   return null;

@@ -12,6 +12,7 @@ import { blankInspection, checkedCount, type Inspection, type OpenedFile } from 
 import { inspectNpz } from './npz.ts';
 import { inflate } from './packed.ts';
 import { readHeader } from './safetensors-reader.ts';
+import { inspectTensorflowIndex, looksLikeTensorflowIndex } from './tensorflow-index.ts';
 import { inspectPickle, inspectTorch } from './torch-file.ts';
 import { checkMethod } from './unpacked.ts';
 import type { Read } from './window.ts';
@@ -35,6 +36,7 @@ export async function openFile(read: Read, bytes: number, budget = new Budget())
 function inspectPlain(read: Read, bytes: number, start: Buffer, budget: Budget): Inspection {
   if (bytes === 0) throw new FormatError('it is empty');
   if (looksLikeSafetensors(start)) return inspectSafetensors(read, bytes, budget);
+  if (looksLikeTensorflowIndex(read, bytes)) return inspectTensorflowIndex(read, bytes, budget);
   if ([PROTO, MARK, EMPTY_DICT].includes(start[0]!)) return inspectPickle(read, bytes, budget);
   throw new UnknownFormat('its format is unknown');
 }

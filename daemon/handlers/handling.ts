@@ -1,4 +1,4 @@
-/** What every handler is given: the daemon, a way to register, and the checks before a project is used. */
+/** The context that every handler receives: the daemon, a way to register, and the checks before a project is used. */
 import { TrainstashError } from '../../protocol/errors.ts';
 import type * as m from '../../protocol/messages.ts';
 import type { Daemon } from '../daemon.ts';

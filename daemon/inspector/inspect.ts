@@ -1,9 +1,10 @@
 /** Inspects a checkpoint file for a client. */
+import { stat } from 'node:fs/promises';
 import type { FileInspection, InspectionCursor } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { InspectionFailed } from './child.ts';
 import { type InspectorPool, URGENT } from './pool.ts';
-import { LIST_LIMITS, type ListRequest, STATISTICS_LIMITS, WHOLE_LIMITS, type WholeRequest } from './requests.ts';
+import { LIST_LIMITS, type ListRequest, statisticsLimits, WHOLE_LIMITS, type WholeRequest } from './requests.ts';
 
 /** Number of tries for a file that is being written, before an error. */
 const TRIES = 3;
@@ -30,7 +31,7 @@ export async function inspect(
     try {
       return await pool.ask<FileInspection>(who, path, {
         request,
-        limits: statistics ? STATISTICS_LIMITS : LIST_LIMITS,
+        limits: statistics ? statisticsLimits(await bytesAt(path)) : LIST_LIMITS,
         signal,
       });
     } catch (error) {
@@ -40,6 +41,12 @@ export async function inspect(
       throw unreadable(path, error.message);
     }
   }
+}
+
+/** Returns the size of a file; infinity for a folder, whose shards are read as well. */
+async function bytesAt(path: string): Promise<number> {
+  const found = await stat(path).catch(() => null);
+  return found?.isDirectory() ? Number.POSITIVE_INFINITY : (found?.size ?? 0);
 }
 
 /** Tells whether a file is complete. True as well where its structure cannot be checked: it is then taken as it is. */

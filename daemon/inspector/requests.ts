@@ -63,8 +63,14 @@ export interface Structure {
 const MEBIBYTE = 1 << 20;
 
 export const LIST_LIMITS: Limits = { ms: 20_000, bytes: 1_024 * MEBIBYTE };
-/** Statistics read every byte of the page's tensors. */
-export const STATISTICS_LIMITS: Limits = { ms: 600_000, bytes: 1_024 * MEBIBYTE };
+/** Speed of a slow disk. */
+const BYTES_A_MS = 10_000;
+
+/** Limits a look with statistics: they read every byte of the page's tensors, which takes longer in a large file, and only there. */
+export function statisticsLimits(fileBytes: number): Limits {
+  return { ms: Math.min(600_000, 2 * LIST_LIMITS.ms + fileBytes / BYTES_A_MS), bytes: LIST_LIMITS.bytes };
+}
+
 /** Packed elements are unpacked. */
 export const STRUCTURE_LIMITS: Limits = { ms: 600_000, bytes: 1_024 * MEBIBYTE };
 export const WHOLE_LIMITS: Limits = { ms: 20_000, bytes: 512 * MEBIBYTE };

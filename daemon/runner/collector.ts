@@ -3,16 +3,19 @@
  * takes files from before the run. A file that arrives late completes its checkpoint. A checkpoint that lacks a part
  * present in others of its series is marked, so that a resume does not start from it.
  */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '../../protocol/ids.ts';
 import { toWireNumbers } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import type { CheckpointFile, LaunchCommand } from '../../protocol/session.ts';
 import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
+import { POINTER_BYTES, pointerText } from '../sessions/pointers.ts';
 import type { LoggedStep } from './content-facts.ts';
 import { missingIn } from './folders.ts';
 import type { FileGrade } from './grade.ts';
 import {
+  checkpointName,
   type FoundState,
   type Group,
   type GroupFile,
@@ -22,7 +25,7 @@ import {
   rolesOf,
   stateOf,
 } from './groups.ts';
-import { FileChanged, handOver } from './hand-over.ts';
+import { FileChanged, handOver, type Written } from './hand-over.ts';
 import { type Label, type Labelled, Labels } from './labels.ts';
 import type { Looker } from './looker.ts';
 import { factsOfName, isCheckpointFolder, type NameFacts } from './names.ts';
@@ -239,7 +242,7 @@ export class Collector {
     const inside = ({ path }: GroupFile) => (group.place === '' ? path : path.slice(group.place.length + 1));
     const sources = group.files.map((file) => ({ place: this.#at(file.path), name: inside(file), state: file }));
     try {
-      const published = await handOver(directory, name, facts, sources);
+      const published = await handOver(directory, name, facts, sources, await this.#pointerOf(group));
       this.#remember(group, published, replaces);
       if (!label.settled) this.#unsettled.set(group.key, found);
       else this.#unsettled.delete(group.key);
@@ -254,6 +257,14 @@ export class Collector {
         );
       return false;
     }
+  }
+
+  /** Returns the pointer file, in the form that names this checkpoint. */
+  async #pointerOf({ pointer, ...group }: Group): Promise<Written[]> {
+    if (pointer === null || pointer.bytes > POINTER_BYTES) return [];
+    const text = await readFile(this.#at(pointer.path), 'utf8').catch(() => '');
+    const name = pointer.path.slice(pointer.path.lastIndexOf('/') + 1);
+    return [{ name, text: pointerText(pointer.path, text, checkpointName(group)) }];
   }
 
   #remember(

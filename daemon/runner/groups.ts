@@ -1,4 +1,5 @@
 /** Groups files into checkpoints. Pure. */
+import { isPointer, pointsTo } from '../sessions/pointers.ts';
 import { isCheckpointFolder, isPartner, marksFolder } from './names.ts';
 
 export interface FoundState {
@@ -30,6 +31,8 @@ export interface Group {
   least: number;
   /** The folder that the file names are relative to; empty: the project. */
   place: string;
+  /** The small file that tells the framework which checkpoint to restore; null: it has none. */
+  pointer: FoundState | null;
 }
 
 const ROLE =
@@ -44,17 +47,22 @@ export function groupFiles(files: Iterable<FoundState>): Group[] {
   const all = [...files];
   const marked = new Set(all.flatMap(({ path }) => (marksFolder(nameIn(path)) ? folderOf(path) : [])));
   const groups = new Map<string, Group>();
+  const latest: FoundState[] = [];
   const pointers: FoundState[] = [];
   for (const file of all) {
     const { key, place, role, least } = placeIn(file.path, marked);
-    // DeepSpeed's `latest` lies beside the folders, and names one of them.
+    // DeepSpeed's `latest` lies beside the folders, names one of them, and shows that it is complete.
     if (nameIn(file.path) === LATEST && !key.endsWith('/')) {
+      latest.push(file);
+      continue;
+    }
+    if (isPointer(file.path) && !key.endsWith('/')) {
       pointers.push(file);
       continue;
     }
     let group = groups.get(key);
     if (!group) {
-      group = { key, series: key.replaceAll(/\d+(\.\d+)?/g, '#'), files: [], least: 1, place };
+      group = { key, series: key.replaceAll(/\d+(\.\d+)?/g, '#'), files: [], least: 1, place, pointer: null };
       groups.set(key, group);
     }
     group.files.push({ ...file, role });
@@ -62,7 +70,8 @@ export function groupFiles(files: Iterable<FoundState>): Group[] {
   }
   const sorted = [...groups.values()].filter((group) => group.files.some(({ path }) => !isPartner(nameIn(path))));
   sorted.sort((a, b) => newest(a) - newest(b));
-  for (const pointer of pointers) joinPointed(sorted, pointer);
+  for (const pointer of latest) joinPointed(sorted, pointer);
+  for (const group of sorted) group.pointer = pointers.find((file) => decidesAbout(file, group)) ?? null;
   for (const group of sorted) group.files.sort((a, b) => (a.path < b.path ? -1 : 1));
   return sorted;
 }
@@ -72,6 +81,17 @@ function joinPointed(groups: readonly Group[], pointer: FoundState): void {
   const beside = groups.filter(({ key, place }) => key.endsWith('/') && place === folderOf(pointer.path));
   const pointed = beside.findLast((group) => newest(group) <= pointer.mtimeMs);
   pointed?.files.push({ ...pointer, role: LATEST });
+}
+
+/** The name of a checkpoint without its folder: `ckpt-3` or `global_step100/`. */
+export function checkpointName({ key, place }: Pick<Group, 'key' | 'place'>): string {
+  return place === '' ? key : key.slice(place.length + 1);
+}
+
+function decidesAbout({ path }: FoundState, group: Group): boolean {
+  if (folderOf(path) !== group.place || !pointsTo(path, checkpointName(group))) return false;
+  // Files of any name could be called so; those of TensorFlow tell themselves by their ending.
+  return group.key.endsWith('/') || group.files.some(({ path: own }) => TENSORFLOW.test(own));
 }
 
 export function newest({ files }: { files: readonly FoundState[] }): number {
@@ -149,6 +169,8 @@ function findPlace(path: string): GroupPlace {
   const at = place ? `${place}/` : '';
   const tensorflow = TENSORFLOW.exec(name);
   if (tensorflow) return { key: `${at}${tensorflow[1]}`, place, role: null, least: 1 + Number(tensorflow[3] ?? 1) };
+  // Keras' BackupAndRestore writes its epoch beside the weights.
+  if (name === 'training_metadata.json') return { key: `${at}latest.*.h5`, place, role: 'metadata', least: 2 };
   const index = /^(.*)\.(safetensors|bin)\.index\.json$/.exec(name);
   if (index) return { key: `${at}${index[1]}-shards`, place, role: null, least: 2 };
   const shard = SHARD.exec(name);

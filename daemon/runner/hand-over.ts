@@ -2,7 +2,7 @@
  * Puts a script's files into its session's inbox as links, so that the script can delete its old files without loss.
  */
 import { constants } from 'node:fs';
-import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CHECKPOINT_FILE, type CheckpointFile } from '../../protocol/session.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
@@ -21,19 +21,31 @@ export interface Source {
   state: FoundState;
 }
 
+/** A small file to write with this text, since the original may change at any time. */
+export interface Written {
+  name: string;
+  text: string;
+}
+
 /**
- * Publishes the files as a whole in the inbox, under `name`. Rejects with `Changed` and with the file system's errors.
+ * Publishes the files as a whole in the inbox, under `name`. Rejects with `FileChanged` and with the file system's errors.
  */
 export async function handOver(
   directory: SessionDirectory,
   name: string,
   facts: Omit<CheckpointFile, 'files'>,
   sources: readonly Source[],
+  written: readonly Written[] = [],
 ): Promise<CheckpointFile> {
   const temporary = join(directory.file('inbox'), `.tmp-${name}`);
   try {
     const files: CheckpointFile['files'] = [];
     for (const source of sources) files.push(await putInto(temporary, source));
+    for (const { name: file, text } of written) {
+      await mkdir(dirname(join(temporary, file)), { recursive: true });
+      await writeFile(join(temporary, file), text);
+      files.push({ name: file, bytes: Buffer.byteLength(text) });
+    }
     const whole: CheckpointFile = { ...facts, files };
     await writeJsonBeside(join(temporary, CHECKPOINT_FILE), whole);
     await syncDirectoryBeside(temporary);

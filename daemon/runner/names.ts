@@ -1,5 +1,7 @@
 /** Reads facts from a checkpoint file's name: its kind, and when it was saved. Pure. */
 
+import { isPointer } from '../sessions/pointers.ts';
+
 export interface NameFacts {
   step: number | null;
   epoch: number | null;
@@ -18,6 +20,7 @@ const SPEAKING = /(checkpoint|ckpt|model|weights|params|epoch|step|best|last|lat
 const TEMPORARY = /(^\.|\.tmp|\.part|\.incomplete|~$|^tmp)/i;
 
 export function looksLikeCheckpoint(name: string): boolean {
+  if (isPointer(name) || name === 'training_metadata.json') return true;
   if (TEMPORARY.test(name)) return false;
   return STATE.test(name) || (GENERAL.test(name) && SPEAKING.test(name));
 }

@@ -1,6 +1,7 @@
 /** Lists the files of a run that may be checkpoints: all of them at first, then only the changes. */
 import picomatch from 'picomatch';
 import { OWN_FOLDER } from '../sessions/directory.ts';
+import { isPointer } from '../sessions/pointers.ts';
 import { type FoundState, stateOf } from './groups.ts';
 import type { ScanSummary, WatchedPlaces } from './looker-requests.ts';
 import { isCheckpointFolder, isPartner, looksLikeCheckpoint } from './names.ts';
@@ -19,7 +20,7 @@ export class WatchedFiles {
     this.#project = new FolderScan({
       root,
       starts: checkpoints.length > 0 ? checkpoints.map(startOf) : [''],
-      wants: (path) => (fits.length > 0 ? fits.some((fit) => fit(path)) : isOfInterest(path)),
+      wants: (path) => (fits.length > 0 ? fits.some((fit) => fit(path)) || isPointer(path) : isOfInterest(path)),
     });
     // Everything in the run's own folder was written by this run.
     this.#own = new FolderScan({ root: dir, starts: [''], wants: isOfInterest });

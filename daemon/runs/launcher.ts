@@ -70,14 +70,20 @@ export interface Launching {
 /** Hears of a run that has ended in a worktree, once its record says so. */
 export type OnEnded = (run: Run, root: string) => void;
 
-/** Restarts a run after a crash. */
-export type Restart = (run: string, options: LaunchOptions) => Promise<Run>;
+/** Actions of the runs that a restart after a crash needs. */
+export interface Restarts {
+  /** Notes on disk that the run is to be restarted: its delay must not be lost with the daemon. */
+  plan(run: Run, launch: Launch, environment: Environment): void;
+  start(run: string, options: LaunchOptions): Promise<Run>;
+  /** Removes the note. */
+  drop(run: string): void;
+}
 
 export class Launcher {
   readonly #context: ProjectContext;
   readonly #device: Device;
   readonly #barrier: Barrier;
-  readonly #restart: Restart;
+  readonly #restarts: Restarts;
   readonly #ended: OnEnded;
   readonly #live = new Map<string, LiveRun>();
   /** Runs that are being launched: a second request for the same run must not launch it twice. */
@@ -88,11 +94,11 @@ export class Launcher {
   readonly #wroteUntil = new Map<string, number>();
   #disposed = false;
 
-  constructor(context: ProjectContext, device: Device, barrier: Barrier, restart: Restart, ended: OnEnded) {
+  constructor(context: ProjectContext, device: Device, barrier: Barrier, restarts: Restarts, ended: OnEnded) {
     this.#context = context;
     this.#device = device;
     this.#barrier = barrier;
-    this.#restart = restart;
+    this.#restarts = restarts;
     this.#ended = ended;
   }
 
@@ -302,11 +308,17 @@ export class Launcher {
       void this.put({ ...run, reason });
       return;
     }
+    const launch = directory.launch();
+    const planned: Run = { ...run, restart: { ...next.policy } };
+    if (launch) this.#restarts.plan(planned, launch, options);
+    void this.put(planned);
     const timer = setTimeout(() => {
       this.#restartTimers.delete(timer);
-      this.#restart(run.id, { root: directory.launch()?.root, ...options })
+      this.#restarts
+        .start(run.id, { root: launch?.root, ...options })
         .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
         .catch(async (error: Error) => {
+          this.#restarts.drop(run.id);
           this.#context.log(`${run.name} was not restarted: ${error.message}`);
           await this.put({ ...run, reason: `${run.reason}; not restarted: ${error.message}` });
           this.#device.changed();

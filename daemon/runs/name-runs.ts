@@ -1,24 +1,23 @@
 /** Opens the known branches of a project and links its runs to them. */
 import { migrateToIds } from '../branches/from-names.ts';
-import { KnownBranches } from '../branches/known-branches.ts';
+import { KnownBranches, type KnownBranchesSetup } from '../branches/known-branches.ts';
 import { gitUnusable } from '../code/failure.ts';
 import type { Place } from '../code/project.ts';
 import { findRepository } from '../code/repository.ts';
 import type { Store } from '../store/client.ts';
 
 /**
- * Opens the known branches; null without git. Throws `gitUnusable`. `renamed` receives every changed name, by the
- * branch's id.
+ * Opens the known branches; null without git. Throws `gitUnusable`.
  */
 export async function branchesOf(
   { root, store, git }: Place,
-  renamed: (names: ReadonlyMap<string, string>) => Promise<void>,
+  setup: Pick<KnownBranchesSetup, 'renamed' | 'mayWrite'>,
 ): Promise<KnownBranches | null> {
   const repository = git ? await findRepository(root) : null;
   if (repository?.kind === 'failed') throw gitUnusable(repository.failure);
   if (repository?.kind !== 'repository') return null;
   const { gitDirectory, common } = repository;
-  return new KnownBranches({ root, gitDirectory, common, storePath: store, renamed });
+  return new KnownBranches({ root, gitDirectory, common, storePath: store, ...setup });
 }
 
 /**

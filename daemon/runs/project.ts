@@ -116,7 +116,10 @@ export class OpenProject {
     requireWritable(place.store);
     if (!place.git) ignoreInGit(place.store);
     let project: OpenProject | undefined;
-    const branches = await branchesOf(place, async (names) => project?.branchesRenamed(names));
+    const branches = await branchesOf(place, {
+      renamed: async (names) => project?.branchesRenamed(names),
+      mayWrite: () => project?.isOurs ?? false,
+    });
     const store = await startStore(setup.storeWorker, { path: place.store, quotaBytes: setup.quotaBytes });
     const context: ProjectContext = {
       place,
@@ -143,20 +146,15 @@ export class OpenProject {
   }
 
   async #begin(isNew: boolean): Promise<void> {
-    const { store, place, log, branches } = this.context;
+    const { store, place, log } = this.context;
     const { rebuiltAtOpen, id } = await store.info();
     if (rebuiltAtOpen) log(`${place.store}: the catalog was missing or damaged and has been rebuilt`);
-    const isOurs = isNew || this.#made.isOurs(place.store, id);
-    if (branches) await nameRuns(store, branches, place);
-    await adoptSessions(this.context, this.runs);
-    // Runs that ended meanwhile are settled before any request.
-    await this.runs.settle();
-    if (isOurs) await this.accept();
-    this.#lookForUnmanaged();
+    if (isNew || this.#made.isOurs(place.store, id)) await this.accept();
   }
 
   /**
-   * True if the store was made here. One that was made elsewhere can be viewed, but nothing that it says is executed.
+   * True if the store was made here. One that was made elsewhere can be viewed, but nothing that it says is executed, and its
+   * records stay as they are.
    */
   get isOurs(): boolean {
     return this.#isOurs;
@@ -168,6 +166,13 @@ export class OpenProject {
     const { store, place, worktrees } = this;
     this.#made.bind(place.store, await store.giveId());
     this.#isOurs = true;
+    const { branches } = this.context;
+    branches?.save();
+    if (branches) await nameRuns(store, branches, place);
+    await adoptSessions(this.context, this.runs);
+    // Runs that ended meanwhile are settled before any request.
+    await this.runs.settle();
+    this.#lookForUnmanaged();
     await storeSetAside(this.context, (id) => this.runs.liveRuns().some((run) => run.id === id));
     // Only this process has the store open.
     this.#sweep(place.store);
@@ -192,6 +197,7 @@ export class OpenProject {
 
   /** Gives the runs of renamed branches their new names, by the branches' ids. */
   async branchesRenamed(names: ReadonlyMap<string, string>): Promise<void> {
+    if (!this.#isOurs) return;
     this.runs.branchesRenamed(names);
     for (const run of await this.store.nameBranches([...names])) this.context.announce.run(run);
   }
@@ -246,10 +252,9 @@ export class OpenProject {
   #lookForUnmanaged(): void {
     this.#unmanagedTimer = setTimeout(async () => {
       // Not awaited: a large checkpoint takes long, and other scripts start meanwhile.
-      if (this.isOurs)
-        this.#answering ??= this.#logFailure(answerScripts(this.context)).then(() => {
-          this.#answering = null;
-        });
+      this.#answering ??= this.#logFailure(answerScripts(this.context)).then(() => {
+        this.#answering = null;
+      });
       await this.#logFailure(adoptUnmanaged(this.context, this.runs, this.#seen));
       if (!this.#closed) this.#lookForUnmanaged();
     }, UNMANAGED_LOOK_MS);

@@ -22,6 +22,7 @@ import { randomId } from '../../protocol/ids.ts';
 import { nameProblem } from '../../protocol/names.ts';
 import type { CheckpointFile } from '../../protocol/session.ts';
 import { OWN_FOLDER } from '../sessions/directory.ts';
+import { isPointer, POINTER_BYTES } from '../sessions/pointers.ts';
 import { syncDirectory, syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
 
 export interface RestoredFiles {
@@ -33,6 +34,8 @@ export interface RestoredFiles {
   restored: string[];
   /** Files whose content differs today; the checkpoint's own are in the session's folder. */
   changed: string[];
+  /** Files that decide what the script restores, and that name this checkpoint again. */
+  pointed: string[];
   /** Files whose places are behind an undeclared link: they were not restored there. */
   behindLinks: string[];
 }
@@ -51,6 +54,7 @@ export function restoreFiles(places: Places, folder: string, facts: CheckpointFi
   const restored: string[] = [];
   const changed: string[] = [];
   const behindLinks: string[] = [];
+  const pointers: { name: string; source: string; path: string }[] = [];
   for (const { name } of facts.files) {
     const path = targetOf(target, below === '' ? name : `${below}/${name}`, places.links);
     const source = inside(folder, name);
@@ -59,17 +63,39 @@ export function restoreFiles(places: Places, folder: string, facts: CheckpointFi
       mkdirSync(dirname(path), { recursive: true });
       copyNew(source, path);
       restored.push(name);
-    } else if (!isSameFile(source, path)) changed.push(name);
+    } else if (!isSameFile(source, path)) {
+      if (isReplaceable(name, source, path)) pointers.push({ name, source, path });
+      else changed.push(name);
+    }
   }
-  const base = changed.length + behindLinks.length === 0 ? join(target, below) : folder;
+  // Only when all that it names is in place.
+  const isWhole = changed.length + behindLinks.length === 0;
+  if (isWhole) for (const { source, path } of pointers) replace(source, path);
+  else changed.push(...pointers.map(({ name }) => name));
+  const base = isWhole ? join(target, below) : folder;
   const checkpoint = join(base, mainOf(facts.files.map(({ name }) => name)));
   return {
     checkpoint,
     stem: checkpoint.slice(0, checkpoint.length - extname(checkpoint).length),
     restored,
     changed,
+    pointed: isWhole ? pointers.map(({ name }) => name) : [],
     behindLinks,
   };
+}
+
+/** Tells a small file that names a checkpoint: what it says can be written again at any time. */
+function isReplaceable(name: string, source: string, path: string): boolean {
+  const there = lstatSync(path);
+  return isPointer(name) && there.isFile() && there.size <= POINTER_BYTES && statSync(source).size <= POINTER_BYTES;
+}
+
+function replace(source: string, target: string): void {
+  const temporary = join(dirname(target), `${TEMPORARY_PREFIX}${randomId()}`);
+  copyFileSync(source, temporary);
+  syncFile(temporary);
+  renameSync(temporary, target);
+  syncDirectory(dirname(target));
 }
 
 /** Resolves a place: `@dir/…` is below the run's own folder, everything else below the project. */
@@ -83,6 +109,7 @@ function placeOf({ root, dir }: Places, copyNew: string): { base: string; below:
 export function restoredText({
   restored,
   changed,
+  pointed,
   behindLinks,
 }: RestoredFiles): { level: Notice['level']; text: string }[] {
   const words: { level: Notice['level']; text: string }[] = [];
@@ -96,6 +123,11 @@ export function restoredText({
     words.push({
       level: 'warning',
       text: `${listed(changed)} in the project ${is(changed, 'differs', 'differ')} from the checkpoint and ${is(changed, 'was', 'were')} left alone; the script got the checkpoint's copy.`,
+    });
+  if (pointed.length > 0)
+    words.push({
+      level: 'info',
+      text: `${listed(pointed)} named another checkpoint and ${is(pointed, 'names', 'name')} this one again.`,
     });
   if (behindLinks.length > 0)
     words.push({
@@ -121,6 +153,7 @@ function targetOf(folder: string, name: string, links: ReadonlySet<string>): str
 
 /** Finds the folder that contains all files, or else the file with the weights. */
 export function mainOf(names: readonly string[]): string {
+  if (names.some(isPointer) && !names.every(isPointer)) return mainOf(names.filter((name) => !isPointer(name)));
   if (names.length === 0) return '';
   const folder = names[0]!.includes('/') ? names[0]!.split('/')[0]! : null;
   if (folder && names.every((name) => name.startsWith(`${folder}/`))) return folder;

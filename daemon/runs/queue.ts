@@ -31,6 +31,8 @@ const entrySchema = v.object({
   program: v.nullable(v.string()),
   /** Names of the environment's variables; null: unknown. */
   variables: v.nullable(v.array(v.string())),
+  /** True for a crashed run that waits out its delay, for which the daemon has a timer: it joins the queue if that daemon dies. */
+  isRestart: v.optional(v.boolean(), false),
 });
 export type QueueEntry = v.InferOutput<typeof entrySchema>;
 

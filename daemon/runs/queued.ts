@@ -7,6 +7,7 @@ import type { JobConfig } from '../../protocol/config.ts';
 import type { Run, Waiting } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { maskedCount, maskText } from '../../protocol/secrets.ts';
+import type { Launch } from '../../protocol/session.ts';
 import { jobOfRun } from './ad-hoc.ts';
 import { splitWords } from './command.ts';
 import { findJob, readConfig } from './config.ts';
@@ -45,21 +46,20 @@ export class QueuedRuns {
   }
 
   get size(): number {
-    return this.#queue.size;
+    return this.entries.length;
   }
 
   get entries(): QueueEntry[] {
-    return this.#queue.entries;
+    return this.#queue.entries.filter(({ isRestart }) => !isRestart);
   }
 
   has(run: string): boolean {
-    return this.#queue.has(run);
+    return this.entries.some((entry) => entry.run === run);
   }
 
   /** Adds a run to the queue. A run that is queued already keeps its turn. */
   async add({ run, job, checkpoint, accept, root, measured }: Launching, environment: Environment): Promise<Run> {
     const { launcher } = this.#setup;
-    const words = wordsOf(job);
     const { branch, branchId, commit, dirty, code } = measured.identity;
     launcher.remember(run.id, environment);
     this.#queue.put({
@@ -69,11 +69,36 @@ export class QueuedRuns {
       checkpoint: checkpoint?.id ?? null,
       accept,
       identity: { branch, branchId, commit, dirty, code },
-      interpreter: environment.interpreter ?? null,
-      program: words && programOf(words, { ...placeOf(root, job), ...environment }),
-      variables: namesOf(environment.environment),
+      ...this.#factsOf(root, job, environment),
+      isRestart: false,
     });
     return launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+  }
+
+  /** Notes a run that is restarted after its delay, if this daemon lives until then; if not, it waits for its turn like others. */
+  planRestart(run: Run, { root, identity }: Launch, environment: Environment): void {
+    const job = this.#jobOf(run, root);
+    if (job === null) return;
+    this.#queue.put({
+      run: run.id,
+      at: Date.now(),
+      root,
+      checkpoint: run.lastCheckpoint?.id ?? null,
+      accept: true,
+      identity,
+      ...this.#factsOf(root, job, environment),
+      isRestart: true,
+    });
+  }
+
+  /** Finds out what another environment would have to have in common with this one. */
+  #factsOf(root: string, job: JobConfig, { environment, interpreter }: Environment) {
+    const words = wordsOf(job);
+    return {
+      interpreter: interpreter ?? null,
+      program: words && programOf(words, { ...placeOf(root, job), environment, interpreter }),
+      variables: namesOf(environment),
+    };
   }
 
   /** Gives renamed branches their new names, by their ids; the store updates the runs. */
@@ -105,18 +130,25 @@ export class QueuedRuns {
       else if (run.status === 'queued') this.#queue.put(migratedEntry(run, context));
     }
     const known = new Set(waiting.map(({ id }) => id));
+    for (const entry of this.#queue.entries.filter(({ isRestart }) => isRestart)) {
+      const run = await context.store.run(entry.run);
+      if (!run || known.has(run.id) || isLive(run.id) || !isCrashed(run)) continue;
+      this.#queue.put({ ...entry, isRestart: false });
+      await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+      known.add(run.id);
+    }
     for (const { run } of this.#queue.entries) if (!known.has(run)) this.#queue.remove(run);
   }
 
   /** Counts the runs that wait for an environment. */
   async needEnvironment(): Promise<number> {
-    const runs = await Promise.all(this.#queue.entries.map(({ run }) => this.#setup.context.store.run(run)));
+    const runs = await Promise.all(this.entries.map(({ run }) => this.#setup.context.store.run(run)));
     return runs.filter((run) => run?.waiting?.for === 'environment').length;
   }
 
   /** Starts a run if it may. Returns true if the device is taken. */
   async tryStart(id: string): Promise<boolean> {
-    const entry = this.#queue.entries.find(({ run }) => run === id);
+    const entry = this.entries.find(({ run }) => run === id);
     const run = entry && (await this.#setup.context.store.run(id));
     const { launcher } = this.#setup;
     if (!entry || launcher.isLaunching(id) || launcher.find(id)) return false;
@@ -159,7 +191,7 @@ export class QueuedRuns {
     if (measured === null) return false;
     const difference = await codeDifference(here, entry.identity, measured.identity);
     if (difference.code) return this.#wait(run, 'code', codeText(run, difference, entry, measured.identity));
-    const job = this.#jobOf(run, entry);
+    const job = this.#jobOf(run, entry.root);
     if (job === null) return this.#wait(run, 'environment', secretText(run));
     const lost = lostParams(run, context.secrets.of(run.id));
     if (!run.command && lost.length > 0) return this.#wait(run, 'environment', secretParamsText(run, lost));
@@ -183,7 +215,7 @@ export class QueuedRuns {
   }
 
   /** Returns the run's job; null: its command has words that were not kept. */
-  #jobOf(run: Run, { root }: QueueEntry): JobConfig | null {
+  #jobOf(run: Run, root: string): JobConfig | null {
     if (!run.command) return findJob(readConfig(root), run.job);
     const words = this.#setup.wordsOf(run.id);
     return !words && maskedCount(run.command.words) > 0 ? null : jobOfRun(run, words);
@@ -230,6 +262,10 @@ export class QueuedRuns {
     if (!isKnown) await this.#setup.launcher.put({ ...run, reason, waiting });
     return false;
   }
+}
+
+function isCrashed({ status, trashedAt }: Run): boolean {
+  return (status === 'failed' || status === 'lost') && trashedAt === null;
 }
 
 function nextSteps({ number }: Run): string {
@@ -280,5 +316,6 @@ function migratedEntry(run: Run, { place }: ProjectContext): QueueEntry {
     interpreter: null,
     program: null,
     variables: null,
+    isRestart: false,
   };
 }

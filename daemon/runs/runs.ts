@@ -30,7 +30,7 @@ import {
   type Launching,
   type LaunchOptions,
   type OnEnded,
-  type Restart,
+  type Restarts,
 } from './launcher.ts';
 import type { LiveRun } from './live.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
@@ -66,8 +66,12 @@ export class Runs {
     this.#context = context;
     this.#device = device;
     this.#barrier = barrier;
-    const restart: Restart = (run, options) => this.resume({ run, ...options, accept: true });
-    this.#launcher = new Launcher(context, device, barrier, restart, ended);
+    const restarts: Restarts = {
+      plan: (run, launch, environment) => this.queued.planRestart(run, launch, environment),
+      start: (run, options) => this.resume({ run, ...options, accept: true }),
+      drop: (run) => this.queued.remove(run),
+    };
+    this.#launcher = new Launcher(context, device, barrier, restarts, ended);
     const wordsOf = (run: string) => this.#commands.get(run);
     this.queued = new QueuedRuns({ context, launcher: this.#launcher, barrier, wordsOf, ownEnvironment });
   }

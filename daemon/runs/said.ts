@@ -1,7 +1,7 @@
 /** Texts about a run's launch, for people. Pure. */
 import type { Checkpoint, CodeIdentity, Monitor, Notice, Run } from '../../protocol/domain.ts';
 import { counted, integer } from '../../protocol/words.ts';
-import { isDiverged } from '../store/retention.ts';
+import { isDiverged, keepsOptimizer } from '../store/retention.ts';
 import { type CodeDifference, differenceText } from './identity.ts';
 import { type RestoredFiles, restoredText } from './put-back.ts';
 import type { Identity } from './records.ts';
@@ -36,6 +36,7 @@ function reasonsOf(checkpoint: Checkpoint, monitor: Monitor | null): string[] {
   const reasons: string[] = [];
   if (checkpoint.lacks?.length) reasons.push(`lacks ${checkpoint.lacks.join(', ')}`);
   if (isDiverged(checkpoint, monitor)) reasons.push('has a diverged state');
+  if (!keepsOptimizer(checkpoint)) reasons.push('has no optimizer state');
   return reasons;
 }
 

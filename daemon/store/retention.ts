@@ -28,7 +28,7 @@ export function keptBecause(
   const byStep = [...checkpoints].sort((a, b) => a.step - b.step || a.createdAt - b.createdAt);
   // By time: where a training started over, the newest have lower steps.
   const byTime = [...checkpoints].sort(byAge);
-  const whole = byTime.filter(isWhole);
+  const whole = wholeOf(byTime);
   const good = whole.filter((checkpoint) => !isDiverged(checkpoint, policy.monitor));
   const last = -Math.max(1, policy.last);
   // Diverged checkpoints also count as newest, but displace no good one; incomplete ones displace no complete one.
@@ -77,12 +77,12 @@ export function isDiverged(checkpoint: Pick<Checkpoint, 'metrics'>, monitor: Mon
   return hasDiverged(monitor, (metric) => checkpoint.metrics[metric]);
 }
 
-/** Finds the checkpoint for a resume: the newest that is complete and has not diverged, or else the newest. */
+/** Finds the checkpoint for a resume: the newest that has all that others have and has not diverged, or else the newest. */
 export function newestGood(checkpoints: readonly Checkpoint[], monitor: Monitor | null): Checkpoint | undefined {
   const byTime = [...checkpoints].sort(byAge);
   const sound = byTime.filter((checkpoint) => !isDiverged(checkpoint, monitor));
   // An incomplete sound state is worth more than a complete diverged one.
-  return sound.findLast(isWhole) ?? sound.at(-1) ?? byTime.findLast(isWhole) ?? byTime.at(-1);
+  return wholeOf(sound).at(-1) ?? sound.at(-1) ?? wholeOf(byTime).at(-1) ?? byTime.at(-1);
 }
 
 /** Returns the checkpoints that are newer, the oldest first. */
@@ -96,8 +96,18 @@ export function lastOf(checkpoints: readonly Checkpoint[], monitor: Monitor | nu
   return last ? { id: last.id, step: last.step, grade: last.grade } : null;
 }
 
-function isWhole({ lacks }: Pick<Checkpoint, 'lacks'>): boolean {
-  return !lacks?.length;
+/**
+ * Drops checkpoints that hold less than others: those that lack a file of their series, and those without the optimizer's
+ * state if others have it. A script that saves its best weights, samples or debris beside its checkpoints cannot resume from those.
+ */
+function wholeOf(checkpoints: readonly Checkpoint[]): Checkpoint[] {
+  const inParts = checkpoints.filter(({ lacks }) => !lacks?.length);
+  const withOptimizer = inParts.filter(keepsOptimizer);
+  return withOptimizer.length > 0 ? withOptimizer : inParts;
+}
+
+export function keepsOptimizer({ ingredients }: Pick<Checkpoint, 'ingredients'>): boolean {
+  return ingredients?.some(({ kind, state }) => kind === 'optimizer' && state !== 'lost') ?? true;
 }
 
 /** Compares by age, then by step. */

@@ -5,27 +5,23 @@ The words of its command line are the modules to import. Reads one JSON request 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
 import os
 import runpy
+import signal
 import sys
 import traceback
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 
-def serve() -> None:
-    import numpy  # noqa: F401
-    import torch
-    import torch.utils.data  # noqa: F401
-    import trainstash.launching  # noqa: F401
-
-    for name in sys.argv[1:]:
+def serve(modules: List[str]) -> None:
+    for name in ["numpy", "trainstash.launching", *modules]:
         importlib.import_module(name)
-    torch.set_num_threads(1)
-    # The first optimizer of a process imports the compiler, which takes longer than a script of these.
-    torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    if "torch" in sys.modules:
+        _make_torch_ready()
     # A child that collects garbage would look at, and copy, all that was imported.
     gc.collect()
     gc.freeze()
@@ -36,10 +32,22 @@ def serve() -> None:
         if pid == 0:
             become(request)
         _, status = os.waitpid(pid, 0)
+        with contextlib.suppress(ProcessLookupError):
+            # Workers of a loader outlive a script that was killed.
+            os.killpg(pid, signal.SIGKILL)
         print(json.dumps({"pid": pid, "status": status}), flush=True)
 
 
+def _make_torch_ready() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    # The first optimizer of a process imports the compiler, which takes longer than a script of these.
+    torch.optim.SGD([torch.zeros(1)], lr=0.1)
+
+
 def become(request: Dict[str, Any]) -> None:
+    os.setsid()
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -67,4 +75,4 @@ def become(request: Dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1:])

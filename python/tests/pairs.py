@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from trainstash import ptread
+from trainstash import arrayfile, ptread
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
@@ -113,7 +113,8 @@ class Checkpoint:
         return "; ".join(self.facts["missing"])
 
     def state(self) -> Dict[str, Any]:
-        return dict(_flat(ptread.read(str(self.path / "state.pt"))))
+        arrays = self.path / "state.safetensors"
+        return dict(_flat(arrayfile.read(str(arrays)) if arrays.exists() else ptread.read(str(self.path / "state.pt"))))
 
 
 class Training:
@@ -139,7 +140,7 @@ class Training:
         (path / "launch.json").write_text(json.dumps(record))
         own = {name: str(value) for name, value in env.items()}
         status = self._launcher.run(
-            script=str(SCRIPTS / f"{self._script}.py"), folder=str(path), words=[], output=str(path / "output.log"),
+            script=str(SCRIPTS / f"{self._script}.py" if os.sep not in self._script else self._script), folder=str(path), words=[], output=str(path / "output.log"),
             env={"TRAINSTASH_SESSION": str(path), "RESUMED": "1" if resume else "", **self._env, **own},
         )  # fmt: skip
         return Launch(path, status)
@@ -182,8 +183,6 @@ def _flat(value: Any, at: str = "") -> Any:
 
 
 def _is_same(a: Any, b: Any) -> bool:
-    import torch
-
-    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        return a.dtype == b.dtype and a.shape == b.shape and bool(torch.equal(a, b))
+    if hasattr(a, "shape") and hasattr(b, "shape"):
+        return a.dtype == b.dtype and a.shape == b.shape and bool((a == b).all())
     return type(a) is type(b) and bool(a == b)

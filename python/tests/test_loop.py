@@ -164,6 +164,11 @@ def test_gradients_that_their_own_optimizer_has_used_are_not_left_over(launcher:
     assert not any(".critic." in key for key in kept)
 
 
+@pytest.mark.parametrize("policy", [EACH_EPOCH, each_steps(1)])
+def test_gradients_that_no_optimizer_clears_are_kept(launcher: Launcher, tmp_path: Path, policy: Dict[str, Any]) -> None:
+    expect_exact(launcher, tmp_path, "accumulation", 6, policy, HOW="some only")
+
+
 @pytest.mark.parametrize("how", ["interrupted", "error"])
 def test_a_loop_that_is_broken_off_and_caught_saves_nothing_new(launcher: Launcher, tmp_path: Path, how: str) -> None:
     training = Training(launcher, tmp_path, "accumulation", each_steps(2), HOW=how)

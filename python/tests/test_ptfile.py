@@ -8,8 +8,10 @@ import decimal
 import fractions
 import io
 import pathlib
+import pickle
 import random
 import uuid
+import zipfile
 from pathlib import Path
 from typing import Any, Dict
 
@@ -19,6 +21,7 @@ import states
 import torch
 from trainstash import ptfile, ptread
 from trainstash.codec import decode
+from trainstash.opcodes import check_numbers
 from trainstash.staging import Staged, Staging
 
 pytestmark = pytest.mark.oldest
@@ -208,3 +211,28 @@ def test_equal_states_give_equal_files(tmp_path: Path) -> None:
         ptfile.write(Staging().copy(state()).state, str(path))
         files.append(path.read_bytes())
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [b"\x80\x02}r\xf6-64.", b"}p875836470\n.", b"\x80\x02c__builtin__\nbytearray\n\x8a\x05\x00\x00\x00\x00\x08\x85R."],
+    ids=["a number of an object", "the same as text", "a size of a bytearray"],
+)
+def test_a_few_bytes_cannot_ask_for_all_memory(tmp_path: Path, bomb: bytes) -> None:
+    path = tmp_path / "state.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", bomb)
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError):
+        ptread.read(str(path))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_numbers_of_honest_pickles_are_right_in_every_protocol(protocol: int) -> None:
+    value = [{"k%d" % i: (i, -i, 2**i, i / 3, None, True, b"b" * i, "ü" * i, bytearray(i), [i], {i}, 1j)} for i in range(300)]
+    check_numbers(pickle.dumps(value, protocol))
+    check_numbers(pickle.dumps(collections.OrderedDict(a=collections.Counter("aab")), protocol))
+    with pytest.raises(ValueError):
+        check_numbers(pickle.dumps(value, protocol)[:-1])

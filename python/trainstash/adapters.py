@@ -41,6 +41,6 @@ def keras_callback(wishes: Wishes, tracked: Mapping[str, Any]) -> Any:
 def paddle_callback(wishes: Wishes, tracked: Mapping[str, Any]) -> Any:
     """Makes a callback for ``fit`` of Paddle. Raises ValueError for wishes that make no sense."""
     wishes.check()
-    from .paddle import make_callback
+    from .paddle_fit import make_callback
 
     return make_callback(wishes, tracked)

@@ -9,15 +9,15 @@ import os
 import shutil
 import socket
 import sqlite3
-import subprocess
 import sys
 import time
 from typing import Any, List, Mapping, Optional, Tuple
 
 from .environment import plain_params
+from .head import common_folder, read_head
 from .masking import mask_words
 from .numbers import has_diverged
-from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
+from .session import CHECKPOINT_FILE, Session, random_id, say, state_in, sync_folder, write_json
 from .wishes import InForce, Wishes, in_force
 
 
@@ -49,7 +49,7 @@ def find_store(start: str) -> Tuple[str, str]:
         if os.path.isdir(dot):
             return folder, os.path.join(dot, "trainstash")
         if os.path.isfile(dot):
-            return folder, os.path.join(_common_folder(dot), "trainstash")
+            return folder, os.path.join(common_folder(dot), "trainstash")
         if os.path.isdir(os.path.join(folder, ".trainstash")):
             return folder, os.path.join(folder, ".trainstash")
         above = os.path.dirname(folder)
@@ -65,10 +65,6 @@ def job_name() -> str:
     return os.path.splitext(os.path.basename(notebook or sys.argv[0] or "python"))[0] or "python"
 
 
-def branch_of(root: str) -> Optional[str]:
-    return _git(root, "symbolic-ref", "--short", "-q", "HEAD")
-
-
 def newest_checkpoint() -> Optional[str]:
     """Path of the newest ``state.pt`` that a session of this script left and nobody took yet; one of a diverged state last."""
     _, store = find_store(os.getcwd())
@@ -81,7 +77,7 @@ def newest_checkpoint() -> Optional[str]:
         for box in ("inbox", "taking"):
             for name in _listed(os.path.join(sessions, session, box)):
                 folder = os.path.join(sessions, session, box, name)
-                path = os.path.join(folder, STATE_FILE)
+                path = state_in(folder)
                 if not name.startswith((".", "bad-")) and os.path.exists(path):
                     found.append((not _is_diverged(folder), os.path.getmtime(path), path))
     return max(found)[2] if found else None
@@ -187,16 +183,11 @@ def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], force: I
 
 
 def _identity(root: str) -> Mapping[str, Any]:
-    commit = _git(root, "rev-parse", "-q", "--verify", "HEAD")
-    return {"branch": branch_of(root), "commit": commit, "dirty": False, "code": None}
-
-
-def _git(root: str, *arguments: str) -> Optional[str]:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+    branch, commit, problem = read_head(root)
+    if problem is not None:
+        where = f"on {branch}, as git's file HEAD says" if branch else "without its branch"
+        say(f"git does not answer: {problem}. This training is recorded {where}, and in the same store as always")
+    return {"branch": branch, "commit": commit, "dirty": False, "code": None}
 
 
 def _is_diverged(folder: str) -> bool:
@@ -211,13 +202,6 @@ def _job_of(launch: str) -> Optional[str]:
         return str(json.loads(_read(launch))["job"])
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _common_folder(dot: str) -> str:
-    folder = _read(dot).partition("gitdir:")[2].strip()
-    folder = os.path.normpath(os.path.join(os.path.dirname(dot), folder))
-    common = os.path.join(folder, "commondir")
-    return os.path.normpath(os.path.join(folder, _read(common))) if os.path.exists(common) else folder
 
 
 def _start_time() -> Optional[str]:

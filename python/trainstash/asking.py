@@ -11,8 +11,9 @@ import time
 from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from . import ResumeError
-from .alone import branch_of, find_store, job_name, newest_checkpoint
-from .session import CHECKPOINT_FILE, STATE_FILE, random_id, say, write_json
+from .alone import find_store, job_name, newest_checkpoint
+from .head import read_head
+from .session import CHECKPOINT_FILE, random_id, say, state_in, write_json
 
 _ANSWER_FILE = "answer.json"
 #: Until it has seen the question: it looks every two seconds.
@@ -61,7 +62,7 @@ def last_checkpoint() -> Iterator[Optional[Given]]:
 
 
 def _asked(root: str, store: str, folder: str, owner: int) -> Optional[Given]:
-    job, branch = job_name(), branch_of(root)
+    job, branch = job_name(), read_head(root).branch
     until = time.monotonic() + _TAKEN_WITHIN_SECONDS
     while True:
         given = _ask(folder, job, branch, owner)
@@ -105,7 +106,7 @@ def _ask(folder: str, job: str, branch: Optional[str], owner: int) -> Optional[G
     if answer["checkpoint"] is None:
         return None
     say(f"goes on from step {answer['step']:,} of {answer['run']}")
-    return Given(os.path.join(folder, STATE_FILE), answer["checkpoint"], answer["step"], answer["createdAt"])
+    return Given(state_in(folder), answer["checkpoint"], answer["step"], answer["createdAt"])
 
 
 def _lying(path: str) -> Optional[Given]:

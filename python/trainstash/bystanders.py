@@ -10,6 +10,7 @@ from types import FrameType, FunctionType, ModuleType
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from . import rng
+from .adopted import Adopted, adopt, own_of
 from .flow import Key
 from .kinds import is_scaler
 from .script import is_ours, is_users
@@ -75,6 +76,12 @@ class Bystanders:
 
     def _judge(self, name: Key, value: Any, first: Any, is_made_anew: bool) -> Optional[Lost]:
         shown = f"`{name}`"
+        foreign = adopt(value, {})
+        if foreign is not None and foreign.kind != "weights":
+            return None if foreign.is_idle() else Lost(foreign.kind, shown, _NOT_GIVEN)
+        if foreign is not None:
+            changed = foreign.mark() != first if foreign.parts() else False
+            return Lost("weights", shown, f"it changes, and {_NOT_GIVEN}") if changed and not is_made_anew else None
         if is_optimizer(value):
             return Lost("optimizer", shown, _NOT_GIVEN)
         if is_scaler(value):
@@ -107,7 +114,9 @@ class Bystanders:
         """Whether a checkpoint has its state: itself, what it wraps, or what wraps it."""
         inside = getattr(value, "__dict__", {})
         candidates = [value, inside.get("scheduler"), inside.get("optimizer") if hasattr(value, "param_groups") else None]
-        for known in self._tracked.objects.values():
+        for known in map(own_of, self._tracked.objects.values()):
+            if value is known or _drives(known) is value:
+                return True
             wrapped = getattr(known, "__dict__", {})
             if any(one is not None and unwrap(one) is known for one in candidates):
                 return True
@@ -121,11 +130,21 @@ class Bystanders:
             return True
         if self.is_tracked(value):
             return True
+        foreign = adopt(value, {})
+        if foreign is not None and foreign.parts():
+            known = {id(one) for other in self._tracked.objects.values() if isinstance(other, Adopted) for one in other.parts()}
+            return known.issuperset(map(id, foreign.parts()))
         if is_model(value):
             parameters = {id(one) for known in self._tracked.objects.values() if is_model(known) for one in known.parameters()}
             own = [id(one) for one in value.parameters()]
             return bool(own) and parameters.issuperset(own)
         return False
+
+
+def _drives(optimizer: Any) -> Any:
+    """The schedule that is part of an optimizer of Paddle."""
+    inner = getattr(optimizer, "_inner_opt", optimizer)
+    return getattr(inner, "_learning_rate", _MISSING) if type(inner).__module__.startswith("paddle.") else _MISSING
 
 
 def _is_schedule(value: Any) -> bool:
@@ -147,6 +166,9 @@ def _fingerprint(value: Any) -> Any:
     """What differs when the object has changed; None for one that has nothing to look at."""
     if rng.is_generator(value):
         return rng.fingerprint_of(value)
+    foreign = adopt(value, {})
+    if foreign is not None:
+        return foreign.mark()
     if is_model(value):
         count = getattr(value, "_update_count", None)
         return count if count is not None else sum(_version(one) for one in [*value.parameters(), *value.buffers()])

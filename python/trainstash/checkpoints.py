@@ -8,9 +8,9 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
 
-from . import elastic, ptfile, ptread
+from . import arrayfile, elastic, ptfile, ptread
 from .ingredients import Ingredients, described
-from .session import CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
+from .session import ARRAYS_FILE, CHECKPOINT_FILE, STATE_FILE, Session, random_id, say, sync_folder, write_json
 from .sharded import Shards
 from .staging import Staged, Staging
 from .untaken import prune
@@ -33,10 +33,17 @@ class Checkpoints:
     """``facts`` of a checkpoint are what ``checkpoint.json`` says; see the session format."""
 
     def __init__(
-        self, session: Session, environment: Mapping[str, str], parent: Optional[str], owner: Optional[Owner] = None
+        self,
+        session: Session,
+        environment: Mapping[str, str],
+        parent: Optional[str],
+        owner: Optional[Owner] = None,
+        is_of_arrays: bool = False,
     ) -> None:
         self._session = session
         self._owner = owner
+        # The state is written as arrays, without torch.
+        self._is_of_arrays = is_of_arrays
         self._environment = dict(environment)
         self._staging = Staging()
         self._writer: Optional[threading.Thread] = None
@@ -53,7 +60,7 @@ class Checkpoints:
         return self._writer is not None and self._writer.is_alive()
 
     def prepare(self, live: Mapping[str, Any]) -> None:
-        if self._prepared:
+        if self._prepared or self._is_of_arrays:
             return
         self._prepared = True
         try:
@@ -65,6 +72,9 @@ class Checkpoints:
     def copy(self, live: Mapping[str, Any]) -> Staged:
         """The state as it is now. Waits for the writer: there is one copy at a time."""
         self.join()
+        if self._is_of_arrays:
+            packed = arrayfile.pack(live)
+            return Staged(packed, sum(array.data.nbytes for array in packed.arrays.values()), [], packed.lost, is_copy=True)
         staged = self._staging.copy(live)
         if not staged.is_copy:
             self._session.once(
@@ -105,13 +115,17 @@ class Checkpoints:
 
         def fill(folder: str) -> List[Dict[str, Any]]:
             staged.wait()
-            path = os.path.join(folder, STATE_FILE)
-            size, storages = ptfile.write(staged.state, path)
-            self._read_back(lacks, path, storages)
+            name = ARRAYS_FILE if self._is_of_arrays else STATE_FILE
+            path = os.path.join(folder, name)
+            if self._is_of_arrays:
+                size = arrayfile.write(staged.state, path)
+            else:
+                size, storages = ptfile.write(staged.state, path)
+                self._read_back(lacks, path, storages)
             if sum_of is not None:
                 lacks.facts["sum"] = sum_of(staged.state)
             others = [*(shards.write(folder) if shards else []), *(beside(folder) if beside else [])]
-            return [{"name": STATE_FILE, "bytes": size}, *others]
+            return [{"name": name, "bytes": size}, *others]
 
         if wait or shards is not None or not staged.is_copy:
             self._write_patiently(lacks, fill, patience)
@@ -202,7 +216,8 @@ class Checkpoints:
             return
         for place, why in staged.lost:
             lacks.lose(owner.kind_of(place) if owner else "other", place, why)
-        about = staged.state.get("trainstash")
+        state = staged.state.skeleton if self._is_of_arrays else staged.state
+        about = state.get("trainstash")
         if isinstance(about, dict):
             about["lost"] = [place for place, _ in staged.lost]
         vital = [f"{place} ({why})" for place, why in staged.lost if owner and owner.is_vital(place)]

@@ -88,6 +88,9 @@ class Batches:
         """What keeps its place from being exact; None: nothing."""
         if self._failure is not None:
             return self._failure
+        counts = getattr(self._inner, "counts", None)
+        if counts is not None and not getattr(self._run, "keeps_data_set", False):
+            return f"its {counts} changes while it is read, and starts again"
         if self._inner is not None or self._is_function or isinstance(self._loader, (list, tuple, range)):
             return None
         if not hasattr(self._loader, "state_dict"):

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any, List, Optional
 
+from .paddle_random import paddle_module
+
 # Decisions are heard about this often; a broadcast costs a tenth of a millisecond.
 _DECIDE_SECONDS = 0.5
 _MAX_STEPS_BETWEEN = 1_000
@@ -17,7 +19,7 @@ class Group:
 
     def __init__(self, alone: bool = False) -> None:
         self._distributed: Any = None if alone else _distributed()
-        self.rank = self._distributed.get_rank() if self._distributed else 0
+        self.rank = self._distributed.get_rank() if self._distributed else _rank_before_set_up() if not alone else 0
         self.world = self._distributed.get_world_size() if self._distributed else 1
         self._group: Any = None
         if self._distributed and self._distributed.get_backend() != "gloo":
@@ -46,17 +48,22 @@ class Group:
         something is known to be due."""
         if not self.several:
             return decision
-        import torch
-
         now = time.monotonic()
         pace = (now - self._decided_at) / max(1, step - self._steps)
         self._decided_at, self._steps = now, step
         ahead = min(_MAX_STEPS_BETWEEN, max(1, int(_DECIDE_SECONDS / pace) if pace > 0 else _MAX_STEPS_BETWEEN))
         following = step + ahead if not_after is None else max(step + 1, min(step + ahead, not_after))
-        words = torch.tensor([decision, following], dtype=torch.int64)
+        words = self._words([decision, following])
         self._distributed.broadcast(words, 0, group=self._group)
         self._next = int(words[1])
         return int(words[0])
+
+    def _words(self, numbers: List[int]) -> Any:
+        if isinstance(self._distributed, PaddleDistributed):
+            return self._distributed.words(numbers)
+        import torch
+
+        return torch.tensor(numbers, dtype=torch.int64)
 
     def start_at(self, step: int) -> None:
         """After a restore: all ranks meet at the next step."""
@@ -79,7 +86,50 @@ class Group:
         return values[0]
 
 
+class PaddleDistributed:
+    """What ``Group`` uses of ``torch.distributed``, done by Paddle's."""
+
+    def __init__(self, paddle: Any) -> None:
+        self._paddle = paddle
+
+    def get_rank(self) -> int:
+        return int(self._paddle.distributed.get_rank())
+
+    def get_world_size(self) -> int:
+        return int(self._paddle.distributed.get_world_size())
+
+    def get_backend(self) -> str:
+        """Always "gloo": Paddle needs no second group, whose making would be one more thing to wait for."""
+        return "gloo"
+
+    def words(self, numbers: List[int]) -> Any:
+        return self._paddle.to_tensor(numbers, dtype="int64")
+
+    def broadcast(self, words: Any, source: int, group: Any = None) -> None:
+        self._paddle.distributed.broadcast(words, source)
+
+    def all_gather_object(self, values: List[Any], value: Any, group: Any = None) -> None:
+        found: List[Any] = []
+        self._paddle.distributed.all_gather_object(found, value)
+        values[:] = found
+
+    def broadcast_object_list(self, values: List[Any], source: int, group: Any = None) -> None:
+        self._paddle.distributed.broadcast_object_list(values, src=source)
+
+
 def _distributed() -> Any:
+    return _of_torch() or _of_paddle()
+
+
+def _of_paddle() -> Optional[PaddleDistributed]:
+    paddle = paddle_module()
+    distributed = getattr(paddle, "distributed", None)
+    if distributed is None or not distributed.is_initialized() or distributed.get_world_size() < 2:
+        return None
+    return PaddleDistributed(paddle)
+
+
+def _of_torch() -> Any:
     torch = sys.modules.get("torch")
     if torch is None:
         return None
@@ -90,6 +140,15 @@ def _distributed() -> Any:
 
 
 def launched_rank() -> Optional[int]:
-    """What ``torchrun`` says before the group is set up."""
-    rank = os.environ.get("RANK")
-    return int(rank) if rank is not None and rank.isdigit() and "WORLD_SIZE" in os.environ else None
+    """What ``torchrun`` and ``paddle.distributed.launch`` say before the group is set up."""
+    for name, world in (("RANK", "WORLD_SIZE"), ("PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM")):
+        rank = os.environ.get(name)
+        if rank is not None and rank.isdigit() and world in os.environ:
+            return int(rank)
+    return None
+
+
+def _rank_before_set_up() -> int:
+    """The rank that Paddle's launcher has given: only one of its processes records, also where none of them talks to another."""
+    rank = os.environ.get("PADDLE_TRAINER_ID", "")
+    return int(rank) if rank.isdigit() and os.environ.get("PADDLE_TRAINERS_NUM", "1") != "1" else 0

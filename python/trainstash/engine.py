@@ -151,7 +151,7 @@ class Engine:
         facts = environment(self.group)
         resume = session.launch.get("resume")
         self.boundary.policy = Policy(session.launch.get("checkpoint") or {}, self.steps)
-        self.checkpoints = Checkpoints(session, facts, resume["checkpoint"] if resume else None, self.tracked)
+        self.checkpoints = Checkpoints(session, facts, resume["checkpoint"] if resume else None, self.tracked, self.tracked.is_of_arrays)
         session.event(
             "started",
             step=self.steps,

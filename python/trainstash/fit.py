@@ -66,6 +66,7 @@ class Fit:
         self._best: Optional[float] = None
         self._best_is_due = False
         self._told: List[str] = []
+        self._signal: Optional[str] = None
 
     @property
     def records(self) -> bool:
@@ -157,6 +158,12 @@ class Fit:
         epochs = recorder.epoch = self._epochs_before + epochs_done
         return self._decide(at, [*recorder.policy.due(at), *recorder.policy.due_at_epoch(epochs)], epochs)
 
+    def terminated(self, step: int, signal: str) -> Due:
+        """Notes that the process was asked to end by a signal, at a boundary. The checkpoint that follows ends it as a pause does."""
+        self._recorder.step = self._steps_before + step
+        self._signal = signal
+        return Due(True, True, ["signal"])
+
     def save_files(
         self,
         place: Place,
@@ -239,7 +246,8 @@ class Fit:
     def lose(self, kind: str, name: str, why: str) -> None:
         """Notes a part that no checkpoint of this fit will have, and says it once."""
         if self.lost.lost(kind, name, why) and self.records and self._recorder.session is not None:
-            self._recorder.session.notice("partial", "warning", f"Not complete: {name} ({why}).", self._recorder.step)
+            about = f"{name} ({why})" if why else name
+            self._recorder.session.notice("partial", "warning", f"Not complete: {about}.", self._recorder.step)
 
     def finish(self, step: int, epoch: int) -> Due:
         """Notes that the fit was trained to its end. The checkpoint that follows is what later launches load of it.
@@ -278,7 +286,8 @@ class Fit:
             recorder.session.answer(request, recorder.step)
         if self.is_replay:
             recorder.leave("completed")
-        recorder.leave("stopped" if request and request.get("stop") else "paused", recorder.watch.pause or "")
+        why = f"after {self._signal}" if self._signal else recorder.watch.pause or ""
+        recorder.leave("stopped" if request and request.get("stop") else "paused", why)
 
     # ---- inside ----
 

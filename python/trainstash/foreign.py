@@ -7,7 +7,7 @@ from typing import Any, Iterator, Optional
 
 _FILES = 'let the script save files by itself and name them in its job in trainstash.json ("checkpoints": "out/*")'
 _WAYS = {
-    "paddle": f"give paddle.Model.fit the callback trainstash.paddle(), or {_FILES}",
+    "paddle": f"give its layers, optimizers, schedules, scalers and tensors each by itself, paddle.Model.fit the callback trainstash.paddle(), or {_FILES}",
     "keras": f"give model.fit the callback trainstash.keras(), or {_FILES}",
     "tensorflow": f"give model.fit the callback trainstash.keras(), or {_FILES}",
     "jax": f"give it as NumPy arrays, or {_FILES}",

@@ -41,7 +41,7 @@ class Gradients:
 
     def are_left_over(self) -> bool:
         """Whether the next step will add to the gradients that are there now."""
-        return bool(self._left_over())
+        return bool(self._left_over() or self._without_optimizer())
 
     def _left_over(self) -> List[Any]:
         """The optimizers, or without any the models, whose gradients those are."""
@@ -63,7 +63,8 @@ class Gradients:
     def live(self) -> Dict[str, Any]:
         """Those, by the names of their parameters. Of several optimizers one may have used its own already."""
         left = self._left_over()
-        used = [owner for owner in self._owners().values() if left and is_optimizer(owner) and not any(owner is one for one in left)]
+        some = bool(left or self._without_optimizer())
+        used = [owner for owner in self._owners().values() if some and is_optimizer(owner) and not any(owner is one for one in left)]
         dead = {id(parameter) for owner in used for group in owner.param_groups for parameter in group["params"]}
         all_of_them = self._parameters().items()
         return {name: one.grad for name, one in all_of_them if one.grad is not None and id(one) not in dead}
@@ -75,6 +76,13 @@ class Gradients:
             gradient = saved.get(name)
             parameter.grad = gradient.to(parameter.device, copy=True) if gradient is not None else None
         return [name for name in saved if name not in parameters]
+
+    def _without_optimizer(self) -> List[Any]:
+        """Parameters with a gradient that no optimizer uses or clears: they add up, and count where gradients are clipped."""
+        optimizers = [value for value in self._objects.values() if is_optimizer(value)]
+        owned = {id(one) for optimizer in optimizers for group in optimizer.param_groups for one in group["params"]}
+        with_gradient = [one for one in self._parameters().values() if one.grad is not None] if optimizers else []
+        return [one for one in with_gradient if id(one) not in owned]
 
     def _owners(self) -> Dict[str, Any]:
         """The optimizers by their names; without any, the models."""

@@ -185,7 +185,7 @@ class _Training:
             self._beside[name] = Beside(module, [*kept, *self._model().modules()], OF_MODULE)
         self._epoch = int(state.epoch or 0)
         saved = self._pending = self._restored
-        self._evaluates_on_start = trainer.args.eval_on_start
+        self._evaluates_on_start = getattr(trainer.args, "eval_on_start", False)
         if saved is not None:
             # It has evaluated before the first step.
             object.__setattr__(trainer.args, "eval_on_start", False)
@@ -295,8 +295,9 @@ class _Training:
             return  # The end of the epoch comes next.
         step, saved_itself = state.global_step, self._saved_itself
         self._saved_itself = False
-        is_over = not self.in_epoch and control.should_training_stop
-        if not self.in_epoch and not (is_over and self._left_early):
+        # A training whose epochs are left early ends with its last one, and nobody asks it to stop.
+        is_over = not self.in_epoch and (control.should_training_stop or self._epoch + 1 >= state.num_train_epochs)
+        if not self.in_epoch and not (control.should_training_stop and self._left_early):
             self._epoch += 1
             self._data.epoch, self._data.batch = self._epoch, 0
         if is_over:

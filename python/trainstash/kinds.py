@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from . import rng
+from .adopted import Adopted
 from .tracked import is_model, is_optimizer, is_scheduler
 
 #: What a kind is called where there is no object that has a name.
@@ -23,6 +24,8 @@ NAMES = {
 
 def kind_of(value: Any) -> str:
     """One of the kinds of ``ingredients.KINDS``."""
+    if isinstance(value, Adopted):
+        return value.kind
     if is_optimizer(value):
         return "optimizer"
     if is_model(value):

@@ -6,14 +6,14 @@ import contextlib
 import os
 from typing import Any, Dict, Mapping, Optional, Tuple, cast
 
-from . import ResumeError, elastic, ptread, sharded
+from . import ResumeError, arrayfile, elastic, ptread, sharded
 from .distributed import Group, launched_rank
 from .engine import Engine
 from .environment import merged_params
 from .fingerprints import NOTES_FILE
 from .resharding import FOLDER_KEY
 from .run import Run
-from .session import CHECKPOINT_FILE, STATE_FILE, Session, managed_session, say
+from .session import ARRAYS_FILE, CHECKPOINT_FILE, Session, managed_session, say, state_in
 from .tracked import Tracked
 from .wishes import Wishes, in_force
 
@@ -94,7 +94,7 @@ def _saved(
     path: Optional[str] = None
     if session:
         if session.launch.get("resume"):
-            candidate = os.path.join(session.path, session.launch["resume"]["directory"], STATE_FILE)
+            candidate = state_in(os.path.join(session.path, session.launch["resume"]["directory"]))
             # A script that saved by itself before it had the package resumes as it did then.
             path = candidate if os.path.exists(candidate) else None
     elif resume == "last":
@@ -147,7 +147,7 @@ def _wanted(resume: Optional[str]) -> Optional[str]:
     if resume is None:
         return None
     if os.path.isdir(resume):
-        resume = os.path.join(resume, STATE_FILE)
+        resume = state_in(resume)
     if not os.path.exists(resume):
         raise ResumeError(f"There is no checkpoint at {resume}. Nothing was started.")
     return resume
@@ -161,7 +161,7 @@ def _offer(path: Optional[str]) -> None:
 
 def _read(path: str, verified: bool = False) -> Dict[str, Any]:
     try:
-        saved = ptread.read(path, verified)
+        saved = arrayfile.read(path) if path.endswith(ARRAYS_FILE) else ptread.read(path, verified)
     except Exception as error:
         raise ResumeError(f"{path} cannot be read: {error}. Nothing was started.") from error
     if not isinstance(saved, dict) or "trainstash" not in saved:

@@ -7,12 +7,16 @@ import inspect
 import os
 from typing import Any, Optional
 
+from . import ResumeError
 from .lightning_fit import LightningFit
 from .recorder import Recorder, recorder_of
 from .session import STATE_FILE, say
 from .wishes import Wishes
 
 _SPAWNING = "_MultiProcessingLauncher"
+# Strategies whose checkpoints go through Lightning's own state dicts; others save and load by themselves.
+_PACKAGES = ("lightning", "pytorch_lightning")
+_KNOWN_STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
 
 
 def attach_lightning(trainer: Any, wishes: Wishes) -> Any:
@@ -24,9 +28,16 @@ def attach_lightning(trainer: Any, wishes: Wishes) -> Any:
     def fit(*arguments: Any, **named: Any) -> Any:
         bound = signature.bind(*arguments, **named)
         why = _why_not(trainer)
+        if why is not None and recorder.resume is not None:
+            raise ResumeError(f"This launch is to go on from a checkpoint, and its fit cannot: {why}. Nothing was trained.")
         if why is not None:
             say(f"this fit is not recorded: {why}")
-            return original(*arguments, **named)
+            # Processes that are spawned get a copy of the trainer, and this function cannot be copied.
+            del trainer.fit
+            try:
+                return original(*arguments, **named)
+            finally:
+                trainer.fit = fit
         return _recorded(recorder, trainer, original, bound)
 
     trainer.fit = fit
@@ -50,5 +61,12 @@ def _why_not(trainer: Any) -> Optional[str]:
     launcher = getattr(trainer.strategy, "launcher", None)
     if type(launcher).__name__ == _SPAWNING:
         return 'its strategy starts processes out of this one, which cannot be recorded; strategy="ddp" starts them anew'
+    # DeepSpeed's is a DDPStrategy, and saves in a way of its own.
+    strategy = next(cls.__name__ for cls in type(trainer.strategy).__mro__ if cls.__module__.partition(".")[0] in _PACKAGES)
+    if strategy not in _KNOWN_STRATEGIES:
+        return (
+            f"{strategy} saves and loads by itself, which was not tried with this line. What ModelCheckpoint writes is kept as "
+            "files of the script: see its docs/guides/lightning.md"
+        )
     return None
 

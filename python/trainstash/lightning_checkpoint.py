@@ -2,7 +2,60 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Dict, List, Mapping, Optional
+
+from . import ResumeError, ptread
+
+
+#: Of these each process has its own, where metrics are not the same everywhere.
+OF_EACH_RANK = ("callbacks", "lr_schedulers")
+
+
+class Loaded:
+    """A checkpoint that a fit goes on from.
+
+    Args:
+        path: Its ``state.pt``.
+        rank: Of this process.
+
+    Raises:
+        ResumeError: It cannot be resumed exactly.
+    """
+
+    def __init__(self, path: str, rank: int) -> None:
+        #: What Lightning is given.
+        self.saved: Dict[str, Any] = ptread.read(path)
+        #: What was added to it.
+        self.own: Dict[str, Any] = self.saved.pop("trainstash", {})
+        if self.own.get("format") != 2:
+            raise ResumeError(f"{path} is of an older version of trainstash, whose checkpoints of Lightning cannot be resumed exactly. Nothing was trained.")
+        for place in self.own.get("lost", []):
+            # A callback whose state has holes would fail when it is given to it.
+            for key in [key for key in self.saved.get("callbacks", {}) if place.startswith(f"callbacks.{key}")]:
+                del self.saved["callbacks"][key]
+        self.world = len(self.own["ranks"])
+        #: What this rank has put into it; empty for one that was not there.
+        self.state: Dict[str, Any] = self.own["ranks"][rank] if rank < self.world else {}
+        if rank > 0:
+            self.saved.update(self.state.get("own", {}))
+
+    def loops(self) -> Mapping[str, Any]:
+        """Copies the counts of the loops."""
+        counts: Mapping[str, Any] = copy.deepcopy(self.saved["loops"]["fit_loop"])
+        return counts
+
+    def detours(self) -> List[str]:
+        """Lists the resumes that went without something, with the one that is under way."""
+        before = list(self.own.get("detours", []))
+        without = self.own.get("went_without")
+        return [*before, f"the resume from step {self.own['step']:,} went without {'; '.join(without)}"] if without else before
+
+
+def is_cast(module: Any, weights: Mapping[str, Any]) -> bool:
+    """Tells whether weights have another dtype than the module has while they are loaded."""
+    now = module.state_dict()
+    return any(name in now and getattr(now[name], "dtype", None) != getattr(value, "dtype", None) for name, value in weights.items())
 
 
 class Places:

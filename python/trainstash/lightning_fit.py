@@ -8,18 +8,28 @@ are given their counts just before the next batch."""
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
-import sys
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
-from . import ResumeError, ptread, rng
+from . import ResumeError, rng
 from .fit import Due, Fit, Place
 from .fit_record import FINISHED, FRESH, RESUMED
-from .ingredients import Ingredients
-from .lightning_checkpoint import Places, drop_odd_hyper_parameters, monitor_of, own_terms, params_of
+from .ingredients import LOST, Ingredients, sentence
+from .lightning_checkpoint import OF_EACH_RANK, Loaded, Places, drop_odd_hyper_parameters, is_cast, monitor_of, own_terms, params_of
 from .lightning_data import Loaders, prefetched
-from .lightning_loops import Wraps, load_progress, marker, no_logger, not_restarting
+from .lightning_loops import (
+    Wraps,
+    is_last_epoch,
+    length_of,
+    load_progress,
+    marker,
+    no_logger,
+    not_restarting,
+    reload_epochs,
+    set_batch_number,
+    set_reload_epochs,
+    set_sampler_epochs,
+)
 from .lightning_metrics import NewMetrics, ResultSums
 from .lightning_state import Surroundings
 from .recorder import Recorder
@@ -28,7 +38,6 @@ from .sums import sum_of
 
 # A path that is none: what is saved there comes to us.
 _OURS = "trainstash://checkpoint"
-_KNOWN_STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
 
 
 class LightningFit:
@@ -40,16 +49,18 @@ class LightningFit:
         self._trainer = trainer
         self._loop = trainer.fit_loop
         self._marker: Any = None
-        self._loaded: Optional[Dict[str, Any]] = None
-        self._own: Dict[str, Any] = {}
+        self._loaded: Optional[Loaded] = None
+        self._exact: Optional[Dict[str, Any]] = None
         self._got: Optional[Dict[str, Any]] = None
         self._surroundings: Optional[Surroundings] = None
-        self._sums: Optional[ResultSums] = None
+        self._sums: Any = None
         self._has_begun = False
         self._resumes = self._inside = False
         self._seen_step = 0
         self._steps_per_batch: Optional[int] = None
         self._metrics = NewMetrics()
+        # Resumes that went without something: from there on it is another training.
+        self._detours: List[str] = []
         seed = rng.mix(recorder.seed, fit.number, rng.fingerprint())
         self._loaders = Loaders(trainer, seed, fit.lose)
         self._wraps = Wraps()
@@ -108,10 +119,9 @@ class LightningFit:
             original()
             return
         fit = self._fit
-        if fit.fate != FRESH:
-            self._require_loaded()
+        state = self._require_loaded().state if fit.fate != FRESH else {}
         self._resumes = fit.fate == RESUMED
-        if fit.fate == FINISHED or (fit.ended and self._rank_state().get("should_stop")):
+        if fit.fate == FINISHED or (fit.ended and state.get("should_stop")):
             self._loop.setup_data()
         else:
             original()
@@ -124,7 +134,7 @@ class LightningFit:
             return
         not_restarting(self._loop)
         original()
-        load_progress(self._loop, self._saved_loops(), "")
+        load_progress(self._loop, self._require_loaded().loops(), "")
 
     def _on_run_start(self, original: Callable[[], None]) -> None:
         original()
@@ -140,7 +150,7 @@ class LightningFit:
         if self._resumes and self._inside:
             # The epoch has begun before: its hooks have run.
             self._loop.setup_data()
-            self._set_sampler_epochs()
+            set_sampler_epochs(self._loop)
             return
         if self._resumes:
             self._arrive()
@@ -149,7 +159,7 @@ class LightningFit:
     def _reset_epoch(self, original: Callable[[], None]) -> None:
         original()
         if self._resumes and not self._is_tuning:
-            load_progress(self._loop.epoch_loop, self._saved_loops(), "epoch_loop.")
+            load_progress(self._loop.epoch_loop, self._require_loaded().loops(), "epoch_loop.")
 
     def _advance(self, original: Callable[..., None], *arguments: Any, **named: Any) -> None:
         if self._resumes and not self._is_tuning:
@@ -157,7 +167,13 @@ class LightningFit:
         original(*arguments, **named)
 
     def _on_batch_end(self, original: Callable[..., None], *arguments: Any, **named: Any) -> None:
-        original(*arguments, **named)
+        try:
+            original(*arguments, **named)
+        except SystemExit:
+            # Lightning ends a fit here that was asked to end by SIGTERM. The round is over: its state can be kept.
+            if not self._is_tuning and self._trainer.received_sigterm:
+                self._terminated()
+            raise
         if not self._is_tuning:
             self._between_batches()
 
@@ -165,7 +181,6 @@ class LightningFit:
         if self._is_tuning:
             original()
             return
-        assert self._sums is not None
         self._sums.settle()
         original()
         self._sums.end_epoch()
@@ -200,23 +215,25 @@ class LightningFit:
         if due.leaves:
             self._fit.leave(step)
 
+    def _terminated(self) -> None:
+        epochs = self._loop.epoch_loop
+        if self._trainer.global_step == self._seen_step or epochs._is_training_done:
+            return
+        self._log(True, False)
+        due = self._fit.terminated(self._trainer.global_step, "SIGTERM")
+        self._save(Place(self._trainer.global_step, self._trainer.current_epoch, epochs.batch_progress.current.ready), due)
+        self._fit.leave(self._trainer.global_step)
+
     def _between_epochs(self) -> None:
         step, epochs = self._trainer.global_step, self._epochs_done()
         self._log(False, True)
-        if self._is_last_epoch():
+        if is_last_epoch(self._loop, step):
             return  # The end of the fit follows at once.
         due = self._fit.due_at_epoch(step, epochs)
         if due:
             self._save(Place(step, epochs, 0), due)
         if due.leaves:
             self._fit.leave(step)
-
-    def _is_last_epoch(self) -> bool:
-        loop = self._loop
-        done = loop.epoch_progress.current.processed
-        by_epochs = loop.max_epochs is not None and loop.max_epochs != -1 and done >= loop.max_epochs
-        by_steps = loop.max_steps != -1 and self._trainer.global_step >= loop.max_steps
-        return bool(by_epochs or by_steps or (self._trainer.should_stop and loop._can_stop_early))
 
     def _epochs_done(self) -> int:
         return int(self._loop.epoch_progress.current.completed)
@@ -227,29 +244,20 @@ class LightningFit:
         trainer, fit = self._trainer, self._fit
         self._has_begun = True
         self._seen_step = trainer.global_step
-        total, per_epoch = self._length()
+        total, per_epoch = length_of(self._trainer)
         fit.begin(
             trainer.global_step, trainer.current_epoch, total, per_epoch, params_of(trainer.lightning_module), monitor_of(trainer.callbacks)
         )
         self._loaders.rank, self._loaders.world = self._recorder.group.rank, self._recorder.group.world
-        strategy = type(trainer.strategy).__name__
-        if strategy not in _KNOWN_STRATEGIES:
-            fit.lose("other", f"what {strategy} keeps by itself", "nobody has tried whether it goes on after a resume")
-
-    def _length(self) -> Any:
-        trainer = self._trainer
-        total, batches = trainer.estimated_stepping_batches, trainer.num_training_batches
-        steps = None if total in (-1, float("inf")) else int(total)
-        if batches == float("inf"):
-            return steps, None
-        return steps, -(-int(batches) // trainer.accumulate_grad_batches)
+        if getattr(trainer.strategy, "_ddp_kwargs", {}).get("broadcast_buffers") is False:
+            fit.lose("weights", "buffers of the other processes", "they are not the same everywhere, and those of the first are kept")
 
     def _note_steps_per_batch(self, steps: int) -> None:
         """Several optimizers each count; how many is known after the first batch."""
         if self._steps_per_batch == steps or steps < 1:
             return
         self._steps_per_batch = steps
-        total, per_epoch = self._length()
+        total, per_epoch = length_of(self._trainer)
         if total is not None and self._trainer.max_steps == -1:
             total *= steps
         self._fit.plan(total, per_epoch and per_epoch * steps)
@@ -261,15 +269,18 @@ class LightningFit:
         if not due:
             return
         group, fit, surroundings = self._recorder.group, self._fit, self._surroundings
-        assert surroundings is not None and self._sums is not None
+        assert surroundings is not None
         try:
             state = surroundings.state()
             state["results"] = self._sums.state() if place.batch else {}
             state["loaders"] = self._loaders.state(place.batch > 0, prefetched(self._loop))
-            state["reloads"] = {name: loop.__dict__.get(name) for loop, name in self._reloads()}
-            ranks = group.gather(state)
+            state["reloads"] = reload_epochs(self._loop)
             self._trainer.save_checkpoint(_OURS, weights_only=False)
             checkpoint, self._got = self._got, None
+            if group.several and checkpoint is not None:
+                # Of metrics that are not the same everywhere each process makes its own.
+                state["own"] = {name: checkpoint[name] for name in OF_EACH_RANK if name in checkpoint}
+            ranks = group.gather(state)
         except Exception as error:
             fit.fail(place.step, error)
             return
@@ -281,7 +292,10 @@ class LightningFit:
         dropped = drop_odd_hyper_parameters(checkpoint)
         if dropped:
             fit.tell("hyperParameters", f"{', '.join(dropped)} of the hyper-parameters are no plain values and are not in the checkpoints' files. A resume does not need them; load_from_checkpoint() does, as arguments.")
+        records = [record for record in found.records() if record["state"] == LOST]
         own = {"format": 2, "step": place.step, "epoch": place.epoch, "batch": place.batch, "seed": self._loaders.seed, "ranks": ranks}
+        own["detours"] = self._detours
+        own["went_without"] = [sentence(record) for record in records if record["name"] not in self._detours]
         live = {**checkpoint, "trainstash": own}
         fit.save_state(place, due, found, live, owner=Places(), sum_of=lambda planned: sum_of(own_terms(planned)))
 
@@ -301,60 +315,52 @@ class LightningFit:
         folder = self._fit.folder
         if folder is None or str(path) != os.path.join(folder, STATE_FILE):
             return original(path, *arguments, **named)
-        saved: Dict[str, Any] = ptread.read(str(path))
-        self._own = saved.pop("trainstash", {})
-        if self._own.get("format") != 2:
-            raise ResumeError(f"{path} is of an older version of trainstash, whose checkpoints of Lightning cannot be resumed exactly. Nothing was trained.")
-        self._loaded = saved
-        self._inside = self._own["batch"] > 0
-        self._loaders.seed = int(self._own["seed"])
-        for place in self._own.get("lost", []):
-            # A callback whose state has holes would fail when it is given to it.
-            for key in [key for key in saved.get("callbacks", {}) if place.startswith(f"callbacks.{key}")]:
-                del saved["callbacks"][key]
-        state = self._rank_state()
-        if state:
-            self._loaders.load(state["loaders"])
-        return dict(saved)
+        loaded = self._loaded = Loaded(str(path), self._trainer.global_rank)
+        self._inside = loaded.own["batch"] > 0
+        self._loaders.seed = int(loaded.own["seed"])
+        self._detours = loaded.detours()
+        for text in self._detours:
+            self._fit.lose("other", text, "")
+        if loaded.state:
+            self._loaders.load(loaded.state["loaders"])
+        given = dict(loaded.saved)
+        if is_cast(self._trainer.lightning_module, loaded.saved["state_dict"]):
+            self._exact = given
+        return given
 
-    def _require_loaded(self) -> None:
+    def _require_loaded(self) -> Loaded:
         if self._loaded is None:
             raise ResumeError("Lightning did not load the checkpoint. Nothing was trained.")
-        if self._trainer.global_step != self._own["step"]:
+        if self._trainer.global_step != self._loaded.own["step"]:
             raise ResumeError(
-                f"Lightning stands at step {self._trainer.global_step}, and the checkpoint is of step {self._own['step']}. Nothing was trained."
+                f"Lightning stands at step {self._trainer.global_step}, and the checkpoint is of step {self._loaded.own['step']}. Nothing was trained."
             )
-
-    def _saved_loops(self) -> Mapping[str, Any]:
-        assert self._loaded is not None
-        return copy.deepcopy(self._loaded["loops"]["fit_loop"])
-
-    def _rank_state(self) -> Dict[str, Any]:
-        """What this rank has put into the checkpoint."""
-        ranks = self._own["ranks"]
-        rank = self._trainer.global_rank
-        return ranks[rank] if rank < len(ranks) else {}
+        return self._loaded
 
     def _arrive(self) -> None:
         """Puts back what Lightning does not, at the last moment: what hooks have drawn and set on the way is undone."""
         self._resumes = False
         not_restarting(self._loop)
-        state = self._rank_state()
-        if len(self._own["ranks"]) != self._recorder.group.world or not state:
-            self._fit.lose("random", "random numbers", f"the checkpoint is of {len(self._own['ranks'])} processes, and there are {self._recorder.group.world}")
+        loaded, world = self._require_loaded(), self._recorder.group.world
+        state = loaded.state
+        if loaded.world != world:
+            self._fit.lose("random", "random numbers", f"the checkpoint is of {loaded.world} processes, and there are {world}")
         if state:
             self._put_back(state)
-            if self._sums is not None:
-                self._sums.load(state["results"])
-            for loop, name in self._reloads():
-                loop.__dict__[name] = state["reloads"][name]
+            self._sums.load(state["results"])
+            set_reload_epochs(self._loop, state["reloads"])
             if self._inside:
                 self._trainer._logger_connector._first_loop_iter = False
+                set_batch_number(self._loop)
         self._metrics.arrived(self._trainer.callback_metrics)
         self._loaders.arrived()
 
     def _put_back(self, state: Mapping[str, Any]) -> None:
         assert self._surroundings is not None
+        if self._exact is not None:
+            # Lightning makes the module of its precision once the weights are loaded, and rounds them before that.
+            self._trainer.lightning_module.load_state_dict(self._exact["state_dict"], strict=False)
+            self._exact = None
         for name, why in self._surroundings.put_back(state, self._inside):
             self._fit.lose("random", f"random numbers of {name}", why)
 
@@ -362,11 +368,11 @@ class LightningFit:
         """Leaves everything as it was when the fit had come to its end."""
         self._surroundings = Surroundings(self._trainer, self._marker)
         not_restarting(self._loop)
-        load_progress(self._loop, self._saved_loops(), "")
+        load_progress(self._loop, self._require_loaded().loops(), "")
         if self._fit.fate == RESUMED:
             self._fit.begin(self._trainer.global_step, self._epochs_done(), self._trainer.global_step, None)
             self._fit.stays_finished()
-        state = self._rank_state()
+        state = self._require_loaded().state
         if state:
             self._put_back(state)
         self._loaders.arrived()
@@ -380,15 +386,6 @@ class LightningFit:
     def _setup_validation_data(self, original: Callable[[], None]) -> None:
         with self._loaders.wrapping(self._loop.epoch_loop.val_loop, "validation"):
             original()
-
-    def _reloads(self) -> Any:
-        return (self._loop, "_last_train_dl_reload_epoch"), (self._loop.epoch_loop.val_loop, "_last_val_dl_reload_epoch")
-
-    def _set_sampler_epochs(self) -> None:
-        set_epoch = getattr(sys.modules[type(self._loop).__module__], "_set_sampler_epoch", None)
-        for loader in self._loop._combined_loader.flattened:
-            if set_epoch is not None:
-                set_epoch(loader, self._loop.epoch_progress.current.processed)
 
     def _log(self, in_epoch: bool, at_end: bool) -> None:
         trainer = self._trainer

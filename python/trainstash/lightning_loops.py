@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable, List, Mapping
+import sys
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 
 class Wraps:
@@ -76,3 +77,51 @@ def load_progress(loop: Any, saved: Mapping[str, Any], prefix: str) -> None:
     more = saved.get(f"{prefix}state_dict")
     if isinstance(more, dict) and "_batches_that_stepped" in more:
         loop._batches_that_stepped = more["_batches_that_stepped"]
+
+
+def is_last_epoch(loop: Any, step: int) -> bool:
+    """Tells at the end of an epoch whether the end of the fit follows at once."""
+    done = loop.epoch_progress.current.processed
+    by_epochs = loop.max_epochs is not None and loop.max_epochs != -1 and done >= loop.max_epochs
+    by_steps = loop.max_steps != -1 and step >= loop.max_steps
+    return bool(by_epochs or by_steps or (loop.trainer.should_stop and loop._can_stop_early))
+
+
+def length_of(trainer: Any) -> Tuple[Optional[int], Optional[int]]:
+    """Reads how many steps a fit and an epoch have, as far as that is known."""
+    total, batches = trainer.estimated_stepping_batches, trainer.num_training_batches
+    steps = None if total in (-1, float("inf")) else int(total)
+    return steps, None if batches == float("inf") else -(-int(batches) // trainer.accumulate_grad_batches)
+
+
+def set_sampler_epochs(loop: Any) -> None:
+    """Tells samplers which epoch it is, as Lightning does when one begins."""
+    set_epoch = getattr(sys.modules[type(loop).__module__], "_set_sampler_epoch", None)
+    for loader in loop._combined_loader.flattened:
+        if set_epoch is not None:
+            set_epoch(loader, loop.epoch_progress.current.processed)
+
+
+def set_batch_number(loop: Any) -> None:
+    """Lets a ``training_step`` that asks for its batches itself count on from those that are used up."""
+    iterator: Any = getattr(loop._combined_loader, "_iterator", None)
+    if isinstance(getattr(iterator, "_idx", None), int):
+        iterator._idx = loop.epoch_loop.batch_progress.current.ready
+
+
+def reload_epochs(loop: Any) -> Dict[str, Any]:
+    """Reads in which epochs loaders were made last, where Lightning makes them anew after some."""
+    if not loop.trainer.reload_dataloaders_every_n_epochs:
+        return {}
+    return {name: owner.__dict__.get(name) for owner, name in _reloads(loop)}
+
+
+def set_reload_epochs(loop: Any, saved: Mapping[str, Any]) -> None:
+    """Puts back what ``reload_epochs`` read."""
+    for owner, name in _reloads(loop):
+        if name in saved:
+            owner.__dict__[name] = saved[name]
+
+
+def _reloads(loop: Any) -> Any:
+    return (loop, "_last_train_dl_reload_epoch"), (loop.epoch_loop.val_loop, "_last_val_dl_reload_epoch")

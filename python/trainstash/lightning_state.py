@@ -14,8 +14,8 @@ from .kinds import NAMES
 _KNOWN_CALLBACKS = frozenset(
     """BackboneFinetuning BaseFinetuning BatchSizeFinder Checkpoint DeviceStatsMonitor EarlyStopping EMAWeightAveraging
     GradientAccumulationScheduler LambdaCallback LearningRateFinder LearningRateMonitor ModelCheckpoint ModelSummary
-    OnExceptionCheckpoint ProgressBar RichModelSummary RichProgressBar StochasticWeightAveraging ThroughputMonitor Timer
-    TQDMProgressBar WeightAveraging""".split()
+    OnExceptionCheckpoint ProgressBar RichModelSummary RichProgressBar ThroughputMonitor Timer TQDMProgressBar
+    WeightAveraging""".split()
 )
 _PACKAGES = ("lightning", "pytorch_lightning")
 
@@ -127,10 +127,10 @@ class Surroundings:
             name = type(callback).__name__
             if callback is self._marker:
                 continue
-            if callback.state_key in kept:
+            if _is_of_lightning(callback) and not any(cls.__name__ in _KNOWN_CALLBACKS for cls in type(callback).__mro__):
+                found.lost("callback", name, "nobody has seen it go on exactly after a resume")
+            elif callback.state_key in kept:
                 found.kept("callback", name)
-            elif _is_of_lightning(callback) and not any(cls.__name__ in _KNOWN_CALLBACKS for cls in type(callback).__mro__):
-                found.lost("callback", name, "nobody has tried whether it goes on after a resume")
         if not found.has("callback"):
             found.absent("callback", NAMES["callback"])
 

@@ -151,6 +151,14 @@ def rebuild(loader: Any, place: Place, protects: bool = False) -> Any:
     """
     if _is_prepared(loader):
         return _rebuild_prepared(loader, place, protects)
+    if "paddle" in sys.modules:
+        from . import paddle_data
+
+        made = paddle_data.rebuild(loader, place)
+        if made is not None:
+            return made
+    if _is_of_fabric(loader):
+        return _rebuild_of_fabric(loader, place, protects)
     torch_data = sys.modules.get("torch.utils.data")
     if torch_data is None or not isinstance(loader, torch_data.DataLoader):
         return None
@@ -282,4 +290,20 @@ def _rebuild_prepared(loader: Any, place: Place, protects: bool) -> Optional[Any
     twin.__dict__.update(loader.__dict__)
     twin.__dict__["base_dataloader"] = inner
     twin.__dict__["use_stateful_dataloader"] = False
+    return twin
+
+
+def _is_of_fabric(loader: Any) -> bool:
+    """Tells a loader that Lightning Fabric has set up."""
+    return type(loader).__name__ == "_FabricDataLoader" and "_dataloader" in getattr(loader, "__dict__", {})
+
+
+def _rebuild_of_fabric(loader: Any, place: Place, protects: bool) -> Optional[Any]:
+    """Makes the same wrapper around a loader that is made anew: it goes on moving batches to the device."""
+    inner = rebuild(loader._dataloader, place, protects)
+    if inner is None:
+        return None
+    twin = object.__new__(type(loader))
+    twin.__dict__.update(loader.__dict__)
+    twin.__dict__["_dataloader"] = inner
     return twin

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from . import filling
 from .codec import decode
+from .opcodes import check_numbers
 from .ptfile import STORAGES
 from .rebuilding import FUNCTIONS
 
@@ -34,6 +35,7 @@ def read(path: str, verified: bool = False) -> Any:
         OSError: It cannot be read.
     """
     with _one_kind_of_error(), _Archive(path) as archive:
+        check_numbers(archive.pickle())
         return decode(_load(archive.pickle(), archive.storages(verified)))
 
 
@@ -158,8 +160,16 @@ def _torch_value(name: str) -> Any:
     return None
 
 
+def _bytearray(*arguments: Any) -> bytearray:
+    """Makes one of bytes or of a text and its encoding. A number would be a size, of nothing but zeros."""
+    if arguments and not isinstance(arguments[0], (bytes, str)):
+        raise pickle.UnpicklingError("it holds a bytearray that is not made of bytes")
+    return bytearray(*arguments)
+
+
 _CLASSES: Dict[Tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("collections", "Counter"): Counter,
-    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (set, complex, bytearray)},
+    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (set, complex)},
+    **{(module, "bytearray"): _bytearray for module in ("builtins", "__builtin__")},
 }

@@ -33,7 +33,7 @@ from .files import link_tree
 from .fit import Fit
 from .fit_record import FITS_FOLDER, Finished, read_record
 from .policy import Policy
-from .session import Session, managed_session, say, write_end
+from .session import Session, managed_launch, managed_session, say, write_end
 from .watch import Watch
 from .wishes import Wishes, in_force
 
@@ -63,8 +63,7 @@ class Recorder:
         self.pid = os.getpid()
         self.framework = framework
         self._wishes = wishes
-        self._managed = managed_session()
-        launch: Mapping[str, Any] = self._managed.launch if self._managed else {}
+        folder, launch = managed_launch() or (None, {})
         force = in_force(launch, wishes)
         self.launch: Mapping[str, Any] = {**launch, "checkpoint": force.checkpoint, "keep": force.keep, "monitor": force.monitor}
         self.seed = int(launch.get("seed") or 0)
@@ -72,8 +71,8 @@ class Recorder:
         #: The folder of the checkpoint that this launch goes on from.
         self.resume: Optional[str] = None
         resume = launch.get("resume")
-        if self._managed and resume:
-            self.resume = os.path.join(self._managed.path, resume["directory"])
+        if folder is not None and resume:
+            self.resume = os.path.join(folder, resume["directory"])
         self._parent: Optional[str] = resume["checkpoint"] if resume else None
         #: What the checkpoint says of the fits before it, and of its own.
         self.record = read_record(self.resume)
@@ -155,8 +154,8 @@ class Recorder:
         raise SystemExit(0)
 
     def _open(self) -> Optional[Session]:
-        if self._managed is not None:
-            return self._managed
+        if managed_launch() is not None:
+            return managed_session()
         from .alone import own_session
 
         made = own_session(self.params, None, in_force({}, self._wishes))

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from . import generators as own_generators
+from . import paddle_random
 
 #: A state as a checkpoint holds it: tensors and plain values alone.
 State = Dict[str, Any]
@@ -33,6 +34,7 @@ def seed_all(seed: int) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.default_generator.manual_seed(seed)
+    paddle_random.seed_cpu(seed)
 
 
 def cpu_state() -> List[Any]:
@@ -43,6 +45,7 @@ def cpu_state() -> List[Any]:
         random.getstate(),
         numpy.random.get_state() if numpy is not None else None,
         torch.get_rng_state() if torch is not None else None,
+        paddle_random.cpu_state(),
     ]
 
 
@@ -52,6 +55,7 @@ def set_cpu_state(state: List[Any]) -> None:
         sys.modules["numpy"].random.set_state(state[1])
     if state[2] is not None:
         sys.modules["torch"].set_rng_state(state[2])
+    paddle_random.set_cpu_state(state[3])
 
 
 def capture(generators: Optional[Mapping[str, Any]] = None) -> State:
@@ -80,6 +84,9 @@ def capture(generators: Optional[Mapping[str, Any]] = None) -> State:
     for name in _ACCELERATORS:
         if _is_available(name):
             state[name] = getattr(torch, name).get_rng_state()
+    paddle = paddle_random.capture()
+    if paddle is not None:
+        state["paddle"] = paddle
     if generators:
         state["own"] = _of_generators(generators)
     return state
@@ -132,6 +139,8 @@ def restore(state: State, generators: Optional[Mapping[str, Any]] = None) -> Lis
         attempt("NumPy", set_numpy)
     if "torch" in state:
         attempt("torch", lambda: torch.set_rng_state(state["torch"].cpu()))
+    if "paddle" in state:
+        attempt("Paddle", lambda: paddle_random.restore(state["paddle"]))
     if "cuda" in state:
         attempt("CUDA", set_cuda)
     elif torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
@@ -147,20 +156,22 @@ def restore(state: State, generators: Optional[Mapping[str, Any]] = None) -> Lis
 
 def names_in(state: State) -> List[str]:
     """The libraries whose generators a captured state holds."""
-    shown = {"python": "Python", "numpy": "NumPy", "torch": "torch", "cuda": "CUDA"}
+    shown = {"python": "Python", "numpy": "NumPy", "torch": "torch", "cuda": "CUDA", "paddle": "Paddle"}
     return [shown.get(name, name) for name in state if name != "own"]
 
 
 def fingerprint() -> str:
     """A short text that differs when a generator of the CPU has drawn another number."""
     digest = hashlib.blake2b(digest_size=8)
-    python, numpy, torch = cpu_state()
+    python, numpy, torch, paddle = cpu_state()
     digest.update(repr(python).encode())
     if numpy is not None:
         digest.update(numpy[1].tobytes())
         digest.update(repr(numpy[2:]).encode())
     if torch is not None:
         digest.update(ctypes.string_at(torch.data_ptr(), torch.numel()))
+    if paddle is not None:
+        digest.update(paddle_random.fingerprint(paddle).encode())
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ import re
 import sys
 import threading
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .masking import mask_text
 from .numbers import dumps
@@ -19,12 +19,21 @@ from .shared import printable
 SESSION_VARIABLE = "TRAINSTASH_SESSION"
 CHECKPOINT_FILE = "checkpoint.json"
 STATE_FILE = "state.pt"
+#: The state of a training with another framework than torch.
+ARRAYS_FILE = "state.safetensors"
 # Events that wait for a disk that takes none: twice as many as are left when they become too many.
 _MOST_PENDING = 100_000
 _RETRY_SECONDS = 1.0
 # More than the longest line of an event.
 _LAST_BYTES = 1_000_000
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def state_in(folder: str) -> str:
+    """The path of the state in a checkpoint's folder; that of ``state.pt`` where there is none."""
+    arrays = os.path.join(folder, ARRAYS_FILE)
+    state = os.path.join(folder, STATE_FILE)
+    return arrays if os.path.exists(arrays) and not os.path.exists(state) else state
 
 
 def random_id() -> str:
@@ -196,15 +205,31 @@ def write_end(session: Session, step: int) -> None:
     session.write_exit("failed" if failure is not None else "completed", step, reason)
 
 
-def managed_session() -> Optional[Session]:
-    """The session that this process was launched for; None when it was started by hand."""
+def managed_launch() -> Optional[Tuple[str, Dict[str, Any]]]:
+    """Reads the folder and the record of the launch that this process is of; None when it was started by hand. A session is only
+    opened for a training that is recorded: with its events a runner stops to look for files by itself."""
     path = os.environ.get(SESSION_VARIABLE)
     if not path:
         return None
     try:
         with open(os.path.join(path, "launch.json"), encoding="utf-8") as file:
-            launch = json.load(file)
-        return Session(path, launch, alone=False)
+            return path, json.load(file)
     except (OSError, ValueError) as error:
-        say(f"the session folder {path} cannot be used ({error}); this training is not recorded")
+        _say_unusable(path, error)
         return None
+
+
+def managed_session() -> Optional[Session]:
+    """Opens the session that this process was launched for; None when it was started by hand."""
+    known = managed_launch()
+    if known is None:
+        return None
+    try:
+        return Session(*known, alone=False)
+    except OSError as error:
+        _say_unusable(known[0], error)
+        return None
+
+
+def _say_unusable(path: str, error: Exception) -> None:
+    say(f"the session folder {path} cannot be used ({error}); this training is not recorded")

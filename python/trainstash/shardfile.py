@@ -3,10 +3,13 @@ of such an index can come out of it, and no code runs."""
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from collections import OrderedDict
 from typing import Any, Dict, Set, Tuple
+
+from .opcodes import check_numbers
 
 _METADATA = ".metadata"
 _CLASSES: Dict[str, Tuple[str, ...]] = {
@@ -35,7 +38,9 @@ def open_reader(folder: str) -> Reader:
     """
     with open(os.path.join(folder, _METADATA), "rb") as file:
         try:
-            index = _Unpickler(file).load()
+            pickled = file.read()
+            check_numbers(pickled)
+            index = _Unpickler(io.BytesIO(pickled)).load()
         except Exception as error:
             raise ValueError(f"the index of its shards cannot be read: {error}") from error
     return Reader(folder, index)

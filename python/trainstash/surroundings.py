@@ -211,8 +211,10 @@ class Surroundings:
         root = root_of(variable.name)
         if isinstance(values_of(one.frame, [root]).get(root), ModuleType):
             return True
-        if self._is_kept(value) or self._bystanders.is_show(value) or self._bystanders.knows(value):
+        if self._is_kept(value) or self._bystanders.is_show(value) or self._bystanders.knows(value) or self._bystanders.is_tracked(value):
             return True
+        if value is None and not any(variable.name in _flow_of(loop).bound for loop in one.loops):
+            return True  # Nothing has been called on it: a scaler that is not used.
         assert one.source is not None
         begins_as = one.source.scope.begins_as(variable.name, variable.line)
         is_plain, beginning = literal(begins_as)

@@ -7,6 +7,7 @@ import sys
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from . import ResumeError, foreign, generators, options, special
+from .adopted import Adopted, adopt
 from .loading import (
     check_model,
     check_optimizer,
@@ -63,6 +64,10 @@ class Tracked:
                 raise ValueError('"trainstash" is the name of what a checkpoint says of the run; call it something else')
             if value is None:
                 continue
+            own = adopt(value, self.objects)
+            if own is not None:
+                self.objects[name] = own
+                continue
             foreign.refuse(name, value)
             if not _has_state(value):
                 raise TypeError(
@@ -72,6 +77,11 @@ class Tracked:
             self.objects[name] = unwrap(value)
             if is_optimizer(value):
                 self._options[name] = options.of(value)
+
+    @property
+    def is_of_arrays(self) -> bool:
+        """Whether there are objects of another framework than torch, whose arrays make the file."""
+        return any(isinstance(value, Adopted) for value in self.objects.values())
 
     def state(self) -> Dict[str, Any]:
         """The live tensors of all objects that can say theirs."""
@@ -101,6 +111,8 @@ class Tracked:
         """Tells whether nothing can be resumed without what is at this place: a model, an optimizer or a parameter."""
         name, _, rest = place.partition(".")
         value: Any = self.objects.get(name)
+        if isinstance(value, Adopted):
+            return value.is_vital
         if not is_model(value):
             return not rest and is_optimizer(value)
         try:
@@ -173,7 +185,7 @@ class Tracked:
         return missing.losses
 
     def _refuse_missing(self, objects: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-        serious = [name for name, value in objects.items() if name not in saved and (is_model(value) or is_optimizer(value))]
+        serious = [name for name, value in objects.items() if name not in saved and _is_serious(value)]
         if serious:
             raise ResumeError(
                 f"The checkpoint has no {', '.join(serious)}; it has {', '.join(k for k in saved if k != 'trainstash')}. "
@@ -185,7 +197,9 @@ class Tracked:
     ) -> Dict[str, Any]:
         plans: Dict[str, Any] = {}
         for name, value in objects.items():
-            if is_model(value):
+            if isinstance(value, Adopted):
+                value.check(name, saved[name])
+            elif is_model(value):
                 plans[name] = check_model(name, value, saved[name], lost)
             elif is_optimizer(value):
                 plans[name] = check_optimizer(name, value, saved[name], slots.get(name), self.slot_names()[name])
@@ -209,7 +223,7 @@ class Tracked:
             else:
                 _load_other(value, saved)
         except Exception as error:
-            if is_model(value) or is_optimizer(value):
+            if _is_serious(value):
                 raise ResumeError(f"{name} cannot be loaded: {special.short(error)}") from error
             missing.note(name, special.short(error))
 
@@ -223,6 +237,10 @@ class _Missing:
 
     def note(self, place: str, why: str) -> None:
         self.losses.append((self._tracked.kind_of(place), place, why))
+
+
+def _is_serious(value: Any) -> bool:
+    return is_model(value) or is_optimizer(value) or (isinstance(value, Adopted) and value.is_vital)
 
 
 def _has_state(value: Any) -> bool:

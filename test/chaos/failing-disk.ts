@@ -42,7 +42,8 @@ export async function diskRounds(
   const disk = Disk.make(fixture.folder, fixture.store);
   if (!disk) return null;
   const report: ChaosReport = { kills: 0, losses: [], inexact: [] };
-  let client = await openProject(fixture);
+  // What is on a disk of its own is there before the store is.
+  let client = await openProject(fixture, { acceptStore: true });
   const { final } = await uninterrupted(client, fixture);
   const committed = new Map<string, Checkpoint>();
 

@@ -179,7 +179,8 @@ test('the store is deleted while a run uses it: the training ends by itself and 
   const run = await startSmall(client, fixture, { slow: 40 });
   await untilStep(client, fixture, run.id, 3);
   const pid = await trainerPid(fixture, run);
-  rmSync(fixture.store, { recursive: true });
+  // The trainer and the daemon still write there: a folder may be filled again while it is emptied.
+  rmSync(fixture.store, { recursive: true, maxRetries: 20, retryDelay: 20 });
   await until('the trainer has ended', () => !isAlive(pid));
   const { runs } = await client.request(m.runList, { root: fixture.root });
   expect(runs).toEqual([]);

@@ -54,6 +54,23 @@ describe.skipIf(!PYTHON)('a queue', () => {
     expect(readdirSync(join(fixture.store, 'queue'))).toEqual([]);
   });
 
+  test('takes a crashed run whose delay was lost with the daemon, and restarts it no more often than asked', async () => {
+    const fixture = queueFixture();
+    const client = await openProject(fixture);
+    end(fixture, 'bad');
+    const { id } = await start(client, fixture, words(fixture, 'bad'), { restarts: 1 });
+    // The restart is due after a second.
+    await untilStatus(client, fixture, id, 'failed');
+    kill(fixture.daemonPid(), 'SIGKILL');
+    await client.closed;
+    expect(noted(fixture)).toEqual(['begin bad', 'end bad']);
+    const next = await fixture.connect();
+    await until('it has run again', () => noted(fixture).length === 4);
+    await untilStatus(next, fixture, id, 'failed');
+    expect(readdirSync(join(fixture.store, 'queue'))).toEqual([]);
+    expect((await show(next, fixture, id)).run).toMatchObject({ sessions: 2, restart: { max: 1, used: 1 } });
+  });
+
   test('waits for its job, too: one that is gone from the file may come back', async () => {
     const fixture = queueFixture();
     const config = join(fixture.root, 'trainstash.json');

@@ -60,7 +60,7 @@ describe.skipIf(!PYTHON)('whatever dies', () => {
     );
     for (const { run } of ends.filter(({ which }) => which !== 'daemon')) {
       expect(run.reason).toMatch(
-        /ended by SIGKILL, by the kernel|without an exit record .* its newest checkpoint is at step 5$/,
+        /ended by SIGKILL, sent by the kernel|without an exit record .* its newest checkpoint is at step 5$/,
       );
       expect(run.draft).toBe(false);
     }

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runCleanups } from '../support/cleanup.ts';
 import { Finding, type FuzzResult, fuzz } from './engine.ts';
+import { fuzzPython, PYTHON_TARGET } from './python.ts';
 import type { FuzzTarget } from './target.ts';
 import { TARGETS } from './targets.ts';
 
@@ -33,24 +34,29 @@ interface Outcome {
 
 const seed = Number(values.seed);
 if (values.child) await runChild(targetNamed(values.target!), Number(values.minutes));
+else if (values.input && values.target === PYTHON_TARGET) process.exitCode = await runPython(0, values.input);
 else if (values.input) await replay(targetNamed(values.target ?? TARGETS[0]!.name), values.input);
 else process.exitCode = await runAll();
 
 function targetNamed(name: string): FuzzTarget {
   const target = TARGETS.find((candidate) => candidate.name === name);
   if (target) return target;
-  console.error(`There is no target "${name}". Known: ${TARGETS.map((known) => `"${known.name}"`).join(', ')}.`);
+  const known = [...TARGETS.map((each) => each.name), PYTHON_TARGET];
+  console.error(`There is no target "${name}". Known: ${known.map((each) => `"${each}"`).join(', ')}.`);
   process.exit(2);
 }
 
 async function runAll(): Promise<number> {
-  const chosen = values.target ? [targetNamed(values.target)] : TARGETS;
+  const isPythonAlone = values.target === PYTHON_TARGET;
+  const chosen = isPythonAlone ? [] : values.target ? [targetNamed(values.target)] : TARGETS;
+  const withPython = isPythonAlone || !values.target;
+  const minutesEach = Number(values.minutes) / (chosen.length + (withPython ? 1 : 0));
   mkdirSync(FINDINGS, { recursive: true });
   console.log(`seed ${seed}`);
   let findings = 0;
   let executions = 0;
   for (const target of chosen) {
-    const { result, problem } = await inProcess(target, Number(values.minutes) / chosen.length);
+    const { result, problem } = await inProcess(target, minutesEach);
     if (result) {
       executions += result.executions;
       const blocks = result.blocks === null ? '' : `, ${result.blocks} blocks, ${result.corpus} inputs kept`;
@@ -64,8 +70,23 @@ async function runAll(): Promise<number> {
     console.log(`FINDING in ${target.name}: ${problem}`);
     console.log(`  again: npm run fuzz -- --target '${target.name}' --input ${input}`);
   }
+  if (withPython) findings += await runPython(minutesEach);
   console.log(`${executions} executions, ${findings} findings`);
   return findings > 0 ? 1 : 0;
+}
+
+/** Returns the number of findings. */
+async function runPython(minutes: number, input?: string): Promise<number> {
+  const result = await fuzzPython(minutes, seed, FINDINGS, input);
+  if ('why' in result) {
+    console.log(`NOT RUN: ${PYTHON_TARGET}, since ${result.why}`);
+    return 0;
+  }
+  console.log(`${PYTHON_TARGET}: ${result.executions} executions`);
+  if (result.problem === null) return 0;
+  console.log(`FINDING in ${PYTHON_TARGET}: ${result.problem}`);
+  console.log(`  again: npm run fuzz -- --target '${PYTHON_TARGET}' --input FILE, which is named above`);
+  return 1;
 }
 
 function fileOf(target: FuzzTarget): string {

@@ -51,10 +51,27 @@ async function restarted({ fixture, client }: { fixture: Fixture; client: Client
   return fixture.connect();
 }
 
+/** All files of a store with their bytes, but for SQLite's own, its owner's, and what git knows of the worktree. */
+function recordsIn(store: string): [name: string, state: string][] {
+  const isOfSqlite = (name: string) => /^(objects|catalog)\.db|^owner|^code\.git\/index|^$/.test(name);
+  return [...stateOf(store)].flatMap(([name, state]) => (isOfSqlite(name) ? [] : [[name, state.split(' ')[0]!]]));
+}
+
 describe('a store that was made elsewhere', () => {
   test('may be looked at; nothing of it is run, and nothing is written, before somebody has said so once', async () => {
     const { victim, fixture, client, root } = await given();
     const before = stateOf(root, ['.git/trainstash']);
+    // A session that nobody has taken in, and one that was being discarded.
+    const store = join(root, '.git/trainstash');
+    const session = join(store, 'sessions/k3k3k3k3k3k3');
+    mkdirSync(join(session, 'inbox'), { recursive: true });
+    writeFileSync(
+      join(session, 'launch.json'),
+      JSON.stringify(makeLaunch({ session: 'k3k3k3k3k3k3', run: null, root })),
+    );
+    mkdirSync(join(store, 'sessions/old.unstarted'), { recursive: true });
+    rmSync(join(store, 'branch-ids.json'), { force: true });
+    const kept = recordsIn(store);
     expect(await open(client, root)).toMatchObject({ trusted: true, madeElsewhere: true });
     const { runs } = await client.request(m.runList, { root });
     expect(runs.map(({ id }) => id)).toEqual([victim.run]);
@@ -95,7 +112,13 @@ describe('a store that was made elsewhere', () => {
       for (const path of [...state.keys()]) if (/^(\.git(\/|$)|$)/.test(path)) state.delete(path);
     expect(after).toEqual(before);
 
+    expect(recordsIn(store)).toEqual(kept);
+    const { runs: left } = await client.request(m.runList, { root });
+    expect(left).toEqual(runs);
+
     expect(await open(client, root, { acceptStore: true })).toMatchObject({ madeElsewhere: false });
+    // Only now what was left there is taken over.
+    expect((await client.request(m.runList, { root, drafts: true })).runs.length).toBeGreaterThan(runs.length);
     await refused.restore!();
     expect(existsSync(join(out, 'model.pt'))).toBe(true);
     const again = await restarted({ fixture, client });

@@ -93,9 +93,9 @@ export function gitProject(root: string): void {
   git('commit', '-qm', 'start');
 }
 
-export async function openProject(fixture: Fixture): Promise<Client> {
+export async function openProject(fixture: Fixture, more: { acceptStore?: boolean } = {}): Promise<Client> {
   const client = await fixture.connect();
-  await client.request(projectOpen, { root: fixture.root, trusted: true });
+  await client.request(projectOpen, { root: fixture.root, trusted: true, ...more });
   return client;
 }
 

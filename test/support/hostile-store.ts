@@ -141,7 +141,14 @@ export async function makeVictim(folder: string): Promise<Victim> {
   }
 
   writeConsent(store, true);
-  const known = new KnownBranches({ root, gitDirectory: git, common: git, storePath: store, renamed: async () => {} });
+  const known = new KnownBranches({
+    root,
+    gitDirectory: git,
+    common: git,
+    storePath: store,
+    renamed: async () => {},
+    mayWrite: () => true,
+  });
   await known.look(true);
   const [main, other] = await Promise.all([known.idOf('main'), known.idOf('other')]);
   const record = new WorktreeRecord(store, 'main-worktree');

@@ -368,3 +368,53 @@ function zip(): Buffer {
   end.writeUInt32LE(31, 16);
   return Buffer.concat([local, name, central, name, end]);
 }
+
+describe('the small file that decides what is restored', () => {
+  const index = (n: number) => ({ [`tf/ckpt-${n}.index`]: 'i', [`tf/ckpt-${n}.data-00000-of-00001`]: 'd' });
+  const naming = (n: number) => `model_checkpoint_path: "ckpt-${n}"\nall_model_checkpoint_paths: "ckpt-${n}"\n`;
+
+  test('is kept with each checkpoint, and names it, also where it names a newer one by then', async () => {
+    const bench = new Bench();
+    for (const [path, content] of Object.entries({ ...index(1), ...index(2), 'tf/checkpoint': naming(2) }))
+      bench.write(path, content);
+    await bench.look();
+    expect(bench.kept.map(({ content }) => content.checkpoint)).toEqual([naming(1), naming(2)]);
+    expect(bench.kept.map(({ files }) => files.length)).toEqual([3, 3]);
+    bench.write('tf/checkpoint', naming(1));
+    await bench.look();
+    expect(bench.taken).toHaveLength(2);
+  });
+
+  test('makes no checkpoint by itself, and is left out where nothing is named by it', async () => {
+    const bench = new Bench();
+    bench.write('tf/checkpoint', naming(1));
+    bench.write('out/latest', 'x');
+    bench.write('out/model_1.pt', 'm');
+    await bench.look();
+    expect(bench.kept.map(({ content }) => content)).toEqual([{ 'out/model_1.pt': 'm' }].map(() => expect.any(Object)));
+    expect(bench.kept[0]!.files).toHaveLength(1);
+  });
+
+  test('of DeepSpeed and Megatron lies beside their folders', async () => {
+    const bench = new Bench();
+    bench.write('ds/global_step10/mp_rank_00_model_states.pt', 'm');
+    bench.write('ds/latest', 'global_step10');
+    bench.write('mg/iter_0000020/mp_rank_00/model_optim_rng.pt', 'm');
+    bench.write('mg/latest_checkpointed_iteration.txt', '20');
+    await bench.look();
+    expect(bench.kept.map(({ content }) => content.latest ?? content['latest_checkpointed_iteration.txt'])).toEqual([
+      'global_step10',
+      '20',
+    ]);
+  });
+
+  test('of Keras holds the epoch, and is a part without which nothing is taken', async () => {
+    const bench = new Bench();
+    bench.write('backup/training_metadata.json', '{"epoch": 2}');
+    expect(await bench.look()).not.toBeNull();
+    expect(bench.taken).toEqual([]);
+    bench.write('backup/latest.weights.h5', 'w');
+    await bench.look();
+    expect(Object.keys(bench.kept[0]!.content).sort()).toEqual(['latest.weights.h5', 'training_metadata.json']);
+  });
+});

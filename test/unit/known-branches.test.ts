@@ -38,6 +38,7 @@ function open(root: string, store: string, renamed: Map<string, string>): KnownB
     renamed: async (names) => {
       for (const [id, name] of names) renamed.set(id, name);
     },
+    mayWrite: () => true,
   });
 }
 

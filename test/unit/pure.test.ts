@@ -8,9 +8,10 @@ import { labelOf, shortValue } from '../../daemon/runs/naming.ts';
 import { nextRestart } from '../../daemon/runs/restart.ts';
 import { judge } from '../../daemon/sessions/divergence.ts';
 import { downsample, summarize } from '../../daemon/store/points.ts';
-import { bestOf, keptBecause } from '../../daemon/store/retention.ts';
+import { bestOf, keptBecause, newestGood } from '../../daemon/store/retention.ts';
 import { permutation, Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
+import { kept as keptPart, lost } from '../../protocol/ingredients.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import { compareBuilds } from '../../protocol/version.ts';
 import { age, bytes, duration, metric } from '../../protocol/words.ts';
@@ -34,6 +35,25 @@ const checkpoint = (step: number, rest: Partial<Checkpoint> = {}): Checkpoint =>
   metrics: {},
   trashedAt: null,
   ...rest,
+});
+
+test('a file without the optimizer’s state beside files that have it is not resumed from, and takes the place of none', () => {
+  const full = { ingredients: [keptPart('weights', 'weights'), keptPart('optimizer', 'optimizer')] };
+  const weights = { ingredients: [keptPart('weights', 'weights'), lost('optimizer', 'optimizer', null)] };
+  const list = [
+    checkpoint(10, full),
+    checkpoint(20, full),
+    ...[30, 40, 50, 60].map((step) => checkpoint(step, weights)),
+  ];
+  expect(newestGood(list, null)?.id).toBe('c20');
+  const reasons = keptBecause(list, { last: 2, every: null, monitor: null }, new Map());
+  expect([...reasons].filter(([, why]) => why.length > 0).map(([id]) => id)).toEqual(['c10', 'c20', 'c60']);
+  // Where none has it, or nobody has looked, the newest is the newest.
+  expect(newestGood(list.slice(2), null)?.id).toBe('c60');
+  expect(newestGood([checkpoint(10), checkpoint(20)], null)?.id).toBe('c20');
+  // Half of a sound state is worth more than all of a diverged one.
+  const diverged = { ...full, metrics: { loss: 'NaN' as const } };
+  expect(newestGood([checkpoint(10, weights), checkpoint(20, diverged)], null)?.id).toBe('c10');
 });
 
 test('retention keeps the newest, the best, every nth, tags, requests and what is needed; the rest may go', () => {

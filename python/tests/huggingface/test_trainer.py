@@ -85,7 +85,9 @@ def test_a_trainer_that_saves_less_than_a_resume_needs_is_kept_whole(launcher: L
 
 
 def test_an_epoch_that_a_callback_leaves_early_is_not_taken_for_a_whole_one(launcher: Launcher, tmp_path: Path) -> None:
-    Trial(launcher, tmp_path, {"callbacks": ["stops epoch"]}).expect_exact(14)
+    resumed = Trial(launcher, tmp_path, {"callbacks": ["stops epoch"]}).expect_exact(14)
+    # Its three epochs are over then, and not its thirty steps.
+    assert (resumed.newest().facts["step"], resumed.newest().facts["reasons"]) == (21, ["end"])
 
 
 @pytest.mark.parametrize("save", ["best", pytest.param("no", marks=full)])

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any, Dict
 
-import pytest
 import torch
 from pairs import NEVER, SCRIPTS, each_steps
 
-from trainings import Case, differences, metrics, results
+from trainings import Case, differences, full, metrics, results
 
 EVERY = each_steps(1)
 CHECKED = dict(callbacks=["early", "checkpoint"], trainer={"val_check_interval": 5}, patience=9)
 
 
-def test_a_pause_at_the_last_batch_of_an_epoch_leaves_with_a_state_that_goes_on(launcher, folder):
+def test_a_pause_at_the_last_batch_of_an_epoch_leaves_with_a_state_that_goes_on_without_a_warning(launcher, folder):
     case = Case(launcher, folder, NEVER, callbacks=["early"])
-    whole, paused = case.launch(), case.launch(PAUSE=16)
+    whole, paused = case.launch(), case.launch(PAUSE=16, WARN=1)
     assert (paused.code, (paused.exit() or {})["outcome"]) == (0, "paused"), paused.output
     newest = paused.newest()
     assert (newest.facts["step"], newest.facts["epoch"], newest.facts["batch"], newest.facts["reasons"]) == (16, 1, 0, ["pause"])
-    resumed = case.launch(newest)
+    resumed = case.launch(newest, WARN=1)
     assert differences(whole, resumed) == []
+    for text in ("weights_only", "was called but then you passed", "not resumable", "ended before the epoch ended"):
+        assert text not in paused.output + resumed.output
 
 
 def test_metrics_stand_at_the_step_that_they_belong_to_and_progress_counts_each_step(launcher, folder):
@@ -46,25 +44,23 @@ def test_metrics_stand_at_the_step_that_they_belong_to_and_progress_counts_each_
     assert newest.grade == "complete", newest.missing
 
 
+@full
 def test_several_optimizers_count_each_of_their_steps_in_the_total(launcher, folder):
     launch = Case(launcher, folder, NEVER, manual=True).launch()
     assert launch.events("plan")[-1]["totalSteps"] == 96
     assert launch.newest().facts["step"] == 96
 
 
-@pytest.mark.parametrize(
-    "options, named",
-    [
-        (dict(data="stream"), "the training data (it has no state_dict, and is read again up to the place"),
-        (dict(callbacks=["opaque"]), "`thing` of the callback"),
-    ],
-)
-def test_what_cannot_be_kept_is_named_and_the_resume_works(launcher, folder, options, named):
-    case = Case(launcher, folder, EVERY, validation=False, **options)
-    _, broken, resumed = case.killed(21)
-    assert broken.newest().grade == "partial"
-    assert named in broken.newest().missing
-    assert resumed.newest().facts["step"] == 48
+def test_what_cannot_be_kept_is_named_and_the_resume_works(launcher, folder):
+    case = Case(launcher, folder, EVERY, validation=False, data="stream", callbacks=["opaque"])
+    broken = case.launch(KILL=21)
+    newest = broken.newest()
+    assert newest.grade == "partial"
+    assert "the training data (it has no state_dict, and is read again up to the place" in newest.missing
+    assert "`thing` of the callback" in newest.missing
+    resumed = case.launch(newest)
+    assert resumed.newest().facts["step"] == 48, resumed.output
+    assert "the resume from step 21 went without the training data" in resumed.newest().missing
 
 
 def test_a_replay_comes_to_the_recorded_state_and_touches_no_file_of_the_user(launcher, folder):
@@ -80,6 +76,7 @@ def test_a_replay_comes_to_the_recorded_state_and_touches_no_file_of_the_user(la
     assert not list((replay.folder / "checkpoints").glob("*")) if (replay.folder / "checkpoints").exists() else True
 
 
+@full
 def test_a_replay_to_the_end_of_the_fit_comes_to_its_last_state(launcher, folder):
     case = Case(launcher, folder, each_steps(20), **CHECKED)
     whole = case.launch()
@@ -90,26 +87,25 @@ def test_a_replay_to_the_end_of_the_fit_comes_to_its_last_state(launcher, folder
     assert (reached.facts["step"], reached.facts["sum"]) == (48, target.facts["sum"])
 
 
-def test_nothing_that_lightning_warns_of_is_of_our_making(launcher, folder):
-    case = Case(launcher, folder, EVERY, callbacks=["early"])
-    broken = case.launch(KILL=21, WARN=1)
-    resumed = case.launch(broken.newest(), WARN=1)
-    for text in ("weights_only", "was called but then you passed", "not resumable", "ended before the epoch ended"):
-        assert text not in broken.output + resumed.output
-
-
+@full
 def test_the_best_model_is_still_known_after_a_resume_in_another_folder(launcher, folder):
     case = Case(launcher, folder, EVERY, callbacks=["checkpoint"], known_losses=True)
     whole, _, resumed = case.killed(37)
     assert results(resumed)[0]["best"] == results(whole)[0]["best"]
 
 
-def test_a_run_by_hand_ends_as_completed(folder):
-    script = SCRIPTS.parent / "lightning" / "scripts" / "fits.py"
-    env: Dict[str, Any] = {**os.environ, "PYTHONPATH": str(SCRIPTS.parents[1]), "CASE": json.dumps(dict(epochs=1))}
+def test_a_fit_whose_processes_cannot_be_recorded_trains_and_says_so(launcher, folder):
+    case = Case(launcher, folder, NEVER, trainer={"strategy": "ddp_fork", "devices": 1}, epochs=1, validation=False)
+    launch = case.launch()
+    assert (launch.code, "processes out of this one" in launch.output) == (0, True), launch.output
+    assert not (launch.folder / "events.ndjson").exists() and launch.checkpoints() == []
+
+
+def test_a_run_by_hand_ends_as_completed(launcher, folder):
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
-    done = subprocess.run([sys.executable, str(script)], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout
+    script = str(SCRIPTS.parent / "lightning" / "scripts" / "fits.py")
+    env = {"CASE": json.dumps(dict(epochs=1))}
+    assert launcher.run(script=script, folder=str(folder), words=[], output=str(folder / "output.log"), env=env) == 0
     (session,) = Path(folder, ".git", "trainstash", "sessions").iterdir()
     assert json.loads((session / "exit.json").read_text())["outcome"] == "completed"
     assert len(list((session / "inbox").iterdir())) >= 1

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+import pytest
 import torch
 from pairs import Checkpoint, Launch, Launcher, Training
 from trainstash import ptread
+
+#: What the short run of the tests leaves out.
+full = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason="only with TRAINSTASH_TEST_FULL=1")
 
 #: Parts of a checkpoint that are no state, or depend on the folder of the launch.
 _NO_STATE = (".trainstash.ranks[0].checkpoints", ".trainstash.ranks[0].attributes.callback 2 Queue", ".callbacks.ModelCheckpoint", ".pytorch-lightning_version", ".trainstash.lost")
@@ -67,7 +72,7 @@ def metrics(launch: Launch) -> Dict[str, Dict[int, float]]:
 def _notes(launch: Launch) -> Dict[str, str]:
     path = launch.folder / "steps.log"
     lines = path.read_text().splitlines() if path.exists() else []
-    return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines if not line.startswith("sanity")}
+    return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines if " " in line}
 
 
 def _state(checkpoint: Checkpoint) -> Dict[str, Any]:

@@ -16,6 +16,9 @@ if HOW == "critic":
     critic = torch.nn.Linear(8, 1)
     critic_optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
     more = {"critic": critic, "critic_optimizer": critic_optimizer}
+if HOW == "some only":
+    # The others' gradients add up for ever, and count where all are clipped together.
+    optimizer = torch.optim.SGD([one for one in model.parameters() if one.ndim == 2], lr=0.1)
 run = trainstash.init(model=model, optimizer=optimizer, **more)
 
 
@@ -32,6 +35,8 @@ def loop():
             if HOW == "error" and run.steps == KILL and (n + 1) % 4 == 2 and not RESUMED:
                 raise ValueError("as asked")
             if (n + 1) % 4 == 0:
+                if HOW == "some only":
+                    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 optimizer.zero_grad()
                 if HOW == "critic":
@@ -41,7 +46,7 @@ def loop():
                 run.step(loss=loss)
                 with open("steps.log", "a") as file:
                     file.write(f"{run.steps} {i.tolist()!r}\n")
-                if HOW in ("left over", "critic") and run.steps == KILL and not RESUMED:
+                if HOW in ("left over", "critic", "some only") and run.steps == KILL and not RESUMED:
                     run._engine.checkpoints.join()
                     os.kill(os.getpid(), 9)
 

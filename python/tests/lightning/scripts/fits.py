@@ -29,6 +29,8 @@ X = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
 
 
 def die():
+    if os.environ.get("KILL_RANK") not in (None, os.environ.get("LOCAL_RANK", "0")):
+        return
     for thread in threading.enumerate():
         if thread.name == "trainstash-writer":
             thread.join()
@@ -36,8 +38,9 @@ def die():
 
 
 def note(text):
+    rank = os.environ.get("LOCAL_RANK", "0")
     with open("steps.log", "a") as file:
-        file.write(f"{text}\n")
+        file.write(f"{rank}/{text}\n")
 
 
 class Noise(Dataset):
@@ -133,7 +136,7 @@ class Net(L.LightningModule):
         value = loss + (torch.rand(1).item() if CASE.get("random_validation") else 0)
         if CASE.get("known_losses"):
             value = torch.tensor([5, 4, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6][self.trainer.current_epoch % 8])
-        note(f"{FIT}:validation:{self.trainer.current_epoch}:{self.trainer.global_step}:{i} {float(value).hex()}" if not self.trainer.sanity_checking else "sanity: -")
+        note(f"{FIT}:validation:{self.trainer.current_epoch}:{self.trainer.global_step}:{i} {float(value).hex()}" if not self.trainer.sanity_checking else "sanity")
         self.log("val_loss", value)
 
     def on_train_epoch_end(self):
@@ -212,7 +215,7 @@ class Fate(L.Callback):
             die()
 
     def on_train_batch_end(self, trainer, *_):
-        if trainer.global_step == PAUSE:
+        if trainer.global_step == PAUSE and trainer.is_global_zero:
             pathlib.Path(os.environ["TRAINSTASH_SESSION"], "control").write_text('{"seq": 1, "pause": true}')
             time.sleep(0.12)
 
@@ -263,7 +266,7 @@ def result(made, module, *more):
         "random": [torch.rand(1).item(), random.random(), float(np.random.rand())],
         "more": more,
     }
-    print("RESULT", json.dumps(found), flush=True)
+    print("RESULT" if made.is_global_zero else "OTHER", json.dumps(found), flush=True)
 
 
 def main():

@@ -45,6 +45,8 @@ class KerasSpace(DefaultSpace):
             choices["POLICY"] = ""  # Keras refuses to scale losses of accumulated gradients.
         if choices["CALLBACKS"] == "backup" and choices["MODEL"] in ("without Input", "subclassed", "two optimizers"):
             choices["MODEL"] = "sequential"  # BackupAndRestore wants a model that is built before fit.
+        if os.environ.get("KERAS_BACKEND") == "torch":
+            choices["AT_ONCE"] = ""  # Keras refuses it there.
         return choices
 
     def script(self, choices: Choices) -> str:
