@@ -171,12 +171,20 @@ def set_gradients(parameters: Mapping[str, Any], saved: Mapping[str, Any]) -> No
     import paddle
 
     for name, parameter in parameters.items():
-        if name in saved["values"]:
-            parameter.grad = paddle.to_tensor(saved["values"][name], dtype=parameter.dtype, place=parameter.place)
-        elif name in saved["zero"]:
-            parameter.grad = paddle.zeros_like(parameter)
-        elif parameter.grad is not None:
+        is_zero = name in saved["zero"]
+        if parameter.grad is not None:
             parameter.clear_gradient(False)
+        if not is_zero and name not in saved["values"]:
+            continue
+        if is_zero:
+            gradient = paddle.zeros_like(parameter).detach()
+        else:
+            gradient = paddle.to_tensor(saved["values"][name], dtype=parameter.dtype, place=parameter.place)
+        if parameter.stop_gradient:
+            parameter.grad = gradient
+        else:
+            # A gradient that is set is replaced by the next one: Paddle adds only to those that it has computed.
+            (parameter * gradient).sum().backward()
 
 
 def plain_state(state: Mapping[str, Any]) -> Dict[str, Any]:

@@ -26,7 +26,7 @@ full = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason=
     ids=str,
 )
 def test_a_prepared_loader_is_read_from_its_place(launcher: Launcher, tmp_path: Path, how: Dict[str, Any]) -> None:
-    whole, killed, resumed = Training(launcher, tmp_path, str(SCRIPTS / "accelerated"), HOW=json.dumps(how)).pair(6)
+    whole, killed, resumed = Training(launcher, tmp_path, str(SCRIPTS / "accelerated.py"), HOW=json.dumps(how)).pair(6)
     assert differences(whole, resumed) == []
     assert (killed.newest().grade, killed.newest().missing) == ("complete", "")
     assert (resumed.newest().grade, resumed.newest().missing) == ("complete", "")
@@ -34,7 +34,7 @@ def test_a_prepared_loader_is_read_from_its_place(launcher: Launcher, tmp_path: 
 
 def test_a_loader_that_one_process_reads_for_all_is_named(launcher: Launcher, tmp_path: Path) -> None:
     how = {"plain": True, "data": {"dispatch_batches": True}}
-    killed = Training(launcher, tmp_path, str(SCRIPTS / "accelerated"), HOW=json.dumps(how)).launch(KILL=6)
+    killed = Training(launcher, tmp_path, str(SCRIPTS / "accelerated.py"), HOW=json.dumps(how)).launch(KILL=6)
     assert killed.was_killed, killed.output
     assert killed.newest().grade == "partial"
     assert "data" in killed.newest().missing

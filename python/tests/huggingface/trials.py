@@ -18,7 +18,7 @@ class Trial:
     """One script with one set-up. Uninterrupted launches are shared by all kills of it."""
 
     def __init__(self, launcher: Launcher, folder: Path, how: Mapping[str, Any], policy: Optional[Mapping[str, Any]] = None, script: str = "trainer", **env: Any) -> None:
-        self._training = Training(launcher, folder, str(SCRIPTS / script), policy or each_steps(5), HOW=json.dumps(dict(how)), OUT=folder / "out", **env)
+        self._training = Training(launcher, folder, str(SCRIPTS / f"{script}.py"), policy or each_steps(5), HOW=json.dumps(dict(how)), OUT=folder / "out", **env)
         self._folder = folder
 
     def launch(self, resume: Optional[Checkpoint] = None, **more: Any) -> Launch:

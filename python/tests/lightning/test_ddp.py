@@ -20,7 +20,7 @@ BY_TIME = {**NEVER, "everySeconds": 0.2}
 def test_two_processes_that_both_die_go_on_bit_for_bit(launcher, folder):
     whole, killed, resumed = Case(launcher, folder, each_steps(3), **TWO).killed(11)
     assert differences(whole, resumed) == []
-    assert (killed.newest().facts["step"], killed.newest().grade) == (9, "complete")
+    assert killed.newest().grade == "complete", killed.newest().missing
     assert resumed.newest().grade == "complete", resumed.newest().missing
     assert resumed.newest().facts["environment"]["world"] == "2"
 

@@ -12,6 +12,7 @@ import torch
 from pairs import Checkpoint, Launch, Launcher, Training
 from trainstash import ptread
 
+HERE = Path(__file__).parent
 #: What the short run of the tests leaves out.
 full = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason="only with TRAINSTASH_TEST_FULL=1")
 
@@ -23,7 +24,7 @@ class Case:
     """One script with its options."""
 
     def __init__(self, launcher: Launcher, folder: Path, policy: Mapping[str, Any], **options: Any) -> None:
-        self._training = Training(launcher, folder, "../lightning/scripts/fits", policy, CASE=json.dumps(options))
+        self._training = Training(launcher, folder, str(HERE / "scripts" / "fits.py"), policy, CASE=json.dumps(options))
 
     def launch(self, resume: Optional[Checkpoint] = None, launch: Optional[Mapping[str, Any]] = None, **env: Any) -> Launch:
         return self._training.launch(resume, launch, **env)

@@ -104,6 +104,27 @@ def test_weights_of_every_precision_come_back(tmp_path: Path, kind: str) -> None
     assert layer.weight.numpy().tobytes() == before and kind in str(layer.weight.dtype)
 
 
+@pytest.mark.parametrize("before", [0, 1])
+def test_gradients_that_were_put_back_are_added_to(before: int) -> None:
+    layer = paddle.nn.Linear(2, 1)
+    parameters = dict(layer.named_parameters())
+
+    def backward(*numbers: float) -> None:
+        for number in numbers:
+            layer(paddle.to_tensor(np.array([[number, number + 1]], "float32"))).sum().backward()
+
+    backward(*[5.0, 1.0, 2.0, 3.0][1 - before :])
+    wanted = layer.weight.grad.numpy().copy()
+    layer.clear_gradients()
+    backward(*[5.0][:before])
+    saved = arrayfile_of(paddle_objects.gradients_of(parameters))
+    assert len(saved["values"]) == before * 2
+    layer.clear_gradients()
+    paddle_objects.set_gradients(parameters, saved)
+    backward(1.0, 2.0, 3.0)
+    assert layer.weight.grad.numpy().tobytes() == wanted.tobytes()
+
+
 def arrayfile_of(state: Any) -> Any:
     """The state as it comes out of a file."""
     packed = arrayfile.pack(state)
