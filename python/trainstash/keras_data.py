@@ -34,6 +34,7 @@ class Feed:
         self._place: Any = None
         if keras_pipelines.needs_seed(epoch_iterator.data_adapter, backend):
             self._place = keras_pipelines.seed_arrays(epoch_iterator, seed)
+        self._drop_peeked()
         self._epoch = 0
         self._made = 0
         self._carried = 0
@@ -44,6 +45,16 @@ class Feed:
         self._saved_arrays: Dict[str, Any] = {}
         self._whole_before = self._attributes(whole=True)
         self._take_over()
+
+    def _drop_peeked(self) -> None:
+        """Threads of a PyDataset go on with what they had made when Keras built the model, and every later epoch is late by that."""
+        enqueuer = getattr(self._keras.data_adapter, "enqueuer", None)
+        if enqueuer is None:
+            return
+        while not enqueuer.ready_queue.empty():
+            enqueuer.ready_queue.get_nowait()
+        if self._keras.steps_per_epoch:
+            self.problems.append(("the data's order", "with steps_per_epoch its threads keep batches for the next epoch"))
 
     def _take_over(self) -> None:
         get_iterator = self._keras._get_iterator
