@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import struct
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from . import ResumeError
@@ -243,6 +244,7 @@ def optimizer_state(optimizer: Any, names: Names, made_rate: Any) -> Dict[str, A
         "slots": slots,
         "masters": masters,
         "rate": [float(rate), made_rate] if isinstance(rate, (int, float)) else None,
+        "rate in force": _rate_in_force(optimizer) if isinstance(rate, (int, float)) else None,
         "schedule": schedule_state(rate) if _is_schedule(rate) else None,
     }
 
@@ -303,8 +305,24 @@ def load_optimizer(optimizer: Any, saved: Mapping[str, Any], names: Names, pairs
                 tensor.set_value(value)
     if saved["rate"] is not None and rate_now is not None and saved["rate"][0] != saved["rate"][1] and rate_now == saved["rate"][1]:
         optimizer.set_lr(saved["rate"][0])
+        in_force = saved.get("rate in force")
+        if in_force is not None and in_force != _single(saved["rate"][0]):
+            # Paddle's ReduceLROnPlateau changes the number that is shown, and not the one that steps are made with.
+            optimizer.set_lr(in_force)
+            optimizer._create_global_learning_rate()
+            optimizer._learning_rate = saved["rate"][0]
     if saved["schedule"] is not None and _is_schedule(optimizer._learning_rate):
         load_schedule(optimizer._learning_rate, saved["schedule"])
+
+
+def _rate_in_force(optimizer: Any) -> Optional[float]:
+    variable = optimizer._global_learning_rate()
+    return float(variable.item()) if hasattr(variable, "item") else None
+
+
+def _single(number: float) -> float:
+    """The number as Paddle's variable of single precision holds it."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
 def _why_unknown(optimizer: Any) -> Optional[str]:
