@@ -317,7 +317,9 @@ def load_optimizer(optimizer: Any, saved: Mapping[str, Any], names: Names, pairs
 
 def _rate_in_force(optimizer: Any) -> Optional[float]:
     variable = optimizer._global_learning_rate()
-    return float(variable.item()) if hasattr(variable, "item") else None
+    in_force = float(variable.item()) if hasattr(variable, "item") else None
+    # None where they agree, whether Paddle has made its variable yet or not.
+    return in_force if in_force != _single(float(optimizer._learning_rate)) else None
 
 
 def _single(number: float) -> float:
