@@ -1,42 +1,41 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 import { SummaryReporter } from './test/support/summary-reporter.ts';
 
-const EDITOR = 'test/editor/**/*.test.ts';
-const FRAMEWORKS = 'test/python/frameworks.test.ts';
-const common = {
-  setupFiles: ['test/support/vitest-setup.ts'],
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
-};
+const FRAMEWORKS = ['test/python/frameworks.test.ts', 'test/integration/tensorflow.test.ts'];
+const PACKAGES = 'test/support/install-packages.ts';
+
+/** Makes a project of tests. All but those of the editor run side by side. */
+function project(name: string, include: string[], globalSetup: string[]): TestProjectInlineConfiguration {
+  const isEditor = name === 'editor';
+  return {
+    test: {
+      name,
+      include,
+      exclude: name === 'frameworks' ? [] : FRAMEWORKS,
+      globalSetup,
+      setupFiles: ['test/support/vitest-setup.ts'],
+      testTimeout: 60_000,
+      hookTimeout: 60_000,
+      // The editor's after the others, and one after the other: an editor, a browser and a daemon need both cores.
+      sequence: { groupOrder: isEditor ? 1 : 0 },
+      ...(isEditor ? { maxWorkers: 1 } : {}),
+    },
+  };
+}
 
 export default defineConfig({
   test: {
     // Real processes on two cores: more at once only makes each slower.
     maxWorkers: 2,
-    globalSetup: ['test/support/install-packages.ts'],
     reporters: ['default', new SummaryReporter()],
     projects: [
-      {
-        test: {
-          ...common,
-          name: 'parts',
-          include: ['test/**/*.test.ts'],
-          exclude: [EDITOR, FRAMEWORKS],
-          sequence: { groupOrder: 0 },
-        },
-      },
+      project('unit', ['test/unit/**/*.test.ts'], []),
+      project('integration', ['test/{integration,branches,fuzz}/**/*.test.ts'], [PACKAGES]),
+      project('faults', ['test/faults/**/*.test.ts'], [PACKAGES]),
+      project('python', ['test/python/**/*.test.ts'], [PACKAGES]),
       // Its environments take minutes to make the first time: no other test waits for them.
-      {
-        test: {
-          ...common,
-          name: 'frameworks',
-          include: [FRAMEWORKS],
-          globalSetup: ['test/support/make-framework-environments.ts'],
-          sequence: { groupOrder: 0 },
-        },
-      },
-      // After the others, and one after the other: an editor, a browser and a daemon need both cores for themselves.
-      { test: { ...common, name: 'editor', include: [EDITOR], maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      project('frameworks', FRAMEWORKS, ['test/support/make-framework-environments.ts']),
+      project('editor', ['test/editor/**/*.test.ts'], [PACKAGES]),
     ],
   },
 });

@@ -1,4 +1,4 @@
-/** The same suite in VS Code for the desktop: `TRAINSTASH_VSCODE` is its executable, or `download`. */
+/** The same suite in VS Code for the desktop: `TRAINSTASH_VSCODE` is its executable, `download`, or `download 1.101.0`. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { downloadAndUnzipVSCode, resolveCliArgsFromVSCodeExecutablePath, runTests } from '@vscode/test-electron';
@@ -11,7 +11,7 @@ vi.setConfig({ testTimeout: 600_000 });
 const { TRAINSTASH_VSCODE } = process.env;
 
 test.runIf(TRAINSTASH_VSCODE)('what only the extension host of a desktop can see', async () => {
-  const executable = TRAINSTASH_VSCODE === 'download' ? await downloadAndUnzipVSCode() : TRAINSTASH_VSCODE!;
+  const executable = await findVSCode(TRAINSTASH_VSCODE!);
   const { fixture, extension, tests, others } = await makeHostSuite();
   const own = ['--extensions-dir', join(fixture.folder, 'extensions'), '--user-data-dir', join(fixture.folder, 'user')];
   const root = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
@@ -33,3 +33,9 @@ test.runIf(TRAINSTASH_VSCODE)('what only the extension host of a desktop can see
   });
   expect(code).toBe(0);
 });
+
+/** Returns the path of the executable; a wanted version is downloaded. */
+async function findVSCode(wanted: string): Promise<string> {
+  const [word, version] = wanted.split(' ');
+  return word === 'download' ? downloadAndUnzipVSCode(version) : wanted;
+}
