@@ -18,7 +18,6 @@ import { startCommands } from './commands/starting.ts';
 import { runTarget } from './commands/targets.ts';
 import { ConfigDiagnostics } from './diagnostics.ts';
 import { JobTasks } from './job-tasks.ts';
-import type { Notices } from './notices.ts';
 import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
 import { Dashboards } from './panels/dashboard.ts';
 import { registerDiffPage } from './panels/diff.ts';
@@ -32,7 +31,6 @@ export interface Parts {
   tree: RunsTree;
   stashes: StashesTree;
   status: StatusBar;
-  notices: Notices;
   /** Opens this window's folders at the daemon, and starts it if one of them uses Trainstash, or if `always`. */
   openFolders(always?: boolean): Promise<void>;
   redraw(): void;
@@ -70,7 +68,7 @@ export class Actions {
 
 /** Registers commands for the views, their rows, and the daemon behind them. */
 function registerViews(app: App, context: vscode.ExtensionContext, parts: Parts): void {
-  const { runs, tree, status, notices, openFolders } = parts;
+  const { runs, tree, status, openFolders } = parts;
   const dashboards = new Dashboards(app, context);
   const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
   const reveal = (node: Node) => runs.reveal(node, { select: true, focus: true, expand: true });
@@ -110,7 +108,7 @@ function registerViews(app: App, context: vscode.ExtensionContext, parts: Parts)
   });
   on('fromStatus', async () => {
     const { shown } = status;
-    const root = shown && notices.rootOf(shown.run);
+    const root = shown && app.model.rootOf(shown.run.id);
     if (!root) return;
     status.markSeen(shown.run.id);
     const node = tree.nodeOfRun(root, shown.run.id);

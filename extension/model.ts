@@ -95,6 +95,11 @@ export class Model {
     return [...this.#mirrors.values()];
   }
 
+  /** Returns the root of a run's project; undefined where no project of this window has it. */
+  rootOf(run: string): string | undefined {
+    return this.projects.find(({ runs }) => runs.has(run))?.project.root;
+  }
+
   project(root: string): ProjectMirror | undefined {
     return this.#mirrors.get(root);
   }

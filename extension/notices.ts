@@ -19,9 +19,21 @@ const BRANCH_NOTICES = new Set([
 const WARNINGS = { warning: vscode.window.showWarningMessage, error: vscode.window.showErrorMessage };
 const TROUBLE = new Set(['nan', 'spike', 'stalled', 'saveFailed', 'notReproduced', 'rehearsed', 'quota']);
 
+export interface NoticeLinks {
+  /** Returns the root of a run's project. */
+  rootOf(run: Run): string;
+  /** Answers the question that is asked once per project. */
+  answerFollow(root: string, follow: boolean): unknown;
+}
+
 export class Notices {
+  readonly #links: NoticeLinks;
   /** Last status of each run, so that only changes are reported. */
   readonly #statuses = new Map<string, Run['status']>();
+
+  constructor(links: NoticeLinks) {
+    this.#links = links;
+  }
 
   run(run: Run): void {
     const before = this.#statuses.get(run.id);
@@ -58,8 +70,8 @@ export class Notices {
     const onReturn = vscode.workspace.getConfiguration('trainstash').get<string>('onReturn', 'offer');
     if (code === 'canResume' && run && onReturn !== 'offer') return void (onReturn === 'resume' && (await resume()));
     if (code === 'askFollow') {
-      actions['Follow Branches'] = () => this.answerFollow(root, true);
-      actions['Leave Files in Place'] = () => this.answerFollow(root, false);
+      actions['Follow Branches'] = () => this.#links.answerFollow(root, true);
+      actions['Leave Files in Place'] = () => this.#links.answerFollow(root, false);
     }
     if (code === 'canResume' && run) actions.Resume = resume;
     if (code === 'switchWaits')
@@ -80,15 +92,10 @@ export class Notices {
     if (chosen && run)
       await vscode.commands.executeCommand(chosen === 'Resume' ? 'trainstash.resume' : 'trainstash.log', {
         kind: 'run',
-        root: this.rootOf(run),
+        root: this.#links.rootOf(run),
         id: run.id,
       });
   }
-
-  /** Answers the question that is asked once per project. Set by the composer. */
-  answerFollow: (root: string, follow: boolean) => unknown = () => {};
-  /** Returns the project of a run. Set by the composer. */
-  rootOf: (run: Run) => string = () => '';
 }
 
 /** Tells whether this window has the focus: several windows may show one project, and only the front one reports. */

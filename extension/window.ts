@@ -1,0 +1,246 @@
+/**
+ * A window with Trainstash: the connection, one model of its projects, and the views that draw the model. Data flows one way:
+ * the connection tells the model, the model tells the views.
+ */
+import * as vscode from 'vscode';
+import { BUILD } from '../client/build.ts';
+import type { Notice, Run } from '../protocol/domain.ts';
+import { isError } from '../protocol/errors.ts';
+import { branchFollow, queueSupply } from '../protocol/messages.ts';
+import { counted } from '../protocol/words.ts';
+import { type App, launchFrom, report } from './app.ts';
+import { isLive } from './commands/targets.ts';
+import { Connection } from './connection.ts';
+import { isInUse } from './folders.ts';
+import { Model } from './model.ts';
+import { Notices } from './notices.ts';
+import { Tasks } from './task.ts';
+import { oneLine } from './text.ts';
+import { Usage } from './usage.ts';
+import { JobsTree } from './views/jobs.ts';
+import { type Node, RunsTree } from './views/runs.ts';
+import { ScriptLens } from './views/script-lens.ts';
+import { StashesTree } from './views/stashes.ts';
+import { StatusBar } from './views/status-bar.ts';
+
+/** Notices after which the list of stashes has changed. */
+const STASH_NOTICES = { switched: 1, vanished: 1, stashOffered: 1 };
+
+type State = 'noFolder' | 'unused' | 'failed' | 'loading' | 'ready';
+
+export class TrainstashWindow {
+  readonly #context: vscode.ExtensionContext;
+  readonly #log = vscode.window.createOutputChannel('Trainstash', { log: true });
+  readonly #connection: Connection;
+  readonly #model: Model;
+  readonly #app: App;
+  readonly #notices: Notices;
+  readonly #tree: RunsTree;
+  readonly #jobs: JobsTree;
+  readonly #stashes: StashesTree;
+  readonly #status: StatusBar;
+  readonly #lenses: ScriptLens;
+  readonly #runs: vscode.TreeView<Node>;
+  readonly #usage: Usage;
+  /** Null until the bundle of the actions is loaded. */
+  #actions: import('./actions.ts').Actions | null = null;
+
+  constructor(context: vscode.ExtensionContext, dist: string) {
+    this.#context = context;
+    this.#connection = new Connection({
+      log: (text) => this.#log.info(text),
+      async connect(start) {
+        // The import takes half of the extension's load time, so it waits until the window has started.
+        const { connect } = await import('../client/connect.ts');
+        return connect({
+          name: 'editor',
+          build: BUILD,
+          dist: start ? dist : null,
+          node: vscode.workspace.getConfiguration('trainstash').get<string>('nodePath') || undefined,
+        });
+      },
+    });
+    const connection = this.#connection;
+    this.#model = new Model(connection, {
+      project: () => this.#drawAll(),
+      run: (root, run) => this.#drawRun(root, run),
+      checkpoints: (root, run) => {
+        this.#tree.redrawRun(run);
+        this.#usage.changed(root);
+      },
+      notice: (root, run, notice) => this.#drawNotice(root, run, notice),
+    });
+    const model = this.#model;
+    this.#notices = new Notices({
+      rootOf: (run) => model.rootOf(run.id) ?? '',
+      answerFollow: (root, follow) =>
+        connection.request(branchFollow, { root, follow }).catch((error) => report(this.#app, error)),
+    });
+    this.#app = {
+      connection,
+      model,
+      tasks: new Tasks(connection),
+      log: this.#log,
+      dist,
+      chooseRoot: () => this.#chooseRoot(),
+    };
+    this.#tree = new RunsTree(model);
+    this.#jobs = new JobsTree(connection, model);
+    this.#stashes = new StashesTree(connection, model);
+    this.#status = new StatusBar(model, connection);
+    this.#lenses = new ScriptLens(model);
+    this.#runs = vscode.window.createTreeView<Node>('trainstash.runs', {
+      treeDataProvider: this.#tree,
+      canSelectMany: true,
+      showCollapseAll: true,
+    });
+    this.#usage = new Usage(connection, (text) => {
+      this.#runs.description = text;
+    });
+    const owned = [this.#log, connection, this.#usage, this.#tree, this.#jobs, this.#stashes, this.#status, this.#runs];
+    context.subscriptions.push(...owned, this.#lenses);
+  }
+
+  /** Registers the views, connects where a folder has something to show, and then loads the actions. */
+  async start(): Promise<void> {
+    this.#registerViews();
+    this.#connection.onStatus((now) => {
+      if (now.kind === 'ready') {
+        this.#model.restart();
+        // Everything is asked for again, also after the daemon was killed.
+        this.#openFolders().catch((error) => report(this.#app, error));
+      } else this.#drawAll();
+    });
+    this.#drawAll();
+    void this.#lookForProjects();
+    const { Actions } = await import('./actions.ts');
+    this.#actions = new Actions(this.#app, this.#context, {
+      runs: this.#runs,
+      tree: this.#tree,
+      stashes: this.#stashes,
+      status: this.#status,
+      openFolders: (always) => this.#openFolders(always),
+      redraw: () => this.#drawAll(),
+    });
+    this.#actions.projectsChanged();
+  }
+
+  #registerViews(): void {
+    const { subscriptions } = this.#context;
+    const python = { language: 'python', scheme: 'file' };
+    const watcher = vscode.workspace.createFileSystemWatcher('**/trainstash.json');
+    for (const event of [watcher.onDidCreate, watcher.onDidChange, watcher.onDidDelete])
+      subscriptions.push(event(() => this.#jobs.redraw()));
+    subscriptions.push(
+      watcher,
+      vscode.languages.registerCodeLensProvider(python, this.#lenses),
+      vscode.window.registerTreeDataProvider('trainstash.jobs', this.#jobs),
+      vscode.window.registerTreeDataProvider('trainstash.stashes', this.#stashes),
+      vscode.workspace.onDidChangeWorkspaceFolders(() => this.#openFolders()),
+      vscode.workspace.onDidGrantWorkspaceTrust(() => this.#openFolders()),
+    );
+  }
+
+  /** Connects at startup; starts a daemon only for a folder that has something to show. */
+  async #lookForProjects(): Promise<void> {
+    const used = await Promise.all(folders().map(isInUse));
+    try {
+      if (used.some(Boolean)) await this.#connection.connect(true);
+    } catch (error) {
+      // The view shows the error, with the reason and a button.
+      this.#log.error((error as Error).message);
+    }
+  }
+
+  async #openFolders(always = false): Promise<void> {
+    const wanted: string[] = [];
+    for (const folder of folders()) if (await isInUse(folder)) wanted.push(folder);
+    if (wanted.length > 0 || always) await this.#connection.connect(true).catch(() => {});
+    if (this.#connection.status.kind !== 'ready') return this.#drawAll();
+    const roots = new Set<string>();
+    for (const folder of wanted) {
+      try {
+        const { project } = await this.#model.open(folder, vscode.workspace.isTrusted);
+        roots.add(project.root);
+        if (project.needEnvironment > 0 && vscode.workspace.isTrusted) await this.#supplyQueue(project.root);
+      } catch (error) {
+        if (!isError(error, 'notFound')) await report(this.#app, error);
+      }
+    }
+    for (const { project } of this.#model.projects) if (!roots.has(project.root)) this.#model.forget(project.root);
+    this.#jobs.redraw();
+    this.#stashes.redraw();
+    this.#drawAll();
+  }
+
+  /** Supplies this window's environment, which queued runs of a previous daemon may need. */
+  async #supplyQueue(root: string): Promise<void> {
+    const { environment, interpreter } = await launchFrom(root);
+    await this.#connection.request(queueSupply, { root, environment, interpreter });
+  }
+
+  async #chooseRoot(): Promise<string | undefined> {
+    const roots = this.#model.projects.map(({ project }) => project.root);
+    const active = vscode.window.activeTextEditor?.document.uri.fsPath;
+    const inside = roots.filter((root) => active?.startsWith(root)).sort((a, b) => b.length - a.length)[0];
+    if (inside || roots.length <= 1) return inside ?? roots[0];
+    return vscode.window.showQuickPick(roots, { title: 'Trainstash: which project?' });
+  }
+
+  #drawAll(): void {
+    this.#actions?.projectsChanged();
+    this.#usage.changed(this.#model.projects[0]?.project.root);
+    const state = this.#stateNow();
+    const live = this.#model.projects.some((mirror) => mirror.liveRuns().length > 0);
+    void vscode.commands.executeCommand('setContext', 'trainstash.state', state);
+    void vscode.commands.executeCommand('setContext', 'trainstash.live', live);
+    void vscode.commands.executeCommand(
+      'setContext',
+      'trainstash.hasRuns',
+      this.#model.projects.some((mirror) => mirror.branches.length > 0),
+    );
+    const { status: now } = this.#connection;
+    // A view with rows does not show its welcome text, so its message shows the error.
+    const filtered = this.#tree.filter === '' ? undefined : `Only runs that match “${this.#tree.filter}”`;
+    this.#runs.message =
+      now.kind === 'failed' && this.#model.projects.length > 0 ? oneLine(now.error.message.split('\n')[0]!) : filtered;
+    this.#tree.redraw();
+    this.#lenses.redraw();
+    this.#status.redraw();
+    this.#drawBadge();
+  }
+
+  #drawBadge(): void {
+    const count = this.#model.projects.flatMap((mirror) => mirror.liveRuns()).filter(isLive).length;
+    this.#runs.badge = count > 0 ? { value: count, tooltip: counted(count, 'live run') } : undefined;
+    void vscode.commands.executeCommand('setContext', 'trainstash.live', count > 0);
+  }
+
+  #stateNow(): State {
+    if (folders().length === 0) return 'noFolder';
+    if (this.#model.projects.length > 0) return 'ready';
+    const { kind } = this.#connection.status;
+    if (kind === 'failed') return 'failed';
+    return kind === 'connecting' ? 'loading' : 'unused';
+  }
+
+  #drawRun(root: string | undefined, run: Run): void {
+    this.#tree.redrawRun(run.id);
+    this.#status.redraw();
+    // The lens shows the run's status, not each of its steps.
+    if (run.status !== 'running') this.#lenses.redraw();
+    if (root) this.#notices.run(run);
+    this.#drawBadge();
+  }
+
+  #drawNotice(root: string, run: Run | null, notice: Notice): void {
+    this.#notices.notice(root, run, notice);
+    if (notice.code in STASH_NOTICES) this.#stashes.redraw();
+  }
+}
+
+function folders(): string[] {
+  return (vscode.workspace.workspaceFolders ?? [])
+    .filter(({ uri }) => uri.scheme === 'file')
+    .map(({ uri }) => uri.fsPath);
+}
