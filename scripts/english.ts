@@ -14,6 +14,7 @@ const FOLDERS: readonly string[] = [
   'test',
   'examples',
   'daemon',
+  'python',
 ];
 
 const SOURCES = '**/*.{ts,tsx,mts,mjs,js,py}';

@@ -1,4 +1,4 @@
-"""What every test of the package needs: no session of another process, and no module that remembers the last test."""
+"""The setup that every test of the package needs: no session of another process, and no module that remembers the last test."""
 
 from __future__ import annotations
 

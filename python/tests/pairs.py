@@ -87,7 +87,7 @@ class Launch:
         return json.loads(path.read_text()) if path.exists() else None
 
     def log(self) -> Dict[int, str]:
-        """What the script noted after each step; the newest of each."""
+        """Reads what the script noted after each step, the newest note of each."""
         path = self.folder / "steps.log"
         lines = path.read_text().splitlines() if path.exists() else []
         return {int(line.split(" ", 1)[0]): line.split(" ", 1)[1] for line in lines}
@@ -146,7 +146,7 @@ class Training:
         return Launch(path, status)
 
     def pair(self, kill: Any, **launch: Any) -> Tuple[Launch, Launch, Launch]:
-        """To the end, once for all kills; killed at that step; and resumed from the newest checkpoint."""
+        """Launches three times: to the end, once for all kills; killed at that step; and resumed from the newest checkpoint."""
         key = json.dumps([self._script, self._policy, self._env, launch], sort_keys=True)
         whole = _whole.get(key)
         if whole is None:

@@ -115,7 +115,7 @@ def _same_tensor(one: Any, other: Any) -> bool:
 
 
 def parts_of(tensor: Any) -> Tuple[Any, ...]:
-    """What a tensor that is not dense is made of."""
+    """Takes apart a tensor that is not dense."""
     if str(tensor.layout) == "torch.jagged":
         return tensor.values(), tensor.offsets(), tensor.lengths(), tensor._ragged_idx
     if tensor.is_quantized:

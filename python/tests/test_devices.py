@@ -12,7 +12,7 @@ pytestmark = pytest.mark.oldest
 
 
 class Devices:
-    """What torch says of CUDA, for a number of devices."""
+    """A torch that reports a given number of CUDA devices."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         self.set: List[Tuple[int, Any]] = []

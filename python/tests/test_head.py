@@ -1,4 +1,4 @@
-"""What HEAD is for a script that is started by hand, also where git does not answer: said as such, and never a second store."""
+"""HEAD for a script that is started by hand, also where git does not answer: reported as such, and never a second store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a session folder to what is restored."""
+"""The way from a session folder to what is restored."""
 
 from __future__ import annotations
 

@@ -318,7 +318,7 @@ def test_kinds_and_what_is_vital() -> None:
 
 
 class Wrapped:
-    """As the classes of other frameworks are."""
+    """An object like those of other frameworks, which return their state as they hold it."""
 
     def __init__(self, state: Any) -> None:
         self._state = state

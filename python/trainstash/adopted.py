@@ -18,15 +18,15 @@ class Adopted:
 
     @property
     def is_vital(self) -> bool:
-        """Whether nothing can be resumed without it."""
+        """Tells whether nothing can be resumed without this object."""
         return self.kind in ("weights", "optimizer")
 
     def is_idle(self) -> bool:
-        """Whether it does nothing, such as a scaler that is off."""
+        """Tells whether the object does nothing, such as a scaler that is off."""
         return False
 
     def mark(self) -> Any:
-        """What differs when it has changed; None for an object that changes whenever it is used."""
+        """Returns a value that differs once the object has changed; None for an object that changes whenever it is used."""
         return None
 
     def parts(self) -> List[Any]:

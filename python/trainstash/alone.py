@@ -60,7 +60,7 @@ def find_store(start: str) -> Tuple[str, str]:
 
 
 def job_name() -> str:
-    """What runs of this script, or of this notebook, are called."""
+    """Names the job that runs of this script, or of this notebook, belong to."""
     notebook = getattr(sys.modules.get("__main__"), "__vsc_ipynb_file__", None) or os.environ.get("JPY_SESSION_NAME")
     return os.path.splitext(os.path.basename(notebook or sys.argv[0] or "python"))[0] or "python"
 

@@ -1,5 +1,5 @@
-"""What a script's objects hold in their attributes, and what of it has changed since the training began: counters, lists of
-outputs, sums. Nobody asks for these with a ``state_dict``."""
+"""The attributes of a script's objects, and those that have changed since the training began: counters, lists of outputs, sums.
+Nobody asks for these with a ``state_dict``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Values = Dict[str, Dict[str, Any]]
 
 
 class Attributes:
-    """Of some objects by name, as they are when this is made.
+    """The attributes of some named objects, as they are when this is made.
 
     Args:
         owners: The objects.
@@ -116,7 +116,8 @@ class _Marker:
 
 
 def _mark_of_array(value: Any) -> Any:
-    """Of a large one, or one on a device, its place and its version; it is held, so that no other gets that place."""
+    """Marks an array: a small one by its bytes; a large one, or one on a device, by its identity and its version. Such an array
+    is held, so that no other array gets its place in memory."""
     try:
         on_device = getattr(getattr(value, "device", None), "type", "cpu") != "cpu"
         size = int(value.nbytes)

@@ -1,4 +1,4 @@
-"""Which checkpoint is the best: judged by the metrics of its own epoch, and of the weights that were validated."""
+"""The choice of the best checkpoint: judged by the metrics of its own epoch, and of the weights that were validated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Best:
         self._mark: Optional[Mark] = None
 
     def judge(self, values: Mapping[str, float]) -> bool:
-        """Whether these are better than all before them."""
+        """Tells whether these values are better than all before them."""
         if self.monitor is None:
             return False
         value = values.get(self.monitor["metric"])
@@ -33,7 +33,7 @@ class Best:
         return self._mark is not None
 
     def is_of_these_weights(self) -> bool:
-        """Whether nothing was trained since the value was logged."""
+        """Tells whether nothing was trained since the value was logged."""
         return self._mark is not None and not self._gradients.were_touched_since(self._mark)
 
     def taken(self) -> None:

@@ -1,4 +1,4 @@
-"""What is done between two steps, and between two epochs: what is due, and what was asked for."""
+"""The work between two steps and between two epochs: what is due, and what was asked for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Boundary:
         self._due_later: List[str] = []
 
     def ask(self, reasons: List[str]) -> None:
-        """Has a checkpoint taken at the next step at which all ranks meet, or at the end of the epoch."""
+        """Requests a checkpoint at the next step at which all ranks meet, or at the end of the epoch."""
         self._due_later += [one for one in reasons if one not in self._due_later]
 
     def between_steps(self) -> None:
@@ -70,13 +70,13 @@ class Boundary:
             self._engine.saver.take(self.take_due())
 
     def take_due(self) -> List[str]:
-        """What still waits."""
+        """Returns the reasons that still wait, and clears them."""
         best = ["best"] if self._engine.best.is_waiting else []
         reasons, self._due_later = [*self._due_later, *best], []
         return list(dict.fromkeys(reasons))
 
     def has_to_wait(self) -> bool:
-        """Whether the true boundary comes right after this step: a resume from here would run the epoch's end alone."""
+        """Tells whether the true boundary comes right after this step: a resume from here would run the epoch's end alone."""
         engine = self._engine
         if engine.ending.interrupted is not None:
             return False  # Who terminates a process does not wait for a validation.

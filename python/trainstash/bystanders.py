@@ -20,7 +20,7 @@ from .wrappers import unwrap
 
 
 class Lost(NamedTuple):
-    """What a checkpoint lacks. ``matters``: the training goes another way without it, and not only what is shown of it."""
+    """A part that a checkpoint lacks. ``matters``: the training goes another way without it, and not only what it shows."""
 
     kind: str
     name: str
@@ -49,13 +49,13 @@ class Bystanders:
                 self._first.setdefault((frame.f_code, name), _fingerprint(value))
 
     def lost(self, frame: FrameType, names: List[Key], made_anew: Set[Key], line: Optional[str]) -> List[Lost]:
-        """What has a state that a checkpoint does not have.
+        """Finds the objects whose state a checkpoint does not have.
 
         Args:
-            frame: Where the names are looked up.
+            frame: The frame in which the names are looked up.
             names: Names that the loop uses.
-            made_anew: Of these, what the next epoch makes anew by itself.
-            line: Of the loop, for people.
+            made_anew: Of these, the ones that the next epoch makes anew by itself.
+            line: The loop's line, for people.
         """
         found: List[Lost] = []
         for name, value in values_of(frame, names).items():
@@ -68,7 +68,7 @@ class Bystanders:
         return found
 
     def knows(self, value: Any) -> bool:
-        """Whether it is judged here, and not as a variable."""
+        """Tells whether a value is judged here, and not as a variable."""
         return is_optimizer(value) or is_model(value) or is_scaler(value) or _is_schedule(value) or rng.is_generator(value)
 
     def is_show(self, value: Any) -> bool:
@@ -111,7 +111,7 @@ class Bystanders:
         return Lost("data", f"`{name}`", "it is an iterator that starts again; run.batches keeps its place")
 
     def is_tracked(self, value: Any) -> bool:
-        """Whether a checkpoint has its state: itself, what it wraps, or what wraps it."""
+        """Tells whether a checkpoint has a value's state: because it, what it wraps, or what wraps it is tracked."""
         inside = getattr(value, "__dict__", {})
         candidates = [value, inside.get("scheduler"), inside.get("optimizer") if hasattr(value, "param_groups") else None]
         for known in map(own_of, self._tracked.objects.values()):
@@ -163,7 +163,7 @@ def _is_enabled(scaler: Any) -> bool:
 
 
 def _fingerprint(value: Any) -> Any:
-    """What differs when the object has changed; None for one that has nothing to look at."""
+    """Returns a value that differs once the object has changed; None for one that has nothing to look at."""
     if rng.is_generator(value):
         return rng.fingerprint_of(value)
     foreign = adopt(value, {})
@@ -192,7 +192,7 @@ def _is_of_script(cls: type) -> bool:
 
 
 def _is_read(value: Any, attribute: str) -> bool:
-    """Whether the class, or who uses it, does anything with an attribute but set it."""
+    """Tells whether the class of an object does anything with an attribute but set it."""
     for cls in type(value).__mro__:
         for function in vars(cls).values():
             code = getattr(function, "__code__", None)

@@ -1,4 +1,4 @@
-"""When a checkpoint is due, and taking it: copied between two steps, written by a thread, one at a time."""
+"""Taking a checkpoint when it is due: copied between two steps, written by a thread, one at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Beside = Callable[[str], List[Dict[str, Any]]]
 
 
 class Owner(Protocol):
-    """Who knows what a place in a state, such as "model.fc.weight", is."""
+    """An object that knows what a place in a state, such as "model.fc.weight", is."""
 
     def kind_of(self, place: str) -> str: ...
 
@@ -85,7 +85,7 @@ class Checkpoints:
 
     @property
     def failed(self) -> bool:
-        """Whether the newest one could not be written."""
+        """Tells whether the newest checkpoint could not be written."""
         self.join()
         return self._failed
 
@@ -211,7 +211,7 @@ class Checkpoints:
         return True
 
     def _name_lost(self, lacks: _Lacks, staged: Staged, owner: Optional[Owner]) -> None:
-        """What is not in the state, in the facts for people and in the state for the resume."""
+        """Names what is not in the state: in the facts for people, and in the state for the resume."""
         if not staged.lost:
             return
         for place, why in staged.lost:
@@ -257,7 +257,7 @@ class Checkpoints:
 
 
 class _Lacks:
-    """What one checkpoint lacks, in its facts; the list of its ingredients becomes part of them with ``settle``."""
+    """The parts that one checkpoint lacks, in its facts; the list of its ingredients becomes part of them with ``settle``."""
 
     def __init__(self, facts: Dict[str, Any]) -> None:
         self.facts = facts

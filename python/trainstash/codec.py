@@ -268,7 +268,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_dense(tensor: Any, torch: Any) -> bool:
-    """Whether a tensor's bytes are in one storage of a device that has them, as they are."""
+    """Tells whether a tensor's bytes lie as they are in one storage of a device that has storages."""
     if tensor.layout is not torch.strided or tensor.is_quantized or getattr(tensor, "is_nested", False) or tensor.device.type not in ("cpu", "cuda"):
         return False
     return not (tensor.is_complex() or tensor.is_neg())

@@ -1,5 +1,5 @@
-"""What a data set holds, told by a few of its bytes. No item is asked for: that would draw random numbers, count calls, and
-wait for the disk. A thread looks at the tensors, arrays, lists and paths that the data set is made of."""
+"""The contents of a data set, told by a few of its bytes. No item is asked for: that would draw random numbers, count calls,
+and wait for the disk. A thread looks at the tensors, arrays, lists and paths that the data set is made of."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _IS_READ_AGAIN = "it has no state_dict, and is read again up to the place"
 
 
 class Keeper(Protocol):
-    """What a loader needs of the one that keeps its place: the engine of a run, or an adapter."""
+    """The object that keeps a loader's place: the engine of a run, or an adapter."""
 
     seed: int
     rank: int
@@ -80,12 +80,12 @@ class Batches:
 
     @property
     def is_seeded(self) -> bool:
-        """Whether its order and its batches are functions of the run's seed."""
+        """Tells whether the loader's order and its batches are functions of the run's seed."""
         return self._inner is not None
 
     @property
     def lacks(self) -> Optional[str]:
-        """What keeps its place from being exact; None: nothing."""
+        """Returns the reason why the loader's place is not exact; None: it is."""
         if self._failure is not None:
             return self._failure
         counts = getattr(self._inner, "counts", None)
@@ -113,11 +113,11 @@ class Batches:
 
     @property
     def is_limited(self) -> bool:
-        """Whether the script says how many batches a pass has."""
+        """Tells whether the script says how many batches a pass has."""
         return self._limit is not None
 
     def is_at_end(self) -> bool:
-        """Whether the loop has received the last batch of this pass."""
+        """Tells whether the loop has received the last batch of this pass."""
         length = self.length()
         return length is not None and self.taken >= length
 
@@ -162,7 +162,7 @@ class Batches:
             run.left(self)
 
     def state(self, active: bool, given_again: int = 0) -> Dict[str, Any]:
-        """What a checkpoint holds of it.
+        """Returns what a checkpoint holds of the loader.
 
         Args:
             active: The loop stands inside of a pass, or the pass is over and the epoch's is not.

@@ -87,7 +87,7 @@ class Group:
 
 
 class PaddleDistributed:
-    """What ``Group`` uses of ``torch.distributed``, done by Paddle's."""
+    """The part of ``torch.distributed`` that ``Group`` uses, done by Paddle's."""
 
     def __init__(self, paddle: Any) -> None:
         self._paddle = paddle
@@ -140,7 +140,7 @@ def _of_torch() -> Any:
 
 
 def launched_rank() -> Optional[int]:
-    """What ``torchrun`` and ``paddle.distributed.launch`` say before the group is set up."""
+    """Reads the rank that ``torchrun`` and ``paddle.distributed.launch`` tell a process before the group is set up."""
     for name, world in (("RANK", "WORLD_SIZE"), ("PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM")):
         rank = os.environ.get(name)
         if rank is not None and rank.isdigit() and world in os.environ:

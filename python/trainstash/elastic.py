@@ -18,12 +18,12 @@ _KEPT = ".tmp-restart-"
 
 
 def attempt() -> int:
-    """How many times torchrun has started these processes again."""
+    """Counts how many times torchrun has started these processes again."""
     return _number("TORCHELASTIC_RESTART_COUNT")
 
 
 def may_follow() -> bool:
-    """Whether torchrun would start the processes again after a failure."""
+    """Tells whether torchrun would start the processes again after a failure."""
     return _number("TORCHELASTIC_MAX_RESTARTS") > attempt()
 
 
@@ -43,8 +43,8 @@ def forget_older(inbox: str) -> None:
 
 
 def newest(inbox: str) -> Optional[Dict[str, Any]]:
-    """What a launch record says of the checkpoint to go on from; None: there is none. All ranks find the same: by now nobody
-    writes there."""
+    """Finds the checkpoint to go on from, as a launch record names it; None: there is none. All ranks find the same one: by now
+    nobody writes there."""
     for name in reversed(_kept(inbox)):
         folder = os.path.join(inbox, name)
         with contextlib.suppress(OSError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""How a training ends: by itself, by request, by a signal, or broken off; and what is kept then."""
+"""The end of a training: by itself, by request, by a signal, or broken off; and what is kept then."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Ending:
         self._broken_off_at = self._engine.steps
 
     def was_broken_off(self) -> bool:
-        """Whether that happened after the newest step."""
+        """Tells whether the loop was broken off after the newest step."""
         return self._broken_off_at == self._engine.steps
 
     def finish(self, reasons: List[str]) -> None:
@@ -103,7 +103,8 @@ class Ending:
         raise SystemExit(0)
 
     def _take_last(self, reasons: List[str], in_loop: bool = True) -> None:
-        """What is not kept now is lost with the process: other ranks may wait for this one, but not for long."""
+        """Takes the last checkpoint. What it does not keep is lost with the process: other ranks may wait for this one, but not
+        for long."""
         engine = self._engine
         patience = _PATIENCE_OF_SEVERAL if engine.group.several else _PATIENCE
         if not engine.saver.take(reasons, wait=True, patience=patience, in_loop=in_loop):
@@ -145,8 +146,8 @@ class Ending:
             write_end(session, engine.steps)
 
     def _has_unsaved_end(self) -> bool:
-        """Whether a loop has ended in its own way and stands between two steps. In the middle of one, nothing is kept: the
-        checkpoint before it is whole."""
+        """Tells whether a loop has ended in its own way and stands between two steps. In the middle of a step, nothing is kept:
+        the checkpoint before it is whole."""
         engine = self._engine
         if engine.checkpoints is None or engine.over or engine.is_replay or engine.group.several:
             return False

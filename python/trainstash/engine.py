@@ -34,7 +34,7 @@ from .watch import Watch
 
 
 class Engine:
-    """Of one launch. Without a session (on other ranks than 0, or in a child process) it decides and writes nothing."""
+    """The training of one launch. Without a session (on other ranks than 0, or in a child process) it decides and writes nothing."""
 
     def __init__(
         self,
@@ -304,7 +304,7 @@ class Engine:
     # ---- inside ----
 
     def _is_kept(self, value: Any) -> bool:
-        """Whether a checkpoint has it without being asked to: ours, and what ``run.state`` gave."""
+        """Tells whether a checkpoint has a value without being asked to: ours, and what ``run.state`` gave."""
         return self.states.owns(value) or type(value).__module__.startswith("trainstash.")
 
     def lose(self, kind: str, name: str, why: str, line: Optional[str] = None) -> None:
@@ -335,7 +335,7 @@ class Engine:
         return any(one.device.type != "cpu" for model in models for one in model.parameters())
 
     def _enter(self, begins_epoch: bool) -> None:
-        """What was drawn and set on the way from ``init`` to the loop is put back."""
+        """Puts back what was drawn and set on the way from ``init`` to the loop."""
         if self._put_back is None:
             return
         self._set(self._put_back, begins_epoch)

@@ -1,4 +1,4 @@
-"""What the bits of a training depend on, and its hyper-parameters as JSON can hold them."""
+"""The facts that the bits of a training depend on, and its hyper-parameters as JSON can hold them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .shared import PACKAGES
 
 
 def environment(group: Group) -> Dict[str, str]:
-    """What the bits of a training depend on."""
+    """Collects the facts that the bits of a training depend on."""
     import platform
     from importlib import metadata
 

@@ -128,7 +128,7 @@ _known: Dict[int, List[int]] = {}
 
 
 def _zeros(length: int) -> List[int]:
-    """What ``length`` bytes of zero do to a checksum, as a matrix of 32 columns over the field of two elements."""
+    """Returns the effect of ``length`` bytes of zero on a checksum, as a matrix of 32 columns over the field of two elements."""
     if length not in _known:
         power = [_POLYNOMIAL, *(1 << bit for bit in range(31))]
         matrix, bits = [1 << bit for bit in range(32)], length * 8

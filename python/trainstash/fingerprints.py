@@ -45,7 +45,7 @@ class _Note:
 
 
 class Fingerprints:
-    """Of one launch.
+    """The fingerprints of one launch.
 
     Args:
         folder: The session's; None writes nothing down.
@@ -139,7 +139,7 @@ class Fingerprints:
 
 
 class _Before:
-    """What an earlier session noted after the checkpoint."""
+    """The notes that an earlier session made after the checkpoint."""
 
     def __init__(self, folder: str, step: int) -> None:
         self._notes: Dict[int, Dict[str, Any]] = {}

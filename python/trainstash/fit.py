@@ -26,7 +26,7 @@ _NOTHING, _SAVE, _LEAVE = 0, 1, 2
 
 
 class Place(NamedTuple):
-    """Where a fit stands, in its own counts: a new one begins at 0. ``batch``: batches of the epoch that are used up; 0 between epochs."""
+    """The place of a fit, in its own counts: a new one begins at 0. ``batch``: batches of the epoch that are used up; 0 between epochs."""
 
     step: int
     epoch: int
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 
 class Due(NamedTuple):
-    """What all ranks are to do at a boundary. The reasons are known to rank 0 alone."""
+    """The work that all ranks are to do at a boundary. The reasons are known to rank 0 alone."""
 
     saves: bool
     leaves: bool
@@ -70,12 +70,12 @@ class Fit:
 
     @property
     def records(self) -> bool:
-        """Whether checkpoints of this fit are kept: not on other ranks than 0."""
+        """Tells whether checkpoints of this fit are kept: not on other ranks than 0."""
         return self._recorder.session is not None and self.fate != FINISHED and not self.is_repeat
 
     @property
     def is_writing(self) -> bool:
-        """Whether the newest checkpoint is still being written."""
+        """Tells whether the newest checkpoint is still being written."""
         checkpoints = self._recorder.checkpoints
         return checkpoints is not None and checkpoints.in_flight
 

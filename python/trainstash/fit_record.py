@@ -1,4 +1,4 @@
-"""Which fit of a process a checkpoint is of, and what became of those before it: the file ``fits.json`` in its folder."""
+"""The fit of a process that a checkpoint belongs to, and the fates of those before it: the file ``fits.json`` in its folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Finished(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What a checkpoint says of the fits: its own one, the run's steps and epochs before that, and those that were finished."""
+    """A checkpoint's account of the fits: its own one, the run's steps and epochs before that, and those that were finished."""
 
     number: int
     steps_before: int

@@ -1,4 +1,4 @@
-"""What statements read and write, in the order in which they run: names, and attributes of names such as ``self.total``."""
+"""The reads and writes of statements, in the order in which they run: names, and attributes of names such as ``self.total``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def targets_of(node: Optional[ast.AST]) -> List[Key]:
 
 
 class Reads(NamedTuple):
-    """What one expression does."""
+    """The names that one expression reads, the methods it calls, and the names it binds."""
 
     keys: List[Tuple[Key, int]]
     #: Objects whose methods are called, the methods, and the lines.
@@ -88,7 +88,7 @@ def looked_at(node: ast.AST) -> Reads:
 
 
 def reads_in(node: Optional[ast.AST]) -> List[Tuple[Key, int]]:
-    """What an expression reads, with the lines."""
+    """Lists the names that an expression reads, with the lines."""
     return looked_at(node).keys if node is not None else []
 
 
@@ -239,7 +239,7 @@ class Flow:
 
 
 def _outside(node: ast.stmt) -> Tuple[Dict[Key, int], Set[str]]:
-    """What a definition reads of the scopes around it, and the names there that it binds. Kept with the node."""
+    """Finds the names that a definition reads of the scopes around it, and those that it binds there. Kept with the node."""
     known = getattr(node, "trainstash_outside", None)
     if known is not None:
         return known  # type: ignore[no-any-return]

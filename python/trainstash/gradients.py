@@ -27,7 +27,7 @@ class Gradients:
         self.script_clears: Optional[bool] = None
 
     def mark(self) -> Mark:
-        """What tells later whether something was computed since."""
+        """Returns a mark that tells later whether something was computed since."""
         watched = self._owners()
         return [_mark_of(self._parameter(key, watched[key]), watched[key] if is_optimizer(watched[key]) else None) for key in watched]
 
@@ -40,7 +40,7 @@ class Gradients:
         self._at_step = now
 
     def are_left_over(self) -> bool:
-        """Whether the next step will add to the gradients that are there now."""
+        """Tells whether the next step will add to the gradients that are there now."""
         return bool(self._left_over() or self._without_optimizer())
 
     def _left_over(self) -> List[Any]:
@@ -61,7 +61,8 @@ class Gradients:
         return not _same(self.mark(), self._at_step)
 
     def live(self) -> Dict[str, Any]:
-        """Those, by the names of their parameters. Of several optimizers one may have used its own already."""
+        """Returns the gradients that are left over, by the names of their parameters. Of several optimizers one may have used
+        its own already."""
         left = self._left_over()
         some = bool(left or self._without_optimizer())
         used = [owner for owner in self._owners().values() if some and is_optimizer(owner) and not any(owner is one for one in left)]

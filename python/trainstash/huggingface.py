@@ -56,7 +56,7 @@ def attach_transformers(trainer: Any, wishes: Wishes) -> Any:
 
 
 class _Training:
-    """What passes between the Trainer's callbacks, its loader, and its checkpoints."""
+    """The state that the Trainer's callbacks, its loader and its checkpoints share."""
 
     def __init__(self, trainer: Any, recorder: Recorder) -> None:
         self._trainer = trainer
@@ -165,7 +165,7 @@ class _Training:
         return saved["data"]["epoch"], saved["data"]["batch"]
 
     def _shape(self) -> List[int]:
-        """What the counts of batches and steps depend on."""
+        """Lists the settings that the counts of batches and steps depend on."""
         args = self._trainer.args
         return [self._trainer._train_batch_size, args.gradient_accumulation_steps, args.world_size, self._trainer.state.max_steps]
 

@@ -1,5 +1,5 @@
-"""What a checkpoint is made of, and whether each part of it was kept. A grade is earned here: it is read off the list, and
-a kind of which nothing was found out counts as not kept."""
+"""The parts that a checkpoint is made of, and whether each of them was kept. A grade is earned here: it is read off the list,
+and a kind of which nothing was found out counts as not kept."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Ingredients:
         self._found.pop((kind, name), None)
 
     def has(self, kind: str) -> bool:
-        """Whether anything was found out about a kind."""
+        """Tells whether anything was found out about a kind."""
         return any(record["kind"] == kind for record in self._found.values())
 
     def records(self) -> List[Record]:
@@ -77,7 +77,7 @@ _RANK = {ABSENT: 0, KEPT: 1, LOST: 2}
 
 
 def described(found: Ingredients) -> Dict[str, Any]:
-    """What ``checkpoint.json`` says of them: the list, the grade, and what is missing."""
+    """Describes the parts for ``checkpoint.json``: the list, the grade, and what is missing."""
     records = found.records()
     return {"ingredients": records, "grade": grade_of(records), "missing": missing_of(records)}
 
@@ -96,7 +96,7 @@ def grade_of(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 def missing_of(records: Iterable[Mapping[str, Any]]) -> List[str]:
-    """What is lost, a text for each."""
+    """Lists what is lost, a text for each."""
     return [sentence(record) for record in records if record["state"] == LOST]
 
 

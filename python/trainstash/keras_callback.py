@@ -52,7 +52,7 @@ def make_callback(wishes: Wishes, tracked: Mapping[str, Any]) -> Any:
 
 
 class Conductor:
-    """Of one callback; each ``fit`` that it is given to is another."""
+    """The work behind one callback; each ``fit`` that the callback is given to is another one."""
 
     def __init__(self, wishes: Wishes, edge: Any) -> None:
         self._wishes = wishes
@@ -315,7 +315,7 @@ def _build(model: Any, iterator: Any, saved: Saved) -> None:
 
 
 def _averages(model: Any) -> bool:
-    """Whether Keras puts averages in the place of the weights at the end of a ``fit``."""
+    """Tells whether Keras puts averages in the place of the weights at the end of a ``fit``."""
     return any(getattr(one, "use_ema", False) for one in keras_variables.optimizers(model).values())
 
 

@@ -145,7 +145,7 @@ class Feed:
 
     @property
     def is_last(self) -> bool:
-        """Whether the epoch has no batch left. Unknown for data without a length: it is asked for one more."""
+        """Tells whether the epoch has no batch left. Unknown for data without a length, which counts as "no": it is asked for one more."""
         return self.count is not None and self.batch >= self.count
 
     # ---- checkpoints ----
@@ -206,7 +206,7 @@ class Feed:
         return keras_objects.attributes_of(self.source.dataset, _SETTINGS, whole=whole)
 
     def _objects(self, folder: str) -> State:
-        """What a data set and its generators hold now."""
+        """Collects what a data set and its generators hold now."""
         found: State = {}
         read = self._attributes(whole=True)
         if read is not None and self._whole_before is not None:

@@ -32,7 +32,7 @@ class Saved(NamedTuple):
 
     @property
     def is_inside(self) -> bool:
-        """Whether it stands inside of an epoch."""
+        """Tells whether the checkpoint stands inside of an epoch."""
         return bool(self.facts["progress"]["batch"])
 
 
@@ -70,11 +70,11 @@ class KerasFit:
 
     @property
     def is_exact(self) -> bool:
-        """Whether a place inside of an epoch can be found again."""
+        """Tells whether a place inside of an epoch can be found again."""
         return self.feed is not None and not self.feed.problems
 
     def place(self, batch: int) -> Place:
-        """Where it stands."""
+        """Returns the place of the fit in the run."""
         return Place(self.step, self.epoch, batch)
 
     # ---- reading ----

@@ -227,7 +227,7 @@ class KerasRun:
         keras_variables.assign(found)
 
     def _arrive(self) -> None:
-        """What was drawn and changed on the way from ``init`` to the place of the checkpoint is put back."""
+        """Puts back what was drawn and changed on the way from ``init`` to the place of the checkpoint."""
         saved, self._saved = self._saved, None
         if saved is None:
             return

@@ -30,7 +30,7 @@ class Opaque(Exception):
 
 
 class Attributes(NamedTuple):
-    """What was found in an object: values as JSON can hold them, the arrays that they refer to, and what cannot be kept."""
+    """The attributes that were found in an object: values as JSON can hold them, the arrays that they refer to, and what cannot be kept."""
 
     values: Dict[str, Any]
     arrays: Dict[str, Any]
@@ -295,7 +295,7 @@ def _into(kind: str, inner: Any, before: Any, arrays: Mapping[str, Any]) -> Any:
 
 
 def _array_into(before: Any, array: Any) -> Any:
-    """In place where that is possible: others may hold the same array."""
+    """Puts an array into the one that was there before, where that is possible: others may hold the same array."""
     numpy = sys.modules["numpy"]
     fits = isinstance(before, numpy.ndarray) and before.shape == array.shape and before.dtype == array.dtype
     if fits and before.flags.writeable:

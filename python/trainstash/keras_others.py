@@ -25,7 +25,7 @@ class Others:
         self._before = [self._read(one, whole=True) for one in self._callbacks]
 
     def state(self) -> Tuple[List[State], Dict[str, Any], List[Tuple[str, str]]]:
-        """What has changed in them since the training began.
+        """Collects what has changed in the callbacks since the training began.
 
         Returns:
             A record for each, the arrays that the records refer to, and pairs of a callback and why a part of it is lost.

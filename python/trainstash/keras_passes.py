@@ -102,7 +102,7 @@ class Passes:
         return inside
 
     def state(self, inside: bool) -> Tuple[Dict[str, Any], List[Problem]]:
-        """Where all passes stand, as JSON can hold it, and what of them is lost."""
+        """Returns the places of all passes, as JSON can hold them, and what of them is lost."""
         found: Dict[str, Any] = dict(self._back_to)
         problems: List[Problem] = []
         for site, one in self._passes.items():

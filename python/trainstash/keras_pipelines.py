@@ -1,4 +1,4 @@
-"""What can be known of the order in which Keras reads data: where it comes from, who draws numbers for it, and whether a
+"""The order in which Keras reads data, as far as it can be known: where it comes from, who draws numbers for it, and whether a
 resume can draw them again."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PYTHON_CODE = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "GeneratorDataset")
 
 
 class Source(NamedTuple):
-    """Where the batches of a ``fit`` come from."""
+    """The source of the batches of a ``fit``."""
 
     #: "arrays", "tf.data", "PyDataset", "DataLoader", "generator" or the name of Keras' adapter.
     kind: str

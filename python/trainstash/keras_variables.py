@@ -158,7 +158,7 @@ def _misfit(one: Named, array: Any) -> Iterator[str]:
 
 
 def _is_whole(array: Any, dtype: str) -> bool:
-    """Whether both are integers, and none is lost: backends count with different ones."""
+    """Tells whether both types are of integers, and no value is lost: backends count with different ones."""
     import numpy
 
     if array.dtype.kind not in "iu" or not dtype.startswith(("int", "uint")):

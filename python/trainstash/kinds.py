@@ -1,4 +1,4 @@
-"""What a tracked object is, in the words of a checkpoint's ingredients."""
+"""The kind of a tracked object, in the words of a checkpoint's ingredients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From ``trainstash.init`` to a run: which session, which checkpoint, and what is restored."""
+"""The way from ``trainstash.init`` to a run: which session, which checkpoint, and what is restored."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _start_again(session: Session, is_first: bool) -> None:
 def _saved(
     session: Optional[Session], resume: Optional[str]
 ) -> Tuple[Optional[str], Optional[Dict[str, Any]], Optional[Tuple[str, int]]]:
-    """Where the checkpoint lies, what it holds, and which one it is, if its folder still says so."""
+    """Finds the checkpoint to resume from: where it lies, what it holds, and which one it is, if its folder still says so."""
     path: Optional[str] = None
     if session:
         if session.launch.get("resume"):
@@ -121,7 +121,7 @@ def _session_before(session: Optional[Session], path: Optional[str]) -> Optional
 
 
 def _is_verified(session: Optional[Session], path: str) -> bool:
-    """Whether the daemon has just compared this very file with its hashes."""
+    """Tells whether the daemon has just compared this very file with its hashes."""
     resume = session.launch.get("resume") if session else None
     stamp = resume.get("verified") if resume else None
     if not stamp:
@@ -131,7 +131,7 @@ def _is_verified(session: Optional[Session], path: str) -> bool:
 
 
 def _origin(path: Optional[str], saved: Optional[Mapping[str, Any]]) -> Optional[Tuple[str, int]]:
-    """Which checkpoint that is, if its folder still says so."""
+    """Reads which checkpoint a file belongs to, if its folder still says so: its id, and its step."""
     if path is None or saved is None:
         return None
     import json

@@ -1,4 +1,4 @@
-"""Which bytes of which storages a state needs: each once, so that tensors that share memory still do after a resume."""
+"""The bytes of storages that a state needs: each once, so that tensors that share memory still do after a resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a checkpoint of Lightning: which part is of which kind, and what two equal trainings have in common."""
+"""The content of a Lightning checkpoint: the kind of each part, and what two equal trainings have in common."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def params_of(module: Any) -> Dict[str, Any]:
 
 
 def monitor_of(callbacks: List[Any]) -> Optional[Dict[str, str]]:
-    """What early stopping or the best model goes by."""
+    """Finds the metric that early stopping or the best model goes by."""
     for wanted in ("EarlyStopping", "ModelCheckpoint"):
         for callback in callbacks:
             if any(cls.__name__ == wanted for cls in type(callback).__mro__) and getattr(callback, "monitor", None):

@@ -78,7 +78,7 @@ def _fill(metric: Any, fields: Mapping[str, Any]) -> Any:
 
 
 class NewMetrics:
-    """Which of the newest metrics were logged since the last look: Lightning gives old and new ones together."""
+    """The newest metrics that were logged since the last look: Lightning gives old and new ones together."""
 
     def __init__(self) -> None:
         self._trained: Set[str] = set()
@@ -96,7 +96,7 @@ class NewMetrics:
         self._validated.update((name, f"{name}_epoch", f"{name}_step"))
 
     def arrived(self, metrics: Mapping[str, Any]) -> None:
-        """Those of a checkpoint are no news."""
+        """Notes the metrics of a checkpoint, which are no news."""
         self._before = dict(metrics)
 
     def news(self, metrics: Mapping[str, Any], at_end: bool) -> Any:

@@ -1,5 +1,5 @@
-"""What Lightning's own checkpoint leaves out: the sums of an epoch's metrics, the newest metrics, what the module, its callbacks
-and the data module hold in their attributes, frozen parameters, and random numbers."""
+"""The state that Lightning's own checkpoint leaves out: the sums of an epoch's metrics, the newest metrics, what the module,
+its callbacks and the data module hold in their attributes, frozen parameters, and random numbers."""
 
 from __future__ import annotations
 

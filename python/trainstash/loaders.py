@@ -134,7 +134,7 @@ _ABSENT = object()
 
 
 class SeededBulkDataset(SeededDataset):
-    """For data sets that fetch a batch at once."""
+    """A seeded data set that fetches a batch at once."""
 
     def __getitems__(self, keys: List[Any]) -> Any:
         if keys and type(keys[0]) is Seeded:
@@ -171,12 +171,12 @@ def rebuild(loader: Any, place: Place, protects: bool = False) -> Any:
 
 
 def data_workers(loader: Any) -> int:
-    """How many processes read the data; 0: the training's own."""
+    """Returns the number of processes that read the data; 0: the training's own one reads it."""
     return int(getattr(loader, "num_workers", 0) or 0)
 
 
 def starts_workers_anew(loader: Any) -> bool:
-    """Whether its workers import the script's code when they are started, and not before."""
+    """Tells whether the loader's workers import the script's code when they are started, and not before."""
     if data_workers(loader) == 0:
         return False
     context = getattr(loader, "multiprocessing_context", None)
@@ -220,7 +220,7 @@ def _parts(value: Any) -> List[Any]:
 
 
 def _named(value: Any) -> List[Any]:
-    """What the code of a function, or of an object's own class, names outside of itself, and generators of that class."""
+    """Lists what the code of a function, or of an object's own class, names outside of itself, and generators of that class."""
     functions = [value]
     found: List[Any] = []
     for cls in type(value).__mro__:
@@ -277,7 +277,7 @@ def _made_anew(torch_data: Any, loader: Any, place: Place, protects: bool) -> An
 
 
 def _is_prepared(loader: Any) -> bool:
-    """Whether Accelerate has wrapped it. Its class pretends to be a DataLoader, and its own state cannot be asked for."""
+    """Tells whether Accelerate has wrapped a loader. Its class pretends to be a DataLoader, and its own state cannot be asked for."""
     return hasattr(type(loader), "adjust_state_dict_for_prefetch") and "base_dataloader" in getattr(loader, "__dict__", {})
 
 

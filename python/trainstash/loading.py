@@ -16,7 +16,7 @@ _MOST_PROBLEMS = 5
 
 
 class ModelPlan(NamedTuple):
-    """What ``load_model`` loads: values under the model's own names, and the names that it leaves as they are."""
+    """The values that ``load_model`` loads, under the model's own names, and the names that it leaves as they are."""
 
     values: Dict[str, Any]
     metadata: Dict[str, Any]
@@ -106,7 +106,7 @@ def _load_state(model: Any, values: Mapping[str, Any], metadata: Any, whole: boo
 
 
 def _can_be_copied(value: Any) -> bool:
-    """Whether torch copies one such tensor into another."""
+    """Tells whether torch copies one such tensor into another."""
     if not hasattr(value, "layout"):
         return True
     name = str(value.dtype).rpartition(".")[2]
@@ -159,7 +159,7 @@ def check_optimizer(
 
 
 def order_of(name: str, then: Optional[List[Optional[str]]], now: List[Optional[str]]) -> List[int]:
-    """For each slot of this launch, the one of the checkpoint that has the same parameter.
+    """Finds, for each slot of this launch, the one of the checkpoint that has the same parameter.
 
     Raises:
         ResumeError: They are of other parameters.

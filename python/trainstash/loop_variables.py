@@ -48,7 +48,7 @@ class Found(NamedTuple):
 
 
 class Names:
-    """What a file calls the run, what keeps values for it, and what it tracks."""
+    """The names that a file gives to the run and to what keeps values for it, and the names that it tracks."""
 
     def __init__(self, tree: ast.AST) -> None:
         self.run: Set[Key] = set()
@@ -112,7 +112,7 @@ class Scope:
         return asks(loop, _LOADERS, self.names.run) or self._iterates_wrapped(loop)
 
     def starts_again(self, loop: Loop) -> List[Found]:
-        """What is lost when the loop is entered anew in the middle of its rounds."""
+        """Finds what is lost when the loop is entered anew in the middle of its rounds."""
         body = Flow()
         targets = [] if isinstance(loop, ast.While) else targets_of(loop.target)
         if isinstance(loop, ast.While):
@@ -140,12 +140,12 @@ class Scope:
         return found
 
     def is_bare_call(self, line: int) -> bool:
-        """Whether the statement of this line is a call of which nothing is used."""
+        """Tells whether the statement of this line is a call of which nothing is used."""
         statement = self._statement_at(line)
         return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
 
     def bound_in(self, line: int) -> List[Key]:
-        """What the statement of a line binds."""
+        """Lists the names that the statement of a line binds."""
         statement = self._statement_at(line)
         return bound_by(statement) if statement is not None else []
 
@@ -249,7 +249,7 @@ class Scope:
         return False
 
     def _after(self, loop: Loop) -> Flow:
-        """What is read behind the loop, around enclosing loops once."""
+        """Collects what is read behind the loop, around enclosing loops once."""
         flow = Flow()
         done: Optional[Set[Key]] = set()
         node: ast.AST = loop
@@ -273,7 +273,7 @@ class Scope:
         return flow
 
     def line_of(self, key: Key, loop: Loop) -> int:
-        """Where a variable is set before the loop, or the loop's own line."""
+        """Returns the line in which a variable is set before the loop, or the loop's own line."""
         lines = [statement.lineno for statement in self._bindings.get(key, []) if statement.lineno < loop.lineno]
         return lines[-1] if lines else loop.lineno
 

@@ -1,4 +1,4 @@
-"""What a script logs: numbers at once, values on a device when that has come far enough by itself."""
+"""The metrics that a script logs: numbers at once, values on a device when they have come far enough by themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the adapters have in common: a session, when to save, and handing over files that a framework has written."""
+"""The common part of the adapters: a session, when to save, and handing over files that a framework has written."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Recorder:
 
     @property
     def leaving(self) -> bool:
-        """Whether a pause or a stop was asked for."""
+        """Tells whether a pause or a stop was asked for."""
         return bool(self._watch.pause or self.asked and (self.asked.get("pause") or self.asked.get("stop")))
 
     def hand_over(
@@ -195,7 +195,7 @@ def link_tree(source: str, target: str) -> None:
 
 
 def python_rng() -> Dict[str, Any]:
-    """As JSON can hold it."""
+    """Captures the random numbers of Python and NumPy, as JSON can hold them."""
     version, internal, gauss = random.getstate()
     state: Dict[str, Any] = {"python": [version, list(internal), gauss]}
     numpy = sys.modules.get("numpy")

@@ -17,7 +17,7 @@ _MOST_INDICES = 1 << 16
 
 
 class Place:
-    """Where the loop stands in one loader, shared between the loader and its sampler."""
+    """The place at which the loop stands in one loader, shared between the loader and its sampler."""
 
     def __init__(self, key: str, seed: int, rank: int) -> None:
         self.key = key
@@ -38,7 +38,7 @@ class Place:
 
 
 class Sampler(Protocol):
-    """What a DataLoader draws indices, or lists of indices, from."""
+    """A source from which a DataLoader draws indices, or lists of indices."""
 
     def __iter__(self) -> Iterator[Any]: ...
 

@@ -48,7 +48,7 @@ def in_step(loader: Any) -> Any:
 
 
 def _is_known(loader: Any) -> bool:
-    """Whether the order has an end, and comes from no Python generator, which cannot begin again."""
+    """Tells whether the order has an end, and comes from no Python generator, which cannot begin again."""
     try:
         len(loader)
     except Exception:
@@ -144,7 +144,7 @@ def _numbers_in(dataset: Any) -> Dict[str, Any]:
 
 
 def _tensor(value: Any, places: Any) -> Any:
-    """As Paddle's reader gives it: on the loader's device, and without a gradient."""
+    """Makes a tensor as Paddle's reader gives it: on the loader's device, and without a gradient."""
     import paddle
 
     place = places[0] if places else None

@@ -165,7 +165,7 @@ class Training:
         return self._logs
 
     def _watch_data(self, loader: Any) -> None:
-        """What a data set counts is state, also where this fit reads nothing of it any more."""
+        """Watches a loader's data set: what it counts is state, also where this fit reads nothing of it any more."""
         dataset = getattr(loader, "dataset", None)
         if dataset is not None:
             self._attributes.add("data set", dataset, depth=0)
@@ -348,7 +348,7 @@ class Training:
 
 
 class _Epoch:
-    """What Paddle iterates over for one epoch."""
+    """The batches that Paddle iterates over for one epoch."""
 
     def __init__(self, training: Training, batches: Batches, skip: int) -> None:
         self._training = training

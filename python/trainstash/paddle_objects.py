@@ -106,7 +106,7 @@ def buffers_of(layer: Any) -> Dict[str, Array]:
 
 
 def mark_of(tensors: List[Any]) -> List[Any]:
-    """What differs when one of these has changed: of small ones a digest, of large ones sums on their device."""
+    """Returns marks that differ once a tensor has changed: a digest of each small one, sums of each large one on its device."""
     marks: List[Any] = []
     for tensor in tensors:
         if int(tensor.size) <= _SMALL:
@@ -357,7 +357,7 @@ def _is_schedule(value: Any) -> bool:
 
 
 def schedule_state(schedule: Any) -> Dict[str, Any]:
-    """What a schedule saves, and the numbers in it that move and that it does not save, of the schedules inside too."""
+    """Copies what a schedule saves, and the numbers in it that move and that it does not save, of the schedules inside too."""
     own = {name: _kept(value) for name, value in vars(schedule).items() if _moves(schedule, name, value)}
     inner = {name: schedule_state(value) for name, value in vars(schedule).items() if _is_schedule(value)}
     return {"own": own, "inner": inner}

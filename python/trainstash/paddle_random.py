@@ -77,7 +77,7 @@ def _devices(paddle: Any) -> List[str]:
 
 
 def _apart(state: Any) -> List[Any]:
-    """What the state pickles: numbers, and the engine as a list of characters."""
+    """Takes apart what the state pickles: numbers, and the engine as a list of characters."""
     return [bytes(part) if isinstance(part, list) else part for part in state.__getstate__()]
 
 

@@ -1,4 +1,4 @@
-"""What a ``paddle.Model`` is made of, into a checkpoint and out of it: the network, a loss with weights, optimizer and scaler."""
+"""The parts of a ``paddle.Model``, into a checkpoint and out of it: the network, a loss with weights, optimizer and scaler."""
 
 from __future__ import annotations
 

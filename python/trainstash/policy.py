@@ -1,4 +1,4 @@
-"""When a checkpoint is due."""
+"""The rule that says when a checkpoint is due."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EVERY = re.compile(rf"\s*{_ONE}(?:\s*,\s*{_ONE})*\s*")
 
 
 def policy_of(every: Union[str, int, float]) -> Dict[str, Any]:
-    """What ``init(every=…)`` says, as a launch file has it.
+    """Translates ``init(every=…)`` into the words of a launch file.
 
     Raises:
         ValueError: It is neither a number of seconds nor a text such as "5m", "100 steps" or "1 epoch, 10m".
@@ -40,7 +40,7 @@ def policy_of(every: Union[str, int, float]) -> Dict[str, Any]:
 
 
 def keep_of(keep: Union[int, Mapping[str, Any]]) -> Dict[str, Any]:
-    """What ``init(keep=…)`` says: ``last``, ``every``, and ``monitor`` for the best one.
+    """Translates ``init(keep=…)`` into ``last``, ``every``, and ``monitor`` for the best one.
 
     Raises:
         ValueError: It is neither a number nor a dict of ``last``, ``every`` and ``best``.
@@ -67,7 +67,7 @@ def _monitor_of(text: str) -> Dict[str, str]:
 
 
 class Policy:
-    """Of one launch. ``policy`` is the launch file's; without one nothing is ever due."""
+    """The policy of one launch. ``policy`` is the launch file's; without one nothing is ever due."""
 
     def __init__(self, policy: Mapping[str, Any], step: int) -> None:
         self.seconds = float(policy.get("everySeconds") or 0)

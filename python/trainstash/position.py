@@ -1,4 +1,4 @@
-"""Where the loop stands: the epoch, the passes over loaders in it, and what a resume has to go through again to get there."""
+"""The place at which the loop stands: the epoch, the passes over loaders in it, and what a resume has to go through again to get there."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ class Position:
 
     @property
     def passes(self) -> List[Pass]:
-        """Of this epoch: those that are over, and those that are open."""
+        """The passes of this epoch: those that are over, and those that are open."""
         return self._trail
 
     def loaders(self) -> List[Batches]:
@@ -220,17 +220,17 @@ class Position:
         return [made for slots in self._slots.values() for made in slots]
 
     def was_left_in_order(self) -> bool:
-        """Whether loaders were read, and each to its end or left by ``break`` between two steps."""
+        """Tells whether loaders were read, and each to its end or left by ``break`` between two steps."""
         return bool(self._trail) and not self.open and all(one.in_order for one in self._trail)
 
     @property
     def is_replaying(self) -> bool:
-        """Whether the place of a checkpoint is still ahead."""
+        """Tells whether the place of a checkpoint is still ahead."""
         return bool(self._replay)
 
     @property
     def resumes_inside(self) -> bool:
-        """Whether the checkpoint's place is inside of an epoch, whose beginning the script does again."""
+        """Tells whether the checkpoint's place is inside of an epoch, whose beginning the script does again."""
         return self._resumes_inside
 
     def standing(self) -> str:
@@ -254,7 +254,7 @@ class Position:
     # ---- in and out of a checkpoint ----
 
     def saved(self, after_epoch: bool, given_again: bool, more_follows: bool = False) -> Dict[str, Any]:
-        """What a checkpoint holds.
+        """Returns what a checkpoint holds of the position.
 
         Args:
             after_epoch: A resume begins the next epoch, though this one's code has not ended yet.
@@ -300,7 +300,7 @@ class Position:
     # ---- inside ----
 
     def _is_behind(self) -> bool:
-        """Whether the script goes on behind a pass that it comes to once, or from one pass to another."""
+        """Tells whether the script goes on behind a pass that it comes to once, or from one pass to another."""
         return bool(self._trail) and (self._comes_next or not self._trail[-1].way.is_in_loop)
 
     def _unseen(self) -> Dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How long a training will be, as far as its loop tells: with accumulation there are fewer steps than batches."""
+"""The length of a training, as far as its loop tells: with accumulation there are fewer steps than batches."""
 
 from __future__ import annotations
 

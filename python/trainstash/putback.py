@@ -1,5 +1,5 @@
-"""What a resume puts back when the loop is entered, and once more when a loader stands at its place. What a script draws, sets
-or steps on its way there came out the same way in the first launch, and must leave no trace."""
+"""The state that a resume puts back when the loop is entered, and once more when a loader stands at its place. What a script
+draws, sets or steps on its way there came out the same way in the first launch, and must leave no trace."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Lost = Callable[[str, str, str], None]
 
 
 class PutBack:
-    """Of one resume. ``own`` is what the checkpoint says of the run.
+    """The state that one resume puts back.
 
     Args:
-        own: The checkpoint's part that is ours.
-        rank: Which of the processes this is, and how many there are.
+        own: What the checkpoint says of the run, which is our part of it.
+        rank: The number of this process, and how many there are.
         generators: Generator objects that are tracked.
         lost: Told of what cannot be put back: kind, name, reason.
     """
@@ -38,7 +38,7 @@ class PutBack:
         self._rates: Dict[str, Any] = {}
 
     def after_init(self, seed: int, step: int) -> None:
-        """What is drawn between ``init`` and the loop comes out as in the first launch."""
+        """Sets the random numbers, so that what is drawn between ``init`` and the loop comes out as in the first launch."""
         if not self.fits:
             rng.seed_all(rng.mix(seed, "rank", self._rank, step))
         elif "rng_begin" in self._own:

@@ -41,11 +41,11 @@ class Randomness:
         self._epoch = rng.capture(self.generators())
 
     def all(self) -> Dict[str, Any]:
-        """Of this process."""
+        """Captures the three moments of this process."""
         return {"rng": rng.capture(self.generators()), "rng_epoch": self._epoch, "rng_begin": self._begin}
 
 
 def of_all(states: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """What ``all`` gave on each rank, as a checkpoint holds it."""
+    """Joins what ``all`` gave on each rank, as a checkpoint holds it."""
     kept = {name: [one[name] for one in states] for name in ("rng", "rng_epoch", "rng_begin")}
     return {name: each for name, each in kept.items() if None not in each}

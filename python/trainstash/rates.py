@@ -142,7 +142,7 @@ def _forecast(schedule: Any, optimizers: Mapping[str, Any]) -> _Forecast:
 
 
 def _weak(schedule: Any) -> Dict[int, Any]:
-    """What `deepcopy` cannot copy and need not: torch 1 keeps the shape of a cycle as a weak method."""
+    """Finds what `deepcopy` cannot copy and need not: torch 1 keeps the shape of a cycle as a weak method."""
     values = [value for part in _parts(schedule) for value in vars(part).values()]
     return {id(value): value for value in values if isinstance(value, weakref.ReferenceType)}
 
@@ -169,7 +169,7 @@ class _Paper:
 
 
 def _follows(before: List[_Forecast], after: List[_Forecast], factor: float) -> bool:
-    """Whether each rate is what it was before, times the factor."""
+    """Tells whether each rate is what it was before, times the factor."""
     if not any(before):
         return False
     for then, now in zip(before, after):

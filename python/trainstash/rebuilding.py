@@ -1,4 +1,4 @@
-"""What the pickle of a checkpoint may call. Each function bears the name of torch's own and checks what that one trusts."""
+"""The functions that the pickle of a checkpoint may call. Each bears the name of torch's own and checks what that one trusts."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def recorder_of(framework: str, wishes: Optional[Wishes] = None) -> Recorder:
 
 
 class Recorder:
-    """What all fits of a process share. Which rank this is, and whether it records, is known once a fit has begun."""
+    """The common part of all fits of a process. Its rank, and whether it records, are known once a fit has begun."""
 
     def __init__(self, framework: str, wishes: Wishes) -> None:
         self.pid = os.getpid()

@@ -179,7 +179,7 @@ def fingerprint() -> str:
 
 
 def is_generator(value: Any) -> bool:
-    """Whether it is a generator object of torch, NumPy or Python."""
+    """Tells whether a value is a generator object of torch, NumPy or Python."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Generator):
         return True
@@ -198,7 +198,7 @@ def state_of(generator: Any) -> Any:
 
 
 def fingerprint_of(generator: Any) -> str:
-    """As ``fingerprint``, of one generator object."""
+    """Returns the ``fingerprint`` of one generator object."""
     state = state_of(generator)
     if hasattr(state, "data_ptr"):
         state = ctypes.string_at(state.data_ptr(), state.numel())

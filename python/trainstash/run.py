@@ -41,7 +41,7 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether the loop over epochs has come to its end."""
+        """Tells whether the loop over epochs has come to its end."""
         return self._engine.over
 
     def epochs(self, n: int) -> Iterator[int]:

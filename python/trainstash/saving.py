@@ -44,7 +44,7 @@ class Saver:
         self._harmless: List[Tuple[str, str]] = []
 
     def has_this_boundary(self) -> bool:
-        """Whether the newest checkpoint is of the end of the epoch that has just ended."""
+        """Tells whether the newest checkpoint is of the end of the epoch that has just ended."""
         return self._boundary == (self._engine.steps, self._engine.epoch)
 
     def take(
@@ -118,7 +118,7 @@ class Saver:
         return not (wait and engine.checkpoints.failed)
 
     def _shards(self, found: Ingredients) -> Optional[Shards]:
-        """What each process has to write a part of; None where nothing is sharded. All ranks come here."""
+        """Collects the parts that each process has to write; None where nothing is sharded. All ranks come here."""
         engine = self._engine
         if not engine.tracked.is_sharded():
             return None
@@ -139,7 +139,7 @@ class Saver:
         engine.notice("checkpointFailed", "error", f"No checkpoint could be taken at step {engine.steps} ({error}).")
 
     def _place(self, found: Ingredients, frame: Optional[FrameType]) -> Tuple[bool, bool]:
-        """Whether a resume begins the next epoch, and whether it is given the newest batch once more."""
+        """Decides whether a resume begins the next epoch, and whether it is given the newest batch once more."""
         engine = self._engine
         position = engine.position
         standing = position.standing()
@@ -156,8 +156,8 @@ class Saver:
         return self._place_at_end(found, frame, standing), False
 
     def _place_at_end(self, found: Ingredients, frame: Optional[FrameType], standing: str) -> bool:
-        """Of the script's own checkpoint in the end of an epoch: what is still to come there can be done again by itself, or a
-        resume leaves it out."""
+        """Decides whether a resume from the end of an epoch begins the next one: what is still to come there can be done again by
+        itself, or a resume leaves it out."""
         if frame is None:
             return standing == TAIL
         what, line = self._engine.surroundings.rest_of_epoch(frame)
@@ -174,7 +174,7 @@ class Saver:
         return True
 
     def _note_surroundings(self, found: Ingredients, frame: Optional[FrameType], after_epoch: bool) -> None:
-        """What lives in the script's own variables."""
+        """Notes what lives in the script's own variables."""
         engine = self._engine
         position = engine.position
         standing = position.standing()
@@ -233,7 +233,7 @@ class Saver:
         return state
 
     def _lost_for_good(self, found: Ingredients) -> List[str]:
-        """What makes a resume from here another training, which its own checkpoints then say as well."""
+        """Lists what makes a resume from here another training, which its own checkpoints then say as well."""
         lost = [record for record in found.records() if record["state"] == LOST]
         return [sentence(record) for record in lost if (record["kind"], record["name"]) not in [*self._harmless, *self._engine.detours]]
 

@@ -86,7 +86,7 @@ def number_in(frame: FrameType, text: ast.expr) -> Optional[int]:
 
 
 def literal(node: Optional[ast.expr]) -> Tuple[bool, Any]:
-    """Whether an expression is a plain value, and which."""
+    """Tells whether an expression is a plain value, and which."""
     try:
         return (True, ast.literal_eval(node)) if node is not None else (False, None)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -116,7 +116,7 @@ def last_step_of(frame: FrameType, source: Source) -> Optional[int]:
 
 
 def is_loop_head(frame: FrameType, source: Source) -> bool:
-    """Whether the steps that are asked for in this line decide how long a loop is, or are what a loop begins with."""
+    """Tells whether the steps that are asked for in this line decide how long a loop is, or are what a loop begins with."""
     scope, line = source.scope, frame.f_lineno
     heads = [loop for loop in scope.loops if _reads_steps(loop, scope)]
     if any(loop.lineno <= line <= _last_line_of_head(loop) for loop in heads):

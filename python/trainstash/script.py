@@ -72,15 +72,15 @@ def shown_file(code: CodeType) -> str:
 
 
 def was_left_in_order(frame: Optional[FrameType]) -> bool:
-    """Whether the loop whose iterator is given up in this frame has ended, or was left by ``break`` or ``return``. After an
-    exception the newest instruction is the one that raised it."""
+    """Tells whether the loop whose iterator is given up in this frame has ended, or was left by ``break`` or ``return``. After
+    an exception the newest instruction is the one that raised it."""
     if frame is None:
         return False
     return _instruction(frame.f_code, frame.f_lasti) in _ENDS_OF_LOOPS
 
 
 def is_for(code: CodeType, instruction: int) -> bool:
-    """Whether an iterator was asked by a ``for``, and not by ``next``."""
+    """Tells whether an iterator was asked by a ``for``, and not by ``next``."""
     return _instruction(code, instruction) == "FOR_ITER"
 
 
@@ -97,7 +97,7 @@ def frames_above(frame: Optional[FrameType]) -> List[FrameType]:
 
 
 def is_users(path: str) -> bool:
-    """Whether a file is the script's own code, and not an installed package or Python itself."""
+    """Tells whether a file is the script's own code, and not an installed package or Python itself."""
     known = _users.get(path)
     if known is None:
         inside = f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path

@@ -117,13 +117,13 @@ class Session:
             self._write()
 
     def sync(self) -> None:
-        """What was said up to a checkpoint is as durable as that."""
+        """Makes what was said up to a checkpoint as durable as the checkpoint."""
         self.flush()
         with contextlib.suppress(OSError):
             os.fsync(self._events)
 
     def _write(self) -> None:
-        """What the disk does not take waits for the next try. A line that is there twice is taken in once."""
+        """Writes the pending lines. What the disk does not take waits for the next try. A line that is there twice is taken in once."""
         data = b"".join(self._pending)
         try:
             # A disk that becomes full takes a part, and that is no error.
@@ -158,7 +158,7 @@ class Session:
         say(text)
 
     def request(self) -> Optional[Dict[str, Any]]:
-        """What was asked for and not answered yet. Costs one stat while nothing changes."""
+        """Returns the request that was not answered yet. Costs one stat while nothing changes."""
         try:
             stat = os.stat(self.file("control"))
             stamp = (stat.st_ino, stat.st_mtime_ns)
@@ -197,7 +197,7 @@ def _newest_number(path: str) -> int:
 
 
 def write_end(session: Session, step: int) -> None:
-    """How the process ends, of a session that nobody else waits for. To be called when the interpreter leaves."""
+    """Writes how the process ends, for a session that nobody else waits for. To be called when the interpreter leaves."""
     if not session.alone or os.path.exists(session.file("exit.json")):
         return
     failure = getattr(sys, "last_value", None)

@@ -129,7 +129,7 @@ def is_jagged(tensor: Any) -> bool:
 
 
 def jagged_parts(tensor: Any) -> Dict[str, Any]:
-    """What ``jagged_from`` makes it of."""
+    """Takes a jagged tensor apart into what ``jagged_from`` makes it of."""
     lengths = tensor.lengths()
     extremes = {name: int(value.shape[0]) for name, value in getattr(tensor, "_metadata_cache", {}).items()}
     return {"values": tensor.values(), "offsets": tensor.offsets(), "lengths": lengths, "dim": int(tensor._ragged_idx), **extremes}

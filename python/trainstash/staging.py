@@ -17,7 +17,7 @@ _TWO_THREADS_BYTES = 64 << 20
 
 
 class Staged:
-    """What ``ptfile.write`` takes, with what must have happened before the bytes are there."""
+    """The state that ``ptfile.write`` takes, with what must have happened before the bytes are there."""
 
     __slots__ = ("state", "nbytes", "events", "lost", "is_copy", "sharded")
 

@@ -57,7 +57,7 @@ class States:
             self._fill(key, made)
 
     def at_place(self) -> None:
-        """From here on the script's own values count."""
+        """Stops putting values back: from here on the script's own ones count."""
         self._saved = {key: values for key, values in self._saved.items() if key not in self._given}
 
     def _fill(self, key: str, made: State) -> None:
@@ -71,7 +71,7 @@ class States:
         own.update(copied(values))
 
     def saved(self) -> Tuple[Dict[str, Any], List[Tuple[str, str]]]:
-        """What a checkpoint holds, and what it cannot: pairs of a name and a reason."""
+        """Returns what a checkpoint holds, and what it cannot: pairs of a name and a reason."""
         found: Dict[str, Any] = dict(self._saved)
         lost: List[Tuple[str, str]] = []
         for key, made in self._given.items():

@@ -1,5 +1,5 @@
-"""What lives around the loop in the script's own variables: what starts again on a resume, and objects with a state that
-nobody gave to ``init``. The text of the script tells the names, their values tell what is harmless."""
+"""The variables of the script around the loop: those that start again on a resume, and objects with a state that nobody gave to
+``init``. The text of the script tells the names, their values tell what is harmless."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class Surroundings:
             return  # What is not understood is said with the checkpoint.
 
     def lost(self, frame: Optional[FrameType], across: bool, batches: int) -> List[Lost]:
-        """What starts again after a resume from here.
+        """Finds what starts again after a resume from here.
 
         Args:
-            frame: Of the script, where the checkpoint is taken; None: the loop is over.
+            frame: The script's frame that takes the checkpoint; None: the loop is over.
             across: The resume begins the next epoch.
             batches: How many the loader has given in this pass.
         """
@@ -105,7 +105,7 @@ class Surroundings:
         return None
 
     def are_more_loaders_to_come(self, frame: Optional[FrameType]) -> bool:
-        """Whether other loaders are read behind this line, in the same round of the script's own loop."""
+        """Tells whether other loaders are read behind this line, in the same round of the script's own loop."""
         for one, statements in _rest(_around(frame), epochs=False):
             scope = one.source.scope if one.source else None
             loops = [node for statement in statements for node in ast.walk(statement) if isinstance(node, (ast.For, ast.While))]
@@ -114,7 +114,7 @@ class Surroundings:
         return False
 
     def rest_of_epoch(self, frame: Optional[FrameType]) -> Tuple[str, Optional[str]]:
-        """What is still to be done behind this line up to the end of the epoch, and where that begins.
+        """Finds what is still to be done behind this line up to the end of the epoch, and where that begins.
 
         Returns:
             ``NOTHING``; ``ALONE`` when it can be done without the loop over batches before it; ``BOUND`` when it uses what that
@@ -180,7 +180,7 @@ class Surroundings:
         ]
 
     def _matters(self, name: Key, one: _Around) -> bool:
-        """Whether a variable, or what is computed from it, reaches something tracked or decides how the loop goes on."""
+        """Tells whether a variable, or what is computed from it, reaches something tracked or decides how the loop goes on."""
         assert one.source is not None
         tainted = {name}
         nodes = [node for loop in one.loops[:1] for node in ast.walk(loop)]
@@ -200,7 +200,7 @@ class Surroundings:
         return False
 
     def _reaches(self, call: ast.Call, tainted: Optional[Set[Key]], one: _Around) -> bool:
-        """Whether a call has to do with something tracked, and reads one of the names."""
+        """Tells whether a call has to do with something tracked, and reads one of the names."""
         parts = _parts(call)
         if parts is None or (tainted is not None and not any(key in tainted for key, _ in reads_in(call))):
             return False
@@ -242,7 +242,7 @@ def _around(frame: Optional[FrameType]) -> List[_Around]:
 
 
 def way_to(frame: Optional[FrameType]) -> Way:
-    """How the script came to the loop that begins in this frame."""
+    """Returns the way on which the script came to the loop that begins in this frame."""
     try:
         around = _around(frame)
     except Exception:
@@ -280,7 +280,7 @@ def _rest(around: List[_Around], epochs: bool) -> List[Tuple[_Around, List[ast.s
 
 
 def _calls_in(statement: ast.stmt) -> List[Tuple[List[Key], int]]:
-    """What each call is made of: the function or object, and its arguments."""
+    """Lists the parts of each call: the function or object, and its arguments."""
     calls = []
     for node in ast.walk(statement):
         parts = _parts(node) if isinstance(node, ast.Call) else None
@@ -303,7 +303,7 @@ def _start(names: List[Key]) -> str:
 
 
 def _holds_epochs(loop: Loop, one: _Around) -> bool:
-    """Whether a loop over epochs stands inside of this one."""
+    """Tells whether a loop over epochs stands inside of this one."""
     assert one.source is not None
     scope = one.source.scope
     return any(scope.is_over_epochs(inside) for inside in scope.loops if loop.lineno <= inside.lineno <= (loop.end_lineno or 0))
@@ -354,7 +354,7 @@ def _flow_of(loop: Loop) -> Flow:
 
 
 def _is_right_after(variable: Found, one: _Around, batches: int) -> bool:
-    """Whether a counter of batches that starts at 0 again comes out right from here."""
+    """Tells whether a counter of batches that starts at 0 again comes out right from here."""
     for text in variable.unless:
         number = number_in(one.frame, ast.parse(text, mode="eval").body)
         if not number or batches % number != 0:

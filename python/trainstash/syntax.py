@@ -77,7 +77,7 @@ def is_bar(value: ast.expr) -> bool:
 
 
 def is_shown(statement: ast.stmt) -> bool:
-    """Whether a statement shows something, and computes nothing that is used."""
+    """Tells whether a statement shows something, and computes nothing that is used."""
     if isinstance(statement, ast.Pass):
         return True
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):

@@ -42,7 +42,7 @@ def is_scaler(value: Any) -> bool:
 
 
 class Tracked:
-    """What was given to ``init`` and ``track``, by name."""
+    """The objects that were given to ``init`` and ``track``, by name."""
 
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self.objects: Dict[str, Any] = {}
@@ -80,7 +80,7 @@ class Tracked:
 
     @property
     def is_of_arrays(self) -> bool:
-        """Whether there are objects of another framework than torch, whose arrays make the file."""
+        """Tells whether there are objects of another framework than torch, whose arrays make the file."""
         return any(isinstance(value, Adopted) for value in self.objects.values())
 
     def state(self) -> Dict[str, Any]:
@@ -94,7 +94,7 @@ class Tracked:
         return states
 
     def is_sharded(self) -> bool:
-        """Whether processes have parts of the parameters, and not all of them each."""
+        """Tells whether processes have parts of the parameters, and not all of them each."""
         models = (value for value in self.objects.values() if is_model(value))
         return any(special.is_sharded(parameter) for model in models for _, parameter in _parameters_of(model))
 
@@ -121,7 +121,7 @@ class Tracked:
             return True
 
     def slot_names(self) -> Dict[str, List[Optional[str]]]:
-        """For each optimizer, the names of its parameters in the order of its slots; None where no model has it."""
+        """Lists, for each optimizer, the names of its parameters in the order of its slots; None where no model has it."""
         names: Dict[int, str] = {}
         for key, value in self.objects.items():
             if is_model(value):
@@ -134,7 +134,7 @@ class Tracked:
         }
 
     def made_with(self) -> Dict[str, List[Dict[str, Any]]]:
-        """For each optimizer, the options of its groups as the script made them; for a checkpoint."""
+        """Returns, for each optimizer, the options of its groups as the script made them; for a checkpoint."""
         return self._options
 
     def restore(
@@ -175,7 +175,7 @@ class Tracked:
         return options.apply(before, now, optimizers, schedules)
 
     def differences(self) -> List[Loss]:
-        """What the script makes otherwise than when the checkpoint was taken, and what goes on as it was.
+        """Lists what the script makes otherwise than when the checkpoint was taken, and what goes on as it was.
 
         To be asked once, after ``restore`` and ``apply_options``.
         """
@@ -229,7 +229,7 @@ class Tracked:
 
 
 class _Missing:
-    """What a restore could not put back."""
+    """The parts that a restore could not put back."""
 
     def __init__(self, tracked: Tracked) -> None:
         self._tracked = tracked
@@ -259,7 +259,7 @@ def _is_tensors(value: Any) -> bool:
 
 
 def state_of(value: Any) -> Any:
-    """What an object says of its state, live; raises what it raises. A model's names are those of its plain form."""
+    """Returns an object's live state, and raises what the object raises. A model's names are those of its plain form."""
     if is_model(value):
         return plain_state(value, value.state_dict())
     if hasattr(value, "state_dict"):

@@ -16,7 +16,7 @@ _KEY = "0"
 
 
 class TrainingData:
-    """What the Trainer reads, and where it stands."""
+    """The data that the Trainer reads, and where it stands in them."""
 
     def __init__(self, seed: int, rank: int) -> None:
         self._place = Place(_KEY, rng.mix("transformers", seed), rank)
@@ -62,7 +62,7 @@ class TrainingData:
         self.batch = 0
 
     def state(self) -> Any:
-        """What a resume needs to make the same batches."""
+        """Returns what a resume needs to make the same batches."""
         return {
             "seed": self._place.seed, "epoch": self.epoch, "batch": self.batch, "samplers": self._sampler_seeds(),
             "generators": [generators.state_of(one) for one in self._generators],
@@ -112,5 +112,5 @@ def _why_not(loader: Any) -> Optional[str]:
 
 
 def _is_own(part: Any) -> bool:
-    """Whether it is an object of a class that the script, and no library, has made."""
+    """Tells whether a part is an object of a class that the script, and no library, has made."""
     return part is not None and hasattr(part, "__dict__") and type(part).__module__.partition(".")[0] not in ("torch", "datasets", "builtins")

@@ -1,4 +1,4 @@
-"""What there is to find on a Trainer of Transformers: objects beside it that may have a state, its hyper-parameters, its metric."""
+"""The objects to be found on a Trainer of Transformers: those beside it that may have a state, its hyper-parameters, its metric."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class _Leaf(NamedTuple):
 
 
 class Watched:
-    """Of named objects, from the moment at which each is added.
+    """The watched objects, by name, each from the moment at which it is added.
 
     Args:
         is_foreign: Tells objects that are kept in another way, or belong to nobody's state: they are not looked into.
@@ -75,7 +75,7 @@ class Watched:
                     leaf.put(self._pending.pop(leaf.path))
 
     def state(self) -> Tuple[Dict[str, Any], List[Tuple[str, str]]]:
-        """What has changed, by path, and what cannot be kept: pairs of a path and a reason."""
+        """Returns what has changed, by path, and what cannot be kept: pairs of a path and a reason."""
         changed: Dict[str, Any] = {}
         lost: List[Tuple[str, str]] = []
         for name in self._objects:
@@ -203,7 +203,7 @@ def _fill(container: Any, value: Any) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two plain values are equal to the bit."""
+    """Tells whether two plain values are equal to the bit."""
     if a is _MISSING or b is _MISSING:
         return a is b
     if hasattr(a, "tobytes") or hasattr(b, "tobytes"):
@@ -218,7 +218,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def _spaces(value: Any) -> Iterator[Tuple[Any, Mapping[str, Any]]]:
-    """Where an object's attributes are: in itself, and in classes of the script's, which may count there."""
+    """Yields the places of an object's attributes: the object itself, and classes of the script's, which may count there."""
     own: Optional[Mapping[str, Any]] = getattr(value, "__dict__", None)
     if own is not None:
         yield value, own

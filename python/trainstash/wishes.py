@@ -1,4 +1,4 @@
-"""What a script asks for in ``init``, beside what its launch says."""
+"""The wishes that a script states in ``init``, beside what its launch says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Wishes(NamedTuple):
 
 
 class InForce(NamedTuple):
-    """What counts for this launch: a job that says something wins over the script, and the script over the defaults."""
+    """The settings that count for this launch: a job that says something wins over the script, and the script over the defaults."""
 
     checkpoint: Mapping[str, Any]
     keep: Mapping[str, Any]

@@ -55,12 +55,12 @@ def plain_state(model: Any, state: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def own_names(model: Any, names: Iterable[str]) -> Dict[str, str]:
-    """By plain name: how this form of the model calls each of these names of its own."""
+    """Maps each plain name to what this form of the model calls it."""
     return {plain_name(model, name): name for name in names}
 
 
 def saved_name(name: str, plain: Mapping[str, str]) -> Optional[str]:
-    """What a name of a checkpoint is in a model with these plain names; None when it has nothing of the kind.
+    """Returns the name in a model with these plain names for a name of a checkpoint; None when it has nothing of the kind.
 
     Checkpoints of versions before 0.2 have the names of the form that the model had then.
     """

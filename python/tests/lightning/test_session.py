@@ -1,4 +1,4 @@
-"""What a session of Lightning tells, beside the bits: steps, metrics, what is not kept, and what a pause and a replay leave."""
+"""The session of a Lightning training, beside its bits: steps, metrics, what is not kept, and what a pause and a replay leave behind."""
 
 from __future__ import annotations
 

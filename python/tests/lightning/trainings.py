@@ -44,7 +44,7 @@ class Case:
 
 
 def results(launch: Launch) -> List[Dict[str, Any]]:
-    """What the script printed at the end of each fit."""
+    """Reads what the script printed at the end of each fit."""
     return [json.loads(line[len("RESULT ") :]) for line in launch.output.splitlines() if line.startswith("RESULT ")]
 
 

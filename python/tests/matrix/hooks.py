@@ -1,4 +1,4 @@
-"""Where a launch ends: put into the process that runs a generated script, before it runs. The script knows nothing of it."""
+"""The ends of a launch: put into the process of a generated script before the script runs, which knows nothing of them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _ask(pause: bool) -> None:
 
 
 def _while_writing(at: int) -> None:
-    """In the nth checkpoint of this launch. The one before it is whole by then."""
+    """Kills the process in the nth checkpoint of this launch. The checkpoint before it is whole by then."""
     from trainstash import ptfile
 
     original = ptfile.write

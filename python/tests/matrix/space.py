@@ -31,7 +31,7 @@ class Kill(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What is known of an undisturbed run: its steps, and the first step of each epoch but the first."""
+    """The known facts about an undisturbed run: its steps, and the first step of each epoch but the first."""
 
     steps: int
     epochs: Sequence[int]
@@ -42,10 +42,10 @@ class Course(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What a session folder holds after its process has ended.
+    """The content of a session folder after its process has ended.
 
     ``state`` is the newest checkpoint's, flat: a key for each tensor and value. ``metrics`` are those told for each step, the
-    newest of each. ``grade`` and ``missing`` are of the newest checkpoint; None where there is none.
+    newest of each. ``grade`` and ``missing`` belong to the newest checkpoint; None where there is none.
     """
 
     checkpoint: Optional[Path]
@@ -83,7 +83,7 @@ class Space(Protocol):
 
 
 class DefaultSpace:
-    """What most frameworks have in common."""
+    """The answers that most frameworks have in common."""
 
     def env(self, choices: Choices) -> Mapping[str, str]:
         return {}

@@ -1,4 +1,4 @@
-"""What the scripts of the tests have in common: small data and models, a log of each step, and a kill."""
+"""The common part of the test scripts: small data and models, a log of each step, and a kill."""
 
 import os
 import signal

@@ -92,7 +92,7 @@ def masked(rows):
 
 
 def seeded_masked():
-    """As DataCollatorForLanguageModeling(seed=…) does: a generator that is made with the first batch."""
+    """Makes a collator like DataCollatorForLanguageModeling(seed=…): its generator is made with the first batch."""
 
     class Collator:
         seed, generator = 5, None

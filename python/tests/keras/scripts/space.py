@@ -93,7 +93,7 @@ class InPlace(keras.utils.PyDataset):
 
 
 class Permuted(InPlace):
-    """Has a new permutation for each epoch, from a generator of its own."""
+    """A data set with a new permutation for each epoch, drawn from a generator of its own."""
 
     def __init__(self, workers=1):
         super().__init__(workers=workers)

@@ -47,7 +47,7 @@ def made_possible(choices: Choices) -> Choices:
 
 
 def loop(choices: Choices) -> str:
-    """From ``init`` on."""
+    """Writes the script from ``init`` on."""
     lines = ["", _init(choices)]
     if choices["variables"] in ("state",):
         lines.append("s = run.state(total=0.0, seen=[])")
@@ -81,7 +81,7 @@ def _init(choices: Choices) -> str:
 
 
 def _step(choices: Choices, counter: str) -> List[str]:
-    """What is done with ``batch``. ``counter``: the number of the batch in its epoch."""
+    """Writes what a loop does with ``batch``. ``counter``: the number of the batch in its epoch."""
     each = choices["accumulation"]
     if choices["optimizer"] == "LBFGS":
         body = ["def closure():", "    optimizer.zero_grad()", "    loss = loss_of(batch)", "    loss.backward()", "    return loss", "", "loss = optimizer.step(closure)"]

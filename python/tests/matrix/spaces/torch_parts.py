@@ -1,4 +1,4 @@
-"""What a script makes before its loop: data, model, optimizer, schedule, loader."""
+"""The objects that a script makes before its loop: data, model, optimizer, schedule, loader."""
 
 from __future__ import annotations
 
