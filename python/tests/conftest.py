@@ -25,7 +25,7 @@ def no_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def launcher() -> Iterator[object]:
-    """One process that forks for each launch of a script."""
+    """Starts one process that forks for each launch of a script."""
     from pairs import Launcher
 
     made = Launcher()

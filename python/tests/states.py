@@ -10,7 +10,7 @@ import torch
 
 
 def dtypes() -> Iterator[Any]:
-    """Every dtype of which this torch can allocate a dense tensor."""
+    """Lists every dtype of which this torch can allocate a dense tensor."""
     found = {getattr(torch, name) for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)}
     for dtype in sorted(found, key=str):
         try:
@@ -22,7 +22,7 @@ def dtypes() -> Iterator[Any]:
 
 
 def noise(dtype: Any, count: int = 24) -> Any:
-    """``count`` elements of a dtype whose bytes are random."""
+    """Makes ``count`` elements of a dtype whose bytes are random."""
     generator = torch.Generator().manual_seed(7)
     nbytes = count * torch.empty(0, dtype=dtype).element_size()
     if dtype == torch.bool:
@@ -32,7 +32,7 @@ def noise(dtype: Any, count: int = 24) -> Any:
 
 
 def quantized() -> Dict[str, Callable[[], Any]]:
-    """Quantized tensors by name."""
+    """Makes quantized tensors by name."""
     values = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
     scales, zeros = torch.rand(4) + 0.1, torch.arange(4)
     made: Dict[str, Callable[[], Any]] = {}
@@ -48,7 +48,7 @@ def quantized() -> Dict[str, Callable[[], Any]]:
 
 
 def sparse() -> Dict[str, Callable[[], Any]]:
-    """Sparse tensors by name."""
+    """Makes sparse tensors by name."""
     dense = torch.eye(4)
     dense[0, 3] = 2.5
     twice = torch.tensor([[0, 0, 1], [1, 1, 0]])
@@ -66,7 +66,7 @@ def sparse() -> Dict[str, Callable[[], Any]]:
 
 
 def nested() -> Dict[str, Callable[[], Any]]:
-    """Nested tensors by name."""
+    """Makes nested tensors by name."""
     parts = [torch.randn(2, 3), torch.randn(4, 3)]
     made: Dict[str, Callable[[], Any]] = {
         "strided": lambda: _with_strides(torch.nested.nested_tensor(parts)),
@@ -132,7 +132,7 @@ def parts_of(tensor: Any) -> Tuple[Any, ...]:
 
 
 def raw(tensor: Any) -> bytes:
-    """The bytes of a dense or quantized tensor's elements, in the order of its memory."""
+    """Returns the bytes of a dense or quantized tensor's elements, in the order of its memory."""
     if tensor.is_quantized:
         return bytes(tensor.int_repr().contiguous().numpy().tobytes())
     if tensor.numel() == 0:

@@ -13,7 +13,7 @@ from trainstash.policy import DEFAULT, FIXED_SECONDS, Policy, keep_of, policy_of
 
 
 def run(launcher: Launcher, folder: Path, **env: Any) -> Tuple[Path, str]:
-    """One launch in a folder without git. Returns its session folder and its output."""
+    """Launches the script once, in a folder without git. Returns its session folder and its output."""
     (folder / ".trainstash" / "sessions").mkdir(parents=True, exist_ok=True)
     before = set(os.listdir(folder / ".trainstash" / "sessions"))
     output = folder / f"output-{len(before)}.log"

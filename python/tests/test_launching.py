@@ -17,7 +17,7 @@ pytestmark = pytest.mark.oldest
 
 
 def restored(folder: Path) -> Path:
-    """A session as the daemon leaves it, with a checkpoint to resume from, one byte of which is wrong."""
+    """Writes a session as the daemon leaves it, with a checkpoint to resume from, one byte of which is wrong."""
     state: Dict[str, Any] = {
         "model": torch.nn.Linear(100, 100).state_dict(),
         "trainstash": {

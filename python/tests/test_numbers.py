@@ -39,12 +39,12 @@ def of_bits(bits: str) -> float:
 
 
 def bits_of(value: float) -> str:
-    """The same for every NaN."""
+    """Returns the bits of a number, the same for every NaN."""
     return "nan" if value != value else struct.pack(">d", value).hex()
 
 
 def strict(text: str):
-    """JSON as others read it: without NaN and Infinity as bare words."""
+    """Parses JSON as others read it: without NaN and Infinity as bare words."""
 
     def refuse(word: str):
         raise AssertionError(f"bare {word} in {text[:200]}")

@@ -15,7 +15,7 @@ from trainstash.order import Place, SeededBatches
 
 
 class Alone:
-    """Keeps the place of one loader."""
+    """A keeper of the place of one loader."""
 
     seed, rank, world, epoch = 7, 0, 1, 0
 
@@ -34,7 +34,7 @@ class Alone:
 
 
 class WithRandomState(Sampler[int]):
-    """Draws from a generator of its own, a little at a time."""
+    """A sampler that draws from a generator of its own, a little at a time."""
 
     def __init__(self) -> None:
         self.rng = np.random.RandomState(3)

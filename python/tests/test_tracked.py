@@ -56,7 +56,7 @@ class Odd(torch.nn.Module):
 
 
 def _other(name: str) -> Any:
-    """A tensor of the same class with other numbers."""
+    """Makes a tensor of the same class with other numbers."""
     then = _buffers()[name]()
     if then.layout != torch.strided or then.is_quantized or getattr(then, "is_nested", False):
         return then
@@ -209,7 +209,7 @@ def test_tied_weights_stay_tied(tmp_path: Path) -> None:
 
 
 class OfItsOwn(torch.optim.Optimizer):
-    """Keeps what no optimizer of torch keeps."""
+    """An optimizer that keeps what no optimizer of torch keeps."""
 
     def __init__(self, parameters: Any) -> None:
         super().__init__(parameters, {"lr": 0.1, "rule": max})

@@ -23,7 +23,7 @@ PACKAGE = str(Path(trainstash.__file__).parent.parent)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project without git, as the folder that a script runs in."""
+    """Makes a project without git, as the folder that a script runs in."""
     (tmp_path / ".trainstash").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["train.py"])
@@ -68,7 +68,7 @@ def test_a_state_that_can_never_be_resumed_says_so_once_at_the_first_checkpoint(
 
 
 class Unreadable:
-    """Writes what it cannot read again."""
+    """An object that writes what it cannot read again."""
 
     def state_dict(self) -> Any:
         return {"value": "text"}

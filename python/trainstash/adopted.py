@@ -60,5 +60,5 @@ def adopt(value: Any, objects: Mapping[str, Any]) -> Optional[Adopted]:
 
 
 def own_of(value: Any) -> Any:
-    """The script's object behind a tracked one."""
+    """Returns the script's object behind a tracked one."""
     return value.value if isinstance(value, Adopted) else value

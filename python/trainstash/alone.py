@@ -42,7 +42,7 @@ def own_session(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], fo
 
 
 def find_store(start: str) -> Tuple[str, str]:
-    """The project's root and its store: in the git folder that all worktrees share, or beside the files without git."""
+    """Finds the project's root and its store: in the git folder that all worktrees share, or beside the files without git."""
     folder = os.path.abspath(start)
     while True:
         dot = os.path.join(folder, ".git")
@@ -66,7 +66,7 @@ def job_name() -> str:
 
 
 def newest_checkpoint() -> Optional[str]:
-    """Path of the newest ``state.pt`` that a session of this script left and nobody took yet; one of a diverged state last."""
+    """Finds the newest ``state.pt`` that a session of this script left and nobody took yet; one of a diverged state last."""
     _, store = find_store(os.getcwd())
     found: List[Tuple[bool, float, str]] = []
     sessions = os.path.join(store, "sessions")

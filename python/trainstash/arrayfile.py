@@ -64,7 +64,7 @@ def write(packed: Packed, path: str) -> int:
 
 
 def read(path: str) -> Any:
-    """The state of a file that ``write`` made; arrays are NumPy's. Raises ValueError for any other file."""
+    """Reads the state of a file that ``write`` made; arrays are NumPy's. Raises ValueError for any other file."""
     import numpy
 
     with open(path, "rb") as file:
@@ -93,7 +93,7 @@ class _Packer:
         self.lost: List[Tuple[str, str]] = []
 
     def any(self, value: Any, place: str, depth: int) -> Any:
-        """The JSON form of a value. What cannot be kept becomes None, and is noted."""
+        """Makes the JSON form of a value. What cannot be kept becomes None, and is noted."""
         if depth > _DEEPEST:
             return self._lose(place, "it is nested too deeply, or holds itself")
         if value is None or isinstance(value, (bool, str)) or type(value) is int:

@@ -115,7 +115,7 @@ def _lying(path: str) -> Optional[Given]:
 
 
 def _owner(store: str) -> Optional[int]:
-    """The process that has the store open, if it lives here."""
+    """Finds the process that has the store open, if it lives here."""
     record = _read_json(os.path.join(store, "owner.json")) or {}
     pid = record.get("pid")
     return pid if isinstance(pid, int) and record.get("host") == socket.gethostname() and _lives(pid) else None

@@ -59,7 +59,7 @@ class Attributes:
         return kept, lost
 
     def generators(self) -> Dict[str, Any]:
-        """Random generators of the objects' own."""
+        """Returns the random generators that belong to the objects."""
         return {f"{owner}.{name}": value for owner, name, value in self._all() if rng.is_generator(value)}
 
     def put_back(self, values: Values, device: Any) -> None:
@@ -81,7 +81,7 @@ class Attributes:
 
 
 def _mark(value: Any) -> Any:
-    """Something that differs when the value does. What is too large or too deep is seen in parts."""
+    """Returns something that differs when the value does. What is too large or too deep is seen in parts."""
     return _Marker().mark(value, 0)
 
 

@@ -40,7 +40,7 @@ class Beside:
         self._first = self._marks(owner)
 
     def state(self) -> Tuple[Dict[str, Any], List[Refused]]:
-        """The attributes that have changed since training began, and those among them that cannot be kept."""
+        """Returns the attributes that have changed since training began, and those among them that cannot be kept."""
         return self._changed(self.owner, self._first, _DEPTH)
 
     def _changed(self, owner: Any, first: Any, depth: int) -> Tuple[Dict[str, Any], List[Refused]]:
@@ -74,7 +74,7 @@ class Beside:
         return {name: self._mark(value, depth) for name, value in self._attributes(owner)}
 
     def _mark(self, value: Any, depth: int) -> Any:
-        """Something that is equal as long as the value has not changed."""
+        """Returns something that is equal as long as the value has not changed."""
         if isinstance(value, _PLAIN):
             return type(value), value
         kind = _kind(value)
@@ -113,7 +113,7 @@ def _inside(mark: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    """One of value, generator, stateful, object, show, unknown."""
+    """Sorts a value into one of the kinds value, generator, stateful, object, show, unknown."""
     if isinstance(value, (*_PLAIN, dict, *_CONTAINERS)) or _is_array(value) or special.reduce(value) is not None:
         return "value"
     if hasattr(value, "__next__") and not isinstance(value, io.IOBase):

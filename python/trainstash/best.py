@@ -9,7 +9,7 @@ from .numbers import is_better
 
 
 class Best:
-    """Waits from the moment that a value is logged until a checkpoint can be taken of the state that it belongs to."""
+    """A wait, from the moment that a value is logged until a checkpoint can be taken of the state that it belongs to."""
 
     def __init__(self, monitor: Optional[Mapping[str, str]], gradients: Gradients) -> None:
         self.monitor = monitor
@@ -37,7 +37,7 @@ class Best:
         return self._mark is not None and not self._gradients.were_touched_since(self._mark)
 
     def taken(self) -> None:
-        """A checkpoint of it is on its way."""
+        """Stops waiting: a checkpoint of the best value is on its way."""
         self._mark = None
 
     def give_up(self) -> None:

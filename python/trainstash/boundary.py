@@ -16,7 +16,7 @@ _NOTHING, _SAVE, _PAUSE, _STOP, _DONE, _LEAVE = 0, 1, 2, 3, 4, 5
 
 
 class Boundary:
-    """Decides on rank 0; the other ranks hear of it."""
+    """The decisions of rank 0; the other ranks hear of them."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -36,7 +36,7 @@ class Boundary:
         self._due_later += [one for one in reasons if one not in self._due_later]
 
     def between_steps(self) -> None:
-        """The round of a step is over, and the next one is not begun."""
+        """Does what is due when the round of a step is over, and the next one is not begun."""
         engine = self._engine
         self.is_due = False
         if engine.group.several and not engine.group.may_decide(engine.steps):
@@ -51,7 +51,7 @@ class Boundary:
             self._act(decision, reasons)
 
     def after_epoch(self, is_last: bool) -> None:
-        """The whole body of an epoch has run. What is due at the last one is left to the loop's end, which comes at once."""
+        """Does what is due when the whole body of an epoch has run. At the last epoch it is left to the loop's end, which comes at once."""
         engine = self._engine
         reasons: List[str] = []
         decision = _NOTHING
@@ -65,7 +65,7 @@ class Boundary:
             self._act(decision, reasons)
 
     def before_round(self) -> None:
-        """A loop without epochs begins a loader: what was due at the end of the one before is taken."""
+        """Takes what was due at the end of one loader when a loop without epochs begins the next."""
         if self._due_later and not self._engine.group.several:
             self._engine.saver.take(self.take_due())
 

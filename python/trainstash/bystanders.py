@@ -43,7 +43,7 @@ class Bystanders:
         self._first: Dict[Tuple[Any, Key], Any] = {}
 
     def note(self, frame: FrameType, names: List[Key]) -> None:
-        """The first round: how the objects are now."""
+        """Notes how the objects are in the first round of the loop."""
         for name, value in values_of(frame, names).items():
             if not self._is_covered(value):
                 self._first.setdefault((frame.f_code, name), _fingerprint(value))
@@ -125,7 +125,7 @@ class Bystanders:
         return False
 
     def _is_covered(self, value: Any) -> bool:
-        """It is tracked, belongs to what is tracked, or is kept in another way."""
+        """Tells whether a value is tracked, belongs to what is tracked, or is kept in another way."""
         if value is None or isinstance(value, (*_PLAIN, type, ModuleType, FunctionType)) or self._is_kept(value):
             return True
         if self.is_tracked(value):
@@ -142,7 +142,7 @@ class Bystanders:
 
 
 def _drives(optimizer: Any) -> Any:
-    """The schedule that is part of an optimizer of Paddle."""
+    """Returns the schedule that is part of an optimizer of Paddle."""
     inner = getattr(optimizer, "_inner_opt", optimizer)
     return getattr(inner, "_learning_rate", _MISSING) if type(inner).__module__.startswith("paddle.") else _MISSING
 

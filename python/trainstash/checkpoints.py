@@ -70,7 +70,7 @@ class Checkpoints:
             self._session.once("prepare", f"memory for checkpoints could not be made ready ({error})")
 
     def copy(self, live: Mapping[str, Any]) -> Staged:
-        """The state as it is now. Waits for the writer: there is one copy at a time."""
+        """Copies the state as it is now. Waits for the writer: there is one copy at a time."""
         self.join()
         if self._is_of_arrays:
             packed = arrayfile.pack(live)
@@ -226,7 +226,7 @@ class Checkpoints:
             self.say_useless(int(lacks.facts["step"]), f"they are without {vital[0]}{more}")
 
     def _read_back(self, lacks: _Lacks, path: str, storages: List[Any]) -> None:
-        """A checkpoint counts for what a resume would find in it."""
+        """Reads a checkpoint back: it counts for what a resume would find in it."""
         try:
             ptread.check(path, storages)
         except ValueError as error:
@@ -234,7 +234,7 @@ class Checkpoints:
             self.say_useless(int(lacks.facts["step"]), f"they cannot be read back ({error})")
 
     def say_useless(self, step: int, why: str) -> None:
-        """Once, with the first checkpoint: not when somebody needs one."""
+        """Says that checkpoints are useless, once, with the first checkpoint: not when somebody needs one."""
         if self._said_useless:
             return
         self._said_useless = True
@@ -243,7 +243,7 @@ class Checkpoints:
         self._session.notice("cannotResume", "error", text, step)
 
     def _say_failed(self, step: int, error: Exception, is_last: bool) -> None:
-        """Once, until one could be written again; and once more for the last."""
+        """Says that writing failed: once, until one could be written again; and once more for the last."""
         if self._said_last or (self._failed and not is_last):
             return
         self._said_last = is_last

@@ -29,7 +29,7 @@ _ARRAY_KINDS = "fciubmMSU"
 
 
 class Walk:
-    """Plans the copy of one state. ``layout`` has the storages afterwards, ``lost`` what was left out and why."""
+    """The plan for a copy of one state. ``layout`` has the storages afterwards, ``lost`` what was left out and why."""
 
     def __init__(self) -> None:
         self.layout = Layout()
@@ -131,7 +131,7 @@ class Walk:
         return (tag, self._bytes(array.tobytes()), str(dtype.str), tuple(int(size) for size in array.shape))
 
     def _bytes(self, data: bytes) -> Any:
-        """Many bytes as a tensor: inside the pickle they would take twice their size."""
+        """Stores many bytes as a tensor: inside the pickle they would take twice their size."""
         torch = sys.modules.get("torch")
         if torch is None or len(data) < _MANY_BYTES:
             return _plain(data)
@@ -296,7 +296,7 @@ def _is_numpy(value: Any) -> bool:
 
 
 def _as_tensor(array: Any) -> Any:
-    """The array as a tensor on the same memory, or on a copy where torch needs one; None when torch has no such dtype."""
+    """Returns the array as a tensor on the same memory, or on a copy where torch needs one; None when torch has no such dtype."""
     torch = sys.modules.get("torch")
     if torch is None:
         return None

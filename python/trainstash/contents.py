@@ -21,7 +21,7 @@ _known: MutableMapping[Any, Contents] = weakref.WeakKeyDictionary()
 
 
 def contents_of(dataset: Any) -> Contents:
-    """The contents as they were when the data set was first seen: one may fill a cache while it is read."""
+    """Returns the contents as they were when the data set was first seen: one may fill a cache while it is read."""
     try:
         known = _known.get(dataset)
         if known is None:
@@ -32,7 +32,7 @@ def contents_of(dataset: Any) -> Contents:
 
 
 class Contents:
-    """Begins to look when it is made. The answer is the same in every process that has the same data."""
+    """A look at a data set, which begins when this is made. The answer is the same in every process that has the same data."""
 
     def __init__(self, dataset: Any) -> None:
         self._found: Optional[str] = None
@@ -40,7 +40,7 @@ class Contents:
         self._thread.start()
 
     def fingerprint(self) -> Optional[str]:
-        """A short text; None when the data set is not made of anything that can be looked at."""
+        """Returns a short text; None when the data set is not made of anything that can be looked at."""
         self._thread.join()
         return self._found
 
@@ -52,7 +52,7 @@ class Contents:
 
 
 def fingerprint_of(dataset: Any) -> Optional[str]:
-    """The fingerprint itself, computed at once."""
+    """Computes the fingerprint itself, at once."""
     known = getattr(dataset, "_fingerprint", None)
     if isinstance(known, str):
         return known  # Hugging Face's own: a digest of the data and of what was done to it.
@@ -104,7 +104,7 @@ class _Look:
         self._file(value)
 
     def _file(self, value: Any) -> None:
-        """The size and the first bytes of a file. Its time would be another one in every copy of the data."""
+        """Reads the size and the first bytes of a file. Its time would be another one in every copy of the data."""
         if not _is_path(value) or self._files >= _MOST_FILES:
             return
         try:
@@ -120,7 +120,7 @@ class _Look:
 
 
 def _array(value: Any) -> Tuple[Any, ...]:
-    """Type, shape and a few elements."""
+    """Reads an array's type, its shape and a few elements."""
     shape = tuple(value.shape)
     count = 1
     for size in shape:

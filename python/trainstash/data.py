@@ -27,26 +27,26 @@ class Keeper(Protocol):
     def epoch(self) -> int: ...
 
     def is_mine(self) -> bool:
-        """False in a process that is not the training's."""
+        """Tells whether this is the training's process; False in any other."""
 
     def entered(self, loader: Batches) -> None:
-        """A pass begins. ``loader.restore`` may be called here."""
+        """Notes that a pass begins. ``loader.restore`` may be called here."""
 
     def received(self, loader: Batches, batch: Any) -> None:
-        """The loop is given a batch."""
+        """Notes that the loop is given a batch."""
 
     def asked(self, loader: Batches) -> None:
-        """The loop comes for the next batch: all that belongs to the newest one is done."""
+        """Notes that the loop comes for the next batch: all that belongs to the newest one is done."""
 
     def left(self, loader: Batches) -> None:
-        """The pass is over: read to its end, or given up."""
+        """Notes that the pass is over: read to its end, or given up."""
 
     def at_place(self) -> None:
-        """The loader stands where a checkpoint was taken."""
+        """Notes that the loader stands where a checkpoint was taken."""
 
 
 class Batches:
-    """Iterates like the loader that it was made of. One ``iter`` is one pass.
+    """An iterable like the loader that it was made of. One ``iter`` is one pass.
 
     Args:
         run: Who keeps the place.
@@ -208,7 +208,7 @@ class Batches:
         }
 
     def _round(self) -> Iterator[Any]:
-        """One reading of the loader, from the place where the loop stands."""
+        """Reads the loader once, from the place where the loop stands."""
         run, place = self._run, self.place
         alone = self._inner is not None and data_workers(self._inner) == 0
         generators = self._generators(alone)
@@ -268,7 +268,7 @@ class Batches:
                 return
 
     def _generators(self, alone: bool) -> List[Any]:
-        """The script's own generator objects that reading the loader may draw from."""
+        """Returns the script's own generator objects that reading the loader may draw from."""
         found: List[Any] = []
         loader = getattr(self._loader, "base_dataloader", self._loader)
         if rng.is_generator(getattr(loader, "generator", None)):

@@ -44,7 +44,7 @@ class Group:
         return not self.several or bool(step >= self._next)
 
     def decide(self, step: int, decision: int, not_after: Optional[int] = None) -> int:
-        """The same number on all ranks: that of rank 0. Only at steps where ``may_decide``. ``not_after``: a step at which
+        """Gives all ranks the same number: that of rank 0. Only at steps where ``may_decide``. ``not_after``: a step at which
         something is known to be due."""
         if not self.several:
             return decision
@@ -66,11 +66,11 @@ class Group:
         return torch.tensor(numbers, dtype=torch.int64)
 
     def start_at(self, step: int) -> None:
-        """After a restore: all ranks meet at the next step."""
+        """Makes all ranks meet at the next step, after a restore."""
         self._next, self._steps = step + 1, step
 
     def gather(self, value: Any) -> List[Any]:
-        """One of each rank, on all of them."""
+        """Collects one value of each rank, on all of them."""
         if not self.several:
             return [value]
         values: List[Any] = [None] * self.world
@@ -78,7 +78,7 @@ class Group:
         return values
 
     def share(self, value: Any) -> Any:
-        """Rank 0's, on all of them."""
+        """Gives all ranks the value of rank 0."""
         if not self.several:
             return value
         values = [value]
@@ -149,6 +149,6 @@ def launched_rank() -> Optional[int]:
 
 
 def _rank_before_set_up() -> int:
-    """The rank that Paddle's launcher has given: only one of its processes records, also where none of them talks to another."""
+    """Reads the rank that Paddle's launcher has given: only one of its processes records, also where none of them talks to another."""
     rank = os.environ.get("PADDLE_TRAINER_ID", "")
     return int(rank) if rank.isdigit() and os.environ.get("PADDLE_TRAINERS_NUM", "1") != "1" else 0

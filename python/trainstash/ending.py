@@ -41,7 +41,7 @@ class Ending:
             pass  # Not the main thread: then the signal ends the process, as it would without us.
 
     def break_off(self) -> None:
-        """The loop was left by an exception: weights may be in the middle of a step."""
+        """Notes that the loop was left by an exception: weights may be in the middle of a step."""
         self._broken_off_at = self._engine.steps
 
     def was_broken_off(self) -> bool:
@@ -49,7 +49,7 @@ class Ending:
         return self._broken_off_at == self._engine.steps
 
     def finish(self, reasons: List[str]) -> None:
-        """The loop has come to its end."""
+        """Ends the training: the loop has come to its end."""
         engine = self._engine
         if engine.over:
             return
@@ -94,7 +94,7 @@ class Ending:
         raise SystemExit(0)
 
     def replayed(self) -> None:
-        """A verification has come as far as it was to."""
+        """Ends a verification that has come as far as it was to."""
         engine = self._engine
         self._take_last(["end"])
         if engine.session is not None and engine.rank == 0:
@@ -119,7 +119,7 @@ class Ending:
         self.interrupted = signal.Signals(number).name
 
     def _noticing(self, before: Any) -> Any:
-        """The handler that was there, and a note that the step may be broken off."""
+        """Wraps the handler that was there, so that it also notes that the step may be broken off."""
 
         def on_interrupt(number: int, frame: Any) -> Any:
             if os.getpid() == self._engine.pid:

@@ -134,7 +134,7 @@ class Engine:
         self.resumed = True
 
     def _note_detours(self, own: Mapping[str, Any]) -> None:
-        """A resume that is not exact makes another training from there on."""
+        """Notes the resumes that were not exact: each makes another training from there on."""
         texts = list(own.get("detours", []))
         if own.get("went_without"):
             texts.append(f"the resume from step {self.steps:,} was not exact: {'; '.join(own['went_without'])}")
@@ -143,7 +143,7 @@ class Engine:
             self.lose("other", text, "")
 
     def begin(self) -> None:
-        """The script is about to train."""
+        """Begins the launch: the script is about to train."""
         self.random.begin()
         if self.session is None or self.rank != 0:
             return
@@ -247,7 +247,7 @@ class Engine:
         return self.states.give(site_of(caller()).key, values, restore=self._put_back is not None)
 
     def steps_are_asked_for(self) -> None:
-        """A script that keeps the loop itself asks where it stands; then it trains."""
+        """Enters the loop of a script that keeps it itself: such a script asks where it stands, and then it trains."""
         if self._put_back is None or self.position.is_replaying or self.position.resumes_inside:
             return
         frame = caller()
@@ -308,7 +308,7 @@ class Engine:
         return self.states.owns(value) or type(value).__module__.startswith("trainstash.")
 
     def lose(self, kind: str, name: str, why: str, line: Optional[str] = None) -> None:
-        """A part that no checkpoint of this launch will have; said once."""
+        """Notes a part that no checkpoint of this launch will have; says so once."""
         if self.lost.lost(kind, name, why, line):
             text = sentence({"kind": kind, "name": name, "why": why, "line": line})
             self.notice("partial", "warning", f"Not complete: {text}.")
@@ -318,7 +318,7 @@ class Engine:
             self.session.notice(code, level, text, self.steps)
 
     def _differs(self, difference: Difference) -> None:
-        """A resume computes something else than what was recorded."""
+        """Reports that a resume computes something else than what was recorded."""
         step, kind, text = difference
         causes = [sentence(record) for record in self.lost.records() if record["state"] == LOST and record["kind"] in (kind, "other")]
         text = f"{text} ({causes[0]})" if causes and causes[0] not in text else text
@@ -368,7 +368,7 @@ class Engine:
             self.session.event("plan", totalSteps=news[0], stepsPerEpoch=news[1])
 
     def _epoch_done(self, is_last: bool) -> None:
-        """The whole body of an epoch has run: the true boundary."""
+        """Handles the true boundary: the whole body of an epoch has run."""
         if not self.is_mine():
             self.position.end_epoch()
             return
@@ -379,7 +379,7 @@ class Engine:
         self.boundary.after_epoch(is_last)
 
     def _left_epochs(self) -> None:
-        """A loop over epochs is given up before its end."""
+        """Handles a loop over epochs that is given up before its end."""
         if not self.is_mine():
             return
         if not was_left_in_order(caller()) or self.ending.was_broken_off():

@@ -117,7 +117,7 @@ class _Workers:
 
 
 def combined(first: int, second: int, length: int) -> int:
-    """The CRC-32 of two runs of bytes, one after the other. ``length``: bytes of the second."""
+    """Computes the CRC-32 of two runs of bytes, one after the other. ``length``: bytes of the second."""
     for column, bit in zip(_zeros(length), range(32)):
         if first >> bit & 1:
             second ^= column

@@ -69,7 +69,7 @@ class Fingerprints:
         return self._left > 0
 
     def taken(self) -> None:
-        """A checkpoint was taken: the steps that follow are noted."""
+        """Begins to note the steps that follow a checkpoint."""
         self.read_late()
         self._left = _STEPS
         self._digest = hashlib.blake2b(digest_size=8)
@@ -81,12 +81,12 @@ class Fingerprints:
         self._left = _STEPS
 
     def received(self, batch: Any) -> None:
-        """The loop is given a batch. Only while ``is_noting``."""
+        """Adds a batch that the loop is given. Only while ``is_noting``."""
         with contextlib.suppress(Exception):
             self._late += sample(batch, self._digest)
 
     def stepped(self, step: int, metrics: Mapping[str, float]) -> None:
-        """An optimizer step was done and logged."""
+        """Notes an optimizer step that was done and logged."""
         if self._left > 0:
             self._left -= 1
             facts = {"batch": self._digest.hexdigest(), "random": rng.fingerprint(), "rates": _rates(self._objects)}
@@ -205,7 +205,7 @@ def _tensor(torch: Any, value: Any, digest: Any) -> List[Any]:
 
 
 def _rates(objects: Mapping[str, Any]) -> List[Any]:
-    """The rate of each group; None for one that is on a device."""
+    """Returns the rate of each group; None for one that is on a device."""
     rates = []
     for value in objects.values():
         for group in value.param_groups if is_optimizer(value) else ():

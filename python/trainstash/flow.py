@@ -15,7 +15,7 @@ MUTATORS = frozenset(
 
 
 def key_of(node: ast.AST) -> Optional[Key]:
-    """``a.b`` of the expression ``a.b``; None for what is no plain name."""
+    """Returns ``a.b`` for the expression ``a.b``; None for what is no plain name."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -118,7 +118,7 @@ class Flow:
         return done
 
     def use(self, node: Optional[ast.AST], done: Set[Key], own: Sequence[Key] = ()) -> None:
-        """An expression is computed. ``own``: what it is assigned to."""
+        """Takes in an expression that is computed. ``own``: what it is assigned to."""
         if node is None:
             return
         reads = looked_at(node)
@@ -230,7 +230,7 @@ class Flow:
         return after
 
     def _define(self, node: ast.stmt, done: Set[Key]) -> None:
-        """A function reads what is outside of it whenever it is called."""
+        """Takes in a definition: a function reads what is outside of it whenever it is called."""
         free, declared = _outside(node)
         self.declared.update(declared)
         for key, line in free.items():

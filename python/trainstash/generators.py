@@ -10,7 +10,7 @@ _SPAWNED = "trainstash.spawned"
 
 
 def state_of(generator: Any) -> Any:
-    """A generator's state as plain values, arrays and tensors. Raises whatever a generator without one raises."""
+    """Returns a generator's state as plain values, arrays and tensors. Raises whatever a generator without one raises."""
     if isinstance(generator, random.Random):
         version, internal, gauss = generator.getstate()
         return {"version": version, "state": list(internal), "gauss": gauss}
@@ -46,7 +46,7 @@ def set_state(generator: Any, saved: Any) -> None:
 
 
 def bits_of(generator: Any) -> Any:
-    """NumPy's source of bits in or behind a generator; None for one of torch."""
+    """Finds NumPy's source of bits in or behind a generator; None for one of torch."""
     numpy = sys.modules.get("numpy.random")
     if numpy is not None and isinstance(generator, numpy.BitGenerator):
         return generator

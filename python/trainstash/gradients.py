@@ -13,7 +13,7 @@ Mark = List[Tuple[Any, int, int, Any]]
 
 
 class Gradients:
-    """Watches one parameter of each optimizer. Nothing of the script's is changed or hooked."""
+    """A watch over one parameter of each optimizer. Nothing of the script's is changed or hooked."""
 
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self._objects = objects
@@ -32,7 +32,7 @@ class Gradients:
         return [_mark_of(self._parameter(key, watched[key]), watched[key] if is_optimizer(watched[key]) else None) for key in watched]
 
     def stepped(self) -> None:
-        """``run.step`` was called: normally right after the optimizer's step."""
+        """Notes that ``run.step`` was called: normally right after the optimizer's step."""
         before, now = self._at_step, self.mark()
         self._did_step = [one[2:] for one in before] != [one[2:] for one in now]
         if not self.are_given_up and len(before) == len(now):
@@ -44,7 +44,7 @@ class Gradients:
         return bool(self._left_over() or self._without_optimizer())
 
     def _left_over(self) -> List[Any]:
-        """The optimizers, or without any the models, whose gradients those are."""
+        """Finds the optimizers, or without any the models, whose gradients are left over."""
         now, owners = self.mark(), list(self._owners().values())
         if len(now) != len(self._at_step) or not self._did_step:
             used = [False] * len(now)
@@ -86,7 +86,7 @@ class Gradients:
         return [one for one in with_gradient if id(one) not in owned]
 
     def _owners(self) -> Dict[str, Any]:
-        """The optimizers by their names; without any, the models."""
+        """Returns the optimizers by their names; without any, the models."""
         found = {key: value for key, value in self._objects.items() if is_optimizer(value)}
         return found or {key: value for key, value in self._objects.items() if is_model(value)}
 
@@ -108,7 +108,7 @@ class Gradients:
         return found
 
     def _parameter(self, key: str, value: Any) -> Any:
-        """One that is trained: idle ones tell nothing."""
+        """Finds a parameter that is trained: idle ones tell nothing."""
         watched = self._watched.get(key)
         if watched is None or watched.grad is None:
             candidates = value.parameters() if is_model(value) else (p for group in value.param_groups for p in group["params"])

@@ -39,14 +39,14 @@ def read_head(root: str) -> Head:
 
 
 def common_folder(dot: str) -> str:
-    """The folder of git that all worktrees share, from a ``.git`` that is a file or that folder."""
+    """Finds the folder of git that all worktrees share, from a ``.git`` that is a file or that folder."""
     folder = _own_folder(dot)
     common = os.path.join(folder, "commondir")
     return os.path.normpath(os.path.join(folder, _read(common))) if os.path.exists(common) else folder
 
 
 def _git(root: str, *arguments: str) -> Optional[str]:
-    """None where git answers that there is nothing: a detached HEAD, no commit yet."""
+    """Asks git; None where it answers that there is nothing: a detached HEAD, no commit yet."""
     try:
         done = subprocess.run(
             ["git", *arguments],

@@ -132,7 +132,7 @@ class _Training:
             trainer._init_training_state = exact_place
 
     def _begins_at(self, wanted: Any) -> Any:
-        """A fit begins: what it is to load. ``wanted``: what the script asks for."""
+        """Begins a fit, and returns what it is to load. ``wanted``: what the script asks for."""
         args = self._trainer.args
         fit = self._fit = self._recorder.next_fit()
         self._data = TrainingData(int(args.seed), int(args.process_index))
@@ -151,7 +151,7 @@ class _Training:
         return folder
 
     def _place(self, natural: Any) -> Any:
-        """Epoch and batch to go on from; the Trainer computes its own from the step alone."""
+        """Returns the epoch and the batch to go on from; the Trainer computes its own from the step alone."""
         saved, trainer = self._restored, self._trainer
         if saved is None:
             return natural
@@ -229,7 +229,7 @@ class _Training:
             self._of_fit.log(state.global_step, int(state.epoch or 0), metrics, validated=any(name.startswith("eval_") for name in metrics))
 
     def end(self) -> None:
-        """The fit is over. One that was loaded as it was at its end leaves random numbers and counts as they were then."""
+        """Ends the fit. One that was loaded as it was at its end leaves random numbers and counts as they were then."""
         if self._is_over:
             self._put_rng_back()
             self.put_back()
@@ -264,12 +264,12 @@ class _Training:
         return {"running": trainer._tr_loss, "total": trainer._total_loss_scalar, "logged at": trainer._globalstep_last_logged, "first": first}
 
     def _first_step(self) -> int:
-        """The step at which the losses begin that are summed up."""
+        """Returns the step at which the losses begin that are summed up."""
         saved = self._restored["loss"] if self._restored else None
         return int(saved["first"] if saved else getattr(self._trainer, "_initial_global_step", 0))
 
     def _whole_loss(self) -> Optional[float]:
-        """The mean loss of all steps; the Trainer divides by those of this process. None: it is the same, or cannot be known."""
+        """Computes the mean loss of all steps; the Trainer divides by those of this process. None: it is the same, or cannot be known."""
         if self._restored is None or not self._restored["loss"]:
             return None
         trainer = self._trainer
@@ -287,7 +287,7 @@ class _Training:
     # ---- checkpoints ----
 
     def _boundary(self) -> None:
-        """Nothing of a step is left to do, or, called once more after an epoch's last one, of the epoch."""
+        """Handles a boundary: nothing of a step is left to do, or, called once more after an epoch's last one, of the epoch."""
         state, control, fit = self._trainer.state, self._trainer.control, self._of_fit
         is_last = control.should_epoch_stop or control.should_training_stop or _is_whole(state.epoch)
         if self.in_epoch and is_last:
@@ -312,7 +312,7 @@ class _Training:
             fit.leave(step)
 
     def _take(self, due: Due, is_over: bool) -> None:
-        """Every rank comes here: a sharded model is written by all."""
+        """Takes a checkpoint. Every rank comes here: a sharded model is written by all."""
         fit, state = self._of_fit, self._trainer.state
         found = Ingredients()
         folder = self._written(found, is_over)

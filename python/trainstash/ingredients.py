@@ -54,7 +54,7 @@ class Ingredients:
         return any(record["kind"] == kind for record in self._found.values())
 
     def records(self) -> List[Record]:
-        """The list in the order of the kinds, whole: a kind without a finding is there as lost."""
+        """Lists all findings in the order of the kinds: a kind without a finding is there as lost."""
         found = [dict(record) for record in self._found.values()]
         known = {record["kind"] for record in found}
         unseen = [_record(kind, kind, LOST, "nothing looked for it", None) for kind in KINDS[:-1] if kind not in known]
@@ -83,7 +83,7 @@ def described(found: Ingredients) -> Dict[str, Any]:
 
 
 def grade_of(records: Iterable[Mapping[str, Any]]) -> str:
-    """The grade that a list has earned.
+    """Returns the grade that a list has earned.
 
     Returns:
         "complete" when nothing is lost, "weights only" when weights are all that is kept, else "partial".
@@ -101,7 +101,7 @@ def missing_of(records: Iterable[Mapping[str, Any]]) -> List[str]:
 
 
 def sentence(record: Mapping[str, Any]) -> str:
-    """One finding for people, such as "scaler (its class has no load_state_dict)"."""
+    """Words one finding for people, such as "scaler (its class has no load_state_dict)"."""
     name, why, line = record["name"], record["why"], record["line"]
     if record["kind"] == "loop":
         # "`total`, `hist` start again on a resume (train.py:12)"

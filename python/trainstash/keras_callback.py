@@ -27,7 +27,7 @@ def make_callback(wishes: Wishes, tracked: Mapping[str, Any]) -> Any:
     import keras
 
     class Edge(keras.callbacks.Callback):  # type: ignore[misc]
-        """Stands at one end of the list: what is done before all others, or after them."""
+        """A callback at one end of the list, for what is done before all others, or after them."""
 
         def __init__(self, owner: Conductor, **hooks: Any) -> None:
             super().__init__()
@@ -180,7 +180,7 @@ class Conductor:
             fit.feed.begin_epoch(epoch)
 
     def _go_on(self, fit: KerasFit, saved: Saved) -> None:
-        """Every callback has begun its training, and none the epoch: what they did to the model is undone."""
+        """Undoes what the callbacks did to the model: each has begun its training, and none the epoch."""
         fit.load_variables(saved, with_metrics=False)
         self._saved = None
         fit.load_surroundings(saved)
@@ -193,7 +193,8 @@ class Conductor:
             fit.feed.arrived = self.guarded(partial(self._arrive, fit, saved))
 
     def _arrive(self, fit: KerasFit, saved: Saved) -> None:
-        """The epoch has begun once more, as far as the callbacks know, and its trained batches were dropped."""
+        """Loads the rest at the place of the checkpoint: the epoch has begun once more, as far as the callbacks know, and its
+        trained batches were dropped."""
         fit.load_variables(saved, with_metrics=True)
         fit.load_surroundings(saved)
 
@@ -279,7 +280,7 @@ class Conductor:
 
 
 def _fit_frame() -> Mapping[str, Any]:
-    """The variables of Keras' own ``fit``, which is calling; empty where it is another version's."""
+    """Finds the variables of Keras' own ``fit``, which is calling; empty where it is another version's."""
     frame: Any = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "fit" and "epoch_iterator" in frame.f_locals:
@@ -320,7 +321,7 @@ def _averages(model: Any) -> bool:
 
 
 def _monitor(callbacks: List[Any]) -> Optional[Dict[str, str]]:
-    """The metric that the script's own callbacks watch, and which of its values are the better ones."""
+    """Finds the metric that the script's own callbacks watch, and which of its values are the better ones."""
     for one in callbacks:
         metric = getattr(one, "monitor", None)
         is_better = getattr(one, "monitor_op", None)

@@ -17,7 +17,7 @@ _SETTINGS = ("workers", "use_multiprocessing", "max_queue_size", "_workers", "_u
 
 
 class Feed:
-    """Stands between Keras' own iterator and its training loop."""
+    """A feed between Keras' own iterator and its training loop."""
 
     def __init__(self, epoch_iterator: Any, backend: str, seed: int) -> None:
         self._keras = epoch_iterator
@@ -151,7 +151,7 @@ class Feed:
     # ---- checkpoints ----
 
     def state(self) -> Tuple[State, Dict[str, Any]]:
-        """The place in the data, as JSON can hold it, and the arrays that it refers to."""
+        """Returns the place in the data, as JSON can hold it, and the arrays that it refers to."""
         carried = self._carried if self.is_inside else self._steps_carried()
         arrays: Dict[str, Any] = {}
         now = self._objects("now/")
@@ -192,7 +192,8 @@ class Feed:
         self._repeat_passes(int(saved["made"]) - (1 if self._back_to else 0))
 
     def _repeat_passes(self, wanted: int) -> None:
-        """Each pass over a pipeline that shuffles takes the next seeds, whether or not anything is read."""
+        """Begins as many passes as there were: each one over a pipeline that shuffles takes the next seeds, whether or not
+        anything is read."""
         if self.source.reshuffles and not self.source.problems:
             for _ in range(wanted - self._made):
                 iter(self.source.dataset) if self._backend == "tensorflow" else next(iter(self.source.dataset), None)

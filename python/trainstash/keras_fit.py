@@ -27,7 +27,7 @@ class Saved(NamedTuple):
     facts: State
 
     def part(self, prefix: str) -> Dict[str, Any]:
-        """The arrays of one kind."""
+        """Returns the arrays of one kind."""
         return {name: array for name, array in self.arrays.items() if name.startswith(prefix)}
 
     @property

@@ -65,7 +65,7 @@ class KerasRun:
     # ---- what a script calls ----
 
     def epochs(self, n: int) -> Iterator[int]:
-        """Like ``range(n)``, from the epoch that a resumed run stands in."""
+        """Counts like ``range(n)``, from the epoch that a resumed run stands in."""
         first = self.epoch
         for epoch in range(first, n):
             self.epoch = epoch
@@ -81,7 +81,7 @@ class KerasRun:
         self._end()
 
     def batches(self, loader: Any, steps: Optional[int] = None) -> Iterator[Any]:
-        """The loader, from the batch that a resumed run stands at.
+        """Iterates over the loader, from the batch that a resumed run stands at.
 
         Args:
             loader: A tf.data pipeline, a PyDataset, a DataLoader, or a list.
@@ -92,7 +92,7 @@ class KerasRun:
         return self._passes.batches(site, loader, steps)
 
     def step(self, **metrics: Any) -> None:
-        """Once after each update: logs, and takes checkpoints that are due.
+        """Logs, and takes checkpoints that are due: to be called once after each update.
 
         Args:
             metrics: Numbers by name.
@@ -121,13 +121,13 @@ class KerasRun:
         return self._states.give(site_of(caller()).key, values, restore=self._saved is not None)
 
     def track(self, **more: Any) -> NoReturn:
-        """Not for objects of Keras."""
+        """Refuses objects: there is nothing to track later with Keras."""
         raise TypeError("Give all models and optimizers of Keras to trainstash.init() itself. Nothing was tracked.")
 
     # ---- boundaries ----
 
     def _at_boundary(self, is_last: bool) -> None:
-        """The next batch is asked for: nothing of the step before is left to do."""
+        """Takes what is due when the next batch is asked for: nothing of the step before is left to do."""
         if not self._is_due:
             return
         self._is_due = False
@@ -196,7 +196,8 @@ class KerasRun:
         return arrays, {"trainstash": json.dumps(facts, allow_nan=False, separators=(",", ":"))}, found
 
     def _look_for_stale(self, arrays: Mapping[str, Any], found: Ingredients) -> None:
-        """A stateless loop of JAX trains arrays of its own, and the model's variables stay what they were."""
+        """Finds weights that no step has changed: a stateless loop of JAX trains arrays of its own, and the model's variables
+        stay what they were."""
         now = [(name, keras_objects.mark_of(array)) for name, array in arrays.items() if name.startswith(keras_variables.WEIGHTS)]
         if now and now == self._weights and self.steps > self._seen_at:
             why = "no step has changed them: assign what the loop trains to the model's variables before run.step()"

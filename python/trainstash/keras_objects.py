@@ -113,7 +113,7 @@ def decode(encoded: Any, arrays: Mapping[str, Any]) -> Any:
 
 
 def mark_of(array: Any) -> str:
-    """A short text that differs when an array has changed. Large ones are looked at in places."""
+    """Returns a short text that differs when an array has changed. Large ones are looked at in places."""
     import numpy
 
     flat = numpy.ascontiguousarray(array).reshape(-1)
@@ -143,7 +143,7 @@ def _attributes(owner: Any) -> Iterator[Tuple[str, Any]]:
 
 
 class _Encoder:
-    """Makes JSON and arrays of one attribute."""
+    """An encoder of one attribute as JSON and arrays."""
 
     def __init__(self, name: str, arrays: Dict[str, Any], whole: bool) -> None:
         self._name = name
@@ -238,7 +238,7 @@ class _Encoder:
 
 
 def _variables(value: Any) -> Optional[List[Any]]:
-    """The variables of a Keras object, as a metric or a second model has them."""
+    """Finds the variables of a Keras object, as a metric or a second model has them."""
     keras: Any = sys.modules.get("keras")
     if keras is None:
         return None

@@ -43,7 +43,7 @@ class Others:
         return records, arrays, lost
 
     def names(self) -> List[str]:
-        """The callbacks that have a state worth naming."""
+        """Names the callbacks that have a state worth naming."""
         return [type(one).__name__ for one in self._callbacks if type(one).__name__ not in ("History", *_DISPLAYS)]
 
     def put_back(self, records: List[State], arrays: Mapping[str, Any]) -> Iterator[Tuple[str, str]]:
@@ -86,7 +86,7 @@ def keep_logs(callbacks: List[Any], records: List[State]) -> None:
 
 
 def _matched(callbacks: List[Any], records: List[State]) -> Iterator[Tuple[Optional[Any], State]]:
-    """The callback of each record: the n-th of its class."""
+    """Finds the callback of each record: the n-th of its class."""
     left = [one for one in callbacks if not type(one).__module__.startswith("trainstash")]
     for record in records:
         found = next((one for one in left if type(one).__name__ == record["class"]), None)

@@ -41,11 +41,11 @@ class Passes:
         return self._passes[self._open[-1]].batch if self._open else 0
 
     def begin_epoch(self) -> None:
-        """Nothing is being read."""
+        """Begins an epoch, in which nothing is being read yet."""
         self._open = []
 
     def end_epoch(self) -> None:
-        """Whatever was broken off is over, too."""
+        """Ends an epoch; whatever was broken off in it is over, too."""
         self._open = []
 
     def stepped(self) -> bool:

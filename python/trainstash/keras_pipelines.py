@@ -61,7 +61,7 @@ def problems_of_validation(data: Any) -> Iterator[Tuple[str, str]]:
 
 
 def seeds_in(dataset: Any) -> List[List[int]]:
-    """The seeds of a tf.data pipeline in order, to compare those of a resume with."""
+    """Lists the seeds of a tf.data pipeline in order, to compare those of a resume with."""
     found = []
     for one, _ in _walk(dataset):
         if hasattr(one, "_seed") and hasattr(one, "_seed2"):
@@ -142,7 +142,7 @@ def of_tensorflow(dataset: Any) -> Source:
 
 
 def _walk(dataset: Any) -> Iterator[Tuple[Any, List[Any]]]:
-    """Each step of a pipeline, and all that lies below it."""
+    """Yields each step of a pipeline, and all that lies below it."""
     below = [one for part in dataset._inputs() for one in _walk(part)]
     yield from below
     yield dataset, [one for one, _ in below]
@@ -191,7 +191,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 
 def _functions_of(value: Any) -> Iterator[Any]:
-    """The compiled functions that a training step of Keras is made of."""
+    """Finds the compiled functions that a training step of Keras is made of."""
     if hasattr(value, "_list_all_concrete_functions"):
         yield value
         return
@@ -260,7 +260,7 @@ def of_loader(loader: Any, backend: str) -> Iterator[Tuple[str, str]]:
 
 
 def samplers_of(loader: Any) -> List[Any]:
-    """The samplers of a torch DataLoader, outermost first."""
+    """Returns the samplers of a torch DataLoader, outermost first."""
     found = []
     one = getattr(loader, "batch_sampler", None) or getattr(loader, "sampler", None)
     while one is not None and one not in found:
@@ -270,7 +270,7 @@ def samplers_of(loader: Any) -> List[Any]:
 
 
 def generators_of(source: Source) -> Dict[str, Optional[Any]]:
-    """The generator objects that a DataLoader draws from, by where they hang."""
+    """Returns the generator objects that a DataLoader draws from, by where they hang."""
     if source.kind != "DataLoader":
         return {}
     owners = {"loader": source.dataset, **{f"sampler{i}": one for i, one in enumerate(samplers_of(source.dataset))}}

@@ -44,19 +44,19 @@ def restore(state: State) -> List[Tuple[str, str]]:
 
 
 def names_in(state: State) -> List[str]:
-    """The libraries whose random numbers a state holds."""
+    """Returns the libraries whose random numbers a state holds."""
     shown = {"python": "Python", "numpy": "NumPy", "torch": "torch", "cuda": "CUDA"}
     others = [name for name, key in (("Keras", "keras"), ("TensorFlow", "tensorflow")) if key in state]
     return [shown.get(name, name) for name in state["libraries"]] + others
 
 
 def fingerprint(state: State) -> str:
-    """A short text that differs when a generator has drawn another number."""
+    """Returns a short text that differs when a generator has drawn another number."""
     return hashlib.blake2b(json.dumps(state, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def tensorflow_seed() -> Any:
-    """The seed that the script gave TensorFlow; None: it gave none, and TensorFlow draws another order in each process."""
+    """Returns the seed that the script gave TensorFlow; None: it gave none, and TensorFlow draws another order in each process."""
     context = _context()
     return context.global_seed() if context is not None else None
 

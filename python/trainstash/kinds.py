@@ -23,7 +23,7 @@ NAMES = {
 
 
 def kind_of(value: Any) -> str:
-    """One of the kinds of ``ingredients.KINDS``."""
+    """Returns one of the kinds of ``ingredients.KINDS``."""
     if isinstance(value, Adopted):
         return value.kind
     if is_optimizer(value):

@@ -78,7 +78,7 @@ def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group
 
 
 def _start_again(session: Session, is_first: bool) -> None:
-    """The processes before these have failed, in the same session."""
+    """Goes on from the newest checkpoint after the processes before these have failed, in the same session."""
     resume = elastic.newest(session.inbox)
     if resume is not None:
         session.launch = {**session.launch, "resume": resume}
@@ -109,7 +109,7 @@ def _saved(
 
 
 def _session_before(session: Optional[Session], path: Optional[str]) -> Optional[str]:
-    """The folder of the session that took the checkpoint: it has noted what it computed afterwards."""
+    """Finds the folder of the session that took the checkpoint: it has noted what it computed afterwards."""
     resume = session.launch.get("resume") if session else None
     beside = os.path.join(os.path.dirname(session.path), str(resume["session"])) if session and resume and resume.get("session") else None
     # A checkpoint that nobody has taken in yet lies in its session's inbox.

@@ -144,7 +144,7 @@ def _needed(piece: List[_View]) -> int:
 
 
 def untyped_storage(tensor: Any) -> Any:
-    """A tensor's bytes: torch 2 has a method for them, torch 1 hides them in the typed storage."""
+    """Returns a tensor's bytes: torch 2 has a method for them, torch 1 hides them in the typed storage."""
     if hasattr(tensor, "untyped_storage"):
         return tensor.untyped_storage()
     typed = tensor.storage()

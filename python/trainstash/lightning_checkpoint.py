@@ -59,7 +59,7 @@ def is_cast(module: Any, weights: Mapping[str, Any]) -> bool:
 
 
 class Places:
-    """Knows the places of Lightning's checkpoint."""
+    """The owner of the places in Lightning's checkpoint."""
 
     _KINDS = (("state_dict", "weights"), ("optimizer_states", "optimizer"), ("lr_schedulers", "schedule"), ("callbacks", "callback"), ("loops", "loop"))
 

@@ -68,7 +68,7 @@ class Loaders:
         self.is_arriving = True
 
     def arrived(self) -> None:
-        """The first batch is about to be used."""
+        """Ends the arrival: the first batch is about to be used."""
         self.is_arriving = False
         for key in self._placed:
             del self._saved[key]
@@ -101,7 +101,7 @@ class Loaders:
             found.lost("data", "the training data", "its loader was not seen")
 
     def place(self, loader: FitBatches) -> None:
-        """A reading of a loader begins."""
+        """Puts a loader at its saved place when a reading of it begins."""
         key = loader.place.key
         saved = self._saved.get(key) if self.is_arriving else self._saved.pop(key, None)
         if saved is not None:

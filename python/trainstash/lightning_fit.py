@@ -41,7 +41,7 @@ _OURS = "trainstash://checkpoint"
 
 
 class LightningFit:
-    """Follows the loops of a trainer for one ``fit``."""
+    """One ``fit`` of a trainer, whose loops it follows."""
 
     def __init__(self, recorder: Recorder, fit: Fit, trainer: Any, module: Any) -> None:
         self._recorder = recorder
@@ -253,7 +253,7 @@ class LightningFit:
             fit.lose("weights", "buffers of the other processes", "they are not the same everywhere, and those of the first are kept")
 
     def _note_steps_per_batch(self, steps: int) -> None:
-        """Several optimizers each count; how many is known after the first batch."""
+        """Notes how many steps a batch has: several optimizers each count, and how many is known after the first batch."""
         if self._steps_per_batch == steps or steps < 1:
             return
         self._steps_per_batch = steps
@@ -265,7 +265,7 @@ class LightningFit:
     # ---- taking a checkpoint ----
 
     def _save(self, place: Place, due: Due) -> None:
-        """All ranks come here: a strategy may have to gather."""
+        """Saves a checkpoint. All ranks come here: a strategy may have to gather."""
         if not due:
             return
         group, fit, surroundings = self._recorder.group, self._fit, self._surroundings

@@ -37,7 +37,7 @@ class Wraps:
 
 
 def marker(trainer: Any) -> Any:
-    """A callback that does nothing. While it is not among the trainer's, that is being tuned."""
+    """Makes a callback that does nothing. While it is not among the trainer's, that is being tuned."""
     base = next(cls for one in [*trainer.callbacks, trainer] for cls in _callback_classes(one))
     return type("TrainstashCallback", (base,), {})()
 

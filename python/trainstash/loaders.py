@@ -144,7 +144,7 @@ class SeededBulkDataset(SeededDataset):
 
 
 def rebuild(loader: Any, place: Place, protects: bool = False) -> Any:
-    """A loader like the user's over seeded batches; None for one whose order cannot be known.
+    """Makes a loader like the user's over seeded batches; None for one whose order cannot be known.
 
     Args:
         protects: The loader itself puts back the random numbers that making a batch draws.
@@ -189,7 +189,7 @@ def starts_workers_anew(loader: Any) -> bool:
 
 
 def own_generators(dataset: Any) -> List[Any]:
-    """Generator objects that a data set may draw from while it is read: in it, in its transforms, and in what their code
+    """Finds generator objects that a data set may draw from while it is read: in it, in its transforms, and in what their code
     names. Always in the same order."""
     found: List[Any] = []
     seen: Set[int] = set()
@@ -282,7 +282,7 @@ def _is_prepared(loader: Any) -> bool:
 
 
 def _rebuild_prepared(loader: Any, place: Place, protects: bool) -> Optional[Any]:
-    """The same wrapper around a loader that is made anew: it goes on moving batches and telling Accelerate of their end."""
+    """Puts the same wrapper around a loader that is made anew: it goes on moving batches and telling Accelerate of their end."""
     inner = rebuild(loader.base_dataloader, place, protects)
     if inner is None or type(loader).__name__ != "DataLoaderShard":
         return None

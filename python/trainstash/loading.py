@@ -68,7 +68,7 @@ def _misfit(place: str, now: Any, then: Any) -> List[str]:
 
 
 def _shape(tensor: Any) -> Optional[Tuple[int, ...]]:
-    """None for tensors whose shape is no list of numbers: lazy and nested ones."""
+    """Returns a tensor's shape; None for tensors whose shape is no list of numbers: lazy and nested ones."""
     if special.is_lazy(tensor) or special.is_jagged(tensor) or getattr(tensor, "is_nested", False):
         return None
     return tuple(tensor.shape)
@@ -195,7 +195,7 @@ def load_optimizer(optimizer: Any, saved: Mapping[str, Any], order: List[int]) -
 
 
 def _slot(saved: Any, loaded: Any) -> Any:
-    """A slot as it was, on the device that torch has found for it."""
+    """Returns a slot as it was, on the device that torch has found for it."""
     if not _holds_tensors(saved):
         return saved
     if isinstance(saved, deque):

@@ -102,7 +102,7 @@ class Scope:
                 self._bindings.setdefault(key, []).append(statement)
 
     def loops_around(self, line: int) -> List[Loop]:
-        """The loops that a line stands in, the outermost first. The line of a ``for`` itself counts as inside."""
+        """Returns the loops that a line stands in, the outermost first. The line of a ``for`` itself counts as inside."""
         return [loop for loop in self.loops if loop.lineno <= line <= end_of(loop)]
 
     def is_over_epochs(self, loop: Loop) -> bool:
@@ -128,7 +128,7 @@ class Scope:
         return sorted([*found, *self._restarting(loop, body, after)], key=lambda one: (one.line, one.name))
 
     def rest(self, statement_line: int, until: Optional[Loop]) -> List[ast.stmt]:
-        """The statements that are still to be run behind a line, up to the end of a round of ``until``, or of the function."""
+        """Returns the statements that are still to be run behind a line, up to the end of a round of ``until``, or of the function."""
         node: Optional[ast.AST] = self._statement_at(statement_line)
         found: List[ast.stmt] = []
         while node is not None and node is not until and node is not self.node:
@@ -150,7 +150,7 @@ class Scope:
         return bound_by(statement) if statement is not None else []
 
     def begins_as(self, key: Key, line: int) -> Optional[ast.expr]:
-        """The expression that a variable is set to in a line; None for a part of a tuple and the like."""
+        """Returns the expression that a variable is set to in a line; None for a part of a tuple and the like."""
         for statement in self._bindings.get(key, []):
             if statement.lineno == line and isinstance(statement, (ast.Assign, ast.AnnAssign)):
                 target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
@@ -175,7 +175,7 @@ class Scope:
         return key in after.exposed and (surely is None or key not in surely)
 
     def _is_handled(self, key: Key, loop: Loop) -> bool:
-        """The script keeps it itself, a state keeps it, or it is a clock."""
+        """Tells whether a variable is handled: the script keeps it itself, a state keeps it, or it is a clock."""
         if any(prefix in self.names.own or prefix in self.names.tracked for prefix in prefixes(key)):
             return True
         bindings = self._bindings.get(key, [])
@@ -188,7 +188,7 @@ class Scope:
         return any(self._mentions_run(statement) for statement in self._bindings.get(key, []))
 
     def _mentions_run(self, statement: ast.stmt) -> bool:
-        """Also the condition that it stands under."""
+        """Tells whether a statement, or a condition that it stands under, reads the run."""
         node: Optional[ast.AST] = statement
         while node is not None and node is not self.node:
             looked = node.test if isinstance(node, ast.If) else node if node is statement else None
@@ -225,7 +225,7 @@ class Scope:
         return not isinstance(loop, ast.While) and any(self._is_wrapped(node) for node in ast.walk(loop.iter))
 
     def _is_wrapped(self, node: ast.AST) -> bool:
-        """``run.batches(…)``, or a name that it was given."""
+        """Recognizes ``run.batches(…)``, or a name that it was given."""
         if is_call_of(node, _LOADERS, self.names.run):
             return True
         key = key_of(node)
@@ -235,7 +235,7 @@ class Scope:
         return any(is_call_of(inside, _LOADERS, self.names.run) for value in values for inside in ast.walk(value))
 
     def _is_shown(self, node: ast.AST, loop: Loop) -> bool:
-        """It is printed, or decides that something is printed, and nothing else comes of it."""
+        """Tells whether a value is printed, or decides that something is printed, and nothing else comes of it."""
         child: ast.AST = node
         parent = self.parents.get(node)
         while parent is not None and parent is not loop:
@@ -278,13 +278,13 @@ class Scope:
         return lines[-1] if lines else loop.lineno
 
     def _statement_at(self, line: int) -> Optional[ast.stmt]:
-        """The innermost statement that a line belongs to."""
+        """Returns the innermost statement that a line belongs to."""
         found = [node for node in self._statements if node.lineno <= line <= end_of(node)]
         return max(found, key=lambda node: (node.lineno, -end_of(node))) if found else None
 
 
 def analyse(source: str) -> Dict[str, List[Found]]:
-    """All variables of a script that start again.
+    """Finds all variables of a script that start again.
 
     Args:
         source: The text of a Python file.

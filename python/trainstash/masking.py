@@ -103,7 +103,7 @@ def _has_mask(value: Any) -> bool:
 
 
 def _is_scheme(words: Sequence[str], i: int) -> bool:
-    """``Authorization:`` ``Bearer`` ``…`` as three words."""
+    """Recognizes ``Authorization:`` ``Bearer`` ``…`` as three words."""
     scheme = words[i - 1] if i > 0 else ""
     if scheme in ("Bearer", "bearer"):
         return not _is_plain(words[i])
@@ -112,7 +112,7 @@ def _is_scheme(words: Sequence[str], i: int) -> bool:
 
 
 def _mask_word(words: Sequence[str], i: int, name: Optional[str]) -> str:
-    """``name``: of the option or key before it."""
+    """Masks one word of a command. ``name``: the name of the option or key before it."""
     word = words[i]
     assigned = _ASSIGNED.fullmatch(word)
     if assigned:
@@ -152,7 +152,7 @@ def _is_unexplained_hash(name: str, value: str) -> bool:
 
 
 def _kept_by_program(words: Sequence[str], i: int) -> Optional[str]:
-    """The beginning of a word that stays, where a program's option of one letter says that the rest is a secret."""
+    """Returns the beginning of a word that stays, where a program's option of one letter says that the rest is a secret."""
     word = words[i]
     before = words[i - 1] if i > 0 else ""
     for rule in _RULES["separate"]:
@@ -194,7 +194,7 @@ def _mask_url(rest: str) -> str:
 
 
 def _mask_login(user: str, password: Optional[str]) -> str:
-    """Some services take the token in place of the user's name."""
+    """Masks a login in an address: some services take the token in place of the user's name."""
     shown = _is_random(user) or _is_long_key(user) or (password in ("", "x-oauth-basic") and len(user) >= 16)
     name = MASK if shown and not _is_plain(user) else user
     if password is None:
@@ -254,7 +254,7 @@ def _ending(key: str) -> Pattern[str]:
 
 
 def _normalised(name: str) -> str:
-    """``wandbKey``, ``--wandb-key``, ``WANDB_KEY`` → ``wandb_key``."""
+    """Normalises a name: ``wandbKey``, ``--wandb-key``, ``WANDB_KEY`` → ``wandb_key``."""
     name = re.sub("([a-z0-9])([A-Z])", r"\1_\2", name)
     name = re.sub("([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
     return re.sub("[^A-Za-z0-9]+", "_", name).strip("_").lower()
@@ -298,7 +298,7 @@ def _is_query_secret(name: str, value: str) -> bool:
 
 
 def _last_part(name: str) -> str:
-    """``logger.wandb.token`` → ``token``."""
+    """Returns the last part of a name: ``logger.wandb.token`` → ``token``."""
     return _normalised(re.split("[.:/]", name)[-1])
 
 

@@ -83,7 +83,7 @@ _keys: Dict[str, str] = {}
 
 
 def _key(name: str) -> str:
-    """The name as JSON wants it, without the quotes."""
+    """Writes the name as JSON wants it, without the quotes."""
     known = _keys.get(name)
     if known is None:
         known = _keys[name] = json.dumps(name)[1:-1]

@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.1
 
 
 class Recorder:
-    """Does nothing on other ranks than 0, and where no session can be had."""
+    """A recorder that does nothing on other ranks than 0, and where no session can be had."""
 
     def __init__(self, framework: str, params: Mapping[str, Any]) -> None:
         self.group = Group()
@@ -85,7 +85,7 @@ class Recorder:
             self._watch.look(self.session, step, values)
 
     def due(self, step: int) -> List[str]:
-        """Why a checkpoint is due at this step; what was asked for stands in ``asked``."""
+        """Lists why a checkpoint is due at this step; what was asked for stands in ``asked``."""
         if self.session is None:
             return []
         now = time.monotonic()
@@ -118,7 +118,7 @@ class Recorder:
     def hand_over(
         self, step: int, epoch: int, batch: int, reasons: List[str], write: Callable[[str], None], exact: bool = True
     ) -> None:
-        """``write`` puts the files into the folder that it is given. Our failures never fail a training."""
+        """Hands over files: ``write`` puts them into the folder that it is given. Our failures never fail a training."""
         session = self.session
         if session is None:
             return
@@ -164,7 +164,7 @@ class Recorder:
             self.asked = None
 
     def leave(self, step: int) -> None:
-        """After a pause or stop that was asked for, by a person or by the job: the state is saved, and the process ends."""
+        """Ends the process after a pause or stop that was asked for, by a person or by the job: the state is saved."""
         if self.session and self._watch.pause is not None:
             self.session.write_exit("paused", step, self._watch.pause)
         elif self.session and self.asked:
@@ -177,13 +177,13 @@ class Recorder:
 
 
 def _write_end(recorder: Recorder) -> None:
-    """A training that was started by hand and ends cleanly is completed."""
+    """Completes a training that was started by hand and ends cleanly."""
     if recorder.session is not None:
         write_end(recorder.session, recorder._step)
 
 
 def link_tree(source: str, target: str) -> None:
-    """The files of a folder, as links: its framework may delete it at any time. Copies where links cannot be had."""
+    """Links the files of a folder: its framework may delete it at any time. Copies where links cannot be had."""
     for folder, _, names in os.walk(source):
         inside = os.path.join(target, os.path.relpath(folder, source))
         os.makedirs(inside, exist_ok=True)

@@ -14,7 +14,7 @@ _OF_SCHEDULES = ("params", "param_names", "max_lr", "min_lr", "swa_lr", "max_mom
 
 
 def of(optimizer: Any) -> List[Dict[str, Any]]:
-    """The plain options of each group of an optimizer that was just made."""
+    """Returns the plain options of each group of an optimizer that was just made."""
     made = []
     for group in optimizer.param_groups:
         options = {str(key): _plain(value) for key, value in group.items() if key not in _OF_SCHEDULES and _is_plain(value)}
@@ -24,7 +24,7 @@ def of(optimizer: Any) -> List[Dict[str, Any]]:
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> List[str]:
-    """The options whose hyper-parameters are others now."""
+    """Lists the options whose hyper-parameters are others now."""
     return [option for key, option in _CHANGED.items() if key in before and key in now and before[key] != now[key]]
 
 

@@ -94,7 +94,7 @@ class SeededBatches:
 
 
 def samplers_in(sampler: Any) -> List[Any]:
-    """A sampler with those inside of it: samplers are wrapped for batches, for processes, and by Accelerate."""
+    """Lists a sampler with those inside of it: samplers are wrapped for batches, for processes, and by Accelerate."""
     found: List[Any] = []
     pending = [sampler]
     while pending and len(found) < 8:
@@ -107,7 +107,7 @@ def samplers_in(sampler: Any) -> List[Any]:
 
 
 def generators_in(sampler: Any) -> List[Any]:
-    """Generator objects that a sampler draws its order from."""
+    """Finds generator objects that a sampler draws its order from."""
     found: List[Any] = []
     for candidate in samplers_in(sampler):
         values = list(getattr(candidate, "__dict__", {}).values())
@@ -116,7 +116,7 @@ def generators_in(sampler: Any) -> List[Any]:
 
 
 def _source(inner: Any, place: Place) -> Iterator[Any]:
-    """The sampler behind what is passed over: batches, or samples where batches are cut in another way now."""
+    """Reads the sampler behind what is passed over: batches, or samples where batches are cut in another way now."""
     if place.skip_samples:
         rest = itertools.islice(iter(inner.sampler), place.skip_samples, None)
         return _cut(rest, inner.batch_size, inner.drop_last)

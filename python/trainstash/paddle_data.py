@@ -19,7 +19,7 @@ _ARGUMENTS = (
 
 
 def rebuild(loader: Any, place: Place) -> Optional[Any]:
-    """A loader like the user's over seeded batches; None for one whose order cannot be known."""
+    """Makes a loader like the user's over seeded batches; None for one whose order cannot be known."""
     paddle = paddle_module()
     if paddle is None or not isinstance(loader, paddle.io.DataLoader):
         return None
@@ -37,7 +37,7 @@ def rebuild(loader: Any, place: Place) -> Optional[Any]:
 
 
 def in_step(loader: Any) -> Any:
-    """A loader without workers that is read between two steps, in the user's own order; any other as it is."""
+    """Returns a loader without workers as one that is read between two steps, in the user's own order; any other as it is."""
     paddle = paddle_module()
     if paddle is None or not isinstance(loader, paddle.io.DataLoader) or loader.num_workers > 0:
         return loader
@@ -108,7 +108,7 @@ class _Batches:
 
 
 class _InStep:
-    """Reads each batch when the loop asks for it."""
+    """A loader that reads each batch when the loop asks for it."""
 
     num_workers = 0
 

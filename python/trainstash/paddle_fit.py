@@ -98,7 +98,7 @@ class Training:
     # ---- what Paddle does ----
 
     def around(self, name: str, arguments: Any, call: Callable[[], None]) -> None:
-        """Paddle is about to tell all callbacks of an event; ``call`` tells them."""
+        """Stands around an event that Paddle is about to tell all callbacks; ``call`` tells them."""
         if name == "on_train_begin":
             call()
             self._begin()
@@ -144,7 +144,7 @@ class Training:
         call()
 
     def _epoch_is_done(self, epochs: int) -> None:
-        """All that belongs to the epochs before is done: their validation, and whatever follows it."""
+        """Saves what is due once all that belongs to the epochs before is done: their validation, and whatever follows it."""
         self._epoch = epochs
         self._save(self._fit.due_at_epoch(self._step, epochs), 0)
 
@@ -234,7 +234,7 @@ class Training:
         return
 
     def at_place(self) -> None:
-        """Whatever was drawn and counted on the way here is put back."""
+        """Puts back whatever was drawn and counted on the way here."""
         saved, self._saved = self._saved, None
         if saved is None:
             return
@@ -380,7 +380,7 @@ def _read(folder: str) -> Mapping[str, Any]:
 
 
 def _numbers(logs: Any) -> Dict[str, Any]:
-    """Paddle gives each metric as a list of one."""
+    """Reads the metrics in logs: Paddle gives each as a list of one."""
     logs = {name: value for name, value in (logs or {}).items() if name not in _NO_METRICS}
     return {name: value[0] if isinstance(value, (list, tuple)) and value else value for name, value in logs.items()}
 

@@ -21,7 +21,7 @@ Names = Mapping[int, str]
 
 
 def array_of(tensor: Any) -> Array:
-    """A copy of a tensor on the host, with its type as safetensors calls it."""
+    """Copies a tensor to the host, with its type as safetensors calls it."""
     import numpy
 
     from .arrayfile import _NAMES
@@ -45,7 +45,7 @@ def is_known(value: Any) -> bool:
 
 
 def plain_tensor(value: Any) -> Any:
-    """A tensor as a plain value; None for anything else."""
+    """Returns a tensor as a plain value; None for anything else."""
     import paddle
 
     if isinstance(value, paddle.Tensor):
@@ -66,7 +66,7 @@ def tensor_of(value: Any) -> Any:
 
 
 def layer_state(layer: Any) -> Dict[str, Array]:
-    """All parameters and buffers that the layer itself would save."""
+    """Returns all parameters and buffers that the layer itself would save."""
     return {str(name): array_of(tensor) for name, tensor in layer.state_dict().items()}
 
 
@@ -142,7 +142,7 @@ class Plain:
 
 
 def names_of(layers: Mapping[str, Any]) -> Dict[int, str]:
-    """The parameters of these layers, by id."""
+    """Returns the parameters of these layers, by id."""
     names: Dict[int, str] = {}
     for key, layer in layers.items():
         for name, parameter in getattr(layer, "_layers", layer).named_parameters():
@@ -154,7 +154,7 @@ def names_of(layers: Mapping[str, Any]) -> Dict[int, str]:
 
 
 def gradients_of(parameters: Mapping[str, Any]) -> Dict[str, Any]:
-    """The gradients that are there. Paddle clears them to zero, and steps with a zero where it has one: those are named."""
+    """Copies the gradients that are there. Paddle clears them to zero, and steps with a zero where it has one: those are named."""
     found: Dict[str, Any] = {"zero": [], "values": {}}
     for name, parameter in parameters.items():
         gradient = parameter.grad
@@ -189,7 +189,7 @@ def set_gradients(parameters: Mapping[str, Any], saved: Mapping[str, Any]) -> No
 
 
 def plain_state(state: Mapping[str, Any]) -> Dict[str, Any]:
-    """A state of a scaler with its tensors as arrays."""
+    """Returns a state of a scaler with its tensors as arrays."""
     return {key: array_of(value) if hasattr(value, "set_value") else value for key, value in state.items()}
 
 
@@ -197,7 +197,7 @@ def plain_state(state: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def inner_optimizer(optimizer: Any) -> Any:
-    """The optimizer inside of those that fleet wraps around it."""
+    """Finds the optimizer inside of those that fleet wraps around it."""
     for _ in range(8):
         inner = getattr(optimizer, "_inner_opt", None)
         if inner is None:
@@ -207,7 +207,7 @@ def inner_optimizer(optimizer: Any) -> Any:
 
 
 def parameters_of(optimizer: Any) -> List[Any]:
-    """All parameters of an optimizer in the order of its groups."""
+    """Returns all parameters of an optimizer in the order of its groups."""
     groups = optimizer._parameter_list or []
     return [one for group in groups for one in (group["params"] if isinstance(group, dict) else [group])]
 
@@ -250,7 +250,7 @@ def optimizer_state(optimizer: Any, names: Names, made_rate: Any) -> Dict[str, A
 
 
 def made_rate(optimizer: Any) -> Optional[float]:
-    """The rate as the script has made it; None for a schedule."""
+    """Returns the rate as the script has made it; None for a schedule."""
     rate = getattr(inner_optimizer(optimizer), "_learning_rate", None)
     return float(rate) if isinstance(rate, (int, float)) else None
 
@@ -323,7 +323,7 @@ def _rate_in_force(optimizer: Any) -> Optional[float]:
 
 
 def _single(number: float) -> float:
-    """The number as Paddle's variable of single precision holds it."""
+    """Rounds the number to what Paddle's variable of single precision holds."""
     return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
@@ -387,7 +387,7 @@ def _arguments(kind: Any) -> Tuple[str, ...]:
 
 
 def _kept(value: Any) -> Any:
-    """A plateau compares with what it was given, which may be a tensor."""
+    """Copies a value of a schedule: a plateau compares with what it was given, which may be a tensor."""
     return plain_tensor(value) if hasattr(value, "set_value") else value
 
 

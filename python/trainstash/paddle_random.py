@@ -11,13 +11,13 @@ States = Dict[str, List[List[Any]]]
 
 
 def paddle_module() -> Any:
-    """Paddle, if the script has imported all of it."""
+    """Returns Paddle, if the script has imported all of it."""
     paddle = sys.modules.get("paddle")
     return paddle if paddle is not None and hasattr(paddle, "get_rng_state") and hasattr(paddle, "base") else None
 
 
 def capture() -> Optional[States]:
-    """The states of the generators of every device; None without Paddle."""
+    """Captures the states of the generators of every device; None without Paddle."""
     paddle = paddle_module()
     if paddle is None:
         return None
@@ -41,7 +41,7 @@ def restore(states: States) -> None:
 
 
 def cpu_state() -> Any:
-    """The state of the CPU's generator, for putting back in the same process."""
+    """Returns the state of the CPU's generator, for putting back in the same process."""
     paddle = paddle_module()
     return paddle.get_rng_state("cpu") if paddle is not None else None
 
@@ -61,7 +61,7 @@ def seed_cpu(seed: int) -> None:
 
 
 def fingerprint(state: Any) -> str:
-    """A short text that differs when the generator of ``cpu_state`` has drawn another number."""
+    """Returns a short text that differs when the generator of ``cpu_state`` has drawn another number."""
     return hashlib.blake2b(repr([_apart(one) for one in state]).encode(), digest_size=8).hexdigest()
 
 

@@ -84,7 +84,7 @@ class Policy:
         self._epochs_seen = 0
 
     def due(self, step: int) -> List[str]:
-        """Why a checkpoint is due at this step."""
+        """Lists why a checkpoint is due at this step."""
         reasons = []
         if self.seconds and time.monotonic() - self._last >= self.seconds and self._is_affordable():
             reasons.append("interval")
@@ -93,18 +93,18 @@ class Policy:
         return reasons
 
     def next_step(self, step: int) -> Optional[int]:
-        """The step at which one is due by its number."""
+        """Returns the step at which a checkpoint is due by its number."""
         return (step // self.steps + 1) * self.steps if self.steps else None
 
     def due_at_epoch(self, epochs_done: int) -> List[str]:
-        """Why a checkpoint is due at an epoch's end. The first one of a launch always is: it shows whether a resume can work."""
+        """Lists why a checkpoint is due at an epoch's end. The first one of a launch always is: it shows whether a resume can work."""
         self._epochs_seen += 1
         if not self.epochs or epochs_done % self.epochs != 0:
             return []
         return ["epoch"] if self._epochs_seen == 1 or self._is_affordable() else []
 
     def taken(self, step: int, stall_seconds: float) -> None:
-        """A checkpoint was taken, and the training waited that long for it."""
+        """Notes that a checkpoint was taken, and how long the training waited for it."""
         self._last = time.monotonic()
         self._last_step = step
         self._cost = stall_seconds + FIXED_SECONDS

@@ -81,7 +81,7 @@ class Position:
     # ---- epochs ----
 
     def begin_epochs(self, n: int, same_params: bool) -> Optional[range]:
-        """The epochs that are left of a loop over ``n``. None: a loop after it was begun before the resume."""
+        """Begins a loop over ``n`` epochs, and returns those that are left of it. None: a loop after it was begun before the resume."""
         if self._calls_to_skip > 0:
             self._calls_to_skip -= 1
             return None
@@ -115,8 +115,8 @@ class Position:
         return [str(one["key"]) for one in unread]
 
     def end_early(self) -> None:
-        """The loop over epochs was left by the script. In the middle of a loader it stays there: with other params, such as
-        more steps, a resume goes on from that batch."""
+        """Ends a loop over epochs that the script has left. In the middle of a loader it stays there: with other params, such
+        as more steps, a resume goes on from that batch."""
         newest = self._trail[-1] if self._trail else None
         if newest is not None and newest.ended is not None and not newest.was_done:
             newest.ended["done"] = False
@@ -125,7 +125,7 @@ class Position:
             self.end_epoch()
 
     def end_epochs(self, early: bool) -> None:
-        """A loop over epochs is over for good: the next one counts from 0 again."""
+        """Ends a loop over epochs for good: the next one counts from 0 again."""
         self._ended_early = early or self._stays_ended
         self._stays_ended = False
         self._is_loop_over = True
@@ -133,7 +133,7 @@ class Position:
     # ---- loaders ----
 
     def wrap(self, frame: Optional[FrameType], loader: Any, make: Callable[[str], Batches], limit: Optional[int], endless: bool) -> Batches:
-        """The wrapped loader of this place in the script. One that is made anew takes the place of the one before it."""
+        """Wraps the loader of this place in the script. One that is made anew takes the place of the one before it."""
         site = site_of(frame)
         self._codes[_function(site)] = zlib.crc32(frame.f_code.co_code) if frame else 0
         slots = self._slots.setdefault(site.key, [])
@@ -153,14 +153,14 @@ class Position:
         return made
 
     def comes_to(self, way: Way) -> None:
-        """A pass outside of epochs is about to begin. In a place that was read before, a new round of a loop begins; any other
-        one follows what was read so far, and a resume goes through that again, reading nothing."""
+        """Notes that a pass outside of epochs is about to begin. In a place that was read before, a new round of a loop begins;
+        any other one follows what was read so far, and a resume goes through that again, reading nothing."""
         if any(one.way.text == way.text for one in self._trail):
             self._trail = []
         self._comes_next = True
 
     def entered(self, loader: Batches, way: Way) -> Optional[str]:
-        """A pass begins. Returns what could not be kept of the checkpoint's place in it, for people."""
+        """Begins a pass. Returns what could not be kept of the checkpoint's place in it, for people."""
         self._comes_next = False
         is_outermost = not self.inside and not self.open
         self._trail.append(Pass(loader, way, self.open[-1] if self.open else None))
@@ -175,7 +175,7 @@ class Position:
         return loader.restore(saved, active=True)
 
     def _next_replayed(self, way: Way) -> Optional[Dict[str, Any]]:
-        """The saved pass that this one goes through again. Outside of epochs the script may leave out passes that were over."""
+        """Finds the saved pass that this one goes through again. Outside of epochs the script may leave out passes that were over."""
         if not self._replay:
             return None
         ways = [one.get("way") for one in self._replay]
@@ -198,7 +198,7 @@ class Position:
             self._trail.remove(mine)
 
     def stepped(self) -> None:
-        """An optimizer step was done."""
+        """Counts an optimizer step that was done."""
         self.steps_in_epoch += 1
         for one in self._trail:
             if one.is_open:
@@ -216,7 +216,7 @@ class Position:
         return self._trail
 
     def loaders(self) -> List[Batches]:
-        """All that the script has wrapped."""
+        """Lists all loaders that the script has wrapped."""
         return [made for slots in self._slots.values() for made in slots]
 
     def was_left_in_order(self) -> bool:
@@ -234,7 +234,7 @@ class Position:
         return self._resumes_inside
 
     def standing(self) -> str:
-        """One of the five words above."""
+        """Returns one of the five words above."""
         opened = [loader for loader in self.open if loader.stepped]
         if opened:
             nested = self._nested()
@@ -337,7 +337,7 @@ class Position:
         return known
 
     def _moved(self, site: Site, number: int) -> Optional[str]:
-        """The key of a place that a change of the code has moved, or that an older version did not know."""
+        """Finds the key of a place that a change of the code has moved, or that an older version did not know."""
         claimed = set(self._keys.values())
         if not self._saved_keys:
             return next((key for key in self._turns if key not in claimed), None)

@@ -12,7 +12,7 @@ _LOOKS = (1, 2, 4, 8, 16)
 
 
 class Progress:
-    """Learns how many optimizer steps an epoch has, first from the batches between two steps, then from whole epochs."""
+    """The number of optimizer steps in an epoch, learned first from the batches between two steps, then from whole epochs."""
 
     def __init__(self, position: Position) -> None:
         self._position = position
@@ -23,7 +23,7 @@ class Progress:
         self._said: Tuple[Optional[int], Optional[int]] = (None, None)
 
     def stepped(self) -> bool:
-        """An optimizer step was done. Returns whether there may be news."""
+        """Counts an optimizer step that was done. Returns whether there may be news."""
         position = self._position
         if self._is_counted or position.steps_in_epoch not in _LOOKS:
             return False
@@ -37,13 +37,13 @@ class Progress:
         return True
 
     def epoch_ends(self) -> None:
-        """The code of an epoch has ended, and the next one is not begun."""
+        """Counts the steps of an epoch whose code has ended, while the next one is not begun."""
         if self._position.steps_in_epoch > 0:
             self._per_epoch = self._position.steps_in_epoch
             self._is_counted = True
 
     def news(self, steps: int) -> Optional[Tuple[Optional[int], Optional[int]]]:
-        """The whole number of steps and that of an epoch, when they have changed."""
+        """Returns the whole number of steps and that of an epoch, when they have changed."""
         now = (self._total(steps), self._per_epoch)
         if now == self._said:
             return None

@@ -186,7 +186,7 @@ def write(state: Any, path: str) -> Tuple[int, List[Any]]:
 
 
 def bytes_of(flat: Any) -> memoryview:
-    """A view of a flat uint8 CPU tensor, without a copy; also where NumPy is not installed."""
+    """Returns a view of a flat uint8 CPU tensor, without a copy; also where NumPy is not installed."""
     nbytes = int(flat.numel())
     if nbytes == 0:
         return memoryview(b"")

@@ -59,7 +59,7 @@ def check(path: str, written: List[Any]) -> None:
 
 @contextlib.contextmanager
 def _one_kind_of_error() -> Iterator[None]:
-    """A damaged file can make anything fail; whoever reads one waits for a ValueError."""
+    """Turns what a damaged file makes fail into a ValueError, which whoever reads one waits for."""
     try:
         yield
     except (OSError, MemoryError, ValueError):
@@ -123,7 +123,7 @@ def _load(pickled: bytes, storages: List[Any]) -> Any:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows by name what a checkpoint is made of, and nothing else."""
+    """An unpickler that knows by name what a checkpoint is made of, and nothing else."""
 
     def __init__(self, file: Any, storages: List[Any]) -> None:
         super().__init__(file)
@@ -147,7 +147,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _torch_value(name: str) -> Any:
-    """A dtype, a scheme of quantization, or for a class of storages the name of its dtype."""
+    """Finds a dtype, a scheme of quantization, or for a class of storages the name of its dtype."""
     if name == "UntypedStorage":
         return "uint8"
     if name in _DTYPES:

@@ -53,7 +53,7 @@ class PutBack:
                 self._small[name] = _plain_state(value)
 
     def enter(self, tracked: Tracked, states: States, variables: Dict[str, Any], gradients: Gradients, begins_epoch: bool) -> List[str]:
-        """The loop is entered, or stands at its place.
+        """Puts the state back when the loop is entered, or stands at its place.
 
         Args:
             tracked: Generators, schedules and options of optimizers among these are set again.
@@ -101,7 +101,7 @@ def _options(optimizer: Any) -> List[Dict[str, Any]]:
 
 
 def _plain_state(value: Any) -> Dict[str, Any]:
-    """A copy of what is small and plain in the state of a schedule, a scaler and the like."""
+    """Copies what is small and plain in the state of a schedule, a scaler and the like."""
     try:
         state = value.state_dict()
         return {key: copied(item) for key, item in state.items() if _is_small(item)} if isinstance(state, dict) else {}

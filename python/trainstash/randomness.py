@@ -18,7 +18,7 @@ class Randomness:
         self._is_of_older_version = False
 
     def generators(self) -> Dict[str, Any]:
-        """The generator objects that are tracked."""
+        """Returns the generator objects that are tracked."""
         return {name: value for name, value in self._tracked.objects.items() if rng.is_generator(value)}
 
     def resume(self, own: Mapping[str, Any], rank: int) -> None:
@@ -33,7 +33,7 @@ class Randomness:
         self._epoch = epoch[rank] if rank < len(epoch) else None
 
     def begin(self) -> None:
-        """``init`` ends."""
+        """Captures the random numbers at the end of ``init``."""
         if self._begin is None and not self._is_of_older_version:
             self._begin = rng.capture(self.generators())
 

@@ -100,7 +100,7 @@ class _Undo:
 
 
 def _parts(schedule: Any) -> Iterator[Any]:
-    """A schedule and those that it is made of."""
+    """Yields a schedule and those that it is made of."""
     inner = getattr(schedule, "scheduler", None)
     if inner is not None and hasattr(inner, "step"):
         yield from _parts(inner)
@@ -113,12 +113,12 @@ def _parts(schedule: Any) -> Iterator[Any]:
 
 
 def _forecasts(schedule: Any, optimizers: Mapping[str, Any]) -> List[_Forecast]:
-    """The rates to come, of the schedule and of each of its parts alone: a later part may be far away."""
+    """Forecasts the rates to come, of the schedule and of each of its parts alone: a later part may be far away."""
     return [_forecast(part, optimizers) for part in _parts(schedule)]
 
 
 def _forecast(schedule: Any, optimizers: Mapping[str, Any]) -> _Forecast:
-    """The rates of each group after each of the next steps, on paper."""
+    """Forecasts the rates of each group after each of the next steps, on paper."""
     paper: Dict[int, Any] = {}
     for optimizer in [getattr(schedule, "optimizer", None), *optimizers.values()]:
         if optimizer is not None:

@@ -164,7 +164,7 @@ class Recorder:
         return made
 
     def _is_owner(self) -> bool:
-        """False in a process that a training has started, and in one that ``trainstash.init`` records."""
+        """Tells whether this process records; False in one that a training has started, and in one that ``trainstash.init`` records."""
         owner = os.environ.get(_OWNER_VARIABLE)
         if owner is not None and owner != str(self.pid) and not self.group.several:
             return False
@@ -176,7 +176,7 @@ class Recorder:
         return True
 
     def _take_over_finished(self, session: Session) -> None:
-        """Later checkpoints of this launch carry along what the one that it goes on from does."""
+        """Takes over the finished fits: later checkpoints of this launch carry along what the one that it goes on from does."""
         for one in self.record.finished:
             source = os.path.join(self.resume or "", FITS_FOLDER, str(one.number))
             if os.path.isdir(source):

@@ -54,7 +54,7 @@ def _load(targets: Dict[str, Any], saved: Mapping[str, Any], group: Group) -> No
 
 
 def _owners(saved: Mapping[str, Any], tracked: Tracked, slots: Mapping[str, Any]) -> Iterator[Tuple[str, Any, Any]]:
-    """Each saved tensor of models, optimizers and gradients, with the tensor of this launch that it belongs to."""
+    """Yields each saved tensor of models, optimizers and gradients, with the tensor of this launch that it belongs to."""
     for name, value in tracked.objects.items():
         if name in saved and is_model(value):
             yield from _of_model(name, value, saved[name])

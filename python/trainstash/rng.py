@@ -20,7 +20,7 @@ _ACCELERATORS = ("mps", "xpu")
 
 
 def mix(*parts: Any) -> int:
-    """63 bits that depend on every part."""
+    """Mixes every part into 63 bits that depend on all of them."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") & (2**63 - 1)
 
@@ -38,7 +38,7 @@ def seed_all(seed: int) -> None:
 
 
 def cpu_state() -> List[Any]:
-    """The state of the CPU's generators, for putting back in the same process."""
+    """Returns the state of the CPU's generators, for putting back in the same process."""
     numpy = sys.modules.get("numpy")
     torch = sys.modules.get("torch")
     return [
@@ -59,7 +59,7 @@ def set_cpu_state(state: List[Any]) -> None:
 
 
 def capture(generators: Optional[Mapping[str, Any]] = None) -> State:
-    """The state of every library's generators, for a checkpoint.
+    """Captures the state of every library's generators, for a checkpoint.
 
     Args:
         generators: The script's own generator objects by name, kept with the others.
@@ -155,13 +155,13 @@ def restore(state: State, generators: Optional[Mapping[str, Any]] = None) -> Lis
 
 
 def names_in(state: State) -> List[str]:
-    """The libraries whose generators a captured state holds."""
+    """Returns the libraries whose generators a captured state holds."""
     shown = {"python": "Python", "numpy": "NumPy", "torch": "torch", "cuda": "CUDA", "paddle": "Paddle"}
     return [shown.get(name, name) for name in state if name != "own"]
 
 
 def fingerprint() -> str:
-    """A short text that differs when a generator of the CPU has drawn another number."""
+    """Returns a short text that differs when a generator of the CPU has drawn another number."""
     digest = hashlib.blake2b(digest_size=8)
     python, numpy, torch, paddle = cpu_state()
     digest.update(repr(python).encode())
@@ -190,7 +190,7 @@ def is_generator(value: Any) -> bool:
 
 
 def state_of(generator: Any) -> Any:
-    """The state of a generator object, for putting back in the same process."""
+    """Returns the state of a generator object, for putting back in the same process."""
     for name in ("get_state", "getstate"):
         if hasattr(generator, name):
             return getattr(generator, name)()
@@ -280,7 +280,7 @@ def _devices(count: int) -> str:
 
 
 def _words(values: Any) -> Any:
-    """Unsigned words of 32 bits, in half of the space that torch's int64 takes; as a list where torch is not imported."""
+    """Makes unsigned words of 32 bits, in half of the space that torch's int64 takes; as a list where torch is not imported."""
     torch = sys.modules.get("torch")
     if torch is None:
         return [int(value) for value in values]

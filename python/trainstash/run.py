@@ -45,8 +45,8 @@ class Run:
         return self._engine.over
 
     def epochs(self, n: int) -> Iterator[int]:
-        """Like ``range(n)``, from the epoch that a resumed run stands in. An epoch's checkpoint is taken when its whole body
-        has run, so that a resume from it begins the next one.
+        """Counts like ``range(n)``, from the epoch that a resumed run stands in. An epoch's checkpoint is taken when its whole
+        body has run, so that a resume from it begins the next one.
 
         Args:
             n: How many epochs the training has in all.
@@ -54,7 +54,7 @@ class Run:
         return self._engine.epochs(n)
 
     def batches(self, loader: Union[Iterable[Any], Callable[[], Any]], steps: Optional[int] = None) -> Any:
-        """The loader, from the batch that a resumed run stands at. Its order is a function of the run's seed.
+        """Iterates over the loader, from the batch that a resumed run stands at. Its order is a function of the run's seed.
 
         Args:
             loader: A DataLoader or any other iterable, or a function that draws a batch and is called for each.
@@ -67,7 +67,7 @@ class Run:
         return self._engine.batches(loader, steps, endless=False)
 
     def forever(self, loader: Iterable[Any]) -> Any:
-        """The loader's batches without an end, in a new order each time around. Leave the loop with ``break``.
+        """Yields the loader's batches without an end, in a new order each time around. Leave the loop with ``break``.
 
         Args:
             loader: As ``batches`` takes it.
@@ -75,7 +75,7 @@ class Run:
         return self._engine.batches(loader, None, endless=True)
 
     def step(self, **metrics: Any) -> None:
-        """Once after each ``optimizer.step()``: logs, takes checkpoints that are due, and pauses when asked.
+        """Logs, takes checkpoints that are due, and pauses when asked: to be called once after each ``optimizer.step()``.
 
         Args:
             metrics: Numbers by name. Tensors of one element may be on a device: they are read later.

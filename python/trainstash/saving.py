@@ -50,7 +50,7 @@ class Saver:
     def take(
         self, reasons: List[str], wait: bool = False, tag: Optional[str] = None, patience: float = 0.0, in_loop: bool = True
     ) -> bool:
-        """Every rank comes here, since each has random numbers of its own.
+        """Takes a checkpoint. Every rank comes here, since each has random numbers of its own.
 
         Args:
             reasons: Why, for the checkpoint's facts.
@@ -196,7 +196,7 @@ class Saver:
         engine.gradients.script_clears = engine.surroundings.clears_gradients
 
     def _live(self, found: Ingredients, after_epoch: bool, given_again: bool) -> Optional[Dict[str, Any]]:
-        """All of it, as it is. None where there is nothing that could be kept."""
+        """Collects the whole state, as it is. None where there is nothing that could be kept."""
         engine = self._engine
         states = engine.group.gather(engine.random.all())
         if engine.rank != 0:
@@ -238,7 +238,7 @@ class Saver:
         return [sentence(record) for record in lost if (record["kind"], record["name"]) not in [*self._harmless, *self._engine.detours]]
 
     def _tracked(self, found: Ingredients) -> Dict[str, Any]:
-        """The state of each tracked object. What a script's own ``state_dict`` raises costs that object alone."""
+        """Collects the state of each tracked object. What a script's own ``state_dict`` raises costs that object alone."""
         state: Dict[str, Any] = {}
         engine = self._engine
         for name, value in engine.tracked.objects.items():

@@ -31,7 +31,7 @@ class Source(NamedTuple):
 
 
 def source_of(frame: FrameType) -> Optional[Source]:
-    """None for code without a text, such as that of ``exec``, or whose text is no Python any more."""
+    """Finds the source that a frame runs; None for code without a text, such as that of ``exec``, or whose text is no Python any more."""
     code = frame.f_code
     if code not in _sources:
         try:
@@ -42,7 +42,7 @@ def source_of(frame: FrameType) -> Optional[Source]:
 
 
 def values_of(frame: FrameType, keys: Iterable[Key]) -> Dict[Key, Any]:
-    """The values of names, and of attributes that are plain ones, as far as they are bound."""
+    """Looks up the values of names, and of attributes that are plain ones, as far as they are bound."""
     found: Dict[Key, Any] = {}
     snapshot = frame.f_locals
     for key in keys:
@@ -68,7 +68,7 @@ def values_of(frame: FrameType, keys: Iterable[Key]) -> Dict[Key, Any]:
 
 
 def number_in(frame: FrameType, text: ast.expr) -> Optional[int]:
-    """The whole number that an expression of names and attributes is now; nothing is called."""
+    """Evaluates an expression of names and attributes to the whole number that it is now; nothing is called."""
     if isinstance(text, ast.Constant):
         value = text.value
     else:
@@ -94,7 +94,7 @@ def literal(node: Optional[ast.expr]) -> Tuple[bool, Any]:
 
 
 def last_step_of(frame: FrameType, source: Source) -> Optional[int]:
-    """The step at which the script says that it stops: ``while run.steps < n``, ``if run.steps >= n: break``."""
+    """Finds the step at which the script says that it stops: ``while run.steps < n``, ``if run.steps >= n: break``."""
     scope = source.scope
     for node in scope.nodes:
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and _is_steps(node.left, scope):
@@ -174,7 +174,7 @@ def _read(frame: FrameType) -> Optional[Source]:
 
 
 def _definition(tree: ast.AST, code: CodeType) -> Optional[ast.AST]:
-    """The node of a function. Its first line is that of its first decorator."""
+    """Returns the node of a function. Its first line is that of its first decorator."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name == code.co_name:
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])

@@ -36,7 +36,7 @@ NOWHERE = Way("", False, {})
 
 
 def caller(depth: int = 1) -> Optional[FrameType]:
-    """The innermost frame that is not of this package, beginning ``depth`` frames above the one that asks."""
+    """Finds the innermost frame that is not of this package, beginning ``depth`` frames above the one that asks."""
     frame: Optional[FrameType] = sys._getframe(depth + 1)
     while frame is not None and _is_passed_over(frame.f_code):
         frame = frame.f_back
@@ -67,7 +67,7 @@ def site_of(frame: Optional[FrameType]) -> Site:
 
 
 def shown_file(code: CodeType) -> str:
-    """The name of a file, without its folder."""
+    """Returns the name of a file, without its folder."""
     return "cell" if _CELL.search(code.co_filename) else os.path.basename(code.co_filename)
 
 
@@ -85,7 +85,7 @@ def is_for(code: CodeType, instruction: int) -> bool:
 
 
 def frames_above(frame: Optional[FrameType]) -> List[FrameType]:
-    """A frame and those that called it, as far as they are the user's: in files of no installed package."""
+    """Returns a frame and those that called it, as far as they are the user's: in files of no installed package."""
     found: List[FrameType] = []
     while frame is not None and len(found) < 20:
         if not _is_passed_over(frame.f_code) and is_users(frame.f_code.co_filename):

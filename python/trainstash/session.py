@@ -30,19 +30,19 @@ _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def state_in(folder: str) -> str:
-    """The path of the state in a checkpoint's folder; that of ``state.pt`` where there is none."""
+    """Returns the path of the state in a checkpoint's folder; that of ``state.pt`` where there is none."""
     arrays = os.path.join(folder, ARRAYS_FILE)
     state = os.path.join(folder, STATE_FILE)
     return arrays if os.path.exists(arrays) and not os.path.exists(state) else state
 
 
 def random_id() -> str:
-    """Twelve letters and digits, without those that look like others."""
+    """Draws twelve letters and digits, without those that look like others."""
     return "".join(_LETTERS[byte & 31] for byte in os.urandom(12))
 
 
 def say(text: str) -> None:
-    """One line for whoever reads the output; a closed or broken output is no reason to stop."""
+    """Prints one line for whoever reads the output; a closed or broken output is no reason to stop."""
     try:
         print(f"trainstash: {printable(text)}", file=sys.stderr, flush=True)
     except Exception:
@@ -105,7 +105,7 @@ class Session:
         return os.path.join(self.path, name)
 
     def emit(self, kind: str, fields: str) -> None:
-        """``fields``: JSON without its braces. Written at once, so that it survives a kill of this process."""
+        """Writes an event at once, so that it survives a kill of this process. ``fields``: JSON without its braces."""
         with self._lock:
             self._seq += 1
             self._pending.append(f'{{"seq":{self._seq},"t":{time.time() * 1000:.0f},"type":"{kind}",{fields}}}\n'.encode())
@@ -186,7 +186,7 @@ class Session:
 
 
 def _newest_number(path: str) -> int:
-    """The number of the last event that a process before this one has told in this session; a reader skips smaller ones."""
+    """Finds the number of the last event that a process before this one has told in this session; a reader skips smaller ones."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.path.getsize(path) - _LAST_BYTES))

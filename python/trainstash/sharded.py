@@ -19,7 +19,7 @@ TAG = "trainstash.sharded"
 
 
 class Sharded:
-    """Stands in a state that was read for a tensor whose parts are beside it.
+    """A stand-in, in a state that was read, for a tensor whose parts are beside it.
 
     Attributes:
         key: Its name in the folder.
@@ -38,7 +38,7 @@ class Sharded:
 
 
 def described(tensor: Any) -> Optional[Tuple[Tuple[int, ...], Tuple[str, ...]]]:
-    """Shape and placements of a sharded tensor; None for one whose parts are yet to be summed."""
+    """Returns shape and placements of a sharded tensor; None for one whose parts are yet to be summed."""
     names = []
     for placement in tensor.placements:
         if placement.is_replicate():
@@ -88,7 +88,7 @@ class Shards:
             self._group.share(None)
 
     def serve(self) -> None:
-        """On the other ranks: writes this process's parts wherever rank 0 says, until it says that it is done."""
+        """Writes, on the other ranks, this process's parts wherever rank 0 says, until it says that it is done."""
         while True:
             target = self._group.share(None)
             if target is None:
@@ -109,14 +109,14 @@ class Shards:
 
 
 def same_everywhere(group: Group, state: Mapping[str, Any]) -> List[str]:
-    """The names of tensors that are not sharded and yet differ between the processes: only those of rank 0 are kept."""
+    """Names the tensors that are not sharded and yet differ between the processes: only those of rank 0 are kept."""
     digests = {key: _digest(value) for key, value in state.items() if hasattr(value, "untyped_storage") and not hasattr(value, "to_local")}
     all_digests = group.gather(digests)
     return [key for key in digests if any(one.get(key) != digests[key] for one in all_digests)]
 
 
 def placeholders(value: Any) -> List[Sharded]:
-    """All that a state which was read has beside it."""
+    """Finds all tensors that a state which was read has beside it."""
     if isinstance(value, Sharded):
         return [value]
     items = value.values() if isinstance(value, dict) else value if type(value) in (list, tuple) else ()
@@ -144,7 +144,7 @@ def load(targets: Mapping[str, Any], folder: str, group: Group) -> None:
 
 
 def target_like(own: Any, saved: Sharded) -> Any:
-    """A new tensor for the parts of ``saved``: cut like ``own``, the parameter or weight that it belongs to."""
+    """Makes a new tensor for the parts of ``saved``: cut like ``own``, the parameter or weight that it belongs to."""
     import torch
 
     if not hasattr(own, "to_local"):
@@ -159,7 +159,7 @@ def target_like(own: Any, saved: Sharded) -> Any:
 
 
 def as_own(own: Any, whole: Any) -> Any:
-    """A whole tensor of a checkpoint, cut as the model has it now. Every process has read all of it."""
+    """Cuts a whole tensor of a checkpoint as the model has it now. Every process has read all of it."""
     if not hasattr(own, "to_local") or hasattr(whole, "to_local"):
         return whole
     from torch.distributed.tensor import distribute_tensor
@@ -174,7 +174,7 @@ def _digest(tensor: Any) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """Why one of the processes failed: torch puts a table around it."""
+    """Says why one of the processes failed: torch puts a table around it."""
     failures = getattr(error, "failures", None)
     if failures:
         first = next(iter(failures.values()))

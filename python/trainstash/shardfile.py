@@ -78,7 +78,7 @@ class Reader:
                 raise ValueError(f"{name} among its shards breaks off")
 
     def for_torch(self) -> Any:
-        """The reader that torch loads with; it is given this index."""
+        """Returns the reader that torch loads with; it is given this index."""
         from torch.distributed.checkpoint import FileSystemReader
 
         index = self._index

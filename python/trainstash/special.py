@@ -35,7 +35,7 @@ def is_of_constructor(value: Any) -> bool:
 
 
 def factory_name(value: Any) -> Optional[str]:
-    """The name of what a defaultdict makes; None for other mappings, and for factories that cannot be named."""
+    """Returns the name of what a defaultdict makes; None for other mappings, and for factories that cannot be named."""
     if not isinstance(value, collections.defaultdict):
         return None
     if value.default_factory is None:
@@ -44,7 +44,7 @@ def factory_name(value: Any) -> Optional[str]:
 
 
 def reduce(value: Any) -> Optional[Tuple[str, Any]]:
-    """The name of a value's class and the plain values that make it again; None when it is of no known class."""
+    """Returns the name of a value's class and the plain values that make it again; None when it is of no known class."""
     for name, (kind, apart, _) in _CLASSES.items():
         if type(value) is kind or (kind is pathlib.PurePath and isinstance(value, kind)):
             return name, apart(value)
@@ -61,7 +61,7 @@ def rebuild(name: str, payload: Any) -> Any:
 
 
 def why_not(value: Any) -> str:
-    """Why a value cannot be kept, as a clause that follows its place."""
+    """Says why a value cannot be kept, as a clause that follows its place."""
     kind = type(value)
     origin = kind.__module__.partition(".")[0]
     name = kind.__name__ if origin in ("builtins", "__main__") else f"{origin}'s {kind.__name__}"
@@ -75,7 +75,7 @@ def why_not(value: Any) -> str:
 
 
 def short(error: BaseException) -> str:
-    """An error for a sentence: torch's fill pages."""
+    """Shortens an error for a sentence: torch's fill pages."""
     text = str(error).strip().split("\n")[0].rstrip(".")
     return text if len(text) <= _MOST_OF_ERROR else f"{text[:_MOST_OF_ERROR]}…"
 
@@ -96,7 +96,7 @@ def is_lazy(tensor: Any) -> bool:
 
 
 def lazy_of(kind: str) -> Any:
-    """A parameter or a buffer without a shape."""
+    """Makes a parameter or a buffer without a shape."""
     from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
     return UninitializedBuffer() if kind == "buffer" else UninitializedParameter()
@@ -108,7 +108,7 @@ def is_sharded(tensor: Any) -> bool:
 
 
 def why_no_data(tensor: Any) -> Optional[str]:
-    """Why a tensor's bytes cannot be had, as a clause; None when they can."""
+    """Says why a tensor's bytes cannot be had, as a clause; None when they can."""
     torch: Any = sys.modules["torch"]
     kind = type(tensor)
     own: Any = getattr(kind, "__torch_dispatch__", None)
@@ -149,7 +149,7 @@ def jagged_from(parts: Dict[str, Any]) -> Any:
 
 
 def nested_parts(tensor: Any) -> Tuple[Any, ...]:
-    """Buffer, sizes, strides and offsets of a nested tensor of the strided layout."""
+    """Takes a nested tensor of the strided layout apart: buffer, sizes, strides and offsets."""
     if not hasattr(tensor, "_nested_tensor_strides"):
         raise TypeError("this version of torch cannot take a nested tensor apart")
     return (
@@ -161,7 +161,7 @@ def nested_parts(tensor: Any) -> Tuple[Any, ...]:
 
 
 def sparse_parts(tensor: Any) -> Tuple[Any, Tuple[Any, ...]]:
-    """The layout of a sparse tensor, and the arguments that torch makes it of."""
+    """Returns the layout of a sparse tensor, and the arguments that torch makes it of."""
     torch: Any = sys.modules["torch"]
     size = tuple(tensor.shape)
     if tensor.layout == torch.sparse_coo:
@@ -176,7 +176,7 @@ def sparse_parts(tensor: Any) -> Tuple[Any, Tuple[Any, ...]]:
 
 
 def quantizer(tensor: Any) -> Tuple[Any, ...]:
-    """Scheme, scales, zero points and axis of a quantized tensor. Raises TypeError for a scheme that torch cannot make again."""
+    """Returns scheme, scales, zero points and axis of a quantized tensor. Raises TypeError for a scheme that torch cannot make again."""
     torch: Any = sys.modules["torch"]
     scheme = tensor.qscheme()
     if scheme == torch.per_tensor_affine:

@@ -127,7 +127,7 @@ class Staging:
 
 
 def _copy_all(pieces: List[Tuple[int, int, int]]) -> None:
-    """``pieces``: target, source and size of each. In two threads when there is much of it: one alone does not reach the
+    """Copies ``pieces``: target, source and size of each. In two threads when there is much of it: one alone does not reach the
     memory's speed, and torch's own, asleep between two steps, take longer to wake than a tensor takes to be copied."""
     if sum(size for _, _, size in pieces) < _TWO_THREADS_BYTES:
         _copy(pieces)

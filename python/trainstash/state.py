@@ -39,7 +39,7 @@ class States:
         self._saved: Dict[str, Dict[str, Any]] = {}
 
     def give(self, key: str, values: Mapping[str, Any], restore: bool) -> State:
-        """``restore``: the loop was not entered yet, so that these are the values of the checkpoint."""
+        """Makes a state. ``restore``: the loop was not entered yet, so that it gets the values of the checkpoint."""
         made = self._given[key] = State(values)
         if restore:
             self._fill(key, made)
@@ -52,7 +52,7 @@ class States:
         self._saved = {key: dict(values) for key, values in saved.items()}
 
     def put_back(self) -> None:
-        """The loop stands at the checkpoint's place: what was set on the way there is undone."""
+        """Undoes what was set on the way to the checkpoint's place, at which the loop stands now."""
         for key, made in self._given.items():
             self._fill(key, made)
 
@@ -81,7 +81,7 @@ class States:
 
 
 def keepable(values: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[Tuple[str, str]]]:
-    """The values that a checkpoint can hold, and the names of the others with the reason."""
+    """Finds the values that a checkpoint can hold, and the names of the others with the reason."""
     kept: Dict[str, Any] = {}
     lost: List[Tuple[str, str]] = []
     for name, value in list(values.items()):
@@ -94,7 +94,7 @@ def keepable(values: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[Tuple[str,
 
 
 def copied(value: Any) -> Any:
-    """A copy of a value that a checkpoint holds: the script may change its own."""
+    """Copies a value that a checkpoint holds: the script may change its own."""
     if isinstance(value, dict):
         return {key: copied(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):

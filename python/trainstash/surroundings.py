@@ -42,7 +42,7 @@ class Surroundings:
         self.last_step: Optional[int] = None
 
     def look(self, frame: Optional[FrameType]) -> None:
-        """The loop is in its first round. Costs as much as reading the script once."""
+        """Looks around the loop in its first round. Costs as much as reading the script once."""
         if frame is None or (frame.f_code, frame.f_lineno) in self._looked:
             return
         self._looked.add((frame.f_code, frame.f_lineno))
@@ -75,7 +75,7 @@ class Surroundings:
         return self._last
 
     def rest_of_round(self, frame: Optional[FrameType]) -> Optional[str]:
-        """The line behind this one, in the same round of the loop, where something tracked is changed; a resume from here
+        """Finds the line behind this one, in the same round of the loop, where something tracked is changed; a resume from here
         would not do that again. Outside of all loops it does."""
         around = _around(frame)
         for one, statements in _rest(around, epochs=False) if any(one.loops for one in around) else []:
@@ -86,8 +86,8 @@ class Surroundings:
         return None
 
     def done_again(self, frame: Optional[FrameType], first: Mapping[CodeType, int]) -> Optional[str]:
-        """The line before this one, and outside of the loops over batches, where something tracked is changed: a resume from
-        here does that again.
+        """Finds the line before this one, and outside of the loops over batches, where something tracked is changed: a resume
+        from here does that again.
 
         Args:
             frame: Of the script, where the checkpoint is taken.
@@ -207,7 +207,7 @@ class Surroundings:
         return any(map(self._bystanders.is_tracked, values_of(one.frame, parts).values()))
 
     def _is_harmless(self, variable: Found, value: Any, one: _Around) -> bool:
-        """It is kept in another way, or is at this moment what it will be when it starts again."""
+        """Tells whether a value is kept in another way, or is at this moment what it will be when it starts again."""
         root = root_of(variable.name)
         if isinstance(values_of(one.frame, [root]).get(root), ModuleType):
             return True
@@ -290,7 +290,7 @@ def _calls_in(statement: ast.stmt) -> List[Tuple[List[Key], int]]:
 
 
 def _parts(call: ast.Call) -> Optional[List[Key]]:
-    """The names of the object or function and of the arguments; None for a method that changes nothing."""
+    """Returns the names of the object or function and of the arguments; None for a method that changes nothing."""
     if isinstance(call.func, ast.Attribute) and call.func.attr in _CHANGES_NOTHING:
         return None
     receiver = call.func.value if isinstance(call.func, ast.Attribute) else call.func

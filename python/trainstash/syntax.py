@@ -17,7 +17,7 @@ _BARS = ("tqdm", "trange", "track", "progress")
 
 
 def walk_own(node: ast.AST) -> Iterator[ast.AST]:
-    """A scope without the functions inside of it."""
+    """Walks a scope without the functions inside of it."""
     pending: List[ast.AST] = [node]
     while pending:
         current = pending.pop()
@@ -109,7 +109,7 @@ def beside(iterated: ast.expr, target: ast.expr, is_wrapped: object) -> Iterator
 
 
 def modulus(node: ast.AST, parents: Dict[ast.AST, ast.AST]) -> Optional[str]:
-    """``k`` where a counter is read in ``(i + 1) % k``: it comes out right after a multiple of ``k`` batches."""
+    """Returns ``k`` where a counter is read in ``(i + 1) % k``: it comes out right after a multiple of ``k`` batches."""
     parent = parents.get(node)
     if isinstance(parent, ast.BinOp) and isinstance(parent.op, (ast.Add, ast.Sub)):
         other = parent.right if parent.left is node else parent.left

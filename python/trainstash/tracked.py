@@ -84,7 +84,7 @@ class Tracked:
         return any(isinstance(value, Adopted) for value in self.objects.values())
 
     def state(self) -> Dict[str, Any]:
-        """The live tensors of all objects that can say theirs."""
+        """Collects the live tensors of all objects that can say theirs."""
         states = {}
         for name, value in self.objects.items():
             try:
@@ -99,7 +99,7 @@ class Tracked:
         return any(special.is_sharded(parameter) for model in models for _, parameter in _parameters_of(model))
 
     def kind_of(self, place: str) -> str:
-        """The kind of ingredient that a place such as "model.fc.weight" belongs to."""
+        """Returns the kind of ingredient that a place such as "model.fc.weight" belongs to."""
         from .kinds import kind_of
 
         name, _, rest = place.partition(".")

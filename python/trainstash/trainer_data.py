@@ -57,7 +57,7 @@ class TrainingData:
         return self._loader
 
     def epoch_begins(self, epoch: int) -> None:
-        """The Trainer is about to read the loader from its beginning, or from the place of a checkpoint."""
+        """Begins an epoch: the Trainer is about to read the loader from its beginning, or from the place of a checkpoint."""
         self.epoch = self._place.epoch = self._place.turn = epoch
         self.batch = 0
 

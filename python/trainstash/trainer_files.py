@@ -99,7 +99,7 @@ def read_own(folder: str) -> Optional[Dict[str, Any]]:
 
 
 def folder_in(restored: str) -> str:
-    """The `checkpoint-N` folder of a restored checkpoint.
+    """Finds the `checkpoint-N` folder of a restored checkpoint.
 
     Raises:
         ResumeError: There is none.
@@ -111,7 +111,7 @@ def folder_in(restored: str) -> str:
 
 
 def step_of(folder: str) -> int:
-    """The step that a folder's name says."""
+    """Reads the step that a folder's name says."""
     return int(os.path.basename(folder).rpartition("-")[2])
 
 

@@ -86,7 +86,7 @@ class Recent:
         return self._values[-1] if self._values else None
 
     def judge(self, value: float) -> Optional[str]:
-        """``nan``, ``spike``, or None; takes the value in."""
+        """Judges a value: ``nan``, ``spike``, or None; takes the value in."""
         if value - value != 0:
             return "nan"
         value *= self._sign
@@ -99,8 +99,9 @@ class Recent:
         return "spike" if spike else None
 
     def _is_spike(self, value: float) -> bool:
-        """Far above mean and deviation without the largest tenth, so that a spike does not hide the next. None of so few
-        values lies so many of their deviations above their mean: one that is not above them all need not come here."""
+        """Tells whether a value is far above mean and deviation without the largest tenth, so that a spike does not hide the
+        next. None of so few values lies so many of their deviations above their mean: one that is not above them all need not
+        come here."""
         calm = self._ordered[: math.ceil(len(self._ordered) * 0.9)]
         mean = sum(calm) / len(calm)
         variance = sum((one - mean) ** 2 for one in calm) / len(calm)

@@ -105,7 +105,7 @@ class Watched:
         return [path for path in new if not self._put_new(path, saved[path])]
 
     def _put_new(self, path: str, value: Any) -> bool:
-        """An attribute that the object gets while it trains."""
+        """Puts back an attribute that the object gets while it trains."""
         name = self._owner(path)
         if name is None or "." in path[len(name) + 1 :]:
             return False
@@ -154,7 +154,7 @@ class Watched:
         return put
 
     def _kept(self, value: Any, depth: int = 0) -> Any:
-        """The value as a checkpoint can hold it."""
+        """Returns the value as a checkpoint can hold it."""
         if isinstance(value, _SCALARS):
             return value
         if depth > 8:

@@ -19,7 +19,7 @@ _MOST_WRAPPERS = 8
 
 
 def unwrap(value: Any) -> Any:
-    """The model itself, without the wrappers around all of it."""
+    """Returns the model itself, without the wrappers around all of it."""
     for _ in range(_MOST_WRAPPERS):
         inner = _inner_of(value)
         wrapped = getattr(value, inner, None) if inner else None
@@ -30,7 +30,7 @@ def unwrap(value: Any) -> Any:
 
 
 def plain_name(model: Any, name: str) -> str:
-    """The name of a weight or a module as it would be if no part of the model were wrapped."""
+    """Returns the name of a weight or a module as it would be if no part of the model were wrapped."""
     if not any(added in f"{name}." for added in _ADDED):
         return name
     plain = []
@@ -43,7 +43,7 @@ def plain_name(model: Any, name: str) -> str:
 
 
 def plain_state(model: Any, state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A model's state under plain names; as it is when two weights would have the same one."""
+    """Returns a model's state under plain names; as it is when two weights would have the same one."""
     names = [plain_name(model, str(name)) for name in state]
     if names == list(state) or len(set(names)) < len(names):
         return state

@@ -40,7 +40,7 @@ class Trial:
         return ended
 
     def expect_exact(self, step: int) -> Launch:
-        """Killed before that step and resumed, it is the same training; and its checkpoints say so."""
+        """Expects that a training that was killed before that step and resumed is the same one, and that its checkpoints say so."""
         whole, killed = self.whole(), self.killed(step)
         resumed = self.resumed(killed.newest())
         assert differences(whole, resumed) == []

@@ -107,7 +107,7 @@ class Training:
 
 
 def state_of(checkpoint: Checkpoint) -> Dict[str, Any]:
-    """Everything in a checkpoint by name: arrays, and the leaves of its facts."""
+    """Returns everything in a checkpoint by name: arrays, and the leaves of its facts."""
     arrays, notes = keras_arrays.read(str(checkpoint.path / "state.safetensors"))
     state: Dict[str, Any] = {name: (array.dtype.name, array.shape, array.tobytes()) for name, array in arrays.items()}
     _flatten("facts", json.loads(notes["trainstash"]), state)
@@ -121,7 +121,7 @@ def differences(a: Checkpoint, b: Checkpoint) -> List[str]:
 
 
 def at(launch: Launch, step: int) -> Checkpoint:
-    """The first checkpoint of a launch at a step."""
+    """Returns the first checkpoint of a launch at a step."""
     return next(one for one in launch.checkpoints() if one.facts["step"] == step)
 
 

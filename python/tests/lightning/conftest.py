@@ -21,7 +21,7 @@ def launcher() -> Iterator[Launcher]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder in memory where there is one: checkpoints are synced to the disk, which takes longer than these trainings."""
+    """Makes a folder, in memory where there is one: checkpoints are synced to the disk, which takes longer than these trainings."""
     path = Path(tempfile.mkdtemp(prefix="trainstash-lightning-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     yield path
     shutil.rmtree(path, ignore_errors=True)

@@ -62,7 +62,7 @@ def differences(whole: Launch, resumed: Launch) -> List[str]:
 
 
 def metrics(launch: Launch) -> Dict[str, Dict[int, float]]:
-    """The recorded metrics, by name and step."""
+    """Reads the recorded metrics, by name and step."""
     found: Dict[str, Dict[int, float]] = {}
     for event in launch.events("metrics"):
         for name, value in event["values"].items():

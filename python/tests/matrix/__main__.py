@@ -22,7 +22,7 @@ _KILLS_EACH = 4
 
 
 class Matrix:
-    """Draws from the seed until enough was tried or the time is over. Several threads share the numbers."""
+    """The trials, drawn from the seed until enough was tried or the time is over. Several threads share the numbers."""
 
     def __init__(self, space: Space, seed: int, minutes: float, count: Optional[int], only: Optional[int]) -> None:
         self._space = space

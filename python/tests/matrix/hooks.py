@@ -20,7 +20,7 @@ VARIABLE = "TRAINSTASH_MATRIX_KILL"
 
 
 def install() -> None:
-    """Called by the launcher."""
+    """Installs the hook that the launcher wants; called by the launcher."""
     text = os.environ.pop(VARIABLE, "")
     if not text:
         return
@@ -57,7 +57,7 @@ def die_settled() -> None:
 
 
 def _on_event(wanted: str, at: int, then: Any) -> None:
-    """Once an event of that kind is told for that step or a later one."""
+    """Calls ``then`` once an event of that kind is told for that step or a later one."""
     from trainstash.session import Session
 
     original = Session.emit

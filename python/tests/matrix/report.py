@@ -56,7 +56,7 @@ class Tally:
         return not any(self._verdicts[verdict] for verdict in _SURPRISING) and self.share() >= _LEAST_COMPLETE
 
     def share(self) -> float:
-        """The share of the equal ones that are complete."""
+        """Returns the share of the equal ones that are complete."""
         equal = self._verdicts[EQUAL_COMPLETE] + self._verdicts[EQUAL_PARTIAL]
         return self._verdicts[EQUAL_COMPLETE] / equal if equal else 1.0
 

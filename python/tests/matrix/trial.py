@@ -73,7 +73,7 @@ class Session:
         return inbox / names[-1] if names else None
 
     def metrics(self) -> Dict[int, Dict[str, Any]]:
-        """The newest of each step."""
+        """Returns the newest metrics of each step."""
         told: Dict[int, Dict[str, Any]] = {}
         for event in self._events("metrics"):
             told.setdefault(int(event["step"]), {}).update(event["values"])

@@ -6,7 +6,7 @@ from pairs import Launcher
 
 @pytest.fixture(scope="session")
 def launcher() -> Iterator[Launcher]:
-    """One process that has imported Paddle and forks for each launch of a script."""
+    """Starts one process that has imported Paddle and forks for each launch of a script."""
     made = Launcher(["paddle"])
     yield made
     made.close()

@@ -126,6 +126,6 @@ def test_gradients_that_were_put_back_are_added_to(before: int) -> None:
 
 
 def arrayfile_of(state: Any) -> Any:
-    """The state as it comes out of a file."""
+    """Packs a state, and returns it as it comes out of a file."""
     packed = arrayfile.pack(state)
     return arrayfile._unpacked(packed.skeleton, {place: array.data for place, array in packed.arrays.items()})

@@ -112,7 +112,7 @@ def seeded_masked():
 
 
 def transformers_masked():
-    """The real one, which makes a generator of its own in each worker."""
+    """Makes the real collator, which makes a generator of its own in each worker."""
     from tokenizers import Tokenizer, models
     from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
@@ -124,7 +124,7 @@ def transformers_masked():
 
 
 class Fate(TrainerCallback):
-    """Notes each batch; kills, or asks for a pause."""
+    """A callback that notes each batch, and kills or asks for a pause."""
 
     def on_step_begin(self, args, state, control, **kwargs):
         if state.global_step == KILL and not RESUMED:
@@ -170,7 +170,7 @@ class StopsEpoch(TrainerCallback):
 
 
 class Deciding(TrainerCallback):
-    """Decides after all others, and against them."""
+    """A callback that decides after all others, and against them."""
 
     def on_step_end(self, args, state, control, **kwargs):
         control.should_save = False
@@ -178,7 +178,7 @@ class Deciding(TrainerCallback):
 
 
 class Unkept(TrainerCallback):
-    """Holds something that no checkpoint can hold."""
+    """A callback that holds something that no checkpoint can hold."""
 
     def on_step_end(self, args, state, control, **kwargs):
         self.order = iter(range(10)) if state.global_step == 1 else self.order
@@ -261,7 +261,7 @@ def made(**more):
 
 
 def state_of(trainer):
-    """All that has to be the same."""
+    """Collects all that has to be the same."""
     history = [
         {key: value for key, value in entry.items() if not key.endswith(("_runtime", "_per_second"))}
         for entry in trainer.state.log_history

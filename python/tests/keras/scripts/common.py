@@ -16,7 +16,8 @@ _left = int(os.environ.get("KILL") or 0)
 
 
 class Kill(keras.callbacks.Callback):
-    """Kills the process after a batch of the launch, as a machine that goes down does. Its count is no state of the training."""
+    """A callback that kills the process after a batch of the launch, as a machine that goes down does. Its count is no state of
+    the training."""
 
     def on_train_batch_end(self, batch, logs=None):
         global _left

@@ -75,7 +75,7 @@ OPTIMIZERS = {
 
 
 class InPlace(keras.utils.PyDataset):
-    """Shuffles its own data at the end of an epoch."""
+    """A data set that shuffles its own data at the end of an epoch."""
 
     def __init__(self, workers=1):
         super().__init__(workers=workers)
@@ -114,7 +114,7 @@ class Still(InPlace):
 
 
 class Noisy(Still):
-    """Draws in ``__getitem__``, as augmentation does."""
+    """A data set that draws in ``__getitem__``, as augmentation does."""
 
     def __getitem__(self, i):
         inputs, targets = super().__getitem__(i)
@@ -184,7 +184,7 @@ DATA = {
 
 
 class Counts(keras.callbacks.Callback):
-    """Keeps what it sees, and changes the rate by it."""
+    """A callback that keeps what it sees, and changes the rate by it."""
 
     def __init__(self):
         super().__init__()
@@ -196,7 +196,7 @@ class Counts(keras.callbacks.Callback):
 
 
 class Hides(keras.callbacks.Callback):
-    """Keeps its state where nobody can read it."""
+    """A callback that keeps its state where nobody can read it."""
 
     def __init__(self):
         super().__init__()
@@ -207,7 +207,7 @@ class Hides(keras.callbacks.Callback):
 
 
 class Scripted(keras.callbacks.Callback):
-    """Gives a metric that gets better and worse again."""
+    """A callback that gives a metric which gets better and worse again."""
 
     def on_epoch_end(self, epoch, logs=None):
         logs["x"] = [9.0, 8.0, 6.0, 6.5, 6.6, 6.7, 6.8, 6.9, 7.0][epoch]

@@ -181,7 +181,7 @@ class Queue(L.Callback):
 
 
 class Counter(L.Callback):
-    """Keeps a count, and has no ``state_dict``."""
+    """A callback that keeps a count, and has no ``state_dict``."""
 
     def __init__(self):
         self.count = 0
@@ -200,7 +200,7 @@ class Thing:
 
 
 class Opaque(L.Callback):
-    """Keeps its count in an object that no checkpoint can hold."""
+    """A callback that keeps its count in an object that no checkpoint can hold."""
 
     def __init__(self):
         self.thing = Thing()

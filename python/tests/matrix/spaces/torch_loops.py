@@ -147,7 +147,7 @@ def _end_of_epoch(choices: Choices) -> List[str]:
 
 
 def _begin(choices: Choices) -> List[str]:
-    """Before the outermost loop."""
+    """Writes the lines before the outermost loop."""
     found = {"plain": ["total = 0.0"], "patience": ["best, bad = 1e9, 0"]}.get(choices["variables"], [])
     return list(found)
 
@@ -206,7 +206,7 @@ def _by_steps(choices: Choices) -> List[str]:
 
 
 def _micro_batches(choices: Choices, draw: List[str]) -> List[str]:
-    """Accumulation as a loop of its own, with one step behind it."""
+    """Writes accumulation as a loop of its own, with one step behind it."""
     lines = _step(choices, "i")
     at = next(n for n, line in enumerate(lines) if line.startswith("if (i + 1)"))
     micro, update = lines[:at], [line[4:] for line in lines[at + 1 :]]

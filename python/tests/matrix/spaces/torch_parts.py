@@ -224,7 +224,7 @@ class Stream(IterableDataset):
 
 
 def preamble(choices: Choices) -> str:
-    """Everything up to ``init``."""
+    """Writes everything up to ``init``."""
     lines = [_HEAD, MODELS[choices["model"]], _OF_LOADERS.get(choices["loader"], "")]
     lines.append(f"\nWORKERS = {choices['workers']}\n")
     lines.append(f"\n\ndef make():\n    return {LOADERS[choices['loader']]}\n")

@@ -56,7 +56,7 @@ class Stream(paddle.io.IterableDataset):
 
 
 class Noisy(nn.Layer):
-    """Draws in its forward pass, and counts how often it was called."""
+    """A layer that draws in its forward pass, and counts how often it was called."""
 
     def __init__(self):
         super().__init__()
@@ -141,7 +141,7 @@ class Count(paddle.callbacks.Callback):
 
 
 class Note(paddle.callbacks.Callback):
-    """Notes each step, and ends the process."""
+    """A callback that notes each step, and ends the process."""
 
     steps = 0
     evaluations = 0
