@@ -6,7 +6,7 @@ import os
 import zipfile
 
 NAME, TAG = "trainstash", "py3-none-any"
-# What the daemon reads, too: in the repository it lies with it, in an unpacked build in the package.
+# The rules that the daemon reads, too: in the repository they lie with it, in an unpacked build in the package.
 RULES = "rules"
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -64,7 +64,7 @@ def become(request: Dict[str, Any]) -> None:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1 if error.code else 0
     except BaseException as error:
-        # As the interpreter does before it ends.
+        # The interpreter sets this, too, before it ends.
         sys.last_value = error
         traceback.print_exc()
         code = 1

@@ -43,7 +43,7 @@ def test_killed_in_a_validation_it_goes_on_from_the_checkpoint_before(launcher: 
     whole = training.launch()
     killed = training.launch(DIE_IN_VALIDATION=1)
     assert killed.was_killed
-    # That of step 32 waited for the end of its epoch.
+    # The checkpoint of step 32 waited for the end of its epoch.
     assert [one.facts["step"] for one in killed.checkpoints()] == [16]
     assert differences(whole, training.launch(resume=killed.newest())) == []
 

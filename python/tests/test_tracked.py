@@ -185,7 +185,7 @@ def test_each_form_of_a_model_loads_the_checkpoints_of_the_others(then: str, now
 
 
 def test_a_checkpoint_with_the_names_of_a_compiled_part_is_loaded(tmp_path: Path) -> None:
-    # As versions before 0.2 wrote them.
+    # Versions before 0.2 wrote these names.
     saved = save(tmp_path, model=_plain())
     saved["model"] = {name.replace("1.", "1._orig_mod.", 1) if name.startswith("1.") else name: v for name, v in saved["model"].items()}
     assert load(saved, model=_plain()) == []

@@ -35,7 +35,7 @@ class Packed(NamedTuple):
 
     arrays: Dict[str, Array]
     skeleton: Any
-    #: What is left out: pairs of a place and a reason.
+    #: The parts that are left out: pairs of a place and a reason.
     lost: List[Tuple[str, str]]
 
 

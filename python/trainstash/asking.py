@@ -19,7 +19,7 @@ _ANSWER_FILE = "answer.json"
 #: Until it has seen the question: it looks every two seconds.
 _SEEN_WITHIN_SECONDS = 30.0
 _GIVEN_WITHIN_SECONDS = 1800.0
-#: How long one is waited for that a daemon is just taking in.
+#: Seconds to wait for a checkpoint that a daemon is just taking in.
 _TAKEN_WITHIN_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 
@@ -68,7 +68,7 @@ def _asked(root: str, store: str, folder: str, owner: int) -> Optional[Given]:
         given = _ask(folder, job, branch, owner)
         path = newest_checkpoint()
         lying = _lying(path) if path else None
-        # What lies in a session folder is about to be taken, and then given.
+        # A checkpoint in a session folder is about to be taken, and then given.
         if lying is None or (given is not None and given.created >= lying.created):
             break
         if time.monotonic() > until:

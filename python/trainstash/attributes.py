@@ -15,7 +15,7 @@ from .codec import NOTHING, Walk
 _DEPTH = 5
 # Objects that are looked into for one attribute.
 _MOST_NODES = 400
-# Of a long list, so many at each end.
+# So many items of a long list are looked at, at each end.
 _ENDS = 50
 _SMALL_BYTES = 1 << 20
 _FIXED = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type)

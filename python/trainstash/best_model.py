@@ -9,10 +9,10 @@ from typing import Any, Optional
 
 from .files import copy_file
 
-#: Where it lies in a checkpoint, beside the checkpoint's own folder.
+#: The folder of the best model in a checkpoint, beside the checkpoint's own folder.
 _BEST = "best"
 _STATE = "trainer_state.json"
-# What nobody resumes from there, and is large.
+# Files of the best model's folder that nobody resumes from, and that are large.
 _NOT_OF_BEST = ("optimizer", "scheduler", "scaler", "rng_state", "trainstash.pt", "global_step", "pytorch_model_fsdp")
 
 

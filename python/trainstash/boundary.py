@@ -23,7 +23,7 @@ class Boundary:
         self.policy = Policy({}, 0)
         #: A step was done whose round of the loop is not over.
         self.is_due = False
-        #: When the control file was looked at last.
+        #: The time at which the control file was looked at last.
         self.polled = 0.0
         self._until: Optional[int] = engine.launch.get("untilStep")
         self._until_epoch: Optional[int] = engine.launch.get("untilEpoch")
@@ -79,7 +79,7 @@ class Boundary:
         """Tells whether the true boundary comes right after this step: a resume from here would run the epoch's end alone."""
         engine = self._engine
         if engine.ending.interrupted is not None:
-            return False  # Who terminates a process does not wait for a validation.
+            return False  # Somebody who terminates a process does not wait for a validation.
         standing = engine.position.standing()
         return standing in (AT_END, TAIL) or (standing == UNSEEN and engine.position.steps_in_epoch <= 1)
 

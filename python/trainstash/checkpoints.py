@@ -172,7 +172,7 @@ class Checkpoints:
     def _write_patiently(self, lacks: _Lacks, fill: Beside, patience: float) -> None:
         until = time.monotonic() + patience
         while not self._write(lacks, fill, patience > 0) and time.monotonic() < until:
-            # For what is said there may be room already.
+            # There may be room already for events that wait to be written.
             self._session.flush()
             time.sleep(_RETRY_SECONDS)
 

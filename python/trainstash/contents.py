@@ -10,7 +10,7 @@ import threading
 import weakref
 from typing import Any, List, Mapping, MutableMapping, Optional, Tuple
 
-# Of each part; evenly spread, the first and the last among them.
+# So many elements of each part are looked at: evenly spread, the first and the last among them.
 _SAMPLES = 64
 _MOST_PARTS = 200
 _DEPTH = 4
@@ -48,7 +48,7 @@ class Contents:
         try:
             self._found = fingerprint_of(dataset)
         except Exception:
-            self._found = None  # What a data set does when it is looked at is not ours to judge.
+            self._found = None  # A data set may fail when it is looked at; that is not ours to judge.
 
 
 def fingerprint_of(dataset: Any) -> Optional[str]:

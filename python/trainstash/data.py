@@ -62,14 +62,14 @@ class Batches:
         self._limit = limit
         self._goes_round = endless or limit is not None
         self.place = Place(key, run.seed, run.rank)
-        #: Where the script wraps it, for people.
+        #: The place in the script that wraps it, for people.
         self.where = ""
-        #: Whether optimizer steps were done while it was read: then it is what is trained on.
+        #: True: optimizer steps were done while it was read, so it is what is trained on.
         self.stepped = False
         #: Batches of this pass, all its rounds together; and how many there were at the last optimizer step.
         self.taken = 0
         self.stepped_at = 0
-        #: Who asked for the newest batch: code and instruction, and whether that is a ``for``.
+        #: The code and the instruction that asked for the newest batch, and whether that is a ``for``.
         self.asked_by: Tuple[Any, int] = (None, -1)
         self._is_function = callable(loader) and not hasattr(loader, "__iter__")
         self._inner = None if self._is_function else rebuild(loader, self.place)
@@ -222,7 +222,7 @@ class Batches:
         # A wrapper begins its loader when the first batch is asked for.
         is_first = self._inner is not None
         while True:
-            # With workers the data is drawn elsewhere; without, it would draw from what the model draws from.
+            # Workers draw the data elsewhere; without them the data would draw from what the model draws from.
             protects, is_first = alone or is_first, False
             keep = _states(generators) if protects else keep
             try:

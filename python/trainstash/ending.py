@@ -13,7 +13,7 @@ from .session import write_end
 if TYPE_CHECKING:
     from .engine import Engine
 
-# How long a training waits at its end for a disk that has no room for its last state.
+# Seconds for which a training waits at its end for a disk that has no room for its last state.
 _PATIENCE = 600.0
 _PATIENCE_OF_SEVERAL = 60.0
 _NOT_KEPT = "trained to the end, but its last state could not be written: a resume repeats the steps after the newest checkpoint"
@@ -65,7 +65,7 @@ class Ending:
         kept = engine.saver.take(["signal" if self.interrupted else reason], wait=True)
         tells = session is not None and engine.rank == 0
         if engine.group.share(is_pause and not kept and self.interrupted is None):
-            # To leave now would lose work.
+            # A process that left now would lose work.
             engine.watch.pause = None
             if tells and session and request is not None:
                 session.answer(request, engine.steps)

@@ -56,7 +56,7 @@ class Engine:
         self.seed = int(launch.get("seed") or 0)
         self.rank: int = group.rank
         self.world: int = group.world
-        #: Whether the loop has come to its end.
+        #: True once the loop has come to its end.
         self.over = False
         self.is_replay = launch.get("purpose") == "verify"
         self.position = Position()
@@ -67,7 +67,7 @@ class Engine:
         self.best = Best(launch.get("monitor"), self.gradients)
         self.progress = Progress(self.position)
         self.checkpoints: Optional[Checkpoints] = None
-        #: What no checkpoint of this launch has, whatever else it has.
+        #: The parts that no checkpoint of this launch has, whatever else it has.
         self.lost = Ingredients()
         self.random = Randomness(tracked)
         self.surroundings = Surroundings(tracked, self._is_kept)
@@ -77,7 +77,7 @@ class Engine:
         self.prints = Fingerprints(session.path if session else None, tracked.objects, self._differs)
         #: Resumes that were not exact, each with the reason.
         self.detours: List[Tuple[str, str]] = []
-        #: What a checkpoint holds of objects that are tracked later.
+        #: The parts of a checkpoint that belong to objects which are tracked later.
         self.unclaimed: Dict[str, Any] = {}
         self._slots: Dict[str, Any] = {}
         self._put_back: Optional[PutBack] = None
@@ -209,7 +209,7 @@ class Engine:
         if self.progress.stepped():
             self._say_plan()
         if self.position.open and self.position.open[-1].stepped:
-            self.boundary.is_due = True  # What follows in this round belongs to the step.
+            self.boundary.is_due = True  # The code that follows in this round belongs to the step.
         else:
             self.boundary.between_steps()
 
@@ -359,7 +359,7 @@ class Engine:
             self._put_back = None
             self.lose("random", "random numbers", "they were not put back, since the package does not see where the loop begins; use run.epochs or run.batches")
         if self.checkpoints is not None and not self.is_replay:
-            # By now the optimizer has its slots.
+            # The optimizer has its slots by now.
             self.checkpoints.prepare(self.tracked.state())
 
     def _say_plan(self) -> None:

@@ -43,7 +43,7 @@ def link_tree(source: str, target: str, left_out: Sequence[str] = ()) -> None:
         os.makedirs(inside, exist_ok=True)
         for name in names:
             with contextlib.suppress(FileNotFoundError):
-                os.remove(os.path.join(inside, name))  # Of an earlier try.
+                os.remove(os.path.join(inside, name))  # A leftover of an earlier try.
             try:
                 os.link(os.path.join(folder, name), os.path.join(inside, name))
             except OSError:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Tuple
 
 from .ptfile import bytes_of
 
-#: Where the bytes of a storage begin in the file, how many they are, and their CRC-32.
+#: The place of a storage's bytes in the file, their number, and their CRC-32.
 Entry = Tuple[int, int, int]
 
 _THREADS = 4

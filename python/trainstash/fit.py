@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 _POLL_SECONDS = 0.1
-# How long a training waits at its end for a disk that has no room for its last state.
+# Seconds for which a training waits at its end for a disk that has no room for its last state.
 _PATIENCE = 600.0
 _NOTHING, _SAVE, _LEAVE = 0, 1, 2
 
@@ -57,7 +57,7 @@ class Fit:
         #: A fit that was finished before, of which no state is there: it is trained again, and nothing of it is recorded.
         self.is_repeat = self.fate == FRESH and recorder.resume is not None and number < record.number
         self.is_replay = recorder.is_replay
-        #: What no checkpoint of this fit has, whatever else it has.
+        #: The parts that no checkpoint of this fit has, whatever else it has.
         self.lost = Ingredients()
         self._steps_before, self._epochs_before = record.steps_before, record.epochs_before
         self._has_ended = False
@@ -298,7 +298,7 @@ class Fit:
             reasons = ["replay"] if self._has_reached(epochs) else []
         elif self.records:
             best = ["best"] if self._best_is_due else []
-            # Those of a diverged state would push out good ones.
+            # Checkpoints of a diverged state would push out good ones.
             automatic = [] if recorder.watch.diverged else [*dict.fromkeys(due), *best]
             reasons = [*automatic, *self._asked()]
         leaves = bool({"pause", "stop", "replay"} & set(reasons))

@@ -8,11 +8,11 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from .session import write_json
 
-#: What becomes of a fit in a launch: trained from its beginning, gone on with, or loaded as it was at its end.
+#: The fates of a fit in a launch: trained from its beginning, gone on with, or loaded as it was at its end.
 FRESH, RESUMED, FINISHED = "fresh", "resumed", "finished"
-#: In a checkpoint's folder: which fit it is of. Absent: the first one, with nothing before it.
+#: A file in a checkpoint's folder that says which fit it belongs to. Absent: the first one, with nothing before it.
 FIT_FILE = "fits.json"
-#: In a checkpoint's folder: the last states of the fits before, each in a folder named by its number.
+#: A folder in a checkpoint's folder with the last states of the fits before, each in a folder named by its number.
 FITS_FOLDER = "fits"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from .tracked import is_model, is_optimizer
 from .wrappers import plain_name
 
-#: For each optimizer a gradient as it is now, how often it and its weight were written, and the optimizer's own count.
+#: A tuple for each optimizer: a gradient as it is now, how often it and its weight were written, and the optimizer's own count.
 Mark = List[Tuple[Any, int, int, Any]]
 
 
@@ -18,12 +18,12 @@ class Gradients:
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self._objects = objects
         self._watched: Dict[str, Any] = {}
-        # As it was at the newest `run.step`, and at the one before.
+        # The mark at the newest `run.step`, and whether an optimizer had stepped since the one before.
         self._at_step: Mark = []
         self._did_step = True
-        #: Whether the script was seen to give up its gradients between two steps.
+        #: True: the script was seen to give up its gradients between two steps.
         self.are_given_up = False
-        #: Whether the script's text has something that clears gradients; None: it cannot be read.
+        #: True: the script's text has something that clears gradients; None: it cannot be read.
         self.script_clears: Optional[bool] = None
 
     def mark(self) -> Mark:
@@ -139,7 +139,7 @@ def _is_same(now: Tuple[Any, int, int, Any], before: Tuple[Any, int, int, Any]) 
         return False
     if now[0] is None or (now[0] is before[0] and now[1] == before[1]):
         return True
-    # Of a sharded one this process's part: the others may not be here.
+    # Only this process's part of a sharded gradient is looked at: the others may not be here.
     gradient = now[0].to_local() if hasattr(now[0], "to_local") else now[0]
     return not bool(gradient.any())
 

@@ -98,7 +98,7 @@ def _from_files(dot: str) -> "tuple[Optional[str], Optional[str]]":
     if _COMMIT.fullmatch(head):
         return None, head
     name = head.partition("ref: ")[2]
-    # In a repository with references in tables this file names no branch.
+    # This file names no branch in a repository with references in tables.
     if not name.startswith("refs/heads/") or name == "refs/heads/.invalid":
         return None, None
     common = common_folder(dot)

@@ -69,7 +69,7 @@ class _Training:
         self._saved_itself = self._left_early = False
         self._epoch = 0
         self._beside: Dict[str, Beside] = {}
-        # Of the checkpoint that is resumed; `_pending`: the same until callbacks have got back what they had counted.
+        # The state of the checkpoint that is resumed; `_pending`: the same until callbacks have got back what they had counted.
         self._restored: Optional[Dict[str, Any]] = None
         self._pending: Optional[Dict[str, Any]] = None
         self._expected: Optional[int] = None

@@ -158,7 +158,7 @@ class Conductor:
         if saved is not None:
             progress = saved.facts["progress"]
             fit.step, fit.epoch = int(progress["step"]), int(progress["epoch"])
-            # What Keras' own BackupAndRestore sets.
+            # Keras' own BackupAndRestore sets this, too.
             fit.model._initial_epoch = self._epochs if self._is_over else fit.epoch
         if self._numbered.fate != FINISHED:
             total = self._steps * self._epochs if self._steps and self._epochs else None
@@ -229,7 +229,7 @@ class Conductor:
             return  # The epoch's own end follows: validation, callbacks, and the next order of the data.
         due = self._numbered.due(fit.step)
         if due and not due.leaves and not fit.is_exact and set(due.reasons) <= {"interval", "best"}:
-            return  # Where no place inside of an epoch is exact, its end is kept.
+            return  # The end of an epoch is kept where no place inside of it is exact.
         self._save(batch, due)
 
     def _epoch_ended(self, epoch: int, logs: Any = None) -> None:
@@ -302,7 +302,7 @@ def _build(model: Any, iterator: Any, saved: Saved) -> None:
         try:
             model._symbolic_build(data_batch=spec)
         except Exception:
-            # What the model lacks then is named when the checkpoint is loaded.
+            # Weights that the model lacks then are named when the checkpoint is loaded.
             pass
         if is_unbuilt:
             own.built = False

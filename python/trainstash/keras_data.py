@@ -40,7 +40,7 @@ class Feed:
         self._carried = 0
         self._skip = 0
         self._back_to: Optional[State] = None
-        #: What the iterator in use began with.
+        #: The state with which the iterator in use began.
         self._began: State = {}
         self._saved_arrays: Dict[str, Any] = {}
         self._whole_before = self._attributes(whole=True)

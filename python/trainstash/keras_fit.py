@@ -65,7 +65,7 @@ class KerasFit:
         #: Steps that are trained, and the epoch that comes next or is being trained.
         self.step = 0
         self.epoch = 0
-        #: What was found out once, such as data that cannot be read.
+        #: Findings that were made once, such as data that cannot be read.
         self.problems = Ingredients()
 
     @property

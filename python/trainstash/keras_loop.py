@@ -44,7 +44,7 @@ class KerasRun:
         self.resumed = self._saved is not None
         self.seed = int(self._saved.facts["seed"]) if self._saved is not None else recorder.seed
         self.rank, self.world = 0, 1
-        #: Whether the loop over epochs has come to its end.
+        #: True once the loop over epochs has come to its end.
         self.over = False
         self.steps, self.epoch = 0, 0
         self._states = States()

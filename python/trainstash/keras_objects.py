@@ -36,7 +36,7 @@ class Attributes(NamedTuple):
     arrays: Dict[str, Any]
     #: Pairs of an attribute and the reason.
     lost: List[Tuple[str, str]]
-    #: What holds functions, classes and the like, which are the script's: by their names.
+    #: Attributes that hold functions, classes and the like, which are the script's: by their names.
     constants: Dict[str, str]
     #: The object's class is known to keep no state in those.
     is_trusted: bool

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from . import keras_objects
 
 _FOLDER = "trainstash/callbacks/"
-#: What Keras itself sets in every callback.
+#: Attributes that Keras itself sets in every callback.
 _OF_KERAS = ("params", "_model", "model", "validation_data", "_supports_tf_logs", "_chief_worker_only")
 #: Logs of these are pictures of a training, and its own state is not in them.
 _DISPLAYS = ("ProgbarLogger", "TensorBoard", "RemoteMonitor")

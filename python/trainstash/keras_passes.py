@@ -18,7 +18,7 @@ class _Pass:
         #: Passes that were begun, and batches that the present one has given.
         self.begun = 0
         self.batch = 0
-        #: Whether a step was made in it.
+        #: True: a step was made in this pass.
         self.steps = False
         self.count: Optional[int] = None
         self.began: Optional[Dict[str, Any]] = None

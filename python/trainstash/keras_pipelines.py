@@ -21,7 +21,7 @@ class Source(NamedTuple):
     kind: str
     #: The data set itself, where it may have a state; None for arrays.
     dataset: Any
-    #: Whether each pass over a tf.data pipeline has an order of its own.
+    #: True: each pass over a tf.data pipeline has an order of its own.
     reshuffles: bool
     #: Pairs of a part and why a resume cannot have it.
     problems: List[Tuple[str, str]]

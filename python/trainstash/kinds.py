@@ -9,7 +9,7 @@ from . import rng
 from .adopted import Adopted
 from .tracked import is_model, is_optimizer, is_scheduler
 
-#: What a kind is called where there is no object that has a name.
+#: The name of each kind where there is no object that has one.
 NAMES = {
     "weights": "weights",
     "optimizer": "optimizer",

@@ -59,7 +59,7 @@ def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group
         if session:
             say(f"no daemon started this; it is recorded in {session.path}")
             _offer(unfinished)
-    # What the script asks for counts where the launch says nothing of it.
+    # The script's wishes count where the launch says nothing of them.
     force = in_force(launch, wishes)
     launch = {**launch, "checkpoint": force.checkpoint, "keep": force.keep, "monitor": force.monitor}
     if session is not None:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from . import ResumeError, ptread
 
 
-#: Of these each process has its own, where metrics are not the same everywhere.
+#: Parts of which each process has its own, where metrics are not the same everywhere.
 OF_EACH_RANK = ("callbacks", "lr_schedulers")
 
 
@@ -24,9 +24,9 @@ class Loaded:
     """
 
     def __init__(self, path: str, rank: int) -> None:
-        #: What Lightning is given.
+        #: The part that Lightning is given.
         self.saved: Dict[str, Any] = ptread.read(path)
-        #: What was added to it.
+        #: The part that was added to it.
         self.own: Dict[str, Any] = self.saved.pop("trainstash", {})
         if self.own.get("format") != 2:
             raise ResumeError(f"{path} is of an older version of trainstash, whose checkpoints of Lightning cannot be resumed exactly. Nothing was trained.")
@@ -35,7 +35,7 @@ class Loaded:
             for key in [key for key in self.saved.get("callbacks", {}) if place.startswith(f"callbacks.{key}")]:
                 del self.saved["callbacks"][key]
         self.world = len(self.own["ranks"])
-        #: What this rank has put into it; empty for one that was not there.
+        #: The part of this rank; empty for one that was not there.
         self.state: Dict[str, Any] = self.own["ranks"][rank] if rank < self.world else {}
         if rank > 0:
             self.saved.update(self.state.get("own", {}))

@@ -278,7 +278,7 @@ class LightningFit:
             self._trainer.save_checkpoint(_OURS, weights_only=False)
             checkpoint, self._got = self._got, None
             if group.several and checkpoint is not None:
-                # Of metrics that are not the same everywhere each process makes its own.
+                # Each process has these parts of its own where metrics are not the same everywhere.
                 state["own"] = {name: checkpoint[name] for name in OF_EACH_RANK if name in checkpoint}
             ranks = group.gather(state)
         except Exception as error:

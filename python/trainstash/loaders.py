@@ -22,7 +22,7 @@ _ARGUMENTS = (
     "pin_memory_device",
     "in_order",
 )
-# How deep generators are looked for in a data set: itself, its transforms, theirs.
+# The depth to which generators are looked for in a data set: itself, its transforms, theirs.
 _DEPTH = 3
 _MOST_LOOKED_AT = 200
 
@@ -35,7 +35,7 @@ class SeededDataset:
         self.trainstash_generators: Optional[List[Any]] = None
         #: The seed of the batch that is being made; None: its index came without one.
         self.trainstash_seed: Optional[int] = None
-        # Whether the random numbers of the loop are put back when a batch is made, which else its reader does.
+        # True: the random numbers of the loop are put back when a batch is made; else its reader does that.
         self.trainstash_protects = protects
         self.trainstash_outside: Optional[Tuple[List[Any], List[Tuple[Any, Any]]]] = None
 
@@ -75,7 +75,7 @@ class SeededDataset:
         self.trainstash_seed = seed
         rng.seed_all(seed)
         if self.trainstash_generators is None:
-            # In a worker: its copies of them.
+            # A worker finds its own copies of them.
             self.trainstash_generators = own_generators(self.trainstash_dataset)
         self.seed(self.trainstash_generators, seed)
 

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 from . import ResumeError, special, wrappers
 from .ptfile import STORAGES
 
-# Where a schedule keeps its length.
+# Attributes in which a schedule keeps its length.
 _LENGTHS = ("total_steps", "T_max", "total_iters")
 _SHAPED_SLOTS = ("exp_avg", "exp_avg_sq", "momentum_buffer", "square_avg", "max_exp_avg_sq")
 _MOST_PROBLEMS = 5

@@ -164,7 +164,7 @@ class Scope:
 
     def _is_carried(self, key: Key, body: Flow, surely: Optional[Set[Key]], after: Flow) -> bool:
         if key in body.mutated:
-            # What a function is given is read by who called it.
+            # A function's argument is read by its caller.
             return key in body.read or key in after.read or "." in key or key in self.parameters
         if key in body.declared:
             return key in body.read or key in after.read

@@ -42,7 +42,7 @@ class Recorder:
         self._parent = launch["resume"]["checkpoint"] if launch.get("resume") else None
         if self.group.rank != 0:
             self.session = None
-        #: What the bits of a training depend on.
+        #: The facts that the bits of a training depend on.
         self.environment = {**environment(self.group), "adapter": framework}
         self.policy = Policy(launch.get("checkpoint") or {}, 0)
         self._polled = 0.0

@@ -9,7 +9,7 @@ from .rates import change_rate
 # Hyper-parameters that a user changes on a resume and means to take effect.
 _CHANGED = {"lr": "lr", "learning_rate": "lr", "weight_decay": "weight_decay", "momentum": "momentum", "betas": "betas", "eps": "eps"}
 _PLAIN = (int, float, str, bool, type(None))
-# Where schedules write, and what they have written there when an optimizer is looked at.
+# Options that schedules write, and have written already when an optimizer is looked at.
 _OF_SCHEDULES = ("params", "param_names", "max_lr", "min_lr", "swa_lr", "max_momentum", "base_momentum", "lr", "initial_lr")
 
 

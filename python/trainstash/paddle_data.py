@@ -101,7 +101,7 @@ class _Batches:
 
     def _next(self, source: Iterator[Any], draws: rng.Draws) -> Any:
         if self._reads_ahead:
-            # In Paddle's thread: the training's generators are left alone.
+            # The training's generators are left alone in Paddle's thread.
             return next(source, None)
         with draws:
             return next(source, None)

@@ -21,7 +21,7 @@ from .wishes import Wishes
 _FORMAT = 1
 #: Shows how far it is; a training goes the same way without it.
 _BAR = "ProgBarLogger"
-#: Of the logs that Paddle gives to callbacks, what is no metric.
+#: Entries of the logs that Paddle gives to callbacks which are no metrics.
 _NO_METRICS = ("step", "batch_size", "steps", "metrics")
 _HOOK = "trainstash_around"
 
@@ -85,7 +85,7 @@ class Training:
         # Batches that Paddle is told to stop after; those of validation count, too.
         self._planned: Optional[int] = getattr(model, "num_iters", None)
         self._state = ModelState(model)
-        # Of a resume: what is left to put back, epochs and batches to pass over, and whether that is going on.
+        # The parts of a resume that are left to put back, epochs and batches to pass over, and whether that is going on.
         self._saved: Optional[Mapping[str, Any]] = None
         self._first_epoch = 0
         self._skip = 0
@@ -152,7 +152,7 @@ class Training:
         if self.is_over:
             return self._original(loader, callbacks, mode, *more, **named)
         if mode != "train":
-            # In Paddle's thread its draws and those of the network would take turns by chance.
+            # Draws in Paddle's thread and those of the network would take turns by chance.
             return dict(self._logs) if self._is_muted else self._original(paddle_data.in_step(loader), callbacks, mode, *more, **named)
         self._watch_data(loader)
         if self._is_muted:
@@ -202,7 +202,7 @@ class Training:
 
     # ---- the place in the data ----
 
-    #: What the data set counts is kept with the attributes of all objects.
+    #: True: the counts of the data set are kept with the attributes of all objects.
     keeps_data_set = True
 
     @property

@@ -6,7 +6,7 @@ import hashlib
 import sys
 from typing import Any, Dict, List, Optional
 
-#: For each device the states of its generators: numbers, and the bytes of the engine.
+#: The states of each device's generators: numbers, and the bytes of the engine.
 States = Dict[str, List[List[Any]]]
 
 

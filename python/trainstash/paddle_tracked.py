@@ -33,7 +33,7 @@ class _Layer(Adopted):
     kind = "weights"
 
     def __init__(self, value: Any) -> None:
-        # What distributes a layer adds nothing to its state.
+        # A wrapper that distributes a layer adds nothing to its state.
         super().__init__(getattr(value, "_layers", value))
         # Counts and the like that a forward pass keeps beside the weights.
         self._attributes = Watched(paddle_objects.is_known, paddle_objects.plain_tensor, paddle_objects.tensor_of)

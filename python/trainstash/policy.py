@@ -8,9 +8,9 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 
 #: Checkpoints that nobody asked for at a certain step may cost this share of the training's time.
 MAX_SHARE = 0.02
-#: What a checkpoint costs beside the copy: files are synced, and a daemon takes them in.
+#: The cost of a checkpoint beside the copy: files are synced, and a daemon takes them in.
 FIXED_SECONDS = 0.1
-#: Where nobody says another: each epoch's end, at least every five minutes, at a share of at most 2 %.
+#: The policy unless somebody says another: each epoch's end, at least every five minutes, at a share of at most 2 %.
 DEFAULT: Mapping[str, Any] = {"everySeconds": 300, "everySteps": None, "everyEpochs": 1, "onBest": True, "share": MAX_SHARE}
 
 _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}

@@ -33,7 +33,7 @@ class Pass:
         self.outer = (outer, outer.taken if outer else 0)
         self.ended: Optional[Dict[str, Any]] = None
         self.was_done = False
-        #: Whether it was read to its end, or left by ``break`` between two steps.
+        #: True: it was read to its end, or left by ``break`` between two steps.
         self.in_order = False
 
     @property
@@ -49,7 +49,7 @@ class Position:
     def __init__(self) -> None:
         #: Epochs done, those of earlier loops over epochs included; inside of an epoch its number.
         self.epoch = 0
-        #: Of the present loop over epochs, or the newest: how many there are to be, and how many there were before it.
+        #: The number of epochs of the present or newest loop over them, and the number of those before it.
         self.planned: Optional[int] = None
         self.base = 0
         # Loops over epochs that were left for good, and whether the newest one was left early.
@@ -67,7 +67,7 @@ class Position:
         self._slots: Dict[str, List[Batches]] = {}
         self._keys: Dict[str, str] = {}
         self._codes: Dict[str, int] = {}
-        # From a checkpoint: the next pass of each loader, and the passes that are to be gone through.
+        # The checkpoint's next pass of each loader, and the passes that are to be gone through.
         self._turns: Dict[str, int] = {}
         self._saved_keys: Dict[str, str] = {}
         self._saved_codes: Dict[str, int] = {}

@@ -29,7 +29,7 @@ class PutBack:
         self._lost = lost
         self._rank, world = rank
         states = own["rng"]
-        #: Whether each process finds its own random numbers.
+        #: True: each process finds its own random numbers.
         self.fits = self._rank < len(states) and len(states) == world
         if not self.fits:
             why = f"there were {len(states)} processes, and there are {world} now"

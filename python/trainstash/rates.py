@@ -58,7 +58,7 @@ class _Scale:
         for key in _GROUP_KEYS:
             value: Any = group.get(key)
             if key == "lr" and hasattr(value, "fill_"):
-                # In place: a compiled optimizer knows this tensor.
+                # Written in place: a compiled optimizer knows this tensor.
                 value.copy_(self._of(value))
             elif value is not None:
                 group[key] = self._of(value)
@@ -151,7 +151,7 @@ def _step(schedule: Any, number: int) -> None:
     try:
         schedule.step()
     except TypeError:
-        # Those that look at a metric: one that gets worse makes them act.
+        # Schedules that look at a metric: one that gets worse makes them act.
         schedule.step(float(number))
 
 
@@ -176,7 +176,7 @@ def _follows(before: List[_Forecast], after: List[_Forecast], factor: float) -> 
         if then and not now:
             return False
         largest = max((abs(rate) for rates in then for rate in rates), default=0.0)
-        # What the clock cut short is compared as far as both go.
+        # Forecasts that the clock cut short are compared as far as both go.
         for one, other in zip(then, now):
             for rate, scaled in zip(one, other):
                 if abs(rate) > _TINY * largest and abs(scaled - rate * factor) > _TOLERANCE * abs(rate * factor):

@@ -114,7 +114,7 @@ def _encode(text: str, encoding: str) -> bytes:
     return codecs.encode(text, "latin1")
 
 
-#: By module and name, as they stand in the file.
+#: The functions by module and name, as they stand in the file.
 FUNCTIONS: Dict[Tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_tensor_v2"): _dense,
     ("torch._utils", "_rebuild_tensor_v3"): _dense_of_dtype,

@@ -74,9 +74,9 @@ class Recorder:
         if folder is not None and resume:
             self.resume = os.path.join(folder, resume["directory"])
         self._parent: Optional[str] = resume["checkpoint"] if resume else None
-        #: What the checkpoint says of the fits before it, and of its own.
+        #: The checkpoint's account of the fits before it, and of its own.
         self.record = read_record(self.resume)
-        #: Where the run stands: steps and epochs of all its fits together.
+        #: The place of the run: steps and epochs of all its fits together.
         self.step, self.epoch = int(resume["step"]) if resume else 0, self.record.epoch
         self.finished: List[Finished] = []
         #: None before the first fit has begun, on other ranks than 0, and where none can be had.

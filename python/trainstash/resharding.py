@@ -11,7 +11,7 @@ from .loading import order_of
 from .session import say
 from .tracked import Tracked, is_model, is_optimizer
 
-#: What ``launching`` notes in a state that was read: where the shards beside it lie.
+#: A key that ``launching`` sets in a state that was read: where the shards beside it lie.
 FOLDER_KEY = "shards at"
 
 

@@ -19,7 +19,7 @@ class Run:
         self.params: Dict[str, Any] = engine.params
         #: Values kept with every checkpoint: numbers, texts, lists and dicts of them. ``run.state`` is the handier way.
         self.vars: Dict[str, Any] = engine.vars
-        #: Whether this launch goes on from a checkpoint.
+        #: True: this launch goes on from a checkpoint.
         self.resumed: bool = engine.resumed
         self.seed: int = engine.seed
         self.rank: int = engine.rank

@@ -34,7 +34,7 @@ class Saver:
         self._engine = engine
         #: The step of the newest checkpoint.
         self.saved_at = -1
-        #: What the tracked objects were like when the loop got its newest batch.
+        #: The marks of the tracked objects when the loop got its newest batch.
         self.delivered: Mark = []
         self._boundary: Optional[Tuple[int, int]] = None
         self._said: List[str] = []

@@ -24,9 +24,9 @@ _CLEARS = ("zero_grad", ".grad = None", ".grad=None", "grad.zero_", "set_to_none
 
 class Source(NamedTuple):
     scope: Scope
-    #: Whether something in the file clears gradients.
+    #: True: something in the file clears gradients.
     clears: bool
-    #: Whether something in the file asks for epochs or batches.
+    #: True: something in the file asks for epochs or batches.
     has_loops: bool
 
 

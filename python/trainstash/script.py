@@ -61,7 +61,7 @@ def site_of(frame: Optional[FrameType]) -> Site:
     code = frame.f_code
     name = shown_file(code)
     function = getattr(code, "co_qualname", code.co_name)
-    # Of a function the line within it, so that what is written above it changes nothing.
+    # The line within a function, so that what is written above it changes nothing.
     line = frame.f_lineno - (code.co_firstlineno if code.co_name != "<module>" else 0)
     return Site(f"{name}:{function}:{line}", f"{name}:{frame.f_lineno}")
 
@@ -91,7 +91,7 @@ def frames_above(frame: Optional[FrameType]) -> List[FrameType]:
         if not _is_passed_over(frame.f_code) and is_users(frame.f_code.co_filename):
             found.append(frame)
             if frame.f_code.co_name == "<module>":
-                break  # What runs the script is no part of it.
+                break  # The code that runs the script is no part of it.
         frame = frame.f_back
     return found
 

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 _MOST_OF_ERROR = 200
 _FACTORIES: Dict[str, Any] = {"list": list, "dict": dict, "int": int, "float": float, "set": set, "str": str, "bool": bool}
-# What a constructor has put there, and puts there again: it has no state of its own.
+# Objects that a constructor has put there, and puts there again: they have no state of their own.
 _OF_CONSTRUCTOR = (
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -197,7 +197,7 @@ def _zone(seconds: Optional[float]) -> Optional[datetime.timezone]:
 
 _Parts = Tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]
 
-# By name: the class, its parts, and what makes it of them.
+# The class of each name, its parts, and the function that makes it of them.
 _CLASSES: Dict[str, _Parts] = {
     "bytes": (None, bytes, lambda tensor: bytes(tensor.numpy())),
     "frozenset": (frozenset, lambda v: sorted(v, key=repr), frozenset),

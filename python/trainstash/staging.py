@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from .codec import Walk
 from .layout import Layout
 
-# With less free memory than this many times the state, a copy of it could end the training.
+# A copy of the state could end the training if less memory is free than this many times the state.
 MEMORY_FACTOR = 1.5
 _TWO_THREADS_BYTES = 64 << 20
 
@@ -26,7 +26,7 @@ class Staged:
         self.nbytes = nbytes
         # The copies from a GPU are done when these have happened.
         self.events = events
-        #: What is not in it: pairs of a place such as "model.adj" and a reason.
+        #: The parts that are not in it: pairs of a place such as "model.adj" and a reason.
         self.lost = lost
         #: Tensors that each process writes a part of, by the place at which they belong: the live ones.
         self.sharded: Dict[str, Any] = {}

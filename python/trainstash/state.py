@@ -35,7 +35,7 @@ class States:
 
     def __init__(self) -> None:
         self._given: Dict[str, State] = {}
-        # Of a checkpoint, until the loop stands at its place.
+        # The values of a checkpoint, until the loop stands at its place.
         self._saved: Dict[str, Dict[str, Any]] = {}
 
     def give(self, key: str, values: Mapping[str, Any], restore: bool) -> State:

@@ -36,7 +36,7 @@ class Surroundings:
         self._is_kept = is_kept
         self._looked: Set[Tuple[Any, int]] = set()
         self._last: List[Lost] = []
-        #: Whether the script's text clears gradients; None: it cannot be read.
+        #: True: the script's text clears gradients; None: it cannot be read.
         self.clears_gradients: Optional[bool] = None
         #: The step at which the script says that it stops.
         self.last_step: Optional[int] = None
@@ -56,7 +56,7 @@ class Surroundings:
                 self.last_step = self.last_step or last_step_of(one.frame, one.source)
                 self._bystanders.note(one.frame, _names_used(one))
         except Exception:
-            return  # What is not understood is said with the checkpoint.
+            return  # The checkpoint names what is not understood.
 
     def lost(self, frame: Optional[FrameType], across: bool, batches: int) -> List[Lost]:
         """Finds what starts again after a resume from here.

@@ -46,7 +46,7 @@ class Tracked:
 
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self.objects: Dict[str, Any] = {}
-        # What each optimizer was made with by this launch.
+        # The options that this launch made each optimizer with.
         self._options: Dict[str, List[Dict[str, Any]]] = {}
         self._made_then: Dict[str, List[Dict[str, Any]]] = {}
         self._changed: List[str] = []

@@ -27,7 +27,7 @@ class TrainingData:
         self._lacks: Optional[str] = None
         self._loader: Any = None
         self._counters: List[Beside] = []
-        # Those of the data and the collator. Training batches leave them as they were, evaluations do not.
+        # The generators of the data and the collator. Training batches leave them as they were, evaluations do not.
         self._generators: List[Any] = []
         self._evaluates = False
 

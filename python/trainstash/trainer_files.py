@@ -18,7 +18,7 @@ from .staging import Staging
 OWN_FILE = "trainstash.pt"
 _STATE = "trainer_state.json"
 _TIMES = ("_runtime", "_per_second")
-# What a folder can hold its weights in, by the names that Transformers and PEFT load.
+# Files that a folder can hold its weights in, by the names that Transformers and PEFT load.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "adapter_model.safetensors", "adapter_model.bin")
 _INDEX = (".safetensors.index.json", ".bin.index.json")
 # Parts of DeepSpeed and FSDP, which hold weights and optimizer in folders of their own.

@@ -38,7 +38,7 @@ def ignored_of(callback: Any) -> List[str]:
 
 # Packages whose modules hold nothing but what their state_dict has.
 _KNOWN_MODULES = ("torch", "transformers", "peft", "accelerate", "trl", "timm", "diffusers", "torchvision")
-#: What every module has, and its state_dict holds.
+#: Attributes that every module has, and that its state_dict holds.
 OF_MODULE = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training")
 
 

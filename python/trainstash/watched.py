@@ -19,7 +19,7 @@ _DEEPEST = 4
 _MOST = 20_000
 _MANY_BYTES = 256 << 20
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
-# What a script finds where it has put it: it has no state that a training changes, or none that a file could hold.
+# Objects that a script finds where it has put them: they have no state that a training changes, or none that a file could hold.
 _BYSTANDERS = (
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -59,7 +59,7 @@ class Watched:
         self._from_plain = from_plain
         self._objects: Dict[str, Tuple[Any, int]] = {}
         self._before: Dict[str, Any] = {}
-        # Of a checkpoint, for objects that are added later.
+        # The values of a checkpoint for objects that are added later.
         self._pending: Dict[str, Any] = {}
 
     def add(self, name: str, value: Any, depth: int = _DEEPEST) -> None:
@@ -140,7 +140,7 @@ class Watched:
                     yield from self._inside(inner, item, depth - 1, around)
 
     def _is_bystander(self, value: Any) -> bool:
-        # Of a class: its methods and properties.
+        # Methods and properties, which are found in a class.
         descriptor = hasattr(type(value), "__get__") and not isinstance(value, _SCALARS)
         return descriptor or isinstance(value, _BYSTANDERS) or self._is_foreign(value)
 

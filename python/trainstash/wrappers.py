@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Dict, Iterable, Mapping, Optional
 
-# By the class of a wrapper: the attribute that holds what it wraps.
+# The attribute of each wrapper, by its class, that holds what it wraps.
 _INNER = {
     "DistributedDataParallel": "module",
     "DataParallel": "module",

@@ -13,7 +13,7 @@ from pairs import Checkpoint, Launch, Launcher, Training
 from trainstash import ptread
 
 HERE = Path(__file__).parent
-#: What the short run of the tests leaves out.
+#: The mark of tests that the short run leaves out.
 full = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason="only with TRAINSTASH_TEST_FULL=1")
 
 #: Parts of a checkpoint that are no state, or depend on the folder of the launch.

@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 #: for the nth time. interrupted, failed: Ctrl-C, or an error, in the nth backward pass. asked: a checkpoint is asked for after a
 #: step, and the process is killed when it is whole.
 KINDS = ("saved", "step", "writing", "paused", "terminated", "validation", "interrupted", "failed", "asked")
-#: Which of them end the process by SIGKILL; the others let it end.
+#: The kinds that end the process by SIGKILL; the others let it end.
 KILLS = ("saved", "step", "writing", "validation", "asked")
 VARIABLE = "TRAINSTASH_MATRIX_KILL"
 

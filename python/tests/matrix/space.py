@@ -57,7 +57,7 @@ class Ended(NamedTuple):
 class Space(Protocol):
     """A framework's trainings. All methods but ``draw`` and ``script`` have a default in ``DefaultSpace``."""
 
-    #: What ``--framework`` is called.
+    #: The value of ``--framework``.
     name: str
     #: Modules that are imported once, in the process that forks for each launch.
     preload: Sequence[str]

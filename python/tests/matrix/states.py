@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
-# Of a checkpoint's own part: what it says about its past, which a resumed run has and an undisturbed one has not.
+# Places in a checkpoint's own part that tell of its past, which a resumed run has and an undisturbed one has not.
 _HISTORY = (".trainstash.went_without", ".trainstash.detours")
 
 

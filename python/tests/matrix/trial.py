@@ -36,9 +36,9 @@ _MEMORY = "/dev/shm"
 class Outcome(NamedTuple):
     verdict: str
     kills: List[Kill]
-    #: What differs, or what the error was.
+    #: The difference, or the error's text.
     detail: str
-    #: What is not kept, of all checkpoints that were resumed from and of the last one.
+    #: The parts that are not kept, of all checkpoints that were resumed from and of the last one.
     missing: List[str]
     #: The checkpoints were complete, and only the resume said that something is not kept.
     told_late: bool = False
@@ -151,7 +151,7 @@ class Trial:
         other = differences(self.space.state(whole), self.space.state(last))
         first, second = self.whole.metrics(), resumed.metrics()
         start = int(_facts(newest)["step"])
-        # Of the step itself a resume tells what belongs to the end of its epoch alone.
+        # A resume tells of the step that it starts from only what belongs to the end of its epoch.
         for step, values in second.items():
             known = first.get(step, {})
             compared = values if step == start else {**known, **values}

@@ -14,7 +14,7 @@ def final(output: str) -> str:
     return next(line for line in output.splitlines() if line.startswith("FINAL"))
 
 
-#: For the run of all tests: kinds that others stand for in each.
+#: The mark of kinds that only the run of all tests tries; another kind stands for them in each run.
 full = pytest.mark.skipif(not os.environ.get("TRAINSTASH_TEST_FULL"), reason="only in the full run")
 
 PLAIN: Any = {}

@@ -15,7 +15,7 @@ np.random.seed(3)
 
 RESUMED = bool(os.environ.get("RESUMED"))
 KILL = int(os.environ.get("KILL", -1))
-#: Whether a checkpoint is taken right before the kill.
+#: True: a checkpoint is taken right before the kill.
 CHECKPOINT = os.environ.get("CHECKPOINT", "1") == "1"
 
 

@@ -54,7 +54,7 @@ elif HOW == "drawn":
         after(run, x.sum().item())
 elif HOW == "once":
     phase(first)
-# What follows the training, such as a last evaluation.
+# The code that follows the training, such as a last evaluation.
 if os.environ.get("DIE") == "behind" and not RESUMED:
     die(run)
 run.checkpoint()

@@ -216,7 +216,7 @@ def _fit(choices: Choices) -> List[str]:
     fit = f"model.fit(data, {evaluation}, {words}, callbacks=[{', '.join(ours)}])"
     lines.append(fit)
     if choices["fits"] == 2:
-        # What Paddle's recurrent kernels cannot do: train a part of their weights.
+        # Paddle's recurrent kernels cannot train a part of their weights.
         frozen = [] if choices["net"] == "recurrent" else ["net.parameters()[0].stop_gradient = True"]
         lines += ["model.stop_training = False", *frozen, fit]
     return lines

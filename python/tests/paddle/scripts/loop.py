@@ -123,7 +123,7 @@ for _ in run.epochs(3):
             inbox = os.path.join(os.environ["TRAINSTASH_SESSION"], "inbox")
             until = time.monotonic() + 20
             while time.monotonic() < until and (not os.listdir(inbox) or any(name.startswith(".") for name in os.listdir(inbox))):
-                time.sleep(0.02)  # What is being written is whole by then.
+                time.sleep(0.02)  # A checkpoint that is being written is whole by then.
             os.kill(os.getpid(), signal.SIGKILL)
         if run.steps == PAUSE:
             with open(os.path.join(os.environ["TRAINSTASH_SESSION"], "control"), "w") as file:
