@@ -60,7 +60,7 @@ class Launcher:
 
 
 class Launch:
-    """One that has ended: what it left behind."""
+    """A launch that has ended, with what it left behind."""
 
     def __init__(self, folder: Path, status: int) -> None:
         self.folder = folder

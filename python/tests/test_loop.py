@@ -1,4 +1,4 @@
-"""Killed and resumed is the same training, to the bit; where it cannot be, the checkpoint is partial and names why."""
+"""A killed and resumed training is the same to the bit as one left alone; where it cannot be, the checkpoint is partial and names why."""
 
 from __future__ import annotations
 

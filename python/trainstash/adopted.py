@@ -49,7 +49,7 @@ def adopt(value: Any, objects: Mapping[str, Any]) -> Optional[Adopted]:
     """Dresses an object of a framework that can be kept; None for any other.
 
     Args:
-        value: What is to be tracked.
+        value: The object to be tracked.
         objects: All that is tracked, also what will be.
     """
     if "paddle" in sys.modules:

@@ -104,7 +104,7 @@ class Checkpoints:
 
         Args:
             patience: Seconds for which it is tried again. What is not kept at a training's end is lost with the process.
-            shards: What the other processes write with this one; all of them wait.
+            shards: The parts that the other processes write with this one; all of them wait.
             beside: Lists all other files of the folder, and may add some once the state is in it.
             owner: Knows the places of this state, where it is not the owner of all.
             sum_of: A sum over the copied state, for a state that also holds what is no state, such as the time of day.
@@ -139,9 +139,9 @@ class Checkpoints:
         """Takes a checkpoint of files that a framework has written, while the training waits.
 
         Args:
-            facts: As ``save`` takes them.
+            facts: The same as for ``save``.
             fill: Puts the files into the folder that it is given, and lists them.
-            patience: As ``save`` takes it.
+            patience: The same as for ``save``.
             sum_of: A sum over that folder, for files that also hold what is no state.
         """
         self.join()

@@ -49,7 +49,7 @@ class Batches:
     """An iterable like the loader that it was made of. One ``iter`` is one pass.
 
     Args:
-        run: Who keeps the place.
+        run: The keeper of the place.
         loader: A DataLoader, any other iterable, or a function that draws a batch.
         key: Names the loader in checkpoints, and in what its order is drawn from.
         limit: Batches of a pass; the loader is begun again as often as that takes. None: its own number.

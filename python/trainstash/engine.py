@@ -97,7 +97,7 @@ class Engine:
         """Goes on from a checkpoint.
 
         Args:
-            saved: What the checkpoint holds.
+            saved: The content of the checkpoint.
             schedule: The answer to a schedule of another length.
             before: Folder of the session that took it, where it is known: what that noted afterwards is compared.
 

@@ -49,7 +49,7 @@ class Fingerprints:
 
     Args:
         folder: The session's; None writes nothing down.
-        objects: What is tracked.
+        objects: The tracked objects.
         differs: Told once, of the first difference.
     """
 

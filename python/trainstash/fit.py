@@ -45,7 +45,7 @@ class Due(NamedTuple):
 
 
 class Fit:
-    """Made by ``Recorder.next_fit``. On other ranks than 0 it decides and writes nothing, and takes part in what is shared."""
+    """A fit, made by ``Recorder.next_fit``. On other ranks than 0 it decides and writes nothing, and takes part in what is shared."""
 
     def __init__(self, recorder: Recorder, number: int) -> None:
         self._recorder = recorder
@@ -123,8 +123,8 @@ class Fit:
         """Records metrics at the step that they belong to.
 
         Args:
-            step: Of this fit.
-            epoch: Of this fit.
+            step: The fit's own step.
+            epoch: The fit's own epoch.
             metrics: Numbers by name; others are left out.
             validated: They judge the weights as they are now: the best of them makes a checkpoint due.
         """
@@ -175,9 +175,9 @@ class Fit:
         """Takes a checkpoint of files that the framework writes. Only rank 0 comes here with something to do.
 
         Args:
-            place: Where the fit stands.
+            place: The place of the fit.
             due: Why.
-            found: What was found out about each part; a kind that nobody looked for counts as lost.
+            found: The findings about each part; a kind that nobody looked for counts as lost.
             write: Puts the files into the folder that it is given: written there, or copied with ``files.copy_tree``.
             sum_of: Makes the text that equal states have in common of that folder, where its files also hold run times or ids.
         """
@@ -208,8 +208,8 @@ class Fit:
         """Takes a checkpoint of tensors and plain values: copies them now, and writes the copy beside the training.
 
         Args:
-            place: As ``save_files`` takes it, like ``due``, ``found`` and ``sum_of``.
-            live: What ``state.pt`` is to hold.
+            place: The same as for ``save_files``, like ``due``, ``found`` and ``sum_of``.
+            live: The content of ``state.pt``.
             owner: Knows which kind of ingredient a place in it is.
         """
         if not self._keeps(due):

@@ -65,7 +65,7 @@ def fate_of(number: int, record: Record, resume: Optional[str]) -> Tuple[str, Op
 
     Args:
         number: The fit's.
-        record: Of the checkpoint that the launch goes on from.
+        record: The record of the checkpoint that the launch goes on from.
         resume: That checkpoint's folder; None: it begins anew.
 
     Returns:

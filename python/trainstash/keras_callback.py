@@ -193,7 +193,7 @@ class Conductor:
             fit.feed.arrived = self.guarded(partial(self._arrive, fit, saved))
 
     def _arrive(self, fit: KerasFit, saved: Saved) -> None:
-        """Loads the rest at the place of the checkpoint: the epoch has begun once more, as far as the callbacks know, and its
+        """Loads the state once more at the place of the checkpoint: the epoch has begun once more, as far as the callbacks know, and its
         trained batches were dropped."""
         fit.load_variables(saved, with_metrics=True)
         fit.load_surroundings(saved)

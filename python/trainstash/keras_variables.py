@@ -95,7 +95,7 @@ def pairs(kind: str, saved: Mapping[str, Any], own: List[Named]) -> List[Tuple[A
     names are not the same they are compared in order, without those numbers.
 
     Args:
-        kind: What they are, for the error.
+        kind: Their kind, for the error.
         saved: The checkpoint's arrays of this kind.
         own: The variables of this launch.
 

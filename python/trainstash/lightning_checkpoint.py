@@ -17,7 +17,7 @@ class Loaded:
 
     Args:
         path: Its ``state.pt``.
-        rank: Of this process.
+        rank: The rank of this process.
 
     Raises:
         ResumeError: It cannot be resumed exactly.

@@ -11,7 +11,7 @@ from .watch import Watch
 
 
 class Metrics:
-    """Nothing that a script hands over as a metric can end its training."""
+    """The metrics of a launch. Nothing that a script hands over as one can end its training."""
 
     def __init__(self, session: Optional[Session], watch: Watch) -> None:
         self._session = session

@@ -216,7 +216,7 @@ def optimizer_state(optimizer: Any, names: Names, made_rate: Any) -> Dict[str, A
     """Slots by parameter, master weights, the rate, and the schedule that drives it.
 
     Args:
-        names: Of the parameters that a tracked layer has; the others are known by their place.
+        names: Names of the parameters that a tracked layer has; the others are known by their place.
         made_rate: The rate that the script made it with, where it is a number.
 
     Raises:

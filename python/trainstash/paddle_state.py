@@ -11,7 +11,7 @@ from .special import short
 
 
 class ModelState:
-    """Made when ``fit`` begins: the rate that the optimizer has then is the one that the script made it with."""
+    """The state of a model, made when ``fit`` begins: the rate that the optimizer has then is the one that the script made it with."""
 
     def __init__(self, model: Any) -> None:
         self._model = model

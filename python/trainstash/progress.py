@@ -23,7 +23,7 @@ class Progress:
         self._said: Tuple[Optional[int], Optional[int]] = (None, None)
 
     def stepped(self) -> bool:
-        """Counts an optimizer step that was done. Returns whether there may be news."""
+        """Takes in an optimizer step that was done. Returns whether there may be news."""
         position = self._position
         if self._is_counted or position.steps_in_epoch not in _LOOKS:
             return False

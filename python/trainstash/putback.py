@@ -17,7 +17,7 @@ class PutBack:
     """The state that one resume puts back.
 
     Args:
-        own: What the checkpoint says of the run, which is our part of it.
+        own: The checkpoint's part that is ours: its account of the run.
         rank: The number of this process, and how many there are.
         generators: Generator objects that are tracked.
         lost: Told of what cannot be put back: kind, name, reason.
@@ -57,9 +57,9 @@ class PutBack:
 
         Args:
             tracked: Generators, schedules and options of optimizers among these are set again.
-            states: What ``run.state`` gave.
+            states: The states that ``run.state`` gave.
             variables: ``run.vars``.
-            gradients: Of the tracked objects.
+            gradients: Gradients of the tracked objects.
             begins_epoch: The place is inside of an epoch whose beginning is done again first.
 
         Returns:

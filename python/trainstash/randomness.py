@@ -9,7 +9,7 @@ from .tracked import Tracked
 
 
 class Randomness:
-    """At the end of ``init`` in the first launch, at the beginning of the epoch, and now."""
+    """Random numbers at the end of ``init`` in the first launch, at the beginning of the epoch, and now."""
 
     def __init__(self, tracked: Tracked) -> None:
         self._tracked = tracked

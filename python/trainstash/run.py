@@ -10,8 +10,8 @@ from .state import State
 
 
 class Run:
-    """Made by ``trainstash.init``. In a child process of the training it only passes things through. None of its methods
-    raises for anything that the script's objects do, or that fails on our side."""
+    """A training, as ``trainstash.init`` gives it. In a child process of the training it only passes things through. None of its
+    methods raises for anything that the script's objects do, or that fails on our side."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -70,7 +70,7 @@ class Run:
         """Yields the loader's batches without an end, in a new order each time around. Leave the loop with ``break``.
 
         Args:
-            loader: As ``batches`` takes it.
+            loader: The same as for ``batches``.
         """
         return self._engine.batches(loader, None, endless=True)
 
@@ -89,7 +89,7 @@ class Run:
         """Metrics of this step, beside those of ``step``; the monitored one decides which checkpoint is the best.
 
         Args:
-            metrics: As ``step`` takes them.
+            metrics: The same as for ``step``.
         """
         self._engine.log(metrics)
 
@@ -119,7 +119,7 @@ class Run:
         """Values of the loop that travel with each checkpoint, read and written as attributes.
 
         Args:
-            values: What they are at the beginning: plain values, lists and dicts of them, small tensors and arrays.
+            values: The values at the beginning: plain values, lists and dicts of them, small tensors and arrays.
 
         Example:
             s = run.state(total=0.0, best=None, losses=[])

@@ -23,8 +23,8 @@ class Sharded:
 
     Attributes:
         key: Its name in the folder.
-        shape: Of the whole tensor.
-        placements: How each dimension of the mesh cut it: "S0" along the first axis, "R" not at all.
+        shape: The shape of the whole tensor.
+        placements: The cut that each dimension of the mesh made: "S0" along the first axis, "R" not at all.
     """
 
     layout = "sharded"
@@ -127,7 +127,7 @@ def load(targets: Mapping[str, Any], folder: str, group: Group) -> None:
     """Fills tensors from the parts in a folder; each process takes what it needs, however the parts were cut.
 
     Args:
-        targets: By key: a sharded tensor, or a whole one. All processes come here with the same keys.
+        targets: A sharded tensor or a whole one for each key. All processes come here with the same keys.
 
     Raises:
         ValueError: The folder is damaged, or holds something else.

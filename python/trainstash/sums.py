@@ -12,7 +12,7 @@ def sum_of(state: Any) -> str:
     """Sums values and tensors, whatever storages those share.
 
     Args:
-        state: Of what ``codec.Walk`` has planned, with the bytes of its storages.
+        state: The state that ``codec.Walk`` has planned, with the bytes of its storages.
 
     Returns:
         64 hexadecimal digits.

@@ -90,7 +90,7 @@ class Surroundings:
         from here does that again.
 
         Args:
-            frame: Of the script, where the checkpoint is taken.
+            frame: The script's frame that takes the checkpoint.
             first: The lines by which the script came to the first loader of the epoch, or of what is done once.
         """
         for one in _around(frame):

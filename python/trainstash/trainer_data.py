@@ -39,7 +39,7 @@ class TrainingData:
         """Makes the loader read seeded batches; returns the user's own where that cannot be.
 
         Args:
-            loader: What the Trainer reads.
+            loader: The loader that the Trainer reads.
             evaluated: The data that it evaluates with, whose generators go on from evaluation to evaluation; None: it does not.
         """
         self._lacks = _why_not(loader)

@@ -1,4 +1,4 @@
-"""Killed and resumed is the same training, to the bit; where it cannot be, the checkpoint says what it lacks."""
+"""A killed and resumed training is the same to the bit as one left alone; where it cannot be, the checkpoint says what it lacks."""
 
 from __future__ import annotations
 

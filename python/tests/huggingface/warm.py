@@ -1,4 +1,4 @@
-"""Imported once, in the process that forks for each launch: what every training with Transformers begins with, and takes as long as one."""
+"""Imports that every training with Transformers begins with, and that take as long as one: done once, in the process that forks."""
 
 import datasets  # noqa: F401
 import peft  # noqa: F401

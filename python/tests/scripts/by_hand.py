@@ -1,4 +1,4 @@
-"""Started by hand in a folder of its own, with what a user may do wrong."""
+"""A script that is started by hand in a folder of its own, with what a user may do wrong."""
 
 import os
 

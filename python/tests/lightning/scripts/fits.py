@@ -44,7 +44,7 @@ def note(text):
 
 
 class Noise(Dataset):
-    """Each sample draws from every generator there is."""
+    """A data set whose samples each draw from every generator there is."""
 
     def __len__(self):
         return len(X)

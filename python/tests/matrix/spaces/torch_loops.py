@@ -7,8 +7,9 @@ from typing import List
 from ..space import Choices
 from .torch_parts import EPOCHS, STEPS
 
-#: By epochs: at the module's level, in a function for each epoch, in ``main``, in a class. By steps: ``batches(steps=…)``, ``forever``,
-#: ``while``, and batches that are drawn by a function. ``anew`` makes the loader in each epoch; ``broken off`` leaves each epoch early.
+#: Loops by epochs: at the module's level, in a function for each epoch, in ``main``, in a class. Loops by steps: ``batches(steps=…)``,
+#: ``forever``, ``while``, and batches that are drawn by a function. ``anew`` makes the loader in each epoch; ``broken off`` leaves
+#: each epoch early.
 SHAPES = (
     "plain", "plain", "function", "main", "class", "enumerate", "anew", "broken off", "bar", "two optimizers",
     "steps", "forever", "while", "drawn", "rounds",
