@@ -21,7 +21,9 @@ import { pathToFileURL } from 'node:url';
 import { type Client, connect } from '../client/connect.ts';
 import { encodeHeader } from '../daemon/formats/safetensors.ts';
 import { startStore } from '../daemon/store/client.ts';
-import * as m from '../protocol/messages.ts';
+import { branchFollow, branchSync } from '../protocol/messages/branch.ts';
+import { daemonStatus, daemonStop } from '../protocol/messages/daemon.ts';
+import { projectOpen } from '../protocol/messages/project.ts';
 import type { Build } from '../protocol/version.ts';
 import { type Git, repository } from './git.ts';
 import { alternate, copySynced, median, type Result, throughput, timed } from './measure.ts';
@@ -47,7 +49,7 @@ export async function branchBenchmarks(folder: string, dist: string): Promise<Re
     const store = await storeBenchmarks(work, dist);
     return [...switching, ...store, await watchBenchmark(work, client)];
   } finally {
-    await client.request(m.daemonStop, {});
+    await client.request(daemonStop, {});
     await client.closed;
     rmSync(work, { recursive: true, force: true });
   }
@@ -139,13 +141,13 @@ async function followed(root: string, client: Client, mebibytes: number): Promis
   git('commit', '-qm', 'start');
   git('branch', 'other');
   git('commit', '-q', '--allow-empty', '-m', 'on');
-  await client.request(m.projectOpen, { root, trusted: true, watch: true });
-  await client.request(m.branchFollow, { root, follow: true });
+  await client.request(projectOpen, { root, trusted: true, watch: true });
+  await client.request(branchFollow, { root, follow: true });
   await fillBranches(git, root, mebibytes, async () => {
-    await client.request(m.branchSync, { root });
+    await client.request(branchSync, { root });
     await untilTaken(root);
   });
-  await client.request(m.branchSync, { root });
+  await client.request(branchSync, { root });
   return async (to) => {
     git('switch', '-q', to);
     const started = performance.now();
@@ -272,12 +274,12 @@ async function watchBenchmark(work: string, client: Client): Promise<Result> {
     mkdirSync(join(root, 'checkpoints'));
     const files = i === 0 ? WATCHED_FILES : 10;
     for (let file = 0; file < files; file++) writeFileSync(join(root, `checkpoints/${file}.pt`), `${file}`);
-    await client.request(m.projectOpen, { root, trusted: true, watch: true });
+    await client.request(projectOpen, { root, trusted: true, watch: true });
     // The first one is only watched: storing 100,000 files would be a different measurement.
-    await client.request(m.branchFollow, { root, follow: i > 0 });
+    await client.request(branchFollow, { root, follow: i > 0 });
     if (i > 0) await untilTaken(root);
   }
-  const { pid } = await client.request(m.daemonStatus, {});
+  const { pid } = await client.request(daemonStatus, {});
   await delay(10_000);
   const before = cpuSeconds(pid);
   await delay(WATCH_SECONDS * 1000);

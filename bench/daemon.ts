@@ -4,7 +4,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '../client/connect.ts';
-import * as m from '../protocol/messages.ts';
+import { checkpointList } from '../protocol/messages/checkpoint.ts';
+import { daemonState, daemonStatus, daemonStop } from '../protocol/messages/daemon.ts';
+import { projectOpen } from '../protocol/messages/project.ts';
+import { runList, runShow } from '../protocol/messages/run.ts';
 import type { Build } from '../protocol/version.ts';
 import { median, percentile, type Result, timed } from './measure.ts';
 import { fillRuns } from './projects.ts';
@@ -29,32 +32,32 @@ export async function daemonBenchmarks(folder: string, dist: string): Promise<Re
       const seconds = await timed(async () => {
         const client = await start();
         if (i === STARTS) return client.close();
-        await client.request(m.daemonStop, {});
+        await client.request(daemonStop, {});
         await client.closed;
       });
       await untilStopped(i === STARTS, env, build);
       if (i > 0 && i < STARTS) starts.push(seconds);
     }
     const client = await start();
-    const status = await client.request(m.daemonStatus, {});
+    const status = await client.request(daemonStatus, {});
     const idle = residentMebibytes(status.pid);
 
-    await client.request(m.projectOpen, { root: project, trusted: true });
+    await client.request(projectOpen, { root: project, trusted: true });
     const trees: number[] = [];
     for (let i = 0; i < 15; i++) {
       trees.push(
         await timed(async () => {
-          await client.request(m.daemonState, {});
-          await client.request(m.runList, { root: project, branch: 'main', limit: 100 });
-          await client.request(m.checkpointList, { root: project, run: '10000' });
+          await client.request(daemonState, {});
+          await client.request(runList, { root: project, branch: 'main', limit: 100 });
+          await client.request(checkpointList, { root: project, run: '10000' });
         }),
       );
     }
     const requests: number[] = [];
     for (let i = 0; i < REQUESTS; i++)
-      requests.push(await timed(() => client.request(m.runShow, { root: project, run: String((i % RUNS) + 1) })));
+      requests.push(await timed(() => client.request(runShow, { root: project, run: String((i % RUNS) + 1) })));
     const open = residentMebibytes(status.pid);
-    await client.request(m.daemonStop, {});
+    await client.request(daemonStop, {});
     await client.closed;
     return [
       { name: 'daemon.start', value: median(starts) * 1000, unit: 'ms', goal: { atMost: 400 }, raw: { ours: starts } },

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '../client/connect.ts';
-import * as m from '../protocol/messages.ts';
+import { daemonStop } from '../protocol/messages/daemon.ts';
+import { runUpdate } from '../protocol/messages/run.ts';
 import type { Build } from '../protocol/version.ts';
 import { runCleanups } from '../test/support/cleanup.ts';
 import { type Editor, editorParts, openEditor } from '../test/support/editor.ts';
@@ -66,7 +67,7 @@ export async function editorBenchmarks(folder: string, dist: string): Promise<Re
       .waitFor();
     await other.palette('Trainstash: Open the Dashboard');
     const dashboard = await paintCurves(other);
-    await client.request(m.daemonStop, {});
+    await client.request(daemonStop, {});
     return [
       {
         name: 'editor.activation',
@@ -137,7 +138,7 @@ async function follow(
   // Changes that follow soon after another are drawn together; this measures a single one.
   await delay(REST_MS);
   const started = Date.now();
-  await client.request(m.runUpdate, { root, run: String(RUNS), name });
+  await client.request(runUpdate, { root, run: String(RUNS), name });
   return (await seen) - started;
 }
 

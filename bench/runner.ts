@@ -6,7 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, connect } from '../client/connect.ts';
 import { OP, protocol, text, tuple } from '../daemon/formats/writers/pickle.ts';
 import { ZipWriter } from '../daemon/formats/writers/zip.ts';
-import * as m from '../protocol/messages.ts';
+import { daemonStop } from '../protocol/messages/daemon.ts';
+import { fileInspect } from '../protocol/messages/file.ts';
+import { projectOpen } from '../protocol/messages/project.ts';
+import { runShow, runStart } from '../protocol/messages/run.ts';
 import type { Build } from '../protocol/version.ts';
 import { median, type Result, timed } from './measure.ts';
 
@@ -74,7 +77,7 @@ export async function runnerBenchmarks(folder: string, dist: string): Promise<Re
       ...looks,
     ];
   } finally {
-    await client.request(m.daemonStop, {});
+    await client.request(daemonStop, {});
     await client.closed;
     rmSync(work, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -82,8 +85,8 @@ export async function runnerBenchmarks(folder: string, dist: string): Promise<Re
 
 /** Measures from the first print until each file is a checkpoint. */
 async function beside(client: Client, project: string) {
-  await client.request(m.projectOpen, { root: project, trusted: true });
-  const run = await client.request(m.runStart, {
+  await client.request(projectOpen, { root: project, trusted: true });
+  const run = await client.request(runStart, {
     root: project,
     job: 'command',
     command: [process.execPath, 'train.cjs'],
@@ -94,7 +97,7 @@ async function beside(client: Client, project: string) {
   const runner = await found('the runner', () => runnerPid(join(project, '.git/trainstash/sessions')));
   for (let round = 1; round <= ROUNDS; round++) {
     await found('the checkpoint', async () => {
-      const { checkpoints } = await client.request(m.runShow, { root: project, run: run.id });
+      const { checkpoints } = await client.request(runShow, { root: project, run: run.id });
       return checkpoints.some(({ step }) => step === round);
     });
     writeFileSync(join(project, `stored-${round}`), '');
@@ -108,12 +111,12 @@ async function beside(client: Client, project: string) {
 async function inspections(client: Client, project: string): Promise<Result[]> {
   const path = join(project, 'small.pt');
   writeFileSync(path, torchFile(Buffer.concat([protocol(2), OP.emptyDict, OP.stop])));
-  const first = await timed(() => client.request(m.fileInspect, { path }));
+  const first = await timed(() => client.request(fileInspect, { path }));
   const others: number[] = [];
   for (let i = 0; i < LOOKS; i++) {
     // Rewritten each time: a known file is not inspected twice.
     writeFileSync(path, torchFile(Buffer.concat([protocol(2), OP.emptyDict, OP.stop])));
-    others.push(await timed(() => client.request(m.fileInspect, { path })));
+    others.push(await timed(() => client.request(fileInspect, { path })));
   }
   return [
     { name: 'inspect.first', value: first * 1000, unit: 'ms', goal: {} },

@@ -2,7 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/connect.ts';
 import { LIVE_STATUSES } from '../protocol/domain.ts';
-import { logRead, runInput, runShow } from '../protocol/messages.ts';
+import { logRead } from '../protocol/messages/metrics.ts';
+import { runInput, runShow } from '../protocol/messages/run.ts';
 
 const LOOK_MS = 30;
 const ALIVE_MS = 1_000;

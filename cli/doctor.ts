@@ -2,7 +2,7 @@
 
 import type { Client } from '../client/connect.ts';
 import type { Project } from '../protocol/domain.ts';
-import { projectWhere } from '../protocol/messages.ts';
+import { projectWhere } from '../protocol/messages/project.ts';
 import { integer } from '../protocol/words.ts';
 import { paint } from './format.ts';
 import { hookAdvice, installedHook } from './hook.ts';

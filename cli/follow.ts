@@ -2,7 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/connect.ts';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
-import { logRead, noticeRaised, runChanged, runShow } from '../protocol/messages.ts';
+import { logRead } from '../protocol/messages/metrics.ts';
+import { noticeRaised, runChanged, runShow } from '../protocol/messages/run.ts';
 import { Bars } from './bars.ts';
 import { paint, safe } from './format.ts';
 import { draw } from './output.ts';

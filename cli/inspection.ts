@@ -1,7 +1,7 @@
 /** Shows the contents of a checkpoint file. */
 import type { Client } from '../client/connect.ts';
 import type { FileInspection, InspectedTensor } from '../protocol/domain.ts';
-import * as m from '../protocol/messages.ts';
+import { fileInspect } from '../protocol/messages/file.ts';
 import { bytes, counted, integer, metric } from '../protocol/words.ts';
 import { type Column, paint, safe, table } from './format.ts';
 import { field } from './views.ts';
@@ -22,9 +22,9 @@ export async function readInspection(
   { path, statistics, all }: InspectionOptions,
 ): Promise<FileInspection> {
   const limit = all ? {} : { limit: SHOWN_TENSORS };
-  const whole = await client.request(m.fileInspect, { path, statistics, ...limit });
+  const whole = await client.request(fileInspect, { path, statistics, ...limit });
   for (let after = whole.next; all && after !== null; ) {
-    const page = await client.request(m.fileInspect, { path, statistics, after });
+    const page = await client.request(fileInspect, { path, statistics, after });
     for (const tensor of page.tensors) whole.tensors.push(tensor);
     for (const value of page.values) whole.values.push(value);
     for (const name of page.classes) whole.classes.push(name);

@@ -1,7 +1,8 @@
 /** Sends a request that takes long, with progress on the terminal; Ctrl-C cancels it. */
 import type { Client } from '../client/connect.ts';
 import { randomId } from '../protocol/ids.ts';
-import { type Request, taskProgressed } from '../protocol/messages.ts';
+import { taskProgressed } from '../protocol/messages/daemon.ts';
+import type { Request } from '../protocol/messages/request.ts';
 import { bytes } from '../protocol/words.ts';
 import { bar } from './format.ts';
 import { draw } from './output.ts';

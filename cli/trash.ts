@@ -1,5 +1,5 @@
 /** Lists the contents of the trash for people. */
-import { TRASH_DAYS, type Trash } from '../protocol/messages.ts';
+import { TRASH_DAYS, type Trash } from '../protocol/messages/store.ts';
 import { age, bytes, counted, integer } from '../protocol/words.ts';
 import { type Column, safe, table, wrapped } from './format.ts';
 

@@ -1,6 +1,6 @@
 /** Shows runs, checkpoints and the store. */
 import type { Checkpoint, MetricSummary, Monitor, Run, Session, StoreUsage, Waiting } from '../protocol/domain.ts';
-import type { FsckReport, KeptRun } from '../protocol/messages.ts';
+import type { FsckReport, KeptRun } from '../protocol/messages/store.ts';
 import { fromWireNumber, hasDiverged } from '../protocol/numbers.ts';
 import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, columnsOf, paint, safe, table, wrapped } from './format.ts';

@@ -12,7 +12,8 @@ import {
 } from 'vscode-jsonrpc/node';
 import { inspectFlags } from '../base/inspect.ts';
 import { fromWire, isError, TrainstashError, type WireError } from '../protocol/errors.ts';
-import { daemonHandOver, daemonHello, type Notification, type Request } from '../protocol/messages.ts';
+import { daemonHandOver, daemonHello } from '../protocol/messages/daemon.ts';
+import type { Notification, Request } from '../protocol/messages/request.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
 import { BoundedMessageReader, DirectMessageWriter } from './framing.ts';
 import { type StatePaths, statePaths } from './paths.ts';

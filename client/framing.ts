@@ -8,7 +8,7 @@ import {
   type Message,
   type MessageWriter,
 } from 'vscode-jsonrpc/node';
-import { MAX_MESSAGE_BYTES } from '../protocol/messages.ts';
+import { MAX_MESSAGE_BYTES } from '../protocol/messages/request.ts';
 
 const MAX_HEADER_BYTES = 1024;
 const SEPARATOR = '\r\n\r\n';

@@ -4,17 +4,13 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StatePaths } from '../client/paths.ts';
 import type { Checkpoint, Run } from '../protocol/domain.ts';
-import {
-  checkpointChanged,
-  type DaemonState,
-  type DaemonStatus,
-  type FsckReport,
-  metricsAppended,
-  type Notification,
-  noticeRaised,
-  projectChanged,
-  runChanged,
-} from '../protocol/messages.ts';
+import { checkpointChanged } from '../protocol/messages/checkpoint.ts';
+import type { DaemonState, DaemonStatus } from '../protocol/messages/daemon.ts';
+import { metricsAppended } from '../protocol/messages/metrics.ts';
+import { projectChanged } from '../protocol/messages/project.ts';
+import type { Notification } from '../protocol/messages/request.ts';
+import { noticeRaised, runChanged } from '../protocol/messages/run.ts';
+import type { FsckReport } from '../protocol/messages/store.ts';
 import { toWireNumber } from '../protocol/numbers.ts';
 import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';

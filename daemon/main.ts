@@ -7,7 +7,7 @@ import { BUILD } from '../client/build.ts';
 import { openLog } from '../client/log.ts';
 import { statePaths } from '../client/paths.ts';
 import { pruneRuntimes } from '../client/runtime.ts';
-import { daemonLeaving } from '../protocol/messages.ts';
+import { daemonLeaving } from '../protocol/messages/daemon.ts';
 import { Daemon } from './daemon.ts';
 import { makeHandlers } from './handlers/all.ts';
 import { MessageServer } from './server.ts';

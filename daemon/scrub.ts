@@ -4,7 +4,7 @@ import { closeSync, constants, existsSync, lstatSync, openSync, readdirSync, rea
 import { basename, join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { LIVE_STATUSES } from '../protocol/domain.ts';
-import type { ScrubReport } from '../protocol/messages.ts';
+import type { ScrubReport } from '../protocol/messages/store.ts';
 import { ANSWER_FILE, ASKED_FOLDER, type ExitRecord, type Launch, type SessionEvent } from '../protocol/session.ts';
 import { counted } from '../protocol/words.ts';
 import { intactSessions } from './runs/adopt.ts';

@@ -11,7 +11,8 @@ import {
 } from 'vscode-jsonrpc/node';
 import { BoundedMessageReader, DirectMessageWriter } from '../client/framing.ts';
 import { TrainstashError, toWire } from '../protocol/errors.ts';
-import { daemonHello, type Notification, type Request, taskProgressed } from '../protocol/messages.ts';
+import { daemonHello, taskProgressed } from '../protocol/messages/daemon.ts';
+import type { Notification, Request } from '../protocol/messages/request.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
 
 /**

@@ -2,7 +2,7 @@
 import * as vscode from 'vscode';
 import { withSourceLines } from '../base/source-lines.ts';
 import { isError, TrainstashError } from '../protocol/errors.ts';
-import { projectOpen } from '../protocol/messages.ts';
+import { projectOpen } from '../protocol/messages/project.ts';
 import type { Connection } from './connection.ts';
 import type { Model } from './model.ts';
 import type { Tasks } from './task.ts';

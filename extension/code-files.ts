@@ -4,7 +4,7 @@
  */
 import * as vscode from 'vscode';
 import { isError } from '../protocol/errors.ts';
-import { codeRead } from '../protocol/messages.ts';
+import { codeRead } from '../protocol/messages/diff.ts';
 import type { Connection } from './connection.ts';
 
 const SCHEME = 'trainstash';

@@ -2,7 +2,8 @@
 import * as vscode from 'vscode';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
-import * as m from '../protocol/messages.ts';
+import { projectJobs } from '../protocol/messages/project.ts';
+import { runShow, runStart } from '../protocol/messages/run.ts';
 import { type App, launchFrom } from './app.ts';
 import { oneLine } from './text.ts';
 import { LogTerminal } from './views/log-terminal.ts';
@@ -30,7 +31,7 @@ export class JobTasks implements vscode.TaskProvider {
     const tasks: vscode.Task[] = [];
     for (const { project } of this.#app.model.projects) {
       const folder = vscode.workspace.getWorkspaceFolder(vscode.Uri.file(project.root));
-      const { jobs } = await this.#app.connection.request(m.projectJobs, { root: project.root });
+      const { jobs } = await this.#app.connection.request(projectJobs, { root: project.root });
       for (const { name } of jobs) tasks.push(this.#task({ type: TYPE, job: name }, project.root, folder));
     }
     return tasks;
@@ -93,7 +94,7 @@ class JobTerminal implements vscode.Pseudoterminal {
     try {
       const { job, params } = this.#definition;
       const request = { root: this.#root, job, params: params ?? {}, ...(await launchFrom(this.#root)) };
-      let run: Run = await connection.request(m.runStart, request);
+      let run: Run = await connection.request(runStart, request);
       if (this.#closed) return;
       this.#log = new LogTerminal(connection, this.#root, run);
       this.#log.onDidWrite((text) => this.#write.fire(text));
@@ -112,7 +113,7 @@ class JobTerminal implements vscode.Pseudoterminal {
   /** Reads the run's state. Without a daemon the run continues, and so does the task. */
   async #look(run: Run): Promise<Run> {
     try {
-      return (await this.#app.connection.poll(m.runShow, { root: this.#root, run: run.id })).run;
+      return (await this.#app.connection.poll(runShow, { root: this.#root, run: run.id })).run;
     } catch (error) {
       if (isError(error, 'daemonUnavailable')) return run;
       throw error;

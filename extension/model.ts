@@ -1,12 +1,15 @@
 /** The editor's copy of the daemon's records, kept current by notifications. Does not use `vscode`. */
 import { type Checkpoint, LIVE_STATUSES, type Notice, type Project, type Run } from '../protocol/domain.ts';
-import * as m from '../protocol/messages.ts';
+import { type BranchSummary, branchList } from '../protocol/messages/branch.ts';
+import { checkpointChanged, checkpointList } from '../protocol/messages/checkpoint.ts';
+import { projectChanged, projectOpen } from '../protocol/messages/project.ts';
+import { noticeRaised, runChanged, runList } from '../protocol/messages/run.ts';
 import type { Connection } from './connection.ts';
 
 /** Delay by which many runs that start or end together cause one request for the branches. */
 const BRANCHES_DELAY_MS = 150;
 
-export interface BranchView extends m.BranchSummary {
+export interface BranchView extends BranchSummary {
   current: boolean;
 }
 
@@ -26,7 +29,7 @@ interface LoadedBranch {
 
 export class ProjectMirror {
   project: Project;
-  branches: m.BranchSummary[] = [];
+  branches: BranchSummary[] = [];
   readonly runs = new Map<string, Run>();
   readonly loaded = new Map<string | null, LoadedBranch>();
   readonly checkpoints = new Map<string, Checkpoint[]>();
@@ -75,17 +78,17 @@ export class Model {
   constructor(connection: Pick<Connection, 'poll' | 'request' | 'on'>, events: ModelEvents) {
     this.#connection = connection;
     this.#events = events;
-    connection.on(m.projectChanged, ({ revision, project }) => this.#seen(revision) && this.#putProject(project));
+    connection.on(projectChanged, ({ revision, project }) => this.#seen(revision) && this.#putProject(project));
     connection.on(
-      m.runChanged,
+      runChanged,
       ({ revision, store, run }) => this.#seen(revision) && this.#each(store, (root) => this.#putRun(root, run)),
     );
     connection.on(
-      m.checkpointChanged,
+      checkpointChanged,
       ({ revision, store, checkpoint }) =>
         this.#seen(revision) && this.#each(store, (root) => this.#putCheckpoint(root, checkpoint)),
     );
-    connection.on(m.noticeRaised, ({ store, run, notice }) => {
+    connection.on(noticeRaised, ({ store, run, notice }) => {
       const mirror = this.projects.find(({ project }) => project.store === store);
       if (mirror) this.#events.notice(mirror.project.root, (run && mirror.runs.get(run)) || null, notice);
     });
@@ -106,7 +109,7 @@ export class Model {
 
   /** Opens the project of a folder, and follows it. Throws `notFound` if the folder has none. */
   async open(folder: string, trusted: boolean, create = false): Promise<ProjectMirror> {
-    const project = await this.#connection.request(m.projectOpen, { root: folder, trusted, create, watch: true });
+    const project = await this.#connection.request(projectOpen, { root: folder, trusted, create, watch: true });
     const mirror = this.#mirrors.get(project.root) ?? new ProjectMirror(project);
     mirror.project = project;
     this.#mirrors.set(project.root, mirror);
@@ -133,7 +136,7 @@ export class Model {
     const mirror = this.#mirrors.get(root);
     if (!mirror) return;
     const known = mirror.loaded.get(branch);
-    const page = await this.#connection.poll(m.runList, { root, branch, drafts: true, cursor: known?.next ?? null });
+    const page = await this.#connection.poll(runList, { root, branch, drafts: true, cursor: known?.next ?? null });
     for (const run of page.runs) mirror.runs.set(run.id, run);
     const ids = page.runs.map(({ id }) => id);
     const before = (known?.ids ?? []).filter((id) => !ids.includes(id));
@@ -149,8 +152,8 @@ export class Model {
     const connection = this.#connection;
     const params = { root, run };
     const { checkpoints } = await (start
-      ? connection.request(m.checkpointList, params)
-      : connection.poll(m.checkpointList, params));
+      ? connection.request(checkpointList, params)
+      : connection.poll(checkpointList, params));
     mirror?.checkpoints.set(run, checkpoints);
     return checkpoints;
   }
@@ -184,7 +187,7 @@ export class Model {
   }
 
   async #loadBranches(mirror: ProjectMirror): Promise<void> {
-    const { branches } = await this.#connection.poll(m.branchList, { root: mirror.project.root });
+    const { branches } = await this.#connection.poll(branchList, { root: mirror.project.root });
     mirror.branches = branches;
     this.#events.project(mirror.project.root);
   }

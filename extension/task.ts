@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
 import { isError } from '../protocol/errors.ts';
-import { type Request, taskProgressed } from '../protocol/messages.ts';
+import { taskProgressed } from '../protocol/messages/daemon.ts';
+import type { Request } from '../protocol/messages/request.ts';
 import { bytes } from '../protocol/words.ts';
 import type { Connection } from './connection.ts';
 

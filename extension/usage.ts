@@ -1,5 +1,5 @@
 /** Shows beside the view's title how much of its quota the store of the shown project uses. */
-import * as m from '../protocol/messages.ts';
+import { projectWhere } from '../protocol/messages/project.ts';
 import { bytes } from '../protocol/words.ts';
 import type { Connection } from './connection.ts';
 
@@ -32,7 +32,7 @@ export class Usage {
     this.#timer = null;
     this.#askedAt = Date.now();
     try {
-      const { usage } = await this.#connection.poll(m.projectWhere, { root });
+      const { usage } = await this.#connection.poll(projectWhere, { root });
       this.#show(`${bytes(usage.objectsBytes - usage.freeBytes)} of ${bytes(usage.quotaBytes)}`);
     } catch {
       // Without a daemon the usage is unknown.

@@ -1,5 +1,5 @@
 /** Describes what emptying the trash deletes for good, for the question on the command line and in the editor. */
-import type { Trash } from './messages.ts';
+import type { Trash } from './messages/store.ts';
 import { bytes, counted, integer } from './words.ts';
 
 const NAMED = 5;

@@ -1,6 +1,6 @@
 /** Formats numbers, sizes and times for people: the same on the command line, in the editor and in notices. */
 import type { Run } from './domain.ts';
-import type { StashSummary } from './messages.ts';
+import type { StashSummary } from './messages/branch.ts';
 import { alarmingMetric, fromWireNumber, type WireNumber } from './numbers.ts';
 
 export function bytes(count: number): string {

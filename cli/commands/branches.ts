@@ -2,7 +2,17 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import {
+  branchFollow,
+  branchSync,
+  type StashSummary,
+  type SyncResult,
+  stashDrop,
+  stashList,
+  stashRestore,
+  stashShow,
+} from '../../protocol/messages/branch.ts';
+import { projectWhere } from '../../protocol/messages/project.ts';
 import { age, bytes, counted, integer, stashReason } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
@@ -22,8 +32,8 @@ export const branchCommands: Record<string, Command> = {
       const client = await context.project('run');
       const { root } = context;
       const result = follow
-        ? await client.request(m.branchFollow, { root, follow: follow === 'yes' })
-        : await client.request(m.branchSync, { root, files });
+        ? await client.request(branchFollow, { root, follow: follow === 'yes' })
+        : await client.request(branchSync, { root, files });
       return answerSync(context, result, context.args.flag('quiet'));
     },
   },
@@ -35,7 +45,7 @@ export const branchCommands: Record<string, Command> = {
     run: async (context) => {
       const client = await context.project('run');
       // The files in the tree count as this branch's, even if another daemon missed a switch: the user is here now.
-      await client.request(m.branchSync, { root: context.root });
+      await client.request(branchSync, { root: context.root });
       const args = ['switch', ...(context.args.flag('create') ? ['-c'] : []), context.args.words[0]!];
       const { status, error } = spawnSync('git', args, {
         cwd: context.root,
@@ -43,7 +53,7 @@ export const branchCommands: Record<string, Command> = {
       });
       if (error) throw new UsageError(`git could not be started: ${error.message}. Nothing was switched.`);
       if (status !== 0) return status ?? 1;
-      return answerSync(context, await client.request(m.branchSync, { root: context.root }), false);
+      return answerSync(context, await client.request(branchSync, { root: context.root }), false);
     },
   },
   stash: {
@@ -56,20 +66,20 @@ export const branchCommands: Record<string, Command> = {
       const client = await context.project(verb === 'restore' ? 'write' : 'look');
       const { root } = context;
       if (verb === 'list') {
-        const { stashes } = await client.request(m.stashList, { root });
+        const { stashes } = await client.request(stashList, { root });
         const none = 'Nothing is stashed.';
         context.answer({ stashes }, stashes.length > 0 ? stashTable(stashes, context.width) : [none]);
         return 0;
       }
       if (verb === 'undo') {
-        const undone = await client.request(m.stashDrop, { root, stash, undo: true });
+        const undone = await client.request(stashDrop, { root, stash, undo: true });
         context.answer(undone, [`Stash ${undone.stash.id} of ${safe(undone.stash.branch)} is restored to the list.`]);
         return 0;
       }
       if (stash === undefined || !['show', 'restore', 'drop'].includes(verb))
         throw new UsageError(`Usage: trainstash stash ${branchCommands.stash!.usage}`);
       if (verb === 'show') {
-        const shown = await client.request(m.stashShow, { root, stash });
+        const shown = await client.request(stashShow, { root, stash });
         const lines = shown.files.map(
           (file) =>
             `  ${safe(file.path)}  ${bytes(file.bytes)}${file.stored ? '' : paint('dim', '  not in the store')}`,
@@ -78,13 +88,13 @@ export const branchCommands: Record<string, Command> = {
         return 0;
       }
       if (verb === 'drop') {
-        const dropped = await client.request(m.stashDrop, { root, stash });
+        const dropped = await client.request(stashDrop, { root, stash });
         context.answer(dropped, [
           `Stash ${dropped.stash.id} of ${safe(dropped.stash.branch)} is in the trash for 7 days; \`trainstash stash undo\` takes it out again.`,
         ]);
         return 0;
       }
-      const restored = await client.request(m.stashRestore, { root, stash, directory: context.args.text('to') });
+      const restored = await client.request(stashRestore, { root, stash, directory: context.args.text('to') });
       const conflicts = restored.conflicts.map((path) =>
         paint('yellow', `! ${safe(path)} exists already; the stashed file stays stashed.`),
       );
@@ -102,7 +112,7 @@ export const branchCommands: Record<string, Command> = {
       if (verb !== 'install' && verb !== 'remove') throw new UsageError('Usage: trainstash hook install | remove');
       const client = await context.project();
       const { root } = context;
-      const { project } = await client.request(m.projectWhere, { root });
+      const { project } = await client.request(projectWhere, { root });
       if (project.gitProblem)
         throw new TrainstashError('gitUnusable', project.gitProblem.message, project.gitProblem.data);
       const shared = context.args.flag('shared');
@@ -124,14 +134,14 @@ export const branchCommands: Record<string, Command> = {
 };
 
 /** Prints the result. Returns 0 if the files are where they belong, or stay by a person's decision. */
-function answerSync(context: Context, result: m.SyncResult, quiet: boolean): number {
+function answerSync(context: Context, result: SyncResult, quiet: boolean): number {
   const lines = syncLines(result);
   const isNews = result.movedIn + result.movedOut > 0 || result.state === 'waiting' || result.state === 'unclear';
   if (!quiet || context.json || isNews) context.answer(result, lines);
   return ['waiting', 'unclear', 'failed'].includes(result.state) ? 1 : 0;
 }
 
-function syncLines({ state, branch, inPlace, reason, movedIn, movedOut, late, conflicts }: m.SyncResult): string[] {
+function syncLines({ state, branch, inPlace, reason, movedIn, movedOut, late, conflicts }: SyncResult): string[] {
   const moved = [movedOut > 0 ? `${integer(movedOut)} stashed` : '', movedIn > 0 ? `${integer(movedIn)} restored` : ''];
   const did = moved.filter(Boolean).join(', ');
   const of = safe(inPlace ?? '');
@@ -158,8 +168,8 @@ function syncLines({ state, branch, inPlace, reason, movedIn, movedOut, late, co
   return lines;
 }
 
-function stashTable(stashes: readonly m.StashSummary[], width: number): string[] {
-  const columns: Column<m.StashSummary>[] = [
+function stashTable(stashes: readonly StashSummary[], width: number): string[] {
+  const columns: Column<StashSummary>[] = [
     { title: 'STASH', cell: ({ id }) => id },
     {
       title: 'BRANCH',

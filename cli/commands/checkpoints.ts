@@ -1,6 +1,7 @@
 /** Commands for one checkpoint. */
 import { resolve } from 'node:path';
-import * as m from '../../protocol/messages.ts';
+import { checkpointRestore, checkpointTag, checkpointVerify } from '../../protocol/messages/checkpoint.ts';
+import { codeRestore } from '../../protocol/messages/diff.ts';
 import { bytes, counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
@@ -38,7 +39,7 @@ export const checkpointCommands: Record<string, Command> = {
       const client = await context.project('run');
       const checkpoint = context.args.words[0]!;
       if (!context.json) printError('Replaying…\n');
-      const result = await client.request(m.checkpointVerify, {
+      const result = await client.request(checkpointVerify, {
         root: context.root,
         checkpoint,
         environment: context.environment(),
@@ -69,7 +70,7 @@ export const checkpointCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const [checkpoint, tag] = context.args.words as [string, string];
-      const tagged = await client.request(m.checkpointTag, {
+      const tagged = await client.request(checkpointTag, {
         root: context.root,
         checkpoint,
         tag,
@@ -87,7 +88,7 @@ export const checkpointCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project('write');
       const [source, directory] = withFolder(context, 'code');
-      const restored = await client.request(m.codeRestore, { root: context.root, source, directory });
+      const restored = await client.request(codeRestore, { root: context.root, source, directory });
       const { leftOut } = restored;
       context.answer(restored, [
         `${counted(restored.files, 'file')} in ${restored.directory}.`,
@@ -104,7 +105,7 @@ export const checkpointCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project('write');
       const [checkpoint, directory] = withFolder(context, 'restore');
-      const restored = await client.request(m.checkpointRestore, { root: context.root, checkpoint, directory });
+      const restored = await client.request(checkpointRestore, { root: context.root, checkpoint, directory });
       context.answer(restored, [
         `${counted(restored.files.length, 'file')}, ${bytes(restored.bytes)}, verified, in ${restored.directory}.`,
       ]);

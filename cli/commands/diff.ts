@@ -8,7 +8,7 @@ import {
   type WeightsDiff,
 } from '../../protocol/diff.ts';
 import { isError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { diffShow, diffWeights } from '../../protocol/messages/diff.ts';
 import { integer, metric, orDash } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
@@ -38,7 +38,7 @@ export const diffCommands: Record<string, Command> = {
         );
       const axis = axisOf(context.args.text('by') ?? 'step');
       const client = await context.project();
-      const found = await client.request(m.diffShow, { root: context.root, sides, axis });
+      const found = await client.request(diffShow, { root: context.root, sides, axis });
       const weights: WeightsDiff[] = [];
       const problems: string[] = [];
       if (!context.args.flag('no-weights')) {
@@ -47,7 +47,7 @@ export const diffCommands: Record<string, Command> = {
           if (!first || !other) continue;
           const params = { root: context.root, sides: [first, other], mapping: mappingOf(context.args.texts('map')) };
           try {
-            weights.push(await requestTask(client, m.diffWeights, params, 'Comparing weights'));
+            weights.push(await requestTask(client, diffWeights, params, 'Comparing weights'));
           } catch (error) {
             // Two models may well have no tensor in common: the rest of the diff is still printed.
             if (!isError(error, 'nothingInCommon')) throw error;

@@ -2,7 +2,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { isError } from '../../protocol/errors.ts';
 import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
-import * as m from '../../protocol/messages.ts';
+import { exportFormats, exportWrite } from '../../protocol/messages/export.ts';
 import { bytes, counted, metric } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
@@ -28,7 +28,7 @@ export const exportCommands: Record<string, Command> = {
       const { args, root } = context;
       const source = args.words[0]!;
       const client = await context.project();
-      const { formats } = await client.request(m.exportFormats, { root, source });
+      const { formats } = await client.request(exportFormats, { root, source });
       const wanted = args.text('format') ?? formatOf(args.text('out'));
       if (wanted === null) {
         context.answer({ formats }, formatLines(formats, context.width));
@@ -37,7 +37,7 @@ export const exportCommands: Record<string, Command> = {
       const name = formats.find(({ format }) => format === wanted)?.name ?? wanted;
       const out = args.text('out') ?? name;
       await context.project('write');
-      const write = () => requestTask(client, m.exportWrite, request, `Exporting ${wanted}`);
+      const write = () => requestTask(client, exportWrite, request, `Exporting ${wanted}`);
       const request = {
         root,
         source,

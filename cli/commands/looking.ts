@@ -3,7 +3,10 @@
 import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { checkpointList, checkpointShow } from '../../protocol/messages/checkpoint.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
+import { runList, runShow, runUpdate } from '../../protocol/messages/run.ts';
+import { storeTrash } from '../../protocol/messages/store.ts';
 import { counted } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -42,18 +45,18 @@ export const lookingCommands: Record<string, Command> = {
       const { root, width } = context;
       const [word] = context.args.words;
       if (word?.includes('@')) {
-        const checkpoint = await client.request(m.checkpointShow, { root, checkpoint: word });
+        const checkpoint = await client.request(checkpointShow, { root, checkpoint: word });
         context.answer(checkpoint, checkpointDetails(checkpoint, width));
         return 0;
       }
       const run = await context.runOrDefault(word);
-      const shown = await client.request(m.runShow, { root, run });
+      const shown = await client.request(runShow, { root, run });
       const lines = runDetails(shown.run, shown.sessions, shown.checkpoints, width);
       if (!context.args.flag('trash')) {
         context.answer(shown, lines);
         return 0;
       }
-      const trash = await client.request(m.checkpointList, { root, run: shown.run.id, trashed: true });
+      const trash = await client.request(checkpointList, { root, run: shown.run.id, trashed: true });
       const trashed = trash.checkpoints;
       const none =
         trashed.length === 0 ? ['None of its checkpoints is in the trash.'] : checkpointTable(trashed, width);
@@ -87,7 +90,7 @@ export const lookingCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const [run, name] = context.args.words as [string, string | undefined];
-      const renamed = await client.request(m.runUpdate, {
+      const renamed = await client.request(runUpdate, {
         root: context.root,
         run,
         name,
@@ -102,7 +105,7 @@ export const lookingCommands: Record<string, Command> = {
 /** Lists live and queued runs of other branches, since they occupy the device. */
 async function liveElsewhere(context: Context, branch: string | null): Promise<Run[]> {
   const client = await context.client();
-  const { runs } = await client.request(m.runList, { root: context.root, drafts: true });
+  const { runs } = await client.request(runList, { root: context.root, drafts: true });
   return runs.filter((run) => run.branch !== branch && LIVE_STATUSES.includes(run.status));
 }
 
@@ -121,13 +124,13 @@ async function newestDraft(
   listed: Run | undefined,
 ): Promise<Run | undefined> {
   const client = await context.client();
-  const { runs } = await client.request(m.runList, { root: context.root, branch, drafts: true, limit: 1 });
+  const { runs } = await client.request(runList, { root: context.root, branch, drafts: true, limit: 1 });
   return runs[0]?.draft && runs[0].id !== listed?.id ? runs[0] : undefined;
 }
 
 async function listTrash(context: Context): Promise<number> {
   const client = await context.project();
-  const trash = await client.request(m.storeTrash, { root: context.root });
+  const trash = await client.request(storeTrash, { root: context.root });
   context.answer(trash, trashLines(trash, context.width, context.args.text('branch')));
   return 0;
 }
@@ -136,7 +139,7 @@ async function listRuns(context: Context): Promise<number> {
   const { args, root } = context;
   if (args.flag('trash')) return listTrash(context);
   const client = await context.project();
-  const project = await client.request(m.projectOpen, { root, trusted: false });
+  const project = await client.request(projectOpen, { root, trusted: false });
   if (project.gitProblem) throw new TrainstashError('gitUnusable', project.gitProblem.message, project.gitProblem.data);
   const branch = args.flag('all') ? undefined : (args.text('branch') ?? project.branch);
   const drafts = args.flag('drafts');
@@ -144,7 +147,7 @@ async function listRuns(context: Context): Promise<number> {
   const runs: Run[] = [];
   let total = 0;
   for (let cursor: string | null = null; ; ) {
-    const page: { runs: Run[]; next: string | null; total: number } = await client.request(m.runList, {
+    const page: { runs: Run[]; next: string | null; total: number } = await client.request(runList, {
       root,
       branch,
       drafts,
@@ -158,7 +161,7 @@ async function listRuns(context: Context): Promise<number> {
   // A user who has just started a run looks for the newest.
   const newest = drafts ? undefined : await newestDraft(context, branch, runs[0]);
   const shown = [...(newest ? [newest] : []), ...runs].slice(0, most);
-  const all = drafts ? total : (await client.request(m.runList, { root, branch, drafts: true, limit: 1 })).total;
+  const all = drafts ? total : (await client.request(runList, { root, branch, drafts: true, limit: 1 })).total;
   const hidden = all - total - (newest ? 1 : 0);
   const name = branch === undefined ? 'all branches' : (branch ?? (project.git ? 'a detached HEAD' : '(no git)'));
   const lines =

@@ -2,7 +2,7 @@
 import { BUILD } from '../../client/build.ts';
 import type { Client } from '../../client/connect.ts';
 import { LIVE_STATUSES } from '../../protocol/domain.ts';
-import * as m from '../../protocol/messages.ts';
+import { runChanged, runPause } from '../../protocol/messages/run.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { printError } from '../output.ts';
@@ -35,7 +35,7 @@ export const mcpCommands: Record<string, Command> = {
         const connected = await context.project(purpose);
         // Each connection anew: the daemon may have been replaced.
         if (!watched.has(connected))
-          connected.on(m.runChanged, ({ run }) => {
+          connected.on(runChanged, ({ run }) => {
             if (!LIVE_STATUSES.includes(run.status)) budget.ended(run.id, Date.now());
           });
         watched.add(connected);
@@ -61,7 +61,7 @@ export const mcpCommands: Record<string, Command> = {
         if (!budget.isOver(Date.now())) return;
         const connected = await client().catch(() => null);
         for (const run of budget.runs)
-          await connected?.request(m.runPause, { root, run }).catch((error: Error) => printError(`${error.message}\n`));
+          await connected?.request(runPause, { root, run }).catch((error: Error) => printError(`${error.message}\n`));
       }
     },
   },

@@ -1,7 +1,18 @@
 /** Commands for the project, its store and the daemon. */
 import { readFileSync } from 'node:fs';
 import { statePaths } from '../../client/paths.ts';
-import * as m from '../../protocol/messages.ts';
+import { daemonStatus, daemonStop } from '../../protocol/messages/daemon.ts';
+import { jobKeep, projectInit, projectJobs, projectWhere } from '../../protocol/messages/project.ts';
+import { runRemove } from '../../protocol/messages/run.ts';
+import {
+  storeEject,
+  storeFsck,
+  storeGc,
+  storeKept,
+  storePack,
+  storeTrash,
+  TRASH_DAYS,
+} from '../../protocol/messages/store.ts';
 import { lossLines } from '../../protocol/trash-words.ts';
 import { age, bytes, counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
@@ -22,7 +33,7 @@ export const projectCommands: Record<string, Command> = {
     words: [0, 1],
     async run(context) {
       const client = await context.project('look', { create: true });
-      const result = await client.request(m.projectInit, { root: context.root, module: context.args.words[0] });
+      const result = await client.request(projectInit, { root: context.root, module: context.args.words[0] });
       const { config, created, runs, why } = result;
       const lines = created
         ? [
@@ -44,7 +55,7 @@ export const projectCommands: Record<string, Command> = {
     words: [0, 0],
     async run(context) {
       const client = await context.project();
-      const result = await client.request(m.projectJobs, { root: context.root });
+      const result = await client.request(projectJobs, { root: context.root });
       const lines = result.jobs.map((job) => field(job.name, job.what));
       context.answer(result, [
         ...result.warnings,
@@ -61,7 +72,7 @@ export const projectCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project('write');
       const [run, name] = context.args.words as [string, string | undefined];
-      const kept = await client.request(m.jobKeep, { root: context.root, run, name });
+      const kept = await client.request(jobKeep, { root: context.root, run, name });
       context.answer(kept, [
         `Added the job "${kept.job}" to ${kept.config}. \`trainstash run ${kept.job}\` starts it.`,
       ]);
@@ -77,14 +88,14 @@ export const projectCommands: Record<string, Command> = {
       const client = await context.project();
       const target = context.args.words[0]!;
       const undo = context.args.flag('undo');
-      const result = await client.request(m.runRemove, { root: context.root, target, undo });
+      const result = await client.request(runRemove, { root: context.root, target, undo });
       const [name, ...checkpoints] = result.removed;
       const several = checkpoints.length > 0;
       const what = `${safe(name!)}${several ? ` and ${counted(checkpoints.length, 'checkpoint')}` : ''}`;
       context.answer(result, [
         undo
           ? `${what} ${several ? 'are' : 'is'} restored.`
-          : `${what} (${bytes(result.bytes)}) ${several ? 'are' : 'is'} in the trash for ${m.TRASH_DAYS} days; \`trainstash rm ${target} --undo\` restores ${several ? 'them' : 'it'}.`,
+          : `${what} (${bytes(result.bytes)}) ${several ? 'are' : 'is'} in the trash for ${TRASH_DAYS} days; \`trainstash rm ${target} --undo\` restores ${several ? 'them' : 'it'}.`,
       ]);
       return 0;
     },
@@ -105,15 +116,15 @@ export const projectCommands: Record<string, Command> = {
       if (run !== undefined && !why) throw new UsageError('gc takes a run only with --why');
       const client = await context.project();
       if (why) {
-        const { runs } = await client.request(m.storeKept, { root: context.root, run });
+        const { runs } = await client.request(storeKept, { root: context.root, run });
         context.answer(runs, keptLines(runs, context.width));
         return 0;
       }
       const emptyTrash = context.args.flag('empty-trash');
       if (emptyTrash && !(await mayEmptyTrash(context))) return 1;
-      const result = await client.request(m.storeGc, { root: context.root, emptyTrash });
+      const result = await client.request(storeGc, { root: context.root, emptyTrash });
       const packed = context.args.flag('pack')
-        ? await requestTask(client, m.storePack, { root: context.root }, 'Packing')
+        ? await requestTask(client, storePack, { root: context.root }, 'Packing')
         : null;
       context.answer({ ...result, ...packed }, [
         `${counted(result.removedCheckpoints, 'checkpoint')} and ${counted(result.removedChunks, 'chunk')} deleted, ${bytes(result.returnedBytes)} freed.`,
@@ -131,7 +142,7 @@ export const projectCommands: Record<string, Command> = {
     async run(context) {
       // A store that cannot be opened is checked too.
       const client = await context.client();
-      const report = await client.request(m.storeFsck, { root: context.root, rebuild: context.args.flag('rebuild') });
+      const report = await client.request(storeFsck, { root: context.root, rebuild: context.args.flag('rebuild') });
       context.answer(report, fsckLines(report));
       return report.problems.length === 0 ? 0 : 1;
     },
@@ -143,7 +154,7 @@ export const projectCommands: Record<string, Command> = {
     words: [0, 0],
     async run(context) {
       const client = await context.project();
-      const { project, usage } = await client.request(m.projectWhere, { root: context.root });
+      const { project, usage } = await client.request(projectWhere, { root: context.root });
       const advice = [...project.advice, ...hookAdvice(context.root, project)];
       context.answer({ project, usage }, [
         field('project', project.root),
@@ -162,7 +173,7 @@ export const projectCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project('write');
       const directory = context.args.text('to') ?? 'trainstash-ejected';
-      const { project } = await client.request(m.projectWhere, { root: context.root });
+      const { project } = await client.request(projectWhere, { root: context.root });
       if (
         !context.args.flag('yes') &&
         !(await ask(context, `Write all checkpoints to ${directory} and delete ${project.store}?`))
@@ -170,7 +181,7 @@ export const projectCommands: Record<string, Command> = {
         printError('Nothing was changed. --yes skips the question.\n');
         return 1;
       }
-      const result = await client.request(m.storeEject, { root: context.root, directory });
+      const result = await client.request(storeEject, { root: context.root, directory });
       context.answer(result, [
         `${counted(result.checkpoints, 'checkpoint')} (${bytes(result.bytes)}) ${result.checkpoints === 1 ? 'is' : 'are'} in ${result.directory}; ${project.store} is gone.`,
       ]);
@@ -190,7 +201,7 @@ export const projectCommands: Record<string, Command> = {
 async function mayEmptyTrash(context: Context): Promise<boolean> {
   if (context.args.flag('yes')) return true;
   const client = await context.project();
-  const lost = lossLines(await client.request(m.storeTrash, { root: context.root }));
+  const lost = lossLines(await client.request(storeTrash, { root: context.root }));
   if (lost.length === 0) return true;
   if (!context.json) {
     context.write('Emptying the trash deletes for good:\n');
@@ -216,7 +227,7 @@ async function daemonCommand(context: Context): Promise<number> {
     return action === 'stop' ? 0 : 1;
   }
   if (action === 'stop') {
-    const { live } = await client.request(m.daemonStop, {});
+    const { live } = await client.request(daemonStop, {});
     await client.closed;
     context.answer({ running: false, live }, [
       live > 0
@@ -225,7 +236,7 @@ async function daemonCommand(context: Context): Promise<number> {
     ]);
     return 0;
   }
-  const status = await client.request(m.daemonStatus, {});
+  const status = await client.request(daemonStatus, {});
   context.answer({ running: true, ...status }, [
     field('daemon', `${status.build.version}, process ${status.pid}, started ${age(status.startedAt)}`),
     field('memory', bytes(status.residentBytes)),

@@ -4,7 +4,18 @@ import { join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
 import { type Checkpoint, LIVE_STATUSES, type Notice, type Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference, type TrainstashError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { projectJobs } from '../../protocol/messages/project.ts';
+import {
+  noticeRaised,
+  runCheckpoint,
+  runFork,
+  runPause,
+  runPreflight,
+  runResume,
+  runShow,
+  runStart,
+  runStop,
+} from '../../protocol/messages/run.ts';
 import { bytes, duration, integer, resumeWords } from '../../protocol/words.ts';
 import { parseParams, UsageError } from '../arguments.ts';
 import { attach } from '../attach.ts';
@@ -55,12 +66,12 @@ export const runningCommands: Record<string, Command> = {
       const params = parseParams(args.texts('param'), 'param');
       if (args.flag('no-daemon')) return runWithoutDaemon(context, params);
       const client = await context.project('run');
-      const { warnings } = await client.request(m.projectJobs, { root });
+      const { warnings } = await client.request(projectJobs, { root });
       for (const warning of warnings) printError(`${paint('yellow', safe(warning))}\n`);
-      client.on(m.noticeRaised, ({ notice }) => {
+      client.on(noticeRaised, ({ notice }) => {
         if (notice.code === 'tryingBackends' && context.isTerminal) printError(`${paint('dim', safe(notice.text))}\n`);
       });
-      const started = await client.request(m.runStart, {
+      const started = await client.request(runStart, {
         root,
         job: args.words[0] ?? 'command',
         ...(command ? { command, cwd: root } : {}),
@@ -82,10 +93,10 @@ export const runningCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project('run');
       const options = resumeOptions(context);
-      const { run, checkpoint, differences } = await client.request(m.runPreflight, options);
+      const { run, checkpoint, differences } = await client.request(runPreflight, options);
       const accept = context.args.flag('yes') || differences.length === 0 || (await confirm(context, differences));
       if (!accept) return refused(context, run, differences);
-      const resumed = await client.request(m.runResume, { ...options, run: run.id, accept });
+      const resumed = await client.request(runResume, { ...options, run: run.id, accept });
       return afterStart(context, resumed, resumedAs(resumed, checkpoint));
     },
   },
@@ -96,7 +107,7 @@ export const runningCommands: Record<string, Command> = {
     words: [1, 1],
     async run(context) {
       const client = await context.project('run');
-      const fork = await client.request(m.runFork, { ...resumeOptions(context), accept: context.args.flag('yes') });
+      const fork = await client.request(runFork, { ...resumeOptions(context), accept: context.args.flag('yes') });
       return afterStart(context, fork, `Forked at step ${integer(fork.parent?.step ?? 0)}:`);
     },
   },
@@ -105,7 +116,7 @@ export const runningCommands: Record<string, Command> = {
     usage: '[RUN] [--yes] [--detach]',
     options: { detach: { type: 'boolean', short: 'd' }, yes: { type: 'boolean', short: 'y' } },
     words: [0, 1],
-    run: (context) => endRun(context, m.runPause, { accept: context.args.flag('yes') }),
+    run: (context) => endRun(context, runPause, { accept: context.args.flag('yes') }),
   },
   attach: {
     summary: 'attach to the terminal of a running command',
@@ -118,7 +129,7 @@ export const runningCommands: Record<string, Command> = {
         throw new UsageError('attach needs a terminal; `trainstash log -f` follows the output without one.');
       const run = await context.runOrDefault(context.args.words[0]);
       const end = await attach(client, context.root, run, printRaw);
-      const { run: shown } = await client.request(m.runShow, { root: context.root, run });
+      const { run: shown } = await client.request(runShow, { root: context.root, run });
       const after = end === 'left' ? 'continues' : shown.status;
       context.write(
         `${safe(shown.name)} ${after}${end === 'ended' && shown.reason ? `: ${safe(shown.reason)}` : ''}.\n`,
@@ -131,7 +142,7 @@ export const runningCommands: Record<string, Command> = {
     usage: '[RUN] [--force] [--detach]',
     options: { force: { type: 'boolean' }, detach: { type: 'boolean', short: 'd' } },
     words: [0, 1],
-    run: (context) => endRun(context, m.runStop, { force: context.args.flag('force') }),
+    run: (context) => endRun(context, runStop, { force: context.args.flag('force') }),
   },
   checkpoint: {
     summary: 'take a checkpoint of a live run now',
@@ -141,7 +152,7 @@ export const runningCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const run = await context.runOrDefault(context.args.words[0]);
-      const checkpoint = await client.request(m.runCheckpoint, {
+      const checkpoint = await client.request(runCheckpoint, {
         root: context.root,
         run,
         tag: context.args.text('tag'),
@@ -154,7 +165,7 @@ export const runningCommands: Record<string, Command> = {
   },
 };
 
-async function endRun(context: Context, message: typeof m.runPause | typeof m.runStop, extra: object): Promise<number> {
+async function endRun(context: Context, message: typeof runPause | typeof runStop, extra: object): Promise<number> {
   const client = await context.project();
   const run = await context.runOrDefault(context.args.words[0]);
   const request = (more: object) => client.request(message, { root: context.root, run, ...extra, ...more });
@@ -236,7 +247,7 @@ async function afterCommand(context: Context, client: Client, run: Run): Promise
     said.add(keyOf(notice));
     printError(`${paint('yellow', '!')} ${safe(notice.text)}\n`);
   };
-  client.on(m.noticeRaised, (raised) => void (raised.run === run.id && say(raised.notice)));
+  client.on(noticeRaised, (raised) => void (raised.run === run.id && say(raised.notice)));
   // In a terminal, progress bars move as if the script were started by hand.
   const session = run.session ?? undefined;
   const options = {
@@ -248,7 +259,7 @@ async function afterCommand(context: Context, client: Client, run: Run): Promise
     detached: interrupted(),
   };
   if (!(await copyLog(client, root, run.id, options))) printRaw('\n');
-  const { run: ended } = await client.request(m.runShow, { root, run: run.id });
+  const { run: ended } = await client.request(runShow, { root, run: run.id });
   for (const notice of ended.notices) say(notice);
   return reportEnd(context, ended);
 }

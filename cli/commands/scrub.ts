@@ -1,5 +1,5 @@
 /** Removes secrets from files that older versions have written. */
-import * as m from '../../protocol/messages.ts';
+import { type ScrubReport, storeScrub } from '../../protocol/messages/store.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import type { Command } from '../command.ts';
 import { TRUST_OPTION } from '../context.ts';
@@ -23,7 +23,7 @@ export const scrubCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project();
       const params = { root: context.root, logs: context.args.flag('logs') };
-      const found = await client.request(m.storeScrub, { ...params, apply: false });
+      const found = await client.request(storeScrub, { ...params, apply: false });
       if (found.findings.length === 0) {
         context.answer(found, [paint('green', '✔ No secrets in clear.'), ...warnings(found, context.width)]);
         return 0;
@@ -38,7 +38,7 @@ export const scrubCommands: Record<string, Command> = {
         return 1;
       }
       await context.project('write');
-      const masked = await client.request(m.storeScrub, { ...params, apply: true });
+      const masked = await client.request(storeScrub, { ...params, apply: true });
       context.answer(masked, [
         ...(isSure ? findingLines(masked) : []),
         paint('green', `✔ Masked. Checkpoints, their digests and their files are unchanged.`),
@@ -50,13 +50,13 @@ export const scrubCommands: Record<string, Command> = {
   },
 };
 
-function findingLines({ findings, more }: m.ScrubReport): string[] {
+function findingLines({ findings, more }: ScrubReport): string[] {
   const lines = findings.slice(0, SHOWN).map(({ place, secrets }) => `  ${safe(place)}  ${safe(secrets.join(', '))}`);
   const rest = more + Math.max(0, findings.length - SHOWN);
   return [...lines, ...(rest > 0 ? [paint('dim', `  … ${integer(rest)} more; --json lists them`)] : [])];
 }
 
-function warnings({ live, inside, unreadable, remaining }: m.ScrubReport, width: number): string[] {
+function warnings({ live, inside, unreadable, remaining }: ScrubReport, width: number): string[] {
   const texts = [
     live.length > 0
       ? `${safe(live.join(', '))} ${live.length === 1 ? 'is' : 'are'} live: the records of live runs were left alone. Run this again when they have ended.`

@@ -12,7 +12,10 @@ import type { Client } from '../../client/connect.ts';
 import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Params, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { diffShow, diffWeights } from '../../protocol/messages/diff.ts';
+import { logRead, metricsQuery } from '../../protocol/messages/metrics.ts';
+import { type JobSummary, projectJobs } from '../../protocol/messages/project.ts';
+import { runFork, runList, runPause, runPreflight, runResume, runShow, runStart } from '../../protocol/messages/run.ts';
 import { maskParams } from '../../protocol/secrets.ts';
 import { visibleJson } from '../../protocol/visible.ts';
 import { requestTask } from '../task.ts';
@@ -63,7 +66,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
     ({ branch, limit }) =>
       answered(async () => {
         const client = await context.client();
-        const { runs, total } = await client.request(m.runList, {
+        const { runs, total } = await client.request(runList, {
           root,
           limit: limit ?? 20,
           ...(branch ? { branch } : {}),
@@ -80,7 +83,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
     },
     (args) =>
       answered(async () => {
-        const shown = await (await context.client()).request(m.runShow, { root, run: args.run });
+        const shown = await (await context.client()).request(runShow, { root, run: args.run });
         const checkpoints = shown.checkpoints.map(({ id, step, epoch, tags, grade, metrics, bytes }) => ({
           id,
           step,
@@ -114,7 +117,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
       answered(async () => {
         const client = await context.client();
         const range = { names, fromStep, toStep, buckets: MAX_POINTS / 2 };
-        const { series } = await client.request(m.metricsQuery, { root, run: query, ...range });
+        const { series } = await client.request(metricsQuery, { root, run: query, ...range });
         return series.map(({ name, steps, values, total }) => ({ name, points: total, steps, values }));
       }),
   );
@@ -136,10 +139,10 @@ function registerReading(server: McpServer, context: ToolContext): void {
     ({ sides, weights }) =>
       answered(async () => {
         const client = await context.client();
-        const diff = await client.request(m.diffShow, { root, sides });
+        const diff = await client.request(diffShow, { root, sides });
         const [first, second] = diff.sides.map(({ checkpoint: id }) => id);
         if (!weights || !first || !second) return diff;
-        const compared = await requestTask(client, m.diffWeights, { root, sides: [first, second] }, 'Comparing');
+        const compared = await requestTask(client, diffWeights, { root, sides: [first, second] }, 'Comparing');
         return { ...diff, weights: { ...compared, tensors: compared.tensors.slice(0, 50) } };
       }),
   );
@@ -156,7 +159,7 @@ function registerReading(server: McpServer, context: ToolContext): void {
         const last = args.bytes ?? 8_192;
         let text = '';
         for (let place: { offset: number; last?: number } = { offset: 0, last }; ; ) {
-          const page = await client.request(m.logRead, { root, run: args.run, ...place });
+          const page = await client.request(logRead, { root, run: args.run, ...place });
           if (page.text === '') break;
           text = (text + page.text).slice(-last);
           place = { offset: page.offset };
@@ -186,7 +189,7 @@ function registerActing(server: McpServer, context: ToolContext): void {
       return confirmed(context, server, call, look.value, async (client) => {
         const request = { root, job, params: (given ?? {}) as Params, environment: environment() };
         const seeded = { ...request, ...(seed === undefined ? {} : { seed }) };
-        return summaryOf(await budget.spend(() => client.request(m.runStart, seeded)));
+        return summaryOf(await budget.spend(() => client.request(runStart, seeded)));
       });
     },
   );
@@ -201,19 +204,19 @@ function registerActing(server: McpServer, context: ToolContext): void {
     async (args, call) => {
       const look = await attempt(async () => {
         const client = await context.client();
-        return (await client.request(m.runShow, { root, run: args.run })).run;
+        return (await client.request(runShow, { root, run: args.run })).run;
       });
       if ('error' in look) return look.error;
       const { id } = look.value;
       return confirmed(context, server, call, pauseQuestion(look.value, root), async (client) =>
-        summaryOf(await client.request(m.runPause, { root, run: id })),
+        summaryOf(await client.request(runPause, { root, run: id })),
       );
     },
   );
   const from = { run, from: checkpoint.optional(), set: params.optional().describe('Params to change') };
   for (const [name, message, verb] of [
-    ['resume_run', m.runResume, 'Resume'],
-    ['fork_run', m.runFork, 'Fork'],
+    ['resume_run', runResume, 'Resume'],
+    ['fork_run', runFork, 'Fork'],
   ] as const)
     server.registerTool(
       name,
@@ -235,7 +238,7 @@ function registerActing(server: McpServer, context: ToolContext): void {
         };
         const look = await attempt(async () => {
           budget.check(Date.now());
-          const found = await (await context.client()).request(m.runPreflight, options);
+          const found = await (await context.client()).request(runPreflight, options);
           const what = found.run.command?.words.join(' ') ?? (await jobOf(context, found.run.job)).what;
           return { ...found, what };
         });
@@ -259,8 +262,8 @@ function registerActing(server: McpServer, context: ToolContext): void {
 }
 
 /** Finds a job. Throws `jobUnknown`. */
-async function jobOf({ root, client }: ToolContext, name: string): Promise<m.JobSummary> {
-  const { jobs } = await (await client()).request(m.projectJobs, { root });
+async function jobOf({ root, client }: ToolContext, name: string): Promise<JobSummary> {
+  const { jobs } = await (await client()).request(projectJobs, { root });
   const job = jobs.find((each) => each.name === name);
   if (job) return job;
   const known = jobs.map((each) => each.name);

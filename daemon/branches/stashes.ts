@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
-import type { StashSummary } from '../../protocol/messages.ts';
+import type { StashSummary } from '../../protocol/messages/branch.ts';
 import { worktreeNames } from '../code/project.ts';
 import { WorktreeRecord } from './in-place.ts';
 import type { KnownBranches } from './known-branches.ts';

@@ -4,7 +4,7 @@
  * place, stashes) show what a crash left half done, and the next call finishes it.
  */
 import type { Run } from '../../protocol/domain.ts';
-import type { SyncResult } from '../../protocol/messages.ts';
+import type { SyncResult } from '../../protocol/messages/branch.ts';
 import { counted } from '../../protocol/words.ts';
 import { gitUnusable } from '../code/failure.ts';
 import { tipOf } from '../code/history.ts';

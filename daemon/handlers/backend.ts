@@ -1,9 +1,9 @@
 /** Handlers of the messages about TensorFlow.js backends. */
-import * as m from '../../protocol/messages.ts';
+import { backendSurvey } from '../../protocol/messages/backend.ts';
 import type { Handling } from './handling.ts';
 
 export function backendHandlers({ on, daemon, access }: Handling): void {
-  on(m.backendSurvey, 'changes', async ({ root, environment, again, ownOnly }) => {
+  on(backendSurvey, 'changes', async ({ root, environment, again, ownOnly }) => {
     if (!ownOnly) await access.requireTrust(root);
     const worktree = await daemon.rootOf(root);
     const from = ownOnly ? null : worktree;

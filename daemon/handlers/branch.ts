@@ -1,38 +1,46 @@
 /** Handlers of the messages about branches and the files that follow them. */
 import { resolve } from 'node:path';
-import * as m from '../../protocol/messages.ts';
+import {
+  branchFollow,
+  branchList,
+  branchSync,
+  stashDrop,
+  stashList,
+  stashRestore,
+  stashShow,
+} from '../../protocol/messages/branch.ts';
 import type { Handling } from './handling.ts';
 
 export function branchHandlers({ on, daemon, access }: Handling): void {
-  on(m.branchList, 'reads', async ({ root }) => {
+  on(branchList, 'reads', async ({ root }) => {
     const branches = await (await access.withBranchNames(root)).store.branches();
     return { revision: daemon.revision, branches };
   });
 
-  on(m.branchSync, 'changes', async ({ root, files }) =>
+  on(branchSync, 'changes', async ({ root, files }) =>
     (await access.trusted(root)).worktrees.sync(await daemon.rootOf(root), files),
   );
-  on(m.branchFollow, 'changes', async ({ root, follow }) =>
+  on(branchFollow, 'changes', async ({ root, follow }) =>
     (await access.trusted(root)).worktrees.follow(await daemon.rootOf(root), follow),
   );
-  on(m.stashList, 'reads', async ({ root }) => {
+  on(stashList, 'reads', async ({ root }) => {
     const { worktrees } = await access.project(root);
     await worktrees.settle(await daemon.rootOf(root));
     return { stashes: await worktrees.stashes.list() };
   });
-  on(m.stashShow, 'reads', async ({ root, stash }) => {
+  on(stashShow, 'reads', async ({ root, stash }) => {
     const { worktrees } = await access.project(root);
     await worktrees.settle(await daemon.rootOf(root));
     return worktrees.stashes.show(stash);
   });
-  on(m.stashRestore, 'changes', async ({ root, stash, directory }) => {
+  on(stashRestore, 'changes', async ({ root, stash, directory }) => {
     const worktree = await daemon.rootOf(root);
     const target = directory === undefined ? undefined : resolve(root, directory);
     const { worktrees } = await access.accepted(root);
     await worktrees.settle(worktree);
     return worktrees.exclusively(worktree, (stashes) => stashes.restore(worktree, stash, target));
   });
-  on(m.stashDrop, 'changes', async ({ root, stash, undo }) => {
+  on(stashDrop, 'changes', async ({ root, stash, undo }) => {
     const worktree = await daemon.rootOf(root);
     const { worktrees } = await access.project(root);
     await worktrees.settle(worktree);

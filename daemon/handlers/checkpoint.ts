@@ -1,22 +1,27 @@
 /** Handlers of the messages about one checkpoint. */
 import { resolve } from 'node:path';
-import * as m from '../../protocol/messages.ts';
+import {
+  checkpointRestore,
+  checkpointShow,
+  checkpointTag,
+  checkpointVerify,
+} from '../../protocol/messages/checkpoint.ts';
 import type { Handling } from './handling.ts';
 
 export function checkpointHandlers({ on, access }: Handling): void {
-  on(m.checkpointShow, 'reads', async ({ root, checkpoint: query }) =>
+  on(checkpointShow, 'reads', async ({ root, checkpoint: query }) =>
     (await access.project(root)).findCheckpoint(query),
   );
-  on(m.checkpointTag, 'changes', async ({ root, checkpoint: query, tag, remove }) => {
+  on(checkpointTag, 'changes', async ({ root, checkpoint: query, tag, remove }) => {
     const opened = await access.project(root);
     const checkpoint = await opened.findCheckpoint(query);
     return opened.store.tag(checkpoint.id, tag, remove ?? false);
   });
-  on(m.checkpointVerify, 'changes', async ({ root, checkpoint: query, environment }) => {
+  on(checkpointVerify, 'changes', async ({ root, checkpoint: query, environment }) => {
     const opened = await access.trusted(root);
     return opened.verifier.verify(await opened.findCheckpoint(query), environment);
   });
-  on(m.checkpointRestore, 'changes', async ({ root, checkpoint: query, directory }) => {
+  on(checkpointRestore, 'changes', async ({ root, checkpoint: query, directory }) => {
     const opened = await access.accepted(root);
     const checkpoint = await opened.findCheckpoint(query);
     const target = resolve(root, directory);

@@ -1,11 +1,13 @@
 /** Handlers of the messages about the content of checkpoints, code and files: differences, exports, inspection. */
 import { resolve } from 'node:path';
-import * as m from '../../protocol/messages.ts';
+import { codeRead, codeRestore, diffShow, diffWeights } from '../../protocol/messages/diff.ts';
+import { exportFormats, exportWrite } from '../../protocol/messages/export.ts';
+import { fileInspect } from '../../protocol/messages/file.ts';
 import { codeFile } from '../code/changes.ts';
 import { copyOut } from '../code/snapshot.ts';
 import { diff } from '../diff/diff.ts';
-import { diffWeights } from '../diff/weights.ts';
-import { exportFormats, exportTo } from '../export/export.ts';
+import { diffWeights as compareWeights } from '../diff/weights.ts';
+import { exportTo, exportFormats as formatsFor } from '../export/export.ts';
 import type { ExportContext } from '../export/source.ts';
 import { inspect } from '../inspector/inspect.ts';
 import type { OpenProject } from '../runs/project.ts';
@@ -25,28 +27,28 @@ export function contentHandlers({ on, daemon, access }: Handling): void {
     const { contentWorkers } = daemon;
     return { ...opened.context, contentWorkers, findCheckpoint, requireTrust: () => access.requireTrust(root) };
   };
-  on(m.diffShow, 'reads', async ({ root, sides, axis }) => diff(await sidesOf(root), sides, axis ?? 'step'));
-  on(m.diffWeights, 'reads', async ({ root, sides, mapping }, _client, task) =>
-    diffWeights(await sidesOf(root), daemon.contentWorkers, sides, mapping ?? [], task),
+  on(diffShow, 'reads', async ({ root, sides, axis }) => diff(await sidesOf(root), sides, axis ?? 'step'));
+  on(diffWeights, 'reads', async ({ root, sides, mapping }, _client, task) =>
+    compareWeights(await sidesOf(root), daemon.contentWorkers, sides, mapping ?? [], task),
   );
 
-  on(m.codeRead, 'reads', async ({ root, code, path, offset }) => {
+  on(codeRead, 'reads', async ({ root, code, path, offset }) => {
     const bytes = await codeFile((await access.project(root)).place.store, code, path);
     const from = offset ?? 0;
     return { bytes: bytes.subarray(from, from + CODE_PAGE_BYTES).toString('base64'), size: bytes.length };
   });
 
-  on(m.codeRestore, 'changes', async ({ root, source, directory }) => {
+  on(codeRestore, 'changes', async ({ root, source, directory }) => {
     const opened = await access.accepted(root);
     const { code, leftOut } = await opened.codeOf(source);
     const target = resolve(root, directory);
     return { directory: target, files: await copyOut(opened.place.store, code, target), leftOut };
   });
 
-  on(m.exportFormats, 'reads', async ({ root, source }) => ({
-    formats: await exportFormats(exporting(root, await access.project(root)), source),
+  on(exportFormats, 'reads', async ({ root, source }) => ({
+    formats: await formatsFor(exporting(root, await access.project(root)), source),
   }));
-  on(m.exportWrite, 'changes', async ({ root, full, strip, force, ...request }, _client, task) => {
+  on(exportWrite, 'changes', async ({ root, full, strip, force, ...request }, _client, task) => {
     return exportTo(
       exporting(root, await access.accepted(root)),
       { ...request, full: full ?? false, strip: strip ?? null, force: force ?? false },
@@ -54,5 +56,5 @@ export function contentHandlers({ on, daemon, access }: Handling): void {
     );
   });
 
-  on(m.fileInspect, 'reads', (request, client, task) => inspect(daemon.inspectors, client, request, task.signal));
+  on(fileInspect, 'reads', (request, client, task) => inspect(daemon.inspectors, client, request, task.signal));
 }

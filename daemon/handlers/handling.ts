@@ -1,6 +1,6 @@
 /** The context that every handler receives: the daemon, a way to register, and the checks before a project is used. */
 import { TrainstashError } from '../../protocol/errors.ts';
-import type * as m from '../../protocol/messages.ts';
+import type { Request } from '../../protocol/messages/request.ts';
 import type { Daemon } from '../daemon.ts';
 import type { OpenProject } from '../runs/project.ts';
 import { madeElsewhere } from '../runs/refusals.ts';
@@ -14,7 +14,7 @@ export interface Handling {
 
 /** Registers a handler. `reads` is also allowed to clients of an older build. */
 export type Register = <P, R>(
-  message: m.Request<P, R>,
+  message: Request<P, R>,
   kind: 'reads' | 'changes',
   handle: (params: P, client: ClientInfo, task: Task) => R | Promise<R>,
 ) => void;

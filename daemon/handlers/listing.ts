@@ -1,13 +1,15 @@
 /** Handlers of the messages about reading runs: lists, metrics, logs. */
 import type { Run } from '../../protocol/domain.ts';
-import * as m from '../../protocol/messages.ts';
+import { checkpointList } from '../../protocol/messages/checkpoint.ts';
+import { logRead, metricsQuery } from '../../protocol/messages/metrics.ts';
+import { runList, runShow } from '../../protocol/messages/run.ts';
 import { readLog } from '../runs/log.ts';
 import type { Handling } from './handling.ts';
 
 const PAGE = 200;
 
 export function listingHandlers({ on, daemon, access }: Handling): void {
-  on(m.runList, 'reads', async ({ root, branch, drafts, trashed, cursor, limit }) => {
+  on(runList, 'reads', async ({ root, branch, drafts, trashed, cursor, limit }) => {
     const { store, runs } = await access.withBranchNames(root);
     const size = Math.min(limit || PAGE, PAGE);
     const page = await store.runs({
@@ -24,12 +26,12 @@ export function listingHandlers({ on, daemon, access }: Handling): void {
       next: page.runs.length === size ? String(page.runs.at(-1)!.number) : null,
     };
   });
-  on(m.runShow, 'reads', async ({ root, run: query }) => {
+  on(runShow, 'reads', async ({ root, run: query }) => {
     const { store, runs } = await access.withBranchNames(root);
     const { run, ...shown } = await store.showRun(query, PAGE);
     return { run: withLive([run], runs.liveRuns())[0]!, ...shown };
   });
-  on(m.checkpointList, 'reads', async ({ root, run: query, trashed, cursor, limit }) => {
+  on(checkpointList, 'reads', async ({ root, run: query, trashed, cursor, limit }) => {
     const { store } = await access.project(root);
     const run = await store.findRun(query);
     const size = Math.min(limit || PAGE, PAGE);
@@ -37,12 +39,12 @@ export function listingHandlers({ on, daemon, access }: Handling): void {
     const checkpoints = await store.checkpointPage(run.id, trashed ?? false, after, size);
     return { revision: daemon.revision, checkpoints, next: checkpoints.length === size ? String(after + size) : null };
   });
-  on(m.metricsQuery, 'reads', async ({ root, run: query, ...range }) => {
+  on(metricsQuery, 'reads', async ({ root, run: query, ...range }) => {
     const { store } = await access.project(root);
     const run = await store.findRun(query);
     return { series: await store.queryMetrics(run.id, { ...range, buckets: range.buckets || 2_000 }) };
   });
-  on(m.logRead, 'reads', async ({ root, run: query, ...place }) => {
+  on(logRead, 'reads', async ({ root, run: query, ...place }) => {
     const { context, store, runs } = await access.project(root);
     const [run] = withLive([await store.findRun(query)], runs.liveRuns());
     return readLog(context, run!, place);

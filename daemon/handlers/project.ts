@@ -1,6 +1,6 @@
 /** Handlers of the messages about projects and their jobs. */
 
-import * as m from '../../protocol/messages.ts';
+import { jobKeep, projectInit, projectJobs, projectOpen, projectWhere } from '../../protocol/messages/project.ts';
 import { gitVersion } from '../code/failure.ts';
 import { describeProject } from '../runs/describe.ts';
 import { initProject } from '../runs/init.ts';
@@ -9,14 +9,14 @@ import { saveAsJob } from '../runs/keep-job.ts';
 import type { Handling } from './handling.ts';
 
 export function projectHandlers({ on, daemon, access }: Handling): void {
-  on(m.projectOpen, 'reads', async ({ root, trusted: trust, create, acceptStore, watch }, client) => {
+  on(projectOpen, 'reads', async ({ root, trusted: trust, create, acceptStore, watch }, client) => {
     const opened = await daemon.project(root, { create, accept: acceptStore });
     const worktree = await daemon.rootOf(root);
     if (trust) daemon.trust(worktree);
     if (watch) await daemon.watch(opened, worktree, client);
     return describeProject(opened, worktree, daemon.isTrusted(worktree));
   });
-  on(m.projectInit, 'changes', async ({ root, module }) => {
+  on(projectInit, 'changes', async ({ root, module }) => {
     const opened = await access.project(root);
     const worktree = await daemon.rootOf(root);
     return {
@@ -24,15 +24,15 @@ export function projectHandlers({ on, daemon, access }: Handling): void {
       project: await describeProject(opened, worktree, daemon.isTrusted(worktree)),
     };
   });
-  on(m.projectJobs, 'reads', async ({ root }) => {
+  on(projectJobs, 'reads', async ({ root }) => {
     await access.project(root);
     return jobsOf(await daemon.rootOf(root));
   });
-  on(m.jobKeep, 'changes', async ({ root, run, name }) => {
+  on(jobKeep, 'changes', async ({ root, run, name }) => {
     const { store } = await access.accepted(root);
     return saveAsJob(await daemon.rootOf(root), await store.findRun(run), name);
   });
-  on(m.projectWhere, 'reads', async ({ root }) => {
+  on(projectWhere, 'reads', async ({ root }) => {
     const opened = await access.project(root);
     const worktree = await daemon.rootOf(root);
     return {

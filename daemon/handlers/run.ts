@@ -1,47 +1,59 @@
 /** Handlers of the messages about starting, changing and ending runs. */
-import * as m from '../../protocol/messages.ts';
+import {
+  queueSupply,
+  runCheckpoint,
+  runFork,
+  runInput,
+  runPause,
+  runPreflight,
+  runRemove,
+  runResume,
+  runStart,
+  runStop,
+  runUpdate,
+} from '../../protocol/messages/run.ts';
 import type { Handling } from './handling.ts';
 
 export function runHandlers({ on, daemon, access }: Handling): void {
-  on(m.runStart, 'changes', async ({ root, params, ...options }) =>
+  on(runStart, 'changes', async ({ root, params, ...options }) =>
     (await access.trusted(root)).runs.start({ ...options, root: await daemon.rootOf(root), params: params as never }),
   );
-  on(m.runPreflight, 'reads', async ({ root, set, environment, ...options }) => {
+  on(runPreflight, 'reads', async ({ root, set, environment, ...options }) => {
     const worktree = await daemon.rootOf(root);
     // No interpreter of an untrusted folder is asked for its versions.
     const { runs, isOurs } = await access.project(root);
     const trustedOnly = daemon.isTrusted(worktree) && isOurs ? { environment } : {};
     return runs.preflight({ ...options, ...trustedOnly, root: worktree, set: set as never });
   });
-  on(m.runResume, 'changes', async ({ root, set, ...options }) =>
+  on(runResume, 'changes', async ({ root, set, ...options }) =>
     (await access.trusted(root)).runs.resume({ ...options, root: await daemon.rootOf(root), set: set as never }),
   );
-  on(m.runFork, 'changes', async ({ root, set, ...options }) =>
+  on(runFork, 'changes', async ({ root, set, ...options }) =>
     (await access.trusted(root)).runs.fork({ ...options, root: await daemon.rootOf(root), set: set as never }),
   );
-  on(m.runPause, 'changes', async ({ root, run, accept }) => (await access.project(root)).runs.pause(run, accept));
-  on(m.runInput, 'changes', async ({ root, run, text, columns, rows }) => {
+  on(runPause, 'changes', async ({ root, run, accept }) => (await access.project(root)).runs.pause(run, accept));
+  on(runInput, 'changes', async ({ root, run, text, columns, rows }) => {
     const { runs } = await access.project(root);
     if (text) await runs.input(run, { text });
     if (columns && rows) await runs.input(run, { columns, rows });
     return {};
   });
-  on(m.runStop, 'changes', async ({ root, run, force }) => (await access.project(root)).runs.stop(run, force ?? false));
-  on(m.runCheckpoint, 'changes', async ({ root, run, tag }) => {
+  on(runStop, 'changes', async ({ root, run, force }) => (await access.project(root)).runs.stop(run, force ?? false));
+  on(runCheckpoint, 'changes', async ({ root, run, tag }) => {
     const { runs, store } = await access.project(root);
     const checkpoint = await runs.checkpoint(run);
     return tag ? store.tag(checkpoint.id, tag, false) : checkpoint;
   });
-  on(m.runUpdate, 'changes', async ({ root, run: query, name, note }) => {
+  on(runUpdate, 'changes', async ({ root, run: query, name, note }) => {
     const { store, runs } = await access.project(root);
     const run = await store.findRun(query);
     return runs.rename(run, { name: name ?? run.name, note: note ?? run.note });
   });
-  on(m.runRemove, 'changes', async ({ root, target, undo }) =>
+  on(runRemove, 'changes', async ({ root, target, undo }) =>
     (await access.project(root)).trash.remove(target, undo ?? false),
   );
 
-  on(m.queueSupply, 'changes', async ({ root, environment, interpreter }) => {
+  on(queueSupply, 'changes', async ({ root, environment, interpreter }) => {
     const { runs } = await access.trusted(root);
     runs.queued.offer({ environment, interpreter });
     await daemon.device.changed();

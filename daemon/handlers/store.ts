@@ -1,27 +1,35 @@
 /** Handlers of the messages about the store's upkeep. */
 import { resolve } from 'node:path';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import {
+  storeEject,
+  storeFsck,
+  storeGc,
+  storeKept,
+  storePack,
+  storeScrub,
+  storeTrash,
+} from '../../protocol/messages/store.ts';
 import { cancelled } from '../content/work.ts';
 import { PACK_SLICE_MS } from '../idle-packing.ts';
 import { scrub } from '../scrub.ts';
 import type { Handling } from './handling.ts';
 
 export function storeHandlers({ on, daemon, access }: Handling): void {
-  on(m.storeKept, 'reads', async ({ root, run }) => ({ runs: await (await access.project(root)).kept(run) }));
-  on(m.storeTrash, 'reads', async ({ root }) => {
+  on(storeKept, 'reads', async ({ root, run }) => ({ runs: await (await access.project(root)).kept(run) }));
+  on(storeTrash, 'reads', async ({ root }) => {
     const { trash, worktrees } = await access.project(root);
     const stashes = await worktrees.stashes.list();
     return { ...(await trash.list()), stashes: stashes.filter(({ droppedAt }) => droppedAt !== null) };
   });
-  on(m.storeGc, 'changes', async ({ root, emptyTrash }) => {
+  on(storeGc, 'changes', async ({ root, emptyTrash }) => {
     const { store, worktrees } = await access.project(root);
     await worktrees.tidy(emptyTrash ?? false);
     const evictedBytes = await worktrees.evict(await daemon.rootOf(root));
     const report = await store.gc(emptyTrash ?? false);
     return { ...report, returnedBytes: report.returnedBytes + evictedBytes };
   });
-  on(m.storePack, 'changes', async ({ root }, _client, task) => {
+  on(storePack, 'changes', async ({ root }, _client, task) => {
     const { store } = await access.project(root);
     const total = await store.unpackedBytes();
     for (let savedBytes = 0; ; ) {
@@ -32,7 +40,7 @@ export function storeHandlers({ on, daemon, access }: Handling): void {
       task.progress(total - (await store.unpackedBytes()), total);
     }
   });
-  on(m.storeFsck, 'changes', async ({ root, rebuild }) => {
+  on(storeFsck, 'changes', async ({ root, rebuild }) => {
     const opened = await access.project(root).catch((error: unknown) => {
       // The request asks what is wrong with the store.
       if (isError(error, 'storeForeign') || isError(error, 'storeUnusable')) return null;
@@ -50,14 +58,14 @@ export function storeHandlers({ on, daemon, access }: Handling): void {
     if (rebuild) await daemon.forget(opened);
     return report;
   });
-  on(m.storeScrub, 'changes', async ({ root, apply, logs }) =>
+  on(storeScrub, 'changes', async ({ root, apply, logs }) =>
     scrub(await (apply ? access.accepted(root) : access.project(root)), {
       apply,
       logs: logs ?? false,
       ...daemon.scrubPaths,
     }),
   );
-  on(m.storeEject, 'changes', async ({ root, directory }) => {
+  on(storeEject, 'changes', async ({ root, directory }) => {
     const opened = await access.accepted(root);
     const result = await opened.eject(resolve(root, directory));
     await daemon.forget(opened);

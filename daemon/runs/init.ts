@@ -3,7 +3,7 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
 import { randomId } from '../../protocol/ids.ts';
-import type { Initialised } from '../../protocol/messages.ts';
+import type { Initialised } from '../../protocol/messages/project.ts';
 import { TEMPORARY_PREFIX } from '../store/files.ts';
 
 const USUAL = ['train.py', 'src/train.py', 'main.py', 'train.ts', 'train.js', 'src/train.ts'];

@@ -3,7 +3,7 @@ import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
-import type { KeptRun } from '../../protocol/messages.ts';
+import type { KeptRun } from '../../protocol/messages/store.ts';
 import type { Place } from '../code/project.ts';
 import { sweepSession } from '../sessions/sweep.ts';
 import { startStore } from '../store/client.ts';

@@ -1,7 +1,7 @@
 /** Removed runs and checkpoints: for some days they can be restored, then they are deleted for good. */
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { TRASH_DAYS, type Trash as TrashList } from '../../protocol/messages.ts';
+import { TRASH_DAYS, type Trash as TrashList } from '../../protocol/messages/store.ts';
 import { type KeepPolicy, lastOf } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 

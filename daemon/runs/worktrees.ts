@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CONFIG_FILE } from '../../protocol/config.ts';
 import type { Notice, Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
-import type { SyncResult } from '../../protocol/messages.ts';
+import type { SyncResult } from '../../protocol/messages/branch.ts';
 import { declaredLinks } from '../branches/links.ts';
 import type { BranchPolicy } from '../branches/ownership.ts';
 import { fromText } from '../branches/paths.ts';

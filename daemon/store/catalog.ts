@@ -3,7 +3,7 @@
  * directories.
  */
 import { type Checkpoint, LIVE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
-import type { BranchSummary } from '../../protocol/messages.ts';
+import type { BranchSummary } from '../../protocol/messages/branch.ts';
 import type { Database, Row, SqlValue } from './driver.ts';
 import { readCheckpoint, readRun, readSession } from './rows.ts';
 

@@ -1,6 +1,6 @@
 import { MessagePort, Worker } from 'node:worker_threads';
 import { fromWire, TrainstashError, type WireError } from '../../protocol/errors.ts';
-import type { FsckReport } from '../../protocol/messages.ts';
+import type { FsckReport } from '../../protocol/messages/store.ts';
 import type { StoreApi, StoreOptions } from './api.ts';
 
 /** Setup of the worker; `look` opens the store only for a report. */

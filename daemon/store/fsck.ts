@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 import { isError } from '../../protocol/errors.ts';
-import type { FsckReport } from '../../protocol/messages.ts';
+import type { FsckReport } from '../../protocol/messages/store.ts';
 import type { Catalog } from './catalog.ts';
 import { MAX_ROW } from './chunks.ts';
 import { type Database, openDatabase } from './driver.ts';

@@ -1,6 +1,6 @@
 /** Commands about files that follow branches. */
 import * as vscode from 'vscode';
-import * as m from '../../protocol/messages.ts';
+import { branchSync, type SyncResult, stashDrop, stashRestore } from '../../protocol/messages/branch.ts';
 import { counted } from '../../protocol/words.ts';
 import { type App, command } from '../app.ts';
 import { plain } from '../text.ts';
@@ -12,7 +12,7 @@ export function registerBranches(app: App, context: vscode.ExtensionContext, cha
 
   on('stashRestore', async (node?: StashNode) => {
     if (node?.kind !== 'stash') return;
-    const { restored, conflicts } = await connection.request(m.stashRestore, { root: node.root, stash: node.stash.id });
+    const { restored, conflicts } = await connection.request(stashRestore, { root: node.root, stash: node.stash.id });
     changed();
     const text = `${counted(restored.length, 'file')} restored.`;
     if (conflicts.length === 0) void vscode.window.showInformationMessage(text);
@@ -24,20 +24,20 @@ export function registerBranches(app: App, context: vscode.ExtensionContext, cha
 
   on('stashDrop', async (node?: StashNode) => {
     if (node?.kind !== 'stash') return;
-    await connection.request(m.stashDrop, { root: node.root, stash: node.stash.id });
+    await connection.request(stashDrop, { root: node.root, stash: node.stash.id });
     changed();
   });
 
   on('stashUndo', async (node?: StashNode) => {
     if (node?.kind !== 'stash') return;
-    await connection.request(m.stashDrop, { root: node.root, stash: node.stash.id, undo: true });
+    await connection.request(stashDrop, { root: node.root, stash: node.stash.id, undo: true });
     changed();
   });
 
   on('sync', async () => {
     const root = await app.chooseRoot();
     if (!root) return;
-    const result = await connection.request(m.branchSync, { root });
+    const result = await connection.request(branchSync, { root });
     changed();
     if (result.state === 'inPlace') {
       vscode.window.setStatusBarMessage(
@@ -53,12 +53,12 @@ export function registerBranches(app: App, context: vscode.ExtensionContext, cha
   });
 
   /** Asks whose the files are: HEAD moved while no daemon was watching, and files have changed since. */
-  async function settle(root: string, { reason, inPlace, branch }: m.SyncResult): Promise<void> {
+  async function settle(root: string, { reason, inPlace, branch }: SyncResult): Promise<void> {
     const theirs = plain(`They Belong to ${inPlace}`);
     const ours = plain(`They Belong to ${branch}`);
     const chosen = await vscode.window.showWarningMessage(plain(`${reason}.`), theirs, ours);
     if (!chosen) return;
-    await connection.request(m.branchSync, { root, files: chosen === theirs ? 'move' : 'stay' });
+    await connection.request(branchSync, { root, files: chosen === theirs ? 'move' : 'stay' });
     changed();
   }
 }

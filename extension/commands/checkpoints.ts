@@ -1,7 +1,8 @@
 /** Commands for one checkpoint: tags, the proof, its files and its code. */
 import { join } from 'node:path';
 import * as vscode from 'vscode';
-import * as m from '../../protocol/messages.ts';
+import { checkpointRestore, checkpointTag, checkpointVerify } from '../../protocol/messages/checkpoint.ts';
+import { codeRestore } from '../../protocol/messages/diff.ts';
 import { bytes, counted, integer } from '../../protocol/words.ts';
 import { type App, type Commands, environment } from '../app.ts';
 import { plain } from '../text.ts';
@@ -18,7 +19,7 @@ async function tag(app: App, node?: Node): Promise<void> {
     prompt: 'Tagged checkpoints are never deleted automatically.',
     validateInput: (value) => (/[\s@]/.test(value) ? 'A tag contains no spaces and no @' : null),
   });
-  if (tag) await app.connection.request(m.checkpointTag, { root: target.root, checkpoint: target.checkpoint.id, tag });
+  if (tag) await app.connection.request(checkpointTag, { root: target.root, checkpoint: target.checkpoint.id, tag });
 }
 
 async function untag(app: App, node?: Node): Promise<void> {
@@ -26,7 +27,7 @@ async function untag(app: App, node?: Node): Promise<void> {
   if (!target) return;
   const { tags, id } = target.checkpoint;
   const tag = tags.length > 1 ? await chooseTag(tags) : tags[0];
-  if (tag) await app.connection.request(m.checkpointTag, { root: target.root, checkpoint: id, tag, remove: true });
+  if (tag) await app.connection.request(checkpointTag, { root: target.root, checkpoint: id, tag, remove: true });
 }
 
 async function verify(app: App, node?: Node): Promise<void> {
@@ -34,7 +35,7 @@ async function verify(app: App, node?: Node): Promise<void> {
   if (!target) return;
   const title = `Replaying ${plain(target.run.name)} from step ${integer(target.checkpoint.step)}`;
   const { proof } = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
-    app.connection.request(m.checkpointVerify, {
+    app.connection.request(checkpointVerify, {
       root: target.root,
       checkpoint: target.checkpoint.id,
       environment: environment(),
@@ -62,7 +63,7 @@ async function restoreFiles(app: App, node?: Node): Promise<void> {
   const directory = join(parent, `checkpoint-${target.checkpoint.step}-${target.checkpoint.id.slice(0, 6)}`);
   const title = `Restoring step ${step}`;
   const restored = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
-    app.connection.request(m.checkpointRestore, { root: target.root, checkpoint: target.checkpoint.id, directory }),
+    app.connection.request(checkpointRestore, { root: target.root, checkpoint: target.checkpoint.id, directory }),
   );
   const text = `${bytes(restored.bytes)} restored and verified.`;
   if (await vscode.window.showInformationMessage(text, 'Show Folder'))
@@ -76,7 +77,7 @@ async function restoreCode(app: App, node?: Node): Promise<void> {
   const parent = await askFolder(target.root, `Write the code of ${plain(target.run.name)} into a new folder in…`);
   if (!parent) return;
   const name = `${target.run.name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')}-${target.run.code!.slice(0, 7)}`;
-  const restored = await app.connection.request(m.codeRestore, {
+  const restored = await app.connection.request(codeRestore, {
     root: target.root,
     source,
     directory: join(parent, name),

@@ -1,6 +1,6 @@
 /** Commands that write trainstash.json. */
 import * as vscode from 'vscode';
-import * as m from '../../protocol/messages.ts';
+import { jobKeep, projectInit } from '../../protocol/messages/project.ts';
 import { type App, type Commands, openAt } from '../app.ts';
 import { plain } from '../text.ts';
 import type { Node } from '../views/runs.ts';
@@ -12,7 +12,7 @@ async function init(app: App): Promise<void> {
   const folder = await chooseFolder();
   if (!folder) return;
   await app.model.open(folder, vscode.workspace.isTrusted, true);
-  const { config } = await app.connection.request(m.projectInit, { root: folder });
+  const { config } = await app.connection.request(projectInit, { root: folder });
   await openAt(config);
 }
 
@@ -26,14 +26,14 @@ async function keepAsJob(app: App, node?: Node): Promise<void> {
     value: run.job,
   });
   if (!name) return;
-  const { config } = await app.connection.request(m.jobKeep, { root, run: run.id, name });
+  const { config } = await app.connection.request(jobKeep, { root, run: run.id, name });
   await openAt(config);
 }
 
 async function openConfig(app: App): Promise<void> {
   const root = await app.chooseRoot();
   if (!root) return;
-  const { config } = await app.connection.request(m.projectInit, { root });
+  const { config } = await app.connection.request(projectInit, { root });
   await openAt(config);
 }
 

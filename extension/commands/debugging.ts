@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { runShow, runStart, runStop } from '../../protocol/messages/run.ts';
 import { type App, command, launchFrom } from '../app.ts';
 import { plain } from '../text.ts';
 import type { JobNode } from '../views/jobs.ts';
@@ -29,13 +29,13 @@ export function registerDebugging(app: App, context: vscode.ExtensionContext): v
     const target = await jobTarget(app, node);
     if (!target) return;
     const { root, job } = target;
-    await debug(app, root, (how) => app.connection.request(m.runStart, { root, job: job.name, params: {}, ...how }));
+    await debug(app, root, (how) => app.connection.request(runStart, { root, job: job.name, params: {}, ...how }));
   });
 
   on('debugFile', async (file?: vscode.Uri) => {
     const target = await fileTarget(app, file);
     if (!target) return;
-    await debug(app, target.root, (how) => app.connection.request(m.runStart, { ...target, ...how }));
+    await debug(app, target.root, (how) => app.connection.request(runStart, { ...target, ...how }));
   });
 
   // A fork: the inspected run keeps its steps and its curve.
@@ -90,7 +90,7 @@ async function attach(app: App, root: string, run: Run, place: string): Promise<
   }
   const text = `The debugger could not be attached to ${plain(run.name)}. The run is still waiting for it.`;
   if (await vscode.window.showErrorMessage(text, 'Stop the Run'))
-    await app.connection.request(m.runStop, { root, run: run.id, force: true });
+    await app.connection.request(runStop, { root, run: run.id, force: true });
 }
 
 interface DebuggerApi {
@@ -127,7 +127,7 @@ async function portOf(app: App, root: string, run: Run, place: string): Promise<
 
 async function isLive(app: App, root: string, { id }: Run): Promise<boolean> {
   try {
-    const { run } = await app.connection.poll(m.runShow, { root, run: id });
+    const { run } = await app.connection.poll(runShow, { root, run: id });
     return LIVE_STATUSES.includes(run.status);
   } catch (error) {
     if (isError(error, 'daemonUnavailable')) return true;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
-import * as m from '../../protocol/messages.ts';
+import { exportFormats, exportWrite } from '../../protocol/messages/export.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
 import { type App, command, launchFrom } from '../app.ts';
 import { plain } from '../text.ts';
@@ -17,7 +17,7 @@ export function registerExporting(app: App, context: vscode.ExtensionContext): v
     const { root, run } = target;
     const checkpoint = node?.kind === 'checkpoint' ? node.checkpoint : null;
     const source = checkpoint?.id ?? run.id;
-    const { formats } = await app.connection.request(m.exportFormats, { root, source });
+    const { formats } = await app.connection.request(exportFormats, { root, source });
     const what = `${plain(run.name)}${checkpoint ? ` at step ${integer(checkpoint.step)}` : ''}`;
     const chosen = await chooseFormat(formats, what);
     if (!chosen?.format) return;
@@ -31,7 +31,7 @@ export function registerExporting(app: App, context: vscode.ExtensionContext): v
     // The dialog has already asked whether to replace an existing file.
     const force = existsSync(uri.fsPath);
     const params = { root, source, format: format.format, path: uri.fsPath, full, force, ...(await launchFrom(root)) };
-    const result = await app.tasks.run(`Exporting ${what} as ${format.format}`, m.exportWrite, params);
+    const result = await app.tasks.run(`Exporting ${what} as ${format.format}`, exportWrite, params);
     if (result) await showResult(result);
   });
 }

@@ -1,6 +1,6 @@
 /** Commands for what a person writes to a run: its name and note. */
 import * as vscode from 'vscode';
-import * as m from '../../protocol/messages.ts';
+import { runUpdate } from '../../protocol/messages/run.ts';
 import type { App, Commands } from '../app.ts';
 import { plain } from '../text.ts';
 import type { Node } from '../views/runs.ts';
@@ -12,7 +12,7 @@ async function rename(app: App, node?: Node): Promise<void> {
   const target = await runTarget(app, node, 'rename');
   if (!target) return;
   const name = await vscode.window.showInputBox({ title: 'Name of the run', value: target.run.name });
-  if (name?.trim()) await app.connection.request(m.runUpdate, { root: target.root, run: target.run.id, name });
+  if (name?.trim()) await app.connection.request(runUpdate, { root: target.root, run: target.run.id, name });
 }
 
 async function note(app: App, node?: Node): Promise<void> {
@@ -20,7 +20,7 @@ async function note(app: App, node?: Node): Promise<void> {
   if (!target) return;
   const title = `Note to ${plain(target.run.name)}`;
   const note = await vscode.window.showInputBox({ title, value: target.run.note });
-  if (note !== undefined) await app.connection.request(m.runUpdate, { root: target.root, run: target.run.id, note });
+  if (note !== undefined) await app.connection.request(runUpdate, { root: target.root, run: target.run.id, note });
 }
 
 async function copyId(_app: App, node: Node): Promise<void> {

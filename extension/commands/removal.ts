@@ -1,7 +1,9 @@
 /** Commands that delete: to the trash, out of it, and for good. */
 import * as vscode from 'vscode';
 import { isError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { projectWhere } from '../../protocol/messages/project.ts';
+import { runRemove } from '../../protocol/messages/run.ts';
+import { type KeptRun, storeGc, storeKept, storeTrash, TRASH_DAYS } from '../../protocol/messages/store.ts';
 import { lossLines } from '../../protocol/trash-words.ts';
 import { bytes, counted, integer } from '../../protocol/words.ts';
 import type { App, Commands } from '../app.ts';
@@ -37,10 +39,10 @@ async function deleteChosen(app: App, node?: Node, selected?: Node[]): Promise<v
 }
 
 async function remove(app: App, removed: readonly Removed[]): Promise<void> {
-  for (const { root, target } of removed) await app.connection.request(m.runRemove, { root, target });
+  for (const { root, target } of removed) await app.connection.request(runRemove, { root, target });
   if (removed.length === 0) return;
   const what = removed.length === 1 ? plain(removed[0]!.name) : counted(removed.length, 'entry', 'entries');
-  const text = `${what} moved to the trash. You can undo this for ${m.TRASH_DAYS} days.`;
+  const text = `${what} moved to the trash. You can undo this for ${TRASH_DAYS} days.`;
   if (!(await vscode.window.showInformationMessage(text, 'Undo'))) return;
   const lost = await bringBack(app, removed);
   // The message may stay open for long: the trash may have been emptied in the meantime.
@@ -55,7 +57,7 @@ async function bringBack(app: App, removed: readonly Removed[]): Promise<string[
   const lost: string[] = [];
   for (const { root, target, name } of removed) {
     try {
-      await app.connection.request(m.runRemove, { root, target, undo: true });
+      await app.connection.request(runRemove, { root, target, undo: true });
     } catch (error) {
       if (!isError(error, 'notFound')) throw error;
       lost.push(name);
@@ -67,8 +69,8 @@ async function bringBack(app: App, removed: readonly Removed[]): Promise<string[
 async function cleanUp(app: App): Promise<void> {
   const root = await app.chooseRoot();
   if (!root) return;
-  const { usage } = await app.connection.request(m.projectWhere, { root });
-  const { runs } = await app.connection.request(m.storeKept, { root });
+  const { usage } = await app.connection.request(projectWhere, { root });
+  const { runs } = await app.connection.request(storeKept, { root });
   const used = usage.objectsBytes - usage.freeBytes;
   const items: CleanUpItem[] = [
     {
@@ -106,7 +108,7 @@ async function cleanUp(app: App): Promise<void> {
 
 /** Shows what will be lost and asks first: it cannot be undone. */
 async function emptyTrash(app: App, root: string): Promise<void> {
-  const lost = lossLines(await app.connection.request(m.storeTrash, { root })).map(oneLine);
+  const lost = lossLines(await app.connection.request(storeTrash, { root })).map(oneLine);
   if (lost.length > 0) {
     const options = { modal: true, detail: `${lost.join('\n')}\n\nThis cannot be undone.` };
     const chosen = await vscode.window.showWarningMessage('Empty the trash?', options, 'Delete');
@@ -118,7 +120,7 @@ async function emptyTrash(app: App, root: string): Promise<void> {
 async function collect(app: App, root: string, emptyTrash: boolean): Promise<void> {
   const title = 'Cleaning up';
   const report = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
-    app.connection.request(m.storeGc, { root, emptyTrash }),
+    app.connection.request(storeGc, { root, emptyTrash }),
   );
   void vscode.window.showInformationMessage(
     `${counted(report.removedCheckpoints, 'checkpoint')} removed, ${bytes(report.returnedBytes)} freed.`,
@@ -126,8 +128,8 @@ async function collect(app: App, root: string, emptyTrash: boolean): Promise<voi
 }
 
 /** Lists a run's checkpoints with the reasons for keeping them; the chosen ones go to the trash. */
-async function choose(app: App, root: string, { run, name }: m.KeptRun): Promise<void> {
-  const [kept] = (await app.connection.request(m.storeKept, { root, run })).runs;
+async function choose(app: App, root: string, { run, name }: KeptRun): Promise<void> {
+  const [kept] = (await app.connection.request(storeKept, { root, run })).runs;
   const { checkpoints } = kept ?? { checkpoints: [] };
   const items = [...checkpoints].reverse().map(({ checkpoint, reasons }) => ({
     label: `step ${integer(checkpoint.step)}`,
@@ -148,7 +150,7 @@ async function choose(app: App, root: string, { run, name }: m.KeptRun): Promise
 }
 
 /** Counts a run's checkpoints by reason for keeping them; one with several reasons counts for each. */
-function whyKept({ checkpoints, more }: m.KeptRun): string {
+function whyKept({ checkpoints, more }: KeptRun): string {
   const counts = new Map<string, number>();
   for (const { reasons } of checkpoints)
     for (const reason of reasons.length > 0 ? reasons : ['not needed'])

@@ -2,7 +2,7 @@
 import * as vscode from 'vscode';
 import type { Params, Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { runCheckpoint, runFork, runPause, runResume, runStop } from '../../protocol/messages/run.ts';
 import { counted, duration, integer } from '../../protocol/words.ts';
 import { type App, type Commands, launchFrom } from '../app.ts';
 import { plain } from '../text.ts';
@@ -59,7 +59,7 @@ async function pause(app: App, node?: Node): Promise<void> {
   const target = await runTarget(app, node, 'pause', isRunning);
   if (!target) return;
   const pause = (accept: boolean) =>
-    app.connection.request(m.runPause, { root: target.root, run: target.run.id, accept });
+    app.connection.request(runPause, { root: target.root, run: target.run.id, accept });
   try {
     await pause(false);
   } catch (error) {
@@ -75,14 +75,14 @@ async function pause(app: App, node?: Node): Promise<void> {
 
 async function stop(app: App, node?: Node): Promise<void> {
   const target = await runTarget(app, node, 'stop', isLive);
-  if (target) await app.connection.request(m.runStop, { root: target.root, run: target.run.id });
+  if (target) await app.connection.request(runStop, { root: target.root, run: target.run.id });
 }
 
 async function checkpoint(app: App, node?: Node): Promise<void> {
   const target = await runTarget(app, node, 'take a checkpoint of', isRunning);
   if (!target) return;
   const checkpoint = await withProgress(`Checkpoint of ${target.run.name}`, () =>
-    app.connection.request(m.runCheckpoint, { root: target.root, run: target.run.id }),
+    app.connection.request(runCheckpoint, { root: target.root, run: target.run.id }),
   );
   vscode.window.setStatusBarMessage(`$(save) Checkpoint at step ${integer(checkpoint.step)}`, 4_000);
 }
@@ -104,7 +104,7 @@ export async function resume(
   run: Run,
   options: ResumeOptions = {},
 ): Promise<Run | undefined> {
-  const message = verb === 'resume' ? m.runResume : m.runFork;
+  const message = verb === 'resume' ? runResume : runFork;
   const params = { root, run: run.id, set: {}, ...(await launchFrom(root)), ...options };
   const launch = (more: { accept: boolean; current?: string[]; backend?: string }) =>
     withProgress(`${verb === 'resume' ? 'Resuming' : 'Forking'} ${run.name}`, () =>

@@ -1,7 +1,8 @@
 /** Commands that start runs, from jobs and from files. */
 import { relative } from 'node:path';
 import * as vscode from 'vscode';
-import * as m from '../../protocol/messages.ts';
+import { projectInit, projectJobs } from '../../protocol/messages/project.ts';
+import { runStart } from '../../protocol/messages/run.ts';
 import { type App, type Commands, launchFrom } from '../app.ts';
 import { plain } from '../text.ts';
 import { type JobNode, jobsOf } from '../views/jobs.ts';
@@ -14,7 +15,7 @@ async function run(app: App, node?: JobNode): Promise<void> {
   const chosen = await jobTarget(app, node);
   if (!chosen) return;
   const run = await withProgress(`Starting ${chosen.job.name}`, async () =>
-    app.connection.request(m.runStart, {
+    app.connection.request(runStart, {
       root: chosen.root,
       job: chosen.job.name,
       params: {},
@@ -38,13 +39,13 @@ async function runWith(app: App, node?: JobNode): Promise<void> {
   if (text === undefined) return;
   const { params } = parseParams(text);
   const run = await withProgress(`Starting ${job.name}`, async () =>
-    app.connection.request(m.runStart, { root, job: job.name, params, ...(await launchFrom(root)) }),
+    app.connection.request(runStart, { root, job: job.name, params, ...(await launchFrom(root)) }),
   );
   showLog(app.connection, root, run);
 }
 
 async function showJob(app: App, { root, job }: JobNode): Promise<void> {
-  const { config } = await app.connection.request(m.projectInit, { root });
+  const { config } = await app.connection.request(projectInit, { root });
   const document = await vscode.workspace.openTextDocument(vscode.Uri.file(config));
   const at = document.getText().indexOf(`${JSON.stringify(job.name)}`);
   const place = document.positionAt(Math.max(0, at));
@@ -55,7 +56,7 @@ async function runFile(app: App, file?: vscode.Uri): Promise<void> {
   const target = await fileTarget(app, file);
   if (!target) return;
   const run = await withProgress(`Starting ${target.command[1]}`, async () =>
-    app.connection.request(m.runStart, { ...target, ...(await launchFrom(target.cwd)) }),
+    app.connection.request(runStart, { ...target, ...(await launchFrom(target.cwd)) }),
   );
   showLog(app.connection, target.root, run);
 }
@@ -65,10 +66,10 @@ export async function jobTarget(app: App, node?: JobNode): Promise<JobNode | und
   if (node?.job) return node;
   const root = await app.chooseRoot();
   if (!root) return undefined;
-  const jobs = await jobsOf((params) => app.connection.request(m.projectJobs, params), root);
+  const jobs = await jobsOf((params) => app.connection.request(projectJobs, params), root);
   if (jobs.length === 0) {
     // Throws the mistake in trainstash.json, if there is one.
-    await app.connection.request(m.projectJobs, { root });
+    await app.connection.request(projectJobs, { root });
     void vscode.window.showInformationMessage('trainstash.json has no jobs yet.', 'Open It').then((open) => {
       if (open) void vscode.commands.executeCommand('trainstash.openConfig');
     });

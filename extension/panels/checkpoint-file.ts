@@ -2,7 +2,7 @@
 import * as vscode from 'vscode';
 import type { FileInspection } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { fileInspect } from '../../protocol/messages/file.ts';
 import { type App, report } from '../app.ts';
 import { type FilePageSaid, type FilePageState, filePageSaid } from '../pages/messages.ts';
 import { openPage, type PageHost } from './panel.ts';
@@ -119,7 +119,7 @@ class OpenFile {
     if (this.#uri.scheme !== 'file') throw new Error('Only files on disk can be inspected.');
     const { statistics, filter } = this.state;
     const wanted = { path: this.#uri.fsPath, statistics, filter, ...(before?.next ? { after: before.next } : {}) };
-    return this.#app.connection.request(m.fileInspect, wanted, this.#over.signal);
+    return this.#app.connection.request(fileInspect, wanted, this.#over.signal);
   }
 }
 

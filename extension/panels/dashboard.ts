@@ -4,7 +4,10 @@ import * as v from 'valibot';
 import * as vscode from 'vscode';
 import type { Checkpoint, MetricSeries, Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { checkpointChanged, checkpointList } from '../../protocol/messages/checkpoint.ts';
+import { logRead, metricsAppended, metricsQuery } from '../../protocol/messages/metrics.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
+import { runChanged, runList } from '../../protocol/messages/run.ts';
 import { fromWireNumber } from '../../protocol/numbers.ts';
 import { integer } from '../../protocol/words.ts';
 import { type App, report } from '../app.ts';
@@ -36,11 +39,11 @@ export class Dashboards {
     const of = (store: string, act: (dashboard: Dashboard) => void) => {
       for (const dashboard of this.#open.values()) if (dashboard.store === store) act(dashboard);
     };
-    connection.on(m.runChanged, ({ store, run }) => of(store, (dashboard) => dashboard.runChanged(run)));
-    connection.on(m.metricsAppended, ({ store, run, values }) =>
+    connection.on(runChanged, ({ store, run }) => of(store, (dashboard) => dashboard.runChanged(run)));
+    connection.on(metricsAppended, ({ store, run, values }) =>
       of(store, (dashboard) => dashboard.appended(run, values)),
     );
-    connection.on(m.checkpointChanged, ({ store, checkpoint }) =>
+    connection.on(checkpointChanged, ({ store, checkpoint }) =>
       of(store, (dashboard) => dashboard.checkpointChanged(checkpoint.run)),
     );
     connection.onStatus(({ kind }) => {
@@ -146,7 +149,7 @@ class Dashboard {
   }
 
   async #marks(run: string): Promise<void> {
-    const { checkpoints } = await this.#app.connection.poll(m.checkpointList, { root: this.#root, run });
+    const { checkpoints } = await this.#app.connection.poll(checkpointList, { root: this.#root, run });
     const marks = checkpoints.map(({ id, step, tags }: Checkpoint) => ({ id, run, step, tags }));
     this.#push({ type: 'checkpoints', run, marks });
   }
@@ -156,7 +159,7 @@ class Dashboard {
     if (!this.#ready) return;
     const load = ++this.#loads;
     try {
-      const project = await this.#app.connection.request(m.projectOpen, {
+      const project = await this.#app.connection.request(projectOpen, {
         root: this.#root,
         trusted: vscode.workspace.isTrusted,
         watch: true,
@@ -167,7 +170,7 @@ class Dashboard {
       this.#runs.clear();
       let cursor: string | null = null;
       do {
-        const page: { runs: Run[]; next: string | null } = await this.#app.connection.request(m.runList, {
+        const page: { runs: Run[]; next: string | null } = await this.#app.connection.request(runList, {
           root: this.#root,
           drafts: true,
           cursor,
@@ -212,7 +215,7 @@ class Dashboard {
       for (const run of runs) {
         const params = { root: this.#root, run, names: [name], buckets, ...range };
         try {
-          const { series } = await this.#app.connection.poll(m.metricsQuery, params);
+          const { series } = await this.#app.connection.poll(metricsQuery, params);
           const columns = columnsOf(series[0] ?? { steps: [], values: [], times: [] });
           this.#push({ type: 'curve', run, name, from, to, ...columns });
         } catch (error) {
@@ -234,7 +237,7 @@ class Dashboard {
     try {
       let text = '';
       for (;;) {
-        const page = await this.#app.connection.poll(m.logRead, {
+        const page = await this.#app.connection.poll(logRead, {
           root: this.#root,
           run: log.run,
           offset: log.offset,
@@ -264,7 +267,7 @@ class Dashboard {
 
   /** Offers actions for a checkpoint that was clicked on the axis. */
   async #offer(run: string, id: string): Promise<void> {
-    const { checkpoints } = await this.#app.connection.request(m.checkpointList, { root: this.#root, run });
+    const { checkpoints } = await this.#app.connection.request(checkpointList, { root: this.#root, run });
     const checkpoint = checkpoints.find((one) => one.id === id);
     const name = this.#runs.get(run)?.name;
     if (!checkpoint || name === undefined) return;

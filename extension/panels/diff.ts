@@ -5,7 +5,8 @@ import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import type { CurveAxis, Diff } from '../../protocol/diff.ts';
 import type { MetricSeries } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { diffShow, diffWeights } from '../../protocol/messages/diff.ts';
+import { metricsQuery } from '../../protocol/messages/metrics.ts';
 import { fromWireNumber } from '../../protocol/numbers.ts';
 import { type App, report } from '../app.ts';
 import { codeUri } from '../code-files.ts';
@@ -111,7 +112,7 @@ class DiffPage {
     const progress = (share: number) => this.#tellWeights(index, { share });
     try {
       const params = { root: this.#state.root, sides };
-      return { diff: await this.#app.tasks.request(m.diffWeights, params, progress, this.#closed.signal) };
+      return { diff: await this.#app.tasks.request(diffWeights, params, progress, this.#closed.signal) };
     } catch (error) {
       if (!(error instanceof TrainstashError)) throw error;
       return { problem: error.message };
@@ -122,7 +123,7 @@ class DiffPage {
     const { root, sides } = this.#state;
     const ask = ++this.#asks;
     try {
-      const diff = await this.#app.connection.request(m.diffShow, { root, sides, axis: this.#axis });
+      const diff = await this.#app.connection.request(diffShow, { root, sides, axis: this.#axis });
       // Another axis was chosen in the meantime.
       if (ask !== this.#asks) return;
       this.#state.diff = diff;
@@ -151,7 +152,7 @@ class DiffPage {
       const stepsPerEpoch = this.#app.model.project(root)?.runs.get(run)?.stepsPerEpoch ?? null;
       for (const name of names) {
         const params = { root, run, names: [name], toStep: step, buckets: BUCKETS };
-        const { series } = await this.#app.connection.request(m.metricsQuery, params);
+        const { series } = await this.#app.connection.request(metricsQuery, params);
         if (series[0]) all.get(name)!.push({ of, series: series[0], stepsPerEpoch });
       }
     }

@@ -1,7 +1,7 @@
 /** Tree of the jobs in trainstash.json, of every open project: job → its params. */
 import * as vscode from 'vscode';
 import type { ParamValue } from '../../protocol/domain.ts';
-import { type JobSummary, projectJobs } from '../../protocol/messages.ts';
+import { type JobSummary, projectJobs } from '../../protocol/messages/project.ts';
 import type { Connection } from '../connection.ts';
 import type { Model } from '../model.ts';
 import { oneLine } from '../text.ts';

@@ -5,7 +5,8 @@
 import * as vscode from 'vscode';
 import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
-import { logRead, runInput } from '../../protocol/messages.ts';
+import { logRead } from '../../protocol/messages/metrics.ts';
+import { runInput } from '../../protocol/messages/run.ts';
 import type { Connection } from '../connection.ts';
 import { oneLine, plain } from '../text.ts';
 

@@ -1,6 +1,6 @@
 /** Tree of stashes of every open project: stash → files. */
 import * as vscode from 'vscode';
-import { type StashSummary, stashList, stashShow } from '../../protocol/messages.ts';
+import { type StashSummary, stashList, stashShow } from '../../protocol/messages/branch.ts';
 import { age, bytes, counted, stashReason } from '../../protocol/words.ts';
 import type { Connection } from '../connection.ts';
 import type { Model } from '../model.ts';

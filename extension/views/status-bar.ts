@@ -1,7 +1,7 @@
 /** The item in the status bar: drawn at most once a second, hidden when there is nothing to say. */
 import * as vscode from 'vscode';
 import type { Run } from '../../protocol/domain.ts';
-import { metricsQuery } from '../../protocol/messages.ts';
+import { metricsQuery } from '../../protocol/messages/metrics.ts';
 import { duration, integer } from '../../protocol/words.ts';
 import type { Connection } from '../connection.ts';
 import type { Model } from '../model.ts';

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync 
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import { daemonStop } from '../../protocol/messages.ts';
+import { daemonStop } from '../../protocol/messages/daemon.ts';
 import { filesOf, ON_MAIN, ON_OTHER, prepareBranches, switchRounds, syncWith } from '../chaos/switches.ts';
 import { BUILD } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';

@@ -16,7 +16,7 @@ import {
 import { dirname, join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { hookAdvice, installHook, removeHook } from '../../cli/hook.ts';
-import { projectWhere } from '../../protocol/messages.ts';
+import { projectWhere } from '../../protocol/messages/project.ts';
 import { gitIn, makeRepository, type Repository } from '../support/repository.ts';
 import { DIST } from '../support/trainer.ts';
 

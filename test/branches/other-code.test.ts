@@ -6,7 +6,8 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
-import * as m from '../../protocol/messages.ts';
+import { codeRestore } from '../../protocol/messages/diff.ts';
+import { runResume, runShow } from '../../protocol/messages/run.ts';
 import { environment, log, start } from '../support/commands.ts';
 import { type Fixture, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
@@ -97,11 +98,11 @@ function back({ git, fixture }: Bench): void {
 /** Expects that the checkpoint of the run's newest session is tied to the code that made it. */
 async function expectTied(one: Bench, id: string, { label, branch }: { label: string; branch: string | null }) {
   const { fixture, client } = one;
-  const { run, checkpoints, sessions } = await client.request(m.runShow, { root: fixture.root, run: id });
+  const { run, checkpoints, sessions } = await client.request(runShow, { root: fixture.root, run: id });
   const printed = (await log(client, fixture, id)).match(/CODE \w+/g)!.at(-1);
   const newest = checkpoints.find(({ session }) => session === run.session)!;
   const target = join(fixture.folder, `code-${newest.id}`);
-  await client.request(m.codeRestore, { root: fixture.root, source: newest.id, directory: target });
+  await client.request(codeRestore, { root: fixture.root, source: newest.id, directory: target });
   const kept = /CODE \w+/.exec(readFileSync(join(target, 'train.py'), 'utf8'))![0];
   const { identity } = sessions.at(-1)!;
   expect({ printed, kept, branch: identity!.branch }).toEqual({
@@ -180,7 +181,7 @@ describe.skipIf(!PYTHON)('whatever is done to the tree meanwhile', () => {
       if (!isCrash) {
         await untilStatus(client, fixture, run.id, 'failed');
         const resume = { root: fixture.root, run: run.id, environment: environment(), accept: true };
-        await client.request(m.runResume, resume);
+        await client.request(runResume, resume);
       }
       await until('it is in its second session', async () => (await show(client, fixture, run.id)).run.sessions === 2);
       const { run: ended } = await until('it has ended', async () => {

@@ -1,7 +1,10 @@
 /** Files and runs stay with their branch whatever it is called: one by one, and in random sequences against a model. */
 import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import { branchSync, daemonStop, projectOpen, runList, runShow, runStart } from '../../protocol/messages.ts';
+import { branchSync } from '../../protocol/messages/branch.ts';
+import { daemonStop } from '../../protocol/messages/daemon.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
+import { runList, runShow, runStart } from '../../protocol/messages/run.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { BUILD, shellEnvironment, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';

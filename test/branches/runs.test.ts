@@ -4,7 +4,8 @@ import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
-import { noticeRaised, projectOpen, runPause, runStart } from '../../protocol/messages.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
+import { noticeRaised, runPause, runStart } from '../../protocol/messages/run.ts';
 import { afterwards } from '../support/cleanup.ts';
 import {
   type Fixture,

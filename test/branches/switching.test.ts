@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { branchFollow, stashDrop, stashRestore, stashShow } from '../../protocol/messages.ts';
+import { branchFollow, stashDrop, stashRestore, stashShow } from '../../protocol/messages/branch.ts';
 import { until } from '../support/folder.ts';
 import { gitIn, makeRepository, type Repository, stashesOf } from '../support/repository.ts';
 

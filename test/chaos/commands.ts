@@ -8,7 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../../client/connect.ts';
 import type { Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
-import * as m from '../../protocol/messages.ts';
+import { metricsQuery } from '../../protocol/messages/metrics.ts';
+import { runResume, runStart } from '../../protocol/messages/run.ts';
 import { environment } from '../support/commands.ts';
 import { type Fixture, kill, makeFixture, openProject, sessionDirectory, show } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
@@ -48,7 +49,7 @@ export async function commandRounds(
   let final = '';
   for (let number = 0; report.kills < kills || number === 0; number++) {
     clear(fixture);
-    let run = await client.request(m.runStart, {
+    let run = await client.request(runStart, {
       root: fixture.root,
       job: 'noisy',
       params: {},
@@ -149,7 +150,7 @@ async function ended(client: Client, fixture: Fixture, id: string): Promise<Run>
 }
 
 async function resumed(client: Client, fixture: Fixture, run: Run): Promise<Run> {
-  return client.request(m.runResume, {
+  return client.request(runResume, {
     root: fixture.root,
     run: run.id,
     environment: environment(),
@@ -176,7 +177,7 @@ async function checkRun(client: Client, fixture: Fixture, run: Run, report: Comm
   const steps = new Set(checkpoints.map(({ step }) => step));
   for (let step = 4; step <= STEPS; step += 4)
     if (!steps.has(step)) report.losses.push(`${run.name}: the file of step ${step} was not kept`);
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['odd'] });
+  const { series } = await client.request(metricsQuery, { root: fixture.root, run: run.id, names: ['odd'] });
   if (series[0]?.total !== STEPS) report.losses.push(`${run.name}: ${series[0]?.total ?? 0} values of "odd"`);
 }
 

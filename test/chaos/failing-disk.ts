@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../../client/connect.ts';
 import type { Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
-import * as m from '../../protocol/messages.ts';
+import { runResume } from '../../protocol/messages/run.ts';
 import {
   type Fixture,
   isAlive,
@@ -79,7 +79,7 @@ async function throughToTheEnd(client: Client, fixture: Fixture, id: string): Pr
   for (let tries = 0; ; tries++) {
     const run = await settled(client, fixture, id, true);
     if (run.status === 'completed' || tries === 5) return run;
-    await client.request(m.runResume, { root: fixture.root, run: id, environment: shellEnvironment(), accept: true });
+    await client.request(runResume, { root: fixture.root, run: id, environment: shellEnvironment(), accept: true });
   }
 }
 

@@ -5,7 +5,8 @@
 import type { Client } from '../../client/connect.ts';
 import { Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
-import * as m from '../../protocol/messages.ts';
+import { daemonStop } from '../../protocol/messages/daemon.ts';
+import { runResume } from '../../protocol/messages/run.ts';
 import {
   type Fixture,
   isTrainer,
@@ -66,7 +67,7 @@ export async function chaosRounds(
       run = await settled(client, fixture, run.id);
       if (['lost', 'failed', 'paused'].includes(run.status)) {
         run = await client
-          .request(m.runResume, { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: true })
+          .request(runResume, { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: true })
           .catch(() => run);
       }
       if (round >= 6) run = await settled(client, fixture, run.id, true);
@@ -78,7 +79,7 @@ export async function chaosRounds(
   }
   await checkCommitted(client, fixture, committed, report);
   // The next daemon sweeps what the last one left.
-  await client.request(m.daemonStop, {});
+  await client.request(daemonStop, {});
   await client.closed;
   await openProject(fixture);
   report.losses.push(...bystanders.check());

@@ -2,7 +2,8 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../../client/connect.ts';
-import { branchSync, projectOpen, type SyncResult } from '../../protocol/messages.ts';
+import { branchSync, type SyncResult } from '../../protocol/messages/branch.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
 import { BUILD, kill } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import type { Repository } from '../support/repository.ts';

@@ -1,7 +1,10 @@
 /** Watches a run during chaos: its progress, its committed checkpoints, and whether they are still there. */
 import type { Client } from '../../client/connect.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
-import * as m from '../../protocol/messages.ts';
+import { checkpointList } from '../../protocol/messages/checkpoint.ts';
+import { daemonStatus } from '../../protocol/messages/daemon.ts';
+import { metricsQuery } from '../../protocol/messages/metrics.ts';
+import { storeFsck } from '../../protocol/messages/store.ts';
 import {
   type Fixture,
   isTrainer,
@@ -41,7 +44,7 @@ export async function check(
 ): Promise<void> {
   const { checkpoints } = await show(client, fixture, run.id);
   if (checkpoints.at(-1)?.stateDigest !== final) report.inexact.push(`${run.name}: final state differs`);
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
+  const { series } = await client.request(metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
   const steps = series[0]?.steps.join() ?? '';
   if (steps !== Array.from({ length: STEPS }, (_, i) => i + 1).join())
     report.losses.push(`${run.name}: metrics at steps ${steps}`);
@@ -53,13 +56,13 @@ export async function checkCommitted(
   committed: Map<string, Checkpoint>,
   report: ChaosReport,
 ): Promise<void> {
-  const fsck = await client.request(m.storeFsck, { root: fixture.root });
+  const fsck = await client.request(storeFsck, { root: fixture.root });
   for (const { problem, checkpoint } of fsck.problems) report.losses.push(`fsck: ${checkpoint ?? ''} ${problem}`);
   const runs = new Set([...committed.values()].map(({ run }) => run));
   for (const run of runs) {
     const kept = new Map<string, string>();
     for (const trashed of [false, true]) {
-      const page = await client.request(m.checkpointList, { root: fixture.root, run, trashed });
+      const page = await client.request(checkpointList, { root: fixture.root, run, trashed });
       for (const { id, stateDigest } of page.checkpoints) kept.set(id, stateDigest);
     }
     for (const { id, stateDigest } of committed.values()) {
@@ -79,7 +82,7 @@ export async function tryShow(client: Client, fixture: Fixture, run: string) {
 
 export async function reconnected(fixture: Fixture, client: Client): Promise<Client> {
   try {
-    await client.request(m.daemonStatus, {});
+    await client.request(daemonStatus, {});
     return client;
   } catch {
     return openProject(fixture);

@@ -4,7 +4,8 @@ import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import { daemonStop, runList } from '../../protocol/messages.ts';
+import { daemonStop } from '../../protocol/messages/daemon.ts';
+import { runList } from '../../protocol/messages/run.ts';
 import { BUILD, gitProject, makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { openEditor } from '../support/editor.ts';
 import { until } from '../support/folder.ts';

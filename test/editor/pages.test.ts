@@ -2,7 +2,7 @@
 import { appendFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { runPause } from '../../protocol/messages.ts';
+import { runPause } from '../../protocol/messages/run.ts';
 import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';

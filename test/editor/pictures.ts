@@ -5,7 +5,9 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import * as m from '../../protocol/messages.ts';
+import { checkpointTag } from '../../protocol/messages/checkpoint.ts';
+import { daemonStop } from '../../protocol/messages/daemon.ts';
+import { runShow, runStart, runStop } from '../../protocol/messages/run.ts';
 import { makeDigits } from '../../scripts/digits.ts';
 import { runCleanups } from '../support/cleanup.ts';
 import { kill, makeFixture, openProject, shellEnvironment, trainerPid, untilStep } from '../support/daemon.ts';
@@ -27,12 +29,12 @@ try {
   const git = (...words: string[]) =>
     execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@example.org', ...words], { cwd: root });
   const train = async (params: Record<string, number>) =>
-    client.request(m.runStart, { root, job: 'digits', params, seed: 1, environment: shellEnvironment() });
+    client.request(runStart, { root, job: 'digits', params, seed: 1, environment: shellEnvironment() });
   const ended = (run: string, ...statuses: string[]) =>
     until(
       `${run} is ${statuses.join(' or ')}`,
       async () => {
-        const now = (await client.request(m.runShow, { root, run })).run;
+        const now = (await client.request(runShow, { root, run })).run;
         return statuses.includes(now.status) && now;
       },
       TRAINING_MS,
@@ -41,7 +43,7 @@ try {
 
   await trained({ learningRate: 0.001 });
   const second = await trained({ learningRate: 0.01 });
-  await client.request(m.checkpointTag, { root, checkpoint: second.lastCheckpoint!.id, tag: 'baseline' });
+  await client.request(checkpointTag, { root, checkpoint: second.lastCheckpoint!.id, tag: 'baseline' });
   git('switch', '-qc', 'wider');
   const script = join(root, 'train.ts');
   writeFileSync(script, readFileSync(script, 'utf8').replace('filters: 8', 'filters: 12'));
@@ -77,7 +79,7 @@ try {
   await until('the status bar says what was proved', async () => /equal/.test(await editor.status.innerText()));
   await editor.palette('Notifications: Clear All Notifications');
   await picture('resumed');
-  await client.request(m.runStop, { root, run: live.id });
+  await client.request(runStop, { root, run: live.id });
   await ended(live.id, 'stopped', 'completed');
 
   await grid.getByRole('row', { name: /digits #4/ }).click();
@@ -89,7 +91,7 @@ try {
     .waitFor();
   await picture('diff');
   console.log(`${OUT}: dashboard, resumed, diff (${wider.name})`);
-  await client.request(m.daemonStop, {});
+  await client.request(daemonStop, {});
 } finally {
   await runCleanups();
 }

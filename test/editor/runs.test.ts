@@ -3,7 +3,9 @@ import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import { checkpointTag, logRead, runPause } from '../../protocol/messages.ts';
+import { checkpointTag } from '../../protocol/messages/checkpoint.ts';
+import { logRead } from '../../protocol/messages/metrics.ts';
+import { runPause } from '../../protocol/messages/run.ts';
 import { BUILD, kill, makeFixture, openProject, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
 import { writeNativePackage } from '../support/fake-native.ts';
 import { until } from '../support/folder.ts';

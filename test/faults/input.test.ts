@@ -5,7 +5,11 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Random } from '../../daemon/trainer/random.ts';
-import * as m from '../../protocol/messages.ts';
+import { backendSurvey } from '../../protocol/messages/backend.ts';
+import { branchFollow, branchSync } from '../../protocol/messages/branch.ts';
+import { daemonState, daemonStatus, daemonStop } from '../../protocol/messages/daemon.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
+import { runList, runShow, runUpdate } from '../../protocol/messages/run.ts';
 import {
   BUILD,
   type Fixture,
@@ -121,7 +125,7 @@ describe('what was asked for', () => {
     const client = await openProject(fixture);
     const first = await startSmall(client, fixture);
     await untilStatus(client, fixture, first.id, 'completed');
-    await client.request(m.daemonStop, {});
+    await client.request(daemonStop, {});
     await client.closed;
     const { openDatabase } = await import('../../daemon/store/driver.ts');
     const catalog = openDatabase(join(fixture.store, 'catalog.db'));
@@ -205,19 +209,19 @@ describe('messages', () => {
       await end;
     }
     const client = await fixture.connect();
-    expect((await client.request(m.daemonStatus, {})).clients).toBeGreaterThan(0);
+    expect((await client.request(daemonStatus, {})).clients).toBeGreaterThan(0);
   }, 120_000);
 
   test('params of the wrong shape are named; without hello or with a wrong token nothing is answered', async () => {
     const fixture = makeFixture();
     const client = await fixture.connect();
-    await expect(client.request(m.runShow, { root: 5, run: null } as never)).rejects.toMatchObject({
+    await expect(client.request(runShow, { root: 5, run: null } as never)).rejects.toMatchObject({
       code: 'invalidParams',
       data: { method: 'run/show' },
     });
-    await expect(
-      client.request({ method: 'no/such', schema: m.daemonState.schema } as never, {}),
-    ).rejects.toMatchObject({ code: 'invalidParams' });
+    await expect(client.request({ method: 'no/such', schema: daemonState.schema } as never, {})).rejects.toMatchObject({
+      code: 'invalidParams',
+    });
     const answer = async (value: unknown) => {
       const socket = await raw(fixture);
       let received = '';
@@ -278,13 +282,13 @@ describe('messages', () => {
     const run = await startSmall(client, fixture);
     await untilStatus(client, fixture, run.id, 'completed');
     socket.pause();
-    const { clients: before } = await client.request(m.daemonStatus, {});
+    const { clients: before } = await client.request(daemonStatus, {});
     const note = 'x'.repeat(4_000);
     // Each is announced to all clients; this one does not read.
     await until('the deaf client is cut off', async () => {
       for (let i = 0; i < 200; i++)
-        await client.request(m.runUpdate, { root: fixture.root, run: run.id, note: `${i}${note}`.slice(0, 4_000) });
-      const { clients } = await client.request(m.daemonStatus, {});
+        await client.request(runUpdate, { root: fixture.root, run: run.id, note: `${i}${note}`.slice(0, 4_000) });
+      const { clients } = await client.request(daemonStatus, {});
       return clients === before - 1;
     });
     socket.resume();
@@ -295,7 +299,7 @@ describe('messages', () => {
     const fixture = makeFixture();
     const paths: Record<string, string> = { 'a file': join(fixture.root, 'small.ts'), 'a device': '/dev/null' };
     const client = await fixture.connect();
-    for (const message of [m.branchFollow, m.branchSync, m.backendSurvey, m.runList, m.projectOpen]) {
+    for (const message of [branchFollow, branchSync, backendSurvey, runList, projectOpen]) {
       const params = {
         root: paths[what] ?? join(fixture.folder, 'missing'),
         follow: true,
@@ -309,9 +313,9 @@ describe('messages', () => {
   test('an untrusted project may be looked at, but nothing of it is run', async () => {
     const fixture = makeFixture();
     const client = await fixture.connect();
-    await client.request(m.projectOpen, { root: fixture.root, trusted: false });
+    await client.request(projectOpen, { root: fixture.root, trusted: false });
     await expect(startSmall(client, fixture)).rejects.toMatchObject({ code: 'untrusted' });
-    expect((await client.request(m.runList, { root: fixture.root })).runs).toEqual([]);
+    expect((await client.request(runList, { root: fixture.root })).runs).toEqual([]);
   });
 });
 

@@ -7,7 +7,7 @@ import { SessionDirectory } from '../../daemon/sessions/directory.ts';
 import { sweepSession } from '../../daemon/sessions/sweep.ts';
 import { startStore } from '../../daemon/store/client.ts';
 import { HeldLock } from '../../daemon/store/lock.ts';
-import * as m from '../../protocol/messages.ts';
+import { projectWhere } from '../../protocol/messages/project.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { kill, makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
@@ -145,7 +145,7 @@ test('a script that is killed while it writes a checkpoint leaves nothing, wheth
   const next = await openProject(fixture);
   await until('it is swept', () => [left, beside].every((path) => !existsSync(path)));
   expect(readdirSync(code).filter((name) => /lock|checkout/.test(name))).toEqual([]);
-  const { usage } = await next.request(m.projectWhere, { root: fixture.root });
+  const { usage } = await next.request(projectWhere, { root: fixture.root });
   expect(usage.leftBytes).toBe(0);
 });
 

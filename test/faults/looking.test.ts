@@ -10,7 +10,8 @@ import type { Client } from '../../client/connect.ts';
 import { inspect } from '../../daemon/inspector/inspect.ts';
 import { InspectorPool, inspectorSetup } from '../../daemon/inspector/pool.ts';
 import { isError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { daemonStatus } from '../../protocol/messages/daemon.ts';
+import { fileInspect } from '../../protocol/messages/file.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { startJob, untilCheckpoints } from '../support/commands.ts';
 import { type Fixture, isAlive, kill, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
@@ -37,7 +38,7 @@ async function whileAsking<T>(fixture: Fixture, work: () => Promise<T>): Promise
   const asking = (async () => {
     while (!over) {
       const startedAt = performance.now();
-      await other.request(m.daemonStatus, {});
+      await other.request(daemonStatus, {});
       slowestMs = Math.max(slowestMs, performance.now() - startedAt);
       await delay(20);
     }
@@ -53,7 +54,7 @@ async function whileAsking<T>(fixture: Fixture, work: () => Promise<T>): Promise
 
 async function inspected(client: Client, path: string, statistics = false) {
   try {
-    return await client.request(m.fileInspect, { path, statistics });
+    return await client.request(fileInspect, { path, statistics });
   } catch (error) {
     if (isError(error, 'fileUnreadable')) return error;
     throw error;
@@ -124,14 +125,14 @@ describe.skipIf(process.platform !== 'linux')('looked into by the daemon', () =>
       Array.from({ length: 50 }, (_, i) => [`Layer${i}`, { dtype: 'U8', shape: [1], data_offsets: [i, i + 1] }]),
     );
     writeFileSync(path, safetensors(header, 50));
-    const first = await client.request(m.fileInspect, { path, filter: 'lAYER4', limit: 4 });
+    const first = await client.request(fileInspect, { path, filter: 'lAYER4', limit: 4 });
     expect(first).toMatchObject({ tensorCount: 50, foundCount: 11, next: { tensors: 4 } });
     expect(first.tensors.map(({ name }) => name)).toEqual(['Layer4', 'Layer40', 'Layer41', 'Layer42']);
-    const second = await client.request(m.fileInspect, { path, filter: 'layer4', after: first.next! });
+    const second = await client.request(fileInspect, { path, filter: 'layer4', after: first.next! });
     expect(second.tensors.map(({ name }) => name)).toEqual([43, 44, 45, 46, 47, 48, 49].map((i) => `Layer${i}`));
     expect(second.next).toBeNull();
     writeFileSync(path, safetensors(header, 51));
-    await expect(client.request(m.fileInspect, { path, after: first.next! })).rejects.toMatchObject({
+    await expect(client.request(fileInspect, { path, after: first.next! })).rejects.toMatchObject({
       code: 'fileUnreadable',
       message: expect.stringContaining('changed while it was read'),
     });

@@ -9,7 +9,7 @@ import { encodeHeader } from '../../daemon/formats/safetensors.ts';
 import { isDelta } from '../../daemon/store/codec.ts';
 import { openDatabase } from '../../daemon/store/driver.ts';
 import { Random } from '../../daemon/trainer/random.ts';
-import { checkpointVerify } from '../../protocol/messages.ts';
+import { checkpointVerify } from '../../protocol/messages/checkpoint.ts';
 import { STATE_FILE } from '../../protocol/session.ts';
 import { makeFixture, openProject, shellEnvironment, show, startSmall, untilStatus } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';

@@ -4,7 +4,11 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
-import * as m from '../../protocol/messages.ts';
+import { daemonHandOver, daemonStatus, daemonStop } from '../../protocol/messages/daemon.ts';
+import { metricsQuery } from '../../protocol/messages/metrics.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
+import { runList, runResume } from '../../protocol/messages/run.ts';
+import { storeFsck } from '../../protocol/messages/store.ts';
 import { chaosRounds } from '../chaos/rounds.ts';
 import {
   BUILD,
@@ -41,7 +45,7 @@ test('the daemon is killed while a trainer runs: the training goes on and the ne
   const next = await fixture.connect();
   expect(next.daemon.pid).not.toBe(client.daemon.pid);
   await untilStatus(next, fixture, run.id, 'completed');
-  const { series } = await next.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
+  const { series } = await next.request(metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
   expect(series[0]!.steps).toEqual(EVERY_STEP_ONCE);
   expect((await show(next, fixture, run.id)).checkpoints.at(-1)!.step).toBe(18);
 });
@@ -58,7 +62,7 @@ test('the trainer and the daemon are killed together: the next daemon says lost,
   await client.closed;
   const next = await openProject(fixture);
   await untilStatus(next, fixture, run.id, 'lost');
-  await next.request(m.runResume, { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: false });
+  await next.request(runResume, { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: false });
   await untilStatus(next, fixture, run.id, 'completed');
   const digest = async (id: string) => (await show(next, fixture, id)).checkpoints.at(-1)!.stateDigest;
   expect(await digest(run.id)).toBe(await digest(whole.id));
@@ -71,12 +75,12 @@ test('a training that never met a daemon is all there when one starts', async ()
   expect(existsSync(join(fixture.folder, 'state', 'daemon.json'))).toBe(false);
   const client = await openProject(fixture);
   const { run, checkpoints } = await until('the run is adopted', async () => {
-    const { runs } = await client.request(m.runList, { root: fixture.root, drafts: true });
+    const { runs } = await client.request(runList, { root: fixture.root, drafts: true });
     return runs[0]?.status === 'completed' && show(client, fixture, runs[0].id);
   });
   expect(run).toMatchObject({ number: 1, name: 'small #1', job: 'small', step: 18, branch: 'main' });
   expect(checkpoints.at(-1)!.step).toBe(18);
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
+  const { series } = await client.request(metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
   expect(series[0]!.steps).toEqual(EVERY_STEP_ONCE);
 });
 
@@ -86,7 +90,7 @@ test('the folder that the daemon was started from is deleted: it goes on, and st
   cpSync(DIST, dist, { recursive: true });
   const client = await fixture.connect({ dist });
   rmSync(dist, { recursive: true });
-  await client.request(m.projectOpen, { root: fixture.root, trusted: true });
+  await client.request(projectOpen, { root: fixture.root, trusted: true });
   const run = await startSmall(client, fixture);
   await untilStatus(client, fixture, run.id, 'completed');
 });
@@ -105,7 +109,7 @@ test('a newer client takes over from an older daemon, a training goes on; an old
 
   const older = await fixture.connect({ build: { version: '0.0.1', builtAt: 0 } });
   expect(older.daemon.pid).toBe(newer.daemon.pid);
-  expect(await older.request(m.daemonHandOver, { build: { version: '0.0.1', builtAt: 0 } })).toEqual({
+  expect(await older.request(daemonHandOver, { build: { version: '0.0.1', builtAt: 0 } })).toEqual({
     accepted: false,
   });
 });
@@ -124,7 +128,7 @@ test('a stale socket is replaced; a file in its place is not', async () => {
   kill(client.daemon.pid, 'SIGKILL');
   await client.closed;
   const next = await fixture.connect();
-  await next.request(m.daemonStop, {});
+  await next.request(daemonStop, {});
   await next.closed;
   await until('the daemon is gone', () => !isAlive(next.daemon.pid));
   const socket = join(fixture.folder, 'state/daemon.sock');
@@ -182,7 +186,7 @@ test('the store is deleted while a run uses it: the training ends by itself and 
   // The trainer and the daemon still write there: a folder may be filled again while it is emptied.
   rmSync(fixture.store, { recursive: true, maxRetries: 20, retryDelay: 20 });
   await until('the trainer has ended', () => !isAlive(pid));
-  const { runs } = await client.request(m.runList, { root: fixture.root });
+  const { runs } = await client.request(runList, { root: fixture.root });
   expect(runs).toEqual([]);
   const next = await startSmall(client, fixture);
   await untilStatus(client, fixture, next.id, 'completed');
@@ -193,11 +197,11 @@ test('two daemons never own one store', async () => {
   await openProject(fixture);
   const other = { ...fixture.env, TRAINSTASH_STATE: join(fixture.folder, 'other') };
   const second = await connect({ name: 'second', build: BUILD, dist: DIST, env: other });
-  await expect(second.request(m.projectOpen, { root: fixture.root, trusted: true })).rejects.toMatchObject({
+  await expect(second.request(projectOpen, { root: fixture.root, trusted: true })).rejects.toMatchObject({
     code: 'storeOwned',
     data: { pid: fixture.daemonPid() },
   });
-  await second.request(m.daemonStop, {});
+  await second.request(daemonStop, {});
   await second.closed;
 });
 
@@ -206,12 +210,12 @@ test('on a host where better-sqlite3 cannot load, everything works with Node’s
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 10 });
   await untilStatus(client, fixture, run.id, 'completed');
-  expect((await client.request(m.daemonStatus, {})).sqlite).toBe('node:sqlite');
-  const fsck = await client.request(m.storeFsck, { root: fixture.root, rebuild: true });
+  expect((await client.request(daemonStatus, {})).sqlite).toBe('node:sqlite');
+  const fsck = await client.request(storeFsck, { root: fixture.root, rebuild: true });
   expect(fsck.problems).toEqual([]);
   expect((await show(client, fixture, run.id)).checkpoints.at(-1)!.step).toBe(18);
   // Both drivers read the same store files.
-  await client.request(m.daemonStop, {});
+  await client.request(daemonStop, {});
   await client.closed;
   const better = await fixture.cli('fsck', '--json');
   expect(JSON.parse(better.stdout).problems).toEqual([]);

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import * as m from '../../protocol/messages.ts';
+import { queueSupply, runPause, runResume, runStart, runStop } from '../../protocol/messages/run.ts';
 import { environment, start } from '../support/commands.ts';
 import { type Fixture, kill, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
@@ -78,7 +78,7 @@ describe.skipIf(!PYTHON)('a queue', () => {
     writeFileSync(config, jobs);
     const client = await openProject(fixture);
     await start(client, fixture, words(fixture, 'a'));
-    const queued = await client.request(m.runStart, {
+    const queued = await client.request(runStart, {
       root: fixture.root,
       job: 'train',
       params: {},
@@ -105,8 +105,8 @@ describe.skipIf(!PYTHON)('a queue', () => {
     await until('each knows its place', async () => (await behind(fourth.id)) === third.number);
     expect([await behind(second.id), await behind(third.id)]).toEqual([first.number, second.number]);
     expect((await fixture.cli('ls')).stdout).toMatch(/#4 +queued +behind #3[\s\S]*#2 +queued +behind #1/);
-    await client.request(m.runPause, { root: fixture.root, run: third.id });
-    await client.request(m.runStop, { root: fixture.root, run: second.id });
+    await client.request(runPause, { root: fixture.root, run: third.id });
+    await client.request(runStop, { root: fixture.root, run: second.id });
     await until('it has moved up', async () => (await behind(fourth.id)) === first.number);
     const listed = (await fixture.cli('ls')).stdout;
     expect(listed).toMatch(/#3 +paused/);
@@ -144,10 +144,10 @@ describe.skipIf(!PYTHON)('a queue', () => {
     expect(waits.reason).toContain('HF_TOKEN is not set here');
     expect((await show(next, fixture, masked.id)).run.reason).toContain('`trainstash resume 3 -- COMMAND`');
     // Any command from a shell that has the variable is enough.
-    await next.request(m.queueSupply, { root: fixture.root, environment: withVariable.environment });
+    await next.request(queueSupply, { root: fixture.root, environment: withVariable.environment });
     await untilStatus(next, fixture, needs.id, 'completed');
     const options = { root: fixture.root, run: masked.id, environment: environment(), command: secret, accept: true };
-    await next.request(m.runResume, options);
+    await next.request(runResume, options);
     await untilStatus(next, fixture, masked.id, 'completed');
   });
 });

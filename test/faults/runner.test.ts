@@ -2,7 +2,7 @@
 import { existsSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import * as m from '../../protocol/messages.ts';
+import { runShow, runStop } from '../../protocol/messages/run.ts';
 import { start } from '../support/commands.ts';
 import {
   type Fixture,
@@ -86,7 +86,7 @@ describe.skipIf(!PYTHON)('whatever dies', () => {
     }
     const again = await openProject(fixture);
     await untilStatus(again, fixture, run.id, 'lost');
-    const { checkpoints } = await again.request(m.runShow, { root: fixture.root, run: run.id });
+    const { checkpoints } = await again.request(runShow, { root: fixture.root, run: run.id });
     expect(checkpoints).toHaveLength(1);
     expect(checkpoints[0]!.bytes).toBe(statSync(join(fixture.root, 'own.pt')).size);
   });
@@ -107,7 +107,7 @@ describe.skipIf(!PYTHON)('whatever dies', () => {
     const client = await openProject(fixture);
     const run = await start(client, fixture, [PYTHON, 'train.py']);
     await until('it has saved', () => existsSync(join(fixture.root, 'model_step_5.pt')));
-    const stopped = await client.request(m.runStop, { root: fixture.root, run: run.id, force: true });
+    const stopped = await client.request(runStop, { root: fixture.root, run: run.id, force: true });
     expect(stopped).toMatchObject({ status: 'stopped', checkpoints: 1 });
   });
 });

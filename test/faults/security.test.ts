@@ -4,7 +4,9 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, writeFi
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { afterEach, expect, test } from 'vitest';
-import * as m from '../../protocol/messages.ts';
+import { codeRestore } from '../../protocol/messages/diff.ts';
+import { projectJobs, projectOpen } from '../../protocol/messages/project.ts';
+import { runStop } from '../../protocol/messages/run.ts';
 import { checkpointFileSchema } from '../../protocol/session.ts';
 import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -61,7 +63,7 @@ test.runIf(LINUX)('the daemon and its trainers listen at no port that a web page
   );
   expect(sockets.length).toBeGreaterThan(0);
   expect(sockets.filter((inode) => listening.has(inode))).toEqual([]);
-  await client.request(m.runStop, { root: fixture.root, run: run.id });
+  await client.request(runStop, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'stopped', 'completed');
 });
 
@@ -77,13 +79,13 @@ test('looking at a repository runs nothing that it names; a run asks git for its
     writeFileSync(join(fixture.root, '.git/hooks', name), `#!/bin/sh\necho ${name} >> ${trace}\n`, { mode: 0o755 });
   // Only viewed, as the editor does with an untrusted folder.
   const looker = await fixture.connect();
-  await looker.request(m.projectOpen, { root: fixture.root, trusted: false, create: true });
-  await looker.request(m.projectJobs, { root: fixture.root });
+  await looker.request(projectOpen, { root: fixture.root, trusted: false, create: true });
+  await looker.request(projectJobs, { root: fixture.root });
   expect(existsSync(trace)).toBe(false);
 
   const client = await openProject(fixture);
   const run = await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
-  await client.request(m.codeRestore, { root: fixture.root, source: run.id, directory: join(fixture.folder, 'code') });
+  await client.request(codeRestore, { root: fixture.root, source: run.id, directory: join(fixture.folder, 'code') });
   // git decides about uncommitted changes, with its own filters; the snapshot itself uses none.
   const ran = existsSync(trace) ? readFileSync(trace, 'utf8') : '';
   expect(ran).not.toMatch(/smudge|checkout|commit|transaction/);

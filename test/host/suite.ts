@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import Mocha from 'mocha';
 import * as vscode from 'vscode';
 import { type Client, connect } from '../../client/connect.ts';
-import * as m from '../../protocol/messages.ts';
+import { checkpointList } from '../../protocol/messages/checkpoint.ts';
+import { runList } from '../../protocol/messages/run.ts';
 
 const ID = 'trainstash.trainstash';
 
@@ -122,10 +123,10 @@ function define(): void {
       if (!(await hasJob('scripted'))) this.skip();
       const client = await daemon(extension().extensionPath);
       const [run] = await until('the debugged run has ended', async () => {
-        const { runs } = await client.request(m.runList, { root: root.fsPath, drafts: true });
+        const { runs } = await client.request(runList, { root: root.fsPath, drafts: true });
         return runs.filter(({ job, status }) => job === 'scripted' && status === 'completed');
       });
-      const { checkpoints } = await client.request(m.checkpointList, { root: root.fsPath, run: run!.id });
+      const { checkpoints } = await client.request(checkpointList, { root: root.fsPath, run: run!.id });
       const checkpoint = checkpoints.find(({ step }) => step === 200);
       const session = await stopAt(script, 'with zipfile.ZipFile(f', () => {
         const node = { kind: 'checkpoint', root: root.fsPath, run: run!.id, checkpoint };
@@ -133,7 +134,7 @@ function define(): void {
       });
       assert.equal(await evaluate(session, '(start, epoch)'), '(2, 2)');
       await goOn(session);
-      const { runs } = await client.request(m.runList, { root: root.fsPath, drafts: true });
+      const { runs } = await client.request(runList, { root: root.fsPath, drafts: true });
       assert.equal(runs[0]!.parent?.checkpoint, checkpoint!.id);
       client.close();
     });

@@ -5,7 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { type BackendRequest, Backends } from '../../daemon/backends/backends.ts';
 import { plainNode } from '../../daemon/backends/runtime.ts';
 import { WEBGPU_VERSION } from '../../protocol/backends.ts';
-import * as m from '../../protocol/messages.ts';
+import { backendSurvey } from '../../protocol/messages/backend.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
+import { runFork, runStart } from '../../protocol/messages/run.ts';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
 import { makeFixture, openProject, shellEnvironment, show, startSmall, untilStatus } from '../support/daemon.ts';
 import { type NATIVE_FAULTS, writeNativePackage } from '../support/fake-native.ts';
@@ -177,11 +179,11 @@ test('a run records its backend; a resume on another one asks first, and says th
     environment: shellEnvironment(),
     backend: 'wasm',
   };
-  await expect(client.request(m.runFork, { ...fork, accept: false })).rejects.toMatchObject({
+  await expect(client.request(runFork, { ...fork, accept: false })).rejects.toMatchObject({
     code: 'preflightDiffers',
     data: { differences: expect.arrayContaining([expect.objectContaining({ kind: 'backend', current: 'wasm' })]) },
   });
-  const moved = await client.request(m.runFork, { ...fork, accept: true });
+  const moved = await client.request(runFork, { ...fork, accept: true });
   await untilStatus(client, fixture, moved.id, 'completed');
   const { run: continued } = await show(client, fixture, moved.id);
   expect(continued).toMatchObject({ backend: 'wasm', status: 'completed' });
@@ -197,7 +199,7 @@ test('the setting is for jobs that name no backend', async () => {
   });
   const client = await openProject(fixture);
   const start = (job: string, more = {}) =>
-    client.request(m.runStart, {
+    client.request(runStart, {
       root: fixture.root,
       job,
       params: { epochs: 1, model: 'transformer' },
@@ -234,8 +236,8 @@ test('what a project brings for a GPU is not loaded before somebody trusts it', 
   const fixture = makeFixture();
   writeNativePackage(fixture.root, 'works');
   const client = await fixture.connect();
-  await client.request(m.projectOpen, { root: fixture.root, trusted: false, create: true });
-  const survey = client.request(m.backendSurvey, { root: fixture.root, environment: shellEnvironment() });
+  await client.request(projectOpen, { root: fixture.root, trusted: false, create: true });
+  const survey = client.request(backendSurvey, { root: fixture.root, environment: shellEnvironment() });
   await expect(survey).rejects.toMatchObject({ code: 'untrusted' });
 });
 

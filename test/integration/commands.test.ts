@@ -3,7 +3,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { checkpointRestore } from '../../protocol/messages/checkpoint.ts';
+import { metricsQuery } from '../../protocol/messages/metrics.ts';
+import { runFork, runInput, runList, runPause, runResume, runStart, runStop } from '../../protocol/messages/run.ts';
 import { environment, log, start, startJob, untilCheckpoints } from '../support/commands.ts';
 import {
   type Fixture,
@@ -87,7 +89,7 @@ describe.skipIf(!PYTHON)('any command', () => {
     await untilStatus(client, fixture, run.id, 'completed');
     rmSync(join(fixture.root, 'out'), { recursive: true });
     const resume = () =>
-      client.request(m.runResume, {
+      client.request(runResume, {
         root: fixture.root,
         environment: environment(),
         run: run.id,
@@ -116,12 +118,12 @@ describe.skipIf(!PYTHON)('any command', () => {
     const run = await startJob(client, fixture, 'train');
     await untilStatus(client, fixture, run.id, 'completed');
     const options = { root: fixture.root, environment: environment(), run: run.id };
-    const error = await client.request(m.runResume, { ...options, accept: false }).catch((e: unknown) => e);
+    const error = await client.request(runResume, { ...options, accept: false }).catch((e: unknown) => e);
     if (!isError(error, 'preflightDiffers')) throw error;
     expect(error.data.differences).toMatchObject([{ kind: 'script' }]);
-    await client.request(m.runResume, { ...options, accept: true });
+    await client.request(runResume, { ...options, accept: true });
     await untilStatus(client, fixture, run.id, 'completed');
-    await client.request(m.runResume, { ...options, accept: false });
+    await client.request(runResume, { ...options, accept: false });
     await untilStatus(client, fixture, run.id, 'completed');
   });
 
@@ -130,14 +132,14 @@ describe.skipIf(!PYTHON)('any command', () => {
     const client = await openProject(fixture);
     const run = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '100', '--sleep', '1']);
     await untilCheckpoints(client, fixture, run.id, 1);
-    const error = await client.request(m.runPause, { root: fixture.root, run: run.id }).catch((e: unknown) => e);
+    const error = await client.request(runPause, { root: fixture.root, run: run.id }).catch((e: unknown) => e);
     if (!isError(error, 'pauseLoses')) throw error;
     expect(error.data.checkpointStep).toBeGreaterThanOrEqual(100);
     expect(error.message).toMatch(/going back to step \d+ \(\d+ s lost\)/);
     expect((await show(client, fixture, run.id)).run.status).toBe('running');
     const printed = await fixture.cli('pause', '1', '--detach');
     expect(printed.stderr).toContain('only saves by itself');
-    await client.request(m.runPause, { root: fixture.root, run: run.id, accept: true });
+    await client.request(runPause, { root: fixture.root, run: run.id, accept: true });
     const paused = await untilStatus(client, fixture, run.id, 'paused');
     expect(paused.lastCheckpoint!.step).toBeGreaterThanOrEqual(100);
     expect(isAlive(sessionDirectory(fixture, paused).process()!.child!.pid)).toBe(false);
@@ -171,7 +173,7 @@ for epoch in range(4):
     ]);
     // A possibly half-written file is kept, but a resume does not start from it.
     expect(ended.lastCheckpoint!.step).toBe(2);
-    await client.request(m.checkpointRestore, {
+    await client.request(checkpointRestore, {
       root: fixture.root,
       checkpoint: checkpoints[1]!.id,
       directory: restored,
@@ -207,7 +209,7 @@ for i in range(4):
     const states: string[] = [];
     for (const [i, { id }] of checkpoints.entries()) {
       const directory = join(fixture.folder, `restored-${i}`);
-      await client.request(m.checkpointRestore, { root: fixture.root, checkpoint: id, directory });
+      await client.request(checkpointRestore, { root: fixture.root, checkpoint: id, directory });
       const listed = execFileSync(PYTHON, [
         '-c',
         `import zipfile, sys; print(set(zipfile.ZipFile(sys.argv[1]).read('archive/data.pkl').decode()))`,
@@ -276,9 +278,9 @@ save('out/step_5.pt', 'x'); sys.exit(1)
     const client = await openProject(fixture);
     const run = await start(client, fixture, [PYTHON, 'ask.py']);
     await until('it asks', async () => (await log(client, fixture, run.id)).includes('? '));
-    await client.request(m.runInput, { root: fixture.root, run: run.id, columns: 77, rows: 20 });
-    await client.request(m.runInput, { root: fixture.root, run: run.id, text: 'forty-' });
-    await client.request(m.runInput, { root: fixture.root, run: run.id, text: 'two\r' });
+    await client.request(runInput, { root: fixture.root, run: run.id, columns: 77, rows: 20 });
+    await client.request(runInput, { root: fixture.root, run: run.id, text: 'forty-' });
+    await client.request(runInput, { root: fixture.root, run: run.id, text: 'two\r' });
     await untilStatus(client, fixture, run.id, 'completed');
     expect(await log(client, fixture, run.id)).toContain('ANSWER forty-two 77');
     expect(readdirSync(sessionDirectory(fixture, run).file('input'))).toEqual([]);
@@ -314,8 +316,8 @@ save('out/step_5.pt', 'x'); sys.exit(1)
     const run = await start(client, fixture, [PYTHON, 'stubborn.py']);
     await until('it is ready', async () => (await log(client, fixture, run.id)).includes('ready'));
     const { child } = sessionDirectory(fixture, run).process()!;
-    await client.request(m.runStop, { root: fixture.root, run: run.id });
-    await client.request(m.runStop, { root: fixture.root, run: run.id, force: true });
+    await client.request(runStop, { root: fixture.root, run: run.id });
+    await client.request(runStop, { root: fixture.root, run: run.id, force: true });
     expect((await show(client, fixture, run.id)).run.status).toBe('stopped');
     await until('the script has ended', () => !isAlive(child!.pid));
   });
@@ -355,7 +357,7 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     const client = await openProject(fixture);
     const run = await start(client, fixture, [PYTHON, 'board.py']);
     await untilStatus(client, fixture, run.id, 'completed');
-    const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id });
+    const { series } = await client.request(metricsQuery, { root: fixture.root, run: run.id });
     expect(series).toMatchObject([{ name: 'loss', steps: [1, 2, 3, 4, 5] }]);
     expect(series[0]!.values[3]).toBe(0.25);
   });
@@ -394,13 +396,13 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     };
     writeFileSync(join(fixture.root, 'trainstash.json'), JSON.stringify({ jobs: { train: job } }));
     const resume = { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: true };
-    await client.request(m.runResume, { ...resume, set: { epochs: 3 } });
+    await client.request(runResume, { ...resume, set: { epochs: 3 } });
     await untilStatus(client, fixture, run.id, 'completed');
     expect(await log(client, fixture, run.id)).toMatch(/'--epochs': '3', '--resume': '[^']+\.pt'/);
     // Another command of that name does not belong to that job.
     const other = await start(client, fixture, [PYTHON, 'train.py', '--epochs', '1']);
     await untilStatus(client, fixture, other.id, 'completed');
-    await client.request(m.runResume, { ...resume, run: other.id });
+    await client.request(runResume, { ...resume, run: other.id });
     await untilStatus(client, fixture, other.id, 'completed');
     expect((await log(client, fixture, other.id)).split('--resume')).toHaveLength(1);
   });
@@ -411,7 +413,7 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     expect(done.stdout).toContain('trainstash step=300 epoch=2');
     expect(done.stdout).toContain('train completed at step 300.');
     const client = await openProject(fixture);
-    const { runs } = await client.request(m.runList, { root: fixture.root });
+    const { runs } = await client.request(runList, { root: fixture.root });
     expect(runs).toMatchObject([
       { name: 'train #1', status: 'completed', step: 300, params: { lr: 0.5 }, checkpoints: 3 },
     ]);
@@ -436,9 +438,9 @@ with open('runs/a/events.out.tfevents.1.host', 'wb') as file:
     kill(fixture.daemonPid(), 'SIGKILL');
     const again = await openProject(fixture);
     const options = { root: fixture.root, environment: environment(), run: run.id, accept: true };
-    const error = await again.request(m.runResume, options).catch((e: unknown) => e);
+    const error = await again.request(runResume, options).catch((e: unknown) => e);
     expect(error).toMatchObject({ code: 'commandNotKept', data: { masked: 1 } });
-    await again.request(m.runResume, { ...options, command: words });
+    await again.request(runResume, { ...options, command: words });
     await untilStatus(again, fixture, run.id, 'completed');
     expect(await log(again, fixture, run.id)).toContain("'--api-key': 'very-secret-value'");
   });
@@ -457,19 +459,19 @@ test('a debugger is in the process of one session and in no record; what is no P
   );
   const words = ['-Xfrozen_modules=off', join(fixture.folder, 'wrapper.py')];
   const launch = { root: fixture.root, params: {}, environment: environment(), debugger: words };
-  const refused = await client.request(m.runStart, { ...launch, job: 'shell' }).catch((error) => error);
+  const refused = await client.request(runStart, { ...launch, job: 'shell' }).catch((error) => error);
   expect(isError(refused, 'notPython')).toBe(true);
   expect(refused.message).toMatch(/starts with ".*sh"\. Nothing was started/);
-  expect((await client.request(m.runList, { root: fixture.root, drafts: true })).runs).toEqual([]);
+  expect((await client.request(runList, { root: fixture.root, drafts: true })).runs).toEqual([]);
 
-  const run = await client.request(m.runStart, { ...launch, job: 'train' });
+  const run = await client.request(runStart, { ...launch, job: 'train' });
   await untilStatus(client, fixture, run.id, 'completed');
   await untilCheckpoints(client, fixture, run.id, 3);
   expect(await log(client, fixture, run.id)).toContain('WRAPPED');
   const { run: ended } = await show(client, fixture, run.id);
   expect(readFileSync(sessionDirectory(fixture, ended).file('launch'), 'utf8')).not.toContain('wrapper.py');
   const plain = { root: fixture.root, run: run.id, set: {}, environment: environment(), accept: true };
-  const fork = await client.request(m.runFork, plain);
+  const fork = await client.request(runFork, plain);
   await untilStatus(client, fixture, fork.id, 'completed');
   expect(await log(client, fixture, fork.id)).not.toContain('WRAPPED');
 });

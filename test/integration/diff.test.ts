@@ -1,7 +1,8 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import * as m from '../../protocol/messages.ts';
+import { diffShow } from '../../protocol/messages/diff.ts';
+import { runFork } from '../../protocol/messages/run.ts';
 import { makeFixture, openProject, shellEnvironment, show, startSmall, untilStatus } from '../support/daemon.ts';
 
 test('a run and its fork: params, curves with the parent’s part, code, and the checkpoint that both come from', async () => {
@@ -13,7 +14,7 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
   const origin = (await show(client, fixture, first.id)).checkpoints.find(({ step }) => step >= 4)!;
   expect(origin.step).toBeLessThan(first.totalSteps!);
   appendFileSync(join(fixture.root, 'small.ts'), '\n// changed\n');
-  const fork = await client.request(m.runFork, {
+  const fork = await client.request(runFork, {
     root: fixture.root,
     run: first.id,
     from: origin.id,
@@ -22,7 +23,7 @@ test('a run and its fork: params, curves with the parent’s part, code, and the
     accept: true,
   });
   await untilStatus(client, fixture, fork.id, 'completed');
-  const ask = (...sides: string[]) => client.request(m.diffShow, { root: fixture.root, sides });
+  const ask = (...sides: string[]) => client.request(diffShow, { root: fixture.root, sides });
   const found = await ask('1', '2');
   expect(found.params).toMatchObject([
     { name: 'learningRate', values: [{ isDefault: true }, { value: 0.02, isDefault: false }] },

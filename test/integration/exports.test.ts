@@ -4,7 +4,9 @@ import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import type { ExportManifest } from '../../protocol/export.ts';
-import * as m from '../../protocol/messages.ts';
+import { exportWrite } from '../../protocol/messages/export.ts';
+import { metricsQuery } from '../../protocol/messages/metrics.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
 import { fromWireNumber } from '../../protocol/numbers.ts';
 import {
   type Fixture,
@@ -36,7 +38,7 @@ async function trained(params: Record<string, unknown> = {}, config?: unknown) {
 
 function write(client: Client, fixture: Fixture, format: string, path: string, signal?: AbortSignal) {
   const params = { root: fixture.root, source: '1', format, path, environment: shellEnvironment() };
-  return client.request(m.exportWrite, params, signal);
+  return client.request(exportWrite, params, signal);
 }
 
 /** Lists files that remain in the folder and the store beside outputs. */
@@ -134,7 +136,7 @@ describe('a layers model', () => {
 
 test('metrics: what spreadsheets, programs and TensorBoard read is what was logged', async () => {
   const { fixture, client, run } = await trained({ nanAt: 5 });
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, buckets: 0 });
+  const { series } = await client.request(metricsQuery, { root: fixture.root, run: run.id, buckets: 0 });
   const loss = series.find(({ name }) => name === 'loss')!;
   const values = loss.values.map(fromWireNumber);
   expect(values.some(Number.isNaN)).toBe(true);
@@ -254,7 +256,7 @@ print('trainstash parity=2.5e-07 samples=16 runtime=libtorch')
     // Simulates another machine.
     rmSync(join(fixture.folder, 'state/projects.json'));
     const client = await fixture.connect();
-    await client.request(m.projectOpen, { root: fixture.root, trusted: false });
+    await client.request(projectOpen, { root: fixture.root, trusted: false });
     for (const format of ['good', 'onnx'])
       await expect(write(client, fixture, format, join(fixture.root, 'a'))).rejects.toMatchObject({
         code: 'untrusted',

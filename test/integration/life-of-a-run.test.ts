@@ -3,7 +3,17 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { takeSnapshot } from '../../daemon/code/snapshot.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import * as m from '../../protocol/messages.ts';
+import { checkpointVerify } from '../../protocol/messages/checkpoint.ts';
+import { logRead, metricsQuery } from '../../protocol/messages/metrics.ts';
+import {
+  runCheckpoint,
+  runFork,
+  runPause,
+  runPreflight,
+  runRemove,
+  runResume,
+  runStop,
+} from '../../protocol/messages/run.ts';
 import {
   kill,
   makeFixture,
@@ -30,7 +40,7 @@ test('a run that is killed resumes to the same bits, and the steps done twice pr
   const lost = await untilStatus(client, fixture, killed.id, 'lost');
   expect(lost.reason).toMatch(/without an exit record.*newest checkpoint is at step \d+/);
 
-  const resumed = await client.request(m.runResume, {
+  const resumed = await client.request(runResume, {
     root: fixture.root,
     environment: shellEnvironment(),
     set: { slow: 0 },
@@ -54,18 +64,18 @@ test('pause saves at the next step, and the curve after the resume has every ste
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 30 });
   await untilStep(client, fixture, run.id, 6);
-  await client.request(m.runPause, { root: fixture.root, run: run.id });
+  await client.request(runPause, { root: fixture.root, run: run.id });
   const paused = await untilStatus(client, fixture, run.id, 'paused');
   expect(paused.lastCheckpoint?.step).toBe(paused.step);
 
-  await client.request(m.runResume, {
+  await client.request(runResume, {
     root: fixture.root,
     run: run.id,
     environment: shellEnvironment(),
     accept: false,
   });
   await untilStatus(client, fixture, run.id, 'completed');
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
+  const { series } = await client.request(metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
   expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
 });
 
@@ -74,7 +84,7 @@ test('after a resume from an earlier step the steps done before are hidden, not 
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 15 });
   await untilStatus(client, fixture, run.id, 'completed');
-  await client.request(m.runResume, {
+  await client.request(runResume, {
     root: fixture.root,
     run: run.id,
     from: '8',
@@ -83,7 +93,7 @@ test('after a resume from an earlier step the steps done before are hidden, not 
     accept: true,
   });
   await untilStatus(client, fixture, run.id, 'completed');
-  const { series } = await client.request(m.metricsQuery, {
+  const { series } = await client.request(metricsQuery, {
     root: fixture.root,
     run: run.id,
     names: ['loss', 'learning_rate'],
@@ -106,7 +116,7 @@ test('a run killed before its first checkpoint starts from the beginning, its cu
     reason: expect.stringContaining('no checkpoint yet'),
     draft: true,
   });
-  await client.request(m.runResume, {
+  await client.request(runResume, {
     root: fixture.root,
     run: run.id,
     set: { slow: 0 },
@@ -114,7 +124,7 @@ test('a run killed before its first checkpoint starts from the beginning, its cu
     accept: false,
   });
   await untilStatus(client, fixture, run.id, 'completed');
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
+  const { series } = await client.request(metricsQuery, { root: fixture.root, run: run.id, names: ['loss'] });
   expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
 });
 
@@ -125,7 +135,7 @@ test('a fork starts with its parent’s curve and state, and never changes the p
   await untilStatus(client, fixture, parent.id, 'completed');
   const before = (await show(client, fixture, parent.id)).checkpoints;
   const { step } = before.at(-2)!;
-  const fork = await client.request(m.runFork, {
+  const fork = await client.request(runFork, {
     root: fixture.root,
     run: parent.id,
     from: String(step),
@@ -135,14 +145,14 @@ test('a fork starts with its parent’s curve and state, and never changes the p
   });
   await untilStatus(client, fixture, fork.id, 'completed');
   expect((await show(client, fixture, parent.id)).checkpoints).toEqual(before);
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: fork.id, names: ['loss'] });
+  const { series } = await client.request(metricsQuery, { root: fixture.root, run: fork.id, names: ['loss'] });
   expect(series[0]!.steps).toEqual(Array.from({ length: 18 }, (_, i) => i + 1));
   const own = await show(client, fixture, fork.id);
   expect(own.run).toMatchObject({
     parent: { run: parent.id, step },
     label: expect.stringContaining('learningRate 0.1'),
   });
-  await expect(client.request(m.runRemove, { root: fixture.root, target: parent.id })).rejects.toMatchObject({
+  await expect(client.request(runRemove, { root: fixture.root, target: parent.id })).rejects.toMatchObject({
     code: 'protectedBy',
   });
 });
@@ -152,12 +162,12 @@ test('a checkpoint on request is stored when the answer comes, and a tag keeps i
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 20 });
   await untilStep(client, fixture, run.id, 2);
-  const checkpoint = await client.request(m.runCheckpoint, { root: fixture.root, run: run.id, tag: 'mine' });
+  const checkpoint = await client.request(runCheckpoint, { root: fixture.root, run: run.id, tag: 'mine' });
   expect(checkpoint).toMatchObject({ tags: ['mine'], reasons: ['request'] });
   await untilStatus(client, fixture, run.id, 'completed');
   const kept = (await show(client, fixture, run.id)).checkpoints.map(({ id }) => id);
   expect(kept).toContain(checkpoint.id);
-  await expect(client.request(m.runRemove, { root: fixture.root, target: checkpoint.id })).rejects.toMatchObject({
+  await expect(client.request(runRemove, { root: fixture.root, target: checkpoint.id })).rejects.toMatchObject({
     code: 'protectedBy',
   });
 });
@@ -167,13 +177,13 @@ test('stop saves; --force ends a trainer that hangs and keeps its checkpoints', 
   const client = await openProject(fixture);
   const stopped = await startSmall(client, fixture, { slow: 30 });
   await untilStep(client, fixture, stopped.id, 3);
-  await client.request(m.runStop, { root: fixture.root, run: stopped.id });
+  await client.request(runStop, { root: fixture.root, run: stopped.id });
   expect((await untilStatus(client, fixture, stopped.id, 'stopped')).lastCheckpoint).not.toBeNull();
 
   const hanging = await startSmall(client, fixture, { slow: 30 });
   await untilStep(client, fixture, hanging.id, 9);
   kill(await trainerPid(fixture, hanging), 'SIGSTOP');
-  const forced = await client.request(m.runStop, { root: fixture.root, run: hanging.id, force: true });
+  const forced = await client.request(runStop, { root: fixture.root, run: hanging.id, force: true });
   expect(forced).toMatchObject({ status: 'stopped', reason: expect.stringContaining('killed by request') });
   expect(forced.lastCheckpoint!.step).toBeGreaterThanOrEqual(4);
 });
@@ -185,7 +195,7 @@ test('verify replays to the next checkpoint and finds the same state', async () 
   await untilStatus(client, fixture, run.id, 'completed');
   // A slow disk skips due checkpoints, so the test takes those that exist.
   const [middle, next] = (await show(client, fixture, run.id)).checkpoints.slice(-2);
-  const verified = await client.request(m.checkpointVerify, {
+  const verified = await client.request(checkpointVerify, {
     root: fixture.root,
     checkpoint: middle!.id,
     environment: shellEnvironment(),
@@ -203,7 +213,7 @@ test('verify uses the code of the checkpoint, not the current one', async () => 
   await untilStatus(client, fixture, run.id, 'completed');
   const file = join(fixture.root, 'small.ts');
   writeFileSync(file, readFileSync(file, 'utf8').replace('clipNorm: 1', 'clipNorm: 0.01'));
-  const verified = await client.request(m.checkpointVerify, {
+  const verified = await client.request(checkpointVerify, {
     root: fixture.root,
     checkpoint: (await show(client, fixture, run.id)).checkpoints.at(-2)!.id,
     environment: shellEnvironment(),
@@ -216,19 +226,19 @@ test('a resume with changed code is refused until accepted, and names the file',
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 30 });
   await untilStep(client, fixture, run.id, 5);
-  await client.request(m.runPause, { root: fixture.root, run: run.id });
+  await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
   const file = join(fixture.root, 'small.ts');
   writeFileSync(file, readFileSync(file, 'utf8').replace('clipNorm: 1', 'clipNorm: 2'));
   const resume = { root: fixture.root, run: run.id, environment: shellEnvironment() };
-  const error = await client.request(m.runResume, { ...resume, accept: false }).catch((caught) => caught);
+  const error = await client.request(runResume, { ...resume, accept: false }).catch((caught) => caught);
   expect(error).toBeInstanceOf(TrainstashError);
   expect(error).toMatchObject({
     code: 'preflightDiffers',
     data: { differences: [{ kind: 'code', name: 'small.ts' }] },
   });
   expect((await show(client, fixture, run.id)).run.status).toBe('paused');
-  await client.request(m.runResume, { ...resume, accept: true });
+  await client.request(runResume, { ...resume, accept: true });
   await untilStatus(client, fixture, run.id, 'completed');
 });
 
@@ -237,10 +247,10 @@ test('data that differs from the checkpoint’s is refused before anything is lo
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 30 });
   await untilStep(client, fixture, run.id, 5);
-  await client.request(m.runPause, { root: fixture.root, run: run.id });
+  await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
   const resume = { root: fixture.root, run: run.id, environment: shellEnvironment(), set: { data: 2 } };
-  await expect(client.request(m.runResume, { ...resume, accept: false })).rejects.toMatchObject({
+  await expect(client.request(runResume, { ...resume, accept: false })).rejects.toMatchObject({
     code: 'preflightDiffers',
     data: { differences: [{ kind: 'data' }] },
   });
@@ -255,7 +265,7 @@ test('a step without a checkpoint is an error, not another checkpoint whose id b
   await untilStatus(client, fixture, run.id, 'completed');
   for (const step of [0, 1, 2, 3, 5, 7, 9]) {
     const resume = { root: fixture.root, run: run.id, from: String(step), environment: shellEnvironment() };
-    await expect(client.request(m.runPreflight, resume)).rejects.toMatchObject({ code: 'notFound' });
+    await expect(client.request(runPreflight, resume)).rejects.toMatchObject({ code: 'notFound' });
   }
 });
 
@@ -295,7 +305,7 @@ test('metrics and the log of all sessions can be read', async () => {
   const run = await startSmall(client, fixture);
   await untilStatus(client, fixture, run.id, 'completed');
   expect(run.metrics).toBeDefined();
-  const { series } = await client.request(m.metricsQuery, { root: fixture.root, run: run.id });
+  const { series } = await client.request(metricsQuery, { root: fixture.root, run: run.id });
   expect(series.map(({ name }) => name).sort()).toEqual([
     'epoch_loss',
     'learning_rate',
@@ -303,7 +313,7 @@ test('metrics and the log of all sessions can be read', async () => {
     'val_accuracy',
     'val_loss',
   ]);
-  const page = await client.request(m.logRead, { root: fixture.root, run: run.id, offset: 0 });
+  const page = await client.request(logRead, { root: fixture.root, run: run.id, offset: 0 });
   expect(page.ended).toBe(true);
   expect(sessionDirectory(fixture, (await show(client, fixture, run.id)).run).exit()?.outcome).toBe('completed');
 });
@@ -313,10 +323,10 @@ test('two resumes of one run at once start it once', async () => {
   const client = await openProject(fixture);
   const run = await startSmall(client, fixture, { slow: 30 });
   await untilStep(client, fixture, run.id, 3);
-  await client.request(m.runPause, { root: fixture.root, run: run.id });
+  await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
   const resume = { root: fixture.root, run: run.id, environment: shellEnvironment(), accept: false };
-  const both = await Promise.allSettled([client.request(m.runResume, resume), client.request(m.runResume, resume)]);
+  const both = await Promise.allSettled([client.request(runResume, resume), client.request(runResume, resume)]);
   expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   expect(both.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'wrongStatus' } });
   const done = await untilStatus(client, fixture, run.id, 'completed');

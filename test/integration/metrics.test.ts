@@ -7,7 +7,10 @@ import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import { eventFileHead, scalarEvent } from '../../daemon/formats/writers/tfevents.ts';
 import type { Run } from '../../protocol/domain.ts';
-import * as m from '../../protocol/messages.ts';
+import { checkpointList } from '../../protocol/messages/checkpoint.ts';
+import { daemonStop } from '../../protocol/messages/daemon.ts';
+import { metricsQuery } from '../../protocol/messages/metrics.ts';
+import { runResume } from '../../protocol/messages/run.ts';
 import { fromWireNumber, toWireNumber } from '../../protocol/numbers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE } from '../../protocol/session.ts';
@@ -40,7 +43,7 @@ values = [struct.unpack_from('>d', raw, at)[0] for at in range(0, len(raw), 8)]
 
 async function curveOf(client: Client, fixture: Fixture, run: Run, name: string) {
   const query = { root: fixture.root, run: run.id, names: [name], buckets: 1_000_000 };
-  const [series] = (await client.request(m.metricsQuery, query)).series;
+  const [series] = (await client.request(metricsQuery, query)).series;
   return series!.steps.map((step, i) => [step, bitsOf(fromWireNumber(series!.values[i]!))]);
 }
 
@@ -74,7 +77,7 @@ for step, value in enumerate(values[${COUNT}:], ${COUNT + 1}):
     expect(await curveOf(client, fixture, run, 'x')).toEqual(bits(values));
     expect(await curveOf(client, fixture, run, 'board')).toEqual(bits(floats));
     const { checkpoints } = await show(client, fixture, run.id);
-    const trash = await client.request(m.checkpointList, { root: fixture.root, run: run.id, trashed: true });
+    const trash = await client.request(checkpointList, { root: fixture.root, run: run.id, trashed: true });
     const stored = [...trash.checkpoints, ...checkpoints].sort((a, b) => a.step - b.step);
     expect(stored.map(({ step, metrics }) => [step, metrics.x])).toEqual(
       EDGES.map((value, i) => [COUNT + 1 + i, toWireNumber(value)]),
@@ -188,7 +191,7 @@ print('trainstash step=1 eval=100', flush=True)
     expect((await fixture.cli('show', '1')).stdout).toMatch(/ 4 .* file diverged /);
     expect((await fixture.cli('ls')).stdout).toContain('! loss NaN');
 
-    await client.request(m.runResume, {
+    await client.request(runResume, {
       root: fixture.root,
       environment: environment(),
       run: started.id,
@@ -248,7 +251,7 @@ test('checkpoints that an earlier version set aside because of null metrics are 
   const first = await openProject(fixture);
   const { id, session } = await startSmall(first, fixture, { epochs: 1 });
   await untilStatus(first, fixture, id, 'completed');
-  await first.request(m.daemonStop, {});
+  await first.request(daemonStop, {});
   await first.closed;
   const taking = join(fixture.store, 'sessions', session!, 'taking');
   const bad = (name: string, facts: object) => {

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import * as m from '../../protocol/messages.ts';
+import { runPreflight, runResume, runStart } from '../../protocol/messages/run.ts';
 import { environment, startJob } from '../support/commands.ts';
 import { makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
@@ -48,7 +48,7 @@ test.skipIf(!PYTHON)(
     await until('it has saved', async () => (await show(client, fixture, run.id)).checkpoints.length > 0);
     const options = { root: fixture.root, run: run.id, environment: environment() };
     const changed = async () => {
-      const { differences } = await client.request(m.runPreflight, options);
+      const { differences } = await client.request(runPreflight, options);
       return differences.filter(({ kind }) => kind === 'code').map(({ name }) => name);
     };
     // During the run: tracked or not, code is code, also beside the run's outputs.
@@ -75,7 +75,7 @@ test.skipIf(!PYTHON)(
     utimesSync(join(fixture.root, 'log.txt'), later, later);
     expect(await changed()).toEqual(['log.txt']);
     git('clean', '-qf', 'log.txt');
-    await client.request(m.runResume, { ...options, accept: false });
+    await client.request(runResume, { ...options, accept: false });
     await untilStatus(client, fixture, run.id, 'completed');
     expect(readFileSync(join(fixture.root, 'out/hparams.yaml'), 'utf8')).toBe('written by the run');
   },
@@ -88,7 +88,7 @@ describe.skipIf(!PYTHON)('a queued run', () => {
     const client = await openProject(fixture);
     const first = await startJob(client, fixture, 'train');
     await until('it has saved', async () => (await show(client, fixture, first.id)).checkpoints.length > 0);
-    const queued = await client.request(m.runStart, {
+    const queued = await client.request(runStart, {
       root: fixture.root,
       job: 'command',
       command: [PYTHON, 'train.py', 'x'],

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { usesPackage } from '../../daemon/runner/package-use.ts';
-import * as m from '../../protocol/messages.ts';
+import { runPause, runStop } from '../../protocol/messages/run.ts';
 import { start } from '../support/commands.ts';
 import { makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
@@ -27,7 +27,7 @@ async function begun(rest: string) {
   const go = join(fixture.folder, 'go');
   const run = await start(client, fixture, [PYTHON, 'train.py', go]);
   await untilStatus(client, fixture, run.id, 'running');
-  const pause = () => client.request(m.runPause, { root: fixture.root, run: run.id });
+  const pause = () => client.request(runPause, { root: fixture.root, run: run.id });
   return { fixture, client, run, pause, goOn: () => writeFileSync(go, '') };
 }
 
@@ -53,7 +53,7 @@ describe.skipIf(!PYTHON)('a pause', () => {
     });
     expect(shown.status).toBe('running');
     await expect(pause()).rejects.toMatchObject({ code: 'pauseLoses' });
-    const stopping = await client.request(m.runStop, { root: fixture.root, run: run.id });
+    const stopping = await client.request(runStop, { root: fixture.root, run: run.id });
     expect(stopping.status).toBe('stopping');
     await untilStatus(client, fixture, run.id, 'stopped');
   });

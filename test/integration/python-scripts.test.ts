@@ -4,7 +4,17 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
-import * as m from '../../protocol/messages.ts';
+import { checkpointVerify } from '../../protocol/messages/checkpoint.ts';
+import { daemonStop } from '../../protocol/messages/daemon.ts';
+import {
+  runCheckpoint,
+  runList,
+  runPause,
+  runResume,
+  runShow,
+  runStart,
+  runStop,
+} from '../../protocol/messages/run.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { environment, log, start, startJob } from '../support/commands.ts';
 import { type Fixture, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
@@ -33,17 +43,17 @@ describe.skipIf(!PYTHON)('a Python script with the package', () => {
     const client = await openProject(fixture);
     const whole = await startJob(client, fixture, 'train');
     await untilStatus(client, fixture, whole.id, 'completed');
-    const run = await client.request(m.runStart, {
+    const run = await client.request(runStart, {
       root: fixture.root,
       job: 'train',
       params: {},
       environment: { ...environment(), DIE: '21' },
     });
     await untilStatus(client, fixture, run.id, 'lost');
-    await client.request(m.runResume, { root: fixture.root, run: run.id, environment: environment(), accept: false });
+    await client.request(runResume, { root: fixture.root, run: run.id, environment: environment(), accept: false });
     const ended = await untilStatus(client, fixture, run.id, 'completed');
     expect(ended).toMatchObject({ step: 48, totalSteps: 48, stepsPerEpoch: 16, cooperative: true });
-    const { checkpoints, sessions } = await client.request(m.runShow, { root: fixture.root, run: run.id });
+    const { checkpoints, sessions } = await client.request(runShow, { root: fixture.root, run: run.id });
     expectVerified(fixture, sessions.at(-1)!.id);
     const { checkpoint: origin, step } = sessions.at(-1)!.resumedFrom!;
     expect(step).toBe(16);
@@ -56,7 +66,7 @@ describe.skipIf(!PYTHON)('a Python script with the package', () => {
     const followed = checkpoints.find(({ id, step }) =>
       checkpoints.some((next) => next.parent === id && next.step > step),
     )!;
-    const verified = await client.request(m.checkpointVerify, {
+    const verified = await client.request(checkpointVerify, {
       root: fixture.root,
       checkpoint: followed.id,
       environment: environment(),
@@ -82,7 +92,7 @@ for epoch in run.epochs(3): run.step(loss=1.0)
     const ended = await untilStatus(client, fixture, run.id, 'completed');
     expect(ended.params).toEqual({ lr: 0.2, model: 'small' });
     const resume = (extra: object) =>
-      client.request(m.runResume, {
+      client.request(runResume, {
         root: fixture.root,
         run: run.id,
         environment: environment(),
@@ -107,16 +117,16 @@ for epoch in run.epochs(3): run.step(loss=1.0)
   test('is paused at a step, and takes a checkpoint when asked', async () => {
     const fixture = packageFixture();
     const client = await openProject(fixture);
-    const run = await client.request(m.runStart, {
+    const run = await client.request(runStart, {
       root: fixture.root,
       job: 'train',
       params: {},
       environment: { ...environment(), EPOCHS: '2000' },
     });
     await until('it does steps', async () => (await show(client, fixture, run.id)).run.step > 0);
-    const checkpoint = await client.request(m.runCheckpoint, { root: fixture.root, run: run.id, tag: 'mine' });
+    const checkpoint = await client.request(runCheckpoint, { root: fixture.root, run: run.id, tag: 'mine' });
     expect(checkpoint).toMatchObject({ grade: 'complete', tags: ['mine'] });
-    await client.request(m.runPause, { root: fixture.root, run: run.id });
+    await client.request(runPause, { root: fixture.root, run: run.id });
     const paused = await untilStatus(client, fixture, run.id, 'paused');
     expect(paused.lastCheckpoint!.step).toBe(paused.step);
   });
@@ -151,7 +161,7 @@ print('TO', run.steps, float(model.weight.sum()))
     expect(first.error).toContain('there is no checkpoint of train on main yet');
     expect(first.out).toContain('FROM 0');
     const taken = async () => {
-      const { runs } = await client.request(m.runList, { root: fixture.root, drafts: true });
+      const { runs } = await client.request(runList, { root: fixture.root, drafts: true });
       return runs[0]?.status === 'completed' && runs[0].lastCheckpoint?.step;
     };
     await until('its end is in the store', async () => (await taken()) === 4);
@@ -162,7 +172,7 @@ print('TO', run.steps, float(model.weight.sum()))
     await until('its end is in the store, too', async () => (await taken()) === 8);
     expect(existsSync(join(fixture.store, 'asked'))).toBe(false);
     // It is unknown whether there is a checkpoint: the script does not silently start from scratch.
-    await client.request(m.daemonStop, {});
+    await client.request(daemonStop, {});
     await client.closed;
     const third = await byHand();
     expect(third.out).toBe('');
@@ -178,21 +188,21 @@ print('TO', run.steps, float(model.weight.sum()))
       env: { ...environment(), PYTHONPATH: PACKAGE, EPOCHS: '2000' },
     });
     const run = await until('it is listed', async () => {
-      const { runs } = await client.request(m.runList, { root: fixture.root, drafts: true });
+      const { runs } = await client.request(runList, { root: fixture.root, drafts: true });
       return runs.find(({ status, step }) => status === 'running' && step > 0);
     });
     expect(run).toMatchObject({ name: 'train #1', branch: 'main', cooperative: true });
-    await client.request(m.runPause, { root: fixture.root, run: run.id });
+    await client.request(runPause, { root: fixture.root, run: run.id });
     await new Promise((resolve) => child.once('exit', resolve));
     const paused = await untilStatus(client, fixture, run.id, 'paused');
-    await client.request(m.runResume, {
+    await client.request(runResume, {
       root: fixture.root,
       run: run.id,
       environment: { ...environment(), EPOCHS: '2000' },
       accept: true,
     });
     await until('it goes on', async () => (await show(client, fixture, run.id)).run.step > paused.step);
-    await client.request(m.runStop, { root: fixture.root, run: run.id });
+    await client.request(runStop, { root: fixture.root, run: run.id });
     await untilStatus(client, fixture, run.id, 'stopped');
   });
 });

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import * as m from '../../protocol/messages.ts';
+import { runResume, runShow } from '../../protocol/messages/run.ts';
 import { environment, startJob } from '../support/commands.ts';
 import { type Fixture, makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
 import { PYTHON } from '../support/python.ts';
@@ -66,7 +66,7 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     setMode(fixture, 'anew');
     const anew = await fixture.cli('resume', '1', '--yes');
     expect(anew.stderr).toContain('but its script started over at step 10');
-    const { run: ended, checkpoints, sessions } = await client.request(m.runShow, { root: fixture.root, run: run.id });
+    const { run: ended, checkpoints, sessions } = await client.request(runShow, { root: fixture.root, run: run.id });
     expect(checkpoints.filter(({ session }) => session === ended.session).map(({ step }) => step)).toEqual([10, 20]);
     expect(sessions[1]).toMatchObject({ resumedFrom: null, firstStep: 10 });
     expect(ended).toMatchObject({ step: 20, metrics: { loss: { count: 2 } } });
@@ -84,9 +84,9 @@ describe.skipIf(!PYTHON)('a script that is resumed', () => {
     expect(anew.stdout).toContain('Started again from the beginning, with the files of step 20 in place:');
     expect(anew.stdout + (await fixture.cli('show', '1')).stdout).not.toMatch(/from step 20/i);
     setMode(fixture, 'on');
-    await client.request(m.runResume, { root: fixture.root, run: '1', environment: environment(), accept: true });
+    await client.request(runResume, { root: fixture.root, run: '1', environment: environment(), accept: true });
     const { id } = await untilStatus(client, fixture, '1', 'completed');
-    const { run, sessions } = await client.request(m.runShow, { root: fixture.root, run: id });
+    const { run, sessions } = await client.request(runShow, { root: fixture.root, run: id });
     expect(sessions[2]!.resumedFrom).toMatchObject({ step: 20 });
     expect(run.notices.at(-1)!.text).toContain('resumed by itself at step 21');
   });

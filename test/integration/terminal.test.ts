@@ -3,7 +3,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runList, runStop } from '../../protocol/messages.ts';
+import { runList, runStop } from '../../protocol/messages/run.ts';
 import { start } from '../support/commands.ts';
 import { type Fixture, makeFixture, openProject, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
 import { DIST } from '../support/trainer.ts';

@@ -1,6 +1,7 @@
 /** Removed runs and checkpoints: listed, restored, and deleted only after a yes. */
 import { expect, test } from 'vitest';
-import { runRemove, runResume, runShow, storeTrash } from '../../protocol/messages.ts';
+import { runRemove, runResume, runShow } from '../../protocol/messages/run.ts';
+import { storeTrash } from '../../protocol/messages/store.ts';
 import { lossLines } from '../../protocol/trash-words.ts';
 import {
   type Fixture,

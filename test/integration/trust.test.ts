@@ -6,7 +6,15 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import { startStore } from '../../daemon/store/client.ts';
-import * as m from '../../protocol/messages.ts';
+import { branchFollow, branchSync, stashList, stashRestore } from '../../protocol/messages/branch.ts';
+import { checkpointRestore, checkpointVerify } from '../../protocol/messages/checkpoint.ts';
+import { daemonStop } from '../../protocol/messages/daemon.ts';
+import { codeRestore, diffShow } from '../../protocol/messages/diff.ts';
+import { exportWrite } from '../../protocol/messages/export.ts';
+import { logRead } from '../../protocol/messages/metrics.ts';
+import { jobKeep, projectOpen } from '../../protocol/messages/project.ts';
+import { runFork, runList, runPreflight, runResume, runShow, runStart } from '../../protocol/messages/run.ts';
+import { storeEject, storeScrub } from '../../protocol/messages/store.ts';
 import {
   type Fixture,
   isAlive,
@@ -29,7 +37,7 @@ async function given(): Promise<{ victim: Victim; fixture: Fixture; client: Clie
 }
 
 const open = (client: Client, root: string, more: object = {}) =>
-  client.request(m.projectOpen, { root, trusted: true, ...more });
+  client.request(projectOpen, { root, trusted: true, ...more });
 
 /** Runs the command line in another folder than the fixture's. */
 function cli(fixture: Fixture, cwd: string, ...words: string[]): Promise<{ code: number | null; text: string }> {
@@ -46,7 +54,7 @@ function cli(fixture: Fixture, cwd: string, ...words: string[]): Promise<{ code:
 
 async function restarted({ fixture, client }: { fixture: Fixture; client: Client }): Promise<Client> {
   const { pid } = client.daemon;
-  await client.request(m.daemonStop, {});
+  await client.request(daemonStop, {});
   await until('the daemon is gone', () => !isAlive(pid));
   return fixture.connect();
 }
@@ -73,39 +81,39 @@ describe('a store that was made elsewhere', () => {
     rmSync(join(store, 'branch-ids.json'), { force: true });
     const kept = recordsIn(store);
     expect(await open(client, root)).toMatchObject({ trusted: true, madeElsewhere: true });
-    const { runs } = await client.request(m.runList, { root });
+    const { runs } = await client.request(runList, { root });
     expect(runs.map(({ id }) => id)).toEqual([victim.run]);
-    expect((await client.request(m.runShow, { root, run: victim.run })).checkpoints).toHaveLength(2);
-    await client.request(m.diffShow, { root, sides: [CHECKPOINT, LATER] });
-    await client.request(m.logRead, { root, run: victim.run, offset: 0 });
-    await client.request(m.runPreflight, { root, run: victim.run, environment: shellEnvironment() });
-    expect((await client.request(m.stashList, { root })).stashes).toHaveLength(STASHES.length);
+    expect((await client.request(runShow, { root, run: victim.run })).checkpoints).toHaveLength(2);
+    await client.request(diffShow, { root, sides: [CHECKPOINT, LATER] });
+    await client.request(logRead, { root, run: victim.run, offset: 0 });
+    await client.request(runPreflight, { root, run: victim.run, environment: shellEnvironment() });
+    expect((await client.request(stashList, { root })).stashes).toHaveLength(STASHES.length);
 
     const out = join(victim.folder, 'out');
     const environment = shellEnvironment();
     const refused: Record<string, () => Promise<unknown>> = {
-      run: () => client.request(m.runStart, { root, job: 'x', command: ['true'], cwd: root, params: {}, environment }),
-      resume: () => client.request(m.runResume, { root, run: victim.run, environment, accept: true }),
-      fork: () => client.request(m.runFork, { root, run: victim.run, environment, accept: true }),
-      verify: () => client.request(m.checkpointVerify, { root, checkpoint: CHECKPOINT, environment }),
-      restore: () => client.request(m.checkpointRestore, { root, checkpoint: CHECKPOINT, directory: out }),
-      code: () => client.request(m.codeRestore, { root, source: CHECKPOINT, directory: out }),
+      run: () => client.request(runStart, { root, job: 'x', command: ['true'], cwd: root, params: {}, environment }),
+      resume: () => client.request(runResume, { root, run: victim.run, environment, accept: true }),
+      fork: () => client.request(runFork, { root, run: victim.run, environment, accept: true }),
+      verify: () => client.request(checkpointVerify, { root, checkpoint: CHECKPOINT, environment }),
+      restore: () => client.request(checkpointRestore, { root, checkpoint: CHECKPOINT, directory: out }),
+      code: () => client.request(codeRestore, { root, source: CHECKPOINT, directory: out }),
       export: () =>
-        client.request(m.exportWrite, { root, source: CHECKPOINT, format: 'original', path: out, environment }),
-      stash: () => client.request(m.stashRestore, { root, stash: STASHES[0], directory: out }),
-      'stash in place': () => client.request(m.stashRestore, { root, stash: STASHES[0] }),
-      sync: () => client.request(m.branchSync, { root }),
-      follow: () => client.request(m.branchFollow, { root, follow: true }),
-      keep: () => client.request(m.jobKeep, { root, run: victim.run }),
-      scrub: () => client.request(m.storeScrub, { root, apply: true, logs: true }),
-      eject: () => client.request(m.storeEject, { root, directory: out }),
+        client.request(exportWrite, { root, source: CHECKPOINT, format: 'original', path: out, environment }),
+      stash: () => client.request(stashRestore, { root, stash: STASHES[0], directory: out }),
+      'stash in place': () => client.request(stashRestore, { root, stash: STASHES[0] }),
+      sync: () => client.request(branchSync, { root }),
+      follow: () => client.request(branchFollow, { root, follow: true }),
+      keep: () => client.request(jobKeep, { root, run: victim.run }),
+      scrub: () => client.request(storeScrub, { root, apply: true, logs: true }),
+      eject: () => client.request(storeEject, { root, directory: out }),
     };
     for (const [what, ask] of Object.entries(refused))
       await expect(ask(), what).rejects.toMatchObject({ code: 'storeElsewhere', data: { root } });
     expect(existsSync(out)).toBe(false);
     // Moving HEAD does not change that.
     gitIn(root)('switch', '-q', 'other');
-    await client.request(m.projectOpen, { root, trusted: true, watch: true });
+    await client.request(projectOpen, { root, trusted: true, watch: true });
     gitIn(root)('switch', '-q', 'main');
     const after = stateOf(root, ['.git/trainstash']);
     for (const state of [before, after])
@@ -113,12 +121,12 @@ describe('a store that was made elsewhere', () => {
     expect(after).toEqual(before);
 
     expect(recordsIn(store)).toEqual(kept);
-    const { runs: left } = await client.request(m.runList, { root });
+    const { runs: left } = await client.request(runList, { root });
     expect(left).toEqual(runs);
 
     expect(await open(client, root, { acceptStore: true })).toMatchObject({ madeElsewhere: false });
     // Only now what was left there is taken over.
-    expect((await client.request(m.runList, { root, drafts: true })).runs.length).toBeGreaterThan(runs.length);
+    expect((await client.request(runList, { root, drafts: true })).runs.length).toBeGreaterThan(runs.length);
     await refused.restore!();
     expect(existsSync(join(out, 'model.pt'))).toBe(true);
     const again = await restarted({ fixture, client });
@@ -169,12 +177,12 @@ describe('a store that was made elsewhere', () => {
     renameSync(fixture.root, moved);
     expect(await open(next, moved)).toMatchObject({ madeElsewhere: false, runs: 1 });
     const directory = join(fixture.folder, 'restored');
-    await next.request(m.checkpointRestore, { root: moved, checkpoint: `${run.number}@last`, directory });
+    await next.request(checkpointRestore, { root: moved, checkpoint: `${run.number}@last`, directory });
   });
 
   test('is told in no case of one that was in use here before stores had names', async () => {
     const { victim, fixture, client, root } = await given();
-    await client.request(m.daemonStop, {});
+    await client.request(daemonStop, {});
     await client.closed;
     const state = join(fixture.folder, 'state');
     rmSync(join(state, 'stores.json'), { force: true });
@@ -224,7 +232,7 @@ test('a store that is new is one’s own, with whatever was there to look at bef
 
 test('looking at a clone on the command line does not trust it; starting something does', async () => {
   const fixture = makeFixture({ config: { jobs: { small: { run: 'true' } } } });
-  const trusted = async () => (await fixture.connect()).request(m.projectOpen, { root: fixture.root, trusted: false });
+  const trusted = async () => (await fixture.connect()).request(projectOpen, { root: fixture.root, trusted: false });
   for (const words of [['ls'], ['gc', '--why'], ['fsck'], ['stash']]) {
     expect((await fixture.cli(...words)).code, words.join(' ')).toBe(0);
     expect((await trusted()).trusted, words.join(' ')).toBe(false);
@@ -246,7 +254,7 @@ test('doctor loads no package that came with a folder which nobody has trusted, 
   expect(stdout).toMatch(/tfjs-node-gpu\s+not loaded:\s+\S+tfjs-node-gpu\s+is part of this folder/);
   expect(stdout).toContain('doctor --trust');
   const client = await fixture.connect();
-  const opened = await client.request(m.projectOpen, { root: fixture.root, trusted: false });
+  const opened = await client.request(projectOpen, { root: fixture.root, trusted: false });
   expect(opened.trusted).toBe(false);
   expect((await fixture.cli('doctor', '--trust')).code).toBe(0);
   expect(existsSync(trace)).toBe(true);

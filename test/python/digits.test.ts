@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
-import * as m from '../../protocol/messages.ts';
+import { runCheckpoint, runPause, runResume, runStart } from '../../protocol/messages/run.ts';
 import { afterwards } from '../support/cleanup.ts';
 import {
   type Fixture,
@@ -33,9 +33,9 @@ function digitsFixture(): Fixture {
 }
 
 const start = (client: Client, fixture: Fixture, job: string, extra: object = {}) =>
-  client.request(m.runStart, { root: fixture.root, job, params: {}, environment, interpreter: PYTHON, ...extra });
+  client.request(runStart, { root: fixture.root, job, params: {}, environment, interpreter: PYTHON, ...extra });
 const resume = (client: Client, fixture: Fixture, run: string) =>
-  client.request(m.runResume, { root: fixture.root, run, environment, interpreter: PYTHON, accept: false });
+  client.request(runResume, { root: fixture.root, run, environment, interpreter: PYTHON, accept: false });
 
 describe.skipIf(!PYTHON)('the real digits', () => {
   test('three lines: killed in the middle of an epoch, resumed, paused, resumed: the same bits, and they are recognised', async () => {
@@ -45,7 +45,7 @@ describe.skipIf(!PYTHON)('the real digits', () => {
     await untilStatus(client, fixture, whole.id, 'completed');
     const run = await start(client, fixture, 'digits');
     await until('it is in its second epoch', async () => (await show(client, fixture, run.id)).run.step > 150);
-    const before = (await client.request(m.runCheckpoint, { root: fixture.root, run: run.id })).step;
+    const before = (await client.request(runCheckpoint, { root: fixture.root, run: run.id })).step;
     await until('it is further', async () => (await show(client, fixture, run.id)).run.step > before + 10);
     kill(sessionDirectory(fixture, run).process()!.child!.pid, 'SIGKILL');
     await untilStatus(client, fixture, run.id, 'lost');
@@ -55,7 +55,7 @@ describe.skipIf(!PYTHON)('the real digits', () => {
       return checkpoints.find(({ step, grade }) => step === before && grade === 'verified');
     });
     expect(verified.proof!.steps).toBeGreaterThanOrEqual(10);
-    await client.request(m.runPause, { root: fixture.root, run: run.id });
+    await client.request(runPause, { root: fixture.root, run: run.id });
     await untilStatus(client, fixture, run.id, 'paused');
     await resume(client, fixture, run.id);
     const ended = await untilStatus(client, fixture, run.id, 'completed');

@@ -7,7 +7,8 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isLocked } from '../../daemon/store/lock.ts';
-import * as m from '../../protocol/messages.ts';
+import { daemonStop } from '../../protocol/messages/daemon.ts';
+import { runList, runRemove } from '../../protocol/messages/run.ts';
 import { runCleanups } from '../support/cleanup.ts';
 import { isAlive, startSmall, untilStatus } from '../support/daemon.ts';
 import { type Editor, editorParts, openEditor } from '../support/editor.ts';
@@ -90,9 +91,9 @@ async function oneRound(repository: Repository, editor: Editor, round: number): 
   rmSync(out, { force: true });
   rmSync(`${out}.trainstash.json`, { force: true });
   // The number of kept runs does not grow with the rounds: it stays at the newest ten.
-  const { runs } = await client.request(m.runList, { root, trashed: false });
+  const { runs } = await client.request(runList, { root, trashed: false });
   for (const old of runs.filter(({ status }) => status === 'completed').slice(10))
-    await client.request(m.runRemove, { root, target: old.id });
+    await client.request(runRemove, { root, target: old.id });
 }
 
 async function measure({ root, fixture }: Repository): Promise<Sample> {
@@ -129,7 +130,7 @@ function compare(samples: readonly Sample[]): void {
 /** Checks for leftovers after everything is closed. */
 async function checkEnd({ client, fixture, root }: Repository): Promise<void> {
   const pid = fixture.daemonPid();
-  await client.request(m.daemonStop, {});
+  await client.request(daemonStop, {});
   await client.closed;
   await until('the daemon is gone', () => !isAlive(pid), 10_000);
   if (isLocked(join(fixture.store, 'owner.lock'))) problems.push('the store is still owned');

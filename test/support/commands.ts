@@ -1,7 +1,8 @@
 /** Launches commands as an editor would. */
 import type { Client } from '../../client/connect.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
-import * as m from '../../protocol/messages.ts';
+import { logRead } from '../../protocol/messages/metrics.ts';
+import { runStart } from '../../protocol/messages/run.ts';
 import { type Fixture, shellEnvironment, show } from './daemon.ts';
 import { until } from './folder.ts';
 
@@ -11,7 +12,7 @@ export const environment = (): Record<string, string> => ({
 });
 
 export function start(client: Client, fixture: Fixture, words: string[], extra: object = {}): Promise<Run> {
-  return client.request(m.runStart, {
+  return client.request(runStart, {
     root: fixture.root,
     job: 'command',
     command: words,
@@ -29,7 +30,7 @@ export function startJob(
   params: object = {},
   extra: object = {},
 ): Promise<Run> {
-  return client.request(m.runStart, {
+  return client.request(runStart, {
     root: fixture.root,
     job,
     params: params as never,
@@ -48,7 +49,7 @@ export function untilCheckpoints(client: Client, fixture: Fixture, run: string, 
 export async function log(client: Client, fixture: Fixture, run: string): Promise<string> {
   let text = '';
   for (let offset = 0; ; ) {
-    const page = await client.request(m.logRead, { root: fixture.root, run, offset });
+    const page = await client.request(logRead, { root: fixture.root, run, offset });
     if (!page.text) return text;
     text += page.text;
     offset = page.offset;

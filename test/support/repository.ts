@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
-import { branchFollow, branchSync, type SyncResult, stashList } from '../../protocol/messages.ts';
+import { branchFollow, branchSync, type SyncResult, stashList } from '../../protocol/messages/branch.ts';
 import { type Fixture, makeFixture, openProject } from './daemon.ts';
 import { until } from './folder.ts';
 

@@ -3,7 +3,7 @@ import { Connection } from '../../extension/connection.ts';
 import { Model } from '../../extension/model.ts';
 import { Usage } from '../../extension/usage.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { projectWhere } from '../../protocol/messages.ts';
+import { projectWhere } from '../../protocol/messages/project.ts';
 
 function withoutDaemon() {
   const attempts: boolean[] = [];

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { newRun } from '../../daemon/runs/records.ts';
 import { lookOfRun, oneLine, plain, statusOf } from '../../extension/text.ts';
 import type { Run } from '../../protocol/domain.ts';
-import type { Trash } from '../../protocol/messages.ts';
+import type { Trash } from '../../protocol/messages/store.ts';
 import { lossLines } from '../../protocol/trash-words.ts';
 
 const HOSTILE = 'a\u202egnp\u202c\u2066b\u2069\u200e\u200fc\u200b\ufeff\u001b]0;t\u0007$(check)[x](command:y)\r\n\td';

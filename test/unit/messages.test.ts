@@ -1,7 +1,8 @@
 /** Input that every message refuses before it reaches any of our code. */
 import * as v from 'valibot';
 import { expect, test } from 'vitest';
-import * as m from '../../protocol/messages.ts';
+import { runStart } from '../../protocol/messages/run.ts';
+import { REQUESTS } from '../support/messages.ts';
 
 /** Typed into a program: a terminal takes every character. */
 const TYPED = ['run/input: text'];
@@ -29,10 +30,6 @@ function strings(schema: Schema, place = ''): [place: string, schema: Schema][] 
   ];
 }
 
-const REQUESTS = Object.values(m).flatMap((value) =>
-  typeof value === 'object' && 'schema' in value ? [value as m.Request<unknown, unknown>] : [],
-);
-
 test('a NUL is refused wherever a message has a path, a name, a word of a command or a variable', () => {
   const places = REQUESTS.flatMap(({ method, schema }) =>
     strings(schema as unknown as Schema).map(([place, part]) => [`${method}:${place}`, part] as const),
@@ -44,7 +41,7 @@ test('a NUL is refused wherever a message has a path, a name, a word of a comman
 
 test('a NUL is refused inside of params, however deep', () => {
   const isTaken = (params: unknown) =>
-    v.safeParse(m.runStart.schema, { root: '/p', environment: {}, job: 'j', params }).success;
+    v.safeParse(runStart.schema, { root: '/p', environment: {}, job: 'j', params }).success;
   expect(isTaken({ lr: 0.1, name: 'a', list: ['b', { c: null }] })).toBe(true);
   for (const params of [{ name: 'a\0' }, { 'a\0': 1 }, { list: ['b', ['\0']] }, { deep: { 'k\0': 1 } }])
     expect(isTaken(params), JSON.stringify(params)).toBe(false);

@@ -3,7 +3,7 @@ import { renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { LIVE_STATUSES, type StoreUsage } from '../../../protocol/domain.ts';
-import { type FsckReport, TRASH_DAYS } from '../../../protocol/messages.ts';
+import { type FsckReport, TRASH_DAYS } from '../../../protocol/messages/store.ts';
 import { Catalog } from '../catalog.ts';
 import { openCatalog } from '../catalog-schema.ts';
 import { syncDirectory } from '../files.ts';

@@ -3,17 +3,15 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '../../../client/connect.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
-import * as m from '../../../protocol/messages.ts';
+import { daemonStatus } from '../../../protocol/messages/daemon.ts';
+import type { Request } from '../../../protocol/messages/request.ts';
 import { type Fixture, makeFixture, openProject, startSmall, untilStatus } from '../../support/daemon.ts';
+import { REQUESTS as ALL_REQUESTS } from '../../support/messages.ts';
 import type { FuzzTarget } from '../target.ts';
 
 /** Requests that end the daemon, which are left out since it should end. */
 const ENDS = new Set(['daemon/stop', 'daemon/handOver', 'daemon/hello']);
-const REQUESTS = Object.values(m).flatMap((value): m.Request<unknown, unknown>[] =>
-  typeof value === 'object' && 'schema' in value && !ENDS.has(value.method)
-    ? [value as m.Request<unknown, unknown>]
-    : [],
-);
+const REQUESTS = ALL_REQUESTS.filter(({ method }) => !ENDS.has(method));
 
 let fixture: Fixture;
 let client: Client;
@@ -58,7 +56,7 @@ export const requests: FuzzTarget = {
       if (error.code === 'internal' || error.code === 'daemonUnavailable')
         throw new Error(`${request.method} ${JSON.stringify(params)}: ${error.message}`);
     }
-    const status = await client.request(m.daemonStatus, {});
+    const status = await client.request(daemonStatus, {});
     if (status.pid !== pid) throw new Error('the daemon has ended and started again');
   },
   maxBytes: 1 << 12,
@@ -85,7 +83,7 @@ class ByteSource {
 }
 
 /** Makes params with the names that the message knows, mostly of the right type, so that code behind the check is reached. */
-function paramsOf(request: m.Request<unknown, unknown>, source: ByteSource): unknown {
+function paramsOf(request: Request<unknown, unknown>, source: ByteSource): unknown {
   if (source.next() % 32 === 31) return source.pick(ODD_VALUES);
   const entries = (request.schema as unknown as { entries?: Record<string, unknown> }).entries ?? {};
   const params: Record<string, unknown> = {};

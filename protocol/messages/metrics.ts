@@ -1,0 +1,32 @@
+/** Messages about metrics and logs. */
+import * as v from 'valibot';
+import type { MetricSeries } from '../domain.ts';
+import type { Notification } from './request.ts';
+import { count, request, root, text } from './request.ts';
+
+export const metricsQuery = request<{ series: MetricSeries[] }>()(
+  'metrics/query',
+  v.object({
+    root,
+    run: text,
+    names: v.optional(v.array(text)),
+    fromStep: v.optional(v.number()),
+    toStep: v.optional(v.number()),
+    /** Number of buckets; each keeps its smallest and its largest value. */
+    buckets: v.optional(count),
+  }),
+);
+
+/**
+ * Reads the log of a run. `offset` counts bytes of everything ever printed; a line in the text says how many of them are no
+ * longer kept. `last` starts that many bytes before the end instead. `ended`: nothing more will come.
+ */
+export const logRead = request<{ text: string; offset: number; ended: boolean }>()(
+  'log/read',
+  v.object({ root, run: text, session: v.optional(text), offset: count, last: v.optional(count) }),
+);
+
+/** New points. Lossy: at most 10 a second per run. */
+export const metricsAppended: Notification<{ store: string; run: string; step: number; values: MetricSeries[] }> = {
+  method: 'metrics/appended',
+};

@@ -1,0 +1,131 @@
+/** Messages about runs. */
+import * as v from 'valibot';
+import type { Checkpoint, Notice, Run, Session } from '../domain.ts';
+import type { PreflightDifference } from '../errors.ts';
+import type { Notification } from './request.ts';
+import { count, environment, params, request, root, text, word } from './request.ts';
+
+const launchOptions = {
+  root,
+  environment,
+  /** Interpreter that a leading `python` stands for; absent: the one of the environment. */
+  interpreter: v.optional(text),
+  /** True to wait until no other run of this daemon is live. */
+  queue: v.optional(v.boolean()),
+  /** Maximum number of restarts from the newest checkpoint after a crash (failed or lost, but not by a reboot). */
+  restarts: v.optional(count),
+  backend: v.optional(text),
+  /** Backend for a job that names none; absent: `auto`. */
+  backendSetting: v.optional(text),
+  /**
+   * Arguments inserted between the interpreter and the script that start a debugger in the same process. They hold for this
+   * session only, not for restarts after a crash. Fails with `notPython` for other commands.
+   */
+  debugger: v.optional(v.pipe(v.array(word), v.minLength(1))),
+};
+
+export const runStart = request<Run>()(
+  'run/start',
+  v.object({
+    ...launchOptions,
+    /** Name of a job; with `command`, the name that the run gets. */
+    job: text,
+    params,
+    seed: v.optional(count),
+    /** Command to run without a job. The first word may be `python`. */
+    command: v.optional(v.pipe(v.array(word), v.minLength(1))),
+    /** Working directory of `command`: absolute, inside the project. */
+    cwd: v.optional(text),
+  }),
+);
+
+const resumeOptions = {
+  ...launchOptions,
+  /** Run to resume; empty: the newest paused, failed, lost or stopped run of this branch. */
+  run: v.optional(text),
+  /** Step, checkpoint id, tag, `best` or `last` (the default). */
+  from: v.optional(text),
+  /** Command that replaces the masked words of a run without a job. */
+  command: v.optional(v.pipe(v.array(word), v.minLength(1))),
+  /** Params with new values. */
+  set: v.optional(params),
+  /** Params that take the job's current value instead of the checkpoint's. */
+  current: v.optional(v.array(text)),
+};
+
+/** Compares the present with the time when the checkpoint was made. Changes nothing. */
+export const runPreflight = request<{ run: Run; checkpoint: Checkpoint | null; differences: PreflightDifference[] }>()(
+  'run/preflight',
+  v.object(resumeOptions),
+);
+
+/** Resumes a run. Fails with `preflightDiffers` unless `accept` is set or nothing differs. */
+export const runResume = request<Run>()('run/resume', v.object({ ...resumeOptions, accept: v.boolean() }));
+
+/** Starts a new run from a checkpoint of another. */
+export const runFork = request<Run>()('run/fork', v.object({ ...resumeOptions, accept: v.boolean() }));
+
+const oneRun = v.object({ root, run: text });
+
+/**
+ * Requests a pause at the next step boundary. Resolves at once; `run/changed` reports the rest. For a script that cannot save on
+ * request it fails with `pauseLoses`, or ends the script if `accept` is set.
+ */
+export const runPause = request<Run>()('run/pause', v.object({ root, run: text, accept: v.optional(v.boolean()) }));
+
+/** Types into the terminal of a live command, or resizes it. */
+export const runInput = request<Record<string, never>>()(
+  'run/input',
+  v.object({ root, run: text, text: v.optional(v.string()), columns: v.optional(count), rows: v.optional(count) }),
+);
+
+/** Stops a run. `force` kills a trainer that does not respond; the work since its last checkpoint is lost. */
+export const runStop = request<Run>()('run/stop', v.object({ root, run: text, force: v.optional(v.boolean()) }));
+
+/** Takes a checkpoint. Resolves when it is in the store. */
+export const runCheckpoint = request<Checkpoint>()(
+  'run/checkpoint',
+  v.object({ root, run: text, tag: v.optional(text) }),
+);
+
+export const runList = request<{ revision: number; runs: Run[]; next: string | null; total: number }>()(
+  'run/list',
+  v.object({
+    root,
+    /** Absent: all branches. `null` in a project without git. */
+    branch: v.optional(v.nullable(text)),
+    drafts: v.optional(v.boolean()),
+    trashed: v.optional(v.boolean()),
+    /** `next` of the previous page. */
+    cursor: v.optional(v.nullable(text)),
+    limit: v.optional(count),
+  }),
+);
+
+export const runShow = request<{ run: Run; sessions: Session[]; checkpoints: Checkpoint[] }>()('run/show', oneRun);
+
+export const runUpdate = request<Run>()(
+  'run/update',
+  v.object({ root, run: text, name: v.optional(text), note: v.optional(text) }),
+);
+
+/** Moves a run or a checkpoint to the trash, or takes it out again. */
+export const runRemove = request<{ removed: string[]; bytes: number }>()(
+  'run/remove',
+  v.object({ root, target: text, undo: v.optional(v.boolean()) }),
+);
+
+/**
+ * Supplies an environment for queued runs whose own was lost with an earlier daemon. Resolves when those runs have been
+ * considered.
+ */
+export const queueSupply = request<Record<string, never>>()(
+  'queue/supply',
+  v.object({ root, environment, interpreter: v.optional(text) }),
+);
+
+export const runChanged: Notification<{ store: string; revision: number; run: Run }> = { method: 'run/changed' };
+
+export const noticeRaised: Notification<{ store: string; run: string | null; notice: Notice }> = {
+  method: 'notice/raised',
+};
