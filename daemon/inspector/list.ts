@@ -38,7 +38,7 @@ export async function list(request: ListRequest): Promise<FileInspection> {
     if (request.after && request.after.stamp !== file.stamp) throw new FileChanged();
     const listed = await opened(file);
     const found = filtered(listed, request.filter);
-    if (!request.after) listed.statisticsMs = STATISTICS_MS + file.bytes / STATISTICS_BYTES_A_MS;
+    if (!request.after) listed.statisticsMs = statisticsMsFor(file);
     const page = await pageOf(listed.opened.inspection, found, file.stamp, {
       ...request,
       statisticsOf: request.statistics ? (tensor) => statisticsWithin(listed, tensor) : null,
@@ -63,8 +63,14 @@ async function opened(file: WatchedFile): Promise<Listed> {
   last?.opened.close();
   last = null;
   const found = await openFile(inBlocks(file.read, file.bytes), file.bytes);
-  last = { file, stamp: file.stamp, opened: found, filter: '', found: found.inspection.tensors, statisticsMs: 0 };
+  // A later page may come to a process that has not seen the first.
+  const statisticsMs = statisticsMsFor(file);
+  last = { file, stamp: file.stamp, opened: found, filter: '', found: found.inspection.tensors, statisticsMs };
   return last;
+}
+
+function statisticsMsFor(file: WatchedFile): number {
+  return STATISTICS_MS + file.bytes / STATISTICS_BYTES_A_MS;
 }
 
 function filtered(listed: Listed, filter: string): readonly PlacedTensor[] {

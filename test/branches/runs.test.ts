@@ -181,7 +181,7 @@ test('a run that was paused for a switch that did not happen goes on by itself, 
     const { run: shown } = await show(client, fixture, run.id);
     return shown.notices.find(({ code }) => code === 'canResume');
   });
-  expect(offered.text).toMatch(/was not resumed by itself: code small\.ts/);
+  expect(offered.text).toMatch(/was not resumed automatically: code small\.ts/);
   expect((await show(client, fixture, run.id)).run.status).toBe('paused');
 });
 

@@ -88,7 +88,7 @@ describe('what was asked for', () => {
       'an unknown backend',
       ['run', 'small', '--backend', 'cuda'],
       'paramInvalid',
-      /Known: auto, webgpu, tfjs-node-gpu, tfjs-node, wasm, cpu/,
+      /Known: auto, webgpu, tensorflow, tfjs-node-gpu, tfjs-node, wasm, cpu/,
     ],
     ['a run that is not there', ['show', '77'], 'notFound', /trainstash ls --all/],
     ['nothing to resume', ['resume'], 'notFound', /nothing to resume/],

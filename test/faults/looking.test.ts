@@ -109,7 +109,7 @@ describe.skipIf(process.platform !== 'linux')('looked into by the daemon', () =>
       const { code, stdout } = await fixture.cli('inspect', path, '--all', ...words);
       expect(code).toBe(0);
       const lines = stdout.split('\n').filter((line) => line.startsWith('model.layers.'));
-      expect(lines).toHaveLength(count);
+      expect(lines, stdout.slice(0, 600)).toHaveLength(count);
       expect(lines.at(-1)).toContain(`model.layers.${count - 1}.`);
       const { stdout: json } = await fixture.cli('inspect', path, '--json', ...words);
       expect(JSON.parse(json)).toMatchObject({ tensorCount: count, next: null, tensors: { length: count } });

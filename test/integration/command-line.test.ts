@@ -150,7 +150,7 @@ test('an error says where it is explained, and help knows commands and errors', 
   const refused = await fixture.cli('pause', '1');
   expect(refused.stderr).toMatch(/error: .*\n.*More: trainstash help wrongStatus/);
   const explained = (await fixture.cli('help', 'wrongstatus')).stdout;
-  expect(explained).toMatch(/^wrongStatus\n\nA run can be paused only while it runs/);
+  expect(explained).toMatch(/^wrongStatus\n\nA run can be paused only while it is live/);
   for (const line of explained.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
   expect((await fixture.cli('help', 'resume')).stdout).toBe((await fixture.cli('resume', '--help')).stdout);
   expect(await fixture.cli('help', 'resum')).toMatchObject({

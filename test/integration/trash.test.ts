@@ -81,7 +81,7 @@ test('emptying the trash says what will be lost and waits for a yes; then an und
   expect((await fixture.cli('rm', single)).stdout).toContain('is in the trash for 7 days');
   expect((await fixture.cli('rm', '1')).code).toBe(0);
   // It was removed before its run was, and cannot be restored without it.
-  expect((await fixture.cli('rm', single, '--undo')).stderr).toContain('`trainstash rm 1 --undo` brings back');
+  expect((await fixture.cli('rm', single, '--undo')).stderr).toContain('`trainstash rm 1 --undo` restores both');
   const emptied = await fixture.cli('gc', '--empty-trash', '--yes');
   expect(emptied.stdout).toMatch(/^\d+ checkpoints and \d+ chunks? deleted/);
   for (const target of ['1', single, `1@${kept[0]!.step}`]) {
