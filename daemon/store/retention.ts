@@ -31,9 +31,16 @@ export function keptBecause(
   const whole = wholeOf(byTime);
   const good = whole.filter((checkpoint) => !isDiverged(checkpoint, policy.monitor));
   const last = -Math.max(1, policy.last);
+  // Weights that a script saves beside its checkpoints are kept as well, and displace none of those.
+  const weightsOnly = byTime.filter((checkpoint) => hasAllParts(checkpoint) && !whole.includes(checkpoint));
   // Diverged checkpoints also count as newest, but displace no good one; incomplete ones displace no complete one.
   const newest = new Set(
-    [...good.slice(last), ...(whole.length > 0 ? whole : byTime).slice(last), ...byTime.slice(-1)].map(({ id }) => id),
+    [
+      ...good.slice(last),
+      ...(whole.length > 0 ? whole : byTime).slice(last),
+      ...weightsOnly.slice(last),
+      ...byTime.slice(-1),
+    ].map(({ id }) => id),
   );
   const newestId = byTime.at(-1)?.id;
   const best = policy.monitor && bestOf(byStep, policy.monitor)?.id;
@@ -101,9 +108,13 @@ export function lastOf(checkpoints: readonly Checkpoint[], monitor: Monitor | nu
  * state if others have it. A script that saves its best weights, samples or debris beside its checkpoints cannot resume from those.
  */
 function wholeOf(checkpoints: readonly Checkpoint[]): Checkpoint[] {
-  const inParts = checkpoints.filter(({ lacks }) => !lacks?.length);
-  const withOptimizer = inParts.filter(keepsOptimizer);
-  return withOptimizer.length > 0 ? withOptimizer : inParts;
+  const complete = checkpoints.filter(hasAllParts);
+  const withOptimizer = complete.filter(keepsOptimizer);
+  return withOptimizer.length > 0 ? withOptimizer : complete;
+}
+
+function hasAllParts({ lacks }: Pick<Checkpoint, 'lacks'>): boolean {
+  return !lacks?.length;
 }
 
 export function keepsOptimizer({ ingredients }: Pick<Checkpoint, 'ingredients'>): boolean {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CHECKPOINT_FILE, TORCH_STATE_FILE } from '../../protocol/session.ts';
@@ -255,7 +255,7 @@ train(run, model, optimizer, 8 if not run.resumed else 12)`;
 
   test('started by hand: the same files, one line, the lock held while it lives, and its own end written down', async () => {
     const folder = temporaryFolder();
-    mkdirSync(join(folder, '.git'));
+    spawnSync('git', ['init', '-q', folder]);
     const path = join(folder, 'train.py');
     writeFileSync(
       path,
