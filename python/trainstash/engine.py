@@ -127,7 +127,8 @@ class Engine:
         self.random.resume(own, self.rank)
         self._put_back.after_init(self.seed, self.steps)
         self._note_detours(own)
-        if before is not None and self._same_params:
+        # Rank 0 noted them: the batches and random numbers of other ranks are others.
+        if before is not None and self._same_params and self.rank == 0:
             self.prints.resume(before, self.steps)
         self.saver.saved_at = self.steps
         self.group.start_at(self.steps)
