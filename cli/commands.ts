@@ -5,6 +5,7 @@ import { branchCommands } from './commands/branches.ts';
 import { checkpointCommands } from './commands/checkpoints.ts';
 import { diffCommands } from './commands/diff.ts';
 import { exportCommands } from './commands/export.ts';
+import { keepingCommands } from './commands/keeping.ts';
 import { lookingCommands } from './commands/looking.ts';
 import { mcpCommands } from './commands/mcp.ts';
 import { projectCommands } from './commands/project.ts';
@@ -16,6 +17,7 @@ const all: Record<string, Command> = {
   ...runningCommands,
   ...lookingCommands,
   ...checkpointCommands,
+  ...keepingCommands,
   ...branchCommands,
   ...diffCommands,
   ...exportCommands,
@@ -43,6 +45,9 @@ const ORDER = [
   'verify',
   'inspect',
   'tag',
+  'pin',
+  'unpin',
+  'promote',
   'rename',
   'restore',
   'code',
@@ -52,6 +57,7 @@ const ORDER = [
   'stash',
   'hook',
   'gc',
+  'quota',
   'fsck',
   'scrub',
   'where',

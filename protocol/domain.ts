@@ -71,6 +71,8 @@ export interface Checkpoint {
   trashedAt: number | null;
   /** Set once a person has taken it out of the trash: retention never trashes it again. */
   keep?: true;
+  /** Set while the user has pinned the checkpoint, by itself or with its run: it is never deleted. */
+  pinned?: 'checkpoint' | 'run';
 }
 
 export interface MetricSummary {
@@ -166,6 +168,8 @@ export interface Run {
   notices: Notice[];
   restart: { max: number; used: number };
   trashedAt: number | null;
+  /** Set while the user has pinned the run: nothing of it is deleted. */
+  pinned?: true;
 }
 
 export interface Monitor {

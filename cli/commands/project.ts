@@ -3,27 +3,16 @@ import { readFileSync } from 'node:fs';
 import { statePaths } from '../../client/paths.ts';
 import { daemonStatus, daemonStop } from '../../protocol/messages/daemon.ts';
 import { jobKeep, projectInit, projectJobs, projectWhere } from '../../protocol/messages/project.ts';
-import { runRemove } from '../../protocol/messages/run.ts';
-import {
-  storeEject,
-  storeFsck,
-  storeGc,
-  storeKept,
-  storePack,
-  storeTrash,
-  TRASH_DAYS,
-} from '../../protocol/messages/store.ts';
-import { lossLines } from '../../protocol/trash-words.ts';
+import { storeEject, storeFsck } from '../../protocol/messages/store.ts';
 import { age, bytes, counted } from '../../protocol/words.ts';
 import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { type Context, TRUST_OPTION } from '../context.ts';
-import { paint, safe, wrapped } from '../format.ts';
+import { paint, safe } from '../format.ts';
 import { hookAdvice } from '../hook.ts';
 import { printError } from '../output.ts';
-import { requestTask } from '../task.ts';
 import { ask } from '../terminal.ts';
-import { field, fsckLines, keptLines, usageLines } from '../views.ts';
+import { field, fsckLines, usageLines } from '../views.ts';
 
 export const projectCommands: Record<string, Command> = {
   init: {
@@ -75,61 +64,6 @@ export const projectCommands: Record<string, Command> = {
       const kept = await client.request(jobKeep, { root: context.root, run, name });
       context.answer(kept, [
         `Added the job "${kept.job}" to ${kept.config}. \`trainstash run ${kept.job}\` starts it.`,
-      ]);
-      return 0;
-    },
-  },
-  rm: {
-    summary: 'move a run or checkpoint to the trash; --undo restores it',
-    usage: 'RUN|CHECKPOINT [--undo]',
-    options: { undo: { type: 'boolean' } },
-    words: [1, 1],
-    async run(context) {
-      const client = await context.project();
-      const target = context.args.words[0]!;
-      const undo = context.args.flag('undo');
-      const result = await client.request(runRemove, { root: context.root, target, undo });
-      const [name, ...checkpoints] = result.removed;
-      const several = checkpoints.length > 0;
-      const what = `${safe(name!)}${several ? ` and ${counted(checkpoints.length, 'checkpoint')}` : ''}`;
-      context.answer(result, [
-        undo
-          ? `${what} ${several ? 'are' : 'is'} restored.`
-          : `${what} (${bytes(result.bytes)}) ${several ? 'are' : 'is'} in the trash for ${TRASH_DAYS} days; \`trainstash rm ${target} --undo\` restores ${several ? 'them' : 'it'}.`,
-      ]);
-      return 0;
-    },
-  },
-  gc: {
-    summary: 'delete expired checkpoints and free disk space',
-    usage: '[--empty-trash [--yes]] [--pack] | --why [RUN]',
-    options: {
-      'empty-trash': { type: 'boolean' },
-      yes: { type: 'boolean', short: 'y' },
-      pack: { type: 'boolean' },
-      why: { type: 'boolean' },
-    },
-    words: [0, 1],
-    async run(context) {
-      const [run] = context.args.words;
-      const why = context.args.flag('why');
-      if (run !== undefined && !why) throw new UsageError('gc takes a run only with --why');
-      const client = await context.project();
-      if (why) {
-        const { runs } = await client.request(storeKept, { root: context.root, run });
-        context.answer(runs, keptLines(runs, context.width));
-        return 0;
-      }
-      const emptyTrash = context.args.flag('empty-trash');
-      if (emptyTrash && !(await mayEmptyTrash(context))) return 1;
-      const result = await client.request(storeGc, { root: context.root, emptyTrash });
-      const packed = context.args.flag('pack')
-        ? await requestTask(client, storePack, { root: context.root }, 'Packing')
-        : null;
-      context.answer({ ...result, ...packed }, [
-        `${counted(result.removedCheckpoints, 'checkpoint')} and ${counted(result.removedChunks, 'chunk')} deleted, ${bytes(result.returnedBytes)} freed.`,
-        ...(packed ? [`Checkpoints take ${bytes(packed.savedBytes)} less than before.`] : []),
-        ...(packed?.noRoom ? ['Some checkpoints were not packed: less than 512 MB are free on this disk.'] : []),
       ]);
       return 0;
     },
@@ -196,21 +130,6 @@ export const projectCommands: Record<string, Command> = {
     run: daemonCommand,
   },
 };
-
-/** Shows what emptying the trash deletes for good, and asks. */
-async function mayEmptyTrash(context: Context): Promise<boolean> {
-  if (context.args.flag('yes')) return true;
-  const client = await context.project();
-  const lost = lossLines(await client.request(storeTrash, { root: context.root }));
-  if (lost.length === 0) return true;
-  if (!context.json) {
-    context.write('Emptying the trash deletes for good:\n');
-    for (const line of lost.flatMap((text) => wrapped(safe(text), context.width - 2))) context.write(`  ${line}\n`);
-  }
-  if (await ask(context, 'Delete it? This cannot be undone.')) return true;
-  printError('Nothing was deleted. --yes skips the question.\n');
-  return false;
-}
 
 async function daemonCommand(context: Context): Promise<number> {
   const action = context.args.words[0]!;

@@ -16,6 +16,7 @@ import {
   runStart,
   runStop,
 } from '../../protocol/messages/run.ts';
+import { isModelName } from '../../protocol/model-names.ts';
 import { bytes, duration, integer, resumeWords } from '../../protocol/words.ts';
 import { parseParams, UsageError } from '../arguments.ts';
 import { attach } from '../attach.ts';
@@ -306,12 +307,13 @@ function startOptions(context: Context) {
 function resumeOptions(context: Context) {
   const { args } = context;
   // The spelling of all other commands: `3@1200`.
-  const [, named, at] = /^(.+)@([^@]+)$/.exec(args.words[0] ?? '') ?? [];
+  const [word] = args.words;
+  const [, named, at] = isModelName(word ?? '') ? [word, undefined, word] : (/^(.+)@([^@]+)$/.exec(word ?? '') ?? []);
   if (at && args.text('from')) throw new UsageError(`Give ${args.words[0]} or --from, not both.`);
   return {
     root: context.root,
     environment: context.environment(),
-    run: named ?? args.words[0],
+    run: at === undefined ? word : named,
     from: at ?? args.text('from'),
     set: parseParams(args.texts('set'), 'set'),
     current: args.texts('current'),

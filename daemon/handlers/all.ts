@@ -8,6 +8,7 @@ import { checkpointHandlers } from './checkpoint.ts';
 import { contentHandlers } from './content.ts';
 import { daemonHandlers } from './daemon.ts';
 import { Access, registerIn } from './handling.ts';
+import { keepHandlers } from './keep.ts';
 import { listingHandlers } from './listing.ts';
 import { projectHandlers } from './project.ts';
 import { runHandlers } from './run.ts';
@@ -23,6 +24,7 @@ const GROUPS = [
   checkpointHandlers,
   contentHandlers,
   storeHandlers,
+  keepHandlers,
 ];
 
 export function makeHandlers(daemon: Daemon): Map<string, Handler> {

@@ -6,6 +6,7 @@ import {
   checkpointTag,
   checkpointVerify,
 } from '../../protocol/messages/checkpoint.ts';
+import { requirePlainTag } from '../models/tags.ts';
 import type { Handling } from './handling.ts';
 
 export function checkpointHandlers({ on, access }: Handling): void {
@@ -14,6 +15,7 @@ export function checkpointHandlers({ on, access }: Handling): void {
   );
   on(checkpointTag, 'changes', async ({ root, checkpoint: query, tag, remove }) => {
     const opened = await access.project(root);
+    if (!remove) requirePlainTag(tag);
     const checkpoint = await opened.findCheckpoint(query);
     return opened.store.tag(checkpoint.id, tag, remove ?? false);
   });

@@ -8,9 +8,9 @@ import { copyOut } from '../code/snapshot.ts';
 import { diff } from '../diff/diff.ts';
 import { diffWeights as compareWeights } from '../diff/weights.ts';
 import { exportTo, exportFormats as formatsFor } from '../export/export.ts';
-import type { ExportContext } from '../export/source.ts';
 import { inspect } from '../inspector/inspect.ts';
 import type { OpenProject } from '../runs/project.ts';
+import { exportContext } from './exporting.ts';
 import type { Handling } from './handling.ts';
 
 /** Page size: as base64 it must fit into a message. */
@@ -22,11 +22,7 @@ export function contentHandlers({ on, daemon, access }: Handling): void {
     const findCheckpoint = (query: string) => opened.findCheckpoint(query);
     return { store: opened.store, path: opened.place.store, findCheckpoint };
   };
-  const exporting = (root: string, opened: OpenProject): ExportContext => {
-    const findCheckpoint = (query: string) => opened.findCheckpoint(query);
-    const { contentWorkers } = daemon;
-    return { ...opened.context, contentWorkers, findCheckpoint, requireTrust: () => access.requireTrust(root) };
-  };
+  const exporting = (root: string, opened: OpenProject) => exportContext(daemon, access, root, opened);
   on(diffShow, 'reads', async ({ root, sides, axis }) => diff(await sidesOf(root), sides, axis ?? 'step'));
   on(diffWeights, 'reads', async ({ root, sides, mapping }, _client, task) =>
     compareWeights(await sidesOf(root), daemon.contentWorkers, sides, mapping ?? [], task),

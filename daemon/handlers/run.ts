@@ -12,6 +12,7 @@ import {
   runStop,
   runUpdate,
 } from '../../protocol/messages/run.ts';
+import { requirePlainTag } from '../models/tags.ts';
 import type { Handling } from './handling.ts';
 
 export function runHandlers({ on, daemon, access }: Handling): void {
@@ -40,6 +41,7 @@ export function runHandlers({ on, daemon, access }: Handling): void {
   });
   on(runStop, 'changes', async ({ root, run, force }) => (await access.project(root)).runs.stop(run, force ?? false));
   on(runCheckpoint, 'changes', async ({ root, run, tag }) => {
+    if (tag) requirePlainTag(tag);
     const { runs, store } = await access.project(root);
     const checkpoint = await runs.checkpoint(run);
     return tag ? store.tag(checkpoint.id, tag, false) : checkpoint;
@@ -49,9 +51,12 @@ export function runHandlers({ on, daemon, access }: Handling): void {
     const run = await store.findRun(query);
     return runs.rename(run, { name: name ?? run.name, note: note ?? run.note });
   });
-  on(runRemove, 'changes', async ({ root, target, undo }) =>
-    (await access.project(root)).trash.remove(target, undo ?? false),
-  );
+  on(runRemove, 'changes', async ({ root, target, undo }) => {
+    const { trash } = await access.project(root);
+    const each = await trash.remove(typeof target === 'string' ? [target] : target, undo ?? false);
+    const bytes = each.reduce((sum, one) => sum + one.bytes, 0);
+    return { removed: each.flatMap(({ removed }) => removed), bytes, each };
+  });
 
   on(queueSupply, 'changes', async ({ root, environment, interpreter }) => {
     const { runs } = await access.trusted(root);

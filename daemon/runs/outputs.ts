@@ -37,7 +37,15 @@ export function rememberOutputs(store: string, root: string, paths: readonly str
   writeJson(fileOf(store), { ...all, [root]: [...known, ...added].slice(-MAX_FOLDERS) });
 }
 
-/** Selects the changes that no run has written. */
+/** Remembers the folder of a promoted model, relative to the tree, with `/`: nothing in it is code. */
+export function rememberModel(store: string, root: string, folder: string): void {
+  const known = modelFolders(store, root);
+  if (known.includes(folder)) return;
+  const all = (readJson(modelsFile(store)) ?? {}) as Record<string, string[]>;
+  writeJson(modelsFile(store), { ...all, [root]: [...known, folder].slice(-MAX_FOLDERS) });
+}
+
+/** Selects the changes that neither a run nor a promotion has written. */
 export async function withoutOutputs(
   { store, place }: { store: Pick<Store, 'runs' | 'sessions'>; place: { store: string; root: string } },
   changes: readonly CodeChange[],
@@ -47,11 +55,13 @@ export async function withoutOutputs(
   const tracked = await trackedFiles(root);
   if (tracked === null) return [...changes];
   const folders = outputFolders(place.store, root);
+  const models = modelFolders(place.store, root);
   const isDeclared = declared(root);
   const withCode = new Set([...tracked].map(topOf));
   const sessions = await recentSessions(store);
   const isOutput = ({ path, status }: CodeChange) => {
     if (isInCheckpoint(path, folders)) return true;
+    if (!tracked.has(path) && models.some((folder) => path.startsWith(`${folder}/`))) return true;
     if (tracked.has(path) || SOURCE.test(path)) return false;
     const inside =
       isDeclared(path) ||
@@ -68,8 +78,11 @@ function topOf(path: string): string {
   return path.includes('/') ? path.slice(0, path.indexOf('/')) : '';
 }
 
-function outputFolders(store: string, root: string): string[] {
-  const folders = ((readJson(fileOf(store)) ?? {}) as Record<string, unknown>)[root];
+const outputFolders = (store: string, root: string) => foldersIn(fileOf(store), root);
+const modelFolders = (store: string, root: string) => foldersIn(modelsFile(store), root);
+
+function foldersIn(file: string, root: string): string[] {
+  const folders = ((readJson(file) ?? {}) as Record<string, unknown>)[root];
   return Array.isArray(folders) ? folders.filter((folder) => typeof folder === 'string') : [];
 }
 
@@ -117,4 +130,8 @@ async function recentSessions(store: Pick<Store, 'runs' | 'sessions'>): Promise<
 
 function fileOf(store: string): string {
   return join(store, 'outputs.json');
+}
+
+function modelsFile(store: string): string {
+  return join(store, 'models.json');
 }

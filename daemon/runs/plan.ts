@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
+import { isModelName } from '../../protocol/model-names.ts';
 import { readHead } from '../code/project.ts';
 import { isDiverged, newerThan, newestGood } from '../store/retention.ts';
 import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
@@ -55,9 +56,14 @@ export interface Plan {
 export async function planResume(context: ProjectContext, options: PlanOptions): Promise<Plan> {
   const { store, place } = context;
   const { current = [], set = {} } = options;
-  const run = options.run ? await store.findRun(options.run) : await newestResumable(context);
+  const model = options.from && isModelName(options.from) ? await modelOf(context, options.from) : null;
+  const run = model
+    ? await store.requireRun(model.run)
+    : options.run
+      ? await store.findRun(options.run)
+      : await newestResumable(context);
   const { checkpoint, passedOver } = options.from
-    ? { checkpoint: await store.findCheckpoint(options.from, run), passedOver: [] }
+    ? { checkpoint: model ?? (await store.findCheckpoint(options.from, run)), passedOver: [] }
     : await newestCheckpoint(context, run);
   const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
   if (run.command) job.resume = savedResumeCommand(run, place.root);
@@ -147,6 +153,15 @@ async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Pi
   const parent = run.parent && (await store.checkpoint(run.parent.checkpoint));
   if (parent && (!good || isDiverged(good, run.monitor))) return { checkpoint: parent, passedOver: own };
   return { checkpoint: good ?? null, passedOver: good ? newerThan(own, good) : [] };
+}
+
+async function modelOf({ store }: ProjectContext, name: string): Promise<Checkpoint> {
+  const checkpoint = await store.checkpointWithTag(name);
+  if (checkpoint) return checkpoint;
+  throw new TrainstashError('notFound', `There is no model "${name}" in this project. Nothing was started.`, {
+    what: 'checkpoint',
+    query: name,
+  });
 }
 
 async function newestResumable({ store, place }: ProjectContext): Promise<Run> {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { KeptRun } from '../../protocol/messages/store.ts';
+import { isModelName } from '../../protocol/model-names.ts';
 import type { Place } from '../code/project.ts';
 import { sweepSession } from '../sessions/sweep.ts';
 import { startStore } from '../store/client.ts';
@@ -306,8 +307,10 @@ export class OpenProject {
     return keepPolicy(run, session ? session.launch() : null);
   }
 
-  /** Finds a checkpoint: `14@1200`, `14@best`, or an id. */
+  /** Finds a checkpoint: `14@1200`, `14@best`, `models/digits@2`, or an id. */
   async findCheckpoint(query: string) {
+    const named = isModelName(query) ? await this.store.checkpointWithTag(query) : null;
+    if (named) return named;
     const at = query.lastIndexOf('@');
     if (at < 0) return this.store.findCheckpoint(query, null);
     return this.store.findCheckpoint(query.slice(at + 1), await this.store.findRun(query.slice(0, at)));

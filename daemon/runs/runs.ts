@@ -326,10 +326,14 @@ export class Runs {
   }
 
   async rename(run: Run, given: { name: string; note: string }): Promise<Run> {
-    const names = { name: maskText(given.name), note: maskText(given.note) };
+    return this.amend(run, { name: maskText(given.name), note: maskText(given.note) });
+  }
+
+  /** Changes a run's record, also while it is live. */
+  async amend(run: Run, patch: Partial<Run>): Promise<Run> {
     const live = this.#launcher.find(run.id);
-    if (live) return live.update(names);
-    return this.#launcher.put({ ...run, ...names });
+    if (live) return live.update(patch);
+    return this.#launcher.put({ ...run, ...patch });
   }
 
   // ---- after a restart of the daemon ----

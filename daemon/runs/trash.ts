@@ -2,6 +2,7 @@
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { TRASH_DAYS, type Trash as TrashList } from '../../protocol/messages/store.ts';
+import { isModelName } from '../../protocol/model-names.ts';
 import { type KeepPolicy, lastOf } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 
@@ -14,6 +15,9 @@ export interface Removed {
   removed: string[];
   bytes: number;
 }
+
+/** Run or checkpoint that a request names. */
+type Target = { run: Run } | { checkpoint: Checkpoint };
 
 export class Trash {
   readonly #context: ProjectContext;
@@ -30,14 +34,29 @@ export class Trash {
     this.#policyOf = policyOf;
   }
 
-  /** Moves a run or a checkpoint into the trash, or out of it. */
-  async remove(target: string, undo: boolean): Promise<Removed> {
-    const run = await orNull(this.#context.store.findRun(target));
-    if (run) return undo ? this.#bringBackRun(run) : this.#removeRun(run);
-    if (!undo) return this.#removeCheckpoint(await this.#find(target));
-    const checkpoint = (await this.#inTrash(target)) ?? (await orNull(this.#find(target)));
-    if (!checkpoint) throw notInTrash(target, 'is not in the trash: it was deleted for good, or was never there');
-    return this.#bringBackCheckpoint(checkpoint);
+  /** Moves runs and checkpoints into the trash, or out of it: all of them, or none if one of them may not move. */
+  async remove(queries: readonly string[], undo: boolean): Promise<Removed[]> {
+    const targets: Target[] = [];
+    for (const query of queries) targets.push(await (undo ? this.#targetInTrash(query) : this.#target(query)));
+    const { runs, checkpoints } = distinct(targets);
+    if (undo) {
+      const back = new Set(runs.map(({ id }) => id));
+      const single = checkpoints.filter(({ run }) => !back.has(run));
+      for (const run of runs) requireTrashedRun(run);
+      for (const checkpoint of single) await this.#requireTrashed(checkpoint);
+      return inTurn([
+        ...runs.map((run) => () => this.#bringBackRun(run)),
+        ...single.map((one) => () => this.#bringBack(one)),
+      ]);
+    }
+    const going = new Set(runs.map(({ id }) => id));
+    const single = checkpoints.filter(({ run }) => !going.has(run));
+    for (const run of runs) await this.#requireRemovableRun(run, going);
+    for (const checkpoint of single) await this.#requireRemovable(checkpoint);
+    return inTurn([
+      ...runs.map((run) => () => this.#removeRun(run)),
+      ...single.map((one) => () => this.#removeOne(one)),
+    ]);
   }
 
   async list(): Promise<Omit<TrashList, 'stashes'>> {
@@ -82,7 +101,21 @@ export class Trash {
     return trashed.findLast(({ step, tags }) => String(step) === wanted || tags.includes(wanted));
   }
 
-  async #removeRun(run: Run): Promise<Removed> {
+  async #target(query: string): Promise<Target> {
+    const run = await orNull(this.#context.store.findRun(query));
+    return run ? { run } : { checkpoint: await this.#find(query) };
+  }
+
+  async #targetInTrash(query: string): Promise<Target> {
+    const run = await orNull(this.#context.store.findRun(query));
+    if (run) return { run };
+    const checkpoint = (await this.#inTrash(query)) ?? (await orNull(this.#find(query)));
+    if (checkpoint) return { checkpoint };
+    throw notInTrash(query, 'is not in the trash: it was deleted for good, or was never there');
+  }
+
+  /** `going`: runs that are removed by the same request. */
+  async #requireRemovableRun(run: Run, going: ReadonlySet<string>): Promise<void> {
     const { store } = this.#context;
     if (LIVE_STATUSES.includes(run.status))
       throw new TrainstashError('wrongStatus', `${run.name} is ${run.status}; stop it first. Nothing was changed.`, {
@@ -91,13 +124,27 @@ export class Trash {
         allowed: [],
       });
     const { runs } = await store.runs({ drafts: true, trashed: false, before: null, limit: 10_000 });
-    const forks = runs.filter(({ parent }) => parent?.run === run.id).map(({ name }) => name);
+    const forks = runs.filter(({ id, parent }) => parent?.run === run.id && !going.has(id)).map(({ name }) => name);
     if (forks.length > 0)
       throw new TrainstashError(
         'protectedBy',
         `${forks.join(', ')} started from ${run.name}; remove ${forks.length === 1 ? 'that' : 'those'} first. Nothing was changed.`,
         { what: run.name, reasons: forks },
       );
+    if (run.pinned) throw pinned(run.name, String(run.number));
+    const held = (await store.checkpoints(run.id)).find((checkpoint) => checkpoint.pinned ?? isModel(checkpoint));
+    if (!held) return;
+    const model = held.tags.find(isModelName);
+    if (held.pinned) throw pinned(`Checkpoint ${held.id} of ${run.name}`, held.id);
+    throw new TrainstashError(
+      'protectedBy',
+      `${run.name} has the model ${model} (step ${held.step}). Nothing was changed; \`trainstash tag ${held.id} ${model} --remove\` gives the name up.`,
+      { what: run.name, reasons: [`it has the model ${model}`] },
+    );
+  }
+
+  async #removeRun(run: Run): Promise<Removed> {
+    const { store } = this.#context;
     const at = Date.now();
     const checkpoints = await store.checkpoints(run.id);
     for (const { id } of checkpoints) this.#context.announce.checkpoint(await store.setTrash(id, at));
@@ -108,33 +155,41 @@ export class Trash {
   /** Restores a run with the checkpoints that were removed together with it. */
   async #bringBackRun(run: Run): Promise<Removed> {
     const { store } = this.#context;
-    if (run.trashedAt === null) throw notInTrash(run.name, 'is not in the trash');
     const gone = (await store.checkpoints(run.id, true)).filter(({ trashedAt }) => trashedAt === run.trashedAt);
     for (const { id } of gone) this.#context.announce.checkpoint(await store.setTrash(id, null));
     await this.#put({ ...run, trashedAt: null, checkpoints: gone.length });
     return { removed: [run.name, ...gone.map(({ id }) => id)], bytes: bytesOf(gone) };
   }
 
-  async #removeCheckpoint(checkpoint: Checkpoint): Promise<Removed> {
+  async #requireRemovable(checkpoint: Checkpoint): Promise<void> {
     const { store } = this.#context;
     const run = (await store.run(checkpoint.run))!;
+    if (run.pinned) throw pinned(run.name, String(run.number));
+    if (checkpoint.pinned) throw pinned(`Checkpoint ${checkpoint.id}`, checkpoint.id);
     const reasons = new Map(await store.reasonsToKeep(run.id, this.#policyOf(run))).get(checkpoint.id) ?? [];
     const strong = reasons.filter((reason) => /tagged|fork|newest/.test(reason));
     if (strong.length > 0 && LIVE_STATUSES.includes(run.status)) throw protectedBy(checkpoint.id, strong);
     if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
-    return this.#changed(run, await store.setTrash(checkpoint.id, Date.now()));
   }
 
-  async #bringBackCheckpoint(checkpoint: Checkpoint): Promise<Removed> {
+  async #removeOne({ id, run }: Checkpoint): Promise<Removed> {
     const { store } = this.#context;
-    const run = (await store.run(checkpoint.run))!;
+    return this.#changed((await store.run(run))!, await store.setTrash(id, Date.now()));
+  }
+
+  async #requireTrashed(checkpoint: Checkpoint): Promise<void> {
+    const run = (await this.#context.store.run(checkpoint.run))!;
     if (run.trashedAt !== null)
       throw notInTrash(
         `Checkpoint ${checkpoint.id}`,
         `was removed together with ${run.name}; \`trainstash rm ${run.number} --undo\` restores both`,
       );
     if (checkpoint.trashedAt === null) throw notInTrash(`Checkpoint ${checkpoint.id}`, 'is not in the trash');
-    return this.#changed(run, await store.takeOutOfTrash(checkpoint.id));
+  }
+
+  async #bringBack({ id, run }: Checkpoint): Promise<Removed> {
+    const { store } = this.#context;
+    return this.#changed((await store.run(run))!, await store.takeOutOfTrash(id));
   }
 
   async #changed(run: Run, checkpoint: Checkpoint): Promise<Removed> {
@@ -152,6 +207,36 @@ export class Trash {
     await this.#context.store.putTrashedRun(run);
     this.#context.announce.run(run);
   }
+}
+
+/** Sorts targets by kind, and drops those that are named twice. */
+function distinct(targets: readonly Target[]): { runs: Run[]; checkpoints: Checkpoint[] } {
+  const runs = targets.flatMap((target) => ('run' in target ? [target.run] : []));
+  const checkpoints = targets.flatMap((target) => ('checkpoint' in target ? [target.checkpoint] : []));
+  const byId = <T extends { id: string }>(all: readonly T[]) => [...new Map(all.map((one) => [one.id, one])).values()];
+  return { runs: byId(runs), checkpoints: byId(checkpoints) };
+}
+
+async function inTurn<T>(work: readonly (() => Promise<T>)[]): Promise<T[]> {
+  const done: T[] = [];
+  for (const one of work) done.push(await one());
+  return done;
+}
+
+function requireTrashedRun({ name, trashedAt }: Run): void {
+  if (trashedAt === null) throw notInTrash(name, 'is not in the trash');
+}
+
+function isModel({ tags }: Checkpoint): boolean {
+  return tags.some(isModelName);
+}
+
+function pinned(what: string, target: string): TrainstashError {
+  return new TrainstashError(
+    'protectedBy',
+    `${what} is pinned. Nothing was changed; \`trainstash unpin ${target}\` takes the pin away.`,
+    { what, reasons: ['it is pinned'] },
+  );
 }
 
 function bytesOf(checkpoints: readonly Checkpoint[]): number {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { randomId } from '../../protocol/ids.ts';
 import { checkpointsApi } from './api/checkpoints.ts';
 import { filesApi } from './api/files.ts';
+import { keepingApi } from './api/keeping.ts';
 import { metricsApi } from './api/metrics.ts';
 import { openObjects, openOrRebuild } from './api/opening.ts';
 import { Parts } from './api/parts.ts';
@@ -73,6 +74,7 @@ export function openStore(options: StoreOptions) {
     ...filesApi(parts),
     ...metricsApi(parts),
     ...upkeepApi(parts),
+    ...keepingApi(parts),
     async close(): Promise<void> {
       await upkeep.close();
       await coders.close();

@@ -7,7 +7,7 @@ import { pagesOf } from './pages.ts';
  * Kinds of marks. `tag`: the value is its name. `trash`: the value is the time. `proof`, `doubt`: the value is JSON.
  * `packed`: its chunks have been packed. `kept`: it was taken out of the trash at that time.
  */
-export type MarkKind = 'tag' | 'trash' | 'proof' | 'doubt' | 'packed' | 'kept';
+export type MarkKind = 'tag' | 'trash' | 'proof' | 'doubt' | 'packed' | 'kept' | 'pin';
 
 /** Kinds of saved rows. `file`: one file of a worktree, kept because it follows its branch. */
 export type SavedKind = 'checkpoint' | 'file';
@@ -127,6 +127,29 @@ export class Objects extends Chunks {
     return this.database.prepare('SELECT kind, value FROM mark WHERE saved = ?').all(seq) as never;
   }
 
+  /** Finds a saved row by one of its marks: the newest one. */
+  savedWithMark(kind: MarkKind, value: string): string | undefined {
+    const sql =
+      'SELECT s.id FROM mark m JOIN saved s ON s.seq = m.saved WHERE m.kind = ? AND m.value = ? ORDER BY s.seq DESC';
+    return this.database.prepare(sql).get(kind, value)?.id as string | undefined;
+  }
+
+  marksWithPrefix(kind: MarkKind, prefix: string): string[] {
+    const sql = 'SELECT DISTINCT value FROM mark WHERE kind = ? AND substr(value, 1, ?) = ?';
+    return this.database
+      .prepare(sql)
+      .all(kind, prefix.length, prefix)
+      .map(({ value }) => String(value));
+  }
+
+  /** Counts the stored bytes of chunks that nothing refers to, or nothing but these saved rows. */
+  bytesWithout(ids: readonly string[]): number {
+    const going = 'SELECT seq FROM saved WHERE id IN (SELECT value FROM json_each(?))';
+    const sql = `SELECT coalesce(sum(stored), 0) AS n FROM chunk c
+      WHERE NOT EXISTS (SELECT 1 FROM saved_chunk s WHERE s.chunk = c.id AND s.saved NOT IN (${going}))`;
+    return Number(this.database.prepare(sql).get(JSON.stringify(ids))!.n);
+  }
+
   /** Adds a mark. A row has only one mark of each kind, the newest, except for `tag` and `doubt`. */
   setMark(id: string, kind: MarkKind, value: string): void {
     this.#change(() => {
@@ -177,6 +200,10 @@ export class Objects extends Chunks {
 
   setMeta(key: string, value: string): void {
     this.database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(key, value);
+  }
+
+  clearMeta(key: string): void {
+    this.database.prepare('DELETE FROM meta WHERE key = ?').run(key);
   }
 
   #change<T>(body: () => T): T {

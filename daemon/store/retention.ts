@@ -48,6 +48,7 @@ export function keptBecause(
     byStep.map((checkpoint) => {
       // Actions of the user first, then the rules.
       const reasons: string[] = [];
+      if (checkpoint.pinned) reasons.push('pinned');
       if (checkpoint.tags.length > 0) reasons.push(`tagged ${checkpoint.tags.join(', ')}`);
       const need = needed.get(checkpoint.id);
       if (need) reasons.push(need);

@@ -113,6 +113,7 @@ const runRecord = recordOf<Run>({
   ],
   restart: [v.object({ max: count, used: count }), () => ({ max: 0, used: 0 })],
   trashedAt: [told, null],
+  pinned: [v.optional(v.literal(true)), undefined],
   waiting: [
     v.optional(
       v.nullable(v.object({ for: v.picklist(['device', 'environment', 'code', 'files']), behind: v.nullable(count) })),
@@ -170,6 +171,7 @@ const checkpointRecord = recordOf<Checkpoint>({
   metrics: [v.record(text, v.union([v.null(), v.number(), text])), nothing],
   trashedAt: [told, null],
   keep: [v.optional(v.literal(true)), undefined],
+  pinned: [v.optional(v.picklist(['checkpoint', 'run'])), undefined],
   lacks: [v.optional(v.array(text)), undefined],
   ingredients: [v.optional(v.nullable(v.array(ingredientSchema))), undefined],
 });

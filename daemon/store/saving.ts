@@ -234,6 +234,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
   const mark = (kind: MarkKind) => marks.find((entry) => entry.kind === kind)?.value;
   const proof = readProof(mark('proof'));
   const trash = mark('trash');
+  const pin = mark('pin');
   const doubts = marks.flatMap(({ kind, value }) => (kind === 'doubt' ? (parseDoubt(value) ?? []) : []));
   const shown: Checkpoint = {
     id: row.id,
@@ -256,6 +257,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     metrics: checkpoint.metrics,
     trashedAt: trash === undefined ? null : Number(trash) || 0,
     ...(mark('kept') === undefined ? {} : { keep: true as const }),
+    ...(pin === undefined ? {} : { pinned: pin === 'run' ? ('run' as const) : ('checkpoint' as const) }),
   };
   return withDoubts(shown, doubts);
 }

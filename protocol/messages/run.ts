@@ -109,11 +109,24 @@ export const runUpdate = request<Run>()(
   v.object({ root, run: text, name: v.optional(text), note: v.optional(text) }),
 );
 
-/** Moves a run or a checkpoint to the trash, or takes it out again. */
-export const runRemove = request<{ removed: string[]; bytes: number }>()(
+/**
+ * Moves a run or a checkpoint to the trash, or takes it out again. Of several targets all move, or none if one of them may not;
+ * `each` has one entry for each that moved.
+ */
+export const runRemove = request<Removal & { each: Removal[] }>()(
   'run/remove',
-  v.object({ root, target: text, undo: v.optional(v.boolean()) }),
+  v.object({
+    root,
+    target: v.union([text, v.pipe(v.array(text), v.minLength(1), v.maxLength(1_000))]),
+    undo: v.optional(v.boolean()),
+  }),
 );
+
+/** Name of a run and ids of its checkpoints, or the id of a checkpoint. */
+export interface Removal {
+  removed: string[];
+  bytes: number;
+}
 
 /**
  * Supplies an environment for queued runs whose own was lost with an earlier daemon. Resolves when those runs have been

@@ -55,6 +55,9 @@ const BESIDE: Operation[] = [
   'tell about itself',
   'give an id',
   'set the quota',
+  'read the quota',
+  'list models',
+  'plan a collection',
   'take a digest',
   'sweep what was left',
 ];

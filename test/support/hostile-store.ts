@@ -304,7 +304,7 @@ export async function useAll(victim: Victim): Promise<string[]> {
   await attempt('fork', () => runs.fork({ run, from: CHECKPOINT, environment, accept: true }));
   await attempt('settle', () => runs.settle());
   await attempt('tag', () => opened.tag(CHECKPOINT, 'tagged', false));
-  await attempt('remove', () => project.trash.remove(run, false));
+  await attempt('remove', () => project.trash.remove([run], false));
   const masking = { apply: true, logs: true, ownLogs: [], searchEntry: join(DIST, 'search-files.js') };
   await attempt('scrub', () => scrub(project, masking));
   await attempt('gc', () => opened.gc(true));

@@ -19,6 +19,8 @@ import type { Upkeep } from '../upkeep.ts';
 export const MIN_PREFIX = 4;
 
 const COUNT_AGAIN_MS = 60_000;
+/** Number of runs that an estimate looks at. */
+const MOST_RUNS = 1_000;
 
 export interface Opened {
   /** Directory of the store. */
@@ -87,6 +89,9 @@ export class Parts {
       if (session.resumedFrom) needed.set(session.resumedFrom.checkpoint, 'the run was resumed from it');
     }
     for (const { parent } of this.catalog.forksOf(run)) needed.set(parent!.checkpoint, 'a fork starts from it');
+    // Also the newest ones of a pinned run, which were taken after the pin.
+    if (this.catalog.run(run)?.pinned)
+      for (const { id } of this.catalog.checkpoints(run)) needed.set(id, 'its run is pinned');
     return needed;
   }
 
@@ -154,6 +159,26 @@ export class Parts {
       if (fits()) return { over: false, pruned };
     }
     return { over: !fits(), pruned };
+  }
+
+  /** Finds what `makeRoom` would delete to free that many bytes, without deleting it; sizes are before deduplication. */
+  nextToGo(bytes: number): { checkpoints: number; bytes: number } {
+    const found = { checkpoints: 0, bytes: 0 };
+    if (bytes <= 0) return found;
+    const take = (checkpoint: Checkpoint) => {
+      found.checkpoints++;
+      found.bytes += checkpoint.bytes;
+      return found.bytes >= bytes;
+    };
+    if (this.catalog.trashedCheckpoints().some(take)) return found;
+    for (const run of this.catalog.largestRuns(MOST_RUNS)) {
+      const all = new Map(this.catalog.checkpoints(run).map((checkpoint) => [checkpoint.id, checkpoint]));
+      const loose = [...this.reasonsToKeep(run, { ...DEFAULT_KEEP, last: 1 })].filter(
+        ([, reasons]) => reasons.length === 0,
+      );
+      if (loose.map(([id]) => all.get(id)!).some(take)) return found;
+    }
+    return found;
   }
 
   /** Forgets a run with everything it has: checkpoints, metrics, session directories. */

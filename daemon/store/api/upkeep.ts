@@ -46,9 +46,6 @@ export function upkeepApi(parts: Parts) {
     },
     /** Removes leftovers of processes that were killed while working in the store. */
     sweepStore: () => sweepStore(parts.path),
-    /** Sets the quota. Works on a full disk, too: a lower one frees space. */
-    setQuota: (bytes: number): Promise<void> =>
-      withReserve(parts.path, async () => parts.objects.setMeta('quota', String(bytes))),
     async gc(emptyTrash: boolean) {
       const limit = emptyTrash ? Number.POSITIVE_INFINITY : Date.now() - TRASH_DAYS * DAY_MS;
       return withReserve(parts.path, async () => {

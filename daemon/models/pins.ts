@@ -1,0 +1,54 @@
+/** Pins: what is pinned is never deleted, until the pin is taken away. */
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
+import { isError, TrainstashError } from '../../protocol/errors.ts';
+import type { Pinned } from '../../protocol/messages/keep.ts';
+import type { OpenProject } from '../runs/project.ts';
+import { requireOutOfTrash } from '../store/api/keeping.ts';
+
+/** Pins runs and checkpoints, or takes their pins away: all, or none. Rejects with `notFound`, `protectedBy`. */
+export async function setPins(project: OpenProject, targets: readonly string[], pinned: boolean): Promise<Pinned[]> {
+  const found: Pinned[] = [];
+  for (const target of targets) found.push(await find(project, target));
+  const changed: Pinned[] = [];
+  for (const { run, checkpoint } of found) {
+    changed.push({
+      run: run && (await pinRun(project, run, pinned)),
+      checkpoint: checkpoint && (await pinCheckpoint(project, checkpoint, pinned)),
+    });
+  }
+  return changed;
+}
+
+async function find(project: OpenProject, target: string): Promise<Pinned> {
+  const run = await project.store.findRun(target).catch((error: unknown) => {
+    if (isError(error, 'notFound')) return null;
+    throw error;
+  });
+  if (run?.trashedAt != null)
+    throw new TrainstashError(
+      'protectedBy',
+      `${run.name} is in the trash. Nothing was changed; \`trainstash rm ${run.number} --undo\` restores it first.`,
+      { what: run.name, reasons: ['it is in the trash'] },
+    );
+  if (run) return { run, checkpoint: null };
+  const checkpoint = await project.findCheckpoint(target);
+  requireOutOfTrash(checkpoint);
+  return { run: null, checkpoint };
+}
+
+async function pinCheckpoint(
+  { store, context }: OpenProject,
+  { id }: Checkpoint,
+  pinned: boolean,
+): Promise<Checkpoint> {
+  const changed = await store.pinCheckpoint(id, pinned);
+  context.announce.checkpoint(changed);
+  return changed;
+}
+
+async function pinRun(project: OpenProject, run: Run, pinned: boolean): Promise<Run> {
+  for (const checkpoint of await project.store.pinCheckpointsOf(run, pinned))
+    project.context.announce.checkpoint(checkpoint);
+  // A draft is deleted after a day, whatever it has.
+  return project.runs.amend(run, pinned ? { pinned: true, draft: false } : { pinned: undefined });
+}
