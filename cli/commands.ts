@@ -9,12 +9,14 @@ import { keepingCommands } from './commands/keeping.ts';
 import { lookingCommands } from './commands/looking.ts';
 import { mcpCommands } from './commands/mcp.ts';
 import { projectCommands } from './commands/project.ts';
+import { queueCommands } from './commands/queue.ts';
 import { runningCommands } from './commands/running.ts';
 import { scrubCommands } from './commands/scrub.ts';
 
 const all: Record<string, Command> = {
   ...projectCommands,
   ...runningCommands,
+  ...queueCommands,
   ...lookingCommands,
   ...checkpointCommands,
   ...keepingCommands,
@@ -35,6 +37,7 @@ const ORDER = [
   'fork',
   'pause',
   'stop',
+  'queue',
   'attach',
   'checkpoint',
   'ls',

@@ -4,19 +4,27 @@ const TRUST = 'use a store that was made elsewhere, without asking';
 const BACKEND_TRUST = 'trust this folder, and load the backend packages in it';
 const YES = 'do not ask';
 const TO = 'folder to write to';
+const MAX_HOURS = 'pause the run, with a checkpoint, after this many hours of this session';
+const AFTER = 'start only once this run has completed';
+const AT = 'start no earlier than this time: 22:00, or 2030-01-31T22:00';
+const PRIORITY = 'place in the queue: runs with a higher number go first (0)';
 
 /** Texts by option, or by option and command where it means different things. */
 const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>> = {
+  after: { run: AFTER, resume: AFTER, fork: AFTER, queue: `${AFTER}; "none": do not wait` },
   again: 'try the backends again, even if they were tried before',
   all: {
     ls: 'list the runs of all branches',
     diff: 'list all tensors, not only the most changed ones',
     inspect: 'list all tensors, values and classes, not only the first ones',
   },
+  at: { run: AT, resume: AT, fork: AT, queue: `${AT}; "now": do not wait` },
   backend: 'TensorFlow.js backend: auto, webgpu, tensorflow, tfjs-node-gpu, tfjs-node, wasm or cpu',
+  before: 'move the run before this queued run',
   branch: 'list the runs of this branch',
   by: 'align curves by step (the default), epoch or time',
   code: 'show the changed lines of code',
+  continue: 'start runs from the queue again, or this run',
   create: 'create the branch, as `git switch -c` does',
   current: "use the job's current value of this param instead of the checkpoint's",
   detach: {
@@ -29,6 +37,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   drafts: 'list drafts too: runs that ended within a minute without a checkpoint',
   'empty-trash': 'delete everything in the trash for good; asks first',
   files: 'decide about files that changed while no daemon was watching: move them with their branch, or let them stay',
+  first: 'move the run before all others',
   follow: {
     log: 'print new output as it comes, until the run ends',
     sync: 'decide whether files of this project follow branches',
@@ -43,19 +52,29 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   },
   from: 'where to start: a step, a checkpoint, a tag, best or last (the default)',
   full: "include the optimizer's tensors",
+  gpu: 'GPUs that the run gets: how many, or which (0,1; [0] for one), none (0), or shared for a run beside others',
   json: 'print JSON',
+  last: 'move the run behind all others',
   license: 'licence on the card, as an SPDX name such as MIT; without it, the one that the project states',
   limit: 'list at most this many runs',
   logs: 'also mask secrets in the output of scripts',
   map: 'compare tensors whose names start with OLD in the first side and NEW in the second',
-  'max-hours': 'hours of training that a session may start; runs are paused after that',
+  'max-hours': {
+    mcp: 'hours of training that a session may start; runs are paused after that',
+    run: MAX_HOURS,
+    resume: MAX_HOURS,
+    fork: MAX_HOURS,
+  },
+  'max-steps': 'pause the run, with a checkpoint, once it has reached this step',
   'max-runs': 'number of runs that a session may start (5)',
   'no-daemon': 'train without the daemon; the next one takes the run over',
   'no-weights': 'do not compare weights',
   note: { rename: 'attach this note to the run', promote: 'write this text on the card' },
   out: 'file or folder to write; its ending selects the format',
+  pause: 'start nothing from the queue, or not this run, until --continue',
   pack: 'make the store as small as possible now',
   param: 'set a param; values are JSON, or else text',
+  priority: PRIORITY,
   plan: 'list what would be deleted, and delete nothing',
   python: {
     backend: 'Python whose pip installs TensorFlow',
@@ -63,7 +82,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
     resume: 'interpreter that a leading `python` means',
     fork: 'interpreter that a leading `python` means',
   },
-  queue: 'wait until no other run is live',
+  queue: 'wait until what the run needs is free: its GPUs, or the whole machine',
   quiet: 'print nothing unless files moved or a person has to act',
   raw: 'print the output as it is, including progress bars and escape sequences',
   rebuild: 'rebuild the catalog from the stored content',
@@ -103,9 +122,12 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
     gpu: BACKEND_TRUST,
   },
   undo: 'restore them from the trash',
+  urgent: 'run now: the runs in the way save, end, and go on afterwards by themselves',
+  width: 'number of runs that may use a GPU, or the machine, at once (1)',
   why: 'list the checkpoints with the reasons for keeping them',
   yes: {
     backend: YES,
+    run: 'with --urgent: interrupt runs that cannot save on request, too, and lose their work since the last checkpoint',
     resume: 'accept all differences from the checkpoint',
     fork: 'accept all differences from the checkpoint',
     pause: 'end a script that cannot save on request, and lose its work since the last checkpoint',

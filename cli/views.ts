@@ -64,14 +64,23 @@ function cut(name: string): string {
   return name.length <= MAX_BRANCH ? name : `…${name.slice(1 - MAX_BRANCH)}`;
 }
 
+const WAITS = {
+  environment: 'needs its environment',
+  code: 'code has changed',
+  files: 'files of another branch',
+  time: 'until its time',
+  request: 'paused in the queue',
+} as const;
+
 function waitingText({ for: what, behind }: Waiting): string {
   if (what === 'device') return behind === null ? 'waits for the device' : `behind #${behind}`;
-  return { environment: 'needs its environment', code: 'code has changed', files: 'files of another branch' }[what];
+  if (what === 'run') return behind === null ? 'after another run' : `after #${behind}`;
+  return WAITS[what];
 }
 
 /** Lists the reasons why queued runs wait that a person may have to act on. */
 export function waitingLines(runs: readonly Run[], width: number): string[] {
-  const blocked = runs.filter(({ waiting }) => waiting && waiting.for !== 'device');
+  const blocked = runs.filter(({ waiting }) => waiting && waiting.for !== 'device' && waiting.for !== 'time');
   return blocked.flatMap((run) => {
     const [first = '', ...rest] = wrapped(safe(`${run.name} ${run.reason}`), width - 2);
     return [`${paint('yellow', '!')} ${first}`, ...rest.map((line) => `  ${line}`)];

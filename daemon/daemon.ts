@@ -18,7 +18,8 @@ import { type Backends, backendsOf } from './backends/backends.ts';
 import { locateRepository } from './code/locate.ts';
 import { findProject, type Place } from './code/project.ts';
 import type { ContentWorkers } from './content/work.ts';
-import { DeviceQueue } from './device.ts';
+import { DeviceQueue } from './devices/device-queue.ts';
+import { SettingsFile } from './devices/settings.ts';
 import { sweepExports } from './export/target.ts';
 import { IdlePacking } from './idle-packing.ts';
 import { isWholeFile } from './inspector/inspect.ts';
@@ -78,7 +79,7 @@ export class Daemon {
     this.build = setup.build;
     this.backends = backendsOf(setup.paths, setup.runtime, setup.build);
     this.inspectors = new InspectorPool(inspectorSetup(setup.runtime));
-    this.device = new DeviceQueue(() => this.#open(), setup.log);
+    this.device = new DeviceQueue(() => this.#open(), new SettingsFile(setup.paths.projects), setup.log);
     this.#known = new KnownPlaces(setup.paths.projects);
   }
 
@@ -137,7 +138,7 @@ export class Daemon {
       isWhole: (path, name, bytes) => isWholeFile(this.inspectors, { path, name, bytes }),
       announce: (where) => this.#announcer(where),
       log: this.#setup.log,
-      device: { isFree: () => this.device.isFree(), changed: () => void this.device.changed() },
+      device: this.device.forProjects,
       ownEnvironment: { environment: ownEnvironment() },
       quotaBytes: this.#setup.quotaBytes,
       made: this.#known,

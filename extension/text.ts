@@ -57,7 +57,7 @@ export function canGoOn({ status, checkpoints }: Run): boolean {
 
 /** Tells whether a queued run waits for a person's decision. */
 export function waitsForPerson({ waiting }: Run): boolean {
-  return waiting != null && waiting.for !== 'device';
+  return waiting != null && ['environment', 'code', 'files'].includes(waiting.for);
 }
 
 export function lookOfRun(run: Run, now: number): Look {

@@ -1,5 +1,6 @@
 /** Schema of `trainstash.json`: optional, JSON with comments. It holds nothing machine-specific and starts nothing by itself. */
 import * as v from 'valibot';
+import { gpuDemandSchema } from './devices.ts';
 import { BACKENDS } from './domain.ts';
 
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
@@ -89,6 +90,12 @@ export const jobSchema = v.strictObject({
   /** TensorFlow.js backend. `auto` takes the fastest one that computes correctly here. */
   backend: v.optional(v.picklist(['auto', ...BACKENDS])),
   seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  /** GPUs: a number of them, a list of their indices, or `shared` for a run beside others. Absent: the whole machine. */
+  gpu: v.optional(gpuDemandSchema),
+  /** Hours of a session after which the run is paused. */
+  maxHours: v.optional(v.pipe(v.number(), v.minValue(0.001))),
+  /** Step at which the run is paused. */
+  maxSteps: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
 });
 export type JobConfig = v.InferOutput<typeof jobSchema>;
 export type ParamStyle = (typeof PARAM_STYLES)[number];

@@ -1,5 +1,6 @@
 /** Domain types. Times are milliseconds since the epoch, sizes are bytes, durations are seconds where the name says so. */
 
+import type { GpuDemand } from './devices.ts';
 import type { ErrorData } from './errors.ts';
 import type { Ingredient } from './ingredients.ts';
 import type { WireNumber } from './numbers.ts';
@@ -94,8 +95,11 @@ export const BACKENDS = ['webgpu', 'tensorflow', 'tfjs-node-gpu', 'tfjs-node', '
 export type BackendName = (typeof BACKENDS)[number];
 
 export interface Waiting {
-  /** Subject of the wait: another run; variables or words that only a shell knows; the run's own code in the tree; files of its branch. */
-  for: 'device' | 'environment' | 'code' | 'files';
+  /**
+   * Subject of the wait: devices; variables or words that only a shell knows; the run's own code in the tree; files of its branch;
+   * the end of another run; a time; a request to go on, since the queue or the run was paused in it.
+   */
+  for: 'device' | 'environment' | 'code' | 'files' | 'run' | 'time' | 'request';
   /** Number of the run that it waits behind: the one before it in the queue, or a live one. Null: a run of another project. */
   behind: number | null;
 }
@@ -168,6 +172,14 @@ export interface Run {
   notices: Notice[];
   restart: { max: number; used: number };
   trashedAt: number | null;
+  /** GPUs that it wants; absent: the whole machine. */
+  gpu?: GpuDemand | undefined;
+  /** GPUs that its newest session was given; null or absent: nothing was said to its process. */
+  devices?: number[] | null;
+  /** Set for a run that went before all others. */
+  urgent?: true;
+  /** Hours of a session, and step of the run, after which it is paused. */
+  limits?: { hours?: number | undefined; steps?: number | undefined };
   /** Set while the user has pinned the run: nothing of it is deleted. */
   pinned?: true;
 }

@@ -16,6 +16,10 @@ export interface ErrorData {
   commandNotKept: { run: string; masked: number };
   /** The script only saves by itself: ending it now loses the work since its last checkpoint. */
   pauseLoses: { run: string; step: number; checkpointStep: number | null; seconds: number };
+  /** The GPUs that the run wants are held by others, or this machine does not have them (`never`). */
+  deviceTaken: { wanted: string; never: boolean };
+  /** Runs that only save by themselves are in the way of an urgent one. `checkpointStep` null: there is no checkpoint. */
+  interruptLoses: { runs: { run: string; name: string; step: number; checkpointStep: number | null }[] };
   /** A file cannot be read in the format it appears to have. */
   fileUnreadable: { path: string; problem: string };
   /** Two checkpoints have no tensor in common; `names` holds the first names of each. */

@@ -22,6 +22,7 @@ import { parseParams, UsageError } from '../arguments.ts';
 import { attach } from '../attach.ts';
 import type { Command } from '../command.ts';
 import { type Context, hint, TRUST_OPTION } from '../context.ts';
+import { CONTROL_OPTIONS, controlOptions, startUrgent } from '../control.ts';
 import { copyLog, followRun } from '../follow.ts';
 import { paint, safe, wrapped } from '../format.ts';
 import { printError, printJson, printRaw } from '../output.ts';
@@ -31,6 +32,7 @@ import { field } from '../views.ts';
 const START_OPTIONS = {
   detach: { type: 'boolean', short: 'd' },
   queue: { type: 'boolean' },
+  ...CONTROL_OPTIONS,
   restarts: { type: 'string' },
   backend: { type: 'string' },
   python: { type: 'string' },
@@ -48,12 +50,14 @@ export const runningCommands: Record<string, Command> = {
   run: {
     summary: 'start a training: a job, or any command after --',
     usage:
-      'JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--restarts N] [--no-daemon] [--trust]',
+      'JOB | -- COMMAND…  [-p|--param NAME=VALUE]… [--backend NAME] [--python PATH] [--seed N] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [--urgent [--yes]] [--restarts N] [--no-daemon] [--trust]',
     acceptsCommand: true,
     options: {
       ...START_OPTIONS,
       param: { type: 'string', multiple: true, short: 'p' },
       seed: { type: 'string' },
+      urgent: { type: 'boolean' },
+      yes: { type: 'boolean', short: 'y' },
       'no-daemon': { type: 'boolean' },
     },
     words: [0, 1],
@@ -72,7 +76,7 @@ export const runningCommands: Record<string, Command> = {
       client.on(noticeRaised, ({ notice }) => {
         if (notice.code === 'tryingBackends' && context.isTerminal) printError(`${paint('dim', safe(notice.text))}\n`);
       });
-      const started = await client.request(runStart, {
+      const request = {
         root,
         job: args.words[0] ?? 'command',
         ...(command ? { command, cwd: root } : {}),
@@ -80,14 +84,15 @@ export const runningCommands: Record<string, Command> = {
         environment: context.environment(),
         ...startOptions(context),
         seed: args.count('seed'),
-      });
-      return afterStart(context, started, 'Started');
+      };
+      if (args.flag('urgent')) return afterStart(context, await startUrgent(context, client, request), 'Started');
+      return afterStart(context, await client.request(runStart, request), 'Started');
     },
   },
   resume: {
     summary: 'continue a run from a checkpoint',
     usage:
-      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--trust] [--detach] [--queue] [-- COMMAND…]',
+      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--trust] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [-- COMMAND…]',
     acceptsCommand: true,
     options: RESUME_OPTIONS,
     words: [0, 1],
@@ -225,7 +230,7 @@ async function afterStart(context: Context, run: Run, verb: string): Promise<num
 function afterQueueing(context: Context, run: Run): number {
   context.answer(run, [
     `Queued ${safe(run.name)}. It starts automatically when its turn comes, provided that its code is in the tree then.`,
-    `  \`trainstash ls\` shows what it waits for; \`trainstash stop ${hint(run)}\` removes it from the queue.`,
+    `  \`trainstash queue\` shows what it waits for; \`trainstash stop ${hint(run)}\` removes it from the queue.`,
   ]);
   return 0;
 }
@@ -301,6 +306,7 @@ function startOptions(context: Context) {
     restarts: args.count('restarts'),
     backend: args.text('backend'),
     interpreter: args.text('python'),
+    ...controlOptions(args),
   };
 }
 

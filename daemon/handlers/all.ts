@@ -11,6 +11,7 @@ import { Access, registerIn } from './handling.ts';
 import { keepHandlers } from './keep.ts';
 import { listingHandlers } from './listing.ts';
 import { projectHandlers } from './project.ts';
+import { queueHandlers } from './queue.ts';
 import { runHandlers } from './run.ts';
 import { storeHandlers } from './store.ts';
 
@@ -25,6 +26,7 @@ const GROUPS = [
   contentHandlers,
   storeHandlers,
   keepHandlers,
+  queueHandlers,
 ];
 
 export function makeHandlers(daemon: Daemon): Map<string, Handler> {

@@ -32,18 +32,22 @@ export function runHandlers({ on, daemon, access }: Handling): void {
   on(runFork, 'changes', async ({ root, set, ...options }) =>
     (await access.trusted(root)).runs.fork({ ...options, root: await daemon.rootOf(root), set: set as never }),
   );
-  on(runPause, 'changes', async ({ root, run, accept }) => (await access.project(root)).runs.pause(run, accept));
+  on(runPause, 'changes', async ({ root, run, accept }) =>
+    (await access.project(root)).runs.requests.pause(run, accept),
+  );
   on(runInput, 'changes', async ({ root, run, text, columns, rows }) => {
     const { runs } = await access.project(root);
-    if (text) await runs.input(run, { text });
-    if (columns && rows) await runs.input(run, { columns, rows });
+    if (text) await runs.requests.input(run, { text });
+    if (columns && rows) await runs.requests.input(run, { columns, rows });
     return {};
   });
-  on(runStop, 'changes', async ({ root, run, force }) => (await access.project(root)).runs.stop(run, force ?? false));
+  on(runStop, 'changes', async ({ root, run, force }) =>
+    (await access.project(root)).runs.requests.stop(run, force ?? false),
+  );
   on(runCheckpoint, 'changes', async ({ root, run, tag }) => {
     if (tag) requirePlainTag(tag);
     const { runs, store } = await access.project(root);
-    const checkpoint = await runs.checkpoint(run);
+    const checkpoint = await runs.requests.checkpoint(run);
     return tag ? store.tag(checkpoint.id, tag, false) : checkpoint;
   });
   on(runUpdate, 'changes', async ({ root, run: query, name, note }) => {

@@ -4,15 +4,19 @@
  */
 import { rmSync } from 'node:fs';
 import type { JobConfig } from '../../protocol/config.ts';
+import type { GpuDemand } from '../../protocol/devices.ts';
 import type { Checkpoint, CodeIdentity, Run, Session } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Launch } from '../../protocol/session.ts';
+import { deviceVariables, type Grant } from '../devices/allocate.ts';
 import type { SessionDirectory } from '../sessions/directory.ts';
 import { isFromEarlierBoot } from '../sessions/watch.ts';
 import { type ProjectContext, sessionOf } from './context.ts';
+import type { RunControl } from './control.ts';
 import { withDeadline } from './deferred.ts';
 import type { Environment } from './environments.ts';
 import { codeDifference, identityOf, type Measured } from './identity.ts';
+import { watchLimits } from './limits.ts';
 import { type Ended, LiveRun } from './live.ts';
 import { rememberOutputs } from './outputs.ts';
 import { prepareSession } from './prepare.ts';
@@ -25,7 +29,7 @@ const START_WAIT_MS = 20_000;
 /** Age up to which a measured identity counts as current. */
 const FRESH_MS = 1_000;
 
-export interface LaunchOptions extends Environment {
+export interface LaunchOptions extends Environment, RunControl {
   /** Worktree of the request; absent: the one that the project was opened with. */
   root?: string;
   queue?: boolean;
@@ -35,10 +39,15 @@ export interface LaunchOptions extends Environment {
   debugger?: readonly string[];
 }
 
-/** Tells whether a queued run may start, and hears when one may have become ready or a run has ended. */
+/** Tells whether a run may start, and hears when one may have become ready or a run has ended. */
 export interface Device {
   isFree(): boolean;
   changed(): void;
+  /** Brings the list of GPUs up to date; await it before the calls below. */
+  look(): Promise<void>;
+  admit(demand: GpuDemand | undefined, environment: Readonly<Record<string, string>>, own: string): Grant;
+  /** Runs to interrupt for an urgent one with this demand. */
+  interruptionsFor(demand: GpuDemand | undefined): Run[];
 }
 
 /** Keeps runs and the files of their branch in step. */
@@ -77,6 +86,8 @@ export interface Restarts {
   start(run: string, options: LaunchOptions): Promise<Run>;
   /** Removes the note. */
   drop(run: string): void;
+  /** Returns the record of a run that was interrupted, and goes on later by itself; null: it was not. */
+  interrupted(ended: Run): Run | null;
 }
 
 export class Launcher {
@@ -87,10 +98,10 @@ export class Launcher {
   readonly #ended: OnEnded;
   readonly #live = new Map<string, LiveRun>();
   /** Runs that are being launched: a second request for the same run must not launch it twice. */
-  readonly #launching = new Set<string>();
+  readonly #launching = new Map<string, Run>();
   /** Environments for restarts. The values exist only here and in the trainer. */
   readonly #environments = new Map<string, Environment>();
-  readonly #restartTimers = new Set<NodeJS.Timeout>();
+  readonly #restartTimers = new Map<NodeJS.Timeout, Run>();
   readonly #wroteUntil = new Map<string, number>();
   #disposed = false;
 
@@ -105,6 +116,13 @@ export class Launcher {
   /** True if a run is live, launching, or waiting for a restart. */
   get busy(): boolean {
     return this.#live.size + this.#launching.size + this.#restartTimers.size > 0;
+  }
+
+  /** Runs that hold devices: live ones, those being launched, and those that restart after a delay. */
+  get claims(): Run[] {
+    const live = this.live.map((one) => (one.isBeginning ? { ...one.run, cooperative: true } : one.run));
+    const others = [...this.#launching.values(), ...this.#restartTimers.values()];
+    return [...live, ...others.filter(({ id }) => !this.#live.has(id))];
   }
 
   get live(): LiveRun[] {
@@ -146,29 +164,29 @@ export class Launcher {
 
   dispose(): void {
     this.#disposed = true;
-    for (const timer of this.#restartTimers) clearTimeout(timer);
+    for (const timer of this.#restartTimers.keys()) clearTimeout(timer);
     for (const live of this.#live.values()) live.dispose();
     this.#live.clear();
   }
 
   /** Launches a run and waits until it has started. A failure before that leaves the run as it was. */
   begin(launching: Launching): Promise<Run> {
-    return this.#exclusively(launching.run.id, () => this.#launchOrUndo(launching));
+    return this.#exclusively(launching.run, () => this.#launchOrUndo(launching));
   }
 
   /** Launches a queued run. Resolves as soon as the run is being followed. */
   async beginQueued(launching: Launching): Promise<void> {
-    await this.#exclusively(launching.run.id, () => this.#launch(launching));
+    await this.#exclusively(launching.run, () => this.#launch(launching));
   }
 
-  async #exclusively<T>(run: string, work: () => Promise<T>): Promise<T> {
-    this.#launching.add(run);
+  async #exclusively<T>(run: Run, work: () => Promise<T>): Promise<T> {
+    this.#launching.set(run.id, run);
     try {
       return await work();
     } finally {
-      this.#launching.delete(run);
+      this.#launching.delete(run.id);
       // A run that could not be launched leaves the device to others.
-      if (!this.#live.has(run)) this.#device.changed();
+      if (!this.#live.has(run.id)) this.#device.changed();
     }
   }
 
@@ -212,7 +230,7 @@ export class Launcher {
       root,
       accept: accept ? ['data', 'backend', 'package'] : [],
       debugger: rest.debugger,
-      ...(this.#environments.get(run.id) ?? { environment: {} }),
+      ...this.#withDevices(run),
     });
     const before = await this.#lastIdentity(run);
     // Preparing may take long, and the process runs the code that is there at its end.
@@ -250,6 +268,12 @@ export class Launcher {
     return live;
   }
 
+  /** Returns the run's environment, in which a process sees the devices that the run was given. */
+  #withDevices({ id, devices }: Run): Environment {
+    const known = this.#environments.get(id) ?? { environment: {} };
+    return { ...known, environment: { ...known.environment, ...deviceVariables(devices) } };
+  }
+
   /** Reads the identity of the newest session; before the first one, that of the run. */
   async #lastIdentity(run: Run): Promise<CodeIdentity> {
     const sessions = await this.#context.store.sessions(run.id);
@@ -266,6 +290,7 @@ export class Launcher {
       },
     });
     this.#live.set(run.id, live);
+    watchLimits(live);
     return live;
   }
 
@@ -283,12 +308,13 @@ export class Launcher {
     // The branch that was there, which need not be that of the run's first session.
     const here = live?.atLaunch ?? ended.run;
     this.#live.delete(ended.run.id);
-    await this.put(ended.run);
+    const interrupted = this.#restarts.interrupted(ended.run);
+    await this.put(interrupted ?? ended.run);
     const launch = ended.directory.launch();
     const root = launch?.root ?? this.#context.place.root;
     if (wroteFiles) this.#wroteUntil.set(`${root}\0${here.branchId}`, Date.now());
     this.#barrier.ended(root, here);
-    this.#scheduleRestart(ended);
+    if (!interrupted) this.#scheduleRestart(ended);
     this.#ended(ended.run, root);
     this.#device.changed();
   }
@@ -324,7 +350,7 @@ export class Launcher {
           this.#device.changed();
         });
     }, next.delayMs);
-    this.#restartTimers.add(timer);
+    this.#restartTimers.set(timer, run);
   }
 
   async put(run: Run): Promise<Run> {

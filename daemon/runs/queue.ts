@@ -4,6 +4,8 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { gpuDemandSchema } from '../../protocol/devices.ts';
+import { byTurn } from '../devices/turn.ts';
 import { readJson, writeJson } from '../store/files.ts';
 
 const FOLDER = 'queue';
@@ -33,6 +35,28 @@ const entrySchema = v.object({
   variables: v.nullable(v.array(v.string())),
   /** True for a crashed run that waits out its delay, for which the daemon has a timer: it joins the queue if that daemon dies. */
   isRestart: v.optional(v.boolean(), false),
+  /** Higher ones go first. */
+  priority: v.optional(v.number(), 0),
+  /** True for a run that goes before all others. */
+  urgent: v.optional(v.boolean(), false),
+  /** True if live runs are interrupted for it: those that save on request, and those in `accepted`. */
+  interrupts: v.optional(v.boolean(), false),
+  accepted: v.optional(v.array(v.string()), []),
+  /** True while it is held back by request. */
+  paused: v.optional(v.boolean(), false),
+  /** Run of this project that must have completed first. */
+  after: v.optional(v.nullable(v.string()), null),
+  notBefore: v.optional(v.nullable(v.number()), null),
+  gpu: v.optional(gpuDemandSchema),
+  /** Urgent run that it is interrupted for. The entry is written before the run is asked to end. */
+  interruptedFor: v.optional(v.nullable(v.string()), null),
+  /** Facts about the interruption; `endedAt` null: the run is still live. */
+  interruption: v.optional(
+    v.nullable(
+      v.object({ byName: v.string(), askedAt: v.number(), endedAt: v.nullable(v.number()), step: v.number() }),
+    ),
+    null,
+  ),
 });
 export type QueueEntry = v.InferOutput<typeof entrySchema>;
 
@@ -54,17 +78,29 @@ export class Queue {
 
   /** Entries in the order in which they start. */
   get entries(): QueueEntry[] {
-    return [...this.#entries.values()].sort((a, b) => a.at - b.at);
+    return [...this.#entries.values()].sort(byTurn);
   }
 
   has(run: string): boolean {
     return this.#entries.has(run);
   }
 
+  get(run: string): QueueEntry | undefined {
+    return this.#entries.get(run);
+  }
+
+  /** Changes an entry's place or conditions. Durable before it returns. */
+  change(run: string, patch: Partial<QueueEntry>): void {
+    const known = this.#entries.get(run);
+    if (!known) return;
+    const changed = { ...known, ...patch };
+    writeJson(this.#path(run), changed, true);
+    this.#entries.set(run, changed);
+  }
+
   /** Adds or replaces an entry. An entry that is there already keeps its turn. Durable before it returns. */
   put(entry: QueueEntry): void {
-    const known = this.#entries.get(entry.run);
-    const kept = { ...entry, at: known?.at ?? entry.at };
+    const kept = { ...entry, at: this.#entries.get(entry.run)?.at ?? entry.at };
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     writeJson(this.#path(entry.run), kept, true);
     this.#entries.set(entry.run, kept);

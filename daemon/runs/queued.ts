@@ -8,19 +8,38 @@ import type { Run, Waiting } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { maskedCount, maskText } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
+import type { Hold } from '../devices/turn.ts';
 import { jobOfRun } from './ad-hoc.ts';
 import { splitWords } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
-import { type CodeDifference, codeDifference, differenceText, measure, measureStable } from './identity.ts';
+import { codeDifference, measure, measureStable } from './identity.ts';
 import type { Barrier, Launcher, Launching } from './launcher.ts';
 import { planResume } from './plan.ts';
 import { describeDifferences } from './preflight.ts';
 import { Queue, type QueueEntry } from './queue.ts';
+import {
+  codeText,
+  environmentText,
+  isCrashed,
+  migratedEntry,
+  newEntry,
+  nextSteps,
+  secretParamsText,
+  secretText,
+} from './queue-entries.ts';
+import { interruptionNotices } from './said.ts';
 import { lostParams } from './secret-params.ts';
 
 const NOT_CHECKED_YET: Waiting = { for: 'device', behind: null };
+/** Waits that a person has to end. */
+const PERSON: ReadonlySet<Waiting['for']> = new Set(['environment', 'code', 'files']);
+
+/** Place in the queue, and conditions for the start. */
+export type QueueConditions = Partial<
+  Pick<QueueEntry, 'priority' | 'urgent' | 'interrupts' | 'accepted' | 'after' | 'notBefore'>
+>;
 
 export interface QueuedSetup {
   context: ProjectContext;
@@ -50,7 +69,9 @@ export class QueuedRuns {
   }
 
   get entries(): QueueEntry[] {
-    return this.#queue.entries.filter(({ isRestart }) => !isRestart);
+    const { launcher } = this.#setup;
+    // A run that is interrupted has its entry while it is still live.
+    return this.#queue.entries.filter(({ isRestart, run }) => !isRestart && !launcher.find(run));
   }
 
   has(run: string): boolean {
@@ -58,19 +79,21 @@ export class QueuedRuns {
   }
 
   /** Adds a run to the queue. A run that is queued already keeps its turn. */
-  async add({ run, job, checkpoint, accept, root, measured }: Launching, environment: Environment): Promise<Run> {
+  async add(
+    { run, job, checkpoint, accept, root, measured }: Launching,
+    environment: Environment,
+    conditions: QueueConditions = {},
+  ): Promise<Run> {
     const { launcher } = this.#setup;
     const { branch, branchId, commit, dirty, code } = measured.identity;
     launcher.remember(run.id, environment);
     this.#queue.put({
-      run: run.id,
-      at: Date.now(),
-      root,
+      ...newEntry(run, root),
       checkpoint: checkpoint?.id ?? null,
       accept,
       identity: { branch, branchId, commit, dirty, code },
       ...this.#factsOf(root, job, environment),
-      isRestart: false,
+      ...conditions,
     });
     return launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
   }
@@ -80,15 +103,52 @@ export class QueuedRuns {
     const job = this.#jobOf(run, root);
     if (job === null) return;
     this.#queue.put({
-      run: run.id,
-      at: Date.now(),
-      root,
+      ...newEntry(run, root),
       checkpoint: run.lastCheckpoint?.id ?? null,
       accept: true,
       identity,
       ...this.#factsOf(root, job, environment),
       isRestart: true,
     });
+  }
+
+  /**
+   * Notes that a live run is interrupted for an urgent one, before it is asked to end. Returns false if the run could not go on
+   * afterwards.
+   */
+  noteInterruption(run: Run, { root, identity }: Launch, environment: Environment | undefined, by: Run): boolean {
+    if (this.#queue.get(run.id)?.interruption?.endedAt === null) return true;
+    const job = this.#jobOf(run, root);
+    if (job === null) return false;
+    this.#queue.put({
+      ...newEntry(run, root),
+      accept: true,
+      identity,
+      ...(environment ? this.#factsOf(root, job, environment) : {}),
+      // Ahead of what was queued meanwhile: it had its devices already.
+      at: run.startedAt ?? run.createdAt,
+      interruptedFor: by.id,
+      interruption: { byName: by.name, askedAt: Date.now(), endedAt: null, step: run.step },
+    });
+    return true;
+  }
+
+  /** Returns the record of a run at its end if it was interrupted: it waits to go on. Null: it was not, or is over. */
+  asInterrupted(ended: Run): Run | null {
+    const entry = this.#queue.get(ended.id);
+    if (!entry?.interruption || entry.interruption.endedAt !== null) return null;
+    if (ended.status === 'completed' || ended.status === 'stopped') {
+      this.#queue.remove(ended.id);
+      return null;
+    }
+    this.#queue.change(ended.id, { interruption: { ...entry.interruption, endedAt: Date.now(), step: ended.step } });
+    const reason = `was interrupted for ${entry.interruption.byName}, and goes on after it`;
+    return { ...ended, status: 'queued', reason, waiting: { for: 'run', behind: null }, draft: false };
+  }
+
+  /** Changes the place or the conditions of a queued run. */
+  change(run: string, patch: Partial<QueueEntry>): void {
+    this.#queue.change(run, patch);
   }
 
   /** Finds out what another environment would have to have in common with this one. */
@@ -124,7 +184,7 @@ export class QueuedRuns {
     const { context, launcher } = this.#setup;
     const waiting = await context.store.runsWithStatus(['queued', 'starting']);
     for (const run of waiting) {
-      if (isLive(run.id)) this.#queue.remove(run.id);
+      if (isLive(run.id)) this.#removeStarted(run.id);
       else if (this.#queue.has(run.id))
         await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
       else if (run.status === 'queued') this.#queue.put(migratedEntry(run, context));
@@ -137,7 +197,13 @@ export class QueuedRuns {
       await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
       known.add(run.id);
     }
-    for (const { run } of this.#queue.entries) if (!known.has(run)) this.#queue.remove(run);
+    for (const { run } of this.#queue.entries) if (!known.has(run) && !isLive(run)) this.#queue.remove(run);
+  }
+
+  /** Removes the entry of a run that has started; that of an interrupted one counts until it has ended. */
+  #removeStarted(run: string): void {
+    const entry = this.#queue.get(run);
+    if (!entry?.interruption || entry.interruption.endedAt !== null) this.#queue.remove(run);
   }
 
   /** Counts the runs that wait for an environment. */
@@ -147,18 +213,19 @@ export class QueuedRuns {
   }
 
   /** Starts a run if it may. Returns true if the device is taken. */
-  async tryStart(id: string): Promise<boolean> {
+  async tryStart(id: string, devices: readonly number[] | null): Promise<boolean> {
     const entry = this.entries.find(({ run }) => run === id);
     const run = entry && (await this.#setup.context.store.run(id));
     const { launcher } = this.#setup;
     if (!entry || launcher.isLaunching(id) || launcher.find(id)) return false;
     if (run?.status !== 'queued') {
-      this.#queue.remove(id);
+      // The record of a run that has just been interrupted follows.
+      if (!entry.interruption) this.#queue.remove(id);
       return false;
     }
     this.#starting = id;
     try {
-      return await this.#start(entry, run);
+      return await this.#start(entry, { ...run, gpu: entry.gpu, devices: devices && [...devices] });
     } catch (error) {
       if (!this.#queue.has(id)) return false;
       this.#queue.remove(id);
@@ -171,15 +238,17 @@ export class QueuedRuns {
   }
 
   /** Records that a run waits for the device; `behind` is the run that it waits for. */
-  async waitForDevice(id: string, behind: Run | null): Promise<void> {
+  async waitForDevice(id: string, text: string, behind: Run | null): Promise<void> {
     const run = await this.#setup.context.store.run(id);
-    if (run?.status !== 'queued' || (run.waiting && run.waiting.for !== 'device')) return;
-    await this.#wait(
-      run,
-      'device',
-      behind ? `waits behind ${behind.name}` : 'waits for the device',
-      behind?.number ?? null,
-    );
+    // It waits for a person as well: that is what has to be seen.
+    if (run?.status !== 'queued' || (run.waiting && PERSON.has(run.waiting.for))) return;
+    await this.#wait(run, 'device', text, behind?.number ?? null);
+  }
+
+  /** Records what holds a run back before it looks for a device. */
+  async hold(id: string, { for: what, text, behind }: Hold): Promise<void> {
+    const run = await this.#setup.context.store.run(id);
+    if (run?.status === 'queued') await this.#wait(run, what, text.replaceAll('RUN', String(run.number)), behind);
   }
 
   async #start(entry: QueueEntry, run: Run): Promise<boolean> {
@@ -208,7 +277,11 @@ export class QueuedRuns {
     // The user may have dropped or started it meanwhile.
     if (this.#starting !== run.id || launcher.isLaunching(run.id)) return false;
     launcher.remember(run.id, environment);
-    await launcher.beginQueued({ ...launching, measured });
+    // In the record before the process starts: a daemon that dies then has said it.
+    const said = entry.interruption ? interruptionNotices(entry.interruption, launching.checkpoint, Date.now()) : [];
+    const notices = said.map((notice) => ({ ...notice, step: run.step, at: Date.now() }));
+    const resumed = { ...launching.run, notices: [...launching.run.notices, ...notices] };
+    await launcher.beginQueued({ ...launching, run: resumed, measured });
     // Removed only now: if the daemon dies before, the run is still queued.
     this.#queue.remove(run.id);
     return true;
@@ -245,12 +318,20 @@ export class QueuedRuns {
     { environment, interpreter }: Environment,
   ): Promise<Omit<Launching, 'measured'> | string> {
     const rest = { run, before: null, accept: entry.accept, root: entry.root };
-    if (entry.checkpoint === null) return { ...rest, job, checkpoint: null, startsAnew: false, passedOver: [] };
+    if (entry.checkpoint === null && !entry.interruption)
+      return { ...rest, job, checkpoint: null, startsAnew: false, passedOver: [] };
     const command = this.#setup.wordsOf(run.id);
-    const plan = await planResume(here, { run: run.id, from: entry.checkpoint, command, environment, interpreter });
+    const plan = await planResume(here, {
+      run: run.id,
+      from: entry.checkpoint ?? undefined,
+      command,
+      environment,
+      interpreter,
+    });
     if (plan.differences.length > 0 && !entry.accept)
       return `waits, because something has changed: ${describeDifferences(plan.differences)}. ${nextSteps(run)}`;
-    return { ...rest, job: plan.job, checkpoint: plan.checkpoint, startsAnew: plan.startsAnew, passedOver: [] };
+    const { job: planned, checkpoint, startsAnew } = plan;
+    return { ...rest, job: planned, checkpoint, startsAnew, passedOver: [] };
   }
 
   async #wait(run: Run, what: Waiting['for'], text: string, behind: number | null = null): Promise<false> {
@@ -264,36 +345,6 @@ export class QueuedRuns {
   }
 }
 
-function isCrashed({ status, trashedAt }: Run): boolean {
-  return (status === 'failed' || status === 'lost') && trashedAt === null;
-}
-
-function nextSteps({ number }: Run): string {
-  return `\`trainstash resume ${number}\` starts it anyway, \`trainstash stop ${number}\` drops it.`;
-}
-
-function codeText(
-  run: Run,
-  difference: CodeDifference,
-  { identity }: QueueEntry,
-  now: Parameters<typeof differenceText>[2],
-): string {
-  return `waits for its code: ${differenceText(difference, identity, now)}. It starts automatically once that is back. ${nextSteps(run)}`;
-}
-
-function environmentText({ number }: Run, lack: string): string {
-  return `waits for its environment: ${lack}. \`trainstash resume ${number}\` in a shell that has it starts the run.`;
-}
-
-function secretText({ number }: Run): string {
-  return `waits for its command, a part of which looks like a secret and was not kept: \`trainstash resume ${number} -- COMMAND\` starts it.`;
-}
-
-function secretParamsText({ number }: Run, lost: readonly string[]): string {
-  const options = lost.map((name) => `--set ${name}=…`).join(' ');
-  return `waits for ${lost.join(' and ')}, which looks like a secret and was not kept: \`trainstash resume ${number} ${options}\` starts it.`;
-}
-
 /** Returns the words that name the program; null: the job has no command. */
 function wordsOf({ run }: JobConfig): readonly string[] | null {
   return typeof run === 'string' ? splitWords(run) : (run ?? null);
@@ -301,21 +352,4 @@ function wordsOf({ run }: JobConfig): readonly string[] | null {
 
 function placeOf(root: string, { cwd }: JobConfig): { root: string; cwd: string } {
   return { root, cwd: join(root, cwd ?? '') };
-}
-
-/** Makes an entry for a run that an earlier version queued without one. */
-function migratedEntry(run: Run, { place }: ProjectContext): QueueEntry {
-  const { branch, branchId, commit, dirty, code } = run;
-  return {
-    run: run.id,
-    at: run.createdAt,
-    root: place.root,
-    checkpoint: run.lastCheckpoint?.id ?? null,
-    accept: false,
-    identity: { branch, branchId, commit, dirty, code },
-    interpreter: null,
-    program: null,
-    variables: null,
-    isRestart: false,
-  };
 }

@@ -4,25 +4,20 @@
  */
 import { relative } from 'node:path';
 import type { JobConfig } from '../../protocol/config.ts';
-import {
-  type Checkpoint,
-  LIVE_STATUSES,
-  type Params,
-  RESUMABLE_STATUSES,
-  type Run,
-  type RunStatus,
-  type Session,
-} from '../../protocol/domain.ts';
+import type { GpuDemand } from '../../protocol/devices.ts';
+import { LIVE_STATUSES, type Params, RESUMABLE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
-import type { Launch, TerminalInput } from '../../protocol/session.ts';
+import type { Launch } from '../../protocol/session.ts';
 import { jobOfCommand, paramsOf, withParams } from './ad-hoc.ts';
 import { rememberResumesItself } from './answers.ts';
 import { nameOfCommand } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
+import { conditionsOf, controlOf, deviceTaken, interruptLoses, mustQueue, requireBelowLimit } from './control.ts';
 import type { Environment } from './environments.ts';
 import { measure } from './identity.ts';
+import { Interruptions } from './interruptions.ts';
 import {
   type Barrier,
   type Device,
@@ -32,12 +27,12 @@ import {
   type OnEnded,
   type Restarts,
 } from './launcher.ts';
-import type { LiveRun } from './live.ts';
+import { LiveRequests } from './live-requests.ts';
 import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
 import { describeDifferences } from './preflight.ts';
-import { QueuedRuns } from './queued.ts';
+import { type QueueConditions, QueuedRuns } from './queued.ts';
 import { newRun } from './records.ts';
-import { cannotSave, pauseLoses, wrongStatus } from './refusals.ts';
+import { wrongStatus } from './refusals.ts';
 
 export interface StartOptions extends LaunchOptions {
   job: string;
@@ -61,6 +56,8 @@ export class Runs {
 
   readonly #device: Device;
   readonly queued: QueuedRuns;
+  readonly interruptions: Interruptions;
+  readonly requests: LiveRequests;
 
   constructor(context: ProjectContext, device: Device, barrier: Barrier, ownEnvironment: Environment, ended: OnEnded) {
     this.#context = context;
@@ -70,10 +67,13 @@ export class Runs {
       plan: (run, launch, environment) => this.queued.planRestart(run, launch, environment),
       start: (run, options) => this.resume({ run, ...options, accept: true }),
       drop: (run) => this.queued.remove(run),
+      interrupted: (ended) => this.queued.asInterrupted(ended),
     };
     this.#launcher = new Launcher(context, device, barrier, restarts, ended);
     const wordsOf = (run: string) => this.#commands.get(run);
     this.queued = new QueuedRuns({ context, launcher: this.#launcher, barrier, wordsOf, ownEnvironment });
+    this.interruptions = new Interruptions(this.#launcher, this.queued, context.log);
+    this.requests = new LiveRequests(context, this.#launcher, this.queued, device);
   }
 
   liveRuns(): Run[] {
@@ -87,6 +87,19 @@ export class Runs {
   /** True if this project trains, or is about to. */
   get takesDevice(): boolean {
     return this.#launcher.busy;
+  }
+
+  /** Runs that hold devices. */
+  get claims(): Run[] {
+    return this.#launcher.claims;
+  }
+
+  /** Processes of live sessions: the programs that they start are theirs. */
+  get processes(): number[] {
+    return this.#launcher.live.flatMap(({ follower }) => {
+      const record = follower.directory.process();
+      return record ? [record.pid, ...(record.child ? [record.child.pid] : [])] : [];
+    });
   }
 
   /** Returns the environment that a run was launched with; undefined: the daemon that knew it is gone. */
@@ -110,9 +123,11 @@ export class Runs {
       ? paramsOf(maskWords(job.run as string[]))
       : { ...(job.params as Params), ...withoutUndefined };
     await this.#beforeLaunch(root, job);
+    const control = controlOf(options, job);
+    const conditions = await this.#conditions(options, control.gpu);
     const measured = await measure(context);
-    const run = await this.#context.store.createRun(
-      newRun({
+    const run = await this.#context.store.createRun({
+      ...newRun({
         job: command ? nameOfCommand(command) : name,
         kind: kindOf(job),
         command: command && { words: maskWords(job.run as string[]), cwd: folder },
@@ -123,10 +138,12 @@ export class Runs {
         identity: measured.identity,
         restarts: options.restarts ?? 0,
       }),
-    );
+      ...control,
+    });
     if (command) this.#commands.set(run.id, job.run as string[]);
     context.secrets.remember(run.id, params);
-    return this.#begin({ run, before: null, job, ...FROM_THE_BEGINNING, accept: false, root, measured }, options);
+    const launching = { run, before: null, job, ...FROM_THE_BEGINNING, accept: false, root, measured };
+    return this.#begin(launching, options, conditions);
   }
 
   async preflight({ root, ...options }: PlanOptions & { root?: string }) {
@@ -150,6 +167,8 @@ export class Runs {
     const { root } = context.place;
     const plan = await this.#plan(context, options);
     await this.#beforeLaunch(root, plan.job);
+    const control = controlOf(options, plan.job, plan.run);
+    const conditions = await this.#conditions(options, control.gpu);
     // From here to `#begin` nothing may be awaited: of two requests for one run the second must find the first.
     const before = plan.run;
     const launching = this.#launcher.isLaunching(before.id);
@@ -169,11 +188,13 @@ export class Runs {
       restart: { max: options.restarts ?? before.restart.max, used: 0 },
       draft: false,
       endedAt: null,
+      ...control,
     };
+    requireBelowLimit(run, plan.checkpoint?.step ?? 0);
     context.secrets.remember(run.id, plan.params);
     const { job, checkpoint, startsAnew, passedOver, measured } = plan;
     const launch = { run, before, job, checkpoint, startsAnew, passedOver, accept, root, measured };
-    return this.#begin(launch, { ...options, queue: options.queue ?? false });
+    return this.#begin(launch, { ...options, queue: options.queue ?? false }, conditions);
   }
 
   async fork({ accept, ...options }: ResumeOptions): Promise<Run> {
@@ -194,6 +215,8 @@ export class Runs {
       accept,
     );
     await this.#beforeLaunch(root, job);
+    const control = controlOf(options, job, parent);
+    const conditions = await this.#conditions(options, control.gpu);
     const run = await this.#context.store.createRun({
       ...newRun({
         job: parent.job,
@@ -208,24 +231,54 @@ export class Runs {
       }),
       parent: { run: parent.id, checkpoint: checkpoint.id, step: checkpoint.step },
       step: checkpoint.step,
+      ...control,
     });
     if (run.command) this.#commands.set(run.id, job.run as string[]);
     context.secrets.remember(run.id, context.secrets.of(parent.id));
     context.secrets.remember(run.id, params);
     const { startsAnew, passedOver, measured } = plan;
     const launching = { run, before: null, job, checkpoint, startsAnew, passedOver, accept, root, measured };
-    return this.#begin(launching, options);
+    return this.#begin(launching, options, conditions);
   }
 
-  async #begin(launching: Launching, { queue, debugger: own, ...environment }: LaunchOptions): Promise<Run> {
+  /**
+   * Resolves the options about the queue, and brings the list of GPUs up to date. Rejects with `notFound`, `interruptLoses` and
+   * `deviceTaken`; then nothing has changed.
+   */
+  async #conditions(options: LaunchOptions, gpu: GpuDemand | undefined): Promise<QueueConditions> {
+    const after = options.after === undefined ? null : (await this.#context.store.findRun(options.after)).id;
+    await this.#device.look();
+    const grant = this.#device.admit(gpu, options.environment, '');
+    if (!grant.granted && grant.never) throw deviceTaken(grant, gpu);
+    if (options.urgent !== 'interrupt' || grant.granted) return conditionsOf(options, after);
+    const accepted = new Set(options.accepted);
+    const losing = this.#device
+      .interruptionsFor(gpu)
+      .filter(({ id, cooperative }) => !cooperative && !accepted.has(id));
+    if (losing.length > 0) throw interruptLoses(losing);
+    return conditionsOf(options, after);
+  }
+
+  async #begin(launching: Launching, options: LaunchOptions, conditions: QueueConditions): Promise<Run> {
     const { run } = launching;
-    if (queue && !(this.#device.isFree() && this.queued.size === 0)) {
-      const queued = await this.queued.add(launching, environment);
+    const { queue, debugger: own, environment, interpreter } = options;
+    const grant = this.#device.admit(run.gpu, environment, run.id);
+    if (mustQueue(options) || (queue && !(grant.granted && this.queued.size === 0))) {
+      const queued = await this.queued.add(launching, { environment, interpreter }, conditions);
       void this.#device.changed();
       return queued;
     }
-    this.#launcher.remember(run.id, environment);
-    const begun = await this.#launcher.begin(own ? { ...launching, debugger: own } : launching);
+    if (!grant.granted && run.gpu !== undefined) {
+      if (!launching.before) await this.#context.store.purgeRun(run.id);
+      throw deviceTaken(grant, run.gpu);
+    }
+    const devices = grant.granted ? grant.devices && [...grant.devices] : null;
+    this.#launcher.remember(run.id, { environment, interpreter });
+    const begun = await this.#launcher.begin({
+      ...launching,
+      run: { ...run, devices },
+      ...(own ? { debugger: own } : {}),
+    });
     // A run that could not be started keeps its place.
     this.queued.remove(run.id);
     return begun;
@@ -286,45 +339,6 @@ export class Runs {
     this.#context.announce.notice(run, notice);
   }
 
-  // ---- requests to a live run ----
-
-  /** Pauses a run. Throws `pauseLoses` for a script that cannot save when asked, unless that was accepted. */
-  async pause(query: string, accept = false): Promise<Run> {
-    const run = await this.#context.store.findRun(query);
-    if (run.status === 'queued') return this.#unqueue(run, 'paused');
-    const live = this.#requireLive(run, 'paused');
-    if (accept && live.isBeginning) return live.endWithoutSaving();
-    if (!live.run.cooperative && !live.isBeginning && !accept)
-      throw pauseLoses(live.run, await this.#context.store.checkpoints(run.id));
-    return live.requestPause();
-  }
-
-  async input(query: string, input: TerminalInput): Promise<void> {
-    const run = await this.#context.store.findRun(query);
-    const live = this.#requireLive(run, 'sent input', true);
-    if (live.launch.command) live.follower.directory.writeInput(input);
-  }
-
-  async stop(query: string, force: boolean): Promise<Run> {
-    const run = await this.#context.store.findRun(query);
-    if (run.status === 'queued') return this.#unqueue(run, 'stopped');
-    const live = this.#requireLive(run, 'stopped', force);
-    if (force) {
-      await live.kill();
-      return this.#context.store.findRun(run.id);
-    }
-    live.request({ stop: true });
-    const reason = live.run.cooperative ? 'at the next step' : 'its script was asked to end';
-    return live.update({ status: 'stopping', reason });
-  }
-
-  async checkpoint(query: string): Promise<Checkpoint> {
-    const run = await this.#context.store.findRun(query);
-    const live = this.#requireLive(run, 'asked for a checkpoint');
-    if (live.run.cooperative || live.isBeginning) return live.requestCheckpoint();
-    throw cannotSave(live.run);
-  }
-
   async rename(run: Run, given: { name: string; note: string }): Promise<Run> {
     return this.amend(run, { name: maskText(given.name), note: maskText(given.note) });
   }
@@ -356,25 +370,6 @@ export class Runs {
   /** Settles when every session has been looked at once more. */
   async settle(): Promise<void> {
     await Promise.all(this.#launcher.live.map(({ follower }) => follower.look()));
-  }
-
-  // ---- small ----
-
-  async #unqueue(run: Run, status: RunStatus): Promise<Run> {
-    this.queued.remove(run.id);
-    // A paused run must be found again; one that was dropped never did anything, so it is a draft.
-    const draft = status === 'stopped' && run.sessions === 0;
-    const unqueued = { ...run, status, reason: 'removed from the queue', waiting: null, endedAt: Date.now(), draft };
-    const left = await this.#launcher.put(unqueued);
-    void this.#device.changed();
-    return left;
-  }
-
-  /** Returns the live run; with `whileStarting` also before its first step. */
-  #requireLive(run: Run, verb: string, whileStarting = false): LiveRun {
-    const live = this.#launcher.find(run.id);
-    if (live && (whileStarting || live.run.status !== 'starting')) return live;
-    throw wrongStatus(live?.run ?? run, ['running'], verb);
   }
 }
 

@@ -1,9 +1,10 @@
 /** Texts about a run's launch, for people. Pure. */
 import type { Checkpoint, CodeIdentity, Monitor, Notice, Run } from '../../protocol/domain.ts';
-import { counted, integer } from '../../protocol/words.ts';
+import { counted, duration, integer } from '../../protocol/words.ts';
 import { isDiverged, keepsOptimizer } from '../store/retention.ts';
 import { type CodeDifference, differenceText } from './identity.ts';
 import { type RestoredFiles, restoredText } from './put-back.ts';
+import type { QueueEntry } from './queue.ts';
 import type { Identity } from './records.ts';
 
 const MAX_NAMED = 4;
@@ -66,4 +67,26 @@ export function quotaNotice(pruned: number, over: boolean): LaunchNotice {
 export function stalledNotice({ number }: Pick<Run, 'number'>): LaunchNotice {
   const text = `No step for 4 minutes. \`trainstash log ${number}\` shows its output; \`trainstash stop --force\` ends it if it hangs.`;
   return { code: 'stalled', level: 'warning', text };
+}
+
+/** Says what an interruption for an urgent run has cost. `checkpoint`: the one that the run goes on from. */
+export function interruptionNotices(
+  { byName, askedAt, endedAt, step }: NonNullable<QueueEntry['interruption']>,
+  checkpoint: Pick<Checkpoint, 'step'> | null,
+  now: number,
+): LaunchNotice[] {
+  const lost = Math.max(0, step - (checkpoint?.step ?? 0));
+  const saving = endedAt === null ? '' : ` It was free ${seconds(endedAt - askedAt)} after it had been asked.`;
+  const loss =
+    checkpoint === null
+      ? 'It had no checkpoint, and starts again from the beginning.'
+      : lost === 0
+        ? `No step was lost: it goes on from step ${integer(checkpoint.step)}.`
+        : `${counted(lost, 'step is', 'steps are')} trained again, from step ${integer(checkpoint.step)}.`;
+  const text = `It was interrupted at step ${integer(step)} for ${byName}, and goes on ${seconds(now - askedAt)} later.${saving} ${loss}`;
+  return [{ code: 'interrupted', level: lost === 0 && checkpoint !== null ? 'info' : 'warning', text }];
+}
+
+function seconds(milliseconds: number): string {
+  return milliseconds < 10_000 ? `${(milliseconds / 1000).toFixed(1)} s` : duration(milliseconds / 1000);
 }

@@ -182,7 +182,7 @@ export class Worktrees implements Barrier {
         // Only the user can accept what a pause would lose.
         pause: async (id) =>
           void (await this.#runs()
-            .pause(id)
+            .requests.pause(id)
             .catch((error) => {
               if (!isError(error, 'pauseLoses')) throw error;
             })),

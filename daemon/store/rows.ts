@@ -5,6 +5,7 @@
  * found.
  */
 import * as v from 'valibot';
+import { gpuDemandSchema } from '../../protocol/devices.ts';
 import {
   type Checkpoint,
   LIVE_STATUSES,
@@ -114,9 +115,18 @@ const runRecord = recordOf<Run>({
   restart: [v.object({ max: count, used: count }), () => ({ max: 0, used: 0 })],
   trashedAt: [told, null],
   pinned: [v.optional(v.literal(true)), undefined],
+  gpu: [v.optional(gpuDemandSchema), undefined],
+  devices: [v.optional(v.nullable(v.array(count))), undefined],
+  urgent: [v.optional(v.literal(true)), undefined],
+  limits: [v.optional(v.object({ hours: v.optional(v.number()), steps: v.optional(v.number()) })), undefined],
   waiting: [
     v.optional(
-      v.nullable(v.object({ for: v.picklist(['device', 'environment', 'code', 'files']), behind: v.nullable(count) })),
+      v.nullable(
+        v.object({
+          for: v.picklist(['device', 'environment', 'code', 'files', 'run', 'time', 'request']),
+          behind: v.nullable(count),
+        }),
+      ),
     ),
     null,
   ],

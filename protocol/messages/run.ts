@@ -1,5 +1,6 @@
 /** Messages about runs. */
 import * as v from 'valibot';
+import { gpuDemandSchema } from '../devices.ts';
 import type { Checkpoint, Notice, Run, Session } from '../domain.ts';
 import type { PreflightDifference } from '../errors.ts';
 import type { Notification } from './request.ts';
@@ -10,8 +11,23 @@ const launchOptions = {
   environment,
   /** Interpreter that a leading `python` stands for; absent: the one of the environment. */
   interpreter: v.optional(text),
-  /** True to wait until no other run of this daemon is live. */
+  /** True to wait for the devices that the run wants: without a demand, until no other run of this daemon is live. */
   queue: v.optional(v.boolean()),
+  gpu: v.optional(gpuDemandSchema),
+  maxHours: v.optional(v.pipe(v.number(), v.minValue(0.001))),
+  maxSteps: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  /** Place in the queue; higher ones go first. */
+  priority: v.optional(v.pipe(v.number(), v.integer(), v.minValue(-1_000), v.maxValue(1_000))),
+  /** Run of this project that must have completed first. */
+  after: v.optional(text),
+  /** Time before which the run does not start. */
+  at: v.optional(v.number()),
+  /**
+   * `interrupt`: the live runs in the way are asked for a checkpoint, end, and go on afterwards; fails with `interruptLoses` if one of
+   * them cannot save on request and is not in `accepted`. `wait`: the run goes first, and interrupts nobody.
+   */
+  urgent: v.optional(v.picklist(['interrupt', 'wait'])),
+  accepted: v.optional(v.array(text)),
   /** Maximum number of restarts from the newest checkpoint after a crash (failed or lost, but not by a reboot). */
   restarts: v.optional(count),
   backend: v.optional(text),

@@ -1,4 +1,4 @@
-/** `npm run chaos -- --kills N [--seed S]`: kills as often as requested, a third more while branches switch, and on failing disks. The last line has the result. */
+/** `npm run chaos -- --kills N [--seed S]`: kills as often as requested, a third more while branches switch, and on failing disks. `-- urgent` instead interrupts runs. The last line has the result. */
 import { parseArgs } from 'node:util';
 import { Random } from '../../daemon/trainer/random.ts';
 import { makeRepository } from '../support/repository.ts';
@@ -7,14 +7,26 @@ import { diskRounds } from './failing-disk.ts';
 import { standaloneFixture } from './fixture.ts';
 import { chaosRounds } from './rounds.ts';
 import { prepareBranches, switchRounds } from './switches.ts';
+import { urgentRounds } from './urgent.ts';
 
 /** Number of kills that take as long as one fault of a disk. */
 const KILLS_A_FAULT = 15;
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '900' }, seed: { type: 'string' } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    kills: { type: 'string', default: '900' },
+    rounds: { type: 'string', default: '200' },
+    seed: { type: 'string' },
+  },
+});
 const kills = Number(values.kills);
 const seed = Number(values.seed ?? Date.now());
 console.log(`seed ${seed}`);
+if (positionals[0] === 'urgent') {
+  const wrong = await urgentRounds(Number(values.rounds), Random.seeded(seed), (text) => console.log(text));
+  process.exit(wrong > 0 ? 1 : 0);
+}
 const { fixture, dispose } = standaloneFixture();
 try {
   const report = await chaosRounds(fixture, kills, seed, (text) => console.log(text));

@@ -57,6 +57,7 @@ const BESIDE: Operation[] = [
   'set the quota',
   'read the quota',
   'list models',
+  'find a model',
   'plan a collection',
   'take a digest',
   'sweep what was left',

@@ -26,6 +26,7 @@ import { codeHunks } from '../../daemon/code/changes.ts';
 import { copyOut, takeSnapshot } from '../../daemon/code/snapshot.ts';
 import { runContentRequest } from '../../daemon/content/work.ts';
 import { sweepExports } from '../../daemon/export/target.ts';
+import type { Device } from '../../daemon/runs/launcher.ts';
 import { readLog } from '../../daemon/runs/log.ts';
 import { OpenProject } from '../../daemon/runs/project.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
@@ -40,6 +41,14 @@ import { gitProject } from './daemon.ts';
 import { gitIn } from './repository.ts';
 import { CONTENT_WORKERS, UNWATCHED } from './stored.ts';
 import { DIST, makeLaunch } from './trainer.ts';
+
+const ANY_DEVICE: Device = {
+  isFree: () => true,
+  changed: () => {},
+  look: async () => {},
+  admit: () => ({ granted: true, devices: null }),
+  interruptionsFor: () => [],
+};
 
 export const CHECKPOINT = 'aaaaaaaaaaaa';
 export const LATER = 'bbbbbbbbbbbb';
@@ -330,7 +339,7 @@ function setup(folder: string): Parameters<typeof OpenProject.open>[1] {
     announce: () => ({ run() {}, checkpoint() {}, metrics() {}, notice() {} }),
     log: () => {},
     isWhole: async () => true,
-    device: { isFree: () => true, changed: async () => {} },
+    device: ANY_DEVICE,
     ownEnvironment: { environment: {} },
     // The store has been accepted: nothing holds it back.
     sweep: sweepExports,

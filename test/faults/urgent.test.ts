@@ -1,0 +1,231 @@
+/** GPUs, the queue for them, and urgent runs: first what goes wrong. */
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Client } from '../../client/connect.ts';
+import type { Run } from '../../protocol/domain.ts';
+import { queueChange, queueList } from '../../protocol/messages/queue.ts';
+import { runStop } from '../../protocol/messages/run.ts';
+import { start } from '../support/commands.ts';
+import {
+  type Fixture,
+  kill,
+  makeFixture,
+  openProject,
+  SMALL_JOB,
+  show,
+  startSmall,
+  untilStatus,
+} from '../support/daemon.ts';
+import { temporaryFolder, until } from '../support/folder.ts';
+import { type Gpus, makeGpus } from '../support/gpus.ts';
+import { PYTHON } from '../support/python.ts';
+import { TRAINERS } from '../support/trainer.ts';
+
+interface Machine extends Fixture {
+  gpus: Gpus;
+  journal: string;
+}
+
+function machine(indices: readonly number[] = [0, 1]): Machine {
+  const gpus = makeGpus(join(temporaryFolder(), 'gpus'), indices);
+  const fixture = makeFixture({ config: { jobs: {} }, env: gpus.env });
+  for (const name of ['gpus.py', 'plain_gpu.py']) cpSync(join(TRAINERS, name), join(fixture.root, name));
+  return { ...fixture, gpus, journal: join(fixture.folder, 'journal') };
+}
+
+const words = ({ journal }: Machine, name: string) => [PYTHON, 'plain_gpu.py', name, journal];
+const end = ({ journal }: Machine, ...names: string[]) => {
+  for (const name of names) writeFileSync(`${journal}.${name}`, '');
+};
+const noted = ({ journal }: Machine) =>
+  existsSync(journal) ? readFileSync(journal, 'utf8').split('\n').filter(Boolean) : [];
+const begin = (client: Client, fixture: Machine, name: string, extra: object = {}): Promise<Run> =>
+  start(client, fixture, words(fixture, name), { environment: fixture.env, ...extra });
+const untilBegun = (fixture: Machine, name: string) =>
+  until(`${name} has begun`, () => noted(fixture).find((line) => line.startsWith(`begin ${name} `)));
+
+describe.skipIf(!PYTHON)('GPUs', () => {
+  test('are given to one run each; a run for which none is free starts only from the queue, in its turn', async () => {
+    const fixture = machine();
+    const client = await openProject(fixture);
+    await begin(client, fixture, 'a', { gpu: 1 });
+    await begin(client, fixture, 'b', { gpu: [1] });
+    expect([await untilBegun(fixture, 'a'), await untilBegun(fixture, 'b')]).toEqual(['begin a 0', 'begin b 1']);
+    await expect(begin(client, fixture, 'c', { gpu: 1 })).rejects.toMatchObject({
+      code: 'deviceTaken',
+      message: expect.stringContaining('GPU 0 is held by plain_gpu #1'),
+    });
+    await expect(begin(client, fixture, 'c', { gpu: 3, queue: true })).rejects.toMatchObject({
+      code: 'deviceTaken',
+      data: { never: true },
+    });
+    const both = await begin(client, fixture, 'both', { gpu: 2, queue: true });
+    const small = await begin(client, fixture, 'small', { gpu: 1, queue: true });
+    const beside = await begin(client, fixture, 'beside', { gpu: 'shared' });
+    const none = await begin(client, fixture, 'none', { gpu: 0, queue: true });
+    expect([await untilBegun(fixture, 'beside'), await untilBegun(fixture, 'none')]).toEqual([
+      'begin beside -',
+      'begin none ',
+    ]);
+    end(fixture, 'a');
+    // GPU 0 is kept for the run that needs both, or small ones would pass it forever.
+    await until('it waits', async () => (await show(client, fixture, small.id)).run.reason.includes('kept for'));
+    expect((await fixture.cli('queue')).stdout).toMatch(/#3 +plain_gpu #3 +2 GPUs +waits for 2 GPUs: GPU 1 is held by/);
+    end(fixture, 'b', 'both', 'small', 'beside', 'none');
+    for (const { id } of [both, small, beside, none]) await untilStatus(client, fixture, id, 'completed');
+    const begun = noted(fixture).filter((line) => /begin (both|small)/.test(line));
+    expect(begun).toEqual(['begin both 0,1', 'begin small 0']);
+  });
+
+  test('that others use, that have vanished, or of which nothing is known are waited for, and said', async () => {
+    const fixture = machine();
+    const client = await openProject(fixture);
+    const free = fixture.gpus.occupy(0, process.pid);
+    const first = await begin(client, fixture, 'a', { gpu: [0], queue: true });
+    const reason = async (run: Run) => (await show(client, fixture, run.id)).run.reason;
+    await until('it waits', async () =>
+      (await reason(first)).includes(`used by other programs (process ${process.pid})`),
+    );
+    const second = await begin(client, fixture, 'b', { gpu: [1] });
+    await untilBegun(fixture, 'b');
+    const third = await begin(client, fixture, 'c', { gpu: [1], queue: true });
+    fixture.gpus.set([0]);
+    end(fixture, 'b');
+    await untilStatus(client, fixture, second.id, 'completed');
+    await until('it is missed', async () => (await reason(third)).includes('nvidia-smi lists only GPU 0'));
+    fixture.gpus.fail();
+    await until('it is said', async () => (await reason(third)).includes('Driver/library version mismatch'));
+    expect((await fixture.cli('queue')).stdout).toContain('! nvidia-smi fails: Failed to initialize NVML');
+    fixture.gpus.set([0, 1]);
+    free();
+    end(fixture, 'a', 'c');
+    for (const { id } of [first, third]) await untilStatus(client, fixture, id, 'completed');
+    expect(noted(fixture)).toContain('begin c 1');
+  });
+});
+
+describe.skipIf(!PYTHON)('the queue', () => {
+  test('is reordered, paused and widened; a run waits for a time, and for another to complete', async () => {
+    const fixture = machine([0]);
+    const client = await openProject(fixture);
+    const { root } = fixture;
+    await begin(client, fixture, 'bad', { gpu: 1 });
+    const [b, c, d] = [
+      await begin(client, fixture, 'b', { gpu: 1, queue: true }),
+      await begin(client, fixture, 'c', { gpu: 1, queue: true }),
+      await begin(client, fixture, 'd', { gpu: 1, queue: true, priority: 5 }),
+    ];
+    const order = async () => (await client.request(queueList, { root })).queued.map(({ run }) => run.id);
+    expect(await order()).toEqual([d.id, b.id, c.id]);
+    expect((await fixture.cli('queue', String(c.number), '--first')).code).toBe(0);
+    expect(await order()).toEqual([c.id, d.id, b.id]);
+    await client.request(queueChange, { root, run: b.id, move: { before: d.id } });
+    expect(await order()).toEqual([c.id, b.id, d.id]);
+    await client.request(queueChange, { root, run: b.id, move: 'last' });
+    expect(await order()).toEqual([c.id, d.id, b.id]);
+    for (const change of [{ run: b.id, move: { before: b.id } }, { run: b.id, after: b.id }, { priority: 3 }])
+      await expect(client.request(queueChange, { root, ...change })).rejects.toMatchObject({ code: 'paramInvalid' });
+    await expect(client.request(queueChange, { root, run: '1', paused: true })).rejects.toMatchObject({
+      code: 'wrongStatus',
+    });
+    expect((await fixture.cli('queue', '--width', '0')).code).toBe(2);
+    expect(await order()).toEqual([c.id, d.id, b.id]);
+
+    // C comes after one that fails, D at another time, and B waits for a request.
+    await client.request(queueChange, { root, run: c.id, after: '1' });
+    await client.request(queueChange, { root, run: d.id, at: Date.now() + 3_600_000 });
+    await client.request(queueChange, { root, run: b.id, paused: true });
+    end(fixture, 'bad', 'b', 'c', 'd');
+    await untilStatus(client, fixture, '1', 'failed');
+    const waits = async (run: Run) => (await show(client, fixture, run.id)).run.reason;
+    await until('c says why', async () => (await waits(c)).includes('which failed'));
+    expect(await waits(d)).toContain('waits until');
+    expect(await waits(b)).toContain(`\`trainstash queue ${b.number} --continue\``);
+    // All of it survives the daemon.
+    kill(fixture.daemonPid(), 'SIGKILL');
+    await client.closed;
+    const next = await openProject(fixture);
+    await next.request(queueChange, { root, paused: true });
+    for (const change of [
+      { run: c.id, after: null },
+      { run: d.id, at: null },
+      { run: b.id, paused: false },
+    ])
+      await next.request(queueChange, { root, ...change });
+    expect((await next.request(queueList, { root })).queued).toHaveLength(3);
+    expect((await fixture.cli('queue')).stdout).toContain('The queue is paused');
+    await next.request(queueChange, { root, paused: false, width: 3 });
+    for (const { id } of [b, c, d]) await untilStatus(next, fixture, id, 'completed');
+    await next.request(queueChange, { root, width: 1 });
+  });
+});
+
+describe.skipIf(!PYTHON)('an urgent run', () => {
+  test('interrupts nobody who would lose work, unless that is accepted: it waits as the first', async () => {
+    const fixture = machine([0]);
+    const client = await openProject(fixture);
+    const first = await begin(client, fixture, 'a', { gpu: 1 });
+    await untilBegun(fixture, 'a');
+    await until('it is known', async () => !(await show(client, fixture, first.id)).run.cooperative);
+    await begin(client, fixture, 'b', { gpu: 1, queue: true });
+    const request = { gpu: 1, urgent: 'interrupt' };
+    await expect(begin(client, fixture, 'u', request)).rejects.toMatchObject({
+      code: 'interruptLoses',
+      data: { runs: [{ run: first.id, checkpointStep: null }] },
+    });
+    expect((await show(client, fixture, first.id)).run.status).toBe('running');
+    // Without a terminal an unanswered question means: do not interrupt.
+    const asked = await fixture.cli('run', '--urgent', '--gpu', '1', '--detach', '--', ...words(fixture, 'u'));
+    expect(asked.stderr).toContain('Nobody is interrupted. It waits as the first in the queue');
+    expect((await show(client, fixture, first.id)).run.status).toBe('running');
+    const queued = (await client.request(queueList, { root: fixture.root })).queued;
+    expect(queued.map(({ urgent }) => urgent)).toEqual([true, false]);
+    end(fixture, 'a', 'b', 'u');
+    await untilStatus(client, fixture, first.id, 'completed');
+    await until('all have ended', () => noted(fixture).filter((line) => line.startsWith('end')).length === 3);
+    expect(noted(fixture).map((line) => line.split(' ').slice(0, 2).join(' '))).toEqual(
+      ['a', 'u', 'b'].flatMap((name) => [`begin ${name}`, `end ${name}`]),
+    );
+  });
+
+  test('that is accepted ends them, and they start again after it; of two at once one waits; dropped, they go on', async () => {
+    const fixture = machine([0]);
+    const client = await openProject(fixture);
+    const first = await begin(client, fixture, 'a', { gpu: 1 });
+    await untilBegun(fixture, 'a');
+    await until('it is known', async () => !(await show(client, fixture, first.id)).run.cooperative);
+    const request = { gpu: 1, urgent: 'interrupt', accepted: [first.id] };
+    const [u, v] = [await begin(client, fixture, 'u', request), await begin(client, fixture, 'v', request)];
+    await untilBegun(fixture, 'u');
+    const interrupted = (await show(client, fixture, first.id)).run;
+    expect(interrupted).toMatchObject({ status: 'queued', waiting: { for: 'run' } });
+    expect(interrupted.reason).toContain('was interrupted for plain_gpu #2');
+    end(fixture, 'u');
+    await untilBegun(fixture, 'v');
+    expect(noted(fixture).slice(-2)).toEqual(['end u 0', 'begin v 0']);
+    await untilStatus(client, fixture, v.id, 'running');
+    await client.request(runStop, { root: fixture.root, run: v.id });
+    await untilStatus(client, fixture, v.id, 'stopped');
+    end(fixture, 'a');
+    const done = await untilStatus(client, fixture, first.id, 'completed');
+    expect(done.notices.map(({ text }) => text).join()).toMatch(
+      /interrupted at step 0 for plain_gpu #2, and goes on .* later/,
+    );
+    expect(u.urgent).toBe(true);
+  });
+});
+
+describe('a limit', () => {
+  test('pauses a run with a checkpoint, and a resume beyond it is refused until it is raised', async () => {
+    const fixture = makeFixture({ config: { jobs: { small: { ...SMALL_JOB, maxSteps: 5 } } } });
+    const client = await openProject(fixture);
+    const run = await startSmall(client, fixture, { slow: 60 });
+    const paused = await untilStatus(client, fixture, run.id, 'paused');
+    expect(paused.lastCheckpoint!.step).toBeGreaterThanOrEqual(5);
+    expect(paused.notices.map(({ text }) => text)).toContain('It is paused: it has reached step 5, its limit.');
+    expect((await fixture.cli('resume', '1')).stderr).toContain('`trainstash resume 1 --max-steps N` raises the limit');
+    expect((await fixture.cli('resume', '1', '--max-steps', '1000', '--detach')).code).toBe(0);
+    await untilStatus(client, fixture, run.id, 'completed');
+  });
+});

@@ -1,0 +1,75 @@
+/**
+ * GPUs for machines without one: an `nvidia-smi` on the PATH with the tables of the real one, and files whose locks stand for their
+ * memory. A process that takes a device's lock twice fails, as it would for lack of memory.
+ */
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+export interface Gpus {
+  /** Folder that programs find in the variable `GPUS`. */
+  folder: string;
+  /** Variables for a daemon and for runs. */
+  env: Record<string, string>;
+  /** Changes the GPUs that `nvidia-smi` lists. */
+  set(indices: readonly number[]): void;
+  /** Makes `nvidia-smi` fail, as it does after an update of the driver. */
+  fail(): void;
+  /** Notes that a process of somebody else uses a GPU; returns a way to end that. */
+  occupy(index: number, pid: number): () => void;
+  /** Processes that hold a GPU. */
+  users(index: number): number[];
+}
+
+/** The program: it lists the folders `gpu-N`, and the processes whose ids are file names in them, while they live. */
+const PROGRAM = `#!/bin/sh
+folder=$(dirname "$0")
+[ -e "$folder/broken" ] && { echo "Failed to initialize NVML: Driver/library version mismatch"; exit 18; }
+for index in $(cat "$folder/indices"); do
+  used=0
+  for file in "$folder/gpu-$index"/[0-9]*; do
+    [ -e "$file" ] || continue
+    pid=\${file##*/}
+    kill -0 "$pid" 2>/dev/null || continue
+    used=4096
+    case "$*" in *compute-apps*) echo "GPU-$index-fake, $pid";; esac
+  done
+  case "$*" in *query-gpu*) echo "$index, GPU-$index-fake, NVIDIA H200, 143771, $used";; esac
+done
+`;
+
+/** Makes GPUs in a folder. */
+export function makeGpus(folder: string, indices: readonly number[]): Gpus {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'nvidia-smi'), PROGRAM);
+  chmodSync(join(folder, 'nvidia-smi'), 0o755);
+  const set = (listed: readonly number[]) => {
+    for (const index of listed) mkdirSync(join(folder, `gpu-${index}`), { recursive: true });
+    rmSync(join(folder, 'broken'), { force: true });
+    writeFileSync(join(folder, 'indices'), listed.join('\n'));
+  };
+  set(indices);
+  return {
+    folder,
+    env: { PATH: `${folder}${delimiter}${process.env.PATH}`, GPUS: folder },
+    set,
+    fail: () => writeFileSync(join(folder, 'broken'), ''),
+    occupy(index, pid) {
+      const file = join(folder, `gpu-${index}`, String(pid));
+      writeFileSync(file, '');
+      return () => rmSync(file, { force: true });
+    },
+    users: (index) =>
+      readdirSync(join(folder, `gpu-${index}`))
+        .filter((name) => /^\d+$/.test(name))
+        .map(Number)
+        .filter((pid) => isAlive(pid)),
+  };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,14 @@
+"""Takes the devices that the process may see, as a framework takes their memory: fails if another process has one of them."""
+import fcntl, os, sys
+
+held = []
+for index in filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")):
+    place = os.path.join(os.environ["GPUS"], f"gpu-{index}")
+    memory = open(os.path.join(place, "memory"), "a")
+    try:
+        fcntl.flock(memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        print("CUDA out of memory", index)
+        sys.exit(1)
+    held.append(memory)
+    open(os.path.join(place, str(os.getpid())), "w").close()
