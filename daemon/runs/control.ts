@@ -1,4 +1,4 @@
-/** What a person says about when and where a run is to go. */
+/** Options of a person for the time and the place of a run. */
 import type { JobConfig } from '../../protocol/config.ts';
 import { demandWords, type GpuDemand } from '../../protocol/devices.ts';
 import type { Run } from '../../protocol/domain.ts';

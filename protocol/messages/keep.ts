@@ -69,7 +69,7 @@ export interface GcPlan {
   freedBytes: number;
   /** Trashed checkpoints that stay for now, and when the first of them expires; null: there are none. */
   later: { checkpoints: number; firstExpiresAt: number | null };
-  /** What the store would delete, in this order, if a new checkpoint needed the room now. */
+  /** Checkpoints that could go, in the order of `makeRoom`, if a new one needed the room now. */
   atQuota: { usedBytes: number; quotaBytes: number; checkpoints: number; bytes: number };
 }
 export const storePlan = request<GcPlan>()('store/plan', v.object({ root, emptyTrash: v.optional(v.boolean()) }));

@@ -1,4 +1,4 @@
-/** Which devices a run gets. */
+/** The choice of the devices that a run gets. */
 import { expect, test } from 'vitest';
 import {
   allocate,
