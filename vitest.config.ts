@@ -1,7 +1,7 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 import { SummaryReporter } from './test/support/summary-reporter.ts';
 
-const FRAMEWORKS = ['test/python/frameworks.test.ts', 'test/integration/tensorflow.test.ts'];
+const FRAMEWORKS = ['test/python/frameworks.test.ts', 'test/integration/{tensorflow,native-packages}.test.ts'];
 const PACKAGES = 'test/support/install-packages.ts';
 
 /** Makes a project of tests. All but those of the editor run side by side. */

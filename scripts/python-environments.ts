@@ -91,7 +91,7 @@ function environment(name: string, base: string, make: boolean, fill: (folder: s
   return { python: interpreter(folder), why: null };
 }
 
-function cacheFolder(): string {
+export function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'trainstash-tests');
 }
 

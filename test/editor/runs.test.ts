@@ -1,5 +1,5 @@
 /** Runs from the side bar, from a file and from a job: started, paused, resumed, kept. */
-import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { connect } from '../../client/connect.ts';
@@ -7,9 +7,9 @@ import { checkpointTag } from '../../protocol/messages/checkpoint.ts';
 import { logRead } from '../../protocol/messages/metrics.ts';
 import { runPause } from '../../protocol/messages/run.ts';
 import { BUILD, kill, makeFixture, openProject, show, startSmall, untilStatus, untilStep } from '../support/daemon.ts';
-import { writeNativePackage } from '../support/fake-native.ts';
 import { until } from '../support/folder.ts';
 import { PYTHON } from '../support/python.ts';
+import { realTensorFlow } from '../support/tensorflow.ts';
 import { untilRow, untilStatusBar, useWorkbench } from '../support/workbench.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
@@ -89,21 +89,23 @@ test('what differs from the checkpoint is shown before a resume, and nothing sta
 });
 
 test('a run whose backend is gone can continue on another one, with a warning about the consequences', async (context) => {
-  if (!workbench.parts) return context.skip();
+  const tensorflow = realTensorFlow();
+  if (!workbench.parts || !tensorflow) return context.skip();
   const fixture = makeFixture();
-  writeNativePackage(fixture.root, 'works');
+  const environment = join(fixture.root, '.venv');
+  symlinkSync(join(tensorflow.folder, '../../../..'), environment);
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture, { slow: 50 }, { backend: 'tfjs-node-gpu' });
+  const run = await startSmall(client, fixture, { slow: 50 }, { backend: 'tensorflow' });
   await untilStep(client, fixture, run.id, 5);
   await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
-  rmSync(join(fixture.root, 'node_modules'), { recursive: true });
+  rmSync(environment);
   const editor = await workbench.open(fixture);
   await editor.showTrainstash();
   await untilRow(editor, /small #1/, /paused at/);
 
   await editor.rowAction(editor.row(/small #1/), 'Resume');
-  const offer = await editor.notification(/tfjs-node-gpu cannot be used here/);
+  const offer = await editor.notification(/tensorflow cannot be used here/);
   await editor.shot('backend-gone');
   await offer.getByRole('button', { name: 'Continue on Another Backend' }).click();
   const list = editor.page.locator('.quick-input-widget');

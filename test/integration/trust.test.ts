@@ -24,9 +24,9 @@ import {
   startSmall,
   untilStatus,
 } from '../support/daemon.ts';
-import { writeNativePackage } from '../support/fake-native.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
 import { CHECKPOINT, LATER, makeVictim, STASHES, stateOf, type Victim } from '../support/hostile-store.ts';
+import { writeBroken } from '../support/native-package.ts';
 import { gitIn } from '../support/repository.ts';
 import { DIST, makeLaunch } from '../support/trainer.ts';
 
@@ -243,7 +243,7 @@ test('looking at a clone on the command line does not trust it; starting somethi
 
 test('doctor loads no package that came with a folder which nobody has trusted, and says which and how', async () => {
   const fixture = makeFixture();
-  writeNativePackage(fixture.root, 'works');
+  writeBroken(fixture.root, 'registersNothing');
   const trace = join(fixture.folder, 'ran');
   const main = execFileSync('find', [join(fixture.root, 'node_modules'), '-name', '*.js'], { encoding: 'utf8' }).split(
     '\n',
