@@ -1,8 +1,8 @@
 /** Models whose steps are timed on each backend; `backend_models.py` has the same for PyTorch. */
 import type { Tensor, Tensor2D, Tensor3D, Variable } from '@tensorflow/tfjs-core';
-import { losses } from '../daemon/trainer/losses.ts';
-import { makeOptimizer } from '../daemon/trainer/optimizers.ts';
-import { tf, layers as tfl } from '../daemon/trainer/tf.ts';
+import { losses } from '../trainer/losses.ts';
+import { makeOptimizer } from '../trainer/optimizers.ts';
+import { tf, layers as tfl } from '../trainer/tf.ts';
 
 export const MODELS = ['mlp', 'conv', 'lstm', 'transformer'] as const;
 export type ModelName = (typeof MODELS)[number];

@@ -1,6 +1,6 @@
 /** The side of one backend in the benchmark: steps on request. Input lines: `NAME STEPS`; output: seconds. */
 import { createInterface } from 'node:readline';
-import { startBackend } from '../daemon/trainer/backends/start.ts';
+import { startBackend } from '../trainer/backends/start.ts';
 import { type ModelName, type Stepper, stepper } from './backend-models.ts';
 
 const [backend, threads, from] = process.argv.slice(2) as [string, string, string | undefined];

@@ -1,8 +1,8 @@
 /** Makes checkpoints of a given size for the store. */
 import { closeSync, fsyncSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { encodeHeader } from '../daemon/formats/safetensors.ts';
 import { newRun } from '../daemon/runs/records.ts';
+import { encodeHeader } from '../formats/safetensors.ts';
 import { blankCheckpointFile } from '../protocol/records.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, STATE_FILE } from '../protocol/session.ts';
 

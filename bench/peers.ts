@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
-import { openDatabase } from '../daemon/store/driver.ts';
+import { openDatabase } from '../base/sqlite.ts';
 import { installFromDebian } from '../scripts/debian.ts';
 import { repository } from './git.ts';
 

@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, connect } from '../client/connect.ts';
-import { OP, protocol, text, tuple } from '../daemon/formats/writers/pickle.ts';
-import { ZipWriter } from '../daemon/formats/writers/zip.ts';
+import { OP, protocol, text, tuple } from '../formats/writers/pickle.ts';
+import { ZipWriter } from '../formats/writers/zip.ts';
 import { daemonStop } from '../protocol/messages/daemon.ts';
 import { fileInspect } from '../protocol/messages/file.ts';
 import { projectOpen } from '../protocol/messages/project.ts';

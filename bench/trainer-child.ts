@@ -2,15 +2,15 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { SessionDirectory } from '../daemon/sessions/directory.ts';
-import { startBackend } from '../daemon/trainer/backends/start.ts';
-import { Capturer } from '../daemon/trainer/capture.ts';
-import { losses } from '../daemon/trainer/losses.ts';
-import { makeOptimizer } from '../daemon/trainer/optimizers.ts';
-import { permutation } from '../daemon/trainer/random.ts';
-import { initialProgress, stateVariables } from '../daemon/trainer/state.ts';
-import { layers, tf } from '../daemon/trainer/tf.ts';
 import { blankCheckpointFile } from '../protocol/records.ts';
+import { SessionDirectory } from '../session/directory.ts';
+import { startBackend } from '../trainer/backends/start.ts';
+import { Capturer } from '../trainer/capture.ts';
+import { losses } from '../trainer/losses.ts';
+import { makeOptimizer } from '../trainer/optimizers.ts';
+import { permutation } from '../trainer/random.ts';
+import { initialProgress, stateVariables } from '../trainer/state.ts';
+import { layers, tf } from '../trainer/tf.ts';
 import { alternate, fastestBlock, rawWrite, timed } from './measure.ts';
 import { makeDigitsLikeModel, syntheticDigits } from './trainer-model.ts';
 

@@ -1,4 +1,4 @@
-import type { Training } from '../daemon/trainer/training.ts';
+import type { Training } from '../trainer/training.ts';
 import { makeDigitsLikeModel, syntheticDigits } from './trainer-model.ts';
 
 export default {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { newLaunch, newRun, newSession } from '../daemon/runs/records.ts';
-import { SessionDirectory } from '../daemon/sessions/directory.ts';
+import { SessionDirectory } from '../session/directory.ts';
 import { alternate, type Result, times } from './measure.ts';
 
 const EPOCHS = 6;

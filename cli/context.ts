@@ -1,7 +1,7 @@
 /** Context of a command: the connection, the folder, and the output. */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BUILD } from '../client/build.ts';
+import { BUILD } from '../base/build.ts';
 import { type Client, connect } from '../client/connect.ts';
 import { LIVE_STATUSES, type Project, type Run } from '../protocol/domain.ts';
 import { isError, TrainstashError } from '../protocol/errors.ts';

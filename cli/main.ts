@@ -1,10 +1,10 @@
 /** The command line, under a Node version that the daemon can run on. Only this file of `cli/` ends the process. */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BUILD } from '../base/build.ts';
 import { withSourceLines } from '../base/source-lines.ts';
-import { BUILD } from '../client/build.ts';
+import { unexpected, wantsDetails } from '../base/unexpected.ts';
 import { explainedCodes, explanationOf } from '../client/explanations.ts';
-import { unexpected, wantsDetails } from '../client/unexpected.ts';
 import { isError, TrainstashError, toWire } from '../protocol/errors.ts';
 import { nearest } from '../protocol/nearest.ts';
 import { parseCommand, UsageError } from './arguments.ts';

@@ -10,14 +10,14 @@ import {
   type MessageConnection,
   ResponseError,
 } from 'vscode-jsonrpc/node';
+import { BoundedMessageReader, DirectMessageWriter } from '../base/framing.ts';
 import { inspectFlags } from '../base/inspect.ts';
+import { type StatePaths, statePaths } from '../base/paths.ts';
+import { privateRuntime } from '../base/runtime.ts';
 import { fromWire, isError, TrainstashError, type WireError } from '../protocol/errors.ts';
 import { daemonHandOver, daemonHello } from '../protocol/messages/daemon.ts';
 import type { Notification, Request } from '../protocol/messages/request.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
-import { BoundedMessageReader, DirectMessageWriter } from './framing.ts';
-import { type StatePaths, statePaths } from './paths.ts';
-import { privateRuntime } from './runtime.ts';
 
 const START_TIMEOUT_MS = 15_000;
 const HELLO_ATTEMPTS = 5;

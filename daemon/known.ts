@@ -7,8 +7,8 @@ import { type BigIntStats, existsSync, lstatSync, readdirSync, realpathSync, sta
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
+import { readJson, writeJson } from '../base/files.ts';
 import { idSchema, processSchema, SESSION_FILES } from '../protocol/session.ts';
-import { readJson, writeJson } from './store/files.ts';
 
 const projectSchema = v.object({ root: v.string(), store: v.string(), trusted: v.boolean() });
 type KnownProject = v.InferOutput<typeof projectSchema>;

@@ -3,16 +3,16 @@ import { execFile } from 'node:child_process';
 import { closeSync, constants, existsSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
+import { readJson, writeAll, writeJson } from '../base/files.ts';
 import { LIVE_STATUSES } from '../protocol/domain.ts';
 import type { ScrubReport } from '../protocol/messages/store.ts';
 import { ANSWER_FILE, ASKED_FOLDER, type ExitRecord, type Launch, type SessionEvent } from '../protocol/session.ts';
 import { counted } from '../protocol/words.ts';
+import type { SessionDirectory } from '../session/directory.ts';
+import { isAlive } from '../session/watch.ts';
 import { intactSessions } from './runs/adopt.ts';
 import type { ProjectContext } from './runs/context.ts';
 import type { OpenProject } from './runs/project.ts';
-import type { SessionDirectory } from './sessions/directory.ts';
-import { isAlive } from './sessions/watch.ts';
-import { readJson, writeAll, writeJson } from './store/files.ts';
 import { Masker } from './store/masked-records.ts';
 
 export interface ScrubRequest {

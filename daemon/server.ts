@@ -9,7 +9,7 @@ import {
   type MessageConnection,
   ResponseError,
 } from 'vscode-jsonrpc/node';
-import { BoundedMessageReader, DirectMessageWriter } from '../client/framing.ts';
+import { BoundedMessageReader, DirectMessageWriter } from '../base/framing.ts';
 import { TrainstashError, toWire } from '../protocol/errors.ts';
 import { daemonHello, taskProgressed } from '../protocol/messages/daemon.ts';
 import type { Notification, Request } from '../protocol/messages/request.ts';

@@ -3,12 +3,15 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { BUILD } from '../client/build.ts';
-import { statePaths } from '../client/paths.ts';
-import { unexpected } from '../client/unexpected.ts';
+import { BUILD } from '../base/build.ts';
+import { statePaths } from '../base/paths.ts';
+import { unexpected } from '../base/unexpected.ts';
 import type { Params } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
 import { maskParams, maskWords } from '../protocol/secrets.ts';
+import type { SessionDirectory } from '../session/directory.ts';
+import { readPrinted } from '../session/printed.ts';
+import { signalRunner } from '../session/watch.ts';
 import { backendsOf } from './backends/backends.ts';
 import { findProject, readHead } from './code/project.ts';
 import { jobOfCommand, paramsOf, withParams } from './runs/ad-hoc.ts';
@@ -17,9 +20,6 @@ import { findJob, readConfig } from './runs/config.ts';
 import { prepareSession } from './runs/prepare.ts';
 import { newRun, newSession } from './runs/records.ts';
 import { SecretParams } from './runs/secret-params.ts';
-import type { SessionDirectory } from './sessions/directory.ts';
-import { readPrinted } from './sessions/printed.ts';
-import { signalRunner } from './sessions/watch.ts';
 
 interface StandaloneRequest {
   root: string;

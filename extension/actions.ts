@@ -1,7 +1,7 @@
 /** Registers all actions: commands, pages, tasks, and what agents and other parts of the editor may ask for. */
 import { join } from 'node:path';
 import * as vscode from 'vscode';
-import { statePaths } from '../client/paths.ts';
+import { statePaths } from '../base/paths.ts';
 import { AgentServers } from './agents.ts';
 import { type App, command, registerCommands } from './app.ts';
 import { CodeFiles } from './code-files.ts';

@@ -1,7 +1,7 @@
 /** Offers the MCP server of the command line to the editor, one for each trusted project. */
 import { basename, join } from 'node:path';
 import * as vscode from 'vscode';
-import { BUILD } from '../client/build.ts';
+import { BUILD } from '../base/build.ts';
 import type { Model } from './model.ts';
 
 export class AgentServers implements vscode.McpServerDefinitionProvider {

@@ -3,7 +3,7 @@
  * the connection tells the model, the model tells the views.
  */
 import * as vscode from 'vscode';
-import { BUILD } from '../client/build.ts';
+import { BUILD } from '../base/build.ts';
 import type { Notice, Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
 import { branchFollow } from '../protocol/messages/branch.ts';

@@ -16,7 +16,22 @@ const require = createRequire(join(root, 'package.json'));
 const { version } = require('./package.json');
 const stamp = join(dist, 'build.json');
 /** Folders whose files are built from. */
-const SOURCES = ['protocol', 'base', 'client', 'daemon', 'cli', 'extension', 'native', 'scripts', 'python'];
+const SOURCES = [
+  'protocol',
+  'base',
+  'formats',
+  'session',
+  'inspector',
+  'trainer',
+  'runner',
+  'client',
+  'daemon',
+  'cli',
+  'extension',
+  'native',
+  'scripts',
+  'python',
+];
 
 /**
  * Source of `callable`, which lets packages that were compiled to ES5 (tfjs-node and its like) extend our classes: their
@@ -65,13 +80,13 @@ const main = await build({
     'store-worker': 'daemon/store/worker.ts',
     'hasher-thread': 'daemon/store/hasher-thread.ts',
     'coder-thread': 'daemon/store/coder-thread.ts',
-    trainer: 'daemon/trainer/main.ts',
-    probe: 'daemon/trainer/probe.ts',
-    runner: 'daemon/runner/main.ts',
-    'inspector-process': 'daemon/inspector/process.ts',
-    'inspector-thread': 'daemon/inspector/thread.ts',
-    'looker-thread': 'daemon/runner/looker-thread.ts',
-    'writer-thread': 'daemon/trainer/writer-thread.ts',
+    trainer: 'trainer/main.ts',
+    probe: 'trainer/probe.ts',
+    runner: 'runner/main.ts',
+    'inspector-process': 'inspector/process.ts',
+    'inspector-thread': 'inspector/thread.ts',
+    'looker-thread': 'runner/looker-thread.ts',
+    'writer-thread': 'trainer/writer-thread.ts',
     'content-thread': 'daemon/content/thread.ts',
     'hash-thread': 'daemon/content/hash-thread.ts',
   },

@@ -8,9 +8,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SessionDirectory } from '../daemon/sessions/directory.ts';
 import type { Checkpoint, Run } from '../protocol/domain.ts';
 import { fromWireNumber } from '../protocol/numbers.ts';
+import { SessionDirectory } from '../session/directory.ts';
 import { demoInEditor } from './demo-editor.ts';
 import { makeDigits } from './digits.ts';
 

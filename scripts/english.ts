@@ -13,6 +13,12 @@ const FOLDERS: readonly string[] = [
   'bench',
   'test',
   'examples',
+  'formats',
+  'session',
+  'inspector',
+  'trainer',
+  'runner',
+  'webview-ui',
   'daemon',
   'python',
 ];

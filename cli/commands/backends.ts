@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { statePaths } from '../../base/paths.ts';
 import type { Client } from '../../client/connect.ts';
-import { statePaths } from '../../client/paths.ts';
 import { WEBGPU_VERSION } from '../../protocol/backends.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { backendSurvey } from '../../protocol/messages/backend.ts';

@@ -1,5 +1,5 @@
 /** Server for agents, over standard input and output. */
-import { BUILD } from '../../client/build.ts';
+import { BUILD } from '../../base/build.ts';
 import type { Client } from '../../client/connect.ts';
 import { LIVE_STATUSES } from '../../protocol/domain.ts';
 import { runChanged, runPause } from '../../protocol/messages/run.ts';

@@ -1,6 +1,6 @@
 /** Commands for the project, its store and the daemon. */
 import { readFileSync } from 'node:fs';
-import { statePaths } from '../../client/paths.ts';
+import { statePaths } from '../../base/paths.ts';
 import { daemonStatus, daemonStop } from '../../protocol/messages/daemon.ts';
 import { jobKeep, projectInit, projectJobs, projectWhere } from '../../protocol/messages/project.ts';
 import { storeEject, storeFsck } from '../../protocol/messages/store.ts';

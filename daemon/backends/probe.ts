@@ -1,7 +1,7 @@
 /** Tries a backend in a separate process, which contains a driver that hangs or crashes. */
 import { spawn } from 'node:child_process';
 import * as v from 'valibot';
-import { testVariables, trainingEnvironment } from '../sessions/launch.ts';
+import { testVariables, trainingEnvironment } from '../../session/launch.ts';
 import type { Candidate } from './candidates.ts';
 
 export interface Probe {

@@ -3,9 +3,9 @@
  * that had the name then.
  */
 import { join } from 'node:path';
+import { readJson, writeJson } from '../../base/files.ts';
 import { hasHadCommit } from '../code/history.ts';
 import type { GitDirectories } from '../code/reflog.ts';
-import { readJson, writeJson } from '../store/files.ts';
 import type { KnownBranches } from './known-branches.ts';
 import { subfoldersOf } from './shelf.ts';
 

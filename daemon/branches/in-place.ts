@@ -5,9 +5,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { readJson, syncDirectory, writeJson } from '../../base/files.ts';
 import { inside } from '../../base/inside.ts';
 import { idSchema, objectIdSchema } from '../../protocol/session.ts';
-import { readJson, syncDirectory, writeJson } from '../store/files.ts';
 import { durableStep } from './crash.ts';
 import { type RawPath, rawPathSchema } from './paths.ts';
 

@@ -5,10 +5,10 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
+import { readJson, syncDirectory, writeJson } from '../../base/files.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { isAncestor } from '../code/history.ts';
 import type { GitDirectories } from '../code/reflog.ts';
-import { readJson, syncDirectory, writeJson } from '../store/files.ts';
 import { BranchReader } from './branch-reader.ts';
 import { matchBranches, type Ref } from './match-branches.ts';
 import { isFresh, marksOf, nameAt, namesOf } from './same-branch.ts';

@@ -17,11 +17,11 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import * as v from 'valibot';
+import { readJson, syncDirectory, writeJson } from '../../base/files.ts';
 import { inside } from '../../base/inside.ts';
 import { isError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { idSchema, objectIdSchema } from '../../protocol/session.ts';
-import { readJson, syncDirectory, writeJson } from '../store/files.ts';
 import { durableStep } from './crash.ts';
 import { absolute, parentOf, type RawPath, rawPathSchema } from './paths.ts';
 

@@ -1,10 +1,11 @@
 /** Compares two checkpoints tensor by tensor. Reads tensors that are not known to be equal once, in pieces. */
+
+import { elementBytes } from '../../formats/dtypes.ts';
+import { toNumbers } from '../../formats/floats.ts';
+import { shortName } from '../../formats/short-name.ts';
+import { countOf, isDense } from '../../formats/strides.ts';
 import type { TensorDiff, TensorNumbers, TensorPart, WeightsDiff } from '../../protocol/diff.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { elementBytes } from '../formats/dtypes.ts';
-import { toNumbers } from '../formats/floats.ts';
-import { shortName } from '../formats/short-name.ts';
-import { countOf, isDense } from '../formats/strides.ts';
 import type { Content } from './content.ts';
 import { Difference } from './difference.ts';
 import { type NameMapping, pairNames, partOf } from './names.ts';

@@ -1,7 +1,7 @@
 /** All tensors of a stored checkpoint, whatever files they are in. */
 import { basename } from 'node:path';
+import type { Structure, StructuredTensor } from '../../inspector/requests.ts';
 import { FITS_FOLDER } from '../../protocol/session.ts';
-import type { Structure, StructuredTensor } from '../inspector/requests.ts';
 import type { StoredFile, StoreReader } from './stored-file.ts';
 import { type StoredTensor, UnpackedFile } from './stored-tensors.ts';
 

@@ -1,5 +1,5 @@
 /** Computes numbers for the difference of two tensors, in one pass over both. */
-import type { Numbers } from '../formats/floats.ts';
+import type { Numbers } from '../../formats/floats.ts';
 import { DIFFERENCE_KERNEL } from './difference-kernel.ts';
 
 /**

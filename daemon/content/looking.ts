@@ -1,6 +1,6 @@
 /** Asks an inspector process for the structure of a stored file; this thread reads the file for it. */
 import { parentPort } from 'node:worker_threads';
-import type { StructuredTensor } from '../inspector/requests.ts';
+import type { StructuredTensor } from '../../inspector/requests.ts';
 import type { FindStructure, FoundStructure } from './content.ts';
 import type { ContentAnswer, ContentMessage } from './requests.ts';
 import type { StoredFile } from './stored-file.ts';

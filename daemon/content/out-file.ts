@@ -2,9 +2,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fdatasync, fsyncSync, openSync, readSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { writeAll } from '../../base/files.ts';
+import type { Out } from '../../formats/writers/out.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import type { Out } from '../formats/writers/out.ts';
-import { writeAll } from '../store/files.ts';
 import { ENDED, type HashSetup, UPDATES, WRITTEN } from './hash-protocol.ts';
 
 /**

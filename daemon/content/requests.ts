@@ -1,8 +1,8 @@
 /** Requests to the thread that works on the tensors of stored checkpoints, and its messages. */
 import type { MessagePort } from 'node:worker_threads';
+import type { Structure, StructuredTensor } from '../../inspector/requests.ts';
 import type { WeightsDiff } from '../../protocol/diff.ts';
 import type { WireError } from '../../protocol/errors.ts';
-import type { Structure, StructuredTensor } from '../inspector/requests.ts';
 import type { NameMapping } from './names.ts';
 
 export interface CompareRequest {

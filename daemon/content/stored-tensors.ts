@@ -3,10 +3,10 @@
  * formats.
  */
 import { closeSync, openSync, readSync, rmSync } from 'node:fs';
-import { elementBytes } from '../formats/dtypes.ts';
-import { FormatError } from '../formats/format-error.ts';
-import { rowsOf } from '../formats/strides.ts';
-import type { StructuredTensor } from '../inspector/requests.ts';
+import { elementBytes } from '../../formats/dtypes.ts';
+import { FormatError } from '../../formats/format-error.ts';
+import { rowsOf } from '../../formats/strides.ts';
+import type { StructuredTensor } from '../../inspector/requests.ts';
 import type { Range } from './stored-file.ts';
 
 /** Source of tensors' bytes. */

@@ -3,15 +3,15 @@ import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { fromWire, TrainstashError } from '../../protocol/errors.ts';
-import { randomId } from '../../protocol/ids.ts';
-import type { InspectorPool } from '../inspector/pool.ts';
+import type { InspectorPool } from '../../inspector/pool.ts';
 import {
   STRUCTURE_LIMITS,
   type Structure,
   type StructuredTensor,
   type StructureRequest,
-} from '../inspector/requests.ts';
+} from '../../inspector/requests.ts';
+import { fromWire, TrainstashError } from '../../protocol/errors.ts';
+import { randomId } from '../../protocol/ids.ts';
 import type { Store } from '../store/client.ts';
 import type { ContentAnswer, ContentMessage, ContentRequest, ContentResults, ContentSetup } from './requests.ts';
 

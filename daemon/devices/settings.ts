@@ -1,7 +1,7 @@
 /** Settings of the queue for all projects: they belong to the machine, and survive the daemon. */
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
-import { readJson, writeJson } from '../store/files.ts';
+import { readJson, writeJson } from '../../base/files.ts';
 
 const settingsSchema = v.object({
   /** Number of runs that may hold a device at once. */

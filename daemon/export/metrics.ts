@@ -1,13 +1,13 @@
 /** Writes a run's metrics as CSV, JSON or TensorBoard files. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { csvNumber, csvText } from '../../formats/writers/csv.ts';
+import { eventFileHead, scalarEvent } from '../../formats/writers/tfevents.ts';
 import type { MetricSeries, Run } from '../../protocol/domain.ts';
 import { fromWireNumber } from '../../protocol/numbers.ts';
 import { integer } from '../../protocol/words.ts';
 import { OutFile } from '../content/out-file.ts';
 import type { ExportedFile } from '../content/requests.ts';
-import { csvNumber, csvText } from '../formats/writers/csv.ts';
-import { eventFileHead, scalarEvent } from '../formats/writers/tfevents.ts';
 
 /** Size of a write: more would take memory, less would be slow. */
 const BUFFER_CHARACTERS = 1 << 20;

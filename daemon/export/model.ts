@@ -5,19 +5,19 @@
 import { createReadStream, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
+import { readJson } from '../../base/files.ts';
 import { inside } from '../../base/inside.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
 import type { ExportFile, Parity } from '../../protocol/export.ts';
 import { exitErrorToWire, exportRecordSchema } from '../../protocol/session.ts';
+import { signalRunner, untilEnded } from '../../session/watch.ts';
 import { checkOut } from '../code/snapshot.ts';
 import { OutFile } from '../content/out-file.ts';
 import { cancelled, type Watcher } from '../content/work.ts';
 import { findJob, readConfig } from '../runs/config.ts';
 import { prepareSession } from '../runs/prepare.ts';
 import { newSession } from '../runs/records.ts';
-import { signalRunner, untilEnded } from '../sessions/watch.ts';
-import { readJson } from '../store/files.ts';
 import type { ExportContext } from './source.ts';
 
 export interface ModelExport {

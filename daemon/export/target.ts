@@ -1,10 +1,10 @@
 /** Output of an export: it has a temporary name next to its own until it is complete. */
 import { existsSync, linkSync, lstatSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { syncDirectory, syncFile } from '../../base/files.ts';
+import { besidePending, Pending, sweepPending } from '../../base/pending.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { outputProblem } from '../content/out-file.ts';
-import { syncDirectory, syncFile } from '../store/files.ts';
-import { besidePending, Pending, sweepPending } from '../store/pending.ts';
 
 export const MANIFEST_SUFFIX = '.trainstash.json';
 export class Target {

@@ -1,5 +1,6 @@
 /** Handlers of the messages about the content of checkpoints, code and files: differences, exports, inspection. */
 import { resolve } from 'node:path';
+import { inspect } from '../../inspector/inspect.ts';
 import { codeRead, codeRestore, diffShow, diffWeights } from '../../protocol/messages/diff.ts';
 import { exportFormats, exportWrite } from '../../protocol/messages/export.ts';
 import { fileInspect } from '../../protocol/messages/file.ts';
@@ -8,7 +9,6 @@ import { copyOut } from '../code/snapshot.ts';
 import { diff } from '../diff/diff.ts';
 import { diffWeights as compareWeights } from '../diff/weights.ts';
 import { exportTo, exportFormats as formatsFor } from '../export/export.ts';
-import { inspect } from '../inspector/inspect.ts';
 import type { OpenProject } from '../runs/project.ts';
 import { exportContext } from './exporting.ts';
 import type { Handling } from './handling.ts';

@@ -1,6 +1,8 @@
 /** Makes named models of checkpoints: a folder with the weights and a card, and a name that protects the checkpoint. */
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { syncDirectory, syncFile } from '../../base/files.ts';
+import { Pending } from '../../base/pending.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { ExportResult } from '../../protocol/export.ts';
@@ -12,8 +14,6 @@ import { exportFormats, exportTo } from '../export/export.ts';
 import { type ExportContext, findSource } from '../export/source.ts';
 import { rememberModel } from '../runs/outputs.ts';
 import { requireOutOfTrash } from '../store/api/keeping.ts';
-import { syncDirectory, syncFile } from '../store/files.ts';
-import { Pending } from '../store/pending.ts';
 import { type Card, cardOf, cardText } from './card.ts';
 import { statedLicense } from './license.ts';
 

@@ -1,6 +1,6 @@
 /** Answers that the user has given once for a job, so that Trainstash does not ask again. */
 import { join } from 'node:path';
-import { readJson, writeJson } from '../store/files.ts';
+import { readJson, writeJson } from '../../base/files.ts';
 
 /** Tells whether the job's script is known to continue from its own saved files. */
 export function resumesItself(store: string, job: string): boolean {

@@ -2,6 +2,7 @@
 import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { readJson, writeJson } from '../../base/files.ts';
 import { inside } from '../../base/inside.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { toWire } from '../../protocol/errors.ts';
@@ -12,7 +13,6 @@ import {
   questionSchema,
   TORCH_STATE_FILE,
 } from '../../protocol/session.ts';
-import { readJson, writeJson } from '../store/files.ts';
 import { isDiverged } from '../store/retention.ts';
 import type { ProjectContext } from './context.ts';
 

@@ -1,6 +1,6 @@
 /** A script at its beginning: it will use the Python package, but has not initialised it yet. */
 import { existsSync } from 'node:fs';
-import type { SessionDirectory } from '../sessions/directory.ts';
+import type { SessionDirectory } from '../../session/directory.ts';
 
 export class BeginningScript {
   readonly #directory: SessionDirectory;

@@ -4,10 +4,10 @@ import * as v from 'valibot';
 import { inside } from '../../base/inside.ts';
 import type { Checkpoint, Notice, Run } from '../../protocol/domain.ts';
 import { idSchema } from '../../protocol/session.ts';
+import { SessionDirectory } from '../../session/directory.ts';
 import type { Backends } from '../backends/backends.ts';
 import type { KnownBranches } from '../branches/known-branches.ts';
 import type { Place } from '../code/project.ts';
-import { SessionDirectory } from '../sessions/directory.ts';
 import type { Store } from '../store/client.ts';
 import type { SecretParams } from './secret-params.ts';
 

@@ -4,8 +4,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inside } from '../../base/inside.ts';
+import { csvOfPoints } from '../../formats/writers/csv.ts';
 import type { Run } from '../../protocol/domain.ts';
-import { csvOfPoints } from '../formats/writers/csv.ts';
 import type { Store } from '../store/client.ts';
 
 export async function writePlainFiles(

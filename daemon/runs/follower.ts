@@ -6,16 +6,16 @@ import type { ChildProcess } from 'node:child_process';
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { readJson } from '../../base/files.ts';
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, checkpointFileSchema, type ExitRecord } from '../../protocol/session.ts';
-import { SET_ASIDE, type SessionDirectory } from '../sessions/directory.ts';
-import { isSetAside } from '../sessions/sweep.ts';
-import { isAlive, type SessionWatch, watchSession } from '../sessions/watch.ts';
+import { SET_ASIDE, type SessionDirectory } from '../../session/directory.ts';
+import { isSetAside } from '../../session/sweep.ts';
+import { isAlive, type SessionWatch, watchSession } from '../../session/watch.ts';
 import type { EventSource } from '../store/catalog.ts';
 import { SourceChanged, type Store } from '../store/client.ts';
 import type { TakenEvents } from '../store/events.ts';
-import { readJson } from '../store/files.ts';
 
 /** Longest time between the launch and the runner's lock. */
 const LAUNCH_GRACE_MS = 15_000;

@@ -1,10 +1,10 @@
 /** Makes the first trainstash.json of a project. */
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { TEMPORARY_PREFIX } from '../../base/files.ts';
 import { CONFIG_FILE } from '../../protocol/config.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { Initialised } from '../../protocol/messages/project.ts';
-import { TEMPORARY_PREFIX } from '../store/files.ts';
 
 const USUAL = ['train.py', 'src/train.py', 'main.py', 'train.ts', 'train.js', 'src/train.ts'];
 

@@ -2,12 +2,12 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyEdits, modify } from 'jsonc-parser';
+import { TEMPORARY_PREFIX } from '../../base/files.ts';
 import { CONFIG_FILE, type JobConfig } from '../../protocol/config.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { maskedCount } from '../../protocol/secrets.ts';
-import { TEMPORARY_PREFIX } from '../store/files.ts';
 import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
 

@@ -1,7 +1,7 @@
 /** Finds the parts that the files of a script had in earlier sessions and runs of the same job. */
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import type { CheckpointFile } from '../../protocol/session.ts';
-import { groupFiles, rolesOf } from '../runner/groups.ts';
+import { groupFiles, rolesOf } from '../../session/groups.ts';
 import type { Store } from '../store/client.ts';
 
 /** Number of newest checkpoints and runs to look at. */

@@ -1,6 +1,6 @@
-import type { SessionDirectory } from '../sessions/directory.ts';
-import { spawnTrainer } from '../sessions/launch.ts';
-import { LEFTOVERS, mayHaveLeftovers, SEEN_ALIVE } from '../sessions/leftovers.ts';
+import type { SessionDirectory } from '../../session/directory.ts';
+import { spawnTrainer } from '../../session/launch.ts';
+import { LEFTOVERS, mayHaveLeftovers, SEEN_ALIVE } from '../../session/leftovers.ts';
 import type { ProjectContext } from './context.ts';
 
 /** Starts a process that searches the files of a command whose runner has died; resolves after it. */

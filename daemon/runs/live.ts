@@ -11,10 +11,10 @@ import {
   type Launch,
 } from '../../protocol/session.ts';
 import { counted } from '../../protocol/words.ts';
-import { OWN_FOLDER, type SessionDirectory } from '../sessions/directory.ts';
-import { reachedStep } from '../sessions/reached.ts';
-import { sweepSession } from '../sessions/sweep.ts';
-import { signalRunner } from '../sessions/watch.ts';
+import { OWN_FOLDER, type SessionDirectory } from '../../session/directory.ts';
+import { reachedStep } from '../../session/reached.ts';
+import { sweepSession } from '../../session/sweep.ts';
+import { signalRunner } from '../../session/watch.ts';
 import type { TakenEvents } from '../store/events.ts';
 import { withSummary } from '../store/points.ts';
 import { lastOf } from '../store/retention.ts';

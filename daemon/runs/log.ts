@@ -1,7 +1,7 @@
 /** Reads the output of a run, all sessions one after another. */
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
-import { printedBytes, readPrinted } from '../sessions/printed.ts';
+import { printedBytes, readPrinted } from '../../session/printed.ts';
 import { type ProjectContext, sessionOf } from './context.ts';
 
 /** Page size. JSON may need six bytes for each byte, and the size of a message is limited. */

@@ -3,9 +3,9 @@
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { SessionDirectory } from '../sessions/directory.ts';
-import { isAlive } from '../sessions/watch.ts';
-import { syncDirectory } from '../store/files.ts';
+import { syncDirectory } from '../../base/files.ts';
+import { SessionDirectory } from '../../session/directory.ts';
+import { isAlive } from '../../session/watch.ts';
 
 /** Folders that a script started by hand makes where it finds git. */
 const SCRIPT_FOLDERS = ['sessions', 'files'];

@@ -6,11 +6,11 @@
 import { statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import picomatch from 'picomatch';
+import { readJson, writeJson } from '../../base/files.ts';
 import type { Session } from '../../protocol/domain.ts';
+import { isCheckpointFolder } from '../../session/names.ts';
 import { type CodeChange, trackedFiles } from '../code/changes.ts';
-import { isCheckpointFolder } from '../runner/names.ts';
 import type { Store } from '../store/client.ts';
-import { readJson, writeJson } from '../store/files.ts';
 import { readConfig } from './config.ts';
 
 const MAX_FOLDERS = 500;

@@ -1,14 +1,14 @@
 /** An open project: its store, its runs, and the operations on them that do not belong to a run's life. */
 import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { Pending } from '../../base/pending.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { KeptRun } from '../../protocol/messages/store.ts';
 import { isModelName } from '../../protocol/model-names.ts';
+import { sweepSession } from '../../session/sweep.ts';
 import type { Place } from '../code/project.ts';
-import { sweepSession } from '../sessions/sweep.ts';
 import { startStore } from '../store/client.ts';
-import { Pending } from '../store/pending.ts';
 import { networkFileSystem } from '../store/place.ts';
 import type { KeepPolicy } from '../store/retention.ts';
 import { adoptSessions, adoptUnmanaged, intactSessions } from './adopt.ts';

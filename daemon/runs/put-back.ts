@@ -15,15 +15,15 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
+import { syncDirectory, syncFile, TEMPORARY_PREFIX } from '../../base/files.ts';
 import { inside } from '../../base/inside.ts';
 import type { Notice } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { nameProblem } from '../../protocol/names.ts';
 import type { CheckpointFile } from '../../protocol/session.ts';
-import { OWN_FOLDER } from '../sessions/directory.ts';
-import { isPointer, POINTER_BYTES } from '../sessions/pointers.ts';
-import { syncDirectory, syncFile, TEMPORARY_PREFIX } from '../store/files.ts';
+import { OWN_FOLDER } from '../../session/directory.ts';
+import { isPointer, POINTER_BYTES } from '../../session/pointers.ts';
 
 export interface RestoredFiles {
   /** Absolute path that the script has to load. */

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { basename } from 'node:path';
 import { COMPARED_PACKAGES } from '../../protocol/packages.ts';
-import { trainingEnvironment } from '../sessions/launch.ts';
+import { trainingEnvironment } from '../../session/launch.ts';
 
 const PROBE_MS = 5_000;
 const PROBE = `

@@ -4,9 +4,9 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { readJson, writeJson } from '../../base/files.ts';
 import { gpuDemandSchema } from '../../protocol/devices.ts';
 import { byTurn } from '../devices/turn.ts';
-import { readJson, writeJson } from '../store/files.ts';
 
 const FOLDER = 'queue';
 

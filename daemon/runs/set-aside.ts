@@ -2,8 +2,8 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Run } from '../../protocol/domain.ts';
-import type { SessionDirectory } from '../sessions/directory.ts';
-import { isSetAside } from '../sessions/sweep.ts';
+import type { SessionDirectory } from '../../session/directory.ts';
+import { isSetAside } from '../../session/sweep.ts';
 import { lastOf } from '../store/retention.ts';
 import { intactSessions } from './adopt.ts';
 import type { ProjectContext } from './context.ts';

@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { linksIn, storeForeign } from '../../base/foreign.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { checkpointsApi } from './api/checkpoints.ts';
 import { filesApi } from './api/files.ts';
@@ -20,7 +21,6 @@ import { Metrics } from './metrics.ts';
 import type { Objects } from './objects.ts';
 import { defaultQuotaBytes, takeOwnership } from './place.ts';
 import { followObjects } from './rebuild.ts';
-import { linksIn, storeForeign } from './skeleton.ts';
 import { Upkeep } from './upkeep.ts';
 
 const STORE_ID = 'store';

@@ -2,9 +2,10 @@
  * Catalog of everything that can be queried (catalog.db). It can be rebuilt from objects.db and the session
  * directories.
  */
+
+import type { Database, Row, SqlValue } from '../../base/sqlite.ts';
 import { type Checkpoint, LIVE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
 import type { BranchSummary } from '../../protocol/messages/branch.ts';
-import type { Database, Row, SqlValue } from './driver.ts';
 import { readCheckpoint, readRun, readSession } from './rows.ts';
 
 export interface RunFilter {

@@ -1,17 +1,16 @@
 /** Checks a store: reads everything and trusts nothing. */
 import { join } from 'node:path';
-
+import { linksIn } from '../../base/foreign.ts';
+import { type Database, openDatabase } from '../../base/sqlite.ts';
 import { isError } from '../../protocol/errors.ts';
 import type { FsckReport } from '../../protocol/messages/store.ts';
 import type { Catalog } from './catalog.ts';
 import { MAX_ROW } from './chunks.ts';
-import { type Database, openDatabase } from './driver.ts';
 import { failureOf } from './failures.ts';
 import { Objects, rowSum, type SavedRow } from './objects.ts';
 import { foreignInObjects } from './objects-schema.ts';
 import { pagesOf } from './pages.ts';
 import { checkpointOf, filesOf, soundBodyOf } from './saving.ts';
-import { linksIn } from './skeleton.ts';
 
 type Problem = FsckReport['problems'][number];
 

@@ -1,5 +1,5 @@
 /** Reads a table page by page, in the order of a key. */
-import type { Row, Statement } from './driver.ts';
+import type { Row, Statement } from '../../base/sqlite.ts';
 
 /**
  * Yields the rows of a statement whose first parameter is the key to begin after. Throws like SQLite for a damaged

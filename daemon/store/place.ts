@@ -2,8 +2,8 @@
 import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { HeldLock } from '../../base/lock.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { HeldLock } from './lock.ts';
 
 const QUOTA_BYTES = 50e9;
 const QUOTA_SHARE = 0.2;

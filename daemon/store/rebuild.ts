@@ -2,12 +2,12 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { readJson } from '../../base/files.ts';
 import type { Run, Session } from '../../protocol/domain.ts';
 import { blankRun } from '../../protocol/records.ts';
 import { exitSchema, idSchema, launchSchema, SESSION_FILES } from '../../protocol/session.ts';
 import type { Catalog } from './catalog.ts';
 import { takeEvents } from './events.ts';
-import { readJson } from './files.ts';
 import type { Metrics } from './metrics.ts';
 import type { Objects } from './objects.ts';
 import { type Points, rangeOf, where } from './points.ts';

@@ -2,7 +2,7 @@
  * Checks that a database has the layout of its statements. A trigger or view that somebody has added would run with
  * each of our statements.
  */
-import { type Database, openDatabase } from './driver.ts';
+import { type Database, openDatabase } from '../../base/sqlite.ts';
 
 const expected = new Map<string, ReadonlyMap<string, string>>();
 

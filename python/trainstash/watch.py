@@ -1,5 +1,5 @@
 """Sees that a training diverges: a loss or a watched metric that is not finite, or far from where it was. The same rules as
-``daemon/sessions/divergence.ts`` has for the other trainers."""
+``session/divergence.ts`` has for the other trainers."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Random } from '../../daemon/trainer/random.ts';
+import type { Random } from '../../trainer/random.ts';
 import { type Fixture, kill } from '../support/daemon.ts';
 
 const CLI = join(import.meta.dirname, '../../dist/trainstash.js');

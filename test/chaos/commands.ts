@@ -6,10 +6,10 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'nod
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../../client/connect.ts';
-import type { Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { metricsQuery } from '../../protocol/messages/metrics.ts';
 import { runResume, runStart } from '../../protocol/messages/run.ts';
+import type { Random } from '../../trainer/random.ts';
 import { environment } from '../support/commands.ts';
 import { type Fixture, kill, makeFixture, openProject, sessionDirectory, show } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';

@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../../client/connect.ts';
-import type { Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { runResume } from '../../protocol/messages/run.ts';
+import type { Random } from '../../trainer/random.ts';
 import {
   type Fixture,
   isAlive,

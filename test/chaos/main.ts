@@ -1,6 +1,6 @@
 /** `npm run chaos -- --kills N [--seed S]`: kills as often as requested, a third more while branches switch, and on failing disks. `-- urgent` instead interrupts runs. The last line has the result. */
 import { parseArgs } from 'node:util';
-import { Random } from '../../daemon/trainer/random.ts';
+import { Random } from '../../trainer/random.ts';
 import { makeRepository } from '../support/repository.ts';
 import { commandRounds } from './commands.ts';
 import { diskRounds } from './failing-disk.ts';

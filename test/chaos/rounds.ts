@@ -3,10 +3,10 @@
  * meanwhile; then checks everything.
  */
 import type { Client } from '../../client/connect.ts';
-import { Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { daemonStop } from '../../protocol/messages/daemon.ts';
 import { runResume } from '../../protocol/messages/run.ts';
+import { Random } from '../../trainer/random.ts';
 import {
   type Fixture,
   isTrainer,

@@ -1,7 +1,7 @@
 /** `npm run chaos -- urgent [--rounds N] [--seed S]`: urgent runs interrupt two PyTorch runs, with kills in each phase. */
 
-import type { Random } from '../../daemon/trainer/random.ts';
 import { currentTorch } from '../../scripts/python-environments.ts';
+import type { Random } from '../../trainer/random.ts';
 import { runCleanups } from '../support/cleanup.ts';
 import { makeUrgentMachine, PHASES, urgentRound, VICTIMS } from '../support/urgent-rounds.ts';
 

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openDatabase } from '../../daemon/store/driver.ts';
+import { openDatabase } from '../../base/sqlite.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import {
   CHECKPOINT,

@@ -4,12 +4,12 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Random } from '../../daemon/trainer/random.ts';
 import { backendSurvey } from '../../protocol/messages/backend.ts';
 import { branchFollow, branchSync } from '../../protocol/messages/branch.ts';
 import { daemonState, daemonStatus, daemonStop } from '../../protocol/messages/daemon.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
 import { runList, runShow, runUpdate } from '../../protocol/messages/run.ts';
+import { Random } from '../../trainer/random.ts';
 import {
   BUILD,
   type Fixture,
@@ -127,7 +127,7 @@ describe('what was asked for', () => {
     await untilStatus(client, fixture, first.id, 'completed');
     await client.request(daemonStop, {});
     await client.closed;
-    const { openDatabase } = await import('../../daemon/store/driver.ts');
+    const { openDatabase } = await import('../../base/sqlite.ts');
     const catalog = openDatabase(join(fixture.store, 'catalog.db'));
     const twin = JSON.stringify({ ...first, id: `${first.id.slice(0, 6)}zzzzzz`, number: 2, status: 'completed' });
     catalog

@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { SessionDirectory } from '../../daemon/sessions/directory.ts';
-import { sweepSession } from '../../daemon/sessions/sweep.ts';
+import { HeldLock } from '../../base/lock.ts';
 import { startStore } from '../../daemon/store/client.ts';
-import { HeldLock } from '../../daemon/store/lock.ts';
 import { projectWhere } from '../../protocol/messages/project.ts';
+import { SessionDirectory } from '../../session/directory.ts';
+import { sweepSession } from '../../session/sweep.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { kill, makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';

@@ -7,8 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { build } from 'esbuild';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
-import { inspect } from '../../daemon/inspector/inspect.ts';
-import { InspectorPool, inspectorSetup } from '../../daemon/inspector/pool.ts';
+import { inspect } from '../../inspector/inspect.ts';
+import { InspectorPool, inspectorSetup } from '../../inspector/pool.ts';
 import { isError } from '../../protocol/errors.ts';
 import { daemonStatus } from '../../protocol/messages/daemon.ts';
 import { fileInspect } from '../../protocol/messages/file.ts';
@@ -212,7 +212,7 @@ describe('a process that looks', () => {
   });
 
   test('is no part of the daemon, of a runner or of the thread that compares: those hold no reader of a format', async () => {
-    for (const entry of ['daemon/main.ts', 'daemon/runner/main.ts', 'daemon/content/thread.ts']) {
+    for (const entry of ['daemon/main.ts', 'runner/main.ts', 'daemon/content/thread.ts']) {
       const { metafile } = await build({
         entryPoints: [entry],
         bundle: true,

@@ -2,8 +2,8 @@
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { openDatabase } from '../../base/sqlite.ts';
 import { newSession } from '../../daemon/runs/records.ts';
-import { openDatabase } from '../../daemon/store/driver.ts';
 import type { Session } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { toWireNumber, type WireNumber } from '../../protocol/numbers.ts';

@@ -2,7 +2,7 @@
 import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openDatabase } from '../../daemon/store/driver.ts';
+import { openDatabase } from '../../base/sqlite.ts';
 import { rowSum } from '../../daemon/store/objects.ts';
 import type { CheckpointBody } from '../../daemon/store/saving.ts';
 import type { Run } from '../../protocol/domain.ts';

@@ -1,5 +1,5 @@
 /** Runs one target on mutated inputs and keeps those that reach new code as seeds for further ones. */
-import { Random } from '../../daemon/trainer/random.ts';
+import { Random } from '../../trainer/random.ts';
 import { Coverage } from './coverage.ts';
 import { below, mutate, pick } from './mutate.ts';
 import type { FuzzTarget } from './target.ts';

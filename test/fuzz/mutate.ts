@@ -1,5 +1,5 @@
 /** Mutates an input a little, as libFuzzer does: bits, bytes, blocks, boundary numbers, words of the format, splices. */
-import type { Random } from '../../daemon/trainer/random.ts';
+import type { Random } from '../../trainer/random.ts';
 
 const EDGE_BYTES = [0, 1, 0x7f, 0x80, 0xff];
 const EDGE_NUMBERS = [

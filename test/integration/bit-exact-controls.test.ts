@@ -2,9 +2,9 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { encodeHeader } from '../../daemon/formats/safetensors.ts';
-import { readHeader } from '../../daemon/formats/safetensors-reader.ts';
 import { digestOf } from '../../daemon/store/saving.ts';
+import { encodeHeader } from '../../formats/safetensors.ts';
+import { readHeader } from '../../formats/safetensors-reader.ts';
 import { STATE_FILE } from '../../protocol/session.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { inbox, makeLaunch, resumeFrom, train } from '../support/trainer.ts';

@@ -5,7 +5,7 @@ import { Client as Agent } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
-import { eventFileHead, scalarEvent } from '../../daemon/formats/writers/tfevents.ts';
+import { eventFileHead, scalarEvent } from '../../formats/writers/tfevents.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { checkpointList } from '../../protocol/messages/checkpoint.ts';
 import { daemonStop } from '../../protocol/messages/daemon.ts';

@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { usesPackage } from '../../daemon/runner/package-use.ts';
 import { runPause, runStop } from '../../protocol/messages/run.ts';
+import { usesPackage } from '../../runner/package-use.ts';
 import { start } from '../support/commands.ts';
 import { makeFixture, openProject, show, untilStatus } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';

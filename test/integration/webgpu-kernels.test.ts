@@ -1,10 +1,10 @@
 /** WebGPU against cpu, kernel by kernel, and against itself: the same bits each time. SwiftShader is the GPU. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { errorBetween, input, kernelChecks, replacedChecks } from '../../daemon/trainer/kernels/checks.ts';
-import { webgpuReplacements } from '../../daemon/trainer/kernels/webgpu.ts';
-import { tf } from '../../daemon/trainer/tf.ts';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
+import { errorBetween, input, kernelChecks, replacedChecks } from '../../trainer/kernels/checks.ts';
+import { webgpuReplacements } from '../../trainer/kernels/webgpu.ts';
+import { tf } from '../../trainer/tf.ts';
 import { WEBGPU_PACKAGE } from '../support/trainer.ts';
 
 const GPU = softwareGpu(false);
@@ -14,7 +14,7 @@ describe.skipIf(!GPU)('webgpu', () => {
   beforeAll(async () => {
     // Set before Dawn looks for its driver.
     Object.assign(process.env, GPU);
-    const { startBackend } = await import('../../daemon/trainer/backends/start.ts');
+    const { startBackend } = await import('../../trainer/backends/start.ts');
     await startBackend('webgpu', { from: WEBGPU_PACKAGE, threads: 1 });
   });
 

@@ -6,7 +6,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { isLocked } from '../../daemon/store/lock.ts';
+import { isLocked } from '../../base/lock.ts';
 import { daemonStop } from '../../protocol/messages/daemon.ts';
 import { runList, runRemove } from '../../protocol/messages/run.ts';
 import { runCleanups } from '../support/cleanup.ts';

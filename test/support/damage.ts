@@ -1,7 +1,7 @@
 /** Damages a database behind its owner's back. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import { openDatabase } from '../../daemon/store/driver.ts';
+import { openDatabase } from '../../base/sqlite.ts';
 import { afterwards } from './cleanup.ts';
 
 /** Another program with a lock on a database of the store, until it is ended. */

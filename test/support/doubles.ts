@@ -1,5 +1,5 @@
 /** Doubles of every kind, by their bits. */
-import { Random } from '../../daemon/trainer/random.ts';
+import { Random } from '../../trainer/random.ts';
 
 const view = new DataView(new ArrayBuffer(8));
 

@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { type Database, openDatabase } from '../../base/sqlite.ts';
 import { WorktreeRecord, writeConsent } from '../../daemon/branches/in-place.ts';
 import { KnownBranches } from '../../daemon/branches/known-branches.ts';
 import { fromText } from '../../daemon/branches/paths.ts';
@@ -32,7 +33,6 @@ import { OpenProject } from '../../daemon/runs/project.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
 import { scrub } from '../../daemon/scrub.ts';
 import { startStore } from '../../daemon/store/client.ts';
-import { type Database, openDatabase } from '../../daemon/store/driver.ts';
 import { rowSum } from '../../daemon/store/objects.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';

@@ -1,7 +1,7 @@
 /** Malicious checkpoint files, made in families: the members of each attack in the same way with different means. */
 import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { crc32, deflateRawSync } from 'node:zlib';
-import { bytesHead, global, integer, OP, protocol, text, tuple } from '../../daemon/formats/writers/pickle.ts';
+import { bytesHead, global, integer, OP, protocol, text, tuple } from '../../formats/writers/pickle.ts';
 
 export interface HostileFile {
   name: string;

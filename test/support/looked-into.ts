@@ -1,8 +1,8 @@
 /** Files in memory, read as the daemon reads those on a disk. */
-import { openFile } from '../../daemon/formats/inspect.ts';
-import type { Inspection, PlacedTensor } from '../../daemon/formats/inspection.ts';
-import { statisticsOf } from '../../daemon/formats/statistics.ts';
-import type { Read } from '../../daemon/formats/window.ts';
+import { openFile } from '../../formats/inspect.ts';
+import type { Inspection, PlacedTensor } from '../../formats/inspection.ts';
+import { statisticsOf } from '../../formats/statistics.ts';
+import type { Read } from '../../formats/window.ts';
 
 export const readOf =
   (bytes: Buffer): Read =>

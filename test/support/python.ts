@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { SessionDirectory } from '../../daemon/sessions/directory.ts';
 import type { Launch } from '../../protocol/session.ts';
+import { SessionDirectory } from '../../session/directory.ts';
 import { makeLaunch, output, type Trained } from './trainer.ts';
 
 /** Python with torch; empty if there is none, and the tests that need it are skipped. */

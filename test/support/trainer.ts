@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { SessionDirectory } from '../../daemon/sessions/directory.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { CHECKPOINT_FILE, type CheckpointFile, type Launch, type SessionEvent } from '../../protocol/session.ts';
 import { SESSION_FORMAT } from '../../protocol/version.ts';
+import { SessionDirectory } from '../../session/directory.ts';
 import { afterwards } from './cleanup.ts';
 
 export const DIST = resolve(import.meta.dirname, '../../dist');

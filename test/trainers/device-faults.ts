@@ -1,7 +1,7 @@
 /** A dense net that makes a GPU fail at a step, once there is something in `inbox`: `lost`, `invalid`, or with a tensor that is too large (`tensor`, `weights`). */
 import { readdirSync } from 'node:fs';
 import type * as tfTypes from '@tensorflow/tfjs-core';
-import type { Training } from '../../daemon/trainer/training.ts';
+import type { Training } from '../../trainer/training.ts';
 
 interface Device {
   destroy(): void;

@@ -1,7 +1,7 @@
 /** Three tiny models on made-up data. `killAt`: SIGKILL by its own hand when that step's batch is asked for, once, and there is something in `inbox`. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import type * as tfTypes from '@tensorflow/tfjs-core';
-import type { Context, Model, OptimizerSpec, Training } from '../../daemon/trainer/training.ts';
+import type { Context, Model, OptimizerSpec, Training } from '../../trainer/training.ts';
 
 const SAMPLES = 60;
 const BATCH = 10;

@@ -1,13 +1,13 @@
 /** Conclusions from a command's metrics about its checkpoints and its health. */
 import { expect, test } from 'vitest';
-import { Alarm } from '../../daemon/runner/alarm.ts';
-import { NO_FACTS } from '../../daemon/runner/content-facts.ts';
-import { Labels } from '../../daemon/runner/labels.ts';
-import { factsOfName } from '../../daemon/runner/names.ts';
-import { Progress } from '../../daemon/runner/progress.ts';
 import { bestOf, keptBecause, lastOf } from '../../daemon/store/retention.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
+import { Alarm } from '../../runner/alarm.ts';
+import { NO_FACTS } from '../../runner/content-facts.ts';
+import { Labels } from '../../runner/labels.ts';
+import { Progress } from '../../runner/progress.ts';
+import { factsOfName } from '../../session/names.ts';
 import { makeLaunch } from '../support/trainer.ts';
 
 test('an evaluation of earlier steps is not a metric of the current checkpoint', () => {

@@ -1,7 +1,7 @@
 /** Folders that are one checkpoint each: whole as their writers mark it, or none. */
 import { describe, expect, test } from 'vitest';
-import { missingIn } from '../../daemon/runner/folders.ts';
-import { groupFiles } from '../../daemon/runner/groups.ts';
+import { missingIn } from '../../runner/folders.ts';
+import { groupFiles } from '../../session/groups.ts';
 
 /** `files`: when each was written. */
 function found(files: Record<string, number>) {

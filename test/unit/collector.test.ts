@@ -2,14 +2,14 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { firstIncomplete } from '../../daemon/inspector/whole.ts';
-import { Collector, type CollectorSetup } from '../../daemon/runner/collector.ts';
-import { gradeOf } from '../../daemon/runner/grade.ts';
-import { inspectFiles } from '../../daemon/runner/know.ts';
-import { Progress } from '../../daemon/runner/progress.ts';
-import { WatchedFiles } from '../../daemon/runner/watched.ts';
-import { SessionDirectory } from '../../daemon/sessions/directory.ts';
+import { firstIncomplete } from '../../inspector/whole.ts';
 import { CHECKPOINT_FILE, type CheckpointFile } from '../../protocol/session.ts';
+import { gradeOf } from '../../runner/classify.ts';
+import { Collector, type CollectorSetup } from '../../runner/collector.ts';
+import { inspectFiles } from '../../runner/know.ts';
+import { Progress } from '../../runner/progress.ts';
+import { WatchedFiles } from '../../runner/watched.ts';
+import { SessionDirectory } from '../../session/directory.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { makeLaunch } from '../support/trainer.ts';
 

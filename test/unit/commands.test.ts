@@ -1,13 +1,13 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readScalars } from '../../daemon/formats/tfevents.ts';
-import { type FoundState, groupFiles } from '../../daemon/runner/groups.ts';
-import { readMetricLine } from '../../daemon/runner/lines.ts';
-import { factsOfName, looksLikeCheckpoint } from '../../daemon/runner/names.ts';
 import { paramsOf, withParams } from '../../daemon/runs/ad-hoc.ts';
 import { fill, splitWords, withDebugger, wordsOf } from '../../daemon/runs/command.ts';
 import { resolveProgram } from '../../daemon/runs/interpreter.ts';
+import { readScalars } from '../../formats/tfevents.ts';
+import { readMetricLine } from '../../runner/lines.ts';
+import { type FoundState, groupFiles } from '../../session/groups.ts';
+import { factsOfName, looksLikeCheckpoint } from '../../session/names.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 describe('a command line', () => {

@@ -4,7 +4,7 @@ import { Catalog } from '../../daemon/store/catalog.ts';
 import { openCatalog } from '../../daemon/store/catalog-schema.ts';
 import { Metrics } from '../../daemon/store/metrics.ts';
 import type { Points } from '../../daemon/store/points.ts';
-import { Random } from '../../daemon/trainer/random.ts';
+import { Random } from '../../trainer/random.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
 

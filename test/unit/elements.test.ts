@@ -1,10 +1,10 @@
 /** The elements of tensors as numbers, and what is said about them. */
 import { expect, test } from 'vitest';
-import { toNumbers } from '../../daemon/formats/floats.ts';
-import type { Packed, PlacedTensor } from '../../daemon/formats/inspection.ts';
-import { statisticsOf } from '../../daemon/formats/statistics.ts';
-import { rowsOf } from '../../daemon/formats/strides.ts';
-import { Random } from '../../daemon/trainer/random.ts';
+import { toNumbers } from '../../formats/floats.ts';
+import type { Packed, PlacedTensor } from '../../formats/inspection.ts';
+import { statisticsOf } from '../../formats/statistics.ts';
+import { rowsOf } from '../../formats/strides.ts';
+import { Random } from '../../trainer/random.ts';
 import { readOf } from '../support/looked-into.ts';
 
 test('statistics end where reading the numbers takes longer than they may, and say so', async () => {

@@ -1,8 +1,8 @@
 /** Description of a death: its status and its reason. The launchers' outputs are real ones of torch 2.13, with most frames left out. */
 import { describe, expect, test } from 'vitest';
-import { counterPaths, killedBy } from '../../daemon/runner/memory.ts';
-import { type Death, reasonOf } from '../../daemon/runner/reason.ts';
-import { outcomeOf } from '../../daemon/sessions/ending.ts';
+import { counterPaths, killedBy } from '../../runner/memory.ts';
+import { type Death, reasonOf } from '../../runner/reason.ts';
+import { outcomeOf } from '../../session/ending.ts';
 
 const death = (facts: Partial<Death>): Death => ({
   code: null,

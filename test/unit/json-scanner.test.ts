@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { FormatError } from '../../daemon/formats/format-error.ts';
-import { JsonScanner } from '../../daemon/formats/json-scanner.ts';
-import { Random } from '../../daemon/trainer/random.ts';
+import { FormatError } from '../../formats/format-error.ts';
+import { JsonScanner } from '../../formats/json-scanner.ts';
+import { Random } from '../../trainer/random.ts';
 
 test('any JSON is scanned as JSON.parse reads it, or refused like it', () => {
   const random = Random.seeded(11);

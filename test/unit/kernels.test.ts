@@ -1,15 +1,9 @@
 /** wasm against cpu, kernel by kernel; and for each replacement, that upstream's kernel fails the same check. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import {
-  errorBetween,
-  input,
-  type KernelCheck,
-  kernelChecks,
-  replacedChecks,
-} from '../../daemon/trainer/kernels/checks.ts';
-import { installWasmKernels, replacements } from '../../daemon/trainer/kernels/wasm.ts';
-import { ADAM_KERNEL } from '../../daemon/trainer/optimizers.ts';
-import { tf, tfDirectory, wasm } from '../../daemon/trainer/tf.ts';
+import { errorBetween, input, type KernelCheck, kernelChecks, replacedChecks } from '../../trainer/kernels/checks.ts';
+import { installWasmKernels, replacements } from '../../trainer/kernels/wasm.ts';
+import { ADAM_KERNEL } from '../../trainer/optimizers.ts';
+import { tf, tfDirectory, wasm } from '../../trainer/tf.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the checks pass plain tensors to functions that want a rank.
 const t = tf as any;

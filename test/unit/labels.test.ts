@@ -1,9 +1,9 @@
 /** Step of a file whose name and content do not say it: derived from what its script prints before, after or much later. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { NO_FACTS } from '../../daemon/runner/content-facts.ts';
-import { type Labelled, Labels } from '../../daemon/runner/labels.ts';
-import { factsOfName } from '../../daemon/runner/names.ts';
-import { Progress } from '../../daemon/runner/progress.ts';
+import { NO_FACTS } from '../../runner/content-facts.ts';
+import { type Labelled, Labels } from '../../runner/labels.ts';
+import { Progress } from '../../runner/progress.ts';
+import { factsOfName } from '../../session/names.ts';
 
 const BEGAN = 1_700_000_000_000;
 const EPOCH_MS = 6_000;

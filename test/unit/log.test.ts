@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openLog } from '../../client/log.ts';
+import { openLog } from '../../base/log.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 test('the log never grows beyond twice its limit', () => {

@@ -5,9 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
-import { csvNumber } from '../../daemon/formats/writers/csv.ts';
-import { DivergenceWatch, judge } from '../../daemon/sessions/divergence.ts';
-import { progressMetadata } from '../../daemon/trainer/state.ts';
+import { csvNumber } from '../../formats/writers/csv.ts';
 import {
   alarmingMetric,
   fromWireNumber,
@@ -21,6 +19,8 @@ import {
   wireNumberSchema,
 } from '../../protocol/numbers.ts';
 import { exactly, metric } from '../../protocol/words.ts';
+import { DivergenceWatch, judge } from '../../session/divergence.ts';
+import { progressMetadata } from '../../trainer/state.ts';
 import { bitsOf, doubles, ofBits } from '../support/doubles.ts';
 import { PACKAGE, PYTHON } from '../support/python.ts';
 

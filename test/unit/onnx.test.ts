@@ -7,10 +7,10 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { SymbolicTensor } from '@tensorflow/tfjs-layers';
 import * as ort from 'onnxruntime-web';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Topology, toOnnx } from '../../daemon/formats/onnx/convert.ts';
-import { layerWeights } from '../../daemon/trainer/model.ts';
-import { Random } from '../../daemon/trainer/random.ts';
-import { layers, tf } from '../../daemon/trainer/tf.ts';
+import { type Topology, toOnnx } from '../../formats/onnx/convert.ts';
+import { layerWeights } from '../../trainer/model.ts';
+import { Random } from '../../trainer/random.ts';
+import { layers, tf } from '../../trainer/tf.ts';
 import { PYTHON, script } from '../support/python.ts';
 
 const random = Random.seeded(4);

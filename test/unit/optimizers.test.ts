@@ -1,9 +1,9 @@
 /** Optimizers against their formulas, written out for one number. */
 import { beforeAll, expect, test } from 'vitest';
-import { clipByGlobalNorm, makeOptimizer } from '../../daemon/trainer/optimizers.ts';
-import { makeSchedule } from '../../daemon/trainer/schedules.ts';
-import { tf } from '../../daemon/trainer/tf.ts';
-import type { Context, OptimizerSpec, ScheduleSpec } from '../../daemon/trainer/training.ts';
+import { clipByGlobalNorm, makeOptimizer } from '../../trainer/optimizers.ts';
+import { makeSchedule } from '../../trainer/schedules.ts';
+import { tf } from '../../trainer/tf.ts';
+import type { Context, OptimizerSpec, ScheduleSpec } from '../../trainer/training.ts';
 
 beforeAll(async () => void (await tf.setBackend('cpu')));
 

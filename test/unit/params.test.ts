@@ -1,6 +1,6 @@
 /** Params of a TensorFlow.js training, through JSON and back for a resume. */
 import { expect, test } from 'vitest';
-import { mergeParams, wireParams } from '../../daemon/trainer/params.ts';
+import { mergeParams, wireParams } from '../../trainer/params.ts';
 
 test('defaults that JSON has no word for come back from a launch as they were, wherever they stand', () => {
   const defaults = {

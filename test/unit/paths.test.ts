@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { statePaths } from '../../client/paths.ts';
+import { statePaths } from '../../base/paths.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 test('XDG_STATE_HOME is where it goes, unless it is relative', () => {

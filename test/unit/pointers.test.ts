@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { restoredText, restoreFiles } from '../../daemon/runs/put-back.ts';
-import { pointerText, pointsTo } from '../../daemon/sessions/pointers.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
+import { pointerText, pointsTo } from '../../session/pointers.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const NEWEST = 'model_checkpoint_path: "ckpt-3"\nall_model_checkpoint_paths: "ckpt-1"\n';

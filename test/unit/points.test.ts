@@ -4,8 +4,8 @@ import { Catalog } from '../../daemon/store/catalog.ts';
 import { openCatalog } from '../../daemon/store/catalog-schema.ts';
 import { Metrics, type Segment } from '../../daemon/store/metrics.ts';
 import { inOrder, type Points, summarize, withSummary } from '../../daemon/store/points.ts';
-import { Random } from '../../daemon/trainer/random.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
+import { Random } from '../../trainer/random.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
 

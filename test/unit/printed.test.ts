@@ -1,10 +1,10 @@
 import { appendFileSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Bars } from '../../cli/bars.ts';
-import { Output } from '../../daemon/runner/output.ts';
-import { SessionDirectory } from '../../daemon/sessions/directory.ts';
-import { printedBytes, prunePrinted, readPrinted } from '../../daemon/sessions/printed.ts';
-import { Reporter } from '../../daemon/sessions/reporter.ts';
+import { Output } from '../../runner/output.ts';
+import { SessionDirectory } from '../../session/directory.ts';
+import { printedBytes, prunePrinted, readPrinted } from '../../session/printed.ts';
+import { Reporter } from '../../session/reporter.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { makeLaunch } from '../support/trainer.ts';
 

@@ -6,15 +6,15 @@ import { checkpointPolicy } from '../../daemon/runs/config.ts';
 import { etaSeconds } from '../../daemon/runs/eta.ts';
 import { labelOf, shortValue } from '../../daemon/runs/naming.ts';
 import { nextRestart } from '../../daemon/runs/restart.ts';
-import { judge } from '../../daemon/sessions/divergence.ts';
 import { downsample, summarize } from '../../daemon/store/points.ts';
 import { bestOf, keptBecause, newestGood } from '../../daemon/store/retention.ts';
-import { permutation, Random } from '../../daemon/trainer/random.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { kept as keptPart, lost } from '../../protocol/ingredients.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import { compareBuilds } from '../../protocol/version.ts';
 import { age, bytes, duration, metric } from '../../protocol/words.ts';
+import { judge } from '../../session/divergence.ts';
+import { permutation, Random } from '../../trainer/random.ts';
 
 const checkpoint = (step: number, rest: Partial<Checkpoint> = {}): Checkpoint => ({
   id: `c${step}`,

@@ -1,6 +1,6 @@
 /** The index of a TensorFlow checkpoint: its variables by name. */
 import { expect, test } from 'vitest';
-import { openFile } from '../../daemon/formats/inspect.ts';
+import { openFile } from '../../formats/inspect.ts';
 
 /** Bytes that TensorFlow 2.21 wrote for a module with a kernel, a bias, a count and four numbers in half precision. */
 const INDEX = Buffer.from(

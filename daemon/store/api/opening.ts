@@ -1,10 +1,10 @@
 /** Opens the two databases of a store: content unchanged or not at all; a damaged catalog is rebuilt. */
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Database } from '../../../base/sqlite.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { Catalog } from '../catalog.ts';
 import { openCatalog } from '../catalog-schema.ts';
-import type { Database } from '../driver.ts';
 import { asStoreError, failureOf } from '../failures.ts';
 import { Metrics } from '../metrics.ts';
 import { Objects } from '../objects.ts';

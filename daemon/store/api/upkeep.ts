@@ -2,11 +2,11 @@
 import { renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
+import { syncDirectory } from '../../../base/files.ts';
 import { LIVE_STATUSES, type StoreUsage } from '../../../protocol/domain.ts';
 import { type FsckReport, TRASH_DAYS } from '../../../protocol/messages/store.ts';
 import { Catalog } from '../catalog.ts';
 import { openCatalog } from '../catalog-schema.ts';
-import { syncDirectory } from '../files.ts';
 import { checkCatalog, checkObjects } from '../fsck.ts';
 import { returnSpace, withReserve } from '../gc.ts';
 import { Metrics } from '../metrics.ts';

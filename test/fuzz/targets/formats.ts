@@ -1,12 +1,12 @@
 /** Readers of checkpoint files. They may only refuse with a FormatError, and answer within their budget. */
 import { deflateRawSync } from 'node:zlib';
-import { FormatError } from '../../../daemon/formats/format-error.ts';
-import { openFile } from '../../../daemon/formats/inspect.ts';
-import { encodeHeader } from '../../../daemon/formats/safetensors.ts';
-import { statisticsOf } from '../../../daemon/formats/statistics.ts';
-import { readScalars } from '../../../daemon/formats/tfevents.ts';
-import { isWhole } from '../../../daemon/formats/whole.ts';
-import type { Read } from '../../../daemon/formats/window.ts';
+import { FormatError } from '../../../formats/format-error.ts';
+import { openFile } from '../../../formats/inspect.ts';
+import { encodeHeader } from '../../../formats/safetensors.ts';
+import { statisticsOf } from '../../../formats/statistics.ts';
+import { readScalars } from '../../../formats/tfevents.ts';
+import { isWhole } from '../../../formats/whole.ts';
+import type { Read } from '../../../formats/window.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const NUMPY_HEAD = "\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";

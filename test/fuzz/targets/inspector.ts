@@ -1,8 +1,8 @@
 /** Files through the inspector process: HDF5 is read by a C library that can hang or crash on a damaged file. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { inspect } from '../../../daemon/inspector/inspect.ts';
-import { InspectorPool, inspectorSetup } from '../../../daemon/inspector/pool.ts';
+import { inspect } from '../../../inspector/inspect.ts';
+import { InspectorPool, inspectorSetup } from '../../../inspector/pool.ts';
 import { isError } from '../../../protocol/errors.ts';
 import { temporaryFolder } from '../../support/folder.ts';
 import { DIST } from '../../support/trainer.ts';

@@ -1,9 +1,7 @@
 /** Readers of text from anywhere: messages, trainstash.json, printed lines, events of a session. */
 import { Readable } from 'node:stream';
 import * as v from 'valibot';
-import { BoundedMessageReader } from '../../../client/framing.ts';
-import { readMetricLine } from '../../../daemon/runner/lines.ts';
-import { reasonOf } from '../../../daemon/runner/reason.ts';
+import { BoundedMessageReader } from '../../../base/framing.ts';
 import { splitWords } from '../../../daemon/runs/command.ts';
 import { parseConfig } from '../../../daemon/runs/config.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
@@ -16,6 +14,8 @@ import {
   launchSchema,
   processSchema,
 } from '../../../protocol/session.ts';
+import { readMetricLine } from '../../../runner/lines.ts';
+import { reasonOf } from '../../../runner/reason.ts';
 import type { FuzzTarget } from '../target.ts';
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));
