@@ -13,7 +13,7 @@ import { isAlive } from '../session/watch.ts';
 import { intactSessions } from './runs/adopt.ts';
 import type { ProjectContext } from './runs/context.ts';
 import type { OpenProject } from './runs/project.ts';
-import { Masker } from './store/masked-records.ts';
+import { Masker } from './store/catalog/masked-records.ts';
 
 export interface ScrubRequest {
   /** False to report only. */

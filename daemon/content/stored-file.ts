@@ -4,8 +4,8 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { fromWire, TrainstashError } from '../../protocol/errors.ts';
-import type { ReadReply, ReadRequest } from '../store/reading.ts';
-import type { ChunkedFile } from '../store/saving.ts';
+import type { ReadReply, ReadRequest } from '../store/checkpoints/read-port.ts';
+import type { ChunkedFile } from '../store/checkpoints/writer.ts';
 import type { TensorSource } from './stored-tensors.ts';
 
 /** Number of bytes of a file that are requested ahead. */

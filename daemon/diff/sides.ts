@@ -2,8 +2,8 @@
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { isBetter } from '../../protocol/numbers.ts';
+import type { CheckpointBody } from '../store/checkpoints/writer.ts';
 import type { Store } from '../store/client.ts';
-import type { CheckpointBody } from '../store/saving.ts';
 
 export interface SideContext {
   store: Store;

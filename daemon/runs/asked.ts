@@ -13,7 +13,7 @@ import {
   questionSchema,
   TORCH_STATE_FILE,
 } from '../../protocol/session.ts';
-import { isDiverged } from '../store/retention.ts';
+import { isDiverged } from '../store/maintenance/retention.ts';
 import type { ProjectContext } from './context.ts';
 
 const QUESTION = /^([0-9a-z]{12})\.json$/;

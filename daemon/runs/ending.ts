@@ -2,7 +2,7 @@ import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { maskText } from '../../protocol/secrets.ts';
 import type { ExitRecord } from '../../protocol/session.ts';
 import { outcomeOf } from '../../session/ending.ts';
-import { lastOf, newestGood } from '../store/retention.ts';
+import { lastOf, newestGood } from '../store/maintenance/retention.ts';
 
 const DRAFT_MS = 60_000;
 

@@ -13,9 +13,9 @@ import { CHECKPOINT_FILE, type CheckpointFile, checkpointFileSchema, type ExitRe
 import { SET_ASIDE, type SessionDirectory } from '../../session/directory.ts';
 import { isSetAside } from '../../session/sweep.ts';
 import { isAlive, type SessionWatch, watchSession } from '../../session/watch.ts';
-import type { EventSource } from '../store/catalog.ts';
+import type { EventSource } from '../store/catalog/catalog.ts';
+import type { TakenEvents } from '../store/catalog/events.ts';
 import { SourceChanged, type Store } from '../store/client.ts';
-import type { TakenEvents } from '../store/events.ts';
 
 /** Longest time between the launch and the runner's lock. */
 const LAUNCH_GRACE_MS = 15_000;

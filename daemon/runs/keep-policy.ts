@@ -1,7 +1,7 @@
 /** Makes the retention policy of a run from its launch file. */
 import type { Run } from '../../protocol/domain.ts';
 import type { Launch } from '../../protocol/session.ts';
-import type { KeepPolicy } from '../store/retention.ts';
+import type { KeepPolicy } from '../store/maintenance/retention.ts';
 
 export function keepPolicy(run: Run, launch: Pick<Launch, 'keep' | 'monitor'> | null): KeepPolicy {
   return {

@@ -6,7 +6,7 @@ import type { Checkpoint, Params, Run } from '../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../protocol/errors.ts';
 import { isModelName } from '../../protocol/model-names.ts';
 import { readHead } from '../code/project.ts';
-import { isDiverged, newerThan, newestGood } from '../store/retention.ts';
+import { isDiverged, newerThan, newestGood } from '../store/maintenance/retention.ts';
 import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
 import { resumesItself } from './answers.ts';
 import { splitWords } from './command.ts';

@@ -1,5 +1,5 @@
 import type { Proof } from '../../protocol/domain.ts';
-import type { Overlap } from '../store/overlap.ts';
+import type { Overlap } from '../store/catalog/overlap.ts';
 
 const FACTS = [
   'framework',

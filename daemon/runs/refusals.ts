@@ -3,7 +3,7 @@ import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { duration, integer } from '../../protocol/words.ts';
 import type { Place } from '../code/project.ts';
-import { newestGood } from '../store/retention.ts';
+import { newestGood } from '../store/maintenance/retention.ts';
 
 export function wrongStatus(run: Run, allowed: readonly string[], verb: string): TrainstashError {
   const message = `${run.name} is ${run.status}, so it cannot be ${verb}. Nothing was changed.`;

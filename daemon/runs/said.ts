@@ -1,7 +1,7 @@
 /** Texts about a run's launch, for people. Pure. */
 import type { Checkpoint, CodeIdentity, Monitor, Notice, Run } from '../../protocol/domain.ts';
 import { counted, duration, integer } from '../../protocol/words.ts';
-import { isDiverged, keepsOptimizer } from '../store/retention.ts';
+import { isDiverged, keepsOptimizer } from '../store/maintenance/retention.ts';
 import { type CodeDifference, differenceText } from './identity.ts';
 import { type RestoredFiles, restoredText } from './put-back.ts';
 import type { QueueEntry } from './queue.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Run } from '../../protocol/domain.ts';
 import type { SessionDirectory } from '../../session/directory.ts';
 import { isSetAside } from '../../session/sweep.ts';
-import { lastOf } from '../store/retention.ts';
+import { lastOf } from '../store/maintenance/retention.ts';
 import { intactSessions } from './adopt.ts';
 import type { ProjectContext } from './context.ts';
 import { keepPolicy } from './keep-policy.ts';

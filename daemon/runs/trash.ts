@@ -3,7 +3,7 @@ import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.
 import { TrainstashError } from '../../protocol/errors.ts';
 import { TRASH_DAYS, type Trash as TrashList } from '../../protocol/messages/store.ts';
 import { isModelName } from '../../protocol/model-names.ts';
-import { type KeepPolicy, lastOf } from '../store/retention.ts';
+import { type KeepPolicy, lastOf } from '../store/maintenance/retention.ts';
 import type { ProjectContext } from './context.ts';
 
 /** Limits of an answer. */

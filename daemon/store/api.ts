@@ -14,14 +14,14 @@ import { openObjects, openOrRebuild } from './api/opening.ts';
 import { Parts } from './api/parts.ts';
 import { runsApi } from './api/runs.ts';
 import { upkeepApi } from './api/upkeep.ts';
-import type { Catalog } from './catalog.ts';
-import { Coders } from './coders.ts';
-import { Hasher } from './hasher.ts';
-import { Metrics } from './metrics.ts';
-import type { Objects } from './objects.ts';
-import { defaultQuotaBytes, takeOwnership } from './place.ts';
+import type { Catalog } from './catalog/catalog.ts';
+import { Metrics } from './catalog/metrics.ts';
+import { Upkeep } from './maintenance/schedule.ts';
+import { Coders } from './objects/codec-pool.ts';
+import { Hasher } from './objects/hasher.ts';
+import type { Objects } from './objects/objects.ts';
+import { defaultQuotaBytes, takeOwnership } from './ownership.ts';
 import { followObjects } from './rebuild.ts';
-import { Upkeep } from './upkeep.ts';
 
 const STORE_ID = 'store';
 

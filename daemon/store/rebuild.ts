@@ -6,12 +6,12 @@ import { readJson } from '../../base/files.ts';
 import type { Run, Session } from '../../protocol/domain.ts';
 import { blankRun } from '../../protocol/records.ts';
 import { exitSchema, idSchema, launchSchema, SESSION_FILES } from '../../protocol/session.ts';
-import type { Catalog } from './catalog.ts';
-import { takeEvents } from './events.ts';
-import type { Metrics } from './metrics.ts';
-import type { Objects } from './objects.ts';
-import { type Points, rangeOf, where } from './points.ts';
-import { checkpointOf, soundBodyOf, unpackMetrics } from './saving.ts';
+import type { Catalog } from './catalog/catalog.ts';
+import { takeEvents } from './catalog/events.ts';
+import type { Metrics } from './catalog/metrics.ts';
+import { type Points, rangeOf, where } from './catalog/points.ts';
+import { checkpointOf, soundBodyOf, unpackMetrics } from './checkpoints/writer.ts';
+import type { Objects } from './objects/objects.ts';
 
 /** Updates the catalog's checkpoints from objects.db, if a crash left it behind. */
 export function followObjects(objects: Objects, catalog: Catalog): void {

@@ -5,7 +5,7 @@ import { toWire } from '../../protocol/errors.ts';
 import { openStore, type StoreApi, type StoreOptions } from './api.ts';
 import type { StoreReply, StoreRequest, StoreSetup } from './client.ts';
 import { asStoreError, isDiskFull } from './failures.ts';
-import { lookAtStore } from './fsck.ts';
+import { lookAtStore } from './maintenance/fsck.ts';
 
 const port = parentPort!;
 let api: StoreApi | null = null;

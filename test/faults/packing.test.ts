@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../../base/sqlite.ts';
-import { isDelta } from '../../daemon/store/codec.ts';
+import { isDelta } from '../../daemon/store/objects/codec.ts';
 import { encodeHeader } from '../../formats/safetensors.ts';
 import { checkpointVerify } from '../../protocol/messages/checkpoint.ts';
 import { STATE_FILE } from '../../protocol/session.ts';

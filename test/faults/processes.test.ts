@@ -239,7 +239,7 @@ test('a training killed in the middle of writing a checkpoint leaves only whole 
     ),
   );
   rmSync(join('/tmp', `trainstash-marker-${process.pid}`), { force: true });
-  const { digestOf } = await import('../../daemon/store/saving.ts');
+  const { digestOf } = await import('../../daemon/store/checkpoints/writer.ts');
   for (const name of directory.inbox()) expect(digestOf(join(directory.file('inbox'), name))).toMatch(/^[0-9a-f]{64}$/);
   expect(spawnSync('ls', [directory.file('inbox')], { encoding: 'utf8' }).stdout).not.toContain('.tmp');
 });

@@ -3,8 +3,8 @@ import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openDatabase } from '../../base/sqlite.ts';
-import { rowSum } from '../../daemon/store/objects.ts';
-import type { CheckpointBody } from '../../daemon/store/saving.ts';
+import type { CheckpointBody } from '../../daemon/store/checkpoints/writer.ts';
+import { rowSum } from '../../daemon/store/objects/objects.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { daemonStop } from '../../protocol/messages/daemon.ts';
 import { runShow } from '../../protocol/messages/run.ts';

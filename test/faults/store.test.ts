@@ -19,7 +19,7 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../../base/sqlite.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
-import { openCatalog } from '../../daemon/store/catalog-schema.ts';
+import { openCatalog } from '../../daemon/store/catalog/catalog-schema.ts';
 import { type Store, StoreFull, startStore } from '../../daemon/store/client.ts';
 import { encodeHeader } from '../../formats/safetensors.ts';
 import type { Run, Session } from '../../protocol/domain.ts';

@@ -2,7 +2,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { digestOf } from '../../daemon/store/saving.ts';
+import { digestOf } from '../../daemon/store/checkpoints/writer.ts';
 import { encodeHeader } from '../../formats/safetensors.ts';
 import { readHeader } from '../../formats/safetensors-reader.ts';
 import { STATE_FILE } from '../../protocol/session.ts';

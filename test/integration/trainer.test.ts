@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { digestOf } from '../../daemon/store/saving.ts';
+import { digestOf } from '../../daemon/store/checkpoints/writer.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
 import { events, inbox, losses, makeLaunch, output, resumeFrom, startTrainer, train } from '../support/trainer.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { digestOf } from '../../daemon/store/saving.ts';
+import { digestOf } from '../../daemon/store/checkpoints/writer.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON, pythonLaunch, runPython, script } from '../support/python.ts';
 import { events, inbox, losses, resumeFrom } from '../support/trainer.ts';

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hashFile } from '../../daemon/store/hashing.ts';
+import { hashFile } from '../../daemon/store/objects/hashing.ts';
 import { FormatError } from '../../formats/format-error.ts';
 import { openFile } from '../../formats/inspect.ts';
 import type { Inspection } from '../../formats/inspection.ts';

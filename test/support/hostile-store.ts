@@ -33,7 +33,7 @@ import { OpenProject } from '../../daemon/runs/project.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
 import { scrub } from '../../daemon/scrub.ts';
 import { startStore } from '../../daemon/store/client.ts';
-import { rowSum } from '../../daemon/store/objects.ts';
+import { rowSum } from '../../daemon/store/objects/objects.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { CHECKPOINT_FILE } from '../../protocol/session.ts';

@@ -1,6 +1,6 @@
 /** Conclusions from a command's metrics about its checkpoints and its health. */
 import { expect, test } from 'vitest';
-import { bestOf, keptBecause, lastOf } from '../../daemon/store/retention.ts';
+import { bestOf, keptBecause, lastOf } from '../../daemon/store/maintenance/retention.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
 import { Alarm } from '../../runner/alarm.ts';

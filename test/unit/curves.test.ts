@@ -1,9 +1,9 @@
 /** Curves of a million points: a reduced curve shows what all of its points would. */
 import { beforeEach, expect, test } from 'vitest';
-import { Catalog } from '../../daemon/store/catalog.ts';
-import { openCatalog } from '../../daemon/store/catalog-schema.ts';
-import { Metrics } from '../../daemon/store/metrics.ts';
-import type { Points } from '../../daemon/store/points.ts';
+import { Catalog } from '../../daemon/store/catalog/catalog.ts';
+import { openCatalog } from '../../daemon/store/catalog/catalog-schema.ts';
+import { Metrics } from '../../daemon/store/catalog/metrics.ts';
+import type { Points } from '../../daemon/store/catalog/points.ts';
 import { Random } from '../../trainer/random.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';

@@ -1,8 +1,8 @@
 import { randomFillSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { CODEC, decodeChunk, encodeSmall } from '../../daemon/store/codec.ts';
-import { decodeDelta, encodeDelta } from '../../daemon/store/delta.ts';
-import { BLOCK, orderOf } from '../../daemon/store/packing.ts';
+import { BLOCK, orderOf } from '../../daemon/store/maintenance/packing.ts';
+import { CODEC, decodeChunk, encodeSmall } from '../../daemon/store/objects/codec.ts';
+import { decodeDelta, encodeDelta } from '../../daemon/store/objects/delta.ts';
 
 describe('a delta', () => {
   test('restores any bytes, in both widths and of any length', () => {

@@ -2,7 +2,7 @@
 
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
-import { parseDoubt, sharesCause, withDoubts } from '../../daemon/store/doubts.ts';
+import { parseDoubt, sharesCause, withDoubts } from '../../daemon/store/checkpoints/doubts.ts';
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { absent, described, INGREDIENT_KINDS, type Ingredient, kept, lost } from '../../protocol/ingredients.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';

@@ -1,9 +1,9 @@
 /** Points reported in any order: the resulting curve, whichever way it is read. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Catalog } from '../../daemon/store/catalog.ts';
-import { openCatalog } from '../../daemon/store/catalog-schema.ts';
-import { Metrics, type Segment } from '../../daemon/store/metrics.ts';
-import { inOrder, type Points, summarize, withSummary } from '../../daemon/store/points.ts';
+import { Catalog } from '../../daemon/store/catalog/catalog.ts';
+import { openCatalog } from '../../daemon/store/catalog/catalog-schema.ts';
+import { Metrics, type Segment } from '../../daemon/store/catalog/metrics.ts';
+import { inOrder, type Points, summarize, withSummary } from '../../daemon/store/catalog/points.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { Random } from '../../trainer/random.ts';
 import { afterwards } from '../support/cleanup.ts';

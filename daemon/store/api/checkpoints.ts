@@ -1,13 +1,19 @@
 /** Saves, restores, finds and marks checkpoints. */
 import type { Checkpoint, Proof, Run } from '../../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
-import { type Doubt, sharesCause } from '../doubts.ts';
-import { makeReserve, withReserve } from '../gc.ts';
-import { type ReadPort, serveReads } from '../reading.ts';
-import { holdsAllOf } from '../replacing.ts';
-import { bestOf, type KeepPolicy, newestGood } from '../retention.ts';
-import { bodyOf } from '../rows.ts';
-import { type CheckpointBody, type CheckpointSource, digestOf, restoreCheckpoint, saveCheckpoint } from '../saving.ts';
+import { bodyOf } from '../catalog/rows.ts';
+import { type Doubt, sharesCause } from '../checkpoints/doubts.ts';
+import { type ReadPort, serveReads } from '../checkpoints/read-port.ts';
+import { holdsAllOf } from '../checkpoints/replacing.ts';
+import {
+  type CheckpointBody,
+  type CheckpointSource,
+  digestOf,
+  restoreCheckpoint,
+  saveCheckpoint,
+} from '../checkpoints/writer.ts';
+import { bestOf, type KeepPolicy, newestGood } from '../maintenance/retention.ts';
+import { makeReserve, withReserve } from '../maintenance/sweep.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';
 
 export function checkpointsApi(parts: Parts) {

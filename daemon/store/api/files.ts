@@ -1,6 +1,7 @@
 /** Saves and restores files that follow a branch. */
-import { hasRoomFor, withReserve } from '../gc.ts';
-import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from '../kept-files.ts';
+
+import { forgetKeptFiles, type KeptFileSource, restoreKeptFile, saveKeptFile } from '../checkpoints/restored-files.ts';
+import { hasRoomFor, withReserve } from '../maintenance/sweep.ts';
 import type { Parts } from './parts.ts';
 
 export function filesApi(parts: Parts) {

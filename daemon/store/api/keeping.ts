@@ -3,8 +3,8 @@ import type { Checkpoint, Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import type { GcPlan, Quota } from '../../../protocol/messages/keep.ts';
 import { TRASH_DAYS } from '../../../protocol/messages/store.ts';
-import { withReserve } from '../gc.ts';
-import { defaultQuotaBytes } from '../place.ts';
+import { withReserve } from '../maintenance/sweep.ts';
+import { defaultQuotaBytes } from '../ownership.ts';
 import type { Parts } from './parts.ts';
 
 const DAY_MS = 86_400_000;

@@ -1,9 +1,9 @@
 /** Reads curves along a run's lineage. */
 import type { MetricSeries, MetricSummary } from '../../../protocol/domain.ts';
 import { toWireNumber } from '../../../protocol/numbers.ts';
-import { lineageOf } from '../lineage.ts';
-import { compareOverlap } from '../overlap.ts';
-import { summarize } from '../points.ts';
+import { lineageOf } from '../catalog/lineage.ts';
+import { compareOverlap } from '../catalog/overlap.ts';
+import { summarize } from '../catalog/points.ts';
 import type { Parts } from './parts.ts';
 
 export function metricsApi(parts: Parts) {

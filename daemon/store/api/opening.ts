@@ -3,12 +3,12 @@ import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Database } from '../../../base/sqlite.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
-import { Catalog } from '../catalog.ts';
-import { openCatalog } from '../catalog-schema.ts';
+import { Catalog } from '../catalog/catalog.ts';
+import { openCatalog } from '../catalog/catalog-schema.ts';
+import { Metrics } from '../catalog/metrics.ts';
 import { asStoreError, failureOf } from '../failures.ts';
-import { Metrics } from '../metrics.ts';
-import { Objects } from '../objects.ts';
-import { openObjectsDatabase } from '../objects-schema.ts';
+import { Objects } from '../objects/objects.ts';
+import { openObjectsDatabase } from '../objects/objects-schema.ts';
 import { fillCatalog } from '../rebuild.ts';
 
 export function openObjects(path: string): Objects {

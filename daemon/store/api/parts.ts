@@ -4,16 +4,16 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { inside } from '../../../base/inside.ts';
 import type { Checkpoint } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
-import type { Catalog } from '../catalog.ts';
-import type { Coders } from '../coders.ts';
-import type { Hasher } from '../hasher.ts';
-import type { Metrics } from '../metrics.ts';
-import type { MarkKind, Objects } from '../objects.ts';
-import { bytesOutside, type Outside } from '../outside.ts';
-import { defaultQuotaBytes } from '../place.ts';
-import { DEFAULT_KEEP, type KeepPolicy, keptBecause } from '../retention.ts';
-import { checkpointOf } from '../saving.ts';
-import type { Upkeep } from '../upkeep.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Metrics } from '../catalog/metrics.ts';
+import { checkpointOf } from '../checkpoints/writer.ts';
+import { bytesOutside, type Outside } from '../maintenance/outside.ts';
+import { DEFAULT_KEEP, type KeepPolicy, keptBecause } from '../maintenance/retention.ts';
+import type { Upkeep } from '../maintenance/schedule.ts';
+import type { Coders } from '../objects/codec-pool.ts';
+import type { Hasher } from '../objects/hasher.ts';
+import type { MarkKind, Objects } from '../objects/objects.ts';
+import { defaultQuotaBytes } from '../ownership.ts';
 
 /** Shortest prefix of an id to search for: a step or number that does not exist must not find something else. */
 export const MIN_PREFIX = 4;

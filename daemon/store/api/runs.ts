@@ -3,9 +3,9 @@ import { inside } from '../../../base/inside.ts';
 import type { Run, Session } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { SESSION_FILES } from '../../../protocol/session.ts';
-import type { EventSource, RunFilter } from '../catalog.ts';
-import { takeEvents } from '../events.ts';
-import { withReserve } from '../gc.ts';
+import type { EventSource, RunFilter } from '../catalog/catalog.ts';
+import { takeEvents } from '../catalog/events.ts';
+import { withReserve } from '../maintenance/sweep.ts';
 import { MIN_PREFIX, type Parts } from './parts.ts';
 
 export function runsApi(parts: Parts) {

@@ -1,7 +1,7 @@
 /** Removes secrets from records of older versions. Pure; changes only texts of people and scripts. */
-import type { Params, ParamValue, Run, Session } from '../../protocol/domain.ts';
-import { type Found, MASK, maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
-import type { ExitRecord, Launch, SessionEvent } from '../../protocol/session.ts';
+import type { Params, ParamValue, Run, Session } from '../../../protocol/domain.ts';
+import { type Found, MASK, maskParams, maskText, maskWords } from '../../../protocol/secrets.ts';
+import type { ExitRecord, Launch, SessionEvent } from '../../../protocol/session.ts';
 
 /** Minimum length of known secrets: shorter ones may be parts of anything. */
 const LEAST_KNOWN = 8;

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { storeForeign } from '../../base/foreign.ts';
-import { type Database, openDatabase } from '../../base/sqlite.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
-import { foreignIn } from './schema-check.ts';
+import { storeForeign } from '../../../base/foreign.ts';
+import { type Database, openDatabase } from '../../../base/sqlite.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import { foreignIn } from '../schema-check.ts';
 
 /** Busy timeout, as for objects.db. */
 const BUSY_MS = 1_000;

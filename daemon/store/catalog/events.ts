@@ -1,16 +1,16 @@
 /** Stores the events of `events.ndjson`: each event once, with metrics and position in one transaction. */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import * as v from 'valibot';
-import { openToRead } from '../../base/files.ts';
-import type { MetricSummary } from '../../protocol/domain.ts';
-import { fromWireNumber, isWireNumber, type WireNumber } from '../../protocol/numbers.ts';
+import { openToRead } from '../../../base/files.ts';
+import type { MetricSummary } from '../../../protocol/domain.ts';
+import { fromWireNumber, isWireNumber, type WireNumber } from '../../../protocol/numbers.ts';
 import {
   type DivergedEvent,
   eventSchema,
   MAX_EVENT_BYTES,
   type NoticeEvent,
   type StartedEvent,
-} from '../../protocol/session.ts';
+} from '../../../protocol/session.ts';
 import type { Catalog, EventSource } from './catalog.ts';
 import type { Metrics } from './metrics.ts';
 import { type Points, summarize } from './points.ts';

@@ -3,9 +3,9 @@
  * directories.
  */
 
-import type { Database, Row, SqlValue } from '../../base/sqlite.ts';
-import { type Checkpoint, LIVE_STATUSES, type Run, type Session } from '../../protocol/domain.ts';
-import type { BranchSummary } from '../../protocol/messages/branch.ts';
+import type { Database, Row, SqlValue } from '../../../base/sqlite.ts';
+import { type Checkpoint, LIVE_STATUSES, type Run, type Session } from '../../../protocol/domain.ts';
+import type { BranchSummary } from '../../../protocol/messages/branch.ts';
 import { readCheckpoint, readRun, readSession } from './rows.ts';
 
 export interface RunFilter {

@@ -1,6 +1,6 @@
 /** Joins, cuts, sorts, thins and sums up points of a metric, which are columns. Pure. */
-import type { MetricSummary } from '../../protocol/domain.ts';
-import { isBetter, toWireNumber } from '../../protocol/numbers.ts';
+import type { MetricSummary } from '../../../protocol/domain.ts';
+import { isBetter, toWireNumber } from '../../../protocol/numbers.ts';
 
 /** Points of one series, in columns of equal length. Times are milliseconds since the epoch. */
 export interface Points {

@@ -1,5 +1,5 @@
 /** Determines the points of the sessions that make up a run's curve: no zigzag after a resume, no gap after a fork. */
-import type { Session } from '../../protocol/domain.ts';
+import type { Session } from '../../../protocol/domain.ts';
 import type { Catalog } from './catalog.ts';
 import type { Segment } from './metrics.ts';
 

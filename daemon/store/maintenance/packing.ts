@@ -9,13 +9,13 @@
  * decoded and compared.
  */
 
-import { isError } from '../../protocol/errors.ts';
-import { MAX_ROW } from './chunks.ts';
-import type { Coders } from './coders.ts';
-import type { Objects, SavedRow } from './objects.ts';
-import { pagesOf } from './pages.ts';
-import { bodyOf } from './rows.ts';
-import { type EncodedChunk, MAX_STACK } from './stack.ts';
+import { isError } from '../../../protocol/errors.ts';
+import { bodyOf } from '../catalog/rows.ts';
+import { MAX_ROW } from '../objects/chunks.ts';
+import type { Coders } from '../objects/codec-pool.ts';
+import type { Objects, SavedRow } from '../objects/objects.ts';
+import { type EncodedChunk, MAX_STACK } from '../objects/stack.ts';
+import { pagesOf } from '../pages.ts';
 
 /** Number of checkpoints that are packed together, and so lie between two that stay complete. */
 export const BLOCK = 13;

@@ -5,11 +5,11 @@ import { rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
-import { readJson, syncDirectory } from '../../base/files.ts';
-import { inside } from '../../base/inside.ts';
-import { Pending } from '../../base/pending.ts';
-import type { Checkpoint, Proof, Run, Session } from '../../protocol/domain.ts';
-import { isError, TrainstashError } from '../../protocol/errors.ts';
+import { readJson, syncDirectory } from '../../../base/files.ts';
+import { inside } from '../../../base/inside.ts';
+import { Pending } from '../../../base/pending.ts';
+import type { Checkpoint, Proof, Run, Session } from '../../../protocol/domain.ts';
+import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import {
   CHECKPOINT_FILE,
   type CheckpointFile,
@@ -20,18 +20,18 @@ import {
   SHARDS_INDEX,
   STATE_FILE,
   TORCH_STATE_FILE,
-} from '../../protocol/session.ts';
-import { MAX_CHUNK_BYTES } from './chunking.ts';
-import type { Save } from './chunks.ts';
-import type { Coders } from './coders.ts';
+} from '../../../protocol/session.ts';
+import type { Metrics } from '../catalog/metrics.ts';
+import { type Points, where } from '../catalog/points.ts';
+import { bodyOf, keptBodyOf, readProof } from '../catalog/rows.ts';
+import { MAX_CHUNK_BYTES } from '../objects/chunking.ts';
+import type { Save } from '../objects/chunks.ts';
+import type { Coders } from '../objects/codec-pool.ts';
+import type { Hasher } from '../objects/hasher.ts';
+import { FileChanged, hashFile } from '../objects/hashing.ts';
+import type { MarkKind, Objects, SavedFile, SavedRow } from '../objects/objects.ts';
 import { parseDoubt, withDoubts } from './doubts.ts';
-import type { Hasher } from './hasher.ts';
-import { FileChanged, hashFile } from './hashing.ts';
-import type { Metrics } from './metrics.ts';
-import type { MarkKind, Objects, SavedFile, SavedRow } from './objects.ts';
-import { type Points, where } from './points.ts';
-import { bodyOf, keptBodyOf, readProof } from './rows.ts';
-import { restoreFile, type StoredFile, storeFile } from './transfer.ts';
+import { restoreFile, type StoredFile, storeFile } from './file-io.ts';
 
 /** Limit of metrics, two hundred million points: Trainstash did not write more, and memory could not hold it. */
 const MAX_METRIC_BYTES = 1 << 30;

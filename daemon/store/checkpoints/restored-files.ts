@@ -2,15 +2,15 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, linkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { TrainstashError } from '../../protocol/errors.ts';
-import { randomId } from '../../protocol/ids.ts';
-import type { Save } from './chunks.ts';
-import type { Coders } from './coders.ts';
-import type { Hasher } from './hasher.ts';
-import { FileChanged } from './hashing.ts';
-import type { Objects, SavedFile } from './objects.ts';
-import { filesOf } from './saving.ts';
-import { restoreFile, storeFile } from './transfer.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import { randomId } from '../../../protocol/ids.ts';
+import type { Save } from '../objects/chunks.ts';
+import type { Coders } from '../objects/codec-pool.ts';
+import type { Hasher } from '../objects/hasher.ts';
+import { FileChanged } from '../objects/hashing.ts';
+import type { Objects, SavedFile } from '../objects/objects.ts';
+import { restoreFile, storeFile } from './file-io.ts';
+import { filesOf } from './writer.ts';
 
 /** Body of a saved row of kind `file`. */
 export interface KeptFileBody {

@@ -1,16 +1,16 @@
 /** Checks a store: reads everything and trusts nothing. */
 import { join } from 'node:path';
-import { linksIn } from '../../base/foreign.ts';
-import { type Database, openDatabase } from '../../base/sqlite.ts';
-import { isError } from '../../protocol/errors.ts';
-import type { FsckReport } from '../../protocol/messages/store.ts';
-import type { Catalog } from './catalog.ts';
-import { MAX_ROW } from './chunks.ts';
-import { failureOf } from './failures.ts';
-import { Objects, rowSum, type SavedRow } from './objects.ts';
-import { foreignInObjects } from './objects-schema.ts';
-import { pagesOf } from './pages.ts';
-import { checkpointOf, filesOf, soundBodyOf } from './saving.ts';
+import { linksIn } from '../../../base/foreign.ts';
+import { type Database, openDatabase } from '../../../base/sqlite.ts';
+import { isError } from '../../../protocol/errors.ts';
+import type { FsckReport } from '../../../protocol/messages/store.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { checkpointOf, filesOf, soundBodyOf } from '../checkpoints/writer.ts';
+import { failureOf } from '../failures.ts';
+import { MAX_ROW } from '../objects/chunks.ts';
+import { Objects, rowSum, type SavedRow } from '../objects/objects.ts';
+import { foreignInObjects } from '../objects/objects-schema.ts';
+import { pagesOf } from '../pages.ts';
 
 type Problem = FsckReport['problems'][number];
 

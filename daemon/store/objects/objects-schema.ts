@@ -2,10 +2,10 @@
  * Layout of objects.db. Frozen with the first release: later versions may add tables and columns, never change these.
  */
 
-import { storeForeign } from '../../base/foreign.ts';
-import { type Database, openDatabase } from '../../base/sqlite.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
-import { foreignIn } from './schema-check.ts';
+import { storeForeign } from '../../../base/foreign.ts';
+import { type Database, openDatabase } from '../../../base/sqlite.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import { foreignIn } from '../schema-check.ts';
 
 const OBJECTS_VERSION = 1;
 

@@ -1,7 +1,7 @@
 /** Compares a chunk's bytes with its hash, in parallel with the calling thread. */
 import { webcrypto } from 'node:crypto';
 import { CODEC } from './codec.ts';
-import type { Coders } from './coders.ts';
+import type { Coders } from './codec-pool.ts';
 import { damagedChunk, decodeStack, type EncodedChunk } from './stack.ts';
 
 /** Size below which decoding takes less time than asking a thread for it. */

@@ -2,11 +2,11 @@
  * Decides where a file is cut into chunks. Cuts follow the file's structure, so that an unchanged tensor gives the same
  * chunks wherever it is in the file; other files are cut by content. Cuts depend on the file alone.
  */
-import { Budget } from '../../formats/budget.ts';
-import { elementBytes } from '../../formats/dtypes.ts';
-import { FormatError } from '../../formats/format-error.ts';
-import { readHeader } from '../../formats/safetensors-reader.ts';
-import { dataOffset, readZip } from '../../formats/zip.ts';
+import { Budget } from '../../../formats/budget.ts';
+import { elementBytes } from '../../../formats/dtypes.ts';
+import { FormatError } from '../../../formats/format-error.ts';
+import { readHeader } from '../../../formats/safetensors-reader.ts';
+import { dataOffset, readZip } from '../../../formats/zip.ts';
 
 export const MAX_CHUNK_BYTES = 4 << 20;
 /** Size below which neighbours share a chunk: a row for each bias vector would cost more than it saves. */

@@ -3,15 +3,15 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { TEMPORARY_PREFIX, writeAll } from '../../base/files.ts';
-import { MAX_CHUNK_BYTES } from './chunking.ts';
-import type { Save } from './chunks.ts';
-import type { Coders } from './coders.ts';
-import type { Hasher } from './hasher.ts';
-import { FileChanged, type HashedChunk, hashFile } from './hashing.ts';
-import type { Objects, SavedFile } from './objects.ts';
-import type { EncodedChunk } from './stack.ts';
-import { isPlain, verifiedBytes, verify } from './verified.ts';
+import { TEMPORARY_PREFIX, writeAll } from '../../../base/files.ts';
+import { MAX_CHUNK_BYTES } from '../objects/chunking.ts';
+import type { Save } from '../objects/chunks.ts';
+import type { Coders } from '../objects/codec-pool.ts';
+import type { Hasher } from '../objects/hasher.ts';
+import { FileChanged, type HashedChunk, hashFile } from '../objects/hashing.ts';
+import type { Objects, SavedFile } from '../objects/objects.ts';
+import type { EncodedChunk } from '../objects/stack.ts';
+import { isPlain, verifiedBytes, verify } from '../objects/verified-read.ts';
 
 /** Size of one transaction: limits the journal, the cache and the waiting time of other requests. */
 const BATCH_BYTES = 32 << 20;

@@ -3,13 +3,13 @@
  * a disk, and the daemon's main thread is not involved. All bytes are verified.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { toWire, type WireError } from '../../protocol/errors.ts';
-import type { Coders } from './coders.ts';
-import { asStoreError } from './failures.ts';
-import type { Objects } from './objects.ts';
-import { type ChunkedFile, filesOf } from './saving.ts';
-import { damagedChunk } from './stack.ts';
-import { verifiedBytes } from './verified.ts';
+import { toWire, type WireError } from '../../../protocol/errors.ts';
+import { asStoreError } from '../failures.ts';
+import type { Coders } from '../objects/codec-pool.ts';
+import type { Objects } from '../objects/objects.ts';
+import { damagedChunk } from '../objects/stack.ts';
+import { verifiedBytes } from '../objects/verified-read.ts';
+import { type ChunkedFile, filesOf } from './writer.ts';
 
 /** Port for reads; `signal` is raised by one for each reply, for a thread that sleeps until then. */
 export interface ReadPort {

@@ -5,7 +5,7 @@
  * found.
  */
 import * as v from 'valibot';
-import { gpuDemandSchema } from '../../protocol/devices.ts';
+import { gpuDemandSchema } from '../../../protocol/devices.ts';
 import {
   type Checkpoint,
   LIVE_STATUSES,
@@ -13,15 +13,15 @@ import {
   RESUMABLE_STATUSES,
   type Run,
   type Session,
-} from '../../protocol/domain.ts';
-import { TrainstashError } from '../../protocol/errors.ts';
-import { ingredientSchema } from '../../protocol/ingredients.ts';
-import { nameProblem, namesProblem } from '../../protocol/names.ts';
-import { checkpointFileSchema, idSchema as id, objectIdSchema as object } from '../../protocol/session.ts';
+} from '../../../protocol/domain.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import { ingredientSchema } from '../../../protocol/ingredients.ts';
+import { nameProblem, namesProblem } from '../../../protocol/names.ts';
+import { checkpointFileSchema, idSchema as id, objectIdSchema as object } from '../../../protocol/session.ts';
+import type { KeptFileBody } from '../checkpoints/restored-files.ts';
+import type { CheckpointBody } from '../checkpoints/writer.ts';
+import type { SavedRow } from '../objects/objects.ts';
 import { mendCheckpoint, mendRun } from './earlier-rows.ts';
-import type { KeptFileBody } from './kept-files.ts';
-import type { SavedRow } from './objects.ts';
-import type { CheckpointBody } from './saving.ts';
 
 /** Nesting limit: users' params nest less, and a deeper value would crash a thread that serialises it. */
 const MAX_DEPTH = 500;

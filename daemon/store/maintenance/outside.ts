@@ -1,7 +1,7 @@
 /** Measures the bytes of a store outside its databases, and finds leftovers among them. */
 import { type Dirent, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { isLocked } from '../../base/lock.ts';
+import { isLocked } from '../../../base/lock.ts';
 
 /** Longest time that the count blocks the thread. */
 const SLICE_MS = 8;

@@ -3,9 +3,15 @@
  * rows, since the saved row never changes.
  */
 import * as v from 'valibot';
-import type { Checkpoint } from '../../protocol/domain.ts';
-import { INGREDIENT_KINDS, type Ingredient, type IngredientKind, lost, sentence } from '../../protocol/ingredients.ts';
-import type { CheckpointFile } from '../../protocol/session.ts';
+import type { Checkpoint } from '../../../protocol/domain.ts';
+import {
+  INGREDIENT_KINDS,
+  type Ingredient,
+  type IngredientKind,
+  lost,
+  sentence,
+} from '../../../protocol/ingredients.ts';
+import type { CheckpointFile } from '../../../protocol/session.ts';
 
 const doubtSchema = v.object({
   /** Ingredient that a resume does not restore. */

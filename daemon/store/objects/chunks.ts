@@ -1,6 +1,6 @@
 /** Stores content in objects.db: each chunk once, under its hash, as it is or as a delta to another. */
 import { createHash } from 'node:crypto';
-import type { Database, Statement } from '../../base/sqlite.ts';
+import type { Database, Statement } from '../../../base/sqlite.ts';
 import { chunkProblem, damagedChunk, decodeStack, type EncodedChunk, MAX_STACK } from './stack.ts';
 
 /** Layout of a chunk. `base` is the chunk that it is a delta to; `stored` is the size of its data. */

@@ -1,8 +1,8 @@
 import { setImmediate as breathe } from 'node:timers/promises';
-import type { Coders } from './coders.ts';
-import { hasRoomFor, returnSpace, sweep } from './gc.ts';
-import type { Objects } from './objects.ts';
+import type { Coders } from '../objects/codec-pool.ts';
+import type { Objects } from '../objects/objects.ts';
 import { pack } from './packing.ts';
+import { hasRoomFor, returnSpace, sweep } from './sweep.ts';
 
 /** Result of packing; with `noRoom` nothing was done, since the disk is nearly full. */
 export interface Packed {

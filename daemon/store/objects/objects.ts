@@ -1,7 +1,7 @@
 /** Stores content and the records that protect it (objects.db). Only the store worker opens it. */
 import { createHash } from 'node:crypto';
+import { pagesOf } from '../pages.ts';
 import { Chunks, MAX_ROW } from './chunks.ts';
-import { pagesOf } from './pages.ts';
 
 /**
  * Kinds of marks. `tag`: the value is its name. `trash`: the value is the time. `proof`, `doubt`: the value is JSON.

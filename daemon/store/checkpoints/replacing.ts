@@ -1,5 +1,5 @@
 /** Tells whether one checkpoint can replace another. */
-import type { Objects, SavedFile } from './objects.ts';
+import type { Objects, SavedFile } from '../objects/objects.ts';
 
 /** Tells whether each file of `part` is also a file of `whole`, with the same content. */
 export function holdsAllOf(objects: Objects, whole: string, part: string): boolean {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { decodeChunk, encodeSmall, isDelta } from './codec.ts';
-import type { CoderReply, CoderRequest, Recoded } from './coders.ts';
+import type { CoderReply, CoderRequest, Recoded } from './codec-pool.ts';
 import { decodeStack, type EncodedChunk } from './stack.ts';
 
 parentPort!.on('message', (request: CoderRequest) => {

@@ -1,5 +1,5 @@
 /** Stored form of a chunk: by itself, or as a delta to another, which may be a delta in turn. */
-import { TrainstashError } from '../../protocol/errors.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
 import { MAX_CHUNK_BYTES } from './chunking.ts';
 import { CODEC, decodeChunk } from './codec.ts';
 

@@ -7,15 +7,15 @@ import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
-import { type Database, openDatabase } from '../../base/sqlite.ts';
-import type { Run, Session } from '../../protocol/domain.ts';
-import { TORCH_STATE_FILE } from '../../protocol/session.ts';
-import type { Catalog } from './catalog.ts';
-import { returnSpace } from './gc.ts';
-import { Masker } from './masked-records.ts';
-import type { Objects, SavedRow } from './objects.ts';
-import { readRun, readSession } from './rows.ts';
-import { type CheckpointBody, soundBodyOf } from './saving.ts';
+import { type Database, openDatabase } from '../../../base/sqlite.ts';
+import type { Run, Session } from '../../../protocol/domain.ts';
+import { TORCH_STATE_FILE } from '../../../protocol/session.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { Masker } from '../catalog/masked-records.ts';
+import { readRun, readSession } from '../catalog/rows.ts';
+import { type CheckpointBody, soundBodyOf } from '../checkpoints/writer.ts';
+import type { Objects, SavedRow } from '../objects/objects.ts';
+import { returnSpace } from './sweep.ts';
 
 export interface ScrubOptions {
   /** Secrets that are known from elsewhere. */

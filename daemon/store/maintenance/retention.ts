@@ -1,6 +1,6 @@
 /** Decides which automatic checkpoints of a run may be deleted. Pure: the rules, without a store. */
-import type { Checkpoint, Monitor, Run } from '../../protocol/domain.ts';
-import { fromWireNumber, hasDiverged, isBetter } from '../../protocol/numbers.ts';
+import type { Checkpoint, Monitor, Run } from '../../../protocol/domain.ts';
+import { fromWireNumber, hasDiverged, isBetter } from '../../../protocol/numbers.ts';
 
 export interface KeepPolicy {
   /** Number of newest checkpoints to keep. */

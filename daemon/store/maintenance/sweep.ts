@@ -2,13 +2,13 @@
 
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { MAX_ROW } from './chunks.ts';
-import type { Coders } from './coders.ts';
-import { isDiskFull } from './failures.ts';
-import type { Objects } from './objects.ts';
+import { isDiskFull } from '../failures.ts';
+import { MAX_ROW } from '../objects/chunks.ts';
+import type { Coders } from '../objects/codec-pool.ts';
+import type { Objects } from '../objects/objects.ts';
+import { MAX_STACK } from '../objects/stack.ts';
+import { pagesOf } from '../pages.ts';
 import { rebase } from './packing.ts';
-import { pagesOf } from './pages.ts';
-import { MAX_STACK } from './stack.ts';
 
 const SWEEP_BATCH = 256;
 /**
