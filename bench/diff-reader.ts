@@ -1,7 +1,7 @@
 /** Entry of a thread that reads checkpoints from the store as the diff does, and discards them. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { StoreReader } from '../daemon/content/stored-file.ts';
 import type { ReadPort } from '../daemon/store/checkpoints/read-port.ts';
+import { StoreReader } from '../daemon/tensors/stored-file.ts';
 
 const { port, signal, checkpoints } = workerData as ReadPort & { checkpoints: string[] };
 const reader = new StoreReader(port, signal);

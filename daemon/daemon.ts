@@ -16,10 +16,9 @@ import type { FsckReport } from '../protocol/messages/store.ts';
 import { toWireNumber } from '../protocol/numbers.ts';
 import { SESSION_FILES } from '../protocol/session.ts';
 import type { Build } from '../protocol/version.ts';
-import { type Backends, backendsOf } from './backends/backends.ts';
+import { type Backends, backendsOf } from './backend-selection/backends.ts';
 import { locateRepository } from './code/locate.ts';
 import { findProject, type Place } from './code/project.ts';
-import type { ContentWorkers } from './content/work.ts';
 import { DeviceQueue } from './devices/device-queue.ts';
 import { SettingsFile } from './devices/settings.ts';
 import { sweepExports } from './export/target.ts';
@@ -27,12 +26,13 @@ import { IdlePacking } from './idle-packing.ts';
 import { isLink, KnownPlaces } from './known.ts';
 import type { Announcer } from './runs/context.ts';
 import { describeProject } from './runs/describe.ts';
+import { madeElsewhere } from './runs/errors.ts';
+import { hasQueue } from './runs/launch/queue.ts';
 import { canMoveStore, moveStore } from './runs/move-store.ts';
 import { OpenProject } from './runs/project.ts';
-import { hasQueue } from './runs/queue.ts';
-import { madeElsewhere } from './runs/refusals.ts';
 import type { ClientInfo } from './server.ts';
 import { lookAtStore } from './store/client.ts';
+import type { ContentWorkers } from './tensors/client.ts';
 
 /**
  * Idle time after which a project is closed. An open project costs a worker thread; opening it again takes some ten

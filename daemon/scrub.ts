@@ -10,9 +10,9 @@ import { ANSWER_FILE, ASKED_FOLDER, type ExitRecord, type Launch, type SessionEv
 import { counted } from '../protocol/words.ts';
 import type { SessionDirectory } from '../session/directory.ts';
 import { isAlive } from '../session/watch.ts';
-import { intactSessions } from './runs/adopt.ts';
 import type { ProjectContext } from './runs/context.ts';
 import type { OpenProject } from './runs/project.ts';
+import { intactSessions } from './runs/unmanaged/attach.ts';
 import { Masker } from './store/catalog/masked-records.ts';
 
 export interface ScrubRequest {

@@ -12,14 +12,14 @@ import { maskParams, maskWords } from '../protocol/secrets.ts';
 import type { SessionDirectory } from '../session/directory.ts';
 import { readPrinted } from '../session/printed.ts';
 import { signalRunner } from '../session/watch.ts';
-import { backendsOf } from './backends/backends.ts';
+import { backendsOf } from './backend-selection/backends.ts';
 import { findProject, readHead } from './code/project.ts';
-import { jobOfCommand, paramsOf, withParams } from './runs/ad-hoc.ts';
-import { nameOfCommand } from './runs/command.ts';
 import { findJob, readConfig } from './runs/config.ts';
-import { prepareSession } from './runs/prepare.ts';
+import { jobOfCommand, paramsOf, withParams } from './runs/launch/ad-hoc.ts';
+import { nameOfCommand } from './runs/launch/command.ts';
+import { prepareSession } from './runs/launch/prepare.ts';
+import { SecretParams } from './runs/launch/secret-params.ts';
 import { newRun, newSession } from './runs/records.ts';
-import { SecretParams } from './runs/secret-params.ts';
 
 interface StandaloneRequest {
   root: string;

@@ -8,7 +8,7 @@ const { parseWat } = await wabt();
 const OWN_MEMORY = '(import "env" "memory" (memory 1))';
 const SHARED_MEMORY = '(import "env" "memory" (memory 1 65536 shared))';
 
-make('daemon/content/difference.wat', { DIFFERENCE_KERNEL: (text) => text });
+make('daemon/tensors/difference.wat', { DIFFERENCE_KERNEL: (text) => text });
 make('trainer/kernels/math.wat', {
   MATH_KERNEL: (text) => text,
   MATH_KERNEL_SHARED: (text) => text.replace(OWN_MEMORY, SHARED_MEMORY),

@@ -7,7 +7,7 @@ import { readJson, writeJson } from '../../base/files.ts';
 import { hasHadCommit } from '../code/history.ts';
 import type { GitDirectories } from '../code/reflog.ts';
 import type { KnownBranches } from './known-branches.ts';
-import { subfoldersOf } from './shelf.ts';
+import { subfoldersOf } from './stash-folder.ts';
 
 interface NameSetup extends GitDirectories {
   root: string;

@@ -10,7 +10,7 @@ import type { Head } from '../code/project.ts';
 import type { GitDirectories } from '../code/reflog.ts';
 import { askGit } from '../code/repository.ts';
 import { fileOfCommit } from '../code/tracked.ts';
-import type { InPlace, KnownFile, WorktreeRecord } from './in-place.ts';
+import type { InPlace, KnownFile, WorktreeRecord } from './active-branch.ts';
 import type { KnownBranches } from './known-branches.ts';
 import { declaredLinks } from './links.ts';
 import { absoluteText, NO_LINKS, type RawPath } from './paths.ts';

@@ -1,8 +1,8 @@
 /** Handles the runs of a branch when HEAD leaves it and comes back: they continue, or pause and are offered again. */
 import type { Run } from '../../protocol/domain.ts';
-import type { InPlace, WorktreeRecord } from './in-place.ts';
+import type { InPlace, WorktreeRecord } from './active-branch.ts';
 import type { Ownership, WorktreeRuns } from './ownership.ts';
-import type { Notify } from './words.ts';
+import type { Notify } from './reasons.ts';
 
 export interface RunsLeftSetup {
   record: WorktreeRecord;

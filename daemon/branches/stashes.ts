@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { StashSummary } from '../../protocol/messages/branch.ts';
 import { worktreeNames } from '../code/project.ts';
-import { WorktreeRecord } from './in-place.ts';
+import { WorktreeRecord } from './active-branch.ts';
 import type { KnownBranches } from './known-branches.ts';
-import { type FileStore, offerStored, restoreFiles } from './moving.ts';
+import { type FileStore, offerStored, restoreFiles } from './move-files.ts';
 import { NO_LINKS, shown } from './paths.ts';
-import { type Owner, StashFolder, subfoldersOf } from './shelf.ts';
+import { type Owner, StashFolder, subfoldersOf } from './stash-folder.ts';
 
 const TRASH_MS = 7 * 86_400_000;
 

@@ -11,17 +11,17 @@ import { tipOf } from '../code/history.ts';
 import { type Head, worktreeName } from '../code/project.ts';
 import type { GitDirectories } from '../code/reflog.ts';
 import { findRepository } from '../code/repository.ts';
+import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './active-branch.ts';
 import { decide } from './decide.ts';
 import { HeadWatcher } from './head.ts';
-import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './in-place.ts';
-import { Intake, type IntakeSetup } from './intake.ts';
+import { Intake, type IntakeSetup } from './ingest.ts';
 import type { KnownBranches } from './known-branches.ts';
-import type { FileStore } from './moving.ts';
+import type { FileStore } from './move-files.ts';
 import { type BranchPolicy, Ownership, type WorktreeRuns } from './ownership.ts';
 import { type RawPath, shown } from './paths.ts';
+import { type BranchNotice, listed, movedText, type Notify, unsureText } from './reasons.ts';
 import { RunsLeft } from './runs-left.ts';
-import { BranchStashes } from './shelving.ts';
-import { type BranchNotice, listed, movedText, type Notify, unsureText } from './words.ts';
+import { BranchStashes } from './stash.ts';
 
 /** Time without a move before a switch starts: git may move HEAD several times in a row. */
 const SETTLE_MS = 150;

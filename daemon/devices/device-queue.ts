@@ -4,9 +4,9 @@
  */
 import type { GpuDemand } from '../../protocol/devices.ts';
 import type { Run } from '../../protocol/domain.ts';
-import type { Device } from '../runs/launcher.ts';
+import type { Device } from '../runs/launch/launcher.ts';
+import type { QueueEntry } from '../runs/launch/queue.ts';
 import type { OpenProject } from '../runs/project.ts';
-import type { QueueEntry } from '../runs/queue.ts';
 import { allocate, chooseInterruptions, type Grant, type Holder, type Situation } from './allocate.ts';
 import { DeviceListing } from './nvidia.ts';
 import { descendsFrom } from './processes.ts';

@@ -5,8 +5,8 @@ import { codeHunks } from '../code/changes.ts';
 import type { Store } from '../store/client.ts';
 import { diffMetrics } from './curves.ts';
 import { diffLineage } from './lineage.ts';
+import { findSides, labelOf, runAtCheckpoint, type Side, type SideContext, stepOf } from './operands.ts';
 import { diffParams } from './params.ts';
-import { findSides, labelOf, runAtCheckpoint, type Side, type SideContext, stepOf } from './sides.ts';
 
 /** Limits that keep an answer within a message. */
 const MAX_HUNK_CHARACTERS = 400_000;

@@ -1,9 +1,9 @@
 /** Compares the tensors of two checkpoints. */
 import type { WeightsDiff } from '../../protocol/diff.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import type { NameMapping } from '../content/names.ts';
-import { type ContentWorkers, runContentRequest, type Watcher } from '../content/work.ts';
-import { findSides, labelOf, type Side, type SideContext } from './sides.ts';
+import { type ContentWorkers, runContentRequest, type Watcher } from '../tensors/client.ts';
+import type { NameMapping } from '../tensors/names.ts';
+import { findSides, labelOf, type Side, type SideContext } from './operands.ts';
 
 /** Compares the weights; `workers` read them. Rejects with `notFound` when a side has no checkpoint. */
 export async function diffWeights(

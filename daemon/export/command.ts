@@ -11,12 +11,12 @@ import type { ExportFile, Parity } from '../../protocol/export.ts';
 import { readNumber, toWireNumber } from '../../protocol/numbers.ts';
 import { exactly } from '../../protocol/words.ts';
 import { trainingEnvironment } from '../../session/launch.ts';
-import { cancelled, type Watcher } from '../content/work.ts';
-import { fill, wordsOf } from '../runs/command.ts';
-import { resolveProgram } from '../runs/interpreter.ts';
-import { filesOf } from '../runs/prepare.ts';
-import { mainOf } from '../runs/put-back.ts';
-import { realParams } from '../runs/secret-params.ts';
+import { fill, wordsOf } from '../runs/launch/command.ts';
+import { resolveProgram } from '../runs/launch/interpreter.ts';
+import { filesOf } from '../runs/launch/prepare.ts';
+import { mainOf } from '../runs/launch/restore-files.ts';
+import { realParams } from '../runs/launch/secret-params.ts';
+import { cancelled, type Watcher } from '../tensors/client.ts';
 import { type ExportContext, jobOf } from './source.ts';
 import type { Target } from './target.ts';
 

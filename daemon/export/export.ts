@@ -2,7 +2,7 @@
 import type { Checkpoint } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { ExportFile, ExportFormat, ExportManifest, ExportResult, Parity } from '../../protocol/export.ts';
-import { runContentRequest, type Watcher } from '../content/work.ts';
+import { runContentRequest, type Watcher } from '../tensors/client.ts';
 import { runExportCommand } from './command.ts';
 import { type ExportSource, formatsOf, isMetricsFormat } from './formats.ts';
 import { writeMetrics } from './metrics.ts';

@@ -6,8 +6,8 @@ import { eventFileHead, scalarEvent } from '../../formats/writers/tfevents.ts';
 import type { MetricSeries, Run } from '../../protocol/domain.ts';
 import { fromWireNumber } from '../../protocol/numbers.ts';
 import { integer } from '../../protocol/words.ts';
-import { OutFile } from '../content/out-file.ts';
-import type { ExportedFile } from '../content/requests.ts';
+import { OutFile } from '../tensors/output-file.ts';
+import type { ExportedFile } from '../tensors/requests.ts';
 
 /** Size of a write: more would take memory, less would be slow. */
 const BUFFER_CHARACTERS = 1 << 20;

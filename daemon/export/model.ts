@@ -13,11 +13,11 @@ import type { ExportFile, Parity } from '../../protocol/export.ts';
 import { exitErrorToWire, exportRecordSchema } from '../../protocol/session.ts';
 import { signalRunner, untilEnded } from '../../session/watch.ts';
 import { checkOut } from '../code/snapshot.ts';
-import { OutFile } from '../content/out-file.ts';
-import { cancelled, type Watcher } from '../content/work.ts';
 import { findJob, readConfig } from '../runs/config.ts';
-import { prepareSession } from '../runs/prepare.ts';
+import { prepareSession } from '../runs/launch/prepare.ts';
 import { newSession } from '../runs/records.ts';
+import { cancelled, type Watcher } from '../tensors/client.ts';
+import { OutFile } from '../tensors/output-file.ts';
 import type { ExportContext } from './source.ts';
 
 export interface ModelExport {

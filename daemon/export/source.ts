@@ -2,10 +2,10 @@
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
-import type { ContentWorkers } from '../content/work.ts';
-import { findSide, runAtCheckpoint, type SideContext } from '../diff/sides.ts';
+import { findSide, runAtCheckpoint, type SideContext } from '../diff/operands.ts';
 import { readConfig } from '../runs/config.ts';
 import type { ProjectContext } from '../runs/context.ts';
+import type { ContentWorkers } from '../tensors/client.ts';
 import type { ExportSource } from './formats.ts';
 
 export interface ExportContext extends ProjectContext, SideContext {

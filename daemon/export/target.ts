@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { syncDirectory, syncFile } from '../../base/files.ts';
 import { besidePending, Pending, sweepPending } from '../../base/pending.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
-import { outputProblem } from '../content/out-file.ts';
+import { outputProblem } from '../tensors/output-file.ts';
 
 export const MANIFEST_SUFFIX = '.trainstash.json';
 export class Target {

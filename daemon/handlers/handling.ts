@@ -2,8 +2,8 @@
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { Request } from '../../protocol/messages/request.ts';
 import type { Daemon } from '../daemon.ts';
+import { madeElsewhere } from '../runs/errors.ts';
 import type { OpenProject } from '../runs/project.ts';
-import { madeElsewhere } from '../runs/refusals.ts';
 import type { ClientInfo, Handler, Task } from '../server.ts';
 
 export interface Handling {

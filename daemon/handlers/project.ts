@@ -5,7 +5,7 @@ import { gitVersion } from '../code/failure.ts';
 import { describeProject } from '../runs/describe.ts';
 import { initProject } from '../runs/init.ts';
 import { jobsOf } from '../runs/jobs.ts';
-import { saveAsJob } from '../runs/keep-job.ts';
+import { saveAsJob } from '../runs/launch/save-as-job.ts';
 import type { Handling } from './handling.ts';
 
 export function projectHandlers({ on, daemon, access }: Handling): void {

@@ -10,9 +10,9 @@ import {
   storeScrub,
   storeTrash,
 } from '../../protocol/messages/store.ts';
-import { cancelled } from '../content/work.ts';
 import { PACK_SLICE_MS } from '../idle-packing.ts';
 import { scrub } from '../scrub.ts';
+import { cancelled } from '../tensors/client.ts';
 import type { Handling } from './handling.ts';
 
 export function storeHandlers({ on, daemon, access }: Handling): void {

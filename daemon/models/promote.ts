@@ -8,12 +8,12 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import type { ExportResult } from '../../protocol/export.ts';
 import type { PromotedModel } from '../../protocol/messages/keep.ts';
 import { isModelPart, MODELS, nextVersion } from '../../protocol/model-names.ts';
-import { outputProblem } from '../content/out-file.ts';
-import type { Watcher } from '../content/work.ts';
 import { exportFormats, exportTo } from '../export/export.ts';
 import { type ExportContext, findSource } from '../export/source.ts';
 import { rememberModel } from '../runs/outputs.ts';
 import { requireOutOfTrash } from '../store/api/keeping.ts';
+import type { Watcher } from '../tensors/client.ts';
+import { outputProblem } from '../tensors/output-file.ts';
 import { type Card, cardOf, cardText } from './card.ts';
 import { statedLicense } from './license.ts';
 

@@ -14,7 +14,7 @@ import { type BranchesConfig, branchesSchema, CONFIG_FILE, type JobConfig, jobSc
 import { TrainstashError } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import type { CheckpointPolicy } from '../../protocol/session.ts';
-import { splitWords } from './command.ts';
+import { splitWords } from './launch/command.ts';
 
 export interface Config {
   /** Null when there is no file: a project needs none until it has jobs. */

@@ -5,11 +5,11 @@ import { inside } from '../../base/inside.ts';
 import type { Checkpoint, Notice, Run } from '../../protocol/domain.ts';
 import { idSchema } from '../../protocol/session.ts';
 import { SessionDirectory } from '../../session/directory.ts';
-import type { Backends } from '../backends/backends.ts';
+import type { Backends } from '../backend-selection/backends.ts';
 import type { KnownBranches } from '../branches/known-branches.ts';
 import type { Place } from '../code/project.ts';
 import type { Store } from '../store/client.ts';
-import type { SecretParams } from './secret-params.ts';
+import type { SecretParams } from './launch/secret-params.ts';
 
 /** Parts that all code of one project shares. */
 export interface ProjectContext {

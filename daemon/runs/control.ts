@@ -5,7 +5,7 @@ import type { Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import type { Grant } from '../devices/allocate.ts';
-import type { QueueConditions } from './queued.ts';
+import type { QueueConditions } from './launch/queued.ts';
 
 export interface RunControl {
   gpu?: GpuDemand | undefined;

@@ -1,8 +1,8 @@
 /** Runs that make way for an urgent one: they save, end, wait, and go on by themselves. */
 import type { Run } from '../../protocol/domain.ts';
-import type { Launcher } from './launcher.ts';
-import type { LiveRun } from './live.ts';
-import type { QueuedRuns } from './queued.ts';
+import type { Launcher } from './launch/launcher.ts';
+import type { QueuedRuns } from './launch/queued.ts';
+import type { LiveRun } from './live/live-run.ts';
 
 export class Interruptions {
   readonly #launcher: Launcher;

@@ -2,9 +2,9 @@
 import type { JobConfig } from '../../protocol/config.ts';
 import type { Params } from '../../protocol/domain.ts';
 import { maskParams, maskText } from '../../protocol/secrets.ts';
-import { splitWords } from './command.ts';
 import { readConfig } from './config.ts';
-import { isPython } from './interpreter.ts';
+import { splitWords } from './launch/command.ts';
+import { isPython } from './launch/interpreter.ts';
 
 export function jobsOf(root: string) {
   const { file, jobs, warnings } = readConfig(root);

@@ -7,8 +7,8 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import { counted, integer } from '../../protocol/words.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import type { Environment } from './environments.ts';
-import type { Device } from './launcher.ts';
+import type { Environment } from './launch/environments.ts';
+import type { Device } from './launch/launcher.ts';
 import type { Verifier } from './verify.ts';
 
 const LOOK_MS = 500;

@@ -9,15 +9,16 @@ import { LIVE_STATUSES, type Params, RESUMABLE_STATUSES, type Run, type Session 
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { maskParams, maskText, maskWords } from '../../protocol/secrets.ts';
 import type { Launch } from '../../protocol/session.ts';
-import { jobOfCommand, paramsOf, withParams } from './ad-hoc.ts';
-import { rememberResumesItself } from './answers.ts';
-import { nameOfCommand } from './command.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import { conditionsOf, controlOf, deviceTaken, interruptLoses, mustQueue, requireBelowLimit } from './control.ts';
-import type { Environment } from './environments.ts';
-import { measure } from './identity.ts';
+import { wrongStatus } from './errors.ts';
 import { Interruptions } from './interruptions.ts';
+import { jobOfCommand, paramsOf, withParams } from './launch/ad-hoc.ts';
+import { nameOfCommand } from './launch/command.ts';
+import { rememberResumesItself } from './launch/consents.ts';
+import type { Environment } from './launch/environments.ts';
+import { measure } from './launch/identity.ts';
 import {
   type Barrier,
   type Device,
@@ -26,13 +27,12 @@ import {
   type LaunchOptions,
   type OnEnded,
   type Restarts,
-} from './launcher.ts';
-import { LiveRequests } from './live-requests.ts';
-import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './plan.ts';
-import { describeDifferences } from './preflight.ts';
-import { type QueueConditions, QueuedRuns } from './queued.ts';
+} from './launch/launcher.ts';
+import { type Plan, type PlanOptions, planResume, requireAccepted, STARTS_ANEW } from './launch/plan.ts';
+import { describeDifferences } from './launch/preflight.ts';
+import { type QueueConditions, QueuedRuns } from './launch/queued.ts';
+import { LiveRequests } from './live/live-requests.ts';
 import { newRun } from './records.ts';
-import { wrongStatus } from './refusals.ts';
 
 export interface StartOptions extends LaunchOptions {
   job: string;

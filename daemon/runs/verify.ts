@@ -12,10 +12,10 @@ import { type DivergedEvent, eventSchema, exitErrorToWire } from '../../protocol
 import type { SessionDirectory } from '../../session/directory.ts';
 import { signalRunner, untilEnded } from '../../session/watch.ts';
 import { checkOut } from '../code/snapshot.ts';
-import { jobOfRun } from './ad-hoc.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import { isOfPackage, prepareSession } from './prepare.ts';
+import { jobOfRun } from './launch/ad-hoc.ts';
+import { isOfPackage, prepareSession } from './launch/prepare.ts';
 import { proofFingerprint } from './proof.ts';
 import { newSession } from './records.ts';
 

@@ -8,13 +8,13 @@ import type { SyncResult } from '../../protocol/messages/branch.ts';
 import { declaredLinks } from '../branches/links.ts';
 import type { BranchPolicy } from '../branches/ownership.ts';
 import { fromText } from '../branches/paths.ts';
+import type { BranchNotice } from '../branches/reasons.ts';
 import { Stashes } from '../branches/stashes.ts';
-import type { BranchNotice } from '../branches/words.ts';
 import { Worktree } from '../branches/worktree.ts';
 import type { Head } from '../code/project.ts';
 import { parseConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
-import type { Barrier } from './launcher.ts';
+import type { Barrier } from './launch/launcher.ts';
 import type { Runs } from './runs.ts';
 
 const LEVELS: Record<BranchNotice, Notice['level']> = {

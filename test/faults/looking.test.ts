@@ -212,7 +212,7 @@ describe('a process that looks', () => {
   });
 
   test('is no part of the daemon, of a runner or of the thread that compares: those hold no reader of a format', async () => {
-    for (const entry of ['daemon/main.ts', 'runner/main.ts', 'daemon/content/thread.ts']) {
+    for (const entry of ['daemon/main.ts', 'runner/main.ts', 'daemon/tensors/thread.ts']) {
       const { metafile } = await build({
         entryPoints: [entry],
         bundle: true,

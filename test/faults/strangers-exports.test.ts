@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { ExportTensorsRequest } from '../../daemon/content/requests.ts';
-import { runContentRequest } from '../../daemon/content/work.ts';
+import { runContentRequest } from '../../daemon/tensors/client.ts';
+import type { ExportTensorsRequest } from '../../daemon/tensors/requests.ts';
 import { afterwards } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { fileThatLeadsOut } from '../support/hdf5-links.ts';

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { plainNode } from '../../daemon/backends/runtime.ts';
+import { plainNode } from '../../daemon/backend-selection/runtime.ts';
 import { WEBGPU_VERSION } from '../../protocol/backends.ts';
 import { backendSurvey } from '../../protocol/messages/backend.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
@@ -35,7 +35,7 @@ describe('a native package that', () => {
   test('hangs is ended after its time', async () => {
     const { root } = backendBench(ENVIRONMENT);
     writeBroken(root, 'hangs');
-    const { probe } = await import('../../daemon/backends/probe.ts');
+    const { probe } = await import('../../daemon/backend-selection/probe.ts');
     const from = join(root, 'node_modules/@tensorflow/tfjs-node-gpu');
     const reply = await probe(
       { backend: 'tfjs-node-gpu', threads: 1, from, version: '', missing: null },

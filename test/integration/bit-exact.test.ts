@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { tensorflowVariables } from '../../daemon/backends/tensorflow.ts';
+import { tensorflowVariables } from '../../daemon/backend-selection/tensorflow.ts';
 import { digestOf } from '../../daemon/store/checkpoints/writer.ts';
 import type { Launch } from '../../protocol/session.ts';
 import { softwareGpu } from '../../scripts/software-gpu.ts';

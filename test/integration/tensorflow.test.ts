@@ -2,8 +2,8 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Backends } from '../../daemon/backends/backends.ts';
-import { tensorflowVariables } from '../../daemon/backends/tensorflow.ts';
+import { Backends } from '../../daemon/backend-selection/backends.ts';
+import { tensorflowVariables } from '../../daemon/backend-selection/tensorflow.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { realTensorFlow } from '../support/tensorflow.ts';
 import { DIST, makeLaunch, train } from '../support/trainer.ts';

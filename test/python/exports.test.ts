@@ -10,7 +10,7 @@ import { diffWeights } from '../../daemon/diff/weights.ts';
 import { exportTo } from '../../daemon/export/export.ts';
 import type { ExportContext } from '../../daemon/export/source.ts';
 import { sweepExports } from '../../daemon/export/target.ts';
-import { SecretParams } from '../../daemon/runs/secret-params.ts';
+import { SecretParams } from '../../daemon/runs/launch/secret-params.ts';
 import type { ExportManifest, ExportResult } from '../../protocol/export.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { PYTHON, script } from '../support/python.ts';

@@ -1,6 +1,6 @@
 /** The choice of a backend without a daemon, in folders of the test's own. */
 import { join } from 'node:path';
-import { type BackendRequest, Backends } from '../../daemon/backends/backends.ts';
+import { type BackendRequest, Backends } from '../../daemon/backend-selection/backends.ts';
 import { temporaryFolder } from './folder.ts';
 import { DIST } from './trainer.ts';
 

@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { tensorflowVariables } from '../../daemon/backends/tensorflow.ts';
+import { tensorflowVariables } from '../../daemon/backend-selection/tensorflow.ts';
 import { cacheFolder } from '../../scripts/python-environments.ts';
 import { realTensorFlow } from './tensorflow.ts';
 

@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runContentRequest } from '../../daemon/content/work.ts';
 import type { Store } from '../../daemon/store/client.ts';
 import type { KeepPolicy } from '../../daemon/store/maintenance/retention.ts';
+import { runContentRequest } from '../../daemon/tensors/client.ts';
 import type { Checkpoint, Run, Session } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';

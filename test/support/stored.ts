@@ -2,9 +2,9 @@
 import { cpSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { ContentWorkers, Watcher } from '../../daemon/content/work.ts';
 import { newRun, newSession } from '../../daemon/runs/records.ts';
 import { type Store, startStore } from '../../daemon/store/client.ts';
+import type { ContentWorkers, Watcher } from '../../daemon/tensors/client.ts';
 import { InspectorPool, inspectorSetup } from '../../inspector/pool.ts';
 import type { Run, Session } from '../../protocol/domain.ts';
 import { randomId } from '../../protocol/ids.ts';

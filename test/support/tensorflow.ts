@@ -1,6 +1,6 @@
 /** The real TensorFlow for the tests of its backend: that of the Keras environment, or of `TRAINSTASH_TEST_TENSORFLOW`. */
 import { dirname } from 'node:path';
-import { findTensorFlow, type TensorFlow } from '../../daemon/backends/tensorflow.ts';
+import { findTensorFlow, type TensorFlow } from '../../daemon/backend-selection/tensorflow.ts';
 import { frameworkPython, frameworks } from '../../scripts/python-environments.ts';
 
 /** Returns null on machines that cannot have it; the reason was printed when the environments were made. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { chooseFastest, rejectionsOf } from '../../daemon/backends/choose.ts';
+import { chooseFastest, rejectionsOf } from '../../daemon/backend-selection/choose.ts';
 import type { BackendFinding } from '../../protocol/backends.ts';
 
 function finding(backend: BackendFinding['backend'], stepMs: number | null, more: Partial<BackendFinding> = {}) {

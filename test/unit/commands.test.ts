@@ -1,9 +1,9 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { paramsOf, withParams } from '../../daemon/runs/ad-hoc.ts';
-import { fill, splitWords, withDebugger, wordsOf } from '../../daemon/runs/command.ts';
-import { resolveProgram } from '../../daemon/runs/interpreter.ts';
+import { paramsOf, withParams } from '../../daemon/runs/launch/ad-hoc.ts';
+import { fill, splitWords, withDebugger, wordsOf } from '../../daemon/runs/launch/command.ts';
+import { resolveProgram } from '../../daemon/runs/launch/interpreter.ts';
 import { readScalars } from '../../formats/tfevents.ts';
 import { readMetricLine } from '../../runner/lines.ts';
 import { type FoundState, groupFiles } from '../../session/groups.ts';

@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { OutFile } from '../../daemon/content/out-file.ts';
+import { OutFile } from '../../daemon/tensors/output-file.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 /** Replaces the one call that sees a disk fail once and then work, which no disk here does. */

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { restoredText, restoreFiles } from '../../daemon/runs/put-back.ts';
+import { restoredText, restoreFiles } from '../../daemon/runs/launch/restore-files.ts';
 import { blankCheckpointFile } from '../../protocol/records.ts';
 import { pointerText, pointsTo } from '../../session/pointers.ts';
 import { temporaryFolder } from '../support/folder.ts';

@@ -8,7 +8,7 @@ import {
   findTensorFlow,
   hasBinding,
   tensorflowVariables,
-} from '../../daemon/backends/tensorflow.ts';
+} from '../../daemon/backend-selection/tensorflow.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 function install(prefix: string, version: string, name = 'tensorflow', python = 'python3.11'): string {

@@ -2,8 +2,8 @@
 import { Readable } from 'node:stream';
 import * as v from 'valibot';
 import { BoundedMessageReader } from '../../../base/framing.ts';
-import { splitWords } from '../../../daemon/runs/command.ts';
 import { parseConfig } from '../../../daemon/runs/config.ts';
+import { splitWords } from '../../../daemon/runs/launch/command.ts';
 import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import {
   checkpointFileSchema,

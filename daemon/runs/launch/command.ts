@@ -1,0 +1,144 @@
+/** Makes the words of a process from a command line. Pure; nothing here goes through a shell. */
+import { basename } from 'node:path';
+import type { ParamStyle } from '../../../protocol/config.ts';
+import type { Params, ParamValue } from '../../../protocol/domain.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+
+/**
+ * Splits a line as a POSIX shell does: quotes and backslashes, no expansion. Returns null when a quote is not closed.
+ */
+export function splitWords(text: string): string[] | null {
+  const words: string[] = [];
+  let word = '';
+  let started = false;
+  let quote = '';
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i]!;
+    if (quote === "'") {
+      if (character === "'") quote = '';
+      else word += character;
+    } else if (character === '\\' && (quote === '' || '"\\$`'.includes(text[i + 1] ?? ''))) {
+      i++;
+      word += text[i] ?? '';
+      started = true;
+    } else if (character === quote) quote = '';
+    else if (quote === '' && (character === '"' || character === "'")) {
+      quote = character;
+      started = true;
+    } else if (quote === '' && /\s/.test(character)) {
+      if (started || word) words.push(word);
+      word = '';
+      started = false;
+    } else word += character;
+  }
+  if (quote) return null;
+  if (started || word) words.push(word);
+  return words;
+}
+
+export interface Placeholders {
+  run: string;
+  /** Run's own folder for files. */
+  dir: string;
+  params: Params;
+  /** File or folder of the checkpoint to load, if there is one; `stem` is the same path without its extension. */
+  checkpoint?: string;
+  stem?: string;
+  /** Path that an export has to write. */
+  out?: string;
+}
+
+const PLACEHOLDER = /\$\{([^}]*)\}/g;
+
+/**
+ * Fills in `${checkpoint} ${stem} ${run} ${dir} ${params.lr} ${out}`. Throws an error that names any other placeholder.
+ */
+export function fill(text: string, values: Placeholders): string {
+  return text.replaceAll(PLACEHOLDER, (whole, name: string) => {
+    const value = name.startsWith('params.')
+      ? at(values.params, name.slice('params.'.length))
+      : { run: values.run, dir: values.dir, checkpoint: values.checkpoint, stem: values.stem, out: values.out }[name];
+    if (value === undefined)
+      throw new TrainstashError(
+        'configInvalid',
+        `The command contains ${whole}, which has no meaning here. Valid placeholders are \${run}, \${dir}, \${params.NAME}, in "resume" and "export" \${checkpoint} and \${stem}, and in "export" \${out}. Nothing was started.`,
+        { file: '' },
+      );
+    return typeof value === 'string' ? value : plain(value);
+  });
+}
+
+/** Makes the words of a job's command. Params that the command names itself are not appended again. */
+export function wordsOf(command: string | readonly string[], style: ParamStyle, values: Placeholders): string[] {
+  const split = typeof command === 'string' ? splitWords(command) : [...command];
+  if (!split || split.length === 0)
+    throw new TrainstashError(
+      'configInvalid',
+      `The command is empty or has an unclosed quote: ${command}. Nothing was started.`,
+      {
+        file: '',
+      },
+    );
+  const named = new Set([...split.join(' ').matchAll(/\$\{params\.([^}]+)\}/g)].map(([, name]) => name!));
+  const rest = Object.fromEntries(Object.entries(values.params).filter(([name]) => !named.has(name)));
+  const words = split.map((word) => fill(word, values));
+  return [...words, ...paramWords(rest, style)];
+}
+
+/** Inserts words after the interpreter's own options, before the script or `-m module`. */
+export function withDebugger(words: readonly string[], added: readonly string[] | undefined): string[] {
+  let at = 1;
+  while (words[at]?.startsWith('-') && !/^-[mc]/.test(words[at]!)) at += /^-[XW]$/.test(words[at]!) ? 2 : 1;
+  return [...words.slice(0, at), ...(added ?? []), ...words.slice(at)];
+}
+
+/** Makes variables of the params, where a job asks for them: PARAM_LR=0.1. */
+export function paramVariables(params: Params, style: ParamStyle): Record<string, string> {
+  if (style !== 'env') return {};
+  return Object.fromEntries(
+    flatten(params).map(([name, value]) => [
+      `PARAM_${name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`,
+      plain(value),
+    ]),
+  );
+}
+
+function paramWords(params: Params, style: ParamStyle): string[] {
+  if (style === 'hydra') return flatten(params).map(([name, value]) => `${name}=${plain(value)}`);
+  if (style !== 'flags') return [];
+  return flatten(params).flatMap(([name, value]) => {
+    if (value === false || value === null) return [];
+    if (value === true) return [`--${name}`];
+    return [`--${name}`, ...(Array.isArray(value) ? value.map(plain) : [plain(value)])];
+  });
+}
+
+/** Flattens nested params: `{ optimizer: { lr: 1 } }` becomes `optimizer.lr`. */
+function flatten(params: Params, before = ''): [string, ParamValue][] {
+  return Object.entries(params).flatMap(([name, value]): [string, ParamValue][] =>
+    value !== null && typeof value === 'object' && !Array.isArray(value)
+      ? flatten(value, `${before}${name}.`)
+      : [[`${before}${name}`, value]],
+  );
+}
+
+function plain(value: ParamValue): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function at(params: Params, path: string): ParamValue | undefined {
+  let value: ParamValue | undefined = params;
+  for (const part of path.split('.')) {
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) return undefined;
+    value = value[part];
+  }
+  return value;
+}
+
+/** Names a run without a job after its script, or else its program. */
+export function nameOfCommand(words: readonly string[]): string {
+  const script = words.slice(1).find((word) => /\.(py|sh|js|ts|jl|R)$/.test(word));
+  const module = words.indexOf('-m');
+  const name = script ?? (module > 0 ? words[module + 1] : undefined) ?? words[0]!;
+  return basename(name).replace(/\.\w+$/, '') || 'command';
+}

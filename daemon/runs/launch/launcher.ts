@@ -1,0 +1,361 @@
+/**
+ * Starts sessions, follows them to their end, and restarts crashed runs. The truth is in session directories and the
+ * store; the state in memory can be lost at any moment.
+ */
+import { rmSync } from 'node:fs';
+import type { JobConfig } from '../../../protocol/config.ts';
+import type { GpuDemand } from '../../../protocol/devices.ts';
+import type { Checkpoint, CodeIdentity, Run, Session } from '../../../protocol/domain.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import type { Launch } from '../../../protocol/session.ts';
+import type { SessionDirectory } from '../../../session/directory.ts';
+import { isFromEarlierBoot } from '../../../session/watch.ts';
+import { deviceVariables, type Grant } from '../../devices/allocate.ts';
+import { type ProjectContext, sessionOf } from '../context.ts';
+import type { RunControl } from '../control.ts';
+import { withDeadline } from '../deferred.ts';
+import { watchLimits } from '../live/limits.ts';
+import { type Ended, LiveRun } from '../live/live-run.ts';
+import { nextRestart } from '../live/restart.ts';
+import { otherCodeNotices, passedOverNotices, restoredNotices } from '../live/said.ts';
+import { rememberOutputs } from '../outputs.ts';
+import { newSession } from '../records.ts';
+import type { Environment } from './environments.ts';
+import { codeDifference, identityOf, type Measured } from './identity.ts';
+import { prepareSession } from './prepare.ts';
+
+/** Longest wait of a start for "started" or a failure, so that a typo is an error and not a failed run. */
+const START_WAIT_MS = 20_000;
+/** Age up to which a measured identity counts as current. */
+const FRESH_MS = 1_000;
+
+export interface LaunchOptions extends Environment, RunControl {
+  /** Worktree of the request; absent: the one that the project was opened with. */
+  root?: string;
+  queue?: boolean;
+  restarts?: number;
+  backend?: string;
+  backendSetting?: string;
+  debugger?: readonly string[];
+}
+
+/** Tells whether a run may start, and hears when one may have become ready or a run has ended. */
+export interface Device {
+  isFree(): boolean;
+  changed(): void;
+  /** Brings the list of GPUs up to date; await it before the calls below. */
+  look(): Promise<void>;
+  admit(demand: GpuDemand | undefined, environment: Readonly<Record<string, string>>, own: string): Grant;
+  /** Runs to interrupt for an urgent one with this demand. */
+  interruptionsFor(demand: GpuDemand | undefined): Run[];
+}
+
+/** Keeps runs and the files of their branch in step. */
+export interface Barrier {
+  /** Throws `switchWaiting` when files of another branch are still in place and the run would use them. */
+  before(root: string, usesFiles: boolean): Promise<void>;
+  ended(root: string, run: Run): void;
+  /** Records that a run has written these files of the tree: relative paths, with `/`. */
+  wrote(root: string, run: string, paths: readonly string[]): void;
+}
+
+/** Run to launch, with its record before that; null: there was none. */
+export interface Launching {
+  run: Run;
+  before: Run | null;
+  job: JobConfig;
+  checkpoint: Checkpoint | null;
+  /** The command does not tell its script to load the checkpoint. */
+  startsAnew: boolean;
+  /** Newer checkpoints that the run does not resume from: they lack a part, or their state has diverged. */
+  passedOver: readonly Checkpoint[];
+  accept: boolean;
+  root: string;
+  /** Identity of the tree as just measured. */
+  measured: Measured;
+  debugger?: readonly string[];
+}
+
+/** Hears of a run that has ended in a worktree, once its record says so. */
+export type OnEnded = (run: Run, root: string) => void;
+
+/** Actions of the runs that a restart after a crash needs. */
+export interface Restarts {
+  /** Notes on disk that the run is to be restarted: its delay must not be lost with the daemon. */
+  plan(run: Run, launch: Launch, environment: Environment): void;
+  start(run: string, options: LaunchOptions): Promise<Run>;
+  /** Removes the note. */
+  drop(run: string): void;
+  /** Returns the record of a run that was interrupted, and goes on later by itself; null: it was not. */
+  interrupted(ended: Run): Run | null;
+}
+
+export class Launcher {
+  readonly #context: ProjectContext;
+  readonly #device: Device;
+  readonly #barrier: Barrier;
+  readonly #restarts: Restarts;
+  readonly #ended: OnEnded;
+  readonly #live = new Map<string, LiveRun>();
+  /** Runs that are being launched: a second request for the same run must not launch it twice. */
+  readonly #launching = new Map<string, Run>();
+  /** Environments for restarts. The values exist only here and in the trainer. */
+  readonly #environments = new Map<string, Environment>();
+  readonly #restartTimers = new Map<NodeJS.Timeout, Run>();
+  readonly #wroteUntil = new Map<string, number>();
+  #disposed = false;
+
+  constructor(context: ProjectContext, device: Device, barrier: Barrier, restarts: Restarts, ended: OnEnded) {
+    this.#context = context;
+    this.#device = device;
+    this.#barrier = barrier;
+    this.#restarts = restarts;
+    this.#ended = ended;
+  }
+
+  /** True if a run is live, launching, or waiting for a restart. */
+  get busy(): boolean {
+    return this.#live.size + this.#launching.size + this.#restartTimers.size > 0;
+  }
+
+  /** Runs that hold devices: live ones, those being launched, and those that restart after a delay. */
+  get claims(): Run[] {
+    const live = this.live.map((one) => (one.isBeginning ? { ...one.run, cooperative: true } : one.run));
+    const others = [...this.#launching.values(), ...this.#restartTimers.values()];
+    return [...live, ...others.filter(({ id }) => !this.#live.has(id))];
+  }
+
+  get live(): LiveRun[] {
+    return [...this.#live.values()];
+  }
+
+  find(run: string): LiveRun | undefined {
+    return this.#live.get(run);
+  }
+
+  isLaunching(run: string): boolean {
+    return this.#launching.has(run);
+  }
+
+  /** Returns the environment that a run was launched with; undefined when the daemon that knew it is gone. */
+  environmentOf(run: string): Environment | undefined {
+    return this.#environments.get(run);
+  }
+
+  remember(run: string, { environment, interpreter }: Environment): void {
+    this.#environments.set(run, { environment, interpreter });
+  }
+
+  /** Returns when a run of that branch that writes by path last ended there. */
+  wroteUntil(root: string, branchId: string): number {
+    return this.#wroteUntil.get(`${root}\0${branchId}`) ?? 0;
+  }
+
+  /** Gives renamed branches their new names, by their ids. */
+  branchesRenamed(names: ReadonlyMap<string, string>): void {
+    for (const live of this.#live.values()) live.branchesRenamed(names);
+  }
+
+  /** Takes over a session that runs, or ran, without this daemon. */
+  adopt(run: Run, session: Session, launch: Launch): void {
+    if (this.#live.has(run.id)) return;
+    this.#follow(run, session, launch, sessionOf(this.#context, session.id));
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    for (const timer of this.#restartTimers.keys()) clearTimeout(timer);
+    for (const live of this.#live.values()) live.dispose();
+    this.#live.clear();
+  }
+
+  /** Launches a run and waits until it has started. A failure before that leaves the run as it was. */
+  begin(launching: Launching): Promise<Run> {
+    return this.#exclusively(launching.run, () => this.#launchOrUndo(launching));
+  }
+
+  /** Launches a queued run. Resolves as soon as the run is being followed. */
+  async beginQueued(launching: Launching): Promise<void> {
+    await this.#exclusively(launching.run, () => this.#launch(launching));
+  }
+
+  async #exclusively<T>(run: Run, work: () => Promise<T>): Promise<T> {
+    this.#launching.set(run.id, run);
+    try {
+      return await work();
+    } finally {
+      this.#launching.delete(run.id);
+      // A run that could not be launched leaves the device to others.
+      if (!this.#live.has(run.id)) this.#device.changed();
+    }
+  }
+
+  /** Waits for "started"; a session that ends earlier because of bad input leaves nothing behind. */
+  async #launchOrUndo(launching: Launching): Promise<Run> {
+    const { run, before } = launching;
+    const undo = async () => {
+      this.#environments.delete(run.id);
+      if (before) await this.put(before);
+      else await this.#context.store.purgeRun(run.id);
+    };
+    const live = await this.#launch(launching).catch(async (error) => {
+      await undo();
+      throw error;
+    });
+    try {
+      await withDeadline(live.started.promise, START_WAIT_MS);
+    } catch (error) {
+      if (!(error instanceof TrainstashError) || error.code === 'internal') return this.#context.store.findRun(run.id);
+      await live.follower.finished;
+      rmSync(live.follower.directory.path, { recursive: true, force: true });
+      await undo();
+      throw error;
+    }
+    return this.#live.get(run.id)?.run ?? this.#context.store.findRun(run.id);
+  }
+
+  async #launch({ run, job, checkpoint, startsAnew, accept, root, ...rest }: Launching): Promise<LiveRun> {
+    const { store } = this.#context;
+    const from = checkpoint && { checkpoint: checkpoint.id, step: checkpoint.step };
+    const session: Session = startsAnew
+      ? { ...newSession(run, 'train', null), offered: from }
+      : newSession(run, 'train', from);
+    const context = { ...this.#context, place: { ...this.#context.place, root } };
+    const prepared = await prepareSession(this.#context, {
+      run,
+      session,
+      job,
+      checkpoint,
+      startsAnew,
+      root,
+      accept: accept ? ['data', 'backend', 'package'] : [],
+      debugger: rest.debugger,
+      ...this.#withDevices(run),
+    });
+    const before = await this.#lastIdentity(run);
+    // Preparing may take long, and the process runs the code that is there at its end.
+    const isFresh = Date.now() - rest.measured.at < FRESH_MS;
+    const identity = isFresh ? rest.measured.identity : await identityOf(context);
+    prepared.recordAs(identity);
+    session.identity = { ...identity };
+    await store.putSession(session);
+    const starting = await this.put({
+      ...run,
+      ...(run.sessions === 0 ? identity : {}),
+      status: 'starting',
+      reason: '',
+      failure: null,
+      waiting: null,
+      // Of a checkpoint it is known who restores it, long before a framework is imported and says so.
+      startsAnew: checkpoint ? startsAnew : job.module === undefined && job.resume === undefined,
+      backendReason: prepared.backendReason,
+      session: session.id,
+      sessions: session.ordinal,
+      startedAt: run.startedAt ?? Date.now(),
+      step: session.resumedFrom?.step ?? 0,
+      endedAt: null,
+      etaSeconds: null,
+    });
+    const child = prepared.start();
+    const live = this.#follow(starting, session, prepared.launch, prepared.directory);
+    live.follower.ownChild(child);
+    const difference = await codeDifference(context, before, identity);
+    await live.addNotices([
+      ...(prepared.restoredFiles ? restoredNotices(prepared.restoredFiles) : []),
+      ...(checkpoint ? passedOverNotices(run, checkpoint.step, rest.passedOver) : []),
+      ...otherCodeNotices(session.ordinal, before, identity, difference),
+    ]);
+    return live;
+  }
+
+  /** Returns the run's environment, in which a process sees the devices that the run was given. */
+  #withDevices({ id, devices }: Run): Environment {
+    const known = this.#environments.get(id) ?? { environment: {} };
+    return { ...known, environment: { ...known.environment, ...deviceVariables(devices) } };
+  }
+
+  /** Reads the identity of the newest session; before the first one, that of the run. */
+  async #lastIdentity(run: Run): Promise<CodeIdentity> {
+    const sessions = await this.#context.store.sessions(run.id);
+    return sessions.findLast(({ purpose }) => purpose === 'train')?.identity ?? run;
+  }
+
+  #follow(run: Run, session: Session, launch: Launch, directory: SessionDirectory): LiveRun {
+    const live = new LiveRun(this.#context, run, session, launch, directory, {
+      ended: (ended) => this.#onEnded(ended),
+      otherWriters: () => this.#othersWriting(run.id, launch.root),
+      wrote: (paths) => {
+        this.#barrier.wrote(launch.root, run.id, paths);
+        rememberOutputs(this.#context.place.store, launch.root, paths);
+      },
+    });
+    this.#live.set(run.id, live);
+    watchLimits(live);
+    return live;
+  }
+
+  /** Names other scripts in the same worktree that may save to any path. */
+  #othersWriting(id: string, root: string): string[] {
+    return [...this.#live.values()]
+      .filter(({ run, launch }) => run.id !== id && launch.root === root && launch.command && !run.cooperative)
+      .map(({ run }) => run.name);
+  }
+
+  async #onEnded(ended: Ended): Promise<void> {
+    if (this.#disposed) return;
+    const live = this.#live.get(ended.run.id);
+    const wroteFiles = live?.writesFiles ?? false;
+    // The branch that was there, which need not be that of the run's first session.
+    const here = live?.atLaunch ?? ended.run;
+    this.#live.delete(ended.run.id);
+    const interrupted = this.#restarts.interrupted(ended.run);
+    await this.put(interrupted ?? ended.run);
+    const launch = ended.directory.launch();
+    const root = launch?.root ?? this.#context.place.root;
+    if (wroteFiles) this.#wroteUntil.set(`${root}\0${here.branchId}`, Date.now());
+    this.#barrier.ended(root, here);
+    if (!interrupted) this.#scheduleRestart(ended);
+    this.#ended(ended.run, root);
+    this.#device.changed();
+  }
+
+  #scheduleRestart({ run, exit, directory, session, forced }: Ended): void {
+    if (forced || (run.status !== 'failed' && run.status !== 'lost')) return;
+    const next = nextRestart(run.restart, {
+      kind: run.status,
+      code: exit?.error?.code ?? null,
+      rebooted: isFromEarlierBoot(directory),
+      progressed: (run.lastCheckpoint?.step ?? 0) > ((session.resumedFrom ?? session.offered)?.step ?? 0),
+    });
+    if ('refused' in next) return;
+    const options = this.#environments.get(run.id);
+    if (!options) {
+      const reason = `${run.reason}; restarts when \`trainstash resume\` supplies its environment`;
+      void this.put({ ...run, reason });
+      return;
+    }
+    const launch = directory.launch();
+    const planned: Run = { ...run, restart: { ...next.policy } };
+    if (launch) this.#restarts.plan(planned, launch, options);
+    void this.put(planned);
+    const timer = setTimeout(() => {
+      this.#restartTimers.delete(timer);
+      this.#restarts
+        .start(run.id, { root: launch?.root, ...options })
+        .then((resumed) => this.#live.get(resumed.id)?.update({ restart: { ...next.policy } }))
+        .catch(async (error: Error) => {
+          this.#restarts.drop(run.id);
+          this.#context.log(`${run.name} was not restarted: ${error.message}`);
+          await this.put({ ...run, reason: `${run.reason}; not restarted: ${error.message}` });
+          this.#device.changed();
+        });
+    }, next.delayMs);
+    this.#restartTimers.set(timer, run);
+  }
+
+  async put(run: Run): Promise<Run> {
+    await this.#context.store.putRun(run);
+    this.#context.announce.run(run);
+    return run;
+  }
+}

@@ -1,0 +1,179 @@
+/** Plans a resume or fork: the run, the checkpoint, the params, and the differences since then. Changes nothing. */
+
+import { join } from 'node:path';
+import type { JobConfig } from '../../../protocol/config.ts';
+import type { Checkpoint, Params, Run } from '../../../protocol/domain.ts';
+import { type PreflightDifference, TrainstashError } from '../../../protocol/errors.ts';
+import { isModelName } from '../../../protocol/model-names.ts';
+import { readHead } from '../../code/project.ts';
+import { isDiverged, newerThan, newestGood } from '../../store/maintenance/retention.ts';
+import { findJob, readConfig } from '../config.ts';
+import type { ProjectContext } from '../context.ts';
+import { jobOfRun, paramsGiven, withParams } from './ad-hoc.ts';
+import { splitWords } from './command.ts';
+import { resumesItself } from './consents.ts';
+import { codeDifference, type Measured, machineNow, measure } from './identity.ts';
+import { resolveProgram } from './interpreter.ts';
+import { chooseParams, describeDifferences, preflight } from './preflight.ts';
+import { isOfPackage } from './prepare.ts';
+import { pythonFacts } from './python-facts.ts';
+import { savedResumeCommand } from './save-as-job.ts';
+import { requireKnown } from './secret-params.ts';
+
+export interface PlanOptions {
+  run?: string;
+  from?: string;
+  set?: Params;
+  current?: string[];
+  /** Real words of a run without a job, where the record has masks. */
+  command?: readonly string[];
+  /** Environment of the requesting client. Empty: no interpreter is asked. */
+  environment?: Record<string, string>;
+  /** TensorFlow.js backend, if the request names another one. */
+  backend?: string;
+  interpreter?: string;
+}
+
+export interface Plan {
+  run: Run;
+  /** Null: from the beginning. */
+  checkpoint: Checkpoint | null;
+  job: JobConfig;
+  params: Params;
+  overrides: string[];
+  differences: PreflightDifference[];
+  /**
+   * The command does not tell its script to load the checkpoint: its files are put in place and the script starts
+   * again.
+   */
+  startsAnew: boolean;
+  /** Newer checkpoints that lack a part, or whose state has diverged. */
+  passedOver: Checkpoint[];
+  /** Identity of the tree now. */
+  measured: Measured;
+}
+
+export async function planResume(context: ProjectContext, options: PlanOptions): Promise<Plan> {
+  const { store, place } = context;
+  const { current = [], set = {} } = options;
+  const model = options.from && isModelName(options.from) ? await modelOf(context, options.from) : null;
+  const run = model
+    ? await store.requireRun(model.run)
+    : options.run
+      ? await store.findRun(options.run)
+      : await newestResumable(context);
+  const { checkpoint, passedOver } = options.from
+    ? { checkpoint: model ?? (await store.findCheckpoint(options.from, run)), passedOver: [] }
+    : await newestCheckpoint(context, run);
+  const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
+  if (run.command) job.resume = savedResumeCommand(run, place.root);
+  const params = chooseParams(run, job.params as Params, current, set, job.module === undefined);
+  const overrides = run.overrides.filter((name) => !current.includes(name));
+  // A command says with its words what it needs.
+  if (!run.command) requireKnown({ ...run, params, overrides }, context.secrets.of(run.id));
+  const measured = await measure(context);
+  const facts = checkpoint ? await store.checkpointFacts(checkpoint.id) : null;
+  const before = facts?.run ?? run;
+  const { code, files } = await codeDifference(context, before, measured.identity);
+  const differences = preflight({
+    run,
+    code: {
+      before: before.code,
+      now: measured.identity.code,
+      changed: code && files.length === 0 ? [''] : files,
+    },
+    environment: {
+      before: facts?.checkpoint.environment ?? {},
+      now: {
+        ...machineNow(),
+        ...(await interpreterNow(job, place.root, options)),
+        ...(await backendNow(context, job, run, facts?.checkpoint.environment ?? null, options)),
+      },
+    },
+    jobParams: job.params as Params,
+    params,
+  });
+  const startsAnew =
+    facts !== null && job.module === undefined && !isOfPackage(facts.checkpoint) && job.resume === undefined;
+  if (startsAnew && !resumesItself(place.store, run.job)) differences.push(STARTS_ANEW);
+  if (run.command) {
+    const named = { ...run, overrides: [...run.overrides, ...Object.keys(set)] };
+    const given = paramsGiven(named, params);
+    job.run = withParams(job.run as string[], given);
+    if (job.resume) job.resume = withParams(job.resume as string[], given);
+  }
+  const given = [...new Set([...overrides, ...Object.keys(set)])];
+  return { run, checkpoint, passedOver, job, params, overrides: given, differences, startsAnew, measured };
+}
+
+/** Difference to accept once for each job: accepting it means that the script continues by itself. */
+export const STARTS_ANEW: PreflightDifference = {
+  kind: 'script',
+  name: '',
+  checkpoint: 'saved by the script itself',
+  current: 'the same command starts again, with its files in place; resuming from them is up to the script',
+};
+
+async function interpreterNow(job: JobConfig, root: string, options: PlanOptions): Promise<Record<string, string>> {
+  const { environment, interpreter } = options;
+  if (job.run === undefined || !environment || Object.keys(environment).length === 0) return {};
+  try {
+    const words = typeof job.run === 'string' ? (splitWords(job.run) ?? []) : job.run;
+    const [program] = resolveProgram(words, { cwd: join(root, job.cwd ?? ''), root, environment, interpreter });
+    return await pythonFacts(program, environment);
+  } catch {
+    return {}; // The launch says what is wrong with it.
+  }
+}
+
+async function backendNow(
+  { backends, place }: ProjectContext,
+  job: JobConfig,
+  run: Run,
+  checkpoint: Record<string, string> | null,
+  { environment, backend }: PlanOptions,
+): Promise<Record<string, string>> {
+  if (job.module === undefined || !environment || Object.keys(environment).length === 0) return {};
+  return backends.environmentNow({ wanted: backend ?? run.backend, root: place.root, environment, checkpoint });
+}
+
+export function requireAccepted(differences: PreflightDifference[], accepted: boolean): void {
+  if (accepted || differences.length === 0) return;
+  throw new TrainstashError(
+    'preflightDiffers',
+    `Not started, because something differs from the checkpoint: ${describeDifferences(differences)}. Nothing was changed. Use --yes to start anyway.`,
+    { differences },
+  );
+}
+
+/** Finds the checkpoint to resume from. A fork without a good checkpoint of its own starts again where it started. */
+async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Pick<Plan, 'checkpoint' | 'passedOver'>> {
+  const own = await store.checkpoints(run.id);
+  const good = newestGood(own, run.monitor);
+  const parent = run.parent && (await store.checkpoint(run.parent.checkpoint));
+  if (parent && (!good || isDiverged(good, run.monitor))) return { checkpoint: parent, passedOver: own };
+  return { checkpoint: good ?? null, passedOver: good ? newerThan(own, good) : [] };
+}
+
+async function modelOf({ store }: ProjectContext, name: string): Promise<Checkpoint> {
+  const checkpoint = await store.checkpointWithTag(name);
+  if (checkpoint) return checkpoint;
+  throw new TrainstashError('notFound', `There is no model "${name}" in this project. Nothing was started.`, {
+    what: 'checkpoint',
+    query: name,
+  });
+}
+
+async function newestResumable({ store, place }: ProjectContext): Promise<Run> {
+  const { branch } = place.git ? await readHead(place.root) : { branch: null };
+  const candidates = await store.runsWithStatus(['paused', 'failed', 'lost']);
+  const newest = candidates
+    .filter((run) => run.branch === branch && run.trashedAt === null)
+    .sort((a, b) => (b.endedAt ?? b.createdAt) - (a.endedAt ?? a.createdAt))[0];
+  if (newest) return newest;
+  throw new TrainstashError(
+    'notFound',
+    `No run of ${branch ?? 'this project'} is paused, failed or lost, so there is nothing to resume. \`trainstash ls\` lists all runs; \`trainstash resume RUN\` resumes one of them.`,
+    { what: 'run', query: '' },
+  );
+}

@@ -1,0 +1,72 @@
+/** Entries of the queue in their first state, and texts about what queued runs wait for. Pure. */
+import type { Run } from '../../../protocol/domain.ts';
+import type { ProjectContext } from '../context.ts';
+import { type CodeDifference, differenceText } from './identity.ts';
+import type { QueueEntry } from './queue.ts';
+
+export function isCrashed({ status, trashedAt }: Run): boolean {
+  return (status === 'failed' || status === 'lost') && trashedAt === null;
+}
+
+export function nextSteps({ number }: Run): string {
+  return `\`trainstash resume ${number}\` starts it anyway, \`trainstash stop ${number}\` drops it.`;
+}
+
+export function codeText(
+  run: Run,
+  difference: CodeDifference,
+  { identity }: QueueEntry,
+  now: Parameters<typeof differenceText>[2],
+): string {
+  return `waits for its code: ${differenceText(difference, identity, now)}. It starts automatically once that is back. ${nextSteps(run)}`;
+}
+
+export function environmentText({ number }: Run, lack: string): string {
+  return `waits for its environment: ${lack}. \`trainstash resume ${number}\` in a shell that has it starts the run.`;
+}
+
+export function secretText({ number }: Run): string {
+  return `waits for its command, a part of which looks like a secret and was not kept: \`trainstash resume ${number} -- COMMAND\` starts it.`;
+}
+
+export function secretParamsText({ number }: Run, lost: readonly string[]): string {
+  const options = lost.map((name) => `--set ${name}=…`).join(' ');
+  return `waits for ${lost.join(' and ')}, which looks like a secret and was not kept: \`trainstash resume ${number} ${options}\` starts it.`;
+}
+
+/** Makes an entry for a run that an earlier version queued without one. */
+export function migratedEntry(run: Run, { place }: ProjectContext): QueueEntry {
+  const { branch, branchId, commit, dirty, code } = run;
+  return {
+    ...newEntry(run, place.root),
+    at: run.createdAt,
+    checkpoint: run.lastCheckpoint?.id ?? null,
+    identity: { branch, branchId, commit, dirty, code },
+  };
+}
+
+export function newEntry(run: Run, root: string): QueueEntry {
+  const { branch, branchId, commit, dirty, code } = run;
+  return {
+    run: run.id,
+    at: Date.now(),
+    root,
+    checkpoint: null,
+    accept: false,
+    identity: { branch, branchId, commit, dirty, code },
+    interpreter: null,
+    program: null,
+    variables: null,
+    isRestart: false,
+    priority: 0,
+    urgent: false,
+    interrupts: false,
+    accepted: [],
+    paused: false,
+    after: null,
+    notBefore: null,
+    gpu: run.gpu,
+    interruptedFor: null,
+    interruption: null,
+  };
+}

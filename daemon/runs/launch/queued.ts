@@ -1,0 +1,355 @@
+/**
+ * Queued runs. Each starts at its turn if the tree has the code that it was queued with, and if its environment is
+ * known; else it waits and says what for. A ready run passes those that wait for the user.
+ */
+import { join } from 'node:path';
+import type { JobConfig } from '../../../protocol/config.ts';
+import type { Run, Waiting } from '../../../protocol/domain.ts';
+import { isError } from '../../../protocol/errors.ts';
+import { maskedCount, maskText } from '../../../protocol/secrets.ts';
+import type { Launch } from '../../../protocol/session.ts';
+import type { Hold } from '../../devices/turn.ts';
+import { findJob, readConfig } from '../config.ts';
+import type { ProjectContext } from '../context.ts';
+import { interruptionNotices } from '../live/said.ts';
+import {
+  codeText,
+  environmentText,
+  isCrashed,
+  migratedEntry,
+  newEntry,
+  nextSteps,
+  secretParamsText,
+  secretText,
+} from './queue-entries.ts';
+import { jobOfRun } from './ad-hoc.ts';
+import { splitWords } from './command.ts';
+import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
+import { codeDifference, measure, measureStable } from './identity.ts';
+import type { Barrier, Launcher, Launching } from './launcher.ts';
+import { planResume } from './plan.ts';
+import { describeDifferences } from './preflight.ts';
+import { Queue, type QueueEntry } from './queue.ts';
+import { lostParams } from './secret-params.ts';
+
+const NOT_CHECKED_YET: Waiting = { for: 'device', behind: null };
+/** Waits that a person has to end. */
+const PERSON: ReadonlySet<Waiting['for']> = new Set(['environment', 'code', 'files']);
+
+/** Place in the queue, and conditions for the start. */
+export type QueueConditions = Partial<
+  Pick<QueueEntry, 'priority' | 'urgent' | 'interrupts' | 'accepted' | 'after' | 'notBefore'>
+>;
+
+export interface QueuedSetup {
+  context: ProjectContext;
+  launcher: Launcher;
+  barrier: Barrier;
+  /** Returns the words of a run without a job as they were given; undefined when they are no longer known. */
+  wordsOf(run: string): readonly string[] | undefined;
+  /** Environment of the daemon: that of the shell or editor which started it. */
+  ownEnvironment: Environment;
+}
+
+export class QueuedRuns {
+  readonly #setup: QueuedSetup;
+  readonly #queue: Queue;
+  /** Newest environment that a client has offered. */
+  #offered: Environment | null = null;
+  /** Run being checked: if it is removed from the queue meanwhile, it must not start. */
+  #starting: string | null = null;
+
+  constructor(setup: QueuedSetup) {
+    this.#setup = setup;
+    this.#queue = new Queue(setup.context.place.store);
+  }
+
+  get size(): number {
+    return this.entries.length;
+  }
+
+  get entries(): QueueEntry[] {
+    const { launcher } = this.#setup;
+    // A run that is interrupted has its entry while it is still live.
+    return this.#queue.entries.filter(({ isRestart, run }) => !isRestart && !launcher.find(run));
+  }
+
+  has(run: string): boolean {
+    return this.entries.some((entry) => entry.run === run);
+  }
+
+  /** Adds a run to the queue. A run that is queued already keeps its turn. */
+  async add(
+    { run, job, checkpoint, accept, root, measured }: Launching,
+    environment: Environment,
+    conditions: QueueConditions = {},
+  ): Promise<Run> {
+    const { launcher } = this.#setup;
+    const { branch, branchId, commit, dirty, code } = measured.identity;
+    launcher.remember(run.id, environment);
+    this.#queue.put({
+      ...newEntry(run, root),
+      checkpoint: checkpoint?.id ?? null,
+      accept,
+      identity: { branch, branchId, commit, dirty, code },
+      ...this.#factsOf(root, job, environment),
+      ...conditions,
+    });
+    return launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+  }
+
+  /** Notes a run that is restarted after its delay, if this daemon lives until then; if not, it waits for its turn like others. */
+  planRestart(run: Run, { root, identity }: Launch, environment: Environment): void {
+    const job = this.#jobOf(run, root);
+    if (job === null) return;
+    this.#queue.put({
+      ...newEntry(run, root),
+      checkpoint: run.lastCheckpoint?.id ?? null,
+      accept: true,
+      identity,
+      ...this.#factsOf(root, job, environment),
+      isRestart: true,
+    });
+  }
+
+  /**
+   * Notes that a live run is interrupted for an urgent one, before it is asked to end. Returns false if the run could not go on
+   * afterwards.
+   */
+  noteInterruption(run: Run, { root, identity }: Launch, environment: Environment | undefined, by: Run): boolean {
+    if (this.#queue.get(run.id)?.interruption?.endedAt === null) return true;
+    const job = this.#jobOf(run, root);
+    if (job === null) return false;
+    this.#queue.put({
+      ...newEntry(run, root),
+      accept: true,
+      identity,
+      ...(environment ? this.#factsOf(root, job, environment) : {}),
+      // Ahead of what was queued meanwhile: it had its devices already.
+      at: run.startedAt ?? run.createdAt,
+      interruptedFor: by.id,
+      interruption: { byName: by.name, askedAt: Date.now(), endedAt: null, step: run.step },
+    });
+    return true;
+  }
+
+  /** Returns the record of a run at its end if it was interrupted: it waits to go on. Null: it was not, or is over. */
+  asInterrupted(ended: Run): Run | null {
+    const entry = this.#queue.get(ended.id);
+    if (!entry?.interruption || entry.interruption.endedAt !== null) return null;
+    if (ended.status === 'completed' || ended.status === 'stopped') {
+      this.#queue.remove(ended.id);
+      return null;
+    }
+    this.#queue.change(ended.id, { interruption: { ...entry.interruption, endedAt: Date.now(), step: ended.step } });
+    const reason = `was interrupted for ${entry.interruption.byName}, and goes on after it`;
+    return { ...ended, status: 'queued', reason, waiting: { for: 'run', behind: null }, draft: false };
+  }
+
+  /** Changes the place or the conditions of a queued run. */
+  change(run: string, patch: Partial<QueueEntry>): void {
+    this.#queue.change(run, patch);
+  }
+
+  /** Finds out what another environment would have to have in common with this one. */
+  #factsOf(root: string, job: JobConfig, { environment, interpreter }: Environment) {
+    const words = wordsOf(job);
+    return {
+      interpreter: interpreter ?? null,
+      program: words && programOf(words, { ...placeOf(root, job), environment, interpreter }),
+      variables: namesOf(environment),
+    };
+  }
+
+  /** Gives renamed branches their new names, by their ids; the store updates the runs. */
+  branchesRenamed(names: ReadonlyMap<string, string>): void {
+    this.#queue.branchesRenamed(names);
+  }
+
+  remove(run: string): void {
+    this.#queue.remove(run);
+    if (this.#starting === run) this.#starting = null;
+  }
+
+  /** Accepts the environment of a client of this project, for runs whose own is lost. */
+  offer(environment: Environment): void {
+    this.#offered = environment;
+  }
+
+  /**
+   * Restores the queue after a start of the daemon: also runs of an earlier version, and a run that the previous daemon
+   * was about to start.
+   */
+  async recover(isLive: (run: string) => boolean): Promise<void> {
+    const { context, launcher } = this.#setup;
+    const waiting = await context.store.runsWithStatus(['queued', 'starting']);
+    for (const run of waiting) {
+      if (isLive(run.id)) this.#removeStarted(run.id);
+      else if (this.#queue.has(run.id))
+        await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+      else if (run.status === 'queued') this.#queue.put(migratedEntry(run, context));
+    }
+    const known = new Set(waiting.map(({ id }) => id));
+    for (const entry of this.#queue.entries.filter(({ isRestart }) => isRestart)) {
+      const run = await context.store.run(entry.run);
+      if (!run || known.has(run.id) || isLive(run.id) || !isCrashed(run)) continue;
+      this.#queue.put({ ...entry, isRestart: false });
+      await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+      known.add(run.id);
+    }
+    for (const { run } of this.#queue.entries) if (!known.has(run) && !isLive(run)) this.#queue.remove(run);
+  }
+
+  /** Removes the entry of a run that has started; that of an interrupted one counts until it has ended. */
+  #removeStarted(run: string): void {
+    const entry = this.#queue.get(run);
+    if (!entry?.interruption || entry.interruption.endedAt !== null) this.#queue.remove(run);
+  }
+
+  /** Counts the runs that wait for an environment. */
+  async needEnvironment(): Promise<number> {
+    const runs = await Promise.all(this.entries.map(({ run }) => this.#setup.context.store.run(run)));
+    return runs.filter((run) => run?.waiting?.for === 'environment').length;
+  }
+
+  /** Starts a run if it may. Returns true if the device is taken. */
+  async tryStart(id: string, devices: readonly number[] | null): Promise<boolean> {
+    const entry = this.entries.find(({ run }) => run === id);
+    const run = entry && (await this.#setup.context.store.run(id));
+    const { launcher } = this.#setup;
+    if (!entry || launcher.isLaunching(id) || launcher.find(id)) return false;
+    if (run?.status !== 'queued') {
+      // The record of a run that has just been interrupted follows.
+      if (!entry.interruption) this.#queue.remove(id);
+      return false;
+    }
+    this.#starting = id;
+    try {
+      return await this.#start(entry, { ...run, gpu: entry.gpu, devices: devices && [...devices] });
+    } catch (error) {
+      if (!this.#queue.has(id)) return false;
+      this.#queue.remove(id);
+      const reason = maskText((error as Error).message);
+      await launcher.put({ ...run, status: 'failed', reason, waiting: null, endedAt: Date.now() });
+      return false;
+    } finally {
+      this.#starting = null;
+    }
+  }
+
+  /** Records that a run waits for the device; `behind` is the run that it waits for. */
+  async waitForDevice(id: string, text: string, behind: Run | null): Promise<void> {
+    const run = await this.#setup.context.store.run(id);
+    // It waits for a person as well: that is what has to be seen.
+    if (run?.status !== 'queued' || (run.waiting && PERSON.has(run.waiting.for))) return;
+    await this.#wait(run, 'device', text, behind?.number ?? null);
+  }
+
+  /** Records what holds a run back before it looks for a device. */
+  async hold(id: string, { for: what, text, behind }: Hold): Promise<void> {
+    const run = await this.#setup.context.store.run(id);
+    if (run?.status === 'queued') await this.#wait(run, what, text.replaceAll('RUN', String(run.number)), behind);
+  }
+
+  async #start(entry: QueueEntry, run: Run): Promise<boolean> {
+    const { launcher, barrier, context } = this.#setup;
+    const place = { ...context.place, root: entry.root };
+    const here = { ...context, place };
+    // At the end of another run nothing is likely to move; where the code differed a moment ago, it may.
+    const measured = run.waiting?.for === 'code' ? await measureStable(here) : await measure(here);
+    if (measured === null) return false;
+    const difference = await codeDifference(here, entry.identity, measured.identity);
+    if (difference.code) return this.#wait(run, 'code', codeText(run, difference, entry, measured.identity));
+    const job = this.#jobOf(run, entry.root);
+    if (job === null) return this.#wait(run, 'environment', secretText(run));
+    const lost = lostParams(run, context.secrets.of(run.id));
+    if (!run.command && lost.length > 0) return this.#wait(run, 'environment', secretParamsText(run, lost));
+    const environment = this.#environmentOf(entry, job);
+    if (typeof environment === 'string') return this.#wait(run, 'environment', environmentText(run, environment));
+    try {
+      await barrier.before(entry.root, job.files.length > 0 || job.checkpoints.length > 0);
+    } catch (error) {
+      if (!isError(error, 'switchWaiting')) throw error;
+      return this.#wait(run, 'files', `waits for files of its branch: ${error.message}`);
+    }
+    const launching = await this.#launchingOf(entry, run, job, here, environment);
+    if (typeof launching === 'string') return this.#wait(run, 'code', launching);
+    // The user may have dropped or started it meanwhile.
+    if (this.#starting !== run.id || launcher.isLaunching(run.id)) return false;
+    launcher.remember(run.id, environment);
+    // In the record before the process starts: a daemon that dies then has said it.
+    const said = entry.interruption ? interruptionNotices(entry.interruption, launching.checkpoint, Date.now()) : [];
+    const notices = said.map((notice) => ({ ...notice, step: run.step, at: Date.now() }));
+    const resumed = { ...launching.run, notices: [...launching.run.notices, ...notices] };
+    await launcher.beginQueued({ ...launching, run: resumed, measured });
+    // Removed only now: if the daemon dies before, the run is still queued.
+    this.#queue.remove(run.id);
+    return true;
+  }
+
+  /** Returns the run's job; null: its command has words that were not kept. */
+  #jobOf(run: Run, root: string): JobConfig | null {
+    if (!run.command) return findJob(readConfig(root), run.job);
+    const words = this.#setup.wordsOf(run.id);
+    return !words && maskedCount(run.command.words) > 0 ? null : jobOfRun(run, words);
+  }
+
+  /** Finds an environment for the run, or explains what the available ones lack. */
+  #environmentOf(entry: QueueEntry, job: JobConfig): Environment | string {
+    const { launcher, ownEnvironment } = this.#setup;
+    const own = launcher.environmentOf(entry.run);
+    if (own) return own;
+    const needs = { ...entry, ...placeOf(entry.root, job), words: wordsOf(job) };
+    const withInterpreter = ({ environment, interpreter }: Environment): Environment => ({
+      environment,
+      interpreter: entry.interpreter ?? interpreter,
+    });
+    const candidates = [...(this.#offered ? [this.#offered] : []), ownEnvironment].map(withInterpreter);
+    const suitable = candidates.find((candidate) => obstacleOf(candidate, needs) === null);
+    return suitable ?? obstacleOf(candidates[0]!, needs)!;
+  }
+
+  /** Plans the launch, or explains what has changed since queueing. */
+  async #launchingOf(
+    entry: QueueEntry,
+    run: Run,
+    job: JobConfig,
+    here: ProjectContext,
+    { environment, interpreter }: Environment,
+  ): Promise<Omit<Launching, 'measured'> | string> {
+    const rest = { run, before: null, accept: entry.accept, root: entry.root };
+    if (entry.checkpoint === null && !entry.interruption)
+      return { ...rest, job, checkpoint: null, startsAnew: false, passedOver: [] };
+    const command = this.#setup.wordsOf(run.id);
+    const plan = await planResume(here, {
+      run: run.id,
+      from: entry.checkpoint ?? undefined,
+      command,
+      environment,
+      interpreter,
+    });
+    if (plan.differences.length > 0 && !entry.accept)
+      return `waits, because something has changed: ${describeDifferences(plan.differences)}. ${nextSteps(run)}`;
+    const { job: planned, checkpoint, startsAnew } = plan;
+    return { ...rest, job: planned, checkpoint, startsAnew, passedOver: [] };
+  }
+
+  async #wait(run: Run, what: Waiting['for'], text: string, behind: number | null = null): Promise<false> {
+    // It was dropped or is being started meanwhile: its record must not be overwritten.
+    if (!this.#queue.has(run.id) || this.#setup.launcher.isLaunching(run.id)) return false;
+    const reason = maskText(text);
+    const waiting: Waiting = { for: what, behind };
+    const isKnown = run.reason === reason && run.waiting?.for === what && run.waiting.behind === behind;
+    if (!isKnown) await this.#setup.launcher.put({ ...run, reason, waiting });
+    return false;
+  }
+}
+
+/** Returns the words that name the program; null: the job has no command. */
+function wordsOf({ run }: JobConfig): readonly string[] | null {
+  return typeof run === 'string' ? splitWords(run) : (run ?? null);
+}
+
+function placeOf(root: string, { cwd }: JobConfig): { root: string; cwd: string } {
+  return { root, cwd: join(root, cwd ?? '') };
+}

@@ -1,0 +1,31 @@
+/** Limits of a run: a session that reaches one is paused, with a checkpoint. */
+import { duration, integer } from '../../../protocol/words.ts';
+import type { LiveRun } from './live-run.ts';
+
+const LOOK_MS = 500;
+const HOUR_MS = 3_600_000;
+
+/** Watches a live run until it ends. */
+export function watchLimits(live: LiveRun): void {
+  if (!live.run.limits) return;
+  const timer = setInterval(() => {
+    const reached = reachedLimit(live);
+    if (reached === null || live.run.status !== 'running') return;
+    clearInterval(timer);
+    void live
+      .addNotices([{ code: 'limit', level: 'info', text: `It is paused: ${reached}.` }])
+      .then(() => live.requestPause());
+  }, LOOK_MS);
+  timer.unref();
+  const end = () => clearInterval(timer);
+  void live.follower.finished.then(end, end);
+}
+
+/** Says which limit the run has reached; null: none. */
+function reachedLimit({ run, follower }: LiveRun): string | null {
+  const { hours, steps } = run.limits ?? {};
+  const trained = Date.now() - follower.session.startedAt;
+  if (hours !== undefined && trained >= hours * HOUR_MS)
+    return `it has trained for ${duration(trained / 1000)}, its limit`;
+  return steps !== undefined && run.step >= steps ? `it has reached step ${integer(steps)}, its limit` : null;
+}

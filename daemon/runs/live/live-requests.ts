@@ -1,0 +1,76 @@
+/** Requests to a live or queued run: pause, stop, input, a checkpoint. */
+import type { Checkpoint, Run, RunStatus } from '../../../protocol/domain.ts';
+import type { TerminalInput } from '../../../protocol/session.ts';
+import type { ProjectContext } from '../context.ts';
+import { cannotSave, pauseLoses, wrongStatus } from '../errors.ts';
+import type { Device, Launcher } from '../launch/launcher.ts';
+import type { QueuedRuns } from '../launch/queued.ts';
+import type { LiveRun } from './live-run.ts';
+
+export class LiveRequests {
+  readonly #context: ProjectContext;
+  readonly #launcher: Launcher;
+  readonly #queued: QueuedRuns;
+  readonly #device: Device;
+
+  constructor(context: ProjectContext, launcher: Launcher, queued: QueuedRuns, device: Device) {
+    this.#context = context;
+    this.#launcher = launcher;
+    this.#queued = queued;
+    this.#device = device;
+  }
+
+  /** Pauses a run. Throws `pauseLoses` for a script that cannot save when asked, unless that was accepted. */
+  async pause(query: string, accept = false): Promise<Run> {
+    const run = await this.#context.store.findRun(query);
+    if (run.status === 'queued') return this.#unqueue(run, 'paused');
+    const live = this.#requireLive(run, 'paused');
+    if (accept && live.isBeginning) return live.endWithoutSaving();
+    if (!live.run.cooperative && !live.isBeginning && !accept)
+      throw pauseLoses(live.run, await this.#context.store.checkpoints(run.id));
+    return live.requestPause();
+  }
+
+  async input(query: string, input: TerminalInput): Promise<void> {
+    const run = await this.#context.store.findRun(query);
+    const live = this.#requireLive(run, 'sent input', true);
+    if (live.launch.command) live.follower.directory.writeInput(input);
+  }
+
+  async stop(query: string, force: boolean): Promise<Run> {
+    const run = await this.#context.store.findRun(query);
+    if (run.status === 'queued') return this.#unqueue(run, 'stopped');
+    const live = this.#requireLive(run, 'stopped', force);
+    if (force) {
+      await live.kill();
+      return this.#context.store.findRun(run.id);
+    }
+    live.request({ stop: true });
+    const reason = live.run.cooperative ? 'at the next step' : 'its script was asked to end';
+    return live.update({ status: 'stopping', reason });
+  }
+
+  async checkpoint(query: string): Promise<Checkpoint> {
+    const run = await this.#context.store.findRun(query);
+    const live = this.#requireLive(run, 'asked for a checkpoint');
+    if (live.run.cooperative || live.isBeginning) return live.requestCheckpoint();
+    throw cannotSave(live.run);
+  }
+
+  async #unqueue(run: Run, status: RunStatus): Promise<Run> {
+    this.#queued.remove(run.id);
+    // A paused run must be found again; one that was dropped never did anything, so it is a draft.
+    const draft = status === 'stopped' && run.sessions === 0;
+    const unqueued = { ...run, status, reason: 'removed from the queue', waiting: null, endedAt: Date.now(), draft };
+    const left = await this.#launcher.put(unqueued);
+    void this.#device.changed();
+    return left;
+  }
+
+  /** Returns the live run; with `whileStarting` also before its first step. */
+  #requireLive(run: Run, verb: string, whileStarting = false): LiveRun {
+    const live = this.#launcher.find(run.id);
+    if (live && (whileStarting || live.run.status !== 'starting')) return live;
+    throw wrongStatus(live?.run ?? run, ['running'], verb);
+  }
+}
