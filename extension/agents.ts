@@ -2,7 +2,7 @@
 import { basename, join } from 'node:path';
 import * as vscode from 'vscode';
 import { BUILD } from '../base/build.ts';
-import type { Model } from './model.ts';
+import type { Model } from './core/model.ts';
 
 export class AgentServers implements vscode.McpServerDefinitionProvider {
   readonly #extensionPath: string;

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { isError } from '../protocol/errors.ts';
 import { projectJobs } from '../protocol/messages/project.ts';
-import type { Connection } from './connection.ts';
+import type { Connection } from './core/connection.ts';
 
 const FILE = 'trainstash.json';
 const WARNING = /^.*?:(\d+): ([\s\S]*)$/;

@@ -4,8 +4,8 @@ import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
 import { projectJobs } from '../protocol/messages/project.ts';
 import { runShow, runStart } from '../protocol/messages/run.ts';
-import { type App, launchFrom } from './app.ts';
-import { oneLine } from './text.ts';
+import { type App, launchFrom } from './core/app.ts';
+import { oneLine } from './core/text.ts';
 import { LogTerminal } from './views/log-terminal.ts';
 
 const TYPE = 'trainstash';

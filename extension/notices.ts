@@ -2,7 +2,7 @@
 import * as vscode from 'vscode';
 import { LIVE_STATUSES, type Notice, type Run } from '../protocol/domain.ts';
 import { bestText, duration, resumeWords } from '../protocol/words.ts';
-import { plain } from './text.ts';
+import { plain } from './core/text.ts';
 
 const LONG_RUN_MS = 300_000;
 const TRYING_SHOWN_MS = 10_000;

@@ -28,6 +28,7 @@ const SOURCES = [
   'daemon',
   'cli',
   'extension',
+  'webview-ui',
   'native',
   'scripts',
   'python',

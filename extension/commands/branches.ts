@@ -2,8 +2,8 @@
 import * as vscode from 'vscode';
 import { branchSync, type SyncResult, stashDrop, stashRestore } from '../../protocol/messages/branch.ts';
 import { counted } from '../../protocol/words.ts';
-import { type App, command } from '../app.ts';
-import { plain } from '../text.ts';
+import { type App, command } from '../core/app.ts';
+import { plain } from '../core/text.ts';
 import type { StashNode } from '../views/stashes.ts';
 
 export function registerBranches(app: App, context: vscode.ExtensionContext, changed: () => void): void {

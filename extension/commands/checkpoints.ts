@@ -4,8 +4,8 @@ import * as vscode from 'vscode';
 import { checkpointRestore, checkpointTag, checkpointVerify } from '../../protocol/messages/checkpoint.ts';
 import { codeRestore } from '../../protocol/messages/diff.ts';
 import { bytes, counted, integer } from '../../protocol/words.ts';
-import { type App, type Commands, environment } from '../app.ts';
-import { plain } from '../text.ts';
+import { type App, type Commands, environment } from '../core/app.ts';
+import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 import { checkpointTarget, runTarget } from './targets.ts';
 

@@ -1,10 +1,10 @@
 /** "Compare": compares the selected rows, or one row with others that are asked for. */
 import * as vscode from 'vscode';
 import type { Run } from '../../protocol/domain.ts';
-import type { App } from '../app.ts';
-import { command } from '../app.ts';
+import type { App } from '../core/app.ts';
+import { command } from '../core/app.ts';
+import { lookOfRun, plain } from '../core/text.ts';
 import { showDiff } from '../panels/diff.ts';
-import { lookOfRun, plain } from '../text.ts';
 import type { Node } from '../views/runs.ts';
 import { runTarget } from './targets.ts';
 

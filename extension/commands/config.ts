@@ -1,8 +1,8 @@
 /** Commands that write trainstash.json. */
 import * as vscode from 'vscode';
 import { jobKeep, projectInit } from '../../protocol/messages/project.ts';
-import { type App, type Commands, openAt } from '../app.ts';
-import { plain } from '../text.ts';
+import { type App, type Commands, openAt } from '../core/app.ts';
+import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 import { runTarget } from './targets.ts';
 

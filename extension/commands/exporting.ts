@@ -5,8 +5,8 @@ import * as vscode from 'vscode';
 import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
 import { exportFormats, exportWrite } from '../../protocol/messages/export.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
-import { type App, command, launchFrom } from '../app.ts';
-import { plain } from '../text.ts';
+import { type App, command, launchFrom } from '../core/app.ts';
+import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 import { runTarget } from './targets.ts';
 

@@ -1,7 +1,7 @@
 /** Input and progress that several commands share. */
 import * as vscode from 'vscode';
 import type { Params } from '../../protocol/domain.ts';
-import { plain } from '../text.ts';
+import { plain } from '../core/text.ts';
 
 /** Parses `key=value` pairs; values are JSON, or else text. `problem` names the first word that is no pair. */
 export function parseParams(text: string): { params: Params; problem: string | null } {

@@ -1,8 +1,8 @@
 /** Commands for what a person writes to a run: its name and note. */
 import * as vscode from 'vscode';
 import { runUpdate } from '../../protocol/messages/run.ts';
-import type { App, Commands } from '../app.ts';
-import { plain } from '../text.ts';
+import type { App, Commands } from '../core/app.ts';
+import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 import { runTarget } from './targets.ts';
 

@@ -6,8 +6,8 @@ import { runRemove } from '../../protocol/messages/run.ts';
 import { type KeptRun, storeGc, storeKept, storeTrash, TRASH_DAYS } from '../../protocol/messages/store.ts';
 import { lossLines } from '../../protocol/trash-words.ts';
 import { bytes, counted, integer } from '../../protocol/words.ts';
-import type { App, Commands } from '../app.ts';
-import { oneLine, plain } from '../text.ts';
+import type { App, Commands } from '../core/app.ts';
+import { oneLine, plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 import { isLive, runTarget } from './targets.ts';
 

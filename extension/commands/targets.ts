@@ -2,8 +2,8 @@
 import * as vscode from 'vscode';
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
-import type { App } from '../app.ts';
-import { lookOfCheckpoint, lookOfRun, plain, waitsForPerson } from '../text.ts';
+import type { App } from '../core/app.ts';
+import { lookOfCheckpoint, lookOfRun, plain, waitsForPerson } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 
 export interface RunTarget {

@@ -3,8 +3,8 @@ import * as vscode from 'vscode';
 import type { FileInspection } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { fileInspect } from '../../protocol/messages/file.ts';
-import { type App, report } from '../app.ts';
-import { type FilePageSaid, type FilePageState, filePageSaid } from '../pages/messages.ts';
+import { type FilePageSaid, type FilePageState, filePageSaid } from '../../webview-ui/contract.ts';
+import { type App, report } from '../core/app.ts';
 import { openPage, type PageHost } from './panel.ts';
 
 /** Custom editors: the default, and the one for extensions that another extension may know better. */

@@ -10,11 +10,11 @@ import { projectOpen } from '../../protocol/messages/project.ts';
 import { runChanged, runList } from '../../protocol/messages/run.ts';
 import { fromWireNumber } from '../../protocol/numbers.ts';
 import { integer } from '../../protocol/words.ts';
-import { type App, report } from '../app.ts';
-import { DeviceWatch } from '../device.ts';
-import { type DashboardNews, type DashboardSaid, dashboardSaid } from '../pages/messages.ts';
-import { rowOf } from '../rows.ts';
-import { plain } from '../text.ts';
+import { type DashboardNews, type DashboardSaid, dashboardSaid } from '../../webview-ui/contract.ts';
+import { type App, report } from '../core/app.ts';
+import { DeviceWatch } from '../core/device.ts';
+import { rowOf } from '../core/run-row.ts';
+import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 import { openPage, type PageHost } from './panel.ts';
 

@@ -8,10 +8,16 @@ import { TrainstashError } from '../../protocol/errors.ts';
 import { diffShow, diffWeights } from '../../protocol/messages/diff.ts';
 import { metricsQuery } from '../../protocol/messages/metrics.ts';
 import { fromWireNumber } from '../../protocol/numbers.ts';
-import { type App, report } from '../app.ts';
+import {
+  type Curve,
+  type DiffNews,
+  type DiffPageSaid,
+  type DiffPageState,
+  diffPageSaid,
+} from '../../webview-ui/contract.ts';
 import { codeUri } from '../code-files.ts';
-import { type Curve, type DiffNews, type DiffPageSaid, type DiffPageState, diffPageSaid } from '../pages/messages.ts';
-import { plain } from '../text.ts';
+import { type App, report } from '../core/app.ts';
+import { plain } from '../core/text.ts';
 import { openPage, type PageHost } from './panel.ts';
 
 const VIEW = 'trainstash.diff';

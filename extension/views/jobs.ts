@@ -2,9 +2,9 @@
 import * as vscode from 'vscode';
 import type { ParamValue } from '../../protocol/domain.ts';
 import { type JobSummary, projectJobs } from '../../protocol/messages/project.ts';
-import type { Connection } from '../connection.ts';
-import type { Model } from '../model.ts';
-import { oneLine } from '../text.ts';
+import type { Connection } from '../core/connection.ts';
+import type { Model } from '../core/model.ts';
+import { oneLine } from '../core/text.ts';
 
 export interface JobNode {
   root: string;

@@ -7,8 +7,8 @@ import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { logRead } from '../../protocol/messages/metrics.ts';
 import { runInput } from '../../protocol/messages/run.ts';
-import type { Connection } from '../connection.ts';
-import { oneLine, plain } from '../text.ts';
+import type { Connection } from '../core/connection.ts';
+import { oneLine, plain } from '../core/text.ts';
 
 const POLL_MS = 400;
 /** Poll interval while somebody types, or has just typed. */

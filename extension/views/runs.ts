@@ -4,10 +4,10 @@ import * as vscode from 'vscode';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { counted, exactly, integer } from '../../protocol/words.ts';
-import type { BranchView, Model, ProjectMirror } from '../model.ts';
-import { filterOf } from '../pages/columns.ts';
-import { rowOf } from '../rows.ts';
-import { alarmText, ingredientFacts, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../text.ts';
+import { filterOf } from '../../webview-ui/shared/columns.ts';
+import type { BranchView, Model, ProjectMirror } from '../core/model.ts';
+import { rowOf } from '../core/run-row.ts';
+import { alarmText, ingredientFacts, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../core/text.ts';
 
 /** Shortest interval between redraws of a live run's row. */
 const REDRAW_MS = 500;

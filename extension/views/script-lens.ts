@@ -2,8 +2,8 @@
 import { relative, sep } from 'node:path';
 import * as vscode from 'vscode';
 import type { Run } from '../../protocol/domain.ts';
-import type { Model } from '../model.ts';
-import { lensOf, plain } from '../text.ts';
+import type { Model } from '../core/model.ts';
+import { lensOf, plain } from '../core/text.ts';
 
 export class ScriptLens implements vscode.CodeLensProvider {
   readonly #model: Model;

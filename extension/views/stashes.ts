@@ -2,9 +2,9 @@
 import * as vscode from 'vscode';
 import { type StashSummary, stashList, stashShow } from '../../protocol/messages/branch.ts';
 import { age, bytes, counted, stashReason } from '../../protocol/words.ts';
-import type { Connection } from '../connection.ts';
-import type { Model } from '../model.ts';
-import { oneLine } from '../text.ts';
+import type { Connection } from '../core/connection.ts';
+import type { Model } from '../core/model.ts';
+import { oneLine } from '../core/text.ts';
 
 export type StashNode =
   | { kind: 'stash'; root: string; stash: StashSummary }

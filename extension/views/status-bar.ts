@@ -3,10 +3,10 @@ import * as vscode from 'vscode';
 import type { Run } from '../../protocol/domain.ts';
 import { metricsQuery } from '../../protocol/messages/metrics.ts';
 import { duration, integer } from '../../protocol/words.ts';
-import type { Connection } from '../connection.ts';
-import type { Model } from '../model.ts';
-import { curveSvg } from '../sparkline.ts';
-import { oneLine, type StatusText, statusOf } from '../text.ts';
+import type { Connection } from '../core/connection.ts';
+import type { Model } from '../core/model.ts';
+import { curveSvg } from '../core/sparkline.ts';
+import { oneLine, type StatusText, statusOf } from '../core/text.ts';
 
 const DRAW_MS = 1_000;
 const CURVE_MS = 5_000;

@@ -1,16 +1,16 @@
 /** Display of non-finite values: never as null, never as if all were well. */
 import { describe, expect, test } from 'vitest';
 import { runDetails, runTable } from '../../cli/views.ts';
-import { filterOf } from '../../extension/pages/columns.ts';
-import { rowOf } from '../../extension/rows.ts';
-import { curveSvg } from '../../extension/sparkline.ts';
-import { lookOfCheckpoint, lookOfRun, statusOf } from '../../extension/text.ts';
+import { rowOf } from '../../extension/core/run-row.ts';
+import { curveSvg } from '../../extension/core/sparkline.ts';
+import { lookOfCheckpoint, lookOfRun, statusOf } from '../../extension/core/text.ts';
 import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import { differs } from '../../protocol/diff.ts';
 import type { Checkpoint, MetricSummary, Run } from '../../protocol/domain.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
 import { blankRun } from '../../protocol/records.ts';
 import { bestText } from '../../protocol/words.ts';
+import { filterOf } from '../../webview-ui/shared/columns.ts';
 
 const summary = (last: WireNumber, more: Partial<MetricSummary> = {}): MetricSummary => ({
   last,

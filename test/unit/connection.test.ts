@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { Connection } from '../../extension/connection.ts';
-import { Model } from '../../extension/model.ts';
-import { Usage } from '../../extension/usage.ts';
+import { Connection } from '../../extension/core/connection.ts';
+import { Model } from '../../extension/core/model.ts';
+import { Usage } from '../../extension/core/usage.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { projectWhere } from '../../protocol/messages/project.ts';
 

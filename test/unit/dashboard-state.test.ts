@@ -1,12 +1,12 @@
 import { beforeAll, expect, test, vi } from 'vitest';
-import type { DashboardNews, RunRow } from '../../extension/pages/messages.ts';
+import type { DashboardNews, RunRow } from '../../webview-ui/contract.ts';
 
-let page: typeof import('../../extension/pages/dashboard-state.ts');
+let page: typeof import('../../webview-ui/dashboard/dashboard-state.ts');
 
 beforeAll(async () => {
   // The only part of the editor that a page needs when it is loaded.
   vi.stubGlobal('acquireVsCodeApi', () => ({ postMessage() {}, setState() {}, getState: () => undefined }));
-  page = await import('../../extension/pages/dashboard-state.ts');
+  page = await import('../../webview-ui/dashboard/dashboard-state.ts');
 });
 
 const row = { id: 'aa', name: 'small #1' } as RunRow;

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { newRun } from '../../daemon/runs/records.ts';
-import { lookOfRun, oneLine, plain, statusOf } from '../../extension/text.ts';
+import { lookOfRun, oneLine, plain, statusOf } from '../../extension/core/text.ts';
 import type { Run } from '../../protocol/domain.ts';
 import type { Trash } from '../../protocol/messages/store.ts';
 import { lossLines } from '../../protocol/trash-words.ts';

@@ -2,12 +2,12 @@
 
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
-import { columnsOf, filterOf, shownByDefault, sortedBy } from '../../extension/pages/columns.ts';
-import { dashboardSaid, diffPageSaid, type RunRow } from '../../extension/pages/messages.ts';
-import { smoothed } from '../../extension/pages/smoothing.ts';
-import { betterOf, rowOf } from '../../extension/rows.ts';
+import { betterOf, rowOf } from '../../extension/core/run-row.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { blankRun } from '../../protocol/records.ts';
+import { dashboardSaid, diffPageSaid, type RunRow } from '../../webview-ui/contract.ts';
+import { columnsOf, filterOf, shownByDefault, sortedBy } from '../../webview-ui/shared/columns.ts';
+import { smoothed } from '../../webview-ui/shared/smoothing.ts';
 
 function row(number: number, more: Partial<RunRow> = {}): RunRow {
   return {

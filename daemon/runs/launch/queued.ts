@@ -12,6 +12,14 @@ import type { Hold } from '../../devices/turn.ts';
 import { findJob, readConfig } from '../config.ts';
 import type { ProjectContext } from '../context.ts';
 import { interruptionNotices } from '../live/said.ts';
+import { jobOfRun } from './ad-hoc.ts';
+import { splitWords } from './command.ts';
+import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
+import { codeDifference, measure, measureStable } from './identity.ts';
+import type { Barrier, Launcher, Launching } from './launcher.ts';
+import { planResume } from './plan.ts';
+import { describeDifferences } from './preflight.ts';
+import { Queue, type QueueEntry } from './queue.ts';
 import {
   codeText,
   environmentText,
@@ -22,14 +30,6 @@ import {
   secretParamsText,
   secretText,
 } from './queue-entries.ts';
-import { jobOfRun } from './ad-hoc.ts';
-import { splitWords } from './command.ts';
-import { type Environment, namesOf, obstacleOf, programOf } from './environments.ts';
-import { codeDifference, measure, measureStable } from './identity.ts';
-import type { Barrier, Launcher, Launching } from './launcher.ts';
-import { planResume } from './plan.ts';
-import { describeDifferences } from './preflight.ts';
-import { Queue, type QueueEntry } from './queue.ts';
 import { lostParams } from './secret-params.ts';
 
 const NOT_CHECKED_YET: Waiting = { for: 'device', behind: null };

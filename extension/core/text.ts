@@ -1,9 +1,9 @@
 /** Describes runs and checkpoints for the tree and the status bar. Pure, and does not use `vscode`. */
 
-import { type Checkpoint, LIVE_STATUSES, type Run } from '../protocol/domain.ts';
-import { missingOf } from '../protocol/ingredients.ts';
-import { hasDiverged } from '../protocol/numbers.ts';
-import { visible } from '../protocol/visible.ts';
+import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
+import { missingOf } from '../../protocol/ingredients.ts';
+import { hasDiverged } from '../../protocol/numbers.ts';
+import { visible } from '../../protocol/visible.ts';
 import {
   age,
   alarmIn,
@@ -15,7 +15,7 @@ import {
   metric,
   percent,
   rehearsalText,
-} from '../protocol/words.ts';
+} from '../../protocol/words.ts';
 
 export interface Look {
   description: string;

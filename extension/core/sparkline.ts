@@ -1,5 +1,5 @@
 /** Draws a small curve for tooltips. Pure, and does not use `vscode`. */
-import { fromWireNumber, type WireNumber } from '../protocol/numbers.ts';
+import { fromWireNumber, type WireNumber } from '../../protocol/numbers.ts';
 
 /** Draws 200 by 48 pixels. Where values are not finite the line breaks, with a red mark at the edge. */
 export function curveSvg(wire: readonly WireNumber[]): string | null {

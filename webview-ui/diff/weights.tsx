@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { TensorDiff, WeightsDiff } from '../../protocol/diff.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
-import { percent } from './words.ts';
+import { percent } from '../shared/words.ts';
 
 const SHOWN_TENSORS = 40;
 

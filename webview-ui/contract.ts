@@ -1,8 +1,8 @@
 /** Messages between pages and the extension. Messages from a page are validated: it is the less trusted side. */
 import * as v from 'valibot';
-import type { Diff, WeightsDiff } from '../../protocol/diff.ts';
-import type { FileInspection } from '../../protocol/domain.ts';
-import type { WireNumber } from '../../protocol/numbers.ts';
+import type { Diff, WeightsDiff } from '../protocol/diff.ts';
+import type { FileInspection } from '../protocol/domain.ts';
+import type { WireNumber } from '../protocol/numbers.ts';
 
 /** A curve. Messages to pages are JSON; only typed arrays carry NaN and infinities. */
 export interface Curve {

@@ -1,7 +1,7 @@
 /** Shows a run's output as plain text, for searching. The terminal shows it with its colours. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { counted } from '../../protocol/words.ts';
-import type { RunRow } from './messages.ts';
+import type { RunRow } from '../contract.ts';
 
 const SHOWN_LINES = 2_000;
 const LINE_CHARACTERS = 2_000;

@@ -1,8 +1,8 @@
 /** Services and helpers that commands and views share. */
 import * as vscode from 'vscode';
-import { withSourceLines } from '../base/source-lines.ts';
-import { isError, TrainstashError } from '../protocol/errors.ts';
-import { projectOpen } from '../protocol/messages/project.ts';
+import { withSourceLines } from '../../base/source-lines.ts';
+import { isError, TrainstashError } from '../../protocol/errors.ts';
+import { projectOpen } from '../../protocol/messages/project.ts';
 import type { Connection } from './connection.ts';
 import type { Model } from './model.ts';
 import type { Tasks } from './task.ts';
@@ -63,7 +63,7 @@ export async function report(app: App, error: unknown): Promise<void> {
   if (isError(error, 'configInvalid')) actions.Open = () => openAt(error.data.file, error.data.line, error.data.column);
   if (isError(error, 'moduleInvalid')) actions.Open = () => openAt(error.data.file, error.data.line);
   // Loaded with the first error, not with the extension.
-  const { explanationOf, explanationsPage } = await import('../client/explanations.ts');
+  const { explanationOf, explanationsPage } = await import('../../client/explanations.ts');
   if (explanationOf(app.dist, error.code)) {
     const page = vscode.Uri.file(explanationsPage(app.dist)).with({ fragment: error.code.toLowerCase() });
     actions.Explain = () => vscode.commands.executeCommand('markdown.showPreview', page);

@@ -3,12 +3,12 @@ import { useState } from 'preact/hooks';
 import { type CodeFileDiff, type Diff, differs, type FactDiff, type MetricSide } from '../../protocol/diff.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
 import { counted, integer, metric, orDash } from '../../protocol/words.ts';
-import { AxisChoice } from './axis.tsx';
-import { Chart, colorOf } from './chart.tsx';
-import type { DiffNews, DiffPageSaid, DiffPageState } from './messages.ts';
-import { drawer, listen, post, savedState, saveState } from './page.ts';
+import type { DiffNews, DiffPageSaid, DiffPageState } from '../contract.ts';
+import { AxisChoice } from '../shared/axis.tsx';
+import { Chart, colorOf } from '../shared/chart.tsx';
+import { drawer, listen, post, savedState, saveState } from '../shared/page.ts';
+import { differ, param } from '../shared/words.ts';
 import { Weights } from './weights.tsx';
-import { differ, param } from './words.ts';
 
 let state: DiffPageState | null = null;
 const draw = drawer(() => (state ? <Page {...state} /> : <p class="quiet">Comparing…</p>));

@@ -1,10 +1,10 @@
 /** Sends requests that take long, with progress in a notification and a button that cancels. */
 import { randomUUID } from 'node:crypto';
 import * as vscode from 'vscode';
-import { isError } from '../protocol/errors.ts';
-import { taskProgressed } from '../protocol/messages/daemon.ts';
-import type { Request } from '../protocol/messages/request.ts';
-import { bytes } from '../protocol/words.ts';
+import { isError } from '../../protocol/errors.ts';
+import { taskProgressed } from '../../protocol/messages/daemon.ts';
+import type { Request } from '../../protocol/messages/request.ts';
+import { bytes } from '../../protocol/words.ts';
 import type { Connection } from './connection.ts';
 
 type Listener = (done: number, total: number) => void;

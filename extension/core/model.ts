@@ -1,9 +1,9 @@
 /** The editor's copy of the daemon's records, kept current by notifications. Does not use `vscode`. */
-import { type Checkpoint, LIVE_STATUSES, type Notice, type Project, type Run } from '../protocol/domain.ts';
-import { type BranchSummary, branchList } from '../protocol/messages/branch.ts';
-import { checkpointChanged, checkpointList } from '../protocol/messages/checkpoint.ts';
-import { projectChanged, projectOpen } from '../protocol/messages/project.ts';
-import { noticeRaised, runChanged, runList } from '../protocol/messages/run.ts';
+import { type Checkpoint, LIVE_STATUSES, type Notice, type Project, type Run } from '../../protocol/domain.ts';
+import { type BranchSummary, branchList } from '../../protocol/messages/branch.ts';
+import { checkpointChanged, checkpointList } from '../../protocol/messages/checkpoint.ts';
+import { projectChanged, projectOpen } from '../../protocol/messages/project.ts';
+import { noticeRaised, runChanged, runList } from '../../protocol/messages/run.ts';
 import type { Connection } from './connection.ts';
 
 /** Delay by which many runs that start or end together cause one request for the branches. */

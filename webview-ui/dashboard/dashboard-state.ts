@@ -1,7 +1,7 @@
 /** State of the dashboard: data from the extension, and settings that the editor keeps. */
 import { useState } from 'preact/hooks';
-import type { CheckpointMark, DashboardNews, DashboardSaid, RunRow } from './messages.ts';
-import { post, savedState, saveState } from './page.ts';
+import type { CheckpointMark, DashboardNews, DashboardSaid, RunRow } from '../contract.ts';
+import { post, savedState, saveState } from '../shared/page.ts';
 
 export interface CurveData {
   xs: Float64Array;

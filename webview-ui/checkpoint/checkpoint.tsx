@@ -3,9 +3,9 @@ import { useState } from 'preact/hooks';
 import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
 import { sentence } from '../../protocol/ingredients.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
-import type { FilePageSaid, FilePageState } from './messages.ts';
-import { drawer, listen, post } from './page.ts';
-import { param } from './words.ts';
+import type { FilePageSaid, FilePageState } from '../contract.ts';
+import { drawer, listen, post } from '../shared/page.ts';
+import { param } from '../shared/words.ts';
 
 /** Delay after the last key before the filter is applied. */
 const TYPING_MS = 200;

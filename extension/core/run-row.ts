@@ -1,7 +1,7 @@
 /** Converts a run to a row of the dashboard's table. Pure, and does not use `vscode`. */
-import { LIVE_STATUSES, type Params, type Run } from '../protocol/domain.ts';
-import { rehearsalText } from '../protocol/words.ts';
-import type { RunRow } from './pages/messages.ts';
+import { LIVE_STATUSES, type Params, type Run } from '../../protocol/domain.ts';
+import { rehearsalText } from '../../protocol/words.ts';
+import type { RunRow } from '../../webview-ui/contract.ts';
 import { alarmText, canGoOn } from './text.ts';
 
 export function rowOf(run: Run): RunRow {

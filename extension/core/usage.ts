@@ -1,6 +1,6 @@
 /** Shows beside the view's title how much of its quota the store of the shown project uses. */
-import { projectWhere } from '../protocol/messages/project.ts';
-import { bytes } from '../protocol/words.ts';
+import { projectWhere } from '../../protocol/messages/project.ts';
+import { bytes } from '../../protocol/words.ts';
 import type { Connection } from './connection.ts';
 
 /** Minimum interval between requests: each one counts bytes, which is too much for every checkpoint. */

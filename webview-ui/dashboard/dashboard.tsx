@@ -1,12 +1,12 @@
 /** Page with the runs in a table, charts of the chosen ones, and one run's log. */
 import { useMemo } from 'preact/hooks';
 import { counted } from '../../protocol/words.ts';
+import type { DashboardNews, DashboardSaid } from '../contract.ts';
+import { type Column, columnsOf, FIXED, filterOf, shownByDefault, sortedBy } from '../shared/columns.ts';
+import { drawer, listen } from '../shared/page.ts';
 import { Charts } from './charts.tsx';
-import { type Column, columnsOf, FIXED, filterOf, shownByDefault, sortedBy } from './columns.ts';
 import { receive, received, send, useKept } from './dashboard-state.ts';
 import { LogPane } from './log.tsx';
-import type { DashboardNews, DashboardSaid } from './messages.ts';
-import { drawer, listen } from './page.ts';
 import { RunTable } from './run-table.tsx';
 
 const MAX_CHOSEN = 20;
