@@ -19,7 +19,7 @@ interface Bundle {
 }
 
 // Next to this file in the built trainer, in dist/ when run from source.
-const candidates = ['./tf.cjs', '../../dist/tf.cjs'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+const candidates = ['./tf.cjs', '../dist/tf.cjs'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 const path = candidates.find((place) => existsSync(place)) ?? candidates[0]!;
 const require = createRequire(import.meta.url);
 const bundle = require(path) as Bundle;

@@ -30,6 +30,6 @@ test('npm’s package has the command line and the type for training modules, an
     expect.arrayContaining(['dist/trainstash.js', 'dist/daemon.js', 'dist/python/trainstash/run.py']),
   );
   const others = files.filter((path) => !path.startsWith('dist/'));
-  expect(others.sort()).toEqual(['LICENSE', 'README.md', 'trainer/training.ts', 'package.json']);
+  expect(others.sort()).toEqual(['LICENSE', 'README.md', 'package.json', 'trainer/training.ts']);
   expect(files.filter((path) => path.startsWith('dist/extension'))).toEqual([]);
 });
