@@ -114,7 +114,7 @@ class Conductor:
             fit.load_variables(self._saved, with_metrics=False)
             keras_others.keep_logs(callbacks, self._saved.facts["callbacks"])
             self._compare_backend(fit)
-            self._is_over = self._is_over or (numbered.ended and bool(self._saved.facts["stopped"]))
+            self._is_over = self._is_over or bool(self._saved.facts["stopped"])
         if iterator is not None and hasattr(iterator, "_enumerate_iterator") and hasattr(iterator, "_get_iterator"):
             self.guarded(self._look_at_data)(fit, iterator, frame.get("validation_data"))
 
@@ -137,7 +137,7 @@ class Conductor:
         fit.others = keras_others.Others(fit.callbacks)
 
     def _put_edges(self, callbacks: List[Any], callback: Any) -> None:
-        front = self._make_edge(self, on_epoch_begin=self._epoch_begins)
+        front = self._make_edge(self, on_epoch_begin=self._epoch_begins, on_train_end=self._nothing_was_left)
         back = self._make_edge(
             self,
             on_train_begin=self._all_have_begun,
@@ -239,12 +239,12 @@ class Conductor:
         is_last = fit.epoch >= self._epochs or fit.model.stop_training
         if is_last and not _averages(fit.model):
             return  # The state at the end of the fit is the same, and is kept.
-        self._save(0, self._numbered.due_at_epoch(fit.step, fit.epoch))
+        self._save(0, self._numbered.due_at_epoch(fit.step, fit.epoch), has_stopped=bool(fit.model.stop_training))
 
-    def _save(self, batch: int, due: Due) -> None:
+    def _save(self, batch: int, due: Due, has_stopped: bool = False) -> None:
         fit, numbered = self._this, self._numbered
         if due:
-            self._keep(batch, due, has_stopped=False)
+            self._keep(batch, due, has_stopped)
         if due.leaves:
             numbered.leave(fit.step)
 
@@ -257,17 +257,32 @@ class Conductor:
             return
         self._numbered.save_files(fit.place(batch), due, found, lambda folder: write(folder, arrays, notes))
 
+    def _nothing_was_left(self, logs: Any = None) -> None:
+        """Ends a fit whose last epoch was trained before: its averages and its callbacks' own ends are still to come."""
+        fit, saved = self._this, self._saved
+        if saved is None or self._numbered.ended or self._numbered.fate == FINISHED:
+            return
+        self._load_whole(fit, saved)
+        optimizer = fit.model.optimizer
+        if getattr(optimizer, "use_ema", False):
+            # Keras did so a moment ago, with the weights that the script began with.
+            optimizer.finalize_variable_values(fit.model.trainable_weights)
+
+    def _load_whole(self, fit: KerasFit, saved: Saved) -> None:
+        fit.load_variables(saved, with_metrics=True)
+        fit.load_surroundings(saved)
+        if fit.feed is not None and saved.facts["data"] is not None:
+            # The next fit may read the same data set.
+            fit.feed.resume(saved.facts["data"], saved.arrays)
+
     def _fit_ended(self, logs: Any = None) -> None:
         fit, numbered, saved = self._this, self._numbered, self._saved
         # Or the next fit would begin there, too.
         fit.model._initial_epoch = None
         if saved is not None:
-            # Nothing was left to train.
-            fit.load_variables(saved, with_metrics=True)
-            fit.load_surroundings(saved)
-            if fit.feed is not None and saved.facts["data"] is not None:
-                # The next fit may read the same data set.
-                fit.feed.resume(saved.facts["data"], saved.arrays)
+            if numbered.ended or numbered.fate == FINISHED:
+                # What the other callbacks did at the end is in the checkpoint: here they did it to another model.
+                self._load_whole(fit, saved)
             self._saved = None
         if numbered.fate != FINISHED:
             has_stopped = bool(saved.facts["stopped"]) if saved is not None else fit.epoch < self._epochs

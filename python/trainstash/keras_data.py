@@ -98,8 +98,20 @@ class Feed:
             self.batch = begin
             yield begin, end, iterator
             self.batch = end + 1 if self.count is None else min(end + 1, self.count)
+            if self.source.fills_cache and self.is_last:
+                self._read_end(iterator)
             self.after_step()
         self.is_inside = False
+
+    def _read_end(self, iterator: Any) -> None:
+        """Asks for one batch more than there are: TensorFlow throws a cache away whose end nobody has read. A prefetch reads it by chance."""
+        if self._keras.steps_per_epoch is not None or _drop(iterator, 1):
+            self._lose_order("the epoch ends before the data does, and tf.data's cache is filled by chance; put .cache() before .shuffle() and before random maps")
+
+    def _lose_order(self, why: str) -> None:
+        problem = ("the data's order", why)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def _begin(self) -> None:
         carried = self._steps_carried()

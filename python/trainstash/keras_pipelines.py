@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from . import keras_random
 
 # Operations of TensorFlow whose place nobody can read: their state lies in the kernel.
 _HIDDEN_DRAW = re.compile(r"^(Random(?!Dataset)|TruncatedNormal|Multinomial|ParameterizedTruncatedNormal|StatefulUniform|StatefulStandardNormal|StatefulTruncated|StatefulRandom)")
+# Steps of a pipeline that read each pass below them once, from the beginning to the end.
+_PASSED_ONCE = ("_BatchDataset", "_PrefetchDataset", "_MapDataset", "_ParallelMapDataset", "_ParallelBatchDataset", "_OptionsDataset", "_ModelDataset", "_FilterDataset", "_TensorSliceDataset")
 _PYTHON_CODE = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "GeneratorDataset")
 
 
@@ -25,6 +27,8 @@ class Source(NamedTuple):
     reshuffles: bool
     #: Pairs of a part and why a resume cannot have it.
     problems: List[Tuple[str, str]]
+    #: True: a cache holds an order, or numbers, that were drawn in the first pass. It is whole once that pass was read to its end.
+    fills_cache: bool = False
 
 
 def source_of(adapter: Any, backend: str) -> Source:
@@ -123,22 +127,40 @@ def of_tensorflow(dataset: Any) -> Source:
     problems: List[Tuple[str, str]] = []
     if not hasattr(dataset, "_inputs"):
         return Source("tf.data", dataset, False, [(part, "it is distributed over several devices")])
-    reshuffles, random_before_cache = False, False
     steps = list(_walk(dataset))
+    cached = {id(each) for one, below in steps if type(one).__name__ == "CacheDataset" for each in below if _is_random(each)}
+    fills_cache = bool(cached) and _can_fill_again(steps, cached)
+    reshuffles = False
     for one, below in steps:
         kind = type(one).__name__
         if "Shuffle" in kind or kind == "_RandomDataset":
             if int(getattr(one, "_seed", 0)) == 0 and int(getattr(one, "_seed2", 0)) == 0:
                 problems.append((part, "tf.data's shuffle has no seed: give .shuffle(seed=…), or call keras.utils.set_random_seed before it is made"))
-            reshuffles = True
+            # One below a cache draws the order of the first pass, and no other.
+            reshuffles = reshuffles or not (fills_cache and id(one) in cached)
         problems += [(part, why) for why in _of_functions(one)]
-        if kind == "CacheDataset":
-            random_before_cache = random_before_cache or any(_is_random(each) for each in below)
         if getattr(one, "_deterministic", None) in (False, "false") and "Parallel" in kind:
             problems.append((part, f"{kind.strip('_')} was told to be not deterministic"))
-    if random_before_cache:
+    if cached and not fills_cache:
         problems.append((part, "tf.data's cache keeps what was drawn in the first epoch; put .cache() before .shuffle() and before random maps"))
-    return Source("tf.data", dataset, reshuffles, list(dict.fromkeys(problems)))
+    return Source("tf.data", dataset, reshuffles, list(dict.fromkeys(problems)), fills_cache)
+
+
+def _can_fill_again(steps: List[Tuple[Any, List[Any]]], cached: Set[int]) -> bool:
+    """Tells whether the first pass of another process puts the same into the caches: they lie in memory, and nothing above them is random
+    or begins a pass over them by itself."""
+    import tensorflow as tf
+
+    for one, below in steps:
+        is_above = any(id(each) in cached for each in below)
+        kind = type(one).__name__
+        if kind == "CacheDataset" and is_above:
+            name = tf.get_static_value(getattr(one, "_filename", None))
+            if name not in (b"", ""):
+                return False
+        elif is_above and id(one) not in cached and (_is_random(one) or kind not in _PASSED_ONCE):
+            return False
+    return True
 
 
 def _walk(dataset: Any) -> Iterator[Tuple[Any, List[Any]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from fits import Server, Training, differences
+from fits import Server, Training, at, differences
 from full import full, mostly_full
 from pairs import EACH_EPOCH, each_steps
 
@@ -66,3 +66,14 @@ def test_a_fault_of_the_package_fails_no_training(server: Give, tmp_path: Path, 
 
 def fits_in(output: str) -> list[str]:
     return [line for line in output.splitlines() if line.startswith("FIT")]
+
+
+@pytest.mark.parametrize("callbacks, step", [("none", 20), ("early stopping", 25)])
+def test_a_fit_whose_last_epoch_is_over_still_gets_its_averages(server: Give, tmp_path: Path, callbacks: str, step: int) -> None:
+    epochs = {"none": 4, "early stopping": 7}[callbacks]
+    training = Training(server("tensorflow"), tmp_path, "space", EACH_EPOCH, OPTIMIZER="average", CALLBACKS=callbacks, EPOCHS=epochs, SEED=1)
+    whole = training.whole()
+    before = at(whole, step)
+    assert before.path != whole.newest().path and before.grade == "complete"
+    resumed = training.resumed(before)
+    assert differences(whole.newest(), resumed.newest()) == []

@@ -15,14 +15,14 @@ BACKENDS = ["tensorflow", "jax", "torch"]
 #: Data whose next batch can be found again, and a step inside an epoch.
 KEPT = [
     "arrays", "arrays in order", "batches of arrays", "split", "weights", "tf.data", "tf.data shuffled", "tf.data repeated",
-    "tf.data of unknown length", "tf.data with noise", "tf.data with stateless noise", "tf.data cached", "PyDataset",
+    "tf.data of unknown length", "tf.data with noise", "tf.data with stateless noise", "tf.data cached", "tf.data cached too late", "PyDataset",
     "PyDataset in threads", "PyDataset that shuffles in place", "PyDataset with an order", "DataLoader", "DataLoader in order",
 ]  # fmt: skip
 DEFAULT = [("tensorflow", "tf.data shuffled"), ("tensorflow", "PyDataset with an order")]
 #: Data whose next batch nobody can find again, and a word of the reason.
 NAMED = [
     ("tf.data unseeded", "shuffle has no seed"),
-    ("tf.data cached too late", "cache keeps"),
+    ("tf.data cached in a file", "cache keeps"),
     ("PyDataset with noise", "__getitem__ draws"),
     ("generator", "Python generator"),
 ]

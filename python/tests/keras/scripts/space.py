@@ -136,6 +136,8 @@ def pipeline(*steps):
             data = data.map(lambda a, b: (a + tf.random.stateless_normal(tf.shape(a), seed=[1, 2]), b), num_parallel_calls=2)
         elif step == "batch":
             data = data.batch(BATCH)
+        elif step == "file":
+            data = data.cache(f"cache{os.getpid()}")
         elif step == "filter":
             data = data.filter(lambda a, b: a[0] > -10.0)
         else:
@@ -153,6 +155,8 @@ def generator():
 def loader(**options):
     import torch
 
+    if E.get("SEED"):
+        torch.manual_seed(int(E["SEED"]))  # Keras seeds torch for its own backend alone.
     data = torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
     return torch.utils.data.DataLoader(data, batch_size=BATCH, **options)
 
@@ -171,6 +175,7 @@ DATA = {
     "tf.data with noise": lambda: {"x": pipeline("noise", "batch")},
     "tf.data with stateless noise": lambda: {"x": pipeline("stateless", "shuffle", "batch")},
     "tf.data cached": lambda: {"x": pipeline("cache", "shuffle", "batch")},
+    "tf.data cached in a file": lambda: {"x": pipeline("shuffle", "file", "batch")},
     "tf.data cached too late": lambda: {"x": pipeline("shuffle", "cache", "batch")},
     "PyDataset": lambda: {"x": Still()},
     "PyDataset in threads": lambda: {"x": Still(workers=2)},

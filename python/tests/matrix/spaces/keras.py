@@ -43,6 +43,8 @@ class KerasSpace(DefaultSpace):
         choices = {name: dice.choice(values) for name, values in DIMENSIONS.items()}
         if choices["OPTIMIZER"] == "accumulating":
             choices["POLICY"] = ""  # Keras refuses to scale losses of accumulated gradients.
+        if choices["OPTIMIZER"] == "decay" and choices["CALLBACKS"] in ("plateau", "schedule", "counts", "several", "hides"):
+            choices["OPTIMIZER"] = "adam"  # Keras refuses to set a rate that a schedule gives.
         if choices["CALLBACKS"] == "backup" and choices["MODEL"] in ("without Input", "subclassed", "two optimizers"):
             choices["MODEL"] = "sequential"  # BackupAndRestore wants a model that is built before fit.
         if os.environ.get("KERAS_BACKEND") == "torch":
