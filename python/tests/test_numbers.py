@@ -193,25 +193,35 @@ def test_a_watch_speaks_once_until_it_is_finite_again_and_pauses_as_the_job_has_
 
 
 def test_an_adapter_pauses_with_a_checkpoint_that_is_marked_by_its_metrics():
-    from trainstash.one_fit import Recorder
+    from trainstash import recorder as recorder_module
+    from trainstash.fit import Place
+    from trainstash.ingredients import Ingredients
 
     with tempfile.TemporaryDirectory() as folder:
         os.mkdir(os.path.join(folder, "inbox"))
         with open(os.path.join(folder, "launch.json"), "w", encoding="utf-8") as file:
-            json.dump({"session": "s", "onNaN": "pause", "checkpoint": {"everySteps": 2}}, file)
+            json.dump({"session": "s", "onNaN": "pause", "checkpoint": {"everySteps": 2}, "stated": ["every"]}, file)
+        before, recorder_module._current = recorder_module._current, None
+        owner = os.environ.pop("TRAINSTASH_OWNER", None)
         os.environ["TRAINSTASH_SESSION"] = folder
         try:
-            recorder = Recorder("test", {})
+            fit = recorder_module.recorder_of("test").next_fit()
+            fit.begin(0, 0, None, None)
         finally:
+            recorder_module._current = before
             del os.environ["TRAINSTASH_SESSION"]
-        recorder.started(0, 0, None, None)
-        recorder.log(2, 0, {"loss": 1.0})
-        assert (recorder.due(2), recorder.leaving) == (["steps"], False)
-        recorder.log(4, 0, {"loss": math.inf, "text": "x"})
-        assert (recorder.due(4), recorder.leaving) == (["pause"], True)
-        recorder.hand_over(4, 0, 0, ["pause"], lambda path: open(os.path.join(path, "model"), "w").close())
+            os.environ.pop("TRAINSTASH_OWNER", None)
+            if owner is not None:
+                os.environ["TRAINSTASH_OWNER"] = owner
+        fit.log(2, 0, {"loss": 1.0})
+        due = fit.due(2)
+        assert (due.reasons, due.leaves) == (["steps"], False)
+        fit.log(4, 0, {"loss": math.inf, "text": "x"})
+        due = fit.due(4)
+        assert (due.reasons, due.leaves) == (["pause"], True)
+        fit.save_files(Place(4, 0, 0), due, Ingredients(), lambda path: open(os.path.join(path, "model"), "w").close())
         try:
-            recorder.leave(4)
+            fit.leave(4)
         except SystemExit:
             pass
         with open(os.path.join(folder, "exit.json"), encoding="utf-8") as file:

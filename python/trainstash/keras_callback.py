@@ -10,6 +10,7 @@ from . import ResumeError, keras_others, keras_pipelines, keras_variables
 from .fit import FINISHED, Due
 from .keras_data import Feed
 from .keras_fit import KerasFit, Saved, read_saved, write
+from .numbers import from_wire
 from .recorder import recorder_of
 from .session import say
 from .wishes import Wishes
@@ -197,6 +198,7 @@ class Conductor:
         trained batches were dropped."""
         fit.load_variables(saved, with_metrics=True)
         fit.load_surroundings(saved)
+        _give_logs(fit.model, saved.facts.get("logs") or {})
 
     # ---- steps and epochs ----
 
@@ -206,7 +208,8 @@ class Conductor:
         count = fit.feed.count if fit.feed is not None else None
         # Keras tells the last of the batches that it trains at once, which may be more than there are.
         fit.step += max(1, (batch + 1 if count is None else min(batch + 1, count)) - before)
-        self._numbered.log(fit.step, fit.epoch, logs or {})
+        fit.logs = logs or {}
+        self._numbered.log(fit.step, fit.epoch, fit.logs)
         if not self._has_stepped:
             self._has_stepped = True
             self._look_at_step()
@@ -236,6 +239,8 @@ class Conductor:
         fit = self._this
         self._numbered.log(fit.step, fit.epoch, logs or {}, validated=True)
         fit.epoch = epoch + 1
+        if fit.feed is not None:
+            fit.feed.end_epoch()
         is_last = fit.epoch >= self._epochs or fit.model.stop_training
         if is_last and not _averages(fit.model):
             return  # The state at the end of the fit is the same, and is kept.
@@ -328,6 +333,19 @@ def _build(model: Any, iterator: Any, saved: Saved) -> None:
         trained = [one for one in model.trainable_variables if keras_variables.has_slot(one, slots)]
         with keras.name_scope(optimizer.name):
             optimizer.build(trained or model.trainable_variables)
+
+
+def _give_logs(model: Any, newest: Mapping[str, Any]) -> None:
+    """Makes the newest step's logs those of the epoch's end where no batch is left to train: data without a length may be at its end."""
+    logs_of = getattr(model, "_get_metrics_result_or_logs", None)
+    if logs_of is None:
+        return
+
+    def once(logs: Any) -> Any:
+        vars(model).pop("_get_metrics_result_or_logs", None)
+        return logs_of(logs or {name: from_wire(value) for name, value in newest.items()})
+
+    vars(model)["_get_metrics_result_or_logs"] = once
 
 
 def _averages(model: Any) -> bool:

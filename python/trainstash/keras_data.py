@@ -74,6 +74,10 @@ class Feed:
         """Tells which epoch comes, before Keras asks for its batches."""
         self._epoch = epoch
 
+    def end_epoch(self) -> None:
+        """Tells that the epoch is over. Where data without a length comes to its end, Keras leaves the iterator behind."""
+        self.is_inside = False
+
     def _batches(self, enumerate_epoch: Callable[[], Iterator[Any]]) -> Iterator[Any]:
         here = keras_random.capture() if self._skip or self._carried else None
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import ResumeError, keras_arrays, keras_random, keras_variables
 from .fit import Place
 from .ingredients import Ingredients
 from .keras_data import Feed
 from .keras_others import Others
+from .numbers import plain_metrics
 
 #: One file holds it all. What is in it is the same whenever the states are.
 STATE_FILE = "state.safetensors"
@@ -65,6 +66,8 @@ class KerasFit:
         #: Steps that are trained, and the epoch that comes next or is being trained.
         self.step = 0
         self.epoch = 0
+        #: The newest step's logs, as Keras gives them.
+        self.logs: Mapping[str, Any] = {}
         #: Findings that were made once, such as data that cannot be read.
         self.problems = Ingredients()
 
@@ -104,6 +107,7 @@ class KerasFit:
             "backend": _backend(),
             "seed": self.seed,
             "stopped": has_stopped,
+            "logs": plain_metrics(self.logs) if batch else None,
             "random": numbers,
             "data": self._read_data(arrays, found),
             "callbacks": self._read_callbacks(arrays, found),

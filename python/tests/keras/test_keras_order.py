@@ -51,3 +51,14 @@ def test_data_that_cannot_go_on_is_named(server: Give, tmp_path: Path, data: str
     assert why in checkpoint.missing
     # No batch is trained twice, and none is left out.
     assert training.resumed(checkpoint).newest().facts["step"] == whole.newest().facts["step"]
+
+
+@pytest.mark.parametrize("step", [5, 6, 10])
+def test_data_without_a_length_goes_on_at_its_end(server: Give, tmp_path: Path, step: int) -> None:
+    """Nobody knows that the fifth batch is the last one before another is asked for: the epoch that is left has none."""
+    policy = {**each_steps(1), "everyEpochs": 1}
+    training = Training(server("tensorflow"), tmp_path, "space", policy, DATA="tf.data of unknown length", CALLBACKS="counts", SEED=1)
+    whole = training.whole()
+    for checkpoint in (one for one in whole.checkpoints() if one.facts["step"] == step):
+        assert (checkpoint.grade, checkpoint.missing) == ("complete", "")
+        assert differences(whole.newest(), training.resumed(checkpoint).newest()) == []
