@@ -131,7 +131,7 @@ def of_tensorflow(dataset: Any) -> Source:
     cached = {id(each) for one, below in steps if type(one).__name__ == "CacheDataset" for each in below if _is_random(each)}
     fills_cache = bool(cached) and _can_fill_again(steps, cached)
     reshuffles = False
-    for one, below in steps:
+    for one, _ in steps:
         kind = type(one).__name__
         if "Shuffle" in kind or kind == "_RandomDataset":
             if int(getattr(one, "_seed", 0)) == 0 and int(getattr(one, "_seed2", 0)) == 0:
