@@ -3,6 +3,7 @@ import type { Command } from './command.ts';
 import { backendCommands } from './commands/backends.ts';
 import { branchCommands } from './commands/branches.ts';
 import { checkpointCommands } from './commands/checkpoints.ts';
+import { completionCommands } from './commands/completion.ts';
 import { diffCommands } from './commands/diff.ts';
 import { exportCommands } from './commands/export.ts';
 import { lookingCommands } from './commands/inspect.ts';
@@ -26,6 +27,7 @@ const all: Record<string, Command> = {
   ...mcpCommands,
   ...backendCommands,
   ...scrubCommands,
+  ...completionCommands,
 };
 
 const ORDER = [
@@ -70,6 +72,7 @@ const ORDER = [
   'gpu',
   'mcp',
   'daemon',
+  'completion',
 ];
 
 export const commands: Record<string, Command> = Object.fromEntries(ORDER.map((name) => [name, all[name]!]));

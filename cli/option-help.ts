@@ -70,7 +70,6 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   'no-daemon': 'train without the daemon; the next one takes the run over',
   'no-weights': 'do not compare weights',
   note: { rename: 'attach this note to the run', promote: 'write this text on the card' },
-  out: 'file or folder to write; its ending selects the format',
   pause: 'start nothing from the queue, or not this run, until --continue',
   pack: 'make the store as small as possible now',
   param: 'set a param; values are JSON, or else text',
@@ -96,6 +95,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   tag: 'tag the checkpoint, so that it is never pruned',
   to: {
     code: TO,
+    export: 'file or folder to write; its ending selects the format',
     restore: TO,
     promote: `${TO} (models/NAME@VERSION)`,
     eject: `${TO} (trainstash-ejected)`,

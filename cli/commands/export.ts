@@ -14,10 +14,10 @@ import { field } from '../views.ts';
 export const exportCommands: Record<string, Command> = {
   export: {
     summary: 'export a checkpoint or metrics: onnx, safetensors, npz, csv, …',
-    usage: 'CHECKPOINT|RUN [--format F] [--out FILE] [--full] [--strip PREFIX] [--force] [--trust]',
+    usage: 'CHECKPOINT|RUN [--format F] [--to FILE] [--full] [--strip PREFIX] [--force] [--trust]',
     options: {
       format: { type: 'string' },
-      out: { type: 'string' },
+      to: { type: 'string' },
       full: { type: 'boolean' },
       strip: { type: 'string' },
       force: { type: 'boolean' },
@@ -29,13 +29,13 @@ export const exportCommands: Record<string, Command> = {
       const source = args.words[0]!;
       const client = await context.project();
       const { formats } = await client.request(exportFormats, { root, source });
-      const wanted = args.text('format') ?? formatOf(args.text('out'));
+      const wanted = args.text('format') ?? formatOf(args.text('to'));
       if (wanted === null) {
         context.answer({ formats }, formatLines(formats, context.width));
         return 0;
       }
       const name = formats.find(({ format }) => format === wanted)?.name ?? wanted;
-      const out = args.text('out') ?? name;
+      const out = args.text('to') ?? name;
       await context.project('write');
       const write = () => requestTask(client, exportWrite, request, `Exporting ${wanted}`);
       const request = {
@@ -95,7 +95,7 @@ function formatLines(formats: readonly ExportFormat[], width: number): string[] 
     ...(cannot.length > 0 ? [''] : []),
     ...cannot.map(({ format, unavailable }) => paint('dim', `${format}: ${unavailable}`)),
     '',
-    'Choose one with --format FORMAT [--out FILE]; --full includes the optimizer’s tensors.',
+    'Choose one with --format FORMAT [--to FILE]; --full includes the optimizer’s tensors.',
   ];
 }
 

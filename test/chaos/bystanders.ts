@@ -31,7 +31,7 @@ export class Bystanders {
   async start(): Promise<void> {
     mkdirSync(this.#folder);
     const path = join(this.#folder, 'whole.safetensors');
-    const { code } = await this.#fixture.cli('export', this.#source, '--format', 'safetensors', '--out', path);
+    const { code } = await this.#fixture.cli('export', this.#source, '--format', 'safetensors', '--to', path);
     if (code !== 0) throw new Error('the first export failed');
     this.#expected = digest(path);
   }
@@ -40,8 +40,8 @@ export class Bystanders {
   async one(): Promise<number> {
     const out = join(this.#folder, `out-${++this.#count}.safetensors`);
     const choices = [
-      ['export', this.#source, '--format', 'safetensors', '--out', out],
-      ['export', this.#source, '--format', 'safetensors', '--out', out],
+      ['export', this.#source, '--format', 'safetensors', '--to', out],
+      ['export', this.#source, '--format', 'safetensors', '--to', out],
       ['gc', '--empty-trash', '--yes', '--pack'],
       ['gc', '--pack'],
       ['ls', '--all'],

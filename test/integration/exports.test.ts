@@ -150,7 +150,7 @@ test('metrics: what spreadsheets, programs and TensorBoard read is what was logg
   // A run exports all of its points; a checkpoint exports those up to its step.
   const [first] = (await show(client, fixture, run.id)).checkpoints;
   const upTo = join(fixture.root, 'some.csv');
-  expect((await fixture.cli('export', first!.id, '--out', upTo)).code).toBe(0);
+  expect((await fixture.cli('export', first!.id, '--to', upTo)).code).toBe(0);
   expect(Number(readFileSync(upTo, 'utf8').trimEnd().split('\r\n').at(-1)!.split(',')[0])).toBe(first!.step);
   const json = await write(client, fixture, 'json', join(fixture.root, 'metrics.json'));
   expect(JSON.parse(readFileSync(json.path, 'utf8')).metrics).toEqual(

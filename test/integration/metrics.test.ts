@@ -201,7 +201,7 @@ print('trainstash step=1 eval=100', flush=True)
     expect(await log(client, fixture, started.id)).toContain('FROM 3');
     expect(ended.notices.find(({ code }) => code === 'passedOver')?.text).toContain('It resumes from step 3.');
     expect(ended).toMatchObject({ step: 5, metrics: { loss: { last: 0.2, count: 5, notFinite: 0 } } });
-    await fixture.cli('export', '1', '--format', 'csv', '--out', 'm.csv');
+    await fixture.cli('export', '1', '--format', 'csv', '--to', 'm.csv');
     const rows = readFileSync(join(fixture.root, 'm.csv'), 'utf8').trim().split('\r\n').slice(1);
     const table = rows.map((row) => row.split(',').map(Number));
     expect(table.map(([step, , loss]) => [step, loss])).toEqual([1, 2, 3, 4, 5].map((step) => [step, 1 / step]));

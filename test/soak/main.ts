@@ -81,7 +81,7 @@ async function oneRound(repository: Repository, editor: Editor, round: number): 
   await editor.palette('Trainstash: Refresh');
   const out = join(fixture.folder, 'out.safetensors');
   for (const words of [
-    ['export', run.name, '--format', 'safetensors', '--out', out],
+    ['export', run.name, '--format', 'safetensors', '--to', out],
     ['gc', '--empty-trash', '--yes'],
     ['ls', '--all'],
   ]) {

@@ -84,6 +84,9 @@ function findRun(parts: Parts, query: string): Run {
   }
   const named = parts.catalog.runsByName(query);
   if (named.length === 1) return named[0]!;
+  const newest =
+    query === 'last' ? parts.catalog.runs({ drafts: true, trashed: false, before: null, limit: 1 }).runs[0] : undefined;
+  if (newest) return newest;
   const [, ofRun] = /^(.+)@[^@]+$/.exec(query) ?? [];
   const hint = ofRun
     ? ` ${query} names a checkpoint; \`trainstash show ${ofRun}\` shows its run.`

@@ -1,0 +1,89 @@
+/** Completion by the Tab key, in real shells on a terminal. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
+import { DIST } from '../support/trainer.ts';
+
+/** Types each text followed by Tab into a shell, until the screen shows what is expected after it. */
+const TYPIST = `
+import json, os, pty, re, select, sys, time
+shell, script, lines = json.loads(sys.argv[1])
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(shell[0], shell)
+def shown(seen):
+    for line in re.sub(r'\\x1b\\[[0-9;?]*[A-Za-z]', '', seen).split('\\n'):
+        cells, at = [], 0
+        for character in line:
+            if character == '\\b': at -= 1
+            elif character == '\\r': at = 0
+            else: cells[at:at + 1], at = [character], at + 1
+        yield ''.join(cells)
+def until(wanted):
+    seen, end = '', time.monotonic() + 15
+    while time.monotonic() < end:
+        if select.select([terminal], [], [], 0.1)[0]:
+            seen += os.read(terminal, 65536).decode(errors='replace')
+            if any(wanted in line for line in shown(seen)): return
+    sys.exit(f'{wanted!r} is not in {seen!r}')
+os.write(terminal, (script + "; echo rea''dy\\n").encode())
+until('ready')
+for typed, wanted in lines:
+    os.write(terminal, (typed + '\\t').encode())
+    until(wanted)
+    os.write(terminal, b'\\x15')
+os.write(terminal, b'exit\\n')
+os.close(terminal)
+`;
+const SHELLS = {
+  bash: { start: ['bash', '--norc', '--noprofile', '-i'], load: 'source ./bash.completion' },
+  zsh: { start: ['zsh', '-f', '-i'], load: 'autoload -Uz compinit; compinit -u -D; source ./zsh.completion' },
+};
+
+test('Tab completes commands, options, runs and checkpoints, and runs nothing that a job is called', async (context) => {
+  const fixture = makeFixture({
+    config: { jobs: { small: { module: 'small.ts' }, '$(touch owned)': { run: 'true' } } },
+  });
+  const client = await openProject(fixture);
+  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  const bin = join(fixture.folder, 'bin');
+  mkdirSync(bin);
+  const program = join(bin, 'trainstash');
+  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${join(DIST, 'trainstash.js')}' "$@"\n`);
+  chmodSync(program, 0o755);
+  const env = { ...fixture.env, PATH: `${bin}:${process.env.PATH}`, TERM: 'xterm' };
+  const run = (program: string, ...args: string[]) =>
+    execFileSync(program, args, { cwd: fixture.root, env, encoding: 'utf8' });
+  let tried = 0;
+  for (const [shell, { start, load }] of Object.entries(SHELLS)) {
+    if (spawnSync(shell, ['--version']).error) continue;
+    writeFileSync(join(fixture.root, `${shell}.completion`), run('trainstash', 'completion', shell));
+    const lines = [
+      ['trainstash unp', 'trainstash unpin '],
+      ['trainstash run sm', 'trainstash run small '],
+      ['trainstash ls --bra', 'trainstash ls --branch '],
+      ['trainstash show la', 'trainstash show last '],
+      ['trainstash show 1@be', 'trainstash show 1@best '],
+      ['trainstash run $', '$'],
+    ];
+    run('python3', '-c', TYPIST, JSON.stringify([start, load, lines]));
+    tried++;
+  }
+  if (!spawnSync('fish', ['--version']).error) {
+    writeFileSync(join(fixture.root, 'fish.completion'), run('trainstash', 'completion', 'fish'));
+    const asked = (line: string) =>
+      run('fish', '-c', `source ./fish.completion; complete -C '${line}'`)
+        .split('\n')
+        .map((one) => one.split('\t')[0]);
+    expect(asked('trainstash show 1@be')).toContain('1@best');
+    expect(asked('trainstash run ')).toContain('small');
+    tried++;
+  }
+  expect(run('sh', '-c', 'ls')).not.toContain('owned');
+  expect((await fixture.cli('show', 'last')).stdout).toContain('small #1');
+  expect((await fixture.cli('show', 'last@best')).code).toBe(0);
+  expect((await fixture.cli('completion', 'tcsh')).stderr).toContain('not one of bash, zsh and fish');
+  if (tried === 0) context.skip();
+});
