@@ -11,6 +11,7 @@ import { parseCommand, UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';
 import { Context } from './context.ts';
+import { EXAMPLES } from './examples.ts';
 import { paint, useColours, wrapped } from './format.ts';
 import { optionHelp } from './option-help.ts';
 import { brokenBy, OutputError, print, printError, printJson, watchOutput } from './output.ts';
@@ -79,7 +80,17 @@ function usageOf(name: string, { usage, summary, options }: Command): string {
   const lines = rows.flatMap(({ names, text }) =>
     wrapped(text, COLUMNS - width - 4).map((line, i) => `  ${(i === 0 ? names : '').padEnd(width)}  ${line}`),
   );
-  return [wrappedUsage(`trainstash ${name}`, usage), '', `  ${summary}`, '', ...lines].join('\n');
+  const examples = (EXAMPLES[name] ?? []).map((line) => `  trainstash ${line}`);
+  return [
+    wrappedUsage(`trainstash ${name}`, usage),
+    '',
+    `  ${summary}`,
+    '',
+    ...lines,
+    '',
+    paint('bold', examples.length === 1 ? 'Example' : 'Examples'),
+    ...examples,
+  ].join('\n');
 }
 
 /** Wraps Markdown text in lines of at most 80 columns. */
@@ -155,9 +166,10 @@ function overview(): string {
     '',
     ...lines,
     '',
-    "RUN is a run's number (14), name or id. CHECKPOINT is an id, or RUN@STEP such as",
-    '14@1200, 14@best or 14@last. `trainstash help COMMAND` explains a command,',
-    '`trainstash help ERROR` an error; `trainstash --version` prints the version.',
+    "RUN is a run's number (14), its name or id, or last. CHECKPOINT is an id, or",
+    'RUN@STEP such as 14@1200, 14@best or last@last. `trainstash help COMMAND`',
+    'explains a command, `trainstash help ERROR` an error;',
+    '`trainstash --version` prints the version.',
     'Exit codes: 0 success, 1 failure, 2 wrong usage, 3 something differs from the',
     'checkpoint and was not accepted (--yes accepts it).',
   ].join('\n');

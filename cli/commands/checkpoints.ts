@@ -82,7 +82,7 @@ export const checkpointCommands: Record<string, Command> = {
   },
   code: {
     summary: "write a run's code snapshot into a new folder",
-    usage: 'RUN|CHECKPOINT|RUN@STEP FOLDER [--trust]',
+    usage: 'RUN|CHECKPOINT|RUN@STEP --to FOLDER [--trust]',
     options: { ...TO, ...TRUST_OPTION },
     words: [1, 2],
     async run(context) {
@@ -99,7 +99,7 @@ export const checkpointCommands: Record<string, Command> = {
   },
   restore: {
     summary: "write a checkpoint's own files into a new folder",
-    usage: 'CHECKPOINT|RUN@STEP FOLDER [--trust]',
+    usage: 'CHECKPOINT|RUN@STEP --to FOLDER [--trust]',
     options: { ...TO, ...TRUST_OPTION },
     words: [1, 2],
     async run(context) {

@@ -24,9 +24,9 @@ export const completionCommands: Record<string, Command> = {
     async run(context) {
       const [shell] = context.args.words as [string];
       if (shell === 'words') return offer(context);
-      const known = Object.hasOwn(SHELLS, shell) ? SHELLS[shell]! : undefined;
-      if (!known) throw new UsageError(`"${shell}" is not one of bash, zsh and fish.`);
-      context.answer({ shell, ...known }, [known.script.trimEnd()]);
+      const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell]! : undefined;
+      if (script === undefined) throw new UsageError(`"${shell}" is not one of bash, zsh and fish.`);
+      context.answer({ shell, script }, [script.trimEnd()]);
       return 0;
     },
   },

@@ -1,7 +1,7 @@
 /** Scripts that make a shell ask `trainstash completion` for the words that may follow. */
 
 /**
- * Neither script evaluates a word: names come from the store. bash splits words at `@`, `=` and `:`, and then replaces only the
+ * No script evaluates a word: names come from the store. bash splits words at `@`, `=` and `:`, and then replaces only the
  * part behind the last of them.
  */
 const BASH = `# bash completion for trainstash
@@ -44,9 +44,5 @@ end
 complete -c trainstash -a '(__trainstash_words)'
 `;
 
-/** Completion scripts by shell, with the line that turns each on for good. */
-export const SHELLS: Readonly<Record<string, { script: string; install: string }>> = {
-  bash: { script: BASH, install: 'trainstash completion bash >> ~/.bashrc' },
-  zsh: { script: ZSH, install: 'trainstash completion zsh > "${fpath[1]}/_trainstash"' },
-  fish: { script: FISH, install: 'trainstash completion fish > ~/.config/fish/completions/trainstash.fish' },
-};
+/** Completion scripts by shell. */
+export const SHELLS: Readonly<Record<string, string>> = { bash: BASH, zsh: ZSH, fish: FISH };
