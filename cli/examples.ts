@@ -59,7 +59,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   unpin: ['unpin 14'],
   promote: [
     'promote 14@best digits --format safetensors',
-    'promote 14 digits@2 --to models/digits --license MIT --note "99.1 %"',
+    'promote 14 digits@2 --to digits --license MIT --note "best yet"',
   ],
   rename: ['rename 14 wide --note "twice the width"'],
   restore: ['restore 14@1200 --to restored'],
