@@ -15,8 +15,8 @@ import {
   type DiffPageState,
   diffPageSaid,
 } from '../../webview-ui/contract.ts';
-import { codeUri } from '../code-files.ts';
 import { type App, report } from '../core/app.ts';
+import { codeUri } from '../core/code-files.ts';
 import { plain } from '../core/text.ts';
 import { openPage, type PageHost } from './panel.ts';
 

@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { counted, exactly, integer } from '../../protocol/words.ts';
-import { filterOf } from '../../webview-ui/shared/columns.ts';
+import { filterOf } from '../../webview-ui/columns.ts';
 import type { BranchView, Model, ProjectMirror } from '../core/model.ts';
 import { rowOf } from '../core/run-row.ts';
 import { alarmText, ingredientFacts, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../core/text.ts';

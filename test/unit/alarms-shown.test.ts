@@ -10,7 +10,7 @@ import type { Checkpoint, MetricSummary, Run } from '../../protocol/domain.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
 import { blankRun } from '../../protocol/records.ts';
 import { bestText } from '../../protocol/words.ts';
-import { filterOf } from '../../webview-ui/shared/columns.ts';
+import { filterOf } from '../../webview-ui/columns.ts';
 
 const summary = (last: WireNumber, more: Partial<MetricSummary> = {}): MetricSummary => ({
   last,

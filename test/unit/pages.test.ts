@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { betterOf, rowOf } from '../../extension/core/run-row.ts';
 import { toWireNumber } from '../../protocol/numbers.ts';
 import { blankRun } from '../../protocol/records.ts';
+import { columnsOf, filterOf, shownByDefault, sortedBy } from '../../webview-ui/columns.ts';
 import { dashboardSaid, diffPageSaid, type RunRow } from '../../webview-ui/contract.ts';
-import { columnsOf, filterOf, shownByDefault, sortedBy } from '../../webview-ui/shared/columns.ts';
 import { smoothed } from '../../webview-ui/shared/smoothing.ts';
 
 function row(number: number, more: Partial<RunRow> = {}): RunRow {

@@ -1,8 +1,8 @@
 /** Page with the runs in a table, charts of the chosen ones, and one run's log. */
 import { useMemo } from 'preact/hooks';
 import { counted } from '../../protocol/words.ts';
+import { type Column, columnsOf, FIXED, filterOf, shownByDefault, sortedBy } from '../columns.ts';
 import type { DashboardNews, DashboardSaid } from '../contract.ts';
-import { type Column, columnsOf, FIXED, filterOf, shownByDefault, sortedBy } from '../shared/columns.ts';
 import { drawer, listen } from '../shared/page.ts';
 import { Charts } from './charts.tsx';
 import { receive, received, send, useKept } from './dashboard-state.ts';

@@ -2,9 +2,9 @@
 import { useRef, useState } from 'preact/hooks';
 import { fromWireNumber, type WireNumber } from '../../protocol/numbers.ts';
 import { age, integer, metric } from '../../protocol/words.ts';
+import type { Column } from '../columns.ts';
 import type { RunRow } from '../contract.ts';
 import { colorOf } from '../shared/chart.tsx';
-import type { Column } from '../shared/columns.ts';
 import { param } from '../shared/words.ts';
 import { received, send } from './dashboard-state.ts';
 

@@ -1,6 +1,6 @@
 /** The table's columns, its order and its filter. Pure. */
-import { fromWireNumber, readNumber } from '../../protocol/numbers.ts';
-import type { RunRow } from '../contract.ts';
+import { fromWireNumber, readNumber } from '../protocol/numbers.ts';
+import type { RunRow } from './contract.ts';
 
 export interface Column {
   /** Key: `run`, `branch`, `status`, `step`, `age`, `param:lr`, `metric:loss`. */

@@ -1,0 +1,225 @@
+/**
+ * Holds the table of which folder may import which. Run it to write the linter's rules from the table into biome.json:
+ * `node scripts/import-rules.ts`.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+interface Rule {
+  /** Folders, or single files of one, that may be imported beside the folder's own files. */
+  readonly imports: readonly string[];
+  /** Packages that are refused, as patterns. */
+  readonly refuses?: readonly string[];
+  /** Reason, as the linter states it. */
+  readonly because: string;
+}
+
+const IN_A_BROWSER = ['vscode', 'node:*'];
+const SHARED = ['protocol', 'base'];
+const CLIENTS = 'clients speak to the daemon through the protocol only';
+const PROCESS = 'a process of its own knows what processes share, and never talks to the daemon';
+const BELOW_RUNS = [
+  ...SHARED,
+  'formats',
+  'session',
+  'daemon/store',
+  'daemon/code',
+  'daemon/branches',
+  'daemon/backend-selection',
+  'daemon/devices',
+];
+const IN_RUNS = [...BELOW_RUNS, 'daemon/runs'];
+const RUNS = 'runs know the store, code and branches; exports, models and handlers stand above';
+const LAYERS = 'store, code, tensors and diff know no runs; only handlers see everything';
+
+/** Rules by folder, parents first. The strictest that names a file's folder holds. */
+export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
+  protocol: {
+    imports: [],
+    refuses: IN_A_BROWSER,
+    because: 'protocol knows nothing of Node, the DOM, VS Code or other folders',
+  },
+  base: {
+    imports: ['protocol'],
+    refuses: ['vscode'],
+    because: 'base knows no domain but the protocol’s errors and names',
+  },
+  formats: { imports: ['protocol'], because: 'formats are pure: bytes in, facts out' },
+  session: { imports: SHARED, because: 'the session directory is all that trainer, runner and daemon share' },
+  inspector: { imports: [...SHARED, 'formats'], because: PROCESS },
+  trainer: { imports: [...SHARED, 'formats', 'session'], because: PROCESS },
+  runner: { imports: [...SHARED, 'formats', 'session', 'inspector'], because: PROCESS },
+  client: { imports: SHARED, because: 'client dials the daemon and knows nothing of its inside' },
+  cli: { imports: [...SHARED, 'client'], because: CLIENTS },
+  'webview-ui': {
+    imports: ['protocol'],
+    refuses: IN_A_BROWSER,
+    because: 'pages run in a browser and get all data by messages',
+  },
+  extension: {
+    imports: [...SHARED, 'client', 'webview-ui/contract.ts', 'webview-ui/columns.ts'],
+    because: `${CLIENTS}; of the pages the extension knows their contract`,
+  },
+  'extension/core': {
+    imports: [...SHARED, 'client', 'webview-ui/contract.ts'],
+    because: 'core is what views, panels and commands share, so it imports none of them',
+  },
+  'extension/views': {
+    imports: [...SHARED, 'client', 'extension/core', 'webview-ui/columns.ts'],
+    because: 'views draw the model; they know no commands and no panels',
+  },
+  'extension/panels': {
+    imports: [...SHARED, 'extension/core', 'extension/views', 'webview-ui/contract.ts'],
+    because: 'panels are the host’s side of pages; they know no commands',
+  },
+  'extension/commands': {
+    imports: [...SHARED, 'extension/core', 'extension/views', 'extension/panels'],
+    because: 'commands act; what composes them stands above',
+  },
+  daemon: {
+    imports: [...SHARED, 'formats', 'session', 'inspector'],
+    refuses: ['vscode'],
+    because: 'the daemon shares the session directory with its processes and the protocol with its clients',
+  },
+  'daemon/store': { imports: [...SHARED, 'formats'], because: LAYERS },
+  'daemon/store/objects': {
+    imports: [...SHARED, 'formats', 'daemon/store/schema-check.ts', 'daemon/store/pages.ts'],
+    because: 'objects hold content and know no catalog',
+  },
+  'daemon/store/catalog': {
+    imports: [...SHARED, 'daemon/store/schema-check.ts', 'daemon/store/objects', 'daemon/store/checkpoints'],
+    because: 'the catalog answers questions; maintenance and interface stand above it',
+  },
+  'daemon/store/checkpoints': {
+    imports: [...SHARED, 'formats', 'daemon/store/failures.ts', 'daemon/store/objects', 'daemon/store/catalog'],
+    because: 'checkpoints are written to objects and catalog; maintenance and interface stand above',
+  },
+  'daemon/store/maintenance': {
+    imports: [
+      ...SHARED,
+      'daemon/store/failures.ts',
+      'daemon/store/pages.ts',
+      'daemon/store/objects',
+      'daemon/store/catalog',
+      'daemon/store/checkpoints',
+    ],
+    because: 'maintenance changes how things are stored; the interface stands above it',
+  },
+  'daemon/store/api': { imports: [...SHARED, 'formats', 'daemon/store'], because: LAYERS },
+  'daemon/code': { imports: SHARED, because: LAYERS },
+  'daemon/tensors': { imports: [...SHARED, 'formats', 'inspector', 'daemon/store'], because: LAYERS },
+  'daemon/diff': { imports: ['protocol', 'daemon/store', 'daemon/code', 'daemon/tensors'], because: LAYERS },
+  'daemon/backend-selection': {
+    imports: [...SHARED, 'session'],
+    because: 'choosing a backend needs no store and no runs',
+  },
+  'daemon/devices': {
+    imports: [...SHARED, 'daemon/runs'],
+    because: 'a device’s queue orders the runs of all projects',
+  },
+  'daemon/branches': {
+    imports: [...SHARED, 'daemon/store', 'daemon/code'],
+    because: 'files follow branches, whatever runs there are',
+  },
+  'daemon/runs': {
+    imports: [
+      ...SHARED,
+      'formats',
+      'session',
+      'daemon/store',
+      'daemon/code',
+      'daemon/branches',
+      'daemon/backend-selection',
+    ],
+    because: 'runs know the store, code and branches; exports, models and handlers stand above',
+  },
+  'daemon/runs/launch': { imports: IN_RUNS, because: RUNS },
+  'daemon/runs/live': { imports: IN_RUNS, because: RUNS },
+  'daemon/runs/unmanaged': { imports: IN_RUNS, because: RUNS },
+  'daemon/export': {
+    imports: [
+      ...SHARED,
+      'formats',
+      'session',
+      'daemon/store',
+      'daemon/code',
+      'daemon/diff',
+      'daemon/tensors',
+      'daemon/runs',
+    ],
+    because: 'exports read runs and tensors; handlers stand above',
+  },
+  'daemon/models': {
+    imports: [...SHARED, 'daemon/store', 'daemon/tensors', 'daemon/runs', 'daemon/export'],
+    because: 'models are made of exports; handlers stand above',
+  },
+  scripts: {
+    imports: [...SHARED, 'session'],
+    because: 'scripts build and check; what they need of a process goes through its command line',
+  },
+  examples: { imports: ['trainer/training.ts'], because: 'examples see what a user sees' },
+};
+
+/** Folders that may import everything. */
+export const FREE: readonly string[] = ['daemon/handlers', 'test', 'bench', 'native', 'python'];
+
+/** Makes the linter's overrides, one for each rule. */
+export function overridesOf(rules: Readonly<Record<string, Rule>>): object[] {
+  const folders = Object.keys(rules);
+  return folders.map((folder) => {
+    const { imports, refuses = [], because } = rules[folder]!;
+    const isOpen = (other: string) => imports.some((name) => name === other || other.startsWith(`${name}/`));
+    const isOwn = (other: string) =>
+      other === folder || other.startsWith(`${folder}/`) || folder.startsWith(`${other}/`);
+    const closed = [...folders, 'test', 'bench'].filter((other) => !isOpen(other) && !isOwn(other));
+    const outer = closed.filter((other) => !closed.some((parent) => other.startsWith(`${parent}/`)));
+    const group = [
+      ...refuses,
+      ...outer.map((other) => `${patternOf(folder, other)}/**`),
+      ...ancestorsOf(folder).flatMap((name, index) => (isOpen(name) ? [] : [`${'../'.repeat(index + 1)}*.ts`])),
+      ...imports.filter((name) => name.endsWith('.ts')).map((file) => `!${patternOf(folder, file)}`),
+    ];
+    return {
+      includes: [`${folder}/**`],
+      linter: {
+        rules: {
+          style: {
+            noRestrictedImports: {
+              level: 'error',
+              options: {
+                patterns: [{ group, message: because }],
+              },
+            },
+          },
+        },
+      },
+    };
+  });
+}
+
+/** Lists the folders around a folder, nearest first. */
+function ancestorsOf(folder: string): string[] {
+  const names = folder.split('/').slice(0, -1);
+  return names.map((_, index) => names.slice(0, names.length - index).join('/'));
+}
+
+/** Writes a pattern that matches imports of `other` from within `folder`: below a folder of both, its last names suffice. */
+function patternOf(folder: string, other: string): string {
+  const own = folder.split('/');
+  const names = other.split('/');
+  let common = 0;
+  while (common < names.length - 1 && names[common] === own[common]) common++;
+  return `**/${names.slice(common).join('/')}`;
+}
+
+/** Replaces the generated overrides in the linter's configuration, and leaves the others. */
+export function withOverrides(text: string): string {
+  const config = JSON.parse(text) as { overrides: { linter?: { rules?: { style?: Record<string, unknown> } } }[] };
+  const others = config.overrides.filter(({ linter }) => !linter?.rules?.style?.noRestrictedImports);
+  return `${JSON.stringify({ ...config, overrides: [...overridesOf(IMPORT_RULES), ...others] }, null, 2)}\n`;
+}
+
+if (import.meta.main) {
+  const path = join(import.meta.dirname, '../biome.json');
+  writeFileSync(path, withOverrides(readFileSync(path, 'utf8')));
+}

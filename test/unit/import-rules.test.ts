@@ -1,0 +1,58 @@
+/** Imports between folders: which the linter refuses, tried with the linter itself. */
+import { execFile } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { FREE, IMPORT_RULES, withOverrides } from '../../scripts/import-rules.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const BIOME = join(ROOT, 'node_modules/.bin/biome');
+const FOLDERS = Object.keys(IMPORT_RULES);
+
+/** Says whether the table lets a file of `from` import a file of `to`. */
+function mayImport(from: string, to: string): boolean {
+  if (to === from || to.startsWith(`${from}/`)) return true;
+  return IMPORT_RULES[from]!.imports.some((name) => to === name || to.startsWith(`${name}/`));
+}
+
+const pairs = FOLDERS.flatMap((from) => FOLDERS.filter((to) => to !== from).map((to) => ({ from, to })));
+
+test('an import that the table does not list fails the check, and one that it lists passes', async () => {
+  const folder = temporaryFolder();
+  copyFileSync(join(ROOT, 'biome.json'), join(folder, 'biome.json'));
+  pairs.forEach(({ from, to }, index) => {
+    mkdirSync(join(folder, from), { recursive: true });
+    const path = relative(from, `${to}/other.ts`);
+    const specifier = path.startsWith('.') ? path : `./${path}`;
+    writeFileSync(
+      join(folder, from, `pair${index}.ts`),
+      `import { other } from '${specifier}';\n\nconsole.log(other);\n`,
+    );
+  });
+  const words = ['lint', '--only=style/noRestrictedImports', '--max-diagnostics=none', '--reporter=json', '.'];
+  const run = await promisify(execFile)(BIOME, words, { cwd: folder, maxBuffer: 1 << 26 }).catch((error) => error);
+  const refused = new Set(Array.from(String(run.stdout).matchAll(/[\w/-]*pair\d+\.ts/g), ([path]) => path));
+  const wrong = pairs.flatMap(({ from, to }, index) => {
+    const isRefused = refused.has(`${from}/pair${index}.ts`);
+    return isRefused === !mayImport(from, to) ? [] : [`${from} -> ${to}: ${isRefused ? 'refused' : 'passed'}`];
+  });
+  expect(wrong).toEqual([]);
+});
+
+test('each folder with source files has a rule, or is free to import everything', () => {
+  const hasSources = (folder: string): boolean =>
+    existsSync(join(ROOT, folder)) && readdirSync(join(ROOT, folder)).some((name) => /\.tsx?$/.test(name));
+  const unruled = readdirSync(ROOT, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !/^\.|^node_modules$|^dist$/.test(entry.name))
+    .flatMap((entry) => [entry.name, ...readdirSync(join(ROOT, entry.name)).map((name) => `${entry.name}/${name}`)])
+    .filter((folder) => !/\.[a-z]+$/.test(folder) && hasSources(folder))
+    .filter((folder) => ![folder, dirname(folder)].some((name) => name in IMPORT_RULES || FREE.includes(name)));
+  expect(unruled).toEqual([]);
+});
+
+test('biome.json holds the rules that the table makes', () => {
+  const text = readFileSync(join(ROOT, 'biome.json'), 'utf8');
+  expect(JSON.parse(text)).toEqual(JSON.parse(withOverrides(text)));
+});
