@@ -77,7 +77,7 @@ export function bestText(run: Run): string {
     return `${record}, ${alarm === monitor!.metric ? 'now' : alarm} ${now}`;
   }
   if (record !== '') return record;
-  return metrics.loss ? `loss ${metric(metrics.loss.last)}` : '';
+  return metrics.loss ? `last loss ${metric(metrics.loss.last)}` : '';
 }
 
 /** Returns what the newest rehearsal of a run found, in one line; empty: there was none. */

@@ -33,7 +33,7 @@ export function columnsOf(rows: readonly RunRow[]): Column[] {
     ...[...metrics].map(
       (name): Column => ({
         key: `metric:${name}`,
-        title: name,
+        title: `${name} (${wordOf(rows, name)})`,
         number: true,
         value: ({ metrics: own }) => own[name] && shownOf(own[name]),
       }),
@@ -47,6 +47,12 @@ export function columnsOf(rows: readonly RunRow[]): Column[] {
       }),
     ),
   ];
+}
+
+/** Tells which value of a metric its column shows: all rows agree on one word, or each cell says its own. */
+function wordOf(rows: readonly RunRow[], name: string): string {
+  const words = new Set(rows.flatMap(({ metrics }) => (metrics[name] ? (metrics[name].best?.word ?? 'last') : [])));
+  return [...words].sort().join(' or ');
 }
 
 /** Returns the best value, else the last. */

@@ -63,6 +63,12 @@ export type FilePageSaid = v.InferOutput<typeof filePageSaid>;
 
 // ---- the dashboard ----
 
+export interface BestValue {
+  value: number;
+  step: number;
+  word: 'best' | 'lowest' | 'highest';
+}
+
 /** Row of the run table. */
 export interface RunRow {
   id: string;
@@ -81,8 +87,11 @@ export interface RunRow {
   stepsPerEpoch: number | null;
   /** Params; nested names have dots. */
   params: Record<string, string | number | boolean | null>;
-  /** Metrics; `best` only where it is known whether smaller or larger is better. */
-  metrics: Record<string, { last: WireNumber; best: { value: number; step: number } | null }>;
+  /**
+   * Metrics; `best` only where it is known whether smaller or larger is better. Only the metric that a run is judged by has a
+   * *best* value; of others it is the *lowest* or *highest*.
+   */
+  metrics: Record<string, { last: WireNumber; best: BestValue | null }>;
   /** `loss is NaN`; empty: the loss and the monitor are finite. */
   alarm: string;
   /** Outcome of the newest rehearsal: `rehearsed: 20 steps from step 400, equal`; empty: there was none. */

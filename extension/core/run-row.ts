@@ -10,7 +10,8 @@ export function rowOf(run: Run): RunRow {
     const better = monitor?.metric === metric ? monitor.mode : betterOf(metric);
     const { last, min, minStep, max, maxStep } = summary;
     const [value, step] = better === 'min' ? [min, minStep] : [max, maxStep];
-    const best = better && value !== null && step !== null ? { value, step } : null;
+    const word = monitor?.metric === metric ? 'best' : better === 'min' ? 'lowest' : 'highest';
+    const best = better && value !== null && step !== null ? ({ value, step, word } as const) : null;
     return [metric, { last, best }] as const;
   });
   return {

@@ -87,10 +87,11 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   await editor.palette('Trainstash: Open the Dashboard');
   const page = await editor.webview(/2 runs/);
   const grid = page.getByRole('grid');
-  await grid.getByRole('row', { name: /small #1/ }).click();
-  await grid.getByRole('row', { name: /small #2/ }).click();
+  // The newest runs are chosen at once, and the head of a column says which value it shows.
+  await page.getByText('2 chosen').waitFor();
   const chart = page.locator('.chart', { hasText: 'val_loss' });
   await chart.locator('canvas').waitFor();
+  await grid.getByRole('columnheader', { name: 'val_loss (best)' }).waitFor();
   await editor.shot('dashboard');
   // Dragging zooms into a part of the axis; a double click resets it.
   const first = page.locator('.chart').first();
@@ -126,6 +127,7 @@ test('the dashboard lists runs, draws those that are chosen, follows a live one,
   await page.getByText('Log', { exact: true }).click();
   const live = await startSmall(client, fixture, { slow: 200, epochs: 20 });
   await grid.getByRole('row', { name: /small #3.*running/ }).waitFor();
+  await page.getByText('3 chosen').waitFor();
   await client.request(runPause, { root: fixture.root, run: live.id });
   await grid.getByRole('row', { name: /small #3.*paused/ }).waitFor();
   await page.getByRole('button', { name: 'Clear' }).click();

@@ -49,7 +49,7 @@ const watching = { monitor: { metric: 'val', mode: 'min' as const } };
 
 describe('a run', () => {
   test.each([
-    [{ loss: summary(0.2) }, {}, 'loss 0.2'],
+    [{ loss: summary(0.2) }, {}, 'last loss 0.2'],
     [{ loss: summary('NaN') }, {}, 'loss NaN'],
     [{ loss: summary('-Infinity', none) }, {}, 'loss -∞'],
     [{ loss: summary(0.2), val: summary(0.3) }, watching, 'val 0.1541'],
@@ -88,7 +88,7 @@ describe('a run', () => {
     // The form in which it reaches the page.
     const row = JSON.parse(JSON.stringify(bad));
     expect(row.metrics).toEqual({
-      loss: { last: 'NaN', best: { value: 0.1541, step: 3 } },
+      loss: { last: 'NaN', best: { value: 0.1541, step: 3, word: 'lowest' } },
       val: { last: 'Infinity', best: null },
     });
     const broken = JSON.parse(JSON.stringify(rowOf(run({ x: summary('NaN'), y: summary('-Infinity') }))));

@@ -32,7 +32,9 @@ function row(number: number, more: Partial<RunRow> = {}): RunRow {
     ...more,
   };
 }
-const loss = (best: number) => ({ loss: { last: toWireNumber(best), best: { value: best, step: 1 } } });
+const loss = (best: number) => ({
+  loss: { last: toWireNumber(best), best: { value: best, step: 1, word: 'lowest' as const } },
+});
 
 describe('the table of runs', () => {
   const rows = [
@@ -93,8 +95,8 @@ describe('the table of runs', () => {
     expect(rowOf(run)).toMatchObject({
       params: { 'net.depth': 2, 'net.sizes': '[1,2]', lr: null },
       metrics: {
-        accuracy: { best: { value: 5, step: 7 } },
-        loss: { best: { value: 1, step: 3 } },
+        accuracy: { best: { value: 5, step: 7, word: 'best' } },
+        loss: { best: { value: 1, step: 3, word: 'lowest' } },
       },
     });
   });

@@ -135,8 +135,8 @@ function titleOf(name: string, rows: RunRow[]): string {
   if (rows.length !== 1) return name;
   const own = rows[0]!.metrics[name];
   if (!own) return name;
-  const best = own.best ? `  (best ${metric(own.best.value)} at step ${integer(own.best.step)})` : '';
-  return `${name}  ${metric(own.last)}${best}`;
+  const best = own.best ? `  (${own.best.word} ${metric(own.best.value)} at step ${integer(own.best.step)})` : '';
+  return `${name}  last ${metric(own.last)}${best}`;
 }
 
 /** Returns a line even while its points are loading: a changed list of lines would rebuild the chart. */

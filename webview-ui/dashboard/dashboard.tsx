@@ -1,15 +1,14 @@
 /** Page with the runs in a table, charts of the chosen ones, and one run's log. */
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import { counted } from '../../protocol/words.ts';
 import { type Column, columnsOf, FIXED, filterOf, shownByDefault, sortedBy } from '../columns.ts';
 import type { DashboardNews, DashboardSaid } from '../contract.ts';
 import { drawer, listen } from '../shared/page.ts';
 import { Charts } from './charts.tsx';
+import { type Choice, choose, chosenOf, firstChoice } from './choice.ts';
 import { receive, received, send, useKept } from './dashboard-state.ts';
 import { LogPane } from './log.tsx';
 import { RunTable } from './run-table.tsx';
-
-const MAX_CHOSEN = 20;
 
 let version = 0;
 const draw = drawer(() => <Dashboard version={version} />);
@@ -24,7 +23,7 @@ listen<DashboardNews>((news) => {
 function Dashboard({ version: _ }: { version: number }) {
   const [filter, setFilter] = useKept('filter', '');
   const [branch, setBranch] = useKept<string | null>('branch', null);
-  const [chosen, setChosen] = useKept<string[]>('chosen', []);
+  const [choice, setChoice] = useKept<Choice | null>('choice', null);
   const [columns, setColumns] = useKept<string[] | null>('columns', null);
   const [order, setOrder] = useKept('order', { key: 'age', descending: false });
   const rows = [...received.rows.values()];
@@ -38,12 +37,14 @@ function Dashboard({ version: _ }: { version: number }) {
     const left = rows.filter((row) => (branch === null || row.branch === branch) && passes(row));
     return sortedBy(left, all.find(({ key }) => key === order.key) ?? FIXED[4]!, order.descending);
   }, [received.rowsVersion, filter, branch, order]);
-  const picked = chosen.filter((id) => received.rows.has(id));
-  const toggle = (id: string) => {
-    const next = picked.includes(id) ? picked.filter((one) => one !== id) : [...picked, id].slice(-MAX_CHOSEN);
-    setChosen(next);
-  };
-  const extend = (ids: string[]) => setChosen([...picked.filter((id) => !ids.includes(id)), ...ids].slice(-MAX_CHOSEN));
+  const picked = useMemo(() => chosenOf(choice, received.rows), [received.rowsVersion, choice]);
+  // Each run keeps its colour from here on, although newer runs come.
+  useEffect(() => {
+    if (choice === null && rows.length > 0) setChoice(firstChoice(rows));
+  }, [choice, received.rowsVersion]);
+  const setChosen = (ids: readonly string[]) => setChoice(choose(ids, received.rows));
+  const toggle = (id: string) => setChosen(picked.includes(id) ? picked.filter((one) => one !== id) : [...picked, id]);
+  const extend = (ids: string[]) => setChosen([...picked.filter((id) => !ids.includes(id)), ...ids]);
   if (received.problem) return <p class="problem">{received.problem}</p>;
   const branches = [...new Set(rows.map((row) => row.branch))].filter((name) => name !== null);
   const only = picked.length === 1 ? received.rows.get(picked[0]!) : undefined;
@@ -55,7 +56,9 @@ function Dashboard({ version: _ }: { version: number }) {
       <header class="bar">
         <h1>{received.project}</h1>
         <span class="quiet">
-          {counted(rows.length, 'run')}
+          {listed.length < rows.length
+            ? `${listed.length} of ${counted(rows.length, 'run')}`
+            : counted(rows.length, 'run')}
           {live > 0 && `, ${live} live`}
           {received.loading && ', loading more'}
         </span>
@@ -106,6 +109,14 @@ function Dashboard({ version: _ }: { version: number }) {
         </button>
         <button type="button" disabled={picked.length !== 1} onClick={() => act('export')}>
           Export…
+        </button>
+        <button
+          type="button"
+          title="Choose live runs and the newest; later runs join"
+          disabled={rows.length === 0}
+          onClick={() => setChoice(firstChoice(rows))}
+        >
+          Newest
         </button>
         <button type="button" disabled={picked.length === 0} onClick={() => setChosen([])}>
           Clear

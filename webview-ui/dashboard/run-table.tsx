@@ -1,6 +1,6 @@
 /** Table of runs: sortable by its column heads, navigable with the keyboard, drawn only where visible. */
 import { useRef, useState } from 'preact/hooks';
-import { fromWireNumber, type WireNumber } from '../../protocol/numbers.ts';
+import { fromWireNumber } from '../../protocol/numbers.ts';
 import { age, integer, metric } from '../../protocol/words.ts';
 import type { Column } from '../columns.ts';
 import type { RunRow } from '../contract.ts';
@@ -176,17 +176,23 @@ function cell(row: RunRow, { key, value: get }: Column) {
   if (key === 'age') return age(row.createdAt);
   const one = get(row);
   if (one == null) return <span class="quiet">–</span>;
-  if (key.startsWith('metric:')) return <MetricCell shown={one as number} last={row.metrics[key.slice(7)]!.last} />;
+  if (key.startsWith('metric:')) return <MetricCell shown={one as number} {...row.metrics[key.slice(7)]!} />;
   return param(one);
 }
 
-/** Shows the best value, and the last one as well if that is not finite. */
-function MetricCell({ shown, last }: { shown: number; last: WireNumber }) {
-  if (Number.isFinite(fromWireNumber(last))) return <>{metric(shown)}</>;
+/** Shows the best value, and the last one as well if that is not finite. The tip tells them apart. */
+function MetricCell({ shown, last, best }: { shown: number } & RunRow['metrics'][string]) {
+  const tip = `${best ? `${best.word} ${metric(best.value)} at step ${integer(best.step)}, ` : ''}last ${metric(last)}`;
+  const isSound = Number.isFinite(fromWireNumber(last));
   return (
-    <>
-      {Number.isFinite(shown) && `${metric(shown)} → `}
-      <span class="alarm">{metric(last)}</span>
-    </>
+    <span title={tip}>
+      {(isSound || Number.isFinite(shown)) && metric(shown)}
+      {!isSound && (
+        <>
+          {Number.isFinite(shown) && ' → '}
+          <span class="alarm">{metric(last)}</span>
+        </>
+      )}
+    </span>
   );
 }

@@ -1,0 +1,40 @@
+/** Runs whose curves a dashboard shows without being asked. */
+import { expect, test } from 'vitest';
+import type { RunRow } from '../../webview-ui/contract.ts';
+import { choose, chosenOf, firstChoice } from '../../webview-ui/dashboard/choice.ts';
+
+const row = (number: number, more: Partial<RunRow> = {}): RunRow =>
+  ({ id: `r${number}`, number, live: false, metrics: { loss: { last: 1, best: null } }, ...more }) as RunRow;
+const many = (...rows: RunRow[]) => new Map(rows.map((one) => [one.id, one]));
+
+test('live runs and the five newest are chosen, the newest last, and none without curves', () => {
+  const rows = [
+    row(1, { live: true }),
+    row(2),
+    ...[3, 4, 5, 6, 7].map((number) => row(number)),
+    row(8, { metrics: {} }),
+  ];
+  expect(firstChoice(rows).ids).toEqual(['r1', 'r3', 'r4', 'r5', 'r6', 'r7']);
+  expect(chosenOf(null, many(...rows))).toEqual(['r1', 'r3', 'r4', 'r5', 'r6', 'r7']);
+  expect(chosenOf(null, new Map())).toEqual([]);
+});
+
+test('a run that starts later joins behind the others once it has curves', () => {
+  const before = many(row(1), row(2));
+  const choice = choose(['r2'], before);
+  expect(chosenOf(choice, before)).toEqual(['r2']);
+  const starting = row(3, { live: true, metrics: {} });
+  expect(chosenOf(choice, many(row(1), row(2), starting))).toEqual(['r2']);
+  expect(chosenOf(choice, many(row(1), row(2), row(3)))).toEqual(['r2', 'r3']);
+  // A click while it starts does not shut it out.
+  const clicked = choose(['r1'], many(row(1), row(2), starting));
+  expect(chosenOf(clicked, many(row(1), row(2), row(3)))).toEqual(['r1', 'r3']);
+  // One that was taken out stays out.
+  expect(chosenOf(choose(['r2'], many(row(1), row(2), row(3))), many(row(1), row(2), row(3)))).toEqual(['r2']);
+});
+
+test('at most twenty runs are chosen, and those that are gone are not', () => {
+  const rows = many(...Array.from({ length: 30 }, (_, i) => row(i + 1)));
+  expect(chosenOf({ ids: ['gone', 'r1'], upTo: 1 }, rows)).toHaveLength(20);
+  expect(chosenOf({ ids: ['gone', 'r1'], upTo: 30 }, rows)).toEqual(['r1']);
+});

@@ -1,0 +1,46 @@
+/** Chooses the runs whose curves are shown. Pure. */
+import type { RunRow } from '../contract.ts';
+
+/** Number of runs that a fresh dashboard shows, beside live ones. */
+const NEWEST = 5;
+const MAX_CHOSEN = 20;
+
+export interface Choice {
+  ids: readonly string[];
+  /** Number of the newest run when the choice was made: later ones join it. */
+  upTo: number;
+}
+
+/** Returns the runs to show, oldest addition first; runs that are gone are left out. A null choice was never made. */
+export function chosenOf(choice: Choice | null, rows: ReadonlyMap<string, RunRow>): string[] {
+  const { ids, upTo } = choice ?? firstChoice([...rows.values()]);
+  const known = ids.filter((id) => rows.has(id));
+  const joined = [...rows.values()]
+    .filter((row) => row.number > upTo && hasCurves(row) && !known.includes(row.id))
+    .sort((a, b) => a.number - b.number)
+    .map(({ id }) => id);
+  return [...known, ...joined].slice(-MAX_CHOSEN);
+}
+
+/** Makes a choice of exactly these runs. Runs without curves may still join: they are waited for. */
+export function choose(ids: readonly string[], rows: ReadonlyMap<string, RunRow>): Choice {
+  const waited = [...rows.values()].filter((row) => row.live && !hasCurves(row)).map(({ number }) => number - 1);
+  return { ids: ids.slice(-MAX_CHOSEN), upTo: Math.min(newestOf(rows.values()), ...waited) };
+}
+
+/** Chooses live runs and the newest ones that have curves; a run that comes later joins. */
+export function firstChoice(rows: readonly RunRow[]): Choice {
+  const newest = rows.filter(hasCurves).sort((a, b) => b.number - a.number);
+  const chosen = newest.filter(({ live }, place) => live || place < NEWEST).slice(0, MAX_CHOSEN);
+  return choose(chosen.map(({ id }) => id).reverse(), new Map(rows.map((row) => [row.id, row])));
+}
+
+function hasCurves({ metrics }: RunRow): boolean {
+  return Object.keys(metrics).length > 0;
+}
+
+function newestOf(rows: Iterable<RunRow>): number {
+  let newest = 0;
+  for (const { number } of rows) newest = Math.max(newest, number);
+  return newest;
+}
