@@ -15,7 +15,7 @@ export interface ErrorData {
   /** Parts of a command look like secrets and were not kept, so the command has to be given again. */
   commandNotKept: { run: string; masked: number };
   /** The script only saves by itself: ending it now loses the work since its last checkpoint. */
-  pauseLoses: { run: string; step: number; checkpointStep: number | null; seconds: number };
+  pauseLoses: { question: string; run: string; step: number; checkpointStep: number | null; seconds: number };
   /** The GPUs that the run wants are held by others, or this machine does not have them (`never`). */
   deviceTaken: { wanted: string; never: boolean };
   /** Runs that only save by themselves are in the way of an urgent one. `checkpointStep` null: there is no checkpoint. */

@@ -290,8 +290,8 @@ function reportEnd(context: Context, ended: Run): number {
   return ended.status === 'failed' || ended.status === 'lost' ? 1 : 0;
 }
 
-async function confirmLoss(context: Context, error: TrainstashError): Promise<boolean> {
-  context.write(`${error.message.replace(/ Nothing was done;.*$/, '')}\n`);
+async function confirmLoss(context: Context, error: TrainstashError<'pauseLoses'>): Promise<boolean> {
+  context.write(`${error.data.question}\n`);
   return ask(context, 'Stop it?');
 }
 

@@ -17,11 +17,14 @@ export function pauseLoses(run: Run, checkpoints: readonly Checkpoint[]): Trains
   const back = newest
     ? `back to step ${integer(newest.step)}`
     : 'back to the beginning, since it has saved nothing yet';
-  return new TrainstashError(
-    'pauseLoses',
-    `The script of ${run.name} only saves by itself. Stopping it now means going ${back} (${duration(seconds)} lost). Nothing was done; use --yes to stop it anyway.`,
-    { run: run.id, step: run.step, checkpointStep: newest?.step ?? null, seconds },
-  );
+  const question = `The script of ${run.name} only saves by itself. Stopping it now means going ${back} (${duration(seconds)} lost).`;
+  return new TrainstashError('pauseLoses', `${question} Nothing was done; use --yes to stop it anyway.`, {
+    question,
+    run: run.id,
+    step: run.step,
+    checkpointStep: newest?.step ?? null,
+    seconds,
+  });
 }
 
 export function cannotSave(run: Run): TrainstashError {

@@ -279,7 +279,7 @@ export class OpenProject {
       const all = await this.store.checkpoints(id);
       const checkpoints = all
         .slice(query === undefined ? -LISTED_OF_MANY : -LISTED_OF_ONE)
-        .map((checkpoint) => ({ checkpoint, reasons: reasons.get(checkpoint.id) ?? [] }));
+        .map((checkpoint) => ({ checkpoint, reasons: (reasons.get(checkpoint.id) ?? []).map(({ text }) => text) }));
       const bytes = all.reduce((sum, one) => sum + one.bytes, 0);
       const more = all.length - checkpoints.length;
       kept.push({ run: id, name: run.name, branch: run.branch, bytes, checkpoints, more });

@@ -3,8 +3,12 @@ import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.
 import { TrainstashError } from '../../protocol/errors.ts';
 import { TRASH_DAYS, type Trash as TrashList } from '../../protocol/messages/store.ts';
 import { isModelName } from '../../protocol/model-names.ts';
-import { type KeepPolicy, lastOf } from '../store/maintenance/retention.ts';
+import { type KeepPolicy, type KeepReason, lastOf } from '../store/maintenance/retention.ts';
 import type { ProjectContext } from './context.ts';
+
+/** Reasons that protect a checkpoint from removal by its owner. A live run also needs its newest one. */
+const NEEDED: ReadonlySet<KeepReason['kind']> = new Set<KeepReason['kind']>(['tag', 'fork']);
+const NEEDED_BY_LIVE: ReadonlySet<KeepReason['kind']> = new Set<KeepReason['kind']>(['tag', 'fork', 'newest']);
 
 /** Limits of an answer. */
 const MOST_RUNS = 300;
@@ -167,9 +171,12 @@ export class Trash {
     if (run.pinned) throw pinned(run.name, String(run.number));
     if (checkpoint.pinned) throw pinned(`Checkpoint ${checkpoint.id}`, checkpoint.id);
     const reasons = new Map(await store.reasonsToKeep(run.id, this.#policyOf(run))).get(checkpoint.id) ?? [];
-    const strong = reasons.filter((reason) => /tagged|fork|newest/.test(reason));
-    if (strong.length > 0 && LIVE_STATUSES.includes(run.status)) throw protectedBy(checkpoint.id, strong);
-    if (reasons.some((reason) => /tagged|fork/.test(reason))) throw protectedBy(checkpoint.id, reasons);
+    const kinds = LIVE_STATUSES.includes(run.status) ? NEEDED_BY_LIVE : NEEDED;
+    if (reasons.some(({ kind }) => kinds.has(kind)))
+      throw protectedBy(
+        checkpoint.id,
+        reasons.filter(({ kind }) => NEEDED_BY_LIVE.has(kind)).map(({ text }) => text),
+      );
   }
 
   async #removeOne({ id, run }: Checkpoint): Promise<Removed> {

@@ -69,13 +69,13 @@ test('retention keeps the newest, the best, every nth, tags, requests and what i
   const kept = keptBecause(
     list,
     { last: 1, every: 25, monitor: { metric: 'val_loss', mode: 'min' } },
-    new Map([['c60', 'a fork starts from it']]),
+    new Map([['c60', { kind: 'fork', text: 'a fork starts from it' }]]),
   );
   const gone = [...kept].filter(([, reasons]) => reasons.length === 0).map(([id]) => id);
   expect(gone).toEqual(['c10']);
-  expect(kept.get('c20')).toEqual(['best val_loss']);
-  expect(kept.get('c50')).toEqual(['every 25 steps']);
-  expect(kept.get('c70')).toEqual(['newest of its run']);
+  expect(kept.get('c20')).toEqual([{ kind: 'best', text: 'best val_loss' }]);
+  expect(kept.get('c50')).toEqual([{ kind: 'every', text: 'every 25 steps' }]);
+  expect(kept.get('c70')).toEqual([{ kind: 'newest', text: 'newest of its run' }]);
 });
 
 test('the best checkpoint ignores NaN and prefers the earlier of equals', () => {

@@ -8,7 +8,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { Metrics } from '../catalog/metrics.ts';
 import { checkpointOf } from '../checkpoints/writer.ts';
 import { bytesOutside, type Outside } from '../maintenance/outside.ts';
-import { DEFAULT_KEEP, type KeepPolicy, keptBecause } from '../maintenance/retention.ts';
+import { DEFAULT_KEEP, type KeepPolicy, type KeepReason, keptBecause } from '../maintenance/retention.ts';
 import type { Upkeep } from '../maintenance/schedule.ts';
 import type { Coders } from '../objects/codec-pool.ts';
 import type { Hasher } from '../objects/hasher.ts';
@@ -83,15 +83,17 @@ export class Parts {
   }
 
   /** Maps checkpoints that others were resumed or forked from to the reason. */
-  neededCheckpoints(run: string): Map<string, string> {
-    const needed = new Map<string, string>();
+  neededCheckpoints(run: string): Map<string, KeepReason> {
+    const needed = new Map<string, KeepReason>();
     for (const session of this.catalog.sessions(run)) {
-      if (session.resumedFrom) needed.set(session.resumedFrom.checkpoint, 'the run was resumed from it');
+      if (session.resumedFrom)
+        needed.set(session.resumedFrom.checkpoint, { kind: 'resumed', text: 'the run was resumed from it' });
     }
-    for (const { parent } of this.catalog.forksOf(run)) needed.set(parent!.checkpoint, 'a fork starts from it');
+    for (const { parent } of this.catalog.forksOf(run))
+      needed.set(parent!.checkpoint, { kind: 'fork', text: 'a fork starts from it' });
     // Also the newest ones of a pinned run, which were taken after the pin.
     if (this.catalog.run(run)?.pinned)
-      for (const { id } of this.catalog.checkpoints(run)) needed.set(id, 'its run is pinned');
+      for (const { id } of this.catalog.checkpoints(run)) needed.set(id, { kind: 'pin', text: 'its run is pinned' });
     return needed;
   }
 

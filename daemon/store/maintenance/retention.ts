@@ -13,6 +13,12 @@ export interface KeepPolicy {
 
 export const DEFAULT_KEEP: KeepPolicy = { last: 3, every: null, monitor: null };
 
+/** Reason for keeping a checkpoint: code decides by `kind`, and people read `text`. */
+export interface KeepReason {
+  readonly kind: 'pin' | 'tag' | 'fork' | 'resumed' | 'request' | 'restored' | 'best' | 'newest' | 'last' | 'every';
+  readonly text: string;
+}
+
 /** Reason of checkpoints that the user requested: never pruned automatically. */
 const MANUAL_REASON = 'request';
 
@@ -23,8 +29,8 @@ const MANUAL_REASON = 'request';
 export function keptBecause(
   checkpoints: readonly Checkpoint[],
   policy: KeepPolicy,
-  needed: ReadonlyMap<string, string>,
-): Map<string, string[]> {
+  needed: ReadonlyMap<string, KeepReason>,
+): Map<string, KeepReason[]> {
   const byStep = [...checkpoints].sort((a, b) => a.step - b.step || a.createdAt - b.createdAt);
   // By time: where a training started over, the newest have lower steps.
   const byTime = [...checkpoints].sort(byAge);
@@ -47,20 +53,19 @@ export function keptBecause(
   return new Map(
     byStep.map((checkpoint) => {
       // Actions of the user first, then the rules.
-      const reasons: string[] = [];
-      if (checkpoint.pinned) reasons.push('pinned');
-      if (checkpoint.tags.length > 0) reasons.push(`tagged ${checkpoint.tags.join(', ')}`);
+      const reasons: KeepReason[] = [];
+      const add = (kind: KeepReason['kind'], text: string) => reasons.push({ kind, text });
+      if (checkpoint.pinned) add('pin', 'pinned');
+      if (checkpoint.tags.length > 0) add('tag', `tagged ${checkpoint.tags.join(', ')}`);
       const need = needed.get(checkpoint.id);
       if (need) reasons.push(need);
-      if (checkpoint.reasons.includes(MANUAL_REASON)) reasons.push('taken on request');
-      if (checkpoint.keep) reasons.push('brought back from the trash');
-      if (checkpoint.id === best) reasons.push(`best ${policy.monitor!.metric}`);
+      if (checkpoint.reasons.includes(MANUAL_REASON)) add('request', 'taken on request');
+      if (checkpoint.keep) add('restored', 'brought back from the trash');
+      if (checkpoint.id === best) add('best', `best ${policy.monitor!.metric}`);
       const diverged = isDiverged(checkpoint, policy.monitor) ? ' (diverged)' : '';
-      if (newest.has(checkpoint.id))
-        reasons.push(
-          `${checkpoint.id === newestId ? 'newest of its run' : `one of the last ${policy.last}`}${diverged}`,
-        );
-      if (policy.every && checkpoint.step % policy.every === 0) reasons.push(`every ${policy.every} steps`);
+      if (checkpoint.id === newestId) add('newest', `newest of its run${diverged}`);
+      else if (newest.has(checkpoint.id)) add('last', `one of the last ${policy.last}${diverged}`);
+      if (policy.every && checkpoint.step % policy.every === 0) add('every', `every ${policy.every} steps`);
       return [checkpoint.id, reasons];
     }),
   );
