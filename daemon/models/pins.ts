@@ -3,7 +3,6 @@ import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { Pinned } from '../../protocol/messages/keep.ts';
 import type { OpenProject } from '../runs/project.ts';
-import { requireOutOfTrash } from '../store/api/keeping.ts';
 
 /** Pins runs and checkpoints, or takes their pins away: all, or none. Rejects with `notFound`, `protectedBy`. */
 export async function setPins(project: OpenProject, targets: readonly string[], pinned: boolean): Promise<Pinned[]> {
@@ -51,4 +50,14 @@ async function pinRun(project: OpenProject, run: Run, pinned: boolean): Promise<
     project.context.announce.checkpoint(checkpoint);
   // A draft is deleted after a day, whatever it has.
   return project.runs.amend(run, pinned ? { pinned: true, draft: false } : { pinned: undefined });
+}
+
+/** Refuses a checkpoint that is about to be deleted anyway. */
+export function requireOutOfTrash({ id, trashedAt }: Checkpoint): void {
+  if (trashedAt === null) return;
+  throw new TrainstashError(
+    'protectedBy',
+    `Checkpoint ${id} is in the trash. Nothing was changed; \`trainstash rm ${id} --undo\` restores it first.`,
+    { what: id, reasons: ['it is in the trash'] },
+  );
 }

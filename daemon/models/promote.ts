@@ -11,11 +11,11 @@ import { isModelPart, MODELS, nextVersion } from '../../protocol/model-names.ts'
 import { exportFormats, exportTo } from '../export/export.ts';
 import { type ExportContext, findSource } from '../export/source.ts';
 import { rememberModel } from '../runs/outputs.ts';
-import { requireOutOfTrash } from '../store/api/keeping.ts';
 import type { Watcher } from '../tensors/client.ts';
 import { outputProblem } from '../tensors/output-file.ts';
 import { type Card, cardOf, cardText } from './card.ts';
 import { statedLicense } from './license.ts';
+import { requireOutOfTrash } from './pins.ts';
 
 export interface PromoteRequest {
   source: string;

@@ -136,13 +136,18 @@ export class QueuedRuns {
   /** Returns the record of a run at its end if it was interrupted: it waits to go on. Null: it was not, or is over. */
   asInterrupted(ended: Run): Run | null {
     const entry = this.#queue.get(ended.id);
-    if (!entry?.interruption || entry.interruption.endedAt !== null) return null;
+    return entry?.interruption && entry.interruption.endedAt === null ? this.#afterInterruption(ended, entry) : null;
+  }
+
+  #afterInterruption(ended: Run, entry: QueueEntry): Run | null {
+    const { interruption } = entry;
+    if (!interruption) return null;
     if (ended.status === 'completed' || ended.status === 'stopped') {
       this.#queue.remove(ended.id);
       return null;
     }
-    this.#queue.change(ended.id, { interruption: { ...entry.interruption, endedAt: Date.now(), step: ended.step } });
-    const reason = `was interrupted for ${entry.interruption.byName}, and goes on after it`;
+    this.#queue.change(ended.id, { interruption: { ...interruption, endedAt: Date.now(), step: ended.step } });
+    const reason = `was interrupted for ${interruption.byName}, and goes on after it`;
     return { ...ended, status: 'queued', reason, waiting: { for: 'run', behind: null }, draft: false };
   }
 
@@ -196,6 +201,12 @@ export class QueuedRuns {
       this.#queue.put({ ...entry, isRestart: false });
       await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
       known.add(run.id);
+    }
+    for (const entry of this.#queue.entries.filter(({ interruption }) => interruption !== null)) {
+      // Its daemon died after the session had ended, and before the record said so.
+      const run = known.has(entry.run) || isLive(entry.run) ? undefined : await context.store.run(entry.run);
+      const goesOn = run && run.trashedAt === null ? this.#afterInterruption(run, entry) : null;
+      if (goesOn) known.add((await launcher.put(goesOn)).id);
     }
     for (const { run } of this.#queue.entries) if (!known.has(run) && !isLive(run)) this.#queue.remove(run);
   }

@@ -1,6 +1,5 @@
 /** Pins, names of models, the quota, and the plan of the next deletion. */
 import type { Checkpoint, Run } from '../../../protocol/domain.ts';
-import { TrainstashError } from '../../../protocol/errors.ts';
 import type { GcPlan, Quota } from '../../../protocol/messages/keep.ts';
 import { TRASH_DAYS } from '../../../protocol/messages/store.ts';
 import { withReserve } from '../maintenance/sweep.ts';
@@ -86,14 +85,4 @@ async function plan(parts: Parts, emptyTrash: boolean): Promise<GcPlan> {
     },
     atQuota: { usedBytes: takenBytes, quotaBytes, ...atQuota },
   };
-}
-
-/** Refuses a checkpoint that is about to be deleted anyway. */
-export function requireOutOfTrash({ id, trashedAt }: Checkpoint): void {
-  if (trashedAt === null) return;
-  throw new TrainstashError(
-    'protectedBy',
-    `Checkpoint ${id} is in the trash. Nothing was changed; \`trainstash rm ${id} --undo\` restores it first.`,
-    { what: id, reasons: ['it is in the trash'] },
-  );
 }
