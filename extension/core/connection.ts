@@ -45,14 +45,19 @@ export class Connection {
     this.#listeners.add(listener);
   }
 
-  /** Registers a handler that survives reconnections. */
-  on<P>(notification: Notification<P>, handler: (params: P) => void): void {
-    const handlers = this.#notifications.get(notification.method);
+  /** Registers a handler that survives reconnections. Returns a function that removes it. */
+  on<P>(notification: Notification<P>, handler: (params: P) => void): () => void {
+    const { method } = notification;
+    const handlers = this.#notifications.get(method);
     if (handlers) handlers.push(handler as never);
     else {
-      this.#notifications.set(notification.method, [handler as never]);
-      if (this.#client) this.#pass(this.#client, notification.method);
+      this.#notifications.set(method, [handler as never]);
+      if (this.#client) this.#pass(this.#client, method);
     }
+    return () => {
+      const others = this.#notifications.get(method)!.filter((other) => other !== (handler as never));
+      this.#notifications.set(method, others);
+    };
   }
 
   #pass(client: Client, method: string): void {

@@ -6,7 +6,7 @@ import * as vscode from 'vscode';
 import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { logRead } from '../../protocol/messages/metrics.ts';
-import { runInput } from '../../protocol/messages/run.ts';
+import { runChanged, runInput } from '../../protocol/messages/run.ts';
 import type { Connection } from '../core/connection.ts';
 import { oneLine, plain } from '../core/text.ts';
 
@@ -34,19 +34,23 @@ export class LogTerminal implements vscode.Pseudoterminal {
   readonly #root: string;
   readonly #run: LoggedRun;
   /** Filter for a run that has ended: the viewer did not start it here, and its output may come from anybody. */
-  readonly #filter: LogFilter | null;
+  #filter: LogFilter | null;
   readonly #write = new vscode.EventEmitter<string>();
   readonly onDidWrite = this.#write.event;
   #offset = 0;
   #closed = false;
   #typedAt = 0;
   #ended = false;
+  readonly #unsubscribe: () => void;
 
   constructor(connection: Connection, root: string, run: LoggedRun) {
     this.#connection = connection;
     this.#root = root;
     this.#run = run;
     this.#filter = LIVE_STATUSES.includes(run.status) ? null : new LogFilter();
+    this.#unsubscribe = connection.on(runChanged, ({ run: changed }) => {
+      if (changed.id === run.id && LIVE_STATUSES.includes(changed.status)) this.#goOn();
+    });
   }
 
   open(size: vscode.TerminalDimensions | undefined): void {
@@ -64,6 +68,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
 
   close(): void {
     this.#closed = true;
+    this.#unsubscribe();
     this.#write.dispose();
   }
 
@@ -91,6 +96,15 @@ export class LogTerminal implements vscode.Pseudoterminal {
     this.#connection.request(runInput, { root: this.#root, run: this.#run.id, ...input }).catch(() => {
       // The run has ended or the daemon is away: nobody would read the input.
     });
+  }
+
+  /** Follows a run that was resumed: its log has all sessions, one after another. */
+  #goOn(): void {
+    if (!this.#ended || this.#closed) return;
+    this.#ended = false;
+    this.#filter = null;
+    this.#write.fire('\x1b[2m[the run goes on]\x1b[0m\r\n');
+    void this.#follow();
   }
 
   async #follow(): Promise<void> {
