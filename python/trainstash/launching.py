@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import Any, Dict, Mapping, Optional, Tuple, cast
 
-from . import ResumeError, arrayfile, elastic, ptread, sharded
+from . import ResumeError, agreement, arrayfile, elastic, ptread, sharded
 from .distributed import Group, launched_rank
 from .engine import Engine
 from .environment import merged_params
@@ -18,6 +18,9 @@ from .tracked import Tracked
 from .wishes import Wishes, in_force
 
 _OWNER_VARIABLE = "TRAINSTASH_OWNER"
+
+#: Where a checkpoint lies, what it holds, and its id and step.
+_Saved = Tuple[Optional[str], Optional[Dict[str, Any]], Optional[Tuple[str, int]]]
 
 _current: Optional[Run] = None
 
@@ -49,7 +52,7 @@ def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group
     if session is not None and elastic.attempt() > 0:
         _start_again(session, is_first=group.rank == 0)
     launch: Mapping[str, Any] = session.launch if session else {}
-    path, saved, origin = _saved(session, wishes.resume)
+    path, saved, origin = _saved_for_all(group, session, wishes.resume)
     if session is None and group.rank == 0:
         from .alone import newest_checkpoint, own_session
 
@@ -87,9 +90,59 @@ def _start_again(session: Session, is_first: bool) -> None:
             os.remove(session.file("exit.json"))
 
 
-def _saved(
-    session: Optional[Session], resume: Optional[str]
-) -> Tuple[Optional[str], Optional[Dict[str, Any]], Optional[Tuple[str, int]]]:
+def _saved_for_all(group: Group, session: Optional[Session], resume: Optional[str]) -> _Saved:
+    """Finds the checkpoint to resume from, which has to be the same on all ranks.
+
+    Raises:
+        ResumeError: On all ranks, with the same words: one has no such checkpoint, or another one.
+    """
+    if not group.several:
+        return _saved(session, resume)
+    way = "session" if session else "last" if resume == "last" else "path"
+    if group.gather(way) == ["last"] * group.world:
+        return _last_for_all(group)
+    found: _Saved = (None, None, None)
+    problem: Optional[str] = None
+    try:
+        found = _saved(session, resume)
+    except ResumeError as error:
+        # The others wait for this rank's answer: it raises with them.
+        problem = str(error)
+    agreement.require_same(group, found[0], found[1], problem)
+    return found
+
+
+def _last_for_all(group: Group) -> _Saved:
+    """Takes the last checkpoint that rank 0 finds: two ranks that look by themselves may find two."""
+    from .asking import last_checkpoint
+
+    with contextlib.ExitStack() as stack:
+        found: Optional[Tuple[str, str, int]] = None
+        refusal: Optional[str] = None
+        if group.rank == 0:
+            try:
+                given = stack.enter_context(last_checkpoint())
+                found = (given.path, given.checkpoint, given.step) if given else None
+            except ResumeError as error:
+                refusal = str(error)
+        found, refusal = group.share((found, refusal))
+        if refusal is not None:
+            raise ResumeError(refusal)
+        if found is None:
+            return None, None, None
+        path, checkpoint, step = found
+        saved: Optional[Dict[str, Any]] = None
+        problem: Optional[str] = None
+        try:
+            saved = _read(path) if os.path.exists(path) else None
+        except ResumeError as error:
+            problem = str(error)
+        # The files are there until rank 0 leaves this block, so it waits here for the others.
+        agreement.require_same(group, path if saved else None, saved, problem)
+        return path, saved, (checkpoint, step)
+
+
+def _saved(session: Optional[Session], resume: Optional[str]) -> _Saved:
     """Finds the checkpoint to resume from: where it lies, what it holds, and which one it is, if its folder still says so."""
     path: Optional[str] = None
     if session:
