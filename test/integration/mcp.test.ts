@@ -146,6 +146,9 @@ describe('an agent', () => {
       `Pause the run "small #1"?\nFolder: "${fixture.root}"`,
       expect.stringMatching(/^Resume the run "small #1" from step [\d,]+\?\nCommand: "small\.ts"\nFolder: "/),
     ]);
+    // The last checkpoint of a live run moves on: a yes to the step that was shown would not hold for the next one.
+    await agreed.ask('pause_run', { run: id });
+    await untilStatus(client, fixture, id, 'paused');
     const fork = await agreed.ask('fork_run', { run: id, from: 'last', set: { learningRate: 0.5 } });
     expect((await show(client, fixture, fork.id)).run.params.learningRate).toBe(0.5);
   });
