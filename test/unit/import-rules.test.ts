@@ -56,3 +56,14 @@ test('biome.json holds the rules that the table makes', () => {
   const text = readFileSync(join(ROOT, 'biome.json'), 'utf8');
   expect(JSON.parse(text)).toEqual(JSON.parse(withOverrides(text)));
 });
+
+test('each folder of the product with more than five files has a README of at most 25 lines', () => {
+  const isLong = (path: string) => readFileSync(path, 'utf8').split('\n').length > 26;
+  const wrong = [...FOLDERS, 'daemon/handlers', 'bench', 'docs'].filter((folder) => {
+    const entries = readdirSync(join(ROOT, folder), { withFileTypes: true });
+    const path = join(ROOT, folder, 'README.md');
+    const sources = entries.filter((entry) => entry.isFile() && entry.name !== 'README.md');
+    return existsSync(path) ? isLong(path) : sources.length > 5;
+  });
+  expect(wrong).toEqual([]);
+});
