@@ -5,7 +5,9 @@ import type { Random } from '../../trainer/random.ts';
 import { runCleanups } from '../support/cleanup.ts';
 import { makeUrgentMachine, PHASES, urgentRound, VICTIMS } from '../support/urgent-rounds.ts';
 
-const STEPS = 60;
+/** Steps of the trainings, and those at their end that a request may not reach in time. */
+const STEPS = 80;
+const LAST = 35;
 
 /** Returns the number of rounds in which something was wrong. */
 export async function urgentRounds(rounds: number, random: Random, say: (text: string) => void): Promise<number> {
@@ -25,7 +27,7 @@ export async function urgentRounds(rounds: number, random: Random, say: (text: s
         machine,
         phase,
         pick(VICTIMS),
-        1 + Math.floor(random.float() * (STEPS - 10)),
+        1 + Math.floor(random.float() * (STEPS - LAST)),
       ).catch((error: Error) => [`${phase}: ${error.message}`]);
       for (const problem of problems) say(`! round ${round}: ${problem}`);
       if (problems.length > 0) wrong++;

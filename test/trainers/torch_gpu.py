@@ -7,7 +7,7 @@ import trainstash
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--seed", type=int, default=0)
-parser.add_argument("--steps", type=int, default=60)
+parser.add_argument("--steps", type=int, default=80)
 parser.add_argument("--pause", type=float, default=0.02)
 options = parser.parse_args()
 torch.set_num_threads(1)
