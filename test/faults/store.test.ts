@@ -1,4 +1,4 @@
-/** What a store takes in and gives back: each byte once, trash, a quota; what does not fit its description is refused. */
+/** Checkpoints that a store takes in and gives back: each byte once, trash, a quota; what does not fit its description is refused. */
 import { closeSync, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

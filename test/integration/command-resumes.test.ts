@@ -1,4 +1,4 @@
-/** How a command goes on: by its template, by itself, as a job, and with a secret that nobody kept. */
+/** Resumes of commands: by a template, by the script itself, as a job, and with a secret that nobody kept. */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** What a malicious store may say or be: lies about each of its parts, by description. */
+/** Lies of a malicious store about each of its parts, by description. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

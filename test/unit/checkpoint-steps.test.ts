@@ -1,4 +1,4 @@
-/** Which step a file's checkpoint is of, and which small file says what is restored. */
+/** Steps of the checkpoints that files become, and the small file that says what is restored. */
 import { describe, expect, test } from 'vitest';
 import { Bench, safetensors } from '../support/collected.ts';
 

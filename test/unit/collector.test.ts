@@ -1,4 +1,4 @@
-/** Which files make one checkpoint: parts that come late, files that are overwritten, and those that are left alone. */
+/** Files that make one checkpoint: parts that come late, one that is overwritten, and those that are left alone. */
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
