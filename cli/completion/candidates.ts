@@ -1,4 +1,5 @@
 /** Completes a command line: words that may stand at its end. The scripts for the shells only pass the line on. */
+import { BACKENDS } from '../../protocol/domain.ts';
 import { commands } from '../commands.ts';
 import { optionHelp } from '../option-help.ts';
 
@@ -16,20 +17,6 @@ export interface Names {
   branches(): Promise<Candidate[]>;
 }
 
-/** Values of options that come from a fixed list. */
-const VALUES: Readonly<Record<string, readonly string[]>> = {
-  backend: ['auto', 'webgpu', 'tensorflow', 'tfjs-node-gpu', 'tfjs-node', 'wasm', 'cpu'],
-  by: ['step', 'epoch', 'time'],
-  files: ['move', 'stay'],
-};
-/** First words of commands that take one of a few. */
-const FIRST_WORDS: Readonly<Record<string, readonly string[]>> = {
-  completion: ['bash', 'zsh', 'fish'],
-  daemon: ['status', 'stop', 'logs'],
-  hook: ['install', 'remove'],
-  stash: ['list', 'show', 'restore', 'drop', 'undo'],
-  backend: ['install', 'remove'],
-};
 /** Words that no shell reads as anything but a word. Names with other characters are left out. */
 const PLAIN = /^[\p{L}\p{N}_@%+=:,./#-]+$/u;
 
@@ -49,9 +36,11 @@ async function unfiltered(before: readonly string[], typed: string, names: Names
   if (!command || rest.includes('--')) return [];
   const options = command.options;
   const open = optionOf(rest.at(-1), options);
-  if (open !== undefined && options[open]?.type === 'string') return valuesOf(name, open, names);
+  if (open !== undefined && options[open]?.type === 'string') return valuesOf(open, command.usage, names);
   if (typed.startsWith('-')) return optionNames(name, options);
-  return wordsOf(name, command.usage, rest, typed, names);
+  const isValue = (index: number) => options[optionOf(rest[index - 1], options) ?? '']?.type === 'string';
+  const own = rest.filter((word, index) => !word.startsWith('-') && !isValue(index));
+  return wordsOf(name, command.usage, own, typed, names);
 }
 
 function commandNames(): Candidate[] {
@@ -72,31 +61,46 @@ function optionOf(word: string | undefined, options: Readonly<Record<string, { s
   return Object.keys(options).find((name) => options[name]!.short === word.slice(1));
 }
 
-function valuesOf(command: string, option: string, names: Names): Promise<Candidate[]> | Candidate[] {
-  const fixed = VALUES[option];
-  if (fixed) return fixed.map(plain);
+function valuesOf(option: string, usage: string, names: Names): Promise<Candidate[]> | Candidate[] {
+  if (option === 'backend') return ['auto', ...BACKENDS].map(plain);
   if (option === 'after' || option === 'before') return names.runs();
   if (option === 'branch') return names.branches();
-  if (option === 'follow' && command === 'sync') return ['yes', 'no'].map(plain);
-  return [];
+  // The usage lists the values of an option that has few: `--by step|epoch|time`.
+  const listed = new RegExp(`--${option} ([a-z]+(?:\\|[a-z]+)+)(?![\\w|])`).exec(usage)?.[1] ?? '';
+  return listed.split('|').map(plain);
 }
 
 /** Completes the words of a command by what its usage asks for. */
 async function wordsOf(
   command: string,
   usage: string,
-  rest: readonly string[],
+  before: readonly string[],
   typed: string,
   names: Names,
 ): Promise<Candidate[]> {
-  const first = rest.filter((word) => !word.startsWith('-')).length === 0;
-  const fixed = FIRST_WORDS[command];
-  if (fixed) return first ? fixed.map(plain) : [];
+  const first = before.length === 0;
+  // The repeated part may be an option: `[--set NAME=VALUE]…`.
+  const asked = usage.replaceAll(/\[-[^\]]*\]…?/g, '');
+  const fixed = fixedWords(asked, before);
+  if (fixed.length > 0) return fixed.map(plain);
   if (command === 'run') return first ? names.jobs() : [];
   if (command === 'switch') return first ? names.branches() : [];
-  if (!/\b(RUN|CHECKPOINT)\b|^A B/.test(usage) || (!first && !usage.includes('…'))) return [];
+  if (!/\b(RUN|CHECKPOINT)\b|^A B/.test(usage) || (!first && !asked.includes('…'))) return [];
   const at = typed.lastIndexOf('@');
   return at > 0 ? names.checkpoints(typed.slice(0, at)) : names.runs();
+}
+
+/** Lists the words that a usage asks for literally, in small letters, behind the words before: `list | show STASH`. */
+function fixedWords(usage: string, before: readonly string[]): string[] {
+  return usage.split(' | ').flatMap((form) => {
+    const places = form
+      .replaceAll(/[[\]]/g, '')
+      .trim()
+      .split(/\s+/)
+      .map((place) => place.split('|'));
+    const fits = before.every((word, index) => places[index]?.includes(word));
+    return fits ? (places[before.length] ?? []).filter((word) => /^[a-z]+$/.test(word)) : [];
+  });
 }
 
 function plain(word: string): Candidate {

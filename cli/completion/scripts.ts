@@ -2,7 +2,7 @@
 
 /**
  * No script evaluates a word: names come from the store. bash splits words at `@`, `=` and `:`, and then replaces only the
- * part behind the last of them.
+ * part behind the last of them. The bash of macOS is 3.2, which counts no places from the end.
  */
 const BASH = `# bash completion for trainstash
 _trainstash() {
@@ -10,7 +10,7 @@ _trainstash() {
   local -a words
   read -ra words <<< "$line"
   [[ $line == *[[:space:]] ]] && words+=('')
-  local typed="\${words[-1]}"
+  local typed="\${words[\${#words[@]}-1]}"
   local behind="\${typed##*[@=:]}"
   [[ $typed == *[@=:]* ]] && cut="\${typed%"$behind"}"
   # readline keeps an @ with what follows it.

@@ -25,7 +25,27 @@ test('runs, checkpoints and values of options are offered where a command takes 
   expect(await complete('run train --after 1')).toEqual(['12', '11']);
   expect(await complete('run -- python ')).toEqual([]);
   expect(await complete('rename 12 ')).toEqual([]);
+  expect(await complete('export --format csv la')).toEqual(['last']);
+  expect(await complete('run -p lr=1 tr')).toEqual(['train']);
+  expect(await complete('resume 12 ')).toEqual([]);
+  expect(await complete('rm 12 1')).toEqual(['12', '11']);
   expect(await complete('inspect ')).toEqual([]);
+});
+
+test('words and values that a usage lists are offered in their place', async () => {
+  expect(await complete('daemon ')).toEqual(['status', 'stop', 'logs']);
+  expect(await complete('hook ')).toEqual(['install', 'remove']);
+  expect(await complete('stash ')).toEqual(['list', 'show', 'restore', 'drop', 'undo']);
+  expect(await complete('stash restore ')).toEqual([]);
+  expect(await complete('completion ')).toEqual(['bash', 'zsh', 'fish']);
+  expect(await complete('backend ')).toEqual(['install', 'remove']);
+  expect(await complete('backend install ')).toEqual(['webgpu', 'tensorflow']);
+  expect(await complete('sync --follow ')).toEqual(['yes', 'no']);
+  expect(await complete('sync --files m')).toEqual(['move']);
+  expect(await complete('sync ')).toEqual([]);
+  expect(await complete('run train --backend tf')).toEqual(['tfjs-node-gpu', 'tfjs-node']);
+  expect(await complete('run train --at ')).toEqual([]);
+  expect(await complete('gc ')).toEqual(['last', '12', '11']);
 });
 
 test('each command and each of its options is offered', async () => {
