@@ -1,7 +1,8 @@
-/** Runs once before all tests: those of Python need torch, those of WebGPU a GPU. */
+/** Runs once before all tests: those of Python need torch, those of WebGPU a GPU, those of completion three shells. */
 import { torchPython } from '../../scripts/python.ts';
 import { currentTorch, oldestTorch } from '../../scripts/python-environments.ts';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
+import { installShells } from './shells.ts';
 
 // biome-ignore lint/style/noDefaultExport: vitest requires a default export.
 export default function setup(): void {
@@ -15,6 +16,11 @@ export default function setup(): void {
   if (!softwareGpu(true))
     console.warn(
       'TESTS OF WEBGPU ARE SKIPPED: there is no SwiftShader (as root on Debian chromium-common and libvulkan1 are installed).',
+    );
+  const shells = installShells();
+  if (shells.length > 0)
+    console.warn(
+      `TESTS OF COMPLETION ARE SKIPPED in ${shells.join(' and ')}, which are missing (as root on Debian they are installed).`,
     );
 }
 
