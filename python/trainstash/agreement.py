@@ -8,9 +8,12 @@ from typing import Any, List, Mapping, Optional, Tuple
 
 from . import ResumeError
 from .distributed import Group
+from .sharded import FOLDER
 
 #: The end of a checkpoint's file has the checksum of each of its tensors.
 _END_BYTES = 1 << 20
+
+_NOTHING_STARTED = " Nothing was started."
 
 #: One rank's answer: what went wrong, the identity of its checkpoint, and that one's step.
 _Answer = Tuple[Optional[str], Optional[str], Optional[int]]
@@ -37,7 +40,7 @@ def require_same(group: Group, path: Optional[str], saved: Optional[Mapping[str,
         raise ResumeError(str(answers[0][0]))
     found = "; ".join(f"rank {rank} {_finding(answer)}" for rank, answer in enumerate(answers))
     raise ResumeError(
-        f"The ranks of this training cannot go on from the same state: {found}. Nothing was started. Put the checkpoint where "
+        f"The ranks of this training cannot go on from the same state: {found}.{_NOTHING_STARTED} Put the checkpoint where "
         "each host can read it, and give that path as resume=."
     )
 
@@ -45,15 +48,20 @@ def require_same(group: Group, path: Optional[str], saved: Optional[Mapping[str,
 def _finding(answer: _Answer) -> str:
     problem, mark, step = answer
     if problem is not None:
-        return f"cannot read its checkpoint ({problem.rstrip('.')})"
+        reason = problem.removesuffix(_NOTHING_STARTED).rstrip(".")
+        return f"cannot read its checkpoint ({reason})"
     if mark is None or step is None:
         return "has no checkpoint"
     return f"has one of step {step:,} (file {mark[:8]})"
 
 
 def identity(path: str) -> str:
-    """Computes what tells two checkpoints apart, without reading all of a file: its size, and a digest of its end."""
+    """Computes what tells two checkpoints apart, without reading all of a file: its size, a digest of its end, and its shards."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         file.seek(max(0, size - _END_BYTES))
-        return hashlib.sha256(b"%d %b" % (size, file.read())).hexdigest()
+        digest = hashlib.sha256(b"%d %b" % (size, file.read()))
+    shards = os.path.join(os.path.dirname(path), FOLDER)
+    for name in sorted(os.listdir(shards)) if os.path.isdir(shards) else []:
+        digest.update(f"{name} {os.path.getsize(os.path.join(shards, name))}\n".encode())
+    return digest.hexdigest()

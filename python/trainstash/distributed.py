@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 from .paddle_random import paddle_module
 
@@ -137,6 +138,23 @@ def _of_torch() -> Any:
     if distributed is None or not distributed.is_available() or not distributed.is_initialized():
         return None
     return distributed
+
+
+def order_of_sums() -> List[Tuple[str, str, str]]:
+    """Names what DDP does not do again after a resume, as a kind, a name and a reason.
+
+    DDP forms its buckets anew after the first step of each process, and from three ranks on the place of a gradient in its bucket
+    decides the order in which it is added up. It does not do so where it looks for unused parameters.
+    """
+    torch, distributed = sys.modules.get("torch"), _of_torch()
+    if torch is None or distributed is None or distributed.get_world_size() < 3:
+        return []
+    kind = torch.nn.parallel.DistributedDataParallel
+    # A script may give `init` the model inside, and a framework wraps it by itself. Proxies may lie about their class: `type`.
+    if all(one.find_unused_parameters for one in gc.get_objects() if issubclass(type(one), kind)):
+        return []
+    why = "from three processes on DDP sums in another order after its first step; find_unused_parameters=True keeps one order"
+    return [("other", "the order in which gradients are summed", why)]
 
 
 def launched_rank() -> Optional[int]:

@@ -10,7 +10,7 @@ from .best import Best
 from .boundary import Boundary
 from .checkpoints import Checkpoints
 from .data import Batches
-from .distributed import Group
+from .distributed import Group, order_of_sums
 from .ending import Ending
 from .environment import environment, plain_params
 from .fingerprints import Difference, Fingerprints
@@ -359,6 +359,8 @@ class Engine:
         if self._put_back is not None:
             self._put_back = None
             self.lose("random", "random numbers", "they were not put back, since the package does not see where the loop begins; use run.epochs or run.batches")
+        for lost in order_of_sums():
+            self.lose(*lost)
         if self.checkpoints is not None and not self.is_replay:
             # The optimizer has its slots by now.
             self.checkpoints.prepare(self.tracked.state())

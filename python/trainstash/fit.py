@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from .checkpoints import Owner
+from .distributed import order_of_sums
 from .files import link_tree, listed
 from .fit_record import FINISHED as FINISHED
 from .fit_record import FIT_FILE, FITS_FOLDER, Finished, Record, fate_of
@@ -340,6 +341,8 @@ class Fit:
 
     def _facts(self, place: Place, due: Due, found: Ingredients) -> Dict[str, Any]:
         found.add(self.lost)
+        for lost in order_of_sums():
+            found.lost(*lost)
         for one in self._recorder.finished:
             if one.why is not None:
                 found.lost("other", f"the end of fit {one.number}", one.why)
