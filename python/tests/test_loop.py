@@ -206,3 +206,21 @@ def test_objects_with_a_state_that_nobody_gave_to_init_are_named(launcher: Launc
     _, killed, _ = Training(launcher, tmp_path, "variables", HOW="others").pair(20)
     assert "`noise` (it is drawn from, and it was not given to init" in killed.newest().missing
     assert "`untracked` (it was not given to init" in killed.newest().missing
+
+
+@pytest.mark.parametrize("how", ["workers that stay, with a generator", "workers", "no workers"])
+@pytest.mark.parametrize("kill", [5, 20])
+def test_a_validation_loader_outside_of_the_loop_changes_no_bits(launcher: Launcher, tmp_path: Path, how: str, kill: int) -> None:
+    expect_exact(launcher, tmp_path, "validation", kill, HOW=how)
+
+
+def test_a_validation_loader_whose_workers_stay_draws_once_more_and_is_named(launcher: Launcher, tmp_path: Path) -> None:
+    early = Training(launcher, tmp_path / "early", "validation", NEVER, HOW="workers that stay")
+    whole, killed, resumed = early.pair(5)
+    # Its workers had not started yet: both trainings were still to draw.
+    assert (differences(whole, resumed), killed.newest().grade) == ([], "complete")
+    late = Training(launcher, tmp_path / "late", "validation", NEVER, HOW="workers that stay")
+    whole, killed, resumed = late.pair(20)
+    assert differences(whole, resumed) != []
+    assert killed.newest().grade == "partial"
+    assert "persistent_workers outside of run.batches draws once more" in killed.newest().missing

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import sys
 from types import ModuleType
@@ -235,6 +237,24 @@ def _named(value: Any) -> List[Any]:
         found += [spaces[name] for name in code.co_names if name in spaces and rng.is_generator(spaces[name])]
         found += [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if _is_filled(cell)]
     return found
+
+
+def drawing_once() -> bool:
+    """Tells whether a loader that the package does not drive has drawn the seed of its workers for good.
+
+    A loader with ``persistent_workers`` draws from torch's random numbers when its workers start, and after that no more: a
+    resume, whose workers start again, draws once more than the training that goes on. Before the first start both draw.
+    """
+    if not multiprocessing.active_children():
+        return False  # Spares the search, which takes as long as there are objects.
+    torch_data = sys.modules.get("torch.utils.data")
+    return torch_data is not None and any(
+        issubclass(type(one), torch_data.DataLoader)
+        and getattr(one, "_iterator", None) is not None
+        and one.generator is None
+        and not isinstance(one.dataset, SeededDataset)
+        for one in gc.get_objects()
+    )
 
 
 def _is_filled(cell: Any) -> bool:

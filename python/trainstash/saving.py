@@ -12,6 +12,7 @@ from .environment import plain_params
 from .gradients import Mark
 from .ingredients import LOST, Ingredients, sentence
 from .kinds import NAMES, kind_of
+from .loaders import drawing_once
 from .position import AT_END, BETWEEN, INSIDE, TAIL, UNSEEN
 from .randomness import of_all
 from .script import caller
@@ -192,6 +193,9 @@ class Saver:
             line = engine.surroundings.done_again(frame, position.passes[0].way.lines)
             if line is not None:
                 found.lost("loop", "the code between the loops over batches", "runs a second time on a resume from here", line)
+        if drawing_once():
+            why = "a loader with persistent_workers outside of run.batches draws once more on a resume; give it a generator of its own"
+            found.lost("random", "torch's random numbers", why)
         self._more_follows = standing == BETWEEN and not across and engine.surroundings.are_more_loaders_to_come(frame)
         engine.gradients.script_clears = engine.surroundings.clears_gradients
 
