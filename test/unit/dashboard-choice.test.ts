@@ -33,8 +33,16 @@ test('a run that starts later joins behind the others once it has curves', () =>
   expect(chosenOf(choose(['r2'], many(row(1), row(2), row(3))), many(row(1), row(2), row(3)))).toEqual(['r2']);
 });
 
+test('a run that is taken out stays out, also while an older one has no curves yet', () => {
+  const silent = row(2, { live: true, metrics: {} });
+  const choice = choose(['r1'], many(row(1), silent, row(3)));
+  expect(chosenOf(choice, many(row(1), silent, row(3)))).toEqual(['r1']);
+  expect(chosenOf(choice, many(row(1), row(2), row(3), row(4)))).toEqual(['r1', 'r2', 'r4']);
+  expect(chosenOf(choose([], many(row(1), silent, row(3))), many(row(1), silent, row(3)))).toEqual([]);
+});
+
 test('at most twenty runs are chosen, and those that are gone are not', () => {
   const rows = many(...Array.from({ length: 30 }, (_, i) => row(i + 1)));
-  expect(chosenOf({ ids: ['gone', 'r1'], upTo: 1 }, rows)).toHaveLength(20);
-  expect(chosenOf({ ids: ['gone', 'r1'], upTo: 30 }, rows)).toEqual(['r1']);
+  expect(chosenOf({ ids: ['gone', 'r1'], upTo: 1, waited: [] }, rows)).toHaveLength(20);
+  expect(chosenOf({ ids: ['gone', 'r1'], upTo: 30, waited: [] }, rows)).toEqual(['r1']);
 });

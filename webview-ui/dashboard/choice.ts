@@ -9,23 +9,26 @@ export interface Choice {
   ids: readonly string[];
   /** Number of the newest run when the choice was made: later ones join it. */
   upTo: number;
+  /** Runs that had no curves when the choice was made, and may get some: they join it, too. */
+  waited: readonly string[];
 }
 
 /** Returns the runs to show, oldest addition first; runs that are gone are left out. A null choice was never made. */
 export function chosenOf(choice: Choice | null, rows: ReadonlyMap<string, RunRow>): string[] {
-  const { ids, upTo } = choice ?? firstChoice([...rows.values()]);
+  const { ids, upTo, waited } = choice ?? firstChoice([...rows.values()]);
   const known = ids.filter((id) => rows.has(id));
   const joined = [...rows.values()]
-    .filter((row) => row.number > upTo && hasCurves(row) && !known.includes(row.id))
+    .filter((row) => row.number > upTo || waited.includes(row.id))
+    .filter((row) => hasCurves(row) && !known.includes(row.id))
     .sort((a, b) => a.number - b.number)
     .map(({ id }) => id);
   return [...known, ...joined].slice(-MAX_CHOSEN);
 }
 
-/** Makes a choice of exactly these runs. Runs without curves may still join: they are waited for. */
+/** Makes a choice of exactly these runs. Those that have yet to get curves may still join: nobody has seen them. */
 export function choose(ids: readonly string[], rows: ReadonlyMap<string, RunRow>): Choice {
-  const waited = [...rows.values()].filter((row) => row.live && !hasCurves(row)).map(({ number }) => number - 1);
-  return { ids: ids.slice(-MAX_CHOSEN), upTo: Math.min(newestOf(rows.values()), ...waited) };
+  const waited = [...rows.values()].filter((row) => row.live && !hasCurves(row));
+  return { ids: ids.slice(-MAX_CHOSEN), upTo: newestOf(rows.values()), waited: waited.map(({ id }) => id) };
 }
 
 /** Chooses live runs and the newest ones that have curves; a run that comes later joins. */
