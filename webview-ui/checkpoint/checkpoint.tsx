@@ -4,6 +4,7 @@ import type { FileInspection, InspectedTensor } from '../../protocol/domain.ts';
 import { sentence } from '../../protocol/ingredients.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
 import type { FilePageSaid, FilePageState } from '../contract.ts';
+import { ColumnHead } from '../shared/column-head.tsx';
 import { drawer, listen, post } from '../shared/page.ts';
 import { param } from '../shared/words.ts';
 
@@ -133,24 +134,16 @@ function Contents({
         <table class="weights">
           <thead>
             <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Shape</th>
-              <th scope="col">Type</th>
-              <th scope="col" class="number">
-                Size
-              </th>
+              <ColumnHead>Name</ColumnHead>
+              <ColumnHead>Shape</ColumnHead>
+              <ColumnHead>Type</ColumnHead>
+              <ColumnHead number>Size</ColumnHead>
               {hasStatistics && (
                 <>
-                  <th scope="col" class="number">
-                    Min
-                  </th>
-                  <th scope="col" class="number">
-                    Mean
-                  </th>
-                  <th scope="col" class="number">
-                    Max
-                  </th>
-                  <th scope="col">NaN, ∞</th>
+                  <ColumnHead number>Min</ColumnHead>
+                  <ColumnHead number>Mean</ColumnHead>
+                  <ColumnHead number>Max</ColumnHead>
+                  <ColumnHead>NaN, ∞</ColumnHead>
                 </>
               )}
             </tr>

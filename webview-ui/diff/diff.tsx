@@ -6,6 +6,7 @@ import { counted, integer, metric, orDash } from '../../protocol/words.ts';
 import type { DiffNews, DiffPageSaid, DiffPageState } from '../contract.ts';
 import { AxisChoice } from '../shared/axis.tsx';
 import { Chart, colorOf } from '../shared/chart.tsx';
+import { ColumnHead } from '../shared/column-head.tsx';
 import { drawer, listen, post, savedState, saveState } from '../shared/page.ts';
 import { differ, param } from '../shared/words.ts';
 import { Weights } from './weights.tsx';
@@ -101,10 +102,10 @@ function SideHeads({ sides }: { sides: Diff['sides'] }) {
   return (
     <>
       {sides.map(({ label }, i) => (
-        <th scope="col" class="number" key={i}>
+        <ColumnHead number key={i}>
           <span class="swatch" style={{ background: colorOf(i) }} />
           {label}
-        </th>
+        </ColumnHead>
       ))}
     </>
   );
@@ -123,7 +124,7 @@ function Rows({ title, sides, rows }: { title: string; sides: Diff['sides']; row
         <table>
           <thead>
             <tr>
-              <th scope="col">Name</th>
+              <ColumnHead>Name</ColumnHead>
               <SideHeads sides={sides} />
             </tr>
           </thead>
@@ -202,10 +203,10 @@ function Metrics({ diff, curves }: { diff: Diff; curves: DiffPageState['curves']
         <table>
           <thead>
             <tr>
-              <th scope="col">Metric</th>
-              <th scope="col" />
+              <ColumnHead>Metric</ColumnHead>
+              <ColumnHead />
               <SideHeads sides={sides} />
-              <th scope="col">First difference</th>
+              <ColumnHead>First difference</ColumnHead>
             </tr>
           </thead>
           <tbody>

@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { TensorDiff, WeightsDiff } from '../../protocol/diff.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
+import { ColumnHead } from '../shared/column-head.tsx';
 import { percent } from '../shared/words.ts';
 
 const SHOWN_TENSORS = 40;
@@ -45,24 +46,16 @@ export function Weights({ equal, counts, only, totals, tensors, notes, readBytes
           <table class="weights">
             <thead>
               <tr>
-                <th scope="col">Tensor</th>
-                <th scope="col">Shape</th>
-                <th scope="col">Type</th>
-                <th scope="col" class="number">
-                  Changed
-                </th>
-                <th scope="col" class="number">
-                  Relative
-                </th>
-                <th scope="col" class="number">
-                  Cosine
-                </th>
-                <th scope="col" class="number">
-                  Largest
-                </th>
-                <th scope="col">At</th>
-                <th scope="col">Sizes of the differences</th>
-                <th scope="col">NaN, ∞</th>
+                <ColumnHead>Tensor</ColumnHead>
+                <ColumnHead>Shape</ColumnHead>
+                <ColumnHead>Type</ColumnHead>
+                <ColumnHead number>Changed</ColumnHead>
+                <ColumnHead number>Relative</ColumnHead>
+                <ColumnHead number>Cosine</ColumnHead>
+                <ColumnHead number>Largest</ColumnHead>
+                <ColumnHead>At</ColumnHead>
+                <ColumnHead>Sizes of the differences</ColumnHead>
+                <ColumnHead>NaN, ∞</ColumnHead>
               </tr>
             </thead>
             <tbody>
