@@ -4,13 +4,13 @@
 import { constants, lstatSync, mkdirSync, rmSync, unlinkSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate as breathe } from 'node:timers/promises';
 import { syncFile, TEMPORARY_PREFIX } from '../../base/files.ts';
 import { inside } from '../../base/inside.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { Store } from '../store/client.ts';
 import type { KnownFile } from './active-branch.ts';
 import { absolute, parentOf, type RawPath, shown } from './paths.ts';
+import { Slices } from './slices.ts';
 import {
   type Owner,
   renameIfAbsent,
@@ -20,8 +20,6 @@ import {
   syncParents,
 } from './stash-folder.ts';
 import { type FoundFile, findFile } from './working-set.ts';
-
-const SLICE_MS = 8;
 
 export type FileStore = Pick<Store, 'saveFile' | 'restoreFile' | 'keepOnlyFiles'>;
 
@@ -41,13 +39,10 @@ export async function stashFiles(entry: StashFolder, store: FileStore, tree: Tre
   const { root } = tree;
   const seen = new Set<string>();
   const moved: RawPath[] = [];
-  let sliceEnd = performance.now() + SLICE_MS;
+  const slices = new Slices();
   try {
     for (const file of entry.owner.files) {
-      if (performance.now() > sliceEnd) {
-        await breathe();
-        sliceEnd = performance.now() + SLICE_MS;
-      }
+      if (slices.isOver) await slices.next();
       if (file.number === null || entry.has(file)) continue;
       if (await stashFile(entry, file, store, { ...tree, seen })) moved.push(file.path);
     }
@@ -105,13 +100,10 @@ export async function restoreFiles(
   const seen = new Set<string>();
   const placed: RawPath[] = [];
   const conflicts: RawPath[] = [];
-  let sliceEnd = performance.now() + SLICE_MS;
+  const slices = new Slices();
   try {
     for (const file of entry.owner.files) {
-      if (performance.now() > sliceEnd) {
-        await breathe();
-        sliceEnd = performance.now() + SLICE_MS;
-      }
+      if (slices.isOver) await slices.next();
       const result = await restoreFile(entry, file, store, { ...tree, seen }, copy);
       if (result === 'conflict') conflicts.push(file.path);
       else if (result === 'placed') placed.push(file.path);

@@ -1,15 +1,14 @@
 /** Finds the files of a worktree that follow its branch. Reads only, changes nothing. */
 import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
-import { setImmediate as breathe } from 'node:timers/promises';
 import picomatch from 'picomatch';
 import { inside } from '../../base/inside.ts';
 import { CONFIG_FILE } from '../../protocol/config.ts';
 import { isError } from '../../protocol/errors.ts';
 import { filesOfCommit, indexedFiles } from '../code/tracked.ts';
 import { absolute, fromText, joinRaw, parentOf, type RawPath, shown } from './paths.ts';
+import { Slices } from './slices.ts';
 
 /** Longest time that a look at a large directory blocks the event loop. */
-const SLICE_MS = 8;
 /** Folders never scanned: dependencies, virtual environments, caches. Only a pattern that names one reaches into it. */
 const SKIPPED = /^(node_modules|\.venv|venv|env|__pycache__|site-packages|\.tox|\.mypy_cache|\.ipynb_checkpoints)$/;
 
@@ -35,7 +34,7 @@ export interface DeclaredFiles {
 export async function findDeclared(root: string, patterns: Patterns): Promise<DeclaredFiles> {
   const found = new Map<RawPath, FoundFile>();
   const folders = new Set<RawPath>();
-  let sliceEnd = performance.now() + SLICE_MS;
+  const slices = new Slices();
   for (const pattern of patterns) {
     const { base, glob } = picomatch.scan(pattern);
     const plain = glob === '';
@@ -55,10 +54,7 @@ export async function findDeclared(root: string, patterns: Patterns): Promise<De
       if (entries === null) continue;
       folders.add(folder);
       for (const entry of entries) {
-        if (performance.now() > sliceEnd) {
-          await breathe();
-          sliceEnd = performance.now() + SLICE_MS;
-        }
+        if (slices.isOver) await slices.next();
         const path = joinRaw(folder, entry.name);
         if (entry.isDirectory()) {
           const skipped = SKIPPED.test(entry.name.toString()) && !pattern.includes(entry.name.toString());
