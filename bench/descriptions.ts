@@ -41,7 +41,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'branches.none-annex': 'the same, beside `git annex`, unlocked',
   'branches.ingest': '512 MiB of tensors in the tree, stored beside the training',
   'branches.ingest-unknown': 'as `branches.ingest`, in a format that is cut by content',
-  'branches.cold': 'a file whose shelf copy is gone, verified, from the store',
+  'branches.cold': 'a file whose stashed copy is gone, verified, from the store',
   'branches.watch': 'processor time of the daemon over a minute, 20 repositories, 100,000 files in a working set',
   'python.stall': "pause of the loop while a 400 MB state (weights and Adam's slots) is copied",
   'python.durable': 'the same state, until it is fsynced in the inbox',

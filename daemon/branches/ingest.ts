@@ -13,7 +13,7 @@ const UNCHANGED_MS = 2_000;
 const LOOK_MS = 500;
 const WRITE_MS = 2_000;
 
-export interface IntakeSetup {
+export interface IngestionSetup {
   root: string;
   store: Pick<Store, 'saveFile'>;
   isWhole(path: string | Buffer, name: string, bytes: number): Promise<boolean>;
@@ -32,8 +32,8 @@ export interface IntakeSetup {
   log(text: string): void;
 }
 
-export class Intake {
-  readonly #setup: IntakeSetup;
+export class Ingestion {
+  readonly #setup: IngestionSetup;
   readonly #watcher: FolderWatcher;
   readonly #dirty = new Set<RawPath>();
   /** State of each changing file at the last look, until it stops changing. */
@@ -45,7 +45,7 @@ export class Intake {
   #disposed = false;
   #reportedFull = false;
 
-  constructor(setup: IntakeSetup) {
+  constructor(setup: IngestionSetup) {
     this.#setup = setup;
     this.#watcher = new FolderWatcher(setup.root, (path) => {
       if (path === null) this.#everything = true;

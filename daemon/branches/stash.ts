@@ -1,6 +1,6 @@
 /** Stashes the files of a branch when HEAD leaves it, and restores them when HEAD comes back. */
 import type { InPlace, KnownFile, WorktreeRecord } from './active-branch.ts';
-import type { Intake } from './ingest.ts';
+import type { Ingestion } from './ingest.ts';
 import type { KnownBranches } from './known-branches.ts';
 import { describeFound, describeStored, type FileStore, offerStored, restoreFiles, stashFiles } from './move-files.ts';
 import { type LeavingSet, matching, type Ownership, type WorktreeRuns } from './ownership.ts';
@@ -16,7 +16,7 @@ export interface BranchStashesSetup {
   storePath: string;
   store: FileStore;
   record: WorktreeRecord;
-  intake: Intake;
+  ingestion: Ingestion;
   known: KnownBranches;
   runs: Pick<WorktreeRuns, 'live'>;
   ownership: Pick<Ownership, 'linksOf'>;
@@ -40,7 +40,7 @@ export class BranchStashes {
     const gone = set.gone.filter(([path]) => !stashed.has(path));
     const entry = () => this.#createEntry(inPlace, tip, 'switch', set.leaving, gone);
     const links = await this.#setup.ownership.linksOf(inPlace);
-    return this.#setup.intake.pausedFor(() => stashFiles(entry(), store, { root, links }));
+    return this.#setup.ingestion.pausedFor(() => stashFiles(entry(), store, { root, links }));
   }
 
   /**
@@ -49,18 +49,18 @@ export class BranchStashes {
    */
   #settleUnfinished(branchId: string, { leaving }: LeavingSet): Set<RawPath> {
     const inTree = new Set(leaving.map(({ path }) => path));
-    const shelved = new Set<RawPath>();
+    const stashed = new Set<RawPath>();
     for (const entry of this.stashesOf(branchId)) {
       const files = entry.owner.files.filter((file) => entry.has(file) || !inTree.has(file.path));
-      for (const file of files) if (entry.has(file)) shelved.add(file.path);
+      for (const file of files) if (entry.has(file)) stashed.add(file.path);
       if (files.length < entry.owner.files.length) entry.update({ files });
     }
-    return shelved;
+    return stashed;
   }
 
   /** Saves the old branch's state into the store, so that it can come back; the new branch keeps the files. */
   async keepCopies(inPlace: InPlace, tip: string | null, set: LeavingSet, to: string): Promise<void> {
-    const missing = await this.#setup.intake.saveNow(set.leaving, this.#nameOf(inPlace));
+    const missing = await this.#setup.ingestion.saveNow(set.leaving, this.#nameOf(inPlace));
     if (missing.length > 0) {
       const names = listed(missing.map(({ path }) => shown(path)));
       throw new Error(`${names} could not be saved, and a copy is needed before ${to} changes them`);
@@ -92,7 +92,7 @@ export class BranchStashes {
 
   /** Restores every stash of the branch in place. */
   async bringBack(inPlace: InPlace): Promise<{ movedIn: number; conflicts: string[] }> {
-    const { root, store, intake, notify } = this.#setup;
+    const { root, store, ingestion, notify } = this.#setup;
     const branch = this.#nameOf(inPlace);
     this.#offerOthers(inPlace.id, branch);
     // Newest first: where two stashes have the same path, the newer one was in place last.
@@ -101,7 +101,7 @@ export class BranchStashes {
     const conflicts: string[] = [];
     if (entries.length > 0) {
       const links = await this.#setup.ownership.linksOf(inPlace);
-      await intake.pausedFor(async () => {
+      await ingestion.pausedFor(async () => {
         for (const entry of entries) {
           const result = await restoreFiles(entry, store, { root, links });
           movedIn += result.placed.length;

@@ -100,12 +100,12 @@ export class Stashes {
   }
 
   #branchesNeeded(): Set<string> {
-    const shelved = StashFolder.all(this.#storePath).map(({ owner }) => owner.branchId);
+    const stashed = StashFolder.all(this.#storePath).map(({ owner }) => owner.branchId);
     const records = subfoldersOf(join(this.#storePath, 'worktrees')).map(
       (name) => new WorktreeRecord(this.#storePath, name),
     );
     const inPlace = records.flatMap((record) => record.inPlace()?.id ?? []);
-    return new Set([...shelved, ...inPlace, ...records.flatMap((record) => Object.keys(record.paused()))]);
+    return new Set([...stashed, ...inPlace, ...records.flatMap((record) => Object.keys(record.paused()))]);
   }
 
   /**

@@ -14,7 +14,7 @@ import { findRepository } from '../code/repository.ts';
 import { type InPlace, readConsent, WorktreeRecord, writeConsent } from './active-branch.ts';
 import { decide } from './decide.ts';
 import { HeadWatcher } from './head.ts';
-import { Intake, type IntakeSetup } from './ingest.ts';
+import { Ingestion, type IngestionSetup } from './ingest.ts';
 import type { KnownBranches } from './known-branches.ts';
 import type { FileStore } from './move-files.ts';
 import { type BranchPolicy, Ownership, type WorktreeRuns } from './ownership.ts';
@@ -33,7 +33,7 @@ export interface WorktreeSetup {
   store: FileStore;
   known: KnownBranches;
   /** Tells whether a file's structure is complete; `name` determines the format. */
-  isWhole: IntakeSetup['isWhole'];
+  isWhole: IngestionSetup['isWhole'];
   runs: WorktreeRuns;
   /** Parses the branch policy of a trainstash.json; null: there is none, or it cannot be read. */
   policy(text: string | null): BranchPolicy;
@@ -49,8 +49,8 @@ export class Worktree {
   readonly #setup: WorktreeSetup;
   readonly #record: WorktreeRecord;
   readonly #ownership: Ownership;
-  readonly #intake: Intake;
-  readonly #shelving: BranchStashes;
+  readonly #ingestion: Ingestion;
+  readonly #branchStashes: BranchStashes;
   readonly #runsLeft: RunsLeft;
   readonly #head: HeadWatcher;
   #tail: Promise<unknown> = Promise.resolve();
@@ -72,14 +72,14 @@ export class Worktree {
     this.#record = new WorktreeRecord(setup.storePath, name);
     const shared = { ...setup, name, directories, record: this.#record };
     this.#ownership = new Ownership({ ...shared, headMovedAt: () => head.movedAt() });
-    this.#intake = new Intake({
+    this.#ingestion = new Ingestion({
       ...shared,
       find: () => this.#ownership.find(),
       links: () => this.#ownership.linksInPlace(),
       branch: () => this.#settledBranch(),
-      vanished: (files) => this.#shelving.keepVanished(files),
+      vanished: (files) => this.#branchStashes.keepVanished(files),
     });
-    this.#shelving = new BranchStashes({ ...shared, intake: this.#intake, ownership: this.#ownership });
+    this.#branchStashes = new BranchStashes({ ...shared, ingestion: this.#ingestion, ownership: this.#ownership });
     this.#runsLeft = new RunsLeft({ ...shared, ownership: this.#ownership });
   }
 
@@ -93,7 +93,7 @@ export class Worktree {
       if (worktree) worktree.#onHead(moved);
     });
     worktree = new Worktree(setup, repository, head);
-    // This also starts the intake: files that a crash left stashed must be back before anything counts as vanished.
+    // This also starts the ingestion: files that a crash left stashed must be back before anything counts as vanished.
     void worktree.sync();
     return worktree;
   }
@@ -115,7 +115,7 @@ export class Worktree {
   /** Makes the switch that is due, and notices files that git removed or the user changed since the last look. */
   async settle(): Promise<void> {
     await this.sync();
-    await this.#serial(() => this.#intake.lookNow());
+    await this.#serial(() => this.#ingestion.lookNow());
   }
 
   /** Records the answer to the question whether files follow branches here. */
@@ -123,7 +123,7 @@ export class Worktree {
     return this.#serial(async () => {
       writeConsent(this.#setup.storePath, follow);
       this.#lastNotice = '';
-      this.#intake.lookAgain();
+      this.#ingestion.lookAgain();
       return this.#sync();
     });
   }
@@ -131,18 +131,18 @@ export class Worktree {
   /** Handles a run that has ended or paused: a switch may have waited for it. */
   runEnded(run: Pick<Run, 'id' | 'branchId' | 'status' | 'branch'>): void {
     this.#runsLeft.ended(run, run.branch === this.head.branch);
-    this.#intake.lookAgain();
+    this.#ingestion.lookAgain();
     void this.sync();
   }
 
   /** Records that a run wrote these files of the tree: they follow the branch in place, declared or not. */
   recordWritten(run: string, paths: readonly RawPath[]): Promise<void> {
-    return this.#serial(() => this.#intake.pausedFor(() => this.#ownership.recordWritten(run, paths)));
+    return this.#serial(() => this.#ingestion.pausedFor(() => this.#ownership.recordWritten(run, paths)));
   }
 
   /** Runs work on stashes while nothing else moves files. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
-    return this.#serial(() => this.#intake.pausedFor(work));
+    return this.#serial(() => this.#ingestion.pausedFor(work));
   }
 
   /** Lists the ids of the store's files that this worktree needs. */
@@ -155,7 +155,7 @@ export class Worktree {
     for (const timer of [this.#retry, this.#settling]) if (timer) clearTimeout(timer);
     this.#head.dispose();
     await this.#tail.catch(() => {});
-    await this.#intake.dispose();
+    await this.#ingestion.dispose();
     const inPlace = this.#record.inPlace();
     if (!inPlace) return;
     try {
@@ -199,7 +199,7 @@ export class Worktree {
         total.late.push(...(step.late ?? []));
         total.conflicts.push(...(step.conflicts ?? []));
         if (step.state === 'again') continue;
-        this.#intake.lookAgain();
+        this.#ingestion.lookAgain();
         this.#setWaitsFor(step.state === 'waiting' ? (step.reason ?? '') : null);
         if (step.state === 'inPlace') {
           this.#unattended = false;
@@ -277,7 +277,7 @@ export class Worktree {
       inPlace: inPlace.id,
       follow: readConsent(storePath),
       files: set.leaving.length + set.gone.length,
-      stashed: this.#shelving.stashesOf(id).length > 0,
+      stashed: this.#branchStashes.stashesOf(id).length > 0,
       madeHere,
       writers,
       unclear: this.#unattended && files === undefined && set.unknown.length > 0,
@@ -312,14 +312,14 @@ export class Worktree {
         );
         return { state: 'waiting', reason: writers.join(', ') };
       case 'branchOff':
-        await this.#shelving.keepCopies(inPlace, tip, set, branch);
+        await this.#branchStashes.keepCopies(inPlace, tip, set, branch);
         return this.#handOver(id, head);
       case 'swap': {
         if (files === 'stay') {
-          await this.#shelving.keepCopies(inPlace, tip, this.#ownership.withoutUnknown(set), branch);
+          await this.#branchStashes.keepCopies(inPlace, tip, this.#ownership.withoutUnknown(set), branch);
           return this.#handOver(id, head);
         }
-        const movedOut = await this.#shelving.stash(inPlace, tip, set);
+        const movedOut = await this.#branchStashes.stash(inPlace, tip, set);
         // HEAD may have gone back meanwhile: the next round looks again, and restores what has just left.
         if (this.#head.isCurrent()) await this.#setInPlace(id, head);
         const late = set.late.map(({ path }) => shown(path));
@@ -334,8 +334,8 @@ export class Worktree {
   async #bringBack(inPlace: InPlace, head: Head): Promise<Step> {
     const isAsRecorded = inPlace.branch === head.branch && inPlace.head === this.#head.file();
     // HEAD was on other branches and came back: changes made meanwhile may belong to them.
-    if (this.#unattended && !isAsRecorded) this.#shelving.keepReplaced(await this.#ownership.replaced());
-    const { movedIn, conflicts } = await this.#shelving.bringBack(inPlace);
+    if (this.#unattended && !isAsRecorded) this.#branchStashes.keepReplaced(await this.#ownership.replaced());
+    const { movedIn, conflicts } = await this.#branchStashes.bringBack(inPlace);
     if (!isAsRecorded || inPlace.tip !== head.commit) await this.#setInPlace(inPlace.id, head);
     this.#lastNotice = '';
     await this.#runsLeft.onReturn(inPlace.id, head.branch!);

@@ -64,7 +64,7 @@ export interface StashSummary {
   reason: 'switch' | 'branched' | 'vanished' | 'conflict' | 'replaced';
   files: number;
   bytes: number;
-  /** Number of files that are in the store; the others are only on the shelf. */
+  /** Number of files that are in the store; the others are only in its folder. */
   stored: number;
   createdAt: number;
   /** Time at which it was moved to the trash. */
