@@ -67,7 +67,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   rm: ['rm 12 13@400', 'rm 12 --undo'],
   switch: ['switch idea', 'switch idea-2 --create'],
   sync: ['sync', 'sync --follow yes --files move'],
-  stash: ['stash', 'stash restore 3 --to rescued'],
+  stash: ['stash', 'stash restore idea --to rescued'],
   hook: ['hook install'],
   gc: ['gc --plan', 'gc --why last'],
   quota: ['quota 200GB'],
