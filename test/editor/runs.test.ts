@@ -88,6 +88,39 @@ test('what differs from the checkpoint is shown before a resume, and nothing sta
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
 });
 
+test('the open log of a run goes on when the run is resumed', async (context) => {
+  if (!workbench.parts) return context.skip();
+  const fixture = makeFixture();
+  const client = await openProject(fixture);
+  const run = await startSmall(client, fixture, { slow: 300, epochs: 30 });
+  await untilStep(client, fixture, run.id, 5);
+  const editor = await workbench.open(fixture);
+  await editor.showTrainstash();
+  await untilRow(editor, /small #1/, /val_loss/);
+  await editor.rowAction(editor.row(/small #1/), 'Show Log');
+  const printed = editor.page.locator('.terminal-wrapper.active .xterm-rows');
+  await printed.waitFor();
+  await client.request(runPause, { root: fixture.root, run: run.id });
+  await editor.shot('log-ended');
+  const hasPrinted = (text: string) =>
+    until(
+      `the log says ${text}`,
+      async () => (await printed.innerText()).replaceAll('\u00a0', ' ').includes(text) || null,
+    );
+  await hasPrinted('[the run has ended]');
+
+  await editor.rowAction(editor.row(/small #1/), 'Resume');
+  await hasPrinted('[the run goes on]');
+  const { step } = (await show(client, fixture, run.id)).run;
+  await untilStep(client, fixture, run.id, step + 2);
+  await client.request(runPause, { root: fixture.root, run: run.id });
+  await editor.shot('log-goes-on');
+  await until('the log says that the run has ended again', async () => {
+    const text = (await printed.innerText()).replaceAll('\u00a0', ' ');
+    return text.lastIndexOf('[the run has ended]') > text.indexOf('[the run goes on]') || null;
+  });
+});
+
 test('a run whose backend is gone can continue on another one, with a warning about the consequences', async (context) => {
   const tensorflow = realTensorFlow();
   if (!workbench.parts || !tensorflow) return context.skip();

@@ -23,6 +23,8 @@ const SETTINGS = {
   'telemetry.telemetryLevel': 'off',
   'workbench.startupEditor': 'none',
   'workbench.tips.enabled': false,
+  // Its text is in the document, where tests can read it.
+  'terminal.integrated.gpuAcceleration': 'off',
   'extensions.autoUpdate': false,
   'extensions.autoCheckUpdates': false,
   'update.mode': 'none',
