@@ -1,11 +1,12 @@
 /** GPUs, the queue for them, and urgent runs: first what goes wrong. */
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { queueChange, queueList } from '../../protocol/messages/queue.ts';
-import { runStop } from '../../protocol/messages/run.ts';
+import { runPause, runResume, runStop } from '../../protocol/messages/run.ts';
 import { start } from '../support/commands.ts';
 import {
   type Fixture,
@@ -13,9 +14,11 @@ import {
   makeFixture,
   openProject,
   SMALL_JOB,
+  shellEnvironment,
   show,
   startSmall,
   untilStatus,
+  untilStep,
 } from '../support/daemon.ts';
 import { temporaryFolder, until } from '../support/folder.ts';
 import { type Gpus, makeGpus } from '../support/gpus.ts';
@@ -214,6 +217,48 @@ describe.skipIf(!PYTHON)('an urgent run', () => {
     );
     expect(u.urgent).toBe(true);
   });
+});
+
+/** A git that takes five seconds to compare two trees of code once a second session has been prepared. */
+function slowGit(folder: string): string {
+  const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
+  mkdirSync(folder);
+  writeFileSync(
+    join(folder, 'git'),
+    `#!/bin/sh
+case "$*" in *diff-tree*) [ -e "$SESSIONS" ] && [ "$(ls "$SESSIONS"/*/launch.json | wc -l)" = 2 ] && sleep 5;; esac
+exec ${git} "$@"
+`,
+    { mode: 0o755 },
+  );
+  return `${folder}${delimiter}${process.env.PATH}`;
+}
+
+test('a run goes on after it was interrupted, and says with what code, however late the comparison of that is done', async () => {
+  const folder = temporaryFolder();
+  const env: Record<string, string> = { PATH: slowGit(join(folder, 'git')), SESSIONS: join(folder, 'sessions') };
+  const fixture = makeFixture({ env });
+  const client = await openProject(fixture);
+  symlinkSync(join(fixture.store, 'sessions'), env.SESSIONS!);
+  const run = await startSmall(client, fixture, { slow: 60, epochs: 12 });
+  await untilStep(client, fixture, run.id, 2);
+  await client.request(runPause, { root: fixture.root, run: run.id });
+  await untilStatus(client, fixture, run.id, 'paused');
+  appendFileSync(join(fixture.root, 'small.ts'), '// Changed.\n');
+  const options = { root: fixture.root, run: run.id, accept: true, environment: shellEnvironment() };
+  const resumed = client.request(runResume, options);
+  await untilStep(client, fixture, run.id, 4);
+  const urgent = await startSmall(client, fixture, { epochs: 1 }, { urgent: 'interrupt' });
+  await resumed;
+  await untilStatus(client, fixture, urgent.id, 'completed');
+  const done = await untilStatus(client, fixture, run.id, 'completed');
+  const codes = done.notices.map(({ code }) => code);
+  expect(done.sessions).toBe(3);
+  expect(codes.filter((code) => ['codeChanged', 'makesWay', 'interrupted'].includes(code))).toEqual([
+    'codeChanged',
+    'makesWay',
+    'interrupted',
+  ]);
 });
 
 describe('a limit', () => {

@@ -256,10 +256,11 @@ export class Launcher {
       endedAt: null,
       etaSeconds: null,
     });
+    // Before there is a process: its end may write the record anew, which what follows must not overwrite.
+    const difference = await codeDifference(context, before, identity);
     const child = prepared.start();
     const live = this.#follow(starting, session, prepared.launch, prepared.directory);
     live.follower.ownChild(child);
-    const difference = await codeDifference(context, before, identity);
     await live.addNotices([
       ...(prepared.restoredFiles ? restoredNotices(prepared.restoredFiles) : []),
       ...(checkpoint ? passedOverNotices(run, checkpoint.step, rest.passedOver) : []),

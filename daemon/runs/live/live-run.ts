@@ -188,8 +188,9 @@ export class LiveRun {
     if (own !== undefined) void this.update({ branch: own });
   }
 
+  /** Adds notices, all of them before anything is awaited. */
   async addNotices(notices: readonly LaunchNotice[]): Promise<void> {
-    for (const { code, level, text } of notices) await this.#addNotice(code, level, text);
+    await Promise.all(notices.map(({ code, level, text }) => this.#addNotice(code, level, text)));
   }
 
   /** Warns once for each branch. */
