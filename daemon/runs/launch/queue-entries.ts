@@ -8,6 +8,11 @@ export function isCrashed({ status, trashedAt }: Run): boolean {
   return (status === 'failed' || status === 'lost') && trashedAt === null;
 }
 
+/** Tells whether the entry is about an interruption of the run's newest session: of an earlier one the run has gone on. */
+export function isInterruption({ interruption }: QueueEntry, run: Pick<Run, 'session'>): boolean {
+  return interruption !== null && interruption.session === run.session;
+}
+
 export function nextSteps({ number }: Run): string {
   return `\`trainstash resume ${number}\` starts it anyway, \`trainstash stop ${number}\` drops it.`;
 }

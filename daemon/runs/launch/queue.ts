@@ -53,7 +53,13 @@ const entrySchema = v.object({
   /** Facts about the interruption; `endedAt` null: the run is still live. */
   interruption: v.optional(
     v.nullable(
-      v.object({ byName: v.string(), askedAt: v.number(), endedAt: v.nullable(v.number()), step: v.number() }),
+      v.object({
+        session: v.nullable(v.string()),
+        byName: v.string(),
+        askedAt: v.number(),
+        endedAt: v.nullable(v.number()),
+        step: v.number(),
+      }),
     ),
     null,
   ),

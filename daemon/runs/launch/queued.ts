@@ -24,6 +24,7 @@ import {
   codeText,
   environmentText,
   isCrashed,
+  isInterruption,
   migratedEntry,
   newEntry,
   nextSteps,
@@ -117,7 +118,8 @@ export class QueuedRuns {
    * afterwards.
    */
   noteInterruption(run: Run, { root, identity }: Launch, environment: Environment | undefined, by: Run): boolean {
-    if (this.#queue.get(run.id)?.interruption?.endedAt === null) return true;
+    const known = this.#queue.get(run.id);
+    if (known && isInterruption(known, run)) return true;
     const job = this.#jobOf(run, root);
     if (job === null) return false;
     this.#queue.put({
@@ -128,7 +130,7 @@ export class QueuedRuns {
       // Ahead of what was queued meanwhile: it had its devices already.
       at: run.startedAt ?? run.createdAt,
       interruptedFor: by.id,
-      interruption: { byName: by.name, askedAt: Date.now(), endedAt: null, step: run.step },
+      interruption: { session: run.session, byName: by.name, askedAt: Date.now(), endedAt: null, step: run.step },
     });
     return true;
   }
@@ -136,7 +138,7 @@ export class QueuedRuns {
   /** Returns the record of a run at its end if it was interrupted: it waits to go on. Null: it was not, or is over. */
   asInterrupted(ended: Run): Run | null {
     const entry = this.#queue.get(ended.id);
-    return entry?.interruption && entry.interruption.endedAt === null ? this.#afterInterruption(ended, entry) : null;
+    return entry && isInterruption(entry, ended) ? this.#afterInterruption(ended, entry) : null;
   }
 
   #afterInterruption(ended: Run, entry: QueueEntry): Run | null {
@@ -146,7 +148,8 @@ export class QueuedRuns {
       this.#queue.remove(ended.id);
       return null;
     }
-    this.#queue.change(ended.id, { interruption: { ...interruption, endedAt: Date.now(), step: ended.step } });
+    const endedAt = interruption.endedAt ?? Date.now();
+    this.#queue.change(ended.id, { interruption: { ...interruption, endedAt, step: ended.step } });
     const reason = `was interrupted for ${interruption.byName}, and goes on after it`;
     return { ...ended, status: 'queued', reason, waiting: { for: 'run', behind: null }, draft: false };
   }
@@ -187,34 +190,24 @@ export class QueuedRuns {
    */
   async recover(isLive: (run: string) => boolean): Promise<void> {
     const { context, launcher } = this.#setup;
-    const waiting = await context.store.runsWithStatus(['queued', 'starting']);
-    for (const run of waiting) {
-      if (isLive(run.id)) this.#removeStarted(run.id);
-      else if (this.#queue.has(run.id))
-        await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
-      else if (run.status === 'queued') this.#queue.put(migratedEntry(run, context));
-    }
-    const known = new Set(waiting.map(({ id }) => id));
-    for (const entry of this.#queue.entries.filter(({ isRestart }) => isRestart)) {
+    for (const entry of this.#queue.entries) {
       const run = await context.store.run(entry.run);
-      if (!run || known.has(run.id) || isLive(run.id) || !isCrashed(run)) continue;
-      this.#queue.put({ ...entry, isRestart: false });
-      await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
-      known.add(run.id);
+      const isInterrupted = run !== undefined && isInterruption(entry, run);
+      if (!run || isLive(run.id)) {
+        // One that lives has started; the note of an interruption counts until that session has ended.
+        if (!isInterrupted) this.#queue.remove(entry.run);
+      } else if (isInterrupted && run.status !== 'queued') {
+        // Its daemon died after the session had ended, and before the record said so.
+        const goesOn = run.trashedAt === null ? this.#afterInterruption(run, entry) : null;
+        if (goesOn) await launcher.put(goesOn);
+        else this.#queue.remove(run.id);
+      } else if (run.status === 'queued' || run.status === 'starting' || (entry.isRestart && isCrashed(run))) {
+        if (entry.isRestart) this.#queue.change(run.id, { isRestart: false });
+        await launcher.put({ ...run, status: 'queued', reason: '', waiting: NOT_CHECKED_YET });
+      } else this.#queue.remove(run.id);
     }
-    for (const entry of this.#queue.entries.filter(({ interruption }) => interruption !== null)) {
-      // Its daemon died after the session had ended, and before the record said so.
-      const run = known.has(entry.run) || isLive(entry.run) ? undefined : await context.store.run(entry.run);
-      const goesOn = run && run.trashedAt === null ? this.#afterInterruption(run, entry) : null;
-      if (goesOn) known.add((await launcher.put(goesOn)).id);
-    }
-    for (const { run } of this.#queue.entries) if (!known.has(run) && !isLive(run)) this.#queue.remove(run);
-  }
-
-  /** Removes the entry of a run that has started; that of an interrupted one counts until it has ended. */
-  #removeStarted(run: string): void {
-    const entry = this.#queue.get(run);
-    if (!entry?.interruption || entry.interruption.endedAt !== null) this.#queue.remove(run);
+    for (const run of await context.store.runsWithStatus(['queued']))
+      if (!isLive(run.id) && !this.#queue.has(run.id)) this.#queue.put(migratedEntry(run, context));
   }
 
   /** Counts the runs that wait for an environment. */
