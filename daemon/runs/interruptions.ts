@@ -40,7 +40,8 @@ export class Interruptions {
       return;
     }
     const text = `It was asked to save and make way for ${by.name}, which is urgent. It goes on afterwards.`;
-    await live.addNotices([{ code: 'makesWay', level: 'info', text }]);
-    await (accepted && live.isBeginning ? live.endWithoutSaving() : live.requestPause());
+    // Asked before anything is awaited: meanwhile it could end, or be stopped.
+    const asked = accepted && live.isBeginning ? live.endWithoutSaving() : live.requestPause();
+    await Promise.all([asked, live.addNotices([{ code: 'makesWay', level: 'info', text }])]);
   }
 }

@@ -1,9 +1,13 @@
 /** Runs that were interrupted for an urgent one, and what is left of that when the daemon dies at their end. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { Interruptions } from '../../daemon/runs/interruptions.ts';
 import { Queue } from '../../daemon/runs/launch/queue.ts';
 import { QueuedRuns, type QueuedSetup } from '../../daemon/runs/launch/queued.ts';
+import { watchLimits } from '../../daemon/runs/live/limits.ts';
+import { LiveRequests } from '../../daemon/runs/live/live-requests.ts';
+import type { LiveRun } from '../../daemon/runs/live/live-run.ts';
 import { newRun } from '../../daemon/runs/records.ts';
 import type { Run, RunStatus } from '../../protocol/domain.ts';
 import type { Launch } from '../../protocol/session.ts';
@@ -15,7 +19,6 @@ const IDENTITY = {
   commit: null,
   dirty: false,
   code: null,
-  codeProblem: null,
   codeLeftOut: [],
 };
 const URGENT = { id: 'u', name: 'fix #2' } as Run;
@@ -101,6 +104,54 @@ test.each(['completed', 'stopped'] as const)('a run that %s meanwhile does not g
   machine.record = ended(machine.record, status);
   await machine.restart();
   expect(machine.record.status).toBe(status);
+  expect(machine.isNoted).toBe(false);
+});
+
+test.each([
+  [
+    'for an urgent run',
+    (live: LiveRun, queued: QueuedRuns) => {
+      const launcher = { find: () => live, environmentOf: () => undefined };
+      new Interruptions(launcher as never, queued, () => {}).ask(live.run.id, URGENT, false);
+    },
+  ],
+  [
+    'at its limit',
+    (live: LiveRun) => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+      watchLimits(live);
+      vi.advanceTimersByTime(1_000);
+      vi.useRealTimers();
+    },
+  ],
+] as const)('a run that ends while it is said that it pauses %s is not asked afterwards', async (_, ask) => {
+  const machine = new Machine();
+  const asked: RunStatus[] = [];
+  const live = {
+    run: { ...machine.record, cooperative: true, limits: { steps: 1 } },
+    launch: { root: machine.folder, identity: IDENTITY },
+    follower: { session: { startedAt: Date.now() }, finished: new Promise(() => {}) },
+    async requestPause() {
+      asked.push(live.run.status);
+    },
+    async addNotices() {
+      live.run.status = 'completed';
+    },
+  };
+  ask(live as unknown as LiveRun, machine.daemon());
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(asked).toEqual(['running']);
+});
+
+test('one that a person pauses meanwhile stays paused', async () => {
+  const machine = new Machine();
+  const daemon = machine.daemon();
+  const live = { run: { ...machine.record, cooperative: true }, requestPause: async () => live.run };
+  const context = { store: { findRun: async () => machine.record } };
+  const launcher = { find: () => live };
+  const requests = new LiveRequests(context as never, launcher as never, daemon, {} as never);
+  await requests.pause('1');
+  expect(daemon.asInterrupted(ended(machine.record, 'paused'))).toBeNull();
   expect(machine.isNoted).toBe(false);
 });
 

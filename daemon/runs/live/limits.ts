@@ -12,9 +12,10 @@ export function watchLimits(live: LiveRun): void {
     const reached = reachedLimit(live);
     if (reached === null || live.run.status !== 'running') return;
     clearInterval(timer);
-    void live
-      .addNotices([{ code: 'limit', level: 'info', text: `It is paused: ${reached}.` }])
-      .then(() => live.requestPause());
+    // Asked before anything is awaited: meanwhile it could end, or be stopped.
+    const paused = live.requestPause();
+    const told = live.addNotices([{ code: 'limit', level: 'info', text: `It is paused: ${reached}.` }]);
+    void Promise.all([paused, told]);
   }, LOOK_MS);
   timer.unref();
   const end = () => clearInterval(timer);

@@ -25,10 +25,11 @@ export class LiveRequests {
     const run = await this.#context.store.findRun(query);
     if (run.status === 'queued') return this.#unqueue(run, 'paused');
     const live = this.#requireLive(run, 'paused');
-    if (accept && live.isBeginning) return live.endWithoutSaving();
     if (!live.run.cooperative && !live.isBeginning && !accept)
       throw pauseLoses(live.run, await this.#context.store.checkpoints(run.id));
-    return live.requestPause();
+    // If it was just making way for an urgent run it would go on afterwards.
+    this.#queued.remove(run.id);
+    return accept && live.isBeginning ? live.endWithoutSaving() : live.requestPause();
   }
 
   async input(query: string, input: TerminalInput): Promise<void> {
