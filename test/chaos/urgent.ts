@@ -23,12 +23,10 @@ export async function urgentRounds(rounds: number, random: Random, say: (text: s
     for (let round = 1; round <= rounds; round++) {
       // Each phase and each victim in turn; only the moment is left to chance.
       const phase = PHASES[round % PHASES.length]!;
-      const problems = await urgentRound(
-        machine,
-        phase,
-        pick(VICTIMS),
-        1 + Math.floor(random.float() * (STEPS - LAST)),
-      ).catch((error: Error) => [`${phase}: ${error.message}`]);
+      const atStep = 1 + Math.floor(random.float() * (STEPS - LAST));
+      const { problems } = await urgentRound(machine, [[phase, pick(VICTIMS)]], atStep).catch((error: Error) => ({
+        problems: [`${phase}: ${error.message}`],
+      }));
       for (const problem of problems) say(`! round ${round}: ${problem}`);
       if (problems.length > 0) wrong++;
       if (round % 10 === 0) say(`${round} of ${rounds} switches, ${wrong} wrong`);

@@ -240,14 +240,14 @@ test('a run goes on after it was interrupted, and says with what code, however l
   const fixture = makeFixture({ env });
   const client = await openProject(fixture);
   symlinkSync(join(fixture.store, 'sessions'), env.SESSIONS!);
-  const run = await startSmall(client, fixture, { slow: 60, epochs: 12 });
+  const run = await startSmall(client, fixture, { slow: 60, epochs: 20 });
   await untilStep(client, fixture, run.id, 2);
   await client.request(runPause, { root: fixture.root, run: run.id });
   await untilStatus(client, fixture, run.id, 'paused');
   appendFileSync(join(fixture.root, 'small.ts'), '// Changed.\n');
   const options = { root: fixture.root, run: run.id, accept: true, environment: shellEnvironment() };
   const resumed = client.request(runResume, options);
-  await untilStep(client, fixture, run.id, 4);
+  await untilStatus(client, fixture, run.id, 'running');
   const urgent = await startSmall(client, fixture, { epochs: 1 }, { urgent: 'interrupt' });
   await resumed;
   await untilStatus(client, fixture, urgent.id, 'completed');

@@ -2,12 +2,13 @@
  * Rounds of an urgent run that interrupts two PyTorch runs, with a kill in one of the phases. Afterwards both must have trained what
  * they would have trained without it, to the last bit.
  */
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '../../client/connect.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
 import { runStart } from '../../protocol/messages/run.ts';
+import { counted } from '../../protocol/words.ts';
 import { log } from './commands.ts';
 import { type Fixture, isAlive, kill, makeFixture, sessionDirectory, show } from './daemon.ts';
 import { temporaryFolder, until } from './folder.ts';
@@ -17,6 +18,8 @@ import { TRAINERS } from './trainer.ts';
 
 const SEEDS = [1, 2];
 const PATIENCE_MS = 60_000;
+/** Pause after each step until a run is interrupted: slow enough for a request to find both of them training. */
+const PAUSE_SECONDS = 0.1;
 
 /** Moments of a switch, as they follow each other. */
 export const PHASES = ['asked', 'saving', 'waiting', 'urgent runs', 'going on', 'none'] as const;
@@ -43,32 +46,38 @@ export async function makeUrgentMachine(python: string): Promise<UrgentMachine> 
   const fixture = makeFixture({ config: { jobs }, env });
   for (const name of ['gpus.py', 'plain_gpu.py', 'torch_gpu.py'])
     cpSync(join(TRAINERS, name), join(fixture.root, name));
-  // The urgent run ends as soon as it has begun.
-  writeFileSync(join(gpus.folder, 'journal.urgent'), '');
   const machine = { fixture, gpus, undisturbed: [] as string[] };
   const client = await connected(machine);
-  const runs = await Promise.all(SEEDS.map((seed) => train(client, fixture, seed)));
+  const runs = await Promise.all(SEEDS.map((seed) => train(client, fixture, seed, 0)));
   for (const run of runs)
     machine.undisturbed.push(await finalOf(client, fixture, await untilOver(client, fixture, run.id)));
   return machine;
 }
 
-/** Runs one round. Returns what was wrong; empty: nothing. */
+export interface Round {
+  /** What was wrong; empty: nothing. */
+  problems: string[];
+  /** Victims that were alive when they were killed. */
+  killed: Victim[];
+}
+
+/** Runs one round, with a kill in each of these phases, which follow each other. */
 export async function urgentRound(
   machine: UrgentMachine,
-  phase: Phase,
-  victim: Victim,
+  strikes: readonly (readonly [Phase, Victim])[],
   atStep: number,
-): Promise<string[]> {
+): Promise<Round> {
   const { fixture, undisturbed } = machine;
   let client = await connected(machine);
-  const runs = await Promise.all(SEEDS.map((seed) => train(client, fixture, seed)));
+  const runs = await Promise.all(SEEDS.map((seed) => train(client, fixture, seed, PAUSE_SECONDS)));
   const ids = runs.map(({ id }) => id);
   await until(
     'both have trained',
     async () => (await all(client, fixture, ids)).every(({ step }) => step >= atStep),
     PATIENCE_MS,
   );
+  const mayEnd = join(machine.gpus.folder, 'journal.urgent');
+  rmSync(mayEnd, { force: true });
   const urgent = await client.request(runStart, {
     root: fixture.root,
     job: 'urgent',
@@ -77,22 +86,29 @@ export async function urgentRound(
     urgent: 'interrupt',
     restarts: 2,
   });
-  await until(phase, () => reached(client, fixture, phase, ids, urgent.id), PATIENCE_MS);
-  await strike(client, fixture, phase === 'none' ? null : victim, ids[0]!, urgent.id);
-  if (phase !== 'none' && victim === 'daemon') client = await connected(machine);
+  const killed: Victim[] = [];
+  for (const [phase, victim] of strikes) {
+    if (phase === 'going on') writeFileSync(mayEnd, '');
+    await until(phase, () => reached(client, fixture, phase, ids, urgent.id), PATIENCE_MS);
+    if (phase !== 'none' && (await strike(client, fixture, victim, ids[0]!, urgent.id))) killed.push(victim);
+    if (phase !== 'none' && victim === 'daemon') client = await connected(machine);
+  }
+  writeFileSync(mayEnd, '');
+  // Only one that was not asked yet may end, or crash and complete, without having been interrupted.
+  const mayEscape = strikes.some(([phase, victim]) => phase === 'asked' && victim !== 'urgent run');
   const problems: string[] = [];
   for (const [i, id] of ids.entries()) {
     const run = await untilOver(client, fixture, id);
-    const what = `${run.name}, ${victim} killed when ${phase}`;
+    const what = [run.name, ...strikes.map(([phase, victim]) => `${victim} killed when ${phase}`)].join(', ');
     if (run.status !== 'completed') problems.push(`${what}: ${run.status}, ${run.reason}`);
     else if ((await finalOf(client, fixture, run)) !== undisturbed[i]) problems.push(`${what}: other bits`);
-    // One that had completed before the request reached it was not interrupted.
-    const was = (code: string) => run.notices.some((notice) => notice.code === code);
-    if (run.sessions > 1 && was('makesWay') && !was('interrupted')) problems.push(`${what}: does not say what it cost`);
+    const told = run.notices.filter(({ code }) => code === 'interrupted').length;
+    if (told !== 1 && !(told === 0 && mayEscape))
+      problems.push(`${what}: says ${counted(told, 'time')} what it cost, in ${counted(run.sessions, 'session')}`);
   }
   const over = await untilOver(client, fixture, urgent.id);
   if (over.status !== 'completed') problems.push(`${over.name}: ${over.status}, ${over.reason}`);
-  return problems;
+  return { problems, killed };
 }
 
 async function connected({ fixture }: Pick<UrgentMachine, 'fixture'>): Promise<Client> {
@@ -101,12 +117,11 @@ async function connected({ fixture }: Pick<UrgentMachine, 'fixture'>): Promise<C
   return client;
 }
 
-function train(client: Client, fixture: Fixture, seed: number): Promise<Run> {
+function train(client: Client, fixture: Fixture, seed: number, pause: number): Promise<Run> {
   return client.request(runStart, {
     root: fixture.root,
     job: 'train',
-    // Slow enough for a request to find both of them training.
-    params: { seed, pause: 0.04 },
+    params: { seed, pause },
     environment: fixture.env as Record<string, string>,
     restarts: 3,
   });
@@ -140,23 +155,20 @@ async function reached(
   }
 }
 
-/** Kills a process of the switch, if it is there. */
-async function strike(
-  client: Client,
-  fixture: Fixture,
-  victim: Victim | null,
-  run: string,
-  urgent: string,
-): Promise<void> {
-  if (victim === null) return;
+/** Kills a process of the switch. Returns false if it is not there. */
+async function strike(client: Client, fixture: Fixture, victim: Victim, run: string, urgent: string): Promise<boolean> {
   if (victim === 'daemon') {
     kill(client.daemon.pid, 'SIGKILL');
     await client.closed;
-    return;
+    return true;
   }
   const shown = (await show(client, fixture, victim === 'urgent run' ? urgent : run)).run;
-  const pid = shown.session && sessionDirectory(fixture, shown).process()?.child?.pid;
-  if (pid && isAlive(pid)) kill(pid, 'SIGKILL');
+  // The urgent run waits for the end of the round; one that saves may have ended.
+  const find = () => shown.session && sessionDirectory(fixture, shown).process()?.child?.pid;
+  const pid = victim === 'urgent run' && shown.session ? await until('it has a process', find) : find();
+  if (!pid || !isAlive(pid)) return false;
+  kill(pid, 'SIGKILL');
+  return true;
 }
 
 /** Waits for the end of a run, restarts included. */

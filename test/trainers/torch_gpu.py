@@ -1,10 +1,14 @@
 """A small PyTorch training in three lines that holds its devices. `--seed` tells two of them apart."""
-import argparse, hashlib, os, random, time
+import argparse, hashlib, os, random, sys, time, types
 
 import gpus
 import torch
 import trainstash
 
+# Torch's optimizers import its compiler only to keep out of it, which takes longer than the whole training.
+torch._dynamo = sys.modules["torch._dynamo"] = types.SimpleNamespace(
+    graph_break=lambda: None, disable=lambda function, *_, **__: function
+)
 parser = argparse.ArgumentParser()
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--steps", type=int, default=80)
@@ -18,6 +22,7 @@ optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
 data = torch.utils.data.TensorDataset(torch.randn(80, 8), torch.randn(80, 1))
 loader = torch.utils.data.DataLoader(data, batch_size=8, shuffle=True)
 run = trainstash.init(model=model, optimizer=optimizer)
+pause = 0 if run.resumed else options.pause  # Slow only until it goes on from a checkpoint.
 for epoch in run.epochs(options.steps // 10):
     for x, y in run.batches(loader):
         optimizer.zero_grad()
@@ -25,7 +30,7 @@ for epoch in run.epochs(options.steps // 10):
         loss.backward()
         optimizer.step()
         run.step(loss=loss)
-        time.sleep(options.pause)
+        time.sleep(pause)
 digest = hashlib.sha256()
 for tensor in model.state_dict().values():
     digest.update(tensor.contiguous().numpy().tobytes())

@@ -284,7 +284,10 @@ export class QueuedRuns {
     // In the record before the process starts: a daemon that dies then has said it.
     const said = entry.interruption ? interruptionNotices(entry.interruption, launching.checkpoint, Date.now()) : [];
     const notices = said.map((notice) => ({ ...notice, step: run.step, at: Date.now() }));
-    const resumed = { ...launching.run, notices: [...launching.run.notices, ...notices] };
+    // Of a launch that a daemon did not live to finish it was said already.
+    const since = entry.interruption?.askedAt ?? Number.POSITIVE_INFINITY;
+    const earlier = launching.run.notices.filter(({ code, at }) => code !== 'interrupted' || at < since);
+    const resumed = { ...launching.run, notices: [...earlier, ...notices] };
     await launcher.beginQueued({ ...launching, run: resumed, measured });
     // Removed only now: if the daemon dies before, the run is still queued.
     this.#queue.remove(run.id);
