@@ -53,7 +53,7 @@ export async function queueState(device: DeviceQueue): Promise<QueueState> {
 export async function changeQueue(device: DeviceQueue, project: OpenProject, change: QueueChange): Promise<void> {
   const { width, paused } = change;
   if (change.run === undefined) {
-    if (change.move ?? change.priority ?? change.at ?? change.after)
+    if ([change.move, change.priority, change.at, change.after].some((one) => one !== undefined))
       throw new TrainstashError('paramInvalid', 'Name the queued run to change. Nothing was changed.', {
         param: 'run',
         expected: 'a queued run',
@@ -83,11 +83,7 @@ async function patchOf(
   const place =
     where && newPlace(others, typeof where === 'object' ? others.find(({ run }) => run === where.run)! : where);
   const first = after == null ? null : await project.store.findRun(after);
-  if (first?.id === entry.run)
-    throw new TrainstashError('paramInvalid', 'A run cannot wait for itself. Nothing was changed.', {
-      param: 'after',
-      expected: 'another run',
-    });
+  if (first) project.runs.queued.requireNoCircle(entry.run, first.id);
   return {
     ...place,
     ...(priority === undefined ? {} : { priority }),

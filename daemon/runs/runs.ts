@@ -176,6 +176,7 @@ export class Runs {
     if (launching || live || (LIVE_STATUSES.includes(before.status) && before.status !== 'queued'))
       throw wrongStatus(live?.run ?? before, RESUMABLE_STATUSES, 'resumed');
     requireAccepted(plan.differences, accept);
+    if (conditions.after != null) this.queued.requireNoCircle(before.id, conditions.after);
     if (plan.differences.includes(STARTS_ANEW)) rememberResumesItself(context.place.store, plan.run.job);
     if (plan.run.command) this.#commands.set(plan.run.id, plan.job.run as string[]);
     const run: Run = {

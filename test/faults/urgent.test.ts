@@ -127,13 +127,27 @@ describe.skipIf(!PYTHON)('the queue', () => {
     expect(await order()).toEqual([c.id, b.id, d.id]);
     await client.request(queueChange, { root, run: b.id, move: 'last' });
     expect(await order()).toEqual([c.id, d.id, b.id]);
-    for (const change of [{ run: b.id, move: { before: b.id } }, { run: b.id, after: b.id }, { priority: 3 }])
+    await client.request(queueChange, { root, run: c.id, after: b.id });
+    await client.request(queueChange, { root, run: d.id, after: c.id });
+    for (const change of [
+      { run: b.id, move: { before: b.id } },
+      { run: b.id, after: b.id },
+      // They would wait for each other.
+      { run: c.id, after: d.id },
+      { run: b.id, after: d.id },
+      { move: 'first' as const },
+      { priority: 3 },
+      { priority: 0 },
+      { at: null },
+      { after: null },
+    ])
       await expect(client.request(queueChange, { root, ...change })).rejects.toMatchObject({ code: 'paramInvalid' });
     await expect(client.request(queueChange, { root, run: '1', paused: true })).rejects.toMatchObject({
       code: 'wrongStatus',
     });
     expect((await fixture.cli('queue', '--width', '0')).code).toBe(2);
     expect(await order()).toEqual([c.id, d.id, b.id]);
+    for (const run of [c.id, d.id]) await client.request(queueChange, { root, run, after: null });
 
     // C comes after one that fails, D at another time, and B waits for a request.
     await client.request(queueChange, { root, run: c.id, after: '1' });
@@ -141,6 +155,7 @@ describe.skipIf(!PYTHON)('the queue', () => {
     await client.request(queueChange, { root, run: b.id, paused: true });
     end(fixture, 'bad', 'b', 'c', 'd');
     await untilStatus(client, fixture, '1', 'failed');
+    expect((await fixture.cli('resume', '1', '--after', '1', '--detach')).stderr).toContain('wait for itself');
     const waits = async (run: Run) => (await show(client, fixture, run.id)).run.reason;
     await until('c says why', async () => (await waits(c)).includes('which failed'));
     expect(await waits(d)).toContain('waits until');

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { JobConfig } from '../../../protocol/config.ts';
 import type { Run, Waiting } from '../../../protocol/domain.ts';
-import { isError } from '../../../protocol/errors.ts';
+import { isError, TrainstashError } from '../../../protocol/errors.ts';
 import { maskedCount, maskText } from '../../../protocol/secrets.ts';
 import type { Launch } from '../../../protocol/session.ts';
 import type { Hold } from '../../devices/turn.ts';
@@ -152,6 +152,23 @@ export class QueuedRuns {
     this.#queue.change(ended.id, { interruption: { ...interruption, endedAt, step: ended.step } });
     const reason = `was interrupted for ${interruption.byName}, and goes on after it`;
     return { ...ended, status: 'queued', reason, waiting: { for: 'run', behind: null }, draft: false };
+  }
+
+  /** Throws `paramInvalid` if a run that comes after another one would wait for itself, however indirectly. */
+  requireNoCircle(run: string, after: string): void {
+    const seen = new Set<string>();
+    for (
+      let next: string | null = after;
+      next !== null && !seen.has(next);
+      next = this.#queue.get(next)?.after ?? null
+    ) {
+      if (next !== run) seen.add(next);
+      else
+        throw new TrainstashError('paramInvalid', 'A run cannot wait for itself. Nothing was changed.', {
+          param: 'after',
+          expected: 'a run that does not wait for this one',
+        });
+    }
   }
 
   /** Changes the place or the conditions of a queued run. */
