@@ -113,9 +113,10 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
     imports: [...SHARED, 'session'],
     because: 'choosing a backend needs no store and no runs',
   },
-  'daemon/devices': {
-    imports: [...SHARED, 'daemon/runs'],
-    because: 'a device’s queue orders the runs of all projects',
+  'daemon/devices': { imports: SHARED, because: 'who gets a device is decided without runs and projects' },
+  'daemon/queue': {
+    imports: [...SHARED, 'daemon/devices', 'daemon/runs'],
+    because: 'the queue orders the runs of all projects; handlers stand above',
   },
   'daemon/branches': {
     imports: [...SHARED, 'daemon/store', 'daemon/code'],

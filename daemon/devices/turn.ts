@@ -1,16 +1,12 @@
 /** The order of the queue, and what a run waits for before it looks for a device. Pure. */
 import type { Run, Waiting } from '../../protocol/domain.ts';
+import type { QueuedRun } from '../../protocol/messages/queue.ts';
 
-export interface Ticket {
+export interface Ticket extends Pick<QueuedRun, 'priority' | 'urgent' | 'paused' | 'notBefore'> {
   /** Time of queueing. */
   at: number;
-  priority: number;
-  urgent: boolean;
-  /** True while it is held back by request. */
-  paused: boolean;
   /** Run of the same project that must have completed first. */
   after: string | null;
-  notBefore: number | null;
   /** Urgent run that this one was interrupted for. */
   interruptedFor: string | null;
 }

@@ -1,6 +1,6 @@
 /** Handlers of the messages about the queue of the machine. */
 import { queueChange, queueList } from '../../protocol/messages/queue.ts';
-import { changeQueue, queueState } from '../devices/overview.ts';
+import { changeQueue, queueState } from '../queue/overview.ts';
 import type { Handling } from './handling.ts';
 
 export function queueHandlers({ on, daemon, access }: Handling): void {

@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import { UsageError } from '../../cli/arguments.ts';
 import { parseGpu, parsePriority, parseTime } from '../../cli/control.ts';
-import { newPlace } from '../../daemon/devices/reorder.ts';
 import { byTurn, holdOf, type Ticket } from '../../daemon/devices/turn.ts';
+import { newPlace } from '../../daemon/queue/reorder.ts';
 import { Generator } from '../support/generator.ts';
 
 test('GPUs are a number, indices or shared, and nothing else', () => {

@@ -1,5 +1,5 @@
 /** New places in the queue. Pure. */
-import { byTurn, type Ticket } from './turn.ts';
+import { byTurn, type Ticket } from '../devices/turn.ts';
 
 type Place = Pick<Ticket, 'at' | 'priority'>;
 

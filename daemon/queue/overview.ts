@@ -3,9 +3,9 @@
 import type * as v from 'valibot';
 import { TrainstashError } from '../../protocol/errors.ts';
 import type { QueueState, queueChange } from '../../protocol/messages/queue.ts';
+import { foreignUse } from '../devices/allocate.ts';
 import type { QueueEntry } from '../runs/launch/queue.ts';
 import type { OpenProject } from '../runs/project.ts';
-import { foreignUse } from './allocate.ts';
 import type { DeviceQueue } from './device-queue.ts';
 import { newPlace } from './reorder.ts';
 

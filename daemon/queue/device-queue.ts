@@ -4,14 +4,14 @@
  */
 import type { GpuDemand } from '../../protocol/devices.ts';
 import type { Run } from '../../protocol/domain.ts';
+import { allocate, chooseInterruptions, type Grant, type Holder, type Situation } from '../devices/allocate.ts';
+import { DeviceListing } from '../devices/nvidia.ts';
+import { descendsFrom } from '../devices/processes.ts';
+import { byTurn, holdOf } from '../devices/turn.ts';
 import type { Device } from '../runs/launch/launcher.ts';
 import type { QueueEntry } from '../runs/launch/queue.ts';
 import type { OpenProject } from '../runs/project.ts';
-import { allocate, chooseInterruptions, type Grant, type Holder, type Situation } from './allocate.ts';
-import { DeviceListing } from './nvidia.ts';
-import { descendsFrom } from './processes.ts';
 import type { SettingsFile } from './settings.ts';
-import { byTurn, holdOf } from './turn.ts';
 
 /** Interval of looks while a run waits for a time, or for programs of others to leave a GPU. */
 const LOOK_AGAIN_MS = 2_000;
