@@ -346,9 +346,10 @@ export class Runs {
 
   /** Changes a run's record, also while it is live. */
   async amend(run: Run, patch: Partial<Run>): Promise<Run> {
+    // It may have been queued or begun since the caller has read it.
+    const known = await this.#context.store.requireRun(run.id);
     const live = this.#launcher.find(run.id);
-    if (live) return live.update(patch);
-    return this.#launcher.put({ ...run, ...patch });
+    return live ? live.update(patch) : this.#launcher.put({ ...known, ...patch });
   }
 
   // ---- after a restart of the daemon ----
