@@ -2,6 +2,7 @@
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { Pinned } from '../../protocol/messages/keep.ts';
+import { runInTrash } from '../runs/errors.ts';
 import type { OpenProject } from '../runs/project.ts';
 
 /** Pins runs and checkpoints, or takes their pins away: all, or none. Rejects with `notFound`, `protectedBy`. */
@@ -23,12 +24,7 @@ async function find(project: OpenProject, target: string): Promise<Pinned> {
     if (isError(error, 'notFound')) return null;
     throw error;
   });
-  if (run?.trashedAt != null)
-    throw new TrainstashError(
-      'protectedBy',
-      `${run.name} is in the trash. Nothing was changed; \`trainstash rm ${run.number} --undo\` restores it first.`,
-      { what: run.name, reasons: ['it is in the trash'] },
-    );
+  if (run && run.trashedAt !== null) throw runInTrash(run);
   if (run) return { run, checkpoint: null };
   const checkpoint = await project.findCheckpoint(target);
   requireOutOfTrash(checkpoint);

@@ -51,3 +51,12 @@ export function madeElsewhere({ store, root }: Place): TrainstashError<'storeEls
     { store, root },
   );
 }
+
+/** Makes the error of a run in the trash that would be deleted whatever is done with it. */
+export function runInTrash({ name, number }: Run): TrainstashError {
+  return new TrainstashError(
+    'protectedBy',
+    `${name} is in the trash. Nothing was changed; \`trainstash rm ${number} --undo\` restores it first.`,
+    { what: name, reasons: ['it is in the trash'] },
+  );
+}

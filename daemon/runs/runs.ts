@@ -12,7 +12,7 @@ import type { Launch } from '../../protocol/session.ts';
 import { findJob, readConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import { conditionsOf, controlOf, deviceTaken, interruptLoses, mustQueue, requireBelowLimit } from './control.ts';
-import { wrongStatus } from './errors.ts';
+import { runInTrash, wrongStatus } from './errors.ts';
 import { Interruptions } from './interruptions.ts';
 import { jobOfCommand, paramsOf, withParams } from './launch/ad-hoc.ts';
 import { nameOfCommand } from './launch/command.ts';
@@ -153,6 +153,7 @@ export class Runs {
 
   async #plan(context: ProjectContext, options: PlanOptions): Promise<Plan> {
     const run = options.run === undefined ? null : await this.#context.store.findRun(options.run).catch(() => null);
+    if (run && run.trashedAt !== null) throw runInTrash(run);
     // A command that is given again applies as given.
     const overrides = options.command ? { set: { ...paramsOf(maskWords(options.command)), ...options.set } } : {};
     return planResume(context, {

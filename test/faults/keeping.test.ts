@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { Client } from '../../client/connect.ts';
 import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import { modelPromote, pinSet, storePlan, storeQuota } from '../../protocol/messages/keep.ts';
-import { runFork, runPreflight, runRemove } from '../../protocol/messages/run.ts';
+import { runFork, runPreflight, runRemove, runResume } from '../../protocol/messages/run.ts';
 import { storeFsck, storeGc, storeTrash } from '../../protocol/messages/store.ts';
 import {
   type Fixture,
@@ -84,6 +84,10 @@ describe('what is pinned', () => {
     });
     expect((await fixture.cli('unpin', '1')).code).toBe(0);
     await again.request(runRemove, { root, target: '1' });
+    for (const start of [runResume, runFork])
+      await expect(
+        again.request(start, { root, run: '1', accept: true, environment: shellEnvironment() }),
+      ).rejects.toMatchObject({ code: 'protectedBy' });
     // Nothing in the trash can be pinned: it would be deleted all the same.
     await expect(again.request(pinSet, { root, targets: ['1'] })).rejects.toMatchObject({ code: 'protectedBy' });
   });

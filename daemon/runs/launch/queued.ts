@@ -164,10 +164,14 @@ export class QueuedRuns {
     ) {
       if (next !== run) seen.add(next);
       else
-        throw new TrainstashError('paramInvalid', 'A run cannot wait for itself. Nothing was changed.', {
-          param: 'after',
-          expected: 'a run that does not wait for this one',
-        });
+        throw new TrainstashError(
+          'paramInvalid',
+          'A run cannot wait for itself, nor for one that waits for it. Nothing was changed.',
+          {
+            param: 'after',
+            expected: 'a run that does not wait for this one',
+          },
+        );
     }
   }
 
