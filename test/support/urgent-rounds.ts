@@ -55,7 +55,7 @@ export async function makeUrgentMachine(python: string): Promise<UrgentMachine> 
 }
 
 export interface Round {
-  /** What was wrong; empty: nothing. */
+  /** Descriptions of what was wrong; empty: nothing. */
   problems: string[];
   /** Victims that were alive when they were killed. */
   killed: Victim[];
