@@ -96,7 +96,7 @@ export function foreignUse({ isOurs }: Pick<Situation, 'isOurs'>, device: Device
     : null;
 }
 
-/** Chooses the runs to interrupt for a demand: as few as possible, of those that may be. Null: that would not help. */
+/** Chooses the runs to interrupt for a demand, of those that may be: none that is not needed. Null: that would not help. */
 export function chooseInterruptions(
   situation: Situation,
   demand: GpuDemand | undefined,

@@ -48,7 +48,8 @@ export class DeviceQueue {
     changed: () => void this.changed(),
     look: () => this.look(),
     admit: (demand, environment, own) => this.admit(demand, environment, own),
-    interruptionsFor: (demand) => (this.interruptionsFor(demand, () => true) ?? []).map(({ record }) => record),
+    interruptionsFor: (demand, { CUDA_VISIBLE_DEVICES: visible }) =>
+      (this.interruptionsFor(demand, visible, () => true) ?? []).map(({ record }) => record),
   };
 
   isFree(): boolean {
@@ -102,11 +103,15 @@ export class DeviceQueue {
     );
   }
 
-  /** Runs that would be interrupted for an urgent one with this demand; null: interrupting does not help. */
-  interruptionsFor(demand: GpuDemand | undefined, may: (holder: LiveHolder) => boolean): LiveHolder[] | null {
+  /** Chooses the runs to interrupt for an urgent one that sees the `visible` devices; null: interrupting does not help. */
+  interruptionsFor(
+    demand: GpuDemand | undefined,
+    visible: string | undefined,
+    may: (holder: LiveHolder) => boolean,
+  ): LiveHolder[] | null {
     const { problem } = this.#listing.last;
     if (problem !== null && demand !== undefined) return null;
-    const situation = this.situation(new Set());
+    const situation = this.situation(new Set(), visible);
     const ending = this.holders().filter(({ record }) => record.status === 'pausing' || record.status === 'stopping');
     // Runs that end by themselves need no interruption.
     const soon = {
@@ -117,7 +122,8 @@ export class DeviceQueue {
     const candidates = this.holders()
       .filter((holder) => !ending.some((one) => one.run === holder.run) && holder.devices.length > 0)
       .filter((holder) => !holder.record.urgent && may(holder))
-      .sort((a, b) => Number(b.record.cooperative) - Number(a.record.cooperative));
+      // The last ones are spared first: those that would lose work, then those that would free few devices.
+      .sort((a, b) => Number(b.record.cooperative) - Number(a.record.cooperative) || sizeOf(b) - sizeOf(a));
     const chosen = chooseInterruptions({ ...soon, holders: this.#sameAs(soon, candidates) }, demand, candidates);
     return chosen && candidates.filter((one) => chosen.includes(one));
   }
@@ -180,7 +186,7 @@ export class DeviceQueue {
       if (!grant.granted) {
         for (const index of grant.for) reserved.add(index);
         looksAgain = true;
-        if (entry.urgent) await this.#makeRoom(project, entry);
+        if (entry.urgent) await this.#makeRoom(project, entry, visible);
         const before = ahead?.project === project ? ahead.run : null;
         await queued.waitForDevice(entry.run, this.#textOf(grant, entry, before), before);
       }
@@ -233,10 +239,11 @@ export class DeviceQueue {
   }
 
   /** Asks the runs in the way of an urgent one for a checkpoint and their end. */
-  async #makeRoom(project: OpenProject, entry: QueueEntry): Promise<void> {
+  async #makeRoom(project: OpenProject, entry: QueueEntry, visible: string | undefined): Promise<void> {
     if (!entry.interrupts) return;
     const accepted = new Set(entry.accepted);
-    const chosen = this.interruptionsFor(entry.gpu, ({ record }) => record.cooperative || accepted.has(record.id));
+    const may = ({ record }: LiveHolder) => record.cooperative || accepted.has(record.id);
+    const chosen = this.interruptionsFor(entry.gpu, visible, may);
     const by = await project.store.run(entry.run);
     if (!chosen || !by) return;
     for (const holder of chosen) holder.project.runs.interruptions.ask(holder.run, by, accepted.has(holder.run));
@@ -249,6 +256,10 @@ export class DeviceQueue {
     }, LOOK_AGAIN_MS);
     this.#timer.unref();
   }
+}
+
+function sizeOf({ devices }: Holder): number {
+  return devices === 'all' ? Number.MAX_SAFE_INTEGER : devices.length;
 }
 
 /** Devices that a run holds: those it was given; without a demand all. */

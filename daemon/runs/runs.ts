@@ -255,7 +255,7 @@ export class Runs {
     if (options.urgent !== 'interrupt' || grant.granted) return conditionsOf(options, after);
     const accepted = new Set(options.accepted);
     const losing = this.#device
-      .interruptionsFor(gpu)
+      .interruptionsFor(gpu, options.environment)
       .filter(({ id, cooperative }) => !cooperative && !accepted.has(id));
     if (losing.length > 0) throw interruptLoses(losing);
     return conditionsOf(options, after);

@@ -234,6 +234,48 @@ describe.skipIf(!PYTHON)('an urgent run', () => {
   });
 });
 
+test.skipIf(!PYTHON)('an urgent run interrupts one that has enough GPUs rather than two', async () => {
+  const fixture = machine([0, 1, 2, 3]);
+  const client = await openProject(fixture);
+  const runs: Run[] = [];
+  for (const [name, gpu] of [
+    ['a', [0]],
+    ['c', [3]],
+    ['both', [1, 2]],
+  ] as const)
+    runs.push(await begin(client, fixture, name, { gpu: [...gpu] }));
+  for (const name of ['a', 'c', 'both']) await untilBegun(fixture, name);
+  await expect(begin(client, fixture, 'u', { gpu: 2, urgent: 'interrupt' })).rejects.toMatchObject({
+    code: 'interruptLoses',
+    data: { runs: [{ run: runs[2]!.id }] },
+  });
+  end(fixture, 'a', 'both', 'c');
+});
+
+test.skipIf(!PYTHON)('an urgent run interrupts those on the GPUs that its shell lets it see', async () => {
+  const fixture = machine();
+  const client = await openProject(fixture);
+  const [a, b] = [await begin(client, fixture, 'a', { gpu: [0] }), await begin(client, fixture, 'b', { gpu: [1] })];
+  for (const name of ['a', 'b']) await untilBegun(fixture, name);
+  for (const [run, visible] of [
+    [b, '1'],
+    [a, '0'],
+  ] as const) {
+    const name = `u${visible}`;
+    await until('it is known', async () => !(await show(client, fixture, run.id)).run.cooperative);
+    const environment = { ...fixture.env, CUDA_VISIBLE_DEVICES: visible };
+    const request = { gpu: 1, urgent: 'interrupt', environment };
+    await expect(begin(client, fixture, name, request)).rejects.toMatchObject({
+      code: 'interruptLoses',
+      data: { runs: [{ run: run.id }] },
+    });
+    await begin(client, fixture, name, { ...request, accepted: [a.id, b.id] });
+    expect(await untilBegun(fixture, name)).toBe(`begin ${name} ${visible}`);
+  }
+  end(fixture, 'u0', 'u1', 'a', 'b');
+  for (const { id } of [a, b]) expect((await untilStatus(client, fixture, id, 'completed')).sessions).toBe(2);
+});
+
 /** A git that takes five seconds to compare two trees of code once a second session has been prepared. */
 function slowGit(folder: string): string {
   const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();

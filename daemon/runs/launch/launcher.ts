@@ -46,8 +46,8 @@ export interface Device {
   /** Brings the list of GPUs up to date; await it before the calls below. */
   look(): Promise<void>;
   admit(demand: GpuDemand | undefined, environment: Readonly<Record<string, string>>, own: string): Grant;
-  /** Runs to interrupt for an urgent one with this demand. */
-  interruptionsFor(demand: GpuDemand | undefined): Run[];
+  /** Chooses the runs to interrupt for an urgent one. */
+  interruptionsFor(demand: GpuDemand | undefined, environment: Readonly<Record<string, string>>): Run[];
 }
 
 /** Keeps runs and the files of their branch in step. */
