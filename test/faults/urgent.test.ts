@@ -173,6 +173,7 @@ describe.skipIf(!PYTHON)('the queue', () => {
       await next.request(queueChange, { root, ...change });
     expect((await next.request(queueList, { root })).queued).toHaveLength(3);
     expect((await fixture.cli('queue')).stdout).toContain('The queue is paused');
+    writeFileSync(join(fixture.gpus.folder, 'shared'), '');
     await next.request(queueChange, { root, paused: false, width: 3 });
     for (const { id } of [b, c, d]) await untilStatus(next, fixture, id, 'completed');
     await next.request(queueChange, { root, width: 1 });

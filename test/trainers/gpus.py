@@ -6,7 +6,9 @@ for index in filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
     place = os.path.join(os.environ["GPUS"], f"gpu-{index}")
     memory = open(os.path.join(place, "memory"), "a")
     try:
-        fcntl.flock(memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A file that says so stands for memory that suffices for several.
+        shares = os.path.exists(os.path.join(os.environ["GPUS"], "shared"))
+        fcntl.flock(memory, (fcntl.LOCK_SH if shares else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         print("CUDA out of memory", index)
         sys.exit(1)
