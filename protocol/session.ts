@@ -192,6 +192,11 @@ export const launchSchema = v.object({
     branchId: v.optional(v.nullable(v.string())),
     codeLeftOut: v.optional(v.array(v.string()), []),
   }),
+  /**
+   * Names of the variables that it was launched with, whose values are nowhere on the disk. A later daemon, which has to launch
+   * it again, compares them with another environment. Null: not recorded.
+   */
+  variables: v.optional(v.nullable(v.array(v.string())), null),
   createdAt: v.number(),
 });
 export type Launch = v.InferOutput<typeof launchSchema>;

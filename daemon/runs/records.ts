@@ -103,6 +103,7 @@ export function newLaunch(
       codeLeftOut: run.codeLeftOut,
     },
     stated: statedBy(job),
+    variables: null,
     createdAt: Date.now(),
     ...overrides,
   };

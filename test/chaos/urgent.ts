@@ -24,8 +24,9 @@ export async function urgentRounds(rounds: number, random: Random, say: (text: s
       // Each phase and each victim in turn; only the moment is left to chance.
       const phase = PHASES[round % PHASES.length]!;
       const atStep = 1 + Math.floor(random.float() * (STEPS - LAST));
-      const { problems } = await urgentRound(machine, [[phase, pick(VICTIMS)]], atStep).catch((error: Error) => ({
-        problems: [`${phase}: ${error.message}`],
+      const victim = pick(VICTIMS);
+      const { problems } = await urgentRound(machine, [[phase, victim]], atStep).catch((error: Error) => ({
+        problems: [`${victim} killed when ${phase}: ${error.message}`],
       }));
       for (const problem of problems) say(`! round ${round}: ${problem}`);
       if (problems.length > 0) wrong++;

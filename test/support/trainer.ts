@@ -32,6 +32,7 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     files: [],
     resume: null,
     untilStep: null,
+    variables: null,
     untilEpoch: null,
     checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: false },
     onNaN: 'ignore',

@@ -176,14 +176,17 @@ function untilOver(client: Client, fixture: Fixture, id: string): Promise<Run> {
   const isOver = ({ status, restart }: Run) =>
     ['completed', 'stopped', 'paused'].includes(status) ||
     (['failed', 'lost'].includes(status) && restart.used >= restart.max);
+  let last: Run | undefined;
   return until(
     'it is over',
     async () => {
-      const { run } = await show(client, fixture, id);
-      return isOver(run) && run;
+      last = (await show(client, fixture, id)).run;
+      return isOver(last) && last;
     },
     PATIENCE_MS,
-  );
+  ).catch((error: Error) => {
+    throw new Error(`${last?.name}: ${last?.status}, "${last?.reason}"; ${error.message}`);
+  });
 }
 
 async function finalOf(client: Client, fixture: Fixture, run: Run): Promise<string> {

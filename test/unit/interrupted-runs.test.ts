@@ -21,6 +21,8 @@ const IDENTITY = {
   code: null,
   codeLeftOut: [],
 };
+/** Facts of the launch file. The daemon that made it may have died: the values of its variables are gone then. */
+const LAUNCHED = { variables: ['HOME', 'LR_SCALE'], command: { words: ['/venv/bin/python', 'train.py'] } };
 const URGENT = { id: 'u', name: 'fix #2' } as Run;
 
 /** A store with one run, which is live and being interrupted. */
@@ -32,7 +34,7 @@ class Machine {
     writeFileSync(join(this.folder, 'trainstash.json'), '{ "jobs": { "small": { "module": "small.ts" } } }');
     const facts = { job: 'small', params: {}, overrides: [], seed: 0, backend: '', identity: IDENTITY, restarts: 0 };
     this.record = { ...newRun(facts), status: 'running', session: 'first', step: 7 };
-    const launch = { root: this.folder, identity: IDENTITY } as unknown as Launch;
+    const launch = { root: this.folder, identity: IDENTITY, ...LAUNCHED } as unknown as Launch;
     expect(this.daemon().noteInterruption(this.record, launch, undefined, URGENT)).toBe(true);
   }
 
@@ -176,3 +178,8 @@ test.each([true, false])(
     expect(machine.isNoted).toBe(false);
   },
 );
+
+test('a run whose daemon died before the interruption needs the same variables and program as at its launch', () => {
+  const [entry] = new Machine().daemon().entries;
+  expect(entry).toMatchObject({ variables: LAUNCHED.variables, program: '/venv/bin/python' });
+});

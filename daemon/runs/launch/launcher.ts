@@ -20,7 +20,7 @@ import { nextRestart } from '../live/restart.ts';
 import { otherCodeNotices, passedOverNotices, restoredNotices } from '../live/said.ts';
 import { rememberOutputs } from '../outputs.ts';
 import { newSession } from '../records.ts';
-import type { Environment } from './environments.ts';
+import { type Environment, namesOf } from './environments.ts';
 import { codeDifference, identityOf, type Measured } from './identity.ts';
 import { prepareSession } from './prepare.ts';
 
@@ -230,6 +230,7 @@ export class Launcher {
       root,
       accept: accept ? ['data', 'backend', 'package'] : [],
       debugger: rest.debugger,
+      overrides: { variables: this.#namesOfVariables(run) },
       ...this.#withDevices(run),
     });
     const before = await this.#lastIdentity(run);
@@ -273,6 +274,12 @@ export class Launcher {
   #withDevices({ id, devices }: Run): Environment {
     const known = this.#environments.get(id) ?? { environment: {} };
     return { ...known, environment: { ...known.environment, ...deviceVariables(devices) } };
+  }
+
+  /** Lists the variables that another environment has to have as well, without those for the devices of this session. */
+  #namesOfVariables({ id }: Run): string[] | null {
+    const known = this.#environments.get(id);
+    return known ? namesOf(known.environment) : null;
   }
 
   /** Reads the identity of the newest session; before the first one, that of the run. */

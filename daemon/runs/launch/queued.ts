@@ -117,16 +117,18 @@ export class QueuedRuns {
    * Notes that a live run is interrupted for an urgent one, before it is asked to end. Returns false if the run could not go on
    * afterwards.
    */
-  noteInterruption(run: Run, { root, identity }: Launch, environment: Environment | undefined, by: Run): boolean {
+  noteInterruption(run: Run, launch: Launch, environment: Environment | undefined, by: Run): boolean {
     const known = this.#queue.get(run.id);
     if (known && isInterruption(known, run)) return true;
+    const { root, identity, command, variables } = launch;
     const job = this.#jobOf(run, root);
     if (job === null) return false;
     this.#queue.put({
       ...newEntry(run, root),
       accept: true,
       identity,
-      ...(environment ? this.#factsOf(root, job, environment) : {}),
+      // The daemon that launched it may have died since, and its memory of the environment with it.
+      ...(environment ? this.#factsOf(root, job, environment) : { variables, program: command?.words[0] ?? null }),
       // Ahead of what was queued meanwhile: it had its devices already.
       at: run.startedAt ?? run.createdAt,
       interruptedFor: by.id,
