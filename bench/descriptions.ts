@@ -49,6 +49,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'python.overhead': '200 steps of a conv net, two metrics each step, a checkpoint every 100',
   'python.ingest': 'a `.pt` of 1 GiB, from when it counts as still until it is in the store',
   'python.log': 'one `run.step` with two metrics',
+  'python.analyse': 'variables that start again on a resume, found in a script of 200 lines, in CPU time',
   'python.import': '`import trainstash`',
   'diff.equal': 'two checkpoints of 1 GiB that share all chunks: known by their digests',
   'diff.weights': 'two checkpoints of 1 GiB, all tensors changed: norms, cosine, histogram, largest change',

@@ -43,12 +43,13 @@ function packageBenchmarks(python: string, work: string): Result[] {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const { stall, durable, load, loadUnverified, overhead, log, memory } = JSON.parse(side.stdout) as Record<
+  const { stall, durable, load, loadUnverified, overhead, log, memory, analyse } = JSON.parse(side.stdout) as Record<
     'stall' | 'durable' | 'load' | 'loadUnverified' | 'overhead',
     Sides
   > & {
     log: number[];
     memory: number[];
+    analyse: number[];
   };
   const imports = Array.from({ length: IMPORTS }, () => {
     const code = 'import time; t = time.perf_counter(); import trainstash; print(time.perf_counter() - t)';
@@ -64,6 +65,7 @@ function packageBenchmarks(python: string, work: string): Result[] {
     { name: 'python.memory', value: median(memory), unit: '× state', goal: { atMost: 1.1 }, raw: { ours: memory } },
     times('python.overhead', overhead, 'the same 200 steps without us', 1.02),
     { name: 'python.log', value: median(log) * 1e6, unit: 'µs', goal: { atMost: 10 }, raw: { ours: log } },
+    { name: 'python.analyse', value: median(analyse) * 1e3, unit: 'ms', goal: { atMost: 5 }, raw: { ours: analyse } },
     { name: 'python.import', value: median(imports) * 1000, unit: 'ms', goal: { atMost: 30 }, raw: { ours: imports } },
   ];
 }

@@ -1,6 +1,7 @@
 """The Python side of `npm run bench -- python`: prints one JSON object with the seconds of each round; the two sides take turns.
 Arguments: a folder to work in."""
 
+import ast
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 
 import trainstash
 from trainstash import launching
+from trainstash.loop_variables import Names, Scope
 
 folder = sys.argv[1]
 ROUNDS = 8
@@ -194,8 +196,24 @@ def logging():
     return rounds
 
 
+def analysing():
+    """Measures the look at a script of 200 lines as ``init`` takes it: parse, names, and the loop that it is called in."""
+    lines = ["import trainstash", "run = trainstash.init()", "best = 0", "total = 0", "for epoch in run.epochs(9):", "    for x in run.batches(data):", "        total += run.step(loss=x).loss", "    best = max(best, total)"]
+    lines += [line for i in range(39) for line in (f"def f{i}(a):", "    b = a + 1", "    for q in range(a):", "        b += q", "    return b")]
+    source = "\n".join(lines)
+    rounds = []
+    for _ in range(40):
+        before = time.process_time()
+        tree = ast.parse(source)
+        scope = Scope(tree, Names(tree))
+        found = [one.name for loop in scope.loops_around(7) for one in scope.starts_again(loop)]
+        rounds.append(time.process_time() - before)
+        assert found, "the script's variables were not found"
+    return rounds[5:]
+
+
 print(
     json.dumps(
-        dict(**checkpoints(), overhead=alternate(lambda: training(True), lambda: training(False), 4), log=logging())
+        dict(**checkpoints(), analyse=analysing(), overhead=alternate(lambda: training(True), lambda: training(False), 4), log=logging())
     )
 )

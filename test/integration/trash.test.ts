@@ -15,10 +15,11 @@ import {
 
 const JOB = { module: 'small.ts', checkpoint: { every: '2 steps', best: false }, keep: { last: 2 } };
 
+/** Trains with steps so slow that no save is left out: one that is due while the last is being written is. */
 async function trained(): Promise<{ fixture: Fixture; client: Awaited<ReturnType<typeof openProject>> }> {
   const fixture = makeFixture({ config: { jobs: { small: JOB } } });
   const client = await openProject(fixture);
-  const run = await startSmall(client, fixture);
+  const run = await startSmall(client, fixture, { slow: 100 });
   await untilStatus(client, fixture, run.id, 'completed');
   return { fixture, client };
 }
