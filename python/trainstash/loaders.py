@@ -239,22 +239,27 @@ def _named(value: Any) -> List[Any]:
     return found
 
 
-def drawing_once() -> bool:
-    """Tells whether a loader that the package does not drive has drawn the seed of its workers for good.
+def with_workers_that_stay() -> List[Any]:
+    """Lists the loaders whose ``persistent_workers`` have started, and which the package does not drive.
 
-    A loader with ``persistent_workers`` draws from torch's random numbers when its workers start, and after that no more: a
-    resume, whose workers start again, draws once more than the training that goes on. Before the first start both draw.
+    Such a loader draws from torch's random numbers when its workers start, and after that no more: a resume, whose workers start
+    again, draws once more than the training that goes on. Before the first start both draw. A loader that keeps its iterator
+    without them, like torchdata's, draws for each pass.
     """
     if not multiprocessing.active_children():
-        return False  # Spares the search, which takes as long as there are objects.
+        return []  # Spares the search, which takes as long as there are objects.
     torch_data = sys.modules.get("torch.utils.data")
-    return torch_data is not None and any(
-        issubclass(type(one), torch_data.DataLoader)
+    if torch_data is None:
+        return []
+    return [
+        one
+        for one in gc.get_objects()
+        if issubclass(type(one), torch_data.DataLoader)
+        and getattr(one, "persistent_workers", False)
         and getattr(one, "_iterator", None) is not None
         and one.generator is None
         and not isinstance(one.dataset, SeededDataset)
-        for one in gc.get_objects()
-    )
+    ]
 
 
 def _is_filled(cell: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from weakref import WeakSet
 
 from . import rng
 from .codec import Walk
@@ -12,7 +13,7 @@ from .environment import plain_params
 from .gradients import Mark
 from .ingredients import LOST, Ingredients, sentence
 from .kinds import NAMES, kind_of
-from .loaders import drawing_once
+from .loaders import with_workers_that_stay
 from .position import AT_END, BETWEEN, INSIDE, TAIL, UNSEEN
 from .randomness import of_all
 from .script import caller
@@ -43,6 +44,8 @@ class Saver:
         self._more_follows = False
         # Loop variables that are only shown: a training goes the same way without them.
         self._harmless: List[Tuple[str, str]] = []
+        # Accelerate starts workers while it prepares a loader, which a resume repeats before `init`.
+        self._started_before: WeakSet[Any] = WeakSet(with_workers_that_stay())
 
     def has_this_boundary(self) -> bool:
         """Tells whether the newest checkpoint is of the end of the epoch that has just ended."""
@@ -193,7 +196,7 @@ class Saver:
             line = engine.surroundings.done_again(frame, position.passes[0].way.lines)
             if line is not None:
                 found.lost("loop", "the code between the loops over batches", "runs a second time on a resume from here", line)
-        if drawing_once():
+        if any(one not in self._started_before for one in with_workers_that_stay()):
             why = "a loader with persistent_workers outside of run.batches draws once more on a resume; give it a generator of its own"
             found.lost("random", "torch's random numbers", why)
         self._more_follows = standing == BETWEEN and not across and engine.surroundings.are_more_loaders_to_come(frame)

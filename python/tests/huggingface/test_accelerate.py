@@ -19,6 +19,7 @@ full = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason=
     [
         pytest.param({}, marks=full),
         {"workers": 2, "data": {"use_stateful_dataloader": True}},
+        pytest.param({"workers": 2, "stays": True, "data": {"use_stateful_dataloader": True}}, marks=full),
         {"accumulate": 4},
         pytest.param({"data": {"use_seedable_sampler": True}}, marks=full),
         pytest.param({"accumulate": 5, "data": {"use_stateful_dataloader": True}}, marks=full),

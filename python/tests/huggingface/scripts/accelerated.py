@@ -13,7 +13,7 @@ config = DataLoaderConfiguration(**HOW.get("data", {}))
 accelerator = Accelerator(cpu=True, dataloader_config=config, gradient_accumulation_steps=HOW.get("accumulate", 1))
 model, optimizer = net()
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 48)
-data = loader(dataset() if HOW.get("plain") else Noisy(), num_workers=HOW.get("workers", 0))
+data = loader(dataset() if HOW.get("plain") else Noisy(), num_workers=HOW.get("workers", 0), persistent_workers=HOW.get("stays", False))
 model, optimizer, schedule, data = accelerator.prepare(model, optimizer, schedule, data)
 run = trainstash.init(model=model, optimizer=optimizer, scheduler=schedule)
 for _ in run.epochs(3):
