@@ -129,7 +129,7 @@ export class TrainstashWindow {
   #registerViews(): void {
     const { subscriptions } = this.#context;
     const python = { language: 'python', scheme: 'file' };
-    const watcher = vscode.workspace.createFileSystemWatcher('**/trainstash.json');
+    const watcher = vscode.workspace.createFileSystemWatcher('**/trainstash.{json,jsonc}');
     for (const event of [watcher.onDidCreate, watcher.onDidChange, watcher.onDidDelete])
       subscriptions.push(event(() => this.#jobs.redraw()));
     subscriptions.push(

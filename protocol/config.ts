@@ -99,5 +99,3 @@ export const jobSchema = v.strictObject({
 });
 export type JobConfig = v.InferOutput<typeof jobSchema>;
 export type ParamStyle = (typeof PARAM_STYLES)[number];
-
-export const CONFIG_FILE = 'trainstash.json';

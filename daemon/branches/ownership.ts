@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CONFIG_FILE } from '../../protocol/config.ts';
+import { CONFIG_FILES } from '../../protocol/config-file.ts';
 import { switchedWithoutMoving } from '../code/history.ts';
 import type { Head } from '../code/project.ts';
 import type { GitDirectories } from '../code/reflog.ts';
@@ -182,11 +182,17 @@ export class Ownership {
   async #configOf(branch: Pick<InPlace, 'id' | 'tip'>): Promise<string | null> {
     const { root } = this.#setup;
     for (const revision of this.#revisionsOf(branch)) {
-      const committed = await fileOfCommit(root, revision, CONFIG_FILE);
-      if (committed !== null) return committed;
+      for (const name of CONFIG_FILES) {
+        const committed = await fileOfCommit(root, revision, name);
+        if (committed !== null) return committed;
+      }
     }
-    if (await askGit(['ls-files', '--', CONFIG_FILE], { cwd: root })) return null;
-    return readFile(join(root, CONFIG_FILE), 'utf8').catch(() => null);
+    if (await askGit(['ls-files', '--', ...CONFIG_FILES], { cwd: root })) return null;
+    for (const name of CONFIG_FILES) {
+      const text = await readFile(join(root, name), 'utf8').catch(() => null);
+      if (text !== null) return text;
+    }
+    return null;
   }
 
   /** Tells whether HEAD's branch was created since the last look, from the position of the branch in place. */

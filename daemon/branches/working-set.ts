@@ -2,7 +2,7 @@
 import { type BigIntStats, lstatSync, readdirSync } from 'node:fs';
 import picomatch from 'picomatch';
 import { inside } from '../../base/inside.ts';
-import { CONFIG_FILE } from '../../protocol/config.ts';
+import { CONFIG_FILES } from '../../protocol/config-file.ts';
 import { isError } from '../../protocol/errors.ts';
 import { filesOfCommit, indexedFiles } from '../code/tracked.ts';
 import { absolute, fromText, joinRaw, parentOf, type RawPath, shown } from './paths.ts';
@@ -62,7 +62,7 @@ export async function findDeclared(root: string, patterns: Patterns): Promise<De
           continue;
         }
         // The configuration itself never moves, whatever it declares.
-        if (!entry.isFile() || path === CONFIG_FILE || !matches(shown(path))) continue;
+        if (!entry.isFile() || CONFIG_FILES.includes(path) || !matches(shown(path))) continue;
         const stat = statFile(root, path);
         if (stat?.isFile()) found.set(path, describe(path, stat));
       }

@@ -1,7 +1,7 @@
 /** Finds the project of a folder: root, place of the store, branch. */
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { CONFIG_FILE } from '../../protocol/config.ts';
+import { CONFIG_FILE, CONFIG_FILES } from '../../protocol/config-file.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { gitUnusable } from './failure.ts';
 import type { GitDirectories } from './reflog.ts';
@@ -37,7 +37,7 @@ export async function findProject(folder: string, create = false): Promise<Place
   const repository = await findRepository(start);
   if (repository.kind === 'failed') throw gitUnusable(repository.failure);
   if (repository.kind === 'repository') return placeIn(repository, start);
-  const root = nearestWith(start, [CONFIG_FILE, PLAIN_STORE_NAME]) ?? (create ? start : null);
+  const root = nearestWith(start, [...CONFIG_FILES, PLAIN_STORE_NAME]) ?? (create ? start : null);
   if (root === null) {
     throw new TrainstashError(
       'notFound',

@@ -2,14 +2,14 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TEMPORARY_PREFIX } from '../../base/files.ts';
-import { CONFIG_FILE } from '../../protocol/config.ts';
 import { randomId } from '../../protocol/ids.ts';
 import type { Initialised } from '../../protocol/messages/project.ts';
+import { configPath } from './config.ts';
 
 const USUAL = ['train.py', 'src/train.py', 'main.py', 'train.ts', 'train.js', 'src/train.ts'];
 
 export function initProject(root: string, script: string | undefined): Initialised {
-  const config = join(root, CONFIG_FILE);
+  const config = configPath(root);
   if (existsSync(config)) return { config, created: false, runs: null, why: null };
   const found = USUAL.filter((path) => existsSync(join(root, path)));
   const chosen = script ?? found[0] ?? USUAL[0]!;

@@ -1,7 +1,5 @@
 /** Worktrees of one project: files that follow branches, and the runs that prevent moving them. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { CONFIG_FILE } from '../../protocol/config.ts';
 import type { Notice, Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import type { SyncResult } from '../../protocol/messages/branch.ts';
@@ -12,7 +10,7 @@ import type { BranchNotice } from '../branches/reasons.ts';
 import { Stashes } from '../branches/stashes.ts';
 import { Worktree } from '../branches/worktree.ts';
 import type { Head } from '../code/project.ts';
-import { parseConfig } from './config.ts';
+import { configPath, parseConfig } from './config.ts';
 import type { ProjectContext } from './context.ts';
 import type { Barrier } from './launch/launcher.ts';
 import type { Runs } from './runs.ts';
@@ -200,7 +198,7 @@ export class Worktrees implements Barrier {
 
 function configIn(root: string): string | null {
   try {
-    return readFileSync(join(root, CONFIG_FILE), 'utf8');
+    return readFileSync(configPath(root), 'utf8');
   } catch {
     return null;
   }

@@ -1,11 +1,15 @@
 /** Finds folders with a project that has something to show, without starting a daemon. Does not use `vscode`. */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { CONFIG_FILES } from '../../protocol/config-file.ts';
+
+/** Names whose presence makes a folder a project. */
+const MARKS = [...CONFIG_FILES, '.trainstash'];
 
 /** Tells whether a folder, or one above it, has jobs or a store. */
 export async function isInUse(folder: string): Promise<boolean> {
   for (let path = folder; ; path = dirname(path)) {
-    if ((await exists(join(path, 'trainstash.json'))) || (await exists(join(path, '.trainstash')))) return true;
+    if ((await Promise.all(MARKS.map((name) => exists(join(path, name))))).includes(true)) return true;
     const git = await gitDirectory(path);
     if (git) return exists(join(git, 'trainstash'));
     if (dirname(path) === path) return false;

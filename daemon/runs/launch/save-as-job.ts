@@ -3,12 +3,12 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { applyEdits, modify } from 'jsonc-parser';
 import { TEMPORARY_PREFIX } from '../../../base/files.ts';
-import { CONFIG_FILE, type JobConfig } from '../../../protocol/config.ts';
+import type { JobConfig } from '../../../protocol/config.ts';
 import type { Run } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { randomId } from '../../../protocol/ids.ts';
 import { maskedCount } from '../../../protocol/secrets.ts';
-import { readConfig } from '../config.ts';
+import { configPath, readConfig } from '../config.ts';
 import { splitWords } from './command.ts';
 
 export function saveAsJob(root: string, run: Run, name = run.job): { config: string; job: string } {
@@ -29,7 +29,7 @@ export function saveAsJob(root: string, run: Run, name = run.job): { config: str
       `The command of ${run.name} has a word that looks like a secret: ${command.words.join(' ')}. A secret does not belong in a committed file, so nothing was changed. Let the script read it from the environment, and save a run that was started like that.`,
       { run: run.id, masked: maskedCount(command.words) },
     );
-  const config = join(root, CONFIG_FILE);
+  const config = configPath(root);
   // This reports a file that cannot be read, before anything is changed.
   if (readConfig(root).jobs.has(name))
     throw new TrainstashError(
