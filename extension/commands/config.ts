@@ -27,6 +27,7 @@ async function keepAsJob(app: App, node?: Node): Promise<void> {
   });
   if (!name) return;
   const { config } = await app.connection.request(jobKeep, { root, run: run.id, name });
+  app.firstSteps.mark('job');
   await openAt(config);
 }
 

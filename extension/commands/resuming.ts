@@ -17,6 +17,7 @@ export const runCommands = {
   fork,
   pause,
   stop,
+  kill,
   checkpoint,
 } satisfies Commands;
 
@@ -26,11 +27,12 @@ async function resumeChosen(app: App, node?: Node): Promise<void> {
 }
 
 async function resumeLast(app: App): Promise<void> {
-  const root = await app.chooseRoot();
+  const able = app.model.projects.filter((mirror) => mirror.resumable());
+  const root = able.length === 1 ? able[0]!.project.root : await app.chooseRoot();
   if (!root) return;
   const run = app.model.project(root)?.resumable();
   if (!run) {
-    void vscode.window.showInformationMessage('This branch has no paused, failed or lost run.');
+    void vscode.window.showInformationMessage('This branch has no run that ended early and has a checkpoint.');
     return;
   }
   await resume(app, 'resume', root, run);
@@ -76,6 +78,25 @@ async function pause(app: App, node?: Node): Promise<void> {
 async function stop(app: App, node?: Node): Promise<void> {
   const target = await runTarget(app, node, 'stop', isLive);
   if (target) await app.connection.request(runStop, { root: target.root, run: target.run.id });
+}
+
+/** Ends a run's process at once, as a power cut would: to try a resume, or because it hangs. */
+async function kill(app: App, node?: Node): Promise<void> {
+  const target = await runTarget(app, node, 'kill', isRunning);
+  if (!target) return;
+  const { root } = target;
+  const name = plain(target.run.name);
+  const last = target.run.lastCheckpoint;
+  const kept = last
+    ? `A resume goes on from step ${integer(last.step)}.`
+    : 'It has no checkpoint yet: all of it is lost.';
+  const detail = `Its process ends at once, as in a power cut, and saves nothing. ${kept}`;
+  const chosen = await vscode.window.showWarningMessage(`Kill ${name}?`, { modal: true, detail }, 'Kill');
+  if (!chosen) return;
+  const run = await app.connection.request(runStop, { root, run: target.run.id, force: true });
+  if (!run.lastCheckpoint) return;
+  const text = `${name} was killed at step ${integer(run.step)}. Its checkpoint is at step ${integer(run.lastCheckpoint.step)}.`;
+  if (await vscode.window.showInformationMessage(text, 'Resume')) await resume(app, 'resume', root, run);
 }
 
 async function checkpoint(app: App, node?: Node): Promise<void> {

@@ -82,8 +82,9 @@ export async function jobTarget(app: App, node?: JobNode): Promise<JobNode | und
 
 /** Returns the command that a terminal in the script's folder would run. Undefined: the script is in no open folder. */
 export async function fileTarget(app: App, file: vscode.Uri | undefined) {
-  const uri = file ?? vscode.window.activeTextEditor?.document.uri;
-  const cwd = uri && vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
+  const uri = file ?? (await scriptTarget());
+  if (!uri) return undefined;
+  const cwd = vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
   if (!cwd) {
     void vscode.window.showInformationMessage('The script is not in an open folder. Open its folder first.');
     return undefined;
@@ -92,4 +93,35 @@ export async function fileTarget(app: App, file: vscode.Uri | undefined) {
   const { project } = await app.model.open(cwd, vscode.workspace.isTrusted, true);
   const words = ['python', relative(cwd, uri.fsPath)];
   return { root: project.root, job: 'command', command: words, cwd, params: {} };
+}
+
+const NOT_OURS = '**/{node_modules,site-packages,.venv,venv,.git,.trainstash}/**';
+const MAX_SCRIPTS = 200;
+
+/**
+ * Returns the script in front, or else the one in a tab, or one that is chosen from the folder: a page may be in front of it.
+ * Undefined: cancelled, or there is none, which is shown.
+ */
+async function scriptTarget(): Promise<vscode.Uri | undefined> {
+  const front = vscode.window.activeTextEditor?.document;
+  if (front?.languageId === 'python') return front.uri;
+  const inTabs = vscode.window.tabGroups.all
+    .flatMap(({ tabs }) => tabs.map(({ input }) => input))
+    .flatMap((input) => (input instanceof vscode.TabInputText && input.uri.path.endsWith('.py') ? [input.uri] : []));
+  const open = [...new Map(inTabs.map((uri) => [uri.toString(), uri])).values()];
+  if (open.length === 1) return open[0];
+  const found = open.length > 0 ? open : await vscode.workspace.findFiles('**/*.py', NOT_OURS, MAX_SCRIPTS);
+  if (found.length === 0) {
+    const hasFolder = (vscode.workspace.workspaceFolders ?? []).length > 0;
+    const text = hasFolder ? 'This folder has no Python script.' : 'No folder is open.';
+    const open = hasFolder ? [] : ['Open Folder'];
+    const chosen = await vscode.window.showInformationMessage(text, ...open, 'Train the Example');
+    if (chosen)
+      await vscode.commands.executeCommand(open.includes(chosen) ? 'vscode.openFolder' : 'trainstash.example');
+    return undefined;
+  }
+  const items = found.map((uri) => ({ label: plain(vscode.workspace.asRelativePath(uri)), uri }));
+  items.sort((a, b) => a.label.localeCompare(b.label));
+  const options = { title: 'Run a Script', placeHolder: 'Which script trains?' };
+  return (await vscode.window.showQuickPick(items, options))?.uri;
 }

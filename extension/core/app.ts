@@ -4,6 +4,7 @@ import { withSourceLines } from '../../base/source-lines.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
 import type { Connection } from './connection.ts';
+import type { FirstSteps } from './first-steps.ts';
 import type { Model } from './model.ts';
 import type { Tasks } from './task.ts';
 import { plain } from './text.ts';
@@ -13,9 +14,13 @@ export interface App {
   model: Model;
   tasks: Tasks;
   log: vscode.LogOutputChannel;
+  firstSteps: FirstSteps;
   /** Folder of the build that is part of the extension. */
   dist: string;
-  /** Returns the root of the project for a command without a target; asks if there are several. Undefined: cancelled. */
+  /**
+   * Returns the root of the project for a command without a target; asks if there are several. Undefined: cancelled, or there is
+   * none, which is shown with what can be done.
+   */
   chooseRoot(): Promise<string | undefined>;
 }
 

@@ -61,9 +61,13 @@ export class ProjectMirror {
     return [...this.runs.values()].filter(({ status }) => LIVE_STATUSES.includes(status));
   }
 
-  /** Returns the newest run of this branch that a resume without a name would continue. */
+  /** Returns the newest run of this branch that a resume without a name would continue: a stopped one last. */
   resumable(): Run | undefined {
-    return this.runsOf(this.project.branch).find(({ status }) => ['paused', 'failed', 'lost'].includes(status));
+    const runs = this.runsOf(this.project.branch).filter(({ checkpoints }) => checkpoints > 0);
+    return (
+      runs.find(({ status }) => ['paused', 'failed', 'lost'].includes(status)) ??
+      runs.find(({ status }) => status === 'stopped')
+    );
   }
 }
 

@@ -180,6 +180,7 @@ class Dashboard {
         cursor = page.next;
         for (const run of page.runs) this.#runs.set(run.id, run);
         const rows = page.runs.map(rowOf);
+        if (rows.length > 0) this.#app.firstSteps.mark('look');
         const loading = cursor !== null;
         if (isFirst)
           this.#push({ type: 'state', state: { root: this.#root, project: name, rows, loading, problem: null } });

@@ -33,8 +33,12 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   #allDue = false;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(model: Model) {
+  /** Folder of the example, whose row can be closed. */
+  readonly #example: string;
+
+  constructor(model: Model, example: string) {
     this.#model = model;
+    this.#example = example;
   }
 
   redraw(): void {
@@ -71,7 +75,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   }
 
   getParent(node: Node): Node | undefined {
-    const several = this.#model.projects.length > 1;
+    const several = this.#namesProjects();
     if (node.kind === 'project') return undefined;
     if (node.kind === 'branch') return several ? this.#node({ kind: 'project', root: node.root }) : undefined;
     if (node.kind === 'checkpoint') return this.#node({ kind: 'run', root: node.root, id: node.run });
@@ -101,10 +105,17 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
 
   #roots(): Node[] {
     const { projects } = this.#model;
-    if (projects.length > 1) return projects.map(({ project }) => this.#node({ kind: 'project', root: project.root }));
+    if (this.#namesProjects())
+      return projects.map(({ project }) => this.#node({ kind: 'project', root: project.root }));
     const only = projects[0];
     // With no rows the view shows its welcome text.
     return only?.branchViews().some(({ runs }) => runs > 0) ? this.#branches(only) : [];
+  }
+
+  /** Tells whether projects are rows: several are, and the example is, since it is no folder of the window. */
+  #namesProjects(): boolean {
+    const { projects } = this.#model;
+    return projects.length > 1 || projects[0]?.project.root === this.#example;
   }
 
   #branches(mirror: ProjectMirror | undefined): Node[] {
@@ -132,11 +143,18 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     return runs.map(({ id }) => this.#node({ kind: 'run', root, id }));
   }
 
-  /** Tells whether a run is in the drafts. The newest run never is: a user who has just started it looks for it. */
+  /**
+   * Tells whether a run is in the drafts: only failed attempts that a later run made up for. Until there is one, a user looks for
+   * what went wrong.
+   */
   #isFolded(node: Node): boolean {
     const run = this.#run(node);
     if (!run?.draft) return false;
-    return this.#model.project(node.root)?.runsOf(run.branch)[0]?.id !== run.id;
+    const newestKept = this.#model
+      .project(node.root)
+      ?.runsOf(run.branch)
+      .find(({ draft }) => !draft);
+    return newestKept !== undefined && newestKept.number > run.number;
   }
 
   #run(node: Node): Run | undefined {
@@ -176,14 +194,15 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     switch (node.kind) {
       case 'project': {
         const item = new vscode.TreeItem(vscode.Uri.file(node.root), Expanded);
-        item.contextValue = 'project';
+        item.contextValue = node.root === this.#example ? 'example' : 'project';
         item.accessibilityInformation = { label: `project ${basename(node.root)}` };
         return item;
       }
       case 'branch': {
         const branch = this.#branch(node.root, node.branch);
         const item = new vscode.TreeItem(this.#branchName(node), branch?.current ? Expanded : Collapsed);
-        const runs = (branch?.runs ?? 0) - (branch?.drafts ?? 0);
+        // Drafts count where there is nothing else, since they are listed then.
+        const runs = (branch?.runs ?? 0) - (branch?.drafts ?? 0) || (branch?.runs ?? 0);
         item.description = [
           branch?.current ? 'current' : '',
           counted(runs, 'run'),

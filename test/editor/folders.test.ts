@@ -1,6 +1,6 @@
 /** Folders in the side bar: branches, trust, an empty one, two of them. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { connect } from '../../client/connect.ts';
@@ -48,24 +48,76 @@ test('the tree follows HEAD; a daemon that was stopped on purpose stays stopped 
   await editor.row(/small #2/).waitFor();
 });
 
-test('in a repository that has nothing of ours no daemon is started and nothing is written until it is set up', async (context) => {
+test('a newcomer is led from an empty view to a training that is killed and resumed; nothing is written before', async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const plain = join(fixture.folder, 'plain');
   mkdirSync(plain);
-  writeFileSync(join(plain, 'train.py'), 'print(1)\n');
+  writeFileSync(join(plain, 'train.py'), 'import missing_module\n');
   gitProject(plain);
   const editor = await openEditor(workbench.parts, { folder: plain, state: join(fixture.folder, 'state') });
+  const { page } = editor;
   await editor.showTrainstash();
-  await editor.page.getByText('No training was run here yet').waitFor();
+  await page.getByText('No training has been run here yet').waitFor();
   await editor.shot('unused');
   expect(existsSync(join(fixture.folder, 'state/daemon.json'))).toBe(false);
   expect(existsSync(join(plain, '.git/trainstash'))).toBe(false);
 
-  await editor.page.getByText('Set Up this Folder').first().click();
+  // Each step of the walkthrough works where it stands, and is ticked once it has succeeded.
+  await page.getByText('see the first steps').click();
+  const walkthrough = page.locator('.gettingStartedContainer');
+  const step = (title: string) => walkthrough.locator('.getting-started-step', { hasText: title });
+  const isTicked = (title: string) => step(title).locator('.codicon-getting-started-step-checked').isVisible();
+  await step('Train something').waitFor();
+  await editor.shot('walkthrough');
+  for (const title of ['Train something', 'See what was kept', 'Kill it', 'Keep it as a job'])
+    expect(await isTicked(title), title).toBe(false);
+  await walkthrough.getByRole('button', { name: 'Train the Example' }).click();
+  await (await editor.webview(/1 run/)).locator('.chart canvas').first().waitFor();
+  await editor.shot('example');
+  expect(existsSync(join(plain, '.git/trainstash'))).toBe(false);
+  await editor.row(/^project example/).waitFor();
+  await page.getByRole('tab', { name: 'Welcome' }).click();
+  await until('the first step is ticked', () => isTicked('Train something'));
+  await until('the second step is ticked', () => isTicked('See what was kept'));
+  expect(await isTicked('Kill it')).toBe(false);
+  // It has a checkpoint once its row can be unfolded.
+  await page.getByRole('treeitem', { name: /digits #1/, expanded: false }).waitFor();
+  await step('Kill it').click();
+  await walkthrough.getByRole('button', { name: 'Kill the Training…' }).click();
+  const question = page.locator('.monaco-dialog-box', { hasText: 'Kill digits #1?' });
+  await question.getByText('A resume goes on from step').waitFor();
+  await editor.shot('kill-question');
+  await question.getByRole('button', { name: 'Kill' }).click();
+  await editor.notification(/digits #1 was killed at step/);
+  await untilRow(editor, /digits #1/, /stopped at/);
+  await walkthrough.getByRole('button', { name: 'Resume the Last Run' }).click();
+  await until('the third step is ticked', () => isTicked('Kill it'));
+  await editor.shot('walkthrough-ticked');
+  expect(await isTicked('Keep it as a job')).toBe(false);
+
+  // A first failure stays in sight, also after another one.
+  await step('Train something').click();
+  for (const number of [1, 2]) {
+    const list = page.locator('.quick-input-widget');
+    // A list closes when something else takes the focus, as the log of the run before does.
+    await until('the script is chosen', async () => {
+      await walkthrough.getByRole('button', { name: 'Run a Script…' }).click();
+      const row = list.locator('.monaco-list-row', { hasText: 'train.py' });
+      return row.click({ timeout: 3_000 }).then(
+        () => true,
+        () => false,
+      );
+    });
+    await untilRow(editor, new RegExp(`train #${number}`), /failed/);
+  }
+  await editor.row(/train #1/).waitFor();
+  await editor.shot('first-failures');
+  await editor.palette('Trainstash: Set Up this Folder');
   await until('trainstash.json is there', () => existsSync(join(plain, 'trainstash.json')));
-  expect(JSON.parse(readFileSync(join(plain, 'trainstash.json'), 'utf8'))).toHaveProperty('jobs');
-  await editor.page.getByText('No runs yet').waitFor();
+  await page.getByText('"every": "1 epoch, 5m"').waitFor();
+  await editor.shot('set-up');
+  expect(editor.pageErrors).toEqual([]);
 });
 
 test('in a folder that is not trusted the history is shown, and nothing can be started', async (context) => {

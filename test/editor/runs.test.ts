@@ -187,7 +187,7 @@ test('a Python file is run from its editor, and what is typed into its terminal 
   expect(editor.pageErrors).toEqual([]);
 });
 
-test('what is kept says why, old code comes back beside the project, a job runs with other params, a walkthrough shows the first steps', async (context) => {
+test('what is kept says why, old code comes back beside the project, a job runs with other params', async (context) => {
   if (!workbench.parts) return context.skip();
   const config = { jobs: { small: { module: 'small.ts', params: { learningRate: 0.01 }, keep: { last: 2 } } } };
   const fixture = makeFixture({ config });
@@ -232,10 +232,5 @@ test('what is kept says why, old code comes back beside the project, a job runs 
   await editor.page.keyboard.press('Enter');
   await untilRow(editor, /small #2/, /^small #2 val_loss/);
   expect((await show(client, fixture, '2')).run.params).toMatchObject({ learningRate: 0.5, epochs: 1 });
-
-  await editor.palette('Open Walkthrough');
-  await list.locator('.monaco-list-row', { hasText: 'Trainstash' }).click();
-  await editor.page.locator('.gettingStartedContainer', { hasText: 'Kill it, and resume it' }).waitFor();
-  await editor.shot('walkthrough');
   expect(editor.pageErrors).toEqual([]);
 });
