@@ -15,16 +15,22 @@ const SEPARATOR = '\r\n\r\n';
 
 export class BoundedMessageReader extends AbstractMessageReader {
   readonly #stream: Readable;
-  readonly #limit: number;
+  #limit: number;
   #chunks: Buffer[] = [];
   #bytes = 0;
   /** Length of the expected body; null: a header is expected. */
   #body: number | null = null;
+  #listening: Disposable | null = null;
 
   constructor(stream: Readable, limit = MAX_MESSAGE_BYTES + (64 << 10)) {
     super();
     this.#stream = stream;
     this.#limit = limit;
+  }
+
+  /** Raises the limit for a peer that is known to send more. */
+  allow(bytes: number): void {
+    this.#limit = Math.max(this.#limit, bytes);
   }
 
   listen(callback: DataCallback): Disposable {
@@ -44,7 +50,20 @@ export class BoundedMessageReader extends AbstractMessageReader {
     this.#stream.on('data', onData);
     this.#stream.on('error', (error) => this.fireError(error));
     this.#stream.on('close', () => this.fireClose());
-    return { dispose: () => this.#stream.off('data', onData) };
+    // A stream that another reader has released is paused.
+    this.#stream.resume();
+    this.#listening = { dispose: () => this.#stream.off('data', onData) };
+    return this.#listening;
+  }
+
+  /** Ends the reading between two messages, and leaves the stream with all that was not read. */
+  release(): void {
+    this.#listening?.dispose();
+    this.#stream.pause();
+    const rest = this.#joined();
+    if (rest.length > 0) this.#stream.unshift(rest);
+    this.#chunks = [];
+    this.#bytes = 0;
   }
 
   #next(): Message | null {

@@ -8,6 +8,7 @@ import { diffCommands } from './commands/diff.ts';
 import { exportCommands } from './commands/export.ts';
 import { lookingCommands } from './commands/inspect.ts';
 import { keepingCommands } from './commands/keeping.ts';
+import { lspCommands } from './commands/lsp.ts';
 import { mcpCommands } from './commands/mcp.ts';
 import { projectCommands } from './commands/project.ts';
 import { queueCommands } from './commands/queue.ts';
@@ -25,6 +26,7 @@ const all: Record<string, Command> = {
   ...diffCommands,
   ...exportCommands,
   ...mcpCommands,
+  ...lspCommands,
   ...backendCommands,
   ...scrubCommands,
   ...completionCommands,
@@ -71,6 +73,7 @@ const ORDER = [
   'backend',
   'gpu',
   'mcp',
+  'lsp',
   'daemon',
   'completion',
 ];

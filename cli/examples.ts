@@ -79,6 +79,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   backend: ['backend install tensorflow --python .venv/bin/python'],
   gpu: ['gpu'],
   mcp: ['mcp --max-runs 3 --max-hours 2'],
+  lsp: ['lsp'],
   daemon: ['daemon status'],
   completion: [
     'completion bash >> ~/.bashrc',

@@ -91,6 +91,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   set: 'change a param; values are JSON, or else text',
   shared: 'also use a hooks folder that other repositories use',
   stats: 'show statistics of each tensor',
+  stdio: 'accepted for editors that pass it to each server; nothing else is offered',
   strip: 'remove this prefix from the names of tensors',
   tag: 'tag the checkpoint, so that it is never pruned',
   to: {

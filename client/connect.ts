@@ -44,19 +44,37 @@ export interface Client {
   close(): void;
 }
 
+/** Connects to the daemon, and starts it if there is none. Throws `daemonUnavailable`. */
 export async function connect(options: ClientOptions): Promise<Client> {
+  return (await greeted(options)).client;
+}
+
+/** Connects in the same way, for a conversation of another kind: of the socket, only the greeting has been read. */
+export async function connectStream(options: ClientOptions): Promise<Socket> {
+  return (await greeted(options)).release();
+}
+
+/** A connection on which both sides have said hello. */
+interface Greeted {
+  client: Client;
+  /** Gives the socket away; the client is no longer to be used. */
+  release(): Socket;
+}
+
+async function greeted(options: ClientOptions): Promise<Greeted> {
   const paths = statePaths(options.env);
   let handedOver = false;
   for (let attempt = 0; ; attempt++) {
     const socket = (await dial(paths)) ?? (await startDaemon(paths, options));
-    const client = await hello(socket, paths, options).catch(async (error) => {
+    const found = await hello(socket, paths, options).catch(async (error) => {
       // A daemon that is shutting down may still accept the connection: the next one will answer.
       if (!isError(error, 'daemonUnavailable') || attempt >= HELLO_ATTEMPTS) throw error;
       await delay(20 * attempt);
       return null;
     });
-    if (client === null) continue;
-    if (handedOver || options.dist === null || compareBuilds(client.daemon.build, options.build) >= 0) return client;
+    if (found === null) continue;
+    const { client } = found;
+    if (handedOver || options.dist === null || compareBuilds(client.daemon.build, options.build) >= 0) return found;
     // This build is newer: the old daemon leaves, trainings continue, and the next round starts a new one.
     await client.request(daemonHandOver, { build: options.build });
     await client.closed;
@@ -120,8 +138,9 @@ async function startDaemon(paths: StatePaths, options: ClientOptions): Promise<S
   }
 }
 
-async function hello(socket: Socket, paths: StatePaths, options: ClientOptions): Promise<Client> {
-  const connection = createMessageConnection(new BoundedMessageReader(socket), new DirectMessageWriter(socket));
+async function hello(socket: Socket, paths: StatePaths, options: ClientOptions): Promise<Greeted> {
+  const reader = new BoundedMessageReader(socket);
+  const connection = createMessageConnection(reader, new DirectMessageWriter(socket));
   const closed = new Promise<void>((resolve) => connection.onClose(resolve));
   // Without this a pending request would hang forever when the daemon dies.
   void closed.then(() => connection.dispose());
@@ -135,12 +154,20 @@ async function hello(socket: Socket, paths: StatePaths, options: ClientOptions):
     token,
     client: options.name,
   });
-  return {
+  const client: Client = {
     request,
     daemon,
     closed,
     on: (notification, handler) => void connection.onNotification(notification.method, handler),
     close: () => socket.end(),
+  };
+  return {
+    client,
+    release: () => {
+      reader.release();
+      connection.dispose();
+      return socket;
+    },
   };
 }
 

@@ -14,12 +14,15 @@ import { TrainstashError, toWire } from '../protocol/errors.ts';
 import { daemonHello, taskProgressed } from '../protocol/messages/daemon.ts';
 import type { Notification, Request } from '../protocol/messages/request.ts';
 import { type Build, compareBuilds, PROTOCOL_VERSION } from '../protocol/version.ts';
+import { type LanguagePeer, type LanguageService, UnknownMethod } from './language/peer.ts';
 
 /**
  * Backlog above which a client has stopped reading: it is disconnected, and requests the state again when it
  * reconnects.
  */
 const MAX_BACKLOG_BYTES = 8 << 20;
+/** Limit for a message to a language server: a document with its JSON escapes. */
+const MAX_DOCUMENT_BYTES = 32 << 20;
 const HELLO_TIMEOUT_MS = 5_000;
 const ERROR_CODE = -32000;
 
@@ -36,6 +39,8 @@ export interface ServerSetup {
   build: Build;
   log(text: string): void;
   handlers: ReadonlyMap<string, Handler>;
+  /** Makes the language server of a client that asks for one with `initialize`. */
+  language?(peer: LanguagePeer): LanguageService;
   /** Called whenever the number of clients changes; `left` is the client that has gone. */
   clientsChanged(left: ClientInfo | null): void;
 }
@@ -57,7 +62,10 @@ export interface Task {
 
 interface Connected {
   socket: Socket;
+  reader: BoundedMessageReader;
   connection: MessageConnection;
+  /** Set once the client has sent `initialize`. */
+  language: LanguageService | null;
   client: ClientInfo | null;
   left: AbortController;
 }
@@ -104,7 +112,9 @@ export class MessageServer {
         connected.socket.destroy();
         continue;
       }
-      void connected.connection.sendNotification(notification.method, params).catch(() => {});
+      // An editor that only speaks the Language Server Protocol knows none of our own.
+      if (connected.language) connected.language.heard(notification.method);
+      else void connected.connection.sendNotification(notification.method, params).catch(() => {});
     }
   }
 
@@ -121,8 +131,10 @@ export class MessageServer {
   }
 
   #accept(socket: Socket): void {
-    const connection = createMessageConnection(new BoundedMessageReader(socket), new DirectMessageWriter(socket));
-    const connected: Connected = { socket, connection, client: null, left: new AbortController() };
+    const reader = new BoundedMessageReader(socket);
+    const connection = createMessageConnection(reader, new DirectMessageWriter(socket));
+    const left = new AbortController();
+    const connected: Connected = { socket, reader, connection, language: null, client: null, left };
     this.#connected.add(connected);
     const helloTimeout = setTimeout(() => {
       if (!connected.client) socket.destroy();
@@ -132,13 +144,14 @@ export class MessageServer {
       clearTimeout(helloTimeout);
       this.#connected.delete(connected);
       connected.left.abort();
+      connected.language?.dispose();
       connection.dispose();
       if (connected.client) this.#setup.clientsChanged(connected.client);
     });
     connection.onError(() => {});
     connection.onRequest((method, params, token) => this.#handle(connected, method, params, token));
     // `exit` and `shutdown` of a language client mean that this client leaves, not that the daemon should.
-    connection.onNotification(() => {});
+    connection.onNotification((method, params) => connected.language?.take(method, params));
     connection.listen();
   }
 
@@ -146,8 +159,9 @@ export class MessageServer {
     try {
       if (method === daemonHello.method) return this.#hello(connected, checked(daemonHello, params));
       if (!connected.client) throw new TrainstashError('unauthorized', 'Say hello first.', {});
-      if (method === 'shutdown') return null;
+      if (method === 'initialize') this.#speakLanguage(connected);
       const handler = this.#setup.handlers.get(method);
+      if (!handler && connected.language) return await connected.language.answer(method, params);
       if (!handler)
         throw new TrainstashError('invalidParams', `There is no message "${method}".`, {
           method,
@@ -164,10 +178,22 @@ export class MessageServer {
       const task = taskOf(connected, params, token);
       return (await handler.handle(checked(handler.message, params), connected.client, task)) ?? null;
     } catch (error) {
+      if (error instanceof UnknownMethod) return new ResponseError(error.code, error.message);
       if (!(error instanceof TrainstashError)) this.#setup.log(`${method} failed: ${(error as Error)?.stack ?? error}`);
       const wire = toWire(error);
       return new ResponseError(ERROR_CODE, wire.message, wire);
     }
+  }
+
+  /** Makes the client's language server. Its documents may be larger than any other message. */
+  #speakLanguage(connected: Connected): void {
+    const { connection, reader, language } = connected;
+    if (language || !this.#setup.language) return;
+    reader.allow(MAX_DOCUMENT_BYTES);
+    connected.language = this.#setup.language({
+      notify: (method, params) => void connection.sendNotification(method, params).catch(() => {}),
+      ask: (method) => void connection.sendRequest(method).catch(() => {}),
+    });
   }
 
   #hello(connected: Connected, params: { protocol: number; build: Build; token: string; client: string }) {

@@ -24,12 +24,18 @@ const pattern = v.pipe(
 );
 const patterns = v.pipe(v.array(pattern), v.maxLength(100));
 
+/** Gives a key the text that editors show for it. */
+function described<const S extends v.GenericSchema>(text: string, schema: S) {
+  return v.pipe(schema, v.description(text));
+}
+
 /** Settings of `trainstash.json` beside its jobs. */
 export const branchesSchema = v.object({
-  /** Files that follow the branch: paths, folders or globs. */
-  files: v.optional(patterns, []),
-  /** Action on live runs when HEAD leaves their branch. */
-  onBranchSwitch: v.optional(v.picklist(['continue', 'pause', 'ask']), 'continue'),
+  files: v.optional(described('Files that follow the branch: paths, folders or globs.', patterns), []),
+  onBranchSwitch: v.optional(
+    described('Action on live runs when HEAD leaves their branch.', v.picklist(['continue', 'pause', 'ask'])),
+    'continue',
+  ),
 });
 export type BranchesConfig = v.InferOutput<typeof branchesSchema>;
 
@@ -39,63 +45,153 @@ const commandLine = v.union([v.pipe(v.string(), v.nonEmpty()), v.pipe(v.array(v.
 /** Ways to pass params: `--lr 0.1`, `lr=0.1`, PARAM_LR=0.1 in the environment, or none. */
 export const PARAM_STYLES = ['flags', 'hydra', 'env', 'none'] as const;
 
+const checkpointSchema = v.strictObject({
+  every: v.optional(
+    described(
+      'Interval between checkpoints: `10m`, `500 steps`, `1 epoch`, or several of them separated by commas.',
+      every,
+    ),
+  ),
+  best: v.optional(
+    described(
+      'Whether a checkpoint is taken when the monitored metric is the best so far; it is unless this is false.',
+      v.boolean(),
+    ),
+  ),
+});
+
+const keepSchema = v.strictObject({
+  last: v.optional(
+    described('Number of the newest automatic checkpoints to keep.', v.pipe(v.number(), v.integer(), v.minValue(1))),
+  ),
+  best: v.optional(
+    described('Metric whose best checkpoint is kept: `val_loss`, or `max:val_acc` to maximise.', v.string()),
+  ),
+  every: v.optional(
+    described(
+      'Interval in steps: checkpoints at its multiples are kept.',
+      v.pipe(v.number(), v.integer(), v.minValue(1)),
+    ),
+  ),
+});
+
 /** A job: either `module` or `run`. */
 export const jobSchema = v.strictObject({
-  /** Path of a TensorFlow.js training module (`.ts` or `.js`), relative to the folder of `trainstash.json`. */
-  module: v.optional(v.pipe(v.string(), v.nonEmpty())),
-  /** Any command. `${run} ${dir} ${params.x}` are filled in; a leading `python` means the selected interpreter. */
-  run: v.optional(commandLine),
-  /** Command that continues from `${checkpoint}`; absent: `run` again, with the checkpoint's files back in place. */
-  resume: v.optional(commandLine),
-  /** Files saved by the script that become checkpoints. Absent: every file in the project that looks like a checkpoint. */
+  module: v.optional(
+    described(
+      'Path of a TensorFlow.js training module (`.ts` or `.js`), relative to the folder of `trainstash.json`.',
+      v.pipe(v.string(), v.nonEmpty()),
+    ),
+  ),
+  run: v.optional(
+    described(
+      'Any command, without a shell. `${run} ${dir} ${params.x}` are filled in; a leading `python` means the selected interpreter.',
+      commandLine,
+    ),
+  ),
+  resume: v.optional(
+    described(
+      'Command that continues from `${checkpoint}`; absent: `run` again, with the checkpoint’s files back in place.',
+      commandLine,
+    ),
+  ),
   checkpoints: v.optional(
-    v.union([
-      v.pipe(
-        pattern,
-        v.transform((one) => [one]),
-      ),
-      patterns,
-    ]),
+    described(
+      'Files saved by the script that become checkpoints. Absent: every file in the project that looks like a checkpoint.',
+      v.union([
+        v.pipe(
+          pattern,
+          v.transform((one) => [one]),
+        ),
+        patterns,
+      ]),
+    ),
     [],
   ),
-  /** Commands by format that convert `${checkpoint}` to `${out}`; a leading `python` means the selected interpreter. */
-  export: v.optional(v.record(v.pipe(v.string(), v.regex(/^[\w.-]{1,40}$/)), commandLine), {}),
-  args: v.optional(v.picklist(PARAM_STYLES), 'flags'),
-  /** Working directory of the command, relative to the project. */
-  cwd: v.optional(pattern),
-  /** Environment variables added to those of the shell; the placeholders of `run` are filled in. */
-  env: v.optional(v.record(v.string(), v.string()), {}),
-  /** Values that override the module's defaults; passed to a command in the way that `args` selects. */
-  params: v.optional(v.record(v.string(), paramValue), {}),
-  checkpoint: v.optional(v.strictObject({ every: v.optional(every), best: v.optional(v.boolean()) }), {}),
-  keep: v.optional(
-    v.strictObject({
-      /** Number of the newest automatic checkpoints to keep. */
-      last: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
-      /** Metric whose best checkpoint is kept: `val_loss`, or `max:val_acc` to maximise. */
-      best: v.optional(v.string()),
-      /** Interval in steps: checkpoints at its multiples are kept. */
-      every: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
-    }),
+  export: v.optional(
+    described(
+      'Commands by format that convert `${checkpoint}` to `${out}`; a leading `python` means the selected interpreter.',
+      v.record(v.pipe(v.string(), v.regex(/^[\w.-]{1,40}$/)), commandLine),
+    ),
     {},
   ),
-  /** Files that the training writes by path. They follow the branch, and a branch switch waits while the training writes. */
-  files: v.optional(patterns, []),
-  /** Reaction to a NaN or infinite value of `loss` or of the metric in `keep.best`. `pause` ends the run, which can be resumed from its newest good checkpoint. */
-  onNaN: v.optional(v.picklist(['ignore', 'pause'])),
-  /** Reaction to a value of those metrics that is far from the previous ones; `pause` ends the run in the same way. */
-  onSpike: v.optional(v.picklist(['ignore', 'pause'])),
-  /** Replay of the newest part of a run when it has paused or ended and the device is free, as `trainstash verify` does. */
-  rehearse: v.optional(v.boolean()),
-  /** TensorFlow.js backend. `auto` takes the fastest one that computes correctly here. */
-  backend: v.optional(v.picklist(['auto', ...BACKENDS])),
-  seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
-  /** GPUs: a number of them, a list of their indices, or `shared` for a run beside others. Absent: the whole machine. */
-  gpu: v.optional(gpuDemandSchema),
-  /** Hours of a session after which the run is paused. */
-  maxHours: v.optional(v.pipe(v.number(), v.minValue(0.001))),
-  /** Step at which the run is paused. */
-  maxSteps: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  args: v.optional(
+    described(
+      'How params are passed: `flags` (`--lr 0.1`), `hydra` (`lr=0.1`), `env` (PARAM_LR=0.1), or `none`.',
+      v.picklist(PARAM_STYLES),
+    ),
+    'flags',
+  ),
+  cwd: v.optional(described('Working directory of the command, relative to the project.', pattern)),
+  env: v.optional(
+    described(
+      'Environment variables added to those of the shell; the placeholders of `run` are filled in.',
+      v.record(v.string(), v.string()),
+    ),
+    {},
+  ),
+  params: v.optional(
+    described(
+      'Values that override the module’s defaults; passed to a command in the way that `args` selects.',
+      v.record(v.string(), paramValue),
+    ),
+    {},
+  ),
+  checkpoint: v.optional(
+    described(
+      'When checkpoints are taken. Absent: at the end of each epoch, and at least every five minutes.',
+      checkpointSchema,
+    ),
+    {},
+  ),
+  keep: v.optional(described('Which checkpoints are kept when others are removed automatically.', keepSchema), {}),
+  files: v.optional(
+    described(
+      'Files that the training writes by path. They follow the branch, and a branch switch waits while the training writes.',
+      patterns,
+    ),
+    [],
+  ),
+  onNaN: v.optional(
+    described(
+      'Reaction to a NaN or infinite value of `loss` or of the metric in `keep.best`. `pause` ends the run, which can be resumed from its newest good checkpoint.',
+      v.picklist(['ignore', 'pause']),
+    ),
+  ),
+  onSpike: v.optional(
+    described(
+      'Reaction to a value of those metrics that is far from the previous ones; `pause` ends the run in the same way.',
+      v.picklist(['ignore', 'pause']),
+    ),
+  ),
+  rehearse: v.optional(
+    described(
+      'Replay of the newest part of a run when it has paused or ended and the device is free, as `trainstash verify` does.',
+      v.boolean(),
+    ),
+  ),
+  backend: v.optional(
+    described(
+      'TensorFlow.js backend. `auto` takes the fastest one that computes correctly here.',
+      v.picklist(['auto', ...BACKENDS]),
+    ),
+  ),
+  seed: v.optional(
+    described(
+      'Seed of the random numbers; absent: one that is drawn and recorded.',
+      v.pipe(v.number(), v.integer(), v.minValue(0)),
+    ),
+  ),
+  gpu: v.optional(
+    described(
+      'GPUs: a number of them, a list of their indices, or `shared` for a run beside others. Absent: the whole machine.',
+      gpuDemandSchema,
+    ),
+  ),
+  maxHours: v.optional(
+    described('Hours of a session after which the run is paused.', v.pipe(v.number(), v.minValue(0.001))),
+  ),
+  maxSteps: v.optional(described('Step at which the run is paused.', v.pipe(v.number(), v.integer(), v.minValue(1)))),
 });
 export type JobConfig = v.InferOutput<typeof jobSchema>;
 export type ParamStyle = (typeof PARAM_STYLES)[number];

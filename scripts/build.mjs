@@ -178,7 +178,7 @@ writeNamespaces();
 writeNativeModules();
 writeCommands();
 mkdirSync(join(dist, 'docs'), { recursive: true });
-cpSync(join(root, 'docs/errors.md'), join(dist, 'docs/errors.md'));
+for (const page of ['errors.md', 'diagnostics.md']) cpSync(join(root, 'docs', page), join(dist, 'docs', page));
 cpSync(join(root, 'python'), join(dist, 'python'), {
   recursive: true,
   filter: (source) => !/__pycache__|\.(egg-info|toml|md)$|build_backend|[/\\](build|tests)$/.test(source),

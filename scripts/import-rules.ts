@@ -30,6 +30,7 @@ const BELOW_RUNS = [
 ];
 const IN_RUNS = [...BELOW_RUNS, 'daemon/runs'];
 const RUNS = 'runs know the store, code and branches; exports, models and handlers stand above';
+const LANGUAGE = 'a language server parses text; what it knows of projects comes through its facts';
 const LAYERS = 'store, code, tensors and diff know no runs; only handlers see everything';
 
 /** Rules by folder, parents first. The strictest that names a file's folder holds. */
@@ -126,6 +127,9 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
   'daemon/runs/launch': { imports: IN_RUNS, because: RUNS },
   'daemon/runs/live': { imports: IN_RUNS, because: RUNS },
   'daemon/runs/unmanaged': { imports: IN_RUNS, because: RUNS },
+  'daemon/language': { imports: [...SHARED, 'daemon/runs'], because: LANGUAGE },
+  'daemon/language/config': { imports: [...SHARED, 'daemon/runs', 'daemon/language'], because: LANGUAGE },
+  'daemon/language/python-scripts': { imports: [...SHARED, 'daemon/language'], because: LANGUAGE },
   'daemon/export': {
     imports: [
       ...SHARED,

@@ -1,7 +1,8 @@
-/** Runs once before all tests: those of Python need torch, those of WebGPU a GPU, those of completion three shells. */
+/** Runs once before all tests: those of Python need torch, those of WebGPU a GPU, those of completion three shells, and one an editor. */
 import { torchPython } from '../../scripts/python.ts';
 import { currentTorch, oldestTorch } from '../../scripts/python-environments.ts';
 import { softwareGpu } from '../../scripts/software-gpu.ts';
+import { hasNeovim } from './neovim.ts';
 import { installShells } from './shells.ts';
 
 // biome-ignore lint/style/noDefaultExport: vitest requires a default export.
@@ -17,6 +18,7 @@ export default function setup(): void {
     console.warn(
       'TESTS OF WEBGPU ARE SKIPPED: there is no SwiftShader (as root on Debian chromium-common and libvulkan1 are installed).',
     );
+  if (!hasNeovim(true)) console.warn('TESTS OF NEOVIM ARE SKIPPED: it is missing (as root on Debian it is installed).');
   const shells = installShells();
   if (shells.length > 0)
     console.warn(

@@ -49,24 +49,48 @@ export interface Placeholders {
 }
 
 const PLACEHOLDER = /\$\{([^}]*)\}/g;
+const PARAM = 'params.';
+
+/** Placeholders that each kind of command may have, beside `params.NAME`. */
+export const PLACEHOLDERS = {
+  run: ['run', 'dir'],
+  resume: ['run', 'dir', 'checkpoint', 'stem'],
+  export: ['run', 'dir', 'checkpoint', 'stem', 'out'],
+} as const satisfies Record<string, readonly (keyof Placeholders)[]>;
+
+/** Lists the placeholders in a text, with their positions. `param`: the name behind `params.`. */
+export function placeholdersIn(text: string): { whole: string; name: string; param: string | null; offset: number }[] {
+  return [...text.matchAll(PLACEHOLDER)].map((found) => {
+    const name = found[1]!;
+    return {
+      whole: found[0],
+      name,
+      param: name.startsWith(PARAM) ? name.slice(PARAM.length) : null,
+      offset: found.index,
+    };
+  });
+}
 
 /**
  * Fills in `${checkpoint} ${stem} ${run} ${dir} ${params.lr} ${out}`. Throws an error that names any other placeholder.
  */
 export function fill(text: string, values: Placeholders): string {
   return text.replaceAll(PLACEHOLDER, (whole, name: string) => {
-    const value = name.startsWith('params.')
-      ? at(values.params, name.slice('params.'.length))
+    const value = name.startsWith(PARAM)
+      ? paramAt(values.params, name.slice(PARAM.length))
       : { run: values.run, dir: values.dir, checkpoint: values.checkpoint, stem: values.stem, out: values.out }[name];
     if (value === undefined)
       throw new TrainstashError(
         'configInvalid',
-        `The command contains ${whole}, which has no meaning here. Valid placeholders are \${run}, \${dir}, \${params.NAME}, in "resume" and "export" \${checkpoint} and \${stem}, and in "export" \${out}. Nothing was started.`,
+        `The command contains ${whole}, which has no meaning here. ${VALID_PLACEHOLDERS} Nothing was started.`,
         { file: '' },
       );
     return typeof value === 'string' ? value : plain(value);
   });
 }
+
+export const VALID_PLACEHOLDERS =
+  'Valid placeholders are ${run}, ${dir}, ${params.NAME}, in "resume" and "export" ${checkpoint} and ${stem}, and in "export" ${out}.';
 
 /** Makes the words of a job's command. Params that the command names itself are not appended again. */
 export function wordsOf(command: string | readonly string[], style: ParamStyle, values: Placeholders): string[] {
@@ -126,7 +150,8 @@ function plain(value: ParamValue): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-function at(params: Params, path: string): ParamValue | undefined {
+/** Returns a param by its name, in which dots lead into nested ones; undefined: there is none. */
+export function paramAt(params: Params, path: string): ParamValue | undefined {
   let value: ParamValue | undefined = params;
   for (const part of path.split('.')) {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) return undefined;

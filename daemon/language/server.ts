@@ -1,0 +1,225 @@
+/**
+ * Language server of one client, by the Language Server Protocol. It keeps the open documents, and tells the client of mistakes
+ * as they are typed. It knows neither sockets nor projects: both are given to it.
+ */
+import type {
+  CodeAction,
+  Diagnostic,
+  DidChangeTextDocumentParams,
+  DidOpenTextDocumentParams,
+  InitializeParams,
+  InitializeResult,
+  Position,
+  Range,
+  TextDocumentIdentifier,
+} from 'vscode-languageserver-protocol';
+import { TextDocument } from 'vscode-languageserver-textdocument';
+import { diagnosticOf, type Finding } from './codes.ts';
+import { configLanguage, isConfig } from './config/config.ts';
+import { type OpenDocument, openDocument } from './document.ts';
+import type { FactsOf } from './facts.ts';
+import type { Language } from './language.ts';
+import { type LanguagePeer, type LanguageService, UnknownMethod } from './peer.ts';
+
+/** Rest after the last key before a document is looked at. */
+const REST_MS = 150;
+/** Size above which a document is left alone, in UTF-16 units: no script and no configuration has so much. */
+const MAX_CHARACTERS = 4 << 20;
+const INCREMENTAL = 2;
+/** Notifications after which what stands above a script may be another. */
+const CHANGES_LENSES = new Set(['run/changed', 'checkpoint/changed']);
+
+export interface LanguageSetup {
+  peer: LanguagePeer;
+  factsOf: FactsOf;
+  /** Folder of the pages that diagnostics link to. */
+  docs: string;
+  version: string;
+  log(text: string): void;
+}
+
+/** Options that a client may send with `initialize`. */
+interface Options {
+  /** Mistakes of JSON itself are told by the editor already. */
+  editorChecksJson?: boolean;
+}
+
+type Place = { textDocument: TextDocumentIdentifier; position: Position };
+
+interface Open {
+  document: OpenDocument;
+  language: Language | null;
+  timer: NodeJS.Timeout | null;
+  /** Findings of the newest look. */
+  findings: Finding[];
+}
+
+export class LanguageServer implements LanguageService {
+  readonly #setup: LanguageSetup;
+  readonly #open = new Map<string, Open>();
+  #config: Language;
+
+  constructor(setup: LanguageSetup) {
+    this.#setup = setup;
+    this.#config = configLanguage(setup.factsOf, true);
+  }
+
+  /** Answers a request. Rejects with `UnknownMethod`, or with what the language throws. */
+  async answer(method: string, params: unknown): Promise<unknown> {
+    const handle = this.#requests[method];
+    if (!handle) throw new UnknownMethod(`There is no method "${method}".`);
+    return (await handle(params as never)) ?? null;
+  }
+
+  /** Takes a notification; unknown ones are ignored, as the protocol asks. */
+  take(method: string, params: unknown): void {
+    this.#notifications[method]?.(params as never);
+  }
+
+  heard(method: string): void {
+    if (CHANGES_LENSES.has(method)) this.#refresh();
+  }
+
+  dispose(): void {
+    for (const { timer } of this.#open.values()) if (timer) clearTimeout(timer);
+    this.#open.clear();
+  }
+
+  readonly #requests: Record<string, (params: never) => unknown> = {
+    initialize: (params: InitializeParams) => this.#initialize(params),
+    shutdown: () => null,
+    'textDocument/completion': (at: Place) => this.#at(at, (language, one, offset) => language.complete?.(one, offset)),
+    'textDocument/hover': (at: Place) => this.#at(at, (language, one, offset) => language.hover?.(one, offset)),
+    'textDocument/definition': (at: Place) => this.#at(at, (language, one, offset) => language.define?.(one, offset)),
+    'textDocument/prepareRename': (at: Place) =>
+      this.#at(at, (language, one, offset) => language.renameable?.(one, offset)),
+    'textDocument/rename': (params: Place & { newName: string }) =>
+      this.#at(params, (language, one, offset) => {
+        const edits = language.rename?.(one, offset, params.newName) ?? [];
+        return edits.length > 0 ? { changes: { [one.uri]: edits } } : null;
+      }),
+    'textDocument/codeAction': ({
+      textDocument: { uri },
+      range,
+    }: {
+      textDocument: TextDocumentIdentifier;
+      range: Range;
+    }) => actionsOf(uri, this.#open.get(uri)?.findings ?? [], range, this.#setup.docs),
+    'textDocument/codeLens': ({ textDocument }: { textDocument: TextDocumentIdentifier }) =>
+      this.#in(textDocument, (language, one) => language.lenses?.(one)),
+    'textDocument/inlayHint': ({ textDocument, range }: { textDocument: TextDocumentIdentifier; range: Range }) =>
+      this.#in(textDocument, (language, one) => language.hints?.(one, range)),
+  };
+
+  readonly #notifications: Record<string, (params: never) => void> = {
+    'textDocument/didOpen': ({ textDocument: { uri, languageId, version, text } }: DidOpenTextDocumentParams) => {
+      if (typeof uri !== 'string' || typeof text !== 'string') return;
+      const document = openDocument(uri, languageId, version, text);
+      this.#open.set(uri, { document, language: this.#languageOf(document), timer: null, findings: [] });
+      this.#look(uri, 0);
+    },
+    'textDocument/didChange': ({ textDocument: { uri, version }, contentChanges }: DidChangeTextDocumentParams) => {
+      const open = this.#open.get(uri);
+      if (!open) return;
+      open.document = { ...open.document, text: TextDocument.update(open.document.text, contentChanges, version) };
+      this.#look(uri, REST_MS);
+    },
+    'textDocument/didClose': ({ textDocument: { uri } }: { textDocument: TextDocumentIdentifier }) => {
+      const open = this.#open.get(uri);
+      if (!open) return;
+      if (open.timer) clearTimeout(open.timer);
+      this.#open.delete(uri);
+      if (open.language) this.#publish(uri, undefined, []);
+    },
+    // Scripts and modules beside a configuration may have come or gone.
+    'textDocument/didSave': () => this.#lookAtAll(),
+  };
+
+  #initialize({ initializationOptions }: InitializeParams): InitializeResult {
+    const options = (initializationOptions ?? {}) as Options;
+    this.#config = configLanguage(this.#setup.factsOf, !options.editorChecksJson);
+    return {
+      serverInfo: { name: 'trainstash', version: this.#setup.version },
+      capabilities: {
+        positionEncoding: 'utf-16',
+        textDocumentSync: { openClose: true, change: INCREMENTAL, save: { includeText: false } },
+        completionProvider: { triggerCharacters: ['"', '$', '{', '/', ':', ' '] },
+        hoverProvider: true,
+        definitionProvider: true,
+        renameProvider: { prepareProvider: true },
+        codeActionProvider: { codeActionKinds: ['quickfix'] },
+      },
+    };
+  }
+
+  /** Asks the client to ask again for what the runs have changed. */
+  #refresh(): void {}
+
+  #languageOf({ uri }: OpenDocument): Language | null {
+    return isConfig(uri) ? this.#config : null;
+  }
+
+  #lookAtAll(): void {
+    for (const uri of this.#open.keys()) this.#look(uri, REST_MS);
+  }
+
+  /** Looks at a document after a rest, and publishes what it finds. */
+  #look(uri: string, after: number): void {
+    const open = this.#open.get(uri);
+    if (!open?.language) return;
+    if (open.timer) clearTimeout(open.timer);
+    open.timer = setTimeout(() => {
+      open.timer = null;
+      void this.#diagnose(uri, open);
+    }, after);
+  }
+
+  async #diagnose(uri: string, open: Open): Promise<void> {
+    const { document, language } = open;
+    try {
+      if (document.text.getText().length > MAX_CHARACTERS) return;
+      const findings = await language!.diagnose(document);
+      // A newer text has a look of its own.
+      if (this.#open.get(uri)?.document !== document) return;
+      open.findings = findings;
+      const diagnostics = findings.map((finding) => diagnosticOf(finding, this.#setup.docs));
+      this.#publish(uri, document.text.version, diagnostics);
+    } catch (error) {
+      this.#setup.log(`language: ${uri}: ${(error as Error).stack}`);
+    }
+  }
+
+  #publish(uri: string, version: number | undefined, diagnostics: Diagnostic[]): void {
+    this.#setup.peer.notify('textDocument/publishDiagnostics', { uri, version, diagnostics });
+  }
+
+  #in<T>({ uri }: TextDocumentIdentifier, answer: (language: Language, document: OpenDocument) => T): T | null {
+    const open = this.#open.get(uri);
+    if (!open?.language || open.document.text.getText().length > MAX_CHARACTERS) return null;
+    return answer(open.language, open.document);
+  }
+
+  #at<T>({ textDocument, position }: Place, answer: (language: Language, document: OpenDocument, offset: number) => T) {
+    return this.#in(textDocument, (language, document) => answer(language, document, document.text.offsetAt(position)));
+  }
+}
+
+/** Makes quick fixes for the findings that a range touches. */
+function actionsOf(uri: string, findings: readonly Finding[], range: Range, docs: string): CodeAction[] {
+  const touched = findings.filter(
+    (finding) => !isBefore(finding.range.end, range.start) && !isBefore(range.end, finding.range.start),
+  );
+  return touched.flatMap((finding) =>
+    (finding.fixes ?? []).map(({ title, edits }, index) => ({
+      title,
+      kind: 'quickfix',
+      diagnostics: [diagnosticOf(finding, docs)],
+      isPreferred: index === 0,
+      edit: { changes: { [uri]: edits } },
+    })),
+  );
+}
+
+function isBefore(a: Position, b: Position): boolean {
+  return a.line < b.line || (a.line === b.line && a.character < b.character);
+}
