@@ -112,6 +112,12 @@ function registerViews(app: App, context: vscode.ExtensionContext, parts: Parts)
   on('reveal', async (node: Node) => {
     if (node.kind === 'run') await reveal(tree.nodeOfRun(node.root, node.id));
   });
+  // Keys act on the selected rows, as menus do.
+  on('renameSelected', () => vscode.commands.executeCommand('trainstash.rename', runs.selection[0]));
+  on('deleteSelected', async () => {
+    const rows = runs.selection.filter(({ kind }) => kind === 'run' || kind === 'checkpoint');
+    if (rows.length > 0) await vscode.commands.executeCommand('trainstash.delete', rows[0], rows);
+  });
   on('fromStatus', async () => {
     const { shown } = status;
     const root = shown && app.model.rootOf(shown.run.id);

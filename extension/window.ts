@@ -32,6 +32,8 @@ const STASH_NOTICES = { switched: 1, vanished: 1, stashOffered: 1 };
 /** Key of this window's state: true once the example was trained here. */
 const EXAMPLE = 'example';
 
+const AGES_MS = 60_000;
+
 type State = 'noFolder' | 'unused' | 'failed' | 'loading' | 'ready';
 
 export class TrainstashWindow {
@@ -99,7 +101,7 @@ export class TrainstashWindow {
     this.#jobs = new JobsTree(connection, model);
     this.#stashes = new StashesTree(connection, model);
     this.#status = new StatusBar(model, connection);
-    this.#lenses = new ScriptLens(model);
+    this.#lenses = new ScriptLens(model, connection);
     this.#runs = vscode.window.createTreeView<Node>('trainstash.runs', {
       treeDataProvider: this.#tree,
       canSelectMany: true,
@@ -123,6 +125,9 @@ export class TrainstashWindow {
       } else this.#drawAll();
     });
     this.#drawAll();
+    // Ages in the rows grow while nothing happens.
+    const minute = setInterval(() => this.#tree.redraw(), AGES_MS);
+    this.#context.subscriptions.push({ dispose: () => clearInterval(minute) });
     void this.#lookForProjects();
     const { Actions } = await import('./actions.ts');
     this.#actions = new Actions(this.#app, this.#context, {
@@ -139,13 +144,13 @@ export class TrainstashWindow {
 
   #registerViews(): void {
     const { subscriptions } = this.#context;
-    const python = { language: 'python', scheme: 'file' };
+    const scripts = ['python', 'typescript', 'javascript'].map((language) => ({ language, scheme: 'file' }));
     const watcher = vscode.workspace.createFileSystemWatcher('**/trainstash.{json,jsonc}');
     for (const event of [watcher.onDidCreate, watcher.onDidChange, watcher.onDidDelete])
       subscriptions.push(event(() => this.#jobs.redraw()));
     subscriptions.push(
       watcher,
-      vscode.languages.registerCodeLensProvider(python, this.#lenses),
+      vscode.languages.registerCodeLensProvider(scripts, this.#lenses),
       vscode.window.registerTreeDataProvider('trainstash.jobs', this.#jobs),
       vscode.window.registerTreeDataProvider('trainstash.stashes', this.#stashes),
       vscode.workspace.onDidChangeWorkspaceFolders(() => this.#openFolders()),

@@ -66,9 +66,22 @@ function differs(rows: readonly RunRow[], name: string): boolean {
 
 /** Selects the columns shown by default: metrics, and params that differ. */
 export function shownByDefault(columns: readonly Column[], rows: readonly RunRow[]): string[] {
-  const metrics = columns.filter(({ key }) => key.startsWith('metric:')).slice(0, 4);
+  const metrics = columns
+    .filter(({ key }) => key.startsWith('metric:'))
+    .sort((a, b) => rankOf(rows, a) - rankOf(rows, b))
+    .slice(0, 4);
   const params = columns.filter(({ key, title }) => key.startsWith('param:') && differs(rows, title)).slice(0, 6);
   return [...FIXED, ...metrics, ...params].map(({ key }) => key);
+}
+
+/** Ranks a metric: the one that runs are judged by, then those of the validation, then those with a better direction. */
+function rankOf(rows: readonly RunRow[], { key }: Column): number {
+  const name = key.slice('metric:'.length);
+  const words = new Set(rows.map(({ metrics }) => metrics[name]?.best?.word));
+  if (words.has('best')) return 0;
+  const hasDirection = words.has('lowest') || words.has('highest');
+  if (/^(val|valid|validation|eval|test|dev)[^a-z]/i.test(name)) return hasDirection ? 1 : 3;
+  return hasDirection ? 2 : 4;
 }
 
 /** Sorts rows; those without a value come last in both directions. */

@@ -1,12 +1,10 @@
 /** "Compare": compares the selected rows, or one row with others that are asked for. */
 import * as vscode from 'vscode';
-import type { Run } from '../../protocol/domain.ts';
 import type { App } from '../core/app.ts';
 import { command } from '../core/app.ts';
-import { lookOfRun, plain } from '../core/text.ts';
 import { showDiff } from '../panels/diff.ts';
 import type { Node } from '../views/runs.ts';
-import { runTarget } from './targets.ts';
+import { pickRuns, runTarget } from './targets.ts';
 
 const MAX_SIDES = 8;
 
@@ -48,29 +46,12 @@ async function firstSide(app: App): Promise<Side | undefined> {
 }
 
 async function otherSide(app: App, first: Side): Promise<Side[]> {
-  const runs = [...(app.model.project(first.root)?.runs.values() ?? [])].filter(({ id }) => id !== first.id);
-  if (runs.length === 0) {
-    void vscode.window.showInformationMessage('There is no other run to compare with.');
-    return [];
-  }
-  runs.sort((a, b) => b.createdAt - a.createdAt);
-  const items = runs.map((run) => itemOf(run));
-  const options = {
+  const chosen = await pickRuns(app, {
     title: 'Compare',
     placeHolder: 'Choose the runs to compare with',
-    canPickMany: true as const,
-    matchOnDetail: true,
-  };
-  const chosen = (await vscode.window.showQuickPick(items, options)) ?? [];
-  return chosen.slice(0, MAX_SIDES - 1).map(({ id }) => ({ root: first.root, id }));
-}
-
-function itemOf(run: Run) {
-  const look = lookOfRun(run, Date.now());
-  return {
-    label: `$(${look.icon}) ${plain(run.name)}`,
-    description: plain(look.description),
-    detail: run.branch === null ? undefined : plain(run.branch),
-    id: run.id,
-  };
+    fits: ({ id }) => id !== first.id,
+    root: first.root,
+    many: true,
+  });
+  return (chosen ?? []).slice(0, MAX_SIDES - 1).map(({ root, run }) => ({ root, id: run.id }));
 }

@@ -1,10 +1,12 @@
 /** Commands that resume, fork, pause and end runs. */
+import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { Params, Run } from '../../protocol/domain.ts';
 import { isError, type PreflightDifference } from '../../protocol/errors.ts';
 import { runCheckpoint, runFork, runPause, runResume, runStop } from '../../protocol/messages/run.ts';
 import { counted, duration, integer } from '../../protocol/words.ts';
 import { type App, type Commands, launchFrom } from '../core/app.ts';
+import { codeUri } from '../core/code-files.ts';
 import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 import { parseParams, withProgress } from './input.ts';
@@ -136,7 +138,7 @@ export async function resume(
       return await launch({ accept: false, ...backend });
     } catch (error) {
       if (!isError(error, 'preflightDiffers')) throw error;
-      const decision = await decide(run, error.data.differences);
+      const decision = await decide(root, run, error.data.differences);
       return decision && (await launch({ ...decision, ...backend }));
     }
   };
@@ -150,17 +152,22 @@ export async function resume(
   }
 }
 
+/** Shows what differs, until it is decided. A row of changed code opens the change beside the list. */
 async function decide(
+  root: string,
   run: Run,
   differences: readonly PreflightDifference[],
 ): Promise<{ accept: true; current: string[] } | undefined> {
   const params = differences.filter(({ kind }) => kind === 'param');
-  type Item = vscode.QuickPickItem & { param?: string };
-  const items: Item[] = differences.map((difference) => ({
-    label: `${difference.kind}${difference.name ? `: ${plain(difference.name)}` : ''}`,
-    detail: `checkpoint ${plain(difference.checkpoint) || '–'}  →  now ${plain(difference.current) || '–'}`,
-    param: difference.kind === 'param' ? difference.name : undefined,
-  }));
+  type Item = vscode.QuickPickItem & { file?: string };
+  const items: Item[] = differences.map(({ kind, name, checkpoint, current }) => {
+    const file = kind === 'code' && name && run.code !== null ? name : undefined;
+    return {
+      label: `${kind}${name ? `: ${plain(name)}` : ''}`,
+      detail: `checkpoint ${plain(checkpoint) || '–'}  →  now ${plain(current) || '–'}`,
+      ...(file ? { file, description: '$(diff) show the change' } : {}),
+    };
+  });
   const go: Item = {
     label: '$(debug-continue) Resume Anyway',
     description: params.length > 0 ? 'with the params of the checkpoint' : 'with the current state',
@@ -179,11 +186,18 @@ async function decide(
       ? [{ label: '$(checklist) Choose for each param…', description: 'the checkpoint’s or today’s' }]
       : [];
   const heading: Item = { label: 'What differs', kind: vscode.QuickPickItemKind.Separator };
-  const chosen = await vscode.window.showQuickPick([go, ...current, ...each, heading, ...items], {
-    title: `${plain(run.name)}: ${counted(differences.length, 'thing differs', 'things differ')} from the checkpoint`,
-    placeHolder: 'It continues from the checkpoint, but bit for bit only if nothing differs',
-    matchOnDetail: true,
-  });
+  let chosen: Item | undefined;
+  do {
+    chosen = await vscode.window.showQuickPick([go, ...current, ...each, heading, ...items], {
+      title: `${plain(run.name)}: ${counted(differences.length, 'thing differs', 'things differ')} from the checkpoint`,
+      placeHolder: 'It continues from the checkpoint, but bit for bit only if nothing differs',
+      matchOnDetail: true,
+      // Showing a change takes the focus.
+      ignoreFocusOut: true,
+    });
+    if (chosen?.file) await showChange(root, run, chosen.file);
+    // The other rows of what differs are there to be read.
+  } while (chosen && items.includes(chosen));
   if (chosen === go) return { accept: true, current: [] };
   if (chosen && current.includes(chosen)) return { accept: true, current: params.map(({ name }) => name) };
   if (chosen && each.includes(chosen)) {
@@ -199,6 +213,13 @@ async function decide(
     });
     return todays && { accept: true, current: todays.map(({ name }) => name) };
   }
-  // A row of what differs is there to be read.
   return undefined;
+}
+
+/** Opens the difference between a file as the run had it and the file of today. */
+async function showChange(root: string, run: Run, file: string): Promise<void> {
+  const options = { preview: true, preserveFocus: true };
+  const then = codeUri(root, run.code!, file);
+  const title = `${plain(file)} (${plain(run.name)} ↔ now)`;
+  await vscode.commands.executeCommand('vscode.diff', then, vscode.Uri.file(join(root, file)), title, options);
 }

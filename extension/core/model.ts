@@ -33,6 +33,8 @@ export class ProjectMirror {
   readonly runs = new Map<string, Run>();
   readonly loaded = new Map<string | null, LoadedBranch>();
   readonly checkpoints = new Map<string, Checkpoint[]>();
+  /** Branches whose runs are all being loaded. */
+  readonly loadingAll = new Map<string | null, Promise<void>>();
 
   constructor(project: Project) {
     this.project = project;
@@ -139,13 +141,48 @@ export class Model {
   async loadMore(root: string, branch: string | null): Promise<void> {
     const mirror = this.#mirrors.get(root);
     if (!mirror) return;
+    await this.#loadPage(mirror, branch);
+    this.#events.project(root);
+  }
+
+  /** Loads all pages of a branch, for a filter: what is not loaded would not be found. One caller loads for all. */
+  async loadAll(root: string, branch: string | null): Promise<void> {
+    const mirror = this.#mirrors.get(root);
+    if (!mirror) return;
+    const known = mirror.loadingAll.get(branch);
+    if (known) return known;
+    if (mirror.loaded.has(branch) && !mirror.hasMore(branch)) return;
+    const loading = (async () => {
+      do await this.#loadPage(mirror, branch);
+      while (mirror.hasMore(branch) && this.#mirrors.get(root) === mirror);
+    })().finally(() => mirror.loadingAll.delete(branch));
+    mirror.loadingAll.set(branch, loading);
+    await loading;
+  }
+
+  async #loadPage(mirror: ProjectMirror, branch: string | null): Promise<void> {
     const known = mirror.loaded.get(branch);
+    const { root } = mirror.project;
     const page = await this.#connection.poll(runList, { root, branch, drafts: true, cursor: known?.next ?? null });
     for (const run of page.runs) mirror.runs.set(run.id, run);
-    const ids = page.runs.map(({ id }) => id);
-    const before = (known?.ids ?? []).filter((id) => !ids.includes(id));
+    const ids = new Set(page.runs.map(({ id }) => id));
+    const before = (known?.ids ?? []).filter((id) => !ids.has(id));
     mirror.loaded.set(branch, { ids: [...before, ...ids], next: page.next });
-    this.#events.project(root);
+  }
+
+  /** Lists the runs of all branches, the newest first, page by page. */
+  async *everyRun(root: string): AsyncGenerator<Run[]> {
+    let cursor: string | null = null;
+    do {
+      const page: { runs: Run[]; next: string | null } = await this.#connection.poll(runList, {
+        root,
+        drafts: true,
+        cursor,
+      });
+      for (const run of page.runs) this.know(root, run);
+      yield page.runs;
+      cursor = page.next;
+    } while (cursor !== null);
   }
 
   /** Loads the checkpoints of a run. `start`: a person waits for them, so a daemon is started if there is none. */

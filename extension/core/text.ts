@@ -2,7 +2,7 @@
 
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { missingOf } from '../../protocol/ingredients.ts';
-import { hasDiverged } from '../../protocol/numbers.ts';
+import { fromWireNumber, hasDiverged } from '../../protocol/numbers.ts';
 import { visible } from '../../protocol/visible.ts';
 import {
   age,
@@ -100,7 +100,19 @@ function progress(run: Run): string {
   return run.step > 0 ? `step ${integer(run.step)}` : run.status;
 }
 
-export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, now: number): Look {
+/** Finds the best checkpoint by the metric that its run is judged by; of equal ones the earliest. */
+export function bestOf(
+  checkpoints: readonly Checkpoint[],
+  monitor: Run['monitor'] | undefined,
+): Checkpoint | undefined {
+  if (!monitor) return undefined;
+  const sign = monitor.mode === 'min' ? 1 : -1;
+  const value = ({ metrics }: Checkpoint) => sign * fromWireNumber(metrics[monitor.metric] ?? 'NaN');
+  const known = checkpoints.filter((checkpoint) => Number.isFinite(value(checkpoint)));
+  return known.sort((a, b) => value(a) - value(b) || a.step - b.step)[0];
+}
+
+export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, now: number, isBest = false): Look {
   const { grade, proof, tags, missing, lacks } = checkpoint;
   const best = run?.monitor ? checkpoint.metrics[run.monitor.metric] : checkpoint.metrics.loss;
   const gradeText =
@@ -113,6 +125,7 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
   const description = [
     ...tags.map((tag) => `#${tag}`),
     diverged ? 'diverged' : '',
+    isBest ? 'best' : '',
     best === undefined ? '' : `${run?.monitor?.metric ?? 'loss'} ${metric(best)}`,
     gradeText,
     lacks?.length ? `without ${lacks.join(', ')}` : '',
@@ -121,11 +134,19 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
   ]
     .filter(Boolean)
     .join(' · ');
-  const icon = diverged ? 'warning' : grade === 'verified' ? 'verified-filled' : tags.length > 0 ? 'tag' : 'save';
+  const icon = diverged
+    ? 'warning'
+    : isBest
+      ? 'star-full'
+      : grade === 'verified'
+        ? 'verified-filled'
+        : tags.length > 0
+          ? 'tag'
+          : 'save';
   return {
     description,
     icon,
-    color: diverged ? 'charts.orange' : grade === 'verified' ? 'charts.green' : undefined,
+    color: diverged ? 'charts.orange' : isBest ? 'charts.yellow' : grade === 'verified' ? 'charts.green' : undefined,
     context: [
       'checkpoint',
       tags.length > 0 && 'tagged',
@@ -172,7 +193,6 @@ const STALLED_MS = 240_000;
 export function statusOf(runs: readonly Run[], seen: ReadonlySet<string>, now: number): StatusText | null {
   const live = runs.filter(({ status }) => LIVE_STATUSES.includes(status) && status !== 'queued');
   const newest = (list: readonly Run[]) => [...list].sort((a, b) => changedAt(b) - changedAt(a))[0];
-  const failed = newest(runs.filter(({ id, status }) => (status === 'failed' || status === 'lost') && !seen.has(id)));
   if (live.length > 1) {
     const known = live.filter(({ totalSteps }) => totalSteps);
     const share = known.length > 0 ? Math.min(...known.map(percent)) : null;
@@ -180,14 +200,20 @@ export function statusOf(runs: readonly Run[], seen: ReadonlySet<string>, now: n
   }
   const [run] = live;
   if (run) return statusOfLive(run, now);
-  if (failed) {
-    const text = `$(${failed.status === 'lost' ? 'warning' : 'error'}) ${plain(failed.name)} step ${integer(failed.step)}`;
-    return { text, level: 'error', click: 'log', run: failed };
+  // What ended last counts: an old failure is no news beside a run that has paused or completed since.
+  const ended = newest(runs.filter(({ status }) => status !== 'queued'));
+  if (!ended) return null;
+  const hasFailed = ended.status === 'failed' || ended.status === 'lost';
+  if (hasFailed && !seen.has(ended.id)) {
+    const at = ended.step > 0 ? `${ended.status} at step ${integer(ended.step)}` : `${ended.status} at its start`;
+    const text = `$(${ended.status === 'lost' ? 'warning' : 'error'}) ${plain(ended.name)} ${at}`;
+    return { text, level: 'error', click: 'log', run: ended };
   }
-  const ended = newest(runs.filter(({ draft }) => !draft));
-  if (ended?.status === 'paused') {
-    const at = ended.totalSteps ? `${percent(ended)}%` : integer(ended.step);
-    return { text: `$(debug-pause) ${plain(ended.name)} ${at}`, level: 'normal', click: 'resume', run: ended };
+  // A failure that was looked at, or an attempt that did nothing, hides no paused run.
+  const kept = newest(runs.filter(({ id, draft, status }) => !draft && status !== 'queued' && !seen.has(id)));
+  if (kept?.status === 'paused') {
+    const at = kept.totalSteps ? `${percent(kept)}%` : integer(kept.step);
+    return { text: `$(debug-pause) ${plain(kept.name)} ${at}`, level: 'normal', click: 'resume', run: kept };
   }
   return null;
 }

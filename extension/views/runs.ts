@@ -7,7 +7,7 @@ import { counted, exactly, integer } from '../../protocol/words.ts';
 import { filterOf } from '../../webview-ui/columns.ts';
 import type { BranchView, Model, ProjectMirror } from '../core/model.ts';
 import { rowOf } from '../core/run-row.ts';
-import { alarmText, ingredientFacts, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../core/text.ts';
+import { alarmText, bestOf, ingredientFacts, type Look, lookOfCheckpoint, lookOfRun, oneLine } from '../core/text.ts';
 
 /** Shortest interval between redraws of a live run's row. */
 const REDRAW_MS = 500;
@@ -127,7 +127,9 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   async #runs(root: string, branch: string | null): Promise<Node[]> {
     const mirror = this.#model.project(root);
     if (!mirror) return [];
-    if (!mirror.loaded.has(branch)) await this.#model.loadMore(root, branch).catch(noneWithoutDaemon);
+    // A filter looks at all runs, not only at those that were loaded.
+    if (this.#filter !== '') await this.#model.loadAll(root, branch).catch(noneWithoutDaemon);
+    else if (!mirror.loaded.has(branch)) await this.#model.loadMore(root, branch).catch(noneWithoutDaemon);
     const nodes = this.#runNodes(root, branch);
     const kept = nodes.filter((node) => !this.#isFolded(node));
     if (kept.length < nodes.length) kept.push(this.#node({ kind: 'drafts', root, branch }));
@@ -237,9 +239,11 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
       }
       case 'checkpoint': {
         const { checkpoint } = node;
-        const run = this.#model.project(node.root)?.runs.get(node.run);
+        const mirror = this.#model.project(node.root);
+        const run = mirror?.runs.get(node.run);
+        const isBest = bestOf(mirror?.checkpoints.get(node.run) ?? [], run?.monitor)?.id === checkpoint.id;
         const item = new vscode.TreeItem(`step ${integer(checkpoint.step)}`, None);
-        return decorated(item, lookOfCheckpoint(checkpoint, run, Date.now()));
+        return decorated(item, lookOfCheckpoint(checkpoint, run, Date.now(), isBest));
       }
     }
   }

@@ -38,6 +38,8 @@ export interface JobSummary {
   what: string;
   /** True if Python runs it directly, so that it can be debugged. */
   python: boolean;
+  /** Path, relative to the project, of the script or module that it runs; null: it runs none. */
+  script: string | null;
   params: Params;
 }
 export const projectJobs = request<{ file: string | null; jobs: JobSummary[]; warnings: string[] }>()(

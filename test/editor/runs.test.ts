@@ -55,8 +55,22 @@ test('a run is started, paused, outlives a killed daemon and a reloaded window, 
   await editor.row(/small #1/).click();
   await editor.row(/step \d+/).waitFor();
   await editor.shot('checkpoints');
+  // A run of a job is known above the job's script, too.
+  await editor.quickOpen('small.ts');
+  const lens = (text: string | RegExp) => editor.page.locator('.codelens-decoration', { hasText: text });
+  await lens('Run small').waitFor();
   await editor.rowAction(editor.row(/small #1/), 'Stop');
   await untilRow(editor, /small #1/, /stopped at/);
+  await lens(/Resume at \d+/).waitFor();
+  await editor.shot('lens-of-a-job');
+  // Keys act on the selected row.
+  await editor.row(/small #1/).click();
+  await editor.page.keyboard.press('F2');
+  await editor.page.locator('.quick-input-widget', { hasText: 'Name of the run' }).locator('input.input').fill('mine');
+  await editor.page.keyboard.press('Enter');
+  await untilRow(editor, /mine/, /stopped at/);
+  await editor.page.keyboard.press('Delete');
+  await editor.notification(/mine moved to the trash/);
   expect(editor.pageErrors).toEqual([]);
 });
 
@@ -76,6 +90,9 @@ test('what differs from the checkpoint is shown before a resume, and nothing sta
   const list = editor.page.locator('.quick-input-widget');
   await list.getByText('1 thing differs from the checkpoint').waitFor();
   await list.getByText('code: small.ts').waitFor();
+  await list.getByText('code: small.ts').click();
+  await editor.page.getByText('// changed').first().waitFor();
+  await list.getByText('1 thing differs from the checkpoint').waitFor();
   await editor.shot('preflight');
   expect((await show(client, fixture, run.id)).run.sessions).toBe(1);
   await editor.page.keyboard.press('Escape');

@@ -77,3 +77,27 @@ test('drawing does not start a stopped daemon', async () => {
   expect(attempts).toEqual([true]);
   connection.dispose();
 });
+
+test('a filter loads all pages of a branch, each once, however many ask', async () => {
+  const asked: (string | null)[] = [];
+  const run = (number: number) => ({ id: `r${number}`, number, branch: 'main', status: 'completed' });
+  const answers: Record<string, (params: { cursor: string | null }) => unknown> = {
+    'project/open': () => ({ root: '/project', store: '/store', branch: 'main' }),
+    'branch/list': () => ({ branches: [] }),
+    'run/list': ({ cursor }) => {
+      asked.push(cursor);
+      const from = Number(cursor ?? 5);
+      return { runs: [run(from), run(from - 1)], next: from > 3 ? String(from - 2) : null };
+    },
+  };
+  const answer = async ({ method }: { method: string }, params: never) => answers[method]!(params);
+  const nothing = () => {};
+  const connection = { request: answer, poll: answer, on: nothing } as never;
+  const model = new Model(connection, { project: nothing, run: nothing, checkpoints: nothing, notice: nothing });
+  const mirror = await model.open('/project', true);
+  expect(mirror.runsOf('main')).toHaveLength(2);
+  await Promise.all([model.loadAll('/project', 'main'), model.loadAll('/project', 'main')]);
+  expect(mirror.runsOf('main').map(({ number }) => number)).toEqual([5, 4, 3, 2]);
+  await model.loadAll('/project', 'main');
+  expect(asked).toEqual([null, '3']);
+});

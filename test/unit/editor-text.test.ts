@@ -1,16 +1,26 @@
 /** Names in the editor, which come from stores, scripts and files. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { newRun } from '../../daemon/runs/records.ts';
-import { lookOfRun, oneLine, plain, statusOf } from '../../extension/core/text.ts';
-import type { Run } from '../../protocol/domain.ts';
+import { bestOf, lookOfRun, oneLine, plain, statusOf } from '../../extension/core/text.ts';
+import type { Checkpoint, Run } from '../../protocol/domain.ts';
 import type { Trash } from '../../protocol/messages/store.ts';
 import { lossLines } from '../../protocol/trash-words.ts';
 
 const HOSTILE = 'a\u202egnp\u202c\u2066b\u2069\u200e\u200fc\u200b\ufeff\u001b]0;t\u0007$(check)[x](command:y)\r\n\td';
 const CONTROLS = '\\u0000-\\u001f\\u007f-\\u009f';
 const HIDDEN = new RegExp(`[${CONTROLS}\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]`);
+
+const blank = newRun({
+  job: 'x',
+  params: {},
+  overrides: [],
+  seed: 0,
+  backend: '',
+  identity: { branch: 'main', commit: null, dirty: false, code: null, codeLeftOut: [] },
+  restarts: 0,
+});
 
 test('a name is shown on one line, with nothing reversed or hidden, and no icon or link', () => {
   expect(oneLine(HOSTILE)).not.toMatch(HIDDEN);
@@ -22,15 +32,7 @@ test('a name is shown on one line, with nothing reversed or hidden, and no icon 
 
 test('the text for a run hides nothing', () => {
   const run: Run = {
-    ...newRun({
-      job: 'x',
-      params: {},
-      overrides: [],
-      seed: 0,
-      backend: '',
-      identity: { branch: 'main', commit: null, dirty: false, code: null, codeLeftOut: [] },
-      restarts: 0,
-    }),
+    ...blank,
     name: HOSTILE,
     label: HOSTILE,
     status: 'failed',
@@ -85,4 +87,47 @@ test('emptying the trash lists what it deletes with counts, names and bytes', ()
   expect(lossLines({ runs: [], checkpoints: [], stashes: [], counts: { runs: 0, checkpoints: 0 }, bytes: 0 })).toEqual(
     [],
   );
+});
+
+describe('the status bar', () => {
+  const at = (name: string, status: Run['status'], endedAt: number, more: Partial<Run> = {}): Run => ({
+    ...blank,
+    id: name,
+    name,
+    status,
+    endedAt,
+    step: 5,
+    ...more,
+  });
+  const textOf = (runs: Run[], seen: string[] = []) => statusOf(runs, new Set(seen), 100)?.text ?? null;
+
+  test('an old failure hides no run that has paused or completed since', () => {
+    const failed = at('a #1', 'failed', 10);
+    expect(textOf([failed])).toBe('$(error) a #1 failed at step 5');
+    expect(textOf([failed, at('a #2', 'paused', 20)])).toBe('$(debug-pause) a #2 5');
+    expect(textOf([failed, at('a #2', 'completed', 20)])).toBeNull();
+    expect(textOf([{ ...failed, step: 0 }])).toBe('$(error) a #1 failed at its start');
+  });
+
+  test('a newer failure is shown, and once it was looked at the paused run again', () => {
+    const runs = [at('a #2', 'paused', 20), at('a #3', 'lost', 30)];
+    expect(textOf(runs)).toBe('$(warning) a #3 lost at step 5');
+    expect(textOf(runs, ['a #3'])).toBe('$(debug-pause) a #2 5');
+    expect(textOf([...runs, at('a #4', 'failed', 40, { draft: true })], ['a #3', 'a #4'])).toBe(
+      '$(debug-pause) a #2 5',
+    );
+  });
+});
+
+test('the best checkpoint is the one that its run is judged by, and the earlier of two', () => {
+  const checkpoint = (id: string, step: number, metrics: Checkpoint['metrics']) =>
+    ({ id, step, metrics }) as Checkpoint;
+  const all = [
+    checkpoint('c', 30, { acc: 0.9, loss: 0.1 }),
+    checkpoint('b', 20, { acc: 0.9 }),
+    checkpoint('a', 10, { acc: 'NaN' }),
+  ];
+  expect(bestOf(all, { metric: 'acc', mode: 'max' })?.id).toBe('b');
+  expect(bestOf(all, { metric: 'loss', mode: 'min' })?.id).toBe('c');
+  expect(bestOf(all, null)).toBeUndefined();
 });

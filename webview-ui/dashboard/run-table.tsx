@@ -11,6 +11,10 @@ import { received, send } from './dashboard-state.ts';
 const ROW_PIXELS = 24;
 /** Number of rows drawn above and below the visible ones. */
 const SPARE_ROWS = 12;
+/** Most rows that are shown above curves. */
+const FEW_ROWS = 12;
+/** Height of what stands above the table, in rows. */
+const ROWS_OF_HEAD = 8;
 
 interface TableProps {
   rows: RunRow[];
@@ -28,7 +32,9 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [focus, setFocus] = useState(0);
-  const height = Math.min(rows.length, 12) * ROW_PIXELS + 30;
+  // Without curves below it the table has the whole page.
+  const most = picked.length > 0 ? FEW_ROWS : Math.max(FEW_ROWS, Math.floor(innerHeight / ROW_PIXELS) - ROWS_OF_HEAD);
+  const height = Math.min(rows.length, most) * ROW_PIXELS + 30;
   const first = Math.max(0, Math.floor(top / ROW_PIXELS) - SPARE_ROWS);
   const last = Math.min(rows.length, Math.ceil((top + height) / ROW_PIXELS) + SPARE_ROWS);
   const move = (to: number) => {
@@ -155,10 +161,8 @@ function SortHead({ column, order, setOrder }: Pick<TableProps, 'order' | 'setOr
 function cell(row: RunRow, { key, value: get }: Column) {
   if (key === 'run')
     return (
-      <>
-        {row.name}
-        {row.label && <span class="quiet"> {row.label}</span>}
-      </>
+      // Params that differ have columns; the label repeats them.
+      <span title={row.label || undefined}>{row.name}</span>
     );
   if (key === 'status')
     return (
