@@ -24,6 +24,7 @@ import { IdlePacking } from './idle-packing.ts';
 import { isLink, KnownPlaces } from './known.ts';
 import { DeviceQueue } from './queue/device-queue.ts';
 import { SettingsFile } from './queue/settings.ts';
+import { Remotes } from './remotes/remotes.ts';
 import type { Announcer } from './runs/context.ts';
 import { describeProject } from './runs/describe.ts';
 import { madeElsewhere } from './runs/errors.ts';
@@ -45,6 +46,10 @@ interface Entry {
   opened: OpenProject | null;
   usedAt: number;
   packing: IdlePacking;
+  /** Remotes of the project, from their first use on. */
+  remotes: Remotes | null;
+  /** Number of transfers to and from them. */
+  transfers: number;
 }
 
 export interface DaemonSetup {
@@ -144,7 +149,8 @@ export class Daemon {
       made: this.#known,
       sweep: sweepExports,
     });
-    const created: Entry = { opening, opened: null, usedAt: Date.now(), packing: new IdlePacking() };
+    const packing = new IdlePacking();
+    const created: Entry = { opening, opened: null, usedAt: Date.now(), packing, remotes: null, transfers: 0 };
     this.#projects.set(place.store, created);
     try {
       created.opened = await opening;
@@ -173,8 +179,27 @@ export class Daemon {
     return pathToFileURL(join(this.#setup.runtime, 'store-worker.js'));
   }
 
+  /** Works with the remotes of a project, which stays open meanwhile. */
+  async transferring<T>(project: OpenProject, work: (remotes: Remotes) => T | Promise<T>): Promise<T> {
+    const entry = this.#projects.get(project.place.store)!;
+    entry.remotes ??= new Remotes({
+      store: project.store,
+      path: project.place.store,
+      findCheckpoint: (query) => project.findCheckpoint(query),
+      announce: project.context.announce,
+    });
+    entry.transfers++;
+    try {
+      return await work(entry.remotes);
+    } finally {
+      entry.transfers--;
+      entry.usedAt = Date.now();
+    }
+  }
+
   /** Closes a project; the next request opens it again. */
   async forget(project: OpenProject): Promise<void> {
+    this.#projects.get(project.place.store)?.remotes?.close();
     this.#projects.delete(project.place.store);
     this.#places.clear();
     await project.close();
@@ -212,7 +237,9 @@ export class Daemon {
   }
 
   get busy(): boolean {
-    return [...this.#projects.values()].some(({ opened, packing }) => packing.busy || opened?.busy);
+    return [...this.#projects.values()].some(
+      ({ opened, packing, transfers }) => packing.busy || transfers > 0 || opened?.busy,
+    );
   }
 
   async state(): Promise<DaemonState> {
@@ -265,8 +292,9 @@ export class Daemon {
   async closeIdleProjects(): Promise<void> {
     const limit = Date.now() - PROJECT_IDLE_MS;
     const watched = new Set([...this.#watched.values()].flatMap((stores) => [...stores]));
-    for (const [store, { opened, usedAt, packing }] of [...this.#projects]) {
-      if (opened && !opened.busy && !packing.busy && usedAt < limit && !watched.has(store)) await this.forget(opened);
+    for (const [store, { opened, usedAt, packing, transfers }] of [...this.#projects]) {
+      const isIdle = opened && !opened.busy && !packing.busy && transfers === 0;
+      if (isIdle && usedAt < limit && !watched.has(store)) await this.forget(opened);
     }
   }
 

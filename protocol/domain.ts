@@ -182,6 +182,19 @@ export interface Run {
   limits?: { hours?: number | undefined; steps?: number | undefined };
   /** Set while the user has pinned the run: nothing of it is deleted. */
   pinned?: true;
+  /** Remote that it came from; absent: it began here. */
+  origin?: RunOrigin;
+}
+
+/** Facts about a run that came from a remote, as of the newest record that was pulled. */
+export interface RunOrigin {
+  remote: string;
+  /** Machine that sent the record, the number that the run has there, and the time. */
+  machine: string;
+  number: number;
+  sentAt: number;
+  /** True if it was training there at that time. */
+  wasLive: boolean;
 }
 
 export interface Monitor {

@@ -42,9 +42,12 @@ export interface ErrorData {
   tensorTooLarge: { tensor: string; bytes: number; maxBytes: number };
   moduleInvalid: { file: string; line?: number; problem: string };
   /** A name or id matches nothing. */
-  notFound: { what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch' | 'file'; query: string };
+  notFound: {
+    what: 'run' | 'checkpoint' | 'session' | 'project' | 'tag' | 'stash' | 'branch' | 'file' | 'remote';
+    query: string;
+  };
   /** A prefix of an id matches several. */
-  ambiguous: { what: 'run' | 'checkpoint' | 'stash'; query: string; matches: string[] };
+  ambiguous: { what: 'run' | 'checkpoint' | 'stash' | 'remote'; query: string; matches: string[] };
   /** The run's status does not allow this. */
   wrongStatus: { run: string; status: string; allowed: string[] };
   /** The checkpoint's tensors do not match the model's. */
@@ -87,6 +90,20 @@ export interface ErrorData {
   };
   /** Files of another branch are still in place because these runs write to them. */
   switchWaiting: { inPlace: string; writers: string[] };
+  /** The URL or the name of a remote cannot be used. */
+  remoteInvalid: { url: string; problem: string };
+  /** The remote does not answer, or answers that it cannot now. */
+  remoteUnreachable: { remote: string; reason: string };
+  /** The remote refuses what was asked: credentials, permissions, a clock that is wrong, a host key that has changed. */
+  remoteDenied: { remote: string; reason: string };
+  /** The remote has no room left. */
+  remoteFull: { remote: string };
+  /** The folder or bucket of the remote is not there, or is empty. */
+  remoteGone: { remote: string; place: string };
+  /** The place is not this remote: another project's, or another one since; or no remote at all. */
+  remoteForeign: { remote: string; found: string };
+  /** An object of the remote is missing, or is not what its name or its description says. */
+  remoteDamaged: { remote: string; object: string };
   /** The daemon speaks a newer protocol or runs a newer build than this client. */
   clientTooOld: { daemon: string; client: string };
   unauthorized: Record<string, never>;

@@ -109,6 +109,14 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
   'daemon/store/api': { imports: [...SHARED, 'formats', 'daemon/store'], because: LAYERS },
   'daemon/code': { imports: SHARED, because: LAYERS },
   'daemon/tensors': { imports: [...SHARED, 'formats', 'inspector', 'daemon/store'], because: LAYERS },
+  'daemon/remotes': {
+    imports: [...SHARED, 'daemon/store', 'daemon/code'],
+    because: 'remotes carry what the store and the code snapshots hold, whatever runs there are',
+  },
+  'daemon/remotes/drivers': {
+    imports: SHARED,
+    because: 'drivers know keys and bytes, and nothing of checkpoints',
+  },
   'daemon/diff': { imports: ['protocol', 'daemon/store', 'daemon/code', 'daemon/tensors'], because: LAYERS },
   'daemon/backend-selection': {
     imports: [...SHARED, 'session'],

@@ -161,7 +161,8 @@ function selectFiles(root: string, paths: string[]): { paths: string[]; leftOut:
   return { paths: chosen, leftOut };
 }
 
-async function openShadow(store: string): Promise<string> {
+/** Opens the shadow repository, and makes it if there is none. */
+export async function openShadow(store: string): Promise<string> {
   const shadow = inside(store, SHADOW);
   if (!existsSync(join(shadow, 'HEAD')))
     await git(['init', '-q', '--bare', shadow], {

@@ -12,6 +12,7 @@ import { keepHandlers } from './keep.ts';
 import { listingHandlers } from './listing.ts';
 import { projectHandlers } from './project.ts';
 import { queueHandlers } from './queue.ts';
+import { remoteHandlers } from './remote.ts';
 import { runHandlers } from './run.ts';
 import { storeHandlers } from './store.ts';
 
@@ -27,6 +28,7 @@ const GROUPS = [
   storeHandlers,
   keepHandlers,
   queueHandlers,
+  remoteHandlers,
 ];
 
 export function makeHandlers(daemon: Daemon): Map<string, Handler> {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { linksIn, storeForeign } from '../../base/foreign.ts';
 import { randomId } from '../../protocol/ids.ts';
 import { checkpointsApi } from './api/checkpoints.ts';
+import { exchangeApi } from './api/exchange.ts';
 import { filesApi } from './api/files.ts';
 import { keepingApi } from './api/keeping.ts';
 import { metricsApi } from './api/metrics.ts';
@@ -72,6 +73,7 @@ export function openStore(options: StoreOptions) {
     ...runsApi(parts),
     ...checkpointsApi(parts),
     ...filesApi(parts),
+    ...exchangeApi(parts),
     ...metricsApi(parts),
     ...upkeepApi(parts),
     ...keepingApi(parts),

@@ -69,6 +69,16 @@ export class Metrics {
       .map((row) => String(row.name));
   }
 
+  /** Counts the points of one session's series. */
+  count(session: string, name: string): number {
+    const row = this.#catalog.database
+      .prepare(
+        'SELECT coalesce(sum(points), 0) AS n FROM metric_block JOIN series ON series.id = metric_block.series WHERE session = ? AND name = ?',
+      )
+      .get(session, name)!;
+    return Number(row.n);
+  }
+
   /** Reads all points of one session's series, in order of arrival. */
   read(session: string, name: string): Points {
     const blocks = this.#catalog.database

@@ -115,6 +115,10 @@ const runRecord = recordOf<Run>({
   restart: [v.object({ max: count, used: count }), () => ({ max: 0, used: 0 })],
   trashedAt: [told, null],
   pinned: [v.optional(v.literal(true)), undefined],
+  origin: [
+    v.optional(v.object({ remote: text, machine: text, number: count, sentAt: v.number(), wasLive: v.boolean() })),
+    undefined,
+  ],
   gpu: [v.optional(gpuDemandSchema), undefined],
   devices: [v.optional(v.nullable(v.array(count))), undefined],
   urgent: [v.optional(v.literal(true)), undefined],

@@ -8,7 +8,7 @@ import { asStoreError } from '../failures.ts';
 import type { Coders } from '../objects/codec-pool.ts';
 import type { Objects } from '../objects/objects.ts';
 import { damagedChunk } from '../objects/stack.ts';
-import { verifiedBytes } from '../objects/verified-read.ts';
+import { portableChunk, verifiedBytes } from '../objects/verified-read.ts';
 import { type ChunkedFile, filesOf } from './writer.ts';
 
 /** Port for reads; `signal` is raised by one for each reply, for a thread that sleeps until then. */
@@ -17,8 +17,16 @@ export interface ReadPort {
   signal: Int32Array<SharedArrayBuffer>;
 }
 
-export type ReadRequest = { id: number; open: string } | { id: number; chunk: number };
-export type ReadReply = { id: number; files: ChunkedFile[] } | { id: number; bytes: Uint8Array } | FailedRead;
+/** Request to open a checkpoint, for the bytes of a chunk, or for a chunk in a form that another store takes. */
+export type ReadRequest =
+  | { id: number; open: string }
+  | { id: number; chunk: number }
+  | { id: number; portable: number };
+export type ReadReply =
+  | { id: number; files: ChunkedFile[] }
+  | { id: number; bytes: Uint8Array }
+  | { id: number; codec: number; data: Uint8Array }
+  | FailedRead;
 export interface FailedRead {
   id: number;
   error: WireError;
@@ -35,7 +43,11 @@ export function serveReads(store: string, objects: Objects, coders: Coders, { po
   port.on('message', async (request: ReadRequest) => {
     try {
       if ('open' in request) answer({ id: request.id, files: openSaved(objects, save, request.open) });
-      else {
+      else if ('portable' in request) {
+        const { portable } = request;
+        const chunk = await portableChunk(coders, portable, objects.stack(portable));
+        answer({ id: request.id, ...chunk }, [chunk.data.buffer]);
+      } else {
         const bytes = await verifiedBytes(coders, request.chunk, objects.stack(request.chunk));
         answer({ id: request.id, bytes }, [bytes.buffer]);
       }

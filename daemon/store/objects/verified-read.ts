@@ -1,6 +1,6 @@
 /** Compares a chunk's bytes with its hash, in parallel with the calling thread. */
 import { webcrypto } from 'node:crypto';
-import { CODEC } from './codec.ts';
+import { CODEC, isDelta } from './codec.ts';
 import type { Coders } from './codec-pool.ts';
 import { damagedChunk, decodeStack, type EncodedChunk } from './stack.ts';
 
@@ -25,6 +25,22 @@ export async function verifiedBytes(
   const bytes = ownBuffer(isPlain(stack) ? data : decoded(id, stack));
   await verify(id, bytes, stack[0]!);
   return bytes;
+}
+
+/**
+ * Returns a chunk for another store: as it is encoded here, or plain if it is a delta, whose base may not be there. The bytes are
+ * verified first. `stack` comes from `Objects.stack`. Throws `corrupted`.
+ */
+export async function portableChunk(
+  coders: Coders,
+  id: number,
+  stack: EncodedChunk[],
+): Promise<{ codec: number; data: Uint8Array<ArrayBuffer> }> {
+  const { codec, data } = stack[0]!;
+  if (isPlain(stack) || isDelta(codec)) return { codec: CODEC.raw, data: await verifiedBytes(coders, id, stack) };
+  const copy = Uint8Array.from(data);
+  await verifiedBytes(coders, id, stack);
+  return { codec, data: copy };
 }
 
 /** Tells whether the bytes are stored unencoded. */

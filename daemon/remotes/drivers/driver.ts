@@ -1,0 +1,94 @@
+/** The contract that each kind of remote fulfils. Keys are relative paths with `/`; an object appears complete, or not at all. */
+import { TrainstashError } from '../../../protocol/errors.ts';
+
+export interface Entry {
+  key: string;
+  bytes: number;
+  /** Time of the last change, by the remote's own clock. */
+  changedAt: number;
+}
+
+export interface PutOptions {
+  /** SHA-256 of the bytes in hexadecimal digits, if the caller knows it. */
+  sha256?: string | undefined;
+  /** Fails with `taken` if there is an object of that name, where the remote can tell; others overwrite it. */
+  ifAbsent?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+export interface GetOptions {
+  /** Limit of what is read: a larger object is an error. */
+  maxBytes: number;
+  /** Reads only the first bytes. */
+  first?: number;
+  signal?: AbortSignal | undefined;
+}
+
+export interface Driver {
+  /** Lists all objects whose keys start with the prefix, in any order. */
+  list(prefix: string, signal?: AbortSignal): AsyncIterable<Entry>;
+  /** Reads an object; null if there is none. */
+  get(key: string, options: GetOptions): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** Writes an object. Resolves once the remote has it. */
+  put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<'written' | 'taken'>;
+  /** Makes everything durable that was written before. */
+  settle(): Promise<void>;
+  /** Deletes an object, if there is one. */
+  delete(key: string, signal?: AbortSignal): Promise<void>;
+  stat(key: string, signal?: AbortSignal): Promise<Entry | null>;
+  /** Returns the remote's time, in milliseconds since the epoch. */
+  now(): Promise<number>;
+  /** Makes the place itself, where that is possible; for `remote add`. */
+  create(): Promise<void>;
+  /** Tells whether the place is there. */
+  exists(): Promise<boolean>;
+  /** Frees connections and processes. */
+  close(): void;
+}
+
+export function unreachable(remote: string, reason: string): TrainstashError<'remoteUnreachable'> {
+  return new TrainstashError(
+    'remoteUnreachable',
+    `The remote ${remote} cannot be reached: ${reason}. Everything here is kept as it was; what was sent before stays there and is not sent again. Try again once it answers.`,
+    { remote, reason },
+  );
+}
+
+export function denied(remote: string, reason: string): TrainstashError<'remoteDenied'> {
+  return new TrainstashError(
+    'remoteDenied',
+    `The remote ${remote} refused access: ${reason}. Nothing here was changed. \`trainstash remote test ${remote}\` shows what is allowed.`,
+    { remote, reason },
+  );
+}
+
+export function full(remote: string): TrainstashError<'remoteFull'> {
+  return new TrainstashError(
+    'remoteFull',
+    `The remote ${remote} has no room left. Everything here is kept, and no checkpoint there is incomplete. Free some room there (\`trainstash remote gc ${remote}\`), then push again.`,
+    { remote },
+  );
+}
+
+export function gone(remote: string, place: string): TrainstashError<'remoteGone'> {
+  return new TrainstashError(
+    'remoteGone',
+    `${place}, the place of the remote ${remote}, is not there, or is empty. Nothing was written. Mount or restore it; \`trainstash remote rm ${remote}\` and \`remote add\` begin anew.`,
+    { remote, place },
+  );
+}
+
+export function damagedObject(remote: string, object: string, problem: string): TrainstashError<'remoteDamaged'> {
+  return new TrainstashError(
+    'remoteDamaged',
+    `${object} on the remote ${remote} cannot be used: ${problem}. Nothing of it was stored. \`trainstash remote fsck ${remote}\` lists what is intact there.`,
+    { remote, object },
+  );
+}
+
+/** Collects the keys of a listing. */
+export async function keysOf(driver: Driver, prefix: string, signal?: AbortSignal): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  for await (const entry of driver.list(prefix, signal)) entries.push(entry);
+  return entries;
+}

@@ -1,0 +1,236 @@
+/**
+ * Driver for a folder: another disk, a mounted share, a folder that some program synchronises. Objects are written under a temporary
+ * name, synced and renamed.
+ */
+import { closeSync, fstatSync, lstatSync, readSync } from 'node:fs';
+import { type FileHandle, link, mkdir, open, opendir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { openToRead, syncDirectoryBeside } from '../../../base/files.ts';
+import { inside } from '../../../base/inside.ts';
+import { isError, TrainstashError } from '../../../protocol/errors.ts';
+import { randomId } from '../../../protocol/ids.ts';
+import {
+  type Driver,
+  damagedObject,
+  denied,
+  type Entry,
+  full,
+  type GetOptions,
+  gone,
+  type PutOptions,
+  unreachable,
+} from './driver.ts';
+
+/** Folder of objects that are being written. Those of killed writers are removed after a day. */
+const UNFINISHED = 'unfinished';
+const UNFINISHED_MS = 86_400_000;
+/** Errors of file systems that cannot sync a folder, or have no links. */
+const NOT_SUPPORTED = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EPERM', 'EISDIR', 'EMLINK', 'EBADF']);
+
+export class FolderDriver implements Driver {
+  readonly #name: string;
+  readonly #root: string;
+  /** Folders inside that were checked, and are no links. */
+  readonly #seen = new Set<string>();
+  readonly #made = new Set<string>();
+  /** Folders with new names that are not synced yet. */
+  readonly #unsynced = new Set<string>();
+
+  constructor(name: string, root: string) {
+    this.#name = name;
+    this.#root = root;
+  }
+
+  async *list(prefix: string, signal?: AbortSignal): AsyncIterable<Entry> {
+    const at = prefix.lastIndexOf('/');
+    yield* this.#walk(at < 0 ? '' : prefix.slice(0, at), prefix, signal);
+  }
+
+  async *#walk(folder: string, prefix: string, signal?: AbortSignal): AsyncIterable<Entry> {
+    signal?.throwIfAborted();
+    const entries = await this.#attempt(async () => {
+      const found: { name: string; isFolder: boolean; isFile: boolean }[] = [];
+      for await (const entry of await opendir(folder === '' ? this.#root : inside(this.#root, folder)))
+        found.push({ name: entry.name, isFolder: entry.isDirectory(), isFile: entry.isFile() });
+      return found;
+    });
+    // Without the root nothing is there at all; a folder in it may just not exist yet.
+    if (entries === null && folder === '') throw gone(this.#name, this.#root);
+    for (const { name, isFolder, isFile } of entries ?? []) {
+      const key = folder === '' ? name : `${folder}/${name}`;
+      if (key === UNFINISHED) continue;
+      if (isFolder && (key.startsWith(prefix) || prefix.startsWith(`${key}/`))) yield* this.#walk(key, prefix, signal);
+      if (!isFile || !key.startsWith(prefix)) continue;
+      const entry = await this.stat(key);
+      if (entry) yield entry;
+    }
+  }
+
+  async get(key: string, { maxBytes, first }: GetOptions): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.#attempt(async () => {
+      const file = openToRead(this.#path(key));
+      try {
+        const { size } = fstatSync(file);
+        const wanted = Math.min(size, first ?? size);
+        if (wanted > maxBytes)
+          throw damagedObject(this.#name, key, `it has ${size} bytes, more than such an object can have`);
+        const bytes = new Uint8Array(wanted);
+        let at = 0;
+        while (at < wanted) {
+          const read = readSync(file, bytes, at, Math.min(1 << 20, wanted - at), at);
+          if (read === 0) break;
+          at += read;
+        }
+        return at === wanted ? bytes : bytes.slice(0, at);
+      } finally {
+        closeSync(file);
+      }
+    });
+  }
+
+  async put(key: string, bytes: Uint8Array, { ifAbsent, signal }: PutOptions = {}): Promise<'written' | 'taken'> {
+    signal?.throwIfAborted();
+    const result = await this.#attempt(async () => {
+      await this.#makeFolder(UNFINISHED);
+      await this.#makeFolder(dirname(key));
+      const temporary = inside(this.#root, `${UNFINISHED}/${randomId()}`);
+      try {
+        await writeDurably(temporary, bytes);
+        const path = this.#path(key);
+        if (ifAbsent) return await this.#linkOnce(temporary, path);
+        await rename(temporary, path);
+        return 'written' as const;
+      } finally {
+        this.#unsynced.add(dirname(this.#path(key)));
+        await rm(temporary, { force: true }).catch(() => {});
+      }
+    });
+    // A folder that was there a moment ago is not now: the disk was unplugged, or somebody deleted it.
+    if (result === null) throw gone(this.#name, this.#root);
+    return result;
+  }
+
+  async settle(): Promise<void> {
+    const folders = [...this.#unsynced];
+    this.#unsynced.clear();
+    for (const folder of folders)
+      await this.#attempt(() =>
+        syncDirectoryBeside(folder).catch((error: NodeJS.ErrnoException) => {
+          if (!NOT_SUPPORTED.has(error.code ?? '')) throw error;
+        }),
+      );
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#attempt(() => unlink(this.#path(key)));
+  }
+
+  async stat(key: string): Promise<Entry | null> {
+    return this.#attempt(async () => {
+      const found = lstatSync(this.#path(key), { throwIfNoEntry: false });
+      return found?.isFile() ? { key, bytes: found.size, changedAt: found.mtimeMs } : null;
+    });
+  }
+
+  /** Reads the clock of whoever stores the files, which on a share is another machine. */
+  async now(): Promise<number> {
+    const at = await this.#attempt(async () => {
+      await this.#makeFolder(UNFINISHED);
+      const probe = inside(this.#root, `${UNFINISHED}/${randomId()}`);
+      try {
+        await writeFile(probe, '', { flag: 'wx' });
+        return (await stat(probe)).mtimeMs;
+      } finally {
+        await rm(probe, { force: true }).catch(() => {});
+      }
+    });
+    if (at === null) throw gone(this.#name, this.#root);
+    await this.#sweep(at);
+    return at;
+  }
+
+  async create(): Promise<void> {
+    await this.#attempt(() => mkdir(this.#root, { recursive: true, mode: 0o700 }));
+  }
+
+  async exists(): Promise<boolean> {
+    return (await this.#attempt(() => stat(this.#root)))?.isDirectory() ?? false;
+  }
+
+  close(): void {}
+
+  #path(key: string): string {
+    return inside(this.#root, key, { seen: this.#seen });
+  }
+
+  /** Makes folders inside the root, and never the root itself: an unmounted disk must not be written beside. */
+  async #makeFolder(folder: string): Promise<void> {
+    if (folder === '.' || this.#made.has(folder)) return;
+    const parent = dirname(folder);
+    if (parent !== '.') await this.#makeFolder(parent);
+    const path = inside(this.#root, folder);
+    await mkdir(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    this.#unsynced.add(dirname(path));
+    this.#made.add(folder);
+  }
+
+  async #linkOnce(temporary: string, path: string): Promise<'written' | 'taken'> {
+    try {
+      await link(temporary, path);
+      return 'written';
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EEXIST') return 'taken';
+      if (!NOT_SUPPORTED.has(code ?? '')) throw error;
+    }
+    // Without links two writers may both believe that they were first.
+    if (lstatSync(path, { throwIfNoEntry: false })) return 'taken';
+    await rename(temporary, path);
+    return 'written';
+  }
+
+  /** Removes what killed writers have left. */
+  async #sweep(now: number): Promise<void> {
+    await this.#attempt(async () => {
+      for await (const { name } of await opendir(inside(this.#root, UNFINISHED))) {
+        const path = inside(this.#root, `${UNFINISHED}/${name}`);
+        const found = lstatSync(path, { throwIfNoEntry: false });
+        if (found?.isFile() && found.mtimeMs < now - UNFINISHED_MS) await rm(path, { force: true });
+      }
+    });
+  }
+
+  /** Runs file work; null where a file or folder is not there. Throws our own errors. */
+  async #attempt<T>(work: () => Promise<T>): Promise<T | null> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof TrainstashError) {
+        if (isError(error, 'unsafeName')) throw damagedObject(this.#name, error.data.name, error.data.problem);
+        throw error;
+      }
+      const { code = '', message } = error as NodeJS.ErrnoException;
+      // Made again by the next put, if the root is still there.
+      this.#made.clear();
+      if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+      if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)) throw full(this.#name);
+      if (['EACCES', 'EPERM', 'EROFS'].includes(code)) throw denied(this.#name, message);
+      if (code === 'ELOOP') throw damagedObject(this.#name, message, 'it is a link');
+      if (code !== '') throw unreachable(this.#name, message);
+      throw error;
+    }
+  }
+}
+
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  let file: FileHandle | null = null;
+  try {
+    file = await open(path, 'wx', 0o600);
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file?.close();
+  }
+}
