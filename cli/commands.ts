@@ -12,6 +12,7 @@ import { lspCommands } from './commands/lsp.ts';
 import { mcpCommands } from './commands/mcp.ts';
 import { projectCommands } from './commands/project.ts';
 import { queueCommands } from './commands/queue.ts';
+import { remoteCommands } from './commands/remotes.ts';
 import { runningCommands } from './commands/running.ts';
 import { scrubCommands } from './commands/scrub.ts';
 
@@ -22,6 +23,7 @@ const all: Record<string, Command> = {
   ...lookingCommands,
   ...checkpointCommands,
   ...keepingCommands,
+  ...remoteCommands,
   ...branchCommands,
   ...diffCommands,
   ...exportCommands,
@@ -63,6 +65,11 @@ const ORDER = [
   'sync',
   'stash',
   'hook',
+  'remote',
+  'push',
+  'fetch',
+  'pull',
+  'clone',
   'gc',
   'quota',
   'fsck',

@@ -1,5 +1,14 @@
 /** Shows runs, checkpoints and the store. */
-import type { Checkpoint, MetricSummary, Monitor, Run, Session, StoreUsage, Waiting } from '../protocol/domain.ts';
+import type {
+  Checkpoint,
+  MetricSummary,
+  Monitor,
+  Run,
+  RunOrigin,
+  Session,
+  StoreUsage,
+  Waiting,
+} from '../protocol/domain.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages/store.ts';
 import { fromWireNumber, hasDiverged } from '../protocol/numbers.ts';
 import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
@@ -138,6 +147,10 @@ function provenText({ grade, proof }: Pick<Checkpoint, 'grade' | 'proof'>): stri
   return GRADE_MARK[grade];
 }
 
+function originText({ remote, machine, number, sentAt }: RunOrigin): string {
+  return `${safe(remote)}, where it is #${number}; ${safe(machine)} sent it ${age(sentAt)}`;
+}
+
 export function runDetails(
   run: Run,
   sessions: readonly Session[],
@@ -171,6 +184,7 @@ export function runDetails(
       ? field('backend', `${run.backend}, seed ${run.seed}`)
       : field('command', safe(run.command ? run.command.words.join(' ') : `job ${run.job}`)),
     ...(run.backendReason ? fieldLines('chosen since', safe(run.backendReason), width) : []),
+    ...(run.origin ? [field('from', originText(run.origin))] : []),
     field('id', run.id),
   ];
   if (run.parent) lines.push(field('fork of', `run ${run.parent.run} at step ${integer(run.parent.step)}`));

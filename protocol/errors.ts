@@ -129,7 +129,7 @@ export interface StateProblem {
 
 /** One difference from the state in which the checkpoint was made. */
 export interface PreflightDifference {
-  kind: 'code' | 'param' | 'package' | 'data' | 'device' | 'backend' | 'threads' | 'runtime' | 'script';
+  kind: 'code' | 'param' | 'package' | 'data' | 'device' | 'backend' | 'threads' | 'runtime' | 'script' | 'machine';
   /** Name of the param, package or changed file; empty if the kind says it all. */
   name: string;
   checkpoint: string;

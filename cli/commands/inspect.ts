@@ -5,9 +5,11 @@ import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { checkpointList, checkpointShow } from '../../protocol/messages/checkpoint.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
+import { remoteRuns } from '../../protocol/messages/remote.ts';
 import { runList, runShow, runUpdate } from '../../protocol/messages/run.ts';
 import { storeTrash } from '../../protocol/messages/store.ts';
 import { counted } from '../../protocol/words.ts';
+import { UsageError } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Context } from '../context.ts';
 import { copyLog } from '../follow.ts';
@@ -17,6 +19,7 @@ import { printJson, printRaw } from '../output.ts';
 import { interrupted } from '../terminal.ts';
 import { trashLines } from '../trash.ts';
 import { checkpointDetails, checkpointTable, runDetails, runTable, waitingLines } from '../views.ts';
+import { remoteRunTable } from './remotes.ts';
 
 /** Number of runs that are listed for people by default. */
 const LISTED = 100;
@@ -24,15 +27,16 @@ const LISTED = 100;
 export const lookingCommands: Record<string, Command> = {
   ls: {
     summary: 'list runs',
-    usage: '[--branch NAME] [--all] [--drafts] [--limit N] [--trash]',
+    usage: '[--branch NAME] [--all] [--drafts] [--limit N] [--trash] | --remote [NAME]',
     options: {
       branch: { type: 'string' },
       all: { type: 'boolean' },
       drafts: { type: 'boolean' },
       limit: { type: 'string' },
       trash: { type: 'boolean' },
+      remote: { type: 'boolean' },
     },
-    words: [0, 0],
+    words: [0, 1],
     run: listRuns,
   },
   show: {
@@ -135,8 +139,26 @@ async function listTrash(context: Context): Promise<number> {
   return 0;
 }
 
+async function listRemoteRuns(context: Context): Promise<number> {
+  const client = await context.project('write');
+  const { root, args, width } = context;
+  const limit = args.count('limit');
+  const { runs, total } = await client.request(remoteRuns, { root, name: args.words[0], limit });
+  const left = total - runs.length;
+  context.answer(runs, [
+    ...(runs.length > 0
+      ? remoteRunTable(runs, width)
+      : ['Nothing is known of remotes. `trainstash fetch` reads what they have.']),
+    ...(left > 0 ? [paint('dim', `${counted(left, 'older run')} not listed`)] : []),
+  ]);
+  return 0;
+}
+
 async function listRuns(context: Context): Promise<number> {
   const { args, root } = context;
+  if (args.flag('remote')) return listRemoteRuns(context);
+  if (args.words.length > 0)
+    throw new UsageError('ls takes a name only with --remote; `--branch NAME` lists a branch.');
   if (args.flag('trash')) return listTrash(context);
   const client = await context.project();
   const project = await client.request(projectOpen, { root, trusted: false });

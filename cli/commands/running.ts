@@ -26,6 +26,7 @@ import { CONTROL_OPTIONS, controlOptions, startUrgent } from '../control.ts';
 import { copyLog, followRun } from '../follow.ts';
 import { paint, safe, wrapped } from '../format.ts';
 import { printError, printJson, printRaw } from '../output.ts';
+import { pullNamed } from '../remote-target.ts';
 import { ask, interrupted } from '../terminal.ts';
 import { field } from '../views.ts';
 
@@ -92,13 +93,13 @@ export const runningCommands: Record<string, Command> = {
   resume: {
     summary: 'continue a run from a checkpoint',
     usage:
-      '[RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--trust] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [-- COMMAND…]',
+      '[RUN[@STEP] | REMOTE/RUN[@STEP]] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--current NAME]… [--yes] [--trust] [--detach] [--queue] [--gpu 1|0,1|shared] [--priority N] [--after RUN] [--at 22:00] [--max-hours N] [--max-steps N] [-- COMMAND…]',
     acceptsCommand: true,
     options: RESUME_OPTIONS,
     words: [0, 1],
     async run(context) {
       const client = await context.project('run');
-      const options = resumeOptions(context);
+      const options = { ...resumeOptions(context), ...(await pullNamed(context, client, context.args.words[0])) };
       const { run, checkpoint, differences } = await client.request(runPreflight, options);
       const accept = context.args.flag('yes') || differences.length === 0 || (await confirm(context, differences));
       if (!accept) return refused(context, run, differences);
@@ -108,12 +109,15 @@ export const runningCommands: Record<string, Command> = {
   },
   fork: {
     summary: 'start a new run from a checkpoint of another run',
-    usage: 'RUN[@STEP] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--trust] [--detach]',
+    usage:
+      'RUN[@STEP] | REMOTE/RUN[@STEP] [--from STEP|CHECKPOINT|TAG|best] [--set NAME=VALUE]… [--yes] [--trust] [--detach]',
     options: RESUME_OPTIONS,
     words: [1, 1],
     async run(context) {
       const client = await context.project('run');
-      const fork = await client.request(runFork, { ...resumeOptions(context), accept: context.args.flag('yes') });
+      const pulled = await pullNamed(context, client, context.args.words[0]);
+      const accept = context.args.flag('yes');
+      const fork = await client.request(runFork, { ...resumeOptions(context), ...pulled, accept });
       return afterStart(context, fork, `Forked at step ${integer(fork.parent?.step ?? 0)}:`);
     },
   },

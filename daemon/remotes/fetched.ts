@@ -1,4 +1,4 @@
-/** What is known about a remote's content without its bytes: runs, and checkpoints with their facts. Kept in a file between fetches. */
+/** Reads what a remote has without the content: runs, and checkpoints with their facts. The result is kept in a file between fetches. */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as v from 'valibot';
@@ -36,7 +36,7 @@ export interface Fetched {
   at: number;
   runs: FetchedRun[];
   checkpoints: FetchedCheckpoint[];
-  /** What was left out, and why. */
+  /** Descriptions of what was left out, and why. */
   problems: string[];
 }
 
@@ -87,7 +87,8 @@ export async function fetchAll(remote: Remote, path: string, { signal, progress 
     const isSame = last && last.records.length === keys.length && last.records.at(-1) === keys.at(-1);
     const found = isSame ? last : await tolerating(problems, () => fetchRun(remote, keys, signal));
     if (found) runs.push(found);
-    progress((done += keys.length), total);
+    done += keys.length;
+    progress(done, total);
   });
   const fetched: Fetched = { at: Date.now(), runs, checkpoints, problems };
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

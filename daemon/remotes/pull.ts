@@ -156,7 +156,8 @@ async function pullOne(
       batchBytes += data.length;
       unwritten += data.length;
       pulled.bytes += data.length;
-      got((done += size));
+      done += size;
+      got(done);
       if (batchBytes >= BATCH_BYTES) await flush();
     });
     if (batch.length > 0) await flush();

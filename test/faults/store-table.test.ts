@@ -45,6 +45,8 @@ const IN_CATALOG: Operation[] = [
   'put a run',
   'note that a run has less',
   'make a run',
+  'read a run for another store',
+  'take a run in',
   'put a session',
   'name branches',
   'take events',
@@ -72,6 +74,8 @@ const WRITING: Operation[] = [
   'doubt',
   'put a run',
   'make a run',
+  'take a run in',
+  'mark what came in',
   'put a session',
   'rebuild',
 ];
@@ -177,7 +181,7 @@ async function expectRefused(path: string, code: string): Promise<void> {
 }
 
 test('the table has every operation of a store', async () => {
-  const called = new Set<string>(['close', 'serveReads', 'putCheckpointRows']);
+  const called = new Set<string>(['close', 'serveReads', 'takeIn', 'putCheckpointRows']);
   const given = await opened(copyTo(join(temporaryFolder(), 'store')));
   const { store } = given;
   given.store = new Proxy(store, {

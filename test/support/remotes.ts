@@ -2,13 +2,14 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { Watcher } from '../../daemon/remotes/push.ts';
 import { Remotes, type RemotesSetup } from '../../daemon/remotes/remotes.ts';
 import { type Store, startStore } from '../../daemon/store/client.ts';
 import { afterwards } from './cleanup.ts';
 import { type Opened, open } from './random-checkpoints.ts';
 import { DIST } from './trainer.ts';
 
-export const UNWATCHED = { signal: new AbortController().signal, progress: () => {} };
+export const UNWATCHED: Watcher = { signal: new AbortController().signal, progress: () => {} };
 
 export interface Machine extends Opened {
   remotes: Remotes;

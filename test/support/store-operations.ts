@@ -89,13 +89,23 @@ export const OPERATIONS = {
     const made = await store.createRun({ ...run, id: randomId(), name: '' });
     await store.putRun({ ...made, status: 'completed' });
   },
+  'read a run for another store': ({ store, run }) => store.exchangedRun(run.id, {}),
+  'take a run in': async ({ store, run }) => {
+    const { run: record } = await store.exchangedRun(run.id, {});
+    const taken = await store.importRun({ run: { ...record, id: randomId() }, sessions: [], series: [] });
+    await store.recountCheckpoints(taken.id);
+  },
+  'mark what came in': ({ store }) => store.markIncoming(FIRST, ['best-so-far'], null),
   'put a session': ({ store, session }) => store.putSession(session),
   'name branches': ({ store }) => store.nameBranches([['no-such-branch', 'new']]),
   'take events': ({ store, session }) => store.takeEvents(session.id, 'events'),
   rebuild: ({ store }) => store.fsck(true),
   'forget files': ({ store, file }) => store.keepOnlyFiles([file]),
   'set the quota': ({ store }) => store.setQuota(1e12),
-  'read the quota': ({ store }) => store.quota(),
+  'read the quota': async ({ store }) => {
+    await store.quota();
+    await store.hasRoom(1);
+  },
   'plan a collection': ({ store }) => store.plan(true),
   'pin a checkpoint': ({ store }) => store.pinCheckpoint(FIRST, true),
   'pin the checkpoints of a run': ({ store, run }) => store.pinCheckpointsOf(run, true),

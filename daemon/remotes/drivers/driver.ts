@@ -73,7 +73,7 @@ export function full(remote: string): TrainstashError<'remoteFull'> {
 export function gone(remote: string, place: string): TrainstashError<'remoteGone'> {
   return new TrainstashError(
     'remoteGone',
-    `${place}, the place of the remote ${remote}, is not there, or is empty. Nothing was written. Mount or restore it; \`trainstash remote rm ${remote}\` and \`remote add\` begin anew.`,
+    `${place}, where the remote ${remote} is kept, is not there, or is empty. Nothing was written. Mount or restore it. If it is gone for good, \`trainstash remote rm\` and \`remote add\` begin anew.`,
     { remote, place },
   );
 }

@@ -149,8 +149,13 @@ export class FolderDriver implements Driver {
     return at;
   }
 
+  /** Makes the folder, but none around it: they would be made beside a disk that is not mounted. */
   async create(): Promise<void> {
-    await this.#attempt(() => mkdir(this.#root, { recursive: true, mode: 0o700 }));
+    const made = await this.#attempt(async () => {
+      await mkdir(this.#root, { mode: 0o700 });
+      return true;
+    });
+    if (!made) throw gone(this.#name, dirname(this.#root));
   }
 
   async exists(): Promise<boolean> {

@@ -1,8 +1,10 @@
 /** Plans a resume or fork: the run, the checkpoint, the params, and the differences since then. Changes nothing. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { inside } from '../../../base/inside.ts';
 import type { JobConfig } from '../../../protocol/config.ts';
-import type { Checkpoint, Params, Run } from '../../../protocol/domain.ts';
+import type { Checkpoint, Params, Run, RunOrigin } from '../../../protocol/domain.ts';
 import { type PreflightDifference, TrainstashError } from '../../../protocol/errors.ts';
 import { isModelName } from '../../../protocol/model-names.ts';
 import { readHead } from '../../code/project.ts';
@@ -96,6 +98,7 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
   const startsAnew =
     facts !== null && job.module === undefined && !isOfPackage(facts.checkpoint) && job.resume === undefined;
   if (startsAnew && !resumesItself(place.store, run.job)) differences.push(STARTS_ANEW);
+  if (run.origin && !(await hasSessionHere(context, run))) differences.push(...firstTimeHere(run, run.origin));
   if (run.command) {
     const named = { ...run, overrides: [...run.overrides, ...Object.keys(set)] };
     const given = paramsGiven(named, params);
@@ -113,6 +116,29 @@ export const STARTS_ANEW: PreflightDifference = {
   checkpoint: 'saved by the script itself',
   current: 'the same command starts again, with its files in place; resuming from them is up to the script',
 };
+
+/** Tells whether the run has been started on this machine, so that a person has seen what it runs. */
+async function hasSessionHere({ store, place }: ProjectContext, { id }: Run): Promise<boolean> {
+  const sessions = await store.sessions(id);
+  return sessions.some((session) => existsSync(inside(place.store, `sessions/${session.id}`)));
+}
+
+/** Lists what to accept before a run from a remote is started here: its command, and that it may still be training there. */
+function firstTimeHere(run: Run, { remote, machine, sentAt, wasLive }: RunOrigin): PreflightDifference[] {
+  const command: PreflightDifference = {
+    kind: 'machine',
+    name: 'command',
+    checkpoint: `given on ${machine}, and sent to ${remote}`,
+    current: `to be run here: ${(run.command?.words ?? []).join(' ')}`,
+  };
+  const live: PreflightDifference = {
+    kind: 'machine',
+    name: machine,
+    checkpoint: `training when it sent this, at ${new Date(sentAt).toISOString()}`,
+    current: 'unknown; if it still trains, both go on from here, each for itself',
+  };
+  return [...(run.command ? [command] : []), ...(wasLive ? [live] : [])];
+}
 
 async function interpreterNow(job: JobConfig, root: string, options: PlanOptions): Promise<Record<string, string>> {
   const { environment, interpreter } = options;
