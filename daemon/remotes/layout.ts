@@ -23,7 +23,6 @@ const OBJECT = /^objects\/([0-9a-f]{2})\/([0-9a-f]{64})(.*)$/;
 const ENDING = /^(?:\.z([1-9]\d?))?(?:-[0-9a-z]{4,16})?$/;
 const MANIFEST = new RegExp(`^checkpoints/(${ID})/(-?\\d{1,15})-(${ID})\\.json$`);
 const RECORD = new RegExp(`^runs/(${ID})/(\\d{8})-(${ID})\\.run$`);
-const BUNDLE = /^code\/([0-9a-f]{40,64})\.bundle$/;
 const CANDIDATE_LIST = new RegExp(`^gc/(\\d{15})-(${ID})\\.json$`);
 /** Codecs in which a chunk may travel: each can be decoded without another chunk. */
 const TRAVELLING: ReadonlySet<number> = new Set(Object.values(CODEC).filter((codec) => !isDelta(codec)));
@@ -77,10 +76,6 @@ export function parseRecordKey(key: string): { run: string; number: number } | n
 
 export function bundleKey(tree: string): string {
   return `${CODE}${tree}.bundle`;
-}
-
-export function parseBundleKey(key: string): string | null {
-  return BUNDLE.exec(key)?.[1] ?? null;
 }
 
 export function candidatesKey(at: number, random: string): string {

@@ -67,9 +67,6 @@ test('a manifest that lies about sizes, names, chunks or whose it is is refused,
     'a hash that leads elsewhere': ({ chunks }) => (chunks[0][0] = `../../../${'a'.repeat(55)}`),
     'an ending that leads elsewhere': ({ chunks }) => (chunks[0][2] = '/../x'),
     'a delta': ({ chunks }) => (chunks[0][2] = '.z18'),
-    'a million and one chunks': (content) => {
-      content.chunks = Array.from({ length: 1_000_001 }, () => ['a'.repeat(64), 0, '']);
-    },
     'another remote': (content) => (content.remote = 'somewhere-else'),
     'another run': ({ body }) => (body.run.id = 'otherrun'),
     'another step': ({ body }) => (body.checkpoint.step = 7),
@@ -78,6 +75,11 @@ test('a manifest that lies about sizes, names, chunks or whose it is is refused,
       for (const key of Object.keys(content)) delete content[key];
     },
   };
+  // Writing it takes longer than all others.
+  if (process.env.TRAINSTASH_TEST_FULL)
+    lies['a million and one chunks'] = (content) => {
+      content.chunks = Array.from({ length: 1_000_001 }, () => ['a'.repeat(64), 0, '']);
+    };
   for (const [what, change] of Object.entries(lies)) {
     writeFileSync(manifest, truth);
     lie(manifest, change);
