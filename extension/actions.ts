@@ -22,6 +22,7 @@ import { JobTasks } from './job-tasks.ts';
 import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
 import { Dashboards } from './panels/dashboard.ts';
 import { registerDiffPage } from './panels/diff.ts';
+import { RunPages } from './panels/run-page.ts';
 import { showLog } from './views/log-terminal.ts';
 import type { Node, RunsTree } from './views/runs.ts';
 import type { StashesTree } from './views/stashes.ts';
@@ -73,6 +74,7 @@ export class Actions {
 function registerViews(app: App, context: vscode.ExtensionContext, parts: Parts): void {
   const { runs, tree, status, openFolders } = parts;
   const dashboards = new Dashboards(app, context);
+  const pages = new RunPages(app, context);
   const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
   const reveal = (node: Node) => runs.reveal(node, { select: true, focus: true, expand: true });
   const filter = (text: string) => {
@@ -84,6 +86,12 @@ function registerViews(app: App, context: vscode.ExtensionContext, parts: Parts)
   on('dashboard', async (node?: Node) => {
     const root = node?.root ?? (await app.chooseRoot());
     if (root) dashboards.show(root);
+  });
+  on('openRun', async (node?: Node, clicked?: boolean) => {
+    const target = await runTarget(app, node, 'open');
+    if (!target) return;
+    status.markSeen(target.run.id);
+    pages.show(target.root, target.run.id, clicked === true);
   });
   on('refresh', () => openFolders());
   on('startDaemon', () => openFolders(true));

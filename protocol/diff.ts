@@ -75,6 +75,17 @@ export interface CodeFileDiff {
   hunks: string | null;
 }
 
+/** Changes in the tree since a run's code was taken. */
+export interface CodeSince {
+  /** Code snapshot of the run; null: not kept. */
+  then: string | null;
+  /** Snapshot of the tree now; null: it cannot be taken. */
+  now: string | null;
+  /** Files that differ; `side` is 1 for all. */
+  files: CodeFileDiff[];
+  more: number;
+}
+
 export interface LineageDiff {
   /** Newest checkpoint that all sides descend from; null: there is none. */
   ancestor: { checkpoint: string; run: string; step: number } | null;

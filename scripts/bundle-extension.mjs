@@ -20,6 +20,7 @@ export async function bundleExtension(root, define) {
       checkpoint: 'webview-ui/checkpoint/checkpoint.tsx',
       dashboard: 'webview-ui/dashboard/dashboard.tsx',
       diff: 'webview-ui/diff/diff.tsx',
+      run: 'webview-ui/run/run.tsx',
       style: 'webview-ui/style.css',
     },
     outdir: join(folder, 'pages'),

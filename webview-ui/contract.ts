@@ -1,7 +1,7 @@
 /** Messages between pages and the extension. Messages from a page are validated: it is the less trusted side. */
 import * as v from 'valibot';
-import type { Diff, WeightsDiff } from '../protocol/diff.ts';
-import type { FileInspection } from '../protocol/domain.ts';
+import type { CodeSince, Diff, WeightsDiff } from '../protocol/diff.ts';
+import type { Checkpoint, FileInspection, Run, Session } from '../protocol/domain.ts';
 import type { WireNumber } from '../protocol/numbers.ts';
 
 /** A curve. Messages to pages are JSON; only typed arrays carry NaN and infinities. */
@@ -136,7 +136,8 @@ export type DashboardNews =
   | { type: 'device'; text: string };
 
 const id = v.pipe(v.string(), v.maxLength(100));
-export const dashboardSaid = v.variant('say', [
+/** Requests that each page with runs makes: curves, checkpoints and a log. */
+const feedSaid = [
   v.object({ say: v.literal('ready') }),
   /** Requests the curves of runs and metrics; again for a range of steps after zooming in. */
   v.object({
@@ -149,11 +150,68 @@ export const dashboardSaid = v.variant('say', [
   }),
   v.object({ say: v.literal('checkpoints'), run: id }),
   v.object({ say: v.literal('log'), run: v.nullable(id) }),
+  /** Asks what is to be done with a checkpoint. */
+  v.object({ say: v.literal('checkpoint'), run: id, checkpoint: id }),
+] as const;
+export type FeedSaid = v.InferOutput<(typeof feedSaid)[number]>;
+
+export const dashboardSaid = v.variant('say', [
+  ...feedSaid,
   v.object({
     say: v.literal('act'),
-    action: v.picklist(['resume', 'pause', 'stop', 'diff', 'export', 'reveal']),
+    action: v.picklist(['resume', 'pause', 'stop', 'diff', 'export', 'openRun']),
     runs: v.pipe(v.array(id), v.maxLength(8)),
   }),
-  v.object({ say: v.literal('checkpoint'), run: id, checkpoint: id }),
 ]);
 export type DashboardSaid = v.InferOutput<typeof dashboardSaid>;
+
+// ---- the page of a run ----
+
+export interface RunPageState {
+  root: string;
+  run: Run;
+  sessions: Session[];
+  /** Newest first. */
+  checkpoints: Checkpoint[];
+  /** Id of the best checkpoint, if the run is judged by a metric. */
+  best: string | null;
+  /** Name of the run that this one was forked from; null: it was deleted, or there is none. */
+  parent: string | null;
+  /** Runs that were forked from this one. */
+  forks: { id: string; name: string; step: number }[];
+}
+
+/** Messages to the page of a run, beside those that the dashboard gets about its one row. */
+export type RunPageNews =
+  | DashboardNews
+  | { type: 'run'; state: RunPageState }
+  | { type: 'code'; code: CodeSince | { problem: string } }
+  | { type: 'problem'; text: string };
+
+export const RUN_ACTIONS = [
+  'resume',
+  'pause',
+  'stop',
+  'kill',
+  'checkpoint',
+  'export',
+  'compare',
+  'compareBest',
+  'rename',
+  'note',
+  'log',
+  'restoreCode',
+  'delete',
+] as const;
+export const CHECKPOINT_ACTIONS = ['resumeFrom', 'fork', 'export', 'compare', 'verify', 'tag', 'restoreFiles'] as const;
+
+export const runPageSaid = v.variant('say', [
+  ...feedSaid,
+  v.object({ say: v.literal('act'), action: v.picklist(RUN_ACTIONS) }),
+  v.object({ say: v.literal('actOn'), action: v.picklist(CHECKPOINT_ACTIONS), checkpoint: id }),
+  v.object({ say: v.literal('code') }),
+  v.object({ say: v.literal('openFile'), path: v.string() }),
+  v.object({ say: v.literal('openAll') }),
+  v.object({ say: v.literal('openRun'), run: id }),
+]);
+export type RunPageSaid = v.InferOutput<typeof runPageSaid>;

@@ -1,5 +1,5 @@
 /** Compares runs, checkpoints, or the best runs of branches. Changes nothing. */
-import type { CurveAxis, Diff, DiffSide, FactDiff } from '../../protocol/diff.ts';
+import type { CodeSince, CurveAxis, Diff, DiffSide, FactDiff } from '../../protocol/diff.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { codeHunks } from '../code/changes.ts';
 import type { Store } from '../store/client.ts';
@@ -88,6 +88,16 @@ function diffFacts(sides: readonly Record<string, string>[]): FactDiff[] {
     const values = sides.map((side) => side[name] ?? null);
     return new Set(values).size > 1 ? [{ name, values }] : [];
   });
+}
+
+/** Lists the files that differ between two code snapshots. */
+export async function changedSince(
+  store: string,
+  then: string,
+  now: string,
+): Promise<Pick<CodeSince, 'files' | 'more'>> {
+  const all = (await codeHunks(store, then, now, MAX_HUNK_CHARACTERS)).map((change) => ({ ...change, side: 1 }));
+  return { files: all.slice(0, MAX_FILES), more: Math.max(0, all.length - MAX_FILES) };
 }
 
 async function diffCode(store: string, runs: readonly Run[]): Promise<Diff['code']> {

@@ -1,12 +1,12 @@
 /** Handlers of the messages about the content of checkpoints, code and files: differences, exports, inspection. */
 import { resolve } from 'node:path';
 import { inspect } from '../../inspector/inspect.ts';
-import { codeRead, codeRestore, diffShow, diffWeights } from '../../protocol/messages/diff.ts';
+import { codeRead, codeRestore, codeSince, diffShow, diffWeights } from '../../protocol/messages/diff.ts';
 import { exportFormats, exportWrite } from '../../protocol/messages/export.ts';
 import { fileInspect } from '../../protocol/messages/file.ts';
 import { codeFile } from '../code/changes.ts';
-import { copyOut } from '../code/snapshot.ts';
-import { diff } from '../diff/diff.ts';
+import { copyOut, takeSnapshot } from '../code/snapshot.ts';
+import { changedSince, diff } from '../diff/diff.ts';
 import { diffWeights as compareWeights } from '../diff/weights.ts';
 import { exportTo, exportFormats as formatsFor } from '../export/export.ts';
 import type { OpenProject } from '../runs/project.ts';
@@ -32,6 +32,17 @@ export function contentHandlers({ on, daemon, access }: Handling): void {
     const bytes = await codeFile((await access.project(root)).place.store, code, path);
     const from = offset ?? 0;
     return { bytes: bytes.subarray(from, from + CODE_PAGE_BYTES).toString('base64'), size: bytes.length };
+  });
+
+  on(codeSince, 'reads', async ({ root, run }) => {
+    const opened = await access.project(root);
+    const { code: then } = await opened.store.findRun(run);
+    // A snapshot is written to the store: not to one that nobody has accepted.
+    const place = { root: await daemon.rootOf(root), store: opened.place.store };
+    const taken = then !== null && opened.isOurs ? await takeSnapshot(place.root, place.store).catch(() => null) : null;
+    const now = taken?.tree ?? null;
+    if (then === null || now === null || then === now) return { then, now, files: [], more: 0 };
+    return { then, now, ...(await changedSince(place.store, then, now)) };
   });
 
   on(codeRestore, 'changes', async ({ root, source, directory }) => {

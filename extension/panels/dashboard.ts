@@ -2,14 +2,11 @@
 import { basename } from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
-import type { Checkpoint, MetricSeries, Run } from '../../protocol/domain.ts';
-import { isError } from '../../protocol/errors.ts';
-import { checkpointChanged, checkpointList } from '../../protocol/messages/checkpoint.ts';
-import { logRead, metricsAppended, metricsQuery } from '../../protocol/messages/metrics.ts';
+import type { MetricSeries, Run } from '../../protocol/domain.ts';
+import { checkpointChanged } from '../../protocol/messages/checkpoint.ts';
+import { metricsAppended } from '../../protocol/messages/metrics.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
 import { runChanged, runList } from '../../protocol/messages/run.ts';
-import { fromWireNumber } from '../../protocol/numbers.ts';
-import { integer } from '../../protocol/words.ts';
 import { type DashboardNews, type DashboardSaid, dashboardSaid } from '../../webview-ui/contract.ts';
 import { type App, report } from '../core/app.ts';
 import { DeviceWatch } from '../core/device.ts';
@@ -17,11 +14,9 @@ import { rowOf } from '../core/run-row.ts';
 import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
 import { openPage, type PageHost } from './panel.ts';
+import { RunFeed } from './run-feed.ts';
 
 const VIEW = 'trainstash.dashboard';
-const LOG_POLL_MS = 1_000;
-/** Size limit of a log: of a longer one the end is shown. */
-const LOG_BYTES = 1 << 20;
 /** Delay by which row updates are batched. */
 const ROWS_MS = 100;
 
@@ -73,12 +68,6 @@ export class Dashboards {
   }
 }
 
-interface FollowedLog {
-  run: string;
-  offset: number;
-  timer: NodeJS.Timeout | null;
-}
-
 class Dashboard {
   readonly panel: vscode.WebviewPanel;
   readonly #app: App;
@@ -87,9 +76,9 @@ class Dashboard {
   readonly #runs = new Map<string, Run>();
   readonly #changed = new Map<string, Run>();
   readonly #device: DeviceWatch;
+  readonly #feed: RunFeed;
   #store: string | null = null;
   #rowsDue: NodeJS.Timeout | null = null;
-  #log: FollowedLog | null = null;
   #loads = 0;
   #ready = false;
 
@@ -97,6 +86,12 @@ class Dashboard {
     this.#app = app;
     this.#root = root;
     this.panel = panel;
+    this.#feed = new RunFeed(
+      app,
+      root,
+      (news) => this.#push(news),
+      (id) => this.#runs.get(id),
+    );
     this.#device = new DeviceWatch((text) => this.#push({ type: 'device', text }));
     this.#page = openPage<DashboardSaid>(context, panel, {
       script: 'dashboard.js',
@@ -132,26 +127,11 @@ class Dashboard {
   }
 
   appended(run: string, series: readonly MetricSeries[]): void {
-    const startedAt = this.#runs.get(run)?.startedAt ?? Date.now();
-    for (const one of series) {
-      const columns = columnsOf(one);
-      // A notification has no time, but it arrives at once.
-      columns.times.fill((Date.now() - startedAt) / 1000);
-      this.#push({ type: 'points', run, name: one.name, ...columns });
-    }
+    this.#feed.appended(run, series);
   }
 
   checkpointChanged(run: string): void {
-    this.#marks(run).catch((error) => {
-      // Both are requested again once the daemon is back.
-      if (!isError(error, 'notFound') && !isError(error, 'daemonUnavailable')) void report(this.#app, error);
-    });
-  }
-
-  async #marks(run: string): Promise<void> {
-    const { checkpoints } = await this.#app.connection.poll(checkpointList, { root: this.#root, run });
-    const marks = checkpoints.map(({ id, step, tags }: Checkpoint) => ({ id, run, step, tags }));
-    this.#push({ type: 'checkpoints', run, marks });
+    this.#feed.checkpointsChanged(run);
   }
 
   /** Loads all runs page by page; the first page is shown at once. */
@@ -193,68 +173,10 @@ class Dashboard {
   }
 
   #take(message: DashboardSaid): unknown {
-    switch (message.say) {
-      case 'ready':
-        this.#ready = true;
-        return this.load();
-      case 'curves':
-        return this.#curves(message);
-      case 'checkpoints':
-        return this.checkpointChanged(message.run);
-      case 'log':
-        return this.#follow(message.run);
-      case 'act':
-        return this.#act(message);
-      case 'checkpoint':
-        return this.#offer(message.run, message.checkpoint);
-    }
-  }
-
-  async #curves({ runs, names, from, to, buckets }: Extract<DashboardSaid, { say: 'curves' }>): Promise<void> {
-    const range = { ...(from === null ? {} : { fromStep: from }), ...(to === null ? {} : { toStep: to }) };
-    for (const name of names) {
-      for (const run of runs) {
-        const params = { root: this.#root, run, names: [name], buckets, ...range };
-        try {
-          const { series } = await this.#app.connection.poll(metricsQuery, params);
-          const columns = columnsOf(series[0] ?? { steps: [], values: [], times: [] });
-          this.#push({ type: 'curve', run, name, from, to, ...columns });
-        } catch (error) {
-          // The run was deleted, or the daemon is away and everything is requested again when it is back.
-          if (isError(error, 'daemonUnavailable')) return;
-          if (!isError(error, 'notFound')) throw error;
-        }
-      }
-    }
-  }
-
-  #follow(run: string | null): void {
-    if (this.#log?.timer) clearTimeout(this.#log.timer);
-    this.#log = run === null ? null : { run, offset: 0, timer: null };
-    if (this.#log) void this.#readLog(this.#log, true);
-  }
-
-  async #readLog(log: FollowedLog, first: boolean): Promise<void> {
-    try {
-      let text = '';
-      for (;;) {
-        const page = await this.#app.connection.poll(logRead, {
-          root: this.#root,
-          run: log.run,
-          offset: log.offset,
-          last: LOG_BYTES,
-        });
-        if (this.#log !== log) return;
-        text = (text + page.text).slice(-LOG_BYTES);
-        log.offset = page.offset;
-        if (page.text === '') break;
-      }
-      if (text !== '' || first) this.#push({ type: 'log', run: log.run, text, first });
-    } catch (error) {
-      if (!isError(error, 'notFound') && !isError(error, 'daemonUnavailable')) void report(this.#app, error);
-    }
-    if (this.#log !== log) return;
-    log.timer = setTimeout(() => void this.#readLog(log, false), LOG_POLL_MS);
+    if (message.say === 'act') return this.#act(message);
+    if (message.say !== 'ready') return this.#feed.take(message);
+    this.#ready = true;
+    return this.load();
   }
 
   #act({ action, runs }: Extract<DashboardSaid, { say: 'act' }>): unknown {
@@ -266,28 +188,6 @@ class Dashboard {
     return vscode.commands.executeCommand(`trainstash.${command}`, nodes[0], nodes);
   }
 
-  /** Offers actions for a checkpoint that was clicked on the axis. */
-  async #offer(run: string, id: string): Promise<void> {
-    const { checkpoints } = await this.#app.connection.request(checkpointList, { root: this.#root, run });
-    const checkpoint = checkpoints.find((one) => one.id === id);
-    const name = this.#runs.get(run)?.name;
-    if (!checkpoint || name === undefined) return;
-    const items = [
-      { label: '$(play) Resume from here', command: 'resumeFrom' },
-      { label: '$(repo-forked) Fork', command: 'fork' },
-      { label: '$(diff) Compare…', command: 'compare' },
-      { label: '$(export) Export…', command: 'export' },
-      { label: '$(verified) Verify', command: 'verify' },
-      { label: '$(tag) Tag…', command: 'tag' },
-      { label: '$(desktop-download) Restore files to a folder…', command: 'restoreFiles' },
-    ];
-    const title = `${plain(name)} at step ${integer(checkpoint.step)}`;
-    const chosen = await vscode.window.showQuickPick(items, { title });
-    this.#app.model.know(this.#root, this.#runs.get(run)!);
-    const node: Node = { kind: 'checkpoint', root: this.#root, run, checkpoint };
-    if (chosen) await vscode.commands.executeCommand(`trainstash.${chosen.command}`, node);
-  }
-
   #push(news: DashboardNews): void {
     if (this.#ready) this.#page.post(news);
   }
@@ -296,15 +196,7 @@ class Dashboard {
     this.#ready = false;
     this.#loads++;
     this.#device.looking = false;
-    this.#follow(null);
+    this.#feed.dispose();
     if (this.#rowsDue) clearTimeout(this.#rowsDue);
   }
-}
-
-function columnsOf({ steps, values, times }: Pick<MetricSeries, 'steps' | 'values' | 'times'>) {
-  return {
-    xs: Float64Array.from(steps),
-    ys: Float64Array.from(values, fromWireNumber),
-    times: Float64Array.from(times),
-  };
 }

@@ -232,10 +232,9 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
       case 'run': {
         const run = this.#run(node);
         if (!run) return new vscode.TreeItem('(gone)', None);
-        return decorated(
-          new vscode.TreeItem(oneLine(run.name), run.checkpoints > 0 ? Collapsed : None),
-          lookOfRun(run, Date.now()),
-        );
+        const item = new vscode.TreeItem(oneLine(run.name), run.checkpoints > 0 ? Collapsed : None);
+        item.command = { command: 'trainstash.openRun', title: 'Open', arguments: [node, true] };
+        return decorated(item, lookOfRun(run, Date.now()));
       }
       case 'checkpoint': {
         const { checkpoint } = node;

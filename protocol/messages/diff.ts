@@ -1,6 +1,6 @@
 /** Messages about differences, and the code of runs. */
 import * as v from 'valibot';
-import type { Diff, WeightsDiff } from '../diff.ts';
+import type { CodeSince, Diff, WeightsDiff } from '../diff.ts';
 import { count, request, root, task, text } from './request.ts';
 
 /** Compares `sides`: runs, checkpoints (`RUN@STEP`), or one `main..idea` for the best runs of two branches. */
@@ -30,6 +30,9 @@ export const codeRead = request<{ bytes: string; size: number }>()(
   'code/read',
   v.object({ root, code: v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/)), path: text, offset: v.optional(count) }),
 );
+
+/** Compares the code of a run with that in the tree now. */
+export const codeSince = request<CodeSince>()('code/since', v.object({ root, run: text }));
 
 /** Writes all files of a code snapshot to a new folder. `leftOut`: files that were too large to keep. */
 export const codeRestore = request<{ directory: string; files: number; leftOut: string[] }>()(

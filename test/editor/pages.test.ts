@@ -2,7 +2,7 @@
 import { appendFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { runPause } from '../../protocol/messages/run.ts';
+import { runPause, runUpdate } from '../../protocol/messages/run.ts';
 import { makeFixture, openProject, startSmall, untilStatus } from '../support/daemon.ts';
 import { until } from '../support/folder.ts';
 import { untilRow, useWorkbench } from '../support/workbench.ts';
@@ -43,15 +43,41 @@ test('a mistake in trainstash.json is marked where it is', async (context) => {
   await editor.row(/^job small/).waitFor();
 });
 
-test('a run is exported from its row, in a format that is chosen, to where it is asked for', async (context) => {
+test('the page of a run shows its curves, checkpoints, code and log; from it the run is exported to where it is asked for', async (context) => {
   if (!workbench.parts) return context.skip();
   const fixture = makeFixture();
   const client = await openProject(fixture);
-  await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
+  const run = await untilStatus(client, fixture, (await startSmall(client, fixture)).id, 'completed');
   const editor = await workbench.open(fixture);
   await editor.showTrainstash();
   await untilRow(editor, /small #1/, /^small #1 val_loss/);
-  await editor.rowMenu(editor.row(/small #1/), 'Export…');
+  await editor.row(/small #1/).click();
+  const own = await editor.webview(/Code since then/);
+  await own.locator('.chart', { hasText: 'val_loss' }).locator('canvas').waitFor();
+  await own.getByText('unchanged').waitFor();
+  await editor.shot('run-page');
+  // A checkpoint says what it is made of.
+  await own
+    .locator('.checkpoints')
+    .getByRole('row')
+    .nth(1)
+    .getByRole('button', { name: /made of/ })
+    .click();
+  await own.locator('.ingredients li.kept', { hasText: 'weights' }).first().waitFor();
+  await own.locator('.ingredients').scrollIntoViewIfNeeded();
+  await editor.shot('run-page-checkpoint');
+  appendFileSync(join(fixture.root, 'small.ts'), '\n// another thought\n');
+  await own.getByRole('button', { name: 'Compare again' }).click();
+  await own.getByText('1 file differs').waitFor();
+  await own.getByText('small.ts').click();
+  await own.getByText('+// another thought').waitFor();
+  await own.getByText('Log', { exact: true }).click();
+  await own.locator('pre.log').getByText(/\S/).waitFor();
+  await editor.shot('run-page-code');
+  // What a person writes and starts elsewhere appears on it.
+  await client.request(runUpdate, { root: fixture.root, run: run.id, note: 'the first of many' });
+  await own.getByText('the first of many').waitFor();
+  await own.getByRole('button', { name: 'Export…' }).click();
   const list = editor.page.locator('.quick-input-widget');
   await list.getByText('its weights have another layout than PyTorch’s').waitFor();
   await editor.shot('export-formats');

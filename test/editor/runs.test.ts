@@ -51,8 +51,11 @@ test('a run is started, paused, outlives a killed daemon and a reloaded window, 
   await untilStatus(client, fixture, '1', 'running');
   await untilStatusBar(editor, /small #1 \d+% · /);
 
-  // Its checkpoints are rows below it.
+  // A click opens its page beside the rows; its checkpoints are rows below it.
   await editor.row(/small #1/).click();
+  const page = await editor.webview(/Checkpoints/);
+  await page.locator('.badge', { hasText: 'running' }).waitFor();
+  await editor.page.keyboard.press('ArrowRight');
   await editor.row(/step \d+/).waitFor();
   await editor.shot('checkpoints');
   // A run of a job is known above the job's script, too.

@@ -80,7 +80,7 @@ export async function openEditor(parts: EditorParts, options: EditorOptions): Pr
   mkdirSync(join(data, 'User'), { recursive: true });
   const settings = {
     ...SETTINGS,
-    'workbench.colorTheme': options.theme ?? 'Default Dark Modern',
+    'workbench.colorTheme': options.theme ?? process.env.TRAINSTASH_THEME ?? 'Default Dark Modern',
     ...options.settings,
   };
   writeFileSync(join(data, 'User/settings.json'), JSON.stringify(settings));

@@ -3,11 +3,11 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { counted } from '../../protocol/words.ts';
 import { type Column, columnsOf, FIXED, filterOf, shownByDefault, sortedBy } from '../columns.ts';
 import type { DashboardNews, DashboardSaid } from '../contract.ts';
+import { Charts } from '../shared/charts.tsx';
+import { LogPane } from '../shared/log.tsx';
 import { drawer, listen } from '../shared/page.ts';
-import { Charts } from './charts.tsx';
+import { receive, received, send, useKept } from '../shared/received.ts';
 import { type Choice, choose, chosenOf, firstChoice } from './choice.ts';
-import { receive, received, send, useKept } from './dashboard-state.ts';
-import { LogPane } from './log.tsx';
 import { RunTable } from './run-table.tsx';
 
 let version = 0;

@@ -5,8 +5,8 @@ import { age, integer, metric } from '../../protocol/words.ts';
 import type { Column } from '../columns.ts';
 import type { RunRow } from '../contract.ts';
 import { colorOf } from '../shared/chart.tsx';
+import { received, send } from '../shared/received.ts';
 import { param } from '../shared/words.ts';
-import { received, send } from './dashboard-state.ts';
 
 const ROW_PIXELS = 24;
 /** Number of rows drawn above and below the visible ones. */
@@ -64,7 +64,7 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
       Home: () => move(0),
       End: () => move(rows.length - 1),
       ' ': () => choose(focus, event.shiftKey),
-      Enter: () => rows[focus] && send({ say: 'act', action: 'reveal', runs: [rows[focus].id] }),
+      Enter: () => rows[focus] && send({ say: 'act', action: 'openRun', runs: [rows[focus].id] }),
     };
     const act = keys[event.key];
     if (!act) return;
@@ -112,7 +112,7 @@ export function RunTable({ rows, columns, picked, toggle, extend, order, setOrde
                   if (event.shiftKey) event.preventDefault();
                 }}
                 onClick={(event) => choose(first + i, event.shiftKey)}
-                onDblClick={() => send({ say: 'act', action: 'reveal', runs: [row.id] })}
+                onDblClick={() => send({ say: 'act', action: 'openRun', runs: [row.id] })}
               >
                 <td class="check">
                   <span

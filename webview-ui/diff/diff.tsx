@@ -1,13 +1,15 @@
 /** Page that compares runs or checkpoints. It only draws what the extension sends. */
 import { useState } from 'preact/hooks';
-import { type CodeFileDiff, type Diff, differs, type FactDiff, type MetricSide } from '../../protocol/diff.ts';
+import { type Diff, differs, type FactDiff, type MetricSide } from '../../protocol/diff.ts';
 import type { WireNumber } from '../../protocol/numbers.ts';
 import { counted, integer, metric, orDash } from '../../protocol/words.ts';
 import type { DiffNews, DiffPageSaid, DiffPageState } from '../contract.ts';
 import { AxisChoice } from '../shared/axis.tsx';
 import { Chart, colorOf } from '../shared/chart.tsx';
+import { CodeFile } from '../shared/code-file.tsx';
 import { ColumnHead } from '../shared/column-head.tsx';
-import { drawer, listen, post, savedState, saveState } from '../shared/page.ts';
+import { drawer, listen, post, saveState } from '../shared/page.ts';
+import { Section } from '../shared/section.tsx';
 import { differ, param } from '../shared/words.ts';
 import { Weights } from './weights.tsx';
 
@@ -47,26 +49,6 @@ function Page({ diff, problem, weights, curves }: DiffPageState) {
         </Section>
       ))}
     </main>
-  );
-}
-
-function Section({ title, children, count }: { title: string; children: preact.ComponentChildren; count?: string }) {
-  const folded = (savedState().folded as string[] | undefined) ?? [];
-  return (
-    <details
-      class="section"
-      open={!folded.includes(title)}
-      onToggle={(event) => {
-        const others = ((savedState().folded as string[] | undefined) ?? []).filter((name) => name !== title);
-        saveState({ folded: event.currentTarget.open ? others : [...others, title] });
-      }}
-    >
-      <summary>
-        <h2>{title}</h2>
-        {count && <span class="quiet">{count}</span>}
-      </summary>
-      {children}
-    </details>
   );
 }
 
@@ -252,8 +234,6 @@ const HEIGHTS: [words: string, of: (side: MetricSide) => WireNumber | null][] = 
   ['mean', ({ mean }) => mean],
 ];
 
-const MARKS = { added: '+', removed: '−', changed: '~' };
-
 function Code({ diff: { sides, code } }: { diff: Diff }) {
   const { files, kept, more } = code;
   const count = !kept.every(Boolean)
@@ -269,7 +249,11 @@ function Code({ diff: { sides, code } }: { diff: Diff }) {
           own.length > 0 && (
             <div key={i}>
               {own.map((file) => (
-                <CodeFile {...file} key={file.path} />
+                <CodeFile
+                  {...file}
+                  key={file.path}
+                  open={() => send({ say: 'openFile', side: i + 1, path: file.path })}
+                />
               ))}
               <button type="button" onClick={() => send({ say: 'openAll', side: i + 1 })}>
                 Open all in the diff editor
@@ -280,44 +264,5 @@ function Code({ diff: { sides, code } }: { diff: Diff }) {
       })}
       {more > 0 && <p class="quiet">{integer(more)} more files are not shown.</p>}
     </Section>
-  );
-}
-
-function CodeFile({ path, side, status, added, removed, hunks }: CodeFileDiff) {
-  return (
-    <details class="file">
-      <summary>
-        <span class={status} role="img" aria-label={status}>
-          {MARKS[status]}
-        </span>{' '}
-        {path}{' '}
-        <span class="quiet">{hunks === null ? 'binary or too large' : `+${integer(added)} −${integer(removed)}`}</span>
-        <button
-          type="button"
-          class="link"
-          onClick={(event) => {
-            event.preventDefault();
-            send({ say: 'openFile', side, path });
-          }}
-        >
-          Open
-        </button>
-      </summary>
-      {hunks !== null && (
-        <pre>
-          {hunks.split('\n').map((line, i) => (
-            <span
-              class={
-                line.startsWith('+') ? 'added' : line.startsWith('-') ? 'removed' : line.startsWith('@@') ? 'quiet' : ''
-              }
-              key={i}
-            >
-              {line}
-              {'\n'}
-            </span>
-          ))}
-        </pre>
-      )}
-    </details>
   );
 }

@@ -3,9 +3,9 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { inOrderOfPlaces } from '../../protocol/curves.ts';
 import { integer, metric } from '../../protocol/words.ts';
 import type { RunRow } from '../contract.ts';
-import { type Axis, AxisChoice } from '../shared/axis.tsx';
-import { Chart, type ChartLine, type ChartMark, colorOf } from '../shared/chart.tsx';
-import { type CurveData, curveKey, received, send, useKept } from './dashboard-state.ts';
+import { type Axis, AxisChoice } from './axis.tsx';
+import { Chart, type ChartLine, type ChartMark, colorOf } from './chart.tsx';
+import { type CurveData, curveKey, received, send, useKept } from './received.ts';
 
 /** Number of buckets of two points each: as many points as a wide chart has pixels. Zooming in loads more. */
 const BUCKETS = 500;

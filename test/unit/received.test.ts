@@ -1,12 +1,12 @@
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { DashboardNews, RunRow } from '../../webview-ui/contract.ts';
 
-let page: typeof import('../../webview-ui/dashboard/dashboard-state.ts');
+let page: typeof import('../../webview-ui/shared/received.ts');
 
 beforeAll(async () => {
   // The only part of the editor that a page needs when it is loaded.
   vi.stubGlobal('acquireVsCodeApi', () => ({ postMessage() {}, setState() {}, getState: () => undefined }));
-  page = await import('../../webview-ui/dashboard/dashboard-state.ts');
+  page = await import('../../webview-ui/shared/received.ts');
 });
 
 const row = { id: 'aa', name: 'small #1' } as RunRow;

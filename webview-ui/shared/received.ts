@@ -1,7 +1,7 @@
-/** State of the dashboard: data from the extension, and settings that the editor keeps. */
+/** Data of a page with runs: received from the extension, and settings that the editor keeps. */
 import { useState } from 'preact/hooks';
 import type { CheckpointMark, DashboardNews, DashboardSaid, RunRow } from '../contract.ts';
-import { post, savedState, saveState } from '../shared/page.ts';
+import { post, savedState, saveState } from './page.ts';
 
 export interface CurveData {
   xs: Float64Array;
