@@ -13,7 +13,7 @@ import { hashAndWrite } from './store.ts';
 
 const ROUNDS = 10;
 const IMPORTS = 20;
-const PACKAGE = resolve(import.meta.dirname, '../python');
+const PACKAGE = resolve(import.meta.dirname, '../python/src');
 
 export async function pythonBenchmarks(folder: string, dist: string): Promise<Result[]> {
   const python = currentTorch(true).python ?? torchPython(true);

@@ -1,6 +1,6 @@
 /**
  * Numbers of metrics: how they pass through JSON, which can be the best, and which mean that a training has diverged.
- * `python/trainstash/numbers.py` has the same rules for Python; `test/fixtures/numbers.json` tests both.
+ * `python/src/trainstash/numbers.py` has the same rules for Python; `test/fixtures/numbers.json` tests both.
  */
 import * as v from 'valibot';
 import type { Monitor } from './domain.ts';

@@ -26,7 +26,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         "Summary: Keeps every checkpoint of a training and resumes it bit for bit.\n"
         f"License: MIT\nRequires-Python: >=3.9\nDescription-Content-Type: text/markdown\n\n{readme}"
     )
-    files = {f"{NAME}/{name}": content(name) for name in sorted(os.listdir(os.path.join(HERE, NAME))) if wanted(name)}
+    files = {f"{NAME}/{name}": content(name) for name in sorted(os.listdir(os.path.join(HERE, "src", NAME))) if wanted(name)}
     files.update(rules())
     files[f"{info}/METADATA"] = metadata.encode()
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: {NAME}\nRoot-Is-Purelib: true\nTag: {TAG}\n".encode()
@@ -45,12 +45,12 @@ def wanted(name):
 
 
 def content(name):
-    with open(os.path.join(HERE, NAME, name), "rb") as file:
+    with open(os.path.join(HERE, "src", NAME, name), "rb") as file:
         return file.read()
 
 
 def rules():
-    for folder in (os.path.join(HERE, NAME, RULES), os.path.join(HERE, "..", "protocol", RULES)):
+    for folder in (os.path.join(HERE, "src", NAME, RULES), os.path.join(HERE, "..", "protocol", RULES)):
         if os.path.isdir(folder):
             found = {}
             for name in sorted(os.listdir(folder)):

@@ -27,7 +27,7 @@ const steps: Step[] = [
         { name: 'ruff', words: [python.python, '-m', 'ruff', 'check', '--no-cache', '.'], cwd: 'python' },
         {
           name: 'mypy',
-          words: [python.python, '-m', 'mypy', '--cache-dir', '../.cache/mypy', 'trainstash'],
+          words: [python.python, '-m', 'mypy', '--cache-dir', '../.cache/mypy', 'src/trainstash'],
           cwd: 'python',
         },
       ].map((step) => step as Step)

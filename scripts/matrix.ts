@@ -28,7 +28,7 @@ if (python === null) {
   console.error(`The environment of ${named} cannot be made: ${why}.`);
   process.exit(2);
 }
-const path = [resolve(PYTHON, 'tests'), PYTHON].join(delimiter);
+const path = [resolve(PYTHON, 'tests'), resolve(PYTHON, 'src')].join(delimiter);
 const env = { ...process.env, PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: '1' };
 const child = spawn(python, ['-m', 'matrix', ...words], { cwd: PYTHON, env, stdio: 'inherit' });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));

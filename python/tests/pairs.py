@@ -15,6 +15,8 @@ from trainstash import arrayfile, ptread
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
+#: The folder that holds the package, for the environment of another process.
+PACKAGE = HERE.parent / "src"
 #: No checkpoints but those that a script takes itself, and the last.
 NEVER = {"everySeconds": 0, "everySteps": None, "everyEpochs": None, "onBest": False}
 EACH_EPOCH = {**NEVER, "everyEpochs": 1}
@@ -35,7 +37,7 @@ class Launcher:
     """
 
     def __init__(self, preload: Sequence[str] = TORCH) -> None:
-        env = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        env = {**os.environ, "PYTHONPATH": f"{PACKAGE}{os.pathsep}{HERE}", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         for name in ("TRAINSTASH_SESSION", "TRAINSTASH_OWNER"):
             env.pop(name, None)
         self._process = subprocess.Popen(

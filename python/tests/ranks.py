@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, List, Optional
 
-from pairs import HERE
+from pairs import HERE, PACKAGE
 
 
 def train(script: str, folders: List[Path], resume: Optional[str] = None, hidden: Optional[Path] = None, **more: Any) -> List[str]:
@@ -28,7 +28,7 @@ def train(script: str, folders: List[Path], resume: Optional[str] = None, hidden
         port = free.getsockname()[1]
     env = {name: value for name, value in os.environ.items() if not name.startswith("TRAINSTASH")}
     env.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE=str(len(folders)), OMP_NUM_THREADS="1")
-    env.update(PYTHONPATH=str(HERE.parent), FOLDERS=":".join(map(str, folders)), **({"RESUME": resume} if resume else {}), **more)
+    env.update(PYTHONPATH=str(PACKAGE), FOLDERS=":".join(map(str, folders)), **({"RESUME": resume} if resume else {}), **more)
     hide = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{hidden}" && exec "$@"', "sh"] if hidden else []
     ranks = [
         subprocess.Popen([*(hide if rank else []), sys.executable, HERE / "scripts" / script], env={**env, "RANK": str(rank)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

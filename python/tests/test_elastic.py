@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pairs import HERE, Launch, differences, each_steps
+from pairs import HERE, PACKAGE, Launch, differences, each_steps
 
 SCRIPT = HERE / "scripts" / "elastic_training.py"
 
@@ -26,7 +26,7 @@ def torchrun(folder: Path, name: str, **env: Any) -> Launch:
     (path / "launch.json").write_text(json.dumps(record))
     own = {key: str(value) for key, value in env.items()}
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1", str(SCRIPT)]
-    env = {**os.environ, "TRAINSTASH_SESSION": str(path), "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1", **own}
+    env = {**os.environ, "TRAINSTASH_SESSION": str(path), "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1", **own}
     with open(path / "output.log", "w") as output:
         child = subprocess.Popen([sys.executable, *words], env=env, stdout=output, stderr=output, cwd=path, start_new_session=True)
         try:

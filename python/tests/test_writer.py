@@ -13,12 +13,11 @@ from typing import Any, Dict, List, Tuple
 import pytest
 import torch
 import trainstash
+from pairs import PACKAGE
 from trainstash import filling, ptfile, ptread
 from trainstash.staging import Staging
 
 pytestmark = pytest.mark.oldest
-
-PACKAGE = str(Path(trainstash.__file__).parent.parent)
 
 
 @pytest.fixture
@@ -159,7 +158,7 @@ def test_a_full_disk_is_a_notice_and_the_next_checkpoint_is_tried(folder: Path, 
 
 def script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "script.py").write_text(text)
-    env = {**os.environ, "PYTHONPATH": PACKAGE, "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([sys.executable, "script.py"], cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 

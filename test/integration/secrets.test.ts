@@ -157,7 +157,7 @@ test('a script that was started by hand writes none of its secrets', async () =>
     join(fixture.root, 'hand.py'),
     `import sys, trainstash\ntrainstash.init(params={"api_key": sys.argv[2], "lr": 0.1, "urls": ["https://me:" + sys.argv[2] + "@h"]})\n`,
   );
-  const packages = join(import.meta.dirname, '../../python');
+  const packages = join(import.meta.dirname, '../../python/src');
   const words = ['hand.py', '--wandb-key', known.own, '--db', `postgres://me:${known.hand}@h/x`, known.wandb];
   const done = spawnSync('python3', words, {
     cwd: fixture.root,

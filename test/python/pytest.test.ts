@@ -26,5 +26,7 @@ test.skipIf(!OLDEST)(
 test.skipIf(!CURRENT)('mypy and ruff find nothing', async () => {
   expect(await runInPackage(CURRENT, ['-m', 'ruff', 'check', '--no-cache', '.'])).toMatchObject({ code: 0 });
   const cache = resolve(PYTHON_FOLDER, '../.cache/mypy');
-  expect(await runInPackage(CURRENT, ['-m', 'mypy', '--cache-dir', cache, 'trainstash'])).toMatchObject({ code: 0 });
+  expect(await runInPackage(CURRENT, ['-m', 'mypy', '--cache-dir', cache, 'src/trainstash'])).toMatchObject({
+    code: 0,
+  });
 });

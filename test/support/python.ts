@@ -9,7 +9,7 @@ import { makeLaunch, output, type Trained } from './trainer.ts';
 /** Python with torch; empty if there is none, and the tests that need it are skipped. */
 export const PYTHON = process.env.TRAINSTASH_TEST_PYTHON ?? '';
 export const SCRIPTS = resolve(import.meta.dirname, '../python');
-export const PACKAGE = resolve(import.meta.dirname, '../../python');
+export const PACKAGE = resolve(import.meta.dirname, '../../python/src');
 
 export function pythonLaunch(overrides: Partial<Launch> = {}): Launch {
   return makeLaunch({

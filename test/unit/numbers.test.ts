@@ -122,7 +122,7 @@ describe('a training that diverges', () => {
 });
 
 test.skipIf(!PYTHON)('Python has the same rules', async () => {
-  const script = join(PACKAGE, 'tests/test_numbers.py');
+  const script = join(PACKAGE, '../tests/test_numbers.py');
   const env = { ...process.env, PYTHONDONTWRITEBYTECODE: '1' };
   const { stdout } = await promisify(execFile)(PYTHON, [script], { env });
   const tests = [...readFileSync(script, 'utf8').matchAll(/^def (test_\w+)/gm)].map(([, name]) => `ok ${name}`);

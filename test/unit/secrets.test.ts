@@ -22,7 +22,7 @@ sys.path.insert(0, sys.argv[1])
 from trainstash import masking
 masks = {"words": masking.mask_words, "text": masking.mask_text, "params": masking.mask_params}
 print(json.dumps([masks[sys.argv[2]](value) for value in json.load(sys.stdin)]))`;
-  const packages = join(import.meta.dirname, '../../python');
+  const packages = join(import.meta.dirname, '../../python/src');
   const { stdout, stderr, status } = spawnSync('python3', ['-c', code, packages, kind], {
     input: JSON.stringify(values),
     encoding: 'utf8',

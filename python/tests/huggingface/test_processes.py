@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 import pytest
-from pairs import HERE, Checkpoint, Launch, each_steps
+from pairs import HERE, PACKAGE, Checkpoint, Launch, each_steps
 from trials import SCRIPTS, differences
 
 pytestmark = pytest.mark.skipif(os.environ.get("TRAINSTASH_TEST_FULL") != "1", reason="only with TRAINSTASH_TEST_FULL=1")
@@ -24,7 +24,7 @@ def launch(folder: Path, name: str, resume: Optional[Checkpoint] = None, **env: 
     record["resume"] = resume and {"directory": str(resume.path), "checkpoint": resume.facts["id"], "step": resume.facts["step"]}
     (session / "launch.json").write_text(json.dumps(record))
     all_env = {
-        **os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}", "TRAINSTASH_SESSION": str(session), "OUT": str(folder / f"out-{name}"),
+        **os.environ, "PYTHONPATH": f"{PACKAGE}{os.pathsep}{HERE}", "TRAINSTASH_SESSION": str(session), "OUT": str(folder / f"out-{name}"),
         "HOW": json.dumps({"data": "noisy", "callbacks": ["tally"], "args": {"eval_strategy": "epoch", "num_train_epochs": 2}}),
         "RESUMED": "1" if resume else "", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **env,
     }  # fmt: skip

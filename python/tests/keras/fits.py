@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from pairs import EACH_EPOCH, Checkpoint, Launch
+from pairs import EACH_EPOCH, PACKAGE, Checkpoint, Launch
 from trainstash import keras_arrays
 
 HERE = Path(__file__).parent
@@ -31,7 +31,7 @@ class Server:
     """The process of one backend that forks for each launch."""
 
     def __init__(self, backend: str) -> None:
-        env = {**os.environ, **_QUIET, "KERAS_BACKEND": backend, "PYTHONPATH": f"{HERE.parent.parent}{os.pathsep}{HERE}"}
+        env = {**os.environ, **_QUIET, "KERAS_BACKEND": backend, "PYTHONPATH": f"{PACKAGE}{os.pathsep}{HERE}"}
         for name in ("TRAINSTASH_SESSION", "TRAINSTASH_OWNER"):
             env.pop(name, None)
         self._process = subprocess.Popen(

@@ -9,7 +9,7 @@ import sys
 from typing import Any, Dict
 
 import pytest
-from pairs import NEVER, SCRIPTS, each_steps
+from pairs import NEVER, PACKAGE, SCRIPTS, each_steps
 
 from trainings import Case, differences, full
 
@@ -62,11 +62,10 @@ def _torchrun(folder: Any, resume: Any = None, **env: str) -> Dict[str, Any]:
         launch["resume"] = {"directory": str(resume), "checkpoint": facts["id"], "step": facts["step"]}
     (folder / "launch.json").write_text(json.dumps(launch))
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    python = f"{SCRIPTS.parents[1]}"
     done = subprocess.run(
         [*words, str(SCRIPTS.parent / "lightning" / "scripts" / "fits.py")],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": python, "TRAINSTASH_SESSION": str(folder), "CASE": json.dumps(TWO), "OMP_NUM_THREADS": "1", **env},
+        env={**os.environ, "PYTHONPATH": str(PACKAGE), "TRAINSTASH_SESSION": str(folder), "CASE": json.dumps(TWO), "OMP_NUM_THREADS": "1", **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

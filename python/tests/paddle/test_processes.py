@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Mapping, Optional
 
 import pytest
-from pairs import Checkpoint, Launch, each_steps
+from pairs import PACKAGE, Checkpoint, Launch, each_steps
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(not os.environ.get("TRAINSTASH_TEST_FULL"), reason="only in the full run: each launch imports Paddle thrice")
@@ -31,7 +31,7 @@ def launch(folder: Path, resume: Optional[Checkpoint] = None, **env: Any) -> Lau
     (folder / "launch.json").write_text(json.dumps(record))
     words = [sys.executable, "-W", "ignore", "-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--backend", "gloo"]
     own = {name: str(value) for name, value in env.items()}
-    variables = {**os.environ, "PYTHONPATH": str(HERE.parent.parent), "OMP_NUM_THREADS": "1", "TRAINSTASH_SESSION": str(folder), **own}
+    variables = {**os.environ, "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1", "TRAINSTASH_SESSION": str(folder), **own}
     with open(folder / "output.log", "w") as output:
         process = subprocess.Popen(
             [*words, str(HERE / "scripts" / "processes.py")], cwd=folder, env=variables, stdout=output, stderr=output, start_new_session=True

@@ -9,7 +9,7 @@ import re
 from typing import Any, Dict
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_PLACES = (os.path.join(_HERE, "rules"), os.path.join(_HERE, "..", "..", "protocol", "rules"))
+_PLACES = (os.path.join(_HERE, "rules"), os.path.join(_HERE, "..", "..", "..", "protocol", "rules"))
 
 
 def rules(name: str) -> Dict[str, Any]:
