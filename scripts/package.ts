@@ -1,14 +1,15 @@
-// Packs a release into `out/`: the extension for all platforms and for each, the Python wheel, and the list of components.
+// Packs a release into `out/`: the extension for all platforms and for each, the Python package (sdist and wheel), and the list of components.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { partsList } from './parts-list.ts';
+import { packaging } from './python-environments.ts';
 import { packExtension, platforms } from './vsix.ts';
 
 const MB = 1e6;
-const MOST = { universal: 15 * MB, platform: 6 * MB, wheel: 0.2 * MB };
+const MOST = { universal: 15 * MB, platform: 6 * MB, python: 0.5 * MB };
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { version } = createRequire(import.meta.url)('../package.json');
@@ -23,7 +24,7 @@ for (const platform of platforms) {
   const target = join(out, `trainstash-${version}-${platform}.vsix`);
   sizes.push([await packExtension({ platform, target }), MOST.platform]);
 }
-sizes.push([wheel(), MOST.wheel]);
+for (const path of pythonPackage()) sizes.push([path, MOST.python]);
 
 const folders = JSON.parse(readFileSync(join(root, '.cache/packages.json'), 'utf8')) as string[];
 writeFileSync(
@@ -37,12 +38,13 @@ for (const [path, most] of sizes) {
   if (size > most) throw new Error(`${path} has ${size} bytes; the limit is ${most}`);
 }
 
-/** Builds the wheel with its own backend, which needs no network and only the standard library. */
-function wheel(): string {
-  const code =
-    'import sys; sys.path.insert(0, "."); import build_backend; print(build_backend.build_wheel(sys.argv[1]))';
-  const python = process.platform === 'win32' ? 'python' : 'python3';
-  const made = spawnSync(python, ['-B', '-c', code, out], { cwd: join(root, 'python'), encoding: 'utf8' });
-  if (made.status !== 0) throw new Error(`the wheel cannot be built: ${made.stderr}${made.error ?? ''}`);
-  return join(out, made.stdout.trim());
+/** Builds the sdist, and the wheel from it, as pip would without the repository. */
+function pythonPackage(): string[] {
+  const { python, why } = packaging(true);
+  if (python === null) throw new Error(`the Python package cannot be built: ${why}`);
+  const words = ['-m', 'build', '--no-isolation', '--outdir', out, join(root, 'python')];
+  const built = spawnSync(python, words, { encoding: 'utf8' });
+  if (built.status !== 0)
+    throw new Error(`the Python package cannot be built: ${built.stderr}${built.stdout}${built.error ?? ''}`);
+  return [`trainstash-${version}.tar.gz`, `trainstash-${version}-py3-none-any.whl`].map((name) => join(out, name));
 }

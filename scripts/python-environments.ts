@@ -18,6 +18,7 @@ const INSTALL_TIMEOUT_MS = 20 * 60_000;
 const LOCKS = resolve(import.meta.dirname, '../test/python/environments');
 const CURRENT_TORCH = 'torch-2.13';
 const OLDEST_TORCH = 'oldest';
+const PACKAGING = 'packaging';
 
 /** A framework's environment: the name of its lock file, its folder in python/tests, and whether it has an older version. */
 export interface FrameworkEnvironment {
@@ -34,14 +35,19 @@ export function currentTorch(make: boolean): PythonEnvironment {
   return fromLockFile(CURRENT_TORCH, make);
 }
 
+/** Finds or makes the environment that packs the Python package. */
+export function packaging(make: boolean): PythonEnvironment {
+  return fromLockFile(PACKAGING, make);
+}
+
 /**
- * Lists the environments with a framework: all lock files except those with PyTorch alone. `paddle.txt` has the version that
+ * Lists the environments with a framework: all lock files except those with PyTorch alone or with no framework. `paddle.txt` has the version that
  * every test run uses, `lightning-2.1.txt` an older one.
  */
 export function frameworks(): FrameworkEnvironment[] {
   const names = readdirSync(LOCKS).map((file) => basename(file, '.txt'));
   return names
-    .filter((name) => name !== CURRENT_TORCH && name !== OLDEST_TORCH)
+    .filter((name) => ![CURRENT_TORCH, OLDEST_TORCH, PACKAGING].includes(name))
     .map((name) => ({ name, framework: name.replace(/-\d.*$/, ''), isOlder: /-\d/.test(name) }));
 }
 
