@@ -32,11 +32,11 @@ export function parseCommand(name: string, shape: CommandShape, argv: readonly s
   const end = shape.acceptsCommand ? argv.indexOf('--') : -1;
   const command = end < 0 ? null : argv.slice(end + 1);
   const own = end < 0 ? argv : argv.slice(0, end);
-  let parsed: { values: Record<string, unknown>; positionals: string[] };
-  try {
-    parsed = parseArgs({ args: [...own], options, allowPositionals: true, strict: true }) as never;
-  } catch (error) {
-    throw new UsageError(explain(error as Error, Object.keys(options), name, shape));
+  // Loose, since the strict form says what is wrong in its messages only.
+  const parsed = parseArgs({ args: [...own], options, allowPositionals: true, strict: false, tokens: true });
+  for (const token of parsed.tokens) {
+    const mistake = token.kind === 'option' ? mistakeIn(token, options) : null;
+    if (mistake) throw new UsageError(`${mistake}\nUsage: trainstash ${name} ${shape.usage}`);
   }
   const [least, most] = shape.words;
   const { values, positionals } = parsed;
@@ -76,9 +76,23 @@ function parseValue(text: string): ParamValue {
   }
 }
 
-function explain(error: Error, known: readonly string[], name: string, shape: CommandShape): string {
-  const option = /'(--?[^']+)'/.exec(error.message)?.[1]?.split(/[ ,<]/)[0];
-  const suggestion = option && nearest(option.replace(/^-+/, ''), known);
-  const hint = suggestion && /Unknown option/.test(error.message) ? ` Did you mean --${suggestion}?` : '';
-  return `${error.message.split('. To specify')[0]!.replace(/\.$/, '')}.${hint}\nUsage: trainstash ${name} ${shape.usage}`;
+interface OptionToken {
+  name: string;
+  rawName: string;
+  value?: string | undefined;
+  inlineValue?: boolean | undefined;
+}
+
+function mistakeIn(token: OptionToken, options: CommandShape['options']): string | null {
+  const { name, rawName, value, inlineValue } = token;
+  const option = Object.hasOwn(options, name) ? options[name] : undefined;
+  if (!option) {
+    const suggestion = rawName.startsWith('--') && nearest(name, Object.keys(options));
+    return `There is no option ${rawName}.${suggestion ? ` Did you mean --${suggestion}?` : ''}`;
+  }
+  if (option.type === 'boolean') return value === undefined ? null : `${rawName} takes no value.`;
+  if (value === undefined) return `${rawName} needs a value.`;
+  if (value.startsWith('-') && value.length > 1 && !inlineValue)
+    return `${rawName} needs a value, and "${value}" looks like an option. Write --${name}=${value} if it is the value.`;
+  return null;
 }

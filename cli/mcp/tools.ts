@@ -51,6 +51,7 @@ export function makeServer(context: ToolContext): McpServer {
   return server;
 }
 
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a table of tools.
 function registerReading(server: McpServer, context: ToolContext): void {
   const { root } = context;
   server.registerTool(
