@@ -20,7 +20,7 @@ const steps: Step[] = [
   { name: 'format and lint', words: ['biome', 'check', '--error-on-warnings', '.'] },
   { name: 'types', words: ['tsc', '-b'] },
   { name: 'unused code', words: ['knip'] },
-  { name: 'doc comments', words: ['node', 'scripts/english.ts'] },
+  { name: 'form', words: ['node', 'scripts/form.ts'] },
   { name: 'kernels', words: ['node', 'scripts/kernels.mjs', '--check'] },
   ...(python.python
     ? [

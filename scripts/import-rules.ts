@@ -2,8 +2,8 @@
  * Holds the table of which folder may import which. Run it to write the linter's rules from the table into biome.json:
  * `node scripts/import-rules.ts`.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 interface Rule {
   /** Folders, or single files of one, that may be imported beside the folder's own files. */
@@ -164,6 +164,18 @@ export const IMPORT_RULES: Readonly<Record<string, Rule>> = {
 
 /** Folders that may import everything, and that only they import. */
 export const FREE: readonly string[] = ['daemon/handlers', 'test', 'bench', 'native', 'python'];
+
+/** Lists folders with source files, down to two levels, that no rule names. */
+export function unruledFolders(root: string): string[] {
+  const foldersIn = (folder: string) =>
+    readdirSync(join(root, folder), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !/^\.|^node_modules$|^(dist|out)$/.test(entry.name))
+      .map(({ name }) => (folder === '' ? name : `${folder}/${name}`));
+  return foldersIn('')
+    .flatMap((folder) => [folder, ...foldersIn(folder)])
+    .filter((folder) => readdirSync(join(root, folder)).some((name) => /\.tsx?$/.test(name)))
+    .filter((folder) => ![folder, dirname(folder)].some((name) => name in IMPORT_RULES || FREE.includes(name)));
+}
 
 /** Makes the linter's overrides, one for each rule. */
 export function overridesOf(rules: Readonly<Record<string, Rule>>): object[] {

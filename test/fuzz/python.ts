@@ -42,7 +42,11 @@ export async function fuzzPython(
       ];
   const words = [join(import.meta.dirname, 'python_reader.py'), report, `-rss_limit_mb=${MEMORY_MB}`];
   const child = spawn(python, [...words, `-timeout=${HANG_SECONDS}`, ...options, ...(input ? [] : [corpus])], {
-    env: { ...process.env, PYTHONPATH: [packages, join(ROOT, 'python/src')].join(delimiter), PYTHONDONTWRITEBYTECODE: '1' },
+    env: {
+      ...process.env,
+      PYTHONPATH: [packages, join(ROOT, 'python/src')].join(delimiter),
+      PYTHONDONTWRITEBYTECODE: '1',
+    },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let said = '';

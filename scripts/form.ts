@@ -1,0 +1,82 @@
+/**
+ * Counts what the house does not allow, a line for each rule, and fails above zero. Functions in TypeScript are the linter's
+ * (noExcessiveLinesPerFunction in biome.json); the doc comments are in `english.ts`, the imports in `import-rules.ts`.
+ */
+import { globSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { badOpeningsIn, OPENINGS } from './english.ts';
+import { unruledFolders } from './import-rules.ts';
+
+const MOST_LINES = 400;
+const MOST_LINES_OF_A_FUNCTION = 80;
+const SOURCES = '**/*.{ts,tsx,mts,mjs,js,css,py}';
+const NOT_OURS = /^(\.|node_modules$|dist$|out$|native$)/;
+/** Folders whose code acts on errors. Tests may look at sentences: they are what a person reads. */
+const PRODUCT =
+  /^(base|cli|client|daemon|extension|formats|inspector|protocol|runner|session|trainer|webview-ui|python\/src)\//;
+
+/** A text that somebody reads, asked about its words: `error.message.includes('…')`, `/…/.test(run.reason)`, `=== '…'`. */
+const MATCHES_TEXT = [
+  /\.(message|reason)[!?)]*\.(includes|match|startsWith|endsWith|search)\(/,
+  /\.test\([^)]*\.(message|reason)\b/,
+  /\.(message|reason)\)? [!=]==? ['"`]/,
+  /\bin str\((error|exception|cause)\)/,
+  /\bstr\((error|exception|cause)\)\.(startswith|endswith|find|index)\(/,
+];
+
+/** Lists the lines (from 1) on which code decides by the text of a message. */
+export function matchesOfText(text: string): number[] {
+  return text.split('\n').flatMap((line, i) => (MATCHES_TEXT.some((pattern) => pattern.test(line)) ? [i + 1] : []));
+}
+
+/** Lists functions of Python above the limit, as line (from 1) and name. */
+export function longFunctions(text: string, most = MOST_LINES_OF_A_FUNCTION): string[] {
+  const lines = text.split('\n');
+  return lines.flatMap((line, start) => {
+    const [, indent, name] = /^( *)(?:async )?def (\w+)/.exec(line) ?? [];
+    if (indent === undefined) return [];
+    // A signature of several lines closes at the indentation of its `def`.
+    const isAfter = (text: string) => /\S/.test(text) && text.search(/\S/) <= indent.length && !/^\s*[)\]]/.test(text);
+    const next = lines.findIndex((text, i) => i > start && isAfter(text));
+    const body = lines.slice(start, next < 0 ? undefined : next);
+    while (body.at(-1)?.trim() === '') body.pop();
+    return body.length > most ? [`${start + 1} ${name}`] : [];
+  });
+}
+
+function sources(root: string): string[] {
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !NOT_OURS.test(entry.name))
+    .flatMap(({ name }) =>
+      globSync(`${name}/${SOURCES}`, { cwd: root, exclude: ['**/node_modules/**', '**/__pycache__/**'] }),
+    )
+    .map((path) => path.replaceAll('\\', '/'))
+    .sort();
+}
+
+/** Finds all that is not allowed: for each rule the places. */
+export function findings(root: string): Record<string, string[]> {
+  const files = sources(root).map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+  const python = files.filter(({ path }) => path.startsWith('python/') && path.endsWith('.py'));
+  return {
+    [`doc comments that begin with ${OPENINGS.slice(0, 7).join(', ')} …`]: badOpeningsIn(root),
+    [`source files above ${MOST_LINES} lines`]: files
+      .filter(({ text }) => text.trimEnd().split('\n').length > MOST_LINES)
+      .map(({ path }) => path),
+    [`Python functions above ${MOST_LINES_OF_A_FUNCTION} lines`]: python.flatMap(({ path, text }) =>
+      longFunctions(text).map((place) => `${path}:${place}`),
+    ),
+    'folders without an import rule': unruledFolders(root),
+    'places that decide by the text of a message': files
+      .filter(({ path }) => PRODUCT.test(path))
+      .flatMap(({ path, text }) => matchesOfText(text).map((line) => `${path}:${line}`)),
+  };
+}
+
+if (import.meta.main) {
+  for (const [rule, places] of Object.entries(findings(join(import.meta.dirname, '..')))) {
+    for (const place of places) console.error(place);
+    console.log(`${String(places.length).padStart(4)} ${rule}`);
+    if (places.length > 0) process.exitCode = 1;
+  }
+}
