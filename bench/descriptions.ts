@@ -42,6 +42,8 @@ export const WHAT: Readonly<Record<string, string>> = {
   'branches.ingest': '512 MiB of tensors in the tree, stored beside the training',
   'branches.ingest-unknown': 'as `branches.ingest`, in a format that is cut by content',
   'branches.cold': 'a file whose stashed copy is gone, verified, from the store',
+  'watching.moves': 'last moves of HEAD that an event told of: two moves 25 ms apart, 100 times',
+  'watching.latency': 'a move of HEAD, until an event tells of it',
   'branches.watch': 'processor time of the daemon over a minute, 20 repositories, 100,000 files in a working set',
   'python.stall': "pause of the loop while a 400 MB state (weights and Adam's slots) is copied",
   'python.durable': 'the same state, until it is fsynced in the inbox',

@@ -1,4 +1,4 @@
-/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, backends, storage, metrics, daemon, runner, branches, python, diff, editor. */
+/** `npm run bench -- [GROUP…] [--json]`: one line a number; all of them together are written to docs/benchmarks.md; groups: store, trainer, backends, storage, metrics, daemon, runner, branches, python, diff, watching, editor. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -16,6 +16,7 @@ import { runnerBenchmarks } from './runner.ts';
 import { storageBenchmarks } from './storage.ts';
 import { storeBenchmarks } from './store.ts';
 import { trainerBenchmarks } from './trainer.ts';
+import { watchingBenchmarks } from './watching.ts';
 
 const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>> = {
   store: storeBenchmarks,
@@ -28,6 +29,7 @@ const groups: Record<string, (folder: string, dist: string) => Promise<Result[]>
   branches: branchBenchmarks,
   python: pythonBenchmarks,
   diff: diffBenchmarks,
+  watching: watchingBenchmarks,
   editor: editorBenchmarks,
 };
 

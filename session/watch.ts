@@ -1,7 +1,7 @@
 /** Notices changes of a session directory, and whether its runner is alive. */
-import { type FSWatcher, watch } from 'node:fs';
 import { hostname } from 'node:os';
 import { isLocked } from '../base/lock.ts';
+import { watchFolders } from '../base/watch.ts';
 import { isError } from '../protocol/errors.ts';
 import { bootId, type SessionDirectory, startTimeOf } from './directory.ts';
 
@@ -45,23 +45,18 @@ export function watchSession(directory: SessionDirectory, look: () => Promise<vo
       void request().catch(() => {});
     }, THROTTLE_MS);
   };
-  const watchers = [directory.path, directory.file('inbox')].flatMap((path): FSWatcher[] => {
-    try {
-      const watcher = watch(path, soon);
-      watcher.on('error', () => watcher.close());
-      return [watcher];
-    } catch {
-      return []; // Out of watches, or gone: the poll remains.
-    }
+  const watch = watchFolders([directory.path, directory.file('inbox')], {
+    hint: soon,
+    look: () => void request().catch(() => {}),
+    everyMs: POLL_MS,
+    keepsAlive: true,
   });
-  const poll = setInterval(() => void request().catch(() => {}), POLL_MS);
   return {
     look: request,
     dispose() {
       disposed = true;
-      clearInterval(poll);
+      watch.close();
       if (throttle) clearTimeout(throttle);
-      for (const watcher of watchers) watcher.close();
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Watches folders for changed names with one watch for each folder, however many files it holds. */
+/** Watches folders for changed names with one watch for each folder, however many files it holds. Names stay raw bytes: not every name is UTF-8. */
 import { type FSWatcher, watch } from 'node:fs';
 import { absolute, joinRaw, parentOf, type RawPath } from './paths.ts';
 

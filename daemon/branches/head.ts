@@ -1,16 +1,18 @@
 /** Reports moves of HEAD in one worktree. File events are hints; a look every two seconds finds what they miss. */
-import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Watch, watchFolders } from '../../base/watch.ts';
 import { type Head, readHead } from '../code/project.ts';
 
 const POLL_MS = 2_000;
+/** Files whose change is a move: HEAD, and with reftable the list of tables. */
+const NAMES = ['HEAD', 'tables.list'];
 
 export class HeadWatcher {
   readonly #root: string;
   readonly #gitDirectory: string;
   readonly #changed: (head: Head) => void;
-  readonly #watchers: FSWatcher[] = [];
-  readonly #poll: NodeJS.Timeout;
+  readonly #watch: Watch;
   #head: Head;
   #fingerprint = '';
   #looking: Promise<Head> | null = null;
@@ -22,10 +24,13 @@ export class HeadWatcher {
     this.#gitDirectory = gitDirectory;
     this.#head = head;
     this.#changed = changed;
-    this.#watch(gitDirectory, /^HEAD$/);
-    this.#watch(join(gitDirectory, 'reftable'), /^tables\.list$/);
-    this.#poll = setInterval(() => void this.#lookIfMoved(), POLL_MS);
-    this.#poll.unref();
+    this.#watch = watchFolders([gitDirectory, join(gitDirectory, 'reftable')], {
+      hint: (name) => {
+        if (name === null || NAMES.includes(name)) void this.look();
+      },
+      look: () => void this.#lookIfMoved(),
+      everyMs: POLL_MS,
+    });
   }
 
   /** Starts watching. `gitDirectory` is the worktree's own, not the common one. Throws `gitUnusable`. */
@@ -83,8 +88,7 @@ export class HeadWatcher {
 
   dispose(): void {
     this.#disposed = true;
-    clearInterval(this.#poll);
-    for (const watcher of this.#watchers) watcher.close();
+    this.#watch.close();
   }
 
   async #read(): Promise<Head> {
@@ -114,19 +118,6 @@ export class HeadWatcher {
     // times more.
     const tables = statSync(join(this.#gitDirectory, 'reftable', 'tables.list'), { throwIfNoEntry: false });
     return `${readOrEmpty(join(this.#gitDirectory, 'HEAD'))}\0${tables?.ino}:${tables?.mtimeMs}:${tables?.size}`;
-  }
-
-  #watch(directory: string, name: RegExp): void {
-    try {
-      const watcher = watch(directory, { persistent: false }, (_, file) => {
-        if (file === null || name.test(file)) void this.look();
-      });
-      // The directory was deleted: polling goes on.
-      watcher.on('error', () => watcher.close());
-      this.#watchers.push(watcher);
-    } catch {
-      // Not there, or this file system sends no events: polling is enough.
-    }
   }
 }
 
