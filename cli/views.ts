@@ -10,7 +10,8 @@ import type {
   Waiting,
 } from '../protocol/domain.ts';
 import type { FsckReport, KeptRun } from '../protocol/messages/store.ts';
-import { fromWireNumber, hasDiverged } from '../protocol/numbers.ts';
+import { fromWireNumber } from '../protocol/numbers.ts';
+import { troubleOf } from '../protocol/soundness.ts';
 import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, columnsOf, paint, safe, table, wrapped } from './format.ts';
 import { ingredientLines } from './ingredients.ts';
@@ -115,8 +116,10 @@ export function checkpointTable(
   width: number,
   monitor: Monitor | null = null,
 ): string[] {
-  const mark = ({ metrics }: Checkpoint) =>
-    hasDiverged(monitor, (name) => metrics[name]) ? [paint('yellow', 'diverged')] : [];
+  const mark = (checkpoint: Checkpoint) => {
+    const trouble = troubleOf(checkpoint, monitor);
+    return trouble === null || checkpoint.reasons.includes(trouble) ? [] : [paint('yellow', trouble)];
+  };
   const columns: Column<Checkpoint>[] = [
     { title: 'CHECKPOINT', cell: ({ id }) => id },
     { title: 'STEP', cell: ({ step }) => integer(step), right: true },
@@ -197,6 +200,7 @@ export function runDetails(
     const [first = '', ...rest] = wrapped(safe(notice.text), width - 4);
     lines.push(`  ${mark} ${first}`, ...rest.map((line) => `    ${line}`));
   }
+  lines.push(...rollbackLines(run, width));
   const launches = sessions.filter(({ purpose }) => purpose === 'train');
   if (launches.length > 1) {
     lines.push('', paint('dim', 'SESSIONS'));
@@ -207,6 +211,18 @@ export function runDetails(
   const newest = checkpoints.at(-1);
   if (newest?.ingredients) lines.push('', ...madeOf(newest, width));
   return lines;
+}
+
+function rollbackLines({ rollbacks = [] }: Run, width: number): string[] {
+  if (rollbacks.length === 0) return [];
+  const lines = rollbacks.map(({ trouble, step, toStep, set, skip }) => {
+    const params = Object.entries(set).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+    const left = skip ? [`without ${counted(skip.count, skip.unit.slice(0, -1), skip.unit)}`] : [];
+    const back = toStep === null ? 'to the beginning' : `to step ${integer(toStep)}`;
+    return `${trouble} at step ${integer(step)}, back ${back}${[...params, ...left].map((one) => `, ${one}`).join('')}`;
+  });
+  const shown = lines.slice(-5).flatMap((line) => wrapped(safe(line), width - 4).map((part) => `  ${part}`));
+  return ['', paint('dim', 'ROLLBACKS'), ...shown];
 }
 
 /** Shows a metric; a long name gets a line of its own. */

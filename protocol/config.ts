@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { gpuDemandSchema } from './devices.ts';
 import { BACKENDS } from './domain.ts';
+import { changingRollbackSchema, rollbackSchema } from './rollback.ts';
 
 const paramValue: v.GenericSchema<unknown> = v.lazy(() =>
   v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(paramValue), v.record(v.string(), paramValue)]),
@@ -154,14 +155,20 @@ export const jobSchema = v.strictObject({
   ),
   onNaN: v.optional(
     described(
-      'Reaction to a NaN or infinite value of `loss` or of the metric in `keep.best`. `pause` ends the run, which can be resumed from its newest good checkpoint.',
-      v.picklist(['ignore', 'pause']),
+      'Reaction to a NaN or infinite value of `loss` or of the metric in `keep.best`. `pause` ends the run, which can be resumed from its newest good checkpoint; an object describes a rollback.',
+      v.union([v.picklist(['ignore', 'pause']), changingRollbackSchema]),
     ),
   ),
   onSpike: v.optional(
     described(
-      'Reaction to a value of those metrics that is far from the previous ones; `pause` ends the run in the same way.',
-      v.picklist(['ignore', 'pause']),
+      'Reaction to a value of those metrics that is far from the previous ones; `pause` ends the run in the same way, and an object describes a rollback.',
+      v.union([v.picklist(['ignore', 'pause']), changingRollbackSchema]),
+    ),
+  ),
+  onFailure: v.optional(
+    described(
+      'Reaction to a run that fails by itself, such as a command that exits with another status than 0: an object describes a rollback.',
+      v.union([v.literal('ignore'), rollbackSchema]),
     ),
   ),
   rehearse: v.optional(

@@ -4,6 +4,7 @@ import type { GpuDemand } from './devices.ts';
 import type { ErrorData } from './errors.ts';
 import type { Ingredient } from './ingredients.ts';
 import type { WireNumber } from './numbers.ts';
+import type { Rollback } from './rollback.ts';
 
 export type ParamValue = string | number | boolean | null | ParamValue[] | { [key: string]: ParamValue };
 export type Params = Record<string, ParamValue>;
@@ -74,6 +75,8 @@ export interface Checkpoint {
   keep?: true;
   /** Set while the user has pinned the checkpoint, by itself or with its run: it is never deleted. */
   pinned?: 'checkpoint' | 'run';
+  /** Trouble that its state leads to, as a rollback found out: it is no good one, whatever its metrics say. */
+  trouble?: 'nan' | 'spike';
 }
 
 export interface MetricSummary {
@@ -184,6 +187,10 @@ export interface Run {
   pinned?: true;
   /** Remote that it came from; absent: it began here. */
   origin?: RunOrigin;
+  /** Automatic rollbacks, the oldest first. */
+  rollbacks?: Rollback[];
+  /** Number of them since a person has started or resumed the run. */
+  rolledBack?: number;
 }
 
 /** Facts about a run that came from a remote, as of the newest record that was pulled. */
@@ -224,6 +231,8 @@ export interface Session {
   offered?: { checkpoint: string; step: number } | null;
   /** First step of its metrics or files; null: none was reported yet. */
   firstStep?: number | null;
+  /** Set where it computes other values on purpose: with other params than its checkpoint's, or without some batches. */
+  isChanged?: true;
   /** Code that this launch ran, if it may differ from the run's. */
   identity?: CodeIdentity;
   /** Facts that the trainer reported: backend, device, versions, thread count. */

@@ -28,6 +28,7 @@ import type { ErrorCode, WireError } from './errors.ts';
 import { INGREDIENT_KINDS, ingredientSchema } from './ingredients.ts';
 import { nameProblem } from './names.ts';
 import { wireNumberSchema } from './numbers.ts';
+import { rollbackSchema, skipSchema } from './rollback.ts';
 
 export const SESSION_FILES = {
   launch: 'launch.json',
@@ -164,6 +165,8 @@ export const launchSchema = v.object({
         backend: v.nullable(v.string()),
         framework: v.optional(v.nullable(v.string()), null),
       }),
+      /** Params that the checkpoint was taken with. */
+      params: v.optional(v.record(v.string(), paramValue), {}),
       /** Differences (`data`, `backend`, `package`) that the user accepted. */
       accept: v.array(v.string()),
       /**
@@ -180,6 +183,19 @@ export const launchSchema = v.object({
   checkpoint: checkpointPolicySchema,
   onNaN: v.picklist(['ignore', 'pause']),
   onSpike: v.picklist(['ignore', 'pause']),
+  /** Rollbacks that the job asks for, by trouble. A trainer only pauses: the daemon rolls back. */
+  rollback: v.optional(
+    v.object({
+      nan: v.optional(rollbackSchema),
+      spike: v.optional(rollbackSchema),
+      failure: v.optional(rollbackSchema),
+    }),
+    {},
+  ),
+  /** Batches to leave out after the checkpoint, or at the beginning. */
+  skip: v.optional(v.nullable(skipSchema), null),
+  /** Newest finite values of the watched metrics before the checkpoint, by name: a spike right after it is found by them. */
+  recent: v.optional(v.record(v.string(), v.array(v.number())), {}),
   monitor: v.nullable(v.object({ metric: v.string(), mode: v.picklist(['min', 'max']) })),
   keep: v.object({ last: v.number(), every: v.nullable(v.number()) }),
   /** Settings that the job itself makes; for the others the script's own values count. */
@@ -342,6 +358,8 @@ export const exitSchema = v.object({
   step: v.number(),
   at: v.number(),
   reason: v.string(),
+  /** Finding that made it pause, as its job demands; absent: it ended for another reason. */
+  trouble: v.optional(v.nullable(v.object({ code: v.picklist(['nan', 'spike']), step: v.number(), what: v.string() }))),
   error: v.nullable(
     v.object({ code: v.string(), message: v.string(), data: v.unknown(), stack: v.optional(v.string()) }),
   ),

@@ -3,7 +3,7 @@
  * processes.
  */
 import { hasDiverged } from '../protocol/numbers.ts';
-import type { CheckpointFile, Launch } from '../protocol/session.ts';
+import type { CheckpointFile, ExitRecord, Launch } from '../protocol/session.ts';
 import { integer } from '../protocol/words.ts';
 import { DivergenceWatch } from '../session/divergence.ts';
 
@@ -15,12 +15,14 @@ export interface Warning {
   ends: boolean;
 }
 
+type Trouble = NonNullable<ExitRecord['trouble']>;
+
 export class Alarm {
   readonly #launch: Launch;
   readonly #watch: DivergenceWatch;
   /** The step of the newest checkpoint whose state has not diverged; null: there is none. */
   #good: number | null;
-  #ended: string | null = null;
+  #ended: Trouble | null = null;
 
   constructor(launch: Launch) {
     this.#launch = launch;
@@ -39,13 +41,19 @@ export class Alarm {
     const { code, what, isNews, pauses } = found;
     const ends = pauses && this.#ended === null;
     if (!isNews && !ends) return null;
-    if (ends) this.#ended = what;
+    if (ends) this.#ended = { code, step, what };
     const kept = this.#watch.diverged
       ? ' Checkpoints of this state are marked as diverged and never replace a good one.'
       : '';
     const option = code === 'nan' ? 'onNaN' : 'onSpike';
-    const request = ` The job has "${option}": "pause", so the script was asked to end; its saved checkpoints are kept.`;
+    const why = this.#launch.rollback[code] ? 'a rollback' : '"pause"';
+    const request = ` The job has "${option}": ${why}, so the script was asked to end; its saved checkpoints are kept.`;
     return { code, level: code === 'nan' ? 'error' : 'warning', text: `${what}.${kept}${ends ? request : ''}`, ends };
+  }
+
+  /** Finding for which the command was asked to end; null: the alarm did not ask. */
+  get trouble(): Trouble | null {
+    return this.#ended;
   }
 
   /**
@@ -58,6 +66,6 @@ export class Alarm {
       this.#good === null
         ? 'no good checkpoint was saved before'
         : `its newest good checkpoint is at step ${integer(this.#good)}`;
-    return `${this.#ended}; ${good}`;
+    return `${this.#ended.what}; ${good}`;
   }
 }

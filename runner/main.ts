@@ -340,7 +340,8 @@ class Runner {
     const outOfMemory = code !== 0 && (this.#memory?.wasKilled ?? false);
     const reason = reasonOf({ code, signal, output, words, outOfMemory, interruptedBy: this.#interrupted });
     const outcome = outcomeOf(reason.end, this.#requested);
-    if (outcome === 'completed' || this.#requested) return end(outcome, this.#requested ? this.#alarm.reason() : '');
+    if (outcome === 'completed') return end(outcome, '');
+    if (this.#requested) return { ...end(outcome, this.#alarm.reason()), trouble: this.#alarm.trouble };
     if (outcome !== 'failed') return end(outcome, reason.text);
     const error = reason.errorClass === RESUME_ERROR ? { code: 'stateMismatch', data: { problems: [] } } : UNFORESEEN;
     return { ...end(outcome, reason.text), error: { ...error, message: reason.text } };

@@ -22,17 +22,23 @@ export interface Finding {
   pauses: boolean;
 }
 
+type WatchedLaunch = Pick<Launch, 'monitor' | 'onNaN' | 'onSpike'> & Partial<Pick<Launch, 'recent'>>;
+
 export class DivergenceWatch {
-  readonly #launch: Pick<Launch, 'monitor' | 'onNaN' | 'onSpike'>;
+  readonly #launch: WatchedLaunch;
   /** Finite values of each watched metric, the newest last. */
   readonly #recent: Map<string, number[]>;
   readonly #newest = new Map<string, number>();
   readonly #spikeReportedAt = new Map<string, number>();
 
-  /** Keeps finite losses in `losses`, which may contain earlier ones. */
-  constructor(launch: Pick<Launch, 'monitor' | 'onNaN' | 'onSpike'>, losses: number[]) {
+  /** Keeps finite losses in `losses`, which may contain earlier ones; for other metrics the launch has them. */
+  constructor(launch: WatchedLaunch, losses: number[]) {
     this.#launch = launch;
-    this.#recent = new Map(watchedMetrics(launch.monitor).map((metric) => [metric, metric === 'loss' ? losses : []]));
+    const earlier = (metric: string) => launch.recent?.[metric]?.slice(-WINDOW) ?? [];
+    if (losses.length === 0) losses.push(...earlier('loss'));
+    this.#recent = new Map(
+      watchedMetrics(launch.monitor).map((metric) => [metric, metric === 'loss' ? losses : earlier(metric)]),
+    );
   }
 
   /** Tells whether the newest state counts as diverged; see `hasDiverged`. */

@@ -4,6 +4,7 @@ import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Monitor, Params } from '../protocol/domain.ts';
 import { TrainstashError } from '../protocol/errors.ts';
 import { monitorOf } from '../protocol/records.ts';
+import type { Skip } from '../protocol/rollback.ts';
 import { type Launch, STATE_FILE } from '../protocol/session.ts';
 import { launchedParams } from '../session/launch.ts';
 import type { Backend } from './backends/backend.ts';
@@ -82,6 +83,7 @@ export async function assemble(
     await feed.restore(progress.data);
     random.state = progress.random;
   }
+  if (launch.skip) await leaveOut(launch.skip, feed, progress, accumulate);
 
   const predict = model.predict;
   const named = typeof training.loss === 'string' ? losses[training.loss] : null;
@@ -134,6 +136,13 @@ export async function assemble(
         }
       : null,
   };
+}
+
+/** Leaves out batches, as a rollback demands; `accumulate`: those of a step. */
+async function leaveOut({ count, unit }: Skip, feed: Feed, progress: Progress, accumulate: number): Promise<void> {
+  const batches = count * (unit === 'steps' ? accumulate : 1);
+  progress.batch += await feed.leaveOut(progress.epoch, progress.batch, batches);
+  progress.data = feed.state() ?? null;
 }
 
 function evaluation(

@@ -19,6 +19,8 @@ export interface Feed {
   /** Returns the state that cannot be computed from seed, epoch and batch; undefined if there is none. */
   state(): unknown;
   restore(state: unknown): Promise<void>;
+  /** Leaves out batches of the epoch from this index on; returns their number, which the epoch's end may limit. */
+  leaveOut(epoch: number, from: number, count: number): Promise<number>;
 }
 
 export function makeFeed(source: DataSource, batchSize: number, seed: number): Feed {
@@ -64,6 +66,7 @@ function indexedFeed(source: IndexedData, batchSize: number, seed: number): Feed
     },
     state: () => undefined,
     restore: async () => {},
+    leaveOut: async (_epoch, from, count) => Math.min(count, batches - from),
   };
 }
 
@@ -74,6 +77,14 @@ function statefulFeed(source: StatefulData): Feed {
     batch: (epoch) => source.next(epoch),
     state: () => source.state(),
     restore: async (state) => source.restore(state),
+    async leaveOut(epoch, _from, count) {
+      for (let left = 0; left < count; left++) {
+        const batch = await source.next(epoch);
+        if (batch === null) return left;
+        tf.dispose([batch.x, batch.y]);
+      }
+      return count;
+    },
   };
 }
 

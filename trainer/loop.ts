@@ -10,7 +10,7 @@ import { eachBatch } from './data.ts';
 import { clipByGlobalNorm } from './optimizers.ts';
 import { tf } from './tf.ts';
 
-export type LoopEnd = { outcome: ExitRecord['outcome']; reason: string };
+export type LoopEnd = Pick<ExitRecord, 'outcome' | 'reason' | 'trouble'>;
 
 /** Interval of turns for the event loop, for signals and a dead writer; a turn at each step would cost too much. */
 const YIELD_INTERVAL_MS = 20;
@@ -204,7 +204,7 @@ export class Loop {
    * useless.
    */
   async #handleFinding({ code, what, step, isNews, pauses }: Finding): Promise<LoopEnd | null> {
-    const { reporter, checkpoints } = this.#setup;
+    const { reporter, checkpoints, launch } = this.#setup;
     const { diverged } = this.#watch;
     if (isNews) {
       const next = diverged
@@ -221,8 +221,8 @@ export class Loop {
     if (!pauses) return null;
     if (diverged) await checkpoints.settle();
     // Without a checkpoint a pause would lose work: the training continues.
-    else if (!(await checkpoints.take(['pause'], this.#snapshot()))) return null;
-    return { outcome: 'paused', reason: what };
+    else if (!(await checkpoints.take([launch.rollback[code] ? code : 'pause'], this.#snapshot()))) return null;
+    return { outcome: 'paused', reason: what, trouble: { code, step, what } };
   }
 
   #log(values: Record<string, number>): void {

@@ -179,8 +179,8 @@ class TrainingSession {
   }
 }
 
-function exitRecord({ outcome, reason }: LoopEnd, step: number): ExitRecord {
-  return { outcome, reason, step, at: Date.now(), error: null };
+function exitRecord(end: LoopEnd, step: number): ExitRecord {
+  return { ...end, step, at: Date.now(), error: null };
 }
 
 function failure(error: unknown, step: number, saved: boolean): ExitRecord {

@@ -96,6 +96,8 @@ export interface RunRow {
   alarm: string;
   /** Outcome of the newest rehearsal: `rehearsed: 20 steps from step 400, equal`; empty: there was none. */
   rehearsal: string;
+  /** Steps at which the run was rolled back, and those that it went back to. */
+  rollbacks: { step: number; toStep: number }[];
   parent: string | null;
 }
 

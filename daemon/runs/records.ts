@@ -90,8 +90,11 @@ export function newLaunch(
     untilStep: null,
     untilEpoch: null,
     checkpoint: checkpointPolicy(job),
-    onNaN: job.onNaN ?? 'ignore',
-    onSpike: job.onSpike ?? 'ignore',
+    onNaN: reactionOf(job.onNaN),
+    onSpike: reactionOf(job.onSpike),
+    rollback: rollbacksOf(job),
+    skip: null,
+    recent: {},
     monitor: job.keep.best === undefined ? null : monitorOf(job.keep.best),
     keep: { last: job.keep.last ?? 3, every: job.keep.every ?? null },
     identity: {
@@ -106,6 +109,19 @@ export function newLaunch(
     variables: null,
     createdAt: Date.now(),
     ...overrides,
+  };
+}
+
+/** Returns what a trainer does: for a rollback it pauses. */
+function reactionOf(reaction: JobConfig['onNaN']): Launch['onNaN'] {
+  return typeof reaction === 'object' ? 'pause' : (reaction ?? 'ignore');
+}
+
+function rollbacksOf({ onNaN, onSpike, onFailure }: JobConfig): Launch['rollback'] {
+  return {
+    ...(typeof onNaN === 'object' ? { nan: onNaN } : {}),
+    ...(typeof onSpike === 'object' ? { spike: onSpike } : {}),
+    ...(typeof onFailure === 'object' ? { failure: onFailure } : {}),
   };
 }
 

@@ -33,6 +33,7 @@ import { describeDifferences } from './launch/preflight.ts';
 import { type QueueConditions, QueuedRuns } from './launch/queued.ts';
 import { LiveRequests } from './live/live-requests.ts';
 import { newRun } from './records.ts';
+import { Rollbacks } from './rollbacks.ts';
 
 export interface StartOptions extends LaunchOptions {
   job: string;
@@ -55,6 +56,7 @@ export class Runs {
   readonly #commands = new Map<string, readonly string[]>();
 
   readonly #device: Device;
+  readonly #rollbacks: Rollbacks;
   readonly queued: QueuedRuns;
   readonly interruptions: Interruptions;
   readonly requests: LiveRequests;
@@ -67,11 +69,12 @@ export class Runs {
       plan: (run, launch, environment) => this.queued.planRestart(run, launch, environment),
       start: (run, options) => this.resume({ run, ...options, accept: true }),
       drop: (run) => this.queued.remove(run),
-      interrupted: (ended) => this.queued.asInterrupted(ended),
+      goesOn: async (ended) => this.queued.asInterrupted(ended.run) ?? this.#rollbacks.after(ended),
     };
     this.#launcher = new Launcher(context, device, barrier, restarts, ended);
     const wordsOf = (run: string) => this.#commands.get(run);
     this.queued = new QueuedRuns({ context, launcher: this.#launcher, barrier, wordsOf, ownEnvironment });
+    this.#rollbacks = new Rollbacks(context, this.#launcher, this.queued);
     this.interruptions = new Interruptions(this.#launcher, this.queued, context.log);
     this.requests = new LiveRequests(context, this.#launcher, this.queued, device);
   }
@@ -188,6 +191,7 @@ export class Runs {
       overrides: plan.overrides,
       backend: options.backend ?? before.backend,
       restart: { max: options.restarts ?? before.restart.max, used: 0 },
+      ...(before.rolledBack ? { rolledBack: 0 } : {}),
       draft: false,
       endedAt: null,
       ...control,

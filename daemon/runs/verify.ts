@@ -81,7 +81,9 @@ export class Verifier {
     const bodies = await Promise.all(followers.map(({ id }) => this.#context.store.checkpointFacts(id)));
     const own = await this.#context.store.checkpointFacts(checkpoint.id);
     const same = followers.findIndex(
-      (_, i) => JSON.stringify(bodies[i]?.run.params) === JSON.stringify(own?.run.params),
+      ({ session }, i) =>
+        (session === checkpoint.session || !bodies[i]?.session.isChanged) &&
+        JSON.stringify(bodies[i]?.run.params) === JSON.stringify(own?.run.params),
     );
     if (same >= 0) return followers[same]!;
     throw new TrainstashError(
@@ -125,6 +127,7 @@ export class Verifier {
         checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: false },
         onNaN: 'ignore',
         onSpike: 'ignore',
+        rollback: {},
       },
     });
     const { directory } = prepared;

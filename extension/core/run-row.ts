@@ -32,6 +32,7 @@ export function rowOf(run: Run): RunRow {
     metrics: Object.fromEntries(metrics),
     alarm: alarmText(run),
     rehearsal: rehearsalText(run),
+    rollbacks: (run.rollbacks ?? []).map(({ step, toStep }) => ({ step, toStep: toStep ?? 0 })),
     parent: run.parent?.run ?? null,
   };
 }

@@ -2,7 +2,8 @@
 
 import { type Checkpoint, LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { missingOf } from '../../protocol/ingredients.ts';
-import { fromWireNumber, hasDiverged } from '../../protocol/numbers.ts';
+import { fromWireNumber } from '../../protocol/numbers.ts';
+import { troubleOf } from '../../protocol/soundness.ts';
 import { visible } from '../../protocol/visible.ts';
 import {
   age,
@@ -66,7 +67,7 @@ export function lookOfRun(run: Run, now: number): Look {
   const [icon, color] = alarm && MARKED.has(run.status) ? ['warning', 'charts.orange'] : ICONS[run.status];
   const live = LIVE_STATUSES.includes(run.status);
   const parts = live ? liveParts(run) : endedParts(run, now);
-  const description = [...parts, run.label].filter(Boolean).join(' · ');
+  const description = [...parts, rollbackText(run), run.label].filter(Boolean).join(' · ');
   const words = ['run', run.status, live ? 'live' : 'ended'];
   if (canGoOn(run) || waitsForPerson(run)) words.push('resumable');
   if (run.checkpoints > 0) words.push('forkable');
@@ -79,6 +80,11 @@ export function lookOfRun(run: Run, now: number): Look {
     context: words.join(' '),
     spoken: [run.name, run.status, alarm, description].filter(Boolean).join(', '),
   };
+}
+
+function rollbackText({ rollbacks = [] }: Run): string {
+  if (rollbacks.length === 0) return '';
+  return rollbacks.length === 1 ? 'rolled back' : `rolled back ${rollbacks.length}×`;
 }
 
 function liveParts(run: Run): string[] {
@@ -121,10 +127,10 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
       : grade === 'partial'
         ? `partial: ${missing.length === 1 ? missing[0] : `${missing.length} parts are not kept`}`
         : grade;
-  const diverged = hasDiverged(run?.monitor ?? null, (name) => checkpoint.metrics[name]);
+  const trouble = troubleOf(checkpoint, run?.monitor ?? null);
   const description = [
     ...tags.map((tag) => `#${tag}`),
-    diverged ? 'diverged' : '',
+    trouble ?? '',
     isBest ? 'best' : '',
     best === undefined ? '' : `${run?.monitor?.metric ?? 'loss'} ${metric(best)}`,
     gradeText,
@@ -134,7 +140,7 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
   ]
     .filter(Boolean)
     .join(' · ');
-  const icon = diverged
+  const icon = trouble
     ? 'warning'
     : isBest
       ? 'star-full'
@@ -146,7 +152,7 @@ export function lookOfCheckpoint(checkpoint: Checkpoint, run: Run | undefined, n
   return {
     description,
     icon,
-    color: diverged ? 'charts.orange' : isBest ? 'charts.yellow' : grade === 'verified' ? 'charts.green' : undefined,
+    color: trouble ? 'charts.orange' : isBest ? 'charts.yellow' : grade === 'verified' ? 'charts.green' : undefined,
     context: [
       'checkpoint',
       tags.length > 0 && 'tagged',

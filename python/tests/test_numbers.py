@@ -192,6 +192,22 @@ def test_a_watch_speaks_once_until_it_is_finite_again_and_pauses_as_the_job_has_
     assert not watch.diverged and said[-1] == ("nan", 5)
 
 
+def test_a_spike_right_after_a_resume_is_found_by_the_values_from_before_its_checkpoint():
+    class Session:
+        def notice(self, *_):
+            pass
+
+    launch = {"onSpike": "pause", "recent": {"loss": [1 + i % 5 / 100 for i in range(60)]}}
+    for rollback, reason in [({}, "pause"), ({"spike": {}}, "pause"), ({"spike": {"times": 1}}, "spike")]:
+        watch = Watch({**launch, "rollback": rollback})
+        watch.look(Session(), 61, {"loss": 50.0})
+        assert watch.trouble == {"code": "spike", "step": 61, "what": watch.pause}
+        assert watch.pause_reason == reason
+    watch = Watch({**launch, "recent": {}})
+    watch.look(Session(), 61, {"loss": 50.0})
+    assert watch.trouble is None and watch.pause_reason == "pause"
+
+
 def test_an_adapter_pauses_with_a_checkpoint_that_is_marked_by_its_metrics():
     from trainstash import recorder as recorder_module
     from trainstash.fit import Place

@@ -37,6 +37,9 @@ export function makeLaunch(overrides: Partial<Launch> = {}): Launch {
     checkpoint: { everySeconds: 0, everySteps: null, everyEpochs: null, onBest: false },
     onNaN: 'ignore',
     onSpike: 'ignore',
+    rollback: {},
+    skip: null,
+    recent: {},
     monitor: null,
     keep: { last: 3, every: null },
     stated: [],
@@ -86,6 +89,7 @@ export function resumeFrom(launch: Launch, from: { path: string; facts: Checkpoi
         backend: from.facts.environment.backend ?? null,
         framework: from.facts.environment.framework ?? null,
       },
+      params: {},
       accept: [],
     },
   };

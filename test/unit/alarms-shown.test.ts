@@ -101,7 +101,7 @@ describe('a run', () => {
 });
 
 test('a checkpoint of a diverged state has a warning', () => {
-  const checkpoint = { grade: 'complete', tags: [], missing: [], bytes: 1, metrics: { loss: 'NaN' } };
+  const checkpoint = { grade: 'complete', reasons: [], tags: [], missing: [], bytes: 1, metrics: { loss: 'NaN' } };
   const look = lookOfCheckpoint(checkpoint as never as Checkpoint, run({}), 0);
   expect(look).toMatchObject({ icon: 'warning', description: expect.stringMatching(/^diverged · loss NaN/) });
 });

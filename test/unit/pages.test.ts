@@ -28,6 +28,7 @@ function row(number: number, more: Partial<RunRow> = {}): RunRow {
     metrics: {},
     alarm: '',
     rehearsal: '',
+    rollbacks: [],
     parent: null,
     ...more,
   };

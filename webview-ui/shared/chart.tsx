@@ -20,7 +20,8 @@ export interface ChartMark {
   x: number;
   text: string;
   color: string;
-  id: string;
+  /** Id of a checkpoint; null: the run was rolled back to this place. */
+  id: string | null;
 }
 
 interface ChartProps {
@@ -199,8 +200,10 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
           onPress(plot.over, (left, top) => {
             if (top < plot.over.clientHeight - 14) return;
             // The mark that is drawn on top.
-            const hit = (current.current.marks ?? []).findLast(({ x }) => Math.abs(plot.valToPos(x, 'x') - left) < 6);
-            if (hit) current.current.onMark?.(hit.id);
+            const hit = (current.current.marks ?? []).findLast(
+              ({ x, id }) => id !== null && Math.abs(plot.valToPos(x, 'x') - left) < 6,
+            );
+            if (hit?.id) current.current.onMark?.(hit.id);
           }),
       ],
     },
@@ -224,21 +227,41 @@ function onPress(over: HTMLElement, press: (left: number, top: number) => void):
   });
 }
 
-/** Draws checkpoints as small triangles on the axis. */
+/** Draws checkpoints as small triangles on the axis, and places that a run was rolled back to as dashed lines with an arrow. */
 function drawMarks(plot: uPlot, marks: readonly ChartMark[]): void {
   const { ctx, bbox } = plot;
   const size = 5 * devicePixelRatio;
   ctx.save();
-  for (const { x, color } of marks) {
+  for (const { x, color, id } of marks) {
     const at = plot.valToPos(x, 'x', true);
     if (at < bbox.left || at > bbox.left + bbox.width) continue;
     ctx.fillStyle = color;
+    if (id === null) {
+      drawRollback(plot, at, color);
+      continue;
+    }
     ctx.beginPath();
     ctx.moveTo(at, bbox.top + bbox.height - 2 * size);
     ctx.lineTo(at - size, bbox.top + bbox.height);
     ctx.lineTo(at + size, bbox.top + bbox.height);
     ctx.fill();
   }
+  ctx.restore();
+}
+
+function drawRollback({ ctx, bbox }: uPlot, at: number, color: string): void {
+  ctx.save();
+  ctx.strokeStyle = color;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  ctx.beginPath();
+  ctx.moveTo(at, bbox.top);
+  ctx.lineTo(at, bbox.top + bbox.height);
+  ctx.stroke();
+  ctx.font = `${12 * devicePixelRatio}px sans-serif`;
+  ctx.textAlign = 'left';
+  ctx.textBaseline = 'top';
+  ctx.fillText('↩', at + 2 * devicePixelRatio, bbox.top);
   ctx.restore();
 }
 

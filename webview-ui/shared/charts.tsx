@@ -101,7 +101,9 @@ export function Charts({ picked }: { picked: string[] }) {
             ))}
           </div>
         </details>
-        <span class="quiet">drag to zoom, double-click to reset; ▲ checkpoint, × NaN or infinite</span>
+        <span class="quiet">
+          drag to zoom, double-click to reset; ▲ checkpoint, ↩ rolled back to here, × NaN or infinite
+        </span>
       </div>
       <div class="charts">
         {shown.map((name) => (
@@ -181,10 +183,12 @@ function epochsOf(curve: CurveData, stepsPerEpoch: number): Float64Array {
 function marksOf(run: string, place: number, axis: Axis): ChartMark[] {
   const perEpoch = received.rows.get(run)?.stepsPerEpoch ?? null;
   if (axis === 'time' || (axis === 'epoch' && perEpoch === null)) return [];
-  return (received.marks.get(run) ?? []).map(({ id, step, tags }) => ({
+  const at = (step: number) => ({ x: axis === 'epoch' ? step / perEpoch! : step, color: colorOf(place) });
+  const checkpoints = (received.marks.get(run) ?? []).map(({ id, step, tags }) => ({
+    ...at(step),
     id,
-    x: axis === 'epoch' ? step / perEpoch! : step,
     text: tags.join(' '),
-    color: colorOf(place),
   }));
+  const rollbacks = received.rows.get(run)?.rollbacks ?? [];
+  return [...checkpoints, ...rollbacks.map(({ toStep }) => ({ ...at(toStep), id: null, text: 'rolled back' }))];
 }

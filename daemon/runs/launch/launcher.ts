@@ -7,6 +7,7 @@ import type { JobConfig } from '../../../protocol/config.ts';
 import type { GpuDemand } from '../../../protocol/devices.ts';
 import type { Checkpoint, CodeIdentity, Run, Session } from '../../../protocol/domain.ts';
 import { TrainstashError } from '../../../protocol/errors.ts';
+import type { Skip } from '../../../protocol/rollback.ts';
 import type { Launch } from '../../../protocol/session.ts';
 import type { SessionDirectory } from '../../../session/directory.ts';
 import { isFromEarlierBoot } from '../../../session/watch.ts';
@@ -20,6 +21,7 @@ import { nextRestart } from '../live/restart.ts';
 import { otherCodeNotices, passedOverNotices, restoredNotices } from '../live/said.ts';
 import { rememberOutputs } from '../outputs.ts';
 import { newSession } from '../records.ts';
+import { hasOtherParams, recentValues } from './earlier.ts';
 import { type Environment, namesOf } from './environments.ts';
 import { codeDifference, identityOf, type Measured } from './identity.ts';
 import { prepareSession } from './prepare.ts';
@@ -74,6 +76,8 @@ export interface Launching {
   /** Identity of the tree as just measured. */
   measured: Measured;
   debugger?: readonly string[];
+  /** Batches to leave out, after a rollback. */
+  skip?: Skip | null;
 }
 
 /** Hears of a run that has ended in a worktree, once its record says so. */
@@ -86,8 +90,8 @@ export interface Restarts {
   start(run: string, options: LaunchOptions): Promise<Run>;
   /** Removes the note. */
   drop(run: string): void;
-  /** Returns the record of a run that was interrupted, and goes on later by itself; null: it was not. */
-  interrupted(ended: Run): Run | null;
+  /** Returns the record of a run that goes on later by itself, or whose rollback was refused; null: neither. */
+  goesOn(ended: Ended): Promise<Run | null>;
 }
 
 export class Launcher {
@@ -221,6 +225,7 @@ export class Launcher {
       ? { ...newSession(run, 'train', null), offered: from }
       : newSession(run, 'train', from);
     const context = { ...this.#context, place: { ...this.#context.place, root } };
+    if (rest.skip || (checkpoint && (await hasOtherParams(store, run, checkpoint)))) session.isChanged = true;
     const prepared = await prepareSession(this.#context, {
       run,
       session,
@@ -230,7 +235,11 @@ export class Launcher {
       root,
       accept: accept ? ['data', 'backend', 'package'] : [],
       debugger: rest.debugger,
-      overrides: { variables: this.#namesOfVariables(run) },
+      overrides: {
+        variables: this.#namesOfVariables(run),
+        skip: rest.skip ?? null,
+        recent: checkpoint ? await recentValues(store, run, checkpoint) : {},
+      },
       ...this.#withDevices(run),
     });
     const before = await this.#lastIdentity(run);
@@ -316,13 +325,13 @@ export class Launcher {
     // The branch that was there, which need not be that of the run's first session.
     const here = live?.atLaunch ?? ended.run;
     this.#live.delete(ended.run.id);
-    const interrupted = this.#restarts.interrupted(ended.run);
-    await this.put(interrupted ?? ended.run);
+    const goesOn = await this.#restarts.goesOn(ended);
+    await this.put(goesOn ?? ended.run);
     const launch = ended.directory.launch();
     const root = launch?.root ?? this.#context.place.root;
     if (wroteFiles) this.#wroteUntil.set(`${root}\0${here.branchId}`, Date.now());
     this.#barrier.ended(root, here);
-    if (!interrupted) this.#scheduleRestart(ended);
+    if (!goesOn) this.#scheduleRestart(ended);
     this.#ended(ended.run, root);
     this.#device.changed();
   }

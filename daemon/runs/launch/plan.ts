@@ -65,7 +65,11 @@ export async function planResume(context: ProjectContext, options: PlanOptions):
       ? await store.findRun(options.run)
       : await newestResumable(context);
   const { checkpoint, passedOver } = options.from
-    ? { checkpoint: model ?? (await store.findCheckpoint(options.from, run)), passedOver: [] }
+    ? {
+        checkpoint:
+          model ?? (await parentOf(context, run, options.from)) ?? (await store.findCheckpoint(options.from, run)),
+        passedOver: [],
+      }
     : await newestCheckpoint(context, run);
   const job = run.command ? jobOfRun(run, options.command) : findJob(readConfig(place.root), run.job);
   if (run.command) job.resume = savedResumeCommand(run, place.root);
@@ -179,6 +183,11 @@ async function newestCheckpoint({ store }: ProjectContext, run: Run): Promise<Pi
   const parent = run.parent && (await store.checkpoint(run.parent.checkpoint));
   if (parent && (!good || isDiverged(good, run.monitor))) return { checkpoint: parent, passedOver: own };
   return { checkpoint: good ?? null, passedOver: good ? newerThan(own, good) : [] };
+}
+
+/** Returns the checkpoint that the run was forked from, if that is the one asked for by its id. */
+async function parentOf({ store }: ProjectContext, { parent }: Run, id: string): Promise<Checkpoint | null> {
+  return parent?.checkpoint === id ? ((await store.checkpoint(id)) ?? null) : null;
 }
 
 async function modelOf({ store }: ProjectContext, name: string): Promise<Checkpoint> {

@@ -59,7 +59,8 @@ export interface PrepareContext
 
 export async function prepareSession(context: PrepareContext, request: SessionRequest): Promise<PreparedSession> {
   const { run, session, job, checkpoint, root, accept, overrides } = request;
-  const facts = checkpoint ? ((await context.store?.checkpointFacts(checkpoint.id))?.checkpoint ?? null) : null;
+  const body = checkpoint ? await context.store?.checkpointFacts(checkpoint.id) : null;
+  const facts = body?.checkpoint ?? null;
   const launch = newLaunch(run, session, job, root, {
     resume:
       checkpoint && !request.startsAnew
@@ -73,6 +74,7 @@ export async function prepareSession(context: PrepareContext, request: SessionRe
               backend: facts?.environment.backend ?? null,
               framework: facts?.environment.framework ?? null,
             },
+            params: maskParams(body?.run.params ?? {}),
             accept,
           }
         : null,

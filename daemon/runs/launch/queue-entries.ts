@@ -1,5 +1,7 @@
 /** Entries of the queue in their first state, and texts about what queued runs wait for. Pure. */
 import type { Run } from '../../../protocol/domain.ts';
+import { TrainstashError } from '../../../protocol/errors.ts';
+import { integer } from '../../../protocol/words.ts';
 import type { ProjectContext } from '../context.ts';
 import { type CodeDifference, differenceText } from './identity.ts';
 import type { QueueEntry } from './queue.ts';
@@ -28,6 +30,22 @@ export function codeText(
 
 export function environmentText({ number }: Run, lack: string): string {
   return `waits for its environment: ${lack}. \`trainstash resume ${number}\` in a shell that has it starts the run.`;
+}
+
+/** Throws `notFound` if the checkpoint that a rollback goes back to is gone. */
+export async function requireTarget(
+  store: Pick<ProjectContext['store'], 'checkpoint'>,
+  { rollback, checkpoint }: QueueEntry,
+  { name, number }: Run,
+): Promise<void> {
+  if (!rollback || checkpoint === null) return;
+  const target = await store.checkpoint(checkpoint);
+  if (target && target.trashedAt === null) return;
+  throw new TrainstashError(
+    'notFound',
+    `${name} was to be rolled back to step ${integer(rollback.toStep ?? 0)}, and that checkpoint is gone. Nothing else was lost: \`trainstash resume ${number}\` goes on from the newest good one.`,
+    { what: 'checkpoint', query: checkpoint },
+  );
 }
 
 export function secretText({ number }: Run): string {
@@ -73,5 +91,6 @@ export function newEntry(run: Run, root: string): QueueEntry {
     gpu: run.gpu,
     interruptedFor: null,
     interruption: null,
+    rollback: null,
   };
 }

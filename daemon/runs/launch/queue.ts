@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { readJson, writeJson } from '../../../base/files.ts';
 import { gpuDemandSchema } from '../../../protocol/devices.ts';
+import { skipSchema } from '../../../protocol/rollback.ts';
 import { byTurn } from '../../devices/turn.ts';
 
 const FOLDER = 'queue';
@@ -63,6 +64,8 @@ const entrySchema = v.object({
     ),
     null,
   ),
+  /** Facts about the rollback that it waits for; null: it was not rolled back. */
+  rollback: v.optional(v.nullable(v.object({ toStep: v.nullable(v.number()), skip: v.nullable(skipSchema) })), null),
 });
 export type QueueEntry = v.InferOutput<typeof entrySchema>;
 

@@ -28,6 +28,7 @@ import {
   migratedEntry,
   newEntry,
   nextSteps,
+  requireTarget,
   secretParamsText,
   secretText,
 } from './queue-entries.ts';
@@ -100,17 +101,8 @@ export class QueuedRuns {
   }
 
   /** Notes a run that is restarted after its delay, if this daemon lives until then; if not, it waits for its turn like others. */
-  planRestart(run: Run, { root, identity }: Launch, environment: Environment): void {
-    const job = this.#jobOf(run, root);
-    if (job === null) return;
-    this.#queue.put({
-      ...newEntry(run, root),
-      checkpoint: run.lastCheckpoint?.id ?? null,
-      accept: true,
-      identity,
-      ...this.#factsOf(root, job, environment),
-      isRestart: true,
-    });
+  planRestart(run: Run, launch: Launch, environment: Environment): void {
+    this.#noteGoingOn(run, launch, environment, { checkpoint: run.lastCheckpoint?.id ?? null, isRestart: true });
   }
 
   /**
@@ -120,7 +112,31 @@ export class QueuedRuns {
   noteInterruption(run: Run, launch: Launch, environment: Environment | undefined, by: Run): boolean {
     const known = this.#queue.get(run.id);
     if (known && isInterruption(known, run)) return true;
-    const { root, identity, command, variables } = launch;
+    return this.#noteGoingOn(run, launch, environment, {
+      // Ahead of what was queued meanwhile: it had its devices already.
+      at: run.startedAt ?? run.createdAt,
+      interruptedFor: by.id,
+      interruption: { session: run.session, byName: by.name, askedAt: Date.now(), endedAt: null, step: run.step },
+    });
+  }
+
+  /** Notes that a run that has ended goes back to a checkpoint. Returns false if it could not be started again. */
+  noteRollback(
+    run: Run,
+    launch: Launch,
+    environment: Environment | undefined,
+    { id, ...rollback }: NonNullable<QueueEntry['rollback']> & { id: string | null },
+  ): boolean {
+    const at = run.startedAt ?? run.createdAt;
+    return this.#noteGoingOn(run, launch, environment, { at, checkpoint: id, rollback });
+  }
+
+  #noteGoingOn(
+    run: Run,
+    { root, identity, command, variables }: Launch,
+    environment: Environment | undefined,
+    why: Partial<QueueEntry>,
+  ): boolean {
     const job = this.#jobOf(run, root);
     if (job === null) return false;
     this.#queue.put({
@@ -129,10 +145,7 @@ export class QueuedRuns {
       identity,
       // The daemon that launched it may have died since, and its memory of the environment with it.
       ...(environment ? this.#factsOf(root, job, environment) : { variables, program: command?.words[0] ?? null }),
-      // Ahead of what was queued meanwhile: it had its devices already.
-      at: run.startedAt ?? run.createdAt,
-      interruptedFor: by.id,
-      interruption: { session: run.session, byName: by.name, askedAt: Date.now(), endedAt: null, step: run.step },
+      ...why,
     });
     return true;
   }
@@ -347,7 +360,8 @@ export class QueuedRuns {
     here: ProjectContext,
     { environment, interpreter }: Environment,
   ): Promise<Omit<Launching, 'measured'> | string> {
-    const rest = { run, before: null, accept: entry.accept, root: entry.root };
+    const rest = { run, before: null, accept: entry.accept, root: entry.root, skip: entry.rollback?.skip ?? null };
+    await requireTarget(this.#setup.context.store, entry, run);
     if (entry.checkpoint === null && !entry.interruption)
       return { ...rest, job, checkpoint: null, startsAnew: false, passedOver: [] };
     const command = this.#setup.wordsOf(run.id);

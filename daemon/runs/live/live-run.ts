@@ -41,6 +41,8 @@ export interface Ended {
   directory: SessionDirectory;
   session: Session;
   forced: boolean;
+  /** True if somebody had asked it to pause or to stop. */
+  asked: boolean;
 }
 
 /** Calls from a live run to its surroundings. */
@@ -348,8 +350,7 @@ export class LiveRun {
     this.#context.log(`checkpoint of ${this.#run.name} not stored: ${error.message}`);
     const known = this.#run.notices.at(-1);
     if (known?.code === 'saveFailed' && Date.now() - known.at < 60_000) return;
-    const kept = this.follower.directory.file('taking');
-    const text = `A checkpoint could not be stored (${error.message}). Its files are kept in ${kept}, and Trainstash keeps trying to store them.`;
+    const text = `A checkpoint could not be stored (${error.message}). Its files are kept in ${this.follower.directory.file('taking')}, and Trainstash keeps trying to store them.`;
     await this.#addNotice('saveFailed', 'error', text);
   }
 
@@ -361,9 +362,10 @@ export class LiveRun {
     await this.addNotices(await this.#overlap.check(this.#run, true));
     const checkpoints = await store.checkpoints(this.#run.id);
     const metrics = await store.summarizeMetrics(this.#run.id);
+    const asked = ['pausing', 'stopping'].includes(this.#run.status);
     this.#run = endedRun(this.#run, { exit, endedAt, forced: this.#forced, checkpoints, metrics });
     sweepSession(directory, this.#context.log);
-    await this.#events.ended({ run: this.#run, exit, directory, session, forced: this.#forced });
+    await this.#events.ended({ run: this.#run, exit, directory, session, forced: this.#forced, asked });
     const { name, id, status, reason } = this.#run;
     const error = exit?.error ? fromWire(exitErrorToWire(exit.error)) : new TrainstashError('internal', reason, {});
     this.started.reject(error);

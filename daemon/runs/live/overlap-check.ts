@@ -31,6 +31,8 @@ export class OverlapCheck {
     if (overlap && run.step < overlap.recordedUpTo && !isOver) return [];
     this.#isDone = true;
     if (!overlap || overlap.steps === 0) return [];
+    // Other values were to be expected then, and prove nothing.
+    if (this.#session.isChanged && overlap.firstDifferent) return [];
     announce.checkpoint(await store.setProof(overlap.checkpoint, proofOf(overlap, environment)));
     const { firstDifferent } = overlap;
     if (!firstDifferent) {

@@ -2,7 +2,7 @@
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import * as v from 'valibot';
-import type { Params, Run, Session } from '../../../protocol/domain.ts';
+import { LIVE_STATUSES, type Params, type Run, type Session } from '../../../protocol/domain.ts';
 import { maskParams, maskWords } from '../../../protocol/secrets.ts';
 import { idSchema, type Launch } from '../../../protocol/session.ts';
 import { SessionDirectory } from '../../../session/directory.ts';
@@ -35,7 +35,7 @@ export async function adoptSessions(context: ProjectContext, runs: Runs): Promis
     }
     if (launch.run && runs.queued.has(launch.run) && discardUnstarted(directory)) continue;
     const stored = await store.session(id);
-    if (stored && stored.endedAt !== null && !hasCheckpoints(directory)) {
+    if (stored && stored.endedAt !== null && !hasCheckpoints(directory) && !(await isUnsettled(context, launch))) {
       prunePrinted(directory);
       continue;
     }
@@ -119,6 +119,12 @@ function discardUnstarted(directory: SessionDirectory): boolean {
   }
   rmSync(moved.path, { recursive: true, force: true });
   return true;
+}
+
+/** Tells whether the daemon died between a session's end and the record of it in its run. */
+async function isUnsettled({ store }: ProjectContext, { run: id, session }: Launch): Promise<boolean> {
+  const run = id === null ? undefined : await store.run(id);
+  return run?.session === session && run.status !== 'queued' && LIVE_STATUSES.includes(run.status);
 }
 
 function hasCheckpoints(directory: SessionDirectory): boolean {

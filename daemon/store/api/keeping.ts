@@ -25,6 +25,9 @@ export function keepingApi(parts: Parts) {
         const changed = parts.catalog.checkpoints(run.id).filter(({ pinned: by }) => (pinned ? !by : by === 'run'));
         return changed.map(({ id }) => parts.mark(id, 'pin', pinned ? 'run' : null));
       }),
+    /** Records that a checkpoint's state leads to trouble: it no longer counts as a good one. */
+    markTrouble: (id: string, trouble: 'nan' | 'spike'): Promise<Checkpoint> =>
+      withReserve(parts.path, async () => parts.mark(id, 'trouble', trouble)),
     /** Finds the checkpoint with this tag, whatever its run. */
     checkpointWithTag(tag: string): Checkpoint | null {
       const id = parts.objects.savedWithMark('tag', tag);

@@ -17,6 +17,7 @@ import {
 import { TrainstashError } from '../../../protocol/errors.ts';
 import { ingredientSchema } from '../../../protocol/ingredients.ts';
 import { nameProblem, namesProblem } from '../../../protocol/names.ts';
+import { skipSchema, TROUBLES } from '../../../protocol/rollback.ts';
 import { checkpointFileSchema, idSchema as id, objectIdSchema as object } from '../../../protocol/session.ts';
 import type { KeptFileBody } from '../checkpoints/restored-files.ts';
 import type { CheckpointBody } from '../checkpoints/writer.ts';
@@ -57,6 +58,16 @@ function recordOf<T>(fields: Record<keyof T & string, Field>): RecordSchema {
 function isPair(field: Field): field is readonly [v.GenericSchema, unknown] {
   return Array.isArray(field);
 }
+
+const rollback = v.object({
+  trouble: v.picklist(TROUBLES),
+  step: v.number(),
+  toStep: told,
+  session: id,
+  set: v.record(text, v.union([text, v.number(), v.boolean()])),
+  skip: v.nullable(skipSchema),
+  at: v.number(),
+});
 
 const runRecord = recordOf<Run>({
   id,
@@ -119,6 +130,8 @@ const runRecord = recordOf<Run>({
     v.optional(v.object({ remote: text, machine: text, number: count, sentAt: v.number(), wasLive: v.boolean() })),
     undefined,
   ],
+  rollbacks: [v.optional(v.array(rollback)), undefined],
+  rolledBack: [v.optional(count), undefined],
   gpu: [v.optional(gpuDemandSchema), undefined],
   devices: [v.optional(v.nullable(v.array(count))), undefined],
   urgent: [v.optional(v.literal(true)), undefined],
@@ -155,6 +168,7 @@ const sessionRecord = recordOf<Session>({
   offered: [v.optional(v.nullable(v.object({ checkpoint: id, step: v.number() }))), null],
   firstStep: [v.optional(told), null],
   identity: [v.optional(codeIdentity), undefined],
+  isChanged: [v.optional(v.literal(true)), undefined],
 });
 
 const proofSchema = v.object({
@@ -185,6 +199,7 @@ const checkpointRecord = recordOf<Checkpoint>({
   metrics: [v.record(text, v.union([v.null(), v.number(), text])), nothing],
   trashedAt: [told, null],
   keep: [v.optional(v.literal(true)), undefined],
+  trouble: [v.optional(v.picklist(['nan', 'spike'])), undefined],
   pinned: [v.optional(v.picklist(['checkpoint', 'run'])), undefined],
   lacks: [v.optional(v.array(text)), undefined],
   ingredients: [v.optional(v.nullable(v.array(ingredientSchema))), undefined],

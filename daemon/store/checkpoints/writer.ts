@@ -235,6 +235,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
   const proof = readProof(mark('proof'));
   const trash = mark('trash');
   const pin = mark('pin');
+  const trouble = mark('trouble');
   const doubts = marks.flatMap(({ kind, value }) => (kind === 'doubt' ? (parseDoubt(value) ?? []) : []));
   const shown: Checkpoint = {
     id: row.id,
@@ -258,6 +259,7 @@ export function checkpointOf(row: SavedRow, marks: readonly { kind: MarkKind; va
     trashedAt: trash === undefined ? null : Number(trash) || 0,
     ...(mark('kept') === undefined ? {} : { keep: true as const }),
     ...(pin === undefined ? {} : { pinned: pin === 'run' ? ('run' as const) : ('checkpoint' as const) }),
+    ...(trouble === undefined ? {} : { trouble: trouble === 'spike' ? ('spike' as const) : ('nan' as const) }),
   };
   return withDoubts(shown, doubts);
 }

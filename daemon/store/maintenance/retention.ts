@@ -1,6 +1,7 @@
 /** Decides which automatic checkpoints of a run may be deleted. Pure: the rules, without a store. */
 import type { Checkpoint, Monitor, Run } from '../../../protocol/domain.ts';
-import { fromWireNumber, hasDiverged, isBetter } from '../../../protocol/numbers.ts';
+import { fromWireNumber, isBetter } from '../../../protocol/numbers.ts';
+import { troubleOf } from '../../../protocol/soundness.ts';
 
 export interface KeepPolicy {
   /** Number of newest checkpoints to keep. */
@@ -62,7 +63,8 @@ export function keptBecause(
       if (checkpoint.reasons.includes(MANUAL_REASON)) add('request', 'taken on request');
       if (checkpoint.keep) add('restored', 'brought back from the trash');
       if (checkpoint.id === best) add('best', `best ${policy.monitor!.metric}`);
-      const diverged = isDiverged(checkpoint, policy.monitor) ? ' (diverged)' : '';
+      const trouble = troubleOf(checkpoint, policy.monitor);
+      const diverged = trouble ? ` (${trouble})` : '';
       if (checkpoint.id === newestId) add('newest', `newest of its run${diverged}`);
       else if (newest.has(checkpoint.id)) add('last', `one of the last ${policy.last}${diverged}`);
       if (policy.every && checkpoint.step % policy.every === 0) add('every', `every ${policy.every} steps`);
@@ -85,9 +87,12 @@ export function bestOf(checkpoints: readonly Checkpoint[], monitor: Monitor): Ch
   return best;
 }
 
-/** Tells whether its state had diverged. */
-export function isDiverged(checkpoint: Pick<Checkpoint, 'metrics'>, monitor: Monitor | null): boolean {
-  return hasDiverged(monitor, (metric) => checkpoint.metrics[metric]);
+/** Tells whether its state had diverged, or leads to trouble. */
+export function isDiverged(
+  checkpoint: Pick<Checkpoint, 'metrics' | 'reasons' | 'trouble'>,
+  monitor: Monitor | null,
+): boolean {
+  return troubleOf(checkpoint, monitor) !== null;
 }
 
 /** Finds the checkpoint for a resume: the newest that has all that others have and has not diverged, or else the newest. */

@@ -7,7 +7,7 @@ import { Chunks, MAX_ROW } from './chunks.ts';
  * Kinds of marks. `tag`: the value is its name. `trash`: the value is the time. `proof`, `doubt`: the value is JSON.
  * `packed`: its chunks have been packed. `kept`: it was taken out of the trash at that time.
  */
-export type MarkKind = 'tag' | 'trash' | 'proof' | 'doubt' | 'packed' | 'kept' | 'pin';
+export type MarkKind = 'tag' | 'trash' | 'proof' | 'doubt' | 'packed' | 'kept' | 'pin' | 'trouble';
 
 /** Kinds of saved rows. `file`: one file of a worktree, kept because it follows its branch. */
 export type SavedKind = 'checkpoint' | 'file';

@@ -77,6 +77,8 @@ class Batches:
         self._is_over = self._resuming = False
         self._contents = contents_of(getattr(loader, "dataset", loader)) if not self._is_function else None
         self._failure: Optional[str] = None
+        # Batches to leave out before the next one that is given.
+        self._left_out = 0
 
     @property
     def is_seeded(self) -> bool:
@@ -158,6 +160,7 @@ class Batches:
             place.done = True
         finally:
             self._resuming = False
+            self._left_out = 0
             place.skip = place.skip_samples = 0
             run.left(self)
 
@@ -195,6 +198,15 @@ class Batches:
         self._is_over = bool(state.get("done")) or self.taken == self._limit
         self.stepped = self._resuming = True
         return self._differs(state["shape"])
+
+    @property
+    def is_over(self) -> bool:
+        """Tells whether the pass that begins has nothing left to give."""
+        return self._is_over and self._resuming
+
+    def leave_out(self, batches: int) -> None:
+        """Leaves out so many batches of the pass that is about to be read, at most all that are left of it."""
+        self._left_out = batches
 
     def shape(self) -> Dict[str, Any]:
         loader = self._loader
@@ -235,6 +247,11 @@ class Batches:
             place.skip = place.skip_samples = 0
             place.batch += 1
             self.taken += 1
+            if self._left_out > 0:
+                self._left_out -= 1
+                if self.taken == self._limit:
+                    break
+                continue
             yield batch
         place.skip = place.skip_samples = 0
 

@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 import time
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterable, List, Optional, Tuple
 
 from .paddle_random import paddle_module
 
@@ -170,3 +170,9 @@ def _rank_before_set_up() -> int:
     """Reads the rank that Paddle's launcher has given: only one of its processes records, also where none of them talks to another."""
     rank = os.environ.get("PADDLE_TRAINER_ID", "")
     return int(rank) if rank.isdigit() and os.environ.get("PADDLE_TRAINERS_NUM", "1") != "1" else 0
+
+
+def is_on_device(objects: Iterable[Any]) -> bool:
+    """Tells whether a model among these objects has a parameter that is not in the processor's memory."""
+    models = [value for value in objects if hasattr(value, "parameters")]
+    return any(one.device.type != "cpu" for model in models for one in model.parameters())

@@ -62,11 +62,12 @@ class Ending:
         """Saves and ends the process. On rank 0 the file is whole before anyone is told."""
         engine, session = self._engine, self._engine.session
         reason = self.interrupted or ("pause" if is_pause else "stop")
-        kept = engine.saver.take(["signal" if self.interrupted else reason], wait=True)
+        by_itself = request is None and is_pause and engine.watch.pause is not None
+        kept = engine.saver.take(["signal" if self.interrupted else engine.watch.pause_reason if by_itself else reason], wait=True)
         tells = session is not None and engine.rank == 0
         if engine.group.share(is_pause and not kept and self.interrupted is None):
             # A process that left now would lose work.
-            engine.watch.pause = None
+            engine.watch.pause = engine.watch.trouble = None
             if tells and session and request is not None:
                 session.answer(request, engine.steps)
             return
@@ -86,7 +87,9 @@ class Ending:
     def _end_process(self, outcome: str, reason: str) -> None:
         engine = self._engine
         if engine.session is not None and engine.rank == 0:
-            engine.session.write_exit(outcome, engine.steps, reason)
+            # A signal, or a person, may have asked for the pause: then it is theirs.
+            trouble = engine.watch.trouble if outcome == "paused" and reason and reason == engine.watch.pause else None
+            engine.session.write_exit(outcome, engine.steps, reason, trouble)
         engine.over = True
         if "ipykernel" in sys.modules:
             raise KeyboardInterrupt(f"trainstash: {outcome} at step {engine.steps}")

@@ -10,12 +10,13 @@ from .best import Best
 from .boundary import Boundary
 from .checkpoints import Checkpoints
 from .data import Batches
-from .distributed import Group, order_of_sums
+from .distributed import Group, is_on_device, order_of_sums
 from .ending import Ending
 from .environment import environment, plain_params
 from .fingerprints import Difference, Fingerprints
 from .gradients import Gradients
 from .ingredients import LOST, Ingredients, sentence
+from .left_out import NOT_LEFT_OUT, left_out_of
 from .metrics import Metrics
 from .policy import Policy
 from .position import TAIL, Position
@@ -82,6 +83,7 @@ class Engine:
         self._slots: Dict[str, Any] = {}
         self._put_back: Optional[PutBack] = None
         self._is_first_step = True
+        self._left_out = left_out_of(self.launch)
         self._same_params = True
 
     @property
@@ -117,6 +119,7 @@ class Engine:
         self.position.restore(own)
         self.gradients.are_given_up = bool(own.get("clears_gradients"))
         self._same_params = own["params"] == plain_params(self.params)
+        self._left_out.resume(own)
         for done in self.tracked.apply_options(own["params"], self.params):
             say(done)
             self.notice("params", "info", f"{done}.")
@@ -128,7 +131,7 @@ class Engine:
         self._put_back.after_init(self.seed, self.steps)
         self._note_detours(own)
         # Rank 0 noted them: the batches and random numbers of other ranks are others.
-        if before is not None and self._same_params and self.rank == 0:
+        if before is not None and self._same_params and self.rank == 0 and not self._left_out.is_due:
             self.prints.resume(before, self.steps)
         self.saver.saved_at = self.steps
         self.group.start_at(self.steps)
@@ -268,6 +271,8 @@ class Engine:
         problem = self.position.entered(loader, way)
         if problem is not None:
             self.lose("data", f"the data of {loader.where}", problem)
+        if not self.position.is_replaying:
+            self._left_out.begins_at(loader)
         if not was_replaying:
             self._enter(begins_epoch=False)
 
@@ -325,15 +330,11 @@ class Engine:
         text = f"{text} ({causes[0]})" if causes and causes[0] not in text else text
         self.notice("notReproduced", "warning", f"Computed again after the resume, {text}.")
         say(f"computed again after the resume, {text}")
-        if kind == "other" and self._is_on_device():
+        if kind == "other" and is_on_device(self.tracked.objects.values()):
             return  # Sums of a GPU may come out in another order; `verify` tells.
         self.lost.lost(kind, text, "")
         if self.session is not None:
             self.session.event("diverged", step=step, ingredient=kind, text=text)
-
-    def _is_on_device(self) -> bool:
-        models = [value for value in self.tracked.objects.values() if hasattr(value, "parameters")]
-        return any(one.device.type != "cpu" for model in models for one in model.parameters())
 
     def _enter(self, begins_epoch: bool) -> None:
         """Puts back what was drawn and set on the way from ``init`` to the loop."""
@@ -359,6 +360,8 @@ class Engine:
         if self._put_back is not None:
             self._put_back = None
             self.lose("random", "random numbers", "they were not put back, since the package does not see where the loop begins; use run.epochs or run.batches")
+        if self._left_out.is_due:
+            self.notice("notLeftOut", "warning", NOT_LEFT_OUT)
         for lost in order_of_sums():
             self.lose(*lost)
         if self.checkpoints is not None and not self.is_replay:

@@ -278,7 +278,7 @@ class Fit:
         request, self._request = self._request, None
         failed = recorder.checkpoints is not None and recorder.checkpoints.failed
         if recorder.group.share(failed and not self.is_replay and not (request and request.get("stop"))):
-            recorder.watch.pause = None
+            recorder.watch.pause = recorder.watch.trouble = None
             if request is not None and recorder.session is not None:
                 recorder.session.answer(request, recorder.step)
                 say("the pause was not carried out, since its checkpoint could not be kept; the training goes on")
@@ -288,7 +288,8 @@ class Fit:
         if self.is_replay:
             recorder.leave("completed")
         why = f"after {self._signal}" if self._signal else recorder.watch.pause or ""
-        recorder.leave("stopped" if request and request.get("stop") else "paused", why)
+        trouble = recorder.watch.trouble if request is None and self._signal is None else None
+        recorder.leave("stopped" if request and request.get("stop") else "paused", why, trouble)
 
     # ---- inside ----
 
@@ -302,7 +303,7 @@ class Fit:
             # Checkpoints of a diverged state would push out good ones.
             automatic = [] if recorder.watch.diverged else [*dict.fromkeys(due), *best]
             reasons = [*automatic, *self._asked()]
-        leaves = bool({"pause", "stop", "replay"} & set(reasons))
+        leaves = bool({"pause", "nan", "spike", "stop", "replay"} & set(reasons))
         if self.is_writing and not leaves and "request" not in reasons:
             reasons = []  # One at a time: it is due again at the next boundary.
         decision = _LEAVE if leaves else _SAVE if reasons else _NOTHING
@@ -316,7 +317,7 @@ class Fit:
             return []
         if recorder.watch.pause is not None:
             # These frameworks leave with a checkpoint; one of a diverged state is marked by its metrics.
-            return ["pause"]
+            return [recorder.watch.pause_reason]
         now = time.monotonic()
         if self._request is None and now - self._polled >= _POLL_SECONDS:
             self._polled = now

@@ -142,6 +142,7 @@ class _Training:
         folder = trainer_files.folder_in(fit.folder)
         self._expected = trainer_files.step_of(folder)
         self._restored = trainer_files.read_own(folder)
+        self._leave_out(self._restored)
         self._is_over = fit.fate == FINISHED
         said = best_model.put_back(args, fit.folder, folder)
         if wanted not in (None, True, False):
@@ -149,6 +150,12 @@ class _Training:
         if said:
             say(said)
         return folder
+
+    def _leave_out(self, restored: Optional[Dict[str, Any]]) -> None:
+        """Lets the fit go on behind the batches that a rollback leaves out."""
+        each = int(self._trainer.args.gradient_accumulation_steps)
+        if restored is not None:
+            restored["data"]["batch"] += math.ceil(self._recorder.left_out.take(each) / each) * each
 
     def _place(self, natural: Any) -> Any:
         """Returns the epoch and the batch to go on from; the Trainer computes its own from the step alone."""
@@ -195,6 +202,8 @@ class _Training:
             self._put_loss_back(saved["loss"])
         per_epoch = round(state.max_steps / state.num_train_epochs) if state.num_train_epochs else None
         self._of_fit.begin(state.global_step, int(state.epoch or 0), state.max_steps or None, per_epoch, params_of(trainer), monitor_of(trainer.args))
+        if saved is not None:
+            self._recorder.apply_params({"optimizer": trainer.optimizer}, {"scheduler": trainer.lr_scheduler} if trainer.lr_scheduler else {})
 
     def epoch_begins(self) -> None:
         self._data.epoch_begins(self._epoch)

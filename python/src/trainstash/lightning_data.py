@@ -28,6 +28,9 @@ class Loaders:
         self.seed = seed
         self.rank = 0
         self.world = 1
+        # Batches of the training data to leave out, and the loaders that are past them.
+        self._left_out = 0
+        self._is_past: Set[str] = set()
         #: The fit is about to stand where its checkpoint was taken: until then each reading begins at that place.
         self.is_arriving = False
         self._batches: Dict[str, Batches] = {}
@@ -61,8 +64,10 @@ class Loaders:
         finally:
             setattr(module, _FUNCTION, process)
 
-    def load(self, saved: Dict[str, Any]) -> None:
-        """Takes the places of a checkpoint, before or after the loaders are made."""
+    def load(self, saved: Dict[str, Any], left_out: int = 0) -> None:
+        """Takes the places of a checkpoint, before or after the loaders are made. ``left_out``: batches of the training data that
+        are left out behind them."""
+        self._left_out, self._is_past = left_out, set()
         self._saved = dict(saved)
         self._placed = set()
         self.is_arriving = True
@@ -70,6 +75,7 @@ class Loaders:
     def arrived(self) -> None:
         """Ends the arrival: the first batch is about to be used."""
         self.is_arriving = False
+        self._is_past |= self._placed
         for key in self._placed:
             del self._saved[key]
 
@@ -109,6 +115,10 @@ class Loaders:
             difference = loader.restore(saved, bool(saved["active"]))
             if difference is not None and difference != loader.lacks:
                 self._lose("data", "the place in the data", difference)
+        if key.startswith("train.") and key not in self._is_past:
+            loader.leave_out(self._left_out)
+            if not self.is_arriving:
+                self._is_past.add(key)
 
     def _wrap(self, key: str, loader: Any) -> Any:
         if isinstance(loader, FitBatches):

@@ -322,7 +322,7 @@ class LightningFit:
         for text in self._detours:
             self._fit.lose("other", text, "")
         if loaded.state:
-            self._loaders.load(loaded.state["loaders"])
+            self._loaders.load(loaded.state["loaders"], self._recorder.left_out.take(self._trainer.accumulate_grad_batches))
         given = dict(loaded.saved)
         if is_cast(self._trainer.lightning_module, loaded.saved["state_dict"]):
             self._exact = given
@@ -352,6 +352,8 @@ class LightningFit:
             if self._inside:
                 self._trainer._logger_connector._first_loop_iter = False
                 set_batch_number(self._loop)
+        schedules = {f"scheduler {i}": one.scheduler for i, one in enumerate(self._trainer.lr_scheduler_configs)}
+        self._recorder.apply_params({str(i): one for i, one in enumerate(self._trainer.optimizers)}, schedules)
         self._metrics.arrived(self._trainer.callback_metrics)
         self._loaders.arrived()
 

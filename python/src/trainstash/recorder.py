@@ -26,12 +26,14 @@ import shutil
 import sys
 from typing import Any, Dict, List, Mapping, Optional
 
+from . import options
 from .checkpoints import Checkpoints
 from .distributed import Group
 from .environment import environment, merged_params, plain_params
 from .files import link_tree
 from .fit import Fit
 from .fit_record import FITS_FOLDER, Finished, read_record
+from .left_out import left_out_of
 from .policy import Policy
 from .session import Session, managed_launch, managed_session, say, write_end
 from .watch import Watch
@@ -85,6 +87,8 @@ class Recorder:
         self.group = Group(alone=True)
         self.policy = Policy({}, 0)
         self.watch = Watch(self.launch)
+        #: The batches that a rollback leaves out; an adapter that does it says so.
+        self.left_out = left_out_of(launch)
         self.metrics: Dict[str, float] = {}
         self.params: Dict[str, Any] = {}
         self.environment: Dict[str, str] = {}
@@ -137,8 +141,20 @@ class Recorder:
             params=plain_params(self.params),
             cooperative=True,
         )
+        if self.left_out.is_due:
+            self.left_out.is_due = False
+            self.session.notice("notLeftOut", "warning", f"The batches that this rollback was to leave out are trained on: {self.framework} cannot begin at another one.", self.step)
 
-    def leave(self, outcome: str, reason: str = "") -> None:
+    def apply_params(self, optimizers: Mapping[str, Any], schedules: Mapping[str, Any]) -> None:
+        """Puts hyper-parameters in force that this launch was given other values of than its checkpoint has. To be called when
+        optimizers and schedules are as the checkpoint has them."""
+        before = (self.launch.get("resume") or {}).get("params") or {}
+        for done in options.apply(before, self.launch.get("params") or {}, optimizers, schedules):
+            say(done)
+            if self.session is not None:
+                self.session.notice("params", "info", f"{done}.", self.step)
+
+    def leave(self, outcome: str, reason: str = "", trouble: Optional[Mapping[str, Any]] = None) -> None:
         """Ends the process as asked, once its state is saved.
 
         Raises:
@@ -148,7 +164,7 @@ class Recorder:
             self.checkpoints.join()
         self.has_left = True
         if self.session is not None:
-            self.session.write_exit(outcome, self.step, reason)
+            self.session.write_exit(outcome, self.step, reason, trouble)
         if "ipykernel" in sys.modules:
             raise KeyboardInterrupt(f"trainstash: {outcome} at step {self.step}")
         raise SystemExit(0)

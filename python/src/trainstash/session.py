@@ -175,10 +175,12 @@ class Session:
         self._answered = int(control["seq"])
         self.event("answered", control=self._answered, step=step)
 
-    def write_exit(self, outcome: str, step: int, reason: str = "") -> None:
+    def write_exit(self, outcome: str, step: int, reason: str = "", trouble: Optional[Mapping[str, Any]] = None) -> None:
         self.flush()
         why = mask_text(reason)
-        record = {"outcome": outcome, "step": step, "at": time.time() * 1000, "reason": why, "error": None}
+        record: Dict[str, Any] = {"outcome": outcome, "step": step, "at": time.time() * 1000, "reason": why, "error": None}
+        if trouble is not None:
+            record["trouble"] = dict(trouble)
         try:
             write_json(self.file("exit.json"), record, durable=True)
         except OSError:

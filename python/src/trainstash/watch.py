@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from typing import Any, Deque, Dict, List, Mapping, Optional
+from typing import Any, Deque, Dict, Iterable, List, Mapping, Optional
 
 from .numbers import has_diverged, watched_metrics, wire_number
 
@@ -22,7 +22,9 @@ class Watch:
     def __init__(self, launch: Mapping[str, Any]) -> None:
         self._monitor: Optional[Mapping[str, str]] = launch.get("monitor")
         self._pauses = {"nan": launch.get("onNaN") == "pause", "spike": launch.get("onSpike") == "pause"}
-        self._recent = [(metric, Recent(self._mode(metric))) for metric in watched_metrics(self._monitor)]
+        earlier = launch.get("recent") or {}
+        self._recent = [(metric, Recent(self._mode(metric), earlier.get(metric, ()))) for metric in watched_metrics(self._monitor)]
+        self._rolled_back = launch.get("rollback") or {}
         # The newest values, from the first one that is not finite on: before, nothing needs them.
         self._newest: Dict[str, float] = {}
         self._spike_said_at: Dict[str, int] = {}
@@ -30,6 +32,14 @@ class Watch:
         self.diverged = False
         #: Why the run is to pause, as the job has it: `loss was NaN at step 12`; None: it is not.
         self.pause: Optional[str] = None
+        #: The finding behind it, as ``exit.json`` has it.
+        self.trouble: Optional[Dict[str, Any]] = None
+
+    @property
+    def pause_reason(self) -> str:
+        """The reason of the checkpoint that is taken at the pause: one that the run is rolled back from is no good one."""
+        code = self.trouble["code"] if self.trouble else ""
+        return code if self._rolled_back.get(code) else "pause"
 
     def look(self, session: Any, step: int, values: Mapping[str, float]) -> None:
         """Says in the session what these values show, and sets ``pause`` and ``diverged``."""
@@ -59,6 +69,7 @@ class Watch:
                 self._spike_said_at[metric] = step
         if self._pauses[verdict] and self.pause is None:
             self.pause = what
+            self.trouble = {"code": verdict, "step": step, "what": what}
         if is_news:
             after = (
                 " Automatic checkpoints wait until it is finite again; `trainstash resume` goes on from the newest good one."
@@ -76,10 +87,10 @@ class Recent:
 
     __slots__ = ("_ordered", "_sign", "_values")
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, earlier: Iterable[float] = ()) -> None:
         self._sign = 1 if mode == "min" else -1
-        self._values: Deque[float] = deque()
-        self._ordered: List[float] = []
+        self._values: Deque[float] = deque(self._sign * float(value) for value in list(earlier)[-_WINDOW:])
+        self._ordered: List[float] = sorted(self._values)
 
     @property
     def newest(self) -> Optional[float]:
