@@ -12,7 +12,7 @@ import { pruneRuntimes } from '../base/runtime.ts';
 import { daemonLeaving } from '../protocol/messages/daemon.ts';
 import { Daemon } from './daemon.ts';
 import { makeHandlers } from './handlers/all.ts';
-import { languageServer } from './handlers/language.ts';
+import { languageServers } from './handlers/language.ts';
 import { MessageServer } from './server.ts';
 
 const IDLE_EXIT_MS = Number(process.env.TRAINSTASH_IDLE_EXIT_MS ?? 300_000);
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
     build: BUILD,
     log,
     handlers: makeHandlers(daemon),
-    language: (peer) => languageServer(daemon, runtime, log, peer),
+    language: languageServers(daemon, runtime, log),
     clientsChanged: (left) => {
       idleSince = Date.now();
       if (left) daemon.clientLeft(left);

@@ -92,6 +92,7 @@ const main = await build({
     'writer-thread': 'trainer/writer-thread.ts',
     'content-thread': 'daemon/tensors/thread.ts',
     'hash-thread': 'daemon/tensors/hash-thread.ts',
+    'language-thread': 'daemon/language/python-scripts/thread.ts',
   },
   outdir: dist,
   splitting: true,

@@ -1,8 +1,10 @@
 /** Gives the language server the facts of projects. */
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Daemon } from '../daemon.ts';
 import type { FactsOf } from '../language/facts.ts';
 import type { LanguagePeer, LanguageService } from '../language/peer.ts';
+import { PythonReader } from '../language/python-scripts/reader.ts';
 import { LanguageServer } from '../language/server.ts';
 
 /** Number of runs that editors look through. */
@@ -10,20 +12,15 @@ const RUNS = 500;
 /** Time for which a list of runs is good enough: an editor asks at each key. */
 const FRESH_MS = 2_000;
 
-/** Makes the language server of one client. `runtime` is the folder of the bundles. */
-export function languageServer(
+/** Makes the language servers of all clients. `runtime` is the folder of the bundles. */
+export function languageServers(
   daemon: Daemon,
   runtime: string,
   log: (text: string) => void,
-  peer: LanguagePeer,
-): LanguageService {
-  return new LanguageServer({
-    peer,
-    factsOf: factsOf(daemon),
-    docs: join(runtime, 'docs'),
-    version: daemon.build.version,
-    log,
-  });
+): (peer: LanguagePeer) => LanguageService {
+  const python = new PythonReader(pathToFileURL(join(runtime, 'language-thread.js')));
+  const shared = { python, factsOf: factsOf(daemon), docs: join(runtime, 'docs'), version: daemon.build.version, log };
+  return (peer) => new LanguageServer({ ...shared, peer });
 }
 
 function factsOf(daemon: Daemon): FactsOf {

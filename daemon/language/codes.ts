@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Diagnostic, Range } from 'vscode-languageserver-protocol';
 
-const SEVERITY = { error: 1, warning: 2, information: 3, hint: 4 } as const;
+export const SEVERITY = { error: 1, warning: 2, information: 3, hint: 4 } as const;
 type Severity = (typeof SEVERITY)[keyof typeof SEVERITY];
 
 const SOURCE = 'trainstash';
@@ -23,6 +23,13 @@ export const CODES = {
   configModule: error,
   configResume: information,
   configMetric: information,
+  loopVariable: warning,
+  untrackedObject: warning,
+  plainLoader: warning,
+  noStep: warning,
+  earlyStep: warning,
+  moveAfterInit: warning,
+  lateAdapter: warning,
 } as const satisfies Record<string, Severity>;
 export type Code = keyof typeof CODES;
 

@@ -4,7 +4,6 @@
  */
 import type {
   CodeAction,
-  Diagnostic,
   DidChangeTextDocumentParams,
   DidOpenTextDocumentParams,
   InitializeParams,
@@ -19,7 +18,10 @@ import { configLanguage, isConfig } from './config/config.ts';
 import { type OpenDocument, openDocument } from './document.ts';
 import type { FactsOf } from './facts.ts';
 import type { Language } from './language.ts';
+import { type DidChangeNotebook, type DidOpenNotebook, Notebook } from './notebooks.ts';
 import { type LanguagePeer, type LanguageService, UnknownMethod } from './peer.ts';
+import { pythonLanguage } from './python-scripts/language.ts';
+import type { PythonReader } from './python-scripts/reader.ts';
 
 /** Rest after the last key before a document is looked at. */
 const REST_MS = 150;
@@ -32,6 +34,7 @@ const CHANGES_LENSES = new Set(['run/changed', 'checkpoint/changed']);
 export interface LanguageSetup {
   peer: LanguagePeer;
   factsOf: FactsOf;
+  python: PythonReader;
   /** Folder of the pages that diagnostics link to. */
   docs: string;
   version: string;
@@ -49,19 +52,25 @@ type Place = { textDocument: TextDocumentIdentifier; position: Position };
 interface Open {
   document: OpenDocument;
   language: Language | null;
-  timer: NodeJS.Timeout | null;
-  /** Findings of the newest look. */
-  findings: Finding[];
 }
+
+type NotebookId = { notebookDocument: { uri: string } };
 
 export class LanguageServer implements LanguageService {
   readonly #setup: LanguageSetup;
   readonly #open = new Map<string, Open>();
+  readonly #notebooks = new Map<string, Notebook>();
+  /** Looks that are due, by the document or notebook. */
+  readonly #due = new Map<string, NodeJS.Timeout>();
+  /** Findings of the newest look, by the document or cell. */
+  readonly #findings = new Map<string, Finding[]>();
   #config: Language;
+  readonly #python: Language;
 
   constructor(setup: LanguageSetup) {
     this.#setup = setup;
     this.#config = configLanguage(setup.factsOf, true);
+    this.#python = pythonLanguage(setup.python);
   }
 
   /** Answers a request. Rejects with `UnknownMethod`, or with what the language throws. */
@@ -73,7 +82,11 @@ export class LanguageServer implements LanguageService {
 
   /** Takes a notification; unknown ones are ignored, as the protocol asks. */
   take(method: string, params: unknown): void {
-    this.#notifications[method]?.(params as never);
+    try {
+      this.#notifications[method]?.(params as never);
+    } catch (error) {
+      this.#setup.log(`language: ${method}: ${(error as Error).message}`);
+    }
   }
 
   heard(method: string): void {
@@ -81,8 +94,10 @@ export class LanguageServer implements LanguageService {
   }
 
   dispose(): void {
-    for (const { timer } of this.#open.values()) if (timer) clearTimeout(timer);
+    for (const timer of this.#due.values()) clearTimeout(timer);
+    this.#due.clear();
     this.#open.clear();
+    this.#notebooks.clear();
   }
 
   readonly #requests: Record<string, (params: never) => unknown> = {
@@ -104,7 +119,7 @@ export class LanguageServer implements LanguageService {
     }: {
       textDocument: TextDocumentIdentifier;
       range: Range;
-    }) => actionsOf(uri, this.#open.get(uri)?.findings ?? [], range, this.#setup.docs),
+    }) => actionsOf(uri, this.#findings.get(uri) ?? [], range, this.#setup.docs),
     'textDocument/codeLens': ({ textDocument }: { textDocument: TextDocumentIdentifier }) =>
       this.#in(textDocument, (language, one) => language.lenses?.(one)),
     'textDocument/inlayHint': ({ textDocument, range }: { textDocument: TextDocumentIdentifier; range: Range }) =>
@@ -115,7 +130,7 @@ export class LanguageServer implements LanguageService {
     'textDocument/didOpen': ({ textDocument: { uri, languageId, version, text } }: DidOpenTextDocumentParams) => {
       if (typeof uri !== 'string' || typeof text !== 'string') return;
       const document = openDocument(uri, languageId, version, text);
-      this.#open.set(uri, { document, language: this.#languageOf(document), timer: null, findings: [] });
+      this.#open.set(uri, { document, language: this.#languageOf(document) });
       this.#look(uri, 0);
     },
     'textDocument/didChange': ({ textDocument: { uri, version }, contentChanges }: DidChangeTextDocumentParams) => {
@@ -127,12 +142,24 @@ export class LanguageServer implements LanguageService {
     'textDocument/didClose': ({ textDocument: { uri } }: { textDocument: TextDocumentIdentifier }) => {
       const open = this.#open.get(uri);
       if (!open) return;
-      if (open.timer) clearTimeout(open.timer);
       this.#open.delete(uri);
-      if (open.language) this.#publish(uri, undefined, []);
+      if (open.language) this.#forget(uri, [uri]);
     },
     // Scripts and modules beside a configuration may have come or gone.
     'textDocument/didSave': () => this.#lookAtAll(),
+    'notebookDocument/didOpen': (params: DidOpenNotebook) => {
+      this.#notebooks.set(params.notebookDocument.uri, new Notebook(params));
+      this.#look(params.notebookDocument.uri, 0);
+    },
+    'notebookDocument/didChange': (params: DidChangeNotebook) => {
+      this.#notebooks.get(params.notebookDocument.uri)?.change(params);
+      this.#look(params.notebookDocument.uri, REST_MS);
+    },
+    'notebookDocument/didClose': ({ notebookDocument: { uri } }: NotebookId) => {
+      const cells = this.#notebooks.get(uri)?.cells ?? [];
+      this.#notebooks.delete(uri);
+      this.#forget(uri, cells);
+    },
   };
 
   #initialize({ initializationOptions }: InitializeParams): InitializeResult {
@@ -143,6 +170,7 @@ export class LanguageServer implements LanguageService {
       capabilities: {
         positionEncoding: 'utf-16',
         textDocumentSync: { openClose: true, change: INCREMENTAL, save: { includeText: false } },
+        notebookDocumentSync: { notebookSelector: [{ cells: [{ language: 'python' }] }] },
         completionProvider: { triggerCharacters: ['"', '$', '{', '/', ':', ' '] },
         hoverProvider: true,
         definitionProvider: true,
@@ -155,8 +183,9 @@ export class LanguageServer implements LanguageService {
   /** Asks the client to ask again for what the runs have changed. */
   #refresh(): void {}
 
-  #languageOf({ uri }: OpenDocument): Language | null {
-    return isConfig(uri) ? this.#config : null;
+  #languageOf({ uri, text }: OpenDocument): Language | null {
+    if (isConfig(uri)) return this.#config;
+    return text.languageId === 'python' ? this.#python : null;
   }
 
   #lookAtAll(): void {
@@ -165,31 +194,49 @@ export class LanguageServer implements LanguageService {
 
   /** Looks at a document after a rest, and publishes what it finds. */
   #look(uri: string, after: number): void {
-    const open = this.#open.get(uri);
-    if (!open?.language) return;
-    if (open.timer) clearTimeout(open.timer);
-    open.timer = setTimeout(() => {
-      open.timer = null;
-      void this.#diagnose(uri, open);
+    if (!this.#open.get(uri)?.language && !this.#notebooks.has(uri)) return;
+    clearTimeout(this.#due.get(uri));
+    const timer = setTimeout(() => {
+      this.#due.delete(uri);
+      const notebook = this.#notebooks.get(uri);
+      const look = notebook ? this.#diagnoseNotebook(uri, notebook) : this.#diagnose(uri);
+      look.catch((error: Error) => this.#setup.log(`language: ${uri}: ${error.stack}`));
     }, after);
+    this.#due.set(uri, timer);
   }
 
-  async #diagnose(uri: string, open: Open): Promise<void> {
+  #forget(uri: string, documents: readonly string[]): void {
+    clearTimeout(this.#due.get(uri));
+    this.#due.delete(uri);
+    for (const document of documents) this.#publish(document, undefined, []);
+  }
+
+  async #diagnose(uri: string): Promise<void> {
+    const open = this.#open.get(uri);
+    if (!open?.language || open.document.text.getText().length > MAX_CHARACTERS) return;
     const { document, language } = open;
-    try {
-      if (document.text.getText().length > MAX_CHARACTERS) return;
-      const findings = await language!.diagnose(document);
-      // A newer text has a look of its own.
-      if (this.#open.get(uri)?.document !== document) return;
-      open.findings = findings;
-      const diagnostics = findings.map((finding) => diagnosticOf(finding, this.#setup.docs));
-      this.#publish(uri, document.text.version, diagnostics);
-    } catch (error) {
-      this.#setup.log(`language: ${uri}: ${(error as Error).stack}`);
-    }
+    const findings = await language.diagnose(document);
+    // A newer text has a look of its own.
+    if (this.#open.get(uri)?.document === document) this.#publish(uri, document.text.version, findings);
   }
 
-  #publish(uri: string, version: number | undefined, diagnostics: Diagnostic[]): void {
+  async #diagnoseNotebook(uri: string, notebook: Notebook): Promise<void> {
+    const { document, placeOf } = notebook.script(uri);
+    if (document.getText().length > MAX_CHARACTERS) return;
+    const findings = await this.#python.diagnose({ uri, path: null, text: document });
+    const placed = findings.flatMap((finding) => placeOf(finding) ?? []);
+    for (const cell of notebook.cells)
+      this.#publish(
+        cell,
+        undefined,
+        placed.flatMap((one) => (one.uri === cell ? [one.finding] : [])),
+      );
+  }
+
+  #publish(uri: string, version: number | undefined, findings: Finding[]): void {
+    if (findings.length > 0) this.#findings.set(uri, findings);
+    else this.#findings.delete(uri);
+    const diagnostics = findings.map((finding) => diagnosticOf(finding, this.#setup.docs));
     this.#setup.peer.notify('textDocument/publishDiagnostics', { uri, version, diagnostics });
   }
 

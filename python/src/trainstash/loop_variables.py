@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
-from .flow import Flow, Key, key_of, prefixes, reads_in, targets_of
+from .flow import Flow, Key, key_of, prefixes, reads_in, root_of, targets_of
 from .syntax import (
     LOOPS,
     Loop,
@@ -53,6 +53,9 @@ class Names:
     def __init__(self, tree: ast.AST) -> None:
         self.run: Set[Key] = set()
         self.tracked: Set[Key] = set()
+        #: Names that an ``import`` gives, and those that ``from … import`` gives: modules, and whatever a module holds.
+        self.modules: Set[str] = set()
+        self.imported: Set[str] = set()
         #: Names that a function binds outside of itself, by the function's name.
         self.declared: Dict[str, Set[str]] = {}
         states: List[Tuple[ast.expr, List[Key]]] = []
@@ -64,6 +67,10 @@ class Names:
                     self.run.update(key for target in node.targets for key in targets_of(target))
                 elif isinstance(node.value, ast.Call):
                     states.append((node.value, [key for target in node.targets for key in targets_of(target)]))
+            elif isinstance(node, ast.Import):
+                self.modules.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                self.imported.update(alias.asname or alias.name for alias in node.names)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 names = {name for one in node.body if isinstance(one, (ast.Global, ast.Nonlocal)) for name in one.names}
                 if names:
@@ -177,6 +184,9 @@ class Scope:
     def _is_handled(self, key: Key, loop: Loop) -> bool:
         """Tells whether a variable is handled: the script keeps it itself, a state keeps it, or it is a clock."""
         if any(prefix in self.names.own or prefix in self.names.tracked for prefix in prefixes(key)):
+            return True
+        # `torch.nn.utils.clip_grad_norm_` changes no module.
+        if root_of(key) in self.names.modules or ("." in key and root_of(key) in self.names.imported):
             return True
         bindings = self._bindings.get(key, [])
         if any(self._mentions_run(statement) for statement in bindings if statement.lineno < loop.lineno):

@@ -1,0 +1,102 @@
+/** Objects with a state that `init` was not given, and objects that change after it. */
+import type { Finding, Fix } from '../codes.ts';
+import { type Key, keyOf, lookedAt, prefixesOf } from './flow.ts';
+import type { Scope } from './loop-variables.ts';
+import type { Assign, Call, Node } from './nodes.ts';
+import { walk } from './nodes.ts';
+import { objectKind } from './objects.ts';
+import { callsIn, holds, initIn, methodOf, type Script } from './script.ts';
+
+const MOVES = new Set(['to', 'cuda', 'cpu', 'half', 'bfloat16', 'float', 'double']);
+
+export function checkObjects(script: Script): Finding[] {
+  return script.scopes.flatMap((scope) => {
+    const init = initIn(scope);
+    if (!init) return [];
+    return [...untracked(script, scope, init), ...movedAfter(script, scope, init)];
+  });
+}
+
+function untracked(script: Script, scope: Scope, init: Call): Finding[] {
+  const given = tracking(scope);
+  // `init(**objects)`, or objects that another package prepares and holds.
+  if (given === null || usesAccelerate(script)) return [];
+  const used = new Set(
+    scope.loops.flatMap((loop) => loop.body.flatMap((statement) => lookedAt(statement).keys.map(([key]) => key))),
+  );
+  return scope.nodes.flatMap((node): Finding[] => {
+    if (node.kind !== 'Assign' || node.value.kind !== 'Call' || node.targets.length !== 1) return [];
+    const [target] = node.targets as [Node];
+    const key = keyOf(target);
+    const kind = objectKind(node.value);
+    // A schedule that only another one drives is part of that one.
+    if (key === null || kind === null || scope.loops.some((loop) => holds(loop, node)) || !isUsed(key, used)) return [];
+    if (prefixesOf(key).some((prefix) => given.has(prefix)) || isMadeAgain(scope, node, key)) return [];
+    const text = `\`${key}\` was not given to init, so a resume starts it anew`;
+    return [script.at('untrackedObject', target, text, [trackingFix(script, scope, init, node, key)])];
+  });
+}
+
+/** Lists all that `init` and `track` were given; null: something that the text does not name. */
+function tracking(scope: Scope): Set<Key> | null {
+  const given = new Set<Key>();
+  for (const call of callsIn(scope.nodes)) {
+    const isTrack = call.func.kind === 'Attribute' && call.func.attr === 'track';
+    if (call !== initIn(scope) && !isTrack) continue;
+    for (const { arg, value } of call.keywords) {
+      if (arg === null) return null;
+      if (arg !== 'params') for (const [key] of lookedAt(value).keys) given.add(key);
+    }
+  }
+  for (const key of scope.names.tracked) given.add(key);
+  return given;
+}
+
+function usesAccelerate({ module }: Script): boolean {
+  return [...walk(module)].some(
+    (node) => node.kind === 'Import' && (node.module ?? node.names[0]?.name ?? '').startsWith('accelerate'),
+  );
+}
+
+function isUsed(key: Key, used: ReadonlySet<Key>): boolean {
+  return used.has(key) || [...used].some((one) => one.startsWith(`${key}.`));
+}
+
+/** Tells whether a name is given another value before the loop: what was made here is then inside of something else. */
+function isMadeAgain(scope: Scope, node: Assign, key: Key): boolean {
+  return scope.bindingsOf(key).some((other) => other !== node && other.line > node.line);
+}
+
+function trackingFix(script: Script, scope: Scope, init: Call, made: Node, key: Key): Fix | null {
+  const name = key.slice(key.lastIndexOf('.') + 1);
+  if (init.keywords.some(({ arg }) => arg === name)) return null;
+  if (made.to <= init.from) {
+    const end = init.to - 1;
+    const before = script.text.slice(init.from, end).trimEnd();
+    const separator = before.endsWith('(') ? '' : before.endsWith(',') ? ' ' : ', ';
+    return {
+      title: `Give ${key} to init`,
+      edits: [script.edit(init.from + before.length, end, `${separator}${name}=${key}`)],
+    };
+  }
+  const run = [...scope.names.run].find((one) => !one.includes('.'));
+  if (!run) return null;
+  const { indent } = script.lineOf(made.from);
+  return { title: `Track ${key}`, edits: [script.edit(made.to, made.to, `\n${indent}${run}.track(${name}=${key})`)] };
+}
+
+/** Finds models that are moved between `init` and the loop. */
+function movedAfter(script: Script, scope: Scope, init: Call): Finding[] {
+  const given = new Map(
+    init.keywords.flatMap(({ arg, value }) => (arg === null || arg === 'params' ? [] : [[keyOf(value), arg] as const])),
+  );
+  const loop = scope.loops.find((one) => one.from > init.to);
+  return callsIn(scope.nodes).flatMap((call): Finding[] => {
+    const method = methodOf(call);
+    if (!method || !MOVES.has(method.method) || !given.has(method.of)) return [];
+    if (call.from < init.to || (loop && call.from > loop.from) || scope.loops.some((one) => holds(one, call)))
+      return [];
+    const text = `\`${method.of}\` is moved after init, which has loaded the checkpoint by then: what belongs to it stays where it was. Move it before init`;
+    return [script.at('moveAfterInit', call, text)];
+  });
+}

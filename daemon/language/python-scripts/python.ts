@@ -1,0 +1,35 @@
+/** Everything that a Python script's text alone tells an editor. */
+import type { TextDocument } from 'vscode-languageserver-textdocument';
+import type { Finding } from '../codes.ts';
+import { checkAdapters, checkLoaders, checkSteps } from './check-loops.ts';
+import { checkObjects } from './check-objects.ts';
+import { checkVariables } from './check-variables.ts';
+import { Script } from './script.ts';
+import { withoutSilenced } from './silence.ts';
+
+/** Finds what a resume would lose, and what stands in the wrong order. The script is parsed, and never run. */
+export function checkScript(document: TextDocument): Finding[] {
+  const script = Script.read(document);
+  if (!script) return [];
+  const loaders = checkLoaders(script);
+  const findings = [
+    ...loaders.map(({ finding }) => finding),
+    ...checkVariables(script, new Set(loaders.map(({ loop }) => loop))),
+    ...checkObjects(script),
+    ...checkSteps(script),
+    ...checkAdapters(script),
+  ];
+  const inOrder = findings.sort(
+    (a, b) => a.range.start.line - b.range.start.line || a.range.start.character - b.range.start.character,
+  );
+  return withoutSilenced(script, inOrder);
+}
+
+export interface LookedAt {
+  findings: Finding[];
+}
+
+/** Looks at a script for all that editors show. */
+export function lookAtScript(document: TextDocument): LookedAt {
+  return { findings: checkScript(document) };
+}

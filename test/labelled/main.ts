@@ -1,0 +1,26 @@
+/** Prints precision and recall of the diagnostics in Python on the labelled scripts: `npm run labelled [-- FILE…]`. */
+import { resolve } from 'node:path';
+import { labelledScripts, measure, scoreOf } from './labelled.ts';
+
+const files = process.argv.slice(2).map((path) => resolve(path));
+const measured = (files.length > 0 ? files : labelledScripts()).map(measure);
+for (const { name, made, wanted } of measured) {
+  const wrong = made.filter((mark) => !wanted.includes(mark));
+  const missed = wanted.filter((mark) => !made.includes(mark));
+  for (const mark of wrong) console.log(`false alarm: ${name}:${mark}`);
+  for (const mark of missed) console.log(`missed: ${name}:${mark}`);
+}
+const codes = [
+  ...new Set(measured.flatMap(({ made, wanted }) => [...made, ...wanted].map((mark) => mark.split(' ')[1]!))),
+].sort();
+console.log(`${'code'.padEnd(18)}true  false  missed  precision  recall`);
+for (const code of [...codes, undefined]) {
+  const score = scoreOf(measured, code);
+  const counts = `${String(score.true).padStart(4)}${String(score.false).padStart(7)}${String(score.missed).padStart(8)}`;
+  console.log(
+    `${(code ?? 'all').padEnd(18)}${counts}${score.precision.toFixed(2).padStart(11)}${score.recall.toFixed(2).padStart(8)}`,
+  );
+}
+console.log(
+  `${measured.length} scripts, ${measured.filter(({ wanted }) => wanted.length === 0).length} of them without a mistake`,
+);
