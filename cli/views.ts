@@ -12,6 +12,7 @@ import type {
 import type { FsckReport, KeptRun } from '../protocol/messages/store.ts';
 import { fromWireNumber } from '../protocol/numbers.ts';
 import { troubleOf } from '../protocol/soundness.ts';
+import { type UsageSeries, usageWords } from '../protocol/usage.ts';
 import { age, alarmIn, bestText, bytes, counted, duration, integer, metric, percent } from '../protocol/words.ts';
 import { bar, type Column, columnsOf, paint, safe, table, wrapped } from './format.ts';
 import { ingredientLines } from './ingredients.ts';
@@ -159,7 +160,9 @@ export function runDetails(
   sessions: readonly Session[],
   checkpoints: readonly Checkpoint[],
   width: number,
+  usage: readonly UsageSeries[] = [],
 ): string[] {
+  const used = usageWords(usage).join('; ');
   const lines = [
     `${paint('bold', safe(run.name))}${run.label ? ` · ${safe(run.label)}` : ''}  ${paint(STATUS_STYLE[run.status] ?? 'reset', run.status)}${run.reason ? `: ${safe(run.reason)}` : ''}`,
     field(
@@ -187,6 +190,7 @@ export function runDetails(
       ? field('backend', `${run.backend}, seed ${run.seed}`)
       : field('command', safe(run.command ? run.command.words.join(' ') : `job ${run.job}`)),
     ...(run.backendReason ? fieldLines('chosen since', safe(run.backendReason), width) : []),
+    ...(used ? fieldLines('used', used, width) : []),
     ...(run.origin ? [field('from', originText(run.origin))] : []),
     field('id', run.id),
   ];

@@ -47,6 +47,8 @@ export const SESSION_FILES = {
   exit: 'exit.json',
   files: 'files.ndjson',
   package: 'package',
+  /** Samples of what the session used of the machine. */
+  usage: 'usage.ndjson',
 } as const;
 
 /** Name of the file with the facts about a checkpoint, beside its state files. */

@@ -17,6 +17,7 @@ import { commandEnvironment, realCommand } from '../session/launch.ts';
 import { LEFTOVERS, SEEN_ALIVE } from '../session/leftovers.ts';
 import { Reporter } from '../session/reporter.ts';
 import { retryUntil } from '../session/retry.ts';
+import { UsageSampler } from '../session/usage/sampler.ts';
 import { Alarm } from './alarm.ts';
 import { Collector, type ScanResult } from './collector.ts';
 import { machineFacts } from './environment.ts';
@@ -168,15 +169,17 @@ class Runner {
     });
     await this.#recordExisting();
     const output = new Output(this.#directory, (line) => this.#onLine(line));
+    const variables = commandEnvironment(process.env, this.#directory, env, join(HERE, 'python'));
     const running = await startCommand({
       words: words as [string, ...string[]],
       cwd: this.#command.cwd,
-      environment: commandEnvironment(process.env, this.#directory, env, join(HERE, 'python')),
+      environment: variables,
       data: (bytes) => output.take(bytes),
     });
     this.#running = running;
     this.#directory.writeProcess(running.pid);
     this.#memory = new MemoryWatch(running.pid);
+    const usage = new UsageSampler({ directory: this.#directory, leader: running.pid, root, environment: variables });
     this.#reporter.report({
       type: 'started',
       step: this.step,
@@ -195,6 +198,7 @@ class Runner {
     this.#scheduleLook(LOOK_MS);
     const exit = await running.exited;
     for (const timer of this.#timers) clearInterval(timer);
+    usage.close();
     this.#isOver = true;
     if (this.#lookTimer) clearTimeout(this.#lookTimer);
     output.close();

@@ -6,6 +6,7 @@ import type { ExitRecord, Launch } from '../protocol/session.ts';
 import { SessionDirectory } from '../session/directory.ts';
 import { Reporter } from '../session/reporter.ts';
 import { retryUntil } from '../session/retry.ts';
+import { UsageSampler } from '../session/usage/sampler.ts';
 import { assemble } from './assemble.ts';
 import type { Backend } from './backends/backend.ts';
 import { startBackend } from './backends/start.ts';
@@ -43,6 +44,7 @@ async function main(path: string): Promise<number> {
     process.on('uncaughtException', reject);
     process.on('unhandledRejection', reject);
   });
+  const usage = new UsageSampler({ directory, leader: process.pid, root: launch.root, environment: process.env });
   let record: ExitRecord;
   try {
     record = exitRecord(await Promise.race([session.run(), crashed]), session.step);
@@ -51,6 +53,7 @@ async function main(path: string): Promise<number> {
     const saved = await session.saveAfterError().catch(() => false);
     record = failure(error, session.step, saved);
   }
+  usage.close();
   // The last events may also have to wait for disk space.
   reporter.flush();
   await retryUntil(

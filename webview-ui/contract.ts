@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import type { CodeSince, Diff, WeightsDiff } from '../protocol/diff.ts';
 import type { Checkpoint, FileInspection, Run, Session } from '../protocol/domain.ts';
 import type { WireNumber } from '../protocol/numbers.ts';
+import type { UsageSeries } from '../protocol/usage.ts';
 
 /** A curve. Messages to pages are JSON; only typed arrays carry NaN and infinities. */
 export interface Curve {
@@ -188,6 +189,7 @@ export type RunPageNews =
   | DashboardNews
   | { type: 'run'; state: RunPageState }
   | { type: 'code'; code: CodeSince | { problem: string } }
+  | { type: 'usage'; series: UsageSeries[] }
   | { type: 'problem'; text: string };
 
 export const RUN_ACTIONS = [

@@ -4,6 +4,7 @@ import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { TrainstashError } from '../../protocol/errors.ts';
 import { checkpointList, checkpointShow } from '../../protocol/messages/checkpoint.ts';
+import { usageQuery } from '../../protocol/messages/metrics.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
 import { remoteRuns } from '../../protocol/messages/remote.ts';
 import { runList, runShow, runUpdate } from '../../protocol/messages/run.ts';
@@ -55,9 +56,11 @@ export const lookingCommands: Record<string, Command> = {
       }
       const run = await context.runOrDefault(word);
       const shown = await client.request(runShow, { root, run });
-      const lines = runDetails(shown.run, shown.sessions, shown.checkpoints, width);
+      const { series } = await client.request(usageQuery, { root, run: shown.run.id });
+      const lines = runDetails(shown.run, shown.sessions, shown.checkpoints, width, series);
       if (!context.args.flag('trash')) {
-        context.answer(shown, lines);
+        const usage = series.map(({ times: _, values, ...summary }) => ({ ...summary, last: values.at(-1) }));
+        context.answer({ ...shown, usage }, lines);
         return 0;
       }
       const trash = await client.request(checkpointList, { root, run: shown.run.id, trashed: true });

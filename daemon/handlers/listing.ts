@@ -1,12 +1,14 @@
 /** Handlers of the messages about reading runs: lists, metrics, logs. */
 import type { Run } from '../../protocol/domain.ts';
 import { checkpointList } from '../../protocol/messages/checkpoint.ts';
-import { logRead, metricsQuery } from '../../protocol/messages/metrics.ts';
+import { logRead, metricsQuery, usageQuery } from '../../protocol/messages/metrics.ts';
 import { runList, runShow } from '../../protocol/messages/run.ts';
 import { readLog } from '../runs/log.ts';
+import { readUsage } from '../runs/usage.ts';
 import type { Handling } from './handling.ts';
 
 const PAGE = 200;
+const USAGE_POINTS = 200;
 
 export function listingHandlers({ on, daemon, access }: Handling): void {
   on(runList, 'reads', async ({ root, branch, drafts, trashed, cursor, limit }) => {
@@ -43,6 +45,10 @@ export function listingHandlers({ on, daemon, access }: Handling): void {
     const { store } = await access.project(root);
     const run = await store.findRun(query);
     return { series: await store.queryMetrics(run.id, { ...range, buckets: range.buckets || 2_000 }) };
+  });
+  on(usageQuery, 'reads', async ({ root, run, buckets }) => {
+    const { context, store } = await access.project(root);
+    return { series: await readUsage(context, await store.findRun(run), buckets ?? USAGE_POINTS) };
   });
   on(logRead, 'reads', async ({ root, run: query, ...place }) => {
     const { context, store, runs } = await access.project(root);

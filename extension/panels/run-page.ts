@@ -7,7 +7,7 @@ import { type Checkpoint, LIVE_STATUSES, type MetricSeries, type Run } from '../
 import { isError } from '../../protocol/errors.ts';
 import { checkpointChanged } from '../../protocol/messages/checkpoint.ts';
 import { codeSince } from '../../protocol/messages/diff.ts';
-import { metricsAppended } from '../../protocol/messages/metrics.ts';
+import { metricsAppended, usageQuery } from '../../protocol/messages/metrics.ts';
 import { projectOpen } from '../../protocol/messages/project.ts';
 import { runChanged, runShow } from '../../protocol/messages/run.ts';
 import { type RunPageNews, type RunPageSaid, type RunPageState, runPageSaid } from '../../webview-ui/contract.ts';
@@ -22,6 +22,8 @@ import { RunFeed } from './run-feed.ts';
 const VIEW = 'trainstash.run';
 /** Delay by which changes of a live run are batched. */
 const DRAW_MS = 200;
+/** Interval at which what a live run uses is asked for. */
+const USAGE_MS = 5_000;
 
 const restoredState = v.object({ root: v.string(), run: v.string() });
 
@@ -82,6 +84,7 @@ class RunPage {
   #watching = false;
   #due: NodeJS.Timeout | null = null;
   #loadDue: NodeJS.Timeout | null = null;
+  #usageDue: NodeJS.Timeout | null = null;
 
   constructor(app: App, context: vscode.ExtensionContext, panel: vscode.WebviewPanel, root: string, id: string) {
     this.#app = app;
@@ -103,7 +106,7 @@ class RunPage {
     panel.onDidDispose(() => {
       this.#ready = false;
       this.#feed.dispose();
-      for (const timer of [this.#due, this.#loadDue]) if (timer) clearTimeout(timer);
+      for (const timer of [this.#due, this.#loadDue, this.#usageDue]) if (timer) clearTimeout(timer);
     });
   }
 
@@ -160,7 +163,22 @@ class RunPage {
     this.panel.title = plain(run.name);
     this.#draw();
     this.#feed.checkpointsChanged(this.#id);
+    await this.#askUsage();
     if (first) await this.#askCode();
+  }
+
+  /** Asks for samples, and again while the run is live and the page is seen. */
+  async #askUsage(): Promise<void> {
+    if (this.#usageDue) clearTimeout(this.#usageDue);
+    this.#usageDue = null;
+    const { series } = await this.#app.connection.poll(usageQuery, { root: this.#root, run: this.#id });
+    this.#push({ type: 'usage', series });
+    if (!this.#ready || this.#usageDue || !this.#state || !LIVE_STATUSES.includes(this.#state.run.status)) return;
+    this.#usageDue = setTimeout(() => {
+      this.#usageDue = null;
+      // Without a daemon, the next connection loads everything.
+      this.#askUsage().catch(() => {});
+    }, USAGE_MS);
   }
 
   #nameOf(run: string | undefined): string | null {

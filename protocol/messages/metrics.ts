@@ -1,6 +1,7 @@
 /** Messages about metrics and logs. */
 import * as v from 'valibot';
 import type { MetricSeries } from '../domain.ts';
+import type { UsageSeries } from '../usage.ts';
 import type { Notification } from './request.ts';
 import { count, request, root, text } from './request.ts';
 
@@ -15,6 +16,12 @@ export const metricsQuery = request<{ series: MetricSeries[] }>()(
     /** Number of buckets; each keeps its smallest and its largest value. */
     buckets: v.optional(count),
   }),
+);
+
+/** Reads what a run used of the machine, as at most `buckets` points for each series; absent: 200. */
+export const usageQuery = request<{ series: UsageSeries[] }>()(
+  'usage/query',
+  v.object({ root, run: text, buckets: v.optional(v.pipe(count, v.minValue(1))) }),
 );
 
 /**

@@ -55,6 +55,9 @@ test('a run is started, paused, outlives a killed daemon and a reloaded window, 
   await editor.row(/small #1/).click();
   const page = await editor.webview(/Checkpoints/);
   await page.locator('.badge', { hasText: 'running' }).waitFor();
+  await page.locator('.chart', { hasText: 'Processors' }).locator('canvas').waitFor();
+  await page.locator('.chart', { hasText: 'Free on the disk' }).scrollIntoViewIfNeeded();
+  await editor.shot('machine');
   await editor.page.keyboard.press('ArrowRight');
   await editor.row(/step \d+/).waitFor();
   await editor.shot('checkpoints');

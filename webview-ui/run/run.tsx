@@ -1,5 +1,6 @@
 /** Page of one run. It only draws what the extension sends. */
 import type { CodeSince } from '../../protocol/diff.ts';
+import type { UsageSeries } from '../../protocol/usage.ts';
 import { counted } from '../../protocol/words.ts';
 import type { RunPageNews, RunPageSaid, RunPageState } from '../contract.ts';
 import { Charts } from '../shared/charts.tsx';
@@ -11,9 +12,11 @@ import { Section } from '../shared/section.tsx';
 import { Checkpoints } from './checkpoints.tsx';
 import { Environment, History, Params } from './facts.tsx';
 import { Head } from './head.tsx';
+import { Usage } from './usage.tsx';
 
 let state: RunPageState | null = null;
 let code: CodeSince | { problem: string } | null = null;
+let usage: UsageSeries[] | null = null;
 let problem: string | null = null;
 let version = 0;
 const draw = drawer(() => <Page version={version} />);
@@ -27,6 +30,7 @@ listen<RunPageNews>((news) => {
     problem = null;
     saveState({ root: state.root, run: state.run.id });
   } else if (news.type === 'code') code = news.code;
+  else if (news.type === 'usage') usage = news.series;
   else if (news.type === 'problem') problem = news.text;
   else receive(news);
   version++;
@@ -51,12 +55,10 @@ function Page({ version: _ }: { version: number }) {
           package.
         </p>
       )}
-      <Section
-        title="Checkpoints"
-        count={checkpoints.length === 0 ? 'none yet' : counted(checkpoints.length, 'checkpoint')}
-      >
+      <Section title="Checkpoints" count={run.checkpoints === 0 ? 'none yet' : counted(run.checkpoints, 'checkpoint')}>
         <Checkpoints checkpoints={checkpoints} best={best} run={run} send={send} />
       </Section>
+      <Usage series={usage} />
       <Params run={run} />
       <Code />
       <History state={state} send={send} />

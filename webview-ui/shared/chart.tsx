@@ -33,6 +33,10 @@ interface ChartProps {
   axis: Axis;
   marks?: readonly ChartMark[];
   height?: number;
+  /** True for an axis of values that begins at zero. */
+  fromZero?: boolean;
+  /** Formats a value; absent: as a metric. */
+  format?(value: number): string;
   /** Called when the visible range of the axis changes; null: all of it. */
   onZoom?(range: [number, number] | null): void;
   onMark?(id: string): void;
@@ -149,7 +153,7 @@ function isZoomed(plot: uPlot): boolean {
 }
 
 function optionsOf(current: { current: ChartProps }, width: number, height: number): uPlot.Options {
-  const { lines, log, axis } = current.current;
+  const { lines, log, axis, fromZero, format = metric } = current.current;
   const foreground = css('--vscode-foreground');
   const font = `11px ${css('--vscode-font-family') || 'sans-serif'}`;
   const common = { stroke: foreground, font, grid: { stroke: GRID, width: 1 }, ticks: { stroke: GRID, width: 1 } };
@@ -159,10 +163,13 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
     height,
     // Room for half of the last tick's label.
     padding: [null, 28, null, null],
-    scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
+    scales: {
+      x: { time: false },
+      y: log ? { distr: 3 } : fromZero ? { range: (_, __, most) => [0, most * 1.05 || 1] } : {},
+    },
     axes: [
       { ...common, values: (_, splits) => splits.map(place), space: 70, ...(axis === 'step' ? { incrs: WHOLE } : {}) },
-      { ...common, values: (_, splits) => splits.map((split) => (split === null ? '' : metric(split))), size: 64 },
+      { ...common, values: (_, splits) => splits.map((split) => (split === null ? '' : format(split))), size: 64 },
     ],
     series: [
       { label: axis, value: (_, x) => (x === null ? '–' : place(x)) },
@@ -174,7 +181,7 @@ function optionsOf(current: { current: ChartProps }, width: number, height: numb
         value: (plot: uPlot, y: number | null, series: number, at: number | null) =>
           y === null
             ? strangeAt(current.current.lines[series - 1], at === null ? undefined : plot.data[0][at])
-            : metric(y),
+            : format(y),
         ...(dash ? { dash: [6, 4] } : {}),
       })),
     ],
