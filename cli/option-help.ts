@@ -38,6 +38,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   drafts: 'list drafts too: runs that ended within a minute without a checkpoint',
   'dry-run': 'say what would be deleted, and delete nothing',
   'empty-trash': 'delete everything in the trash for good; asks first',
+  endpoint: "address of the S3 server, such as https://minio.example.org; without it Amazon's",
   files: 'decide about files that changed while no daemon was watching: move them with their branch, or let them stay',
   first: 'move the run before all others',
   follow: {
@@ -78,6 +79,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   param: 'set a param; values are JSON, or else text',
   priority: PRIORITY,
   plan: 'list what would be deleted, and delete nothing',
+  profile: 'profile in ~/.aws whose credentials are used',
   python: {
     backend: 'Python whose pip installs TensorFlow',
     run: 'interpreter that a leading `python` means',
@@ -88,6 +90,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   quiet: 'print nothing unless files moved or a person has to act',
   raw: 'print the output as it is, including progress bars and escape sequences',
   rebuild: 'rebuild the catalog from the stored content',
+  region: 'region of the bucket',
   remote: 'list runs of remotes, as of the last fetch',
   remove: 'remove the tag',
   restarts: 'restart the run up to this many times after a crash, from its newest checkpoint',

@@ -2,7 +2,7 @@
 import type { Client } from '../client/connect.ts';
 import { remoteList, remotePull } from '../protocol/messages/remote.ts';
 import { isModelName } from '../protocol/model-names.ts';
-import { pulledLines } from './commands/remotes.ts';
+import { credentials, pulledLines } from './commands/remotes.ts';
 import type { Context } from './context.ts';
 import { requestTask } from './task.ts';
 
@@ -18,7 +18,12 @@ export async function pullNamed(
   const { remotes } = await client.request(remoteList, { root });
   if (!remotes.some((remote) => remote.name === name)) return null;
   const target = rest.includes('@') ? word! : `${word}@last`;
-  const report = await requestTask(client, remotePull, { root, targets: [target] }, 'Pulling');
+  const report = await requestTask(
+    client,
+    remotePull,
+    { root, targets: [target], environment: credentials() },
+    'Pulling',
+  );
   if (!context.json) for (const line of pulledLines(report, context.width)) context.write(`${line}\n`);
   return report.checkpoint && { run: report.checkpoint.run, from: report.checkpoint.id };
 }

@@ -185,6 +185,7 @@ export class Daemon {
     entry.remotes ??= new Remotes({
       store: project.store,
       path: project.place.store,
+      variables: ownEnvironment(),
       findCheckpoint: (query) => project.findCheckpoint(query),
       announce: project.context.announce,
     });

@@ -19,6 +19,8 @@ const LOCKS = resolve(import.meta.dirname, '../test/python/environments');
 const CURRENT_TORCH = 'torch-2.13';
 const OLDEST_TORCH = 'oldest';
 const PACKAGING = 'packaging';
+/** Environments with S3 servers: small ones, and the one that imitates Amazon's. */
+const SERVERS = ['s3-servers', 'moto'];
 
 /** A framework's environment: the name of its lock file, its folder in python/tests, and whether it has an older version. */
 export interface FrameworkEnvironment {
@@ -47,12 +49,17 @@ export function packaging(make: boolean): PythonEnvironment {
 export function frameworks(): FrameworkEnvironment[] {
   const names = readdirSync(LOCKS).map((file) => basename(file, '.txt'));
   return names
-    .filter((name) => ![CURRENT_TORCH, OLDEST_TORCH, PACKAGING].includes(name))
+    .filter((name) => ![CURRENT_TORCH, OLDEST_TORCH, PACKAGING, ...SERVERS].includes(name))
     .map((name) => ({ name, framework: name.replace(/-\d.*$/, ''), isOlder: /-\d/.test(name) }));
 }
 
 /** Finds or makes an environment that `frameworks` lists. */
 export function frameworkPython(name: string, make: boolean): PythonEnvironment {
+  return fromLockFile(name, make);
+}
+
+/** Finds or makes an environment with S3 servers. */
+export function serverPython(name: 's3-servers' | 'moto', make: boolean): PythonEnvironment {
   return fromLockFile(name, make);
 }
 

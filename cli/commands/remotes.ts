@@ -23,13 +23,20 @@ import { paint, safe, table, wrapped } from '../format.ts';
 import { requestTask } from '../task.ts';
 
 const MOST_TARGETS = 1_000;
-const USAGE = '[list] | add NAME URL [--trust] | test NAME | rm NAME | gc NAME [--dry-run] | fsck NAME [--data]';
+const USAGE =
+  '[list] | add NAME URL [--endpoint URL] [--region NAME] [--profile NAME] [--trust] | test NAME | rm NAME | gc NAME [--dry-run] | fsck NAME [--data]';
+/** Options that say where an S3 server is, and who asks. */
+const PLACE_OPTIONS = {
+  endpoint: { type: 'string' },
+  region: { type: 'string' },
+  profile: { type: 'string' },
+} as const;
 
 export const remoteCommands: Record<string, Command> = {
   remote: {
     summary: 'add, try, check or remove places to push checkpoints to',
     usage: USAGE,
-    options: { 'dry-run': { type: 'boolean' }, data: { type: 'boolean' }, ...TRUST_OPTION },
+    options: { ...PLACE_OPTIONS, 'dry-run': { type: 'boolean' }, data: { type: 'boolean' }, ...TRUST_OPTION },
     words: [0, 3],
     run: remote,
   },
@@ -44,7 +51,7 @@ export const remoteCommands: Record<string, Command> = {
       const report = await requestTask(
         client,
         remotePush,
-        { root, to: args.text('to'), targets: args.words },
+        { root, to: args.text('to'), targets: args.words, environment: credentials() },
         'Pushing',
       );
       const { remote: name, checkpoints, present, objects, bytes: size, withoutCode } = report;
@@ -66,7 +73,7 @@ export const remoteCommands: Record<string, Command> = {
     words: [0, 1],
     async run(context) {
       const client = await context.project('write');
-      const request = { root: context.root, name: context.args.words[0] };
+      const request = { root: context.root, name: context.args.words[0], environment: credentials() };
       const { fetched } = await requestTask(client, remoteFetch, request, 'Fetching');
       const lines = fetched.flatMap((one) => fetchLines(one, context.width));
       context.answer(fetched, lines.length > 0 ? lines : [NO_REMOTES]);
@@ -81,24 +88,44 @@ export const remoteCommands: Record<string, Command> = {
     async run(context) {
       const client = await context.project('write');
       const { root, args } = context;
-      return pulled(context, await requestTask(client, remotePull, { root, targets: args.words }, 'Pulling'));
+      return pulled(
+        context,
+        await requestTask(client, remotePull, { root, targets: args.words, environment: credentials() }, 'Pulling'),
+      );
     },
   },
   clone: {
     summary: 'take the whole history of a remote into a fresh clone of the project',
-    usage: 'URL [--name NAME] [--trust]',
-    options: { name: { type: 'string' }, ...TRUST_OPTION },
+    usage: 'URL [--name NAME] [--endpoint URL] [--region NAME] [--profile NAME] [--trust]',
+    options: { name: { type: 'string' }, ...PLACE_OPTIONS, ...TRUST_OPTION },
     words: [1, 1],
     async run(context) {
       const { root } = context;
       const client = await context.project('write', { create: true });
       const name = context.args.text('name') ?? 'origin';
-      const { isNew } = await client.request(remoteAdd, { root, name, url: context.args.words[0]! });
+      const { isNew } = await client.request(remoteAdd, { root, name, ...placeOf(context, context.args.words[0]!) });
       if (isNew) context.write(`The place was empty. It is the remote ${name} now; \`trainstash push\` fills it.\n`);
-      return pulled(context, await requestTask(client, remotePull, { root, targets: [name] }, 'Pulling'));
+      return pulled(
+        context,
+        await requestTask(client, remotePull, { root, targets: [name], environment: credentials() }, 'Pulling'),
+      );
     },
   },
 };
+
+/** Returns the variables of this shell that a remote needs: for credentials, proxies of ssh, and the home folder. */
+export function credentials(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && /^(AWS_|SSH_|HOME$|PATH$|USER$)/.test(entry[0]),
+    ),
+  );
+}
+
+function placeOf({ args }: Context, url: string) {
+  const [endpoint, region, profile] = [args.text('endpoint'), args.text('region'), args.text('profile')];
+  return { url, endpoint, region, profile, environment: credentials() };
+}
 
 const NO_REMOTES = 'No remotes. `trainstash remote add NAME URL` adds one.';
 
@@ -119,7 +146,7 @@ async function remote(context: Context): Promise<number> {
     return 0;
   }
   if (action === 'add') {
-    const added = await client.request(remoteAdd, { root, name: name!, url: url! });
+    const added = await client.request(remoteAdd, { root, name: name!, ...placeOf(context, url!) });
     const { remote: made, test, isNew } = added;
     const first = isNew
       ? 'It was empty: `trainstash push` fills it.'
@@ -131,7 +158,7 @@ async function remote(context: Context): Promise<number> {
     return failed(test) ? 1 : 0;
   }
   if (action === 'test') {
-    const test = await client.request(remoteTest, { root, name: name! });
+    const test = await client.request(remoteTest, { root, name: name!, environment: credentials() });
     context.answer(test, testLines(test));
     return failed(test) ? 1 : 0;
   }
@@ -146,7 +173,7 @@ async function remote(context: Context): Promise<number> {
   const report = await requestTask(
     client,
     remoteCheck,
-    { root, name: name!, data: context.args.flag('data') },
+    { root, name: name!, data: context.args.flag('data'), environment: credentials() },
     'Checking',
   );
   const { checkpoints, objects, bytes: size, unused, problems } = report;
@@ -168,7 +195,12 @@ async function remote(context: Context): Promise<number> {
 async function collect(context: Context, name: string): Promise<number> {
   const { root } = context;
   const dryRun = context.args.flag('dry-run');
-  const report = await requestTask(await context.client(), remoteCollect, { root, name, dryRun }, 'Collecting');
+  const report = await requestTask(
+    await context.client(),
+    remoteCollect,
+    { root, name, dryRun, environment: credentials() },
+    'Collecting',
+  );
   const { deleted, noted, deletableAt } = report;
   const words = (count: { objects: number; bytes: number }) =>
     `${counted(count.objects, 'object')} (${bytes(count.bytes)})`;

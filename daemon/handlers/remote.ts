@@ -16,35 +16,42 @@ import type { Handling } from './handling.ts';
 
 export function remoteHandlers({ on, daemon, access }: Handling): void {
   /** Uses the remotes of an accepted store: one from elsewhere could name remotes to which nobody wants to send. */
-  const using = async <T>(root: string, work: (remotes: Remotes) => T | Promise<T>): Promise<T> =>
-    daemon.transferring(await access.accepted(root), work);
+  const using = async <T>(
+    root: string,
+    work: (remotes: Remotes) => T | Promise<T>,
+    environment?: Record<string, string>,
+  ): Promise<T> =>
+    daemon.transferring(await access.accepted(root), (remotes) => {
+      remotes.useEnvironment(environment);
+      return work(remotes);
+    });
 
   on(remoteList, 'reads', ({ root }) => using(root, (remotes) => ({ remotes: remotes.list() })));
   on(remoteRuns, 'reads', ({ root, name, limit }) => using(root, (remotes) => remotes.runs(name, limit)));
-  on(remoteAdd, 'changes', async ({ root, name, url }) => {
+  on(remoteAdd, 'changes', async ({ root, name, environment, ...place }) => {
     const worktree = await daemon.rootOf(root);
-    return using(root, (remotes) => remotes.add(name, url, worktree));
+    return using(root, (remotes) => remotes.add(name, place, worktree), environment);
   });
-  on(remoteTest, 'changes', ({ root, name }) => using(root, (remotes) => remotes.test(name)));
+  on(remoteTest, 'changes', ({ root, name, environment }) => using(root, (remotes) => remotes.test(name), environment));
   on(remoteRemove, 'changes', ({ root, name }) =>
     using(root, (remotes) => {
       remotes.remove(name);
       return {};
     }),
   );
-  on(remotePush, 'changes', ({ root, to, targets }, _client, task) =>
-    using(root, (remotes) => remotes.push(to, targets ?? [], task)),
+  on(remotePush, 'changes', ({ root, to, targets, environment }, _client, task) =>
+    using(root, (remotes) => remotes.push(to, targets ?? [], task), environment),
   );
-  on(remoteFetch, 'changes', ({ root, name }, _client, task) =>
-    using(root, async (remotes) => ({ fetched: await remotes.fetch(name, task) })),
+  on(remoteFetch, 'changes', ({ root, name, environment }, _client, task) =>
+    using(root, async (remotes) => ({ fetched: await remotes.fetch(name, task) }), environment),
   );
-  on(remotePull, 'changes', ({ root, targets }, _client, task) =>
-    using(root, (remotes) => remotes.pull(targets, task)),
+  on(remotePull, 'changes', ({ root, targets, environment }, _client, task) =>
+    using(root, (remotes) => remotes.pull(targets, task), environment),
   );
-  on(remoteCollect, 'changes', ({ root, name, dryRun }, _client, task) =>
-    using(root, (remotes) => remotes.collect(name, dryRun ?? false, task)),
+  on(remoteCollect, 'changes', ({ root, name, dryRun, environment }, _client, task) =>
+    using(root, (remotes) => remotes.collect(name, dryRun ?? false, task), environment),
   );
-  on(remoteCheck, 'changes', ({ root, name, data }, _client, task) =>
-    using(root, (remotes) => remotes.check(name, data ?? false, task)),
+  on(remoteCheck, 'changes', ({ root, name, data, environment }, _client, task) =>
+    using(root, (remotes) => remotes.check(name, data ?? false, task), environment),
   );
 }

@@ -14,7 +14,14 @@ const FOLDER = 'remotes';
 /** Names are parts of paths, and of `box/7`, which must not look like a number. */
 const NAME = /^(?!\d+$)[A-Za-z0-9][\w-]{0,31}$/;
 
-const configSchema = v.object({ url: v.string(), id: idSchema, addedAt: v.number() });
+const configSchema = v.object({
+  url: v.string(),
+  endpoint: v.optional(v.string()),
+  region: v.optional(v.string()),
+  profile: v.optional(v.string()),
+  id: idSchema,
+  addedAt: v.number(),
+});
 export type RemoteConfig = v.InferOutput<typeof configSchema> & { name: string };
 
 export class RemoteConfigs {

@@ -16,7 +16,8 @@ import type { Store } from '../store/client.ts';
 import { check } from './check.ts';
 import { collect } from './collect.ts';
 import { type RemoteConfig, RemoteConfigs } from './config.ts';
-import { openDriver } from './drivers/open.ts';
+import { openDriver, type Place } from './drivers/open.ts';
+import type { Variables } from './drivers/s3-credentials.ts';
 import { type Fetched, type FetchedCheckpoint, type FetchedRun, fetchAll, lastFetched } from './fetched.ts';
 import { findFetchedCheckpoint, findFetchedRun, parseTarget } from './find.ts';
 import { probe } from './probe.ts';
@@ -31,6 +32,8 @@ export interface RemotesSetup {
   store: Store;
   /** Folder of the store. */
   path: string;
+  /** Environment for requests that bring none along. */
+  variables: Variables;
   /** Finds a checkpoint that a user names. */
   findCheckpoint(query: string): Promise<Checkpoint>;
   /** Reports runs and checkpoints that came in. */
@@ -41,10 +44,18 @@ export class Remotes {
   readonly #setup: RemotesSetup;
   readonly #configs: RemoteConfigs;
   readonly #open = new Map<string, Remote>();
+  /** Environment of whoever has made the newest request: its credentials are theirs. It stays in memory. */
+  #variables: Variables;
 
   constructor(setup: RemotesSetup) {
     this.#setup = setup;
+    this.#variables = setup.variables;
     this.#configs = new RemoteConfigs(setup.path);
+  }
+
+  /** Uses another environment from now on. */
+  useEnvironment(variables: Variables | undefined): void {
+    if (variables && JSON.stringify(variables) !== JSON.stringify(this.#variables)) this.#variables = variables;
   }
 
   list(): RemoteSummary[] {
@@ -54,18 +65,19 @@ export class Remotes {
   /** Adds a remote, after trying it. Then it is there completely, or not at all. */
   async add(
     name: string,
-    url: string,
+    place: Place,
     root: string,
   ): Promise<{ remote: RemoteSummary; test: RemoteTest; isNew: boolean }> {
+    const { url } = place;
     this.#configs.requireFree(name, url);
-    const driver = openDriver(name, { url });
+    const driver = openDriver(name, place, () => this.#variables);
     try {
       const roots = await rootCommits(root);
       if (!(await driver.exists())) await driver.create();
       const isNew = (await readMarker(name, driver)) === null;
       const marker = await joinOrCreate(name, driver, roots);
       const test = await probe(name, driver);
-      const config: RemoteConfig = { name, url, id: marker.id, addedAt: Date.now() };
+      const config: RemoteConfig = { name, ...place, id: marker.id, addedAt: Date.now() };
       this.#configs.add(config);
       return { remote: this.#summary(config), test, isNew };
     } finally {
@@ -189,7 +201,11 @@ export class Remotes {
     const config = this.#configs.require(name);
     const known = this.#open.get(name);
     if (known?.id === config.id) return known;
-    const remote = new Remote(name, config.id, openDriver(name, config));
+    const remote = new Remote(
+      name,
+      config.id,
+      openDriver(name, config, () => this.#variables),
+    );
     this.#open.set(name, remote);
     return remote;
   }

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import type { Checkpoint, Run } from '../domain.ts';
 import type { WireError } from '../errors.ts';
-import { count, request, root, task, text } from './request.ts';
+import { count, request, root, task, text, environment as variables } from './request.ts';
 
 export interface RemoteSummary {
   name: string;
@@ -39,14 +39,25 @@ export interface RemoteRun {
 }
 
 const name = text;
+/** Environment of whoever asks, for credentials; absent: that of the daemon. It stays in memory. */
+const environment = v.optional(variables);
 
 /** Adds a remote: tries it, and makes the place one if it is empty. */
 export const remoteAdd = request<{ remote: RemoteSummary; test: RemoteTest; isNew: boolean }>()(
   'remote/add',
-  v.object({ root, name, url: text }),
+  v.object({
+    root,
+    name,
+    url: text,
+    /** Address, region and profile, for S3. */
+    endpoint: v.optional(text),
+    region: v.optional(text),
+    profile: v.optional(text),
+    environment,
+  }),
 );
 export const remoteList = request<{ remotes: RemoteSummary[] }>()('remote/list', v.object({ root }));
-export const remoteTest = request<RemoteTest>()('remote/test', v.object({ root, name }));
+export const remoteTest = request<RemoteTest>()('remote/test', v.object({ root, name, environment }));
 /** Forgets a remote on this machine. What is there stays. */
 export const remoteRemove = request<Record<string, never>>()('remote/remove', v.object({ root, name }));
 
@@ -63,7 +74,13 @@ export interface PushReport {
 /** Pushes checkpoints that the remote does not have: those named, or all. `to` absent: the only remote. */
 export const remotePush = request<PushReport>()(
   'remote/push',
-  v.object({ root, to: v.optional(name), targets: v.optional(v.pipe(v.array(text), v.maxLength(1_000))), task }),
+  v.object({
+    root,
+    to: v.optional(name),
+    targets: v.optional(v.pipe(v.array(text), v.maxLength(1_000))),
+    environment,
+    task,
+  }),
 );
 
 export interface FetchReport {
@@ -77,7 +94,7 @@ export interface FetchReport {
 /** Reads what remotes have, without the content. `name` absent: all remotes. */
 export const remoteFetch = request<{ fetched: FetchReport[] }>()(
   'remote/fetch',
-  v.object({ root, name: v.optional(name), task }),
+  v.object({ root, name: v.optional(name), environment, task }),
 );
 
 /** Lists runs of remotes as of the last fetch, the newest first. */
@@ -99,7 +116,7 @@ export interface PullReport {
 /** Pulls `box`, `box/7` or `box/7@best`, after a fetch. */
 export const remotePull = request<PullReport>()(
   'remote/pull',
-  v.object({ root, targets: v.pipe(v.array(text), v.minLength(1), v.maxLength(1_000)), task }),
+  v.object({ root, targets: v.pipe(v.array(text), v.minLength(1), v.maxLength(1_000)), environment, task }),
 );
 
 export interface CollectReport {
@@ -110,7 +127,7 @@ export interface CollectReport {
 }
 export const remoteCollect = request<CollectReport>()(
   'remote/gc',
-  v.object({ root, name, dryRun: v.optional(v.boolean()), task }),
+  v.object({ root, name, dryRun: v.optional(v.boolean()), environment, task }),
 );
 
 export interface RemoteCheck {
@@ -125,5 +142,5 @@ export interface RemoteCheck {
 /** Checks that each checkpoint is whole; with `data` also all bytes, which are downloaded for that. */
 export const remoteCheck = request<RemoteCheck>()(
   'remote/fsck',
-  v.object({ root, name, data: v.optional(v.boolean()), task }),
+  v.object({ root, name, data: v.optional(v.boolean()), environment, task }),
 );

@@ -18,7 +18,7 @@ async function pushed(
   const one = await machine(join(folder, 'one'));
   const { id } = await save(one, makeCheckpoint(folder, one.session.id, 1, 1, mebibytes));
   const box = join(folder, 'box');
-  await one.remotes.add('box', urlOf(box), folder);
+  await one.remotes.add('box', { url: urlOf(box) }, folder);
   await one.remotes.push('box', [], UNWATCHED);
   const manifest = join(box, filesBelow(box).find((name) => name.startsWith('checkpoints/'))!);
   return { ...one, box, checkpoint: id, manifest };
@@ -46,7 +46,7 @@ test('a manifest that lies about sizes, names, chunks or whose it is is refused,
   const folder = temporaryFolder();
   const { box, manifest } = await pushed(folder);
   const two = await emptyMachine(join(folder, 'two'));
-  await two.remotes.add('box', urlOf(box), folder);
+  await two.remotes.add('box', { url: urlOf(box) }, folder);
   const truth = readFileSync(manifest);
   const lies: Record<string, (content: Content) => void> = {
     'a larger file': ({ body }) => (body.files[0].bytes += 1),
@@ -102,7 +102,7 @@ test('objects with wrong bytes, cut off, missing, links or huge are refused by n
   const folder = temporaryFolder();
   const { box, manifest } = await pushed(folder);
   const two = await emptyMachine(join(folder, 'two'));
-  await two.remotes.add('box', urlOf(box), folder);
+  await two.remotes.add('box', { url: urlOf(box) }, folder);
   const name = filesBelow(box)
     .filter((file) => file.startsWith('objects/'))
     .at(-1)!;
@@ -151,7 +151,7 @@ test('objects with wrong bytes, cut off, missing, links or huge are refused by n
   const before = filesBelow(outside);
   const three = await machine(join(folder, 'three'));
   await save(three, makeCheckpoint(folder, three.session.id, 2));
-  await three.remotes.add('box', urlOf(box), folder);
+  await three.remotes.add('box', { url: urlOf(box) }, folder);
   await expect(three.remotes.push('box', [], UNWATCHED)).rejects.toMatchObject({ code: 'remoteDamaged' });
   expect(filesBelow(outside)).toEqual(before);
   expect(manifest).toContain('checkpoints');
@@ -163,7 +163,7 @@ test('a record of a run that lies is refused, and no run of it is here', async (
   const record = join(box, filesBelow(box).find((name) => name.startsWith('runs/'))!);
   const right = readFileSync(record);
   const two = await emptyMachine(join(folder, 'two'));
-  await two.remotes.add('box', urlOf(box), folder);
+  await two.remotes.add('box', { url: urlOf(box) }, folder);
   const spoil: Buffer[] = [
     Buffer.alloc(0),
     Buffer.from('TSTRUN01'),
@@ -190,7 +190,7 @@ test('a record of a run that lies is refused, and no run of it is here', async (
 test('two machines that push the same content at once, again and again, leave whole checkpoints of both', async () => {
   const folder = temporaryFolder();
   const both = [await machine(join(folder, 'one')), await machine(join(folder, 'two'))];
-  for (const { remotes } of both) await remotes.add('box', urlOf(join(folder, 'box')), folder);
+  for (const { remotes } of both) await remotes.add('box', { url: urlOf(join(folder, 'box')) }, folder);
   const rounds = Number(process.env.TRAINSTASH_TEST_ROUNDS ?? 3);
   for (let round = 1; round <= rounds; round++) {
     for (const one of both) await save(one, makeCheckpoint(folder, one.session.id, round, round, 2));
@@ -208,7 +208,7 @@ test('a collection deletes what no checkpoint needs a day later, and never what 
   const all = filesBelow(box).filter(object);
   const two = await machine(join(folder, 'two'));
   await save(two, makeCheckpoint(folder, two.session.id, 1, 1, 2));
-  await two.remotes.add('box', urlOf(box), folder);
+  await two.remotes.add('box', { url: urlOf(box) }, folder);
   // As a pusher that has just listed the objects, which then lose their only manifest and are noted.
   const kept = readFileSync(manifest);
   rmSync(manifest);
@@ -237,7 +237,7 @@ test('a push that goes on while a collection notes and deletes ends with a whole
   rmSync(one.manifest);
   const two = await machine(join(folder, 'two'));
   await save(two, makeCheckpoint(folder, two.session.id, 1, 1, 2));
-  await two.remotes.add('box', urlOf(one.box), folder);
+  await two.remotes.add('box', { url: urlOf(one.box) }, folder);
   let met = false;
   const progress = () => {
     if (met) return;
@@ -259,7 +259,7 @@ onSmallDisk('a remote on a full disk says so; what is there is whole, and with r
   const disk = smallDisk(24);
   const folder = temporaryFolder();
   const one = await machine(join(folder, 'one'));
-  await one.remotes.add('box', urlOf(join(disk, 'box')), folder);
+  await one.remotes.add('box', { url: urlOf(join(disk, 'box')) }, folder);
   await save(one, makeCheckpoint(folder, one.session.id, 1, 1, 4));
   await one.remotes.push('box', [], UNWATCHED);
   const filler = fill(disk, 2 << 20);
@@ -276,7 +276,7 @@ test('what does not fit under the quota is not taken in, and displaces nothing',
   const { box } = await pushed(folder, 12);
   const two = await machine(join(folder, 'two'), 10 << 20);
   const own = await save(two, makeCheckpoint(folder, two.session.id, 5, 5, 1));
-  await two.remotes.add('box', urlOf(box), folder);
+  await two.remotes.add('box', { url: urlOf(box) }, folder);
   await expect(two.remotes.pull(['box'], UNWATCHED)).rejects.toMatchObject({ code: 'storeFull' });
   expect((await two.store.checkpoints(two.run.id)).map(({ id }) => id)).toEqual([own.id]);
 });
@@ -285,7 +285,7 @@ test('a transfer that is cancelled leaves nothing half done, and goes on the nex
   const folder = temporaryFolder();
   const one = await machine(join(folder, 'one'));
   await save(one, makeCheckpoint(folder, one.session.id, 1, 1, 24));
-  await one.remotes.add('box', urlOf(join(folder, 'box')), folder);
+  await one.remotes.add('box', { url: urlOf(join(folder, 'box')) }, folder);
   const cancelling = () => {
     const controller = new AbortController();
     let calls = 0;
@@ -295,7 +295,7 @@ test('a transfer that is cancelled leaves nothing half done, and goes on the nex
   expect(await one.remotes.check('box', true, UNWATCHED)).toMatchObject({ checkpoints: 0, problems: [] });
   await one.remotes.push('box', [], UNWATCHED);
   const two = await emptyMachine(join(folder, 'two'));
-  await two.remotes.add('box', urlOf(join(folder, 'box')), folder);
+  await two.remotes.add('box', { url: urlOf(join(folder, 'box')) }, folder);
   await expect(two.remotes.pull(['box'], cancelling())).rejects.toMatchObject({ code: 'cancelled' });
   expect(await two.store.usage()).toMatchObject({ checkpoints: 0 });
   expect(await two.remotes.pull(['box'], UNWATCHED)).toMatchObject({ checkpoints: 1 });

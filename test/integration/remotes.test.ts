@@ -20,14 +20,14 @@ test('a checkpoint comes back from another machine bit for bit, with its run, ta
     saved.push({ ...(await save(one, directory)), directory });
   }
   await one.store.tag(saved[1]!.id, 'paper', false);
-  await one.remotes.add('box', urlOf(join(folder, 'box')), folder);
+  await one.remotes.add('box', { url: urlOf(join(folder, 'box')) }, folder);
   expect(await one.remotes.push(undefined, [], UNWATCHED)).toMatchObject({ checkpoints: 3, present: 0 });
   // Later points are news even without a new checkpoint; nothing else is sent again.
   await report(one, 'loss', 40, 60);
   expect(await one.remotes.push('box', [], UNWATCHED)).toMatchObject({ checkpoints: 0, present: 3, objects: 0 });
 
   const two = await emptyMachine(join(folder, 'two'));
-  expect(await two.remotes.add('box', urlOf(join(folder, 'box')), folder)).toMatchObject({ isNew: false });
+  expect(await two.remotes.add('box', { url: urlOf(join(folder, 'box')) }, folder)).toMatchObject({ isNew: false });
   expect(await two.remotes.fetch(undefined, UNWATCHED)).toMatchObject([
     { runs: 1, checkpoints: 3, fresh: 3, problems: [] },
   ]);
@@ -62,7 +62,7 @@ test('a number that is taken here is replaced, and what two machines have in com
   const two = await machine(join(folder, 'two'));
   await save(one, makeCheckpoint(folder, one.session.id, 10, 7, 8));
   await save(two, makeCheckpoint(folder, two.session.id, 10, 7, 8));
-  for (const { remotes } of [one, two]) await remotes.add('box', urlOf(join(folder, 'box')), folder);
+  for (const { remotes } of [one, two]) await remotes.add('box', { url: urlOf(join(folder, 'box')) }, folder);
   const sent = [await one.remotes.push('box', ['1'], UNWATCHED), await two.remotes.push('box', ['1@10'], UNWATCHED)];
   expect(sent[0]!.objects).toBeGreaterThan(1);
   expect(sent[1]!.objects).toBe(0);
@@ -85,10 +85,10 @@ test('packed checkpoints arrive whole, without the neighbours that they are stor
   const saved = [];
   for (const directory of directories) saved.push(await save(one, directory));
   while ((await one.store.pack(1_000, 0)).more);
-  await one.remotes.add('box', urlOf(join(folder, 'box')), folder);
+  await one.remotes.add('box', { url: urlOf(join(folder, 'box')) }, folder);
   await one.remotes.push('box', [`1@${saved[2]!.step}`], UNWATCHED);
   const two = await emptyMachine(join(folder, 'two'));
-  await two.remotes.add('box', urlOf(join(folder, 'box')), folder);
+  await two.remotes.add('box', { url: urlOf(join(folder, 'box')) }, folder);
   await two.remotes.pull(['box/1@3'], UNWATCHED);
   await two.store.restoreCheckpoint(saved[2]!.id, join(folder, 'back'));
   expect(readFileSync(join(folder, 'back', STATE_FILE)).equals(readFileSync(join(directories[2]!, STATE_FILE)))).toBe(
@@ -108,10 +108,10 @@ test('the code comes along, and one that is damaged on the remote is named and l
   await one.store.putRun(one.run);
   await save(one, makeCheckpoint(folder, one.session.id, 1));
   const box = join(folder, 'box');
-  await one.remotes.add('box', urlOf(box), root);
+  await one.remotes.add('box', { url: urlOf(box) }, root);
   await one.remotes.push('box', [], UNWATCHED);
   const two = await emptyMachine(join(folder, 'two'));
-  await two.remotes.add('box', urlOf(box), root);
+  await two.remotes.add('box', { url: urlOf(box) }, root);
   expect(await two.remotes.pull(['box'], UNWATCHED)).toMatchObject({ checkpoints: 1, problems: [] });
   const show = (path: string) =>
     execFileSync('git', ['--git-dir', join(path, 'code.git'), 'show', `${tree}:train.py`], { encoding: 'utf8' });
@@ -122,7 +122,7 @@ test('the code comes along, and one that is damaged on the remote is named and l
   bytes[bytes.length - 30] = bytes[bytes.length - 30]! ^ 1;
   writeFileSync(bundle, bytes);
   const three = await emptyMachine(join(folder, 'three'));
-  await three.remotes.add('box', urlOf(box), root);
+  await three.remotes.add('box', { url: urlOf(box) }, root);
   const pulled = await three.remotes.pull(['box'], UNWATCHED);
   expect(pulled).toMatchObject({ checkpoints: 1, problems: [expect.stringContaining(tree)] });
   expect(filesBelow(join(three.path, 'remotes')).filter((name) => name.includes('incoming'))).toEqual([]);
@@ -135,7 +135,7 @@ test('a place with something else in it, of another project, or gone since is re
   const taken = join(folder, 'taken');
   mkdirSync(taken);
   writeFileSync(join(taken, 'letter.txt'), 'dear');
-  const add = (name: string, at: string, root = folder) => one.remotes.add(name, urlOf(at), root);
+  const add = (name: string, at: string, root = folder) => one.remotes.add(name, { url: urlOf(at) }, root);
   await expect(add('box', taken)).rejects.toMatchObject({ code: 'remoteForeign', data: { found: 'letter.txt' } });
   expect(filesBelow(taken)).toEqual(['letter.txt']);
   for (const [name, url] of [
@@ -145,8 +145,11 @@ test('a place with something else in it, of another project, or gone since is re
     ['box', 'ftp://example.org/x'],
     ['box', 'file://elsewhere/x'],
     ['box', 'no url'],
+    ['box', 's3://key:secret@bucket/x'],
+    ['box', 's3://bucket/../x?y'],
+    ['box', 's3://B/'],
   ] as const)
-    await expect(one.remotes.add(name, url, folder)).rejects.toMatchObject({ code: 'remoteInvalid' });
+    await expect(one.remotes.add(name, { url }, folder)).rejects.toMatchObject({ code: 'remoteInvalid' });
   expect(one.remotes.list()).toEqual([]);
 
   const roots = ['first', 'second'].map((name) => {
@@ -168,7 +171,7 @@ test('a place with something else in it, of another project, or gone since is re
   await expect(one.remotes.push('box', [], UNWATCHED)).rejects.toMatchObject({ code: 'remoteGone' });
   await expect(one.remotes.fetch('box', UNWATCHED)).rejects.toMatchObject({ code: 'remoteGone' });
   // Another remote in its place since.
-  await one.remotes.add('new', urlOf(join(folder, 'box')), roots[0]!);
+  await one.remotes.add('new', { url: urlOf(join(folder, 'box')) }, roots[0]!);
   await expect(one.remotes.push('box', [], UNWATCHED)).rejects.toMatchObject({ code: 'remoteForeign' });
   await expect(one.remotes.pull(['nothing/1'], UNWATCHED)).rejects.toMatchObject({ code: 'notFound' });
 });

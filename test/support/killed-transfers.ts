@@ -22,10 +22,10 @@ export async function killedTransfers(
   const one = await machine(join(folder, 'one'));
   for (let step = 1; step <= CHECKPOINTS; step++)
     await save(one, makeCheckpoint(folder, one.session.id, step, step, MEBIBYTES));
-  await one.remotes.add('box', urlOf(box), folder);
+  await one.remotes.add('box', { url: urlOf(box) }, folder);
   await one.store.close();
   const watcher = await emptyMachine(join(folder, 'watcher'));
-  await watcher.remotes.add('box', urlOf(box), folder);
+  await watcher.remotes.add('box', { url: urlOf(box) }, folder);
   let usual = await transfer(join(folder, 'one'), 'push', Number.POSITIVE_INFINITY);
   const look = async (what: string) => {
     const { checkpoints, problems } = await watcher.remotes.check('box', true, UNWATCHED);
@@ -44,13 +44,13 @@ export async function killedTransfers(
   for (let i = 0; i < Math.floor(kills / 2); i++) {
     rmSync(two, { recursive: true, force: true });
     const fresh = await emptyMachine(two);
-    await fresh.remotes.add('box', urlOf(box), folder);
+    await fresh.remotes.add('box', { url: urlOf(box) }, folder);
     await fresh.store.close();
     if (i === 0) usual = await transfer(two, 'pull', Number.POSITIVE_INFINITY);
     if (i === 0) rmSync(two, { recursive: true, force: true });
     if (i === 0) {
       const again = await emptyMachine(two);
-      await again.remotes.add('box', urlOf(box), folder);
+      await again.remotes.add('box', { url: urlOf(box) }, folder);
       await again.store.close();
     }
     const after = (random.uint32() / 2 ** 32) * usual.ms;

@@ -2,8 +2,9 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { Variables } from '../../daemon/remotes/drivers/s3-credentials.ts';
 import type { Watcher } from '../../daemon/remotes/push.ts';
-import { Remotes, type RemotesSetup } from '../../daemon/remotes/remotes.ts';
+import { Remotes } from '../../daemon/remotes/remotes.ts';
 import { type Store, startStore } from '../../daemon/store/client.ts';
 import { afterwards } from './cleanup.ts';
 import { type Opened, open } from './random-checkpoints.ts';
@@ -16,32 +17,34 @@ export interface Machine extends Opened {
 }
 
 /** Opens a store with a run in it, and its remotes. */
-export async function machine(path: string, quotaBytes = 1e12): Promise<Machine> {
+export async function machine(path: string, quotaBytes = 1e12, variables: Variables = {}): Promise<Machine> {
   const opened = await open(path, quotaBytes);
-  return { ...opened, remotes: remotesOf(opened.store, path) };
+  return { ...opened, remotes: remotesOf(opened.store, path, variables) };
 }
 
 /** Opens a store without any run. */
 export async function emptyMachine(
   path: string,
   quotaBytes = 1e12,
+  variables: Variables = {},
 ): Promise<{ store: Store; path: string; remotes: Remotes }> {
   const store = await startStore(pathToFileURL(join(DIST, 'store-worker.js')), { path, quotaBytes });
   afterwards(() => store.close().catch(() => {}));
-  return { store, path, remotes: remotesOf(store, path) };
+  return { store, path, remotes: remotesOf(store, path, variables) };
 }
 
-export function remotesOf(store: Store, path: string, announce: Partial<RemotesSetup['announce']> = {}): Remotes {
+export function remotesOf(store: Store, path: string, variables: Variables = {}): Remotes {
   const remotes = new Remotes({
     store,
     path,
+    variables,
     findCheckpoint: async (query) => {
       const [run, name] = query.split('@');
       return name === undefined
         ? store.findCheckpoint(query, null)
         : store.findCheckpoint(name, await store.findRun(run!));
     },
-    announce: { run: () => {}, checkpoint: () => {}, ...announce },
+    announce: { run: () => {}, checkpoint: () => {} },
   });
   afterwards(() => remotes.close());
   return remotes;

@@ -4,20 +4,47 @@ import { fileURLToPath } from 'node:url';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import type { Driver } from './driver.ts';
 import { FolderDriver } from './folder.ts';
+import { S3Driver, type S3Place } from './s3.ts';
+import type { Variables } from './s3-credentials.ts';
 
 /** Place of a remote, as the user has given it. */
 export interface Place {
   url: string;
+  /** Address of an S3 server; absent: Amazon's. */
+  endpoint?: string | undefined;
+  region?: string | undefined;
+  /** Profile in `~/.aws`. */
+  profile?: string | undefined;
 }
 
-const KNOWN = 'file:///folder';
+const KNOWN = 'file:///folder, s3://bucket/folder';
+const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+const PREFIX = /^[\w!.*'()-]+(\/[\w!.*'()-]+)*$/;
 
-/** Opens a driver; nothing is contacted yet. Throws `remoteInvalid`. */
-export function openDriver(name: string, { url }: Place): Driver {
+/**
+ * Opens a driver; nothing is contacted yet. `variables` returns the environment of whoever uses it. Throws
+ * `remoteInvalid`.
+ */
+export function openDriver(name: string, place: Place, variables: () => Variables): Driver {
+  const { url } = place;
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (!parsed) throw invalid(url, `it is not a URL. These are known: ${KNOWN}`);
   if (parsed.protocol === 'file:') return new FolderDriver(name, folderOf(url, parsed));
+  if (parsed.protocol === 's3:') return new S3Driver(name, bucketOf(place, parsed), variables);
   throw invalid(url, `"${parsed.protocol}" is not supported. These are known: ${KNOWN}`);
+}
+
+function bucketOf({ url, endpoint, region, profile }: Place, parsed: URL): S3Place {
+  const bucket = parsed.host;
+  const prefix = parsed.pathname.replace(/^\//, '').replace(/\/$/, '');
+  if (!BUCKET.test(bucket)) throw invalid(url, `"${bucket}" is no name of a bucket`);
+  if (parsed.username || parsed.password) throw invalid(url, 'credentials do not belong into the URL: it is stored');
+  if (parsed.search || parsed.hash) throw invalid(url, 'it must not have a "?" or "#"');
+  if (prefix !== '' && (!PREFIX.test(prefix) || prefix.split('/').some((part) => part === '.' || part === '..')))
+    throw invalid(url, 'the folder in the bucket may have letters, digits and - _ . only');
+  if (endpoint !== undefined && !(URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol)))
+    throw invalid(url, `the endpoint ${endpoint} is no http:// or https:// address`);
+  return { bucket, prefix: prefix === '' ? '' : `${prefix}/`, endpoint, region, profile };
 }
 
 function folderOf(url: string, parsed: URL): string {
