@@ -23,7 +23,7 @@ function filesIn(folder: string, ending: RegExp): string[] {
 const LITERAL = String.raw`\(\s*(?:'((?:[^'\\\n]|\\.)+)'|"([^"\n]+)"|\`([^\`]+)\`)`;
 /** A call such as `test(…`, `test.each(…)(…` or `onSmallDisk(…`, up to the first text behind it that is an argument of its own. */
 const CALL = new RegExp(
-  String.raw`\b(?:test|describe|it|onSmallDisk|onImage)(?:\.\w+)*(?:\((?:[^()]|\([^()]*\))*\))?${LITERAL}`,
+  String.raw`\b(?:test|describe|it|onSmallDisk|onImage|onServer)(?:\.\w+)*(?:\((?:[^()]|\([^()]*\))*\))?${LITERAL}`,
   'g',
 );
 
