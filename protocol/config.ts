@@ -20,7 +20,7 @@ const pattern = v.pipe(
   v.nonEmpty(),
   v.check(
     (text) => !/^([/\\]|[A-Za-z]:)|(^|\/)\.\.(\/|$)|^(\.git|\.trainstash)(\/|$)/.test(text),
-    'must be a path or glob inside the project, with /, and not in .git',
+    'must be a path or glob inside the project, with "/", and not in .git',
   ),
 );
 const patterns = v.pipe(v.array(pattern), v.maxLength(100));
