@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+from . import signals
 from .policy import Policy
 from .position import AT_END, TAIL, UNSEEN
 
@@ -45,7 +46,9 @@ class Boundary:
         decision = _NOTHING
         if engine.rank == 0 and engine.checkpoints is not None:
             decision, reasons = self._due_now(engine.checkpoints.in_flight)
-        decision = engine.group.decide(engine.steps, decision, self._until or self.policy.next_step(engine.steps))
+        not_after = self._until or self.policy.next_step(engine.steps)
+        decision, signal = engine.group.decide(engine.steps, decision, signals.noted(), not_after)
+        decision = self._obeyed(signal, decision)
         if decision != _NOTHING:
             self._due_later = []
             self._act(decision, reasons)
@@ -57,8 +60,9 @@ class Boundary:
         decision = _NOTHING
         if engine.checkpoints is not None and engine.rank == 0:
             decision, reasons = self._due_after_epoch()
-        if engine.group.several:
-            decision, reasons = engine.group.share((decision, reasons))
+        answers = engine.group.gather((signals.noted(), decision, reasons))
+        _, decision, reasons = answers[0]
+        decision = self._obeyed(max(answer[0] for answer in answers), decision)
         if decision == _SAVE and is_last:
             self._due_later = reasons
         else:
@@ -78,7 +82,7 @@ class Boundary:
     def has_to_wait(self) -> bool:
         """Tells whether the true boundary comes right after this step: a resume from here would run the epoch's end alone."""
         engine = self._engine
-        if engine.ending.interrupted is not None:
+        if signals.noted():
             return False  # Somebody who terminates a process does not wait for a validation.
         standing = engine.position.standing()
         return standing in (AT_END, TAIL) or (standing == UNSEEN and engine.position.steps_in_epoch <= 1)
@@ -115,6 +119,13 @@ class Boundary:
         asked = self._asked()
         return (asked if asked != _NOTHING else _SAVE if reasons else _NOTHING), reasons
 
+    def _obeyed(self, signal: int, decision: int) -> int:
+        """Returns the decision after a signal, which any of the ranks may have been sent: all of them leave."""
+        if not signal:
+            return decision
+        self._engine.ending.interrupted = signals.name_of(signal)
+        return _PAUSE
+
     def _act(self, decision: int, reasons: List[str]) -> None:
         engine = self._engine
         if decision in (_PAUSE, _STOP):
@@ -132,7 +143,7 @@ class Boundary:
 
     def _asked(self) -> int:
         engine = self._engine
-        if engine.ending.interrupted is not None:
+        if signals.noted():
             return _PAUSE
         if engine.is_replay:
             at = self._until is not None and engine.steps >= self._until

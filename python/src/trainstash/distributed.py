@@ -44,20 +44,30 @@ class Group:
     def may_decide(self, step: int) -> bool:
         return not self.several or bool(step >= self._next)
 
-    def decide(self, step: int, decision: int, not_after: Optional[int] = None) -> int:
-        """Gives all ranks the same number: that of rank 0. Only at steps where ``may_decide``. ``not_after``: a step at which
-        something is known to be due."""
+    def decide(self, step: int, decision: int, signal: int = 0, not_after: Optional[int] = None) -> Tuple[int, int]:
+        """Gives all ranks the same two numbers. Only at steps where ``may_decide``.
+
+        Args:
+            step: Steps done.
+            decision: That of rank 0 counts.
+            signal: The signal that this rank was sent: it may be the only one; 0: none.
+            not_after: A step at which something is known to be due.
+
+        Returns:
+            The decision of rank 0, and the largest number of a signal.
+        """
         if not self.several:
-            return decision
+            return decision, signal
         now = time.monotonic()
         pace = (now - self._decided_at) / max(1, step - self._steps)
         self._decided_at, self._steps = now, step
         ahead = min(_MAX_STEPS_BETWEEN, max(1, int(_DECIDE_SECONDS / pace) if pace > 0 else _MAX_STEPS_BETWEEN))
         following = step + ahead if not_after is None else max(step + 1, min(step + ahead, not_after))
-        words = self._words([decision, following])
-        self._distributed.broadcast(words, 0, group=self._group)
+        # The largest of all: one message does for both, since the other ranks decide nothing.
+        words = self._words([decision, following, signal] if self.rank == 0 else [0, 0, signal])
+        self._distributed.all_reduce(words, self._distributed.ReduceOp.MAX, group=self._group)
         self._next = int(words[1])
-        return int(words[0])
+        return int(words[0]), int(words[2])
 
     def _words(self, numbers: List[int]) -> Any:
         if isinstance(self._distributed, PaddleDistributed):
@@ -106,8 +116,12 @@ class PaddleDistributed:
     def words(self, numbers: List[int]) -> Any:
         return self._paddle.to_tensor(numbers, dtype="int64")
 
-    def broadcast(self, words: Any, source: int, group: Any = None) -> None:
-        self._paddle.distributed.broadcast(words, source)
+    @property
+    def ReduceOp(self) -> Any:
+        return self._paddle.distributed.ReduceOp
+
+    def all_reduce(self, words: Any, op: Any, group: Any = None) -> None:
+        self._paddle.distributed.all_reduce(words, op)
 
     def all_gather_object(self, values: List[Any], value: Any, group: Any = None) -> None:
         found: List[Any] = []

@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from . import signals
 from .session import write_end
 
 if TYPE_CHECKING:
@@ -22,18 +23,16 @@ _NOT_KEPT = "trained to the end, but its last state could not be written: a resu
 class Ending:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        #: The name of a signal that asks the training to end.
+        #: The name of the signal that all ranks obey now.
         self.interrupted: Optional[str] = None
         # The step after which the loop was broken off by an exception, or Ctrl-C was pressed.
         self._broken_off_at: Optional[int] = None
         self._not_kept = False
 
     def watch(self) -> None:
-        """Sees how the process ends. Signals that the script handles itself stay its own."""
+        """Sees how the process ends."""
         atexit.register(self._at_exit)
         try:
-            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-                signal.signal(signal.SIGTERM, self._on_terminate)
             before = signal.getsignal(signal.SIGINT)
             if callable(before):
                 signal.signal(signal.SIGINT, self._noticing(before))
@@ -90,7 +89,10 @@ class Ending:
             # A signal, or a person, may have asked for the pause: then it is theirs.
             trouble = engine.watch.trouble if outcome == "paused" and reason and reason == engine.watch.pause else None
             engine.session.write_exit(outcome, engine.steps, reason, trouble)
+        elif engine.rank == 0 and signals.noted():
+            signals.end_by(signals.noted())  # Nothing is recorded: it ends as it would without us.
         engine.over = True
+        signals.forget()
         if "ipykernel" in sys.modules:
             raise KeyboardInterrupt(f"trainstash: {outcome} at step {engine.steps}")
         # Not an Exception: a script that catches those must not train on.
@@ -112,14 +114,6 @@ class Ending:
         patience = _PATIENCE_OF_SEVERAL if engine.group.several else _PATIENCE
         if not engine.saver.take(reasons, wait=True, patience=patience, in_loop=in_loop):
             self._not_kept = True
-
-    def _on_terminate(self, number: int, _frame: Any) -> None:
-        if os.getpid() != self._engine.pid:
-            # A forked child has this handler too, and who terminates it waits for its end.
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        self.interrupted = signal.Signals(number).name
 
     def _noticing(self, before: Any) -> Any:
         """Wraps the handler that was there, so that it also notes that the step may be broken off."""

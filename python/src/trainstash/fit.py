@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple
 from .checkpoints import Owner
 from .distributed import order_of_sums
 from .files import link_tree, listed
+from .fit_due import NONE, Decisions
+from .fit_due import Due as Due
 from .fit_record import FINISHED as FINISHED
 from .fit_record import FIT_FILE, FITS_FOLDER, Finished, Record, fate_of
 from .fit_record import FRESH as FRESH
@@ -20,10 +22,8 @@ from .session import CHECKPOINT_FILE, STATE_FILE, say
 if TYPE_CHECKING:
     from .recorder import Recorder
 
-_POLL_SECONDS = 0.1
 # Seconds for which a training waits at its end for a disk that has no room for its last state.
 _PATIENCE = 600.0
-_NOTHING, _SAVE, _LEAVE = 0, 1, 2
 
 
 class Place(NamedTuple):
@@ -32,17 +32,6 @@ class Place(NamedTuple):
     step: int
     epoch: int
     batch: int
-
-
-class Due(NamedTuple):
-    """The work that all ranks are to do at a boundary. The reasons are known to rank 0 alone."""
-
-    saves: bool
-    leaves: bool
-    reasons: List[str]
-
-    def __bool__(self) -> bool:
-        return self.saves
 
 
 class Fit:
@@ -62,12 +51,9 @@ class Fit:
         self.lost = Ingredients()
         self._steps_before, self._epochs_before = record.steps_before, record.epochs_before
         self._has_ended = False
-        self._polled = 0.0
-        self._request: Optional[Dict[str, Any]] = None
+        self._decisions = Decisions(recorder)
         self._best: Optional[float] = None
-        self._best_is_due = False
         self._told: List[str] = []
-        self._signal: Optional[str] = None
 
     @property
     def records(self) -> bool:
@@ -142,14 +128,14 @@ class Fit:
         value = values.get(monitor["metric"]) if monitor and validated else None
         if monitor and value is not None and is_better(monitor, value, self._best):
             self._best = value
-            self._best_is_due = recorder.policy.on_best
+            self._decisions.best_is_due = recorder.policy.on_best
 
     def due(self, step: int) -> Due:
         """Decides at a boundary inside of an epoch, on rank 0 for all."""
         recorder = self._recorder
         at = recorder.step = self._steps_before + step
         if recorder.group.several and not recorder.group.may_decide(at):
-            return _NONE
+            return NONE
         return self._decide(at, recorder.policy.due(at), None)
 
     def due_at_epoch(self, step: int, epochs_done: int) -> Due:
@@ -162,8 +148,7 @@ class Fit:
     def terminated(self, step: int, signal: str) -> Due:
         """Notes that the process was asked to end by a signal, at a boundary. The checkpoint that follows ends it as a pause does."""
         self._recorder.step = self._steps_before + step
-        self._signal = signal
-        return Due(True, True, ["signal"])
+        return self._decisions.obey(signal)
 
     def save_files(
         self,
@@ -259,7 +244,7 @@ class Fit:
         recorder = self._recorder
         recorder.step, recorder.epoch = self._steps_before + step, self._epochs_before + epoch
         self._has_ended = True
-        return Due(self.fate != FINISHED and not self.is_repeat, self._has_reached(recorder.epoch), ["end"])
+        return Due(self.fate != FINISHED and not self.is_repeat, self._decisions.has_reached(recorder.epoch), ["end"])
 
     def stays_finished(self) -> None:
         """Notes that a fit that had come to its end (``ended``) was loaded and not trained on: later checkpoints carry it along."""
@@ -275,65 +260,25 @@ class Fit:
         """
         recorder = self._recorder
         recorder.step = self._steps_before + step
-        request, self._request = self._request, None
+        request = self._decisions.answer()
+        stops = bool(request and request.get("stop"))
         failed = recorder.checkpoints is not None and recorder.checkpoints.failed
-        if recorder.group.share(failed and not self.is_replay and not (request and request.get("stop"))):
+        if recorder.group.share(failed and not self.is_replay and not stops and not self._decisions.signal):
             recorder.watch.pause = recorder.watch.trouble = None
-            if request is not None and recorder.session is not None:
-                recorder.session.answer(request, recorder.step)
+            if request is not None:
                 say("the pause was not carried out, since its checkpoint could not be kept; the training goes on")
             return
-        if request is not None and recorder.session is not None:
-            recorder.session.answer(request, recorder.step)
         if self.is_replay:
             recorder.leave("completed")
-        why = f"after {self._signal}" if self._signal else recorder.watch.pause or ""
-        trouble = recorder.watch.trouble if request is None and self._signal is None else None
-        recorder.leave("stopped" if request and request.get("stop") else "paused", why, trouble)
+        signal = self._decisions.signal
+        why = f"after {signal}" if signal else recorder.watch.pause or ""
+        trouble = recorder.watch.trouble if request is None and not signal else None
+        recorder.leave("stopped" if stops and not signal else "paused", why, trouble)
 
     # ---- inside ----
 
     def _decide(self, step: int, due: List[str], epochs: Optional[int]) -> Due:
-        recorder = self._recorder
-        reasons: List[str] = []
-        if self.is_replay:
-            reasons = ["replay"] if self._has_reached(epochs) else []
-        elif self.records:
-            best = ["best"] if self._best_is_due else []
-            # Checkpoints of a diverged state would push out good ones.
-            automatic = [] if recorder.watch.diverged else [*dict.fromkeys(due), *best]
-            reasons = [*automatic, *self._asked()]
-        leaves = bool({"pause", "nan", "spike", "stop", "replay"} & set(reasons))
-        if self.is_writing and not leaves and "request" not in reasons:
-            reasons = []  # One at a time: it is due again at the next boundary.
-        decision = _LEAVE if leaves else _SAVE if reasons else _NOTHING
-        until = recorder.launch.get("untilStep") or recorder.policy.next_step(step)
-        decision = recorder.group.decide(step, decision, until)
-        return Due(decision != _NOTHING, decision == _LEAVE, reasons)
-
-    def _asked(self) -> List[str]:
-        recorder = self._recorder
-        if recorder.session is None:
-            return []
-        if recorder.watch.pause is not None:
-            # These frameworks leave with a checkpoint; one of a diverged state is marked by its metrics.
-            return [recorder.watch.pause_reason]
-        now = time.monotonic()
-        if self._request is None and now - self._polled >= _POLL_SECONDS:
-            self._polled = now
-            self._request = recorder.session.request()
-        request = self._request
-        if request is None:
-            return []
-        return ["stop" if request.get("stop") else "pause" if request.get("pause") else "request"]
-
-    def _has_reached(self, epochs: Optional[int]) -> bool:
-        """Tells whether a replay has come as far as it was to. ``epochs``: those that are done, at the end of one."""
-        recorder = self._recorder
-        until, until_epoch = recorder.launch.get("untilStep"), recorder.launch.get("untilEpoch")
-        if not self.is_replay or until is None or recorder.step < until:
-            return False
-        return until_epoch is None or (epochs is not None and epochs >= until_epoch)
+        return self._decisions.decide(step, due, epochs, self.records, self.is_writing)
 
     def _keeps(self, due: Due) -> bool:
         if not self.records or self._recorder.checkpoints is None:
@@ -390,11 +335,4 @@ class Fit:
     def _saved(self, stall: float) -> None:
         recorder = self._recorder
         recorder.policy.taken(recorder.step, stall)
-        self._best_is_due = False
-        request = self._request
-        if request is not None and not request.get("pause") and not request.get("stop") and recorder.session is not None:
-            recorder.session.answer(request, recorder.step)
-            self._request = None
-
-
-_NONE = Due(False, False, [])
+        self._decisions.saved()

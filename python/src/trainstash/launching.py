@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import Any, Dict, Mapping, Optional, Tuple, cast
 
-from . import ResumeError, agreement, arrayfile, elastic, ptread, sharded
+from . import ResumeError, agreement, arrayfile, elastic, ptread, sharded, signals, workers
 from .distributed import Group, launched_rank
 from .engine import Engine
 from .environment import merged_params
@@ -42,6 +42,8 @@ def start(wishes: Wishes, tracked: Mapping[str, Any]) -> Run:
     if _current is not None and not _current.over:
         say("one process records one training; this second init() is not recorded")
         return Run(Engine(None, {}, Tracked(tracked), given, group))
+    signals.watch()
+    workers.guard()
     _current = _open(given, wishes, Tracked(tracked), group)
     os.environ[_OWNER_VARIABLE] = str(os.getpid())
     return _current

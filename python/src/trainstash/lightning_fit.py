@@ -25,6 +25,7 @@ from .lightning_loops import (
     marker,
     no_logger,
     not_restarting,
+    note_term,
     reload_epochs,
     set_batch_number,
     set_reload_epochs,
@@ -248,6 +249,7 @@ class LightningFit:
         fit.begin(
             trainer.global_step, trainer.current_epoch, total, per_epoch, params_of(trainer.lightning_module), monitor_of(trainer.callbacks)
         )
+        note_term()
         self._loaders.rank, self._loaders.world = self._recorder.group.rank, self._recorder.group.world
         if getattr(trainer.strategy, "_ddp_kwargs", {}).get("broadcast_buffers") is False:
             fit.lose("weights", "buffers of the other processes", "they are not the same everywhere, and those of the first are kept")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+from . import signals
 
 
 class Wraps:
@@ -125,3 +128,11 @@ def set_reload_epochs(loop: Any, saved: Mapping[str, Any]) -> None:
 
 def _reloads(loop: Any) -> Any:
     return (loop, "_last_train_dl_reload_epoch"), (loop.epoch_loop.val_loop, "_last_val_dl_reload_epoch")
+
+
+def note_term() -> None:
+    """Notes SIGTERM in the place of Lightning's own handler, which ends the fit on the rank that was sent it, and nowhere else.
+    One that does more, for Slurm or for the script, stays."""
+    handlers = getattr(signal.getsignal(signal.SIGTERM), "signal_handlers", [])
+    if len(handlers) == 1 and getattr(handlers[0], "__name__", "") == "_sigterm_notifier_fn":
+        signals.take_over_term()

@@ -26,7 +26,7 @@ import shutil
 import sys
 from typing import Any, Dict, List, Mapping, Optional
 
-from . import options
+from . import options, signals, workers
 from .checkpoints import Checkpoints
 from .distributed import Group
 from .environment import environment, merged_params, plain_params
@@ -105,6 +105,9 @@ class Recorder:
         """Opens the session, with the first fit. Ranks are known from here on."""
         if not self.group.is_current():
             self.group = Group()
+        if self.group.several or not self._is_of_parent():
+            signals.watch()
+            workers.guard()
         if self._has_begun:
             return
         self._has_begun = True
@@ -165,6 +168,9 @@ class Recorder:
         self.has_left = True
         if self.session is not None:
             self.session.write_exit(outcome, self.step, reason, trouble)
+        elif self.group.rank == 0 and signals.noted():
+            signals.end_by(signals.noted())  # Nothing is recorded: it ends as it would without us.
+        signals.forget()
         if "ipykernel" in sys.modules:
             raise KeyboardInterrupt(f"trainstash: {outcome} at step {self.step}")
         raise SystemExit(0)
@@ -181,8 +187,7 @@ class Recorder:
 
     def _is_owner(self) -> bool:
         """Tells whether this process records; False in one that a training has started, and in one that ``trainstash.init`` records."""
-        owner = os.environ.get(_OWNER_VARIABLE)
-        if owner is not None and owner != str(self.pid) and not self.group.several:
+        if self._is_of_parent():
             return False
         launching = sys.modules.get("trainstash.launching")
         if launching is not None and launching._current is not None:
@@ -190,6 +195,10 @@ class Recorder:
             return False
         os.environ[_OWNER_VARIABLE] = str(self.pid)
         return True
+
+    def _is_of_parent(self) -> bool:
+        owner = os.environ.get(_OWNER_VARIABLE)
+        return owner is not None and owner != str(self.pid) and not self.group.several
 
     def _take_over_finished(self, session: Session) -> None:
         """Takes over the finished fits: later checkpoints of this launch carry along what the one that it goes on from does."""

@@ -1,0 +1,125 @@
+"""Worker processes of torch's loaders outlive a signal that reaches every process of a training: without them it could not save.
+
+torch gives each worker a handler of SIGTERM that ends it, and the other signals end it by default. A worker ends with its parent
+anyway, so it has no need to obey them itself. It still ends when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import weakref
+from typing import Any, Callable, Iterator, List
+
+from .signals import NAMES, end_by
+
+_SERVER_MODULE = "trainstash.fork_server"
+
+_original: Any = None
+_iterators: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def guard() -> None:
+    """Makes the workers that this process starts from now on outlive such signals. A torch that is built in another way stays as
+    it is."""
+    global _original
+    worker, dataloader = sys.modules.get("torch.utils.data._utils.worker"), sys.modules.get("torch.utils.data.dataloader")
+    kind: Any = getattr(dataloader, "_MultiProcessingDataLoaderIter", None)
+    original = getattr(worker, "_worker_loop", None)
+    if kind is None or original is None or original is loop or not hasattr(signal, "pthread_sigmask"):
+        return
+    _original = original
+    worker.__dict__["_worker_loop"] = loop
+    kind.__init__ = _guarded(kind.__init__)
+    atexit.register(_end_all, os.getpid())
+
+
+def loop(*arguments: Any, **named: Any) -> None:
+    """Runs a worker, in its process, with handlers that replace torch's own."""
+    from torch.utils.data._utils import signal_handling, worker
+
+    original = _original or worker._worker_loop
+    set_up = signal_handling._set_worker_signal_handlers
+
+    def set_up_and_outlive(*_: Any) -> None:
+        set_up()
+        _outlive_signals()
+
+    signal_handling._set_worker_signal_handlers = set_up_and_outlive
+    original(*arguments, **named)
+
+
+def _outlive_signals() -> None:
+    pid, parent = os.getpid(), os.getppid()
+
+    def on_signal(number: int, _frame: Any) -> None:
+        # A process that the worker has forked has this handler, too.
+        if os.getpid() != pid or os.getppid() != parent:
+            end_by(number)
+
+    for number in held_numbers():
+        signal.signal(number, on_signal)
+    # Signals that came while this process was being started were held back.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, held_numbers())
+
+
+def held_numbers() -> List[int]:
+    """Lists the signals that a worker outlives. With Ctrl-C its parent decides what becomes of it."""
+    return [int(getattr(signal, name)) for name in (*NAMES, "SIGINT") if hasattr(signal, name)]
+
+
+def _guarded(begin: Callable[..., None]) -> Callable[..., None]:
+    """Wraps the making of a loader's iterator, which starts the workers."""
+
+    def begin_guarded(iterator: Any, loader: Any, *arguments: Any, **named: Any) -> None:
+        with contextlib.suppress(Exception):
+            _start_helpers(getattr(loader, "multiprocessing_context", None))
+        with _signals_held_back():
+            begin(iterator, loader, *arguments, **named)
+        _iterators.add(iterator)
+
+    return begin_guarded
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Holds signals back from this thread and from the processes that it starts, which do not have their handlers yet."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held_numbers())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_helpers(context: Any) -> None:
+    """Starts the helpers of multiprocessing before signals are held back: they would hold them back for good."""
+    method = context if isinstance(context, str) else getattr(context, "_name", None)
+    if (method or multiprocessing.get_start_method()) == "fork":
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()
+    if (method or multiprocessing.get_start_method()) == "forkserver":
+        loaded: List[str] = list(getattr(forkserver._forkserver, "_preload_modules", []))
+        if _SERVER_MODULE not in loaded:
+            multiprocessing.set_forkserver_preload([*loaded, _SERVER_MODULE])
+        forkserver.ensure_running()
+
+
+def _end_all(pid: int) -> None:
+    """Ends the workers that still live when the interpreter leaves. multiprocessing would ask them to end, and wait."""
+    if os.getpid() != pid:
+        return
+    workers = [process for iterator in list(_iterators) for process in getattr(iterator, "_workers", [])]
+    living = [process for process in workers if process.is_alive()]
+    if living and threading.current_thread() is threading.main_thread():
+        # torch's handler would call their end a failure.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for process in living:
+        with contextlib.suppress(OSError, ValueError):
+            process.kill()
