@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import site
 import sys
 import threading
 import weakref
@@ -99,16 +100,27 @@ def _signals_held_back() -> Iterator[None]:
 def _start_helpers(context: Any) -> None:
     """Starts the helpers of multiprocessing before signals are held back: they would hold them back for good."""
     method = context if isinstance(context, str) else getattr(context, "_name", None)
-    if (method or multiprocessing.get_start_method()) == "fork":
+    method = method or multiprocessing.get_start_method()
+    if method == "fork":
         return
     from multiprocessing import forkserver, resource_tracker
 
     resource_tracker.ensure_running()
-    if (method or multiprocessing.get_start_method()) == "forkserver":
-        loaded: List[str] = list(getattr(forkserver._forkserver, "_preload_modules", []))
-        if _SERVER_MODULE not in loaded:
-            multiprocessing.set_forkserver_preload([*loaded, _SERVER_MODULE])
+    if method != "forkserver":
+        return
+    loaded: List[str] = list(getattr(forkserver._forkserver, "_preload_modules", []))
+    if _SERVER_MODULE not in loaded:
+        multiprocessing.set_forkserver_preload([_SERVER_MODULE, *loaded])
+    # The module releases the signals again, where a new interpreter finds it.
+    with _signals_held_back() if _is_found_everywhere() else contextlib.nullcontext():
         forkserver.ensure_running()
+
+
+def _is_found_everywhere() -> bool:
+    """Tells whether a new interpreter finds this package without being told where."""
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    told = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return folder in [*told, *site.getsitepackages(), site.getusersitepackages()]
 
 
 def _end_all(pid: int) -> None:
