@@ -1,13 +1,13 @@
 /** Paths of this user's daemon on this host. Every client and the daemon itself get the same result. */
 import { createHash } from 'node:crypto';
-import { accessSync, chmodSync, constants, mkdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, chmodSync, constants, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { homedir, hostname, tmpdir, userInfo } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { TrainstashError } from '../protocol/errors.ts';
+import { networkFileSystem } from './network-file-systems.ts';
 
 /** Limit for a socket's path: the kernel allows 104 bytes on macOS, 108 on Linux. */
 const MAX_SOCKET_PATH_BYTES = 103;
-const NETWORK_TYPES = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x01021997, 0x65735546, 0x6a656a63]);
 
 export interface StatePaths {
   directory: string;
@@ -138,7 +138,7 @@ function isOnNetwork(path: string): boolean {
   if (process.platform !== 'linux') return false;
   for (let folder = path; ; folder = dirname(folder)) {
     try {
-      return NETWORK_TYPES.has(statfsSync(folder).type);
+      return networkFileSystem(folder) !== null;
     } catch {
       if (dirname(folder) === folder) return false;
     }

@@ -46,6 +46,8 @@ const WAITING_SHARE = 0.1;
  * The Python package raises this error when it cannot load a checkpoint's state; another try would end in the same way.
  */
 const RESUME_ERROR = 'trainstash.ResumeError';
+/** The signals that the command is to receive too. Slurm is often told to send one of the last two before it ends a job. */
+const PASSED_ON = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 const UNFORESEEN = { code: 'internal', data: {} };
 const NOTHING_FOUND: ScanResult = { soonestMs: null, tookMs: 0 };
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -74,7 +76,7 @@ async function main(path: string): Promise<number> {
   directory.writeProcess();
   const reporter = new Reporter(directory, 'runnerEvents');
   const runner = new Runner(directory, launch, launch.command, reporter);
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => runner.interrupt(signal));
+  for (const signal of PASSED_ON) process.on(signal, () => runner.interrupt(signal));
   let record: ExitRecord;
   try {
     record = await runner.run();

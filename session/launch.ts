@@ -34,6 +34,10 @@ export interface RealCommand {
   env: Record<string, string>;
 }
 
+/** Variable with the signals that torchrun passes on. Any other signal ends it, and leaves its processes alone. */
+const TORCHRUN_VARIABLE = 'PET_SIGNALS_TO_HANDLE';
+const TORCHRUN_SIGNALS = 'SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2';
+
 /** Returns the command that this process received in its environment; null when there was none. */
 export function realCommand(): RealCommand | null {
   return JSON.parse(process.env[COMMAND_VARIABLE] ?? 'null') as RealCommand | null;
@@ -67,6 +71,7 @@ export function commandEnvironment(
   const path = base.PYTHONPATH ? `${packages}${delimiter}${base.PYTHONPATH}` : packages;
   const params = environment[PARAMS_VARIABLE];
   return {
+    [TORCHRUN_VARIABLE]: TORCHRUN_SIGNALS,
     ...base,
     PYTHONPATH: path,
     [SESSION_VARIABLE]: directory.path,

@@ -1,6 +1,7 @@
 /** An open project: its store, its runs, and the operations on them that do not belong to a run's life. */
 import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { networkFileSystem } from '../../base/network-file-systems.ts';
 import { Pending } from '../../base/pending.ts';
 import type { Run } from '../../protocol/domain.ts';
 import { isError, TrainstashError } from '../../protocol/errors.ts';
@@ -10,7 +11,6 @@ import { sweepSession } from '../../session/sweep.ts';
 import type { Place } from '../code/project.ts';
 import { startStore } from '../store/client.ts';
 import type { KeepPolicy } from '../store/maintenance/retention.ts';
-import { networkFileSystem } from '../store/ownership.ts';
 import { type Announcer, type ProjectContext, sessionOf, storeExists } from './context.ts';
 import { writePlainFiles } from './everything.ts';
 import type { Environment } from './launch/environments.ts';
@@ -109,7 +109,7 @@ export class OpenProject {
     if (network) {
       throw new TrainstashError(
         'storeUnusable',
-        `${place.store} is on a network or pass-through file system (${network}), where database locks do not hold. Nothing was written. Move the project to a local disk.`,
+        `${place.store} is on a network or pass-through file system (${network}), where database locks do not hold. Nothing was written. Move the project to a local disk. Until then, scripts that are started by hand keep their newest checkpoints in it, for \`resume="last"\`.`,
         { path: place.store, reason: network },
       );
     }

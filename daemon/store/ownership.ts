@@ -8,23 +8,6 @@ import { TrainstashError } from '../../protocol/errors.ts';
 const QUOTA_BYTES = 50e9;
 const QUOTA_SHARE = 0.2;
 
-/** File systems across which SQLite's locks do not work, by `statfs` type. */
-const NETWORK_TYPES = new Map([
-  [0x6969, 'NFS'],
-  [0x517b, 'SMB'],
-  [0xff534d42, 'SMB'],
-  [0xfe534d42, 'SMB'],
-  [0x01021997, '9p'],
-  [0x65735546, 'FUSE or virtiofs'],
-  [0x6a656a63, 'virtiofs'],
-]);
-
-/** Names the network or pass-through file system of `path`, or null for a local one. */
-export function networkFileSystem(path: string): string | null {
-  if (process.platform !== 'linux') return null;
-  return NETWORK_TYPES.get(statfsSync(path).type) ?? null;
-}
-
 /** Returns the smaller of 50 GB and 20 % of the free space. */
 export function defaultQuotaBytes(path: string): number {
   const { bavail, bsize } = statfsSync(path);

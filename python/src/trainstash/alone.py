@@ -14,6 +14,7 @@ import time
 from typing import Any, List, Mapping, Optional, Tuple
 
 from .environment import plain_params
+from .file_systems import network_file_system
 from .head import common_folder, read_head
 from .masking import mask_words
 from .numbers import has_diverged
@@ -32,13 +33,24 @@ def own_session(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], fo
     Returns:
         None, with a line said, when no folder can be had.
     """
+    root, store = find_store(os.getcwd())
+    network = network_file_system(store)
     try:
-        return _make(params, resume, force or in_force({}, Wishes()))
+        session = _make(root, store, network is None, params, resume, force or in_force({}, Wishes()))
     except (OSError, sqlite3.Error) as error:
-        where = getattr(error, "filename", None) or find_store(os.getcwd())[1]
+        where = getattr(error, "filename", None) or store
         why = getattr(error, "strerror", None) or error
         say(f"this training is not recorded: {where} cannot be written ({why}). Give this user write access there to keep it")
         return None
+    if network is None:
+        say(f"no daemon started this; it is recorded in {session.path}")
+    else:
+        say(
+            f"{store} is on a network or pass-through file system ({network}), where database locks do not hold: no daemon takes this "
+            f"run, and `trainstash ls` does not show it. Its newest checkpoints stay in {session.path}, and resume=\"last\" goes on "
+            "from them. Move the project to a local disk to keep more"
+        )
+    return session
 
 
 def find_store(start: str) -> Tuple[str, str]:
@@ -110,14 +122,14 @@ def _is_over(session: str) -> bool:
         lock.close()
 
 
-def _make(params: Mapping[str, Any], resume: Optional[Tuple[str, int]], force: InForce) -> Session:
-    root, store = find_store(os.getcwd())
+def _make(root: str, store: str, locks_hold: bool, params: Mapping[str, Any], resume: Optional[Tuple[str, int]], force: InForce) -> Session:
     if not os.path.isdir(store):
         os.makedirs(store, mode=0o700, exist_ok=True)
         if os.path.basename(store) == ".trainstash":
             with open(os.path.join(store, ".gitignore"), "w", encoding="utf-8") as file:
                 file.write("*\n")
-    sweep(store)
+    if locks_hold:
+        sweep(store)
     session = random_id()
     path = os.path.join(store, "sessions", session)
     for name in ("inbox", "taking"):

@@ -89,8 +89,6 @@ class Ending:
             # A signal, or a person, may have asked for the pause: then it is theirs.
             trouble = engine.watch.trouble if outcome == "paused" and reason and reason == engine.watch.pause else None
             engine.session.write_exit(outcome, engine.steps, reason, trouble)
-        elif engine.rank == 0 and signals.noted():
-            signals.end_by(signals.noted())  # Nothing is recorded: it ends as it would without us.
         engine.over = True
         signals.forget()
         if "ipykernel" in sys.modules:

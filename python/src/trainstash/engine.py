@@ -35,7 +35,8 @@ from .watch import Watch
 
 
 class Engine:
-    """The training of one launch. Without a session (on other ranks than 0, or in a child process) it decides and writes nothing."""
+    """The training of one launch. Without a session (on other ranks than 0) it decides and writes nothing. One that is not recorded,
+    or that of a child process, only passes things through."""
 
     def __init__(
         self,
@@ -44,8 +45,10 @@ class Engine:
         tracked: Tracked,
         params: Dict[str, Any],
         group: Group,
+        is_recorded: bool = False,
     ) -> None:
         self.pid = os.getpid()
+        self._is_recorded = is_recorded
         self.session = session
         self.launch = launch
         self.tracked = tracked
@@ -91,7 +94,7 @@ class Engine:
         return self.position.epoch
 
     def is_mine(self) -> bool:
-        return os.getpid() == self.pid and (self.session is not None or self.group.rank != 0)
+        return os.getpid() == self.pid and self._is_recorded
 
     # ---- the beginning ----
 

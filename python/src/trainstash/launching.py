@@ -62,7 +62,6 @@ def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group
         session = own_session(params, origin, in_force({}, wishes))
         launch = session.launch if session else {}
         if session:
-            say(f"no daemon started this; it is recorded in {session.path}")
             _offer(unfinished)
     # The script's wishes count where the launch says nothing of them.
     force = in_force(launch, wishes)
@@ -71,7 +70,10 @@ def _open(params: Dict[str, Any], wishes: Wishes, tracked: Tracked, group: Group
         session.launch = launch
     # The other ranks decide nothing and write nothing.
     params = merged_params(params, launch.get("params"))
-    engine = Engine(session if group.rank == 0 else None, launch, tracked, params, group)
+    is_recorded = bool(group.share(session is not None))
+    if not is_recorded:
+        signals.release()
+    engine = Engine(session if group.rank == 0 else None, launch, tracked, params, group, is_recorded)
     if saved is not None:
         engine.restore(saved, wishes.schedule, _session_before(session, path))
     engine.begin()

@@ -180,10 +180,7 @@ class Recorder:
             return managed_session()
         from .alone import own_session
 
-        made = own_session(self.params, None, in_force({}, self._wishes))
-        if made is not None:
-            say(f"no daemon started this; it is recorded in {made.path}")
-        return made
+        return own_session(self.params, None, in_force({}, self._wishes))
 
     def _is_owner(self) -> bool:
         """Tells whether this process records; False in one that a training has started, and in one that ``trainstash.init`` records."""

@@ -42,6 +42,15 @@ def take_over_term() -> None:
         signal.signal(signal.SIGTERM, _on_signal)
 
 
+def release() -> None:
+    """Lets such signals end this process again, since nothing is recorded that could be saved; one that came has its effect now."""
+    for number in _numbers():
+        if signal.getsignal(number) is _on_signal:
+            signal.signal(number, signal.SIG_DFL)
+    if noted():
+        end_by(noted())
+
+
 def noted() -> int:
     """Returns the number of the signal that asks this process to end; 0: none does."""
     return _noted.number if _noted.pid == os.getpid() else 0

@@ -14,7 +14,6 @@ import signal
 import site
 import sys
 import threading
-import weakref
 from typing import Any, Callable, Iterator, List
 
 from .signals import NAMES, end_by
@@ -22,7 +21,8 @@ from .signals import NAMES, end_by
 _SERVER_MODULE = "trainstash.fork_server"
 
 _original: Any = None
-_iterators: weakref.WeakSet[Any] = weakref.WeakSet()
+#: Workers of this process that may still live.
+_workers: List[Any] = []
 
 
 def guard() -> None:
@@ -82,7 +82,10 @@ def _guarded(begin: Callable[..., None]) -> Callable[..., None]:
             _start_helpers(getattr(loader, "multiprocessing_context", None))
         with _signals_held_back():
             begin(iterator, loader, *arguments, **named)
-        _iterators.add(iterator)
+        _workers[:] = [*filter(_lives, _workers), *iterator._workers]
+        for worker in iterator._workers:
+            # torch asks a worker that hangs to end, by a signal that it outlives now.
+            worker.terminate = worker.kill
 
     return begin_guarded
 
@@ -127,11 +130,17 @@ def _end_all(pid: int) -> None:
     """Ends the workers that still live when the interpreter leaves. multiprocessing would ask them to end, and wait."""
     if os.getpid() != pid:
         return
-    workers = [process for iterator in list(_iterators) for process in getattr(iterator, "_workers", [])]
-    living = [process for process in workers if process.is_alive()]
+    living = list(filter(_lives, _workers))
     if living and threading.current_thread() is threading.main_thread():
         # torch's handler would call their end a failure.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for process in living:
+    for worker in living:
         with contextlib.suppress(OSError, ValueError):
-            process.kill()
+            worker.kill()
+
+
+def _lives(worker: Any) -> bool:
+    try:
+        return bool(worker.is_alive())
+    except (AssertionError, ValueError):
+        return False  # It is closed, or of another process.

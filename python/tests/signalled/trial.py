@@ -80,22 +80,22 @@ class Trials:
         self._python = python
         self._folder = Path(tempfile.mkdtemp(prefix="trainstash-signalled-"))
         self._count = 0
-        self._whole: Dict[Tuple[str, int], str] = {}
+        self._whole: Dict[Tuple[str, int, int], str] = {}
 
     def close(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, choices: Choices) -> Outcome:
-        key = (choices.framework, choices.ranks)
+        key = (choices.framework, choices.ranks, choices.workers[0])
         if key not in self._whole:
             path, output = self._launch(choices, None, None)
             if not (path / "final").exists():
                 return Outcome(0, f"undisturbed: {_tail(output)}")
             self._whole[key] = (path / "final").read_text()
         path, output = self._launch(choices, choices, None)
-        return self._judge(choices, path, output)
+        return self._judge(choices, path, output, self._whole[key])
 
-    def _judge(self, choices: Choices, path: Path, output: str) -> Outcome:
+    def _judge(self, choices: Choices, path: Path, output: str, whole: str) -> Outcome:
         log = path / "steps.log"
         steps = [int(line.split()[0]) for line in log.read_text().splitlines()] if log.exists() else [0]
         newest = _newest(path)
@@ -109,7 +109,7 @@ class Trials:
         again, output = self._launch(choices, None, newest)
         if not (again / "final").exists():
             return Outcome(lost, f"resumed: {_tail(output)}")
-        if (again / "final").read_text() != self._whole[choices.framework, choices.ranks]:
+        if (again / "final").read_text() != whole:
             return Outcome(lost, "the resumed training ends with other bits")
         return Outcome(lost, "")
 
