@@ -13,7 +13,7 @@ if (python === null) {
   console.error(`The environment of torch cannot be made: ${why}.`);
   process.exit(2);
 }
-const path = [resolve(PYTHON, 'tests'), PYTHON].join(delimiter);
+const path = [resolve(PYTHON, 'tests'), resolve(PYTHON, 'src')].join(delimiter);
 const env = { ...process.env, PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: '1' };
 const child = spawn(python, ['-m', 'signalled', ...process.argv.slice(2)], { cwd: PYTHON, env, stdio: 'inherit' });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
 import pytest
-from pairs import HERE
+from pairs import HERE, PACKAGE
 from signalled.trial import Choices, Trials
 
 SCRIPTS = HERE / "scripts"
@@ -43,7 +43,7 @@ def started(folder: Path, script: str, **more: Any) -> Iterator[subprocess.Popen
     """Starts a script in a group of its own, of which nothing is left in the end."""
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     env = {name: value for name, value in os.environ.items() if not name.startswith("TRAINSTASH")}
-    env.update(PYTHONPATH=str(HERE.parent), OMP_NUM_THREADS="1", **{name: str(value) for name, value in more.items()})
+    env.update(PYTHONPATH=str(PACKAGE), OMP_NUM_THREADS="1", **{name: str(value) for name, value in more.items()})
     child = subprocess.Popen(
         [sys.executable, str(SCRIPTS / script)], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
@@ -72,7 +72,7 @@ def lives(pid: int) -> bool:
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_workers_outlive_signals_other_processes_obey_them_and_a_worker_that_hangs_is_not_waited_for(tmp_path: Path, method: str) -> None:
     with started(tmp_path, "worker_ends.py", MODE="signals", METHOD=method) as child:
-        output, _ = child.communicate(timeout=60)
+        output, _ = child.communicate(timeout=120)
     # All batches but the first, each number twice.
     assert f"sum {2 * sum(range(2, 64))}\n" in output, output
     assert "another ended by 15\n" in output and output.endswith("end\n") and child.returncode == 0, output
@@ -99,9 +99,9 @@ def test_a_signal_that_the_script_handles_stays_its_own_and_one_of_an_unrecorded
         "print('end')\n"
     )
     with started(tmp_path, str(script), WHICH="SIGUSR1") as child:
-        assert child.communicate(timeout=60)[0].endswith("mine\nmine\nend\n")
+        assert child.communicate(timeout=120)[0].endswith("mine\nmine\nend\n")
     (tmp_path / ".git" / "trainstash").rename(tmp_path / "kept")
     (tmp_path / ".git" / "trainstash").write_text("in the way")
     with started(tmp_path, str(script), WHICH="SIGUSR2") as child:
-        output = child.communicate(timeout=60)[0]
+        output = child.communicate(timeout=120)[0]
     assert "this training is not recorded" in output and child.returncode == -signal.SIGUSR2, output

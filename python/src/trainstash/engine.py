@@ -35,8 +35,7 @@ from .watch import Watch
 
 
 class Engine:
-    """The training of one launch. Without a session (on other ranks than 0) it decides and writes nothing. One that is not recorded,
-    or that of a child process, only passes things through."""
+    """The training of one launch. On other ranks than 0 it decides and writes nothing; one that is not recorded passes things through."""
 
     def __init__(
         self,

@@ -15,10 +15,12 @@ NAMES = ("SIGTERM", "SIGUSR2", "SIGUSR1", "SIGHUP")
 
 class _Noted:
     def __init__(self) -> None:
-        #: The process that has the handlers; its forked children inherit them.
+        #: The process that has the handlers.
         self.pid = 0
         #: The number of the first signal that came; 0: none.
         self.number = 0
+        #: The signals that each thread held back before it forked.
+        self.before_fork = threading.local()
 
 
 _noted = _Noted()
@@ -26,6 +28,8 @@ _noted = _Noted()
 
 def watch() -> None:
     """Notes such signals from now on. Signals that the script handles itself, or ignores, stay its own."""
+    if _noted.pid == 0 and hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_begin_child)
     if _noted.pid != os.getpid():
         _noted.pid, _noted.number = os.getpid(), 0
     if threading.current_thread() is not threading.main_thread():
@@ -71,14 +75,28 @@ def _numbers() -> List[int]:
 
 
 def _on_signal(number: int, _frame: Any) -> None:
-    if os.getpid() != _noted.pid:
-        end_by(number)
-    elif _noted.number == 0:
+    if _noted.number == 0:
         _noted.number = number
 
 
+def _before_fork() -> None:
+    _noted.before_fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _numbers())
+
+
+def _after_fork() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _noted.before_fork.mask)
+
+
+def _begin_child() -> None:
+    """Lets signals end a forked child, whose parent may wait for its end. A signal that came before this is obeyed now: Python
+    forgets one whose handler has run by then."""
+    for number in _numbers():
+        if signal.getsignal(number) is _on_signal:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, _noted.before_fork.mask)
+
+
 def end_by(number: int) -> None:
-    """Ends this process by a signal, as if it had no handler. A forked child has its parent's, and who terminates it waits for
-    its end."""
+    """Ends this process by a signal, as if it had no handler."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

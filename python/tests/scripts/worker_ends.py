@@ -42,7 +42,7 @@ def main():
     other.terminate()
     other.join(30)
     print("another ended by", -other.exitcode, flush=True)
-    hanging = iter(DataLoader(Data(True), 2, num_workers=2, persistent_workers=True, multiprocessing_context=method))
+    hanging = iter(DataLoader(Data(True), 2, num_workers=1, persistent_workers=True, multiprocessing_context=method))
     next(hanging)
     run.step(loss=1.0)
     print("end", flush=True)

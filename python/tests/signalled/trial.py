@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from pairs import PACKAGE
+
 from . import blows
 
 _HERE = Path(__file__).parent
@@ -130,7 +132,7 @@ class Trials:
         env = {name: value for name, value in os.environ.items() if not name.startswith("TRAINSTASH")}
         env.update(
             TRAINSTASH_SESSION=str(path), TRIAL=str(path), OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1", PET_SIGNALS_TO_HANDLE=TORCHRUN_SIGNALS,
-            PYTHONPATH=f"{_HERE.parent.parent}{os.pathsep}{_HERE.parent}", FRAMEWORK=choices.framework, WORKERS=str(count), METHOD=method,
+            PYTHONPATH=f"{PACKAGE}{os.pathsep}{_HERE.parent}", FRAMEWORK=choices.framework, WORKERS=str(count), METHOD=method,
             PERSISTENT=str(int(persistent)),
         )  # fmt: skip
         env[blows.MARK] = f"{os.getpid()}-{self._count}"
