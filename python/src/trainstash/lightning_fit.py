@@ -259,10 +259,7 @@ class LightningFit:
         if self._steps_per_batch == steps or steps < 1:
             return
         self._steps_per_batch = steps
-        total, per_epoch = length_of(self._trainer)
-        if total is not None and self._trainer.max_steps == -1:
-            total *= steps
-        self._fit.plan(total, per_epoch and per_epoch * steps)
+        self._fit.plan(*length_of(self._trainer, steps))
 
     # ---- taking a checkpoint ----
 

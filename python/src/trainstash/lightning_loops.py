@@ -90,11 +90,11 @@ def is_last_epoch(loop: Any, step: int) -> bool:
     return bool(by_epochs or by_steps or (loop.trainer.should_stop and loop._can_stop_early))
 
 
-def length_of(trainer: Any) -> Tuple[Optional[int], Optional[int]]:
-    """Reads how many steps a fit and an epoch have, as far as that is known."""
+def length_of(trainer: Any, each: int = 1) -> Tuple[Optional[int], Optional[int]]:
+    """Reads how many steps a fit and an epoch have, as far as that is known. ``each``: steps of a batch, of several optimizers."""
     total, batches = trainer.estimated_stepping_batches, trainer.num_training_batches
-    steps = None if total in (-1, float("inf")) else int(total)
-    return steps, None if batches == float("inf") else -(-int(batches) // trainer.accumulate_grad_batches)
+    steps = None if total in (-1, float("inf")) else int(total) * (each if trainer.max_steps == -1 else 1)
+    return steps, None if batches == float("inf") else -(-int(batches) // trainer.accumulate_grad_batches) * each
 
 
 def set_sampler_epochs(loop: Any) -> None:
