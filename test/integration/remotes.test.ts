@@ -148,6 +148,9 @@ test('a place with something else in it, of another project, or gone since is re
     ['box', 's3://key:secret@bucket/x'],
     ['box', 's3://bucket/../x?y'],
     ['box', 's3://B/'],
+    ['box', 'ssh://-oProxyCommand=evil/x'],
+    ['box', 'ssh://me:secret@host/x'],
+    ['box', 'ssh://host'],
   ] as const)
     await expect(one.remotes.add(name, { url }, folder)).rejects.toMatchObject({ code: 'remoteInvalid' });
   expect(one.remotes.list()).toEqual([]);

@@ -6,6 +6,7 @@ import type { Variables } from '../../daemon/remotes/drivers/s3-credentials.ts';
 import { temporaryFolder } from './folder.ts';
 import { urlOf } from './remotes.ts';
 import { type S3ServerName, s3Server, whyNoServer } from './s3-servers.ts';
+import { sshServer, whyNoSsh } from './ssh-server.ts';
 
 /** Place for a remote, and what a test can do to it. */
 export interface RemoteUnderTest {
@@ -65,4 +66,30 @@ function s3(name: S3ServerName, isUsual: boolean): RemoteKind {
   };
 }
 
-export const KINDS: readonly RemoteKind[] = [folder, s3('nanio', true), s3('localbucket', false), s3('moto', false)];
+const ssh: RemoteKind = {
+  name: 'ssh',
+  isUsual: true,
+  why: whyNoSsh,
+  make: async () => {
+    const server = await sshServer();
+    const root = join(temporaryFolder(), 'box');
+    mkdirSync(root);
+    const place = { url: server.urlOf(root) };
+    const cut = async () => {
+      await server.stop();
+      return server.start;
+    };
+    const remove = async () => renameSync(root, `${root}-away`);
+    // Without the user's own configuration it has neither the key nor the host's.
+    const wrong = { place, variables: { PATH: process.env.PATH } };
+    return { place, variables: server.variables, cut, remove, wrong };
+  },
+};
+
+export const KINDS: readonly RemoteKind[] = [
+  folder,
+  ssh,
+  s3('nanio', true),
+  s3('localbucket', false),
+  s3('moto', false),
+];

@@ -6,6 +6,7 @@ import type { Driver } from './driver.ts';
 import { FolderDriver } from './folder.ts';
 import { S3Driver, type S3Place } from './s3.ts';
 import type { Variables } from './s3-credentials.ts';
+import { SshDriver, type SshPlace } from './ssh.ts';
 
 /** Place of a remote, as the user has given it. */
 export interface Place {
@@ -17,7 +18,9 @@ export interface Place {
   profile?: string | undefined;
 }
 
-const KNOWN = 'file:///folder, s3://bucket/folder';
+const KNOWN = 'file:///folder, s3://bucket/folder, ssh://host/folder';
+const HOST = /^[A-Za-z0-9_][\w.:-]{0,252}$/;
+const USER = /^[A-Za-z0-9_][\w.@-]{0,63}$/;
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const PREFIX = /^[\w!.*'()-]+(\/[\w!.*'()-]+)*$/;
 
@@ -31,6 +34,7 @@ export function openDriver(name: string, place: Place, variables: () => Variable
   if (!parsed) throw invalid(url, `it is not a URL. These are known: ${KNOWN}`);
   if (parsed.protocol === 'file:') return new FolderDriver(name, folderOf(url, parsed));
   if (parsed.protocol === 's3:') return new S3Driver(name, bucketOf(place, parsed), variables);
+  if (parsed.protocol === 'ssh:') return new SshDriver(name, machineOf(url, parsed), variables);
   throw invalid(url, `"${parsed.protocol}" is not supported. These are known: ${KNOWN}`);
 }
 
@@ -45,6 +49,35 @@ function bucketOf({ url, endpoint, region, profile }: Place, parsed: URL): S3Pla
   if (endpoint !== undefined && !(URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol)))
     throw invalid(url, `the endpoint ${endpoint} is no http:// or https:// address`);
   return { bucket, prefix: prefix === '' ? '' : `${prefix}/`, endpoint, region, profile };
+}
+
+function machineOf(url: string, parsed: URL): SshPlace {
+  if (parsed.password) throw invalid(url, "a password does not belong into the URL: use a key, and ssh's agent");
+  if (parsed.search || parsed.hash) throw invalid(url, 'it must not have a "?" or "#"');
+  const [user, host] = [decoded(url, parsed.username), parsed.hostname.replace(/^\[|\]$/g, '')];
+  // A word that starts with a dash would be an option of ssh.
+  if (!HOST.test(host) || (user !== '' && !USER.test(user))) throw invalid(url, 'it needs a host: ssh://host/folder');
+  const path = decoded(url, parsed.pathname).replace(/(?<=.)\/$/, '');
+  const isBelowHome = path === '/~' || path.startsWith('/~/');
+  const folder = isBelowHome ? path.slice(3) : path;
+  if (folder === '' || folder === '/' || /[\0\n]/.test(folder) || folder.split('/').includes('..'))
+    throw invalid(
+      url,
+      'it needs a folder of its own: ssh://host/folder, or ssh://host/~/folder below the home folder there',
+    );
+  return {
+    host: user === '' ? host : `${user}@${host}`,
+    port: parsed.port === '' ? null : Number(parsed.port),
+    path: folder,
+  };
+}
+
+function decoded(url: string, text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw invalid(url, 'a % in it must be written as %25');
+  }
 }
 
 function folderOf(url: string, parsed: URL): string {
