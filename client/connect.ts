@@ -49,7 +49,7 @@ export async function connect(options: ClientOptions): Promise<Client> {
   return (await greeted(options)).client;
 }
 
-/** Connects in the same way, for a conversation of another kind: of the socket, only the greeting has been read. */
+/** Connects in the same way, for a conversation of another kind: of the socket only the greeting has been read, and it is paused. */
 export async function connectStream(options: ClientOptions): Promise<Socket> {
   return (await greeted(options)).release();
 }

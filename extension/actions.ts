@@ -17,8 +17,8 @@ import { startCommands } from './commands/starting.ts';
 import { runTarget } from './commands/targets.ts';
 import { type App, command, registerCommands } from './core/app.ts';
 import { CodeFiles } from './core/code-files.ts';
-import { ConfigDiagnostics } from './diagnostics.ts';
 import { JobTasks } from './job-tasks.ts';
+import { LanguageFeatures } from './language.ts';
 import { registerCheckpointFiles } from './panels/checkpoint-file.ts';
 import { Dashboards } from './panels/dashboard.ts';
 import { registerDiffPage } from './panels/diff.ts';
@@ -62,7 +62,7 @@ export class Actions {
     registerCheckpointFiles(app, context);
     JobTasks.register(app, context);
     this.#agents = AgentServers.register(context, app.model);
-    context.subscriptions.push(new ConfigDiagnostics(app.connection), CodeFiles.register(app.connection));
+    context.subscriptions.push(new LanguageFeatures(app), CodeFiles.register(app.connection));
   }
 
   projectsChanged(): void {

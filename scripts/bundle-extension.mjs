@@ -1,15 +1,13 @@
-// The extension's part of dist/: what the extension host loads, the pages' bundles, and the schema of trainstash.json.
+// The extension's part of dist/: what the extension host loads, and the pages' bundles.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, transform } from 'esbuild';
-import { configSchema } from './schema.ts';
 import { withSourceRoot } from './source-maps.mjs';
 
 /** Writes `dist/extension/`. Returns esbuild's metafiles, from which the licences of what is inside are listed. */
 export async function bundleExtension(root, define) {
   const folder = join(root, 'dist/extension');
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'trainstash.schema.json'), `${JSON.stringify(configSchema(), null, 2)}\n`);
   const shared = { bundle: true, metafile: true, absWorkingDir: root, logLevel: 'warning', legalComments: 'none' };
   const pages = await build({
     ...shared,

@@ -10,6 +10,16 @@ import { runList } from '../../protocol/messages/run.ts';
 
 const ID = 'trainstash.trainstash';
 
+const LOOP = `import trainstash
+run = trainstash.init(model=model)
+best = None
+for epoch in run.epochs(3):
+    for x in run.batches(loader):
+        run.step(loss=step(model, x))
+    if best is None or evaluate(model) < best:
+        best = evaluate(model)
+`;
+
 export function run(): Promise<void> {
   const mocha = new Mocha({ timeout: 60_000, reporter: 'spec', color: false });
   mocha.suite.emit('pre-require', globalThis, '', mocha);
@@ -92,17 +102,43 @@ function define(): void {
       });
     });
 
-    it('marks a mistake in trainstash.json where it is, and takes the mark away with it', async () => {
+    it('marks a mistake in trainstash.json as it is typed, once, and mends it', async () => {
       const uri = vscode.Uri.joinPath(root, 'trainstash.json');
-      const before = await vscode.workspace.fs.readFile(uri);
-      const ours = () => vscode.languages.getDiagnostics(uri).filter(({ source }) => source === 'trainstash');
       const document = await vscode.workspace.openTextDocument(uri);
       await vscode.window.showTextDocument(document);
-      await write(document, '{\n  "jobs": { "small": { "module": 5 } }\n}\n');
-      const [found] = await until('it is marked', () => ours().length > 0 && ours());
-      assert.equal(found!.range.start.line, 1);
-      await write(document, Buffer.from(before).toString('utf8'));
-      await until('the mark is gone', () => ours().length === 0);
+      const before = document.getText();
+      await type(
+        document,
+        '{\n  "jobs": { "small": { "module": "small.ts", "checkpoint": { "every": "5 min" } } }\n}\n',
+      );
+      const found = await until('it is marked', () => marks(uri).length > 0 && marks(uri));
+      assert.deepEqual(
+        found.map(({ message, range }) => [range.start.line, document.getText(range), message.replace(/^.*; /, '')]),
+        [[1, '"5 min"', 'did you mean "5m"?']],
+      );
+      assert.equal(vscode.languages.getDiagnostics(uri).length, 1);
+      const actions = await actionsAt(uri, found[0]!.range);
+      await vscode.workspace.applyEdit(actions.find(({ title }) => title === 'Replace with "5m"')!.edit!);
+      await until('the mark is gone', () => marks(uri).length === 0);
+      const hovers = await hoversAt(uri, found[0]!.range.start.translate(0, -5));
+      assert.match(hovers, /^Interval between checkpoints/);
+      await type(document, before);
+      await document.save();
+    });
+
+    it('marks in a script what a resume would start again, and keeps it in a state', async () => {
+      const uri = vscode.Uri.joinPath(root, 'loop.py');
+      await vscode.workspace.fs.writeFile(uri, Buffer.from(LOOP));
+      const document = await vscode.workspace.openTextDocument(uri);
+      await vscode.window.showTextDocument(document);
+      const [found] = await until('it is marked', () => marks(uri).length > 0 && marks(uri));
+      assert.equal(document.getText(found!.range), 'best');
+      assert.equal((found!.code as { value: string }).value, 'loopVariable');
+      const actions = await actionsAt(uri, found!.range);
+      await vscode.workspace.applyEdit(actions.find(({ title }) => title === 'Keep "best" in run.state')!.edit!);
+      await until('the mark is gone', () => marks(uri).length === 0);
+      assert.match(document.getText(), /^s = run\.state\(best=None\)$/m);
+      await document.save();
     });
 
     const script = vscode.Uri.joinPath(root, 'train.py');
@@ -175,11 +211,26 @@ async function goOn(session: vscode.DebugSession): Promise<void> {
   await ended;
 }
 
-async function write(document: vscode.TextDocument, text: string): Promise<void> {
+/** Replaces the text without saving it. */
+async function type(document: vscode.TextDocument, text: string): Promise<void> {
   const edit = new vscode.WorkspaceEdit();
   edit.replace(document.uri, new vscode.Range(0, 0, document.lineCount, 0), text);
   await vscode.workspace.applyEdit(edit);
-  assert.ok(await document.save(), join(document.uri.fsPath));
+}
+
+function marks(uri: vscode.Uri): vscode.Diagnostic[] {
+  return vscode.languages.getDiagnostics(uri).filter(({ source }) => source === 'trainstash');
+}
+
+async function actionsAt(uri: vscode.Uri, range: vscode.Range): Promise<vscode.CodeAction[]> {
+  return vscode.commands.executeCommand('vscode.executeCodeActionProvider', uri, range);
+}
+
+async function hoversAt(uri: vscode.Uri, position: vscode.Position): Promise<string> {
+  const hovers: vscode.Hover[] = await vscode.commands.executeCommand('vscode.executeHoverProvider', uri, position);
+  return hovers
+    .flatMap(({ contents }) => contents.map((one) => (typeof one === 'string' ? one : one.value)))
+    .join('\n');
 }
 
 async function until<T>(what: string, look: () => T | Promise<T>): Promise<Exclude<T, false | undefined>> {

@@ -1,6 +1,6 @@
 /**
  * The reads and writes of statements, in the order in which they run: names, and attributes of names such as `self.total`. The same
- * rules as in `python/trainstash/flow.py`; one table of cases is for both (`python/tests/loop_variables`).
+ * rules as in `python/src/trainstash/flow.py`; one table of cases is for both (`python/tests/loop_variables`).
  */
 import { childrenOf, type Node, type Try, walk } from './nodes.ts';
 

@@ -1,6 +1,6 @@
 /**
  * Variables of a script that start again on a resume, found in its text alone. The same rules as in
- * `python/trainstash/loop_variables.py`, which has the reasons; a table of cases holds both to the same answers.
+ * `python/src/trainstash/loop_variables.py`, which has the reasons; a table of cases holds both to the same answers.
  */
 import { type Done, Flow, type Key, keyOf, lastOf, prefixesOf, readsIn, rootOf, targetsOf } from './flow.ts';
 import { childrenOf, isLoop, isStatement, type Loop, type Node, walk } from './nodes.ts';

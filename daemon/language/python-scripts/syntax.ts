@@ -1,4 +1,4 @@
-/** Pieces of a script's text, with the same rules as `python/trainstash/syntax.py`: what a statement binds, whether a call shows something. */
+/** Pieces of a script's text, with the same rules as `python/src/trainstash/syntax.py`: what a statement binds, whether a call shows something. */
 import { type Key, keyOf, lastOf, targetsOf } from './flow.ts';
 import { childrenOf, type Node, walk } from './nodes.ts';
 
