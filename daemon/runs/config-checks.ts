@@ -143,9 +143,14 @@ function jobProblem(node: Node, name: string, issue: v.BaseIssue<unknown>): Conf
 
 function checkCommands(name: string, node: Node, job: JobConfig, problems: ConfigProblem[]): void {
   const kinds = 'either "run" (a command, such as "python train.py") or "module" (a TensorFlow.js module)';
-  if (job.module === undefined && job.run === undefined)
-    problems.push(refuse('configJob', node, `the job "${name}" needs ${kinds}`));
-  else if (job.module !== undefined && job.run !== undefined) {
+  if (job.module === undefined && job.run === undefined) {
+    // A mistyped "module" is one mistake, not two.
+    const meant = problems.find(
+      ({ offset, replacement }) => isInside(node, offset) && /^"(run|module)"$/.test(replacement ?? ''),
+    );
+    if (meant) Object.assign(meant, { refused: true, text: meant.text.replace(', which is ignored', '') });
+    else problems.push(refuse('configJob', node, `the job "${name}" needs ${kinds}`));
+  } else if (job.module !== undefined && job.run !== undefined) {
     const text = `the job "${name}" needs ${kinds}, and it has both: remove one of them`;
     problems.push(refuse('configJob', keyAt(node, ['module']), text));
   }
@@ -215,6 +220,10 @@ function refuse(
   const { offset } = node;
   const mark = node.type === 'object' ? { offset, length: 1 } : placeOf(node);
   return { code, ...mark, text, refused: true };
+}
+
+function isInside(node: Node, offset: number): boolean {
+  return node.offset <= offset && offset < node.offset + node.length;
 }
 
 function placeOf({ offset, length }: Pick<Node, 'offset' | 'length'>): { offset: number; length: number } {

@@ -30,6 +30,11 @@ const CASES: [string, string, string[]][] = [
     ['"evry": the job "a" has an unknown key "checkpoint.evry"; did you mean "every"? → "every"'],
   ],
   [
+    'a mistyped module, without which the job is none',
+    '{"jobs": {"a": {"modul": "a.ts"}}}',
+    ['"modul": job "a" has an unknown key "modul"; did you mean "module"? → "module"'],
+  ],
+  [
     'an interval as one would say it',
     inJob('"checkpoint": {"every": "5 min"}'),
     [
