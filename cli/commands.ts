@@ -13,6 +13,7 @@ import { mcpCommands } from './commands/mcp.ts';
 import { projectCommands } from './commands/project.ts';
 import { queueCommands } from './commands/queue.ts';
 import { remoteCommands } from './commands/remotes.ts';
+import { reportCommands } from './commands/report.ts';
 import { runningCommands } from './commands/running.ts';
 import { scrubCommands } from './commands/scrub.ts';
 
@@ -27,6 +28,7 @@ const all: Record<string, Command> = {
   ...branchCommands,
   ...diffCommands,
   ...exportCommands,
+  ...reportCommands,
   ...mcpCommands,
   ...lspCommands,
   ...backendCommands,
@@ -51,6 +53,7 @@ const ORDER = [
   'log',
   'diff',
   'export',
+  'report',
   'verify',
   'inspect',
   'tag',

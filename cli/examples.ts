@@ -53,6 +53,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'export 14 --format csv --to curves.csv',
     'export 14@last --format state_dict --strip module.',
   ],
+  report: ['report', 'report 13 14 --to sweep.html'],
   verify: ['verify 14@1200'],
   inspect: ['inspect model.pt --stats'],
   tag: ['tag 14@best paper', 'tag 14@paper paper --remove'],

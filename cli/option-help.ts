@@ -48,6 +48,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   force: {
     stop: 'kill a run that does not respond; its work since the last checkpoint is lost',
     export: 'replace an existing output',
+    report: 'replace an existing file',
   },
   format: {
     export: 'format of the output; without it, the formats are listed',
@@ -106,6 +107,7 @@ const TEXTS: Readonly<Record<string, string | Readonly<Record<string, string>>>>
     export: 'file or folder to write; its ending selects the format',
     restore: TO,
     promote: `${TO} (models/NAME@VERSION)`,
+    report: 'file to write (trainstash-report.html)',
     push: 'remote to send to; without it the only one, or origin',
     eject: `${TO} (trainstash-ejected)`,
     stash: 'restore below this folder',

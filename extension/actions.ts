@@ -106,7 +106,7 @@ function registerViews(app: App, context: vscode.ExtensionContext, parts: Parts)
   );
   on('showRuns', () => vscode.commands.executeCommand('trainstash.runs.focus'));
   on('more', async (node: Node) => {
-    if (node.kind === 'more') await app.model.loadMore(node.root, node.branch);
+    if (node.kind === 'more') await tree.showMore(node.root, node.branch);
   });
   on('filter', async () => {
     const text = await vscode.window.showInputBox({

@@ -53,6 +53,8 @@ export class TrainstashWindow {
   /** Folder of the copy of the example. */
   readonly #example: string;
   readonly #firstSteps = new FirstSteps();
+  /** Resolves once the window knows what it has to show, or that it cannot know. */
+  readonly #loaded = Promise.withResolvers<void>();
   /** Null until the bundle of the actions is loaded. */
   #actions: import('./actions.ts').Actions | null = null;
 
@@ -97,7 +99,7 @@ export class TrainstashWindow {
       chooseRoot: () => this.#chooseRoot(),
     };
     this.#example = join(context.globalStorageUri.fsPath, 'example');
-    this.#tree = new RunsTree(model, this.#example);
+    this.#tree = new RunsTree(model, this.#example, this.#loaded.promise);
     this.#jobs = new JobsTree(connection, model);
     this.#stashes = new StashesTree(connection, model);
     this.#status = new StatusBar(model, connection);
@@ -121,8 +123,13 @@ export class TrainstashWindow {
       if (now.kind === 'ready') {
         this.#model.restart();
         // Everything is asked for again, also after the daemon was killed.
-        this.#openFolders().catch((error) => report(this.#app, error));
-      } else this.#drawAll();
+        this.#openFolders()
+          .catch((error) => report(this.#app, error))
+          .finally(() => this.#loaded.resolve());
+      } else {
+        if (now.kind === 'failed') this.#loaded.resolve();
+        this.#drawAll();
+      }
     });
     this.#drawAll();
     // Ages in the rows grow while nothing happens.
@@ -175,6 +182,7 @@ export class TrainstashWindow {
     const used = await Promise.all(this.#folders().map(isInUse));
     try {
       if (used.some(Boolean)) await this.#connection.connect(true);
+      else this.#loaded.resolve();
     } catch (error) {
       // The view shows the error, with the reason and a button.
       this.#log.error((error as Error).message);
@@ -198,6 +206,7 @@ export class TrainstashWindow {
       }
     }
     for (const { project } of this.#model.projects) if (!roots.has(project.root)) this.#model.forget(project.root);
+    this.#loaded.resolve();
     this.#jobs.redraw();
     this.#stashes.redraw();
     this.#drawAll();

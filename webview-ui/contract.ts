@@ -199,6 +199,7 @@ export const RUN_ACTIONS = [
   'kill',
   'checkpoint',
   'export',
+  'report',
   'compare',
   'compareBest',
   'rename',

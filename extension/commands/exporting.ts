@@ -6,11 +6,14 @@ import type { ExportFormat, ExportResult } from '../../protocol/export.ts';
 import { exportFormats, exportWrite } from '../../protocol/messages/export.ts';
 import { bytes, counted, integer, metric } from '../../protocol/words.ts';
 import { type App, command, launchFrom } from '../core/app.ts';
+import { makeReport } from '../core/report.ts';
 import { plain } from '../core/text.ts';
 import type { Node } from '../views/runs.ts';
-import { runTarget } from './targets.ts';
+import { withProgress } from './input.ts';
+import { type RunTarget, runTarget } from './targets.ts';
 
 export function registerExporting(app: App, context: vscode.ExtensionContext): void {
+  command(app, context, 'report', (node?: Node, selected?: Node[]) => report(app, node, selected));
   command(app, context, 'export', async (node?: Node) => {
     const target = await runTarget(app, node, 'export');
     if (!target) return;
@@ -34,6 +37,31 @@ export function registerExporting(app: App, context: vscode.ExtensionContext): v
     const result = await app.tasks.run(`Exporting ${what} as ${format.format}`, exportWrite, params);
     if (result) await showResult(result);
   });
+}
+
+/** Writes a report about the selected runs, which can be sent to somebody. */
+async function report(app: App, node?: Node, selected?: Node[]): Promise<void> {
+  const rows = selected && selected.length > 1 ? selected : [node];
+  const targets: RunTarget[] = [];
+  for (const row of rows) {
+    const target = await runTarget(app, row, 'write a report about');
+    if (!target) return;
+    if (targets.length === 0 || target.root === targets[0]!.root) targets.push(target);
+  }
+  const { root, run } = targets[0]!;
+  const what = targets.length === 1 ? plain(run.name) : counted(targets.length, 'run');
+  const name = `${run.name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')}.html`;
+  const uri = await vscode.window.showSaveDialog({
+    defaultUri: vscode.Uri.file(join(root, name)),
+    title: `Report about ${what}`,
+    saveLabel: 'Write Report',
+  });
+  if (!uri) return;
+  const ids = targets.map(({ run: { id } }) => id);
+  const page = await withProgress(`Writing a report about ${what}`, () => makeReport(app.connection, root, ids));
+  await vscode.workspace.fs.writeFile(uri, Buffer.from(page));
+  const text = `The report is one file of ${bytes(Buffer.byteLength(page))} that opens in any browser.`;
+  if (await vscode.window.showInformationMessage(text, 'Open')) await vscode.env.openExternal(uri);
 }
 
 /** Entry of the format list; without a format it is a separator. */

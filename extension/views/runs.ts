@@ -11,6 +11,9 @@ import { alarmText, bestOf, ingredientFacts, type Look, lookOfCheckpoint, lookOf
 
 /** Shortest interval between redraws of a live run's row. */
 const REDRAW_MS = 500;
+/** Runs of a branch that are shown at first: more than fit into a window, and few enough to be drawn at once. */
+const FIRST_ROWS = 60;
+const MORE_ROWS = 200;
 
 export type Node =
   | { kind: 'project'; root: string }
@@ -27,6 +30,8 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   /** One object per row: VS Code identifies changed rows by identity. */
   readonly #nodes = new Map<string, Node>();
   readonly #due = new Set<Node>();
+  /** Number of runs that each branch shows at most. */
+  readonly #shown = new Map<string, number>();
   #drawnAt = 0;
   /** Words and comparisons as in the dashboard; empty: all runs. */
   #filter = '';
@@ -36,12 +41,20 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   /** Folder of the example, whose row can be closed. */
   readonly #example: string;
 
-  constructor(model: Model, example: string) {
+  /** Resolves once it is known what there is to show. Until then the view is busy, and nothing is redrawn. */
+  readonly #loaded: Promise<void>;
+  #isLoaded = false;
+
+  constructor(model: Model, example: string, loaded: Promise<void>) {
     this.#model = model;
     this.#example = example;
+    this.#loaded = loaded.then(() => {
+      this.#isLoaded = true;
+    });
   }
 
   redraw(): void {
+    if (!this.#isLoaded) return;
     this.#allDue = true;
     this.#later();
   }
@@ -65,7 +78,11 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
   }
 
   async getChildren(node?: Node): Promise<Node[]> {
-    if (!node) return this.#roots();
+    if (!node) {
+      // An answer that waits costs one round trip less than an empty one that is replaced.
+      await this.#loaded;
+      return this.#roots();
+    }
     if (node.kind === 'project') return this.#branches(this.#model.project(node.root));
     if (node.kind === 'branch') return this.#runs(node.root, node.branch);
     if (node.kind === 'drafts') return this.#runNodes(node.root, node.branch).filter((child) => this.#isFolded(child));
@@ -132,9 +149,23 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     else if (!mirror.loaded.has(branch)) await this.#model.loadMore(root, branch).catch(noneWithoutDaemon);
     const nodes = this.#runNodes(root, branch);
     const kept = nodes.filter((node) => !this.#isFolded(node));
-    if (kept.length < nodes.length) kept.push(this.#node({ kind: 'drafts', root, branch }));
-    if (mirror.hasMore(branch)) kept.push(this.#node({ kind: 'more', root, branch }));
-    return kept;
+    const hasDrafts = kept.length < nodes.length;
+    const most = this.#shown.get(keyOf(root, branch)) ?? FIRST_ROWS;
+    const shown = kept.slice(0, most);
+    if (hasDrafts) shown.push(this.#node({ kind: 'drafts', root, branch }));
+    if (mirror.hasMore(branch) || kept.length > most) shown.push(this.#node({ kind: 'more', root, branch }));
+    return shown;
+  }
+
+  /** Shows more runs of a branch, and loads them if they are not. */
+  async showMore(root: string, branch: string | null): Promise<void> {
+    const key = keyOf(root, branch);
+    const most = (this.#shown.get(key) ?? FIRST_ROWS) + MORE_ROWS;
+    this.#shown.set(key, most);
+    const mirror = this.#model.project(root);
+    if (mirror && mirror.runsOf(branch).length < most && mirror.hasMore(branch))
+      await this.#model.loadMore(root, branch);
+    this.redraw();
   }
 
   #runNodes(root: string, branch: string | null): Node[] {
@@ -225,7 +256,7 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
         return item;
       }
       case 'more': {
-        const item = new vscode.TreeItem('Show 200 more', None);
+        const item = new vscode.TreeItem(`Show ${MORE_ROWS} more`, None);
         item.command = { command: 'trainstash.more', title: 'Show more', arguments: [node] };
         return item;
       }
@@ -251,6 +282,10 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
     if (branch !== null) return oneLine(branch);
     return this.#model.project(root)?.project.git ? '(no branch)' : '(no git)';
   }
+}
+
+function keyOf(root: string, branch: string | null): string {
+  return `${root}\0${branch ?? ''}`;
 }
 
 function decorated(item: vscode.TreeItem, look: Look): vscode.TreeItem {

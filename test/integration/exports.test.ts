@@ -264,3 +264,19 @@ print('trainstash parity=2.5e-07 samples=16 runtime=libtorch')
     expect((await write(client, fixture, 'safetensors', join(fixture.root, 'a.safetensors'))).files).toHaveLength(1);
   });
 });
+
+test('a report about two runs is one file, and replaces nothing unasked', async () => {
+  const { fixture, client } = await trained();
+  await untilStatus(client, fixture, (await startSmall(client, fixture, { learningRate: 0.02 })).id, 'completed');
+  const written = await fixture.cli('report', '1', '2', '--to', 'sent.html', '--json');
+  const path = join(fixture.root, 'sent.html');
+  const page = readFileSync(path, 'utf8');
+  expect(JSON.parse(written.stdout)).toEqual({ path, bytes: Buffer.byteLength(page) });
+  for (const text of ['small #1', 'small #2', '<figcaption>val_loss', 'learningRate', 'complete'])
+    expect(page).toContain(text);
+  const refused = await fixture.cli('report', '--to', 'sent.html');
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('exists already and was not changed') });
+  expect(readFileSync(path, 'utf8')).toBe(page);
+  expect(await fixture.cli('report', '2', '--to', 'sent.html', '--force')).toMatchObject({ code: 0 });
+  expect(readFileSync(path, 'utf8')).not.toContain('small #1');
+});

@@ -68,6 +68,7 @@ function Actions({ run, send }: { run: Run; send: Send }) {
       {running && act('checkpoint', 'Checkpoint Now')}
       {live && act('stop', 'Stop')}
       {run.checkpoints > 0 && act('export', 'Export…')}
+      {act('report', 'Report…')}
       {act('compare', 'Compare…')}
       {run.monitor && act('compareBest', 'Compare with the Best')}
       {act('log', 'Open Log')}
