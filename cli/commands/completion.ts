@@ -79,7 +79,7 @@ function namesOf(context: Context): Names {
         const unique = [...new Map(steps.map((one) => [one.word, one])).values()];
         return [
           { word: `${run}@best`, about: 'the best checkpoint' },
-          { word: `${run}@last`, about: 'the newest checkpoint' },
+          { word: `${run}@last`, about: 'the newest good checkpoint' },
           ...unique,
         ];
       }),

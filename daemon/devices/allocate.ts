@@ -47,7 +47,7 @@ export function allocate(situation: Situation, demand: GpuDemand | undefined): G
   if (demand === 0) return { granted: true, devices: [] };
   const { devices } = situation;
   if (demand === undefined) return wholeMachine(situation);
-  const candidates = devices.filter((device) => isVisible(device, situation.visible));
+  const candidates = visibleTo(devices, situation.visible);
   const wanted = typeof demand === 'number' ? null : demand;
   const missing = wanted?.filter((index) => !candidates.some((device) => device.index === index)) ?? [];
   if (missing.length > 0 || (typeof demand === 'number' && demand > candidates.length))
@@ -156,11 +156,18 @@ function namesOf(devices: readonly Device[]): readonly number[] | null {
   return devices.some(({ uuid }) => uuid === null) ? null : devices.map(({ index }) => index);
 }
 
-/** Tells whether CUDA_VISIBLE_DEVICES of the user's shell lets a run see the device. */
-function isVisible({ index, uuid }: Device, visible: string | undefined): boolean {
-  if (visible === undefined || uuid === null) return true;
+/**
+ * Lists the devices that CUDA_VISIBLE_DEVICES of the user's shell lets a run see. CUDA stops at the first name that it does not
+ * know, such as -1, and hides whatever follows.
+ */
+function visibleTo(devices: readonly Device[], visible: string | undefined): Device[] {
+  const isNamed = ({ index, uuid }: Device, name: string) =>
+    name === String(index) || (name.startsWith('GPU-') && uuid!.startsWith(name));
+  if (visible === undefined || devices.some(({ uuid }) => uuid === null)) return [...devices];
   const names = visible.split(',').map((name) => name.trim());
-  return names.some((name) => name === String(index) || (name.startsWith('GPU-') && uuid.startsWith(name)));
+  const unknown = names.findIndex((name) => !devices.some((device) => isNamed(device, name)));
+  const known = names.slice(0, unknown < 0 ? undefined : unknown);
+  return devices.filter((device) => known.some((name) => isNamed(device, name)));
 }
 
 function found(devices: readonly Device[], candidates: readonly Device[]): string {

@@ -70,6 +70,10 @@ test('a GPU that has vanished is named, and one that the shell hides is not give
   expect(allocate(situation({ visible: '1' }), 1)).toEqual({ granted: true, devices: [1] });
   expect(allocate(situation({ visible: 'GPU-0' }), 2)).toMatchObject({ never: true });
   expect(allocate(situation({ visible: '' }), 1)).toMatchObject({ never: true });
+  // CUDA stops at the first name that it does not know.
+  expect(allocate(situation({ visible: '1,-1,0' }), 1)).toEqual({ granted: true, devices: [1] });
+  expect(allocate(situation({ visible: '1,-1,0' }), 2)).toMatchObject({ never: true });
+  expect(allocate(situation({ visible: '-1,0' }), 1)).toMatchObject({ never: true });
 });
 
 test('a machine without nvidia-smi is one device without a name', () => {
