@@ -40,3 +40,35 @@ export function watchFolders(folders: readonly string[], options: WatchOptions):
     },
   };
 }
+
+export interface NextChange {
+  /** Resolves with the first change, after `withinMs`, or when `signal` aborts. */
+  promise: Promise<void>;
+  close(): void;
+}
+
+/** Waits for a change of one of these names (absent: of any). Make it before reading what is there: changes after that count. */
+export function nextChange(
+  folders: readonly string[],
+  { withinMs, signal, isOf = () => true }: { withinMs: number; signal?: AbortSignal; isOf?: (name: string) => boolean },
+): NextChange {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const done = () => resolve();
+  const watch = watchFolders(folders, {
+    hint: (name) => {
+      if (name === null || isOf(name)) done();
+    },
+    look: done,
+    everyMs: withinMs,
+    keepsAlive: true,
+  });
+  signal?.addEventListener('abort', done);
+  if (signal?.aborted) done();
+  return {
+    promise,
+    close() {
+      signal?.removeEventListener('abort', done);
+      watch.close();
+    },
+  };
+}

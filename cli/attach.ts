@@ -1,12 +1,8 @@
 /** Attaches this terminal to a run's: shows its output as it comes and sends it the keystrokes. Detaching ends nothing. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/connect.ts';
-import { LIVE_STATUSES } from '../protocol/domain.ts';
-import { logRead } from '../protocol/messages/metrics.ts';
-import { runInput, runShow } from '../protocol/messages/run.ts';
+import { LOG_WAIT_MS, logRead } from '../protocol/messages/metrics.ts';
+import { runInput } from '../protocol/messages/run.ts';
 
-const LOOK_MS = 30;
-const ALIVE_MS = 1_000;
 /** Size of the earlier output that is shown. */
 const BEFORE_BYTES = 4_096;
 const CTRL_C = '\u0003';
@@ -20,6 +16,11 @@ export async function attach(
 ): Promise<'ended' | 'left'> {
   const { stdin, stdout } = process;
   let left = false;
+  const { promise: leaving, resolve: goOn } = Promise.withResolvers<null>();
+  const leave = () => {
+    left = true;
+    goOn(null);
+  };
   let asking = false;
   const type = (text: string) => void client.request(runInput, { root, run, text }).catch(() => {});
   const onData = (bytes: Buffer) => {
@@ -27,7 +28,7 @@ export async function attach(
     if (asking) {
       asking = false;
       if (text.startsWith('s')) type(CTRL_C);
-      else if (text.startsWith('l')) left = true;
+      else if (text.startsWith('l')) leave();
       else write('\r\n');
     } else if (text === CTRL_C) {
       asking = true;
@@ -45,20 +46,13 @@ export async function attach(
   resize();
   try {
     let place: { offset: number; last?: number } = { offset: 0, last: BEFORE_BYTES };
-    for (let checked = 0; !left; ) {
-      const page = await client.request(logRead, { root, run, ...place });
+    while (!left) {
+      const page = await Promise.race([client.request(logRead, { root, run, ...place, waitMs: LOG_WAIT_MS }), leaving]);
+      if (!page) break;
       place = { offset: page.offset };
       if (page.text) {
         if (!asking) write(page.text);
-        continue;
-      }
-      if (page.ended) return 'ended';
-      if (Date.now() - checked > ALIVE_MS) {
-        checked = Date.now();
-        const shown = await client.request(runShow, { root, run });
-        if (!LIVE_STATUSES.includes(shown.run.status)) return 'ended';
-      }
-      await delay(LOOK_MS);
+      } else if (page.ended) return 'ended';
     }
     return 'left';
   } finally {

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../client/connect.ts';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
-import { logRead } from '../protocol/messages/metrics.ts';
+import { LOG_WAIT_MS, logRead } from '../protocol/messages/metrics.ts';
 import { noticeRaised, runChanged, runShow } from '../protocol/messages/run.ts';
 import { Bars } from './bars.ts';
 import { paint, safe } from './format.ts';
@@ -118,13 +118,17 @@ export async function copyLog(client: Client, root: string, run: string, options
     over = true;
   });
   while (!over) {
-    const page = await client.request(logRead, { root, run, session: options.session, offset });
+    const place = { root, run, session: options.session, offset };
+    // First without a wait: a bar that stands still is shown as it stands.
+    let page = await client.request(logRead, place);
+    if (!page.text && !page.ended && follow) {
+      bars?.rest();
+      const next = await Promise.race([client.request(logRead, { ...place, waitMs: LOG_WAIT_MS }), detached]);
+      if (!next) break;
+      page = next;
+    }
     if (page.text) bars ? bars.take(page.text) : write(page.text);
     else if (page.ended || !follow) break;
-    else {
-      bars?.rest();
-      await Promise.race([delay(300), detached]);
-    }
     offset = page.offset;
   }
   bars?.end();

@@ -3,13 +3,14 @@ import * as vscode from 'vscode';
 import { LIVE_STATUSES, type Run } from '../protocol/domain.ts';
 import { isError } from '../protocol/errors.ts';
 import { projectJobs } from '../protocol/messages/project.ts';
-import { runShow, runStart } from '../protocol/messages/run.ts';
+import { runChanged, runShow, runStart } from '../protocol/messages/run.ts';
 import { type App, launchFrom } from './core/app.ts';
 import { oneLine } from './core/text.ts';
 import { LogTerminal } from './views/log-terminal.ts';
 
 const TYPE = 'trainstash';
-const LOOK_MS = 500;
+/** Interval of looks beside the daemon's word: it may be another daemon by now. */
+const LOOK_MS = 5_000;
 
 interface JobDefinition extends vscode.TaskDefinition {
   job: string;
@@ -100,14 +101,33 @@ class JobTerminal implements vscode.Pseudoterminal {
       this.#log.onDidWrite((text) => this.#write.fire(text));
       this.#log.open(size);
       while (!this.#closed && LIVE_STATUSES.includes(run.status)) {
-        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        // Before the look: what changes after it counts.
+        const change = this.#nextChange(run);
         run = await this.#look(run);
+        if (LIVE_STATUSES.includes(run.status)) await change.promise;
+        change.close();
       }
       this.#close.fire(run.status === 'failed' || run.status === 'lost' ? 1 : 0);
     } catch (error) {
       this.#write.fire(`${(error as Error).message.replaceAll('\n', '\r\n')}\r\n`);
       this.#close.fire(1);
     }
+  }
+
+  /** Waits for word of the run, or for the next look. */
+  #nextChange({ id }: Run): { promise: Promise<void>; close(): void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LOOK_MS);
+    const unsubscribe = this.#app.connection.on(runChanged, ({ run }) => {
+      if (run.id === id) resolve();
+    });
+    return {
+      promise,
+      close() {
+        clearTimeout(timer);
+        unsubscribe();
+      },
+    };
   }
 
   /** Reads the run's state. Without a daemon the run continues, and so does the task. */

@@ -67,7 +67,7 @@ export const remoteCommands: Record<string, Command> = {
     },
   },
   fetch: {
-    summary: 'read which runs and checkpoints remotes have, without their content',
+    summary: 'read what runs and checkpoints remotes have, not their content',
     usage: '[NAME]',
     options: {},
     words: [0, 1],
@@ -95,7 +95,7 @@ export const remoteCommands: Record<string, Command> = {
     },
   },
   clone: {
-    summary: 'take the whole history of a remote into a fresh clone of the project',
+    summary: 'take the whole history of a remote into a fresh clone',
     usage: 'URL [--name NAME] [--endpoint URL] [--region NAME] [--profile NAME] [--trust]',
     options: { name: { type: 'string' }, ...PLACE_OPTIONS, ...TRUST_OPTION },
     words: [1, 1],

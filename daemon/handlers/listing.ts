@@ -3,7 +3,7 @@ import type { Run } from '../../protocol/domain.ts';
 import { checkpointList } from '../../protocol/messages/checkpoint.ts';
 import { logRead, metricsQuery, usageQuery } from '../../protocol/messages/metrics.ts';
 import { runList, runShow } from '../../protocol/messages/run.ts';
-import { readLog } from '../runs/log.ts';
+import { nextLog } from '../runs/log.ts';
 import { readUsage } from '../runs/usage.ts';
 import type { Handling } from './handling.ts';
 
@@ -50,10 +50,10 @@ export function listingHandlers({ on, daemon, access }: Handling): void {
     const { context, store } = await access.project(root);
     return { series: await readUsage(context, await store.findRun(run), buckets ?? USAGE_POINTS) };
   });
-  on(logRead, 'reads', async ({ root, run: query, ...place }) => {
+  on(logRead, 'reads', async ({ root, run: query, ...place }, _, { signal }) => {
     const { context, store, runs } = await access.project(root);
-    const [run] = withLive([await store.findRun(query)], runs.liveRuns());
-    return readLog(context, run!, place);
+    const find = async () => withLive([await store.findRun(query)], runs.liveRuns())[0]!;
+    return nextLog(context, find, place, signal);
   });
 }
 

@@ -1,4 +1,5 @@
 /** Reads the output of a run, all sessions one after another. */
+import { nextChange } from '../../base/watch.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { integer } from '../../protocol/words.ts';
 import { printedBytes, readPrinted } from '../../session/printed.ts';
@@ -6,6 +7,8 @@ import { type ProjectContext, sessionOf } from './context.ts';
 
 /** Page size. JSON may need six bytes for each byte, and the size of a message is limited. */
 const PAGE_BYTES = 128 << 10;
+/** Interval of looks while one waits: for a run's end, a new session, and file systems without events. */
+const LOOK_MS = 1_000;
 
 export interface LogPlace {
   /** Id of the only session to read. */
@@ -15,12 +18,52 @@ export interface LogPlace {
   last?: number;
 }
 
+const isOutput = (name: string) => name.startsWith('output');
+
+export interface LogPage {
+  text: string;
+  offset: number;
+  ended: boolean;
+}
+
+/**
+ * Reads the next page, and waits for one if there is nothing new yet. Returns an empty page after `waitMs`.
+ *
+ * A notification for each piece of output would need a list of followers, and a bound for one that does not keep up; who asks
+ * for the next page when it has written the last one needs neither, and after a lost connection goes on from its offset.
+ */
+export async function nextLog(
+  context: Pick<ProjectContext, 'place' | 'store'>,
+  findRun: () => Promise<Run>,
+  place: LogPlace & { waitMs?: number },
+  signal: AbortSignal,
+): Promise<LogPage> {
+  const { waitMs = 0, ...from } = place;
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    const run = await findRun();
+    const newest = (await context.store.sessions(run.id)).findLast(({ purpose }) => purpose === 'train');
+    // Before the read: what is printed between it and the watch would wait for the next look.
+    const folders = newest ? [sessionOf(context, newest.id).path] : [];
+    const change = waitMs > 0 ? nextChange(folders, { withinMs: LOOK_MS, signal, isOf: isOutput }) : null;
+    try {
+      const page = await readLog(context, run, from);
+      if (!change || page.text || page.ended || performance.now() >= deadline || signal.aborted) return page;
+      from.offset = page.offset;
+      delete from.last;
+      await change.promise;
+    } finally {
+      change?.close();
+    }
+  }
+}
+
 /** Reads the next page. An empty page of a run that has not ended means that nothing more has been printed yet. */
 export async function readLog(
   context: Pick<ProjectContext, 'place' | 'store'>,
   run: Run,
   place: LogPlace,
-): Promise<{ text: string; offset: number; ended: boolean }> {
+): Promise<LogPage> {
   const isOver = !LIVE_STATUSES.includes(run.status);
   const directories = (await context.store.sessions(run.id))
     .filter(({ id, purpose }) => purpose === 'train' && (!place.session || id === place.session))

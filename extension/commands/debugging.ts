@@ -1,10 +1,9 @@
 /** Runs under the installed Python debugger: ordinary runs in every other way, including their checkpoints. */
-import { randomUUID } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { dirname, join } from 'node:path';
 import * as vscode from 'vscode';
+import { nextChange } from '../../base/watch.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
 import { isError } from '../../protocol/errors.ts';
 import { runShow, runStart, runStop } from '../../protocol/messages/run.ts';
@@ -20,7 +19,7 @@ import { checkpointTarget } from './targets.ts';
 const DEBUGGER = 'ms-python.debugpy';
 const HOST = '127.0.0.1';
 const LISTENS_MS = 30_000;
-const LOOK_MS = 100;
+const LOOK_MS = 1_000;
 
 export function registerDebugging(app: App, context: vscode.ExtensionContext): void {
   const on = (name: string, run: (...args: never[]) => unknown) => command(app, context, name, run);
@@ -58,7 +57,8 @@ interface Debugged {
 async function debug(app: App, root: string, start: (how: Debugged) => Promise<Run | undefined>): Promise<void> {
   const found = await findDebugger();
   if (!found) return;
-  const place = join(tmpdir(), `trainstash-debugger-${randomUUID()}.json`);
+  const folder = await mkdtemp(join(tmpdir(), 'trainstash-debugger-'));
+  const place = join(folder, 'endpoints.json');
   try {
     const { environment, interpreter } = await launchFrom(root);
     const run = await start({
@@ -71,7 +71,7 @@ async function debug(app: App, root: string, start: (how: Debugged) => Promise<R
     showLog(app.connection, root, run);
     await attach(app, root, run, place);
   } finally {
-    await rm(place, { force: true });
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
@@ -114,13 +114,17 @@ async function findDebugger(): Promise<string[] | undefined> {
 
 /** Waits for the port of the run's debugger; undefined if the run has ended or the debugger does not report. */
 async function portOf(app: App, root: string, run: Run, place: string): Promise<number | undefined> {
-  for (const deadline = Date.now() + LISTENS_MS; Date.now() < deadline; await delay(LOOK_MS)) {
+  for (const deadline = Date.now() + LISTENS_MS; Date.now() < deadline; ) {
+    const change = nextChange([dirname(place)], { withinMs: LOOK_MS });
     try {
       return (JSON.parse(await readFile(place, 'utf8')) as { client: { port: number } }).client.port;
     } catch {
       // The file is missing or not complete yet.
+      if (!(await isLive(app, root, run))) return undefined;
+      await change.promise;
+    } finally {
+      change.close();
     }
-    if (!(await isLive(app, root, run))) return undefined;
   }
   return undefined;
 }

@@ -5,15 +5,13 @@
 import * as vscode from 'vscode';
 import { LogFilter } from '../../client/log-filter.ts';
 import { LIVE_STATUSES, type Run } from '../../protocol/domain.ts';
-import { logRead } from '../../protocol/messages/metrics.ts';
+import { LOG_WAIT_MS, logRead } from '../../protocol/messages/metrics.ts';
 import { runChanged, runInput } from '../../protocol/messages/run.ts';
 import type { Connection } from '../core/connection.ts';
 import { oneLine, plain } from '../core/text.ts';
 
-const POLL_MS = 400;
-/** Poll interval while somebody types, or has just typed. */
-const TYPING_POLL_MS = 40;
-const TYPING_MS = 5_000;
+/** Pause before a daemon that is away is asked again. */
+const AWAY_MS = 2_000;
 const CTRL_C = '\u0003';
 
 type LoggedRun = Pick<Run, 'id' | 'name' | 'kind' | 'status'>;
@@ -39,7 +37,6 @@ export class LogTerminal implements vscode.Pseudoterminal {
   readonly onDidWrite = this.#write.event;
   #offset = 0;
   #closed = false;
-  #typedAt = 0;
   #ended = false;
   readonly #unsubscribe: () => void;
 
@@ -87,7 +84,6 @@ export class LogTerminal implements vscode.Pseudoterminal {
   }
 
   #type(text: string): void {
-    this.#typedAt = Date.now();
     this.#send({ text });
   }
 
@@ -114,6 +110,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
           root: this.#root,
           run: this.#run.id,
           offset: this.#offset,
+          waitMs: LOG_WAIT_MS,
         });
         this.#offset = offset;
         if (this.#closed) return;
@@ -123,13 +120,10 @@ export class LogTerminal implements vscode.Pseudoterminal {
           this.#ended = true;
           this.#write.fire('\r\n\x1b[2m[the run has ended]\x1b[0m\r\n');
           return;
-        } else {
-          const pause = Date.now() - this.#typedAt < TYPING_MS ? TYPING_POLL_MS : POLL_MS;
-          await new Promise((resolve) => setTimeout(resolve, pause));
         }
       } catch {
         // The daemon is away; reading continues from here later.
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS * 5));
+        await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
       }
     }
   }

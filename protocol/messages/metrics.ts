@@ -24,13 +24,24 @@ export const usageQuery = request<{ series: UsageSeries[] }>()(
   v.object({ root, run: text, buckets: v.optional(v.pipe(count, v.minValue(1))) }),
 );
 
+/** Longest wait for output, and what one who follows a run asks for: a second request finds the daemon alive. */
+export const LOG_WAIT_MS = 10_000;
+
 /**
  * Reads the log of a run. `offset` counts bytes of everything ever printed; a line in the text says how many of them are no
- * longer kept. `last` starts that many bytes before the end instead. `ended`: nothing more will come.
+ * longer kept. `last` starts that many bytes before the end instead. `ended`: nothing more will come. `waitMs`: without new
+ * output, the answer comes with the first that is printed, with the run's end, or after this time.
  */
 export const logRead = request<{ text: string; offset: number; ended: boolean }>()(
   'log/read',
-  v.object({ root, run: text, session: v.optional(text), offset: count, last: v.optional(count) }),
+  v.object({
+    root,
+    run: text,
+    session: v.optional(text),
+    offset: count,
+    last: v.optional(count),
+    waitMs: v.optional(v.pipe(count, v.maxValue(LOG_WAIT_MS))),
+  }),
 );
 
 /** New points. Lossy: at most 10 a second per run. */
