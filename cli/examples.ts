@@ -76,6 +76,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'remote add box s3://bucket/digits --profile work --region eu-west-1',
     'remote add box s3://bucket --endpoint https://minio.example.org',
     'remote add box ssh://gpu-2/data/digits',
+    'remote add box rclone:drive:digits',
     'remote',
     'remote gc box --dry-run',
     'remote fsck box --data',

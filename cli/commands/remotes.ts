@@ -117,7 +117,8 @@ export const remoteCommands: Record<string, Command> = {
 export function credentials(): Record<string, string> {
   return Object.fromEntries(
     Object.entries(process.env).filter(
-      (entry): entry is [string, string] => entry[1] !== undefined && /^(AWS_|SSH_|HOME$|PATH$|USER$)/.test(entry[0]),
+      (entry): entry is [string, string] =>
+        entry[1] !== undefined && /^(AWS_|SSH_|RCLONE_|XDG_CONFIG_HOME$|HOME$|PATH$|USER$)/.test(entry[0]),
     ),
   );
 }

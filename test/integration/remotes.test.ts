@@ -151,6 +151,8 @@ test('a place with something else in it, of another project, or gone since is re
     ['box', 'ssh://-oProxyCommand=evil/x'],
     ['box', 'ssh://me:secret@host/x'],
     ['box', 'ssh://host'],
+    ['box', 'rclone::s3,provider=evil:x'],
+    ['box', 'rclone:--config=/etc/x:y'],
   ] as const)
     await expect(one.remotes.add(name, { url }, folder)).rejects.toMatchObject({ code: 'remoteInvalid' });
   expect(one.remotes.list()).toEqual([]);

@@ -1,8 +1,10 @@
 /** Kinds of remotes for the contract suite: each with a real server or folder behind it. */
-import { mkdirSync, renameSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Place } from '../../daemon/remotes/drivers/open.ts';
 import type { Variables } from '../../daemon/remotes/drivers/s3-credentials.ts';
+import { installFromDebian } from '../../scripts/debian.ts';
 import { temporaryFolder } from './folder.ts';
 import { urlOf } from './remotes.ts';
 import { type S3ServerName, s3Server, whyNoServer } from './s3-servers.ts';
@@ -86,9 +88,35 @@ const ssh: RemoteKind = {
   },
 };
 
+const rclone: RemoteKind = {
+  name: 'rclone',
+  isUsual: false,
+  why: () => {
+    if (!hasRclone()) installFromDebian('rclone');
+    return hasRclone() ? null : 'there is no rclone (as root on Debian it is installed)';
+  },
+  make: async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'rclone.conf'), `[disk]\ntype = alias\nremote = ${folder}\n`);
+    mkdirSync(join(folder, 'box'));
+    return {
+      place: { url: 'rclone:disk:box' },
+      variables: { RCLONE_CONFIG: join(folder, 'rclone.conf') },
+      cut: null,
+      remove: async () => renameSync(join(folder, 'box'), join(folder, 'away')),
+      wrong: null,
+    };
+  },
+};
+
+function hasRclone(): boolean {
+  return spawnSync('rclone', ['version']).status === 0;
+}
+
 export const KINDS: readonly RemoteKind[] = [
   folder,
   ssh,
+  rclone,
   s3('nanio', true),
   s3('localbucket', false),
   s3('moto', false),

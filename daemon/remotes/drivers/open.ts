@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { TrainstashError } from '../../../protocol/errors.ts';
 import type { Driver } from './driver.ts';
 import { FolderDriver } from './folder.ts';
+import { RcloneDriver } from './rclone.ts';
 import { S3Driver, type S3Place } from './s3.ts';
 import type { Variables } from './s3-credentials.ts';
 import { SshDriver, type SshPlace } from './ssh.ts';
@@ -18,7 +19,9 @@ export interface Place {
   profile?: string | undefined;
 }
 
-const KNOWN = 'file:///folder, s3://bucket/folder, ssh://host/folder';
+const KNOWN = 'file:///folder, s3://bucket/folder, ssh://host/folder, rclone:REMOTE:folder';
+/** Name of a remote in rclone's configuration, without settings of its own, and a folder. */
+const RCLONE = /^rclone:([A-Za-z0-9_][\w .+@-]*:[^\0\n]*)$/;
 const HOST = /^[A-Za-z0-9_][\w.:-]{0,252}$/;
 const USER = /^[A-Za-z0-9_][\w.@-]{0,63}$/;
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
@@ -34,6 +37,11 @@ export function openDriver(name: string, place: Place, variables: () => Variable
   if (!parsed) throw invalid(url, `it is not a URL. These are known: ${KNOWN}`);
   if (parsed.protocol === 'file:') return new FolderDriver(name, folderOf(url, parsed));
   if (parsed.protocol === 's3:') return new S3Driver(name, bucketOf(place, parsed), variables);
+  if (parsed.protocol === 'rclone:') {
+    const rclone = RCLONE.exec(url)?.[1];
+    if (!rclone) throw invalid(url, 'it names a remote of rclone and a folder: rclone:REMOTE:folder');
+    return new RcloneDriver(name, rclone, variables);
+  }
   if (parsed.protocol === 'ssh:') return new SshDriver(name, machineOf(url, parsed), variables);
   throw invalid(url, `"${parsed.protocol}" is not supported. These are known: ${KNOWN}`);
 }
